@@ -1,0 +1,1 @@
+//! The document an operator writes, read field by field; every problem is found at once, each with its place.

@@ -1,0 +1,1 @@
+//! The test harness: a real Envoy, a real upstream and a real issuer around the filter.
