@@ -1,5 +1,3 @@
 //! The decision core: a compiled policy, and one function that decides about one request. It reads no clock, file or network.
 
-pub mod algorithm;
-pub mod jwks;
-pub mod signature;
+pub mod rejection;
