@@ -170,7 +170,7 @@ pub struct Url {
     pub host: String,
     /// The port, the scheme's own when none was written.
     pub port: u16,
-    /// The path, `/` at least.
+    /// The path with its query, if any; `/` at least.
     pub path: String,
 }
 
@@ -243,7 +243,7 @@ pub struct StaticResponse {
 }
 
 /// How refusals look.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Errors {
     /// The `realm` of challenges (RFC 9110 §11.5).
     pub realm: Option<String>,
@@ -257,10 +257,4 @@ pub enum Audit {
     Log,
     /// Into the filter state `wasm.portcullis`, for an access log format to print: cheaper, and Envoy adds what it knows.
     AccessLog,
-}
-
-impl Default for Errors {
-    fn default() -> Errors {
-        Errors { realm: None }
-    }
 }
