@@ -3,3 +3,4 @@
 pub mod algorithm;
 pub mod jwks;
 pub mod signature;
+pub mod strict_json;
