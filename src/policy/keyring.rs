@@ -66,6 +66,15 @@ pub enum Standing {
     Unavailable,
 }
 
+/// Why a fetched document did not become the key set.
+#[derive(Debug, PartialEq, Eq)]
+pub enum UnusableSet {
+    /// It is no key set.
+    Malformed(JwksError),
+    /// None of its keys can be used, each for its reason.
+    NoUsableKey(Vec<SkippedKey>),
+}
+
 impl Keyring {
     /// A keyring without keys for these plans.
     pub fn new(plans: impl IntoIterator<Item = FetchPlan>) -> Keyring {
@@ -118,16 +127,16 @@ impl Keyring {
     }
 
     /// Takes a fetched document. A set that cannot be read, or that holds no usable key, counts as a failed fetch.
-    pub fn install(&mut self, id: KeySetId, text: &[u8], at: Duration) -> Result<Vec<SkippedKey>, JwksError> {
+    pub fn install(&mut self, id: KeySetId, text: &[u8], at: Duration) -> Result<Vec<SkippedKey>, UnusableSet> {
         let Some(set) = self.sets.get_mut(id.0) else { return Ok(Vec::new()) };
         set.ended(at);
         if let Some(document) = set.document.as_mut().filter(|d| *d.text == *text) {
             document.fetched_at = document.fetched_at.max(at);
             return Ok(Vec::new());
         }
-        let (keys, skipped) = KeySet::parse(text, KeySource::Remote)?;
+        let (keys, skipped) = KeySet::parse(text, KeySource::Remote).map_err(UnusableSet::Malformed)?;
         if keys.is_empty() {
-            return Err(JwksError::NoUsableKey);
+            return Err(UnusableSet::NoUsableKey(skipped));
         }
         set.document = Some(Fetched { keys: Rc::new(keys), text: text.into(), fetched_at: at });
         set.generation += 1;
