@@ -3,4 +3,5 @@
 pub mod algorithm;
 pub mod guard;
 pub mod jwks;
+pub mod route;
 pub mod signature;
