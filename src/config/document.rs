@@ -143,10 +143,10 @@ pub struct Cors {
     /// Whether cookies and `Authorization` may go along.
     pub allow_credentials: bool,
     /// How long a preflight's answer may be kept.
-    pub max_age: Option<Duration>,
+    pub max_age: Option<At<Duration>>,
     /// Whether a public page may call into a private network.
     pub allow_private_network: bool,
-    /// The author said that any origin may use credentials-free access on a policy that would be risky otherwise.
+    /// Where the section is written.
     pub place: super::problem::Place,
 }
 
