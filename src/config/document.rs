@@ -1,0 +1,260 @@
+//! The document's sections as an operator writes them, each value already of its type; see `docs/configuration.md`.
+
+use std::time::Duration;
+
+use super::problem::At;
+
+/// The whole document.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    /// Who issues tokens.
+    pub issuers: Vec<Issuer>,
+    /// Which claims reach the upstream in which headers.
+    pub identity_headers: Vec<IdentityHeader>,
+    /// The CORS policy of every route that has none of its own.
+    pub cors: Option<Cors>,
+    /// Where forwarded requests go.
+    pub upstreams: Vec<Upstream>,
+    /// Paths open to everyone without a route's further rules; `/*` at the end takes the tree below.
+    pub public_paths: Vec<PublicPath>,
+    /// What may be called, by whom.
+    pub routes: Vec<Route>,
+    /// How refusals look.
+    pub errors: Errors,
+    /// Where the audit record of each request goes.
+    pub audit: Audit,
+}
+
+/// An issuer of tokens and the keys that prove them.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// The name used in routes, messages and the audit record.
+    pub name: At<String>,
+    /// The `iss` claim, compared exactly (RFC 7519 §4.1.1).
+    pub issuer: At<String>,
+    /// Accepted `aud` values, any of them.
+    pub audiences: Vec<String>,
+    /// Accepted algorithms; empty takes every one the keys allow.
+    pub algorithms: Vec<At<String>>,
+    /// Where keys come from.
+    pub keys: At<Keys>,
+    /// Clock leeway for `exp`, `nbf` and `iat`.
+    pub leeway: Duration,
+    /// The longest time between `iat` (or now) and `exp`.
+    pub max_lifetime: Option<Duration>,
+    /// Accepted `typ` header values, compared without case and `application/`; an absent `typ` is accepted when `JWT` is.
+    pub token_types: Vec<String>,
+    /// Claims that must have one of the listed values.
+    pub require_claims: Vec<RequiredClaim>,
+    /// The claims that hold scopes, in order of preference.
+    pub scope_claims: Vec<ClaimPath>,
+    /// Where the token may stand in the request.
+    pub token_from: Vec<TokenSource>,
+    /// The longest token accepted, in bytes.
+    pub max_token_bytes: usize,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Clone, Debug)]
+pub enum Keys {
+    /// A key set fetched over HTTP through an Envoy cluster.
+    Jwks(RemoteKeys),
+    /// A key set written into the document (RFC 7517), as JSON.
+    Inline(serde_json::Value),
+    /// A shared secret from an environment variable (HS256 to HS512).
+    Secret {
+        /// The variable's name.
+        env: String,
+    },
+}
+
+/// A remote key set.
+#[derive(Clone, Debug)]
+pub struct RemoteKeys {
+    /// Its address.
+    pub uri: At<Url>,
+    /// The Envoy cluster it is fetched through.
+    pub cluster: String,
+    /// How long it is used without a refresh.
+    pub fresh_for: Duration,
+    /// How long after that it still serves while refreshing fails.
+    pub stale_for: Duration,
+    /// How long one fetch may take.
+    pub timeout: Duration,
+    /// The least time between two fetches caused by unknown key ids.
+    pub cool_down: Duration,
+    /// How long a request may wait for a fetch.
+    pub wait: Duration,
+}
+
+/// Where a token may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// `Authorization: Bearer …` (RFC 6750 §2.1).
+    Bearer,
+    /// The whole value of another header.
+    Header(String),
+    /// A cookie.
+    Cookie(String),
+    /// A query parameter (RFC 6750 §2.3, discouraged there).
+    Query(String),
+}
+
+/// The way to a claim: a top-level name, `a.b` for nested ones, or a JSON Pointer (RFC 6901) when it starts with `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath {
+    /// As written.
+    pub text: String,
+    /// The member names from the top.
+    pub segments: Vec<String>,
+}
+
+/// A claim that must have one of these values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequiredClaim {
+    /// The claim.
+    pub claim: ClaimPath,
+    /// Scalars; a claim that is a list must contain one of them.
+    pub any_of: Vec<serde_json::Value>,
+}
+
+/// A header that carries a claim to the upstream.
+#[derive(Clone, Debug)]
+pub struct IdentityHeader {
+    /// The header's name in lower case.
+    pub header: At<String>,
+    /// The claim.
+    pub claim: ClaimPath,
+    /// Whether a caller without the claim is refused.
+    pub required: bool,
+}
+
+/// A CORS policy (Fetch standard, §3.2).
+#[derive(Clone, Debug)]
+pub struct Cors {
+    /// Exact origins, `https://*.example.com`, `*` or `null`.
+    pub allow_origins: Vec<At<String>>,
+    /// Methods, or `*`; none means those the path has.
+    pub allow_methods: Option<Vec<At<String>>>,
+    /// Request headers, or `*`.
+    pub allow_headers: Vec<At<String>>,
+    /// Response headers a script may read, or `*`.
+    pub expose_headers: Vec<At<String>>,
+    /// Whether cookies and `Authorization` may go along.
+    pub allow_credentials: bool,
+    /// How long a preflight's answer may be kept.
+    pub max_age: Option<At<Duration>>,
+    /// Whether a public page may call into a private network.
+    pub allow_private_network: bool,
+    /// Where the section is written.
+    pub place: super::problem::Place,
+}
+
+/// A backend service.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The name, which is also that of its Envoy cluster.
+    pub name: At<String>,
+    /// Its address; none where Envoy already has the cluster.
+    pub url: Option<At<Url>>,
+    /// Keep the client's `Host` instead of the address's.
+    pub preserve_host: bool,
+}
+
+/// An address: scheme, authority and base path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// `https` rather than `http`.
+    pub tls: bool,
+    /// The host name or address; IPv6 without brackets.
+    pub host: String,
+    /// The port, the scheme's own when none was written.
+    pub port: u16,
+    /// The path with its query, if any; `/` at least.
+    pub path: String,
+}
+
+/// A path open to everyone.
+#[derive(Clone, Debug)]
+pub struct PublicPath {
+    /// The path, or the tree below it when it ends in `/*`.
+    pub path: At<String>,
+}
+
+/// One route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The name in messages and in the audit record; `METHOD /path` when none was written.
+    pub name: Option<String>,
+    /// The path pattern.
+    pub path: At<String>,
+    /// The methods; none takes any.
+    pub methods: Vec<At<String>>,
+    /// The hosts; none takes any.
+    pub hosts: Vec<At<String>>,
+    /// Who may call it.
+    pub auth: At<Auth>,
+    /// Which issuers' tokens it takes; none takes any.
+    pub issuers: Vec<At<String>>,
+    /// Scopes of which all are needed.
+    pub scopes: Vec<String>,
+    /// Scopes of which one is needed.
+    pub any_scope: Vec<String>,
+    /// Claims that must have one of the listed values.
+    pub require_claims: Vec<RequiredClaim>,
+    /// The upstream it is forwarded to; none leaves the choice to Envoy's own routes.
+    pub upstream: Option<At<String>>,
+    /// The literal part of the pattern is removed before forwarding.
+    pub strip_prefix: bool,
+    /// How long the upstream may take.
+    pub timeout: Option<Duration>,
+    /// The token goes to the upstream too.
+    pub forward_token: bool,
+    /// The answer of a static route.
+    pub response: Option<StaticResponse>,
+    /// The route's own CORS policy; `Some(None)` switches CORS off.
+    pub cors: Option<Option<Cors>>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Where it is written.
+    pub place: super::problem::Place,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// A valid token is needed.
+    Required,
+    /// A valid token is used, none is accepted, a bad one refused.
+    Optional,
+    /// Nobody is asked.
+    None,
+}
+
+/// What a static route answers.
+#[derive(Clone, Debug)]
+pub struct StaticResponse {
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(At<String>, String)>,
+    /// The JSON body; none for an empty one.
+    pub body: Option<serde_json::Value>,
+}
+
+/// How refusals look.
+#[derive(Clone, Debug, Default)]
+pub struct Errors {
+    /// The `realm` of challenges (RFC 9110 §11.5).
+    pub realm: Option<String>,
+}
+
+/// Where audit records go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Audit {
+    /// One JSON line a request in Envoy's application log, by the filter itself.
+    #[default]
+    Log,
+    /// Into the filter state `wasm.portcullis`, for an access log format to print: cheaper, and Envoy adds what it knows.
+    AccessLog,
+}

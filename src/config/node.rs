@@ -1,0 +1,97 @@
+//! A parsed document before anyone has asked what it means: the same tree whether it was YAML, JSON or a protobuf `Struct`.
+
+/// One value and where it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where the value starts.
+    pub at: Position,
+    /// The value.
+    pub value: Value,
+}
+
+/// A position in the text; zeros where there was no text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Line from 1.
+    pub line: u32,
+    /// Column from 1, in characters.
+    pub column: u32,
+}
+
+/// What JSON can say, with places.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`, or a YAML key without a value.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number; integers stay exact. A protobuf `Struct` has doubles only: whole ones become integers again.
+    Number(serde_json::Number),
+    /// A string.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping in the order written; two equal keys are refused by whoever reads the text.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key of a mapping and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Where the key starts.
+    pub at: Position,
+    /// The key.
+    pub text: String,
+}
+
+impl Node {
+    /// What kind of value stands here, in an author's words.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+
+    /// The member of a mapping with this key.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|(k, _)| k.text == key).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// The same value as JSON, without places.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(b) => serde_json::Value::Bool(*b),
+            Value::Number(n) => serde_json::Value::Number(n.clone()),
+            Value::Text(t) => serde_json::Value::String(t.clone()),
+            Value::List(items) => items.iter().map(Node::to_json).collect(),
+            Value::Map(entries) => entries.iter().map(|(k, v)| (k.text.clone(), v.to_json())).collect(),
+        }
+    }
+}
+
+impl From<serde_json::Value> for Node {
+    /// A tree without places, for JSON whose text is not at hand.
+    fn from(value: serde_json::Value) -> Node {
+        use serde_json::Value as Json;
+        let value = match value {
+            Json::Null => Value::Null,
+            Json::Bool(b) => Value::Bool(b),
+            Json::Number(n) => Value::Number(n),
+            Json::String(s) => Value::Text(s),
+            Json::Array(items) => Value::List(items.into_iter().map(Node::from).collect()),
+            Json::Object(members) => Value::Map(
+                members.into_iter().map(|(text, v)| (Key { at: Position::default(), text }, Node::from(v))).collect(),
+            ),
+        };
+        Node { at: Position::default(), value }
+    }
+}

@@ -1,0 +1,116 @@
+//! Every refusal, and the one table that says what a client learns of it: status, code, challenge, gRPC status, text.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// Why a request goes no further. `kind` is for the client; `reason` is for the audit record only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The class of refusal, which decides everything the client sees.
+    pub kind: Kind,
+    /// The precise reason in one stable word, as `token_not_yet_valid`.
+    pub reason: &'static str,
+    /// What else helps whoever reads the audit record; never a secret, a token or a claim's value.
+    pub detail: Option<Cow<'static, str>>,
+}
+
+/// What a client may learn about a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request's form is wrong: ambiguous path, bad header.
+    BadRequest,
+    /// More than one way of presenting a token, or a malformed one (RFC 6750 §3.1 `invalid_request`).
+    InvalidTokenRequest,
+    /// No credential where one is needed.
+    MissingToken,
+    /// A credential that does not hold.
+    InvalidToken,
+    /// A token whose signature holds and whose time is over.
+    ExpiredToken,
+    /// Known caller, not allowed.
+    Forbidden,
+    /// Known caller without a scope the route asks for; the scopes in question.
+    InsufficientScope(Rc<str>),
+    /// No route has this host and path.
+    NotFound,
+    /// The path exists, not for this method; the methods it has, for `Allow`.
+    MethodNotAllowed(Rc<str>),
+    /// Keys that are needed to decide are not to be had.
+    AuthUnavailable,
+    /// Too many requests; seconds until one more is welcome.
+    RateLimited(u32),
+    /// The upstream's body or the request's is larger than the proxy buffers.
+    PayloadTooLarge,
+    /// Request headers are larger than the proxy takes.
+    HeadersTooLarge,
+    /// The upstream answered nonsense or broke the connection.
+    BadGateway,
+    /// No upstream answers.
+    ServiceUnavailable,
+    /// The upstream took too long.
+    GatewayTimeout,
+    /// The client took too long to send its request.
+    RequestTimeout,
+    /// A fault of the gateway's own.
+    Internal,
+}
+
+/// One row of the table: what a kind of refusal looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appearance {
+    /// HTTP status.
+    pub status: u16,
+    /// The envelope's stable `error.code`.
+    pub code: &'static str,
+    /// The envelope's `error.message`.
+    pub message: &'static str,
+    /// gRPC status code (grpc/status.proto), for clients that speak gRPC.
+    pub grpc: u8,
+    /// The `error` parameter of the Bearer challenge (RFC 6750 §3.1); `Some("")` is a challenge without one.
+    pub challenge: Option<&'static str>,
+}
+
+impl Rejection {
+    /// A refusal with its precise reason.
+    pub fn new(kind: Kind, reason: &'static str) -> Rejection {
+        Rejection { kind, reason, detail: None }
+    }
+
+    /// The same with a detail for the audit record.
+    pub fn with(self, detail: impl Into<Cow<'static, str>>) -> Rejection {
+        Rejection { detail: Some(detail.into()), ..self }
+    }
+}
+
+impl Kind {
+    /// The one table that speaks to the client. Codes of seeds/003 first, then those added in its style (R130).
+    pub fn appearance(&self) -> Appearance {
+        let row = |status, code, message, grpc, challenge| Appearance { status, code, message, grpc, challenge };
+        match self {
+            Kind::MissingToken => row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("")),
+            Kind::InvalidToken => row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("invalid_token")),
+            Kind::ExpiredToken => row(401, "EXPIRED_TOKEN", "Token has expired", 16, Some("invalid_token")),
+            Kind::Forbidden => row(403, "FORBIDDEN", "Access denied", 7, None),
+            Kind::InsufficientScope(_) => {
+                row(403, "INSUFFICIENT_SCOPE", "Token lacks required scope", 7, Some("insufficient_scope"))
+            }
+            Kind::RateLimited(_) => row(429, "RATE_LIMITED", "Too many requests", 8, None),
+            Kind::ServiceUnavailable => row(503, "SERVICE_UNAVAILABLE", "Backend service down", 14, None),
+            Kind::BadRequest => row(400, "BAD_REQUEST", "The request is malformed", 3, None),
+            Kind::InvalidTokenRequest => {
+                row(400, "BAD_REQUEST", "The request is malformed", 3, Some("invalid_request"))
+            }
+            Kind::NotFound => row(404, "NOT_FOUND", "No such resource", 5, None),
+            Kind::MethodNotAllowed(_) => row(405, "METHOD_NOT_ALLOWED", "Method not allowed", 12, None),
+            Kind::RequestTimeout => row(408, "REQUEST_TIMEOUT", "The request took too long to arrive", 4, None),
+            Kind::PayloadTooLarge => row(413, "PAYLOAD_TOO_LARGE", "The request body is too large", 8, None),
+            Kind::HeadersTooLarge => row(431, "HEADERS_TOO_LARGE", "The request headers are too large", 8, None),
+            Kind::Internal => row(500, "INTERNAL_ERROR", "The gateway could not handle the request", 13, None),
+            Kind::BadGateway => row(502, "BAD_GATEWAY", "The backend service gave no usable answer", 14, None),
+            Kind::AuthUnavailable => {
+                row(503, "AUTH_UNAVAILABLE", "Authentication is temporarily unavailable", 14, None)
+            }
+            Kind::GatewayTimeout => row(504, "GATEWAY_TIMEOUT", "The backend service took too long", 4, None),
+        }
+    }
+}
