@@ -8,6 +8,7 @@ pub mod bootstrap;
 pub mod case;
 pub mod client;
 pub mod clock;
+pub mod core_gateway;
 pub mod envoy;
 pub mod expect;
 pub mod failure;

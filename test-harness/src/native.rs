@@ -31,11 +31,6 @@ pub struct Arrival<'a> {
 /// Makes a gateway of a document and the variables it may read.
 pub type Open = fn(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>>;
 
-/// The gateway that the package's own core makes.
-pub fn open(_policy: &Value, _env: &[(String, String)]) -> Result<Box<dyn Gateway>> {
-    anyhow::bail!("the core is not connected to the harness yet")
-}
-
 /// A case file on the native stage.
 pub struct NativeStage {
     /// The servers: only their addresses and keys are used.

@@ -13,7 +13,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use serde_json::json;
 
 use crate::octets;
-use crate::outcome::Forwarded;
+use crate::outcome::{Forwarded, Headers};
 use crate::server::{self, Request, Response, Server};
 
 /// A named upstream.
@@ -101,17 +101,19 @@ impl Drop for Arrival {
     }
 }
 
-#[derive(Default)]
-struct Wish {
+/// How a request's query asks to be answered.
+#[derive(Debug, Default)]
+pub struct Wish {
     status: Option<u16>,
     delay: Option<Duration>,
     reset: bool,
     body_bytes: Option<usize>,
-    headers: Vec<(String, String)>,
+    headers: Headers,
 }
 
 impl Wish {
-    fn read(query: &str) -> Self {
+    /// Reads a query.
+    pub fn read(query: &str) -> Self {
         let mut wish = Self::default();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             let value = percent_decoded(value);
@@ -120,21 +122,38 @@ impl Wish {
                 "delay_ms" => wish.delay = value.parse().ok().map(Duration::from_millis),
                 "reset" => wish.reset = value == "1",
                 "body_bytes" => wish.body_bytes = value.parse().ok(),
-                _ => wish.headers.extend(name.strip_prefix("h.").map(|name| (percent_decoded(name), value))),
+                _ => {
+                    let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
+                    wish.headers.extend(header);
+                }
             }
         }
         wish
     }
 
-    fn reply(&self, seen: &Forwarded) -> io::Result<Response> {
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        self.status.unwrap_or(200)
+    }
+
+    /// The headers of the answer, besides those of its body.
+    pub fn headers(&self) -> Headers {
+        self.headers.clone()
+    }
+
+    /// The body of the answer: what was seen of the request, unless so many bytes are wanted.
+    pub fn body(&self, seen: &Forwarded) -> String {
         let lines: Vec<_> = seen.headers.iter().map(|(name, value)| json!([name, octets::escape(value)])).collect();
         let echo = json!({ "upstream": seen.upstream, "method": seen.method, "path": seen.path, "headers": lines,
             "body_bytes": seen.body_bytes });
-        let body = self.body_bytes.map_or_else(|| echo.to_string(), |bytes| "x".repeat(bytes));
-        let mut response = server::reply(self.status.unwrap_or(200), "application/json", body)?;
+        self.body_bytes.map_or_else(|| echo.to_string(), |bytes| "x".repeat(bytes))
+    }
+
+    fn reply(&self, seen: &Forwarded) -> io::Result<Response> {
+        let mut response = server::reply(self.status(), "application/json", self.body(seen))?;
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
-            response.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(io::Error::other)?);
+            response.headers_mut().append(name, HeaderValue::from_bytes(value).map_err(io::Error::other)?);
         }
         Ok(response)
     }

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use test_harness::case::{Case, CaseFile};
-use test_harness::failure;
-use test_harness::native::{self, NativeStage};
+use test_harness::native::NativeStage;
 use test_harness::runner::{self, Check, Group};
 use test_harness::scene::Scene;
+use test_harness::{core_gateway, failure};
 
 fn main() -> ExitCode {
     match CaseFile::read_all() {
@@ -23,7 +23,7 @@ fn group(file: CaseFile) -> Group {
     let checks = failure::names(&file, Case::for_native);
     let set_up = move || {
         let scene = Scene::set(&file)?;
-        let mut stage = NativeStage::set(scene, &file.published(), native::open)?;
+        let mut stage = NativeStage::set(scene, &file.published(), core_gateway::open)?;
         let cases: Vec<Case> = file.cases.into_iter().filter(Case::for_native).collect();
         let check: Check = Box::new(move |index| {
             let case = cases.get(index).ok_or("there is no such case")?;
