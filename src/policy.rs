@@ -33,7 +33,7 @@ use audit::{AuditRecord, Outcome};
 use authenticate::{Authenticator, Caller, Stop};
 use authorize::{Grant, Requirements, authorize};
 use cors::{CorsPolicy, Preflight};
-use decision::{Decision, Reply, ResponsePlan, Verdict};
+use decision::{Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
 use forward::{Destination, Forward, Passage};
 use guard::SafePath;
 use identity::IdentityHeaders;
@@ -312,6 +312,13 @@ impl Policy {
         now: Duration,
     ) -> Option<Reply> {
         local_reply::translate(&self.refusals, status, details, plan, now)
+    }
+
+    /// The edits that remove what only the gateway may say from a map of headers or trailers.
+    pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
+        let mut edits = Vec::new();
+        self.identity.strip(sent, &mut edits);
+        edits
     }
 
     /// An empty keyring for the remote key sets of this policy.
