@@ -23,7 +23,7 @@ impl Modulus {
         if !(2..=MAX_BITS).contains(&bits) || big_endian.last()? & 1 == 0 {
             return None;
         }
-        let limbs = to_limbs(big_endian, bits.saturating_add(2).div_ceil(LIMB_BITS));
+        let limbs = to_limbs(big_endian, (bits + 2).div_ceil(LIMB_BITS).next_multiple_of(CHUNK));
         let negated_inverse = inverse_of_odd(*limbs.first()?).wrapping_neg() & MASK;
         let mut modulus = Modulus { r_squared: Box::default(), limbs, negated_inverse };
         modulus.r_squared = modulus.square_of_r(bits);
@@ -57,20 +57,22 @@ impl Modulus {
     /// a × b ÷ R modulo n, below 2n when `a` and `b` are.
     fn product(&self, a: &[u32], b: &[u32], columns: &mut [u64]) -> Box<[u32]> {
         columns.fill(0);
-        let (Some((b_low, b_high)), Some((n_low, n_high))) = (b.split_first(), self.limbs.split_first()) else {
-            return Box::default();
-        };
+        let (b_low, b_chunks) = (b.first().copied().unwrap_or(0), b.as_chunks::<CHUNK>().0);
+        let n_chunks = self.limbs.as_chunks::<CHUNK>().0;
         let mut columns = columns;
-        for a in a.iter().map(|limb| u64::from(*limb)) {
-            let Some((lowest, higher)) = std::mem::take(&mut columns).split_first_mut() else { break };
-            let low = *lowest + a * u64::from(*b_low);
-            let factor = u64::from((low as u32).wrapping_mul(self.negated_inverse) & MASK);
-            let carry = (low + factor * u64::from(*n_low)) >> LIMB_BITS;
-            for ((column, b), n) in higher.iter_mut().zip(b_high).zip(n_high) {
-                *column += a * u64::from(*b) + factor * u64::from(*n);
+        for a in a {
+            let low = columns.first().copied().unwrap_or(0) as u32;
+            let factor = low.wrapping_add(a.wrapping_mul(b_low)).wrapping_mul(self.negated_inverse) & MASK;
+            let (a, factor) = (u64::from(*a), u64::from(factor));
+            // Several limbs a round: the engine does not unroll loops.
+            for ((columns, b), n) in columns.as_chunks_mut::<CHUNK>().0.iter_mut().zip(b_chunks).zip(n_chunks) {
+                for ((column, b), n) in columns.iter_mut().zip(b).zip(n) {
+                    *column += a * u64::from(*b) + factor * u64::from(*n);
+                }
             }
+            let Some((lowest, higher)) = std::mem::take(&mut columns).split_first_mut() else { break };
             if let Some(next) = higher.first_mut() {
-                *next += carry;
+                *next += *lowest >> LIMB_BITS;
             }
             columns = higher;
         }
@@ -180,6 +182,9 @@ fn to_bytes(limbs: &[u32], length: usize) -> Vec<u8> {
 
 /// The largest modulus whose columns cannot overflow with room to spare.
 pub(in crate::policy) const MAX_BITS: usize = 8192;
+
+/// How many limbs are multiplied in one round.
+const CHUNK: usize = 4;
 
 const LIMB_BITS: usize = 27;
 const MASK: u32 = (1 << LIMB_BITS) - 1;

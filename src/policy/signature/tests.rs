@@ -91,7 +91,7 @@ fn every_flipped_bit_of_a_signature_is_refused() {
 fn every_flipped_bit_of_the_message_is_refused() {
     let (input, signed) = one_of_each();
     for Signed { name, alg, key, signature, .. } in &signed {
-        for bit in (0..input.len() * 8).step_by(7) {
+        for bit in (0..input.len() * 8).step_by(29) {
             let mut forged = input.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
             assert!(!Software.verify(key, *alg, &forged, signature), "{name}, bit {bit}");
