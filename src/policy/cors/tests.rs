@@ -156,6 +156,7 @@ fn methods_are_the_policys_or_those_of_the_path() {
 fn a_star_for_headers_leaves_authorization_out_as_browsers_do() {
     let bare = compiled(&section("*", None, "*", ""));
     assert_eq!(bare.preflight(&asking(APP, "GET", "x-any,content-type"), &["GET"]).status, 204);
+    assert_eq!(bare.preflight(&asking(APP, "GET", "x any"), &["GET"]).status, 403, "not a name at all");
     let refused = bare.preflight(&asking(APP, "GET", "authorization"), &["GET"]);
     assert_eq!(refused.reason, Some("cors_header_not_allowed"));
     assert!(refused.detail.unwrap().contains("does not cover `authorization`"));
