@@ -184,11 +184,10 @@ impl Policy {
     ) -> Result<Option<Reply>, Rejection> {
         let Some((origin, method)) = request.preflight() else { return Ok(None) };
         let allowed = self.routes.methods_for(host, path);
-        let methods = allowed.methods();
+        let methods = if allowed.any() { vec!["*"] } else { allowed.methods() };
         let asked = Method::parse(method).ok();
-        let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m)).or_else(|| {
-            methods.first().and_then(|m| Method::parse(m).ok()).and_then(|m| self.rule_for(host, path, &m))
-        });
+        let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m));
+        let rule = rule.or_else(|| self.rule_of_path(host, path, &methods));
         let Some(rule) = rule else { return Ok(None) };
         let Some(cors) = &rule.cors else { return Ok(None) };
         let asked = Preflight {
@@ -218,6 +217,11 @@ impl Policy {
         }
     }
 
+    /// The first route of a path that takes one of its methods; `OPTIONS` is always among them and often has none.
+    fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rule> {
+        methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
+    }
+
     /// The route that takes the request, and what its `{.+}` stands for.
     fn route<'p, 't>(
         &'p self,
@@ -236,8 +240,7 @@ impl Policy {
             }
             Found::MethodNotAllowed { allow } => {
                 let methods = allow.methods();
-                let other = methods.first().and_then(|m| Method::parse(m).ok());
-                if let Some(rule) = other.and_then(|m| self.rule_for(host, path, &m)) {
+                if let Some(rule) = self.rule_of_path(host, path, &methods) {
                     exchange.plan.cors = rule.cors.as_ref().map(|c| c.response(request.origin.value()));
                 }
                 Err(Rejection::new(Kind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
