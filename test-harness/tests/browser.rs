@@ -1,10 +1,9 @@
 //! Cross-origin calls by a real Chromium through a real Envoy with the filter: what the browser allows, and what it blocks.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use test_harness::case::CaseFile;
@@ -12,7 +11,7 @@ use test_harness::runner::{self, Check, Group};
 use test_harness::server::{self, Server};
 use test_harness::stage::Stage;
 use test_harness::token::TokenSpec;
-use test_harness::{clock, envoy};
+use test_harness::{clock, envoy, node};
 
 fn main() -> ExitCode {
     let calls = match serde_saphyr::from_str::<Vec<Call>>(CALLS) {
@@ -98,21 +97,9 @@ fn browse(calls: &[Call]) -> Result<Vec<Verdict>> {
             json!({ "page": page, "url": format!("http://127.0.0.1:{}{}", stage.port, call.path), "init": init })
         })
         .collect();
-    let verdicts = chromium(&json!({ "chromiumPath": chromium_path()?, "calls": asked }))?;
+    let verdicts = node::run("cors.mjs", &json!({ "chromiumPath": chromium_path()?, "calls": asked }))?;
     stage.filter_never_failed()?;
     Ok(verdicts)
-}
-
-fn chromium(job: &Value) -> Result<Vec<Verdict>> {
-    let mut node = Command::new("timeout");
-    node.args(["120", "node"]).arg(envoy::root().join("test-harness/browser/cors.mjs"));
-    let spawned = node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut node = spawned.context("node is missing: run `make browser`")?;
-    node.stdin.take().context("no way to talk to node")?.write_all(job.to_string().as_bytes())?;
-    let output = node.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the browser could not be driven: {}", said.trim());
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 fn chromium_path() -> Result<PathBuf> {
