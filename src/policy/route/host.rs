@@ -134,6 +134,8 @@ impl Hosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_host_pattern_is_a_host_a_suffix_or_any() {
