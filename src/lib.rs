@@ -2,3 +2,6 @@
 
 pub mod config;
 pub mod policy;
+
+#[cfg(not(target_family = "wasm"))]
+pub mod cli;

@@ -1,0 +1,4 @@
+//! The command line.
+
+mod scalar;
+pub mod yaml;
