@@ -1,3 +1,3 @@
-//! The decision core: a compiled policy, and one function that decides about one request. It reads no clock, file or network.
+//! The decision core.
 
-pub mod rejection;
+pub mod algorithm;
