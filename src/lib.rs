@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod policy;
+pub mod strict_json;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;

@@ -1,6 +1,7 @@
 //! Reads a `cors` section; what its values mean together is the policy's business.
 
 use super::document::Cors;
+use super::problem::At;
 use super::reader::Field;
 
 impl Cors {
@@ -15,7 +16,8 @@ impl Cors {
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let allow_credentials = flag("allow_credentials");
         let allow_private_network = flag("allow_private_network");
-        let max_age = fields.get("max_age").and_then(|f| f.duration());
+        let max_age =
+            fields.get("max_age").and_then(|f| f.duration().map(|value| At { value, place: f.place.clone() }));
         let place = fields.place().clone();
         fields.finish();
         Some(Cors {

@@ -72,7 +72,7 @@ pub enum Keys {
 #[derive(Clone, Debug)]
 pub struct RemoteKeys {
     /// Its address.
-    pub uri: At<String>,
+    pub uri: At<Url>,
     /// The Envoy cluster it is fetched through.
     pub cluster: String,
     /// How long it is used without a refresh.

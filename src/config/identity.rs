@@ -27,7 +27,8 @@ impl IdentityHeader {
 /// A header name in lower case (RFC 9110 §5.1: a token), refused when the proxy itself lives by it.
 pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
     let lower = name.value.to_ascii_lowercase();
-    let is_token = !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    let is_token =
+        !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
     if !is_token {
         field.problem(format!("`{}` is not a header name", name.value));
         return None;
@@ -41,6 +42,16 @@ pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String
 
 /// Headers that frame the message or steer the proxy: setting one from a claim or a static route would be request smuggling.
 const OWNED: [&str; 12] = [
-    "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
-    "upgrade", "x-request-id", "x-forwarded-for",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-request-id",
+    "x-forwarded-for",
 ];

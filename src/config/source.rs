@@ -12,7 +12,9 @@ pub fn read(bytes: &[u8]) -> Result<Node, String> {
     }
     // Every Struct that is not empty starts with the tag 0x0a, which JSON reads as a line break: only text starts with `{`.
     let is_text = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
-    if !bytes.starts_with(b"{") && let Some(node) = read_struct(bytes, 0) {
+    if !bytes.starts_with(b"{")
+        && let Some(node) = read_struct(bytes, 0)
+    {
         return Ok(node);
     }
     if !is_text {

@@ -42,7 +42,9 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
         },
     };
     let is_ipv6 = host.contains(':');
-    if host.is_empty() || !is_ipv6 && !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
+    if host.is_empty()
+        || !is_ipv6 && !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    {
         return Err("its host may hold letters, digits, `.`, `-` and `_` only");
     }
     let port = match port {

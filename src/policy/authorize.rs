@@ -25,6 +25,20 @@ pub struct Requirements {
     pub require_claims: Vec<RequiredClaim>,
 }
 
+impl Requirements {
+    /// Asks for nothing and nobody.
+    pub fn nothing() -> Requirements {
+        Requirements {
+            auth: Auth::None,
+            issuers: Vec::new(),
+            scopes: ScopeSet::default(),
+            any_scope: ScopeSet::default(),
+            scope_text: "".into(),
+            require_claims: Vec::new(),
+        }
+    }
+}
+
 /// Proof that a request was authorised. Its field is private: only this file can make one.
 #[derive(Debug)]
 pub struct Grant {

@@ -46,7 +46,9 @@ fn tokens_at<'r>(
             let same = |(n, _): &&(&[u8], &[u8])| *n == name.as_bytes();
             request.headers.iter().filter(same).map(|(_, value)| Cow::Borrowed(*value)).collect()
         }
-        TokenSource::Cookie(name) => cookies(request).filter(|(n, _)| *n == name.as_bytes()).map(|(_, v)| v.into()).collect(),
+        TokenSource::Cookie(name) => {
+            cookies(request).filter(|(n, _)| *n == name.as_bytes()).map(|(_, v)| v.into()).collect()
+        }
         TokenSource::Query(name) => guard::query_pairs(query.unwrap_or_default())
             .filter(|(n, _)| n == name)
             .map(|(_, value)| match value {
@@ -127,7 +129,8 @@ mod tests {
 
     #[test]
     fn two_tokens_are_one_too_many_wherever_they_stand() {
-        let sources = [TokenSource::Bearer, TokenSource::Cookie("sid".into()), TokenSource::Query("access_token".into())];
+        let sources =
+            [TokenSource::Bearer, TokenSource::Cookie("sid".into()), TokenSource::Query("access_token".into())];
         let read = |headers: &[(&'static str, &'static str)], query| {
             let headers: Vec<_> = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
             let authorization = headers.iter().find(|(n, _)| *n == b"authorization").map(|(_, v)| Once::Value(v));

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use super::audit::AuditRecord;
 use super::cors::CorsResponse;
+use super::forward::Forward;
 use super::keyring::KeySetId;
 
 /// The answer for one request: what to do, and what to write down about it.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct Verdict<'r> {
     /// What the adapter has to do.
     pub decision: Decision,
-    /// The record of the decision; complete except for what only the proxy knows (duration, bytes).
-    pub audit: AuditRecord,
+    /// The record of the decision; says nothing yet when the decision is to wait.
+    pub audit: AuditRecord<'r>,
+    /// What is known now about the response.
+    pub response: ResponsePlan,
 }
 
 /// One of three things an adapter can be told to do.
@@ -25,15 +28,6 @@ pub enum Decision {
     Reply(Reply),
     /// Ask again when this key set was fetched (or its fetch failed), at the latest at this time.
     Await(Await),
-}
-
-/// The edits that a forwarded request and its response need.
-#[derive(Debug)]
-pub struct Forward {
-    /// Changes to the request's headers, in order.
-    pub edits: Vec<HeaderEdit>,
-    /// What to do when the response passes.
-    pub response: ResponsePlan,
 }
 
 /// One change to a header map. Names are lower case.
@@ -54,8 +48,6 @@ pub struct ResponsePlan {
     pub cors: Option<Rc<CorsResponse>>,
     /// True when the client speaks gRPC and wants its errors that way.
     pub grpc: bool,
-    /// True for a HEAD request, whose replies have no body.
-    pub head: bool,
 }
 
 /// An answer made by the gateway itself.
@@ -65,10 +57,10 @@ pub struct Reply {
     pub status: u16,
     /// Headers, names in lower case; values hold no control characters.
     pub headers: Vec<(Rc<str>, Rc<str>)>,
-    /// The body.
-    pub body: Vec<u8>,
+    /// The body; the proxy leaves it out for a HEAD request.
+    pub body: Rc<[u8]>,
     /// gRPC status code and message for a client that speaks gRPC (envoy-facts §2.5).
-    pub grpc: Option<(u8, Rc<str>)>,
+    pub grpc: Option<(u8, &'static str)>,
     /// What Envoy shows as the response code details: one word.
     pub details: &'static str,
 }

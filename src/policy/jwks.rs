@@ -7,10 +7,8 @@ use std::fmt;
 use jwt_compact::alg::Hs512Key;
 use serde_json::Value;
 
-use super::{
-    algorithm::Algorithm,
-    strict_json::{self, Malformed},
-};
+use super::algorithm::Algorithm;
+use crate::strict_json::{self, Malformed};
 
 mod spki;
 mod verifying_key;

@@ -41,8 +41,8 @@ impl Refusals {
         Reply {
             status: looks.status,
             headers,
-            body: envelope(looks.code, looks.message, &plan.request_id, now).into_bytes(),
-            grpc: plan.grpc.then(|| (looks.grpc, looks.message.into())),
+            body: envelope(looks.code, looks.message, &plan.request_id, now).into_bytes().into(),
+            grpc: plan.grpc.then_some((looks.grpc, looks.message)),
             details: rejection.reason,
         }
     }
@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_envelope_is_that_of_the_source_document_byte_for_byte() {
-        let text = envelope("UNAUTHORIZED", "Invalid or expired token", "req-abc123", Duration::from_secs(1_709_287_200));
+        let text =
+            envelope("UNAUTHORIZED", "Invalid or expired token", "req-abc123", Duration::from_secs(1_709_287_200));
         assert_eq!(
             text,
             "{\"error\":{\"code\":\"UNAUTHORIZED\",\"message\":\"Invalid or expired token\",\"request_id\":\"req-abc123\"},\
