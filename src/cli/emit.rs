@@ -27,6 +27,8 @@ pub fn text(text: &str) -> String {
     } else if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')) {
         // JSON's escapes are also those of YAML's double quotes (YAML 1.2.2 §5.7).
         Value::String(text.to_string()).to_string()
+    } else if text.contains('\'') && !text.contains(['"', '\\']) {
+        format!("\"{text}\"")
     } else {
         format!("'{}'", text.replace('\'', "''"))
     }
@@ -84,7 +86,8 @@ fn inline(value: &Value) -> String {
         Value::String(t) => text(t),
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {
-            let members: Vec<String> = members.iter().map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect();
+            let members: Vec<String> =
+                members.iter().map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect();
             format!("{{{}}}", members.join(", "))
         }
         other => other.to_string(),
@@ -133,6 +136,11 @@ mod tests {
         let text = yaml(&value);
         assert_eq!(yaml::read(&text).unwrap().to_json(), value, "{text}");
         assert!(text.starts_with("'@type': type.example/X\n"), "{text}");
-        assert!(text.contains("\nroutes:\n- name: all\n  empty: {}\n  list: []\n  method: [GET, 'no']\n  path: '/a/{.+}'\n- 7\n"), "{text}");
+        assert!(
+            text.contains(
+                "\nroutes:\n- name: all\n  empty: {}\n  list: []\n  method: [GET, 'no']\n  path: '/a/{.+}'\n- 7\n"
+            ),
+            "{text}"
+        );
     }
 }

@@ -10,10 +10,24 @@ use super::scalar;
 use crate::config::node::{Key, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 
-/// Reads one document. The text's own faults end the reading at once: what follows them has no certain meaning.
+/// Reads a file that holds one document. The text's own faults end the reading at once: what follows has no certain meaning.
 pub fn read(text: &str) -> Result<Node, Problem> {
-    let mut reader = Reader { text, parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
-    reader.document()
+    let mut reader = Reader::new(text);
+    let node = reader.document()?.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the document is empty"))?;
+    match reader.start()? {
+        None => Ok(node),
+        Some(at) => Err(fault(at, "a second document begins here; one file holds one")),
+    }
+}
+
+/// Reads a file that may hold several documents, as Kubernetes manifests do.
+pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
+    let mut reader = Reader::new(text);
+    let mut nodes = Vec::new();
+    while let Some(node) = reader.document()? {
+        nodes.push(node);
+    }
+    Ok(nodes)
 }
 
 /// How many places a document may have, aliases expanded: far beyond any gateway, far below any harm.
@@ -30,22 +44,24 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn document(&mut self) -> Result<Node, Problem> {
-        loop {
-            match self.next()? {
-                (Event::DocumentStart(_), _) => break,
-                (Event::StreamEnd, span) => return Err(fault(position(span.start), "the document is empty")),
-                _ => {}
-            }
+    fn new(text: &'t str) -> Reader<'t> {
+        Reader { text, parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }
+    }
+
+    fn document(&mut self) -> Result<Option<Node>, Problem> {
+        if self.start()?.is_none() {
+            return Ok(None);
         }
         let first = self.next()?;
-        let node = self.node(first, 0)?;
+        self.node(first, 0).map(Some)
+    }
+
+    /// Goes on to the next document; `None` at the end of the text.
+    fn start(&mut self) -> Result<Option<Position>, Problem> {
         loop {
             match self.next()? {
-                (Event::StreamEnd, _) => return Ok(node),
-                (Event::DocumentStart(_), span) => {
-                    return Err(fault(position(span.start), "a second document begins here; one file holds one"));
-                }
+                (Event::DocumentStart(_), span) => return Ok(Some(position(span.start))),
+                (Event::StreamEnd, _) => return Ok(None),
                 _ => {}
             }
         }
@@ -247,18 +263,35 @@ mod tests {
             ("a: 1\na: 2\n", "2:1: document: `a` stands twice, first on line 1"),
             ("{\"a\": 1,\n \"a\": 2}", "2:2: document: `a` stands twice, first on line 1"),
             ("a: 1\n---\nb: 2\n", "2:1: document: a second document begins here; one file holds one"),
-            ("a: !!str 1\n", "1:4: document: the tag `tag:yaml.org,2002:!str` has no meaning here; write the value without it"),
+            (
+                "a: !!str 1\n",
+                "1:4: document: the tag `tag:yaml.org,2002:!str` has no meaning here; write the value without it",
+            ),
             ("1: a\n", "1:1: document: the key `1` is not text; put it in quotes"),
             ("x: {true: a}\n", "1:5: document: the key `true` is not text; put it in quotes"),
             ("? [a]\n: b\n", "1:3: document: a key must be text"),
-            ("x: &a {b: 1}\ny:\n  <<: *a\n", "3:3: document: merge keys (`<<`) are not part of YAML 1.2; write the members out"),
+            (
+                "x: &a {b: 1}\ny:\n  <<: *a\n",
+                "3:3: document: merge keys (`<<`) are not part of YAML 1.2; write the members out",
+            ),
             ("x: .inf\n", "1:4: document: `.inf` is not a number that JSON can hold; put it in quotes if it is text"),
             ("", "1:1: document: the document is empty"),
-            ("# only a comment\n", "2:1: document: the document is empty"),
+            ("# only a comment\n", "1:1: document: the document is empty"),
         ] {
             assert_eq!(read(text).unwrap_err().to_string(), expected, "{text:?}");
         }
         assert!(read("a: [1, 2\nb: 3\n").unwrap_err().message.starts_with("not YAML: "));
+    }
+
+    #[test]
+    fn manifests_may_hold_several_documents() {
+        let nodes = read_all("a: 1\n---\nb: 2\n---\nc: 3\n").unwrap();
+        assert_eq!(
+            nodes.iter().map(|n| n.to_json().to_string()).collect::<Vec<_>>(),
+            ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]
+        );
+        assert_eq!(nodes[2].at, Position { line: 5, column: 1 });
+        assert_eq!(read_all("# nothing\n"), Ok(vec![]));
     }
 
     #[test]

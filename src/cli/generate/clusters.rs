@@ -28,15 +28,21 @@ pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Prob
         }
     }
     for route in document.routes.iter().filter(|r| r.upstream.is_none() && r.response.is_none()) {
-        problems.add(&route.place, "has neither `upstream` nor `response`; a generated configuration has no other routes");
+        problems
+            .add(&route.place, "has neither `upstream` nor `response`; a generated configuration has no other routes");
     }
     addresses.into_iter().map(|(name, url)| cluster(name, url, options)).collect()
 }
 
 fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d At<Url>, problems: &mut Problems) {
     let known = addresses.insert(name, &url.value);
-    if known.is_some_and(|known| (known.tls, &known.host, known.port) != (url.value.tls, &url.value.host, url.value.port)) {
-        problems.add(&url.place, format!("the cluster `{name}` already stands for another address; give this one its own name"));
+    if known
+        .is_some_and(|known| (known.tls, &known.host, known.port) != (url.value.tls, &url.value.host, url.value.port))
+    {
+        problems.add(
+            &url.place,
+            format!("the cluster `{name}` already stands for another address; give this one its own name"),
+        );
     }
 }
 
@@ -59,7 +65,6 @@ fn cluster(name: &str, url: &Url, options: &EnvoyOptions) -> Value {
     if ip.is_none() {
         // `localhost` and many names have an IPv6 address that nothing listens on.
         members.insert("dns_lookup_family".to_string(), json!("V4_PREFERRED"));
-        members.insert("respect_dns_ttl".to_string(), json!(true));
     }
     if url.tls {
         members.insert("transport_socket".to_string(), tls(&url.host, ip, options));

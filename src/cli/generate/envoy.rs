@@ -15,9 +15,9 @@ pub fn bootstrap(document: &Document, configuration: &Value, options: &EnvoyOpti
             "listeners": [listener::listener(document, configuration, options)],
         },
     });
-    if let (Some(port), Some(members)) = (options.admin_port, bootstrap.as_object_mut()) {
+    if let (false, Some(members)) = (options.no_admin, bootstrap.as_object_mut()) {
         // Whoever reaches the admin port can stop the proxy and read its configuration: the host itself only.
-        members.insert("admin".to_string(), json!({ "address": socket("127.0.0.1", port) }));
+        members.insert("admin".to_string(), json!({ "address": socket("127.0.0.1", options.admin_port) }));
     }
     bootstrap
 }

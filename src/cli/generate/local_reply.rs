@@ -11,22 +11,20 @@ pub fn config() -> Value {
         .iter()
         .map(|kind| {
             let row = kind.appearance();
-            mapper(&format!("response.code == {}", row.status), row.code, row.message)
+            mapper(&format!("response.code == {} && ", row.status), row.code, row.message)
         })
         .collect();
     let (client, gateway) = (Kind::BadRequest.appearance(), Kind::Internal.appearance());
-    mappers.push(mapper("response.code < 500", client.code, client.message));
-    mappers.push(mapper("true", gateway.code, gateway.message));
+    mappers.push(mapper("response.code < 500 && ", client.code, client.message));
+    mappers.push(mapper("", gateway.code, gateway.message));
     json!({ "mappers": mappers })
 }
 
 fn mapper(condition: &str, code: &str, message: &str) -> Value {
-    let header = |key: &str, value: &str| {
-        json!({ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": key, "value": value } })
-    };
+    let header = |key: &str, value: &str| json!({ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": key, "value": value } });
     json!({
-        "filter": expression_filter("local-reply", &format!("{condition} && {}", without_the_filter())),
-        // JSON's own formatter escapes the client's request id; it keeps the order of the members as it is written by others.
+        "filter": expression_filter("local-reply", &format!("{condition}{}", without_the_filter())),
+        // The JSON formatter escapes the client's request id, and its order by the alphabet is the envelope's own order.
         "body_format_override": { "json_format": {
             "error": { "code": code, "message": message, "request_id": "%REQ(X-REQUEST-ID)%" },
             "metadata": { "success": false, "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%SZ)%" },
