@@ -3,10 +3,13 @@
 //! Results go to standard output, everything else to standard error. Each command is a file of its own.
 
 mod check;
+mod clock;
 mod documents;
 mod emit;
+mod explain;
 mod gateway;
 mod generate;
+mod import;
 mod scalar;
 pub mod yaml;
 
@@ -64,8 +67,12 @@ struct Arguments {
 enum Command {
     /// Find every problem of a document: a gateway.yaml, an Envoy file that embeds the plugin, an Istio manifest
     Check(check::Options),
+    /// Tell what the filter does with one request, stage by stage; exits with 0 when it is allowed and 2 when it is refused
+    Explain(explain::Options),
     /// Write the configuration of the proxy around the filter
     Generate(generate::Options),
+    /// Turn the configuration of another gateway into a document for this one
+    Import(import::Options),
 }
 
 /// Runs one command line, program name first.
@@ -79,7 +86,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let outcome = match command {
         Command::Check(options) => check::run(&options),
+        Command::Explain(options) => explain::run(&options),
         Command::Generate(options) => generate::run(&options),
+        Command::Import(options) => import::run(&options),
     };
     finish(outcome)
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::scalar;
 use crate::config::node;
 
-/// The value as a YAML document. `@type`, `name` and `version` stand first, then the other keys by the alphabet.
+/// The value as a YAML document. `@type`, `name`, `version` and `path` stand first, then the other keys by the alphabet.
 pub fn yaml(value: &Value) -> String {
     let mut out = String::new();
     match value {
@@ -117,7 +117,7 @@ fn is_plain(text: &str) -> bool {
         && !is_word_of_yaml_1_1
 }
 
-const LEADING: [&str; 3] = ["@type", "name", "version"];
+const LEADING: [&str; 4] = ["@type", "name", "version", "path"];
 const YAML_1_1: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
         assert!(text.starts_with("'@type': type.example/X\n"), "{text}");
         assert!(
             text.contains(
-                "\nroutes:\n- name: all\n  empty: {}\n  list: []\n  method: [GET, 'no']\n  path: '/a/{.+}'\n- 7\n"
+                "\nroutes:\n- name: all\n  path: '/a/{.+}'\n  empty: {}\n  list: []\n  method: [GET, 'no']\n- 7\n"
             ),
             "{text}"
         );
