@@ -25,12 +25,14 @@ pub fn read(root: &Node, losses: &mut Losses) -> Imported {
             losses.add(public.at, &format!("public_paths[{i}]"), "is not a path and was not carried over");
             continue;
         };
-        imported.public_paths.push(json!(path));
         let is_routed = imported.routes.iter().any(|route| route.get("path").is_some_and(|p| p == path.as_str()));
+        let place = format!("public_paths[{i}]");
+        if is_routed || !PROBES.contains(&path.as_str()) {
+            imported.public_paths.push(json!(path));
+        }
         if is_routed {
             continue;
         }
-        let place = format!("public_paths[{i}]");
         if PROBES.contains(&path.as_str()) {
             imported.routes.push(
                 json!({ "path": path, "method": "GET", "auth": "none", "response": { "body": { "status": "ok" } } }),
