@@ -21,7 +21,8 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	cargo run --quiet --package test-harness --bin demo
 
 test: wasm envoy browser wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
-	@cargo test --workspace
+	@cargo build --bin portcullis
+	cargo test --workspace
 	$(SETUP)/wasm-cargo test
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation
