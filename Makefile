@@ -2,6 +2,7 @@
 
 ENVOY_VERSION ?= 1.40.0
 PORT ?= 8080
+FUZZ_SECONDS ?= 60
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -39,8 +40,8 @@ wasm: dist/portcullis.wasm ## build dist/portcullis.wasm
 image: dist/portcullis.wasm ## pack dist/portcullis.wasm into an OCI image layout, dist/oci/
 	@cargo run --quiet --package test-harness --bin image -- dist/portcullis.wasm dist/oci
 
-fuzz: rust ## feed random input to the parsers, for SECONDS (60) each
-	@cargo run --quiet --release --package test-harness --bin fuzz -- "$${SECONDS_EACH:-60}"
+fuzz: rust ## feed hostile input at random to the core, for FUZZ_SECONDS (60)
+	@cargo run --quiet --release --package test-harness --bin fuzz -- "$(FUZZ_SECONDS)"
 
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
