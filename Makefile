@@ -26,11 +26,12 @@ test: wasm envoy browser wasm-runner ## run every test: natively, as wasm under 
 	cargo test --workspace
 	$(SETUP)/wasm-cargo test
 
-check: rust wasm-toolchain ## formatting, lints on both targets, documentation
+check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
 	@cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(SETUP)/wasm-cargo lint
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+	cargo test --quiet --package test-harness --test tidy
 
 bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/
 	@cargo bench --package test-harness
