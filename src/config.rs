@@ -1,5 +1,93 @@
 //! The document an operator writes, read field by field; every problem is found at once, each with its place.
 
+pub mod cors;
 pub mod document;
+pub mod environment;
+pub mod identity;
+pub mod issuer;
 pub mod node;
 pub mod problem;
+pub mod reader;
+pub mod route;
+pub mod source;
+pub mod url;
+
+use std::cell::RefCell;
+
+use document::{Audit, Cors, Document, Errors, IdentityHeader, Issuer, PublicPath, Route, Upstream};
+use environment::Environment;
+use node::{Node, Value};
+use problem::Problems;
+use reader::Field;
+
+impl Document {
+    /// Reads a parsed document. What could be read is returned even when there were problems, so that the checks which
+    /// need the whole document can add theirs; whoever asks must look at the problems before using it.
+    pub fn read(node: &Node, environment: Environment<'_>) -> (Document, Problems) {
+        let problems = RefCell::new(Problems::default());
+        let document = read_document(&Field::root(node, &problems), environment).unwrap_or_default();
+        (document, problems.into_inner())
+    }
+}
+
+/// One line a section, in the order of the reference.
+fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Document> {
+    let fields = root.fields()?;
+    if let Some(version) = fields.require("version") {
+        version.word(&[("1.0", ())]);
+    }
+    let items = |key| fields.get(key).map(|f| f.items()).unwrap_or_default();
+    let document = Document {
+        issuers: items("issuers").iter().filter_map(Issuer::read).collect(),
+        identity_headers: fields.get("identity_headers").map(|f| IdentityHeader::read_all(&f)).unwrap_or_default(),
+        cors: fields.get("cors").and_then(|f| Cors::read(&f)),
+        upstreams: fields.get("upstreams").map(|f| Upstream::read_all(&f, environment)).unwrap_or_default(),
+        public_paths: items("public_paths").iter().filter_map(PublicPath::read).collect(),
+        routes: items("routes").iter().filter_map(Route::read).collect(),
+        errors: fields.get("errors").and_then(|f| Errors::read(&f)).unwrap_or_default(),
+        audit: fields.get("audit").and_then(|f| Audit::read(&f)).unwrap_or_default(),
+    };
+    if fields.get("routes").is_none() && document.public_paths.is_empty() {
+        fields.problem("`routes` is missing: a gateway without routes refuses everything");
+    }
+    fields.finish();
+    Some(document)
+}
+
+impl Errors {
+    fn read(field: &Field<'_>) -> Option<Errors> {
+        let fields = field.fields()?;
+        let realm = fields.get("realm");
+        let text = realm.as_ref().and_then(|f| f.text());
+        // A realm is a quoted-string (RFC 9110 §5.6.4); without quotes and backslashes it needs no escapes.
+        let is_plain = |t: &String| t.bytes().all(|b| (0x20..0x7f).contains(&b) && !matches!(b, b'"' | b'\\'));
+        if let (Some(field), Some(text)) = (&realm, &text)
+            && !is_plain(text)
+        {
+            field.problem("a realm may hold visible ASCII and spaces only, no quotes and backslashes");
+        }
+        fields.finish();
+        Some(Errors { realm: text.filter(is_plain) })
+    }
+}
+
+impl Audit {
+    fn read(field: &Field<'_>) -> Option<Audit> {
+        let fields = field.fields()?;
+        let to = fields.require("to").and_then(|f| f.word(&[("log", Audit::Log), ("access_log", Audit::AccessLog)]));
+        fields.finish();
+        to
+    }
+}
+
+/// A route's own `cors`: a policy, or `false` for none at all.
+fn cors_setting(field: &Field<'_>) -> Option<Option<Cors>> {
+    match field.node.value {
+        Value::Bool(false) => Some(None),
+        Value::Bool(true) => {
+            field.problem("expected a CORS policy or `false`; without `cors` the route has the document's policy");
+            None
+        }
+        _ => Cors::read(field).map(Some),
+    }
+}

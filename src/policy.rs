@@ -1,3 +1,372 @@
 //! The decision core: a compiled policy, and one function that decides about one request. It reads no clock, file or network.
 
+pub mod algorithm;
+pub mod audit;
+pub mod authenticate;
+pub mod authorize;
+pub mod compile;
+pub mod cors;
+pub mod credential;
+pub mod decision;
+pub mod forward;
+pub mod guard;
+pub mod identity;
+pub mod issuer;
+pub mod jwks;
+pub mod keyring;
+pub mod local_reply;
+pub mod origin;
 pub mod rejection;
+pub mod reply;
+pub mod request;
+pub mod route;
+pub mod scopes;
+pub mod signature;
+pub mod token;
+pub mod token_cache;
+pub mod world;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use audit::{AuditRecord, Outcome};
+use authenticate::{Authenticator, Caller, Stop};
+use authorize::{Grant, Requirements, authorize};
+use cors::{CorsPolicy, Preflight};
+use decision::{Decision, Reply, ResponsePlan, Verdict};
+use forward::{Destination, Forward, Passage};
+use guard::SafePath;
+use identity::IdentityHeaders;
+use issuer::Issuer;
+use keyring::{FetchPlan, Keyring};
+use rejection::{Kind, Rejection};
+use reply::Refusals;
+use request::{Request, RequestParts};
+use route::{Found, Method, RouteTable};
+use scopes::ScopeRegistry;
+use world::World;
+
+use crate::config::document::{Audit, Auth, TokenSource};
+
+/// A compiled document. Immutable; nothing in it is checked again per request.
+#[derive(Debug)]
+pub struct Policy {
+    issuers: Vec<Issuer>,
+    plans: Vec<FetchPlan>,
+    sources: Vec<TokenSource>,
+    scopes: ScopeRegistry,
+    identity: IdentityHeaders,
+    cors: Option<Rc<CorsPolicy>>,
+    routes: RouteTable<Rc<Rule>>,
+    public: RouteTable<()>,
+    /// What is asked of callers on a public path: nothing.
+    open: Requirements,
+    refusals: Refusals,
+    audit: Audit,
+}
+
+/// A route as compiled: what it asks, and what it does for those who may.
+#[derive(Debug)]
+pub struct Rule {
+    /// The name in the audit record.
+    pub name: Rc<str>,
+    /// What it asks of callers.
+    pub requirements: Requirements,
+    /// Its CORS policy.
+    pub cors: Option<Rc<CorsPolicy>>,
+    /// What happens to requests that may pass.
+    pub action: Action,
+}
+
+/// What a route does.
+#[derive(Debug)]
+pub enum Action {
+    /// Sends the request on.
+    Forward(Destination),
+    /// Answers it.
+    Answer(StaticAnswer),
+}
+
+/// The answer of a static route, rendered when the policy was compiled.
+#[derive(Debug)]
+pub struct StaticAnswer {
+    status: u16,
+    headers: Vec<(Rc<str>, Rc<str>)>,
+    body: Rc<[u8]>,
+}
+
+/// What is known about a request so far; what the reply and the record are made of when a stage stops it.
+#[derive(Debug)]
+struct Exchange<'p, 'r> {
+    audit: AuditRecord<'r>,
+    plan: ResponsePlan,
+    rule: Option<&'p Rule>,
+}
+
+impl Policy {
+    /// Decides about one request. The same policy, world and request give the same verdict.
+    pub fn decide<'r>(&self, parts: &RequestParts<'r>, world: &mut World<'_>) -> Verdict<'r> {
+        let mut exchange = Exchange { audit: AuditRecord::default(), plan: ResponsePlan::default(), rule: None };
+        let decision = match self.pipeline(parts, world, &mut exchange) {
+            Ok(decision) => decision,
+            Err(Stop::Wait(wait)) => Decision::Await(wait),
+            Err(Stop::Refuse(rejection)) => Decision::Reply(self.refuse(rejection, world, &mut exchange)),
+        };
+        Verdict { decision, audit: exchange.audit, response: exchange.plan }
+    }
+
+    /// The stages, in their order; any of them may stop the request.
+    fn pipeline<'p, 'r>(
+        &'p self,
+        parts: &RequestParts<'r>,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'p, 'r>,
+    ) -> Result<Decision, Stop> {
+        let request = self.guard(parts, world, exchange)?;
+        let target = exchange.guard_target(&request, world)?;
+        let host = guard::read_host(request.authority).map_err(|f| Rejection::new(Kind::BadRequest, f.reason()))?;
+        if let Some(reply) = self.preflight(&request, host.name(), target.path(), world, exchange)? {
+            return Ok(Decision::Reply(reply));
+        }
+        let (rule, tail) = self.route(&request, host.name(), target.path(), world, exchange)?;
+        let mut edits = Vec::with_capacity(8);
+        exchange.audit.spoofed = self.identity.strip(request.headers, &mut edits);
+        let requirements = self.requirements(rule, target.path(), world);
+        let caller = self.caller(requirements, &request, &target, parts.received_at, world)?;
+        exchange.note_caller(caller.as_deref());
+        let grant = self.grant(requirements, caller, world)?;
+        Ok(match &rule.action {
+            Action::Answer(answer) => Decision::Reply(exchange.answer(answer, &grant)),
+            Action::Forward(to) => {
+                let passage = Passage {
+                    request: &request,
+                    target: &target,
+                    tail,
+                    sources: &self.sources,
+                    request_id: &exchange.plan.request_id,
+                };
+                let forward = Forward::new(&grant, to, &passage, edits);
+                exchange.allowed();
+                world.note("forward", || to.describe());
+                Decision::Forward(forward)
+            }
+        })
+    }
+
+    /// Reads the request and gives it an id. CORS of the document holds until a route says otherwise.
+    fn guard<'r>(
+        &self,
+        parts: &RequestParts<'r>,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, 'r>,
+    ) -> Result<Request<'r>, Rejection> {
+        let request = Request::read(parts);
+        let known = request.as_ref().ok();
+        let id = known.and_then(Request::usable_request_id);
+        exchange.plan.request_id = id.map_or_else(|| (world.fresh_id)().into(), Rc::from);
+        exchange.audit.request_id = exchange.plan.request_id.clone();
+        if let Some(request) = known {
+            exchange.audit.method = request.method;
+            exchange.plan.grpc = request.grpc;
+            exchange.plan.cors = self.cors.as_ref().map(|cors| cors.response(request.origin.value()));
+        }
+        request
+    }
+
+    /// Answers a preflight for a path that has a CORS policy; it never needs a token (Fetch §3.2.2).
+    fn preflight(
+        &self,
+        request: &Request<'_>,
+        host: &str,
+        path: &str,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
+    ) -> Result<Option<Reply>, Rejection> {
+        let Some((origin, method)) = request.preflight() else { return Ok(None) };
+        let allowed = self.routes.methods_for(host, path);
+        let methods = allowed.methods();
+        let asked = Method::parse(method).ok();
+        let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m)).or_else(|| {
+            methods.first().and_then(|m| Method::parse(m).ok()).and_then(|m| self.rule_for(host, path, &m))
+        });
+        let Some(rule) = rule else { return Ok(None) };
+        let Some(cors) = &rule.cors else { return Ok(None) };
+        let asked = Preflight {
+            origin,
+            method,
+            headers: request.requested_headers.value(),
+            private_network: request.private_network,
+        };
+        let answer = cors.preflight(&asked, &methods);
+        exchange.audit.route = Some(rule.name.clone());
+        exchange.plan.cors = None;
+        exchange.audit.outcome = if answer.reason.is_none() { Outcome::Answer } else { Outcome::Deny };
+        exchange.audit.status = Some(answer.status);
+        exchange.audit.reason = answer.reason.unwrap_or("preflight_allowed");
+        exchange.audit.detail = answer.detail;
+        world.note("cors", || format!("preflight for route {}: {}", rule.name, exchange.audit.reason));
+        let mut headers = answer.headers;
+        exchange.plan.add_to_reply(&mut headers);
+        let details = exchange.audit.reason;
+        Ok(Some(Reply { status: answer.status, headers, body: Rc::from([]), grpc: None, details }))
+    }
+
+    fn rule_for(&self, host: &str, path: &str, method: &Method) -> Option<&Rule> {
+        match self.routes.find(host, path, method) {
+            Found::Route { value, .. } => Some(value),
+            Found::MethodNotAllowed { .. } | Found::NotFound => None,
+        }
+    }
+
+    /// The route that takes the request, and what its `{.+}` stands for.
+    fn route<'p, 't>(
+        &'p self,
+        request: &Request<'_>,
+        host: &str,
+        path: &'t str,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'p, '_>,
+    ) -> Result<(&'p Rule, Option<&'t str>), Rejection> {
+        let method = Method::parse(request.method).map_err(|_| Rejection::new(Kind::BadRequest, "method_malformed"))?;
+        match self.routes.find(host, path, &method) {
+            Found::Route { value, tail, .. } => {
+                exchange.enter(value, request);
+                world.note("route", || format!("route {}", value.name));
+                Ok((value, tail))
+            }
+            Found::MethodNotAllowed { allow } => {
+                let methods = allow.methods();
+                let other = methods.first().and_then(|m| Method::parse(m).ok());
+                if let Some(rule) = other.and_then(|m| self.rule_for(host, path, &m)) {
+                    exchange.plan.cors = rule.cors.as_ref().map(|c| c.response(request.origin.value()));
+                }
+                Err(Rejection::new(Kind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
+            }
+            Found::NotFound => Err(Rejection::new(Kind::NotFound, "no_route")),
+        }
+    }
+
+    /// What is asked of callers here: a public path is open whatever its route says.
+    fn requirements<'p>(&'p self, rule: &'p Rule, path: &str, world: &mut World<'_>) -> &'p Requirements {
+        let is_public =
+            !self.public.is_empty() && matches!(self.public.find("", path, &Method::Get), Found::Route { .. });
+        if is_public {
+            world.note("authenticate", || "the path is public: nobody is asked".to_string());
+        }
+        if is_public { &self.open } else { &rule.requirements }
+    }
+
+    /// The caller, if one is asked for and the request has a token. A token that is present and bad always refuses.
+    fn caller(
+        &self,
+        requirements: &Requirements,
+        request: &Request<'_>,
+        target: &SafePath<'_>,
+        received_at: Duration,
+        world: &mut World<'_>,
+    ) -> Result<Option<Rc<Caller>>, Stop> {
+        if requirements.auth == Auth::None {
+            return Ok(None);
+        }
+        let Some(credential) = credential::find(request, target.query(), &self.sources)? else { return Ok(None) };
+        let authenticator = Authenticator { issuers: &self.issuers, scopes: &self.scopes, identity: &self.identity };
+        let caller = authenticator.authenticate(&credential, received_at, world)?;
+        world.note("authenticate", || format!("caller {:?} of issuer {}", caller.subject, caller.issuer_name));
+        Ok(Some(caller))
+    }
+
+    fn grant(
+        &self,
+        requirements: &Requirements,
+        caller: Option<Rc<Caller>>,
+        world: &mut World<'_>,
+    ) -> Result<Grant, Rejection> {
+        let grant = authorize(requirements, caller);
+        world.note("authorize", || match &grant {
+            Ok(grant) if grant.caller().is_some() => "the caller has what the route asks for".to_string(),
+            Ok(_) => "nobody is asked".to_string(),
+            Err(rejection) => format!("refused: {}", rejection.reason),
+        });
+        grant
+    }
+
+    fn refuse(&self, rejection: Rejection, world: &mut World<'_>, exchange: &mut Exchange<'_, '_>) -> Reply {
+        let scopes = exchange.rule.map(|rule| rule.requirements.scope_text.as_ref());
+        let reply = self.refusals.reply(&rejection, &exchange.plan, scopes, world.now);
+        world.note("refuse", || format!("{} ({})", rejection.reason, rejection.kind.appearance().code));
+        let audit = &mut exchange.audit;
+        audit.outcome = Outcome::Deny;
+        audit.status = Some(reply.status);
+        audit.code = Some(rejection.kind.appearance().code);
+        audit.reason = rejection.reason;
+        audit.detail = rejection.detail;
+        reply
+    }
+
+    /// What takes the place of a reply that the proxy made by itself; `None` when it is the upstream's own.
+    pub fn translate_local_reply(
+        &self,
+        status: u16,
+        details: &str,
+        plan: &ResponsePlan,
+        now: Duration,
+    ) -> Option<Reply> {
+        local_reply::translate(&self.refusals, status, details, plan, now)
+    }
+
+    /// An empty keyring for the remote key sets of this policy.
+    pub fn keyring(&self) -> Keyring {
+        Keyring::new(self.plans.iter().cloned())
+    }
+
+    /// Where audit records go.
+    pub fn audit(&self) -> Audit {
+        self.audit
+    }
+
+    /// The routes, for the tools.
+    pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
+        &self.routes
+    }
+}
+
+impl<'p, 'r> Exchange<'p, 'r> {
+    /// Makes the target safe, or refuses it: what is matched is what is forwarded.
+    fn guard_target(&mut self, request: &Request<'r>, world: &mut World<'_>) -> Result<SafePath<'r>, Rejection> {
+        match guard::read_target(request.target) {
+            Ok(target) => {
+                self.audit.path = target.path().to_string().into();
+                Ok(target)
+            }
+            Err(fault) => {
+                world.note("guard", || format!("the path is refused: {}", fault.reason()));
+                Err(Rejection::new(Kind::BadRequest, fault.reason()))
+            }
+        }
+    }
+
+    fn enter(&mut self, rule: &'p Rule, request: &Request<'_>) {
+        self.rule = Some(rule);
+        self.audit.route = Some(rule.name.clone());
+        self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
+    }
+
+    fn note_caller(&mut self, caller: Option<&Caller>) {
+        self.audit.issuer = caller.map(|c| c.issuer_name.clone());
+        self.audit.subject = caller.and_then(|c| c.subject.clone());
+    }
+
+    fn allowed(&mut self) {
+        self.audit.outcome = Outcome::Allow;
+        self.audit.reason = "allowed";
+    }
+
+    fn answer(&mut self, answer: &StaticAnswer, _authorised: &Grant) -> Reply {
+        self.audit.outcome = Outcome::Answer;
+        self.audit.status = Some(answer.status);
+        self.audit.reason = "static_route";
+        let mut headers = answer.headers.clone();
+        self.plan.add_to_reply(&mut headers);
+        Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
+    }
+}

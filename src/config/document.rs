@@ -72,7 +72,7 @@ pub enum Keys {
 #[derive(Clone, Debug)]
 pub struct RemoteKeys {
     /// Its address.
-    pub uri: At<String>,
+    pub uri: At<Url>,
     /// The Envoy cluster it is fetched through.
     pub cluster: String,
     /// How long it is used without a refresh.
@@ -143,10 +143,10 @@ pub struct Cors {
     /// Whether cookies and `Authorization` may go along.
     pub allow_credentials: bool,
     /// How long a preflight's answer may be kept.
-    pub max_age: Option<Duration>,
+    pub max_age: Option<At<Duration>>,
     /// Whether a public page may call into a private network.
     pub allow_private_network: bool,
-    /// The author said that any origin may use credentials-free access on a policy that would be risky otherwise.
+    /// Where the section is written.
     pub place: super::problem::Place,
 }
 
@@ -170,7 +170,7 @@ pub struct Url {
     pub host: String,
     /// The port, the scheme's own when none was written.
     pub port: u16,
-    /// The path, `/` at least.
+    /// The path with its query, if any; `/` at least.
     pub path: String,
 }
 
@@ -243,7 +243,7 @@ pub struct StaticResponse {
 }
 
 /// How refusals look.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Errors {
     /// The `realm` of challenges (RFC 9110 §11.5).
     pub realm: Option<String>,
@@ -257,10 +257,4 @@ pub enum Audit {
     Log,
     /// Into the filter state `wasm.portcullis`, for an access log format to print: cheaper, and Envoy adds what it knows.
     AccessLog,
-}
-
-impl Default for Errors {
-    fn default() -> Errors {
-        Errors { realm: None }
-    }
 }

@@ -1,1 +1,27 @@
-//! The test harness: a real Envoy, a real upstream and a real issuer around the filter.
+//! The test harness: a real Envoy, a real upstream and a real issuer around the filter, and the cases that run through them.
+//!
+//! From the case to the wire: [`case`] reads what an author wrote, [`scene`] starts the servers it needs, [`token`] signs
+//! what the request carries, [`client`] sends it through the Envoy of a [`stage`], [`expect`] compares, [`runner`] reports. [`native`] does the same without
+//! Envoy. The harness sees the gateway only as its users do: as a file for Envoy, or through the package's public API.
+
+pub mod bootstrap;
+pub mod case;
+pub mod client;
+pub mod clock;
+pub mod core_gateway;
+pub mod envoy;
+pub mod expect;
+pub mod failure;
+pub mod issuer;
+pub mod keys;
+pub mod native;
+pub mod octets;
+pub mod outcome;
+pub mod place;
+pub mod ports;
+pub mod runner;
+pub mod scene;
+pub mod server;
+pub mod stage;
+pub mod token;
+pub mod upstream;

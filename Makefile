@@ -1,0 +1,70 @@
+# One door for commands. Everything they need is fetched or built on first use and kept under build/ and target/.
+
+ENVOY_VERSION ?= 1.40.0
+PORT ?= 8080
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SETUP := test-harness/setup
+WASM_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs' 2>/dev/null)
+export ENVOY_VERSION PORT
+export RUSTUP_AUTO_INSTALL = 0
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:8080 (PORT=… for another)
+	@cargo build --quiet --bin portcullis
+	cargo run --quiet --package test-harness --bin demo
+
+test: wasm envoy browser wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
+	@cargo test --workspace
+	$(SETUP)/wasm-cargo test
+
+check: rust wasm-toolchain ## formatting, lints on both targets, documentation
+	@cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(SETUP)/wasm-cargo lint
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+
+bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/
+	@cargo bench --package test-harness
+
+wasm: dist/portcullis.wasm ## build dist/portcullis.wasm
+
+image: dist/portcullis.wasm ## pack dist/portcullis.wasm into an OCI image layout, dist/oci/
+	@cargo run --quiet --package test-harness --bin image -- dist/portcullis.wasm dist/oci
+
+fuzz: rust ## feed random input to the parsers, for SECONDS (60) each
+	@cargo run --quiet --release --package test-harness --bin fuzz -- "$${SECONDS_EACH:-60}"
+
+clean: ## remove everything that was built or fetched
+	@rm -rf build dist target
+
+.PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser wasm-runner
+
+dist/portcullis.wasm: $(WASM_SOURCES) test-harness/src/bin/pack.rs build/wasm-toolchain
+	@$(SETUP)/wasm-cargo build
+	cargo run --quiet --package test-harness --bin pack -- target/wasm32-wasip1/wasm/portcullis.wasm $@
+
+# Set-up. Each script does nothing when its work is done, and says in one line what is missing when it cannot do it.
+
+rust:
+	@$(SETUP)/rust
+
+wasm-toolchain: build/wasm-toolchain
+
+build/wasm-toolchain: rust-toolchain.toml $(SETUP)/wasm-toolchain | rust
+	@$(SETUP)/wasm-toolchain $@
+
+envoy: rust
+	@$(SETUP)/envoy
+
+browser:
+	@$(SETUP)/browser
+
+wasm-runner: rust
+	@$(SETUP)/wasm-runner

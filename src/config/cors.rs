@@ -1,0 +1,34 @@
+//! Reads a `cors` section; what its values mean together is the policy's business.
+
+use super::document::Cors;
+use super::problem::At;
+use super::reader::Field;
+
+impl Cors {
+    /// Reads one CORS policy.
+    pub(super) fn read(field: &Field<'_>) -> Option<Cors> {
+        let fields = field.fields()?;
+        let texts = |key| fields.get(key).map(|f| f.texts());
+        let allow_origins = fields.require("allow_origins").map(|f| f.texts()).unwrap_or_default();
+        let allow_methods = texts("allow_methods");
+        let allow_headers = texts("allow_headers").unwrap_or_default();
+        let expose_headers = texts("expose_headers").unwrap_or_default();
+        let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
+        let allow_credentials = flag("allow_credentials");
+        let allow_private_network = flag("allow_private_network");
+        let max_age =
+            fields.get("max_age").and_then(|f| f.duration().map(|value| At { value, place: f.place.clone() }));
+        let place = fields.place().clone();
+        fields.finish();
+        Some(Cors {
+            allow_origins,
+            allow_methods,
+            allow_headers,
+            expose_headers,
+            allow_credentials,
+            max_age,
+            allow_private_network,
+            place,
+        })
+    }
+}

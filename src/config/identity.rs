@@ -1,0 +1,57 @@
+//! Reads `identity_headers`: which claim travels in which header.
+
+use super::document::{ClaimPath, IdentityHeader};
+use super::node::Value;
+use super::problem::At;
+use super::reader::Field;
+
+impl IdentityHeader {
+    /// Reads the whole section: `Header: claim`, or `Header: { claim: …, required: true }`.
+    pub(super) fn read_all(field: &Field<'_>) -> Vec<IdentityHeader> {
+        field.entries().into_iter().filter_map(|(name, value)| IdentityHeader::read(name, &value)).collect()
+    }
+
+    fn read(name: At<String>, field: &Field<'_>) -> Option<IdentityHeader> {
+        let header = At { value: header_name(&name, field)?, place: name.place };
+        if let Value::Text(_) = field.node.value {
+            return Some(IdentityHeader { header, claim: ClaimPath::parse(&field.text()?), required: false });
+        }
+        let fields = field.fields()?;
+        let claim = fields.require("claim").and_then(|f| f.text());
+        let required = fields.get("required").and_then(|f| f.flag()).unwrap_or(false);
+        fields.finish();
+        Some(IdentityHeader { header, claim: ClaimPath::parse(&claim?), required })
+    }
+}
+
+/// A header name in lower case (RFC 9110 §5.1: a token), refused when the proxy itself lives by it.
+pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
+    let lower = name.value.to_ascii_lowercase();
+    let is_token =
+        !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    if !is_token {
+        field.problem(format!("`{}` is not a header name", name.value));
+        return None;
+    }
+    if OWNED.contains(&lower.as_str()) || lower.starts_with("x-envoy-") || lower.starts_with("x-portcullis-") {
+        field.problem(format!("`{}` belongs to the proxy and cannot be set here", name.value));
+        return None;
+    }
+    Some(lower)
+}
+
+/// Headers that frame the message or steer the proxy: setting one from a claim or a static route would be request smuggling.
+const OWNED: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-request-id",
+    "x-forwarded-for",
+];

@@ -1,0 +1,187 @@
+//! Reads the `issuers` section: who issues tokens, and where the keys come from that prove them.
+
+use std::time::Duration;
+
+use super::document::{ClaimPath, Issuer, Keys, RemoteKeys, RequiredClaim, TokenSource};
+use super::problem::At;
+use super::reader::{Field, Fields};
+
+impl Issuer {
+    /// Reads one issuer.
+    pub(super) fn read(field: &Field<'_>) -> Option<Issuer> {
+        let fields = field.fields()?;
+        let name = fields.require("name").and_then(|f| f.text_at());
+        let issuer = fields.require("issuer").and_then(|f| f.text_at());
+        let audiences = fields.require("audiences").map(|f| f.texts()).unwrap_or_default();
+        let algorithms = fields.get("algorithms").map(|f| f.texts()).unwrap_or_default();
+        let keys = read_keys(&fields);
+        let leeway = fields.get("leeway").and_then(|f| short_duration(&f, MOST_LEEWAY)).unwrap_or(LEEWAY);
+        let max_lifetime = fields.get("max_lifetime").and_then(|f| f.duration());
+        let token_types = fields.get("token_types").map(|f| f.texts());
+        let require_claims = fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default();
+        let scope_claims = fields.get("scope_claims").map(|f| f.texts());
+        let token_from = fields.get("token_from").map(|f| f.items().iter().filter_map(read_source).collect());
+        let max_token_bytes = fields.get("max_token_bytes").and_then(|f| f.number(64, 65_536));
+        fields.finish();
+        Some(Issuer {
+            name: name?,
+            issuer: issuer?,
+            audiences: audiences.into_iter().map(|a| a.value).collect(),
+            algorithms,
+            keys: keys?,
+            leeway,
+            max_lifetime,
+            token_types: token_types.map_or_else(
+                || TOKEN_TYPES.iter().map(ToString::to_string).collect(),
+                |types| types.into_iter().map(|t| t.value).collect(),
+            ),
+            require_claims,
+            scope_claims: scope_claims.map_or_else(
+                || SCOPE_CLAIMS.iter().map(|name| ClaimPath::parse(name)).collect(),
+                |claims| claims.iter().map(|c| ClaimPath::parse(&c.value)).collect(),
+            ),
+            token_from: token_from.filter(|s: &Vec<_>| !s.is_empty()).unwrap_or_else(|| vec![TokenSource::Bearer]),
+            max_token_bytes: max_token_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(MOST_TOKEN_BYTES),
+        })
+    }
+}
+
+fn read_keys(fields: &Fields<'_>) -> Option<At<Keys>> {
+    let jwks = fields.get("jwks");
+    let inline = fields.get("keys");
+    let secret = fields.get("secret");
+    let mut found: Vec<At<Keys>> = Vec::new();
+    let mut written = 0;
+    for (field, read) in [
+        (jwks, read_remote as fn(&Field<'_>) -> Option<Keys>),
+        (inline, |f| Some(Keys::Inline(f.node.to_json()))),
+        (secret, read_secret),
+    ] {
+        if let Some(field) = field {
+            written += 1;
+            found.extend(read(&field).map(|value| At { value, place: field.place.clone() }));
+        }
+    }
+    if written != 1 {
+        fields.problem("expected exactly one of `jwks`, `keys` and `secret`");
+    }
+    found.into_iter().next()
+}
+
+fn read_remote(field: &Field<'_>) -> Option<Keys> {
+    let fields = field.fields()?;
+    let uri = fields.require("uri").and_then(|f| f.url());
+    let cluster = fields.require("cluster").and_then(|f| f.text());
+    let span = |key, default| fields.get(key).and_then(|f| short_duration(&f, MOST_KEY_AGE)).unwrap_or(default);
+    let fresh_for = span("fresh_for", Duration::from_secs(300)).max(Duration::from_secs(1));
+    let stale_for = span("stale_for", Duration::from_secs(3600));
+    let timeout = span("timeout", Duration::from_secs(5)).max(Duration::from_millis(10));
+    let cool_down = span("cool_down", Duration::from_secs(30));
+    let wait = span("wait", Duration::from_secs(5));
+    fields.finish();
+    Some(Keys::Jwks(RemoteKeys { uri: uri?, cluster: cluster?, fresh_for, stale_for, timeout, cool_down, wait }))
+}
+
+fn read_secret(field: &Field<'_>) -> Option<Keys> {
+    let fields = field.fields()?;
+    let env = fields.require("env").and_then(|f| f.text());
+    fields.finish();
+    Some(Keys::Secret { env: env? })
+}
+
+fn read_source(field: &Field<'_>) -> Option<TokenSource> {
+    let fields = field.fields()?;
+    let sources: Vec<TokenSource> = [
+        fields.get("header").and_then(|f| f.text()).map(|name| match name.to_ascii_lowercase() {
+            name if name == "authorization" => TokenSource::Bearer,
+            name => TokenSource::Header(name),
+        }),
+        fields.get("cookie").and_then(|f| f.text()).map(TokenSource::Cookie),
+        fields.get("query").and_then(|f| f.text()).map(TokenSource::Query),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if sources.len() != 1 {
+        fields.problem("expected exactly one of `header`, `cookie` and `query`");
+    }
+    fields.finish();
+    sources.into_iter().next()
+}
+
+/// Reads a mapping of claims to the values of which they must have one.
+pub(super) fn required_claims(field: &Field<'_>) -> Vec<RequiredClaim> {
+    let scalar = |f: &Field<'_>| {
+        let value = f.node.to_json();
+        let is_scalar = value.is_string() || value.is_boolean() || value.is_i64() || value.is_u64();
+        if !is_scalar {
+            f.problem(format!("expected text, a whole number, true or false, found {}", f.node.kind()));
+        }
+        is_scalar.then_some(value)
+    };
+    let entries = field.entries();
+    let claims = entries.iter().map(|(name, values)| RequiredClaim {
+        claim: ClaimPath::parse(&name.value),
+        any_of: values.one_or_more().iter().filter_map(scalar).collect(),
+    });
+    claims.collect()
+}
+
+impl ClaimPath {
+    /// Reads a claim's name: `/a/b` is a JSON Pointer (RFC 6901), a name with `://` is one top-level claim, dots go deeper.
+    pub fn parse(text: &str) -> ClaimPath {
+        let segments = match text.strip_prefix('/') {
+            Some(pointer) => pointer.split('/').map(|s| s.replace("~1", "/").replace("~0", "~")).collect(),
+            None if text.contains("://") => vec![text.to_string()],
+            None => text.split('.').map(str::to_string).collect(),
+        };
+        ClaimPath { text: text.to_string(), segments }
+    }
+
+    /// The claim's value in these claims.
+    pub fn find<'c>(&self, claims: &'c serde_json::Value) -> Option<&'c serde_json::Value> {
+        self.segments.iter().try_fold(claims, |value, segment| value.as_object()?.get(segment.as_str()))
+    }
+}
+
+fn short_duration(field: &Field<'_>, most: Duration) -> Option<Duration> {
+    let found = field.duration()?;
+    if found > most {
+        field.problem(format!("is longer than the {} seconds accepted here", most.as_secs()));
+        return None;
+    }
+    Some(found)
+}
+
+/// Clocks of issuers and gateways differ by seconds (RFC 7519 §4.1.4: "usually no more than a few minutes").
+const LEEWAY: Duration = Duration::from_secs(30);
+const MOST_LEEWAY: Duration = Duration::from_secs(300);
+const MOST_KEY_AGE: Duration = Duration::from_secs(7 * 86_400);
+const MOST_TOKEN_BYTES: usize = 8_192;
+/// RFC 7519 §5.1 and RFC 9068 §2.1.
+const TOKEN_TYPES: [&str; 2] = ["JWT", "at+jwt"];
+/// RFC 9068 §2.2.3 `scope`; `scp` and `scopes` are what well-known issuers write instead.
+const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_named_flat_nested_by_pointer_or_by_address() {
+        let claims = serde_json::json!({"a": {"b": 1, "c/d": 2}, "https://x.example/roles": 3, "e.f": 4});
+        for (path, expected) in [
+            ("a.b", Some(1)),
+            ("/a/b", Some(1)),
+            ("/a/c~1d", Some(2)),
+            ("https://x.example/roles", Some(3)),
+            ("/e.f", Some(4)),
+            ("e.f", None),
+            ("a.x", None),
+            ("a.b.c", None),
+        ] {
+            let found = ClaimPath::parse(path).find(&claims).and_then(serde_json::Value::as_i64);
+            assert_eq!(found, expected, "{path}");
+        }
+    }
+}

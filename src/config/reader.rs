@@ -1,0 +1,288 @@
+//! Reads a parsed document field by field: what is missing, unknown or of the wrong kind becomes a problem with its place.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::document::Url;
+use super::environment::{Environment, expand};
+use super::node::{Key, Node, Position, Value};
+use super::problem::{At, Place, Problems, near_miss};
+
+/// A mapping that is being read; remembers which keys were asked for, so that the others can be refused.
+pub struct Fields<'n> {
+    place: Place,
+    entries: &'n [(Key, Node)],
+    accepted: RefCell<Vec<&'static str>>,
+    problems: &'n RefCell<Problems>,
+}
+
+/// One value that is being read.
+#[derive(Clone)]
+pub struct Field<'n> {
+    /// Where it stands.
+    pub place: Place,
+    /// What stands there.
+    pub node: &'n Node,
+    problems: &'n RefCell<Problems>,
+}
+
+impl<'n> Fields<'n> {
+    /// The value of `key`, if written.
+    pub fn get(&self, key: &'static str) -> Option<Field<'n>> {
+        self.accepted.borrow_mut().push(key);
+        let (_, node) = self.entries.iter().find(|(k, _)| k.text == key)?;
+        Some(Field { place: self.place.key(key, node.at), node, problems: self.problems })
+    }
+
+    /// The value of `key`; a problem when it is not written.
+    pub fn require(&self, key: &'static str) -> Option<Field<'n>> {
+        let field = self.get(key);
+        if field.is_none() {
+            self.problem(format!("`{key}` is missing"));
+        }
+        field
+    }
+
+    /// Refuses every key that nobody asked for.
+    pub fn finish(self) {
+        let accepted = self.accepted.borrow();
+        for (key, _) in self.entries.iter().filter(|(key, _)| !accepted.contains(&key.text.as_str())) {
+            let hint = match near_miss(&key.text, accepted.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("accepted: {}", accepted.join(", ")),
+            };
+            let place = self.place.key(&key.text, key.at);
+            self.problems.borrow_mut().add(&place, format!("unknown key `{}` ({hint})", key.text));
+        }
+    }
+
+    /// Notes a problem with the mapping as a whole.
+    pub fn problem(&self, message: impl Into<String>) {
+        self.problems.borrow_mut().add(&self.place, message);
+    }
+
+    /// Where the mapping stands.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl<'n> Field<'n> {
+    /// The document itself.
+    pub fn root(node: &'n Node, problems: &'n RefCell<Problems>) -> Field<'n> {
+        let place = Place { line: node.at.line, column: node.at.column, path: String::new() };
+        Field { place, node, problems }
+    }
+
+    /// Notes a problem with this value.
+    pub fn problem(&self, message: impl Into<String>) {
+        self.problems.borrow_mut().add(&self.place, message);
+    }
+
+    fn wrong_kind<T>(&self, wanted: &str) -> Option<T> {
+        self.problem(format!("expected {wanted}, found {}", self.node.kind()));
+        None
+    }
+
+    /// A mapping with known keys.
+    pub fn fields(&self) -> Option<Fields<'n>> {
+        match &self.node.value {
+            Value::Map(entries) => Some(Fields {
+                place: self.place.clone(),
+                entries,
+                accepted: RefCell::default(),
+                problems: self.problems,
+            }),
+            _ => self.wrong_kind("a mapping"),
+        }
+    }
+
+    /// A mapping whose keys are the author's own.
+    pub fn entries(&self) -> Vec<(At<String>, Field<'n>)> {
+        let Value::Map(entries) = &self.node.value else {
+            return self.wrong_kind::<Vec<_>>("a mapping").unwrap_or_default();
+        };
+        entries
+            .iter()
+            .map(|(key, node)| {
+                let name = At { value: key.text.clone(), place: self.place.key(&key.text, key.at) };
+                let place = self.place.key(&key.text, node.at);
+                (name, Field { place, node, problems: self.problems })
+            })
+            .collect()
+    }
+
+    /// A list.
+    pub fn items(&self) -> Vec<Field<'n>> {
+        match &self.node.value {
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(i, node)| Field { place: self.place.index(i, node.at), node, problems: self.problems })
+                .collect(),
+            _ => self.wrong_kind::<Vec<_>>("a list").unwrap_or_default(),
+        }
+    }
+
+    /// A list, or one value standing for a list of one.
+    pub fn one_or_more(&self) -> Vec<Field<'n>> {
+        match self.node.value {
+            Value::List(_) => self.items(),
+            _ => vec![self.clone()],
+        }
+    }
+
+    /// Text that is not empty.
+    pub fn text(&self) -> Option<String> {
+        match &self.node.value {
+            Value::Text(text) if text.is_empty() => {
+                self.problem("expected text, found an empty one");
+                None
+            }
+            Value::Text(text) => Some(text.clone()),
+            _ => self.wrong_kind("text"),
+        }
+    }
+
+    /// Text together with its place.
+    pub fn text_at(&self) -> Option<At<String>> {
+        self.text().map(|value| At { value, place: self.place.clone() })
+    }
+
+    /// A list of texts, or one text.
+    pub fn texts(&self) -> Vec<At<String>> {
+        self.one_or_more().iter().filter_map(Field::text_at).collect()
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self) -> Option<bool> {
+        match self.node.value {
+            Value::Bool(flag) => Some(flag),
+            _ => self.wrong_kind("true or false"),
+        }
+    }
+
+    /// A whole number within bounds.
+    pub fn number(&self, least: u64, most: u64) -> Option<u64> {
+        let Value::Number(number) = &self.node.value else {
+            return self.wrong_kind("a number");
+        };
+        let found = number.as_u64().filter(|n| (least..=most).contains(n));
+        if found.is_none() {
+            self.problem(format!("`{number}` is not a whole number from {least} to {most}"));
+        }
+        found
+    }
+
+    /// A span of time: `500ms`, `30s`, `5m`, `1h`, `2d`, or a number of seconds.
+    pub fn duration(&self) -> Option<Duration> {
+        match &self.node.value {
+            Value::Number(n) if n.as_u64().is_some_and(|s| s <= MOST_SECONDS) => n.as_u64().map(Duration::from_secs),
+            Value::Text(text) => {
+                let found = parse_duration(text);
+                if found.is_none() {
+                    self.problem(format!("`{text}` is not a span of time (accepted: 500ms, 30s, 5m, 1h, 2d)"));
+                }
+                found
+            }
+            _ => self.wrong_kind("a span of time (500ms, 30s, 5m, 1h, 2d)"),
+        }
+    }
+
+    /// An `http` or `https` address without query, fragment and user.
+    pub fn url(&self) -> Option<At<Url>> {
+        self.address(&self.text()?)
+    }
+
+    /// An address that may name variables of the environment.
+    pub fn url_from(&self, environment: Environment<'_>) -> Option<At<Url>> {
+        let text = self.text()?;
+        match expand(&text, environment) {
+            Ok(expanded) => self.address(&expanded),
+            Err(fault) => {
+                self.problem(format!("`{text}` cannot be resolved: {fault}"));
+                None
+            }
+        }
+    }
+
+    fn address(&self, text: &str) -> Option<At<Url>> {
+        match Url::parse(text) {
+            Ok(value) => Some(At { value, place: self.place.clone() }),
+            Err(fault) => {
+                self.problem(format!("`{text}` is not an address: {fault}"));
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let accepted: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.problem(match near_miss(&text, accepted.iter().copied()) {
+                Some(near) => format!("`{text}` is not accepted here (did you mean `{near}`?)"),
+                None => format!("`{text}` is not accepted here (accepted: {})", accepted.join(", ")),
+            });
+        }
+        found
+    }
+}
+
+impl Place {
+    /// The place of the value under `key`.
+    pub fn key(&self, key: &str, at: Position) -> Place {
+        let path = if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) };
+        Place { line: at.line, column: at.column, path }
+    }
+
+    /// The place of the item at `index`.
+    pub fn index(&self, index: usize, at: Position) -> Place {
+        Place { line: at.line, column: at.column, path: format!("{}[{index}]", self.path) }
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let millis = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        "d" => number.checked_mul(86_400_000),
+        _ => None,
+    }?;
+    (millis <= MOST_SECONDS * 1_000).then(|| Duration::from_millis(millis))
+}
+
+/// Ten years: longer spans are slips, and sums of them cannot overflow.
+const MOST_SECONDS: u64 = 10 * 366 * 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_time_have_a_number_and_a_unit() {
+        for (text, expected) in [
+            ("500ms", Some(500)),
+            ("30s", Some(30_000)),
+            ("5m", Some(300_000)),
+            ("1h", Some(3_600_000)),
+            ("2d", Some(172_800_000)),
+            ("5", None),
+            ("m", None),
+            ("-5s", None),
+            ("1.5h", None),
+            ("5 m", None),
+            ("99999999999999999999s", None),
+            ("9999999d", None),
+        ] {
+            assert_eq!(parse_duration(text).map(|d| d.as_millis()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Reads `routes`, `public_paths` and `upstreams`: what may be called, by whom, and where it goes.
+
+use super::cors_setting;
+use super::document::{Auth, PublicPath, Route, StaticResponse, Upstream};
+use super::environment::Environment;
+use super::identity::header_name;
+use super::issuer::required_claims;
+use super::node::Value;
+use super::problem::At;
+use super::reader::{Field, Fields};
+
+impl Route {
+    /// Reads one route.
+    pub(super) fn read(field: &Field<'_>) -> Option<Route> {
+        let fields = field.fields()?;
+        let path = fields.require("path").and_then(|f| f.text_at());
+        let auth = fields.get("auth").and_then(|f| f.word(&AUTH).map(|value| At { value, place: f.place.clone() }));
+        let texts = |key| fields.get(key).map(|f| f.texts()).unwrap_or_default();
+        let plain = |key| texts(key).into_iter().map(|t| t.value).collect();
+        let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
+        let route = Route {
+            name: fields.get("name").and_then(|f| f.text()),
+            path: path.unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
+            methods: either(&fields, "method", "methods"),
+            hosts: either(&fields, "host", "hosts"),
+            auth: auth.unwrap_or_else(|| At { value: Auth::Required, place: fields.place().clone() }),
+            issuers: either(&fields, "issuer", "issuers"),
+            scopes: plain("scopes"),
+            any_scope: plain("any_scope"),
+            require_claims: fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default(),
+            upstream: fields.get("upstream").and_then(|f| f.text_at()),
+            strip_prefix: flag("strip_prefix"),
+            timeout: fields.get("timeout").and_then(|f| f.duration()),
+            forward_token: flag("forward_token"),
+            response: fields.get("response").and_then(|f| StaticResponse::read(&f)),
+            cors: fields.get("cors").and_then(|f| cors_setting(&f)),
+            description: fields.get("description").and_then(|f| f.text()),
+            place: fields.place().clone(),
+        };
+        fields.finish();
+        (!route.path.value.is_empty()).then_some(route)
+    }
+}
+
+impl StaticResponse {
+    fn read(field: &Field<'_>) -> Option<StaticResponse> {
+        let fields = field.fields()?;
+        let status = fields.get("status").and_then(|f| f.number(200, 599));
+        let body = fields.get("body").map(|f| f.node.to_json());
+        let headers = fields.get("headers").map(|f| f.entries()).unwrap_or_default();
+        let headers = headers.into_iter().filter_map(|(name, value)| read_header(&name, &value)).collect();
+        fields.finish();
+        Some(StaticResponse { status: status.and_then(|s| u16::try_from(s).ok()).unwrap_or(200), headers, body })
+    }
+}
+
+fn read_header(name: &At<String>, field: &Field<'_>) -> Option<(At<String>, String)> {
+    let lower = header_name(name, field)?;
+    let value = field.text()?;
+    if !value.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        field.problem("a header's value may hold visible ASCII and spaces only");
+        return None;
+    }
+    Some((At { value: lower, place: name.place.clone() }, value))
+}
+
+impl PublicPath {
+    /// Reads one path, or one tree that ends in `/*`.
+    pub(super) fn read(field: &Field<'_>) -> Option<PublicPath> {
+        field.text_at().map(|path| PublicPath { path })
+    }
+}
+
+impl Upstream {
+    /// Reads the whole section; `$NAME` in an address is resolved from `environment`.
+    pub(super) fn read_all(field: &Field<'_>, environment: Environment<'_>) -> Vec<Upstream> {
+        field.entries().into_iter().filter_map(|(name, value)| Upstream::read(name, &value, environment)).collect()
+    }
+
+    fn read(name: At<String>, field: &Field<'_>, environment: Environment<'_>) -> Option<Upstream> {
+        if let Value::Null = field.node.value {
+            return Some(Upstream { name, url: None, preserve_host: true });
+        }
+        let fields = field.fields()?;
+        let url = fields.get("url");
+        let has_address = url.is_some();
+        let url = url.and_then(|f| f.url_from(environment));
+        if url.as_ref().is_some_and(|u| u.value.path.contains('?')) {
+            fields.problem("an upstream's address has no query");
+        }
+        let preserve_host = fields.get("preserve_host").and_then(|f| f.flag()).unwrap_or(!has_address);
+        fields.finish();
+        Some(Upstream { name, url, preserve_host })
+    }
+}
+
+/// A setting that reads well in the singular and in the plural; both at once is a slip.
+fn either(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
+    match (fields.get(one), fields.get(many)) {
+        (Some(_), Some(second)) => {
+            second.problem(format!("`{one}` and `{many}` say the same thing: keep one"));
+            Vec::new()
+        }
+        (Some(field), None) | (None, Some(field)) => field.texts(),
+        (None, None) => Vec::new(),
+    }
+}
+
+const AUTH: [(&str, Auth); 3] = [("required", Auth::Required), ("optional", Auth::Optional), ("none", Auth::None)];

@@ -1,0 +1,149 @@
+//! Turns the bytes that Envoy hands to the plugin into a document: JSON text, or a protobuf `Struct` in binary.
+//!
+//! Authors who write plain YAML under `configuration:` have it arrive as a `google.protobuf.Struct` (envoy-facts §2.1).
+
+use super::node::{Key, Node, Position, Value};
+use crate::strict_json;
+
+/// Reads a plugin configuration. The error says what was wrong with the bytes; nothing of them is repeated.
+pub fn read(bytes: &[u8]) -> Result<Node, String> {
+    if bytes.is_empty() {
+        return Err("the plugin has no configuration".to_string());
+    }
+    // Every Struct that is not empty starts with the tag 0x0a, which JSON reads as a line break: only text starts with `{`.
+    let is_text = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
+    if !bytes.starts_with(b"{")
+        && let Some(node) = read_struct(bytes, 0)
+    {
+        return Ok(node);
+    }
+    if !is_text {
+        return Err("the configuration is neither a JSON object nor a protobuf Struct".to_string());
+    }
+    strict_json::parse(bytes).map(Node::from).map_err(|fault| format!("the configuration is not JSON: {fault}"))
+}
+
+/// `message Struct { map<string, Value> fields = 1; }`, deterministic in the order of the bytes; `None` when malformed.
+fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
+    if depth > MOST_DEPTH {
+        return None;
+    }
+    let mut entries: Vec<(Key, Node)> = Vec::new();
+    for field in Message(bytes) {
+        let Some(Wire::Bytes(1, entry)) = field else { return None };
+        let (mut key, mut node) = (String::new(), None);
+        for part in Message(entry) {
+            match part? {
+                Wire::Bytes(1, text) => key = std::str::from_utf8(text).ok()?.to_string(),
+                Wire::Bytes(2, value) => node = Some(read_value(value, depth)?),
+                _ => return None,
+            }
+        }
+        if entries.iter().any(|(k, _)| k.text == key) {
+            return None;
+        }
+        entries.push((Key { at: Position::default(), text: key }, node.unwrap_or_else(|| bare(Value::Null))));
+    }
+    Some(bare(Value::Map(entries)))
+}
+
+/// `message Value { oneof kind { null = 1; number = 2; string = 3; bool = 4; Struct = 5; ListValue = 6; } }`
+fn read_value(bytes: &[u8], depth: usize) -> Option<Node> {
+    let mut found = None;
+    for part in Message(bytes) {
+        found = Some(match part? {
+            Wire::Varint(1, _) => bare(Value::Null),
+            Wire::Fixed64(2, bits) => bare(Value::Number(number(f64::from_bits(bits))?)),
+            Wire::Bytes(3, text) => bare(Value::Text(std::str::from_utf8(text).ok()?.to_string())),
+            Wire::Varint(4, flag) => bare(Value::Bool(flag != 0)),
+            Wire::Bytes(5, inner) => read_struct(inner, depth + 1)?,
+            Wire::Bytes(6, inner) => read_list(inner, depth + 1)?,
+            _ => return None,
+        });
+    }
+    found
+}
+
+fn read_list(bytes: &[u8], depth: usize) -> Option<Node> {
+    if depth > MOST_DEPTH {
+        return None;
+    }
+    let items = Message(bytes).map(|part| match part? {
+        Wire::Bytes(1, value) => read_value(value, depth),
+        _ => None,
+    });
+    Some(bare(Value::List(items.collect::<Option<Vec<Node>>>()?)))
+}
+
+/// A Struct has doubles only; a whole one that a double holds exactly becomes an integer again.
+fn number(value: f64) -> Option<serde_json::Number> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^53, as just checked")]
+        return Some(serde_json::Number::from(value as i64));
+    }
+    serde_json::Number::from_f64(value)
+}
+
+fn bare(value: Value) -> Node {
+    Node { at: Position::default(), value }
+}
+
+/// The fields of one protobuf message; `None` as an item when the bytes are malformed, and the end after it.
+struct Message<'b>(&'b [u8]);
+
+enum Wire<'b> {
+    Varint(u64, u64),
+    Fixed64(u64, u64),
+    Bytes(u64, &'b [u8]),
+}
+
+impl<'b> Iterator for Message<'b> {
+    type Item = Option<Wire<'b>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
+
+impl<'b> Message<'b> {
+    fn field(&mut self) -> Option<Wire<'b>> {
+        let tag = self.varint()?;
+        match tag & 7 {
+            0 => Some(Wire::Varint(tag >> 3, self.varint()?)),
+            1 => Some(Wire::Fixed64(tag >> 3, u64::from_le_bytes(self.take(8)?.try_into().ok()?))),
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Some(Wire::Bytes(tag >> 3, self.take(length)?))
+            }
+            _ => None,
+        }
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let [byte] = *self.take(1)? else { return None };
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'b [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
+
+const MOST_DEPTH: usize = 32;

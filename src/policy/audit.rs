@@ -1,0 +1,137 @@
+//! The record every request leaves: who asked for what, what was decided and precisely why; never a token, key or claim.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::rc::Rc;
+
+/// What is written down about one request. The adapter adds what only the proxy knows: final status and duration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditRecord<'r> {
+    /// The request's id, the same that client and upstream see.
+    pub request_id: Rc<str>,
+    /// The method, as far as it is one.
+    pub method: &'r str,
+    /// The normalised path without its query, which may hold secrets; empty when it was not acceptable.
+    pub path: Cow<'r, str>,
+    /// The rule that decided: the route's name.
+    pub route: Option<Rc<str>>,
+    /// The name of the issuer whose token was accepted.
+    pub issuer: Option<Rc<str>>,
+    /// The token's `sub`.
+    pub subject: Option<Rc<str>>,
+    /// What happened.
+    pub outcome: Outcome,
+    /// The status of the gateway's own answer; none for a forwarded request.
+    pub status: Option<u16>,
+    /// The stable code that the client was given.
+    pub code: Option<&'static str>,
+    /// The precise reason, in one stable word.
+    pub reason: &'static str,
+    /// More about the reason, for whoever operates the gateway.
+    pub detail: Option<Cow<'static, str>>,
+    /// How many identity headers a client tried to bring along.
+    pub spoofed: usize,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// Forwarded.
+    Allow,
+    /// Refused.
+    #[default]
+    Deny,
+    /// Answered by the gateway: a static route or a preflight.
+    Answer,
+}
+
+impl AuditRecord<'_> {
+    /// The record as one JSON object without line breaks.
+    pub fn to_json(&self) -> String {
+        let mut out = String::with_capacity(256);
+        out.push('{');
+        member(&mut out, "request_id", &self.request_id);
+        member(&mut out, "method", self.method);
+        member(&mut out, "path", &self.path);
+        for (name, value) in [("route", &self.route), ("issuer", &self.issuer), ("subject", &self.subject)] {
+            if let Some(value) = value {
+                member(&mut out, name, value);
+            }
+        }
+        let outcome = match self.outcome {
+            Outcome::Allow => "allow",
+            Outcome::Deny => "deny",
+            Outcome::Answer => "answer",
+        };
+        member(&mut out, "decision", outcome);
+        if let Some(code) = self.code {
+            member(&mut out, "code", code);
+        }
+        member(&mut out, "reason", self.reason);
+        if let Some(detail) = &self.detail {
+            member(&mut out, "detail", detail);
+        }
+        if self.spoofed > 0 {
+            let _ = write!(out, ",\"spoofed_headers\":{}", self.spoofed);
+        }
+        out.push('}');
+        out
+    }
+}
+
+fn member(out: &mut String, name: &str, value: &str) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    out.push('"');
+    out.push_str(name);
+    out.push_str("\":\"");
+    escape(out, value);
+    out.push('"');
+}
+
+/// Appends `value` as the inside of a JSON string (RFC 8259 §7). Everything beyond printable ASCII is escaped, so that no
+/// terminal or log reader takes part of a path or a subject for a line of its own (CVE-2024-45808).
+pub fn escape(out: &mut String, value: &str) {
+    if value.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
+        out.push_str(value);
+        return;
+    }
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line_of_json_whatever_the_values_hold() {
+        let record = AuditRecord {
+            request_id: "r-1".into(),
+            method: "GET",
+            path: "/a\"b\n\u{1f600}".into(),
+            route: Some("GET /a".into()),
+            subject: Some("x\\\u{7f}".into()),
+            reason: "token_expired",
+            spoofed: 2,
+            ..AuditRecord::default()
+        };
+        let text = record.to_json();
+        assert!(text.is_ascii() && !text.contains('\n'), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["path"], "/a\"b\n\u{1f600}");
+        assert_eq!(read["subject"], "x\\\u{7f}");
+        assert_eq!(read["decision"], "deny");
+        assert_eq!(read["spoofed_headers"], 2);
+    }
+}

@@ -1,0 +1,154 @@
+//! Compiles `issuers`: keys are read, algorithms are checked against them, and every place a token may stand gets a number.
+
+use std::rc::Rc;
+
+use super::super::algorithm::Algorithm;
+use super::super::issuer::{Issuer, IssuerKeys};
+use super::super::jwks::{KeySet, KeySource};
+use super::super::keyring::{FetchPlan, KeySetId};
+use super::super::token::plain_type;
+use crate::config::document::{self, Keys, TokenSource};
+use crate::config::environment::Environment;
+use crate::config::problem::{At, Problems, near_miss};
+
+/// The issuers of a policy, and what was numbered on the way.
+#[derive(Debug, Default)]
+pub(super) struct Issuers {
+    pub(super) issuers: Vec<Issuer>,
+    pub(super) plans: Vec<FetchPlan>,
+    pub(super) sources: Vec<TokenSource>,
+}
+
+impl Issuers {
+    pub(super) fn compile(
+        written: &[document::Issuer],
+        environment: Environment<'_>,
+        problems: &mut Problems,
+    ) -> Issuers {
+        let mut compiled = Issuers::default();
+        for (i, issuer) in written.iter().enumerate() {
+            let earlier = || written.iter().take(i);
+            if earlier().any(|other| other.name.value == issuer.name.value) {
+                problems.add(&issuer.name.place, format!("issuer `{}` is declared twice", issuer.name.value));
+            }
+            if let Some(other) = earlier().find(|other| other.issuer.value == issuer.issuer.value) {
+                let message = format!("`{}` is already the issuer of `{}`", issuer.issuer.value, other.name.value);
+                problems.add(&issuer.issuer.place, message);
+            }
+            if issuer.audiences.is_empty() {
+                problems.add(&issuer.name.place, "`audiences` is empty: a token for anyone is a token for nobody");
+            }
+            let algorithms = algorithms(issuer, problems);
+            let keys = compiled.keys(&issuer.keys, environment, problems);
+            let sources = issuer.token_from.iter().map(|source| compiled.number(source)).collect();
+            compiled.issuers.push(Issuer {
+                name: issuer.name.value.as_str().into(),
+                issuer: issuer.issuer.value.clone(),
+                audiences: issuer.audiences.clone(),
+                algorithms,
+                keys,
+                leeway: issuer.leeway,
+                max_lifetime: issuer.max_lifetime,
+                token_types: issuer.token_types.iter().map(|typ| plain_type(typ)).collect(),
+                require_claims: issuer.require_claims.clone(),
+                scope_claims: issuer.scope_claims.clone(),
+                sources,
+                max_token_bytes: issuer.max_token_bytes,
+            });
+        }
+        compiled
+    }
+
+    /// The indexes of the named issuers.
+    pub(super) fn named(&self, names: &[At<String>], problems: &mut Problems) -> Vec<usize> {
+        let declared = || self.issuers.iter().map(|issuer| issuer.name.as_ref());
+        let find = |name: &At<String>| {
+            let found = declared().position(|declared| declared == name.value);
+            if found.is_none() {
+                problems.add(&name.place, unknown("issuer", &name.value, declared()));
+            }
+            found
+        };
+        names.iter().filter_map(find).collect()
+    }
+
+    fn number(&mut self, source: &TokenSource) -> usize {
+        self.sources.iter().position(|known| known == source).unwrap_or_else(|| {
+            self.sources.push(source.clone());
+            self.sources.len() - 1
+        })
+    }
+
+    fn keys(&mut self, keys: &At<Keys>, environment: Environment<'_>, problems: &mut Problems) -> IssuerKeys {
+        match &keys.value {
+            Keys::Jwks(remote) => {
+                self.plans.push(FetchPlan {
+                    uri: remote.uri.value.clone(),
+                    cluster: remote.cluster.clone(),
+                    fresh_for: remote.fresh_for,
+                    stale_for: remote.stale_for,
+                    cool_down: remote.cool_down,
+                    timeout: remote.timeout,
+                    wait: remote.wait,
+                });
+                IssuerKeys::Remote(KeySetId(self.plans.len() - 1))
+            }
+            Keys::Inline(json) => match KeySet::parse(json.to_string().as_bytes(), KeySource::Inline) {
+                Ok((set, skipped)) => {
+                    for key in skipped {
+                        problems.add(&keys.place, key.to_string());
+                    }
+                    IssuerKeys::Local(Rc::new(set))
+                }
+                Err(fault) => refuse(keys, fault.to_string(), problems),
+            },
+            Keys::Secret { env } => match environment(env).filter(|secret| !secret.is_empty()) {
+                Some(secret) => match KeySet::from_secret(secret.as_bytes()) {
+                    Ok(set) => IssuerKeys::Local(Rc::new(set)),
+                    Err(weak) => refuse(keys, format!("variable `{env}`: {weak}"), problems),
+                },
+                None => refuse(keys, format!("the variable `{env}` is not set"), problems),
+            },
+        }
+    }
+}
+
+/// The algorithms an issuer's tokens may use. A secret is for HMAC and a published key is not: mixing them is the oldest
+/// forgery there is, a public key taken for a secret (RFC 8725 §2.1).
+fn algorithms(issuer: &document::Issuer, problems: &mut Problems) -> Vec<Algorithm> {
+    let may_be_symmetric = !matches!(issuer.keys.value, Keys::Jwks(_));
+    let may_be_asymmetric = !matches!(issuer.keys.value, Keys::Secret { .. });
+    let possible = |a: &Algorithm| if a.is_symmetric() { may_be_symmetric } else { may_be_asymmetric };
+    let all: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(possible).collect();
+    if issuer.algorithms.is_empty() {
+        return all;
+    }
+    let mut accepted = Vec::new();
+    for name in &issuer.algorithms {
+        match Algorithm::from_name(&name.value) {
+            Some(algorithm) if possible(&algorithm) => accepted.push(algorithm),
+            Some(algorithm) => {
+                let kind = if algorithm.is_symmetric() { "a key set that is fetched" } else { "a shared secret" };
+                problems.add(&name.place, format!("`{}` cannot be used with {kind}", name.value));
+            }
+            None => problems.add(&name.place, unknown("algorithm", &name.value, all.iter().map(|a| a.name()))),
+        }
+    }
+    accepted
+}
+
+/// "no issuer `acounts` (declared: accounts, partners)", with the near miss where there is one.
+pub(super) fn unknown<'w>(what: &str, written: &str, declared: impl Iterator<Item = &'w str>) -> String {
+    let declared: Vec<&str> = declared.collect();
+    let hint = match near_miss(written, declared.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if declared.is_empty() => "none is declared".to_string(),
+        None => format!("known: {}", declared.join(", ")),
+    };
+    format!("no {what} `{written}` ({hint})")
+}
+
+fn refuse(keys: &At<Keys>, message: String, problems: &mut Problems) -> IssuerKeys {
+    problems.add(&keys.place, message);
+    IssuerKeys::Local(Rc::new(KeySet::default()))
+}

@@ -1,0 +1,217 @@
+//! Compiles `routes` and `public_paths`: patterns become the table, names become what they stand for.
+
+use std::rc::Rc;
+
+use super::super::authorize::Requirements;
+use super::super::cors::CorsPolicy;
+use super::super::forward::Destination;
+use super::super::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
+use super::super::scopes::ScopeRegistry;
+use super::super::{Action, Rule, StaticAnswer};
+use super::issuers::{Issuers, unknown};
+use crate::config::document::{Auth, Document, Route, StaticResponse, Upstream};
+use crate::config::problem::{At, Place, Problems};
+
+/// The compiled routes of a policy.
+pub(super) struct Routes {
+    pub(super) routes: RouteTable<Rc<Rule>>,
+    pub(super) public: RouteTable<()>,
+}
+
+/// What the routes of one document have in common.
+struct Surroundings<'d> {
+    document: &'d Document,
+    issuers: &'d Issuers,
+    cors: Option<&'d Rc<CorsPolicy>>,
+}
+
+impl Routes {
+    pub(super) fn compile(
+        document: &Document,
+        issuers: &Issuers,
+        cors: Option<&Rc<CorsPolicy>>,
+        scopes: &mut ScopeRegistry,
+        problems: &mut Problems,
+    ) -> Routes {
+        let around = Surroundings { document, issuers, cors };
+        check_upstreams(&document.upstreams, problems);
+        let mut routes = RouteTable::builder();
+        for route in &document.routes {
+            let rule = Rc::new(around.rule(route, scopes, problems));
+            insert(&mut routes, route, rule, problems);
+        }
+        let mut public = RouteTable::builder();
+        for path in &document.public_paths {
+            let text = &path.path.value;
+            let pattern = match text.strip_suffix("/*") {
+                Some(tree) => RoutePattern::parse(&format!("{tree}/{{.+}}")),
+                None => RoutePattern::parse(text),
+            };
+            match pattern {
+                Ok(pattern) => {
+                    // A path that no route names is still open: Envoy's own routes say where it leads.
+                    let rule = Rc::new(around.open_rule(text));
+                    let _ = routes.insert(&[], pattern.clone(), &[], rule);
+                    if public.insert(&[], pattern, &[], ()).is_err() {
+                        problems.add(&path.path.place, format!("`{text}` is listed twice"));
+                    }
+                }
+                Err(fault) => problems.add(&path.path.place, fault.to_string()),
+            }
+        }
+        Routes { routes: routes.build(), public: public.build() }
+    }
+}
+
+impl Surroundings<'_> {
+    fn rule(&self, route: &Route, scopes: &mut ScopeRegistry, problems: &mut Problems) -> Rule {
+        let methods: Vec<&str> = route.methods.iter().map(|m| m.value.as_str()).collect();
+        let methods = if methods.is_empty() { "ANY".to_string() } else { methods.join("|") };
+        let name = route.name.clone().unwrap_or_else(|| format!("{methods} {}", route.path.value));
+        let cors = match &route.cors {
+            None => self.cors.cloned(),
+            Some(None) => None,
+            Some(Some(own)) => Some(Rc::new(CorsPolicy::compile(own, problems))),
+        };
+        Rule {
+            name: name.into(),
+            requirements: self.requirements(route, scopes, problems),
+            cors,
+            action: self.action(route, problems),
+        }
+    }
+
+    fn open_rule(&self, text: &str) -> Rule {
+        let action = Action::Forward(Destination::default());
+        Rule {
+            name: format!("public {text}").into(),
+            requirements: Requirements::nothing(),
+            cors: self.cors.cloned(),
+            action,
+        }
+    }
+
+    fn requirements(&self, route: &Route, scopes: &mut ScopeRegistry, problems: &mut Problems) -> Requirements {
+        let auth = route.auth.value;
+        let wants = !route.scopes.is_empty() || !route.any_scope.is_empty() || !route.require_claims.is_empty();
+        if auth == Auth::None && (wants || !route.issuers.is_empty()) {
+            problems.add(
+                &route.auth.place,
+                "`auth: none` asks nobody, so `scopes`, `any_scope`, `require_claims` and `issuer` cannot hold",
+            );
+        }
+        if auth != Auth::None && self.document.issuers.is_empty() {
+            problems.add(
+                &route.auth.place,
+                "the route needs a token and no issuer is declared (add `issuers`, or `auth: none` to open it)",
+            );
+        }
+        for scope in route.scopes.iter().chain(&route.any_scope).filter(|scope| !is_scope(scope)) {
+            problems.add(
+                &route.place,
+                format!("`{scope}` is not a scope: visible ASCII without spaces, quotes and backslashes"),
+            );
+        }
+        let all: Vec<&str> = route.scopes.iter().chain(&route.any_scope).map(String::as_str).collect();
+        Requirements {
+            auth,
+            issuers: self.issuers.named(&route.issuers, problems),
+            scopes: scopes.register(&route.scopes),
+            any_scope: scopes.register(&route.any_scope),
+            scope_text: all.join(" ").into(),
+            require_claims: route.require_claims.clone(),
+        }
+    }
+
+    fn action(&self, route: &Route, problems: &mut Problems) -> Action {
+        if let Some(response) = &route.response {
+            if route.upstream.is_some() || route.strip_prefix || route.timeout.is_some() || route.forward_token {
+                problems.add(&route.place, "a route with `response` goes nowhere: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot hold");
+            }
+            return Action::Answer(StaticAnswer::compile(response));
+        }
+        let upstream = route.upstream.as_ref().and_then(|name| self.upstream(name, problems));
+        let has_tail = route.path.value.ends_with("/{.+}");
+        if route.strip_prefix && !has_tail {
+            problems.add(&route.place, "`strip_prefix` needs a path that ends in `/{.+}`, which is what goes on");
+        }
+        let url = upstream.and_then(|u| u.url.as_ref());
+        Action::Forward(Destination {
+            upstream: upstream.map(|u| u.name.value.as_str().into()),
+            authority: url.filter(|_| upstream.is_some_and(|u| !u.preserve_host)).map(|u| u.value.authority().into()),
+            base_path: url.map(|u| u.value.path.trim_end_matches('/').to_string()).unwrap_or_default(),
+            strip_prefix: route.strip_prefix && has_tail,
+            timeout_millis: route.timeout.map(|t| t.as_millis().to_string().into()),
+            forward_token: route.forward_token,
+        })
+    }
+
+    fn upstream(&self, name: &At<String>, problems: &mut Problems) -> Option<&Upstream> {
+        let upstreams = &self.document.upstreams;
+        let found = upstreams.iter().find(|u| u.name.value == name.value);
+        if found.is_none() {
+            let declared = upstreams.iter().map(|u| u.name.value.as_str());
+            problems.add(&name.place, unknown("upstream", &name.value, declared));
+        }
+        found
+    }
+}
+
+/// An upstream's name is also its cluster's and travels in a header.
+fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
+    for upstream in upstreams {
+        let name = &upstream.name.value;
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+            problems
+                .add(&upstream.name.place, format!("`{name}` is not a name: letters, digits, `-`, `_` and `.` only"));
+        }
+    }
+}
+
+fn insert(table: &mut RouteTableBuilder<Rc<Rule>>, route: &Route, rule: Rc<Rule>, problems: &mut Problems) {
+    let read = |texts: &[At<String>], problems: &mut Problems| -> Vec<Method> {
+        let each = texts.iter().filter(|t| t.value != "ANY").filter_map(|text| match Method::parse(&text.value) {
+            Ok(method) => Some(method),
+            Err(fault) => {
+                problems.add(&text.place, fault.to_string());
+                None
+            }
+        });
+        each.collect()
+    };
+    let methods = read(&route.methods, problems);
+    let mut hosts = Vec::new();
+    for host in &route.hosts {
+        match HostPattern::parse(&host.value) {
+            Ok(pattern) => hosts.push(pattern),
+            Err(fault) => problems.add(&host.place, fault.to_string()),
+        }
+    }
+    let pattern = match RoutePattern::parse(&route.path.value) {
+        Ok(pattern) => pattern,
+        Err(fault) => return problems.add(&route.path.place, fault.to_string()),
+    };
+    let name = rule.name.clone();
+    if let Err(conflict) = table.insert(&hosts, pattern, &methods, rule) {
+        let others: Vec<String> = conflict.taken.iter().map(|t| format!("`{}`", t.by.name)).collect();
+        let message = format!("route `{name}` takes the same requests as {}", others.join(", "));
+        problems.add(&Place { path: format!("{}.path", route.place.path), ..route.path.place.clone() }, message);
+    }
+}
+
+impl StaticAnswer {
+    fn compile(response: &StaticResponse) -> StaticAnswer {
+        let mut headers: Vec<(Rc<str>, Rc<str>)> =
+            response.headers.iter().map(|(name, value)| (name.value.as_str().into(), value.as_str().into())).collect();
+        if response.body.is_some() && !headers.iter().any(|(name, _)| name.as_ref() == "content-type") {
+            headers.push(("content-type".into(), "application/json".into()));
+        }
+        let body = response.body.as_ref().map(ToString::to_string).unwrap_or_default();
+        StaticAnswer { status: response.status, headers, body: body.into_bytes().into() }
+    }
+}
+
+/// RFC 6749 §3.3: NQCHAR, which also needs no escape in a challenge.
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+}

@@ -1,0 +1,155 @@
+//! What an authorised request becomes on its way to the upstream: identity headers, path, host, time limit, and no token.
+
+use std::rc::Rc;
+
+use super::authorize::Grant;
+use super::credential::{cookies, strip_bearer};
+use super::decision::HeaderEdit;
+use super::guard::{SafePath, without_query_pair};
+use super::request::{Once, Request};
+use crate::config::document::TokenSource;
+
+/// The edits that turn the client's request into the upstream's. Made from a [`Grant`] only.
+#[derive(Debug)]
+pub struct Forward {
+    /// Changes to the request's headers, in order.
+    pub edits: Vec<HeaderEdit>,
+    _authorised: (),
+}
+
+/// Where a route sends its requests.
+#[derive(Debug, Default)]
+pub struct Destination {
+    /// The upstream's name, which Envoy's route takes for the cluster; none leaves the choice to Envoy's own routes.
+    pub upstream: Option<Rc<str>>,
+    /// The upstream's own `Host`; none keeps the client's.
+    pub authority: Option<Rc<str>>,
+    /// What the upstream's address puts before every path, without a slash at the end.
+    pub base_path: String,
+    /// Only what `{.+}` stands for goes on.
+    pub strip_prefix: bool,
+    /// Milliseconds the upstream may take.
+    pub timeout_millis: Option<Rc<str>>,
+    /// The token goes on as well.
+    pub forward_token: bool,
+}
+
+/// Everything that is known about the request when it is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct Passage<'p, 'r> {
+    /// The request.
+    pub request: &'p Request<'r>,
+    /// Its target, made safe.
+    pub target: &'p SafePath<'r>,
+    /// What `{.+}` stands for.
+    pub tail: Option<&'p str>,
+    /// The places where tokens may stand.
+    pub sources: &'p [TokenSource],
+    /// The request's id.
+    pub request_id: &'p Rc<str>,
+}
+
+impl Forward {
+    /// The edits for an authorised request. `edits` already holds the removal of what the client forged.
+    pub fn new(grant: &Grant, to: &Destination, passage: &Passage<'_, '_>, mut edits: Vec<HeaderEdit>) -> Forward {
+        if let Some(caller) = grant.caller() {
+            edits.extend(caller.identity.edits.iter().cloned());
+        }
+        let query = if to.forward_token { None } else { remove_tokens(passage, &mut edits) };
+        if let Some(path) = to.path(passage, query) {
+            edits.push(set(":path", path));
+        }
+        if let Some(authority) = &to.authority {
+            let host = String::from_utf8_lossy(passage.request.authority);
+            edits.push(set("x-forwarded-host", host));
+            edits.push(HeaderEdit::Set(":authority".into(), authority.clone()));
+        }
+        if passage.request.request_id != Once::Value(passage.request_id.as_bytes()) {
+            edits.push(HeaderEdit::Set("x-request-id".into(), passage.request_id.clone()));
+        }
+        if let Some(millis) = &to.timeout_millis {
+            edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone()));
+        }
+        // Last: Envoy chooses the route anew after the edits, and this header is what chooses it (envoy-facts §2.9).
+        if let Some(upstream) = &to.upstream {
+            edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone()));
+        }
+        Forward { edits, _authorised: () }
+    }
+}
+
+impl Destination {
+    /// Where the request goes, in words for an operator.
+    pub fn describe(&self) -> String {
+        match &self.upstream {
+            Some(upstream) => format!("to upstream {upstream}"),
+            None => "to where the proxy's own routes send it".to_string(),
+        }
+    }
+
+    /// The new `:path`, if it differs from the client's.
+    fn path(&self, passage: &Passage<'_, '_>, query: Option<String>) -> Option<String> {
+        let target = passage.target;
+        if self.base_path.is_empty() && !self.strip_prefix && query.is_none() && !target.changed() {
+            return None;
+        }
+        let mut path = self.base_path.clone();
+        match passage.tail.filter(|_| self.strip_prefix) {
+            Some(tail) => {
+                path.push('/');
+                path.push_str(tail);
+            }
+            None => path.push_str(target.path()),
+        }
+        let query = query.as_deref().or(target.query());
+        if let Some(query) = query.filter(|q| !q.is_empty()) {
+            path.push('?');
+            path.push_str(query);
+        }
+        Some(path)
+    }
+}
+
+/// Removes tokens from every place where one may stand; the query without them comes back when one stood there.
+fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Option<String> {
+    let mut query: Option<String> = None;
+    for source in passage.sources {
+        match source {
+            TokenSource::Bearer => {
+                let bearer = |value: &[u8]| strip_bearer(value).is_some();
+                if passage.request.authorization.value().is_some_and(bearer) {
+                    edits.push(HeaderEdit::Remove("authorization".into()));
+                }
+            }
+            TokenSource::Header(name) => {
+                if passage.request.headers.iter().any(|(n, _)| *n == name.as_bytes()) {
+                    edits.push(HeaderEdit::Remove(name.as_str().into()));
+                }
+            }
+            TokenSource::Cookie(name) => edits.extend(without_cookie(passage.request, name)),
+            TokenSource::Query(name) => {
+                let before = query.as_deref().or(passage.target.query()).unwrap_or_default();
+                let after = without_query_pair(before, name);
+                if after != before {
+                    query = Some(after);
+                }
+            }
+        }
+    }
+    query
+}
+
+fn without_cookie(request: &Request<'_>, name: &str) -> Option<HeaderEdit> {
+    cookies(request).find(|(n, _)| *n == name.as_bytes())?;
+    let others = cookies(request).filter(|(n, _)| *n != name.as_bytes());
+    let kept: Vec<String> =
+        others.map(|(n, value)| format!("{}={}", String::from_utf8_lossy(n), String::from_utf8_lossy(value))).collect();
+    Some(if kept.is_empty() { HeaderEdit::Remove("cookie".into()) } else { set("cookie", kept.join("; ")) })
+}
+
+fn set(name: &str, value: impl AsRef<str>) -> HeaderEdit {
+    HeaderEdit::Set(name.into(), value.as_ref().into())
+}
+
+/// The header by which the generated Envoy routes choose the cluster.
+pub const ROUTING_HEADER: &str = "x-portcullis-upstream";

@@ -1,0 +1,183 @@
+//! Identity headers: who the caller is, told to the upstream by the gateway alone.
+//!
+//! Whatever a client sends under such a name, in any spelling an upstream might take for it, is removed on every route.
+
+use std::fmt::Write;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::decision::HeaderEdit;
+use crate::config::document::{ClaimPath, IdentityHeader};
+
+/// The identity headers of a policy.
+#[derive(Debug, Default)]
+pub struct IdentityHeaders {
+    headers: Vec<Compiled>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    name: Rc<str>,
+    claim: ClaimPath,
+    required: bool,
+}
+
+/// What one caller's claims become, worked out once when the token is verified.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The headers to set.
+    pub edits: Vec<HeaderEdit>,
+    /// The first required claim that is missing or cannot travel in a header.
+    pub missing: Option<String>,
+}
+
+impl IdentityHeaders {
+    /// The headers as written in the document.
+    pub fn compile(headers: &[IdentityHeader]) -> IdentityHeaders {
+        let compile = |h: &IdentityHeader| Compiled {
+            name: h.header.value.as_str().into(),
+            claim: h.claim.clone(),
+            required: h.required,
+        };
+        IdentityHeaders { headers: headers.iter().map(compile).collect() }
+    }
+
+    /// Removes what a client brought along under one of these names, or under a name that belongs to the gateway.
+    pub fn strip(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) -> usize {
+        let before = edits.len();
+        for (name, _) in sent {
+            if self.headers.iter().any(|h| same_to_an_upstream(name, h.name.as_bytes())) || is_gateways_own(name) {
+                let remove = HeaderEdit::Remove(String::from_utf8_lossy(name).as_ref().into());
+                if !edits.contains(&remove) {
+                    edits.push(remove);
+                }
+            }
+        }
+        edits.len() - before
+    }
+
+    /// The headers for these claims.
+    pub fn of(&self, claims: &Value) -> Identity {
+        let mut identity = Identity::default();
+        for header in &self.headers {
+            match header.claim.find(claims).and_then(header_value) {
+                Some(value) => identity.edits.push(HeaderEdit::Set(header.name.clone(), value.into())),
+                None if header.required && identity.missing.is_none() => {
+                    identity.missing = Some(header.claim.text.clone());
+                }
+                None => {}
+            }
+        }
+        identity
+    }
+}
+
+/// Servers that hand headers to programs as variables fold case and turn `-` into `_` (RFC 3875 §4.1.18): to them these are one.
+fn same_to_an_upstream(sent: &[u8], name: &[u8]) -> bool {
+    let fold = |b: u8| if b == b'_' { b'-' } else { b.to_ascii_lowercase() };
+    sent.len() == name.len() && sent.iter().zip(name).all(|(a, b)| fold(*a) == fold(*b))
+}
+
+/// `x-portcullis-…` steers the proxy behind the filter: only the filter may set it.
+fn is_gateways_own(sent: &[u8]) -> bool {
+    sent.split_at_checked(OWN_PREFIX.len()).is_some_and(|(start, _)| same_to_an_upstream(start, OWN_PREFIX))
+}
+
+/// A claim as a header's value: text as it is, numbers and flags as in JSON, lists of those joined by commas, objects as JSON.
+/// Whatever is not visible ASCII, and `%` itself, is percent-encoded as UTF-8 (RFC 3986 §2.1), inside a list the comma too, so
+/// that the value can be read back and no claim can end the header (CVE-2023-27493). Null and empty text count as absent.
+fn header_value(claim: &Value) -> Option<String> {
+    let mut out = String::new();
+    match claim {
+        Value::Null => return None,
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                encode(&mut out, &scalar(item), b",");
+            }
+        }
+        other => encode(&mut out, &scalar(other), b""),
+    }
+    (!out.is_empty() && out.len() <= MOST_VALUE_BYTES).then_some(out)
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn encode(out: &mut String, text: &str, also: &[u8]) {
+    let last = text.len().saturating_sub(1);
+    for (i, byte) in text.bytes().enumerate() {
+        // Spaces at the ends would be trimmed on the way (RFC 9110 §5.5).
+        let is_outer_space = byte == b' ' && (i == 0 || i == last);
+        if (0x20..0x7f).contains(&byte) && byte != b'%' && !is_outer_space && !also.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+const OWN_PREFIX: &[u8] = b"x-portcullis-";
+const MOST_VALUE_BYTES: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_claims_value_cannot_end_the_header_and_can_be_read_back() {
+        for (claim, expected) in [
+            (json!("acme"), Some("acme")),
+            (json!("a@b.example"), Some("a@b.example")),
+            (json!("two words"), Some("two words")),
+            (json!(" edge "), Some("%20edge%20")),
+            (json!("100%"), Some("100%25")),
+            (json!("Jörg"), Some("J%C3%B6rg")),
+            (json!("a\r\nx-admin: 1"), Some("a%0D%0Ax-admin: 1")),
+            (json!("a\u{0}b"), Some("a%00b")),
+            (json!(42), Some("42")),
+            (json!(true), Some("true")),
+            (json!(["a", "b,c", 3]), Some("a,b%2Cc,3")),
+            (json!({"a": 1}), Some("{\"a\":1}")),
+            (json!(null), None),
+            (json!(""), None),
+            (json!([]), None),
+            (json!("x".repeat(5_000)), None),
+        ] {
+            assert_eq!(header_value(&claim).as_deref(), expected, "{claim}");
+        }
+    }
+
+    #[test]
+    fn forged_identity_headers_are_removed_in_every_spelling() {
+        let header = IdentityHeader {
+            header: crate::config::problem::At { value: "x-org-id".into(), place: Default::default() },
+            claim: ClaimPath::parse("org_id"),
+            required: false,
+        };
+        let headers = IdentityHeaders::compile(&[header]);
+        for (name, removed) in [
+            ("x-org-id", true),
+            ("X-Org-ID", true),
+            ("x_org_id", true),
+            ("x-org_id", true),
+            ("x-portcullis-upstream", true),
+            ("x_portcullis_upstream", true),
+            ("x-org-idx", false),
+            ("x-org", false),
+            ("accept", false),
+        ] {
+            let mut edits = Vec::new();
+            headers.strip(&[(name.as_bytes(), b"forged"), (name.as_bytes(), b"again")], &mut edits);
+            assert_eq!(edits.len(), usize::from(removed), "{name}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! An issuer as compiled: what a token must say to be one of its own, and where the keys are that prove it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::algorithm::Algorithm;
+use super::jwks::KeySet;
+use super::keyring::KeySetId;
+use super::rejection::{Kind, Rejection};
+use super::token::UnverifiedToken;
+use crate::config::document::{ClaimPath, RequiredClaim};
+
+/// One issuer.
+#[derive(Debug)]
+pub struct Issuer {
+    /// Its name in routes and in the audit record.
+    pub name: Rc<str>,
+    /// The exact `iss`.
+    pub issuer: String,
+    /// Accepted audiences.
+    pub audiences: Vec<String>,
+    /// Accepted algorithms; the key must fit as well.
+    pub algorithms: Vec<Algorithm>,
+    /// Where its keys are.
+    pub keys: IssuerKeys,
+    /// Clock leeway.
+    pub leeway: Duration,
+    /// Longest life of a token.
+    pub max_lifetime: Option<Duration>,
+    /// Accepted types, in lower case and without `application/`.
+    pub token_types: Vec<String>,
+    /// Claims its tokens must have.
+    pub require_claims: Vec<RequiredClaim>,
+    /// Where its tokens hold scopes.
+    pub scope_claims: Vec<ClaimPath>,
+    /// The places its tokens may stand in, as indexes into the policy's list.
+    pub sources: Vec<usize>,
+    /// Longest token.
+    pub max_token_bytes: usize,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug)]
+pub enum IssuerKeys {
+    /// In the configuration.
+    Local(Rc<KeySet>),
+    /// In a remote key set.
+    Remote(KeySetId),
+}
+
+/// When a token holds, in seconds since the Unix epoch with leeway already counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From this time on.
+    pub from: Duration,
+    /// Before this time.
+    pub until: Duration,
+}
+
+impl Issuer {
+    /// Checks what can be known before the signature: type, algorithm and place. Cheap, and never a word about the claims.
+    pub fn check_form(&self, token: &UnverifiedToken<'_>, bytes: usize, source: usize) -> Result<(), Rejection> {
+        if bytes > self.max_token_bytes {
+            return Err(invalid("token_too_long"));
+        }
+        if !self.sources.contains(&source) {
+            return Err(invalid("token_in_wrong_place"));
+        }
+        // An absent `typ` is taken for `jwt` (RFC 7519 §5.1 makes it optional).
+        let typ = token.typ.as_deref().unwrap_or("jwt");
+        if !self.token_types.iter().any(|accepted| accepted == typ) {
+            return Err(invalid("token_type_not_accepted"));
+        }
+        if !self.algorithms.contains(&token.algorithm) {
+            return Err(invalid("token_algorithm_not_accepted"));
+        }
+        Ok(())
+    }
+
+    /// Checks the claims of a token whose signature holds (RFC 7519 §4.1), except for the time.
+    pub fn check_claims(&self, claims: &Value) -> Result<Validity, Rejection> {
+        let ours = |aud: &Value| aud.as_str().is_some_and(|aud| self.audiences.iter().any(|a| a == aud));
+        let audience_fits = match claims.get("aud") {
+            Some(Value::Array(list)) => list.iter().any(ours),
+            Some(one) => ours(one),
+            None => false,
+        };
+        if !audience_fits {
+            return Err(invalid("token_audience_mismatch"));
+        }
+        for required in &self.require_claims {
+            if !holds(required, claims) {
+                return Err(invalid("token_claim_mismatch").with(format!("claim {}", required.claim.text)));
+            }
+        }
+        self.validity(claims)
+    }
+
+    fn validity(&self, claims: &Value) -> Result<Validity, Rejection> {
+        let expires = numeric_date(claims, "exp")?.ok_or_else(|| invalid("token_without_expiry"))?;
+        let not_before = numeric_date(claims, "nbf")?;
+        let issued = numeric_date(claims, "iat")?;
+        if let Some(longest) = self.max_lifetime {
+            // Without `iat` nobody can say how long the token has been alive.
+            let issued = issued.ok_or_else(|| invalid("token_without_issue_time"))?;
+            if expires > issued + longest {
+                return Err(invalid("token_lifetime_too_long"));
+            }
+        }
+        // `iat` in the future says that a clock is wrong: leeway covers the small cases, and the rest is not believed.
+        let from = not_before.unwrap_or_default().max(issued.unwrap_or_default());
+        Ok(Validity { from: from.saturating_sub(self.leeway), until: expires + self.leeway })
+    }
+}
+
+impl Validity {
+    /// Whether the token holds at this time.
+    pub fn check(&self, now: Duration) -> Result<(), Rejection> {
+        if now >= self.until {
+            return Err(Rejection::new(Kind::ExpiredToken, "token_expired"));
+        }
+        if now < self.from {
+            return Err(invalid("token_not_yet_valid"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a claim has one of the values, or, being a list, contains one.
+pub fn holds(required: &RequiredClaim, claims: &Value) -> bool {
+    match required.claim.find(claims) {
+        Some(Value::Array(items)) => items.iter().any(|item| required.any_of.contains(item)),
+        Some(value) => required.any_of.contains(value),
+        None => false,
+    }
+}
+
+/// A NumericDate (RFC 7519 §2): seconds since the Unix epoch, fractions allowed and cut off.
+fn numeric_date(claims: &Value, name: &str) -> Result<Option<Duration>, Rejection> {
+    let Some(value) = claims.get(name) else { return Ok(None) };
+    let seconds = match (value.as_u64(), value.as_f64()) {
+        (Some(seconds), _) => Some(seconds),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within the bounds")]
+        (None, Some(seconds)) if (0.0..=MOST_SECONDS as f64).contains(&seconds) => Some(seconds as u64),
+        _ => None,
+    };
+    match seconds.filter(|s| *s <= MOST_SECONDS) {
+        Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
+        None => Err(invalid("token_time_malformed")),
+    }
+}
+
+fn invalid(reason: &'static str) -> Rejection {
+    Rejection::new(Kind::InvalidToken, reason)
+}
+
+/// The end of the year 9999: later dates are garbage, and sums with them could overflow.
+const MOST_SECONDS: u64 = 253_402_300_799;

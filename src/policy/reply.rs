@@ -1,0 +1,137 @@
+//! How refusals look on the wire: one envelope, the standard challenge, the request's id, and the time.
+
+use std::fmt::Write;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::audit::escape;
+use super::decision::{Reply, ResponsePlan};
+use super::rejection::{Kind, Rejection};
+
+/// Turns refusals into replies.
+#[derive(Debug)]
+pub struct Refusals {
+    /// The challenge's scheme and realm.
+    bearer: String,
+}
+
+impl Refusals {
+    /// With the realm that challenges name, if any.
+    pub fn new(realm: Option<&str>) -> Refusals {
+        let bearer = realm.map_or_else(|| "Bearer".to_string(), |realm| format!("Bearer realm=\"{realm}\""));
+        Refusals { bearer }
+    }
+
+    /// The reply to a refused request; `scopes` are those that the route asks for, named in the challenge.
+    pub fn reply(&self, rejection: &Rejection, plan: &ResponsePlan, scopes: Option<&str>, now: Duration) -> Reply {
+        let looks = rejection.kind.appearance();
+        let mut headers: Vec<(Rc<str>, Rc<str>)> = Vec::with_capacity(8);
+        if let Some(error) = looks.challenge {
+            headers.push(("www-authenticate".into(), self.challenge(&rejection.kind, error, scopes).into()));
+        }
+        match &rejection.kind {
+            Kind::MethodNotAllowed(allow) => headers.push(("allow".into(), allow.clone())),
+            Kind::RateLimited(seconds) => headers.push(("retry-after".into(), seconds.to_string().into())),
+            Kind::AuthUnavailable | Kind::ServiceUnavailable => headers.push(("retry-after".into(), "5".into())),
+            _ => {}
+        }
+        headers.push(("content-type".into(), "application/json".into()));
+        headers.push(("cache-control".into(), "no-store".into()));
+        plan.add_to_reply(&mut headers);
+        Reply {
+            status: looks.status,
+            headers,
+            body: envelope(looks.code, looks.message, &plan.request_id, now).into_bytes().into(),
+            grpc: plan.grpc.then_some((looks.grpc, looks.message)),
+            details: rejection.reason,
+        }
+    }
+
+    /// RFC 6750 §3: no `error` where no token was sent; `scope` where the route asks for some.
+    fn challenge(&self, kind: &Kind, error: &str, scopes: Option<&str>) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        if !error.is_empty() {
+            parts.push(format!("error=\"{error}\""));
+        }
+        if *kind == Kind::ExpiredToken {
+            parts.push("error_description=\"Token has expired\"".to_string());
+        }
+        if let Some(scopes) = scopes.filter(|s| !s.is_empty()) {
+            parts.push(format!("scope=\"{scopes}\""));
+        }
+        let separator = if self.bearer.contains(' ') { ", " } else { " " };
+        if parts.is_empty() { self.bearer.clone() } else { format!("{}{separator}{}", self.bearer, parts.join(", ")) }
+    }
+}
+
+impl ResponsePlan {
+    /// Adds what belongs on every reply of the gateway itself: the request's id and the CORS headers.
+    pub fn add_to_reply(&self, headers: &mut Vec<(Rc<str>, Rc<str>)>) {
+        headers.push(("x-request-id".into(), self.request_id.clone()));
+        if let Some(cors) = &self.cors {
+            headers.extend(cors.set.iter().cloned());
+            headers.extend(cors.vary.iter().map(|vary| ("vary".into(), vary.clone())));
+        }
+    }
+}
+
+/// The envelope of seeds/003, byte for byte in this order of members.
+pub fn envelope(code: &str, message: &str, request_id: &str, now: Duration) -> String {
+    let mut out = String::with_capacity(192);
+    let _ = write!(out, "{{\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\",\"request_id\":\"");
+    escape(&mut out, request_id);
+    out.push_str("\"},\"metadata\":{\"success\":false,\"timestamp\":\"");
+    timestamp(&mut out, now);
+    out.push_str("\"}}");
+    out
+}
+
+/// A time as RFC 3339 writes it, in UTC and whole seconds.
+pub fn timestamp(out: &mut String, since_epoch: Duration) {
+    let seconds = since_epoch.as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days to a civil date, counted in years that begin in March, so that leap days come last.
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_envelope_is_that_of_the_source_document_byte_for_byte() {
+        let text =
+            envelope("UNAUTHORIZED", "Invalid or expired token", "req-abc123", Duration::from_secs(1_709_287_200));
+        assert_eq!(
+            text,
+            "{\"error\":{\"code\":\"UNAUTHORIZED\",\"message\":\"Invalid or expired token\",\"request_id\":\"req-abc123\"},\
+             \"metadata\":{\"success\":false,\"timestamp\":\"2024-03-01T10:00:00Z\"}}"
+        );
+    }
+
+    #[test]
+    fn timestamps_know_leap_years() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            let mut out = String::new();
+            timestamp(&mut out, Duration::from_secs(seconds));
+            assert_eq!(out, expected);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! One request as the core sees it: a header list that was read once, and the few headers that decide, picked in one pass.
+
+use std::time::Duration;
+
+use super::rejection::{Kind, Rejection};
+
+/// A request as an adapter hands it in.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestParts<'r> {
+    /// Every header in order, names in lower case, pseudo-headers (`:method`, `:path`, `:authority`) among them.
+    pub headers: &'r [(&'r [u8], &'r [u8])],
+    /// When the request was first seen, since the Unix epoch; the same when it is decided again after waiting.
+    pub received_at: Duration,
+}
+
+/// The headers that decide, found in one pass over the list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'r> {
+    /// `:method`.
+    pub method: &'r str,
+    /// `:path` as sent.
+    pub target: &'r [u8],
+    /// `:authority` as sent.
+    pub authority: &'r [u8],
+    /// `authorization`, and whether there was more than one.
+    pub authorization: Once<'r>,
+    /// `origin`.
+    pub origin: Once<'r>,
+    /// `access-control-request-method`.
+    pub requested_method: Once<'r>,
+    /// `access-control-request-headers`.
+    pub requested_headers: Once<'r>,
+    /// `access-control-request-private-network: true`.
+    pub private_network: bool,
+    /// `content-type: application/grpc`, alone or with a suffix (envoy-facts §2.5).
+    pub grpc: bool,
+    /// `x-request-id`.
+    pub request_id: Once<'r>,
+    /// Every header, for what is not picked.
+    pub headers: &'r [(&'r [u8], &'r [u8])],
+}
+
+/// A header that makes sense once only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Once<'r> {
+    /// Not sent.
+    #[default]
+    Absent,
+    /// Sent once.
+    Value(&'r [u8]),
+    /// Sent more than once: nobody can say which one another server would take (CVE-2020-25017).
+    Repeated,
+}
+
+impl<'r> Request<'r> {
+    /// Picks what decides. A request without method or path (plain CONNECT, envoy-facts §2.12) is refused here.
+    pub fn read(parts: &RequestParts<'r>) -> Result<Request<'r>, Rejection> {
+        let mut request = Request { headers: parts.headers, ..Request::default() };
+        let mut method: &[u8] = b"";
+        for &(name, value) in parts.headers {
+            match name {
+                b":method" => method = value,
+                b":path" => request.target = value,
+                b":authority" => request.authority = value,
+                b"authorization" => request.authorization.add(value),
+                b"origin" => request.origin.add(value),
+                b"access-control-request-method" => request.requested_method.add(value),
+                b"access-control-request-headers" => request.requested_headers.add(value),
+                b"access-control-request-private-network" => request.private_network = value == b"true",
+                b"content-type" => request.grpc = is_grpc(value),
+                b"x-request-id" => request.request_id.add(value),
+                _ => {}
+            }
+        }
+        request.method = std::str::from_utf8(method).unwrap_or_default();
+        if request.method.is_empty() || request.target.is_empty() {
+            return Err(Rejection::new(Kind::BadRequest, "no_method_or_path"));
+        }
+        Ok(request)
+    }
+
+    /// A CORS preflight is an OPTIONS request with both of its headers; any other OPTIONS is an ordinary request (Fetch §3.2.2).
+    pub fn preflight(&self) -> Option<(&'r [u8], &'r [u8])> {
+        match (self.method, self.origin, self.requested_method) {
+            ("OPTIONS", Once::Value(origin), Once::Value(method)) => Some((origin, method)),
+            _ => None,
+        }
+    }
+
+    /// The client's request id, if it is well formed: what is not could forge log lines or confuse traces.
+    pub fn usable_request_id(&self) -> Option<&'r str> {
+        let Once::Value(id) = self.request_id else { return None };
+        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if id.is_empty() || id.len() > MOST_ID_BYTES || !id.iter().all(is_plain) {
+            return None;
+        }
+        std::str::from_utf8(id).ok()
+    }
+}
+
+impl<'r> Once<'r> {
+    fn add(&mut self, value: &'r [u8]) {
+        *self = if *self == Once::Absent { Once::Value(value) } else { Once::Repeated };
+    }
+
+    /// The value, if there is exactly one.
+    pub fn value(self) -> Option<&'r [u8]> {
+        match self {
+            Once::Value(value) => Some(value),
+            Once::Absent | Once::Repeated => None,
+        }
+    }
+}
+
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+}
+
+const MOST_ID_BYTES: usize = 128;

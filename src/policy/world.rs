@@ -1,0 +1,41 @@
+//! Everything the core may not reach for itself, handed in by whoever asks for a decision.
+
+use std::time::Duration;
+
+use super::keyring::Keyring;
+use super::signature::SignatureVerifier;
+use super::token_cache::TokenCache;
+
+/// The world of one decision. The filter builds it from Envoy's host calls, the tools and tests from plain memory.
+pub struct World<'w> {
+    /// The time since the Unix epoch.
+    pub now: Duration,
+    /// Remote key sets.
+    pub keyring: &'w mut Keyring,
+    /// Callers verified before.
+    pub tokens: &'w mut TokenCache,
+    /// Who checks signatures.
+    pub verifier: &'w dyn SignatureVerifier,
+    /// Makes an id for a request that brought none: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
+    pub fresh_id: &'w dyn Fn() -> String,
+    /// Where to note what each stage found; `None` where nobody reads it.
+    pub trace: Option<&'w mut Vec<Step>>,
+}
+
+/// What one stage of the pipeline found, for `portcullis explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The stage, as in the pipeline's description.
+    pub stage: &'static str,
+    /// What it found, in a sentence for an operator.
+    pub finding: String,
+}
+
+impl World<'_> {
+    /// Notes a finding, if anybody reads it.
+    pub fn note(&mut self, stage: &'static str, finding: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(Step { stage, finding: finding() });
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A hardened Envoy configuration around the filter, for tests that must not depend on the product's own generator.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// What goes into the configuration.
+#[derive(Debug, Clone)]
+pub struct Bootstrap<'a> {
+    /// The port Envoy listens on.
+    pub port: u16,
+    /// The port of its admin interface.
+    pub admin: u16,
+    /// The filter's module; without one Envoy only forwards.
+    pub module: Option<&'a Path>,
+    /// The filter's configuration, JSON.
+    pub policy: &'a Value,
+    /// Clusters on 127.0.0.1, by name and port.
+    pub clusters: Vec<(String, u16)>,
+    /// Environment variables that the filter may read.
+    pub env: Vec<&'a str>,
+}
+
+impl Bootstrap<'_> {
+    /// The configuration's text. It is JSON, which Envoy reads as YAML.
+    pub fn text(&self) -> String {
+        let clusters: Vec<_> = self.clusters.iter().map(|(name, port)| cluster(name, *port)).collect();
+        json!({
+            "admin": { "address": address(self.admin) },
+            "static_resources": { "listeners": [self.listener()], "clusters": clusters },
+        })
+        .to_string()
+    }
+
+    fn listener(&self) -> Value {
+        json!({
+            "name": "gateway",
+            "address": address(self.port),
+            "per_connection_buffer_limit_bytes": 1_048_576,
+            "filter_chains": [{ "filters": [{
+                "name": "envoy.filters.network.http_connection_manager",
+                "typed_config": self.connection_manager(),
+            }] }],
+        })
+    }
+
+    // envoy-facts §2.13 lists these settings: Envoy's defaults are not those of an edge.
+    fn connection_manager(&self) -> Value {
+        let mut filters: Vec<_> = self.module.map(|module| self.filter(module)).into_iter().collect();
+        filters.push(
+            json!({ "name": "envoy.filters.http.router", "typed_config": { "@type": kind("http.router.v3.Router") } }),
+        );
+        json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "gateway",
+            "use_remote_address": true,
+            "normalize_path": true,
+            "merge_slashes": true,
+            "path_with_escaped_slashes_action": "REJECT_REQUEST",
+            "common_http_protocol_options": { "headers_with_underscores_action": "REJECT_REQUEST", "idle_timeout": "60s" },
+            "internal_address_config": { "cidr_ranges": [] },
+            "request_headers_timeout": "10s",
+            "request_timeout": "60s",
+            "stream_idle_timeout": "60s",
+            "http_protocol_options": { "enable_trailers": true },
+            "http2_protocol_options": { "max_concurrent_streams": 100 },
+            "route_config": { "name": "gateway", "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [{
+                "match": { "prefix": "/" },
+                "route": { "cluster_header": "x-portcullis-upstream", "timeout": "15s" },
+                "request_headers_to_remove": ["x-portcullis-upstream"],
+            }] }] },
+            "http_filters": filters,
+        })
+    }
+
+    fn filter(&self, module: &Path) -> Value {
+        let id = format!("portcullis-{}", self.port);
+        json!({ "name": "portcullis", "typed_config": { "@type": kind("http.wasm.v3.Wasm"), "config": {
+            "name": id,
+            "failure_policy": "FAIL_RELOAD",
+            "reload_config": { "backoff": { "base_interval": "1s", "max_interval": "10s" } },
+            "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": self.policy.to_string() },
+            "vm_config": {
+                "vm_id": id,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": { "local": { "filename": module } },
+                "environment_variables": { "host_env_keys": self.env },
+            },
+        } } })
+    }
+}
+
+fn cluster(name: &str, port: u16) -> Value {
+    json!({ "name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": { "cluster_name": name,
+        "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address(port) } }] }] } })
+}
+
+fn address(port: u16) -> Value {
+    json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
+}
+
+fn kind(name: &str) -> String {
+    format!("type.googleapis.com/envoy.extensions.filters.{name}")
+}

@@ -1,0 +1,237 @@
+//! The case file: a policy, and sentences about what it does to requests. `test-harness/README.md` shows how to write one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::issuer::Fault;
+use crate::token::TokenSpec;
+
+/// One file under `test-harness/cases`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseFile {
+    /// The file's name without its ending.
+    #[serde(skip)]
+    pub stem: String,
+    /// One sentence: what the file is about.
+    pub about: String,
+    /// The gateway's document, with `${…}` places.
+    pub policy: Value,
+    /// Variables the gateway finds in its environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The keys the issuer publishes at the start; [`PUBLISHED`] when absent.
+    #[serde(default)]
+    pub publish: Option<Vec<String>>,
+    /// Claims every token carries unless it says otherwise, over [`CaseFile::default_claims`].
+    #[serde(default)]
+    pub claims: Map<String, Value>,
+    /// The cases, run in their order against one gateway.
+    pub cases: Vec<Case>,
+}
+
+/// One sentence about one request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// The sentence.
+    pub name: String,
+    /// What happens before the request.
+    #[serde(default)]
+    pub before: Before,
+    /// Seconds to move the clock ahead of now; native only, because nobody turns a real Envoy's clock.
+    #[serde(default)]
+    pub at: i64,
+    /// How often the request is sent; the last outcome is looked at.
+    #[serde(default = "once")]
+    pub times: u32,
+    /// The request.
+    pub request: RequestSpec,
+    /// What must become of it.
+    pub expect: Expect,
+    /// Why it cannot run through Envoy.
+    #[serde(default)]
+    pub native_only: Option<String>,
+    /// Why it cannot run natively.
+    #[serde(default)]
+    pub envoy_only: Option<String>,
+}
+
+/// Changes to the issuer before a request.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Before {
+    /// The key endpoint fails like this from now on.
+    #[serde(default)]
+    pub issuer: Option<Fault>,
+    /// The issuer publishes these keys from now on.
+    #[serde(default)]
+    pub publish: Option<Vec<String>>,
+}
+
+/// A request. All texts of it are read by [`crate::octets::parse`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestSpec {
+    /// The method; `GET` when absent.
+    #[serde(default = "get")]
+    pub method: String,
+    /// The request target: path and query.
+    pub path: String,
+    /// The `Host`; `-` sends none.
+    #[serde(default = "host")]
+    pub host: String,
+    /// Header lines, in order.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// A token; it takes the place of `${TOKEN}` in path and headers, or else is sent as `Authorization: Bearer`.
+    #[serde(default)]
+    pub token: Option<TokenSpec>,
+    /// The body.
+    #[serde(default)]
+    pub body: String,
+    /// Trailer lines.
+    #[serde(default)]
+    pub trailers: Vec<(String, String)>,
+}
+
+/// What must become of a request. What is absent is not looked at, except `upstream`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// The status.
+    pub status: u16,
+    /// `error.code` of the envelope.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Response headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, HeaderIs>,
+    /// What the JSON body must contain; `"*"` stands for any value.
+    #[serde(default)]
+    pub body_json: Option<Value>,
+    /// The whole body.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// The request at the upstream; `null` (and, beside a `code`, nothing): none must have been reached.
+    #[serde(default, deserialize_with = "stated")]
+    pub upstream: Stated<UpstreamIs>,
+    /// What the audit record must contain.
+    #[serde(default)]
+    pub audit: Option<Value>,
+}
+
+/// A member that is absent, `null`, or there.
+#[derive(Debug, Clone, Default)]
+pub enum Stated<T> {
+    /// Nothing was said.
+    #[default]
+    Unsaid,
+    /// `null`.
+    Null,
+    /// A value.
+    This(T),
+}
+
+/// What the upstream must have received.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamIs {
+    /// The upstream's name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The method.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// Path and query.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, HeaderIs>,
+    /// The size of the body.
+    #[serde(default)]
+    pub body_bytes: Option<usize>,
+}
+
+/// The lines of one header: `-` none, `*` at least one, a text exactly that one, a list exactly these in order.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum HeaderIs {
+    /// `-`, `*` or the text.
+    Line(String),
+    /// The lines.
+    Lines(Vec<String>),
+}
+
+impl CaseFile {
+    /// Reads one file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the case file {name}"))?;
+        let mut file: Self = serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+        file.stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(file)
+    }
+
+    /// Reads all files of `test-harness/cases`, in the order of their names.
+    pub fn read_all() -> Result<Vec<Self>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+        let entries = std::fs::read_dir(&folder).context("there is no folder test-harness/cases")?;
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        paths.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+        paths.sort();
+        anyhow::ensure!(!paths.is_empty(), "there is no case file in test-harness/cases");
+        paths.iter().map(|path| Self::read(path)).collect()
+    }
+
+    /// The keys the issuer publishes at the start.
+    pub fn published(&self) -> Vec<&str> {
+        self.publish.as_ref().map_or_else(|| PUBLISHED.to_vec(), |kids| kids.iter().map(String::as_str).collect())
+    }
+
+    /// The claims a token carries when nothing else is said: a caller whom most policies would accept.
+    pub fn default_claims(&self) -> Map<String, Value> {
+        let mut claims = Map::new();
+        for (name, value) in [("iss", "${ISSUER}"), ("aud", "orders-api"), ("sub", "user-1")] {
+            claims.insert(name.to_owned(), value.into());
+        }
+        claims.extend(self.claims.clone());
+        claims
+    }
+}
+
+impl Case {
+    /// Whether it runs through Envoy.
+    pub fn for_envoy(&self) -> bool {
+        self.native_only.is_none() && self.at == 0
+    }
+
+    /// Whether it runs natively.
+    pub fn for_native(&self) -> bool {
+        self.envoy_only.is_none()
+    }
+}
+
+fn stated<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Stated<T>, D::Error> {
+    Ok(Option::deserialize(from)?.map_or(Stated::Null, Stated::This))
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn host() -> String {
+    "api.example.com".to_owned()
+}
+
+/// Every honest asymmetric key; never the strangers' and the weak one.
+pub const PUBLISHED: [&str; 7] = ["rsa-1", "rsa-2", "p256-1", "p256-2", "p384-1", "p521-1", "ed-1"];

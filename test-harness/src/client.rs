@@ -1,0 +1,198 @@
+//! A raw HTTP/1.1 client that sends exactly the bytes it is given, also those that no decent client would send.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::outcome::Headers;
+
+/// A request, byte for byte.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The method.
+    pub method: Vec<u8>,
+    /// The request target, usually path and query.
+    pub target: Vec<u8>,
+    /// Header lines as they stand, `host` among them.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The body; `content-length` is added unless the headers already name a length or an encoding.
+    pub body: Vec<u8>,
+    /// Trailer lines; with any, the body is sent chunked.
+    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A response, read to its end.
+#[derive(Debug, Clone, Default)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Header lines; names in lower case.
+    pub headers: Headers,
+    /// The body, chunks joined.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// A request without a body.
+    pub fn new(method: &str, target: &str, host: &str) -> Self {
+        let headers = vec![(b"host".to_vec(), host.as_bytes().to_vec())];
+        Self { method: method.into(), target: target.into(), headers, ..Self::default() }
+    }
+
+    /// The same with one more header line.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same with a body.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    fn on_the_wire(&self) -> Vec<u8> {
+        let mut out = [self.method.as_slice(), b" ", &self.target, b" HTTP/1.1\r\n"].concat();
+        for (name, value) in &self.headers {
+            line(&mut out, name, value);
+        }
+        let named = |name: &[u8]| self.headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name));
+        let length_named = named(b"content-length") || named(b"transfer-encoding");
+        if self.trailers.is_empty() {
+            if !self.body.is_empty() && !length_named {
+                line(&mut out, b"content-length", self.body.len().to_string().as_bytes());
+            }
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(&self.body);
+        } else {
+            if !length_named {
+                line(&mut out, b"transfer-encoding", b"chunked");
+            }
+            out.extend_from_slice(format!("\r\n{:x}\r\n", self.body.len()).as_bytes());
+            out.extend_from_slice(&self.body);
+            out.extend_from_slice(if self.body.is_empty() { b"" } else { b"\r\n0\r\n" });
+            for (name, value) in &self.trailers {
+                line(&mut out, name, value);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        out
+    }
+}
+
+/// A connection that several requests may use, one after the other.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects; every later read and write gives up after `patience`.
+    pub fn open(to: SocketAddr, patience: Duration) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&to, patience).with_context(|| format!("cannot connect to {to}"))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends one request and reads its final response; interim (1xx) responses are passed over.
+    pub fn exchange(&mut self, request: &Request) -> Result<Response> {
+        // A server may refuse early and close: the answer is still there to be read.
+        let sent = self.stream.get_mut().write_all(&request.on_the_wire());
+        let response = loop {
+            let response = self.response(request.method == b"HEAD").context("no complete response");
+            match response {
+                Ok(response) if response.status / 100 == 1 && response.status != 101 => {}
+                other => break other,
+            }
+        };
+        match (response, sent) {
+            (Ok(response), _) => Ok(response),
+            (Err(_), Err(error)) => Err(error).context("the request could not be sent"),
+            (Err(error), Ok(())) => Err(error),
+        }
+    }
+
+    fn response(&mut self, bodiless: bool) -> Result<Response> {
+        let status_line = self.line()?;
+        let status = status_line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        let status = std::str::from_utf8(status)?.parse().context("the status line has no status")?;
+        let headers = self.header_lines()?;
+        let mut response = Response { status, headers, body: Vec::new() };
+        if bodiless || status / 100 == 1 || status == 204 || status == 304 {
+            return Ok(response);
+        }
+        let find = |name: &str| response.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone());
+        response.body = if find("transfer-encoding").is_some() {
+            self.chunks()?
+        } else if let Some(length) = find("content-length") {
+            self.exactly(std::str::from_utf8(&length)?.parse()?)?
+        } else {
+            let mut body = Vec::new();
+            self.stream.read_to_end(&mut body)?;
+            body
+        };
+        Ok(response)
+    }
+
+    fn chunks(&mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let size = self.line()?;
+            let size = usize::from_str_radix(std::str::from_utf8(&size)?.trim(), 16)?;
+            if size == 0 {
+                self.header_lines()?;
+                return Ok(body);
+            }
+            body.extend_from_slice(&self.exactly(size)?);
+            self.line()?;
+        }
+    }
+
+    fn exactly(&mut self, size: usize) -> Result<Vec<u8>> {
+        let mut body = vec![0; size];
+        self.stream.read_exact(&mut body).with_context(|| format!("the body of {size} bytes was cut short"))?;
+        Ok(body)
+    }
+
+    fn header_lines(&mut self) -> Result<Headers> {
+        let mut headers = Headers::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok(headers);
+            }
+            let mut parts = line.splitn(2, |byte| *byte == b':');
+            let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
+                bail!("a header line without a colon")
+            };
+            headers.push((String::from_utf8_lossy(name).to_ascii_lowercase(), value.trim_ascii().to_vec()));
+        }
+    }
+
+    fn line(&mut self) -> Result<Vec<u8>> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line)?;
+        if line.pop() != Some(b'\n') {
+            bail!("the connection was closed");
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(line)
+    }
+}
+
+/// One request on a connection of its own.
+pub fn send(to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
+    Connection::open(to, patience)?.exchange(request)
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}

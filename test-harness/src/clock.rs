@@ -1,0 +1,39 @@
+//! The harness's only clock: tokens are minted for now, and waiting for a server ends at a deadline.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970 by the machine's clock, which a real Envoy also reads.
+#[expect(clippy::disallowed_methods, reason = "a real Envoy judges tokens by the real time")]
+pub fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A point in time after which waiting is given up.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline that lies `wait` ahead.
+    #[expect(clippy::disallowed_methods, reason = "processes and sockets are waited for in real time")]
+    pub fn after(wait: Duration) -> Self {
+        Self(Instant::now() + wait)
+    }
+
+    /// Whether it has passed.
+    #[expect(clippy::disallowed_methods, reason = "processes and sockets are waited for in real time")]
+    pub fn passed(self) -> bool {
+        Instant::now() >= self.0
+    }
+
+    /// Asks `ready` every 20 ms until it answers, or the deadline passes.
+    pub fn poll<T>(self, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
+        loop {
+            let answer = ready();
+            if answer.is_some() || self.passed() {
+                return answer;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The native gateway: the package's own core, with plain memory for its world and the harness's upstream behind it.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use portcullis::config::source;
+use portcullis::policy::Policy;
+use portcullis::policy::audit::AuditRecord;
+use portcullis::policy::decision::{Await, Decision, HeaderEdit, Reply, ResponsePlan};
+use portcullis::policy::forward::ROUTING_HEADER;
+use portcullis::policy::keyring::Keyring;
+use portcullis::policy::request::RequestParts;
+use portcullis::policy::signature::Software;
+use portcullis::policy::token_cache::TokenCache;
+use portcullis::policy::world::World;
+use serde_json::Value;
+
+use crate::client::Request;
+use crate::native::{Arrival, Gateway};
+use crate::outcome::{Forwarded, Headers, Outcome};
+use crate::upstream::Wish;
+
+/// A policy and what its worker would remember between requests.
+struct CoreGateway {
+    policy: Policy,
+    keyring: Keyring,
+    tokens: TokenCache,
+    ids: Cell<u64>,
+}
+
+/// The gateway that the package's own core makes of a document.
+///
+/// # Errors
+/// Every problem of the document, a line each.
+pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>> {
+    let node = source::read(policy.to_string().as_bytes()).map_err(|error| anyhow!(error))?;
+    let variable = |name: &str| env.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone());
+    let policy = Policy::from_node(&node, &variable).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(|problem| format!("{}: {}", problem.place, problem.message)).collect();
+        anyhow!("the policy is refused:\n  {}", lines.join("\n  "))
+    })?;
+    let keyring = policy.keyring();
+    Ok(Box::new(CoreGateway { policy, keyring, tokens: TokenCache::new(1_000, 1 << 20), ids: Cell::new(0) }))
+}
+
+impl Gateway for CoreGateway {
+    fn decide(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
+        let received_at = Duration::from_secs(u64::try_from(arrival.now)?);
+        let headers = as_envoy_shows(arrival.request);
+        let borrowed: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
+        let parts = RequestParts { headers: &borrowed, received_at };
+        let mut now = received_at;
+        self.fetch_what_is_due(arrival, now);
+        for _ in 0..MOST_FETCHES {
+            let fresh_id = || {
+                self.ids.set(self.ids.get() + 1);
+                format!("native-{}", self.ids.get())
+            };
+            let mut world = World {
+                now,
+                keyring: &mut self.keyring,
+                tokens: &mut self.tokens,
+                verifier: &Software,
+                fresh_id: &fresh_id,
+                trace: None,
+            };
+            let verdict = self.policy.decide(&parts, &mut world);
+            match verdict.decision {
+                Decision::Reply(reply) => return Ok(replied(reply, &verdict.audit, arrival.request)),
+                Decision::Forward(forward) => {
+                    let edited = edited(headers.clone(), &forward.edits);
+                    return Ok(forwarded(edited, &verdict.response, &verdict.audit, arrival.request));
+                }
+                Decision::Await(wait) => now = self.fetch(&wait, arrival, now),
+            }
+        }
+        bail!("the core still waits after {MOST_FETCHES} fetches of the key set")
+    }
+}
+
+impl CoreGateway {
+    /// What the filter's tick does.
+    fn fetch_what_is_due(&mut self, arrival: &Arrival<'_>, now: Duration) {
+        let ids: Vec<_> = self.keyring.plans().map(|(id, _)| id).collect();
+        for id in ids {
+            if self.keyring.is_due(id, now) {
+                self.fetch(&Await { key_set: id, until: now }, arrival, now);
+            }
+        }
+    }
+
+    /// Hands the issuer's answer in; the time when that has happened, which is a moment later.
+    fn fetch(&mut self, wait: &Await, arrival: &Arrival<'_>, now: Duration) -> Duration {
+        let at = now + Duration::from_millis(1);
+        let installed =
+            arrival.key_set.as_ref().map(|set| self.keyring.install(wait.key_set, set.to_string().as_bytes(), at));
+        if installed.is_none_or(|installed| installed.is_err()) {
+            self.keyring.note_failure(wait.key_set, at);
+        }
+        at
+    }
+}
+
+/// The header list as Envoy shows it to a filter: pseudo-headers first, names in lower case, values trimmed (§2.11).
+fn as_envoy_shows(request: &Request) -> Headers {
+    let mut headers: Headers =
+        vec![(":method".into(), request.method.clone()), (":path".into(), request.target.clone())];
+    for (name, value) in &request.headers {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let name = if name == "host" { ":authority".to_owned() } else { name };
+        headers.push((name, value.trim_ascii().to_vec()));
+    }
+    headers
+}
+
+fn edited(mut headers: Headers, edits: &[HeaderEdit]) -> Headers {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Remove(name) => headers.retain(|(have, _)| *have != **name),
+            HeaderEdit::Set(name, value) => {
+                headers.retain(|(have, _)| *have != **name);
+                headers.push((name.to_string(), value.as_bytes().to_vec()));
+            }
+        }
+    }
+    headers
+}
+
+fn forwarded(headers: Headers, plan: &ResponsePlan, audit: &AuditRecord<'_>, request: &Request) -> Outcome {
+    let text = |name: &str| {
+        let value = headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_slice());
+        String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+    };
+    let seen = Forwarded {
+        upstream: text(ROUTING_HEADER),
+        method: text(":method"),
+        path: text(":path"),
+        headers: headers
+            .iter()
+            .filter(|(name, _)| name != ROUTING_HEADER && (!name.starts_with(':') || name == ":authority"))
+            .map(|(name, value)| (name.replace(":authority", "host"), value.clone()))
+            .collect(),
+        body_bytes: request.body.len(),
+    };
+    let wish = Wish::read(seen.path.split_once('?').map_or("", |(_, query)| query));
+    let status = wish.status();
+    let headers = on_response(wish.headers(), plan);
+    let audit = record(audit, status);
+    Outcome { status, headers, body: wish.body(&seen).into_bytes(), forwarded: Some(seen), audit }
+}
+
+/// The upstream's response headers as the client gets them.
+fn on_response(mut headers: Headers, plan: &ResponsePlan) -> Headers {
+    headers.retain(|(name, _)| name != "x-request-id");
+    headers.push(("x-request-id".into(), plan.request_id.as_bytes().to_vec()));
+    if let Some(cors) = &plan.cors {
+        headers.retain(|(name, _)| !cors.remove.contains(&name.as_str()));
+        headers.extend(cors.set.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())));
+        headers.extend(cors.vary.iter().map(|vary| ("vary".to_owned(), vary.as_bytes().to_vec())));
+    }
+    headers
+}
+
+fn replied(reply: Reply, audit: &AuditRecord<'_>, request: &Request) -> Outcome {
+    let mut headers: Headers =
+        reply.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
+    let mut outcome = Outcome { status: reply.status, body: reply.body.to_vec(), ..Outcome::default() };
+    // A gRPC client gets trailers only, always with status 200 (envoy-facts §2.5).
+    if let Some((code, message)) = reply.grpc {
+        headers.retain(|(name, _)| name != "content-type");
+        headers.push(("content-type".into(), b"application/grpc".to_vec()));
+        headers.push(("grpc-status".into(), code.to_string().into_bytes()));
+        headers.push(("grpc-message".into(), message.as_bytes().to_vec()));
+        outcome.status = 200;
+        outcome.body.clear();
+    }
+    if request.method == b"HEAD" {
+        outcome.body.clear();
+    }
+    outcome.audit = record(audit, outcome.status);
+    outcome.headers = headers;
+    outcome
+}
+
+/// The record as written, with the status that the filter adds.
+fn record(audit: &AuditRecord<'_>, status: u16) -> Option<Value> {
+    let mut record: Value = serde_json::from_str(&audit.to_json()).ok()?;
+    record.as_object_mut()?.insert("status".into(), status.into());
+    Some(record)
+}
+
+/// One for a first key set, one for an unknown key id; more would be a loop.
+const MOST_FETCHES: usize = 4;

@@ -1,0 +1,158 @@
+//! A real Envoy: found, started with a given configuration, watched, and stopped when dropped.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::client::{self, Request};
+use crate::clock::Deadline;
+use crate::ports;
+
+/// How to start one.
+#[derive(Debug, Clone)]
+pub struct Launch<'a> {
+    /// The configuration, YAML or JSON.
+    pub bootstrap: &'a str,
+    /// The port of the admin interface that the configuration names.
+    pub admin: u16,
+    /// Worker threads.
+    pub workers: u32,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+}
+
+/// A running Envoy.
+#[derive(Debug)]
+pub struct Envoy {
+    child: Child,
+    admin: u16,
+    folder: PathBuf,
+}
+
+impl Envoy {
+    /// Starts one and waits until it is ready.
+    pub fn start(launch: &Launch<'_>) -> Result<Self> {
+        let program = find()?;
+        let folder = fresh_folder()?;
+        fs::write(folder.join("envoy.yaml"), launch.bootstrap)?;
+        let out = fs::File::create(folder.join("out.log"))?;
+        let errors = out.try_clone()?;
+        let mut command = Command::new(&program);
+        command.arg("-c").arg(folder.join("envoy.yaml")).arg("--log-path").arg(folder.join("envoy.log"));
+        command.args(["--use-dynamic-base-id", "--file-flush-interval-msec", "50", "-l", "info"]);
+        command.args(["--concurrency", &launch.workers.to_string()]).envs(launch.env.iter().cloned());
+        command.stdin(Stdio::null()).stdout(out).stderr(errors);
+        let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let mut envoy = Self { child, admin: launch.admin, folder };
+        envoy.wait_until_ready()?;
+        Ok(envoy)
+    }
+
+    /// What `GET` of a path of the admin interface answers.
+    pub fn admin(&self, path: &str) -> Result<String> {
+        let request = Request::new("GET", path, "admin");
+        let response = client::send(ports::loopback(self.admin), &request, Duration::from_secs(5))?;
+        Ok(String::from_utf8_lossy(&response.body).into_owned())
+    }
+
+    /// All lines it has written so far: access log, then log.
+    pub fn lines(&self) -> Vec<String> {
+        ["out.log", "envoy.log"].iter().flat_map(|name| lines_of(&self.folder.join(name))).collect()
+    }
+
+    /// The last `count` lines of its log.
+    pub fn log_tail(&self, count: usize) -> String {
+        let lines = self.lines();
+        lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
+    }
+
+    /// An error if it has ended by itself.
+    pub fn still_runs(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("envoy ended with {status}; its last lines:\n{}", self.log_tail(15)),
+            None => Ok(()),
+        }
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let ready = Deadline::after(Duration::from_secs(30)).poll(|| match self.still_runs() {
+            Err(ended) => Some(Err(ended)),
+            Ok(()) => self.admin("/ready").ok().filter(|answer| answer.trim() == "LIVE").map(|_| Ok(())),
+        });
+        let not_ready = || bail!("envoy was not ready within 30 s; its last lines:\n{}", self.log_tail(15));
+        ready.unwrap_or_else(not_ready)
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // It may have ended already; there is nobody left to tell.
+        let _gone = self.child.kill().and_then(|()| self.child.wait().map(drop));
+        let _left = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Whether Envoy accepts a configuration, the filter's own included: `--mode validate` loads the module and configures it.
+pub fn validate(bootstrap: &str, env: &[(String, String)]) -> Result<(), String> {
+    let run = || -> Result<Result<(), String>> {
+        let folder = fresh_folder()?;
+        let file = folder.join("envoy.yaml");
+        fs::write(&file, bootstrap)?;
+        let mut command = Command::new(find()?);
+        command.args([OsStr::new("--mode"), OsStr::new("validate"), OsStr::new("-c"), file.as_os_str()]);
+        let output = command.args(["-l", "warn"]).envs(env.iter().cloned()).stdin(Stdio::null()).output()?;
+        fs::remove_dir_all(&folder)?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok(if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&said).into_owned()) })
+    };
+    run().unwrap_or_else(|error| Err(format!("{error:#}")))
+}
+
+/// `$ENVOY`, else `envoy` on the PATH, else the one that `make` installed.
+pub fn find() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("ENVOY").filter(|named| !named.is_empty()) {
+        let named = PathBuf::from(named);
+        anyhow::ensure!(named.is_file(), "$ENVOY names {}, which is no file", named.display());
+        return Ok(named);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|folder| folder.join("envoy"));
+    let installed = root().join("build/envoy/bin/envoy");
+    let found = on_path.chain([installed]).find(|program| program.is_file());
+    found.context("no Envoy: set $ENVOY, put `envoy` on the PATH, or run `make envoy`")
+}
+
+/// The folder of the whole project.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// The filter's module, which `make wasm` builds.
+pub fn module() -> Result<PathBuf> {
+    let module = root().join("dist/portcullis.wasm");
+    anyhow::ensure!(module.is_file(), "dist/portcullis.wasm is missing: run `make wasm`");
+    Ok(module)
+}
+
+fn fresh_folder() -> Result<PathBuf> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let folder = root().join("build/run").join(name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn lines_of(file: &Path) -> Vec<String> {
+    let bytes = fs::read(file).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+}

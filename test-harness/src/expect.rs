@@ -1,0 +1,155 @@
+//! Compares what became of a request with what must have become of it; every difference is one line.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::case::{Expect, HeaderIs, Stated, UpstreamIs};
+use crate::outcome::{self, Forwarded, Headers, Outcome};
+use crate::place::Places;
+
+/// All differences; none means that the case holds.
+pub fn differences(expect: &Expect, places: &Places, outcome: &Outcome) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    if outcome.status != expect.status {
+        found.push(format!("status: expected {}, got {}", expect.status, outcome.status));
+    }
+    let body = outcome.body_json();
+    if let Some(code) = &expect.code {
+        let got = body.as_ref().and_then(|body| body.pointer("/error/code"));
+        if got.and_then(Value::as_str) != Some(code) {
+            found.push(format!("error.code: expected {code}, got {}", shown(got)));
+        }
+    }
+    headers(&mut found, "response header", &expect.headers, places, &outcome.headers)?;
+    if let Some(wanted) = &expect.body_json {
+        contained(&mut found, "body", &places.fill_all(wanted)?, body.as_ref());
+    }
+    if let Some(wanted) = &expect.body {
+        let got = String::from_utf8_lossy(&outcome.body);
+        if places.fill(wanted)? != got {
+            found.push(format!("body: expected `{wanted}`, got `{got}`"));
+        }
+    }
+    match (&expect.upstream, &outcome.forwarded) {
+        (Stated::Null, Some(reached)) => found.push(reached_all_the_same(reached)),
+        (Stated::Unsaid, Some(reached)) if expect.code.is_some() => found.push(reached_all_the_same(reached)),
+        (Stated::This(_), None) => found.push("upstream: expected a request, none arrived".to_owned()),
+        (Stated::This(wanted), Some(got)) => upstream(&mut found, wanted, places, got)?,
+        _ => {}
+    }
+    if let Some(wanted) = &expect.audit {
+        contained(&mut found, "audit", &places.fill_all(wanted)?, outcome.audit.as_ref());
+    }
+    Ok(found)
+}
+
+fn upstream(found: &mut Vec<String>, wanted: &UpstreamIs, places: &Places, got: &Forwarded) -> Result<()> {
+    let texts = [
+        ("name", &wanted.name, &got.upstream),
+        ("method", &wanted.method, &got.method),
+        ("path", &wanted.path, &got.path),
+    ];
+    for (what, wanted, got) in texts {
+        if wanted.as_ref().is_some_and(|wanted| wanted != got) {
+            found.push(format!("upstream {what}: expected `{}`, got `{got}`", wanted.as_deref().unwrap_or_default()));
+        }
+    }
+    if wanted.body_bytes.is_some_and(|wanted| wanted != got.body_bytes) {
+        let wanted = wanted.body_bytes.unwrap_or_default();
+        found.push(format!("upstream body: expected {wanted} bytes, got {}", got.body_bytes));
+    }
+    headers(found, "upstream header", &wanted.headers, places, &got.headers)
+}
+
+fn headers(
+    found: &mut Vec<String>,
+    what: &str,
+    wanted: &BTreeMap<String, HeaderIs>,
+    places: &Places,
+    got: &Headers,
+) -> Result<()> {
+    for (name, wanted) in wanted {
+        let got = outcome::values(got, name);
+        let (holds, wanted) = match wanted {
+            HeaderIs::Line(line) if line == "-" => (got.is_empty(), "absence".to_owned()),
+            HeaderIs::Line(line) if line == "*" => (!got.is_empty(), "presence".to_owned()),
+            HeaderIs::Line(line) => {
+                let line = places.fill(line)?;
+                (got == [line.clone()], format!("`{line}`"))
+            }
+            HeaderIs::Lines(lines) => {
+                let lines = lines.iter().map(|line| places.fill(line)).collect::<Result<Vec<_>>>()?;
+                (got == lines, format!("{lines:?}"))
+            }
+        };
+        if !holds {
+            found.push(format!("{what} {name}: expected {wanted}, got {got:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Objects may hold more than is wanted; lists and plain values may not; `"*"` is any value.
+fn contained(found: &mut Vec<String>, at: &str, wanted: &Value, got: Option<&Value>) {
+    match (wanted, got) {
+        (Value::String(any), Some(_)) if any == "*" => {}
+        (Value::Object(wanted), Some(Value::Object(got))) => {
+            for (name, wanted) in wanted {
+                contained(found, &format!("{at}.{name}"), wanted, got.get(name));
+            }
+        }
+        (Value::Array(wanted), Some(Value::Array(got))) if wanted.len() == got.len() => {
+            for (index, (wanted, got)) in wanted.iter().zip(got).enumerate() {
+                contained(found, &format!("{at}[{index}]"), wanted, Some(got));
+            }
+        }
+        (wanted, Some(got)) if wanted == got => {}
+        (wanted, got) => found.push(format!("{at}: expected {wanted}, got {}", shown(got))),
+    }
+}
+
+fn shown(got: Option<&Value>) -> String {
+    got.map_or_else(|| "nothing".to_owned(), Value::to_string)
+}
+
+fn reached_all_the_same(reached: &Forwarded) -> String {
+    format!("upstream: must not be reached, but got {} {}", reached.method, reached.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn expect(text: &str) -> Expect {
+        serde_saphyr::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn every_difference_is_found() {
+        let wanted = expect(
+            "{status: 401, code: UNAUTHORIZED, headers: {x-a: '1', x-b: '-', x-c: '*'}, audit: {reason: no_token}}",
+        );
+        let outcome = Outcome {
+            status: 200,
+            headers: vec![("x-a".into(), b"2".to_vec()), ("x-b".into(), b"".to_vec())],
+            body: b"{}".to_vec(),
+            forwarded: Some(Forwarded::default()),
+            audit: Some(json!({ "reason": "expired" })),
+        };
+        let found = differences(&wanted, &Places::default(), &outcome).unwrap();
+        assert_eq!(found.len(), 7, "{found:#?}");
+    }
+
+    #[test]
+    fn null_says_that_no_upstream_may_be_reached() {
+        let reached = Outcome { status: 200, forwarded: Some(Forwarded::default()), ..Outcome::default() };
+        let count = |text: &str| differences(&expect(text), &Places::default(), &reached).unwrap().len();
+        assert_eq!(count("{status: 200, upstream: null}"), 1);
+        assert_eq!(count("{status: 200}"), 0);
+        assert_eq!(count("{status: 200, upstream: {path: /x}}"), 1);
+    }
+}

@@ -1,0 +1,75 @@
+//! The native run: the same cases against the core in this process, without Envoy, and with a clock that a case may move.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::case::Case;
+use crate::client::Request;
+use crate::outcome::Outcome;
+use crate::scene::Scene;
+use crate::{clock, issuer, keys};
+
+/// A gateway made of a policy, keeping what it learns between requests.
+pub trait Gateway {
+    /// What becomes of one request.
+    fn decide(&mut self, arrival: &Arrival<'_>) -> Result<Outcome>;
+}
+
+/// One request at the gateway's door, and what the world outside holds at that moment.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    /// The time, in Unix seconds.
+    pub now: i64,
+    /// The request, byte for byte.
+    pub request: &'a Request,
+    /// What the issuer's key endpoint answers now; `None` when it gives no usable answer.
+    pub key_set: Option<Value>,
+    /// The audit record is wanted.
+    pub audit: bool,
+}
+
+/// Makes a gateway of a document and the variables it may read.
+pub type Open = fn(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>>;
+
+/// A case file on the native stage.
+pub struct NativeStage {
+    /// The servers: only their addresses and keys are used.
+    pub scene: Scene,
+    gateway: Box<dyn Gateway>,
+    published: Vec<String>,
+    fault: issuer::Fault,
+}
+
+impl NativeStage {
+    /// Makes the gateway of a scene.
+    pub fn set(scene: Scene, published: &[&str], open: Open) -> Result<Self> {
+        let gateway = open(&scene.policy, &scene.env)?;
+        let published = published.iter().map(|kid| (*kid).to_owned()).collect();
+        Ok(Self { scene, gateway, published, fault: issuer::Fault::None })
+    }
+
+    /// Decides the request of `case` as often as it says.
+    pub fn run(&mut self, case: &Case) -> Result<(Request, Outcome)> {
+        self.fault = case.before.issuer.unwrap_or(self.fault);
+        if let Some(published) = &case.before.publish {
+            self.published.clone_from(published);
+        }
+        let request = self.scene.request(case)?;
+        let key_set = match self.fault {
+            issuer::Fault::None => Some(keys::key_set(&self.published)?),
+            issuer::Fault::Empty => Some(serde_json::json!({ "keys": [] })),
+            _ => None,
+        };
+        let arrival = Arrival {
+            now: clock::unix_seconds() + case.at,
+            request: &request,
+            key_set,
+            audit: case.expect.audit.is_some(),
+        };
+        let mut outcome = Outcome::default();
+        for _ in 0..case.times.max(1) {
+            outcome = self.gateway.decide(&arrival)?;
+        }
+        Ok((request, outcome))
+    }
+}

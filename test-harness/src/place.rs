@@ -1,0 +1,65 @@
+//! Places in a case file that are filled when the servers are known: `${ISSUER}`, `${UPSTREAM.agents}`, `${DOWN}`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use serde_json::{Map, Value};
+
+/// What stands in each place.
+#[derive(Debug, Clone, Default)]
+pub struct Places(BTreeMap<String, String>);
+
+impl Places {
+    /// Fills the place `name`.
+    pub fn set(&mut self, name: impl Into<String>, text: impl Into<String>) {
+        self.0.insert(name.into(), text.into());
+    }
+
+    /// `text` with every place filled; an unknown one is an error.
+    pub fn fill(&self, text: &str) -> Result<String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((name, tail)) = after.split_once('}') else { bail!("`{text}`: a place is written `${{NAME}}`") };
+            let Some(filled) = self.0.get(name) else {
+                let known: Vec<_> = self.0.keys().map(String::as_str).collect();
+                bail!("`${{{name}}}` is no place here (there are: {})", known.join(", "));
+            };
+            out.push_str(before);
+            out.push_str(filled);
+            rest = tail;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    /// The same for every text within `value`, member names included.
+    pub fn fill_all(&self, value: &Value) -> Result<Value> {
+        Ok(match value {
+            Value::String(text) => self.fill(text)?.into(),
+            Value::Array(items) => items.iter().map(|item| self.fill_all(item)).collect::<Result<Vec<_>>>()?.into(),
+            Value::Object(members) => self.fill_object(members)?.into(),
+            other => other.clone(),
+        })
+    }
+
+    /// The same for every text within an object.
+    pub fn fill_object(&self, members: &Map<String, Value>) -> Result<Map<String, Value>> {
+        members.iter().map(|(name, value)| Ok((self.fill(name)?, self.fill_all(value)?))).collect()
+    }
+}
+
+/// The names `x` of all places `${UPSTREAM.x}` in `text`; `upstream` for a plain `${UPSTREAM}`.
+pub fn upstreams(text: &str) -> Vec<String> {
+    let places = text.split("${UPSTREAM").skip(1).filter_map(|after| after.split_once('}'));
+    let mut names: Vec<String> =
+        places.map(|(name, _)| name.strip_prefix('.').unwrap_or("upstream").to_owned()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// How the place of an upstream is called.
+pub fn of_upstream(name: &str) -> String {
+    if name == "upstream" { "UPSTREAM".to_owned() } else { format!("UPSTREAM.{name}") }
+}

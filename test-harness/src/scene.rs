@@ -1,0 +1,110 @@
+//! The servers a case file needs, and its requests made ready to be sent: what is common to Envoy's run and the native one.
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+
+use crate::case::{Case, CaseFile, RequestSpec};
+use crate::client::Request;
+use crate::issuer::{Issuer, KEY_SET_PATH};
+use crate::place::{self, Places};
+use crate::token::TokenSpec;
+use crate::upstream::{Received, Upstream};
+use crate::{clock, keys, octets, ports};
+
+/// A case file with its servers running.
+#[derive(Debug)]
+pub struct Scene {
+    /// The gateway's document, all places filled.
+    pub policy: Value,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
+    /// The issuer.
+    pub issuer: Issuer,
+    /// The upstreams by name.
+    pub upstreams: Vec<Upstream>,
+    /// What the upstreams received.
+    pub received: Received,
+    /// What the places of the file stand for.
+    pub places: Places,
+    claims: Map<String, Value>,
+}
+
+impl Scene {
+    /// Starts the servers of `file`.
+    pub fn set(file: &CaseFile) -> Result<Self> {
+        let issuer = Issuer::start(0, &file.published())?;
+        let received = Received::default();
+        let mut places = Places::default();
+        places.set("ISSUER", issuer.url());
+        places.set("JWKS", format!("{}{KEY_SET_PATH}", issuer.url()));
+        places.set("KEY_SET", keys::key_set(&file.published())?.to_string());
+        let [down] = ports::free()?;
+        places.set("DOWN", format!("http://127.0.0.1:{down}"));
+        let written = format!("{} {}", file.policy, serde_json::to_string(&file.env)?);
+        let mut upstreams = Vec::new();
+        for name in place::upstreams(&written) {
+            let upstream = Upstream::start(&name, 0, received.clone())?;
+            places.set(place::of_upstream(&name), upstream.url());
+            upstreams.push(upstream);
+        }
+        let env = file.env.iter().map(|(name, value)| Ok((name.clone(), places.fill(value)?)));
+        let env = env.collect::<Result<Vec<_>>>().context("env")?;
+        let policy = places.fill_all(&file.policy).context("policy")?;
+        let claims = places.fill_object(&file.default_claims()).context("claims")?;
+        Ok(Self { policy, env, issuer, upstreams, received, places, claims })
+    }
+
+    /// Does what `case` says happens before its request.
+    pub fn prepare(&self, case: &Case) {
+        if let Some(fault) = case.before.issuer {
+            self.issuer.fail(fault);
+        }
+        if let Some(kids) = &case.before.publish {
+            self.issuer.publish(kids);
+        }
+        self.received.take();
+    }
+
+    /// The request of `case`, byte for byte, with its token.
+    pub fn request(&self, case: &Case) -> Result<Request> {
+        let spec = &case.request;
+        let token = match &spec.token {
+            Some(token) => Some(self.token(token)?),
+            None => None,
+        };
+        let mut places = self.places.clone();
+        places.set("TOKEN", token.clone().unwrap_or_default());
+        let read = |text: &str| octets::parse(&places.fill(text)?);
+        let pair = |(name, value): &(String, String)| Ok((read(name)?, read(value)?));
+        let mut headers: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        if spec.host != "-" {
+            headers.push((b"host".to_vec(), read(&spec.host)?));
+        }
+        for header in &spec.headers {
+            headers.push(pair(header)?);
+        }
+        if let Some(token) = token.filter(|_| !names_token(spec)) {
+            headers.push((b"authorization".to_vec(), format!("Bearer {token}").into_bytes()));
+        }
+        Ok(Request {
+            method: read(&spec.method)?,
+            target: read(&spec.path)?,
+            headers,
+            body: read(&spec.body)?,
+            trailers: spec.trailers.iter().map(pair).collect::<Result<_>>()?,
+        })
+    }
+
+    fn token(&self, spec: &TokenSpec) -> Result<String> {
+        let mut spec = spec.clone();
+        spec.claims = self.places.fill_object(&spec.claims)?;
+        spec.header = self.places.fill_object(&spec.header)?;
+        spec.mint(clock::unix_seconds(), &self.claims)
+    }
+}
+
+fn names_token(spec: &RequestSpec) -> bool {
+    spec.path.contains(TOKEN) || spec.headers.iter().any(|(_, value)| value.contains(TOKEN))
+}
+
+const TOKEN: &str = "${TOKEN}";

@@ -1,0 +1,119 @@
+//! The ground under the upstream and the issuer: an HTTP/1.1 and h2c server on a loopback port, stopped when dropped.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context as TaskContext, Poll};
+
+use anyhow::{Context, Result};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::ports;
+
+/// A request whose body is still on the wire.
+pub type Request = hyper::Request<Incoming>;
+/// A response whose body may break off.
+pub type Response = hyper::Response<BoxBody<Bytes, io::Error>>;
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens on `port` (0: any free one) of 127.0.0.1. An `Err` from `answer` breaks the connection without a response.
+    pub fn start<F, A>(port: u16, answer: F) -> Result<Self>
+    where
+        F: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = io::Result<Response>> + Send + 'static,
+    {
+        let runtime = runtime()?;
+        let bound = runtime.block_on(TcpListener::bind(ports::loopback(port)));
+        let listener = bound.with_context(|| format!("port {port} of 127.0.0.1 cannot be used"))?;
+        let address = listener.local_addr()?;
+        let accepting = runtime.spawn(accept(listener, Arc::new(answer)));
+        Ok(Self { address, accepting })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its base URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// The runtime all servers of this process share; it lives as long as the process.
+pub fn runtime() -> Result<&'static Runtime> {
+    static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
+    let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    RUNTIME.get_or_init(build).as_ref().map_err(|error| anyhow::anyhow!("no runtime for the servers: {error}"))
+}
+
+/// A whole body.
+pub fn full(body: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
+    Full::new(body.into()).map_err(|never: Infallible| match never {}).boxed()
+}
+
+/// A body that sends `start` and then breaks the connection.
+pub fn broken_off(start: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
+    Breaking(Some(start.into())).boxed()
+}
+
+/// A response of `status` with a body of the named type.
+pub fn reply(status: u16, content_type: &str, body: impl Into<Bytes>) -> io::Result<Response> {
+    let response = hyper::Response::builder().status(status).header("content-type", content_type).body(full(body));
+    response.map_err(io::Error::other)
+}
+
+async fn accept<F, A>(listener: TcpListener, answer: Arc<F>)
+where
+    F: Fn(Request) -> A + Send + Sync + 'static,
+    A: Future<Output = io::Result<Response>> + Send + 'static,
+{
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let answer = answer.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(request));
+            // A client that leaves early is no fault of the server.
+            let _left = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+struct Breaking(Option<Bytes>);
+
+impl Body for Breaking {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let broken = || Err(io::Error::other("broken off, as asked"));
+        Poll::Ready(Some(self.0.take().map_or_else(broken, |start| Ok(Frame::data(start)))))
+    }
+}

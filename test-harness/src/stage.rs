@@ -1,0 +1,133 @@
+//! A case file on the real stage: its servers, and an Envoy with the filter between them and the client.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::bootstrap::Bootstrap;
+use crate::case::{Case, CaseFile};
+use crate::client::{self, Request};
+use crate::clock::Deadline;
+use crate::envoy::{Envoy, Launch};
+use crate::outcome::{self, Headers, Outcome};
+use crate::ports;
+use crate::scene::Scene;
+
+/// A running stage.
+#[derive(Debug)]
+pub struct Stage {
+    /// The servers.
+    pub scene: Scene,
+    /// The Envoy.
+    pub envoy: Envoy,
+    /// The port the client connects to.
+    pub port: u16,
+}
+
+impl Stage {
+    /// Starts everything `file` needs, with the filter of `module`.
+    pub fn set(file: &CaseFile, module: &Path) -> Result<Self> {
+        let scene = Scene::set(file)?;
+        let [port, admin] = ports::free()?;
+        let bootstrap = Bootstrap {
+            port,
+            admin,
+            module: Some(module),
+            policy: &scene.policy,
+            clusters: clusters(&scene.policy, &scene)?,
+            env: scene.env.iter().map(|(name, _)| name.as_str()).collect(),
+        }
+        .text();
+        let launch = Launch { bootstrap: &bootstrap, admin, workers: WORKERS, env: scene.env.clone() };
+        let envoy = Envoy::start(&launch)?;
+        Ok(Self { scene, envoy, port })
+    }
+
+    /// Sends the request of `case` and gathers what became of it.
+    pub fn run(&mut self, case: &Case) -> Result<(Request, Outcome)> {
+        self.scene.prepare(case);
+        let request = self.scene.request(case)?;
+        let mut outcome = Outcome::default();
+        for _ in 0..case.times.max(1) {
+            self.scene.received.take();
+            outcome = self.send(&request)?;
+        }
+        if case.expect.audit.is_some() {
+            outcome.audit = self.audit(&outcome.headers);
+        }
+        self.envoy.still_runs()?;
+        Ok((request, outcome))
+    }
+
+    /// An error if a filter failed since the start, or a worker runs without one. A panic or a trap ends the whole filter
+    /// of its worker (envoy-facts §0.4); a worker whose filter could not be configured lets everything pass (§0.1).
+    pub fn filter_never_failed(&mut self) -> Result<()> {
+        self.envoy.still_runs()?;
+        let lines = self.envoy.lines();
+        let failed = |line: &&String| line.contains("[critical][wasm]") || line.contains("RuntimeError");
+        if let Some(line) = lines.iter().find(failed) {
+            bail!("the filter failed: {line}\n{}", self.envoy.log_tail(15));
+        }
+        // One VM for the base, one for the main thread, one for each worker (§2.1).
+        let active = self.envoy.admin("/stats?filter=wasm.runtime.v8.active")?;
+        let count = active.trim().rsplit(' ').next().and_then(|count| count.parse().ok());
+        anyhow::ensure!(count == Some(WORKERS + 2), "a worker runs without the filter: {active}");
+        Ok(())
+    }
+
+    fn send(&self, request: &Request) -> Result<Outcome> {
+        let response = client::send(ports::loopback(self.port), request, PATIENCE)?;
+        let mut arrived = self.scene.received.take();
+        if arrived.len() > 1 {
+            bail!("one request was sent, {} arrived at the upstream", arrived.len());
+        }
+        let (status, headers, body) = (response.status, response.headers, response.body);
+        Ok(Outcome { status, headers, body, forwarded: arrived.pop(), audit: None })
+    }
+
+    /// The audit record that names the response's request id; it is written a moment after the response.
+    fn audit(&self, response: &Headers) -> Option<Value> {
+        let id = outcome::values(response, "x-request-id").pop()?;
+        let named = |record: &Value| record.get("request_id").and_then(Value::as_str) == Some(&id);
+        let find = || self.envoy.lines().iter().filter_map(|line| json_in(line)).find(named);
+        Deadline::after(Duration::from_secs(3)).poll(find)
+    }
+}
+
+/// A log line may have a prefix before its JSON.
+fn json_in(line: &str) -> Option<Value> {
+    let (prefix, _) = line.split_once('{')?;
+    serde_json::from_str(line.get(prefix.len()..)?).ok()
+}
+
+/// The clusters a policy names: one for each upstream, and the issuers' key endpoints.
+fn clusters(policy: &Value, scene: &Scene) -> Result<Vec<(String, u16)>> {
+    let mut found = Vec::new();
+    for (name, upstream) in policy.get("upstreams").and_then(Value::as_object).into_iter().flatten() {
+        let url = upstream.get("url").or(Some(upstream)).and_then(Value::as_str).unwrap_or_default();
+        let variable = url.strip_prefix('$').and_then(|name| scene.env.iter().find(|(have, _)| have == name));
+        found.push((name.clone(), port_of(variable.map_or(url, |(_, value)| value.as_str()))?));
+    }
+    for issuer in policy.get("issuers").and_then(Value::as_array).into_iter().flatten() {
+        let text = |at| issuer.pointer(at).and_then(Value::as_str);
+        if let (Some(cluster), Some(uri)) = (text("/jwks/cluster"), text("/jwks/uri")) {
+            found.push((cluster.to_owned(), port_of(uri)?));
+        }
+    }
+    found.sort();
+    found.dedup_by(|a, b| a.0 == b.0);
+    Ok(found)
+}
+
+fn port_of(url: &str) -> Result<u16> {
+    let authority = url.split('/').nth(2).unwrap_or_default();
+    let port = authority.rsplit(':').next().and_then(|port| port.parse().ok());
+    port.with_context(|| format!("`{url}` has no port; a case file's URLs are places such as `${{UPSTREAM.agents}}`"))
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// More than one, so that cases meet workers that have not yet seen what another has learned.
+const WORKERS: u32 = 2;

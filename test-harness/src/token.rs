@@ -1,0 +1,207 @@
+//! Mints tokens: good ones for every algorithm, and bad ones in every way a forger might try.
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
+use rsa::rand_core::OsRng;
+use rsa::signature::{RandomizedSigner, SignatureEncoding, Signer};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Sha256, Sha384, Sha512};
+
+use crate::keys::Key;
+
+/// What to mint.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSpec {
+    /// The name of the signing key.
+    pub key: String,
+    /// The algorithm, when it is not the key's usual one. `HS256` with an asymmetric key signs with its public half.
+    #[serde(default)]
+    pub alg: Option<String>,
+    /// Claims, over the defaults; `null` leaves a default out.
+    #[serde(default)]
+    pub claims: Map<String, Value>,
+    /// Header members, over `alg`, `kid` and `typ`; `null` leaves one out.
+    #[serde(default)]
+    pub header: Map<String, Value>,
+    /// Seconds from now to `exp`; 300 when absent.
+    #[serde(default)]
+    pub exp_in: Option<i64>,
+    /// Seconds from now to `nbf`; no `nbf` when absent.
+    #[serde(default)]
+    pub nbf_in: Option<i64>,
+    /// Seconds from now to `iat`; 0 when absent.
+    #[serde(default)]
+    pub iat_in: Option<i64>,
+    /// The claims as literal JSON text, for documents that no map can hold (duplicate members, deep nesting).
+    #[serde(default)]
+    pub claims_text: Option<String>,
+    /// The header as literal JSON text, likewise.
+    #[serde(default)]
+    pub header_text: Option<String>,
+    /// What is done to the finished token.
+    #[serde(default)]
+    pub tamper: Option<Tamper>,
+}
+
+/// Ways to spoil a token after it was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tamper {
+    /// One bit of the signature flipped.
+    Signature,
+    /// One claim added after signing.
+    Claims,
+    /// One header member added after signing.
+    Header,
+    /// `alg` replaced by `none`, the signature removed.
+    AlgNone,
+    /// The signature removed, the last dot kept.
+    EmptySignature,
+    /// The signature removed with its dot.
+    TwoSegments,
+    /// A fourth segment added.
+    ExtraSegment,
+    /// Every segment padded with `=`.
+    Padded,
+    /// An ECDSA signature in ASN.1 DER instead of RFC 7518 §3.4's fixed width.
+    DerSignature,
+}
+
+impl TokenSpec {
+    /// A plain good token of `key`.
+    pub fn of(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            alg: None,
+            claims: Map::new(),
+            header: Map::new(),
+            exp_in: None,
+            nbf_in: None,
+            iat_in: None,
+            claims_text: None,
+            header_text: None,
+            tamper: None,
+        }
+    }
+
+    /// The same with one more claim.
+    pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.claims.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Signs it. `now` is in Unix seconds; `defaults` are the claims its own stand over.
+    pub fn mint(&self, now: i64, defaults: &Map<String, Value>) -> Result<String> {
+        let key = Key::named(&self.key)?;
+        let alg = self.alg.as_deref().unwrap_or_else(|| key.usual_algorithm());
+        let mut header = object(json!({ "alg": alg, "kid": key.kid(), "typ": "JWT" }));
+        overlay(&mut header, &self.header);
+        let times = json!({ "iat": now + self.iat_in.unwrap_or(0), "exp": now + self.exp_in.unwrap_or(300) });
+        let mut claims = object(times);
+        claims.extend(self.nbf_in.map(|nbf| ("nbf".to_owned(), json!(now + nbf))));
+        overlay(&mut claims, defaults);
+        overlay(&mut claims, &self.claims);
+        let header = self.header_text.clone().unwrap_or_else(|| Value::Object(header).to_string());
+        let claims = self.claims_text.clone().unwrap_or_else(|| Value::Object(claims).to_string());
+        let signed = format!("{}.{}", encode(&header), encode(&claims));
+        let signature = sign(alg, key, signed.as_bytes())?;
+        match self.tamper {
+            None => Ok(format!("{signed}.{}", encode(signature))),
+            Some(tamper) => tamper.apply([&header, &claims], alg, signature),
+        }
+    }
+}
+
+impl Tamper {
+    fn apply(self, [header, claims]: [&str; 2], alg: &str, mut signature: Vec<u8>) -> Result<String> {
+        let with = |text: &str, name: &str, value: Value| -> Result<String> {
+            let mut object: Map<String, Value> = serde_json::from_str(text)?;
+            object.insert(name.to_owned(), value);
+            Ok(encode(Value::Object(object).to_string()))
+        };
+        let (head, body) = (encode(header), encode(claims));
+        let unsigned = format!("{head}.{body}");
+        Ok(match self {
+            Self::Signature => {
+                let middle = signature.len() / 2;
+                *signature.get_mut(middle).context("an empty signature has no bit to flip")? ^= 1;
+                format!("{unsigned}.{}", encode(signature))
+            }
+            Self::Claims => format!("{head}.{}.{}", with(claims, "admin", json!(true))?, encode(signature)),
+            Self::Header => format!("{}.{body}.{}", with(header, "x", json!(1))?, encode(signature)),
+            Self::AlgNone => format!("{}.{body}.", with(header, "alg", json!("none"))?),
+            Self::EmptySignature => format!("{unsigned}."),
+            Self::TwoSegments => unsigned,
+            Self::ExtraSegment => format!("{unsigned}.{}.e30", encode(signature)),
+            Self::Padded => {
+                [header.as_bytes(), claims.as_bytes(), &signature].map(|part| URL_SAFE.encode(part)).join(".")
+            }
+            Self::DerSignature => format!("{unsigned}.{}", encode(der(alg, &signature)?)),
+        })
+    }
+}
+
+fn sign(alg: &str, key: Key, text: &[u8]) -> Result<Vec<u8>> {
+    // RFC 7518 §3 names the algorithms, RFC 8037 §3.1 EdDSA.
+    Ok(match alg {
+        "none" => Vec::new(),
+        "HS256" => hmac::<Hmac<Sha256>>(key, text)?,
+        "HS384" => hmac::<Hmac<Sha384>>(key, text)?,
+        "HS512" => hmac::<Hmac<Sha512>>(key, text)?,
+        "RS256" => rsa::pkcs1v15::SigningKey::<Sha256>::new(key.rsa()?).sign(text).to_vec(),
+        "RS384" => rsa::pkcs1v15::SigningKey::<Sha384>::new(key.rsa()?).sign(text).to_vec(),
+        "RS512" => rsa::pkcs1v15::SigningKey::<Sha512>::new(key.rsa()?).sign(text).to_vec(),
+        "PS256" => rsa::pss::SigningKey::<Sha256>::new(key.rsa()?).sign_with_rng(&mut OsRng, text).to_vec(),
+        "PS384" => rsa::pss::SigningKey::<Sha384>::new(key.rsa()?).sign_with_rng(&mut OsRng, text).to_vec(),
+        "PS512" => rsa::pss::SigningKey::<Sha512>::new(key.rsa()?).sign_with_rng(&mut OsRng, text).to_vec(),
+        "ES256" => {
+            let signature: p256::ecdsa::Signature = p256::ecdsa::SigningKey::from_slice(&key.bytes("d")?)?.sign(text);
+            signature.to_vec()
+        }
+        "ES384" => {
+            let signature: p384::ecdsa::Signature = p384::ecdsa::SigningKey::from_slice(&key.bytes("d")?)?.sign(text);
+            signature.to_vec()
+        }
+        "ES512" => p521::ecdsa::SigningKey::from_slice(&key.bytes("d")?)?.sign(text).to_vec(),
+        "EdDSA" => {
+            let seed = ed25519_compact::Seed::from_slice(&key.bytes("d")?)?;
+            ed25519_compact::KeyPair::from_seed(seed).sk.sign(text, None).to_vec()
+        }
+        other => bail!("nothing here signs with `{other}`"),
+    })
+}
+
+fn hmac<M: Mac + hmac::digest::KeyInit>(key: Key, text: &[u8]) -> Result<Vec<u8>> {
+    let mut mac = <M as Mac>::new_from_slice(&key.as_hmac_secret()?)?;
+    mac.update(text);
+    Ok(mac.finalize().into_bytes().to_vec())
+}
+
+fn der(alg: &str, signature: &[u8]) -> Result<Vec<u8>> {
+    Ok(match alg {
+        "ES256" => p256::ecdsa::Signature::from_slice(signature)?.to_der().as_bytes().to_vec(),
+        "ES384" => p384::ecdsa::Signature::from_slice(signature)?.to_der().as_bytes().to_vec(),
+        other => bail!("`der-signature` is for ES256 and ES384, not `{other}`"),
+    })
+}
+
+fn overlay(under: &mut Map<String, Value>, over: &Map<String, Value>) {
+    for (name, value) in over {
+        match value {
+            Value::Null => under.remove(name),
+            value => under.insert(name.clone(), value.clone()),
+        };
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    if let Value::Object(object) = value { object } else { Map::new() }
+}
+
+fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}

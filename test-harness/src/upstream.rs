@@ -1,0 +1,180 @@
+//! The upstream: a real HTTP/1.1 and h2c server that echoes what it received, remembers it, and misbehaves on request.
+//!
+//! The query of the request says how to answer: `status=503`, `delay_ms=200`, `reset=1` (the connection is closed without
+//! a response), `body_bytes=100000`, and `h.NAME=VALUE` for a response header. Names and values are percent-decoded.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use http_body_util::BodyExt;
+use hyper::header::{HeaderName, HeaderValue};
+use serde_json::json;
+
+use crate::octets;
+use crate::outcome::{Forwarded, Headers};
+use crate::server::{self, Request, Response, Server};
+
+/// A named upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    name: String,
+    server: Server,
+    received: Received,
+}
+
+/// Requests that arrived and were not yet looked at; upstreams of one stage share it.
+#[derive(Debug, Clone, Default)]
+pub struct Received(Arc<Mutex<Vec<Forwarded>>>);
+
+impl Received {
+    /// Takes out what arrived since the last call.
+    pub fn take(&self) -> Vec<Forwarded> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, request: Forwarded) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    }
+}
+
+impl Upstream {
+    /// Starts one on `port` (0: any free one) that writes down what it receives in `received`.
+    pub fn start(name: &str, port: u16, received: Received) -> Result<Self> {
+        let (named, book) = (name.to_owned(), received.clone());
+        let server = Server::start(port, move |request| echo(named.clone(), book.clone(), request))?;
+        Ok(Self { name: name.to_owned(), server, received })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its base URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.server.address().port()
+    }
+
+    /// What it and its like have received.
+    pub fn received(&self) -> &Received {
+        &self.received
+    }
+}
+
+async fn echo(upstream: String, received: Received, request: Request) -> io::Result<Response> {
+    let (head, body) = request.into_parts();
+    let wish = Wish::read(head.uri.query().unwrap_or_default());
+    let headers =
+        head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+    let path = head.uri.path_and_query().map_or("", |path| path.as_str()).to_owned();
+    let seen = Forwarded { upstream, method: head.method.to_string(), path, headers, body_bytes: 0 };
+    let mut arrival = Arrival { seen, received };
+    let body = body.collect().await;
+    arrival.seen.body_bytes = body.map_or(0, |body| body.to_bytes().len());
+    let reply = wish.reply(&arrival.seen);
+    drop(arrival);
+    if let Some(delay) = wish.delay {
+        tokio::time::sleep(delay).await;
+    }
+    if wish.reset {
+        return Err(io::Error::other("reset, as asked"));
+    }
+    reply
+}
+
+/// Writes the request down when dropped: one that breaks off in its body has reached the upstream all the same.
+struct Arrival {
+    seen: Forwarded,
+    received: Received,
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.received.add(std::mem::take(&mut self.seen));
+    }
+}
+
+/// How a request's query asks to be answered.
+#[derive(Debug, Default)]
+pub struct Wish {
+    status: Option<u16>,
+    delay: Option<Duration>,
+    reset: bool,
+    body_bytes: Option<usize>,
+    headers: Headers,
+}
+
+impl Wish {
+    /// Reads a query.
+    pub fn read(query: &str) -> Self {
+        let mut wish = Self::default();
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            let value = percent_decoded(value);
+            match name {
+                "status" => wish.status = value.parse().ok(),
+                "delay_ms" => wish.delay = value.parse().ok().map(Duration::from_millis),
+                "reset" => wish.reset = value == "1",
+                "body_bytes" => wish.body_bytes = value.parse().ok(),
+                _ => {
+                    let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
+                    wish.headers.extend(header);
+                }
+            }
+        }
+        wish
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        self.status.unwrap_or(200)
+    }
+
+    /// The headers of the answer, besides those of its body.
+    pub fn headers(&self) -> Headers {
+        self.headers.clone()
+    }
+
+    /// The body of the answer: what was seen of the request, unless so many bytes are wanted.
+    pub fn body(&self, seen: &Forwarded) -> String {
+        let lines: Vec<_> = seen.headers.iter().map(|(name, value)| json!([name, octets::escape(value)])).collect();
+        let echo = json!({ "upstream": seen.upstream, "method": seen.method, "path": seen.path, "headers": lines,
+            "body_bytes": seen.body_bytes });
+        self.body_bytes.map_or_else(|| echo.to_string(), |bytes| "x".repeat(bytes))
+    }
+
+    fn reply(&self, seen: &Forwarded) -> io::Result<Response> {
+        let mut response = server::reply(self.status(), "application/json", self.body(seen))?;
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
+            response.headers_mut().append(name, HeaderValue::from_bytes(value).map_err(io::Error::other)?);
+        }
+        Ok(response)
+    }
+}
+
+/// `text` with `%XX` resolved; what is no such pair stands for itself.
+pub fn percent_decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let pair = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        match pair.filter(|_| *first == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
