@@ -28,7 +28,8 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
         "http_filters": filters,
         "route_config": { "name": "bench", "virtual_hosts": [host] },
     });
-    let chain = json!({ "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }] });
+    let chain =
+        json!({ "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }] });
     json!({
         "static_resources": {
             "listeners": [{

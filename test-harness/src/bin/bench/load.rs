@@ -71,7 +71,8 @@ impl Load {
         let status = connection.receive()?;
         let head = String::from_utf8_lossy(&connection.received).into_owned();
         let lines = head.split("\r\n").skip(1).take_while(|line| !line.is_empty());
-        let pair = |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+        let pair =
+            |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
         Ok(Answer { status, headers: lines.filter_map(pair).collect() })
     }
 }

@@ -70,10 +70,13 @@ fn virtual_host(site: &Site, table: Table) -> Value {
         "max_age": MAX_AGE.to_string(),
         "forward_not_matching_preflights": false,
     });
-    let mut host = json!({ "name": "native", "domains": ["*"], "typed_per_filter_config": { "envoy.filters.http.cors": cors } });
+    let mut host =
+        json!({ "name": "native", "domains": ["*"], "typed_per_filter_config": { "envoy.filters.http.cors": cors } });
     let template = |number: usize| {
         let pattern = json!({ "@type": TEMPLATE, "path_template": format!("/api/v1/r{number}/items/{{id}}") });
-        protected(json!({ "path_match_policy": { "name": "envoy.path.match.uri_template.uri_template_matcher", "typed_config": pattern } }))
+        protected(
+            json!({ "path_match_policy": { "name": "envoy.path.match.uri_template.uri_template_matcher", "typed_config": pattern } }),
+        )
     };
     let templates = (0..site.routes).map(template);
     let (member, value) = match table {

@@ -80,7 +80,8 @@ impl Row {
         let ours = self.cost(goal.variant, goal.added)?;
         let median = |name: &&&'static str| self.spread(name, goal.added).map(|spread| spread.median);
         let measured = goal.against.iter().filter(|name| self.of(name).is_some());
-        let cheapest = measured.min_by(|one, other| median(one).partial_cmp(&median(other)).unwrap_or(std::cmp::Ordering::Equal));
+        let cheapest =
+            measured.min_by(|one, other| median(one).partial_cmp(&median(other)).unwrap_or(std::cmp::Ordering::Equal));
         let value = match cheapest {
             Some(against) => {
                 let theirs = self.cost(against, goal.added)?;

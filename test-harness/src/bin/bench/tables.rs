@@ -24,6 +24,8 @@ pub struct Extent {
     pub cold: usize,
     /// The sizes of the route tables.
     pub routes: &'static [usize],
+    /// How often each variant is started for start-up and memory.
+    pub starts: usize,
 }
 
 /// The tokens of a run, minted before anything is timed.
@@ -38,6 +40,11 @@ impl Wallet {
             tokens::mint(algorithm, 1, 2 + distinct.max(extent.rounds * extent.cold))
         };
         Ok(Self(Algorithm::ALL.iter().map(|algorithm| Ok((*algorithm, enough(*algorithm)?))).collect::<Result<_>>()?))
+    }
+
+    /// A good token.
+    pub fn any(&self) -> Result<&str> {
+        self.hot(Algorithm::Rs256)
     }
 
     fn hot(&self, algorithm: Algorithm) -> Result<&str> {
@@ -60,7 +67,13 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
         for algorithm in site.algorithms() {
             let hot = site::call(&site.last_path(), wallet.hot(*algorithm)?);
             let row = Row::of_requests("Warm token", algorithm.name(), vec![P1]);
-            contests.push(contest(row, &parties, &[BARE, CACHED, UNCACHED, OURS], &Requests::same(hot.clone()), extent.requests));
+            contests.push(contest(
+                row,
+                &parties,
+                &[BARE, CACHED, UNCACHED, OURS],
+                &Requests::same(hot.clone()),
+                extent.requests,
+            ));
             let calls = |tokens: &[String]| tokens.iter().map(|token| site::call(&site.last_path(), token)).collect();
             let cold = Requests::once(calls(wallet.fresh(*algorithm)), hot);
             let goal = if matches!(algorithm, Algorithm::EdDsa | Algorithm::Ps256) { P3 } else { P2 };
@@ -69,7 +82,13 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
             if *algorithm == Algorithm::Rs256 {
                 let live = Requests::cycle(calls(wallet.fresh(*algorithm).get(..LIVE).unwrap_or_default()));
                 let row = Row::of_requests("4,000 live tokens in turn", algorithm.name(), vec![P2B]);
-                contests.push(contest(row, &parties, &[BARE, CACHED, CACHED_ALL, UNCACHED, OURS], &live, extent.requests));
+                contests.push(contest(
+                    row,
+                    &parties,
+                    &[BARE, CACHED, CACHED_ALL, UNCACHED, OURS],
+                    &live,
+                    extent.requests,
+                ));
             }
         }
         shared.push(parties);
@@ -105,9 +124,20 @@ pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
         contest.lanes.iter_mut().filter(|lane| lane.name == LIST).for_each(|lane| lane.count = count);
         contests.push(contest);
     }
-    let hit = |routes: usize| Ok::<_, anyhow::Error>(site::call(&shop.site(routes).last_path(), wallet.hot(Algorithm::Rs256)?));
-    let mut growth = contest(Row::of_requests("Last of n routes", "5,000 against 10", vec![P4_GROWTH]), &ends, &[BARE, OURS_SMALL], &Requests::same(hit(10)?), extent.requests);
-    growth.lanes.extend(contest(Row::of_requests("", "", vec![]), &ends, &[OURS_LARGE], &Requests::same(hit(5_000)?), extent.requests).lanes);
+    let hit = |routes: usize| {
+        Ok::<_, anyhow::Error>(site::call(&shop.site(routes).last_path(), wallet.hot(Algorithm::Rs256)?))
+    };
+    let mut growth = contest(
+        Row::of_requests("Last of n routes", "5,000 against 10", vec![P4_GROWTH]),
+        &ends,
+        &[BARE, OURS_SMALL],
+        &Requests::same(hit(10)?),
+        extent.requests,
+    );
+    growth.lanes.extend(
+        contest(Row::of_requests("", "", vec![]), &ends, &[OURS_LARGE], &Requests::same(hit(5_000)?), extent.requests)
+            .lanes,
+    );
     contests.push(growth);
     measure::run(contests, extent.rounds)
 }
@@ -117,7 +147,8 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
     let site = shop.site(1);
     let parties = shop.parties(&site, &[CACHED, OURS])?;
     let path = site.last_path();
-    let forged: Result<Vec<_>> = wallet.fresh(Algorithm::Rs256).iter().take(1_000).map(|token| tokens::forged(token)).collect();
+    let forged: Result<Vec<_>> =
+        wallet.fresh(Algorithm::Rs256).iter().take(1_000).map(|token| tokens::forged(token)).collect();
     let forged = forged?.iter().map(|token| site::call(&path, token)).collect();
     let wrong = tokens::without_scope(Algorithm::Rs256)?;
     let kinds = [
@@ -130,7 +161,8 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
     ];
     let contests = kinds.map(|(table, name, requests, status)| {
         let goals = if table == "Refused" { vec![P6] } else { vec![] };
-        let mut contest = contest(Row::of_requests(table, name, goals), &parties, &[CACHED, OURS], &requests, extent.requests);
+        let mut contest =
+            contest(Row::of_requests(table, name, goals), &parties, &[CACHED, OURS], &requests, extent.requests);
         contest.lanes.iter_mut().for_each(|lane| lane.status = status);
         contest
     });
@@ -147,14 +179,18 @@ struct Party {
 impl Workshop {
     /// Starts the named variants for `site` and makes sure that those with filters do the same.
     fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
-        let known = names.iter().filter_map(|name| Some((*name, self.variant(name)?)));
-        let started: Result<Vec<_>> =
-            known.map(|(name, variant)| Ok(Party { name, process: self.start(variant, site)? })).collect();
+        let start = |(name, variant)| Ok(Party { name, process: self.start(variant, site)? });
+        let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
         let started = started?;
         let with_filters = started.iter().filter(|party| party.name != BARE);
         let compared: Vec<_> = with_filters.map(|party| (party.name, party.process.as_ref())).collect();
-        equal::verify(&compared, site, &self.upstream)?;
+        self.count(equal::verify(&compared, site, &self.upstream)?);
         Ok(started)
+    }
+
+    /// The variants of these names, as far as they can be set up here.
+    pub fn known(&self, names: &[&'static str]) -> Vec<(&'static str, Variant)> {
+        names.iter().filter_map(|name| Some((*name, self.variant(name)?))).collect()
     }
 
     fn variant(&self, name: &str) -> Option<Variant> {
@@ -183,7 +219,8 @@ fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>,
 
 /// The name of the variant that is judged.
 pub const OURS: &str = "Portcullis";
-const CACHED: &str = "native, cache of 1,000 tokens";
+/// The rival in its usual form.
+pub const CACHED: &str = "native, cache of 1,000 tokens";
 const CACHED_ALL: &str = "native, cache of 10,000 tokens";
 const UNCACHED: &str = "native, no cache";
 const LIST: &str = "native, list of routes";

@@ -52,7 +52,8 @@ impl Upstream {
         let done = act();
         let head = lock(&self.seen).head.take();
         set(false);
-        let pair = |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+        let pair =
+            |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
         (done, head.map(|head| head.split("\r\n").skip(1).filter_map(pair).collect()))
     }
 }

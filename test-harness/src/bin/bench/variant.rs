@@ -1,5 +1,6 @@
 //! The variants by their names in the tables, and how to set each up.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -29,9 +30,25 @@ pub struct Workshop {
     pub directory: PathBuf,
     /// The upstream of all variants.
     pub upstream: Upstream,
+    compared: Cell<usize>,
 }
 
 impl Workshop {
+    /// Opens it.
+    pub fn open(envoy: PathBuf, directory: PathBuf, upstream: Upstream) -> Self {
+        Self { envoy, directory, upstream, compared: Cell::new(0) }
+    }
+
+    /// How many effects of different variants were found equal.
+    pub fn compared(&self) -> usize {
+        self.compared.get()
+    }
+
+    /// Counts effects that were found equal.
+    pub fn count(&self, compared: usize) {
+        self.compared.set(self.compared.get() + compared);
+    }
+
     /// A site of `routes` routes in front of the upstream.
     pub fn site(&self, routes: usize) -> Site {
         Site::new(self.upstream.port(), routes)
