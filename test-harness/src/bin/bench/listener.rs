@@ -7,8 +7,7 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
     filters.push(filter("router", "router.v3.Router", json!({})));
     let access_log = log.map(|fields| {
         let sink = json!({
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-            "path": "/dev/null",
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": { "json_format": fields },
         });
         json!({ "name": "audit", "typed_config": sink })

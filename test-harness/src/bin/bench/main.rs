@@ -1,6 +1,7 @@
 //! `make bench`: what Portcullis costs, in CPU time of a real Envoy, next to Envoy's own filters doing the same work.
 
 mod equal;
+mod gateway;
 mod listener;
 mod load;
 mod machine;
@@ -22,7 +23,8 @@ mod variant;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use gateway::Gateway;
 use machine::Machine;
 use row::Row;
 use tables::{Extent, Wallet};
@@ -45,7 +47,7 @@ fn main() -> Result<()> {
     let scratch = envoy::root().join("target/bench");
     fs::create_dir_all(&scratch)?;
     process::pin_self()?;
-    let shop = Workshop::open(envoy, scratch, Upstream::start()?);
+    let shop = Workshop::open(envoy, scratch, Upstream::start()?, gateway()?);
     let rows = run(&shop, &extent, &wallet)?;
     let compared = shop.compared();
     let (text, figures) = (report::markdown(&machine, &rows, compared), report::json(&machine, &rows, compared));
@@ -71,7 +73,24 @@ fn run(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     eprintln!("start-up and memory …");
     rows.push(proxy_life::start_up(shop, &site, extent.starts)?);
     rows.push(proxy_life::memory(shop, &site, wallet.any()?, extent.starts)?);
+    if let Some(gateway) = &shop.gateway {
+        rows.push(proxy_life::size(&gateway.module)?);
+    }
     Ok(rows)
+}
+
+/// The module that `make wasm` builds and the command line that stands beside this program; `RIVALS_ONLY=1` leaves both out.
+fn gateway() -> Result<Option<Gateway>> {
+    if std::env::var_os("RIVALS_ONLY").is_some() {
+        return Ok(None);
+    }
+    let own = std::env::current_exe()?;
+    let gateway =
+        Gateway { module: envoy::root().join("dist/portcullis.wasm"), program: own.with_file_name("portcullis") };
+    for (file, maker) in [(&gateway.module, "make wasm"), (&gateway.program, "make bench")] {
+        ensure!(file.is_file(), "{} is missing; `{maker}` builds it", file.display());
+    }
+    Ok(Some(gateway))
 }
 
 /// A quick run is too short to be published.

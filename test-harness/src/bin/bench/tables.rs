@@ -200,6 +200,7 @@ impl Workshop {
             CACHED_ALL => Variant::Native(10_000, Table::List),
             UNCACHED => Variant::Native(0, Table::List),
             TREE => Variant::Native(1_000, Table::Tree),
+            OURS => self.gateway.as_ref().map(|_| Variant::Gateway)?,
             _ => return None,
         })
     }

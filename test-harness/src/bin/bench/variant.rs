@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use test_harness::ports;
 
+use crate::gateway::Gateway;
 use crate::native::{self, Table};
 use crate::process::{Launch, Process};
 use crate::site::{self, Site};
@@ -19,6 +20,8 @@ pub enum Variant {
     Bare,
     /// jwt_authn + cors + rbac; how many tokens jwt_authn remembers, and the form of the route table.
     Native(u32, Table),
+    /// Portcullis.
+    Gateway,
 }
 
 /// Where variants are set up.
@@ -30,13 +33,15 @@ pub struct Workshop {
     pub directory: PathBuf,
     /// The upstream of all variants.
     pub upstream: Upstream,
+    /// What is measured; without it only the rivals are.
+    pub gateway: Option<Gateway>,
     compared: Cell<usize>,
 }
 
 impl Workshop {
     /// Opens it.
-    pub fn open(envoy: PathBuf, directory: PathBuf, upstream: Upstream) -> Self {
-        Self { envoy, directory, upstream, compared: Cell::new(0) }
+    pub fn open(envoy: PathBuf, directory: PathBuf, upstream: Upstream, gateway: Option<Gateway>) -> Self {
+        Self { envoy, directory, upstream, gateway, compared: Cell::new(0) }
     }
 
     /// How many effects of different variants were found equal.
@@ -65,6 +70,10 @@ impl Workshop {
         let bootstrap = match variant {
             Variant::Bare => native::bare(site, port),
             Variant::Native(cache, table) => native::filters(site, port, cache, table)?,
+            Variant::Gateway => {
+                let gateway = self.gateway.as_ref().context("there is no module to measure")?;
+                gateway.bootstrap(site, port, &self.directory.join(format!("gateway-{port}.document.json")))?
+            }
         };
         let name = format!("{}-{port}", variant.file_name());
         let directory: &Path = &self.directory;
@@ -75,7 +84,7 @@ impl Workshop {
             bootstrap: &bootstrap,
             port,
             workers,
-            environment: &[],
+            environment: &Gateway::environment(),
         };
         launch.start(&site::anonymous(site::HEALTH))
     }
@@ -86,6 +95,7 @@ impl Variant {
         match self {
             Self::Bare => "bare",
             Self::Native(..) => "native",
+            Self::Gateway => "gateway",
         }
     }
 }
