@@ -3,3 +3,14 @@
 pub mod config;
 pub mod policy;
 pub mod strict_json;
+
+#[cfg(target_os = "wasi")]
+mod filter;
+
+/// Where Envoy enters: run once in each VM before anything else (proxy-wasm ABI, `_initialize`).
+#[cfg(target_os = "wasi")]
+mod entry {
+    proxy_wasm::main! {{
+        crate::filter::start();
+    }}
+}

@@ -33,7 +33,7 @@ use audit::{AuditRecord, Outcome};
 use authenticate::{Authenticator, Caller, Stop};
 use authorize::{Grant, Requirements, authorize};
 use cors::{CorsPolicy, Preflight};
-use decision::{Decision, Reply, ResponsePlan, Verdict};
+use decision::{Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
 use forward::{Destination, Forward, Passage};
 use guard::SafePath;
 use identity::IdentityHeaders;
@@ -184,11 +184,10 @@ impl Policy {
     ) -> Result<Option<Reply>, Rejection> {
         let Some((origin, method)) = request.preflight() else { return Ok(None) };
         let allowed = self.routes.methods_for(host, path);
-        let methods = allowed.methods();
+        let methods = if allowed.any() { vec!["*"] } else { allowed.methods() };
         let asked = Method::parse(method).ok();
-        let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m)).or_else(|| {
-            methods.first().and_then(|m| Method::parse(m).ok()).and_then(|m| self.rule_for(host, path, &m))
-        });
+        let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m));
+        let rule = rule.or_else(|| self.rule_of_path(host, path, &methods));
         let Some(rule) = rule else { return Ok(None) };
         let Some(cors) = &rule.cors else { return Ok(None) };
         let asked = Preflight {
@@ -218,6 +217,11 @@ impl Policy {
         }
     }
 
+    /// The first route of a path that takes one of its methods; `OPTIONS` is always among them and often has none.
+    fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rule> {
+        methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
+    }
+
     /// The route that takes the request, and what its `{.+}` stands for.
     fn route<'p, 't>(
         &'p self,
@@ -236,8 +240,7 @@ impl Policy {
             }
             Found::MethodNotAllowed { allow } => {
                 let methods = allow.methods();
-                let other = methods.first().and_then(|m| Method::parse(m).ok());
-                if let Some(rule) = other.and_then(|m| self.rule_for(host, path, &m)) {
+                if let Some(rule) = self.rule_of_path(host, path, &methods) {
                     exchange.plan.cors = rule.cors.as_ref().map(|c| c.response(request.origin.value()));
                 }
                 Err(Rejection::new(Kind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
@@ -312,6 +315,13 @@ impl Policy {
         now: Duration,
     ) -> Option<Reply> {
         local_reply::translate(&self.refusals, status, details, plan, now)
+    }
+
+    /// The edits that remove what only the gateway may say from a map of headers or trailers.
+    pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
+        let mut edits = Vec::new();
+        self.identity.strip(sent, &mut edits);
+        edits
     }
 
     /// An empty keyring for the remote key sets of this policy.

@@ -12,6 +12,9 @@ use crate::config::problem::Problems;
 
 pub use preflight::{Preflight, PreflightAnswer};
 
+/// Header fields, shared rather than copied.
+pub type Fields = Vec<(Rc<str>, Rc<str>)>;
+
 /// A compiled CORS policy (Fetch standard, §3.2).
 #[derive(Clone, Debug)]
 pub struct CorsPolicy {
@@ -28,7 +31,7 @@ pub struct CorsPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsResponse {
     /// Headers to set, names in lower case.
-    pub set: Vec<(Rc<str>, Rc<str>)>,
+    pub set: Fields,
     /// What to merge into `Vary`; none where every origin gets the same response.
     pub vary: Option<Rc<str>>,
     /// The upstream's own CORS headers, to be removed before `set`: the gateway's policy is the only one.
@@ -137,3 +140,8 @@ fn subdomain(patterns: &[OriginPattern], origin: &[u8]) -> Option<Rc<str>> {
     patterns.iter().find(|pattern| pattern.matches(origin))?;
     std::str::from_utf8(origin).ok().map(Rc::from)
 }
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod browser;
+#[cfg(test)]
+mod tests;

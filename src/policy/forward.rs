@@ -12,9 +12,7 @@ use crate::config::document::TokenSource;
 /// The edits that turn the client's request into the upstream's. Made from a [`Grant`] only.
 #[derive(Debug)]
 pub struct Forward {
-    /// Changes to the request's headers, in order.
-    pub edits: Vec<HeaderEdit>,
-    _authorised: (),
+    edits: Vec<HeaderEdit>,
 }
 
 /// Where a route sends its requests.
@@ -74,7 +72,12 @@ impl Forward {
         if let Some(upstream) = &to.upstream {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone()));
         }
-        Forward { edits, _authorised: () }
+        Forward { edits }
+    }
+
+    /// Changes to the request's headers, in order.
+    pub fn edits(&self) -> &[HeaderEdit] {
+        &self.edits
     }
 }
 

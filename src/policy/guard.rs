@@ -8,6 +8,9 @@
 mod fault;
 mod host;
 pub mod percent;
+#[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
+mod properties;
 mod query;
 
 use std::borrow::Cow;

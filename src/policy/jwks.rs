@@ -68,6 +68,11 @@ impl KeySet {
         self.keys.iter().filter(move |key| key.fits(alg) && (kid.is_none() || key.kid().is_none() || key.kid() == kid))
     }
 
+    /// Every usable key.
+    pub fn iter(&self) -> impl Iterator<Item = &VerifyingKey> {
+        self.keys.iter()
+    }
+
     /// Whether a key bears exactly this `kid`; if none does, a fresher set may.
     pub fn has_kid(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid() == Some(kid))

@@ -69,3 +69,6 @@ const LONGEST_HOST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 /// `:65535`.
 const PORT: usize = 6;
+
+#[cfg(test)]
+mod tests;

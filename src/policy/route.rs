@@ -4,14 +4,20 @@
 //! method over any. A route that does not match in all three is no candidate, so the next best one is looked at.
 
 mod host;
+mod literals;
 mod method;
+mod overlap;
 mod pattern;
+#[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
+mod properties;
 mod trie;
 
 use std::borrow::Cow;
 
 pub use host::{HostPattern, HostPatternFault};
 pub use method::{Allowed, Method, MethodFault};
+pub use overlap::{Overlap, Overlaps};
 pub use pattern::{PatternFault, RoutePattern};
 
 use crate::policy::guard::percent;
@@ -234,3 +240,6 @@ impl<T> RouteTableBuilder<T> {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests;

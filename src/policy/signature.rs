@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jwt_compact::{
     Algorithm as JwtAlgorithm, AlgorithmSignature,
-    alg::{Ed25519, Es256, Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Rsa},
+    alg::{Ed25519, Es256, Hs256, Hs256Key, Hs384, Hs384Key, Hs512},
 };
 use p384::ecdsa::signature::Verifier;
 
@@ -14,6 +14,10 @@ use super::{
 };
 
 pub(in crate::policy) mod der;
+mod montgomery;
+pub(in crate::policy) mod rsa;
+#[cfg(test)]
+mod tests;
 
 /// Something that can check a signature; the filter hands in Envoy's own, the tools use [`Software`].
 pub trait SignatureVerifier {
@@ -34,10 +38,7 @@ impl SignatureVerifier for Software {
             return false;
         }
         match key.material() {
-            Material::Rsa { key, modulus_bytes } => {
-                signature.len() == *modulus_bytes
-                    && rsa(alg).is_some_and(|rsa| by_jwt_compact(&rsa, key, signing_input, signature))
-            }
+            Material::Rsa(key) => key.verify(alg, signing_input, signature),
             Material::P256(key) => by_jwt_compact(&Es256, key, signing_input, signature),
             Material::P384(key) => p384::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(signing_input, &signature).is_ok()),
@@ -51,18 +52,6 @@ impl SignatureVerifier for Software {
                 _ => false,
             },
         }
-    }
-}
-
-fn rsa(alg: Algorithm) -> Option<Rsa> {
-    match alg {
-        Algorithm::Rs256 => Some(Rsa::rs256()),
-        Algorithm::Rs384 => Some(Rsa::rs384()),
-        Algorithm::Rs512 => Some(Rsa::rs512()),
-        Algorithm::Ps256 => Some(Rsa::ps256()),
-        Algorithm::Ps384 => Some(Rsa::ps384()),
-        Algorithm::Ps512 => Some(Rsa::ps512()),
-        _ => None,
     }
 }
 
@@ -93,8 +82,8 @@ pub fn host_request<'a>(key: &'a VerifyingKey, alg: Algorithm, signature: &'a [u
         return None;
     }
     let signature = match (alg, key.material()) {
-        (Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512, Material::Rsa { modulus_bytes, .. })
-            if signature.len() == *modulus_bytes =>
+        (Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512, Material::Rsa(key))
+            if signature.len() == key.signature_bytes() =>
         {
             Cow::Borrowed(signature)
         }

@@ -138,7 +138,9 @@ async fn key_set(state: State) -> io::Result<Response> {
 
 /// RFC 6749 §4.4: the client credentials grant, for a client without a secret, because this is a demo.
 async fn token(state: State, request: Request) -> io::Result<Response> {
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+    let header =
+        |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (host, accept) = (header("host"), header("accept"));
     let form = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
     let form = String::from_utf8_lossy(&form).replace('+', " ");
     let field = |wanted: &str| {
@@ -158,6 +160,8 @@ async fn token(state: State, request: Request) -> io::Result<Response> {
     spec.claims.extend(field("scope").map(|scope| ("scope".to_owned(), scope.into())));
     spec.exp_in = Some(lifetime);
     match spec.mint(clock::unix_seconds(), &claims) {
+        // For shells, which read plain text more easily than JSON.
+        Ok(token) if accept == "text/plain" => server::reply(200, "text/plain", token),
         Ok(token) => json_reply(200, &json!({ "access_token": token, "token_type": "Bearer", "expires_in": lifetime })),
         Err(error) => json_reply(400, &json!({ "error": "invalid_request", "error_description": error.to_string() })),
     }

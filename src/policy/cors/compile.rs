@@ -101,6 +101,9 @@ fn danger(pattern: &OriginPattern, section: &Cors) -> Option<&'static str> {
 
 fn methods(section: &Cors, problems: &mut Problems) -> Methods {
     let Some(list) = &section.allow_methods else { return Methods::OfThePath };
+    if list.is_empty() {
+        problems.add(&section.place, "`allow_methods` is empty: list methods, or leave it out for those the path has");
+    }
     let mut methods: Vec<String> = Vec::new();
     for At { value, place } in list {
         let upper = value.to_ascii_uppercase();
@@ -211,3 +214,6 @@ fn star_with_credentials(instead: &str) -> String {
 }
 
 const LONGEST_MAX_AGE: Duration = Duration::from_secs(86_400);
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::{CorsPolicy, Headers, Methods, names};
+use super::{CorsPolicy, Fields, Headers, Methods, names};
 
 /// A CORS-preflight request (Fetch standard, §4.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct PreflightAnswer {
     /// 204 when the call is welcome, 403 when not.
     pub status: u16,
     /// Every header of the answer, `vary` included, names in lower case.
-    pub headers: Vec<(Rc<str>, Rc<str>)>,
+    pub headers: Fields,
     /// Why it is not welcome, in one stable word for the audit record; none when it is.
     pub reason: Option<&'static str>,
     /// The method or header name that was in the way, where that helps.
@@ -69,7 +69,7 @@ impl CorsPolicy {
 
     /// The headers that permit the call, or why it is not permitted: the checks a browser would make with these
     /// headers (Fetch §4.8 step 7), made here so that a refusal is seen and recorded.
-    fn permit(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<Vec<(Rc<str>, Rc<str>)>, Refusal> {
+    fn permit(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<Fields, Refusal> {
         let origin = self.allow_origin(request.origin).ok_or(("cors_origin_not_allowed", None))?;
         let methods = self
             .methods
@@ -79,11 +79,13 @@ impl CorsPolicy {
         if request.private_network && !self.private_network {
             return Err(("cors_private_network_not_allowed", None));
         }
-        let mut headers: Vec<(Rc<str>, Rc<str>)> = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
+        let mut headers: Fields = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
         if self.credentials {
             headers.push((Rc::from(names::ALLOW_CREDENTIALS), Rc::from("true")));
         }
-        headers.push((Rc::from(names::ALLOW_METHODS), methods));
+        if !methods.is_empty() {
+            headers.push((Rc::from(names::ALLOW_METHODS), methods));
+        }
         if let Some(text) = &self.headers.text {
             headers.push((Rc::from(names::ALLOW_HEADERS), text.clone()));
         }

@@ -5,13 +5,19 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_compact::{
     Algorithm as JwtAlgorithm,
-    alg::{Ed25519, Es256, Hs512Key, RsaPublicKey},
+    alg::{Ed25519, Es256, Hs512Key},
     jwk::JsonWebKey,
 };
 use serde_json::Value;
 
 use super::{KeySource, MIN_SECRET_BYTES, spki};
-use crate::policy::{algorithm::Algorithm, signature::der::without_leading_zeros};
+use crate::policy::{
+    algorithm::Algorithm,
+    signature::{
+        der::without_leading_zeros,
+        rsa::{self, BadRsaKey, RsaKey},
+    },
+};
 
 /// A key that checks signatures. Its `Debug` form shows what kind of key it is and no byte of it.
 #[derive(Clone)]
@@ -25,10 +31,7 @@ pub struct VerifyingKey {
 /// The key itself, in the form its algorithms take it.
 #[derive(Clone)]
 pub(in crate::policy) enum Material {
-    Rsa {
-        key: RsaPublicKey,
-        modulus_bytes: usize,
-    },
+    Rsa(RsaKey),
     P256(<Es256 as JwtAlgorithm>::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     P521(p521::ecdsa::VerifyingKey),
@@ -54,7 +57,7 @@ impl VerifyingKey {
             return Err(SkipReason::PrivateKey);
         }
         let (material, spki) = match kty {
-            "RSA" => rsa(jwk)?,
+            "RSA" => rsa_key(jwk)?,
             "EC" => elliptic_curve(jwk)?,
             "OKP" => octet_key_pair(jwk)?,
             "oct" if source == KeySource::Remote => return Err(SkipReason::PublishedSecret),
@@ -94,7 +97,7 @@ impl VerifyingKey {
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.material {
-            Material::Rsa { .. } => "RSA",
+            Material::Rsa(_) => "RSA",
             Material::P256(_) => "P-256",
             Material::P384(_) => "P-384",
             Material::P521(_) => "P-521",
@@ -108,8 +111,8 @@ impl fmt::Debug for VerifyingKey {
 impl Material {
     fn fits(&self, alg: Algorithm) -> bool {
         match alg {
-            Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => matches!(self, Material::Rsa { .. }),
-            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => matches!(self, Material::Rsa { .. }),
+            Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => matches!(self, Material::Rsa(_)),
+            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => matches!(self, Material::Rsa(_)),
             Algorithm::Es256 => matches!(self, Material::P256(_)),
             Algorithm::Es384 => matches!(self, Material::P384(_)),
             Algorithm::Es512 => matches!(self, Material::P521(_)),
@@ -169,7 +172,7 @@ impl fmt::Display for SkipReason {
                 write!(f, "symmetric key of {bytes} bytes, at least {MIN_SECRET_BYTES} are needed")
             }
             SkipReason::RsaSize(bits) => {
-                write!(f, "RSA key of {bits} bits, {MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted")
+                write!(f, "RSA key of {bits} bits, {} to {} are accepted", rsa::MIN_BITS, rsa::MAX_BITS)
             }
             SkipReason::RsaNumbers => f.write_str("not an RSA modulus and exponent"),
             SkipReason::BadPoint => f.write_str("not a usable point of its curve"),
@@ -180,16 +183,14 @@ impl fmt::Display for SkipReason {
 type Parsed = Result<(Material, Option<Vec<u8>>), SkipReason>;
 
 /// RFC 7518 §6.3.1. Some issuers write a zero byte before the modulus, as its text warns; the number is the same.
-fn rsa(jwk: &Value) -> Parsed {
+fn rsa_key(jwk: &Value) -> Parsed {
     let (n, e) = (octets(jwk, "n")?, octets(jwk, "e")?);
     let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
-    let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
-    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-        return Err(SkipReason::RsaSize(bits));
-    }
-    let public = JsonWebKey::Rsa { modulus: n.into(), public_exponent: e.into(), private_parts: None };
-    let key = RsaPublicKey::try_from(&public).map_err(|_| SkipReason::RsaNumbers)?;
-    Ok((Material::Rsa { key, modulus_bytes: n.len() }, Some(spki::rsa(n, e))))
+    let key = RsaKey::new(n, e).map_err(|fault| match fault {
+        BadRsaKey::Size(bits) => SkipReason::RsaSize(bits),
+        BadRsaKey::Numbers => SkipReason::RsaNumbers,
+    })?;
+    Ok((Material::Rsa(key), Some(spki::rsa(n, e))))
 }
 
 /// RFC 7518 §6.2.1: both coordinates have the full length of the curve's field.
@@ -226,10 +227,13 @@ fn octet_key_pair(jwk: &Value) -> Parsed {
         other => return Err(SkipReason::UnknownCurve(other.into())),
     }
     let x = octets(jwk, "x")?;
+    if x.len() != ED25519_BYTES {
+        return Err(SkipReason::BadMember("x"));
+    }
     let public = JsonWebKey::KeyPair { curve: "Ed25519".into(), x: x.into(), secret: None };
-    let key = <Ed25519 as JwtAlgorithm>::VerifyingKey::try_from(&public).map_err(|_| SkipReason::BadMember("x"))?;
-    key.validate().map_err(|_| SkipReason::BadPoint)?;
-    Ok((Material::Ed25519(key), None))
+    let key = <Ed25519 as JwtAlgorithm>::VerifyingKey::try_from(&public).map_err(|_| SkipReason::BadPoint)?;
+    // Under a key of small order one signature passes for many messages.
+    if key.is_weak() { Err(SkipReason::BadPoint) } else { Ok((Material::Ed25519(key), None)) }
 }
 
 /// RFC 7518 §6.4.
@@ -266,11 +270,8 @@ fn octets(jwk: &Value, name: &'static str) -> Result<Vec<u8>, SkipReason> {
     URL_SAFE_NO_PAD.decode(required_text(jwk, name)?).map_err(|_| SkipReason::BadMember(name))
 }
 
-/// RFC 7518 §3.3.
-const MIN_RSA_BITS: usize = 2048;
-
-/// The time of one check grows with the square of the modulus.
-const MAX_RSA_BITS: usize = 8192;
+/// RFC 8032 §5.1.5.
+const ED25519_BYTES: usize = 32;
 
 /// The first byte of a point that is written as both its coordinates (SEC 1 §2.3.3).
 const UNCOMPRESSED: u8 = 4;

@@ -54,9 +54,10 @@ pub(super) fn pattern(text: &str) -> Result<OriginPattern, String> {
 }
 
 fn without_scheme(text: &str) -> String {
-    let looks_like_host = text.split('.').count() > 1 || text.starts_with("localhost");
-    match pattern(&format!("https://{text}")) {
-        Ok(_) if looks_like_host => format!("`{text}` has no scheme: write `https://{text}`"),
+    let local = text.starts_with("localhost");
+    let written = format!("{}://{text}", if local { "http" } else { "https" });
+    match pattern(&written) {
+        Ok(_) if local || text.contains('.') => format!("`{text}` has no scheme: write `{written}`"),
         _ => format!("`{text}` is not an origin: {ACCEPTED}"),
     }
 }
@@ -168,7 +169,7 @@ fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static s
         ));
     }
     let lower = host.to_ascii_lowercase();
-    if lower != host {
+    if lower != host && !faults.contains(&UPPER_CASE) {
         faults.push(UPPER_CASE);
     }
     let name = lower.strip_suffix('.').unwrap_or(&lower);

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasherDefault;
 
-use super::trie::{Fnv, NodeId};
+use super::literals::Fnv;
+use super::trie::NodeId;
 use crate::policy::guard;
 
 /// The hosts that a route is for.
@@ -59,15 +60,6 @@ impl HostPattern {
             Self::Any => true,
         }
     }
-
-    /// Whether some host is taken by both patterns.
-    pub(super) fn meets(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Any, _) | (_, Self::Any) => true,
-            (Self::Exact(name), pattern) | (pattern, Self::Exact(name)) => pattern.matches(name),
-            (Self::Suffix(one), Self::Suffix(two)) => one.ends_with(&**two) || two.ends_with(&**one),
-        }
-    }
 }
 
 impl fmt::Display for HostPattern {
@@ -118,6 +110,17 @@ impl Hosts {
             }
             HostPattern::Any => self.any = Some(root),
         }
+    }
+
+    /// Every root with its host, in the order of their text.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (HostPattern, NodeId)> {
+        let mut named: Vec<(&str, NodeId)> = self.named.iter().map(|(text, root)| (&**text, *root)).collect();
+        named.sort_unstable();
+        let pattern = |text: &str| {
+            if text.starts_with('.') { HostPattern::Suffix(text.into()) } else { HostPattern::Exact(text.into()) }
+        };
+        let named = named.into_iter().map(move |(text, root)| (pattern(text), root));
+        named.chain(self.any.map(|root| (HostPattern::Any, root)))
     }
 
     /// The roots whose routes take this host, the most specific first.

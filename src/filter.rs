@@ -1,0 +1,12 @@
+//! The Envoy side: reads bytes from the host, asks the core, and applies what it says. No decision is made here.
+
+mod host;
+mod keys;
+mod root;
+mod stream;
+mod verifier;
+
+/// Called once when Envoy loads the module.
+pub fn start() {
+    host::start(|_| Box::new(root::Root::default()));
+}

@@ -1,0 +1,279 @@
+//! Envoy's host calls behind a safe face: the only file that names `proxy_wasm` functions, and the only one with `unsafe`.
+//!
+//! The calls of the warm path are made directly. The crate's own wrappers allocate more, and they panic on a status or a
+//! byte they did not expect, which would take the worker's VM down (envoy-facts §0.7, §0.8); these return what they can.
+
+#![expect(unsafe_code, reason = "the host hands over raw pointers; every block says why it is sound")]
+
+use std::ptr::null_mut;
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::RootContext;
+use proxy_wasm::types::{BufferType, LogLevel, Status};
+
+/// Which header map a call is about (proxy-wasm ABI, `proxy_map_type_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Map {
+    /// Headers of the request.
+    Request = 0,
+    /// Trailers of the request.
+    RequestTrailers = 1,
+    /// Headers of the response.
+    Response = 2,
+    /// Headers of the answer to an HTTP call, only inside its callback.
+    CallResponse = 6,
+}
+
+/// What a local reply needs; borrowed, because everything is copied into one buffer for the host.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalReply<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// Response code details: one word.
+    pub details: &'a str,
+    /// Header pairs, already serialised by [`serialize`].
+    pub headers: &'a [u8],
+    /// The body; for a gRPC client, the message.
+    pub body: &'a [u8],
+    /// gRPC status, or -1 for none.
+    pub grpc_status: i32,
+}
+
+/// Registers the constructor of root contexts and switches the crate's logger on.
+pub fn start(root: fn(u32) -> Box<dyn RootContext>) {
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(root);
+}
+
+/// The time since the Unix epoch.
+pub fn now() -> Duration {
+    let mut nanos = 0_u64;
+    // SAFETY: the host writes eight bytes to the pointer, which is that of a live u64.
+    unsafe { ffi::proxy_get_current_time_nanoseconds(&raw mut nanos) };
+    Duration::from_nanos(nanos)
+}
+
+/// Every pair of a map as one serialised block, to be read by [`pairs`]; empty when the map is not there any more.
+pub fn map(map: Map) -> Vec<u8> {
+    // SAFETY: `take` explains what the host does with the two pointers.
+    take(|data, size| unsafe { ffi::proxy_get_header_map_pairs(map as u32, data, size) }).unwrap_or_default()
+}
+
+/// The first value of a header, or nothing when it is absent or the map is not there any more.
+pub fn header(map: Map, name: &str) -> Option<Vec<u8>> {
+    // SAFETY: the name is a live slice; `take` explains the rest.
+    take(|data, size| unsafe { ffi::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) })
+}
+
+/// Replaces every header of this name by one. False when the map is not there any more.
+pub fn set_header(map: Map, name: &str, value: &[u8]) -> bool {
+    // SAFETY: both pointers are of live slices with their lengths; the host copies them.
+    unsafe {
+        ffi::proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) == OK
+    }
+}
+
+/// Adds a header beside those of the same name.
+pub fn add_header(map: Map, name: &str, value: &[u8]) -> bool {
+    // SAFETY: both pointers are of live slices with their lengths; the host copies them.
+    unsafe { ffi::proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) == OK }
+}
+
+/// Removes every header of this name.
+pub fn remove_header(map: Map, name: &str) -> bool {
+    // SAFETY: the pointer is of a live slice with its length.
+    unsafe { ffi::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) == OK }
+}
+
+/// A property, by its path with NUL between the parts; empty values and absent ones look alike (envoy-facts §2.8).
+pub fn property(path: &str) -> Option<Vec<u8>> {
+    // SAFETY: the path is a live slice; `take` explains the rest.
+    take(|data, size| unsafe { ffi::proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// An unsigned property; the host writes eight bytes, least significant first (envoy-facts §3.1).
+pub fn number(path: &str) -> Option<u64> {
+    property(path)?.as_slice().try_into().ok().map(u64::from_le_bytes)
+}
+
+/// Puts a value into the request's filter state, where it is called `wasm.` and this name.
+pub fn set_filter_state(name: &str, value: &[u8]) {
+    // SAFETY: both pointers are of live slices with their lengths; the host copies them.
+    unsafe { ffi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+}
+
+/// Answers the request from here. False when the host would not.
+pub fn reply(reply: &LocalReply<'_>) -> bool {
+    let (details, headers, body) = (reply.details, reply.headers, reply.body);
+    // SAFETY: every pointer is of a live slice with its length; the host copies them.
+    let status = unsafe {
+        ffi::proxy_send_local_response(
+            u32::from(reply.status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            reply.grpc_status,
+        )
+    };
+    status == OK
+}
+
+/// Lets a paused request go on.
+pub fn resume_request() {
+    const REQUEST: u32 = 0;
+    // SAFETY: a plain number goes in, and nothing comes back.
+    unsafe { ffi::proxy_continue_stream(REQUEST) };
+}
+
+/// Makes the following calls be about another stream or root of this VM. False when it is gone.
+pub fn act_for(context_id: u32) -> bool {
+    // SAFETY: a plain number goes in, and nothing comes back.
+    unsafe { ffi::proxy_set_effective_context(context_id) == OK }
+}
+
+/// Writes to Envoy's log. `text` must hold no line breaks of a client's making: the host does not escape any.
+pub fn log(level: LogLevel, text: &str) {
+    let _ = hostcalls::log(level, text);
+}
+
+/// Calls a foreign function of Envoy's; `Err` holds the status when there is no such function or it would not run.
+pub fn foreign(name: &str, argument: &[u8]) -> Result<Vec<u8>, Status> {
+    hostcalls::call_foreign_function(name, Some(argument)).map(Option::unwrap_or_default)
+}
+
+/// Asks the host to call the root's `on_tick` again and again.
+pub fn tick_every(period: Duration) {
+    let _ = hostcalls::set_tick_period(period);
+}
+
+/// The bytes under `configuration:`.
+pub fn plugin_configuration() -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX >> 1).ok().flatten().unwrap_or_default()
+}
+
+/// The body of the answer to an HTTP call, only inside its callback; at most this many bytes.
+pub fn call_body(most: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten().unwrap_or_default()
+}
+
+/// Starts an HTTP call through a cluster. `None` when Envoy has no such cluster; a dead one shows in the callback only.
+pub fn call(cluster: &str, headers: Vec<(&str, &str)>, timeout: Duration) -> Option<u32> {
+    hostcalls::dispatch_http_call(cluster, headers, None, Vec::new(), timeout).ok()
+}
+
+/// A value that all workers share, and the version that a later [`share`] may ask for.
+pub fn shared(key: &str) -> (Option<Vec<u8>>, Option<u32>) {
+    hostcalls::get_shared_data(key).unwrap_or_default()
+}
+
+/// Shares a value with all workers. With a version, only when nobody has shared another since (envoy-facts §2.14).
+pub fn share(key: &str, value: &[u8], version: Option<u32>) -> bool {
+    hostcalls::set_shared_data(key, Some(value), version).is_ok()
+}
+
+/// The pairs of a serialised map: count, then the two lengths of each pair, then each name and value with a NUL behind it.
+pub fn pairs(block: &[u8]) -> Vec<(&[u8], &[u8])> {
+    let word = |at: usize| {
+        let bytes = block.get(at..at + 4)?;
+        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    let count = word(0).unwrap_or(0);
+    let mut found = Vec::with_capacity(count.min(1_024));
+    let mut at = 4 + count * 8;
+    for i in 0..count {
+        let (Some(name), Some(value)) = (word(4 + i * 8), word(8 + i * 8)) else { break };
+        let (Some(name_bytes), Some(value_bytes)) =
+            (block.get(at..at + name), block.get(at + name + 1..at + name + 1 + value))
+        else {
+            break;
+        };
+        found.push((name_bytes, value_bytes));
+        at += name + value + 2;
+    }
+    found
+}
+
+/// Header pairs in the form that [`pairs`] reads.
+pub fn serialize<'h>(headers: impl ExactSizeIterator<Item = (&'h str, &'h str)> + Clone) -> Vec<u8> {
+    let word = |n: usize| u32::try_from(n).unwrap_or(0).to_le_bytes();
+    let mut block = Vec::with_capacity(256);
+    block.extend(word(headers.len()));
+    for (name, value) in headers.clone() {
+        block.extend(word(name.len()));
+        block.extend(word(value.len()));
+    }
+    for (name, value) in headers {
+        block.extend(name.as_bytes());
+        block.push(0);
+        block.extend(value.as_bytes());
+        block.push(0);
+    }
+    block
+}
+
+/// Runs a call that hands over a buffer. The host asks this module's allocator for the memory, so it is ours to free.
+fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
+    let mut data: *mut u8 = null_mut();
+    let mut size = 0_usize;
+    let status = call(&raw mut data, &raw mut size);
+    if status != OK {
+        return None;
+    }
+    if data.is_null() {
+        return Some(Vec::new());
+    }
+    // SAFETY: the host allocated `size` bytes through the exported allocator, which is `Vec::with_capacity(size)`, wrote all of
+    // them, and gave them up with this call.
+    Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+const OK: u32 = 0;
+
+mod ffi {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+        pub fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+        pub fn proxy_get_header_map_value(
+            map: u32,
+            name: *const u8,
+            name_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        pub fn proxy_replace_header_map_value(
+            map: u32,
+            name: *const u8,
+            name_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
+        pub fn proxy_add_header_map_value(
+            map: u32,
+            name: *const u8,
+            name_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
+        pub fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+        pub fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+        pub fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
+        pub fn proxy_send_local_response(
+            status: u32,
+            details: *const u8,
+            details_size: usize,
+            body: *const u8,
+            body_size: usize,
+            headers: *const u8,
+            headers_size: usize,
+            grpc_status: i32,
+        ) -> u32;
+        pub fn proxy_continue_stream(stream: u32) -> u32;
+        pub fn proxy_set_effective_context(context_id: u32) -> u32;
+    }
+}

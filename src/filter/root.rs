@@ -1,0 +1,148 @@
+//! One plugin in one worker: takes the configuration, keeps key sets fresh, and wakes requests that wait for keys.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{ContextType, LogLevel};
+
+use super::host;
+use super::keys::{self, Fetches, Seen};
+use super::stream::{Exchange, Stream};
+use crate::config::source;
+use crate::policy::Policy;
+use crate::policy::keyring::{KeySetId, Keyring};
+use crate::policy::token_cache::TokenCache;
+
+/// The root context: what all requests of one plugin in one worker share.
+#[derive(Default)]
+pub struct Root {
+    gateway: Option<Rc<Gateway>>,
+}
+
+/// A policy at work.
+pub struct Gateway {
+    /// What decides.
+    pub policy: Policy,
+    /// What decisions need and change.
+    pub memory: RefCell<Memory>,
+    /// Requests that wait for keys.
+    pub waiting: RefCell<Vec<Weak<Exchange>>>,
+}
+
+/// What a worker remembers between requests.
+pub struct Memory {
+    /// Remote key sets.
+    pub keyring: Keyring,
+    /// Verified callers.
+    pub tokens: TokenCache,
+    fetches: Fetches,
+    seen: HashMap<KeySetId, Seen>,
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, call: u32, _headers: usize, _body: usize, _trailers: usize) {
+        let Some(gateway) = &self.gateway else { return };
+        {
+            let memory = &mut *gateway.memory.borrow_mut();
+            memory.fetches.handle_answer(call, &mut memory.keyring, host::now());
+        }
+        gateway.wake(host::now(), true);
+    }
+}
+
+impl RootContext for Root {
+    /// Depends on nothing but the configuration and the VM's variables: were it to fail on one worker only, Envoy would skip the
+    /// filter there (envoy-facts §0.1). A configuration with any problem is refused, and Envoy keeps the one before.
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let bytes = host::plugin_configuration();
+        match load(&bytes) {
+            Ok(policy) => {
+                let keyring = policy.keyring();
+                keys::prepare(&keyring);
+                let (sets, routes) = (keyring.plans().count(), policy.routes().len());
+                let fingerprint = fingerprint(&bytes);
+                host::log(
+                    LogLevel::Info,
+                    &format!("policy {fingerprint:016x} is active: {routes} routes, {sets} remote key sets"),
+                );
+                let memory = Memory {
+                    keyring,
+                    tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES),
+                    fetches: Fetches::default(),
+                    seen: HashMap::new(),
+                };
+                self.gateway =
+                    Some(Rc::new(Gateway { policy, memory: RefCell::new(memory), waiting: RefCell::default() }));
+                if sets > 0 {
+                    host::tick_every(TICK);
+                }
+                true
+            }
+            Err(problems) => {
+                for problem in problems {
+                    host::log(LogLevel::Error, &format!("configuration refused: {}", one_line(&problem)));
+                }
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let Some(gateway) = &self.gateway else { return };
+        let now = host::now();
+        let changed = {
+            let memory = &mut *gateway.memory.borrow_mut();
+            memory.fetches.poll(&mut memory.keyring, &mut memory.seen, now)
+        };
+        gateway.wake(now, changed);
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(context_id, self.gateway.clone())))
+    }
+}
+
+impl Gateway {
+    /// Decides again about requests that waited long enough, or all of them when keys changed.
+    fn wake(self: &Rc<Self>, now: Duration, all: bool) {
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        for exchange in waiting {
+            let Some(request) = exchange.upgrade() else { continue };
+            if !all && now < request.waits_until() {
+                self.waiting.borrow_mut().push(exchange);
+            } else if host::act_for(request.context_id()) {
+                request.decide_again(self);
+            }
+        }
+    }
+}
+
+/// Reads and compiles a configuration. Secrets come from the VM's variables, which Envoy takes from `host_env_keys`.
+fn load(bytes: &[u8]) -> Result<Policy, Vec<String>> {
+    let node = source::read(bytes).map_err(|fault| vec![fault])?;
+    let environment = |name: &str| std::env::var(name).ok();
+    Policy::from_node(&node, &environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+/// FNV-1a: tells two configurations apart in a log, and claims nothing more.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// How often a worker looks for keys that others fetched, and so what a request that waits for keys may wait on top.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Verified callers remembered by each worker, and the room they may take.
+const MOST_TOKENS: usize = 10_000;
+const MOST_TOKEN_BYTES: usize = 32 * 1024 * 1024;

@@ -1,0 +1,171 @@
+//! What origin patterns take in, what they keep out, and what their authors are told.
+
+use super::OriginPattern;
+
+fn matches(pattern: &str, origin: &str) -> bool {
+    OriginPattern::parse(pattern).unwrap_or_else(|message| panic!("{pattern}: {message}")).matches(origin.as_bytes())
+}
+
+#[test]
+fn an_exact_origin_takes_itself_and_nothing_that_looks_like_it() {
+    for (origin, expected, because) in [
+        ("https://example.com", true, "the same bytes"),
+        ("http://example.com", false, "another scheme"),
+        ("https://example.com:443", false, "no browser sends the scheme's own port"),
+        ("https://example.com:8443", false, "another port"),
+        ("https://evilexample.com", false, "the name only ends the same"),
+        ("https://example.com.evil.com", false, "the name only starts the same"),
+        ("https://sub.example.com", false, "a subdomain is another origin"),
+        ("https://EXAMPLE.com", false, "no browser sends upper case"),
+        ("HTTPS://example.com", false, "no browser sends upper case"),
+        ("https://example.com.", false, "a trailing dot makes another host"),
+        ("https://example.com/", false, "an origin has no path"),
+        ("https://user@example.com", false, "an origin has no user"),
+        ("https://example.com https://other.com", false, "two values are not one origin"),
+        ("https://other.com, https://example.com", false, "two values are not one origin"),
+        (" https://example.com", false, "no trimming here"),
+        ("null", false, "opaque origins are not listed"),
+        ("", false, "an empty value names nobody"),
+        ("*", false, "a star is no origin"),
+    ] {
+        assert_eq!(matches("https://example.com", origin), expected, "{origin}: {because}");
+    }
+}
+
+#[test]
+fn a_wildcard_takes_whole_labels_below_the_domain_only() {
+    for (origin, expected, because) in [
+        ("https://a.example.com", true, "one label"),
+        ("https://a.b.example.com", true, "several labels"),
+        ("https://a-1_x.example.com", true, "hyphens, digits and underscores are in use"),
+        ("https://example.com", false, "the domain itself is not below itself"),
+        ("https://.example.com", false, "an empty label"),
+        ("https://a..example.com", false, "an empty label"),
+        ("https://evilexample.com", false, "a name that merely ends the same"),
+        ("https://example.com.evil.com", false, "a name that merely starts the same"),
+        ("https://evil.com/.example.com", false, "a path that ends the same"),
+        ("https://evil.com?.example.com", false, "a query that ends the same"),
+        ("https://evil.com#.example.com", false, "a fragment that ends the same"),
+        ("https://evil.com:1.example.com", false, "a port that ends the same"),
+        ("https://evil@a.example.com", false, "user information"),
+        ("https://a.example.com:8443", false, "another port"),
+        ("http://a.example.com", false, "another scheme"),
+        ("https://A.example.com", false, "no browser sends upper case"),
+        ("https://a.example.com.", false, "a trailing dot makes another host"),
+        ("https://b.com https://a.example.com", false, "two values are not one origin"),
+        ("https://a\r\n.example.com", false, "no line break is echoed"),
+        ("null", false, "opaque origins are not listed"),
+        ("", false, "an empty value names nobody"),
+    ] {
+        assert_eq!(matches("https://*.example.com", origin), expected, "{origin:?}: {because}");
+    }
+    assert!(matches("https://*.example.com:8443", "https://a.example.com:8443"), "the port given");
+    assert!(!matches("https://*.example.com:8443", "https://a.example.com"), "the port given is needed");
+    assert!(!matches("https://*.example.com", &format!("https://{}.example.com", "a".repeat(64))), "a label of 64");
+    assert!(!matches("https://*.example.com", &format!("https://{}a.example.com", "a.".repeat(200))), "a name of 400");
+}
+
+#[test]
+fn any_and_null_take_what_they_say() {
+    assert!(matches("*", "https://anything.test") && matches("*", "null"));
+    assert!(matches("null", "null"));
+    for origin in ["NULL", "null ", "", "https://null"] {
+        assert!(!matches("null", origin), "{origin}");
+    }
+}
+
+#[test]
+fn origins_as_browsers_send_them_are_accepted_as_written() {
+    for origin in [
+        "https://example.com",
+        "http://example.com:8080",
+        "https://xn--bcher-kva.example",
+        "http://localhost:3000",
+        "http://127.0.0.1:3000",
+        "http://[::1]:3000",
+        "https://[2001:db8::1]",
+        "https://[::ffff:c000:280]",
+        "https://intranet",
+        "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb",
+        "capacitor://localhost",
+    ] {
+        assert!(matches(origin, origin), "{origin}");
+    }
+}
+
+#[test]
+fn only_http_to_other_machines_counts_as_cleartext() {
+    for (pattern, expected) in [
+        ("http://example.com", true),
+        ("http://*.example.com", true),
+        ("http://10.0.0.1", true),
+        ("http://localhost.example.com", true),
+        ("https://example.com", false),
+        ("http://localhost:3000", false),
+        ("http://app.localhost", false),
+        ("http://*.localhost", false),
+        ("http://127.0.0.53", false),
+        ("http://[::1]:8080", false),
+        ("*", false),
+    ] {
+        assert_eq!(OriginPattern::parse(pattern).unwrap().is_cleartext(), expected, "{pattern}");
+    }
+}
+
+#[test]
+fn authors_are_told_the_form_browsers_send() {
+    for (written, told) in [
+        ("https://Example.com", "browsers send lower case): write `https://example.com`"),
+        ("HTTPS://Example.com", "(browsers send lower case): write `https://example.com`"),
+        ("https://example.com/", "ends before the slash): write `https://example.com`"),
+        ("https://example.com/app?x#y", "no path or query): write `https://example.com`"),
+        ("https://example.com:443", "the scheme's own port out): write `https://example.com`"),
+        ("http://example.com:80", "the scheme's own port out): write `http://example.com`"),
+        ("http://example.com:0443", "no leading zeros): write `http://example.com:443`"),
+        ("https://example.com:", "no port after the colon): write `https://example.com`"),
+        ("https://joe@example.com", "no user name): write `https://example.com`"),
+        ("https://example.com.", "another host): write `https://example.com`"),
+        ("https://*.Example.com:443/", "): write `https://*.example.com`"),
+        ("https://[2001:DB8:0::1]", "one shortest form): write `https://[2001:db8::1]`"),
+        ("https://[::ffff:192.0.2.128]", "one shortest form): write `https://[::ffff:c000:280]`"),
+        ("https://bücher.example", "punycode"),
+        ("example.com", "no scheme: write `https://example.com`"),
+        ("*.example.com", "no scheme: write `https://*.example.com`"),
+        ("localhost:3000", "no scheme: write `http://localhost:3000`"),
+        ("NULL", "`NULL` is not an origin: accepted are"),
+        ("", "an origin is missing here"),
+        ("https://a.com https://b.com", "give each its own entry"),
+        ("https://a.com,https://b.com", "give each its own entry"),
+        ("*://example.com", "no exact scheme"),
+        ("file:///tmp", "browsers send `null`"),
+        ("wss://example.com", "a page of `https://`"),
+        ("ws://example.com", "a page of `http://`"),
+        ("https://example.com:*", "`*` in `https://example.com:*` is not a port"),
+        ("https://example.com:0", "is not a port"),
+        ("https://example.com:65536", "is not a port"),
+        ("https://example.com:+1", "is not a port"),
+        ("https://::1", "without brackets: write `[::1]`"),
+        ("https://[::1", "lacks the `]`"),
+        ("https://[::1]x", "other than a port"),
+        ("https://[zz]", "no valid IPv6 address"),
+        ("https://*", "`*` as its whole host"),
+        ("https://a*.example.com", "only whole labels at its start"),
+        ("https://a.*.example.com", "only whole labels at its start"),
+        ("https://*.*.example.com", "only whole labels at its start"),
+        (r"https://.*\.example\.com", "only whole labels at its start"),
+        ("https://(a|b).example.com", "only whole labels at its start"),
+        ("https://exa mple.com", "is not one origin"),
+        ("https://", "no valid host name"),
+        ("https://a..b", "no valid host name"),
+        ("https://1.2.3", "is not four numbers"),
+        ("https://1.2.3.256", "is not four numbers"),
+        ("https://*.1.2.3.4", "has no subdomains"),
+        ("https://*.com", "takes in everyone under `com`"),
+        ("https://*.co.uk", "takes in everyone under `co.uk`"),
+        ("https://*.github.io", "takes in everyone under `github.io`"),
+        ("capacitor://*.example.com", "wildcard with another scheme"),
+    ] {
+        let message = OriginPattern::parse(written).expect_err(written);
+        assert!(message.contains(told), "{written}: {message}");
+    }
+}

@@ -1,0 +1,190 @@
+//! Arithmetic modulo an RSA modulus, by Montgomery's method, fast where there is no help from the host.
+//!
+//! It works on public numbers only and therefore need not, and does not, take the same time for all of them.
+//!
+//! Numbers are limbs of 27 bits, the lowest first. Products of 54 bits leave ten bits of room in a 64-bit column, so a
+//! whole multiplication runs without carrying: 2 × 304 products at most for 8192 bits. There is one limb more than the modulus
+//! may need, so R = 2^(27 × limbs) is over 4n, and factors and products may stay unreduced below 2n throughout.
+
+/// An odd modulus, prepared.
+#[derive(Clone)]
+pub(super) struct Modulus {
+    limbs: Box<[u32]>,
+    /// -1/n modulo 2^27.
+    negated_inverse: u32,
+    /// R² modulo n, the factor that brings a number into Montgomery form.
+    r_squared: Box<[u32]>,
+}
+
+impl Modulus {
+    /// `None` for an even number, and for one outside 2 to [`MAX_BITS`] bits. The bytes have no leading zero.
+    pub(super) fn new(big_endian: &[u8]) -> Option<Modulus> {
+        let bits = bit_length(big_endian);
+        if !(2..=MAX_BITS).contains(&bits) || big_endian.last()? & 1 == 0 {
+            return None;
+        }
+        let limbs = to_limbs(big_endian, (bits + 2).div_ceil(LIMB_BITS).next_multiple_of(CHUNK));
+        let negated_inverse = inverse_of_odd(*limbs.first()?).wrapping_neg() & MASK;
+        let mut modulus = Modulus { r_squared: Box::default(), limbs, negated_inverse };
+        modulus.r_squared = modulus.square_of_r(bits);
+        Some(modulus)
+    }
+
+    /// `base` to the power of an odd `exponent`, in big-endian bytes of `length`; `None` unless `base` is below the modulus.
+    pub(super) fn power(&self, base: &[u8], exponent: u64, length: usize) -> Option<Vec<u8>> {
+        let plain = to_limbs(base, self.limbs.len());
+        if bit_length(base) > self.limbs.len() * LIMB_BITS || !is_less(&plain, &self.limbs) {
+            return None;
+        }
+        let mut columns = vec![0; 2 * self.limbs.len()];
+        let base = self.product(&plain, &self.r_squared, &mut columns);
+        let mut power = base.clone();
+        for bit in (1..exponent.checked_ilog2()?).rev() {
+            power = self.product(&power, &power, &mut columns);
+            if exponent >> bit & 1 == 1 {
+                power = self.product(&power, &base, &mut columns);
+            }
+        }
+        // The last bit of an odd exponent is set: its factor, taken in plain form, leads back out of Montgomery form.
+        if exponent > 1 {
+            power = self.product(&power, &power, &mut columns);
+        }
+        let mut result = self.product(&power, &plain, &mut columns);
+        subtract_unless_less(&mut result, &self.limbs);
+        Some(to_bytes(&result, length))
+    }
+
+    /// a × b ÷ R modulo n, below 2n when `a` and `b` are.
+    fn product(&self, a: &[u32], b: &[u32], columns: &mut [u64]) -> Box<[u32]> {
+        columns.fill(0);
+        let (b_low, b_chunks) = (b.first().copied().unwrap_or(0), b.as_chunks::<CHUNK>().0);
+        let n_chunks = self.limbs.as_chunks::<CHUNK>().0;
+        let mut columns = columns;
+        for a in a {
+            let low = columns.first().copied().unwrap_or(0) as u32;
+            let factor = low.wrapping_add(a.wrapping_mul(b_low)).wrapping_mul(self.negated_inverse) & MASK;
+            let (a, factor) = (u64::from(*a), u64::from(factor));
+            // Several limbs a round: the engine does not unroll loops.
+            for ((columns, b), n) in columns.as_chunks_mut::<CHUNK>().0.iter_mut().zip(b_chunks).zip(n_chunks) {
+                for ((column, b), n) in columns.iter_mut().zip(b).zip(n) {
+                    *column += a * u64::from(*b) + factor * u64::from(*n);
+                }
+            }
+            let Some((lowest, higher)) = std::mem::take(&mut columns).split_first_mut() else { break };
+            if let Some(next) = higher.first_mut() {
+                *next += *lowest >> LIMB_BITS;
+            }
+            columns = higher;
+        }
+        let mut carry = 0;
+        let carried = columns.iter().map(|column| {
+            let sum = column + carry;
+            carry = sum >> LIMB_BITS;
+            sum as u32 & MASK
+        });
+        carried.collect()
+    }
+
+    /// Doubles 2^(bits - 1) up to R, then raises 2R to R² by squaring: 2^k × R squared is 2^2k × R.
+    fn square_of_r(&self, bits: usize) -> Box<[u32]> {
+        let r_bits = self.limbs.len() * LIMB_BITS;
+        let mut power: Box<[u32]> = vec![0; self.limbs.len()].into();
+        if let Some(limb) = power.get_mut((bits - 1) / LIMB_BITS) {
+            *limb = 1 << ((bits - 1) % LIMB_BITS);
+        }
+        for _ in bits - 1..r_bits {
+            self.double(&mut power);
+        }
+        let mut columns = vec![0; 2 * self.limbs.len()];
+        for bit in (0..=r_bits.ilog2()).rev() {
+            power = self.product(&power, &power, &mut columns);
+            if r_bits >> bit & 1 == 1 {
+                self.double(&mut power);
+            }
+        }
+        power
+    }
+
+    /// Twice a number below 2n, modulo n; the spare limb takes the bits in between.
+    fn double(&self, number: &mut [u32]) {
+        let mut carry = 0;
+        for limb in number.iter_mut() {
+            let doubled = *limb << 1 | carry;
+            carry = doubled >> LIMB_BITS;
+            *limb = doubled & MASK;
+        }
+        for _ in 0..3 {
+            subtract_unless_less(number, &self.limbs);
+        }
+    }
+}
+
+/// How many bits a number has, whose first byte is not zero.
+pub(super) fn bit_length(big_endian: &[u8]) -> usize {
+    big_endian.first().map_or(0, |first| big_endian.len() * 8 - first.leading_zeros() as usize)
+}
+
+/// Newton's iteration: each round doubles the bits that are right, from three.
+fn inverse_of_odd(number: u32) -> u32 {
+    (0..4).fold(number, |inverse, _| inverse.wrapping_mul(2u32.wrapping_sub(number.wrapping_mul(inverse))))
+}
+
+fn is_less(a: &[u32], b: &[u32]) -> bool {
+    a.iter().rev().lt(b.iter().rev())
+}
+
+fn subtract_unless_less(number: &mut [u32], modulus: &[u32]) {
+    if is_less(number, modulus) {
+        return;
+    }
+    let mut borrow = 0;
+    for (limb, n) in number.iter_mut().zip(modulus) {
+        let difference = limb.wrapping_sub(*n).wrapping_sub(borrow);
+        borrow = difference >> 31;
+        *limb = difference & MASK;
+    }
+}
+
+fn to_limbs(big_endian: &[u8], count: usize) -> Box<[u32]> {
+    let mut bytes = big_endian.iter().rev();
+    let (mut pending, mut pending_bits) = (0u64, 0);
+    let limbs = (0..count).map(|_| {
+        while pending_bits < LIMB_BITS {
+            pending |= u64::from(bytes.next().copied().unwrap_or(0)) << pending_bits;
+            pending_bits += 8;
+        }
+        let limb = pending as u32 & MASK;
+        pending >>= LIMB_BITS;
+        pending_bits -= LIMB_BITS;
+        limb
+    });
+    limbs.collect()
+}
+
+fn to_bytes(limbs: &[u32], length: usize) -> Vec<u8> {
+    let mut limbs = limbs.iter();
+    let (mut pending, mut pending_bits) = (0u64, 0);
+    let mut bytes: Vec<u8> = (0..length)
+        .map(|_| {
+            if pending_bits < 8 {
+                pending |= u64::from(limbs.next().copied().unwrap_or(0)) << pending_bits;
+                pending_bits += LIMB_BITS;
+            }
+            let byte = pending as u8;
+            pending >>= 8;
+            pending_bits -= 8;
+            byte
+        })
+        .collect();
+    bytes.reverse();
+    bytes
+}
+
+/// The largest modulus whose columns cannot overflow with room to spare.
+pub(in crate::policy) const MAX_BITS: usize = 8192;
+
+/// How many limbs are multiplied in one round.
+const CHUNK: usize = 4;
+
+const LIMB_BITS: usize = 27;
+const MASK: u32 = (1 << LIMB_BITS) - 1;

@@ -1,0 +1,147 @@
+//! `make run`: the demo gateway of `envoy/gateway.yaml` with upstreams that echo and an issuer that mints tokens.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use test_harness::client::{self, Request};
+use test_harness::envoy::{self, Envoy, Launch};
+use test_harness::issuer::Issuer;
+use test_harness::upstream::{Received, Upstream};
+use test_harness::{ports, server};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("make run: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let port = chosen_port()?;
+    ports::require_free(port, "choose another with PORT=…")?;
+    for taken in [ADMIN, ISSUER] {
+        ports::require_free(taken, "the demo needs it: stop what listens there")?;
+    }
+    let issuer = Issuer::start(ISSUER, &["rsa-1", "p256-1"])?;
+    let claims = json!({ "aud": "demo-api", "product": "eloquent", "org_id": "org-1", "user_id": "user-1",
+        "email": "user@example.com", "role": "user" });
+    issuer.default_claims(claims.as_object().cloned().unwrap_or_default());
+    let upstreams = UPSTREAMS.map(|(name, variable)| (variable, Upstream::start(name, 0, Received::default())));
+    let mut env = Vec::new();
+    let mut running = Vec::new();
+    for (variable, upstream) in upstreams {
+        let upstream = upstream?;
+        env.push((variable.to_owned(), upstream.url()));
+        running.push(upstream);
+    }
+    let bootstrap = generate(port, &env)?;
+    let mut gateway = Envoy::start(&Launch { bootstrap: &bootstrap, admin: ADMIN, workers: 2, env })?;
+    check(port)?;
+    println!("{}", invitation(port));
+    let ended = until_interrupted(&mut gateway);
+    println!("stopped");
+    ended
+}
+
+fn chosen_port() -> Result<u16> {
+    let text = std::env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.with_context(|| format!("PORT is `{text}`; a number from 1 to 65535 is wanted"))
+}
+
+/// The Envoy configuration, made by the product's own command line.
+fn generate(port: u16, env: &[(String, String)]) -> Result<String> {
+    let mut command = Command::new(beside_this("portcullis")?);
+    command.current_dir(envoy::root()).args(["generate", "envoy", "envoy/gateway.yaml"]).envs(env.iter().cloned());
+    command.arg("--listen").arg(format!("127.0.0.1:{port}")).arg("--admin").arg(format!("127.0.0.1:{ADMIN}"));
+    let output = command.arg("--module").arg(envoy::module()?).output().context("cannot run portcullis")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "envoy/gateway.yaml is refused:\n{}", said.trim_end());
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn beside_this(program: &str) -> Result<std::path::PathBuf> {
+    let this = std::env::current_exe()?;
+    let found = this.parent().unwrap_or(Path::new(".")).join(program);
+    ensure!(found.is_file(), "the program `{program}` is not built: run `cargo build`");
+    Ok(found)
+}
+
+/// Nothing is announced before a refusal and an answer of the upstream were really seen.
+fn check(port: u16) -> Result<()> {
+    let ask = |request: &Request| client::send(ports::loopback(port), request, Duration::from_secs(10));
+    let request = || Request::new("GET", "/api/v1/agents", "127.0.0.1");
+    let refused = ask(&request())?;
+    ensure!(refused.status == 401, "the gateway answered {} without a token, not 401", refused.status);
+    let token = token()?;
+    let answered = ask(&request().header("authorization", &format!("Bearer {token}")))?;
+    ensure!(answered.status == 200, "the gateway answered {} with a good token, not 200", answered.status);
+    Ok(())
+}
+
+fn token() -> Result<String> {
+    let form = Request::new("POST", "/token", &format!("127.0.0.1:{ISSUER}")).body("client_id=demo");
+    let response = client::send(ports::loopback(ISSUER), &form, Duration::from_secs(10))?;
+    let reply: Value = serde_json::from_slice(&response.body)?;
+    Ok(reply.get("access_token").and_then(Value::as_str).context("the issuer minted no token")?.to_owned())
+}
+
+fn invitation(port: u16) -> String {
+    let gateway = format!("http://127.0.0.1:{port}");
+    let token = |scope: &str| {
+        format!(
+            "\"authorization: Bearer $(curl -s http://127.0.0.1:{ISSUER}/token -H accept:text/plain -d client_id=demo{scope})\""
+        )
+    };
+    let (plain, writer) = (token(""), token(" -d scope=write:agents"));
+    format!(
+        "The gateway listens on {gateway}, Envoy's admin on http://127.0.0.1:{ADMIN}. Try:
+
+  # 200: a static route, open to everyone
+  curl -i {gateway}/health
+
+  # 401: no token
+  curl -i {gateway}/api/v1/agents
+
+  # 200: a token; the upstream echoes what it received, identity headers among it
+  curl -i {gateway}/api/v1/agents -H {plain}
+
+  # 403: a token without the scope write:agents
+  curl -i -X POST {gateway}/api/v1/agents -H {plain}
+
+  # 200: with that scope
+  curl -i -X POST {gateway}/api/v1/agents -H {writer}
+
+  # 204: a browser's preflight, which needs no token
+  curl -i -X OPTIONS {gateway}/api/v1/agents -H 'origin: https://admin.example.com' -H 'access-control-request-method: POST' -H 'access-control-request-headers: authorization'
+
+Ctrl-C stops it."
+    )
+}
+
+fn until_interrupted(gateway: &mut Envoy) -> Result<()> {
+    server::runtime()?.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(()),
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+            gateway.still_runs()?;
+        }
+    })
+}
+
+const ADMIN: u16 = 9901;
+/// Fixed, because `envoy/gateway.yaml` names it.
+const ISSUER: u16 = 9902;
+/// The upstreams of `envoy/gateway.yaml`, and the variables that hold their addresses.
+const UPSTREAMS: [(&str, &str); 2] = [("agents", "AGENTS_SERVICE_URL"), ("admin", "ADMIN_SERVICE_URL")];
