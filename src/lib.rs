@@ -4,6 +4,9 @@ pub mod config;
 pub mod policy;
 pub mod strict_json;
 
+#[cfg(not(target_family = "wasm"))]
+pub mod cli;
+
 #[cfg(target_os = "wasi")]
 mod filter;
 

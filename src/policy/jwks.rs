@@ -168,3 +168,6 @@ pub const MAX_KEYS: usize = 100;
 
 /// The shortest secret for HS256 (RFC 7518 §3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,7 @@ impl Gateway for CoreGateway {
             match verdict.decision {
                 Decision::Reply(reply) => return Ok(replied(reply, &verdict.audit, arrival.request)),
                 Decision::Forward(forward) => {
-                    let edited = edited(headers.clone(), &forward.edits);
+                    let edited = edited(headers.clone(), forward.edits());
                     return Ok(forwarded(edited, &verdict.response, &verdict.audit, arrival.request));
                 }
                 Decision::Await(wait) => now = self.fetch(&wait, arrival, now),

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod issuer;
 pub mod keys;
 pub mod native;
+pub mod node;
 pub mod octets;
 pub mod outcome;
 pub mod place;

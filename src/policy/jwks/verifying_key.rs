@@ -53,7 +53,7 @@ impl VerifyingKey {
             Some(name) => Some(Algorithm::from_name(name).ok_or_else(|| SkipReason::UnknownAlgorithm(name.into()))?),
             None => None,
         };
-        if kty != "oct" && jwk.get("d").is_some() {
+        if kty != "oct" && PRIVATE_MEMBERS.iter().any(|name| jwk.get(name).is_some()) {
             return Err(SkipReason::PrivateKey);
         }
         let (material, spki) = match kty {
@@ -269,6 +269,9 @@ fn required_text<'j>(jwk: &'j Value, name: &'static str) -> Result<&'j str, Skip
 fn octets(jwk: &Value, name: &'static str) -> Result<Vec<u8>, SkipReason> {
     URL_SAFE_NO_PAD.decode(required_text(jwk, name)?).map_err(|_| SkipReason::BadMember(name))
 }
+
+/// RFC 7518 §6.2.2 and §6.3.2, RFC 8037 §2.
+const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
 /// RFC 8032 §5.1.5.
 const ED25519_BYTES: usize = 32;

@@ -1,10 +1,8 @@
 //! The hosts that a route is for, and which of them a request's host meets first: itself, then the longest `*.suffix`, then any.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::BuildHasherDefault;
 
-use super::literals::Fnv;
+use super::literals::{Literals, Piece};
 use super::trie::NodeId;
 use crate::policy::guard;
 
@@ -90,7 +88,7 @@ impl std::error::Error for HostPatternFault {}
 /// The root of the trie for each host that some route names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
-    named: HashMap<Box<str>, NodeId, BuildHasherDefault<Fnv>>,
+    named: Literals,
     any: Option<NodeId>,
 }
 
@@ -98,7 +96,7 @@ impl Hosts {
     pub(super) fn root(&self, pattern: &HostPattern) -> Option<NodeId> {
         match pattern {
             // A suffix keeps its leading dot, which no exact host has, so the two share one map.
-            HostPattern::Exact(text) | HostPattern::Suffix(text) => self.named.get(text).copied(),
+            HostPattern::Exact(text) | HostPattern::Suffix(text) => self.named(text),
             HostPattern::Any => self.any,
         }
     }
@@ -106,7 +104,7 @@ impl Hosts {
     pub(super) fn add(&mut self, pattern: &HostPattern, root: NodeId) {
         match pattern {
             HostPattern::Exact(text) | HostPattern::Suffix(text) => {
-                self.named.insert(text.clone(), root);
+                self.named.add(NO_PARENT, &Piece::plain(text), root);
             }
             HostPattern::Any => self.any = Some(root),
         }
@@ -114,7 +112,7 @@ impl Hosts {
 
     /// Every root with its host, in the order of their text.
     pub(super) fn iter(&self) -> impl Iterator<Item = (HostPattern, NodeId)> {
-        let mut named: Vec<(&str, NodeId)> = self.named.iter().map(|(text, root)| (&**text, *root)).collect();
+        let mut named: Vec<(&str, NodeId)> = self.named.iter().map(|(_, text, root)| (text, root)).collect();
         named.sort_unstable();
         let pattern = |text: &str| {
             if text.starts_with('.') { HostPattern::Suffix(text.into()) } else { HostPattern::Exact(text.into()) }
@@ -127,9 +125,16 @@ impl Hosts {
     pub(super) fn roots(&self, host: &str) -> impl Iterator<Item = NodeId> {
         let host = if self.named.is_empty() { "" } else { host };
         let suffixes = host.match_indices('.').filter_map(|(at, _)| host.get(at..));
-        std::iter::once(host).chain(suffixes).filter_map(|name| self.named.get(name).copied()).chain(self.any)
+        std::iter::once(host).chain(suffixes).filter_map(|name| self.named(name)).chain(self.any)
+    }
+
+    fn named(&self, text: &str) -> Option<NodeId> {
+        self.named.get(NO_PARENT, &Piece::plain(text))
     }
 }
+
+/// Hosts lie in a table of their own, as children of no node.
+const NO_PARENT: NodeId = 0;
 
 #[cfg(test)]
 mod tests {

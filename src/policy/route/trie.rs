@@ -102,21 +102,34 @@ impl Trie {
     ) -> Option<Hit<'p>> {
         let branches = self.node(node)?;
         let (piece, more) = Piece::split(rest);
-        let literal = self.literals.get(node, &piece);
-        let param = if piece.text.is_empty() { None } else { branches.param };
-        for child in [literal, param].into_iter().flatten() {
-            let hit = match more {
-                Some(more) => self.search(child, more, method, seen),
-                None => self.take(self.node(child)?.here, method, seen).map(|route| (route, None)),
-            };
-            if hit.is_some() {
-                return hit;
-            }
+        if let Some(child) = self.literals.get(node, &piece)
+            && let Some(hit) = self.follow(child, more, method, seen)
+        {
+            return Some(hit);
+        }
+        if let Some(child) = branches.param
+            && !piece.text.is_empty()
+            && let Some(hit) = self.follow(child, more, method, seen)
+        {
+            return Some(hit);
         }
         if rest.is_empty() {
             return None;
         }
         self.take(branches.tail, method, seen).map(|route| (route, Some(rest)))
+    }
+
+    fn follow<'t, 'p>(
+        &'t self,
+        child: NodeId,
+        more: Option<&'p str>,
+        method: Option<&Method>,
+        seen: &mut Allowed<'t>,
+    ) -> Option<Hit<'p>> {
+        match more {
+            Some(more) => self.search(child, more, method, seen),
+            None => self.take(self.node(child)?.here, method, seen).map(|route| (route, None)),
+        }
     }
 
     fn take<'t>(&'t self, at: Option<u32>, method: Option<&Method>, seen: &mut Allowed<'t>) -> Option<RouteId> {

@@ -30,8 +30,12 @@ impl Modulus {
         Some(modulus)
     }
 
-    /// `base` to the power of an odd `exponent`, in big-endian bytes of `length`; `None` unless `base` is below the modulus.
+    /// `base` to the power of `exponent`, in big-endian bytes of `length`; `None` unless `base` is below the modulus and
+    /// `exponent` is odd and over 1, as every RSA exponent is.
     pub(super) fn power(&self, base: &[u8], exponent: u64, length: usize) -> Option<Vec<u8>> {
+        if exponent < 3 || exponent.is_multiple_of(2) {
+            return None;
+        }
         let plain = to_limbs(base, self.limbs.len());
         if bit_length(base) > self.limbs.len() * LIMB_BITS || !is_less(&plain, &self.limbs) {
             return None;
@@ -46,9 +50,7 @@ impl Modulus {
             }
         }
         // The last bit of an odd exponent is set: its factor, taken in plain form, leads back out of Montgomery form.
-        if exponent > 1 {
-            power = self.product(&power, &power, &mut columns);
-        }
+        power = self.product(&power, &power, &mut columns);
         let mut result = self.product(&power, &plain, &mut columns);
         subtract_unless_less(&mut result, &self.limbs);
         Some(to_bytes(&result, length))
@@ -188,3 +190,70 @@ const CHUNK: usize = 4;
 
 const LIMB_BITS: usize = 27;
 const MASK: u32 = (1 << LIMB_BITS) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fixed walk through all 64-bit numbers (Knuth's MMIX generator).
+    fn numbers() -> impl Iterator<Item = u64> {
+        std::iter::successors(Some(0x9e37_79b9_7f4a_7c15_u64), |number| {
+            Some(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+        })
+    }
+
+    fn plain_power(base: u64, exponent: u64, modulus: u64) -> u64 {
+        let product = |a: u64, b: u64| (u128::from(a) * u128::from(b) % u128::from(modulus)) as u64;
+        (0..64).rev().fold(1, |power, bit| {
+            let square = product(power, power);
+            if exponent >> bit & 1 == 1 { product(square, base) } else { square }
+        })
+    }
+
+    #[test]
+    fn powers_agree_with_plain_arithmetic() {
+        let mut numbers = numbers();
+        for round in 0..2000 {
+            let mut next = || numbers.next().expect("endless");
+            let modulus = (next() >> (round % 60)) | 3;
+            let (base, exponent) = (next() % modulus, (next() >> (31 + round % 31)) | 3);
+            let bytes = modulus.to_be_bytes();
+            let bytes = &bytes[bytes.iter().position(|byte| *byte != 0).expect("not zero")..];
+            let power = Modulus::new(bytes).expect("odd").power(&base.to_be_bytes(), exponent, 8).expect("below");
+            assert_eq!(power, plain_power(base, exponent, modulus).to_be_bytes(), "{base}^{exponent} mod {modulus}");
+        }
+    }
+
+    #[test]
+    fn the_fullest_columns_do_not_overflow() {
+        for length in [1, 2, 3, 256, 257, 384, 512, 1024] {
+            let ones = vec![0xff; length];
+            let modulus = Modulus::new(&ones).expect("odd");
+            let mut minus_one = ones.clone();
+            *minus_one.last_mut().expect("a byte") -= 1;
+            assert_eq!(modulus.power(&minus_one, 65537, length), Some(minus_one), "(-1)^65537, {length} bytes");
+            // 2^(8 × length) is 1 here, so 2 to a power over that wraps around.
+            let two = [vec![0; length - 1], vec![2]].concat();
+            let mut expected = vec![0; length];
+            let bit = 65537 % (length * 8);
+            expected[length - 1 - bit / 8] = 1 << (bit % 8);
+            assert_eq!(modulus.power(&two, 65537, length), Some(expected), "2^65537, {length} bytes");
+        }
+    }
+
+    #[test]
+    fn only_numbers_below_the_modulus_are_raised() {
+        let modulus = Modulus::new(&[0x80, 1]).expect("odd");
+        assert_eq!(modulus.power(&[0x80, 0], 3, 2), Some(vec![0x80, 0]), "(-1)^3");
+        for exponent in [0, 1, 2, 65536] {
+            assert_eq!(modulus.power(&[0x80, 0], exponent, 2), None, "{exponent}");
+        }
+        assert_eq!(modulus.power(&[0, 0], 3, 2), Some(vec![0, 0]));
+        for base in [&[0x80, 1][..], &[0xff, 0xff], &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]] {
+            assert_eq!(modulus.power(base, 3, 2), None, "{base:?}");
+        }
+        for refused in [&[][..], &[1], &[4], &vec![0xff; MAX_BITS / 8 + 1]] {
+            assert!(Modulus::new(refused).is_none(), "{} bytes", refused.len());
+        }
+    }
+}

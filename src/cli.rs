@@ -1,0 +1,121 @@
+//! The command line: checks and explains documents, turns them into Envoy's configuration, imports those of other gateways.
+//!
+//! Results go to standard output, everything else to standard error. Each command is a file of its own.
+
+mod check;
+mod clock;
+mod documents;
+mod emit;
+mod explain;
+mod gateway;
+mod generate;
+mod import;
+mod scalar;
+pub mod yaml;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::problem::Problem;
+
+/// How a command ended, for whatever started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, and nothing wrong; for `explain`: the request is allowed.
+    Success = 0,
+    /// The document has problems, or the command could not do its work.
+    Failure = 1,
+    /// `explain`: the request is refused.
+    Denied = 2,
+    /// The command line itself was not understood (EX_USAGE of sysexits).
+    Usage = 64,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// What a command has to say, and how it ended.
+struct Outcome {
+    result: String,
+    notes: Vec<String>,
+    exit: Exit,
+}
+
+/// Why a command could not do what was asked.
+enum Failure {
+    /// The documents that were read have these problems.
+    Problems(Vec<(String, Problem)>),
+    /// Anything else, in one line.
+    Message(String),
+}
+
+/// Policy for the requests that Envoy forwards: tokens, scopes, CORS, identity headers, errors and audit.
+#[derive(Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find every problem of a document: a gateway.yaml, an Envoy file that embeds the plugin, an Istio manifest
+    Check(check::Options),
+    /// Tell what the filter does with one request, stage by stage; exits with 0 when it is allowed and 2 when it is refused
+    Explain(explain::Options),
+    /// Write the configuration of the proxy around the filter
+    Generate(generate::Options),
+    /// Turn the configuration of another gateway into a document for this one
+    Import(import::Options),
+}
+
+/// Runs one command line, program name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let command = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Success };
+        }
+    };
+    let outcome = match command {
+        Command::Check(options) => check::run(&options),
+        Command::Explain(options) => explain::run(&options),
+        Command::Generate(options) => generate::run(&options),
+        Command::Import(options) => import::run(&options),
+    };
+    finish(outcome)
+}
+
+/// Writes the outcome. A reader that went away (`| head`) is no fault of the command's.
+fn finish(outcome: Result<Outcome, Failure>) -> Exit {
+    let (result, notes, exit) = match outcome {
+        Ok(Outcome { result, notes, exit }) => (result, notes, exit),
+        Err(Failure::Message(message)) => (String::new(), vec![format!("portcullis: {message}")], Exit::Failure),
+        Err(Failure::Problems(problems)) => {
+            (String::new(), problems.iter().map(|(file, problem)| line(file, problem)).collect(), Exit::Failure)
+        }
+    };
+    let _ = std::io::stdout().lock().write_all(result.as_bytes());
+    for note in notes {
+        let _ = writeln!(std::io::stderr(), "{note}");
+    }
+    exit
+}
+
+/// `file:line:col: path: message`, as editors and CI systems read it.
+fn line(file: &str, problem: &Problem) -> String {
+    if problem.place.line > 0 { format!("{file}:{problem}") } else { format!("{file}: {problem}") }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure::Message(message)
+    }
+}

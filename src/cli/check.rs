@@ -1,0 +1,70 @@
+//! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::gateway::{self, Gateway, Variables};
+use super::{Exit, Failure, Outcome, line};
+
+/// What `check` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    /// A gateway.yaml, an Envoy configuration or an Istio manifest; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// How the findings are written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// `file:line:col: path: message`, a line each
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Checks all files, whatever is wrong with the first.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let mut problems = Vec::new();
+    let mut notes = Vec::new();
+    let mut summaries = Vec::new();
+    for file in &options.files {
+        match gateway::open_all(file, &options.variables) {
+            Ok(gateways) => {
+                for gateway in &gateways {
+                    summaries.push(summary(file, gateway));
+                    notes.extend(gateway.notes(file));
+                }
+            }
+            Err(Failure::Problems(found)) => problems.extend(found),
+            Err(failure) => return Err(failure),
+        }
+    }
+    let exit = if problems.is_empty() { Exit::Success } else { Exit::Failure };
+    if options.format == Format::Json {
+        let found: Vec<Value> = problems
+            .iter()
+            .map(|(file, p)| {
+                let place = &p.place;
+                json!({ "file": file, "line": place.line, "column": place.column, "path": place.path, "message": p.message })
+            })
+            .collect();
+        let result = json!({ "problems": found, "checked": summaries, "notes": notes });
+        return Ok(Outcome { result: format!("{result:#}\n"), notes: Vec::new(), exit });
+    }
+    let result = summaries.iter().map(|summary| format!("{summary}\n")).collect();
+    notes.extend(problems.iter().map(|(file, problem)| line(file, problem)));
+    Ok(Outcome { result, notes, exit })
+}
+
+/// `gateway.yaml: 7 routes, 2 issuers, no problems`
+fn summary(file: &str, gateway: &Gateway) -> String {
+    let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+    let document = &gateway.document;
+    let (routes, issuers) = (count(document.routes.len(), "route"), count(document.issuers.len(), "issuer"));
+    format!("{file}: {routes}, {issuers}, no problems")
+}

@@ -1,0 +1,195 @@
+//! Finds the gateway's documents in a file: the file itself, or where an Envoy configuration or an Istio manifest embeds them.
+
+use super::yaml;
+use crate::config::node::{Node, Position, Value};
+use crate::config::problem::{Place, Problem};
+use crate::strict_json;
+
+/// Every document of one file. A file without any is a problem too.
+pub fn find(text: &str) -> Result<Vec<Node>, Problem> {
+    let roots = yaml::read_all(text)?;
+    let is_other = |root: &Node| MARKS.iter().any(|mark| root.get(mark).is_some());
+    let mut found = Vec::new();
+    match roots.as_slice() {
+        // Read again: a document of the gateway's own shares its file with no other.
+        roots if !roots.iter().any(is_other) => found.push(yaml::read(text)?),
+        roots => {
+            for root in roots {
+                search(root, text, &mut found)?;
+            }
+        }
+    }
+    match (found.is_empty(), roots.first()) {
+        (true, Some(root)) => Err(problem(
+            root.at,
+            "no configuration of this plugin found: neither a mapping with `vm_config` and `configuration` nor a WasmPlugin's `pluginConfig`",
+        )),
+        _ => Ok(found),
+    }
+}
+
+fn search(node: &Node, text: &str, found: &mut Vec<Node>) -> Result<(), Problem> {
+    match &node.value {
+        Value::List(items) => items.iter().try_for_each(|item| search(item, text, found)),
+        Value::Map(entries) => {
+            if node.get("vm_config").is_some()
+                && let Some(configuration) = node.get("configuration")
+            {
+                return embedded(node, configuration, text, found);
+            }
+            if let Some(document) = node.get("pluginConfig").filter(|d| is_gateway(d)) {
+                found.push(document.clone());
+            }
+            entries.iter().try_for_each(|(_, value)| search(value, text, found))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The document under `configuration`: JSON text in a StringValue, or plain YAML in a Struct (envoy-facts §2.1).
+fn embedded(plugin: &Node, configuration: &Node, text: &str, found: &mut Vec<Node>) -> Result<(), Problem> {
+    let kind = match configuration.get("@type").map(|kind| &kind.value) {
+        Some(Value::Text(kind)) => kind.rsplit('/').next().unwrap_or_default(),
+        _ => "",
+    };
+    let Some(value) = configuration.get("value") else {
+        let message =
+            "expected `@type: type.googleapis.com/google.protobuf.Struct` (or `StringValue`) and a `value` here";
+        return if is_ours(plugin) { Err(problem(configuration.at, message)) } else { Ok(()) };
+    };
+    match (kind, &value.value) {
+        ("google.protobuf.Struct", _) if is_ours(plugin) || is_gateway(value) => found.push(value.clone()),
+        ("google.protobuf.StringValue", Value::Text(json)) => {
+            let document = yaml::read(json).map(|node| shifted(node, &Shift::of(value.at, text)));
+            let is_ours = is_ours(plugin) || document.as_ref().is_ok_and(is_gateway);
+            if is_ours {
+                // What the plugin will say about the text comes first: it reads JSON, not YAML.
+                strict_json::parse(json.as_bytes())
+                    .map_err(|fault| problem(value.at, &format!("not JSON: {fault}")))?;
+                found.push(document.map_err(|fault| problem(value.at, &fault.to_string()))?);
+            }
+        }
+        _ if is_ours(plugin) => {
+            let message = "the plugin takes a google.protobuf.Struct, or a google.protobuf.StringValue that holds JSON";
+            return Err(problem(configuration.at, message));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Other plugins may stand in the same file; ours is told by its names.
+fn is_ours(plugin: &Node) -> bool {
+    let machine = plugin.get("vm_config");
+    let code = machine.and_then(|m| m.get("code")).and_then(|c| c.get("local")).and_then(|l| l.get("filename"));
+    let names = [plugin.get("name"), plugin.get("root_id"), machine.and_then(|m| m.get("vm_id")), code];
+    names.into_iter().flatten().any(|name| matches!(&name.value, Value::Text(text) if text.contains("portcullis")))
+}
+
+fn is_gateway(document: &Node) -> bool {
+    SECTIONS.iter().any(|section| document.get(section).is_some())
+}
+
+/// How places inside an embedded text become places of the file.
+enum Shift {
+    /// A quoted or folded text: everything is where the text begins.
+    Flat(Position),
+    /// A literal block (`|`): lines follow each other as written, after this many columns.
+    Literal { line: u32, column: u32 },
+}
+
+impl Shift {
+    fn of(at: Position, text: &str) -> Shift {
+        let above = at.line.checked_sub(2).and_then(|index| text.lines().nth(index as usize)).unwrap_or_default();
+        let header = above.split(" #").next().unwrap_or_default().trim_end().trim_end_matches(['-', '+']);
+        let header = header.trim_end_matches(|c: char| c.is_ascii_digit());
+        match header.ends_with(": |") {
+            true => Shift::Literal { line: at.line.saturating_sub(1), column: at.column.saturating_sub(1) },
+            false => Shift::Flat(at),
+        }
+    }
+}
+
+fn shifted(node: Node, shift: &Shift) -> Node {
+    let place = |at: Position| match shift {
+        Shift::Flat(start) => *start,
+        Shift::Literal { line, column } => Position { line: at.line + line, column: at.column + column },
+    };
+    let value = match node.value {
+        Value::List(items) => Value::List(items.into_iter().map(|item| shifted(item, shift)).collect()),
+        Value::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .map(|(mut key, value)| {
+                    key.at = place(key.at);
+                    (key, shifted(value, shift))
+                })
+                .collect(),
+        ),
+        flat => flat,
+    };
+    Node { at: place(node.at), value }
+}
+
+fn problem(at: Position, message: &str) -> Problem {
+    let place = Place { line: at.line, column: at.column, path: String::new() };
+    Problem { place, message: message.to_string() }
+}
+
+/// Keys at the top of files that are not the gateway's own: bootstraps, resources of a control plane, manifests.
+const MARKS: [&str; 7] =
+    ["static_resources", "resources", "apiVersion", "kind", "vm_config", "dynamic_resources", "typed_config"];
+const SECTIONS: [&str; 4] = ["routes", "issuers", "public_paths", "upstreams"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLUGIN: &str = "static_resources:\n  listeners:\n  - filters:\n    - name: portcullis\n      vm_config: {}\n      configuration:\n";
+
+    fn first(text: &str) -> Node {
+        find(text).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_document_is_found_wherever_it_stands_and_keeps_its_place() {
+        let structure = format!(
+            "{PLUGIN}        '@type': type.googleapis.com/google.protobuf.Struct\n        value:\n          routes: []\n"
+        );
+        let literal = format!(
+            "{PLUGIN}        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: |\n          {{\n            \"routes\": []\n          }}\n"
+        );
+        let quoted = format!(
+            "{PLUGIN}        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: '{{\"routes\": []}}'\n"
+        );
+        let istio = "apiVersion: v1\n---\nkind: WasmPlugin\nspec:\n  pluginConfig:\n    routes: []\n".to_string();
+        for (text, line, column) in
+            [("routes: []\n".to_string(), 1, 9), (structure, 9, 19), (literal, 10, 23), (quoted, 8, 16), (istio, 6, 13)]
+        {
+            assert_eq!(first(&text).get("routes").unwrap().at, Position { line, column }, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_plugin_could_not_read_is_refused() {
+        for (value, expected) in [
+            (
+                "        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: 'routes: []'\n",
+                "not JSON",
+            ),
+            ("        '@type': type.googleapis.com/google.protobuf.Int32Value\n        value: 1\n", "the plugin takes"),
+            ("        routes: []\n", "expected `@type"),
+        ] {
+            let problem = find(&format!("{PLUGIN}{value}")).unwrap_err();
+            assert!(problem.message.starts_with(expected), "{problem}");
+        }
+        assert!(find("static_resources: {}\n").unwrap_err().message.starts_with("no configuration of this plugin"));
+        assert!(find("routes: []\n---\nroutes: []\n").unwrap_err().message.starts_with("a second document"));
+    }
+
+    #[test]
+    fn other_plugins_are_left_alone() {
+        let text = "static_resources:\n- name: other\n  vm_config: {}\n  configuration:\n    '@type': type.googleapis.com/google.protobuf.StringValue\n    value: 'not json'\n";
+        assert!(find(text).unwrap_err().message.starts_with("no configuration of this plugin"));
+    }
+}

@@ -1,0 +1,146 @@
+//! Writes YAML that people can read and that every reader takes the same way: stable order, quotes wherever a word could be
+//! taken for something else.
+
+use serde_json::{Map, Value};
+
+use super::scalar;
+use crate::config::node;
+
+/// The value as a YAML document. `@type`, `name`, `version` and `path` stand first, then the other keys by the alphabet.
+pub fn yaml(value: &Value) -> String {
+    let mut out = String::new();
+    match value {
+        Value::Object(members) if !members.is_empty() => mapping(&mut out, members, 0),
+        Value::Array(items) if !items.is_empty() => list(&mut out, items, 0),
+        flat => {
+            out.push_str(&inline(flat));
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// One piece of text as a YAML scalar on one line.
+pub fn text(text: &str) -> String {
+    if is_plain(text) {
+        text.to_string()
+    } else if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')) {
+        // JSON's escapes are also those of YAML's double quotes (YAML 1.2.2 §5.7).
+        Value::String(text.to_string()).to_string()
+    } else if text.contains('\'') && !text.contains(['"', '\\']) {
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+}
+
+fn mapping(out: &mut String, members: &Map<String, Value>, indent: usize) {
+    let first = LEADING.iter().filter_map(|key| members.get_key_value(*key));
+    let rest = members.iter().filter(|(key, _)| !LEADING.contains(&key.as_str()));
+    for (i, (key, value)) in first.chain(rest).enumerate() {
+        if i > 0 || out.is_empty() || out.ends_with('\n') {
+            out.push_str(&" ".repeat(indent));
+        }
+        out.push_str(&text(key));
+        out.push(':');
+        below(out, value, indent);
+    }
+}
+
+fn list(out: &mut String, items: &[Value], indent: usize) {
+    for item in items {
+        out.push_str(&" ".repeat(indent));
+        out.push_str("- ");
+        match item {
+            Value::Object(members) if !members.is_empty() => mapping(out, members, indent + 2),
+            flat => {
+                out.push_str(&inline(flat));
+                out.push('\n');
+            }
+        }
+    }
+}
+
+/// What follows a key: on the same line when it is short and flat, below it otherwise.
+fn below(out: &mut String, value: &Value, indent: usize) {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            out.push('\n');
+            mapping(out, members, indent + 2);
+        }
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            out.push('\n');
+            list(out, items, indent);
+        }
+        flat => {
+            out.push(' ');
+            out.push_str(&inline(flat));
+            out.push('\n');
+        }
+    }
+}
+
+/// A value on one line: flow style for what is flat or nested in a list of lists.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::String(t) => text(t),
+        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Value::Object(members) => {
+            let members: Vec<String> =
+                members.iter().map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect();
+            format!("{{{}}}", members.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Inside brackets a comma or a brace ends a plain word, so such words are quoted there.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::String(t) if t.contains([',', '[', ']', '{', '}']) => format!("'{}'", t.replace('\'', "''")),
+        other => inline(other),
+    }
+}
+
+/// A word that needs no quotes for YAML 1.2, nor for the YAML 1.1 readers that are still about (`no`, `12:30`, `1_000`).
+fn is_plain(text: &str) -> bool {
+    let resolves_to_text = matches!(scalar::resolve(text), Ok(node::Value::Text(_)));
+    let starts_safely = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'))
+        || text.strip_suffix('s').is_some_and(|span| span.bytes().all(|b| b.is_ascii_digit()));
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '.' | '-' | ':' | ' ' | '+' | '=');
+    let is_word_of_yaml_1_1 = YAML_1_1.iter().any(|word| text.eq_ignore_ascii_case(word));
+    resolves_to_text
+        && starts_safely
+        && text.chars().all(is_safe)
+        && !text.contains(": ")
+        && !text.ends_with([':', ' '])
+        && !is_word_of_yaml_1_1
+}
+
+const LEADING: [&str; 4] = ["@type", "name", "version", "path"];
+const YAML_1_1: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::yaml;
+
+    #[test]
+    fn documents_read_back_as_they_were_and_look_like_yaml() {
+        let value = serde_json::json!({
+            "routes": [{"path": "/a/{.+}", "name": "all", "method": ["GET", "no"], "empty": {}, "list": []}, 7, [1, [2]]],
+            "@type": "type.example/X", "text": "line\nbreak\u{7f}\t'", "n": null, "word": "yes", "num": "1e3", "time": "12:30",
+            "span": "15s", "colon": "a: b", "hash": "a #b", "json": "{\"a\":\"it's\"}", "big": 9_007_199_254_740_993_u64, "f": 1.5,
+            "": "", " lead": "trail ", "flow": ["a,b", "{x}", "a: b"], "nested": {"deep": [{"a": [{"b": 1}]}]},
+        });
+        let text = yaml(&value);
+        assert_eq!(yaml::read(&text).unwrap().to_json(), value, "{text}");
+        assert!(text.starts_with("'@type': type.example/X\n"), "{text}");
+        assert!(
+            text.contains(
+                "\nroutes:\n- name: all\n  path: '/a/{.+}'\n  empty: {}\n  list: []\n  method: [GET, 'no']\n- 7\n"
+            ),
+            "{text}"
+        );
+    }
+}

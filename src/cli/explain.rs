@@ -1,0 +1,158 @@
+//! `portcullis explain`: the filter's own verdict about one request, stage by stage, and what client and upstream get of it.
+
+mod report;
+mod supposed;
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::gateway::{self, Gateway, Variables};
+use super::{Exit, Failure, Outcome, clock};
+use crate::policy::audit;
+use crate::policy::decision::{Decision, Verdict};
+use crate::policy::keyring::{KeySetId, Keyring, UnusableSet};
+use crate::policy::request::RequestParts;
+use crate::policy::signature::{SignatureVerifier, Software};
+use crate::policy::token_cache::TokenCache;
+use crate::policy::world::{Step, World};
+
+/// What `explain` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    /// A gateway.yaml, an Envoy configuration or an Istio manifest
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The request's method
+    #[arg(value_name = "METHOD")]
+    method: String,
+    /// The request's path, with its query
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// The request's host
+    #[arg(long, default_value = "gateway.test")]
+    host: String,
+    /// A header of the request; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// A token, sent as `Authorization: Bearer`; `-` reads it from standard input
+    #[arg(long, conflicts_with = "claims")]
+    token: Option<String>,
+    /// The claims of a token that is supposed to be genuine, as a JSON object; iss, aud, iat and exp are added where missing
+    #[arg(long, value_name = "JSON")]
+    claims: Option<String>,
+    /// The issuer by whom the claims are supposed to be signed, by its name in the document
+    #[arg(long, value_name = "NAME", requires = "claims")]
+    issuer: Option<String>,
+    /// The key set that remote issuers are supposed to publish
+    #[arg(long, value_name = "JWKS")]
+    keys: Option<String>,
+    /// The time of the request: 2026-03-01T10:00:00Z or seconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
+    at: Option<Duration>,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// Decides about the request and tells how.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let gateway = gateway::open(&options.file, &options.variables)?;
+    let now = options.at.unwrap_or_else(clock::now);
+    let mut request = request(options)?;
+    let mut keyring = gateway.policy.keyring();
+    let mut verifier: Box<dyn SignatureVerifier> = Box::new(Software);
+    if let Some(claims) = &options.claims {
+        let token = supposed::token(&gateway.document, claims, options.issuer.as_deref(), now)?;
+        supposed::publish(&mut keyring, now);
+        token.attach(&mut request);
+        verifier = Box::new(token);
+    }
+    if let Some(file) = &options.keys {
+        publish(&mut keyring, &gateway::read(file)?, file, now)?;
+    }
+    let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let parts = RequestParts { headers: &headers, received_at: now };
+    let mut trace = Vec::new();
+    let verdict = decide(&gateway, &parts, &mut keyring, verifier.as_ref(), now, &mut trace)?;
+    let report = report::Report { request: &request, trace: &trace, verdict: &verdict };
+    let exit = match verdict.decision {
+        Decision::Forward(_) => Exit::Success,
+        Decision::Reply(_) if verdict.audit.outcome == audit::Outcome::Deny => Exit::Denied,
+        Decision::Reply(_) => Exit::Success,
+        Decision::Await(_) => Exit::Failure,
+    };
+    let result = if options.json { format!("{:#}\n", report.json()) } else { report.text() };
+    Ok(Outcome { result, notes: gateway.notes(&options.file).collect(), exit })
+}
+
+/// Decides once more when the first answer was to wait for keys: a fetch that brings nothing new ends the waiting.
+fn decide<'r>(
+    gateway: &Gateway,
+    parts: &RequestParts<'r>,
+    keyring: &mut Keyring,
+    verifier: &dyn SignatureVerifier,
+    now: Duration,
+    trace: &mut Vec<Step>,
+) -> Result<Verdict<'r>, Failure> {
+    let mut tokens = TokenCache::new(1, 65_536);
+    let fresh_id = || "explained".to_string();
+    for _ in 0..2 {
+        trace.clear();
+        let mut world =
+            World { now, keyring, tokens: &mut tokens, verifier, fresh_id: &fresh_id, trace: Some(&mut *trace) };
+        let verdict = gateway.policy.decide(parts, &mut world);
+        let Decision::Await(wait) = &verdict.decision else { return Ok(verdict) };
+        if keyring.generation(wait.key_set, now).is_none() {
+            let message = "the verdict depends on a remote key set: give it with --keys, or suppose a genuine token with --claims";
+            return Err(Failure::Message(message.to_string()));
+        }
+        keyring.note_failure(wait.key_set, now);
+    }
+    Err(Failure::Message("the request would wait for a key that no key set has".to_string()))
+}
+
+fn publish(keyring: &mut Keyring, text: &str, file: &str, now: Duration) -> Result<(), Failure> {
+    let ids: Vec<KeySetId> = keyring.plans().map(|(id, _)| id).collect();
+    for id in ids {
+        keyring.install(id, text.as_bytes(), now).map_err(|fault| match fault {
+            UnusableSet::Malformed(fault) => format!("{file}: {fault}"),
+            UnusableSet::NoUsableKey(skipped) => {
+                let reasons: Vec<String> = skipped.iter().map(ToString::to_string).collect();
+                format!("{file}: no key can be used: {}", reasons.join("; "))
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn request(options: &Options) -> Result<Vec<(String, String)>, Failure> {
+    let mut headers = vec![
+        (":method".to_string(), options.method.clone()),
+        (":path".to_string(), options.path.clone()),
+        (":scheme".to_string(), "http".to_string()),
+        (":authority".to_string(), options.host.clone()),
+    ];
+    headers.extend(options.headers.iter().cloned());
+    match options.token.as_deref() {
+        Some("-") => headers.push(bearer(gateway::read("-")?.trim())),
+        Some(token) => headers.push(bearer(token)),
+        None => {}
+    }
+    Ok(headers)
+}
+
+fn bearer(token: &str) -> (String, String) {
+    ("authorization".to_string(), format!("Bearer {token}"))
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_ascii_lowercase(), value.trim().to_string()))
+        }
+        _ => Err("expected `Name: value`".to_string()),
+    }
+}

@@ -1,0 +1,134 @@
+//! A token that is supposed to be genuine: it passes the signature check of this one command and every other check as usual.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p384::elliptic_curve::sec1::ToEncodedPoint;
+use serde_json::{Map, Value, json};
+
+use crate::cli::Failure;
+use crate::config::document::{Document, Issuer, Keys, TokenSource};
+use crate::policy::algorithm::Algorithm;
+use crate::policy::jwks::{KeySet, KeySource, VerifyingKey};
+use crate::policy::keyring::{KeySetId, Keyring};
+use crate::policy::signature::SignatureVerifier;
+
+/// The token, and where its issuer wants it to stand.
+pub struct Supposed {
+    signing_input: String,
+    source: TokenSource,
+}
+
+/// Makes the token. Registered claims that are missing are those of an ordinary token of this issuer, five minutes long.
+pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Duration) -> Result<Supposed, Failure> {
+    let mut claims: Map<String, Value> =
+        serde_json::from_str(claims).map_err(|fault| format!("--claims: not a JSON object: {fault}"))?;
+    let issuer = choose(document, &claims, issuer)?;
+    let usual = [
+        ("iss", json!(issuer.issuer.value)),
+        ("aud", issuer.audiences.first().map_or(Value::Null, |audience| json!(audience))),
+        ("iat", json!(now.as_secs())),
+        ("exp", json!(now.as_secs() + 300)),
+    ];
+    for (name, value) in usual {
+        claims.entry(name).or_insert(value);
+    }
+    let typ = issuer.token_types.first().map_or("JWT", String::as_str);
+    let header = json!({ "alg": algorithm(issuer)?.name(), "typ": typ });
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let source = issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer);
+    Ok(Supposed { signing_input: format!("{}.{}", part(&header), part(&Value::Object(claims))), source })
+}
+
+/// Gives every remote issuer keys that fit any algorithm. Nothing is ever checked with them.
+pub fn publish(keyring: &mut Keyring, now: Duration) {
+    let ids: Vec<KeySetId> = keyring.plans().map(|(id, _)| id).collect();
+    for id in ids {
+        // A set that could not be installed shows itself as a verdict that waits for keys.
+        let _ = keyring.install(id, key_set().as_bytes(), now);
+    }
+}
+
+impl Supposed {
+    /// Puts the token into the request.
+    pub fn attach(&self, request: &mut Vec<(String, String)>) {
+        // Three parts are a JWS; what the third holds is never read.
+        let token = format!("{}.{}", self.signing_input, URL_SAFE_NO_PAD.encode([0_u8; 64]));
+        match &self.source {
+            TokenSource::Bearer => request.push(("authorization".to_string(), format!("Bearer {token}"))),
+            TokenSource::Header(name) => request.push((name.clone(), token)),
+            TokenSource::Cookie(name) => request.push(("cookie".to_string(), format!("{name}={token}"))),
+            TokenSource::Query(name) => {
+                if let Some((_, path)) = request.iter_mut().find(|(header, _)| header == ":path") {
+                    let mark = if path.contains('?') { '&' } else { '?' };
+                    path.push_str(&format!("{mark}{name}={token}"));
+                }
+            }
+        }
+    }
+}
+
+/// Accepts this one token; any other in the same request is refused.
+impl SignatureVerifier for Supposed {
+    fn verify(&self, _: &VerifyingKey, _: Algorithm, signing_input: &[u8], _: &[u8]) -> bool {
+        signing_input == self.signing_input.as_bytes()
+    }
+}
+
+/// The issuer that was named, else the one of the `iss` claim, else the only one.
+fn choose<'d>(document: &'d Document, claims: &Map<String, Value>, name: Option<&str>) -> Result<&'d Issuer, Failure> {
+    let names = || document.issuers.iter().map(|i| i.name.value.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(name) = name {
+        let named = document.issuers.iter().find(|issuer| issuer.name.value == name);
+        return named.ok_or_else(|| Failure::Message(format!("--issuer: no issuer `{name}` (declared: {})", names())));
+    }
+    let stated = claims.get("iss").and_then(Value::as_str);
+    let found = match (stated, document.issuers.as_slice()) {
+        (Some(iss), issuers) => issuers.iter().find(|issuer| issuer.issuer.value == iss).or(issuers.first()),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    found.ok_or_else(|| Failure::Message(format!("--issuer is needed to suppose a token (declared: {})", names())))
+}
+
+/// An algorithm that the issuer takes and has a key for.
+fn algorithm(issuer: &Issuer) -> Result<Algorithm, Failure> {
+    let allowed = |a: &Algorithm| issuer.algorithms.is_empty() || issuer.algorithms.iter().any(|n| n.value == a.name());
+    let mut accepted = Algorithm::ALL.into_iter().filter(allowed);
+    let found = match &issuer.keys.value {
+        Keys::Secret { .. } => accepted.find(|a| a.is_symmetric()),
+        Keys::Jwks(_) => accepted.find(|a| !a.is_symmetric()),
+        Keys::Inline(set) => {
+            let set =
+                KeySet::parse(set.to_string().as_bytes(), KeySource::Inline).map(|(set, _)| set).unwrap_or_default();
+            accepted.find(|a| set.candidates(None, *a).next().is_some())
+        }
+    };
+    found.ok_or_else(|| Failure::Message(format!("issuer `{}` has no key for its algorithms", issuer.name.value)))
+}
+
+/// One key of each kind. The curves' points are their generators (SEC 2), the modulus is just a large odd number.
+fn key_set() -> String {
+    let mut modulus = vec![0xff_u8; 256];
+    if let Some(first) = modulus.first_mut() {
+        *first = 0xc0;
+    }
+    let (p384, p521) =
+        (p384::AffinePoint::GENERATOR.to_encoded_point(false), p521::AffinePoint::GENERATOR.to_encoded_point(false));
+    let keys = json!({ "keys": [
+        { "kty": "RSA", "n": URL_SAFE_NO_PAD.encode(&modulus), "e": "AQAB" },
+        { "kty": "EC", "crv": "P-256", "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY", "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU" },
+        point("P-384", p384.as_bytes()),
+        point("P-521", p521.as_bytes()),
+        { "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+    ]});
+    keys.to_string()
+}
+
+/// A point in the uncompressed form of SEC 1 §2.3.3: a four, x, y.
+fn point(curve: &str, sec1: &[u8]) -> Value {
+    let coordinates = sec1.strip_prefix(&[4]).unwrap_or_default();
+    let (x, y) = coordinates.split_at_checked(coordinates.len() / 2).unwrap_or_default();
+    json!({ "kty": "EC", "crv": curve, "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y) })
+}

@@ -1,0 +1,139 @@
+//! Opens a file with the gateway's document: read, compiled by the filter's own compiler, its addresses resolved.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+
+use super::{Failure, documents};
+use crate::config::document::{Document, Keys};
+use crate::config::environment::expand;
+use crate::config::node::{Node, Value};
+use crate::policy::Policy;
+
+/// A document that has no problems.
+pub struct Gateway {
+    /// As read.
+    pub document: Document,
+    /// As compiled.
+    pub policy: Policy,
+    /// As the filter is to be given it: the addresses of upstreams resolved.
+    pub configuration: serde_json::Value,
+    /// Variables with secrets that are not set here; what they hold was not checked.
+    pub unset: BTreeSet<String>,
+}
+
+/// Where `$NAME` in addresses and the secrets come from.
+#[derive(Args)]
+pub struct Variables {
+    /// The value of a variable, before what the environment says
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+}
+
+impl Variables {
+    fn get(&self, name: &str) -> Option<String> {
+        let set = self.set.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+        set.or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
+    }
+}
+
+/// Opens a file with exactly one document.
+pub fn open(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
+    let mut gateways = open_all(file, variables)?;
+    match (gateways.pop(), gateways.is_empty()) {
+        (Some(gateway), true) => Ok(gateway),
+        _ => Err(Failure::Message(format!("{file} holds several documents; this command needs one"))),
+    }
+}
+
+/// Opens a file with every document in it. All problems of all of them are told at once.
+pub fn open_all(file: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
+    let text = read(file)?;
+    let nodes = documents::find(&text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
+    let mut gateways = Vec::new();
+    let mut problems = Vec::new();
+    for node in &nodes {
+        match Gateway::compile(node, variables) {
+            Ok(gateway) => gateways.push(gateway),
+            Err(found) => problems.extend(found.into_iter().map(|problem| (file.to_string(), problem))),
+        }
+    }
+    if problems.is_empty() { Ok(gateways) } else { Err(Failure::Problems(problems)) }
+}
+
+/// The text of a file, or of standard input for `-`.
+pub fn read(file: &str) -> Result<String, Failure> {
+    let bytes = if file == "-" {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    let bytes = bytes.map_err(|error| format!("{file}: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
+        format!("{file}:{line}: not UTF-8 text")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+}
+
+impl Gateway {
+    fn compile(node: &Node, variables: &Variables) -> Result<Gateway, Vec<crate::config::problem::Problem>> {
+        let (document, _) = Document::read(node, &|name| variables.get(name));
+        let unset: BTreeSet<String> = document
+            .issuers
+            .iter()
+            .filter_map(|issuer| match &issuer.keys.value {
+                Keys::Secret { env } if variables.get(env).is_none() => Some(env.clone()),
+                _ => None,
+            })
+            .collect();
+        // Secrets live where Envoy runs. Where one is not at hand, the rest of the document is checked all the same.
+        let environment = |name: &str| match unset.contains(name) {
+            true => Some(STAND_IN.to_string()),
+            false => variables.get(name),
+        };
+        let policy = Policy::from_node(node, &environment)?;
+        Ok(Gateway { document, policy, configuration: resolved(node, variables), unset })
+    }
+
+    /// One line for each secret that could not be looked at.
+    pub fn notes<'g>(&'g self, file: &'g str) -> impl Iterator<Item = String> + 'g {
+        self.unset
+            .iter()
+            .map(move |name| format!("{file}: note: `{name}` is not set here, so its secret was not checked"))
+    }
+}
+
+/// The document as JSON with `$NAME` in the addresses of upstreams replaced; the compiler has seen that all are set.
+fn resolved(node: &Node, variables: &Variables) -> serde_json::Value {
+    let mut node = node.clone();
+    if let Some(Value::Map(upstreams)) = member(&mut node, "upstreams") {
+        for (_, upstream) in upstreams {
+            if let Some(Value::Text(url)) = member(upstream, "url")
+                && let Ok(expanded) = expand(url, &|name| variables.get(name))
+            {
+                *url = expanded;
+            }
+        }
+    }
+    node.to_json()
+}
+
+fn member<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Value> {
+    match &mut node.value {
+        Value::Map(entries) => entries.iter_mut().find(|(k, _)| k.text == key).map(|(_, node)| &mut node.value),
+        _ => None,
+    }
+}
+
+/// Reads `NAME=VALUE`.
+pub fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
+        _ => Err("expected NAME=VALUE".to_string()),
+    }
+}
+
+/// Long enough for any HMAC (RFC 7518 §3.2), never used for a signature.
+const STAND_IN: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0-stands-in-for-a-secret-that-is-not-set-here-and-signs-nothing";

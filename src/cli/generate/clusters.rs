@@ -1,0 +1,104 @@
+//! One Envoy cluster for each upstream and each remote key set: resolved, bounded, and over TLS with the name checked.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::EnvoyOptions;
+use super::envoy::socket;
+use crate::config::document::{Document, Keys, Url};
+use crate::config::problem::{At, Problems};
+
+/// The clusters, by name. Two uses of one name must mean one address.
+pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Problems) -> Vec<Value> {
+    let mut addresses: BTreeMap<&str, &Url> = BTreeMap::new();
+    for upstream in &document.upstreams {
+        match &upstream.url {
+            Some(url) => add(&mut addresses, &upstream.name.value, url, problems),
+            None => problems.add(
+                &upstream.name.place,
+                format!("upstream `{}` has no `url`; a generated configuration needs one", upstream.name.value),
+            ),
+        }
+    }
+    for issuer in &document.issuers {
+        if let Keys::Jwks(remote) = &issuer.keys.value {
+            add(&mut addresses, &remote.cluster, &remote.uri, problems);
+        }
+    }
+    for route in document.routes.iter().filter(|r| r.upstream.is_none() && r.response.is_none()) {
+        problems
+            .add(&route.place, "has neither `upstream` nor `response`; a generated configuration has no other routes");
+    }
+    addresses.into_iter().map(|(name, url)| cluster(name, url, options)).collect()
+}
+
+fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d At<Url>, problems: &mut Problems) {
+    let known = addresses.insert(name, &url.value);
+    if known
+        .is_some_and(|known| (known.tls, &known.host, known.port) != (url.value.tls, &url.value.host, url.value.port))
+    {
+        problems.add(
+            &url.place,
+            format!("the cluster `{name}` already stands for another address; give this one its own name"),
+        );
+    }
+}
+
+fn cluster(name: &str, url: &Url, options: &EnvoyOptions) -> Value {
+    let ip = url.host.parse::<IpAddr>().ok();
+    let mut cluster = json!({
+        "name": name,
+        "circuit_breakers": { "thresholds": [{
+            "max_connections": 1024, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 3,
+        }]},
+        "connect_timeout": "5s",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(&url.host, url.port) } }] }],
+        },
+        "per_connection_buffer_limit_bytes": 1_048_576,
+        "type": if ip.is_some() { "STATIC" } else { "STRICT_DNS" },
+    });
+    let Some(members) = cluster.as_object_mut() else { return cluster };
+    if ip.is_none() {
+        // `localhost` and many names have an IPv6 address that nothing listens on.
+        members.insert("dns_lookup_family".to_string(), json!("V4_PREFERRED"));
+    }
+    if url.tls {
+        members.insert("transport_socket".to_string(), tls(&url.host, ip, options));
+        members.insert("typed_extension_protocol_options".to_string(), negotiated_http());
+    }
+    cluster
+}
+
+/// Without a matcher for the name any certificate of any public authority would do.
+fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
+    let kind = if ip.is_some() { "IP_ADDRESS" } else { "DNS" };
+    let mut context = json!({
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            "tls_params": { "tls_minimum_protocol_version": "TLSv1_2" },
+            "validation_context": {
+                "match_typed_subject_alt_names": [{ "san_type": kind, "matcher": { "exact": host } }],
+                "trusted_ca": { "filename": options.ca_file },
+            },
+        },
+    });
+    if let (None, Some(members)) = (ip, context.as_object_mut()) {
+        // SNI carries names only (RFC 6066 §3).
+        members.insert("sni".to_string(), json!(host));
+    }
+    json!({ "name": "envoy.transport_sockets.tls", "typed_config": context })
+}
+
+/// HTTP/2 where the server agrees to it by ALPN, HTTP/1.1 elsewhere.
+fn negotiated_http() -> Value {
+    json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "auto_config": { "http_protocol_options": {}, "http2_protocol_options": {} },
+        },
+    })
+}

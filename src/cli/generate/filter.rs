@@ -1,0 +1,63 @@
+//! The filter's entry in the chain: closed when it fails, reloaded after a second, its secrets named and never written down.
+
+use serde_json::{Value, json};
+
+use super::{EnvoyOptions, Form};
+use crate::config::document::{Document, Keys};
+
+/// The name of the filter's entry, by which local replies of its own are told from others.
+pub const FILTER: &str = "portcullis";
+
+/// The entry under `http_filters`.
+pub fn wasm(document: &Document, configuration: &Value, options: &EnvoyOptions) -> Value {
+    let mut machine = json!({
+        "code": { "local": { "filename": options.wasm } },
+        "runtime": "envoy.wasm.runtime.v8",
+        // Shared data belongs to whoever has the same vm_id (envoy-facts §2.14); two gateways in one Envoy have two ports.
+        "vm_id": format!("{FILTER}-{}", options.port),
+    });
+    let variables = secrets(document);
+    if let (false, Some(members)) = (variables.is_empty(), machine.as_object_mut()) {
+        members.insert("environment_variables".to_string(), json!({ "host_env_keys": variables }));
+    }
+    json!({
+        "name": FILTER,
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": FILTER,
+                "root_id": FILTER,
+                "allow_on_headers_stop_iteration": false,
+                "configuration": embedded(configuration, options.embed),
+                "failure_policy": "FAIL_RELOAD",
+                // Below two milliseconds Envoy divides by zero at the first reload (envoy-facts §0.5).
+                "reload_config": { "backoff": { "base_interval": "1s" } },
+                "vm_config": machine,
+            },
+        },
+    })
+}
+
+/// The document as the plugin is to receive it.
+fn embedded(configuration: &Value, form: Form) -> Value {
+    let (kind, value) = match form {
+        Form::Json => ("StringValue", Value::String(configuration.to_string())),
+        Form::Struct => ("Struct", configuration.clone()),
+    };
+    json!({ "@type": format!("type.googleapis.com/google.protobuf.{kind}"), "value": value })
+}
+
+/// The variables that hold secrets: sorted, each once. Their values stay in Envoy's environment.
+fn secrets(document: &Document) -> Vec<&str> {
+    let mut names: Vec<&str> = document
+        .issuers
+        .iter()
+        .filter_map(|issuer| match &issuer.keys.value {
+            Keys::Secret { env } => Some(env.as_str()),
+            Keys::Jwks(_) | Keys::Inline(_) => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}

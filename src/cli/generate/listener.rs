@@ -1,0 +1,100 @@
+//! The listener: an HTTP edge with every limit and refusal that Envoy leaves to its operator (envoy-facts §0.16, §2.13).
+
+use serde_json::{Value, json};
+
+use super::envoy::socket;
+use super::{EnvoyOptions, access_log, filter, local_reply};
+use crate::config::document::{Audit, Document};
+
+/// The listener with the filter and the routes behind it.
+pub fn listener(document: &Document, configuration: &Value, options: &EnvoyOptions) -> Value {
+    json!({
+        "name": "portcullis",
+        "address": socket(&options.address, options.port),
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": connection_manager(document, configuration, options),
+        }]}],
+    })
+}
+
+/// What any request must look like before the filter sees it.
+fn connection_manager(document: &Document, configuration: &Value, options: &EnvoyOptions) -> Value {
+    let loggers = if document.audit == Audit::AccessLog { access_log::loggers() } else { json!([]) };
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "access_log": loggers,
+        "always_set_request_id_in_response": false,
+        "codec_type": "AUTO",
+        "common_http_protocol_options": {
+            "headers_with_underscores_action": "REJECT_REQUEST",
+            "idle_timeout": "900s",
+        },
+        "early_header_mutation_extensions": [{
+            "name": "envoy.http.early_header_mutation.header_mutation",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                "mutations": [{ "remove": UPSTREAM_HEADER }],
+            },
+        }],
+        "generate_request_id": true,
+        "http2_protocol_options": {
+            "initial_connection_window_size": 1_048_576,
+            "initial_stream_window_size": 65_536,
+            "max_concurrent_streams": 100,
+        },
+        "http_filters": [
+            filter::wasm(document, configuration, options),
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+                    "suppress_envoy_headers": true,
+                },
+            },
+        ],
+        // An empty list would mean RFC 1918, whose members could then set timeouts and retries by header (CVE-2024-45806).
+        "internal_address_config": { "cidr_ranges": [{ "address_prefix": "255.255.255.255", "prefix_len": 32 }] },
+        "local_reply_config": local_reply::config(),
+        "merge_slashes": true,
+        "normalize_path": true,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "preserve_external_request_id": true,
+        "request_headers_timeout": "10s",
+        "request_timeout": "300s",
+        "route_config": routes(),
+        // With the route table's removal of the upstream's own header no `server` reaches the client at all.
+        "server_header_transformation": "PASS_THROUGH",
+        "stat_prefix": "portcullis",
+        "stream_idle_timeout": "300s",
+        "upgrade_configs": [{ "upgrade_type": "websocket" }],
+        "use_remote_address": true,
+        "xff_num_trusted_hops": options.trusted_hops,
+    })
+}
+
+/// The filter names the cluster; what has no name was not let through, and is refused even where the filter did not run.
+fn routes() -> Value {
+    json!({
+        "name": "portcullis",
+        "response_headers_to_remove": ["server", "x-powered-by"],
+        "virtual_hosts": [{
+            "name": "portcullis",
+            "domains": ["*"],
+            "routes": [
+                {
+                    "name": "allowed",
+                    "match": { "prefix": "/", "headers": [{ "name": UPSTREAM_HEADER, "present_match": true }] },
+                    "request_headers_to_remove": [UPSTREAM_HEADER],
+                    "route": { "cluster_header": UPSTREAM_HEADER, "timeout": "15s" },
+                },
+                { "name": "refused", "match": { "prefix": "/" }, "direct_response": { "status": 403 } },
+            ],
+        }],
+    })
+}
+
+const BUFFER_BYTES: u32 = 1 << 20;
+/// Set by the filter, removed from whatever a client sends before the filter runs.
+const UPSTREAM_HEADER: &str = "x-portcullis-upstream";

@@ -1,0 +1,71 @@
+//! Gives the replies that Envoy makes without the filter the filter's own envelope; those of the filter stay as they are.
+
+use serde_json::{Value, json};
+
+use super::filter::FILTER;
+use crate::policy::rejection::Kind;
+
+/// The `local_reply_config`: one mapper for each status of the table, and two for the rest.
+pub fn config() -> Value {
+    let mut mappers: Vec<Value> = KINDS
+        .iter()
+        .map(|kind| {
+            let row = kind.appearance();
+            mapper(&format!("response.code == {} && ", row.status), row.code, row.message)
+        })
+        .collect();
+    let (client, gateway) = (Kind::BadRequest.appearance(), Kind::Internal.appearance());
+    mappers.push(mapper("response.code < 500 && ", client.code, client.message));
+    mappers.push(mapper("", gateway.code, gateway.message));
+    json!({ "mappers": mappers })
+}
+
+fn mapper(condition: &str, code: &str, message: &str) -> Value {
+    let header = |key: &str, value: &str| json!({ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": key, "value": value } });
+    json!({
+        "filter": expression_filter("local-reply", &format!("{condition}{}", without_the_filter())),
+        // The JSON formatter escapes the client's request id, and its order by the alphabet is the envelope's own order.
+        "body_format_override": { "json_format": {
+            "error": { "code": code, "message": message, "request_id": "%REQ(X-REQUEST-ID)%" },
+            "metadata": { "success": false, "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%SZ)%" },
+        }},
+        "headers_to_add": [header("cache-control", "no-store"), header("x-request-id", "%REQ(X-REQUEST-ID)%")],
+    })
+}
+
+/// An access log filter made of a CEL expression; local reply mappers take the same kind.
+pub fn expression_filter(name: &str, expression: &str) -> Value {
+    json!({ "extension_filter": {
+        "name": name,
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            "expression": expression,
+        },
+    }})
+}
+
+/// True where the filter did not write the reply: it never ran, or its machine failed. A gRPC client reads the status from
+/// trailers, where an envelope would only be noise.
+fn without_the_filter() -> String {
+    format!(
+        "(response.code_details == 'wasm_fail_stream' || !('{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}')) \
+         && !('content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc'))"
+    )
+}
+
+/// Where Envoy notes which filter sent a local reply (envoy-facts §2.6); the value is bytes.
+const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";
+
+/// What the statuses of Envoy's own replies mean to a client.
+const KINDS: [Kind; 10] = [
+    Kind::BadRequest,
+    Kind::Forbidden,
+    Kind::NotFound,
+    Kind::RequestTimeout,
+    Kind::PayloadTooLarge,
+    Kind::HeadersTooLarge,
+    Kind::Internal,
+    Kind::BadGateway,
+    Kind::ServiceUnavailable,
+    Kind::GatewayTimeout,
+];

@@ -1,0 +1,102 @@
+//! Decides what an unquoted word of YAML is: null, a truth value, an exact number or text (YAML 1.2.2 §10.3, core schema).
+
+use serde_json::Number;
+
+use crate::config::node::Value;
+
+/// The value of a plain scalar. The error says why a number cannot be held.
+pub fn resolve(text: &str) -> Result<Value, String> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
+        "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
+        "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
+        _ => {}
+    }
+    if is_unbounded(text) {
+        return Err(not_json(text));
+    }
+    if let Some(digits) = text.strip_prefix("0x").filter(|d| is_digits(d, 16)) {
+        return integer(text, digits, 16);
+    }
+    if let Some(digits) = text.strip_prefix("0o").filter(|d| is_digits(d, 8)) {
+        return integer(text, digits, 8);
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if is_digits(unsigned, 10) {
+        return integer(text, text.strip_prefix('+').unwrap_or(text), 10);
+    }
+    if is_float(unsigned) {
+        let value = text.parse().ok().and_then(Number::from_f64);
+        return value.map(Value::Number).ok_or_else(|| not_json(text));
+    }
+    Ok(Value::Text(text.to_string()))
+}
+
+fn integer(text: &str, digits: &str, radix: u32) -> Result<Value, String> {
+    let signed = i64::from_str_radix(digits, radix).map(Number::from);
+    let number = signed.or_else(|_| u64::from_str_radix(digits, radix).map(Number::from));
+    number.map(Value::Number).map_err(|_| not_json(text))
+}
+
+fn is_digits(text: &str, radix: u32) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_digit(radix))
+}
+
+/// `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`, the sign already gone.
+fn is_float(unsigned: &str) -> bool {
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let mantissa_fits = match mantissa.split_once('.') {
+        Some(("", fraction)) => is_digits(fraction, 10),
+        Some((whole, fraction)) => is_digits(whole, 10) && (fraction.is_empty() || is_digits(fraction, 10)),
+        None => is_digits(mantissa, 10),
+    };
+    mantissa_fits && exponent.is_none_or(|e| is_digits(e.strip_prefix(['-', '+']).unwrap_or(e), 10))
+}
+
+fn is_unbounded(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN")
+}
+
+fn not_json(text: &str) -> String {
+    format!("`{text}` is not a number that JSON can hold; put it in quotes if it is text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_words_resolve_as_the_core_schema_says() {
+        let int = |n: i64| Value::Number(n.into());
+        let float = |n: f64| Value::Number(Number::from_f64(n).unwrap());
+        let word = |t: &str| Value::Text(t.to_string());
+        for (text, expected) in [
+            ("", Value::Null),
+            ("~", Value::Null),
+            ("TRUE", Value::Bool(true)),
+            ("yes", word("yes")),
+            ("off", word("off")),
+            ("12", int(12)),
+            ("-12", int(-12)),
+            ("+12", int(12)),
+            ("0o17", int(15)),
+            ("017", int(17)),
+            ("18446744073709551615", Value::Number(u64::MAX.into())),
+            ("1.5e-3", float(0.0015)),
+            ("1.0", float(1.0)),
+            ("1.0.0", word("1.0.0")),
+            ("1e", word("1e")),
+            ("-", word("-")),
+            (".", word(".")),
+            ("5m", word("5m")),
+        ] {
+            assert_eq!(resolve(text), Ok(expected), "{text:?}");
+        }
+        assert!(resolve("18446744073709551616").is_err());
+        assert!(resolve("1e999").is_err());
+    }
+}

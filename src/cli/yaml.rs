@@ -1,0 +1,315 @@
+//! Reads YAML 1.2 or JSON text into a tree in which every key and value knows its line and column.
+//!
+//! What YAML can say and JSON cannot is refused rather than guessed: tags, keys that are not text, several documents.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+
+use super::scalar;
+use crate::config::node::{Key, Node, Position, Value};
+use crate::config::problem::{Place, Problem};
+
+/// Reads a file that holds one document. The text's own faults end the reading at once: what follows has no certain meaning.
+pub fn read(text: &str) -> Result<Node, Problem> {
+    let mut reader = Reader::new(text);
+    let node = reader.document()?.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the document is empty"))?;
+    match reader.start()? {
+        None => Ok(node),
+        Some(at) => Err(fault(at, "a second document begins here; one file holds one")),
+    }
+}
+
+/// Reads a file that may hold several documents, as Kubernetes manifests do.
+pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
+    let mut reader = Reader::new(text);
+    let mut nodes = Vec::new();
+    while let Some(node) = reader.document()? {
+        nodes.push(node);
+    }
+    Ok(nodes)
+}
+
+/// How many places a document may have, aliases expanded: far beyond any gateway, far below any harm.
+const MOST_NODES: usize = 200_000;
+
+/// How deep a document may nest; the gateway's own documents need 8 levels, Envoy's about 25.
+const MOST_DEPTH: usize = 64;
+
+struct Reader<'t> {
+    text: &'t str,
+    parser: Parser<'t, saphyr_parser::StrInput<'t>>,
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn new(text: &'t str) -> Reader<'t> {
+        Reader { text, parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }
+    }
+
+    fn document(&mut self) -> Result<Option<Node>, Problem> {
+        if self.start()?.is_none() {
+            return Ok(None);
+        }
+        let first = self.next()?;
+        self.node(first, 0).map(Some)
+    }
+
+    /// Goes on to the next document; `None` at the end of the text.
+    fn start(&mut self) -> Result<Option<Position>, Problem> {
+        loop {
+            match self.next()? {
+                (Event::DocumentStart(_), span) => return Ok(Some(position(span.start))),
+                (Event::StreamEnd, _) => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'t>, Span), Problem> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(fault(position(*error.marker()), &format!("not YAML: {}", error.info()))),
+            None => Err(fault(Position { line: 1, column: 1 }, "the document ends too early")),
+        }
+    }
+
+    fn node(&mut self, (event, span): (Event<'t>, Span), depth: usize) -> Result<Node, Problem> {
+        let at = position(span.start);
+        self.count(1, at)?;
+        if depth > MOST_DEPTH {
+            return Err(fault(at, &format!("nested more than {MOST_DEPTH} levels deep")));
+        }
+        let before = self.nodes;
+        let (anchor, value) = match event {
+            Event::Alias(anchor) => return self.alias(anchor, at, depth),
+            Event::Scalar(text, style, anchor, tag) => {
+                refuse_tag(tag.as_deref(), at)?;
+                let value = match style {
+                    ScalarStyle::Plain => scalar::resolve(&text).map_err(|message| fault(at, &message))?,
+                    _ => Value::Text(text.into_owned()),
+                };
+                (anchor, value)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                refuse_tag(tag.as_deref(), at)?;
+                (anchor, self.list(depth)?)
+            }
+            Event::MappingStart(anchor, tag) => {
+                refuse_tag(tag.as_deref(), at)?;
+                (anchor, self.mapping(depth)?)
+            }
+            _ => return Err(fault(at, "a value was expected here")),
+        };
+        let node = Node { at, value };
+        if anchor > 0 {
+            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Value::List(items)),
+                event => items.push(self.node(event, depth + 1)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut seen: HashMap<String, Position> = HashMap::new();
+        loop {
+            let (event, span) = self.next()?;
+            let at = position(span.start);
+            let text = match event {
+                Event::MappingEnd => return Ok(Value::Map(entries)),
+                Event::Scalar(text, style, _, tag) => {
+                    refuse_tag(tag.as_deref(), at)?;
+                    refuse_key(&text, style, at)?;
+                    text.into_owned()
+                }
+                _ => return Err(fault(at, "a key must be text")),
+            };
+            if let Some(first) = seen.insert(text.clone(), at) {
+                return Err(fault(at, &format!("`{text}` stands twice, first on line {}", first.line)));
+            }
+            let value = self.next()?;
+            let mut node = self.node(value, depth + 1)?;
+            if node.value == Value::Null && self.is_absent(node.at) {
+                // An absent value has no place of its own; what is missing is missing beside its key.
+                node.at = at;
+            }
+            entries.push((Key { at, text }, node));
+        }
+    }
+
+    /// Copies what the anchor stands for. Expansion is counted as if it had been written out, so that a document that
+    /// doubles itself a few dozen times is refused before it fills the memory.
+    fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Problem> {
+        let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+            return Err(fault(at, "an alias cannot stand inside what it names"));
+        };
+        self.count(size, at)?;
+        if depth + height(&node) > MOST_DEPTH {
+            return Err(fault(at, &format!("nested more than {MOST_DEPTH} levels deep")));
+        }
+        Ok(node)
+    }
+
+    fn count(&mut self, nodes: usize, at: Position) -> Result<(), Problem> {
+        self.nodes += nodes;
+        if self.nodes > MOST_NODES {
+            return Err(fault(at, &format!("more than {MOST_NODES} values, aliases expanded")));
+        }
+        Ok(())
+    }
+
+    /// True where no value was written, as after `key:` at the end of a line.
+    fn is_absent(&self, at: Position) -> bool {
+        let line = self.text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
+        let written = line.chars().nth(at.column.saturating_sub(1) as usize);
+        !matches!(written, Some('n' | 'N' | '~'))
+    }
+}
+
+/// Envoy reads no tags either, and a tag can turn a number into a name without anyone seeing it.
+fn refuse_tag(tag: Option<&Tag>, at: Position) -> Result<(), Problem> {
+    match tag {
+        Some(tag) => Err(fault(at, &format!("the tag `{tag}` has no meaning here; write the value without it"))),
+        None => Ok(()),
+    }
+}
+
+/// A plain `1:` or `true:` or `<<:` is not the text it looks like in every reader; quoted it is.
+fn refuse_key(text: &str, style: ScalarStyle, at: Position) -> Result<(), Problem> {
+    if style != ScalarStyle::Plain {
+        return Ok(());
+    }
+    match scalar::resolve(text) {
+        Ok(Value::Text(_)) if text != "<<" => Ok(()),
+        Ok(Value::Text(_)) => Err(fault(at, "merge keys (`<<`) are not part of YAML 1.2; write the members out")),
+        _ => Err(fault(at, &format!("the key `{text}` is not text; put it in quotes"))),
+    }
+}
+
+fn height(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => 1 + items.iter().map(height).max().unwrap_or(0),
+        Value::Map(entries) => 1 + entries.iter().map(|(_, node)| height(node)).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn position(marker: Marker) -> Position {
+    let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Position { line: narrow(marker.line()), column: narrow(marker.col()).saturating_add(1) }
+}
+
+fn fault(at: Position, message: &str) -> Problem {
+    let place = Place { line: at.line, column: at.column, path: String::new() };
+    Problem { place, message: message.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> serde_json::Value {
+        read(text).unwrap().to_json()
+    }
+
+    #[test]
+    fn yaml_and_json_say_the_same() {
+        let yaml = "a: 1\nb: [x, 'y', null, true]\nc:\n  d: 1.50\n  e: \"5\"\n";
+        let text = "{\"a\":1,\"b\":[\"x\",\"y\",null,true],\"c\":{\"d\":1.5,\"e\":\"5\"}}";
+        assert_eq!(json(yaml), json(text));
+        assert_eq!(json(yaml), serde_json::from_str::<serde_json::Value>(text).unwrap());
+    }
+
+    #[test]
+    fn keys_and_values_know_where_they_stand() {
+        let node = read("first: 1\nroutes:\n  - path: /a\n    auth: none\n  - { path: \"/ü\", auth: none }\n").unwrap();
+        let Value::Map(entries) = &node.value else { panic!("not a mapping") };
+        assert_eq!(entries[1].0.at, Position { line: 2, column: 1 });
+        let Value::List(routes) = &entries[1].1.value else { panic!("not a list") };
+        assert_eq!(routes[0].at, Position { line: 3, column: 5 });
+        assert_eq!(routes[0].get("auth").unwrap().at, Position { line: 4, column: 11 });
+        assert_eq!(routes[1].get("auth").unwrap().at, Position { line: 5, column: 25 });
+    }
+
+    #[test]
+    fn a_missing_value_stands_beside_its_key() {
+        for text in ["a: 1\nissuers:\nb: 2\n", "a: 1\nissuers:", "a: 1\nissuers: # later\nb: 2\n"] {
+            let node = read(text).unwrap();
+            assert_eq!(node.get("issuers").unwrap().at, Position { line: 2, column: 1 }, "{text:?}");
+        }
+        assert_eq!(read("a: null\n").unwrap().get("a").unwrap().at, Position { line: 1, column: 4 });
+    }
+
+    #[test]
+    fn numbers_stay_exact_and_words_stay_words() {
+        assert_eq!(json("[9007199254740993, -0, 1e3, 0x10, no, 1_000, 0644, 12:30, .5, 1.]").to_string(), {
+            r#"[9007199254740993,0,1000.0,16,"no","1_000",644,"12:30",0.5,1.0]"#
+        });
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_refused_with_its_place() {
+        for (text, expected) in [
+            ("a: 1\na: 2\n", "2:1: document: `a` stands twice, first on line 1"),
+            ("{\"a\": 1,\n \"a\": 2}", "2:2: document: `a` stands twice, first on line 1"),
+            ("a: 1\n---\nb: 2\n", "2:1: document: a second document begins here; one file holds one"),
+            (
+                "a: !!str 1\n",
+                "1:4: document: the tag `tag:yaml.org,2002:!str` has no meaning here; write the value without it",
+            ),
+            ("1: a\n", "1:1: document: the key `1` is not text; put it in quotes"),
+            ("x: {true: a}\n", "1:5: document: the key `true` is not text; put it in quotes"),
+            ("? [a]\n: b\n", "1:3: document: a key must be text"),
+            (
+                "x: &a {b: 1}\ny:\n  <<: *a\n",
+                "3:3: document: merge keys (`<<`) are not part of YAML 1.2; write the members out",
+            ),
+            ("x: .inf\n", "1:4: document: `.inf` is not a number that JSON can hold; put it in quotes if it is text"),
+            ("", "1:1: document: the document is empty"),
+            ("# only a comment\n", "1:1: document: the document is empty"),
+        ] {
+            assert_eq!(read(text).unwrap_err().to_string(), expected, "{text:?}");
+        }
+        assert!(read("a: [1, 2\nb: 3\n").unwrap_err().message.starts_with("not YAML: "));
+    }
+
+    #[test]
+    fn manifests_may_hold_several_documents() {
+        let nodes = read_all("a: 1\n---\nb: 2\n---\nc: 3\n").unwrap();
+        assert_eq!(
+            nodes.iter().map(|n| n.to_json().to_string()).collect::<Vec<_>>(),
+            ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]
+        );
+        assert_eq!(nodes[2].at, Position { line: 5, column: 1 });
+        assert_eq!(read_all("# nothing\n"), Ok(vec![]));
+    }
+
+    #[test]
+    fn depth_is_bounded_written_out_or_by_alias() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(read(&nested(MOST_DEPTH)).is_ok());
+        assert!(read(&nested(MOST_DEPTH + 2)).unwrap_err().message.contains("levels deep"));
+        let half = nested(40);
+        let text = format!("a: &a {half}\nb: {}*a{}\n", "[".repeat(40), "]".repeat(40));
+        assert!(read(&text).unwrap_err().message.contains("levels deep"));
+    }
+
+    #[test]
+    fn a_document_that_doubles_itself_is_refused() {
+        let mut text = "l0: &l0 [x, x]\n".to_string();
+        for level in 1..40 {
+            text.push_str(&format!("l{level}: &l{level} [*l{0}, *l{0}]\n", level - 1));
+        }
+        assert!(read(&text).unwrap_err().message.contains("aliases expanded"));
+    }
+}

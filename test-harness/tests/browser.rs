@@ -1,0 +1,153 @@
+//! Cross-origin calls by a real Chromium through a real Envoy with the filter: what the browser allows, and what it blocks.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use test_harness::case::CaseFile;
+use test_harness::runner::{self, Check, Group};
+use test_harness::server::{self, Server};
+use test_harness::stage::Stage;
+use test_harness::token::TokenSpec;
+use test_harness::{clock, envoy, node};
+
+fn main() -> ExitCode {
+    let calls = match serde_saphyr::from_str::<Vec<Call>>(CALLS) {
+        Ok(calls) => calls,
+        Err(error) => {
+            eprintln!("error: the calls of tests/browser.rs: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let checks = calls.iter().map(|call| call.name.clone()).collect();
+    let set_up = Box::new(move || {
+        let verdicts = browse(&calls)?;
+        let check: Check = Box::new(move |index| match (calls.get(index), verdicts.get(index)) {
+            (Some(call), Some(verdict)) => call.judge(verdict),
+            _ => Err("the browser did not come to this call".to_owned()),
+        });
+        Ok(check)
+    });
+    runner::run(vec![Group { name: "browser/chromium".to_owned(), checks, set_up }], 1)
+}
+
+/// One call of a script, and what the browser must make of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    name: String,
+    /// The host of the page that the script stands on.
+    from: String,
+    path: String,
+    #[serde(default)]
+    init: Map<String, Value>,
+    /// The script sends a good token.
+    #[serde(default)]
+    token: bool,
+    /// The status the script can read; none when the browser blocks the call.
+    #[serde(default)]
+    status: Option<u16>,
+    /// Chromium's own name of the reason for which it blocked the call.
+    #[serde(default)]
+    blocked: Option<String>,
+    /// Headers the script can read (`*`), or cannot (`-`).
+    #[serde(default)]
+    headers: Map<String, Value>,
+}
+
+/// What the browser made of a call, as `browser/cors.mjs` prints it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Verdict {
+    status: Option<u16>,
+    cors_error: Option<String>,
+    #[serde(default)]
+    headers: Map<String, Value>,
+}
+
+impl Call {
+    fn judge(&self, verdict: &Verdict) -> Result<(), String> {
+        let readable = |name: &String| verdict.headers.contains_key(name);
+        let headers_hold = self.headers.iter().all(|(name, wanted)| readable(name) == (wanted == "*"));
+        if verdict.status == self.status && verdict.cors_error == self.blocked && headers_hold {
+            return Ok(());
+        }
+        Err(format!("expected {self:?}\ngot {verdict:?}"))
+    }
+}
+
+fn browse(calls: &[Call]) -> Result<Vec<Verdict>> {
+    let page = Server::start(0, |_| async { server::reply(200, "text/html", "<!doctype html><title>page</title>") })?;
+    let pages = page.address().port();
+    let policy = POLICY.replace("PORT", &pages.to_string());
+    let file: CaseFile = serde_saphyr::from_str(&policy).context("the policy of tests/browser.rs")?;
+    let mut stage = Stage::set(&file, &envoy::module()?)?;
+    let claims = json!({ "iss": stage.scene.issuer.url(), "aud": "orders-api", "sub": "user-1" });
+    let token = TokenSpec::of("rsa-1").mint(clock::unix_seconds(), claims.as_object().context("claims")?)?;
+    let asked: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let mut init = call.init.clone();
+            if call.token {
+                init.insert("headers".to_owned(), json!({ "authorization": format!("Bearer {token}") }));
+            }
+            let page = format!("http://{}:{pages}/", call.from);
+            json!({ "page": page, "url": format!("http://127.0.0.1:{}{}", stage.port, call.path), "init": init })
+        })
+        .collect();
+    let verdicts = node::run("cors.mjs", &json!({ "chromiumPath": chromium_path()?, "calls": asked }))?;
+    stage.filter_never_failed()?;
+    Ok(verdicts)
+}
+
+fn chromium_path() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("CHROMIUM").filter(|named| !named.is_empty()) {
+        return Ok(named.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("chromium")).find(|program| program.is_file());
+    found.context("no Chromium: run `make browser`, or set $CHROMIUM")
+}
+
+/// The hosts below are names for the loopback address in every browser (RFC 6761 §6.3).
+const POLICY: &str = r#"
+about: What a browser sees.
+policy:
+  version: "1.0"
+  issuers:
+    - { name: accounts, issuer: "${ISSUER}", audiences: [orders-api], jwks: { uri: "${JWKS}", cluster: issuer } }
+  cors:
+    allow_origins: ["http://allowed.localhost:PORT", "http://*.tenant.localhost:PORT"]
+    allow_methods: [GET, PUT]
+    allow_headers: [Authorization, Content-Type]
+    expose_headers: [X-Total]
+    allow_credentials: true
+    max_age: 60
+  upstreams: { orders: { url: "${UPSTREAM.orders}" } }
+  routes:
+    - { path: /health, auth: none, response: { body: { status: ok } } }
+    - { path: /open, auth: none, upstream: orders }
+    - { path: /orders, upstream: orders }
+cases: []
+"#;
+
+const CALLS: &str = r#"
+- { name: a listed origin reads a static route, from: allowed.localhost, path: /health, status: 200 }
+- { name: a listed origin reads the upstream's answer, from: allowed.localhost, path: /open, status: 200 }
+- { name: a subdomain of a listed pattern may call, from: a.tenant.localhost, path: /open, status: 200 }
+- { name: an unlisted origin may not read a static route, from: evil.localhost, path: /health, blocked: MissingAllowOriginHeader }
+- { name: an unlisted origin may not read the upstream's answer, from: evil.localhost, path: /open, blocked: MissingAllowOriginHeader }
+- { name: the bare domain of a pattern is not listed by it, from: tenant.localhost, path: /open, blocked: MissingAllowOriginHeader }
+- { name: a listed method passes its preflight, from: allowed.localhost, path: /open, status: 200,
+    init: { method: PUT, body: '{}', headers: { content-type: application/json } } }
+- { name: an unlisted method is blocked, from: allowed.localhost, path: /open, init: { method: DELETE }, blocked: PreflightMissingAllowOriginHeader }
+- { name: an unlisted header is blocked, from: allowed.localhost, path: /open, init: { headers: { x-other: '1' } }, blocked: PreflightMissingAllowOriginHeader }
+- { name: an unlisted origin fails at the preflight, from: evil.localhost, path: /open, init: { method: PUT }, blocked: PreflightMissingAllowOriginHeader }
+- { name: a preflight needs no token and the call with one passes, from: allowed.localhost, path: /orders, token: true, status: 200 }
+- { name: a refusal can be read by a listed origin, from: allowed.localhost, path: /orders, status: 401 }
+- { name: a call with cookies may be read, from: allowed.localhost, path: /open, init: { credentials: include }, status: 200 }
+- { name: only exposed headers can be read, from: allowed.localhost, path: '/open?h.x-total=7&h.x-inner=1', status: 200, headers: { x-total: '*', x-inner: '-' } }
+- { name: the upstream's own permission does not count, from: evil.localhost, path: '/open?h.access-control-allow-origin=*', blocked: MissingAllowOriginHeader }
+"#;
