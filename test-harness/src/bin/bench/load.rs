@@ -113,7 +113,11 @@ impl Connection {
 fn whole(received: &[u8]) -> Result<Option<u16>> {
     let Some(head_length) = received.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(received.get(..head_length).unwrap_or_default());
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("an answer without a status")?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.context("an answer without a status")?;
+    if status == NO_CONTENT {
+        return Ok(Some(status));
+    }
     let length = head.split("\r\n").find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())?.ok()
@@ -122,6 +126,8 @@ fn whole(received: &[u8]) -> Result<Option<u16>> {
     Ok((received.len() >= head_length + 4 + length).then_some(status))
 }
 
+/// Has no body and names no length (RFC 9110 §15.3.5).
+const NO_CONTENT: u16 = 204;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]

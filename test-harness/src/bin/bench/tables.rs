@@ -164,6 +164,12 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
         let mut contest =
             contest(Row::of_requests(table, name, goals), &parties, &[CACHED, OURS], &requests, extent.requests);
         contest.lanes.iter_mut().for_each(|lane| lane.status = status);
+        // Envoy's cors filter grants preflights with 200, Portcullis with 204.
+        contest
+            .lanes
+            .iter_mut()
+            .filter(|lane| lane.name == OURS && name == "preflight")
+            .for_each(|lane| lane.status = 204);
         contest
     });
     measure::run(contests.into(), extent.rounds)
