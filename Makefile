@@ -23,7 +23,7 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 
 test: wasm envoy browser wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
 	@cargo build --bin portcullis
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 	$(SETUP)/wasm-cargo test
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
