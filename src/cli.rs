@@ -11,6 +11,7 @@ mod gateway;
 mod generate;
 mod import;
 mod scalar;
+mod schema;
 pub mod yaml;
 
 use std::ffi::OsString;
@@ -73,6 +74,8 @@ enum Command {
     Generate(generate::Options),
     /// Turn the configuration of another gateway into a document for this one
     Import(import::Options),
+    /// Print the JSON Schema of the document
+    Schema,
 }
 
 /// Runs one command line, program name first.
@@ -89,6 +92,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Explain(options) => explain::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Import(options) => import::run(&options),
+        Command::Schema => Ok(schema::run()),
     };
     finish(outcome)
 }
