@@ -149,6 +149,8 @@ pub const MAX_DEPTH: usize = 32;
 mod tests {
     use super::*;
     use serde_json::json;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn one_meaning_or_none() {

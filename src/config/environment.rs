@@ -30,6 +30,8 @@ pub fn expand(text: &str, environment: Environment<'_>) -> Result<String, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn references_are_replaced_and_unset_ones_refused() {

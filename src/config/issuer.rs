@@ -166,6 +166,8 @@ const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn claims_are_named_flat_nested_by_pointer_or_by_address() {

@@ -267,6 +267,8 @@ const MOST_SECONDS: u64 = 10 * 366 * 86_400;
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn spans_of_time_have_a_number_and_a_unit() {

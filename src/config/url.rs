@@ -57,6 +57,8 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn addresses_are_read_whole_or_refused() {

@@ -131,6 +131,8 @@ impl Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn every_algorithm_is_found_by_its_own_name_only() {

@@ -166,6 +166,8 @@ pub const MAX_TARGET_LEN: usize = 8192;
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     /// Each row: what the client sends, and the path that is matched and forwarded or the reason it is refused for.
     const TARGETS: &[(&str, Result<&str, &str>)] = &[

@@ -131,6 +131,8 @@ const MOST_VALUE_BYTES: usize = 4_096;
 mod tests {
     use super::*;
     use serde_json::json;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_claims_value_cannot_end_the_header_and_can_be_read_back() {

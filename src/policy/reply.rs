@@ -107,6 +107,8 @@ pub fn timestamp(out: &mut String, since_epoch: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn the_envelope_is_that_of_the_source_document_byte_for_byte() {

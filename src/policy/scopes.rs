@@ -74,6 +74,8 @@ impl ScopeSet {
 mod tests {
     use super::*;
     use serde_json::json;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn scopes_are_read_from_text_and_list_and_nothing_else() {

@@ -7,6 +7,8 @@ use proptest::test_runner::FileFailurePersistence;
 use super::tests::{compiled, section};
 use super::{CorsPolicy, Fields, Preflight};
 use crate::config::document::Cors;
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// A script's call.
 #[derive(Clone, Debug)]

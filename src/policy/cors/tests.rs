@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::{CorsPolicy, CorsResponse, Fields, Preflight, names};
 use crate::config::document::Cors;
 use crate::config::problem::{At, Place, Problems};
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// A section in which each list is written in one line, blank for an empty one; every entry gets a place of its own.
 pub(super) fn section(origins: &str, methods: Option<&str>, headers: &str, expose: &str) -> Cors {

@@ -152,6 +152,8 @@ const MAX_LABEL_LEN: usize = 63;
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     type Row = (&'static str, Result<(&'static str, Option<u16>), &'static str>);
 

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
 
 use super::{query_pairs, read_host, read_target, without_query_pair};
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Any bytes, and paths made of the pieces that attacks are made of, which random bytes would hardly ever spell.
 fn target() -> impl Strategy<Value = Vec<u8>> {

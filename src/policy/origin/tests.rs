@@ -1,6 +1,8 @@
 //! What origin patterns take in, what they keep out, and what their authors are told.
 
 use super::OriginPattern;
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn matches(pattern: &str, origin: &str) -> bool {
     OriginPattern::parse(pattern).unwrap_or_else(|message| panic!("{pattern}: {message}")).matches(origin.as_bytes())

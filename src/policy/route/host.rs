@@ -139,6 +139,8 @@ const NO_PARENT: NodeId = 0;
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_host_pattern_is_a_host_a_suffix_or_any() {

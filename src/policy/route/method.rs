@@ -164,6 +164,8 @@ static KNOWN: [Method; 9] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn every_upper_case_token_is_a_method() {

@@ -168,6 +168,8 @@ const MAX_SEGMENTS: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn literal(text: &str) -> Segment {
         Segment::Literal(text.into())

@@ -8,6 +8,8 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
 
 use super::*;
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[derive(Clone, Debug)]
 struct Written {

@@ -1,6 +1,8 @@
 //! What an author may rely on when routes compete, one sentence a table.
 
 use super::*;
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// A table whose values are the texts of its routes: `METHOD,METHOD host/path`, `-` for any method, no host for any.
 fn table(routes: &[&'static str]) -> RouteTable<&'static str> {

@@ -8,6 +8,8 @@ use crate::policy::{
     algorithm::Algorithm,
     jwks::{KeySet, KeySource, VerifyingKey},
 };
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 type P256Signature = <jwt_compact::alg::Es256 as jwt_compact::Algorithm>::Signature;
 

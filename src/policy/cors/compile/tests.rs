@@ -3,6 +3,8 @@
 use crate::config::problem::Problems;
 use crate::policy::cors::CorsPolicy;
 use crate::policy::cors::tests::{APP, for_seconds, private, section, with_credentials};
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn sections_that_are_unsafe_or_do_nothing_are_refused_where_they_stand() {
