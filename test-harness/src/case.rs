@@ -30,6 +30,9 @@ pub struct CaseFile {
     /// The keys the issuer publishes at the start; [`PUBLISHED`] when absent.
     #[serde(default)]
     pub publish: Option<Vec<String>>,
+    /// How the key endpoint fails from the start.
+    #[serde(default)]
+    pub issuer: Fault,
     /// Claims every token carries unless it says otherwise, over [`CaseFile::default_claims`].
     #[serde(default)]
     pub claims: Map<String, Value>,
@@ -139,6 +142,9 @@ pub struct Expect {
     /// What the audit record must contain.
     #[serde(default)]
     pub audit: Option<Value>,
+    /// How often the key endpoint was asked since the case before this one.
+    #[serde(default)]
+    pub fetches: Option<usize>,
 }
 
 /// A member that is absent, `null`, or there.

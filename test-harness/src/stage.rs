@@ -12,6 +12,7 @@ use crate::client::{self, Request};
 use crate::clock::Deadline;
 use crate::envoy::{self, Envoy, Launch};
 use crate::generated::Wanted;
+use crate::issuer::KEY_SET_PATH;
 use crate::outcome::{self, Headers, Outcome};
 use crate::ports;
 use crate::scene::Scene;
@@ -25,6 +26,8 @@ pub struct Stage {
     pub envoy: Envoy,
     /// The port the client connects to.
     pub port: u16,
+    /// How often the key endpoint had been asked at the end of the last case.
+    fetches: usize,
 }
 
 impl Stage {
@@ -39,7 +42,7 @@ impl Stage {
         };
         let launch = Launch { bootstrap: &bootstrap, admin, workers: WORKERS, env: scene.env.clone() };
         let envoy = Envoy::start(&launch)?;
-        Ok(Self { scene, envoy, port })
+        Ok(Self { scene, envoy, port, fetches: 0 })
     }
 
     /// Sends the request of `case` and gathers what became of it.
@@ -51,6 +54,8 @@ impl Stage {
             self.scene.received.take();
             outcome = self.send(&request)?;
         }
+        let fetches = self.scene.issuer.requests(KEY_SET_PATH);
+        outcome.fetches = fetches - std::mem::replace(&mut self.fetches, fetches);
         if case.expect.audit.is_some() {
             outcome.audit = self.audit(&outcome.headers);
         }
@@ -81,7 +86,7 @@ impl Stage {
             bail!("one request was sent, {} arrived at the upstream", arrived.len());
         }
         let (status, headers, body) = (response.status, response.headers, response.body);
-        Ok(Outcome { status, headers, body, forwarded: arrived.pop(), audit: None })
+        Ok(Outcome { status, headers, body, forwarded: arrived.pop(), ..Outcome::default() })
     }
 
     /// The audit record that names the response's request id; it is written a moment after the response.
