@@ -20,7 +20,14 @@ pub struct CaseFile {
     /// One sentence: what the file is about.
     pub about: String,
     /// The gateway's document, with `${…}` places.
-    pub policy: Value,
+    #[serde(default)]
+    pub policy: Map<String, Value>,
+    /// Another gateway's document, imported; the members of [`CaseFile::policy`] take the place of the imported ones.
+    #[serde(default)]
+    pub import: Option<Import>,
+    /// Whose Envoy configuration is around the filter.
+    #[serde(default)]
+    pub listener: Listener,
     /// Variables the gateway finds in its environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -32,6 +39,28 @@ pub struct CaseFile {
     pub claims: Map<String, Value>,
     /// The cases, run in their order against one gateway.
     pub cases: Vec<Case>,
+}
+
+/// Another gateway's document.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// Its file, seen from the project's folder.
+    pub file: String,
+    /// Further arguments of `portcullis import`, with `${…}` places.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+}
+
+/// Whose Envoy configuration is around the filter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Listener {
+    /// The harness's own.
+    #[default]
+    Plain,
+    /// What `portcullis generate envoy` writes.
+    Generated,
 }
 
 /// One sentence about one request.
@@ -153,6 +182,9 @@ pub struct UpstreamIs {
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
+    /// Trailers.
+    #[serde(default)]
+    pub trailers: BTreeMap<String, HeaderIs>,
     /// The size of the body.
     #[serde(default)]
     pub body_bytes: Option<usize>,
