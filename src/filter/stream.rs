@@ -208,7 +208,9 @@ impl Exchange {
         let mut record = self.record.take();
         if record.pop().is_none() {
             // Envoy ended the request before it was decided: malformed, or the client left (envoy-facts §2.6).
-            record.push_str("{\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
+            record.push_str("{\"request_id\":\"");
+            crate::policy::audit::escape(&mut record, &known_id());
+            record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
         }
         if let Some(status) = host::number("response\0code") {
             record.push_str(&format!(",\"status\":{status}"));
@@ -243,6 +245,15 @@ fn send(reply: &Reply) {
         None => (-1, reply.body.as_ref()),
     };
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
+}
+
+/// The id of a request that was never decided; one that Envoy could not even read has the id that the generated
+/// configuration gives it in the reply.
+fn known_id() -> String {
+    let id = host::property("request\0id").filter(|id| !id.is_empty());
+    let connection = host::number("connection\0id").unwrap_or(0);
+    let millis = host::number("request\0time").unwrap_or(0) / 1_000_000;
+    id.map_or_else(|| format!("connection-{connection}-{millis}"), |id| String::from_utf8_lossy(&id).into_owned())
 }
 
 /// A random version 4 UUID (RFC 9562 §5.4) for a request that brought no usable id.

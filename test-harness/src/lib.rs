@@ -22,6 +22,7 @@ pub mod octets;
 pub mod outcome;
 pub mod place;
 pub mod ports;
+pub mod program;
 pub mod runner;
 pub mod scene;
 pub mod server;
