@@ -63,20 +63,9 @@ impl Stage {
         Ok((request, outcome))
     }
 
-    /// An error if a filter failed since the start, or a worker runs without one. A panic or a trap ends the whole filter
-    /// of its worker (envoy-facts §0.4); a worker whose filter could not be configured lets everything pass (§0.1).
+    /// An error if the filter failed on any worker since the start.
     pub fn filter_never_failed(&mut self) -> Result<()> {
-        self.envoy.still_runs()?;
-        let lines = self.envoy.lines();
-        let failed = |line: &&String| line.contains("[critical][wasm]") || line.contains("RuntimeError");
-        if let Some(line) = lines.iter().find(failed) {
-            bail!("the filter failed: {line}\n{}", self.envoy.log_tail(15));
-        }
-        // One VM for the base, one for the main thread, one for each worker (§2.1).
-        let active = self.envoy.admin("/stats?filter=wasm.runtime.v8.active")?;
-        let count = active.trim().rsplit(' ').next().and_then(|count| count.parse().ok());
-        anyhow::ensure!(count == Some(WORKERS + 2), "a worker runs without the filter: {active}");
-        Ok(())
+        self.envoy.filter_never_failed(WORKERS)
     }
 
     /// An error if a token or a secret stands in any line that Envoy wrote.
