@@ -14,6 +14,7 @@ pub mod expect;
 pub mod failure;
 pub mod issuer;
 pub mod keys;
+pub mod manual;
 pub mod native;
 pub mod node;
 pub mod octets;
