@@ -20,7 +20,7 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	@cargo build --quiet --bin portcullis
 	cargo run --quiet --package test-harness --bin demo
 
-test: wasm envoy browser wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
+test: wasm envoy browser manifests wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
 	@cargo test --workspace
 	$(SETUP)/wasm-cargo test
 
@@ -44,7 +44,7 @@ fuzz: rust ## feed random input to the parsers, for SECONDS (60) each
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
 
-.PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser wasm-runner
+.PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser manifests wasm-runner
 
 dist/portcullis.wasm: $(WASM_SOURCES) test-harness/src/bin/pack.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build
@@ -65,6 +65,9 @@ envoy: rust
 
 browser:
 	@$(SETUP)/browser
+
+manifests:
+	@$(SETUP)/manifests
 
 wasm-runner: rust
 	@$(SETUP)/wasm-runner

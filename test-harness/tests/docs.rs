@@ -128,7 +128,10 @@ fn the_quick_start_answers_as_it_says() -> Result<()> {
         ensure!(is_expected, "{comment}\n{curl}\n{printed}\n{}", gateway.log_tail(15));
         asked += 1;
     }
-    ensure!(asked == 6, "the README promises 401, 200, 403, a preflight and a static route; {asked} requests were found");
+    ensure!(
+        asked == 6,
+        "the README promises 401, 200, 403, a preflight and a static route; {asked} requests were found"
+    );
     Ok(())
 }
 
@@ -200,7 +203,8 @@ fn looks_like(printed: &str, expected: &str) -> bool {
 
 fn portcullis() -> Result<PathBuf> {
     let this = std::env::current_exe()?;
-    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join("portcullis")).find(|program| program.is_file());
+    let found =
+        this.ancestors().skip(1).take(2).map(|folder| folder.join("portcullis")).find(|program| program.is_file());
     found.context("the program `portcullis` is not built: run `cargo build --bin portcullis`")
 }
 
@@ -208,7 +212,8 @@ fn portcullis() -> Result<PathBuf> {
 fn around(filter: &str) -> Result<String> {
     let filter: serde_json::Value = serde_saphyr::from_str(filter)?;
     let kind = |name: &str| format!("type.googleapis.com/envoy.extensions.filters.{name}");
-    let router = json!({ "name": "envoy.filters.http.router", "typed_config": { "@type": kind("http.router.v3.Router") } });
+    let router =
+        json!({ "name": "envoy.filters.http.router", "typed_config": { "@type": kind("http.router.v3.Router") } });
     let manager = json!({
         "@type": kind("network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "docs",
