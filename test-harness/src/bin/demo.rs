@@ -60,8 +60,8 @@ fn chosen_port() -> Result<u16> {
 fn generate(port: u16, env: &[(String, String)]) -> Result<String> {
     let mut command = Command::new(beside_this("portcullis")?);
     command.current_dir(envoy::root()).args(["generate", "envoy", "envoy/gateway.yaml"]).envs(env.iter().cloned());
-    command.arg("--listen").arg(format!("127.0.0.1:{port}")).arg("--admin").arg(format!("127.0.0.1:{ADMIN}"));
-    let output = command.arg("--module").arg(envoy::module()?).output().context("cannot run portcullis")?;
+    command.args(["--port", &port.to_string(), "--admin-port", &ADMIN.to_string()]);
+    let output = command.arg("--wasm").arg(envoy::module()?).output().context("cannot run portcullis")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "envoy/gateway.yaml is refused:\n{}", said.trim_end());
     Ok(String::from_utf8(output.stdout)?)
