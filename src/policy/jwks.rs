@@ -13,6 +13,7 @@ use crate::strict_json::{self, Malformed};
 mod spki;
 mod verifying_key;
 
+pub use spki::Curve;
 pub(in crate::policy) use verifying_key::Material;
 pub use verifying_key::{SkipReason, VerifyingKey};
 

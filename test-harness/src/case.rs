@@ -21,6 +21,9 @@ pub struct CaseFile {
     pub about: String,
     /// The gateway's document, with `${…}` places.
     pub policy: Value,
+    /// The Envoy configuration around the filter.
+    #[serde(default)]
+    pub proxy: Proxy,
     /// Variables the gateway finds in its environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -35,6 +38,19 @@ pub struct CaseFile {
     pub claims: Map<String, Value>,
     /// The cases, run in their order against one gateway.
     pub cases: Vec<Case>,
+}
+
+/// The Envoy configurations that cases can run in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proxy {
+    /// What `portcullis generate envoy` writes, the document embedded as JSON.
+    #[default]
+    Generated,
+    /// The same with the document embedded as a Struct.
+    GeneratedStruct,
+    /// Envoy's own defaults: nothing is normalised or rejected before the filter, which must hold all by itself.
+    Bare,
 }
 
 /// One sentence about one request.

@@ -144,7 +144,8 @@ pub fn module() -> Result<PathBuf> {
     Ok(module)
 }
 
-fn fresh_folder() -> Result<PathBuf> {
+/// A folder for one run's files, to be removed after it.
+pub fn fresh_folder() -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let folder = root().join("build/run").join(name);

@@ -12,6 +12,8 @@ pub mod core_gateway;
 pub mod envoy;
 pub mod expect;
 pub mod failure;
+pub mod fuzz;
+pub mod generated;
 pub mod issuer;
 pub mod keys;
 pub mod native;

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::bootstrap::Bootstrap;
-use crate::case::{Case, CaseFile};
+use crate::case::{Case, CaseFile, Proxy};
 use crate::client::{self, Request};
 use crate::clock::Deadline;
-use crate::envoy::{Envoy, Launch};
+use crate::envoy::{self, Envoy, Launch};
+use crate::generated::Wanted;
 use crate::issuer::KEY_SET_PATH;
 use crate::outcome::{self, Headers, Outcome};
 use crate::ports;
@@ -34,15 +35,11 @@ impl Stage {
     pub fn set(file: &CaseFile, module: &Path) -> Result<Self> {
         let scene = Scene::set(file)?;
         let [port, admin] = ports::free()?;
-        let bootstrap = Bootstrap {
-            port,
-            admin,
-            module: Some(module),
-            policy: &scene.policy,
-            clusters: clusters(&scene.policy, &scene)?,
-            env: scene.env.iter().map(|(name, _)| name.as_str()).collect(),
-        }
-        .text();
+        let bootstrap = match file.proxy {
+            Proxy::Generated => generated(&scene, port, admin, module, "json")?,
+            Proxy::GeneratedStruct => generated(&scene, port, admin, module, "struct")?,
+            Proxy::Bare => bare(&scene, port, admin, module)?,
+        };
         let launch = Launch { bootstrap: &bootstrap, admin, workers: WORKERS, env: scene.env.clone() };
         let envoy = Envoy::start(&launch)?;
         Ok(Self { scene, envoy, port, fetches: 0 })
@@ -99,6 +96,21 @@ impl Stage {
         let find = || self.envoy.lines().iter().filter_map(|line| json_in(line)).find(named);
         Deadline::after(Duration::from_secs(3)).poll(find)
     }
+}
+
+fn generated(scene: &Scene, port: u16, admin: u16, module: &Path, embed: &str) -> Result<String> {
+    let folder = envoy::fresh_folder()?;
+    let document = folder.join("gateway.json");
+    std::fs::write(&document, scene.policy.to_string())?;
+    let bootstrap = Wanted { document: &document, port, admin, module, embed }.generate(&scene.env);
+    std::fs::remove_dir_all(&folder)?;
+    bootstrap
+}
+
+fn bare(scene: &Scene, port: u16, admin: u16, module: &Path) -> Result<String> {
+    let clusters = clusters(&scene.policy, scene)?;
+    let env = scene.env.iter().map(|(name, _)| name.as_str()).collect();
+    Ok(Bootstrap { port, admin, module: Some(module), policy: &scene.policy, clusters, env }.text())
 }
 
 /// A log line may have a prefix before its JSON.

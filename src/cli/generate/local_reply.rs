@@ -44,11 +44,11 @@ pub fn expression_filter(name: &str, expression: &str) -> Value {
     }})
 }
 
-/// True where the filter did not write the reply: it never ran, or its machine failed. A gRPC client reads the status from
+/// True where the filter did not write the reply: it never ran, its machine failed, or it had no policy to write one by. A gRPC client reads the status from
 /// trailers, where an envelope would only be noise.
 fn without_the_filter() -> String {
     format!(
-        "(response.code_details == 'wasm_fail_stream' || !('{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}')) \
+        "(response.code_details in ['wasm_fail_stream', 'no_policy'] || !('{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}')) \
          && !('content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc'))"
     )
 }
