@@ -21,7 +21,7 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	@cargo build --quiet --bin portcullis
 	cargo run --quiet --package test-harness --bin demo
 
-test: wasm envoy browser wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
+test: wasm envoy browser manifests wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
 	@cargo build --bin portcullis
 	cargo test --workspace --no-fail-fast
 	$(SETUP)/wasm-cargo test
@@ -47,7 +47,7 @@ fuzz: rust ## feed hostile input at random to the core, for FUZZ_SECONDS (60)
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
 
-.PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser wasm-runner
+.PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser manifests wasm-runner
 
 dist/portcullis.wasm: $(WASM_SOURCES) test-harness/src/bin/pack.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build
@@ -68,6 +68,9 @@ envoy: rust
 
 browser:
 	@$(SETUP)/browser
+
+manifests:
+	@$(SETUP)/manifests
 
 wasm-runner: rust
 	@$(SETUP)/wasm-runner

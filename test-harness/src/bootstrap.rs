@@ -80,7 +80,10 @@ impl Bootstrap<'_> {
 }
 
 fn cluster(name: &str, port: u16) -> Value {
-    json!({ "name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": { "cluster_name": name,
+    let trailers = json!({ "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions" });
+    let options = json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": trailers });
+    json!({ "name": name, "type": "STATIC", "connect_timeout": "1s", "typed_extension_protocol_options": options, "load_assignment": { "cluster_name": name,
         "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address(port) } }] }] } })
 }
 

@@ -20,7 +20,11 @@ pub struct CaseFile {
     /// One sentence: what the file is about.
     pub about: String,
     /// The gateway's document, with `${…}` places.
-    pub policy: Value,
+    #[serde(default)]
+    pub policy: Map<String, Value>,
+    /// Another gateway's document, imported; the members of [`CaseFile::policy`] take the place of the imported ones.
+    #[serde(default)]
+    pub import: Option<Import>,
     /// The Envoy configuration around the filter.
     #[serde(default)]
     pub proxy: Proxy,
@@ -38,6 +42,17 @@ pub struct CaseFile {
     pub claims: Map<String, Value>,
     /// The cases, run in their order against one gateway.
     pub cases: Vec<Case>,
+}
+
+/// Another gateway's document.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// Its file, seen from the project's folder.
+    pub file: String,
+    /// Further arguments of `portcullis import`, with `${…}` places.
+    #[serde(default)]
+    pub arguments: Vec<String>,
 }
 
 /// The Envoy configurations that cases can run in.
@@ -175,6 +190,9 @@ pub struct UpstreamIs {
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
+    /// Trailers.
+    #[serde(default)]
+    pub trailers: BTreeMap<String, HeaderIs>,
     /// The size of the body.
     #[serde(default)]
     pub body_bytes: Option<usize>,

@@ -89,12 +89,25 @@ impl CoreGateway {
                 Decision::Reply(reply) => return Ok(replied(reply, &verdict.audit, arrival.request)),
                 Decision::Forward(forward) => {
                     let edited = edited(headers.clone(), forward.edits());
-                    return Ok(forwarded(edited, &verdict.response, &verdict.audit, arrival.request));
+                    let mut outcome = forwarded(edited, &verdict.response, &verdict.audit, arrival.request);
+                    if let Some(seen) = &mut outcome.forwarded {
+                        seen.trailers = self.trailers(arrival.request);
+                    }
+                    return Ok(outcome);
                 }
                 Decision::Await(wait) => now = self.fetch(&wait, arrival, now),
             }
         }
         bail!("the core still waits after {MOST_FETCHES} fetches of the key set")
+    }
+
+    /// What the filter leaves of the trailers.
+    fn trailers(&self, request: &Request) -> Headers {
+        let lower = |name: &[u8]| String::from_utf8_lossy(name).to_ascii_lowercase();
+        let sent: Headers = request.trailers.iter().map(|(name, value)| (lower(name), value.clone())).collect();
+        let borrowed: Vec<_> = sent.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
+        let edits = self.policy.forged(&borrowed);
+        edited(sent, &edits)
     }
 
     /// What the filter's tick does.
@@ -159,13 +172,15 @@ fn forwarded(headers: Headers, plan: &ResponsePlan, audit: &AuditRecord<'_>, req
             .filter(|(name, _)| name != ROUTING_HEADER && (!name.starts_with(':') || name == ":authority"))
             .map(|(name, value)| (name.replace(":authority", "host"), value.clone()))
             .collect(),
+        trailers: Headers::new(),
         body_bytes: request.body.len(),
     };
     let wish = Wish::read(seen.path.split_once('?').map_or("", |(_, query)| query));
     let status = wish.status();
     let headers = on_response(wish.headers(), plan);
     let audit = record(audit, status);
-    Outcome { status, headers, body: wish.body(&seen).into_bytes(), forwarded: Some(seen), audit, ..Outcome::default() }
+    let body = if request.method == b"HEAD" { Vec::new() } else { wish.body(&seen).into_bytes() };
+    Outcome { status, headers, body, forwarded: Some(seen), audit, ..Outcome::default() }
 }
 
 /// The upstream's response headers as the client gets them.

@@ -1,11 +1,10 @@
 //! The Envoy configuration as users get it: written by the product's own command line, run as a process.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use crate::envoy;
+use crate::program;
 
 /// What the configuration is made of.
 #[derive(Debug, Clone, Copy)]
@@ -25,27 +24,11 @@ pub struct Wanted<'a> {
 impl Wanted<'_> {
     /// Runs `portcullis generate envoy` with these variables in its environment.
     pub fn generate(&self, env: &[(String, String)]) -> Result<String> {
-        let mut command = Command::new(portcullis()?);
-        command.args(["generate", "envoy"]).arg(self.document).arg("--wasm").arg(self.module);
-        command.args([
-            "--port",
-            &self.port.to_string(),
-            "--admin-port",
-            &self.admin.to_string(),
-            "--embed",
-            self.embed,
-        ]);
-        let output = command.current_dir(envoy::root()).envs(env.iter().cloned()).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{} is refused:\n{}", self.document.display(), said.trim_end());
-        Ok(String::from_utf8(output.stdout)?)
+        let text = |path: &Path| path.display().to_string();
+        let (document, module) = (text(self.document), text(self.module));
+        let (port, admin) = (self.port.to_string(), self.admin.to_string());
+        let arguments = ["generate", "envoy", &document, "--wasm", &module, "--port", &port, "--admin-port", &admin];
+        let arguments: Vec<String> = arguments.into_iter().chain(["--embed", self.embed]).map(str::to_owned).collect();
+        program::output(&arguments, env)
     }
-}
-
-/// The command line's program, which cargo puts beside this one or, for a test, one folder above.
-pub fn portcullis() -> Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    let found =
-        this.ancestors().skip(1).take(2).map(|folder| folder.join("portcullis")).find(|program| program.is_file());
-    found.context("the program `portcullis` is not built: run `cargo build --bin portcullis`")
 }

@@ -35,6 +35,8 @@ pub struct Forwarded {
     pub path: String,
     /// Its headers.
     pub headers: Headers,
+    /// Its trailers.
+    pub trailers: Headers,
     /// How many body bytes arrived.
     pub body_bytes: usize,
 }
