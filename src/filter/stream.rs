@@ -168,12 +168,20 @@ impl Exchange {
 
     /// Keeps the record where the operator wants it: in the filter state for the access log, or here until the end.
     fn note(&self, gateway: &Gateway, record: String) {
-        match gateway.policy.audit() {
-            Audit::AccessLog => host::set_filter_state("portcullis", record.as_bytes()),
-            Audit::Log => {
-                self.record.replace(record);
-            }
+        if gateway.policy.audit() == Audit::AccessLog {
+            host::set_filter_state("portcullis", record.as_bytes());
         }
+        self.record.replace(record);
+    }
+
+    /// Adds to the record of a forwarded request that Envoy failed to forward it, and why in Envoy's own words.
+    fn note_failure(&self, gateway: &Gateway, code: &str, details: &str) {
+        let mut record = self.record.take();
+        record.pop();
+        record.push_str(&format!(",\"code\":\"{code}\",\"failure\":\""));
+        crate::policy::audit::escape(&mut record, details);
+        record.push_str("\"}");
+        self.note(gateway, record);
     }
 
     /// Puts the gateway's headers on a response, or its envelope in the place of a reply that Envoy made.
@@ -184,7 +192,8 @@ impl Exchange {
         if status >= 400 {
             let details = host::property("response\0code_details").unwrap_or_default();
             let details = String::from_utf8_lossy(&details);
-            if let Some(reply) = gateway.policy.translate_local_reply(status, &details, &plan, host::now()) {
+            if let Some((reply, code)) = gateway.policy.translate_local_reply(status, &details, &plan, host::now()) {
+                self.note_failure(gateway, code, &details);
                 send(&reply);
                 return;
             }
@@ -231,7 +240,7 @@ impl Exchange {
 fn apply(map: Map, edits: &[HeaderEdit]) {
     for edit in edits {
         match edit {
-            HeaderEdit::Set(name, value) => host::set_header(map, name, value.as_bytes()),
+            HeaderEdit::Set(name, value) => host::set_header(map, name, value),
             HeaderEdit::Remove(name) => host::remove_header(map, name),
         };
     }
