@@ -140,6 +140,9 @@ pub struct Expect {
     /// Response headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
+    /// Response headers that must not have exactly this line.
+    #[serde(default)]
+    pub not_headers: BTreeMap<String, String>,
     /// What the JSON body must contain; `"*"` stands for any value.
     #[serde(default)]
     pub body_json: Option<Value>,
