@@ -37,6 +37,9 @@ pub struct CaseFile {
     /// Claims every token carries unless it says otherwise, over [`CaseFile::default_claims`].
     #[serde(default)]
     pub claims: Map<String, Value>,
+    /// Texts that must never be written down, besides tokens and the environment's secrets.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// The cases, run in their order against one gateway.
     pub cases: Vec<Case>,
 }
