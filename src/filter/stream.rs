@@ -96,8 +96,13 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end: bool) -> Action {
-        if let (Some(gateway), Stage::Forwarded) = (&self.gateway, self.exchange.stage.get()) {
+        let stage = self.exchange.stage.get();
+        if let (Some(gateway), Stage::Forwarded | Stage::Waiting) = (&self.gateway, stage) {
             self.exchange.finish_response(gateway);
+            // Envoy gave the request up while it waited: too large to hold, or too slow to arrive.
+            if stage == Stage::Waiting {
+                self.exchange.stage.set(Stage::Replied);
+            }
         }
         Action::Continue
     }
@@ -122,6 +127,9 @@ impl Exchange {
 
     /// Decides once more about a request that waited, and lets it go on or answers it.
     pub fn decide_again(self: &Rc<Self>, gateway: &Gateway) {
+        if self.stage.get() != Stage::Waiting {
+            return;
+        }
         self.decide(gateway, host::now());
         match self.stage.get() {
             Stage::Waiting => gateway.waiting.borrow_mut().push(Rc::downgrade(self)),
@@ -149,6 +157,7 @@ impl Exchange {
         if let Decision::Await(wait) = &verdict.decision {
             self.stage.set(Stage::Waiting);
             self.waits_until.set(wait.until);
+            self.plan.replace(verdict.response);
             return;
         }
         self.note(gateway, verdict.audit.to_json());

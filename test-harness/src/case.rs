@@ -25,15 +25,18 @@ pub struct CaseFile {
     /// Another gateway's document, imported; the members of [`CaseFile::policy`] take the place of the imported ones.
     #[serde(default)]
     pub import: Option<Import>,
-    /// Whose Envoy configuration is around the filter.
+    /// The Envoy configuration around the filter.
     #[serde(default)]
-    pub listener: Listener,
+    pub proxy: Proxy,
     /// Variables the gateway finds in its environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// The keys the issuer publishes at the start; [`PUBLISHED`] when absent.
     #[serde(default)]
     pub publish: Option<Vec<String>>,
+    /// How the key endpoint fails from the start.
+    #[serde(default)]
+    pub issuer: Fault,
     /// Claims every token carries unless it says otherwise, over [`CaseFile::default_claims`].
     #[serde(default)]
     pub claims: Map<String, Value>,
@@ -55,15 +58,17 @@ pub struct Import {
     pub arguments: Vec<String>,
 }
 
-/// Whose Envoy configuration is around the filter.
+/// The Envoy configurations that cases can run in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Listener {
-    /// The harness's own.
+pub enum Proxy {
+    /// What `portcullis generate envoy` writes, the document embedded as JSON.
     #[default]
-    Plain,
-    /// What `portcullis generate envoy` writes.
     Generated,
+    /// The same with the document embedded as a Struct.
+    GeneratedStruct,
+    /// Envoy's own defaults: nothing is normalised or rejected before the filter, which must hold all by itself.
+    Bare,
 }
 
 /// One sentence about one request.
@@ -158,6 +163,9 @@ pub struct Expect {
     /// What the audit record must contain.
     #[serde(default)]
     pub audit: Option<Value>,
+    /// How often the key endpoint was asked since the case before this one.
+    #[serde(default)]
+    pub fetches: Option<usize>,
 }
 
 /// A member that is absent, `null`, or there.

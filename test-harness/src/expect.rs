@@ -46,6 +46,9 @@ pub fn differences(expect: &Expect, places: &Places, outcome: &Outcome) -> Resul
         (Stated::This(wanted), Some(got)) => upstream(&mut found, wanted, places, got)?,
         _ => {}
     }
+    if let Some(wanted) = expect.fetches.filter(|wanted| *wanted != outcome.fetches) {
+        found.push(format!("fetches of the key set: expected {wanted}, got {}", outcome.fetches));
+    }
     if let Some(wanted) = &expect.audit {
         contained(&mut found, "audit", &places.fill_all(wanted)?, outcome.audit.as_ref());
     }
@@ -195,6 +198,7 @@ mod tests {
             body: b"{}".to_vec(),
             forwarded: Some(Forwarded::default()),
             audit: Some(json!({ "reason": "expired" })),
+            fetches: 0,
         };
         let found = differences(&wanted, &Places::default(), &outcome).unwrap();
         assert_eq!(found.len(), 13, "{found:#?}");

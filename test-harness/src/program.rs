@@ -8,7 +8,6 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
 use crate::envoy;
-use crate::scene::Scene;
 
 /// What the command line prints for these arguments; an error if it fails.
 pub fn output(arguments: &[String], env: &[(String, String)]) -> Result<String> {
@@ -17,20 +16,6 @@ pub fn output(arguments: &[String], env: &[(String, String)]) -> Result<String> 
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "portcullis {}:\n{}", arguments.join(" "), said.trim_end());
     Ok(String::from_utf8(output.stdout)?)
-}
-
-/// The Envoy configuration that the command line makes of a scene's document.
-pub fn bootstrap(scene: &Scene, port: u16, admin: u16, module: &Path) -> Result<String> {
-    let folder = envoy::fresh_folder()?;
-    let file = folder.join("gateway.json");
-    std::fs::write(&file, scene.policy.to_string())?;
-    let text = |path: &Path| path.display().to_string();
-    let arguments = ["generate", "envoy", &text(&file), "--wasm", &text(module)];
-    let ports = ["--port", &port.to_string(), "--admin-port", &admin.to_string()];
-    let arguments: Vec<String> = arguments.into_iter().chain(ports).map(str::to_owned).collect();
-    let generated = output(&arguments, &scene.env);
-    std::fs::remove_dir_all(&folder)?;
-    generated
 }
 
 /// The document that the command line makes of another gateway's.

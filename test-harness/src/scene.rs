@@ -36,6 +36,7 @@ impl Scene {
     /// Starts the servers of `file`.
     pub fn set(file: &CaseFile) -> Result<Self> {
         let issuer = Issuer::start(0, &file.published())?;
+        issuer.fail(file.issuer);
         let received = Received::default();
         let mut places = Places::default();
         places.set("ISSUER", issuer.url());

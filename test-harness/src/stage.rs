@@ -7,13 +7,15 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::bootstrap::Bootstrap;
-use crate::case::{Case, CaseFile, Listener};
+use crate::case::{Case, CaseFile, Proxy};
 use crate::client::{self, Request};
 use crate::clock::Deadline;
-use crate::envoy::{Envoy, Launch};
+use crate::envoy::{self, Envoy, Launch};
+use crate::generated::Wanted;
+use crate::issuer::KEY_SET_PATH;
 use crate::outcome::{self, Headers, Outcome};
+use crate::ports;
 use crate::scene::Scene;
-use crate::{ports, program};
 
 /// A running stage.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Stage {
     pub envoy: Envoy,
     /// The port the client connects to.
     pub port: u16,
+    /// How often the key endpoint had been asked at the end of the last case.
+    fetches: usize,
 }
 
 impl Stage {
@@ -31,13 +35,14 @@ impl Stage {
     pub fn set(file: &CaseFile, module: &Path) -> Result<Self> {
         let scene = Scene::set(file)?;
         let [port, admin] = ports::free()?;
-        let bootstrap = match file.listener {
-            Listener::Generated => program::bootstrap(&scene, port, admin, module)?,
-            Listener::Plain => plain(&scene, port, admin, module)?,
+        let bootstrap = match file.proxy {
+            Proxy::Generated => generated(&scene, port, admin, module, "json")?,
+            Proxy::GeneratedStruct => generated(&scene, port, admin, module, "struct")?,
+            Proxy::Bare => bare(&scene, port, admin, module)?,
         };
         let launch = Launch { bootstrap: &bootstrap, admin, workers: WORKERS, env: scene.env.clone() };
         let envoy = Envoy::start(&launch)?;
-        Ok(Self { scene, envoy, port })
+        Ok(Self { scene, envoy, port, fetches: 0 })
     }
 
     /// Sends the request of `case` and gathers what became of it.
@@ -49,6 +54,8 @@ impl Stage {
             self.scene.received.take();
             outcome = self.send(&request)?;
         }
+        let fetches = self.scene.issuer.requests(KEY_SET_PATH);
+        outcome.fetches = fetches - std::mem::replace(&mut self.fetches, fetches);
         if case.expect.audit.is_some() {
             outcome.audit = self.audit(&outcome.headers)?;
         }
@@ -56,20 +63,9 @@ impl Stage {
         Ok((request, outcome))
     }
 
-    /// An error if a filter failed since the start, or a worker runs without one. A panic or a trap ends the whole filter
-    /// of its worker (envoy-facts §0.4); a worker whose filter could not be configured lets everything pass (§0.1).
+    /// An error if the filter failed on any worker since the start.
     pub fn filter_never_failed(&mut self) -> Result<()> {
-        self.envoy.still_runs()?;
-        let lines = self.envoy.lines();
-        let failed = |line: &&String| line.contains("[critical][wasm]") || line.contains("RuntimeError");
-        if let Some(line) = lines.iter().find(failed) {
-            bail!("the filter failed: {line}\n{}", self.envoy.log_tail(15));
-        }
-        // One VM for the base, one for the main thread, one for each worker (§2.1).
-        let active = self.envoy.admin("/stats?filter=wasm.runtime.v8.active")?;
-        let count = active.trim().rsplit(' ').next().and_then(|count| count.parse().ok());
-        anyhow::ensure!(count == Some(WORKERS + 2), "a worker runs without the filter: {active}");
-        Ok(())
+        self.envoy.filter_never_failed(WORKERS)
     }
 
     /// An error if a token or a secret stands in any line that Envoy wrote.
@@ -89,7 +85,7 @@ impl Stage {
             bail!("one request was sent, {} arrived at the upstream", arrived.len());
         }
         let (status, headers, body) = (response.status, response.headers, response.body);
-        Ok(Outcome { status, headers, body, forwarded: arrived.pop(), audit: None })
+        Ok(Outcome { status, headers, body, forwarded: arrived.pop(), ..Outcome::default() })
     }
 
     /// The audit record that names the response's request id; it is written a moment after the response.
@@ -106,16 +102,19 @@ impl Stage {
     }
 }
 
-fn plain(scene: &Scene, port: u16, admin: u16, module: &Path) -> Result<String> {
-    let bootstrap = Bootstrap {
-        port,
-        admin,
-        module: Some(module),
-        policy: &scene.policy,
-        clusters: clusters(&scene.policy, scene)?,
-        env: scene.env.iter().map(|(name, _)| name.as_str()).collect(),
-    };
-    Ok(bootstrap.text())
+fn generated(scene: &Scene, port: u16, admin: u16, module: &Path, embed: &str) -> Result<String> {
+    let folder = envoy::fresh_folder()?;
+    let document = folder.join("gateway.json");
+    std::fs::write(&document, scene.policy.to_string())?;
+    let bootstrap = Wanted { document: &document, port, admin, module, embed }.generate(&scene.env);
+    std::fs::remove_dir_all(&folder)?;
+    bootstrap
+}
+
+fn bare(scene: &Scene, port: u16, admin: u16, module: &Path) -> Result<String> {
+    let clusters = clusters(&scene.policy, scene)?;
+    let env = scene.env.iter().map(|(name, _)| name.as_str()).collect();
+    Ok(Bootstrap { port, admin, module: Some(module), policy: &scene.policy, clusters, env }.text())
 }
 
 /// A log line may have a prefix before its JSON; an access log has the record under `audit`, beside what Envoy adds.
