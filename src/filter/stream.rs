@@ -186,7 +186,9 @@ impl Exchange {
     /// Adds to the record of a forwarded request that Envoy failed to forward it, and why in Envoy's own words.
     fn note_failure(&self, gateway: &Gateway, code: &str, details: &str) {
         let mut record = self.record.take();
-        record.pop();
+        if record.pop().is_none() {
+            record = undecided(&self.plan.borrow().request_id);
+        }
         record.push_str(&format!(",\"code\":\"{code}\",\"failure\":\""));
         crate::policy::audit::escape(&mut record, details);
         record.push_str("\"}");
@@ -196,8 +198,11 @@ impl Exchange {
     /// Puts the gateway's headers on a response, or its envelope in the place of a reply that Envoy made.
     fn finish_response(&self, gateway: &Gateway) {
         let plan = self.plan.borrow();
-        let status = host::header(Map::Response, ":status").unwrap_or_default();
-        let status: u16 = std::str::from_utf8(&status).ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+        let block = host::map(Map::Response);
+        let headers = host::pairs(&block);
+        let find = |name: &str| headers.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| *value);
+        let status = find(":status").and_then(|status| std::str::from_utf8(status).ok()).unwrap_or_default();
+        let status: u16 = status.parse().unwrap_or(0);
         if status >= 400 {
             let details = host::property("response\0code_details").unwrap_or_default();
             let details = String::from_utf8_lossy(&details);
@@ -208,7 +213,7 @@ impl Exchange {
             }
         }
         if let Some(cors) = &plan.cors {
-            for name in cors.remove {
+            for name in cors.remove.iter().filter(|name| find(name).is_some()) {
                 host::remove_header(Map::Response, name);
             }
             for (name, value) in &cors.set {
@@ -225,10 +230,7 @@ impl Exchange {
     fn write_record(&self) {
         let mut record = self.record.take();
         if record.pop().is_none() {
-            // Envoy ended the request before it was decided: malformed, or the client left (envoy-facts §2.6).
-            record.push_str("{\"request_id\":\"");
-            crate::policy::audit::escape(&mut record, &known_id());
-            record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
+            record = undecided(&known_id());
         }
         if let Some(status) = host::number("response\0code") {
             record.push_str(&format!(",\"status\":{status}"));
@@ -263,6 +265,15 @@ fn send(reply: &Reply) {
         None => (-1, reply.body.as_ref()),
     };
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
+}
+
+/// The start of a record of a request that Envoy ended before it was decided: malformed, too slow, or the client left
+/// (envoy-facts §2.6).
+fn undecided(id: &str) -> String {
+    let mut record = "{\"request_id\":\"".to_string();
+    crate::policy::audit::escape(&mut record, id);
+    record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
+    record
 }
 
 /// The id of a request that was never decided; one that Envoy could not even read has the id that the generated
