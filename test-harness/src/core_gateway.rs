@@ -151,7 +151,7 @@ fn edited(mut headers: Headers, edits: &[HeaderEdit]) -> Headers {
             HeaderEdit::Remove(name) => headers.retain(|(have, _)| *have != **name),
             HeaderEdit::Set(name, value) => {
                 headers.retain(|(have, _)| *have != **name);
-                headers.push((name.to_string(), value.as_bytes().to_vec()));
+                headers.push((name.to_string(), value.to_vec()));
             }
         }
     }
