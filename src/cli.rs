@@ -11,6 +11,8 @@ mod gateway;
 mod generate;
 mod import;
 mod scalar;
+mod schema;
+mod token;
 pub mod yaml;
 
 use std::ffi::OsString;
@@ -73,6 +75,10 @@ enum Command {
     Generate(generate::Options),
     /// Turn the configuration of another gateway into a document for this one
     Import(import::Options),
+    /// Print the JSON Schema of the document
+    Schema,
+    /// Make a short-lived token for trying things out, or look into one
+    Token(token::Options),
 }
 
 /// Runs one command line, program name first.
@@ -89,6 +95,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Explain(options) => explain::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Import(options) => import::run(&options),
+        Command::Schema => Ok(schema::run()),
+        Command::Token(options) => token::run(&options),
     };
     finish(outcome)
 }

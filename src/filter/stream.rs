@@ -188,8 +188,11 @@ impl Exchange {
     /// Puts the gateway's headers on a response, or its envelope in the place of a reply that Envoy made.
     fn finish_response(&self, gateway: &Gateway) {
         let plan = self.plan.borrow();
-        let status = host::header(Map::Response, ":status").unwrap_or_default();
-        let status: u16 = std::str::from_utf8(&status).ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+        let block = host::map(Map::Response);
+        let headers = host::pairs(&block);
+        let find = |name: &str| headers.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| *value);
+        let status = find(":status").and_then(|status| std::str::from_utf8(status).ok()).unwrap_or_default();
+        let status: u16 = status.parse().unwrap_or(0);
         if status >= 400 {
             let details = host::property("response\0code_details").unwrap_or_default();
             let details = String::from_utf8_lossy(&details);
@@ -199,7 +202,7 @@ impl Exchange {
             }
         }
         if let Some(cors) = &plan.cors {
-            for name in cors.remove {
+            for name in cors.remove.iter().filter(|name| find(name).is_some()) {
                 host::remove_header(Map::Response, name);
             }
             for (name, value) in &cors.set {
@@ -217,7 +220,9 @@ impl Exchange {
         let mut record = self.record.take();
         if record.pop().is_none() {
             // Envoy ended the request before it was decided: malformed, or the client left (envoy-facts §2.6).
-            record.push_str("{\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
+            record.push_str("{\"request_id\":\"");
+            crate::policy::audit::escape(&mut record, &known_id());
+            record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
         }
         if let Some(status) = host::number("response\0code") {
             record.push_str(&format!(",\"status\":{status}"));
@@ -252,6 +257,15 @@ fn send(reply: &Reply) {
         None => (-1, reply.body.as_ref()),
     };
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
+}
+
+/// The id of a request that was never decided; one that Envoy could not even read has the id that the generated
+/// configuration gives it in the reply.
+fn known_id() -> String {
+    let id = host::property("request\0id").filter(|id| !id.is_empty());
+    let connection = host::number("connection\0id").unwrap_or(0);
+    let millis = host::number("request\0time").unwrap_or(0) / 1_000_000;
+    id.map_or_else(|| format!("connection-{connection}-{millis}"), |id| String::from_utf8_lossy(&id).into_owned())
 }
 
 /// A random version 4 UUID (RFC 9562 §5.4) for a request that brought no usable id.

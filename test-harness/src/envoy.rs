@@ -172,7 +172,7 @@ pub fn module() -> Result<PathBuf> {
     Ok(module)
 }
 
-/// A new folder under `build/run`, for one run of one program.
+/// A folder for one run's files, to be removed after it.
 pub fn fresh_folder() -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

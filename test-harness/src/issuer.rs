@@ -34,6 +34,8 @@ pub enum Fault {
     None,
     /// The connection is closed without a response.
     Down,
+    /// It does not fail, but the answer takes a second.
+    Late,
     /// The answer takes 30 seconds.
     Slow,
     /// Status 500.
@@ -125,6 +127,7 @@ async fn key_set(state: State) -> io::Result<Response> {
     match fault {
         Fault::None | Fault::Held => {}
         Fault::Down => return Err(io::Error::other("down, as asked")),
+        Fault::Late => tokio::time::sleep(Duration::from_secs(1)).await,
         Fault::Slow => tokio::time::sleep(Duration::from_secs(30)).await,
         Fault::Error => return json_reply(500, &json!({ "error": "server_error" })),
         Fault::Garbage => return server::reply(200, "text/html", "<!doctype html><title>Maintenance</title>"),

@@ -1,0 +1,82 @@
+//! `portcullis schema`: the JSON Schema of the document, for editors to complete and to check while one writes.
+
+use super::{Exit, Outcome};
+
+/// The schema, as published under `docs`.
+const SCHEMA: &str = include_str!("../../docs/gateway.schema.json");
+
+/// Prints it.
+pub fn run() -> Outcome {
+    Outcome { result: SCHEMA.to_string(), notes: Vec::new(), exit: Exit::Success }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::config::document::Document;
+    use crate::config::node::Node;
+
+    /// A document with a key that does not exist in one place, and the object of the schema that describes the place.
+    fn places() -> Vec<(&'static str, Value)> {
+        let bogus = || json!({ "zzzzzzzzzzzzzzzzzzzzzzzz": 1 });
+        let issuer = |key: &str, value: Value| json!({ "issuers": [{ "name": "a", key: value }] });
+        let route = |key: &str, value: Value| json!({ "routes": [{ "path": "/a", key: value }] });
+        vec![
+            ("", bogus()),
+            ("/$defs/issuer", json!({ "issuers": [bogus()] })),
+            ("/$defs/jwks", issuer("jwks", bogus())),
+            ("/$defs/secret", issuer("secret", bogus())),
+            ("/$defs/token_source", issuer("token_from", json!([bogus()]))),
+            ("/$defs/identity_header", json!({ "identity_headers": { "X-A": bogus() } })),
+            ("/$defs/cors", json!({ "cors": bogus() })),
+            ("/$defs/cors", route("cors", bogus())),
+            ("/$defs/upstream", json!({ "upstreams": { "a": bogus() } })),
+            ("/$defs/route", json!({ "routes": [bogus()] })),
+            ("/$defs/response", route("response", bogus())),
+            ("/$defs/errors", json!({ "errors": bogus() })),
+            ("/$defs/audit", json!({ "audit": bogus() })),
+        ]
+    }
+
+    #[test]
+    fn the_schema_and_the_reader_know_the_same_keys() {
+        let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
+        for (pointer, document) in places() {
+            let (_, problems) = Document::read(&Node::from(document.clone()), &|_| None);
+            let messages: Vec<String> = problems.sorted().into_iter().map(|p| p.message).collect();
+            let unknown =
+                messages.iter().find_map(|m| m.strip_prefix("unknown key `zzzzzzzzzzzzzzzzzzzzzzzz` (accepted: "));
+            let accepted = unknown.unwrap_or_else(|| panic!("{document}: {messages:?}")).trim_end_matches(')');
+            let mut accepted: Vec<&str> = accepted.split(", ").collect();
+            accepted.sort_unstable();
+            let object = schema.pointer(pointer).unwrap();
+            let described: Vec<&String> = object["properties"].as_object().unwrap().keys().collect();
+            assert_eq!(described, accepted, "{pointer}");
+            assert_eq!(object["additionalProperties"], json!(false), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn every_object_of_the_schema_is_compared_and_every_reference_leads_somewhere() {
+        let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
+        let compared: Vec<&str> = places().into_iter().map(|(pointer, _)| pointer).collect();
+        for (name, definition) in schema["$defs"].as_object().unwrap() {
+            let pointer = format!("/$defs/{name}");
+            assert_eq!(definition.get("properties").is_some(), compared.contains(&pointer.as_str()), "{pointer}");
+        }
+        let mut pending = vec![&schema];
+        while let Some(value) = pending.pop() {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(reference)) = members.get("$ref") {
+                        assert!(schema.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+                    }
+                    pending.extend(members.values());
+                }
+                Value::Array(items) => pending.extend(items),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The documentation as the tests read it: its pages, and in them the fenced blocks, tables, links and names in code type.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::envoy;
+
+/// One Markdown page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Its path from the project's folder.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// A fenced block.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// What stands after the fence: the language, and what the tests are to do with the block.
+    pub info: String,
+    /// The text between the fences.
+    pub text: String,
+    /// Page and line, for messages.
+    pub place: String,
+}
+
+/// A table; cells without the space around them.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// The cells of the first row.
+    pub header: Vec<String>,
+    /// The cells of every further row.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Page {
+    /// Every page that is written by hand.
+    pub fn all() -> Result<Vec<Page>> {
+        let mut pages = Vec::new();
+        for folder in [".", "docs", "envoy", "test-harness"] {
+            for entry in fs::read_dir(envoy::root().join(folder))? {
+                let file = entry?.path();
+                if file.extension().is_some_and(|extension| extension == "md") {
+                    pages.push(Page::read(&Path::new(folder).join(file.file_name().unwrap_or_default()))?);
+                }
+            }
+        }
+        pages.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(pages)
+    }
+
+    /// One page.
+    pub fn read(path: &Path) -> Result<Page> {
+        let path = path.strip_prefix(".").unwrap_or(path);
+        let text = fs::read_to_string(envoy::root().join(path)).with_context(|| path.display().to_string())?;
+        Ok(Page { path: path.to_owned(), text })
+    }
+
+    /// The fenced blocks.
+    pub fn blocks(&self) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::new();
+        for (number, line, fence) in self.lines() {
+            match (fence, line.strip_prefix(FENCE)) {
+                (Fence::Opens, Some(info)) => {
+                    let place = format!("{}:{number}", self.path.display());
+                    blocks.push(Block { info: info.to_owned(), text: String::new(), place });
+                }
+                (Fence::Inside, _) => blocks.iter_mut().next_back().into_iter().for_each(|block| {
+                    block.text.push_str(line);
+                    block.text.push('\n');
+                }),
+                _ => {}
+            }
+        }
+        blocks
+    }
+
+    /// The tables outside of blocks.
+    pub fn tables(&self) -> Vec<Table> {
+        let mut tables = Vec::new();
+        let mut open: Option<Table> = None;
+        for (_, line, fence) in self.lines() {
+            let row = line.strip_prefix('|').and_then(|rest| rest.trim_end().strip_suffix('|'));
+            let row = row.filter(|_| fence == Fence::Outside);
+            let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+            match (row, &mut open) {
+                (Some(row), None) => open = Some(Table { header: cells(row), rows: Vec::new() }),
+                (Some(row), Some(_)) if row.bytes().all(|byte| b"-:| ".contains(&byte)) => {}
+                (Some(row), Some(table)) => table.rows.push(cells(row)),
+                (None, _) => tables.extend(open.take()),
+            }
+        }
+        tables.extend(open);
+        tables
+    }
+
+    /// The targets of `[text](target)` outside of blocks.
+    pub fn links(&self) -> Vec<String> {
+        let outside = self.lines().filter(|(_, _, fence)| *fence == Fence::Outside);
+        let targets = outside.flat_map(|(_, line, _)| line.split("](").skip(1));
+        targets.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned()).collect()
+    }
+
+    /// What stands in code type, outside of blocks.
+    pub fn spans(&self) -> Vec<String> {
+        let outside = self.lines().filter(|(_, _, fence)| *fence == Fence::Outside);
+        // Spans may go over a line's end.
+        let text: String = outside.flat_map(|(_, line, _)| [line, "\n"]).collect();
+        let paragraphs = text.split("\n\n").flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2));
+        paragraphs.map(|span| span.replace('\n', " ")).collect()
+    }
+
+    /// The anchors that links may name: the headings in lower case, words joined by `-`.
+    pub fn anchors(&self) -> Vec<String> {
+        let outside = self.lines().filter(|(_, line, fence)| *fence == Fence::Outside && line.starts_with('#'));
+        let slug = |heading: &str| {
+            let kept = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            kept.collect::<String>().replace(' ', "-")
+        };
+        outside.map(|(_, line, _)| slug(line)).collect()
+    }
+
+    /// Lines with their numbers, and how they stand to fences.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str, Fence)> {
+        let mut inside = false;
+        self.text.lines().enumerate().map(move |(index, line)| {
+            let is_fence = line.starts_with(FENCE);
+            let fence = match (inside, is_fence) {
+                (false, true) => Fence::Opens,
+                (true, true) => Fence::Closes,
+                (true, false) => Fence::Inside,
+                (false, false) => Fence::Outside,
+            };
+            inside ^= is_fence;
+            (index + 1, line, fence)
+        })
+    }
+}
+
+impl Table {
+    /// The cells under `title`, if there is such a column.
+    pub fn column(&self, title: &str) -> Option<Vec<&str>> {
+        let at = self.header.iter().position(|cell| cell == title)?;
+        Some(self.rows.iter().filter_map(|row| row.get(at)).map(String::as_str).collect())
+    }
+}
+
+/// What stands in code type in a cell.
+pub fn coded(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fence {
+    Outside,
+    Opens,
+    Inside,
+    Closes,
+}
+
+const FENCE: &str = "```";

@@ -1,0 +1,264 @@
+//! Nothing in the documentation names what is gone, and nothing that a user meets is left out: files, links, commands, keys,
+//! codes, reasons, fields.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use test_harness::envoy::root;
+use test_harness::manual::{Page, Table, coded};
+
+#[test]
+fn links_lead_somewhere() -> Result<()> {
+    for page in Page::all()? {
+        for link in page.links().iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.path.clone() } else { clean(&beside(&page.path).join(file)) };
+            ensure!(root().join(&target).exists(), "{}: {link} leads nowhere", page.path.display());
+            if !anchor.is_empty() {
+                let anchors = Page::read(&target)?.anchors();
+                ensure!(
+                    anchors.iter().any(|known| known == anchor),
+                    "{}: {link}: no such heading",
+                    page.path.display()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn named_files_exist() -> Result<()> {
+    let mut named = 0;
+    for page in Page::all()? {
+        for span in page.spans().iter().filter(|span| looks_like_a_path(span)) {
+            ensure!(root().join(span).exists(), "{} names `{span}`, which is not there", page.path.display());
+            named += 1;
+        }
+    }
+    ensure!(named > 10, "only {named} files are named");
+    Ok(())
+}
+
+#[test]
+fn named_targets_of_make_exist() -> Result<()> {
+    let makefile = fs::read_to_string(root().join("Makefile"))?;
+    let targets: Vec<&str> = makefile.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
+    for page in Page::all()? {
+        let blocks = page.blocks().into_iter().map(|block| block.text);
+        for text in page.spans().into_iter().chain(blocks) {
+            let after = text.lines().filter_map(|line| line.split_once("make ")).filter(|(before, _)| {
+                before.is_empty()
+                    || before.ends_with(' ') && before.trim_end().split(' ').all(|word| word.contains('='))
+            });
+            for target in after.filter_map(|(_, rest)| rest.split_whitespace().next()) {
+                ensure!(targets.contains(&target), "{} names `make {target}`", page.path.display());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn named_flags_exist() -> Result<()> {
+    let sources = text_of("src/cli")? + &fs::read_to_string(root().join("src/cli.rs"))?;
+    for page in Page::all()? {
+        for span in page.spans().iter().filter(|span| span.starts_with("--")) {
+            let flag = span.trim_start_matches('-').split([' ', '=']).next().unwrap_or_default();
+            let as_a_field = format!("{}:", flag.replace('-', "_"));
+            let known = sources.contains(&as_a_field) || sources.contains(&format!("\"{flag}\""));
+            ensure!(known || OTHERS_FLAGS.contains(&flag), "{} names `--{flag}`", page.path.display());
+        }
+    }
+    Ok(())
+}
+
+/// The reference has every key of the published schema, and no other.
+#[test]
+fn the_reference_has_every_key() -> Result<()> {
+    let schema: Value = serde_json::from_str(&fs::read_to_string(root().join("docs/gateway.schema.json"))?)?;
+    let mut keys = BTreeSet::new();
+    collect_keys(&schema, &mut keys);
+    let documented = documented("Key")?;
+    ensure!(documented == keys, "not the same keys: {:?}", documented.symmetric_difference(&keys));
+    Ok(())
+}
+
+#[test]
+fn the_reference_has_every_code() -> Result<()> {
+    let source = fs::read_to_string(root().join("src/policy/rejection.rs"))?;
+    let table = reference_table("Code")?;
+    let documented: BTreeSet<String> = table
+        .rows
+        .iter()
+        .filter_map(|row| match row.as_slice() {
+            [status, code, grpc, challenge, _] => {
+                let error = if challenge == "without `error`" { Some("") } else { coded(challenge).next() };
+                let challenge = error.map_or("None".to_owned(), |error| format!("Some(\"{error}\")"));
+                Some(format!("{status} {} {grpc} {challenge}", coded(code).next()?))
+            }
+            _ => None,
+        })
+        .collect();
+    let rows = source.split("row(").skip(1).filter_map(|call| {
+        let parts: Vec<&str> = call.split(", ").map(str::trim).collect();
+        let [status, code, .., grpc, challenge] = parts.get(..5)? else { return None };
+        let challenge = challenge.split([')', '\n']).next()?;
+        let challenge = if challenge == "None" { challenge.to_owned() } else { format!("{challenge})") };
+        Some(format!("{status} {} {grpc} {challenge}", code.trim_matches('"')))
+    });
+    let coded: BTreeSet<String> = rows.filter(|row| row.starts_with(|c: char| c.is_ascii_digit())).collect();
+    ensure!(coded.len() > 10, "only {} rows were read from the source", coded.len());
+    ensure!(documented == coded, "not the same table: {:#?}", documented.symmetric_difference(&coded));
+    Ok(())
+}
+
+/// A reason is a text in snake case; the other such texts of the core are listed in [`NO_REASONS`].
+#[test]
+fn the_reference_has_every_reason() -> Result<()> {
+    let documented = documented("Reason")?;
+    let mut written = BTreeSet::new();
+    let mut text = text_of("src/policy")?;
+    for file in ["src/policy.rs", "src/filter/stream.rs"] {
+        text += &fs::read_to_string(root().join(file))?;
+    }
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        written.extend(line.split(['"', '\\']).map(str::to_owned));
+    }
+    let unknown: Vec<_> = documented.iter().filter(|reason| !written.contains(*reason)).collect();
+    ensure!(unknown.is_empty(), "no code has these reasons: {unknown:?}");
+    let is_snake = |text: &&String| {
+        text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let missing: Vec<_> = written.iter().filter(is_snake).filter(|text| !documented.contains(*text)).collect();
+    let missing: Vec<_> = missing.into_iter().filter(|text| !NO_REASONS.contains(&text.as_str())).collect();
+    ensure!(missing.is_empty(), "the reference lacks these reasons: {missing:?}");
+    Ok(())
+}
+
+#[test]
+fn the_reference_has_every_field_of_the_audit_record() -> Result<()> {
+    let audit = fs::read_to_string(root().join("src/policy/audit.rs"))?;
+    let own = audit.split("mod tests").next().unwrap_or_default();
+    let stream = fs::read_to_string(root().join("src/filter/stream.rs"))?;
+    let mut fields = BTreeSet::new();
+    fields
+        .extend(own.split("member(&mut out, \"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+    fields.extend(own.split("(\"").skip(1).filter_map(|rest| rest.split("\", &self.").next()).map(str::to_owned));
+    fields.retain(|field| field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    for source in [own, stream.as_str()] {
+        fields.extend(source.split(",\\\"").skip(1).filter_map(|rest| rest.split('\\').next()).map(str::to_owned));
+    }
+    let documented = documented("Field")?;
+    ensure!(documented == fields, "not the same fields: {:?}", documented.symmetric_difference(&fields));
+    Ok(())
+}
+
+/// Each guarantee of the README names a test that exists.
+#[test]
+fn every_guarantee_is_shown_by_a_test() -> Result<()> {
+    let readme = Page::read(Path::new("README.md"))?;
+    let tables = readme.tables();
+    let shown = tables.iter().find_map(|table| table.column("Shown by")).context("no guarantees in the README")?;
+    ensure!(shown.len() == 11, "eleven invariants, {} guarantees", shown.len());
+    for cell in shown {
+        let names: Vec<&str> = coded(cell).collect();
+        let [file, tests @ ..] = names.as_slice() else { anyhow::bail!("`{cell}` names no test") };
+        let text = fs::read_to_string(root().join(file)).with_context(|| (*file).to_owned())?;
+        ensure!(!tests.is_empty(), "`{cell}` names no test");
+        for test in tests {
+            let is_there = [format!("fn {test}("), format!("name: {test}\n"), format!("name: \"{test}\"\n")];
+            ensure!(is_there.iter().any(|form| text.contains(form)), "{file} has no test `{test}`");
+        }
+    }
+    Ok(())
+}
+
+fn looks_like_a_path(span: &str) -> bool {
+    let is_plain = span.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+    let tops = ["src/", "envoy/", "docs/", "test-harness/", "tests/", "benches/", ".ci/"];
+    is_plain && tops.iter().any(|top| span.starts_with(top))
+}
+
+/// The texts in code type in the column with this title, over all tables of the reference.
+fn documented(title: &str) -> Result<BTreeSet<String>> {
+    let reference = Page::read(Path::new("docs/configuration.md"))?;
+    let tables = reference.tables();
+    let cells = tables.iter().filter(|table| table.header.first().is_some_and(|first| first == title));
+    let cells = cells.filter_map(|table| table.column(title)).flatten();
+    let found: BTreeSet<String> = cells.flat_map(coded).map(str::to_owned).collect();
+    ensure!(!found.is_empty(), "no table of the reference begins with `{title}`");
+    Ok(found)
+}
+
+fn reference_table(title: &str) -> Result<Table> {
+    let tables = Page::read(Path::new("docs/configuration.md"))?.tables();
+    tables.into_iter().find(|table| table.header.iter().any(|cell| cell == title)).context(title.to_owned())
+}
+
+fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if let ("properties", Value::Object(properties)) = (name.as_str(), value) {
+                    keys.extend(properties.keys().cloned());
+                }
+                collect_keys(value, keys);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_keys(item, keys)),
+        _ => {}
+    }
+}
+
+/// The code of every file below a folder, tests left out.
+fn text_of(folder: &str) -> Result<String> {
+    let mut text = String::new();
+    for entry in fs::read_dir(root().join(folder))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let inner = format!("{folder}/{name}");
+        if path.is_dir() {
+            text += &text_of(&inner)?;
+        } else if name.ends_with(".rs") && !["tests.rs", "properties.rs", "browser.rs"].contains(&name.as_str()) {
+            let source = fs::read_to_string(path)?;
+            text += source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        }
+    }
+    Ok(text)
+}
+
+fn beside(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+/// A path without `..`.
+fn clean(path: &Path) -> std::path::PathBuf {
+    let mut clean = std::path::PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => drop(clean.pop()),
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+/// Flags of other programs.
+const OTHERS_FLAGS: [&str; 2] = ["mode", "test"];
+
+/// Texts in snake case that are no reasons: fields, errors of challenges, members of keys, what Envoy says.
+const NO_REASONS: [&str; 9] = [
+    "0code_details",
+    "duration_ms",
+    "insufficient_scope",
+    "invalid_request",
+    "invalid_token",
+    "key_ops",
+    "request_id",
+    "spoofed_headers",
+    "via_upstream",
+];
