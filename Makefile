@@ -2,6 +2,7 @@
 
 ENVOY_VERSION ?= 1.40.0
 PORT ?= 8080
+FUZZ_SECONDS ?= 60
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -21,14 +22,16 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	cargo run --quiet --package test-harness --bin demo
 
 test: wasm envoy browser manifests wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
-	@cargo test --workspace
+	@cargo build --bin portcullis
+	cargo test --workspace --no-fail-fast
 	$(SETUP)/wasm-cargo test
 
-check: rust wasm-toolchain ## formatting, lints on both targets, documentation
+check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
 	@cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(SETUP)/wasm-cargo lint
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+	cargo test --quiet --package test-harness --test tidy
 
 bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/
 	@cargo bench --package test-harness
@@ -38,8 +41,8 @@ wasm: dist/portcullis.wasm ## build dist/portcullis.wasm
 image: dist/portcullis.wasm ## pack dist/portcullis.wasm into an OCI image layout, dist/oci/
 	@cargo run --quiet --package test-harness --bin image -- dist/portcullis.wasm dist/oci
 
-fuzz: rust ## feed random input to the parsers, for SECONDS (60) each
-	@cargo run --quiet --release --package test-harness --bin fuzz -- "$${SECONDS_EACH:-60}"
+fuzz: rust ## feed hostile input at random to the core, for FUZZ_SECONDS (60)
+	@cargo run --quiet --release --package test-harness --bin fuzz -- "$(FUZZ_SECONDS)"
 
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target

@@ -12,6 +12,7 @@ mod generate;
 mod import;
 mod scalar;
 mod schema;
+mod token;
 pub mod yaml;
 
 use std::ffi::OsString;
@@ -76,6 +77,8 @@ enum Command {
     Import(import::Options),
     /// Print the JSON Schema of the document
     Schema,
+    /// Make a short-lived token for trying things out, or look into one
+    Token(token::Options),
 }
 
 /// Runs one command line, program name first.
@@ -93,6 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Generate(options) => generate::run(&options),
         Command::Import(options) => import::run(&options),
         Command::Schema => Ok(schema::run()),
+        Command::Token(options) => token::run(&options),
     };
     finish(outcome)
 }

@@ -58,7 +58,8 @@ pub struct Policy {
     identity: IdentityHeaders,
     cors: Option<Rc<CorsPolicy>>,
     routes: RouteTable<Rc<Rule>>,
-    public: RouteTable<()>,
+    /// Paths open to everyone; their rules hold where no route does.
+    public: RouteTable<Rc<Rule>>,
     /// What is asked of callers on a public path: nothing.
     open: Requirements,
     refusals: Refusals,
@@ -184,10 +185,11 @@ impl Policy {
     ) -> Result<Option<Reply>, Rejection> {
         let Some((origin, method)) = request.preflight() else { return Ok(None) };
         let allowed = self.routes.methods_for(host, path);
-        let methods = if allowed.any() { vec!["*"] } else { allowed.methods() };
+        let open = if allowed.is_empty() { self.public_rule(path) } else { None };
+        let methods = if allowed.any() || open.is_some() { vec!["*"] } else { allowed.methods() };
         let asked = Method::parse(method).ok();
         let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m));
-        let rule = rule.or_else(|| self.rule_of_path(host, path, &methods));
+        let rule = rule.or_else(|| self.rule_of_path(host, path, &methods)).or(open);
         let Some(rule) = rule else { return Ok(None) };
         let Some(cors) = &rule.cors else { return Ok(None) };
         let asked = Preflight {
@@ -212,6 +214,14 @@ impl Policy {
 
     fn rule_for(&self, host: &str, path: &str, method: &Method) -> Option<&Rule> {
         match self.routes.find(host, path, method) {
+            Found::Route { value, .. } => Some(value),
+            Found::MethodNotAllowed { .. } | Found::NotFound => None,
+        }
+    }
+
+    /// The rule of a public path.
+    fn public_rule(&self, path: &str) -> Option<&Rule> {
+        match self.public.find("", path, &Method::Get) {
             Found::Route { value, .. } => Some(value),
             Found::MethodNotAllowed { .. } | Found::NotFound => None,
         }
@@ -245,14 +255,20 @@ impl Policy {
                 }
                 Err(Rejection::new(Kind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
             }
-            Found::NotFound => Err(Rejection::new(Kind::NotFound, "no_route")),
+            // A public path that no route names is open all the same: Envoy's own routes say where it leads.
+            Found::NotFound => match self.public_rule(path) {
+                Some(rule) => {
+                    exchange.enter(rule, request);
+                    Ok((rule, None))
+                }
+                None => Err(Rejection::new(Kind::NotFound, "no_route")),
+            },
         }
     }
 
     /// What is asked of callers here: a public path is open whatever its route says.
     fn requirements<'p>(&'p self, rule: &'p Rule, path: &str, world: &mut World<'_>) -> &'p Requirements {
-        let is_public =
-            !self.public.is_empty() && matches!(self.public.find("", path, &Method::Get), Found::Route { .. });
+        let is_public = !self.public.is_empty() && self.public_rule(path).is_some();
         if is_public {
             world.note("authenticate", || "the path is public: nobody is asked".to_string());
         }

@@ -1,5 +1,7 @@
 //! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
 
+mod overlaps;
+
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -15,6 +17,9 @@ pub struct Options {
     /// How the findings are written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Also tell which requests two routes speak of, and which of the two takes them
+    #[arg(long)]
+    overlaps: bool,
     #[command(flatten)]
     variables: Variables,
 }
@@ -32,12 +37,17 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
     let mut summaries = Vec::new();
+    let mut met = Vec::new();
     for file in &options.files {
         match gateway::open_all(file, &options.variables) {
             Ok(gateways) => {
                 for gateway in &gateways {
                     summaries.push(summary(file, gateway));
                     notes.extend(gateway.notes(file));
+                    if options.overlaps {
+                        let found = overlaps::find(&gateway.document, &gateway.policy);
+                        met.extend(found.into_iter().map(|overlap| (file, overlap)));
+                    }
                 }
             }
             Err(Failure::Problems(found)) => problems.extend(found),
@@ -53,10 +63,15 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
                 json!({ "file": file, "line": place.line, "column": place.column, "path": place.path, "message": p.message })
             })
             .collect();
-        let result = json!({ "problems": found, "checked": summaries, "notes": notes });
+        let met: Vec<Value> = met
+            .iter()
+            .map(|(file, o)| json!({ "file": file, "line": o.line, "column": o.column, "message": o.message }))
+            .collect();
+        let result = json!({ "problems": found, "checked": summaries, "notes": notes, "overlaps": met });
         return Ok(Outcome { result: format!("{result:#}\n"), notes: Vec::new(), exit });
     }
-    let result = summaries.iter().map(|summary| format!("{summary}\n")).collect();
+    let met = met.iter().map(|(file, o)| format!("{file}:{}:{}: overlap: {}\n", o.line, o.column, o.message));
+    let result = summaries.iter().map(|summary| format!("{summary}\n")).chain(met).collect();
     notes.extend(problems.iter().map(|(file, problem)| line(file, problem)));
     Ok(Outcome { result, notes, exit })
 }

@@ -79,8 +79,8 @@ fn document(imported: Imported, issuer: Option<Value>) -> Value {
         ("issuers", issuer.map(|issuer| json!([issuer]))),
         ("identity_headers", imported.identity_headers),
         ("cors", imported.cors),
-        ("upstreams", (!imported.upstreams.is_empty()).then(|| Value::Object(imported.upstreams))),
-        ("public_paths", (!imported.public_paths.is_empty()).then(|| Value::Array(imported.public_paths))),
+        ("upstreams", (!imported.upstreams.is_empty()).then_some(Value::Object(imported.upstreams))),
+        ("public_paths", (!imported.public_paths.is_empty()).then_some(Value::Array(imported.public_paths))),
     ];
     if let Some(members) = document.as_object_mut() {
         members.extend(sections.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))));

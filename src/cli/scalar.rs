@@ -32,6 +32,15 @@ pub fn resolve(text: &str) -> Result<Value, String> {
     Ok(Value::Text(text.to_string()))
 }
 
+/// Refuses a plain key that is not the text it looks like in every reader: `1:`, `true:`, `<<:`. In quotes it is.
+pub fn check_key(text: &str) -> Result<(), String> {
+    match resolve(text) {
+        Ok(Value::Text(_)) if text != "<<" => Ok(()),
+        Ok(Value::Text(_)) => Err("merge keys (`<<`) are not part of YAML 1.2; write the members out".to_string()),
+        _ => Err(format!("the key `{text}` is not text; put it in quotes")),
+    }
+}
+
 fn integer(text: &str, digits: &str, radix: u32) -> Result<Value, String> {
     let signed = i64::from_str_radix(digits, radix).map(Number::from);
     let number = signed.or_else(|_| u64::from_str_radix(digits, radix).map(Number::from));
@@ -84,6 +93,12 @@ mod tests {
             ("-12", int(-12)),
             ("+12", int(12)),
             ("0o17", int(15)),
+            ("0x10", int(16)),
+            ("-0", int(0)),
+            ("9007199254740993", int(9_007_199_254_740_993)),
+            ("1_000", word("1_000")),
+            ("12:30", word("12:30")),
+            (".5", float(0.5)),
             ("017", int(17)),
             ("18446744073709551615", Value::Number(u64::MAX.into())),
             ("1.5e-3", float(0.0015)),

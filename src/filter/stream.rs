@@ -96,8 +96,13 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end: bool) -> Action {
-        if let (Some(gateway), Stage::Forwarded) = (&self.gateway, self.exchange.stage.get()) {
+        let stage = self.exchange.stage.get();
+        if let (Some(gateway), Stage::Forwarded | Stage::Waiting) = (&self.gateway, stage) {
             self.exchange.finish_response(gateway);
+            // Envoy gave the request up while it waited: too large to hold, or too slow to arrive.
+            if stage == Stage::Waiting {
+                self.exchange.stage.set(Stage::Replied);
+            }
         }
         Action::Continue
     }
@@ -122,6 +127,9 @@ impl Exchange {
 
     /// Decides once more about a request that waited, and lets it go on or answers it.
     pub fn decide_again(self: &Rc<Self>, gateway: &Gateway) {
+        if self.stage.get() != Stage::Waiting {
+            return;
+        }
         self.decide(gateway, host::now());
         match self.stage.get() {
             Stage::Waiting => gateway.waiting.borrow_mut().push(Rc::downgrade(self)),
@@ -149,6 +157,7 @@ impl Exchange {
         if let Decision::Await(wait) = &verdict.decision {
             self.stage.set(Stage::Waiting);
             self.waits_until.set(wait.until);
+            self.plan.replace(verdict.response);
             return;
         }
         self.note(gateway, verdict.audit.to_json());
@@ -208,7 +217,9 @@ impl Exchange {
         let mut record = self.record.take();
         if record.pop().is_none() {
             // Envoy ended the request before it was decided: malformed, or the client left (envoy-facts §2.6).
-            record.push_str("{\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
+            record.push_str("{\"request_id\":\"");
+            crate::policy::audit::escape(&mut record, &known_id());
+            record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
         }
         if let Some(status) = host::number("response\0code") {
             record.push_str(&format!(",\"status\":{status}"));
@@ -243,6 +254,15 @@ fn send(reply: &Reply) {
         None => (-1, reply.body.as_ref()),
     };
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
+}
+
+/// The id of a request that was never decided; one that Envoy could not even read has the id that the generated
+/// configuration gives it in the reply.
+fn known_id() -> String {
+    let id = host::property("request\0id").filter(|id| !id.is_empty());
+    let connection = host::number("connection\0id").unwrap_or(0);
+    let millis = host::number("request\0time").unwrap_or(0) / 1_000_000;
+    id.map_or_else(|| format!("connection-{connection}-{millis}"), |id| String::from_utf8_lossy(&id).into_owned())
 }
 
 /// A random version 4 UUID (RFC 9562 §5.4) for a request that brought no usable id.

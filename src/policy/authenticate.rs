@@ -9,7 +9,6 @@ use super::credential::Credential;
 use super::decision::Await;
 use super::identity::{Identity, IdentityHeaders};
 use super::issuer::{Issuer, IssuerKeys, Validity};
-use super::jwks::KeySet;
 use super::keyring::Standing;
 use super::rejection::{Kind, Rejection};
 use super::scopes::{ScopeRegistry, ScopeSet};
@@ -149,14 +148,6 @@ impl Authenticator<'_> {
                 }
             },
         };
-        if is_unknown(&keys, token) {
-            if let IssuerKeys::Remote(id) = &issuer.keys
-                && let Some(until) = world.keyring.want_unknown_key(*id, received_at, world.now)
-            {
-                return Err(Stop::Wait(Await { key_set: *id, until }));
-            }
-            return Err(invalid("token_key_unknown"));
-        }
         let fitting = keys.candidates(token.kid.as_deref(), token.algorithm).take(MOST_KEYS_TRIED);
         let mut tried = 0;
         for key in fitting {
@@ -165,13 +156,20 @@ impl Authenticator<'_> {
                 return Ok(generation);
             }
         }
-        Err(invalid(if tried == 0 { "token_key_does_not_fit" } else { "token_signature_wrong" }))
+        // A name that no key of the set bears may be that of a newer key.
+        let is_unknown = token.kid.as_deref().is_some_and(|kid| !keys.has_kid(kid));
+        if is_unknown
+            && let IssuerKeys::Remote(id) = &issuer.keys
+            && let Some(until) = world.keyring.want_unknown_key(*id, received_at, world.now)
+        {
+            return Err(Stop::Wait(Await { key_set: *id, until }));
+        }
+        Err(invalid(match tried {
+            0 if is_unknown => "token_key_unknown",
+            0 => "token_key_does_not_fit",
+            _ => "token_signature_wrong",
+        }))
     }
-}
-
-/// The token names a key that the set does not have. A token that names none is tried against the keys at hand.
-fn is_unknown(keys: &KeySet, token: &UnverifiedToken<'_>) -> bool {
-    token.kid.as_deref().is_some_and(|kid| !keys.has_kid(kid))
 }
 
 fn invalid(reason: &'static str) -> Stop {
@@ -184,5 +182,5 @@ impl From<Rejection> for Stop {
     }
 }
 
-/// A token without `kid` is checked with so many keys at the most: each try costs as much as a real check.
+/// A token is checked with so many keys at the most, when it or they have no `kid`: each try costs as much as a real check.
 const MOST_KEYS_TRIED: usize = 4;

@@ -66,14 +66,22 @@ fn bearer(authorization: Once<'_>) -> Result<Option<&[u8]>, Rejection> {
         Once::Repeated => return Err(Rejection::new(Kind::InvalidTokenRequest, "several_authorization_headers")),
         Once::Value(value) => value,
     };
-    let Some(token) = strip_bearer(value) else { return Ok(None) };
+    let Some(token) = strip_bearer(value) else {
+        // Behind another scheme's credential a token would reach the upstream unseen.
+        let hides = value.split(|b| *b == b',').skip(1).any(|part| strip_bearer(part.trim_ascii()).is_some());
+        return if hides { Err(malformed()) } else { Ok(None) };
+    };
     let body = token.iter().rposition(|b| *b != b'=').map_or(0, |last| last + 1);
     let is_b64 = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(b);
     // Envoy joins repeated headers by a comma (envoy-facts §0.9): the comma is what shows a second token.
     match token.get(..body) {
         Some(head) if !head.is_empty() && head.iter().all(is_b64) => Ok(Some(token)),
-        _ => Err(Rejection::new(Kind::InvalidTokenRequest, "malformed_authorization")),
+        _ => Err(malformed()),
     }
+}
+
+fn malformed() -> Rejection {
+    Rejection::new(Kind::InvalidTokenRequest, "malformed_authorization")
 }
 
 /// What follows `Bearer ` when that is the scheme, which has no case (RFC 9110 §11.1); a bare `Bearer` is a broken one of ours.
@@ -114,6 +122,9 @@ mod tests {
             ("BEARER  abc=", Ok(Some("abc="))),
             ("Basic dXNlcjpwYXNz", Ok(None)),
             ("Bearertoken", Ok(None)),
+            ("Digest username=\"a\", uri=\"/, bearers\"", Ok(None)),
+            ("Basic dXNlcjpwYXNz,Bearer a", Err("malformed_authorization")),
+            ("Basic dXNlcjpwYXNz , bearer a", Err("malformed_authorization")),
             ("", Ok(None)),
             ("Bearer", Err("malformed_authorization")),
             ("Bearer ", Err("malformed_authorization")),

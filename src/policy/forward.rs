@@ -61,6 +61,9 @@ impl Forward {
             let host = String::from_utf8_lossy(passage.request.authority);
             edits.push(set("x-forwarded-host", host));
             edits.push(HeaderEdit::Set(":authority".into(), authority.clone()));
+        } else if passage.request.headers.iter().any(|(name, _)| *name == b"x-forwarded-host") {
+            // The upstream sees the client's own `Host`; a second opinion would be a forger's.
+            edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
         }
         if passage.request.request_id != Once::Value(passage.request_id.as_bytes()) {
             edits.push(HeaderEdit::Set("x-request-id".into(), passage.request_id.clone()));

@@ -13,6 +13,7 @@ use crate::strict_json::{self, Malformed};
 mod spki;
 mod verifying_key;
 
+pub use spki::Curve;
 pub(in crate::policy) use verifying_key::Material;
 pub use verifying_key::{SkipReason, VerifyingKey};
 
@@ -63,9 +64,12 @@ impl KeySet {
 
     /// The keys that may have made a signature by `alg` under this `kid`: kty, crv and the key's own `alg` must fit.
     ///
-    /// A key that has no `kid` of its own cannot be told from the wanted one, so it is a candidate whatever the token says.
+    /// A key that has no `kid` of its own cannot be told from the wanted one, so it is a candidate whatever the token says;
+    /// keys that bear the wanted one come first, so that however many others cannot crowd them out.
     pub fn candidates<'k>(&'k self, kid: Option<&str>, alg: Algorithm) -> impl Iterator<Item = &'k VerifyingKey> {
-        self.keys.iter().filter(move |key| key.fits(alg) && (kid.is_none() || key.kid().is_none() || key.kid() == kid))
+        let named = self.keys.iter().filter(move |key| kid.is_some() && key.kid() == kid);
+        let unnamed = self.keys.iter().filter(move |key| kid.is_none() || key.kid().is_none());
+        named.chain(unnamed).filter(move |key| key.fits(alg))
     }
 
     /// Every usable key.

@@ -39,7 +39,7 @@ impl TokenCache {
         if let Some(caller) = self.young.callers.get(token) {
             return Some(caller.clone());
         }
-        let (token, caller) = self.old.callers.remove_entry(token)?;
+        let (token, caller) = self.old.take(token)?;
         self.keep(token, caller.clone());
         Some(caller)
     }
@@ -51,8 +51,8 @@ impl TokenCache {
 
     /// Forgets a token that no longer holds.
     pub fn remove(&mut self, token: &[u8]) {
-        self.young.callers.remove(token);
-        self.old.callers.remove(token);
+        self.young.take(token);
+        self.old.take(token);
     }
 
     /// How many callers are remembered.
@@ -66,17 +66,31 @@ impl TokenCache {
     }
 
     fn keep(&mut self, token: Box<[u8]>, caller: Rc<Caller>) {
-        // A caller's claims take about as much again as the token that carried them, and some fixed room.
-        let bytes = token.len() * 3 + 256;
+        let bytes = room(&token);
         if bytes > self.most_bytes || self.most_entries == 0 {
             return;
         }
         if self.young.callers.len() >= self.most_entries || self.young.bytes + bytes > self.most_bytes {
             self.old = mem::take(&mut self.young);
         }
-        self.young.bytes += bytes;
-        self.young.callers.insert(token, caller);
+        if self.young.callers.insert(token, caller).is_none() {
+            self.young.bytes += bytes;
+        }
     }
+}
+
+impl Generation {
+    /// Takes an entry out with the room it took: a token that comes and goes must not push out the others.
+    fn take(&mut self, token: &[u8]) -> Option<(Box<[u8]>, Rc<Caller>)> {
+        let entry = self.callers.remove_entry(token)?;
+        self.bytes -= room(&entry.0);
+        Some(entry)
+    }
+}
+
+/// A caller's claims take about as much again as the token that carried them, and some fixed room.
+fn room(token: &[u8]) -> usize {
+    token.len() * 3 + 256
 }
 
 /// Hashes a token by its last 16 bytes: the end of a signature or MAC, which nobody can choose without the key. Only

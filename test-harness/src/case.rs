@@ -20,18 +20,52 @@ pub struct CaseFile {
     /// One sentence: what the file is about.
     pub about: String,
     /// The gateway's document, with `${…}` places.
-    pub policy: Value,
+    #[serde(default)]
+    pub policy: Map<String, Value>,
+    /// Another gateway's document, imported; the members of [`CaseFile::policy`] take the place of the imported ones.
+    #[serde(default)]
+    pub import: Option<Import>,
+    /// The Envoy configuration around the filter.
+    #[serde(default)]
+    pub proxy: Proxy,
     /// Variables the gateway finds in its environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// The keys the issuer publishes at the start; [`PUBLISHED`] when absent.
     #[serde(default)]
     pub publish: Option<Vec<String>>,
+    /// How the key endpoint fails from the start.
+    #[serde(default)]
+    pub issuer: Fault,
     /// Claims every token carries unless it says otherwise, over [`CaseFile::default_claims`].
     #[serde(default)]
     pub claims: Map<String, Value>,
     /// The cases, run in their order against one gateway.
     pub cases: Vec<Case>,
+}
+
+/// Another gateway's document.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// Its file, seen from the project's folder.
+    pub file: String,
+    /// Further arguments of `portcullis import`, with `${…}` places.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+}
+
+/// The Envoy configurations that cases can run in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proxy {
+    /// What `portcullis generate envoy` writes, the document embedded as JSON.
+    #[default]
+    Generated,
+    /// The same with the document embedded as a Struct.
+    GeneratedStruct,
+    /// Envoy's own defaults: nothing is normalised or rejected before the filter, which must hold all by itself.
+    Bare,
 }
 
 /// One sentence about one request.
@@ -123,6 +157,9 @@ pub struct Expect {
     /// What the audit record must contain.
     #[serde(default)]
     pub audit: Option<Value>,
+    /// How often the key endpoint was asked since the case before this one.
+    #[serde(default)]
+    pub fetches: Option<usize>,
 }
 
 /// A member that is absent, `null`, or there.
@@ -153,6 +190,9 @@ pub struct UpstreamIs {
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
+    /// Trailers.
+    #[serde(default)]
+    pub trailers: BTreeMap<String, HeaderIs>,
     /// The size of the body.
     #[serde(default)]
     pub body_bytes: Option<usize>,

@@ -53,7 +53,8 @@ impl Request {
         self
     }
 
-    fn on_the_wire(&self) -> Vec<u8> {
+    /// Its bytes as they are sent.
+    pub fn on_the_wire(&self) -> Vec<u8> {
         let mut out = [self.method.as_slice(), b" ", &self.target, b" HTTP/1.1\r\n"].concat();
         for (name, value) in &self.headers {
             line(&mut out, name, value);

@@ -27,6 +27,7 @@ struct CoreGateway {
     keyring: Keyring,
     tokens: TokenCache,
     ids: Cell<u64>,
+    fetches: usize,
 }
 
 /// The gateway that the package's own core makes of a document.
@@ -41,11 +42,25 @@ pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>
         anyhow!("the policy is refused:\n  {}", lines.join("\n  "))
     })?;
     let keyring = policy.keyring();
-    Ok(Box::new(CoreGateway { policy, keyring, tokens: TokenCache::new(1_000, 1 << 20), ids: Cell::new(0) }))
+    Ok(Box::new(CoreGateway {
+        policy,
+        keyring,
+        tokens: TokenCache::new(1_000, 1 << 20),
+        ids: Cell::new(0),
+        fetches: 0,
+    }))
 }
 
 impl Gateway for CoreGateway {
     fn decide(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
+        let before = self.fetches;
+        let outcome = self.outcome(arrival)?;
+        Ok(Outcome { fetches: self.fetches - before, ..outcome })
+    }
+}
+
+impl CoreGateway {
+    fn outcome(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
         let received_at = Duration::from_secs(u64::try_from(arrival.now)?);
         let headers = as_envoy_shows(arrival.request);
         let borrowed: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
@@ -70,16 +85,27 @@ impl Gateway for CoreGateway {
                 Decision::Reply(reply) => return Ok(replied(reply, &verdict.audit, arrival.request)),
                 Decision::Forward(forward) => {
                     let edited = edited(headers.clone(), forward.edits());
-                    return Ok(forwarded(edited, &verdict.response, &verdict.audit, arrival.request));
+                    let mut outcome = forwarded(edited, &verdict.response, &verdict.audit, arrival.request);
+                    if let Some(seen) = &mut outcome.forwarded {
+                        seen.trailers = self.trailers(arrival.request);
+                    }
+                    return Ok(outcome);
                 }
                 Decision::Await(wait) => now = self.fetch(&wait, arrival, now),
             }
         }
         bail!("the core still waits after {MOST_FETCHES} fetches of the key set")
     }
-}
 
-impl CoreGateway {
+    /// What the filter leaves of the trailers.
+    fn trailers(&self, request: &Request) -> Headers {
+        let lower = |name: &[u8]| String::from_utf8_lossy(name).to_ascii_lowercase();
+        let sent: Headers = request.trailers.iter().map(|(name, value)| (lower(name), value.clone())).collect();
+        let borrowed: Vec<_> = sent.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
+        let edits = self.policy.forged(&borrowed);
+        edited(sent, &edits)
+    }
+
     /// What the filter's tick does.
     fn fetch_what_is_due(&mut self, arrival: &Arrival<'_>, now: Duration) {
         let ids: Vec<_> = self.keyring.plans().map(|(id, _)| id).collect();
@@ -93,6 +119,7 @@ impl CoreGateway {
     /// Hands the issuer's answer in; the time when that has happened, which is a moment later.
     fn fetch(&mut self, wait: &Await, arrival: &Arrival<'_>, now: Duration) -> Duration {
         let at = now + Duration::from_millis(1);
+        self.fetches += 1;
         let installed =
             arrival.key_set.as_ref().map(|set| self.keyring.install(wait.key_set, set.to_string().as_bytes(), at));
         if installed.is_none_or(|installed| installed.is_err()) {
@@ -141,13 +168,15 @@ fn forwarded(headers: Headers, plan: &ResponsePlan, audit: &AuditRecord<'_>, req
             .filter(|(name, _)| name != ROUTING_HEADER && (!name.starts_with(':') || name == ":authority"))
             .map(|(name, value)| (name.replace(":authority", "host"), value.clone()))
             .collect(),
+        trailers: Headers::new(),
         body_bytes: request.body.len(),
     };
     let wish = Wish::read(seen.path.split_once('?').map_or("", |(_, query)| query));
     let status = wish.status();
     let headers = on_response(wish.headers(), plan);
     let audit = record(audit, status);
-    Outcome { status, headers, body: wish.body(&seen).into_bytes(), forwarded: Some(seen), audit }
+    let body = if request.method == b"HEAD" { Vec::new() } else { wish.body(&seen).into_bytes() };
+    Outcome { status, headers, body, forwarded: Some(seen), audit, ..Outcome::default() }
 }
 
 /// The upstream's response headers as the client gets them.

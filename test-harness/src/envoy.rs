@@ -79,6 +79,29 @@ impl Envoy {
         }
     }
 
+    /// An error if a filter failed since the start, or one of the workers runs without one. A panic or a trap ends the whole
+    /// filter of its worker (envoy-facts §0.4); a worker whose filter could not be configured lets everything pass (§0.1).
+    pub fn filter_never_failed(&mut self, workers: u32) -> Result<()> {
+        self.still_runs()?;
+        let failed = |line: &&String| line.contains("[critical][wasm]") || line.contains("RuntimeError");
+        if let Some(line) = self.lines().iter().find(failed) {
+            bail!("the filter failed: {line}\n{}", self.log_tail(15));
+        }
+        // One VM for the base, one for the main thread, one for each worker (§2.1).
+        let active = self.stat("wasm.envoy.wasm.runtime.v8.active")?;
+        anyhow::ensure!(
+            active == u64::from(workers) + 2,
+            "{workers} workers, but {active} VMs: one runs without the filter"
+        );
+        Ok(())
+    }
+
+    /// The counter or gauge of this name; 0 while it does not exist.
+    pub fn stat(&self, name: &str) -> Result<u64> {
+        let answer = self.admin(&format!("/stats?filter=^{name}$"))?;
+        Ok(answer.trim().rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0))
+    }
+
     /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -144,7 +167,8 @@ pub fn module() -> Result<PathBuf> {
     Ok(module)
 }
 
-fn fresh_folder() -> Result<PathBuf> {
+/// A folder for one run's files, to be removed after it.
+pub fn fresh_folder() -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let folder = root().join("build/run").join(name);

@@ -21,6 +21,7 @@ pub fn differences(expect: &Expect, places: &Places, outcome: &Outcome) -> Resul
         if got.and_then(Value::as_str) != Some(code) {
             found.push(format!("error.code: expected {code}, got {}", shown(got)));
         }
+        envelope(&mut found, outcome);
     }
     headers(&mut found, "response header", &expect.headers, places, &outcome.headers)?;
     if let Some(wanted) = &expect.body_json {
@@ -38,6 +39,9 @@ pub fn differences(expect: &Expect, places: &Places, outcome: &Outcome) -> Resul
         (Stated::This(_), None) => found.push("upstream: expected a request, none arrived".to_owned()),
         (Stated::This(wanted), Some(got)) => upstream(&mut found, wanted, places, got)?,
         _ => {}
+    }
+    if let Some(wanted) = expect.fetches.filter(|wanted| *wanted != outcome.fetches) {
+        found.push(format!("fetches of the key set: expected {wanted}, got {}", outcome.fetches));
     }
     if let Some(wanted) = &expect.audit {
         contained(&mut found, "audit", &places.fill_all(wanted)?, outcome.audit.as_ref());
@@ -60,6 +64,7 @@ fn upstream(found: &mut Vec<String>, wanted: &UpstreamIs, places: &Places, got: 
         let wanted = wanted.body_bytes.unwrap_or_default();
         found.push(format!("upstream body: expected {wanted} bytes, got {}", got.body_bytes));
     }
+    headers(found, "upstream trailer", &wanted.trailers, places, &got.trailers)?;
     headers(found, "upstream header", &wanted.headers, places, &got.headers)
 }
 
@@ -94,6 +99,40 @@ fn headers(
 
 fn members(lines: &[impl AsRef<str>]) -> impl Iterator<Item = &str> {
     lines.iter().flat_map(|line| line.as_ref().split(',')).map(str::trim)
+}
+
+/// The envelope of a refusal, byte for byte, and the headers that belong beside it.
+fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
+    let body = outcome.body_json().unwrap_or_default();
+    let text = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    let [code, message, time] = ["/error/code", "/error/message", "/metadata/timestamp"].map(text);
+    let id = outcome::values(&outcome.headers, "x-request-id").concat();
+    let wanted = format!(
+        r#"{{"error":{{"code":"{code}","message":"{message}","request_id":"{id}"}},"metadata":{{"success":false,"timestamp":"{time}"}}}}"#
+    );
+    // Envoy ends a formatted line.
+    let got = String::from_utf8_lossy(&outcome.body);
+    if got.trim_end_matches('\n') != wanted {
+        found.push(format!("envelope: expected `{wanted}`, got `{got}`"));
+    }
+    if id.is_empty() || message.is_empty() {
+        found.push("envelope: a message and a request id were expected".to_owned());
+    }
+    if !is_timestamp(time) {
+        found.push(format!("envelope: `{time}` is not a time like 2024-03-01T10:00:00Z"));
+    }
+    for (name, wanted) in [("content-type", "application/json"), ("cache-control", "no-store")] {
+        let got = outcome::values(&outcome.headers, name);
+        if got != [wanted] {
+            found.push(format!("response header {name}: expected `{wanted}`, got {got:?}"));
+        }
+    }
+}
+
+fn is_timestamp(text: &str) -> bool {
+    let form = "0000-00-00T00:00:00Z";
+    let alike = |(have, form): (u8, u8)| if form == b'0' { have.is_ascii_digit() } else { have == form };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)
 }
 
 /// Objects may hold more than is wanted; lists and plain values may not; `"*"` is any value.
@@ -144,9 +183,10 @@ mod tests {
             body: b"{}".to_vec(),
             forwarded: Some(Forwarded::default()),
             audit: Some(json!({ "reason": "expired" })),
+            fetches: 0,
         };
         let found = differences(&wanted, &Places::default(), &outcome).unwrap();
-        assert_eq!(found.len(), 7, "{found:#?}");
+        assert_eq!(found.len(), 12, "{found:#?}");
     }
 
     #[test]

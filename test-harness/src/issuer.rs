@@ -34,6 +34,8 @@ pub enum Fault {
     None,
     /// The connection is closed without a response.
     Down,
+    /// It does not fail, but the answer takes a second.
+    Late,
     /// The answer takes 30 seconds.
     Slow,
     /// Status 500.
@@ -46,6 +48,8 @@ pub enum Fault {
     Truncated,
     /// A key set without keys.
     Empty,
+    /// No answer until it fails differently or not at all; then that.
+    Held,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -112,14 +116,18 @@ async fn answer(state: State, request: Request) -> io::Result<Response> {
 }
 
 async fn key_set(state: State) -> io::Result<Response> {
+    while state.lock().fault == Fault::Held {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let (fault, published) = {
         let inner = state.lock();
         (inner.fault, inner.published.clone())
     };
     let mut set = keys::key_set(&published).map_err(io::Error::other)?;
     match fault {
-        Fault::None => {}
+        Fault::None | Fault::Held => {}
         Fault::Down => return Err(io::Error::other("down, as asked")),
+        Fault::Late => tokio::time::sleep(Duration::from_secs(1)).await,
         Fault::Slow => tokio::time::sleep(Duration::from_secs(30)).await,
         Fault::Error => return json_reply(500, &json!({ "error": "server_error" })),
         Fault::Garbage => return server::reply(200, "text/html", "<!doctype html><title>Maintenance</title>"),

@@ -1,8 +1,10 @@
 //! The test harness: a real Envoy, a real upstream and a real issuer around the filter, and the cases that run through them.
 //!
 //! From the case to the wire: [`case`] reads what an author wrote, [`scene`] starts the servers it needs, [`token`] signs
-//! what the request carries, [`client`] sends it through the Envoy of a [`stage`], [`expect`] compares, [`runner`] reports. [`native`] does the same without
-//! Envoy. The harness sees the gateway only as its users do: as a file for Envoy, or through the package's public API.
+//! what the request carries, [`client`] sends it through the Envoy of a [`stage`], [`expect`] compares, [`runner`] reports.
+//! [`native`] does the same without Envoy. [`trial`] is for what depends on Envoy's own settings: it bends the configuration
+//! that the product generates. The harness sees the gateway only as its users do: as a file for Envoy, or through the
+//! package's public API.
 
 pub mod bootstrap;
 pub mod case;
@@ -12,18 +14,25 @@ pub mod core_gateway;
 pub mod envoy;
 pub mod expect;
 pub mod failure;
+pub mod fuzz;
+pub mod generated;
+pub mod h2c;
 pub mod issuer;
 pub mod keys;
 pub mod manual;
 pub mod native;
 pub mod node;
 pub mod octets;
+pub mod odd_module;
 pub mod outcome;
 pub mod place;
 pub mod ports;
+pub mod program;
 pub mod runner;
 pub mod scene;
 pub mod server;
 pub mod stage;
+pub mod tap;
 pub mod token;
+pub mod trial;
 pub mod upstream;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::case::Case;
+use crate::case::{Case, CaseFile};
 use crate::client::Request;
 use crate::outcome::Outcome;
 use crate::scene::Scene;
@@ -42,10 +42,11 @@ pub struct NativeStage {
 
 impl NativeStage {
     /// Makes the gateway of a scene.
-    pub fn set(scene: Scene, published: &[&str], open: Open) -> Result<Self> {
+    pub fn set(scene: Scene, file: &CaseFile, open: Open) -> Result<Self> {
         let gateway = open(&scene.policy, &scene.env)?;
-        let published = published.iter().map(|kid| (*kid).to_owned()).collect();
-        Ok(Self { scene, gateway, published, fault: issuer::Fault::None })
+        let published = file.published().into_iter().map(str::to_owned).collect();
+        let fault = file.issuer;
+        Ok(Self { scene, gateway, published, fault })
     }
 
     /// Decides the request of `case` as often as it says.
@@ -56,7 +57,7 @@ impl NativeStage {
         }
         let request = self.scene.request(case)?;
         let key_set = match self.fault {
-            issuer::Fault::None => Some(keys::key_set(&self.published)?),
+            issuer::Fault::None | issuer::Fault::Late => Some(keys::key_set(&self.published)?),
             issuer::Fault::Empty => Some(serde_json::json!({ "keys": [] })),
             _ => None,
         };
@@ -67,9 +68,12 @@ impl NativeStage {
             audit: case.expect.audit.is_some(),
         };
         let mut outcome = Outcome::default();
+        let mut fetches = 0;
         for _ in 0..case.times.max(1) {
             outcome = self.gateway.decide(&arrival)?;
+            fetches += outcome.fetches;
         }
+        outcome.fetches = fetches;
         Ok((request, outcome))
     }
 }

@@ -18,6 +18,8 @@ pub struct Outcome {
     pub body: Vec<u8>,
     /// The request as the upstream received it; `None` when nothing reached any upstream.
     pub forwarded: Option<Forwarded>,
+    /// How often the key endpoint was asked.
+    pub fetches: usize,
     /// The audit record, when one was written.
     pub audit: Option<Value>,
 }
@@ -33,6 +35,8 @@ pub struct Forwarded {
     pub path: String,
     /// Its headers.
     pub headers: Headers,
+    /// Its trailers.
+    pub trailers: Headers,
     /// How many body bytes arrived.
     pub body_bytes: usize,
 }

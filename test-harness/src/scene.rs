@@ -1,5 +1,7 @@
 //! The servers a case file needs, and its requests made ready to be sent: what is common to Envoy's run and the native one.
 
+use std::cell::RefCell;
+
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
@@ -9,7 +11,7 @@ use crate::issuer::{Issuer, KEY_SET_PATH};
 use crate::place::{self, Places};
 use crate::token::TokenSpec;
 use crate::upstream::{Received, Upstream};
-use crate::{clock, keys, octets, ports};
+use crate::{clock, keys, octets, ports, program};
 
 /// A case file with its servers running.
 #[derive(Debug)]
@@ -27,12 +29,14 @@ pub struct Scene {
     /// What the places of the file stand for.
     pub places: Places,
     claims: Map<String, Value>,
+    secrets: RefCell<Vec<String>>,
 }
 
 impl Scene {
     /// Starts the servers of `file`.
     pub fn set(file: &CaseFile) -> Result<Self> {
         let issuer = Issuer::start(0, &file.published())?;
+        issuer.fail(file.issuer);
         let received = Received::default();
         let mut places = Places::default();
         places.set("ISSUER", issuer.url());
@@ -40,7 +44,7 @@ impl Scene {
         places.set("KEY_SET", keys::key_set(&file.published())?.to_string());
         let [down] = ports::free()?;
         places.set("DOWN", format!("http://127.0.0.1:{down}"));
-        let written = format!("{} {}", file.policy, serde_json::to_string(&file.env)?);
+        let written = format!("{} {}", serde_json::to_string(&file.policy)?, serde_json::to_string(&file.env)?);
         let mut upstreams = Vec::new();
         for name in place::upstreams(&written) {
             let upstream = Upstream::start(&name, 0, received.clone())?;
@@ -49,9 +53,10 @@ impl Scene {
         }
         let env = file.env.iter().map(|(name, value)| Ok((name.clone(), places.fill(value)?)));
         let env = env.collect::<Result<Vec<_>>>().context("env")?;
-        let policy = places.fill_all(&file.policy).context("policy")?;
+        let policy = policy(file, &places).context("policy")?;
         let claims = places.fill_object(&file.default_claims()).context("claims")?;
-        Ok(Self { policy, env, issuer, upstreams, received, places, claims })
+        let secrets = env.iter().map(|(_, value)| value.clone()).filter(|value| !value.contains("://")).collect();
+        Ok(Self { policy, env, issuer, upstreams, received, places, claims, secrets: RefCell::new(secrets) })
     }
 
     /// Does what `case` says happens before its request.
@@ -95,12 +100,30 @@ impl Scene {
         })
     }
 
+    /// What must never be written down: secrets of the environment, claims and signatures of all tokens so far.
+    pub fn secrets(&self) -> Vec<String> {
+        self.secrets.borrow().clone()
+    }
+
     fn token(&self, spec: &TokenSpec) -> Result<String> {
         let mut spec = spec.clone();
         spec.claims = self.places.fill_object(&spec.claims)?;
         spec.header = self.places.fill_object(&spec.header)?;
-        spec.mint(clock::unix_seconds(), &self.claims)
+        let token = spec.mint(clock::unix_seconds(), &self.claims)?;
+        let parts = token.split('.').skip(1).filter(|part| part.len() > 8).map(str::to_owned);
+        self.secrets.borrow_mut().extend(parts);
+        Ok(token)
     }
+}
+
+/// The document as written, laid over the imported one if there is any.
+fn policy(file: &CaseFile, places: &Places) -> Result<Value> {
+    let own = places.fill_object(&file.policy)?;
+    let Some(import) = &file.import else { return Ok(own.into()) };
+    let arguments: Vec<String> = import.arguments.iter().map(|text| places.fill(text)).collect::<Result<_>>()?;
+    let mut imported = program::import(&import.file, &arguments)?;
+    imported.as_object_mut().context("the imported document is no object")?.extend(own);
+    Ok(imported)
 }
 
 fn names_token(spec: &RequestSpec) -> bool {

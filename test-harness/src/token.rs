@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
-use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use rsa::rand_core::OsRng;
 use rsa::signature::{RandomizedSigner, SignatureEncoding, Signer};
@@ -67,6 +67,10 @@ pub enum Tamper {
     ExtraSegment,
     /// Every segment padded with `=`.
     Padded,
+    /// The last character of the signature with stray bits that no encoder sets (RFC 4648 §3.5).
+    StrayBits,
+    /// The signature in the alphabet of plain base64, `+` and `/`.
+    PlainBase64,
     /// An ECDSA signature in ASN.1 DER instead of RFC 7518 §3.4's fixed width.
     DerSignature,
 }
@@ -140,6 +144,15 @@ impl Tamper {
             Self::Padded => {
                 [header.as_bytes(), claims.as_bytes(), &signature].map(|part| URL_SAFE.encode(part)).join(".")
             }
+            Self::StrayBits => {
+                let encoded = encode(signature);
+                let (kept, last) = encoded.split_at_checked(encoded.len().saturating_sub(1)).context("no signature")?;
+                // In the alphabet the next character differs in the lowest bit, which carries nothing here.
+                let stray = last.bytes().map(|byte| char::from(byte + 1)).collect::<String>();
+                anyhow::ensure!(matches!(last, "A" | "Q" | "g" | "w"), "this signature leaves no bits over");
+                format!("{unsigned}.{kept}{stray}")
+            }
+            Self::PlainBase64 => format!("{unsigned}.{}", STANDARD_NO_PAD.encode(signature)),
             Self::DerSignature => format!("{unsigned}.{}", encode(der(alg, &signature)?)),
         })
     }

@@ -74,10 +74,14 @@ async fn echo(upstream: String, received: Received, request: Request) -> io::Res
     let headers =
         head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
     let path = head.uri.path_and_query().map_or("", |path| path.as_str()).to_owned();
-    let seen = Forwarded { upstream, method: head.method.to_string(), path, headers, body_bytes: 0 };
+    let seen = Forwarded { upstream, method: head.method.to_string(), path, headers, ..Forwarded::default() };
     let mut arrival = Arrival { seen, received };
-    let body = body.collect().await;
-    arrival.seen.body_bytes = body.map_or(0, |body| body.to_bytes().len());
+    if let Ok(body) = body.collect().await {
+        let trailers = body.trailers().into_iter().flatten();
+        arrival.seen.trailers =
+            trailers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+        arrival.seen.body_bytes = body.to_bytes().len();
+    }
     let reply = wish.reply(&arrival.seen);
     drop(arrival);
     if let Some(delay) = wish.delay {

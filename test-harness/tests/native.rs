@@ -23,7 +23,7 @@ fn group(file: CaseFile) -> Group {
     let checks = failure::names(&file, Case::for_native);
     let set_up = move || {
         let scene = Scene::set(&file)?;
-        let mut stage = NativeStage::set(scene, &file.published(), core_gateway::open)?;
+        let mut stage = NativeStage::set(scene, &file, core_gateway::open)?;
         let cases: Vec<Case> = file.cases.into_iter().filter(Case::for_native).collect();
         let check: Check = Box::new(move |index| {
             let case = cases.get(index).ok_or("there is no such case")?;

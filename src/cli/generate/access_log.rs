@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::local_reply::expression_filter;
+use super::local_reply::{HAS_ID, ID, MADE_ID, expression_filter};
 
-/// Two loggers with one condition and its opposite, so that each request has exactly one line.
+/// Three loggers whose conditions exclude each other, so that each request has exactly one line.
 pub fn loggers() -> Value {
     json!([
         logger("decided", RECORDED, &json!({ "text_format_source": { "inline_string": decided() } })),
-        logger("undecided", &format!("!({RECORDED})"), &json!({ "json_format": undecided() })),
+        logger("undecided", &format!("!({RECORDED}) && {HAS_ID}"), &json!({ "json_format": undecided(ID) })),
+        logger("unread", &format!("!({RECORDED}) && !({HAS_ID})"), &json!({ "json_format": undecided(MADE_ID) })),
     ])
 }
 
@@ -37,10 +38,10 @@ fn decided() -> String {
 }
 
 /// Requests that never reached the filter: malformed, too large, too slow. Envoy's JSON formatter escapes what they hold.
-fn undecided() -> Value {
+fn undecided(id: &str) -> Value {
     json!({
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
-        "audit": { "request_id": "%REQ(X-REQUEST-ID)%", "method": "%REQ(:METHOD)%", "decision": "deny", "reason": "%RESPONSE_CODE_DETAILS%" },
+        "audit": { "request_id": id, "method": "%REQ(:METHOD)%", "decision": "deny", "reason": "%RESPONSE_CODE_DETAILS%" },
         "status": "%RESPONSE_CODE%",
         "duration_ms": "%DURATION%",
         "bytes_received": "%BYTES_RECEIVED%",

@@ -5,31 +5,31 @@ use serde_json::{Value, json};
 use super::filter::FILTER;
 use crate::policy::rejection::Kind;
 
-/// The `local_reply_config`: one mapper for each status of the table, and two for the rest.
+/// The `local_reply_config`: one mapper for each status of the table, and two for the rest. Those of requests that could not
+/// be read, and so have no id, come first.
 pub fn config() -> Value {
-    let mut mappers: Vec<Value> = KINDS
-        .iter()
-        .map(|kind| {
-            let row = kind.appearance();
-            mapper(&format!("response.code == {} && ", row.status), row.code, row.message)
-        })
-        .collect();
+    let of = |kind: &Kind, condition: &str, id: &str| {
+        let row = kind.appearance();
+        mapper(&format!("response.code == {} && {condition}", row.status), row.code, row.message, id)
+    };
+    let unread = UNREAD.iter().map(|kind| of(kind, &format!("!({HAS_ID}) && "), MADE_ID));
+    let mut mappers: Vec<Value> = unread.chain(KINDS.iter().map(|kind| of(kind, "", ID))).collect();
     let (client, gateway) = (Kind::BadRequest.appearance(), Kind::Internal.appearance());
-    mappers.push(mapper("response.code < 500 && ", client.code, client.message));
-    mappers.push(mapper("", gateway.code, gateway.message));
+    mappers.push(mapper("response.code < 500 && ", client.code, client.message, ID));
+    mappers.push(mapper("", gateway.code, gateway.message, ID));
     json!({ "mappers": mappers })
 }
 
-fn mapper(condition: &str, code: &str, message: &str) -> Value {
+fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
     let header = |key: &str, value: &str| json!({ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": key, "value": value } });
     json!({
         "filter": expression_filter("local-reply", &format!("{condition}{}", without_the_filter())),
         // The JSON formatter escapes the client's request id, and its order by the alphabet is the envelope's own order.
         "body_format_override": { "json_format": {
-            "error": { "code": code, "message": message, "request_id": "%REQ(X-REQUEST-ID)%" },
+            "error": { "code": code, "message": message, "request_id": id },
             "metadata": { "success": false, "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%SZ)%" },
         }},
-        "headers_to_add": [header("cache-control", "no-store"), header("x-request-id", "%REQ(X-REQUEST-ID)%")],
+        "headers_to_add": [header("cache-control", "no-store"), header("x-request-id", id)],
     })
 }
 
@@ -55,6 +55,16 @@ fn without_the_filter() -> String {
 
 /// Where Envoy notes which filter sent a local reply (envoy-facts §2.6); the value is bytes.
 const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";
+
+/// Whether the request came as far as to have an id.
+pub const HAS_ID: &str = "'x-request-id' in request.headers";
+/// The request's id.
+pub const ID: &str = "%REQ(X-REQUEST-ID)%";
+/// An id for a request that has none: the same in the reply and in the record, which the filter makes alike.
+pub const MADE_ID: &str = "connection-%CONNECTION_ID%-%START_TIME(%s%3f)%";
+
+/// What may be the answer to a request that cannot be read.
+const UNREAD: [Kind; 3] = [Kind::BadRequest, Kind::RequestTimeout, Kind::HeadersTooLarge];
 
 /// What the statuses of Envoy's own replies mean to a client.
 const KINDS: [Kind; 10] = [

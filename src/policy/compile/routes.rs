@@ -15,7 +15,7 @@ use crate::config::problem::{At, Place, Problems};
 /// The compiled routes of a policy.
 pub(super) struct Routes {
     pub(super) routes: RouteTable<Rc<Rule>>,
-    pub(super) public: RouteTable<()>,
+    pub(super) public: RouteTable<Rc<Rule>>,
 }
 
 /// What the routes of one document have in common.
@@ -49,10 +49,7 @@ impl Routes {
             };
             match pattern {
                 Ok(pattern) => {
-                    // A path that no route names is still open: Envoy's own routes say where it leads.
-                    let rule = Rc::new(around.open_rule(text));
-                    let _ = routes.insert(&[], pattern.clone(), &[], rule);
-                    if public.insert(&[], pattern, &[], ()).is_err() {
+                    if public.insert(&[], pattern, &[], Rc::new(around.open_rule(text))).is_err() {
                         problems.add(&path.path.place, format!("`{text}` is listed twice"));
                     }
                 }

@@ -4,9 +4,12 @@ use crate::policy::signature::der;
 
 /// A NIST curve on which keys may lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Curve {
+pub enum Curve {
+    /// secp256r1, for ES256.
     P256,
+    /// secp384r1, for ES384.
     P384,
+    /// secp521r1, for ES512.
     P521,
 }
 

@@ -187,6 +187,8 @@ fn candidates_are_bound_by_kid_and_by_algorithm() {
     let (set, _) = parse(&[ec(), named("c", ec())], KeySource::Remote);
     assert_eq!(set.candidates(Some("other"), Algorithm::Es256).count(), 1, "a key without kid may be any");
     assert!(!set.has_kid("other") && set.has_kid("c"));
+    let kids: Vec<_> = set.candidates(Some("c"), Algorithm::Es256).map(VerifyingKey::kid).collect();
+    assert_eq!(kids, [Some("c"), None], "the key that is asked for comes first");
 }
 
 #[test]

@@ -5,16 +5,17 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_compact::{
     Algorithm as JwtAlgorithm,
-    alg::{Ed25519, Es256, Hs512Key},
+    alg::{Ed25519, Hs512Key},
     jwk::JsonWebKey,
 };
 use serde_json::Value;
 
-use super::{KeySource, MIN_SECRET_BYTES, spki};
+use super::{Curve, KeySource, MIN_SECRET_BYTES, spki};
 use crate::policy::{
     algorithm::Algorithm,
     signature::{
         der::without_leading_zeros,
+        ec::EcKey,
         rsa::{self, BadRsaKey, RsaKey},
     },
 };
@@ -32,9 +33,7 @@ pub struct VerifyingKey {
 #[derive(Clone)]
 pub(in crate::policy) enum Material {
     Rsa(RsaKey),
-    P256(<Es256 as JwtAlgorithm>::VerifyingKey),
-    P384(p384::ecdsa::VerifyingKey),
-    P521(p521::ecdsa::VerifyingKey),
+    Ec(EcKey),
     Ed25519(<Ed25519 as JwtAlgorithm>::VerifyingKey),
     /// Wiped from memory when dropped; any length fits the type.
     Secret(Hs512Key),
@@ -98,9 +97,7 @@ impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.material {
             Material::Rsa(_) => "RSA",
-            Material::P256(_) => "P-256",
-            Material::P384(_) => "P-384",
-            Material::P521(_) => "P-521",
+            Material::Ec(_) => "EC",
             Material::Ed25519(_) => "Ed25519",
             Material::Secret(_) => "oct",
         };
@@ -113,9 +110,9 @@ impl Material {
         match alg {
             Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => matches!(self, Material::Rsa(_)),
             Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => matches!(self, Material::Rsa(_)),
-            Algorithm::Es256 => matches!(self, Material::P256(_)),
-            Algorithm::Es384 => matches!(self, Material::P384(_)),
-            Algorithm::Es512 => matches!(self, Material::P521(_)),
+            Algorithm::Es256 => matches!(self, Material::Ec(key) if key.curve() == Curve::P256),
+            Algorithm::Es384 => matches!(self, Material::Ec(key) if key.curve() == Curve::P384),
+            Algorithm::Es512 => matches!(self, Material::Ec(key) if key.curve() == Curve::P521),
             Algorithm::EdDsa => matches!(self, Material::Ed25519(_)),
             Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => match (self, alg.hash()) {
                 (Material::Secret(secret), Some(hash)) => secret.as_ref().len() >= hash.output_bytes(),
@@ -196,9 +193,9 @@ fn rsa_key(jwk: &Value) -> Parsed {
 /// RFC 7518 §6.2.1: both coordinates have the full length of the curve's field.
 fn elliptic_curve(jwk: &Value) -> Parsed {
     let (curve, coordinate_bytes) = match required_text(jwk, "crv")? {
-        "P-256" => (spki::Curve::P256, 32),
-        "P-384" => (spki::Curve::P384, 48),
-        "P-521" => (spki::Curve::P521, 66),
+        "P-256" => (Curve::P256, 32),
+        "P-384" => (Curve::P384, 48),
+        "P-521" => (Curve::P521, 66),
         other => return Err(SkipReason::UnknownCurve(other.into())),
     };
     let (x, y) = (octets(jwk, "x")?, octets(jwk, "y")?);
@@ -208,16 +205,8 @@ fn elliptic_curve(jwk: &Value) -> Parsed {
         }
     }
     let point = [&[UNCOMPRESSED], x.as_slice(), y.as_slice()].concat();
-    let not_on_curve = |_| SkipReason::BadPoint;
-    let material = match curve {
-        spki::Curve::P256 => {
-            let public = JsonWebKey::EllipticCurve { curve: "P-256".into(), x: x.into(), y: y.into(), secret: None };
-            Material::P256((&public).try_into().map_err(|_| SkipReason::BadPoint)?)
-        }
-        spki::Curve::P384 => Material::P384(p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(not_on_curve)?),
-        spki::Curve::P521 => Material::P521(p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(not_on_curve)?),
-    };
-    Ok((material, Some(spki::elliptic_curve(curve, &point))))
+    let key = EcKey::new(curve, &x, &y).ok_or(SkipReason::BadPoint)?;
+    Ok((Material::Ec(key), Some(spki::elliptic_curve(curve, &point))))
 }
 
 /// RFC 8037 §2, for Ed25519.

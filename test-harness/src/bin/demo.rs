@@ -1,13 +1,14 @@
 //! `make run`: the demo gateway of `envoy/gateway.yaml` with upstreams that echo and an issuer that mints tokens.
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use test_harness::client::{self, Request};
 use test_harness::envoy::{self, Envoy, Launch};
+use test_harness::generated::Wanted;
 use test_harness::issuer::Issuer;
 use test_harness::upstream::{Received, Upstream};
 use test_harness::{ports, server};
@@ -41,7 +42,8 @@ fn run() -> Result<()> {
         env.push((variable.to_owned(), upstream.url()));
         running.push(upstream);
     }
-    let bootstrap = generate(port, &env)?;
+    let (document, module) = (Path::new("envoy/gateway.yaml"), envoy::module()?);
+    let bootstrap = Wanted { document, port, admin: ADMIN, module: &module, embed: "struct" }.generate(&env)?;
     let mut gateway = Envoy::start(&Launch { bootstrap: &bootstrap, admin: ADMIN, workers: 2, env })?;
     check(port)?;
     println!("{}", invitation(port));
@@ -54,24 +56,6 @@ fn chosen_port() -> Result<u16> {
     let text = std::env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
     let port = text.parse().ok().filter(|port| *port != 0);
     port.with_context(|| format!("PORT is `{text}`; a number from 1 to 65535 is wanted"))
-}
-
-/// The Envoy configuration, made by the product's own command line.
-fn generate(port: u16, env: &[(String, String)]) -> Result<String> {
-    let mut command = Command::new(beside_this("portcullis")?);
-    command.current_dir(envoy::root()).args(["generate", "envoy", "envoy/gateway.yaml"]).envs(env.iter().cloned());
-    command.arg("--listen").arg(format!("127.0.0.1:{port}")).arg("--admin").arg(format!("127.0.0.1:{ADMIN}"));
-    let output = command.arg("--module").arg(envoy::module()?).output().context("cannot run portcullis")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "envoy/gateway.yaml is refused:\n{}", said.trim_end());
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn beside_this(program: &str) -> Result<std::path::PathBuf> {
-    let this = std::env::current_exe()?;
-    let found = this.parent().unwrap_or(Path::new(".")).join(program);
-    ensure!(found.is_file(), "the program `{program}` is not built: run `cargo build`");
-    Ok(found)
 }
 
 /// Nothing is announced before a refusal and an answer of the upstream were really seen.

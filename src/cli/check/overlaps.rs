@@ -1,0 +1,189 @@
+//! Finds requests that two routes would take, and asks the compiled policy which of them does.
+
+use std::rc::Rc;
+
+use crate::config::document::{Auth, Document, Route};
+use crate::policy::Policy;
+use crate::policy::route::{Found, Method};
+
+/// A request that more than one rule speaks of.
+pub struct Overlap {
+    /// Where the rule is written that this is told about.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+    /// What happens to the request.
+    pub message: String,
+}
+
+/// Every pair of routes that meet, and every public path that opens a route which asks for a token.
+pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
+    let mut overlaps = Vec::new();
+    for (i, first) in document.routes.iter().enumerate() {
+        for second in document.routes.iter().skip(i + 1) {
+            let Some(request) = meet(first, second) else { continue };
+            let Some(winner) = winner(&request, document, policy) else { continue };
+            // A third route may be more specific than both: it is told about with each of them.
+            let loser = match (std::ptr::eq(winner, first), std::ptr::eq(winner, second)) {
+                (true, _) => second,
+                (_, true) => first,
+                _ => continue,
+            };
+            let Request { method, path, .. } = request;
+            let message = format!(
+                "{method} {path} goes to {} (line {}), not to {}",
+                title(winner),
+                winner.place.line,
+                title(loser)
+            );
+            overlaps.push(Overlap { line: loser.place.line, column: loser.place.column, message });
+        }
+    }
+    for public in &document.public_paths {
+        let tree = public.path.value.strip_suffix("/*").map(|prefix| format!("{prefix}/{TAIL}"));
+        let pattern = tree.as_deref().unwrap_or(&public.path.value);
+        for route in document.routes.iter().filter(|route| route.auth.value != Auth::None) {
+            let Some(path) = common_path(pattern, &route.path.value) else { continue };
+            overlaps.push(Overlap {
+                line: public.path.place.line,
+                column: public.path.place.column,
+                message: format!("{path} is public here, although route {} asks for a token", title(route)),
+            });
+        }
+    }
+    overlaps
+}
+
+/// A request that two routes would both take.
+struct Request {
+    method: String,
+    host: String,
+    path: String,
+}
+
+fn meet(first: &Route, second: &Route) -> Option<Request> {
+    Some(Request {
+        method: common(&texts(&first.methods), &texts(&second.methods), |a, b| (a == b).then(|| a.to_string()), "GET")?,
+        host: common(&texts(&first.hosts), &texts(&second.hosts), common_host, "any.test")?,
+        path: common_path(&first.path.value, &second.path.value)?,
+    })
+}
+
+/// The route that takes a request. The table keeps the routes in the order of the document, public paths after them.
+fn winner<'d>(request: &Request, document: &'d Document, policy: &Policy) -> Option<&'d Route> {
+    let method = Method::parse(&request.method).ok()?;
+    let Found::Route { value, .. } = policy.routes().find(&request.host, &request.path, &method) else { return None };
+    let index = policy.routes().iter().position(|(_, rule)| Rc::ptr_eq(rule, value))?;
+    document.routes.get(index)
+}
+
+/// What a route is called in this report: its name, or its methods and path.
+fn title(route: &Route) -> String {
+    let methods = if route.methods.is_empty() { "ANY".to_string() } else { texts(&route.methods).join("|") };
+    route.name.as_ref().map_or_else(|| format!("`{methods} {}`", route.path.value), |name| format!("`{name}`"))
+}
+
+/// What two lists have in common; an empty list stands for everything.
+fn common(first: &[&str], second: &[&str], meet: impl Fn(&str, &str) -> Option<String>, any: &str) -> Option<String> {
+    match (first, second) {
+        ([], []) => Some(any.to_string()),
+        ([], [one, ..]) | ([one, ..], []) => Some(one.replace("*.", "any.")),
+        _ => first.iter().find_map(|a| second.iter().find_map(|b| meet(a, b))),
+    }
+}
+
+fn common_host(first: &str, second: &str) -> Option<String> {
+    match (first.strip_prefix('*'), second.strip_prefix('*')) {
+        (None, None) => first.eq_ignore_ascii_case(second).then(|| first.to_string()),
+        (Some(suffix), None) => second.ends_with(suffix).then(|| second.to_string()),
+        (None, Some(suffix)) => first.ends_with(suffix).then(|| first.to_string()),
+        (Some(one), Some(other)) => {
+            let longer = if one.len() > other.len() { one } else { other };
+            (longer.ends_with(one) && longer.ends_with(other)).then(|| format!("any{longer}"))
+        }
+    }
+}
+
+/// A path that both patterns take.
+fn common_path(first: &str, second: &str) -> Option<String> {
+    let (mut first, mut second) = (first.split('/').skip(1).peekable(), second.split('/').skip(1).peekable());
+    let mut path = String::new();
+    loop {
+        let (a, b) = match (first.next(), second.next()) {
+            (None, None) => return Some(path),
+            (Some(a), Some(b)) => (a, b),
+            _ => return None,
+        };
+        path.push('/');
+        if a == TAIL || b == TAIL {
+            let (longer, rest) = if a == TAIL { (b, &mut second) } else { (a, &mut first) };
+            let rest: Vec<&str> = std::iter::once(longer).chain(rest).map(example).collect();
+            // The tail takes at least one segment that is not empty.
+            return (rest != [""]).then(|| path + &rest.join("/"));
+        }
+        match (a.starts_with('{'), b.starts_with('{')) {
+            (false, false) if a != b => return None,
+            (false, true) if a.is_empty() => return None,
+            (true, false) if b.is_empty() => return None,
+            (true, false) => path.push_str(b),
+            (true, true) => path.push_str(example(a)),
+            _ => path.push_str(a),
+        }
+    }
+}
+
+/// A segment that a pattern's segment takes.
+fn example(segment: &str) -> &str {
+    if segment.starts_with('{') { "any" } else { segment }
+}
+
+fn texts(values: &[crate::config::problem::At<String>]) -> Vec<&str> {
+    values.iter().map(|value| value.value.as_str()).collect()
+}
+
+const TAIL: &str = "{.+}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::yaml;
+
+    fn messages(routes: &str) -> Vec<String> {
+        let node = yaml::read(&format!("version: '1.0'\n{routes}")).unwrap();
+        let policy = Policy::from_node(&node, &|_| None).unwrap();
+        let (document, _) = Document::read(&node, &|_| None);
+        find(&document, &policy).into_iter().map(|o| format!("{}:{}: {}", o.line, o.column, o.message)).collect()
+    }
+
+    #[test]
+    fn the_policy_says_which_of_two_routes_takes_a_request() {
+        let text = "upstreams: {u: {url: http://u}}\nroutes:\n\
+            - {path: '/a/{.+}', auth: none, upstream: u}\n\
+            - {path: /a/health, auth: none, upstream: u}\n\
+            - {path: '/a/{id}', method: POST, auth: none, upstream: u}\n\
+            - {path: '/b/{id}', host: '*.x.test', auth: none, upstream: u}\n\
+            - {path: '/b/{id}', host: a.x.test, auth: none, upstream: u}\n\
+            - {path: '/c', method: PUT, auth: none, upstream: u}\n\
+            - {path: '/c', method: GET, auth: none, upstream: u}\n";
+        assert_eq!(
+            messages(text),
+            [
+                "4:3: GET /a/health goes to `ANY /a/health` (line 5), not to `ANY /a/{.+}`",
+                "4:3: POST /a/any goes to `POST /a/{id}` (line 6), not to `ANY /a/{.+}`",
+                "6:3: POST /a/health goes to `ANY /a/health` (line 5), not to `POST /a/{id}`",
+                "7:3: GET /b/any goes to `ANY /b/{id}` (line 8), not to `ANY /b/{id}`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_public_path_that_opens_a_protected_route_is_told() {
+        let text = "public_paths: ['/docs/*', /free]\n\
+            issuers: [{name: a, issuer: i, audiences: [x], keys: {keys: []}}]\n\
+            routes:\n- {path: /docs/secret}\n- {path: '/{any}/thing', auth: none}\n";
+        assert_eq!(
+            messages(text),
+            ["2:16: /docs/secret is public here, although route `ANY /docs/secret` asks for a token"]
+        );
+    }
+}

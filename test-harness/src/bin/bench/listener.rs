@@ -1,0 +1,67 @@
+//! The part of the bootstrap that all variants share: one hardened listener, one upstream cluster.
+
+use serde_json::{Value, json};
+
+/// A whole bootstrap: `filters` before the router, one virtual host, and an access log when `log` names its fields.
+pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<Value>, host: &Value) -> Value {
+    filters.push(filter("router", "router.v3.Router", json!({})));
+    let access_log = log.map(|fields| {
+        let sink = json!({
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": { "json_format": fields },
+        });
+        json!({ "name": "audit", "typed_config": sink })
+    });
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "gateway",
+        "access_log": access_log.into_iter().collect::<Vec<_>>(),
+        // As the product's own listener is hardened (Envoy's best practices for edge proxies).
+        "use_remote_address": true,
+        "normalize_path": true,
+        "merge_slashes": true,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "common_http_protocol_options": { "headers_with_underscores_action": "REJECT_REQUEST" },
+        "stream_idle_timeout": "300s",
+        "request_timeout": "300s",
+        "http_filters": filters,
+        "route_config": { "name": "bench", "virtual_hosts": [host] },
+    });
+    let chain =
+        json!({ "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }] });
+    json!({
+        "static_resources": {
+            "listeners": [{
+                "name": "gateway", "address": address(port), "per_connection_buffer_limit_bytes": 1_048_576,
+                "filter_chains": [chain],
+            }],
+            "clusters": [{
+                "name": CLUSTER, "type": "STATIC", "connect_timeout": "5s",
+                "load_assignment": {
+                    "cluster_name": CLUSTER,
+                    "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address(upstream) } }] }],
+                },
+            }],
+        },
+    })
+}
+
+/// One HTTP filter of Envoy's own, with its configuration.
+pub fn filter(name: &str, message: &str, mut config: Value) -> Value {
+    if let Some(members) = config.as_object_mut() {
+        members.insert("@type".to_owned(), json!(type_url(message)));
+    }
+    json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config })
+}
+
+/// The type URL of a message of Envoy's HTTP filters.
+pub fn type_url(message: &str) -> String {
+    format!("type.googleapis.com/envoy.extensions.filters.http.{message}")
+}
+
+fn address(port: u16) -> Value {
+    json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
+}
+
+/// The cluster of the upstream.
+pub const CLUSTER: &str = "upstream";

@@ -1,0 +1,149 @@
+//! The load client: prebuilt requests over keep-alive connections, each answer read to its end and counted by status.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// Connections to one listener, each with at most one request under way.
+#[derive(Debug)]
+pub struct Load {
+    address: SocketAddr,
+    connections: Vec<Connection>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Header names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Load {
+    /// Opens `connections` connections.
+    pub fn connect(address: SocketAddr, connections: usize) -> Result<Self> {
+        let opened: Result<Vec<_>> = (0..connections).map(|_| Connection::open(address)).collect();
+        Ok(Self { address, connections: opened? })
+    }
+
+    /// Sends `count` requests, taken in turn from `requests`, and expects `status` as the answer to each.
+    ///
+    /// One thread serves the connections round robin: while it waits for the oldest answer, all other connections have a
+    /// request under way, so the proxy is never idle and the client costs two system calls a request.
+    pub fn drive(&mut self, requests: &mut dyn Iterator<Item = &[u8]>, count: usize, status: u16) -> Result<()> {
+        let width = self.connections.len().min(count);
+        let mut tally = BTreeMap::<u16, usize>::new();
+        for connection in self.connections.iter_mut().take(width) {
+            connection.send(requests.next().context("fewer requests than asked for")?)?;
+        }
+        let mut unsent = count - width;
+        let mut unread = count;
+        while unread > 0 {
+            for connection in self.connections.iter_mut().take(width.min(unread)) {
+                *tally.entry(connection.receive()?).or_default() += 1;
+                unread -= 1;
+                if unsent > 0 {
+                    connection.send(requests.next().context("fewer requests than asked for")?)?;
+                    unsent -= 1;
+                }
+            }
+        }
+        match tally.into_iter().find(|(seen, _)| *seen != status) {
+            Some((seen, times)) => bail!("{times} of {count} requests were answered {seen} instead of {status}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends one request and gives the answer with its headers.
+    pub fn ask(&mut self, request: &[u8]) -> Result<Answer> {
+        let mut connection = Connection::open(self.address)?;
+        connection.send(request)?;
+        let status = connection.receive()?;
+        let head = String::from_utf8_lossy(&connection.received).into_owned();
+        let lines = head.split("\r\n").skip(1).take_while(|line| !line.is_empty());
+        let pair =
+            |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+        Ok(Answer { status, headers: lines.filter_map(pair).collect() })
+    }
+}
+
+impl Connection {
+    fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, received: Vec::with_capacity(16 * 1024) })
+    }
+
+    fn send(&mut self, request: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(request)?)
+    }
+
+    /// Reads one answer to its end and keeps it until the next; gives its status.
+    fn receive(&mut self) -> Result<u16> {
+        self.received.clear();
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            let got = match self.stream.read(&mut chunk) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                got => got.context("no whole answer")?,
+            };
+            if got == 0 {
+                bail!("the connection was closed within an answer: {}", String::from_utf8_lossy(&self.received));
+            }
+            self.received.extend(chunk.iter().take(got));
+            if let Some(status) = whole(&self.received)? {
+                return Ok(status);
+            }
+        }
+    }
+}
+
+/// The status, once the answer is complete. Answers must name their length, as Envoy's and the bench upstream's do.
+fn whole(received: &[u8]) -> Result<Option<u16>> {
+    let Some(head_length) = received.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(None) };
+    let head = String::from_utf8_lossy(received.get(..head_length).unwrap_or_default());
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.context("an answer without a status")?;
+    if status == NO_CONTENT {
+        return Ok(Some(status));
+    }
+    let length = head.split("\r\n").find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())?.ok()
+    });
+    let length = length.with_context(|| format!("an answer without a length:\n{head}"))?;
+    Ok((received.len() >= head_length + 4 + length).then_some(status))
+}
+
+/// Has no body and names no length (RFC 9110 §15.3.5).
+const NO_CONTENT: u16 = 204;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn an_answer_is_whole_with_its_last_byte() {
+        let answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(whole(answer).unwrap(), Some(401));
+        assert_eq!(whole(&answer[..answer.len() - 1]).unwrap(), None);
+        assert_eq!(whole(&answer[..20]).unwrap(), None);
+    }
+
+    #[test]
+    fn an_answer_of_unknown_length_is_refused() {
+        assert!(whole(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+    }
+}

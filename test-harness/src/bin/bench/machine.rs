@@ -1,0 +1,58 @@
+//! Where and when a run took place: figures without that say nothing.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// The circumstances of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    /// Envoy's version line.
+    pub envoy: String,
+    /// The CPU's model.
+    pub cpu: String,
+    /// How many cores there are.
+    pub cores: usize,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The commit that was measured; `+` when files were changed since.
+    pub commit: String,
+    /// The day, in UTC.
+    pub date: String,
+    /// Runnable threads on average in the minute before the run: above 0.5 others were at work.
+    pub load: f64,
+}
+
+impl Machine {
+    /// Asks Envoy, the kernel and git.
+    pub fn look(envoy: &Path) -> Result<Self> {
+        let version = said(Command::new(envoy).arg("--version"))?;
+        // `…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`
+        let stamp = version.split_once("version: ").and_then(|(_, stamp)| stamp.split('/').nth(1));
+        let version = stamp.context("Envoy does not tell its version")?.to_owned();
+        let info = fs::read_to_string("/proc/cpuinfo")?;
+        let mut models = info.lines().filter(|line| line.starts_with("model name"));
+        let cores = models.clone().count();
+        let model = models.next().and_then(|line| line.split_once(':')).map_or("unknown", |(_, model)| model.trim());
+        let changed = !said(Command::new("git").args(["status", "--porcelain", "--untracked-files=no"]))?.is_empty();
+        let commit = said(Command::new("git").args(["rev-parse", "--short=10", "HEAD"]))?;
+        let load = fs::read_to_string("/proc/loadavg")?;
+        Ok(Self {
+            envoy: version,
+            cpu: model.to_owned(),
+            cores,
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+            commit: if changed { format!("{commit}+") } else { commit },
+            date: said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?,
+            load: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default(),
+        })
+    }
+}
+
+fn said(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{} cannot be started", command.get_program().display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

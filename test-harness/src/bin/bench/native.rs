@@ -1,0 +1,150 @@
+//! The rivals: an Envoy without any filter, and Envoy's own jwt_authn + cors + rbac set up to do what Portcullis does.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::listener;
+use crate::site::{EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, Site};
+use crate::tokens::{AUDIENCE, SCOPE};
+
+/// How Envoy finds the route of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// A list of path templates, tried one after the other.
+    List,
+    /// A prefix map (`xds.type.matcher.v3.Matcher`), then the one template that is left.
+    Tree,
+}
+
+/// The bootstrap of an Envoy that only forwards.
+pub fn bare(site: &Site, port: u16) -> Value {
+    let routes = json!({ "name": "bare", "domains": ["*"], "routes": [health(), forward(json!({ "prefix": "/" }))] });
+    listener::bootstrap(port, site.upstream, None, vec![], &routes)
+}
+
+/// The bootstrap of Envoy's own filters. `cache` is the number of tokens that jwt_authn remembers; 0 turns that off.
+pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value> {
+    let chain = vec![
+        listener::filter("cors", "cors.v3.Cors", json!({})),
+        listener::filter("jwt_authn", "jwt_authn.v3.JwtAuthentication", jwt_authn(site, cache)?),
+        listener::filter("rbac", "rbac.v3.RBAC", json!({})),
+    ];
+    let log = site.audit.then(audit);
+    Ok(listener::bootstrap(port, site.upstream, log, chain, &virtual_host(site, table)))
+}
+
+/// The provider names nothing but the header as the token's place: the default would search the query as well.
+fn jwt_authn(site: &Site, cache: u32) -> Result<Value> {
+    let algorithms = site.algorithms();
+    let keys: Result<Vec<_>> = algorithms.iter().map(|algorithm| algorithm.jwk()).collect();
+    let issuer = algorithms.first().map(|algorithm| algorithm.issuer());
+    let to_headers: Vec<_> =
+        IDENTITY.iter().map(|(header, claim)| json!({ "header_name": header, "claim_name": claim })).collect();
+    let mut provider = json!({
+        "issuer": issuer,
+        "audiences": [AUDIENCE],
+        "require_expiration": true,
+        "local_jwks": { "inline_string": json!({ "keys": keys? }).to_string() },
+        "from_headers": [{ "name": "authorization", "value_prefix": "Bearer " }],
+        "claim_to_headers": to_headers,
+        "payload_in_metadata": "payload",
+    });
+    if let (Some(members), 1..) = (provider.as_object_mut(), cache) {
+        members.insert("jwt_cache_config".to_owned(), json!({ "jwt_cache_size": cache }));
+    }
+    Ok(json!({
+        "providers": { "bench": provider },
+        "requirement_map": { "caller": { "provider_name": "bench" } },
+        "bypass_cors_preflight": true,
+    }))
+}
+
+fn virtual_host(site: &Site, table: Table) -> Value {
+    let cors = json!({
+        "@type": listener::type_url("cors.v3.CorsPolicy"),
+        "allow_origin_string_match": [{ "exact": ORIGIN }],
+        "allow_methods": METHODS.join(", "),
+        "allow_headers": HEADERS.join(", "),
+        "expose_headers": EXPOSED,
+        "allow_credentials": true,
+        "max_age": MAX_AGE.to_string(),
+        "forward_not_matching_preflights": false,
+    });
+    let mut host =
+        json!({ "name": "native", "domains": ["*"], "typed_per_filter_config": { "envoy.filters.http.cors": cors } });
+    let template = |number: usize| {
+        let pattern = json!({ "@type": TEMPLATE, "path_template": format!("/api/v1/r{number}/items/{{id}}") });
+        protected(
+            json!({ "path_match_policy": { "name": "envoy.path.match.uri_template.uri_template_matcher", "typed_config": pattern } }),
+        )
+    };
+    let templates = (0..site.routes).map(template);
+    let (member, value) = match table {
+        Table::List => ("routes", Value::Array(std::iter::once(health()).chain(templates).collect())),
+        Table::Tree => {
+            let prefixed = templates.enumerate().map(|(number, route)| (format!("/api/v1/r{number}/"), route));
+            ("matcher", tree(prefixed.chain([(HEALTH.to_owned(), health())])))
+        }
+    };
+    if let Some(members) = host.as_object_mut() {
+        members.insert(member.to_owned(), value);
+    }
+    host
+}
+
+fn tree(routes: impl Iterator<Item = (String, Value)>) -> Value {
+    let action = |(prefix, route): (String, Value)| {
+        let mut typed = json!({ "@type": "type.googleapis.com/envoy.config.route.v3.Route" });
+        if let (Some(typed), Value::Object(route)) = (typed.as_object_mut(), route) {
+            typed.extend(route);
+        }
+        (prefix, json!({ "action": { "name": "route", "typed_config": typed } }))
+    };
+    let path = json!({
+        "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": ":path"
+    });
+    let map: serde_json::Map<_, _> = routes.map(action).collect();
+    json!({ "matcher_tree": { "input": { "name": "path", "typed_config": path }, "prefix_match_map": { "map": map } } })
+}
+
+/// A route to the upstream for callers with the scope.
+fn protected(matching: Value) -> Value {
+    let scopes = json!({
+        "filter": "envoy.filters.http.jwt_authn",
+        "path": [{ "key": "payload" }, { "key": "scopes" }],
+        "value": { "list_match": { "one_of": { "string_match": { "exact": SCOPE } } } },
+    });
+    let policy = json!({ "permissions": [{ "any": true }], "principals": [{ "metadata": scopes }] });
+    let rbac = json!({
+        "@type": listener::type_url("rbac.v3.RBACPerRoute"),
+        "rbac": { "rules": { "action": "ALLOW", "policies": { "scope": policy } } },
+    });
+    let jwt = json!({ "@type": listener::type_url("jwt_authn.v3.PerRouteConfig"), "requirement_name": "caller" });
+    let mut route = forward(matching);
+    if let Some(members) = route.as_object_mut() {
+        let filters = json!({ "envoy.filters.http.jwt_authn": jwt, "envoy.filters.http.rbac": rbac });
+        members.insert("typed_per_filter_config".to_owned(), filters);
+    }
+    route
+}
+
+fn forward(matching: Value) -> Value {
+    json!({ "match": matching, "route": { "cluster": listener::CLUSTER } })
+}
+
+fn health() -> Value {
+    let answer = json!({ "status": 200, "body": { "inline_string": HEALTH_BODY } });
+    json!({ "match": { "path": HEALTH }, "direct_response": answer })
+}
+
+/// One JSON line for each request, as Portcullis leaves one.
+fn audit() -> Value {
+    json!({
+        "time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%", "status": "%RESPONSE_CODE%",
+        "request_id": "%REQ(X-REQUEST-ID)%", "duration_ms": "%DURATION%", "reason": "%RESPONSE_CODE_DETAILS%",
+        "issuer": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:iss)%",
+        "subject": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:sub)%",
+    })
+}
+
+const TEMPLATE: &str = "type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig";

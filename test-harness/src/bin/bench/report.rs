@@ -1,0 +1,107 @@
+//! The results for people and for programs: `latest.md` and `latest.json`.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::machine::Machine;
+use crate::row::{BARE, Row, Verdict};
+use crate::spread::Spread;
+
+/// The whole report as Markdown.
+pub fn markdown(machine: &Machine, rows: &[Row], compared: usize) -> String {
+    let mut text = head(machine, compared);
+    text.push_str(&goals(rows));
+    let mut tables: Vec<&str> = Vec::new();
+    for Row { table, unit, .. } in rows {
+        if !tables.contains(table) {
+            tables.push(table);
+            let subject = subject(table);
+            let _infallible =
+                writeln!(text, "\n## {table}\n\n| {subject} | variant | {unit} | added |\n|---|---|---|---|");
+            rows.iter().filter(|row| row.table == *table).for_each(|row| text.push_str(&lines(row)));
+        }
+    }
+    text
+}
+
+/// The same for programs, with the figure of every round.
+pub fn json(machine: &Machine, rows: &[Row], compared: usize) -> Value {
+    let row = |row: &Row| {
+        let variant = |(name, figures): &(&str, Vec<f64>)| {
+            json!({
+                "variant": name, "rounds": figures, "whole": row.spread(name, false), "added": row.spread(name, true),
+            })
+        };
+        json!({
+            "table": row.table, "row": row.name, "unit": row.unit,
+            "variants": row.figures.iter().map(variant).collect::<Vec<_>>(),
+            "goals": row.verdicts().iter().map(goal).collect::<Vec<_>>(),
+        })
+    };
+    json!({ "machine": machine, "equal_effects_compared": compared, "rows": rows.iter().map(row).collect::<Vec<_>>() })
+}
+
+fn head(machine: &Machine, compared: usize) -> String {
+    let Machine { envoy, cpu, cores, kernel, commit, date, load } = machine;
+    format!(
+        "# What Portcullis costs\n\n\
+        Made by `make bench` on {date}, commit `{commit}`, with Envoy {envoy} on {cpu} ({cores} cores, Linux {kernel}, \
+        load {load} before the run).\n\n\
+        One worker of Envoy has one core; client and upstream have the other. Figures are the CPU time of the Envoy process, \
+        read from the kernel around a fixed number of requests; *added* is what remains without the cost of an Envoy that \
+        only forwards. Variants take turns in every round; given are the median and, in brackets, minimum and maximum over \
+        the rounds. Only ratios within one run mean anything. Before anything was timed, {compared} effects were compared: the same \
+        status, identity headers and CORS headers from every variant.\n"
+    )
+}
+
+fn goals(rows: &[Row]) -> String {
+    let mut text =
+        "\n## Goals\n\n| goal | measured as | limit | min | median | max | reached |\n|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for row in rows {
+        for verdict in row.verdicts() {
+            let Verdict { goal, against, value } = verdict;
+            let what = if goal.added { "added cost" } else { "cost" };
+            let against = against.map_or_else(|| format!(", {}", row.unit), |against| format!(" / {against}"));
+            let reached = if verdict.reached() { "yes" } else { "**no**" };
+            let _infallible = writeln!(
+                text,
+                "| {} | {}, {}: {what} of {}{against} | ≤ {} | {:.2} | {:.2} | {:.2} | {reached} |",
+                goal.name, row.table, row.name, goal.variant, goal.limit, value.min, value.median, value.max
+            );
+        }
+    }
+    text
+}
+
+fn lines(row: &Row) -> String {
+    let mut text = String::new();
+    let measures_bare = row.figures.iter().any(|(name, _)| *name == BARE);
+    for (name, _) in &row.figures {
+        let whole = row.spread(name, false).map(brackets).unwrap_or_default();
+        let added = row.spread(name, true).filter(|_| measures_bare && *name != BARE).map(brackets).unwrap_or_default();
+        let _infallible = writeln!(text, "| {} | {name} | {whole} | {added} |", row.name);
+    }
+    text
+}
+
+fn goal(verdict: &Verdict) -> Value {
+    json!({
+        "goal": verdict.goal.name, "variant": verdict.goal.variant, "against": verdict.against, "added": verdict.goal.added,
+        "limit": verdict.goal.limit, "value": verdict.value, "reached": verdict.reached(),
+    })
+}
+
+fn brackets(spread: Spread) -> String {
+    format!("{:.1} ({:.1}–{:.1})", spread.median, spread.min, spread.max)
+}
+
+fn subject(table: &str) -> &'static str {
+    match table {
+        "Warm token" | "Token never seen before" | "4,000 live tokens in turn" => "algorithm",
+        "Last of n routes" => "n",
+        _ => "what",
+    }
+}

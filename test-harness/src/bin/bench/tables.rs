@@ -1,0 +1,245 @@
+//! The tables: which variants are set up for which load, and which goals they are judged by.
+
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+
+use crate::equal;
+use crate::measure::{self, Contest, Lane, Requests};
+use crate::native::Table;
+use crate::process::Process;
+use crate::row::{BARE, Goal, Row};
+use crate::site::{self, Site};
+use crate::tokens::{self, Algorithm};
+use crate::variant::{Variant, Workshop};
+
+/// How much is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// How often each variant has its turn.
+    pub rounds: usize,
+    /// Requests in each turn.
+    pub requests: usize,
+    /// Tokens never seen before in each turn.
+    pub cold: usize,
+    /// The sizes of the route tables.
+    pub routes: &'static [usize],
+    /// How often each variant is started for start-up and memory.
+    pub starts: usize,
+}
+
+/// The tokens of a run, minted before anything is timed.
+#[derive(Debug)]
+pub struct Wallet(Vec<(Algorithm, Vec<String>)>);
+
+impl Wallet {
+    /// For each algorithm one hot token and enough that are new in every round.
+    pub fn mint(extent: &Extent) -> Result<Self> {
+        let enough = |algorithm: Algorithm| {
+            let distinct = if algorithm == Algorithm::Rs256 { LIVE } else { 0 };
+            tokens::mint(algorithm, 1, 2 + distinct.max(extent.rounds * extent.cold))
+        };
+        Ok(Self(Algorithm::ALL.iter().map(|algorithm| Ok((*algorithm, enough(*algorithm)?))).collect::<Result<_>>()?))
+    }
+
+    /// A good token.
+    pub fn any(&self) -> Result<&str> {
+        self.hot(Algorithm::Rs256)
+    }
+
+    fn hot(&self, algorithm: Algorithm) -> Result<&str> {
+        let all = self.0.iter().find(|(name, _)| *name == algorithm);
+        all.and_then(|(_, tokens)| tokens.first()).map(String::as_str).context("no hot token was minted")
+    }
+
+    fn fresh(&self, algorithm: Algorithm) -> &[String] {
+        let all = self.0.iter().find(|(name, _)| *name == algorithm);
+        all.and_then(|(_, tokens)| tokens.get(1..)).unwrap_or_default()
+    }
+}
+
+/// Warm tokens, cold tokens and many live tokens, for each algorithm.
+pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
+    let mut contests = Vec::new();
+    let mut shared: Vec<Vec<Party>> = Vec::new();
+    for site in [shop.site(1), shop.site(1).verifying(Algorithm::Hs256)] {
+        let parties = shop.parties(&site, &[BARE, CACHED, CACHED_ALL, UNCACHED, OURS])?;
+        for algorithm in site.algorithms() {
+            let hot = site::call(&site.last_path(), wallet.hot(*algorithm)?);
+            let row = Row::of_requests("Warm token", algorithm.name(), vec![P1]);
+            contests.push(contest(
+                row,
+                &parties,
+                &[BARE, CACHED, UNCACHED, OURS],
+                &Requests::same(hot.clone()),
+                extent.requests,
+            ));
+            let calls = |tokens: &[String]| tokens.iter().map(|token| site::call(&site.last_path(), token)).collect();
+            let cold = Requests::once(calls(wallet.fresh(*algorithm)), hot);
+            let goal = if matches!(algorithm, Algorithm::EdDsa | Algorithm::Ps256) { P3 } else { P2 };
+            let row = Row::of_requests("Token never seen before", algorithm.name(), vec![goal]);
+            contests.push(contest(row, &parties, &[BARE, UNCACHED, CACHED, OURS], &cold, extent.cold));
+            if *algorithm == Algorithm::Rs256 {
+                let live = Requests::cycle(calls(wallet.fresh(*algorithm).get(..LIVE).unwrap_or_default()));
+                let row = Row::of_requests("4,000 live tokens in turn", algorithm.name(), vec![P2B]);
+                contests.push(contest(
+                    row,
+                    &parties,
+                    &[BARE, CACHED, CACHED_ALL, UNCACHED, OURS],
+                    &live,
+                    extent.requests,
+                ));
+            }
+        }
+        shared.push(parties);
+    }
+    // Without the access log on either side: what deciding alone costs.
+    let quiet = Site { audit: false, ..shop.site(1) };
+    let parties = shop.parties(&quiet, &[BARE, CACHED, OURS])?;
+    let hot = Requests::same(site::call(&quiet.last_path(), wallet.hot(Algorithm::Rs256)?));
+    let row = Row::of_requests("Warm token", "RS256, no access log", vec![Goal { name: "P1 (no log)", ..P1 }]);
+    contests.push(contest(row, &parties, &[BARE, CACHED, OURS], &hot, extent.requests));
+    measure::run(contests, extent.rounds)
+}
+
+/// Route tables of growing size; the last route is hit.
+pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
+    let bare = shop.parties(&shop.site(1), &[BARE])?;
+    let mut contests = Vec::new();
+    let mut ends = bare.clone();
+    for routes in extent.routes {
+        let site = shop.site(*routes);
+        let mut parties = shop.parties(&site, &[LIST, TREE, OURS])?;
+        parties.extend(bare.iter().cloned());
+        for (known, alias) in [(10, OURS_SMALL), (5_000, OURS_LARGE)] {
+            let own = parties.iter().filter(|party| party.name == OURS && known == *routes);
+            ends.extend(own.map(|party| Party { name: alias, ..party.clone() }).collect::<Vec<_>>());
+        }
+        let hot = Requests::same(site::call(&site.last_path(), wallet.hot(Algorithm::Rs256)?));
+        let goals = if *routes == 5_000 { vec![P4] } else { vec![] };
+        let row = Row::of_requests("Last of n routes", format!("{routes}"), goals);
+        // A list of thousands costs milliseconds a request: fewer show it well enough.
+        let count = (extent.requests * 100 / (*routes).max(100)).max(200).min(extent.requests);
+        let mut contest = contest(row, &parties, &[BARE, LIST, TREE, OURS], &hot, extent.requests);
+        contest.lanes.iter_mut().filter(|lane| lane.name == LIST).for_each(|lane| lane.count = count);
+        contests.push(contest);
+    }
+    let hit = |routes: usize| {
+        Ok::<_, anyhow::Error>(site::call(&shop.site(routes).last_path(), wallet.hot(Algorithm::Rs256)?))
+    };
+    let mut growth = contest(
+        Row::of_requests("Last of n routes", "5,000 against 10", vec![P4_GROWTH]),
+        &ends,
+        &[BARE, OURS_SMALL],
+        &Requests::same(hit(10)?),
+        extent.requests,
+    );
+    growth.lanes.extend(
+        contest(Row::of_requests("", "", vec![]), &ends, &[OURS_LARGE], &Requests::same(hit(5_000)?), extent.requests)
+            .lanes,
+    );
+    contests.push(growth);
+    measure::run(contests, extent.rounds)
+}
+
+/// What the proxy answers itself: refusals, preflights, static routes.
+pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
+    let site = shop.site(1);
+    let parties = shop.parties(&site, &[CACHED, OURS])?;
+    let path = site.last_path();
+    let forged: Result<Vec<_>> =
+        wallet.fresh(Algorithm::Rs256).iter().take(1_000).map(|token| tokens::forged(token)).collect();
+    let forged = forged?.iter().map(|token| site::call(&path, token)).collect();
+    let wrong = tokens::without_scope(Algorithm::Rs256)?;
+    let kinds = [
+        ("Refused", "no token", Requests::same(site::anonymous(&path)), 401),
+        ("Refused", "flipped signature, RS256", Requests::cycle(forged), 401),
+        ("Refused", "unknown route", Requests::same(site::anonymous(site::NOWHERE)), 404),
+        ("Refused", "missing scope", Requests::same(site::call(&path, &wrong)), 403),
+        ("Answered", "preflight", Requests::same(site::preflight(&path, site::ORIGIN)), 200),
+        ("Answered", "static route", Requests::same(site::anonymous(site::HEALTH)), 200),
+    ];
+    let contests = kinds.map(|(table, name, requests, status)| {
+        let goals = if table == "Refused" { vec![P6] } else { vec![] };
+        let mut contest =
+            contest(Row::of_requests(table, name, goals), &parties, &[CACHED, OURS], &requests, extent.requests);
+        contest.lanes.iter_mut().for_each(|lane| lane.status = status);
+        // Envoy's cors filter grants preflights with 200, Portcullis with 204.
+        contest
+            .lanes
+            .iter_mut()
+            .filter(|lane| lane.name == OURS && name == "preflight")
+            .for_each(|lane| lane.status = 204);
+        contest
+    });
+    measure::run(contests.into(), extent.rounds)
+}
+
+/// A variant that is running.
+#[derive(Debug, Clone)]
+struct Party {
+    name: &'static str,
+    process: Rc<Process>,
+}
+
+impl Workshop {
+    /// Starts the named variants for `site` and makes sure that those with filters do the same.
+    fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
+        let start = |(name, variant)| Ok(Party { name, process: self.start(variant, site)? });
+        let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
+        let started = started?;
+        let with_filters = started.iter().filter(|party| party.name != BARE);
+        let compared: Vec<_> = with_filters.map(|party| (party.name, party.process.as_ref())).collect();
+        self.count(equal::verify(&compared, site, &self.upstream)?);
+        Ok(started)
+    }
+
+    /// The variants of these names, as far as they can be set up here.
+    pub fn known(&self, names: &[&'static str]) -> Vec<(&'static str, Variant)> {
+        names.iter().filter_map(|name| Some((*name, self.variant(name)?))).collect()
+    }
+
+    fn variant(&self, name: &str) -> Option<Variant> {
+        Some(match name {
+            BARE => Variant::Bare,
+            CACHED | LIST => Variant::Native(1_000, Table::List),
+            CACHED_ALL => Variant::Native(10_000, Table::List),
+            UNCACHED => Variant::Native(0, Table::List),
+            TREE => Variant::Native(1_000, Table::Tree),
+            OURS => self.gateway.as_ref().map(|_| Variant::Gateway)?,
+            _ => return None,
+        })
+    }
+}
+
+fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>, count: usize) -> Contest {
+    let taking_part = names.iter().filter_map(|name| parties.iter().find(|party| party.name == *name));
+    let lane = |party: &Party| Lane {
+        name: party.name,
+        process: party.process.clone(),
+        requests: requests.clone(),
+        count,
+        status: 200,
+    };
+    Contest { row, lanes: taking_part.map(lane).collect() }
+}
+
+/// The name of the variant that is judged.
+pub const OURS: &str = "Portcullis";
+/// The rival in its usual form.
+pub const CACHED: &str = "native, cache of 1,000 tokens";
+const CACHED_ALL: &str = "native, cache of 10,000 tokens";
+const UNCACHED: &str = "native, no cache";
+const LIST: &str = "native, list of routes";
+const TREE: &str = "native, prefix map of routes";
+const OURS_SMALL: &str = "Portcullis, 10 routes";
+const OURS_LARGE: &str = "Portcullis, 5,000 routes";
+const LIVE: usize = 4_000;
+
+const P1: Goal = Goal { name: "P1", variant: OURS, against: &[CACHED], added: true, limit: 0.6 };
+const P2: Goal = Goal { name: "P2", variant: OURS, against: &[UNCACHED], added: true, limit: 0.65 };
+const P2B: Goal = Goal { name: "P2b", variant: OURS, against: &[CACHED], added: true, limit: 0.3 };
+const P3: Goal = Goal { name: "P3", variant: OURS, against: &[UNCACHED], added: true, limit: 2.0 };
+const P4: Goal = Goal { name: "P4", variant: OURS, against: &[LIST, TREE], added: true, limit: 0.1 };
+const P4_GROWTH: Goal = Goal { name: "P4 (own)", variant: OURS_LARGE, against: &[OURS_SMALL], added: true, limit: 1.1 };
+const P6: Goal = Goal { name: "P6", variant: OURS, against: &[CACHED], added: false, limit: 1.0 };

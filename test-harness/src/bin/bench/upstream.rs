@@ -1,0 +1,87 @@
+//! The upstream that all variants forward to: a thread for each connection, one fixed answer, and on request a look at what arrived.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result};
+use test_harness::ports;
+
+/// A listening upstream; it lives as long as the process.
+#[derive(Debug)]
+pub struct Upstream {
+    port: u16,
+    seen: Seen,
+}
+
+/// The last head that arrived while somebody watched.
+type Seen = Arc<Mutex<Watch>>;
+
+#[derive(Debug, Default)]
+struct Watch {
+    watching: bool,
+    head: Option<String>,
+}
+
+impl Upstream {
+    /// Listens on a free port.
+    pub fn start() -> Result<Self> {
+        let listener = TcpListener::bind(ports::loopback(0)).context("no port for the upstream")?;
+        let port = listener.local_addr()?.port();
+        let seen = Seen::default();
+        let seen_by_all = seen.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let seen = seen_by_all.clone();
+                thread::spawn(move || serve(stream, &seen));
+            }
+        });
+        Ok(Self { port, seen })
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The head of the request that arrives during `act`, if one does, as header names in lower case and values.
+    pub fn watch<T>(&self, act: impl FnOnce() -> T) -> (T, Option<Vec<(String, String)>>) {
+        let set = |watching| *lock(&self.seen) = Watch { watching, head: None };
+        set(true);
+        let done = act();
+        let head = lock(&self.seen).head.take();
+        set(false);
+        let pair =
+            |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+        (done, head.map(|head| head.split("\r\n").skip(1).filter_map(pair).collect()))
+    }
+}
+
+/// Reads heads and answers each; requests of the bench have no body.
+fn serve(mut stream: TcpStream, seen: &Seen) {
+    let _slower_without = stream.set_nodelay(true);
+    let mut pending = Vec::with_capacity(16 * 1024);
+    let mut chunk = [0; 16 * 1024];
+    while let Ok(got @ 1..) = stream.read(&mut chunk) {
+        pending.extend(chunk.iter().take(got));
+        while let Some(end) = pending.windows(4).position(|end| end == b"\r\n\r\n") {
+            let head: Vec<u8> = pending.drain(..end + 4).collect();
+            {
+                let mut watch = lock(seen);
+                if watch.watching {
+                    watch.head = Some(String::from_utf8_lossy(&head).into_owned());
+                }
+            }
+            if stream.write_all(ANSWER).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn lock(seen: &Seen) -> std::sync::MutexGuard<'_, Watch> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";

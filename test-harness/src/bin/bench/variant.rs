@@ -1,0 +1,101 @@
+//! The variants by their names in the tables, and how to set each up.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use test_harness::ports;
+
+use crate::gateway::Gateway;
+use crate::native::{self, Table};
+use crate::process::{Launch, Process};
+use crate::site::{self, Site};
+use crate::upstream::Upstream;
+
+/// What stands in front of the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// Envoy that only forwards.
+    Bare,
+    /// jwt_authn + cors + rbac; how many tokens jwt_authn remembers, and the form of the route table.
+    Native(u32, Table),
+    /// Portcullis.
+    Gateway,
+}
+
+/// Where variants are set up.
+#[derive(Debug)]
+pub struct Workshop {
+    /// Envoy's binary.
+    pub envoy: PathBuf,
+    /// Where configurations and logs are written.
+    pub directory: PathBuf,
+    /// The upstream of all variants.
+    pub upstream: Upstream,
+    /// What is measured; without it only the rivals are.
+    pub gateway: Option<Gateway>,
+    compared: Cell<usize>,
+}
+
+impl Workshop {
+    /// Opens it.
+    pub fn open(envoy: PathBuf, directory: PathBuf, upstream: Upstream, gateway: Option<Gateway>) -> Self {
+        Self { envoy, directory, upstream, gateway, compared: Cell::new(0) }
+    }
+
+    /// How many effects of different variants were found equal.
+    pub fn compared(&self) -> usize {
+        self.compared.get()
+    }
+
+    /// Counts effects that were found equal.
+    pub fn count(&self, compared: usize) {
+        self.compared.set(self.compared.get() + compared);
+    }
+
+    /// A site of `routes` routes in front of the upstream.
+    pub fn site(&self, routes: usize) -> Site {
+        Site::new(self.upstream.port(), routes)
+    }
+
+    /// Starts an Envoy of one worker.
+    pub fn start(&self, variant: Variant, site: &Site) -> Result<Rc<Process>> {
+        Ok(Rc::new(self.launch(variant, site, 1)?.0))
+    }
+
+    /// Starts an Envoy; gives also the milliseconds to its first answer.
+    pub fn launch(&self, variant: Variant, site: &Site, workers: usize) -> Result<(Process, f64)> {
+        let [port] = ports::free()?;
+        let bootstrap = match variant {
+            Variant::Bare => native::bare(site, port),
+            Variant::Native(cache, table) => native::filters(site, port, cache, table)?,
+            Variant::Gateway => {
+                let gateway = self.gateway.as_ref().context("there is no module to measure")?;
+                gateway.bootstrap(site, port, &self.directory.join(format!("gateway-{port}.document.json")))?
+            }
+        };
+        let name = format!("{}-{port}", variant.file_name());
+        let directory: &Path = &self.directory;
+        let launch = Launch {
+            envoy: &self.envoy,
+            directory,
+            name: &name,
+            bootstrap: &bootstrap,
+            port,
+            workers,
+            environment: &Gateway::environment(),
+        };
+        launch.start(&site::anonymous(site::HEALTH))
+    }
+}
+
+impl Variant {
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Native(..) => "native",
+            Self::Gateway => "gateway",
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The Envoy configuration as users get it: written by the product's own command line, run as a process.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::program;
+
+/// What the configuration is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The gateway's document.
+    pub document: &'a Path,
+    /// The port Envoy listens on.
+    pub port: u16,
+    /// The port of its admin interface.
+    pub admin: u16,
+    /// The filter's module.
+    pub module: &'a Path,
+    /// How the document is embedded: `json` or `struct`.
+    pub embed: &'a str,
+}
+
+impl Wanted<'_> {
+    /// Runs `portcullis generate envoy` with these variables in its environment.
+    pub fn generate(&self, env: &[(String, String)]) -> Result<String> {
+        let text = |path: &Path| path.display().to_string();
+        let (document, module) = (text(self.document), text(self.module));
+        let (port, admin) = (self.port.to_string(), self.admin.to_string());
+        let arguments = ["generate", "envoy", &document, "--wasm", &module, "--port", &port, "--admin-port", &admin];
+        let arguments: Vec<String> = arguments.into_iter().chain(["--embed", self.embed]).map(str::to_owned).collect();
+        program::output(&arguments, env)
+    }
+}

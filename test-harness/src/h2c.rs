@@ -1,0 +1,94 @@
+//! An HTTP/2 client with prior knowledge (RFC 9113 §3.3): sends the same requests as the raw HTTP/1.1 one, over the other protocol.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method, Uri};
+use tokio::net::TcpStream;
+
+use crate::client::{Request, Response};
+use crate::server;
+
+/// One request on a connection of its own. Each header line becomes a field line of its own, and trailers of the response
+/// stand behind its headers.
+pub fn send(to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
+    let answer = async { tokio::time::timeout(patience, exchange(to, request)).await };
+    server::runtime()?.block_on(answer).context("no complete response in time")?
+}
+
+async fn exchange(to: SocketAddr, request: &Request) -> Result<Response> {
+    let stream = TcpStream::connect(to).await?;
+    let (client, connection) = h2::client::handshake(stream).await?;
+    let driving = tokio::spawn(connection);
+    let response = on_stream(client, request).await;
+    driving.abort();
+    response
+}
+
+async fn on_stream(client: h2::client::SendRequest<Bytes>, request: &Request) -> Result<Response> {
+    let mut client = client.ready().await?;
+    let ends_at_once = request.body.is_empty() && request.trailers.is_empty();
+    let (response, mut body) = client.send_request(head(request)?, ends_at_once)?;
+    if !ends_at_once {
+        send_body(&mut body, &request.body, request.trailers.is_empty()).await?;
+        if !request.trailers.is_empty() {
+            body.send_trailers(fields(&request.trailers)?)?;
+        }
+    }
+    let (head, mut body) = response.await?.into_parts();
+    let mut received = Response { status: head.status.as_u16(), ..Response::default() };
+    add(&mut received, &head.headers);
+    while let Some(piece) = body.data().await {
+        let piece = piece?;
+        body.flow_control().release_capacity(piece.len())?;
+        received.body.extend_from_slice(&piece);
+    }
+    if let Some(trailers) = body.trailers().await? {
+        add(&mut received, &trailers);
+    }
+    Ok(received)
+}
+
+/// Sends no more than the peer allows: a gateway that holds a request back lets its window run full.
+async fn send_body(stream: &mut h2::SendStream<Bytes>, body: &[u8], is_last: bool) -> Result<()> {
+    let mut rest = Bytes::copy_from_slice(body);
+    loop {
+        stream.reserve_capacity(rest.len());
+        while !rest.is_empty() && stream.capacity() == 0 {
+            std::future::poll_fn(|task| stream.poll_capacity(task)).await.context("the stream was closed")??;
+        }
+        let piece = rest.split_to(rest.len().min(stream.capacity()));
+        let ends = rest.is_empty();
+        stream.send_data(piece, ends && is_last)?;
+        if ends {
+            return Ok(());
+        }
+    }
+}
+
+fn head(request: &Request) -> Result<hyper::Request<()>> {
+    let is_host = |(name, _): &&(Vec<u8>, Vec<u8>)| name.eq_ignore_ascii_case(b"host");
+    let host = request.headers.iter().find(is_host).map(|(_, value)| value.as_slice()).unwrap_or_default();
+    let uri = [b"http://", host, &request.target].concat();
+    let mut head = hyper::Request::new(());
+    *head.method_mut() = Method::from_bytes(&request.method)?;
+    *head.uri_mut() = Uri::try_from(uri.as_slice())?;
+    let others: Vec<_> = request.headers.iter().filter(|line| !is_host(line)).cloned().collect();
+    *head.headers_mut() = fields(&others)?;
+    Ok(head)
+}
+
+fn fields(lines: &[(Vec<u8>, Vec<u8>)]) -> Result<HeaderMap> {
+    let mut fields = HeaderMap::new();
+    for (name, value) in lines {
+        fields.append(HeaderName::from_bytes(name)?, HeaderValue::from_bytes(value)?);
+    }
+    Ok(fields)
+}
+
+fn add(response: &mut Response, fields: &HeaderMap) {
+    response.headers.extend(fields.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
+}

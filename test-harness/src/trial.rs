@@ -1,0 +1,184 @@
+//! Trials of the configuration that the product generates: its own listener, bent where a trial needs it, in a real Envoy.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value, json};
+
+use crate::client::{self, Request, Response};
+use crate::envoy::{self, Envoy, Launch};
+use crate::issuer::{Issuer, KEY_SET_PATH};
+use crate::tap::Tap;
+use crate::token::TokenSpec;
+use crate::upstream::{Received, Upstream};
+use crate::{clock, h2c, ports};
+
+/// The servers around the gateway.
+#[derive(Debug)]
+pub struct Servers {
+    /// The issuer.
+    pub issuer: Issuer,
+    /// The upstream that echoes, and what it received.
+    pub upstream: Upstream,
+    /// The upstream that writes down every byte.
+    pub tap: Tap,
+    gone: u16,
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gate {
+    /// Its Envoy.
+    pub envoy: Envoy,
+    /// The port it listens on.
+    pub port: u16,
+}
+
+impl Servers {
+    /// Starts them.
+    pub fn start() -> Result<Self> {
+        let [gone] = ports::free()?;
+        let upstream = Upstream::start("orders", 0, Received::default())?;
+        Ok(Self { issuer: Issuer::start(0, &["rsa-1", "p256-1"])?, upstream, tap: Tap::start()?, gone })
+    }
+
+    /// A document that uses all of them: a static route, routes with and without a token, and one whose upstream is down.
+    pub fn policy(&self) -> Value {
+        let at = |port: u16| json!({ "url": format!("http://127.0.0.1:{port}") });
+        json!({
+            "version": "1.0",
+            "issuers": [{
+                "name": "accounts", "issuer": self.issuer.url(), "audiences": ["orders-api"],
+                "token_from": [{ "header": "authorization" }, { "header": "x-token" }, { "cookie": "sid" }, { "query": "access_token" }],
+                "jwks": { "uri": format!("{}{KEY_SET_PATH}", self.issuer.url()), "cluster": "issuer" },
+            }],
+            "identity_headers": { "X-User-ID": "sub", "X-Org-ID": "org_id" },
+            "cors": { "allow_origins": [ORIGIN], "allow_methods": ["GET", "POST"], "allow_credentials": true },
+            "upstreams": { "orders": at(self.upstream.port()), "tap": at(self.tap.port()), "gone": at(self.gone) },
+            "routes": [
+                { "path": "/health", "auth": "none", "response": { "body": { "status": "ok" } } },
+                { "path": "/orders/{.+}", "upstream": "orders" },
+                { "path": "/reports/{.+}", "upstream": "orders", "scopes": ["read:reports"] },
+                { "path": "/tap/{.+}", "upstream": "tap" },
+                { "path": "/open/{.+}", "auth": "none", "upstream": "orders" },
+                { "path": "/gone/{.+}", "auth": "none", "upstream": "gone" },
+            ],
+        })
+    }
+
+    /// A token that the document accepts, with these claims over its own.
+    pub fn token(&self, claims: &Value) -> Result<String> {
+        self.spec(claims).mint(clock::unix_seconds(), &Map::new())
+    }
+
+    /// What such a token is minted from, for trials that spoil it.
+    pub fn spec(&self, claims: &Value) -> TokenSpec {
+        let mut spec = TokenSpec::of("rsa-1").claim("sub", "user-1").claim("aud", "orders-api");
+        spec = spec.claim("iss", self.issuer.url());
+        spec.claims.extend(claims.as_object().cloned().unwrap_or_default());
+        spec
+    }
+}
+
+impl Gate {
+    /// Opens one with the usual document as the product's own generator configures Envoy.
+    pub fn open(servers: &Servers) -> Result<Self> {
+        Self::bent(&servers.policy(), |_| Ok(()))
+    }
+
+    /// Opens one for `policy`, after `bend` changed what the generator wrote.
+    pub fn bent(policy: &Value, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Self> {
+        let [port, admin] = ports::free()?;
+        let mut config = generate(policy, port, admin)?;
+        bend(&mut config)?;
+        let launch = Launch { bootstrap: &config.to_string(), admin, workers: WORKERS, env: Vec::new() };
+        Ok(Self::of(Envoy::start(&launch)?, port))
+    }
+
+    /// One that was started elsewhere, with [`WORKERS`] workers.
+    pub fn of(envoy: Envoy, port: u16) -> Self {
+        Self { envoy, port }
+    }
+
+    /// Sends a request over HTTP/1.1.
+    pub fn send(&self, request: &Request) -> Result<Response> {
+        client::send(ports::loopback(self.port), request, PATIENCE)
+    }
+
+    /// Sends a request over HTTP/2.
+    pub fn send_h2(&self, request: &Request) -> Result<Response> {
+        h2c::send(ports::loopback(self.port), request, PATIENCE)
+    }
+
+    /// Sends a request once over each of the two.
+    pub fn send_both(&self, request: &Request) -> Result<[Response; 2]> {
+        Ok([self.send(request).context("over HTTP/1.1")?, self.send_h2(request).context("over HTTP/2")?])
+    }
+
+    /// An error if the filter failed on any worker since the start.
+    pub fn never_failed(&mut self) -> Result<()> {
+        self.envoy.filter_never_failed(WORKERS)
+    }
+}
+
+/// A `GET` from the allowed origin.
+pub fn get(target: &str) -> Request {
+    Request::new("GET", target, HOST).header("origin", ORIGIN)
+}
+
+/// A request with a bearer token.
+pub fn bearer(request: Request, token: &str) -> Request {
+    request.header("authorization", &format!("Bearer {token}"))
+}
+
+/// The first value of a response header, as text.
+pub fn header(response: &Response, name: &str) -> Option<String> {
+    let found = response.headers.iter().find(|(have, _)| have == name);
+    found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+}
+
+/// The `error.code` of a refusal.
+pub fn code(response: &Response) -> String {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// What the product's own command line writes for a document. It is YAML; a trial handles it as the value it stands for.
+pub fn generate(policy: &Value, port: u16, admin: u16) -> Result<Value> {
+    let file = envoy::fresh_folder()?.join("gateway.json");
+    std::fs::write(&file, policy.to_string())?;
+    let this = std::env::current_exe()?;
+    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join("portcullis")).find(|file| file.is_file());
+    let mut command = Command::new(found.context("the program `portcullis` is not built: run `cargo build`")?);
+    command.args(["generate", "envoy"]).arg(&file).args(["--port", &port.to_string()]);
+    command.args(["--admin-port", &admin.to_string()]).arg("--wasm").arg(envoy::module()?);
+    let output = command.output().context("cannot run portcullis")?;
+    std::fs::remove_dir_all(file.parent().unwrap_or(Path::new(".")))?;
+    ensure!(output.status.success(), "the document is refused:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_saphyr::from_str(std::str::from_utf8(&output.stdout)?)?)
+}
+
+/// The settings of HTTP within a generated configuration.
+pub fn http(config: &mut Value) -> Result<&mut Value> {
+    below(config, "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
+}
+
+/// The settings of the wasm plugin within a generated configuration.
+pub fn plugin(config: &mut Value) -> Result<&mut Value> {
+    below(http(config)?, "/http_filters/0/typed_config/config")
+}
+
+/// The value at a JSON pointer; an error when the generator wrote none there.
+pub fn below<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {
+    value.pointer_mut(pointer).with_context(|| format!("the generated configuration has no `{pointer}`"))
+}
+
+/// The origin that the usual document allows.
+pub const ORIGIN: &str = "https://admin.example.com";
+/// The host that requests name.
+pub const HOST: &str = "api.example.com";
+/// More than one, so that requests meet workers that have not seen what another has learned.
+pub const WORKERS: u32 = 2;
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,166 @@
+//! House rules that no compiler checks: where code may reach, how files begin and end, and what documents may name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use test_harness::envoy::root;
+
+#[test]
+fn the_core_reaches_for_nothing_outside() {
+    let forbidden = [
+        "proxy_wasm",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "ToSocketAddrs",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "std::io",
+        "Instant::now",
+        "SystemTime",
+        "crate::filter",
+        "crate::cli",
+    ];
+    let files = sources("src/policy").into_iter().chain(sources("src/config"));
+    let core = files.chain(["src/policy.rs", "src/config.rs", "src/strict_json.rs"].map(|file| root().join(file)));
+    let found: Vec<_> = core.flat_map(|file| mentions(&file, &forbidden)).collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn imports_go_one_way() {
+    let rules: [(&str, &[&str]); 3] = [
+        ("src/config", &["crate::policy"]),
+        ("src/filter", &["crate::cli", "std::net", "std::fs"]),
+        ("src/cli", &["crate::filter", "proxy_wasm"]),
+    ];
+    let check = |(folder, forbidden): (&str, &[&str])| {
+        let files: Vec<_> = sources(folder).into_iter().chain([root().join(format!("{folder}.rs"))]).collect();
+        files.iter().flat_map(|file| mentions(file, forbidden)).collect::<Vec<_>>()
+    };
+    let found: Vec<_> = rules.into_iter().flat_map(check).collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn only_the_host_file_may_be_unsafe() {
+    let audited = root().join("src/filter/host");
+    let files =
+        sources("src").into_iter().filter(|file| !file.starts_with(&audited) && *file != audited.with_extension("rs"));
+    let found: Vec<_> = files.flat_map(|file| mentions(&file, &["unsafe {", "unsafe fn", "extern \"C\""])).collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn every_file_says_first_what_it_is_and_stays_short() {
+    let mut found = Vec::new();
+    for file in sources("src").into_iter().chain(sources("test-harness")) {
+        let text = read(&file);
+        let first = text.lines().next().unwrap_or_default();
+        if !first.starts_with("//! ") || !(first.ends_with('.') || first.len() > 60) {
+            found.push(format!("{}: the first line is no sentence: {first}", shown(&file)));
+        }
+        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        let excused = LONGER.iter().any(|(name, _)| shown(&file) == *name);
+        if (lines > MOST_LINES) != excused {
+            found.push(format!("{}: {lines} lines before its tests; {MOST_LINES} are the most", shown(&file)));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_left_open_or_names_this_machine() {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let here = root().canonicalize().unwrap();
+    let open = ["todo!(", "unimplemented!(", "TODO", "FIXME", "#[ignore", "#[allow("];
+    let this = Path::new(file!()).file_name().unwrap();
+    let mut found = Vec::new();
+    for file in tracked_texts().into_iter().filter(|file| file.file_name() != Some(this)) {
+        found.extend(mentions(&file, &open));
+        for place in [home.as_str(), here.to_str().unwrap()].into_iter().filter(|place| place.len() > 1) {
+            found.extend(mentions(&file, &[place]));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn documents_name_only_targets_and_files_that_exist() {
+    let makefile = read(&root().join("Makefile"));
+    let mut found = Vec::new();
+    for file in tracked_texts().into_iter().filter(|file| file.extension().is_some_and(|ending| ending == "md")) {
+        for word in read(&file).split('`').skip(1).step_by(2) {
+            if let Some(target) = word.strip_prefix("make ").and_then(|rest| rest.split_whitespace().next())
+                && !makefile.lines().any(|line| line.starts_with(&format!("{target}:")))
+            {
+                found.push(format!("{}: `{word}` is no target", shown(&file)));
+            }
+            let is_path = ["src/", "envoy/", "test-harness/", "docs/"].iter().any(|start| word.starts_with(start));
+            if is_path && !word.contains([' ', '*', '{', '…']) && !root().join(word).exists() {
+                found.push(format!("{}: `{word}` does not exist", shown(&file)));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+fn mentions(file: &Path, forbidden: &[&str]) -> Vec<String> {
+    let text = read(file);
+    let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    let mut found = Vec::new();
+    for (at, line) in code {
+        let named = forbidden.iter().filter(|word| line.contains(*word));
+        found.extend(named.map(|word| format!("{}:{}: `{word}`", shown(file), at + 1)));
+    }
+    found
+}
+
+/// All Rust files below a folder of the project.
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// All text files that belong to the project.
+fn tracked_texts() -> Vec<PathBuf> {
+    let mut found = sources("src");
+    found.extend(sources("test-harness"));
+    for folder in
+        ["", "docs", "envoy", "test-harness", "test-harness/cases", "test-harness/setup", "test-harness/browser", ".ci"]
+    {
+        let entries = fs::read_dir(root().join(folder)).into_iter().flatten().flatten().map(|entry| entry.path());
+        let text = |path: &PathBuf| {
+            path.is_file()
+                && !path.extension().is_some_and(|ending| ending == "lock" || ending == "rs" || ending == "svg")
+        };
+        found.extend(entries.filter(text));
+    }
+    found
+}
+
+fn read(file: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
+}
+
+fn shown(file: &Path) -> String {
+    file.strip_prefix(root()).unwrap_or(file).display().to_string()
+}
+
+const MOST_LINES: usize = 300;
+/// Longer files, each with its reason.
+const LONGER: &[(&str, &str)] = &[("src/policy.rs", "every stage of the pipeline stands in one place, in its order")];

@@ -1,0 +1,192 @@
+//! Configurations that are refused: at start, on reload under traffic, and by some workers only.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use test_harness::client::Request;
+use test_harness::clock::Deadline;
+use test_harness::odd_module::{self, Oddity};
+use test_harness::trial::{self, Gate, Servers, below, get, http, plugin};
+use test_harness::{envoy, ports};
+
+use crate::Trap;
+
+pub const TRAPS: &[Trap] = &[
+    ("0.1 every VM takes the configuration, or none does", every_vm_or_none),
+    ("0.1 a request that no filter saw is refused", without_the_filter),
+    ("0.1 a worker that has no filter refuses everything", filter_on_no_worker),
+    ("0.1 a bad configuration on reload changes nothing under traffic", reload),
+];
+
+fn every_vm_or_none() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::open(&servers)?;
+    for _ in 0..20 {
+        let response = gate.send(&get("/orders/1"))?;
+        ensure!(response.status == 401, "{} on one of the workers", response.status);
+    }
+    gate.never_failed()?;
+    let mut policy = servers.policy();
+    policy["routes"][0]["paht"] = json!("/x");
+    // The generator refuses this document too; here it is Envoy that must.
+    let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
+    let Err(refused) = started else { bail!("envoy started with a configuration that has a problem") };
+    let said = format!("{refused:#}");
+    ensure!(said.contains("paht"), "the log does not tell the problem: {said}");
+    Ok(())
+}
+
+fn without_the_filter() -> Result<()> {
+    let servers = Servers::start()?;
+    let gate = Gate::bent(&servers.policy(), |config| {
+        let filters = below(http(config)?, "/http_filters")?.as_array_mut().context("no list of filters")?;
+        filters.remove(0);
+        ensure!(filters.len() == 1, "only the router is left");
+        Ok(())
+    })?;
+    nothing_passes(&gate, &servers)
+}
+
+fn filter_on_no_worker() -> Result<()> {
+    let servers = Servers::start()?;
+    let module = odd_module::File::write(Oddity::RefusesOnWorkers)?;
+    let gate = Gate::bent(&servers.policy(), |config| odd(config, module.path()))?;
+    let active = gate.envoy.stat("wasm.envoy.wasm.runtime.v8.active")?;
+    ensure!(active == 2, "the trap was not sprung: {active} VMs, not those of base and main thread alone");
+    nothing_passes(&gate, &servers)
+}
+
+/// Neither plain requests nor those that forge what the filter would have set.
+fn nothing_passes(gate: &Gate, servers: &Servers) -> Result<()> {
+    let token = servers.token(&json!({}))?;
+    for target in ["/orders/1", "/open/1", "/health", "/"] {
+        for name in ["accept", "x-portcullis-upstream", "X-Portcullis-Upstream", "x_portcullis_upstream"] {
+            let request = trial::bearer(get(target), &token).header(name, "orders");
+            let twice = request.clone().header(name, "orders");
+            let upgrade = request.clone().header("upgrade", "websocket").header("connection", "upgrade, x-portcullis");
+            for request in [&request, &twice, &upgrade] {
+                let response = gate.send(request)?;
+                let refused = [403, 400].contains(&response.status);
+                ensure!(refused, "{target} with {name}: {} without the filter", response.status);
+            }
+        }
+        let response = gate.send_h2(&get(target).header("x-portcullis-upstream", "orders"))?;
+        ensure!(response.status == 403, "{target}: {} without the filter, over HTTP/2", response.status);
+    }
+    ensure!(servers.upstream.received().take().is_empty(), "a request reached the upstream");
+    Ok(())
+}
+
+/// Invariant 5, H1: listeners from a file, a bad one and then a better one pushed while requests run.
+fn reload() -> Result<()> {
+    let servers = Servers::start()?;
+    let [port, admin] = ports::free()?;
+    let mut config = trial::generate(&servers.policy(), port, admin)?;
+    let folder = envoy::fresh_folder()?;
+    let listeners = folder.join("listeners.json");
+    push(&mut config.clone(), &listeners)?;
+    config["static_resources"]["listeners"] = json!([]);
+    config["node"] = json!({ "id": "gateway", "cluster": "gateway" });
+    let source = json!({ "path_config_source": { "path": listeners }, "resource_api_version": "V3" });
+    config["dynamic_resources"] = json!({ "lds_config": source });
+    let launch = envoy::Launch { bootstrap: &config.to_string(), admin, workers: trial::WORKERS, env: Vec::new() };
+    let gate = Gate::of(envoy::Envoy::start(&launch)?, port);
+    let token = servers.token(&json!({}))?;
+    let asked = AtomicUsize::new(0);
+    let done = std::thread::scope(|scope| {
+        let traffic = scope.spawn(|| traffic(&gate, &token, &asked));
+        let written = trial::generate(&servers.policy(), port, admin);
+        let done = written.and_then(|written| pushes(&gate, &servers, &listeners, &written, &asked));
+        asked.store(ENOUGH, Ordering::Relaxed);
+        traffic.join().map_err(|_| anyhow::anyhow!("the traffic panicked"))??;
+        done
+    });
+    fs::remove_dir_all(folder)?;
+    done
+}
+
+fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, asked: &AtomicUsize) -> Result<()> {
+    let more = || {
+        let before = asked.load(Ordering::Relaxed);
+        until("requests to be answered", || Ok(asked.load(Ordering::Relaxed) > before + 30))
+    };
+    more()?;
+    let fresh = || gate.send(&get("/fresh")).map(|response| response.status);
+    ensure!(fresh()? == 404, "the new route is there before it was pushed");
+    let mut bad = servers.policy();
+    bad["routes"][1]["upstream"] = json!("orderz");
+    bad["routes"][0]["path"] = json!("/fresh");
+    let mut config = written.clone();
+    give(&mut config, &bad)?;
+    push(&mut config, listeners)?;
+    until("the bad configuration to be rejected", || Ok(gate.envoy.stat("listener_manager.lds.update_rejected")? > 0))?;
+    ensure!(fresh()? == 404 && gate.send(&get("/health"))?.status == 200, "the old policy does not serve any more");
+    more()?;
+    let mut good = servers.policy();
+    let route = json!({ "path": "/fresh", "auth": "none", "response": { "body": "new" } });
+    good["routes"].as_array_mut().context("no routes")?.push(route);
+    let mut config = written.clone();
+    give(&mut config, &good)?;
+    push(&mut config, listeners)?;
+    until("the good configuration to serve", || Ok(fresh()? == 200))?;
+    more()?;
+    // The digest of the one that serves is the last in the log.
+    let digest =
+        |line: &String| line.split_once("policy ")?.1.split_once(" is active").map(|(digest, _)| digest.to_owned());
+    let digests = || -> Vec<String> { gate.envoy.lines().iter().filter_map(digest).collect() };
+    until("the log to tell the new digest", || Ok(digests().first() != digests().last()))?;
+    let active = gate.envoy.stat("wasm.envoy.wasm.runtime.v8.active")?;
+    ensure!(active >= u64::from(trial::WORKERS) + 2, "{active} VMs: a worker runs without the filter");
+    Ok(())
+}
+
+/// Good and bad requests without a pause; each must be answered as if nothing went on beside it.
+fn traffic(gate: &Gate, token: &str, asked: &AtomicUsize) -> Result<()> {
+    let expected: [(Request, u16); 3] =
+        [(get("/orders/1"), 401), (trial::bearer(get("/orders/1"), token), 200), (get("/health"), 200)];
+    while asked.load(Ordering::Relaxed) < ENOUGH {
+        for (request, status) in &expected {
+            let got = gate.send(request)?.status;
+            ensure!(got == *status, "{got} instead of {status} during a reload");
+            asked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    Ok(())
+}
+
+/// Hands the plugin a document that the generator has not seen.
+fn give(config: &mut Value, policy: &Value) -> Result<()> {
+    plugin(config)?["configuration"]["value"] = json!(policy.to_string());
+    Ok(())
+}
+
+/// Puts a module in the place of the product's.
+pub fn odd(config: &mut Value, module: &Path) -> Result<()> {
+    *below(plugin(config)?, "/vm_config/code/local/filename")? = json!(module);
+    Ok(())
+}
+
+/// Envoy looks at a file when another is moved over it.
+fn push(config: &mut Value, to: &Path) -> Result<()> {
+    let listener = below(config, "/static_resources/listeners/0")?;
+    listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+    let draft = to.with_extension("new");
+    fs::write(&draft, json!({ "resources": [listener] }).to_string())?;
+    Ok(fs::rename(draft, to)?)
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let reached = Deadline::after(Duration::from_secs(20)).poll(|| match holds() {
+        Ok(false) => None,
+        Ok(true) => Some(Ok(())),
+        Err(error) => Some(Err(error)),
+    });
+    reached.unwrap_or_else(|| bail!("waited 20 s for {what}"))
+}
+
+/// More requests than any reload sees.
+const ENOUGH: usize = 1 << 30;

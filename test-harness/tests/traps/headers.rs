@@ -1,0 +1,5 @@
+//! x
+
+use crate::Trap;
+
+pub const TRAPS: &[Trap] = &[];

@@ -1,0 +1,49 @@
+//! Every trap of Envoy and proxy-wasm that a gateway filter is known to fall into (envoy-facts §0), sprung at a real Envoy.
+//!
+//! Each check would fail if the filter, or the configuration generated around it, fell into the trap its sentence names.
+
+mod configure;
+mod failure;
+mod headers;
+mod limits;
+mod outage;
+mod replies;
+mod waiting;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use test_harness::envoy;
+use test_harness::runner::{self, Check, Group};
+
+/// A sentence, and what must hold for it to be true.
+type Trap = (&'static str, fn() -> Result<()>);
+
+fn main() -> ExitCode {
+    if let Err(error) = envoy::module().and_then(|_| envoy::find()) {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    let rooms = [
+        ("configure", configure::TRAPS),
+        ("failure", failure::TRAPS),
+        ("headers", headers::TRAPS),
+        ("limits", limits::TRAPS),
+        ("outage", outage::TRAPS),
+        ("replies", replies::TRAPS),
+        ("waiting", waiting::TRAPS),
+    ];
+    runner::run(rooms.into_iter().map(|(name, traps)| group(name, traps)).collect(), 2)
+}
+
+fn group(name: &str, traps: &'static [Trap]) -> Group {
+    let run = |index: usize| match traps.get(index) {
+        Some((_, trap)) => trap().map_err(|error| format!("{error:#}")),
+        None => Err("no such check".to_owned()),
+    };
+    Group {
+        name: format!("traps/{name}"),
+        checks: traps.iter().map(|(sentence, _)| (*sentence).to_owned()).collect(),
+        set_up: Box::new(move || Ok(Box::new(run) as Check)),
+    }
+}

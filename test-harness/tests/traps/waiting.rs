@@ -1,0 +1,235 @@
+//! Requests that wait for keys: held back whole, decided once, never left hanging, and fetched for once.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::{Value, json};
+use test_harness::client::{Request, Response};
+use test_harness::clock::Deadline;
+use test_harness::issuer::{Fault, KEY_SET_PATH};
+use test_harness::token::Tamper;
+use test_harness::trial::{self, Gate, HOST, Servers, below, code, http, plugin};
+use test_harness::{clock, tap};
+
+use crate::Trap;
+
+pub const TRAPS: &[Trap] = &[
+    ("0.2 0.3 body and trailers wait with headers that wait alone", || held(true)),
+    ("0.2 0.3 body and trailers wait with a request that waits whole", || held(false)),
+    ("0.2 trailers cannot forge what headers cannot", forged_trailers),
+    ("0.3 a body too large to wait is refused in the envelope", too_large_to_wait),
+    ("0.6 no failure of the key endpoint leaves a request hanging", no_failure_hangs),
+    ("0.6 a missing cluster for keys refuses at once", missing_cluster),
+    ("two workers, many requests, one fetch of the keys", one_fetch),
+];
+
+/// A good and a bad request over each protocol, all waiting; the keys arrive; two of the four get through, whole.
+fn held(headers_alone: bool) -> Result<()> {
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut gate = Gate::bent(&patient(&servers), |config| {
+        plugin(config)?["allow_on_headers_stop_iteration"] = json!(headers_alone);
+        with_trailers(config)
+    })?;
+    let good = upload(&servers.token(&json!({}))?);
+    let mut forged = servers.spec(&json!({}));
+    forged.tamper = Some(Tamper::Signature);
+    let bad = upload(&forged.mint(clock::unix_seconds(), &serde_json::Map::new())?);
+    let [one, two, three, four] = thread::scope(|scope| -> Result<[Response; 4]> {
+        let gate = &gate;
+        let sent = [
+            scope.spawn(|| gate.send(&good)),
+            scope.spawn(|| gate.send_h2(&good)),
+            scope.spawn(|| gate.send(&bad)),
+            scope.spawn(|| gate.send_h2(&bad)),
+        ];
+        // All bytes are in: whatever a callback could let slip, it has had the chance.
+        let in_flight = 4 * BODY;
+        let arrived = Deadline::after(Duration::from_secs(10)).poll(|| {
+            let received = gate.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok()?;
+            (received >= u64::try_from(in_flight).ok()?).then_some(())
+        });
+        let early = servers.tap.bytes();
+        servers.issuer.fail(Fault::None);
+        let answers = sent.map(|thread| thread.join().map_err(|_| anyhow!("a client panicked"))?);
+        arrived.context("the requests did not arrive at the gateway")?;
+        ensure!(early == 0, "{early} bytes reached the upstream before there was a verdict");
+        let [one, two, three, four] = answers;
+        Ok([one?, two?, three?, four?])
+    })?;
+    ensure!((one.status, two.status) == (200, 200), "allowed: {} and {} over HTTP/2", one.status, two.status);
+    ensure!((three.status, four.status) == (401, 401), "refused: {} and {} over HTTP/2", three.status, four.status);
+    let arrived = servers.tap.take();
+    ensure!(arrived.len() == 2, "{} requests reached the upstream, not the two allowed ones", arrived.len());
+    for request in &arrived {
+        let carried = request.iter().filter(|byte| **byte == FILL).count();
+        ensure!(carried >= BODY, "{carried} of {BODY} bytes of the body arrived");
+        ensure!(tap::find(request, b"x-checksum: 42\r\n").is_some(), "the trailers did not arrive");
+        ensure!(tap::find(request, b"x-user-id: user-1\r\n").is_some(), "the request left before its verdict");
+    }
+    gate.never_failed()
+}
+
+fn forged_trailers() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&servers.policy(), with_trailers)?;
+    let mut request = upload(&servers.token(&json!({}))?);
+    for name in ["x-org-id", "x_org_id", "X-User-Id", "x-portcullis-upstream"] {
+        request.trailers.push((name.into(), b"forged".to_vec()));
+    }
+    // Underscores are refused by the generated listener, so they must go for the rest to be seen.
+    let refused = gate.send(&request)?;
+    ensure!(refused.status == 400, "{}: an underscore in a trailer is not refused", refused.status);
+    request.trailers.retain(|(name, _)| !name.contains(&b'_'));
+    for response in gate.send_both(&request)? {
+        ensure!(response.status == 200, "{}", response.status);
+    }
+    let arrived = servers.tap.take();
+    ensure!(arrived.len() == 2, "{} requests arrived", arrived.len());
+    for request in &arrived {
+        ensure!(tap::find(request, b"forged").is_none(), "forged trailers arrived");
+        ensure!(tap::find(request, b"x-checksum: 42\r\n").is_some(), "the honest trailer did not arrive");
+    }
+    gate.never_failed()
+}
+
+/// With headers held alone the body is buffered, and the buffer has an end: Envoy refuses while nothing is decided.
+fn too_large_to_wait() -> Result<()> {
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut gate = Gate::bent(&patient(&servers), |config| {
+        plugin(config)?["allow_on_headers_stop_iteration"] = json!(true);
+        Ok(())
+    })?;
+    let request = Request::new("POST", "/tap/1", HOST).header("origin", trial::ORIGIN);
+    let request = trial::bearer(request, &servers.token(&json!({}))?).body(vec![FILL; 3 << 20]);
+    let response = gate.send(&request)?;
+    ensure!(response.status == 413 && code(&response) == "PAYLOAD_TOO_LARGE", "{response:?}");
+    let allowed = trial::header(&response, "access-control-allow-origin");
+    ensure!(allowed.as_deref() == Some(trial::ORIGIN), "the refusal of a waiting request has no CORS headers");
+    servers.issuer.fail(Fault::None);
+    let after = gate.send(&trial::bearer(trial::get("/orders/1"), &servers.token(&json!({}))?))?;
+    ensure!(after.status == 200, "{} after the keys came", after.status);
+    ensure!(servers.tap.bytes() == 0, "the refused request reached the upstream");
+    gate.never_failed()
+}
+
+/// The call is under way and the request paused when the endpoint fails, in each way that one can.
+fn no_failure_hangs() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut policy = servers.policy();
+    let keys = json!({ "wait": "3s", "timeout": "2s", "cool_down": "1s" });
+    extend(below(&mut policy, "/issuers/0/jwks")?, &keys);
+    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let token = servers.token(&json!({}))?;
+    for fault in [Fault::Down, Fault::Slow, Fault::Error, Fault::Garbage, Fault::Huge, Fault::Truncated, Fault::Empty] {
+        servers.issuer.fail(Fault::Held);
+        let asked = servers.issuer.requests(KEY_SET_PATH);
+        let answer = thread::scope(|scope| {
+            let waiting = scope.spawn(|| gate.send(&trial::bearer(trial::get("/orders/1"), &token)));
+            // A fetch of after the request began, so that it is this request whose fetch fails.
+            let fetching = Deadline::after(Duration::from_secs(5));
+            fetching.poll(|| (servers.issuer.requests(KEY_SET_PATH) > asked).then_some(()));
+            servers.issuer.fail(fault);
+            waiting.join().map_err(|_| anyhow!("the client panicked"))?
+        });
+        let answer = answer.with_context(|| format!("with a key endpoint that is {fault:?}"))?;
+        let right = answer.status == 503 && code(&answer) == "AUTH_UNAVAILABLE";
+        ensure!(right, "{fault:?}: {} {}", answer.status, code(&answer));
+    }
+    servers.issuer.fail(Fault::None);
+    let served = Deadline::after(Duration::from_secs(10)).poll(|| {
+        let answer = gate.send(&trial::bearer(trial::get("/orders/1"), &token)).ok()?;
+        (answer.status == 200).then_some(())
+    });
+    served.context("the gateway does not recover with its key endpoint")?;
+    ensure!(gate.envoy.stat("http.portcullis.downstream_rq_active")? == 0, "a request is left hanging");
+    gate.never_failed()
+}
+
+fn missing_cluster() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&servers.policy(), |config| {
+        let clusters = below(config, "/static_resources/clusters")?.as_array_mut().context("no clusters")?;
+        clusters.retain(|cluster| cluster.get("name") != Some(&json!("issuer")));
+        Ok(())
+    })?;
+    let answer = gate.send(&trial::bearer(trial::get("/orders/1"), &servers.token(&json!({}))?))?;
+    ensure!(answer.status == 503 && code(&answer) == "AUTH_UNAVAILABLE", "{} {}", answer.status, code(&answer));
+    gate.never_failed()
+}
+
+fn one_fetch() -> Result<()> {
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut gate = Gate::bent(&patient(&servers), |_| Ok(()))?;
+    let token = servers.token(&json!({}))?;
+    let wave = |header: &Value, count: usize| -> Result<Vec<u16>> {
+        let mut spec = servers.spec(&json!({}));
+        let requests = (0..count).map(|index| -> Result<Request> {
+            spec.header = header.as_object().cloned().unwrap_or_default();
+            let kid = spec.header.get("kid").and_then(Value::as_str).map(|kid| format!("{kid}-{index}"));
+            spec.header.extend(kid.map(|kid| ("kid".to_owned(), kid.into())));
+            Ok(trial::bearer(trial::get("/orders/1"), &spec.mint(clock::unix_seconds(), &serde_json::Map::new())?))
+        });
+        let requests = requests.collect::<Result<Vec<_>>>()?;
+        thread::scope(|scope| {
+            let threads: Vec<_> = requests.iter().map(|request| scope.spawn(|| gate.send(request))).collect();
+            let waiting = Deadline::after(Duration::from_secs(5));
+            let held = u64::try_from(count)?;
+            waiting.poll(|| (gate.envoy.stat("http.portcullis.downstream_rq_active").ok()? >= held).then_some(()));
+            servers.issuer.fail(Fault::None);
+            threads.into_iter().map(|t| Ok(t.join().map_err(|_| anyhow!("a client panicked"))??.status)).collect()
+        })
+    };
+    let first = wave(&json!({}), 40)?;
+    ensure!(first.iter().all(|status| *status == 200), "{first:?}");
+    let fetched = servers.issuer.requests(KEY_SET_PATH);
+    ensure!(fetched == 1, "{fetched} fetches for the first keys of two workers and 40 requests");
+    // RFC 7517 leaves unknown key ids to the reader; each costs the issuer at most one fetch in a cool-down.
+    let forged = wave(&json!({ "kid": "forged" }), 40)?;
+    ensure!(forged.iter().all(|status| *status == 401), "{forged:?}");
+    let fetched = servers.issuer.requests(KEY_SET_PATH);
+    ensure!(fetched <= 2, "{fetched} fetches after 40 forged key ids");
+    ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), &token))?.status == 200, "good tokens suffer");
+    gate.never_failed()
+}
+
+/// The usual document, with time enough to wait for a held key endpoint.
+fn patient(servers: &Servers) -> Value {
+    let mut policy = servers.policy();
+    if let Ok(jwks) = below(&mut policy, "/issuers/0/jwks") {
+        extend(jwks, &json!({ "wait": "15s", "timeout": "15s" }));
+    }
+    policy
+}
+
+fn extend(object: &mut Value, members: &Value) {
+    if let (Some(object), Some(members)) = (object.as_object_mut(), members.as_object()) {
+        object.extend(members.clone());
+    }
+}
+
+/// HTTP/1 trailers pass on both sides only where they are switched on.
+fn with_trailers(config: &mut Value) -> Result<()> {
+    http(config)?["http_protocol_options"] = json!({ "enable_trailers": true });
+    let clusters = below(config, "/static_resources/clusters")?.as_array_mut().context("no clusters")?;
+    for cluster in clusters {
+        cluster["typed_extension_protocol_options"] = json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } } } });
+    }
+    Ok(())
+}
+
+/// Sent in chunks over HTTP/1, because of its trailers.
+fn upload(token: &str) -> Request {
+    let mut request = trial::bearer(Request::new("POST", "/tap/1", HOST), token).body(vec![FILL; BODY]);
+    request.trailers.push((b"x-checksum".to_vec(), b"42".to_vec()));
+    request
+}
+
+const FILL: u8 = b'~';
+/// Within an HTTP/2 stream's first window, so that every byte can arrive while the request waits.
+const BODY: usize = 40_000;

@@ -1,0 +1,117 @@
+//! What `check` and `schema` print, and how a fault in the text or the arguments is told.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::{Bench, GATEWAY, Ran};
+
+#[test]
+fn a_good_document_gets_one_line() {
+    let ran = Bench::new("good").run(&["check", "gateway.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "gateway.yaml: 3 routes, 2 issuers, no problems\n"));
+    assert_eq!(
+        ran.err,
+        "gateway.yaml: note: `PORTCULLIS_TEST_SECRET` is not set here, so its secret was not checked\n"
+    );
+}
+
+#[test]
+fn five_mistakes_are_five_lines_with_their_places() {
+    let bench = Bench::new("mistakes");
+    let text = GATEWAY
+        .replace("name: legacy", "nmae: legacy")
+        .replace("auth: none", "auth: nobody")
+        .replace("method: GET, upstream: orders", "method: GET, upstream: ordres")
+        .replace("timeout: 3s", "timeout: 3 s")
+        .replace("[RS256]", "[HS256]");
+    bench.write("gateway.yaml", &text);
+    let ran = bench.run(&["check", "gateway.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    for expected in [
+        "gateway.yaml:6:18: issuers[0].algorithms[0]: ",
+        "gateway.yaml:8:5: issuers[1].nmae: unknown key `nmae` (did you mean `name`?)",
+        "gateway.yaml:18:28: routes[0].auth: `nobody` is not accepted here",
+        "gateway.yaml:19:52: routes[1].upstream: no upstream `ordres` (did you mean `orders`?)",
+        "gateway.yaml:19:92: routes[1].timeout: `3 s` is not a span of time",
+    ] {
+        assert!(ran.err.lines().any(|line| line.starts_with(expected)), "{expected}\nin\n{}", ran.err);
+    }
+}
+
+#[test]
+fn findings_can_be_read_by_programs() {
+    let bench = Bench::new("json");
+    bench.write("bad.yaml", "version: '1.0'\nroutes: 7\n");
+    let ran = bench.run(&["check", "--format", "json", "gateway.yaml", "bad.yaml"]);
+    assert_eq!(ran.code, 1);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["checked"], json!(["gateway.yaml: 3 routes, 2 issuers, no problems"]));
+    let problem = &report["problems"][0];
+    assert_eq!((&problem["file"], &problem["line"], &problem["column"]), (&json!("bad.yaml"), &json!(2), &json!(9)));
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_a_problem_with_its_place() {
+    let bench = Bench::new("unset");
+    for command in [&["check", "gateway.yaml"][..], &["generate", "envoy", "gateway.yaml"]] {
+        let ran = Ran::from(bench.command(command).env_remove("PORTCULLIS_TEST_ORDERS").output().unwrap());
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+        assert!(ran.err.starts_with("gateway.yaml:14:18: upstreams.orders.url: "), "{}", ran.err);
+        assert!(ran.err.contains("`PORTCULLIS_TEST_ORDERS` is not set"), "{}", ran.err);
+    }
+    let set = Ran::from(
+        bench
+            .command(&["check", "gateway.yaml", "--set", "PORTCULLIS_TEST_ORDERS=http://a"])
+            .env_remove("PORTCULLIS_TEST_ORDERS")
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(set.code, 0, "{}", set.err);
+}
+
+#[test]
+fn a_weak_secret_is_found_where_it_is_set() {
+    let output = Bench::new("weak").command(&["check", "gateway.yaml"]).env("PORTCULLIS_TEST_SECRET", "short").output();
+    let ran = Ran::from(output.unwrap());
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("gateway.yaml:11:13: issuers[1].secret: "), "{}", ran.err);
+    assert!(!ran.err.contains("short "), "{}", ran.err);
+}
+
+#[test]
+fn the_schema_is_the_published_one() {
+    let ran = Bench::new("schema").run(&["schema"]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(ran.out, include_str!("../../docs/gateway.schema.json"));
+}
+
+#[test]
+fn documents_come_from_standard_input_too() {
+    let bench = Bench::new("stdin");
+    let mut child = bench.command(&["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"version: '1.0'\nroutes: []\n").unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.out.as_str()), (0, "-: 0 routes, 0 issuers, no problems\n"));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_in_one_line() {
+    let bench = Bench::new("unreadable");
+    bench.write("tab.yaml", "a:\n\t- b\n");
+    bench.write("twice.yaml", "version: '1.0'\nversion: '1.0'\n");
+    std::fs::write(bench.0.join("latin1.yaml"), b"version: '1.0'\nroutes: # caf\xe9\n").unwrap();
+    for (arguments, code, start) in [
+        (&["check", "missing.yaml"][..], 1, "portcullis: missing.yaml: "),
+        (&["check", "tab.yaml"], 1, "tab.yaml:2:"),
+        (&["check", "twice.yaml"], 1, "twice.yaml:2:1: document: `version` stands twice, first on line 1"),
+        (&["check", "latin1.yaml"], 1, "portcullis: latin1.yaml:2: not UTF-8 text"),
+        (&["chekc", "gateway.yaml"], 64, "error: unrecognized subcommand 'chekc'"),
+        (&["check"], 64, "error: the following required arguments were not provided"),
+    ] {
+        let ran = bench.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{arguments:?}");
+        assert!(ran.err.starts_with(start), "{arguments:?}: {}", ran.err);
+    }
+}

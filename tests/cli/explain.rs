@@ -1,0 +1,55 @@
+//! What `explain` says, and the code it ends with.
+
+use serde_json::Value;
+
+use crate::Bench;
+
+#[test]
+fn explain_tells_the_verdict_by_its_code() {
+    let bench = Bench::new("explain");
+    let claims = r#"{"sub":"u1","org_id":"o1","scope":"read:orders"}"#;
+    for (arguments, code, expected) in [
+        (&["GET", "/health"][..], 0, "answer 200, by rule "),
+        (&["GET", "/orders/1"], 2, "deny 401 UNAUTHORIZED"),
+        (&["GET", "/nowhere"], 2, "deny 404 NOT_FOUND"),
+        (&["DELETE", "/orders/1"], 2, "deny 405 METHOD_NOT_ALLOWED"),
+        (&["GET", "/orders/%2e%2e/files"], 2, "deny 400 BAD_REQUEST"),
+        (&["GET", "/files/a/b"], 0, ":path: /base/a/b\n"),
+        (&["GET", "/orders/1", "--issuer", "accounts", "--claims", claims], 0, "  x-org-id: o1\n"),
+        (&["GET", "/orders/1", "--issuer", "legacy", "--claims", claims], 0, "x-portcullis-upstream: orders\n"),
+        (&["GET", "/orders/1", "--issuer", "accounts", "--claims", "{}"], 2, "deny 403 INSUFFICIENT_SCOPE"),
+        (&["GET", "/orders/1", "--issuer", "accounts", "--claims", r#"{"exp":1}"#], 2, "deny 401 EXPIRED_TOKEN"),
+        (&["GET", "/orders/1", "--issuer", "nobody", "--claims", "{}"], 1, ""),
+        (&["GET", "/orders/1", "--at", "soon"], 64, ""),
+    ] {
+        let mut all = vec!["explain", "gateway.yaml"];
+        all.extend(arguments);
+        let ran = bench.run(&all);
+        assert_eq!(ran.code, code, "{arguments:?}\n{}\n{}", ran.out, ran.err);
+        assert!(ran.out.contains(expected), "{arguments:?}: {}", ran.out);
+    }
+    let forged = ["explain", "gateway.yaml", "GET", "/files/a", "--header", "X-Org-ID: forged", "--json"];
+    let report: Value = serde_json::from_str(&bench.run(&forged).out).unwrap();
+    assert!(!report["forward"].to_string().contains("forged"), "{report:#}");
+    assert_eq!(report["audit"]["spoofed_headers"], 1);
+}
+
+#[test]
+fn a_supposed_token_vouches_for_nothing_but_itself() {
+    let bench = Bench::new("supposed");
+    let real = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2F1dGguZXhhbXBsZS5jb20vIn0.AAAA";
+    let ran = bench.run(&[
+        "explain",
+        "gateway.yaml",
+        "GET",
+        "/orders/1",
+        "--claims",
+        r#"{"scope":"read:orders"}"#,
+        "--issuer",
+        "accounts",
+        "--header",
+        &format!("Authorization: Bearer {real}"),
+    ]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(!ran.out.contains("AAAA"), "{}", ran.out);
+}

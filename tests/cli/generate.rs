@@ -1,0 +1,77 @@
+//! What `generate` writes, and that `check` reads it back.
+
+use serde_json::{Value, json};
+
+use crate::{Bench, GATEWAY};
+
+#[test]
+fn the_generated_configuration_says_what_an_edge_needs() {
+    let bench = Bench::new("generated");
+    let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--port", "8443", "--trusted-hops", "2"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.out, bench.run(&["generate", "envoy", "gateway.yaml", "--port", "8443", "--trusted-hops", "2"]).out);
+    let envoy = portcullis::cli::yaml::read(&ran.out).unwrap().to_json();
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let plugin = format!("{manager}/http_filters/0/typed_config/config");
+    let clusters = "/static_resources/clusters";
+    for (pointer, expected) in [
+        ("/admin/address/socket_address/address".to_string(), json!("127.0.0.1")),
+        ("/static_resources/listeners/0/per_connection_buffer_limit_bytes".to_string(), json!(1_048_576)),
+        (format!("{manager}/use_remote_address"), json!(true)),
+        (format!("{manager}/xff_num_trusted_hops"), json!(2)),
+        (format!("{manager}/normalize_path"), json!(true)),
+        (format!("{manager}/merge_slashes"), json!(true)),
+        (format!("{manager}/path_with_escaped_slashes_action"), json!("REJECT_REQUEST")),
+        (format!("{manager}/common_http_protocol_options/headers_with_underscores_action"), json!("REJECT_REQUEST")),
+        (format!("{manager}/route_config/virtual_hosts/0/routes/1/direct_response/status"), json!(403)),
+        (
+            format!("{manager}/early_header_mutation_extensions/0/typed_config/mutations/0/remove"),
+            json!("x-portcullis-upstream"),
+        ),
+        (format!("{plugin}/failure_policy"), json!("FAIL_RELOAD")),
+        (format!("{plugin}/reload_config/backoff/base_interval"), json!("1s")),
+        (format!("{plugin}/vm_config/environment_variables"), json!({ "host_env_keys": ["PORTCULLIS_TEST_SECRET"] })),
+        (format!("{clusters}/0/name"), json!("auth")),
+        (format!("{clusters}/0/transport_socket/typed_config/sni"), json!("auth.example.com")),
+        (format!("{clusters}/1/name"), json!("files")),
+        (format!("{clusters}/1/type"), json!("STATIC")),
+        (format!("{clusters}/1/transport_socket/typed_config/sni"), Value::Null),
+        (format!("{clusters}/2/name"), json!("orders")),
+        (format!("{clusters}/2/type"), json!("STRICT_DNS")),
+        (format!("{clusters}/2/transport_socket"), Value::Null),
+        (format!("{clusters}/3"), Value::Null),
+    ] {
+        assert_eq!(envoy.pointer(&pointer).unwrap_or(&Value::Null), &expected, "{pointer}");
+    }
+    let embedded = envoy.pointer(&format!("{plugin}/configuration/value")).and_then(Value::as_str).unwrap();
+    let document: Value = serde_json::from_str(embedded).unwrap();
+    assert_eq!(document["upstreams"]["orders"]["url"], "http://orders.internal:8080");
+}
+
+#[test]
+fn an_embedded_document_is_checked_in_either_form() {
+    let bench = Bench::new("embedded");
+    for form in ["json", "struct"] {
+        let envoy = bench.run(&["generate", "envoy", "gateway.yaml", "--embed", form]).out;
+        bench.write("envoy.yaml", &envoy);
+        let ran = bench.run(&["check", "envoy.yaml"]);
+        assert_eq!((ran.code, ran.out.as_str()), (0, "envoy.yaml: 3 routes, 2 issuers, no problems\n"), "{}", ran.err);
+        bench.write("envoy.yaml", &envoy.replace("read:orders", "read orders"));
+        let ran = bench.run(&["check", "envoy.yaml"]);
+        assert_eq!(ran.code, 1);
+        assert!(
+            ran.err.starts_with("envoy.yaml:") && ran.err.contains(": routes[1]: `read orders` is not a scope"),
+            "{}",
+            ran.err
+        );
+    }
+}
+
+#[test]
+fn a_cluster_stands_for_one_address_only() {
+    let bench = Bench::new("clusters");
+    bench.write("gateway.yaml", &GATEWAY.replace("cluster: auth", "cluster: files"));
+    let ran = bench.run(&["generate", "envoy", "gateway.yaml"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("the cluster `files` already stands for another address"), "{}", ran.err);
+}

@@ -1,0 +1,78 @@
+//! The command line as a process: what it prints where, and with which code it ends.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers end it as its assertions do")]
+
+mod check;
+mod explain;
+mod generate;
+mod import;
+mod token;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const GATEWAY: &str = r#"version: "1.0"
+issuers:
+  - name: accounts
+    issuer: https://auth.example.com/
+    audiences: [orders-api]
+    algorithms: [RS256]
+    jwks: { uri: https://auth.example.com/jwks.json, cluster: auth }
+  - name: legacy
+    issuer: eloquent-gateway
+    audiences: [eloquent-api]
+    secret: { env: PORTCULLIS_TEST_SECRET }
+identity_headers: { X-Org-ID: org_id }
+upstreams:
+  orders: { url: $PORTCULLIS_TEST_ORDERS }
+  files: { url: "https://10.0.0.7:8443/base" }
+audit: { to: access_log }
+routes:
+  - { path: /health, auth: none, response: { body: { status: ok } } }
+  - { path: "/orders/{id}", method: GET, upstream: orders, scopes: [read:orders], timeout: 3s }
+  - { path: "/files/{.+}", upstream: files, strip_prefix: true, auth: optional }
+"#;
+
+/// A directory of its own for each test, with the files it needs.
+struct Bench(PathBuf);
+
+impl Bench {
+    fn new(name: &str) -> Bench {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let bench = Bench(directory);
+        bench.write("gateway.yaml", GATEWAY);
+        bench
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.current_dir(&self.0).args(arguments).stdin(Stdio::null());
+        command.env("PORTCULLIS_TEST_ORDERS", "http://orders.internal:8080").env_remove("PORTCULLIS_TEST_SECRET");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Ran {
+        Ran {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
