@@ -188,8 +188,11 @@ impl Exchange {
     /// Puts the gateway's headers on a response, or its envelope in the place of a reply that Envoy made.
     fn finish_response(&self, gateway: &Gateway) {
         let plan = self.plan.borrow();
-        let status = host::header(Map::Response, ":status").unwrap_or_default();
-        let status: u16 = std::str::from_utf8(&status).ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+        let block = host::map(Map::Response);
+        let headers = host::pairs(&block);
+        let find = |name: &str| headers.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| *value);
+        let status = find(":status").and_then(|status| std::str::from_utf8(status).ok()).unwrap_or_default();
+        let status: u16 = status.parse().unwrap_or(0);
         if status >= 400 {
             let details = host::property("response\0code_details").unwrap_or_default();
             let details = String::from_utf8_lossy(&details);
@@ -199,7 +202,7 @@ impl Exchange {
             }
         }
         if let Some(cors) = &plan.cors {
-            for name in cors.remove {
+            for name in cors.remove.iter().filter(|name| find(name).is_some()) {
                 host::remove_header(Map::Response, name);
             }
             for (name, value) in &cors.set {

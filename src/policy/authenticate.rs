@@ -75,6 +75,7 @@ impl Authenticator<'_> {
             }
             world.tokens.remove(token);
         }
+        credential.check_form()?;
         let caller = Rc::new(self.verify(token, credential.source, received_at, world)?);
         world.tokens.insert(token, caller.clone());
         Ok(caller)

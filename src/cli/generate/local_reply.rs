@@ -5,25 +5,27 @@ use serde_json::{Value, json};
 use super::filter::FILTER;
 use crate::policy::rejection::Kind;
 
-/// The `local_reply_config`: one mapper for each status of the table, and two for the rest. Those of requests that could not
-/// be read, and so have no id, come first.
+/// The `local_reply_config`: first a mapper that leaves the filter's own replies as they are, so that they cost one condition;
+/// then one for each status of the table, and two for the rest. Those of requests that could not be read, and so have no id,
+/// come before those that could.
 pub fn config() -> Value {
     let of = |kind: &Kind, condition: &str, id: &str| {
         let row = kind.appearance();
-        mapper(&format!("response.code == {} && {condition}", row.status), row.code, row.message, id)
+        mapper(&format!("response.code == {}{condition}", row.status), row.code, row.message, id)
     };
-    let unread = UNREAD.iter().map(|kind| of(kind, &format!("!({HAS_ID}) && "), MADE_ID));
-    let mut mappers: Vec<Value> = unread.chain(KINDS.iter().map(|kind| of(kind, "", ID))).collect();
+    let mut mappers = vec![json!({ "filter": expression_filter("local-reply", &written_for_the_client()) })];
+    mappers.extend(UNREAD.iter().map(|kind| of(kind, &format!(" && !({HAS_ID})"), MADE_ID)));
+    mappers.extend(KINDS.iter().map(|kind| of(kind, "", ID)));
     let (client, gateway) = (Kind::BadRequest.appearance(), Kind::Internal.appearance());
-    mappers.push(mapper("response.code < 500 && ", client.code, client.message, ID));
-    mappers.push(mapper("", gateway.code, gateway.message, ID));
+    mappers.push(mapper("response.code < 500", client.code, client.message, ID));
+    mappers.push(mapper("true", gateway.code, gateway.message, ID));
     json!({ "mappers": mappers })
 }
 
 fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
     let header = |key: &str, value: &str| json!({ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": key, "value": value } });
     json!({
-        "filter": expression_filter("local-reply", &format!("{condition}{}", without_the_filter())),
+        "filter": expression_filter("local-reply", condition),
         // The JSON formatter escapes the client's request id, and its order by the alphabet is the envelope's own order.
         "body_format_override": { "json_format": {
             "error": { "code": code, "message": message, "request_id": id },
@@ -44,12 +46,13 @@ pub fn expression_filter(name: &str, expression: &str) -> Value {
     }})
 }
 
-/// True where the filter did not write the reply: it never ran, its machine failed, or it had no policy to write one by. A gRPC client reads the status from
-/// trailers, where an envelope would only be noise.
-fn without_the_filter() -> String {
+/// True where a reply stays as it is: the filter wrote it (and did not merely fail, or lack a policy to write one by), or the
+/// client speaks gRPC and reads the status from trailers, where an envelope would only be noise.
+fn written_for_the_client() -> String {
     format!(
-        "(response.code_details in ['wasm_fail_stream', 'no_policy'] || !('{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}')) \
-         && !('content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc'))"
+        "('{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}' \
+         && !(response.code_details in ['wasm_fail_stream', 'no_policy'])) \
+         || ('content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc'))"
     )
 }
 
