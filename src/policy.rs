@@ -329,7 +329,7 @@ impl Policy {
         details: &str,
         plan: &ResponsePlan,
         now: Duration,
-    ) -> Option<Reply> {
+    ) -> Option<(Reply, &'static str)> {
         local_reply::translate(&self.refusals, status, details, plan, now)
     }
 
