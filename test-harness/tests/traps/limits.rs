@@ -19,6 +19,7 @@ pub const TRAPS: &[Trap] = &[
     ("0.14 more header bytes than a host call carries are not forwarded unread", too_many_bytes),
     ("0.14 more trailers than a host call carries are not forwarded unread", too_many_trailers),
     ("0.14 the generated listener refuses such requests before the filter", generated_limits),
+    ("0.14 no reply has more headers than a host call carries", reply_headers),
     ("0.15 shared data is named by the document alone", shared_names),
     ("0.16 the generated listener is that of an edge", edge_settings),
     ("0.16 the path matched is the path forwarded, behind the generated listener", edge_paths),
@@ -96,6 +97,27 @@ fn generated_limits() -> Result<()> {
         ensure!(trial::code(&response) == "HEADERS_TOO_LARGE", "{what}: no envelope");
     }
     ensure!(servers.upstream.received().take().is_empty(), "forwarded");
+    gate.never_failed()
+}
+
+fn reply_headers() -> Result<()> {
+    let servers = Servers::start()?;
+    let with = |count: usize, length: usize| -> Result<Value> {
+        let mut policy = servers.policy();
+        let value = Value::from("a".repeat(length));
+        let headers: Map<String, Value> = (0..count).map(|i| (format!("x-{i}"), value.clone())).collect();
+        put(&mut policy, "/routes/0/response/headers", headers.into())?;
+        Ok(policy)
+    };
+    for (count, length) in [(101, 1), (1_100, 1), (1, 1 << 20), (100, 20_000)] {
+        let problem = trial::generate(&with(count, length)?, 1, 2);
+        ensure!(problem.is_err(), "{count} headers of {length} bytes are taken, and Envoy would drop them all");
+    }
+    let mut gate = Gate::bent(&with(100, 600)?, |_| Ok(()))?;
+    for response in gate.send_both(&get("/health"))? {
+        let arrived = response.headers.iter().filter(|(_, value)| value.len() == 600).count();
+        ensure!(arrived == 100, "{arrived} of 100 headers arrived");
+    }
     gate.never_failed()
 }
 
