@@ -1,5 +1,7 @@
 //! Every bit of a good token is flipped, one at a time, for every algorithm: none of the results may be believed.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers end it as its assertions do")]
+
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use test_harness::client::Request;
