@@ -1,6 +1,6 @@
 //! One plugin in one worker: takes the configuration, keeps key sets fresh, and wakes requests that wait for keys.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct Gateway {
     pub memory: RefCell<Memory>,
     /// Requests that wait for keys.
     pub waiting: RefCell<Vec<Weak<Exchange>>>,
+    /// More requests are due than one tick may wake.
+    hurried: Cell<bool>,
 }
 
 /// What a worker remembers between requests.
@@ -74,8 +76,12 @@ impl RootContext for Root {
                     fetches: Fetches::default(),
                     seen: HashMap::new(),
                 };
-                self.gateway =
-                    Some(Rc::new(Gateway { policy, memory: RefCell::new(memory), waiting: RefCell::default() }));
+                self.gateway = Some(Rc::new(Gateway {
+                    policy,
+                    memory: RefCell::new(memory),
+                    waiting: RefCell::default(),
+                    hurried: Cell::default(),
+                }));
                 if sets > 0 {
                     host::tick_every(TICK);
                 }
@@ -110,14 +116,20 @@ impl RootContext for Root {
 }
 
 impl Gateway {
-    /// Decides again about requests that waited long enough, or all of them when keys changed.
+    /// Decides again about requests that waited long enough, or all of them when keys changed; a crowd in several ticks.
     fn wake(self: &Rc<Self>, now: Duration, all: bool) {
-        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-        for exchange in waiting {
-            let Some(request) = exchange.upgrade() else { continue };
-            if !all && now < request.waits_until() {
-                self.waiting.borrow_mut().push(exchange);
-            } else if host::act_for(request.context_id()) {
+        let waiting = self.waiting.take();
+        let waiting = waiting.iter().filter_map(Weak::upgrade);
+        let (due, later): (Vec<_>, Vec<_>) = waiting.partition(|request| all || request.waits_until() <= now);
+        let crowd = due.len() > MOST_WOKEN;
+        if self.hurried.replace(crowd) != crowd {
+            host::tick_every(if crowd { HURRIED_TICK } else { TICK });
+        }
+        let left = due.iter().skip(MOST_WOKEN);
+        left.clone().for_each(|request| request.wait_no_longer());
+        self.waiting.borrow_mut().extend(left.chain(&later).map(Rc::downgrade));
+        for request in due.iter().take(MOST_WOKEN) {
+            if host::act_for(request.context_id()) {
                 request.decide_again(self);
             }
         }
@@ -142,6 +154,12 @@ fn one_line(text: &str) -> String {
 
 /// How often a worker looks for keys that others fetched, and so what a request that waits for keys may wait on top.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How many requests are woken in one go, and how soon the next go follows when more are due. The host applies what was
+/// decided after the callback, each reply or resumed stream within the one before: some thousand of them, one in the other,
+/// exhaust the stack and take the worker's module down.
+const MOST_WOKEN: usize = 50;
+const HURRIED_TICK: Duration = Duration::from_millis(2);
 
 /// Verified callers remembered by each worker, and the room they may take.
 const MOST_TOKENS: usize = 10_000;

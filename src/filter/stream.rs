@@ -125,6 +125,11 @@ impl Exchange {
         self.waits_until.get()
     }
 
+    /// Lets the request be decided again at the next opportunity.
+    pub fn wait_no_longer(&self) {
+        self.waits_until.set(Duration::ZERO);
+    }
+
     /// Decides once more about a request that waited, and lets it go on or answers it.
     pub fn decide_again(self: &Rc<Self>, gateway: &Gateway) {
         if self.stage.get() != Stage::Waiting {
