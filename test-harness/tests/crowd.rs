@@ -1,15 +1,21 @@
 //! Many requests at once, before there are keys and with key ids that nobody has: none is lost, and the issuer is asked once.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use test_harness::case::{Case, CaseFile};
 use test_harness::client::{self, Request};
 use test_harness::clock::Deadline;
 use test_harness::issuer::{Fault, KEY_SET_PATH};
 use test_harness::stage::Stage;
 use test_harness::{clock, envoy, ports};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 #[test]
 fn a_crowd_before_the_first_key_set_passes_with_one_fetch() {
@@ -54,6 +60,17 @@ fn a_crowd_of_forgers_causes_one_fetch_in_each_cool_down_and_brings_new_keys_in(
     crowd.stage.filter_never_failed().unwrap();
 }
 
+#[test]
+fn a_throng_that_waits_in_vain_is_answered_and_the_workers_go_on() {
+    let mut crowd = Crowd::gather("slow", "1h").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let statuses = runtime.block_on(crowd.throng(0)).unwrap();
+    assert_eq!(statuses, BTreeMap::from([(503, CONNECTIONS * STREAMS)]));
+    crowd.stage.scene.issuer.fail(Fault::None);
+    assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD]);
+    crowd.stage.filter_never_failed().unwrap();
+}
+
 struct Crowd {
     stage: Stage,
     cases: Vec<Case>,
@@ -81,12 +98,40 @@ impl Crowd {
         answers.collect()
     }
 
+    /// Sends the request of one case thousands of times at once, over HTTP/2; how often which status came back.
+    async fn throng(&self, case: usize) -> Result<BTreeMap<u16, usize>> {
+        let case = self.cases.get(case).context("there is no such case")?;
+        let request = self.stage.scene.request(case)?;
+        let mut sent = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let stream = TcpStream::connect(ports::loopback(self.stage.port)).await?;
+            let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            for _ in 0..STREAMS {
+                let mut builder = hyper::Request::get("http://api.example.com/orders");
+                for (name, value) in request.headers.iter().filter(|(name, _)| name != b"host") {
+                    builder = builder.header(name.as_slice(), value.as_slice());
+                }
+                client.ready().await?;
+                sent.spawn(client.send_request(builder.body(String::new())?));
+            }
+        }
+        let mut statuses = BTreeMap::new();
+        while let Some(answer) = timeout(PATIENCE, sent.join_next()).await? {
+            *statuses.entry(answer??.status().as_u16()).or_default() += 1;
+        }
+        Ok(statuses)
+    }
+
     fn fetches(&self) -> usize {
         self.stage.scene.issuer.requests(KEY_SET_PATH)
     }
 }
 
 const CROWD: usize = 100;
+/// More than a worker can answer within one callback, over few enough connections for any limit on open files.
+const CONNECTIONS: usize = 36;
+const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(20);
 const FILE: &str = r#"
 about: Many requests at once.
