@@ -2,6 +2,6 @@
 # Writes the Envoy configuration of the document $GATEWAY and runs Envoy with it; arguments go to Envoy.
 set -eu
 
-config=$(mktemp)
+config=$(mktemp -d)/envoy.yaml
 portcullis generate envoy "$GATEWAY" --address "${ADDRESS:-127.0.0.1}" --port "${PORT:-8080}" --wasm "$MODULE" >"$config"
 exec envoy -c "$config" "$@"

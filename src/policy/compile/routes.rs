@@ -97,6 +97,13 @@ impl Surroundings<'_> {
                 "`auth: none` asks nobody, so `scopes`, `any_scope`, `require_claims` and `issuer` cannot hold",
             );
         }
+        // Whoever leaves the token away would get further than those who show theirs.
+        if auth == Auth::Optional && wants {
+            problems.add(
+                &route.auth.place,
+                "`auth: optional` lets callers without a token pass, so `scopes`, `any_scope` and `require_claims` cannot hold",
+            );
+        }
         if auth != Auth::None && self.document.issuers.is_empty() {
             problems.add(
                 &route.auth.place,

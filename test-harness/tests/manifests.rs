@@ -1,0 +1,178 @@
+//! The files under `envoy/` for other surroundings: Kubernetes objects fit their schemas, the documents in them compile, what
+//! they hand to Envoy loads there, and the container's files name what exists.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use portcullis::config::node::Node;
+use portcullis::policy::Policy;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use test_harness::{envoy, node};
+
+#[derive(Deserialize)]
+struct Verdict {
+    checked: usize,
+    faults: Vec<String>,
+}
+
+#[test]
+fn kubernetes_objects_fit_their_schemas() -> Result<()> {
+    let objects = objects()?;
+    let verdict = validate(&objects)?;
+    ensure!(verdict.faults.is_empty(), "{:#?}", verdict.faults);
+    ensure!(verdict.checked == objects.len() && objects.len() >= 8, "only {} objects were checked", verdict.checked);
+    Ok(())
+}
+
+/// The control: one slip of each kind must be found.
+#[test]
+fn slips_in_kubernetes_objects_are_found() -> Result<()> {
+    for (kind, path, value, found) in [
+        ("WasmPlugin", "/spec/phase", json!("FIRST"), "phase"),
+        ("WasmPlugin", "/spec/failStrategi", json!("FAIL_RELOAD"), "unknown field spec.failStrategi"),
+        ("WasmPlugin", "/spec/vmConfig/env/0/valueForm", json!("HOST"), "unknown field spec.vmConfig.env.0.valueForm"),
+        ("EnvoyFilter", "/spec/configPatches/0/applyTo", json!("FILTER"), "applyTo"),
+        ("EnvoyExtensionPolicy", "/spec/wasm/0/code/imagee", json!({}), "unknown field spec.wasm.0.code.imagee"),
+        ("HTTPRoute", "/spec/rules/0/matches/0/path/type", json!("Prefix"), "type"),
+    ] {
+        let mut objects = objects()?;
+        let object = objects.iter_mut().find(|object| object.get("kind").is_some_and(|k| k == kind)).context(kind)?;
+        let (parent, name) = path.rsplit_once('/').context(path)?;
+        let members = object.pointer_mut(parent).and_then(Value::as_object_mut).context(path)?;
+        members.insert(name.to_owned(), value);
+        let faults = validate(&objects)?.faults;
+        ensure!(faults.iter().any(|fault| fault.contains(found)), "{path}: not found among {faults:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn documents_in_manifests_compile() -> Result<()> {
+    let documents = [("WasmPlugin", "/spec/pluginConfig"), ("EnvoyExtensionPolicy", "/spec/wasm/0/config")];
+    for (kind, path) in documents {
+        let objects = objects()?;
+        let object = objects.iter().find(|object| object.get("kind").is_some_and(|k| k == kind)).context(kind)?;
+        let document = object.pointer(path).cloned().context(path)?;
+        let secret = |_: &str| Some("a secret that is long enough for every HMAC and protects nothing".to_owned());
+        if let Err(problems) = Policy::from_node(&Node::from(document), &secret) {
+            bail!("{kind}: {problems:?}");
+        }
+    }
+    Ok(())
+}
+
+/// What only Envoy can judge: the settings merged into the listener, and the cluster of the key set.
+#[test]
+fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
+    let objects = objects()?;
+    let patch = |kind: &str, path: &str| {
+        let object = objects.iter().find(|object| object.get("kind").is_some_and(|k| k == kind));
+        object.and_then(|object| object.pointer(path)).cloned().with_context(|| format!("{kind}{path}"))
+    };
+    let mut manager = patch("EnvoyFilter", "/spec/configPatches/0/patch/value/typed_config")?;
+    let mut listener = patch("EnvoyFilter", "/spec/configPatches/1/patch/value")?;
+    let cluster = patch("EnvoyPatchPolicy", "/spec/jsonPatches/0/operation/value")?;
+    let router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
+    let rest = json!({
+        "stat_prefix": "manifests",
+        "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"],
+            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "auth-keys" } }] }] },
+        "http_filters": [{ "name": "envoy.filters.http.router", "typed_config": router }],
+    });
+    merge(&mut manager, rest);
+    let filter = json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager });
+    merge(
+        &mut listener,
+        json!({
+            "name": "manifests",
+            "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
+            "filter_chains": [{ "filters": [filter] }],
+        }),
+    );
+    let bootstrap = json!({ "static_resources": { "listeners": [listener], "clusters": [cluster] } });
+    envoy::validate(&bootstrap.to_string(), &[]).map_err(|said| anyhow::anyhow!("{said}"))
+}
+
+/// Every host path that the container's files name is there, apart from what a build makes.
+#[test]
+fn the_containers_files_name_what_exists() -> Result<()> {
+    let folder = envoy::root().join("envoy");
+    let compose: Value = serde_saphyr::from_str(&fs::read_to_string(folder.join("compose.yaml"))?)?;
+    let services = compose.get("services").and_then(Value::as_object).context("compose.yaml has no services")?;
+    let mut named = 0;
+    for (name, service) in services {
+        let volumes = service.get("volumes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let mut paths: Vec<&str> = volumes.filter_map(|volume| volume.split(':').next()).collect();
+        let context = service.pointer("/build/context").and_then(Value::as_str);
+        let dockerfile = service.pointer("/build/dockerfile").and_then(Value::as_str);
+        let built = context.zip(dockerfile).map(|(context, file)| format!("{context}/{file}"));
+        paths.extend(built.as_deref());
+        for path in paths {
+            ensure!(folder.join(path).is_file(), "compose.yaml: {name} names {path}");
+            named += 1;
+        }
+    }
+    let dockerfile = fs::read_to_string(folder.join("Dockerfile"))?;
+    for line in dockerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from")) {
+        let source = line.split(' ').nth(1).unwrap_or_default();
+        ensure!(envoy::root().join(source).exists(), "Dockerfile: {line}");
+        named += 1;
+    }
+    ensure!(named >= 7, "only {named} paths were found");
+    Ok(())
+}
+
+/// The container's entry point, run here: it writes a configuration that Envoy takes.
+#[test]
+fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> {
+    let this = std::env::current_exe()?;
+    let programs = this.ancestors().skip(1).take(2).find(|folder| folder.join("portcullis").is_file());
+    let programs = programs.context("the program `portcullis` is not built: run `cargo build --bin portcullis`")?;
+    let envoy = envoy::find()?;
+    let path =
+        [programs, envoy.parent().unwrap_or(Path::new("."))].map(|folder| folder.display().to_string()).join(":");
+    let mut start = Command::new("timeout");
+    start.arg("60").arg(envoy::root().join("envoy/start.sh")).args(["--mode", "validate"]);
+    start.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
+    start.env("GATEWAY", envoy::root().join("envoy/gateway.yaml")).env("MODULE", envoy::module()?);
+    start.env("AGENTS_SERVICE_URL", "http://127.0.0.1:9003").env("ADMIN_SERVICE_URL", "http://127.0.0.1:9004");
+    let output = start.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    ensure!(String::from_utf8_lossy(&output.stdout).contains(" OK"), "Envoy validated nothing: {said}");
+    Ok(())
+}
+
+fn validate(objects: &[Value]) -> Result<Verdict> {
+    // What the schemas leave free: documents and pieces of Envoy configuration.
+    let free = [
+        r"\.spec\.pluginConfig",
+        r"\.spec\.wasm\.0\.config",
+        r"\.spec\.configPatches\.\d\.patch\.value",
+        r"\.spec\.jsonPatches\.\d\.operation\.value",
+    ];
+    node::run("../manifests/validate.mjs", &json!({ "objects": objects, "free": free }))
+}
+
+/// Every object of every manifest.
+fn objects() -> Result<Vec<Value>> {
+    let mut objects = Vec::new();
+    for folder in ["envoy/istio", "envoy/gateway-api"] {
+        for entry in fs::read_dir(envoy::root().join(folder))? {
+            let file = entry?.path();
+            for document in fs::read_to_string(&file)?.split("\n---\n") {
+                objects.push(serde_saphyr::from_str(document).with_context(|| file.display().to_string())?);
+            }
+        }
+    }
+    Ok(objects)
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
