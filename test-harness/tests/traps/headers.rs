@@ -37,38 +37,38 @@ fn bytes_beyond_ascii() -> Result<()> {
             request
         };
         // What the filter reads and does not believe leaves a good request good; what must prove something does not.
-        let table = [
-            (with(plain(), "authorization", "Bearer "), 400),
-            (with(plain(), "authorization", ""), 401),
-            (with(plain(), "x-token", ""), 400),
-            (with(plain(), "cookie", "sid="), 400),
-            (with(good(), "cookie", "other="), 200),
-            (with(good(), "x-request-id", ""), 200),
-            (with(good(), "origin", "https://"), 200),
-            (with(good(), "content-type", ""), 200),
-            (with(good(), "content-type", "application/grpc+"), 200),
-            (with(good(), "x-org-id", ""), 200),
-            (with(good(), "x-portcullis-upstream", ""), 200),
-            (with(good(), "accept", ""), 200),
-            (with(good(), "x-forwarded-for", ""), 200),
-            (with(good(), "x-forwarded-host", ""), 200),
-            (with(preflight().header(method.0, method.1), "origin", "https://"), 403),
-            (with(preflight().header("origin", ORIGIN), method.0, ""), 403),
+        let table: [(Request, &[u16]); 18] = [
+            (with(plain(), "authorization", "Bearer "), UNPROVEN),
+            (with(plain(), "authorization", ""), UNPROVEN),
+            (with(plain(), "x-token", ""), UNPROVEN),
+            (with(plain(), "cookie", "sid="), UNPROVEN),
+            (with(good(), "cookie", "other="), &[200]),
+            (with(good(), "x-request-id", ""), &[200]),
+            (with(good(), "origin", "https://"), &[200]),
+            (with(good(), "content-type", ""), &[200]),
+            (with(good(), "content-type", "application/grpc+"), &[200]),
+            (with(good(), "x-org-id", ""), &[200]),
+            (with(good(), "x-portcullis-upstream", ""), &[200]),
+            (with(good(), "accept", ""), &[200]),
+            (with(good(), "x-forwarded-for", ""), &[200]),
+            (with(good(), "x-forwarded-host", ""), &[200]),
+            (with(preflight().header(method.0, method.1), "origin", "https://"), &[403]),
+            (with(preflight().header("origin", ORIGIN), method.0, ""), &[403]),
             (
                 with(
                     preflight().header("origin", ORIGIN).header(method.0, method.1),
                     "access-control-request-headers",
                     "x-",
                 ),
-                403,
+                &[403],
             ),
-            (with(good().header("origin", ORIGIN), "access-control-request-private-network", ""), 200),
+            (with(good().header("origin", ORIGIN), "access-control-request-private-network", ""), &[200]),
         ];
-        for (request, status) in table {
+        for (request, statuses) in table {
             let (name, _) = request.headers.last().cloned().unwrap_or_default();
             for response in gate.send_both(&request)? {
                 let name = octets::escape(&name);
-                ensure!(response.status == status, "{name}: {bytes}: {} instead of {status}", response.status);
+                ensure!(statuses.contains(&response.status), "{name}: {bytes}: {}, not {statuses:?}", response.status);
             }
         }
         let mut path = plain();
@@ -250,3 +250,6 @@ fn documents_end_nothing() -> Result<()> {
     }
     Ok(())
 }
+
+/// What is no token is refused as a bad request or as no proof, by the place it stands in.
+const UNPROVEN: &[u16] = &[400, 401];
