@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, emit};
 use crate::config::problem::Problems;
-use crate::policy::Action;
 use crate::policy::route::{Found, Method};
+use crate::policy::rule::Action;
 
 /// What `generate` is asked to do.
 #[derive(Args)]
