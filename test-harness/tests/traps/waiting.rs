@@ -159,7 +159,7 @@ fn leaves_while_waiting() -> Result<()> {
     let until = |count: u64| Deadline::after(Duration::from_secs(5)).poll(|| (active()? == count).then_some(()));
     let leave = || client::send(ports::loopback(gate.port), &request, Duration::from_secs(1));
     thread::scope(|scope| -> Result<()> {
-        let leaving: Vec<_> = (0..20).map(|_| scope.spawn(&leave)).collect();
+        let leaving: Vec<_> = (0..20).map(|_| scope.spawn(leave)).collect();
         until(20).context("the clients do not wait")?;
         for client in leaving {
             ensure!(client.join().is_ok_and(|answer| answer.is_err()), "a client was answered without keys");
