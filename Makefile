@@ -49,9 +49,9 @@ clean: ## remove everything that was built or fetched
 
 .PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser manifests wasm-runner
 
-dist/portcullis.wasm: $(WASM_SOURCES) test-harness/src/bin/pack.rs build/wasm-toolchain
+dist/portcullis.wasm: $(WASM_SOURCES) test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build
-	cargo run --quiet --package test-harness --bin pack -- target/wasm32-wasip1/wasm/portcullis.wasm $@
+	cargo run --quiet --package pack -- target/wasm32-wasip1/wasm/portcullis.wasm $@
 
 # Set-up. Each script does nothing when its work is done, and says in one line what is missing when it cannot do it.
 

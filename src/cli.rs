@@ -10,6 +10,7 @@ mod explain;
 mod gateway;
 mod generate;
 mod import;
+mod json_text;
 mod scalar;
 mod schema;
 mod token;

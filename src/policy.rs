@@ -8,6 +8,7 @@ pub mod compile;
 pub mod cors;
 pub mod credential;
 pub mod decision;
+mod exchange;
 pub mod forward;
 pub mod guard;
 pub mod identity;
@@ -20,6 +21,7 @@ pub mod rejection;
 pub mod reply;
 pub mod request;
 pub mod route;
+pub mod rule;
 pub mod scopes;
 pub mod signature;
 pub mod token;
@@ -29,12 +31,13 @@ pub mod world;
 use std::rc::Rc;
 use std::time::Duration;
 
-use audit::{AuditRecord, Outcome};
+use audit::Outcome;
 use authenticate::{Authenticator, Caller, Stop};
 use authorize::{Grant, Requirements, authorize};
 use cors::{CorsPolicy, Preflight};
 use decision::{Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
-use forward::{Destination, Forward, Passage};
+use exchange::Exchange;
+use forward::{Forward, Passage};
 use guard::SafePath;
 use identity::IdentityHeaders;
 use issuer::Issuer;
@@ -43,6 +46,7 @@ use rejection::{Kind, Rejection};
 use reply::Refusals;
 use request::{Request, RequestParts};
 use route::{Found, Method, RouteTable};
+use rule::{Action, Rule};
 use scopes::ScopeRegistry;
 use world::World;
 
@@ -66,52 +70,14 @@ pub struct Policy {
     audit: Audit,
 }
 
-/// A route as compiled: what it asks, and what it does for those who may.
-#[derive(Debug)]
-pub struct Rule {
-    /// The name in the audit record.
-    pub name: Rc<str>,
-    /// What it asks of callers.
-    pub requirements: Requirements,
-    /// Its CORS policy.
-    pub cors: Option<Rc<CorsPolicy>>,
-    /// What happens to requests that may pass.
-    pub action: Action,
-}
-
-/// What a route does.
-#[derive(Debug)]
-pub enum Action {
-    /// Sends the request on.
-    Forward(Destination),
-    /// Answers it.
-    Answer(StaticAnswer),
-}
-
-/// The answer of a static route, rendered when the policy was compiled.
-#[derive(Debug)]
-pub struct StaticAnswer {
-    status: u16,
-    headers: Vec<(Rc<str>, Rc<str>)>,
-    body: Rc<[u8]>,
-}
-
-/// What is known about a request so far; what the reply and the record are made of when a stage stops it.
-#[derive(Debug)]
-struct Exchange<'p, 'r> {
-    audit: AuditRecord<'r>,
-    plan: ResponsePlan,
-    rule: Option<&'p Rule>,
-}
-
 impl Policy {
     /// Decides about one request. The same policy, world and request give the same verdict.
     pub fn decide<'r>(&self, parts: &RequestParts<'r>, world: &mut World<'_>) -> Verdict<'r> {
-        let mut exchange = Exchange { audit: AuditRecord::default(), plan: ResponsePlan::default(), rule: None };
+        let mut exchange = Exchange::default();
         let decision = match self.pipeline(parts, world, &mut exchange) {
             Ok(decision) => decision,
             Err(Stop::Wait(wait)) => Decision::Await(wait),
-            Err(Stop::Refuse(rejection)) => Decision::Reply(self.refuse(rejection, world, &mut exchange)),
+            Err(Stop::Refuse(rejection)) => Decision::Reply(exchange.refuse(rejection, &self.refusals, world)),
         };
         Verdict { decision, audit: exchange.audit, response: exchange.plan }
     }
@@ -309,19 +275,6 @@ impl Policy {
         grant
     }
 
-    fn refuse(&self, rejection: Rejection, world: &mut World<'_>, exchange: &mut Exchange<'_, '_>) -> Reply {
-        let scopes = exchange.rule.map(|rule| rule.requirements.scope_text.as_ref());
-        let reply = self.refusals.reply(&rejection, &exchange.plan, scopes, world.now);
-        world.note("refuse", || format!("{} ({})", rejection.reason, rejection.kind.appearance().code));
-        let audit = &mut exchange.audit;
-        audit.outcome = Outcome::Deny;
-        audit.status = Some(reply.status);
-        audit.code = Some(rejection.kind.appearance().code);
-        audit.reason = rejection.reason;
-        audit.detail = rejection.detail;
-        reply
-    }
-
     /// What takes the place of a reply that the proxy made by itself; `None` when it is the upstream's own.
     pub fn translate_local_reply(
         &self,
@@ -329,7 +282,7 @@ impl Policy {
         details: &str,
         plan: &ResponsePlan,
         now: Duration,
-    ) -> Option<Reply> {
+    ) -> Option<(Reply, &'static str)> {
         local_reply::translate(&self.refusals, status, details, plan, now)
     }
 
@@ -353,46 +306,5 @@ impl Policy {
     /// The routes, for the tools.
     pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
         &self.routes
-    }
-}
-
-impl<'p, 'r> Exchange<'p, 'r> {
-    /// Makes the target safe, or refuses it: what is matched is what is forwarded.
-    fn guard_target(&mut self, request: &Request<'r>, world: &mut World<'_>) -> Result<SafePath<'r>, Rejection> {
-        match guard::read_target(request.target) {
-            Ok(target) => {
-                self.audit.path = target.path().to_string().into();
-                Ok(target)
-            }
-            Err(fault) => {
-                world.note("guard", || format!("the path is refused: {}", fault.reason()));
-                Err(Rejection::new(Kind::BadRequest, fault.reason()))
-            }
-        }
-    }
-
-    fn enter(&mut self, rule: &'p Rule, request: &Request<'_>) {
-        self.rule = Some(rule);
-        self.audit.route = Some(rule.name.clone());
-        self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
-    }
-
-    fn note_caller(&mut self, caller: Option<&Caller>) {
-        self.audit.issuer = caller.map(|c| c.issuer_name.clone());
-        self.audit.subject = caller.and_then(|c| c.subject.clone());
-    }
-
-    fn allowed(&mut self) {
-        self.audit.outcome = Outcome::Allow;
-        self.audit.reason = "allowed";
-    }
-
-    fn answer(&mut self, answer: &StaticAnswer, _authorised: &Grant) -> Reply {
-        self.audit.outcome = Outcome::Answer;
-        self.audit.status = Some(answer.status);
-        self.audit.reason = "static_route";
-        let mut headers = answer.headers.clone();
-        self.plan.add_to_reply(&mut headers);
-        Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
     }
 }

@@ -1,5 +1,7 @@
 //! Who may name whom: third-party crates stay in their files, and no stage of the pipeline calls another.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers end it as its assertions do")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -130,5 +132,5 @@ const HOMES: [(&str, &[&str]); 5] = [
     ("jwt_compact", &["src/policy/jwks", "src/policy/signature", "src/cli/token"]),
     ("clap", &["src/cli"]),
     ("saphyr_parser", &["src/cli/yaml.rs", "src/cli/scalar.rs"]),
-    ("sha2", &["src/policy/signature", "src/policy/algorithm.rs"]),
+    ("sha2", &["src/policy/signature", "src/policy/algorithm.rs", "src/cli/token"]),
 ];

@@ -22,7 +22,7 @@ pub fn find(text: &str) -> Result<Vec<Node>, Problem> {
     match (found.is_empty(), roots.first()) {
         (true, Some(root)) => Err(problem(
             root.at,
-            "no configuration of this plugin found: neither a mapping with `vm_config` and `configuration` nor a WasmPlugin's `pluginConfig`",
+            "no configuration of this plugin found: neither a mapping with `vm_config` and `configuration` nor a `pluginConfig` or `config` of a manifest",
         )),
         _ => Ok(found),
     }
@@ -37,9 +37,9 @@ fn search(node: &Node, text: &str, found: &mut Vec<Node>) -> Result<(), Problem>
             {
                 return embedded(node, configuration, text, found);
             }
-            if let Some(document) = node.get("pluginConfig").filter(|d| is_gateway(d)) {
-                found.push(document.clone());
-            }
+            // Istio's WasmPlugin and Envoy Gateway's EnvoyExtensionPolicy take the document as plain YAML.
+            let plain = ["pluginConfig", "config"].into_iter().filter_map(|key| node.get(key));
+            found.extend(plain.filter(|document| is_gateway(document)).cloned());
             entries.iter().try_for_each(|(_, value)| search(value, text, found))
         }
         _ => Ok(()),
@@ -163,9 +163,15 @@ mod tests {
             "{PLUGIN}        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: '{{\"routes\": []}}'\n"
         );
         let istio = "apiVersion: v1\n---\nkind: WasmPlugin\nspec:\n  pluginConfig:\n    routes: []\n".to_string();
-        for (text, line, column) in
-            [("routes: []\n".to_string(), 1, 9), (structure, 9, 19), (literal, 10, 23), (quoted, 8, 16), (istio, 6, 13)]
-        {
+        let gateway_api = istio.replace("WasmPlugin", "EnvoyExtensionPolicy").replace("pluginConfig", "config");
+        for (text, line, column) in [
+            ("routes: []\n".to_string(), 1, 9),
+            (structure, 9, 19),
+            (literal, 10, 23),
+            (quoted, 8, 16),
+            (istio, 6, 13),
+            (gateway_api, 6, 13),
+        ] {
             assert_eq!(first(&text).get("routes").unwrap().at, Position { line, column }, "{text}");
         }
     }

@@ -8,10 +8,13 @@ mod listener;
 mod local_reply;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
 
-use super::gateway::{self, Variables};
+use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, emit};
 use crate::config::problem::Problems;
+use crate::policy::route::{Found, Method};
+use crate::policy::rule::Action;
 
 /// What `generate` is asked to do.
 #[derive(Args)]
@@ -79,15 +82,49 @@ enum Form {
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let Target::Envoy(options) = &options.target;
     let gateway = gateway::open(&options.file, &options.variables)?;
+    if options.embed == Form::Struct
+        && let Some(number) = inexact(&gateway.configuration)
+    {
+        let message =
+            format!("{number} would lose digits in a Struct, which holds doubles: embed the document as json");
+        return Err(Failure::Message(format!("{}: {message}", options.file)));
+    }
     let mut problems = Problems::default();
     let bootstrap = envoy::bootstrap(&gateway.document, &gateway.configuration, options, &mut problems);
     if !problems.is_empty() {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));
     }
-    let notes =
-        gateway.unset.iter().map(|name| format!("{}: note: Envoy needs `{name}` in its environment", options.file));
+    let needed = gateway.unset.iter().map(|name| format!("Envoy needs `{name}` in its environment"));
+    let unrouted =
+        unrouted(&gateway).map(|path| format!("`{path}` is public and no route says where it leads, so it gets a 403"));
+    let notes = needed.chain(unrouted).map(|note| format!("{}: note: {note}", options.file)).collect();
     let heading =
         format!("# Written by `portcullis generate envoy {}`; change that file, not this one.\n", options.file);
-    Ok(Outcome { result: heading + &emit::yaml(&bootstrap), notes: notes.collect(), exit: Exit::Success })
+    Ok(Outcome { result: heading + &emit::yaml(&bootstrap), notes, exit: Exit::Success })
+}
+
+/// Public paths that only Envoy routes of somebody's own could lead anywhere, and here there are none.
+fn unrouted(gateway: &Gateway) -> impl Iterator<Item = &str> {
+    gateway.document.public_paths.iter().map(|public| public.path.value.as_str()).filter(|path| {
+        let example = path.strip_suffix('*').map(|tree| format!("{tree}any"));
+        let example = example.as_deref().unwrap_or(path);
+        match gateway.policy.routes().find("", example, &Method::Get) {
+            Found::Route { value, .. } => matches!(&value.action, Action::Forward(to) if to.upstream.is_none()),
+            _ => true,
+        }
+    })
+}
+
+/// An integer that a double cannot hold (IEEE 754: 53 bits).
+fn inexact(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(n) => {
+            let size = n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs));
+            size.filter(|size| *size > 1 << 53).map(|_| n.to_string())
+        }
+        Value::Array(items) => items.iter().find_map(inexact),
+        Value::Object(members) => members.values().find_map(inexact),
+        _ => None,
+    }
 }

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use super::scalar;
+use super::{json_text, scalar};
 use crate::config::node::{Key, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 
 /// Reads a file that holds one document. The text's own faults end the reading at once: what follows has no certain meaning.
 pub fn read(text: &str) -> Result<Node, Problem> {
-    let mut reader = Reader::new(text);
+    let text = json_text::as_yaml(text);
+    let mut reader = Reader::new(&text);
     let node = reader.document()?.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the document is empty"))?;
     match reader.start()? {
         None => Ok(node),
@@ -22,7 +23,8 @@ pub fn read(text: &str) -> Result<Node, Problem> {
 
 /// Reads a file that may hold several documents, as Kubernetes manifests do.
 pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
-    let mut reader = Reader::new(text);
+    let text = json_text::as_yaml(text);
+    let mut reader = Reader::new(&text);
     let mut nodes = Vec::new();
     while let Some(node) = reader.document()? {
         nodes.push(node);

@@ -177,12 +177,22 @@ impl Exchange {
 
     /// Keeps the record where the operator wants it: in the filter state for the access log, or here until the end.
     fn note(&self, gateway: &Gateway, record: String) {
-        match gateway.policy.audit() {
-            Audit::AccessLog => host::set_filter_state("portcullis", record.as_bytes()),
-            Audit::Log => {
-                self.record.replace(record);
-            }
+        if gateway.policy.audit() == Audit::AccessLog {
+            host::set_filter_state("portcullis", record.as_bytes());
         }
+        self.record.replace(record);
+    }
+
+    /// Adds to the record of a forwarded request that Envoy failed to forward it, and why in Envoy's own words.
+    fn note_failure(&self, gateway: &Gateway, code: &str, details: &str) {
+        let mut record = self.record.take();
+        if record.pop().is_none() {
+            record = undecided(&self.plan.borrow().request_id);
+        }
+        record.push_str(&format!(",\"code\":\"{code}\",\"failure\":\""));
+        crate::policy::audit::escape(&mut record, details);
+        record.push_str("\"}");
+        self.note(gateway, record);
     }
 
     /// Puts the gateway's headers on a response, or its envelope in the place of a reply that Envoy made.
@@ -196,7 +206,8 @@ impl Exchange {
         if status >= 400 {
             let details = host::property("response\0code_details").unwrap_or_default();
             let details = String::from_utf8_lossy(&details);
-            if let Some(reply) = gateway.policy.translate_local_reply(status, &details, &plan, host::now()) {
+            if let Some((reply, code)) = gateway.policy.translate_local_reply(status, &details, &plan, host::now()) {
+                self.note_failure(gateway, code, &details);
                 send(&reply);
                 return;
             }
@@ -219,10 +230,7 @@ impl Exchange {
     fn write_record(&self) {
         let mut record = self.record.take();
         if record.pop().is_none() {
-            // Envoy ended the request before it was decided: malformed, or the client left (envoy-facts §2.6).
-            record.push_str("{\"request_id\":\"");
-            crate::policy::audit::escape(&mut record, &known_id());
-            record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
+            record = undecided(&known_id());
         }
         if let Some(status) = host::number("response\0code") {
             record.push_str(&format!(",\"status\":{status}"));
@@ -243,7 +251,7 @@ impl Exchange {
 fn apply(map: Map, edits: &[HeaderEdit]) {
     for edit in edits {
         match edit {
-            HeaderEdit::Set(name, value) => host::set_header(map, name, value.as_bytes()),
+            HeaderEdit::Set(name, value) => host::set_header(map, name, value),
             HeaderEdit::Remove(name) => host::remove_header(map, name),
         };
     }
@@ -257,6 +265,15 @@ fn send(reply: &Reply) {
         None => (-1, reply.body.as_ref()),
     };
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
+}
+
+/// The start of a record of a request that Envoy ended before it was decided: malformed, too slow, or the client left
+/// (envoy-facts §2.6).
+fn undecided(id: &str) -> String {
+    let mut record = "{\"request_id\":\"".to_string();
+    crate::policy::audit::escape(&mut record, id);
+    record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
+    record
 }
 
 /// The id of a request that was never decided; one that Envoy could not even read has the id that the generated

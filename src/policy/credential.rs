@@ -14,12 +14,18 @@ pub struct Credential<'r> {
     pub token: Cow<'r, [u8]>,
     /// The place it stood in, as an index into the policy's list of places.
     pub source: usize,
+    /// Whether it stood behind the `Bearer` scheme, whose grammar it then has to follow.
+    pub bearer: bool,
 }
 
 impl Credential<'_> {
-    /// Refuses what is no `b64token` (RFC 6750 §2.1). A token that was verified before has the form and need not be asked.
+    /// Refuses what is no `b64token` behind the scheme (RFC 6750 §2.1): then the request is malformed, and not only its token,
+    /// as a cookie's or a parameter's would be (§3.1). A token that was verified before has the form and need not be asked.
     /// Envoy joins repeated headers by a comma (envoy-facts §0.9): the comma is what shows a second token.
     pub fn check_form(&self) -> Result<(), Rejection> {
+        if !self.bearer {
+            return Ok(());
+        }
         let token = self.token.as_ref();
         let body = token.iter().rposition(|b| *b != b'=').map_or(0, |last| last + 1);
         let is_b64 = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(b);
@@ -43,7 +49,7 @@ pub fn find<'r>(
             if found.is_some() {
                 return Err(Rejection::new(Kind::InvalidTokenRequest, "several_tokens"));
             }
-            found = Some(Credential { token, source });
+            found = Some(Credential { token, source, bearer: *place == TokenSource::Bearer });
         }
     }
     Ok(found)
@@ -142,7 +148,8 @@ mod tests {
             ("Bearer a\tb", Err("malformed_authorization")),
         ] {
             let read = bearer(Once::Value(value.as_bytes())).and_then(|found| {
-                let credential = |token: &'static [u8]| Credential { token: Cow::Borrowed(token), source: 0 };
+                let credential =
+                    |token: &'static [u8]| Credential { token: Cow::Borrowed(token), source: 0, bearer: true };
                 found.map_or(Ok(()), |token| credential(token).check_form()).map(|()| found)
             });
             let read = read.map(|t| t.map(|t| std::str::from_utf8(t).unwrap())).map_err(|r| r.reason);

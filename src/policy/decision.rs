@@ -33,8 +33,8 @@ pub enum Decision {
 /// One change to a header map. Names are lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
-    /// Replace every header of this name by one with this value.
-    Set(Rc<str>, Rc<str>),
+    /// Replace every header of this name by one with this value: bytes, because a header's need not be text.
+    Set(Rc<str>, Rc<[u8]>),
     /// Remove every header of this name.
     Remove(Rc<str>),
 }

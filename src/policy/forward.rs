@@ -60,20 +60,20 @@ impl Forward {
         if let Some(authority) = &to.authority {
             let host = String::from_utf8_lossy(passage.request.authority);
             edits.push(set("x-forwarded-host", host));
-            edits.push(HeaderEdit::Set(":authority".into(), authority.clone()));
+            edits.push(HeaderEdit::Set(":authority".into(), authority.clone().into()));
         } else if passage.request.headers.iter().any(|(name, _)| *name == b"x-forwarded-host") {
             // The upstream sees the client's own `Host`; a second opinion would be a forger's.
             edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
         }
         if passage.request.request_id != Once::Value(passage.request_id.as_bytes()) {
-            edits.push(HeaderEdit::Set("x-request-id".into(), passage.request_id.clone()));
+            edits.push(HeaderEdit::Set("x-request-id".into(), passage.request_id.clone().into()));
         }
         if let Some(millis) = &to.timeout_millis {
-            edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone()));
+            edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone().into()));
         }
         // Last: Envoy chooses the route anew after the edits, and this header is what chooses it (envoy-facts §2.9).
         if let Some(upstream) = &to.upstream {
-            edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone()));
+            edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }
         Forward { edits }
     }
@@ -132,7 +132,7 @@ fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Opti
                     edits.push(HeaderEdit::Remove(name.as_str().into()));
                 }
             }
-            TokenSource::Cookie(name) => edits.extend(without_cookie(passage.request, name)),
+            TokenSource::Cookie(_) => {}
             TokenSource::Query(name) => {
                 let before = query.as_deref().or(passage.target.query()).unwrap_or_default();
                 let after = without_query_pair(before, name);
@@ -142,19 +142,28 @@ fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Opti
             }
         }
     }
+    edits.extend(without_token_cookies(passage));
     query
 }
 
-fn without_cookie(request: &Request<'_>, name: &str) -> Option<HeaderEdit> {
-    cookies(request).find(|(n, _)| *n == name.as_bytes())?;
-    let others = cookies(request).filter(|(n, _)| *n != name.as_bytes());
-    let kept: Vec<String> =
-        others.map(|(n, value)| format!("{}={}", String::from_utf8_lossy(n), String::from_utf8_lossy(value))).collect();
-    Some(if kept.is_empty() { HeaderEdit::Remove("cookie".into()) } else { set("cookie", kept.join("; ")) })
+/// All cookies but those that may hold tokens, byte for byte; nothing when none of them does.
+fn without_token_cookies(passage: &Passage<'_, '_>) -> Option<HeaderEdit> {
+    let holds_token = |name: &[u8]| {
+        passage.sources.iter().any(|source| matches!(source, TokenSource::Cookie(token) if token.as_bytes() == name))
+    };
+    cookies(passage.request).find(|(name, _)| holds_token(name))?;
+    let lines = passage.request.headers.iter().filter(|(name, _)| *name == b"cookie").map(|(_, value)| *value);
+    let pairs = lines.flat_map(|line| line.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
+    let name = |pair: &[u8]| pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii().to_vec();
+    let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !holds_token(&name(pair))).collect();
+    Some(match kept.is_empty() {
+        true => HeaderEdit::Remove("cookie".into()),
+        false => HeaderEdit::Set("cookie".into(), kept.join(b"; ".as_slice()).into()),
+    })
 }
 
 fn set(name: &str, value: impl AsRef<str>) -> HeaderEdit {
-    HeaderEdit::Set(name.into(), value.as_ref().into())
+    HeaderEdit::Set(name.into(), value.as_ref().as_bytes().into())
 }
 
 /// The header by which the generated Envoy routes choose the cluster.

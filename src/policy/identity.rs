@@ -62,7 +62,7 @@ impl IdentityHeaders {
         let mut identity = Identity::default();
         for header in &self.headers {
             match header.claim.find(claims).and_then(header_value) {
-                Some(value) => identity.edits.push(HeaderEdit::Set(header.name.clone(), value.into())),
+                Some(value) => identity.edits.push(HeaderEdit::Set(header.name.clone(), value.into_bytes().into())),
                 None if header.required && identity.missing.is_none() => {
                     identity.missing = Some(header.claim.text.clone());
                 }

@@ -7,8 +7,15 @@ use super::rejection::{Kind, Rejection};
 use super::reply::Refusals;
 
 /// The reply that takes the place of one that the proxy made by itself; `None` for an upstream's own answer, which passes as
-/// it is. `details` are Envoy's response code details: `via_upstream` for an upstream's answer only (envoy-facts §2.6).
-pub fn translate(refusals: &Refusals, status: u16, details: &str, plan: &ResponsePlan, now: Duration) -> Option<Reply> {
+/// it is. `details` are Envoy's response code details: `via_upstream` for an upstream's answer only (envoy-facts §2.6). Beside
+/// the reply stands its code, for the record.
+pub fn translate(
+    refusals: &Refusals,
+    status: u16,
+    details: &str,
+    plan: &ResponsePlan,
+    now: Duration,
+) -> Option<(Reply, &'static str)> {
     if details.is_empty() || details == "via_upstream" {
         return None;
     }
@@ -25,5 +32,6 @@ pub fn translate(refusals: &Refusals, status: u16, details: &str, plan: &Respons
         504 => (Kind::GatewayTimeout, "upstream_timeout"),
         _ => return None,
     };
-    Some(refusals.reply(&Rejection::new(kind, reason), plan, None, now))
+    let code = kind.appearance().code;
+    Some((refusals.reply(&Rejection::new(kind, reason), plan, None, now), code))
 }

@@ -40,6 +40,9 @@ pub struct CaseFile {
     /// Claims every token carries unless it says otherwise, over [`CaseFile::default_claims`].
     #[serde(default)]
     pub claims: Map<String, Value>,
+    /// Texts that must never be written down, besides tokens and the environment's secrets.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// The cases, run in their order against one gateway.
     pub cases: Vec<Case>,
 }
@@ -145,6 +148,9 @@ pub struct Expect {
     /// Response headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
+    /// Response headers that must not have exactly this line.
+    #[serde(default)]
+    pub not_headers: BTreeMap<String, String>,
     /// What the JSON body must contain; `"*"` stands for any value.
     #[serde(default)]
     pub body_json: Option<Value>,

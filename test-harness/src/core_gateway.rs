@@ -28,6 +28,7 @@ struct CoreGateway {
     tokens: TokenCache,
     ids: Cell<u64>,
     fetches: usize,
+    requests: u32,
 }
 
 /// The gateway that the package's own core makes of a document.
@@ -48,6 +49,7 @@ pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>
         tokens: TokenCache::new(1_000, 1 << 20),
         ids: Cell::new(0),
         fetches: 0,
+        requests: 0,
     }))
 }
 
@@ -61,7 +63,9 @@ impl Gateway for CoreGateway {
 
 impl CoreGateway {
     fn outcome(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        let received_at = Duration::from_secs(u64::try_from(arrival.now)?);
+        // No two requests come at the same moment, and none while the fetch of another ends.
+        let received_at = Duration::from_secs(u64::try_from(arrival.now)?) + BETWEEN_REQUESTS * self.requests;
+        self.requests += 1;
         let headers = as_envoy_shows(arrival.request);
         let borrowed: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
         let parts = RequestParts { headers: &borrowed, received_at };
@@ -118,7 +122,7 @@ impl CoreGateway {
 
     /// Hands the issuer's answer in; the time when that has happened, which is a moment later.
     fn fetch(&mut self, wait: &Await, arrival: &Arrival<'_>, now: Duration) -> Duration {
-        let at = now + Duration::from_millis(1);
+        let at = now + FETCH_TIME;
         self.fetches += 1;
         let installed =
             arrival.key_set.as_ref().map(|set| self.keyring.install(wait.key_set, set.to_string().as_bytes(), at));
@@ -147,7 +151,7 @@ fn edited(mut headers: Headers, edits: &[HeaderEdit]) -> Headers {
             HeaderEdit::Remove(name) => headers.retain(|(have, _)| *have != **name),
             HeaderEdit::Set(name, value) => {
                 headers.retain(|(have, _)| *have != **name);
-                headers.push((name.to_string(), value.as_bytes().to_vec()));
+                headers.push((name.to_string(), value.to_vec()));
             }
         }
     }
@@ -221,3 +225,7 @@ fn record(audit: &AuditRecord<'_>, status: u16) -> Option<Value> {
 
 /// One for a first key set, one for an unknown key id; more would be a loop.
 const MOST_FETCHES: usize = 4;
+
+/// How long a fetch takes, and how long after one request the next one comes.
+const FETCH_TIME: Duration = Duration::from_millis(1);
+const BETWEEN_REQUESTS: Duration = Duration::from_millis(5);

@@ -102,6 +102,11 @@ impl Envoy {
         Ok(answer.trim().rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
+    /// The port of its admin interface.
+    pub fn admin_port(&self) -> u16 {
+        self.admin
+    }
+
     /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

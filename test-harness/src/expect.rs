@@ -24,6 +24,12 @@ pub fn differences(expect: &Expect, places: &Places, outcome: &Outcome) -> Resul
         envelope(&mut found, outcome);
     }
     headers(&mut found, "response header", &expect.headers, places, &outcome.headers)?;
+    same_id(&mut found, outcome);
+    for (name, unwanted) in &expect.not_headers {
+        if outcome::values(&outcome.headers, name).contains(&places.fill(unwanted)?) {
+            found.push(format!("response header {name}: must not be `{unwanted}`"));
+        }
+    }
     if let Some(wanted) = &expect.body_json {
         contained(&mut found, "body", &places.fill_all(wanted)?, body.as_ref());
     }
@@ -129,6 +135,15 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     }
 }
 
+/// Client, upstream and record know a request by one id.
+fn same_id(found: &mut Vec<String>, outcome: &Outcome) {
+    let client = outcome::values(&outcome.headers, "x-request-id");
+    let upstream = outcome.forwarded.as_ref().map(|seen| outcome::values(&seen.headers, "x-request-id"));
+    if upstream.as_ref().is_some_and(|upstream| *upstream != client) {
+        found.push(format!("x-request-id: the client has {client:?}, the upstream {upstream:?}"));
+    }
+}
+
 fn is_timestamp(text: &str) -> bool {
     let form = "0000-00-00T00:00:00Z";
     let alike = |(have, form): (u8, u8)| if form == b'0' { have.is_ascii_digit() } else { have == form };
@@ -186,7 +201,7 @@ mod tests {
             fetches: 0,
         };
         let found = differences(&wanted, &Places::default(), &outcome).unwrap();
-        assert_eq!(found.len(), 12, "{found:#?}");
+        assert_eq!(found.len(), 13, "{found:#?}");
     }
 
     #[test]

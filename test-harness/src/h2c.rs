@@ -33,10 +33,8 @@ async fn on_stream(client: h2::client::SendRequest<Bytes>, request: &Request) ->
     let ends_at_once = request.body.is_empty() && request.trailers.is_empty();
     let (response, mut body) = client.send_request(head(request)?, ends_at_once)?;
     if !ends_at_once {
-        send_body(&mut body, &request.body, request.trailers.is_empty()).await?;
-        if !request.trailers.is_empty() {
-            body.send_trailers(fields(&request.trailers)?)?;
-        }
+        // A server may answer early and close the stream: the answer is still there to be read.
+        let _refused = send_body(&mut body, request).await;
     }
     let (head, mut body) = response.await?.into_parts();
     let mut received = Response { status: head.status.as_u16(), ..Response::default() };
@@ -53,8 +51,8 @@ async fn on_stream(client: h2::client::SendRequest<Bytes>, request: &Request) ->
 }
 
 /// Sends no more than the peer allows: a gateway that holds a request back lets its window run full.
-async fn send_body(stream: &mut h2::SendStream<Bytes>, body: &[u8], is_last: bool) -> Result<()> {
-    let mut rest = Bytes::copy_from_slice(body);
+async fn send_body(stream: &mut h2::SendStream<Bytes>, request: &Request) -> Result<()> {
+    let mut rest = Bytes::copy_from_slice(&request.body);
     loop {
         stream.reserve_capacity(rest.len());
         while !rest.is_empty() && stream.capacity() == 0 {
@@ -62,11 +60,15 @@ async fn send_body(stream: &mut h2::SendStream<Bytes>, body: &[u8], is_last: boo
         }
         let piece = rest.split_to(rest.len().min(stream.capacity()));
         let ends = rest.is_empty();
-        stream.send_data(piece, ends && is_last)?;
+        stream.send_data(piece, ends && request.trailers.is_empty())?;
         if ends {
-            return Ok(());
+            break;
         }
     }
+    if !request.trailers.is_empty() {
+        stream.send_trailers(fields(&request.trailers)?)?;
+    }
+    Ok(())
 }
 
 fn head(request: &Request) -> Result<hyper::Request<()>> {

@@ -1,4 +1,5 @@
-//! Places in a case file that are filled when the servers are known: `${ISSUER}`, `${UPSTREAM.agents}`, `${DOWN}`.
+//! Places in a case file that are filled when the servers are known: `${ISSUER}`, `${UPSTREAM.agents}`, `${DOWN}`. A place
+//! `${LONG_9000}` is a text of that many letters.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,9 @@ impl Places {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let Some((name, tail)) = after.split_once('}') else { bail!("`{text}`: a place is written `${{NAME}}`") };
-            let Some(filled) = self.0.get(name) else {
+            let length = name.strip_prefix("LONG_").and_then(|length| length.parse().ok());
+            let long = length.map(|length| "a".repeat(length));
+            let Some(filled) = long.as_ref().or(self.0.get(name)) else {
                 let known: Vec<_> = self.0.keys().map(String::as_str).collect();
                 bail!("`${{{name}}}` is no place here (there are: {})", known.join(", "));
             };

@@ -55,7 +55,8 @@ impl Scene {
         let env = env.collect::<Result<Vec<_>>>().context("env")?;
         let policy = policy(file, &places).context("policy")?;
         let claims = places.fill_object(&file.default_claims()).context("claims")?;
-        let secrets = env.iter().map(|(_, value)| value.clone()).filter(|value| !value.contains("://")).collect();
+        let values = env.iter().map(|(_, value)| value).filter(|value| !value.contains("://"));
+        let secrets = values.chain(&file.secrets).cloned().collect();
         Ok(Self { policy, env, issuer, upstreams, received, places, claims, secrets: RefCell::new(secrets) })
     }
 

@@ -63,6 +63,7 @@ impl Servers {
                 { "path": "/reports/{.+}", "upstream": "orders", "scopes": ["read:reports"] },
                 { "path": "/tap/{.+}", "upstream": "tap" },
                 { "path": "/open/{.+}", "auth": "none", "upstream": "orders" },
+                { "path": "/sink/{.+}", "auth": "none", "upstream": "tap" },
                 { "path": "/gone/{.+}", "auth": "none", "upstream": "gone" },
             ],
         })
@@ -173,6 +174,31 @@ pub fn plugin(config: &mut Value) -> Result<&mut Value> {
 /// The value at a JSON pointer; an error when the generator wrote none there.
 pub fn below<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {
     value.pointer_mut(pointer).with_context(|| format!("the generated configuration has no `{pointer}`"))
+}
+
+/// Gives an object's member at a JSON pointer a value, new or old; its object must be there.
+pub fn put(value: &mut Value, pointer: &str, new: Value) -> Result<()> {
+    let (object, member) = pointer.rsplit_once('/').context("a JSON pointer begins with a slash")?;
+    let object = below(value, object)?.as_object_mut().with_context(|| format!("no object holds `{pointer}`"))?;
+    object.insert(member.to_owned(), new);
+    Ok(())
+}
+
+/// Lets trailers through: over HTTP/1 they pass only where they are switched on, on either side.
+pub fn with_trailers(config: &mut Value) -> Result<()> {
+    put(http(config)?, "/http_protocol_options", json!({ "enable_trailers": true }))?;
+    let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let options = json!({ "@type": format!("type.googleapis.com/{kind}"),
+        "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } } });
+    for cluster in clusters(config)? {
+        put(cluster, "/typed_extension_protocol_options", json!({ kind: options.clone() }))?;
+    }
+    Ok(())
+}
+
+/// The clusters of a generated configuration.
+pub fn clusters(config: &mut Value) -> Result<&mut Vec<Value>> {
+    below(config, "/static_resources/clusters")?.as_array_mut().context("the clusters are no list")
 }
 
 /// The origin that the usual document allows.

@@ -142,8 +142,8 @@ const CALLS: &str = r#"
 - { name: the bare domain of a pattern is not listed by it, from: tenant.localhost, path: /open, blocked: MissingAllowOriginHeader }
 - { name: a listed method passes its preflight, from: allowed.localhost, path: /open, status: 200,
     init: { method: PUT, body: '{}', headers: { content-type: application/json } } }
-- { name: an unlisted method is blocked, from: allowed.localhost, path: /open, init: { method: DELETE }, blocked: PreflightMissingAllowOriginHeader }
-- { name: an unlisted header is blocked, from: allowed.localhost, path: /open, init: { headers: { x-other: '1' } }, blocked: PreflightMissingAllowOriginHeader }
+- { name: an unlisted method is blocked, from: allowed.localhost, path: /open, init: { method: DELETE }, blocked: MethodDisallowedByPreflightResponse }
+- { name: an unlisted header is blocked, from: allowed.localhost, path: /open, init: { headers: { x-other: '1' } }, blocked: HeaderDisallowedByPreflightResponse }
 - { name: an unlisted origin fails at the preflight, from: evil.localhost, path: /open, init: { method: PUT }, blocked: PreflightMissingAllowOriginHeader }
 - { name: a preflight needs no token and the call with one passes, from: allowed.localhost, path: /orders, token: true, status: 200 }
 - { name: a refusal can be read by a listed origin, from: allowed.localhost, path: /orders, status: 401 }

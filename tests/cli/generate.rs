@@ -75,3 +75,25 @@ fn a_cluster_stands_for_one_address_only() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("the cluster `files` already stands for another address"), "{}", ran.err);
 }
+
+#[test]
+fn what_a_generated_configuration_cannot_do_is_told() {
+    let bench = Bench::new("limits");
+    bench.write("gateway.yaml", &format!("{GATEWAY}public_paths: [/health, /docs, /assets/*]\n"));
+    let ran = bench.run(&["generate", "envoy", "gateway.yaml"]);
+    assert_eq!(ran.code, 0);
+    let public: Vec<&str> = ran.err.lines().filter(|line| line.contains("is public")).collect();
+    assert_eq!(public.len(), 2, "{}", ran.err);
+    assert!(public[0].contains("`/docs`") && public[1].contains("`/assets/*`"), "{}", ran.err);
+
+    bench.write("gateway.yaml", &GATEWAY.replace("{ status: ok }", "{ id: 9007199254740993 }"));
+    assert_eq!(bench.run(&["generate", "envoy", "gateway.yaml"]).code, 0);
+    let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--embed", "struct"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("9007199254740993 would lose digits"), "{}", ran.err);
+
+    bench.write("gateway.yaml", &GATEWAY.replace("upstream: orders, scopes", "scopes"));
+    let ran = bench.run(&["generate", "envoy", "gateway.yaml"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("gateway.yaml:19:5: routes[1]: has neither `upstream` nor `response`"), "{}", ran.err);
+}

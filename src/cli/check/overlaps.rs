@@ -62,6 +62,10 @@ struct Request {
 }
 
 fn meet(first: &Route, second: &Route) -> Option<Request> {
+    // Ten thousand routes are fifty million pairs: most differ in the first segment already.
+    if first_segments_differ(&first.path.value, &second.path.value) {
+        return None;
+    }
     Some(Request {
         method: common(&texts(&first.methods), &texts(&second.methods), |a, b| (a == b).then(|| a.to_string()), "GET")?,
         host: common(&texts(&first.hosts), &texts(&second.hosts), common_host, "any.test")?,
@@ -81,6 +85,13 @@ fn winner<'d>(request: &Request, document: &'d Document, policy: &Policy) -> Opt
 fn title(route: &Route) -> String {
     let methods = if route.methods.is_empty() { "ANY".to_string() } else { texts(&route.methods).join("|") };
     route.name.as_ref().map_or_else(|| format!("`{methods} {}`", route.path.value), |name| format!("`{name}`"))
+}
+
+fn first_segments_differ(first: &str, second: &str) -> bool {
+    match (first.split('/').nth(1), second.split('/').nth(1)) {
+        (Some(a), Some(b)) => a != b && !a.starts_with('{') && !b.starts_with('{'),
+        _ => true,
+    }
 }
 
 /// What two lists have in common; an empty list stands for everything.

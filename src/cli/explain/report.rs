@@ -89,7 +89,8 @@ impl Report<'_> {
             let at = headers.iter().position(|header| !is_other(header)).unwrap_or(headers.len());
             headers.retain(is_other);
             if let Some(value) = value {
-                headers.insert(at.min(headers.len()), (name.to_string(), value.to_string()));
+                let value = String::from_utf8_lossy(value).into_owned();
+                headers.insert(at.min(headers.len()), (name.to_string(), value));
             }
         }
         headers

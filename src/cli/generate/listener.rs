@@ -62,6 +62,11 @@ fn connection_manager(document: &Document, configuration: &Value, options: &Envo
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "preserve_external_request_id": true,
         "request_headers_timeout": "10s",
+        // Envoy would note its tracing decision in the id that the client chose.
+        "request_id_extension": { "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+            "pack_trace_reason": false,
+        }},
         "request_timeout": "300s",
         "route_config": routes(),
         // With the route table's removal of the upstream's own header no `server` reaches the client at all.
@@ -78,7 +83,10 @@ fn connection_manager(document: &Document, configuration: &Value, options: &Envo
 fn routes() -> Value {
     json!({
         "name": "portcullis",
-        "response_headers_to_remove": ["server", "x-powered-by"],
+        // What services and the sidecars beside them tell about themselves.
+        "response_headers_to_remove": [
+            "server", "x-envoy-attempt-count", "x-envoy-decorator-operation", "x-envoy-upstream-service-time", "x-powered-by",
+        ],
         "virtual_hosts": [{
             "name": "portcullis",
             "domains": ["*"],

@@ -13,10 +13,12 @@ pub fn config() -> Value {
         let row = kind.appearance();
         mapper(&format!("response.code == {}{condition}", row.status), row.code, row.message, id)
     };
-    let mut mappers = vec![json!({ "filter": expression_filter("local-reply", &written_for_the_client()) })];
-    mappers.extend(UNREAD.iter().map(|kind| of(kind, &format!(" && !({HAS_ID})"), MADE_ID)));
-    mappers.extend(KINDS.iter().map(|kind| of(kind, "", ID)));
     let (client, gateway) = (Kind::BadRequest.appearance(), Kind::Internal.appearance());
+    let unread = format!("!({HAS_ID})");
+    let mut mappers = vec![json!({ "filter": expression_filter("local-reply", &written_for_the_client()) })];
+    mappers.extend(UNREAD.iter().map(|kind| of(kind, &format!(" && {unread}"), MADE_ID)));
+    mappers.push(mapper(&unread, client.code, client.message, MADE_ID));
+    mappers.extend(KINDS.iter().map(|kind| of(kind, "", ID)));
     mappers.push(mapper("response.code < 500", client.code, client.message, ID));
     mappers.push(mapper("true", gateway.code, gateway.message, ID));
     json!({ "mappers": mappers })
@@ -66,8 +68,8 @@ pub const ID: &str = "%REQ(X-REQUEST-ID)%";
 /// An id for a request that has none: the same in the reply and in the record, which the filter makes alike.
 pub const MADE_ID: &str = "connection-%CONNECTION_ID%-%START_TIME(%s%3f)%";
 
-/// What may be the answer to a request that cannot be read.
-const UNREAD: [Kind; 3] = [Kind::BadRequest, Kind::RequestTimeout, Kind::HeadersTooLarge];
+/// What may be the answer to a request that cannot be read, besides that it is malformed (a 501 for a coding says so too).
+const UNREAD: [Kind; 3] = [Kind::NotFound, Kind::RequestTimeout, Kind::HeadersTooLarge];
 
 /// What the statuses of Envoy's own replies mean to a client.
 const KINDS: [Kind; 10] = [

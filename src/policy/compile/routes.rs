@@ -6,8 +6,8 @@ use super::super::authorize::Requirements;
 use super::super::cors::CorsPolicy;
 use super::super::forward::Destination;
 use super::super::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
+use super::super::rule::{Action, Rule, StaticAnswer};
 use super::super::scopes::ScopeRegistry;
-use super::super::{Action, Rule, StaticAnswer};
 use super::issuers::{Issuers, unknown};
 use crate::config::document::{Auth, Document, Route, StaticResponse, Upstream};
 use crate::config::problem::{At, Place, Problems};
@@ -95,6 +95,13 @@ impl Surroundings<'_> {
             problems.add(
                 &route.auth.place,
                 "`auth: none` asks nobody, so `scopes`, `any_scope`, `require_claims` and `issuer` cannot hold",
+            );
+        }
+        // Whoever leaves the token away would get further than those who show theirs.
+        if auth == Auth::Optional && wants {
+            problems.add(
+                &route.auth.place,
+                "`auth: optional` lets callers without a token pass, so `scopes`, `any_scope` and `require_claims` cannot hold",
             );
         }
         if auth != Auth::None && self.document.issuers.is_empty() {

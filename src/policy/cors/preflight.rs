@@ -21,7 +21,8 @@ pub struct Preflight<'r> {
 /// What a preflight is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightAnswer {
-    /// 204 when the call is welcome, 403 when not.
+    /// 204 when the origin may call at all, 403 when not. What it may not do shows in the lists, where the browser reads it and
+    /// names it to the page's author; a 403 would only tell that something is wrong.
     pub status: u16,
     /// Every header of the answer, `vary` included, names in lower case.
     pub headers: Fields,
@@ -55,63 +56,90 @@ impl CorsPolicy {
     /// Answers a preflight for a path whose routes have these methods; `*` among them stands for any.
     pub fn preflight(&self, request: &Preflight<'_>, route_methods: &[&str]) -> PreflightAnswer {
         let vary = if self.private_network || request.private_network { VARY_PRIVATE_NETWORK } else { VARY };
-        match self.permit(request, route_methods) {
-            Ok(mut headers) => {
-                headers.push((Rc::from("vary"), Rc::from(vary)));
-                PreflightAnswer { status: 204, headers, reason: None, detail: None }
-            }
-            Err((reason, detail)) => {
-                let headers = vec![(Rc::from("vary"), Rc::from(vary))];
-                PreflightAnswer { status: 403, headers, reason: Some(reason), detail }
-            }
-        }
+        let vary = (Rc::from("vary"), Rc::from(vary));
+        let Some(origin) = self.allow_origin(request.origin) else {
+            let reason = Some("cors_origin_not_allowed");
+            return PreflightAnswer { status: 403, headers: vec![vary], reason, detail: None };
+        };
+        let (reason, detail) = match self.check(request, route_methods) {
+            Ok(()) => (None, None),
+            Err((reason, detail)) => (Some(reason), detail),
+        };
+        let mut headers = self.lists(request, route_methods, origin, reason);
+        headers.push(vary);
+        PreflightAnswer { status: 204, headers, reason, detail }
     }
 
-    /// The headers that permit the call, or why it is not permitted: the checks a browser would make with these
-    /// headers (Fetch §4.8 step 7), made here so that a refusal is seen and recorded.
-    fn permit(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<Fields, Refusal> {
-        let origin = self.allow_origin(request.origin).ok_or(("cors_origin_not_allowed", None))?;
-        let methods = self
-            .methods
-            .permit(request.method, route_methods)
-            .ok_or_else(|| ("cors_method_not_allowed", shown(request.method)))?;
+    /// The checks a browser makes with the lists (Fetch §4.8 step 7), made here too so that a refusal is seen and recorded.
+    fn check(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<(), Refusal> {
+        if !self.methods.permit(request.method, route_methods) {
+            return Err(("cors_method_not_allowed", shown(request.method)));
+        }
         self.headers.permit(request.headers.unwrap_or_default())?;
         if request.private_network && !self.private_network {
             return Err(("cors_private_network_not_allowed", None));
         }
+        Ok(())
+    }
+
+    /// What this origin may do. The lists do not name the request's method or headers unless the policy does, so a browser that
+    /// asked for more than that refuses.
+    fn lists(
+        &self,
+        request: &Preflight<'_>,
+        route_methods: &[&str],
+        origin: Rc<str>,
+        reason: Option<&'static str>,
+    ) -> Fields {
+        let methods = self.methods.text(request.method, route_methods);
         let mut headers: Fields = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
         if self.credentials {
             headers.push((Rc::from(names::ALLOW_CREDENTIALS), Rc::from("true")));
         }
         if !methods.is_empty() {
             headers.push((Rc::from(names::ALLOW_METHODS), methods));
+        } else if reason.is_some() {
+            // Without the list a browser takes the method it asked for as listed (Fetch §4.8 step 7.3): name those that always pass.
+            headers.push((Rc::from(names::ALLOW_METHODS), Rc::from(names::SAFELISTED_METHODS.join(", "))));
         }
-        if let Some(text) = &self.headers.text {
+        // What a list cannot tell apart (`*`, or more names than anyone looks at) is answered with no list, which refuses too.
+        let list = request.headers.unwrap_or_default();
+        let is_plain =
+            !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MOST_NAMES;
+        if let Some(text) = self.headers.text.as_ref().filter(|_| reason != Some(HEADER_NOT_ALLOWED) || is_plain) {
             headers.push((Rc::from(names::ALLOW_HEADERS), text.clone()));
         }
-        if let Some(seconds) = &self.max_age {
+        if let Some(seconds) = self.max_age.as_ref().filter(|_| reason.is_none()) {
             headers.push((Rc::from(names::MAX_AGE), seconds.clone()));
         }
-        if request.private_network {
+        if request.private_network && self.private_network {
             headers.push((Rc::from(names::ALLOW_PRIVATE_NETWORK), Rc::from("true")));
         }
-        Ok(headers)
+        headers
     }
 }
 
 impl Methods {
-    /// The value of `Access-Control-Allow-Methods` when the method is welcome. Methods are compared with their case
-    /// (RFC 9110 §9.1); the safelisted ones pass whatever the policy lists, as browsers let them pass.
-    fn permit(&self, method: &[u8], route_methods: &[&str]) -> Option<Rc<str>> {
+    /// Whether the method is welcome. Methods are compared with their case (RFC 9110 §9.1); the safelisted ones pass
+    /// whatever the policy lists, as browsers let them pass.
+    fn permit(&self, method: &[u8], route_methods: &[&str]) -> bool {
         let listed = |methods: &[&str]| methods.iter().any(|name| name.as_bytes() == method);
         let safelisted = listed(&names::SAFELISTED_METHODS);
         match self {
-            Methods::OfThePath if route_methods.contains(&"*") => echo(method),
-            Methods::OfThePath => (safelisted || listed(route_methods)).then(|| Rc::from(route_methods.join(", "))),
-            Methods::Any => names::is_token(method).then(|| Rc::from("*")),
-            Methods::These(names, text) => {
-                (safelisted || names.iter().any(|name| name.as_bytes() == method)).then(|| text.clone())
-            }
+            Methods::OfThePath if route_methods.contains(&"*") => echo(method).is_some(),
+            Methods::OfThePath => safelisted || listed(route_methods),
+            Methods::Any => names::is_token(method),
+            Methods::These(names, _) => safelisted || names.iter().any(|name| name.as_bytes() == method),
+        }
+    }
+
+    /// The value of `Access-Control-Allow-Methods`.
+    fn text(&self, method: &[u8], route_methods: &[&str]) -> Rc<str> {
+        match self {
+            Methods::OfThePath if route_methods.contains(&"*") => echo(method).unwrap_or_default(),
+            Methods::OfThePath => Rc::from(route_methods.join(", ")),
+            Methods::Any => Rc::from(if names::is_token(method) { "*" } else { "" }),
+            Methods::These(_, text) => text.clone(),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use test_harness::client::Request;
 use test_harness::clock::Deadline;
 use test_harness::odd_module::{self, Oddity};
-use test_harness::trial::{self, Gate, Servers, below, get, http, plugin};
+use test_harness::trial::{self, Gate, Servers, below, get, http, plugin, put};
 use test_harness::{envoy, ports};
 
 use crate::Trap;
@@ -31,7 +31,7 @@ fn every_vm_or_none() -> Result<()> {
     }
     gate.never_failed()?;
     let mut policy = servers.policy();
-    policy["routes"][0]["paht"] = json!("/x");
+    put(&mut policy, "/routes/0/paht", json!("/x"))?;
     // The generator refuses this document too; here it is Envoy that must.
     let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
     let Err(refused) = started else { bail!("envoy started with a configuration that has a problem") };
@@ -89,10 +89,10 @@ fn reload() -> Result<()> {
     let folder = envoy::fresh_folder()?;
     let listeners = folder.join("listeners.json");
     push(&mut config.clone(), &listeners)?;
-    config["static_resources"]["listeners"] = json!([]);
-    config["node"] = json!({ "id": "gateway", "cluster": "gateway" });
+    put(&mut config, "/static_resources/listeners", json!([]))?;
+    put(&mut config, "/node", json!({ "id": "gateway", "cluster": "gateway" }))?;
     let source = json!({ "path_config_source": { "path": listeners }, "resource_api_version": "V3" });
-    config["dynamic_resources"] = json!({ "lds_config": source });
+    put(&mut config, "/dynamic_resources", json!({ "lds_config": source }))?;
     let launch = envoy::Launch { bootstrap: &config.to_string(), admin, workers: trial::WORKERS, env: Vec::new() };
     let gate = Gate::of(envoy::Envoy::start(&launch)?, port);
     let token = servers.token(&json!({}))?;
@@ -118,8 +118,8 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
     let fresh = || gate.send(&get("/fresh")).map(|response| response.status);
     ensure!(fresh()? == 404, "the new route is there before it was pushed");
     let mut bad = servers.policy();
-    bad["routes"][1]["upstream"] = json!("orderz");
-    bad["routes"][0]["path"] = json!("/fresh");
+    put(&mut bad, "/routes/1/upstream", json!("orderz"))?;
+    put(&mut bad, "/routes/0/path", json!("/fresh"))?;
     let mut config = written.clone();
     give(&mut config, &bad)?;
     push(&mut config, listeners)?;
@@ -128,7 +128,7 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
     more()?;
     let mut good = servers.policy();
     let route = json!({ "path": "/fresh", "auth": "none", "response": { "body": "new" } });
-    good["routes"].as_array_mut().context("no routes")?.push(route);
+    below(&mut good, "/routes")?.as_array_mut().context("no routes")?.push(route);
     let mut config = written.clone();
     give(&mut config, &good)?;
     push(&mut config, listeners)?;
@@ -160,7 +160,7 @@ fn traffic(gate: &Gate, token: &str, asked: &AtomicUsize) -> Result<()> {
 
 /// Hands the plugin a document that the generator has not seen.
 fn give(config: &mut Value, policy: &Value) -> Result<()> {
-    plugin(config)?["configuration"]["value"] = json!(policy.to_string());
+    put(plugin(config)?, "/configuration/value", json!(policy.to_string()))?;
     Ok(())
 }
 
@@ -173,7 +173,7 @@ pub fn odd(config: &mut Value, module: &Path) -> Result<()> {
 /// Envoy looks at a file when another is moved over it.
 fn push(config: &mut Value, to: &Path) -> Result<()> {
     let listener = below(config, "/static_resources/listeners/0")?;
-    listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+    put(listener, "/@type", json!("type.googleapis.com/envoy.config.listener.v3.Listener"))?;
     let draft = to.with_extension("new");
     fs::write(&draft, json!({ "resources": [listener] }).to_string())?;
     Ok(fs::rename(draft, to)?)

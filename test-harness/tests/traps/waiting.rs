@@ -9,7 +9,7 @@ use test_harness::client::{Request, Response};
 use test_harness::clock::Deadline;
 use test_harness::issuer::{Fault, KEY_SET_PATH};
 use test_harness::token::Tamper;
-use test_harness::trial::{self, Gate, HOST, Servers, below, code, http, plugin};
+use test_harness::trial::{self, Gate, HOST, Servers, below, code, plugin, put, with_trailers};
 use test_harness::{clock, tap};
 
 use crate::Trap;
@@ -29,7 +29,7 @@ fn held(headers_alone: bool) -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
     let mut gate = Gate::bent(&patient(&servers), |config| {
-        plugin(config)?["allow_on_headers_stop_iteration"] = json!(headers_alone);
+        put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(headers_alone))?;
         with_trailers(config)
     })?;
     let good = upload(&servers.token(&json!({}))?);
@@ -99,7 +99,7 @@ fn too_large_to_wait() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
     let mut gate = Gate::bent(&patient(&servers), |config| {
-        plugin(config)?["allow_on_headers_stop_iteration"] = json!(true);
+        put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(true))?;
         Ok(())
     })?;
     let request = Request::new("POST", "/tap/1", HOST).header("origin", trial::ORIGIN);
@@ -151,8 +151,7 @@ fn no_failure_hangs() -> Result<()> {
 fn missing_cluster() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&servers.policy(), |config| {
-        let clusters = below(config, "/static_resources/clusters")?.as_array_mut().context("no clusters")?;
-        clusters.retain(|cluster| cluster.get("name") != Some(&json!("issuer")));
+        trial::clusters(config)?.retain(|cluster| cluster.get("name") != Some(&json!("issuer")));
         Ok(())
     })?;
     let answer = gate.send(&trial::bearer(trial::get("/orders/1"), &servers.token(&json!({}))?))?;
@@ -209,18 +208,6 @@ fn extend(object: &mut Value, members: &Value) {
     if let (Some(object), Some(members)) = (object.as_object_mut(), members.as_object()) {
         object.extend(members.clone());
     }
-}
-
-/// HTTP/1 trailers pass on both sides only where they are switched on.
-fn with_trailers(config: &mut Value) -> Result<()> {
-    http(config)?["http_protocol_options"] = json!({ "enable_trailers": true });
-    let clusters = below(config, "/static_resources/clusters")?.as_array_mut().context("no clusters")?;
-    for cluster in clusters {
-        cluster["typed_extension_protocol_options"] = json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } } } });
-    }
-    Ok(())
 }
 
 /// Sent in chunks over HTTP/1, because of its trailers.

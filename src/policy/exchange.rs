@@ -1,0 +1,78 @@
+//! What is known about one request so far: what its reply and its record are made of when a stage stops it.
+
+use super::audit::{AuditRecord, Outcome};
+use super::authenticate::Caller;
+use super::authorize::Grant;
+use super::decision::{Reply, ResponsePlan};
+use super::guard::{self, SafePath};
+use super::rejection::{Kind, Rejection};
+use super::reply::Refusals;
+use super::request::Request;
+use super::rule::{Rule, StaticAnswer};
+use super::world::World;
+
+/// What is known about a request so far; what the reply and the record are made of when a stage stops it.
+#[derive(Debug, Default)]
+pub(super) struct Exchange<'p, 'r> {
+    pub(super) audit: AuditRecord<'r>,
+    pub(super) plan: ResponsePlan,
+    pub(super) rule: Option<&'p Rule>,
+}
+
+impl<'p, 'r> Exchange<'p, 'r> {
+    /// Makes the target safe, or refuses it: what is matched is what is forwarded.
+    pub(super) fn guard_target(
+        &mut self,
+        request: &Request<'r>,
+        world: &mut World<'_>,
+    ) -> Result<SafePath<'r>, Rejection> {
+        match guard::read_target(request.target) {
+            Ok(target) => {
+                self.audit.path = target.path().to_string().into();
+                Ok(target)
+            }
+            Err(fault) => {
+                world.note("guard", || format!("the path is refused: {}", fault.reason()));
+                Err(Rejection::new(Kind::BadRequest, fault.reason()))
+            }
+        }
+    }
+
+    pub(super) fn enter(&mut self, rule: &'p Rule, request: &Request<'_>) {
+        self.rule = Some(rule);
+        self.audit.route = Some(rule.name.clone());
+        self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
+    }
+
+    pub(super) fn note_caller(&mut self, caller: Option<&Caller>) {
+        self.audit.issuer = caller.map(|c| c.issuer_name.clone());
+        self.audit.subject = caller.and_then(|c| c.subject.clone());
+    }
+
+    pub(super) fn allowed(&mut self) {
+        self.audit.outcome = Outcome::Allow;
+        self.audit.reason = "allowed";
+    }
+
+    pub(super) fn answer(&mut self, answer: &StaticAnswer, _authorised: &Grant) -> Reply {
+        self.audit.outcome = Outcome::Answer;
+        self.audit.status = Some(answer.status);
+        self.audit.reason = "static_route";
+        let mut headers = answer.headers.clone();
+        self.plan.add_to_reply(&mut headers);
+        Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
+    }
+
+    /// The reply to a refused request, and the record of it.
+    pub(super) fn refuse(&mut self, rejection: Rejection, refusals: &Refusals, world: &mut World<'_>) -> Reply {
+        let scopes = self.rule.map(|rule| rule.requirements.scope_text.as_ref());
+        let reply = refusals.reply(&rejection, &self.plan, scopes, world.now);
+        world.note("refuse", || format!("{} ({})", rejection.reason, rejection.kind.appearance().code));
+        self.audit.outcome = Outcome::Deny;
+        self.audit.status = Some(reply.status);
+        self.audit.code = Some(rejection.kind.appearance().code);
+        self.audit.reason = rejection.reason;
+        self.audit.detail = rejection.detail;
+        reply
+    }
+}

@@ -1,0 +1,37 @@
+//! A route as compiled: what it asks, and what it does for those who may.
+
+use std::rc::Rc;
+
+use super::authorize::Requirements;
+use super::cors::CorsPolicy;
+use super::forward::Destination;
+
+/// A route as compiled: what it asks, and what it does for those who may.
+#[derive(Debug)]
+pub struct Rule {
+    /// The name in the audit record.
+    pub name: Rc<str>,
+    /// What it asks of callers.
+    pub requirements: Requirements,
+    /// Its CORS policy.
+    pub cors: Option<Rc<CorsPolicy>>,
+    /// What happens to requests that may pass.
+    pub action: Action,
+}
+
+/// What a route does.
+#[derive(Debug)]
+pub enum Action {
+    /// Sends the request on.
+    Forward(Destination),
+    /// Answers it.
+    Answer(StaticAnswer),
+}
+
+/// The answer of a static route, rendered when the policy was compiled.
+#[derive(Debug)]
+pub struct StaticAnswer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(Rc<str>, Rc<str>)>,
+    pub(super) body: Rc<[u8]>,
+}

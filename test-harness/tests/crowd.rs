@@ -1,0 +1,108 @@
+//! Many requests at once, before there are keys and with key ids that nobody has: none is lost, and the issuer is asked once.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use test_harness::case::{Case, CaseFile};
+use test_harness::client::{self, Request};
+use test_harness::clock::Deadline;
+use test_harness::issuer::{Fault, KEY_SET_PATH};
+use test_harness::stage::Stage;
+use test_harness::{clock, envoy, ports};
+
+#[test]
+fn a_crowd_before_the_first_key_set_passes_with_one_fetch() {
+    let mut crowd = Crowd::gather("late", "1h").unwrap();
+    assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD]);
+    assert_eq!(crowd.fetches(), 1);
+    crowd.stage.filter_never_failed().unwrap();
+}
+
+#[test]
+fn a_crowd_without_keys_to_come_is_told_so_and_the_workers_go_on() {
+    let mut crowd = Crowd::gather("slow", "1h").unwrap();
+    assert_eq!(crowd.statuses(0).unwrap(), [503; CROWD]);
+    crowd.stage.scene.issuer.fail(Fault::None);
+    assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD], "the next fetch, a few seconds later, is awaited");
+    crowd.stage.filter_never_failed().unwrap();
+}
+
+#[test]
+fn a_crowd_with_a_new_key_passes_with_one_fetch() {
+    let mut crowd = Crowd::gather("none", "0s").unwrap();
+    assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD]);
+    crowd.stage.scene.issuer.publish(&["rsa-1", "rsa-2"]);
+    assert_eq!(crowd.statuses(1).unwrap(), [200; CROWD]);
+    assert_eq!(crowd.fetches(), 2);
+    crowd.stage.filter_never_failed().unwrap();
+}
+
+#[test]
+fn a_crowd_of_forgers_causes_one_fetch_in_each_cool_down_and_brings_new_keys_in() {
+    let mut crowd = Crowd::gather("none", "1s").unwrap();
+    assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD]);
+    crowd.stage.scene.issuer.publish(&["rsa-1", "rsa-2"]);
+    let (began, before) = (clock::unix_seconds(), crowd.fetches());
+    Deadline::after(PATIENCE).poll(|| {
+        assert_eq!(crowd.statuses(2).unwrap(), [401; CROWD]);
+        (crowd.fetches() >= before + 2).then_some(())
+    });
+    assert_eq!(crowd.fetches(), before + 2);
+    assert!(clock::unix_seconds() > began, "two fetches within one second");
+    assert_eq!(crowd.statuses(1).unwrap(), [200; CROWD]);
+    crowd.stage.filter_never_failed().unwrap();
+}
+
+struct Crowd {
+    stage: Stage,
+    cases: Vec<Case>,
+}
+
+impl Crowd {
+    fn gather(issuer: &str, cool_down: &str) -> Result<Crowd> {
+        let file = FILE.replace("FAULT", issuer).replace("COOL_DOWN", cool_down);
+        let mut file: CaseFile = serde_saphyr::from_str(&file).context("the file of tests/crowd.rs")?;
+        let cases = std::mem::take(&mut file.cases);
+        Ok(Crowd { stage: Stage::set(&file, &envoy::module()?)?, cases })
+    }
+
+    /// Sends the request of one case as often as the crowd is large, all at once.
+    fn statuses(&self, case: usize) -> Result<Vec<u16>> {
+        let case = self.cases.get(case).context("there is no such case")?;
+        let request = self.stage.scene.request(case)?;
+        let to = ports::loopback(self.stage.port);
+        let send = |request: Request| thread::spawn(move || client::send(to, &request, PATIENCE));
+        let sent: Vec<_> = (0..CROWD).map(|_| send(request.clone())).collect();
+        let answers = sent.into_iter().map(|thread| {
+            let answer = thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
+            Ok(answer?.status)
+        });
+        answers.collect()
+    }
+
+    fn fetches(&self) -> usize {
+        self.stage.scene.issuer.requests(KEY_SET_PATH)
+    }
+}
+
+const CROWD: usize = 100;
+const PATIENCE: Duration = Duration::from_secs(20);
+const FILE: &str = r#"
+about: Many requests at once.
+policy:
+  version: "1.0"
+  issuers:
+    - name: accounts
+      issuer: ${ISSUER}
+      audiences: [orders-api]
+      jwks: { uri: "${JWKS}", cluster: issuer, cool_down: COOL_DOWN, timeout: 2s, wait: 8s }
+  upstreams: { orders: { url: "${UPSTREAM.orders}" } }
+  routes: [{ path: /orders, upstream: orders }]
+publish: [rsa-1]
+issuer: FAULT
+cases:
+  - { name: known, request: { path: /orders, token: { key: rsa-1 } }, expect: { status: 200 } }
+  - { name: new, request: { path: /orders, token: { key: rsa-2 } }, expect: { status: 200 } }
+  - { name: forged, request: { path: /orders, token: { key: rsa-stranger } }, expect: { status: 401 } }
+"#;
