@@ -1,14 +1,18 @@
 //! Ids for requests that bring none: a random one, or for a request that Envoy could not read, one that leads to its log.
 
 use super::host;
+use crate::policy::request::well_formed_id;
 
 /// The id of a request that was never decided; one that Envoy could not even read has the id that the generated
 /// configuration gives it in the reply.
 pub fn known_id() -> String {
-    let id = host::property("request\0id").filter(|id| !id.is_empty());
+    let id = host::property("request\0id").unwrap_or_default();
+    if let Some(id) = well_formed_id(&id) {
+        return id.to_string();
+    }
     let connection = host::number("connection\0id").unwrap_or(0);
     let millis = host::number("request\0time").unwrap_or(0) / 1_000_000;
-    id.map_or_else(|| format!("connection-{connection}-{millis}"), |id| String::from_utf8_lossy(&id).into_owned())
+    format!("connection-{connection}-{millis}")
 }
 
 /// A random version 4 UUID (RFC 9562 §5.4) for a request that brought no usable id.

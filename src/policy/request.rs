@@ -90,12 +90,15 @@ impl<'r> Request<'r> {
     /// The client's request id, if it is well formed: what is not could forge log lines or confuse traces.
     pub fn usable_request_id(&self) -> Option<&'r str> {
         let Once::Value(id) = self.request_id else { return None };
-        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if id.is_empty() || id.len() > MOST_ID_BYTES || !id.iter().all(is_plain) {
-            return None;
-        }
-        std::str::from_utf8(id).ok()
+        well_formed_id(id)
     }
+}
+
+/// An id as the gateway takes it from a client: up to 128 letters, digits, `-`, `_` and `.`.
+pub fn well_formed_id(id: &[u8]) -> Option<&str> {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let accepted = !id.is_empty() && id.len() <= MOST_ID_BYTES && id.iter().all(is_plain);
+    std::str::from_utf8(id).ok().filter(|_| accepted)
 }
 
 impl<'r> Once<'r> {

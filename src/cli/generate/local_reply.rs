@@ -62,8 +62,10 @@ fn written_for_the_client() -> String {
 /// Where Envoy notes which filter sent a local reply (envoy-facts §2.6); the value is bytes.
 const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";
 
-/// Whether the request came as far as to have an id.
-pub const HAS_ID: &str = "'x-request-id' in request.headers";
+/// Whether the request came as far as to have an id, of the form that the filter accepts from clients: anything else, a token
+/// perhaps, is neither repeated nor written down.
+pub const HAS_ID: &str = "'x-request-id' in request.headers && size(request.headers['x-request-id']) <= 128 \
+     && request.headers['x-request-id'].matches('^[A-Za-z0-9._-]+$')";
 /// The request's id.
 pub const ID: &str = "%REQ(X-REQUEST-ID)%";
 /// An id for a request that has none: the same in the reply and in the record, which the filter makes alike.
