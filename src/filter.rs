@@ -2,6 +2,7 @@
 
 mod host;
 mod keys;
+mod request_id;
 mod root;
 mod stream;
 mod verifier;

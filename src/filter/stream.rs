@@ -8,6 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, LogLevel};
 
 use super::host::{self, LocalReply, Map};
+use super::request_id::{fresh_id, known_id};
 use super::root::Gateway;
 use super::verifier::HostVerifier;
 use crate::config::document::Audit;
@@ -279,28 +280,6 @@ fn undecided(id: &str) -> String {
     crate::policy::audit::escape(&mut record, id);
     record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
     record
-}
-
-/// The id of a request that was never decided; one that Envoy could not even read has the id that the generated
-/// configuration gives it in the reply.
-fn known_id() -> String {
-    let id = host::property("request\0id").filter(|id| !id.is_empty());
-    let connection = host::number("connection\0id").unwrap_or(0);
-    let millis = host::number("request\0time").unwrap_or(0) / 1_000_000;
-    id.map_or_else(|| format!("connection-{connection}-{millis}"), |id| String::from_utf8_lossy(&id).into_owned())
-}
-
-/// A random version 4 UUID (RFC 9562 §5.4) for a request that brought no usable id.
-fn fresh_id() -> String {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    // Two hashers with fresh random keys from the host: unguessable enough for an id that nothing trusts.
-    let word = || RandomState::new().build_hasher().finish();
-    let (high, low) = (word(), word());
-    let high = high & 0xffff_ffff_ffff_0fff | 0x4000;
-    let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
-    let hex = format!("{high:016x}{low:016x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
 /// Requests that may wait for keys at one time in one worker.

@@ -59,6 +59,10 @@ impl<'p, 'r> Exchange<'p, 'r> {
         self.audit.status = Some(answer.status);
         self.audit.reason = "static_route";
         let mut headers = answer.headers.clone();
+        if let Some(cors) = &self.plan.cors {
+            // Two `Access-Control-Allow-Origin` are none to a browser (Fetch §4.10, step 2): the policy is the only source.
+            headers.retain(|(name, _)| !cors.remove.contains(&name.as_ref()));
+        }
         self.plan.add_to_reply(&mut headers);
         Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
     }

@@ -122,8 +122,10 @@ fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Opti
     for source in passage.sources {
         match source {
             TokenSource::Bearer => {
-                let bearer = |value: &[u8]| strip_bearer(value).is_some();
-                if passage.request.authorization.value().is_some_and(bearer) {
+                // Envoy joins repeated lines by commas (envoy-facts §0.9), so a token may stand behind another credential.
+                let bearer = |part: &[u8]| strip_bearer(part.trim_ascii()).is_some();
+                let mut lines = passage.request.headers.iter().filter(|(name, _)| *name == b"authorization");
+                if lines.any(|(_, value)| value.split(|b| *b == b',').any(bearer)) {
                     edits.push(HeaderEdit::Remove("authorization".into()));
                 }
             }

@@ -196,6 +196,9 @@ pub struct UpstreamIs {
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
+    /// Headers that must not have exactly this line.
+    #[serde(default)]
+    pub not_headers: BTreeMap<String, String>,
     /// Trailers.
     #[serde(default)]
     pub trailers: BTreeMap<String, HeaderIs>,

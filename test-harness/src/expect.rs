@@ -25,11 +25,7 @@ pub fn differences(expect: &Expect, places: &Places, outcome: &Outcome) -> Resul
     }
     headers(&mut found, "response header", &expect.headers, places, &outcome.headers)?;
     same_id(&mut found, outcome);
-    for (name, unwanted) in &expect.not_headers {
-        if outcome::values(&outcome.headers, name).contains(&places.fill(unwanted)?) {
-            found.push(format!("response header {name}: must not be `{unwanted}`"));
-        }
-    }
+    not_headers(&mut found, "response header", &expect.not_headers, places, &outcome.headers)?;
     if let Some(wanted) = &expect.body_json {
         contained(&mut found, "body", &places.fill_all(wanted)?, body.as_ref());
     }
@@ -70,6 +66,7 @@ fn upstream(found: &mut Vec<String>, wanted: &UpstreamIs, places: &Places, got: 
         let wanted = wanted.body_bytes.unwrap_or_default();
         found.push(format!("upstream body: expected {wanted} bytes, got {}", got.body_bytes));
     }
+    not_headers(found, "upstream header", &wanted.not_headers, places, &got.headers)?;
     headers(found, "upstream trailer", &wanted.trailers, places, &got.trailers)?;
     headers(found, "upstream header", &wanted.headers, places, &got.headers)
 }
@@ -105,6 +102,22 @@ fn headers(
 
 fn members(lines: &[impl AsRef<str>]) -> impl Iterator<Item = &str> {
     lines.iter().flat_map(|line| line.as_ref().split(',')).map(str::trim)
+}
+
+fn not_headers(
+    found: &mut Vec<String>,
+    what: &str,
+    unwanted: &BTreeMap<String, String>,
+    places: &Places,
+    got: &Headers,
+) -> Result<()> {
+    for (name, unwanted) in unwanted {
+        let unwanted = places.fill(unwanted)?;
+        if members(&outcome::values(got, name)).any(|member| member == unwanted) {
+            found.push(format!("{what} {name}: must not be `{unwanted}`"));
+        }
+    }
+    Ok(())
 }
 
 /// The envelope of a refusal, byte for byte, and the headers that belong beside it.

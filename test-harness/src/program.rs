@@ -24,7 +24,8 @@ pub fn import(file: &str, arguments: &[String]) -> Result<Value> {
     serde_saphyr::from_str(&output(&all, &[])?).context("the imported document cannot be read")
 }
 
-fn program() -> Result<&'static Path> {
+/// Where the program is, newly built.
+pub fn program() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
     built.as_deref().map_err(|why| anyhow!("{why}"))

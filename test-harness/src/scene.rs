@@ -44,7 +44,8 @@ impl Scene {
         places.set("KEY_SET", keys::key_set(&file.published())?.to_string());
         let [down] = ports::free()?;
         places.set("DOWN", format!("http://127.0.0.1:{down}"));
-        let written = format!("{} {}", serde_json::to_string(&file.policy)?, serde_json::to_string(&file.env)?);
+        let arguments = file.import.as_ref().map(|import| import.arguments.concat()).unwrap_or_default();
+        let written = [serde_json::to_string(&file.policy)?, serde_json::to_string(&file.env)?, arguments].concat();
         let mut upstreams = Vec::new();
         for name in place::upstreams(&written) {
             let upstream = Upstream::start(&name, 0, received.clone())?;

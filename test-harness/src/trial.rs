@@ -1,14 +1,14 @@
 //! Trials of the configuration that the product generates: its own listener, bent where a trial needs it, in a real Envoy.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::client::{self, Request, Response};
 use crate::envoy::{self, Envoy, Launch};
+use crate::generated::Wanted;
 use crate::issuer::{Issuer, KEY_SET_PATH};
 use crate::tap::Tap;
 use crate::token::TokenSpec;
@@ -150,15 +150,10 @@ pub fn code(response: &Response) -> String {
 pub fn generate(policy: &Value, port: u16, admin: u16) -> Result<Value> {
     let file = envoy::fresh_folder()?.join("gateway.json");
     std::fs::write(&file, policy.to_string())?;
-    let this = std::env::current_exe()?;
-    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join("portcullis")).find(|file| file.is_file());
-    let mut command = Command::new(found.context("the program `portcullis` is not built: run `cargo build`")?);
-    command.args(["generate", "envoy"]).arg(&file).args(["--port", &port.to_string()]);
-    command.args(["--admin-port", &admin.to_string()]).arg("--wasm").arg(envoy::module()?);
-    let output = command.output().context("cannot run portcullis")?;
+    let module = envoy::module()?;
+    let text = Wanted { document: &file, port, admin, module: &module, embed: "json" }.generate(&[]);
     std::fs::remove_dir_all(file.parent().unwrap_or(Path::new(".")))?;
-    ensure!(output.status.success(), "the document is refused:\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_saphyr::from_str(std::str::from_utf8(&output.stdout)?)?)
+    Ok(serde_saphyr::from_str(&text.context("the document is refused")?)?)
 }
 
 /// The settings of HTTP within a generated configuration.

@@ -11,10 +11,11 @@ use portcullis::config::node::{Node, Value};
 use portcullis::policy::Policy;
 use serde_json::json;
 use test_harness::envoy::{self, Envoy, Launch};
+use test_harness::generated::Wanted;
 use test_harness::issuer::Issuer;
 use test_harness::manual::{Block, Page};
-use test_harness::ports;
 use test_harness::upstream::{Received, Upstream};
+use test_harness::{ports, program};
 
 /// `yaml gateway` is a whole document, `yaml section` one that is completed by [`BASE`].
 #[test]
@@ -81,7 +82,7 @@ fn commands_print_what_the_documentation_shows() -> Result<()> {
             }
         }
     }
-    ensure!(ran >= 4, "only {ran} commands were found");
+    ensure!(ran >= 12, "only {ran} commands were found");
     Ok(())
 }
 
@@ -105,13 +106,9 @@ fn the_quick_start_answers_as_it_says() -> Result<()> {
     let folder = workplace(&readme)?;
     fs::write(folder.join("demo.yaml"), document.replace(DEMO_ISSUER, &issuer.url()))?;
     let [port, admin] = ports::free()?;
-    let (port_text, admin_text) = (port.to_string(), admin.to_string());
-    let mut generate = Command::new(portcullis()?);
-    generate.current_dir(&folder).args(["generate", "envoy", "demo.yaml", "--wasm"]).arg(envoy::module()?);
-    generate.args(["--port", &port_text, "--admin-port", &admin_text]).envs(env.iter().cloned());
-    let output = generate.output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let bootstrap = String::from_utf8(output.stdout)?;
+    let (document, module) = (folder.join("demo.yaml"), envoy::module()?);
+    let wanted = Wanted { document: &document, port, admin, module: &module, embed: "struct" };
+    let bootstrap = wanted.generate(&env)?;
     let gateway = Envoy::start(&Launch { bootstrap: &bootstrap, admin, workers: 1, env })?;
     let demo = fs::read_to_string(envoy::root().join("test-harness/src/bin/demo.rs"))?;
     let mut asked = 0;
@@ -177,11 +174,13 @@ fn workplace(page: &Page) -> Result<PathBuf> {
 }
 
 fn shell(command: &str, folder: &Path) -> Result<Output> {
-    let program = portcullis()?;
+    let program = program::program()?;
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", program.parent().unwrap_or(Path::new(".")).display());
     let mut shell = Command::new("timeout");
     shell.args(["60", "bash", "-c", command]).current_dir(folder).env("PATH", path);
+    // What docs/commands.md says is set.
+    shell.env("AGENTS_SERVICE_URL", "http://127.0.0.1:9003").env("ADMIN_SERVICE_URL", "http://127.0.0.1:9004");
     shell.output().with_context(|| format!("cannot run {command}"))
 }
 
@@ -199,13 +198,6 @@ fn looks_like(printed: &str, expected: &str) -> bool {
         printed = after;
     }
     printed.ends_with(last)
-}
-
-fn portcullis() -> Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    let found =
-        this.ancestors().skip(1).take(2).map(|folder| folder.join("portcullis")).find(|program| program.is_file());
-    found.context("the program `portcullis` is not built: run `cargo build --bin portcullis`")
 }
 
 /// The smallest Envoy configuration with this entry.

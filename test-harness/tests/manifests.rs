@@ -3,14 +3,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use portcullis::config::node::Node;
 use portcullis::policy::Policy;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use test_harness::{envoy, node};
+use test_harness::client::{self, Request};
+use test_harness::clock::Deadline;
+use test_harness::issuer::KEY_SET_PATH;
+use test_harness::{envoy, node, ports, program};
 
 #[derive(Deserialize)]
 struct Verdict {
@@ -128,9 +132,7 @@ fn the_containers_files_name_what_exists() -> Result<()> {
 /// The container's entry point, run here: it writes a configuration that Envoy takes.
 #[test]
 fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> {
-    let this = std::env::current_exe()?;
-    let programs = this.ancestors().skip(1).take(2).find(|folder| folder.join("portcullis").is_file());
-    let programs = programs.context("the program `portcullis` is not built: run `cargo build --bin portcullis`")?;
+    let programs = program::program()?.parent().context("no folder")?;
     let envoy = envoy::find()?;
     let path =
         [programs, envoy.parent().unwrap_or(Path::new("."))].map(|folder| folder.display().to_string()).join(":");
@@ -138,12 +140,63 @@ fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> 
     start.arg("60").arg(envoy::root().join("envoy/start.sh")).args(["--mode", "validate"]);
     start.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
     start.env("GATEWAY", envoy::root().join("envoy/gateway.yaml")).env("MODULE", envoy::module()?);
-    start.env("AGENTS_SERVICE_URL", "http://127.0.0.1:9003").env("ADMIN_SERVICE_URL", "http://127.0.0.1:9004");
+    start.envs(upstreams());
     let output = start.output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{said}");
     ensure!(String::from_utf8_lossy(&output.stdout).contains(" OK"), "Envoy validated nothing: {said}");
     Ok(())
+}
+
+/// The container's issuer, run here: the gateway believes its tokens.
+#[test]
+fn the_containers_issuer_is_believed() -> Result<()> {
+    let [port] = ports::free()?;
+    let mut python = Command::new("python3");
+    python.arg(envoy::root().join("envoy/demo/issuer.py")).arg(port.to_string());
+    python.arg(envoy::root().join("test-harness/keys/test-only.jwks.json")).arg("127.0.0.1");
+    python.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _issuer = Running(python.spawn().context("cannot start python3")?);
+    let ask = |request: Request| client::send(ports::loopback(port), &request, Duration::from_secs(5));
+    let keys = Deadline::after(Duration::from_secs(20)).poll(|| ask(Request::new("GET", KEY_SET_PATH, "issuer")).ok());
+    let form = Request::new("POST", "/token", "127.0.0.1:9902").header("accept", "text/plain");
+    let token = ask(form.body("client_id=demo&scope=write:agents"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = folder.join("container-keys.json").display().to_string();
+    fs::write(&file, keys.context("the issuer publishes no keys")?.body)?;
+    let token = String::from_utf8(token?.body)?;
+    let request = ["explain", "envoy/gateway.yaml", "POST", "/api/v1/agents", "--keys", &file, "--token", &token];
+    let verdict = program::output(&request.map(str::to_owned), &upstreams())?;
+    ensure!(verdict.contains("allow, by rule POST /api/v1/agents"), "{verdict}");
+    Ok(())
+}
+
+/// `envoy/envoy.yaml` is there to be read; it is what the command writes.
+#[test]
+fn the_published_configuration_is_the_generated_one() -> Result<()> {
+    let generate = ["generate", "envoy", "envoy/gateway.yaml", "--embed", "struct"].map(str::to_owned);
+    let written = program::output(&generate, &upstreams())?;
+    let published = fs::read_to_string(envoy::root().join("envoy/envoy.yaml"))?;
+    let how = upstreams().iter().map(|(name, url)| format!("{name}={url} ")).collect::<String>();
+    let command = format!("{how}portcullis {} >envoy/envoy.yaml", generate.join(" "));
+    ensure!(written == published, "envoy/envoy.yaml is not what this writes: {command}");
+    Ok(())
+}
+
+/// A program that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+/// The upstreams of `compose.yaml`.
+fn upstreams() -> Vec<(String, String)> {
+    [("AGENTS_SERVICE_URL", 9003), ("ADMIN_SERVICE_URL", 9004)]
+        .map(|(name, port)| (name.to_owned(), format!("http://127.0.0.1:{port}")))
+        .to_vec()
 }
 
 fn validate(objects: &[Value]) -> Result<Verdict> {

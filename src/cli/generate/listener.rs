@@ -35,7 +35,7 @@ fn connection_manager(document: &Document, configuration: &Value, options: &Envo
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                "mutations": [{ "remove": UPSTREAM_HEADER }],
+                "mutations": unbelievable(options),
             },
         }],
         "generate_request_id": true,
@@ -79,6 +79,13 @@ fn connection_manager(document: &Document, configuration: &Value, options: &Envo
     })
 }
 
+/// Headers that no client can be believed in: the choice of the cluster, another path than the one that was matched, and who
+/// the client is where no proxy stands in front that could have said so.
+fn unbelievable(options: &EnvoyOptions) -> Value {
+    let proxies = if options.trusted_hops == 0 { FROM_PROXIES.as_slice() } else { &[] };
+    [UPSTREAM_HEADER].iter().chain(&OTHER_PATHS).chain(proxies).map(|name| json!({ "remove": name })).collect()
+}
+
 /// The filter names the cluster; what has no name was not let through, and is refused even where the filter did not run.
 fn routes() -> Value {
     json!({
@@ -106,3 +113,7 @@ fn routes() -> Value {
 const BUFFER_BYTES: u32 = 1 << 20;
 /// Set by the filter, removed from whatever a client sends before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";
+/// Some frameworks route by these instead of the path (CVE-2018-14773).
+const OTHER_PATHS: [&str; 2] = ["x-original-url", "x-rewrite-url"];
+const FROM_PROXIES: [&str; 6] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip"];

@@ -54,7 +54,8 @@ fn written_for_the_client() -> String {
     format!(
         "('{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}' \
          && !(response.code_details in ['wasm_fail_stream', 'no_policy'])) \
-         || ('content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc'))"
+         || ('content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc') \
+         && !request.headers['content-type'].startsWith('application/grpc-web'))"
     )
 }
 

@@ -132,6 +132,14 @@ impl Surroundings<'_> {
             if route.upstream.is_some() || route.strip_prefix || route.timeout.is_some() || route.forward_token {
                 problems.add(&route.place, "a route with `response` goes nowhere: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot hold");
             }
+            if response.body.is_some() && matches!(response.status, 204 | 205 | 304) {
+                // RFC 9110 §6.4.1: bytes behind such a status would be read as the next response.
+                let status = response.status;
+                problems.add(
+                    &route.place,
+                    format!("an answer of {status} has no body: leave `body` out, or choose another `status`"),
+                );
+            }
             return Action::Answer(StaticAnswer::compile(response));
         }
         let upstream = route.upstream.as_ref().and_then(|name| self.upstream(name, problems));
@@ -218,4 +226,26 @@ impl StaticAnswer {
 /// RFC 6749 §3.3: NQCHAR, which also needs no escape in a challenge.
 fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::source;
+    use crate::policy::Policy;
+
+    fn problems(response: &str) -> Vec<String> {
+        let text = format!(r#"{{"version":"1.0","routes":[{{"path":"/x","auth":"none","response":{response}}}]}}"#);
+        let node = source::read(text.as_bytes()).unwrap();
+        Policy::from_node(&node, &|_| None).err().unwrap_or_default().iter().map(|p| p.message.clone()).collect()
+    }
+
+    #[test]
+    fn an_answer_whose_status_forbids_a_body_has_none() {
+        for status in [204, 205, 304] {
+            let found = problems(&format!(r#"{{"status":{status},"body":null}}"#));
+            assert!(found.len() == 1 && found[0].contains("has no body"), "{status}: {found:?}");
+            assert_eq!(problems(&format!(r#"{{"status":{status}}}"#)), Vec::<String>::new());
+        }
+        assert_eq!(problems(r#"{"status":200,"body":null}"#), Vec::<String>::new());
+    }
 }

@@ -46,6 +46,13 @@ fn late_phases() -> Result<()> {
             ensure!(response.status == status, "{target}: {} instead of {status}", response.status);
         }
     }
+    // Requests that end before the filter has seen any headers, and one that has no path (§2.6, §2.12).
+    let mut nameless = get("/health");
+    nameless.headers.clear();
+    for request in [nameless, Request::new("CONNECT", "api.example.com:443", HOST), get("no-path"), get("*")] {
+        let response = gate.send(&request)?;
+        ensure!((400..=405).contains(&response.status), "{request:?}: {}", response.status);
+    }
     // A client that leaves early: the log callback is the first to know, with no request left.
     for target in ["/open/1?delay_ms=500", "/health"] {
         let impatient = Duration::from_millis(20);

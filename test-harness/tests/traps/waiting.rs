@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
-use test_harness::client::{Request, Response};
+use test_harness::client::{self, Request, Response};
 use test_harness::clock::Deadline;
 use test_harness::issuer::{Fault, KEY_SET_PATH};
 use test_harness::token::Tamper;
 use test_harness::trial::{self, Gate, HOST, Servers, below, code, plugin, put, with_trailers};
-use test_harness::{clock, tap};
+use test_harness::{clock, ports, tap};
 
 use crate::Trap;
 
@@ -21,6 +21,7 @@ pub const TRAPS: &[Trap] = &[
     ("0.3 a body too large to wait is refused in the envelope", too_large_to_wait),
     ("0.6 no failure of the key endpoint leaves a request hanging", no_failure_hangs),
     ("0.6 a missing cluster for keys refuses at once", missing_cluster),
+    ("0.6 a client that leaves while it waits leaves nothing behind", leaves_while_waiting),
     ("two workers, many requests, one fetch of the keys", one_fetch),
 ];
 
@@ -145,6 +146,32 @@ fn no_failure_hangs() -> Result<()> {
     });
     served.context("the gateway does not recover with its key endpoint")?;
     ensure!(gate.envoy.stat("http.portcullis.downstream_rq_active")? == 0, "a request is left hanging");
+    gate.never_failed()
+}
+
+/// The decision comes when the stream is gone already (CVE-2026-48090 is the same slip elsewhere).
+fn leaves_while_waiting() -> Result<()> {
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut gate = Gate::bent(&patient(&servers), |_| Ok(()))?;
+    let request = trial::bearer(trial::get("/tap/1"), &servers.token(&json!({}))?);
+    let active = || gate.envoy.stat("http.portcullis.downstream_rq_active").ok();
+    let until = |count: u64| Deadline::after(Duration::from_secs(5)).poll(|| (active()? == count).then_some(()));
+    let leave = || client::send(ports::loopback(gate.port), &request, Duration::from_secs(1));
+    thread::scope(|scope| -> Result<()> {
+        let leaving: Vec<_> = (0..20).map(|_| scope.spawn(leave)).collect();
+        until(20).context("the clients do not wait")?;
+        for client in leaving {
+            ensure!(client.join().is_ok_and(|answer| answer.is_err()), "a client was answered without keys");
+        }
+        Ok(())
+    })?;
+    until(0).context("requests are left after their clients")?;
+    servers.issuer.fail(Fault::None);
+    let stays = gate.send(&request)?;
+    ensure!(stays.status == 200, "{} for the one that stayed", stays.status);
+    let arrived = servers.tap.take().len();
+    ensure!(arrived == 1, "{arrived} requests reached the upstream; one client was still there");
     gate.never_failed()
 }
 
