@@ -33,7 +33,8 @@ pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String
         field.problem(format!("`{}` is not a header name", name.value));
         return None;
     }
-    if OWNED.contains(&lower.as_str()) || lower.starts_with("x-envoy-") || lower.starts_with("x-portcullis-") {
+    let folded = lower.replace('_', "-");
+    if OWNED.contains(&folded.as_str()) || folded.starts_with("x-envoy-") || folded.starts_with("x-portcullis-") {
         field.problem(format!("`{}` belongs to the proxy and cannot be set here", name.value));
         return None;
     }
@@ -41,9 +42,12 @@ pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String
 }
 
 /// Headers that frame the message or steer the proxy: setting one from a claim or a static route would be request smuggling.
-const OWNED: [&str; 12] = [
+/// Those of credentials and of the client's host the gateway takes away or sets itself, so that a claim there would be lost.
+const OWNED: [&str; 15] = [
+    "authorization",
     "connection",
     "content-length",
+    "cookie",
     "expect",
     "host",
     "keep-alive",
@@ -52,6 +56,33 @@ const OWNED: [&str; 12] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "x-request-id",
     "x-forwarded-for",
+    "x-forwarded-host",
+    "x-request-id",
 ];
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{document::Document, source};
+
+    #[test]
+    fn headers_that_the_gateway_or_the_proxy_lives_by_are_refused() {
+        for (name, refused) in [
+            ("X-Org-ID", false),
+            ("Content-Length", true),
+            ("content_length", true),
+            ("Authorization", true),
+            ("Cookie", true),
+            ("X-Forwarded-Host", true),
+            ("X_Envoy_Retry_On", true),
+            ("x-portcullis-upstream", true),
+            ("two words", true),
+            ("", true),
+        ] {
+            let text = format!(r#"{{"version":"1.0","routes":[],"identity_headers":{{"{name}":"sub"}}}}"#);
+            let (_, problems) = Document::read(&source::read(text.as_bytes()).unwrap(), &|_| None);
+            let found: Vec<_> = problems.sorted().into_iter().map(|problem| problem.message).collect();
+            assert_eq!(!found.is_empty(), refused, "{name}: {found:?}");
+        }
+    }
+}

@@ -28,6 +28,9 @@ pub struct CaseFile {
     /// The Envoy configuration around the filter.
     #[serde(default)]
     pub proxy: Proxy,
+    /// Whether its cases run once more over HTTP/2.
+    #[serde(default)]
+    pub http2: bool,
     /// Variables the gateway finds in its environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -96,6 +99,9 @@ pub struct Case {
     /// Why it cannot run natively.
     #[serde(default)]
     pub envoy_only: Option<String>,
+    /// Why it cannot be sent over HTTP/2.
+    #[serde(default)]
+    pub http1_only: Option<String>,
 }
 
 /// Changes to the issuer before a request.
@@ -258,6 +264,11 @@ impl Case {
     /// Whether it runs through Envoy.
     pub fn for_envoy(&self) -> bool {
         self.native_only.is_none() && self.at == 0
+    }
+
+    /// Whether it runs through Envoy over HTTP/2.
+    pub fn for_http2(&self) -> bool {
+        self.for_envoy() && self.http1_only.is_none()
     }
 
     /// Whether it runs natively.

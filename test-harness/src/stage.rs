@@ -1,5 +1,6 @@
 //! A case file on the real stage: its servers, and an Envoy with the filter between them and the client.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use serde_json::Value;
 
 use crate::bootstrap::Bootstrap;
 use crate::case::{Case, CaseFile, Proxy};
-use crate::client::{self, Request};
+use crate::client::{self, Request, Response};
 use crate::clock::Deadline;
 use crate::envoy::{self, Envoy, Launch};
 use crate::generated::Wanted;
 use crate::issuer::KEY_SET_PATH;
 use crate::outcome::{self, Headers, Outcome};
-use crate::ports;
 use crate::scene::Scene;
+use crate::{h2c, ports};
 
 /// A running stage.
 #[derive(Debug)]
@@ -26,9 +27,13 @@ pub struct Stage {
     pub envoy: Envoy,
     /// The port the client connects to.
     pub port: u16,
+    exchange: Exchange,
     /// How often the key endpoint had been asked at the end of the last case.
     fetches: usize,
 }
+
+/// Sends one request and reads its answer.
+type Exchange = fn(SocketAddr, &Request, Duration) -> Result<Response>;
 
 impl Stage {
     /// Starts everything `file` needs, with the filter of `module`.
@@ -42,7 +47,12 @@ impl Stage {
         };
         let launch = Launch { bootstrap: &bootstrap, admin, workers: WORKERS, env: scene.env.clone() };
         let envoy = Envoy::start(&launch)?;
-        Ok(Self { scene, envoy, port, fetches: 0 })
+        Ok(Self { scene, envoy, port, exchange: client::send, fetches: 0 })
+    }
+
+    /// The same with a client that speaks HTTP/2.
+    pub fn over_http2(self) -> Self {
+        Self { exchange: h2c::send, ..self }
     }
 
     /// Sends the request of `case` and gathers what became of it.
@@ -79,7 +89,7 @@ impl Stage {
     }
 
     fn send(&self, request: &Request) -> Result<Outcome> {
-        let response = client::send(ports::loopback(self.port), request, PATIENCE)?;
+        let response = (self.exchange)(ports::loopback(self.port), request, PATIENCE)?;
         let mut arrived = self.scene.received.take();
         if arrived.len() > 1 {
             bail!("one request was sent, {} arrived at the upstream", arrived.len());

@@ -1,4 +1,4 @@
-//! Runs every case file through a real Envoy with the filter.
+//! Runs every case file through a real Envoy with the filter, and those that say so over HTTP/2 as well.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,11 @@ use test_harness::{envoy, failure};
 fn main() -> ExitCode {
     let ready = CaseFile::read_all().and_then(|files| Ok((files, envoy::module()?, envoy::find()?)));
     match ready {
-        Ok((files, ..)) => runner::run(files.into_iter().map(group).collect(), 2),
+        Ok((files, ..)) => {
+            let again = files.iter().filter(|file| file.http2).cloned().map(|file| group(file, HTTP2));
+            let groups = again.collect::<Vec<_>>().into_iter().chain(files.into_iter().map(|file| group(file, HTTP1)));
+            runner::run(groups.collect(), 2)
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -18,13 +22,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn group(file: CaseFile) -> Group {
-    let name = format!("envoy/{}", file.stem);
-    let mut checks = failure::names(&file, Case::for_envoy);
+/// A client: what its groups are called, which cases it can send, and how the stage is set for it.
+type Client = (&'static str, fn(&Case) -> bool, fn(Stage) -> Stage);
+
+fn group(file: CaseFile, (client, sends, set): Client) -> Group {
+    let name = format!("{client}/{}", file.stem);
+    let mut checks = failure::names(&file, sends);
     checks.extend(["the filter never failed", "no token or secret was logged"].map(str::to_owned));
     let set_up = move || {
-        let mut stage = Stage::set(&file, &envoy::module()?)?;
-        let cases: Vec<Case> = file.cases.into_iter().filter(Case::for_envoy).collect();
+        let mut stage = set(Stage::set(&file, &envoy::module()?)?);
+        let cases: Vec<Case> = file.cases.into_iter().filter(sends).collect();
         let check: Check = Box::new(move |index| match cases.get(index) {
             Some(case) => {
                 let ran = stage.run(case);
@@ -38,3 +45,6 @@ fn group(file: CaseFile) -> Group {
     };
     Group { name, checks, set_up: Box::new(set_up) }
 }
+
+const HTTP1: Client = ("envoy", Case::for_envoy, |stage| stage);
+const HTTP2: Client = ("http2", Case::for_http2, Stage::over_http2);

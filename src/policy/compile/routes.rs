@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::super::authorize::Requirements;
 use super::super::cors::CorsPolicy;
 use super::super::forward::Destination;
+use super::super::guard;
 use super::super::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
 use super::super::rule::{Action, Rule, StaticAnswer};
 use super::super::scopes::ScopeRegistry;
@@ -169,13 +170,18 @@ impl Surroundings<'_> {
     }
 }
 
-/// An upstream's name is also its cluster's and travels in a header.
+/// An upstream's name is also its cluster's and travels in a header; its base path goes before paths that were made safe.
 fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
     for upstream in upstreams {
         let name = &upstream.name.value;
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
             problems
                 .add(&upstream.name.place, format!("`{name}` is not a name: letters, digits, `-`, `_` and `.` only"));
+        }
+        if let Some(url) = &upstream.url
+            && let Err(fault) = guard::read_target(url.value.path.as_bytes())
+        {
+            problems.add(&url.place, format!("the path of `{name}` has {fault}, which no upstream is sent"));
         }
     }
 }
@@ -233,19 +239,43 @@ mod tests {
     use crate::config::source;
     use crate::policy::Policy;
 
-    fn problems(response: &str) -> Vec<String> {
-        let text = format!(r#"{{"version":"1.0","routes":[{{"path":"/x","auth":"none","response":{response}}}]}}"#);
-        let node = source::read(text.as_bytes()).unwrap();
+    fn problems(document: &str) -> Vec<String> {
+        let node = source::read(document.as_bytes()).unwrap();
         Policy::from_node(&node, &|_| None).err().unwrap_or_default().iter().map(|p| p.message.clone()).collect()
     }
 
     #[test]
     fn an_answer_whose_status_forbids_a_body_has_none() {
+        let answer = |response: &str| {
+            problems(&format!(r#"{{"version":"1.0","routes":[{{"path":"/x","auth":"none","response":{response}}}]}}"#))
+        };
         for status in [204, 205, 304] {
-            let found = problems(&format!(r#"{{"status":{status},"body":null}}"#));
+            let found = answer(&format!(r#"{{"status":{status},"body":null}}"#));
             assert!(found.len() == 1 && found[0].contains("has no body"), "{status}: {found:?}");
-            assert_eq!(problems(&format!(r#"{{"status":{status}}}"#)), Vec::<String>::new());
+            assert_eq!(answer(&format!(r#"{{"status":{status}}}"#)), Vec::<String>::new());
         }
-        assert_eq!(problems(r#"{"status":200,"body":null}"#), Vec::<String>::new());
+        assert_eq!(answer(r#"{"status":200,"body":null}"#), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_base_path_of_an_upstream_is_as_safe_as_what_follows_it() {
+        for (path, fault) in [
+            ("", None),
+            ("/", None),
+            ("/v2/", None),
+            ("/caf%C3%A9", None),
+            ("/a//b", Some("empty segment")),
+            ("/a/../b", Some("segment")),
+            ("/a;b", Some("`;`")),
+            ("/a%2fb", Some("escaped slash")),
+        ] {
+            let found = problems(&format!(
+                r#"{{"version":"1.0","upstreams":{{"u":{{"url":"http://u.example{path}"}}}},
+                    "routes":[{{"path":"/x","auth":"none","upstream":"u"}}]}}"#
+            ));
+            let told = found.first().map(String::as_str);
+            assert_eq!(told.is_some(), fault.is_some(), "{path}: {found:?}");
+            assert!(told.unwrap_or_default().contains(fault.unwrap_or_default()), "{path}: {found:?}");
+        }
     }
 }
