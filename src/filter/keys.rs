@@ -38,7 +38,10 @@ impl Fetches {
             let (state, version) = State::read(&plan);
             let seen = seen.entry(id).or_default();
             changed |= take_over(keyring, id, &plan, state, seen);
-            let free = state.leased_at <= state.ended_at || now > millis(state.leased_at) + plan.timeout + LEASE_MARGIN;
+            // A lease from the future is that of a clock which has been set back since.
+            let leased_at = millis(state.leased_at);
+            let over = now > leased_at + plan.timeout + LEASE_MARGIN || now + LEASE_MARGIN < leased_at;
+            let free = state.leased_at <= state.ended_at || over;
             if free && keyring.is_due(id, now) {
                 let leased = State { leased_at: as_millis(now), ..state };
                 if host::share(&state_key(&plan), &leased.to_bytes(), version.or(Some(0))) {

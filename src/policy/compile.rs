@@ -58,3 +58,89 @@ fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::source;
+    use serde_json::{Value, json};
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// The problems of a document with this issuer over a good one, and this route over one that answers.
+    fn problems(issuer: Value, route: Value) -> Vec<String> {
+        let mut document = json!({
+            "version": "1.0",
+            "issuers": [
+                { "name": "a", "issuer": "https://a.example", "audiences": ["x"], "secret": { "env": "LONG" } },
+                { "name": "b", "issuer": "https://b.example", "audiences": ["x"], "secret": { "env": "LONG" } },
+            ],
+            "routes": [{ "path": "/x", "response": {} }],
+        });
+        for (over, under) in [(issuer, "/issuers/1"), (route, "/routes/0")] {
+            let under = document.pointer_mut(under).unwrap().as_object_mut().unwrap();
+            for (name, value) in over.as_object().unwrap() {
+                under.insert(name.clone(), value.clone());
+            }
+            under.retain(|_, value| !value.is_null());
+        }
+        let environment = |name: &str| match name {
+            "LONG" => Some("0123456789abcdef0123456789abcdef".to_string()),
+            "SHORT" => Some("0123456789abcdef".to_string()),
+            _ => None,
+        };
+        let node = source::read(document.to_string().as_bytes()).unwrap();
+        let found = Policy::from_node(&node, &environment).err().unwrap_or_default();
+        found.into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn what_cannot_hold_together_is_refused() {
+        let jwks = json!({ "uri": "https://b.example/keys", "cluster": "b" });
+        let public = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+        let mut private = public.clone();
+        private["d"] = json!("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
+        let keys = |key: &Value| json!({ "keys": [key] });
+        let none = json!({});
+        for (issuer, route, expected) in [
+            (none.clone(), none.clone(), None),
+            (json!({ "secret": null, "jwks": jwks }), none.clone(), None),
+            (json!({ "secret": null, "keys": keys(&public) }), none.clone(), None),
+            (json!({ "secret": null, "keys": keys(&private) }), none.clone(), Some("private key")),
+            (json!({ "jwks": jwks }), none.clone(), Some("expected exactly one of `jwks`, `keys` and `secret`")),
+            (json!({ "secret": { "env": "SHORT" } }), none.clone(), Some("16 bytes, at least 32 are needed")),
+            (json!({ "secret": { "env": "UNSET" } }), none.clone(), Some("`UNSET` is not set")),
+            (json!({ "algorithms": ["RS256"] }), none.clone(), Some("`RS256` cannot be used with a shared secret")),
+            (
+                json!({ "secret": null, "jwks": jwks, "algorithms": ["HS256"] }),
+                none.clone(),
+                Some("`HS256` cannot be used with a key set that is fetched"),
+            ),
+            (json!({ "algorithms": ["none"] }), none.clone(), Some("no algorithm `none`")),
+            (json!({ "algorithms": ["hs256"] }), none.clone(), Some("did you mean `HS256`?")),
+            (json!({ "audiences": [] }), none.clone(), Some("`audiences` is empty")),
+            (json!({ "name": "a" }), none.clone(), Some("issuer `a` is declared twice")),
+            (json!({ "issuer": "https://a.example" }), none.clone(), Some("already the issuer of `a`")),
+            (none.clone(), json!({ "issuer": "b", "scopes": ["s"], "require_claims": { "c": 1 } }), None),
+            (none.clone(), json!({ "issuer": "c" }), Some("no issuer `c`")),
+            (none.clone(), json!({ "scopes": ["a b"] }), Some("`a b` is not a scope")),
+            (none.clone(), json!({ "auth": "none" }), None),
+            (none.clone(), json!({ "auth": "none", "issuer": "a" }), Some("`auth: none` asks nobody")),
+            (none.clone(), json!({ "auth": "none", "any_scope": ["s"] }), Some("`auth: none` asks nobody")),
+            (none.clone(), json!({ "auth": "optional", "issuer": "a" }), None),
+            (none.clone(), json!({ "auth": "optional", "scopes": ["s"] }), Some("`auth: optional` lets callers")),
+            (
+                none.clone(),
+                json!({ "auth": "optional", "require_claims": { "c": 1 } }),
+                Some("`auth: optional` lets callers"),
+            ),
+        ] {
+            let found = problems(issuer.clone(), route.clone());
+            let holds = match expected {
+                None => found.is_empty(),
+                Some(expected) => found.len() == 1 && found[0].contains(expected),
+            };
+            assert!(holds, "{issuer} {route}: expected {expected:?}, found {found:?}");
+        }
+    }
+}

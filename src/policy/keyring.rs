@@ -117,8 +117,9 @@ impl Keyring {
     }
 
     /// True when a fetch is due: no keys yet, keys about to be no longer fresh, or an unknown key id that may be new.
-    pub fn is_due(&self, id: KeySetId, now: Duration) -> bool {
-        let Some(set) = self.sets.get(id.0) else { return false };
+    pub fn is_due(&mut self, id: KeySetId, now: Duration) -> bool {
+        let Some(set) = self.sets.get_mut(id.0) else { return false };
+        set.meet_clock(now);
         let Some(attempted_at) = set.attempted_at else { return true };
         let since = now.saturating_sub(attempted_at);
         let refresh_at = set.document.as_ref().map(|d| d.fetched_at + set.plan.fresh_for * 4 / 5);
@@ -159,6 +160,15 @@ impl RemoteSet {
         self.document.as_ref().filter(|d| now < d.fetched_at + bound)
     }
 
+    /// A clock that was set back must not make keys last longer, nor put off the next fetch: what lies in the future
+    /// happened just now.
+    fn meet_clock(&mut self, now: Duration) {
+        if self.attempted_at.is_some_and(|at| at > now + MOST_SKEW) {
+            self.attempted_at = Some(now);
+            self.document.iter_mut().for_each(|document| document.fetched_at = document.fetched_at.min(now));
+        }
+    }
+
     fn attempted_since(&self, time: Duration) -> bool {
         self.attempted_at.is_some_and(|at| at > time)
     }
@@ -173,114 +183,8 @@ impl RemoteSet {
 const LEAST_RETRY: Duration = Duration::from_secs(1);
 const MOST_RETRY: Duration = Duration::from_secs(5);
 
+/// Two workers read the same clock at slightly different times.
+const MOST_SKEW: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::document::Url;
-    #[cfg(target_os = "unknown")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    const ID: KeySetId = KeySetId(0);
-    const SET: &[u8] =
-        br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(1_000_000 + seconds)
-    }
-
-    /// Fresh for `fresh` seconds and stale for as long again, a cool-down of 30, a wait of 5.
-    fn keyring(fresh: u64) -> Keyring {
-        let span = Duration::from_secs;
-        Keyring::new([FetchPlan {
-            uri: Url::parse("http://keys.example/").unwrap(),
-            cluster: "keys".into(),
-            fresh_for: span(fresh),
-            stale_for: span(fresh),
-            cool_down: span(30),
-            timeout: span(5),
-            wait: span(5),
-        }])
-    }
-
-    fn is_usable(keyring: &Keyring, now: Duration) -> bool {
-        matches!(keyring.standing(ID, now, now), Standing::Usable(..))
-    }
-
-    #[test]
-    fn requests_before_the_first_key_set_wait_for_one_fetch_and_not_longer_than_they_may() {
-        let mut keyring = keyring(100);
-        assert!(keyring.is_due(ID, at(0)));
-        assert!(matches!(keyring.standing(ID, at(0), at(0)), Standing::Wait(until) if until == at(5)));
-        assert!(matches!(keyring.standing(ID, at(0), at(5)), Standing::Unavailable));
-        keyring.note_failure(ID, at(1));
-        assert!(matches!(keyring.standing(ID, at(0), at(2)), Standing::Unavailable), "its fetch has failed");
-        assert!(matches!(keyring.standing(ID, at(2), at(2)), Standing::Wait(_)), "the next fetch may not");
-        assert!(matches!(keyring.standing(ID, Duration::ZERO, at(2)), Standing::Unavailable), "too many wait");
-    }
-
-    #[test]
-    fn a_failing_key_endpoint_never_removes_keys_and_never_extends_their_time() {
-        let mut keyring = keyring(100);
-        keyring.install(ID, SET, at(0)).unwrap();
-        let mut now = 0;
-        while now < 199 {
-            now += 1;
-            if keyring.is_due(ID, at(now)) {
-                for document in [&b"<html>"[..], br#"{"keys":[]}"#, &SET[..40], &vec![b' '; 300_000]] {
-                    assert!(keyring.install(ID, document, at(now)).is_err());
-                }
-                keyring.note_failure(ID, at(now));
-            }
-            assert!(is_usable(&keyring, at(now)), "after {now} seconds");
-            assert_eq!(keyring.generation(ID, at(now)), Some(1));
-        }
-        assert!(!is_usable(&keyring, at(200)));
-        assert_eq!(keyring.generation(ID, at(200)), None, "tokens verified with them do not hold either");
-        keyring.install(ID, SET, at(201)).unwrap();
-        assert!(is_usable(&keyring, at(201)), "and the endpoint may come back");
-    }
-
-    #[test]
-    fn keys_are_fetched_again_before_they_are_stale_and_a_failing_endpoint_is_spared() {
-        let mut keyring = keyring(100);
-        keyring.install(ID, SET, at(0)).unwrap();
-        assert!(!keyring.is_due(ID, at(79)) && keyring.is_due(ID, at(80)));
-        keyring.note_failure(ID, at(80));
-        assert!(!keyring.is_due(ID, at(84)) && keyring.is_due(ID, at(85)));
-        keyring.install(ID, SET, at(85)).unwrap();
-        assert!(!keyring.is_due(ID, at(164)) && keyring.is_due(ID, at(165)));
-    }
-
-    #[test]
-    fn an_endpoint_that_answers_is_asked_as_often_as_the_keys_need_it() {
-        let mut keyring = keyring(1);
-        for now in 0..10 {
-            assert!(keyring.is_due(ID, at(now)), "second {now}");
-            keyring.install(ID, SET, at(now)).unwrap();
-            keyring.note_failure(ID, at(now));
-            assert!(!keyring.is_due(ID, at(now)) && is_usable(&keyring, at(now + 1)), "second {now}");
-        }
-        assert_eq!(keyring.generation(ID, at(10)), Some(1), "the same keys are the same generation");
-    }
-
-    #[test]
-    fn unknown_key_ids_cause_one_fetch_in_each_cool_down() {
-        let mut keyring = keyring(1_000);
-        keyring.install(ID, SET, at(0)).unwrap();
-        assert_eq!(keyring.want_unknown_key(ID, at(29), at(29)), None);
-        assert!(!keyring.is_due(ID, at(29)));
-        assert_eq!(keyring.want_unknown_key(ID, at(30), at(30)), Some(at(35)));
-        assert_eq!(
-            keyring.want_unknown_key(ID, at(30), at(30)),
-            Some(at(35)),
-            "a second request waits for the same fetch"
-        );
-        assert!(keyring.is_due(ID, at(30)));
-        keyring.install(ID, SET, at(31)).unwrap();
-        assert_eq!(keyring.want_unknown_key(ID, at(30), at(31)), None, "it was fetched for this request");
-        assert_eq!(keyring.want_unknown_key(ID, at(32), at(32)), None, "and once is enough for a while");
-        assert!(!keyring.is_due(ID, at(32)));
-        keyring.note_failure(ID, at(61));
-        assert_eq!(keyring.want_unknown_key(ID, at(62), at(62)), None, "a failed fetch counts too");
-    }
-}
+mod tests;

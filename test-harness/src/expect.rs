@@ -214,7 +214,7 @@ mod tests {
             fetches: 0,
         };
         let found = differences(&wanted, &Places::default(), &outcome).unwrap();
-        assert_eq!(found.len(), 13, "{found:#?}");
+        assert_eq!(found.len(), 12, "{found:#?}");
     }
 
     #[test]

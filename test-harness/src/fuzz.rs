@@ -111,7 +111,7 @@ fn safe_path(forwarded: &Forwarded) -> Result<(), String> {
 fn same_tokens(original: &Request, request: &Request) -> bool {
     let all = |request: &Request| {
         let mut text = request.target.clone();
-        request.headers.iter().for_each(|(_, value)| text.extend_from_slice(value));
+        request.headers.iter().for_each(|(_, value)| text.extend([b" ", value.as_slice()].concat()));
         String::from_utf8_lossy(&text).into_owned()
     };
     let text = all(original);

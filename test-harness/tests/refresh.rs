@@ -1,0 +1,96 @@
+//! The life of a key set in a real Envoy, with spans short enough to be lived through: refresh, outage, the end of it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use test_harness::case::{Case, CaseFile};
+use test_harness::client;
+use test_harness::clock::{self, Deadline};
+use test_harness::issuer::{Fault, KEY_SET_PATH};
+use test_harness::stage::Stage;
+use test_harness::{envoy, ports};
+
+#[test]
+fn keys_are_refreshed_by_one_worker_for_all_and_retired_ones_are_let_go() {
+    let mut life = Life::begin("1d").unwrap();
+    assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);
+    life.stage.scene.issuer.publish(&["rsa-2"]);
+    let (began, before) = (clock::unix_seconds(), life.fetches());
+    life.until(0, 401).unwrap();
+    assert_eq!(life.statuses(1).unwrap(), [200; ROUND], "the new key came with the refresh");
+    life.stage.scene.issuer.publish(&["rsa-1", "rsa-2"]);
+    life.until(0, 200).unwrap();
+    let seconds = usize::try_from(clock::unix_seconds() - began + 1).unwrap();
+    let fetches = life.fetches() - before;
+    // Four fifths of a second lie between two fetches, however many workers there are.
+    assert!(fetches <= seconds * 5 / 4 + 2, "{fetches} fetches within {seconds} seconds");
+    life.stage.filter_never_failed().unwrap();
+}
+
+#[test]
+fn an_outage_is_bridged_as_long_as_configured_then_announced_and_then_over() {
+    let mut life = Life::begin("3s").unwrap();
+    assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);
+    life.stage.scene.issuer.fail(Fault::Error);
+    let began = clock::unix_seconds();
+    life.until(0, 503).unwrap();
+    assert!(clock::unix_seconds() - began >= 2, "keys that may still be used were given up");
+    assert_eq!(life.statuses(2).unwrap(), [503; ROUND], "nobody can say that a token is bad");
+    life.stage.scene.issuer.fail(Fault::None);
+    life.until(0, 200).unwrap();
+    assert_eq!(life.statuses(2).unwrap(), [401; ROUND]);
+    life.stage.filter_never_failed().unwrap();
+}
+
+struct Life {
+    stage: Stage,
+    cases: Vec<Case>,
+}
+
+impl Life {
+    fn begin(stale_for: &str) -> Result<Life> {
+        let file = FILE.replace("STALE_FOR", stale_for);
+        let mut file: CaseFile = serde_saphyr::from_str(&file).context("the file of tests/refresh.rs")?;
+        let cases = std::mem::take(&mut file.cases);
+        Ok(Life { stage: Stage::set(&file, &envoy::module()?)?, cases })
+    }
+
+    /// Sends the request of one case several times, so that every worker is likely to have had it.
+    fn statuses(&self, case: usize) -> Result<Vec<u16>> {
+        let case = self.cases.get(case).context("there is no such case")?;
+        let request = self.stage.scene.request(case)?;
+        let send = || Ok(client::send(ports::loopback(self.stage.port), &request, PATIENCE)?.status);
+        (0..ROUND).map(|_| send()).collect()
+    }
+
+    /// Waits until every request of one case gets this status.
+    fn until(&self, case: usize, status: u16) -> Result<()> {
+        let all = || self.statuses(case).ok().filter(|got| got.iter().all(|got| *got == status));
+        Deadline::after(PATIENCE).poll(all).with_context(|| format!("it never became {status}"))?;
+        Ok(())
+    }
+
+    fn fetches(&self) -> usize {
+        self.stage.scene.issuer.requests(KEY_SET_PATH)
+    }
+}
+
+const ROUND: usize = 10;
+const PATIENCE: Duration = Duration::from_secs(20);
+const FILE: &str = r#"
+about: Keys with short lives.
+policy:
+  version: "1.0"
+  issuers:
+    - name: accounts
+      issuer: ${ISSUER}
+      audiences: [orders-api]
+      jwks: { uri: "${JWKS}", cluster: issuer, fresh_for: 1s, stale_for: STALE_FOR, cool_down: 1s, timeout: 500ms, wait: 100ms }
+  upstreams: { orders: { url: "${UPSTREAM.orders}" } }
+  routes: [{ path: /orders, upstream: orders }]
+publish: [rsa-1]
+cases:
+  - { name: first, request: { path: /orders, token: { key: rsa-1 } }, expect: { status: 200 } }
+  - { name: second, request: { path: /orders, token: { key: rsa-2 } }, expect: { status: 200 } }
+  - { name: forged, request: { path: /orders, token: { key: rsa-1, tamper: signature } }, expect: { status: 401 } }
+"#;
