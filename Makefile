@@ -33,8 +33,9 @@ check: rust wasm-toolchain ## formatting, lints on both targets, documentation, 
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	cargo test --quiet --package test-harness --test tidy
 
-bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/
-	@cargo bench --package test-harness
+bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/ (BENCH=--quick: shorter)
+	@cargo build --quiet --release --bin portcullis
+	cargo run --quiet --release --package test-harness --bin bench -- $(BENCH)
 
 wasm: dist/portcullis.wasm ## build dist/portcullis.wasm
 

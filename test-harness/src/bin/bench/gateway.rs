@@ -70,7 +70,8 @@ fn document(site: &Site) -> Result<Value> {
             "allow_origins": [ORIGIN], "allow_methods": METHODS, "allow_headers": HEADERS, "expose_headers": [EXPOSED],
             "allow_credentials": true, "max_age": MAX_AGE,
         },
-        "upstreams": { "api": { "url": format!("http://127.0.0.1:{}", site.upstream) } },
+        // The rivals leave the host as it is, so this does too.
+        "upstreams": { "api": { "url": format!("http://127.0.0.1:{}", site.upstream), "preserve_host": true } },
         "audit": { "to": "access_log" },
         "routes": std::iter::once(health).chain((0..site.routes).map(route)).collect::<Vec<_>>(),
     }))

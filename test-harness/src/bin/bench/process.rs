@@ -36,6 +36,8 @@ pub struct Launch<'a> {
     pub port: u16,
     /// How many workers.
     pub workers: usize,
+    /// Whether it has one core to itself; else it may use all.
+    pub pinned: bool,
     /// The environment it gets besides PATH.
     pub environment: &'a [(String, String)],
 }
@@ -48,7 +50,7 @@ impl Launch<'_> {
         let log = self.directory.join(format!("{}.log", self.name));
         // Pinned through taskset, which replaces itself by Envoy: the process keeps its number, no unsafe call is needed.
         let mut command = Command::new("taskset");
-        command.args(["-c", ENVOY_CORE]).arg(self.envoy).arg("-c").arg(&file);
+        command.args(["-c", if self.pinned { ENVOY_CORE } else { ALL_CORES }]).arg(self.envoy).arg("-c").arg(&file);
         command.args(["--concurrency", &self.workers.to_string(), "--disable-hot-restart", "--log-level", "warning"]);
         command.env_clear().envs(self.environment.iter().cloned());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -121,5 +123,6 @@ pub fn pin_self() -> Result<()> {
 }
 
 const ENVOY_CORE: &str = "0";
+const ALL_CORES: &str = "0,1";
 const OTHER_CORE: &str = "1";
 const PATIENCE_MS: f64 = 60_000.0;

@@ -11,7 +11,7 @@ use crate::site::{self, Site};
 use crate::tables::{CACHED, OURS};
 use crate::variant::Workshop;
 
-/// Milliseconds from the start of an Envoy to its first answer.
+/// Milliseconds from the start of an Envoy to its first answer. It may use all cores, as it compiles on several threads.
 pub fn start_up(shop: &Workshop, site: &Site, rounds: usize) -> Result<Row> {
     let mut row = Row {
         table: "Start-up",
@@ -22,7 +22,7 @@ pub fn start_up(shop: &Workshop, site: &Site, rounds: usize) -> Result<Row> {
     };
     for _ in 0..rounds {
         for (name, variant) in shop.known(&[BARE, CACHED, OURS]) {
-            row.push(name, shop.launch(variant, site, 1)?.1);
+            row.push(name, shop.launch(variant, site, 1, false)?.1);
         }
     }
     Ok(row)
@@ -42,7 +42,7 @@ pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Resul
         for (name, variant) in shop.known(&[BARE, CACHED, OURS]) {
             let mut resident = [0.0; 2];
             for (kib, workers) in resident.iter_mut().zip([1, 1 + FURTHER]) {
-                let (process, _) = shop.launch(variant, site, workers)?;
+                let (process, _) = shop.launch(variant, site, workers, false)?;
                 // Connections spread over the workers: with this many, none is left without.
                 let mut load = Load::connect(process.address(), CONNECTIONS)?;
                 load.drive(&mut std::iter::repeat(call.as_slice()), REQUESTS, 200)?;

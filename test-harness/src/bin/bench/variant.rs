@@ -61,11 +61,11 @@ impl Workshop {
 
     /// Starts an Envoy of one worker.
     pub fn start(&self, variant: Variant, site: &Site) -> Result<Rc<Process>> {
-        Ok(Rc::new(self.launch(variant, site, 1)?.0))
+        Ok(Rc::new(self.launch(variant, site, 1, true)?.0))
     }
 
-    /// Starts an Envoy; gives also the milliseconds to its first answer.
-    pub fn launch(&self, variant: Variant, site: &Site, workers: usize) -> Result<(Process, f64)> {
+    /// Starts an Envoy, `pinned` to one core or not; gives also the milliseconds to its first answer.
+    pub fn launch(&self, variant: Variant, site: &Site, workers: usize, pinned: bool) -> Result<(Process, f64)> {
         let [port] = ports::free()?;
         let bootstrap = match variant {
             Variant::Bare => native::bare(site, port),
@@ -84,6 +84,7 @@ impl Workshop {
             bootstrap: &bootstrap,
             port,
             workers,
+            pinned,
             environment: &Gateway::environment(),
         };
         launch.start(&site::anonymous(site::HEALTH))
