@@ -6,7 +6,7 @@ use super::filter::FILTER;
 use crate::policy::rejection::Kind;
 
 /// The `local_reply_config`: first a mapper that leaves the filter's own replies as they are, so that they cost one condition;
-/// then one for each status of the table, and two for the rest. Those of requests that could not be read, and so have no id,
+/// two that give those to gRPC clients an id; then one for each status of the table, and two for the rest. Those of requests that could not be read, and so have no id,
 /// come before those that could.
 pub fn config() -> Value {
     let of = |kind: &Kind, condition: &str, id: &str| {
@@ -15,7 +15,11 @@ pub fn config() -> Value {
     };
     let (client, gateway) = (Kind::BadRequest.appearance(), Kind::Internal.appearance());
     let unread = format!("!({HAS_ID})");
-    let mut mappers = vec![json!({ "filter": expression_filter("local-reply", &written_for_the_client()) })];
+    let mut mappers = vec![
+        json!({ "filter": expression_filter("local-reply", &written_by_the_filter()) }),
+        grpc(&format!("{unread} && ({GRPC})"), MADE_ID),
+        grpc(GRPC, ID),
+    ];
     mappers.extend(UNREAD.iter().map(|kind| of(kind, &format!(" && {unread}"), MADE_ID)));
     mappers.push(mapper(&unread, client.code, client.message, MADE_ID));
     mappers.extend(KINDS.iter().map(|kind| of(kind, "", ID)));
@@ -24,8 +28,16 @@ pub fn config() -> Value {
     json!({ "mappers": mappers })
 }
 
+/// A gRPC client reads the status from trailers, where an envelope would only be noise.
+fn grpc(condition: &str, id: &str) -> Value {
+    json!({ "filter": expression_filter("local-reply", condition), "headers_to_add": [header("x-request-id", id)] })
+}
+
+fn header(key: &str, value: &str) -> Value {
+    json!({ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": key, "value": value } })
+}
+
 fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
-    let header = |key: &str, value: &str| json!({ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": key, "value": value } });
     json!({
         "filter": expression_filter("local-reply", condition),
         // The JSON formatter escapes the client's request id, and its order by the alphabet is the envelope's own order.
@@ -48,16 +60,17 @@ pub fn expression_filter(name: &str, expression: &str) -> Value {
     }})
 }
 
-/// True where a reply stays as it is: the filter wrote it (and did not merely fail, or lack a policy to write one by), or the
-/// client speaks gRPC and reads the status from trailers, where an envelope would only be noise.
-fn written_for_the_client() -> String {
+/// True where the filter wrote the reply, and did not merely fail, or lack a policy to write one by.
+fn written_by_the_filter() -> String {
     format!(
-        "('{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}' \
-         && !(response.code_details in ['wasm_fail_stream', 'no_policy'])) \
-         || ('content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc') \
-         && !request.headers['content-type'].startsWith('application/grpc-web'))"
+        "'{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}' \
+         && !(response.code_details in ['wasm_fail_stream', 'no_policy'])"
     )
 }
+
+/// True where the client speaks gRPC; gRPC-Web is another thing to Envoy (envoy-facts §2.5).
+const GRPC: &str = "'content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc') \
+     && !request.headers['content-type'].startsWith('application/grpc-web')";
 
 /// Where Envoy notes which filter sent a local reply (envoy-facts §2.6); the value is bytes.
 const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";
