@@ -65,7 +65,11 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
     let mut crowd = Crowd::gather("late", "1h").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let statuses = runtime.block_on(crowd.throng(0)).unwrap();
-    assert_eq!(statuses, BTreeMap::from([(200, CONNECTIONS * STREAMS)]));
+    // Envoy spreads connections over its workers as it likes; a worker holds so many back and no more.
+    let passed = statuses.get(&200).copied().unwrap_or(0);
+    let too_many = statuses.get(&503).copied().unwrap_or(0);
+    assert_eq!(passed + too_many, CONNECTIONS * STREAMS, "{statuses:?}");
+    assert!(passed >= MOST_WAITING, "{statuses:?}");
     crowd.stage.filter_never_failed().unwrap();
 }
 
@@ -125,6 +129,9 @@ impl Crowd {
         self.stage.scene.issuer.requests(KEY_SET_PATH)
     }
 }
+
+/// How many requests one worker holds back while keys are fetched.
+const MOST_WAITING: usize = 2_000;
 
 const CROWD: usize = 100;
 /// More than a worker can let go on within one callback, over few enough connections for any limit on open files.
