@@ -122,3 +122,29 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 const MOST_ID_BYTES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_preflight_is_options_with_an_origin_and_a_requested_method() {
+        let (origin, put) = (("origin", "https://a.test"), ("access-control-request-method", "PUT"));
+        let private = "access-control-request-private-network";
+        let read = |method: &str, sent: &[(&str, &str)]| {
+            let headers = [&[(":method", method), (":path", "/")], sent].concat();
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+            let request = Request::read(&RequestParts { headers: &headers, received_at: Duration::ZERO }).unwrap();
+            request.preflight().map(|_| request.private_network)
+        };
+        assert!(read("OPTIONS", &[origin, put]).is_some());
+        assert!(read("OPTIONS", &[put]).is_none(), "no origin: an ordinary OPTIONS");
+        assert!(read("OPTIONS", &[origin]).is_none(), "no method: an ordinary OPTIONS");
+        assert!(read("PUT", &[origin, put]).is_none(), "not OPTIONS");
+        for (value, expected) in [("true", true), ("false", false), ("", false), ("TRUE", false)] {
+            assert_eq!(read("OPTIONS", &[origin, put, (private, value)]), Some(expected), "{value:?}");
+        }
+    }
+}

@@ -32,26 +32,6 @@ pub struct PreflightAnswer {
     pub detail: Option<Cow<'static, str>>,
 }
 
-impl<'r> Preflight<'r> {
-    /// Recognises a preflight among requests: `OPTIONS` with `Origin` and `Access-Control-Request-Method`. `OPTIONS`
-    /// alone is an ordinary request. The arguments are that request's method and the values of the fields of these names.
-    pub fn recognise(
-        method: &[u8],
-        origin: Option<&'r [u8]>,
-        requested_method: Option<&'r [u8]>,
-        requested_headers: Option<&'r [u8]>,
-        requested_private_network: Option<&[u8]>,
-    ) -> Option<Preflight<'r>> {
-        Some(Preflight {
-            origin: origin?,
-            method: requested_method?,
-            headers: requested_headers,
-            private_network: requested_private_network == Some(b"true"),
-        })
-        .filter(|_| method == b"OPTIONS")
-    }
-}
-
 impl CorsPolicy {
     /// Answers a preflight for a path whose routes have these methods; `*` among them stands for any.
     pub fn preflight(&self, request: &Preflight<'_>, route_methods: &[&str]) -> PreflightAnswer {

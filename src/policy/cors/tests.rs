@@ -240,16 +240,3 @@ fn common_responses_are_shared_and_not_made_again() {
         assert!(Rc::ptr_eq(&policy.response(origin), &policy.response(origin)), "{origin:?}");
     }
 }
-
-#[test]
-fn a_preflight_is_options_with_an_origin_and_a_requested_method() {
-    let (origin, put) = (Some(&b"https://a.test"[..]), Some(&b"PUT"[..]));
-    assert!(Preflight::recognise(b"OPTIONS", origin, put, None, None).is_some());
-    assert!(Preflight::recognise(b"OPTIONS", None, put, None, None).is_none(), "no origin: an ordinary OPTIONS");
-    assert!(Preflight::recognise(b"OPTIONS", origin, None, None, None).is_none(), "no method: an ordinary OPTIONS");
-    assert!(Preflight::recognise(b"PUT", origin, put, None, None).is_none(), "not OPTIONS");
-    for (value, expected) in [(&b"true"[..], true), (b"false", false), (b"", false), (b"TRUE", false)] {
-        let preflight = Preflight::recognise(b"OPTIONS", origin, put, None, Some(value)).unwrap();
-        assert_eq!(preflight.private_network, expected, "{value:?}");
-    }
-}
