@@ -31,7 +31,6 @@ pub mod world;
 use std::rc::Rc;
 use std::time::Duration;
 
-use audit::Outcome;
 use authenticate::{Authenticator, Caller, Stop};
 use authorize::{Grant, Requirements, authorize};
 use cors::{CorsPolicy, Preflight};
@@ -156,8 +155,7 @@ impl Policy {
         let asked = Method::parse(method).ok();
         let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m));
         let rule = rule.or_else(|| self.rule_of_path(host, path, &methods)).or(open);
-        let Some(rule) = rule else { return Ok(None) };
-        let Some(cors) = &rule.cors else { return Ok(None) };
+        let Some((rule, cors)) = rule.and_then(|rule| Some((rule, rule.cors.as_ref()?))) else { return Ok(None) };
         let asked = Preflight {
             origin,
             method,
@@ -165,17 +163,9 @@ impl Policy {
             private_network: request.private_network,
         };
         let answer = cors.preflight(&asked, &methods);
-        exchange.audit.route = Some(rule.name.clone());
-        exchange.plan.cors = None;
-        exchange.audit.outcome = if answer.reason.is_none() { Outcome::Answer } else { Outcome::Deny };
-        exchange.audit.status = Some(answer.status);
-        exchange.audit.reason = answer.reason.unwrap_or("preflight_allowed");
-        exchange.audit.detail = answer.detail;
-        world.note("cors", || format!("preflight for route {}: {}", rule.name, exchange.audit.reason));
-        let mut headers = answer.headers;
-        exchange.plan.add_to_reply(&mut headers);
-        let details = exchange.audit.reason;
-        Ok(Some(Reply { status: answer.status, headers, body: Rc::from([]), grpc: None, details }))
+        let reply = exchange.answer_preflight(rule, answer);
+        world.note("cors", || format!("preflight for route {}: {}", rule.name, reply.details));
+        Ok(Some(reply))
     }
 
     fn rule_for(&self, host: &str, path: &str, method: &Method) -> Option<&Rule> {

@@ -1,8 +1,11 @@
 //! What is known about one request so far: what its reply and its record are made of when a stage stops it.
 
+use std::rc::Rc;
+
 use super::audit::{AuditRecord, Outcome};
 use super::authenticate::Caller;
 use super::authorize::Grant;
+use super::cors::PreflightAnswer;
 use super::decision::{Reply, ResponsePlan};
 use super::guard::{self, SafePath};
 use super::rejection::{Kind, Rejection};
@@ -65,6 +68,19 @@ impl<'p, 'r> Exchange<'p, 'r> {
         }
         self.plan.add_to_reply(&mut headers);
         Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
+    }
+
+    /// The reply to a preflight, which has the CORS headers of its own answer, and the record of it.
+    pub(super) fn answer_preflight(&mut self, rule: &Rule, answer: PreflightAnswer) -> Reply {
+        self.plan.cors = None;
+        self.audit.route = Some(rule.name.clone());
+        self.audit.outcome = if answer.reason.is_none() { Outcome::Answer } else { Outcome::Deny };
+        self.audit.status = Some(answer.status);
+        self.audit.reason = answer.reason.unwrap_or("preflight_allowed");
+        self.audit.detail = answer.detail;
+        let mut headers = answer.headers;
+        self.plan.add_to_reply(&mut headers);
+        Reply { status: answer.status, headers, body: Rc::from([]), grpc: None, details: self.audit.reason }
     }
 
     /// The reply to a refused request, and the record of it.
