@@ -1,7 +1,9 @@
 //! The Envoy side: reads bytes from the host, asks the core, and applies what it says. No decision is made here.
 
+mod exchange;
 mod host;
 mod keys;
+mod peer;
 mod request_id;
 mod root;
 mod stream;

@@ -17,10 +17,12 @@ pub mod jwks;
 pub mod keyring;
 pub mod local_reply;
 pub mod origin;
+pub mod peer;
 pub mod rejection;
 pub mod reply;
 pub mod request;
 pub mod route;
+mod routing;
 pub mod rule;
 pub mod scopes;
 pub mod signature;
@@ -33,7 +35,7 @@ use std::time::Duration;
 
 use authenticate::{Authenticator, Caller, Stop};
 use authorize::{Grant, Requirements, authorize};
-use cors::{CorsPolicy, Preflight};
+use cors::CorsPolicy;
 use decision::{Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
 use exchange::Exchange;
 use forward::{Forward, Passage};
@@ -44,7 +46,7 @@ use keyring::{FetchPlan, Keyring};
 use rejection::{Kind, Rejection};
 use reply::Refusals;
 use request::{Request, RequestParts};
-use route::{Found, Method, RouteTable};
+use route::RouteTable;
 use rule::{Action, Rule};
 use scopes::ScopeRegistry;
 use world::World;
@@ -137,89 +139,6 @@ impl Policy {
             exchange.plan.cors = self.cors.as_ref().map(|cors| cors.response(request.origin.value()));
         }
         request
-    }
-
-    /// Answers a preflight for a path that has a CORS policy; it never needs a token (Fetch §3.2.2).
-    fn preflight(
-        &self,
-        request: &Request<'_>,
-        host: &str,
-        path: &str,
-        world: &mut World<'_>,
-        exchange: &mut Exchange<'_, '_>,
-    ) -> Result<Option<Reply>, Rejection> {
-        let Some((origin, method)) = request.preflight() else { return Ok(None) };
-        let allowed = self.routes.methods_for(host, path);
-        let open = if allowed.is_empty() { self.public_rule(path) } else { None };
-        let methods = if allowed.any() || open.is_some() { vec!["*"] } else { allowed.methods() };
-        let asked = Method::parse(method).ok();
-        let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m));
-        let rule = rule.or_else(|| self.rule_of_path(host, path, &methods)).or(open);
-        let Some((rule, cors)) = rule.and_then(|rule| Some((rule, rule.cors.as_ref()?))) else { return Ok(None) };
-        let asked = Preflight {
-            origin,
-            method,
-            headers: request.requested_headers.value(),
-            private_network: request.private_network,
-        };
-        let answer = cors.preflight(&asked, &methods);
-        let reply = exchange.answer_preflight(rule, answer);
-        world.note("cors", || format!("preflight for route {}: {}", rule.name, reply.details));
-        Ok(Some(reply))
-    }
-
-    fn rule_for(&self, host: &str, path: &str, method: &Method) -> Option<&Rule> {
-        match self.routes.find(host, path, method) {
-            Found::Route { value, .. } => Some(value),
-            Found::MethodNotAllowed { .. } | Found::NotFound => None,
-        }
-    }
-
-    /// The rule of a public path.
-    fn public_rule(&self, path: &str) -> Option<&Rule> {
-        match self.public.find("", path, &Method::Get) {
-            Found::Route { value, .. } => Some(value),
-            Found::MethodNotAllowed { .. } | Found::NotFound => None,
-        }
-    }
-
-    /// The first route of a path that takes one of its methods; `OPTIONS` is always among them and often has none.
-    fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rule> {
-        methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
-    }
-
-    /// The route that takes the request, and what its `{.+}` stands for.
-    fn route<'p, 't>(
-        &'p self,
-        request: &Request<'_>,
-        host: &str,
-        path: &'t str,
-        world: &mut World<'_>,
-        exchange: &mut Exchange<'p, '_>,
-    ) -> Result<(&'p Rule, Option<&'t str>), Rejection> {
-        let method = Method::parse(request.method).map_err(|_| Rejection::new(Kind::BadRequest, "method_malformed"))?;
-        match self.routes.find(host, path, &method) {
-            Found::Route { value, tail, .. } => {
-                exchange.enter(value, request);
-                world.note("route", || format!("route {}", value.name));
-                Ok((value, tail))
-            }
-            Found::MethodNotAllowed { allow } => {
-                let methods = allow.methods();
-                if let Some(rule) = self.rule_of_path(host, path, &methods) {
-                    exchange.plan.cors = rule.cors.as_ref().map(|c| c.response(request.origin.value()));
-                }
-                Err(Rejection::new(Kind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
-            }
-            // A public path that no route names is open all the same: Envoy's own routes say where it leads.
-            Found::NotFound => match self.public_rule(path) {
-                Some(rule) => {
-                    exchange.enter(rule, request);
-                    Ok((rule, None))
-                }
-                None => Err(Rejection::new(Kind::NotFound, "no_route")),
-            },
-        }
     }
 
     /// What is asked of callers here: a public path is open whatever its route says.

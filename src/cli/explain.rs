@@ -10,8 +10,9 @@ use clap::Args;
 use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, clock};
 use crate::policy::audit;
-use crate::policy::decision::{Decision, Verdict};
+use crate::policy::decision::{Awaited, Decision, Verdict};
 use crate::policy::keyring::{KeySetId, Keyring, UnusableSet};
+use crate::policy::peer::KnownPeer;
 use crate::policy::request::RequestParts;
 use crate::policy::signature::{SignatureVerifier, Software};
 use crate::policy::token_cache::TokenCache;
@@ -99,17 +100,19 @@ fn decide<'r>(
 ) -> Result<Verdict<'r>, Failure> {
     let mut tokens = TokenCache::new(1, 65_536);
     let fresh_id = || "explained".to_string();
+    let peer = &KnownPeer::default();
     for _ in 0..2 {
         trace.clear();
         let mut world =
-            World { now, keyring, tokens: &mut tokens, verifier, fresh_id: &fresh_id, trace: Some(&mut *trace) };
+            World { now, keyring, tokens: &mut tokens, verifier, peer, fresh_id: &fresh_id, trace: Some(&mut *trace) };
         let verdict = gateway.policy.decide(parts, &mut world);
         let Decision::Await(wait) = &verdict.decision else { return Ok(verdict) };
-        if keyring.generation(wait.key_set, now).is_none() {
+        let Awaited::KeySet(key_set) = wait.on;
+        if keyring.generation(key_set, now).is_none() {
             let message = "the verdict depends on a remote key set: give it with --keys, or suppose a genuine token with --claims";
             return Err(Failure::Message(message.to_string()));
         }
-        keyring.note_failure(wait.key_set, now);
+        keyring.note_failure(key_set, now);
     }
     Err(Failure::Message("the request would wait for a key that no key set has".to_string()))
 }

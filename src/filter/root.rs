@@ -8,9 +8,10 @@ use std::time::Duration;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
+use super::exchange::Exchange;
 use super::host;
 use super::keys::{self, Fetches, Seen};
-use super::stream::{Exchange, Stream};
+use super::stream::Stream;
 use crate::config::source;
 use crate::policy::Policy;
 use crate::policy::keyring::{KeySetId, Keyring};

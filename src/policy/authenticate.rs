@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::credential::Credential;
-use super::decision::Await;
+use super::decision::{Await, Awaited};
 use super::identity::{Identity, IdentityHeaders};
 use super::issuer::{Issuer, IssuerKeys, Validity};
 use super::keyring::Standing;
@@ -143,7 +143,7 @@ impl Authenticator<'_> {
             IssuerKeys::Local(keys) => (keys.clone(), 0),
             IssuerKeys::Remote(id) => match world.keyring.standing(*id, received_at, world.now) {
                 Standing::Usable(keys, generation) => (keys, generation),
-                Standing::Wait(until) => return Err(Stop::Wait(Await { key_set: *id, until })),
+                Standing::Wait(until) => return Err(Stop::Wait(Await { on: Awaited::KeySet(*id), until })),
                 Standing::Unavailable => {
                     return Err(Stop::Refuse(Rejection::new(Kind::AuthUnavailable, "keys_unavailable")));
                 }
@@ -163,7 +163,7 @@ impl Authenticator<'_> {
             && let IssuerKeys::Remote(id) = &issuer.keys
             && let Some(until) = world.keyring.want_unknown_key(*id, received_at, world.now)
         {
-            return Err(Stop::Wait(Await { key_set: *id, until }));
+            return Err(Stop::Wait(Await { on: Awaited::KeySet(*id), until }));
         }
         Err(invalid(match tried {
             0 if is_unknown => "token_key_unknown",

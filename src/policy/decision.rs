@@ -26,7 +26,7 @@ pub enum Decision {
     Forward(Forward),
     /// Answer it here: refusals, preflights and static routes alike.
     Reply(Reply),
-    /// Ask again when this key set was fetched (or its fetch failed), at the latest at this time.
+    /// Ask again when this is known (or cannot be had), at the latest at this time.
     Await(Await),
 }
 
@@ -68,8 +68,15 @@ pub struct Reply {
 /// A request that cannot be decided yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Await {
-    /// The key set that is missing or may have a newer version.
-    pub key_set: KeySetId,
+    /// What is missing.
+    pub on: Awaited,
     /// When waiting ends, since the Unix epoch: decide again then at the latest.
     pub until: Duration,
+}
+
+/// Something outside that a decision needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A key set that is missing or may have a newer version.
+    KeySet(KeySetId),
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::keyring::Keyring;
+use super::peer::Peer;
 use super::signature::SignatureVerifier;
 use super::token_cache::TokenCache;
 
@@ -16,6 +17,8 @@ pub struct World<'w> {
     pub tokens: &'w mut TokenCache,
     /// Who checks signatures.
     pub verifier: &'w dyn SignatureVerifier,
+    /// Who sent the request.
+    pub peer: &'w dyn Peer,
     /// Makes an id for a request that brought none: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
     pub fresh_id: &'w dyn Fn() -> String,
     /// Where to note what each stage found; `None` where nobody reads it.

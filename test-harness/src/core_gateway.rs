@@ -7,9 +7,10 @@ use anyhow::{Result, anyhow, bail};
 use portcullis::config::source;
 use portcullis::policy::Policy;
 use portcullis::policy::audit::AuditRecord;
-use portcullis::policy::decision::{Await, Decision, HeaderEdit, Reply, ResponsePlan};
+use portcullis::policy::decision::{Awaited, Decision, HeaderEdit, Reply, ResponsePlan};
 use portcullis::policy::forward::ROUTING_HEADER;
-use portcullis::policy::keyring::Keyring;
+use portcullis::policy::keyring::{KeySetId, Keyring};
+use portcullis::policy::peer::KnownPeer;
 use portcullis::policy::request::RequestParts;
 use portcullis::policy::signature::Software;
 use portcullis::policy::token_cache::TokenCache;
@@ -81,6 +82,7 @@ impl CoreGateway {
                 keyring: &mut self.keyring,
                 tokens: &mut self.tokens,
                 verifier: &Software,
+                peer: &KnownPeer::default(),
                 fresh_id: &fresh_id,
                 trace: None,
             };
@@ -95,7 +97,10 @@ impl CoreGateway {
                     }
                     return Ok(outcome);
                 }
-                Decision::Await(wait) => now = self.fetch(&wait, arrival, now),
+                Decision::Await(wait) => {
+                    let Awaited::KeySet(key_set) = wait.on;
+                    now = self.fetch(key_set, arrival, now);
+                }
             }
         }
         bail!("the core still waits after {MOST_FETCHES} fetches of the key set")
@@ -115,19 +120,19 @@ impl CoreGateway {
         let ids: Vec<_> = self.keyring.plans().map(|(id, _)| id).collect();
         for id in ids {
             if self.keyring.is_due(id, now) {
-                self.fetch(&Await { key_set: id, until: now }, arrival, now);
+                self.fetch(id, arrival, now);
             }
         }
     }
 
     /// Hands the issuer's answer in; the time when that has happened, which is a moment later.
-    fn fetch(&mut self, wait: &Await, arrival: &Arrival<'_>, now: Duration) -> Duration {
+    fn fetch(&mut self, key_set: KeySetId, arrival: &Arrival<'_>, now: Duration) -> Duration {
         let at = now + FETCH_TIME;
         self.fetches += 1;
         let installed =
-            arrival.key_set.as_ref().map(|set| self.keyring.install(wait.key_set, set.to_string().as_bytes(), at));
+            arrival.key_set.as_ref().map(|set| self.keyring.install(key_set, set.to_string().as_bytes(), at));
         if installed.is_none_or(|installed| installed.is_err()) {
-            self.keyring.note_failure(wait.key_set, at);
+            self.keyring.note_failure(key_set, at);
         }
         at
     }

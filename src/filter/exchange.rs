@@ -1,0 +1,219 @@
+//! One request as the core's verdicts change it: decided, decided again after waiting, finished, written down.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::types::LogLevel;
+
+use super::host::{self, LocalReply, Map};
+use super::peer::HostPeer;
+use super::request_id::{fresh_id, known_id};
+use super::root::Gateway;
+use super::verifier::HostVerifier;
+use crate::config::document::Audit;
+use crate::policy::decision::{Decision, HeaderEdit, Reply, ResponsePlan};
+use crate::policy::request::RequestParts;
+use crate::policy::world::World;
+
+/// One request as the core's verdict changes it; the gateway holds it too while it waits.
+pub struct Exchange {
+    context_id: u32,
+    pub(super) stage: Cell<Stage>,
+    pub(super) received_at: Cell<Duration>,
+    waits_until: Cell<Duration>,
+    plan: RefCell<ResponsePlan>,
+    record: RefCell<String>,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    New,
+    Waiting,
+    Forwarded,
+    Replied,
+}
+
+impl Exchange {
+    /// A request that nothing is known of yet.
+    pub fn new(context_id: u32) -> Exchange {
+        Exchange {
+            context_id,
+            stage: Cell::new(Stage::New),
+            received_at: Cell::default(),
+            waits_until: Cell::default(),
+            plan: RefCell::default(),
+            record: RefCell::default(),
+        }
+    }
+
+    /// The context that host calls about this request need.
+    pub fn context_id(&self) -> u32 {
+        self.context_id
+    }
+
+    /// Until when the request waits for keys.
+    pub fn waits_until(&self) -> Duration {
+        self.waits_until.get()
+    }
+
+    /// Lets the request be decided again at the next opportunity.
+    pub fn wait_no_longer(&self) {
+        self.waits_until.set(Duration::ZERO);
+    }
+
+    /// Decides once more about a request that waited, and lets it go on or answers it.
+    pub fn decide_again(self: &Rc<Self>, gateway: &Gateway) {
+        if self.stage.get() != Stage::Waiting {
+            return;
+        }
+        self.decide(gateway, host::now());
+        match self.stage.get() {
+            Stage::Waiting => gateway.waiting.borrow_mut().push(Rc::downgrade(self)),
+            Stage::Forwarded => host::resume_request(),
+            Stage::New | Stage::Replied => {}
+        }
+    }
+
+    pub(super) fn decide(&self, gateway: &Gateway, now: Duration) {
+        let block = host::map(Map::Request);
+        let headers = host::pairs(&block);
+        // When too many wait already, a further one is decided like one that waited its whole time.
+        let full = gateway.waiting.borrow().len() >= MOST_WAITING;
+        let received_at = if full { Duration::ZERO } else { self.received_at.get() };
+        let memory = &mut *gateway.memory.borrow_mut();
+        let mut world = World {
+            now,
+            keyring: &mut memory.keyring,
+            tokens: &mut memory.tokens,
+            verifier: &HostVerifier,
+            peer: &HostPeer,
+            fresh_id: &fresh_id,
+            trace: None,
+        };
+        let verdict = gateway.policy.decide(&RequestParts { headers: &headers, received_at }, &mut world);
+        if let Decision::Await(wait) = &verdict.decision {
+            self.stage.set(Stage::Waiting);
+            self.waits_until.set(wait.until);
+            self.plan.replace(verdict.response);
+            return;
+        }
+        self.note(gateway, verdict.audit.to_json());
+        match verdict.decision {
+            Decision::Forward(forward) => {
+                apply(Map::Request, forward.edits());
+                self.plan.replace(verdict.response);
+                self.stage.set(Stage::Forwarded);
+            }
+            Decision::Reply(reply) => {
+                self.stage.set(Stage::Replied);
+                send(&reply);
+            }
+            Decision::Await(_) => {}
+        }
+    }
+
+    /// Keeps the record where the operator wants it: in the filter state for the access log, or here until the end.
+    fn note(&self, gateway: &Gateway, record: String) {
+        if gateway.policy.audit() == Audit::AccessLog {
+            host::set_filter_state("portcullis", record.as_bytes());
+        }
+        self.record.replace(record);
+    }
+
+    /// Adds to the record of a forwarded request that Envoy failed to forward it, and why in Envoy's own words.
+    fn note_failure(&self, gateway: &Gateway, code: &str, details: &str) {
+        let mut record = self.record.take();
+        if record.pop().is_none() {
+            record = undecided(&self.plan.borrow().request_id);
+        }
+        record.push_str(&format!(",\"code\":\"{code}\",\"failure\":\""));
+        crate::policy::audit::escape(&mut record, details);
+        record.push_str("\"}");
+        self.note(gateway, record);
+    }
+
+    /// Puts the gateway's headers on a response, or its envelope in the place of a reply that Envoy made.
+    pub(super) fn finish_response(&self, gateway: &Gateway) {
+        let plan = self.plan.borrow();
+        let block = host::map(Map::Response);
+        let headers = host::pairs(&block);
+        let find = |name: &str| headers.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| *value);
+        let status = find(":status").and_then(|status| std::str::from_utf8(status).ok()).unwrap_or_default();
+        let status: u16 = status.parse().unwrap_or(0);
+        if status >= 400 {
+            let details = host::property("response\0code_details").unwrap_or_default();
+            let details = String::from_utf8_lossy(&details);
+            if let Some((reply, code)) = gateway.policy.translate_local_reply(status, &details, &plan, host::now()) {
+                self.note_failure(gateway, code, &details);
+                send(&reply);
+                return;
+            }
+        }
+        if let Some(cors) = &plan.cors {
+            for name in cors.remove.iter().filter(|name| find(name).is_some()) {
+                host::remove_header(Map::Response, name);
+            }
+            for (name, value) in &cors.set {
+                host::set_header(Map::Response, name, value.as_bytes());
+            }
+            if let Some(vary) = &cors.vary {
+                host::add_header(Map::Response, "vary", vary.as_bytes());
+            }
+        }
+        host::set_header(Map::Response, "x-request-id", plan.request_id.as_bytes());
+    }
+
+    /// Writes the record with what only the end of the request tells: the status that was sent, and how long it took.
+    pub(super) fn write_record(&self) {
+        let mut record = self.record.take();
+        if record.pop().is_none() {
+            record = undecided(&known_id());
+        }
+        if let Some(status) = host::number("response\0code") {
+            record.push_str(&format!(",\"status\":{status}"));
+        }
+        if let Some(details) = host::property("response\0code_details").filter(|d| !d.is_empty()) {
+            record.push_str(",\"details\":\"");
+            crate::policy::audit::escape(&mut record, &String::from_utf8_lossy(&details));
+            record.push('"');
+        }
+        if let Some(nanos) = host::number("request\0duration") {
+            record.push_str(&format!(",\"duration_ms\":{}", nanos / 1_000_000));
+        }
+        record.push('}');
+        host::log(LogLevel::Info, &record);
+    }
+}
+
+pub(super) fn apply(map: Map, edits: &[HeaderEdit]) {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Set(name, value) => host::set_header(map, name, value),
+            HeaderEdit::Remove(name) => host::remove_header(map, name),
+        };
+    }
+}
+
+/// Sends a reply. A gRPC client gets its status and a short message in the place of the body (envoy-facts §2.5).
+fn send(reply: &Reply) {
+    let headers = host::serialize(reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
+    let (grpc_status, body) = match &reply.grpc {
+        Some((status, message)) => (i32::from(*status), message.as_bytes()),
+        None => (-1, reply.body.as_ref()),
+    };
+    host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
+}
+
+/// The start of a record of a request that Envoy ended before it was decided: malformed, too slow, or the client left
+/// (envoy-facts §2.6).
+fn undecided(id: &str) -> String {
+    let mut record = "{\"request_id\":\"".to_string();
+    crate::policy::audit::escape(&mut record, id);
+    record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
+    record
+}
+
+/// Requests that may wait for keys at one time in one worker.
+const MOST_WAITING: usize = 2_000;

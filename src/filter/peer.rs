@@ -1,0 +1,45 @@
+//! The connection as Envoy describes it in its properties (envoy-facts §3.1).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::host;
+use crate::policy::peer::{Certificate, Peer};
+
+/// The peer of the request that the current callback is about.
+pub struct HostPeer;
+
+impl Peer for HostPeer {
+    /// Envoy adds the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+    fn address(&self) -> Option<IpAddr> {
+        let text = text("source\0address")?;
+        text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok()
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        let shown = host::property("connection\0mtls")?;
+        let digest = text("connection\0sha256_peer_certificate_digest").filter(|_| shown == [1])?;
+        Some(Certificate {
+            sha256: bytes(&digest)?,
+            uri: text("connection\0uri_san_peer_certificate"),
+            dns: text("connection\0dns_san_peer_certificate"),
+            subject: text("connection\0subject_peer_certificate"),
+        })
+    }
+}
+
+fn text(path: &str) -> Option<String> {
+    host::property(path).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty())
+}
+
+/// Thirty-two bytes written in hexadecimal.
+fn bytes(hex: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+    if pairs.len() != bytes.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
