@@ -5,7 +5,9 @@ pub mod document;
 pub mod environment;
 pub mod identity;
 pub mod issuer;
+pub mod mask;
 pub mod node;
+pub mod permission;
 pub mod problem;
 pub mod reader;
 pub mod route;
@@ -17,6 +19,7 @@ use std::cell::RefCell;
 use document::{Audit, Cors, Document, Errors, IdentityHeader, Issuer, PublicPath, Route, Upstream};
 use environment::Environment;
 use node::{Node, Value};
+use permission::{ForwardPermissions, PermissionDomain};
 use problem::Problems;
 use reader::Field;
 
@@ -40,6 +43,11 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
     let document = Document {
         issuers: items("issuers").iter().filter_map(Issuer::read).collect(),
         identity_headers: fields.get("identity_headers").map(|f| IdentityHeader::read_all(&f)).unwrap_or_default(),
+        permissions: fields.get("permissions").map(|f| PermissionDomain::read_all(&f)).unwrap_or_default(),
+        forward_permissions: fields
+            .get("forward_permissions")
+            .and_then(|f| ForwardPermissions::read(&f))
+            .unwrap_or_default(),
         cors: fields.get("cors").and_then(|f| Cors::read(&f)),
         upstreams: fields.get("upstreams").map(|f| Upstream::read_all(&f, environment)).unwrap_or_default(),
         public_paths: items("public_paths").iter().filter_map(PublicPath::read).collect(),
@@ -66,8 +74,13 @@ impl Errors {
         {
             field.problem("a realm may hold visible ASCII and spaces only, no quotes and backslashes");
         }
+        let denied = fields.get("permission_denied_status");
+        let status = denied.as_ref().and_then(|f| f.number(401, 403));
+        if let (Some(field), Some(402)) = (&denied, status) {
+            field.problem("a caller without a permission is refused with 403, or with 401");
+        }
         fields.finish();
-        Some(Errors { realm: text.filter(is_plain) })
+        Some(Errors { realm: text.filter(is_plain), denied_as_401: status == Some(401) })
     }
 }
 

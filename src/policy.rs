@@ -18,6 +18,7 @@ pub mod keyring;
 pub mod local_reply;
 pub mod origin;
 pub mod peer;
+pub mod permission;
 pub mod rejection;
 pub mod reply;
 pub mod request;
@@ -43,6 +44,7 @@ use guard::SafePath;
 use identity::IdentityHeaders;
 use issuer::Issuer;
 use keyring::{FetchPlan, Keyring};
+use permission::PermissionRegistry;
 use rejection::{Kind, Rejection};
 use reply::Refusals;
 use request::{Request, RequestParts};
@@ -60,6 +62,7 @@ pub struct Policy {
     plans: Vec<FetchPlan>,
     sources: Vec<TokenSource>,
     scopes: ScopeRegistry,
+    permissions: PermissionRegistry,
     identity: IdentityHeaders,
     cors: Option<Rc<CorsPolicy>>,
     routes: RouteTable<Rc<Rule>>,
@@ -163,7 +166,12 @@ impl Policy {
             return Ok(None);
         }
         let Some(credential) = credential::find(request, target.query(), &self.sources)? else { return Ok(None) };
-        let authenticator = Authenticator { issuers: &self.issuers, scopes: &self.scopes, identity: &self.identity };
+        let authenticator = Authenticator {
+            issuers: &self.issuers,
+            scopes: &self.scopes,
+            permissions: &self.permissions,
+            identity: &self.identity,
+        };
         let caller = authenticator.authenticate(&credential, received_at, world)?;
         world.note("authenticate", || format!("caller {:?} of issuer {}", caller.subject, caller.issuer_name));
         Ok(Some(caller))
@@ -175,6 +183,21 @@ impl Policy {
         caller: Option<Rc<Caller>>,
         world: &mut World<'_>,
     ) -> Result<Grant, Rejection> {
+        if let Some(caller) = caller.as_ref().filter(|_| !requirements.permissions.is_empty()) {
+            world.note("authorize", || {
+                let (all, any) = requirements.permissions.names();
+                let (all, any) = (all.collect::<Vec<_>>().join(", "), any.collect::<Vec<_>>().join(", "));
+                let asked = match (all.is_empty(), any.is_empty()) {
+                    (_, true) => all,
+                    (true, false) => format!("one of {any}"),
+                    (false, false) => format!("{all}, and one of {any}"),
+                };
+                format!(
+                    "the route asks for {asked}; the caller has {:?}",
+                    self.permissions.names_of(&caller.permissions)
+                )
+            });
+        }
         let grant = authorize(requirements, caller);
         world.note("authorize", || match &grant {
             Ok(grant) if grant.caller().is_some() => "the caller has what the route asks for".to_string(),

@@ -1,12 +1,14 @@
 //! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
 
 mod overlaps;
+mod permissions;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, line};
+use crate::config::problem::{Place, Problem};
 
 /// What `check` is asked to do.
 #[derive(Args)]
@@ -44,6 +46,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
                 for gateway in &gateways {
                     summaries.push(summary(file, gateway));
                     notes.extend(gateway.notes(file));
+                    let about_permissions = permissions::notes(&gateway.document);
+                    notes.extend(about_permissions.iter().map(|(place, note)| noted(file, place, note)));
                     if options.overlaps {
                         let found = overlaps::find(&gateway.document, &gateway.policy);
                         met.extend(found.into_iter().map(|overlap| (file, overlap)));
@@ -74,6 +78,11 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let result = summaries.iter().map(|summary| format!("{summary}\n")).chain(met).collect();
     notes.extend(problems.iter().map(|(file, problem)| line(file, problem)));
     Ok(Outcome { result, notes, exit })
+}
+
+/// `gateway.yaml:8:5: routes[0].permissions[0]: note: …`
+fn noted(file: &str, place: &Place, note: &str) -> String {
+    line(file, &Problem { place: place.clone(), message: format!("note: {note}") })
 }
 
 /// `gateway.yaml: 7 routes, 2 issuers, no problems`

@@ -29,6 +29,8 @@ mod tests {
             ("/$defs/secret", issuer("secret", bogus())),
             ("/$defs/token_source", issuer("token_from", json!([bogus()]))),
             ("/$defs/identity_header", json!({ "identity_headers": { "X-A": bogus() } })),
+            ("/$defs/permission", json!({ "permissions": { "LIC": { "A": bogus() } } })),
+            ("/$defs/forward_permissions", json!({ "forward_permissions": bogus() })),
             ("/$defs/cors", json!({ "cors": bogus() })),
             ("/$defs/cors", route("cors", bogus())),
             ("/$defs/upstream", json!({ "upstreams": { "a": bogus() } })),

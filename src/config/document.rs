@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::permission::{ForwardPermissions, PermissionDomain};
 use super::problem::At;
 
 /// The whole document.
@@ -11,6 +12,10 @@ pub struct Document {
     pub issuers: Vec<Issuer>,
     /// Which claims reach the upstream in which headers.
     pub identity_headers: Vec<IdentityHeader>,
+    /// What callers can be granted.
+    pub permissions: Vec<PermissionDomain>,
+    /// How the upstream learns what they have.
+    pub forward_permissions: ForwardPermissions,
     /// The CORS policy of every route that has none of its own.
     pub cors: Option<Cors>,
     /// Where forwarded requests go.
@@ -48,6 +53,8 @@ pub struct Issuer {
     pub require_claims: Vec<RequiredClaim>,
     /// The claims that hold scopes, in order of preference.
     pub scope_claims: Vec<ClaimPath>,
+    /// The claims that hold permissions; what they say is added up.
+    pub permission_claims: Vec<ClaimPath>,
     /// Where the token may stand in the request.
     pub token_from: Vec<TokenSource>,
     /// The longest token accepted, in bytes.
@@ -200,6 +207,10 @@ pub struct Route {
     pub scopes: Vec<String>,
     /// Scopes of which one is needed.
     pub any_scope: Vec<String>,
+    /// Permissions of which all are needed.
+    pub permissions: Vec<At<String>>,
+    /// Permissions of which one is needed.
+    pub any_permission: Vec<At<String>>,
     /// Claims that must have one of the listed values.
     pub require_claims: Vec<RequiredClaim>,
     /// The upstream it is forwarded to; none leaves the choice to Envoy's own routes.
@@ -247,6 +258,8 @@ pub struct StaticResponse {
 pub struct Errors {
     /// The `realm` of challenges (RFC 9110 §11.5).
     pub realm: Option<String>,
+    /// A caller without a permission is refused with 401 instead of 403.
+    pub denied_as_401: bool,
 }
 
 /// Where audit records go.

@@ -20,6 +20,7 @@ impl Issuer {
         let token_types = fields.get("token_types").map(|f| f.texts());
         let require_claims = fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default();
         let scope_claims = fields.get("scope_claims").map(|f| f.texts());
+        let permission_claims = fields.get("permission_claims").map(|f| f.texts());
         let token_from = fields.get("token_from").map(|f| f.items().iter().filter_map(read_source).collect());
         let max_token_bytes = fields.get("max_token_bytes").and_then(|f| f.number(64, 65_536));
         fields.finish();
@@ -39,6 +40,10 @@ impl Issuer {
             scope_claims: scope_claims.map_or_else(
                 || SCOPE_CLAIMS.iter().map(|name| ClaimPath::parse(name)).collect(),
                 |claims| claims.iter().map(|c| ClaimPath::parse(&c.value)).collect(),
+            ),
+            permission_claims: permission_claims.map_or_else(
+                || vec![permission_place(ALL_CLAIMS)],
+                |claims| claims.iter().map(|c| permission_place(&c.value)).collect(),
             ),
             token_from: token_from.filter(|s: &Vec<_>| !s.is_empty()).unwrap_or_else(|| vec![TokenSource::Bearer]),
             max_token_bytes: max_token_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(MOST_TOKEN_BYTES),
@@ -153,11 +158,20 @@ fn short_duration(field: &Field<'_>, most: Duration) -> Option<Duration> {
     Some(found)
 }
 
+/// Where permissions stand: a claim, or the claims themselves, in which every domain is a claim of its own.
+fn permission_place(text: &str) -> ClaimPath {
+    match text {
+        ALL_CLAIMS => ClaimPath { text: text.to_string(), segments: Vec::new() },
+        _ => ClaimPath::parse(text),
+    }
+}
+
 /// Clocks of issuers and gateways differ by seconds (RFC 7519 §4.1.4: "usually no more than a few minutes").
 const LEEWAY: Duration = Duration::from_secs(30);
 const MOST_LEEWAY: Duration = Duration::from_secs(300);
 const MOST_KEY_AGE: Duration = Duration::from_secs(7 * 86_400);
 const MOST_TOKEN_BYTES: usize = 8_192;
+const ALL_CLAIMS: &str = ".";
 /// RFC 7519 §5.1 and RFC 9068 §2.1.
 const TOKEN_TYPES: [&str; 2] = ["JWT", "at+jwt"];
 /// RFC 9068 §2.2.3 `scope`; `scp` and `scopes` are what well-known issuers write instead.

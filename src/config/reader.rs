@@ -81,6 +81,11 @@ impl<'n> Field<'n> {
         self.problems.borrow_mut().add(&self.place, message);
     }
 
+    /// Notes a problem with something beside this value, as its key.
+    pub fn problem_at(&self, place: &Place, message: impl Into<String>) {
+        self.problems.borrow_mut().add(place, message);
+    }
+
     fn wrong_kind<T>(&self, wanted: &str) -> Option<T> {
         self.problem(format!("expected {wanted}, found {}", self.node.kind()));
         None

@@ -27,6 +27,8 @@ impl Route {
             issuers: either(&fields, "issuer", "issuers"),
             scopes: plain("scopes"),
             any_scope: plain("any_scope"),
+            permissions: texts("permissions"),
+            any_permission: texts("any_permission"),
             require_claims: fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default(),
             upstream: fields.get("upstream").and_then(|f| f.text_at()),
             strip_prefix: flag("strip_prefix"),

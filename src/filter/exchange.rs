@@ -103,6 +103,9 @@ impl Exchange {
         match verdict.decision {
             Decision::Forward(forward) => {
                 apply(Map::Request, forward.edits());
+                if let Some(permissions) = forward.permissions() {
+                    host::set_filter_state("portcullis.permissions", permissions.as_bytes());
+                }
                 self.plan.replace(verdict.response);
                 self.stage.set(Stage::Forwarded);
             }

@@ -10,6 +10,7 @@ use super::decision::{Await, Awaited};
 use super::identity::{Identity, IdentityHeaders};
 use super::issuer::{Issuer, IssuerKeys, Validity};
 use super::keyring::Standing;
+use super::permission::{PermissionRegistry, PermissionSet};
 use super::rejection::{Kind, Rejection};
 use super::scopes::{ScopeRegistry, ScopeSet};
 use super::token::UnverifiedToken;
@@ -28,7 +29,9 @@ pub struct Caller {
     pub claims: Value,
     /// The scopes that some route asks for.
     pub scopes: ScopeSet,
-    /// The identity headers.
+    /// What was granted of the permissions there are.
+    pub permissions: PermissionSet,
+    /// The identity headers, and what else is told of the caller.
     pub identity: Identity,
     validity: Validity,
     /// The generation of the remote key set the signature was checked with; 0 for keys in the configuration.
@@ -53,6 +56,8 @@ pub struct Authenticator<'p> {
     pub issuers: &'p [Issuer],
     /// The scopes that matter.
     pub scopes: &'p ScopeRegistry,
+    /// The permissions there are.
+    pub permissions: &'p PermissionRegistry,
     /// The identity headers.
     pub identity: &'p IdentityHeaders,
 }
@@ -110,12 +115,19 @@ impl Authenticator<'_> {
         let generation = self.check_signature(issuer, &read, received_at, world)?;
         let validity = issuer.check_claims(&read.claims)?;
         validity.check(world.now)?;
+        let permissions = self
+            .permissions
+            .granted(&read.claims, &issuer.permission_claims)
+            .map_err(|fault| Rejection::new(Kind::InvalidToken, "token_permissions_malformed").with(fault.0))?;
+        let mut identity = self.identity.of(&read.claims);
+        self.permissions.tell(&permissions, &mut identity);
         Ok(Caller {
             issuer: index,
             issuer_name: issuer.name.clone(),
             subject: read.claims.get("sub").and_then(Value::as_str).map(Rc::from),
             scopes: self.scopes.granted(&read.claims, &issuer.scope_claims),
-            identity: self.identity.of(&read.claims),
+            permissions,
+            identity,
             validity,
             generation,
             source,

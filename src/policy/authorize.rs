@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::authenticate::Caller;
 use super::issuer::holds;
+use super::permission::PermissionNeed;
 use super::rejection::{Kind, Rejection};
 use super::scopes::ScopeSet;
 use crate::config::document::{Auth, RequiredClaim};
@@ -19,6 +20,10 @@ pub struct Requirements {
     pub scopes: ScopeSet,
     /// Scopes of which one is needed.
     pub any_scope: ScopeSet,
+    /// Permissions of which all are needed, and those of which one is.
+    pub permissions: PermissionNeed,
+    /// How a caller without them is refused.
+    pub permission_denied: Kind,
     /// The scopes as a challenge names them (RFC 6750 §3): a space-delimited list.
     pub scope_text: Rc<str>,
     /// Claims that must have one of the listed values.
@@ -33,6 +38,8 @@ impl Requirements {
             issuers: Vec::new(),
             scopes: ScopeSet::default(),
             any_scope: ScopeSet::default(),
+            permissions: PermissionNeed::default(),
+            permission_denied: Kind::PermissionDenied,
             scope_text: "".into(),
             require_claims: Vec::new(),
         }
@@ -65,6 +72,10 @@ pub fn authorize(requirements: &Requirements, caller: Option<Rc<Caller>>) -> Res
     }
     if !known.scopes.has_all(&requirements.scopes) || !known.scopes.has_any(&requirements.any_scope) {
         return Err(Rejection::new(Kind::InsufficientScope(requirements.scope_text.clone()), "scope_missing"));
+    }
+    if !requirements.permissions.is_met(&known.permissions) {
+        let missing = requirements.permissions.missing(&known.permissions);
+        return Err(Rejection::new(requirements.permission_denied.clone(), "permission_missing").with(missing));
     }
     for required in &requirements.require_claims {
         if !holds(required, &known.claims) {

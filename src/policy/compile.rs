@@ -1,11 +1,13 @@
 //! Turns a document into a policy, or into every problem it has: what refers to what, and what goes together.
 
 mod issuers;
+mod permissions;
 mod routes;
 
 use super::authorize::Requirements;
 use super::cors::CorsPolicy;
 use super::identity::IdentityHeaders;
+use super::permission::PermissionRegistry;
 use super::reply::Refusals;
 use super::scopes::ScopeRegistry;
 use super::{Policy, compile::issuers::Issuers, compile::routes::Routes};
@@ -29,15 +31,17 @@ impl Policy {
     fn compile(document: &Document, environment: Environment<'_>, problems: &mut Problems) -> Policy {
         let mut scopes = ScopeRegistry::default();
         let issuers = Issuers::compile(&document.issuers, environment, problems);
+        let permissions = PermissionRegistry::compile(document, problems);
         let cors = document.cors.as_ref().map(|cors| CorsPolicy::compile(cors, problems).into());
         check_identity(&document.identity_headers, problems);
-        let routes = Routes::compile(document, &issuers, cors.as_ref(), &mut scopes, problems);
+        let routes = Routes::compile(document, &issuers, &permissions, cors.as_ref(), &mut scopes, problems);
         Policy {
             issuers: issuers.issuers,
             plans: issuers.plans,
             sources: issuers.sources,
             scopes,
-            identity: IdentityHeaders::compile(&document.identity_headers),
+            identity: IdentityHeaders::compile(&document.identity_headers, permissions.headers()),
+            permissions,
             cors,
             routes: routes.routes,
             public: routes.public,

@@ -13,6 +13,7 @@ use crate::config::document::TokenSource;
 #[derive(Debug)]
 pub struct Forward {
     edits: Vec<HeaderEdit>,
+    permissions: Option<Rc<str>>,
 }
 
 /// Where a route sends its requests.
@@ -75,12 +76,18 @@ impl Forward {
         if let Some(upstream) = &to.upstream {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }
-        Forward { edits }
+        let permissions = grant.caller().and_then(|caller| caller.identity.filter_state.clone());
+        Forward { edits, permissions }
     }
 
     /// Changes to the request's headers, in order.
     pub fn edits(&self) -> &[HeaderEdit] {
         &self.edits
+    }
+
+    /// The caller's permissions for later filters and the access log, where the document wants them told.
+    pub fn permissions(&self) -> Option<&str> {
+        self.permissions.as_deref()
     }
 }
 

@@ -14,6 +14,8 @@ use crate::config::document::{ClaimPath, IdentityHeader};
 #[derive(Debug, Default)]
 pub struct IdentityHeaders {
     headers: Vec<Compiled>,
+    /// Other headers that only the gateway may set.
+    reserved: Vec<Rc<str>>,
 }
 
 #[derive(Debug)]
@@ -28,26 +30,29 @@ struct Compiled {
 pub struct Identity {
     /// The headers to set.
     pub edits: Vec<HeaderEdit>,
+    /// What later filters and the access log are told of the caller's permissions.
+    pub filter_state: Option<Rc<str>>,
     /// The first required claim that is missing or cannot travel in a header.
     pub missing: Option<String>,
 }
 
 impl IdentityHeaders {
-    /// The headers as written in the document.
-    pub fn compile(headers: &[IdentityHeader]) -> IdentityHeaders {
+    /// The headers as written in the document, and others that only the gateway may set.
+    pub fn compile<'h>(headers: &[IdentityHeader], reserved: impl Iterator<Item = &'h Rc<str>>) -> IdentityHeaders {
         let compile = |h: &IdentityHeader| Compiled {
             name: h.header.value.as_str().into(),
             claim: h.claim.clone(),
             required: h.required,
         };
-        IdentityHeaders { headers: headers.iter().map(compile).collect() }
+        IdentityHeaders { headers: headers.iter().map(compile).collect(), reserved: reserved.cloned().collect() }
     }
 
     /// Removes what a client brought along under one of these names, or under a name that belongs to the gateway.
     pub fn strip(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) -> usize {
         let before = edits.len();
         for (name, _) in sent {
-            if self.headers.iter().any(|h| same_to_an_upstream(name, h.name.as_bytes())) || is_gateways_own(name) {
+            let mut ours = self.headers.iter().map(|header| &header.name).chain(&self.reserved);
+            if ours.any(|ours| same_to_an_upstream(name, ours.as_bytes())) || is_gateways_own(name) {
                 let remove = HeaderEdit::Remove(String::from_utf8_lossy(name).as_ref().into());
                 if !edits.contains(&remove) {
                     edits.push(remove);
@@ -165,7 +170,7 @@ mod tests {
             claim: ClaimPath::parse("org_id"),
             required: false,
         };
-        let headers = IdentityHeaders::compile(&[header]);
+        let headers = IdentityHeaders::compile(&[header], [].iter());
         for (name, removed) in [
             ("x-org-id", true),
             ("X-Org-ID", true),

@@ -35,6 +35,8 @@ pub struct Issuer {
     pub require_claims: Vec<RequiredClaim>,
     /// Where its tokens hold scopes.
     pub scope_claims: Vec<ClaimPath>,
+    /// Where its tokens hold permissions.
+    pub permission_claims: Vec<ClaimPath>,
     /// The places its tokens may stand in, as indexes into the policy's list.
     pub sources: Vec<usize>,
     /// Longest token.

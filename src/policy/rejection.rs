@@ -31,6 +31,10 @@ pub enum Kind {
     Forbidden,
     /// Known caller without a scope the route asks for; the scopes in question.
     InsufficientScope(Rc<str>),
+    /// Known caller without a permission the route asks for.
+    PermissionDenied,
+    /// The same, where the document wants such callers to be refused like strangers.
+    PermissionDeniedAsUnauthorized,
     /// No route has this host and path.
     NotFound,
     /// The path exists, not for this method; the methods it has, for `Allow`.
@@ -93,6 +97,10 @@ impl Kind {
             Kind::Forbidden => row(403, "FORBIDDEN", "Access denied", 7, None),
             Kind::InsufficientScope(_) => {
                 row(403, "INSUFFICIENT_SCOPE", "Token lacks required scope", 7, Some("insufficient_scope"))
+            }
+            Kind::PermissionDenied => row(403, "PERMISSION_DENIED", "Permission denied", 7, None),
+            Kind::PermissionDeniedAsUnauthorized => {
+                row(401, "PERMISSION_DENIED", "Permission denied", 7, Some("insufficient_scope"))
             }
             Kind::RateLimited(_) => row(429, "RATE_LIMITED", "Too many requests", 8, None),
             Kind::ServiceUnavailable => row(503, "SERVICE_UNAVAILABLE", "Backend service down", 14, None),

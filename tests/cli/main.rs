@@ -6,6 +6,7 @@ mod check;
 mod explain;
 mod generate;
 mod import;
+mod permission;
 mod token;
 
 use std::path::{Path, PathBuf};

@@ -52,6 +52,7 @@ impl Issuers {
                 token_types: issuer.token_types.iter().map(|typ| plain_type(typ)).collect(),
                 require_claims: issuer.require_claims.clone(),
                 scope_claims: issuer.scope_claims.clone(),
+                permission_claims: issuer.permission_claims.clone(),
                 sources,
                 max_token_bytes: issuer.max_token_bytes,
             });

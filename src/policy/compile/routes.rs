@@ -6,6 +6,8 @@ use super::super::authorize::Requirements;
 use super::super::cors::CorsPolicy;
 use super::super::forward::Destination;
 use super::super::guard;
+use super::super::permission::PermissionRegistry;
+use super::super::rejection::Kind;
 use super::super::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
 use super::super::rule::{Action, Rule, StaticAnswer};
 use super::super::scopes::ScopeRegistry;
@@ -23,6 +25,7 @@ pub(super) struct Routes {
 struct Surroundings<'d> {
     document: &'d Document,
     issuers: &'d Issuers,
+    permissions: &'d PermissionRegistry,
     cors: Option<&'d Rc<CorsPolicy>>,
 }
 
@@ -30,11 +33,12 @@ impl Routes {
     pub(super) fn compile(
         document: &Document,
         issuers: &Issuers,
+        permissions: &PermissionRegistry,
         cors: Option<&Rc<CorsPolicy>>,
         scopes: &mut ScopeRegistry,
         problems: &mut Problems,
     ) -> Routes {
-        let around = Surroundings { document, issuers, cors };
+        let around = Surroundings { document, issuers, permissions, cors };
         check_upstreams(&document.upstreams, problems);
         let mut routes = RouteTable::builder();
         for route in &document.routes {
@@ -91,18 +95,22 @@ impl Surroundings<'_> {
 
     fn requirements(&self, route: &Route, scopes: &mut ScopeRegistry, problems: &mut Problems) -> Requirements {
         let auth = route.auth.value;
-        let wants = !route.scopes.is_empty() || !route.any_scope.is_empty() || !route.require_claims.is_empty();
+        let wants = !route.scopes.is_empty()
+            || !route.any_scope.is_empty()
+            || !route.permissions.is_empty()
+            || !route.any_permission.is_empty()
+            || !route.require_claims.is_empty();
         if auth == Auth::None && (wants || !route.issuers.is_empty()) {
             problems.add(
                 &route.auth.place,
-                "`auth: none` asks nobody, so `scopes`, `any_scope`, `require_claims` and `issuer` cannot hold",
+                "`auth: none` asks nobody, so `scopes`, `any_scope`, `permissions`, `any_permission`, `require_claims` and `issuer` cannot hold",
             );
         }
         // Whoever leaves the token away would get further than those who show theirs.
         if auth == Auth::Optional && wants {
             problems.add(
                 &route.auth.place,
-                "`auth: optional` lets callers without a token pass, so `scopes`, `any_scope` and `require_claims` cannot hold",
+                "`auth: optional` lets callers without a token pass, so `scopes`, `any_scope`, `permissions`, `any_permission` and `require_claims` cannot hold",
             );
         }
         if auth != Auth::None && self.document.issuers.is_empty() {
@@ -123,6 +131,11 @@ impl Surroundings<'_> {
             issuers: self.issuers.named(&route.issuers, problems),
             scopes: scopes.register(&route.scopes),
             any_scope: scopes.register(&route.any_scope),
+            permissions: self.permissions.need_of(&route.permissions, &route.any_permission, problems),
+            permission_denied: match self.document.errors.denied_as_401 {
+                true => Kind::PermissionDeniedAsUnauthorized,
+                false => Kind::PermissionDenied,
+            },
             scope_text: all.join(" ").into(),
             require_claims: route.require_claims.clone(),
         }

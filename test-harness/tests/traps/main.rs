@@ -7,6 +7,7 @@ mod failure;
 mod headers;
 mod limits;
 mod outage;
+mod permissions;
 mod replies;
 mod waiting;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         ("headers", headers::TRAPS),
         ("limits", limits::TRAPS),
         ("outage", outage::TRAPS),
+        ("permissions", permissions::TRAPS),
         ("replies", replies::TRAPS),
         ("waiting", waiting::TRAPS),
     ];

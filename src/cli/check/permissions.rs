@@ -1,0 +1,33 @@
+//! What may be right about permissions and still deserves a word: deprecated ones in use, masks that no JSON number holds.
+
+use crate::config::document::Document;
+use crate::config::problem::Place;
+
+/// Highest bit of a whole number that every reader of JSON keeps exact (RFC 8259 §6).
+const HIGHEST_EXACT_BIT: u16 = 52;
+
+/// The notes on a document, each with its place.
+pub fn notes(document: &Document) -> Vec<(Place, String)> {
+    let mut notes = Vec::new();
+    for route in &document.routes {
+        for asked in route.permissions.iter().chain(&route.any_permission) {
+            let mut known = document.permissions.iter().flat_map(|d| d.permissions.iter().map(move |p| (d, p)));
+            let found = known.find(|(domain, p)| format!("{}.{}", domain.name.value, p.name.value) == asked.value);
+            if let Some(reason) = found.and_then(|(_, permission)| permission.deprecated.as_deref()) {
+                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                notes.push((asked.place.clone(), format!("`{}` is deprecated{why}", asked.value)));
+            }
+        }
+    }
+    for domain in &document.permissions {
+        let highest = domain.permissions.iter().max_by_key(|permission| permission.bit.value);
+        if let Some(permission) = highest.filter(|permission| permission.bit.value > HIGHEST_EXACT_BIT) {
+            let (domain, name, bit) = (&domain.name.value, &permission.name.value, permission.bit.value);
+            let message = format!(
+                "a claim with `{domain}.{name}` (bit {bit}) must be text: JSON numbers are exact up to bit {HIGHEST_EXACT_BIT}"
+            );
+            notes.push((permission.bit.place.clone(), message));
+        }
+    }
+    notes
+}

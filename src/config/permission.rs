@@ -1,0 +1,158 @@
+//! Reads `permissions` and `forward_permissions`: what callers can be granted, and how the upstream learns what they have.
+
+use super::identity::header_name;
+use super::mask::{MOST_BITS, Mask};
+use super::node::Value;
+use super::problem::At;
+use super::reader::{Field, Fields};
+
+/// A slice of the business, whose permissions share one mask.
+#[derive(Clone, Debug)]
+pub struct PermissionDomain {
+    /// The name, which is also that of its claim.
+    pub name: At<String>,
+    /// What can be granted in it.
+    pub permissions: Vec<Permission>,
+}
+
+/// One permission: a named bit.
+#[derive(Clone, Debug)]
+pub struct Permission {
+    /// The name within the domain.
+    pub name: At<String>,
+    /// Which bit, from 0.
+    pub bit: At<u16>,
+    /// What it allows, for whoever grants it.
+    pub description: String,
+    /// The version or day it came with.
+    pub since: Option<String>,
+    /// Why it should not be asked for any more.
+    pub deprecated: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+}
+
+/// In which words permissions are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermissionForm {
+    /// `LIC=3`.
+    Masks,
+    /// `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
+    Names,
+}
+
+/// Where the caller's permissions are told.
+#[derive(Clone, Debug, Default)]
+pub struct ForwardPermissions {
+    /// Headers for the upstream, names in lower case.
+    pub headers: Vec<(At<String>, PermissionForm)>,
+    /// The filter state `wasm.portcullis.permissions`, for later filters and the access log.
+    pub filter_state: Option<PermissionForm>,
+}
+
+impl PermissionDomain {
+    /// Reads the whole section.
+    pub(super) fn read_all(field: &Field<'_>) -> Vec<PermissionDomain> {
+        let read = |(name, permissions): (At<String>, Field<'_>)| {
+            check_name(&name, &permissions);
+            let permissions = permissions.entries();
+            let permissions = permissions.into_iter().filter_map(|(name, field)| Permission::read(name, &field));
+            PermissionDomain { name, permissions: permissions.collect() }
+        };
+        field.entries().into_iter().map(read).collect()
+    }
+}
+
+impl Permission {
+    fn read(name: At<String>, field: &Field<'_>) -> Option<Permission> {
+        check_name(&name, field);
+        let fields = field.fields()?;
+        let bit = read_bit(&fields);
+        let description = fields.require("description").and_then(|f| f.text());
+        let since = fields.get("since").and_then(|f| f.text());
+        let deprecated = fields.get("deprecated").and_then(|f| read_deprecation(&f));
+        let owner = fields.get("owner").and_then(|f| f.text());
+        fields.finish();
+        Some(Permission { name, bit: bit?, description: description?, since, deprecated, owner })
+    }
+}
+
+impl ForwardPermissions {
+    /// Reads the section.
+    pub(super) fn read(field: &Field<'_>) -> Option<ForwardPermissions> {
+        let fields = field.fields()?;
+        let headers = fields.get("headers").map(|f| f.entries()).unwrap_or_default();
+        let headers = headers.into_iter().filter_map(|(name, value)| {
+            let header = header_name(&name, &value)?;
+            Some((At { value: header, place: name.place }, value.word(&FORMS)?))
+        });
+        let headers = headers.collect();
+        let filter_state = fields.get("filter_state").and_then(|f| f.word(&FORMS));
+        fields.finish();
+        Some(ForwardPermissions { headers, filter_state })
+    }
+}
+
+/// `bit: 1`, `mask: 2` or `mask: "1 << 1"`: three ways to write the same bit.
+fn read_bit(fields: &Fields<'_>) -> Option<At<u16>> {
+    let (bit, mask) = (fields.get("bit"), fields.get("mask"));
+    match (bit, mask) {
+        (Some(field), None) => {
+            let bit = field.number(0, u64::from(MOST_BITS - 1)).and_then(|bit| u16::try_from(bit).ok())?;
+            Some(At { value: bit, place: field.place })
+        }
+        (None, Some(field)) => read_mask(&field).map(|value| At { value, place: field.place }),
+        _ => {
+            fields.problem("expected exactly one of `bit` and `mask`");
+            None
+        }
+    }
+}
+
+fn read_mask(field: &Field<'_>) -> Option<u16> {
+    let written = field.node.to_json();
+    let shown = written.as_str().map_or_else(|| written.to_string(), str::to_string);
+    if let Some(shift) = written.as_str().and_then(|text| text.strip_prefix("1 << ")) {
+        let bit = Mask::parse(shift).ok().and_then(|_| shift.parse().ok()).filter(|bit| *bit < MOST_BITS);
+        if bit.is_none() {
+            field.problem(format!("`{shown}` shifts by no whole number from 0 to {}", MOST_BITS - 1));
+        }
+        return bit;
+    }
+    match Mask::from_json(&written) {
+        Ok(mask) => {
+            let bit = mask.single_bit();
+            if bit.is_none() {
+                field.problem(format!("`{shown}` is not one bit (accepted: 1, 2, 4, 8, …, or `1 << 3`)"));
+            }
+            bit
+        }
+        Err(fault) => {
+            field.problem(format!("`{shown}` {} (accepted: 1, 2, 4, 8, …, or `1 << 3`)", fault.words()));
+            None
+        }
+    }
+}
+
+/// `deprecated: true`, or the reason in a sentence.
+fn read_deprecation(field: &Field<'_>) -> Option<String> {
+    match field.node.value {
+        Value::Bool(flag) => flag.then(String::new),
+        _ => field.text(),
+    }
+}
+
+/// A name stands in claims, headers and code: letters, digits and `_` are the same in all of them.
+fn check_name(name: &At<String>, field: &Field<'_>) {
+    let text = &name.value;
+    let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if !is_plain || !text.starts_with(|c: char| c.is_ascii_alphabetic()) || text.len() > MOST_NAME_BYTES {
+        field.problem_at(
+            &name.place,
+            format!("`{text}` is not a name: a letter, then letters, digits and `_`, at most {MOST_NAME_BYTES}"),
+        );
+    }
+}
+
+const FORMS: [(&str, PermissionForm); 2] = [("masks", PermissionForm::Masks), ("names", PermissionForm::Names)];
+const MOST_NAME_BYTES: usize = 64;
