@@ -3,6 +3,7 @@
 //! Authors who write plain YAML under `configuration:` have it arrive as a `google.protobuf.Struct` (envoy-facts §2.1).
 
 use super::node::{Key, Node, Position, Value};
+use crate::protobuf::{Message, Wire};
 use crate::strict_json;
 
 /// Reads a plugin configuration. The error says what was wrong with the bytes; nothing of them is repeated.
@@ -87,63 +88,6 @@ fn number(value: f64) -> Option<serde_json::Number> {
 
 fn bare(value: Value) -> Node {
     Node { at: Position::default(), value }
-}
-
-/// The fields of one protobuf message; `None` as an item when the bytes are malformed, and the end after it.
-struct Message<'b>(&'b [u8]);
-
-enum Wire<'b> {
-    Varint(u64, u64),
-    Fixed64(u64, u64),
-    Bytes(u64, &'b [u8]),
-}
-
-impl<'b> Iterator for Message<'b> {
-    type Item = Option<Wire<'b>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_none() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
-}
-
-impl<'b> Message<'b> {
-    fn field(&mut self) -> Option<Wire<'b>> {
-        let tag = self.varint()?;
-        match tag & 7 {
-            0 => Some(Wire::Varint(tag >> 3, self.varint()?)),
-            1 => Some(Wire::Fixed64(tag >> 3, u64::from_le_bytes(self.take(8)?.try_into().ok()?))),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                Some(Wire::Bytes(tag >> 3, self.take(length)?))
-            }
-            _ => None,
-        }
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = *self.take(1)? else { return None };
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'b [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
 }
 
 const MOST_DEPTH: usize = 32;

@@ -6,6 +6,7 @@ use super::host;
 use crate::policy::algorithm::Algorithm;
 use crate::policy::jwks::VerifyingKey;
 use crate::policy::signature::{HostRequest, SignatureVerifier, Software, host_request};
+use crate::protobuf::put_bytes;
 
 /// Envoy's BoringSSL for RS and ES, pure Rust for the rest.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,14 +35,7 @@ fn argument(request: &HostRequest<'_>, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(32 + request.spki.len() + request.signature.len() + text.len());
     for (field, bytes) in [(1, request.hash.as_bytes()), (2, request.spki), (3, request.signature.as_ref()), (4, text)]
     {
-        out.push(field << 3 | 2);
-        let mut length = bytes.len();
-        while length >= 0x80 {
-            out.push((length & 0x7f) as u8 | 0x80);
-            length >>= 7;
-        }
-        out.push(length as u8);
-        out.extend_from_slice(bytes);
+        put_bytes(&mut out, field, bytes);
     }
     out
 }

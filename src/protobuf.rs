@@ -1,0 +1,129 @@
+//! Protobuf's binary form: the fields of a message one by one, and messages written field by field. No schema, no code generator.
+//!
+//! Four small messages are all that the gateway reads or writes; whoever names their fields cites where they are defined.
+
+/// The fields of one message; `None` as an item when the bytes are malformed, and the end after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'b>(pub &'b [u8]);
+
+/// One field: its number and its value, by how the value is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire<'b> {
+    /// An integer, a flag or a member of an enumeration.
+    Varint(u64, u64),
+    /// Eight bytes.
+    Fixed64(u64, u64),
+    /// A text, bytes or another message.
+    Bytes(u64, &'b [u8]),
+    /// Four bytes.
+    Fixed32(u64, u32),
+}
+
+impl<'b> Iterator for Message<'b> {
+    type Item = Option<Wire<'b>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
+
+impl<'b> Message<'b> {
+    fn field(&mut self) -> Option<Wire<'b>> {
+        let tag = self.varint()?;
+        let number = tag >> 3;
+        match tag & 7 {
+            0 => Some(Wire::Varint(number, self.varint()?)),
+            1 => Some(Wire::Fixed64(number, u64::from_le_bytes(self.take(8)?.try_into().ok()?))),
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Some(Wire::Bytes(number, self.take(length)?))
+            }
+            5 => Some(Wire::Fixed32(number, u32::from_le_bytes(self.take(4)?.try_into().ok()?))),
+            _ => None,
+        }
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let [byte] = *self.take(1)? else { return None };
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'b [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
+
+/// Appends a field that holds a text, bytes or another message.
+pub fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+    put_varint(out, field << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a field that holds an integer.
+pub fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
+    put_varint(out, field << 3);
+    put_varint(out, number);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let long = [7_u8; 300];
+        let mut out = Vec::new();
+        put_number(&mut out, 1, 150);
+        put_bytes(&mut out, 2, b"testing");
+        put_bytes(&mut out, 1_000, &long);
+        put_number(&mut out, 3, u64::MAX);
+        // The two examples of protobuf's own description of its encoding.
+        assert!(out.starts_with(b"\x08\x96\x01\x12\x07testing"));
+        let read: Option<Vec<_>> = Message(&out).collect();
+        let expected =
+            [Wire::Varint(1, 150), Wire::Bytes(2, b"testing"), Wire::Bytes(1_000, &long), Wire::Varint(3, u64::MAX)];
+        assert_eq!(read.as_deref(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn malformed_bytes_end_a_message() {
+        for bytes in [
+            b"\x0a\x05abc".as_slice(),
+            b"\x08",
+            b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            b"\x0b",
+            b"\x0d\x01\x02",
+            b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        ] {
+            let read: Vec<_> = Message(bytes).collect();
+            assert_eq!(read, [None], "{bytes:?}");
+        }
+    }
+}
