@@ -21,13 +21,14 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	@cargo build --quiet --bin portcullis
 	cargo run --quiet --package test-harness --bin demo
 
-test: wasm envoy browser manifests wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
+test: wasm envoy browser manifests rls wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
 	@cargo build --bin portcullis
 	cargo test --workspace --no-fail-fast
 	$(SETUP)/wasm-cargo test
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
 	@cargo fmt --all --check
+	cargo fmt --manifest-path test-harness/rls/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(SETUP)/wasm-cargo lint
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
@@ -48,7 +49,7 @@ fuzz: rust ## feed hostile input at random to the core, for FUZZ_SECONDS (60)
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
 
-.PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser manifests wasm-runner
+.PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser manifests rls wasm-runner
 
 dist/portcullis.wasm: $(WASM_SOURCES) test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build
@@ -72,6 +73,9 @@ browser:
 
 manifests:
 	@$(SETUP)/manifests
+
+rls: rust
+	@$(SETUP)/rls
 
 wasm-runner: rust
 	@$(SETUP)/wasm-runner

@@ -1,0 +1,162 @@
+//! A rate limit service with its Redis: Limitador's engine behind Envoy's protocol, as processes of their own on free ports.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::clock::Deadline;
+use crate::{envoy, ports};
+
+/// The service and its Redis; both end with it.
+#[derive(Debug)]
+pub struct RateLimits {
+    folder: PathBuf,
+    /// The port of the service, the same after a restart.
+    pub port: u16,
+    redis_port: u16,
+    redis: Option<Child>,
+    service: Option<Service>,
+    heard: Heard,
+}
+
+#[derive(Debug)]
+struct Service {
+    child: Child,
+    orders: ChildStdin,
+}
+
+/// The lines that the service has written.
+type Heard = Arc<Mutex<Vec<String>>>;
+
+/// One call that the service received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The domain and the descriptor's entries: `portcullis/limit=per-client,client=c1`.
+    pub about: String,
+    /// How many hits it asked for; 0 where the service failed before it counted.
+    pub hits: u32,
+    /// `OK`, `OVER_LIMIT` or `ERROR`.
+    pub answer: String,
+}
+
+impl RateLimits {
+    /// Starts both, with these limits in Limitador's own form.
+    pub fn start(limits: &Value) -> Result<Self> {
+        let folder = envoy::fresh_folder()?;
+        std::fs::write(folder.join("limits.json"), limits.to_string())?;
+        let [port, redis_port] = ports::free()?;
+        let mut all = Self { folder, port, redis_port, redis: None, service: None, heard: Heard::default() };
+        all.start_redis()?;
+        all.start_service()?;
+        Ok(all)
+    }
+
+    /// Starts the Redis, with nothing in it.
+    pub fn start_redis(&mut self) -> Result<()> {
+        let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let port = self.redis_port.to_string();
+        let mut command = Command::new(&program);
+        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().with_context(|| format!("cannot start {program:?}: run `make rls`"))?;
+        self.redis = Some(child);
+        let answers = || std::net::TcpStream::connect(ports::loopback(self.redis_port)).ok();
+        Deadline::after(PATIENCE).poll(answers).context("Redis never listened")?;
+        Ok(())
+    }
+
+    /// Ends the Redis; the service stays.
+    pub fn stop_redis(&mut self) {
+        end(self.redis.take());
+    }
+
+    /// Starts the service.
+    pub fn start_service(&mut self) -> Result<()> {
+        let program = envoy::root().join("build/rls/rls");
+        let mut command = Command::new(&program);
+        command.arg(ports::loopback(self.port).to_string()).arg(self.folder.join("limits.json"));
+        command.arg(format!("redis://127.0.0.1:{}", self.redis_port));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().with_context(|| format!("no {}: run `make rls`", program.display()))?;
+        let (orders, lines) = (child.stdin.take(), child.stdout.take());
+        let (Some(orders), Some(lines)) = (orders, lines) else { bail!("the service has no standard streams") };
+        let heard = self.heard.clone();
+        // Ends with the service.
+        thread::spawn(move || {
+            for line in BufReader::new(lines).lines().map_while(Result::ok) {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        let before = self.count("ready");
+        self.service = Some(Service { child, orders });
+        Deadline::after(PATIENCE).poll(|| (self.count("ready") > before).then_some(())).context("it never was ready")
+    }
+
+    /// Ends the service; the Redis stays.
+    pub fn stop_service(&mut self) {
+        end(self.service.take().map(|service| service.child));
+    }
+
+    /// Makes the service go wrong: `error`, `garbage`, `slow 200`, or `none`.
+    pub fn fail(&mut self, fault: &str) -> Result<()> {
+        let order = format!("fault {fault}");
+        let before = self.count(&order);
+        let service = self.service.as_mut().context("the service does not run")?;
+        writeln!(service.orders, "{fault}")?;
+        Deadline::after(PATIENCE).poll(|| (self.count(&order) > before).then_some(())).context("it did not obey")
+    }
+
+    /// Every call so far.
+    pub fn calls(&self) -> Result<Vec<Call>> {
+        let lines = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        lines.iter().filter_map(|line| line.strip_prefix("call ")).map(Call::read).collect()
+    }
+
+    fn count(&self, line: &str) -> usize {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|heard| *heard == line).count()
+    }
+}
+
+impl Drop for RateLimits {
+    fn drop(&mut self) {
+        self.stop_service();
+        self.stop_redis();
+        let _left = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Call {
+    fn read(line: &str) -> Result<Self> {
+        let mut words = line.split(' ').map(str::to_owned);
+        let (Some(about), Some(hits), Some(answer)) = (words.next(), words.next(), words.next()) else {
+            bail!("no call: {line}");
+        };
+        let hits = hits.parse()?;
+        ensure!(words.next().is_none(), "no call: {line}");
+        Ok(Self { about, hits, answer })
+    }
+}
+
+/// A limit in Limitador's form: so many hits in so many seconds, of each value of `entry`, under the descriptor `limit=name`.
+pub fn limit(name: &str, hits: u64, seconds: u64, entry: &str) -> Value {
+    json!({
+        "namespace": "portcullis", "name": name, "max_value": hits, "seconds": seconds,
+        "conditions": [format!("descriptors[0]['limit'] == '{name}'")],
+        "variables": [format!("descriptors[0]['{entry}']")],
+    })
+}
+
+fn end(child: Option<Child>) {
+    if let Some(mut child) = child {
+        // It may have ended already; there is nobody left to tell.
+        let _gone = child.kill().and_then(|()| child.wait().map(drop));
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
