@@ -8,8 +8,9 @@ mod request_id;
 mod root;
 mod stream;
 mod verifier;
+mod worker;
 
 /// Called once when Envoy loads the module.
 pub fn start() {
-    host::start(|_| Box::new(root::Root::default()));
+    host::start();
 }

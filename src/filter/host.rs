@@ -5,11 +5,13 @@
 
 #![expect(unsafe_code, reason = "the host hands over raw pointers; every block says why it is sound")]
 
-use std::ptr::null_mut;
+mod abi;
+mod ffi;
+
+use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::RootContext;
 use proxy_wasm::types::{BufferType, LogLevel, Status};
 
 /// Which header map a call is about (proxy-wasm ABI, `proxy_map_type_t`).
@@ -41,10 +43,9 @@ pub struct LocalReply<'a> {
     pub grpc_status: i32,
 }
 
-/// Registers the constructor of root contexts and switches the crate's logger on.
-pub fn start(root: fn(u32) -> Box<dyn RootContext>) {
+/// Switches the crate's logger on.
+pub fn start() {
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(root);
 }
 
 /// The time since the Unix epoch.
@@ -162,8 +163,27 @@ pub fn call_body(most: usize) -> Vec<u8> {
 }
 
 /// Starts an HTTP call through a cluster. `None` when Envoy has no such cluster; a dead one shows in the callback only.
-pub fn call(cluster: &str, headers: Vec<(&str, &str)>, timeout: Duration) -> Option<u32> {
-    hostcalls::dispatch_http_call(cluster, headers, None, Vec::new(), timeout).ok()
+pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<u32> {
+    let headers = serialize(headers.iter().copied());
+    let trailers = serialize([].into_iter());
+    let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    let mut token = 0_u32;
+    // SAFETY: every pointer is of a live slice with its length, none for the body; the host writes four bytes to that of the token.
+    let status = unsafe {
+        ffi::proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            null(),
+            0,
+            trailers.as_ptr(),
+            trailers.len(),
+            millis,
+            &raw mut token,
+        )
+    };
+    (status == OK).then_some(token)
 }
 
 /// A value that all workers share, and the version that a later [`share`] may ask for.
@@ -233,47 +253,3 @@ fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
 }
 
 const OK: u32 = 0;
-
-mod ffi {
-    #[link(wasm_import_module = "env")]
-    unsafe extern "C" {
-        pub fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
-        pub fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-        pub fn proxy_get_header_map_value(
-            map: u32,
-            name: *const u8,
-            name_size: usize,
-            data: *mut *mut u8,
-            size: *mut usize,
-        ) -> u32;
-        pub fn proxy_replace_header_map_value(
-            map: u32,
-            name: *const u8,
-            name_size: usize,
-            value: *const u8,
-            value_size: usize,
-        ) -> u32;
-        pub fn proxy_add_header_map_value(
-            map: u32,
-            name: *const u8,
-            name_size: usize,
-            value: *const u8,
-            value_size: usize,
-        ) -> u32;
-        pub fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
-        pub fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
-        pub fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
-        pub fn proxy_send_local_response(
-            status: u32,
-            details: *const u8,
-            details_size: usize,
-            body: *const u8,
-            body_size: usize,
-            headers: *const u8,
-            headers_size: usize,
-            grpc_status: i32,
-        ) -> u32;
-        pub fn proxy_continue_stream(stream: u32) -> u32;
-        pub fn proxy_set_effective_context(context_id: u32) -> u32;
-    }
-}

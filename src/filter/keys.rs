@@ -54,14 +54,14 @@ impl Fetches {
 
     fn fetch(&mut self, id: KeySetId, plan: &FetchPlan, leased: State, now: Duration) {
         let authority = plan.uri.authority();
-        let headers = vec![
+        let headers = [
             (":method", "GET"),
             (":path", plan.uri.path.as_str()),
             (":authority", authority.as_str()),
             ("accept", "application/json"),
             ("user-agent", "portcullis"),
         ];
-        match host::call(&plan.cluster, headers, plan.timeout) {
+        match host::call(&plan.cluster, &headers, plan.timeout) {
             Some(token) => {
                 self.running.insert(token, id);
             }

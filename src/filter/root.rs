@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{ContextType, LogLevel};
+use proxy_wasm::types::LogLevel;
 
 use super::exchange::Exchange;
 use super::host;
 use super::keys::{self, Fetches, Seen};
-use super::stream::Stream;
 use crate::config::source;
 use crate::policy::Policy;
 use crate::policy::keyring::{KeySetId, Keyring};
@@ -45,8 +43,14 @@ pub struct Memory {
     seen: HashMap<KeySetId, Seen>,
 }
 
-impl Context for Root {
-    fn on_http_call_response(&mut self, call: u32, _headers: usize, _body: usize, _trailers: usize) {
+impl Root {
+    /// The policy at work; none before the first configuration.
+    pub fn gateway(&self) -> Option<Rc<Gateway>> {
+        self.gateway.clone()
+    }
+
+    /// Takes the answer to a call that this root made.
+    pub fn handle_answer(&mut self, call: u32) {
         let Some(gateway) = &self.gateway else { return };
         {
             let memory = &mut *gateway.memory.borrow_mut();
@@ -54,12 +58,10 @@ impl Context for Root {
         }
         gateway.wake(host::now(), true);
     }
-}
 
-impl RootContext for Root {
     /// Depends on nothing but the configuration and the VM's variables: were it to fail on one worker only, Envoy would skip the
     /// filter there (envoy-facts §0.1). A configuration with any problem is refused, and Envoy keeps the one before.
-    fn on_configure(&mut self, _size: usize) -> bool {
+    pub fn configure(&mut self) -> bool {
         let bytes = host::plugin_configuration();
         match load(&bytes) {
             Ok(policy) => {
@@ -97,7 +99,8 @@ impl RootContext for Root {
         }
     }
 
-    fn on_tick(&mut self) {
+    /// Looks for what is due: fetches, and requests that waited long enough.
+    pub fn tick(&mut self) {
         let Some(gateway) = &self.gateway else { return };
         let now = host::now();
         let changed = {
@@ -105,14 +108,6 @@ impl RootContext for Root {
             memory.fetches.poll(&mut memory.keyring, &mut memory.seen, now)
         };
         gateway.wake(now, changed);
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
-
-    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(context_id, self.gateway.clone())))
     }
 }
 

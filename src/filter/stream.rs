@@ -2,15 +2,13 @@
 
 use std::rc::Rc;
 
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
-
 use super::exchange::{Exchange, Stage, apply};
 use super::host::{self, LocalReply, Map};
 use super::root::Gateway;
 use crate::config::document::Audit;
 
 /// One request as Envoy's callbacks see it.
+#[derive(Clone)]
 pub struct Stream {
     exchange: Rc<Exchange>,
     gateway: Option<Rc<Gateway>>,
@@ -24,18 +22,15 @@ impl Stream {
 
     /// While a request waits its body waits too: with headers held back alone, a body that goes on would take the headers along
     /// (envoy-facts §0.3).
-    fn hold(&self) -> Action {
+    pub fn hold(&self) -> Action {
         match self.exchange.stage.get() {
             Stage::Forwarded => Action::Continue,
             Stage::New | Stage::Waiting | Stage::Replied => Action::Pause,
         }
     }
-}
 
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+    /// Decides about the request.
+    pub fn handle_request_headers(&self) -> Action {
         let now = host::now();
         self.exchange.received_at.set(now);
         let Some(gateway) = &self.gateway else {
@@ -50,12 +45,8 @@ impl HttpContext for Stream {
         self.hold()
     }
 
-    fn on_http_request_body(&mut self, _size: usize, _end: bool) -> Action {
-        self.hold()
-    }
-
     /// Trailers can forge a header too, for upstreams that merge the two.
-    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+    pub fn handle_request_trailers(&self) -> Action {
         if let (Some(gateway), Stage::Forwarded) = (&self.gateway, self.exchange.stage.get()) {
             let block = host::map(Map::RequestTrailers);
             apply(Map::RequestTrailers, &gateway.policy.forged(&host::pairs(&block)));
@@ -63,7 +54,8 @@ impl HttpContext for Stream {
         self.hold()
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, _end: bool) -> Action {
+    /// Finishes the response of a forwarded request; replies of the gateway's own are finished.
+    pub fn handle_response_headers(&self) -> Action {
         let stage = self.exchange.stage.get();
         if let (Some(gateway), Stage::Forwarded | Stage::Waiting) = (&self.gateway, stage) {
             self.exchange.finish_response(gateway);
@@ -75,9 +67,20 @@ impl HttpContext for Stream {
         Action::Continue
     }
 
-    fn on_log(&mut self) {
+    /// Writes the record at the end of the request, where Envoy's access log does not.
+    pub fn write_record(&self) {
         if self.gateway.as_ref().is_some_and(|gateway| gateway.policy.audit() == Audit::Log) {
             self.exchange.write_record();
         }
     }
+}
+
+/// What a callback tells Envoy to do with the request (proxy-wasm ABI, `proxy_action_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    /// Let it go on.
+    Continue = 0,
+    /// Hold it.
+    Pause = 1,
 }

@@ -113,8 +113,16 @@ impl<'a> Sketch<'a> {
         Ok(())
     }
 
-    fn kept(&self) -> Vec<&wasmparser::Export<'a>> {
-        self.exports.iter().filter(|export| KEPT.contains(&export.name)).collect()
+    /// The exports that stay, under the names that hosts know: the filter's own callbacks in the place of the crate's.
+    fn kept(&self) -> Vec<wasmparser::Export<'a>> {
+        let named = |export: &wasmparser::Export<'a>| {
+            let name =
+                CALLBACKS.iter().find(|name| name.strip_prefix("proxy") == export.name.strip_prefix("portcullis"));
+            name.or_else(|| KEPT.iter().find(|name| **name == export.name))
+                .map(|name| (*name, export.kind, export.index))
+        };
+        let named = self.exports.iter().filter_map(named);
+        named.map(|(name, kind, index)| wasmparser::Export { name, kind, index }).collect()
     }
 
     /// All functions that the kept exports and the tables lead to.
@@ -139,8 +147,9 @@ impl<'a> Sketch<'a> {
     /// The module without the other exports. An unreached function keeps its place, so that no index changes, but only
     /// a trap of it remains.
     fn write(&self, module: &[u8]) -> Result<Vec<u8>> {
-        for needed in REQUIRED {
-            ensure!(self.exports.iter().any(|export| export.name == *needed), "the module does not export {needed}");
+        let kept = self.kept();
+        for needed in REQUIRED.iter().chain(CALLBACKS) {
+            ensure!(kept.iter().any(|export| export.name == *needed), "the module does not export {needed}");
         }
         let reached = self.reached()?;
         let mut out = Module::new();
@@ -195,14 +204,14 @@ fn called(operator: &Operator<'_>) -> Option<u32> {
     }
 }
 
-/// What Envoy must find, and the callbacks Portcullis acts in.
-const KEPT: &[&str] = &[
-    "memory",
-    "_initialize",
-    "malloc",
-    "proxy_on_memory_allocate",
-    "proxy_abi_version_0_2_1",
-    "proxy_on_vm_start",
+/// What Envoy must find beside the callbacks.
+const KEPT: &[&str] = &["memory", "_initialize", "malloc", "proxy_on_memory_allocate", "proxy_abi_version_0_2_1"];
+
+/// Without these no host can run it.
+const REQUIRED: &[&str] = &["memory", "_initialize", "proxy_on_memory_allocate", "proxy_abi_version_0_2_1"];
+
+/// The callbacks Portcullis acts in; the module has them as `portcullis_on_…`, beside those of its crate that are not kept.
+const CALLBACKS: &[&str] = &[
     "proxy_on_configure",
     "proxy_on_context_create",
     "proxy_on_tick",
@@ -212,13 +221,7 @@ const KEPT: &[&str] = &[
     "proxy_on_response_headers",
     "proxy_on_http_call_response",
     "proxy_on_log",
-    "proxy_on_done",
-    "proxy_on_delete",
 ];
-
-/// Without these no host can run it as an HTTP filter.
-const REQUIRED: &[&str] =
-    &["memory", "_initialize", "proxy_abi_version_0_2_1", "proxy_on_configure", "proxy_on_request_headers"];
 
 /// The WASI functions that the proxy-wasm ABI 0.2.1 promises.
 const WASI: &[&str] = &[
