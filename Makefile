@@ -24,6 +24,7 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 test: wasm envoy browser manifests rls wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
 	@cargo build --bin portcullis
 	cargo test --workspace --no-fail-fast
+	FUZZ_RUNS=5000 $(SETUP)/fuzz 200
 	$(SETUP)/wasm-cargo test
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
@@ -43,8 +44,8 @@ wasm: dist/portcullis.wasm ## build dist/portcullis.wasm
 image: dist/portcullis.wasm ## pack dist/portcullis.wasm into an OCI image layout, dist/oci/
 	@cargo run --quiet --package test-harness --bin image -- dist/portcullis.wasm dist/oci
 
-fuzz: rust ## feed hostile input at random to the core, for FUZZ_SECONDS (60)
-	@cargo run --quiet --release --package test-harness --bin fuzz -- "$(FUZZ_SECONDS)"
+fuzz: rust ## let libFuzzer look for input that breaks the core, for FUZZ_SECONDS (60) over all targets
+	@$(SETUP)/fuzz "$(FUZZ_SECONDS)"
 
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target

@@ -28,6 +28,7 @@ pub mod outcome;
 pub mod place;
 pub mod ports;
 pub mod program;
+pub mod protobuf;
 pub mod rate_limits;
 pub mod runner;
 pub mod scene;

@@ -1,32 +1,42 @@
-//! `make fuzz`: hostile input at random for as long as asked, until something breaks.
+//! What libFuzzer drives: one target, named by `FUZZ_TARGET`; `setup/fuzz` builds it with coverage and `make fuzz` runs it.
 
-use std::process::ExitCode;
-use std::time::Duration;
+#![no_main]
 
-use test_harness::clock::{Deadline, unix_seconds};
-use test_harness::fuzz::Fuzz;
+use std::cell::RefCell;
+use std::fs;
 
-fn main() -> ExitCode {
-    let argument = |at| std::env::args().nth(at).and_then(|text| text.parse::<u64>().ok());
-    let seconds = argument(1).unwrap_or(60);
-    let seed = argument(2).unwrap_or_else(|| u64::try_from(unix_seconds()).unwrap_or(1));
-    let mut fuzz = match Fuzz::new(seed) {
-        Ok(fuzz) => fuzz,
-        Err(error) => {
-            eprintln!("fuzz: {error:#}");
-            return ExitCode::FAILURE;
+use libfuzzer_sys::fuzz_target;
+use test_harness::fuzz::{self, Target};
+
+thread_local! {
+    static OPEN: RefCell<Option<Box<dyn Target>>> = const { RefCell::new(None) };
+}
+
+fuzz_target!(
+    init: {
+        let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
+        let target = fuzz::open(&name).unwrap_or_else(|error| end(&format!("{error:#}")));
+        if let Some(folder) = std::env::var_os("FUZZ_SEEDS") {
+            for (index, seed) in target.seeds().iter().enumerate() {
+                let file = std::path::Path::new(&folder).join(format!("seed-{index}"));
+                fs::write(file, seed).unwrap_or_else(|error| end(&error.to_string()));
+            }
         }
-    };
-    println!("fuzzing for {seconds} s with seed {seed}");
-    let deadline = Deadline::after(Duration::from_secs(seconds));
-    let mut rounds: u64 = 0;
-    while !deadline.passed() {
-        if let Err(broken) = fuzz.round() {
-            eprintln!("broken in round {rounds} of seed {seed}:\n{broken}");
-            return ExitCode::FAILURE;
-        }
-        rounds += 1;
+        OPEN.with(|open| *open.borrow_mut() = Some(target));
+    },
+    |input: &[u8]| {
+        OPEN.with(|open| {
+            let mut open = open.borrow_mut();
+            let held = open.as_mut().map(|target| target.hold(input));
+            if let Some(Err(broken)) = held {
+                end(&broken);
+            }
+        });
     }
-    println!("{rounds} rounds, nothing broke");
-    ExitCode::SUCCESS
+);
+
+/// libFuzzer keeps the input of a process that aborts.
+fn end(why: &str) -> ! {
+    eprintln!("{why}");
+    std::process::abort()
 }

@@ -1,0 +1,92 @@
+//! CORS as a browser sees it from outside: which origin may read what, judged by the document's text and the Fetch standard alone.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::gateways::{self, Message, Subject};
+use super::{Broken, Target};
+use crate::octets;
+use crate::outcome::{Outcome, values};
+
+/// Requests of pages to the gateways of case files that have CORS.
+pub struct Cors(Vec<Subject>);
+
+impl Cors {
+    /// Opens the gateways.
+    pub fn open() -> Result<Box<dyn Target>> {
+        let mut subjects = gateways::all()?;
+        subjects.retain(|subject| subject.scene.policy.get("cors").is_some());
+        Ok(Box::new(Self(subjects)))
+    }
+}
+
+impl Target for Cors {
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        let seeds = self.0.iter().flat_map(|subject| subject.seeds.iter());
+        seeds.filter(|seed| seed.windows(7).any(|window| window == b"origin:")).cloned().collect()
+    }
+
+    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+        let message = Message::read(input);
+        let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
+        let mut request = subject.filled(&message.request, b"");
+        // What an upstream says about CORS itself is looked at by cases; where the gateway leaves it to the upstream, it stands.
+        if request.target.windows(2).any(|window| window == b"h.") {
+            request.target.retain(|byte| *byte != b'.');
+        }
+        let outcome = subject.decide(&request).map_err(|error| format!("{error:#}"))?;
+        let origins: Vec<_> = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"origin")).collect();
+        let origin = match origins.as_slice() {
+            [(_, value)] => String::from_utf8(value.trim_ascii().to_vec()).ok(),
+            _ => None,
+        };
+        judge(&subject.scene.policy, origin.as_deref(), &outcome)
+            .map_err(|broken| format!("{broken}\n{}\n{outcome:?}", octets::escape(&request.on_the_wire())))
+    }
+}
+
+/// CORS check (Fetch §4.10) against the lists as their author reads them. An origin that is not listed may read nothing;
+/// one that is listed to the letter may read every answer.
+fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), Broken> {
+    let one = |name: &str| match values(&outcome.headers, name).as_slice() {
+        [] => Ok(None),
+        [value] => Ok(Some(value.clone())),
+        _ => Err(format!("`{name}` stands twice, which no browser reads")),
+    };
+    let allowed = one("access-control-allow-origin")?;
+    let credentials = one("access-control-allow-credentials")?;
+    let listed = policy.pointer("/cors/allow_origins").and_then(Value::as_array);
+    let listed: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
+    let has_routes_of_its_own = policy.to_string().matches("\"allow_origins\"").count() > 1;
+    if credentials.is_some() && (credentials.as_deref() != Some("true") || allowed.as_deref() == Some("*")) {
+        return Err("credentials that no browser would grant".to_owned());
+    }
+    match (allowed.as_deref(), origin) {
+        (Some("*"), _) if listed.contains(&"*") || has_routes_of_its_own => Ok(()),
+        (Some(allowed), Some(origin)) if allowed == origin => {
+            let vary = values(&outcome.headers, "vary").join(",").to_ascii_lowercase();
+            if !vary.split(',').any(|name| matches!(name.trim(), "origin" | "*")) {
+                return Err("an answer for one origin may be stored for all: `vary` does not name it".to_owned());
+            }
+            let fits = listed.iter().any(|entry| covers(entry, origin)) || has_routes_of_its_own;
+            if fits { Ok(()) } else { Err(format!("`{origin}` is listed nowhere and may read")) }
+        }
+        (Some(other), _) => Err(format!("`{other}` may read, which did not ask")),
+        (None, Some(origin)) if listed.contains(&origin) && !has_routes_of_its_own && outcome.status != 400 => {
+            Err(format!("`{origin}` is listed and may not read"))
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// Whether an entry of the list means this origin: itself, everything, or `scheme://*.domain` for the names below the domain.
+fn covers(entry: &str, origin: &str) -> bool {
+    let below = |(scheme, domain): (&str, &str)| {
+        let name = origin.strip_prefix(scheme)?.strip_prefix("://")?.strip_suffix(domain)?;
+        let is_label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        Some(name.split('.').all(is_label))
+    };
+    entry == "*" || entry == origin || entry.split_once("://*").and_then(below).unwrap_or(false)
+}

@@ -1,0 +1,211 @@
+//! Gateways to feed with requests: the document of every case file, in the core of this process, and requests that it understands.
+//!
+//! A request is written as text, so that corpora can be read and inputs stay close to what a client sends: the name of the
+//! case file, the request line, header lines, and, after an empty line, what a target may want besides. `<3>` stands for
+//! the fourth token that the cases of that file mint.
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
+
+use crate::case::{CaseFile, PUBLISHED};
+use crate::client::Request;
+use crate::native::{Arrival, Gateway};
+use crate::outcome::Outcome;
+use crate::scene::Scene;
+use crate::{clock, core_gateway, keys};
+
+/// A gateway and what its cases send.
+pub struct Subject {
+    /// The name of its case file.
+    pub stem: String,
+    /// The servers that its document names, and how its tokens are made.
+    pub scene: Scene,
+    /// The names of its identity headers, `_` written as `-`.
+    pub identity: Vec<String>,
+    /// Its cases' requests as text.
+    pub seeds: Vec<Vec<u8>>,
+    /// The tokens that `<0>`, `<1>` and so on stand for.
+    tokens: Vec<Vec<u8>>,
+    /// Whatever in a case's request might show who the caller is.
+    credentials: Vec<Vec<u8>>,
+    gateway: Box<dyn Gateway>,
+    asked: u32,
+    now: i64,
+    key_set: Value,
+}
+
+/// A request as text, taken apart.
+#[derive(Debug, Clone, Default)]
+pub struct Message {
+    /// Which gateway is asked.
+    pub stem: Vec<u8>,
+    /// The request, its places not filled.
+    pub request: Request,
+    /// What stands after the empty line.
+    pub rest: Vec<u8>,
+}
+
+impl Message {
+    /// Takes any bytes apart.
+    pub fn read(input: &[u8]) -> Self {
+        let (head, rest) = cut(input, b"\n\n");
+        let mut lines = head.split(|byte| *byte == b'\n');
+        let stem = lines.next().unwrap_or_default().to_vec();
+        let (method, target) = cut(lines.next().unwrap_or_default(), b" ");
+        let header = |line: &[u8]| {
+            let (name, value) = cut(line, b": ");
+            (name.to_vec(), value.to_vec())
+        };
+        let request = Request {
+            method: method.to_vec(),
+            target: target.to_vec(),
+            headers: lines.map(header).collect(),
+            ..Request::default()
+        };
+        Self { stem, request, rest: rest.to_vec() }
+    }
+}
+
+/// Every case file's gateway.
+pub fn all() -> Result<Vec<Subject>> {
+    let subjects = CaseFile::read_all()?.into_iter().map(|file| {
+        let name = file.stem.clone();
+        Subject::open(file).context(name)
+    });
+    subjects.collect()
+}
+
+/// The one that a message names; any other name stands for some of them, always the same.
+pub fn named<'s>(subjects: &'s mut [Subject], stem: &[u8]) -> Option<&'s mut Subject> {
+    let sum = stem.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    let some = sum.checked_rem(subjects.len())?;
+    let at = subjects.iter().position(|subject| subject.stem.as_bytes() == stem).unwrap_or(some);
+    subjects.get_mut(at)
+}
+
+impl Subject {
+    fn open(file: CaseFile) -> Result<Self> {
+        let scene = Scene::set(&file)?;
+        let gateway = core_gateway::open(&scene.policy, &scene.env)?;
+        let requests: Vec<Request> = file.cases.iter().map(|case| scene.request(case)).collect::<Result<_>>()?;
+        let mut tokens: Vec<Vec<u8>> = Vec::new();
+        let mut credentials: Vec<Vec<u8>> = Vec::new();
+        for request in &requests {
+            for word in words(request) {
+                let is_token = word.starts_with(b"eyJ") && word.iter().filter(|byte| **byte == b'.').count() == 2;
+                if is_token && word.len() > 100 && tokens.len() < MOST_TOKENS && !tokens.contains(&word) {
+                    tokens.push(word.clone());
+                }
+                credentials.push(word);
+            }
+        }
+        let headers = scene.policy.get("identity_headers").and_then(Value::as_object);
+        let identity = headers.into_iter().flatten().map(|(name, _)| folded(name)).collect();
+        let text = |request: &Request| text(&file.stem, request, &tokens);
+        let seeds = requests.iter().map(text).collect();
+        let key_set = keys::key_set(&PUBLISHED)?;
+        let (now, stem) = (clock::unix_seconds(), file.stem);
+        Ok(Self { stem, scene, identity, seeds, tokens, credentials, gateway, asked: 0, now, key_set })
+    }
+
+    /// The same request with its places filled: with the subject's own tokens, and `<own>` with this one.
+    pub fn filled(&self, request: &Request, own: &[u8]) -> Request {
+        let fill = |text: &[u8]| {
+            let mut out = Vec::with_capacity(text.len());
+            let mut rest = text;
+            while let Some(at) = rest.iter().position(|byte| *byte == b'<') {
+                let (before, place) = rest.split_at(at);
+                out.extend_from_slice(before);
+                let (name, after) = cut(place.get(1..).unwrap_or_default(), b">");
+                let index = std::str::from_utf8(name).ok().and_then(|name| name.parse::<usize>().ok());
+                let token = if name == b"own" {
+                    Some(own)
+                } else {
+                    index.and_then(|at| self.tokens.get(at)).map(Vec::as_slice)
+                };
+                match token {
+                    Some(token) => {
+                        out.extend_from_slice(token);
+                        rest = after;
+                    }
+                    None => {
+                        out.push(b'<');
+                        rest = place.get(1..).unwrap_or_default();
+                    }
+                }
+            }
+            out.extend_from_slice(rest);
+            out
+        };
+        let headers = request.headers.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+        Request { method: request.method.clone(), target: fill(&request.target), headers, ..Request::default() }
+    }
+
+    /// What becomes of a request. Now and then the gateway forgets everything, so that what it has learned and what it has
+    /// used up stays close to what an input can bring about by itself.
+    pub fn decide(&mut self, request: &Request) -> Result<Outcome> {
+        self.asked += 1;
+        if self.asked.is_multiple_of(FORGET_AFTER) {
+            self.gateway = core_gateway::open(&self.scene.policy, &self.scene.env)?;
+        }
+        let key_set = Some(self.key_set.clone());
+        let outcome = self.gateway.decide(&Arrival { now: self.now, request, key_set, audit: true });
+        outcome.map_err(|error| anyhow!("{}: {error:#}", self.stem))
+    }
+
+    /// Whether something that a case shows to be known as a caller stands in the request to the letter.
+    pub fn has_credential(&self, request: &Request) -> bool {
+        let line = request.headers.iter().flat_map(|(_, value)| [b"\n".as_slice(), value]).collect::<Vec<_>>().concat();
+        let all = [request.target.as_slice(), &line].concat();
+        self.credentials.iter().any(|known| all.windows(known.len()).any(|window| window == known))
+    }
+}
+
+/// A request as text, its tokens as places.
+fn text(stem: &str, request: &Request, tokens: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = [stem.as_bytes(), b"\n", &request.method, b" ", &request.target].concat();
+    for (name, value) in &request.headers {
+        out.extend_from_slice(&[b"\n", name.as_slice(), b": ", value].concat());
+    }
+    for (index, token) in tokens.iter().enumerate() {
+        out = replaced(&out, token, format!("<{index}>").as_bytes());
+    }
+    out
+}
+
+fn replaced(text: &[u8], wanted: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(wanted.len()).position(|window| window == wanted) {
+        let (before, found) = rest.split_at(at);
+        out.extend_from_slice(before);
+        out.extend_from_slice(by);
+        rest = found.get(wanted.len()..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// The long words of a request that a credential could be.
+fn words(request: &Request) -> Vec<Vec<u8>> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    let values = request.headers.iter().map(|(_, value)| value.as_slice()).chain([request.target.as_slice()]);
+    let words = values.flat_map(|value| value.split(move |byte| !is_part(byte)));
+    words.filter(|word| word.len() >= SHORTEST_CREDENTIAL).map(<[u8]>::to_vec).collect()
+}
+
+/// A header's name as an upstream may read it.
+pub fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+fn cut<'b>(bytes: &'b [u8], at: &[u8]) -> (&'b [u8], &'b [u8]) {
+    match bytes.windows(at.len()).position(|window| window == at) {
+        Some(found) => (bytes.get(..found).unwrap_or_default(), bytes.get(found + at.len()..).unwrap_or_default()),
+        None => (bytes, b""),
+    }
+}
+
+const MOST_TOKENS: usize = 64;
+const SHORTEST_CREDENTIAL: usize = 8;
+const FORGET_AFTER: u32 = 64;

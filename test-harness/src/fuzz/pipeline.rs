@@ -1,0 +1,168 @@
+//! Whole requests through the whole pipeline: what must hold for every one of them, however hostile.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::gateways::{self, Message, Subject, folded};
+use super::{Broken, Target};
+use crate::client::Request;
+use crate::octets;
+use crate::outcome::{Forwarded, Outcome, values};
+use crate::token::TokenSpec;
+
+/// Requests of every kind, to the gateways of all case files.
+pub struct Decide(Vec<Subject>);
+
+/// Signed claims of every kind: an issuer may write what it likes into its own tokens.
+pub struct Claims(Vec<Subject>);
+
+impl Decide {
+    /// Opens the gateways.
+    pub fn open() -> Result<Box<dyn Target>> {
+        Ok(Box::new(Self(gateways::all()?)))
+    }
+}
+
+impl Target for Decide {
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        self.0.iter().flat_map(|subject| subject.seeds.clone()).collect()
+    }
+
+    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+        let message = Message::read(input);
+        let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
+        let request = subject.filled(&message.request, b"");
+        let outcome = decided(subject, &request)?;
+        let known = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).is_some();
+        if known && !subject.has_credential(&request) {
+            return Err(told("a caller was recognised by what nobody was given", &request, &outcome));
+        }
+        holds(subject, &request, &outcome).map_err(|broken| told(&broken, &request, &outcome))
+    }
+}
+
+impl Claims {
+    /// Opens the gateways that take the issuer's tokens.
+    pub fn open() -> Result<Box<dyn Target>> {
+        Ok(Box::new(Self(gateways::all()?)))
+    }
+}
+
+impl Target for Claims {
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        let subjects = self.0.iter().filter(|subject| subject.stem != "bare");
+        let seed = |subject: &Subject| {
+            let with_token = subject.seeds.iter().find(|seed| seed.windows(7).any(|window| window == b"Bearer "))?;
+            let mut message = Message::read(with_token);
+            message.request.headers.retain(|(name, _)| name != b"authorization");
+            let target = String::from_utf8_lossy(&message.request.target).into_owned();
+            let head =
+                format!("{}\nGET {target}\nhost: api.example.com\nauthorization: Bearer <own>\n\n", subject.stem);
+            Some(CLAIMS.iter().map(move |claims| [head.as_bytes(), claims.as_bytes()].concat()))
+        };
+        subjects.filter_map(seed).flatten().collect()
+    }
+
+    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+        let message = Message::read(input);
+        let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
+        let issuer = subject.scene.issuer.url();
+        let Ok(claims) = std::str::from_utf8(&message.rest) else { return Ok(()) };
+        let claims = claims.replace("${ISSUER}", &issuer);
+        // Ed25519 signs fastest; what is inside is the same for every key.
+        let spec = TokenSpec { claims_text: Some(claims.clone()), ..TokenSpec::of("ed-1") };
+        let Ok(token) = spec.mint(0, &serde_json::Map::new()) else { return Ok(()) };
+        let request = subject.filled(&message.request, token.as_bytes());
+        let outcome = decided(subject, &request)?;
+        let told = |broken: String| told(&format!("{broken}\nclaims: {claims}"), &request, &outcome);
+        let subject_seen = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).and_then(Value::as_str);
+        // Believed, they are exactly the JSON that the standard reader reads, each member once.
+        if subject_seen.is_some() && request.headers.iter().any(|(_, value)| value.ends_with(token.as_bytes())) {
+            let read: Result<Value, _> = serde_json::from_str(&claims);
+            let good = read
+                .is_ok_and(|read| read.get("sub").and_then(Value::as_str).is_none_or(|sub| Some(sub) == subject_seen));
+            if !good && !subject.has_credential(&request) {
+                return Err(told("the caller is not the one that the claims name".to_owned()));
+            }
+        }
+        if outcome.audit.as_ref().is_some_and(|audit| audit.to_string().contains(&token)) {
+            return Err(told("the record holds the token".to_owned()));
+        }
+        holds(subject, &request, &outcome).map_err(told)
+    }
+}
+
+fn decided(subject: &mut Subject, request: &Request) -> Result<Outcome, Broken> {
+    subject.decide(request).map_err(|error| format!("{error:#}\n{}", octets::escape(&request.on_the_wire())))
+}
+
+fn told(broken: &str, request: &Request, outcome: &Outcome) -> Broken {
+    format!("{broken}\n{}\n{outcome:?}", octets::escape(&request.on_the_wire()))
+}
+
+/// What must hold for every request.
+pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<(), Broken> {
+    if outcome.audit.as_ref().and_then(Value::as_object).is_none() {
+        return Err("no record, or none that is JSON".to_owned());
+    }
+    let Some(forwarded) = &outcome.forwarded else { return answer(outcome) };
+    safe_path(forwarded)?;
+    for (name, value) in &forwarded.headers {
+        let ends_line = |byte| matches!(byte, b'\r' | b'\n' | 0);
+        if name.bytes().chain(value.iter().copied()).any(ends_line) && !sent(request, value) {
+            return Err(format!("the gateway itself wrote a line break into `{name}`"));
+        }
+        // Invariant 3: such a header is the gateway's, and the forger's value never is.
+        if subject.identity.contains(&folded(name)) && (name.contains('_') || value == FORGED.as_bytes()) {
+            return Err(format!("the client's `{name}` reached the upstream"));
+        }
+    }
+    Ok(())
+}
+
+/// An answer of the gateway's own is one that every client can read.
+fn answer(outcome: &Outcome) -> Result<(), Broken> {
+    if !(200..=599).contains(&outcome.status) {
+        return Err(format!("it answers {}", outcome.status));
+    }
+    for (name, value) in &outcome.headers {
+        if value.iter().any(|byte| *byte < b' ' || *byte == 0x7f) || name.bytes().any(|byte| byte <= b' ') {
+            return Err(format!("a control character in `{name}`"));
+        }
+    }
+    let allowed = values(&outcome.headers, "access-control-allow-origin");
+    let with_credentials = !values(&outcome.headers, "access-control-allow-credentials").is_empty();
+    if allowed.len() > 1 || (with_credentials && allowed.iter().any(|origin| origin == "*")) {
+        return Err("no browser understands these CORS headers".to_owned());
+    }
+    Ok(())
+}
+
+/// Invariant 11: nothing ambiguous goes on.
+pub fn safe_path(forwarded: &Forwarded) -> Result<(), Broken> {
+    let path = forwarded.path.split('?').next().unwrap_or_default();
+    let lower = path.to_ascii_lowercase();
+    let ambiguous = ["//", "/../", "/./", "%2f", "%5c", "%00", "\\", "%2e%2e"];
+    match ambiguous.iter().find(|form| lower.contains(**form)) {
+        Some(form) => Err(format!("a path with `{form}` was forwarded")),
+        None if lower.ends_with("/..") || lower.ends_with("/.") => {
+            Err("a path that ends in dots was forwarded".to_owned())
+        }
+        None => Ok(()),
+    }
+}
+
+fn sent(request: &Request, value: &[u8]) -> bool {
+    request.headers.iter().any(|(_, have)| have.trim_ascii() == value)
+}
+
+/// A subject that no token of the cases has.
+const FORGED: &str = "root";
+
+/// What claims may hold; `exp` is past the end of any run.
+const CLAIMS: [&str; 4] = [
+    r#"{"iss":"${ISSUER}","aud":"orders-api","sub":"user-1","exp":4102444800,"iat":1,"scope":"read:orders write:orders"}"#,
+    r#"{"iss":"${ISSUER}","aud":["orders-api","other"],"sub":"é\r\nx: 1","exp":4102444800,"scp":["read:orders"],"org_id":"org-1","roles":["admin","user"],"act":{"sub":"a"}}"#,
+    r#"{"iss":"${ISSUER}","aud":"orders-api","sub":"u","exp":4102444800,"nbf":0,"permissions":{"LIC":3},"perms":"7","product":"eloquent","email":"a@example.com"}"#,
+    r#"{"iss":"${ISSUER}","aud":"orders-api","sub":"u","exp":1e300,"nbf":-1,"deep":[[[[{"a":{"b":[null,true,1.5]}}]]]],"client_id":"c","cnf":{"jkt":"x"}}"#,
+];
