@@ -60,6 +60,14 @@ impl Envoy {
         Ok(String::from_utf8_lossy(&response.body).into_owned())
     }
 
+    /// Asks the admin interface to do something.
+    pub fn admin_post(&self, path: &str) -> Result<()> {
+        let request = Request::new("POST", path, "admin").header("content-length", "0");
+        let response = client::send(ports::loopback(self.admin), &request, Duration::from_secs(5))?;
+        anyhow::ensure!(response.status == 200, "{path} was answered {}", response.status);
+        Ok(())
+    }
+
     /// All lines it has written so far: access log, then log.
     pub fn lines(&self) -> Vec<String> {
         ["out.log", "envoy.log"].iter().flat_map(|name| lines_of(&self.folder.join(name))).collect()

@@ -18,6 +18,9 @@ use crate::{clock, keys};
 /// The path of the key set.
 pub const KEY_SET_PATH: &str = "/.well-known/jwks.json";
 
+/// Where a redirection leads.
+pub const ELSEWHERE: &str = "/elsewhere.json";
+
 /// A running issuer.
 #[derive(Debug)]
 pub struct Issuer {
@@ -48,6 +51,8 @@ pub enum Fault {
     Truncated,
     /// A key set without keys.
     Empty,
+    /// A redirection to another path, where a key set of somebody else's is.
+    Redirecting,
     /// No answer until it fails differently or not at all; then that.
     Held,
 }
@@ -110,6 +115,7 @@ async fn answer(state: State, request: Request) -> io::Result<Response> {
     *state.lock().requests.entry(path.clone()).or_default() += 1;
     match (request.method().as_str(), path.as_str()) {
         ("GET", KEY_SET_PATH) => key_set(state).await,
+        ("GET", ELSEWHERE) => json_reply(200, &keys::key_set(&["rsa-stranger"]).map_err(io::Error::other)?),
         ("POST", "/token") => token(state, request).await,
         _ => json_reply(404, &json!({ "error": "not_found" })),
     }
@@ -138,6 +144,10 @@ async fn key_set(state: State) -> io::Result<Response> {
             let response = hyper::Response::builder().header("content-type", "application/json");
             let response = response.header("content-length", whole.len()).body(server::broken_off(half));
             return response.map_err(io::Error::other);
+        }
+        Fault::Redirecting => {
+            let response = hyper::Response::builder().status(302).header("location", ELSEWHERE);
+            return response.body(server::full("")).map_err(io::Error::other);
         }
         Fault::Empty => set = json!({ "keys": [] }),
     }

@@ -19,6 +19,7 @@ pub mod generated;
 pub mod h2c;
 pub mod issuer;
 pub mod keys;
+pub mod load;
 pub mod manual;
 pub mod native;
 pub mod node;

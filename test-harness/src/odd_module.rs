@@ -15,6 +15,8 @@ use crate::envoy;
 pub enum Oddity {
     /// It traps at the headers of each request, as a panic does.
     TrapsAtRequests,
+    /// It takes memory at the headers of each request until the host gives no more, as a leak does in the end.
+    EatsMemory,
     /// It takes its configuration on the main thread and refuses it on every worker (envoy-facts §0.1).
     RefusesOnWorkers,
 }
@@ -101,10 +103,11 @@ fn bodies(oddity: Oddity) -> Vec<(&'static str, u32, Vec<Instruction<'static>>)>
     use Instruction::{I32Const, Unreachable};
     let at_requests = match oddity {
         Oddity::TrapsAtRequests => vec![Unreachable],
+        Oddity::EatsMemory => until_no_more(),
         Oddity::RefusesOnWorkers => vec![I32Const(0)],
     };
     let configure = match oddity {
-        Oddity::TrapsAtRequests => vec![I32Const(1)],
+        Oddity::TrapsAtRequests | Oddity::EatsMemory => vec![I32Const(1)],
         Oddity::RefusesOnWorkers => only_twice(),
     };
     vec![
@@ -116,6 +119,18 @@ fn bodies(oddity: Oddity) -> Vec<(&'static str, u32, Vec<Instruction<'static>>)>
         ("proxy_on_configure", number_from(2), configure),
         ("proxy_on_request_headers", number_from(3), at_requests),
     ]
+}
+
+/// An allocator that gets no more memory ends its program, and Rust's does it by this very instruction.
+fn until_no_more() -> Vec<Instruction<'static>> {
+    use Instruction::{Br, End, I32Const, I32Eq, If, Loop, MemoryGrow, Unreachable};
+    let nothing = wasm_encoder::BlockType::Empty;
+    // 16 MiB at a time.
+    let grow = [I32Const(256), MemoryGrow(0), I32Const(-1), I32Eq];
+    let mut body = vec![Loop(nothing)];
+    body.extend(grow);
+    body.extend([If(nothing), Unreachable, End, Br(0), End, I32Const(0)]);
+    body
 }
 
 /// Envoy configures its trial VM first, then that of the main thread, then those of the workers (§2.1). The length of a value

@@ -1,0 +1,92 @@
+//! Load: a mix of requests from several clients at once, each with an id of its own, each answer counted.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use serde_json::Value;
+
+use crate::client::{self, Request, Response};
+use crate::outcome;
+
+/// A sort of request, and its name.
+pub type Sort = (&'static str, Request);
+
+/// One request, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Which sort it was of.
+    pub sort: &'static str,
+    /// Its `x-request-id`.
+    pub id: String,
+    /// Its answer; the error when there was none.
+    pub answer: Result<Answer, String>,
+}
+
+/// What of an answer says who gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The envelope's `error.code`; empty without one.
+    pub code: String,
+    /// The `retry-after` header.
+    pub retry_after: Option<String>,
+}
+
+/// Sends the sorts in turn from `clients` threads, each request on a connection of its own so that every worker gets its
+/// share, while `act` runs; what `act` returned, and every request that was sent.
+pub fn during<T>(
+    to: SocketAddr,
+    clients: usize,
+    sorts: &[Sort],
+    act: impl FnOnce(&AtomicU64) -> Result<T>,
+) -> Result<(T, Vec<Sent>)> {
+    let (over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let client = |start: usize| {
+            let (over, answered) = (&over, &answered);
+            move || {
+                let mut sent = Vec::new();
+                for (sort, request) in sorts.iter().cycle().skip(start) {
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    sent.push(send(to, sort, request));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(BETWEEN);
+                }
+                sent
+            }
+        };
+        let clients: Vec<_> = (0..clients).map(|start| scope.spawn(client(start))).collect();
+        let done = act(&answered);
+        over.store(true, Ordering::Relaxed);
+        let mut sent = Vec::new();
+        for client in clients {
+            sent.extend(client.join().map_err(|_| anyhow!("a client panicked"))?);
+        }
+        Ok((done?, sent))
+    })
+}
+
+fn send(to: SocketAddr, sort: &'static str, request: &Request) -> Sent {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = format!("load-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let request = request.clone().header("x-request-id", &id);
+    let answer = client::send(to, &request, PATIENCE).map(|response| Answer::of(&response));
+    Sent { sort, id, answer: answer.map_err(|error| format!("{error:#}")) }
+}
+
+impl Answer {
+    /// What a response says.
+    pub fn of(response: &Response) -> Self {
+        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let code = body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { status: response.status, code, retry_after: outcome::values(&response.headers, "retry-after").pop() }
+    }
+}
+
+const BETWEEN: Duration = Duration::from_millis(3);
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,195 @@
+//! The gateway itself: a filter that traps or eats memory, configurations that are pushed, Envoy restarted, drained, overloaded.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use test_harness::odd_module::{self, Oddity};
+use test_harness::trial::{self, below, plugin, put};
+use test_harness::{client, envoy, load, ports};
+
+use crate::Cell;
+use crate::site::{PATIENCE, Site, WELL, more, until};
+
+pub const CELLS: &[Cell] = &[
+    ("filter traps", || faulty_filter(Oddity::TrapsAtRequests)),
+    ("filter runs out of memory", || faulty_filter(Oddity::EatsMemory)),
+    ("configuration reloaded", reloaded),
+    ("bad configuration pushed", bad_configuration),
+    ("Envoy killed and started again", killed),
+    ("Envoy drained", drained),
+];
+
+/// A filter that fails on every request, and is replaced by a good one while requests run.
+fn faulty_filter(oddity: Oddity) -> Result<()> {
+    let module = odd_module::File::write(oddity)?;
+    let listeners = Listeners::new()?;
+    let mut good = Value::Null;
+    let mut site = Site::bent(
+        |_| Ok(()),
+        |config| {
+            good = config.clone();
+            *below(plugin(config)?, "/vm_config/code/local/filename")? = json!(module.path());
+            listeners.take(config)
+        },
+    )?;
+    let refused = [(503, "SERVICE_UNAVAILABLE")].as_slice();
+    let nothing = ["static", "good", "no token", "forged"].map(|sort| (sort, refused));
+    site.under_load(&nothing)?;
+    let failed = || {
+        Ok(site.envoy()?.lines().iter().any(|line| line.contains("unreachable") || line.contains("wasm_fail_stream")))
+    };
+    until("the filter to fail", failed)?;
+    // Until the new filter serves everywhere; its first requests may come before its keys.
+    let between = [refused, &[(503, "AUTH_UNAVAILABLE")]].concat();
+    let both: Vec<_> = WELL.iter().map(|(sort, right)| (*sort, [*right, &between].concat())).collect();
+    let both: Vec<_> = both.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect();
+    site.during(&both, |_| {
+        listeners.push(&mut good)?;
+        site.until("good", 200)
+    })?;
+    site.under_load(WELL)?;
+    site.envoy.as_mut().context("no Envoy runs")?.still_runs()
+}
+
+fn reloaded() -> Result<()> {
+    let listeners = Listeners::new()?;
+    let mut good = Value::Null;
+    let site = Site::bent(
+        |_| Ok(()),
+        |config| {
+            good = config.clone();
+            listeners.take(config)
+        },
+    )?;
+    site.until("good", 200)?;
+    site.during(WELL, |answered| {
+        for version in 1..=3 {
+            let mut policy = site.policy();
+            let route = json!({ "path": format!("/version/{version}"), "auth": "none", "response": { "body": "new" } });
+            below(&mut policy, "/routes")?.as_array_mut().context("no routes")?.push(route);
+            put(plugin(&mut good)?, "/configuration/value", json!(policy.to_string()))?;
+            listeners.push(&mut good)?;
+            let fresh = trial::get(&format!("/version/{version}"));
+            let serves = || Ok(client::send(ports::loopback(site.port), &fresh, PATIENCE)?.status == 200);
+            until("the new configuration to serve", serves)?;
+            more(answered, 40)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn bad_configuration() -> Result<()> {
+    let listeners = Listeners::new()?;
+    let mut good = Value::Null;
+    let site = Site::bent(
+        |_| Ok(()),
+        |config| {
+            good = config.clone();
+            listeners.take(config)
+        },
+    )?;
+    site.until("good", 200)?;
+    site.during(WELL, |answered| {
+        for (count, fault) in ["/routes/1/upstreem", "/isuers", "/routes/0/methd"].iter().enumerate() {
+            let mut policy = site.policy();
+            put(&mut policy, fault, json!("x"))?;
+            // What would be open if only half of it were taken.
+            put(&mut policy, "/routes/1/auth", json!("none"))?;
+            put(plugin(&mut good)?, "/configuration/value", json!(policy.to_string()))?;
+            listeners.push(&mut good)?;
+            let wanted = u64::try_from(count)? + 1;
+            let rejected = || Ok(site.envoy()?.stat("listener_manager.lds.update_rejected")? >= wanted);
+            until("the bad configuration to be rejected", rejected)?;
+            more(answered, 40)?;
+        }
+        Ok(())
+    })?;
+    let told = site.envoy()?.lines().iter().filter(|line| line.contains("configuration refused")).count();
+    ensure!(told >= 3, "the log tells of {told} refusals");
+    Ok(())
+}
+
+/// What is under way is lost, and nothing else; no answer is wrong.
+fn killed() -> Result<()> {
+    let mut site = Site::open()?;
+    site.until("good", 200)?;
+    site.under_load(WELL)?;
+    let sorts = vec![("static", trial::get("/health")), ("no token", trial::get("/orders/1"))];
+    let port = ports::loopback(site.port);
+    site.reached();
+    let ((), sent) = load::during(port, 4, &sorts, |answered| {
+        more(answered, 40)?;
+        site.start()?;
+        more(answered, 40)
+    })?;
+    let answered = sent.iter().filter(|one| one.answer.is_ok()).count();
+    ensure!(answered >= 40, "{answered} of {} answered", sent.len());
+    for one in &sent {
+        let wanted = if one.sort == "static" { 200 } else { 401 };
+        if let Ok(answer) = &one.answer {
+            ensure!(answer.status == wanted, "`{}` was answered {answer:?}", one.sort);
+        }
+    }
+    ensure!(site.reached() == 0, "a request without a right to reached the upstream");
+    site.until("good", 200)?;
+    site.under_load(WELL)?;
+    site.filter_never_failed()
+}
+
+/// Open requests end in peace; nobody is cut off.
+fn drained() -> Result<()> {
+    let mut site = Site::open()?;
+    site.until("good", 200)?;
+    let slow = trial::bearer(trial::get("/orders/1?delay_ms=600"), &site.token("rsa-1")?);
+    let to = ports::loopback(site.port);
+    std::thread::scope(|scope| {
+        let open: Vec<_> = (0..20).map(|_| scope.spawn(|| client::send(to, &slow, PATIENCE))).collect();
+        site.during(WELL, |answered| {
+            more(answered, 20)?;
+            site.envoy()?.admin_post("/healthcheck/fail")?;
+            site.envoy()?.admin_post("/drain_listeners?graceful&skip_exit")?;
+            more(answered, 20)
+        })?;
+        for request in open {
+            let response = request.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+            ensure!(response.status == 200, "an open request ended with {}", response.status);
+        }
+        Ok(())
+    })?;
+    site.filter_never_failed()
+}
+
+/// Listeners from a file, which Envoy looks at when another is moved over it.
+struct Listeners(PathBuf);
+
+impl Listeners {
+    fn new() -> Result<Self> {
+        Ok(Self(envoy::fresh_folder()?.join("listeners.json")))
+    }
+
+    /// Makes the configuration take its listener from the file.
+    fn take(&self, config: &mut Value) -> Result<()> {
+        self.push(&mut config.clone())?;
+        put(config, "/static_resources/listeners", json!([]))?;
+        put(config, "/node", json!({ "id": "gateway", "cluster": "gateway" }))?;
+        let source = json!({ "path_config_source": { "path": self.0 }, "resource_api_version": "V3" });
+        put(config, "/dynamic_resources", json!({ "lds_config": source }))
+    }
+
+    fn push(&self, config: &mut Value) -> Result<()> {
+        let listener = below(config, "/static_resources/listeners/0")?;
+        put(listener, "/@type", json!("type.googleapis.com/envoy.config.listener.v3.Listener"))?;
+        let draft = self.0.with_extension("new");
+        fs::write(&draft, json!({ "resources": [listener] }).to_string())?;
+        Ok(fs::rename(draft, &self.0)?)
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir_all(self.0.parent().unwrap_or(Path::new(".")));
+    }
+}

@@ -1,0 +1,57 @@
+//! The failure matrix of `docs/failures.md`, row by row: a real Envoy with several workers under load, every request counted.
+
+mod gateway;
+mod given;
+mod keys;
+mod site;
+mod upstream;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use test_harness::envoy;
+use test_harness::manual::Page;
+use test_harness::runner::{self, Check, Group};
+
+/// A row of the matrix by its name, and what brings its fault about and judges what came of it.
+type Cell = (&'static str, fn() -> Result<()>);
+
+fn main() -> ExitCode {
+    if let Err(error) = envoy::module().and_then(|_| envoy::find()) {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    let cells: Vec<Cell> = [keys::CELLS, upstream::CELLS, gateway::CELLS].concat();
+    let mut names: BTreeSet<String> = cells.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut groups: Vec<_> = cells.into_iter().map(|cell| group(cell.0, cell.1)).collect();
+    groups.push(Group {
+        name: "failures".to_owned(),
+        checks: vec!["every row of the matrix has its test, and every test its row".to_owned()],
+        set_up: Box::new(move || {
+            let check = move |_| same_rows(std::mem::take(&mut names)).map_err(|error| format!("{error:#}"));
+            Ok(Box::new(check) as Check)
+        }),
+    });
+    runner::run(groups, 2)
+}
+
+fn group(name: &'static str, cell: fn() -> Result<()>) -> Group {
+    let run = move |_| cell().map_err(|error| format!("{error:#}"));
+    Group {
+        name: "failures".to_owned(),
+        checks: vec![name.to_owned()],
+        set_up: Box::new(move || Ok(Box::new(run) as Check)),
+    }
+}
+
+fn same_rows(tests: BTreeSet<String>) -> Result<()> {
+    let tables = Page::read(Path::new("docs/failures.md"))?.tables();
+    let rows = tables.iter().filter_map(|table| table.column("What fails")).flatten();
+    let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
+    ensure!(!rows.is_empty(), "docs/failures.md has no rows");
+    let difference: Vec<_> = rows.symmetric_difference(&tests).collect();
+    let none = difference.is_empty().then_some(());
+    none.with_context(|| format!("not both a row and a test: {difference:?}"))
+}

@@ -1,0 +1,277 @@
+//! A gateway with everything that can fail around it, load on it, and the judgement over every request that was sent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use test_harness::client::Request;
+use test_harness::clock::Deadline;
+use test_harness::envoy::{Envoy, Launch};
+use test_harness::issuer::{Issuer, KEY_SET_PATH};
+use test_harness::load::{self, Answer, Sent, Sort};
+use test_harness::outcome::values;
+use test_harness::ports;
+use test_harness::trial::{self, WORKERS};
+use test_harness::upstream::{Received, Upstream};
+
+use crate::given::{policy, sorts, token};
+
+/// The servers and the gateway.
+pub struct Site {
+    pub issuer: Issuer,
+    /// `None` while it is down.
+    pub upstream: Option<Upstream>,
+    pub upstream_port: u16,
+    pub envoy: Option<Envoy>,
+    pub port: u16,
+    admin: u16,
+    received: Received,
+    config: Value,
+    sorts: Vec<Sort>,
+}
+
+/// What each sort of request may be answered with: status and code of the envelope.
+pub type Allowed<'a> = &'a [(&'a str, &'a [(u16, &'a str)])];
+
+/// What became of how many.
+pub type Counts = BTreeMap<(&'static str, u16, String), usize>;
+
+/// Everything works.
+pub const WELL: Allowed<'static> = &[
+    ("static", &[(200, "")]),
+    ("good", &[(200, "")]),
+    ("no token", &[(401, "UNAUTHORIZED")]),
+    ("forged", &[(401, "UNAUTHORIZED")]),
+];
+
+/// Nobody can say whether a token is good; what needs none goes on.
+pub const KEYLESS: Allowed<'static> = &[
+    ("static", &[(200, "")]),
+    ("good", &[(503, "AUTH_UNAVAILABLE")]),
+    ("no token", &[(401, "UNAUTHORIZED")]),
+    ("forged", &[(503, "AUTH_UNAVAILABLE")]),
+];
+
+/// Everything works but this.
+pub fn but<'a>(these: &[(&'a str, &'a [(u16, &'a str)])]) -> Vec<(&'a str, &'a [(u16, &'a str)])> {
+    [these, WELL].concat()
+}
+
+impl Site {
+    /// Servers, and a gateway with spans short enough to be lived through.
+    pub fn open() -> Result<Self> {
+        Self::bent(|_| Ok(()), |_| Ok(()))
+    }
+
+    /// The same with changes to the document, and to what the generator wrote.
+    pub fn bent(
+        amend: impl FnOnce(&mut Value) -> Result<()>,
+        bend: impl FnOnce(&mut Value) -> Result<()>,
+    ) -> Result<Self> {
+        let received = Received::default();
+        let issuer = Issuer::start(0, &["rsa-1"])?;
+        let upstream = Upstream::start("orders", 0, received.clone())?;
+        let upstream_port = upstream.port();
+        let mut policy = policy(&issuer, upstream_port);
+        amend(&mut policy)?;
+        let [port, admin] = ports::free()?;
+        let mut config = trial::generate(&policy, port, admin)?;
+        bend(&mut config)?;
+        let sorts = sorts(&issuer)?;
+        let mut site =
+            Self { issuer, upstream: Some(upstream), upstream_port, envoy: None, port, admin, received, config, sorts };
+        site.start()?;
+        Ok(site)
+    }
+
+    /// Starts Envoy, for the first time or again.
+    pub fn start(&mut self) -> Result<()> {
+        let launch =
+            Launch { bootstrap: &self.config.to_string(), admin: self.admin, workers: WORKERS, env: Vec::new() };
+        self.envoy = None;
+        self.envoy = Some(Envoy::start(&launch)?);
+        Ok(())
+    }
+
+    /// Adds a sort of request.
+    pub fn also(&mut self, name: &'static str, request: Request) {
+        self.sorts.push((name, request));
+    }
+
+    /// The document, to be changed and pushed.
+    pub fn policy(&self) -> Value {
+        policy(&self.issuer, self.upstream_port)
+    }
+
+    /// A token of this key.
+    pub fn token(&self, key: &str) -> Result<String> {
+        token(&self.issuer, key)
+    }
+
+    /// Puts load on the gateway while `act` runs, and judges every request that was sent meanwhile.
+    pub fn during(&self, allowed: Allowed<'_>, act: impl FnOnce(&AtomicU64) -> Result<()>) -> Result<Counts> {
+        self.received.take();
+        let ((), sent) = load::during(ports::loopback(self.port), CLIENTS, &self.sorts, act)?;
+        self.judge(&sent, allowed, 0)
+    }
+
+    /// Load for so many answers.
+    pub fn under_load(&self, allowed: Allowed<'_>) -> Result<Counts> {
+        self.during(allowed, |answered| more(answered, ENOUGH))
+    }
+
+    /// Waits until one request is answered with this status.
+    pub fn until(&self, sort: &str, status: u16) -> Result<()> {
+        let (_, request) = self.sorts.iter().find(|(name, _)| *name == sort).context("no such sort")?;
+        let to = ports::loopback(self.port);
+        let asked = || test_harness::client::send(to, request, PATIENCE).ok().map(|response| response.status);
+        // Each worker learns for itself.
+        let settled = || (0..6).all(|_| asked() == Some(status)).then_some(());
+        let last = || format!("`{sort}` never became {status}; it is {:?}", asked());
+        Deadline::after(PATIENCE).poll(settled).with_context(last)
+    }
+
+    /// How often the key set was asked for.
+    pub fn fetches(&self) -> usize {
+        self.issuer.requests(KEY_SET_PATH)
+    }
+
+    /// The running Envoy.
+    pub fn envoy(&self) -> Result<&Envoy> {
+        self.envoy.as_ref().context("no Envoy runs")
+    }
+
+    /// No worker's filter has failed.
+    pub fn filter_never_failed(&mut self) -> Result<()> {
+        self.envoy.as_mut().context("no Envoy runs")?.filter_never_failed(WORKERS)
+    }
+
+    /// Every request has an allowed answer, none without a right to reached the upstream, none reached it twice, each that was
+    /// answered has exactly one record that says the same. `lost` requests may have got no answer.
+    pub fn judge(&self, sent: &[Sent], allowed: Allowed<'_>, lost: usize) -> Result<Counts> {
+        let mut counts = Counts::new();
+        let mut unanswered = 0;
+        let forwarded = self.forwarded();
+        for one in sent {
+            let answer = match &one.answer {
+                Ok(answer) => answer,
+                Err(_) if unanswered < lost => {
+                    unanswered += 1;
+                    continue;
+                }
+                Err(error) => bail!("`{}` was lost: {error}", one.sort),
+            };
+            let row = allowed.iter().find(|(sort, _)| *sort == one.sort);
+            let (_, may_be) = row.with_context(|| format!("nothing is said about `{}`", one.sort))?;
+            let fits = may_be.iter().any(|(status, code)| *status == answer.status && *code == answer.code);
+            ensure!(fits, "`{}` was answered {answer:?}, and only {may_be:?} is right", one.sort);
+            let times = forwarded.get(&one.id).copied().unwrap_or(0);
+            ensure!(times <= 1, "`{}` reached the upstream {times} times", one.sort);
+            let needs_none = matches!(one.sort, "no token" | "forged" | "static");
+            ensure!(times == 0 || !(needs_none || refused(answer)), "`{}` reached the upstream: {answer:?}", one.sort);
+            let from_upstream = matches!(one.sort, "good" | "new") && answer.status == 200;
+            ensure!(times == 1 || !from_upstream, "a 200 that the upstream never gave");
+            *counts.entry((one.sort, answer.status, answer.code.clone())).or_default() += 1;
+        }
+        self.recorded(sent)?;
+        Ok(counts)
+    }
+
+    /// How many requests reached the upstream since the last look.
+    pub fn reached(&self) -> usize {
+        self.received.take().len()
+    }
+
+    fn forwarded(&self) -> HashMap<String, usize> {
+        let mut forwarded = HashMap::new();
+        for request in self.received.take() {
+            for id in values(&request.headers, "x-request-id") {
+                *forwarded.entry(id).or_default() += 1;
+            }
+        }
+        forwarded
+    }
+
+    /// Each answered request has exactly one record, and the record's status is the answer's.
+    fn recorded(&self, sent: &[Sent]) -> Result<()> {
+        let answered: HashMap<&str, &Answer> =
+            sent.iter().filter_map(|one| Some((one.id.as_str(), one.answer.as_ref().ok()?))).collect();
+        let mut complaint = String::new();
+        let complete = Deadline::after(Duration::from_secs(5)).poll(|| {
+            match self.records().and_then(|records| one_each(&answered, &records)) {
+                Ok(()) => Some(()),
+                Err(error) => {
+                    complaint = format!("{error:#}");
+                    None
+                }
+            }
+        });
+        complete.with_context(|| complaint)
+    }
+
+    /// The records in the access log: request id, status, reason.
+    pub fn records(&self) -> Result<Vec<(String, u64, String)>> {
+        let read = |line: &String| {
+            let record: Value = serde_json::from_str(line).ok()?;
+            let text = |at| record.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let status = record.get("status")?;
+            let status = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;
+            Some((text("/audit/request_id"), status, text("/audit/reason")))
+        };
+        Ok(self.envoy()?.lines().iter().filter_map(read).collect())
+    }
+
+    /// The reasons that were recorded for answers of this status, with their numbers.
+    pub fn reasons(&self, status: u64) -> Result<BTreeMap<String, usize>> {
+        let mut reasons = BTreeMap::new();
+        for (_, have, reason) in self.records()? {
+            if have == status {
+                *reasons.entry(reason).or_default() += 1;
+            }
+        }
+        Ok(reasons)
+    }
+}
+
+fn one_each(answered: &HashMap<&str, &Answer>, records: &[(String, u64, String)]) -> Result<()> {
+    let mut of: HashMap<&str, (usize, u64)> = HashMap::new();
+    for (id, status, _) in records {
+        let entry = of.entry(id.as_str()).or_default();
+        *entry = (entry.0 + 1, *status);
+    }
+    for (id, answer) in answered {
+        let (times, status) = of.get(id).copied().unwrap_or_default();
+        ensure!(times == 1, "{times} records of {id}, answered {answer:?}");
+        ensure!(status == u64::from(answer.status), "{id} is recorded as {status}, answered {answer:?}");
+    }
+    Ok(())
+}
+
+/// An answer by which the gateway said that nothing was forwarded.
+fn refused(answer: &Answer) -> bool {
+    matches!(answer.status, 400 | 401 | 403 | 404 | 405 | 429) || answer.code == "AUTH_UNAVAILABLE"
+}
+
+/// Waits for so many more answers.
+pub fn more(answered: &AtomicU64, count: u64) -> Result<()> {
+    let enough = answered.load(Ordering::Relaxed) + count;
+    let reached = || (answered.load(Ordering::Relaxed) >= enough).then_some(());
+    Deadline::after(PATIENCE).poll(reached).context("the load stands still")
+}
+
+/// Waits until something holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let reached = Deadline::after(PATIENCE).poll(|| match holds() {
+        Ok(false) => None,
+        Ok(true) => Some(Ok(())),
+        Err(error) => Some(Err(error)),
+    });
+    reached.unwrap_or_else(|| bail!("waited {} s for {what}", PATIENCE.as_secs()))
+}
+
+const CLIENTS: usize = 4;
+/// Answers of one look at the gateway: some for each sort, worker and client.
+const ENOUGH: u64 = 120;
+pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,52 @@
+//! Upstreams that fail: what is refused stays refused, what is allowed is told what went wrong.
+
+use anyhow::{Context, Result, ensure};
+use test_harness::trial::{bearer, get};
+use test_harness::upstream::{Received, Upstream};
+
+use crate::Cell;
+use crate::site::{Site, WELL, but};
+
+pub const CELLS: &[Cell] = &[
+    ("upstream down", down),
+    ("upstream slow", slow),
+    ("upstream resets", resets),
+    ("upstream answers 500", answers_500),
+];
+
+fn down() -> Result<()> {
+    let mut site = Site::open()?;
+    site.until("good", 200)?;
+    let book = site.upstream.take().map(|upstream| upstream.received().clone());
+    site.until("good", 503)?;
+    site.under_load(&but(&[("good", &[(503, "SERVICE_UNAVAILABLE")])]))?;
+    let book: Received = book.context("there was no upstream")?;
+    site.upstream = Some(Upstream::start("orders", site.upstream_port, book)?);
+    site.until("good", 200)?;
+    site.under_load(WELL)?;
+    site.filter_never_failed()
+}
+
+fn slow() -> Result<()> {
+    wish("slow", "/orders/1?delay_ms=1500", &[(504, "GATEWAY_TIMEOUT")])
+}
+
+fn resets() -> Result<()> {
+    wish("resets", "/orders/1?reset=1", &[(502, "BAD_GATEWAY"), (503, "SERVICE_UNAVAILABLE")])
+}
+
+/// The upstream's own answer is handed on as it is.
+fn answers_500() -> Result<()> {
+    wish("fails", "/orders/1?status=500", &[(500, "")])
+}
+
+/// Some requests ask for it, the others must not notice.
+fn wish(sort: &'static str, target: &str, answers: &[(u16, &str)]) -> Result<()> {
+    let mut site = Site::open()?;
+    site.until("good", 200)?;
+    let request = bearer(get(target), &site.token("rsa-1")?);
+    site.also(sort, request);
+    let counts = site.under_load(&but(&[(sort, answers)]))?;
+    ensure!(counts.keys().any(|(have, ..)| *have == sort), "none of those requests was sent");
+    site.filter_never_failed()
+}
