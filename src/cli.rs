@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error. Each command is a file of its own.
 
+mod can;
 mod check;
 mod clock;
 mod documents;
@@ -11,9 +12,12 @@ mod gateway;
 mod generate;
 mod import;
 mod json_text;
+mod permission;
 mod scalar;
 mod schema;
+mod table;
 mod token;
+mod who_can;
 pub mod yaml;
 
 use std::ffi::OsString;
@@ -68,6 +72,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Tell which routes a caller with these claims gets through
+    Can(can::Options),
     /// Find every problem of a document: a gateway.yaml, an Envoy file that embeds the plugin, an Istio manifest
     Check(check::Options),
     /// Tell what the filter does with one request, stage by stage; exits with 0 when it is allowed and 2 when it is refused
@@ -76,10 +82,14 @@ enum Command {
     Generate(generate::Options),
     /// Turn the configuration of another gateway into a document for this one
     Import(import::Options),
+    /// Add, list, explain and lock the permissions of a document
+    Permission(permission::Options),
     /// Print the JSON Schema of the document
     Schema,
     /// Make a short-lived token for trying things out, or look into one
     Token(token::Options),
+    /// Tell what a caller needs for a request, a route, or everything of an upstream
+    WhoCan(who_can::Options),
 }
 
 /// Runs one command line, program name first.
@@ -92,12 +102,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let outcome = match command {
+        Command::Can(options) => can::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Import(options) => import::run(&options),
+        Command::Permission(options) => permission::run(&options),
         Command::Schema => Ok(schema::run()),
         Command::Token(options) => token::run(&options),
+        Command::WhoCan(options) => who_can::run(&options),
     };
     finish(outcome)
 }

@@ -146,7 +146,7 @@ impl Policy {
 
     /// What is asked of callers here: a public path is open whatever its route says.
     fn requirements<'p>(&'p self, rule: &'p Rule, path: &str, world: &mut World<'_>) -> &'p Requirements {
-        let is_public = !self.public.is_empty() && self.public_rule(path).is_some();
+        let is_public = self.is_public(path);
         if is_public {
             world.note("authenticate", || "the path is public: nobody is asked".to_string());
         }
@@ -233,6 +233,16 @@ impl Policy {
     /// Where audit records go.
     pub fn audit(&self) -> Audit {
         self.audit
+    }
+
+    /// The permissions there are, for the tools.
+    pub fn permissions(&self) -> &PermissionRegistry {
+        &self.permissions
+    }
+
+    /// Whether a path is open to everyone.
+    pub fn is_public(&self, path: &str) -> bool {
+        !self.public.is_empty() && self.public_rule(path).is_some()
     }
 
     /// The routes, for the tools.

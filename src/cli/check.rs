@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::gateway::{self, Gateway, Variables};
+use super::permission::lock;
 use super::{Exit, Failure, Outcome, line};
 use crate::config::problem::{Place, Problem};
 
@@ -44,7 +45,11 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         match gateway::open_all(file, &options.variables) {
             Ok(gateways) => {
                 for gateway in &gateways {
-                    summaries.push(summary(file, gateway));
+                    let broken = lock::check(file, &gateway.document)?;
+                    if broken.is_empty() {
+                        summaries.push(summary(file, gateway));
+                    }
+                    problems.extend(broken.into_iter().map(|problem| (file.clone(), problem)));
                     notes.extend(gateway.notes(file));
                     let about_permissions = permissions::notes(&gateway.document);
                     notes.extend(about_permissions.iter().map(|(place, note)| noted(file, place, note)));

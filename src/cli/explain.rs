@@ -89,6 +89,42 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result, notes: gateway.notes(&options.file).collect(), exit })
 }
 
+/// What the filter says about a request with a token that is supposed to be genuine.
+pub fn suppose(
+    gateway: &Gateway,
+    mut request: Vec<(String, String)>,
+    claims: &str,
+    issuer: Option<&str>,
+    now: Duration,
+) -> Result<Supposition, Failure> {
+    let mut keyring = gateway.policy.keyring();
+    let token = supposed::token(&gateway.document, claims, issuer, now)?;
+    supposed::publish(&mut keyring, now);
+    token.attach(&mut request);
+    let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let parts = RequestParts { headers: &headers, received_at: now };
+    let verdict = decide(gateway, &parts, &mut keyring, &token, now, &mut Vec::new())?;
+    let audit = verdict.audit;
+    Ok(Supposition {
+        route: audit.route.map(|route| route.to_string()),
+        allowed: audit.outcome != audit::Outcome::Deny,
+        reason: audit.reason,
+        detail: audit.detail.map(std::borrow::Cow::into_owned),
+    })
+}
+
+/// A verdict in short.
+pub struct Supposition {
+    /// The route that took the request.
+    pub route: Option<String>,
+    /// Whether it was forwarded or answered.
+    pub allowed: bool,
+    /// The precise reason.
+    pub reason: &'static str,
+    /// More about it.
+    pub detail: Option<String>,
+}
+
 /// Decides once more when the first answer was to wait for keys: a fetch that brings nothing new ends the waiting.
 fn decide<'r>(
     gateway: &Gateway,

@@ -28,12 +28,19 @@ pub struct Variables {
     /// The value of a variable, before what the environment says
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     set: Vec<(String, String)>,
+    /// What a variable holds that is set nowhere.
+    #[arg(skip)]
+    stand_in: Option<&'static str>,
 }
 
 impl Variables {
     fn get(&self, name: &str) -> Option<String> {
         let set = self.set.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.clone());
         set.or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
+    }
+
+    fn look_up(&self, name: &str) -> Option<String> {
+        self.get(name).or_else(|| self.stand_in.map(str::to_string))
     }
 }
 
@@ -44,6 +51,14 @@ pub fn open(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
         (Some(gateway), true) => Ok(gateway),
         _ => Err(Failure::Message(format!("{file} holds several documents; this command needs one"))),
     }
+}
+
+/// Opens a file with exactly one document to look at what it says: where requests go does not matter, and variables of
+/// addresses that are not set here are no problem.
+pub fn look_at(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
+    let set = variables.set.iter().cloned();
+    let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
+    open(file, &with_stand_in)
 }
 
 /// Opens a file with every document in it. All problems of all of them are told at once.
@@ -79,7 +94,7 @@ pub fn read(file: &str) -> Result<String, Failure> {
 
 impl Gateway {
     fn compile(node: &Node, variables: &Variables) -> Result<Gateway, Vec<crate::config::problem::Problem>> {
-        let (document, _) = Document::read(node, &|name| variables.get(name));
+        let (document, _) = Document::read(node, &|name| variables.look_up(name));
         let unset: BTreeSet<String> = document
             .issuers
             .iter()
@@ -91,7 +106,7 @@ impl Gateway {
         // Secrets live where Envoy runs. Where one is not at hand, the rest of the document is checked all the same.
         let environment = |name: &str| match unset.contains(name) {
             true => Some(STAND_IN.to_string()),
-            false => variables.get(name),
+            false => variables.look_up(name),
         };
         let policy = Policy::from_node(node, &environment)?;
         Ok(Gateway { document, policy, configuration: resolved(node, variables), unset })
@@ -135,5 +150,7 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// An address that leads nowhere (RFC 2606 §2).
+const STAND_IN_URL: &str = "http://unset.invalid";
 /// Long enough for any HMAC (RFC 7518 §3.2), never used for a signature.
 const STAND_IN: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0-stands-in-for-a-secret-that-is-not-set-here-and-signs-nothing";

@@ -142,16 +142,18 @@ fn read_deprecation(field: &Field<'_>) -> Option<String> {
     }
 }
 
-/// A name stands in claims, headers and code: letters, digits and `_` are the same in all of them.
 fn check_name(name: &At<String>, field: &Field<'_>) {
-    let text = &name.value;
-    let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if !is_plain || !text.starts_with(|c: char| c.is_ascii_alphabetic()) || text.len() > MOST_NAME_BYTES {
-        field.problem_at(
-            &name.place,
-            format!("`{text}` is not a name: a letter, then letters, digits and `_`, at most {MOST_NAME_BYTES}"),
-        );
+    if let Some(fault) = name_fault(&name.value) {
+        field.problem_at(&name.place, fault);
     }
+}
+
+/// What is wrong with a name: it stands in claims, headers and code, and letters, digits and `_` are the same in all of them.
+pub fn name_fault(text: &str) -> Option<String> {
+    let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_name = is_plain && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= MOST_NAME_BYTES;
+    let fault = || format!("`{text}` is not a name: a letter, then letters, digits and `_`, at most {MOST_NAME_BYTES}");
+    (!is_name).then(fault)
 }
 
 const FORMS: [(&str, PermissionForm); 2] = [("masks", PermissionForm::Masks), ("names", PermissionForm::Names)];

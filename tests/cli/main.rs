@@ -8,6 +8,7 @@ mod generate;
 mod import;
 mod permission;
 mod token;
+mod who_can;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -48,6 +49,17 @@ impl Bench {
 
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap()
+    }
+
+    /// What another program prints here, which must end well; nothing where the machine does not have it.
+    fn tool(&self, program: &str, arguments: &[&str]) -> Option<String> {
+        let output = Command::new(program).args(arguments).current_dir(&self.0).output().ok()?;
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        Some(String::from_utf8(output.stdout).unwrap())
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -1,0 +1,81 @@
+//! `portcullis permission`: adds, lists, explains, locks permissions, and writes them down as constants for code.
+
+mod add;
+mod constants;
+mod decode;
+mod list;
+pub mod lock;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::gateway::{self, Gateway, Variables};
+use super::{Failure, Outcome};
+use crate::config::permission::{Permission, PermissionDomain};
+
+/// What `permission` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Add a permission to the document, on the next bit of its domain; the rest of the text stays as it is
+    Add(add::Options),
+    /// List every permission, and the routes that ask for it
+    List(list::Options),
+    /// Tell what `LIC=3`, or the claims of a token, stand for, and which routes they open
+    Decode(decode::Options),
+    /// Write down the bits that are released, so that none is ever renumbered or used again
+    Lock(lock::Options),
+    /// Print the permissions as constants of a programming language
+    Constants(constants::Options),
+}
+
+/// A file with a gateway's document, looked at without the variables it names.
+#[derive(Args)]
+struct File {
+    /// A gateway.yaml, an Envoy configuration or an Istio manifest
+    #[arg(value_name = "FILE")]
+    file: String,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+impl File {
+    fn open(&self) -> Result<Gateway, Failure> {
+        gateway::look_at(&self.file, &self.variables)
+    }
+
+    /// Where this document's released bits are written down: beside it.
+    fn lock(&self) -> PathBuf {
+        lock::beside(&self.file)
+    }
+}
+
+/// Does it.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    match &options.command {
+        Command::Add(options) => add::run(options),
+        Command::List(options) => list::run(options),
+        Command::Decode(options) => decode::run(options),
+        Command::Lock(options) => lock::run(options),
+        Command::Constants(options) => constants::run(options),
+    }
+}
+
+/// Every permission with its domain, in the order of domains' names and bits.
+fn all(gateway: &Gateway) -> Vec<(&PermissionDomain, &Permission)> {
+    let domains = gateway.document.permissions.iter();
+    let mut all: Vec<_> = domains.flat_map(|d| d.permissions.iter().map(move |p| (d, p))).collect();
+    all.sort_by(|(d, p), (e, q)| (&d.name.value, p.bit.value).cmp(&(&e.name.value, q.bit.value)));
+    all
+}
+
+/// `LIC.READ_ORDERS`
+fn full_name(domain: &PermissionDomain, permission: &Permission) -> String {
+    format!("{}.{}", domain.name.value, permission.name.value)
+}

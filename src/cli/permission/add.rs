@@ -1,0 +1,182 @@
+//! `permission add`: writes one more permission into the document's text and leaves every other character alone.
+
+use clap::Args;
+
+use super::lock::{self, Lock};
+use crate::cli::{Exit, Failure, Outcome, gateway, yaml};
+use crate::config::document::Document;
+use crate::config::mask::{MOST_BITS, Mask};
+use crate::config::node::{Node, Position, Value};
+use crate::config::permission::{PermissionDomain, name_fault};
+
+/// What `add` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    /// A gateway.yaml; it is changed
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The domain, which may be new
+    #[arg(value_name = "DOMAIN")]
+    domain: String,
+    /// The permission
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// What it allows
+    #[arg(long)]
+    description: String,
+    /// The version or day it comes with
+    #[arg(long)]
+    since: Option<String>,
+    /// Who answers for it
+    #[arg(long)]
+    owner: Option<String>,
+}
+
+/// Adds it.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    if let Some(fault) = name_fault(&options.domain).or_else(|| name_fault(&options.name)) {
+        return Err(Failure::Message(fault));
+    }
+    let text = gateway::read(&options.file)?;
+    let (root, document) = read(&text, &options.file)?;
+    let domain = document.permissions.iter().find(|domain| domain.name.value == options.domain);
+    let full = format!("{}.{}", options.domain, options.name);
+    if domain.is_some_and(|domain| domain.permissions.iter().any(|p| p.name.value == options.name)) {
+        return Err(Failure::Message(format!("{}: `{full}` is there already", options.file)));
+    }
+    let lock = Lock::read(&lock::beside(&options.file))?.unwrap_or_default();
+    let bit = next_bit(domain, &lock, &options.domain)?;
+    let edited = insert(&text, &root, &options.domain, &entry(options, bit, text.trim_start().starts_with('{')));
+    let refusal = || format!("{}: its `permissions` are laid out in a way that is not edited here", options.file);
+    let edited = edited.filter(|edited| adds_only(edited, &root, options, bit)).ok_or_else(refusal)?;
+    read(&edited, &options.file)?;
+    std::fs::write(&options.file, edited).map_err(|error| format!("{}: {error}", options.file))?;
+    let result = format!("{}: added {full}, bit {bit} (mask {})\n", options.file, Mask::of_bit(bit));
+    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+}
+
+/// The document as far as permissions go; what else is wrong with it is not this command's business.
+fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
+    let in_file = |problem| (file.to_string(), problem);
+    let root = yaml::read(text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
+    let (document, problems) = Document::read(&root, &|_| Some("http://unset.invalid".to_string()));
+    let ours = problems.sorted().into_iter().filter(|problem| problem.place.path.starts_with("permissions"));
+    let ours: Vec<_> = ours.map(in_file).collect();
+    if ours.is_empty() { Ok((root, document)) } else { Err(Failure::Problems(ours)) }
+}
+
+/// The bit after the highest that was ever in use, so that no token gets a permission by an old bit.
+fn next_bit(domain: Option<&PermissionDomain>, lock: &Lock, name: &str) -> Result<u16, Failure> {
+    let used = domain.into_iter().flat_map(|domain| domain.permissions.iter().map(|permission| permission.bit.value));
+    let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
+    match next < MOST_BITS {
+        true => Ok(next),
+        false => Err(Failure::Message(format!("`{name}` has no bit left: there are {MOST_BITS}"))),
+    }
+}
+
+/// `READ: { bit: 0, description: "…" }`; strings as JSON writes them, which YAML reads the same.
+fn entry(options: &Options, bit: u16, as_json: bool) -> String {
+    let quoted = |text: &str| serde_json::Value::String(text.to_string()).to_string();
+    let key = |name: &str| if as_json { quoted(name) } else { name.to_string() };
+    let mut members =
+        vec![format!("{}: {bit}", key("bit")), format!("{}: {}", key("description"), quoted(&options.description))];
+    for (name, value) in [("since", &options.since), ("owner", &options.owner)] {
+        members.extend(value.as_ref().map(|value| format!("{}: {}", key(name), quoted(value))));
+    }
+    format!("{}: {{ {} }}", key(&options.name), members.join(", "))
+}
+
+/// The text with the entry in its place.
+fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> {
+    let Value::Map(sections) = &root.value else { return None };
+    let whole = |text: &str, indent: usize| format!("{}{text}\n", " ".repeat(indent));
+    let new_domain = |indent| whole(&format!("{domain}:"), indent) + &whole(entry, indent + 2);
+    let Some((key, permissions)) = sections.iter().find(|(key, _)| key.text == "permissions") else {
+        let separator = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        return Some(format!("{text}{separator}\npermissions:\n{}", new_domain(2)));
+    };
+    let Value::Map(domains) = &permissions.value else { return None };
+    if is_flow(text, permissions.at) {
+        let place = domains.iter().find(|(key, _)| key.text == domain);
+        return match place {
+            Some((_, inner)) => after_brace(text, inner, entry),
+            None => after_brace(text, permissions, &format!("{}: {{ {entry} }}", quoted_like(text, domain))),
+        };
+    }
+    match domains.iter().find(|(key, _)| key.text == domain) {
+        Some((_, inner)) if is_flow(text, inner.at) => after_brace(text, inner, entry),
+        Some((key, inner)) => {
+            let Value::Map(entries) = &inner.value else { return None };
+            let indent = column(entries.first()?.0.at);
+            Some(after_line(text, last_line(text, key.at), &whole(entry, indent)))
+        }
+        None => Some(after_line(text, last_line(text, key.at), &new_domain(column(domains.first()?.0.at)))),
+    }
+}
+
+/// Whether the edited text says what the old one said, and the new permission.
+fn adds_only(edited: &str, root: &Node, options: &Options, bit: u16) -> bool {
+    let Ok(after) = yaml::read(edited) else { return false };
+    let (mut before, mut after) = (root.to_json(), after.to_json());
+    let added = after.pointer(&format!("/permissions/{}/{}/bit", options.domain, options.name)).cloned();
+    for tree in [&mut before, &mut after] {
+        let Some(members) = tree.as_object_mut() else { return false };
+        let section = members.entry("permissions").or_insert_with(|| serde_json::json!({}));
+        let Some(domains) = section.as_object_mut() else { return false };
+        let domain = domains.entry(options.domain.clone()).or_insert_with(|| serde_json::json!({}));
+        domain.as_object_mut().map(|names| names.remove(&options.name));
+    }
+    added == Some(bit.into()) && before == after
+}
+
+fn is_flow(text: &str, at: Position) -> bool {
+    let line = text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
+    line.chars().nth(column(at)) == Some('{')
+}
+
+/// A key in quotes where the document is JSON.
+fn quoted_like(text: &str, key: &str) -> String {
+    if text.trim_start().starts_with('{') { format!("\"{key}\"") } else { key.to_string() }
+}
+
+/// Spaces before a position.
+fn column(at: Position) -> usize {
+    at.column.saturating_sub(1) as usize
+}
+
+/// The last line with anything but a comment that belongs to the block under a key: those indented deeper than it.
+fn last_line(text: &str, key: Position) -> u32 {
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let inside = text.lines().zip(1_u32..).skip(key.line as usize).take_while(|(line, _)| {
+        let written = line.trim_start();
+        written.is_empty() || written.starts_with('#') || indent(line) > column(key)
+    });
+    let said = inside.filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    said.map(|(_, number)| number).last().unwrap_or(key.line)
+}
+
+fn after_line(text: &str, line: u32, new: &str) -> String {
+    let mut out = String::with_capacity(text.len() + new.len());
+    for (at, written) in (1_u32..).zip(text.split_inclusive('\n')) {
+        out.push_str(written);
+        if at == line {
+            if !written.ends_with('\n') {
+                out.push('\n');
+            }
+            out.push_str(new);
+        }
+    }
+    out
+}
+
+/// The entry right behind a `{`, before what stands there already.
+fn after_brace(text: &str, node: &Node, entry: &str) -> Option<String> {
+    let is_empty = matches!(&node.value, Value::Map(entries) if entries.is_empty());
+    let before: usize = text.split_inclusive('\n').take(node.at.line.saturating_sub(1) as usize).map(str::len).sum();
+    let line = text.get(before..)?;
+    let within = line.char_indices().nth(column(node.at)).filter(|(_, c)| *c == '{')?.0;
+    let (head, tail) = text.split_at_checked(before + within + 1)?;
+    let separator = if is_empty { " " } else { "," };
+    Some(format!("{head} {entry}{separator}{}{tail}", if is_empty || tail.starts_with([' ', '\n']) { "" } else { " " }))
+}

@@ -1,0 +1,93 @@
+//! `permission constants`: the permissions as constants, so that no service writes a mask by hand.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, ValueEnum};
+
+use super::{File, all, full_name};
+use crate::cli::{Exit, Failure, Outcome};
+
+/// What `constants` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    file: File,
+    /// The language
+    #[arg(long, value_enum)]
+    language: Language,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    /// TypeScript, and JavaScript as it is
+    Typescript,
+    Go,
+    Rust,
+    Java,
+    Python,
+}
+
+/// One constant: its name in code, its bit and what it is for.
+struct Constant {
+    name: String,
+    bit: u16,
+    about: String,
+}
+
+/// Prints them.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let gateway = options.file.open()?;
+    let mut constants = Vec::new();
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    for (domain, permission) in all(&gateway) {
+        let full = full_name(domain, permission);
+        let name = full.replace('.', "_");
+        if let Some(other) = taken.insert(name.clone(), full.clone()) {
+            return Err(Failure::Message(format!("`{full}` and `{other}` would both be called {name}")));
+        }
+        let deprecated = if permission.deprecated.is_some() { " (deprecated)" } else { "" };
+        let about = format!("{full}: {}{deprecated}", permission.description);
+        constants.push(Constant { name, bit: permission.bit.value, about: one_line(&about) });
+    }
+    let source = options.file.file.as_str();
+    Ok(Outcome { result: options.language.file(source, &constants), notes: Vec::new(), exit: Exit::Success })
+}
+
+impl Language {
+    fn file(self, source: &str, constants: &[Constant]) -> String {
+        let comment = if self == Language::Python { "#" } else { "//" };
+        let by = format!(
+            "{comment} Written by `portcullis permission constants {}`; change that file, not this one.\n",
+            one_line(source)
+        );
+        let (open, close) = match self {
+            Language::Go => ("package permissions\n\n", ""),
+            Language::Java => ("public final class Permissions {\n    private Permissions() {}\n", "}\n"),
+            Language::Typescript | Language::Rust | Language::Python => ("", ""),
+        };
+        let lines: String = constants.iter().map(|constant| self.constant(constant)).collect();
+        format!("{by}{open}{lines}{close}")
+    }
+
+    fn constant(self, Constant { name, bit, about }: &Constant) -> String {
+        match self {
+            // A number of JavaScript has 53 bits at the most, and its shifts 32.
+            Language::Typescript => format!("/** {about} */\nexport const {name} = 1n << {bit}n;\n"),
+            Language::Go => format!("// {about}\nconst {name} = 1 << {bit}\n"),
+            Language::Python => format!("# {about}\n{name} = 1 << {bit}\n"),
+            Language::Rust if *bit < 64 => format!("/// {about}\npub const {name}: u64 = 1 << {bit};\n"),
+            Language::Rust => format!("/// The bit of {about}\npub const {name}_BIT: u32 = {bit};\n"),
+            Language::Java if *bit < 64 => {
+                format!("    /** {about} */\n    public static final long {name} = 1L << {bit};\n")
+            }
+            Language::Java => {
+                format!("    /** The bit of {about} */\n    public static final int {name}_BIT = {bit};\n")
+            }
+        }
+    }
+}
+
+/// Text that no comment can end before its end: one line, without `*/` and without escapes.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || c == '\\' { ' ' } else { c }).collect::<String>().replace("*/", "* /")
+}

@@ -1,0 +1,117 @@
+//! `permission decode`: what a mask, or the claims of a token, stand for, by the gateway's own reading of them.
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::{File, all, full_name};
+use crate::cli::gateway::{self, Gateway};
+use crate::cli::{Exit, Failure, Outcome};
+use crate::config::document::ClaimPath;
+use crate::config::mask::Mask;
+use crate::policy::permission::PermissionSet;
+
+/// What `decode` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    file: File,
+    /// `LIC=3,ORD=0x1`, or a token's claims as a JSON object; `-` reads standard input
+    #[arg(value_name = "MASKS")]
+    masks: String,
+    /// The issuer whose `permission_claims` say where the permissions stand; every issuer's when left out
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
+}
+
+/// Tells it.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let gateway = options.file.open()?;
+    let text = if options.masks == "-" { gateway::read("-")? } else { options.masks.clone() };
+    let (claims, places) = read(text.trim(), &gateway, options.issuer.as_deref())?;
+    let registry = gateway.policy.permissions();
+    let granted = registry.granted(&claims, &places).map_err(|fault| fault.0)?;
+    let held = registry.names_of(&granted);
+    let held: Vec<&str> = held.split(',').collect();
+    let mut result = String::new();
+    for (domain, permission) in all(&gateway) {
+        let name = full_name(domain, permission);
+        if held.contains(&name.as_str()) {
+            let deprecated = if permission.deprecated.is_some() { " (deprecated)" } else { "" };
+            result.push_str(&format!("{name}: {}{deprecated}\n", permission.description));
+        }
+    }
+    if granted.is_empty() {
+        result.push_str("no permission\n");
+    }
+    result.push_str("\nopens, as far as permissions go\n");
+    let opened = opened(&gateway, &granted);
+    result.extend(opened.iter().map(|name| format!("  {name}\n")));
+    if opened.is_empty() {
+        result.push_str("  no route that asks for permissions\n");
+    }
+    let notes = nameless(&claims, &places, &gateway);
+    Ok(Outcome { result, notes, exit: Exit::Success })
+}
+
+/// The claims that were meant, and the places in them to look at.
+fn read(text: &str, gateway: &Gateway, issuer: Option<&str>) -> Result<(Value, Vec<ClaimPath>), Failure> {
+    if text.starts_with('{') {
+        let claims = crate::strict_json::parse(text.as_bytes()).map_err(|fault| format!("the claims: {fault}"))?;
+        let issuers = gateway.document.issuers.iter();
+        let chosen: Vec<_> = issuers.filter(|i| issuer.is_none_or(|name| i.name.value == name)).collect();
+        if let (Some(name), true) = (issuer, chosen.is_empty()) {
+            return Err(Failure::Message(format!("--issuer: no issuer `{name}`")));
+        }
+        let mut places: Vec<ClaimPath> = Vec::new();
+        for place in chosen.iter().flat_map(|issuer| &issuer.permission_claims) {
+            if !places.contains(place) {
+                places.push(place.clone());
+            }
+        }
+        return Ok((claims, places));
+    }
+    let mut claims = Map::new();
+    for pair in text.split(',') {
+        let Some((domain, mask)) = pair.trim().split_once('=') else {
+            return Err(Failure::Message(format!("`{pair}` is not like `LIC=3`")));
+        };
+        if claims.insert(domain.to_string(), Value::String(mask.to_string())).is_some() {
+            return Err(Failure::Message(format!("`{domain}` stands twice")));
+        }
+        if !gateway.document.permissions.iter().any(|known| known.name.value == domain) {
+            let known: Vec<_> = gateway.document.permissions.iter().map(|d| d.name.value.as_str()).collect();
+            return Err(Failure::Message(format!("no domain `{domain}` (declared: {})", known.join(", "))));
+        }
+    }
+    Ok((Value::Object(claims), vec![ClaimPath { text: ".".to_string(), segments: Vec::new() }]))
+}
+
+/// The routes that ask for permissions and are content with these.
+fn opened(gateway: &Gateway, granted: &PermissionSet) -> Vec<String> {
+    let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
+    let asking = rules.filter(|rule| !rule.requirements.permissions.is_empty());
+    asking.filter(|rule| rule.requirements.permissions.is_met(granted)).map(|rule| rule.name.to_string()).collect()
+}
+
+/// Bits that are set and have no name: they grant nothing, and whoever set them thinks otherwise.
+fn nameless(claims: &Value, places: &[ClaimPath], gateway: &Gateway) -> Vec<String> {
+    let mut notes = Vec::new();
+    for domain in &gateway.document.permissions {
+        let named = |bit: u16| domain.permissions.iter().any(|permission| permission.bit.value == bit);
+        let values = places.iter().filter_map(|place| place.find(claims)).filter_map(|at| match at {
+            Value::Object(members) => members.get(&domain.name.value).cloned(),
+            Value::Array(items) => items.iter().filter_map(Value::as_str).find_map(|item| {
+                let (name, mask) = item.split_once(':')?;
+                (name == domain.name.value).then(|| Value::String(mask.to_string()))
+            }),
+            _ => None,
+        });
+        for mask in values.filter_map(|value| Mask::from_json(&value).ok()) {
+            let unnamed = mask.bits().filter(|bit| !named(*bit));
+            notes.extend(
+                unnamed.map(|bit| format!("note: bit {bit} of {} has no name and grants nothing", domain.name.value)),
+            );
+        }
+    }
+    notes
+}

@@ -1,0 +1,79 @@
+//! `permission list`: a table of every permission, and which routes ask for it.
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{File, all, full_name};
+use crate::cli::gateway::Gateway;
+use crate::cli::{Exit, Failure, Outcome, table};
+use crate::config::mask::Mask;
+
+/// What `list` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    file: File,
+    /// How the list is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table
+    Text,
+    /// One JSON array
+    Json,
+}
+
+/// Lists them.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let gateway = options.file.open()?;
+    let result = if options.format == Format::Json { json(&gateway) } else { text(&gateway) };
+    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+}
+
+fn text(gateway: &Gateway) -> String {
+    let mut rows = vec![["PERMISSION", "BIT", "MASK", "ROUTES", "DESCRIPTION"].map(str::to_string)];
+    for (domain, permission) in all(gateway) {
+        let name = full_name(domain, permission);
+        let bit = permission.bit.value;
+        let more = [
+            permission
+                .deprecated
+                .as_ref()
+                .map(|why| format!("deprecated{}{why}", if why.is_empty() { "" } else { ": " })),
+            permission.since.as_ref().map(|since| format!("since {since}")),
+            permission.owner.as_ref().map(|owner| format!("owner {owner}")),
+        ];
+        let more: Vec<String> = more.into_iter().flatten().collect();
+        let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join("; ")) };
+        let routes = asking(gateway, &name).len().to_string();
+        let description = format!("{}{more}", permission.description);
+        rows.push([name, bit.to_string(), Mask::of_bit(bit).to_string(), routes, description]);
+    }
+    table::text(&rows)
+}
+
+fn json(gateway: &Gateway) -> String {
+    let rows = all(gateway).into_iter().map(|(domain, permission)| {
+        let name = full_name(domain, permission);
+        json!({
+            "domain": domain.name.value, "name": permission.name.value,
+            "bit": permission.bit.value, "mask": Mask::of_bit(permission.bit.value).to_string(),
+            "description": permission.description, "since": permission.since, "owner": permission.owner,
+            "deprecated": permission.deprecated, "routes": asking(gateway, &name),
+        })
+    });
+    format!("{:#}\n", serde_json::Value::Array(rows.collect()))
+}
+
+/// The names of the routes that ask for a permission, alone or among others.
+fn asking(gateway: &Gateway, permission: &str) -> Vec<String> {
+    let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
+    let asks = rules.filter(|rule| {
+        let (all, any) = rule.requirements.permissions.names();
+        all.chain(any).any(|name| name == permission)
+    });
+    asks.map(|rule| rule.name.to_string()).collect()
+}

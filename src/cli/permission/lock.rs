@@ -1,0 +1,139 @@
+//! `permission lock`: the bits that were released, written down beside the document, so that none changes its meaning.
+//!
+//! Tokens with a bit outlive the document that gave it a name. A permission that is gone keeps its bit in the lock for ever.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::File;
+use crate::cli::{Exit, Failure, Outcome};
+use crate::config::document::Document;
+use crate::config::problem::{Place, Problem};
+
+/// What `lock` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    file: File,
+    /// Write nothing; end with 1 when the lock does not have every permission of the document
+    #[arg(long)]
+    check: bool,
+}
+
+/// The file: every permission that was ever released, by domain and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    version: u32,
+    digest: String,
+    permissions: BTreeMap<String, BTreeMap<String, u16>>,
+}
+
+/// Checks the document against the lock, and adds to the lock what is new.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let gateway = options.file.open()?;
+    let path = options.file.lock();
+    let before = Lock::read(&path)?.unwrap_or_default();
+    let problems = before.problems(&gateway.document);
+    if !problems.is_empty() {
+        return Err(Failure::Problems(problems.into_iter().map(|p| (options.file.file.clone(), p)).collect()));
+    }
+    let mut after = before.clone();
+    let mut added = Vec::new();
+    for domain in &gateway.document.permissions {
+        for permission in &domain.permissions {
+            let bits = after.permissions.entry(domain.name.value.clone()).or_default();
+            if bits.insert(permission.name.value.clone(), permission.bit.value).is_none() {
+                added.push(super::full_name(domain, permission));
+            }
+        }
+    }
+    let shown = path.display();
+    if options.check && !added.is_empty() {
+        return Err(Failure::Message(format!("{shown} does not have {}: run `permission lock`", added.join(", "))));
+    }
+    let count = after.permissions.values().map(BTreeMap::len).sum::<usize>();
+    let result = match added.is_empty() {
+        true => format!("{shown}: {count} permissions, nothing new\n"),
+        false => format!("{shown}: {count} permissions, new: {}\n", added.join(", ")),
+    };
+    if !added.is_empty() {
+        after.version = VERSION;
+        after.digest = after.compute_digest();
+        let text = serde_json::to_string_pretty(&after).map_err(|fault| fault.to_string())?;
+        std::fs::write(&path, text + "\n").map_err(|error| format!("{shown}: {error}"))?;
+    }
+    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+}
+
+/// The lock of a document: `permissions.lock` in the same folder.
+pub fn beside(file: &str) -> PathBuf {
+    Path::new(file).with_file_name("permissions.lock")
+}
+
+/// What a document has that its lock forbids; a document without a lock beside it may have anything.
+pub fn check(file: &str, document: &Document) -> Result<Vec<Problem>, Failure> {
+    Ok(Lock::read(&beside(file))?.map(|lock| lock.problems(document)).unwrap_or_default())
+}
+
+impl Lock {
+    /// Reads the file, if there is one.
+    pub fn read(path: &Path) -> Result<Option<Lock>, Failure> {
+        let shown = path.display();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::Message(format!("{shown}: {error}"))),
+        };
+        let lock: Lock = serde_json::from_str(&text).map_err(|fault| format!("{shown}: not a lock: {fault}"))?;
+        if lock.version != VERSION {
+            return Err(Failure::Message(format!("{shown}: version {} is not {VERSION}", lock.version)));
+        }
+        if lock.digest != lock.compute_digest() {
+            let message = "its digest does not fit what it holds: it was changed by hand, or a merge went wrong";
+            return Err(Failure::Message(format!("{shown}: {message}")));
+        }
+        Ok(Some(lock))
+    }
+
+    /// The bits of a domain that were released, gone or not.
+    pub fn bits(&self, domain: &str) -> impl Iterator<Item = u16> {
+        self.permissions.get(domain).into_iter().flat_map(|names| names.values().copied())
+    }
+
+    /// Permissions that were renumbered, and bits that would get another meaning.
+    fn problems(&self, document: &Document) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add = |place: &Place, message| problems.push(Problem { place: place.clone(), message });
+        for domain in &document.permissions {
+            let Some(released) = self.permissions.get(&domain.name.value) else { continue };
+            for permission in &domain.permissions {
+                let (name, bit) = (&permission.name.value, permission.bit.value);
+                if let Some(locked) = released.get(name).filter(|locked| **locked != bit) {
+                    add(&permission.bit.place, format!("`{}.{name}` was released as bit {locked}", domain.name.value));
+                }
+                if let Some((other, _)) = released.iter().find(|(other, locked)| **locked == bit && *other != name) {
+                    let message =
+                        format!("bit {bit} was released as `{}.{other}` and keeps that meaning", domain.name.value);
+                    add(&permission.bit.place, message);
+                }
+            }
+        }
+        problems
+    }
+
+    /// Over one line for each permission, `LIC.READ=0`, in the order of their names.
+    fn compute_digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for (domain, names) in &self.permissions {
+            names.iter().for_each(|(name, bit)| hash.update(format!("{domain}.{name}={bit}\n")));
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+const VERSION: u32 = 1;

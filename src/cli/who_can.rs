@@ -1,0 +1,212 @@
+//! `portcullis who-can`: what a caller needs for a request, a route or everything of an upstream, for people and auditors.
+
+use clap::{ArgGroup, Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::gateway::{self, Gateway, Variables};
+use super::{Exit, Failure, Outcome, table};
+use crate::config::document::{Auth, Issuer, RequiredClaim, Route};
+use crate::policy::route::{Found, Method};
+use crate::policy::rule::{Action, Rule};
+
+/// What `who-can` is asked to do.
+#[derive(Args)]
+#[command(group = ArgGroup::new("what").args(["method", "route", "upstream"]).required(true))]
+pub struct Options {
+    /// A gateway.yaml, an Envoy configuration or an Istio manifest
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The method of a request
+    #[arg(value_name = "METHOD", requires = "path")]
+    method: Option<String>,
+    /// The path of a request
+    #[arg(value_name = "PATH")]
+    path: Option<String>,
+    /// The host of a request
+    #[arg(long, default_value = "gateway.test")]
+    host: String,
+    /// A route, by its name
+    #[arg(long, value_name = "NAME")]
+    route: Option<String>,
+    /// Every route that leads to this upstream
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// How an answer about several routes is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON array
+    Json,
+    /// A line for each route, its first line the names of the columns
+    Csv,
+}
+
+/// A route as written, and the rule that was compiled from it.
+struct Entry<'g> {
+    route: &'g Route,
+    rule: &'g Rule,
+}
+
+/// Answers.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let gateway = gateway::look_at(&options.file, &options.variables)?;
+    let entries = asked(options, &gateway)?;
+    let result = match options.format {
+        Format::Text => entries.iter().map(|entry| entry.text(&gateway)).collect::<Vec<_>>().join("\n"),
+        Format::Json => {
+            let all = entries.iter().map(|entry| entry.json(&gateway));
+            format!("{:#}\n", Value::Array(all.collect()))
+        }
+        Format::Csv => table::csv(&csv(&entries, &gateway)),
+    };
+    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+}
+
+/// The routes that are asked about. The compiler takes every route of a document without problems, in the order written.
+fn asked<'g>(options: &Options, gateway: &'g Gateway) -> Result<Vec<Entry<'g>>, Failure> {
+    let compiled = gateway.policy.routes().iter().map(|(_, rule)| rule.as_ref());
+    let mut all = gateway.document.routes.iter().zip(compiled).map(|(route, rule)| Entry { route, rule });
+    let leads_to = |rule: &Rule, name: &str| match &rule.action {
+        Action::Forward(to) => to.upstream.as_deref() == Some(name),
+        Action::Answer(_) => false,
+    };
+    let found: Vec<Entry<'g>> = match (&options.route, &options.upstream, &options.method) {
+        (Some(name), ..) => all.filter(|entry| *entry.rule.name == **name).collect(),
+        (_, Some(name), _) => all.filter(|entry| leads_to(entry.rule, name)).collect(),
+        (_, _, method) => {
+            let method = Method::parse(method.as_deref().unwrap_or_default()).map_err(|fault| fault.to_string())?;
+            let target = crate::policy::guard::read_target(options.path.as_deref().unwrap_or_default().as_bytes());
+            let target = target.map_err(|fault| format!("the path is refused: {}", fault.reason()))?;
+            if gateway.policy.is_public(target.path()) {
+                return Err(Failure::Message("everybody: the path is public (`public_paths`)".to_string()));
+            }
+            match gateway.policy.routes().find(&options.host, target.path(), &method) {
+                Found::Route { value, .. } => {
+                    all.find(|entry| std::ptr::eq(entry.rule, value.as_ref())).into_iter().collect()
+                }
+                Found::MethodNotAllowed { allow } => {
+                    let methods = allow.methods().join(", ");
+                    return Err(Failure::Message(format!("nobody: no route has this method there (it has {methods})")));
+                }
+                Found::NotFound => Vec::new(),
+            }
+        }
+    };
+    if found.is_empty() { Err(Failure::Message("nobody: there is no such route".to_string())) } else { Ok(found) }
+}
+
+impl Entry<'_> {
+    /// What is needed, a title and lines each.
+    fn needs(&self, gateway: &Gateway) -> Vec<(&'static str, Vec<String>)> {
+        let all = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" and ")] };
+        let any = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" or ")] };
+        let route = self.route;
+        let scopes = [all(&route.scopes), any(&route.any_scope)].concat();
+        let (every, one) = self.rule.requirements.permissions.names();
+        let every = every.map(|name| described(gateway, name));
+        let mut one: Vec<String> = one.map(|name| format!("or {}", described(gateway, name))).collect();
+        if let Some(first) = one.first_mut() {
+            *first = first.replacen("or ", "one of ", 1);
+        }
+        let issuers = self.issuers(gateway);
+        let of_issuers = issuers.iter().flat_map(|issuer| {
+            issuer.require_claims.iter().map(move |claim| format!("{} (of {})", claim_text(claim), issuer.name.value))
+        });
+        let claims = route.require_claims.iter().map(claim_text).chain(of_issuers);
+        let names = issuers.iter().map(|issuer| issuer.name.value.clone()).collect::<Vec<_>>().join(" or ");
+        let who = match route.auth.value {
+            Auth::None => "nothing: everybody".to_string(),
+            Auth::Optional => format!("nothing, or a token of {names}"),
+            Auth::Required => format!("a token of {names}"),
+        };
+        let claims = if route.auth.value == Auth::None { Vec::new() } else { claims.collect() };
+        vec![("needs", vec![who]), ("scopes", scopes), ("permissions", every.chain(one).collect()), ("claims", claims)]
+    }
+
+    fn issuers<'g>(&self, gateway: &'g Gateway) -> Vec<&'g Issuer> {
+        let accepted = |name: &str| self.route.issuers.is_empty() || self.route.issuers.iter().any(|i| i.value == name);
+        gateway.document.issuers.iter().filter(|issuer| accepted(&issuer.name.value)).collect()
+    }
+
+    fn request(&self) -> String {
+        let methods: Vec<&str> = self.route.methods.iter().map(|method| method.value.as_str()).collect();
+        let methods = if methods.is_empty() { "ANY".to_string() } else { methods.join("|") };
+        format!("{methods} {}", self.route.path.value)
+    }
+
+    fn text(&self, gateway: &Gateway) -> String {
+        let mut out = format!("{}\n", self.rule.name);
+        if *self.rule.name != *self.request() {
+            out.push_str(&format!("  {:11}  {}\n", "takes", self.request()));
+        }
+        for (title, lines) in self.needs(gateway) {
+            for (i, line) in lines.iter().enumerate() {
+                out.push_str(&format!("  {:11}  {line}\n", if i == 0 { title } else { "" }));
+            }
+        }
+        out
+    }
+
+    fn json(&self, gateway: &Gateway) -> Value {
+        let route = self.route;
+        let (every, one) = self.rule.requirements.permissions.names();
+        let auth = match route.auth.value {
+            Auth::Required => "required",
+            Auth::Optional => "optional",
+            Auth::None => "none",
+        };
+        let claims = |claims: &[RequiredClaim]| -> Value {
+            claims.iter().map(|claim| (claim.claim.text.clone(), Value::Array(claim.any_of.clone()))).collect()
+        };
+        let issuers = self
+            .issuers(gateway)
+            .into_iter()
+            .map(|issuer| json!({ "name": issuer.name.value, "require_claims": claims(&issuer.require_claims) }));
+        json!({
+            "route": *self.rule.name, "methods": route.methods.iter().map(|m| &m.value).collect::<Vec<_>>(),
+            "hosts": route.hosts.iter().map(|h| &h.value).collect::<Vec<_>>(), "path": route.path.value,
+            "upstream": route.upstream.as_ref().map(|u| &u.value), "auth": auth,
+            "issuers": issuers.collect::<Vec<_>>(), "scopes": route.scopes, "any_scope": route.any_scope,
+            "permissions": every.collect::<Vec<_>>(), "any_permission": one.collect::<Vec<_>>(),
+            "require_claims": claims(&route.require_claims),
+        })
+    }
+}
+
+fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 6]> {
+    let mut rows = vec![["route", "takes", "needs", "scopes", "permissions", "claims"].map(str::to_string)];
+    for entry in entries {
+        let needs = entry.needs(gateway);
+        let cell =
+            |title| needs.iter().find(|(t, _)| *t == title).map(|(_, lines)| lines.join("; ")).unwrap_or_default();
+        rows.push([
+            entry.rule.name.to_string(),
+            entry.request(),
+            cell("needs"),
+            cell("scopes"),
+            cell("permissions"),
+            cell("claims"),
+        ]);
+    }
+    rows
+}
+
+/// `LIC.READ_ORDERS (Read licence orders)`
+fn described(gateway: &Gateway, name: &str) -> String {
+    let declared = gateway.document.permissions.iter().flat_map(|d| d.permissions.iter().map(move |p| (d, p)));
+    let found = declared.into_iter().find(|(d, p)| format!("{}.{}", d.name.value, p.name.value) == name);
+    found.map_or_else(|| name.to_string(), |(_, permission)| format!("{name} ({})", permission.description))
+}
+
+fn claim_text(claim: &RequiredClaim) -> String {
+    let values: Vec<String> = claim.any_of.iter().map(ToString::to_string).collect();
+    format!("{} = {}", claim.claim.text, values.join(" or "))
+}

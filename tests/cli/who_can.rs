@@ -1,0 +1,63 @@
+//! Who can call what, and what a caller can call: two views of the same document.
+
+use serde_json::{Value, json};
+
+use crate::Bench;
+use crate::permission::LICENCES;
+
+#[test]
+fn who_can_call_a_service_has_an_answer() {
+    let bench = Bench::new("who-can");
+    bench.write("gateway.yaml", LICENCES);
+    let ran = bench.run(&["who-can", "gateway.yaml", "--upstream", "licensing"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (
+            0,
+            "requirements\n  takes        GET /licences/requirements\n  needs        a token of accounts\n  permissions  LIC.READ_REQUIREMENTS (Read licence requirements)\n\n\
+             orders\n  takes        ANY /licences/orders/{id}\n  needs        a token of accounts\n  scopes       orders\n  permissions  LIC.READ_ORDERS (Read licence orders)\n\n\
+             forms\n  takes        ANY /forms\n  needs        a token of accounts\n  permissions  one of LIC.READ_FORMS (Read filing forms)\n               or ORD.READ (Read orders)\n"
+        )
+    );
+    let ran = bench.run(&["who-can", "gateway.yaml", "GET", "/licences/orders/7?x=1", "--format", "json"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer[0]["route"], "orders");
+    assert_eq!(answer[0]["permissions"], json!(["LIC.READ_ORDERS"]));
+    assert_eq!(answer[0]["issuers"], json!([{ "name": "accounts", "require_claims": {} }]));
+    let ran = bench.run(&["who-can", "gateway.yaml", "--route", "health", "--format", "csv"]);
+    assert_eq!(ran.out, "route,takes,needs,scopes,permissions,claims\nhealth,ANY /health,nothing: everybody,,,\n");
+    for (arguments, expected) in [
+        (
+            &["POST", "/licences/requirements"][..],
+            "portcullis: nobody: no route has this method there (it has GET, HEAD, OPTIONS)\n",
+        ),
+        (&["GET", "/nowhere"], "portcullis: nobody: there is no such route\n"),
+        (&["GET", "/a/../b"], "portcullis: the path is refused: dot_segment\n"),
+        (&["--route", "none"], "portcullis: nobody: there is no such route\n"),
+    ] {
+        let ran = bench.run(&[&["who-can", "gateway.yaml"], arguments].concat());
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (1, "", expected), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_a_caller_can_call_is_what_the_filter_would_say() {
+    let bench = Bench::new("can");
+    bench.write("gateway.yaml", LICENCES);
+    let ran = bench.run(&["can", "gateway.yaml", "--claims", r#"{"LIC": 3}"#]);
+    assert_eq!(
+        ran.out,
+        "ROUTE         REQUEST                     MAY  REASON\n\
+         requirements  GET /licences/requirements  yes  allowed\n\
+         orders        GET /licences/orders/any    no   scope_missing\n\
+         forms         GET /forms                  no   permission_missing (one permission of LIC.READ_FORMS, ORD.READ)\n\
+         any           GET /any                    yes  allowed\n\
+         health        GET /health                 yes  static_route\n"
+    );
+    let expired = bench.run(&["can", "gateway.yaml", "--claims", r#"{"exp": 1}"#, "--format", "json"]);
+    let answers: Value = serde_json::from_str(&expired.out).unwrap();
+    assert_eq!(answers[3]["reason"], "token_expired");
+    assert_eq!(answers[4]["allowed"], true);
+    let bad = bench.run(&["can", "gateway.yaml", "--claims", "nonsense"]);
+    assert_eq!(bad.code, 1);
+}
