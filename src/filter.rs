@@ -2,8 +2,8 @@
 
 mod exchange;
 mod host;
-mod keys;
 mod peer;
+mod polling;
 mod request_id;
 mod root;
 mod stream;

@@ -14,11 +14,11 @@ pub mod guard;
 pub mod identity;
 pub mod issuer;
 pub mod jwks;
-pub mod keyring;
 pub mod local_reply;
 pub mod origin;
 pub mod peer;
 pub mod permission;
+pub mod polled;
 pub mod rejection;
 pub mod reply;
 pub mod request;
@@ -43,8 +43,8 @@ use forward::{Forward, Passage};
 use guard::SafePath;
 use identity::IdentityHeaders;
 use issuer::Issuer;
-use keyring::{FetchPlan, Keyring};
 use permission::PermissionRegistry;
+use polled::{PollPlan, Polled};
 use rejection::{Kind, Rejection};
 use reply::Refusals;
 use request::{Request, RequestParts};
@@ -59,7 +59,7 @@ use crate::config::document::{Audit, Auth, TokenSource};
 #[derive(Debug)]
 pub struct Policy {
     issuers: Vec<Issuer>,
-    plans: Vec<FetchPlan>,
+    plans: Vec<PollPlan>,
     sources: Vec<TokenSource>,
     scopes: ScopeRegistry,
     permissions: PermissionRegistry,
@@ -225,9 +225,9 @@ impl Policy {
         edits
     }
 
-    /// An empty keyring for the remote key sets of this policy.
-    pub fn keyring(&self) -> Keyring {
-        Keyring::new(self.plans.iter().cloned())
+    /// The documents that this policy polls, none of them fetched yet.
+    pub fn polled(&self) -> Polled {
+        Polled::new(self.plans.iter().cloned())
     }
 
     /// Where audit records go.

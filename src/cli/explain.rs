@@ -11,8 +11,8 @@ use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, clock};
 use crate::policy::audit;
 use crate::policy::decision::{Awaited, Decision, Verdict};
-use crate::policy::keyring::{KeySetId, Keyring, UnusableSet};
 use crate::policy::peer::KnownPeer;
+use crate::policy::polled::{Polled, PolledId};
 use crate::policy::request::RequestParts;
 use crate::policy::signature::{SignatureVerifier, Software};
 use crate::policy::token_cache::TokenCache;
@@ -63,21 +63,21 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let gateway = gateway::open(&options.file, &options.variables)?;
     let now = options.at.unwrap_or_else(clock::now);
     let mut request = request(options)?;
-    let mut keyring = gateway.policy.keyring();
+    let mut polled = gateway.policy.polled();
     let mut verifier: Box<dyn SignatureVerifier> = Box::new(Software);
     if let Some(claims) = &options.claims {
         let token = supposed::token(&gateway.document, claims, options.issuer.as_deref(), now)?;
-        supposed::publish(&mut keyring, now);
+        supposed::publish(&mut polled, now);
         token.attach(&mut request);
         verifier = Box::new(token);
     }
     if let Some(file) = &options.keys {
-        publish(&mut keyring, &gateway::read(file)?, file, now)?;
+        publish(&mut polled, &gateway::read(file)?, file, now)?;
     }
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let parts = RequestParts { headers: &headers, received_at: now };
     let mut trace = Vec::new();
-    let verdict = decide(&gateway, &parts, &mut keyring, verifier.as_ref(), now, &mut trace)?;
+    let verdict = decide(&gateway, &parts, &mut polled, verifier.as_ref(), now, &mut trace)?;
     let report = report::Report { request: &request, trace: &trace, verdict: &verdict };
     let exit = match verdict.decision {
         Decision::Forward(_) => Exit::Success,
@@ -129,7 +129,7 @@ pub struct Supposition {
 fn decide<'r>(
     gateway: &Gateway,
     parts: &RequestParts<'r>,
-    keyring: &mut Keyring,
+    polled: &mut Polled,
     verifier: &dyn SignatureVerifier,
     now: Duration,
     trace: &mut Vec<Step>,
@@ -140,29 +140,23 @@ fn decide<'r>(
     for _ in 0..2 {
         trace.clear();
         let mut world =
-            World { now, keyring, tokens: &mut tokens, verifier, peer, fresh_id: &fresh_id, trace: Some(&mut *trace) };
+            World { now, polled, tokens: &mut tokens, verifier, peer, fresh_id: &fresh_id, trace: Some(&mut *trace) };
         let verdict = gateway.policy.decide(parts, &mut world);
         let Decision::Await(wait) = &verdict.decision else { return Ok(verdict) };
-        let Awaited::KeySet(key_set) = wait.on;
-        if keyring.generation(key_set, now).is_none() {
+        let Awaited::Document(document) = wait.on;
+        if polled.generation(document, now).is_none() {
             let message = "the verdict depends on a remote key set: give it with --keys, or suppose a genuine token with --claims";
             return Err(Failure::Message(message.to_string()));
         }
-        keyring.note_failure(key_set, now);
+        polled.note_failure(document, now);
     }
     Err(Failure::Message("the request would wait for a key that no key set has".to_string()))
 }
 
-fn publish(keyring: &mut Keyring, text: &str, file: &str, now: Duration) -> Result<(), Failure> {
-    let ids: Vec<KeySetId> = keyring.plans().map(|(id, _)| id).collect();
+fn publish(polled: &mut Polled, text: &str, file: &str, now: Duration) -> Result<(), Failure> {
+    let ids: Vec<PolledId> = polled.plans().map(|(id, _)| id).collect();
     for id in ids {
-        keyring.install(id, text.as_bytes(), now).map_err(|fault| match fault {
-            UnusableSet::Malformed(fault) => format!("{file}: {fault}"),
-            UnusableSet::NoUsableKey(skipped) => {
-                let reasons: Vec<String> = skipped.iter().map(ToString::to_string).collect();
-                format!("{file}: no key can be used: {}", reasons.join("; "))
-            }
-        })?;
+        polled.install(id, text.as_bytes(), now).map_err(|fault| format!("{file}: {fault}"))?;
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ impl Exchange {
         let memory = &mut *gateway.memory.borrow_mut();
         let mut world = World {
             now,
-            keyring: &mut memory.keyring,
+            polled: &mut memory.polled,
             tokens: &mut memory.tokens,
             verifier: &HostVerifier,
             peer: &HostPeer,

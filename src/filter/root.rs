@@ -1,7 +1,6 @@
-//! One plugin in one worker: takes the configuration, keeps key sets fresh, and wakes requests that wait for keys.
+//! One plugin in one worker: takes the configuration, keeps polled documents fresh, and wakes requests that wait.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use proxy_wasm::types::LogLevel;
 
 use super::exchange::Exchange;
 use super::host;
-use super::keys::{self, Fetches, Seen};
+use super::polling::Polling;
 use crate::config::source;
 use crate::policy::Policy;
-use crate::policy::keyring::{KeySetId, Keyring};
+use crate::policy::polled::Polled;
 use crate::policy::token_cache::TokenCache;
 
 /// The root context: what all requests of one plugin in one worker share.
@@ -35,12 +34,11 @@ pub struct Gateway {
 
 /// What a worker remembers between requests.
 pub struct Memory {
-    /// Remote key sets.
-    pub keyring: Keyring,
+    /// Key sets and whatever else is polled.
+    pub polled: Polled,
     /// Verified callers.
     pub tokens: TokenCache,
-    fetches: Fetches,
-    seen: HashMap<KeySetId, Seen>,
+    polling: Polling,
 }
 
 impl Root {
@@ -54,7 +52,7 @@ impl Root {
         let Some(gateway) = &self.gateway else { return };
         {
             let memory = &mut *gateway.memory.borrow_mut();
-            memory.fetches.handle_answer(call, &mut memory.keyring, host::now());
+            memory.polling.handle_answer(call, &mut memory.polled, host::now());
         }
         gateway.wake(host::now(), true);
     }
@@ -65,27 +63,22 @@ impl Root {
         let bytes = host::plugin_configuration();
         match load(&bytes) {
             Ok(policy) => {
-                let keyring = policy.keyring();
-                keys::prepare(&keyring);
-                let (sets, routes) = (keyring.plans().count(), policy.routes().len());
+                let polled = policy.polled();
+                let polling = Polling::of(&polled);
+                let (documents, routes) = (polled.plans().count(), policy.routes().len());
                 let fingerprint = fingerprint(&bytes);
                 host::log(
                     LogLevel::Info,
-                    &format!("policy {fingerprint:016x} is active: {routes} routes, {sets} remote key sets"),
+                    &format!("policy {fingerprint:016x} is active: {routes} routes, {documents} polled documents"),
                 );
-                let memory = Memory {
-                    keyring,
-                    tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES),
-                    fetches: Fetches::default(),
-                    seen: HashMap::new(),
-                };
+                let memory = Memory { polled, tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES), polling };
                 self.gateway = Some(Rc::new(Gateway {
                     policy,
                     memory: RefCell::new(memory),
                     waiting: RefCell::default(),
                     hurried: Cell::default(),
                 }));
-                if sets > 0 {
+                if documents > 0 {
                     host::tick_every(TICK);
                 }
                 true
@@ -105,7 +98,7 @@ impl Root {
         let now = host::now();
         let changed = {
             let memory = &mut *gateway.memory.borrow_mut();
-            memory.fetches.poll(&mut memory.keyring, &mut memory.seen, now)
+            memory.polling.poll(&mut memory.polled, now)
         };
         gateway.wake(now, changed);
     }

@@ -9,8 +9,8 @@ use super::credential::Credential;
 use super::decision::{Await, Awaited};
 use super::identity::{Identity, IdentityHeaders};
 use super::issuer::{Issuer, IssuerKeys, Validity};
-use super::keyring::Standing;
 use super::permission::{PermissionRegistry, PermissionSet};
+use super::polled::Standing;
 use super::rejection::{Kind, Rejection};
 use super::scopes::{ScopeRegistry, ScopeSet};
 use super::token::UnverifiedToken;
@@ -89,7 +89,7 @@ impl Authenticator<'_> {
     /// A cached caller counts only while the very keys that proved it are in use.
     fn still_holds(&self, caller: &Caller, source: usize, world: &World<'_>) -> bool {
         let generation = match self.issuers.get(caller.issuer).map(|issuer| &issuer.keys) {
-            Some(IssuerKeys::Remote(id)) => world.keyring.generation(*id, world.now),
+            Some(IssuerKeys::Remote(id)) => world.polled.generation(*id, world.now),
             Some(IssuerKeys::Local(_)) => Some(0),
             None => None,
         };
@@ -153,9 +153,9 @@ impl Authenticator<'_> {
     ) -> Result<u64, Stop> {
         let (keys, generation) = match &issuer.keys {
             IssuerKeys::Local(keys) => (keys.clone(), 0),
-            IssuerKeys::Remote(id) => match world.keyring.standing(*id, received_at, world.now) {
+            IssuerKeys::Remote(id) => match world.polled.key_set(*id, received_at, world.now) {
                 Standing::Usable(keys, generation) => (keys, generation),
-                Standing::Wait(until) => return Err(Stop::Wait(Await { on: Awaited::KeySet(*id), until })),
+                Standing::Wait(until) => return Err(Stop::Wait(Await { on: Awaited::Document(*id), until })),
                 Standing::Unavailable => {
                     return Err(Stop::Refuse(Rejection::new(Kind::AuthUnavailable, "keys_unavailable")));
                 }
@@ -173,9 +173,9 @@ impl Authenticator<'_> {
         let is_unknown = token.kid.as_deref().is_some_and(|kid| !keys.has_kid(kid));
         if is_unknown
             && let IssuerKeys::Remote(id) = &issuer.keys
-            && let Some(until) = world.keyring.want_unknown_key(*id, received_at, world.now)
+            && let Some(until) = world.polled.want_newer(*id, received_at, world.now)
         {
-            return Err(Stop::Wait(Await { on: Awaited::KeySet(*id), until }));
+            return Err(Stop::Wait(Await { on: Awaited::Document(*id), until }));
         }
         Err(invalid(match tried {
             0 if is_unknown => "token_key_unknown",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::audit::AuditRecord;
 use super::cors::CorsResponse;
 use super::forward::Forward;
-use super::keyring::KeySetId;
+use super::polled::PolledId;
 
 /// The answer for one request: what to do, and what to write down about it.
 #[derive(Debug)]
@@ -77,6 +77,6 @@ pub struct Await {
 /// Something outside that a decision needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
-    /// A key set that is missing or may have a newer version.
-    KeySet(KeySetId),
+    /// A polled document that is missing or may have a newer version.
+    Document(PolledId),
 }

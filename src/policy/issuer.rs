@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::algorithm::Algorithm;
 use super::jwks::KeySet;
-use super::keyring::KeySetId;
+use super::polled::PolledId;
 use super::rejection::{Kind, Rejection};
 use super::token::UnverifiedToken;
 use crate::config::document::{ClaimPath, RequiredClaim};
@@ -49,7 +49,7 @@ pub enum IssuerKeys {
     /// In the configuration.
     Local(Rc<KeySet>),
     /// In a remote key set.
-    Remote(KeySetId),
+    Remote(PolledId),
 }
 
 /// When a token holds, in seconds since the Unix epoch with leeway already counted in.

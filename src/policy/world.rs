@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::keyring::Keyring;
 use super::peer::Peer;
+use super::polled::Polled;
 use super::signature::SignatureVerifier;
 use super::token_cache::TokenCache;
 
@@ -11,8 +11,8 @@ use super::token_cache::TokenCache;
 pub struct World<'w> {
     /// The time since the Unix epoch.
     pub now: Duration,
-    /// Remote key sets.
-    pub keyring: &'w mut Keyring,
+    /// Key sets and whatever else is polled.
+    pub polled: &'w mut Polled,
     /// Callers verified before.
     pub tokens: &'w mut TokenCache,
     /// Who checks signatures.

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::issuer::Fault;
+use crate::before::Before;
+use crate::documents::Fault;
 use crate::token::TokenSpec;
 
 /// One file under `test-harness/cases`.
@@ -40,6 +41,12 @@ pub struct CaseFile {
     /// How the key endpoint fails from the start.
     #[serde(default)]
     pub issuer: Fault,
+    /// Documents that are published from the start, by name: `${DOCUMENT.name}` is the address of each.
+    #[serde(default)]
+    pub documents: BTreeMap<String, Value>,
+    /// How the endpoints of documents fail from the start.
+    #[serde(default)]
+    pub faults: BTreeMap<String, Fault>,
     /// Claims every token carries unless it says otherwise, over [`CaseFile::default_claims`].
     #[serde(default)]
     pub claims: Map<String, Value>,
@@ -102,18 +109,6 @@ pub struct Case {
     /// Why it cannot be sent over HTTP/2.
     #[serde(default)]
     pub http1_only: Option<String>,
-}
-
-/// Changes to the issuer before a request.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Before {
-    /// The key endpoint fails like this from now on.
-    #[serde(default)]
-    pub issuer: Option<Fault>,
-    /// The issuer publishes these keys from now on.
-    #[serde(default)]
-    pub publish: Option<Vec<String>>,
 }
 
 /// A request. All texts of it are read by [`crate::octets::parse`].

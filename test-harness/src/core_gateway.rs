@@ -1,6 +1,7 @@
 //! The native gateway: the package's own core, with plain memory for its world and the harness's upstream behind it.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
@@ -9,8 +10,8 @@ use portcullis::policy::Policy;
 use portcullis::policy::audit::AuditRecord;
 use portcullis::policy::decision::{Awaited, Decision, HeaderEdit, Reply, ResponsePlan};
 use portcullis::policy::forward::ROUTING_HEADER;
-use portcullis::policy::keyring::{KeySetId, Keyring};
 use portcullis::policy::peer::KnownPeer;
+use portcullis::policy::polled::{Polled, PolledId, What};
 use portcullis::policy::request::RequestParts;
 use portcullis::policy::signature::Software;
 use portcullis::policy::token_cache::TokenCache;
@@ -25,7 +26,9 @@ use crate::upstream::Wish;
 /// A policy and what its worker would remember between requests.
 struct CoreGateway {
     policy: Policy,
-    keyring: Keyring,
+    polled: Polled,
+    /// What the endpoints of documents answer, by path.
+    published: BTreeMap<String, String>,
     tokens: TokenCache,
     ids: Cell<u64>,
     fetches: usize,
@@ -43,10 +46,11 @@ pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>
         let lines: Vec<_> = problems.iter().map(|problem| format!("{}: {}", problem.place, problem.message)).collect();
         anyhow!("the policy is refused:\n  {}", lines.join("\n  "))
     })?;
-    let keyring = policy.keyring();
+    let polled = policy.polled();
     Ok(Box::new(CoreGateway {
         policy,
-        keyring,
+        polled,
+        published: BTreeMap::new(),
         tokens: TokenCache::new(1_000, 1 << 20),
         ids: Cell::new(0),
         fetches: 0,
@@ -59,6 +63,13 @@ impl Gateway for CoreGateway {
         let before = self.fetches;
         let outcome = self.outcome(arrival)?;
         Ok(Outcome { fetches: self.fetches - before, ..outcome })
+    }
+
+    fn publish(&mut self, path: &str, text: Option<String>) {
+        match text {
+            Some(text) => self.published.insert(path.to_owned(), text),
+            None => self.published.remove(path),
+        };
     }
 }
 
@@ -79,7 +90,7 @@ impl CoreGateway {
             };
             let mut world = World {
                 now,
-                keyring: &mut self.keyring,
+                polled: &mut self.polled,
                 tokens: &mut self.tokens,
                 verifier: &Software,
                 peer: &KnownPeer::default(),
@@ -98,8 +109,8 @@ impl CoreGateway {
                     return Ok(outcome);
                 }
                 Decision::Await(wait) => {
-                    let Awaited::KeySet(key_set) = wait.on;
-                    now = self.fetch(key_set, arrival, now);
+                    let Awaited::Document(document) = wait.on;
+                    now = self.fetch(document, arrival, now);
                 }
             }
         }
@@ -117,22 +128,27 @@ impl CoreGateway {
 
     /// What the filter's tick does.
     fn fetch_what_is_due(&mut self, arrival: &Arrival<'_>, now: Duration) {
-        let ids: Vec<_> = self.keyring.plans().map(|(id, _)| id).collect();
+        let ids: Vec<_> = self.polled.plans().map(|(id, _)| id).collect();
         for id in ids {
-            if self.keyring.is_due(id, now) {
+            if self.polled.is_due(id, now) {
                 self.fetch(id, arrival, now);
             }
         }
     }
 
-    /// Hands the issuer's answer in; the time when that has happened, which is a moment later.
-    fn fetch(&mut self, key_set: KeySetId, arrival: &Arrival<'_>, now: Duration) -> Duration {
+    /// Hands the endpoint's answer in; the time when that has happened, which is a moment later.
+    fn fetch(&mut self, id: PolledId, arrival: &Arrival<'_>, now: Duration) -> Duration {
         let at = now + FETCH_TIME;
-        self.fetches += 1;
-        let installed =
-            arrival.key_set.as_ref().map(|set| self.keyring.install(key_set, set.to_string().as_bytes(), at));
+        let Some(plan) = self.polled.plan(id) else { return at };
+        let text = match plan.what {
+            What::KeySet => {
+                self.fetches += 1;
+                arrival.key_set.as_ref().map(ToString::to_string)
+            }
+        };
+        let installed = text.map(|text| self.polled.install(id, text.as_bytes(), at));
         if installed.is_none_or(|installed| installed.is_err()) {
-            self.keyring.note_failure(key_set, at);
+            self.polled.note_failure(id, at);
         }
         at
     }

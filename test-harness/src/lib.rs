@@ -6,11 +6,13 @@
 //! that the product generates. The harness sees the gateway only as its users do: as a file for Envoy, or through the
 //! package's public API.
 
+pub mod before;
 pub mod bootstrap;
 pub mod case;
 pub mod client;
 pub mod clock;
 pub mod core_gateway;
+pub mod documents;
 pub mod envoy;
 pub mod expect;
 pub mod failure;

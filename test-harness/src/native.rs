@@ -6,13 +6,16 @@ use serde_json::Value;
 use crate::case::{Case, CaseFile};
 use crate::client::Request;
 use crate::outcome::Outcome;
-use crate::scene::Scene;
+use crate::scene::{Scene, document_path};
 use crate::{clock, issuer, keys};
 
 /// A gateway made of a policy, keeping what it learns between requests.
 pub trait Gateway {
     /// What becomes of one request.
     fn decide(&mut self, arrival: &Arrival<'_>) -> Result<Outcome>;
+
+    /// What the endpoint of a polled document answers from now on, by its path; `None` when it gives no answer to be read.
+    fn publish(&mut self, path: &str, text: Option<String>);
 }
 
 /// One request at the gateway's door, and what the world outside holds at that moment.
@@ -38,15 +41,21 @@ pub struct NativeStage {
     gateway: Box<dyn Gateway>,
     published: Vec<String>,
     fault: issuer::Fault,
+    /// By how many seconds the clock has been moved on, past the polls of documents that were changed.
+    elapsed: i64,
 }
 
 impl NativeStage {
     /// Makes the gateway of a scene.
     pub fn set(scene: Scene, file: &CaseFile, open: Open) -> Result<Self> {
-        let gateway = open(&scene.policy, &scene.env)?;
+        let mut gateway = open(&scene.policy, &scene.env)?;
+        for name in file.documents.keys() {
+            let path = document_path(name);
+            gateway.publish(&path, scene.issuer.documents.text(&path));
+        }
         let published = file.published().into_iter().map(str::to_owned).collect();
         let fault = file.issuer;
-        Ok(Self { scene, gateway, published, fault })
+        Ok(Self { scene, gateway, published, fault, elapsed: 0 })
     }
 
     /// Decides the request of `case` as often as it says.
@@ -55,6 +64,10 @@ impl NativeStage {
         if let Some(published) = &case.before.publish {
             self.published.clone_from(published);
         }
+        for path in self.scene.prepare(case)? {
+            self.gateway.publish(&path, self.scene.issuer.documents.text(&path));
+            self.elapsed += POLLED_WITHIN;
+        }
         let request = self.scene.request(case)?;
         let key_set = match self.fault {
             issuer::Fault::None | issuer::Fault::Late => Some(keys::key_set(&self.published)?),
@@ -62,7 +75,7 @@ impl NativeStage {
             _ => None,
         };
         let arrival = Arrival {
-            now: clock::unix_seconds() + case.at,
+            now: clock::unix_seconds() + self.elapsed + case.at,
             request: &request,
             key_set,
             audit: case.expect.audit.is_some(),
@@ -77,3 +90,6 @@ impl NativeStage {
         Ok((request, outcome))
     }
 }
+
+/// Longer than any case's documents are polled apart.
+const POLLED_WITHIN: i64 = 5;

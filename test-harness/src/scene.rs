@@ -1,12 +1,14 @@
 //! The servers a case file needs, and its requests made ready to be sent: what is common to Envoy's run and the native one.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 use crate::case::{Case, CaseFile, RequestSpec};
 use crate::client::Request;
+use crate::documents::Fault;
 use crate::issuer::{Issuer, KEY_SET_PATH};
 use crate::place::{self, Places};
 use crate::token::TokenSpec;
@@ -42,6 +44,9 @@ impl Scene {
         places.set("ISSUER", issuer.url());
         places.set("JWKS", format!("{}{KEY_SET_PATH}", issuer.url()));
         places.set("KEY_SET", keys::key_set(&file.published())?.to_string());
+        for name in file.documents.keys() {
+            places.set(format!("DOCUMENT.{name}"), format!("{}{}", issuer.url(), document_path(name)));
+        }
         let [down] = ports::free()?;
         places.set("DOWN", format!("http://127.0.0.1:{down}"));
         let arguments = file.import.as_ref().map(|import| import.arguments.concat()).unwrap_or_default();
@@ -58,18 +63,33 @@ impl Scene {
         let claims = places.fill_object(&file.default_claims()).context("claims")?;
         let values = env.iter().map(|(_, value)| value).filter(|value| !value.contains("://"));
         let secrets = values.chain(&file.secrets).cloned().collect();
-        Ok(Self { policy, env, issuer, upstreams, received, places, claims, secrets: RefCell::new(secrets) })
+        let scene = Self { policy, env, issuer, upstreams, received, places, claims, secrets: RefCell::new(secrets) };
+        scene.publish(&file.documents, &file.faults)?;
+        Ok(scene)
     }
 
-    /// Does what `case` says happens before its request.
-    pub fn prepare(&self, case: &Case) {
+    /// Does what `case` says happens before its request. The paths of the documents that changed come back.
+    pub fn prepare(&self, case: &Case) -> Result<Vec<String>> {
         if let Some(fault) = case.before.issuer {
             self.issuer.fail(fault);
         }
         if let Some(kids) = &case.before.publish {
             self.issuer.publish(kids);
         }
+        let (documents, faults) = case.before.changes();
+        let changed = self.publish(&documents, faults)?;
         self.received.take();
+        Ok(changed)
+    }
+
+    fn publish(&self, texts: &BTreeMap<String, Value>, faults: &BTreeMap<String, Fault>) -> Result<Vec<String>> {
+        for (name, document) in texts {
+            self.issuer.documents.publish(&document_path(name), self.places.fill_all(document).context("documents")?);
+        }
+        for (name, fault) in faults {
+            self.issuer.documents.fail(&document_path(name), *fault);
+        }
+        Ok(texts.keys().chain(faults.keys()).map(|name| document_path(name)).collect())
     }
 
     /// The request of `case`, byte for byte, with its token.
@@ -126,6 +146,11 @@ fn policy(file: &CaseFile, places: &Places) -> Result<Value> {
     let mut imported = program::import(&import.file, &arguments)?;
     imported.as_object_mut().context("the imported document is no object")?.extend(own);
     Ok(imported)
+}
+
+/// Where the document of a name is published.
+pub fn document_path(name: &str) -> String {
+    format!("/documents/{name}")
 }
 
 fn names_token(spec: &RequestSpec) -> bool {

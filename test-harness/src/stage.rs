@@ -57,7 +57,9 @@ impl Stage {
 
     /// Sends the request of `case` and gathers what became of it.
     pub fn run(&mut self, case: &Case) -> Result<(Request, Outcome)> {
-        self.scene.prepare(case);
+        for path in self.scene.prepare(case)? {
+            self.await_polls(&path)?;
+        }
         let request = self.scene.request(case)?;
         let mut outcome = Outcome::default();
         for _ in 0..case.times.max(1) {
@@ -86,6 +88,15 @@ impl Stage {
             Some(line) => bail!("a secret was written down: {line}"),
             None => Ok(()),
         }
+    }
+
+    /// Waits until a changed document was asked for twice: when the second fetch begins, the first has ended, and every
+    /// worker has had the time to take over what it brought.
+    fn await_polls(&self, path: &str) -> Result<()> {
+        let documents = &self.scene.issuer.documents;
+        let before = documents.requests(path);
+        let polled = Deadline::after(PATIENCE).poll(|| (documents.requests(path) >= before + 2).then_some(()));
+        polled.with_context(|| format!("nobody polls {path}"))
     }
 
     fn send(&self, request: &Request) -> Result<Outcome> {

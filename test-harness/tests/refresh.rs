@@ -28,6 +28,24 @@ fn keys_are_refreshed_by_one_worker_for_all_and_retired_ones_are_let_go() {
 }
 
 #[test]
+fn what_has_not_changed_is_not_sent_again_and_stays_as_good_as_new() {
+    let mut life = Life::begin("2s").unwrap();
+    assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);
+    let documents = life.stage.scene.issuer.documents.clone();
+    let sent = || documents.requests(KEY_SET_PATH) - documents.unchanged(KEY_SET_PATH);
+    let began = clock::unix_seconds();
+    let many = Deadline::after(PATIENCE).poll(|| (documents.unchanged(KEY_SET_PATH) >= 6).then_some(()));
+    assert!(many.is_some() && clock::unix_seconds() - began >= 4, "longer than a set serves that is not confirmed");
+    assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);
+    assert_eq!(sent(), 1, "the set was sent once, whichever worker asked");
+    life.stage.scene.issuer.publish(&["rsa-2"]);
+    life.until(0, 401).unwrap();
+    assert_eq!(life.statuses(1).unwrap(), [200; ROUND]);
+    assert_eq!(sent(), 2);
+    life.stage.filter_never_failed().unwrap();
+}
+
+#[test]
 fn an_outage_is_bridged_as_long_as_configured_then_announced_and_then_over() {
     let mut life = Life::begin("3s").unwrap();
     assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);

@@ -11,7 +11,7 @@ use crate::cli::Failure;
 use crate::config::document::{Document, Issuer, Keys, TokenSource};
 use crate::policy::algorithm::Algorithm;
 use crate::policy::jwks::{KeySet, KeySource, VerifyingKey};
-use crate::policy::keyring::{KeySetId, Keyring};
+use crate::policy::polled::{Polled, PolledId};
 use crate::policy::signature::SignatureVerifier;
 
 /// The token, and where its issuer wants it to stand.
@@ -42,11 +42,11 @@ pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Durat
 }
 
 /// Gives every remote issuer keys that fit any algorithm. Nothing is ever checked with them.
-pub fn publish(keyring: &mut Keyring, now: Duration) {
-    let ids: Vec<KeySetId> = keyring.plans().map(|(id, _)| id).collect();
+pub fn publish(polled: &mut Polled, now: Duration) {
+    let ids: Vec<PolledId> = polled.plans().map(|(id, _)| id).collect();
     for id in ids {
         // A set that could not be installed shows itself as a verdict that waits for keys.
-        let _ = keyring.install(id, key_set().as_bytes(), now);
+        let _ = polled.install(id, key_set().as_bytes(), now);
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::super::algorithm::Algorithm;
 use super::super::issuer::{Issuer, IssuerKeys};
 use super::super::jwks::{KeySet, KeySource};
-use super::super::keyring::{FetchPlan, KeySetId};
+use super::super::polled::{PollPlan, PolledId, What};
 use super::super::token::plain_type;
 use crate::config::document::{self, Keys, TokenSource};
 use crate::config::environment::Environment;
@@ -15,7 +15,7 @@ use crate::config::problem::{At, Problems, near_miss};
 #[derive(Debug, Default)]
 pub(super) struct Issuers {
     pub(super) issuers: Vec<Issuer>,
-    pub(super) plans: Vec<FetchPlan>,
+    pub(super) plans: Vec<PollPlan>,
     pub(super) sources: Vec<TokenSource>,
 }
 
@@ -83,16 +83,17 @@ impl Issuers {
     fn keys(&mut self, keys: &At<Keys>, environment: Environment<'_>, problems: &mut Problems) -> IssuerKeys {
         match &keys.value {
             Keys::Jwks(remote) => {
-                self.plans.push(FetchPlan {
+                self.plans.push(PollPlan {
+                    what: What::KeySet,
                     uri: remote.uri.value.clone(),
                     cluster: remote.cluster.clone(),
-                    fresh_for: remote.fresh_for,
-                    stale_for: remote.stale_for,
+                    refresh_after: remote.fresh_for * 4 / 5,
+                    usable_for: remote.fresh_for + remote.stale_for,
                     cool_down: remote.cool_down,
                     timeout: remote.timeout,
                     wait: remote.wait,
                 });
-                IssuerKeys::Remote(KeySetId(self.plans.len() - 1))
+                IssuerKeys::Remote(PolledId(self.plans.len() - 1))
             }
             Keys::Inline(json) => match KeySet::parse(json.to_string().as_bytes(), KeySource::Inline) {
                 Ok((set, skipped)) => {

@@ -1,0 +1,67 @@
+//! What a polled document can be about, and how its text is read: whole, or not at all.
+
+use std::rc::Rc;
+
+use crate::policy::jwks::{self, KeySet, KeySource};
+
+/// What a document is about, with what its reading depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// An issuer's keys.
+    KeySet,
+}
+
+/// A document that was read.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// An issuer's keys, one of them usable at least.
+    KeySet(Rc<KeySet>),
+}
+
+impl What {
+    /// What it is called in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::KeySet => "key set",
+        }
+    }
+
+    /// A word that tells documents apart which come from one address and are read in different ways.
+    pub fn tag(&self) -> String {
+        match self {
+            What::KeySet => "keys".to_string(),
+        }
+    }
+
+    /// The longest text that is read, in bytes.
+    pub fn most_bytes(&self) -> usize {
+        match self {
+            What::KeySet => jwks::MAX_BYTES,
+        }
+    }
+}
+
+impl Content {
+    /// Reads a text; with what comes back are the parts that are not used, each with its reason.
+    pub(super) fn read(what: &What, text: &[u8]) -> Result<(Content, Vec<String>), String> {
+        if text.len() > what.most_bytes() {
+            return Err(format!("longer than {} bytes", what.most_bytes()));
+        }
+        match what {
+            What::KeySet => {
+                let (keys, skipped) = KeySet::parse(text, KeySource::Remote).map_err(|fault| fault.to_string())?;
+                let skipped: Vec<String> = skipped.iter().map(ToString::to_string).collect();
+                match keys.is_empty() {
+                    true => Err(format!("no key can be used: {}", skipped.join("; "))),
+                    false => Ok((Content::KeySet(Rc::new(keys)), skipped)),
+                }
+            }
+        }
+    }
+
+    pub(super) fn key_set(&self) -> Option<&Rc<KeySet>> {
+        match self {
+            Content::KeySet(keys) => Some(keys),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Documents through their whole life: first fetch, refresh, outage, rotation, and clocks that jump.
+
+use super::*;
+use crate::config::document::Url;
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+const ID: PolledId = PolledId(0);
+const SET: &[u8] =
+    br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(1_000_000 + seconds)
+}
+
+/// Fresh for `fresh` seconds and stale for as long again, a cool-down of 30, a wait of 5.
+fn polled(fresh: u64) -> Polled {
+    let span = Duration::from_secs;
+    Polled::new([PollPlan {
+        what: What::KeySet,
+        uri: Url::parse("http://keys.example/").unwrap(),
+        cluster: "keys".into(),
+        refresh_after: span(fresh) * 4 / 5,
+        usable_for: span(fresh) * 2,
+        cool_down: span(30),
+        timeout: span(5),
+        wait: span(5),
+    }])
+}
+
+fn is_usable(polled: &Polled, now: Duration) -> bool {
+    matches!(polled.key_set(ID, now, now), Standing::Usable(..))
+}
+
+#[test]
+fn requests_before_the_first_key_set_wait_for_one_fetch_and_not_longer_than_they_may() {
+    let mut polled = polled(100);
+    assert!(polled.is_due(ID, at(0)));
+    assert!(matches!(polled.key_set(ID, at(0), at(0)), Standing::Wait(until) if until == at(5)));
+    assert!(matches!(polled.key_set(ID, at(0), at(5)), Standing::Unavailable));
+    polled.note_failure(ID, at(1));
+    assert!(matches!(polled.key_set(ID, at(0), at(2)), Standing::Unavailable), "its fetch has failed");
+    assert!(matches!(polled.key_set(ID, at(2), at(2)), Standing::Wait(_)), "the next fetch may not");
+    assert!(matches!(polled.key_set(ID, Duration::ZERO, at(2)), Standing::Unavailable), "too many wait");
+}
+
+#[test]
+fn a_failing_key_endpoint_never_removes_keys_and_never_extends_their_time() {
+    let mut polled = polled(100);
+    polled.install(ID, SET, at(0)).unwrap();
+    let mut now = 0;
+    while now < 199 {
+        now += 1;
+        if polled.is_due(ID, at(now)) {
+            for document in [&b"<html>"[..], br#"{"keys":[]}"#, &SET[..40], &vec![b' '; 300_000]] {
+                assert!(polled.install(ID, document, at(now)).is_err());
+            }
+            polled.note_failure(ID, at(now));
+        }
+        assert!(is_usable(&polled, at(now)), "after {now} seconds");
+        assert_eq!(polled.generation(ID, at(now)), Some(1));
+    }
+    assert!(!is_usable(&polled, at(200)));
+    assert_eq!(polled.generation(ID, at(200)), None, "tokens verified with them do not hold either");
+    polled.install(ID, SET, at(201)).unwrap();
+    assert!(is_usable(&polled, at(201)), "and the endpoint may come back");
+}
+
+#[test]
+fn keys_are_fetched_again_before_they_are_stale_and_a_failing_endpoint_is_spared() {
+    let mut polled = polled(100);
+    polled.install(ID, SET, at(0)).unwrap();
+    assert!(!polled.is_due(ID, at(79)) && polled.is_due(ID, at(80)));
+    polled.note_failure(ID, at(80));
+    assert!(!polled.is_due(ID, at(84)) && polled.is_due(ID, at(85)));
+    polled.install(ID, SET, at(85)).unwrap();
+    assert!(!polled.is_due(ID, at(164)) && polled.is_due(ID, at(165)));
+}
+
+#[test]
+fn an_endpoint_that_answers_is_asked_as_often_as_the_keys_need_it() {
+    let mut polled = polled(1);
+    for now in 0..10 {
+        assert!(polled.is_due(ID, at(now)), "second {now}");
+        polled.install(ID, SET, at(now)).unwrap();
+        polled.note_failure(ID, at(now));
+        assert!(!polled.is_due(ID, at(now)) && is_usable(&polled, at(now + 1)), "second {now}");
+    }
+    assert_eq!(polled.generation(ID, at(10)), Some(1), "the same keys are the same generation");
+}
+
+#[test]
+fn a_clock_that_is_set_back_neither_prolongs_keys_nor_puts_off_their_refresh() {
+    let mut polled = polled(100);
+    polled.install(ID, SET, at(10_000)).unwrap();
+    assert!(!polled.is_due(ID, at(0)), "the keys are as good as new");
+    assert!(!polled.is_due(ID, at(79)) && polled.is_due(ID, at(80)));
+    assert!(is_usable(&polled, at(199)) && !is_usable(&polled, at(200)));
+    assert_eq!(polled.want_newer(ID, at(30), at(30)), Some(at(35)), "nor is the cool-down longer");
+}
+
+#[test]
+fn unknown_key_ids_cause_one_fetch_in_each_cool_down() {
+    let mut polled = polled(1_000);
+    polled.install(ID, SET, at(0)).unwrap();
+    assert_eq!(polled.want_newer(ID, at(29), at(29)), None);
+    assert!(!polled.is_due(ID, at(29)));
+    assert_eq!(polled.want_newer(ID, at(30), at(30)), Some(at(35)));
+    assert_eq!(polled.want_newer(ID, at(30), at(30)), Some(at(35)), "a second request waits for the same fetch");
+    assert!(polled.is_due(ID, at(30)));
+    polled.install(ID, SET, at(31)).unwrap();
+    assert_eq!(polled.want_newer(ID, at(30), at(31)), None, "it was fetched for this request");
+    assert_eq!(polled.want_newer(ID, at(32), at(32)), None, "and once is enough for a while");
+    assert!(!polled.is_due(ID, at(32)));
+    polled.note_failure(ID, at(61));
+    assert_eq!(polled.want_newer(ID, at(62), at(62)), None, "a failed fetch counts too");
+}
