@@ -97,13 +97,13 @@ pub fn suppose(
     issuer: Option<&str>,
     now: Duration,
 ) -> Result<Supposition, Failure> {
-    let mut keyring = gateway.policy.keyring();
+    let mut polled = gateway.policy.polled();
     let token = supposed::token(&gateway.document, claims, issuer, now)?;
-    supposed::publish(&mut keyring, now);
+    supposed::publish(&mut polled, now);
     token.attach(&mut request);
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let parts = RequestParts { headers: &headers, received_at: now };
-    let verdict = decide(gateway, &parts, &mut keyring, &token, now, &mut Vec::new())?;
+    let verdict = decide(gateway, &parts, &mut polled, &token, now, &mut Vec::new())?;
     let audit = verdict.audit;
     Ok(Supposition {
         route: audit.route.map(|route| route.to_string()),
