@@ -2,6 +2,7 @@
 
 mod access_log;
 mod clusters;
+mod condition;
 mod envoy;
 mod filter;
 mod listener;

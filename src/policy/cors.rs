@@ -38,6 +38,13 @@ pub struct CorsResponse {
     pub remove: &'static [&'static str],
 }
 
+impl CorsResponse {
+    /// Whether this header gets a value, which then replaces the upstream's.
+    pub fn sets(&self, name: &str) -> bool {
+        self.set.iter().any(|(set, _)| **set == *name)
+    }
+}
+
 impl CorsPolicy {
     /// Compiles a section of the document; combinations that are unsafe or do nothing are noted as problems.
     pub fn compile(document: &document::Cors, problems: &mut Problems) -> CorsPolicy {

@@ -104,6 +104,10 @@ pub fn timestamp(out: &mut String, since_epoch: Duration) {
     let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
 }
 
+/// A request header by which a refused request is marked, so that Envoy's access log and local reply mappers know the gateway's
+/// own replies without asking an expression.
+pub const REPLIED_HEADER: &str = "x-portcullis-replied";
+
 #[cfg(test)]
 mod tests {
     use super::*;

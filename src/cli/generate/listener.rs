@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::envoy::socket;
 use super::{EnvoyOptions, access_log, filter, local_reply};
 use crate::config::document::{Audit, Document};
+use crate::policy::reply::REPLIED_HEADER;
 
 /// The listener with the filter and the routes behind it.
 pub fn listener(document: &Document, configuration: &Value, options: &EnvoyOptions) -> Value {
@@ -79,11 +80,16 @@ fn connection_manager(document: &Document, configuration: &Value, options: &Envo
     })
 }
 
-/// Headers that no client can be believed in: the choice of the cluster, another path than the one that was matched, and who
+/// Headers that no client can be believed in: the choice of the cluster, the mark of a refusal, another path than the one that was matched, and who
 /// the client is where no proxy stands in front that could have said so.
 fn unbelievable(options: &EnvoyOptions) -> Value {
     let proxies = if options.trusted_hops == 0 { FROM_PROXIES.as_slice() } else { &[] };
-    [UPSTREAM_HEADER].iter().chain(&OTHER_PATHS).chain(proxies).map(|name| json!({ "remove": name })).collect()
+    [UPSTREAM_HEADER, REPLIED_HEADER]
+        .iter()
+        .chain(&OTHER_PATHS)
+        .chain(proxies)
+        .map(|name| json!({ "remove": name }))
+        .collect()
 }
 
 /// The filter names the cluster; what has no name was not let through, and is refused even where the filter did not run.

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::condition::{all, any, expression, replied, status};
 use super::filter::FILTER;
 use crate::policy::rejection::Kind;
 
-/// The `local_reply_config`: first a mapper that leaves the filter's own replies as they are, so that they cost one condition;
-/// two that give those to gRPC clients an id; then one for each status of the table, and two for the rest. Those of requests that could not be read, and so have no id,
+/// The `local_reply_config`: first a mapper that leaves the filter's own replies as they are, which it knows by their status
+/// (Envoy itself refuses only) or by their mark, and asks an expression last; two that give those to gRPC clients an id; then one for each status of the table, and two for the rest. Those of requests that could not be read, and so have no id,
 /// come before those that could.
 pub fn config() -> Value {
     let of = |kind: &Kind, condition: &str, id: &str| {
@@ -16,7 +17,11 @@ pub fn config() -> Value {
     let (client, gateway) = (Kind::BadRequest.appearance(), Kind::Internal.appearance());
     let unread = format!("!({HAS_ID})");
     let mut mappers = vec![
-        json!({ "filter": expression_filter("local-reply", &written_by_the_filter()) }),
+        json!({ "filter": any(vec![
+            all(vec![status("GE", 200), status("LE", 399)]),
+            replied(true),
+            expression("local-reply", &written_by_the_filter()),
+        ]) }),
         grpc(&format!("{unread} && ({GRPC})"), MADE_ID),
         grpc(GRPC, ID),
     ];
@@ -30,7 +35,7 @@ pub fn config() -> Value {
 
 /// A gRPC client reads the status from trailers, where an envelope would only be noise.
 fn grpc(condition: &str, id: &str) -> Value {
-    json!({ "filter": expression_filter("local-reply", condition), "headers_to_add": [header("x-request-id", id)] })
+    json!({ "filter": expression("local-reply", condition), "headers_to_add": [header("x-request-id", id)] })
 }
 
 fn header(key: &str, value: &str) -> Value {
@@ -39,7 +44,7 @@ fn header(key: &str, value: &str) -> Value {
 
 fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
     json!({
-        "filter": expression_filter("local-reply", condition),
+        "filter": expression("local-reply", condition),
         // The JSON formatter escapes the client's request id, and its order by the alphabet is the envelope's own order.
         "body_format_override": { "json_format": {
             "error": { "code": code, "message": message, "request_id": id },
@@ -47,17 +52,6 @@ fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
         }},
         "headers_to_add": [header("cache-control", "no-store"), header("x-request-id", id)],
     })
-}
-
-/// An access log filter made of a CEL expression; local reply mappers take the same kind.
-pub fn expression_filter(name: &str, expression: &str) -> Value {
-    json!({ "extension_filter": {
-        "name": name,
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-            "expression": expression,
-        },
-    }})
 }
 
 /// True where the filter wrote the reply, and did not merely fail, or lack a policy to write one by.
