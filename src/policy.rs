@@ -5,11 +5,13 @@ pub mod audit;
 pub mod authenticate;
 pub mod authorize;
 pub mod compile;
+pub mod condition;
 pub mod cors;
 pub mod credential;
 pub mod decision;
 mod exchange;
 pub mod forward;
+mod granting;
 pub mod guard;
 pub mod identity;
 pub mod issuer;
@@ -35,7 +37,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use authenticate::{Authenticator, Caller, Stop};
-use authorize::{Grant, Requirements, authorize};
+use authorize::Requirements;
+use condition::Circumstances;
 use cors::CorsPolicy;
 use decision::{Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
 use exchange::Exchange;
@@ -49,6 +52,7 @@ use rejection::{Kind, Rejection};
 use reply::Refusals;
 use request::{Request, RequestParts};
 use route::RouteTable;
+use routing::Taken;
 use rule::{Action, Rule};
 use scopes::ScopeRegistry;
 use world::World;
@@ -99,23 +103,21 @@ impl Policy {
         if let Some(reply) = self.preflight(&request, host.name(), target.path(), world, exchange)? {
             return Ok(Decision::Reply(reply));
         }
-        let (rule, tail) = self.route(&request, host.name(), target.path(), world, exchange)?;
+        let Taken { rule, tail, params } = self.route(&request, host.name(), target.path(), world, exchange)?;
         let mut edits = Vec::with_capacity(8);
         exchange.audit.spoofed = self.identity.strip(request.headers, &mut edits);
         let requirements = self.requirements(rule, target.path(), world);
         let caller = self.caller(requirements, &request, &target, parts.received_at, world)?;
         exchange.note_caller(caller.as_deref());
-        let grant = self.grant(requirements, caller, world)?;
+        let (request, target) = (&request, &target);
+        let circumstances =
+            Circumstances { request, host: host.name(), target, params, peer: world.peer, now: world.now };
+        let grant = self.grant(requirements, caller, &circumstances, world)?;
         Ok(match &rule.action {
             Action::Answer(answer) => Decision::Reply(exchange.answer(answer, &grant)),
             Action::Forward(to) => {
-                let passage = Passage {
-                    request: &request,
-                    target: &target,
-                    tail,
-                    sources: &self.sources,
-                    request_id: &exchange.plan.request_id,
-                };
+                let passage =
+                    Passage { request, target, tail, sources: &self.sources, request_id: &exchange.plan.request_id };
                 let forward = Forward::new(&grant, to, &passage, edits);
                 exchange.allowed();
                 world.note("forward", || to.describe());
@@ -175,36 +177,6 @@ impl Policy {
         let caller = authenticator.authenticate(&credential, received_at, world)?;
         world.note("authenticate", || format!("caller {:?} of issuer {}", caller.subject, caller.issuer_name));
         Ok(Some(caller))
-    }
-
-    fn grant(
-        &self,
-        requirements: &Requirements,
-        caller: Option<Rc<Caller>>,
-        world: &mut World<'_>,
-    ) -> Result<Grant, Rejection> {
-        if let Some(caller) = caller.as_ref().filter(|_| !requirements.permissions.is_empty()) {
-            world.note("authorize", || {
-                let (all, any) = requirements.permissions.names();
-                let (all, any) = (all.collect::<Vec<_>>().join(", "), any.collect::<Vec<_>>().join(", "));
-                let asked = match (all.is_empty(), any.is_empty()) {
-                    (_, true) => all,
-                    (true, false) => format!("one of {any}"),
-                    (false, false) => format!("{all}, and one of {any}"),
-                };
-                format!(
-                    "the route asks for {asked}; the caller has {:?}",
-                    self.permissions.names_of(&caller.permissions)
-                )
-            });
-        }
-        let grant = authorize(requirements, caller);
-        world.note("authorize", || match &grant {
-            Ok(grant) if grant.caller().is_some() => "the caller has what the route asks for".to_string(),
-            Ok(_) => "nobody is asked".to_string(),
-            Err(rejection) => format!("refused: {}", rejection.reason),
-        });
-        grant
     }
 
     /// What takes the place of a reply that the proxy made by itself; `None` when it is the upstream's own.

@@ -128,7 +128,14 @@ impl Entry<'_> {
             Auth::Required => format!("a token of {names}"),
         };
         let claims = if route.auth.value == Auth::None { Vec::new() } else { claims.collect() };
-        vec![("needs", vec![who]), ("scopes", scopes), ("permissions", every.chain(one).collect()), ("claims", claims)]
+        let conditions = route.when.iter().map(|condition| condition.value.clone()).collect();
+        vec![
+            ("needs", vec![who]),
+            ("scopes", scopes),
+            ("permissions", every.chain(one).collect()),
+            ("claims", claims),
+            ("when", conditions),
+        ]
     }
 
     fn issuers<'g>(&self, gateway: &'g Gateway) -> Vec<&'g Issuer> {
@@ -176,13 +183,13 @@ impl Entry<'_> {
             "upstream": route.upstream.as_ref().map(|u| &u.value), "auth": auth,
             "issuers": issuers.collect::<Vec<_>>(), "scopes": route.scopes, "any_scope": route.any_scope,
             "permissions": every.collect::<Vec<_>>(), "any_permission": one.collect::<Vec<_>>(),
-            "require_claims": claims(&route.require_claims),
+            "require_claims": claims(&route.require_claims), "when": route.when.iter().map(|c| &c.value).collect::<Vec<_>>(),
         })
     }
 }
 
-fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 6]> {
-    let mut rows = vec![["route", "takes", "needs", "scopes", "permissions", "claims"].map(str::to_string)];
+fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 7]> {
+    let mut rows = vec![["route", "takes", "needs", "scopes", "permissions", "claims", "when"].map(str::to_string)];
     for entry in entries {
         let needs = entry.needs(gateway);
         let cell =
@@ -194,6 +201,7 @@ fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 6]> {
             cell("scopes"),
             cell("permissions"),
             cell("claims"),
+            cell("when"),
         ]);
     }
     rows

@@ -213,6 +213,8 @@ pub struct Route {
     pub any_permission: Vec<At<String>>,
     /// Claims that must have one of the listed values.
     pub require_claims: Vec<RequiredClaim>,
+    /// Conditions that must all be true.
+    pub when: Vec<At<String>>,
     /// The upstream it is forwarded to; none leaves the choice to Envoy's own routes.
     pub upstream: Option<At<String>>,
     /// The literal part of the pattern is removed before forwarding.

@@ -30,6 +30,7 @@ impl Route {
             permissions: texts("permissions"),
             any_permission: texts("any_permission"),
             require_claims: fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default(),
+            when: texts("when"),
             upstream: fields.get("upstream").and_then(|f| f.text_at()),
             strip_prefix: flag("strip_prefix"),
             timeout: fields.get("timeout").and_then(|f| f.duration()),

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::authenticate::Caller;
+use super::condition::{Circumstances, Condition};
 use super::issuer::holds;
 use super::permission::PermissionNeed;
 use super::rejection::{Kind, Rejection};
@@ -28,6 +31,8 @@ pub struct Requirements {
     pub scope_text: Rc<str>,
     /// Claims that must have one of the listed values.
     pub require_claims: Vec<RequiredClaim>,
+    /// Conditions that must all be true.
+    pub conditions: Vec<Condition>,
 }
 
 impl Requirements {
@@ -42,6 +47,7 @@ impl Requirements {
             permission_denied: Kind::PermissionDenied,
             scope_text: "".into(),
             require_claims: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 }
@@ -60,13 +66,23 @@ impl Grant {
 }
 
 /// Decides whether a caller may do what the route stands for. `None` is an anonymous request.
-pub fn authorize(requirements: &Requirements, caller: Option<Rc<Caller>>) -> Result<Grant, Rejection> {
-    let Some(known) = &caller else {
-        return match requirements.auth {
-            Auth::Required => Err(Rejection::new(Kind::MissingToken, "token_missing")),
-            Auth::Optional | Auth::None => Ok(Grant { caller: None }),
-        };
-    };
+pub fn authorize(
+    requirements: &Requirements,
+    caller: Option<Rc<Caller>>,
+    circumstances: &Circumstances<'_>,
+) -> Result<Grant, Rejection> {
+    match (&caller, requirements.auth) {
+        (Some(known), _) => check_caller(requirements, known)?,
+        (None, Auth::Required) => return Err(Rejection::new(Kind::MissingToken, "token_missing")),
+        (None, Auth::Optional | Auth::None) => {}
+    }
+    let claims = caller.as_ref().map_or(&Value::Null, |known| &known.claims);
+    check_conditions(&requirements.conditions, claims, circumstances)?;
+    Ok(Grant { caller })
+}
+
+/// Whether a caller has what the route asks of it.
+fn check_caller(requirements: &Requirements, known: &Caller) -> Result<(), Rejection> {
     if !requirements.issuers.is_empty() && !requirements.issuers.contains(&known.issuer) {
         return Err(Rejection::new(Kind::Forbidden, "issuer_not_accepted_here"));
     }
@@ -86,5 +102,16 @@ pub fn authorize(requirements: &Requirements, caller: Option<Rc<Caller>>) -> Res
     if let Some(claim) = &known.identity.missing {
         return Err(Rejection::new(Kind::Forbidden, "claim_missing").with(format!("claim {claim}")));
     }
-    Ok(Grant { caller })
+    Ok(())
+}
+
+/// Whether every condition is true. The record has the condition's own text, never a value.
+fn check_conditions(conditions: &[Condition], claims: &Value, at: &Circumstances<'_>) -> Result<(), Rejection> {
+    for (i, condition) in conditions.iter().enumerate() {
+        if condition.verdict(claims, at) != Some(true) {
+            let detail = format!("when[{i}] {}", condition.text());
+            return Err(Rejection::new(Kind::Forbidden, "condition_false").with(detail));
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Turns a document into a policy, or into every problem it has: what refers to what, and what goes together.
 
+mod conditions;
 mod issuers;
 mod permissions;
 mod routes;

@@ -6,9 +6,18 @@ use super::decision::Reply;
 use super::exchange::Exchange;
 use super::rejection::{Kind, Rejection};
 use super::request::Request;
-use super::route::{Found, Method};
+use super::route::{Found, Method, Params};
 use super::rule::Rule;
 use super::world::World;
+
+/// The rule that takes a request, and what its pattern stands for in the path.
+pub(super) struct Taken<'p, 't> {
+    pub(super) rule: &'p Rule,
+    /// What `{.+}` stands for.
+    pub(super) tail: Option<&'t str>,
+    /// What the parameters stand for; nothing is read before it is asked for.
+    pub(super) params: Option<Params<'p, 't>>,
+}
 
 impl Policy {
     /// Answers a preflight for a path that has a CORS policy; it never needs a token (Fetch §3.2.2).
@@ -60,7 +69,7 @@ impl Policy {
         methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
     }
 
-    /// The route that takes the request, and what its `{.+}` stands for.
+    /// The route that takes the request.
     pub(super) fn route<'p, 't>(
         &'p self,
         request: &Request<'_>,
@@ -68,13 +77,13 @@ impl Policy {
         path: &'t str,
         world: &mut World<'_>,
         exchange: &mut Exchange<'p, '_>,
-    ) -> Result<(&'p Rule, Option<&'t str>), Rejection> {
+    ) -> Result<Taken<'p, 't>, Rejection> {
         let method = Method::parse(request.method).map_err(|_| Rejection::new(Kind::BadRequest, "method_malformed"))?;
         match self.routes.find(host, path, &method) {
-            Found::Route { value, tail, .. } => {
+            Found::Route { value, tail, params } => {
                 exchange.enter(value, request);
                 world.note("route", || format!("route {}", value.name));
-                Ok((value, tail))
+                Ok(Taken { rule: value, tail, params: Some(params) })
             }
             Found::MethodNotAllowed { allow } => {
                 let methods = allow.methods();
@@ -87,7 +96,7 @@ impl Policy {
             Found::NotFound => match self.public_rule(path) {
                 Some(rule) => {
                     exchange.enter(rule, request);
-                    Ok((rule, None))
+                    Ok(Taken { rule, tail: None, params: None })
                 }
                 None => Err(Rejection::new(Kind::NotFound, "no_route")),
             },

@@ -25,7 +25,10 @@ fn who_can_call_a_service_has_an_answer() {
     assert_eq!(answer[0]["permissions"], json!(["LIC.READ_ORDERS"]));
     assert_eq!(answer[0]["issuers"], json!([{ "name": "accounts", "require_claims": {} }]));
     let ran = bench.run(&["who-can", "gateway.yaml", "--route", "health", "--format", "csv"]);
-    assert_eq!(ran.out, "route,takes,needs,scopes,permissions,claims\nhealth,ANY /health,nothing: everybody,,,\n");
+    assert_eq!(
+        ran.out,
+        "route,takes,needs,scopes,permissions,claims,when\nhealth,ANY /health,nothing: everybody,,,,\n"
+    );
     for (arguments, expected) in [
         (
             &["POST", "/licences/requirements"][..],

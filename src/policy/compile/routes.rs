@@ -11,6 +11,7 @@ use super::super::rejection::Kind;
 use super::super::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
 use super::super::rule::{Action, Rule, StaticAnswer};
 use super::super::scopes::ScopeRegistry;
+use super::conditions;
 use super::issuers::{Issuers, unknown};
 use crate::config::document::{Auth, Document, Route, StaticResponse, Upstream};
 use crate::config::problem::{At, Place, Problems};
@@ -138,6 +139,7 @@ impl Surroundings<'_> {
             },
             scope_text: all.join(" ").into(),
             require_claims: route.require_claims.clone(),
+            conditions: conditions::compile(route, self.document, problems),
         }
     }
 

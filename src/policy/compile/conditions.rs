@@ -1,0 +1,124 @@
+//! Compiles `when` of routes: each text becomes a condition, and what it asks about must be there and be the gateway's to judge by.
+
+use super::super::condition::{Condition, Source};
+use super::super::route::RoutePattern;
+use super::issuers::unknown;
+use crate::config::document::{Auth, Document, Route, TokenSource};
+use crate::config::problem::{At, Problems};
+
+/// The conditions of a route.
+pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problems) -> Vec<Condition> {
+    let mut conditions = Vec::new();
+    for written in &route.when {
+        match Condition::parse(&written.value) {
+            Ok((condition, sources)) => {
+                for (source, at) in sources {
+                    if let Some(fault) = fault(&source, route, document) {
+                        add(written, at, &fault, problems);
+                    }
+                }
+                conditions.push(condition);
+            }
+            Err(fault) => add(written, fault.at, &fault.message, problems),
+        }
+    }
+    conditions
+}
+
+fn add(written: &At<String>, at: usize, fault: &str, problems: &mut Problems) {
+    problems.add(&written.place, format!("character {at}: {fault}"));
+}
+
+/// Why a route cannot ask about something.
+fn fault(source: &Source, route: &Route, document: &Document) -> Option<String> {
+    match source {
+        // Whoever leaves the token away would get further than those who show theirs.
+        Source::Claim(_) if route.auth.value != Auth::Required => {
+            Some("claims are there only where `auth` is `required`".to_string())
+        }
+        Source::Parameter(name) => {
+            let pattern = RoutePattern::parse(&route.path.value).ok()?;
+            let is_known = pattern.param_names().any(|known| *known == **name);
+            (!is_known).then(|| unknown("parameter", name, pattern.param_names()))
+        }
+        Source::Header(name) => header_fault(name, document),
+        Source::Query(name) => {
+            let holds_token = |source: &TokenSource| matches!(source, TokenSource::Query(token) if **token == **name);
+            let sources = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
+            sources.into_iter().any(holds_token).then(|| CREDENTIAL.to_string())
+        }
+        _ => None,
+    }
+}
+
+fn header_fault(name: &str, document: &Document) -> Option<String> {
+    let fold = |name: &str| name.to_ascii_lowercase().replace('_', "-");
+    let folded = fold(name);
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+        return Some(format!("`{name}` is not a header name"));
+    }
+    let mut tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
+    let is_token = tokens.any(|source| matches!(source, TokenSource::Header(token) if fold(token) == folded));
+    if is_token || matches!(folded.as_str(), "authorization" | "cookie" | "proxy-authorization") {
+        return Some(CREDENTIAL.to_string());
+    }
+    let identity = document.identity_headers.iter().map(|header| &header.header);
+    let permissions = document.forward_permissions.headers.iter().map(|(header, _)| header);
+    let is_ours = identity.chain(permissions).any(|header| fold(&header.value) == folded);
+    let forged = || format!("what a client sends as `{name}` is forged: ask about the claim instead");
+    (is_ours || folded.starts_with("x-portcullis-")).then(forged)
+}
+
+const CREDENTIAL: &str = "credentials are no conditions: their values would stand in the document";
+
+#[cfg(test)]
+mod tests {
+    use crate::config::source;
+    use crate::policy::Policy;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_condition_asks_about_what_is_there_and_can_be_believed() {
+        for (route, expected) in [
+            (r#""when":"claims.a == path.id""#, None),
+            (r#""when":["claims.a","query.page == '1'"]"#, None),
+            (r#""when":"path.it == 'x'""#, Some("when: character 1: no parameter `it` (did you mean `id`?)")),
+            (
+                r#""when":["claims.a","claims.b = 1"]"#,
+                Some("when[1]: character 10: `=` has no meaning here (did you mean `==`?)"),
+            ),
+            (
+                r#""auth":"none","when":"claims.a""#,
+                Some("when: character 1: claims are there only where `auth` is `required`"),
+            ),
+            (r#""auth":"optional","when":"not has(claims.a)""#, Some("when: character 9: claims are there only where")),
+            (r#""auth":"none","when":"header.accept == 'x'""#, None),
+            (r#""when":"header['x-org_id'] == 'x'""#, Some("what a client sends as `x-org_id` is forged")),
+            (r#""when":"header['X-Perms'] == 'x'""#, Some("what a client sends as `x-perms` is forged")),
+            (r#""when":"header['x-portcullis-upstream'] == 'x'""#, Some("is forged: ask about the claim instead")),
+            (r#""when":"header.Authorization == 'x'""#, Some("credentials are no conditions")),
+            (r#""when":"header.cookie == 'x'""#, Some("credentials are no conditions")),
+            (r#""when":"header['x-token'] == 'x'""#, Some("credentials are no conditions")),
+            (r#""when":"query.access_token == 'x'""#, Some("credentials are no conditions")),
+            (r#""when":"header[':path'] == 'x'""#, Some("`:path` is not a header name")),
+            (r#""when":"header[''] == 'x'""#, Some("`` is not a header name")),
+        ] {
+            let document = format!(
+                r#"{{"version":"1.0","identity_headers":{{"X-Org-ID":"org"}},"forward_permissions":{{"headers":{{"X-Perms":"masks"}}}},
+                    "issuers":[{{"name":"a","issuer":"https://a.example","audiences":["x"],"secret":{{"env":"S"}},
+                        "token_from":[{{"header":"X-Token"}},{{"query":"access_token"}}]}}],
+                    "routes":[{{"path":"/x/{{id}}","response":{{}},{route}}}]}}"#
+            );
+            let node = source::read(document.as_bytes()).unwrap();
+            let secret = |_: &str| Some("0123456789abcdef0123456789abcdef".to_string());
+            let found: Vec<_> =
+                Policy::from_node(&node, &secret).err().unwrap_or_default().iter().map(ToString::to_string).collect();
+            let holds = match expected {
+                None => found.is_empty(),
+                Some(expected) => found.len() == 1 && found[0].contains(expected),
+            };
+            assert!(holds, "{route}: expected {expected:?}, found {found:?}");
+        }
+    }
+}

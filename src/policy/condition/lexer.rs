@@ -1,0 +1,102 @@
+//! Cuts the text of a condition into words, texts, numbers and signs, each with its place.
+
+/// What is wrong with a condition, and where: the character from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The place in the text.
+    pub at: usize,
+    /// The fault, for the author.
+    pub message: String,
+}
+
+/// One piece of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token<'t> {
+    Word(&'t str),
+    Text(&'t str),
+    Number(i64),
+    Sign(&'static str),
+    End,
+}
+
+/// The pieces of a text, one ahead.
+#[derive(Debug)]
+pub(super) struct Lexer<'t> {
+    rest: &'t str,
+    read: usize,
+    /// The next piece and its place.
+    pub(super) next: (Token<'t>, usize),
+}
+
+impl<'t> Lexer<'t> {
+    pub(super) fn new(text: &'t str) -> Result<Lexer<'t>, Fault> {
+        let mut lexer = Lexer { rest: text, read: 0, next: (Token::End, 1) };
+        lexer.advance()?;
+        Ok(lexer)
+    }
+
+    /// Takes the next piece.
+    pub(super) fn advance(&mut self) -> Result<(Token<'t>, usize), Fault> {
+        let blank = self.rest.len() - self.rest.trim_start().len();
+        self.take(blank);
+        let at = self.read + 1;
+        let found = (self.token(at)?, at);
+        Ok(std::mem::replace(&mut self.next, found))
+    }
+
+    fn token(&mut self, at: usize) -> Result<Token<'t>, Fault> {
+        let Some(first) = self.rest.chars().next() else { return Ok(Token::End) };
+        if first.is_ascii_alphabetic() || first == '_' {
+            let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
+            return Ok(Token::Word(self.take(end)));
+        }
+        if matches!(first, '"' | '\'') {
+            let inside = self.rest.get(1..).unwrap_or_default();
+            let end = inside.find(first).ok_or_else(|| fault(at, format!("the text has no {first} at its end")))?;
+            let text = self.take(end + 2);
+            return Ok(Token::Text(text.get(1..=end).unwrap_or_default()));
+        }
+        if first.is_ascii_digit() || first == '-' {
+            let digits = self.rest.get(1..).unwrap_or_default();
+            let end = 1 + digits.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(digits.len());
+            let text = self.take(end);
+            let number = text.parse::<i64>().ok().filter(|number| number.unsigned_abs() < 1 << 53);
+            let is_plain = number.is_some_and(|number| number.to_string() == text);
+            let refusal = || fault(at, format!("`{text}` is no whole number between -2^53 and 2^53"));
+            return number.filter(|_| is_plain).map(Token::Number).ok_or_else(refusal);
+        }
+        let sign = SIGNS.iter().find(|sign| self.rest.starts_with(**sign));
+        match sign {
+            Some(sign) => {
+                self.take(sign.len());
+                Ok(Token::Sign(sign))
+            }
+            None => Err(fault(at, unknown(self.rest))),
+        }
+    }
+
+    fn take(&mut self, bytes: usize) -> &'t str {
+        let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        self.read += taken.chars().count();
+        taken
+    }
+}
+
+pub(super) fn fault(at: usize, message: impl Into<String>) -> Fault {
+    Fault { at, message: message.into() }
+}
+
+/// How other languages write what is meant.
+fn unknown(rest: &str) -> String {
+    let others = [("&", "and"), ("|", "or"), ("!", "not"), ("=", "==")];
+    let meant = others.iter().find(|(other, _)| rest.starts_with(other));
+    let sign = rest.chars().next().unwrap_or_default();
+    match meant {
+        Some((_, ours)) => format!("`{sign}` has no meaning here (did you mean `{ours}`?)"),
+        None => format!("`{sign}` has no meaning here"),
+    }
+}
+
+/// Longer signs before their beginnings.
+const SIGNS: [&str; 12] = ["==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]", ",", "."];

@@ -1,0 +1,146 @@
+//! Whatever a condition says and a token holds, reading and asking end well; the three values follow Kleene's tables.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use super::Condition;
+use super::tests::verdict;
+
+/// Pieces of the language, so that random texts get far into the parser.
+const PIECES: [&str; 40] = [
+    "claims",
+    "path",
+    "header",
+    "query",
+    "request",
+    "peer",
+    "time",
+    ".a",
+    ".id",
+    ".method",
+    ".host",
+    ".path",
+    ".address",
+    ".now",
+    ".hour",
+    ".weekday",
+    "[\"a\"]",
+    "[",
+    "]",
+    "(",
+    ")",
+    ",",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    "in",
+    "and",
+    "or",
+    "not",
+    "has",
+    "text",
+    "contains",
+    "starts_with",
+    "'x'",
+    "\"monday\"",
+    "42",
+    "-1",
+    "true",
+    "é",
+];
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(|number| json!(number)),
+        ".{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map("[abc]", inner, 0..4).prop_map(|members| json!(members)),
+        ]
+    })
+}
+
+/// A condition that reads, with tests of every kind.
+fn condition() -> impl Strategy<Value = String> {
+    let tests = vec![
+        "claims.a == 1",
+        "claims.a != claims.b",
+        "claims.a < 3",
+        "claims.a.b == 'x'",
+        "claims.a in [1, 2]",
+        "claims.a in ['x']",
+        "'x' in claims.a",
+        "claims.b in claims.a",
+        "claims.a",
+        "has(claims.a)",
+        "text(claims.a) == path.id",
+        "starts_with(claims.a, claims.b)",
+        "claims.a >= claims.c",
+        "query.page == claims.a",
+        "header.x == claims.c",
+        "time.hour < 24",
+        "claims.c == time.now",
+        "peer.address in ['192.0.2.0/24']",
+        "time.weekday == claims.b",
+    ];
+    let leaf = select(tests).prop_map(str::to_string);
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|test| format!("not ({test})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) and ({b})")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("({a}) or ({b})")),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,60}", pieces in proptest::collection::vec(select(PIECES.to_vec()), 0..24)) {
+        for text in [text, pieces.join(" "), pieces.concat()] {
+            match Condition::parse(&text) {
+                Ok((condition, _)) => prop_assert_eq!(&**condition.text(), text.as_str()),
+                Err(fault) => prop_assert!(fault.at >= 1 && fault.at <= text.chars().count() + 1, "{}: {:?}", text, fault),
+            }
+        }
+    }
+
+    #[test]
+    fn no_token_makes_a_condition_panic(text in condition(), a in json_value(), b in json_value(), c in json_value()) {
+        let claims = json!({ "a": a, "b": b, "c": c });
+        prop_assert_eq!(verdict(&text, &claims), verdict(&text, &claims));
+        let _ = verdict(&text, &Value::Null);
+        let _ = verdict(&text, &claims["a"]);
+    }
+
+    #[test]
+    fn three_values_follow_the_tables(p in condition(), q in condition(), a in json_value(), b in json_value()) {
+        let claims = json!({ "a": a, "b": b });
+        let said = |text: String| verdict(&text, &claims);
+        let (left, right) = (said(p.clone()), said(q.clone()));
+        let and = match (left, right) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        };
+        prop_assert_eq!(said(format!("({p}) and ({q})")), and);
+        prop_assert_eq!(said(format!("not (not ({p}) or not ({q}))")), and);
+        prop_assert_eq!(said(format!("not ({p})")), left.map(|holds| !holds));
+        prop_assert_eq!(said(format!("({p}) or ({q})")), said(format!("({q}) or ({p})")));
+    }
+
+    #[test]
+    fn a_condition_without_has_over_an_absent_claim_is_never_true(p in select(vec![
+        "claims.a == 1", "claims.a != 1", "claims.a < 3", "not (claims.a == 'x')", "'x' in claims.a", "not ('x' in claims.a)", "claims.a",
+        "not claims.a", "claims.a in ['x']", "not (claims.a in ['x'])", "not (starts_with(claims.a, 'x'))", "not (text(claims.a) == path.id)",
+    ]), b in json_value()) {
+        prop_assert_eq!(verdict(p, &json!({ "b": b })), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! Conditions and requests, each with the verdict that the reference promises.
+
+use serde_json::json;
+
+use super::*;
+use crate::policy::guard::read_target;
+use crate::policy::peer::KnownPeer;
+use crate::policy::request::RequestParts;
+use crate::policy::route::{Found, Method, RoutePattern, RouteTable};
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+/// 2026-03-02, a Monday, 14:30 UTC.
+const NOW: u64 = 1_772_461_800;
+
+/// The verdict on a request for `/tenants/acme/orders/42`, whose pattern is `/tenants/{tenant}/orders/{id}`.
+pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
+    let (condition, _) = Condition::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+    let sent: [(&[u8], &[u8]); 8] = [
+        (b":method", b"GET"),
+        (b":path", b"/tenants/acme/orders/42?page=2&tag=a&tag=b&name=J%C3%B6rg"),
+        (b":authority", b"api.example.com"),
+        (b"x-tenant", b"acme"),
+        (b"x-twice", b"a"),
+        (b"x-twice", b"a"),
+        (b"x-bytes", b"\xff"),
+        (b"x-empty", b""),
+    ];
+    let request = Request::read(&RequestParts { headers: &sent, received_at: Duration::ZERO }).unwrap();
+    let target = read_target(request.target).unwrap();
+    let mut builder = RouteTable::builder();
+    builder.insert(&[], RoutePattern::parse("/tenants/{tenant}/orders/{id}").unwrap(), &[], ()).unwrap();
+    let table = builder.build();
+    let Found::Route { params, .. } = table.find("", target.path(), &Method::Get) else { panic!("no route") };
+    let peer = KnownPeer { address: "192.0.2.7".parse().ok(), certificate: None };
+    let circumstances = Circumstances {
+        request: &request,
+        host: "api.example.com",
+        target: &target,
+        params: Some(params),
+        peer: &peer,
+        now: Duration::from_secs(NOW),
+    };
+    condition.verdict(claims, &circumstances)
+}
+
+#[test]
+fn conditions_say_what_they_look_like() {
+    let claims = json!({
+        "tier": "gold", "level": 3, "score": 2.5, "admin": true, "guest": false, "nothing": null, "object": { "a": 1 },
+        "roles": ["admin", "staff", 7], "org": { "id": "acme", "https://x/y": "z" }, "number": 42,
+        "big": 9_007_199_254_740_993_u64, "bigger": u64::MAX, "tenant": "acme",
+    });
+    let (yes, no, unknown) = (Some(true), Some(false), None);
+    for (text, expected) in [
+        // Claims
+        (r#"claims.tier == "gold""#, yes),
+        ("claims.tier == 'gold'", yes),
+        (r#"claims.tier == "silver""#, no),
+        (r#"claims.tier != "silver""#, yes),
+        (r#"claims.tier in ["silver", "gold"]"#, yes),
+        (r#"claims.tier in ["silver"]"#, no),
+        (r#"claims.org.id == path.tenant"#, yes),
+        (r#"claims["org"]["https://x/y"] == "z""#, yes),
+        (r#"claims.org["id"] == claims.tenant"#, yes),
+        ("claims.level >= 3 and claims.level < 4", yes),
+        ("claims.level > 3", no),
+        ("claims.level == 3", yes),
+        ("claims.score > 2", yes),
+        ("claims.score <= 2", no),
+        ("claims.admin", yes),
+        ("claims.guest", no),
+        ("claims.admin == true", yes),
+        ("claims.guest != true", yes),
+        (r#""admin" in claims.roles"#, yes),
+        (r#""owner" in claims.roles"#, no),
+        ("7 in claims.roles", yes),
+        ("path.tenant in claims.roles", no),
+        ("text(claims.number) == path.id", yes),
+        ("claims.big == claims.big", yes),
+        ("claims.bigger > 0", unknown),
+        ("claims.bigger == claims.bigger", unknown),
+        ("has(claims.bigger)", yes),
+        ("'a' in claims.object", unknown),
+        // What is absent, null or of another kind
+        ("claims.none == 'x'", unknown),
+        ("claims.none != 'x'", unknown),
+        ("not (claims.none == 'x')", unknown),
+        ("claims.nothing == 'x'", unknown),
+        ("claims.none in ['x']", unknown),
+        ("'x' in claims.none", unknown),
+        ("claims.none", unknown),
+        ("claims.tier", unknown),
+        ("claims.tier == 3", unknown),
+        ("claims.tier != 3", unknown),
+        ("claims.level == 'x'", unknown),
+        ("claims.number == path.id", unknown),
+        ("claims.tier > 3", unknown),
+        ("claims.object == 'x'", unknown),
+        ("claims.roles == 'admin'", unknown),
+        ("claims.tier in [1, 2]", unknown),
+        ("'x' in claims.tier", unknown),
+        ("has(claims.none)", no),
+        ("has(claims.nothing)", no),
+        ("has(claims.object)", yes),
+        ("not has(claims.none)", yes),
+        ("has(claims.none) and claims.none == 'x'", no),
+        ("not has(claims.none) or claims.none == 'x'", yes),
+        ("claims.none == 'x' or claims.admin", yes),
+        ("claims.none == 'x' or claims.guest", unknown),
+        ("claims.none == 'x' and claims.admin", unknown),
+        ("claims.none == 'x' and claims.guest", no),
+        // Precedence
+        ("claims.admin or claims.guest and claims.guest", yes),
+        ("(claims.admin or claims.guest) and claims.guest", no),
+        ("not claims.guest and claims.admin", yes),
+        ("not (claims.guest and claims.admin)", yes),
+        ("not not claims.admin", yes),
+        // The request
+        (r#"request.method in ["GET", "HEAD"]"#, yes),
+        (r#"request.method == "PUT""#, no),
+        (r#"request.host == "api.example.com""#, yes),
+        (r#"starts_with(request.path, "/tenants/")"#, yes),
+        (r#"ends_with(request.host, ".example.org")"#, no),
+        (r#"contains(path.tenant, "cm")"#, yes),
+        (r#"contains(claims.level, "cm")"#, unknown),
+        ("starts_with(request.path, claims.none)", unknown),
+        ("path.id == '42'", yes),
+        (r#"header["x-tenant"] == path.tenant"#, yes),
+        (r#"header["X-Tenant"] == "acme""#, yes),
+        (r#"header["x-twice"] == "a""#, unknown),
+        (r#"has(header["x-twice"])"#, no),
+        (r#"header["x-bytes"] == "a""#, unknown),
+        (r#"header["x-empty"] == """#, yes),
+        ("header.accept == 'x'", unknown),
+        ("query.page == '2'", yes),
+        ("query.tag == 'a'", unknown),
+        ("query.name == 'Jörg'", yes),
+        ("query.none == ''", unknown),
+        // The peer
+        (r#"peer.address in ["192.0.2.0/24"]"#, yes),
+        (r#"peer.address in ["10.0.0.0/8", "2001:db8::/32"]"#, no),
+        ("has(peer.address)", yes),
+        // The time
+        ("time.hour >= 9 and time.hour < 17", yes),
+        ("time.hour == 14", yes),
+        (r#"time.weekday in ["saturday", "sunday"]"#, no),
+        (r#"time.weekday == "monday""#, yes),
+        (r#"time.now >= "2026-03-02T14:30:00Z""#, yes),
+        (r#"time.now > "2026-03-02T14:30:00Z""#, no),
+        (r#"time.now < "2026-04-01T00:00:00Z""#, yes),
+        ("claims.level < time.now", yes),
+    ] {
+        assert_eq!(verdict(text, &claims), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_slip_is_told_with_its_place_in_the_text() {
+    let mut missed = Vec::new();
+    for (text, at, expected) in [
+        ("", 1, "expected one of claims.name"),
+        ("claims", 1, "`claims` is nothing that can be asked about"),
+        ("claim.tier == 'x'", 1, "`claim.tier` is nothing that can be asked about"),
+        ("request.methd == 'GET'", 1, "(did you mean `request.method`?)"),
+        ("claims.tier = 'x'", 13, "`=` has no meaning here (did you mean `==`?)"),
+        ("claims.a && claims.b", 10, "did you mean `and`?"),
+        ("claims.a || claims.b", 10, "did you mean `or`?"),
+        ("!claims.a", 1, "did you mean `not`?"),
+        ("claims.tier == 'x", 16, "the text has no ' at its end"),
+        ("claims.tier == gold", 16, "`gold` is nothing that can be asked about"),
+        ("claims.level > 1.5", 16, "`1.5` is no whole number"),
+        ("claims.level > 9007199254740992", 16, "is no whole number between -2^53 and 2^53"),
+        ("claims.level > 007", 16, "`007` is no whole number"),
+        ("claims.level > -", 16, "`-` is no whole number"),
+        ("request.method == 3", 16, "text is never a number"),
+        ("request.method == 'get'", 19, "methods have case: write `GET`"),
+        ("time.hour == '9'", 11, "a number is never text"),
+        ("time.weekday == 'munday'", 17, "`munday` is no day of the week (did you mean `monday`?)"),
+        ("time.now > '2026-03-01'", 12, "`2026-03-01` is no time in UTC"),
+        ("time.now > 5", 12, "a time is written as text in UTC"),
+        ("path.id < '5'", 9, "only numbers and times are less or greater"),
+        ("claims.a < true", 10, "only numbers and times are less or greater"),
+        ("'a' == 'b'", 1, "both sides are constants"),
+        ("'a' in ['a']", 1, "both sides are constants"),
+        ("path.id", 1, "this alone is no condition"),
+        ("true", 1, "this alone is no condition"),
+        ("path.id in [1]", 13, "text is never a number"),
+        ("path.id in header.x", 12, "expected a list"),
+        ("path.id in [path.id]", 12, "a list holds constants only"),
+        ("path.id in []", 12, "a list holds constants only"),
+        ("peer.address == '10.0.0.1'", 14, "an address is tested by"),
+        ("peer.address in ['10.0.0.1/8']", 18, "has bits behind its prefix"),
+        ("peer.address in [1]", 18, "expected a network"),
+        ("peer.address in claims.nets", 17, "expected a list of networks"),
+        ("has(claims.a", 13, "expected `)`"),
+        ("has claims.a", 5, "expected `(`"),
+        ("(claims.a", 10, "expected `)`"),
+        ("claims.a claims.b", 10, "expected `and`, `or` or the end"),
+        ("claims.a and", 13, "expected one of claims.name"),
+        ("claims.x-y == 1", 9, "`-y` is no whole number"),
+        ("claims['x == 1", 8, "the text has no ' at its end"),
+        ("contains(claims.a)", 18, "expected `,`"),
+        ("contains(1, 'a')", 10, "expected text"),
+        ("claims.café == 1", 11, "`é` has no meaning here"),
+    ] {
+        let fault = Condition::parse(text).map(|_| ()).expect_err(text);
+        if fault.at != at || !fault.message.contains(expected) {
+            missed.push((text, fault));
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+    let deep = |levels: usize| format!("{}claims.a{}", "(".repeat(levels), ")".repeat(levels));
+    assert!(Condition::parse(&deep(30)).is_ok());
+    for text in [deep(40), format!("{} claims.a", "not ".repeat(40)), deep(1_000)] {
+        assert!(Condition::parse(&text).unwrap_err().message.contains("levels deep"));
+    }
+    assert!(Condition::parse(&"claims.a and ".repeat(400)).unwrap_err().message.contains("at most 4096 bytes"));
+}

@@ -1,0 +1,66 @@
+//! Authorises, and tells whoever reads the trace what was asked, what was there, and what was found.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::Policy;
+use super::authenticate::Caller;
+use super::authorize::{Grant, Requirements, authorize};
+use super::condition::Circumstances;
+use super::rejection::Rejection;
+use super::world::World;
+
+impl Policy {
+    /// The proof that the request may go on, or why it may not.
+    pub(super) fn grant(
+        &self,
+        requirements: &Requirements,
+        caller: Option<Rc<Caller>>,
+        circumstances: &Circumstances<'_>,
+        world: &mut World<'_>,
+    ) -> Result<Grant, Rejection> {
+        if world.trace.is_some() {
+            self.explain_permissions(requirements, caller.as_deref(), world);
+            explain_conditions(requirements, caller.as_deref(), circumstances, world);
+        }
+        let grant = authorize(requirements, caller, circumstances);
+        world.note("authorize", || match &grant {
+            Ok(grant) if grant.caller().is_some() => "the caller has what the route asks for".to_string(),
+            Ok(_) => "nobody is asked".to_string(),
+            Err(rejection) => format!("refused: {}", rejection.reason),
+        });
+        grant
+    }
+
+    fn explain_permissions(&self, requirements: &Requirements, caller: Option<&Caller>, world: &mut World<'_>) {
+        let Some(caller) = caller.filter(|_| !requirements.permissions.is_empty()) else { return };
+        world.note("authorize", || {
+            let (all, any) = requirements.permissions.names();
+            let (all, any) = (all.collect::<Vec<_>>().join(", "), any.collect::<Vec<_>>().join(", "));
+            let asked = match (all.is_empty(), any.is_empty()) {
+                (_, true) => all,
+                (true, false) => format!("one of {any}"),
+                (false, false) => format!("{all}, and one of {any}"),
+            };
+            format!("the route asks for {asked}; the caller has {:?}", self.permissions.names_of(&caller.permissions))
+        });
+    }
+}
+
+fn explain_conditions(
+    requirements: &Requirements,
+    caller: Option<&Caller>,
+    circumstances: &Circumstances<'_>,
+    world: &mut World<'_>,
+) {
+    for condition in &requirements.conditions {
+        let claims = caller.map_or(&Value::Null, |known| &known.claims);
+        let verdict = match condition.verdict(claims, circumstances) {
+            Some(true) => "true",
+            Some(false) => "false",
+            None => "unknown (something it asks about is absent, or of another kind)",
+        };
+        world.note("authorize", || format!("the condition `{}` is {verdict}", condition.text()));
+    }
+}
