@@ -132,5 +132,5 @@ const HOMES: [(&str, &[&str]); 5] = [
     ("jwt_compact", &["src/policy/jwks", "src/policy/signature", "src/cli/token"]),
     ("clap", &["src/cli"]),
     ("saphyr_parser", &["src/cli/yaml.rs", "src/cli/scalar.rs"]),
-    ("sha2", &["src/policy/signature", "src/policy/algorithm.rs", "src/cli/token"]),
+    ("sha2", &["src/policy/signature", "src/policy/algorithm.rs", "src/cli/token", "src/cli/permission/lock.rs"]),
 ];

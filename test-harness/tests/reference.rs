@@ -256,15 +256,17 @@ fn clean(path: &Path) -> std::path::PathBuf {
 /// Flags of other programs.
 const OTHERS_FLAGS: [&str; 2] = ["mode", "test"];
 
-/// Texts in snake case that are no reasons: fields, errors of challenges, members of keys, what Envoy says.
-const NO_REASONS: [&str; 9] = [
+/// Texts in snake case that are no reasons: fields, errors of challenges, members of keys, words of conditions, what Envoy says.
+const NO_REASONS: [&str; 11] = [
     "0code_details",
     "duration_ms",
+    "ends_with",
     "insufficient_scope",
     "invalid_request",
     "invalid_token",
     "key_ops",
     "request_id",
     "spoofed_headers",
+    "starts_with",
     "via_upstream",
 ];
