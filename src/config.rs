@@ -5,6 +5,7 @@ pub mod document;
 pub mod environment;
 pub mod identity;
 pub mod issuer;
+pub mod limit;
 pub mod mask;
 pub mod node;
 pub mod permission;
@@ -18,6 +19,7 @@ use std::cell::RefCell;
 
 use document::{Audit, Cors, Document, Errors, IdentityHeader, Issuer, PublicPath, Route, Upstream};
 use environment::Environment;
+use limit::{Limit, LimitHeaders, Plan};
 use node::{Node, Value};
 use permission::{ForwardPermissions, PermissionDomain};
 use problem::Problems;
@@ -52,6 +54,9 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         upstreams: fields.get("upstreams").map(|f| Upstream::read_all(&f, environment)).unwrap_or_default(),
         public_paths: items("public_paths").iter().filter_map(PublicPath::read).collect(),
         routes: items("routes").iter().filter_map(Route::read).collect(),
+        plans: fields.get("plans").map(|f| Plan::read_all(&f)).unwrap_or_default(),
+        limits: fields.get("limits").map(|f| Limit::read_all(&f, false)).unwrap_or_default(),
+        limit_headers: fields.get("limit_headers").and_then(|f| LimitHeaders::read(&f)).unwrap_or_default(),
         errors: fields.get("errors").and_then(|f| Errors::read(&f)).unwrap_or_default(),
         audit: fields.get("audit").and_then(|f| Audit::read(&f)).unwrap_or_default(),
     };

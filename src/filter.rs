@@ -2,6 +2,7 @@
 
 mod exchange;
 mod host;
+mod limits;
 mod peer;
 mod polling;
 mod request_id;

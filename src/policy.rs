@@ -4,6 +4,7 @@ pub mod algorithm;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+mod civil;
 pub mod compile;
 pub mod condition;
 pub mod cors;
@@ -16,6 +17,8 @@ pub mod guard;
 pub mod identity;
 pub mod issuer;
 pub mod jwks;
+pub mod limit;
+mod limiting;
 pub mod local_reply;
 pub mod origin;
 pub mod peer;
@@ -46,6 +49,8 @@ use forward::{Forward, Passage};
 use guard::SafePath;
 use identity::IdentityHeaders;
 use issuer::Issuer;
+use limit::budget::Budget;
+use limit::set::LimitSet;
 use permission::PermissionRegistry;
 use polled::{PollPlan, Polled};
 use rejection::{Kind, Rejection};
@@ -58,6 +63,7 @@ use scopes::ScopeRegistry;
 use world::World;
 
 use crate::config::document::{Audit, Auth, TokenSource};
+use crate::config::limit::LimitHeaders;
 
 /// A compiled document. Immutable; nothing in it is checked again per request.
 #[derive(Debug)]
@@ -74,6 +80,9 @@ pub struct Policy {
     public: RouteTable<Rc<Rule>>,
     /// What is asked of callers on a public path: nothing.
     open: Requirements,
+    /// The limits of requests that no route takes.
+    limits: LimitSet,
+    limit_headers: LimitHeaders,
     refusals: Refusals,
     audit: Audit,
 }
@@ -85,7 +94,10 @@ impl Policy {
         let decision = match self.pipeline(parts, world, &mut exchange) {
             Ok(decision) => decision,
             Err(Stop::Wait(wait)) => Decision::Await(wait),
-            Err(Stop::Refuse(rejection)) => Decision::Reply(exchange.refuse(rejection, &self.refusals, world)),
+            Err(Stop::Refuse(rejection)) => {
+                let rejection = self.arrive_late(rejection, parts, world, &mut exchange);
+                Decision::Reply(exchange.refuse(rejection, &self.refusals, world))
+            }
         };
         Verdict { decision, audit: exchange.audit, response: exchange.plan }
     }
@@ -100,19 +112,21 @@ impl Policy {
         let request = self.guard(parts, world, exchange)?;
         let target = exchange.guard_target(&request, world)?;
         let host = guard::read_host(request.authority).map_err(|f| Rejection::new(Kind::BadRequest, f.reason()))?;
-        if let Some(reply) = self.preflight(&request, host.name(), target.path(), world, exchange)? {
+        if let Some(reply) = self.preflight(parts, &request, host.name(), target.path(), world, exchange)? {
             return Ok(Decision::Reply(reply));
         }
         let Taken { rule, tail, params } = self.route(&request, host.name(), target.path(), world, exchange)?;
+        self.arrive(Some(rule), parts, world, exchange)?;
         let mut edits = Vec::with_capacity(8);
         exchange.audit.spoofed = self.identity.strip(request.headers, &mut edits);
         let requirements = self.requirements(rule, target.path(), world);
-        let caller = self.caller(requirements, &request, &target, parts.received_at, world)?;
+        let caller = self.caller(rule, requirements, parts, &request, &target, world, exchange)?;
         exchange.note_caller(caller.as_deref());
         let (request, target) = (&request, &target);
         let circumstances =
             Circumstances { request, host: host.name(), target, params, peer: world.peer, now: world.now };
         let grant = self.grant(requirements, caller, &circumstances, world)?;
+        rule.spend(requirements.auth, &grant, parts, world, exchange)?;
         Ok(match &rule.action {
             Action::Answer(answer) => Decision::Reply(exchange.answer(answer, &grant)),
             Action::Forward(to) => {
@@ -138,6 +152,7 @@ impl Policy {
         let id = known.and_then(Request::usable_request_id);
         exchange.plan.request_id = id.map_or_else(|| (world.fresh_id)().into(), Rc::from);
         exchange.audit.request_id = exchange.plan.request_id.clone();
+        exchange.plan.budget = Budget::new(self.limit_headers);
         if let Some(request) = known {
             exchange.audit.method = request.method;
             exchange.plan.grpc = request.grpc;
@@ -156,25 +171,32 @@ impl Policy {
     }
 
     /// The caller, if one is asked for and the request has a token. A token that is present and bad always refuses.
+    #[expect(clippy::too_many_arguments, reason = "the stage looks at all of the request")]
     fn caller(
         &self,
+        rule: &Rule,
         requirements: &Requirements,
+        parts: &RequestParts<'_>,
         request: &Request<'_>,
         target: &SafePath<'_>,
-        received_at: Duration,
         world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
     ) -> Result<Option<Rc<Caller>>, Stop> {
         if requirements.auth == Auth::None {
             return Ok(None);
         }
-        let Some(credential) = credential::find(request, target.query(), &self.sources)? else { return Ok(None) };
+        let found = credential::find(request, target.query(), &self.sources);
+        let found = found.map_err(|rejection| rule.after_authentication(rejection.into(), parts, world))?;
+        let Some(credential) = found else { return Ok(None) };
+        rule.before_authentication(&credential.token, parts, world, exchange)?;
         let authenticator = Authenticator {
             issuers: &self.issuers,
             scopes: &self.scopes,
             permissions: &self.permissions,
             identity: &self.identity,
         };
-        let caller = authenticator.authenticate(&credential, received_at, world)?;
+        let caller = authenticator.authenticate(&credential, parts.received_at, world);
+        let caller = caller.map_err(|stop| rule.after_authentication(stop, parts, world))?;
         world.note("authenticate", || format!("caller {:?} of issuer {}", caller.subject, caller.issuer_name));
         Ok(Some(caller))
     }

@@ -113,7 +113,8 @@ fn imports(text: &str, module: &str) -> Vec<String> {
 }
 
 /// The stages of the pipeline, in their order. The other files of `src/policy` are nouns that stages hand on.
-const STAGES: [&str; 8] = ["guard", "route", "cors", "credential", "authenticate", "authorize", "forward", "reply"];
+const STAGES: [&str; 9] =
+    ["guard", "route", "cors", "credential", "authenticate", "authorize", "limit", "forward", "reply"];
 
 /// Functions of one stage that another may use: who, which, and why.
 const SHARED: [(&str, &str, &str); 7] = [
@@ -127,10 +128,11 @@ const SHARED: [(&str, &str, &str); 7] = [
 ];
 
 /// Crates that only some files may name.
-const HOMES: [(&str, &[&str]); 5] = [
+const HOMES: [(&str, &[&str]); 6] = [
     ("proxy_wasm", &["src/filter", "src/lib.rs"]),
     ("jwt_compact", &["src/policy/jwks", "src/policy/signature", "src/cli/token"]),
+    ("siphasher", &["src/policy/limit/key.rs"]),
     ("clap", &["src/cli"]),
     ("saphyr_parser", &["src/cli/yaml.rs", "src/cli/scalar.rs"]),
-    ("sha2", &["src/policy/signature", "src/policy/algorithm.rs", "src/cli/token", "src/cli/permission/lock.rs"]),
+    ("sha2::", &["src/policy/signature", "src/policy/algorithm.rs", "src/cli/token", "src/cli/permission/lock.rs"]),
 ];

@@ -3,6 +3,7 @@
 mod report;
 mod supposed;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, clock};
 use crate::policy::audit;
 use crate::policy::decision::{Awaited, Decision, Verdict};
+use crate::policy::limit::store::LocalStore;
 use crate::policy::peer::KnownPeer;
 use crate::policy::polled::{Polled, PolledId};
 use crate::policy::request::RequestParts;
@@ -33,6 +35,9 @@ pub struct Options {
     /// The request's host
     #[arg(long, default_value = "gateway.test")]
     host: String,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<IpAddr>,
     /// A header of the request; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -75,9 +80,10 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         publish(&mut polled, &gateway::read(file)?, file, now)?;
     }
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let parts = RequestParts { headers: &headers, received_at: now };
+    let parts = RequestParts { headers: &headers, received_at: now, again: false };
     let mut trace = Vec::new();
-    let verdict = decide(&gateway, &parts, &mut polled, verifier.as_ref(), now, &mut trace)?;
+    let peer = KnownPeer { address: options.from, certificate: None };
+    let verdict = decide(&gateway, &parts, &mut polled, verifier.as_ref(), &peer, now, &mut trace)?;
     let report = report::Report { request: &request, trace: &trace, verdict: &verdict };
     let exit = match verdict.decision {
         Decision::Forward(_) => Exit::Success,
@@ -102,8 +108,8 @@ pub fn suppose(
     supposed::publish(&mut polled, now);
     token.attach(&mut request);
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let parts = RequestParts { headers: &headers, received_at: now };
-    let verdict = decide(gateway, &parts, &mut polled, &token, now, &mut Vec::new())?;
+    let parts = RequestParts { headers: &headers, received_at: now, again: false };
+    let verdict = decide(gateway, &parts, &mut polled, &token, &KnownPeer::default(), now, &mut Vec::new())?;
     let audit = verdict.audit;
     Ok(Supposition {
         route: audit.route.map(|route| route.to_string()),
@@ -131,16 +137,24 @@ fn decide<'r>(
     parts: &RequestParts<'r>,
     polled: &mut Polled,
     verifier: &dyn SignatureVerifier,
+    peer: &KnownPeer,
     now: Duration,
     trace: &mut Vec<Step>,
 ) -> Result<Verdict<'r>, Failure> {
     let mut tokens = TokenCache::new(1, 65_536);
     let fresh_id = || "explained".to_string();
-    let peer = &KnownPeer::default();
     for _ in 0..2 {
         trace.clear();
-        let mut world =
-            World { now, polled, tokens: &mut tokens, verifier, peer, fresh_id: &fresh_id, trace: Some(&mut *trace) };
+        let mut world = World {
+            now,
+            polled,
+            tokens: &mut tokens,
+            limits: &mut LocalStore::default(),
+            verifier,
+            peer,
+            fresh_id: &fresh_id,
+            trace: Some(&mut *trace),
+        };
         let verdict = gateway.policy.decide(parts, &mut world);
         let Decision::Await(wait) = &verdict.decision else { return Ok(verdict) };
         let Awaited::Document(document) = wait.on;

@@ -36,6 +36,11 @@ mod tests {
             ("/$defs/upstream", json!({ "upstreams": { "a": bogus() } })),
             ("/$defs/route", json!({ "routes": [bogus()] })),
             ("/$defs/response", route("response", bogus())),
+            ("/$defs/limit", json!({ "limits": [bogus()] })),
+            ("/$defs/route_limit", route("limits", json!([bogus()]))),
+            ("/$defs/limit_part", json!({ "limits": [{ "by": bogus() }] })),
+            ("/$defs/plan_from", json!({ "limits": [{ "plan_from": bogus() }] })),
+            ("/$defs/window", json!({ "plans": { "a": bogus() } })),
             ("/$defs/errors", json!({ "errors": bogus() })),
             ("/$defs/audit", json!({ "audit": bogus() })),
         ]

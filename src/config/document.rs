@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::limit::{Limit, LimitHeaders, Plan, Without};
 use super::permission::{ForwardPermissions, PermissionDomain};
 use super::problem::At;
 
@@ -24,6 +25,12 @@ pub struct Document {
     pub public_paths: Vec<PublicPath>,
     /// What may be called, by whom.
     pub routes: Vec<Route>,
+    /// Windows of limits by name.
+    pub plans: Vec<Plan>,
+    /// How many requests whoever may make.
+    pub limits: Vec<Limit>,
+    /// The headers that tell clients about it.
+    pub limit_headers: LimitHeaders,
     /// How refusals look.
     pub errors: Errors,
     /// Where the audit record of each request goes.
@@ -227,6 +234,10 @@ pub struct Route {
     pub response: Option<StaticResponse>,
     /// The route's own CORS policy; `Some(None)` switches CORS off.
     pub cors: Option<Option<Cors>>,
+    /// Limits of its own, beside those of the document.
+    pub limits: Vec<Limit>,
+    /// Limits of the document that it does without.
+    pub without_limits: Option<Without>,
     /// What it is for.
     pub description: Option<String>,
     /// Where it is written.

@@ -251,7 +251,8 @@ impl Place {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A number and its unit.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
     let number: u64 = number.parse().ok()?;

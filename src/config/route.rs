@@ -5,6 +5,7 @@ use super::document::{Auth, PublicPath, Route, StaticResponse, Upstream};
 use super::environment::Environment;
 use super::identity::header_name;
 use super::issuer::required_claims;
+use super::limit::{Limit, Without};
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
@@ -37,6 +38,8 @@ impl Route {
             forward_token: flag("forward_token"),
             response: fields.get("response").and_then(|f| StaticResponse::read(&f)),
             cors: fields.get("cors").and_then(|f| cors_setting(&f)),
+            limits: fields.get("limits").map(|f| Limit::read_all(&f, true)).unwrap_or_default(),
+            without_limits: fields.get("without_limits").and_then(|f| Without::read(&f)),
             description: fields.get("description").and_then(|f| f.text()),
             place: fields.place().clone(),
         };

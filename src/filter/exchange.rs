@@ -69,7 +69,7 @@ impl Exchange {
         if self.stage.get() != Stage::Waiting {
             return;
         }
-        self.decide(gateway, host::now());
+        self.decide(gateway, host::now(), true);
         match self.stage.get() {
             Stage::Waiting => gateway.waiting.borrow_mut().push(Rc::downgrade(self)),
             Stage::Forwarded => host::resume_request(),
@@ -77,7 +77,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn decide(&self, gateway: &Gateway, now: Duration) {
+    pub(super) fn decide(&self, gateway: &Gateway, now: Duration, again: bool) {
         let block = host::map(Map::Request);
         let headers = host::pairs(&block);
         // When too many wait already, a further one is decided like one that waited its whole time.
@@ -88,12 +88,13 @@ impl Exchange {
             now,
             polled: &mut memory.polled,
             tokens: &mut memory.tokens,
+            limits: &mut memory.limits,
             verifier: &HostVerifier,
-            peer: &HostPeer,
+            peer: &HostPeer::default(),
             fresh_id: &fresh_id,
             trace: None,
         };
-        let verdict = gateway.policy.decide(&RequestParts { headers: &headers, received_at }, &mut world);
+        let verdict = gateway.policy.decide(&RequestParts { headers: &headers, received_at, again }, &mut world);
         if let Decision::Await(wait) = &verdict.decision {
             self.stage.set(Stage::Waiting);
             self.waits_until.set(wait.until);
@@ -151,6 +152,9 @@ impl Exchange {
                 send(&reply);
                 return;
             }
+        }
+        for (name, value) in plan.budget.headers() {
+            host::set_header(Map::Response, name, value.as_bytes());
         }
         if let Some(cors) = &plan.cors {
             // Removing what is not there costs a tenth of reading the whole map, which would tell.

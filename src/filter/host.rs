@@ -7,6 +7,9 @@
 
 mod abi;
 mod ffi;
+mod shared;
+
+pub use shared::{share, share_new, shared};
 
 use std::ptr::{null, null_mut};
 use std::time::Duration;
@@ -184,16 +187,6 @@ pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Optio
         )
     };
     (status == OK).then_some(token)
-}
-
-/// A value that all workers share, and the version that a later [`share`] may ask for.
-pub fn shared(key: &str) -> (Option<Vec<u8>>, Option<u32>) {
-    hostcalls::get_shared_data(key).unwrap_or_default()
-}
-
-/// Shares a value with all workers. With a version, only when nobody has shared another since (envoy-facts §2.14).
-pub fn share(key: &str, value: &[u8], version: Option<u32>) -> bool {
-    hostcalls::set_shared_data(key, Some(value), version).is_ok()
 }
 
 /// The pairs of a serialised map: count, then the two lengths of each pair, then each name and value with a NUL behind it.

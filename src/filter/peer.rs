@@ -1,18 +1,24 @@
 //! The connection as Envoy describes it in its properties (envoy-facts §3.1).
 
+use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 
 use super::host;
 use crate::policy::peer::{Certificate, Peer};
 
 /// The peer of the request that the current callback is about.
-pub struct HostPeer;
+#[derive(Default)]
+pub struct HostPeer {
+    address: OnceCell<Option<IpAddr>>,
+}
 
 impl Peer for HostPeer {
     /// Envoy adds the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
     fn address(&self) -> Option<IpAddr> {
-        let text = text("source\0address")?;
-        text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok()
+        *self.address.get_or_init(|| {
+            let text = text("source\0address")?;
+            text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok()
+        })
     }
 
     fn certificate(&self) -> Option<Certificate> {

@@ -8,6 +8,7 @@ use proxy_wasm::types::LogLevel;
 
 use super::exchange::Exchange;
 use super::host;
+use super::limits::SharedCells;
 use super::polling::Polling;
 use crate::config::source;
 use crate::policy::Policy;
@@ -38,6 +39,8 @@ pub struct Memory {
     pub polled: Polled,
     /// Verified callers.
     pub tokens: TokenCache,
+    /// What was counted, by all workers together.
+    pub limits: SharedCells,
     polling: Polling,
 }
 
@@ -71,7 +74,12 @@ impl Root {
                     LogLevel::Info,
                     &format!("policy {fingerprint:016x} is active: {routes} routes, {documents} polled documents"),
                 );
-                let memory = Memory { polled, tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES), polling };
+                let memory = Memory {
+                    polled,
+                    tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES),
+                    limits: SharedCells::open(),
+                    polling,
+                };
                 self.gateway = Some(Rc::new(Gateway {
                     policy,
                     memory: RefCell::new(memory),

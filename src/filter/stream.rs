@@ -38,7 +38,7 @@ impl Stream {
             host::reply(&LocalReply { status: 500, details: "no_policy", headers: &[], body: &[], grpc_status: -1 });
             return Action::Pause;
         };
-        self.exchange.decide(gateway, now);
+        self.exchange.decide(gateway, now, false);
         if self.exchange.stage.get() == Stage::Waiting {
             gateway.waiting.borrow_mut().push(Rc::downgrade(&self.exchange));
         }

@@ -29,6 +29,10 @@ pub struct AuditRecord<'r> {
     pub reason: &'static str,
     /// More about the reason, for whoever operates the gateway.
     pub detail: Option<Cow<'static, str>>,
+    /// The limit, and of several windows the one, that refused.
+    pub limit: Option<Rc<str>>,
+    /// The limits that would have refused, were they more than shadows.
+    pub would_limit: Vec<Rc<str>>,
     /// How many identity headers a client tried to bring along.
     pub spoofed: usize,
 }
@@ -70,6 +74,12 @@ impl AuditRecord<'_> {
         member(&mut out, "reason", self.reason);
         if let Some(detail) = &self.detail {
             member(&mut out, "detail", detail);
+        }
+        if let Some(limit) = &self.limit {
+            member(&mut out, "limit", limit);
+        }
+        if !self.would_limit.is_empty() {
+            member(&mut out, "would_limit", &self.would_limit.join(", "));
         }
         if self.spoofed > 0 {
             let _ = write!(out, ",\"spoofed_headers\":{}", self.spoofed);

@@ -14,6 +14,7 @@ use super::polled::Standing;
 use super::rejection::{Kind, Rejection};
 use super::scopes::{ScopeRegistry, ScopeSet};
 use super::token::UnverifiedToken;
+use super::token_cache;
 use super::world::World;
 
 /// Somebody whose token was verified.
@@ -23,6 +24,8 @@ pub struct Caller {
     pub issuer: usize,
     /// That issuer's name.
     pub issuer_name: Rc<str>,
+    /// What tells the very token from others.
+    pub token: u128,
     /// The `sub` claim.
     pub subject: Option<Rc<str>>,
     /// Every claim.
@@ -124,6 +127,7 @@ impl Authenticator<'_> {
         Ok(Caller {
             issuer: index,
             issuer_name: issuer.name.clone(),
+            token: token_cache::tail(token),
             subject: read.claims.get("sub").and_then(Value::as_str).map(Rc::from),
             scopes: self.scopes.granted(&read.claims, &issuer.scope_claims),
             permissions,

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod issuers;
+mod limits;
 mod permissions;
 mod routes;
 
@@ -11,7 +12,7 @@ use super::identity::IdentityHeaders;
 use super::permission::PermissionRegistry;
 use super::reply::Refusals;
 use super::scopes::ScopeRegistry;
-use super::{Policy, compile::issuers::Issuers, compile::routes::Routes};
+use super::{Policy, compile::issuers::Issuers, compile::limits::Limits, compile::routes::Routes};
 use crate::config::document::{Document, IdentityHeader};
 use crate::config::environment::Environment;
 use crate::config::node::Node;
@@ -35,7 +36,9 @@ impl Policy {
         let permissions = PermissionRegistry::compile(document, problems);
         let cors = document.cors.as_ref().map(|cors| CorsPolicy::compile(cors, problems).into());
         check_identity(&document.identity_headers, problems);
-        let routes = Routes::compile(document, &issuers, &permissions, cors.as_ref(), &mut scopes, problems);
+        let mut limits = Limits::compile(document, problems);
+        let routes =
+            Routes::compile(document, &issuers, &permissions, cors.as_ref(), &mut limits, &mut scopes, problems);
         Policy {
             issuers: issuers.issuers,
             plans: issuers.plans,
@@ -47,6 +50,8 @@ impl Policy {
             routes: routes.routes,
             public: routes.public,
             open: Requirements::nothing(),
+            limits: limits.elsewhere(),
+            limit_headers: document.limit_headers,
             refusals: Refusals::new(document.errors.realm.as_deref()),
             audit: document.audit,
         }

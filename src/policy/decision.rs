@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::audit::AuditRecord;
 use super::cors::CorsResponse;
 use super::forward::Forward;
+use super::limit::budget::Budget;
 use super::polled::PolledId;
 
 /// The answer for one request: what to do, and what to write down about it.
@@ -46,6 +47,8 @@ pub struct ResponsePlan {
     pub request_id: Rc<str>,
     /// CORS headers that belong on the response, and those of the upstream that do not; none on a route without CORS.
     pub cors: Option<Rc<CorsResponse>>,
+    /// What the client is told of its limits.
+    pub budget: Budget,
     /// True when the client speaks gRPC and wants its errors that way.
     pub grpc: bool,
 }

@@ -20,6 +20,8 @@ pub(super) struct Exchange<'p, 'r> {
     pub(super) audit: AuditRecord<'r>,
     pub(super) plan: ResponsePlan,
     pub(super) rule: Option<&'p Rule>,
+    /// The limits on what arrives have been asked.
+    pub(super) arrived: bool,
 }
 
 impl<'p, 'r> Exchange<'p, 'r> {

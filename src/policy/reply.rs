@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::audit::escape;
+use super::civil::Date;
 use super::decision::{Reply, ResponsePlan};
 use super::rejection::{Kind, Rejection};
 
@@ -65,9 +66,10 @@ impl Refusals {
 }
 
 impl ResponsePlan {
-    /// Adds what belongs on every reply of the gateway itself: the request's id and the CORS headers.
+    /// Adds what belongs on every reply of the gateway itself: the request's id, what is left of limits, and the CORS headers.
     pub fn add_to_reply(&self, headers: &mut Vec<(Rc<str>, Rc<str>)>) {
         headers.push(("x-request-id".into(), self.request_id.clone()));
+        headers.extend(self.budget.headers().into_iter().map(|(name, value)| (name.into(), value.into())));
         if let Some(cors) = &self.cors {
             headers.extend(cors.set.iter().cloned());
             headers.extend(cors.vary.iter().map(|vary| ("vary".into(), vary.clone())));
@@ -90,16 +92,7 @@ pub fn envelope(code: &str, message: &str, request_id: &str, now: Duration) -> S
 pub fn timestamp(out: &mut String, since_epoch: Duration) {
     let seconds = since_epoch.as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days to a civil date, counted in years that begin in March, so that leap days come last.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let Date { year, month, day } = Date::of_day(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
 }

@@ -11,6 +11,8 @@ pub struct RequestParts<'r> {
     pub headers: &'r [(&'r [u8], &'r [u8])],
     /// When the request was first seen, since the Unix epoch; the same when it is decided again after waiting.
     pub received_at: Duration,
+    /// It was decided before, and waited: what was counted then is not counted again.
+    pub again: bool,
 }
 
 /// The headers that decide, found in one pass over the list.
@@ -136,7 +138,8 @@ mod tests {
         let read = |method: &str, sent: &[(&str, &str)]| {
             let headers = [&[(":method", method), (":path", "/")], sent].concat();
             let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-            let request = Request::read(&RequestParts { headers: &headers, received_at: Duration::ZERO }).unwrap();
+            let request =
+                Request::read(&RequestParts { headers: &headers, received_at: Duration::ZERO, again: false }).unwrap();
             request.preflight().map(|_| request.private_network)
         };
         assert!(read("OPTIONS", &[origin, put]).is_some());

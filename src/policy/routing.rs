@@ -5,7 +5,7 @@ use super::cors::Preflight;
 use super::decision::Reply;
 use super::exchange::Exchange;
 use super::rejection::{Kind, Rejection};
-use super::request::Request;
+use super::request::{Request, RequestParts};
 use super::route::{Found, Method, Params};
 use super::rule::Rule;
 use super::world::World;
@@ -23,6 +23,7 @@ impl Policy {
     /// Answers a preflight for a path that has a CORS policy; it never needs a token (Fetch §3.2.2).
     pub(super) fn preflight(
         &self,
+        parts: &RequestParts<'_>,
         request: &Request<'_>,
         host: &str,
         path: &str,
@@ -43,6 +44,8 @@ impl Policy {
             headers: request.requested_headers.value(),
             private_network: request.private_network,
         };
+        exchange.plan.cors = Some(cors.response(Some(origin)));
+        self.arrive(Some(rule), parts, world, exchange)?;
         let answer = cors.preflight(&asked, &methods);
         let reply = exchange.answer_preflight(rule, answer);
         world.note("cors", || format!("preflight for route {}: {}", rule.name, reply.details));

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::authorize::Requirements;
 use super::cors::CorsPolicy;
 use super::forward::Destination;
+use super::limit::set::LimitSet;
 
 /// A route as compiled: what it asks, and what it does for those who may.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Rule {
     pub name: Rc<str>,
     /// What it asks of callers.
     pub requirements: Requirements,
+    /// How often it may be called, and by whom.
+    pub limits: LimitSet,
     /// Its CORS policy.
     pub cors: Option<Rc<CorsPolicy>>,
     /// What happens to requests that may pass.

@@ -36,7 +36,7 @@ struct Known {
 
 /// The last 16 bytes of a token: the end of a signature or MAC, which nobody can choose without the key. Only verified tokens
 /// are ever inserted, so no client can aim for collisions; the whole token is compared before it counts.
-type Tail = u128;
+pub(super) type Tail = u128;
 
 impl TokenCache {
     /// A cache that holds at most this many callers and about this many bytes of tokens and claims.
@@ -105,7 +105,8 @@ impl Generation {
     }
 }
 
-fn tail(token: &[u8]) -> Tail {
+/// See [`Tail`].
+pub(super) fn tail(token: &[u8]) -> Tail {
     match token.last_chunk::<16>() {
         Some(bytes) => Tail::from_le_bytes(*bytes),
         None => token.iter().fold(0, |word, byte| word << 8 | Tail::from(*byte)),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::limit::store::BucketStore;
 use super::peer::Peer;
 use super::polled::Polled;
 use super::signature::SignatureVerifier;
@@ -15,6 +16,8 @@ pub struct World<'w> {
     pub polled: &'w mut Polled,
     /// Callers verified before.
     pub tokens: &'w mut TokenCache,
+    /// What was counted.
+    pub limits: &'w mut dyn BucketStore,
     /// Who checks signatures.
     pub verifier: &'w dyn SignatureVerifier,
     /// Who sent the request.

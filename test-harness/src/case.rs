@@ -1,6 +1,7 @@
 //! The case file: a policy, and sentences about what it does to requests. `test-harness/README.md` shows how to write one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -123,6 +124,9 @@ pub struct RequestSpec {
     /// The `Host`; `-` sends none.
     #[serde(default = "host")]
     pub host: String,
+    /// The client's address, as a trusted proxy tells it to Envoy.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
     /// Header lines, in order.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
@@ -246,10 +250,8 @@ impl CaseFile {
 
     /// The claims a token carries when nothing else is said: a caller whom most policies would accept.
     pub fn default_claims(&self) -> Map<String, Value> {
-        let mut claims = Map::new();
-        for (name, value) in [("iss", "${ISSUER}"), ("aud", "orders-api"), ("sub", "user-1")] {
-            claims.insert(name.to_owned(), value.into());
-        }
+        let usual = [("iss", "${ISSUER}"), ("aud", "orders-api"), ("sub", "user-1")];
+        let mut claims: Map<_, _> = usual.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
         claims.extend(self.claims.clone());
         claims
     }

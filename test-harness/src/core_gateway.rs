@@ -10,6 +10,7 @@ use portcullis::policy::Policy;
 use portcullis::policy::audit::AuditRecord;
 use portcullis::policy::decision::{Awaited, Decision, HeaderEdit, Reply, ResponsePlan};
 use portcullis::policy::forward::ROUTING_HEADER;
+use portcullis::policy::limit::store::LocalStore;
 use portcullis::policy::peer::KnownPeer;
 use portcullis::policy::polled::{Polled, PolledId, What};
 use portcullis::policy::request::RequestParts;
@@ -30,6 +31,7 @@ struct CoreGateway {
     /// What the endpoints of documents answer, by path.
     published: BTreeMap<String, String>,
     tokens: TokenCache,
+    limits: LocalStore,
     ids: Cell<u64>,
     fetches: usize,
     requests: u32,
@@ -52,6 +54,7 @@ pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>
         polled,
         published: BTreeMap::new(),
         tokens: TokenCache::new(1_000, 1 << 20),
+        limits: LocalStore::default(),
         ids: Cell::new(0),
         fetches: 0,
         requests: 0,
@@ -80,10 +83,11 @@ impl CoreGateway {
         self.requests += 1;
         let headers = as_envoy_shows(arrival.request);
         let borrowed: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
-        let parts = RequestParts { headers: &borrowed, received_at };
+        let peer = KnownPeer { address: arrival.from, certificate: None };
         let mut now = received_at;
         self.fetch_what_is_due(arrival, now);
-        for _ in 0..MOST_FETCHES {
+        for decided in 0..MOST_FETCHES {
+            let parts = RequestParts { headers: &borrowed, received_at, again: decided > 0 };
             let fresh_id = || {
                 self.ids.set(self.ids.get() + 1);
                 format!("native-{}", self.ids.get())
@@ -92,8 +96,9 @@ impl CoreGateway {
                 now,
                 polled: &mut self.polled,
                 tokens: &mut self.tokens,
+                limits: &mut self.limits,
                 verifier: &Software,
-                peer: &KnownPeer::default(),
+                peer: &peer,
                 fresh_id: &fresh_id,
                 trace: None,
             };
@@ -208,6 +213,10 @@ fn forwarded(headers: Headers, plan: &ResponsePlan, audit: &AuditRecord<'_>, req
 fn on_response(mut headers: Headers, plan: &ResponsePlan) -> Headers {
     headers.retain(|(name, _)| name != "x-request-id");
     headers.push(("x-request-id".into(), plan.request_id.as_bytes().to_vec()));
+    for (name, value) in plan.budget.headers() {
+        headers.retain(|(have, _)| have != name);
+        headers.push((name.to_owned(), value.into_bytes()));
+    }
     if let Some(cors) = &plan.cors {
         headers.retain(|(name, _)| !cors.remove.contains(&name.as_str()));
         headers.extend(cors.set.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())));

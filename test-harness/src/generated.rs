@@ -19,6 +19,8 @@ pub struct Wanted<'a> {
     pub module: &'a Path,
     /// How the document is embedded: `json` or `struct`.
     pub embed: &'a str,
+    /// How many proxies in front of it are believed about the client's address.
+    pub trusted_hops: u32,
 }
 
 impl Wanted<'_> {
@@ -28,7 +30,9 @@ impl Wanted<'_> {
         let (document, module) = (text(self.document), text(self.module));
         let (port, admin) = (self.port.to_string(), self.admin.to_string());
         let arguments = ["generate", "envoy", &document, "--wasm", &module, "--port", &port, "--admin-port", &admin];
-        let arguments: Vec<String> = arguments.into_iter().chain(["--embed", self.embed]).map(str::to_owned).collect();
+        let hops = self.trusted_hops.to_string();
+        let further = ["--embed", self.embed, "--trusted-hops", &hops];
+        let arguments: Vec<String> = arguments.into_iter().chain(further).map(str::to_owned).collect();
         program::output(&arguments, env)
     }
 }

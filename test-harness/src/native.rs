@@ -1,5 +1,7 @@
 //! The native run: the same cases against the core in this process, without Envoy, and with a clock that a case may move.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use anyhow::Result;
 use serde_json::Value;
 
@@ -27,6 +29,8 @@ pub struct Arrival<'a> {
     pub request: &'a Request,
     /// What the issuer's key endpoint answers now; `None` when it gives no usable answer.
     pub key_set: Option<Value>,
+    /// The client's address.
+    pub from: Option<IpAddr>,
     /// The audit record is wanted.
     pub audit: bool,
 }
@@ -78,6 +82,7 @@ impl NativeStage {
             now: clock::unix_seconds() + self.elapsed + case.at,
             request: &request,
             key_set,
+            from: Some(case.request.from.unwrap_or(Ipv4Addr::LOCALHOST.into())),
             audit: case.expect.audit.is_some(),
         };
         let mut outcome = Outcome::default();

@@ -41,8 +41,8 @@ impl Stage {
         let scene = Scene::set(file)?;
         let [port, admin] = ports::free()?;
         let bootstrap = match file.proxy {
-            Proxy::Generated => generated(&scene, port, admin, module, "json")?,
-            Proxy::GeneratedStruct => generated(&scene, port, admin, module, "struct")?,
+            Proxy::Generated => generated(&scene, file, port, admin, module, "json")?,
+            Proxy::GeneratedStruct => generated(&scene, file, port, admin, module, "struct")?,
             Proxy::Bare => bare(&scene, port, admin, module)?,
         };
         let launch = Launch { bootstrap: &bootstrap, admin, workers: WORKERS, env: scene.env.clone() };
@@ -60,7 +60,10 @@ impl Stage {
         for path in self.scene.prepare(case)? {
             self.await_polls(&path)?;
         }
-        let request = self.scene.request(case)?;
+        let mut request = self.scene.request(case)?;
+        if let Some(from) = case.request.from {
+            request.headers.push((b"x-forwarded-for".to_vec(), from.to_string().into_bytes()));
+        }
         let mut outcome = Outcome::default();
         for _ in 0..case.times.max(1) {
             self.scene.received.take();
@@ -123,11 +126,13 @@ impl Stage {
     }
 }
 
-fn generated(scene: &Scene, port: u16, admin: u16, module: &Path, embed: &str) -> Result<String> {
+fn generated(scene: &Scene, file: &CaseFile, port: u16, admin: u16, module: &Path, embed: &str) -> Result<String> {
+    // The client plays the proxy that tells for whom it sends.
+    let trusted_hops = u32::from(file.cases.iter().any(|case| case.request.from.is_some()));
     let folder = envoy::fresh_folder()?;
     let document = folder.join("gateway.json");
     std::fs::write(&document, scene.policy.to_string())?;
-    let bootstrap = Wanted { document: &document, port, admin, module, embed }.generate(&scene.env);
+    let bootstrap = Wanted { document: &document, port, admin, module, embed, trusted_hops }.generate(&scene.env);
     std::fs::remove_dir_all(&folder)?;
     bootstrap
 }

@@ -151,7 +151,7 @@ pub fn generate(policy: &Value, port: u16, admin: u16) -> Result<Value> {
     let file = envoy::fresh_folder()?.join("gateway.json");
     std::fs::write(&file, policy.to_string())?;
     let module = envoy::module()?;
-    let text = Wanted { document: &file, port, admin, module: &module, embed: "json" }.generate(&[]);
+    let text = Wanted { document: &file, port, admin, module: &module, embed: "json", trusted_hops: 0 }.generate(&[]);
     std::fs::remove_dir_all(file.parent().unwrap_or(Path::new(".")))?;
     Ok(serde_saphyr::from_str(&text.context("the document is refused")?)?)
 }

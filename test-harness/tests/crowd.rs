@@ -73,6 +73,24 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
     crowd.stage.filter_never_failed().unwrap();
 }
 
+/// All workers count at the same moment, and not one request more than the limit passes.
+#[test]
+fn a_throng_gets_exactly_what_its_limit_has() {
+    let mut crowd = Crowd::of(LIMITED).unwrap();
+    let began = clock::unix_seconds();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let statuses = runtime.block_on(crowd.throng(0)).unwrap();
+    let passed = statuses.get(&200).copied().unwrap_or(0);
+    let came_back = usize::try_from((clock::unix_seconds() - began) / 6 + 1).unwrap();
+    assert_eq!(passed + statuses.get(&429).copied().unwrap_or(0), CONNECTIONS * STREAMS, "{statuses:?}");
+    assert!((LIMIT..=LIMIT + came_back).contains(&passed), "{statuses:?}, and {came_back} came back meanwhile");
+    for worker in ["worker_0", "worker_1"] {
+        let name = format!("listener.127.0.0.1_{}.{worker}.downstream_cx_total", crowd.stage.port);
+        assert!(crowd.stage.envoy.stat(&name).unwrap() > 0, "one worker alone proves nothing");
+    }
+    crowd.stage.filter_never_failed().unwrap();
+}
+
 struct Crowd {
     stage: Stage,
     cases: Vec<Case>,
@@ -80,8 +98,11 @@ struct Crowd {
 
 impl Crowd {
     fn gather(issuer: &str, cool_down: &str) -> Result<Crowd> {
-        let file = FILE.replace("FAULT", issuer).replace("COOL_DOWN", cool_down);
-        let mut file: CaseFile = serde_saphyr::from_str(&file).context("the file of tests/crowd.rs")?;
+        Crowd::of(&FILE.replace("FAULT", issuer).replace("COOL_DOWN", cool_down))
+    }
+
+    fn of(file: &str) -> Result<Crowd> {
+        let mut file: CaseFile = serde_saphyr::from_str(file).context("a file of tests/crowd.rs")?;
         let cases = std::mem::take(&mut file.cases);
         Ok(Crowd { stage: Stage::set(&file, &envoy::module()?)?, cases })
     }
@@ -155,4 +176,15 @@ cases:
   - { name: known, request: { path: /orders, token: { key: rsa-1 } }, expect: { status: 200 } }
   - { name: new, request: { path: /orders, token: { key: rsa-2 } }, expect: { status: 200 } }
   - { name: forged, request: { path: /orders, token: { key: rsa-stranger } }, expect: { status: 401 } }
+"#;
+/// 600 an hour: one comes back every six seconds.
+const LIMIT: usize = 600;
+const LIMITED: &str = r#"
+about: Many requests at once under one limit.
+policy:
+  version: "1.0"
+  limits: [{ name: everyone, by: route, rate: 600/h }]
+  routes: [{ path: /orders, auth: none, response: {} }]
+cases:
+  - { name: one, request: { path: /orders }, expect: { status: 200 } }
 "#;

@@ -257,8 +257,9 @@ fn clean(path: &Path) -> std::path::PathBuf {
 const OTHERS_FLAGS: [&str; 2] = ["mode", "test"];
 
 /// Texts in snake case that are no reasons: fields, errors of challenges, members of keys, words of conditions, what Envoy says.
-const NO_REASONS: [&str; 11] = [
+const NO_REASONS: [&str; 13] = [
     "0code_details",
+    "client_id",
     "duration_ms",
     "ends_with",
     "insufficient_scope",
@@ -269,4 +270,5 @@ const NO_REASONS: [&str; 11] = [
     "spoofed_headers",
     "starts_with",
     "via_upstream",
+    "would_limit",
 ];

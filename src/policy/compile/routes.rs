@@ -13,6 +13,7 @@ use super::super::rule::{Action, Rule, StaticAnswer};
 use super::super::scopes::ScopeRegistry;
 use super::conditions;
 use super::issuers::{Issuers, unknown};
+use super::limits::Limits;
 use crate::config::document::{Auth, Document, Route, StaticResponse, Upstream};
 use crate::config::problem::{At, Place, Problems};
 
@@ -31,21 +32,25 @@ struct Surroundings<'d> {
 }
 
 impl Routes {
-    pub(super) fn compile(
-        document: &Document,
+    pub(super) fn compile<'d>(
+        document: &'d Document,
         issuers: &Issuers,
         permissions: &PermissionRegistry,
         cors: Option<&Rc<CorsPolicy>>,
+        limits: &mut Limits<'d>,
         scopes: &mut ScopeRegistry,
         problems: &mut Problems,
     ) -> Routes {
         let around = Surroundings { document, issuers, permissions, cors };
         check_upstreams(&document.upstreams, problems);
         let mut routes = RouteTable::builder();
+        let mut names = Vec::new();
         for route in &document.routes {
-            let rule = Rc::new(around.rule(route, scopes, problems));
+            let rule = Rc::new(around.rule(route, limits, scopes, problems));
+            names.push(rule.name.clone());
             insert(&mut routes, route, rule, problems);
         }
+        limits.check_routes(&names, problems);
         let mut public = RouteTable::builder();
         for path in &document.public_paths {
             let text = &path.path.value;
@@ -55,7 +60,7 @@ impl Routes {
             };
             match pattern {
                 Ok(pattern) => {
-                    if public.insert(&[], pattern, &[], Rc::new(around.open_rule(text))).is_err() {
+                    if public.insert(&[], pattern, &[], Rc::new(around.open_rule(text, limits))).is_err() {
                         problems.add(&path.path.place, format!("`{text}` is listed twice"));
                     }
                 }
@@ -67,7 +72,13 @@ impl Routes {
 }
 
 impl Surroundings<'_> {
-    fn rule(&self, route: &Route, scopes: &mut ScopeRegistry, problems: &mut Problems) -> Rule {
+    fn rule<'d>(
+        &self,
+        route: &'d Route,
+        limits: &mut Limits<'d>,
+        scopes: &mut ScopeRegistry,
+        problems: &mut Problems,
+    ) -> Rule {
         let methods: Vec<&str> = route.methods.iter().map(|m| m.value.as_str()).collect();
         let methods = if methods.is_empty() { "ANY".to_string() } else { methods.join("|") };
         let name = route.name.clone().unwrap_or_else(|| format!("{methods} {}", route.path.value));
@@ -77,6 +88,7 @@ impl Surroundings<'_> {
             Some(Some(own)) => Some(Rc::new(CorsPolicy::compile(own, problems))),
         };
         Rule {
+            limits: limits.of_route(route, &name, problems),
             name: name.into(),
             requirements: self.requirements(route, scopes, problems),
             cors,
@@ -84,11 +96,12 @@ impl Surroundings<'_> {
         }
     }
 
-    fn open_rule(&self, text: &str) -> Rule {
+    fn open_rule(&self, text: &str, limits: &Limits<'_>) -> Rule {
         let action = Action::Forward(Destination::default());
         Rule {
             name: format!("public {text}").into(),
             requirements: Requirements::nothing(),
+            limits: limits.elsewhere(),
             cors: self.cors.cloned(),
             action,
         }

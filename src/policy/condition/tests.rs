@@ -26,7 +26,7 @@ pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
         (b"x-bytes", b"\xff"),
         (b"x-empty", b""),
     ];
-    let request = Request::read(&RequestParts { headers: &sent, received_at: Duration::ZERO }).unwrap();
+    let request = Request::read(&RequestParts { headers: &sent, received_at: Duration::ZERO, again: false }).unwrap();
     let target = read_target(request.target).unwrap();
     let mut builder = RouteTable::builder();
     builder.insert(&[], RoutePattern::parse("/tenants/{tenant}/orders/{id}").unwrap(), &[], ()).unwrap();

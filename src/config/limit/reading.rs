@@ -1,0 +1,231 @@
+//! Reads `plans`, `limits` and a route's own limits.
+
+use super::{
+    Allowance, Chooser, Counts, KeyPart, Limit, LimitHeaders, MOST_WINDOWS, Period, Plan, PlanFrom, Span, Store,
+};
+use super::{Window, Without};
+use crate::config::document::ClaimPath;
+use crate::config::node::Value;
+use crate::config::problem::At;
+use crate::config::reader::{Field, Fields, parse_duration};
+
+impl Plan {
+    /// Reads the whole section.
+    pub(in crate::config) fn read_all(field: &Field<'_>) -> Vec<Plan> {
+        let plan = |(name, field): (At<String>, Field<'_>)| {
+            let windows = read_windows(&field);
+            (!windows.is_empty()).then_some(Plan { name, windows })
+        };
+        field.entries().into_iter().filter_map(plan).collect()
+    }
+}
+
+impl Limit {
+    /// Reads one limit of the document, or of a route, which is then all that it is about.
+    pub(in crate::config) fn read(field: &Field<'_>, of_route: bool) -> Option<Limit> {
+        let fields = field.fields()?;
+        let name = fields.require("name").and_then(|f| read_name(&f));
+        let by = fields.require("by").map(|f| f.one_or_more().iter().filter_map(read_part).collect::<Vec<_>>());
+        let counts = fields.get("counts").and_then(|f| f.word(&COUNTS)).unwrap_or_default();
+        let allowance = read_allowance(&fields);
+        let routes = if of_route { None } else { fields.get("routes").map(|f| f.texts()) };
+        let shadow = fields.get("shadow").and_then(|f| f.flag()).unwrap_or(false);
+        let max_entries = fields.get("max_entries").and_then(|f| f.number(LEAST_ENTRIES, MOST_ENTRIES));
+        let place = fields.place().clone();
+        fields.finish();
+        Some(Limit {
+            name: name?,
+            by: by.filter(|parts| !parts.is_empty())?,
+            counts,
+            allowance: allowance?,
+            routes,
+            shadow,
+            max_entries: max_entries.and_then(|n| u32::try_from(n).ok()).unwrap_or(ENTRIES),
+            store: Store::Local,
+            place,
+        })
+    }
+
+    /// Reads a list of limits.
+    pub(in crate::config) fn read_all(field: &Field<'_>, of_route: bool) -> Vec<Limit> {
+        field.items().iter().filter_map(|item| Limit::read(item, of_route)).collect()
+    }
+}
+
+impl LimitHeaders {
+    pub(in crate::config) fn read(field: &Field<'_>) -> Option<LimitHeaders> {
+        field.word(&[
+            ("ietf", LimitHeaders::Ietf),
+            ("x-ratelimit", LimitHeaders::XRateLimit),
+            ("none", LimitHeaders::None),
+        ])
+    }
+}
+
+impl Without {
+    /// `true` for all, or names.
+    pub(in crate::config) fn read(field: &Field<'_>) -> Option<Without> {
+        match &field.node.value {
+            Value::Bool(true) => Some(Without::All),
+            Value::Bool(false) => None,
+            _ => Some(Without::Named(field.texts())),
+        }
+    }
+}
+
+/// A name also stands in headers and records (RFC 9651 §3.3.3: a string without what needs an escape).
+fn read_name(field: &Field<'_>) -> Option<At<String>> {
+    let name = field.text_at()?;
+    let is_plain = name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if !is_plain || name.value.len() > MOST_NAME_BYTES {
+        field.problem(format!("`{}` is not a limit's name: up to 64 letters, digits, `-`, `_` and `.`", name.value));
+        return None;
+    }
+    Some(name)
+}
+
+fn read_part(field: &Field<'_>) -> Option<At<KeyPart>> {
+    let part = match &field.node.value {
+        Value::Map(_) => {
+            let fields = field.fields()?;
+            let header = fields.get("header").and_then(|f| read_header(&f)).map(KeyPart::Header);
+            let claim = fields.get("claim").and_then(|f| f.text()).map(|n| KeyPart::Claim(ClaimPath::parse(&n)));
+            let found: Vec<KeyPart> = header.into_iter().chain(claim).collect();
+            if found.len() != 1 {
+                fields.problem("expected exactly one of `header` and `claim`");
+            }
+            fields.finish();
+            found.into_iter().next()
+        }
+        _ => field.word(&PARTS).and_then(|at| SIMPLE_PARTS.get(at).cloned()),
+    };
+    part.map(|value| At { value, place: field.place.clone() })
+}
+
+fn read_header(field: &Field<'_>) -> Option<String> {
+    let name = field.text()?.to_ascii_lowercase();
+    let is_token = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    if !is_token {
+        field.problem(format!("`{name}` is not a header name"));
+    }
+    is_token.then_some(name)
+}
+
+fn read_allowance(fields: &Fields<'_>) -> Option<Allowance> {
+    let own_written = ["rate", "burst", "quota"].map(|key| fields.get(key).is_some()).contains(&true);
+    let own = windows_of(fields);
+    let windows = fields.get("windows").map(|f| read_windows(&f));
+    let plan = fields.get("plan").map(|f| f.text_at());
+    let from = fields.get("plan_from").map(|f| PlanFrom::read(&f));
+    let written = [own_written, windows.is_some(), plan.is_some(), from.is_some()];
+    if written.iter().filter(|written| **written).count() != 1 {
+        fields.problem("expected exactly one of `rate` and `quota`, `windows`, `plan`, and `plan_from`");
+        return None;
+    }
+    let own = windows.unwrap_or(own);
+    match (plan, from) {
+        (Some(plan), _) => plan.map(Allowance::Plan),
+        (_, Some(from)) => from.map(Allowance::PlanFrom),
+        _ => (!own.is_empty()).then_some(Allowance::Windows(own)),
+    }
+}
+
+impl PlanFrom {
+    fn read(field: &Field<'_>) -> Option<PlanFrom> {
+        let fields = field.fields()?;
+        let accepted = fields.get("plans").map(|f| f.texts());
+        let claim = fields.get("claim").and_then(|f| f.text());
+        let clients = fields.get("clients").map(|f| f.entries());
+        let default = fields.require("default").and_then(|f| f.text_at());
+        let chooser = match (claim, clients) {
+            (Some(claim), None) => Some(Chooser::Claim(ClaimPath::parse(&claim), accepted.unwrap_or_default())),
+            (None, Some(clients)) if accepted.is_none() => {
+                let pair = |(name, plan): (At<String>, Field<'_>)| Some((name, plan.text_at()?));
+                Some(Chooser::Clients(clients.into_iter().filter_map(pair).collect()))
+            }
+            _ => {
+                fields.problem("expected either `claim`, with or without `plans`, or `clients`");
+                None
+            }
+        };
+        fields.finish();
+        Some(PlanFrom { chooser: chooser?, default: default? })
+    }
+}
+
+/// One mapping of `rate`, `burst` and `quota`, or a list of them.
+fn read_windows(field: &Field<'_>) -> Vec<At<Window>> {
+    let mut found = Vec::new();
+    for item in field.one_or_more() {
+        let Some(fields) = item.fields() else { continue };
+        let windows = windows_of(&fields);
+        if windows.is_empty() && fields.get("rate").is_none() && fields.get("quota").is_none() {
+            fields.problem("expected `rate`, as `100/s`, or `quota`, as `10000/d`");
+        }
+        fields.finish();
+        found.extend(windows);
+    }
+    if found.len() > MOST_WINDOWS {
+        field.problem(format!("more than {MOST_WINDOWS} windows at a time"));
+    }
+    found
+}
+
+fn windows_of(fields: &Fields<'_>) -> Vec<At<Window>> {
+    let rate = fields.get("rate").and_then(|f| read_rate(&f));
+    let burst = fields.get("burst");
+    let quota = fields.get("quota").and_then(|f| read_quota(&f));
+    if let (Some(burst), None) = (&burst, fields.get("rate")) {
+        burst.problem("`burst` belongs to a `rate`, and there is none");
+    }
+    let burst = burst.and_then(|f| f.number(1, MOST_COUNT));
+    let rate = rate.map(|mut rate| {
+        if let (Span::Rate { burst: most, .. }, Some(burst)) = (&mut rate.value.span, burst) {
+            *most = burst;
+        }
+        rate
+    });
+    rate.into_iter().chain(quota).collect()
+}
+
+/// `100/s`, `30/m`, `5/10s`.
+fn read_rate(field: &Field<'_>) -> Option<At<Window>> {
+    let text = field.text()?;
+    let parts = text.split_once('/').and_then(|(count, per)| {
+        let count = count.parse().ok().filter(|n| (1..=MOST_COUNT).contains(n))?;
+        let per = if per.starts_with(|c: char| c.is_ascii_digit()) { per.to_string() } else { format!("1{per}") };
+        Some((count, parse_duration(&per).filter(|per| !per.is_zero())?))
+    });
+    let Some((count, per)) = parts else {
+        field.problem(format!("`{text}` is not a rate (accepted: 100/s, 30/m, 500/h, 1000/d, 5/10s)"));
+        return None;
+    };
+    let span = Span::Rate { per, burst: count };
+    Some(At { value: Window { text, count, span }, place: field.place.clone() })
+}
+
+/// `1000/h`, `10000/d`, `500000/month`.
+fn read_quota(field: &Field<'_>) -> Option<At<Window>> {
+    let text = field.text()?;
+    let parts = text.split_once('/').and_then(|(count, period)| {
+        let count = count.parse().ok().filter(|n| (1..=MOST_COUNT).contains(n))?;
+        PERIODS.iter().find(|(name, _)| *name == period).map(|(_, period)| (count, *period))
+    });
+    let Some((count, period)) = parts else {
+        field.problem(format!("`{text}` is not a quota (accepted: 1000/h, 10000/d, 500000/month)"));
+        return None;
+    };
+    Some(At { value: Window { text, count, span: Span::Quota(period) }, place: field.place.clone() })
+}
+
+const COUNTS: [(&str, Counts); 2] =
+    [("requests", Counts::Requests), ("failed_authentications", Counts::FailedAuthentications)];
+const PARTS: [(&str, usize); 5] = [("address", 0), ("user", 1), ("token", 2), ("client", 3), ("route", 4)];
+const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::Token, KeyPart::Client, KeyPart::Route];
+const PERIODS: [(&str, Period); 3] = [("h", Period::Hour), ("d", Period::Day), ("month", Period::Month)];
+/// A thousand million: beyond what any proxy forwards in a month.
+const MOST_COUNT: u64 = 1_000_000_000;
+const MOST_NAME_BYTES: usize = 64;
+const ENTRIES: u32 = 65_536;
+const LEAST_ENTRIES: u64 = 64;
+const MOST_ENTRIES: u64 = 16_777_216;

@@ -1,0 +1,34 @@
+//! Values that all workers share (envoy-facts §2.14): one map for each `vm_id`, each value with a version.
+
+use super::{OK, ffi, take};
+
+/// A value, and the version that a later [`share`] may ask for; nothing where nobody has shared any.
+pub fn shared(key: &(impl AsRef<[u8]> + ?Sized)) -> (Option<Vec<u8>>, Option<u32>) {
+    let key = key.as_ref();
+    let mut version = 0_u32;
+    // SAFETY: the key is a live slice, the version a live u32 to which the host writes four bytes; `take` explains the rest.
+    let value =
+        take(|data, size| unsafe { ffi::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version) });
+    (value, Some(version).filter(|version| *version != 0))
+}
+
+/// Shares a value with all workers. With a version, only when nobody has shared another since.
+pub fn share(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8], version: Option<u32>) -> bool {
+    set(key.as_ref(), value, version.unwrap_or(ANY))
+}
+
+/// Shares a value where nobody has shared any. The host checks no version where there is no value, and every one where there
+/// is: so one that no value has is what only a new value passes.
+pub fn share_new(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
+    set(key.as_ref(), value, NEVER)
+}
+
+fn set(key: &[u8], value: &[u8], version: u32) -> bool {
+    // SAFETY: both pointers are of live slices with their lengths; the host copies them.
+    unsafe { ffi::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) == OK }
+}
+
+/// No version is asked for.
+const ANY: u32 = 0;
+/// The host counts versions upwards from one, over all values: one in four thousand million has this one.
+const NEVER: u32 = u32::MAX;

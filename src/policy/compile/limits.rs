@@ -1,0 +1,280 @@
+//! Compiles `plans` and `limits`: words become plain numbers, names what they stand for, and each limit gets its tables.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::super::limit::cell::MOST_ENTRIES;
+use super::super::limit::set::LimitSet;
+use super::super::limit::window::Window;
+use super::super::limit::{Choice, Limit, Meter};
+use super::issuers::unknown;
+use crate::config::document::{Auth, Document, Route};
+use crate::config::limit::{self as written, Allowance, Chooser, Counts, KeyPart, Period, Span, Without};
+use crate::config::problem::{At, Problems};
+
+/// The limits of a document.
+pub(super) struct Limits<'d> {
+    document: &'d Document,
+    wide: Vec<Wide<'d>>,
+    tables: HashSet<u32>,
+}
+
+/// A limit of the document, for every route or for some.
+struct Wide<'d> {
+    written: &'d written::Limit,
+    compiled: Rc<Limit>,
+}
+
+/// A plan's name and its windows; windows of a limit's own have no name.
+type Named<'d> = (&'d str, &'d [At<written::Window>]);
+
+impl<'d> Limits<'d> {
+    pub(super) fn compile(document: &'d Document, problems: &mut Problems) -> Limits<'d> {
+        for (i, plan) in document.plans.iter().enumerate() {
+            let twice = document.plans.iter().take(i).any(|other| other.name.value == plan.name.value);
+            if twice {
+                problems.add(&plan.name.place, format!("plan `{}` is declared twice", plan.name.value));
+            }
+        }
+        let mut limits = Limits { document, wide: Vec::new(), tables: HashSet::new() };
+        for limit in &document.limits {
+            limits.check_name(limit, &limits.names(), problems);
+            let compiled = limits.limit(limit, "", problems);
+            limits.wide.push(Wide { written: limit, compiled });
+        }
+        limits
+    }
+
+    /// What holds where no route does.
+    pub(super) fn elsewhere(&self) -> LimitSet {
+        let mut set = LimitSet::default();
+        for wide in self.wide.iter().filter(|wide| wide.written.routes.is_none()) {
+            set.add(wide.written.counts, &wide.compiled);
+        }
+        set
+    }
+
+    /// What holds on a route: its own limits, and those of the document that it does not do without.
+    pub(super) fn of_route(&mut self, route: &'d Route, name: &str, problems: &mut Problems) -> LimitSet {
+        self.check_without(route, problems);
+        let mut set = LimitSet::default();
+        for wide in &self.wide {
+            let named = wide.written.routes.as_ref().and_then(|routes| routes.iter().find(|r| r.value == name));
+            if (wide.written.routes.is_none() || named.is_some()) && !is_without(route, &wide.compiled) {
+                set.add(wide.written.counts, &wide.compiled);
+            }
+            if let Some(named) = named.filter(|_| route.auth.value == Auth::None && wide.compiled.needs_caller()) {
+                problems.add(&named.place, format!("route `{name}` asks nobody who calls, so `by` cannot hold there"));
+            }
+        }
+        for (i, own) in route.limits.iter().enumerate() {
+            let others: Vec<&str> = route.limits.iter().take(i).map(|other| other.name.value.as_str()).collect();
+            self.check_name(own, &[self.names(), others].concat(), problems);
+            let compiled = self.limit(own, name, problems);
+            if route.auth.value == Auth::None && compiled.needs_caller() {
+                problems.add(&own.place, "the route asks nobody who calls (`auth: none`), so `by` cannot hold");
+            }
+            set.add(own.counts, &compiled);
+        }
+        set
+    }
+
+    /// Every route that a limit names must be there.
+    pub(super) fn check_routes(&self, routes: &[Rc<str>], problems: &mut Problems) {
+        for limit in &self.document.limits {
+            for name in limit.routes.iter().flatten().filter(|name| routes.iter().all(|r| **r != *name.value)) {
+                problems.add(&name.place, unknown("route", &name.value, routes.iter().map(|r| &**r)));
+            }
+        }
+    }
+
+    fn names(&self) -> Vec<&'d str> {
+        self.wide.iter().map(|wide| wide.written.name.value.as_str()).collect()
+    }
+
+    fn check_name(&self, limit: &written::Limit, taken: &[&str], problems: &mut Problems) {
+        if taken.contains(&limit.name.value.as_str()) {
+            problems.add(&limit.name.place, format!("limit `{}` is declared twice", limit.name.value));
+        }
+    }
+
+    fn check_without(&self, route: &Route, problems: &mut Problems) {
+        let Some(Without::Named(names)) = &route.without_limits else { return };
+        let declared = self.names();
+        for name in names.iter().filter(|name| !declared.contains(&name.value.as_str())) {
+            problems.add(&name.place, unknown("limit of the document", &name.value, declared.iter().copied()));
+        }
+    }
+
+    /// `home` is the route whose own limit it is.
+    fn limit(&mut self, limit: &'d written::Limit, home: &str, problems: &mut Problems) -> Rc<Limit> {
+        check_parts(limit, problems);
+        let (plans, choice) = self.allowance(limit, problems);
+        let meters = plans.into_iter().map(|(plan, windows)| {
+            let windows_count = windows.len();
+            let cells = limit.max_entries.div_ceil(u32::try_from(MOST_ENTRIES).unwrap_or(1));
+            let table = self.table(&[home, &limit.name.value, plan], windows_count, cells);
+            meter(limit, windows, table, cells, problems)
+        });
+        let meters = meters.collect();
+        Rc::new(Limit {
+            name: limit.name.value.as_str().into(),
+            by: limit.by.iter().map(|part| part.value.clone()).collect(),
+            meters,
+            choice,
+            shadow: limit.shadow,
+        })
+    }
+
+    /// The plans that callers may have, the default first, and how one is chosen.
+    fn allowance(&self, limit: &'d written::Limit, problems: &mut Problems) -> (Vec<Named<'d>>, Choice) {
+        let from = match &limit.allowance {
+            Allowance::Windows(windows) => return (vec![("", windows.as_slice())], Choice::Only),
+            Allowance::Plan(name) => return (self.plan(name, problems).into_iter().collect(), Choice::Only),
+            Allowance::PlanFrom(from) => from,
+        };
+        let mut plans: Vec<_> = self.plan(&from.default, problems).into_iter().collect();
+        let mut number = |name: &At<String>, problems: &mut Problems| {
+            let known = plans.iter().position(|(plan, _)| *plan == name.value);
+            known.or_else(|| {
+                plans.push(self.plan(name, problems)?);
+                Some(plans.len() - 1)
+            })
+        };
+        let choice = match &from.chooser {
+            Chooser::Claim(claim, accepted) => {
+                let all = || self.document.plans.iter().map(|plan| &plan.name).collect();
+                let accepted: Vec<&At<String>> = if accepted.is_empty() { all() } else { accepted.iter().collect() };
+                let numbered = accepted.into_iter().filter_map(|n| Some((n.value.clone(), number(n, problems)?)));
+                Choice::Claim(claim.clone(), numbered.collect())
+            }
+            Chooser::Clients(clients) => {
+                let numbered = clients.iter().filter_map(|(c, plan)| Some((c.value.clone(), number(plan, problems)?)));
+                Choice::Client(numbered.collect())
+            }
+        };
+        (plans, choice)
+    }
+
+    fn plan(&self, name: &At<String>, problems: &mut Problems) -> Option<Named<'d>> {
+        let plans = &self.document.plans;
+        let found = plans.iter().find(|plan| plan.name.value == name.value);
+        if found.is_none() {
+            problems.add(&name.place, unknown("plan", &name.value, plans.iter().map(|p| p.name.value.as_str())));
+        }
+        found.map(|plan| (plan.name.value.as_str(), plan.windows.as_slice()))
+    }
+
+    /// A number for a table, the same in every worker and after every change that leaves the form of its cells as it was: so
+    /// what was counted outlives a new rate, and is never read as something else.
+    fn table(&mut self, name: &[&str], windows: usize, cells: u32) -> u32 {
+        let form = format!("{name:?}{windows},{cells}");
+        let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        let mut table = form.bytes().fold(0x811c_9dc5, fold);
+        while !self.tables.insert(table) {
+            table = table.wrapping_add(1);
+        }
+        table
+    }
+}
+
+impl LimitSet {
+    fn add(&mut self, counts: Counts, limit: &Rc<Limit>) {
+        let list = match counts {
+            Counts::FailedAuthentications => &mut self.failures,
+            Counts::Requests if limit.needs_caller() => &mut self.caller,
+            Counts::Requests => &mut self.arrival,
+        };
+        list.push(limit.clone());
+    }
+}
+
+fn is_without(route: &Route, limit: &Limit) -> bool {
+    match &route.without_limits {
+        None => false,
+        Some(Without::All) => true,
+        Some(Without::Named(names)) => names.iter().any(|name| *name.value == *limit.name),
+    }
+}
+
+fn check_parts(limit: &written::Limit, problems: &mut Problems) {
+    let needs_caller = limit.by.iter().any(|part| part.value.needs_caller());
+    for (i, part) in limit.by.iter().enumerate() {
+        if limit.by.iter().take(i).any(|other| other.value == part.value) {
+            problems.add(&part.place, "stands twice in `by`");
+        }
+        if limit.counts == Counts::FailedAuthentications && part.value.needs_caller() {
+            let message = "a failed authentication is nobody's: `by` may name `address`, `route` and a `header` only";
+            problems.add(&part.place, message);
+        }
+    }
+    if let (Allowance::PlanFrom(from), false) = (&limit.allowance, needs_caller) {
+        let message = "`plan_from` needs a caller, and `by` names none (user, token, client or a claim)";
+        problems.add(&from.default.place, message);
+    }
+}
+
+fn meter(
+    limit: &written::Limit,
+    written: &[At<written::Window>],
+    table: u32,
+    cells: u32,
+    problems: &mut Problems,
+) -> Meter {
+    let name = &limit.name.value;
+    let (mut windows, mut titles, mut policies) = (Vec::new(), Vec::new(), Vec::new());
+    for window in written {
+        let title = if written.len() == 1 { name.clone() } else { format!("{name}:{}", window.value.text) };
+        let (compiled, most, seconds) = match window.value.span {
+            Span::Rate { per, burst } => {
+                let Some((interval, room)) = rate(window.value.count, per, burst) else {
+                    problems.add(&window.place, "a burst that takes more than a year to come back, or over 1000000/s");
+                    continue;
+                };
+                (Window::Rate { interval, room }, burst, Some(room.div_ceil(NANOS).max(1)))
+            }
+            Span::Quota(period) => {
+                let most = u32::try_from(window.value.count).unwrap_or(u32::MAX);
+                (Window::Quota { most, period }, u64::from(most), seconds_of(period))
+            }
+        };
+        let lasting = seconds.map(|seconds| format!(";w={seconds}")).unwrap_or_default();
+        policies.push(format!("\"{title}\";q={most}{lasting}"));
+        windows.push(compiled);
+        titles.push((title.as_str().into(), most));
+    }
+    Meter { table, cells, windows, titles, policy: policies.join(", ").into() }
+}
+
+/// The nanoseconds in which one request, and in which a whole burst comes back; none when they are beyond all reason.
+fn rate(count: u64, per: Duration, burst: u64) -> Option<(u64, u64)> {
+    let per = u64::try_from(per.as_nanos()).ok()?;
+    let interval = per.div_ceil(count.max(1));
+    let room = interval.checked_mul(burst).filter(|room| *room <= YEAR)?;
+    (interval >= 1_000).then_some((interval, room))
+}
+
+/// A month has no length of its own, and `w` may be left out (draft-ietf-httpapi-ratelimit-headers-10 §3.1.3).
+fn seconds_of(period: Period) -> Option<u64> {
+    match period {
+        Period::Hour => Some(3_600),
+        Period::Day => Some(86_400),
+        Period::Month => None,
+    }
+}
+
+impl KeyPart {
+    fn needs_caller(&self) -> bool {
+        matches!(self, KeyPart::User | KeyPart::Token | KeyPart::Client | KeyPart::Claim(_))
+    }
+}
+
+impl Limit {
+    fn needs_caller(&self) -> bool {
+        self.by.iter().any(KeyPart::needs_caller)
+    }
+}
+
+const NANOS: u64 = 1_000_000_000;
+const YEAR: u64 = 366 * 86_400 * NANOS;

@@ -1,0 +1,135 @@
+//! What one shared cell holds: up to eight callers, each with a fingerprint and the states of the windows.
+//!
+//! When more callers owe something at one time than a cell holds, the newcomer takes the place of the one who owes least, and
+//! the cell remembers the most that anybody pushed out owed: whoever comes to it without a place of his own starts from there.
+//! So memory is bounded and nobody ever gets more than the limit, whoever floods it with whatever addresses; what a flood can do
+//! is make newcomers wait. (The Space-Saving algorithm of Metwally, Agrawal and El Abbadi, 2005, for several windows at once.)
+
+use super::window::{State, Window};
+use crate::config::limit::MOST_WINDOWS;
+
+/// The states of one caller, as many as there are windows.
+pub type States = [State; MOST_WINDOWS];
+
+/// A caller's place in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its number in the cell.
+    pub at: usize,
+    /// What is known of the caller, or supposed.
+    pub states: States,
+    /// What newcomers are supposed to owe from now on, because somebody who owes has to go.
+    floor: Option<States>,
+}
+
+/// Finds the place of a caller, or the one that it may take.
+pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> Place {
+    let size = entry_bytes(windows);
+    let entries = || bytes.chunks_exact(size).take(MOST_ENTRIES).enumerate();
+    let fingerprint = fingerprint.to_le_bytes();
+    if let Some((at, entry)) = entries().find(|(_, entry)| entry.starts_with(&fingerprint)) {
+        return Place { at, states: read(entry), floor: None };
+    }
+    let floor = bytes.chunks_exact(size).nth(MOST_ENTRIES).map(read).unwrap_or_default();
+    let taken = entries().count();
+    let least = entries().map(|(at, entry)| (used(&read(entry), windows, now), at, read(entry))).min();
+    match least.filter(|_| taken == MOST_ENTRIES) {
+        None => Place { at: taken, states: floor, floor: None },
+        Some((0, at, _)) => Place { at, states: floor, floor: None },
+        Some((_, at, owed)) => {
+            let mut higher = floor;
+            higher.iter_mut().zip(owed).for_each(|(floor, owed)| *floor = owed.max(*floor));
+            Place { at, states: floor, floor: Some(higher) }
+        }
+    }
+}
+
+/// Writes a caller's states to its place.
+pub fn put(bytes: &mut Vec<u8>, place: &Place, fingerprint: u64, states: &States, windows: &[Window]) {
+    write(bytes, place.at, fingerprint, states, windows);
+    if let Some(floor) = &place.floor {
+        write(bytes, MOST_ENTRIES, 0, floor, windows);
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, at: usize, fingerprint: u64, states: &States, windows: &[Window]) {
+    let size = entry_bytes(windows);
+    if bytes.len() < (at + 1) * size {
+        bytes.resize((at + 1) * size, 0);
+    }
+    let entry = bytes.chunks_exact_mut(size).nth(at).into_iter().flat_map(|entry| entry.chunks_exact_mut(8));
+    for (place, word) in entry.zip(std::iter::once(&fingerprint).chain(states)) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// How much of its tightest window a caller has used.
+fn used(states: &States, windows: &[Window], now: u64) -> u32 {
+    windows.iter().zip(states).map(|(window, state)| window.used(*state, now)).max().unwrap_or(0)
+}
+
+fn read(entry: &[u8]) -> States {
+    let mut states = States::default();
+    let (words, _) = entry.as_chunks::<8>();
+    for (state, word) in states.iter_mut().zip(words.iter().skip(1)) {
+        *state = u64::from_le_bytes(*word);
+    }
+    states
+}
+
+fn entry_bytes(windows: &[Window]) -> usize {
+    8 + 8 * windows.len()
+}
+
+/// How many callers one cell holds. At half the table in use one in fifty cells would need more.
+pub const MOST_ENTRIES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const WINDOWS: [Window; 2] =
+        [Window::Rate { interval: 10, room: 100 }, Window::Rate { interval: 1_000, room: 1_000_000 }];
+
+    fn full() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for fingerprint in 1..=8 {
+            let place = find(&bytes, fingerprint, &WINDOWS, 1_000);
+            put(&mut bytes, &place, fingerprint, &[1_000 + 10 * fingerprint, 1_500, 0, 0], &WINDOWS);
+        }
+        bytes
+    }
+
+    #[test]
+    fn each_caller_has_its_own_place() {
+        let bytes = full();
+        assert_eq!(bytes.len(), 8 * 24);
+        for fingerprint in 1..=8 {
+            let place = find(&bytes, fingerprint, &WINDOWS, 1_000);
+            assert_eq!(place.states, [1_000 + 10 * fingerprint, 1_500, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn who_owes_least_goes_and_its_debt_is_that_of_whoever_comes_next() {
+        let mut bytes = full();
+        let first = find(&bytes, 99, &WINDOWS, 1_000);
+        assert_eq!((first.at, first.states), (0, States::default()), "nobody was ever pushed out before");
+        put(&mut bytes, &first, 99, &[1_100, 9_000, 0, 0], &WINDOWS);
+        assert_eq!(bytes.len(), 9 * 24, "memory is bounded");
+        assert_eq!(find(&bytes, 8, &WINDOWS, 1_000).states[0], 1_080, "whoever owes more stays");
+        let back = find(&bytes, 1, &WINDOWS, 1_000);
+        assert_eq!(back.states, [1_010, 1_500, 0, 0], "and who was pushed out finds its debt again");
+        put(&mut bytes, &back, 1, &[1_020, 2_500, 0, 0], &WINDOWS);
+        assert_eq!(bytes.len(), 9 * 24);
+        assert_eq!(find(&bytes, 5, &WINDOWS, 1_000).states[0], 1_050);
+    }
+
+    #[test]
+    fn a_debt_that_is_paid_makes_room_for_nothing() {
+        let place = find(&full(), 99, &WINDOWS, 2_000);
+        assert_eq!((place.at, place.states, place.floor), (0, States::default(), None));
+    }
+}

@@ -1,0 +1,132 @@
+//! Properties of limits: no order of requests, no clock and no crowd gets more out of a limit than it has.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
+
+use super::tests::{charge, limit};
+use super::*;
+use crate::config::limit::Period;
+use store::LocalStore;
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+/// What broke a property once is tried first ever after, where there is a file system to keep it.
+fn config() -> ProptestConfig {
+    let file = FileFailurePersistence::Direct("src/policy/limit/properties.regressions");
+    let kept = cfg!(not(target_family = "wasm")).then(|| Box::new(file) as Box<dyn FailurePersistence>);
+    ProptestConfig { cases: 300, failure_persistence: kept, ..ProptestConfig::default() }
+}
+
+const START: u64 = 1_700_000_000_000_000_000;
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// In every stretch of time t at most burst + t / interval requests pass, however they come.
+    #[test]
+    fn a_rate_never_passes_more_than_its_burst_and_what_came_back(
+        interval in 1_u64..1_000_000_000,
+        burst in 1_u64..50,
+        gaps in vec(0_u64..2_000_000_000, 1..200),
+    ) {
+        let window = Window::Rate { interval, room: interval * burst };
+        let (mut state, mut now) = (0, START);
+        let mut passed: Vec<u64> = Vec::new();
+        for gap in gaps {
+            now += gap;
+            if let Ok(after) = window.take(state, 1, now) {
+                state = after;
+                passed.push(now);
+            }
+        }
+        for (first, from) in passed.iter().enumerate() {
+            for (last, to) in passed.iter().enumerate().skip(first) {
+                let count = (last - first + 1) as u64;
+                prop_assert!(count <= burst + (to - from) / interval, "{count} within {} ns", to - from);
+            }
+        }
+    }
+
+    /// And it passes them: whoever keeps to the rate is never refused, and who waits as long as told is not refused again.
+    #[test]
+    fn whoever_keeps_to_the_rate_is_never_refused(
+        interval in 1_u64..1_000_000_000,
+        burst in 1_u64..50,
+        gaps in vec(0_u64..1_000_000, 1..200),
+    ) {
+        let window = Window::Rate { interval, room: interval * burst };
+        let (mut state, mut now) = (0, START);
+        for gap in gaps {
+            now += interval + gap;
+            let after = window.take(state, 1, now);
+            prop_assert!(after.is_ok());
+            state = after.unwrap();
+        }
+        state = window.exhausted(now);
+        let wait = window.take(state, 1, now).unwrap_err();
+        prop_assert!(window.take(state, 1, now + wait).is_ok());
+        prop_assert!(window.take(state, 1, now + wait - 1).is_err());
+    }
+
+    /// A clock that jumps about gives away no more than one burst, or one quota, for each jump ahead; and locks nobody out for
+    /// longer than a stopped clock would.
+    #[test]
+    fn a_jumping_clock_gives_away_a_burst_for_each_jump_at_the_most(
+        jumps in vec((any::<bool>(), 0_u64..4_000_000_000_000_000), 1..100),
+        quota in any::<bool>(),
+    ) {
+        let (interval, burst) = (1_000_000, 5);
+        let window = if quota {
+            Window::Quota { most: 5, period: Period::Hour }
+        } else {
+            Window::Rate { interval, room: interval * burst }
+        };
+        let (mut state, mut now, mut passed, mut ahead) = (0, START, 0_u64, 1_u64);
+        for (forward, by) in jumps {
+            ahead += u64::from(forward);
+            now = if forward { now + by } else { now - by.min(START / 200) };
+            while let Ok(after) = window.take(state, 1, now) {
+                state = after;
+                passed += 1;
+            }
+            let wait = window.take(state, 1, now).unwrap_err();
+            let longest = if quota { 3_600_000_000_000 } else { interval };
+            prop_assert!(wait <= longest, "{wait}");
+        }
+        prop_assert!(passed <= ahead * burst, "{passed} in {ahead} stretches");
+    }
+
+    /// Whatever crowd comes, in whatever order, to a table far too small for it: nobody gets more than his limit.
+    #[test]
+    fn a_crowd_that_does_not_fit_gets_nobody_more_than_the_limit(
+        requests in vec((0_u8..40, 0_u64..200_000_000), 1..600),
+        two in any::<bool>(),
+    ) {
+        let second = 1_000_000_000;
+        let mut windows = vec![Window::Rate { interval: second, room: 4 * second }];
+        if two {
+            windows.push(Window::Rate { interval: 20 * second, room: 200 * second });
+        }
+        let mut small = limit("small", 1, &windows);
+        small.meters.iter_mut().for_each(|meter| meter.cells = 1);
+        let mut store = LocalStore::default();
+        let mut now = Duration::from_nanos(START);
+        // What each caller would owe if there was room for everyone.
+        let mut exact = vec![[0_u64; 2]; 40];
+        for (caller, gap) in requests {
+            now += Duration::from_nanos(gap);
+            let counted = count(&[charge(&small, [10, 0, 0, caller])], How::Take, now, &mut store);
+            if counted.refused.is_none() {
+                let nanos = now.as_nanos() as u64;
+                let states = &mut exact[usize::from(caller)];
+                for (window, state) in windows.iter().zip(states) {
+                    let after = window.take(*state, 1, nanos);
+                    prop_assert!(after.is_ok(), "{caller} got more than the limit");
+                    *state = after.unwrap();
+                }
+            }
+        }
+        prop_assert_eq!(store.len(), 1);
+    }
+}
