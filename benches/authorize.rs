@@ -60,7 +60,9 @@ fn conditions(criterion: &mut Criterion) {
         (b"user-agent", b"bench"),
         (b"x-tenant", b"acme"),
     ];
-    let Ok(request) = Request::read(&RequestParts { headers: &sent, received_at: Duration::ZERO }) else { return };
+    let Ok(request) = Request::read(&RequestParts { headers: &sent, received_at: Duration::ZERO, again: false }) else {
+        return;
+    };
     let Ok(target) = read_target(request.target) else { return };
     let mut builder = RouteTable::builder();
     let Ok(pattern) = RoutePattern::parse("/tenants/{tenant}/orders/{id}") else { return };
