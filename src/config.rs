@@ -19,6 +19,7 @@ use std::cell::RefCell;
 
 use document::{Audit, Cors, Document, Errors, IdentityHeader, Issuer, PublicPath, Route, Upstream};
 use environment::Environment;
+use limit::service::RateLimitService;
 use limit::{Limit, LimitHeaders, Plan};
 use node::{Node, Value};
 use permission::{ForwardPermissions, PermissionDomain};
@@ -56,6 +57,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         routes: items("routes").iter().filter_map(Route::read).collect(),
         plans: fields.get("plans").map(|f| Plan::read_all(&f)).unwrap_or_default(),
         limits: fields.get("limits").map(|f| Limit::read_all(&f, false)).unwrap_or_default(),
+        rate_limit_service: fields.get("rate_limit_service").and_then(|f| RateLimitService::read(&f, environment)),
         limit_headers: fields.get("limit_headers").and_then(|f| LimitHeaders::read(&f)).unwrap_or_default(),
         errors: fields.get("errors").and_then(|f| Errors::read(&f)).unwrap_or_default(),
         audit: fields.get("audit").and_then(|f| Audit::read(&f)).unwrap_or_default(),

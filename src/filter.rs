@@ -5,10 +5,12 @@ mod host;
 mod limits;
 mod peer;
 mod polling;
+mod quotas;
 mod request_id;
 mod root;
 mod stream;
 mod verifier;
+mod waiting;
 mod worker;
 
 /// Called once when Envoy loads the module.

@@ -24,6 +24,7 @@ pub mod origin;
 pub mod peer;
 pub mod permission;
 pub mod polled;
+pub mod quota;
 pub mod rejection;
 pub mod reply;
 pub mod request;
@@ -31,6 +32,7 @@ pub mod route;
 mod routing;
 pub mod rule;
 pub mod scopes;
+pub mod sharing;
 pub mod signature;
 pub mod token;
 pub mod token_cache;
@@ -83,6 +85,7 @@ pub struct Policy {
     /// The limits of requests that no route takes.
     limits: LimitSet,
     limit_headers: LimitHeaders,
+    asks_rate_limits: bool,
     refusals: Refusals,
     audit: Audit,
 }
@@ -126,7 +129,9 @@ impl Policy {
         let circumstances =
             Circumstances { request, host: host.name(), target, params, peer: world.peer, now: world.now };
         let grant = self.grant(requirements, caller, &circumstances, world)?;
+        let reserved = rule.reserve(requirements.auth, &grant, parts, world, exchange)?;
         rule.spend(requirements.auth, &grant, parts, world, exchange)?;
+        reserved.spend(world);
         Ok(match &rule.action {
             Action::Answer(answer) => Decision::Reply(exchange.answer(answer, &grant)),
             Action::Forward(to) => {
@@ -222,6 +227,11 @@ impl Policy {
     /// The documents that this policy polls, none of them fetched yet.
     pub fn polled(&self) -> Polled {
         Polled::new(self.plans.iter().cloned())
+    }
+
+    /// True when requests may wait for a rate limit service.
+    pub fn asks_rate_limits(&self) -> bool {
+        self.asks_rate_limits
     }
 
     /// Where audit records go.

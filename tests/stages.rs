@@ -134,5 +134,14 @@ const HOMES: [(&str, &[&str]); 6] = [
     ("siphasher", &["src/policy/limit/key.rs"]),
     ("clap", &["src/cli"]),
     ("saphyr_parser", &["src/cli/yaml.rs", "src/cli/scalar.rs"]),
-    ("sha2::", &["src/policy/signature", "src/policy/algorithm.rs", "src/cli/token", "src/cli/permission/lock.rs"]),
+    (
+        "sha2::",
+        &[
+            "src/policy/sharing/descriptor.rs",
+            "src/policy/signature",
+            "src/policy/algorithm.rs",
+            "src/cli/token",
+            "src/cli/permission/lock.rs",
+        ],
+    ),
 ];

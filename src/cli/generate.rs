@@ -26,7 +26,7 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Target {
-    /// An Envoy bootstrap with a listener, the filter, and a cluster for each upstream and each key set
+    /// An Envoy bootstrap with a listener, the filter, and a cluster for each upstream, each key set and the rate limit service
     Envoy(EnvoyOptions),
 }
 

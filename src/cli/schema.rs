@@ -38,6 +38,8 @@ mod tests {
             ("/$defs/response", route("response", bogus())),
             ("/$defs/limit", json!({ "limits": [bogus()] })),
             ("/$defs/route_limit", route("limits", json!([bogus()]))),
+            ("/$defs/rate_limit_service", json!({ "rate_limit_service": bogus() })),
+            ("/$defs/lease", json!({ "limits": [{ "store": "global", "lease": bogus() }] })),
             ("/$defs/limit_part", json!({ "limits": [{ "by": bogus() }] })),
             ("/$defs/plan_from", json!({ "limits": [{ "plan_from": bogus() }] })),
             ("/$defs/window", json!({ "plans": { "a": bogus() } })),

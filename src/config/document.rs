@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::limit::service::RateLimitService;
 use super::limit::{Limit, LimitHeaders, Plan, Without};
 use super::permission::{ForwardPermissions, PermissionDomain};
 use super::problem::At;
@@ -29,6 +30,8 @@ pub struct Document {
     pub plans: Vec<Plan>,
     /// How many requests whoever may make.
     pub limits: Vec<Limit>,
+    /// Who counts the limits that several proxies share.
+    pub rate_limit_service: Option<RateLimitService>,
     /// The headers that tell clients about it.
     pub limit_headers: LimitHeaders,
     /// How refusals look.

@@ -1,6 +1,7 @@
 //! `plans`, `limits` and a route's own limits as written: how many requests whoever may make in which time.
 
 mod reading;
+pub mod service;
 
 use std::time::Duration;
 
@@ -139,6 +140,8 @@ pub enum Store {
     /// In the proxy's own memory, shared by its workers.
     #[default]
     Local,
+    /// In a rate limit service, shared by all proxies that ask it.
+    Global(service::Shared),
 }
 
 /// The headers that tell clients about limits.

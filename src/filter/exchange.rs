@@ -12,7 +12,7 @@ use super::request_id::{fresh_id, known_id};
 use super::root::Gateway;
 use super::verifier::HostVerifier;
 use crate::config::document::Audit;
-use crate::policy::decision::{Decision, HeaderEdit, Reply, ResponsePlan};
+use crate::policy::decision::{Await, Decision, HeaderEdit, Reply, ResponsePlan};
 use crate::policy::reply::REPLIED_HEADER;
 use crate::policy::request::RequestParts;
 use crate::policy::world::World;
@@ -22,7 +22,6 @@ pub struct Exchange {
     context_id: u32,
     pub(super) stage: Cell<Stage>,
     pub(super) received_at: Cell<Duration>,
-    waits_until: Cell<Duration>,
     plan: RefCell<ResponsePlan>,
     record: RefCell<String>,
 }
@@ -43,7 +42,6 @@ impl Exchange {
             context_id,
             stage: Cell::new(Stage::New),
             received_at: Cell::default(),
-            waits_until: Cell::default(),
             plan: RefCell::default(),
             record: RefCell::default(),
         }
@@ -54,34 +52,25 @@ impl Exchange {
         self.context_id
     }
 
-    /// Until when the request waits for keys.
-    pub fn waits_until(&self) -> Duration {
-        self.waits_until.get()
-    }
-
-    /// Lets the request be decided again at the next opportunity.
-    pub fn wait_no_longer(&self) {
-        self.waits_until.set(Duration::ZERO);
-    }
-
     /// Decides once more about a request that waited, and lets it go on or answers it.
     pub fn decide_again(self: &Rc<Self>, gateway: &Gateway) {
         if self.stage.get() != Stage::Waiting {
             return;
         }
-        self.decide(gateway, host::now(), true);
-        match self.stage.get() {
-            Stage::Waiting => gateway.waiting.borrow_mut().push(Rc::downgrade(self)),
-            Stage::Forwarded => host::resume_request(),
-            Stage::New | Stage::Replied => {}
+        if let Some(wait) = self.decide(gateway, host::now(), true) {
+            gateway.waiting.borrow_mut().push(wait, self);
+        }
+        if self.stage.get() == Stage::Forwarded {
+            host::resume_request();
         }
     }
 
-    pub(super) fn decide(&self, gateway: &Gateway, now: Duration, again: bool) {
+    /// Decides, and applies what was decided, unless the request has to wait.
+    pub(super) fn decide(&self, gateway: &Gateway, now: Duration, again: bool) -> Option<Await> {
         let block = host::map(Map::Request);
         let headers = host::pairs(&block);
         // When too many wait already, a further one is decided like one that waited its whole time.
-        let full = gateway.waiting.borrow().len() >= MOST_WAITING;
+        let full = gateway.waiting.borrow().is_full();
         let received_at = if full { Duration::ZERO } else { self.received_at.get() };
         let memory = &mut *gateway.memory.borrow_mut();
         let mut world = World {
@@ -89,17 +78,17 @@ impl Exchange {
             polled: &mut memory.polled,
             tokens: &mut memory.tokens,
             limits: &mut memory.limits,
+            quotas: &mut memory.ledger.quotas,
             verifier: &HostVerifier,
             peer: &HostPeer::default(),
             fresh_id: &fresh_id,
             trace: None,
         };
         let verdict = gateway.policy.decide(&RequestParts { headers: &headers, received_at, again }, &mut world);
-        if let Decision::Await(wait) = &verdict.decision {
+        if let Decision::Await(wait) = verdict.decision {
             self.stage.set(Stage::Waiting);
-            self.waits_until.set(wait.until);
             self.plan.replace(verdict.response);
-            return;
+            return Some(wait);
         }
         self.note(gateway, verdict.audit.to_json());
         match verdict.decision {
@@ -117,6 +106,7 @@ impl Exchange {
             }
             Decision::Await(_) => {}
         }
+        None
     }
 
     /// Keeps the record where the operator wants it: in the filter state for the access log, or here until the end.
@@ -223,6 +213,3 @@ fn undecided(id: &str) -> String {
     record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
     record
 }
-
-/// Requests that may wait for keys at one time in one worker.
-const MOST_WAITING: usize = 2_000;

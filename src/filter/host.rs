@@ -7,8 +7,10 @@
 
 mod abi;
 mod ffi;
+mod grpc;
 mod shared;
 
+pub use grpc::{GrpcCall, grpc_call, grpc_message};
 pub use shared::{share, share_new, shared};
 
 use std::ptr::{null, null_mut};

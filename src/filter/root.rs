@@ -1,17 +1,19 @@
 //! One plugin in one worker: takes the configuration, keeps polled documents fresh, and wakes requests that wait.
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use proxy_wasm::types::LogLevel;
 
-use super::exchange::Exchange;
 use super::host;
 use super::limits::SharedCells;
 use super::polling::Polling;
+use super::quotas::Ledger;
+use super::waiting::Waiting;
 use crate::config::source;
 use crate::policy::Policy;
+use crate::policy::decision::Awaited;
 use crate::policy::polled::Polled;
 use crate::policy::token_cache::TokenCache;
 
@@ -27,8 +29,8 @@ pub struct Gateway {
     pub policy: Policy,
     /// What decisions need and change.
     pub memory: RefCell<Memory>,
-    /// Requests that wait for keys.
-    pub waiting: RefCell<Vec<Weak<Exchange>>>,
+    /// Requests that wait for something outside.
+    pub waiting: RefCell<Waiting>,
     /// More requests are due than one tick may wake.
     hurried: Cell<bool>,
 }
@@ -42,6 +44,8 @@ pub struct Memory {
     /// What was counted, by all workers together.
     pub limits: SharedCells,
     polling: Polling,
+    /// What rate limit services said.
+    pub ledger: Ledger,
 }
 
 impl Root {
@@ -57,7 +61,17 @@ impl Root {
             let memory = &mut *gateway.memory.borrow_mut();
             memory.polling.handle_answer(call, &mut memory.polled, host::now());
         }
-        gateway.wake(host::now(), true);
+        gateway.wake(host::now(), |on| matches!(on, Awaited::Document(_)));
+    }
+
+    /// Takes what a rate limit service said to a call that this root made.
+    pub fn handle_quota(&mut self, call: u32, answer: Result<usize, u32>) {
+        let Some(gateway) = &self.gateway else { return };
+        let now = host::now();
+        let account = gateway.memory.borrow_mut().ledger.handle_answer(call, answer, now);
+        if let Some(account) = account {
+            gateway.wake(now, |on| on == Awaited::Quota(account));
+        }
     }
 
     /// Depends on nothing but the configuration and the VM's variables: were it to fail on one worker only, Envoy would skip the
@@ -69,6 +83,7 @@ impl Root {
                 let polled = policy.polled();
                 let polling = Polling::of(&polled);
                 let (documents, routes) = (polled.plans().count(), policy.routes().len());
+                let asks = policy.asks_rate_limits();
                 let fingerprint = fingerprint(&bytes);
                 host::log(
                     LogLevel::Info,
@@ -79,6 +94,7 @@ impl Root {
                     tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES),
                     limits: SharedCells::open(),
                     polling,
+                    ledger: Ledger::new(),
                 };
                 self.gateway = Some(Rc::new(Gateway {
                     policy,
@@ -86,7 +102,7 @@ impl Root {
                     waiting: RefCell::default(),
                     hurried: Cell::default(),
                 }));
-                if documents > 0 {
+                if documents > 0 || asks {
                     host::tick_every(TICK);
                 }
                 true
@@ -108,27 +124,30 @@ impl Root {
             let memory = &mut *gateway.memory.borrow_mut();
             memory.polling.poll(&mut memory.polled, now)
         };
-        gateway.wake(now, changed);
+        gateway.wake(now, |on| changed && matches!(on, Awaited::Document(_)));
     }
 }
 
 impl Gateway {
-    /// Decides again about requests that waited long enough, or all of them when keys changed; a crowd in several ticks.
-    fn wake(self: &Rc<Self>, now: Duration, all: bool) {
-        let waiting = self.waiting.take();
-        let waiting = waiting.iter().filter_map(Weak::upgrade);
-        let (due, later): (Vec<_>, Vec<_>) = waiting.partition(|request| all || request.waits_until() <= now);
-        let crowd = due.len() > MOST_WOKEN;
-        if self.hurried.replace(crowd) != crowd {
-            host::tick_every(if crowd { HURRIED_TICK } else { TICK });
-        }
-        let left = due.iter().skip(MOST_WOKEN);
-        left.clone().for_each(|request| request.wait_no_longer());
-        self.waiting.borrow_mut().extend(left.chain(&later).map(Rc::downgrade));
-        for request in due.iter().take(MOST_WOKEN) {
+    /// Makes the calls to rate limit services that requests wait for. False when one of them ended at once.
+    pub fn make_calls(&self, now: Duration) -> bool {
+        self.memory.borrow_mut().ledger.make_calls(now)
+    }
+
+    /// Decides again about requests that waited long enough, or for what has come; a crowd in several ticks.
+    fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool) {
+        let (due, mut more) = self.waiting.borrow_mut().take(now, come);
+        for request in due {
             if host::act_for(request.context_id()) {
                 request.decide_again(self);
             }
+        }
+        if !self.make_calls(now) {
+            self.waiting.borrow_mut().hurry();
+            more = true;
+        }
+        if self.hurried.replace(more) != more {
+            host::tick_every(if more { HURRIED_TICK } else { TICK });
         }
     }
 }
@@ -152,10 +171,7 @@ fn one_line(text: &str) -> String {
 /// How often a worker looks for keys that others fetched, and so what a request that waits for keys may wait on top.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How many requests are woken in one go, and how soon the next go follows when more are due. The host applies what was
-/// decided after the callback, each reply or resumed stream within the one before: some thousand of them, one in the other,
-/// exhaust the stack and take the worker's module down.
-const MOST_WOKEN: usize = 50;
+/// How soon the next requests are woken when more are due than may be in one go.
 const HURRIED_TICK: Duration = Duration::from_millis(2);
 
 /// Verified callers remembered by each worker, and the room they may take.

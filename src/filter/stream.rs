@@ -38,9 +38,13 @@ impl Stream {
             host::reply(&LocalReply { status: 500, details: "no_policy", headers: &[], body: &[], grpc_status: -1 });
             return Action::Pause;
         };
-        self.exchange.decide(gateway, now, false);
-        if self.exchange.stage.get() == Stage::Waiting {
-            gateway.waiting.borrow_mut().push(Rc::downgrade(&self.exchange));
+        let mut wait = self.exchange.decide(gateway, now, false);
+        // Calls that ended at once have failed by now.
+        if wait.is_some() && !gateway.make_calls(now) {
+            wait = self.exchange.decide(gateway, now, true);
+        }
+        if let Some(wait) = wait {
+            gateway.waiting.borrow_mut().push(wait, &self.exchange);
         }
         self.hold()
     }

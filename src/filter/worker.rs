@@ -46,6 +46,11 @@ pub fn handle_answer(root: u32, call: u32) {
     with_root(root, |root| root.handle_answer(call));
 }
 
+/// Hands a root what a rate limit service said: a message of this size, or the status without one.
+pub fn handle_quota(root: u32, call: u32, answer: Result<usize, u32>) {
+    with_root(root, |root| root.handle_quota(call, answer));
+}
+
 /// A request under way; one that was never created is refused like one that no policy decides.
 pub fn request(context: u32) -> Stream {
     let known = REQUESTS.with_borrow(|requests| requests.get(&context).cloned());

@@ -33,6 +33,8 @@ pub struct AuditRecord<'r> {
     pub limit: Option<Rc<str>>,
     /// The limits that would have refused, were they more than shadows.
     pub would_limit: Vec<Rc<str>>,
+    /// The shared limits that the rate limit service did not count this request under, for it did not answer.
+    pub uncounted: Vec<Rc<str>>,
     /// How many identity headers a client tried to bring along.
     pub spoofed: usize,
 }
@@ -80,6 +82,9 @@ impl AuditRecord<'_> {
         }
         if !self.would_limit.is_empty() {
             member(&mut out, "would_limit", &self.would_limit.join(", "));
+        }
+        if !self.uncounted.is_empty() {
+            member(&mut out, "uncounted", &self.uncounted.join(", "));
         }
         if self.spoofed > 0 {
             let _ = write!(out, ",\"spoofed_headers\":{}", self.spoofed);

@@ -5,6 +5,7 @@ mod issuers;
 mod limits;
 mod permissions;
 mod routes;
+mod sharing;
 
 use super::authorize::Requirements;
 use super::cors::CorsPolicy;
@@ -52,6 +53,7 @@ impl Policy {
             open: Requirements::nothing(),
             limits: limits.elsewhere(),
             limit_headers: document.limit_headers,
+            asks_rate_limits: document.rate_limit_service.is_some(),
             refusals: Refusals::new(document.errors.realm.as_deref()),
             audit: document.audit,
         }

@@ -8,6 +8,7 @@ use super::cors::CorsResponse;
 use super::forward::Forward;
 use super::limit::budget::Budget;
 use super::polled::PolledId;
+use super::quota::AccountId;
 
 /// The answer for one request: what to do, and what to write down about it.
 #[derive(Debug)]
@@ -82,4 +83,6 @@ pub struct Await {
 pub enum Awaited {
     /// A polled document that is missing or may have a newer version.
     Document(PolledId),
+    /// A hit that a rate limit service may grant.
+    Quota(AccountId),
 }

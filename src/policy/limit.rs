@@ -23,6 +23,8 @@ use key::{Key, Subject};
 use store::{BucketStore, Cell, CellId};
 use window::Window;
 
+use super::sharing::Sharing;
+
 use crate::config::document::ClaimPath;
 use crate::config::limit::KeyPart;
 
@@ -39,6 +41,8 @@ pub struct Limit {
     pub choice: Choice,
     /// It only writes down whom it would have refused.
     pub shadow: bool,
+    /// Set where a rate limit service counts.
+    pub sharing: Option<Sharing>,
 }
 
 /// How a caller's meter is chosen; the numbers are places in the list of meters.
@@ -55,6 +59,8 @@ pub enum Choice {
 /// Windows that hold together, and the table in which callers are counted under them.
 #[derive(Debug)]
 pub struct Meter {
+    /// The plan's name; empty where the limit has windows of its own.
+    pub plan: Rc<str>,
     /// The number of the table.
     pub table: u32,
     /// How many cells it has.
@@ -112,9 +118,14 @@ pub struct Refused {
 }
 
 impl Limit {
+    /// The meter that is the caller's.
+    pub fn meter(&self, subject: &Subject<'_>) -> Option<&Meter> {
+        self.meters.get(self.choice.of(subject)).or_else(|| self.meters.first())
+    }
+
     /// Whom a request is counted as.
     pub fn charge(&self, subject: &Subject<'_>, hash_key: [u8; 16]) -> Option<Charge<'_>> {
-        let meter = self.meters.get(self.choice.of(subject)).or_else(|| self.meters.first())?;
+        let meter = self.meter(subject)?;
         let key = Key::new(&self.by, subject, hash_key);
         let id = CellId { table: meter.table, cell: key.cell(meter.cells) };
         Some(Charge { limit: self, meter, id, fingerprint: key.fingerprint })

@@ -88,7 +88,7 @@ impl Rule {
     }
 }
 
-fn subject<'s>(rule: Option<&'s Rule>, parts: &RequestParts<'s>, peer: &'s dyn Peer) -> Subject<'s> {
+pub(super) fn subject<'s>(rule: Option<&'s Rule>, parts: &RequestParts<'s>, peer: &'s dyn Peer) -> Subject<'s> {
     Subject { peer, headers: parts.headers, route: rule.map_or("", |rule| &rule.name), caller: None }
 }
 
@@ -97,7 +97,7 @@ fn charges<'l>(limits: &'l [Rc<Limit>], subject: &Subject<'_>, world: &World<'_>
     limits.iter().filter_map(|limit| limit.charge(subject, hash_key)).collect()
 }
 
-fn spend(
+pub(super) fn spend(
     limits: &[Rc<Limit>],
     subject: &Subject<'_>,
     how: How,

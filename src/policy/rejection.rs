@@ -43,6 +43,8 @@ pub enum Kind {
     AuthUnavailable,
     /// Too many requests; seconds until one more is welcome.
     RateLimited(u32),
+    /// A limit cannot be counted, and nothing passes uncounted.
+    LimitUnavailable,
     /// The upstream's body or the request's is larger than the proxy buffers.
     PayloadTooLarge,
     /// Request headers are larger than the proxy takes.
@@ -117,6 +119,9 @@ impl Kind {
             Kind::BadGateway => row(502, "BAD_GATEWAY", "The backend service gave no usable answer", 14, None),
             Kind::AuthUnavailable => {
                 row(503, "AUTH_UNAVAILABLE", "Authentication is temporarily unavailable", 14, None)
+            }
+            Kind::LimitUnavailable => {
+                row(503, "LIMIT_UNAVAILABLE", "Request limits are temporarily unavailable", 14, None)
             }
             Kind::GatewayTimeout => row(504, "GATEWAY_TIMEOUT", "The backend service took too long", 4, None),
         }

@@ -33,7 +33,9 @@ impl Refusals {
         match &rejection.kind {
             Kind::MethodNotAllowed(allow) => headers.push(("allow".into(), allow.clone())),
             Kind::RateLimited(seconds) => headers.push(("retry-after".into(), seconds.to_string().into())),
-            Kind::AuthUnavailable | Kind::ServiceUnavailable => headers.push(("retry-after".into(), "5".into())),
+            Kind::AuthUnavailable | Kind::LimitUnavailable | Kind::ServiceUnavailable => {
+                headers.push(("retry-after".into(), "5".into()))
+            }
             _ => {}
         }
         headers.push(("content-type".into(), "application/json".into()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::limit::store::BucketStore;
 use super::peer::Peer;
 use super::polled::Polled;
+use super::quota::Quotas;
 use super::signature::SignatureVerifier;
 use super::token_cache::TokenCache;
 
@@ -18,6 +19,8 @@ pub struct World<'w> {
     pub tokens: &'w mut TokenCache,
     /// What was counted.
     pub limits: &'w mut dyn BucketStore,
+    /// What a rate limit service granted and refused.
+    pub quotas: &'w mut Quotas,
     /// Who checks signatures.
     pub verifier: &'w dyn SignatureVerifier,
     /// Who sent the request.

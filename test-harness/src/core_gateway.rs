@@ -13,6 +13,7 @@ use portcullis::policy::forward::ROUTING_HEADER;
 use portcullis::policy::limit::store::LocalStore;
 use portcullis::policy::peer::KnownPeer;
 use portcullis::policy::polled::{Polled, PolledId, What};
+use portcullis::policy::quota::Quotas;
 use portcullis::policy::request::RequestParts;
 use portcullis::policy::signature::Software;
 use portcullis::policy::token_cache::TokenCache;
@@ -97,6 +98,7 @@ impl CoreGateway {
                 polled: &mut self.polled,
                 tokens: &mut self.tokens,
                 limits: &mut self.limits,
+                quotas: &mut Quotas::new(1),
                 verifier: &Software,
                 peer: &peer,
                 fresh_id: &fresh_id,
@@ -114,7 +116,9 @@ impl CoreGateway {
                     return Ok(outcome);
                 }
                 Decision::Await(wait) => {
-                    let Awaited::Document(document) = wait.on;
+                    let Awaited::Document(document) = wait.on else {
+                        bail!("no rate limit service answers the native run")
+                    };
                     now = self.fetch(document, arrival, now);
                 }
             }

@@ -1,33 +1,289 @@
 //! Limits that several proxies share, counted by a real rate limit service in a real Redis.
 
+use std::path::Path;
+use std::time::Duration;
+
 use anyhow::Result;
 use serde_json::{Value, json};
-use test_harness::client::Request;
+use test_harness::client::{Request, Response};
+use test_harness::clock::Deadline;
+use test_harness::manual::Page;
 use test_harness::rate_limits::{RateLimits, limit};
-use test_harness::trial::{self, Gate, HOST};
-use test_harness::upstream::{Received, Upstream};
+use test_harness::trial::{self, Gate, HOST, Servers, bearer, code, header};
 
 #[test]
 fn the_service_of_these_tests_speaks_the_protocol_of_envoys_own_filter() {
-    let limits = RateLimits::start(&json!([limit("per-client", 3, 10, "client")])).unwrap();
-    let upstream = Upstream::start("orders", 0, Received::default()).unwrap();
-    let gate = envoys_own(&upstream, &limits).unwrap();
-    assert_eq!(statuses(&gate, "c1", 5).unwrap(), [200, 200, 200, 429, 429]);
-    assert_eq!(statuses(&gate, "c2", 1).unwrap(), [200], "another client has a limit of its own");
+    let limits = three_in_ten_seconds().unwrap();
+    let servers = Servers::start().unwrap();
+    let gate = envoys_own(&servers, &limits).unwrap();
+    let ask =
+        |client: &str| gate.send(&Request::new("GET", "/orders/1", HOST).header("x-client", client)).unwrap().status;
+    assert_eq!([(); 5].map(|()| ask("c1")), [200, 200, 200, 429, 429]);
+    assert_eq!(ask("c2"), 200, "another client has a limit of its own");
     let calls = limits.calls().unwrap();
     assert_eq!(calls.len(), 6);
     let first = calls.first().unwrap();
     assert_eq!((first.about.as_str(), first.hits), ("portcullis/limit=per-client,client=c1", 1));
 }
 
-/// Envoy with its own rate limit filter in the place of ours.
-fn envoys_own(upstream: &Upstream, limits: &RateLimits) -> Result<Gate> {
-    let policy = json!({
-        "version": "1.0",
-        "upstreams": { "orders": { "url": upstream.url() } },
-        "routes": [{ "path": "/orders", "auth": "none", "upstream": "orders" }],
+#[test]
+fn the_fourth_request_of_a_client_is_refused_and_another_client_is_not() {
+    let mut site = Site::open(three_in_ten_seconds().unwrap(), &json!({})).unwrap();
+    let first = site.ask("c1").unwrap();
+    assert_eq!(first.status, 200);
+    assert_eq!(header(&first, "ratelimit-policy").unwrap(), "\"per-client\";q=3;w=10");
+    assert!(header(&first, "ratelimit").unwrap().starts_with("\"per-client\";r=2;t="), "{:?}", first.headers);
+    assert_eq!(site.statuses("c1", 2).unwrap(), [200, 200]);
+    let fourth = site.ask("c1").unwrap();
+    assert_eq!((fourth.status, code(&fourth).as_str()), (429, "RATE_LIMITED"));
+    let wait: u64 = header(&fourth, "retry-after").unwrap().parse().unwrap();
+    assert!((1..=10).contains(&wait), "Retry-After: {wait}");
+    assert_eq!(header(&fourth, "ratelimit").unwrap(), format!("\"per-client\";r=0;t={wait}"));
+    assert_eq!(site.ask("c2").unwrap().status, 200);
+    let calls = site.limits.calls().unwrap();
+    assert!(
+        calls.iter().all(|call| call.about.starts_with("portcullis/limit=per-client,client=accounts/c")),
+        "{calls:?}"
+    );
+    // A worker that was refused does not ask again before the window has ended: two workers ask twice at the most.
+    let before = calls.len();
+    assert_eq!(site.statuses("c1", 20).unwrap(), [429; 20]);
+    assert!(site.limits.calls().unwrap().len() <= before + 2);
+    let over = Deadline::after(Duration::from_secs(15)).poll(|| (site.ask("c1").ok()?.status == 200).then_some(()));
+    assert!(over.is_some(), "the window never ended");
+    site.gate.never_failed().unwrap();
+}
+
+#[test]
+fn the_limit_of_the_manual_is_the_one_that_the_gateway_asks_for() {
+    let blocks = Page::read(Path::new("docs/configuration.md")).unwrap().blocks();
+    let limits = blocks.iter().find(|block| block.info == "json limitador").unwrap();
+    let section = blocks.iter().find(|block| block.text.contains("store: global")).unwrap();
+    let section: Value = serde_saphyr::from_str(&section.text).unwrap();
+    let limits = RateLimits::start(&serde_json::from_str(&limits.text).unwrap()).unwrap();
+    let site = Site::open(limits, &section["limits"][0]).unwrap();
+    let response = site.ask("c1").unwrap();
+    assert_eq!(header(&response, "ratelimit-policy").unwrap(), "\"per-client\";q=1000;w=60");
+    assert!(header(&response, "ratelimit").unwrap().starts_with("\"per-client\";r=999;t="), "{:?}", response.headers);
+}
+
+#[test]
+fn two_gateways_and_envoys_own_filter_share_one_limit() {
+    let mut site = Site::open(limits(30, 60).unwrap(), &json!({})).unwrap();
+    let mut second = site.another_gate().unwrap();
+    let third = envoys_own(&site.servers, &site.limits).unwrap();
+    let request = site.request("c1").unwrap();
+    let own = Request::new("GET", "/orders/1", HOST).header("x-client", "accounts/c1");
+    let mut admitted = 0;
+    for _ in 0..20 {
+        let statuses = [site.gate.send(&request), second.send(&request), third.send(&own)]
+            .map(|response| response.unwrap().status);
+        admitted += statuses.iter().filter(|status| **status == 200).count();
+    }
+    // 30 / 20 is one: nothing was taken in advance, and nothing lost.
+    assert_eq!(admitted, 30);
+    site.gate.never_failed().unwrap();
+    second.never_failed().unwrap();
+}
+
+#[test]
+fn blocks_save_calls_and_two_gateways_admit_the_limit_less_what_their_workers_hold() {
+    const LIMIT: usize = 400;
+    const BLOCK: usize = 10;
+    let settings = json!({ "lease": { "most": BLOCK, "lasting": "10s" }, "rate": "400/m" });
+    let mut site = Site::open(limits(LIMIT as u64, 60).unwrap(), &settings).unwrap();
+    let mut second = site.another_gate().unwrap();
+    let request = site.request("c1").unwrap();
+    let mut admitted = 0;
+    for i in 0..LIMIT * 3 / 2 {
+        // Each connection is new, so that every worker of both has some.
+        let gate = if i % 3 == 0 { &second } else { &site.gate };
+        let status = gate.send(&request).unwrap().status;
+        assert!(status == 200 || status == 429, "{status}");
+        admitted += usize::from(status == 200);
+    }
+    let holders = 2 * trial::WORKERS as usize;
+    assert!(admitted <= LIMIT, "{admitted} were admitted");
+    assert!(admitted >= LIMIT - holders * (BLOCK - 1), "{admitted} were admitted");
+    let calls = site.limits.calls().unwrap();
+    let granted: u32 = calls.iter().filter(|call| call.answer == "OK").map(|call| call.hits).sum();
+    assert!(granted as usize <= LIMIT);
+    assert!(calls.len() < admitted / 3, "{} calls for {admitted} requests", calls.len());
+    site.gate.never_failed().unwrap();
+    second.never_failed().unwrap();
+}
+
+#[test]
+fn what_holds_while_the_service_is_gone_is_what_the_document_says() {
+    let mut site = Site::open(three_in_ten_seconds().unwrap(), &json!({ "on_failure": "open" })).unwrap();
+    site.limits.stop_service();
+    assert_eq!(site.statuses("c1", 8).unwrap(), [200; 8]);
+    site.reopen(&json!({ "on_failure": "closed" })).unwrap();
+    let refused = site.ask("c1").unwrap();
+    assert_eq!((refused.status, code(&refused).as_str()), (503, "LIMIT_UNAVAILABLE"));
+    assert_eq!(header(&refused, "retry-after").as_deref(), Some("5"));
+    assert_eq!(site.statuses("c1", 7).unwrap(), [503; 7]);
+    site.reopen(&json!({ "on_failure": "local", "rate": "5/m" })).unwrap();
+    assert_eq!(site.statuses("c1", 8).unwrap(), [200, 200, 200, 200, 200, 429, 429, 429]);
+    assert_eq!(site.statuses("c2", 1).unwrap(), [200]);
+    site.gate.never_failed().unwrap();
+}
+
+#[test]
+fn a_service_that_comes_back_counts_again() {
+    let mut site = Site::open(limits(1_000, 60).unwrap(), &json!({ "on_failure": "closed" })).unwrap();
+    site.limits.stop_service();
+    assert_eq!(site.statuses("c1", 8).unwrap(), [503; 8]);
+    site.limits.start_service().unwrap();
+    site.until("c2", 200).unwrap();
+    site.gate.never_failed().unwrap();
+}
+
+#[test]
+fn a_service_that_answers_too_late_wrongly_or_with_an_error_is_no_service() {
+    let mut site = Site::open(limits(1_000, 60).unwrap(), &json!({ "on_failure": "closed" })).unwrap();
+    for fault in ["slow 1000", "error", "garbage"] {
+        site.limits.fail(fault).unwrap();
+        assert_eq!(site.statuses("c1", 6).unwrap(), [503; 6], "{fault}");
+        site.limits.fail("none").unwrap();
+        site.until(fault, 200).unwrap();
+    }
+    site.limits.stop_redis();
+    assert_eq!(site.statuses("c3", 6).unwrap(), [503; 6]);
+    site.limits.start_redis().unwrap();
+    site.until("c4", 200).unwrap();
+    site.gate.never_failed().unwrap();
+}
+
+#[test]
+fn a_service_that_dies_and_comes_back_under_load_costs_no_request_more_than_its_limit() {
+    let mut site =
+        Site::open(limits(100_000, 60).unwrap(), &json!({ "on_failure": "open", "lease": { "most": 1 } })).unwrap();
+    let request = site.request("c1").unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let Site { gate, limits, .. } = &mut site;
+    let (shared, flag) = (&*gate, &stop);
+    let counts: Vec<usize> = std::thread::scope(|scope| {
+        let load = || {
+            let mut count = 0;
+            while !flag.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(shared.send(&request).unwrap().status, 200);
+                count += 1;
+            }
+            count
+        };
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(load)).collect();
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(300));
+            limits.stop_service();
+            std::thread::sleep(Duration::from_millis(300));
+            limits.start_service().unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
-    Gate::bent(&policy, |config| {
+    assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+    gate.never_failed().unwrap();
+}
+
+#[test]
+fn clients_that_leave_while_their_requests_wait_leave_nothing_behind() {
+    let mut site = Site::patient(limits(1_000, 60).unwrap(), &json!({ "on_failure": "closed" }), "2s").unwrap();
+    site.limits.fail("slow 500").unwrap();
+    let bytes = site.request("c1").unwrap().on_the_wire();
+    for _ in 0..20 {
+        let mut stream = std::net::TcpStream::connect(test_harness::ports::loopback(site.gate.port)).unwrap();
+        std::io::Write::write_all(&mut stream, &bytes).unwrap();
+    }
+    assert_eq!(site.statuses("c1", 1).unwrap(), [200]);
+    site.limits.fail("none").unwrap();
+    assert_eq!(site.statuses("c1", 5).unwrap(), [200; 5]);
+    site.gate.never_failed().unwrap();
+}
+
+/// A gateway, the servers around it, and a service that counts.
+struct Site {
+    servers: Servers,
+    limits: RateLimits,
+    gate: Gate,
+    settings: Value,
+    /// How long the gateway waits for the service.
+    timeout: &'static str,
+}
+
+impl Site {
+    /// Opens a gateway with one limit, `per-client`, over which `settings` are laid.
+    fn open(limits: RateLimits, settings: &Value) -> Result<Self> {
+        Self::patient(limits, settings, "200ms")
+    }
+
+    fn patient(limits: RateLimits, settings: &Value, timeout: &'static str) -> Result<Self> {
+        let servers = Servers::start()?;
+        let gate = Gate::bent(&policy(&servers, &limits, settings, timeout), |_| Ok(()))?;
+        Ok(Self { servers, limits, gate, settings: settings.clone(), timeout })
+    }
+
+    /// Opens another gateway with other settings in the place of the one before.
+    fn reopen(&mut self, settings: &Value) -> Result<()> {
+        self.gate.never_failed()?;
+        self.settings = settings.clone();
+        self.gate = self.another_gate()?;
+        Ok(())
+    }
+
+    /// Opens one more, with the same document.
+    fn another_gate(&self) -> Result<Gate> {
+        Gate::bent(&policy(&self.servers, &self.limits, &self.settings, self.timeout), |_| Ok(()))
+    }
+
+    fn request(&self, client: &str) -> Result<Request> {
+        let token = self.servers.token(&json!({ "client_id": client }))?;
+        Ok(bearer(Request::new("GET", "/orders/1", HOST), &token))
+    }
+
+    fn ask(&self, client: &str) -> Result<Response> {
+        self.gate.send(&self.request(client)?)
+    }
+
+    fn statuses(&self, client: &str, count: usize) -> Result<Vec<u16>> {
+        let request = self.request(client)?;
+        (0..count).map(|_| Ok(self.gate.send(&request)?.status)).collect()
+    }
+
+    /// Waits until a client's requests get this status on every worker.
+    fn until(&self, client: &str, status: u16) -> Result<()> {
+        let all = || self.statuses(client, 3).ok().filter(|got| got.iter().all(|got| *got == status));
+        let reached = Deadline::after(Duration::from_secs(20)).poll(all);
+        anyhow::ensure!(reached.is_some(), "client {client} never got {status}");
+        Ok(())
+    }
+}
+
+fn policy(servers: &Servers, limits: &RateLimits, settings: &Value, timeout: &str) -> Value {
+    let mut policy = servers.policy();
+    let mut limit = json!({ "name": "per-client", "by": "client", "rate": "3/10s", "store": "global" });
+    if let (Some(limit), Some(settings)) = (limit.as_object_mut(), settings.as_object()) {
+        limit.extend(settings.clone());
+    }
+    if let Some(policy) = policy.as_object_mut() {
+        policy.insert("limits".to_owned(), json!([limit]));
+        let url = format!("http://127.0.0.1:{}", limits.port);
+        policy.insert("rate_limit_service".to_owned(), json!({ "cluster": "limits", "url": url, "timeout": timeout }));
+    }
+    policy
+}
+
+fn three_in_ten_seconds() -> Result<RateLimits> {
+    limits(3, 10)
+}
+
+fn limits(hits: u64, seconds: u64) -> Result<RateLimits> {
+    RateLimits::start(&json!([limit("per-client", hits, seconds, "client")]))
+}
+
+/// Envoy with its own rate limit filter in the place of ours.
+fn envoys_own(servers: &Servers, limits: &RateLimits) -> Result<Gate> {
+    Gate::bent(&servers.policy(), |config| {
         let filter = json!({
             "name": "envoy.filters.http.ratelimit",
             "typed_config": {
@@ -67,9 +323,4 @@ fn cluster(limits: &RateLimits) -> Value {
             "endpoint": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": limits.port } } },
         }]}]},
     })
-}
-
-fn statuses(gate: &Gate, client: &str, count: usize) -> Result<Vec<u16>> {
-    let request = Request::new("GET", "/orders", HOST).header("x-client", client);
-    (0..count).map(|_| Ok(gate.send(&request)?.status)).collect()
 }

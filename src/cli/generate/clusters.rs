@@ -1,4 +1,4 @@
-//! One Envoy cluster for each upstream and each remote key set: resolved, bounded, and over TLS with the name checked.
+//! One Envoy cluster for each upstream, each remote key set and the rate limit service: resolved, bounded, and over TLS with the name checked.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,11 +27,20 @@ pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Prob
             add(&mut addresses, &remote.cluster, &remote.uri, problems);
         }
     }
+    let service = document.rate_limit_service.as_ref();
+    if let Some(service) = service {
+        match &service.url {
+            Some(url) => add(&mut addresses, &service.cluster.value, url, problems),
+            None => problems
+                .add(&service.cluster.place, "`rate_limit_service` has no `url`; a generated configuration needs one"),
+        }
+    }
     for route in document.routes.iter().filter(|r| r.upstream.is_none() && r.response.is_none()) {
         problems
             .add(&route.place, "has neither `upstream` nor `response`; a generated configuration has no other routes");
     }
-    addresses.into_iter().map(|(name, url)| cluster(name, url, options)).collect()
+    let is_grpc = |name: &str| service.is_some_and(|service| service.cluster.value == name);
+    addresses.into_iter().map(|(name, url)| cluster(name, url, is_grpc(name), options)).collect()
 }
 
 fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d At<Url>, problems: &mut Problems) {
@@ -46,7 +55,7 @@ fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d A
     }
 }
 
-fn cluster(name: &str, url: &Url, options: &EnvoyOptions) -> Value {
+fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Value {
     let ip = url.host.parse::<IpAddr>().ok();
     let mut cluster = json!({
         "name": name,
@@ -68,7 +77,9 @@ fn cluster(name: &str, url: &Url, options: &EnvoyOptions) -> Value {
     }
     if url.tls {
         members.insert("transport_socket".to_string(), tls(&url.host, ip, options));
-        members.insert("typed_extension_protocol_options".to_string(), negotiated_http());
+    }
+    if is_grpc || url.tls {
+        members.insert("typed_extension_protocol_options".to_string(), http(is_grpc));
     }
     cluster
 }
@@ -93,12 +104,16 @@ fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
     json!({ "name": "envoy.transport_sockets.tls", "typed_config": context })
 }
 
-/// HTTP/2 where the server agrees to it by ALPN, HTTP/1.1 elsewhere.
-fn negotiated_http() -> Value {
-    json!({
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "auto_config": { "http_protocol_options": {}, "http2_protocol_options": {} },
-        },
-    })
+/// gRPC speaks HTTP/2 only; elsewhere HTTP/2 where the server agrees to it by ALPN, and HTTP/1.1 where it does not.
+fn http(is_grpc: bool) -> Value {
+    let versions = if is_grpc {
+        json!({ "explicit_http_config": { "http2_protocol_options": {} } })
+    } else {
+        json!({ "auto_config": { "http_protocol_options": {}, "http2_protocol_options": {} } })
+    };
+    let mut options = json!({ "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions" });
+    if let (Some(options), Value::Object(versions)) = (options.as_object_mut(), versions) {
+        options.extend(versions);
+    }
+    json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options })
 }

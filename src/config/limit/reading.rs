@@ -1,8 +1,7 @@
 //! Reads `plans`, `limits` and a route's own limits.
 
-use super::{
-    Allowance, Chooser, Counts, KeyPart, Limit, LimitHeaders, MOST_WINDOWS, Period, Plan, PlanFrom, Span, Store,
-};
+use super::service::read_store;
+use super::{Allowance, Chooser, Counts, KeyPart, Limit, LimitHeaders, MOST_WINDOWS, Period, Plan, PlanFrom, Span};
 use super::{Window, Without};
 use crate::config::document::ClaimPath;
 use crate::config::node::Value;
@@ -31,6 +30,7 @@ impl Limit {
         let routes = if of_route { None } else { fields.get("routes").map(|f| f.texts()) };
         let shadow = fields.get("shadow").and_then(|f| f.flag()).unwrap_or(false);
         let max_entries = fields.get("max_entries").and_then(|f| f.number(LEAST_ENTRIES, MOST_ENTRIES));
+        let store = read_store(&fields);
         let place = fields.place().clone();
         fields.finish();
         Some(Limit {
@@ -41,7 +41,7 @@ impl Limit {
             routes,
             shadow,
             max_entries: max_entries.and_then(|n| u32::try_from(n).ok()).unwrap_or(ENTRIES),
-            store: Store::Local,
+            store,
             place,
         })
     }

@@ -30,6 +30,18 @@ extern "C" fn portcullis_on_http_call_response(root: u32, call: u32, _headers: u
     worker::handle_answer(root, call);
 }
 
+/// A gRPC call of a root was answered.
+#[unsafe(no_mangle)]
+extern "C" fn portcullis_on_grpc_receive(root: u32, call: u32, size: usize) {
+    worker::handle_quota(root, call, Ok(size));
+}
+
+/// A gRPC call of a root ended without an answer.
+#[unsafe(no_mangle)]
+extern "C" fn portcullis_on_grpc_close(root: u32, call: u32, status: u32) {
+    worker::handle_quota(root, call, Err(status));
+}
+
 /// The headers of a request are there.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_request_headers(context: u32, _count: usize, _end: bool) -> u32 {

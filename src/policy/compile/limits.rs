@@ -9,6 +9,7 @@ use super::super::limit::set::LimitSet;
 use super::super::limit::window::Window;
 use super::super::limit::{Choice, Limit, Meter};
 use super::issuers::unknown;
+use super::sharing::Counter;
 use crate::config::document::{Auth, Document, Route};
 use crate::config::limit::{self as written, Allowance, Chooser, Counts, KeyPart, Period, Span, Without};
 use crate::config::problem::{At, Problems};
@@ -18,6 +19,7 @@ pub(super) struct Limits<'d> {
     document: &'d Document,
     wide: Vec<Wide<'d>>,
     tables: HashSet<u32>,
+    counter: Counter,
 }
 
 /// A limit of the document, for every route or for some.
@@ -37,7 +39,7 @@ impl<'d> Limits<'d> {
                 problems.add(&plan.name.place, format!("plan `{}` is declared twice", plan.name.value));
             }
         }
-        let mut limits = Limits { document, wide: Vec::new(), tables: HashSet::new() };
+        let mut limits = Limits { document, wide: Vec::new(), tables: HashSet::new(), counter: Counter::of(document) };
         for limit in &document.limits {
             limits.check_name(limit, &limits.names(), problems);
             let compiled = limits.limit(limit, "", problems);
@@ -115,7 +117,7 @@ impl<'d> Limits<'d> {
             let windows_count = windows.len();
             let cells = limit.max_entries.div_ceil(u32::try_from(MOST_ENTRIES).unwrap_or(1));
             let table = self.table(&[home, &limit.name.value, plan], windows_count, cells);
-            meter(limit, windows, table, cells, problems)
+            meter(limit, plan, windows, table, cells, problems)
         });
         let meters = meters.collect();
         Rc::new(Limit {
@@ -124,6 +126,7 @@ impl<'d> Limits<'d> {
             meters,
             choice,
             shadow: limit.shadow,
+            sharing: self.counter.sharing(limit, problems),
         })
     }
 
@@ -182,6 +185,7 @@ impl<'d> Limits<'d> {
 impl LimitSet {
     fn add(&mut self, counts: Counts, limit: &Rc<Limit>) {
         let list = match counts {
+            _ if limit.sharing.is_some() => &mut self.shared,
             Counts::FailedAuthentications => &mut self.failures,
             Counts::Requests if limit.needs_caller() => &mut self.caller,
             Counts::Requests => &mut self.arrival,
@@ -217,6 +221,7 @@ fn check_parts(limit: &written::Limit, problems: &mut Problems) {
 
 fn meter(
     limit: &written::Limit,
+    plan: &str,
     written: &[At<written::Window>],
     table: u32,
     cells: u32,
@@ -232,7 +237,9 @@ fn meter(
                     problems.add(&window.place, "a burst that takes more than a year to come back, or over 1000000/s");
                     continue;
                 };
-                (Window::Rate { interval, room }, burst, Some(room.div_ceil(NANOS).max(1)))
+                // By what was written, for the interval is rounded up: ten seconds of 3/10s would be eleven.
+                let lasting = (per.as_nanos() * u128::from(burst)).div_ceil(u128::from(window.value.count * NANOS));
+                (Window::Rate { interval, room }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
             }
             Span::Quota(period) => {
                 let most = u32::try_from(window.value.count).unwrap_or(u32::MAX);
@@ -244,7 +251,7 @@ fn meter(
         windows.push(compiled);
         titles.push((title.as_str().into(), most));
     }
-    Meter { table, cells, windows, titles, policy: policies.join(", ").into() }
+    Meter { plan: plan.into(), table, cells, windows, titles, policy: policies.join(", ").into() }
 }
 
 /// The nanoseconds in which one request, and in which a whole burst comes back; none when they are beyond all reason.
@@ -271,7 +278,8 @@ impl KeyPart {
 }
 
 impl Limit {
-    fn needs_caller(&self) -> bool {
+    /// True when it tells callers apart by what only a known one has.
+    pub fn needs_caller(&self) -> bool {
         self.by.iter().any(KeyPart::needs_caller)
     }
 }

@@ -13,4 +13,6 @@ pub struct LimitSet {
     pub failures: Vec<Rc<Limit>>,
     /// Asked when it is known who calls and that he may.
     pub caller: Vec<Rc<Limit>>,
+    /// Asked of the rate limit service, then.
+    pub shared: Vec<Rc<Limit>>,
 }

@@ -18,9 +18,16 @@ pub(super) fn limit(name: &str, table: u32, windows: &[Window]) -> Limit {
         };
         (format!("{name}:{at}").into(), most)
     });
-    let meter = Meter { table, cells: 64, titles: titles.collect(), windows: windows.to_vec(), policy: name.into() };
+    let meter = Meter {
+        plan: "".into(),
+        table,
+        cells: 64,
+        titles: titles.collect(),
+        windows: windows.to_vec(),
+        policy: name.into(),
+    };
     let by = vec![KeyPart::Address];
-    Limit { name: name.into(), by, meters: vec![meter], choice: Choice::Only, shadow: false }
+    Limit { name: name.into(), by, meters: vec![meter], choice: Choice::Only, shadow: false, sharing: None }
 }
 
 pub(super) fn charge<'l>(limit: &'l Limit, address: [u8; 4]) -> Charge<'l> {

@@ -1,0 +1,111 @@
+//! `rate_limit_service`, and what a limit says that the service counts: limits that several proxies share.
+
+use std::time::Duration;
+
+use super::Store;
+use crate::config::document::Url;
+use crate::config::environment::Environment;
+use crate::config::problem::At;
+use crate::config::reader::{Field, Fields};
+
+/// A service that counts for several proxies (`envoy.service.ratelimit.v3`).
+#[derive(Clone, Debug)]
+pub struct RateLimitService {
+    /// The Envoy cluster it is called through.
+    pub cluster: At<String>,
+    /// Its address, for a configuration to be generated; none where Envoy already has the cluster.
+    pub url: Option<At<Url>>,
+    /// The domain that it knows the limits by.
+    pub domain: String,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+/// How a limit that the service counts is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// What holds while the service does not answer.
+    pub on_failure: OnFailure,
+    /// The most hits taken at once in advance; none for a twentieth of the limit that the service tells.
+    pub most: Option<u32>,
+    /// How long they are meant to last.
+    pub lasting: Duration,
+}
+
+/// What holds while the service does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// This proxy counts by itself, what the document allows.
+    Local,
+    /// Everything passes.
+    Open,
+    /// Nothing passes.
+    Closed,
+}
+
+impl RateLimitService {
+    /// Reads the section; `$NAME` in the address is resolved from `environment`.
+    pub(in crate::config) fn read(field: &Field<'_>, environment: Environment<'_>) -> Option<RateLimitService> {
+        let fields = field.fields()?;
+        let cluster = fields.require("cluster").and_then(|f| f.text_at());
+        let url = fields.get("url").and_then(|f| f.url_from(environment).map(|url| (f, url)));
+        if let Some((field, _)) = url.as_ref().filter(|(_, url)| url.value.path != "/") {
+            field.problem("the address of a gRPC service has no path");
+        }
+        let domain = fields.get("domain").and_then(|f| f.text());
+        let timeout = fields.get("timeout").and_then(|f| span(&f, LEAST_TIMEOUT, MOST_TIMEOUT));
+        fields.finish();
+        Some(RateLimitService {
+            cluster: cluster?,
+            url: url.map(|(_, url)| url),
+            domain: domain.unwrap_or_else(|| "portcullis".to_string()),
+            timeout: timeout.unwrap_or(TIMEOUT),
+        })
+    }
+}
+
+/// Reads where a limit's counts are kept.
+pub(super) fn read_store(fields: &Fields<'_>) -> Store {
+    let is_global = fields.get("store").and_then(|f| f.word(&[("local", false), ("global", true)])).unwrap_or(false);
+    let failure = fields.get("on_failure");
+    let lease = fields.get("lease");
+    if !is_global {
+        for field in [failure, lease].iter().flatten() {
+            field.problem("belongs to a limit with `store: global`");
+        }
+        return Store::Local;
+    }
+    let words = [("local", OnFailure::Local), ("open", OnFailure::Open), ("closed", OnFailure::Closed)];
+    let on_failure = failure.and_then(|f| f.word(&words)).unwrap_or(OnFailure::Local);
+    let (most, lasting) = lease.and_then(|f| read_lease(&f)).unwrap_or_default();
+    Store::Global(Shared { on_failure, most, lasting: lasting.unwrap_or(LASTING) })
+}
+
+fn read_lease(field: &Field<'_>) -> Option<(Option<u32>, Option<Duration>)> {
+    let fields = field.fields()?;
+    let most = fields.get("most").and_then(|f| f.number(1, MOST_HITS)).and_then(|n| u32::try_from(n).ok());
+    let lasting = fields.get("lasting").and_then(|f| span(&f, LEAST_LASTING, MOST_LASTING));
+    fields.finish();
+    Some((most, lasting))
+}
+
+fn span(field: &Field<'_>, least: Duration, most: Duration) -> Option<Duration> {
+    let found = field.duration()?;
+    if found < least || found > most {
+        field.problem(format!("must lie between {} and {}", shown(least), shown(most)));
+        return None;
+    }
+    Some(found)
+}
+
+fn shown(span: Duration) -> String {
+    if span.subsec_millis() > 0 { format!("{}ms", span.as_millis()) } else { format!("{}s", span.as_secs()) }
+}
+
+const TIMEOUT: Duration = Duration::from_millis(50);
+const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
+const MOST_TIMEOUT: Duration = Duration::from_secs(5);
+const LASTING: Duration = Duration::from_secs(1);
+const LEAST_LASTING: Duration = Duration::from_millis(10);
+const MOST_LASTING: Duration = Duration::from_secs(60);
+const MOST_HITS: u64 = 1_000_000;

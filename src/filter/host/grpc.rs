@@ -1,0 +1,82 @@
+//! Calls over gRPC through one of Envoy's clusters, and the message that answers one.
+
+use std::time::Duration;
+
+use super::{OK, serialize, take};
+
+/// One call with one message.
+#[derive(Clone, Copy, Debug)]
+pub struct GrpcCall<'a> {
+    /// The cluster, as Envoy's `GrpcService` in binary.
+    pub upstream: &'a [u8],
+    /// The service's full name.
+    pub service: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The request message.
+    pub message: &'a [u8],
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// Makes a call. `None` when it ended at once: no such cluster, nobody in it, or too many calls.
+pub fn grpc_call(call: &GrpcCall<'_>) -> Option<u32> {
+    let metadata = serialize([].into_iter());
+    let millis = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX);
+    let mut token = 0_u32;
+    // SAFETY: every pointer is of a live slice with its length; the host writes four bytes to that of the token.
+    let status = unsafe {
+        ffi::proxy_grpc_call(
+            call.upstream.as_ptr(),
+            call.upstream.len(),
+            call.service.as_ptr(),
+            call.service.len(),
+            call.method.as_ptr(),
+            call.method.len(),
+            metadata.as_ptr(),
+            metadata.len(),
+            call.message.as_ptr(),
+            call.message.len(),
+            millis,
+            &raw mut token,
+        )
+    };
+    (status == OK).then_some(token)
+}
+
+/// The message that answers a call, only inside its callback; none beyond this many bytes.
+pub fn grpc_message(size: usize, most: usize) -> Option<Vec<u8>> {
+    const GRPC_RECEIVE_BUFFER: u32 = 5;
+    if size > most {
+        return None;
+    }
+    // SAFETY: plain numbers go in; `take` explains the two pointers.
+    take(|data, length| unsafe { ffi::proxy_get_buffer_bytes(GRPC_RECEIVE_BUFFER, 0, size, data, length) })
+}
+
+mod ffi {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub fn proxy_grpc_call(
+            upstream: *const u8,
+            upstream_size: usize,
+            service: *const u8,
+            service_size: usize,
+            method: *const u8,
+            method_size: usize,
+            metadata: *const u8,
+            metadata_size: usize,
+            message: *const u8,
+            message_size: usize,
+            timeout_millis: u32,
+            token: *mut u32,
+        ) -> u32;
+        pub fn proxy_get_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            most: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+    }
+}

@@ -1,0 +1,37 @@
+//! Compiles what limits say that a rate limit service counts.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::super::quota::{Service, SharedLimit, Terms};
+use super::super::sharing::Sharing;
+use crate::config::document::Document;
+use crate::config::limit::{Counts, Limit, Store};
+use crate::config::problem::Problems;
+
+/// Who counts shared limits, and how long asking may take.
+pub(super) struct Counter(Option<(Rc<Service>, Duration)>);
+
+impl Counter {
+    pub(super) fn of(document: &Document) -> Counter {
+        Counter(document.rate_limit_service.as_ref().map(|service| {
+            let (cluster, domain) = (service.cluster.value.clone(), service.domain.clone());
+            (Rc::new(Service { cluster, domain }), service.timeout)
+        }))
+    }
+
+    /// How a limit is shared; none for one that each proxy counts by itself.
+    pub(super) fn sharing(&self, limit: &Limit, problems: &mut Problems) -> Option<Sharing> {
+        let Store::Global(shared) = &limit.store else { return None };
+        if limit.counts == Counts::FailedAuthentications {
+            problems.add(&limit.place, "a rate limit service counts requests; failed authentications are counted here");
+        }
+        let Some((service, timeout)) = &self.0 else {
+            problems.add(&limit.place, "`store: global` needs a `rate_limit_service`, and the document has none");
+            return None;
+        };
+        let terms = Terms { most: shared.most, span: shared.lasting, timeout: *timeout };
+        let limit = Rc::new(SharedLimit { service: service.clone(), terms });
+        Some(Sharing { limit, on_failure: shared.on_failure })
+    }
+}

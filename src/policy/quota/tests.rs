@@ -1,0 +1,267 @@
+//! Accounts against a service that counts in windows: never more than it granted, and no less than the documented bound.
+
+use super::*;
+use crate::protobuf::{Message, Wire, put_bytes, put_number};
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+mod failures;
+
+/// A rate limit service with one fixed window for everybody, as far as its answers can differ.
+struct Counter {
+    limit: u32,
+    window: Duration,
+    used: u32,
+    began: Duration,
+    calls: u32,
+    habits: Habits,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Habits {
+    /// Counts what it grants, and says what is left until when.
+    Exact,
+    /// The same, but counts refused hits too, as Envoy's reference service does.
+    CountsRefused,
+    /// Says yes or no and nothing more.
+    Terse,
+}
+
+impl Counter {
+    fn new(limit: u32, habits: Habits) -> Counter {
+        Counter { limit, window: WINDOW, used: 0, began: START, calls: 0, habits }
+    }
+
+    fn answer(&mut self, message: &[u8], now: Duration) -> Vec<u8> {
+        let hits =
+            Message(message).flatten().find_map(|f| if let Wire::Varint(3, n) = f { Some(n as u32) } else { None });
+        let hits = hits.unwrap();
+        self.calls += 1;
+        while now >= self.began + self.window {
+            self.began += self.window;
+            self.used = 0;
+        }
+        let over = self.used + hits > self.limit;
+        if !over || self.habits == Habits::CountsRefused {
+            self.used = (self.used + hits).min(self.limit);
+        }
+        let mut out = Vec::new();
+        put_number(&mut out, 1, if over { 2 } else { 1 });
+        if self.habits != Habits::Terse {
+            let (mut limit, mut reset, mut status) = (Vec::new(), Vec::new(), Vec::new());
+            let left = self.began + self.window - now;
+            put_number(&mut limit, 1, self.limit.into());
+            put_number(&mut reset, 1, left.as_secs());
+            put_number(&mut reset, 2, left.subsec_nanos().into());
+            put_bytes(&mut status, 2, &limit);
+            put_number(&mut status, 3, (self.limit - self.used).into());
+            put_bytes(&mut status, 4, &reset);
+            put_bytes(&mut out, 2, &status);
+        }
+        out
+    }
+}
+
+/// Workers of some proxies, whose calls take a millisecond, and requests that wait for them.
+struct Workers {
+    quotas: Vec<Quotas>,
+    limit: Rc<SharedLimit>,
+    running: Vec<(Duration, usize, AccountId, Vec<u8>)>,
+    waiting: Vec<(usize, Duration)>,
+    admitted: u32,
+    refused: u32,
+    failed: u32,
+}
+
+impl Workers {
+    fn new(count: usize, most: u32) -> Workers {
+        let quotas = (0..count).map(|_| Quotas::new(100)).collect();
+        let (running, waiting) = (Vec::new(), Vec::new());
+        Workers { quotas, limit: shared(Some(most)), running, waiting, admitted: 0, refused: 0, failed: 0 }
+    }
+
+    /// A request arrives; the adapter makes the calls it causes at once.
+    fn arrive(&mut self, counter: &mut Counter, worker: usize, now: Duration) {
+        self.run(counter, now);
+        self.decide(worker, now, now);
+        self.make_calls(counter, now);
+    }
+
+    fn decide(&mut self, worker: usize, received_at: Duration, now: Duration) {
+        let quotas = &mut self.quotas[worker];
+        match quotas.standing(&self.limit, b"key", received_at, now) {
+            (id, Standing::Free) => {
+                quotas.spend(id);
+                self.admitted += 1;
+            }
+            (_, Standing::Over(until)) => {
+                assert!(until > now);
+                self.refused += 1;
+            }
+            (_, Standing::Wait(_)) => self.waiting.push((worker, received_at)),
+            (_, Standing::Failed) => self.failed += 1,
+        }
+    }
+
+    fn make_calls(&mut self, counter: &mut Counter, now: Duration) {
+        for (worker, quotas) in self.quotas.iter_mut().enumerate() {
+            while let Some(call) = quotas.poll_call(now) {
+                self.running.push((now + LATENCY, worker, call.account, counter.answer(&call.message, now)));
+            }
+        }
+    }
+
+    /// Lets time pass until `now`, answers included.
+    fn run(&mut self, counter: &mut Counter, now: Duration) {
+        while let Some(at) = self.running.iter().position(|(due, ..)| *due <= now) {
+            let (due, worker, id, bytes) = self.running.remove(at);
+            self.quotas[worker].handle_answer(id, Ok(&bytes), due);
+            let (mine, others) = std::mem::take(&mut self.waiting).into_iter().partition(|(w, _)| *w == worker);
+            self.waiting = others;
+            let mine: Vec<(usize, Duration)> = mine;
+            mine.into_iter().for_each(|(worker, received_at)| self.decide(worker, received_at, due));
+            self.make_calls(counter, due);
+        }
+    }
+}
+
+fn shared(most: Option<u32>) -> Rc<SharedLimit> {
+    let service = Rc::new(Service { cluster: "limits".to_string(), domain: "portcullis".to_string() });
+    let terms = Terms { most, span: Duration::from_secs(1), timeout: Duration::from_millis(20) };
+    Rc::new(SharedLimit { service, terms })
+}
+
+/// Numbers without a pattern that the arithmetic under test could share (xorshift).
+fn noise(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+#[test]
+fn what_is_admitted_in_a_window_is_the_limit_less_what_workers_hold_unspent() {
+    for habits in [Habits::Exact, Habits::CountsRefused] {
+        for (workers, most, limit) in [(1, 1, 10), (4, 1, 100), (4, 10, 400), (8, 50, 1_000), (2, 100, 300), (8, 5, 37)]
+        {
+            let mut seed = 0x9e37_79b9_7f4a_7c15 ^ u64::from(limit);
+            let (mut counter, mut world) = (Counter::new(limit, habits), Workers::new(workers, most));
+            // Three windows, each with twice the requests that the limit allows, spread over its first nine tenths unevenly.
+            for window in 0..3_u32 {
+                world.admitted = 0;
+                for i in 0..limit * 2 {
+                    let now = START + WINDOW * window + WINDOW * 9 / 10 * i / (limit * 2);
+                    // Most of the traffic is on the first worker, so that the others keep what they took.
+                    let pick = noise(&mut seed) as usize;
+                    world.arrive(&mut counter, if pick.is_multiple_of(4) { pick / 4 % workers } else { 0 }, now);
+                }
+                world.run(&mut counter, START + WINDOW * window + WINDOW - LATENCY * 2);
+                let lost =
+                    u32::try_from(workers).unwrap() * (most - 1) + if habits == Habits::Exact { 0 } else { most };
+                let (admitted, least) = (world.admitted, limit.saturating_sub(lost));
+                assert!(admitted <= limit, "{admitted} of {limit}, {workers} workers with blocks of {most}");
+                assert!(admitted >= least, "{admitted} of at least {least}, {workers} workers with blocks of {most}");
+                assert_eq!(world.failed, 0);
+                assert!(world.waiting.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_save_calls_when_a_key_is_busy_and_take_nothing_in_advance_when_it_is_not() {
+    let calls = |per_second: u32, most: u32, habits: Habits| {
+        let (mut counter, mut world) = (Counter::new(100_000, habits), Workers::new(1, most));
+        let requests = per_second * 9;
+        for i in 0..requests {
+            let now = START + Duration::from_secs(9) * i / requests;
+            world.arrive(&mut counter, 0, now);
+        }
+        world.run(&mut counter, START + WINDOW);
+        assert_eq!(world.admitted, requests);
+        (counter.calls, counter.used)
+    };
+    let (without, _) = calls(100, 1, Habits::Exact);
+    assert!(without > 850, "{without} calls for 900 requests");
+    let (with, used) = calls(100, 1_000, Habits::Exact);
+    assert!(with <= 20, "{with} calls for 900 requests");
+    assert!(used <= 1_000 + 100, "{used} hits counted for 900 requests: about a second's worth may be too many");
+    let (with, used) = calls(1, 1_000, Habits::Exact);
+    assert!(with >= 5 && used <= 11, "{with} calls and {used} hits for 9 requests");
+    let (terse, used) = calls(100, 1_000, Habits::Terse);
+    assert!(terse > 800 && used == 900, "{terse} calls to a service that does not say when its windows end");
+}
+
+#[test]
+fn a_crowd_is_asked_for_at_once_and_gets_what_is_there() {
+    let (mut counter, mut world) = (Counter::new(30, Habits::Exact), Workers::new(1, 1));
+    (0..100).for_each(|_| world.arrive(&mut counter, 0, START));
+    world.run(&mut counter, START + Duration::from_millis(50));
+    assert_eq!((world.admitted, world.refused, world.failed), (30, 70, 0));
+    assert!(counter.calls <= 4, "{} calls", counter.calls);
+    // The refusal is remembered until the window ends, and no longer.
+    (0..100).for_each(|_| world.arrive(&mut counter, 0, START + WINDOW / 2));
+    assert_eq!((world.refused, counter.calls <= 4), (170, true));
+    world.arrive(&mut counter, 0, START + WINDOW + LATENCY);
+    world.run(&mut counter, START + WINDOW + LATENCY * 2);
+    assert_eq!(world.admitted, 31);
+}
+
+#[test]
+fn a_terse_service_still_gives_a_crowd_what_is_there() {
+    let (mut counter, mut world) = (Counter::new(30, Habits::Terse), Workers::new(1, 100));
+    (0..100).for_each(|_| world.arrive(&mut counter, 0, START));
+    world.run(&mut counter, START + Duration::from_millis(50));
+    assert_eq!((world.admitted, world.refused, world.failed), (30, 70, 0));
+}
+
+#[test]
+fn what_one_window_granted_is_not_spent_in_the_next() {
+    let (mut counter, mut world) = (Counter::new(1_000, Habits::Exact), Workers::new(1, 100));
+    for i in 0..100 {
+        let now = START + Duration::from_millis(i * 5);
+        world.arrive(&mut counter, 0, now);
+    }
+    world.run(&mut counter, START + Duration::from_secs(1));
+    assert!(counter.used > world.admitted, "a block is held");
+    let calls = counter.calls;
+    world.arrive(&mut counter, 0, START + WINDOW);
+    world.run(&mut counter, START + WINDOW + LATENCY);
+    assert_eq!(counter.calls, calls + 1, "the block lapsed with its window");
+}
+
+#[test]
+fn ten_thousand_callers_take_no_more_room_than_was_given() {
+    let (limit, mut quotas) = (shared(Some(10)), Quotas::new(1_000));
+    let mut counter = Counter::new(1_000_000, Habits::Exact);
+    for caller in 0..10_000_u32 {
+        let now = START + Duration::from_micros(u64::from(caller));
+        let (id, _) = quotas.standing(&limit, &caller.to_le_bytes(), now, now);
+        let call = quotas.poll_call(now).unwrap();
+        quotas.handle_answer(call.account, Ok(&counter.answer(&call.message, now)), now);
+        assert_eq!(quotas.standing(&limit, &caller.to_le_bytes(), now, now).1, Standing::Free);
+        quotas.spend(id);
+        assert!(quotas.len() <= 1_000 && quotas.slots.len() <= 1_000);
+    }
+    assert_eq!(quotas.index.len(), quotas.slots.len());
+}
+
+#[test]
+fn what_is_left_counts_what_is_held() {
+    let (mut counter, mut world) = (Counter::new(1_000, Habits::Exact), Workers::new(1, 100));
+    for i in 0..40 {
+        let now = START + Duration::from_millis(i * 10);
+        world.arrive(&mut counter, 0, now);
+    }
+    let now = START + Duration::from_millis(400);
+    world.run(&mut counter, now);
+    let (id, _) = world.quotas[0].standing(&world.limit, b"key", now, now);
+    let rest = world.quotas[0].rest(id, now);
+    assert_eq!(rest.limit, Some(1_000));
+    assert_eq!(rest.remaining, Some(1_000 - world.admitted));
+    assert_eq!(rest.reset.map(|reset| reset.as_secs()), Some(9));
+}
+
+const START: Duration = Duration::from_secs(1_700_000_000);
+const WINDOW: Duration = Duration::from_secs(10);
+const LATENCY: Duration = Duration::from_millis(1);
