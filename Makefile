@@ -15,7 +15,7 @@ export ENVOY_VERSION PORT
 export RUSTUP_AUTO_INSTALL = 0
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:8080 (PORT=… for another)
 	@cargo build --quiet --bin portcullis
@@ -26,6 +26,14 @@ test: wasm envoy browser manifests rls wasm-runner ## run every test: natively, 
 	cargo test --workspace --no-fail-fast
 	FUZZ_RUNS=5000 $(SETUP)/fuzz 200
 	$(SETUP)/wasm-cargo test
+
+test-versions: wasm ## run all cases and traps through each of the older versions of Envoy that are supported
+	@cargo build --quiet --bin portcullis
+	versions=$$($(SETUP)/envoys)
+	for version in $$versions; do
+	  echo "Envoy $$version"
+	  ENVOY=$(CURDIR)/build/envoys/$$version/bin/envoy cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps
+	done
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
 	@cargo fmt --all --check
@@ -50,7 +58,7 @@ fuzz: rust ## let libFuzzer look for input that breaks the core, for FUZZ_SECOND
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
 
-.PHONY: help run test check bench wasm image fuzz clean rust wasm-toolchain envoy browser manifests rls wasm-runner
+.PHONY: help run test test-versions check bench wasm image fuzz clean rust wasm-toolchain envoy browser manifests rls wasm-runner
 
 dist/portcullis.wasm: $(WASM_SOURCES) test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build

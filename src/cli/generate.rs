@@ -7,6 +7,7 @@ mod envoy;
 mod filter;
 mod listener;
 mod local_reply;
+mod version;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
@@ -16,6 +17,7 @@ use super::{Exit, Failure, Outcome, emit};
 use crate::config::problem::Problems;
 use crate::policy::route::{Found, Method};
 use crate::policy::rule::Action;
+use version::EnvoyVersion;
 
 /// What `generate` is asked to do.
 #[derive(Args)]
@@ -66,6 +68,9 @@ pub struct EnvoyOptions {
     /// How many client connections may be open at a time
     #[arg(long, value_name = "COUNT", default_value_t = 50_000)]
     max_connections: u64,
+    /// The version of Envoy that will read it; one that lacks what the filter needs is refused
+    #[arg(long, value_name = "VERSION", value_parser = version::parse)]
+    envoy_version: Option<EnvoyVersion>,
     #[command(flatten)]
     variables: Variables,
 }
@@ -99,7 +104,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let needed = gateway.unset.iter().map(|name| format!("Envoy needs `{name}` in its environment"));
     let unrouted =
         unrouted(&gateway).map(|path| format!("`{path}` is public and no route says where it leads, so it gets a 403"));
-    let notes = needed.chain(unrouted).map(|note| format!("{}: note: {note}", options.file)).collect();
+    let version = options.envoy_version.into_iter().flat_map(EnvoyVersion::notes);
+    let notes = needed.chain(unrouted).chain(version).map(|note| format!("{}: note: {note}", options.file)).collect();
     let heading =
         format!("# Written by `portcullis generate envoy {}`; change that file, not this one.\n", options.file);
     Ok(Outcome { result: heading + &emit::yaml(&bootstrap), notes, exit: Exit::Success })

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::before::Before;
 use crate::documents::Fault;
 use crate::token::TokenSpec;
+use crate::versions::Versions;
 
 /// One file under `test-harness/cases`.
 #[derive(Debug, Clone, Deserialize)]
@@ -107,6 +108,9 @@ pub struct Case {
     /// Why it cannot run natively.
     #[serde(default)]
     pub envoy_only: Option<String>,
+    /// The versions of Envoy that it is about.
+    #[serde(default)]
+    pub envoy: Option<Versions>,
     /// Why it cannot be sent over HTTP/2.
     #[serde(default)]
     pub http1_only: Option<String>,
@@ -260,7 +264,7 @@ impl CaseFile {
 impl Case {
     /// Whether it runs through Envoy.
     pub fn for_envoy(&self) -> bool {
-        self.native_only.is_none() && self.at == 0
+        self.native_only.is_none() && self.at == 0 && self.envoy.as_ref().is_none_or(Versions::hold)
     }
 
     /// Whether it runs through Envoy over HTTP/2.
@@ -270,7 +274,7 @@ impl Case {
 
     /// Whether it runs natively.
     pub fn for_native(&self) -> bool {
-        self.envoy_only.is_none()
+        self.envoy_only.is_none() && self.envoy.is_none()
     }
 }
 

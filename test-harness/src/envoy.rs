@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -166,6 +167,23 @@ pub fn find() -> Result<PathBuf> {
     let installed = root().join("build/envoy/bin/envoy");
     let found = on_path.chain([installed]).find(|program| program.is_file());
     found.context("no Envoy: set $ENVOY, put `envoy` on the PATH, or run `make envoy`")
+}
+
+/// The first two numbers of a version: `1.37` and `1.37.0` are both (1, 37).
+pub fn version_number(text: &str) -> (u32, u32) {
+    let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// The version of the Envoy that is found.
+pub fn version() -> Result<(u32, u32)> {
+    static FOUND: OnceLock<Option<(u32, u32)>> = OnceLock::new();
+    let ask = || {
+        let said = Command::new(find().ok()?).arg("--version").output().ok()?;
+        // "envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL"
+        String::from_utf8_lossy(&said.stdout).split('/').nth_back(3).map(version_number)
+    };
+    FOUND.get_or_init(ask).context("Envoy does not tell its version")
 }
 
 /// The folder of the whole project.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::program;
+use crate::{envoy, program};
 
 /// What the configuration is made of.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,9 @@ impl Wanted<'_> {
         let (port, admin) = (self.port.to_string(), self.admin.to_string());
         let arguments = ["generate", "envoy", &document, "--wasm", &module, "--port", &port, "--admin-port", &admin];
         let hops = self.trusted_hops.to_string();
-        let further = ["--embed", self.embed, "--trusted-hops", &hops];
+        let (major, minor) = envoy::version()?;
+        let version = format!("{major}.{minor}");
+        let further = ["--embed", self.embed, "--trusted-hops", &hops, "--envoy-version", &version];
         let arguments: Vec<String> = arguments.into_iter().chain(further).map(str::to_owned).collect();
         program::output(&arguments, env)
     }

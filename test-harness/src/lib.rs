@@ -41,3 +41,4 @@ pub mod tap;
 pub mod token;
 pub mod trial;
 pub mod upstream;
+pub mod versions;

@@ -86,6 +86,12 @@ fn what_a_generated_configuration_cannot_do_is_told() {
     assert_eq!(public.len(), 2, "{}", ran.err);
     assert!(public[0].contains("`/docs`") && public[1].contains("`/assets/*`"), "{}", ran.err);
 
+    let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.35"]);
+    assert_eq!(ran.code, 64);
+    assert!(ran.err.contains("need 1.36 at least"), "{}", ran.err);
+    let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.38.2"]);
+    assert!(ran.code == 0 && ran.err.contains("Envoy 1.38 leaves `..;` to the filter"), "{}", ran.err);
+
     bench.write("gateway.yaml", &GATEWAY.replace("{ status: ok }", "{ id: 9007199254740993 }"));
     assert_eq!(bench.run(&["generate", "envoy", "gateway.yaml"]).code, 0);
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--embed", "struct"]);

@@ -25,6 +25,7 @@ pub fn config() -> Value {
         grpc(&format!("{unread} && ({GRPC})"), MADE_ID),
         grpc(GRPC, ID),
     ];
+    mappers.extend([overloaded(&format!(" && {unread}"), MADE_ID), overloaded("", ID)]);
     mappers.extend(UNREAD.iter().map(|kind| of(kind, &format!(" && {unread}"), MADE_ID)));
     mappers.push(mapper(&unread, client.code, client.message, MADE_ID));
     mappers.extend(KINDS.iter().map(|kind| of(kind, "", ID)));
@@ -36,6 +37,16 @@ pub fn config() -> Value {
 /// A gRPC client reads the status from trailers, where an envelope would only be noise.
 fn grpc(condition: &str, id: &str) -> Value {
     json!({ "filter": expression("local-reply", condition), "headers_to_add": [header("x-request-id", id)] })
+}
+
+/// A proxy that sheds load says when to come again.
+fn overloaded(condition: &str, id: &str) -> Value {
+    let row = Kind::ServiceUnavailable.appearance();
+    let mut mapper = mapper(&format!("{OVERLOADED}{condition}"), row.code, row.message, id);
+    if let Some(headers) = mapper.get_mut("headers_to_add").and_then(Value::as_array_mut) {
+        headers.push(header("retry-after", RETRY_AFTER_SECONDS));
+    }
+    mapper
 }
 
 fn header(key: &str, value: &str) -> Value {
@@ -65,6 +76,11 @@ fn written_by_the_filter() -> String {
 /// True where the client speaks gRPC; gRPC-Web is another thing to Envoy (envoy-facts §2.5).
 const GRPC: &str = "'content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc') \
      && !request.headers['content-type'].startsWith('application/grpc-web')";
+
+/// True where the overload manager refused the request (envoy.overload_actions.stop_accepting_requests).
+const OVERLOADED: &str = "response.code_details == 'overload'";
+/// Pressure is looked at four times a second, and memory takes longer than that to be given back.
+const RETRY_AFTER_SECONDS: &str = "2";
 
 /// Where Envoy notes which filter sent a local reply (envoy-facts §2.6); the value is bytes.
 const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";

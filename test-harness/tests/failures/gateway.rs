@@ -19,6 +19,7 @@ pub const CELLS: &[Cell] = &[
     ("bad configuration pushed", bad_configuration),
     ("Envoy killed and started again", killed),
     ("Envoy drained", drained),
+    ("Envoy overloaded", overloaded),
 ];
 
 /// A filter that fails on every request, and is replaced by a good one while requests run.
@@ -161,6 +162,55 @@ fn drained() -> Result<()> {
     })?;
     site.filter_never_failed()
 }
+
+/// Pressure comes from a file that the test writes, in the place of the heap; what it brings about is as generated.
+fn overloaded() -> Result<()> {
+    let folder = envoy::fresh_folder()?;
+    let pressure = folder.join("pressure");
+    let press = |share: &str| -> Result<()> {
+        fs::write(folder.join("draft"), share)?;
+        Ok(fs::rename(folder.join("draft"), &pressure)?)
+    };
+    press("0.1")?;
+    let mut site = Site::bent(
+        |_| Ok(()),
+        |config| {
+            let manager = below(config, "/overload_manager")?;
+            let kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig";
+            let injected = json!({ "name": INJECTED, "typed_config": {
+                "@type": format!("type.googleapis.com/{kind}"), "filename": pressure } });
+            *below(manager, "/resource_monitors/0")? = injected;
+            for action in below(manager, "/actions")?.as_array_mut().into_iter().flatten() {
+                *below(action, "/triggers/0/name")? = json!(INJECTED);
+            }
+            Ok(())
+        },
+    )?;
+    site.until("good", 200)?;
+    let shed = [(503, "SERVICE_UNAVAILABLE")].as_slice();
+    let both: Vec<_> = WELL.iter().map(|(sort, right)| (*sort, [*right, shed].concat())).collect();
+    let both: Vec<_> = both.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect();
+    site.during(&both, |_| {
+        press("0.99")?;
+        site.until("static", 503)
+    })?;
+    let nothing = ["static", "good", "no token", "forged"].map(|sort| (sort, shed));
+    site.under_load(&nothing)?;
+    let answer = client::send(ports::loopback(site.port), &trial::get("/health"), PATIENCE)?;
+    ensure!(trial::header(&answer, "retry-after").is_some(), "an overloaded gateway does not say when to come again");
+    ensure!(site.reached() == 0, "a request that was shed reached the upstream");
+    let reasons = site.reasons(503)?;
+    ensure!(reasons.keys().all(|reason| reason == "overload"), "the records say {reasons:?}");
+    site.during(&both, |_| {
+        press("0.1")?;
+        site.until("good", 200)
+    })?;
+    site.under_load(WELL)?;
+    fs::remove_dir_all(folder)?;
+    site.filter_never_failed()
+}
+
+const INJECTED: &str = "envoy.resource_monitors.injected_resource";
 
 /// Listeners from a file, which Envoy looks at when another is moved over it.
 struct Listeners(PathBuf);

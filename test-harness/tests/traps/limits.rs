@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use test_harness::client::Request;
 use test_harness::clock::{self, Deadline};
 use test_harness::issuer::KEY_SET_PATH;
-use test_harness::outcome;
 use test_harness::tap;
 use test_harness::trial::{self, Gate, HOST, Servers, below, get, http, put, with_trailers};
+use test_harness::{envoy, outcome};
 
 use crate::Trap;
 
@@ -189,8 +189,8 @@ fn edge_paths() -> Result<()> {
         ("/p/../open//a%2fb", 400, None),
         ("/p/../open//a%5cb", 400, None),
         ("/open/a\\b", 200, Some("/open/a/b")),
-        // To Envoy 1.40 a dot segment is one with parameters too.
-        ("/open/..;/orders/1", 401, None),
+        // From Envoy 1.39 on a dot segment is one with parameters too.
+        ("/open/..;/orders/1", if envoy::version()? < (1, 39) { 400 } else { 401 }, None),
         ("/open/a;b/c", 400, None),
         ("/open/%2e%2e/orders/1", 401, None),
         ("/open/../orders/1", 401, None),

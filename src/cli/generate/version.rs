@@ -1,0 +1,67 @@
+//! The versions of Envoy that the configuration is written for: those that the project's tests run.
+
+use std::fmt;
+
+/// A version of Envoy: the first two numbers, which say what it can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvoyVersion(u32, u32);
+
+/// Reads `1.38` or `1.38.2`. A version that lacks what the filter relies on is refused here rather than served less safely.
+pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
+    let mut numbers = text.split('.').map(|part| part.parse::<u32>().ok());
+    let version = match (numbers.next().flatten(), numbers.next().flatten(), numbers.next(), numbers.next()) {
+        (Some(major), Some(minor), None | Some(Some(_)), None) => EnvoyVersion(major, minor),
+        _ => return Err("a version of Envoy looks like 1.38 or 1.38.2".to_string()),
+    };
+    if version < OLDEST {
+        return Err(format!(
+            "the filter and its listener are tested with Envoy {OLDEST} to {NEWEST}, and need {OLDEST} at least"
+        ));
+    }
+    Ok(version)
+}
+
+impl EnvoyVersion {
+    /// What is different with this version, for whoever asked for it.
+    pub fn notes(self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self > NEWEST {
+            notes.push(format!("tested with Envoy {OLDEST} to {NEWEST}, not yet with {self}"));
+        }
+        if self < PARAMETERS_IN_DOTS {
+            let both = "a path with `..;` is refused with 400";
+            notes.push(format!(
+                "Envoy {self} leaves `..;` to the filter: {both}, and not resolved as from {PARAMETERS_IN_DOTS} on"
+            ));
+        }
+        notes
+    }
+}
+
+impl fmt::Display for EnvoyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+const OLDEST: EnvoyVersion = EnvoyVersion(1, 36);
+const NEWEST: EnvoyVersion = EnvoyVersion(1, 40);
+/// From here on a dot segment is one with parameters too.
+const PARAMETERS_IN_DOTS: EnvoyVersion = EnvoyVersion(1, 39);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_were_never_tried_are_refused_or_noted() {
+        for text in ["", "1", "1.x", "v1.38", "1.38.2.1", "1.35.9", "0.99"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(parse("1.35").unwrap_err().contains("1.36"));
+        assert_eq!(parse("1.40").unwrap().notes(), Vec::<String>::new());
+        assert_eq!(parse("1.40.0"), parse("1.40"));
+        assert!(parse("1.41").unwrap().notes().iter().any(|note| note.contains("not yet with 1.41")));
+        assert!(parse("1.38.2").unwrap().notes().iter().any(|note| note.contains("`..;`")));
+    }
+}
