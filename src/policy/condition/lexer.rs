@@ -1,7 +1,7 @@
 //! Cuts the text of a condition into words, texts, numbers and signs, each with its place.
 
 /// What is wrong with a condition, and where: the character from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
     /// The place in the text.
     pub at: usize,
@@ -26,35 +26,42 @@ pub(super) struct Lexer<'t> {
     read: usize,
     /// The next piece and its place.
     pub(super) next: (Token<'t>, usize),
+    /// What is wrong with the text, as far as it was read.
+    pub(super) fault: Option<Fault>,
 }
 
 impl<'t> Lexer<'t> {
-    pub(super) fn new(text: &'t str) -> Result<Lexer<'t>, Fault> {
-        let mut lexer = Lexer { rest: text, read: 0, next: (Token::End, 1) };
-        lexer.advance()?;
-        Ok(lexer)
+    pub(super) fn new(text: &'t str) -> Lexer<'t> {
+        let mut lexer = Lexer { rest: text, read: 0, next: (Token::End, 1), fault: None };
+        lexer.advance();
+        lexer
     }
 
-    /// Takes the next piece.
-    pub(super) fn advance(&mut self) -> Result<(Token<'t>, usize), Fault> {
+    /// Takes the next piece; nothing once there is a fault, in what follows it or behind.
+    pub(super) fn advance(&mut self) -> Option<(Token<'t>, usize)> {
+        if self.fault.is_some() {
+            return None;
+        }
         let blank = self.rest.len() - self.rest.trim_start().len();
         self.take(blank);
         let at = self.read + 1;
         let found = (self.token(at)?, at);
-        Ok(std::mem::replace(&mut self.next, found))
+        Some(std::mem::replace(&mut self.next, found))
     }
 
-    fn token(&mut self, at: usize) -> Result<Token<'t>, Fault> {
-        let Some(first) = self.rest.chars().next() else { return Ok(Token::End) };
+    fn token(&mut self, at: usize) -> Option<Token<'t>> {
+        let Some(first) = self.rest.chars().next() else { return Some(Token::End) };
         if first.is_ascii_alphabetic() || first == '_' {
             let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
-            return Ok(Token::Word(self.take(end)));
+            return Some(Token::Word(self.take(end)));
         }
         if matches!(first, '"' | '\'') {
             let inside = self.rest.get(1..).unwrap_or_default();
-            let end = inside.find(first).ok_or_else(|| fault(at, format!("the text has no {first} at its end")))?;
+            let Some(end) = inside.find(first) else {
+                return self.fail(at, format!("the text has no {first} at its end"));
+            };
             let text = self.take(end + 2);
-            return Ok(Token::Text(text.get(1..=end).unwrap_or_default()));
+            return Some(Token::Text(text.get(1..=end).unwrap_or_default()));
         }
         if first.is_ascii_digit() || first == '-' {
             let digits = self.rest.get(1..).unwrap_or_default();
@@ -62,17 +69,24 @@ impl<'t> Lexer<'t> {
             let text = self.take(end);
             let number = text.parse::<i64>().ok().filter(|number| number.unsigned_abs() < 1 << 53);
             let is_plain = number.is_some_and(|number| number.to_string() == text);
-            let refusal = || fault(at, format!("`{text}` is no whole number between -2^53 and 2^53"));
-            return number.filter(|_| is_plain).map(Token::Number).ok_or_else(refusal);
+            return match number.filter(|_| is_plain) {
+                Some(number) => Some(Token::Number(number)),
+                None => self.fail(at, format!("`{text}` is no whole number between -2^53 and 2^53")),
+            };
         }
         let sign = SIGNS.iter().find(|sign| self.rest.starts_with(**sign));
         match sign {
             Some(sign) => {
                 self.take(sign.len());
-                Ok(Token::Sign(sign))
+                Some(Token::Sign(sign))
             }
-            None => Err(fault(at, unknown(self.rest))),
+            None => self.fail(at, unknown(self.rest)),
         }
+    }
+
+    fn fail(&mut self, at: usize, message: String) -> Option<Token<'t>> {
+        self.fault = Some(Fault { at, message });
+        None
     }
 
     fn take(&mut self, bytes: usize) -> &'t str {

@@ -1,6 +1,6 @@
 //! Reads a condition by recursive descent; the grammar stands in `docs/configuration.md`.
 
-use super::lexer::{Fault, Lexer, Token, fault};
+use super::lexer::{Fault, Lexer, Token};
 use super::types::{Kind, fit, fit_networks, kind_of};
 use super::{Comparison, Literal, Operand, Source, Test, TextTest};
 use crate::config::document::ClaimPath;
@@ -9,13 +9,14 @@ use crate::config::problem::near_miss;
 /// A condition and the sources it asks about, each with its place.
 pub(super) fn condition(text: &str) -> Result<(Test, Vec<(Source, usize)>), Fault> {
     if text.len() > MOST_BYTES {
-        return Err(fault(1, format!("a condition has at most {MOST_BYTES} bytes")));
+        return Err(Fault { at: 1, message: format!("a condition has at most {MOST_BYTES} bytes") });
     }
-    let mut parser = Parser { lexer: Lexer::new(text)?, sources: Vec::new(), depth: 0 };
-    let test = parser.any()?;
-    match parser.lexer.next {
-        (Token::End, _) => Ok((test, parser.sources)),
-        (_, at) => Err(fault(at, "expected `and`, `or` or the end")),
+    let mut parser = Parser { lexer: Lexer::new(text), sources: Vec::new(), depth: 0 };
+    let test = parser.whole();
+    // Nothing is read on behind a fault, so the first is the only one.
+    match (test, parser.lexer.fault) {
+        (Some(test), None) => Ok((test, parser.sources)),
+        (_, fault) => Err(fault.unwrap_or_default()),
     }
 }
 
@@ -26,29 +27,37 @@ struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    fn any(&mut self) -> Result<Test, Fault> {
+    fn whole(&mut self) -> Option<Test> {
+        let test = self.any()?;
+        match self.lexer.next {
+            (Token::End, _) => Some(test),
+            (_, at) => self.fail(at, "expected `and`, `or` or the end"),
+        }
+    }
+
+    fn any(&mut self) -> Option<Test> {
         let first = self.all()?;
         let mut tests = vec![first];
         while self.takes_word("or")? {
             tests.push(self.all()?);
         }
-        Ok(if tests.len() == 1 { tests.remove(0) } else { Test::Any(tests) })
+        Some(if tests.len() == 1 { tests.remove(0) } else { Test::Any(tests) })
     }
 
-    fn all(&mut self) -> Result<Test, Fault> {
+    fn all(&mut self) -> Option<Test> {
         let first = self.one()?;
         let mut tests = vec![first];
         while self.takes_word("and")? {
             tests.push(self.one()?);
         }
-        Ok(if tests.len() == 1 { tests.remove(0) } else { Test::All(tests) })
+        Some(if tests.len() == 1 { tests.remove(0) } else { Test::All(tests) })
     }
 
-    fn one(&mut self) -> Result<Test, Fault> {
+    fn one(&mut self) -> Option<Test> {
         let at = self.lexer.next.1;
         self.depth += 1;
         if self.depth > MOST_DEPTH {
-            return Err(fault(at, format!("nested more than {MOST_DEPTH} levels deep")));
+            return self.fail(at, &format!("nested more than {MOST_DEPTH} levels deep"));
         }
         let test = if self.takes_word("not")? {
             Test::Not(Box::new(self.one()?))
@@ -65,10 +74,10 @@ impl<'t> Parser<'t> {
             self.test()?
         };
         self.depth -= 1;
-        Ok(test)
+        Some(test)
     }
 
-    fn test(&mut self) -> Result<Test, Fault> {
+    fn test(&mut self) -> Option<Test> {
         for (word, test) in TEXT_TESTS {
             if self.takes_word(word)? {
                 self.expect("(")?;
@@ -76,7 +85,7 @@ impl<'t> Parser<'t> {
                 self.expect(",")?;
                 let part = self.text()?;
                 self.expect(")")?;
-                return Ok(Test::Text(test, text, part));
+                return Some(Test::Text(test, text, part));
             }
         }
         let (left, at) = self.operand()?;
@@ -86,97 +95,97 @@ impl<'t> Parser<'t> {
             self.lexer.advance()?;
             let (right, right_at) = self.operand()?;
             if let (Operand::Literal(_), Operand::Literal(_)) = (&left, &right) {
-                return Err(fault(at, "both sides are constants"));
+                return self.fail(at, "both sides are constants");
             }
-            let (left, right) = fit(left, at, (*comparison, sign_at), right, right_at)?;
-            return Ok(Test::Compare(left, *comparison, right));
+            let (left, right) = self.accept(fit(left, at, (*comparison, sign_at), right, right_at))?;
+            return Some(Test::Compare(left, *comparison, right));
         }
         if self.takes_word("in")? {
             return self.membership(left, at);
         }
         match left {
-            Operand::Source(source @ Source::Claim(_)) => Ok(Test::True(source)),
-            _ => Err(fault(at, "this alone is no condition: compare it, or ask `has(…)`")),
+            Operand::Source(source @ Source::Claim(_)) => Some(Test::True(source)),
+            _ => self.fail(at, "this alone is no condition: compare it, or ask `has(…)`"),
         }
     }
 
     /// What stands behind `in`: a list of constants, networks for an address, or a claim that is a list.
-    fn membership(&mut self, left: Operand, at: usize) -> Result<Test, Fault> {
+    fn membership(&mut self, left: Operand, at: usize) -> Option<Test> {
         let list_at = self.lexer.next.1;
         if !self.takes_sign("[")? {
             if kind_of(&left) == Kind::Address {
-                return Err(fault(list_at, "expected a list of networks, as `[\"10.0.0.0/8\"]`"));
+                return self.fail(list_at, "expected a list of networks, as `[\"10.0.0.0/8\"]`");
             }
             return match self.source()? {
-                source @ Source::Claim(_) => Ok(Test::Among(left, source)),
-                _ => Err(fault(list_at, "expected a list, as `[\"a\", \"b\"]`, or a claim")),
+                source @ Source::Claim(_) => Some(Test::Among(left, source)),
+                _ => self.fail(list_at, "expected a list, as `[\"a\", \"b\"]`, or a claim"),
             };
         }
         let mut literals = Vec::new();
         loop {
-            let (literal, literal_at) = self.literal()?.ok_or_else(|| fault(list_at, "a list holds constants only"))?;
-            literals.push((literal, literal_at));
+            let Some(literal) = self.literal()? else { return self.fail(list_at, "a list holds constants only") };
+            literals.push(literal);
             if !self.takes_sign(",")? {
                 break;
             }
         }
         self.expect("]")?;
         if kind_of(&left) == Kind::Address {
-            return fit_networks(&literals).map(Test::Within);
+            return self.accept(fit_networks(&literals)).map(Test::Within);
         }
         if let Operand::Literal(_) = left {
-            return Err(fault(at, "both sides are constants"));
+            return self.fail(at, "both sides are constants");
         }
         let mut fitted = Vec::new();
         for (literal, literal_at) in literals {
             let right = Operand::Literal(literal);
-            let (_, right) = fit(left.clone(), at, (Comparison::Equal, literal_at), right, literal_at)?;
+            let (_, right) = self.accept(fit(left.clone(), at, (Comparison::Equal, literal_at), right, literal_at))?;
             if let Operand::Literal(literal) = right {
                 fitted.push(literal);
             }
         }
-        Ok(Test::OneOf(left, fitted))
+        Some(Test::OneOf(left, fitted))
     }
 
     /// An operand that is text, as far as can be known before.
-    fn text(&mut self) -> Result<Operand, Fault> {
+    fn text(&mut self) -> Option<Operand> {
         let (operand, at) = self.operand()?;
         match kind_of(&operand) {
-            Kind::Text | Kind::Method | Kind::Weekday | Kind::Any => Ok(operand),
-            _ => Err(fault(at, "expected text")),
+            Kind::Text | Kind::Method | Kind::Weekday | Kind::Any => Some(operand),
+            _ => self.fail(at, "expected text"),
         }
     }
 
-    fn operand(&mut self) -> Result<(Operand, usize), Fault> {
+    fn operand(&mut self) -> Option<(Operand, usize)> {
         if let Some((literal, at)) = self.literal()? {
-            return Ok((Operand::Literal(literal), at));
+            return Some((Operand::Literal(literal), at));
         }
         let at = self.lexer.next.1;
         if self.takes_word("text")? {
             self.expect("(")?;
             let source = self.source()?;
             self.expect(")")?;
-            return Ok((Operand::Text(source), at));
+            return Some((Operand::Text(source), at));
         }
-        Ok((Operand::Source(self.source()?), at))
+        Some((Operand::Source(self.source()?), at))
     }
 
-    fn literal(&mut self) -> Result<Option<(Literal, usize)>, Fault> {
+    fn literal(&mut self) -> Option<Option<(Literal, usize)>> {
         let (token, at) = self.lexer.next;
         let literal = match token {
             Token::Text(text) => Literal::Text(text.into()),
             Token::Number(number) => Literal::Whole(number),
             Token::Word("true") => Literal::Flag(true),
             Token::Word("false") => Literal::Flag(false),
-            _ => return Ok(None),
+            _ => return Some(None),
         };
         self.lexer.advance()?;
-        Ok(Some((literal, at)))
+        Some(Some((literal, at)))
     }
 
-    fn source(&mut self) -> Result<Source, Fault> {
+    fn source(&mut self) -> Option<Source> {
         let (token, at) = self.lexer.advance()?;
-        let Token::Word(root) = token else { return Err(fault(at, format!("expected one of {}", ROOTS.join(", ")))) };
+        let Token::Word(root) = token else { return self.fail(at, &format!("expected one of {}", ROOTS.join(", "))) };
         let mut steps: Vec<&'t str> = Vec::new();
         while let Some(step) = self.step()? {
             steps.push(step);
@@ -196,49 +205,59 @@ impl<'t> Parser<'t> {
             ("time", ["now"]) => Source::Now,
             ("time", ["hour"]) => Source::Hour,
             ("time", ["weekday"]) => Source::Weekday,
-            _ => return Err(fault(at, unknown_source(root, &steps))),
+            _ => return self.fail(at, &unknown_source(root, &steps)),
         };
         self.sources.push((source.clone(), at));
-        Ok(source)
+        Some(source)
     }
 
     /// `.name` or `["name"]`.
-    fn step(&mut self) -> Result<Option<&'t str>, Fault> {
+    fn step(&mut self) -> Option<Option<&'t str>> {
         if self.takes_sign(".")? {
             return match self.lexer.advance()? {
-                (Token::Word(name), _) => Ok(Some(name)),
-                (_, at) => Err(fault(at, "expected a name (others are written `[\"x-tenant\"]`)")),
+                (Token::Word(name), _) => Some(Some(name)),
+                (_, at) => self.fail(at, "expected a name (others are written `[\"x-tenant\"]`)"),
             };
         }
         if self.takes_sign("[")? {
             let (Token::Text(name), _) = self.lexer.advance()? else {
-                return Err(fault(self.lexer.next.1, "expected a name in quotes"));
+                return self.fail(self.lexer.next.1, "expected a name in quotes");
             };
             self.expect("]")?;
-            return Ok(Some(name));
+            return Some(Some(name));
         }
-        Ok(None)
+        Some(None)
     }
 
-    fn takes_word(&mut self, word: &str) -> Result<bool, Fault> {
+    /// Notes a fault; the text is not read on.
+    fn fail<T>(&mut self, at: usize, message: &str) -> Option<T> {
+        self.lexer.fault = Some(Fault { at, message: message.to_string() });
+        None
+    }
+
+    fn accept<T>(&mut self, checked: Result<T, Fault>) -> Option<T> {
+        checked.map_err(|fault| self.lexer.fault = Some(fault)).ok()
+    }
+
+    fn takes_word(&mut self, word: &str) -> Option<bool> {
         let is_next = self.lexer.next.0 == Token::Word(word);
         if is_next {
             self.lexer.advance()?;
         }
-        Ok(is_next)
+        Some(is_next)
     }
 
-    fn takes_sign(&mut self, sign: &'static str) -> Result<bool, Fault> {
+    fn takes_sign(&mut self, sign: &'static str) -> Option<bool> {
         let is_next = self.lexer.next.0 == Token::Sign(sign);
         if is_next {
             self.lexer.advance()?;
         }
-        Ok(is_next)
+        Some(is_next)
     }
 
-    fn expect(&mut self, sign: &'static str) -> Result<(), Fault> {
+    fn expect(&mut self, sign: &'static str) -> Option<()> {
         let at = self.lexer.next.1;
-        if self.takes_sign(sign)? { Ok(()) } else { Err(fault(at, format!("expected `{sign}`"))) }
+        if self.takes_sign(sign)? { Some(()) } else { self.fail(at, &format!("expected `{sign}`")) }
     }
 }
 
