@@ -60,9 +60,8 @@ fn conditions(criterion: &mut Criterion) {
         (b"user-agent", b"bench"),
         (b"x-tenant", b"acme"),
     ];
-    let Ok(request) = Request::read(&RequestParts { headers: &sent, received_at: Duration::ZERO, again: false }) else {
-        return;
-    };
+    let parts = RequestParts { headers: &sent, received_at: Duration::ZERO, again: false, ended: true };
+    let Ok(request) = Request::read(&parts) else { return };
     let Ok(target) = read_target(request.target) else { return };
     let mut builder = RouteTable::builder();
     let Ok(pattern) = RoutePattern::parse("/tenants/{tenant}/orders/{id}") else { return };

@@ -1,5 +1,6 @@
 //! The document an operator writes, read field by field; every problem is found at once, each with its place.
 
+pub mod checks;
 pub mod cors;
 pub mod document;
 pub mod environment;
@@ -17,6 +18,7 @@ pub mod url;
 
 use std::cell::RefCell;
 
+use checks::Checks;
 use document::{Audit, Cors, Document, Errors, IdentityHeader, Issuer, PublicPath, Route, Upstream};
 use environment::Environment;
 use limit::service::RateLimitService;
@@ -54,6 +56,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         cors: fields.get("cors").and_then(|f| Cors::read(&f)),
         upstreams: fields.get("upstreams").map(|f| Upstream::read_all(&f, environment)).unwrap_or_default(),
         public_paths: items("public_paths").iter().filter_map(PublicPath::read).collect(),
+        checks: fields.get("checks").and_then(|f| Checks::read(&f)),
         routes: items("routes").iter().filter_map(Route::read).collect(),
         plans: fields.get("plans").map(|f| Plan::read_all(&f)).unwrap_or_default(),
         limits: fields.get("limits").map(|f| Limit::read_all(&f, false)).unwrap_or_default(),

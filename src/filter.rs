@@ -1,5 +1,6 @@
 //! The Envoy side: reads bytes from the host, asks the core, and applies what it says. No decision is made here.
 
+mod body;
 mod exchange;
 mod host;
 mod limits;

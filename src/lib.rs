@@ -18,7 +18,7 @@
 //! 6. A failing key endpoint never removes keys that may still be used, and never extends trust past the configured bound.
 //! 7. No byte that a client, an issuer or an upstream can send makes the filter panic, hang or grow without bound.
 //! 8. Every reply the gateway makes to an allowed origin carries its CORS headers.
-//! 9. A request that is refused, or not decided yet, never reaches the upstream; neither do its headers.
+//! 9. A request that is refused, or not decided yet, never reaches the upstream; neither do its headers, also when its body decides.
 //! 10. No token, key or secret appears in any log, header or error.
 //! 11. Path matched = path forwarded. Ambiguous paths are refused before matching.
 //!

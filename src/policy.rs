@@ -4,6 +4,7 @@ pub mod algorithm;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+pub mod checks;
 mod civil;
 pub mod compile;
 pub mod condition;
@@ -15,6 +16,7 @@ pub mod forward;
 mod granting;
 pub mod guard;
 pub mod identity;
+pub mod inspection;
 pub mod issuer;
 pub mod jwks;
 pub mod limit;
@@ -121,6 +123,7 @@ impl Policy {
         let Taken { rule, tail, params } = self.route(&request, host.name(), target.path(), world, exchange)?;
         self.arrive(Some(rule), parts, world, exchange)?;
         let mut edits = Vec::with_capacity(8);
+        exchange.examine(rule, |checks| checks.measure(&request))?;
         exchange.audit.spoofed = self.identity.strip(request.headers, &mut edits);
         let requirements = self.requirements(rule, target.path(), world);
         let caller = self.caller(rule, requirements, parts, &request, &target, world, exchange)?;
@@ -132,6 +135,8 @@ impl Policy {
         let reserved = rule.reserve(requirements.auth, &grant, parts, world, exchange)?;
         rule.spend(requirements.auth, &grant, parts, world, exchange)?;
         reserved.spend(world);
+        let query = target.query().unwrap_or_default();
+        exchange.examine(rule, |checks| checks.examine(request, query, &self.sources))?;
         Ok(match &rule.action {
             Action::Answer(answer) => Decision::Reply(exchange.answer(answer, &grant)),
             Action::Forward(to) => {
@@ -140,7 +145,7 @@ impl Policy {
                 let forward = Forward::new(&grant, to, &passage, edits);
                 exchange.allowed();
                 world.note("forward", || to.describe());
-                Decision::Forward(forward)
+                exchange.release(forward, rule, request)
             }
         })
     }
@@ -159,7 +164,7 @@ impl Policy {
         exchange.audit.request_id = exchange.plan.request_id.clone();
         exchange.plan.budget = Budget::new(self.limit_headers);
         if let Some(request) = known {
-            exchange.audit.method = request.method;
+            exchange.audit.method = request.method.into();
             exchange.plan.grpc = request.grpc;
             exchange.plan.cors = self.cors.as_ref().map(|cors| cors.response(request.origin.value()));
         }
@@ -237,6 +242,13 @@ impl Policy {
     /// Where audit records go.
     pub fn audit(&self) -> Audit {
         self.audit
+    }
+
+    /// The largest body that any route holds a request back for; none where no route does.
+    pub fn largest_held_body(&self) -> Option<u64> {
+        let rules = self.routes.iter().chain(self.public.iter()).map(|(_, rule)| rule);
+        let forwarding = rules.filter(|rule| matches!(rule.action, Action::Forward(_)));
+        forwarding.filter_map(|rule| rule.checks.as_ref()?.holds()).max()
     }
 
     /// The permissions there are, for the tools.

@@ -15,6 +15,8 @@ pub enum Malformed {
     DuplicateMember(String),
     /// Arrays and objects are nested deeper than [`MAX_DEPTH`].
     TooDeep,
+    /// More values than are accepted.
+    TooMany,
     /// Not JSON, or more than one value.
     Syntax,
     /// Not UTF-8, which RFC 8259 §8.1 demands.
@@ -28,6 +30,7 @@ impl fmt::Display for Malformed {
                 write!(f, "member `{}` stands twice in one object", name.escape_debug())
             }
             Malformed::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
+            Malformed::TooMany => f.write_str("more values than are accepted"),
             Malformed::Syntax => f.write_str("not JSON"),
             Malformed::NotUtf8 => f.write_str("not UTF-8"),
         }
@@ -45,10 +48,24 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
 
 /// [`parse`] with another bound on nesting: a bare scalar has depth 0, `[]` has depth 1. At most 127 counts.
 pub fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Value, Malformed> {
+    parse_within(bytes, Bounds { depth: max_depth, values: usize::MAX })
+}
+
+/// How much of a text is read: a tree takes many times the memory of the text it is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How deep it may nest: a bare scalar has depth 0, `[]` has depth 1. At most 127 counts.
+    pub depth: usize,
+    /// How many values it may hold: the text's own, every item and every member.
+    pub values: usize,
+}
+
+/// [`parse`] within bounds of the caller's.
+pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
-    let fault = Cell::new(None);
+    let (fault, values_left) = (Cell::new(None), Cell::new(bounds.values));
     let mut reader = serde_json::Deserializer::from_str(text);
-    let strict = Strict { depth_left: max_depth, fault: &fault };
+    let strict = Strict { depth_left: bounds.depth, values_left: &values_left, fault: &fault };
     match strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)) {
         Ok(value) => Ok(value),
         Err(_) => Err(fault.take().unwrap_or(Malformed::Syntax)),
@@ -59,6 +76,7 @@ pub fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Value, Malformed
 #[derive(Clone, Copy)]
 struct Strict<'f> {
     depth_left: usize,
+    values_left: &'f Cell<usize>,
     fault: &'f Cell<Option<Malformed>>,
 }
 
@@ -81,6 +99,10 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self.values_left.get().checked_sub(1) {
+            Some(left) => self.values_left.set(left),
+            None => return Err(self.refuse(Malformed::TooMany)),
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -194,6 +216,16 @@ mod tests {
         assert_eq!(parse("[".repeat(1_000_000).as_bytes()), Err(Malformed::TooDeep));
         assert_eq!(parse(r#"{"a":"#.repeat(100_000).as_bytes()), Err(Malformed::TooDeep));
         assert!(parse_to_depth(b"1", 0).is_ok());
+        assert!(parse_to_depth(nested(127).as_bytes(), 127).is_ok());
         assert_eq!(parse_to_depth(b"{}", 0), Err(Malformed::TooDeep));
+    }
+
+    #[test]
+    fn values_are_counted_whatever_holds_them() {
+        for (text, values) in [("1", 1), ("[]", 1), ("[1,2]", 3), (r#"{"a":{"b":[]},"c":null}"#, 4)] {
+            let within = |values| parse_within(text.as_bytes(), Bounds { depth: 9, values });
+            assert!(within(values).is_ok(), "{text}");
+            assert_eq!(within(values - 1), Err(Malformed::TooMany), "{text}");
+        }
     }
 }

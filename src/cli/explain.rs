@@ -1,5 +1,6 @@
 //! `portcullis explain`: the filter's own verdict about one request, stage by stage, and what client and upstream get of it.
 
+mod body;
 mod report;
 mod supposed;
 
@@ -42,6 +43,9 @@ pub struct Options {
     /// A header of the request; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
+    /// The request's body, or `@FILE` for what a file holds
+    #[arg(long, value_name = "TEXT")]
+    body: Option<String>,
     /// A token, sent as `Authorization: Bearer`; `-` reads it from standard input
     #[arg(long, conflicts_with = "claims")]
     token: Option<String>,
@@ -69,6 +73,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let gateway = gateway::open(&options.file, &options.variables)?;
     let now = options.at.unwrap_or_else(clock::now);
     let mut request = request(options)?;
+    let body = body::read(options.body.as_deref())?;
+    body::announce(&mut request, &body);
     let mut polled = gateway.policy.polled();
     let mut verifier: Box<dyn SignatureVerifier> = Box::new(Software);
     if let Some(claims) = &options.claims {
@@ -81,16 +87,17 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         publish(&mut polled, &gateway::read(file)?, file, now)?;
     }
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let parts = RequestParts { headers: &headers, received_at: now, again: false };
+    let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: body.is_empty() };
     let mut trace = Vec::new();
     let peer = KnownPeer { address: options.from, certificate: None };
     let verdict = decide(&gateway, &parts, &mut polled, verifier.as_ref(), &peer, now, &mut trace)?;
+    let verdict = body::judge(&gateway.policy, verdict, &body, now);
     let report = report::Report { request: &request, trace: &trace, verdict: &verdict };
     let exit = match verdict.decision {
         Decision::Forward(_) => Exit::Success,
         Decision::Reply(_) if verdict.audit.outcome == audit::Outcome::Deny => Exit::Denied,
         Decision::Reply(_) => Exit::Success,
-        Decision::Await(_) => Exit::Failure,
+        Decision::Await(_) | Decision::Inspect(_) => Exit::Failure,
     };
     let result = if options.json { format!("{:#}\n", report.json()) } else { report.text() };
     Ok(Outcome { result, notes: gateway.notes(&options.file).collect(), exit })
@@ -109,12 +116,13 @@ pub fn suppose(
     supposed::publish(&mut polled, now);
     token.attach(&mut request);
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let parts = RequestParts { headers: &headers, received_at: now, again: false };
+    let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: true };
     let verdict = decide(gateway, &parts, &mut polled, &token, &KnownPeer::default(), now, &mut Vec::new())?;
     let audit = verdict.audit;
     Ok(Supposition {
         route: audit.route.map(|route| route.to_string()),
-        allowed: audit.outcome != audit::Outcome::Deny,
+        // Checks of the query and the body follow when a caller is allowed; what is supposed here has neither.
+        allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
         reason: audit.reason,
         detail: audit.detail.map(std::borrow::Cow::into_owned),
     })

@@ -96,7 +96,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         return Err(Failure::Message(format!("{}: {message}", options.file)));
     }
     let mut problems = Problems::default();
-    let bootstrap = envoy::bootstrap(&gateway.document, &gateway.configuration, options, &mut problems);
+    let bootstrap = envoy::bootstrap(&gateway, options, &mut problems);
     if !problems.is_empty() {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));

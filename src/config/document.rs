@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::checks::Checks;
 use super::limit::service::RateLimitService;
 use super::limit::{Limit, LimitHeaders, Plan, Without};
 use super::permission::{ForwardPermissions, PermissionDomain};
@@ -24,6 +25,8 @@ pub struct Document {
     pub upstreams: Vec<Upstream>,
     /// Paths open to everyone without a route's further rules; `/*` at the end takes the tree below.
     pub public_paths: Vec<PublicPath>,
+    /// What requests of every route must look like that does not say otherwise.
+    pub checks: Option<Checks>,
     /// What may be called, by whom.
     pub routes: Vec<Route>,
     /// Windows of limits by name.
@@ -241,6 +244,8 @@ pub struct Route {
     pub limits: Vec<Limit>,
     /// Limits of the document that it does without.
     pub without_limits: Option<Without>,
+    /// The route's own checks, member by member before the document's; `Some(None)` switches all off.
+    pub checks: Option<Option<Checks>>,
     /// What it is for.
     pub description: Option<String>,
     /// Where it is written.

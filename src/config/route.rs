@@ -1,5 +1,6 @@
 //! Reads `routes`, `public_paths` and `upstreams`: what may be called, by whom, and where it goes.
 
+use super::checks::Checks;
 use super::cors_setting;
 use super::document::{Auth, PublicPath, Route, StaticResponse, Upstream};
 use super::environment::Environment;
@@ -40,6 +41,7 @@ impl Route {
             cors: fields.get("cors").and_then(|f| cors_setting(&f)),
             limits: fields.get("limits").map(|f| Limit::read_all(&f, true)).unwrap_or_default(),
             without_limits: fields.get("without_limits").and_then(|f| Without::read(&f)),
+            checks: fields.get("checks").and_then(|f| Checks::setting(&f)),
             description: fields.get("description").and_then(|f| f.text()),
             place: fields.place().clone(),
         };

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use proxy_wasm::types::LogLevel;
 
+use super::body::Arrived;
 use super::host::{self, LocalReply, Map};
 use super::peer::HostPeer;
 use super::request_id::{fresh_id, known_id};
 use super::root::Gateway;
 use super::verifier::HostVerifier;
 use crate::config::document::Audit;
-use crate::policy::decision::{Await, Decision, HeaderEdit, Reply, ResponsePlan};
+use crate::policy::checks::meter::Meter;
+use crate::policy::decision::{Await, Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
+use crate::policy::inspection::Inspection;
 use crate::policy::reply::REPLIED_HEADER;
 use crate::policy::request::RequestParts;
 use crate::policy::world::World;
@@ -22,8 +25,16 @@ pub struct Exchange {
     context_id: u32,
     pub(super) stage: Cell<Stage>,
     pub(super) received_at: Cell<Duration>,
-    plan: RefCell<ResponsePlan>,
+    pub(super) plan: RefCell<ResponsePlan>,
     record: RefCell<String>,
+    /// The headers are the whole request.
+    pub(super) bare: Cell<bool>,
+    /// What a request that is held back for its body becomes.
+    pub(super) inspection: RefCell<Option<Box<Inspection>>>,
+    /// What counts the body of a request that was let through.
+    pub(super) meter: RefCell<Option<Meter>>,
+    pub(super) arrived: Cell<Arrived>,
+    pub(super) weight: Cell<Option<u64>>,
 }
 
 /// How far a request has come.
@@ -31,6 +42,7 @@ pub struct Exchange {
 pub(super) enum Stage {
     New,
     Waiting,
+    Inspecting,
     Forwarded,
     Replied,
 }
@@ -44,6 +56,11 @@ impl Exchange {
             received_at: Cell::default(),
             plan: RefCell::default(),
             record: RefCell::default(),
+            bare: Cell::default(),
+            inspection: RefCell::default(),
+            meter: RefCell::default(),
+            arrived: Cell::default(),
+            weight: Cell::default(),
         }
     }
 
@@ -60,8 +77,12 @@ impl Exchange {
         if let Some(wait) = self.decide(gateway, host::now(), true) {
             gateway.waiting.borrow_mut().push(wait, self);
         }
-        if self.stage.get() == Stage::Forwarded {
-            host::resume_request();
+        // The body may have come while the request waited.
+        self.inspect(gateway);
+        match self.stage.get() {
+            Stage::Inspecting => gateway.unseen.borrow_mut().push(Rc::downgrade(self)),
+            Stage::Forwarded => host::resume_request(),
+            Stage::New | Stage::Waiting | Stage::Replied => {}
         }
     }
 
@@ -84,27 +105,39 @@ impl Exchange {
             fresh_id: &fresh_id,
             trace: None,
         };
-        let verdict = gateway.policy.decide(&RequestParts { headers: &headers, received_at, again }, &mut world);
-        if let Decision::Await(wait) = verdict.decision {
-            self.stage.set(Stage::Waiting);
-            self.plan.replace(verdict.response);
-            return Some(wait);
-        }
-        self.note(gateway, verdict.audit.to_json());
+        let parts = RequestParts { headers: &headers, received_at, again, ended: self.bare.get() };
+        let verdict = gateway.policy.decide(&parts, &mut world);
+        self.conclude(gateway, verdict)
+    }
+
+    /// Applies what was decided; what has to be waited for comes back.
+    pub(super) fn conclude(&self, gateway: &Gateway, verdict: Verdict<'_>) -> Option<Await> {
         match verdict.decision {
-            Decision::Forward(forward) => {
+            Decision::Await(wait) => {
+                self.stage.set(Stage::Waiting);
+                self.plan.replace(verdict.response);
+                return Some(wait);
+            }
+            Decision::Inspect(inspection) => {
+                self.stage.set(Stage::Inspecting);
+                self.inspection.replace(Some(inspection));
+                self.plan.replace(verdict.response);
+            }
+            Decision::Forward(mut forward) => {
+                self.note(gateway, verdict.audit.to_json());
                 apply(Map::Request, forward.edits());
                 if let Some(permissions) = forward.permissions() {
                     host::set_filter_state("portcullis.permissions", permissions.as_bytes());
                 }
+                self.meter.replace(forward.take_meter());
                 self.plan.replace(verdict.response);
                 self.stage.set(Stage::Forwarded);
             }
             Decision::Reply(reply) => {
+                self.note(gateway, verdict.audit.to_json());
                 self.stage.set(Stage::Replied);
                 send(&reply);
             }
-            Decision::Await(_) => {}
         }
         None
     }
@@ -118,7 +151,7 @@ impl Exchange {
     }
 
     /// Adds to the record of a forwarded request that Envoy failed to forward it, and why in Envoy's own words.
-    fn note_failure(&self, gateway: &Gateway, code: &str, details: &str) {
+    pub(super) fn note_failure(&self, gateway: &Gateway, code: &str, details: &str) {
         let mut record = self.record.take();
         if record.pop().is_none() {
             record = undecided(&self.plan.borrow().request_id);
@@ -127,6 +160,15 @@ impl Exchange {
         crate::policy::audit::escape(&mut record, details);
         record.push_str("\"}");
         self.note(gateway, record);
+    }
+
+    /// Adds to the record of a forwarded request that its body would have been refused.
+    pub(super) fn note_shadow(&self, gateway: &Gateway, reason: &str) {
+        let mut record = self.record.take();
+        if record.pop().is_some() {
+            record.push_str(&format!(",\"would_refuse\":\"{reason}\"}}"));
+            self.note(gateway, record);
+        }
     }
 
     /// Puts the gateway's headers on a response, or its envelope in the place of a reply that Envoy made.
@@ -193,7 +235,7 @@ pub(super) fn apply(map: Map, edits: &[HeaderEdit]) {
 }
 
 /// Sends a reply, after marking the request of a refusal. A gRPC client gets its status and a short message in the place of the body (envoy-facts §2.5).
-fn send(reply: &Reply) {
+pub(super) fn send(reply: &Reply) {
     if reply.status >= 400 {
         host::set_header(Map::Request, REPLIED_HEADER, b"1");
     }

@@ -162,6 +162,13 @@ pub fn plugin_configuration() -> Vec<u8> {
     hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX >> 1).ok().flatten().unwrap_or_default()
 }
 
+/// So many bytes of the request's body from its start: of what is held back, or of the part that passes.
+pub fn request_body(most: usize) -> Vec<u8> {
+    const REQUEST_BODY: u32 = 0;
+    // SAFETY: plain numbers go in; `take` explains the rest.
+    take(|data, size| unsafe { ffi::proxy_get_buffer_bytes(REQUEST_BODY, 0, most, data, size) }).unwrap_or_default()
+}
+
 /// The body of the answer to an HTTP call, only inside its callback; at most this many bytes.
 pub fn call_body(most: usize) -> Vec<u8> {
     hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten().unwrap_or_default()

@@ -1,11 +1,12 @@
 //! One plugin in one worker: takes the configuration, keeps polled documents fresh, and wakes requests that wait.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use proxy_wasm::types::LogLevel;
 
+use super::exchange::Exchange;
 use super::host;
 use super::limits::SharedCells;
 use super::polling::Polling;
@@ -31,6 +32,8 @@ pub struct Gateway {
     pub memory: RefCell<Memory>,
     /// Requests that wait for something outside.
     pub waiting: RefCell<Waiting>,
+    /// Requests that are held for a body of which nothing was shown yet.
+    pub unseen: RefCell<Vec<Weak<Exchange>>>,
     /// More requests are due than one tick may wake.
     hurried: Cell<bool>,
 }
@@ -82,6 +85,7 @@ impl Root {
             Ok(policy) => {
                 let polled = policy.polled();
                 let polling = Polling::of(&polled);
+                let holds_bodies = policy.largest_held_body().is_some();
                 let (documents, routes) = (polled.plans().count(), policy.routes().len());
                 let asks = policy.asks_rate_limits();
                 let fingerprint = fingerprint(&bytes);
@@ -100,9 +104,10 @@ impl Root {
                     policy,
                     memory: RefCell::new(memory),
                     waiting: RefCell::default(),
+                    unseen: RefCell::default(),
                     hurried: Cell::default(),
                 }));
-                if documents > 0 || asks {
+                if documents > 0 || asks || holds_bodies {
                     host::tick_every(TICK);
                 }
                 true
@@ -125,6 +130,7 @@ impl Root {
             memory.polling.poll(&mut memory.polled, now)
         };
         gateway.wake(now, |on| changed && matches!(on, Awaited::Document(_)));
+        gateway.look_for_withheld_bodies();
     }
 }
 

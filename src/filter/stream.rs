@@ -22,16 +22,17 @@ impl Stream {
 
     /// While a request waits its body waits too: with headers held back alone, a body that goes on would take the headers along
     /// (envoy-facts §0.3).
-    pub fn hold(&self) -> Action {
+    fn hold(&self) -> Action {
         match self.exchange.stage.get() {
             Stage::Forwarded => Action::Continue,
-            Stage::New | Stage::Waiting | Stage::Replied => Action::Pause,
+            Stage::New | Stage::Waiting | Stage::Inspecting | Stage::Replied => Action::Pause,
         }
     }
 
-    /// Decides about the request.
-    pub fn handle_request_headers(&self) -> Action {
+    /// Decides about the request, of which nothing follows when `ended`.
+    pub fn handle_request_headers(&self, ended: bool) -> Action {
         let now = host::now();
+        self.exchange.bare.set(ended);
         self.exchange.received_at.set(now);
         let Some(gateway) = &self.gateway else {
             self.exchange.stage.set(Stage::Replied);
@@ -43,15 +44,31 @@ impl Stream {
         if wait.is_some() && !gateway.make_calls(now) {
             wait = self.exchange.decide(gateway, now, true);
         }
+        let unseen = self.exchange.stage.get() == Stage::Inspecting;
+        if wait.is_some() || unseen {
+            self.exchange.weigh();
+        }
+        if unseen {
+            gateway.unseen.borrow_mut().push(Rc::downgrade(&self.exchange));
+        }
         if let Some(wait) = wait {
             gateway.waiting.borrow_mut().push(wait, &self.exchange);
         }
         self.hold()
     }
 
-    /// Trailers can forge a header too, for upstreams that merge the two.
+    /// Takes note of a part of the body.
+    pub fn handle_request_body(&self, size: usize, ended: bool) -> Action {
+        if let Some(gateway) = &self.gateway {
+            self.exchange.handle_body(gateway, size, ended);
+        }
+        self.hold()
+    }
+
+    /// Trailers can forge a header too, for upstreams that merge the two. They come once, whether or not anything is decided.
     pub fn handle_request_trailers(&self) -> Action {
-        if let (Some(gateway), Stage::Forwarded) = (&self.gateway, self.exchange.stage.get()) {
+        if let Some(gateway) = &self.gateway {
+            self.exchange.handle_end_of_body(gateway);
             let block = host::map(Map::RequestTrailers);
             apply(Map::RequestTrailers, &gateway.policy.forged(&host::pairs(&block)));
         }
@@ -61,10 +78,10 @@ impl Stream {
     /// Finishes the response of a forwarded request; replies of the gateway's own are finished.
     pub fn handle_response_headers(&self) -> Action {
         let stage = self.exchange.stage.get();
-        if let (Some(gateway), Stage::Forwarded | Stage::Waiting) = (&self.gateway, stage) {
+        if let (Some(gateway), Stage::Forwarded | Stage::Waiting | Stage::Inspecting) = (&self.gateway, stage) {
             self.exchange.finish_response(gateway);
-            // Envoy gave the request up while it waited: too large to hold, or too slow to arrive.
-            if stage == Stage::Waiting {
+            // Envoy gave the request up while it was held: too large, or too slow to arrive.
+            if stage != Stage::Forwarded {
                 self.exchange.stage.set(Stage::Replied);
             }
         }

@@ -55,4 +55,4 @@ const MOST_WAITING: usize = 2_000;
 
 /// How many requests are woken in one go. The host applies what was decided after the callback, each reply or resumed stream
 /// within the one before: some thousand of them, one in the other, exhaust the stack and take the worker's module down.
-const MOST_WOKEN: usize = 50;
+pub(super) const MOST_WOKEN: usize = 50;

@@ -10,7 +10,7 @@ pub struct AuditRecord<'r> {
     /// The request's id, the same that client and upstream see.
     pub request_id: Rc<str>,
     /// The method, as far as it is one.
-    pub method: &'r str,
+    pub method: Cow<'r, str>,
     /// The normalised path without its query, which may hold secrets; empty when it was not acceptable.
     pub path: Cow<'r, str>,
     /// The rule that decided: the route's name.
@@ -37,6 +37,8 @@ pub struct AuditRecord<'r> {
     pub uncounted: Vec<Rc<str>>,
     /// How many identity headers a client tried to bring along.
     pub spoofed: usize,
+    /// Why the request would have been refused by checks that only write down.
+    pub would_refuse: Option<&'static str>,
 }
 
 /// What became of a request.
@@ -52,12 +54,34 @@ pub enum Outcome {
 }
 
 impl AuditRecord<'_> {
+    /// The same without a tie to the request's bytes.
+    pub fn into_owned(self) -> AuditRecord<'static> {
+        AuditRecord {
+            request_id: self.request_id,
+            method: self.method.into_owned().into(),
+            path: self.path.into_owned().into(),
+            route: self.route,
+            issuer: self.issuer,
+            subject: self.subject,
+            outcome: self.outcome,
+            status: self.status,
+            code: self.code,
+            reason: self.reason,
+            detail: self.detail,
+            limit: self.limit,
+            would_limit: self.would_limit,
+            uncounted: self.uncounted,
+            spoofed: self.spoofed,
+            would_refuse: self.would_refuse,
+        }
+    }
+
     /// The record as one JSON object without line breaks.
     pub fn to_json(&self) -> String {
         let mut out = String::with_capacity(256);
         out.push('{');
         member(&mut out, "request_id", &self.request_id);
-        member(&mut out, "method", self.method);
+        member(&mut out, "method", &self.method);
         member(&mut out, "path", &self.path);
         for (name, value) in [("route", &self.route), ("issuer", &self.issuer), ("subject", &self.subject)] {
             if let Some(value) = value {
@@ -85,6 +109,9 @@ impl AuditRecord<'_> {
         }
         if !self.uncounted.is_empty() {
             member(&mut out, "uncounted", &self.uncounted.join(", "));
+        }
+        if let Some(reason) = self.would_refuse {
+            member(&mut out, "would_refuse", reason);
         }
         if self.spoofed > 0 {
             let _ = write!(out, ",\"spoofed_headers\":{}", self.spoofed);
@@ -135,7 +162,7 @@ mod tests {
     fn a_record_is_one_line_of_json_whatever_the_values_hold() {
         let record = AuditRecord {
             request_id: "r-1".into(),
-            method: "GET",
+            method: "GET".into(),
             path: "/a\"b\n\u{1f600}".into(),
             route: Some("GET /a".into()),
             subject: Some("x\\\u{7f}".into()),

@@ -1,5 +1,6 @@
 //! Turns a document into a policy, or into every problem it has: what refers to what, and what goes together.
 
+mod checks;
 mod conditions;
 mod issuers;
 mod limits;
@@ -37,6 +38,9 @@ impl Policy {
         let permissions = PermissionRegistry::compile(document, problems);
         let cors = document.cors.as_ref().map(|cors| CorsPolicy::compile(cors, problems).into());
         check_identity(&document.identity_headers, problems);
+        if let Some(section) = &document.checks {
+            checks::check_section(section, problems);
+        }
         let mut limits = Limits::compile(document, problems);
         let routes =
             Routes::compile(document, &issuers, &permissions, cors.as_ref(), &mut limits, &mut scopes, problems);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::audit::AuditRecord;
 use super::cors::CorsResponse;
 use super::forward::Forward;
+use super::inspection::Inspection;
 use super::limit::budget::Budget;
 use super::polled::PolledId;
 use super::quota::AccountId;
@@ -21,11 +22,13 @@ pub struct Verdict<'r> {
     pub response: ResponsePlan,
 }
 
-/// One of three things an adapter can be told to do.
+/// One of four things an adapter can be told to do.
 #[derive(Debug)]
 pub enum Decision {
     /// Let the request through, changed like this.
     Forward(Forward),
+    /// Hold it back until its body is here, and hand that to [`super::Policy::inspect`], which says what comes next.
+    Inspect(Box<Inspection>),
     /// Answer it here: refusals, preflights and static routes alike.
     Reply(Reply),
     /// Ask again when this is known (or cannot be had), at the latest at this time.

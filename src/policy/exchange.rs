@@ -5,9 +5,12 @@ use std::rc::Rc;
 use super::audit::{AuditRecord, Outcome};
 use super::authenticate::Caller;
 use super::authorize::Grant;
+use super::checks::{BodyPlan, Checks};
 use super::cors::PreflightAnswer;
-use super::decision::{Reply, ResponsePlan};
+use super::decision::{Decision, Reply, ResponsePlan};
+use super::forward::Forward;
 use super::guard::{self, SafePath};
+use super::inspection::Inspection;
 use super::rejection::{Kind, Rejection};
 use super::reply::Refusals;
 use super::request::Request;
@@ -57,6 +60,36 @@ impl<'p, 'r> Exchange<'p, 'r> {
     pub(super) fn allowed(&mut self) {
         self.audit.outcome = Outcome::Allow;
         self.audit.reason = "allowed";
+    }
+
+    /// Runs checks of the route's, if it has any: a refusal, or where they only write down, a note in the record.
+    pub(super) fn examine(
+        &mut self,
+        rule: &Rule,
+        check: impl FnOnce(&Checks) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
+        let Some(checks) = &rule.checks else { return Ok(()) };
+        match check(checks) {
+            Err(rejection) if checks.log_only => {
+                self.audit.would_refuse.get_or_insert(rejection.reason);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Lets a request go on: at once, counted on its way, or when its body has been judged.
+    pub(super) fn release(&mut self, forward: Forward, rule: &Rule, request: &Request<'_>) -> Decision {
+        // One reason is enough for a record that only says what would have been.
+        let checks = rule.checks.as_ref().filter(|_| self.audit.would_refuse.is_none());
+        match checks.map_or(BodyPlan::Pass, |checks| checks.body(request)) {
+            BodyPlan::Pass => Decision::Forward(forward),
+            BodyPlan::Count(meter) => Decision::Forward(forward.metered(meter)),
+            BodyPlan::Read { check, is_json } => {
+                let (audit, plan) = (self.audit.clone(), self.plan.clone());
+                Decision::Inspect(Box::new(Inspection::new(check, is_json, forward, audit, plan)))
+            }
+        }
     }
 
     pub(super) fn answer(&mut self, answer: &StaticAnswer, _authorised: &Grant) -> Reply {

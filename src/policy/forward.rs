@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::authorize::Grant;
+use super::checks::meter::Meter;
 use super::credential::{cookies, strip_bearer};
 use super::decision::HeaderEdit;
 use super::guard::{SafePath, without_query_pair};
@@ -14,6 +15,7 @@ use crate::config::document::TokenSource;
 pub struct Forward {
     edits: Vec<HeaderEdit>,
     permissions: Option<Rc<str>>,
+    meter: Option<Meter>,
 }
 
 /// Where a route sends its requests.
@@ -77,7 +79,17 @@ impl Forward {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }
         let permissions = grant.caller().and_then(|caller| caller.identity.filter_state.clone());
-        Forward { edits, permissions }
+        Forward { edits, permissions, meter: None }
+    }
+
+    /// The same with something that counts the body on its way.
+    pub(super) fn metered(self, meter: Meter) -> Forward {
+        Forward { meter: Some(meter), ..self }
+    }
+
+    /// What has to be shown every part of the body that passes.
+    pub fn take_meter(&mut self) -> Option<Meter> {
+        self.meter.take()
     }
 
     /// Changes to the request's headers, in order.

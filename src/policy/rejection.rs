@@ -45,9 +45,19 @@ pub enum Kind {
     RateLimited(u32),
     /// A limit cannot be counted, and nothing passes uncounted.
     LimitUnavailable,
-    /// The upstream's body or the request's is larger than the proxy buffers.
+    /// The request's body is larger than the route takes or the proxy buffers.
     PayloadTooLarge,
-    /// Request headers are larger than the proxy takes.
+    /// The request's target is longer than the route takes.
+    UriTooLong,
+    /// A body of a type that the route does not take; those it takes, for `Accept`.
+    UnsupportedMediaType(Rc<str>),
+    /// A body in a coding that cannot be looked into.
+    UnsupportedCoding,
+    /// Parameters or a body that cannot be read, or are not what they must be; where, and what they must be.
+    Invalid(Rc<[Finding]>),
+    /// A body that can be read and is not what it must be; where, and what it must be.
+    Unprocessable(Rc<[Finding]>),
+    /// Request headers are larger than the proxy or the route takes.
     HeadersTooLarge,
     /// The upstream answered nonsense or broke the connection.
     BadGateway,
@@ -59,6 +69,22 @@ pub enum Kind {
     RequestTimeout,
     /// A fault of the gateway's own.
     Internal,
+}
+
+/// One thing that is wrong with a request, told to its client without repeating anything of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where, as a JSON Pointer (RFC 6901) into `query`, `headers` and `body`.
+    pub pointer: String,
+    /// What must be there.
+    pub message: Cow<'static, str>,
+}
+
+impl Finding {
+    /// A finding.
+    pub fn new(pointer: &str, message: impl Into<Cow<'static, str>>) -> Finding {
+        Finding { pointer: pointer.to_string(), message: message.into() }
+    }
 }
 
 /// One row of the table: what a kind of refusal looks like from outside.
@@ -80,6 +106,18 @@ impl Rejection {
     /// A refusal with its precise reason.
     pub fn new(kind: Kind, reason: &'static str) -> Rejection {
         Rejection { kind, reason, detail: None }
+    }
+
+    /// A request whose parameters or body cannot be read or are not what they must be. The first finding is the detail.
+    pub fn invalid(reason: &'static str, findings: Vec<Finding>) -> Rejection {
+        let detail = findings.first().map(|first| format!("{} {}", first.pointer, first.message));
+        let kind = Kind::Invalid(findings.into());
+        Rejection { kind, reason, detail: detail.map(Cow::Owned) }
+    }
+
+    /// A request whose body can be read and is not what it must be.
+    pub fn unprocessable(reason: &'static str, findings: Vec<Finding>) -> Rejection {
+        Rejection::new(Kind::Unprocessable(findings.into()), reason)
     }
 
     /// The same with a detail for the audit record.
@@ -114,6 +152,12 @@ impl Kind {
             Kind::MethodNotAllowed(_) => row(405, "METHOD_NOT_ALLOWED", "Method not allowed", 12, None),
             Kind::RequestTimeout => row(408, "REQUEST_TIMEOUT", "The request took too long to arrive", 4, None),
             Kind::PayloadTooLarge => row(413, "PAYLOAD_TOO_LARGE", "The request body is too large", 8, None),
+            Kind::UriTooLong => row(414, "URI_TOO_LONG", "The request target is too long", 3, None),
+            Kind::UnsupportedMediaType(_) | Kind::UnsupportedCoding => {
+                row(415, "UNSUPPORTED_MEDIA_TYPE", "The request body has a type that is not accepted", 3, None)
+            }
+            Kind::Invalid(_) => row(400, "VALIDATION_FAILED", "The request is not valid", 3, None),
+            Kind::Unprocessable(_) => row(422, "VALIDATION_FAILED", "The request is not valid", 3, None),
             Kind::HeadersTooLarge => row(431, "HEADERS_TOO_LARGE", "The request headers are too large", 8, None),
             Kind::Internal => row(500, "INTERNAL_ERROR", "The gateway could not handle the request", 13, None),
             Kind::BadGateway => row(502, "BAD_GATEWAY", "The backend service gave no usable answer", 14, None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::audit::escape;
 use super::civil::Date;
 use super::decision::{Reply, ResponsePlan};
-use super::rejection::{Kind, Rejection};
+use super::rejection::{Finding, Kind, Rejection};
 
 /// Turns refusals into replies.
 #[derive(Debug)]
@@ -32,19 +32,25 @@ impl Refusals {
         }
         match &rejection.kind {
             Kind::MethodNotAllowed(allow) => headers.push(("allow".into(), allow.clone())),
+            Kind::UnsupportedMediaType(accept) if !accept.is_empty() => headers.push(("accept".into(), accept.clone())),
+            Kind::UnsupportedCoding => headers.push(("accept-encoding".into(), "identity".into())),
             Kind::RateLimited(seconds) => headers.push(("retry-after".into(), seconds.to_string().into())),
             Kind::AuthUnavailable | Kind::LimitUnavailable | Kind::ServiceUnavailable => {
                 headers.push(("retry-after".into(), "5".into()))
             }
             _ => {}
         }
+        let findings = match &rejection.kind {
+            Kind::Invalid(findings) | Kind::Unprocessable(findings) => findings,
+            _ => [].as_slice(),
+        };
         headers.push(("content-type".into(), "application/json".into()));
         headers.push(("cache-control".into(), "no-store".into()));
         plan.add_to_reply(&mut headers);
         Reply {
             status: looks.status,
             headers,
-            body: envelope(looks.code, looks.message, &plan.request_id, now).into_bytes().into(),
+            body: envelope(looks.code, looks.message, &plan.request_id, findings, now).into_bytes().into(),
             grpc: plan.grpc.then_some((looks.grpc, looks.message)),
             details: rejection.reason,
         }
@@ -79,12 +85,23 @@ impl ResponsePlan {
     }
 }
 
-/// The envelope of seeds/003, byte for byte in this order of members.
-pub fn envelope(code: &str, message: &str, request_id: &str, now: Duration) -> String {
+/// The envelope of seeds/003, byte for byte in this order of members; `details` only where there are findings.
+pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding], now: Duration) -> String {
     let mut out = String::with_capacity(192);
     let _ = write!(out, "{{\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\",\"request_id\":\"");
     escape(&mut out, request_id);
-    out.push_str("\"},\"metadata\":{\"success\":false,\"timestamp\":\"");
+    out.push('"');
+    for (i, finding) in findings.iter().take(MOST_FINDINGS).enumerate() {
+        out.push_str(if i == 0 { ",\"details\":[{\"pointer\":\"" } else { ",{\"pointer\":\"" });
+        escape(&mut out, &finding.pointer);
+        out.push_str("\",\"message\":\"");
+        escape(&mut out, &finding.message);
+        out.push_str("\"}");
+    }
+    if !findings.is_empty() {
+        out.push(']');
+    }
+    out.push_str("},\"metadata\":{\"success\":false,\"timestamp\":\"");
     timestamp(&mut out, now);
     out.push_str("\"}}");
     out
@@ -103,6 +120,9 @@ pub fn timestamp(out: &mut String, since_epoch: Duration) {
 /// own replies without asking an expression.
 pub const REPLIED_HEADER: &str = "x-portcullis-replied";
 
+/// A client that sends nonsense learns what is wrong with it in so many places at most.
+const MOST_FINDINGS: usize = 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +132,7 @@ mod tests {
     #[test]
     fn the_envelope_is_that_of_the_source_document_byte_for_byte() {
         let text =
-            envelope("UNAUTHORIZED", "Invalid or expired token", "req-abc123", Duration::from_secs(1_709_287_200));
+            envelope("UNAUTHORIZED", "Invalid or expired token", "req-abc123", &[], Duration::from_secs(1_709_287_200));
         assert_eq!(
             text,
             "{\"error\":{\"code\":\"UNAUTHORIZED\",\"message\":\"Invalid or expired token\",\"request_id\":\"req-abc123\"},\

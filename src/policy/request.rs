@@ -13,6 +13,8 @@ pub struct RequestParts<'r> {
     pub received_at: Duration,
     /// It was decided before, and waited: what was counted then is not counted again.
     pub again: bool,
+    /// The headers are the whole request: neither body nor trailers follow.
+    pub ended: bool,
 }
 
 /// The headers that decide, found in one pass over the list.
@@ -38,6 +40,8 @@ pub struct Request<'r> {
     pub grpc: bool,
     /// `x-request-id`.
     pub request_id: Once<'r>,
+    /// Neither body nor trailers follow.
+    pub ended: bool,
     /// Every header, for what is not picked.
     pub headers: &'r [(&'r [u8], &'r [u8])],
 }
@@ -57,7 +61,7 @@ pub enum Once<'r> {
 impl<'r> Request<'r> {
     /// Picks what decides. A request without method or path (plain CONNECT, envoy-facts §2.12) is refused here.
     pub fn read(parts: &RequestParts<'r>) -> Result<Request<'r>, Rejection> {
-        let mut request = Request { headers: parts.headers, ..Request::default() };
+        let mut request = Request { headers: parts.headers, ended: parts.ended, ..Request::default() };
         let mut method: &[u8] = b"";
         for &(name, value) in parts.headers {
             match name {
@@ -138,8 +142,13 @@ mod tests {
         let read = |method: &str, sent: &[(&str, &str)]| {
             let headers = [&[(":method", method), (":path", "/")], sent].concat();
             let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-            let request =
-                Request::read(&RequestParts { headers: &headers, received_at: Duration::ZERO, again: false }).unwrap();
+            let request = Request::read(&RequestParts {
+                headers: &headers,
+                received_at: Duration::ZERO,
+                again: false,
+                ended: true,
+            })
+            .unwrap();
             request.preflight().map(|_| request.private_network)
         };
         assert!(read("OPTIONS", &[origin, put]).is_some());

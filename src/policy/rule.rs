@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::authorize::Requirements;
+use super::checks::Checks;
 use super::cors::CorsPolicy;
 use super::forward::Destination;
 use super::limit::set::LimitSet;
@@ -16,6 +17,8 @@ pub struct Rule {
     pub requirements: Requirements,
     /// How often it may be called, and by whom.
     pub limits: LimitSet,
+    /// What its requests must look like.
+    pub checks: Option<Rc<Checks>>,
     /// Its CORS policy.
     pub cors: Option<Rc<CorsPolicy>>,
     /// What happens to requests that may pass.

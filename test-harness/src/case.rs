@@ -1,7 +1,8 @@
 //! The case file: a policy, and sentences about what it does to requests. `test-harness/README.md` shows how to write one.
 
+mod request;
+
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,8 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::before::Before;
 use crate::documents::Fault;
-use crate::token::TokenSpec;
 use crate::versions::Versions;
+pub use request::RequestSpec;
 
 /// One file under `test-harness/cases`.
 #[derive(Debug, Clone, Deserialize)]
@@ -114,35 +115,6 @@ pub struct Case {
     /// Why it cannot be sent over HTTP/2.
     #[serde(default)]
     pub http1_only: Option<String>,
-}
-
-/// A request. All texts of it are read by [`crate::octets::parse`].
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RequestSpec {
-    /// The method; `GET` when absent.
-    #[serde(default = "get")]
-    pub method: String,
-    /// The request target: path and query.
-    pub path: String,
-    /// The `Host`; `-` sends none.
-    #[serde(default = "host")]
-    pub host: String,
-    /// The client's address, as a trusted proxy tells it to Envoy.
-    #[serde(default)]
-    pub from: Option<IpAddr>,
-    /// Header lines, in order.
-    #[serde(default)]
-    pub headers: Vec<(String, String)>,
-    /// A token; it takes the place of `${TOKEN}` in path and headers, or else is sent as `Authorization: Bearer`.
-    #[serde(default)]
-    pub token: Option<TokenSpec>,
-    /// The body.
-    #[serde(default)]
-    pub body: String,
-    /// Trailer lines.
-    #[serde(default)]
-    pub trailers: Vec<(String, String)>,
 }
 
 /// What must become of a request. What is absent is not looked at, except `upstream`.
@@ -284,14 +256,6 @@ fn stated<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Sta
 
 fn once() -> u32 {
     1
-}
-
-fn get() -> String {
-    "GET".to_owned()
-}
-
-fn host() -> String {
-    "api.example.com".to_owned()
 }
 
 /// Every honest asymmetric key; never the strangers' and the weak one.

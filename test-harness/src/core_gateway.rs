@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use portcullis::config::source;
 use portcullis::policy::Policy;
 use portcullis::policy::audit::AuditRecord;
+use portcullis::policy::checks::body::Body;
 use portcullis::policy::decision::{Awaited, Decision, HeaderEdit, Reply, ResponsePlan};
 use portcullis::policy::forward::ROUTING_HEADER;
 use portcullis::policy::limit::store::LocalStore;
@@ -88,7 +89,12 @@ impl CoreGateway {
         let mut now = received_at;
         self.fetch_what_is_due(arrival, now);
         for decided in 0..MOST_FETCHES {
-            let parts = RequestParts { headers: &borrowed, received_at, again: decided > 0 };
+            let parts = RequestParts {
+                headers: &borrowed,
+                received_at,
+                again: decided > 0,
+                ended: has_no_content(arrival.request),
+            };
             let fresh_id = || {
                 self.ids.set(self.ids.get() + 1);
                 format!("native-{}", self.ids.get())
@@ -104,10 +110,22 @@ impl CoreGateway {
                 fresh_id: &fresh_id,
                 trace: None,
             };
-            let verdict = self.policy.decide(&parts, &mut world);
+            let mut verdict = self.policy.decide(&parts, &mut world);
+            if let Decision::Inspect(inspection) = verdict.decision {
+                verdict = self.policy.inspect(*inspection, Body::Whole(&arrival.request.body), now);
+            }
             match verdict.decision {
                 Decision::Reply(reply) => return Ok(replied(reply, &verdict.audit, arrival.request)),
-                Decision::Forward(forward) => {
+                Decision::Inspect(_) => bail!("a body that was judged is to be judged again"),
+                Decision::Forward(mut forward) => {
+                    if let Some(mut meter) = forward.take_meter() {
+                        let body = &arrival.request.body;
+                        if let Err(rejection) = meter.add(body.len(), body) {
+                            let reply = self.policy.refuse(&rejection, &verdict.response, now);
+                            return Ok(replied(reply, &verdict.audit, arrival.request));
+                        }
+                        verdict.audit.would_refuse = meter.finish().or(verdict.audit.would_refuse);
+                    }
                     let edited = edited(headers.clone(), forward.edits());
                     let mut outcome = forwarded(edited, &verdict.response, &verdict.audit, arrival.request);
                     if let Some(seen) = &mut outcome.forwarded {
@@ -172,7 +190,21 @@ fn as_envoy_shows(request: &Request) -> Headers {
         let name = if name == "host" { ":authority".to_owned() } else { name };
         headers.push((name, value.trim_ascii().to_vec()));
     }
+    let named = |name: &str| headers.iter().any(|(have, _)| have == name);
+    if !named("content-length") && !named("transfer-encoding") {
+        let (body, in_chunks) = (&request.body, request.chunked || !request.trailers.is_empty());
+        if in_chunks {
+            headers.push(("transfer-encoding".into(), b"chunked".to_vec()));
+        } else if !body.is_empty() {
+            headers.push(("content-length".into(), body.len().to_string().into_bytes()));
+        }
+    }
     headers
+}
+
+/// The client sends neither body nor trailers.
+fn has_no_content(request: &Request) -> bool {
+    request.body.is_empty() && request.trailers.is_empty() && !request.chunked
 }
 
 fn edited(mut headers: Headers, edits: &[HeaderEdit]) -> Headers {

@@ -140,8 +140,9 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     let text = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
     let [code, message, time] = ["/error/code", "/error/message", "/metadata/timestamp"].map(text);
     let id = outcome::values(&outcome.headers, "x-request-id").concat();
+    let details = details(&body);
     let wanted = format!(
-        r#"{{"error":{{"code":"{code}","message":"{message}","request_id":"{id}"}},"metadata":{{"success":false,"timestamp":"{time}"}}}}"#
+        r#"{{"error":{{"code":"{code}","message":"{message}","request_id":"{id}"{details}}},"metadata":{{"success":false,"timestamp":"{time}"}}}}"#
     );
     // Envoy ends a formatted line.
     let got = String::from_utf8_lossy(&outcome.body);
@@ -160,6 +161,14 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
             found.push(format!("response header {name}: expected `{wanted}`, got {got:?}"));
         }
     }
+}
+
+/// The list of findings in its one spelling; nothing where there is none.
+fn details(body: &Value) -> String {
+    let Some(Value::Array(findings)) = body.pointer("/error/details") else { return String::new() };
+    let text = |finding: &Value, name| finding.get(name).unwrap_or(&Value::Null).to_string();
+    let one = |f: &Value| format!(r#"{{"pointer":{},"message":{}}}"#, text(f, "pointer"), text(f, "message"));
+    format!(r#","details":[{}]"#, findings.iter().map(one).collect::<Vec<_>>().join(","))
 }
 
 /// Client, upstream and record know a request by one id.

@@ -117,7 +117,8 @@ impl Scene {
             method: read(&spec.method)?,
             target: read(&spec.path)?,
             headers,
-            body: read(&spec.body)?,
+            body: spec.body_bytes.map_or_else(|| read(&spec.body), |bytes| Ok(vec![b'~'; bytes]))?,
+            chunked: spec.chunked,
             trailers: spec.trailers.iter().map(pair).collect::<Result<_>>()?,
         })
     }

@@ -45,6 +45,11 @@ impl Tap {
         lock(&self.seen).bytes
     }
 
+    /// Starts counting bytes anew; how many had arrived.
+    pub fn forget(&self) -> usize {
+        std::mem::take(&mut lock(&self.seen).bytes)
+    }
+
     /// The complete requests since the last call, byte for byte.
     pub fn take(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut lock(&self.seen).requests)

@@ -54,6 +54,7 @@ impl Report<'_> {
                 }
             }
             Decision::Await(_) => out.push_str("\nwaits for keys\n"),
+            Decision::Inspect(_) => out.push_str("\nwaits for the body\n"),
         }
         let _ = write!(out, "\naudit record\n  {}\n", audit.to_json());
         out
@@ -69,6 +70,7 @@ impl Report<'_> {
             Decision::Forward(_) => ("forward", json!({ "headers": pairs(self.forwarded()) })),
             Decision::Reply(reply) => ("reply", reply_json(reply)),
             Decision::Await(_) => ("await", Value::Null),
+            Decision::Inspect(_) => ("inspect", Value::Null),
         };
         if let Some(members) = report.as_object_mut() {
             members.insert(key.to_string(), value);

@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{EnvoyOptions, clusters, listener};
-use crate::config::document::Document;
+use crate::cli::gateway::Gateway;
 use crate::config::problem::Problems;
 
-/// The bootstrap for one document. `configuration` is what the filter is given: the document with its addresses resolved.
-pub fn bootstrap(document: &Document, configuration: &Value, options: &EnvoyOptions, problems: &mut Problems) -> Value {
+/// The bootstrap for one document.
+pub fn bootstrap(gateway: &Gateway, options: &EnvoyOptions, problems: &mut Problems) -> Value {
     let mut bootstrap = json!({
         "overload_manager": overload_manager(options),
         "static_resources": {
-            "clusters": clusters::clusters(document, options, problems),
-            "listeners": [listener::listener(document, configuration, options)],
+            "clusters": clusters::clusters(&gateway.document, options, problems),
+            "listeners": [listener::listener(gateway, options)],
         },
     });
     if let (false, Some(members)) = (options.no_admin, bootstrap.as_object_mut()) {

@@ -3,20 +3,21 @@
 use serde_json::{Value, json};
 
 use super::{EnvoyOptions, Form};
+use crate::cli::gateway::Gateway;
 use crate::config::document::{Document, Keys};
 
 /// The name of the filter's entry, by which local replies of its own are told from others.
 pub const FILTER: &str = "portcullis";
 
 /// The entry under `http_filters`.
-pub fn wasm(document: &Document, configuration: &Value, options: &EnvoyOptions) -> Value {
+pub fn wasm(gateway: &Gateway, options: &EnvoyOptions) -> Value {
     let mut machine = json!({
         "code": { "local": { "filename": options.wasm } },
         "runtime": "envoy.wasm.runtime.v8",
         // Shared data belongs to whoever has the same vm_id (envoy-facts §2.14); two gateways in one Envoy have two ports.
         "vm_id": format!("{FILTER}-{}", options.port),
     });
-    let variables = secrets(document);
+    let variables = secrets(&gateway.document);
     if let (false, Some(members)) = (variables.is_empty(), machine.as_object_mut()) {
         members.insert("environment_variables".to_string(), json!({ "host_env_keys": variables }));
     }
@@ -27,8 +28,9 @@ pub fn wasm(document: &Document, configuration: &Value, options: &EnvoyOptions) 
             "config": {
                 "name": FILTER,
                 "root_id": FILTER,
-                "allow_on_headers_stop_iteration": false,
-                "configuration": embedded(configuration, options.embed),
+                // A body is shown to the filter while its headers wait only with this; without, it waits unseen (envoy-facts §2.7).
+                "allow_on_headers_stop_iteration": gateway.policy.largest_held_body().is_some(),
+                "configuration": embedded(&gateway.configuration, options.embed),
                 "failure_policy": "FAIL_RELOAD",
                 // Below two milliseconds Envoy divides by zero at the first reload (envoy-facts §0.5).
                 "reload_config": { "backoff": { "base_interval": "1s" } },

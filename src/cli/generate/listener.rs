@@ -4,25 +4,26 @@ use serde_json::{Value, json};
 
 use super::envoy::socket;
 use super::{EnvoyOptions, access_log, filter, local_reply};
-use crate::config::document::{Audit, Document};
+use crate::cli::gateway::Gateway;
+use crate::config::document::Audit;
 use crate::policy::reply::REPLIED_HEADER;
 
 /// The listener with the filter and the routes behind it.
-pub fn listener(document: &Document, configuration: &Value, options: &EnvoyOptions) -> Value {
+pub fn listener(gateway: &Gateway, options: &EnvoyOptions) -> Value {
     json!({
         "name": "portcullis",
         "address": socket(&options.address, options.port),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "filter_chains": [{ "filters": [{
             "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(document, configuration, options),
+            "typed_config": connection_manager(gateway, options),
         }]}],
     })
 }
 
 /// What any request must look like before the filter sees it.
-fn connection_manager(document: &Document, configuration: &Value, options: &EnvoyOptions) -> Value {
-    let loggers = if document.audit == Audit::AccessLog { access_log::loggers() } else { json!([]) };
+fn connection_manager(gateway: &Gateway, options: &EnvoyOptions) -> Value {
+    let loggers = if gateway.document.audit == Audit::AccessLog { access_log::loggers() } else { json!([]) };
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "access_log": loggers,
@@ -46,7 +47,7 @@ fn connection_manager(document: &Document, configuration: &Value, options: &Envo
             "max_concurrent_streams": 100,
         },
         "http_filters": [
-            filter::wasm(document, configuration, options),
+            filter::wasm(gateway, options),
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {
@@ -69,7 +70,7 @@ fn connection_manager(document: &Document, configuration: &Value, options: &Envo
             "pack_trace_reason": false,
         }},
         "request_timeout": "300s",
-        "route_config": routes(),
+        "route_config": routes(gateway.policy.largest_held_body()),
         // With the route table's removal of the upstream's own header no `server` reaches the client at all.
         "server_header_transformation": "PASS_THROUGH",
         "stat_prefix": "portcullis",
@@ -93,30 +94,44 @@ fn unbelievable(options: &EnvoyOptions) -> Value {
 }
 
 /// The filter names the cluster; what has no name was not let through, and is refused even where the filter did not run.
-fn routes() -> Value {
+fn routes(largest_body: Option<u64>) -> Value {
+    let refused = match largest_body {
+        None => json!({ "name": "refused", "match": { "prefix": "/" }, "direct_response": { "status": 403 } }),
+        // Envoy takes no limit from a route that answers by itself. This one leads nowhere without the filter's header.
+        Some(_) => json!({ "name": "refused", "match": { "prefix": "/" }, "route": {
+            "cluster_header": UPSTREAM_HEADER, "cluster_not_found_response_code": "NOT_FOUND",
+        }}),
+    };
+    let mut host = json!({
+        "name": "portcullis",
+        "domains": ["*"],
+        "routes": [
+            {
+                "name": "allowed",
+                "match": { "prefix": "/", "headers": [{ "name": UPSTREAM_HEADER, "present_match": true }] },
+                "request_headers_to_remove": [UPSTREAM_HEADER],
+                "route": { "cluster_header": UPSTREAM_HEADER, "timeout": "15s" },
+            },
+            refused,
+        ],
+    });
+    if let (Some(bytes), Some(host)) = (largest_body, host.as_object_mut()) {
+        // On the host, because no route is chosen yet while a body is held. What is read from the network at a time comes on
+        // top: without room for it Envoy would refuse a body that the filter is about to accept (envoy-facts §2.7).
+        host.insert("request_body_buffer_limit".to_string(), json!(bytes + ROOM_TO_READ));
+    }
     json!({
         "name": "portcullis",
         // What services and the sidecars beside them tell about themselves.
         "response_headers_to_remove": [
             "server", "x-envoy-attempt-count", "x-envoy-decorator-operation", "x-envoy-upstream-service-time", "x-powered-by",
         ],
-        "virtual_hosts": [{
-            "name": "portcullis",
-            "domains": ["*"],
-            "routes": [
-                {
-                    "name": "allowed",
-                    "match": { "prefix": "/", "headers": [{ "name": UPSTREAM_HEADER, "present_match": true }] },
-                    "request_headers_to_remove": [UPSTREAM_HEADER],
-                    "route": { "cluster_header": UPSTREAM_HEADER, "timeout": "15s" },
-                },
-                { "name": "refused", "match": { "prefix": "/" }, "direct_response": { "status": 403 } },
-            ],
-        }],
+        "virtual_hosts": [host],
     })
 }
 
 const BUFFER_BYTES: u32 = 1 << 20;
+const ROOM_TO_READ: u64 = 1 << 18;
 /// Set by the filter, removed from whatever a client sends before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";
 /// Some frameworks route by these instead of the path (CVE-2018-14773).

@@ -44,14 +44,14 @@ extern "C" fn portcullis_on_grpc_close(root: u32, call: u32, status: u32) {
 
 /// The headers of a request are there.
 #[unsafe(no_mangle)]
-extern "C" fn portcullis_on_request_headers(context: u32, _count: usize, _end: bool) -> u32 {
-    worker::request(context).handle_request_headers() as u32
+extern "C" fn portcullis_on_request_headers(context: u32, _count: usize, end: bool) -> u32 {
+    worker::request(context).handle_request_headers(end) as u32
 }
 
 /// A part of its body is there.
 #[unsafe(no_mangle)]
-extern "C" fn portcullis_on_request_body(context: u32, _size: usize, _end: bool) -> u32 {
-    worker::request(context).hold() as u32
+extern "C" fn portcullis_on_request_body(context: u32, size: usize, end: bool) -> u32 {
+    worker::request(context).handle_request_body(size, end) as u32
 }
 
 /// Its trailers are there.

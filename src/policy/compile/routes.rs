@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::super::authorize::Requirements;
+use super::super::checks::Checks;
 use super::super::cors::CorsPolicy;
 use super::super::forward::Destination;
 use super::super::guard;
@@ -11,6 +12,7 @@ use super::super::rejection::Kind;
 use super::super::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
 use super::super::rule::{Action, Rule, StaticAnswer};
 use super::super::scopes::ScopeRegistry;
+use super::checks;
 use super::conditions;
 use super::issuers::{Issuers, unknown};
 use super::limits::Limits;
@@ -29,6 +31,8 @@ struct Surroundings<'d> {
     issuers: &'d Issuers,
     permissions: &'d PermissionRegistry,
     cors: Option<&'d Rc<CorsPolicy>>,
+    /// The checks of every route that says nothing of its own.
+    checks: Option<Rc<Checks>>,
 }
 
 impl Routes {
@@ -41,7 +45,8 @@ impl Routes {
         scopes: &mut ScopeRegistry,
         problems: &mut Problems,
     ) -> Routes {
-        let around = Surroundings { document, issuers, permissions, cors };
+        let checks = checks::compile(document.checks.as_ref(), None);
+        let around = Surroundings { document, issuers, permissions, cors, checks };
         check_upstreams(&document.upstreams, problems);
         let mut routes = RouteTable::builder();
         let mut names = Vec::new();
@@ -91,6 +96,7 @@ impl Surroundings<'_> {
             limits: limits.of_route(route, &name, problems),
             name: name.into(),
             requirements: self.requirements(route, scopes, problems),
+            checks: self.checks(route, problems),
             cors,
             action: self.action(route, problems),
         }
@@ -102,8 +108,23 @@ impl Surroundings<'_> {
             name: format!("public {text}").into(),
             requirements: Requirements::nothing(),
             limits: limits.elsewhere(),
+            checks: self.checks.clone(),
             cors: self.cors.cloned(),
             action,
+        }
+    }
+
+    fn checks(&self, route: &Route, problems: &mut Problems) -> Option<Rc<Checks>> {
+        match &route.checks {
+            None => self.checks.clone(),
+            Some(None) => None,
+            Some(Some(own)) => {
+                checks::check_section(own, problems);
+                if let (Some(_), Some(_)) = (&route.response, &own.json) {
+                    problems.add(&own.place, "a route with `response` reads no body: `json` cannot hold");
+                }
+                checks::compile(self.document.checks.as_ref(), Some(own))
+            }
         }
     }
 

@@ -26,7 +26,8 @@ pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
         (b"x-bytes", b"\xff"),
         (b"x-empty", b""),
     ];
-    let request = Request::read(&RequestParts { headers: &sent, received_at: Duration::ZERO, again: false }).unwrap();
+    let parts = RequestParts { headers: &sent, received_at: Duration::ZERO, again: false, ended: true };
+    let request = Request::read(&parts).unwrap();
     let target = read_target(request.target).unwrap();
     let mut builder = RouteTable::builder();
     builder.insert(&[], RoutePattern::parse("/tenants/{tenant}/orders/{id}").unwrap(), &[], ()).unwrap();

@@ -52,7 +52,7 @@ impl Site {
             fresh_id: &|| "id".to_string(),
             trace: None,
         };
-        self.policy.decide(&RequestParts { headers: HEADERS, received_at, again }, &mut world)
+        self.policy.decide(&RequestParts { headers: HEADERS, received_at, again, ended: true }, &mut world)
     }
 
     /// One request, whose calls are answered by the limit's name; its status, what the record says of limits, and the calls.
@@ -62,7 +62,7 @@ impl Site {
             let verdict = self.decide(received_at, std::mem::replace(&mut again, true));
             let status = match &verdict.decision {
                 Decision::Reply(reply) => reply.status,
-                Decision::Forward(_) => panic!("the route answers"),
+                Decision::Forward(_) | Decision::Inspect(_) => panic!("the route answers"),
                 Decision::Await(_) => 0,
             };
             if status > 0 {

@@ -176,8 +176,8 @@ pub fn headers() -> Result<Box<dyn Target>> {
         let lines = [(b":method".as_slice(), message.request.method.as_slice()), (b":path", &message.request.target)];
         let own = message.request.headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
         let headers: Vec<_> = lines.into_iter().chain(own).collect();
-        let Ok(request) = Request::read(&RequestParts { headers: &headers, received_at: Duration::ZERO, again: false })
-        else {
+        let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, again: false, ended: true };
+        let Ok(request) = Request::read(&parts) else {
             return Ok(());
         };
         let target = read_target(request.target);

@@ -2,6 +2,7 @@
 //!
 //! Each check would fail if the filter, or the configuration generated around it, fell into the trap its sentence names.
 
+mod bodies;
 mod configure;
 mod failure;
 mod headers;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let rooms = [
+        ("bodies", bodies::TRAPS),
         ("configure", configure::TRAPS),
         ("failure", failure::TRAPS),
         ("headers", headers::TRAPS),

@@ -1,0 +1,42 @@
+//! The body of the explained request: where it comes from, what it adds to the headers, and the verdict about it.
+
+use std::time::Duration;
+
+use crate::cli::Failure;
+use crate::policy::Policy;
+use crate::policy::checks::body::Body;
+use crate::policy::decision::{Decision, Verdict};
+
+/// The bytes: the text itself, or what the file after `@` holds.
+pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
+    match given.map(|text| (text, text.strip_prefix('@'))) {
+        None => Ok(Vec::new()),
+        Some((_, Some(file))) => std::fs::read(file).map_err(|error| format!("{file}: {error}").into()),
+        Some((text, None)) => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+/// Adds the length that a client would send along.
+pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
+    let named = |(name, _): &(String, String)| name == "content-length" || name == "transfer-encoding";
+    if !body.is_empty() && !request.iter().any(named) {
+        request.push(("content-length".to_string(), body.len().to_string()));
+    }
+}
+
+/// The verdict once the body is there too.
+pub fn judge<'r>(policy: &Policy, verdict: Verdict<'r>, body: &[u8], now: Duration) -> Verdict<'r> {
+    let Verdict { decision, mut audit, response } = verdict;
+    match decision {
+        Decision::Inspect(inspection) => policy.inspect(*inspection, Body::Whole(body), now),
+        Decision::Forward(mut forward) => {
+            if let Some(mut meter) = forward.take_meter() {
+                // What cuts a body off has measured this one's announced length before.
+                let _too_large = meter.add(body.len(), body);
+                audit.would_refuse = meter.finish().or(audit.would_refuse);
+            }
+            Verdict { decision: Decision::Forward(forward), audit, response }
+        }
+        decision => Verdict { decision, audit, response },
+    }
+}

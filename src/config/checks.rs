@@ -1,0 +1,204 @@
+//! Reads `checks`: how large a request may be, and what its parameters and its body must look like.
+
+use super::node::{Node, Value};
+use super::problem::{At, Place};
+use super::reader::Field;
+
+/// What requests must look like. What is not said is not looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    /// Whether a request that fails is refused, or only written down.
+    pub mode: Option<Mode>,
+    /// The longest request target, path and query, in bytes.
+    pub max_url_bytes: Option<At<u64>>,
+    /// The most bytes of header names and values together.
+    pub max_header_bytes: Option<At<u64>>,
+    /// The most header lines.
+    pub max_headers: Option<At<u64>>,
+    /// The longest body in bytes.
+    pub max_body_bytes: Option<At<u64>>,
+    /// Accepted media types of bodies: `application/json`, `image/*`, `application/*+json`.
+    pub content_types: Option<Vec<At<String>>>,
+    /// Parameters of the query.
+    pub query: Option<Vec<Parameter>>,
+    /// Whether the query may hold others.
+    pub other_query: Option<bool>,
+    /// Headers.
+    pub headers: Option<Vec<Parameter>>,
+    /// What a JSON body must look like.
+    pub json: Option<JsonBody>,
+    /// Where the section is written.
+    pub place: Place,
+}
+
+/// What becomes of a request that fails a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is refused.
+    Enforce,
+    /// It goes on, and its audit record says that it would have been refused.
+    Log,
+}
+
+/// One parameter of the query, or one header.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: At<String>,
+    /// What its value must be.
+    pub kind: ParameterType,
+    /// Whether it must be there.
+    pub required: bool,
+    /// Whether it may stand more than once.
+    pub repeat: bool,
+    /// The least number.
+    pub min: Option<At<f64>>,
+    /// The largest number.
+    pub max: Option<At<f64>>,
+    /// The fewest characters.
+    pub min_length: Option<u64>,
+    /// The most characters.
+    pub max_length: Option<u64>,
+    /// The accepted values.
+    pub one_of: Option<Vec<String>>,
+}
+
+/// What a parameter's text stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterType {
+    /// Any text.
+    Text,
+    /// A whole number as JSON writes it.
+    Integer,
+    /// A number as JSON writes it.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+}
+
+/// What a JSON body must look like.
+#[derive(Clone, Debug)]
+pub struct JsonBody {
+    /// Whether there must be one.
+    pub required: Option<bool>,
+    /// How deep arrays and objects may nest.
+    pub max_depth: Option<u64>,
+    /// How many values there may be in all: members, items, and the body itself.
+    pub max_values: Option<u64>,
+}
+
+impl Checks {
+    /// Reads one section, that of the document or that of a route.
+    pub(super) fn read(field: &Field<'_>) -> Option<Checks> {
+        let fields = field.fields()?;
+        let number = |key, most| {
+            let field = fields.get(key)?;
+            Some(At { value: field.number(0, most)?, place: field.place })
+        };
+        let checks = Checks {
+            mode: fields.get("mode").and_then(|f| f.word(&[("enforce", Mode::Enforce), ("log", Mode::Log)])),
+            max_url_bytes: number("max_url_bytes", MOST_URL_BYTES),
+            max_header_bytes: number("max_header_bytes", MOST_HEADER_BYTES),
+            max_headers: number("max_headers", MOST_HEADERS),
+            max_body_bytes: number("max_body_bytes", MOST_BODY_BYTES),
+            content_types: fields.get("content_types").map(|f| f.texts()),
+            query: fields.get("query").map(|f| Parameter::read_all(&f)),
+            other_query: fields.get("other_query").and_then(|f| f.word(&[("allow", true), ("refuse", false)])),
+            headers: fields.get("headers").map(|f| Parameter::read_all(&f)),
+            json: fields.get("json").and_then(|f| JsonBody::read(&f)),
+            place: fields.place().clone(),
+        };
+        fields.finish();
+        Some(checks)
+    }
+
+    /// A route's own `checks`, or `false` for none at all.
+    pub(super) fn setting(field: &Field<'_>) -> Option<Option<Checks>> {
+        match field.node.value {
+            Value::Bool(false) => Some(None),
+            Value::Bool(true) => {
+                field.problem("expected checks or `false`; without `checks` the route has the document's");
+                None
+            }
+            _ => Checks::read(field).map(Some),
+        }
+    }
+}
+
+impl Parameter {
+    fn read_all(field: &Field<'_>) -> Vec<Parameter> {
+        field.entries().into_iter().filter_map(|(name, value)| Parameter::read(name, &value)).collect()
+    }
+
+    fn read(name: At<String>, field: &Field<'_>) -> Option<Parameter> {
+        let fields = field.fields()?;
+        let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
+        let bound = |key| fields.get(key).and_then(|f| bound(&f));
+        let length = |key| fields.get(key).and_then(|f| f.number(0, MOST_URL_BYTES));
+        let parameter = Parameter {
+            name,
+            kind: fields.get("type").and_then(|f| f.word(&TYPES)).unwrap_or(ParameterType::Text),
+            required: flag("required"),
+            repeat: flag("repeat"),
+            min: bound("min"),
+            max: bound("max"),
+            min_length: length("min_length"),
+            max_length: length("max_length"),
+            one_of: fields.get("enum").map(|f| f.one_or_more().iter().filter_map(scalar).collect()),
+        };
+        fields.finish();
+        Some(parameter)
+    }
+}
+
+impl JsonBody {
+    fn read(field: &Field<'_>) -> Option<JsonBody> {
+        let fields = field.fields()?;
+        let number = |key, least, most| fields.get(key).and_then(|f| f.number(least, most));
+        let body = JsonBody {
+            required: fields.get("required").and_then(|f| f.flag()),
+            max_depth: number("max_depth", 0, MOST_DEPTH),
+            max_values: number("max_values", 1, MOST_VALUES),
+        };
+        fields.finish();
+        Some(body)
+    }
+}
+
+fn bound(field: &Field<'_>) -> Option<At<f64>> {
+    let Value::Number(number) = &field.node.value else {
+        field.problem(format!("expected a number, found {}", field.node.kind()));
+        return None;
+    };
+    number.as_f64().map(|value| At { value, place: field.place.clone() })
+}
+
+/// The text by which a query or a header says a value.
+fn scalar(field: &Field<'_>) -> Option<String> {
+    match &field.node.value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(Node::to_json(field.node).to_string()),
+        _ => {
+            field.problem(format!("expected text, a number, true or false, found {}", field.node.kind()));
+            None
+        }
+    }
+}
+
+const TYPES: [(&str, ParameterType); 4] = [
+    ("text", ParameterType::Text),
+    ("integer", ParameterType::Integer),
+    ("number", ParameterType::Number),
+    ("boolean", ParameterType::Boolean),
+];
+
+/// Longer paths are refused before any route is looked for; Envoy takes at most 8 MiB of headers.
+const MOST_URL_BYTES: u64 = 65_536;
+const MOST_HEADER_BYTES: u64 = 8 << 20;
+const MOST_HEADERS: u64 = 1_024;
+/// What is held back is held in memory.
+const MOST_BODY_BYTES: u64 = 64 << 20;
+/// What the JSON reader itself bears (`strict_json::parse_to_depth`).
+const MOST_DEPTH: u64 = 127;
+/// Each takes 32 bytes and more of the worker's memory while a body is looked at.
+const MOST_VALUES: u64 = 1_000_000;

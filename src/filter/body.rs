@@ -1,0 +1,131 @@
+//! Bodies: held back until they were judged, counted while they pass, and missed where Envoy keeps them to itself.
+
+use std::rc::{Rc, Weak};
+
+use proxy_wasm::types::LogLevel;
+
+use super::exchange::{Exchange, Stage, send};
+use super::host;
+use super::root::Gateway;
+use super::waiting::MOST_WOKEN;
+use crate::policy::checks::body::Body;
+use crate::policy::rejection::Rejection;
+
+/// How much of a body this filter was shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Arrived {
+    /// The size of what is held back so far; none before the first part.
+    size: Option<usize>,
+    /// Nothing more follows.
+    ended: bool,
+}
+
+impl Exchange {
+    /// Takes note of a part of the body. Envoy tells the size of all that is held back, or that of the part that passes
+    /// (envoy-facts §2.7).
+    pub(super) fn handle_body(&self, gateway: &Gateway, size: usize, ended: bool) {
+        match self.stage.get() {
+            Stage::Forwarded => self.count(gateway, size, ended),
+            Stage::Waiting | Stage::Inspecting => {
+                self.arrived.set(Arrived { size: Some(size), ended });
+                self.inspect(gateway);
+            }
+            Stage::New | Stage::Replied => {}
+        }
+    }
+
+    /// With trailers the body ends without saying so (envoy-facts §0.2).
+    pub(super) fn handle_end_of_body(&self, gateway: &Gateway) {
+        match self.stage.get() {
+            Stage::Forwarded => self.count(gateway, 0, true),
+            _ => self.handle_body(gateway, self.arrived.get().size.unwrap_or(0), true),
+        }
+    }
+
+    /// Has a request judged whose body is here, or is already more than it may be.
+    pub(super) fn inspect(&self, gateway: &Gateway) {
+        let Arrived { size, ended } = self.arrived.get();
+        let size = size.unwrap_or(0);
+        let Some(inspection) = self.inspection.take() else { return };
+        let too_large = inspection.is_too_large(size);
+        if !too_large && !ended {
+            self.inspection.replace(Some(inspection));
+            return;
+        }
+        let bytes = if too_large || size == 0 { Vec::new() } else { host::request_body(size) };
+        let body = match bytes.len() == size {
+            _ if too_large => Body::TooLarge,
+            true => Body::Whole(&bytes),
+            false => Body::Lost,
+        };
+        let verdict = gateway.policy.inspect(*inspection, body, host::now());
+        // A body is judged at once: there is nothing to wait for.
+        let _decided = self.conclude(gateway, verdict);
+    }
+
+    /// Shows a body that passes to whatever counts it.
+    fn count(&self, gateway: &Gateway, size: usize, ended: bool) {
+        let Some(mut meter) = self.meter.take() else { return };
+        let bytes = if size > 0 && meter.wants_bytes() { host::request_body(size) } else { Vec::new() };
+        match meter.add(size, &bytes) {
+            Err(rejection) => {
+                self.note_failure(gateway, rejection.kind.appearance().code, rejection.reason);
+                self.refuse(gateway, &rejection);
+            }
+            Ok(()) if ended => {
+                if let Some(reason) = meter.finish() {
+                    self.note_shadow(gateway, reason);
+                }
+            }
+            Ok(()) => {
+                self.meter.replace(Some(meter));
+            }
+        }
+    }
+
+    /// Answers in the place of a request that goes no further, whatever was decided about it before.
+    fn refuse(&self, gateway: &Gateway, rejection: &Rejection) {
+        let reply = gateway.policy.refuse(rejection, &self.plan.borrow(), host::now());
+        self.stage.set(Stage::Replied);
+        send(&reply);
+    }
+
+    /// Remembers how large the request is before any of its body came, so that what Envoy keeps to itself is noticed.
+    pub(super) fn weigh(&self) {
+        self.weight.set(host::number("request\0total_size"));
+    }
+
+    /// Refuses a request whose body arrives and is not shown: with `allow_on_headers_stop_iteration: false` Envoy keeps the body of
+    /// a request to itself while its headers are held (envoy-facts §2.7), and nobody would ever judge it.
+    fn refuse_if_withheld(&self, gateway: &Gateway) {
+        if host::number("request\0total_size") <= self.weight.get() {
+            return;
+        }
+        host::log(
+            LogLevel::Error,
+            "a body cannot be checked: the plugin needs `allow_on_headers_stop_iteration: true`",
+        );
+        if let Some(inspection) = self.inspection.take() {
+            let verdict = gateway.policy.inspect(*inspection, Body::Withheld, host::now());
+            // A body is judged at once: there is nothing to wait for.
+            let _decided = self.conclude(gateway, verdict);
+        }
+    }
+}
+
+impl Gateway {
+    /// Looks for bodies that are kept from the filter.
+    pub(super) fn look_for_withheld_bodies(&self) {
+        let is_unseen = |e: &Rc<Exchange>| e.stage.get() == Stage::Inspecting && e.arrived.get().size.is_none();
+        let mut unseen = self.unseen.take();
+        unseen.retain(|exchange| exchange.upgrade().is_some_and(|exchange| is_unseen(&exchange)));
+        let mut refused = 0;
+        for exchange in unseen.iter().filter_map(Weak::upgrade) {
+            if refused < MOST_WOKEN && host::act_for(exchange.context_id()) {
+                exchange.refuse_if_withheld(self);
+                refused += usize::from(!is_unseen(&exchange));
+            }
+        }
+        self.unseen.borrow_mut().append(&mut unseen);
+    }
+}

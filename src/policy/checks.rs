@@ -1,0 +1,182 @@
+//! What a request must look like beyond being allowed: its sizes, its query and headers, the form of its body.
+//!
+//! Sizes are looked at as soon as the route is known, because that costs least; everything else after the caller is known to be
+//! allowed, because what is wrong with a request tells about the route.
+
+pub mod body;
+pub mod media_type;
+pub mod meter;
+pub mod parameter;
+
+use std::rc::Rc;
+
+use super::rejection::{Finding, Kind, Rejection};
+use super::request::Request;
+use crate::config::document::TokenSource;
+use body::BodyCheck;
+use media_type::{MediaRange, MediaType};
+use meter::Meter;
+use parameter::ParameterCheck;
+
+/// The checks of one route. What is not configured has a bound that nothing reaches.
+#[derive(Debug)]
+pub struct Checks {
+    /// Failures are written down and nothing is refused.
+    pub log_only: bool,
+    pub(super) url_bytes: u64,
+    pub(super) header_bytes: u64,
+    pub(super) headers: u64,
+    pub(super) content_types: Vec<MediaRange>,
+    /// The accepted types, as an `Accept` header names them.
+    pub(super) accept: Rc<str>,
+    pub(super) query: Vec<ParameterCheck>,
+    pub(super) other_query: bool,
+    pub(super) header_values: Vec<ParameterCheck>,
+    pub(super) body: Option<Rc<BodyCheck>>,
+}
+
+/// What is to be done about the body of a request that is forwarded.
+#[derive(Debug)]
+pub enum BodyPlan {
+    /// Nothing: it has none, or nobody asks.
+    Pass,
+    /// Count it while it passes.
+    Count(Meter),
+    /// Hold the request back until the whole body is here and was judged.
+    Read {
+        /// What judges it.
+        check: Rc<BodyCheck>,
+        /// Its type says that it is JSON.
+        is_json: bool,
+    },
+}
+
+impl Checks {
+    /// The sizes that the headers tell.
+    pub fn measure(&self, request: &Request<'_>) -> Result<(), Rejection> {
+        let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        if size(request.target.len()) > self.url_bytes {
+            return Err(Rejection::new(Kind::UriTooLong, "url_too_long"));
+        }
+        if self.headers < u64::MAX || self.header_bytes < u64::MAX {
+            let own = request.headers.iter().filter(|(name, _)| !name.starts_with(b":"));
+            let (count, bytes) = own.fold((0, 0), |(n, b), (name, value)| (n + 1, b + size(name.len() + value.len())));
+            if bytes > self.header_bytes {
+                return Err(Rejection::new(Kind::HeadersTooLarge, "headers_too_large"));
+            }
+            if count > self.headers {
+                return Err(Rejection::new(Kind::HeadersTooLarge, "too_many_headers"));
+            }
+        }
+        match &self.body {
+            // An early answer: nothing of such a body needs to arrive (RFC 9110 §15.5.14).
+            Some(body) if Framing::of(request).length.is_some_and(|length| length > body.most_bytes) => {
+                Err(body::too_large())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The query, the headers, and what the headers tell about the body.
+    pub fn examine(&self, request: &Request<'_>, query: &str, tokens: &[TokenSource]) -> Result<(), Rejection> {
+        let mut findings = Vec::new();
+        parameter::check_query(&self.query, self.other_query, query, tokens, &mut findings);
+        parameter::check_headers(&self.header_values, request.headers, &mut findings);
+        if !findings.is_empty() {
+            return Err(Rejection::invalid("parameters_invalid", findings));
+        }
+        let framing = Framing::of(request);
+        if framing.upgrade && framing.names_a_body && self.looks_at_bodies() {
+            // The bytes behind such a request would be a body to one server and a tunnel's to another.
+            return Err(Rejection::new(Kind::BadRequest, "upgrade_with_body"));
+        }
+        if !framing.may_have_body {
+            return match &self.body {
+                Some(body) if body.is_required() => {
+                    Err(Rejection::invalid("body_missing", vec![Finding::new("/body", "is missing")]))
+                }
+                _ => Ok(()),
+            };
+        }
+        self.check_media_type(request)
+    }
+
+    /// What is to be done about the body of this request.
+    pub fn body(&self, request: &Request<'_>) -> BodyPlan {
+        let Some(body) = self.body.as_ref().filter(|_| Framing::of(request).may_have_body) else {
+            return BodyPlan::Pass;
+        };
+        let is_json = body.json.is_some() && MediaType::of(request).is_some_and(|media| media.is_json());
+        // What has no end is not held back, and what says its length was measured: Envoy holds the client to its word.
+        let can_pass = request.grpc || Framing::of(request).length.is_some();
+        if self.log_only {
+            BodyPlan::Count(Meter::listening(body.clone(), is_json))
+        } else if is_json || !can_pass {
+            BodyPlan::Read { check: body.clone(), is_json }
+        } else {
+            BodyPlan::Count(Meter::new(body.clone()))
+        }
+    }
+
+    /// The largest body that a request of this route is held back for.
+    pub fn holds(&self) -> Option<u64> {
+        self.body.as_ref().filter(|_| !self.log_only).map(|body| body.most_bytes)
+    }
+
+    fn looks_at_bodies(&self) -> bool {
+        self.body.is_some() || !self.content_types.is_empty()
+    }
+
+    fn check_media_type(&self, request: &Request<'_>) -> Result<(), Rejection> {
+        let media = MediaType::of(request);
+        let not_accepted =
+            || Rejection::new(Kind::UnsupportedMediaType(self.accept.clone()), "content_type_not_accepted");
+        if !self.content_types.is_empty() {
+            let accepted =
+                media.as_ref().is_some_and(|media| self.content_types.iter().any(|range| range.takes(media)));
+            if !accepted {
+                return Err(not_accepted());
+            }
+        }
+        let is_read = self.body.as_ref().is_some_and(|body| body.json.is_some());
+        match media.filter(|media| is_read && media.is_json()) {
+            // RFC 8259 §8.1 knows UTF-8 only; a body that says otherwise would be read in one way here and in another behind.
+            Some(media) if !media.is_utf8() => Err(not_accepted()),
+            Some(_) if is_encoded(request) => {
+                Err(Rejection::new(Kind::UnsupportedCoding, "content_coding_not_accepted"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the headers tell about the body (RFC 9112 §6.3; HTTP/2 has no transfer codings).
+struct Framing {
+    length: Option<u64>,
+    names_a_body: bool,
+    may_have_body: bool,
+    upgrade: bool,
+}
+
+impl Framing {
+    fn of(request: &Request<'_>) -> Framing {
+        let (mut length, mut coded, mut upgrade) = (None, false, false);
+        for (name, value) in request.headers {
+            match *name {
+                b"content-length" => length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
+                b"transfer-encoding" => coded = true,
+                // Envoy leaves this header in place for nothing but an upgrade (envoy-facts §2.11, §2.12).
+                b"upgrade" => upgrade = true,
+                _ => {}
+            }
+        }
+        let names_a_body = coded || length.is_some_and(|length| length > 0);
+        let may_have_body = !request.ended && length != Some(0) && (names_a_body || !upgrade);
+        Framing { length, names_a_body, may_have_body, upgrade }
+    }
+}
+
+fn is_encoded(request: &Request<'_>) -> bool {
+    let codings = request.headers.iter().filter(|(name, _)| *name == b"content-encoding");
+    codings.into_iter().any(|(_, value)| !value.eq_ignore_ascii_case(b"identity"))
+}

@@ -1,0 +1,148 @@
+//! Media types of bodies (RFC 9110 §8.3.1): what a request says its body is, and which of them a route accepts.
+
+use crate::policy::request::Request;
+
+/// What a request says its body is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaType {
+    /// `type/subtype` in lower case.
+    essence: String,
+    charset: Option<String>,
+}
+
+/// One accepted kind of body: `application/json`, `image/*`, `application/*+json`, `*/*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaRange {
+    start: String,
+    end: String,
+}
+
+impl MediaType {
+    /// That of a request with exactly one well-formed `content-type`.
+    pub fn of(request: &Request<'_>) -> Option<MediaType> {
+        let mut lines = request.headers.iter().filter(|(name, _)| *name == b"content-type");
+        let (_, value) = lines.next()?;
+        // Two of them are two opinions, and nobody knows which one the upstream has.
+        if lines.next().is_some() { None } else { MediaType::parse(std::str::from_utf8(value).ok()?) }
+    }
+
+    fn parse(text: &str) -> Option<MediaType> {
+        let mut parts = text.split(';').map(str::trim);
+        let essence = parts.next()?.to_ascii_lowercase();
+        let (kind, sub) = essence.split_once('/')?;
+        if !is_token(kind) || !is_token(sub) {
+            return None;
+        }
+        let mut charset = None;
+        for part in parts.filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=')?;
+            if name.eq_ignore_ascii_case("charset") {
+                // A second one would be a second opinion too.
+                let first = charset.replace(value.trim_matches('"').to_ascii_lowercase());
+                if first.is_some() {
+                    return None;
+                }
+            }
+        }
+        Some(MediaType { essence, charset })
+    }
+
+    /// JSON, or something that is written as JSON (RFC 6839 §3.1).
+    pub fn is_json(&self) -> bool {
+        self.essence.ends_with("/json") || self.essence.ends_with("+json")
+    }
+
+    /// No other charset than UTF-8 is named.
+    pub fn is_utf8(&self) -> bool {
+        self.charset.as_deref().is_none_or(|charset| matches!(charset, "utf-8" | "utf8"))
+    }
+}
+
+impl MediaRange {
+    /// Reads one as a document has it.
+    pub fn parse(text: &str) -> Option<MediaRange> {
+        let lower = text.to_ascii_lowercase();
+        let (kind, sub) = lower.split_once('/')?;
+        let stars = lower.matches('*').count();
+        let well_formed = is_token(kind) && is_token(sub);
+        match lower.split_once('*') {
+            None if well_formed => Some(MediaRange { start: lower, end: String::new() }),
+            Some((start, end))
+                if well_formed && stars == 1 && kind != "*" && (end.is_empty() || end.starts_with('+')) =>
+            {
+                Some(MediaRange {
+                    start: start.to_string(),
+                    end: if end.is_empty() { "*".to_string() } else { end.to_string() },
+                })
+            }
+            _ if lower == "*/*" => Some(MediaRange { start: String::new(), end: "*".to_string() }),
+            _ => None,
+        }
+    }
+
+    /// Whether it takes a body of this type.
+    pub fn takes(&self, media: &MediaType) -> bool {
+        match self.end.as_str() {
+            "" => media.essence == self.start,
+            "*" => media.essence.starts_with(&self.start),
+            end => media
+                .essence
+                .strip_prefix(self.start.as_str())
+                .is_some_and(|rest| rest.len() > end.len() && rest.ends_with(end)),
+        }
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_range_takes_what_it_names() {
+        for (range, media, taken) in [
+            ("application/json", "application/json", true),
+            ("application/json", "Application/JSON; charset=utf-8", true),
+            ("application/json", "application/jsonp", false),
+            ("application/json", "application/json-patch+json", false),
+            ("application/*+json", "application/problem+json", true),
+            ("application/*+json", "application/json", false),
+            ("application/*+json", "application/+json", false),
+            ("image/*", "image/png", true),
+            ("image/*", "text/plain", false),
+            ("*/*", "text/plain", true),
+        ] {
+            let (range, media) = (MediaRange::parse(range).unwrap(), MediaType::parse(media).unwrap());
+            assert_eq!(range.takes(&media), taken, "{range:?} {media:?}");
+        }
+        for malformed in ["json", "application/", "/json", "application/j son", "*/json", "a/*b", "a/*+*", ""] {
+            assert_eq!(MediaRange::parse(malformed), None, "{malformed}");
+        }
+    }
+
+    #[test]
+    fn json_in_another_charset_is_told_from_json() {
+        for (text, expected) in [
+            ("application/json", Some((true, true))),
+            ("application/json;charset=UTF-8", Some((true, true))),
+            ("application/json; charset=\"utf-8\"", Some((true, true))),
+            ("application/json; charset=utf-16", Some((true, false))),
+            ("application/vnd.api+json; profile=x", Some((true, true))),
+            ("text/plain", Some((false, true))),
+            ("application/json; charset=utf-8; charset=utf-16", None),
+            ("application/json, text/plain", None),
+            ("application/json; charset", None),
+            ("application", None),
+            ("", None),
+        ] {
+            let found = MediaType::parse(text).map(|media| (media.is_json(), media.is_utf8()));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Parameters of the query, and headers: whether those that must be there are, and whether each is what it should be.
+
+use std::borrow::Cow;
+
+use crate::config::checks::ParameterType;
+use crate::config::document::TokenSource;
+use crate::policy::guard::query_pairs;
+use crate::policy::rejection::Finding;
+use crate::strict_json;
+
+/// What one parameter must be.
+#[derive(Debug)]
+pub struct ParameterCheck {
+    /// Its name, that of a header in lower case.
+    pub name: String,
+    /// What its text stands for.
+    pub kind: ParameterType,
+    /// Whether it must be there.
+    pub required: bool,
+    /// Whether it may stand more than once.
+    pub repeat: bool,
+    /// The least number.
+    pub min: Option<f64>,
+    /// The largest number.
+    pub max: Option<f64>,
+    /// The fewest characters.
+    pub min_length: Option<u64>,
+    /// The most characters.
+    pub max_length: Option<u64>,
+    /// The accepted values.
+    pub one_of: Option<Vec<String>>,
+}
+
+/// Checks the query. Parameters that hold tokens are the caller's way of saying who calls, whatever the route knows.
+pub(super) fn check_query(
+    checks: &[ParameterCheck],
+    others: bool,
+    query: &str,
+    tokens: &[TokenSource],
+    findings: &mut Vec<Finding>,
+) {
+    if checks.is_empty() && others {
+        return;
+    }
+    let pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = query_pairs(query).collect();
+    for check in checks {
+        let values = pairs.iter().filter(|(name, _)| *name == check.name).map(|(_, value)| Some(&**value));
+        check.check("/query/", values, findings);
+    }
+    let is_known = |name: &str| {
+        checks.iter().any(|check| check.name == name)
+            || tokens.iter().any(|token| matches!(token, TokenSource::Query(known) if known == name))
+    };
+    if !others && pairs.iter().any(|(name, _)| !is_known(name)) {
+        findings.push(Finding::new("/query", "has a parameter that is not accepted here"));
+    }
+}
+
+/// Checks the headers, line by line.
+pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])], findings: &mut Vec<Finding>) {
+    for check in checks {
+        let lines = headers.iter().filter(|(name, _)| *name == check.name.as_bytes());
+        check.check("/headers/", lines.map(|(_, value)| std::str::from_utf8(value).ok()), findings);
+    }
+}
+
+impl ParameterCheck {
+    fn check<'v>(&self, room: &str, values: impl Iterator<Item = Option<&'v str>>, findings: &mut Vec<Finding>) {
+        let mut count = 0;
+        let mut fault = None;
+        for value in values {
+            count += 1;
+            fault = fault.or_else(|| value.map_or(Some("must be text in UTF-8".into()), |value| self.fault(value)));
+        }
+        if count == 0 && self.required {
+            fault = Some("is missing".into());
+        }
+        if count > 1 && !self.repeat {
+            fault = Some("stands more than once".into());
+        }
+        findings.extend(fault.map(|message| Finding {
+            pointer: format!("{room}{}", self.name.replace('~', "~0").replace('/', "~1")),
+            message,
+        }));
+    }
+
+    /// What is wrong with a value, in words that do not repeat it.
+    fn fault(&self, value: &str) -> Option<Cow<'static, str>> {
+        if self.one_of.as_ref().is_some_and(|values| !values.iter().any(|accepted| accepted == value)) {
+            return Some("must be one of the accepted values".into());
+        }
+        match self.kind {
+            ParameterType::Text => {
+                let length = u64::try_from(value.chars().count()).unwrap_or(u64::MAX);
+                let short = self.min_length.filter(|least| length < *least);
+                let long = self.max_length.filter(|most| length > *most);
+                let short = short.map(|least| format!("must have at least {least} characters"));
+                short.or_else(|| long.map(|most| format!("must have at most {most} characters"))).map(Cow::Owned)
+            }
+            ParameterType::Boolean if value != "true" && value != "false" => Some("must be true or false".into()),
+            ParameterType::Boolean => None,
+            ParameterType::Integer | ParameterType::Number => self.fault_of_number(value),
+        }
+    }
+
+    fn fault_of_number(&self, value: &str) -> Option<Cow<'static, str>> {
+        let whole = self.kind == ParameterType::Integer;
+        let Some(number) = number(value, whole) else {
+            return Some(if whole { "must be a whole number" } else { "must be a number" }.into());
+        };
+        let low = self.min.filter(|least| number < *least);
+        let high = self.max.filter(|most| number > *most);
+        let low = low.map(|least| format!("must be at least {least}"));
+        low.or_else(|| high.map(|most| format!("must be at most {most}"))).map(Cow::Owned)
+    }
+}
+
+/// A number as JSON writes it (RFC 8259 §6): what every language reads in the same way. Whole ones fit into 64 bits.
+pub fn number(text: &str, whole: bool) -> Option<f64> {
+    let starts = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    if !starts || !text.ends_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let serde_json::Value::Number(number) = strict_json::parse(text.as_bytes()).ok()? else { return None };
+    if whole && !number.is_i64() && !number.is_u64() { None } else { number.as_f64() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn numbers_are_those_that_every_language_reads_alike() {
+        for (text, whole, any) in [
+            ("0", true, true),
+            ("-7", true, true),
+            ("18446744073709551615", true, true),
+            ("18446744073709551616", false, true),
+            ("1.5", false, true),
+            ("1.0", false, true),
+            ("1e3", false, true),
+            ("+1", false, false),
+            ("01", false, false),
+            (" 1", false, false),
+            ("1 ", false, false),
+            ("1,000", false, false),
+            ("0x10", false, false),
+            ("1e999", false, false),
+            ("NaN", false, false),
+            ("", false, false),
+            ("-", false, false),
+            ("1]", false, false),
+            ("\u{664}", false, false),
+        ] {
+            assert_eq!((number(text, true).is_some(), number(text, false).is_some()), (whole, any), "{text:?}");
+        }
+    }
+}

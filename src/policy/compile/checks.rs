@@ -1,0 +1,143 @@
+//! Compiles `checks`: a route's own members take the place of the document's, and what can never hold is refused.
+
+use std::rc::Rc;
+
+use super::super::checks::Checks;
+use super::super::checks::body::{BodyCheck, JsonCheck};
+use super::super::checks::media_type::MediaRange;
+use super::super::checks::parameter::{ParameterCheck, number};
+use crate::config::checks::{Checks as Section, JsonBody, Mode, Parameter, ParameterType};
+use crate::config::problem::{At, Problems};
+use crate::strict_json::{Bounds, MAX_DEPTH};
+
+/// Checks the document's section by itself, whether or not a route uses it.
+pub(super) fn check_section(section: &Section, problems: &mut Problems) {
+    for text in section.content_types.iter().flatten() {
+        if MediaRange::parse(&text.value).is_none() {
+            let message = format!(
+                "`{}` is not a media type (accepted: application/json, application/*+json, image/*)",
+                text.value
+            );
+            problems.add(&text.place, message);
+        }
+    }
+    if section.content_types.as_ref().is_some_and(Vec::is_empty) {
+        problems.add(&section.place, "`content_types` is empty: leave it out to take every type");
+    }
+    for parameter in section.query.iter().flatten() {
+        check_parameter(parameter, problems);
+    }
+    let headers = section.headers.as_deref().unwrap_or_default();
+    for (i, parameter) in headers.iter().enumerate() {
+        let name = &parameter.name;
+        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.value.is_empty() || !name.value.bytes().all(is_token) {
+            problems.add(&name.place, format!("`{}` is not a header name", name.value));
+        }
+        if headers.iter().take(i).any(|other| other.name.value.eq_ignore_ascii_case(&name.value)) {
+            problems.add(&name.place, format!("the header `{}` is checked twice", name.value));
+        }
+        check_parameter(parameter, problems);
+    }
+    let is_read = section.json.is_some();
+    if let Some(most) = section.max_body_bytes.as_ref().filter(|most| is_read && most.value > MOST_JSON_BYTES) {
+        problems.add(&most.place, format!("a JSON body is read into memory: {MOST_JSON_BYTES} bytes are the most"));
+    }
+}
+
+/// The checks of a route, or of the document where `own` is none; nothing when there is nothing to check.
+pub(super) fn compile(document: Option<&Section>, own: Option<&Section>) -> Option<Rc<Checks>> {
+    let sections = [own, document];
+    let sections = || sections.iter().flatten();
+    let bound = |at: &Option<At<u64>>| at.as_ref().map(|at| at.value);
+    let or_none = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
+    let json = sections().find_map(|s| s.json.as_ref()).map(compile_json);
+    let most_bytes = sections().find_map(|s| bound(&s.max_body_bytes)).or(json.as_ref().map(|_| USUAL_JSON_BYTES));
+    // The document may allow larger bodies than a route that reads them into memory.
+    let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MOST_JSON_BYTES) } else { most });
+    let types: Vec<&str> = match sections().find_map(|s| s.content_types.as_ref()) {
+        Some(types) => types.iter().map(|text| text.value.as_str()).collect(),
+        None if json.is_some() => JSON_TYPES.to_vec(),
+        None => Vec::new(),
+    };
+    let checks = Checks {
+        log_only: sections().find_map(|s| s.mode) == Some(Mode::Log),
+        url_bytes: or_none(sections().find_map(|s| bound(&s.max_url_bytes))),
+        header_bytes: or_none(sections().find_map(|s| bound(&s.max_header_bytes))),
+        headers: or_none(sections().find_map(|s| bound(&s.max_headers))),
+        content_types: types.iter().filter_map(|text| MediaRange::parse(text)).collect(),
+        accept: types.join(", ").into(),
+        query: compile_parameters(sections().find_map(|s| s.query.as_deref()), false),
+        other_query: sections().find_map(|s| s.other_query).unwrap_or(true),
+        header_values: compile_parameters(sections().find_map(|s| s.headers.as_deref()), true),
+        body: most_bytes.map(|most_bytes| Rc::new(BodyCheck { most_bytes, json })),
+    };
+    sections().next().map(|_| Rc::new(checks))
+}
+
+fn compile_json(section: &JsonBody) -> JsonCheck {
+    let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let depth = section.max_depth.map_or(MAX_DEPTH, size);
+    let values = section.max_values.map_or(USUAL_VALUES, size);
+    JsonCheck { required: section.required.unwrap_or(false), bounds: Bounds { depth, values } }
+}
+
+/// In the order of their names: a mapping has no other that lasts on its way through Envoy.
+fn compile_parameters(list: Option<&[Parameter]>, lower: bool) -> Vec<ParameterCheck> {
+    let mut checks: Vec<ParameterCheck> = list.into_iter().flatten().map(|p| compile_parameter(p, lower)).collect();
+    checks.sort_by(|a, b| a.name.cmp(&b.name));
+    checks
+}
+
+fn compile_parameter(parameter: &Parameter, lower: bool) -> ParameterCheck {
+    let name = &parameter.name.value;
+    ParameterCheck {
+        name: if lower { name.to_ascii_lowercase() } else { name.clone() },
+        kind: parameter.kind,
+        required: parameter.required,
+        repeat: parameter.repeat,
+        min: parameter.min.as_ref().map(|at| at.value),
+        max: parameter.max.as_ref().map(|at| at.value),
+        min_length: parameter.min_length,
+        max_length: parameter.max_length,
+        one_of: parameter.one_of.clone(),
+    }
+}
+
+/// Bounds that belong to another type, and bounds that nothing meets, are slips.
+fn check_parameter(parameter: &Parameter, problems: &mut Problems) {
+    let is_text = parameter.kind == ParameterType::Text;
+    let is_number = matches!(parameter.kind, ParameterType::Integer | ParameterType::Number);
+    let mut add = |message: String| problems.add(&parameter.name.place, message);
+    let name = &parameter.name.value;
+    if !is_number && (parameter.min.is_some() || parameter.max.is_some()) {
+        add(format!("`{name}` is no number: `min` and `max` cannot hold (`min_length` and `max_length` are for text)"));
+    }
+    if !is_text && (parameter.min_length.is_some() || parameter.max_length.is_some()) {
+        add(format!("`{name}` is no text: `min_length` and `max_length` cannot hold"));
+    }
+    let crossed = matches!((&parameter.min, &parameter.max), (Some(min), Some(max)) if min.value > max.value);
+    if crossed || matches!((parameter.min_length, parameter.max_length), (Some(min), Some(max)) if min > max) {
+        add(format!("nothing meets the bounds of `{name}`"));
+    }
+    for value in parameter.one_of.iter().flatten() {
+        let fits = match parameter.kind {
+            ParameterType::Text => true,
+            ParameterType::Boolean => value == "true" || value == "false",
+            kind => number(value, kind == ParameterType::Integer).is_some(),
+        };
+        if !fits {
+            add(format!("`{value}` is not of the type of `{name}`"));
+        }
+    }
+    if parameter.one_of.as_ref().is_some_and(Vec::is_empty) {
+        add(format!("`enum` of `{name}` is empty: nothing would be accepted"));
+    }
+}
+
+const JSON_TYPES: [&str; 2] = ["application/json", "application/*+json"];
+/// What a JSON body may have where the document does not say.
+const USUAL_JSON_BYTES: u64 = 1 << 20;
+const USUAL_VALUES: usize = 10_000;
+/// Reading takes the worker some 20 ms for each MiB, in which nothing else of it runs.
+const MOST_JSON_BYTES: u64 = 10 << 20;

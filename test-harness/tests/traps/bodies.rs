@@ -1,0 +1,237 @@
+//! Bodies that are checked: nothing of a request reaches an upstream before its body was judged, however it is sent.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::{Value, json};
+use test_harness::client::{Request, Response};
+use test_harness::clock::Deadline;
+use test_harness::issuer::Fault;
+use test_harness::trial::{self, Gate, HOST, Servers, below, code, plugin, put, with_trailers};
+use test_harness::{ports, tap};
+
+use crate::Trap;
+
+pub const TRAPS: &[Trap] = &[
+    ("0.2 0.3 nothing of a request reaches the upstream before its body was judged", judged_first),
+    ("0.2 0.3 a body that arrives while its request waits for keys is judged too", judged_after_waiting),
+    ("0.3 a body that arrives in pieces lets nothing out before its last", in_pieces),
+    ("0.3 a body that Envoy keeps to itself is refused", withheld),
+    ("a stream is cut off where it has grown too large", cut_off),
+    ("a length that was announced is a length that is kept", announced),
+    ("a client that leaves in its body leaves nothing behind", leaves),
+];
+
+/// Good and bad bodies with and without trailers, over each protocol.
+fn judged_first() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&checked(&servers)?, with_trailers)?;
+    let mut bad = vec![upload(b"{", false), upload(b"[[[[[]]]]]", true), upload(&[b' '; LARGEST + 1], true)];
+    for request in bad.clone() {
+        let trailers = vec![(b"x-checksum".to_vec(), b"42".to_vec())];
+        bad.push(Request { trailers, ..request });
+    }
+    for request in &bad {
+        for response in gate.send_both(request)? {
+            ensure!([400, 413, 422].contains(&response.status), "{}: {}", response.status, code(&response));
+        }
+    }
+    ensure!(servers.tap.bytes() == 0, "{} bytes of refused requests reached the upstream", servers.tap.bytes());
+    let body = [b"[\"", vec![FILL; 150_000].as_slice(), b"\"]"].concat();
+    let mut good = upload(&body, true);
+    good.trailers.push((b"x-checksum".to_vec(), b"42".to_vec()));
+    for response in gate.send_both(&good)? {
+        ensure!(response.status == 200, "{} {}", response.status, code(&response));
+    }
+    for request in servers.tap.take() {
+        let carried = request.iter().filter(|byte| **byte == FILL).count();
+        ensure!(carried == 150_000, "{carried} of 150000 bytes arrived");
+        ensure!(tap::find(&request, b"x-checksum: 42\r\n").is_some(), "the trailer did not arrive");
+    }
+    gate.never_failed()
+}
+
+/// The body is there, and with it the end of the request, before anybody knows whether the caller may.
+fn judged_after_waiting() -> Result<()> {
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut policy = checked(&servers)?;
+    if let Some(jwks) = below(&mut policy, "/issuers/0/jwks")?.as_object_mut() {
+        jwks.extend([("wait".to_owned(), json!("15s")), ("timeout".to_owned(), json!("15s"))]);
+    }
+    let mut gate = Gate::bent(&policy, with_trailers)?;
+    let token = servers.token(&json!({}))?;
+    let to_tap = |body: &[u8], trailers: bool| {
+        let mut request = trial::bearer(upload(body, true), &token);
+        request.target = b"/tap/1".to_vec();
+        request.trailers.extend(trailers.then(|| (b"x-user-id".to_vec(), b"forged".to_vec())));
+        request
+    };
+    let requests = [to_tap(b"{", false), to_tap(b"{", true), to_tap(b"[7]", false), to_tap(b"[7]", true)];
+    let answers = thread::scope(|scope| -> Result<Vec<Response>> {
+        let gate = &gate;
+        let both = requests
+            .iter()
+            .flat_map(|request| [scope.spawn(move || gate.send(request)), scope.spawn(move || gate.send_h2(request))]);
+        let both: Vec<_> = both.collect();
+        let active = || gate.envoy.stat("http.portcullis.downstream_rq_active").ok();
+        let waiting = Deadline::after(Duration::from_secs(10)).poll(|| (active()? == 8).then_some(()));
+        thread::sleep(Duration::from_millis(100));
+        let early = servers.tap.bytes();
+        servers.issuer.fail(Fault::None);
+        let answers = both.into_iter().map(|sent| sent.join().map_err(|_| anyhow!("a client panicked"))?);
+        let answers = answers.collect::<Result<Vec<_>>>()?;
+        waiting.context("the requests do not wait")?;
+        ensure!(early == 0, "{early} bytes reached the upstream before there was a verdict");
+        Ok(answers)
+    })?;
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    ensure!(statuses == [400, 400, 400, 400, 200, 200, 200, 200], "{statuses:?}");
+    let arrived = servers.tap.take();
+    ensure!(arrived.len() == 4, "{} requests reached the upstream, not the four good ones", arrived.len());
+    for request in arrived {
+        ensure!(tap::find(&request, b"x-user-id: user-1\r\n").is_some(), "the caller is missing");
+        ensure!(
+            tap::find(&request, b"forged").is_none(),
+            "a trailer that came while the request waited was let through"
+        );
+    }
+    gate.never_failed()
+}
+
+/// The head and most of the body, a pause, and the rest.
+fn in_pieces() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
+    for (body, status) in [(b"[1,2,3]".as_slice(), "200"), (b"[1,2,3)", "400")] {
+        for chunked in [false, true] {
+            let bytes = upload(body, chunked).header("connection", "close").on_the_wire();
+            let (first, rest) = bytes.split_at(bytes.len() - 2);
+            let mut stream = TcpStream::connect(ports::loopback(gate.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            stream.write_all(first)?;
+            thread::sleep(Duration::from_millis(400));
+            ensure!(servers.tap.bytes() == 0, "the request left before its body had ended");
+            stream.write_all(rest)?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            ensure!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            let arrived = servers.tap.take().len();
+            ensure!(arrived == usize::from(status == "200"), "{arrived} requests arrived of one answered {status}");
+            servers.tap.forget();
+        }
+    }
+    gate.never_failed()
+}
+
+/// `allow_on_headers_stop_iteration: false`, by a slip in a configuration written by hand.
+fn withheld() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&checked(&servers)?, |config| {
+        put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(false))?;
+        Ok(())
+    })?;
+    for request in [upload(b"[1]", false), upload(b"[1]", true)] {
+        for response in gate.send_both(&request)? {
+            ensure!(
+                response.status == 500 && code(&response) == "INTERNAL_ERROR",
+                "{} {}",
+                response.status,
+                code(&response)
+            );
+        }
+    }
+    let bare = gate.send(&Request::new("GET", "/sink/1", HOST))?;
+    ensure!(bare.status == 200, "{}: a request without a body suffers too", bare.status);
+    let told = gate.envoy.lines().iter().any(|line| line.contains("allow_on_headers_stop_iteration"));
+    ensure!(told, "the operator is not told");
+    let only_bare = servers.tap.take().iter().all(|request| request.starts_with(b"GET "));
+    ensure!(only_bare, "a request whose body nobody saw reached the upstream");
+    gate.never_failed()
+}
+
+/// What has no end cannot be held back until it ends; its measure holds all the same.
+fn cut_off() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
+    let stream = |bytes: usize| {
+        let request = Request::new("POST", "/raw/1", HOST).header("content-type", "application/grpc");
+        Request { chunked: true, ..request.body(vec![FILL; bytes]) }
+    };
+    for response in gate.send_both(&stream(LARGEST))? {
+        let status = trial::header(&response, "grpc-status");
+        ensure!(response.status == 200 && status.is_none(), "{} {status:?}", response.status);
+    }
+    servers.tap.take();
+    let before = servers.tap.bytes();
+    for response in gate.send_both(&stream(4 << 20))? {
+        let status = trial::header(&response, "grpc-status");
+        ensure!(status.as_deref() == Some("8"), "{} {status:?}", response.status);
+    }
+    let passed = servers.tap.bytes() - before;
+    ensure!(passed <= 2 * (LARGEST + 65_536), "{passed} bytes passed");
+    ensure!(servers.tap.take().is_empty(), "a stream that was cut off arrived whole");
+    gate.never_failed()
+}
+
+/// A short length over a long body: Envoy ends the stream, and the upstream never has a whole request.
+fn announced() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
+    let request = Request::new("POST", "/raw/1", HOST).header("content-length", "10").body(vec![FILL; LARGEST + 1]);
+    let answer = gate.send_h2(&request);
+    ensure!(answer.as_ref().map_or(true, |answer| answer.status != 200), "the lie was believed: {answer:?}");
+    let most = servers.tap.take().iter().map(|request| request.iter().filter(|byte| **byte == FILL).count()).max();
+    ensure!(most.unwrap_or(0) <= 10, "{most:?} bytes of a body that was announced with ten arrived");
+    gate.never_failed()
+}
+
+fn leaves() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
+    let bytes = upload(b"[1,2,3]", true).on_the_wire();
+    let active = || gate.envoy.stat("http.portcullis.downstream_rq_active").ok();
+    let until = |count: u64| Deadline::after(Duration::from_secs(5)).poll(|| (active()? == count).then_some(()));
+    let clients: Vec<TcpStream> = (0..20)
+        .map(|_| -> Result<TcpStream> {
+            let mut stream = TcpStream::connect(ports::loopback(gate.port))?;
+            stream.write_all(bytes.get(..bytes.len() - 5).unwrap_or_default())?;
+            Ok(stream)
+        })
+        .collect::<Result<_>>()?;
+    until(20).context("the requests are not held")?;
+    drop(clients);
+    until(0).context("requests are left after their clients")?;
+    ensure!(gate.send(&upload(b"[1]", true))?.status == 200, "the next request suffers");
+    ensure!(servers.tap.take().len() == 1, "requests of clients that left reached the upstream");
+    gate.never_failed()
+}
+
+/// The usual document, its routes to the tap checked.
+fn checked(servers: &Servers) -> Result<Value> {
+    let mut policy = servers.policy();
+    let checks = json!({ "max_body_bytes": LARGEST, "json": { "max_depth": 4 } });
+    for route in policy.pointer_mut("/routes").and_then(Value::as_array_mut).into_iter().flatten() {
+        if route.get("upstream") == Some(&json!("tap")) {
+            put(route, "/checks", checks.clone())?;
+        }
+    }
+    let raw =
+        json!({ "path": "/raw/{.+}", "auth": "none", "upstream": "tap", "checks": { "max_body_bytes": LARGEST } });
+    if let Some(routes) = policy.pointer_mut("/routes").and_then(Value::as_array_mut) {
+        routes.push(raw);
+    }
+    Ok(policy)
+}
+
+fn upload(body: &[u8], chunked: bool) -> Request {
+    let request = Request::new("POST", "/sink/1", HOST).header("content-type", "application/json");
+    Request { chunked, ..request.body(body) }
+}
+
+const FILL: u8 = b'~';
+/// More than an HTTP/2 stream's first window, so that Envoy must go on reading what it holds back.
+const LARGEST: usize = 200_000;
