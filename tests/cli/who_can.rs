@@ -64,3 +64,35 @@ fn what_a_caller_can_call_is_what_the_filter_would_say() {
     let bad = bench.run(&["can", "gateway.yaml", "--claims", "nonsense"]);
     assert_eq!(bad.code, 1);
 }
+
+#[test]
+fn conditions_are_listed_judged_and_explained() {
+    let bench = Bench::new("conditions");
+    let condition = r#"claims.tier == "gold" and time.hour >= 8"#;
+    bench.write("gateway.yaml", &LICENCES.replace("path: /any, ", &format!("path: /any, when: '{condition}', ")));
+    let ran = bench.run(&["who-can", "gateway.yaml", "--route", "any"]);
+    assert_eq!(
+        ran.out,
+        format!("any\n  takes        ANY /any\n  needs        a token of accounts\n  when         {condition}\n")
+    );
+    let may = |claims: &str, at: &str| {
+        let ran = bench.run(&["can", "gateway.yaml", "--claims", claims, "--at", at, "--format", "csv"]);
+        ran.out.lines().find(|line| line.starts_with("any,")).unwrap().to_string()
+    };
+    let (night, day) = ("2026-03-02T07:59:59Z", "2026-03-02T08:00:00Z");
+    let refused = format!("any,GET /any,no,\"condition_false (when[0] {})\"", condition.replace('"', "\"\""));
+    assert_eq!(may(r#"{"tier": "gold"}"#, day), "any,GET /any,yes,allowed");
+    assert_eq!(may(r#"{"tier": "gold"}"#, night), refused);
+    assert_eq!(may("{}", day), refused);
+    for (claims, at, verdict) in [
+        (r#"{"tier": "gold"}"#, day, "true\n"),
+        (r#"{"tier": "gold"}"#, night, "false\n"),
+        ("{}", day, "unknown (something it asks about is absent, or of another kind)\n"),
+    ] {
+        let ran = bench.run(&["explain", "gateway.yaml", "GET", "/any", "--claims", claims, "--at", at]);
+        assert!(ran.out.contains(&format!("authorize     the condition `{condition}` is {verdict}")), "{}", ran.out);
+    }
+    let path = ["explain", "gateway.yaml", "GET", "/forms", "--claims", r#"{"ORD": 1}"#];
+    let asked = "authorize     the route asks for one of LIC.READ_FORMS, ORD.READ; the caller has \"ORD.READ\"\n";
+    assert!(bench.run(&path).out.contains(asked), "{}", bench.run(&path).out);
+}
