@@ -181,5 +181,5 @@ const TICK: Duration = Duration::from_millis(100);
 const HURRIED_TICK: Duration = Duration::from_millis(2);
 
 /// Verified callers remembered by each worker, and the room they may take.
-const MOST_TOKENS: usize = 10_000;
-const MOST_TOKEN_BYTES: usize = 32 * 1024 * 1024;
+const MOST_TOKENS: usize = 20_000;
+const MOST_TOKEN_BYTES: usize = 48 * 1024 * 1024;

@@ -44,13 +44,13 @@ impl Modulus {
         let base = self.product(&plain, &self.r_squared, &mut columns);
         let mut power = base.clone();
         for bit in (1..exponent.checked_ilog2()?).rev() {
-            power = self.product(&power, &power, &mut columns);
+            power = self.square(&power, &mut columns);
             if exponent >> bit & 1 == 1 {
                 power = self.product(&power, &base, &mut columns);
             }
         }
         // The last bit of an odd exponent is set: its factor, taken in plain form, leads back out of Montgomery form.
-        power = self.product(&power, &power, &mut columns);
+        power = self.square(&power, &mut columns);
         let mut result = self.product(&power, &plain, &mut columns);
         subtract_unless_less(&mut result, &self.limbs);
         Some(to_bytes(&result, length))
@@ -59,22 +59,68 @@ impl Modulus {
     /// a × b ÷ R modulo n, below 2n when `a` and `b` are.
     fn product(&self, a: &[u32], b: &[u32], columns: &mut [u64]) -> Box<[u32]> {
         columns.fill(0);
-        let (b_low, b_chunks) = (b.first().copied().unwrap_or(0), b.as_chunks::<CHUNK>().0);
-        let n_chunks = self.limbs.as_chunks::<CHUNK>().0;
-        let mut columns = columns;
+        let mut row = &mut *columns;
         for a in a {
-            let low = columns.first().copied().unwrap_or(0) as u32;
-            let factor = low.wrapping_add(a.wrapping_mul(b_low)).wrapping_mul(self.negated_inverse) & MASK;
-            let (a, factor) = (u64::from(*a), u64::from(factor));
-            // Several limbs a round: the engine does not unroll loops.
-            for ((columns, b), n) in columns.as_chunks_mut::<CHUNK>().0.iter_mut().zip(b_chunks).zip(n_chunks) {
-                for ((column, b), n) in columns.iter_mut().zip(b).zip(n) {
-                    *column += a * u64::from(*b) + factor * u64::from(*n);
+            let a = u64::from(*a);
+            // Several limbs a round, here and below: the engine does not unroll loops.
+            for (columns, b) in row.as_chunks_mut::<4>().0.iter_mut().zip(b.as_chunks::<4>().0) {
+                for (column, b) in columns.iter_mut().zip(b) {
+                    *column += a * u64::from(*b);
                 }
             }
-            let Some((lowest, higher)) = std::mem::take(&mut columns).split_first_mut() else { break };
+            row = row.split_first_mut().map(|(_, higher)| higher).unwrap_or_default();
+        }
+        self.reduced(columns)
+    }
+
+    /// a² ÷ R modulo n, below 2n when `a` is: of the products that come twice, each is made once, of a doubled factor.
+    fn square(&self, a: &[u32], columns: &mut [u64]) -> Box<[u32]> {
+        columns.fill(0);
+        let (mut rows, mut row) = (a, &mut *columns);
+        while let ([a0, a1, higher @ ..], [c0, c1, c2, ..]) = (rows, &mut *row) {
+            let (a0, a1) = (u64::from(*a0), u64::from(*a1));
+            *c0 += a0 * a0;
+            *c1 += 2 * a0 * a1;
+            *c2 += a1 * a1;
+            let mut below = 0;
+            let crossed = row.get_mut(2..).unwrap_or_default();
+            for ([c0, c1], [b0, b1]) in crossed.as_chunks_mut::<2>().0.iter_mut().zip(higher.as_chunks::<2>().0) {
+                let (b0, b1) = (u64::from(*b0), u64::from(*b1));
+                *c0 += 2 * a0 * b0 + 2 * a1 * below;
+                *c1 += 2 * a0 * b1 + 2 * a1 * b0;
+                below = b1;
+            }
+            if let Some(column) = crossed.get_mut(higher.len()) {
+                *column += 2 * a1 * below;
+            }
+            (rows, row) = (higher, row.get_mut(4..).unwrap_or_default());
+        }
+        self.reduced(columns)
+    }
+
+    /// What stands in the columns, ÷ R modulo n: multiples of n are added that clear the lower half, two columns a round.
+    fn reduced(&self, columns: &mut [u64]) -> Box<[u32]> {
+        let [n0, n1, n_higher @ ..] = &*self.limbs else { return Box::default() };
+        let (n0, n1) = (u64::from(*n0), u64::from(*n1));
+        let factor = |column: u64| u64::from((column as u32).wrapping_mul(self.negated_inverse) & MASK);
+        let mut columns = columns;
+        for _ in 0..self.limbs.len() / 2 {
+            let Some(([c0, c1], higher)) = std::mem::take(&mut columns).split_first_chunk_mut() else { break };
+            let f0 = factor(*c0);
+            let c1 = *c1 + f0 * n1 + ((*c0 + f0 * n0) >> LIMB_BITS);
+            let f1 = factor(c1);
             if let Some(next) = higher.first_mut() {
-                *next += *lowest >> LIMB_BITS;
+                *next += (c1 + f1 * n0) >> LIMB_BITS;
+            }
+            let mut below = n1;
+            for ([c0, c1], [n0, n1]) in higher.as_chunks_mut::<2>().0.iter_mut().zip(n_higher.as_chunks::<2>().0) {
+                let (n0, n1) = (u64::from(*n0), u64::from(*n1));
+                *c0 += f0 * n0 + f1 * below;
+                *c1 += f0 * n1 + f1 * n0;
+                below = n1;
+            }
+            if let Some(column) = higher.get_mut(n_higher.len()) {
+                *column += f1 * below;
             }
             columns = higher;
         }
@@ -99,7 +145,7 @@ impl Modulus {
         }
         let mut columns = vec![0; 2 * self.limbs.len()];
         for bit in (0..=r_bits.ilog2()).rev() {
-            power = self.product(&power, &power, &mut columns);
+            power = self.square(&power, &mut columns);
             if r_bits >> bit & 1 == 1 {
                 self.double(&mut power);
             }
@@ -185,7 +231,7 @@ fn to_bytes(limbs: &[u32], length: usize) -> Vec<u8> {
 /// The largest modulus whose columns cannot overflow with room to spare.
 pub(in crate::policy) const MAX_BITS: usize = 8192;
 
-/// How many limbs are multiplied in one round.
+/// The number of limbs is a multiple of this, so that rounds of several limbs leave none over.
 const CHUNK: usize = 4;
 
 const LIMB_BITS: usize = 27;
