@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::api_key::KeyPlaces;
 use super::authorize::Grant;
 use super::credential::{cookies, strip_bearer};
 use super::decision::HeaderEdit;
@@ -44,6 +45,8 @@ pub struct Passage<'p, 'r> {
     pub tail: Option<&'p str>,
     /// The places where tokens may stand.
     pub sources: &'p [TokenSource],
+    /// The places where API keys may stand.
+    pub key_places: &'p KeyPlaces,
     /// The request's id.
     pub request_id: &'p Rc<str>,
 }
@@ -55,6 +58,7 @@ impl Forward {
             edits.extend(caller.identity.edits.iter().cloned());
         }
         let query = if to.forward_token { None } else { remove_tokens(passage, &mut edits) };
+        let query = passage.key_places.strip(passage.request, passage.target, query, &mut edits);
         if let Some(path) = to.path(passage, query) {
             edits.push(set(":path", path));
         }
