@@ -1,6 +1,8 @@
 //! The document an operator writes, read field by field; every problem is found at once, each with its place.
 
+pub mod auth;
 pub mod checks;
+pub mod client;
 pub mod cors;
 pub mod document;
 pub mod environment;
@@ -14,18 +16,21 @@ pub mod problem;
 pub mod reader;
 pub mod route;
 pub mod source;
+pub mod time;
 pub mod url;
 
 use std::cell::RefCell;
 
+use auth::{ApiKeys, Auth};
 use checks::Checks;
+use client::Client;
 use document::{Audit, Cors, Document, Errors, IdentityHeader, Issuer, PublicPath, Route, Upstream};
 use environment::Environment;
 use limit::service::RateLimitService;
 use limit::{Limit, LimitHeaders, Plan};
 use node::{Node, Value};
 use permission::{ForwardPermissions, PermissionDomain};
-use problem::Problems;
+use problem::{At, Problems};
 use reader::Field;
 
 impl Document {
@@ -45,8 +50,12 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         version.word(&[("1.0", ())]);
     }
     let items = |key| fields.get(key).map(|f| f.items()).unwrap_or_default();
+    let auth = fields.get("auth").map_or_else(|| usual_auth(root), |f| default_auth(&f));
     let document = Document {
+        environment: fields.get("environment").and_then(|f| f.text_at()),
         issuers: items("issuers").iter().filter_map(Issuer::read).collect(),
+        api_keys: fields.get("api_keys").and_then(|f| ApiKeys::read(&f)),
+        clients: items("clients").iter().filter_map(Client::read).collect(),
         identity_headers: fields.get("identity_headers").map(|f| IdentityHeader::read_all(&f)).unwrap_or_default(),
         permissions: fields.get("permissions").map(|f| PermissionDomain::read_all(&f)).unwrap_or_default(),
         forward_permissions: fields
@@ -57,7 +66,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         upstreams: fields.get("upstreams").map(|f| Upstream::read_all(&f, environment)).unwrap_or_default(),
         public_paths: items("public_paths").iter().filter_map(PublicPath::read).collect(),
         checks: fields.get("checks").and_then(|f| Checks::read(&f)),
-        routes: items("routes").iter().filter_map(Route::read).collect(),
+        routes: items("routes").iter().filter_map(|f| Route::read(f, &auth)).collect(),
         plans: fields.get("plans").map(|f| Plan::read_all(&f)).unwrap_or_default(),
         limits: fields.get("limits").map(|f| Limit::read_all(&f, false)).unwrap_or_default(),
         rate_limit_service: fields.get("rate_limit_service").and_then(|f| RateLimitService::read(&f, environment)),
@@ -70,6 +79,21 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
     }
     fields.finish();
     Some(document)
+}
+
+fn usual_auth(field: &Field<'_>) -> At<Auth> {
+    At { value: Auth::required(), place: field.place.clone() }
+}
+
+/// What routes ask for that say nothing themselves. Opening all that were forgotten takes a word at each of them.
+fn default_auth(field: &Field<'_>) -> At<Auth> {
+    match Auth::read(field) {
+        Some(At { value: Auth::None | Auth::Optional, .. }) => {
+            field.problem("only a route can be open: write `none` or `optional` there");
+            usual_auth(field)
+        }
+        found => found.unwrap_or_else(|| usual_auth(field)),
+    }
 }
 
 impl Errors {

@@ -1,11 +1,14 @@
 //! The decision core: a compiled policy, and one function that decides about one request. It reads no clock, file or network.
 
 pub mod algorithm;
+pub mod api_key;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+pub mod caller;
 pub mod checks;
 mod civil;
+pub mod clients;
 pub mod compile;
 pub mod condition;
 pub mod cors;
@@ -26,6 +29,7 @@ pub mod origin;
 pub mod peer;
 pub mod permission;
 pub mod polled;
+mod prove;
 pub mod quota;
 pub mod rejection;
 pub mod reply;
@@ -43,20 +47,22 @@ pub mod world;
 use std::rc::Rc;
 use std::time::Duration;
 
-use authenticate::{Authenticator, Caller, Stop};
+use api_key::KeyPlaces;
+use authenticate::Stop;
 use authorize::Requirements;
+use clients::ClientDirectory;
 use condition::Circumstances;
 use cors::CorsPolicy;
 use decision::{Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
 use exchange::Exchange;
 use forward::{Forward, Passage};
-use guard::SafePath;
 use identity::IdentityHeaders;
 use issuer::Issuer;
 use limit::budget::Budget;
 use limit::set::LimitSet;
 use permission::PermissionRegistry;
 use polled::{PollPlan, Polled};
+use prove::Presented;
 use rejection::{Kind, Rejection};
 use reply::Refusals;
 use request::{Request, RequestParts};
@@ -66,7 +72,7 @@ use rule::{Action, Rule};
 use scopes::ScopeRegistry;
 use world::World;
 
-use crate::config::document::{Audit, Auth, TokenSource};
+use crate::config::document::{Audit, TokenSource};
 use crate::config::limit::LimitHeaders;
 
 /// A compiled document. Immutable; nothing in it is checked again per request.
@@ -75,6 +81,9 @@ pub struct Policy {
     issuers: Vec<Issuer>,
     plans: Vec<PollPlan>,
     sources: Vec<TokenSource>,
+    key_places: KeyPlaces,
+    environment: Option<Rc<str>>,
+    clients: Rc<ClientDirectory>,
     scopes: ScopeRegistry,
     permissions: PermissionRegistry,
     identity: IdentityHeaders,
@@ -126,22 +135,28 @@ impl Policy {
         exchange.examine(rule, |checks| checks.measure(&request))?;
         exchange.audit.spoofed = self.identity.strip(request.headers, &mut edits);
         let requirements = self.requirements(rule, target.path(), world);
-        let caller = self.caller(rule, requirements, parts, &request, &target, world, exchange)?;
-        exchange.note_caller(caller.as_deref());
         let (request, target) = (&request, &target);
+        let presented = Presented { rule, parts, request, target };
+        let callers = self.prove(requirements, presented, world, exchange)?;
         let circumstances =
             Circumstances { request, host: host.name(), target, params, peer: world.peer, now: world.now };
-        let grant = self.grant(requirements, caller, &circumstances, world)?;
-        let reserved = rule.reserve(requirements.auth, &grant, parts, world, exchange)?;
-        rule.spend(requirements.auth, &grant, parts, world, exchange)?;
+        let grant = self.grant(requirements, callers, &circumstances, world)?;
+        let reserved = rule.reserve(&requirements.auth, &grant, parts, world, exchange)?;
+        rule.spend(&requirements.auth, &grant, parts, world, exchange)?;
         reserved.spend(world);
         let query = target.query().unwrap_or_default();
         exchange.examine(rule, |checks| checks.examine(request, query, &self.sources))?;
         Ok(match &rule.action {
             Action::Answer(answer) => Decision::Reply(exchange.answer(answer, &grant)),
             Action::Forward(to) => {
-                let passage =
-                    Passage { request, target, tail, sources: &self.sources, request_id: &exchange.plan.request_id };
+                let passage = Passage {
+                    request,
+                    target,
+                    tail,
+                    sources: &self.sources,
+                    key_places: &self.key_places,
+                    request_id: &exchange.plan.request_id,
+                };
                 let forward = Forward::new(&grant, to, &passage, edits);
                 exchange.allowed();
                 world.note("forward", || to.describe());
@@ -180,37 +195,6 @@ impl Policy {
         if is_public { &self.open } else { &rule.requirements }
     }
 
-    /// The caller, if one is asked for and the request has a token. A token that is present and bad always refuses.
-    #[expect(clippy::too_many_arguments, reason = "the stage looks at all of the request")]
-    fn caller(
-        &self,
-        rule: &Rule,
-        requirements: &Requirements,
-        parts: &RequestParts<'_>,
-        request: &Request<'_>,
-        target: &SafePath<'_>,
-        world: &mut World<'_>,
-        exchange: &mut Exchange<'_, '_>,
-    ) -> Result<Option<Rc<Caller>>, Stop> {
-        if requirements.auth == Auth::None {
-            return Ok(None);
-        }
-        let found = credential::find(request, target.query(), &self.sources);
-        let found = found.map_err(|rejection| rule.after_authentication(rejection.into(), parts, world))?;
-        let Some(credential) = found else { return Ok(None) };
-        rule.before_authentication(&credential.token, parts, world, exchange)?;
-        let authenticator = Authenticator {
-            issuers: &self.issuers,
-            scopes: &self.scopes,
-            permissions: &self.permissions,
-            identity: &self.identity,
-        };
-        let caller = authenticator.authenticate(&credential, parts.received_at, world);
-        let caller = caller.map_err(|stop| rule.after_authentication(stop, parts, world))?;
-        world.note("authenticate", || format!("caller {:?} of issuer {}", caller.subject, caller.issuer_name));
-        Ok(Some(caller))
-    }
-
     /// What takes the place of a reply that the proxy made by itself; `None` when it is the upstream's own.
     pub fn translate_local_reply(
         &self,
@@ -222,10 +206,11 @@ impl Policy {
         local_reply::translate(&self.refusals, status, details, plan, now)
     }
 
-    /// The edits that remove what only the gateway may say from a map of headers or trailers.
+    /// The edits that remove from trailers what only the gateway may say, and keys.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
         self.identity.strip(sent, &mut edits);
+        self.key_places.strip_trailers(sent, &mut edits);
         edits
     }
 
@@ -237,6 +222,11 @@ impl Policy {
     /// True when requests may wait for a rate limit service.
     pub fn asks_rate_limits(&self) -> bool {
         self.asks_rate_limits
+    }
+
+    /// The clients that the document lists; a directory read since then may take its place in the world.
+    pub fn clients(&self) -> Rc<ClientDirectory> {
+        self.clients.clone()
     }
 
     /// Where audit records go.

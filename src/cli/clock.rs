@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::config::time::rfc3339;
+
 /// The time since the Unix epoch.
 #[expect(clippy::disallowed_methods, reason = "the command line is where the core's time comes from")]
 pub fn now() -> Duration {
@@ -32,41 +34,15 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
     span.map(Duration::from_secs).ok_or_else(|| "expected a span of time as 90s, 15m or 1h".to_string())
 }
 
-fn rfc3339(text: &str) -> Option<u64> {
-    let (date, time) = text.strip_suffix(['Z', 'z'])?.split_once(['T', 't'])?;
-    let numbers =
-        |text: &str, mark: char| text.split(mark).map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<u64>>>();
-    let ([year, month, day], [hour, minute, second]) =
-        (<[u64; 3]>::try_from(numbers(date, '-')?).ok()?, <[u64; 3]>::try_from(numbers(time, ':')?).ok()?);
-    let is_date = (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !is_date || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    // Days since the epoch with the year beginning in March, so that the leap day is its last (Howard Hinnant, chrono-dates).
-    let shifted = if month > 2 { year } else { year - 1 };
-    let (era, of_era) = (shifted / 400, shifted % 400);
-    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn times_are_written_as_dates_or_as_seconds() {
-        for (text, expected) in [
-            ("1970-01-01T00:00:00Z", Some(0)),
-            ("2024-02-29T12:30:45Z", Some(1_709_209_845)),
-            ("2024-03-01T10:00:00Z", Some(1_709_287_200)),
-            ("2100-03-01T00:00:00z", Some(4_107_542_400)),
-            ("1709287200", Some(1_709_287_200)),
-            ("2024-13-01T00:00:00Z", None),
-            ("2024-03-01", None),
-            ("2024-03-01T10:00:00+01:00", None),
-            ("yesterday", None),
-        ] {
+        for (text, expected) in
+            [("2024-03-01T10:00:00Z", Some(1_709_287_200)), ("1709287200", Some(1_709_287_200)), ("yesterday", None)]
+        {
             assert_eq!(parse_time(text).ok().map(|t| t.as_secs()), expected, "{text}");
         }
     }

@@ -152,12 +152,14 @@ fn decide<'r>(
 ) -> Result<Verdict<'r>, Failure> {
     let mut tokens = TokenCache::new(1, 65_536);
     let fresh_id = || "explained".to_string();
+    let clients = &gateway.policy.clients();
     let mut quotas = Quotas::new(MOST_ACCOUNTS);
     for _ in 0..3 {
         trace.clear();
         let mut world = World {
             now,
             polled,
+            clients,
             tokens: &mut tokens,
             limits: &mut LocalStore::default(),
             quotas: &mut quotas,

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, table};
-use crate::config::document::{Auth, Issuer, RequiredClaim, Route};
+use crate::config::auth::{Auth, CredentialKind};
+use crate::config::document::{Issuer, RequiredClaim, Route};
 use crate::policy::route::{Found, Method};
 use crate::policy::rule::{Action, Rule};
 
@@ -122,12 +123,19 @@ impl Entry<'_> {
         });
         let claims = route.require_claims.iter().map(claim_text).chain(of_issuers);
         let names = issuers.iter().map(|issuer| issuer.name.value.clone()).collect::<Vec<_>>().join(" or ");
-        let who = match route.auth.value {
+        let credential = |kind: &CredentialKind| match kind {
+            CredentialKind::Token => format!("a token of {names}"),
+            CredentialKind::ApiKey => "an API key".to_string(),
+            CredentialKind::Certificate => "a client certificate".to_string(),
+        };
+        let credentials = |kinds: &[CredentialKind]| kinds.iter().map(credential).collect::<Vec<_>>();
+        let who = match &route.auth.value {
             Auth::None => "nothing: everybody".to_string(),
             Auth::Optional => format!("nothing, or a token of {names}"),
-            Auth::Required => format!("a token of {names}"),
+            Auth::AnyOf(kinds) => credentials(kinds).join(", or "),
+            Auth::AllOf(kinds) => credentials(kinds).join(", and "),
         };
-        let claims = if route.auth.value == Auth::None { Vec::new() } else { claims.collect() };
+        let claims = if route.auth.value.takes(CredentialKind::Token) { claims.collect() } else { Vec::new() };
         let conditions = route.when.iter().map(|condition| condition.value.clone()).collect();
         vec![
             ("needs", vec![who]),
@@ -165,10 +173,13 @@ impl Entry<'_> {
     fn json(&self, gateway: &Gateway) -> Value {
         let route = self.route;
         let (every, one) = self.rule.requirements.permissions.names();
-        let auth = match route.auth.value {
-            Auth::Required => "required",
-            Auth::Optional => "optional",
-            Auth::None => "none",
+        let words = |kinds: &[CredentialKind]| kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>();
+        let auth = match &route.auth.value {
+            auth if auth.is_required() => json!("required"),
+            Auth::Optional => json!("optional"),
+            Auth::None => json!("none"),
+            Auth::AnyOf(kinds) => json!({ "any_of": words(kinds) }),
+            Auth::AllOf(kinds) => json!({ "all_of": words(kinds) }),
         };
         let claims = |claims: &[RequiredClaim]| -> Value {
             claims.iter().map(|claim| (claim.claim.text.clone(), Value::Array(claim.any_of.clone()))).collect()

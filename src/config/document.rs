@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use super::auth::{ApiKeys, Auth, Sensitivity};
 use super::checks::Checks;
+use super::client::Client;
+use super::identity::Attribute;
 use super::limit::service::RateLimitService;
 use super::limit::{Limit, LimitHeaders, Plan, Without};
 use super::permission::{ForwardPermissions, PermissionDomain};
@@ -11,8 +14,14 @@ use super::problem::At;
 /// The whole document.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
+    /// The environment this gateway stands in.
+    pub environment: Option<At<String>>,
     /// Who issues tokens.
     pub issuers: Vec<Issuer>,
+    /// Where API keys may stand.
+    pub api_keys: Option<ApiKeys>,
+    /// Who calls with keys, certificates, or tokens of its own.
+    pub clients: Vec<Client>,
     /// Which claims reach the upstream in which headers.
     pub identity_headers: Vec<IdentityHeader>,
     /// What callers can be granted.
@@ -72,6 +81,14 @@ pub struct Issuer {
     pub token_from: Vec<TokenSource>,
     /// The longest token accepted, in bytes.
     pub max_token_bytes: usize,
+    /// Only tokens that are bound to a certificate are accepted (RFC 8705 §3).
+    pub require_bound: bool,
+    /// Only tokens of a client that is listed are accepted.
+    pub require_client: bool,
+    /// Developers make these tokens themselves.
+    pub self_issued: Option<At<bool>>,
+    /// The environments in which it is believed; none for every one.
+    pub environments: Vec<At<String>>,
 }
 
 /// Where an issuer's keys come from.
@@ -138,14 +155,14 @@ pub struct RequiredClaim {
     pub any_of: Vec<serde_json::Value>,
 }
 
-/// A header that carries a claim to the upstream.
+/// A header that tells the upstream who calls.
 #[derive(Clone, Debug)]
 pub struct IdentityHeader {
     /// The header's name in lower case.
     pub header: At<String>,
-    /// The claim.
-    pub claim: ClaimPath,
-    /// Whether a caller without the claim is refused.
+    /// What it carries.
+    pub from: Attribute,
+    /// Whether a caller without it is refused.
     pub required: bool,
 }
 
@@ -246,21 +263,12 @@ pub struct Route {
     pub without_limits: Option<Without>,
     /// The route's own checks, member by member before the document's; `Some(None)` switches all off.
     pub checks: Option<Option<Checks>>,
+    /// How much harm it can do.
+    pub sensitivity: Sensitivity,
     /// What it is for.
     pub description: Option<String>,
     /// Where it is written.
     pub place: super::problem::Place,
-}
-
-/// Who may call a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// A valid token is needed.
-    Required,
-    /// A valid token is used, none is accepted, a bad one refused.
-    Optional,
-    /// Nobody is asked.
-    None,
 }
 
 /// What a static route answers.

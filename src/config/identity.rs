@@ -1,12 +1,34 @@
-//! Reads `identity_headers`: which claim travels in which header.
+//! Reads `identity_headers`: what of the caller travels in which header.
 
 use super::document::{ClaimPath, IdentityHeader};
 use super::node::Value;
 use super::problem::At;
 use super::reader::Field;
 
+/// Something known of a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// A claim of its token.
+    Claim(ClaimPath),
+    /// Something of the client it is.
+    Client(ClientAttribute),
+}
+
+/// Something known of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAttribute {
+    /// Its id.
+    Id,
+    /// Its plan.
+    Plan,
+    /// Its tags.
+    Tags,
+    /// Who answers for it.
+    Owner,
+}
+
 impl IdentityHeader {
-    /// Reads the whole section: `Header: claim`, or `Header: { claim: …, required: true }`.
+    /// Reads the whole section: `Header: claim`, `Header: { claim: …, required: true }` or `Header: { client: id }`.
     pub(super) fn read_all(field: &Field<'_>) -> Vec<IdentityHeader> {
         field.entries().into_iter().filter_map(|(name, value)| IdentityHeader::read(name, &value)).collect()
     }
@@ -14,13 +36,19 @@ impl IdentityHeader {
     fn read(name: At<String>, field: &Field<'_>) -> Option<IdentityHeader> {
         let header = At { value: header_name(&name, field)?, place: name.place };
         if let Value::Text(_) = field.node.value {
-            return Some(IdentityHeader { header, claim: ClaimPath::parse(&field.text()?), required: false });
+            let from = Attribute::Claim(ClaimPath::parse(&field.text()?));
+            return Some(IdentityHeader { header, from, required: false });
         }
         let fields = field.fields()?;
-        let claim = fields.require("claim").and_then(|f| f.text());
+        let claim = fields.get("claim").and_then(|f| f.text()).map(|text| Attribute::Claim(ClaimPath::parse(&text)));
+        let client = fields.get("client").and_then(|f| f.word(&CLIENT)).map(Attribute::Client);
         let required = fields.get("required").and_then(|f| f.flag()).unwrap_or(false);
+        let written = ["claim", "client"].iter().filter(|key| fields.get(key).is_some()).count();
+        if written != 1 {
+            fields.problem("expected exactly one of `claim` and `client`");
+        }
         fields.finish();
-        Some(IdentityHeader { header, claim: ClaimPath::parse(&claim?), required })
+        Some(IdentityHeader { header, from: claim.or(client)?, required })
     }
 }
 
@@ -40,6 +68,20 @@ pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String
     }
     Some(lower)
 }
+
+impl ClientAttribute {
+    /// The word of the document.
+    pub fn word(self) -> &'static str {
+        CLIENT.iter().find(|(_, attribute)| *attribute == self).map(|(word, _)| *word).unwrap_or_default()
+    }
+}
+
+const CLIENT: [(&str, ClientAttribute); 4] = [
+    ("id", ClientAttribute::Id),
+    ("plan", ClientAttribute::Plan),
+    ("tags", ClientAttribute::Tags),
+    ("owner", ClientAttribute::Owner),
+];
 
 /// Headers that frame the message or steer the proxy: setting one from a claim or a static route would be request smuggling.
 /// Those of credentials and of the client's host the gateway takes away or sets itself, so that a claim there would be lost.

@@ -23,6 +23,13 @@ impl Issuer {
         let permission_claims = fields.get("permission_claims").map(|f| f.texts());
         let token_from = fields.get("token_from").map(|f| f.items().iter().filter_map(read_source).collect());
         let max_token_bytes = fields.get("max_token_bytes").and_then(|f| f.number(64, 65_536));
+        let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
+        let (require_bound, require_client) = (flag("require_bound"), flag("require_client"));
+        let self_issued = fields.get("self_issued");
+        let self_issued = self_issued.and_then(|f| f.flag().map(|value| At { value, place: f.place.clone() }));
+        let self_issued = self_issued.filter(|flag| flag.value);
+        let max_lifetime = max_lifetime.or(self_issued.as_ref().map(|_| LONGEST_SELF_ISSUED));
+        let environments = fields.get("environments").map(|f| f.texts()).unwrap_or_default();
         fields.finish();
         Some(Issuer {
             name: name?,
@@ -47,6 +54,10 @@ impl Issuer {
             ),
             token_from: token_from.filter(|s: &Vec<_>| !s.is_empty()).unwrap_or_else(|| vec![TokenSource::Bearer]),
             max_token_bytes: max_token_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(MOST_TOKEN_BYTES),
+            require_bound,
+            require_client,
+            self_issued,
+            environments,
         })
     }
 }
@@ -166,6 +177,8 @@ fn permission_place(text: &str) -> ClaimPath {
     }
 }
 
+/// How long a token may live that a developer made without asking anyone.
+pub const LONGEST_SELF_ISSUED: Duration = Duration::from_secs(900);
 /// Clocks of issuers and gateways differ by seconds (RFC 7519 §4.1.4: "usually no more than a few minutes").
 const LEEWAY: Duration = Duration::from_secs(30);
 const MOST_LEEWAY: Duration = Duration::from_secs(300);

@@ -1,8 +1,9 @@
 //! Reads `routes`, `public_paths` and `upstreams`: what may be called, by whom, and where it goes.
 
+use super::auth::{Auth, Sensitivity};
 use super::checks::Checks;
 use super::cors_setting;
-use super::document::{Auth, PublicPath, Route, StaticResponse, Upstream};
+use super::document::{PublicPath, Route, StaticResponse, Upstream};
 use super::environment::Environment;
 use super::identity::header_name;
 use super::issuer::required_claims;
@@ -12,11 +13,11 @@ use super::problem::At;
 use super::reader::{Field, Fields};
 
 impl Route {
-    /// Reads one route.
-    pub(super) fn read(field: &Field<'_>) -> Option<Route> {
+    /// Reads one route; `usual` is what it asks for when it says nothing.
+    pub(super) fn read(field: &Field<'_>, usual: &At<Auth>) -> Option<Route> {
         let fields = field.fields()?;
         let path = fields.require("path").and_then(|f| f.text_at());
-        let auth = fields.get("auth").and_then(|f| f.word(&AUTH).map(|value| At { value, place: f.place.clone() }));
+        let auth = fields.get("auth").and_then(|f| Auth::read(&f));
         let texts = |key| fields.get(key).map(|f| f.texts()).unwrap_or_default();
         let plain = |key| texts(key).into_iter().map(|t| t.value).collect();
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
@@ -25,7 +26,7 @@ impl Route {
             path: path.unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
             methods: either(&fields, "method", "methods"),
             hosts: either(&fields, "host", "hosts"),
-            auth: auth.unwrap_or_else(|| At { value: Auth::Required, place: fields.place().clone() }),
+            auth: auth.unwrap_or_else(|| At { value: usual.value.clone(), place: fields.place().clone() }),
             issuers: either(&fields, "issuer", "issuers"),
             scopes: plain("scopes"),
             any_scope: plain("any_scope"),
@@ -42,6 +43,7 @@ impl Route {
             limits: fields.get("limits").map(|f| Limit::read_all(&f, true)).unwrap_or_default(),
             without_limits: fields.get("without_limits").and_then(|f| Without::read(&f)),
             checks: fields.get("checks").and_then(|f| Checks::setting(&f)),
+            sensitivity: fields.get("sensitivity").and_then(|f| Sensitivity::read(&f)).unwrap_or_default(),
             description: fields.get("description").and_then(|f| f.text()),
             place: fields.place().clone(),
         };
@@ -123,6 +125,5 @@ fn either(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<
     }
 }
 
-const AUTH: [(&str, Auth); 3] = [("required", Auth::Required), ("optional", Auth::Optional), ("none", Auth::None)];
 const MOST_HEADERS: usize = 100;
 const MOST_HEADER_BYTES: usize = 65_536;

@@ -97,6 +97,7 @@ impl Exchange {
         let mut world = World {
             now,
             polled: &mut memory.polled,
+            clients: &memory.clients,
             tokens: &mut memory.tokens,
             limits: &mut memory.limits,
             quotas: &mut memory.ledger.quotas,

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 
 use super::host;
+use crate::config::client::hex_bytes;
 use crate::policy::peer::{Certificate, Peer};
 
 /// The peer of the request that the current callback is about.
@@ -25,7 +26,7 @@ impl Peer for HostPeer {
         let shown = host::property("connection\0mtls")?;
         let digest = text("connection\0sha256_peer_certificate_digest").filter(|_| shown == [1])?;
         Some(Certificate {
-            sha256: bytes(&digest)?,
+            sha256: hex_bytes(&digest)?,
             uri: text("connection\0uri_san_peer_certificate"),
             dns: text("connection\0dns_san_peer_certificate"),
             subject: text("connection\0subject_peer_certificate"),
@@ -35,17 +36,4 @@ impl Peer for HostPeer {
 
 fn text(path: &str) -> Option<String> {
     host::property(path).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty())
-}
-
-/// Thirty-two bytes written in hexadecimal.
-fn bytes(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-    if pairs.len() != bytes.len() || !rest.is_empty() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -14,6 +14,7 @@ use super::quotas::Ledger;
 use super::waiting::Waiting;
 use crate::config::source;
 use crate::policy::Policy;
+use crate::policy::clients::ClientDirectory;
 use crate::policy::decision::Awaited;
 use crate::policy::polled::Polled;
 use crate::policy::token_cache::TokenCache;
@@ -42,6 +43,8 @@ pub struct Gateway {
 pub struct Memory {
     /// Key sets and whatever else is polled.
     pub polled: Polled,
+    /// Whose keys and certificates are known.
+    pub clients: Rc<ClientDirectory>,
     /// Verified callers.
     pub tokens: TokenCache,
     /// What was counted, by all workers together.
@@ -95,6 +98,7 @@ impl Root {
                 );
                 let memory = Memory {
                     polled,
+                    clients: policy.clients(),
                     tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES),
                     limits: SharedCells::open(),
                     polling,

@@ -15,10 +15,18 @@ pub struct AuditRecord<'r> {
     pub path: Cow<'r, str>,
     /// The rule that decided: the route's name.
     pub route: Option<Rc<str>>,
+    /// The kind of credential that says who called.
+    pub credential: Option<&'static str>,
     /// The name of the issuer whose token was accepted.
     pub issuer: Option<Rc<str>>,
     /// The token's `sub`.
     pub subject: Option<Rc<str>>,
+    /// Which client called.
+    pub client: Option<Rc<str>>,
+    /// The id of the API key; never the key.
+    pub key: Option<Rc<str>>,
+    /// Further credentials that the route asked for, or that came along.
+    pub also: Vec<Witness>,
     /// What happened.
     pub outcome: Outcome,
     /// The status of the gateway's own answer; none for a forwarded request.
@@ -41,6 +49,21 @@ pub struct AuditRecord<'r> {
     pub would_refuse: Option<&'static str>,
 }
 
+/// A credential beside the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Witness {
+    /// Its kind.
+    pub credential: &'static str,
+    /// Its issuer.
+    pub issuer: Option<Rc<str>>,
+    /// Its subject.
+    pub subject: Option<Rc<str>>,
+    /// The client it belongs to.
+    pub client: Option<Rc<str>>,
+    /// The id of the API key.
+    pub key: Option<Rc<str>>,
+}
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
@@ -61,8 +84,12 @@ impl AuditRecord<'_> {
             method: self.method.into_owned().into(),
             path: self.path.into_owned().into(),
             route: self.route,
+            credential: self.credential,
             issuer: self.issuer,
             subject: self.subject,
+            client: self.client,
+            key: self.key,
+            also: self.also,
             outcome: self.outcome,
             status: self.status,
             code: self.code,
@@ -83,10 +110,26 @@ impl AuditRecord<'_> {
         member(&mut out, "request_id", &self.request_id);
         member(&mut out, "method", &self.method);
         member(&mut out, "path", &self.path);
-        for (name, value) in [("route", &self.route), ("issuer", &self.issuer), ("subject", &self.subject)] {
-            if let Some(value) = value {
-                member(&mut out, name, value);
+        if let Some(route) = &self.route {
+            member(&mut out, "route", route);
+        }
+        if let Some(credential) = self.credential {
+            member(&mut out, "credential", credential);
+        }
+        who(
+            &mut out,
+            [("issuer", &self.issuer), ("subject", &self.subject), ("client", &self.client), ("key", &self.key)],
+        );
+        if !self.also.is_empty() {
+            out.push_str(",\"also\":[");
+            for (i, witness) in self.also.iter().enumerate() {
+                out.push_str(if i == 0 { "{" } else { ",{" });
+                member(&mut out, "credential", witness.credential);
+                let Witness { issuer, subject, client, key, .. } = witness;
+                who(&mut out, [("issuer", issuer), ("subject", subject), ("client", client), ("key", key)]);
+                out.push('}');
             }
+            out.push(']');
         }
         let outcome = match self.outcome {
             Outcome::Allow => "allow",
@@ -118,6 +161,14 @@ impl AuditRecord<'_> {
         }
         out.push('}');
         out
+    }
+}
+
+fn who(out: &mut String, values: [(&str, &Option<Rc<str>>); 4]) {
+    for (name, value) in values {
+        if let Some(value) = value {
+            member(out, name, value);
+        }
     }
 }
 

@@ -1,47 +1,23 @@
-//! Who is calling? Turns a token into a [`Caller`], or says why it cannot be believed.
+//! Who is calling, by a token? Turns one into a [`Caller`], or says why it cannot be believed.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::caller::{Caller, Proof, TokenProof};
+use super::clients::Client;
 use super::credential::Credential;
 use super::decision::{Await, Awaited};
-use super::identity::{Identity, IdentityHeaders};
-use super::issuer::{Issuer, IssuerKeys, Validity};
-use super::permission::{PermissionRegistry, PermissionSet};
+use super::identity::IdentityHeaders;
+use super::issuer::{Issuer, IssuerKeys};
+use super::permission::PermissionRegistry;
 use super::polled::Standing;
 use super::rejection::{Kind, Rejection};
-use super::scopes::{ScopeRegistry, ScopeSet};
+use super::scopes::ScopeRegistry;
 use super::token::UnverifiedToken;
 use super::token_cache;
 use super::world::World;
-
-/// Somebody whose token was verified.
-#[derive(Debug)]
-pub struct Caller {
-    /// Which issuer vouches, as an index into the policy's list.
-    pub issuer: usize,
-    /// That issuer's name.
-    pub issuer_name: Rc<str>,
-    /// What tells the very token from others.
-    pub token: u128,
-    /// The `sub` claim.
-    pub subject: Option<Rc<str>>,
-    /// Every claim.
-    pub claims: Value,
-    /// The scopes that some route asks for.
-    pub scopes: ScopeSet,
-    /// What was granted of the permissions there are.
-    pub permissions: PermissionSet,
-    /// The identity headers, and what else is told of the caller.
-    pub identity: Identity,
-    validity: Validity,
-    /// The generation of the remote key set the signature was checked with; 0 for keys in the configuration.
-    generation: u64,
-    /// The place the token stood in.
-    source: usize,
-}
 
 /// What stops an authentication: a refusal, or keys that have to be fetched first.
 #[derive(Debug)]
@@ -76,8 +52,11 @@ impl Authenticator<'_> {
     ) -> Result<Rc<Caller>, Stop> {
         let token = credential.token.as_ref();
         if let Some(caller) = world.tokens.get(token) {
-            if self.still_holds(&caller, credential.source, world) {
-                caller.validity.check(world.now)?;
+            if let Some(proof) = caller.token()
+                && self.still_holds(proof, credential.source, world)
+            {
+                proof.validity.check(world.now)?;
+                check_now(&caller, proof, world)?;
                 world.note("authenticate", || "a token that was verified before".to_string());
                 return Ok(caller);
             }
@@ -86,17 +65,20 @@ impl Authenticator<'_> {
         credential.check_form()?;
         let caller = Rc::new(self.verify(token, credential.source, received_at, world)?);
         world.tokens.insert(token, caller.clone());
+        if let Some(proof) = caller.token() {
+            check_now(&caller, proof, world)?;
+        }
         Ok(caller)
     }
 
-    /// A cached caller counts only while the very keys that proved it are in use.
-    fn still_holds(&self, caller: &Caller, source: usize, world: &World<'_>) -> bool {
-        let generation = match self.issuers.get(caller.issuer).map(|issuer| &issuer.keys) {
+    /// A cached caller counts only while the very keys that proved it are in use, and the directory that knew its client.
+    fn still_holds(&self, proof: &TokenProof, source: usize, world: &World<'_>) -> bool {
+        let generation = match self.issuers.get(proof.issuer).map(|issuer| &issuer.keys) {
             Some(IssuerKeys::Remote(id)) => world.polled.generation(*id, world.now),
             Some(IssuerKeys::Local(_)) => Some(0),
             None => None,
         };
-        caller.source == source && generation == Some(caller.generation)
+        proof.source == source && generation == Some(proof.generation) && proof.directory == world.clients.generation()
     }
 
     fn verify(
@@ -118,25 +100,52 @@ impl Authenticator<'_> {
         let generation = self.check_signature(issuer, &read, received_at, world)?;
         let validity = issuer.check_claims(&read.claims)?;
         validity.check(world.now)?;
-        let permissions = self
+        let client_id = client_id(&read.claims);
+        let client = self.client(client_id.as_deref(), index, world)?;
+        let mut scopes = self.scopes.granted(&read.claims, &issuer.scope_claims);
+        let mut permissions = self
             .permissions
             .granted(&read.claims, &issuer.permission_claims)
             .map_err(|fault| Rejection::new(Kind::InvalidToken, "token_permissions_malformed").with(fault.0))?;
-        let mut identity = self.identity.of(&read.claims);
+        if let Some(client) = &client {
+            client.scopes.iter().for_each(|most| scopes.cut_to(most));
+            client.permissions.iter().for_each(|most| permissions.cut_to(most));
+        }
+        let mut identity = self.identity.of(&read.claims, client_id.as_deref(), client.as_deref());
         self.permissions.tell(&permissions, &mut identity);
-        Ok(Caller {
+        let proof = TokenProof {
             issuer: index,
             issuer_name: issuer.name.clone(),
-            token: token_cache::tail(token),
-            subject: read.claims.get("sub").and_then(Value::as_str).map(Rc::from),
-            scopes: self.scopes.granted(&read.claims, &issuer.scope_claims),
-            permissions,
-            identity,
+            id: token_cache::tail(token),
             validity,
             generation,
+            directory: world.clients.generation(),
             source,
+            bound: issuer.binding(&read.claims)?,
+        };
+        Ok(Caller {
+            proof: Proof::Token(proof),
+            subject: read.claims.get("sub").and_then(Value::as_str).map(Rc::from),
+            scopes,
+            permissions,
+            identity,
+            client_id,
+            client,
             claims: read.claims,
         })
+    }
+
+    /// The client of a token as the directory lists it. A token that another issuer made is not that client's.
+    fn client(&self, id: Option<&str>, issuer: usize, world: &World<'_>) -> Result<Option<Rc<Client>>, Rejection> {
+        let must = self.issuers.get(issuer).is_some_and(|issuer| issuer.require_client);
+        let client = id.and_then(|id| world.clients.client(id));
+        match client {
+            Some(client) if !client.token_issuers.is_empty() && !client.token_issuers.contains(&issuer) => {
+                Err(Rejection::new(Kind::InvalidToken, "token_client_of_another_issuer"))
+            }
+            None if must => Err(Rejection::new(Kind::InvalidToken, "token_client_unknown")),
+            found => Ok(found.cloned()),
+        }
     }
 
     fn issuer_of(&self, claims: &Value) -> Result<(usize, &Issuer), Rejection> {
@@ -187,6 +196,26 @@ impl Authenticator<'_> {
             _ => "token_signature_wrong",
         }))
     }
+}
+
+/// What may change between two uses of a token that was verified once: the client's standing, and the certificate it comes with.
+fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(), Rejection> {
+    if let Some(client) = &caller.client {
+        let refused = |reason| Rejection::new(Kind::InvalidToken, reason).with(format!("client {}", client.id));
+        client.standing(world.now).map_err(refused)?;
+    }
+    let Some(bound) = &proof.bound else { return Ok(()) };
+    match world.peer.certificate() {
+        Some(shown) if shown.sha256 == *bound => Ok(()),
+        Some(_) => Err(Rejection::new(Kind::InvalidToken, "token_bound_to_another_certificate")),
+        None => Err(Rejection::new(Kind::InvalidToken, "token_bound_certificate_missing")),
+    }
+}
+
+/// Which client the token was issued to: `client_id` (RFC 9068 §2.2), or `azp` (OpenID Connect Core §2) where there is none.
+fn client_id(claims: &Value) -> Option<Rc<str>> {
+    let named = ["client_id", "azp"].iter().find_map(|name| claims.get(*name)?.as_str());
+    named.filter(|id| !id.is_empty()).map(Rc::from)
 }
 
 fn invalid(reason: &'static str) -> Stop {

@@ -4,20 +4,21 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::authenticate::Caller;
+use super::caller::{Caller, Callers};
 use super::condition::{Circumstances, Condition};
 use super::issuer::holds;
 use super::permission::PermissionNeed;
 use super::rejection::{Kind, Rejection};
 use super::scopes::ScopeSet;
-use crate::config::document::{Auth, RequiredClaim};
+use crate::config::auth::Auth;
+use crate::config::document::RequiredClaim;
 
 /// What a route asks of its callers.
 #[derive(Debug)]
 pub struct Requirements {
-    /// Whether a caller must be known.
+    /// Which credentials are needed.
     pub auth: Auth,
-    /// Accepted issuers, as indexes; empty accepts every one.
+    /// Accepted issuers of tokens, as indexes; empty accepts every one.
     pub issuers: Vec<usize>,
     /// Scopes of which all are needed.
     pub scopes: ScopeSet,
@@ -55,37 +56,40 @@ impl Requirements {
 /// Proof that a request was authorised. Its field is private: only this file can make one.
 #[derive(Debug)]
 pub struct Grant {
-    caller: Option<Rc<Caller>>,
+    callers: Option<Callers>,
 }
 
 impl Grant {
     /// Who was authorised; nobody on a route that asks nobody.
     pub fn caller(&self) -> Option<&Caller> {
-        self.caller.as_deref()
+        self.callers.as_ref().map(|callers| callers.first.as_ref())
     }
 }
 
 /// Decides whether a caller may do what the route stands for. `None` is an anonymous request.
 pub fn authorize(
     requirements: &Requirements,
-    caller: Option<Rc<Caller>>,
+    callers: Option<Callers>,
     circumstances: &Circumstances<'_>,
 ) -> Result<Grant, Rejection> {
-    match (&caller, requirements.auth) {
-        (Some(known), _) => check_caller(requirements, known)?,
-        (None, Auth::Required) => return Err(Rejection::new(Kind::MissingToken, "token_missing")),
+    match (&callers, &requirements.auth) {
+        (Some(known), _) => check_callers(requirements, known)?,
         (None, Auth::Optional | Auth::None) => {}
+        (None, auth) if auth.is_required() => return Err(Rejection::new(Kind::MissingToken, "token_missing")),
+        (None, _) => return Err(Rejection::new(Kind::MissingCredential, "credential_missing")),
     }
-    let claims = caller.as_ref().map_or(&Value::Null, |known| &known.claims);
+    let claims = callers.as_ref().map_or(&Value::Null, |known| &known.first.claims);
     check_conditions(&requirements.conditions, claims, circumstances)?;
-    Ok(Grant { caller })
+    Ok(Grant { callers })
 }
 
-/// Whether a caller has what the route asks of it.
-fn check_caller(requirements: &Requirements, known: &Caller) -> Result<(), Rejection> {
-    if !requirements.issuers.is_empty() && !requirements.issuers.contains(&known.issuer) {
+/// Whether the one who calls has what the route asks of it, and every token is of an issuer that it takes.
+fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rejection> {
+    let mut tokens = std::iter::once(&known.first).chain(&known.others).filter_map(|caller| caller.token());
+    if !requirements.issuers.is_empty() && tokens.any(|token| !requirements.issuers.contains(&token.issuer)) {
         return Err(Rejection::new(Kind::Forbidden, "issuer_not_accepted_here"));
     }
+    let known = &known.first;
     if !known.scopes.has_all(&requirements.scopes) || !known.scopes.has_any(&requirements.any_scope) {
         return Err(Rejection::new(Kind::InsufficientScope(requirements.scope_text.clone()), "scope_missing"));
     }
@@ -99,8 +103,8 @@ fn check_caller(requirements: &Requirements, known: &Caller) -> Result<(), Rejec
             return Err(Rejection::new(Kind::Forbidden, "claim_mismatch").with(detail));
         }
     }
-    if let Some(claim) = &known.identity.missing {
-        return Err(Rejection::new(Kind::Forbidden, "claim_missing").with(format!("claim {claim}")));
+    if let Some(missing) = &known.identity.missing {
+        return Err(Rejection::new(Kind::Forbidden, "claim_missing").with(missing.clone()));
     }
     Ok(())
 }

@@ -1,14 +1,18 @@
 //! Turns a document into a policy, or into every problem it has: what refers to what, and what goes together.
 
 mod checks;
+mod clients;
 mod conditions;
+mod credentials;
 mod issuers;
 mod limits;
 mod permissions;
 mod routes;
 mod sharing;
 
+use super::api_key::KeyPlaces;
 use super::authorize::Requirements;
+use super::clients::ClientDirectory;
 use super::cors::CorsPolicy;
 use super::identity::IdentityHeaders;
 use super::permission::PermissionRegistry;
@@ -41,15 +45,29 @@ impl Policy {
         if let Some(section) = &document.checks {
             checks::check_section(section, problems);
         }
+        let identity = IdentityHeaders::compile(&document.identity_headers, permissions.headers());
         let mut limits = Limits::compile(document, problems);
         let routes =
             Routes::compile(document, &issuers, &permissions, cors.as_ref(), &mut limits, &mut scopes, problems);
+        credentials::check(document, &identity, problems);
+        let environment = document.environment.as_ref().map(|environment| environment.value.as_str());
+        let around = clients::Surroundings {
+            environment,
+            issuers: &issuers.issuers,
+            scopes: &scopes,
+            permissions: &permissions,
+            identity: &identity,
+        };
+        let clients = ClientDirectory::compile(&document.clients, around, problems);
         Policy {
+            key_places: KeyPlaces(document.api_keys.iter().flat_map(|k| &k.from).map(|at| at.value.clone()).collect()),
+            environment: environment.map(Into::into),
+            clients: clients.into(),
             issuers: issuers.issuers,
             plans: issuers.plans,
             sources: issuers.sources,
             scopes,
-            identity: IdentityHeaders::compile(&document.identity_headers, permissions.headers()),
+            identity,
             permissions,
             cors,
             routes: routes.routes,
@@ -70,7 +88,7 @@ fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
         let fold = |h: &IdentityHeader| h.header.value.replace('_', "-");
         if headers.iter().take(i).any(|other| fold(other) == fold(header)) {
             problems
-                .add(&header.header.place, "this header is already set from another claim (`-` and `_` count as one)");
+                .add(&header.header.place, "this header is already set from something else (`-` and `_` count as one)");
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::audit::{AuditRecord, Outcome};
-use super::authenticate::Caller;
+use super::audit::{AuditRecord, Outcome, Witness};
 use super::authorize::Grant;
+use super::caller::Caller;
 use super::checks::{BodyPlan, Checks};
 use super::cors::PreflightAnswer;
 use super::decision::{Decision, Reply, ResponsePlan};
@@ -12,7 +12,7 @@ use super::forward::Forward;
 use super::guard::{self, SafePath};
 use super::inspection::Inspection;
 use super::rejection::{Kind, Rejection};
-use super::reply::Refusals;
+use super::reply::{Asked, Refusals};
 use super::request::Request;
 use super::rule::{Rule, StaticAnswer};
 use super::world::World;
@@ -52,9 +52,23 @@ impl<'p, 'r> Exchange<'p, 'r> {
         self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
     }
 
-    pub(super) fn note_caller(&mut self, caller: Option<&Caller>) {
-        self.audit.issuer = caller.map(|c| c.issuer_name.clone());
-        self.audit.subject = caller.and_then(|c| c.subject.clone());
+    pub(super) fn note_caller(&mut self, caller: &Caller) {
+        self.audit.credential = Some(caller.kind().word());
+        self.audit.issuer = caller.issuer_name().cloned();
+        self.audit.subject = caller.subject.clone();
+        self.audit.client = caller.client_id.clone();
+        self.audit.key = caller.key().cloned();
+    }
+
+    /// Writes down a further credential that holds.
+    pub(super) fn note_witness(&mut self, caller: &Caller) {
+        self.audit.also.push(Witness {
+            credential: caller.kind().word(),
+            issuer: caller.issuer_name().cloned(),
+            subject: caller.subject.clone(),
+            client: caller.client_id.clone(),
+            key: caller.key().cloned(),
+        });
     }
 
     pub(super) fn allowed(&mut self) {
@@ -120,8 +134,10 @@ impl<'p, 'r> Exchange<'p, 'r> {
 
     /// The reply to a refused request, and the record of it.
     pub(super) fn refuse(&mut self, rejection: Rejection, refusals: &Refusals, world: &mut World<'_>) -> Reply {
-        let scopes = self.rule.map(|rule| rule.requirements.scope_text.as_ref());
-        let reply = refusals.reply(&rejection, &self.plan, scopes, world.now);
+        let asked = self
+            .rule
+            .map(|rule| Asked { auth: &rule.requirements.auth, scopes: rule.requirements.scope_text.as_ref() });
+        let reply = refusals.reply(&rejection, &self.plan, asked, world.now);
         world.note("refuse", || format!("{} ({})", rejection.reason, rejection.kind.appearance().code));
         self.audit.outcome = Outcome::Deny;
         self.audit.status = Some(reply.status);

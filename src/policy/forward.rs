@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::api_key::KeyPlaces;
 use super::authorize::Grant;
 use super::checks::meter::Meter;
 use super::credential::{cookies, strip_bearer};
@@ -46,6 +47,8 @@ pub struct Passage<'p, 'r> {
     pub tail: Option<&'p str>,
     /// The places where tokens may stand.
     pub sources: &'p [TokenSource],
+    /// The places where API keys may stand.
+    pub key_places: &'p KeyPlaces,
     /// The request's id.
     pub request_id: &'p Rc<str>,
 }
@@ -57,6 +60,7 @@ impl Forward {
             edits.extend(caller.identity.edits.iter().cloned());
         }
         let query = if to.forward_token { None } else { remove_tokens(passage, &mut edits) };
+        let query = passage.key_places.strip(passage.request, passage.target, query, &mut edits);
         if let Some(path) = to.path(passage, query) {
             edits.push(set(":path", path));
         }

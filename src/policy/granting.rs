@@ -1,12 +1,10 @@
 //! Authorises, and tells whoever reads the trace what was asked, what was there, and what was found.
 
-use std::rc::Rc;
-
 use serde_json::Value;
 
 use super::Policy;
-use super::authenticate::Caller;
 use super::authorize::{Grant, Requirements, authorize};
+use super::caller::{Caller, Callers};
 use super::condition::Circumstances;
 use super::rejection::Rejection;
 use super::world::World;
@@ -16,15 +14,16 @@ impl Policy {
     pub(super) fn grant(
         &self,
         requirements: &Requirements,
-        caller: Option<Rc<Caller>>,
+        callers: Option<Callers>,
         circumstances: &Circumstances<'_>,
         world: &mut World<'_>,
     ) -> Result<Grant, Rejection> {
         if world.trace.is_some() {
-            self.explain_permissions(requirements, caller.as_deref(), world);
-            explain_conditions(requirements, caller.as_deref(), circumstances, world);
+            let caller = callers.as_ref().map(|callers| callers.first.as_ref());
+            self.explain_permissions(requirements, caller, world);
+            explain_conditions(requirements, caller, circumstances, world);
         }
-        let grant = authorize(requirements, caller, circumstances);
+        let grant = authorize(requirements, callers, circumstances);
         world.note("authorize", || match &grant {
             Ok(grant) if grant.caller().is_some() => "the caller has what the route asks for".to_string(),
             Ok(_) => "nobody is asked".to_string(),

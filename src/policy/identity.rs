@@ -7,8 +7,10 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::clients::Client;
 use super::decision::HeaderEdit;
-use crate::config::document::{ClaimPath, IdentityHeader};
+use crate::config::document::IdentityHeader;
+use crate::config::identity::{Attribute, ClientAttribute};
 
 /// The identity headers of a policy.
 #[derive(Debug, Default)]
@@ -21,18 +23,18 @@ pub struct IdentityHeaders {
 #[derive(Debug)]
 struct Compiled {
     name: Rc<str>,
-    claim: ClaimPath,
+    from: Attribute,
     required: bool,
 }
 
-/// What one caller's claims become, worked out once when the token is verified.
+/// What is known of one caller becomes this, worked out once when a token is verified or a directory read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The headers to set.
     pub edits: Vec<HeaderEdit>,
     /// What later filters and the access log are told of the caller's permissions.
     pub filter_state: Option<Rc<str>>,
-    /// The first required claim that is missing or cannot travel in a header.
+    /// The first required claim or attribute that is missing or cannot travel in a header.
     pub missing: Option<String>,
 }
 
@@ -41,7 +43,7 @@ impl IdentityHeaders {
     pub fn compile<'h>(headers: &[IdentityHeader], reserved: impl Iterator<Item = &'h Rc<str>>) -> IdentityHeaders {
         let compile = |h: &IdentityHeader| Compiled {
             name: h.header.value.as_str().into(),
-            claim: h.claim.clone(),
+            from: h.from.clone(),
             required: h.required,
         };
         IdentityHeaders { headers: headers.iter().map(compile).collect(), reserved: reserved.cloned().collect() }
@@ -62,14 +64,27 @@ impl IdentityHeaders {
         edits.len() - before
     }
 
-    /// The headers for these claims.
-    pub fn of(&self, claims: &Value) -> Identity {
+    /// Whether this header is one of them, in any spelling.
+    pub fn has(&self, name: &str) -> bool {
+        let mut ours = self.headers.iter().map(|header| &header.name).chain(&self.reserved);
+        ours.any(|ours| same_to_an_upstream(name.as_bytes(), ours.as_bytes()))
+    }
+
+    /// The headers for these claims, of this client as far as it is known.
+    pub fn of(&self, claims: &Value, client_id: Option<&str>, client: Option<&Client>) -> Identity {
         let mut identity = Identity::default();
         for header in &self.headers {
-            match header.claim.find(claims).and_then(header_value) {
+            let value = match &header.from {
+                Attribute::Claim(path) => path.find(claims).and_then(header_value),
+                Attribute::Client(what) => attribute(*what, client_id, client).as_ref().and_then(header_value),
+            };
+            match value {
                 Some(value) => identity.edits.push(HeaderEdit::Set(header.name.clone(), value.into_bytes().into())),
                 None if header.required && identity.missing.is_none() => {
-                    identity.missing = Some(header.claim.text.clone());
+                    identity.missing = Some(match &header.from {
+                        Attribute::Claim(path) => format!("claim {}", path.text),
+                        Attribute::Client(what) => format!("client {}", what.word()),
+                    });
                 }
                 None => {}
             }
@@ -78,8 +93,17 @@ impl IdentityHeaders {
     }
 }
 
+fn attribute(what: ClientAttribute, client_id: Option<&str>, client: Option<&Client>) -> Option<Value> {
+    match what {
+        ClientAttribute::Id => client_id.map(Value::from),
+        ClientAttribute::Plan => client?.plan.as_deref().map(Value::from),
+        ClientAttribute::Owner => client.map(|client| Value::from(client.owner.as_ref())),
+        ClientAttribute::Tags => client.map(|client| client.tags.iter().map(|tag| Value::from(tag.as_ref())).collect()),
+    }
+}
+
 /// Servers that hand headers to programs as variables fold case and turn `-` into `_` (RFC 3875 §4.1.18): to them these are one.
-fn same_to_an_upstream(sent: &[u8], name: &[u8]) -> bool {
+pub(super) fn same_to_an_upstream(sent: &[u8], name: &[u8]) -> bool {
     let fold = |b: u8| if b == b'_' { b'-' } else { b.to_ascii_lowercase() };
     sent.len() == name.len() && sent.iter().zip(name).all(|(a, b)| fold(*a) == fold(*b))
 }
@@ -167,7 +191,7 @@ mod tests {
     fn forged_identity_headers_are_removed_in_every_spelling() {
         let header = IdentityHeader {
             header: crate::config::problem::At { value: "x-org-id".into(), place: Default::default() },
-            claim: ClaimPath::parse("org_id"),
+            from: Attribute::Claim(crate::config::document::ClaimPath::parse("org_id")),
             required: false,
         };
         let headers = IdentityHeaders::compile(&[header], [].iter());

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::algorithm::Algorithm;
@@ -41,6 +43,10 @@ pub struct Issuer {
     pub sources: Vec<usize>,
     /// Longest token.
     pub max_token_bytes: usize,
+    /// Only tokens bound to a certificate.
+    pub require_bound: bool,
+    /// Only tokens of clients that are listed.
+    pub require_client: bool,
 }
 
 /// Where an issuer's keys are.
@@ -98,6 +104,17 @@ impl Issuer {
             }
         }
         self.validity(claims)
+    }
+
+    /// The certificate that a token is bound to, by its SHA-256 (RFC 8705 §3.1). What is there and cannot be read binds to nothing
+    /// that anybody could show.
+    pub fn binding(&self, claims: &Value) -> Result<Option<[u8; 32]>, Rejection> {
+        let Some(thumbprint) = claims.get("cnf").and_then(|cnf| cnf.get("x5t#S256")) else {
+            return if self.require_bound { Err(invalid("token_not_bound")) } else { Ok(None) };
+        };
+        let bytes = thumbprint.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        let digest = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        digest.map(Some).ok_or_else(|| invalid("token_binding_malformed"))
     }
 
     fn validity(&self, claims: &Value) -> Result<Validity, Rejection> {

@@ -138,7 +138,7 @@ impl Choice {
         let (text, plans) = match self {
             Choice::Only => return 0,
             Choice::Claim(path, plans) => (claims.and_then(|claims| path.find(claims)).and_then(Value::as_str), plans),
-            Choice::Client(plans) => (subject.caller.and_then(key::client), plans),
+            Choice::Client(plans) => (subject.caller.and_then(|caller| caller.client_id.as_deref()), plans),
         };
         plans.iter().find(|(name, _)| Some(name.as_str()) == text).map_or(0, |(_, at)| *at)
     }

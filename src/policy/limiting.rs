@@ -13,7 +13,7 @@ use super::rejection::{Kind, Rejection};
 use super::request::RequestParts;
 use super::rule::Rule;
 use super::world::World;
-use crate::config::document::Auth;
+use crate::config::auth::Auth;
 
 impl Policy {
     /// Counts a request that has arrived: once, whatever becomes of it, and not again when it waited and is decided once more.
@@ -64,7 +64,9 @@ impl Rule {
 
     /// Counts a credential that did not hold. One whose time is over did hold, and keys that cannot be had are not its fault.
     pub(super) fn after_authentication(&self, stop: Stop, parts: &RequestParts<'_>, world: &mut World<'_>) -> Stop {
-        if let Stop::Refuse(Rejection { kind: Kind::InvalidToken | Kind::InvalidTokenRequest, .. }) = &stop {
+        if let Stop::Refuse(Rejection { kind, .. }) = &stop
+            && matches!(kind, Kind::InvalidToken | Kind::InvalidTokenRequest | Kind::InvalidCredential)
+        {
             let charges = charges(&self.limits.failures, &subject(Some(self), parts, world.peer), world);
             record(&charges, world.now, world.limits);
         }
@@ -74,13 +76,13 @@ impl Rule {
     /// Counts a request of a caller who may make it. Where nobody is asked there is no caller to count.
     pub(super) fn spend(
         &self,
-        auth: Auth,
+        auth: &Auth,
         grant: &Grant,
         parts: &RequestParts<'_>,
         world: &mut World<'_>,
         exchange: &mut Exchange<'_, '_>,
     ) -> Result<(), Rejection> {
-        if auth == Auth::None || self.limits.caller.is_empty() {
+        if *auth == Auth::None || self.limits.caller.is_empty() {
             return Ok(());
         }
         let subject = Subject { caller: grant.caller(), ..subject(Some(self), parts, world.peer) };

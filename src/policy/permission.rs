@@ -177,6 +177,11 @@ impl PermissionSet {
         self.0.iter_mut().zip(&other.0).for_each(|(have, more)| *have |= more);
     }
 
+    /// Leaves what another set of the same registry has too.
+    pub fn cut_to(&mut self, other: &PermissionSet) {
+        self.0.iter_mut().enumerate().for_each(|(at, have)| *have &= other.word(at));
+    }
+
     fn word(&self, at: usize) -> u64 {
         self.0.get(at).copied().unwrap_or(0)
     }

@@ -25,6 +25,10 @@ pub enum Kind {
     MissingToken,
     /// A credential that does not hold.
     InvalidToken,
+    /// No credential where one is needed, and a token is not the only kind that would do.
+    MissingCredential,
+    /// An API key or a certificate that does not hold.
+    InvalidCredential,
     /// A token whose signature holds and whose time is over.
     ExpiredToken,
     /// Known caller, not allowed.
@@ -133,6 +137,9 @@ impl Kind {
         match self {
             Kind::MissingToken => row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("")),
             Kind::InvalidToken => row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("invalid_token")),
+            Kind::MissingCredential | Kind::InvalidCredential => {
+                row(401, "UNAUTHORIZED", "Missing or invalid credentials", 16, Some(""))
+            }
             Kind::ExpiredToken => row(401, "EXPIRED_TOKEN", "Token has expired", 16, Some("invalid_token")),
             Kind::Forbidden => row(403, "FORBIDDEN", "Access denied", 7, None),
             Kind::InsufficientScope(_) => {

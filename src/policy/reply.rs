@@ -7,27 +7,39 @@ use super::audit::escape;
 use super::civil::Date;
 use super::decision::{Reply, ResponsePlan};
 use super::rejection::{Finding, Kind, Rejection};
+use crate::config::auth::{Auth, CredentialKind};
 
 /// Turns refusals into replies.
 #[derive(Debug)]
 pub struct Refusals {
     /// The challenge's scheme and realm.
     bearer: String,
+    /// What ends every other challenge.
+    realm: String,
+}
+
+/// What the route that refuses asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'p> {
+    /// The credentials it takes.
+    pub auth: &'p Auth,
+    /// The scopes it needs, as a challenge names them.
+    pub scopes: &'p str,
 }
 
 impl Refusals {
     /// With the realm that challenges name, if any.
     pub fn new(realm: Option<&str>) -> Refusals {
-        let bearer = realm.map_or_else(|| "Bearer".to_string(), |realm| format!("Bearer realm=\"{realm}\""));
-        Refusals { bearer }
+        let realm = realm.map(|realm| format!(" realm=\"{realm}\"")).unwrap_or_default();
+        Refusals { bearer: format!("Bearer{realm}"), realm }
     }
 
-    /// The reply to a refused request; `scopes` are those that the route asks for, named in the challenge.
-    pub fn reply(&self, rejection: &Rejection, plan: &ResponsePlan, scopes: Option<&str>, now: Duration) -> Reply {
+    /// The reply to a refused request; what its route asked for, if it came to one, is named in the challenges.
+    pub fn reply(&self, rejection: &Rejection, plan: &ResponsePlan, asked: Option<Asked<'_>>, now: Duration) -> Reply {
         let looks = rejection.kind.appearance();
         let mut headers: Vec<(Rc<str>, Rc<str>)> = Vec::with_capacity(8);
         if let Some(error) = looks.challenge {
-            headers.push(("www-authenticate".into(), self.challenge(&rejection.kind, error, scopes).into()));
+            self.challenges(&rejection.kind, error, asked, &mut headers);
         }
         match &rejection.kind {
             Kind::MethodNotAllowed(allow) => headers.push(("allow".into(), allow.clone())),
@@ -52,6 +64,22 @@ impl Refusals {
             body: envelope(looks.code, looks.message, &plan.request_id, findings, now).into_bytes().into(),
             grpc: plan.grpc.then_some((looks.grpc, looks.message)),
             details: rejection.reason,
+        }
+    }
+
+    /// A challenge for each credential that the route takes (RFC 9110 §11.6.1). Neither keys nor certificates have a registered
+    /// scheme; a client that does not know the name sees at least that its token is not all that counts.
+    fn challenges(&self, kind: &Kind, error: &str, asked: Option<Asked<'_>>, headers: &mut Vec<(Rc<str>, Rc<str>)>) {
+        let mut add = |text: String| headers.push(("www-authenticate".into(), text.into()));
+        let Some(asked) = asked.filter(|asked| !asked.auth.kinds().is_empty()) else {
+            return add(self.challenge(kind, error, None));
+        };
+        for credential in asked.auth.kinds() {
+            match credential {
+                CredentialKind::Token => add(self.challenge(kind, error, Some(asked.scopes))),
+                CredentialKind::ApiKey => add(format!("ApiKey{}", self.realm)),
+                CredentialKind::Certificate => add(format!("ClientCertificate{}", self.realm)),
+            }
         }
     }
 

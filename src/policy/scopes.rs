@@ -27,6 +27,13 @@ impl ScopeRegistry {
         set
     }
 
+    /// The set of these scopes, of which those that no route asks for do not matter.
+    pub fn listed<'s>(&self, scopes: impl IntoIterator<Item = &'s str>) -> ScopeSet {
+        let mut set = ScopeSet::default();
+        scopes.into_iter().for_each(|scope| self.grant(&mut set, scope));
+        set
+    }
+
     /// What a token grants: the first claim present of those that may hold scopes, a space-delimited text (RFC 6749 §3.3)
     /// or a list of texts. Anything else grants nothing.
     pub fn granted(&self, claims: &Value, places: &[ClaimPath]) -> ScopeSet {
@@ -59,6 +66,13 @@ impl ScopeSet {
         needed.0.is_empty() || needed.0.iter().zip(&self.0).any(|(needed, have)| needed & have != 0)
     }
 
+    /// Leaves what is in both.
+    pub fn cut_to(&mut self, other: &ScopeSet) {
+        for (i, word) in self.0.iter_mut().enumerate() {
+            *word &= other.0.get(i).copied().unwrap_or(0);
+        }
+    }
+
     fn insert(&mut self, number: usize) {
         let word = number / 64;
         if self.0.len() <= word {
@@ -68,6 +82,11 @@ impl ScopeSet {
             *bits |= 1 << (number % 64);
         }
     }
+}
+
+/// RFC 6749 §3.3: NQCHAR, which also needs no escape in a challenge.
+pub fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::rejection::{Kind, Rejection};
 use super::request::RequestParts;
 use super::rule::Rule;
 use super::world::World;
-use crate::config::document::Auth;
+use crate::config::auth::Auth;
 use crate::config::limit::service::OnFailure;
 
 /// How a limit is shared.
@@ -48,13 +48,13 @@ impl Rule {
     /// or that one refuses, costs none; and all calls that are needed run at the same time.
     pub(super) fn reserve(
         &self,
-        auth: Auth,
+        auth: &Auth,
         grant: &Grant,
         parts: &RequestParts<'_>,
         world: &mut World<'_>,
         exchange: &mut Exchange<'_, '_>,
     ) -> Result<Reserved, Stop> {
-        let limits = self.limits.shared.iter().filter(|limit| auth != Auth::None || !limit.needs_caller());
+        let limits = self.limits.shared.iter().filter(|limit| *auth != Auth::None || !limit.needs_caller());
         let subject = Subject { caller: grant.caller(), ..subject(Some(self), parts, world.peer) };
         let (mut reserved, mut told, mut local) = (Reserved::default(), Vec::new(), Vec::new());
         let mut refused: Option<(Duration, AccountId, &Limit)> = None;

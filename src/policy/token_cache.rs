@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 use std::rc::Rc;
 
-use super::authenticate::Caller;
+use super::caller::Caller;
 
 /// Verified callers by token, bounded in entries and bytes.
 ///

@@ -102,6 +102,7 @@ impl CoreGateway {
             let mut world = World {
                 now,
                 polled: &mut self.polled,
+                clients: &self.policy.clients(),
                 tokens: &mut self.tokens,
                 limits: &mut self.limits,
                 quotas: &mut Quotas::new(1),

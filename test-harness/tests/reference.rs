@@ -257,7 +257,7 @@ fn clean(path: &Path) -> std::path::PathBuf {
 const OTHERS_FLAGS: [&str; 2] = ["mode", "test"];
 
 /// Texts in snake case that are no reasons: fields, errors of challenges, members of keys, words of conditions, what Envoy says.
-const NO_REASONS: [&str; 14] = [
+const NO_REASONS: &[&str] = &[
     "0code_details",
     "client_id",
     "duration_ms",
@@ -266,6 +266,7 @@ const NO_REASONS: [&str; 14] = [
     "invalid_request",
     "invalid_token",
     "key_ops",
+    "pck_",
     "request_id",
     "spoofed_headers",
     "starts_with",

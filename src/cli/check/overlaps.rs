@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::config::document::{Auth, Document, Route};
+use crate::config::auth::Auth;
+use crate::config::document::{Document, Route};
 use crate::policy::Policy;
 use crate::policy::route::{Found, Method};
 

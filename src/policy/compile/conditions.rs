@@ -3,7 +3,8 @@
 use super::super::condition::{Condition, Source};
 use super::super::route::RoutePattern;
 use super::issuers::unknown;
-use crate::config::document::{Auth, Document, Route, TokenSource};
+use crate::config::auth::KeySource;
+use crate::config::document::{Document, Route, TokenSource};
 use crate::config::problem::{At, Problems};
 
 /// The conditions of a route.
@@ -33,8 +34,9 @@ fn add(written: &At<String>, at: usize, fault: &str, problems: &mut Problems) {
 fn fault(source: &Source, route: &Route, document: &Document) -> Option<String> {
     match source {
         // Whoever leaves the token away would get further than those who show theirs.
-        Source::Claim(_) if route.auth.value != Auth::Required => {
-            Some("claims are there only where `auth` is `required`".to_string())
+        // So would whoever calls with a key, which has none.
+        Source::Claim(_) if !route.auth.value.always_has_claims() => {
+            Some("claims are there only where `auth` is `required`, or `all_of` with the token first".to_string())
         }
         Source::Parameter(name) => {
             let pattern = RoutePattern::parse(&route.path.value).ok()?;
@@ -45,7 +47,9 @@ fn fault(source: &Source, route: &Route, document: &Document) -> Option<String> 
         Source::Query(name) => {
             let holds_token = |source: &TokenSource| matches!(source, TokenSource::Query(token) if **token == **name);
             let sources = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
-            sources.into_iter().any(holds_token).then(|| CREDENTIAL.to_string())
+            let holds_key = |source: &KeySource| matches!(source, KeySource::InsecureQuery(key) if **key == **name);
+            let holds_one = sources.into_iter().any(holds_token) || key_sources(document).any(holds_key);
+            holds_one.then(|| CREDENTIAL.to_string())
         }
         _ => None,
     }
@@ -59,7 +63,8 @@ fn header_fault(name: &str, document: &Document) -> Option<String> {
     }
     let mut tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
     let is_token = tokens.any(|source| matches!(source, TokenSource::Header(token) if fold(token) == folded));
-    if is_token || matches!(folded.as_str(), "authorization" | "cookie" | "proxy-authorization") {
+    let is_key = key_sources(document).any(|source| matches!(source, KeySource::Header(key) if fold(key) == folded));
+    if is_token || is_key || matches!(folded.as_str(), "authorization" | "cookie" | "proxy-authorization") {
         return Some(CREDENTIAL.to_string());
     }
     let identity = document.identity_headers.iter().map(|header| &header.header);
@@ -67,6 +72,10 @@ fn header_fault(name: &str, document: &Document) -> Option<String> {
     let is_ours = identity.chain(permissions).any(|header| fold(&header.value) == folded);
     let forged = || format!("what a client sends as `{name}` is forged: ask about the claim instead");
     (is_ours || folded.starts_with("x-portcullis-")).then(forged)
+}
+
+fn key_sources(document: &Document) -> impl Iterator<Item = &KeySource> {
+    document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value)
 }
 
 const CREDENTIAL: &str = "credentials are no conditions: their values would stand in the document";

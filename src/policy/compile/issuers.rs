@@ -55,22 +55,11 @@ impl Issuers {
                 permission_claims: issuer.permission_claims.clone(),
                 sources,
                 max_token_bytes: issuer.max_token_bytes,
+                require_bound: issuer.require_bound,
+                require_client: issuer.require_client,
             });
         }
         compiled
-    }
-
-    /// The indexes of the named issuers.
-    pub(super) fn named(&self, names: &[At<String>], problems: &mut Problems) -> Vec<usize> {
-        let declared = || self.issuers.iter().map(|issuer| issuer.name.as_ref());
-        let find = |name: &At<String>| {
-            let found = declared().position(|declared| declared == name.value);
-            if found.is_none() {
-                problems.add(&name.place, unknown("issuer", &name.value, declared()));
-            }
-            found
-        };
-        names.iter().filter_map(find).collect()
     }
 
     fn number(&mut self, source: &TokenSource) -> usize {
@@ -113,6 +102,19 @@ impl Issuers {
             },
         }
     }
+}
+
+/// The indexes of the named issuers.
+pub(super) fn named(issuers: &[Issuer], names: &[At<String>], problems: &mut Problems) -> Vec<usize> {
+    let declared = || issuers.iter().map(|issuer| issuer.name.as_ref());
+    let find = |name: &At<String>| {
+        let found = declared().position(|declared| declared == name.value);
+        if found.is_none() {
+            problems.add(&name.place, unknown("issuer", &name.value, declared()));
+        }
+        found
+    };
+    names.iter().filter_map(find).collect()
 }
 
 /// The algorithms an issuer's tokens may use. A secret is for HMAC and a published key is not: mixing them is the oldest

@@ -10,7 +10,8 @@ use super::super::limit::window::Window;
 use super::super::limit::{Choice, Limit, Meter};
 use super::issuers::unknown;
 use super::sharing::Counter;
-use crate::config::document::{Auth, Document, Route};
+use crate::config::auth::Auth;
+use crate::config::document::{Document, Route};
 use crate::config::limit::{self as written, Allowance, Chooser, Counts, KeyPart, Period, Span, Without};
 use crate::config::problem::{At, Problems};
 

@@ -11,12 +11,13 @@ use super::super::permission::PermissionRegistry;
 use super::super::rejection::Kind;
 use super::super::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
 use super::super::rule::{Action, Rule, StaticAnswer};
-use super::super::scopes::ScopeRegistry;
+use super::super::scopes::{ScopeRegistry, is_scope};
 use super::checks;
 use super::conditions;
-use super::issuers::{Issuers, unknown};
+use super::issuers::{Issuers, named, unknown};
 use super::limits::Limits;
-use crate::config::document::{Auth, Document, Route, StaticResponse, Upstream};
+use crate::config::auth::Auth;
+use crate::config::document::{Document, Route, StaticResponse, Upstream};
 use crate::config::problem::{At, Place, Problems};
 
 /// The compiled routes of a policy.
@@ -129,31 +130,26 @@ impl Surroundings<'_> {
     }
 
     fn requirements(&self, route: &Route, scopes: &mut ScopeRegistry, problems: &mut Problems) -> Requirements {
-        let auth = route.auth.value;
+        let auth = &route.auth.value;
         let wants = !route.scopes.is_empty()
             || !route.any_scope.is_empty()
             || !route.permissions.is_empty()
             || !route.any_permission.is_empty()
             || !route.require_claims.is_empty();
-        if auth == Auth::None && (wants || !route.issuers.is_empty()) {
+        if *auth == Auth::None && (wants || !route.issuers.is_empty()) {
             problems.add(
                 &route.auth.place,
                 "`auth: none` asks nobody, so `scopes`, `any_scope`, `permissions`, `any_permission`, `require_claims` and `issuer` cannot hold",
             );
         }
         // Whoever leaves the token away would get further than those who show theirs.
-        if auth == Auth::Optional && wants {
+        if *auth == Auth::Optional && wants {
             problems.add(
                 &route.auth.place,
                 "`auth: optional` lets callers without a token pass, so `scopes`, `any_scope`, `permissions`, `any_permission` and `require_claims` cannot hold",
             );
         }
-        if auth != Auth::None && self.document.issuers.is_empty() {
-            problems.add(
-                &route.auth.place,
-                "the route needs a token and no issuer is declared (add `issuers`, or `auth: none` to open it)",
-            );
-        }
+        super::credentials::check_route(route, self.document, problems);
         for scope in route.scopes.iter().chain(&route.any_scope).filter(|scope| !is_scope(scope)) {
             problems.add(
                 &route.place,
@@ -162,8 +158,8 @@ impl Surroundings<'_> {
         }
         let all: Vec<&str> = route.scopes.iter().chain(&route.any_scope).map(String::as_str).collect();
         Requirements {
-            auth,
-            issuers: self.issuers.named(&route.issuers, problems),
+            auth: auth.clone(),
+            issuers: named(&self.issuers.issuers, &route.issuers, problems),
             scopes: scopes.register(&route.scopes),
             any_scope: scopes.register(&route.any_scope),
             permissions: self.permissions.need_of(&route.permissions, &route.any_permission, problems),
@@ -276,11 +272,6 @@ impl StaticAnswer {
         let body = response.body.as_ref().map(ToString::to_string).unwrap_or_default();
         StaticAnswer { status: response.status, headers, body: body.into_bytes().into() }
     }
-}
-
-/// RFC 6749 §3.3: NQCHAR, which also needs no escape in a challenge.
-fn is_scope(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::super::authenticate::Caller;
+use super::super::caller::{Caller, Proof};
 use super::super::peer::Peer;
 use crate::config::limit::KeyPart;
 
@@ -50,11 +50,6 @@ impl Key {
     }
 }
 
-/// The application that calls: RFC 9068 §2.2, and in other issuers' tokens the authorised party of OpenID Connect Core §2.
-pub fn client(caller: &Caller) -> Option<&str> {
-    ["client_id", "azp"].iter().find_map(|name| caller.claims.get(name)?.as_str())
-}
-
 fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
     match (part, subject.caller) {
         (KeyPart::Address, _) => address(subject, hasher),
@@ -66,11 +61,17 @@ fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
             piece(hasher, 3, &[]);
         }
         (_, None) => address(subject, hasher),
-        (KeyPart::Token, Some(caller)) => piece(hasher, 4, &caller.token.to_le_bytes()),
+        (KeyPart::Token, Some(caller)) => match &caller.proof {
+            Proof::Token(token) => piece(hasher, 4, &token.id.to_le_bytes()),
+            Proof::ApiKey(key) => {
+                client(hasher, caller);
+                piece(hasher, 12, key.as_bytes());
+            }
+            Proof::Certificate => client(hasher, caller),
+        },
+        (KeyPart::User, Some(caller)) if caller.token().is_none() => client(hasher, caller),
         (KeyPart::User, Some(caller)) => of_issuer(hasher, caller, caller.subject.as_deref().map(str::as_bytes)),
-        (KeyPart::Client, Some(caller)) => {
-            of_issuer(hasher, caller, client(caller).map(str::as_bytes));
-        }
+        (KeyPart::Client, Some(caller)) => client(hasher, caller),
         (KeyPart::Claim(path), Some(caller)) => match path.find(&caller.claims) {
             Some(Value::String(text)) => of_issuer(hasher, caller, Some(text.as_bytes())),
             Some(other) => of_issuer(hasher, caller, Some(other.to_string().as_bytes())),
@@ -88,9 +89,18 @@ fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
+/// The application that calls. One that is listed is the same by whatever it is proven; of others each issuer has its own.
+fn client(hasher: &mut SipHasher13, caller: &Caller) {
+    let id = caller.client_id.as_deref().map(str::as_bytes);
+    match (&caller.client, id) {
+        (Some(_), Some(id)) => piece(hasher, 11, id),
+        _ => of_issuer(hasher, caller, id),
+    }
+}
+
 /// What one issuer says of a caller: two issuers' subjects are two, whatever they are called (RFC 7519 §4.1.2).
 fn of_issuer(hasher: &mut SipHasher13, caller: &Caller, value: Option<&[u8]>) {
-    piece(hasher, 8, caller.issuer_name.as_bytes());
+    piece(hasher, 8, caller.issuer_name().map(|name| name.as_bytes()).unwrap_or_default());
     match value {
         Some(value) => piece(hasher, 9, value),
         None => piece(hasher, 10, &[]),

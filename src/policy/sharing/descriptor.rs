@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::super::authenticate::Caller;
+use super::super::caller::{Caller, Proof};
 use super::super::limit::Limit;
-use super::super::limit::key::{self, Subject};
+use super::super::limit::key::Subject;
 use super::super::quota::wire;
 use crate::config::limit::KeyPart;
 
@@ -35,7 +35,7 @@ fn name_of(part: &KeyPart) -> String {
     }
 }
 
-/// As in [`key`], whoever has not got a part shares its absence, and where nobody is known to call, the address stands for him.
+/// As in [`super::super::limit::key`], whoever has not got a part shares its absence, and where nobody is known to call, the address stands for him.
 fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     match (part, subject.caller) {
         (KeyPart::Address, _) => address(subject),
@@ -46,16 +46,27 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
             if values.is_empty() { ABSENT.to_string() } else { digest(&values) }
         }
         (_, None) => format!("address/{}", address(subject)),
-        (KeyPart::Token, Some(caller)) => digest(&[&caller.token.to_le_bytes()]),
-        (KeyPart::User, Some(caller)) => of_issuer(caller, caller.subject.as_deref()),
-        (KeyPart::Client, Some(caller)) => match key::client(caller) {
-            Some(client) if client.len() <= MOST_PLAIN_BYTES => format!("{}/{client}", caller.issuer_name),
-            client => of_issuer(caller, client),
+        (KeyPart::Token, Some(caller)) => match &caller.proof {
+            Proof::Token(token) => digest(&[&token.id.to_le_bytes()]),
+            Proof::ApiKey(key) => format!("{}/{key}", client(caller)),
+            Proof::Certificate => client(caller),
         },
+        (KeyPart::User, Some(caller)) if caller.token().is_none() => client(caller),
+        (KeyPart::User, Some(caller)) => of_issuer(caller, caller.subject.as_deref()),
+        (KeyPart::Client, Some(caller)) => client(caller),
         (KeyPart::Claim(path), Some(caller)) => match path.find(&caller.claims) {
             Some(Value::String(text)) => of_issuer(caller, Some(text)),
             other => of_issuer(caller, other.map(Value::to_string).as_deref()),
         },
+    }
+}
+
+/// The application that calls. One that is listed is the same by whatever it is proven; of others each issuer has its own.
+fn client(caller: &Caller) -> String {
+    let issuer = caller.issuer_name().filter(|_| caller.client.is_none());
+    match &caller.client_id {
+        Some(id) if id.len() <= MOST_PLAIN_BYTES => format!("{}/{id}", issuer.map(AsRef::as_ref).unwrap_or_default()),
+        id => of_issuer(caller, id.as_deref()),
     }
 }
 
@@ -72,7 +83,8 @@ fn address(subject: &Subject<'_>) -> String {
 }
 
 fn of_issuer(caller: &Caller, value: Option<&str>) -> String {
-    value.map_or_else(|| ABSENT.to_string(), |value| digest(&[caller.issuer_name.as_bytes(), value.as_bytes()]))
+    let issuer = caller.issuer_name().map(AsRef::as_ref).unwrap_or_default();
+    value.map_or_else(|| ABSENT.to_string(), |value| digest(&[str::as_bytes(issuer), value.as_bytes()]))
 }
 
 /// The first half of SHA-256 over the pieces, each after its length, in hexadecimal: the same in every proxy.

@@ -1,0 +1,59 @@
+//! Reads a moment as an operator writes it: `2026-03-01T10:00:00Z` (RFC 3339 §5.6), in UTC alone.
+
+use std::time::Duration;
+
+use super::reader::Field;
+
+impl Field<'_> {
+    /// A moment, since the Unix epoch.
+    pub fn moment(&self) -> Option<Duration> {
+        let text = self.text()?;
+        let found = rfc3339(&text).map(Duration::from_secs);
+        if found.is_none() {
+            self.problem(format!("`{text}` is not a moment in UTC (accepted: 2026-03-01T10:00:00Z)"));
+        }
+        found
+    }
+}
+
+/// Seconds since the Unix epoch.
+pub fn rfc3339(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix(['Z', 'z'])?.split_once(['T', 't'])?;
+    let numbers =
+        |text: &str, mark: char| text.split(mark).map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<u64>>>();
+    let ([year, month, day], [hour, minute, second]) =
+        (<[u64; 3]>::try_from(numbers(date, '-')?).ok()?, <[u64; 3]>::try_from(numbers(time, ':')?).ok()?);
+    let is_date = (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_date || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Days since the epoch with the year beginning in March, so that the leap day is its last (Howard Hinnant, chrono-dates).
+    let shifted = if month > 2 { year } else { year - 1 };
+    let (era, of_era) = (shifted / 400, shifted % 400);
+    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rfc3339;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn moments_are_dates_with_a_time_in_utc() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2024-02-29T12:30:45Z", Some(1_709_209_845)),
+            ("2024-03-01T10:00:00Z", Some(1_709_287_200)),
+            ("2100-03-01T00:00:00z", Some(4_107_542_400)),
+            ("2024-13-01T00:00:00Z", None),
+            ("2024-03-01", None),
+            ("2024-03-01T10:00:00+01:00", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(rfc3339(text), expected, "{text}");
+        }
+    }
+}

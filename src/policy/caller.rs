@@ -1,0 +1,111 @@
+//! Somebody who was proven to call: by what, on whose word, as which client, and with which authority.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::clients::Client;
+use super::identity::Identity;
+use super::issuer::Validity;
+use super::permission::PermissionSet;
+use super::scopes::ScopeSet;
+use crate::config::auth::CredentialKind;
+
+/// Somebody whose credential was verified.
+#[derive(Debug)]
+pub struct Caller {
+    /// What proved it.
+    pub proof: Proof,
+    /// The `sub` claim of its token.
+    pub subject: Option<Rc<str>>,
+    /// Which client calls: the owner of the key or certificate, the `client_id` or `azp` claim of the token.
+    pub client_id: Option<Rc<str>>,
+    /// That client as the directory lists it; a token may name one that is not listed.
+    pub client: Option<Rc<Client>>,
+    /// Every claim of its token; null without one.
+    pub claims: Value,
+    /// The scopes that some route asks for.
+    pub scopes: ScopeSet,
+    /// What was granted of the permissions there are.
+    pub permissions: PermissionSet,
+    /// The identity headers, and what else is told of the caller.
+    pub identity: Identity,
+}
+
+/// What proved a caller.
+#[derive(Debug)]
+pub enum Proof {
+    /// A token.
+    Token(TokenProof),
+    /// The API key with this id.
+    ApiKey(Rc<str>),
+    /// A client certificate.
+    Certificate,
+}
+
+/// What must still be so for a verified token to count again.
+#[derive(Debug)]
+pub struct TokenProof {
+    /// Which issuer vouches, as an index into the policy's list.
+    pub issuer: usize,
+    /// That issuer's name.
+    pub issuer_name: Rc<str>,
+    /// What tells the very token from others.
+    pub id: u128,
+    /// When it holds.
+    pub validity: Validity,
+    /// The generation of the remote key set the signature was checked with; 0 for keys in the configuration.
+    pub generation: u64,
+    /// The generation of the directory the client was looked up in.
+    pub directory: u64,
+    /// The place the token stood in.
+    pub source: usize,
+    /// The certificate that must come along, by its SHA-256 (RFC 8705 §3.1).
+    pub bound: Option<[u8; 32]>,
+}
+
+impl Caller {
+    /// The kind of credential that proved it.
+    pub fn kind(&self) -> CredentialKind {
+        match self.proof {
+            Proof::Token(_) => CredentialKind::Token,
+            Proof::ApiKey(_) => CredentialKind::ApiKey,
+            Proof::Certificate => CredentialKind::Certificate,
+        }
+    }
+
+    /// What is known of the token that proved it.
+    pub fn token(&self) -> Option<&TokenProof> {
+        match &self.proof {
+            Proof::Token(token) => Some(token),
+            Proof::ApiKey(_) | Proof::Certificate => None,
+        }
+    }
+
+    /// The name of the issuer that vouches for it.
+    pub fn issuer_name(&self) -> Option<&Rc<str>> {
+        self.token().map(|token| &token.issuer_name)
+    }
+
+    /// The id of the API key that proved it.
+    pub fn key(&self) -> Option<&Rc<str>> {
+        match &self.proof {
+            Proof::ApiKey(key) => Some(key),
+            Proof::Token(_) | Proof::Certificate => None,
+        }
+    }
+
+    /// The plan that limits go by.
+    pub fn plan(&self) -> Option<&Rc<str>> {
+        self.client.as_ref()?.plan.as_ref()
+    }
+}
+
+/// Those whom one request proves: the first is the one who calls, and the others stand beside.
+#[derive(Debug)]
+pub struct Callers {
+    /// Whose authority counts.
+    pub first: Rc<Caller>,
+    /// Who was proven besides.
+    pub others: Vec<Rc<Caller>>,
+}

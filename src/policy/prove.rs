@@ -1,0 +1,157 @@
+//! Which credentials a route asks for, and whom those in the request prove. What is sent and does not hold ends the request.
+
+use std::rc::Rc;
+
+use super::Policy;
+use super::authenticate::{Authenticator, Stop};
+use super::authorize::Requirements;
+use super::caller::{Caller, Callers, Proof};
+use super::credential;
+use super::exchange::Exchange;
+use super::guard::SafePath;
+use super::rejection::{Kind, Rejection};
+use super::request::{Request, RequestParts};
+use super::rule::Rule;
+use super::world::World;
+use crate::config::auth::{Auth, CredentialKind};
+
+/// One request, and the route that takes it.
+#[derive(Clone, Copy)]
+pub(super) struct Presented<'p, 'r> {
+    pub(super) rule: &'p Rule,
+    pub(super) parts: &'p RequestParts<'r>,
+    pub(super) request: &'p Request<'r>,
+    pub(super) target: &'p SafePath<'r>,
+}
+
+impl Policy {
+    /// Those whom the request proves: nobody where nobody is asked, or nothing was sent. A credential that the route takes and
+    /// that is present and bad always refuses: another one beside it does not make it good.
+    pub(super) fn prove(
+        &self,
+        requirements: &Requirements,
+        presented: Presented<'_, '_>,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
+    ) -> Result<Option<Callers>, Stop> {
+        let auth = &requirements.auth;
+        let mut callers: Option<Callers> = None;
+        for kind in auth.kinds() {
+            let found = match kind {
+                CredentialKind::Token => self.by_token(auth, presented, world, exchange)?,
+                CredentialKind::ApiKey => self.by_key(presented, world, exchange)?,
+                CredentialKind::Certificate => by_certificate(presented, world, exchange)?,
+            };
+            match (found, &mut callers) {
+                (Some(caller), None) => {
+                    exchange.note_caller(&caller);
+                    callers = Some(Callers { first: caller, others: Vec::new() });
+                }
+                (Some(caller), Some(callers)) => {
+                    exchange.note_witness(&caller);
+                    callers.others.push(caller);
+                }
+                (None, _) if matches!(auth, Auth::AllOf(_)) => return Err(missing(auth, *kind).into()),
+                (None, _) => {}
+            }
+        }
+        Ok(callers)
+    }
+
+    fn by_token(
+        &self,
+        auth: &Auth,
+        presented: Presented<'_, '_>,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
+    ) -> Result<Option<Rc<Caller>>, Stop> {
+        let Presented { rule, parts, request, target } = presented;
+        let found = credential::find(request, target.query(), &self.sources);
+        let found = found.map_err(|rejection| rule.after_authentication(rejection.into(), parts, world))?;
+        let Some(credential) = found else { return Ok(None) };
+        let is_key = auth.takes(CredentialKind::ApiKey) && self.key_places.claims_bearer(&credential.token);
+        if credential.bearer && is_key {
+            return Ok(None);
+        }
+        rule.before_authentication(&credential.token, parts, world, exchange)?;
+        let authenticator = Authenticator {
+            issuers: &self.issuers,
+            scopes: &self.scopes,
+            permissions: &self.permissions,
+            identity: &self.identity,
+        };
+        let caller = authenticator.authenticate(&credential, parts.received_at, world);
+        let caller = caller.map_err(|stop| rule.after_authentication(stop, parts, world))?;
+        world.note("authenticate", || {
+            let issuer = caller.issuer_name().map(|name| name.as_ref()).unwrap_or_default();
+            format!("caller {:?} of issuer {issuer}", caller.subject)
+        });
+        Ok(Some(caller))
+    }
+
+    fn by_key(
+        &self,
+        presented: Presented<'_, '_>,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
+    ) -> Result<Option<Rc<Caller>>, Stop> {
+        let found = self.key_places.find(presented.request, presented.target.query())?;
+        let Some(key) = found else { return Ok(None) };
+        let caller = world.clients.by_key(&key, world.now);
+        presented.settle(caller, &key, world, exchange).map(Some)
+    }
+}
+
+fn by_certificate(
+    presented: Presented<'_, '_>,
+    world: &mut World<'_>,
+    exchange: &mut Exchange<'_, '_>,
+) -> Result<Option<Rc<Caller>>, Stop> {
+    let Some(shown) = world.peer.certificate() else { return Ok(None) };
+    let caller = world.clients.by_certificate(&shown, world.now);
+    presented.settle(caller, &[], world, exchange).map(Some)
+}
+
+impl Presented<'_, '_> {
+    /// Counts a key or certificate that does not hold. One that does is no attempt at anything, whoever shares its address.
+    fn settle(
+        &self,
+        caller: Result<Rc<Caller>, Rejection>,
+        shown: &[u8],
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
+    ) -> Result<Rc<Caller>, Stop> {
+        match caller {
+            Ok(caller) => {
+                note(&caller, world);
+                Ok(caller)
+            }
+            Err(rejection) => {
+                self.rule.before_authentication(shown, self.parts, world, exchange)?;
+                Err(self.rule.after_authentication(rejection.into(), self.parts, world))
+            }
+        }
+    }
+}
+
+fn note(caller: &Caller, world: &mut World<'_>) {
+    world.note("authenticate", || {
+        let client = caller.client_id.as_deref().unwrap_or_default();
+        match &caller.proof {
+            Proof::ApiKey(key) => format!("client {client} by its key {key}"),
+            Proof::Token(_) | Proof::Certificate => format!("client {client} by its certificate"),
+        }
+    });
+}
+
+fn missing(auth: &Auth, kind: CredentialKind) -> Rejection {
+    let kind_of_refusal = if auth.is_required() { Kind::MissingToken } else { Kind::MissingCredential };
+    Rejection::new(
+        kind_of_refusal,
+        match kind {
+            CredentialKind::Token => "token_missing",
+            CredentialKind::ApiKey => "api_key_missing",
+            CredentialKind::Certificate => "certificate_missing",
+        },
+    )
+}
