@@ -47,6 +47,12 @@ bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/b
 	@cargo build --quiet --release --bin portcullis
 	cargo run --quiet --release --package test-harness --bin bench -- $(BENCH)
 
+bench-core: rust ## measure the decision core alone, stage by stage (BENCH=name: only benches of that name)
+	@cargo bench --bench decide --bench route --bench authorize -- $(BENCH)
+
+size: wasm ## tell which crates the module is made of, the ten largest
+	@cargo run --quiet --package pack -- --sizes target/wasm32-wasip1/wasm/portcullis.wasm
+
 wasm: dist/portcullis.wasm ## build dist/portcullis.wasm
 
 image: dist/portcullis.wasm ## pack dist/portcullis.wasm into an OCI image layout, dist/oci/
@@ -58,7 +64,7 @@ fuzz: rust ## let libFuzzer look for input that breaks the core, for FUZZ_SECOND
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
 
-.PHONY: help run test test-versions check bench wasm image fuzz clean rust wasm-toolchain envoy browser manifests rls wasm-runner
+.PHONY: help run test test-versions check bench bench-core size wasm image fuzz clean rust wasm-toolchain envoy browser manifests rls wasm-runner
 
 dist/portcullis.wasm: $(WASM_SOURCES) test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build

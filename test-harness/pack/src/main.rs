@@ -1,7 +1,9 @@
 //! Packs the filter's module: keeps only the callbacks it needs, empties what they never reach, and checks its imports.
 //!
 //! Envoy calls every exported callback for its event, so an unused one costs time on each request; and Envoy compiles the
-//! whole module at start-up, so an unreached function costs start-up time.
+//! whole module at start-up, so an unreached function costs start-up time. `pack --sizes` tells whose code that is.
+
+mod sizes;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,8 +17,9 @@ use wasmparser::{Element, ElementItems, ExternalKind, FunctionBody, Operator, Pa
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.as_slice() {
+        [option, from] if option == "--sizes" => print_sizes(Path::new(from)),
         [from, to] => pack_file(Path::new(from), Path::new(to)),
-        _ => Err(anyhow::anyhow!("usage: pack FROM.wasm TO.wasm")),
+        _ => Err(anyhow::anyhow!("usage: pack FROM.wasm TO.wasm, or pack --sizes FROM.wasm")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,6 +38,21 @@ fn pack_file(from: &Path, to: &Path) -> Result<()> {
     }
     std::fs::write(to, &packed).with_context(|| format!("cannot write {}", to.display()))?;
     println!("{}: {} bytes ({} before packing)", to.display(), packed.len(), module.len());
+    Ok(())
+}
+
+/// Names the ten largest crates of a module as the compiler made it; packing takes the names away.
+fn print_sizes(from: &Path) -> Result<()> {
+    let module = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let sketch = Sketch::of(&module)?;
+    let bodies: Vec<_> =
+        (sketch.imported_functions..).zip(sketch.bodies.iter().map(|body| body.as_bytes().len())).collect();
+    let crates = sizes::largest(&module, &bodies, &sketch.reached()?)?;
+    let whole: usize = crates.iter().map(|(_, bytes)| bytes).sum();
+    println!("{whole:>8} bytes of code, {} bytes with data once packed", pack(&module)?.len());
+    for (name, bytes) in crates.iter().take(10) {
+        println!("{bytes:>8} {name}");
+    }
     Ok(())
 }
 

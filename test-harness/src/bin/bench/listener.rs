@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// A whole bootstrap: `filters` before the router, one virtual host, and an access log when `log` names its fields.
 pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<Value>, host: &Value) -> Value {
-    filters.push(filter("router", "router.v3.Router", json!({})));
+    filters.push(filter("router", "router.v3.Router", json!({ "suppress_envoy_headers": true })));
     let access_log = log.map(|fields| {
         let sink = json!({
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
@@ -16,7 +16,22 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "access_log": access_log.into_iter().collect::<Vec<_>>(),
-        // As the product's own listener is hardened (Envoy's best practices for edge proxies).
+        // As the product's own listener is hardened, whoever decides behind it (`portcullis generate envoy`).
+        "early_header_mutation_extensions": [{
+            "name": "envoy.http.early_header_mutation.header_mutation",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                "mutations": UNBELIEVABLE.map(|name| json!({ "remove": name })),
+            },
+        }],
+        "internal_address_config": { "cidr_ranges": [{ "address_prefix": "255.255.255.255", "prefix_len": 32 }] },
+        "preserve_external_request_id": true,
+        "request_id_extension": { "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+            "pack_trace_reason": false,
+        }},
+        "request_headers_timeout": "10s",
+        "server_header_transformation": "PASS_THROUGH",
         "use_remote_address": true,
         "normalize_path": true,
         "merge_slashes": true,
@@ -25,7 +40,7 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
         "stream_idle_timeout": "300s",
         "request_timeout": "300s",
         "http_filters": filters,
-        "route_config": { "name": "bench", "virtual_hosts": [host] },
+        "route_config": { "name": "bench", "response_headers_to_remove": TOLD_BY_SERVICES, "virtual_hosts": [host] },
     });
     let chain =
         json!({ "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }] });
@@ -65,3 +80,15 @@ fn address(port: u16) -> Value {
 
 /// The cluster of the upstream.
 pub const CLUSTER: &str = "upstream";
+const UNBELIEVABLE: [&str; 8] = [
+    "x-original-url",
+    "x-rewrite-url",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-real-ip",
+];
+const TOLD_BY_SERVICES: [&str; 5] =
+    ["server", "x-envoy-attempt-count", "x-envoy-decorator-operation", "x-envoy-upstream-service-time", "x-powered-by"];

@@ -70,6 +70,8 @@ fn run(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     rows.extend(tables::of_replies(shop, extent, wallet)?);
     eprintln!("routes …");
     rows.extend(tables::of_routes(shop, extent, wallet)?);
+    eprintln!("limits …");
+    rows.extend(tables::of_limits(shop, extent)?);
     eprintln!("start-up and memory …");
     rows.push(proxy_life::start_up(shop, &site, extent.starts)?);
     rows.push(proxy_life::memory(shop, &site, wallet.any()?, extent.starts)?);
@@ -98,6 +100,12 @@ fn out_folder(extent: &Extent) -> PathBuf {
     envoy::root().join(if extent.rounds == FULL.rounds { "docs/bench" } else { "target/bench" })
 }
 
-const FULL: Extent =
-    Extent { rounds: 15, requests: 2_500, cold: 250, routes: &[10, 100, 1_000, 5_000, 10_000], starts: 7 };
-const QUICK: Extent = Extent { rounds: 5, requests: 1_500, cold: 200, routes: &[10, 5_000], starts: 3 };
+const FULL: Extent = Extent {
+    rounds: 15,
+    requests: 2_500,
+    cold: 250,
+    live: &[4_000, 10_000],
+    routes: &[10, 100, 1_000, 5_000, 10_000],
+    starts: 7,
+};
+const QUICK: Extent = Extent { rounds: 5, requests: 1_500, cold: 200, live: &[4_000], routes: &[10, 5_000], starts: 3 };

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::listener;
-use crate::site::{EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, Site};
+use crate::site::{EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, RATE, Site};
 use crate::tokens::{AUDIENCE, SCOPE};
 
 /// How Envoy finds the route of a request.
@@ -24,11 +24,14 @@ pub fn bare(site: &Site, port: u16) -> Value {
 
 /// The bootstrap of Envoy's own filters. `cache` is the number of tokens that jwt_authn remembers; 0 turns that off.
 pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value> {
-    let chain = vec![
+    let mut chain = vec![
         listener::filter("cors", "cors.v3.Cors", json!({})),
         listener::filter("jwt_authn", "jwt_authn.v3.JwtAuthentication", jwt_authn(site, cache)?),
         listener::filter("rbac", "rbac.v3.RBAC", json!({})),
     ];
+    if site.limited {
+        chain.push(listener::filter("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", limit()));
+    }
     let log = site.audit.then(audit);
     Ok(listener::bootstrap(port, site.upstream, log, chain, &virtual_host(site, table)))
 }
@@ -135,6 +138,22 @@ fn forward(matching: Value) -> Value {
 fn health() -> Value {
     let answer = json!({ "status": 200, "body": { "inline_string": HEALTH_BODY } });
     json!({ "match": { "path": HEALTH }, "direct_response": answer })
+}
+
+/// A bucket for each value of the header that jwt_authn made of the caller's claim.
+fn limit() -> Value {
+    let bucket = json!({ "max_tokens": RATE, "tokens_per_fill": RATE, "fill_interval": "1s" });
+    let always =
+        json!({ "runtime_key": "bench.always", "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
+    json!({
+        "stat_prefix": "callers",
+        "token_bucket": { "max_tokens": u32::MAX, "tokens_per_fill": u32::MAX, "fill_interval": "1s" },
+        "filter_enabled": always, "filter_enforced": always,
+        "rate_limits": [{ "actions": [{ "request_headers": { "header_name": "x-user-id", "descriptor_key": "user" } }] }],
+        // Without a value it stands for every value.
+        "descriptors": [{ "entries": [{ "key": "user" }], "token_bucket": bucket }],
+        "max_dynamic_descriptors": 20_000,
+    })
 }
 
 /// One JSON line for each request, as Portcullis leaves one.

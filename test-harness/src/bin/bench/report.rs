@@ -100,7 +100,8 @@ fn brackets(spread: Spread) -> String {
 
 fn subject(table: &str) -> &'static str {
     match table {
-        "Warm token" | "Token never seen before" | "4,000 live tokens in turn" => "algorithm",
+        "Warm token" | "Token never seen before" => "algorithm",
+        "Live tokens in turn" | "Limited callers" => "how many",
         "Last of n routes" => "n",
         _ => "what",
     }

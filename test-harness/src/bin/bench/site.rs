@@ -11,6 +11,8 @@ pub struct Site {
     pub shared_secret: bool,
     /// Whether each request leaves one JSON line in an access log.
     pub audit: bool,
+    /// Whether each caller may make so many requests only: more than are made.
+    pub limited: bool,
     /// The port of the upstream on 127.0.0.1.
     pub upstream: u16,
 }
@@ -18,7 +20,7 @@ pub struct Site {
 impl Site {
     /// A site of `routes` routes and public keys.
     pub fn new(upstream: u16, routes: usize) -> Self {
-        Self { routes, shared_secret: false, audit: true, upstream }
+        Self { routes, shared_secret: false, audit: true, limited: false, upstream }
     }
 
     /// The same with the issuer that can verify `algorithm`.
@@ -75,6 +77,8 @@ pub const EXPOSED: &str = "x-trace-id";
 pub const MAX_AGE: u32 = 300;
 /// The route that is answered by the proxy.
 pub const HEALTH: &str = "/health";
+/// Requests that one caller may make at once where there is a limit.
+pub const RATE: u32 = 100_000;
 /// A path that no route has.
 pub const NOWHERE: &str = "/api/v2/nothing";
 /// The answer of [`HEALTH`].

@@ -22,6 +22,8 @@ pub struct Extent {
     pub requests: usize,
     /// Tokens never seen before in each turn.
     pub cold: usize,
+    /// How many tokens live side by side.
+    pub live: &'static [usize],
     /// The sizes of the route tables.
     pub routes: &'static [usize],
     /// How often each variant is started for start-up and memory.
@@ -33,11 +35,10 @@ pub struct Extent {
 pub struct Wallet(Vec<(Algorithm, Vec<String>)>);
 
 impl Wallet {
-    /// For each algorithm one hot token and enough that are new in every round.
+    /// For each algorithm one hot token, those that live side by side, and enough others that are new in every round.
     pub fn mint(extent: &Extent) -> Result<Self> {
         let enough = |algorithm: Algorithm| {
-            let distinct = if algorithm == Algorithm::Rs256 { LIVE } else { 0 };
-            tokens::mint(algorithm, 1, 2 + distinct.max(extent.rounds * extent.cold))
+            tokens::mint(algorithm, 1, 2 + living(extent, algorithm) + extent.rounds * extent.cold)
         };
         Ok(Self(Algorithm::ALL.iter().map(|algorithm| Ok((*algorithm, enough(*algorithm)?))).collect::<Result<_>>()?))
     }
@@ -52,10 +53,24 @@ impl Wallet {
         all.and_then(|(_, tokens)| tokens.first()).map(String::as_str).context("no hot token was minted")
     }
 
-    fn fresh(&self, algorithm: Algorithm) -> &[String] {
+    /// Tokens that live side by side.
+    fn live(&self, count: usize) -> &[String] {
+        self.beside(Algorithm::Rs256).get(..count).unwrap_or_default()
+    }
+
+    /// Tokens that nobody has seen; never one that lives, or every variant with a cache would know it.
+    fn fresh(&self, extent: &Extent, algorithm: Algorithm) -> &[String] {
+        self.beside(algorithm).get(living(extent, algorithm)..).unwrap_or_default()
+    }
+
+    fn beside(&self, algorithm: Algorithm) -> &[String] {
         let all = self.0.iter().find(|(name, _)| *name == algorithm);
         all.and_then(|(_, tokens)| tokens.get(1..)).unwrap_or_default()
     }
+}
+
+fn living(extent: &Extent, algorithm: Algorithm) -> usize {
+    if algorithm == Algorithm::Rs256 { extent.live.iter().copied().max().unwrap_or_default() } else { 0 }
 }
 
 /// Warm tokens, cold tokens and many live tokens, for each algorithm.
@@ -75,20 +90,17 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
                 extent.requests,
             ));
             let calls = |tokens: &[String]| tokens.iter().map(|token| site::call(&site.last_path(), token)).collect();
-            let cold = Requests::once(calls(wallet.fresh(*algorithm)), hot);
+            let cold = Requests::once(calls(wallet.fresh(extent, *algorithm)), hot);
             let goal = if matches!(algorithm, Algorithm::EdDsa | Algorithm::Ps256) { P3 } else { P2 };
             let row = Row::of_requests("Token never seen before", algorithm.name(), vec![goal]);
             contests.push(contest(row, &parties, &[BARE, UNCACHED, CACHED, OURS], &cold, extent.cold));
-            if *algorithm == Algorithm::Rs256 {
-                let live = Requests::cycle(calls(wallet.fresh(*algorithm).get(..LIVE).unwrap_or_default()));
-                let row = Row::of_requests("4,000 live tokens in turn", algorithm.name(), vec![P2B]);
-                contests.push(contest(
-                    row,
-                    &parties,
-                    &[BARE, CACHED, CACHED_ALL, UNCACHED, OURS],
-                    &live,
-                    extent.requests,
-                ));
+            let live = if *algorithm == Algorithm::Rs256 { extent.live } else { &[] };
+            for count in live {
+                let goals = if *count == 4_000 { vec![P2B] } else { vec![] };
+                let row = Row::of_requests("Live tokens in turn", format!("{count}, {}", algorithm.name()), goals);
+                let calls = Requests::cycle(calls(wallet.live(*count)));
+                let names = [BARE, CACHED, CACHED_ALL, UNCACHED, OURS];
+                contests.push(contest(row, &parties, &names, &calls, extent.requests));
             }
         }
         shared.push(parties);
@@ -100,6 +112,16 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
     let row = Row::of_requests("Warm token", "RS256, no access log", vec![Goal { name: "P1 (no log)", ..P1 }]);
     contests.push(contest(row, &parties, &[BARE, CACHED, OURS], &hot, extent.requests));
     measure::run(contests, extent.rounds)
+}
+
+/// A limit on each of many callers, all of them at work.
+pub fn of_limits(shop: &Workshop, extent: &Extent) -> Result<Vec<Row>> {
+    let site = Site { limited: true, ..shop.site(1).verifying(Algorithm::Hs256) };
+    let parties = shop.parties(&site, &[BARE, CACHED_ALL, OURS])?;
+    let tokens = tokens::of_callers(Algorithm::Hs256, CALLERS)?;
+    let calls = Requests::cycle(tokens.iter().map(|token| site::call(&site.last_path(), token)).collect());
+    let row = Row::of_requests("Limited callers", "10,000, HS256", vec![P5]);
+    measure::run(vec![contest(row, &parties, &[BARE, CACHED_ALL, OURS], &calls, extent.requests)], extent.rounds)
 }
 
 /// Route tables of growing size; the last route is hit.
@@ -147,8 +169,7 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
     let site = shop.site(1);
     let parties = shop.parties(&site, &[CACHED, OURS])?;
     let path = site.last_path();
-    let forged: Result<Vec<_>> =
-        wallet.fresh(Algorithm::Rs256).iter().take(1_000).map(|token| tokens::forged(token)).collect();
+    let forged: Result<Vec<_>> = wallet.live(1_000).iter().map(|token| tokens::forged(token)).collect();
     let forged = forged?.iter().map(|token| site::call(&path, token)).collect();
     let wrong = tokens::without_scope(Algorithm::Rs256)?;
     let kinds = [
@@ -234,7 +255,8 @@ const LIST: &str = "native, list of routes";
 const TREE: &str = "native, prefix map of routes";
 const OURS_SMALL: &str = "Portcullis, 10 routes";
 const OURS_LARGE: &str = "Portcullis, 5,000 routes";
-const LIVE: usize = 4_000;
+
+const CALLERS: usize = 10_000;
 
 const P1: Goal = Goal { name: "P1", variant: OURS, against: &[CACHED], added: true, limit: 0.6 };
 const P2: Goal = Goal { name: "P2", variant: OURS, against: &[UNCACHED], added: true, limit: 0.65 };
@@ -242,4 +264,5 @@ const P2B: Goal = Goal { name: "P2b", variant: OURS, against: &[CACHED], added: 
 const P3: Goal = Goal { name: "P3", variant: OURS, against: &[UNCACHED], added: true, limit: 2.0 };
 const P4: Goal = Goal { name: "P4", variant: OURS, against: &[LIST, TREE], added: true, limit: 0.1 };
 const P4_GROWTH: Goal = Goal { name: "P4 (own)", variant: OURS_LARGE, against: &[OURS_SMALL], added: true, limit: 1.1 };
+const P5: Goal = Goal { name: "P5", variant: OURS, against: &[CACHED_ALL], added: true, limit: 1.0 };
 const P6: Goal = Goal { name: "P6", variant: OURS, against: &[CACHED], added: false, limit: 1.0 };
