@@ -10,6 +10,7 @@ use super::limit::service::RateLimitService;
 use super::limit::{Limit, LimitHeaders, Plan, Without};
 use super::permission::{ForwardPermissions, PermissionDomain};
 use super::problem::At;
+use super::url::Url;
 
 /// The whole document.
 #[derive(Clone, Debug, Default)]
@@ -196,19 +197,6 @@ pub struct Upstream {
     pub url: Option<At<Url>>,
     /// Keep the client's `Host` instead of the address's.
     pub preserve_host: bool,
-}
-
-/// An address: scheme, authority and base path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
-    /// `https` rather than `http`.
-    pub tls: bool,
-    /// The host name or address; IPv6 without brackets.
-    pub host: String,
-    /// The port, the scheme's own when none was written.
-    pub port: u16,
-    /// The path with its query, if any; `/` at least.
-    pub path: String,
 }
 
 /// A path open to everyone.
