@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use test_harness::client::{Connection, Request};
 use test_harness::fuzz::dice::Dice;
 use test_harness::token::Tamper;
