@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use super::auth::{ApiKeys, Auth, Sensitivity};
-use super::checks::Checks;
-use super::client::Client;
 use super::identity::Attribute;
-use super::limit::service::RateLimitService;
-use super::limit::{Limit, LimitHeaders, Plan, Without};
+use super::limit::{Limit, LimitHeaders, Plan, Without, service::RateLimitService};
 use super::permission::{ForwardPermissions, PermissionDomain};
 use super::problem::At;
 use super::url::Url;
+use super::{checks::Checks, client::Client};
 
 /// The whole document.
 #[derive(Clone, Debug, Default)]

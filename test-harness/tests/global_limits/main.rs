@@ -6,13 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use site::{Site, envoys_own, limits, three_in_ten_seconds};
 use test_harness::client::Request;
 use test_harness::clock::Deadline;
 use test_harness::manual::Page;
 use test_harness::rate_limits::RateLimits;
 use test_harness::trial::{self, HOST, Servers, code, header};
-
-use site::{Site, envoys_own, limits, three_in_ten_seconds};
 
 #[test]
 fn the_service_of_these_tests_speaks_the_protocol_of_envoys_own_filter() {

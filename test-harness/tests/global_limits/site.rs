@@ -1,4 +1,4 @@
-//! A gateway with a limit that a rate limit service counts, and Envoy's own filter for comparison.
+//! What these tests stand on: a gateway, the servers around it, and a service that counts.
 
 use std::time::Duration;
 
@@ -11,12 +11,15 @@ use test_harness::trial::{self, Gate, HOST, Servers, bearer};
 
 /// A gateway, the servers around it, and a service that counts.
 pub struct Site {
+    /// Issuer and upstreams.
     pub servers: Servers,
+    /// The service.
     pub limits: RateLimits,
+    /// The gateway.
     pub gate: Gate,
-    pub settings: Value,
+    settings: Value,
     /// How long the gateway waits for the service.
-    pub timeout: &'static str,
+    timeout: &'static str,
 }
 
 impl Site {
@@ -25,6 +28,7 @@ impl Site {
         Self::patient(limits, settings, "200ms")
     }
 
+    /// The same for a gateway that waits so long for the service.
     pub fn patient(limits: RateLimits, settings: &Value, timeout: &'static str) -> Result<Self> {
         let servers = Servers::start()?;
         let gate = Gate::bent(&policy(&servers, &limits, settings, timeout), |_| Ok(()))?;
@@ -44,15 +48,18 @@ impl Site {
         Gate::bent(&policy(&self.servers, &self.limits, &self.settings, self.timeout), |_| Ok(()))
     }
 
+    /// A client's request.
     pub fn request(&self, client: &str) -> Result<Request> {
         let token = self.servers.token(&json!({ "client_id": client }))?;
         Ok(bearer(Request::new("GET", "/orders/1", HOST), &token))
     }
 
+    /// Sends it.
     pub fn ask(&self, client: &str) -> Result<Response> {
         self.gate.send(&self.request(client)?)
     }
 
+    /// Sends it so often; the statuses.
     pub fn statuses(&self, client: &str, count: usize) -> Result<Vec<u16>> {
         let request = self.request(client)?;
         (0..count).map(|_| Ok(self.gate.send(&request)?.status)).collect()
@@ -67,7 +74,7 @@ impl Site {
     }
 }
 
-pub fn policy(servers: &Servers, limits: &RateLimits, settings: &Value, timeout: &str) -> Value {
+fn policy(servers: &Servers, limits: &RateLimits, settings: &Value, timeout: &str) -> Value {
     let mut policy = servers.policy();
     let mut limit = json!({ "name": "per-client", "by": "client", "rate": "3/10s", "store": "global" });
     if let (Some(limit), Some(settings)) = (limit.as_object_mut(), settings.as_object()) {
@@ -81,10 +88,12 @@ pub fn policy(servers: &Servers, limits: &RateLimits, settings: &Value, timeout:
     policy
 }
 
+/// A service whose limit is three hits of each client in ten seconds.
 pub fn three_in_ten_seconds() -> Result<RateLimits> {
     limits(3, 10)
 }
 
+/// A service with one limit.
 pub fn limits(hits: u64, seconds: u64) -> Result<RateLimits> {
     RateLimits::start(&json!([limit("per-client", hits, seconds, "client")]))
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::listener;
-use crate::site::{EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, Site};
+use crate::site::{CALLER, CALLS, EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, Site};
 use crate::tokens::{AUDIENCE, SCOPE};
 
 /// How Envoy finds the route of a request.
@@ -24,11 +24,14 @@ pub fn bare(site: &Site, port: u16) -> Value {
 
 /// The bootstrap of Envoy's own filters. `cache` is the number of tokens that jwt_authn remembers; 0 turns that off.
 pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value> {
-    let chain = vec![
+    let mut chain = vec![
         listener::filter("cors", "cors.v3.Cors", json!({})),
         listener::filter("jwt_authn", "jwt_authn.v3.JwtAuthentication", jwt_authn(site, cache)?),
         listener::filter("rbac", "rbac.v3.RBAC", json!({})),
     ];
+    if site.limited {
+        chain.push(listener::filter("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", local_ratelimit()));
+    }
     let log = site.audit.then(audit);
     Ok(listener::bootstrap(port, site.upstream, log, chain, &virtual_host(site, table)))
 }
@@ -57,6 +60,23 @@ fn jwt_authn(site: &Site, cache: u32) -> Result<Value> {
         "requirement_map": { "caller": { "provider_name": "bench" } },
         "bypass_cors_preflight": true,
     }))
+}
+
+/// A bucket for each value of the header, made when it is first seen; Envoy keeps twenty of them unless told otherwise.
+fn local_ratelimit() -> Value {
+    let always = json!({ "default_value": { "numerator": 100 } });
+    let bucket = |tokens: u64| json!({ "max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "86400s" });
+    let action = json!({ "request_headers": { "header_name": CALLER, "descriptor_key": "caller" } });
+    json!({
+        "stat_prefix": "callers",
+        "token_bucket": bucket(u64::from(u32::MAX)),
+        "filter_enabled": always.clone(),
+        "filter_enforced": always,
+        "descriptors": [{ "entries": [{ "key": "caller" }], "token_bucket": bucket(CALLS as u64) }],
+        "rate_limits": [{ "actions": [action] }],
+        "max_dynamic_descriptors": 20_000,
+        "always_consume_default_token_bucket": false,
+    })
 }
 
 fn virtual_host(site: &Site, table: Table) -> Value {

@@ -11,6 +11,8 @@ pub struct Site {
     pub shared_secret: bool,
     /// Whether each request leaves one JSON line in an access log.
     pub audit: bool,
+    /// Whether each caller, told apart by the header [`CALLER`], may come [`CALLS`] times a day.
+    pub limited: bool,
     /// The port of the upstream on 127.0.0.1.
     pub upstream: u16,
 }
@@ -18,7 +20,7 @@ pub struct Site {
 impl Site {
     /// A site of `routes` routes and public keys.
     pub fn new(upstream: u16, routes: usize) -> Self {
-        Self { routes, shared_secret: false, audit: true, upstream }
+        Self { routes, shared_secret: false, audit: true, limited: false, upstream }
     }
 
     /// The same with the issuer that can verify `algorithm`.
@@ -60,6 +62,15 @@ pub fn preflight(path: &str, origin: &str) -> Vec<u8> {
     request("OPTIONS", path, &[[("origin", origin)].as_slice(), &asks].concat())
 }
 
+/// A call of one of many callers.
+pub fn call_of(path: &str, token: &str, caller: &str) -> Vec<u8> {
+    request("GET", path, &[("origin", ORIGIN), ("authorization", &format!("Bearer {token}")), (CALLER, caller)])
+}
+
+/// The header that tells callers apart where they are limited.
+pub const CALLER: &str = "x-caller";
+/// How often each of them may come in a day.
+pub const CALLS: usize = 10_000;
 /// Upstream header and the claim it carries.
 pub const IDENTITY: [(&str, &str); 4] =
     [("X-Org-ID", "org_id"), ("X-User-ID", "user_id"), ("X-User-Email", "email"), ("X-User-Role", "role")];

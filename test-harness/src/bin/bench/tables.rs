@@ -47,7 +47,8 @@ impl Wallet {
         self.hot(Algorithm::Rs256)
     }
 
-    fn hot(&self, algorithm: Algorithm) -> Result<&str> {
+    /// The token that is sent again and again.
+    pub(crate) fn hot(&self, algorithm: Algorithm) -> Result<&str> {
         let all = self.0.iter().find(|(name, _)| *name == algorithm);
         all.and_then(|(_, tokens)| tokens.first()).map(String::as_str).context("no hot token was minted")
     }
@@ -177,14 +178,16 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
 
 /// A variant that is running.
 #[derive(Debug, Clone)]
-struct Party {
-    name: &'static str,
-    process: Rc<Process>,
+pub(crate) struct Party {
+    /// Its name in the tables.
+    pub name: &'static str,
+    /// Its Envoy.
+    pub process: Rc<Process>,
 }
 
 impl Workshop {
     /// Starts the named variants for `site` and makes sure that those with filters do the same.
-    fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
+    pub(crate) fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
         let start = |(name, variant)| Ok(Party { name, process: self.start(variant, site)? });
         let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
         let started = started?;
@@ -212,7 +215,8 @@ impl Workshop {
     }
 }
 
-fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>, count: usize) -> Contest {
+/// The variants of these names under the same load.
+pub(crate) fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>, count: usize) -> Contest {
     let taking_part = names.iter().filter_map(|name| parties.iter().find(|party| party.name == *name));
     let lane = |party: &Party| Lane {
         name: party.name,
