@@ -3,6 +3,7 @@
 ENVOY_VERSION ?= 1.40.0
 PORT ?= 8080
 FUZZ_SECONDS ?= 60
+SOAK ?= 1000000
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -25,6 +26,7 @@ test: wasm envoy browser manifests rls wasm-runner ## run every test: natively, 
 	@cargo build --bin portcullis
 	cargo test --workspace --no-fail-fast
 	FUZZ_RUNS=5000 $(SETUP)/fuzz 200
+	cargo run --quiet --package test-harness --bin soak -- 10000
 	$(SETUP)/wasm-cargo test
 
 test-versions: wasm ## run all cases and traps through each of the older versions of Envoy that are supported
@@ -48,7 +50,7 @@ bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/b
 	cargo run --quiet --release --package test-harness --bin bench -- $(BENCH)
 
 bench-core: rust ## measure the decision core alone, stage by stage (BENCH=name: only benches of that name)
-	@cargo bench --bench decide --bench route --bench authorize -- $(BENCH)
+	@cargo bench --bench decide --bench route --bench authorize --bench limit -- $(BENCH)
 
 size: wasm ## tell which crates the module is made of, the ten largest
 	@cargo run --quiet --package pack -- --sizes target/wasm32-wasip1/wasm/portcullis.wasm
@@ -61,10 +63,21 @@ image: dist/portcullis.wasm ## pack dist/portcullis.wasm into an OCI image layou
 fuzz: rust ## let libFuzzer look for input that breaks the core, for FUZZ_SECONDS (60) over all targets
 	@$(SETUP)/fuzz "$(FUZZ_SECONDS)"
 
+soak: wasm ## send SOAK (1,000,000) requests and watch Envoy's memory, into docs/soak/
+	@cargo build --quiet --bin portcullis
+	cargo run --quiet --release --package test-harness --bin soak -- "$(SOAK)" docs/soak
+
+sbom: rust ## list what the module is made of, into dist/portcullis.cdx.json
+	@mkdir -p dist
+	cargo run --quiet --package test-harness --bin sbom >dist/portcullis.cdx.json
+
+reproducible: wasm-toolchain ## build the module twice from nothing and compare
+	@$(SETUP)/reproducible
+
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
 
-.PHONY: help run test test-versions check bench bench-core size wasm image fuzz clean rust wasm-toolchain envoy browser manifests rls wasm-runner
+.PHONY: help run test test-versions check bench bench-core size wasm image fuzz soak sbom reproducible clean rust wasm-toolchain envoy browser manifests rls wasm-runner
 
 dist/portcullis.wasm: $(WASM_SOURCES) test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build

@@ -1,6 +1,7 @@
 //! What each stage of a decision costs, and the whole of it, without an Envoy: `cargo bench --bench decide`.
 
 use std::hint::black_box;
+use std::rc::Rc;
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,10 +11,14 @@ use jwt_compact::{AlgorithmExt, Claims, Header};
 use portcullis::config::source;
 use portcullis::policy::Policy;
 use portcullis::policy::algorithm::Algorithm;
+use portcullis::policy::clients::ClientDirectory;
 use portcullis::policy::decision::Decision;
 use portcullis::policy::guard::{read_host, read_target};
 use portcullis::policy::jwks::{KeySet, KeySource};
+use portcullis::policy::limit::store::LocalStore;
 use portcullis::policy::peer::KnownPeer;
+use portcullis::policy::polled::Polled;
+use portcullis::policy::quota::Quotas;
 use portcullis::policy::request::{Request, RequestParts};
 use portcullis::policy::signature::{SignatureVerifier, Software};
 use portcullis::policy::token::UnverifiedToken;
@@ -29,12 +34,12 @@ fn stages(criterion: &mut Criterion) {
     let token = token();
     let request = request("GET", "/api/v1/orders/42", Some(&token));
     let headers = request.headers();
-    let parts = RequestParts { headers: &headers, received_at: NOW };
+    let parts = parts(&headers);
     criterion.bench_function("stage/headers", |b| b.iter(|| Request::read(black_box(&parts)).is_ok()));
     criterion.bench_function("stage/target", |b| b.iter(|| read_target(black_box(b"/api/v1/orders/42")).is_ok()));
     criterion.bench_function("stage/host", |b| b.iter(|| read_host(black_box(b"api.example.com")).is_ok()));
     criterion.bench_function("stage/token", |b| b.iter(|| UnverifiedToken::read(black_box(token.as_bytes())).is_ok()));
-    let policy = policy();
+    let Some(policy) = policy() else { return };
     let mut gateway = Gateway::new(&policy);
     gateway.decide(&headers);
     let mut edits = Vec::new();
@@ -72,9 +77,15 @@ fn signatures(criterion: &mut Criterion) {
 
 /// `Policy::decide` from the headers to the verdict and its record.
 fn whole(criterion: &mut Criterion) {
-    let policy = policy();
+    let Some(policy) = policy() else { return };
     let token = token();
-    let forged = format!("{}A", token.trim_end_matches(|_| true).to_owned() + token.split_at(token.len() - 1).0);
+    // The first character of the signature is another one.
+    let forged = match token.rsplit_once('.') {
+        Some((signed, signature)) => {
+            format!("{signed}.{}{}", if signature.starts_with('A') { 'B' } else { 'A' }, signature.split_at(1).1)
+        }
+        None => String::new(),
+    };
     let cases = [
         ("warm", request("GET", "/api/v1/orders/42", Some(&token)), true),
         ("no token", request("GET", "/api/v1/orders/42", None), false),
@@ -105,27 +116,44 @@ fn whole(criterion: &mut Criterion) {
 /// What a worker has beside the policy.
 struct Gateway<'p> {
     policy: &'p Policy,
-    polled: portcullis::policy::polled::Polled,
+    polled: Polled,
+    clients: Rc<ClientDirectory>,
+    limits: LocalStore,
+    quotas: Quotas,
     tokens: TokenCache,
 }
 
 impl<'p> Gateway<'p> {
     fn new(policy: &'p Policy) -> Self {
-        Gateway { policy, polled: policy.polled(), tokens: TokenCache::new(1_000, 1 << 20) }
+        Gateway {
+            policy,
+            polled: policy.polled(),
+            clients: policy.clients(),
+            limits: LocalStore::default(),
+            quotas: Quotas::new(1),
+            tokens: TokenCache::new(1_000, 1 << 20),
+        }
     }
 
     fn decide<'r>(&mut self, headers: &'r [(&'r [u8], &'r [u8])]) -> portcullis::policy::decision::Verdict<'r> {
         let mut world = World {
             now: NOW,
             polled: &mut self.polled,
+            clients: &self.clients,
+            limits: &mut self.limits,
+            quotas: &mut self.quotas,
             tokens: &mut self.tokens,
             verifier: &Software,
             peer: &KnownPeer::default(),
             fresh_id: &|| "fresh".to_owned(),
             trace: None,
         };
-        self.policy.decide(&RequestParts { headers, received_at: NOW }, &mut world)
+        self.policy.decide(&parts(headers), &mut world)
     }
+}
+
+fn parts<'r>(headers: &'r [(&'r [u8], &'r [u8])]) -> RequestParts<'r> {
+    RequestParts { headers, received_at: NOW, again: false, ended: true }
 }
 
 /// A request as a browser sends it.
@@ -169,7 +197,7 @@ fn token() -> String {
     Hs256.token(&header, &Claims::new(claims), &Hs256Key::new(SECRET)).unwrap_or_default()
 }
 
-fn policy() -> Policy {
+fn policy() -> Option<Policy> {
     let routes = (0..100).map(|number| json!({ "path": format!("/api/v1/r{number}/items/{{id}}"), "upstream": "api" }));
     let own = [
         json!({ "path": "/health", "auth": "none", "response": { "body": { "status": "ok" } } }),
@@ -192,13 +220,10 @@ fn policy() -> Policy {
         "routes": own.into_iter().chain(routes).collect::<Vec<_>>(),
     });
     let environment = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
-    let compiled = source::read(document.to_string().as_bytes())
-        .map(|node| Policy::from_node(&node, &environment).map_err(|problems| format!("{problems:?}")));
-    match compiled {
-        Ok(Ok(policy)) => policy,
-        Ok(Err(problems)) => std::panic::panic_any(problems),
-        Err(fault) => std::panic::panic_any(fault),
-    }
+    let node = source::read(document.to_string().as_bytes());
+    let compiled = node.map(|node| Policy::from_node(&node, &environment).map_err(|problems| format!("{problems:?}")));
+    assert!(matches!(compiled, Ok(Ok(_))), "{compiled:?}");
+    compiled.ok()?.ok()
 }
 
 const SECRET: &str = "bench-only-secret-0123456789abcdef-0123456789abcdef";

@@ -12,6 +12,7 @@ mod gateway;
 mod generate;
 mod import;
 mod json_text;
+mod keys;
 mod permission;
 mod scalar;
 mod schema;
@@ -84,6 +85,8 @@ enum Command {
     Import(import::Options),
     /// Add, list, explain and lock the permissions of a document
     Permission(permission::Options),
+    /// Make API keys, or list those of a document
+    Keys(keys::Options),
     /// Print the JSON Schema of the document
     Schema,
     /// Make a short-lived token for trying things out, or look into one
@@ -108,6 +111,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Generate(options) => generate::run(&options),
         Command::Import(options) => import::run(&options),
         Command::Permission(options) => permission::run(&options),
+        Command::Keys(options) => keys::run(&options),
         Command::Schema => Ok(schema::run()),
         Command::Token(options) => token::run(&options),
         Command::WhoCan(options) => who_can::run(&options),

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use super::auth::{ApiKeys, Auth, Sensitivity};
-use super::checks::Checks;
-use super::client::Client;
 use super::identity::Attribute;
-use super::limit::service::RateLimitService;
-use super::limit::{Limit, LimitHeaders, Plan, Without};
+use super::limit::{Limit, LimitHeaders, Plan, Without, service::RateLimitService};
 use super::permission::{ForwardPermissions, PermissionDomain};
 use super::problem::At;
+use super::url::Url;
+use super::{checks::Checks, client::Client};
 
 /// The whole document.
 #[derive(Clone, Debug, Default)]
@@ -196,19 +195,6 @@ pub struct Upstream {
     pub url: Option<At<Url>>,
     /// Keep the client's `Host` instead of the address's.
     pub preserve_host: bool,
-}
-
-/// An address: scheme, authority and base path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
-    /// `https` rather than `http`.
-    pub tls: bool,
-    /// The host name or address; IPv6 without brackets.
-    pub host: String,
-    /// The port, the scheme's own when none was written.
-    pub port: u16,
-    /// The path with its query, if any; `/` at least.
-    pub path: String,
 }
 
 /// A path open to everyone.

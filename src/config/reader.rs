@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::document::Url;
 use super::environment::{Environment, expand};
 use super::node::{Key, Node, Position, Value};
 use super::problem::{At, Place, Problems, near_miss};
+use super::url::Url;
 
 /// A mapping that is being read; remembers which keys were asked for, so that the others can be refused.
 pub struct Fields<'n> {

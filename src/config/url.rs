@@ -1,6 +1,17 @@
 //! Reads addresses of upstreams and key sets: scheme, host, port and path, and nothing else.
 
-use super::document::Url;
+/// An address: scheme, authority and base path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// `https` rather than `http`.
+    pub tls: bool,
+    /// The host name or address; IPv6 without brackets.
+    pub host: String,
+    /// The port, the scheme's own when none was written.
+    pub port: u16,
+    /// The path with its query, if any; `/` at least.
+    pub path: String,
+}
 
 impl Url {
     /// Reads `http://host[:port][/path]` or `https://…`; user, query and fragment are refused.

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub use content::{Content, What};
 
 use super::jwks::KeySet;
-use crate::config::document::Url;
+use crate::config::url::Url;
 
 /// One polled document of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -236,7 +236,10 @@ impl CaseFile {
 impl Case {
     /// Whether it runs through Envoy.
     pub fn for_envoy(&self) -> bool {
-        self.native_only.is_none() && self.at == 0 && self.envoy.as_ref().is_none_or(Versions::hold)
+        self.native_only.is_none()
+            && self.at == 0
+            && self.request.certificate.is_none()
+            && self.envoy.as_ref().is_none_or(Versions::hold)
     }
 
     /// Whether it runs through Envoy over HTTP/2.

@@ -85,7 +85,7 @@ impl CoreGateway {
         self.requests += 1;
         let headers = as_envoy_shows(arrival.request);
         let borrowed: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
-        let peer = KnownPeer { address: arrival.from, certificate: None };
+        let peer = KnownPeer { address: arrival.from, certificate: arrival.certificate.clone() };
         let mut now = received_at;
         self.fetch_what_is_due(arrival, now);
         for decided in 0..MOST_FETCHES {

@@ -9,6 +9,7 @@
 pub mod before;
 pub mod bootstrap;
 pub mod case;
+pub mod certificate;
 pub mod client;
 pub mod clock;
 pub mod core_gateway;

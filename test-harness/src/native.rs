@@ -3,9 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Result;
+use portcullis::policy::peer::Certificate;
 use serde_json::Value;
 
 use crate::case::{Case, CaseFile};
+use crate::certificate::CertificateSpec;
 use crate::client::Request;
 use crate::outcome::Outcome;
 use crate::scene::{Scene, document_path};
@@ -31,6 +33,8 @@ pub struct Arrival<'a> {
     pub key_set: Option<Value>,
     /// The client's address.
     pub from: Option<IpAddr>,
+    /// The client certificate that was verified.
+    pub certificate: Option<Certificate>,
     /// The audit record is wanted.
     pub audit: bool,
 }
@@ -83,6 +87,7 @@ impl NativeStage {
             request: &request,
             key_set,
             from: Some(case.request.from.unwrap_or(Ipv4Addr::LOCALHOST.into())),
+            certificate: case.request.certificate.as_ref().map(CertificateSpec::certificate).transpose()?,
             audit: case.expect.audit.is_some(),
         };
         let mut outcome = Outcome::default();

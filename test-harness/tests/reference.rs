@@ -262,6 +262,7 @@ const NO_REASONS: &[&str] = &[
     "client_id",
     "duration_ms",
     "ends_with",
+    "error_description",
     "insufficient_scope",
     "invalid_request",
     "invalid_token",

@@ -60,7 +60,14 @@ fn is_believed(outcome: &Outcome) -> bool {
 fn ask(gateway: &mut dyn Gateway, token: &[u8]) -> Result<Outcome> {
     let mut request = Request::new("GET", "/orders", "api.example.com");
     request.headers.push((b"authorization".to_vec(), [b"Bearer ", token].concat()));
-    let arrival = Arrival { now: clock::unix_seconds(), request: &request, key_set: None, from: None, audit: true };
+    let arrival = Arrival {
+        now: clock::unix_seconds(),
+        request: &request,
+        key_set: None,
+        from: None,
+        certificate: None,
+        audit: true,
+    };
     gateway.decide(&arrival)
 }
 

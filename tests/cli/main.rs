@@ -6,6 +6,7 @@ mod check;
 mod explain;
 mod generate;
 mod import;
+mod keys;
 mod permission;
 mod token;
 mod who_can;

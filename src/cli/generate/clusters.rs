@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::EnvoyOptions;
 use super::envoy::socket;
-use crate::config::document::{Document, Keys, Url};
+use crate::config::document::{Document, Keys};
 use crate::config::problem::{At, Problems};
+use crate::config::url::Url;
 
 /// The clusters, by name. Two uses of one name must mean one address.
 pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Problems) -> Vec<Value> {

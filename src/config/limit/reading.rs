@@ -88,14 +88,13 @@ fn read_part(field: &Field<'_>) -> Option<At<KeyPart>> {
     let part = match &field.node.value {
         Value::Map(_) => {
             let fields = field.fields()?;
-            let header = fields.get("header").and_then(|f| read_header(&f)).map(KeyPart::Header);
-            let claim = fields.get("claim").and_then(|f| f.text()).map(|n| KeyPart::Claim(ClaimPath::parse(&n)));
-            let found: Vec<KeyPart> = header.into_iter().chain(claim).collect();
-            if found.len() != 1 {
+            let (header, claim) = (fields.get("header"), fields.get("claim"));
+            if header.is_some() == claim.is_some() {
                 fields.problem("expected exactly one of `header` and `claim`");
             }
             fields.finish();
-            found.into_iter().next()
+            let header = header.and_then(|f| read_header(&f)).map(KeyPart::Header);
+            header.or_else(|| claim.and_then(|f| f.text()).map(|name| KeyPart::Claim(ClaimPath::parse(&name))))
         }
         _ => field.word(&PARTS).and_then(|at| SIMPLE_PARTS.get(at).cloned()),
     };
@@ -164,6 +163,9 @@ fn read_windows(field: &Field<'_>) -> Vec<At<Window>> {
         }
         fields.finish();
         found.extend(windows);
+    }
+    if matches!(&field.node.value, Value::List(items) if items.is_empty()) {
+        field.problem("expected `rate`, as `100/s`, or `quota`, as `10000/d`");
     }
     if found.len() > MOST_WINDOWS {
         field.problem(format!("more than {MOST_WINDOWS} windows at a time"));

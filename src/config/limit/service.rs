@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Store;
-use crate::config::document::Url;
 use crate::config::environment::Environment;
 use crate::config::problem::At;
 use crate::config::reader::{Field, Fields};
+use crate::config::url::Url;
 
 /// A service that counts for several proxies (`envoy.service.ratelimit.v3`).
 #[derive(Clone, Debug)]

@@ -287,3 +287,146 @@ impl Limit {
 
 const NANOS: u64 = 1_000_000_000;
 const YEAR: u64 = 366 * 86_400 * NANOS;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::config::source;
+    use crate::policy::Policy;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// The problems of a document with these limits, a route that asks for a caller and one that does not.
+    fn problems(over: &Value) -> Vec<String> {
+        let mut document = json!({
+            "version": "1.0",
+            "issuers": [{ "name": "a", "issuer": "https://a.example", "audiences": ["x"], "secret": { "env": "S" } }],
+            "plans": { "free": { "rate": "1/s" }, "gold": [{ "rate": "9/s" }, { "quota": "100/d" }] },
+            "routes": [
+                { "name": "asks", "path": "/asks", "response": {} },
+                { "name": "open", "path": "/open", "auth": "none", "response": {} },
+            ],
+        });
+        for (name, value) in over.as_object().unwrap() {
+            document[name] = value.clone();
+        }
+        let node = source::read(document.to_string().as_bytes()).unwrap();
+        let found = Policy::from_node(&node, &|_| Some("0123456789abcdef0123456789abcdef".to_string())).err();
+        found.unwrap_or_default().iter().map(|p| format!("{}: {}", p.place.path, p.message)).collect()
+    }
+
+    fn limit(over: Value) -> Value {
+        let mut limit = json!({ "name": "l", "by": "address", "rate": "1/s" });
+        for (name, value) in over.as_object().unwrap() {
+            limit[name] = value.clone();
+        }
+        limit.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        json!({ "limits": [limit] })
+    }
+
+    #[test]
+    fn what_no_limit_can_mean_is_refused_with_its_place() {
+        let none = Value::Null;
+        let claim = |of: Value| limit(json!({ "by": "user", "rate": none, "plan_from": of }));
+        for (document, expected) in [
+            (limit(json!({})), None),
+            (limit(json!({ "by": ["user", { "claim": "a.b" }, { "header": "X-A" }, "route"] })), None),
+            (limit(json!({ "quota": "5/month", "burst": 3 })), None),
+            (limit(json!({ "rate": none, "plan": "gold" })), None),
+            (claim(json!({ "claim": "plan", "default": "free" })), None),
+            (claim(json!({ "clients": { "batch": "gold" }, "default": "free" })), None),
+            (limit(json!({ "rate": "1/w" })), Some("limits[0].rate: `1/w` is not a rate")),
+            (limit(json!({ "rate": "0/s" })), Some("limits[0].rate: `0/s` is not a rate")),
+            (limit(json!({ "rate": "1/0s" })), Some("limits[0].rate: `1/0s` is not a rate")),
+            (limit(json!({ "rate": "2000000/s" })), Some("limits[0].rate: a burst that takes more than a year")),
+            (
+                limit(json!({ "rate": "1/d", "burst": 400 })),
+                Some("limits[0].rate: a burst that takes more than a year"),
+            ),
+            (limit(json!({ "quota": "1/s" })), Some("limits[0].quota: `1/s` is not a quota")),
+            (limit(json!({ "rate": none, "burst": 3 })), Some("limits[0].burst: `burst` belongs to a `rate`")),
+            (limit(json!({ "rate": none })), Some("limits[0]: expected exactly one of `rate` and `quota`")),
+            (limit(json!({ "plan": "gold" })), Some("limits[0]: expected exactly one of `rate` and `quota`")),
+            (
+                limit(json!({ "rate": none, "plan": "glod" })),
+                Some("limits[0].plan: no plan `glod` (did you mean `gold`?)"),
+            ),
+            (claim(json!({ "default": "free" })), Some("limits[0].plan_from: expected either `claim`")),
+            (claim(json!({ "claim": "p" })), Some("limits[0].plan_from: `default` is missing")),
+            (
+                claim(json!({ "claim": "p", "plans": ["nope"], "default": "free" })),
+                Some("limits[0].plan_from.plans[0]: no plan `nope`"),
+            ),
+            (
+                limit(json!({ "rate": none, "plan_from": { "claim": "p", "default": "free" } })),
+                Some("limits[0].plan_from.default: `plan_from` needs a caller"),
+            ),
+            (limit(json!({ "name": "a b" })), Some("limits[0].name: `a b` is not a limit's name")),
+            (limit(json!({ "by": "ip" })), Some("limits[0].by: `ip` is not accepted here")),
+            (limit(json!({ "by": ["route", "route"] })), Some("limits[0].by[1]: stands twice in `by`")),
+            (limit(json!({ "by": { "header": "a b" } })), Some("limits[0].by.header: `a b` is not a header name")),
+            (limit(json!({ "by": { "header": "a", "claim": "b" } })), Some("limits[0].by: expected exactly one of")),
+            (
+                limit(json!({ "routes": ["asks", "aks"] })),
+                Some("limits[0].routes[1]: no route `aks` (did you mean `asks`?)"),
+            ),
+            (
+                limit(json!({ "by": "user", "routes": ["open"] })),
+                Some("limits[0].routes[0]: route `open` asks nobody who calls"),
+            ),
+            (
+                limit(json!({ "by": "user", "counts": "failed_authentications" })),
+                Some("limits[0].by: a failed authentication is nobody's"),
+            ),
+            (limit(json!({ "max_entries": 1 })), Some("limits[0].max_entries: `1` is not a whole number from 64")),
+            (json!({ "plans": { "p": [] } }), Some("plans.p: expected `rate`")),
+            (json!({ "plans": { "p": {} } }), Some("plans.p: expected `rate`")),
+            (
+                json!({ "limit_headers": "ietff" }),
+                Some("limit_headers: `ietff` is not accepted here (did you mean `ietf`?)"),
+            ),
+        ] {
+            let found = problems(&document);
+            let holds = match expected {
+                None => found.is_empty(),
+                Some(expected) => found.len() == 1 && found[0].starts_with(expected),
+            };
+            assert!(holds, "{document}: expected {expected:?}, found {found:?}");
+        }
+    }
+
+    #[test]
+    fn limits_of_routes_are_held_against_the_documents() {
+        let limit = |name: &str, by: &str| json!({ "name": name, "by": by, "rate": "1/s" });
+        let with = |route: Value| json!({ "limits": [limit("wide", "address")], "routes": [route] });
+        let own =
+            |limits: Value, auth: &str| with(json!({ "path": "/a", "auth": auth, "response": {}, "limits": limits }));
+        let without = |names: Value| with(json!({ "path": "/a", "response": {}, "without_limits": names }));
+        for (document, expected) in [
+            (own(json!([limit("own", "user")]), "required"), None),
+            (
+                own(json!([limit("wide", "user")]), "required"),
+                Some("routes[0].limits[0].name: limit `wide` is declared twice"),
+            ),
+            (
+                own(json!([limit("o", "user"), limit("o", "route")]), "required"),
+                Some("routes[0].limits[1].name: limit `o`"),
+            ),
+            (own(json!([limit("own", "user")]), "none"), Some("routes[0].limits[0]: the route asks nobody who calls")),
+            (without(json!(true)), None),
+            (without(json!(["wide"])), None),
+            (
+                without(json!(["wdie"])),
+                Some("routes[0].without_limits[0]: no limit of the document `wdie` (did you mean `wide`?)"),
+            ),
+        ] {
+            let found = problems(&document);
+            let holds = match expected {
+                None => found.is_empty(),
+                Some(expected) => found.len() == 1 && found[0].starts_with(expected),
+            };
+            assert!(holds, "{document}: expected {expected:?}, found {found:?}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Conditions and requests, each with the verdict that the reference promises.
 
+use std::net::IpAddr;
+
 use serde_json::json;
 
 use super::*;
@@ -15,6 +17,10 @@ const NOW: u64 = 1_772_461_800;
 
 /// The verdict on a request for `/tenants/acme/orders/42`, whose pattern is `/tenants/{tenant}/orders/{id}`.
 pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
+    verdict_on_peer(text, claims, "192.0.2.7".parse().ok())
+}
+
+fn verdict_on_peer(text: &str, claims: &Value, address: Option<IpAddr>) -> Option<bool> {
     let (condition, _) = Condition::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
     let sent: [(&[u8], &[u8]); 8] = [
         (b":method", b"GET"),
@@ -33,7 +39,7 @@ pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
     builder.insert(&[], RoutePattern::parse("/tenants/{tenant}/orders/{id}").unwrap(), &[], ()).unwrap();
     let table = builder.build();
     let Found::Route { params, .. } = table.find("", target.path(), &Method::Get) else { panic!("no route") };
-    let peer = KnownPeer { address: "192.0.2.7".parse().ok(), certificate: None };
+    let peer = KnownPeer { address, certificate: None };
     let circumstances = Circumstances {
         request: &request,
         host: "api.example.com",
@@ -43,6 +49,14 @@ pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
         now: Duration::from_secs(NOW),
     };
     condition.verdict(claims, &circumstances)
+}
+
+#[test]
+fn a_peer_from_nowhere_known_is_neither_within_a_network_nor_outside() {
+    for text in [r#"peer.address in ["0.0.0.0/0", "::/0"]"#, r#"not (peer.address in ["10.0.0.0/8"])"#] {
+        assert_eq!(verdict_on_peer(text, &json!({}), None), None, "{text}");
+    }
+    assert_eq!(verdict_on_peer("has(peer.address)", &json!({}), None), Some(false));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Documents through their whole life: first fetch, refresh, outage, rotation, and clocks that jump.
 
 use super::*;
-use crate::config::document::Url;
+use crate::config::url::Url;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

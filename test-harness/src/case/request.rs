@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::certificate::CertificateSpec;
 use crate::token::TokenSpec;
 
 /// A request. All texts of it are read by [`crate::octets::parse`].
@@ -21,6 +22,9 @@ pub struct RequestSpec {
     /// The client's address, as a trusted proxy tells it to Envoy.
     #[serde(default)]
     pub from: Option<IpAddr>,
+    /// The client certificate that the proxy verified; native only.
+    #[serde(default)]
+    pub certificate: Option<CertificateSpec>,
     /// Header lines, in order.
     #[serde(default)]
     pub headers: Vec<(String, String)>,

@@ -149,7 +149,14 @@ impl Subject {
             self.gateway = core_gateway::open(&self.scene.policy, &self.scene.env)?;
         }
         let key_set = Some(self.key_set.clone());
-        let outcome = self.gateway.decide(&Arrival { now: self.now, request, key_set, from: None, audit: true });
+        let outcome = self.gateway.decide(&Arrival {
+            now: self.now,
+            request,
+            key_set,
+            from: None,
+            certificate: None,
+            audit: true,
+        });
         outcome.map_err(|error| anyhow!("{}: {error:#}", self.stem))
     }
 

@@ -3,6 +3,7 @@
 mod gateway;
 mod given;
 mod keys;
+mod limits;
 mod site;
 mod upstream;
 
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    let cells: Vec<Cell> = [keys::CELLS, upstream::CELLS, gateway::CELLS].concat();
+    let cells: Vec<Cell> = [keys::CELLS, limits::CELLS, upstream::CELLS, gateway::CELLS].concat();
     let mut names: BTreeSet<String> = cells.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut groups: Vec<_> = cells.into_iter().map(|cell| group(cell.0, cell.1)).collect();
     groups.push(Group {

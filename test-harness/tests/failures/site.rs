@@ -251,7 +251,8 @@ fn one_each(answered: &HashMap<&str, &Answer>, records: &[(String, u64, String)]
 
 /// An answer by which the gateway said that nothing was forwarded.
 fn refused(answer: &Answer) -> bool {
-    matches!(answer.status, 400 | 401 | 403 | 404 | 405 | 429) || answer.code == "AUTH_UNAVAILABLE"
+    matches!(answer.status, 400 | 401 | 403 | 404 | 405 | 429)
+        || ["AUTH_UNAVAILABLE", "LIMIT_UNAVAILABLE"].contains(&answer.code.as_str())
 }
 
 /// Waits for so many more answers.

@@ -91,7 +91,9 @@ fn ask(gateway: &mut Box<dyn Gateway>, now: i64, key_set: Option<Value>, kid: &s
     let token = spec.mint(START, &Map::new())?;
     let request = Request::new("GET", "/orders/1", "api.example.com");
     let request = request.header("authorization", &format!("Bearer {token}"));
-    gateway.decide(&Arrival { now, request: &request, key_set, from: None, audit: false }).context("no verdict")
+    gateway
+        .decide(&Arrival { now, request: &request, key_set, from: None, certificate: None, audit: false })
+        .context("no verdict")
 }
 
 fn key_set() -> Result<Value> {

@@ -122,6 +122,8 @@ fn no_failure_hangs() -> Result<()> {
     let mut policy = servers.policy();
     let keys = json!({ "wait": "3s", "timeout": "2s", "cool_down": "1s" });
     extend(below(&mut policy, "/issuers/0/jwks")?, &keys);
+    // The first fetch may come before the first request, and must bring no keys either.
+    servers.issuer.fail(Fault::Held);
     let mut gate = Gate::bent(&policy, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
     for fault in [Fault::Down, Fault::Slow, Fault::Error, Fault::Garbage, Fault::Huge, Fault::Truncated, Fault::Empty] {

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::site::{EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, RATE, Site};
+use crate::site::{CALLER, CALLS, EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, Site};
 use crate::tokens::{AUDIENCE, SCOPE, SECRET};
 
 /// What is measured.
@@ -62,12 +62,12 @@ fn document(site: &Site) -> Result<Value> {
     let route = |number: usize| json!({ "path": format!("/api/v1/r{number}/items/{{id}}"), "upstream": "api", "scopes": [SCOPE] });
     let identity: serde_json::Map<_, _> =
         IDENTITY.iter().map(|(header, claim)| (header.to_string(), json!(claim))).collect();
-    let limit = json!({ "name": "callers", "by": "user", "rate": "100000/s", "burst": RATE, "max_entries": 65_536 });
+    let callers = json!({ "name": "callers", "by": { "header": CALLER }, "rate": format!("{CALLS}/d") });
     Ok(json!({
         "version": "1.0",
-        "limits": site.limited.then_some(limit).into_iter().collect::<Vec<_>>(),
-        // As the rivals tell nobody.
+        // Told to clients by neither side.
         "limit_headers": "none",
+        "limits": if site.limited { vec![callers] } else { vec![] },
         "issuers": [issuer],
         "identity_headers": identity,
         "cors": {

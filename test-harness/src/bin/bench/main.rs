@@ -2,6 +2,7 @@
 
 mod equal;
 mod gateway;
+mod limits;
 mod listener;
 mod load;
 mod machine;
@@ -71,7 +72,7 @@ fn run(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     eprintln!("routes …");
     rows.extend(tables::of_routes(shop, extent, wallet)?);
     eprintln!("limits …");
-    rows.extend(tables::of_limits(shop, extent)?);
+    rows.extend(limits::table(shop, extent, wallet)?);
     eprintln!("start-up and memory …");
     rows.push(proxy_life::start_up(shop, &site, extent.starts)?);
     rows.push(proxy_life::memory(shop, &site, wallet.any()?, extent.starts)?);

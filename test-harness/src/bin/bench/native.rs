@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::listener;
-use crate::site::{EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, RATE, Site};
+use crate::site::{CALLER, CALLS, EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, Site};
 use crate::tokens::{AUDIENCE, SCOPE};
 
 /// How Envoy finds the route of a request.
@@ -30,7 +30,7 @@ pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value
         listener::filter("rbac", "rbac.v3.RBAC", json!({})),
     ];
     if site.limited {
-        chain.push(listener::filter("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", limit()));
+        chain.push(listener::filter("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", local_ratelimit()));
     }
     let log = site.audit.then(audit);
     Ok(listener::bootstrap(port, site.upstream, log, chain, &virtual_host(site, table)))
@@ -60,6 +60,23 @@ fn jwt_authn(site: &Site, cache: u32) -> Result<Value> {
         "requirement_map": { "caller": { "provider_name": "bench" } },
         "bypass_cors_preflight": true,
     }))
+}
+
+/// A bucket for each value of the header, made when it is first seen; Envoy keeps twenty of them unless told otherwise.
+fn local_ratelimit() -> Value {
+    let always = json!({ "default_value": { "numerator": 100 } });
+    let bucket = |tokens: u64| json!({ "max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "86400s" });
+    let action = json!({ "request_headers": { "header_name": CALLER, "descriptor_key": "caller" } });
+    json!({
+        "stat_prefix": "callers",
+        "token_bucket": bucket(u64::from(u32::MAX)),
+        "filter_enabled": always.clone(),
+        "filter_enforced": always,
+        "descriptors": [{ "entries": [{ "key": "caller" }], "token_bucket": bucket(CALLS as u64) }],
+        "rate_limits": [{ "actions": [action] }],
+        "max_dynamic_descriptors": 20_000,
+        "always_consume_default_token_bucket": false,
+    })
 }
 
 fn virtual_host(site: &Site, table: Table) -> Value {
@@ -138,22 +155,6 @@ fn forward(matching: Value) -> Value {
 fn health() -> Value {
     let answer = json!({ "status": 200, "body": { "inline_string": HEALTH_BODY } });
     json!({ "match": { "path": HEALTH }, "direct_response": answer })
-}
-
-/// A bucket for each value of the header that jwt_authn made of the caller's claim.
-fn limit() -> Value {
-    let bucket = json!({ "max_tokens": RATE, "tokens_per_fill": RATE, "fill_interval": "1s" });
-    let always =
-        json!({ "runtime_key": "bench.always", "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
-    json!({
-        "stat_prefix": "callers",
-        "token_bucket": { "max_tokens": u32::MAX, "tokens_per_fill": u32::MAX, "fill_interval": "1s" },
-        "filter_enabled": always, "filter_enforced": always,
-        "rate_limits": [{ "actions": [{ "request_headers": { "header_name": "x-user-id", "descriptor_key": "user" } }] }],
-        // Without a value it stands for every value.
-        "descriptors": [{ "entries": [{ "key": "user" }], "token_bucket": bucket }],
-        "max_dynamic_descriptors": 20_000,
-    })
 }
 
 /// One JSON line for each request, as Portcullis leaves one.

@@ -11,7 +11,7 @@ pub struct Site {
     pub shared_secret: bool,
     /// Whether each request leaves one JSON line in an access log.
     pub audit: bool,
-    /// Whether each caller may make so many requests only: more than are made.
+    /// Whether each caller, told apart by the header [`CALLER`], may come [`CALLS`] times a day.
     pub limited: bool,
     /// The port of the upstream on 127.0.0.1.
     pub upstream: u16,
@@ -62,6 +62,15 @@ pub fn preflight(path: &str, origin: &str) -> Vec<u8> {
     request("OPTIONS", path, &[[("origin", origin)].as_slice(), &asks].concat())
 }
 
+/// A call of one of many callers.
+pub fn call_of(path: &str, token: &str, caller: &str) -> Vec<u8> {
+    request("GET", path, &[("origin", ORIGIN), ("authorization", &format!("Bearer {token}")), (CALLER, caller)])
+}
+
+/// The header that tells callers apart where they are limited.
+pub const CALLER: &str = "x-caller";
+/// How often each of them may come in a day.
+pub const CALLS: usize = 10_000;
 /// Upstream header and the claim it carries.
 pub const IDENTITY: [(&str, &str); 4] =
     [("X-Org-ID", "org_id"), ("X-User-ID", "user_id"), ("X-User-Email", "email"), ("X-User-Role", "role")];
@@ -77,8 +86,6 @@ pub const EXPOSED: &str = "x-trace-id";
 pub const MAX_AGE: u32 = 300;
 /// The route that is answered by the proxy.
 pub const HEALTH: &str = "/health";
-/// Requests that one caller may make at once where there is a limit.
-pub const RATE: u32 = 100_000;
 /// A path that no route has.
 pub const NOWHERE: &str = "/api/v2/nothing";
 /// The answer of [`HEALTH`].

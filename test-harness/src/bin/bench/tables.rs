@@ -48,7 +48,8 @@ impl Wallet {
         self.hot(Algorithm::Rs256)
     }
 
-    fn hot(&self, algorithm: Algorithm) -> Result<&str> {
+    /// The token that is sent again and again.
+    pub(crate) fn hot(&self, algorithm: Algorithm) -> Result<&str> {
         let all = self.0.iter().find(|(name, _)| *name == algorithm);
         all.and_then(|(_, tokens)| tokens.first()).map(String::as_str).context("no hot token was minted")
     }
@@ -112,16 +113,6 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
     let row = Row::of_requests("Warm token", "RS256, no access log", vec![Goal { name: "P1 (no log)", ..P1 }]);
     contests.push(contest(row, &parties, &[BARE, CACHED, OURS], &hot, extent.requests));
     measure::run(contests, extent.rounds)
-}
-
-/// A limit on each of many callers, all of them at work.
-pub fn of_limits(shop: &Workshop, extent: &Extent) -> Result<Vec<Row>> {
-    let site = Site { limited: true, ..shop.site(1).verifying(Algorithm::Hs256) };
-    let parties = shop.parties(&site, &[BARE, CACHED_ALL, OURS])?;
-    let tokens = tokens::of_callers(Algorithm::Hs256, CALLERS)?;
-    let calls = Requests::cycle(tokens.iter().map(|token| site::call(&site.last_path(), token)).collect());
-    let row = Row::of_requests("Limited callers", "10,000, HS256", vec![P5]);
-    measure::run(vec![contest(row, &parties, &[BARE, CACHED_ALL, OURS], &calls, extent.requests)], extent.rounds)
 }
 
 /// Route tables of growing size; the last route is hit.
@@ -198,14 +189,16 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
 
 /// A variant that is running.
 #[derive(Debug, Clone)]
-struct Party {
-    name: &'static str,
-    process: Rc<Process>,
+pub(crate) struct Party {
+    /// Its name in the tables.
+    pub name: &'static str,
+    /// Its Envoy.
+    pub process: Rc<Process>,
 }
 
 impl Workshop {
     /// Starts the named variants for `site` and makes sure that those with filters do the same.
-    fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
+    pub(crate) fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
         let start = |(name, variant)| Ok(Party { name, process: self.start(variant, site)? });
         let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
         let started = started?;
@@ -233,7 +226,8 @@ impl Workshop {
     }
 }
 
-fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>, count: usize) -> Contest {
+/// The variants of these names under the same load.
+pub(crate) fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>, count: usize) -> Contest {
     let taking_part = names.iter().filter_map(|name| parties.iter().find(|party| party.name == *name));
     let lane = |party: &Party| Lane {
         name: party.name,
@@ -256,13 +250,10 @@ const TREE: &str = "native, prefix map of routes";
 const OURS_SMALL: &str = "Portcullis, 10 routes";
 const OURS_LARGE: &str = "Portcullis, 5,000 routes";
 
-const CALLERS: usize = 10_000;
-
 const P1: Goal = Goal { name: "P1", variant: OURS, against: &[CACHED], added: true, limit: 0.6 };
 const P2: Goal = Goal { name: "P2", variant: OURS, against: &[UNCACHED], added: true, limit: 0.65 };
 const P2B: Goal = Goal { name: "P2b", variant: OURS, against: &[CACHED], added: true, limit: 0.3 };
 const P3: Goal = Goal { name: "P3", variant: OURS, against: &[UNCACHED], added: true, limit: 2.0 };
 const P4: Goal = Goal { name: "P4", variant: OURS, against: &[LIST, TREE], added: true, limit: 0.1 };
 const P4_GROWTH: Goal = Goal { name: "P4 (own)", variant: OURS_LARGE, against: &[OURS_SMALL], added: true, limit: 1.1 };
-const P5: Goal = Goal { name: "P5", variant: OURS, against: &[CACHED_ALL], added: true, limit: 1.0 };
 const P6: Goal = Goal { name: "P6", variant: OURS, against: &[CACHED], added: false, limit: 1.0 };

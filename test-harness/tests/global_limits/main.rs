@@ -1,15 +1,17 @@
 //! Limits that several proxies share, counted by a real rate limit service in a real Redis.
 
+mod site;
+
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
 use serde_json::{Value, json};
-use test_harness::client::{Request, Response};
+use site::{Site, envoys_own, limits, three_in_ten_seconds};
+use test_harness::client::Request;
 use test_harness::clock::Deadline;
 use test_harness::manual::Page;
-use test_harness::rate_limits::{RateLimits, limit};
-use test_harness::trial::{self, Gate, HOST, Servers, bearer, code, header};
+use test_harness::rate_limits::RateLimits;
+use test_harness::trial::{self, HOST, Servers, code, header};
 
 #[test]
 fn the_service_of_these_tests_speaks_the_protocol_of_envoys_own_filter() {
@@ -199,128 +201,4 @@ fn clients_that_leave_while_their_requests_wait_leave_nothing_behind() {
     site.limits.fail("none").unwrap();
     assert_eq!(site.statuses("c1", 5).unwrap(), [200; 5]);
     site.gate.never_failed().unwrap();
-}
-
-/// A gateway, the servers around it, and a service that counts.
-struct Site {
-    servers: Servers,
-    limits: RateLimits,
-    gate: Gate,
-    settings: Value,
-    /// How long the gateway waits for the service.
-    timeout: &'static str,
-}
-
-impl Site {
-    /// Opens a gateway with one limit, `per-client`, over which `settings` are laid.
-    fn open(limits: RateLimits, settings: &Value) -> Result<Self> {
-        Self::patient(limits, settings, "200ms")
-    }
-
-    fn patient(limits: RateLimits, settings: &Value, timeout: &'static str) -> Result<Self> {
-        let servers = Servers::start()?;
-        let gate = Gate::bent(&policy(&servers, &limits, settings, timeout), |_| Ok(()))?;
-        Ok(Self { servers, limits, gate, settings: settings.clone(), timeout })
-    }
-
-    /// Opens another gateway with other settings in the place of the one before.
-    fn reopen(&mut self, settings: &Value) -> Result<()> {
-        self.gate.never_failed()?;
-        self.settings = settings.clone();
-        self.gate = self.another_gate()?;
-        Ok(())
-    }
-
-    /// Opens one more, with the same document.
-    fn another_gate(&self) -> Result<Gate> {
-        Gate::bent(&policy(&self.servers, &self.limits, &self.settings, self.timeout), |_| Ok(()))
-    }
-
-    fn request(&self, client: &str) -> Result<Request> {
-        let token = self.servers.token(&json!({ "client_id": client }))?;
-        Ok(bearer(Request::new("GET", "/orders/1", HOST), &token))
-    }
-
-    fn ask(&self, client: &str) -> Result<Response> {
-        self.gate.send(&self.request(client)?)
-    }
-
-    fn statuses(&self, client: &str, count: usize) -> Result<Vec<u16>> {
-        let request = self.request(client)?;
-        (0..count).map(|_| Ok(self.gate.send(&request)?.status)).collect()
-    }
-
-    /// Waits until a client's requests get this status on every worker.
-    fn until(&self, client: &str, status: u16) -> Result<()> {
-        let all = || self.statuses(client, 3).ok().filter(|got| got.iter().all(|got| *got == status));
-        let reached = Deadline::after(Duration::from_secs(20)).poll(all);
-        anyhow::ensure!(reached.is_some(), "client {client} never got {status}");
-        Ok(())
-    }
-}
-
-fn policy(servers: &Servers, limits: &RateLimits, settings: &Value, timeout: &str) -> Value {
-    let mut policy = servers.policy();
-    let mut limit = json!({ "name": "per-client", "by": "client", "rate": "3/10s", "store": "global" });
-    if let (Some(limit), Some(settings)) = (limit.as_object_mut(), settings.as_object()) {
-        limit.extend(settings.clone());
-    }
-    if let Some(policy) = policy.as_object_mut() {
-        policy.insert("limits".to_owned(), json!([limit]));
-        let url = format!("http://127.0.0.1:{}", limits.port);
-        policy.insert("rate_limit_service".to_owned(), json!({ "cluster": "limits", "url": url, "timeout": timeout }));
-    }
-    policy
-}
-
-fn three_in_ten_seconds() -> Result<RateLimits> {
-    limits(3, 10)
-}
-
-fn limits(hits: u64, seconds: u64) -> Result<RateLimits> {
-    RateLimits::start(&json!([limit("per-client", hits, seconds, "client")]))
-}
-
-/// Envoy with its own rate limit filter in the place of ours.
-fn envoys_own(servers: &Servers, limits: &RateLimits) -> Result<Gate> {
-    Gate::bent(&servers.policy(), |config| {
-        let filter = json!({
-            "name": "envoy.filters.http.ratelimit",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit",
-                "domain": "portcullis",
-                "failure_mode_deny": true,
-                "timeout": "5s",
-                "rate_limit_service": {
-                    "transport_api_version": "V3", "grpc_service": { "envoy_grpc": { "cluster_name": "limits" } },
-                },
-            },
-        });
-        *trial::below(trial::http(config)?, "/http_filters/0")? = filter;
-        let actions = json!([
-            { "generic_key": { "descriptor_key": "limit", "descriptor_value": "per-client" } },
-            { "request_headers": { "header_name": "x-client", "descriptor_key": "client" } },
-        ]);
-        let route = json!([{
-            "match": { "prefix": "/" },
-            "route": { "cluster": "orders", "rate_limits": [{ "actions": actions }] },
-        }]);
-        trial::put(trial::http(config)?, "/route_config/virtual_hosts/0/routes", route)?;
-        trial::clusters(config)?.push(cluster(limits));
-        Ok(())
-    })
-}
-
-fn cluster(limits: &RateLimits) -> Value {
-    let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    json!({
-        "name": "limits",
-        "type": "STATIC",
-        "typed_extension_protocol_options": { kind: {
-            "@type": format!("type.googleapis.com/{kind}"), "explicit_http_config": { "http2_protocol_options": {} },
-        }},
-        "load_assignment": { "cluster_name": "limits", "endpoints": [{ "lb_endpoints": [{
-            "endpoint": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": limits.port } } },
-        }]}]},
-    })
 }

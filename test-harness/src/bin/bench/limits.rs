@@ -1,0 +1,60 @@
+//! The table of limits: ten thousand callers, each with a limit of its own, against Envoy's local_ratelimit with dynamic descriptors.
+
+use anyhow::{Result, ensure};
+
+use crate::load::Load;
+use crate::measure;
+use crate::measure::Requests;
+use crate::process::Process;
+use crate::row::{BARE, Goal, Row};
+use crate::site::{self, CALLS, Site};
+use crate::tables::{CACHED, Extent, OURS, Party, Wallet, contest};
+use crate::tokens::Algorithm;
+use crate::variant::Workshop;
+
+/// The same work with and without the limit: what it adds is the difference, what all of it costs the goal.
+pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
+    let token = wallet.hot(Algorithm::Rs256)?;
+    let free = shop.site(1);
+    let limited = Site { limited: true, ..free };
+    let path = limited.last_path();
+    let mut parties = shop.parties(&free, &[BARE, CACHED, OURS])?;
+    for party in &mut parties {
+        party.name = match party.name {
+            CACHED => CACHED_FREE,
+            OURS => OURS_FREE,
+            other => other,
+        };
+    }
+    parties.extend(shop.parties(&limited, &[CACHED, OURS])?);
+    for party in parties.iter().filter(|party| [CACHED, OURS].contains(&party.name)) {
+        keeps_to_the_limit(party, &path, token)?;
+    }
+    shop.count(1);
+    let calls = (0..CALLERS).map(|caller| site::call_of(&path, token, &format!("caller-{caller}"))).collect();
+    let row = Row::of_requests(LIMITS, "10,000 live callers", vec![P5]);
+    let names = [BARE, CACHED_FREE, CACHED, OURS_FREE, OURS];
+    measure::run(vec![contest(row, &parties, &names, &Requests::cycle(calls), extent.requests)], extent.rounds)
+}
+
+/// One caller is refused after as many requests as its limit has, or a few more that came back meanwhile; another is not.
+fn keeps_to_the_limit(party: &Party, path: &str, token: &str) -> Result<()> {
+    let greedy = site::call_of(path, token, "greedy");
+    let process: &Process = &party.process;
+    let mut load = Load::connect(process.address(), 32)?;
+    load.drive(&mut std::iter::repeat(greedy.as_slice()), CALLS, 200)?;
+    let mut refused = false;
+    for _ in 0..10 {
+        refused |= load.ask(&greedy)?.status == 429;
+    }
+    ensure!(refused, "{} lets {CALLS} requests and ten more pass", party.name);
+    let modest = site::call_of(path, token, "modest");
+    ensure!(load.ask(&modest)?.status == 200, "{} refuses another caller", party.name);
+    Ok(())
+}
+
+const LIMITS: &str = "A limit for each caller";
+const CALLERS: usize = 10_000;
+const CACHED_FREE: &str = "native, without the limit";
+const OURS_FREE: &str = "Portcullis, without the limit";
+const P5: Goal = Goal { name: "P5", variant: OURS, against: &[CACHED], added: true, limit: 1.0 };

@@ -1,0 +1,72 @@
+//! `make sbom`: what the module is made of, as a CycloneDX list, from cargo's own account of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use test_harness::envoy::root;
+
+fn main() -> ExitCode {
+    match list() {
+        Ok(list) => {
+            println!("{list:#}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("sbom: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// CycloneDX 1.5: components, and which needs which. The same text for the same lock file.
+fn list() -> Result<Value> {
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip1"]);
+    let output = cargo.current_dir(root()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout)?;
+    let array = |value: &Value, at: &str| value.get(at).and_then(Value::as_array).cloned().unwrap_or_default();
+    let text = |value: &Value, at: &str| value.get(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let packages: BTreeMap<String, Value> =
+        array(&said, "packages").into_iter().map(|package| (text(&package, "id"), package)).collect();
+    let nodes = said.pointer("/resolve/nodes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let needs: BTreeMap<String, Vec<String>> = nodes
+        .iter()
+        .map(|node| {
+            let normal = |dependency: &&Value| {
+                array(dependency, "dep_kinds").iter().any(|kind| kind.get("kind").is_some_and(Value::is_null))
+            };
+            (text(node, "id"), array(node, "deps").iter().filter(normal).map(|dep| text(dep, "pkg")).collect())
+        })
+        .collect();
+    let own = packages.iter().find(|(_, package)| text(package, "name") == "portcullis");
+    let (start, own) = own.context("cargo does not know the package")?;
+    let mut reached = BTreeSet::new();
+    let mut next = vec![start.clone()];
+    while let Some(id) = next.pop() {
+        if reached.insert(id.clone()) {
+            next.extend(needs.get(&id).into_iter().flatten().cloned());
+        }
+    }
+    let url = |id: &String| {
+        packages.get(id).map(|package| format!("pkg:cargo/{}@{}", text(package, "name"), text(package, "version")))
+    };
+    let component = |id: &String| {
+        let package = packages.get(id)?;
+        Some(json!({ "type": "library", "bom-ref": url(id), "purl": url(id), "name": text(package, "name"),
+            "version": text(package, "version"), "licenses": [{ "expression": text(package, "license").replace('/', " OR ") }] }))
+    };
+    let edges = |id: &String| {
+        let needed: BTreeSet<_> =
+            needs.get(id).into_iter().flatten().filter(|id| reached.contains(*id)).filter_map(url).collect();
+        json!({ "ref": url(id), "dependsOn": needed })
+    };
+    Ok(json!({
+        "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
+        "metadata": { "component": { "type": "application", "bom-ref": url(start), "name": "portcullis", "version": text(own, "version") } },
+        "components": reached.iter().filter(|id| *id != start).filter_map(component).collect::<Vec<_>>(),
+        "dependencies": reached.iter().map(edges).collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,85 @@
+//! What comes from others: licences and sources of every crate in the module and the command line, and other people's advisories.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use test_harness::envoy::root;
+use test_harness::manual::{Page, coded};
+
+/// `deny.toml` is what cargo-deny reads; its lists hold here without it.
+#[test]
+fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() -> Result<()> {
+    let policy = fs::read_to_string(root().join("deny.toml"))?;
+    let allowed: BTreeSet<&str> = listed(&policy, "allow = [").collect();
+    let registry = listed(&policy, "allow-registry = [").next().context("no registry is allowed")?;
+    let crates = metadata()?;
+    for one in &crates {
+        let name = text(one, "/name");
+        let source = text(one, "/source");
+        let own = source.is_empty() && text(one, "/manifest_path").starts_with(&root().display().to_string());
+        ensure!(own || source == format!("registry+{registry}"), "{name} comes from `{source}`");
+        let licence = text(one, "/license").replace('/', " OR ");
+        ensure!(fits(&licence, &allowed), "{name} has the licence `{licence}`");
+    }
+    ensure!(crates.len() > 50, "only {} crates were looked at", crates.len());
+    Ok(())
+}
+
+/// A row names tests that exist, or says in words why the mistake cannot be made.
+#[test]
+fn every_advisory_has_a_test_or_a_reason() -> Result<()> {
+    let page = Page::read(Path::new("docs/security.md"))?;
+    let tables = page.tables();
+    let rows = tables.iter().find_map(|table| table.column("Why not here")).context("no advisories")?;
+    let mut tests = 0;
+    for cell in &rows {
+        let mut file = None;
+        for name in coded(cell) {
+            if root().join(name).is_file() {
+                file = Some((name, fs::read_to_string(root().join(name))?));
+                continue;
+            }
+            let (file, text) = file.as_ref().with_context(|| format!("`{name}` stands without its file"))?;
+            let forms = [format!("fn {name}("), format!("name: {name}\n"), format!("\"{name}\"")];
+            ensure!(forms.iter().any(|form| text.contains(form)), "{file} has no test `{name}`");
+            tests += 1;
+        }
+        ensure!(file.is_some() || cell.split_whitespace().count() >= 4, "`{cell}` is no reason");
+    }
+    ensure!(rows.len() >= 30 && tests >= 20, "{} advisories, {tests} tests", rows.len());
+    Ok(())
+}
+
+/// SPDX: `A OR B` is one's choice, `A AND B` is both.
+fn fits(licence: &str, allowed: &BTreeSet<&str>) -> bool {
+    let one = |name: &str| allowed.contains(name.trim_matches(|c: char| c == '(' || c == ')' || c.is_whitespace()));
+    let all = |names: &str| names.split(" AND ").all(|name| name.split(" OR ").any(one));
+    licence.split(" OR ").any(all) || all(licence)
+}
+
+fn listed<'t>(policy: &'t str, list: &str) -> impl Iterator<Item = &'t str> {
+    let inner = policy.split(list).nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
+    inner.split('"').skip(1).step_by(2)
+}
+
+/// The crates that the module and the command line are made of, by cargo's own account.
+fn metadata() -> Result<Vec<Value>> {
+    let mut crates = Vec::new();
+    for platform in ["wasm32-wasip1", "x86_64-unknown-linux-gnu"] {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", platform]);
+        let output = cargo.current_dir(root()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: Value = serde_json::from_slice(&output.stdout)?;
+        crates.extend(said.get("packages").and_then(Value::as_array).cloned().unwrap_or_default());
+    }
+    Ok(crates)
+}
+
+fn text(value: &Value, at: &str) -> String {
+    value.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
