@@ -14,6 +14,7 @@ mod import;
 mod json_text;
 mod keys;
 mod permission;
+mod revocation;
 mod scalar;
 mod schema;
 mod table;
@@ -87,6 +88,8 @@ enum Command {
     Permission(permission::Options),
     /// Make API keys, or list those of a document
     Keys(keys::Options),
+    /// Check a revocation list before gateways fetch it
+    Revocation(revocation::Options),
     /// Print the JSON Schema of the document
     Schema,
     /// Make a short-lived token for trying things out, or look into one
@@ -112,6 +115,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Import(options) => import::run(&options),
         Command::Permission(options) => permission::run(&options),
         Command::Keys(options) => keys::run(&options),
+        Command::Revocation(options) => revocation::run(&options),
         Command::Schema => Ok(schema::run()),
         Command::Token(options) => token::run(&options),
         Command::WhoCan(options) => who_can::run(&options),

@@ -12,8 +12,10 @@ pub mod limit;
 pub mod mask;
 pub mod node;
 pub mod permission;
+pub mod polled;
 pub mod problem;
 pub mod reader;
+pub mod revocation;
 pub mod route;
 pub mod source;
 pub mod time;
@@ -32,6 +34,7 @@ use node::{Node, Value};
 use permission::{ForwardPermissions, PermissionDomain};
 use problem::{At, Problems};
 use reader::Field;
+use revocation::Revocation;
 
 impl Document {
     /// Reads a parsed document. What could be read is returned even when there were problems, so that the checks which
@@ -56,6 +59,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         issuers: items("issuers").iter().filter_map(Issuer::read).collect(),
         api_keys: fields.get("api_keys").and_then(|f| ApiKeys::read(&f)),
         clients: items("clients").iter().filter_map(Client::read).collect(),
+        revocation: fields.get("revocation").and_then(|f| Revocation::read(&f)),
         identity_headers: fields.get("identity_headers").map(|f| IdentityHeader::read_all(&f)).unwrap_or_default(),
         permissions: fields.get("permissions").map(|f| PermissionDomain::read_all(&f)).unwrap_or_default(),
         forward_permissions: fields

@@ -34,6 +34,7 @@ pub mod quota;
 pub mod rejection;
 pub mod reply;
 pub mod request;
+pub mod revocation;
 pub mod route;
 mod routing;
 pub mod rule;
@@ -66,6 +67,7 @@ use prove::Presented;
 use rejection::{Kind, Rejection};
 use reply::Refusals;
 use request::{Request, RequestParts};
+use revocation::Revocation;
 use route::RouteTable;
 use routing::Taken;
 use rule::{Action, Rule};
@@ -84,6 +86,7 @@ pub struct Policy {
     key_places: KeyPlaces,
     environment: Option<Rc<str>>,
     clients: Rc<ClientDirectory>,
+    revocation: Option<Revocation>,
     scopes: ScopeRegistry,
     permissions: PermissionRegistry,
     identity: IdentityHeaders,

@@ -113,8 +113,19 @@ fn imports(text: &str, module: &str) -> Vec<String> {
 }
 
 /// The stages of the pipeline, in their order. The other files of `src/policy` are nouns that stages hand on.
-const STAGES: [&str; 10] =
-    ["guard", "route", "cors", "credential", "api_key", "authenticate", "authorize", "limit", "forward", "reply"];
+const STAGES: [&str; 11] = [
+    "guard",
+    "route",
+    "cors",
+    "credential",
+    "api_key",
+    "authenticate",
+    "revocation",
+    "authorize",
+    "limit",
+    "forward",
+    "reply",
+];
 
 /// Functions of one stage that another may use: who, which, and why.
 const SHARED: &[(&str, &str, &str)] = &[

@@ -1,6 +1,7 @@
 //! `portcullis explain`: the filter's own verdict about one request, stage by stage, and what client and upstream get of it.
 
 mod body;
+mod published;
 mod report;
 mod supposed;
 
@@ -15,7 +16,7 @@ use crate::policy::audit;
 use crate::policy::decision::{Awaited, Decision, Verdict};
 use crate::policy::limit::store::LocalStore;
 use crate::policy::peer::KnownPeer;
-use crate::policy::polled::{Polled, PolledId};
+use crate::policy::polled::Polled;
 use crate::policy::quota::{Quotas, wire};
 use crate::policy::request::RequestParts;
 use crate::policy::signature::{SignatureVerifier, Software};
@@ -58,6 +59,9 @@ pub struct Options {
     /// The key set that remote issuers are supposed to publish
     #[arg(long, value_name = "JWKS")]
     keys: Option<String>,
+    /// The revocation list that is supposed to be at the address of the document's; without it an empty one
+    #[arg(long, value_name = "LIST")]
+    revoked: Option<String>,
     /// The time of the request: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
@@ -84,8 +88,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         verifier = Box::new(token);
     }
     if let Some(file) = &options.keys {
-        publish(&mut polled, &gateway::read(file)?, file, now)?;
+        published::keys(&mut polled, file, now)?;
     }
+    let unlisted = published::revocations(&mut polled, options.revoked.as_deref(), now)?;
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: body.is_empty() };
     let mut trace = Vec::new();
@@ -100,7 +105,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         Decision::Await(_) | Decision::Inspect(_) => Exit::Failure,
     };
     let result = if options.json { format!("{:#}\n", report.json()) } else { report.text() };
-    Ok(Outcome { result, notes: gateway.notes(&options.file).collect(), exit })
+    let unlisted =
+        unlisted.then(|| format!("{}: note: no --revoked, so the polled list revokes nothing here", options.file));
+    Ok(Outcome { result, notes: gateway.notes(&options.file).chain(unlisted).collect(), exit })
 }
 
 /// What the filter says about a request with a token that is supposed to be genuine.
@@ -114,6 +121,7 @@ pub fn suppose(
     let mut polled = gateway.policy.polled();
     let token = supposed::token(&gateway.document, claims, issuer, now)?;
     supposed::publish(&mut polled, now);
+    published::revocations(&mut polled, None, now)?;
     token.attach(&mut request);
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: true };
@@ -191,14 +199,6 @@ fn grant(quotas: &mut Quotas, now: Duration) {
     while let Some(call) = quotas.poll_call(now) {
         quotas.handle_answer(call.account, Ok(&wire::granted()), now);
     }
-}
-
-fn publish(polled: &mut Polled, text: &str, file: &str, now: Duration) -> Result<(), Failure> {
-    let ids: Vec<PolledId> = polled.plans().map(|(id, _)| id).collect();
-    for id in ids {
-        polled.install(id, text.as_bytes(), now).map_err(|fault| format!("{file}: {fault}"))?;
-    }
-    Ok(())
 }
 
 fn request(options: &Options) -> Result<Vec<(String, String)>, Failure> {

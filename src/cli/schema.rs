@@ -16,6 +16,7 @@ mod tests {
 
     use crate::config::document::Document;
     use crate::config::node::Node;
+    use crate::config::revocation::read_list;
 
     /// A document with a key that does not exist in one place, and the object of the schema that describes the place.
     fn places() -> Vec<(&'static str, Value)> {
@@ -35,6 +36,8 @@ mod tests {
             ("/$defs/client", json!({ "clients": [bogus()] })),
             ("/$defs/client_key", json!({ "clients": [{ "id": "a", "keys": [bogus()] }] })),
             ("/$defs/certificate", json!({ "clients": [{ "id": "a", "certificates": [bogus()] }] })),
+            ("/$defs/revocation", json!({ "revocation": bogus() })),
+            ("/$defs/revoked", json!({ "revocation": { "revoked": [bogus()] } })),
             ("/$defs/identity_header", json!({ "identity_headers": { "X-A": bogus() } })),
             ("/$defs/permission", json!({ "permissions": { "LIC": { "A": bogus() } } })),
             ("/$defs/forward_permissions", json!({ "forward_permissions": bogus() })),
@@ -76,6 +79,20 @@ mod tests {
             assert_eq!(described, accepted, "{pointer}");
             assert_eq!(object["additionalProperties"], json!(false), "{pointer}");
         }
+    }
+
+    #[test]
+    fn entries_of_a_revocation_list_are_described_in_one_way() {
+        let list: Value = serde_json::from_str(include_str!("../../docs/revocation.schema.json")).unwrap();
+        let document: Value = serde_json::from_str(super::SCHEMA).unwrap();
+        for name in ["revoked", "text", "time"] {
+            assert_eq!(list["$defs"][name], document["$defs"][name], "{name}");
+        }
+        let bogus = json!({ "version": "1.0", "revoked": [], "zzzzzzzzzzzzzzzzzzzzzzzz": 1 });
+        let (_, problems) = read_list(&Node::from(bogus));
+        let accepted = problems.sorted().pop().unwrap().message;
+        let described: Vec<&String> = list["properties"].as_object().unwrap().keys().collect();
+        assert!(described.iter().all(|key| accepted.contains(key.as_str())) && described.len() == 2, "{accepted}");
     }
 
     #[test]

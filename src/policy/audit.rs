@@ -43,6 +43,8 @@ pub struct AuditRecord<'r> {
     pub would_limit: Vec<Rc<str>>,
     /// The shared limits that the rate limit service did not count this request under, for it did not answer.
     pub uncounted: Vec<Rc<str>>,
+    /// What there is to say about a revocation list that is not as good as new.
+    pub revocation_list: Option<Cow<'static, str>>,
     /// How many identity headers a client tried to bring along.
     pub spoofed: usize,
     /// Why the request would have been refused by checks that only write down.
@@ -98,6 +100,7 @@ impl AuditRecord<'_> {
             limit: self.limit,
             would_limit: self.would_limit,
             uncounted: self.uncounted,
+            revocation_list: self.revocation_list,
             spoofed: self.spoofed,
             would_refuse: self.would_refuse,
         }
@@ -155,6 +158,9 @@ impl AuditRecord<'_> {
         }
         if let Some(reason) = self.would_refuse {
             member(&mut out, "would_refuse", reason);
+        }
+        if let Some(state) = &self.revocation_list {
+            member(&mut out, "revocation_list", state);
         }
         if self.spoofed > 0 {
             let _ = write!(out, ",\"spoofed_headers\":{}", self.spoofed);

@@ -7,6 +7,7 @@ mod credentials;
 mod issuers;
 mod limits;
 mod permissions;
+mod revocation;
 mod routes;
 mod sharing;
 
@@ -40,6 +41,8 @@ impl Policy {
         let mut scopes = ScopeRegistry::default();
         let issuers = Issuers::compile(&document.issuers, environment, problems);
         let permissions = PermissionRegistry::compile(document, problems);
+        let mut plans = issuers.plans.clone();
+        let revocation = revocation::compile(document.revocation.as_ref(), &document.issuers, &mut plans, problems);
         let cors = document.cors.as_ref().map(|cors| CorsPolicy::compile(cors, problems).into());
         check_identity(&document.identity_headers, problems);
         if let Some(section) = &document.checks {
@@ -64,8 +67,9 @@ impl Policy {
             environment: environment.map(Into::into),
             clients: clients.into(),
             issuers: issuers.issuers,
-            plans: issuers.plans,
+            plans,
             sources: issuers.sources,
+            revocation,
             scopes,
             identity,
             permissions,

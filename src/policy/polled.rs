@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use content::{Content, What};
 
 use super::jwks::KeySet;
+use super::revocation::Revocations;
 use crate::config::url::Url;
 
 /// One polled document of a policy.
@@ -111,6 +112,11 @@ impl Polled {
         self.standing(id, received_at, now, Content::key_set)
     }
 
+    /// The revocation list that a request received at `received_at` is looked up in now.
+    pub fn revocations(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<Revocations> {
+        self.standing(id, received_at, now, Content::revocations)
+    }
+
     fn standing<T>(
         &self,
         id: PolledId,
@@ -134,6 +140,11 @@ impl Polled {
     pub fn generation(&self, id: PolledId, now: Duration) -> Option<u64> {
         let document = self.documents.get(id.0)?;
         document.usable(now).map(|_| document.generation)
+    }
+
+    /// Whether a fetch of the document has ended, well or not.
+    pub fn was_attempted(&self, id: PolledId) -> bool {
+        self.documents.get(id.0).is_some_and(|document| document.attempted_at.is_some())
     }
 
     /// How old the document at hand is when the last fetch of it failed; none when it is as good as new, or there is none.
@@ -181,7 +192,7 @@ impl Polled {
             held.fetched_at = held.fetched_at.max(at);
             return Ok(unchanged);
         }
-        let (content, skipped) = Content::read(&document.plan.what, text).map_err(Unusable)?;
+        let (content, skipped) = Content::read(&document.plan.what, text, at).map_err(Unusable)?;
         document.held = Some(Held { content, text: text.into(), fetched_at: at });
         document.generation += 1;
         Ok(Taken { changed: true, skipped })

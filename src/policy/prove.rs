@@ -45,10 +45,12 @@ impl Policy {
             match (found, &mut callers) {
                 (Some(caller), None) => {
                     exchange.note_caller(&caller);
+                    self.not_revoked(&caller, presented, world, exchange)?;
                     callers = Some(Callers { first: caller, others: Vec::new() });
                 }
                 (Some(caller), Some(callers)) => {
                     exchange.note_witness(&caller);
+                    self.not_revoked(&caller, presented, world, exchange)?;
                     callers.others.push(caller);
                 }
                 (None, _) if matches!(auth, Auth::AllOf(_)) => return Err(missing(auth, *kind).into()),
@@ -56,6 +58,22 @@ impl Policy {
             }
         }
         Ok(callers)
+    }
+
+    /// Refuses a caller whose credential was revoked since it was issued.
+    fn not_revoked(
+        &self,
+        caller: &Caller,
+        presented: Presented<'_, '_>,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
+    ) -> Result<(), Stop> {
+        if let Some(revocation) = &self.revocation {
+            let issuer = caller.token().and_then(|token| self.issuers.get(token.issuer));
+            let issuer = issuer.map_or("", |issuer| issuer.issuer.as_str());
+            exchange.audit.revocation_list = revocation.check(caller, issuer, presented.parts.received_at, world)?;
+        }
+        Ok(())
     }
 
     fn by_token(

@@ -173,6 +173,7 @@ impl CoreGateway {
                 self.fetches += 1;
                 arrival.key_set.as_ref().map(ToString::to_string)
             }
+            What::Revocations { .. } => self.published.get(&plan.uri.path).cloned(),
         };
         let installed = text.map(|text| self.polled.install(id, text.as_bytes(), at));
         if installed.is_none_or(|installed| installed.is_err()) {

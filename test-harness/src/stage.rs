@@ -168,6 +168,10 @@ fn clusters(policy: &Value, scene: &Scene) -> Result<Vec<(String, u16)>> {
             found.push((cluster.to_owned(), port_of(uri)?));
         }
     }
+    let list = policy.get("revocation");
+    if let (Some(cluster), Some(uri)) = (list.and_then(|l| l.get("cluster")), list.and_then(|l| l.get("uri"))) {
+        found.push((cluster.as_str().unwrap_or_default().to_owned(), port_of(uri.as_str().unwrap_or_default())?));
+    }
     found.sort();
     found.dedup_by(|a, b| a.0 == b.0);
     Ok(found)

@@ -269,6 +269,7 @@ const NO_REASONS: &[&str] = &[
     "key_ops",
     "pck_",
     "request_id",
+    "revocation_list",
     "spoofed_headers",
     "starts_with",
     "via_upstream",

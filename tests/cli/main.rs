@@ -8,6 +8,7 @@ mod generate;
 mod import;
 mod keys;
 mod permission;
+mod revocation;
 mod token;
 mod who_can;
 

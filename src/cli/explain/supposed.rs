@@ -7,11 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p384::elliptic_curve::sec1::ToEncodedPoint;
 use serde_json::{Map, Value, json};
 
+use super::published;
 use crate::cli::Failure;
 use crate::config::document::{Document, Issuer, Keys, TokenSource};
 use crate::policy::algorithm::Algorithm;
 use crate::policy::jwks::{KeySet, KeySource, VerifyingKey};
-use crate::policy::polled::{Polled, PolledId};
+use crate::policy::polled::{Polled, What};
 use crate::policy::signature::SignatureVerifier;
 
 /// The token, and where its issuer wants it to stand.
@@ -43,8 +44,7 @@ pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Durat
 
 /// Gives every remote issuer keys that fit any algorithm. Nothing is ever checked with them.
 pub fn publish(polled: &mut Polled, now: Duration) {
-    let ids: Vec<PolledId> = polled.plans().map(|(id, _)| id).collect();
-    for id in ids {
+    for id in published::those(polled, |what| *what == What::KeySet) {
         // A set that could not be installed shows itself as a verdict that waits for keys.
         let _ = polled.install(id, key_set().as_bytes(), now);
     }

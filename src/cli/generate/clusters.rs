@@ -1,4 +1,4 @@
-//! One Envoy cluster for each upstream, each remote key set and the rate limit service: resolved, bounded, and over TLS with the name checked.
+//! One Envoy cluster for each upstream, each remote key set, each polled document and the rate limit service: resolved, bounded, and over TLS with the name checked.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -35,6 +35,9 @@ pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Prob
             None => problems
                 .add(&service.cluster.place, "`rate_limit_service` has no `url`; a generated configuration needs one"),
         }
+    }
+    for polled in document.polled() {
+        add(&mut addresses, &polled.cluster, &polled.uri, problems);
     }
     for route in document.routes.iter().filter(|r| r.upstream.is_none() && r.response.is_none()) {
         problems

@@ -1,14 +1,21 @@
 //! What a polled document can be about, and how its text is read: whole, or not at all.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::policy::jwks::{self, KeySet, KeySource};
+use crate::policy::revocation::{MOST_BYTES_AN_ENTRY, Revocations};
 
 /// What a document is about, with what its reading depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// An issuer's keys.
     KeySet,
+    /// What is revoked.
+    Revocations {
+        /// How many entries the list may have.
+        most_entries: usize,
+    },
 }
 
 /// A document that was read.
@@ -16,6 +23,8 @@ pub enum What {
 pub enum Content {
     /// An issuer's keys, one of them usable at least.
     KeySet(Rc<KeySet>),
+    /// What is revoked.
+    Revocations(Rc<Revocations>),
 }
 
 impl What {
@@ -23,6 +32,7 @@ impl What {
     pub fn name(&self) -> &'static str {
         match self {
             What::KeySet => "key set",
+            What::Revocations { .. } => "revocation list",
         }
     }
 
@@ -30,6 +40,7 @@ impl What {
     pub fn tag(&self) -> String {
         match self {
             What::KeySet => "keys".to_string(),
+            What::Revocations { most_entries } => format!("revocations-{most_entries}"),
         }
     }
 
@@ -37,13 +48,14 @@ impl What {
     pub fn most_bytes(&self) -> usize {
         match self {
             What::KeySet => jwks::MAX_BYTES,
+            What::Revocations { most_entries } => MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY,
         }
     }
 }
 
 impl Content {
     /// Reads a text; with what comes back are the parts that are not used, each with its reason.
-    pub(super) fn read(what: &What, text: &[u8]) -> Result<(Content, Vec<String>), String> {
+    pub(super) fn read(what: &What, text: &[u8], at: Duration) -> Result<(Content, Vec<String>), String> {
         if text.len() > what.most_bytes() {
             return Err(format!("longer than {} bytes", what.most_bytes()));
         }
@@ -56,12 +68,27 @@ impl Content {
                     false => Ok((Content::KeySet(Rc::new(keys)), skipped)),
                 }
             }
+            What::Revocations { most_entries } => {
+                let list = Revocations::parse(text, *most_entries, at).map_err(|fault| fault.0)?;
+                Ok((Content::Revocations(Rc::new(list)), Vec::new()))
+            }
         }
     }
 
     pub(super) fn key_set(&self) -> Option<&Rc<KeySet>> {
         match self {
             Content::KeySet(keys) => Some(keys),
+            Content::Revocations(_) => None,
+        }
+    }
+
+    pub(super) fn revocations(&self) -> Option<&Rc<Revocations>> {
+        match self {
+            Content::Revocations(list) => Some(list),
+            Content::KeySet(_) => None,
         }
     }
 }
+
+/// What a list may hold besides its entries: blanks, and entries that nobody needs any more.
+const MOST_BYTES_AROUND: usize = 64 * 1024;

@@ -1,0 +1,34 @@
+//! What polled documents are supposed to hold while one request is explained: the given key set, the given revocation list.
+
+use std::time::Duration;
+
+use crate::cli::{Failure, gateway};
+use crate::policy::polled::{Polled, PolledId, What};
+
+/// Every remote issuer publishes the key set of this file.
+pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
+    let text = gateway::read(file)?;
+    for id in those(polled, |what| *what == What::KeySet) {
+        polled.install(id, text.as_bytes(), now).map_err(|fault| format!("{file}: {fault}"))?;
+    }
+    Ok(())
+}
+
+/// The revocation list is that of this file, or an empty one. True when an empty one had to be supposed.
+pub fn revocations(polled: &mut Polled, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
+    let text = file.map(gateway::read).transpose()?;
+    let lists = those(polled, |what| matches!(what, What::Revocations { .. }));
+    for id in &lists {
+        let text = text.as_deref().unwrap_or(EMPTY);
+        let fault = polled.install(*id, text.as_bytes(), now).err();
+        fault.map_or(Ok(()), |fault| Err(format!("{}: {fault}", file.unwrap_or_default())))?;
+    }
+    Ok(file.is_none() && !lists.is_empty())
+}
+
+/// The documents of a kind.
+pub fn those(polled: &Polled, is_meant: impl Fn(&What) -> bool) -> Vec<PolledId> {
+    polled.plans().filter(|(_, plan)| is_meant(&plan.what)).map(|(id, _)| id).collect()
+}
+
+const EMPTY: &str = r#"{"version":"1.0","revoked":[]}"#;

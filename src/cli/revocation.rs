@@ -1,0 +1,73 @@
+//! `portcullis revocation check`: every problem of a revocation list, each with its place, before a gateway fetches it.
+
+use clap::{Args, Subcommand};
+
+use super::gateway::{self, Variables};
+use super::{Exit, Failure, Outcome, clock, yaml};
+use crate::config::node::Node;
+use crate::config::revocation::{Revoked, USUAL_ENTRIES, read_list};
+use crate::policy::revocation::Revocations;
+use crate::strict_json;
+
+/// What `revocation` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Find every problem of a revocation list
+    Check(CheckOptions),
+}
+
+/// The list, and who will read it.
+#[derive(Args)]
+struct CheckOptions {
+    /// The list; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The document of a gateway that will poll it: its issuers must be those of the list, its bound holds
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<String>,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// Checks the list.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let Action::Check(options) = &options.action;
+    let file = &options.file;
+    let entries = entries(file)?;
+    let mut notes = Vec::new();
+    let mut most = USUAL_ENTRIES;
+    if let Some(gateway) = &options.gateway {
+        let document = gateway::open(gateway, &options.variables)?.document;
+        most = document.revocation.as_ref().map_or(USUAL_ENTRIES, |revocation| revocation.max_entries);
+        let is_known = |iss: &str| document.issuers.iter().any(|issuer| issuer.issuer.value == iss);
+        for issuer in entries.iter().filter_map(|entry| entry.issuer.as_ref()).filter(|iss| !is_known(&iss.value)) {
+            notes.push(format!("{file}:{}: note: no issuer of {gateway} is `{}`", issuer.place, issuer.value));
+        }
+    }
+    let needed = Revocations::of(&entries, clock::now()).len();
+    if needed > most {
+        return Err(Failure::Message(format!("{file}: {needed} entries, at most {most} are taken")));
+    }
+    if needed < entries.len() {
+        notes.push(format!("{file}: note: {} entries have expired and can be taken out", entries.len() - needed));
+    }
+    let count = if needed == 1 { "1 entry".to_string() } else { format!("{needed} entries") };
+    Ok(Outcome { result: format!("{file}: {count}, no problems\n"), notes, exit: Exit::Success })
+}
+
+/// The entries as the filter reads them: strict JSON. What is wrong with them is told with line and column.
+fn entries(file: &str) -> Result<Vec<Revoked>, Failure> {
+    let text = gateway::read(file)?;
+    let json = strict_json::parse(text.as_bytes()).map_err(|fault| format!("{file}: {fault}"))?;
+    let (entries, problems) = read_list(&yaml::read(&text).unwrap_or_else(|_| Node::from(json)));
+    if problems.is_empty() {
+        return Ok(entries);
+    }
+    Err(Failure::Problems(problems.sorted().into_iter().map(|problem| (file.to_string(), problem)).collect()))
+}

@@ -1,0 +1,122 @@
+//! Has this been revoked? Looks a verified caller up in what the document revokes and in the list that is polled.
+//!
+//! Asked for every request, also of callers who are remembered: what was verified once may have been revoked since.
+
+mod list;
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use list::{MOST_BYTES_AN_ENTRY, Revocations, Unread};
+
+use super::authenticate::Stop;
+use super::caller::{Caller, Proof};
+use super::decision::{Await, Awaited};
+use super::polled::{PolledId, Standing};
+use super::rejection::{Kind, Rejection};
+use super::world::World;
+
+/// What is revoked, and where more of it is found.
+#[derive(Debug)]
+pub struct Revocation {
+    /// What the document itself revokes.
+    pub inline: Revocations,
+    /// The list that is polled.
+    pub list: Option<PolledId>,
+    /// Accept what cannot be looked up.
+    pub accept_unchecked: bool,
+    /// Refuse tokens without a `jti`.
+    pub require_jti: bool,
+}
+
+/// What the record says about a list that is not as good as new; nothing otherwise.
+pub type ListState = Option<Cow<'static, str>>;
+
+impl Revocation {
+    /// Refuses a caller who was revoked. `issuer` is the `iss` of the caller's token.
+    pub fn check(
+        &self,
+        caller: &Caller,
+        issuer: &str,
+        received_at: Duration,
+        world: &mut World<'_>,
+    ) -> Result<ListState, Stop> {
+        let shown = Shown::of(caller, issuer);
+        if self.require_jti && caller.token().is_some() && shown.jti.is_none() {
+            return Err(Rejection::new(Kind::InvalidToken, "token_without_jti").into());
+        }
+        let (list, state) = self.list(received_at, world)?;
+        let now = world.now;
+        let client = caller.client_id.as_deref().unwrap_or_default();
+        let covers = |list: &Revocations| match &caller.proof {
+            Proof::Token(_) => list.covers(&shown, now),
+            Proof::ApiKey(key) => list.covers_client(client, Some(key), now),
+            Proof::Certificate => list.covers_client(client, None, now),
+        };
+        if covers(&self.inline) || list.is_some_and(|list| covers(&list)) {
+            return Err(revoked(caller).into());
+        }
+        world.note("revocation", || "not revoked".to_string());
+        Ok(state)
+    }
+
+    /// The list as it stands now, and what there is to say about it.
+    fn list(&self, received_at: Duration, world: &World<'_>) -> Result<(Option<Rc<Revocations>>, ListState), Stop> {
+        let Some(id) = self.list else { return Ok((None, None)) };
+        match world.polled.revocations(id, received_at, world.now) {
+            Standing::Usable(list, _) => {
+                let age = world.polled.stale_for(id, world.now);
+                Ok((Some(list), age.map(|age| format!("{} s old", age.as_secs()).into())))
+            }
+            // Whoever accepts what cannot be looked up waits for the first fetch, and for no other.
+            Standing::Wait(until) if !self.accept_unchecked || !world.polled.was_attempted(id) => {
+                Err(Stop::Wait(Await { on: Awaited::Document(id), until }))
+            }
+            Standing::Wait(_) | Standing::Unavailable if self.accept_unchecked => {
+                Ok((None, Some("none at hand".into())))
+            }
+            Standing::Wait(_) | Standing::Unavailable => {
+                Err(Rejection::new(Kind::AuthUnavailable, "revocation_list_unavailable").into())
+            }
+        }
+    }
+}
+
+/// Looks to the client like any credential of its kind that does not hold.
+fn revoked(caller: &Caller) -> Rejection {
+    match &caller.proof {
+        Proof::Token(_) => Rejection::new(Kind::InvalidToken, "token_revoked"),
+        Proof::ApiKey(_) => Rejection::new(Kind::InvalidCredential, "api_key_revoked"),
+        Proof::Certificate => Rejection::new(Kind::InvalidCredential, "certificate_revoked"),
+    }
+}
+
+/// What a token shows, as far as it can be revoked.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'c> {
+    issuer: &'c str,
+    jti: Option<&'c str>,
+    subject: Option<&'c str>,
+    /// `client_id` (RFC 9068 §2.2), and `azp` as OpenID Connect calls it.
+    clients: [Option<&'c str>; 2],
+    issued_at: Option<u64>,
+}
+
+impl<'c> Shown<'c> {
+    fn of(caller: &'c Caller, issuer: &'c str) -> Shown<'c> {
+        let text = |name: &str| caller.claims.get(name).and_then(Value::as_str);
+        let issued_at = caller.claims.get("iat");
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a date that was checked before")]
+        let issued_at = issued_at.and_then(|iat| iat.as_u64().or_else(|| iat.as_f64().map(|iat| iat as u64)));
+        Shown {
+            issuer,
+            jti: text("jti"),
+            subject: caller.subject.as_deref(),
+            clients: [text("client_id"), text("azp")],
+            issued_at,
+        }
+    }
+}

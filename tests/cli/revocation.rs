@@ -1,0 +1,49 @@
+//! What `revocation check` says of a list, and how `explain` takes one into account.
+
+use crate::Bench;
+
+#[test]
+fn a_list_is_checked_before_gateways_fetch_it() {
+    let bench = Bench::new("revocation");
+    let list = |entries: &str| format!("{{\"version\": \"1.0\", \"revoked\": [\n{entries}]}}\n");
+    bench.write("listed.yaml", &(crate::GATEWAY.to_owned() + LIST));
+    for (entries, code, out, err) in [
+        (r#"{"jti": "a"}"#, 0, "list.json: 1 entry, no problems\n", ""),
+        (r#"{"jti": "a"}, {"jti": "b", "expires": 5}"#, 0, "1 entry", "1 entries have expired"),
+        (r#"{"jti": "a"}, {"jti": "b"}, {"jti": "c"}"#, 1, "", "3 entries, at most 2 are taken"),
+        (r#"{"jti": "a", "issuer": "https://other.example/"}"#, 0, "1 entry", "no issuer of listed.yaml is"),
+        ("{\"jti\": \"a\"},\n{\"sub\": \"b\"}", 1, "", "list.json:3:1: revoked[1]: `sub` needs the `issuer`"),
+        (r#"{"jti": "a", "jti": "b"}"#, 1, "", "member `jti` stands twice"),
+        ("{jti: a}", 1, "", "not JSON"),
+    ] {
+        bench.write("list.json", &list(entries));
+        let ran = bench.run(&["revocation", "check", "list.json", "--gateway", "listed.yaml"]);
+        assert_eq!(ran.code, code, "{entries}\n{}\n{}", ran.out, ran.err);
+        assert!(ran.out.contains(out) && ran.err.contains(err), "{entries}\n{}\n{}", ran.out, ran.err);
+    }
+}
+
+#[test]
+fn explain_takes_a_list_into_account() {
+    let bench = Bench::new("explain_revoked");
+    bench.write("listed.yaml", &(crate::GATEWAY.to_owned() + LIST));
+    bench.write("list.json", r#"{"version": "1.0", "revoked": [{"jti": "a"}]}"#);
+    bench.write("broken.json", r#"{"revoked": []}"#);
+    let claims = |jti: &str| format!(r#"{{"jti":"{jti}","sub":"u1","org_id":"o1","scope":"read:orders"}}"#);
+    let run = |jti: &str, more: &[&str]| {
+        let claims = claims(jti);
+        let mut all = vec!["explain", "listed.yaml", "GET", "/orders/1", "--issuer", "accounts", "--claims", &claims];
+        all.extend(more);
+        bench.run(&all)
+    };
+    let refused = run("a", &["--revoked", "list.json"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(refused.out.contains("reason token_revoked"), "{}", refused.out);
+    assert_eq!(run("b", &["--revoked", "list.json"]).code, 0);
+    assert_eq!(run("a", &["--revoked", "broken.json"]).code, 1);
+    let unlisted = run("a", &[]);
+    assert_eq!(unlisted.code, 0);
+    assert!(unlisted.err.contains("no --revoked"), "{}", unlisted.err);
+}
+
+const LIST: &str = "revocation: { uri: https://auth.example.com/revocations.json, cluster: auth, max_entries: 2 }\n";
