@@ -130,6 +130,8 @@ pub struct PlanFrom {
 pub enum Chooser {
     /// A claim names it; only these plans are accepted, or all when none is listed.
     Claim(ClaimPath, Vec<At<String>>),
+    /// What is known of the client names it; the same holds of the plans.
+    Client(Vec<At<String>>),
     /// A list of clients and their plans.
     Clients(Vec<(At<String>, At<String>)>),
 }

@@ -23,6 +23,7 @@ use key::{Key, Subject};
 use store::{BucketStore, Cell, CellId};
 use window::Window;
 
+use super::caller::Caller;
 use super::sharing::Sharing;
 
 use crate::config::document::ClaimPath;
@@ -52,6 +53,8 @@ pub enum Choice {
     Only,
     /// By the text of a claim.
     Claim(ClaimPath, Vec<(String, usize)>),
+    /// By the plan that the directory of clients has for the caller.
+    Directory(Vec<(String, usize)>),
     /// By the client.
     Client(Vec<(String, usize)>),
 }
@@ -138,6 +141,7 @@ impl Choice {
         let (text, plans) = match self {
             Choice::Only => return 0,
             Choice::Claim(path, plans) => (claims.and_then(|claims| path.find(claims)).and_then(Value::as_str), plans),
+            Choice::Directory(plans) => (subject.caller.and_then(Caller::plan).map(|plan| &**plan), plans),
             Choice::Client(plans) => (subject.caller.and_then(|caller| caller.client_id.as_deref()), plans),
         };
         plans.iter().find(|(name, _)| Some(name.as_str()) == text).map_or(0, |(_, at)| *at)

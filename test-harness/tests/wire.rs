@@ -1,4 +1,4 @@
-//! Bytes that no HTTP library would send, over HTTP/1 and HTTP/2, to a real Envoy with the filter: nothing breaks, nothing slips through.
+//! Bytes that no HTTP library would send to a real Envoy with the filter: nothing breaks, nothing slips through.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -21,21 +21,6 @@ fn broken_http1_breaks_nothing_and_passes_nothing() -> Result<()> {
             // Nothing at all is said to a request that is not complete.
             answer.is_empty() || answer.starts_with(b"HTTP/1.1 ")
         },
-    )
-}
-
-#[test]
-fn broken_http2_breaks_nothing_and_passes_nothing() -> Result<()> {
-    walk(
-        |dice, request| {
-            let block = field_block(request);
-            let whole = dice.below(2) == 0;
-            let block = if whole { block } else { dice.mutated(&block) };
-            let frames = [frame(4, 0, 0, b""), frame(1, 5, 1, &block)].concat();
-            let frames = if whole { dice.mutated(&frames) } else { frames };
-            [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frames.as_slice()].concat()
-        },
-        is_frames,
     )
 }
 
@@ -123,57 +108,6 @@ fn exchange(to: std::net::SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
             Err(error) => return Err(error).context("the connection broke in an odd way"),
         }
     }
-}
-
-/// RFC 7541 §6.2.2: literals, nothing indexed, nothing compressed.
-fn field_block(request: &Request) -> Vec<u8> {
-    let mut block = Vec::new();
-    let mut field = |name: &[u8], value: &[u8]| {
-        block.push(0);
-        for text in [name, value] {
-            // RFC 7541 §5.1: what does not fit into seven bits follows in groups of them.
-            let length = text.len();
-            if length < 127 {
-                block.push(u8::try_from(length).unwrap_or_default());
-            } else {
-                let rest = length - 127;
-                block.push(127);
-                block.extend(u8::try_from(rest % 128).map(|low| low | 128));
-                block.extend(u8::try_from(rest / 128));
-            }
-            block.extend_from_slice(text);
-        }
-    };
-    field(b":method", &request.method);
-    field(b":scheme", b"http");
-    field(b":path", &request.target);
-    field(b":authority", trial::HOST.as_bytes());
-    for (name, value) in request.headers.iter().filter(|(name, _)| name != b"host") {
-        field(&name.to_ascii_lowercase(), value);
-    }
-    block
-}
-
-/// RFC 9113 §4.1.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
-    [length.get(1..).unwrap_or_default(), &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// Whether the bytes are whole frames, the last of which may have been cut by the connection's end.
-fn is_frames(mut bytes: &[u8]) -> bool {
-    // A preface that is none is answered as HTTP/1.
-    if bytes.starts_with(b"HTTP/1.1 ") {
-        return true;
-    }
-    while let Some(([a, b, c, kind, ..], _)) = bytes.split_first_chunk::<9>() {
-        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
-        if *kind > 9 || length > 16_384 {
-            return false;
-        }
-        bytes = bytes.get(9 + length..).unwrap_or_default();
-    }
-    true
 }
 
 const SEED: u64 = 20_240_302;

@@ -134,16 +134,20 @@ impl PlanFrom {
         let fields = field.fields()?;
         let accepted = fields.get("plans").map(|f| f.texts());
         let claim = fields.get("claim").and_then(|f| f.text());
+        let client = fields.get("client").map(|f| f.word(&[("plan", ())]));
         let clients = fields.get("clients").map(|f| f.entries());
         let default = fields.require("default").and_then(|f| f.text_at());
-        let chooser = match (claim, clients) {
-            (Some(claim), None) => Some(Chooser::Claim(ClaimPath::parse(&claim), accepted.unwrap_or_default())),
-            (None, Some(clients)) if accepted.is_none() => {
+        let chooser = match (claim, client, clients) {
+            (None, Some(word), None) => word.map(|()| Chooser::Client(accepted.unwrap_or_default())),
+            (Some(claim), None, None) => Some(Chooser::Claim(ClaimPath::parse(&claim), accepted.unwrap_or_default())),
+            (None, None, Some(clients)) if accepted.is_none() => {
                 let pair = |(name, plan): (At<String>, Field<'_>)| Some((name, plan.text_at()?));
                 Some(Chooser::Clients(clients.into_iter().filter_map(pair).collect()))
             }
             _ => {
-                fields.problem("expected either `claim`, with or without `plans`, or `clients`");
+                fields.problem(
+                    "expected exactly one of `claim`, `client` (these with or without `plans`), and `clients`",
+                );
                 None
             }
         };

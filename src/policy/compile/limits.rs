@@ -148,10 +148,12 @@ impl<'d> Limits<'d> {
         };
         let choice = match &from.chooser {
             Chooser::Claim(claim, accepted) => {
-                let all = || self.document.plans.iter().map(|plan| &plan.name).collect();
-                let accepted: Vec<&At<String>> = if accepted.is_empty() { all() } else { accepted.iter().collect() };
-                let numbered = accepted.into_iter().filter_map(|n| Some((n.value.clone(), number(n, problems)?)));
+                let numbered = self.accepted(accepted).filter_map(|n| Some((n.value.clone(), number(n, problems)?)));
                 Choice::Claim(claim.clone(), numbered.collect())
+            }
+            Chooser::Client(accepted) => {
+                let numbered = self.accepted(accepted).filter_map(|n| Some((n.value.clone(), number(n, problems)?)));
+                Choice::Directory(numbered.collect())
             }
             Chooser::Clients(clients) => {
                 let numbered = clients.iter().filter_map(|(c, plan)| Some((c.value.clone(), number(plan, problems)?)));
@@ -159,6 +161,12 @@ impl<'d> Limits<'d> {
             }
         };
         (plans, choice)
+    }
+
+    /// The plans that may be named: all when none is listed.
+    fn accepted(&self, listed: &'d [At<String>]) -> impl Iterator<Item = &'d At<String>> {
+        let all = self.document.plans.iter().map(|plan| &plan.name).filter(|_| listed.is_empty());
+        listed.iter().chain(all)
     }
 
     fn plan(&self, name: &At<String>, problems: &mut Problems) -> Option<Named<'d>> {
@@ -352,7 +360,12 @@ mod tests {
                 limit(json!({ "rate": none, "plan": "glod" })),
                 Some("limits[0].plan: no plan `glod` (did you mean `gold`?)"),
             ),
-            (claim(json!({ "default": "free" })), Some("limits[0].plan_from: expected either `claim`")),
+            (claim(json!({ "client": "plan", "plans": ["gold"], "default": "free" })), None),
+            (
+                claim(json!({ "client": "owner", "default": "free" })),
+                Some("limits[0].plan_from.client: `owner` is not accepted"),
+            ),
+            (claim(json!({ "default": "free" })), Some("limits[0].plan_from: expected exactly one of `claim`")),
             (claim(json!({ "claim": "p" })), Some("limits[0].plan_from: `default` is missing")),
             (
                 claim(json!({ "claim": "p", "plans": ["nope"], "default": "free" })),
