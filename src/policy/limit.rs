@@ -7,7 +7,7 @@ pub mod set;
 pub mod store;
 pub mod window;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_family = "wasm")))]
 mod properties;
 #[cfg(test)]
 mod tests;
