@@ -54,7 +54,8 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
     site.envoy.as_mut().context("no Envoy runs")?.still_runs()
 }
 
-fn reloaded() -> Result<()> {
+/// A gateway whose configuration can be pushed anew, and the one that it serves with.
+fn reloadable() -> Result<(Listeners, Site, Value)> {
     let listeners = Listeners::new()?;
     let mut good = Value::Null;
     let site = Site::bent(
@@ -65,6 +66,11 @@ fn reloaded() -> Result<()> {
         },
     )?;
     site.until("good", 200)?;
+    Ok((listeners, site, good))
+}
+
+fn reloaded() -> Result<()> {
+    let (listeners, site, mut good) = reloadable()?;
     site.during(WELL, |answered| {
         for version in 1..=3 {
             let mut policy = site.policy();
@@ -83,16 +89,7 @@ fn reloaded() -> Result<()> {
 }
 
 fn bad_configuration() -> Result<()> {
-    let listeners = Listeners::new()?;
-    let mut good = Value::Null;
-    let site = Site::bent(
-        |_| Ok(()),
-        |config| {
-            good = config.clone();
-            listeners.take(config)
-        },
-    )?;
-    site.until("good", 200)?;
+    let (listeners, site, mut good) = reloadable()?;
     site.during(WELL, |answered| {
         for (count, fault) in ["/routes/1/upstreem", "/isuers", "/routes/0/methd"].iter().enumerate() {
             let mut policy = site.policy();
