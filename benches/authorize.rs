@@ -91,8 +91,9 @@ fn conditions(criterion: &mut Criterion) {
         ),
     ] {
         let Ok((condition, _)) = Condition::parse(text) else { continue };
-        assert_eq!(condition.verdict(&claims, &circumstances), Some(true), "{text}");
-        group.bench_function(what, |bencher| bencher.iter(|| condition.verdict(black_box(&claims), &circumstances)));
+        assert_eq!(condition.judge(&claims, None, &circumstances), Some(true), "{text}");
+        group
+            .bench_function(what, |bencher| bencher.iter(|| condition.judge(black_box(&claims), None, &circumstances)));
     }
     group.bench_function("compile three tests", |bencher| {
         bencher

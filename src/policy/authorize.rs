@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use serde_json::Value;
-
 use super::caller::{Caller, Callers};
 use super::condition::{Circumstances, Condition};
 use super::issuer::holds;
@@ -78,8 +76,7 @@ pub fn authorize(
         (None, auth) if auth.is_required() => return Err(Rejection::new(Kind::MissingToken, "token_missing")),
         (None, _) => return Err(Rejection::new(Kind::MissingCredential, "credential_missing")),
     }
-    let claims = callers.as_ref().map_or(&Value::Null, |known| &known.first.claims);
-    check_conditions(&requirements.conditions, claims, circumstances)?;
+    check_conditions(&requirements.conditions, callers.as_ref().map(|known| known.first.as_ref()), circumstances)?;
     Ok(Grant { callers })
 }
 
@@ -110,9 +107,13 @@ fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rej
 }
 
 /// Whether every condition is true. The record has the condition's own text, never a value.
-fn check_conditions(conditions: &[Condition], claims: &Value, at: &Circumstances<'_>) -> Result<(), Rejection> {
+fn check_conditions(
+    conditions: &[Condition],
+    caller: Option<&Caller>,
+    at: &Circumstances<'_>,
+) -> Result<(), Rejection> {
     for (i, condition) in conditions.iter().enumerate() {
-        if condition.verdict(claims, at) != Some(true) {
+        if condition.verdict(caller, at) != Some(true) {
             let detail = format!("when[{i}] {}", condition.text());
             return Err(Rejection::new(Kind::Forbidden, "condition_false").with(detail));
         }

@@ -45,6 +45,8 @@ pub struct Client {
     pub token_issuers: Vec<usize>,
     /// Whether it exists in this environment.
     pub here: bool,
+    /// This environment: the only one in which it can call here.
+    pub environment: Option<Rc<str>>,
     /// When it may call.
     pub period: Period,
 }

@@ -1,4 +1,4 @@
-//! `when` of a route: a condition over claims, the request, who sent it and the time; typed when the document is compiled.
+//! `when` of a route: a condition over claims, the client, the request, who sent it and the time; typed when the document is compiled.
 //!
 //! Evaluation always ends and never fails: there are no loops, and depth and length are bounded. What is absent, comes more than
 //! once or is of another kind than what it is compared with makes a test *unknown*; `not`, `and` and `or` carry that on (Kleene's
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::caller::Caller;
+use super::clients::Client;
 use super::guard::SafePath;
 use super::peer::Peer;
 use super::request::Request;
@@ -61,6 +63,8 @@ pub struct Circumstances<'c> {
 pub enum Source {
     /// A claim of the token.
     Claim(ClaimPath),
+    /// What the directory knows of the client that calls.
+    Client(ClientFact),
     /// A parameter of the path, decoded.
     Parameter(Box<str>),
     /// A header that came once.
@@ -81,6 +85,21 @@ pub enum Source {
     Hour,
     /// The day of the week in UTC.
     Weekday,
+}
+
+/// What can be asked about a client. A client that the directory does not list has none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFact {
+    /// Its id.
+    Id,
+    /// Who answers for it.
+    Owner,
+    /// Its plan.
+    Plan,
+    /// The environment in which it calls.
+    Environment,
+    /// Its tags, a list.
+    Tags,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -144,9 +163,20 @@ impl Condition {
         &self.text
     }
 
-    /// Whether it holds; nothing when it depends on what is absent or of another kind.
-    pub fn verdict<'c>(&'c self, claims: &'c Value, circumstances: &'c Circumstances<'c>) -> Option<bool> {
-        Facts { claims, circumstances }.test(&self.test)
+    /// Whether it holds for this caller; nothing when it depends on what is absent or of another kind.
+    pub fn verdict<'c>(&'c self, caller: Option<&'c Caller>, circumstances: &'c Circumstances<'c>) -> Option<bool> {
+        let claims = caller.map_or(&Value::Null, |known| &known.claims);
+        self.judge(claims, caller.and_then(|known| known.client.as_deref()), circumstances)
+    }
+
+    /// The same of claims and a client that stand by themselves.
+    pub fn judge<'c>(
+        &'c self,
+        claims: &'c Value,
+        client: Option<&'c Client>,
+        circumstances: &'c Circumstances<'c>,
+    ) -> Option<bool> {
+        Facts { claims, client, circumstances }.test(&self.test)
     }
 }
 
@@ -154,6 +184,7 @@ impl Condition {
 #[derive(Clone, Copy)]
 struct Facts<'c> {
     claims: &'c Value,
+    client: Option<&'c Client>,
     circumstances: &'c Circumstances<'c>,
 }
 
@@ -182,6 +213,11 @@ impl<'c> Facts<'c> {
                     }
                 }
                 known
+            }
+            Test::Among(left, Source::Client(_)) => {
+                let (left, client) = (self.operand(left)?, self.client?);
+                let is_left = |tag: &Rc<str>| left.compare(Comparison::Equal, &Val::Text(tag.as_ref().into()));
+                Some(client.tags.iter().any(|tag| is_left(tag) == Some(true)))
             }
             Test::Among(left, list) => {
                 let left = self.operand(left)?;

@@ -1,7 +1,5 @@
 //! Authorises, and tells whoever reads the trace what was asked, what was there, and what was found.
 
-use serde_json::Value;
-
 use super::Policy;
 use super::authorize::{Grant, Requirements, authorize};
 use super::caller::{Caller, Callers};
@@ -54,8 +52,7 @@ fn explain_conditions(
     world: &mut World<'_>,
 ) {
     for condition in &requirements.conditions {
-        let claims = caller.map_or(&Value::Null, |known| &known.claims);
-        let verdict = match condition.verdict(claims, circumstances) {
+        let verdict = match condition.verdict(caller, circumstances) {
             Some(true) => "true",
             Some(false) => "false",
             None => "unknown (something it asks about is absent, or of another kind)",

@@ -119,6 +119,7 @@ impl Surroundings<'_> {
             permissions: client.permissions.as_ref().map(|names| self.permissions.set_of(names, problems)),
             token_issuers: named(self.issuers, &client.token_issuers, problems),
             here: client.environments.is_empty() || self.environment.as_ref().is_some_and(listed),
+            environment: self.environment.map(Rc::from),
             period: client.period,
         }
     }

@@ -1,9 +1,9 @@
 //! Compiles `when` of routes: each text becomes a condition, and what it asks about must be there and be the gateway's to judge by.
 
-use super::super::condition::{Condition, Source};
+use super::super::condition::{ClientFact, Condition, Source};
 use super::super::route::RoutePattern;
 use super::issuers::unknown;
-use crate::config::auth::KeySource;
+use crate::config::auth::{Auth, KeySource};
 use crate::config::document::{Document, Route, TokenSource};
 use crate::config::problem::{At, Problems};
 
@@ -37,6 +37,13 @@ fn fault(source: &Source, route: &Route, document: &Document) -> Option<String> 
         // So would whoever calls with a key, which has none.
         Source::Claim(_) if !route.auth.value.always_has_claims() => {
             Some("claims are there only where `auth` is `required`, or `all_of` with the token first".to_string())
+        }
+        // The same way round: `not has(client.id)` would let pass whoever shows nothing.
+        Source::Client(_) if matches!(route.auth.value, Auth::None | Auth::Optional) => {
+            Some("clients are known only where `auth` asks for a credential".to_string())
+        }
+        Source::Client(ClientFact::Environment) if document.environment.is_none() => {
+            Some("the document does not say in which `environment` it stands".to_string())
         }
         Source::Parameter(name) => {
             let pattern = RoutePattern::parse(&route.path.value).ok()?;
@@ -103,6 +110,10 @@ mod tests {
             ),
             (r#""auth":"optional","when":"not has(claims.a)""#, Some("when: character 9: claims are there only where")),
             (r#""auth":"none","when":"header.accept == 'x'""#, None),
+            (r#""when":"client.id == 'x'""#, None),
+            (r#""auth":"none","when":"has(client.id)""#, Some("clients are known only where `auth` asks")),
+            (r#""auth":"optional","when":"not has(client.id)""#, Some("clients are known only where `auth` asks")),
+            (r#""when":"client.environment == 'x'""#, Some("does not say in which `environment` it stands")),
             (r#""when":"header['x-org_id'] == 'x'""#, Some("what a client sends as `x-org_id` is forged")),
             (r#""when":"header['X-Perms'] == 'x'""#, Some("what a client sends as `x-perms` is forged")),
             (r#""when":"header['x-portcullis-upstream'] == 'x'""#, Some("is forged: ask about the claim instead")),

@@ -1,8 +1,8 @@
 //! Reads a condition by recursive descent; the grammar stands in `docs/configuration.md`.
 
 use super::lexer::{Fault, Lexer, Token};
-use super::types::{Kind, fit, fit_networks, kind_of};
-use super::{Comparison, Literal, Operand, Source, Test, TextTest};
+use super::types::{Kind, WORDS, fit, fit_networks, kind_of};
+use super::{ClientFact, Comparison, Literal, Operand, Source, Test, TextTest};
 use crate::config::document::ClaimPath;
 use crate::config::problem::near_miss;
 
@@ -109,7 +109,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What stands behind `in`: a list of constants, networks for an address, or a claim that is a list.
+    /// What stands behind `in`: a list of constants, networks for an address, a claim that is a list, or a client's tags.
     fn membership(&mut self, left: Operand, at: usize) -> Option<Test> {
         let list_at = self.lexer.next.1;
         if !self.takes_sign("[")? {
@@ -118,7 +118,11 @@ impl<'t> Parser<'t> {
             }
             return match self.source()? {
                 source @ Source::Claim(_) => Some(Test::Among(left, source)),
-                _ => self.fail(list_at, "expected a list, as `[\"a\", \"b\"]`, or a claim"),
+                source @ Source::Client(ClientFact::Tags) => match kind_of(&left) {
+                    Kind::Text | Kind::Any => Some(Test::Among(left, source)),
+                    _ => self.fail(at, "tags are text"),
+                },
+                _ => self.fail(list_at, "expected a list, as `[\"a\", \"b\"]`, a claim or `client.tags`"),
             };
         }
         let mut literals = Vec::new();
@@ -164,6 +168,9 @@ impl<'t> Parser<'t> {
         if self.takes_word("text")? {
             self.expect("(")?;
             let source = self.source()?;
+            if source == Source::Client(ClientFact::Tags) {
+                return self.fail(at, WORDS);
+            }
             self.expect(")")?;
             return Some((Operand::Text(source), at));
         }
@@ -195,6 +202,11 @@ impl<'t> Parser<'t> {
                 let segments = steps.iter().map(ToString::to_string).collect();
                 Source::Claim(ClaimPath { text: steps.join("."), segments })
             }
+            ("client", ["id"]) => Source::Client(ClientFact::Id),
+            ("client", ["owner"]) => Source::Client(ClientFact::Owner),
+            ("client", ["plan"]) => Source::Client(ClientFact::Plan),
+            ("client", ["environment"]) => Source::Client(ClientFact::Environment),
+            ("client", ["tags"]) => Source::Client(ClientFact::Tags),
             ("path", [name]) => Source::Parameter((*name).into()),
             ("header", [name]) => Source::Header(name.to_ascii_lowercase().into()),
             ("query", [name]) => Source::Query((*name).into()),
@@ -269,8 +281,13 @@ fn unknown_source(root: &str, steps: &[&str]) -> String {
     }
 }
 
-const ROOTS: [&str; 11] = [
+const ROOTS: [&str; 16] = [
     "claims.name",
+    "client.id",
+    "client.owner",
+    "client.plan",
+    "client.environment",
+    "client.tags",
     "path.name",
     "header.name",
     "query.name",

@@ -8,8 +8,12 @@ use super::Condition;
 use super::tests::verdict;
 
 /// Pieces of the language, so that random texts get far into the parser.
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 44] = [
     "claims",
+    "client",
+    ".tags",
+    ".plan",
+    ".environment",
     "path",
     "header",
     "query",
@@ -87,6 +91,8 @@ fn condition() -> impl Strategy<Value = String> {
         "query.page == claims.a",
         "header.x == claims.c",
         "time.hour < 24",
+        "client.plan == claims.a",
+        "claims.b in client.tags",
         "claims.c == time.now",
         "peer.address in ['192.0.2.0/24']",
         "time.weekday == claims.b",

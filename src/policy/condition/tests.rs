@@ -17,10 +17,10 @@ const NOW: u64 = 1_772_461_800;
 
 /// The verdict on a request for `/tenants/acme/orders/42`, whose pattern is `/tenants/{tenant}/orders/{id}`.
 pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
-    verdict_on_peer(text, claims, "192.0.2.7".parse().ok())
+    verdict_on(text, claims, None, "192.0.2.7".parse().ok())
 }
 
-fn verdict_on_peer(text: &str, claims: &Value, address: Option<IpAddr>) -> Option<bool> {
+fn verdict_on(text: &str, claims: &Value, client: Option<&Client>, address: Option<IpAddr>) -> Option<bool> {
     let (condition, _) = Condition::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
     let sent: [(&[u8], &[u8]); 8] = [
         (b":method", b"GET"),
@@ -48,15 +48,63 @@ fn verdict_on_peer(text: &str, claims: &Value, address: Option<IpAddr>) -> Optio
         peer: &peer,
         now: Duration::from_secs(NOW),
     };
-    condition.verdict(claims, &circumstances)
+    condition.judge(claims, client, &circumstances)
 }
 
 #[test]
 fn a_peer_from_nowhere_known_is_neither_within_a_network_nor_outside() {
     for text in [r#"peer.address in ["0.0.0.0/0", "::/0"]"#, r#"not (peer.address in ["10.0.0.0/8"])"#] {
-        assert_eq!(verdict_on_peer(text, &json!({}), None), None, "{text}");
+        assert_eq!(verdict_on(text, &json!({}), None, None), None, "{text}");
     }
-    assert_eq!(verdict_on_peer("has(peer.address)", &json!({}), None), Some(false));
+    assert_eq!(verdict_on("has(peer.address)", &json!({}), None, None), Some(false));
+}
+
+#[test]
+fn a_client_is_what_the_directory_says_of_it() {
+    let client = |id: &str, plan: Option<&str>, tags: &[&str], environment: Option<&str>| Client {
+        id: id.into(),
+        owner: format!("{id}@example.com").as_str().into(),
+        plan: plan.map(Into::into),
+        tags: tags.iter().map(|tag| (*tag).into()).collect(),
+        scopes: None,
+        permissions: None,
+        token_issuers: Vec::new(),
+        here: true,
+        environment: environment.map(Into::into),
+        period: Default::default(),
+    };
+    let bare = client("bare", None, &[], None);
+    let client = client("billing", Some("gold"), &["internal", "nightly"], Some("test"));
+    let claims = json!({ "tag": "nightly", "plan": "gold", "level": 3 });
+    let (yes, no, unknown) = (Some(true), Some(false), None);
+    for (text, of_client, of_bare) in [
+        ("client.id == 'billing'", yes, no),
+        ("client.id != 'billing'", no, yes),
+        ("client.id in ['a', 'billing']", yes, no),
+        ("starts_with(client.owner, 'billing@')", yes, no),
+        ("client.plan == claims.plan", yes, unknown),
+        ("not (client.plan == 'free')", yes, unknown),
+        ("not has(client.plan) or client.plan != 'free'", yes, yes),
+        ("client.environment == 'test'", yes, unknown),
+        ("client.id == path.tenant", no, no),
+        ("'internal' in client.tags", yes, no),
+        ("claims.tag in client.tags", yes, no),
+        ("claims.level in client.tags", no, no),
+        ("claims.none in client.tags", unknown, unknown),
+        ("not ('external' in client.tags)", yes, yes),
+        ("has(client.tags)", yes, yes),
+        ("text(client.id) == 'billing'", yes, no),
+    ] {
+        assert_eq!(verdict_on(text, &claims, Some(&client), None), of_client, "{text}");
+        assert_eq!(verdict_on(text, &claims, Some(&bare), None), of_bare, "{text}");
+        let of_nobody = verdict_on(text, &claims, None, None);
+        let expected = match text {
+            "not has(client.plan) or client.plan != 'free'" => yes,
+            text if text.starts_with("has(") => no,
+            _ => unknown,
+        };
+        assert_eq!(of_nobody, expected, "without a client: {text}");
+    }
 }
 
 #[test]
@@ -208,6 +256,17 @@ fn a_slip_is_told_with_its_place_in_the_text() {
         ("peer.address in ['10.0.0.1/8']", 18, "has bits behind its prefix"),
         ("peer.address in [1]", 18, "expected a network"),
         ("peer.address in claims.nets", 17, "expected a list of networks"),
+        ("client.tags == 'x'", 13, "tags are tested by"),
+        ("client.tags", 1, "this alone is no condition"),
+        ("client.tags in ['x']", 17, "tags are tested by"),
+        ("claims.a == client.tags", 10, "tags are tested by"),
+        ("text(client.tags) == 'x'", 1, "tags are tested by"),
+        ("contains(client.tags, 'x')", 10, "expected text"),
+        ("3 in client.tags", 1, "tags are text"),
+        ("'x' in client.id", 8, "expected a list, as `[\"a\", \"b\"]`, a claim or `client.tags`"),
+        ("client.name == 'x'", 1, "`client.name` is nothing that can be asked about"),
+        ("client.plans == 'x'", 1, "(did you mean `client.plan`?)"),
+        ("client.plan == 3", 13, "text is never a number"),
         ("has(claims.a", 13, "expected `)`"),
         ("has claims.a", 5, "expected `(`"),
         ("(claims.a", 10, "expected `)`"),

@@ -3,7 +3,7 @@
 use super::lexer::{Fault, fault};
 use super::moment::{self, DAYS};
 use super::network::Network;
-use super::{Comparison, Literal, Operand, Source};
+use super::{ClientFact, Comparison, Literal, Operand, Source};
 use crate::config::problem::near_miss;
 
 /// The kind of a value, as far as it is known before.
@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Flag,
     Moment,
     Address,
+    /// A list of words.
+    Words,
     /// A claim: a token says what it is.
     Any,
 }
@@ -27,7 +29,13 @@ pub(super) fn kind_of(operand: &Operand) -> Kind {
         Operand::Literal(Literal::Flag(_)) => Kind::Flag,
         Operand::Source(source) => match source {
             Source::Claim(_) => Kind::Any,
-            Source::Parameter(_) | Source::Header(_) | Source::Query(_) | Source::Host | Source::Path => Kind::Text,
+            Source::Client(ClientFact::Tags) => Kind::Words,
+            Source::Client(_)
+            | Source::Parameter(_)
+            | Source::Header(_)
+            | Source::Query(_)
+            | Source::Host
+            | Source::Path => Kind::Text,
             Source::Method => Kind::Method,
             Source::Address => Kind::Address,
             Source::Now => Kind::Moment,
@@ -51,6 +59,9 @@ pub(super) fn fit(
     let (of_left, of_right) = (class(&left, of_right), class(&right, of_left));
     if of_left == Kind::Address || of_right == Kind::Address {
         return Err(fault(at, "an address is tested by `peer.address in [\"10.0.0.0/8\"]`"));
+    }
+    if of_left == Kind::Words || of_right == Kind::Words {
+        return Err(fault(at, WORDS));
     }
     if of_left != of_right && of_left != Kind::Any && of_right != Kind::Any {
         return Err(fault(at, format!("{} is never {}", name(of_left), name(of_right))));
@@ -113,6 +124,10 @@ fn name(kind: Kind) -> &'static str {
         Kind::Flag => "true or false",
         Kind::Moment => "a time",
         Kind::Address => "an address",
+        Kind::Words => "a list",
         Kind::Any => "a claim",
     }
 }
+
+/// How a list of words is tested.
+pub(super) const WORDS: &str = "tags are tested by `\"word\" in client.tags`";

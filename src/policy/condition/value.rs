@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Circumstances, Comparison, Facts, Literal, Source, moment};
+use super::{Circumstances, ClientFact, Comparison, Facts, Literal, Source, moment};
 use crate::policy::guard::query_pairs;
 
 /// A value at request time.
@@ -28,6 +28,17 @@ impl<'c> Facts<'c> {
         let text = |text: &'c str| Some(Val::Text(Cow::Borrowed(text)));
         match source {
             Source::Claim(path) => path.find(self.claims).and_then(Val::of_json),
+            Source::Client(fact) => {
+                let client = self.client?;
+                match fact {
+                    ClientFact::Id => text(&client.id),
+                    ClientFact::Owner => text(&client.owner),
+                    ClientFact::Plan => text(client.plan.as_deref()?),
+                    ClientFact::Environment => text(client.environment.as_deref()?),
+                    // Tags are looked through only.
+                    ClientFact::Tags => Some(Val::Other),
+                }
+            }
             Source::Parameter(name) => params?.get(name).map(Val::Text),
             Source::Header(name) => {
                 let mut lines = request.headers.iter().filter(|(n, _)| *n == name.as_bytes());
