@@ -11,6 +11,7 @@ mod parse;
 #[cfg(test)]
 #[cfg(not(target_family = "wasm"))]
 mod properties;
+mod source;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -1,10 +1,9 @@
 //! Reads a condition by recursive descent; the grammar stands in `docs/configuration.md`.
 
 use super::lexer::{Fault, Lexer, Token};
+use super::source::{self, ROOTS};
 use super::types::{Kind, WORDS, fit, fit_networks, kind_of};
 use super::{ClientFact, Comparison, Literal, Operand, Source, Test, TextTest};
-use crate::config::document::ClaimPath;
-use crate::config::problem::near_miss;
 
 /// A condition and the sources it asks about, each with its place.
 pub(super) fn condition(text: &str) -> Result<(Test, Vec<(Source, usize)>), Fault> {
@@ -197,27 +196,9 @@ impl<'t> Parser<'t> {
         while let Some(step) = self.step()? {
             steps.push(step);
         }
-        let source = match (root, steps.as_slice()) {
-            ("claims", [_, ..]) => {
-                let segments = steps.iter().map(ToString::to_string).collect();
-                Source::Claim(ClaimPath { text: steps.join("."), segments })
-            }
-            ("client", ["id"]) => Source::Client(ClientFact::Id),
-            ("client", ["owner"]) => Source::Client(ClientFact::Owner),
-            ("client", ["plan"]) => Source::Client(ClientFact::Plan),
-            ("client", ["environment"]) => Source::Client(ClientFact::Environment),
-            ("client", ["tags"]) => Source::Client(ClientFact::Tags),
-            ("path", [name]) => Source::Parameter((*name).into()),
-            ("header", [name]) => Source::Header(name.to_ascii_lowercase().into()),
-            ("query", [name]) => Source::Query((*name).into()),
-            ("request", ["method"]) => Source::Method,
-            ("request", ["host"]) => Source::Host,
-            ("request", ["path"]) => Source::Path,
-            ("peer", ["address"]) => Source::Address,
-            ("time", ["now"]) => Source::Now,
-            ("time", ["hour"]) => Source::Hour,
-            ("time", ["weekday"]) => Source::Weekday,
-            _ => return self.fail(at, &unknown_source(root, &steps)),
+        let source = match source::named(root, &steps) {
+            Ok(source) => source,
+            Err(unknown) => return self.fail(at, &unknown),
         };
         self.sources.push((source.clone(), at));
         Some(source)
@@ -273,32 +254,6 @@ impl<'t> Parser<'t> {
     }
 }
 
-fn unknown_source(root: &str, steps: &[&str]) -> String {
-    let written = [&[root], steps].concat().join(".");
-    match near_miss(&written, ROOTS) {
-        Some(near) => format!("`{written}` is nothing that can be asked about (did you mean `{near}`?)"),
-        None => format!("`{written}` is nothing that can be asked about (known: {})", ROOTS.join(", ")),
-    }
-}
-
-const ROOTS: [&str; 16] = [
-    "claims.name",
-    "client.id",
-    "client.owner",
-    "client.plan",
-    "client.environment",
-    "client.tags",
-    "path.name",
-    "header.name",
-    "query.name",
-    "request.method",
-    "request.host",
-    "request.path",
-    "peer.address",
-    "time.now",
-    "time.hour",
-    "time.weekday",
-];
 const TEXT_TESTS: [(&str, TextTest); 3] =
     [("starts_with", TextTest::StartsWith), ("ends_with", TextTest::EndsWith), ("contains", TextTest::Contains)];
 const COMPARISONS: [(&str, Comparison); 6] = [
