@@ -7,6 +7,7 @@ mod envoy;
 mod filter;
 mod listener;
 mod local_reply;
+mod tls;
 mod version;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -17,6 +18,7 @@ use super::{Exit, Failure, Outcome, emit};
 use crate::config::problem::Problems;
 use crate::policy::route::{Found, Method};
 use crate::policy::rule::Action;
+use tls::Tls;
 use version::EnvoyVersion;
 
 /// What `generate` is asked to do.
@@ -72,6 +74,8 @@ pub struct EnvoyOptions {
     #[arg(long, value_name = "VERSION", value_parser = version::parse)]
     envoy_version: Option<EnvoyVersion>,
     #[command(flatten)]
+    tls: Tls,
+    #[command(flatten)]
     variables: Variables,
 }
 
@@ -105,7 +109,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let unrouted =
         unrouted(&gateway).map(|path| format!("`{path}` is public and no route says where it leads, so it gets a 403"));
     let version = options.envoy_version.into_iter().flat_map(EnvoyVersion::notes);
-    let notes = needed.chain(unrouted).chain(version).map(|note| format!("{}: note: {note}", options.file)).collect();
+    let certificates = options.tls.note(&gateway.document);
+    let notes = needed.chain(unrouted).chain(certificates).chain(version);
+    let notes = notes.map(|note| format!("{}: note: {note}", options.file)).collect();
     let heading =
         format!("# Written by `portcullis generate envoy {}`; change that file, not this one.\n", options.file);
     Ok(Outcome { result: heading + &emit::yaml(&bootstrap), notes, exit: Exit::Success })

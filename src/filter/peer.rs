@@ -23,8 +23,7 @@ impl Peer for HostPeer {
     }
 
     fn certificate(&self) -> Option<Certificate> {
-        let shown = host::property("connection\0mtls")?;
-        let digest = text("connection\0sha256_peer_certificate_digest").filter(|_| shown == [1])?;
+        let digest = text("connection\0sha256_peer_certificate_digest").filter(|_| is_verified())?;
         Some(Certificate {
             sha256: hex_bytes(&digest)?,
             uri: text("connection\0uri_san_peer_certificate"),
@@ -34,6 +33,18 @@ impl Peer for HostPeer {
     }
 }
 
+/// Whether Envoy verified the certificate. That one was shown (`connection.mtls`) says too little: a listener may go on without an
+/// authority, or with a certificate of no authority that it knows. Before 1.39 a rule beside the filter has to tell.
+fn is_verified() -> bool {
+    match host::property("connection\0peer_certificate_valid") {
+        Some(valid) => valid == [1],
+        None => text(VERIFIED_BY_RULE).is_some_and(|result| result == "allowed"),
+    }
+}
+
 fn text(path: &str) -> Option<String> {
     host::property(path).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty())
 }
+
+/// What a shadow rule of Envoy's RBAC filter found; no client can write it.
+const VERIFIED_BY_RULE: &str = "metadata\0filter_metadata\0envoy.filters.http.rbac\0portcullis_shadow_engine_result";

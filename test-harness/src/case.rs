@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::before::Before;
+use crate::certificate::CertificateSpec;
 use crate::documents::Fault;
 use crate::versions::Versions;
 pub use request::RequestSpec;
@@ -38,6 +39,9 @@ pub struct CaseFile {
     /// Variables the gateway finds in its environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Client certificates by name; with any, the gateway speaks TLS and asks for one.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, CertificateSpec>,
     /// The keys the issuer publishes at the start; [`PUBLISHED`] when absent.
     #[serde(default)]
     pub publish: Option<Vec<String>>,
@@ -236,10 +240,7 @@ impl CaseFile {
 impl Case {
     /// Whether it runs through Envoy.
     pub fn for_envoy(&self) -> bool {
-        self.native_only.is_none()
-            && self.at == 0
-            && self.request.certificate.is_none()
-            && self.envoy.as_ref().is_none_or(Versions::hold)
+        self.native_only.is_none() && self.at == 0 && self.envoy.as_ref().is_none_or(Versions::hold)
     }
 
     /// Whether it runs through Envoy over HTTP/2.

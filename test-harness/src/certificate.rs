@@ -1,28 +1,161 @@
-//! A client certificate as a case writes it: what the proxy would say of one that it verified.
+//! Certificates made for a test: an authority, the gateway's own certificate, and those of clients as a case file describes them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use portcullis::config::client::hex_bytes;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::policy::peer::Certificate;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SanType, date_time_ymd,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
-/// What is known of the certificate.
-#[derive(Debug, Clone, Deserialize)]
+use crate::envoy;
+
+/// A client certificate as a case file describes it.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateSpec {
-    /// SHA-256 of its DER form, in hexadecimal.
-    pub sha256: String,
-    /// Its first URI among the subject alternative names.
+    /// The URIs among its subject alternative names, in their order.
     #[serde(default)]
-    pub uri: Option<String>,
-    /// Its first DNS name among them.
+    pub uri: Vec<String>,
+    /// The DNS names among them.
     #[serde(default)]
-    pub dns: Option<String>,
+    pub dns: Vec<String>,
+    /// What is wrong with it; nothing when absent.
+    #[serde(default)]
+    pub fault: Option<Fault>,
+}
+
+/// Why a proxy does not believe a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// It comes from an authority of the same name with another key.
+    Stranger,
+    /// It was valid until yesterday at the latest.
+    Expired,
+}
+
+/// A client with its certificate.
+pub struct Identity {
+    /// What the client sends.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: PrivateKeyDer<'static>,
+    /// What the core knows of it once it is verified.
+    pub certificate: Certificate,
+}
+
+/// All certificates of a test, and the files of them that Envoy reads.
+#[derive(Debug)]
+pub struct Certificates {
+    /// The authority's certificate, which clients trust.
+    pub authority: CertificateDer<'static>,
+    /// Whether the gateway takes no connection without a client certificate.
+    pub insists: bool,
+    folder: PathBuf,
+    clients: BTreeMap<String, Identity>,
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+impl Certificates {
+    /// Makes them.
+    pub fn make(specs: &BTreeMap<String, CertificateSpec>) -> Result<Self> {
+        let (authority, stranger) = (authority()?, authority()?);
+        let mut clients = BTreeMap::new();
+        for (name, spec) in specs {
+            let issuer = if spec.fault == Some(Fault::Stranger) { &stranger } else { &authority };
+            clients.insert(name.clone(), spec.signed_by(name, issuer).with_context(|| format!("certificate {name}"))?);
+        }
+        let folder = envoy::fresh_folder()?;
+        let key = KeyPair::generate()?;
+        let mut own = CertificateParams::new(vec![SERVER.to_owned()])?;
+        own.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        fs::write(folder.join("server.pem"), own.signed_by(&key, &authority)?.pem())?;
+        fs::write(folder.join("server.key"), key.serialize_pem())?;
+        fs::write(folder.join("clients.pem"), authority.pem())?;
+        Ok(Self { authority: authority.der().clone(), insists: false, folder, clients })
+    }
+
+    /// The arguments of `portcullis generate envoy` for a listener with these.
+    pub fn arguments(&self) -> Vec<String> {
+        [("--tls-certificate", "server.pem"), ("--tls-key", "server.key"), ("--client-ca", "clients.pem")]
+            .into_iter()
+            .flat_map(|(option, file)| [option.to_owned(), self.folder.join(file).display().to_string()])
+            .chain(self.insists.then(|| "--require-client-certificate".to_owned()))
+            .collect()
+    }
+
+    /// A client by its name.
+    pub fn client(&self, name: &str) -> Result<&Identity> {
+        self.clients.get(name).with_context(|| format!("`certificates` has no `{name}`"))
+    }
+
+    /// What stands for each in the places of a case file: its digest, and the same as a token is bound to it (RFC 8705 §3.1).
+    pub fn places(&self) -> impl Iterator<Item = (String, String)> {
+        self.clients.iter().flat_map(|(name, client)| {
+            let digest = client.certificate.sha256;
+            let hexadecimal = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            [(format!("SHA256.{name}"), hexadecimal), (format!("X5T.{name}"), URL_SAFE_NO_PAD.encode(digest))]
+        })
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir_all(&self.folder);
+    }
 }
 
 impl CertificateSpec {
-    /// The certificate as the core sees it.
-    pub fn certificate(&self) -> Result<Certificate> {
-        let sha256 = hex_bytes(&self.sha256).context("`sha256` is not 64 hexadecimal digits")?;
-        Ok(Certificate { sha256, uri: self.uri.clone(), dns: self.dns.clone(), subject: None })
+    fn signed_by(&self, name: &str, authority: &Authority) -> Result<Identity> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        for uri in &self.uri {
+            params.subject_alt_names.push(SanType::URI(uri.as_str().try_into()?));
+        }
+        for dns in &self.dns {
+            params.subject_alt_names.push(SanType::DnsName(dns.as_str().try_into()?));
+        }
+        if self.fault == Some(Fault::Expired) {
+            params.not_after = date_time_ymd(2020, 1, 1);
+        }
+        let key = KeyPair::generate()?;
+        let der = params.signed_by(&key, authority)?.der().clone();
+        let certificate = Certificate {
+            sha256: Sha256::digest(&der).into(),
+            uri: self.uri.first().cloned(),
+            dns: self.dns.first().cloned(),
+            subject: Some(format!("CN={name}")),
+        };
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        Ok(Identity { chain: vec![der], key, certificate })
     }
 }
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.certificate.fmt(f)
+    }
+}
+
+fn authority() -> Result<Authority> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name.push(DnType::CommonName, "authority of the tests");
+    Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
+}
+
+/// The name in the gateway's own certificate.
+pub const SERVER: &str = "api.example.com";

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::certificate::Certificates;
 use crate::{envoy, program};
 
 /// What the configuration is made of.
@@ -21,6 +22,8 @@ pub struct Wanted<'a> {
     pub embed: &'a str,
     /// How many proxies in front of it are believed about the client's address.
     pub trusted_hops: u32,
+    /// The certificates of a listener that speaks TLS.
+    pub tls: Option<&'a Certificates>,
 }
 
 impl Wanted<'_> {
@@ -34,7 +37,8 @@ impl Wanted<'_> {
         let (major, minor) = envoy::version()?;
         let version = format!("{major}.{minor}");
         let further = ["--embed", self.embed, "--trusted-hops", &hops, "--envoy-version", &version];
-        let arguments: Vec<String> = arguments.into_iter().chain(further).map(str::to_owned).collect();
+        let mut arguments: Vec<String> = arguments.into_iter().chain(further).map(str::to_owned).collect();
+        arguments.extend(self.tls.iter().flat_map(|certificates| certificates.arguments()));
         program::output(&arguments, env)
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Uri};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::client::{Request, Response};
@@ -15,23 +16,27 @@ use crate::server;
 /// One request on a connection of its own. Each header line becomes a field line of its own, and trailers of the response
 /// stand behind its headers.
 pub fn send(to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
-    let answer = async { tokio::time::timeout(patience, exchange(to, request)).await };
+    let exchange = async { exchange(TcpStream::connect(to).await?, "http", request).await };
+    let answer = async { tokio::time::timeout(patience, exchange).await };
     server::runtime()?.block_on(answer).context("no complete response in time")?
 }
 
-async fn exchange(to: SocketAddr, request: &Request) -> Result<Response> {
-    let stream = TcpStream::connect(to).await?;
+/// One request over what is connected already.
+pub async fn exchange<S>(stream: S, scheme: &str, request: &Request) -> Result<Response>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (client, connection) = h2::client::handshake(stream).await?;
     let driving = tokio::spawn(connection);
-    let response = on_stream(client, request).await;
+    let response = on_stream(client, scheme, request).await;
     driving.abort();
     response
 }
 
-async fn on_stream(client: h2::client::SendRequest<Bytes>, request: &Request) -> Result<Response> {
+async fn on_stream(client: h2::client::SendRequest<Bytes>, scheme: &str, request: &Request) -> Result<Response> {
     let mut client = client.ready().await?;
     let ends_at_once = request.body.is_empty() && request.trailers.is_empty();
-    let (response, mut body) = client.send_request(head(request)?, ends_at_once)?;
+    let (response, mut body) = client.send_request(head(scheme, request)?, ends_at_once)?;
     if !ends_at_once {
         // A server may answer early and close the stream: the answer is still there to be read.
         let _refused = send_body(&mut body, request).await;
@@ -71,10 +76,10 @@ async fn send_body(stream: &mut h2::SendStream<Bytes>, request: &Request) -> Res
     Ok(())
 }
 
-fn head(request: &Request) -> Result<hyper::Request<()>> {
+fn head(scheme: &str, request: &Request) -> Result<hyper::Request<()>> {
     let is_host = |(name, _): &&(Vec<u8>, Vec<u8>)| name.eq_ignore_ascii_case(b"host");
     let host = request.headers.iter().find(is_host).map(|(_, value)| value.as_slice()).unwrap_or_default();
-    let uri = [b"http://", host, &request.target].concat();
+    let uri = [scheme.as_bytes(), b"://", host, &request.target].concat();
     let mut head = hyper::Request::new(());
     *head.method_mut() = Method::from_bytes(&request.method)?;
     *head.uri_mut() = Uri::try_from(uri.as_slice())?;

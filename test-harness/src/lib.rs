@@ -39,6 +39,7 @@ pub mod scene;
 pub mod server;
 pub mod stage;
 pub mod tap;
+pub mod tls;
 pub mod token;
 pub mod trial;
 pub mod upstream;

@@ -2,12 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use portcullis::policy::peer::Certificate;
 use serde_json::Value;
 
 use crate::case::{Case, CaseFile};
-use crate::certificate::CertificateSpec;
 use crate::client::Request;
 use crate::outcome::Outcome;
 use crate::scene::{Scene, document_path};
@@ -87,7 +86,7 @@ impl NativeStage {
             request: &request,
             key_set,
             from: Some(case.request.from.unwrap_or(Ipv4Addr::LOCALHOST.into())),
-            certificate: case.request.certificate.as_ref().map(CertificateSpec::certificate).transpose()?,
+            certificate: case.request.certificate.as_ref().map(|name| self.certificate(name)).transpose()?,
             audit: case.expect.audit.is_some(),
         };
         let mut outcome = Outcome::default();
@@ -98,6 +97,11 @@ impl NativeStage {
         }
         outcome.fetches = fetches;
         Ok((request, outcome))
+    }
+
+    fn certificate(&self, name: &str) -> Result<Certificate> {
+        let certificates = self.scene.certificates.as_ref().context("the file has no `certificates`")?;
+        Ok(certificates.client(name)?.certificate.clone())
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 use crate::case::{Case, CaseFile, RequestSpec};
+use crate::certificate::Certificates;
 use crate::client::Request;
 use crate::documents::Fault;
 use crate::issuer::{Issuer, KEY_SET_PATH};
@@ -28,6 +29,8 @@ pub struct Scene {
     pub upstreams: Vec<Upstream>,
     /// What the upstreams received.
     pub received: Received,
+    /// The certificates, where the gateway speaks TLS.
+    pub certificates: Option<Certificates>,
     /// What the places of the file stand for.
     pub places: Places,
     claims: Map<String, Value>,
@@ -47,6 +50,13 @@ impl Scene {
         for name in file.documents.keys() {
             places.set(format!("DOCUMENT.{name}"), format!("{}{}", issuer.url(), document_path(name)));
         }
+        let certificates = match file.certificates.is_empty() {
+            true => None,
+            false => Some(Certificates::make(&file.certificates)?),
+        };
+        for (place, text) in certificates.iter().flat_map(Certificates::places) {
+            places.set(place, text);
+        }
         let [down] = ports::free()?;
         places.set("DOWN", format!("http://127.0.0.1:{down}"));
         let arguments = file.import.as_ref().map(|import| import.arguments.concat()).unwrap_or_default();
@@ -63,7 +73,8 @@ impl Scene {
         let claims = places.fill_object(&file.default_claims()).context("claims")?;
         let values = env.iter().map(|(_, value)| value).filter(|value| !value.contains("://"));
         let secrets = values.chain(&file.secrets).cloned().collect();
-        let scene = Self { policy, env, issuer, upstreams, received, places, claims, secrets: RefCell::new(secrets) };
+        let secrets = RefCell::new(secrets);
+        let scene = Self { policy, env, issuer, upstreams, received, certificates, places, claims, secrets };
         scene.publish(&file.documents, &file.faults)?;
         Ok(scene)
     }

@@ -1,10 +1,9 @@
 //! A case file on the real stage: its servers, and an Envoy with the filter between them and the client.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::bootstrap::Bootstrap;
@@ -16,6 +15,7 @@ use crate::generated::Wanted;
 use crate::issuer::KEY_SET_PATH;
 use crate::outcome::{self, Headers, Outcome};
 use crate::scene::Scene;
+use crate::tls::Tls;
 use crate::{h2c, ports};
 
 /// A running stage.
@@ -27,13 +27,10 @@ pub struct Stage {
     pub envoy: Envoy,
     /// The port the client connects to.
     pub port: u16,
-    exchange: Exchange,
+    speaks_http2: bool,
     /// How often the key endpoint had been asked at the end of the last case.
     fetches: usize,
 }
-
-/// Sends one request and reads its answer.
-type Exchange = fn(SocketAddr, &Request, Duration) -> Result<Response>;
 
 impl Stage {
     /// Starts everything `file` needs, with the filter of `module`.
@@ -47,12 +44,12 @@ impl Stage {
         };
         let launch = Launch { bootstrap: &bootstrap, admin, workers: WORKERS, env: scene.env.clone() };
         let envoy = Envoy::start(&launch)?;
-        Ok(Self { scene, envoy, port, exchange: client::send, fetches: 0 })
+        Ok(Self { scene, envoy, port, speaks_http2: false, fetches: 0 })
     }
 
     /// The same with a client that speaks HTTP/2.
     pub fn over_http2(self) -> Self {
-        Self { exchange: h2c::send, ..self }
+        Self { speaks_http2: true, ..self }
     }
 
     /// Sends the request of `case` and gathers what became of it.
@@ -64,10 +61,11 @@ impl Stage {
         if let Some(from) = case.request.from {
             request.headers.push((b"x-forwarded-for".to_vec(), from.to_string().into_bytes()));
         }
+        let tls = self.tls(case)?;
         let mut outcome = Outcome::default();
         for _ in 0..case.times.max(1) {
             self.scene.received.take();
-            outcome = self.send(&request)?;
+            outcome = self.send(&request, tls.as_ref())?;
         }
         let fetches = self.scene.issuer.requests(KEY_SET_PATH);
         outcome.fetches = fetches - std::mem::replace(&mut self.fetches, fetches);
@@ -102,14 +100,30 @@ impl Stage {
         polled.with_context(|| format!("nobody polls {path}"))
     }
 
-    fn send(&self, request: &Request) -> Result<Outcome> {
-        let response = (self.exchange)(ports::loopback(self.port), request, PATIENCE)?;
+    /// The client's TLS, where the gateway speaks it. Each case has its own, so that no session of another is resumed.
+    fn tls(&self, case: &Case) -> Result<Option<Tls>> {
+        let shown = case.request.certificate.as_deref();
+        self.scene.certificates.as_ref().map(|certificates| Tls::of(certificates, shown)).transpose()
+    }
+
+    fn send(&self, request: &Request, tls: Option<&Tls>) -> Result<Outcome> {
+        let response = self.exchange(request, tls)?;
         let mut arrived = self.scene.received.take();
         if arrived.len() > 1 {
             bail!("one request was sent, {} arrived at the upstream", arrived.len());
         }
         let (status, headers, body) = (response.status, response.headers, response.body);
         Ok(Outcome { status, headers, body, forwarded: arrived.pop(), ..Outcome::default() })
+    }
+
+    fn exchange(&self, request: &Request, tls: Option<&Tls>) -> Result<Response> {
+        let to = ports::loopback(self.port);
+        match (tls, self.speaks_http2) {
+            (None, false) => client::send(to, request, PATIENCE),
+            (None, true) => h2c::send(to, request, PATIENCE),
+            (Some(tls), false) => tls.send(to, request, PATIENCE),
+            (Some(tls), true) => tls.send_http2(to, request, PATIENCE),
+        }
     }
 
     /// The audit record that names the response's request id; it is written a moment after the response.
@@ -132,12 +146,15 @@ fn generated(scene: &Scene, file: &CaseFile, port: u16, admin: u16, module: &Pat
     let folder = envoy::fresh_folder()?;
     let document = folder.join("gateway.json");
     std::fs::write(&document, scene.policy.to_string())?;
-    let bootstrap = Wanted { document: &document, port, admin, module, embed, trusted_hops }.generate(&scene.env);
+    let tls = scene.certificates.as_ref();
+    let wanted = Wanted { document: &document, port, admin, module, embed, trusted_hops, tls };
+    let bootstrap = wanted.generate(&scene.env);
     std::fs::remove_dir_all(&folder)?;
     bootstrap
 }
 
 fn bare(scene: &Scene, port: u16, admin: u16, module: &Path) -> Result<String> {
+    ensure!(scene.certificates.is_none(), "the bare listener speaks no TLS");
     let clusters = clusters(&scene.policy, scene)?;
     let env = scene.env.iter().map(|(name, _)| name.as_str()).collect();
     Ok(Bootstrap { port, admin, module: Some(module), policy: &scene.policy, clusters, env }.text())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use crate::certificate::Certificates;
 use crate::client::{self, Request, Response};
 use crate::envoy::{self, Envoy, Launch};
 use crate::generated::Wanted;
@@ -91,8 +92,21 @@ impl Gate {
 
     /// Opens one for `policy`, after `bend` changed what the generator wrote.
     pub fn bent(policy: &Value, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Self> {
+        Self::set_up(policy, None, bend)
+    }
+
+    /// The same for one that speaks TLS.
+    pub fn over_tls(
+        policy: &Value,
+        certificates: &Certificates,
+        bend: impl FnOnce(&mut Value) -> Result<()>,
+    ) -> Result<Self> {
+        Self::set_up(policy, Some(certificates), bend)
+    }
+
+    fn set_up(policy: &Value, tls: Option<&Certificates>, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Self> {
         let [port, admin] = ports::free()?;
-        let mut config = generate(policy, port, admin)?;
+        let mut config = written(policy, port, admin, tls)?;
         bend(&mut config)?;
         let launch = Launch { bootstrap: &config.to_string(), admin, workers: WORKERS, env: Vec::new() };
         Ok(Self::of(Envoy::start(&launch)?, port))
@@ -148,10 +162,15 @@ pub fn code(response: &Response) -> String {
 
 /// What the product's own command line writes for a document. It is YAML; a trial handles it as the value it stands for.
 pub fn generate(policy: &Value, port: u16, admin: u16) -> Result<Value> {
+    written(policy, port, admin, None)
+}
+
+fn written(policy: &Value, port: u16, admin: u16, tls: Option<&Certificates>) -> Result<Value> {
     let file = envoy::fresh_folder()?.join("gateway.json");
     std::fs::write(&file, policy.to_string())?;
     let module = envoy::module()?;
-    let text = Wanted { document: &file, port, admin, module: &module, embed: "json", trusted_hops: 0 }.generate(&[]);
+    let wanted = Wanted { document: &file, port, admin, module: &module, embed: "json", trusted_hops: 0, tls };
+    let text = wanted.generate(&[]);
     std::fs::remove_dir_all(file.parent().unwrap_or(Path::new(".")))?;
     Ok(serde_saphyr::from_str(&text.context("the document is refused")?)?)
 }

@@ -107,7 +107,8 @@ fn the_quick_start_answers_as_it_says() -> Result<()> {
     fs::write(folder.join("demo.yaml"), document.replace(DEMO_ISSUER, &issuer.url()))?;
     let [port, admin] = ports::free()?;
     let (document, module) = (folder.join("demo.yaml"), envoy::module()?);
-    let wanted = Wanted { document: &document, port, admin, module: &module, embed: "struct", trusted_hops: 0 };
+    let wanted =
+        Wanted { document: &document, port, admin, module: &module, embed: "struct", trusted_hops: 0, tls: None };
     let bootstrap = wanted.generate(&env)?;
     let gateway = Envoy::start(&Launch { bootstrap: &bootstrap, admin, workers: 1, env })?;
     let demo = fs::read_to_string(envoy::root().join("test-harness/src/bin/demo.rs"))?;

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers end it as its assertions do")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use test_harness::certificate::Certificates;
 use test_harness::client::{self, Request};
 use test_harness::clock::Deadline;
 use test_harness::envoy::{self, Envoy, Launch};
@@ -47,6 +49,27 @@ fn envoy_accepts_what_is_generated() {
             let misled = bootstrap.replace("/closed/", "closed/");
             assert!(envoy::validate(&misled, &environment).is_err(), "a document with a problem: {form}, {audit}");
         }
+    }
+}
+
+#[test]
+fn envoy_accepts_a_listener_with_tls() {
+    let environment = [("GENERATED_SECRET".to_owned(), SECRET.to_owned())];
+    let mut certificates = Certificates::make(&BTreeMap::new()).unwrap();
+    for insists in [false, true] {
+        certificates.insists = insists;
+        let arguments = certificates.arguments();
+        let more: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        for version in ["1.36", "1.40"] {
+            let more = [more.as_slice(), &["--envoy-version", version]].concat();
+            let bootstrap = generate(GATEWAY, "http://localhost:9", 8080, 9901, &more);
+            assert_eq!(envoy::validate(&bootstrap, &environment), Ok(()), "{version}");
+            assert!(bootstrap.contains(&format!("require_client_certificate: {insists}")), "{version}: {bootstrap}");
+            assert_eq!(bootstrap.contains("mtls_authenticated"), version == "1.36", "{version}: {bootstrap}");
+        }
+        // The control: it is this file that Envoy reads.
+        let misled = generate(GATEWAY, "http://localhost:9", 8080, 9901, &more).replace("clients.pem", "others.pem");
+        assert!(envoy::validate(&misled, &environment).is_err(), "an authority that is not there was accepted");
     }
 }
 
@@ -116,7 +139,8 @@ fn requests_get_one_envelope_and_one_line_whoever_refuses_them() {
 
 /// Runs the command line that is built beside this test.
 fn generate(document: &str, echo: &str, port: u16, admin: u16, more: &[&str]) -> String {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("generated-{port}-{}", more.join("-")));
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("generated-{port}-{}", more.join("-").replace('/', "_")));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("gateway.yaml");
     std::fs::write(&file, document).unwrap();

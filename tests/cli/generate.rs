@@ -92,6 +92,29 @@ fn what_a_generated_configuration_cannot_do_is_told() {
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.38.2"]);
     assert!(ran.code == 0 && ran.err.contains("Envoy 1.38 leaves `..;` to the filter"), "{}", ran.err);
 
+    let bound = GATEWAY.replace("    audiences:", "    require_bound: true\n    audiences:");
+    assert_ne!(bound, GATEWAY);
+    bench.write("gateway.yaml", &bound);
+    let with_tls = [
+        "generate",
+        "envoy",
+        "gateway.yaml",
+        "--tls-certificate",
+        "a.pem",
+        "--tls-key",
+        "a.key",
+        "--client-ca",
+        "c.pem",
+    ];
+    for (arguments, told) in [(with_tls.as_slice(), false), (&with_tls[..7], true), (&with_tls[..3], true)] {
+        let ran = bench.run(arguments);
+        assert_eq!((ran.code, ran.err.contains("no client can show one")), (0, told), "{arguments:?}: {}", ran.err);
+    }
+    // Half of what TLS needs is no TLS.
+    for lacking in [&with_tls[..5], &["generate", "envoy", "gateway.yaml", "--client-ca", "c.pem"]] {
+        assert_eq!(bench.run(lacking).code, 64, "{lacking:?}");
+    }
+
     bench.write("gateway.yaml", &GATEWAY.replace("{ status: ok }", "{ id: 9007199254740993 }"));
     assert_eq!(bench.run(&["generate", "envoy", "gateway.yaml"]).code, 0);
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--embed", "struct"]);

@@ -10,20 +10,35 @@ use crate::policy::reply::REPLIED_HEADER;
 
 /// The listener with the filter and the routes behind it.
 pub fn listener(gateway: &Gateway, options: &EnvoyOptions) -> Value {
+    let mut chain = json!({ "filters": [{
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": connection_manager(gateway, options),
+    }]});
+    if let (Some(tls), Some(chain)) = (options.tls.transport_socket(), chain.as_object_mut()) {
+        chain.insert("transport_socket".to_string(), tls);
+        // Envoy would wait for the end of a handshake for ever.
+        chain.insert("transport_socket_connect_timeout".to_string(), json!("10s"));
+    }
     json!({
         "name": "portcullis",
         "address": socket(&options.address, options.port),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-        "filter_chains": [{ "filters": [{
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(gateway, options),
-        }]}],
+        "filter_chains": [chain],
     })
 }
 
 /// What any request must look like before the filter sees it.
 fn connection_manager(gateway: &Gateway, options: &EnvoyOptions) -> Value {
     let loggers = if gateway.document.audit == Audit::AccessLog { access_log::loggers() } else { json!([]) };
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+            "suppress_envoy_headers": true,
+        },
+    });
+    let witness = options.tls.witness(options.envoy_version);
+    let filters: Vec<Value> = witness.into_iter().chain([filter::wasm(gateway, options), router]).collect();
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "access_log": loggers,
@@ -40,22 +55,15 @@ fn connection_manager(gateway: &Gateway, options: &EnvoyOptions) -> Value {
                 "mutations": unbelievable(options),
             },
         }],
+        // What a client says about its certificate is removed, and nothing is put in its place.
+        "forward_client_cert_details": "SANITIZE",
         "generate_request_id": true,
         "http2_protocol_options": {
             "initial_connection_window_size": 1_048_576,
             "initial_stream_window_size": 65_536,
             "max_concurrent_streams": 100,
         },
-        "http_filters": [
-            filter::wasm(gateway, options),
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-                    "suppress_envoy_headers": true,
-                },
-            },
-        ],
+        "http_filters": filters,
         // An empty list would mean RFC 1918, whose members could then set timeouts and retries by header (CVE-2024-45806).
         "internal_address_config": { "cidr_ranges": [{ "address_prefix": "255.255.255.255", "prefix_len": 32 }] },
         "local_reply_config": local_reply::config(),

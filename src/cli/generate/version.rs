@@ -46,6 +46,8 @@ impl fmt::Display for EnvoyVersion {
 
 const OLDEST: EnvoyVersion = EnvoyVersion(1, 36);
 const NEWEST: EnvoyVersion = EnvoyVersion(1, 40);
+/// From here on the filter can ask whether a client certificate was verified (`connection.peer_certificate_valid`).
+pub const TELLS_WHAT_IT_VERIFIED: EnvoyVersion = EnvoyVersion(1, 39);
 /// From here on a dot segment is one with parameters too.
 const PARAMETERS_IN_DOTS: EnvoyVersion = EnvoyVersion(1, 39);
 

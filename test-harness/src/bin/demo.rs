@@ -44,7 +44,8 @@ fn run() -> Result<()> {
     }
     let (document, module) = (Path::new("envoy/gateway.yaml"), envoy::module()?);
     let bootstrap =
-        Wanted { document, port, admin: ADMIN, module: &module, embed: "struct", trusted_hops: 0 }.generate(&env)?;
+        Wanted { document, port, admin: ADMIN, module: &module, embed: "struct", trusted_hops: 0, tls: None }
+            .generate(&env)?;
     let mut gateway = Envoy::start(&Launch { bootstrap: &bootstrap, admin: ADMIN, workers: 2, env })?;
     check(port)?;
     println!("{}", invitation(port));

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::certificate::CertificateSpec;
 use crate::token::TokenSpec;
 
 /// A request. All texts of it are read by [`crate::octets::parse`].
@@ -22,9 +21,9 @@ pub struct RequestSpec {
     /// The client's address, as a trusted proxy tells it to Envoy.
     #[serde(default)]
     pub from: Option<IpAddr>,
-    /// The client certificate that the proxy verified; native only.
+    /// The client certificate that is shown, by its name among the file's.
     #[serde(default)]
-    pub certificate: Option<CertificateSpec>,
+    pub certificate: Option<String>,
     /// Header lines, in order.
     #[serde(default)]
     pub headers: Vec<(String, String)>,

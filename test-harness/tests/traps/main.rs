@@ -3,6 +3,7 @@
 //! Each check would fail if the filter, or the configuration generated around it, fell into the trap its sentence names.
 
 mod bodies;
+mod certificates;
 mod configure;
 mod failure;
 mod headers;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     }
     let rooms = [
         ("bodies", bodies::TRAPS),
+        ("certificates", certificates::TRAPS),
         ("configure", configure::TRAPS),
         ("failure", failure::TRAPS),
         ("headers", headers::TRAPS),

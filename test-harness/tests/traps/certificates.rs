@@ -1,0 +1,186 @@
+//! Client certificates: what a listener takes that verified nothing, and what is left of a verification in a resumed session.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustls::HandshakeKind;
+use rustls::version::{TLS12, TLS13};
+use serde_json::{Value, json};
+use test_harness::certificate::{CertificateSpec, Certificates, Fault};
+use test_harness::client::{Request, Response};
+use test_harness::ports;
+use test_harness::tls::Tls;
+use test_harness::trial::{self, Gate, HOST, Servers, below, code, put};
+
+use crate::Trap;
+
+pub const TRAPS: &[Trap] = &[
+    ("3.1 a certificate of no authority, or an expired one, gets no connection", refused_in_the_handshake),
+    ("3.1 a certificate that the listener accepts unverified proves nobody", accepted_unverified),
+    ("3.1 a certificate in a resumed session proves nobody, and the generated listener resumes none", resumed),
+    ("3.1 a listener may insist on a certificate", insisting),
+    ("2.13 a handshake that does not end is ended", unended_handshake),
+];
+
+/// Envoy verifies while it shakes hands; the filter never hears of such a client.
+fn refused_in_the_handshake() -> Result<()> {
+    let stand = Stand::new()?;
+    let gate = stand.gate(|_| Ok(()))?;
+    stand.is_known(&gate)?;
+    for name in ["stranger", "expired"] {
+        let answer = stand.ask(&gate, Some(name));
+        ensure!(answer.is_err(), "the {name} certificate got {answer:?}");
+    }
+    ensure!(stand.arrivals() == 0, "something reached the upstream");
+    Ok(())
+}
+
+/// `connection.mtls` is true in all of these.
+fn accepted_unverified() -> Result<()> {
+    let stand = Stand::new()?;
+    let lenient = |config: &mut Value| {
+        put(tls(config)?, "/common_tls_context/validation_context/trust_chain_verification", json!("ACCEPT_UNTRUSTED"))
+    };
+    let gate = stand.gate(lenient)?;
+    stand.is_known(&gate)?;
+    for name in ["stranger", "expired"] {
+        let response = stand.ask(&gate, Some(name))?;
+        ensure!(response.status == 401, "the {name} certificate got {}", response.status);
+    }
+    let blind = |config: &mut Value| {
+        put(tls(config)?, "/require_client_certificate", json!(true))?;
+        let common = below(tls(config)?, "/common_tls_context")?.as_object_mut().context("no object")?;
+        common.remove("validation_context").context("nothing is verified anyway")?;
+        Ok(())
+    };
+    let gate = stand.gate(blind)?;
+    for name in ["client", "stranger", "expired"] {
+        let response = stand.ask(&gate, Some(name))?;
+        ensure!(
+            response.status == 401 && code(&response) == "UNAUTHORIZED",
+            "unverified, {name} got {}",
+            response.status
+        );
+    }
+    ensure!(stand.arrivals() == 0, "something reached the upstream");
+    Ok(())
+}
+
+fn resumed() -> Result<()> {
+    let stand = Stand::new()?;
+    let resuming = |config: &mut Value| {
+        put(tls(config)?, "/disable_stateful_session_resumption", json!(false))?;
+        put(tls(config)?, "/disable_stateless_session_resumption", json!(false))
+    };
+    let generated = stand.gate(|_| Ok(()))?;
+    let resuming = stand.gate(resuming)?;
+    for version in [&TLS12, &TLS13] {
+        let client = Tls::speaking(&stand.certificates, Some("client"), &[version])?;
+        for _ in 0..3 {
+            let (response, kind) = client.send_and_tell(ports::loopback(generated.port), &certified(), PATIENCE)?;
+            ensure!(kind == HandshakeKind::Full, "{version:?}: the generated listener resumed a session");
+            ensure!(response.status == 200, "{version:?}: {} over a full handshake", response.status);
+        }
+        let client = Tls::speaking(&stand.certificates, Some("client"), &[version])?;
+        let mut statuses = BTreeMap::<_, Vec<u16>>::new();
+        for _ in 0..6 {
+            let (response, kind) = client.send_and_tell(ports::loopback(resuming.port), &certified(), PATIENCE)?;
+            statuses.entry(kind == HandshakeKind::Resumed).or_default().push(response.status);
+        }
+        let all =
+            |resumed: bool, status: u16| statuses.get(&resumed).is_some_and(|got| got.iter().all(|got| *got == status));
+        ensure!(all(false, 200) && all(true, 401), "{version:?}: by whether it was resumed: {statuses:?}");
+    }
+    Ok(())
+}
+
+fn insisting() -> Result<()> {
+    let mut stand = Stand::new()?;
+    let optional = stand.gate(|_| Ok(()))?;
+    let open = Request::new("GET", "/health", HOST);
+    let response = Tls::of(&stand.certificates, None)?.send(ports::loopback(optional.port), &open, PATIENCE)?;
+    ensure!(response.status == 200, "{} without a certificate where none is needed", response.status);
+    ensure!(stand.ask(&optional, None)?.status == 401, "a route was open without the certificate that it needs");
+    stand.certificates.insists = true;
+    let gate = stand.gate(|_| Ok(()))?;
+    stand.is_known(&gate)?;
+    let answer = Tls::of(&stand.certificates, None)?.send(ports::loopback(gate.port), &open, PATIENCE);
+    ensure!(answer.is_err(), "without a certificate came {answer:?}");
+    Ok(())
+}
+
+fn unended_handshake() -> Result<()> {
+    let stand = Stand::new()?;
+    let gate = stand.gate(|config| {
+        let limit = below(config, "/static_resources/listeners/0/filter_chains/0/transport_socket_connect_timeout")?;
+        ensure!(*limit == json!("10s"), "a handshake may take {limit}");
+        *limit = json!("0.5s");
+        Ok(())
+    })?;
+    let mut silent = test_harness::client::connect(ports::loopback(gate.port), PATIENCE)?;
+    let ended = std::io::Read::read(&mut silent, &mut [0; 16]);
+    ensure!(!matches!(ended, Ok(1..)), "a client that said nothing was answered: {ended:?}");
+    let waits = ended.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    ensure!(!waits, "the connection of a client that says nothing stays open");
+    stand.is_known(&gate)
+}
+
+/// The servers, the certificates, and a document with a route for whoever shows the right one.
+struct Stand {
+    servers: Servers,
+    certificates: Certificates,
+    policy: Value,
+}
+
+impl Stand {
+    fn new() -> Result<Self> {
+        let uri = vec!["spiffe://example.com/ns/payments".to_owned()];
+        let client = |fault| CertificateSpec { uri: uri.clone(), fault, ..CertificateSpec::default() };
+        let specs = [("client", None), ("stranger", Some(Fault::Stranger)), ("expired", Some(Fault::Expired))];
+        let certificates =
+            Certificates::make(&specs.map(|(name, fault)| (name.to_owned(), client(fault))).into_iter().collect())?;
+        let servers = Servers::start()?;
+        let mut policy = servers.policy();
+        let route = json!({ "path": "/certified", "auth": { "any_of": ["certificate"] }, "response": { "body": {} } });
+        let passing = json!({ "path": "/passing", "auth": { "any_of": ["certificate"] }, "upstream": "orders" });
+        below(&mut policy, "/routes")?.as_array_mut().context("no routes")?.extend([route, passing]);
+        let clients = json!([{ "id": "payments", "owner": "payments@example.com", "purpose": "pays",
+            "certificates": [{ "spiffe": uri.first() }] }]);
+        put(&mut policy, "/clients", clients)?;
+        Ok(Self { servers, certificates, policy })
+    }
+
+    fn gate(&self, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Gate> {
+        Gate::over_tls(&self.policy, &self.certificates, bend)
+    }
+
+    /// The control: the right certificate is believed there.
+    fn is_known(&self, gate: &Gate) -> Result<()> {
+        let response = Tls::of(&self.certificates, Some("client"))?;
+        let response = response.send(ports::loopback(gate.port), &certified(), PATIENCE)?;
+        ensure!(response.status == 200, "the right certificate got {}", response.status);
+        Ok(())
+    }
+
+    /// Asks for a route that leads to the upstream.
+    fn ask(&self, gate: &Gate, certificate: Option<&str>) -> Result<Response> {
+        let client = Tls::of(&self.certificates, certificate)?;
+        client.send(ports::loopback(gate.port), &trial::get("/passing"), PATIENCE)
+    }
+
+    fn arrivals(&self) -> usize {
+        self.servers.upstream.received().take().len()
+    }
+}
+
+fn certified() -> Request {
+    Request::new("GET", "/certified", HOST)
+}
+
+/// The settings of TLS within a generated configuration.
+fn tls(config: &mut Value) -> Result<&mut Value> {
+    below(config, "/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config")
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
