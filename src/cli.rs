@@ -6,6 +6,7 @@ mod can;
 mod check;
 mod clock;
 mod documents;
+mod edit;
 mod emit;
 mod explain;
 mod gateway;
@@ -86,7 +87,7 @@ enum Command {
     Import(import::Options),
     /// Add, list, explain and lock the permissions of a document
     Permission(permission::Options),
-    /// Make API keys, or list those of a document
+    /// Make, exchange, revoke and list API keys, and keep a trail of who did it and why
     Keys(keys::Options),
     /// Check a revocation list before gateways fetch it
     Revocation(revocation::Options),

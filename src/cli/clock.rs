@@ -20,7 +20,13 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected 2026-03-01T10:00:00Z or seconds since 1970".to_string())
 }
 
-/// Reads `90s`, `15m` or `1h`.
+/// Reads a time as [`parse_time`] does, or a span of time from now on.
+pub fn parse_end(text: &str) -> Result<Duration, String> {
+    let fault = "expected 2026-03-01T10:00:00Z, seconds since 1970, or a span of time from now as 90d";
+    parse_time(text).or_else(|_| parse_span(text).map(|span| now().saturating_add(span))).map_err(|_| fault.to_string())
+}
+
+/// Reads `90s`, `15m`, `1h` or `7d`.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let unit = text.chars().last().unwrap_or_default();
     let number: Option<u64> = text.strip_suffix(unit).and_then(|digits| digits.parse().ok());
@@ -28,10 +34,11 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
         's' => Some(1),
         'm' => Some(60),
         'h' => Some(3_600),
+        'd' => Some(86_400),
         _ => None,
     };
     let span = number.zip(seconds).and_then(|(number, seconds)| number.checked_mul(seconds));
-    span.map(Duration::from_secs).ok_or_else(|| "expected a span of time as 90s, 15m or 1h".to_string())
+    span.map(Duration::from_secs).ok_or_else(|| "expected a span of time as 90s, 15m, 1h or 7d".to_string())
 }
 
 #[cfg(test)]
@@ -49,9 +56,15 @@ mod tests {
 
     #[test]
     fn spans_have_a_unit() {
-        for (text, expected) in
-            [("90s", Some(90)), ("15m", Some(900)), ("1h", Some(3_600)), ("1", None), ("", None), ("1d", None)]
-        {
+        for (text, expected) in [
+            ("90s", Some(90)),
+            ("15m", Some(900)),
+            ("1h", Some(3_600)),
+            ("7d", Some(604_800)),
+            ("1", None),
+            ("", None),
+            ("1w", None),
+        ] {
             assert_eq!(parse_span(text).ok().map(|t| t.as_secs()), expected, "{text}");
         }
     }

@@ -46,7 +46,10 @@ impl Variables {
 
 /// Opens a file with exactly one document.
 pub fn open(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
-    let mut gateways = open_all(file, variables)?;
+    only(file, open_all(file, variables)?)
+}
+
+fn only(file: &str, mut gateways: Vec<Gateway>) -> Result<Gateway, Failure> {
     match (gateways.pop(), gateways.is_empty()) {
         (Some(gateway), true) => Ok(gateway),
         _ => Err(Failure::Message(format!("{file} holds several documents; this command needs one"))),
@@ -56,15 +59,23 @@ pub fn open(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
 /// Opens a file with exactly one document to look at what it says: where requests go does not matter, and variables of
 /// addresses that are not set here are no problem.
 pub fn look_at(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
+    look_at_text(file, &read(file)?, variables)
+}
+
+/// The same with the text that a file has, or is to have.
+pub fn look_at_text(file: &str, text: &str, variables: &Variables) -> Result<Gateway, Failure> {
     let set = variables.set.iter().cloned();
     let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
-    open(file, &with_stand_in)
+    only(file, compile_all(file, text, &with_stand_in)?)
 }
 
 /// Opens a file with every document in it. All problems of all of them are told at once.
 pub fn open_all(file: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
-    let text = read(file)?;
-    let nodes = documents::find(&text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
+    compile_all(file, &read(file)?, variables)
+}
+
+fn compile_all(file: &str, text: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
+    let nodes = documents::find(text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
     let mut gateways = Vec::new();
     let mut problems = Vec::new();
     for node in &nodes {

@@ -3,10 +3,11 @@
 use clap::Args;
 
 use super::lock::{self, Lock};
+use crate::cli::edit::{after_line, indent_in, indent_of, is_flow, last_line};
 use crate::cli::{Exit, Failure, Outcome, gateway, yaml};
 use crate::config::document::Document;
 use crate::config::mask::{MOST_BITS, Mask};
-use crate::config::node::{Node, Position, Value};
+use crate::config::node::{Key, Node, Value};
 use crate::config::permission::{PermissionDomain, name_fault};
 
 /// What `add` is asked to do.
@@ -90,14 +91,14 @@ fn entry(options: &Options, bit: u16, as_json: bool) -> String {
 /// The text with the entry in its place.
 fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> {
     let Value::Map(sections) = &root.value else { return None };
-    let whole = |text: &str, indent: usize| format!("{}{text}\n", " ".repeat(indent));
-    let new_domain = |indent| whole(&format!("{domain}:"), indent) + &whole(entry, indent + 2);
+    let whole = |text: &str, indent: usize| format!("{}{text}", " ".repeat(indent));
+    let new_domain = |indent| vec![whole(&format!("{domain}:"), indent), whole(entry, indent + 2)];
     let Some((key, permissions)) = sections.iter().find(|(key, _)| key.text == "permissions") else {
         let separator = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        return Some(format!("{text}{separator}\npermissions:\n{}", new_domain(2)));
+        return Some(format!("{text}{separator}\npermissions:\n{}\n", new_domain(2).join("\n")));
     };
     let Value::Map(domains) = &permissions.value else { return None };
-    if is_flow(text, permissions.at) {
+    if is_flow(text, permissions) {
         let place = domains.iter().find(|(key, _)| key.text == domain);
         return match place {
             Some((_, inner)) => after_brace(text, inner, entry),
@@ -105,13 +106,16 @@ fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> 
         };
     }
     match domains.iter().find(|(key, _)| key.text == domain) {
-        Some((_, inner)) if is_flow(text, inner.at) => after_brace(text, inner, entry),
+        Some((_, inner)) if is_flow(text, inner) => after_brace(text, inner, entry),
         Some((key, inner)) => {
             let Value::Map(entries) = &inner.value else { return None };
-            let indent = column(entries.first()?.0.at);
-            Some(after_line(text, last_line(text, key.at), &whole(entry, indent)))
+            let indent = indent_of(entries.first()?.0.at);
+            Some(after_line(text, end_of_block(text, key), &[whole(entry, indent)]))
         }
-        None => Some(after_line(text, last_line(text, key.at), &new_domain(column(domains.first()?.0.at)))),
+        None => {
+            let lines = new_domain(indent_of(domains.first()?.0.at));
+            Some(after_line(text, end_of_block(text, key), &lines))
+        }
     }
 }
 
@@ -130,44 +134,14 @@ fn adds_only(edited: &str, root: &Node, options: &Options, bit: u16) -> bool {
     added == Some(bit.into()) && before == after
 }
 
-fn is_flow(text: &str, at: Position) -> bool {
-    let line = text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
-    line.chars().nth(column(at)) == Some('{')
-}
-
 /// A key in quotes where the document is JSON.
 fn quoted_like(text: &str, key: &str) -> String {
     if text.trim_start().starts_with('{') { format!("\"{key}\"") } else { key.to_string() }
 }
 
-/// Spaces before a position.
-fn column(at: Position) -> usize {
-    at.column.saturating_sub(1) as usize
-}
-
 /// The last line with anything but a comment that belongs to the block under a key: those indented deeper than it.
-fn last_line(text: &str, key: Position) -> u32 {
-    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let inside = text.lines().zip(1_u32..).skip(key.line as usize).take_while(|(line, _)| {
-        let written = line.trim_start();
-        written.is_empty() || written.starts_with('#') || indent(line) > column(key)
-    });
-    let said = inside.filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-    said.map(|(_, number)| number).last().unwrap_or(key.line)
-}
-
-fn after_line(text: &str, line: u32, new: &str) -> String {
-    let mut out = String::with_capacity(text.len() + new.len());
-    for (at, written) in (1_u32..).zip(text.split_inclusive('\n')) {
-        out.push_str(written);
-        if at == line {
-            if !written.ends_with('\n') {
-                out.push('\n');
-            }
-            out.push_str(new);
-        }
-    }
-    out
+fn end_of_block(text: &str, key: &Key) -> u32 {
+    last_line(text, key.at.line, |line| indent_in(line) > indent_of(key.at))
 }
 
 /// The entry right behind a `{`, before what stands there already.
@@ -175,7 +149,7 @@ fn after_brace(text: &str, node: &Node, entry: &str) -> Option<String> {
     let is_empty = matches!(&node.value, Value::Map(entries) if entries.is_empty());
     let before: usize = text.split_inclusive('\n').take(node.at.line.saturating_sub(1) as usize).map(str::len).sum();
     let line = text.get(before..)?;
-    let within = line.char_indices().nth(column(node.at)).filter(|(_, c)| *c == '{')?.0;
+    let within = line.char_indices().nth(indent_of(node.at)).filter(|(_, c)| *c == '{')?.0;
     let (head, tail) = text.split_at_checked(before + within + 1)?;
     let separator = if is_empty { " " } else { "," };
     Some(format!("{head} {entry}{separator}{}{tail}", if is_empty || tail.starts_with([' ', '\n']) { "" } else { " " }))

@@ -1,0 +1,296 @@
+//! Changes the text of a YAML or JSON document where it stands: whatever is not changed keeps every character, comments included.
+//!
+//! An edit is a guess about the layout, and counts only when the new text, read again, says exactly what was meant.
+
+use serde_json::{Map, Value as Json};
+
+use super::{emit, yaml};
+use crate::config::node::{Node, Position, Value};
+
+/// A text that is being changed, and what it is to say in the end.
+pub struct Draft {
+    text: String,
+    meant: Json,
+}
+
+/// One step from the root of a document towards a value.
+#[derive(Clone, Copy)]
+pub enum Step<'s> {
+    /// Into a member.
+    Key(&'s str),
+    /// To an item.
+    Item(usize),
+}
+
+/// The members of a mapping to be written, in their order; all of them text.
+pub type Members<'m> = [(&'m str, String)];
+
+impl Draft {
+    /// Begins with a text that can be read.
+    pub fn new(text: &str, root: &Node) -> Draft {
+        Draft { text: text.to_string(), meant: root.to_json() }
+    }
+
+    /// Gives the mapping at `path` this member, or its member this value.
+    pub fn set(&mut self, path: &[Step<'_>], key: &str, value: &str) -> Option<()> {
+        let root = yaml::read(&self.text).ok()?;
+        let map = at(&root, path)?;
+        let Value::Map(entries) = &map.value else { return None };
+        self.text = match entries.iter().find(|(known, _)| known.text == key) {
+            Some((_, old)) => replaced(&self.text, old, value)?,
+            None => {
+                let entry = format!("{}: {}", self.word(key), self.quoted(value));
+                let last = entries.last().map(|(key, value)| (key.at, value));
+                match is_flow(&self.text, map) {
+                    true => add_flow(&self.text, map, last, &entry)?,
+                    false => {
+                        let first = entries.first()?.0.at;
+                        let indent = indent_of(first);
+                        let line = last_line(&self.text, first.line, |line| indent_in(line) >= indent);
+                        after_line(&self.text, line, &[format!("{}{entry}", " ".repeat(indent))])
+                    }
+                }
+            }
+        };
+        object(&mut self.meant, path)?.insert(key.to_string(), value.into());
+        Some(())
+    }
+
+    /// Gives the list that is member `key` of the mapping at `path` one more item; the list is made where there is none.
+    pub fn push(&mut self, path: &[Step<'_>], key: &str, item: &Members<'_>) -> Option<()> {
+        let root = yaml::read(&self.text).ok()?;
+        let map = at(&root, path)?;
+        let Value::Map(entries) = &map.value else { return None };
+        self.text = match entries.iter().find(|(known, _)| known.text == key) {
+            Some((name, list)) => match &list.value {
+                Value::List(items) if is_flow(&self.text, list) => {
+                    let last = items.last().map(|item| (item.at, item));
+                    add_flow(&self.text, list, last, &self.flow(item))?
+                }
+                Value::List(items) => self.add_block(items, item)?,
+                // `keys:` with nothing behind it.
+                Value::Null if list.at == name.at => {
+                    let lines = self.block(indent_of(name.at) + 2, item);
+                    after_line(&self.text, name.at.line, &lines)
+                }
+                _ => return None,
+            },
+            None if is_flow(&self.text, map) => {
+                let entry = format!("{}: [{}]", self.word(key), self.flow(item));
+                let last = entries.last().map(|(key, value)| (key.at, value));
+                add_flow(&self.text, map, last, &entry)?
+            }
+            None => {
+                let first = entries.first()?.0.at;
+                let indent = indent_of(first);
+                let line = last_line(&self.text, first.line, |line| indent_in(line) >= indent);
+                let head = format!("{}{}:", " ".repeat(indent), self.word(key));
+                after_line(&self.text, line, &[vec![head], self.block(indent + 2, item)].concat())
+            }
+        };
+        let members = item.iter().map(|(name, value)| ((*name).to_string(), Json::from(value.as_str())));
+        let list = object(&mut self.meant, path)?.entry(key).or_insert_with(|| Json::Array(Vec::new()));
+        if list.is_null() {
+            *list = Json::Array(Vec::new());
+        }
+        list.as_array_mut()?.push(Json::Object(members.collect()));
+        Some(())
+    }
+
+    /// The new text and its tree; nothing when the text does not say what was meant.
+    pub fn finish(self) -> Option<(String, Node)> {
+        let root = yaml::read(&self.text).ok()?;
+        (root.to_json() == self.meant).then_some((self.text, root))
+    }
+
+    fn is_json(&self) -> bool {
+        self.text.trim_start().starts_with('{')
+    }
+
+    fn word(&self, key: &str) -> String {
+        if self.is_json() { format!("\"{key}\"") } else { key.to_string() }
+    }
+
+    fn quoted(&self, value: &str) -> String {
+        let needs_quotes = self.is_json() || value.contains([',', '[', ']', '{', '}']);
+        if needs_quotes { Json::from(value).to_string() } else { emit::text(value) }
+    }
+
+    /// `{ id: b-1, prefix: … }`
+    fn flow(&self, item: &Members<'_>) -> String {
+        let members: Vec<_> =
+            item.iter().map(|(key, value)| format!("{}: {}", self.word(key), self.quoted(value))).collect();
+        format!("{{ {} }}", members.join(", "))
+    }
+
+    /// `- id: b-1` and the lines below it.
+    fn block(&self, indent: usize, item: &Members<'_>) -> Vec<String> {
+        let lead = |i: usize| format!("{}{}", " ".repeat(indent), if i == 0 { "- " } else { "  " });
+        let line = |(i, (key, value)): (usize, &(&str, String))| format!("{}{key}: {}", lead(i), self.quoted(value));
+        item.iter().enumerate().map(line).collect()
+    }
+
+    /// One more item of a list with a line or several for each, laid out as its first one is.
+    fn add_block(&self, items: &[Node], item: &Members<'_>) -> Option<String> {
+        let first = items.first()?;
+        let (before, _) = split_at(&self.text, first.at)?;
+        let lead = before.rsplit('\n').next().unwrap_or_default().trim_end();
+        let dash = lead.chars().count().checked_sub(1).filter(|_| lead.ends_with('-'))?;
+        let inside = |line: &str| {
+            let indent = indent_in(line);
+            indent > dash || indent == dash && line.trim_start().starts_with('-')
+        };
+        let line = last_line(&self.text, first.at.line, inside);
+        Some(match is_flow(&self.text, first) {
+            true => after_line(&self.text, line, &[format!("{}- {}", " ".repeat(dash), self.flow(item))]),
+            false => after_line(&self.text, line, &self.block(dash, item)),
+        })
+    }
+}
+
+/// The value that a path leads to.
+fn at<'n>(root: &'n Node, path: &[Step<'_>]) -> Option<&'n Node> {
+    path.iter().try_fold(root, |node, step| match (step, &node.value) {
+        (Step::Key(key), _) => node.get(key),
+        (Step::Item(index), Value::List(items)) => items.get(*index),
+        (Step::Item(_), _) => None,
+    })
+}
+
+fn object<'j>(root: &'j mut Json, path: &[Step<'_>]) -> Option<&'j mut Map<String, Json>> {
+    let found = path.iter().try_fold(root, |value, step| match step {
+        Step::Key(key) => value.get_mut(*key),
+        Step::Item(index) => value.get_mut(*index),
+    });
+    found?.as_object_mut()
+}
+
+/// Whether a mapping or list is written in brackets. A list without them may begin where its first item does, which may have some.
+pub fn is_flow(text: &str, node: &Node) -> bool {
+    let bracket = if matches!(node.value, Value::List(_)) { '[' } else { '{' };
+    split_at(text, node.at).is_some_and(|(_, rest)| rest.starts_with(bracket))
+}
+
+/// The text with the value of a piece of text exchanged, its quotes kept.
+fn replaced(text: &str, old: &Node, value: &str) -> Option<String> {
+    let Value::Text(was) = &old.value else { return None };
+    let (before, rest) = split_at(text, old.at)?;
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let quote = quote.map(String::from).unwrap_or_default();
+    let after = rest.strip_prefix(quote.as_str())?.strip_prefix(was.as_str())?.strip_prefix(quote.as_str())?;
+    let quote = if quote.is_empty() { "\"" } else { &quote };
+    Some(format!("{before}{quote}{value}{quote}{after}"))
+}
+
+/// The text with an entry behind the last one in brackets, on a line of its own where that one is.
+fn add_flow(text: &str, node: &Node, last: Option<(Position, &Node)>, entry: &str) -> Option<String> {
+    let Some((start, value)) = last else {
+        let (before, rest) = split_at(text, node.at)?;
+        let bracket = rest.chars().next().filter(|c| matches!(c, '{' | '['))?;
+        return Some(format!("{before}{bracket} {entry} {}", rest.get(1..)?.trim_start_matches(' ')));
+    };
+    let (line, _) = split_at(text, start)?;
+    let lead = line.rsplit('\n').next().unwrap_or_default();
+    let separator = match lead.trim().is_empty() {
+        true => format!(",{}{lead}", newline(text)),
+        false => ", ".to_string(),
+    };
+    let (before, rest) = split_at(text, value.at)?;
+    let (last, after) = rest.split_at_checked(length(rest)?)?;
+    Some(format!("{before}{last}{separator}{entry}{after}"))
+}
+
+/// How many bytes the value has that a text begins with.
+fn length(text: &str) -> Option<usize> {
+    let quoted = |text: &str, quote: char| {
+        let mut escaped = false;
+        let end = text.char_indices().skip(1).find(|(_, c)| match c {
+            _ if escaped => {
+                escaped = false;
+                false
+            }
+            '\\' if quote == '"' => {
+                escaped = true;
+                false
+            }
+            c => *c == quote,
+        });
+        end.map(|(at, _)| at + 1)
+    };
+    match text.chars().next()? {
+        quote @ ('"' | '\'') => quoted(text, quote),
+        '{' | '[' => {
+            let (mut at, mut depth) = (0, 0_usize);
+            loop {
+                let rest = text.get(at..)?;
+                match rest.chars().next()? {
+                    quote @ ('"' | '\'') => at += quoted(rest, quote)?,
+                    '#' if text.get(..at)?.ends_with([' ', '\n']) => at += rest.find('\n')?,
+                    bracket @ ('{' | '[' | '}' | ']') => {
+                        depth = if matches!(bracket, '{' | '[') { depth + 1 } else { depth.checked_sub(1)? };
+                        at += 1;
+                        if depth == 0 {
+                            return Some(at);
+                        }
+                    }
+                    other => at += other.len_utf8(),
+                }
+            }
+        }
+        _ => {
+            let end = text.find([',', '}', ']', '\n']).unwrap_or(text.len());
+            let word = text.get(..end)?;
+            Some(word.split(" #").next().unwrap_or(word).trim_end().len())
+        }
+    }
+}
+
+/// The text before a place, and from there on.
+fn split_at(text: &str, at: Position) -> Option<(&str, &str)> {
+    let before: usize = text.split_inclusive('\n').take(at.line.checked_sub(1)? as usize).map(str::len).sum();
+    let line = text.get(before..)?;
+    let within = line.char_indices().nth(indent_of(at)).map_or(line.len(), |(within, _)| within);
+    text.split_at_checked(before + within)
+}
+
+/// Characters before a place.
+pub fn indent_of(at: Position) -> usize {
+    at.column.saturating_sub(1) as usize
+}
+
+/// Spaces at the beginning of a line.
+pub fn indent_in(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+/// The last line that says anything, from one on as long as what follows belongs to it; comments say nothing.
+pub fn last_line(text: &str, from: u32, belongs: impl Fn(&str) -> bool) -> u32 {
+    let says = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let following = text.lines().zip(1_u32..).skip(from as usize);
+    let inside = following.take_while(|(line, _)| !says(line) || belongs(line));
+    inside.filter(|(line, _)| says(line)).map(|(_, number)| number).last().unwrap_or(from)
+}
+
+/// The text with lines behind one of its own.
+pub fn after_line(text: &str, line: u32, new: &[String]) -> String {
+    let end = newline(text);
+    let mut out = String::with_capacity(text.len() + new.iter().map(|line| line.len() + 2).sum::<usize>());
+    for (at, written) in (1_u32..).zip(text.split_inclusive('\n')) {
+        out.push_str(written);
+        if at == line {
+            if !written.ends_with('\n') {
+                out.push_str(end);
+            }
+            new.iter().for_each(|line| out.extend([line.as_str(), end]));
+        }
+    }
+    out
+}
+
+/// How the text ends its lines.
+fn newline(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The document in which clients stand: a gateway's, or one of clients alone; read, and believed only as a whole.
+
+use clap::Args;
+
+use crate::cli::gateway::{self, Variables};
+use crate::cli::{Failure, yaml};
+use crate::config::client::{Client, ClientKey};
+use crate::config::node::{Node, Value};
+use crate::config::problem::near_miss;
+use crate::policy::Policy;
+use crate::policy::clients::ClientDirectory;
+
+/// What a document is read with.
+#[derive(Args)]
+pub struct Around {
+    /// The gateway's document, where FILE has clients alone: its permissions and issuers are what their names must fit
+    #[arg(long, value_name = "FILE")]
+    pub gateway: Option<String>,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// A document without problems.
+pub struct Book {
+    /// Its file.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// The tree of the text.
+    pub root: Node,
+    /// The clients.
+    pub clients: Vec<Client>,
+    /// The environment of the gateway, where that is known.
+    pub environment: Option<String>,
+    /// What was not looked at.
+    pub notes: Vec<String>,
+}
+
+impl Around {
+    /// Opens a file.
+    pub fn open(&self, file: &str) -> Result<Book, Failure> {
+        self.read(file, &gateway::read(file)?)
+    }
+
+    /// Reads a text as that of a file: every problem of it, as the gateway would find them.
+    pub fn read(&self, file: &str, text: &str) -> Result<Book, Failure> {
+        let in_file = |problem| (file.to_string(), problem);
+        let roots = yaml::read_all(text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
+        match roots.as_slice() {
+            [root] if is_of_clients(root) => self.of_clients(file, text, root),
+            [root, ..] => {
+                if self.gateway.is_some() {
+                    return Err(Failure::Message(format!(
+                        "{file} is no document of clients alone: leave out --gateway"
+                    )));
+                }
+                let gateway = gateway::look_at_text(file, text, &self.variables)?;
+                Ok(Book {
+                    file: file.to_string(),
+                    text: text.to_string(),
+                    root: root.clone(),
+                    environment: gateway.document.environment.map(|environment| environment.value),
+                    clients: gateway.document.clients,
+                    notes: Vec::new(),
+                })
+            }
+            [] => Err(Failure::Message(format!("{file}: the document is empty"))),
+        }
+    }
+
+    fn of_clients(&self, file: &str, text: &str, root: &Node) -> Result<Book, Failure> {
+        let in_file = |problem| (file.to_string(), problem);
+        let (clients, problems) = Client::read_document(root);
+        if !problems.is_empty() {
+            return Err(Failure::Problems(problems.sorted().into_iter().map(in_file).collect()));
+        }
+        let mut notes = Vec::new();
+        let (policy, environment, root_to_check) = match &self.gateway {
+            Some(gateway) => {
+                let gateway = gateway::look_at(gateway, &self.variables)?;
+                (gateway.policy, gateway.document.environment.map(|environment| environment.value), root.to_json())
+            }
+            None => {
+                notes.push(format!(
+                    "{file}: note: without --gateway, names of permissions and issuers were not checked"
+                ));
+                (anybodys_policy()?, None, without_names(root).to_json())
+            }
+        };
+        let directory = ClientDirectory::parse(root_to_check.to_string().as_bytes(), &policy);
+        directory.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))?;
+        Ok(Book { file: file.to_string(), text: text.to_string(), root: root.clone(), clients, environment, notes })
+    }
+}
+
+impl Book {
+    /// The client with this id, and its place in the list.
+    pub fn client(&self, id: &str) -> Result<(usize, &Client), Failure> {
+        let found = self.clients.iter().enumerate().find(|(_, client)| client.id.value == id);
+        found.ok_or_else(|| {
+            let ids = || self.clients.iter().map(|client| client.id.value.as_str());
+            let hint = match near_miss(id, ids()) {
+                Some(near) => format!(" (did you mean `{near}`?)"),
+                None => format!(" (listed: {})", ids().collect::<Vec<_>>().join(", ")),
+            };
+            Failure::Message(format!("{}: no client `{id}`{hint}", self.file))
+        })
+    }
+
+    /// The one key that is meant by its id or its prefix, with the places of its client and of itself.
+    pub fn key(&self, client: Option<&str>, name: &str) -> Result<(usize, usize, &Client, &ClientKey), Failure> {
+        if let Some(client) = client {
+            self.client(client)?;
+        }
+        let ours = self.clients.iter().enumerate().filter(|(_, c)| client.is_none_or(|id| c.id.value == id));
+        let keys = ours.flat_map(|(i, c)| c.keys.iter().enumerate().map(move |(j, key)| (i, j, c, key)));
+        let mut found = keys.filter(|(.., key)| key.id == name || key.prefix == name);
+        match (found.next(), found.next()) {
+            (Some(key), None) => Ok(key),
+            (Some(_), Some(_)) => {
+                Err(Failure::Message(format!("{}: several clients have a key `{name}`: say --client", self.file)))
+            }
+            (None, _) => Err(Failure::Message(format!("{}: no key `{name}`", self.file))),
+        }
+    }
+
+    /// Whether the clients stand at the top of the text, where they can be edited.
+    pub fn check_editable(&self) -> Result<(), Failure> {
+        match self.root.get("clients") {
+            Some(_) => Ok(()),
+            None => Err(Failure::Message(format!(
+                "{}: has no `clients` at its top: only a gateway.yaml and documents of clients alone are edited here",
+                self.file
+            ))),
+        }
+    }
+}
+
+/// Documents of clients have nothing else.
+fn is_of_clients(root: &Node) -> bool {
+    let Value::Map(entries) = &root.value else { return false };
+    root.get("clients").is_some() && entries.iter().all(|(key, _)| matches!(key.text.as_str(), "version" | "clients"))
+}
+
+/// The smallest gateway there is, which knows no names.
+fn anybodys_policy() -> Result<Policy, Failure> {
+    let document = serde_json::json!({ "version": "1.0", "environment": "any", "routes": [] });
+    Policy::from_node(&Node::from(document), &|_| None).map_err(|problems| {
+        let problems = problems.into_iter().map(|problem| ("the smallest gateway".to_string(), problem));
+        Failure::Problems(problems.collect())
+    })
+}
+
+/// The clients without what only a gateway gives a meaning.
+fn without_names(root: &Node) -> Node {
+    let mut root = root.clone();
+    let Value::Map(entries) = &mut root.value else { return root };
+    let lists = entries.iter_mut().filter_map(|(_, node)| match &mut node.value {
+        Value::List(clients) => Some(clients),
+        _ => None,
+    });
+    for client in lists.flatten() {
+        if let Value::Map(members) = &mut client.value {
+            members.retain(|(key, _)| !matches!(key.text.as_str(), "permissions" | "token_issuers" | "plan"));
+        }
+    }
+    root
+}

@@ -1,0 +1,165 @@
+//! One change of a document of clients: by somebody, for a reason, checked before it is made, and made at once or not at all.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use rsa::rand_core::{OsRng, RngCore};
+
+use super::book::{Around, Book};
+use super::trail::{self, Deed, Trail};
+use crate::cli::Failure;
+use crate::cli::edit::Draft;
+use crate::policy::api_key::ApiKey;
+
+/// Who changes something, and why.
+#[derive(Args)]
+pub struct Reason {
+    /// Who does it; without it, what `USER` says
+    #[arg(long, value_name = "WHO")]
+    by: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT", value_parser = text)]
+    pub reason: String,
+    /// The file that gets a line about the deed, never the key; without it, the one beside FILE: clients.audit.jsonl for clients.yaml
+    #[arg(long, value_name = "FILE")]
+    pub trail: Option<PathBuf>,
+}
+
+impl Reason {
+    /// Who does it.
+    pub fn who(&self) -> Result<String, Failure> {
+        let user = || std::env::var("USER").ok();
+        let who = self.by.clone().or_else(user).filter(|who| !who.trim().is_empty());
+        who.ok_or_else(|| Failure::Message("--by is needed: nobody is known as `USER`".to_string()))
+    }
+
+    /// The trail of a document, locked until it is dropped.
+    pub fn trail(&self, file: &str) -> Result<Trail, Failure> {
+        Trail::open(&self.trail.clone().unwrap_or_else(|| trail::beside(file)))
+    }
+}
+
+/// A new key and what may be known of it.
+pub struct NewKey {
+    /// The key itself.
+    pub secret: String,
+    /// Its look-up part, which is its id too.
+    pub lookup: String,
+    /// All of it that is no secret.
+    pub prefix: String,
+    /// The hash of the whole.
+    pub hash: String,
+}
+
+impl NewKey {
+    /// Makes a key for an environment.
+    pub fn generate(environment: &str) -> Result<NewKey, Failure> {
+        let lookup = random(LOOKUP_LETTERS)?;
+        let secret = ApiKey::compose(environment, &lookup, &random(SECRET_LETTERS)?);
+        let read = ApiKey::read(secret.as_bytes()).map_err(|fault| fault.to_string())?;
+        let hash = read.digest.iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"));
+        let prefix = read.prefix.to_string();
+        Ok(NewKey { secret, lookup, prefix, hash })
+    }
+
+    /// Its record in the document.
+    pub fn record(&self, created: String, expires: String, by: &str, reason: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("id", self.lookup.clone()),
+            ("prefix", self.prefix.clone()),
+            ("hash", self.hash.clone()),
+            ("created", created),
+            ("expires", expires),
+            ("created_by", by.to_string()),
+            ("reason", reason.to_string()),
+        ]
+    }
+}
+
+/// Edits the document, and writes down that it was done. Nothing is changed when the new text would not do for a gateway.
+pub fn make(
+    book: &Book,
+    around: &Around,
+    trail: &mut Trail,
+    deed: &Deed<'_>,
+    now: Duration,
+    edit: impl FnOnce(&mut Draft) -> Option<()>,
+) -> Result<(), Failure> {
+    book.check_editable()?;
+    let mut draft = Draft::new(&book.text, &book.root);
+    let edited = edit(&mut draft).and_then(|()| draft.finish());
+    let refusal = || format!("{}: its `clients` are laid out in a way that is not edited here", book.file);
+    let (text, _) = edited.ok_or_else(refusal)?;
+    around.read(&book.file, &text)?;
+    replace(Path::new(&book.file), &book.text, &text, trail, deed, now)
+}
+
+/// Puts a new text in the place of a file's. Whoever reads the file sees the old text or the new one.
+fn replace(
+    file: &Path,
+    before: &str,
+    text: &str,
+    trail: &mut Trail,
+    deed: &Deed<'_>,
+    now: Duration,
+) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
+    // A link keeps leading to the file that is changed.
+    let file = fs::canonicalize(file).map_err(failed)?;
+    let mut name = file.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = file.with_file_name(name);
+    let staged = stage(&file, &beside, text).map_err(failed).and_then(|()| {
+        let now_there = fs::read(&file).map_err(failed)?;
+        let unchanged = now_there.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now_there) == before.as_bytes();
+        if unchanged { Ok(()) } else { Err(format!("{}: was changed by somebody else just now", file.display())) }
+    });
+    // The line comes before the deed: a deed without a line would be worse than a line without a deed.
+    let done = staged.map_err(Failure::Message).and_then(|()| trail.append(deed, now)).and_then(|()| {
+        fs::rename(&beside, &file).map_err(|error| {
+            let undone = Deed { action: "failed", more: vec![("failed", deed.action.to_string())], ..*deed };
+            // What cannot be written down either is told all the same.
+            let _ = trail.append(&undone, now);
+            Failure::Message(failed(error))
+        })
+    });
+    if done.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    done
+}
+
+/// The new text in a file of its own, with the rights of the old one, on the disk before it takes its place.
+fn stage(file: &Path, beside: &Path, text: &str) -> std::io::Result<()> {
+    let mut new = OpenOptions::new().write(true).create_new(true).open(beside)?;
+    new.write_all(text.as_bytes())?;
+    new.set_permissions(fs::metadata(file)?.permissions())?;
+    new.sync_all()
+}
+
+/// Letters and digits of the operating system's randomness, each of 62 as likely as the others.
+fn random(letters: usize) -> Result<String, Failure> {
+    let mut text = String::with_capacity(letters);
+    let mut bytes = [0_u8; 64];
+    while text.len() < letters {
+        OsRng.try_fill_bytes(&mut bytes).map_err(|error| format!("no randomness: {error}"))?;
+        // 248 is the last multiple of 62 that a byte holds: what lies above would favour the first letters.
+        let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| usize::from(*byte % 62));
+        text.extend(fair.filter_map(|at| LETTERS.get(at)).map(|letter| char::from(*letter)).take(letters - text.len()));
+    }
+    Ok(text)
+}
+
+/// Reads text that says something.
+pub fn text(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("expected text".to_string()) } else { Ok(text.to_string()) }
+}
+
+const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const LOOKUP_LETTERS: usize = 12;
+/// 190 bits.
+const SECRET_LETTERS: usize = 32;

@@ -1,0 +1,104 @@
+//! `keys create`: makes a key, and writes its record into the document, or prints it for somebody to put there.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::book::Around;
+use super::change::{self, NewKey, Reason};
+use super::moment;
+use super::trail::{Deed, Trail};
+use crate::cli::edit::Step;
+use crate::cli::{Exit, Failure, Outcome, clock, emit};
+use crate::policy::api_key::is_environment;
+
+/// What the key is for, and who wants it.
+#[derive(Args)]
+pub struct Options {
+    /// A gateway.yaml, or a document of clients alone; it gets the record. Without it, standard error does
+    #[arg(value_name = "FILE")]
+    file: Option<String>,
+    /// The client it is for, by its id in the document
+    #[arg(long, value_name = "ID")]
+    client: String,
+    /// The environment it is made for, where that is not the gateway's own; gateways of others refuse it
+    #[arg(long, value_name = "NAME", value_parser = environment)]
+    environment: Option<String>,
+    /// When it ends: 2026-03-01T10:00:00Z, seconds since 1970, or as 90d from now
+    #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
+    expires: Duration,
+    #[command(flatten)]
+    reason: Reason,
+    #[command(flatten)]
+    around: Around,
+}
+
+/// Makes it.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let now = clock::now();
+    check_end(options.expires, now)?;
+    let by = options.reason.who()?;
+    let reason = &options.reason.reason;
+    let Some(file) = &options.file else { return print(options, &by, now) };
+    let mut trail = options.reason.trail(file)?;
+    let book = options.around.open(file)?;
+    let (at, client) = book.client(&options.client)?;
+    let environment = options.environment.as_deref().or(book.environment.as_deref());
+    let key = NewKey::generate(environment.ok_or_else(needs_environment)?)?;
+    let record = key.record(moment(now), moment(options.expires), &by, reason);
+    let deed = Deed {
+        action: "create",
+        client: &client.id.value,
+        key: &key.lookup,
+        prefix: &key.prefix,
+        by: &by,
+        reason,
+        more: vec![("expires", moment(options.expires))],
+    };
+    let path = [Step::Key("clients"), Step::Item(at)];
+    change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.push(&path, "keys", &record))?;
+    let mut notes = vec![format!(
+        "{file}: client `{}` has the key {}, until {}",
+        client.id.value,
+        key.prefix,
+        moment(options.expires)
+    )];
+    notes.extend(book.notes.iter().cloned().chain(trail.fault));
+    Ok(Outcome { result: format!("{}\n", key.secret), notes, exit: Exit::Success })
+}
+
+/// The key, and the record for whoever keeps the document elsewhere.
+fn print(options: &Options, by: &str, now: Duration) -> Result<Outcome, Failure> {
+    let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?)?;
+    let (client, reason) = (&options.client, &options.reason.reason);
+    let record = key.record(moment(now), moment(options.expires), by, reason);
+    let members: Map<String, Value> =
+        record.into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
+    if let Some(file) = &options.reason.trail {
+        let more = vec![("expires", moment(options.expires))];
+        let deed = Deed { action: "create", client, key: &key.lookup, prefix: &key.prefix, by, reason, more };
+        Trail::open(file)?.append(&deed, now)?;
+    }
+    let record = emit::yaml(&Value::Array(vec![Value::Object(members)]));
+    let note = format!("add to `keys` of client `{client}`:\n{}", record.trim_end());
+    Ok(Outcome { result: format!("{}\n", key.secret), notes: vec![note], exit: Exit::Success })
+}
+
+/// A key that is over already is of no use to anyone.
+pub fn check_end(end: Duration, now: Duration) -> Result<(), Failure> {
+    if end > now { Ok(()) } else { Err(Failure::Message("--expires: that is over already".to_string())) }
+}
+
+fn needs_environment() -> Failure {
+    Failure::Message("--environment is needed: nothing else says where the key is to hold".to_string())
+}
+
+/// Reads an environment's name.
+fn environment(text: &str) -> Result<String, String> {
+    if is_environment(text) {
+        Ok(text.to_string())
+    } else {
+        Err("expected a-z, 0-9 and `-`, 32 at the most".to_string())
+    }
+}

@@ -1,0 +1,43 @@
+//! `keys list`: the keys of a document with their owners and their ends.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::book::Around;
+use super::{moment, standing};
+use crate::cli::{Exit, Failure, Outcome, clock, table};
+use crate::policy::api_key::environment_of;
+
+/// Which document is looked at, and when.
+#[derive(Args)]
+pub struct Options {
+    /// A gateway.yaml, an Envoy configuration, an Istio manifest, or a document of clients alone
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The time of the look: 2026-03-01T10:00:00Z or seconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
+    at: Option<Duration>,
+    #[command(flatten)]
+    around: Around,
+}
+
+/// Lists them.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let book = options.around.open(&options.file)?;
+    let now = options.at.unwrap_or_else(clock::now);
+    let mut rows = vec![["CLIENT", "KEY", "ENVIRONMENT", "STANDING", "EXPIRES", "OWNER"].map(str::to_string)];
+    for client in &book.clients {
+        for key in &client.keys {
+            rows.push([
+                client.id.value.clone(),
+                key.id.clone(),
+                environment_of(&key.prefix).unwrap_or_default().to_string(),
+                standing(key, now).to_string(),
+                key.period.expires.map_or_else(|| "never".to_string(), moment),
+                client.owner.clone(),
+            ]);
+        }
+    }
+    Ok(Outcome { result: table::text(&rows), notes: book.notes, exit: Exit::Success })
+}

@@ -1,0 +1,201 @@
+//! `keys report`: who answers for which client, how its keys stand, and which of them need somebody's attention.
+
+mod told;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::book::{Around, Book};
+use super::trail::{self, Story};
+use super::{is_alive, moment, standing};
+use crate::cli::{Exit, Failure, Outcome, clock, gateway, table};
+use crate::config::client::{Client, ClientKey};
+use crate::policy::api_key::environment_of;
+
+/// What is looked at, and what counts as too late.
+#[derive(Args)]
+pub struct Options {
+    /// A gateway.yaml, an Envoy configuration, an Istio manifest, or a document of clients alone
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Name the keys that end within this span
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = clock::parse_span)]
+    expiring_within: Duration,
+    /// Name the keys that hold and are older than this span
+    #[arg(long, value_name = "SPAN", default_value = "365d", value_parser = clock::parse_span)]
+    older_than: Duration,
+    /// Name the clients whose owner is not in this file, which has a line for each owner there is
+    #[arg(long, value_name = "FILE")]
+    owners: Option<String>,
+    /// Check the trail too: that nothing in it was changed, and that the document keeps to it
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    trail: Option<Option<PathBuf>>,
+    /// The time of the look: 2026-03-01T10:00:00Z or seconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
+    at: Option<Duration>,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    around: Around,
+}
+
+/// What needs attention: a heading, and whom and what it is about.
+struct Finding<'b> {
+    name: &'static str,
+    heading: String,
+    about: Vec<(&'b Client, Option<&'b ClientKey>)>,
+}
+
+/// Reports.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let book = options.around.open(&options.file)?;
+    let now = options.at.unwrap_or_else(clock::now);
+    let findings = findings(&book, options, now)?;
+    let told = match &options.trail {
+        Some(file) => {
+            let path = file.clone().unwrap_or_else(|| trail::beside(&options.file));
+            Some(check_trail(&book, &path)?)
+        }
+        None => None,
+    };
+    let exit = match &told {
+        Some(told) if !told.faults.is_empty() => Exit::Failure,
+        _ => Exit::Success,
+    };
+    let result = match options.json {
+        true => format!("{:#}\n", as_json(&book, &findings, told.as_ref(), now)),
+        false => as_text(&book, &findings, told.as_ref(), now),
+    };
+    Ok(Outcome { result, notes: book.notes, exit })
+}
+
+fn findings<'b>(book: &'b Book, options: &Options, now: Duration) -> Result<Vec<Finding<'b>>, Failure> {
+    let alive = || {
+        let keys = book.clients.iter().flat_map(|client| client.keys.iter().map(move |key| (client, key)));
+        keys.filter(|(_, key)| is_alive(key, now))
+    };
+    let some = |(client, key)| (client, Some(key));
+    let ends = |key: &ClientKey| key.period.expires.is_some_and(|end| end - now <= options.expiring_within);
+    let is_old = |key: &ClientKey| key.created.is_some_and(|made| now.saturating_sub(made) > options.older_than);
+    let mut findings = vec![
+        Finding {
+            name: "expiring",
+            heading: format!("end within {}", days(options.expiring_within)),
+            about: alive().filter(|(_, key)| ends(key)).map(some).collect(),
+        },
+        Finding {
+            name: "old",
+            heading: format!("older than {}", days(options.older_than)),
+            about: alive().filter(|(_, key)| is_old(key)).map(some).collect(),
+        },
+        Finding {
+            name: "endless",
+            heading: "without an end".to_string(),
+            about: alive().filter(|(_, key)| key.period.expires.is_none()).map(some).collect(),
+        },
+    ];
+    if let Some(file) = &options.owners {
+        let text = gateway::read(file)?;
+        let owners: BTreeSet<&str> = text.lines().map(str::trim).collect();
+        let unowned = book.clients.iter().filter(|client| !owners.contains(client.owner.trim()));
+        let heading = format!("owned by nobody in {file}");
+        findings.push(Finding { name: "unowned", heading, about: unowned.map(|client| (client, None)).collect() });
+    }
+    Ok(findings)
+}
+
+/// The trail, and where it and the document do not fit.
+fn check_trail(book: &Book, path: &Path) -> Result<told::Told, Failure> {
+    let story = Story::open(path)?;
+    let story = story.ok_or_else(|| Failure::Message(format!("{}: there is no trail", path.display())))?;
+    Ok(told::Told::compare(path.display().to_string(), story, book))
+}
+
+fn as_text(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now: Duration) -> String {
+    let titles = ["CLIENT", "KEY", "STANDING", "CREATED", "AGE", "EXPIRES", "ROTATED", "OWNER", "PURPOSE"];
+    let mut rows = vec![titles.map(str::to_string)];
+    let day = |time: Duration| moment(time).split('T').next().unwrap_or_default().to_string();
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_string());
+    for client in &book.clients {
+        let row = |key: Option<&ClientKey>| {
+            [
+                client.id.value.clone(),
+                or_none(key.map(|key| key.prefix.clone())),
+                or_none(key.map(|key| standing(key, now).to_string())),
+                or_none(key.and_then(|key| key.created).map(day)),
+                or_none(key.and_then(|key| key.created).map(|made| days(now.saturating_sub(made)))),
+                or_none(key.and_then(|key| key.period.expires).map(day)),
+                or_none(rotated(client).map(day)),
+                client.owner.clone(),
+                client.purpose.clone(),
+            ]
+        };
+        rows.extend(client.keys.iter().map(|key| row(Some(key))));
+        if client.keys.is_empty() {
+            rows.push(row(None));
+        }
+    }
+    let mut out = table::text(&rows);
+    for Finding { heading, about, .. } in findings.iter().filter(|finding| !finding.about.is_empty()) {
+        out.push_str(&format!("\n{heading}\n"));
+        for (client, key) in about {
+            let id = &client.id.value;
+            let what = key.map_or_else(|| id.clone(), |key| format!("{id} {}", key.prefix));
+            out.push_str(&format!("  {what} ({})\n", client.owner));
+        }
+    }
+    if let Some(told) = told {
+        out.push_str(&told.text());
+    }
+    out
+}
+
+fn as_json(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now: Duration) -> Value {
+    let key = |key: &ClientKey| {
+        json!({
+            "id": key.id, "prefix": key.prefix, "environment": environment_of(&key.prefix), "standing": standing(key, now),
+            "created": key.created.map(moment), "created_by": key.created_by, "reason": key.reason,
+            "age_days": key.created.map(|made| whole_days(now.saturating_sub(made))),
+            "not_before": key.period.not_before.map(moment), "expires": key.period.expires.map(moment),
+            "revoked": key.revoked.map(moment),
+        })
+    };
+    let client = |client: &Client| {
+        json!({
+            "client": client.id.value, "owner": client.owner, "purpose": client.purpose, "rotated": rotated(client).map(moment),
+            "keys": client.keys.iter().map(key).collect::<Vec<_>>(),
+        })
+    };
+    let about = |(client, key): &(&Client, Option<&ClientKey>)| json!({ "client": client.id.value, "owner": client.owner, "prefix": key.map(|key| &key.prefix) });
+    let mut report = json!({ "at": moment(now), "clients": book.clients.iter().map(client).collect::<Vec<_>>() });
+    if let Some(members) = report.as_object_mut() {
+        for finding in findings {
+            members.insert(finding.name.to_string(), finding.about.iter().map(about).collect());
+        }
+        members.extend(told.map(|told| ("trail".to_string(), told.json())));
+    }
+    report
+}
+
+/// When a client last got a key in the place of another.
+fn rotated(client: &Client) -> Option<Duration> {
+    let made = client.keys.iter().filter_map(|key| key.created);
+    made.max().filter(|_| client.keys.len() > 1)
+}
+
+fn whole_days(span: Duration) -> u64 {
+    span.as_secs() / 86_400
+}
+
+/// `30 days`
+fn days(span: Duration) -> String {
+    match whole_days(span) {
+        1 => "1 day".to_string(),
+        n => format!("{n} days"),
+    }
+}

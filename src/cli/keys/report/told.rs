@@ -1,0 +1,82 @@
+//! What the trail tells, held against the document: a key that was revoked or replaced, and holds all the same.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::cli::keys::book::Book;
+use crate::cli::keys::trail::Story;
+use crate::config::client::ClientKey;
+use crate::config::time::rfc3339;
+
+/// The findings.
+pub struct Told {
+    file: String,
+    deeds: usize,
+    head: String,
+    /// Where the trail is broken, and where the document does not keep to it.
+    pub faults: Vec<String>,
+    /// Keys of which it tells nothing.
+    untold: Vec<String>,
+}
+
+impl Told {
+    /// Compares the two.
+    pub fn compare(file: String, story: Story, book: &Book) -> Told {
+        let mut last: BTreeMap<&str, &Value> = BTreeMap::new();
+        let text = |deed: &Value, name: &str| deed.get(name).and_then(Value::as_str).map(str::to_string);
+        // A deed that was written down and then failed was none; its failure is the very next line.
+        let mut done: Vec<&Value> = Vec::new();
+        for deed in &story.deeds {
+            match text(deed, "action").as_deref() {
+                Some("failed") => drop(done.pop()),
+                _ => done.push(deed),
+            }
+        }
+        // What a deed says of the key it is about, and of the key that this one replaces; the last word counts.
+        for deed in done {
+            let names = ["prefix", "replaces"].iter().filter_map(|name| deed.get(*name)?.as_str());
+            last.extend(names.map(|name| (name, deed)));
+        }
+        let mut faults: Vec<String> = story.fault.into_iter().collect();
+        let mut untold = Vec::new();
+        for (client, key) in book.clients.iter().flat_map(|client| client.keys.iter().map(move |key| (client, key))) {
+            let Some(deed) = last.get(key.prefix.as_str()) else {
+                untold.push(key.prefix.clone());
+                continue;
+            };
+            let when = text(deed, "time").unwrap_or_default();
+            let by = text(deed, "by").unwrap_or_default();
+            if text(deed, "action").is_some_and(|action| action == "revoke") && key.revoked.is_none() {
+                let id = &client.id.value;
+                faults.push(format!("key {} of client `{id}` was revoked by {by} at {when}, and is not", key.prefix));
+            }
+            let replaced = text(deed, "replaces").is_some_and(|replaced| replaced == key.prefix);
+            let end = text(deed, if replaced { "replaces_until" } else { "expires" });
+            if let Some(end) = end.filter(|end| outlives(key, end)) {
+                faults.push(format!("key {} was to end at {end} by what {by} did at {when}, and does not", key.prefix));
+            }
+        }
+        Told { file, deeds: story.deeds.len(), head: story.head, faults, untold }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let state = if self.faults.is_empty() { "nothing amiss" } else { "NOT AS IT SHOULD BE" };
+        let mut out = format!("\ntrail {}: {} deeds, {state}, last {}\n", self.file, self.deeds, self.head);
+        self.faults.iter().for_each(|fault| out.push_str(&format!("  {fault}\n")));
+        self.untold.iter().for_each(|prefix| out.push_str(&format!("  it does not tell of {prefix}\n")));
+        out
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        json!({ "file": self.file, "deeds": self.deeds, "last": self.head, "faults": self.faults, "untold": self.untold })
+    }
+}
+
+/// Whether a key holds longer than it was to; one that is revoked does not.
+fn outlives(key: &ClientKey, end: &str) -> bool {
+    let end = rfc3339(end);
+    key.revoked.is_none() && end.is_some_and(|end| key.period.expires.is_none_or(|until| until.as_secs() > end))
+}

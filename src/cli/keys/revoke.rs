@@ -1,0 +1,58 @@
+//! `keys revoke`: marks a key, so that no gateway with the document takes it any more, whatever its times say.
+
+use clap::Args;
+
+use super::book::Around;
+use super::change::{self, Reason};
+use super::trail::Deed;
+use super::{is_alive, moment};
+use crate::cli::edit::Step;
+use crate::cli::{Exit, Failure, Outcome, clock};
+
+/// Which key, and why.
+#[derive(Args)]
+pub struct Options {
+    /// A gateway.yaml, or a document of clients alone; it is changed
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The key, by its id or prefix
+    #[arg(long, value_name = "KEY")]
+    key: String,
+    /// Its client, by its id; needed where several clients have a key of that id
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    #[command(flatten)]
+    reason: Reason,
+    #[command(flatten)]
+    around: Around,
+}
+
+/// Revokes it.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let now = clock::now();
+    let by = options.reason.who()?;
+    let mut trail = options.reason.trail(&options.file)?;
+    let book = options.around.open(&options.file)?;
+    let (client_at, key_at, client, key) = book.key(options.client.as_deref(), &options.key)?;
+    if let Some(since) = key.revoked {
+        let message = format!("{}: key `{}` is revoked since {}", options.file, options.key, moment(since));
+        return Err(Failure::Message(message));
+    }
+    let deed = Deed {
+        action: "revoke",
+        client: &client.id.value,
+        key: &key.id,
+        prefix: &key.prefix,
+        by: &by,
+        reason: &options.reason.reason,
+        more: Vec::new(),
+    };
+    let path = [Step::Key("clients"), Step::Item(client_at), Step::Key("keys"), Step::Item(key_at)];
+    change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.set(&path, "revoked", &moment(now)))?;
+    let mut notes = vec![format!("{}: key {} of client `{}` is revoked", options.file, key.prefix, client.id.value)];
+    if !client.keys.iter().any(|other| other.prefix != key.prefix && is_alive(other, now)) {
+        notes.push(format!("note: client `{}` has no key left that holds", client.id.value));
+    }
+    notes.extend(book.notes.iter().cloned().chain(trail.fault));
+    Ok(Outcome { result: String::new(), notes, exit: Exit::Success })
+}

@@ -1,0 +1,111 @@
+//! `keys rotate`: gives a client its next key, and the one before it an end.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::book::{Around, Book};
+use super::change::{self, NewKey, Reason};
+use super::create::check_end;
+use super::trail::Deed;
+use super::{is_alive, moment};
+use crate::cli::edit::Step;
+use crate::cli::{Exit, Failure, Outcome, clock};
+use crate::config::client::{Client, ClientKey};
+use crate::policy::api_key::environment_of;
+
+/// Whose key is exchanged, and how long both hold.
+#[derive(Args)]
+pub struct Options {
+    /// A gateway.yaml, or a document of clients alone; it is changed
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The client, by its id
+    #[arg(long, value_name = "ID")]
+    client: String,
+    /// The key that is to end, by its id or prefix; needed where several hold
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// How long the key that is to end holds beside the new one
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = clock::parse_span)]
+    overlap: Duration,
+    /// When the new key ends: 2026-03-01T10:00:00Z, seconds since 1970, or as 90d from now
+    #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
+    expires: Duration,
+    #[command(flatten)]
+    reason: Reason,
+    #[command(flatten)]
+    around: Around,
+}
+
+/// Exchanges it.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let now = clock::now();
+    check_end(options.expires, now)?;
+    let by = options.reason.who()?;
+    let mut trail = options.reason.trail(&options.file)?;
+    let book = options.around.open(&options.file)?;
+    let (client_at, key_at, client, old) = chosen(&book, options, now)?;
+    let environment = environment_of(&old.prefix).unwrap_or_default();
+    let key = NewKey::generate(environment)?;
+    let end = old.period.expires.into_iter().chain([now + options.overlap]).min().unwrap_or(now);
+    let record = key.record(moment(now), moment(options.expires), &by, &options.reason.reason);
+    let deed = Deed {
+        action: "rotate",
+        client: &client.id.value,
+        key: &key.lookup,
+        prefix: &key.prefix,
+        by: &by,
+        reason: &options.reason.reason,
+        more: vec![
+            ("expires", moment(options.expires)),
+            ("replaces", old.prefix.clone()),
+            ("replaces_until", moment(end)),
+        ],
+    };
+    let of_client = [Step::Key("clients"), Step::Item(client_at)];
+    let of_key = [Step::Key("clients"), Step::Item(client_at), Step::Key("keys"), Step::Item(key_at)];
+    change::make(&book, &options.around, &mut trail, &deed, now, |draft| {
+        draft.set(&of_key, "expires", &moment(end))?;
+        draft.push(&of_client, "keys", &record)
+    })?;
+    let mut notes = vec![format!(
+        "{}: client `{}` has the key {}, until {}; its key {} ends at {}",
+        options.file,
+        client.id.value,
+        key.prefix,
+        moment(options.expires),
+        old.prefix,
+        moment(end)
+    )];
+    notes.extend(book.notes.iter().cloned().chain(trail.fault));
+    Ok(Outcome { result: format!("{}\n", key.secret), notes, exit: Exit::Success })
+}
+
+/// The key that is named, or the only one that holds.
+fn chosen<'b>(
+    book: &'b Book,
+    options: &Options,
+    now: Duration,
+) -> Result<(usize, usize, &'b Client, &'b ClientKey), Failure> {
+    if let Some(name) = &options.key {
+        let found = book.key(Some(&options.client), name)?;
+        return match is_alive(found.3, now) {
+            true => Ok(found),
+            false => Err(Failure::Message(format!("{}: key `{name}` does not hold any more: use `create`", book.file))),
+        };
+    }
+    let (at, client) = book.client(&options.client)?;
+    let alive: Vec<_> = client.keys.iter().enumerate().filter(|(_, key)| is_alive(key, now)).collect();
+    match alive.as_slice() {
+        [(key_at, key)] => Ok((at, *key_at, client, key)),
+        [] => Err(Failure::Message(format!(
+            "{}: client `{}` has no key that holds: use `create`",
+            book.file, options.client
+        ))),
+        several => {
+            let names: Vec<_> = several.iter().map(|(_, key)| key.id.as_str()).collect();
+            Err(Failure::Message(format!("--key is needed: which one is to end? ({})", names.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The trail beside a document of clients: a line of JSON for each deed, each with the hash of the line before it.
+//!
+//! A line that is changed, moved or taken out breaks the chain. Whoever can write the file can write all of it anew, and cutting off
+//! its end breaks nothing: for that, the hash of the last line is to be kept where they cannot write.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::moment;
+use crate::cli::Failure;
+
+/// What is written down of a deed, besides when: never a key, nor its hash.
+pub struct Deed<'d> {
+    /// `create`, `rotate` or `revoke`.
+    pub action: &'static str,
+    /// The client, by its id.
+    pub client: &'d str,
+    /// The key's id.
+    pub key: &'d str,
+    /// All of the key that is no secret.
+    pub prefix: &'d str,
+    /// Who did it.
+    pub by: &'d str,
+    /// Why.
+    pub reason: &'d str,
+    /// What else belongs to this kind of deed.
+    pub more: Vec<(&'static str, String)>,
+}
+
+/// A trail that nobody else writes while this lives.
+pub struct Trail {
+    file: File,
+    shown: String,
+    /// The hash of the last line.
+    head: String,
+    /// What is wrong with what stands there, if anything.
+    pub fault: Option<String>,
+}
+
+/// A trail as read.
+pub struct Story {
+    /// The deeds, in their order.
+    pub deeds: Vec<Value>,
+    /// The hash of the last line.
+    pub head: String,
+    /// The first line that does not fit, and why.
+    pub fault: Option<String>,
+}
+
+/// The trail of a document: `clients.audit.jsonl` beside `clients.yaml`.
+pub fn beside(file: &str) -> PathBuf {
+    Path::new(file).with_extension("audit.jsonl")
+}
+
+impl Trail {
+    /// Opens a trail, or begins one, and waits for whoever else is writing it.
+    pub fn open(path: &Path) -> Result<Trail, Failure> {
+        let shown = path.display().to_string();
+        let failed = |error: std::io::Error| format!("{shown}: {error}");
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+        file.lock().map_err(failed)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(failed)?;
+        let mut story = Story::read(&text);
+        if !text.is_empty() && !text.ends_with('\n') {
+            // What was cut short stays as it is: the next line begins on its own.
+            file.write_all(b"\n").map_err(failed)?;
+            story.fault.get_or_insert_with(|| "its last line has no end".to_string());
+        }
+        Ok(Trail { file, head: story.head, fault: story.fault.map(|fault| format!("{shown}: {fault}")), shown })
+    }
+
+    /// Writes one deed down, for good.
+    pub fn append(&mut self, deed: &Deed<'_>, now: Duration) -> Result<(), Failure> {
+        let mut line: Map<String, Value> = Map::new();
+        let told = [
+            ("action", deed.action),
+            ("client", deed.client),
+            ("key", deed.key),
+            ("prefix", deed.prefix),
+            ("by", deed.by),
+            ("reason", deed.reason),
+            ("previous", &self.head),
+        ];
+        line.extend(told.map(|(name, value)| (name.to_string(), json!(value))));
+        line.extend(deed.more.iter().map(|(name, value)| ((*name).to_string(), json!(value))));
+        line.insert("time".to_string(), json!(moment(now)));
+        let line = Value::Object(line).to_string();
+        let written = writeln!(self.file, "{line}").and_then(|()| self.file.sync_data());
+        written.map_err(|error| format!("{}: {error}", self.shown))?;
+        self.head = hash(&line);
+        Ok(())
+    }
+}
+
+impl Story {
+    /// Reads the trail of a file; one that is not there tells nothing.
+    pub fn open(path: &Path) -> Result<Option<Story>, Failure> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(Story::read(&text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::Message(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    fn read(text: &str) -> Story {
+        let mut story = Story { deeds: Vec::new(), head: BEGINNING.to_string(), fault: None };
+        for (number, line) in (1..).zip(text.lines()) {
+            let deed: Option<Value> = serde_json::from_str(line).ok().filter(Value::is_object);
+            let fault = match &deed {
+                None => Some("is no deed"),
+                Some(deed) if deed.get("previous") != Some(&json!(story.head)) => Some(
+                    "does not follow the line before it: one of the two was changed, or something between them is gone",
+                ),
+                Some(_) => None,
+            };
+            if let (Some(fault), None) = (fault, &story.fault) {
+                story.fault = Some(format!("line {number} {fault}"));
+            }
+            story.deeds.extend(deed);
+            story.head = hash(line);
+        }
+        story
+    }
+}
+
+fn hash(line: &str) -> String {
+    let digest = Sha256::digest(line.as_bytes());
+    digest.iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// What the first line has for the line before it.
+const BEGINNING: &str = "none";

@@ -1,0 +1,95 @@
+//! What a report tells of clients and their keys, and that a trail which was touched shows it.
+
+use serde_json::{Value, json};
+
+use crate::Bench;
+
+#[test]
+fn a_report_tells_who_answers_and_what_needs_attention() {
+    let bench = Bench::of_keys("keys-report");
+    bench.write("owners.txt", "payments@example.com\n");
+    let at = ["--at", "2097-12-15T00:00:00Z"];
+    let report = ["keys", "report", "gateway.yaml", "--owners", "owners.txt"];
+    let ran = bench.run(&[&report[..], &at[..]].concat());
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (
+            0,
+            "CLIENT   KEY                    STANDING   CREATED     AGE         EXPIRES     ROTATED  OWNER                 PURPOSE\n\
+             billing  pck_test_bill0000ing1  ends soon  2024-01-01  27012 days  2098-01-01  -        payments@example.com  settles orders\n\
+             reports  -                      -          -           -           -           -        finance@example.com   reads\n\
+             \nend within 30 days\n  billing pck_test_bill0000ing1 (payments@example.com)\n\
+             \nolder than 365 days\n  billing pck_test_bill0000ing1 (payments@example.com)\n\
+             \nowned by nobody in owners.txt\n  reports (finance@example.com)\n"
+        )
+    );
+    let quiet = ["--at", "2024-06-01T00:00:00Z", "--expiring-within", "7d", "--older-than", "200d"];
+    let ran = bench.run(&[&["keys", "report", "gateway.yaml"], &quiet[..]].concat());
+    assert_eq!(ran.out.lines().count(), 3, "{}", ran.out);
+    let ran = bench.run(&[&report[..], &at[..], &["--json"]].concat());
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(said["clients"][0]["keys"][0]["age_days"], 27012);
+    assert_eq!(said["clients"][0]["keys"][0]["standing"], "ends soon");
+    assert_eq!(
+        said["expiring"],
+        json!([{ "client": "billing", "owner": "payments@example.com", "prefix": "pck_test_bill0000ing1" }])
+    );
+    assert_eq!(said["unowned"], json!([{ "client": "reports", "owner": "finance@example.com", "prefix": null }]));
+    assert_eq!((&said["endless"], &said["trail"]), (&json!([]), &Value::Null));
+    let alone = bench.run(&["keys", "report", "clients.json", "--json", "--gateway", "gateway.yaml"]);
+    let said: Value = serde_json::from_str(&alone.out).unwrap();
+    assert_eq!(said["endless"][0]["prefix"], "pck_test_bill0000ing1");
+}
+
+#[test]
+fn a_trail_that_was_touched_shows_it() {
+    let bench = Bench::of_keys("keys-trail");
+    let why = ["--by", "alice", "--reason", "because"];
+    let run = |arguments: &[&str]| {
+        let ran = bench.run(&[&["keys"], arguments, &why[..]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    };
+    run(&["create", "gateway.yaml", "--client", "reports", "--expires", "2099-01-01T00:00:00Z"]);
+    run(&["rotate", "gateway.yaml", "--client", "billing", "--expires", "2099-01-01T00:00:00Z"]);
+    run(&["revoke", "gateway.yaml", "--key", "b-1"]);
+    let (text, trail) = (bench.read("gateway.yaml"), bench.read("gateway.audit.jsonl"));
+    let check = |expected: Option<&str>| {
+        let ran = bench.run(&["keys", "report", "gateway.yaml", "--trail"]);
+        assert_eq!(ran.code, i32::from(expected.is_some()), "{expected:?}: {}{}", ran.out, ran.err);
+        assert!(
+            ran.out.contains(expected.unwrap_or("3 deeds, nothing amiss, last sha256:")),
+            "{expected:?}: {}",
+            ran.out
+        );
+    };
+    check(None);
+    let lines: Vec<&str> = trail.lines().collect();
+    for (touched, expected) in [
+        (trail.replacen("alice", "mallo", 1), "line 2 does not follow the line before it"),
+        (format!("{}\n{}\n", lines[0], lines[2]), "line 2 does not follow"),
+        (format!("{}\n{}\n{}\n", lines[1], lines[0], lines[2]), "line 1 does not follow"),
+        (format!("{}\n{}\n", lines[1], lines[2]), "line 1 does not follow"),
+        (format!("{trail}nonsense\n"), "line 4 is no deed"),
+    ] {
+        bench.write("gateway.audit.jsonl", &touched);
+        check(Some(expected));
+    }
+    bench.write("gateway.audit.jsonl", &trail);
+    let unrevoked: String =
+        text.lines().filter(|line| !line.contains("revoked:")).map(|line| format!("{line}\n")).collect();
+    bench.write("gateway.yaml", &unrevoked);
+    check(Some("key pck_test_bill0000ing1 of client `billing` was revoked by alice at "));
+    let cut = format!("{}\n{}\n", lines[0], lines[1]);
+    bench.write("gateway.audit.jsonl", &cut);
+    let replaced = serde_json::from_str::<Value>(lines[1]).unwrap()["replaces_until"].as_str().unwrap().to_string();
+    bench.write("gateway.yaml", &unrevoked.replace(&replaced, "2098-01-01T00:00:00Z"));
+    check(Some("key pck_test_bill0000ing1 was to end at "));
+    // A broken trail is told of, and does not keep anybody from revoking a key.
+    bench.write("gateway.yaml", &unrevoked);
+    bench.write("gateway.audit.jsonl", &cut.replacen("alice", "mallo", 1));
+    let ran = bench.run(&[&["keys", "revoke", "gateway.yaml", "--key", "b-1"], &why[..]].concat());
+    assert!(ran.code == 0 && ran.err.contains("gateway.audit.jsonl: line 2 does not follow"), "{}", ran.err);
+    std::fs::remove_file(bench.0.join("gateway.audit.jsonl")).unwrap();
+    let ran = bench.run(&["keys", "report", "gateway.yaml", "--trail"]);
+    assert!(ran.code == 1 && ran.err.contains("there is no trail"), "{}", ran.err);
+}
