@@ -1,7 +1,6 @@
 //! What each stage of a decision costs, and the whole of it, without an Envoy: `cargo bench --bench decide`.
 
 use std::hint::black_box;
-use std::rc::Rc;
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,7 +10,6 @@ use jwt_compact::{AlgorithmExt, Claims, Header};
 use portcullis::config::source;
 use portcullis::policy::Policy;
 use portcullis::policy::algorithm::Algorithm;
-use portcullis::policy::clients::ClientDirectory;
 use portcullis::policy::decision::Decision;
 use portcullis::policy::guard::{read_host, read_target};
 use portcullis::policy::jwks::{KeySet, KeySource};
@@ -117,7 +115,6 @@ fn whole(criterion: &mut Criterion) {
 struct Gateway<'p> {
     policy: &'p Policy,
     polled: Polled,
-    clients: Rc<ClientDirectory>,
     limits: LocalStore,
     quotas: Quotas,
     tokens: TokenCache,
@@ -128,7 +125,6 @@ impl<'p> Gateway<'p> {
         Gateway {
             policy,
             polled: policy.polled(),
-            clients: policy.clients(),
             limits: LocalStore::default(),
             quotas: Quotas::new(1),
             tokens: TokenCache::new(1_000, 1 << 20),
@@ -139,7 +135,6 @@ impl<'p> Gateway<'p> {
         let mut world = World {
             now: NOW,
             polled: &mut self.polled,
-            clients: &self.clients,
             limits: &mut self.limits,
             quotas: &mut self.quotas,
             tokens: &mut self.tokens,

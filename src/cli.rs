@@ -4,6 +4,7 @@
 
 mod can;
 mod check;
+mod clients;
 mod clock;
 mod documents;
 mod edit;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Problems};
 
 /// How a command ended, for whatever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ enum Command {
     Can(can::Options),
     /// Find every problem of a document: a gateway.yaml, an Envoy file that embeds the plugin, an Istio manifest
     Check(check::Options),
+    /// Check a document of clients before gateways fetch it
+    Clients(clients::Options),
     /// Tell what the filter does with one request, stage by stage; exits with 0 when it is allowed and 2 when it is refused
     Explain(explain::Options),
     /// Write the configuration of the proxy around the filter
@@ -111,6 +114,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = match command {
         Command::Can(options) => can::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Clients(options) => clients::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Import(options) => import::run(&options),
@@ -143,6 +147,13 @@ fn finish(outcome: Result<Outcome, Failure>) -> Exit {
 /// `file:line:col: path: message`, as editors and CI systems read it.
 fn line(file: &str, problem: &Problem) -> String {
     if problem.place.line > 0 { format!("{file}:{problem}") } else { format!("{file}: {problem}") }
+}
+
+impl Failure {
+    /// What is wrong with one file.
+    fn in_file(file: &str, problems: Problems) -> Failure {
+        Failure::Problems(problems.sorted().into_iter().map(|problem| (file.to_string(), problem)).collect())
+    }
 }
 
 impl From<String> for Failure {

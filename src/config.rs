@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod checks;
 pub mod client;
+pub mod clients_from;
 pub mod cors;
 pub mod document;
 pub mod environment;
@@ -26,6 +27,7 @@ use std::cell::RefCell;
 use auth::{ApiKeys, Auth};
 use checks::Checks;
 use client::Client;
+use clients_from::ClientsFrom;
 use document::{Audit, Cors, Document, Errors, IdentityHeader, Issuer, PublicPath, Route, Upstream};
 use environment::Environment;
 use limit::service::RateLimitService;
@@ -59,6 +61,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         issuers: items("issuers").iter().filter_map(Issuer::read).collect(),
         api_keys: fields.get("api_keys").and_then(|f| ApiKeys::read(&f)),
         clients: items("clients").iter().filter_map(Client::read).collect(),
+        clients_from: fields.get("clients_from").and_then(|f| ClientsFrom::read(&f)),
         revocation: fields.get("revocation").and_then(|f| Revocation::read(&f)),
         identity_headers: fields.get("identity_headers").map(|f| IdentityHeader::read_all(&f)).unwrap_or_default(),
         permissions: fields.get("permissions").map(|f| PermissionDomain::read_all(&f)).unwrap_or_default(),

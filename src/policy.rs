@@ -51,7 +51,7 @@ use std::time::Duration;
 use api_key::KeyPlaces;
 use authenticate::Stop;
 use authorize::Requirements;
-use clients::ClientDirectory;
+use clients::{ClientReader, Clients};
 use condition::Circumstances;
 use cors::CorsPolicy;
 use decision::{Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
@@ -62,7 +62,7 @@ use issuer::Issuer;
 use limit::budget::Budget;
 use limit::set::LimitSet;
 use permission::PermissionRegistry;
-use polled::{PollPlan, Polled};
+use polled::{PollPlan, Polled, What};
 use prove::Presented;
 use rejection::{Kind, Rejection};
 use reply::Refusals;
@@ -80,16 +80,15 @@ use crate::config::limit::LimitHeaders;
 /// A compiled document. Immutable; nothing in it is checked again per request.
 #[derive(Debug)]
 pub struct Policy {
-    issuers: Vec<Issuer>,
+    issuers: Rc<[Issuer]>,
     plans: Vec<PollPlan>,
     sources: Vec<TokenSource>,
     key_places: KeyPlaces,
-    environment: Option<Rc<str>>,
-    clients: Rc<ClientDirectory>,
+    clients: Clients,
     revocation: Option<Revocation>,
-    scopes: ScopeRegistry,
-    permissions: PermissionRegistry,
-    identity: IdentityHeaders,
+    scopes: Rc<ScopeRegistry>,
+    permissions: Rc<PermissionRegistry>,
+    identity: Rc<IdentityHeaders>,
     cors: Option<Rc<CorsPolicy>>,
     routes: RouteTable<Rc<Rule>>,
     /// Paths open to everyone; their rules hold where no route does.
@@ -227,9 +226,12 @@ impl Policy {
         self.asks_rate_limits
     }
 
-    /// The clients that the document lists; a directory read since then may take its place in the world.
-    pub fn clients(&self) -> Rc<ClientDirectory> {
-        self.clients.clone()
+    /// How a document of clients is read that this policy polls; none where it polls none.
+    pub fn client_reader(&self) -> Option<&ClientReader> {
+        self.plans.iter().find_map(|plan| match &plan.what {
+            What::Clients(reader) => Some(reader.as_ref()),
+            What::KeySet | What::Revocations { .. } => None,
+        })
     }
 
     /// Where audit records go.

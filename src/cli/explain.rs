@@ -62,6 +62,9 @@ pub struct Options {
     /// The revocation list that is supposed to be at the address of the document's; without it an empty one
     #[arg(long, value_name = "LIST")]
     revoked: Option<String>,
+    /// The document of clients that is supposed to be at the address of `clients_from`; without it one that lists nobody
+    #[arg(long, value_name = "CLIENTS")]
+    clients: Option<String>,
     /// The time of the request: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
@@ -90,7 +93,16 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     if let Some(file) = &options.keys {
         published::keys(&mut polled, file, now)?;
     }
-    let unlisted = published::revocations(&mut polled, options.revoked.as_deref(), now)?;
+    let supposed = [
+        (
+            published::revocations(&mut polled, options.revoked.as_deref(), now)?,
+            "--revoked, so the polled list revokes nothing here",
+        ),
+        (
+            published::clients(&mut polled, options.clients.as_deref(), now)?,
+            "--clients, so the polled document lists nobody here",
+        ),
+    ];
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: body.is_empty() };
     let mut trace = Vec::new();
@@ -105,9 +117,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         Decision::Await(_) | Decision::Inspect(_) => Exit::Failure,
     };
     let result = if options.json { format!("{:#}\n", report.json()) } else { report.text() };
-    let unlisted =
-        unlisted.then(|| format!("{}: note: no --revoked, so the polled list revokes nothing here", options.file));
-    Ok(Outcome { result, notes: gateway.notes(&options.file).chain(unlisted).collect(), exit })
+    let supposed = supposed.into_iter().filter(|(is_so, _)| *is_so);
+    let supposed = supposed.map(|(_, what)| format!("{}: note: no {what}", options.file));
+    Ok(Outcome { result, notes: gateway.notes(&options.file).chain(supposed).collect(), exit })
 }
 
 /// What the filter says about a request with a token that is supposed to be genuine.
@@ -122,6 +134,7 @@ pub fn suppose(
     let token = supposed::token(&gateway.document, claims, issuer, now)?;
     supposed::publish(&mut polled, now);
     published::revocations(&mut polled, None, now)?;
+    published::clients(&mut polled, None, now)?;
     token.attach(&mut request);
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: true };
@@ -160,14 +173,12 @@ fn decide<'r>(
 ) -> Result<Verdict<'r>, Failure> {
     let mut tokens = TokenCache::new(1, 65_536);
     let fresh_id = || "explained".to_string();
-    let clients = &gateway.policy.clients();
     let mut quotas = Quotas::new(MOST_ACCOUNTS);
     for _ in 0..3 {
         trace.clear();
         let mut world = World {
             now,
             polled,
-            clients,
             tokens: &mut tokens,
             limits: &mut LocalStore::default(),
             quotas: &mut quotas,

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::{Failure, documents};
+use super::{Failure, documents, yaml};
 use crate::config::document::{Document, Keys};
 use crate::config::environment::expand;
 use crate::config::node::{Node, Value};
 use crate::policy::Policy;
+use crate::strict_json;
 
 /// A document that has no problems.
 pub struct Gateway {
@@ -101,6 +102,13 @@ pub fn read(file: &str) -> Result<String, Failure> {
         format!("{file}:{line}: not UTF-8 text")
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+}
+
+/// A document that gateways fetch, as they read it: strict JSON. Places are those of the text.
+pub fn read_fetched(file: &str) -> Result<Node, Failure> {
+    let text = read(file)?;
+    let json = strict_json::parse(text.as_bytes()).map_err(|fault| format!("{file}: {fault}"))?;
+    Ok(yaml::read(&text).unwrap_or_else(|_| Node::from(json)))
 }
 
 impl Gateway {

@@ -3,11 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::gateway::{self, Variables};
-use super::{Exit, Failure, Outcome, clock, yaml};
-use crate::config::node::Node;
+use super::{Exit, Failure, Outcome, clock};
 use crate::config::revocation::{Revoked, USUAL_ENTRIES, read_list};
 use crate::policy::revocation::Revocations;
-use crate::strict_json;
 
 /// What `revocation` is asked to do.
 #[derive(Args)]
@@ -61,13 +59,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: format!("{file}: {count}, no problems\n"), notes, exit: Exit::Success })
 }
 
-/// The entries as the filter reads them: strict JSON. What is wrong with them is told with line and column.
+/// The entries as the filter reads them. What is wrong with them is told with line and column.
 fn entries(file: &str) -> Result<Vec<Revoked>, Failure> {
-    let text = gateway::read(file)?;
-    let json = strict_json::parse(text.as_bytes()).map_err(|fault| format!("{file}: {fault}"))?;
-    let (entries, problems) = read_list(&yaml::read(&text).unwrap_or_else(|_| Node::from(json)));
-    if problems.is_empty() {
-        return Ok(entries);
-    }
-    Err(Failure::Problems(problems.sorted().into_iter().map(|problem| (file.to_string(), problem)).collect()))
+    let (entries, problems) = read_list(&gateway::read_fetched(file)?);
+    if problems.is_empty() { Ok(entries) } else { Err(Failure::in_file(file, problems)) }
 }

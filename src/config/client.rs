@@ -1,10 +1,8 @@
 //! Reads `clients`: who calls without being a person, what proves it, what it may do, and who answers for it.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
-use super::node::Node;
-use super::problem::{At, Place, Problems};
+use super::problem::{At, Place};
 use super::reader::{Field, Fields};
 
 /// A client as written.
@@ -21,11 +19,11 @@ pub struct Client {
     /// The same for permissions.
     pub permissions: Option<Vec<At<String>>>,
     /// The plan that limits go by.
-    pub plan: Option<String>,
+    pub plan: Option<At<String>>,
     /// Words that rules and limits may go by.
     pub tags: Vec<String>,
     /// The environments it exists in; none for every one.
-    pub environments: Vec<String>,
+    pub environments: Vec<At<String>>,
     /// The issuers whose tokens may speak for it; none for every one.
     pub token_issuers: Vec<At<String>>,
     /// When it may call.
@@ -80,21 +78,9 @@ pub enum Evidence {
 }
 
 impl Client {
-    /// Reads a document that holds nothing but clients.
-    pub fn read_document(node: &Node) -> (Vec<Client>, Problems) {
-        let problems = RefCell::new(Problems::default());
-        let read = |root: Field<'_>| {
-            let fields = root.fields()?;
-            if let Some(version) = fields.require("version") {
-                version.word(&[("1.0", ())]);
-            }
-            let clients = fields.require("clients").map(|f| f.items()).unwrap_or_default();
-            let clients = clients.iter().filter_map(Client::read).collect();
-            fields.finish();
-            Some(clients)
-        };
-        let clients = read(Field::root(node, &problems)).unwrap_or_default();
-        (clients, problems.into_inner())
+    /// Whether it names this environment.
+    pub fn exists_in(&self, environment: &str) -> bool {
+        self.environments.iter().any(|named| named.value == environment)
     }
 
     /// Reads one client.
@@ -104,7 +90,6 @@ impl Client {
         let text = |key| fields.require(key).and_then(|f| f.text());
         let (owner, purpose) = (text("owner"), text("purpose"));
         let texts = |key| fields.get(key).map(|f| f.texts());
-        let words = |key| texts(key).unwrap_or_default().into_iter().map(|t| t.value).collect();
         let items = |key| fields.get(key).map(|f| f.items()).unwrap_or_default();
         let client = Client {
             id: id.clone().unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
@@ -112,9 +97,9 @@ impl Client {
             purpose: purpose.unwrap_or_default(),
             scopes: texts("scopes"),
             permissions: texts("permissions"),
-            plan: fields.get("plan").and_then(|f| plain(&f)).map(|plan| plan.value),
+            plan: fields.get("plan").and_then(|f| plain(&f)),
             tags: items("tags").iter().filter_map(plain).map(|tag| tag.value).collect(),
-            environments: words("environments"),
+            environments: texts("environments").unwrap_or_default(),
             token_issuers: texts("token_issuers").unwrap_or_default(),
             period: Period::read(&fields),
             keys: items("keys").iter().filter_map(ClientKey::read).collect(),

@@ -21,6 +21,8 @@ pub struct Document {
     pub api_keys: Option<ApiKeys>,
     /// Who calls with keys, certificates, or tokens of its own.
     pub clients: Vec<Client>,
+    /// Where further clients are listed.
+    pub clients_from: Option<super::clients_from::ClientsFrom>,
     /// What no longer holds before its time.
     pub revocation: Option<super::revocation::Revocation>,
     /// Which claims reach the upstream in which headers.

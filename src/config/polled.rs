@@ -63,7 +63,8 @@ impl PolledFrom {
 impl Document {
     /// Where documents are that are polled, key sets left out.
     pub fn polled(&self) -> impl Iterator<Item = &PolledFrom> {
-        self.revocation.iter().filter_map(|revocation| revocation.list.as_ref())
+        let lists = self.revocation.iter().filter_map(|revocation| revocation.list.as_ref());
+        lists.chain(self.clients_from.iter().map(|from| &from.document))
     }
 }
 

@@ -46,6 +46,18 @@ impl Problems {
         self.0.is_empty()
     }
 
+    /// True when further ones would help nobody.
+    pub fn are_plenty(&self) -> bool {
+        self.0.len() >= PLENTY
+    }
+
+    /// The first mistakes and their number, for a log that gets one line.
+    pub fn in_short(self) -> String {
+        let all = self.sorted();
+        let first: Vec<String> = all.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+        format!("{} ({} in all)", first.join("; "), all.len())
+    }
+
     /// The mistakes in the order of the text.
     pub fn sorted(mut self) -> Vec<Problem> {
         self.0.sort_by(|a, b| a.place.cmp(&b.place));
@@ -98,6 +110,11 @@ fn distance(a: &str, b: &str) -> usize {
     }
     row.last().copied().unwrap_or(0)
 }
+
+/// How many mistakes a log line names.
+const MOST_TOLD: usize = 3;
+/// After so many, whoever sent the document is not looking for a slip.
+const PLENTY: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -97,7 +97,6 @@ impl Exchange {
         let mut world = World {
             now,
             polled: &mut memory.polled,
-            clients: &memory.clients,
             tokens: &mut memory.tokens,
             limits: &mut memory.limits,
             quotas: &mut memory.ledger.quotas,

@@ -14,7 +14,6 @@ use super::quotas::Ledger;
 use super::waiting::Waiting;
 use crate::config::source;
 use crate::policy::Policy;
-use crate::policy::clients::ClientDirectory;
 use crate::policy::decision::Awaited;
 use crate::policy::polled::Polled;
 use crate::policy::token_cache::TokenCache;
@@ -43,8 +42,6 @@ pub struct Gateway {
 pub struct Memory {
     /// Key sets and whatever else is polled.
     pub polled: Polled,
-    /// Whose keys and certificates are known.
-    pub clients: Rc<ClientDirectory>,
     /// Verified callers.
     pub tokens: TokenCache,
     /// What was counted, by all workers together.
@@ -98,7 +95,6 @@ impl Root {
                 );
                 let memory = Memory {
                     polled,
-                    clients: policy.clients(),
                     tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES),
                     limits: SharedCells::open(),
                     polling,

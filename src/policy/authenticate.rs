@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::caller::{Caller, Proof, TokenProof};
-use super::clients::Client;
+use super::clients::{self, Clients};
 use super::credential::Credential;
 use super::decision::{Await, Awaited};
 use super::identity::IdentityHeaders;
@@ -39,6 +39,8 @@ pub struct Authenticator<'p> {
     pub permissions: &'p PermissionRegistry,
     /// The identity headers.
     pub identity: &'p IdentityHeaders,
+    /// Where clients are listed.
+    pub clients: &'p Clients,
 }
 
 impl Authenticator<'_> {
@@ -71,14 +73,16 @@ impl Authenticator<'_> {
         Ok(caller)
     }
 
-    /// A cached caller counts only while the very keys that proved it are in use, and the directory that knew its client.
+    /// A cached caller counts only while the very keys that proved it are in use, and the list in which its client was looked up.
     fn still_holds(&self, proof: &TokenProof, source: usize, world: &World<'_>) -> bool {
         let generation = match self.issuers.get(proof.issuer).map(|issuer| &issuer.keys) {
             Some(IssuerKeys::Remote(id)) => world.polled.generation(*id, world.now),
             Some(IssuerKeys::Local(_)) => Some(0),
             None => None,
         };
-        proof.source == source && generation == Some(proof.generation) && proof.directory == world.clients.generation()
+        proof.source == source
+            && generation == Some(proof.generation)
+            && self.clients.finds_the_same(proof.clients, world)
     }
 
     fn verify(
@@ -101,7 +105,7 @@ impl Authenticator<'_> {
         let validity = issuer.check_claims(&read.claims)?;
         validity.check(world.now)?;
         let client_id = client_id(&read.claims);
-        let client = self.client(client_id.as_deref(), index, world)?;
+        let (client, asked) = self.client(client_id.as_deref(), index, received_at, world)?;
         let mut scopes = self.scopes.granted(&read.claims, &issuer.scope_claims);
         let mut permissions = self
             .permissions
@@ -119,7 +123,7 @@ impl Authenticator<'_> {
             id: token_cache::tail(token),
             validity,
             generation,
-            directory: world.clients.generation(),
+            clients: asked,
             source,
             bound: issuer.binding(&read.claims)?,
         };
@@ -135,16 +139,22 @@ impl Authenticator<'_> {
         })
     }
 
-    /// The client of a token as the directory lists it. A token that another issuer made is not that client's.
-    fn client(&self, id: Option<&str>, issuer: usize, world: &World<'_>) -> Result<Option<Rc<Client>>, Rejection> {
+    /// The client of a token as it is listed. A token that another issuer made is not that client's.
+    fn client(
+        &self,
+        id: Option<&str>,
+        issuer: usize,
+        received_at: Duration,
+        world: &World<'_>,
+    ) -> Result<clients::Found, Stop> {
         let must = self.issuers.get(issuer).is_some_and(|issuer| issuer.require_client);
-        let client = id.and_then(|id| world.clients.client(id));
-        match client {
+        let found = id.map_or(Ok((None, None)), |id| self.clients.by_id(id, received_at, world))?;
+        match &found.0 {
             Some(client) if !client.token_issuers.is_empty() && !client.token_issuers.contains(&issuer) => {
-                Err(Rejection::new(Kind::InvalidToken, "token_client_of_another_issuer"))
+                Err(invalid("token_client_of_another_issuer"))
             }
-            None if must => Err(Rejection::new(Kind::InvalidToken, "token_client_unknown")),
-            found => Ok(found.cloned()),
+            None if must => Err(invalid("token_client_unknown")),
+            _ => Ok(found),
         }
     }
 

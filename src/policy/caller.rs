@@ -56,8 +56,8 @@ pub struct TokenProof {
     pub validity: Validity,
     /// The generation of the remote key set the signature was checked with; 0 for keys in the configuration.
     pub generation: u64,
-    /// The generation of the directory the client was looked up in.
-    pub directory: u64,
+    /// The generation of the polled document that was asked for the client; none when it was not.
+    pub clients: Option<u64>,
     /// The place the token stood in.
     pub source: usize,
     /// The certificate that must come along, by its SHA-256 (RFC 8705 §3.1).

@@ -1,12 +1,17 @@
 //! The directory of clients: whose a key or a certificate is, whether it still counts, and what may be done with it.
 //!
-//! It comes from the document, and may be replaced while the policy stays: a key is revoked without a new configuration.
+//! It comes from the gateway's document, or from one that is polled: a key is revoked without a new configuration.
+
+mod lookup;
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use subtle::ConstantTimeEq;
+
+pub use super::compile::clients::ClientReader;
+pub use lookup::{Clients, Found};
 
 use super::api_key::ApiKey;
 use super::caller::Caller;
@@ -19,8 +24,6 @@ use crate::config::client::Period;
 /// Every client, by what proves it.
 #[derive(Debug, Default)]
 pub struct ClientDirectory {
-    /// Tells two directories apart; 0 for that of the document.
-    pub(super) generation: u64,
     pub(super) clients: HashMap<Rc<str>, Rc<Client>>,
     pub(super) keys: HashMap<Box<str>, Key>,
     pub(super) certificates: Certificates,
@@ -71,11 +74,6 @@ pub(super) struct Certificates {
 }
 
 impl ClientDirectory {
-    /// Tells this directory from the one before it.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
     /// How many clients it has.
     pub fn len(&self) -> usize {
         self.clients.len()
@@ -91,10 +89,14 @@ impl ClientDirectory {
         self.clients.get(id)
     }
 
+    /// Whether somebody's key begins like this one.
+    pub fn has_key(&self, key: &ApiKey<'_>) -> bool {
+        self.keys.contains_key(key.prefix)
+    }
+
     /// Whom a presented key proves. A prefix that nobody has takes the same way as one that somebody has, and hashes are compared
     /// in constant time: neither the time nor the answer tells how much of a guess was right.
-    pub fn by_key(&self, presented: &[u8], now: Duration) -> Result<Rc<Caller>, Rejection> {
-        let key = ApiKey::read(presented).map_err(refused)?;
+    pub fn by_key(&self, key: &ApiKey<'_>, now: Duration) -> Result<Rc<Caller>, Rejection> {
         let known = self.keys.get(key.prefix);
         let digest = known.map_or(&NOBODYS, |known| &known.digest);
         let same = bool::from(digest.ct_eq(&key.digest));
@@ -111,21 +113,28 @@ impl ClientDirectory {
         standing.map(|()| known.caller.clone()).map_err(|reason| refused(reason).with(known.describe()))
     }
 
-    /// Whom a verified certificate proves. Everything of it that some client claims must lead to the same client.
-    pub fn by_certificate(&self, shown: &Certificate, now: Duration) -> Result<Rc<Caller>, Rejection> {
+    /// Whom a verified certificate proves. Everything of it that some client claims must lead to the same client, whichever of the
+    /// directories lists it.
+    pub fn by_certificate(
+        directories: &[&ClientDirectory],
+        shown: &Certificate,
+        now: Duration,
+    ) -> Result<Rc<Caller>, Rejection> {
         // A name cut short at a NUL would be another's name (CVE-2025-66220).
         let has_nul = |name: &Option<String>| name.as_ref().is_some_and(|name| name.contains('\0'));
         if has_nul(&shown.uri) || has_nul(&shown.dns) {
             return Err(refused("certificate_malformed"));
         }
-        let known = &self.certificates;
         let dns = shown.dns.as_ref().map(|name| name.to_ascii_lowercase());
-        let matches = [
-            known.by_digest.get(&shown.sha256),
-            shown.uri.as_ref().and_then(|uri| known.by_uri.get(uri)),
-            dns.and_then(|name| known.by_dns.get(&name)),
-        ];
-        let mut matches = matches.into_iter().flatten();
+        let matches = directories.iter().map(|directory| {
+            let known = &directory.certificates;
+            [
+                known.by_digest.get(&shown.sha256),
+                shown.uri.as_ref().and_then(|uri| known.by_uri.get(uri)),
+                dns.as_ref().and_then(|name| known.by_dns.get(name)),
+            ]
+        });
+        let mut matches = matches.flatten().flatten();
         let Some(caller) = matches.next() else { return Err(refused("certificate_unknown")) };
         if matches.any(|other| !Rc::ptr_eq(other, caller)) {
             return Err(refused("certificate_of_several_clients"));

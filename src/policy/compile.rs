@@ -1,7 +1,7 @@
 //! Turns a document into a policy, or into every problem it has: what refers to what, and what goes together.
 
 mod checks;
-mod clients;
+pub(super) mod clients;
 mod conditions;
 mod credentials;
 mod issuers;
@@ -11,9 +11,11 @@ mod revocation;
 mod routes;
 mod sharing;
 
+use std::rc::Rc;
+
 use super::api_key::KeyPlaces;
 use super::authorize::Requirements;
-use super::clients::ClientDirectory;
+use super::clients::Clients;
 use super::cors::CorsPolicy;
 use super::identity::IdentityHeaders;
 use super::permission::PermissionRegistry;
@@ -24,6 +26,7 @@ use crate::config::document::{Document, IdentityHeader};
 use crate::config::environment::Environment;
 use crate::config::node::Node;
 use crate::config::problem::{Problem, Problems};
+use clients::Surroundings;
 
 impl Policy {
     /// Reads and compiles a parsed document. Secrets and `$NAME` in addresses come from `environment`.
@@ -40,7 +43,7 @@ impl Policy {
     fn compile(document: &Document, environment: Environment<'_>, problems: &mut Problems) -> Policy {
         let mut scopes = ScopeRegistry::default();
         let issuers = Issuers::compile(&document.issuers, environment, problems);
-        let permissions = PermissionRegistry::compile(document, problems);
+        let permissions = Rc::new(PermissionRegistry::compile(document, problems));
         let mut plans = issuers.plans.clone();
         let revocation = revocation::compile(document.revocation.as_ref(), &document.issuers, &mut plans, problems);
         let cors = document.cors.as_ref().map(|cors| CorsPolicy::compile(cors, problems).into());
@@ -53,25 +56,24 @@ impl Policy {
         let routes =
             Routes::compile(document, &issuers, &permissions, cors.as_ref(), &mut limits, &mut scopes, problems);
         credentials::check(document, &identity, problems);
-        let environment = document.environment.as_ref().map(|environment| environment.value.as_str());
-        let around = clients::Surroundings {
-            environment,
-            issuers: &issuers.issuers,
-            scopes: &scopes,
-            permissions: &permissions,
-            identity: &identity,
+        let around = Surroundings {
+            environment: document.environment.as_ref().map(|environment| environment.value.as_str().into()),
+            issuers: issuers.issuers.into(),
+            scopes: scopes.into(),
+            permissions: permissions.clone(),
+            identity: identity.into(),
+            plans: document.plans.iter().map(|plan| plan.name.value.as_str().into()).collect(),
         };
-        let clients = ClientDirectory::compile(&document.clients, around, problems);
+        let clients = Clients::compile(document, &around, &mut plans, problems);
         Policy {
             key_places: KeyPlaces(document.api_keys.iter().flat_map(|k| &k.from).map(|at| at.value.clone()).collect()),
-            environment: environment.map(Into::into),
-            clients: clients.into(),
-            issuers: issuers.issuers,
+            clients,
+            issuers: around.issuers,
             plans,
             sources: issuers.sources,
             revocation,
-            scopes,
-            identity,
+            scopes: around.scopes,
+            identity: around.identity,
             permissions,
             cors,
             routes: routes.routes,

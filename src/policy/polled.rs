@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use content::{Content, What};
 
+use super::clients::ClientDirectory;
 use super::jwks::KeySet;
 use super::revocation::Revocations;
 use crate::config::url::Url;
@@ -115,6 +116,11 @@ impl Polled {
     /// The revocation list that a request received at `received_at` is looked up in now.
     pub fn revocations(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<Revocations> {
         self.standing(id, received_at, now, Content::revocations)
+    }
+
+    /// The directory of clients that a request received at `received_at` is looked up in now.
+    pub fn clients(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<ClientDirectory> {
+        self.standing(id, received_at, now, Content::clients)
     }
 
     fn standing<T>(

@@ -40,7 +40,7 @@ impl Policy {
             let found = match kind {
                 CredentialKind::Token => self.by_token(auth, presented, world, exchange)?,
                 CredentialKind::ApiKey => self.by_key(presented, world, exchange)?,
-                CredentialKind::Certificate => by_certificate(presented, world, exchange)?,
+                CredentialKind::Certificate => self.by_certificate(presented, world, exchange)?,
             };
             match (found, &mut callers) {
                 (Some(caller), None) => {
@@ -97,6 +97,7 @@ impl Policy {
             scopes: &self.scopes,
             permissions: &self.permissions,
             identity: &self.identity,
+            clients: &self.clients,
         };
         let caller = authenticator.authenticate(&credential, parts.received_at, world);
         let caller = caller.map_err(|stop| rule.after_authentication(stop, parts, world))?;
@@ -115,26 +116,27 @@ impl Policy {
     ) -> Result<Option<Rc<Caller>>, Stop> {
         let found = self.key_places.find(presented.request, presented.target.query())?;
         let Some(key) = found else { return Ok(None) };
-        let caller = world.clients.by_key(&key, world.now);
+        let caller = self.clients.by_key(&key, presented.parts.received_at, world);
         presented.settle(caller, &key, world, exchange).map(Some)
     }
-}
 
-fn by_certificate(
-    presented: Presented<'_, '_>,
-    world: &mut World<'_>,
-    exchange: &mut Exchange<'_, '_>,
-) -> Result<Option<Rc<Caller>>, Stop> {
-    let Some(shown) = world.peer.certificate() else { return Ok(None) };
-    let caller = world.clients.by_certificate(&shown, world.now);
-    presented.settle(caller, &[], world, exchange).map(Some)
+    fn by_certificate(
+        &self,
+        presented: Presented<'_, '_>,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
+    ) -> Result<Option<Rc<Caller>>, Stop> {
+        let Some(shown) = world.peer.certificate() else { return Ok(None) };
+        let caller = self.clients.by_certificate(&shown, presented.parts.received_at, world);
+        presented.settle(caller, &[], world, exchange).map(Some)
+    }
 }
 
 impl Presented<'_, '_> {
     /// Counts a key or certificate that does not hold. One that does is no attempt at anything, whoever shares its address.
     fn settle(
         &self,
-        caller: Result<Rc<Caller>, Rejection>,
+        caller: Result<Rc<Caller>, Stop>,
         shown: &[u8],
         world: &mut World<'_>,
         exchange: &mut Exchange<'_, '_>,
@@ -144,9 +146,9 @@ impl Presented<'_, '_> {
                 note(&caller, world);
                 Ok(caller)
             }
-            Err(rejection) => {
+            Err(stop) => {
                 self.rule.before_authentication(shown, self.parts, world, exchange)?;
-                Err(self.rule.after_authentication(rejection.into(), self.parts, world))
+                Err(self.rule.after_authentication(stop, self.parts, world))
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::clients::ClientDirectory;
 use super::limit::store::BucketStore;
 use super::peer::Peer;
 use super::polled::Polled;
@@ -16,8 +15,6 @@ pub struct World<'w> {
     pub now: Duration,
     /// Key sets and whatever else is polled.
     pub polled: &'w mut Polled,
-    /// Whose keys and certificates are known: the policy's own directory, or one that took its place since.
-    pub clients: &'w ClientDirectory,
     /// Callers verified before.
     pub tokens: &'w mut TokenCache,
     /// What was counted.

@@ -102,7 +102,6 @@ impl CoreGateway {
             let mut world = World {
                 now,
                 polled: &mut self.polled,
-                clients: &self.policy.clients(),
                 tokens: &mut self.tokens,
                 limits: &mut self.limits,
                 quotas: &mut Quotas::new(1),
@@ -173,7 +172,7 @@ impl CoreGateway {
                 self.fetches += 1;
                 arrival.key_set.as_ref().map(ToString::to_string)
             }
-            What::Revocations { .. } => self.published.get(&plan.uri.path).cloned(),
+            What::Revocations { .. } | What::Clients(_) => self.published.get(&plan.uri.path).cloned(),
         };
         let installed = text.map(|text| self.polled.install(id, text.as_bytes(), at));
         if installed.is_none_or(|installed| installed.is_err()) {

@@ -185,9 +185,11 @@ fn clusters(policy: &Value, scene: &Scene) -> Result<Vec<(String, u16)>> {
             found.push((cluster.to_owned(), port_of(uri)?));
         }
     }
-    let list = policy.get("revocation");
-    if let (Some(cluster), Some(uri)) = (list.and_then(|l| l.get("cluster")), list.and_then(|l| l.get("uri"))) {
-        found.push((cluster.as_str().unwrap_or_default().to_owned(), port_of(uri.as_str().unwrap_or_default())?));
+    for section in ["revocation", "clients_from"] {
+        let text = |key| policy.get(section).and_then(|from| from.get(key)).and_then(Value::as_str);
+        if let (Some(cluster), Some(uri)) = (text("cluster"), text("uri")) {
+            found.push((cluster.to_owned(), port_of(uri)?));
+        }
     }
     found.sort();
     found.dedup_by(|a, b| a.0 == b.0);

@@ -4,27 +4,31 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use portcullis::config::node::Node;
+use portcullis::policy::Policy;
 use portcullis::policy::revocation::Revocations;
 use serde_json::{Value, json};
 use test_harness::manual::Page;
 use test_harness::{envoy, node};
 
 #[test]
-fn revocation_lists_in_the_documentation_are_good_by_schema_and_reader() -> Result<()> {
-    let mut lists = Vec::new();
-    for page in Page::all()? {
-        for block in page.blocks().into_iter().filter(|block| block.info == "json revocation") {
-            lists.push(serde_json::from_str(&block.text).with_context(|| block.place.clone())?);
+fn lists_in_the_documentation_are_good_by_schema_and_reader() -> Result<()> {
+    for (kind, reads) in KINDS {
+        let mut lists = Vec::new();
+        for page in Page::all()? {
+            for block in page.blocks().into_iter().filter(|block| block.info == format!("json {kind}")) {
+                lists.push(serde_json::from_str(&block.text).with_context(|| block.place.clone())?);
+            }
         }
+        ensure!(!lists.is_empty(), "the documentation shows no document of {kind}");
+        agree(kind, &lists, *reads)?;
+        ensure!(lists.iter().all(reads), "one in the documentation cannot be read: {kind}");
     }
-    ensure!(!lists.is_empty(), "the documentation shows no list");
-    agree("revocation", &lists, reads_as_revocations)?;
-    ensure!(lists.iter().all(reads_as_revocations), "a list of the documentation cannot be read");
     Ok(())
 }
 
 #[test]
-fn schema_and_reader_of_revocation_lists_agree() -> Result<()> {
+fn a_revocation_list_is_good_by_schema_and_reader() -> Result<()> {
     let good = [
         json!({ "jti": "a" }),
         json!({ "jti": "a", "issuer": "i", "expires": 5 }),
@@ -57,13 +61,84 @@ fn schema_and_reader_of_revocation_lists_agree() -> Result<()> {
         json!({ "jti": "a", "note": "stolen" }),
         json!("a"),
     ];
-    let list = |entry: &Value| json!({ "version": "1.0", "revoked": [entry] });
-    let mut lists: Vec<Value> = good.iter().chain(&bad).map(list).collect();
-    lists.extend([json!({ "revoked": [] }), json!({ "version": "1.0" }), json!({ "version": "2.0", "revoked": [] })]);
-    lists.extend([json!({ "version": "1.0", "revoked": {} }), json!([]), json!(null)]);
-    lists.push(json!({ "version": "1.0", "revoked": [], "more": 1 }));
-    agree("revocation", &lists, reads_as_revocations)?;
-    let read = lists.iter().filter(|list| reads_as_revocations(list)).count();
+    entries_agree("revocation", "revoked", &good, &bad)
+}
+
+#[test]
+fn a_document_of_clients_is_good_by_schema_and_reader() -> Result<()> {
+    let client = |more: Value| {
+        let mut client = json!({ "id": "a", "owner": "o", "purpose": "p" });
+        client.as_object_mut().into_iter().for_each(|have| have.extend(more.as_object().cloned().unwrap_or_default()));
+        client
+    };
+    let hash = format!("sha256:{}", "0A".repeat(32));
+    let key = |more: Value| {
+        let mut key = json!({ "id": "k", "prefix": "pck_test_bill0000ing1", "hash": hash });
+        key.as_object_mut().into_iter().for_each(|have| have.extend(more.as_object().cloned().unwrap_or_default()));
+        client(json!({ "keys": [key] }))
+    };
+    let certificate = |evidence: Value| client(json!({ "certificates": [evidence] }));
+    let moment = "2026-03-01T10:00:00Z";
+    let good = [
+        client(json!({})),
+        client(
+            json!({ "scopes": ["a"], "plan": "gold", "tags": ["x"], "environments": ["test"], "keys": [], "certificates": [] }),
+        ),
+        client(json!({ "scopes": "a", "environments": "test", "permissions": [], "token_issuers": [] })),
+        client(json!({ "not_before": moment, "expires": "2027-03-01T10:00:00Z" })),
+        key(json!({})),
+        key(json!({ "not_before": moment, "revoked": moment, "created": moment, "created_by": "a", "reason": "b" })),
+        certificate(json!({ "spiffe": "spiffe://td/a" })),
+        certificate(json!({ "dns": "a.example" })),
+        certificate(json!({ "sha256": "01".repeat(32) })),
+        certificate(json!({ "sha256": vec!["01"; 32].join(":") })),
+    ];
+    let bad = [
+        json!({}),
+        json!("a"),
+        json!({ "id": "a", "owner": "o" }),
+        client(json!({ "id": "" })),
+        client(json!({ "id": "a b" })),
+        client(json!({ "id": "ä" })),
+        client(json!({ "id": "a".repeat(201) })),
+        client(json!({ "owner": "" })),
+        client(json!({ "plan": "a b" })),
+        client(json!({ "tags": "x" })),
+        client(json!({ "tags": [""] })),
+        client(json!({ "environments": ["Test"] })),
+        client(json!({ "environments": ["-test"] })),
+        client(json!({ "expires": 1_772_359_200 })),
+        client(json!({ "expires": "tomorrow" })),
+        client(json!({ "expires": "2026-03-01T10:00:00+01:00" })),
+        client(json!({ "secret": "x" })),
+        client(json!({ "keys": {} })),
+        key(json!({ "id": null })),
+        key(json!({ "prefix": "bill0000ing1" })),
+        key(json!({ "prefix": "pck_test_short" })),
+        key(json!({ "prefix": "pck_Test_bill0000ing1" })),
+        key(json!({ "hash": "0A".repeat(32) })),
+        key(json!({ "hash": format!("sha256:{}", "0".repeat(63)) })),
+        key(json!({ "key": "pck_test_bill0000ing1_x" })),
+        certificate(json!({})),
+        certificate(json!({ "dns": "*.example" })),
+        certificate(json!({ "dns": "a", "spiffe": "spiffe://td/a" })),
+        certificate(json!({ "spiffe": "https://td/a" })),
+        certificate(json!({ "spiffe": "spiffe://" })),
+        certificate(json!({ "sha256": "01" })),
+    ];
+    entries_agree("clients", "clients", &good, &bad)
+}
+
+/// Each entry alone, and what may be wrong around them.
+fn entries_agree(kind: &str, list: &str, good: &[Value], bad: &[Value]) -> Result<()> {
+    let document = |entry: &Value| json!({ "version": "1.0", list: [entry] });
+    let mut lists: Vec<Value> = good.iter().chain(bad).map(document).collect();
+    lists.extend([json!({ list: [] }), json!({ "version": "1.0" }), json!({ "version": "2.0", list: [] })]);
+    lists.extend([json!({ "version": "1.0", list: {} }), json!([]), json!(null)]);
+    lists.push(json!({ "version": "1.0", list: [], "more": 1 }));
+    let (_, reads) = KINDS.iter().find(|(name, _)| *name == kind).context("no such kind")?;
+    agree(kind, &lists, *reads)?;
+    let read = lists.iter().filter(|list| reads(list)).count();
     ensure!(read == good.len(), "{read} lists were read, {} are good", good.len());
     Ok(())
 }
@@ -72,8 +147,18 @@ fn reads_as_revocations(list: &Value) -> bool {
     Revocations::parse(list.to_string().as_bytes(), 100, Duration::ZERO).is_ok()
 }
 
+/// Read by the policy of a gateway in the environment `test`.
+fn reads_as_clients(list: &Value) -> bool {
+    let from = json!({ "uri": "https://clients.example/", "cluster": "clients" });
+    let open = json!({ "path": "/", "auth": "none", "response": {} });
+    let gateway = json!({ "version": "1.0", "environment": "test", "clients_from": from, "routes": [open] });
+    let policy = Policy::from_node(&Node::from(gateway), &|_| None).ok();
+    let parsed = policy.and_then(|policy| Some(policy.client_reader()?.parse(list.to_string().as_bytes()).is_ok()));
+    parsed.unwrap_or(false)
+}
+
 /// Holds what a published schema says of documents against what the product's reader says.
-fn agree(schema: &str, documents: &[Value], reads: fn(&Value) -> bool) -> Result<()> {
+fn agree(schema: &str, documents: &[Value], reads: Reader) -> Result<()> {
     let file = envoy::root().join(format!("docs/{schema}.schema.json"));
     let schema: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
     let verdicts: Vec<bool> =
@@ -84,3 +169,9 @@ fn agree(schema: &str, documents: &[Value], reads: fn(&Value) -> bool) -> Result
     }
     Ok(())
 }
+
+/// Whether a document can be read.
+type Reader = fn(&Value) -> bool;
+
+/// The kinds of documents that are fetched, each with the product's reader.
+const KINDS: &[(&str, Reader)] = &[("revocation", reads_as_revocations), ("clients", reads_as_clients)];

@@ -89,6 +89,15 @@ routes:
   - { path: /a, auth: { any_of: [api_key] }, response: { body: {} } }
 "#;
 
+/// A gateway that fetches its clients.
+const POLLING: &str = r#"version: "1.0"
+environment: test
+api_keys: { from: [{ header: X-API-Key }] }
+clients_from: { uri: "https://clients.example/clients.json", cluster: clients }
+routes:
+  - { path: /a, auth: { any_of: [api_key] }, response: { body: {} } }
+"#;
+
 /// The same clients in a document of their own.
 const CLIENTS: &str = r#"{
   "version": "1.0",
@@ -203,7 +212,8 @@ fn keys_are_made_exchanged_and_revoked_where_they_are_written_down() {
 #[test]
 fn a_document_of_clients_alone_is_edited_as_well() {
     let bench = Bench::of_keys("keys-clients");
-    let file = ["clients.json", "--gateway", "gateway.yaml", "--by", "bob", "--reason", "yearly"];
+    bench.write("polling.yaml", POLLING);
+    let file = ["clients.json", "--gateway", "polling.yaml", "--by", "bob", "--reason", "yearly"];
     let run = |arguments: &[&str]| bench.run(&[&["keys", arguments[0]], &file[..], &arguments[1..]].concat());
     let made = run(&["create", "--client", "reports", "--expires", "2099-01-01T00:00:00Z"]);
     assert_eq!((made.code, made.out.lines().count()), (0, 1), "{}", made.err);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers end it as its assertions do")]
 
 mod check;
+mod clients;
 mod explain;
 mod generate;
 mod import;

@@ -1,4 +1,4 @@
-//! What polled documents are supposed to hold while one request is explained: the given key set, the given revocation list.
+//! What polled documents are supposed to hold while one request is explained: the key set, the list, the clients that were given.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::policy::polled::{Polled, PolledId, What};
 /// Every remote issuer publishes the key set of this file.
 pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
     let text = gateway::read(file)?;
-    for id in those(polled, |what| *what == What::KeySet) {
+    for id in those(polled, |what| matches!(what, What::KeySet)) {
         polled.install(id, text.as_bytes(), now).map_err(|fault| format!("{file}: {fault}"))?;
     }
     Ok(())
@@ -16,19 +16,32 @@ pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failur
 
 /// The revocation list is that of this file, or an empty one. True when an empty one had to be supposed.
 pub fn revocations(polled: &mut Polled, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
-    let text = file.map(gateway::read).transpose()?;
     let lists = those(polled, |what| matches!(what, What::Revocations { .. }));
-    for id in &lists {
-        let text = text.as_deref().unwrap_or(EMPTY);
-        let fault = polled.install(*id, text.as_bytes(), now).err();
+    suppose(polled, &lists, file, r#"{"version":"1.0","revoked":[]}"#, now)
+}
+
+/// The document of clients is that of this file, or lists nobody. True when the latter had to be supposed.
+pub fn clients(polled: &mut Polled, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
+    let documents = those(polled, |what| matches!(what, What::Clients(_)));
+    suppose(polled, &documents, file, r#"{"version":"1.0","clients":[]}"#, now)
+}
+
+fn suppose(
+    polled: &mut Polled,
+    documents: &[PolledId],
+    file: Option<&str>,
+    otherwise: &str,
+    now: Duration,
+) -> Result<bool, Failure> {
+    let text = file.map(gateway::read).transpose()?;
+    for id in documents {
+        let fault = polled.install(*id, text.as_deref().unwrap_or(otherwise).as_bytes(), now).err();
         fault.map_or(Ok(()), |fault| Err(format!("{}: {fault}", file.unwrap_or_default())))?;
     }
-    Ok(file.is_none() && !lists.is_empty())
+    Ok(file.is_none() && !documents.is_empty())
 }
 
 /// The documents of a kind.
 pub fn those(polled: &Polled, is_meant: impl Fn(&What) -> bool) -> Vec<PolledId> {
     polled.plans().filter(|(_, plan)| is_meant(&plan.what)).map(|(id, _)| id).collect()
 }
-
-const EMPTY: &str = r#"{"version":"1.0","revoked":[]}"#;

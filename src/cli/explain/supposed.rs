@@ -44,7 +44,7 @@ pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Durat
 
 /// Gives every remote issuer keys that fit any algorithm. Nothing is ever checked with them.
 pub fn publish(polled: &mut Polled, now: Duration) {
-    for id in published::those(polled, |what| *what == What::KeySet) {
+    for id in published::those(polled, |what| matches!(what, What::KeySet)) {
         // A set that could not be installed shows itself as a verdict that waits for keys.
         let _ = polled.install(id, key_set().as_bytes(), now);
     }

@@ -3,12 +3,10 @@
 use clap::Args;
 
 use crate::cli::gateway::{self, Variables};
-use crate::cli::{Failure, yaml};
+use crate::cli::{Failure, clients, yaml};
 use crate::config::client::{Client, ClientKey};
 use crate::config::node::{Node, Value};
 use crate::config::problem::near_miss;
-use crate::policy::Policy;
-use crate::policy::clients::ClientDirectory;
 
 /// What a document is read with.
 #[derive(Args)]
@@ -69,26 +67,9 @@ impl Around {
     }
 
     fn of_clients(&self, file: &str, text: &str, root: &Node) -> Result<Book, Failure> {
-        let in_file = |problem| (file.to_string(), problem);
-        let (clients, problems) = Client::read_document(root);
-        if !problems.is_empty() {
-            return Err(Failure::Problems(problems.sorted().into_iter().map(in_file).collect()));
-        }
-        let mut notes = Vec::new();
-        let (policy, environment, root_to_check) = match &self.gateway {
-            Some(gateway) => {
-                let gateway = gateway::look_at(gateway, &self.variables)?;
-                (gateway.policy, gateway.document.environment.map(|environment| environment.value), root.to_json())
-            }
-            None => {
-                notes.push(format!(
-                    "{file}: note: without --gateway, names of permissions and issuers were not checked"
-                ));
-                (anybodys_policy()?, None, without_names(root).to_json())
-            }
-        };
-        let directory = ClientDirectory::parse(root_to_check.to_string().as_bytes(), &policy);
-        directory.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))?;
+        let (clients, environment) = clients::read(file, root, self.gateway.as_deref(), &self.variables)?;
+        let note = format!("{file}: note: without --gateway, names of permissions, plans and issuers were not checked");
+        let notes = if self.gateway.is_none() { vec![note] } else { Vec::new() };
         Ok(Book { file: file.to_string(), text: text.to_string(), root: root.clone(), clients, environment, notes })
     }
 }
@@ -140,29 +121,4 @@ impl Book {
 fn is_of_clients(root: &Node) -> bool {
     let Value::Map(entries) = &root.value else { return false };
     root.get("clients").is_some() && entries.iter().all(|(key, _)| matches!(key.text.as_str(), "version" | "clients"))
-}
-
-/// The smallest gateway there is, which knows no names.
-fn anybodys_policy() -> Result<Policy, Failure> {
-    let document = serde_json::json!({ "version": "1.0", "environment": "any", "routes": [] });
-    Policy::from_node(&Node::from(document), &|_| None).map_err(|problems| {
-        let problems = problems.into_iter().map(|problem| ("the smallest gateway".to_string(), problem));
-        Failure::Problems(problems.collect())
-    })
-}
-
-/// The clients without what only a gateway gives a meaning.
-fn without_names(root: &Node) -> Node {
-    let mut root = root.clone();
-    let Value::Map(entries) = &mut root.value else { return root };
-    let lists = entries.iter_mut().filter_map(|(_, node)| match &mut node.value {
-        Value::List(clients) => Some(clients),
-        _ => None,
-    });
-    for client in lists.flatten() {
-        if let Value::Map(members) = &mut client.value {
-            members.retain(|(key, _)| !matches!(key.text.as_str(), "permissions" | "token_issuers" | "plan"));
-        }
-    }
-    root
 }

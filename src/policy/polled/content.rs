@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::policy::clients::{ClientDirectory, ClientReader};
 use crate::policy::jwks::{self, KeySet, KeySource};
 use crate::policy::revocation::{MOST_BYTES_AN_ENTRY, Revocations};
 
 /// What a document is about, with what its reading depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum What {
     /// An issuer's keys.
     KeySet,
@@ -16,6 +17,8 @@ pub enum What {
         /// How many entries the list may have.
         most_entries: usize,
     },
+    /// Who calls with keys, certificates or tokens of its own.
+    Clients(Rc<ClientReader>),
 }
 
 /// A document that was read.
@@ -25,6 +28,8 @@ pub enum Content {
     KeySet(Rc<KeySet>),
     /// What is revoked.
     Revocations(Rc<Revocations>),
+    /// Who calls, beside those whom the gateway's own document lists.
+    Clients(Rc<ClientDirectory>),
 }
 
 impl What {
@@ -33,6 +38,7 @@ impl What {
         match self {
             What::KeySet => "key set",
             What::Revocations { .. } => "revocation list",
+            What::Clients(_) => "client document",
         }
     }
 
@@ -41,6 +47,7 @@ impl What {
         match self {
             What::KeySet => "keys".to_string(),
             What::Revocations { most_entries } => format!("revocations-{most_entries}"),
+            What::Clients(reader) => format!("clients-{}", reader.most_entries()),
         }
     }
 
@@ -49,6 +56,7 @@ impl What {
         match self {
             What::KeySet => jwks::MAX_BYTES,
             What::Revocations { most_entries } => MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY,
+            What::Clients(reader) => reader.most_bytes(),
         }
     }
 }
@@ -72,20 +80,28 @@ impl Content {
                 let list = Revocations::parse(text, *most_entries, at).map_err(|fault| fault.0)?;
                 Ok((Content::Revocations(Rc::new(list)), Vec::new()))
             }
+            What::Clients(reader) => Ok((Content::Clients(Rc::new(reader.parse(text)?)), Vec::new())),
         }
     }
 
     pub(super) fn key_set(&self) -> Option<&Rc<KeySet>> {
         match self {
             Content::KeySet(keys) => Some(keys),
-            Content::Revocations(_) => None,
+            Content::Revocations(_) | Content::Clients(_) => None,
         }
     }
 
     pub(super) fn revocations(&self) -> Option<&Rc<Revocations>> {
         match self {
             Content::Revocations(list) => Some(list),
-            Content::KeySet(_) => None,
+            Content::KeySet(_) | Content::Clients(_) => None,
+        }
+    }
+
+    pub(super) fn clients(&self) -> Option<&Rc<ClientDirectory>> {
+        match self {
+            Content::Clients(directory) => Some(directory),
+            Content::KeySet(_) | Content::Revocations(_) => None,
         }
     }
 }

@@ -53,9 +53,7 @@ impl Revocations {
         let json = strict_json::parse(text).map_err(|fault| Unread(fault.to_string()))?;
         let (entries, problems) = read_list(&Node::from(json));
         if !problems.is_empty() {
-            let all = problems.sorted();
-            let first: Vec<String> = all.iter().take(MOST_TOLD).map(ToString::to_string).collect();
-            return Err(Unread(format!("{} ({} in all)", first.join("; "), all.len())));
+            return Err(Unread(problems.in_short()));
         }
         let list = Revocations::of(&entries, now);
         if list.entries > most_entries {
@@ -174,9 +172,6 @@ const LEEWAY: u64 = 300;
 
 /// How many bytes of a list are read for each entry that it may have.
 pub const MOST_BYTES_AN_ENTRY: usize = 256;
-
-/// How many problems of a list are told.
-const MOST_TOLD: usize = 3;
 
 #[cfg(test)]
 mod tests {

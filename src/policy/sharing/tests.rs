@@ -44,7 +44,6 @@ impl Site {
         let mut world = World {
             now: self.now,
             polled: &mut self.policy.polled(),
-            clients: &self.policy.clients(),
             tokens: &mut TokenCache::new(1, 1),
             limits: &mut self.counts,
             quotas: &mut self.quotas,

@@ -36,7 +36,8 @@ fn a_report_tells_who_answers_and_what_needs_attention() {
     );
     assert_eq!(said["unowned"], json!([{ "client": "reports", "owner": "finance@example.com", "prefix": null }]));
     assert_eq!((&said["endless"], &said["trail"]), (&json!([]), &Value::Null));
-    let alone = bench.run(&["keys", "report", "clients.json", "--json", "--gateway", "gateway.yaml"]);
+    bench.write("polling.yaml", super::POLLING);
+    let alone = bench.run(&["keys", "report", "clients.json", "--json", "--gateway", "polling.yaml"]);
     let said: Value = serde_json::from_str(&alone.out).unwrap();
     assert_eq!(said["endless"][0]["prefix"], "pck_test_bill0000ing1");
 }

@@ -1,0 +1,85 @@
+//! `portcullis clients check`: every problem of a document of clients, each with its place, before a gateway fetches it.
+
+use clap::{Args, Subcommand};
+
+use super::gateway::{self, Variables};
+use super::{Exit, Failure, Outcome, clock};
+use crate::config::client::Client;
+use crate::config::clients_from::{USUAL_ENTRIES, check_entries, read_document};
+use crate::config::node::Node;
+use crate::policy::clients::ClientDirectory;
+
+/// What `clients` is asked to do.
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Find every problem of a document of clients
+    Check(CheckOptions),
+}
+
+/// The document, and who will read it.
+#[derive(Args)]
+struct CheckOptions {
+    /// The document of clients; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The document of a gateway that will poll it: its issuers, permissions and plans must be those of the clients
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<String>,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// Checks the document.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let Action::Check(options) = &options.action;
+    let file = &options.file;
+    let node = gateway::read_fetched(file)?;
+    let (clients, _) = read(file, &node, options.gateway.as_deref(), &options.variables)?;
+    let keys: usize = clients.iter().map(|client| client.keys.len()).sum();
+    let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+    let result = format!("{file}: {}, {}, no problems\n", count(clients.len(), "client"), count(keys, "key"));
+    let past = past_keys(&clients);
+    let past_keys = if past == 1 { "1 key never holds".to_string() } else { format!("{past} keys never hold") };
+    let note = (past > 0).then(|| format!("{file}: note: {past_keys} again and can be taken out"));
+    Ok(Outcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
+}
+
+/// The clients of a document of their own, as the gateway of this file would take them, and that gateway's environment; without
+/// one, as far as they can be judged by themselves.
+pub fn read(
+    file: &str,
+    node: &Node,
+    gateway: Option<&str>,
+    variables: &Variables,
+) -> Result<(Vec<Client>, Option<String>), Failure> {
+    let (clients, mut problems) = read_document(node);
+    let mut environment = None;
+    match gateway {
+        None => {
+            check_entries(&clients, USUAL_ENTRIES, &mut problems);
+            ClientDirectory::check_alone(&clients, &mut problems);
+        }
+        Some(name) => {
+            let opened = gateway::look_at(name, variables)?;
+            let reader = opened.policy.client_reader();
+            let reader =
+                reader.ok_or_else(|| format!("{name} has no `clients_from`: it fetches no document of clients"))?;
+            problems = reader.read(node).err().unwrap_or_default();
+            environment = opened.document.environment.map(|environment| environment.value);
+        }
+    }
+    if problems.is_empty() { Ok((clients, environment)) } else { Err(Failure::in_file(file, problems)) }
+}
+
+/// How many keys are revoked, or over.
+fn past_keys(clients: &[Client]) -> usize {
+    let now = clock::now();
+    let keys = clients.iter().flat_map(|client| &client.keys);
+    keys.filter(|key| key.revoked.is_some() || key.period.expires.is_some_and(|end| end <= now)).count()
+}

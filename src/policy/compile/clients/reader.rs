@@ -1,0 +1,64 @@
+//! Reads documents that hold nothing but clients, for a policy at work: whole, or not at all.
+
+use super::Surroundings;
+use super::unique::{self, Taken};
+use crate::config::clients_from::{check_entries, read_document};
+use crate::config::node::Node;
+use crate::config::problem::Problems;
+use crate::policy::clients::ClientDirectory;
+use crate::strict_json::{self, Bounds};
+
+/// What a document of clients is read against: the policy that will look them up.
+#[derive(Debug)]
+pub struct ClientReader {
+    pub(super) around: Surroundings,
+    /// What the gateway's own clients are told apart by, which no document may name again.
+    pub(super) taken: Taken,
+    pub(super) most_entries: usize,
+}
+
+impl ClientReader {
+    /// Reads a document, `{ "version": "1.0", "clients": […] }`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence for the log. Nothing of it is taken then.
+    pub fn parse(&self, text: &[u8]) -> Result<ClientDirectory, String> {
+        let bounds =
+            Bounds { depth: MOST_DEPTH, values: MOST_VALUES_AROUND + self.most_entries * MOST_VALUES_AN_ENTRY };
+        let json = strict_json::parse_within(text, bounds).map_err(|fault| fault.to_string())?;
+        self.read(&Node::from(json)).map_err(Problems::in_short)
+    }
+
+    /// Reads a document that was parsed, wherever it comes from.
+    ///
+    /// # Errors
+    /// Every problem of the document.
+    pub fn read(&self, node: &Node) -> Result<ClientDirectory, Problems> {
+        let (clients, mut problems) = read_document(node);
+        if check_entries(&clients, self.most_entries, &mut problems) {
+            return Err(problems);
+        }
+        unique::check(&clients, &self.taken, &mut problems);
+        let directory = ClientDirectory::compile(&clients, &self.around, &mut problems);
+        if problems.is_empty() { Ok(directory) } else { Err(problems) }
+    }
+
+    /// How many clients, keys and certificates a document may hold.
+    pub fn most_entries(&self) -> usize {
+        self.most_entries
+    }
+
+    /// The longest text that is read, in bytes.
+    pub fn most_bytes(&self) -> usize {
+        MOST_BYTES_AROUND + self.most_entries * MOST_BYTES_AN_ENTRY
+    }
+}
+
+/// The document, its list, a client, its list of keys, a key.
+const MOST_DEPTH: usize = 8;
+/// How many bytes and values are read for each entry that a document may have, and besides: a tree takes many times the
+/// memory of its text, so values are bounded as well.
+const MOST_BYTES_AN_ENTRY: usize = 512;
+const MOST_BYTES_AROUND: usize = 64 * 1024;
+const MOST_VALUES_AN_ENTRY: usize = 32;
+const MOST_VALUES_AROUND: usize = 1_000;
