@@ -37,6 +37,7 @@ pub mod rate_limits;
 pub mod runner;
 pub mod scene;
 pub mod server;
+pub mod small_module;
 pub mod stage;
 pub mod tap;
 pub mod tls;

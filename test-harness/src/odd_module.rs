@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use wasm_encoder::{
-    CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, Instruction, MemArg, MemArgTarget, MemorySection, MemoryType, Module, TypeSection, ValType,
-};
+use anyhow::Result;
+use wasm_encoder::{BlockType, Instruction, MemArg, MemArgTarget, ValType};
 
 use crate::envoy;
+use crate::small_module::{self, Export};
 
 /// What a filter does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,61 +43,8 @@ impl Drop for File {
     }
 }
 
-/// The module's bytes: the exports that a proxy-wasm host asks for (ABI 0.2.1), and not one more.
+/// The module's bytes: the exports that a proxy-wasm host asks for, and not one more.
 pub fn build(oddity: Oddity) -> Result<Vec<u8>> {
-    let mut module = Module::new();
-    module.section(&types()).section(&imports());
-    let mut functions = FunctionSection::new();
-    let mut exports = ExportSection::new();
-    let mut code = CodeSection::new();
-    for (index, (name, of_type, body)) in (IMPORTED..).zip(bodies(oddity)) {
-        functions.function(of_type);
-        exports.export(name, ExportKind::Func, index);
-        let mut function = Function::new([(2, ValType::I32)]);
-        body.iter().for_each(|instruction| {
-            function.instruction(instruction);
-        });
-        function.instruction(&Instruction::End);
-        code.function(&function);
-    }
-    exports.export("memory", ExportKind::Memory, 0);
-    let mut memory = MemorySection::new();
-    memory.memory(MemoryType { minimum: 2, maximum: None, memory64: false, shared: false, page_size_log2: None });
-    let mut data = DataSection::new();
-    data.active(0, &ConstExpr::i32_const(KEY), *b"starts");
-    module.section(&functions).section(&memory).section(&exports).section(&code).section(&data);
-    let bytes = module.finish();
-    wasmparser::validate(&bytes).context("the odd module is not valid")?;
-    Ok(bytes)
-}
-
-/// Types by their number of i32 parameters, first those without a result, then those with one.
-fn types() -> TypeSection {
-    let mut types = TypeSection::new();
-    for results in 0..2 {
-        for parameters in 0..=MOST_PARAMETERS {
-            types.ty().function(vec![ValType::I32; parameters], vec![ValType::I32; results]);
-        }
-    }
-    types
-}
-
-fn nothing_from(parameters: u32) -> u32 {
-    parameters
-}
-
-fn number_from(parameters: u32) -> u32 {
-    6 + parameters
-}
-
-fn imports() -> ImportSection {
-    let mut imports = ImportSection::new();
-    imports.import("env", "proxy_get_shared_data", EntityType::Function(number_from(5)));
-    imports.import("env", "proxy_set_shared_data", EntityType::Function(number_from(5)));
-    imports
-}
-
-fn bodies(oddity: Oddity) -> Vec<(&'static str, u32, Vec<Instruction<'static>>)> {
     use Instruction::{I32Const, Unreachable};
     let at_requests = match oddity {
         Oddity::TrapsAtRequests => vec![Unreachable],
@@ -110,21 +55,17 @@ fn bodies(oddity: Oddity) -> Vec<(&'static str, u32, Vec<Instruction<'static>>)>
         Oddity::TrapsAtRequests | Oddity::EatsMemory => vec![I32Const(1)],
         Oddity::RefusesOnWorkers => only_twice(),
     };
-    vec![
-        ("proxy_abi_version_0_2_1", nothing_from(0), vec![]),
-        // The host copies out what it put there before it asks again, so one place is enough.
-        ("proxy_on_memory_allocate", number_from(1), vec![I32Const(SCRATCH)]),
-        ("proxy_on_context_create", nothing_from(2), vec![]),
-        ("proxy_on_vm_start", number_from(2), vec![I32Const(1)]),
-        ("proxy_on_configure", number_from(2), configure),
-        ("proxy_on_request_headers", number_from(3), at_requests),
-    ]
+    let callbacks = vec![
+        Export::number("proxy_on_configure", 2, configure),
+        Export::number("proxy_on_request_headers", 3, at_requests),
+    ];
+    small_module::build(&[("proxy_get_shared_data", 5), ("proxy_set_shared_data", 5)], callbacks, KEY)
 }
 
 /// An allocator that gets no more memory ends its program, and Rust's does it by this very instruction.
 fn until_no_more() -> Vec<Instruction<'static>> {
     use Instruction::{Br, End, I32Const, I32Eq, If, Loop, MemoryGrow, Unreachable};
-    let nothing = wasm_encoder::BlockType::Empty;
+    let nothing = BlockType::Empty;
     // 16 MiB at a time.
     let grow = [I32Const(256), MemoryGrow(0), I32Const(-1), I32Eq];
     let mut body = vec![Loop(nothing)];
@@ -141,8 +82,8 @@ fn only_twice() -> Vec<Instruction<'static>> {
     let size = MemArg { offset: 0, align: 2, target: MemArgTarget::Memory(0), ordering: None };
     vec![
         // A missing key leaves the size as it is: zero.
-        I32Const(KEY),
-        I32Const(6),
+        I32Const(KEY_AT),
+        I32Const(KEY_SIZE),
         I32Const(64),
         I32Const(68),
         I32Const(72),
@@ -154,12 +95,12 @@ fn only_twice() -> Vec<Instruction<'static>> {
         LocalGet(COUNT),
         I32Const(2),
         I32GeU,
-        If(wasm_encoder::BlockType::Result(ValType::I32)),
+        If(BlockType::Result(ValType::I32)),
         I32Const(0),
         Else,
-        I32Const(KEY),
-        I32Const(6),
-        I32Const(KEY),
+        I32Const(KEY_AT),
+        I32Const(KEY_SIZE),
+        I32Const(KEY_AT),
         LocalGet(COUNT),
         I32Const(1),
         I32Add,
@@ -171,7 +112,6 @@ fn only_twice() -> Vec<Instruction<'static>> {
     ]
 }
 
-const IMPORTED: u32 = 2;
-const MOST_PARAMETERS: usize = 5;
-const KEY: i32 = 16;
-const SCRATCH: i32 = 65_536;
+const KEY: &[u8] = b"starts";
+const KEY_AT: i32 = 0;
+const KEY_SIZE: i32 = 6;

@@ -1,6 +1,7 @@
 //! `make bench`: what Portcullis costs, in CPU time of a real Envoy, next to Envoy's own filters doing the same work.
 
 mod equal;
+mod floor;
 mod gateway;
 mod limits;
 mod listener;

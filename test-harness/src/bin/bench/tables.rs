@@ -5,6 +5,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 
 use crate::equal;
+use crate::floor::Floor;
 use crate::measure::{self, Contest, Lane, Requests};
 use crate::native::Table;
 use crate::process::Process;
@@ -108,10 +109,11 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
     }
     // Without the access log on either side: what deciding alone costs.
     let quiet = Site { audit: false, ..shop.site(1) };
-    let parties = shop.parties(&quiet, &[BARE, CACHED, OURS])?;
+    let names = [BARE, CACHED, OURS, FORWARDS, IDLE];
+    let parties = shop.parties(&quiet, &names)?;
     let hot = Requests::same(site::call(&quiet.last_path(), wallet.hot(Algorithm::Rs256)?));
     let row = Row::of_requests("Warm token", "RS256, no access log", vec![Goal { name: "P1 (no log)", ..P1 }]);
-    contests.push(contest(row, &parties, &[BARE, CACHED, OURS], &hot, extent.requests));
+    contests.push(contest(row, &parties, &names, &hot, extent.requests));
     measure::run(contests, extent.rounds)
 }
 
@@ -158,7 +160,7 @@ pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
 /// What the proxy answers itself: refusals, preflights, static routes.
 pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let site = shop.site(1);
-    let parties = shop.parties(&site, &[CACHED, OURS])?;
+    let parties = shop.parties(&site, &[CACHED, OURS, REFUSES])?;
     let path = site.last_path();
     let forged: Result<Vec<_>> = wallet.live(1_000).iter().map(|token| tokens::forged(token)).collect();
     let forged = forged?.iter().map(|token| site::call(&path, token)).collect();
@@ -173,8 +175,8 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
     ];
     let contests = kinds.map(|(table, name, requests, status)| {
         let goals = if table == "Refused" { vec![P6] } else { vec![] };
-        let mut contest =
-            contest(Row::of_requests(table, name, goals), &parties, &[CACHED, OURS], &requests, extent.requests);
+        let names: &[_] = if name == "no token" { &[CACHED, OURS, REFUSES] } else { &[CACHED, OURS] };
+        let mut contest = contest(Row::of_requests(table, name, goals), &parties, names, &requests, extent.requests);
         contest.lanes.iter_mut().for_each(|lane| lane.status = status);
         // Envoy's cors filter grants preflights with 200, Portcullis with 204.
         contest
@@ -202,7 +204,7 @@ impl Workshop {
         let start = |(name, variant)| Ok(Party { name, process: self.start(variant, site)? });
         let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
         let started = started?;
-        let with_filters = started.iter().filter(|party| party.name != BARE);
+        let with_filters = started.iter().filter(|party| ![BARE, IDLE, FORWARDS, REFUSES].contains(&party.name));
         let compared: Vec<_> = with_filters.map(|party| (party.name, party.process.as_ref())).collect();
         self.count(equal::verify(&compared, site, &self.upstream)?);
         Ok(started)
@@ -214,15 +216,20 @@ impl Workshop {
     }
 
     fn variant(&self, name: &str) -> Option<Variant> {
-        Some(match name {
+        let variant = match name {
             BARE => Variant::Bare,
             CACHED | LIST => Variant::Native(1_000, Table::List),
             CACHED_ALL => Variant::Native(10_000, Table::List),
             UNCACHED => Variant::Native(0, Table::List),
             TREE => Variant::Native(1_000, Table::Tree),
-            OURS => self.gateway.as_ref().map(|_| Variant::Gateway)?,
+            OURS => Variant::Gateway,
+            IDLE => Variant::Floor(Floor::Idle),
+            FORWARDS => Variant::Floor(Floor::Forwards),
+            REFUSES => Variant::Floor(Floor::Refuses),
             _ => return None,
-        })
+        };
+        let needs_the_gateway = matches!(variant, Variant::Gateway | Variant::Floor(_));
+        (self.gateway.is_some() || !needs_the_gateway).then_some(variant)
     }
 }
 
@@ -247,6 +254,9 @@ const CACHED_ALL: &str = "native, cache of 10,000 tokens";
 const UNCACHED: &str = "native, no cache";
 const LIST: &str = "native, list of routes";
 const TREE: &str = "native, prefix map of routes";
+const IDLE: &str = "a module that only lets pass";
+const FORWARDS: &str = "a module that only makes Portcullis' host calls";
+const REFUSES: &str = "a module that only refuses, by Portcullis' host calls";
 const OURS_SMALL: &str = "Portcullis, 10 routes";
 const OURS_LARGE: &str = "Portcullis, 5,000 routes";
 

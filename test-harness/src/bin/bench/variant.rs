@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use test_harness::ports;
 
+use crate::floor::{self, Floor};
 use crate::gateway::Gateway;
 use crate::native::{self, Table};
 use crate::process::{Launch, Process};
@@ -22,6 +24,8 @@ pub enum Variant {
     Native(u32, Table),
     /// Portcullis.
     Gateway,
+    /// A module in its place that decides nothing.
+    Floor(Floor),
 }
 
 /// Where variants are set up.
@@ -70,10 +74,8 @@ impl Workshop {
         let bootstrap = match variant {
             Variant::Bare => native::bare(site, port),
             Variant::Native(cache, table) => native::filters(site, port, cache, table)?,
-            Variant::Gateway => {
-                let gateway = self.gateway.as_ref().context("there is no module to measure")?;
-                gateway.bootstrap(site, port, &self.directory.join(format!("gateway-{port}.document.json")))?
-            }
+            Variant::Gateway => self.gateway(site, port, None)?,
+            Variant::Floor(floor) => self.gateway(site, port, Some(&floor::write(floor, &self.directory)?))?,
         };
         let name = format!("{}-{port}", variant.file_name());
         let directory: &Path = &self.directory;
@@ -89,6 +91,13 @@ impl Workshop {
         };
         launch.start(&site::anonymous(site::HEALTH))
     }
+
+    /// The bootstrap of Portcullis, with another module in its place if one is named.
+    fn gateway(&self, site: &Site, port: u16, module: Option<&Path>) -> Result<Value> {
+        let gateway = self.gateway.as_ref().context("there is no module to measure")?;
+        let gateway = Gateway { module: module.unwrap_or(&gateway.module).to_owned(), ..gateway.clone() };
+        gateway.bootstrap(site, port, &self.directory.join(format!("gateway-{port}.document.json")))
+    }
 }
 
 impl Variant {
@@ -97,6 +106,7 @@ impl Variant {
             Self::Bare => "bare",
             Self::Native(..) => "native",
             Self::Gateway => "gateway",
+            Self::Floor(_) => "floor",
         }
     }
 }

@@ -1,0 +1,94 @@
+//! Proxy-wasm modules of a few instructions, written out by hand: what a filter would be that does one thing only.
+
+use anyhow::{Context, Result};
+use wasm_encoder::{
+    CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
+    ImportSection, Instruction, MemorySection, MemoryType, Module, TypeSection, ValType,
+};
+
+/// A function that the module exports. It has two local variables beside its parameters; all numbers are `i32`.
+#[derive(Debug)]
+pub struct Export {
+    /// Its name: a callback of the ABI.
+    pub name: &'static str,
+    /// How many parameters it takes.
+    pub parameters: u32,
+    /// How many results it gives: none or one.
+    pub results: u32,
+    /// What it does, without the end.
+    pub body: Vec<Instruction<'static>>,
+}
+
+impl Export {
+    /// A callback that gives nothing.
+    pub fn silent(name: &'static str, parameters: u32, body: Vec<Instruction<'static>>) -> Self {
+        Self { name, parameters, results: 0, body }
+    }
+
+    /// A callback that gives a number.
+    pub fn number(name: &'static str, parameters: u32, body: Vec<Instruction<'static>>) -> Self {
+        Self { name, parameters, results: 1, body }
+    }
+}
+
+/// The bytes of a module (ABI 0.2.1) that calls `imports`, each by its name and number of parameters and each giving a status,
+/// exports what every host asks for and then `exports`, and finds `data` at the start of its memory.
+///
+/// An import is called by its place in the list.
+pub fn build(imports: &[(&str, u32)], exports: Vec<Export>, data: &[u8]) -> Result<Vec<u8>> {
+    let mut imported = ImportSection::new();
+    for (name, parameters) in imports {
+        imported.import("env", name, EntityType::Function(of_type(*parameters, 1)));
+    }
+    let (mut functions, mut exported, mut code) = (FunctionSection::new(), ExportSection::new(), CodeSection::new());
+    let first = u32::try_from(imports.len())?;
+    for (index, export) in (first..).zip(always().into_iter().chain(exports)) {
+        functions.function(of_type(export.parameters, export.results));
+        exported.export(export.name, ExportKind::Func, index);
+        let mut function = Function::new([(2, ValType::I32)]);
+        export.body.iter().for_each(|instruction| {
+            function.instruction(instruction);
+        });
+        function.instruction(&Instruction::End);
+        code.function(&function);
+    }
+    exported.export("memory", ExportKind::Memory, 0);
+    let mut memory = MemorySection::new();
+    memory.memory(MemoryType { minimum: 2, maximum: None, memory64: false, shared: false, page_size_log2: None });
+    let mut filled = DataSection::new();
+    filled.active(0, &ConstExpr::i32_const(0), data.iter().copied());
+    let mut module = Module::new();
+    module.section(&types()).section(&imported).section(&functions).section(&memory).section(&exported).section(&code);
+    module.section(&filled);
+    let bytes = module.finish();
+    wasmparser::validate(&bytes).context("the module is not valid")?;
+    Ok(bytes)
+}
+
+fn always() -> Vec<Export> {
+    vec![
+        Export::silent("proxy_abi_version_0_2_1", 0, vec![]),
+        // The host copies out what it put there before it asks again, so one place is enough.
+        Export::number("proxy_on_memory_allocate", 1, vec![Instruction::I32Const(SCRATCH)]),
+        Export::silent("proxy_on_context_create", 2, vec![]),
+        Export::number("proxy_on_vm_start", 2, vec![Instruction::I32Const(1)]),
+    ]
+}
+
+/// Types by their number of parameters, first those without a result, then those with one.
+fn types() -> TypeSection {
+    let mut types = TypeSection::new();
+    for results in 0..2 {
+        for parameters in 0..=MOST_PARAMETERS {
+            types.ty().function(vec![ValType::I32; parameters as usize], vec![ValType::I32; results]);
+        }
+    }
+    types
+}
+
+fn of_type(parameters: u32, results: u32) -> u32 {
+    results * (MOST_PARAMETERS + 1) + parameters
+}
+
+const MOST_PARAMETERS: u32 = 8;
+const SCRATCH: i32 = 65_536;
