@@ -71,8 +71,8 @@ pub struct EnvoyOptions {
     #[arg(long, value_name = "COUNT", default_value_t = 50_000)]
     max_connections: u64,
     /// The version of Envoy that will read it; one that lacks what the filter needs is refused
-    #[arg(long, value_name = "VERSION", value_parser = version::parse)]
-    envoy_version: Option<EnvoyVersion>,
+    #[arg(long, value_name = "VERSION", value_parser = version::parse, default_value_t = EnvoyVersion::NEWEST)]
+    envoy_version: EnvoyVersion,
     #[command(flatten)]
     tls: Tls,
     #[command(flatten)]
@@ -108,9 +108,10 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let needed = gateway.unset.iter().map(|name| format!("Envoy needs `{name}` in its environment"));
     let unrouted =
         unrouted(&gateway).map(|path| format!("`{path}` is public and no route says where it leads, so it gets a 403"));
-    let version = options.envoy_version.into_iter().flat_map(EnvoyVersion::notes);
+    let version = options.envoy_version.notes();
+    let buffers = listener::note(&gateway, options);
     let certificates = options.tls.note(&gateway.document);
-    let notes = needed.chain(unrouted).chain(certificates).chain(version);
+    let notes = needed.chain(unrouted).chain(certificates).chain(buffers).chain(version);
     let notes = notes.map(|note| format!("{}: note: {note}", options.file)).collect();
     let heading =
         format!("# Written by `portcullis generate envoy {}`; change that file, not this one.\n", options.file);

@@ -92,6 +92,17 @@ fn what_a_generated_configuration_cannot_do_is_told() {
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.38.2"]);
     assert!(ran.code == 0 && ran.err.contains("Envoy 1.38 leaves `..;` to the filter"), "{}", ran.err);
 
+    let held =
+        GATEWAY.replace("strip_prefix: true,", "strip_prefix: true, checks: { max_body_bytes: 3000000, json: {} },");
+    assert_ne!(held, GATEWAY);
+    bench.write("gateway.yaml", &held);
+    for (version, told) in [("1.36", true), ("1.37", false)] {
+        let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", version]);
+        assert_eq!((ran.code, ran.err.contains("may fill 3262144 bytes of buffers")), (0, told), "{}", ran.err);
+        assert_eq!(ran.out.contains("per_connection_buffer_limit_bytes: 3262144"), told, "{version}");
+        assert_eq!(ran.out.contains("initial_stream_window_size: 3262144"), told, "{version}");
+    }
+
     let bound = GATEWAY.replace("    audiences:", "    require_bound: true\n    audiences:");
     assert_ne!(bound, GATEWAY);
     bench.write("gateway.yaml", &bound);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::envoy::socket;
+use super::version::LIFTS_LIMITS;
 use super::{EnvoyOptions, access_log, filter, local_reply};
 use crate::cli::gateway::Gateway;
 use crate::config::document::Audit;
@@ -22,9 +23,23 @@ pub fn listener(gateway: &Gateway, options: &EnvoyOptions) -> Value {
     json!({
         "name": "portcullis",
         "address": socket(&options.address, options.port),
-        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "per_connection_buffer_limit_bytes": lifted(gateway, options).max(BUFFER_BYTES),
         "filter_chains": [chain],
     })
+}
+
+/// What the limits of every connection are lifted to, where Envoy holds no body beyond them whatever its virtual host says.
+fn lifted(gateway: &Gateway, options: &EnvoyOptions) -> u64 {
+    let held = gateway.policy.largest_held_body().filter(|_| options.envoy_version < LIFTS_LIMITS);
+    held.map_or(0, |bytes| bytes + ROOM_TO_READ)
+}
+
+/// What that means, for whoever asked for such a version.
+pub fn note(gateway: &Gateway, options: &EnvoyOptions) -> Option<String> {
+    let (version, bytes) = (options.envoy_version, lifted(gateway, options));
+    let how = "as many as the largest body that is held back needs";
+    (bytes > 0)
+        .then(|| format!("with Envoy {version} every connection and stream may fill {bytes} bytes of buffers, {how}"))
 }
 
 /// What any request must look like before the filter sees it.
@@ -60,7 +75,7 @@ fn connection_manager(gateway: &Gateway, options: &EnvoyOptions) -> Value {
         "generate_request_id": true,
         "http2_protocol_options": {
             "initial_connection_window_size": 1_048_576,
-            "initial_stream_window_size": 65_536,
+            "initial_stream_window_size": lifted(gateway, options).max(STREAM_BYTES),
             "max_concurrent_streams": 100,
         },
         "http_filters": filters,
@@ -138,7 +153,8 @@ fn routes(largest_body: Option<u64>) -> Value {
     })
 }
 
-const BUFFER_BYTES: u32 = 1 << 20;
+const BUFFER_BYTES: u64 = 1 << 20;
+const STREAM_BYTES: u64 = 1 << 16;
 const ROOM_TO_READ: u64 = 1 << 18;
 /// Set by the filter, removed from whatever a client sends before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";

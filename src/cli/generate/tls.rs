@@ -52,8 +52,8 @@ impl Tls {
     }
 
     /// The filter that tells ours what Envoy verified, where Envoy does not do it by itself. It lets everything pass.
-    pub fn witness(&self, version: Option<EnvoyVersion>) -> Option<Value> {
-        if self.client_ca.is_none() || version.is_none_or(|version| version >= TELLS_WHAT_IT_VERIFIED) {
+    pub fn witness(&self, version: EnvoyVersion) -> Option<Value> {
+        if self.client_ca.is_none() || version >= TELLS_WHAT_IT_VERIFIED {
             return None;
         }
         let verified = json!({

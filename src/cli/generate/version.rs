@@ -15,18 +15,22 @@ pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
     };
     if version < OLDEST {
         return Err(format!(
-            "the filter and its listener are tested with Envoy {OLDEST} to {NEWEST}, and need {OLDEST} at least"
+            "the filter and its listener are tested with Envoy {OLDEST} to {}, and need {OLDEST} at least",
+            EnvoyVersion::NEWEST
         ));
     }
     Ok(version)
 }
 
 impl EnvoyVersion {
+    /// The newest that is tested.
+    pub const NEWEST: Self = Self(1, 40);
+
     /// What is different with this version, for whoever asked for it.
     pub fn notes(self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self > NEWEST {
-            notes.push(format!("tested with Envoy {OLDEST} to {NEWEST}, not yet with {self}"));
+        if self > Self::NEWEST {
+            notes.push(format!("tested with Envoy {OLDEST} to {}, not yet with {self}", Self::NEWEST));
         }
         if self < PARAMETERS_IN_DOTS {
             let both = "a path with `..;` is refused with 400";
@@ -45,7 +49,8 @@ impl fmt::Display for EnvoyVersion {
 }
 
 const OLDEST: EnvoyVersion = EnvoyVersion(1, 36);
-const NEWEST: EnvoyVersion = EnvoyVersion(1, 40);
+/// From here on a virtual host's `request_body_buffer_limit` lets filters hold more than the connection does.
+pub const LIFTS_LIMITS: EnvoyVersion = EnvoyVersion(1, 37);
 /// From here on the filter can ask whether a client certificate was verified (`connection.peer_certificate_valid`).
 pub const TELLS_WHAT_IT_VERIFIED: EnvoyVersion = EnvoyVersion(1, 39);
 /// From here on a dot segment is one with parameters too.
