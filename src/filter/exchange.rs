@@ -126,6 +126,9 @@ impl Exchange {
             Decision::Forward(mut forward) => {
                 self.note(gateway, verdict.audit.to_json());
                 apply(Map::Request, forward.edits());
+                if forward.is_routed_elsewhere() {
+                    host::set_filter_state("portcullis.decision", b"forward");
+                }
                 if let Some(permissions) = forward.permissions() {
                     host::set_filter_state("portcullis.permissions", permissions.as_bytes());
                 }

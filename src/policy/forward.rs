@@ -16,6 +16,7 @@ use crate::config::document::TokenSource;
 pub struct Forward {
     edits: Vec<HeaderEdit>,
     permissions: Option<Rc<str>>,
+    routed_elsewhere: bool,
     meter: Option<Meter>,
 }
 
@@ -83,7 +84,7 @@ impl Forward {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }
         let permissions = grant.caller().and_then(|caller| caller.identity.filter_state.clone());
-        Forward { edits, permissions, meter: None }
+        Forward { edits, permissions, routed_elsewhere: to.upstream.is_none(), meter: None }
     }
 
     /// The same with something that counts the body on its way.
@@ -99,6 +100,11 @@ impl Forward {
     /// Changes to the request's headers, in order.
     pub fn edits(&self) -> &[HeaderEdit] {
         &self.edits
+    }
+
+    /// Whether Envoy's own routes say where it goes: they cannot see in the headers that it was let through.
+    pub fn is_routed_elsewhere(&self) -> bool {
+        self.routed_elsewhere
     }
 
     /// The caller's permissions for later filters and the access log, where the document wants them told.

@@ -1,6 +1,8 @@
 //! The files under `envoy/` for other surroundings: Kubernetes objects fit their schemas, the documents in them compile, what
 //! they hand to Envoy loads there, and the container's files name what exists.
 
+mod surroundings;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -72,13 +74,13 @@ fn documents_in_manifests_compile() -> Result<()> {
 #[test]
 fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
     let objects = objects()?;
-    let patch = |kind: &str, path: &str| {
-        let object = objects.iter().find(|object| object.get("kind").is_some_and(|k| k == kind));
-        object.and_then(|object| object.pointer(path)).cloned().with_context(|| format!("{kind}{path}"))
+    let patch = |name: &str, path: &str| {
+        let object = objects.iter().find(|object| object.pointer("/metadata/name").is_some_and(|have| have == name));
+        object.and_then(|object| object.pointer(path)).cloned().with_context(|| format!("{name}{path}"))
     };
-    let mut manager = patch("EnvoyFilter", "/spec/configPatches/0/patch/value/typed_config")?;
-    let mut listener = patch("EnvoyFilter", "/spec/configPatches/1/patch/value")?;
-    let cluster = patch("EnvoyPatchPolicy", "/spec/jsonPatches/0/operation/value")?;
+    let mut manager = patch("portcullis-listener", "/spec/configPatches/0/patch/value/typed_config")?;
+    let mut listener = patch("portcullis-listener", "/spec/configPatches/1/patch/value")?;
+    let cluster = patch("portcullis-keys", "/spec/jsonPatches/0/operation/value")?;
     let router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
     let rest = json!({
         "stat_prefix": "manifests",
@@ -208,6 +210,11 @@ fn validate(objects: &[Value]) -> Result<Verdict> {
         r"\.spec\.jsonPatches\.\d\.operation\.value",
     ];
     node::run("../manifests/validate.mjs", &json!({ "objects": objects, "free": free }))
+}
+
+/// The first object of a kind.
+fn object(kind: &str) -> Result<Value> {
+    objects()?.into_iter().find(|object| object.get("kind").is_some_and(|k| k == kind)).context(kind.to_owned())
 }
 
 /// Every object of every manifest.
