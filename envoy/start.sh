@@ -3,5 +3,5 @@
 set -eu
 
 config=$(mktemp -d)/envoy.yaml
-portcullis generate envoy "$GATEWAY" --address "${ADDRESS:-127.0.0.1}" --port "${PORT:-8080}" --wasm "$MODULE" >"$config"
+portcullis generate envoy "$GATEWAY" --address "${ADDRESS:-127.0.0.1}" --port "${PORT:-8080}" --admin-port "${ADMIN_PORT:-9901}" --wasm "$MODULE" >"$config"
 exec envoy -c "$config" "$@"

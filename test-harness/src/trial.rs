@@ -221,4 +221,5 @@ pub const ORIGIN: &str = "https://admin.example.com";
 pub const HOST: &str = "api.example.com";
 /// More than one, so that requests meet workers that have not seen what another has learned.
 pub const WORKERS: u32 = 2;
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client waits.
+pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,5 +1,6 @@
 //! Limits that several proxies share, counted by a real rate limit service in a real Redis.
 
+mod containers;
 mod site;
 
 use std::path::Path;

@@ -106,10 +106,14 @@ fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
 #[test]
 fn the_containers_files_name_what_exists() -> Result<()> {
     let folder = envoy::root().join("envoy");
-    let compose: Value = serde_saphyr::from_str(&fs::read_to_string(folder.join("compose.yaml"))?)?;
-    let services = compose.get("services").and_then(Value::as_object).context("compose.yaml has no services")?;
+    let mut services = Vec::new();
+    for file in ["compose.yaml", "compose.limits.yaml"] {
+        let compose: Value = serde_saphyr::from_str(&fs::read_to_string(folder.join(file))?)?;
+        let listed = compose.get("services").and_then(Value::as_object).context("no services")?;
+        services.extend(listed.iter().map(|(name, service)| (format!("{file}: {name}"), service.clone())));
+    }
     let mut named = 0;
-    for (name, service) in services {
+    for (name, service) in &services {
         let volumes = service.get("volumes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let mut paths: Vec<&str> = volumes.filter_map(|volume| volume.split(':').next()).collect();
         let context = service.pointer("/build/context").and_then(Value::as_str);
@@ -117,7 +121,7 @@ fn the_containers_files_name_what_exists() -> Result<()> {
         let built = context.zip(dockerfile).map(|(context, file)| format!("{context}/{file}"));
         paths.extend(built.as_deref());
         for path in paths {
-            ensure!(folder.join(path).is_file(), "compose.yaml: {name} names {path}");
+            ensure!(folder.join(path).is_file(), "{name} names {path}");
             named += 1;
         }
     }
@@ -127,7 +131,7 @@ fn the_containers_files_name_what_exists() -> Result<()> {
         ensure!(envoy::root().join(source).exists(), "Dockerfile: {line}");
         named += 1;
     }
-    ensure!(named >= 7, "only {named} paths were found");
+    ensure!(named >= 11, "only {named} paths were found");
     Ok(())
 }
 
