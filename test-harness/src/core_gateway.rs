@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::client::Request;
 use crate::native::{Arrival, Gateway};
 use crate::outcome::{Forwarded, Headers, Outcome};
+use crate::shown;
 use crate::upstream::Wish;
 
 /// A policy and what its worker would remember between requests.
@@ -83,7 +84,7 @@ impl CoreGateway {
         // No two requests come at the same moment, and none while the fetch of another ends.
         let received_at = Duration::from_secs(u64::try_from(arrival.now)?) + BETWEEN_REQUESTS * self.requests;
         self.requests += 1;
-        let headers = as_envoy_shows(arrival.request);
+        let headers = shown::headers(arrival.request);
         let borrowed: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
         let peer = KnownPeer { address: arrival.from, certificate: arrival.certificate.clone() };
         let mut now = received_at;
@@ -93,7 +94,7 @@ impl CoreGateway {
                 headers: &borrowed,
                 received_at,
                 again: decided > 0,
-                ended: has_no_content(arrival.request),
+                ended: shown::ends_with_its_headers(arrival.request),
             };
             let fresh_id = || {
                 self.ids.set(self.ids.get() + 1);
@@ -180,32 +181,6 @@ impl CoreGateway {
         }
         at
     }
-}
-
-/// The header list as Envoy shows it to a filter: pseudo-headers first, names in lower case, values trimmed (§2.11).
-fn as_envoy_shows(request: &Request) -> Headers {
-    let mut headers: Headers =
-        vec![(":method".into(), request.method.clone()), (":path".into(), request.target.clone())];
-    for (name, value) in &request.headers {
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let name = if name == "host" { ":authority".to_owned() } else { name };
-        headers.push((name, value.trim_ascii().to_vec()));
-    }
-    let named = |name: &str| headers.iter().any(|(have, _)| have == name);
-    if !named("content-length") && !named("transfer-encoding") {
-        let (body, in_chunks) = (&request.body, request.chunked || !request.trailers.is_empty());
-        if in_chunks {
-            headers.push(("transfer-encoding".into(), b"chunked".to_vec()));
-        } else if !body.is_empty() {
-            headers.push(("content-length".into(), body.len().to_string().into_bytes()));
-        }
-    }
-    headers
-}
-
-/// The client sends neither body nor trailers.
-fn has_no_content(request: &Request) -> bool {
-    request.body.is_empty() && request.trailers.is_empty() && !request.chunked
 }
 
 fn edited(mut headers: Headers, edits: &[HeaderEdit]) -> Headers {

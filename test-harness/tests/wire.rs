@@ -1,4 +1,4 @@
-//! Bytes that no HTTP library would send to a real Envoy with the filter: nothing breaks, nothing slips through.
+//! Bytes that no HTTP library would send, over HTTP/1 and HTTP/2, to a real Envoy with the filter: nothing breaks, nothing slips through.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use test_harness::client::Request;
 use test_harness::fuzz::dice::Dice;
 use test_harness::outcome::values;
 use test_harness::trial::{self, Gate, Servers, bearer, get};
-use test_harness::{octets, ports};
+use test_harness::{frames, octets, ports};
 
 #[test]
 fn broken_http1_breaks_nothing_and_passes_nothing() -> Result<()> {
@@ -22,6 +22,53 @@ fn broken_http1_breaks_nothing_and_passes_nothing() -> Result<()> {
             answer.is_empty() || answer.starts_with(b"HTTP/1.1 ")
         },
     )
+}
+
+/// Half of the field blocks are broken in a field, the others in their bytes or in the frames around them.
+#[test]
+fn broken_http2_breaks_nothing_and_passes_nothing() -> Result<()> {
+    walk(broken_http2, |answer| {
+        // A preface that is none is answered as HTTP/1.
+        answer.starts_with(b"HTTP/1.1 ") || frames::are_frames(answer)
+    })
+}
+
+fn broken_http2(dice: &mut Dice, request: &Request) -> Vec<u8> {
+    let mut fields = frames::fields(request);
+    match dice.below(6) {
+        0 | 1 => {
+            let at = dice.below(fields.len());
+            let other = dice.one_of(FIELDS).map(|(name, value)| (name.to_vec(), value.to_vec())).unwrap_or_default();
+            fields.insert(at, other);
+        }
+        2 => {
+            let at = dice.below(fields.len());
+            if let Some((name, value)) = fields.get_mut(at) {
+                let broken = if dice.below(4) == 0 { name } else { value };
+                *broken = dice.mutated(broken);
+            }
+        }
+        _ => {}
+    }
+    let mut block = frames::block(&fields);
+    if dice.below(6) == 0 {
+        block = dice.mutated(&block);
+    }
+    let ends = if request.body.is_empty() { frames::END_STREAM } else { 0 };
+    let (first, rest) = block.split_at(if dice.below(3) == 0 { dice.below(block.len()) } else { block.len() });
+    let mut sent = if rest.is_empty() {
+        frames::frame(frames::HEADERS, ends | frames::END_HEADERS, 1, first)
+    } else {
+        let rest = frames::frame(frames::CONTINUATION, frames::END_HEADERS, 1, rest);
+        [frames::frame(frames::HEADERS, ends, 1, first), rest].concat()
+    };
+    if !request.body.is_empty() {
+        sent.extend(frames::frame(frames::DATA, frames::END_STREAM, 1, &request.body));
+    }
+    if dice.below(4) == 0 {
+        sent = dice.mutated(&sent);
+    }
+    [frames::PREFACE, &sent].concat()
 }
 
 /// Sends many of them, and looks at every answer and at everything that reached an upstream.
@@ -110,6 +157,29 @@ fn exchange(to: std::net::SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
+/// What HTTP/2 forbids (RFC 9113 §8.2, §8.3), and what only this gateway may say.
+const FIELDS: &[(&[u8], &[u8])] = &[
+    (b":path", b"/open/1"),
+    (b":authority", b"evil.example"),
+    (b":scheme", b"https"),
+    (b":status", b"200"),
+    (b"host", b"evil.example"),
+    (b"connection", b"x-user-id"),
+    (b"transfer-encoding", b"chunked"),
+    (b"te", b"gzip"),
+    (b"upgrade", b"h2c"),
+    (b"content-length", b"7"),
+    (b"X-User-Id", b"root"),
+    (b"x-user-id", b"root"),
+    (b"x_user_id", b"root"),
+    (b"x-user-id ", b"root"),
+    (b"x-portcullis-upstream", b"admin"),
+    (b"x-portcullis-replied", b"1"),
+    (b"authorization", b"Bearer a.b.c"),
+    (b"cookie", b"sid=a.b.c"),
+    (b"x-line", b"a\r\nx-user-id: root"),
+    (b"", b"empty"),
+];
 const SEED: u64 = 20_240_302;
 const CLIENTS: u64 = 8;
 const ROUNDS: usize = 60;

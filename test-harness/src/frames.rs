@@ -1,0 +1,92 @@
+//! HTTP/2 as bytes, for requests that no library would send: frames (RFC 9113 §4.1) and field blocks (RFC 7541).
+
+use crate::client::Request;
+
+/// What a client says first, and its empty SETTINGS.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// Types of frames.
+pub const DATA: u8 = 0;
+/// See [`DATA`].
+pub const HEADERS: u8 = 1;
+/// See [`DATA`].
+pub const CONTINUATION: u8 = 9;
+/// Nothing follows on the stream.
+pub const END_STREAM: u8 = 1;
+/// Nothing follows of the field block.
+pub const END_HEADERS: u8 = 4;
+
+/// The field lines of a request, as HTTP/2 orders them.
+pub fn fields(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let host = request.headers.iter().find(|(name, _)| name == b"host").map(|(_, value)| value.clone());
+    let pseudo: [(&[u8], &[u8]); 4] = [
+        (b":method", &request.method),
+        (b":scheme", b"http"),
+        (b":path", &request.target),
+        (b":authority", host.as_deref().unwrap_or_default()),
+    ];
+    let mut fields: Vec<_> = pseudo.map(|(name, value)| (name.to_vec(), value.to_vec())).into();
+    let others = request.headers.iter().filter(|(name, _)| name != b"host");
+    fields.extend(others.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())));
+    fields
+}
+
+/// A field block of literals, nothing indexed, nothing compressed (RFC 7541 §6.2.2).
+pub fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            length(&mut block, text.len());
+            block.extend_from_slice(text);
+        }
+    }
+    block
+}
+
+/// One frame.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
+    [length.get(1..).unwrap_or_default(), &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Whether the bytes are whole frames of a server, the last of which may have been cut by the connection's end.
+pub fn are_frames(mut bytes: &[u8]) -> bool {
+    while let Some(([a, b, c, kind, ..], _)) = bytes.split_first_chunk::<9>() {
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        if *kind > CONTINUATION || length > 16_384 {
+            return false;
+        }
+        bytes = bytes.get(9 + length..).unwrap_or_default();
+    }
+    true
+}
+
+/// A length in seven bits, or more that follow in groups of seven, the lowest first (RFC 7541 §5.1).
+fn length(block: &mut Vec<u8>, length: usize) {
+    let Some(mut rest) = length.checked_sub(127) else {
+        block.extend(u8::try_from(length));
+        return;
+    };
+    block.push(127);
+    while rest > 127 {
+        block.extend(u8::try_from(rest % 128).map(|low| low | 128));
+        rest /= 128;
+    }
+    block.extend(u8::try_from(rest));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_have_their_length_in_groups_of_seven_bits() {
+        let lengths =
+            [(10, vec![10]), (126, vec![126]), (127, vec![127, 0]), (254, vec![127, 127]), (1337, vec![127, 186, 9])];
+        for (number, bytes) in lengths {
+            let mut block = Vec::new();
+            length(&mut block, number);
+            assert_eq!(block, bytes, "{number}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! A request as Envoy shows it to a filter.
+
+use crate::client::Request;
+use crate::outcome::Headers;
+
+/// Its header list: pseudo-headers first, names in lower case, values trimmed (envoy-facts §2.11), and headers that Envoy keeps
+/// once joined (§0.9).
+pub fn headers(request: &Request) -> Headers {
+    let mut headers: Headers =
+        vec![(":method".into(), request.method.clone()), (":path".into(), request.target.clone())];
+    for (name, value) in &request.headers {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let name = if name == "host" { ":authority".to_owned() } else { name };
+        let value = value.trim_ascii();
+        match headers.iter_mut().find(|(have, _)| *have == name && KEPT_ONCE.contains(&have.as_str())) {
+            Some((_, joined)) => *joined = [joined.as_slice(), b",", value].concat(),
+            None => headers.push((name, value.to_vec())),
+        }
+    }
+    let named = |name: &str| headers.iter().any(|(have, _)| have == name);
+    if !named("content-length") && !named("transfer-encoding") {
+        let (body, in_chunks) = (&request.body, request.chunked || !request.trailers.is_empty());
+        if in_chunks {
+            headers.push(("transfer-encoding".into(), b"chunked".to_vec()));
+        } else if !body.is_empty() {
+            headers.push(("content-length".into(), body.len().to_string().into_bytes()));
+        }
+    }
+    headers
+}
+
+/// Whether neither a body nor trailers follow.
+pub fn ends_with_its_headers(request: &Request) -> bool {
+    request.body.is_empty() && request.trailers.is_empty() && !request.chunked
+}
+
+/// Those of them that the cases send twice.
+const KEPT_ONCE: [&str; 2] = ["authorization", "content-type"];

@@ -1,0 +1,144 @@
+//! The filter in Envoy and the core in this process are given the same requests at random, and must say the same about each.
+
+use anyhow::{Context, Result, ensure};
+use test_harness::before::Before;
+use test_harness::case::{Case, CaseFile, Proxy};
+use test_harness::client::Request;
+use test_harness::fuzz::dice::Dice;
+use test_harness::native::NativeStage;
+use test_harness::outcome::{Outcome, values};
+use test_harness::scene::Scene;
+use test_harness::stage::Stage;
+use test_harness::{core_gateway, envoy};
+
+#[test]
+fn filter_and_core_say_the_same_about_any_request() -> Result<()> {
+    let files = CaseFile::read_all()?;
+    let mut dice = Dice::new(SEED);
+    let (mut differences, mut compared) = (Vec::new(), 0);
+    for name in FILES {
+        let file = files.iter().find(|file| file.stem == *name).with_context(|| format!("no cases {name}"))?;
+        let (differ, same) = compare(file.clone(), &mut dice)?;
+        differences.extend(differ);
+        compared += same;
+    }
+    ensure!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n\n"));
+    ensure!(compared >= FILES.len() * ROUNDS / 2, "only {compared} requests were compared");
+    Ok(())
+}
+
+/// The differences between the two over many requests like those of `file`, and how many requests both decided.
+fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> {
+    // Envoy's defaults, which repair nothing: whatever differs is the filter's doing.
+    file.proxy = Proxy::Bare;
+    let cases = std::mem::take(&mut file.cases);
+    let cases: Vec<Case> = cases.into_iter().filter(runs_in_both).collect();
+    let mut real = Stage::set(&file, &envoy::module()?)?;
+    let mut native = NativeStage::set(Scene::set(&file)?, &file, core_gateway::open)?;
+    let (mut differences, mut compared) = (Vec::new(), 0);
+    for round in 0..ROUNDS {
+        let case = dice.one_of(&cases).cloned().context("no case runs in both")?;
+        let case = varied(case, round, dice);
+        let (request, in_envoy) = real.run(&case)?;
+        // What Envoy itself refuses, the filter never sees.
+        if !in_envoy.audit.as_ref().is_some_and(|audit| audit["reason"] != "ended_before_decision") {
+            ensure!(in_envoy.forwarded.is_none(), "forwarded without a record: {request:?}");
+            continue;
+        }
+        let (alike, here) = native.run(&case)?;
+        let (theirs, ours) = (said(&request, &in_envoy), said(&alike, &here));
+        let unlike = theirs.iter().zip(&ours).filter(|(theirs, ours)| theirs != ours);
+        let unlike: Vec<_> = unlike.map(|(theirs, ours)| format!("  Envoy: {theirs}\n  core:  {ours}")).collect();
+        if !unlike.is_empty() {
+            let shown = String::from_utf8_lossy(&request.on_the_wire()).into_owned();
+            differences.push(format!("{}: {}\n{}\nabout\n{shown}", file.stem, case.name, unlike.join("\n")));
+        }
+        compared += 1;
+    }
+    real.filter_never_failed()?;
+    Ok((differences, compared))
+}
+
+/// Envoy's defaults believe what a client says of its address, so nothing is compared that says so.
+fn runs_in_both(case: &Case) -> bool {
+    let tells_an_address = |(name, _): &(String, String)| name.eq_ignore_ascii_case("x-forwarded-for");
+    case.for_envoy()
+        && case.for_native()
+        && case.request.from.is_none()
+        && !case.request.headers.iter().any(tells_an_address)
+}
+
+/// The same request with another path, another method, or one more header, and an id by which its record is found.
+fn varied(mut case: Case, round: usize, dice: &mut Dice) -> Case {
+    case.times = 1;
+    case.before = Before::default();
+    case.expect.audit = Some(serde_json::json!({}));
+    let request = &mut case.request;
+    request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("x-request-id"));
+    request.headers.push(("x-request-id".to_owned(), format!("twin-{round}")));
+    for _ in 0..=dice.below(2) {
+        match dice.below(4) {
+            0 => {
+                let (name, value) = dice.one_of(HEADERS).copied().unwrap_or_default();
+                request.headers.push((name.to_owned(), value.to_owned()));
+            }
+            1 => request.method = dice.one_of(METHODS).copied().unwrap_or("GET").to_owned(),
+            _ => {
+                let at = dice.below(request.path.len() + 1).max(1);
+                let piece = dice.one_of(PIECES).copied().unwrap_or_default();
+                if request.path.is_char_boundary(at) && !request.path.contains("${") {
+                    request.path.insert_str(at, piece);
+                }
+            }
+        }
+    }
+    case
+}
+
+/// Everything that a decision shows: to the client, to the upstream, and to the operator.
+fn said(request: &Request, outcome: &Outcome) -> Vec<String> {
+    let body = outcome.body_json().unwrap_or_default();
+    let shown = |from: &serde_json::Value, pointer| from.pointer(pointer).map(ToString::to_string).unwrap_or_default();
+    let mut said = vec![format!("status {}", outcome.status)];
+    said.extend(["/error/code", "/error/details"].map(|part| format!("{part} {}", shown(&body, part))));
+    said.extend(ANSWERED.map(|name| format!("{name}: {:?}", values(&outcome.headers, name))));
+    let forwarded = outcome.forwarded.as_ref();
+    said.push(forwarded.map_or_else(
+        || "nothing is forwarded".to_owned(),
+        |request| format!("{} {} to {}", request.method, request.path, request.upstream),
+    ));
+    said.extend(FORWARDED.map(|name| {
+        let values = forwarded.map(|forwarded| values(&forwarded.headers, name)).unwrap_or_default();
+        // Each of the two has an issuer of its own, and so tokens of its own.
+        let as_sent = |value: &String| request.headers.iter().any(|(_, sent)| sent == value.as_bytes());
+        let values: Vec<_> = values.iter().map(|value| if as_sent(value) { "as sent" } else { value }).collect();
+        format!("upstream {name}: {values:?}")
+    }));
+    let audit = outcome.audit.clone().unwrap_or_default();
+    said.extend(RECORDED.map(|member| format!("record {member} {}", shown(&audit, member))));
+    said
+}
+
+const FILES: &[&str] =
+    &["bare", "routes", "identity", "scopes", "cors", "permissions", "api_keys", "auth_any_all", "when", "checks"];
+const SEED: u64 = 20_240_303;
+const ROUNDS: usize = 80;
+const METHODS: &[&str] = &["GET", "PUT", "DELETE", "OPTIONS"];
+const HEADERS: &[(&str, &str)] = &[
+    ("x-user-id", "root"),
+    ("X-User_ID", "root"),
+    ("origin", "https://admin.example.com"),
+    ("access-control-request-method", "PUT"),
+    ("authorization", "Bearer a.b.c"),
+    ("authorization", "Basic dXNlcjpwYXNz"),
+    ("cookie", "sid=a.b.c; other=1"),
+    ("x-portcullis-upstream", "orders"),
+    ("x-api-key", "pck_live_none"),
+    ("content-type", "application/grpc"),
+];
+const PIECES: &[&str] =
+    &["/", "/..", "//", "%2f", "%2e", "%41", "%e9", ";", "?", "?a=%2F", "x", "/x/y", "%", "..", ":", "@"];
+const ANSWERED: [&str; 6] =
+    ["www-authenticate", "allow", "retry-after", "access-control-allow-origin", "access-control-allow-methods", "vary"];
+const FORWARDED: [&str; 6] = ["x-user-id", "x-org-id", "x-user-email", "x-permissions", "authorization", "cookie"];
+const RECORDED: [&str; 7] = ["/decision", "/reason", "/route", "/subject", "/issuer", "/client", "/credential"];
