@@ -9,10 +9,10 @@ use test_harness::odd_module::{self, Oddity};
 use test_harness::trial::{self, below, plugin, put};
 use test_harness::{client, envoy, load, ports};
 
-use crate::Cell;
-use crate::site::{PATIENCE, Site, WELL, more, until};
+use crate::Plain;
+use crate::site::{PATIENCE, Site, WELL, either, more, slices, until};
 
-pub const CELLS: &[Cell] = &[
+pub const CELLS: &[Plain] = &[
     ("filter traps", || faulty_filter(Oddity::TrapsAtRequests)),
     ("filter runs out of memory", || faulty_filter(Oddity::EatsMemory)),
     ("configuration reloaded", reloaded),
@@ -28,7 +28,7 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
     let listeners = Listeners::new()?;
     let mut good = Value::Null;
     let mut site = Site::bent(
-        |_| Ok(()),
+        |_, _| Ok(()),
         |config| {
             good = config.clone();
             *below(plugin(config)?, "/vm_config/code/local/filename")? = json!(module.path());
@@ -36,7 +36,7 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
         },
     )?;
     let refused = [(503, "SERVICE_UNAVAILABLE")].as_slice();
-    let nothing = ["static", "good", "no token", "forged"].map(|sort| (sort, refused));
+    let nothing = WELL.iter().map(|(sort, _)| (*sort, refused)).collect::<Vec<_>>();
     site.under_load(&nothing)?;
     let failed = || {
         Ok(site.envoy()?.lines().iter().any(|line| line.contains("unreachable") || line.contains("wasm_fail_stream")))
@@ -44,9 +44,8 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
     until("the filter to fail", failed)?;
     // Until the new filter serves everywhere; its first requests may come before its keys.
     let between = [refused, &[(503, "AUTH_UNAVAILABLE")]].concat();
-    let both: Vec<_> = WELL.iter().map(|(sort, right)| (*sort, [*right, &between].concat())).collect();
-    let both: Vec<_> = both.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect();
-    site.during(&both, |_| {
+    let between: Vec<_> = WELL.iter().map(|(sort, _)| (*sort, between.as_slice())).collect();
+    site.during(&slices(&either(WELL, &between)), |_| {
         listeners.push(&mut good)?;
         site.until("good", 200)
     })?;
@@ -59,7 +58,7 @@ fn reloadable() -> Result<(Listeners, Site, Value)> {
     let listeners = Listeners::new()?;
     let mut good = Value::Null;
     let site = Site::bent(
-        |_| Ok(()),
+        |_, _| Ok(()),
         |config| {
             good = config.clone();
             listeners.take(config)
@@ -170,7 +169,7 @@ fn overloaded() -> Result<()> {
     };
     press("0.1")?;
     let mut site = Site::bent(
-        |_| Ok(()),
+        |_, _| Ok(()),
         |config| {
             let manager = below(config, "/overload_manager")?;
             let kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig";
@@ -185,13 +184,13 @@ fn overloaded() -> Result<()> {
     )?;
     site.until("good", 200)?;
     let shed = [(503, "SERVICE_UNAVAILABLE")].as_slice();
-    let both: Vec<_> = WELL.iter().map(|(sort, right)| (*sort, [*right, shed].concat())).collect();
-    let both: Vec<_> = both.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect();
+    let nothing: Vec<_> = WELL.iter().map(|(sort, _)| (*sort, shed)).collect();
+    let both = either(WELL, &nothing);
+    let both = slices(&both);
     site.during(&both, |_| {
         press("0.99")?;
         site.until("static", 503)
     })?;
-    let nothing = ["static", "good", "no token", "forged"].map(|sort| (sort, shed));
     site.under_load(&nothing)?;
     let answer = client::send(ports::loopback(site.port), &trial::get("/health"), PATIENCE)?;
     ensure!(trial::header(&answer, "retry-after").is_some(), "an overloaded gateway does not say when to come again");

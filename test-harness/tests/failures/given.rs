@@ -1,12 +1,15 @@
-//! What the gateway of the matrix is given: its document, and the sorts of requests that are sent to it.
+//! What the gateway of the matrix is given: its document, others that it fetches, and the sorts of requests that are sent to it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use portcullis::policy::api_key::ApiKey;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use test_harness::client::Request;
 use test_harness::clock;
 use test_harness::issuer::{Issuer, KEY_SET_PATH};
 use test_harness::load::Sort;
 use test_harness::token::{Tamper, TokenSpec};
-use test_harness::trial::{bearer, get};
+use test_harness::trial::{bearer, below, get, put};
 
 pub fn sorts(issuer: &Issuer) -> Result<Vec<Sort>> {
     let good = token(issuer, "rsa-1")?;
@@ -44,3 +47,69 @@ pub fn policy(issuer: &Issuer, upstream: u16) -> Value {
         ],
     })
 }
+
+/// A token with this id that holds whatever the time is.
+pub fn lasting(issuer: &Issuer, id: &str) -> Result<String> {
+    let spec = spec(issuer, "rsa-1").claim("jti", id).claim("iat", 1_700_000_000).claim("exp", 4_102_444_800_i64);
+    spec.mint(0, &Map::new())
+}
+
+/// A request with the API key of this name.
+pub fn key(name: &str) -> Request {
+    get("/keys/1").header("x-api-key", &key_text(name))
+}
+
+/// Has the gateway fetch its clients, beside one of its own.
+pub fn add_clients(policy: &mut Value, issuer: &Issuer) -> Result<()> {
+    issuer.documents.publish(CLIENTS_PATH, clients(&["polled"]));
+    put(policy, "/environment", json!("test"))?;
+    put(policy, "/api_keys", json!({ "from": [{ "header": "X-API-Key" }] }))?;
+    put(policy, "/clients", json!([client("operations", &["own"])]))?;
+    put(policy, "/clients_from", fetched(issuer, CLIENTS_PATH))?;
+    let route =
+        json!({ "path": "/keys/{.+}", "upstream": "orders", "timeout": "1s", "auth": { "any_of": ["api_key"] } });
+    let routes = below(policy, "/routes")?.as_array_mut();
+    routes.map(|routes| routes.push(route)).context("the routes are no list")
+}
+
+/// Has the gateway fetch a revocation list.
+pub fn add_revocations(policy: &mut Value, issuer: &Issuer) -> Result<()> {
+    issuer.documents.publish(REVOCATIONS_PATH, revoked(&["one"]));
+    put(policy, "/revocation", fetched(issuer, REVOCATIONS_PATH))
+}
+
+/// A document of one client with these keys; of none without keys.
+pub fn clients(keys: &[&str]) -> Value {
+    let all: Vec<Value> =
+        [keys].into_iter().filter(|keys| !keys.is_empty()).map(|keys| client("reports", keys)).collect();
+    json!({ "version": "1.0", "clients": all })
+}
+
+/// A revocation list with the tokens of these ids.
+pub fn revoked(ids: &[&str]) -> Value {
+    let entries: Vec<Value> = ids.iter().map(|id| json!({ "jti": id })).collect();
+    json!({ "version": "1.0", "revoked": entries })
+}
+
+fn client(id: &str, keys: &[&str]) -> Value {
+    let record = |name: &&str| {
+        let text = key_text(name);
+        let hash: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let prefix = text.rsplit_once('_').map(|(prefix, _)| prefix);
+        json!({ "id": name, "prefix": prefix, "hash": format!("sha256:{hash}") })
+    };
+    json!({ "id": id, "owner": "o", "purpose": "p", "keys": keys.iter().map(record).collect::<Vec<_>>() })
+}
+
+fn key_text(name: &str) -> String {
+    ApiKey::compose("test", &format!("{name:0<12}"), "0123456789abcdefghijKLMNOPQRSTUV")
+}
+
+/// Polled as often as may be, so that its life can be lived through.
+fn fetched(issuer: &Issuer, path: &str) -> Value {
+    json!({ "uri": format!("{}{path}", issuer.url()), "cluster": "issuer", "poll": "1s", "stale_for": "1h",
+        "timeout": "500ms", "wait": "700ms", "max_entries": 100 })
+}
+
+pub const CLIENTS_PATH: &str = "/documents/clients";
+pub const REVOCATIONS_PATH: &str = "/documents/revocations";

@@ -4,13 +4,14 @@ use std::net::TcpListener;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use test_harness::issuer::Issuer;
 use test_harness::ports;
 use test_harness::trial::put;
 
-use crate::Cell;
+use crate::Plain;
 use crate::site::{Allowed, Site, WELL, but};
 
-pub const CELLS: &[Cell] =
+pub const CELLS: &[Plain] =
     &[("rate limit service down", || without_service(false)), ("rate limit service silent", || without_service(true))];
 
 fn without_service(silent: bool) -> Result<()> {
@@ -27,7 +28,7 @@ fn without_service(silent: bool) -> Result<()> {
 }
 
 fn one(port: u16, on_failure: &str, allowed: Allowed<'_>) -> Result<()> {
-    let limited = |policy: &mut serde_json::Value| {
+    let limited = |policy: &mut serde_json::Value, _: &Issuer| {
         let service = json!({ "cluster": "counting", "url": format!("http://127.0.0.1:{port}"), "domain": "portcullis",
             "timeout": "50ms" });
         put(policy, "/rate_limit_service", service)?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use test_harness::client::Request;
 use test_harness::clock::Deadline;
 use test_harness::envoy::{Envoy, Launch};
-use test_harness::issuer::{Issuer, KEY_SET_PATH};
+use test_harness::issuer::Issuer;
 use test_harness::load::{self, Answer, Sent, Sort};
 use test_harness::outcome::values;
 use test_harness::ports;
@@ -30,6 +30,7 @@ pub struct Site {
     received: Received,
     config: Value,
     sorts: Vec<Sort>,
+    env: Vec<(String, String)>,
 }
 
 /// What each sort of request may be answered with: status and code of the envelope.
@@ -59,15 +60,35 @@ pub fn but<'a>(these: &[(&'a str, &'a [(u16, &'a str)])]) -> Vec<(&'a str, &'a [
     [these, WELL].concat()
 }
 
+/// Both what is right in one state and in another, while the gateway goes from one to the other.
+pub fn either<'a>(these: Allowed<'a>, those: Allowed<'a>) -> Vec<(&'a str, Vec<(u16, &'a str)>)> {
+    let found = |sort: &str| those.iter().find(|(name, _)| *name == sort).map(|(_, answers)| *answers);
+    these.iter().map(|(sort, answers)| (*sort, [*answers, found(sort).unwrap_or_default()].concat())).collect()
+}
+
+/// The same as a look at it.
+pub fn slices<'a>(these: &'a [(&'a str, Vec<(u16, &'a str)>)]) -> Vec<(&'a str, &'a [(u16, &'a str)])> {
+    these.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect()
+}
+
 impl Site {
     /// Servers, and a gateway with spans short enough to be lived through.
     pub fn open() -> Result<Self> {
-        Self::bent(|_| Ok(()), |_| Ok(()))
+        Self::bent(|_, _| Ok(()), |_| Ok(()))
     }
 
     /// The same with changes to the document, and to what the generator wrote.
     pub fn bent(
-        amend: impl FnOnce(&mut Value) -> Result<()>,
+        amend: impl FnOnce(&mut Value, &Issuer) -> Result<()>,
+        bend: impl FnOnce(&mut Value) -> Result<()>,
+    ) -> Result<Self> {
+        Self::with_env(Vec::new(), amend, bend)
+    }
+
+    /// The same with variables for Envoy.
+    pub fn with_env(
+        env: Vec<(String, String)>,
+        amend: impl FnOnce(&mut Value, &Issuer) -> Result<()>,
         bend: impl FnOnce(&mut Value) -> Result<()>,
     ) -> Result<Self> {
         let received = Received::default();
@@ -75,13 +96,13 @@ impl Site {
         let upstream = Upstream::start("orders", 0, received.clone())?;
         let upstream_port = upstream.port();
         let mut policy = policy(&issuer, upstream_port);
-        amend(&mut policy)?;
+        amend(&mut policy, &issuer)?;
         let [port, admin] = ports::free()?;
         let mut config = trial::generate(&policy, port, admin)?;
         bend(&mut config)?;
         let sorts = sorts(&issuer)?;
-        let mut site =
-            Self { issuer, upstream: Some(upstream), upstream_port, envoy: None, port, admin, received, config, sorts };
+        let upstream = Some(upstream);
+        let mut site = Self { issuer, upstream, upstream_port, envoy: None, port, admin, received, config, sorts, env };
         site.start()?;
         Ok(site)
     }
@@ -89,7 +110,7 @@ impl Site {
     /// Starts Envoy, for the first time or again.
     pub fn start(&mut self) -> Result<()> {
         let launch =
-            Launch { bootstrap: &self.config.to_string(), admin: self.admin, workers: WORKERS, env: Vec::new() };
+            Launch { bootstrap: &self.config.to_string(), admin: self.admin, workers: WORKERS, env: self.env.clone() };
         self.envoy = None;
         self.envoy = Some(Envoy::start(&launch)?);
         Ok(())
@@ -133,11 +154,6 @@ impl Site {
         Deadline::after(PATIENCE).poll(settled).with_context(last)
     }
 
-    /// How often the key set was asked for.
-    pub fn fetches(&self) -> usize {
-        self.issuer.requests(KEY_SET_PATH)
-    }
-
     /// The running Envoy.
     pub fn envoy(&self) -> Result<&Envoy> {
         self.envoy.as_ref().context("no Envoy runs")
@@ -171,7 +187,7 @@ impl Site {
             ensure!(times <= 1, "`{}` reached the upstream {times} times", one.sort);
             let needs_none = matches!(one.sort, "no token" | "forged" | "static");
             ensure!(times == 0 || !(needs_none || refused(answer)), "`{}` reached the upstream: {answer:?}", one.sort);
-            let from_upstream = matches!(one.sort, "good" | "new") && answer.status == 200;
+            let from_upstream = !needs_none && answer.status == 200;
             ensure!(times == 1 || !from_upstream, "a 200 that the upstream never gave");
             *counts.entry((one.sort, answer.status, answer.code.clone())).or_default() += 1;
         }

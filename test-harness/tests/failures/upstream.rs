@@ -4,10 +4,10 @@ use anyhow::{Context, Result, ensure};
 use test_harness::trial::{bearer, get};
 use test_harness::upstream::{Received, Upstream};
 
-use crate::Cell;
+use crate::Plain;
 use crate::site::{Site, WELL, but};
 
-pub const CELLS: &[Cell] = &[
+pub const CELLS: &[Plain] = &[
     ("upstream down", down),
     ("upstream slow", slow),
     ("upstream resets", resets),

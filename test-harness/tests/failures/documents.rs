@@ -1,0 +1,242 @@
+//! Endpoints of what the gateway fetches, in every state that an endpoint can be in: key sets, documents of clients, revocation lists.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use test_harness::issuer::{ELSEWHERE, Fault, Issuer, KEY_SET_PATH};
+use test_harness::trial::{bearer, get, put};
+
+use crate::given::{CLIENTS_PATH, REVOCATIONS_PATH, add_clients, add_revocations, clients, key, lasting, revoked};
+use crate::site::{Allowed, KEYLESS, Site, WELL, but, either, slices, until};
+use crate::{Cell, Plain};
+
+/// A kind of document, and what becomes of requests with it and without it.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// How the rows about its endpoint begin.
+    name: &'static str,
+    path: &'static str,
+    /// What its endpoint does that answers, and not with a document that says anything.
+    empty: &'static str,
+    /// Publishes it, and has the gateway of this document fetch it.
+    pub add: fn(&mut Value, &Issuer) -> Result<()>,
+    /// Sends what depends on it, besides the usual.
+    pub also: fn(&mut Site) -> Result<()>,
+    /// What is forwarded when there is a document, and is not when there is none.
+    shows: &'static str,
+    pub well: Allowed<'static>,
+    without: Allowed<'static>,
+    /// The reason of those that are not forwarded then.
+    reason: &'static str,
+    /// Where the gateway's document says how long it serves on.
+    stale_for: &'static str,
+}
+
+const KEYS: Kind = Kind {
+    name: "key endpoint",
+    path: KEY_SET_PATH,
+    empty: "has no keys any more",
+    add: |_, _| Ok(()),
+    also: |_| Ok(()),
+    shows: "good",
+    well: WELL,
+    without: KEYLESS,
+    reason: "keys_unavailable",
+    stale_for: "/issuers/0/jwks/stale_for",
+};
+
+pub const CLIENTS: Kind = Kind {
+    name: "client endpoint",
+    path: CLIENTS_PATH,
+    empty: "answers something else",
+    add: add_clients,
+    also: |site| {
+        site.also("key", key("polled"));
+        site.also("own key", key("own"));
+        Ok(())
+    },
+    shows: "key",
+    well: &[
+        ("static", &[(200, "")]),
+        ("good", &[(200, "")]),
+        ("no token", &[(401, "UNAUTHORIZED")]),
+        ("forged", &[(401, "UNAUTHORIZED")]),
+        ("key", &[(200, "")]),
+        ("own key", &[(200, "")]),
+    ],
+    without: &[
+        ("static", &[(200, "")]),
+        ("good", &[(200, "")]),
+        ("no token", &[(401, "UNAUTHORIZED")]),
+        ("forged", &[(401, "UNAUTHORIZED")]),
+        ("key", &[(503, "AUTH_UNAVAILABLE")]),
+        ("own key", &[(200, "")]),
+    ],
+    reason: "clients_unavailable",
+    stale_for: "/clients_from/stale_for",
+};
+
+pub const REVOCATIONS: Kind = Kind {
+    name: "revocation endpoint",
+    path: REVOCATIONS_PATH,
+    empty: "answers something else",
+    add: add_revocations,
+    also: |site| {
+        let token = lasting(&site.issuer, "one")?;
+        site.also("revoked", bearer(get("/orders/1"), &token));
+        Ok(())
+    },
+    shows: "good",
+    well: &[
+        ("static", &[(200, "")]),
+        ("good", &[(200, "")]),
+        ("no token", &[(401, "UNAUTHORIZED")]),
+        ("forged", &[(401, "UNAUTHORIZED")]),
+        ("revoked", &[(401, "UNAUTHORIZED")]),
+    ],
+    without: &[
+        ("static", &[(200, "")]),
+        ("good", &[(503, "AUTH_UNAVAILABLE")]),
+        ("no token", &[(401, "UNAUTHORIZED")]),
+        ("forged", &[(401, "UNAUTHORIZED")]),
+        ("revoked", &[(503, "AUTH_UNAVAILABLE")]),
+    ],
+    reason: "revocation_list_unavailable",
+    stale_for: "/revocation/stale_for",
+};
+
+pub fn cells() -> Vec<Cell> {
+    let mut cells: Vec<Cell> = Vec::new();
+    for kind in [KEYS, CLIENTS, REVOCATIONS] {
+        for (what, fault) in FAULTS.iter().copied().chain([(kind.empty, Fault::Empty)]) {
+            cells.push((format!("{} {what}", kind.name), Box::new(move || kind.fails(fault))));
+        }
+    }
+    let own: [Plain; 7] = [
+        ("key set rotated", rotated),
+        ("keys older than their bound", || KEYS.beyond_the_bound()),
+        ("clients changed", clients_changed),
+        ("clients emptied", clients_emptied),
+        ("clients older than their bound", || CLIENTS.beyond_the_bound()),
+        ("revocation list changed", list_changed),
+        ("revocation list older than its bound", || REVOCATIONS.beyond_the_bound()),
+    ];
+    cells.extend(own.into_iter().map(|(name, cell)| (name.to_owned(), Box::new(cell) as _)));
+    cells
+}
+
+impl Kind {
+    fn open(self) -> Result<Site> {
+        self.amended(|_| Ok(()))
+    }
+
+    fn amended(self, amend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Site> {
+        let both = |policy: &mut Value, issuer: &Issuer| (self.add)(policy, issuer).and_then(|()| amend(policy));
+        let mut site = Site::bent(both, |_| Ok(()))?;
+        (self.also)(&mut site)?;
+        site.until(self.shows, 200)?;
+        Ok(site)
+    }
+
+    /// With a document at hand, then before the first one.
+    fn fails(self, fault: Fault) -> Result<()> {
+        let mut site = self.open()?;
+        site.issuer.documents.fail(self.path, fault);
+        let before = site.issuer.requests(self.path);
+        // Two more attempts: at least one was made, and failed, while the load was on.
+        let failed = || Ok(site.issuer.requests(self.path) >= before + 2);
+        site.during(self.well, |_| until("fetches that fail", failed))?;
+        site.under_load(self.well)?;
+        // Whoever can redirect a fetch must not be able to choose what is fetched.
+        ensure!(site.issuer.requests(ELSEWHERE) == 0, "a redirection was followed");
+        // A new Envoy has nothing.
+        site.start()?;
+        site.under_load(self.without)?;
+        let reasons = site.reasons(503)?;
+        ensure!(reasons.len() == 1 && reasons.contains_key(self.reason), "the records say {reasons:?}");
+        site.issuer.documents.fail(self.path, Fault::None);
+        site.until(self.shows, 200)?;
+        site.under_load(self.well)?;
+        site.filter_never_failed()
+    }
+
+    fn beyond_the_bound(self) -> Result<()> {
+        let mut site = self.amended(|policy| put(policy, self.stale_for, json!("2s")))?;
+        let both = either(self.well, self.without);
+        site.issuer.documents.fail(self.path, Fault::Down);
+        site.during(&slices(&both), |_| site.until(self.shows, 503))?;
+        site.under_load(self.without)?;
+        site.issuer.documents.fail(self.path, Fault::None);
+        site.during(&slices(&both), |_| site.until(self.shows, 200))?;
+        site.under_load(self.well)?;
+        site.filter_never_failed()
+    }
+}
+
+/// The new key is taken up when a token of it comes, the old one is let go with the next fetch.
+fn rotated() -> Result<()> {
+    let mut site = KEYS.open()?;
+    let fresh = bearer(get("/orders/1"), &site.token("rsa-2")?);
+    site.also("new", fresh);
+    site.issuer.publish(&["rsa-1", "rsa-2"]);
+    // A fetch less than `cool_down` ago did not bring it, and no other is made so soon.
+    let coming = but(&[("new", EITHER)]);
+    site.during(&coming, |_| site.until("new", 200))?;
+    site.under_load(&but(&[("new", &[(200, "")])]))?;
+    site.issuer.publish(&["rsa-2"]);
+    let going = but(&[("good", EITHER), ("new", &[(200, "")])]);
+    site.during(&going, |_| site.until("good", 401))?;
+    site.filter_never_failed()
+}
+
+/// A client moves from one key to the next.
+fn clients_changed() -> Result<()> {
+    let mut site = CLIENTS.open()?;
+    site.also("new", key("next"));
+    site.issuer.documents.publish(CLIENTS_PATH, clients(&["polled", "next"]));
+    let coming = [&[("new", EITHER)], CLIENTS.well].concat();
+    site.during(&coming, |_| site.until("new", 200))?;
+    site.issuer.documents.publish(CLIENTS_PATH, clients(&["next"]));
+    let going = [&[("key", EITHER), ("new", &[(200, "")])], CLIENTS.well].concat();
+    site.during(&going, |_| site.until("key", 401))?;
+    let gone = [&[("key", REFUSED), ("new", &[(200, "")])], CLIENTS.well].concat();
+    site.under_load(&gone)?;
+    site.filter_never_failed()
+}
+
+/// Nobody is listed any more: a document like any other.
+fn clients_emptied() -> Result<()> {
+    let mut site = CLIENTS.open()?;
+    site.issuer.documents.publish(CLIENTS_PATH, clients(&[]));
+    let going = [&[("key", EITHER)], CLIENTS.well].concat();
+    site.during(&going, |_| site.until("key", 401))?;
+    site.under_load(&[&[("key", REFUSED)], CLIENTS.well].concat())?;
+    site.filter_never_failed()
+}
+
+/// A token is put on the list, and the list is emptied again.
+fn list_changed() -> Result<()> {
+    let mut site = REVOCATIONS.open()?;
+    let token = lasting(&site.issuer, "two")?;
+    site.also("next", bearer(get("/orders/1"), &token));
+    site.issuer.documents.publish(REVOCATIONS_PATH, revoked(&["one", "two"]));
+    let going = [&[("next", EITHER)], REVOCATIONS.well].concat();
+    site.during(&going, |_| site.until("next", 401))?;
+    let gone = [&[("next", REFUSED)], REVOCATIONS.well].concat();
+    site.under_load(&gone)?;
+    site.issuer.documents.publish(REVOCATIONS_PATH, revoked(&[]));
+    let coming = [&[("next", EITHER), ("revoked", EITHER)], REVOCATIONS.well].concat();
+    site.during(&coming, |_| site.until("next", 200).and_then(|()| site.until("revoked", 200)))?;
+    site.filter_never_failed()
+}
+
+const REFUSED: &[(u16, &str)] = &[(401, "UNAUTHORIZED")];
+const EITHER: &[(u16, &str)] = &[(200, ""), (401, "UNAUTHORIZED")];
+const FAULTS: &[(&str, Fault)] = &[
+    ("down", Fault::Down),
+    ("slow", Fault::Slow),
+    ("answers 500", Fault::Error),
+    ("answers garbage", Fault::Garbage),
+    ("answers too much", Fault::Huge),
+    ("breaks off", Fault::Truncated),
+    ("redirects", Fault::Redirecting),
+];
