@@ -25,6 +25,7 @@ pub mod issuer;
 pub mod keys;
 pub mod load;
 pub mod manual;
+pub mod moved_clock;
 pub mod native;
 pub mod node;
 pub mod octets;

@@ -1,5 +1,6 @@
 //! The failure matrix of `docs/failures.md`, row by row: a real Envoy with several workers under load, every request counted.
 
+mod clock;
 mod documents;
 mod gateway;
 mod given;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     }
     let plain = [limits::CELLS, upstream::CELLS, gateway::CELLS].concat();
     let plain = plain.into_iter().map(|(name, cell)| (name.to_owned(), Box::new(cell) as _));
-    let cells: Vec<Cell> = documents::cells().into_iter().chain(plain).collect();
+    let cells: Vec<Cell> = documents::cells().into_iter().chain(plain).chain(clock::cells()).collect();
     let mut names: BTreeSet<String> = cells.iter().map(|(name, _)| name.clone()).collect();
     let mut groups: Vec<_> = cells.into_iter().map(group).collect();
     groups.push(Group {

@@ -1,0 +1,53 @@
+//! The wall clock of one process, moved: `setup/clock.c` is preloaded, and adds what a test writes into a file.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::envoy;
+
+/// The clock of a process that is started with its variables.
+#[derive(Debug)]
+pub struct MovedClock {
+    folder: PathBuf,
+    offset: File,
+}
+
+impl MovedClock {
+    /// One that is right at first.
+    pub fn new() -> Result<Self> {
+        let folder = envoy::fresh_folder()?;
+        // The linker of the compiler that built this test is a C compiler as well.
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(folder.join(LIBRARY));
+        let built = compiler.arg(envoy::root().join("test-harness/setup/clock.c")).status().context("no `cc`")?;
+        ensure!(built.success(), "setup/clock.c was not compiled");
+        let offset = File::create(folder.join(OFFSET))?;
+        let clock = Self { folder, offset };
+        clock.set(0)?;
+        Ok(clock)
+    }
+
+    /// The variables for the process.
+    pub fn env(&self) -> Vec<(String, String)> {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        vec![("LD_PRELOAD".to_owned(), path(LIBRARY)), ("CLOCK_OFFSET".to_owned(), path(OFFSET))]
+    }
+
+    /// Moves it so many seconds ahead of the machine's own.
+    pub fn set(&self, seconds: i64) -> Result<()> {
+        Ok(self.offset.write_all_at(&seconds.to_ne_bytes(), 0)?)
+    }
+}
+
+impl Drop for MovedClock {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir_all(&self.folder);
+    }
+}
+
+const LIBRARY: &str = "clock.so";
+const OFFSET: &str = "offset";
