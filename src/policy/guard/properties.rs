@@ -24,7 +24,9 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
 fn decode(path: &str) -> Vec<u8> {
     let (mut rest, mut decoded) = (path.as_bytes(), Vec::new());
     while let Some((first, after)) = rest.split_first() {
-        let escape = after.get(..2).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        // `from_str_radix` would take a sign for a digit.
+        let digits = after.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let escape = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
         match (first, escape) {
             (b'%', Some(byte)) => {
                 decoded.push(byte);
