@@ -22,7 +22,7 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	@cargo build --quiet --bin portcullis
 	cargo run --quiet --package test-harness --bin demo
 
-test: wasm envoy browser manifests rls wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
+test: wasm envoy browser manifests rls suite wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
 	@cargo build --bin portcullis
 	cargo test --workspace --no-fail-fast
 	FUZZ_RUNS=5000 $(SETUP)/fuzz 200
@@ -52,13 +52,16 @@ bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/b
 bench-core: rust ## measure the decision core alone, stage by stage (BENCH=name: only benches of that name)
 	@cargo bench --bench decide --bench route --bench authorize --bench limit -- $(BENCH)
 
-size: wasm ## tell which crates the module is made of, the ten largest
-	@cargo run --quiet --package pack -- --sizes target/wasm32-wasip1/wasm/portcullis.wasm
+size: wasm ## tell which crates the modules are made of, the ten largest
+	@for module in portcullis portcullis-full; do
+	  cargo run --quiet --package pack -- --sizes build/$$module.wasm
+	done
 
-wasm: dist/portcullis.wasm ## build dist/portcullis.wasm
+wasm: dist/portcullis.wasm ## build dist/portcullis.wasm, and with JSON Schema dist/portcullis-full.wasm
 
-image: dist/portcullis.wasm ## pack dist/portcullis.wasm into an OCI image layout, dist/oci/
+image: wasm ## pack both modules into OCI image layouts, dist/oci/ and dist/oci-full/
 	@cargo run --quiet --package test-harness --bin image -- dist/portcullis.wasm dist/oci
+	cargo run --quiet --package test-harness --bin image -- dist/portcullis-full.wasm dist/oci-full
 
 fuzz: rust ## let libFuzzer look for input that breaks the core, for FUZZ_SECONDS (60) over all targets
 	@$(SETUP)/fuzz "$(FUZZ_SECONDS)"
@@ -67,21 +70,24 @@ soak: wasm ## send SOAK (1,000,000) requests and watch Envoy's memory, into docs
 	@cargo build --quiet --bin portcullis
 	cargo run --quiet --release --package test-harness --bin soak -- "$(SOAK)" docs/soak
 
-sbom: rust ## list what the module is made of, into dist/portcullis.cdx.json
+sbom: rust ## list what the modules are made of, into dist/portcullis.cdx.json and dist/portcullis-full.cdx.json
 	@mkdir -p dist
 	cargo run --quiet --package test-harness --bin sbom >dist/portcullis.cdx.json
+	cargo run --quiet --package test-harness --bin sbom -- schema >dist/portcullis-full.cdx.json
 
-reproducible: wasm-toolchain ## build the module twice from nothing and compare
+reproducible: wasm-toolchain ## build the modules twice from nothing and compare
 	@$(SETUP)/reproducible
 
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
 
-.PHONY: help run test test-versions check bench bench-core size wasm image fuzz soak sbom reproducible clean rust wasm-toolchain envoy browser manifests rls wasm-runner
+.PHONY: help run test test-versions check bench bench-core size wasm image fuzz soak sbom reproducible clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
 
-dist/portcullis.wasm: $(WASM_SOURCES) test-harness/pack/src/main.rs build/wasm-toolchain
-	@$(SETUP)/wasm-cargo build
-	cargo run --quiet --package pack -- target/wasm32-wasip1/wasm/portcullis.wasm $@
+dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/policy/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
+	@$(SETUP)/wasm-cargo build build/portcullis.wasm
+	cargo run --quiet --package pack -- build/portcullis.wasm dist/portcullis.wasm
+	$(SETUP)/wasm-cargo build build/portcullis-full.wasm schema
+	cargo run --quiet --package pack -- build/portcullis-full.wasm dist/portcullis-full.wasm
 
 # Set-up. Each script does nothing when its work is done, and says in one line what is missing when it cannot do it.
 
@@ -107,3 +113,6 @@ rls: rust
 
 wasm-runner: rust
 	@$(SETUP)/wasm-runner
+
+suite: rust
+	@$(SETUP)/suite

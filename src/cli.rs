@@ -15,6 +15,7 @@ mod generate;
 mod import;
 mod json_text;
 mod keys;
+mod module;
 mod permission;
 mod revocation;
 mod scalar;

@@ -18,6 +18,7 @@ pub mod problem;
 pub mod reader;
 pub mod revocation;
 pub mod route;
+pub mod schema;
 pub mod source;
 pub mod time;
 pub mod url;
@@ -37,6 +38,7 @@ use permission::{ForwardPermissions, PermissionDomain};
 use problem::{At, Problems};
 use reader::Field;
 use revocation::Revocation;
+use schema::NamedSchema;
 
 impl Document {
     /// Reads a parsed document. What could be read is returned even when there were problems, so that the checks which
@@ -72,6 +74,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         cors: fields.get("cors").and_then(|f| Cors::read(&f)),
         upstreams: fields.get("upstreams").map(|f| Upstream::read_all(&f, environment)).unwrap_or_default(),
         public_paths: items("public_paths").iter().filter_map(PublicPath::read).collect(),
+        schemas: fields.get("schemas").map(|f| NamedSchema::read_all(&f)).unwrap_or_default(),
         checks: fields.get("checks").and_then(|f| Checks::read(&f)),
         routes: items("routes").iter().filter_map(|f| Route::read(f, &auth)).collect(),
         plans: fields.get("plans").map(|f| Plan::read_all(&f)).unwrap_or_default(),

@@ -38,6 +38,11 @@ pub mod revocation;
 pub mod route;
 mod routing;
 pub mod rule;
+#[cfg(any(feature = "schema", not(target_os = "wasi")))]
+pub mod schema;
+#[cfg(not(any(feature = "schema", not(target_os = "wasi"))))]
+#[path = "policy/no_schema.rs"]
+pub mod schema;
 pub mod scopes;
 pub mod sharing;
 pub mod signature;

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::gateway::{self, Gateway, Variables};
+use super::module::Module;
 use super::permission::lock;
 use super::{Exit, Failure, Outcome, line};
 use crate::config::problem::{Place, Problem};
@@ -90,10 +91,14 @@ fn noted(file: &str, place: &Place, note: &str) -> String {
     line(file, &Problem { place: place.clone(), message: format!("note: {note}") })
 }
 
-/// `gateway.yaml: 7 routes, 2 issuers, no problems`
+/// `gateway.yaml: 7 routes, 2 issuers, no problems`, and which module is needed where the smaller one is not enough.
 fn summary(file: &str, gateway: &Gateway) -> String {
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let document = &gateway.document;
     let (routes, issuers) = (count(document.routes.len(), "route"), count(document.issuers.len(), "issuer"));
-    format!("{file}: {routes}, {issuers}, no problems")
+    let module = match Module::needed(document) {
+        Module::Plain => String::new(),
+        needed => format!(", needs {}", needed.file()),
+    };
+    format!("{file}: {routes}, {issuers}, no problems{module}")
 }

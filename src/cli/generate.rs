@@ -14,6 +14,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::gateway::{self, Gateway, Variables};
+use super::module::Module;
 use super::{Exit, Failure, Outcome, emit};
 use crate::config::problem::Problems;
 use crate::policy::route::{Found, Method};
@@ -52,7 +53,7 @@ pub struct EnvoyOptions {
     /// No admin interface at all
     #[arg(long)]
     no_admin: bool,
-    /// The filter's file, as Envoy finds it
+    /// The filter's file, as Envoy finds it; a document with JSON Schemas gets portcullis-full.wasm beside it
     #[arg(long, value_name = "PATH", default_value = "dist/portcullis.wasm")]
     wasm: String,
     /// How the document is embedded
@@ -111,11 +112,26 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let version = options.envoy_version.notes();
     let buffers = listener::note(&gateway, options);
     let certificates = options.tls.note(&gateway.document);
-    let notes = needed.chain(unrouted).chain(certificates).chain(buffers).chain(version);
+    let module = needed_module(&gateway, options);
+    let notes = needed.chain(unrouted).chain(module).chain(certificates).chain(buffers).chain(version);
     let notes = notes.map(|note| format!("{}: note: {note}", options.file)).collect();
     let heading =
         format!("# Written by `portcullis generate envoy {}`; change that file, not this one.\n", options.file);
     Ok(Outcome { result: heading + &emit::yaml(&bootstrap), notes, exit: Exit::Success })
+}
+
+/// What to load, where that is not what the command line says.
+fn needed_module(gateway: &Gateway, options: &EnvoyOptions) -> Option<String> {
+    let needed = Module::needed(&gateway.document);
+    match needed.beside(&options.wasm) {
+        Some(file) if file != options.wasm => Some(format!("the document has JSON Schemas, so the module is {file}")),
+        None if needed == Module::Full && !options.wasm.ends_with(needed.file()) => Some(format!(
+            "the document has JSON Schemas, so {} must be what is built as {}",
+            options.wasm,
+            needed.file()
+        )),
+        _ => None,
+    }
 }
 
 /// Public paths that only Envoy routes of somebody's own could lead anywhere, and here there are none.

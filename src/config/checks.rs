@@ -3,6 +3,7 @@
 use super::node::{Node, Value};
 use super::problem::{At, Place};
 use super::reader::Field;
+use super::schema::SchemaSetting;
 
 /// What requests must look like. What is not said is not looked at.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +86,8 @@ pub struct JsonBody {
     pub max_depth: Option<u64>,
     /// How many values there may be in all: members, items, and the body itself.
     pub max_values: Option<u64>,
+    /// The schema that it is judged by.
+    pub schema: Option<SchemaSetting>,
 }
 
 impl Checks {
@@ -159,6 +162,7 @@ impl JsonBody {
             required: fields.get("required").and_then(|f| f.flag()),
             max_depth: number("max_depth", 0, MOST_DEPTH),
             max_values: number("max_values", 1, MOST_VALUES),
+            schema: fields.get("schema").and_then(|f| SchemaSetting::read(&f)),
         };
         fields.finish();
         Some(body)

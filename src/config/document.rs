@@ -7,6 +7,7 @@ use super::identity::Attribute;
 use super::limit::{Limit, LimitHeaders, Plan, Without, service::RateLimitService};
 use super::permission::{ForwardPermissions, PermissionDomain};
 use super::problem::At;
+use super::schema::NamedSchema;
 use super::url::Url;
 use super::{checks::Checks, client::Client};
 
@@ -37,6 +38,8 @@ pub struct Document {
     pub upstreams: Vec<Upstream>,
     /// Paths open to everyone without a route's further rules; `/*` at the end takes the tree below.
     pub public_paths: Vec<PublicPath>,
+    /// JSON Schemas by name.
+    pub schemas: Vec<NamedSchema>,
     /// What requests of every route must look like that does not say otherwise.
     pub checks: Option<Checks>,
     /// What may be called, by whom.

@@ -41,6 +41,13 @@ impl Problems {
         self.0.push(Problem { place: place.clone(), message: message.into() });
     }
 
+    /// Notes a mistake that may have been noted before.
+    pub fn add_once(&mut self, place: &Place, message: String) {
+        if !self.0.iter().any(|known| known.place == *place && known.message == message) {
+            self.add(place, message);
+        }
+    }
+
     /// True when nothing was found.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

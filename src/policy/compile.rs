@@ -9,6 +9,7 @@ mod limits;
 mod permissions;
 mod revocation;
 mod routes;
+mod schemas;
 mod sharing;
 
 use std::rc::Rc;
@@ -21,12 +22,13 @@ use super::identity::IdentityHeaders;
 use super::permission::PermissionRegistry;
 use super::reply::Refusals;
 use super::scopes::ScopeRegistry;
-use super::{Policy, compile::issuers::Issuers, compile::limits::Limits, compile::routes::Routes};
+use super::{Policy, compile::issuers::Issuers, compile::limits::Limits};
 use crate::config::document::{Document, IdentityHeader};
 use crate::config::environment::Environment;
 use crate::config::node::Node;
 use crate::config::problem::{Problem, Problems};
-use clients::Surroundings;
+use routes::Routes;
+use schemas::Schemas;
 
 impl Policy {
     /// Reads and compiles a parsed document. Secrets and `$NAME` in addresses come from `environment`.
@@ -53,10 +55,18 @@ impl Policy {
         }
         let identity = IdentityHeaders::compile(&document.identity_headers, permissions.headers());
         let mut limits = Limits::compile(document, problems);
-        let routes =
-            Routes::compile(document, &issuers, &permissions, cors.as_ref(), &mut limits, &mut scopes, problems);
+        let schemas = Schemas::compile(document, problems);
+        let around = routes::Surroundings {
+            document,
+            issuers: &issuers,
+            permissions: &permissions,
+            cors: cors.as_ref(),
+            schemas: &schemas,
+            checks: checks::compile(document.checks.as_ref(), None, &schemas),
+        };
+        let routes = Routes::compile(&around, &mut limits, &mut scopes, problems);
         credentials::check(document, &identity, problems);
-        let around = Surroundings {
+        let around = clients::Surroundings {
             environment: document.environment.as_ref().map(|environment| environment.value.as_str().into()),
             issuers: issuers.issuers.into(),
             scopes: scopes.into(),

@@ -114,14 +114,14 @@ impl Rejection {
 
     /// A request whose parameters or body cannot be read or are not what they must be. The first finding is the detail.
     pub fn invalid(reason: &'static str, findings: Vec<Finding>) -> Rejection {
-        let detail = findings.first().map(|first| format!("{} {}", first.pointer, first.message));
-        let kind = Kind::Invalid(findings.into());
-        Rejection { kind, reason, detail: detail.map(Cow::Owned) }
+        let detail = detail(&findings);
+        Rejection { kind: Kind::Invalid(findings.into()), reason, detail }
     }
 
-    /// A request whose body can be read and is not what it must be.
+    /// A request whose body can be read and is not what it must be. The first finding is the detail.
     pub fn unprocessable(reason: &'static str, findings: Vec<Finding>) -> Rejection {
-        Rejection::new(Kind::Unprocessable(findings.into()), reason)
+        let detail = detail(&findings);
+        Rejection { kind: Kind::Unprocessable(findings.into()), reason, detail }
     }
 
     /// The same with a detail for the audit record.
@@ -177,4 +177,8 @@ impl Kind {
             Kind::GatewayTimeout => row(504, "GATEWAY_TIMEOUT", "The backend service took too long", 4, None),
         }
     }
+}
+
+fn detail(findings: &[Finding]) -> Option<Cow<'static, str>> {
+    findings.first().map(|first| format!("{} {}", first.pointer, first.message).into())
 }

@@ -92,7 +92,7 @@ impl Envoy {
     /// filter of its worker (envoy-facts §0.4); a worker whose filter could not be configured lets everything pass (§0.1).
     pub fn filter_never_failed(&mut self, workers: u32) -> Result<()> {
         self.still_runs()?;
-        let failed = |line: &&String| line.contains("[critical][wasm]") || line.contains("RuntimeError");
+        let failed = |line: &&String| line.contains("[critical][wasm]") || line.contains("failed: Uncaught");
         if let Some(line) = self.lines().iter().find(failed) {
             bail!("the filter failed: {line}\n{}", self.log_tail(15));
         }
@@ -191,11 +191,12 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// The filter's module, which `make wasm` builds.
+/// The filter's module, which `make wasm` builds; the one with JSON Schema lies beside it, where the generator looks for it.
 pub fn module() -> Result<PathBuf> {
-    let module = root().join("dist/portcullis.wasm");
-    anyhow::ensure!(module.is_file(), "dist/portcullis.wasm is missing: run `make wasm`");
-    Ok(module)
+    for name in ["dist/portcullis.wasm", "dist/portcullis-full.wasm"] {
+        anyhow::ensure!(root().join(name).is_file(), "{name} is missing: run `make wasm`");
+    }
+    Ok(root().join("dist/portcullis.wasm"))
 }
 
 /// A folder for one run's files, to be removed after it.

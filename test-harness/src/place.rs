@@ -1,5 +1,5 @@
 //! Places in a case file that are filled when the servers are known: `${ISSUER}`, `${UPSTREAM.agents}`, `${DOWN}`. A place
-//! `${LONG_9000}` is a text of that many letters.
+//! `${LONG_9000}` is a text of that many letters, `${9*ab}` is a text nine times.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,8 @@ impl Places {
         while let Some((before, after)) = rest.split_once("${") {
             let Some((name, tail)) = after.split_once('}') else { bail!("`{text}`: a place is written `${{NAME}}`") };
             let length = name.strip_prefix("LONG_").and_then(|length| length.parse().ok());
-            let long = length.map(|length| "a".repeat(length));
+            let times = name.split_once('*').and_then(|(count, text)| Some(text.repeat(count.parse().ok()?)));
+            let long = length.map(|length| "a".repeat(length)).or(times);
             let Some(filled) = long.as_ref().or(self.0.get(name)) else {
                 let known: Vec<_> = self.0.keys().map(String::as_str).collect();
                 bail!("`${{{name}}}` is no place here (there are: {})", known.join(", "));

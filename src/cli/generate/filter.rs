@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{EnvoyOptions, Form};
 use crate::cli::gateway::Gateway;
+use crate::cli::module::Module;
 use crate::config::document::{Document, Keys};
 
 /// The name of the filter's entry, by which local replies of its own are told from others.
@@ -11,8 +12,9 @@ pub const FILTER: &str = "portcullis";
 
 /// The entry under `http_filters`.
 pub fn wasm(gateway: &Gateway, options: &EnvoyOptions) -> Value {
+    let module = Module::needed(&gateway.document).beside(&options.wasm);
     let mut machine = json!({
-        "code": { "local": { "filename": options.wasm } },
+        "code": { "local": { "filename": module.as_ref().unwrap_or(&options.wasm) } },
         "runtime": "envoy.wasm.runtime.v8",
         // Shared data belongs to whoever has the same vm_id (envoy-facts §2.14); two gateways in one Envoy have two ports.
         "vm_id": format!("{FILTER}-{}", options.port),

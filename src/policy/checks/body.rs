@@ -1,6 +1,9 @@
 //! What a body must look like: its size, and, where it is JSON, that it has one meaning, and how deep and how much it may be.
 
+use std::rc::Rc;
+
 use crate::policy::rejection::{Finding, Kind, Rejection};
+use crate::policy::schema::{Misfit, Schema};
 use crate::strict_json::{self, Bounds, Malformed};
 
 /// What a body must look like.
@@ -17,8 +20,10 @@ pub struct BodyCheck {
 pub struct JsonCheck {
     /// Whether there must be a body.
     pub required: bool,
-    /// How deep, and how many values.
+    /// How deep, and how many values; looked at before the schema is.
     pub bounds: Bounds,
+    /// What the schema says of it.
+    pub schema: Option<Rc<Schema>>,
 }
 
 /// What has arrived of a body.
@@ -60,7 +65,15 @@ impl JsonCheck {
         if bytes.is_empty() && !self.required {
             return Ok(());
         }
-        strict_json::parse_within(bytes, self.bounds).map(drop).map_err(|fault| self.refusal(&fault))
+        let value = strict_json::parse_within(bytes, self.bounds).map_err(|fault| self.refusal(&fault))?;
+        let judged = self.schema.as_ref().map_or(Ok(()), |schema| schema.judge(&value, "/body"));
+        judged.map_err(|misfit| match misfit {
+            Misfit::Findings(findings) => Rejection::unprocessable("body_not_as_schema", findings),
+            Misfit::TooComplex => {
+                let finding = Finding::new("/body", "is too complex to be checked");
+                Rejection::unprocessable("body_too_complex", vec![finding])
+            }
+        })
     }
 
     /// RFC 9110 §15.5.21: 422 is for what could be read and cannot be taken, 400 for what could not be read.

@@ -6,6 +6,7 @@ use super::super::checks::Checks;
 use super::super::checks::body::{BodyCheck, JsonCheck};
 use super::super::checks::media_type::MediaRange;
 use super::super::checks::parameter::{ParameterCheck, number};
+use super::schemas::Schemas;
 use crate::config::checks::{Checks as Section, JsonBody, Mode, Parameter, ParameterType};
 use crate::config::problem::{At, Problems};
 use crate::strict_json::{Bounds, MAX_DEPTH};
@@ -46,12 +47,12 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
 }
 
 /// The checks of a route, or of the document where `own` is none; nothing when there is nothing to check.
-pub(super) fn compile(document: Option<&Section>, own: Option<&Section>) -> Option<Rc<Checks>> {
+pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas: &Schemas) -> Option<Rc<Checks>> {
     let sections = [own, document];
     let sections = || sections.iter().flatten();
     let bound = |at: &Option<At<u64>>| at.as_ref().map(|at| at.value);
     let or_none = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
-    let json = sections().find_map(|s| s.json.as_ref()).map(compile_json);
+    let json = sections().find_map(|s| s.json.as_ref()).map(|json| compile_json(json, schemas));
     let most_bytes = sections().find_map(|s| bound(&s.max_body_bytes)).or(json.as_ref().map(|_| USUAL_JSON_BYTES));
     // The document may allow larger bodies than a route that reads them into memory.
     let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MOST_JSON_BYTES) } else { most });
@@ -75,11 +76,12 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>) -> Opti
     sections().next().map(|_| Rc::new(checks))
 }
 
-fn compile_json(section: &JsonBody) -> JsonCheck {
+fn compile_json(section: &JsonBody, schemas: &Schemas) -> JsonCheck {
     let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let depth = section.max_depth.map_or(MAX_DEPTH, size);
     let values = section.max_values.map_or(USUAL_VALUES, size);
-    JsonCheck { required: section.required.unwrap_or(false), bounds: Bounds { depth, values } }
+    let required = section.required.unwrap_or(false);
+    JsonCheck { required, bounds: Bounds { depth, values }, schema: schemas.of(section) }
 }
 
 /// In the order of their names: a mapping has no other that lasts on its way through Envoy.

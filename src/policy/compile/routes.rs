@@ -16,6 +16,7 @@ use super::checks;
 use super::conditions;
 use super::issuers::{Issuers, named, unknown};
 use super::limits::Limits;
+use super::schemas::Schemas;
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route, StaticResponse, Upstream};
 use crate::config::problem::{At, Place, Problems};
@@ -27,27 +28,24 @@ pub(super) struct Routes {
 }
 
 /// What the routes of one document have in common.
-struct Surroundings<'d> {
-    document: &'d Document,
-    issuers: &'d Issuers,
-    permissions: &'d PermissionRegistry,
-    cors: Option<&'d Rc<CorsPolicy>>,
+pub(super) struct Surroundings<'a, 'd> {
+    pub(super) document: &'d Document,
+    pub(super) issuers: &'a Issuers,
+    pub(super) permissions: &'a PermissionRegistry,
+    pub(super) cors: Option<&'a Rc<CorsPolicy>>,
+    pub(super) schemas: &'a Schemas,
     /// The checks of every route that says nothing of its own.
-    checks: Option<Rc<Checks>>,
+    pub(super) checks: Option<Rc<Checks>>,
 }
 
 impl Routes {
     pub(super) fn compile<'d>(
-        document: &'d Document,
-        issuers: &Issuers,
-        permissions: &PermissionRegistry,
-        cors: Option<&Rc<CorsPolicy>>,
+        around: &Surroundings<'_, 'd>,
         limits: &mut Limits<'d>,
         scopes: &mut ScopeRegistry,
         problems: &mut Problems,
     ) -> Routes {
-        let checks = checks::compile(document.checks.as_ref(), None);
-        let around = Surroundings { document, issuers, permissions, cors, checks };
+        let document = around.document;
         check_upstreams(&document.upstreams, problems);
         let mut routes = RouteTable::builder();
         let mut names = Vec::new();
@@ -77,7 +75,7 @@ impl Routes {
     }
 }
 
-impl Surroundings<'_> {
+impl Surroundings<'_, '_> {
     fn rule<'d>(
         &self,
         route: &'d Route,
@@ -124,7 +122,7 @@ impl Surroundings<'_> {
                 if let (Some(_), Some(_)) = (&route.response, &own.json) {
                     problems.add(&own.place, "a route with `response` reads no body: `json` cannot hold");
                 }
-                checks::compile(self.document.checks.as_ref(), Some(own))
+                checks::compile(self.document.checks.as_ref(), Some(own), self.schemas)
             }
         }
     }

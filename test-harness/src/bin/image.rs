@@ -33,6 +33,7 @@ fn main() -> ExitCode {
 
 /// Writes the layout and returns the digest of its manifest.
 fn write(module: &Path, layout: &Path) -> Result<String> {
+    let title = module.file_stem().and_then(|stem| stem.to_str()).unwrap_or("portcullis").to_owned();
     let module = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     if layout.exists() {
         fs::remove_dir_all(layout)?;
@@ -56,7 +57,7 @@ fn write(module: &Path, layout: &Path) -> Result<String> {
         "config": config,
         "layers": [layer],
         "annotations": {
-            "org.opencontainers.image.title": "portcullis",
+            "org.opencontainers.image.title": title,
             "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
             "org.opencontainers.image.licenses": "Apache-2.0",
         },

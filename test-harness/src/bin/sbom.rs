@@ -1,4 +1,4 @@
-//! `make sbom`: what the module is made of, as a CycloneDX list, from cargo's own account of it.
+//! `make sbom`: what a module is made of, as a CycloneDX list, from cargo's own account of it; an argument names a feature of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, ExitCode};
@@ -24,6 +24,9 @@ fn main() -> ExitCode {
 fn list() -> Result<Value> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip1"]);
+    for feature in std::env::args().skip(1) {
+        cargo.arg("--features").arg(format!("portcullis/{feature}"));
+    }
     let output = cargo.current_dir(root()).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout)?;

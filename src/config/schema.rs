@@ -1,0 +1,102 @@
+//! Reads `schemas`, and `schema` of a JSON body: JSON Schemas as they are written, with the place of every part.
+
+use super::node::{Key, Node, Value};
+use super::problem::{At, Place};
+use super::reader::Field;
+
+/// A JSON Schema as written. What it says is the compiler's business.
+#[derive(Clone, Debug)]
+pub struct WrittenSchema {
+    node: Node,
+    place: Place,
+}
+
+/// A schema that routes and other schemas refer to by its name.
+#[derive(Clone, Debug)]
+pub struct NamedSchema {
+    /// Its name.
+    pub name: At<String>,
+    /// What it says.
+    pub schema: WrittenSchema,
+}
+
+/// What a JSON body is judged by.
+#[derive(Clone, Debug)]
+pub enum SchemaSetting {
+    /// One of the document's `schemas`.
+    Named(At<String>),
+    /// One that is written where it is used.
+    Own(WrittenSchema),
+}
+
+impl WrittenSchema {
+    /// What is written, as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.node.to_json()
+    }
+
+    /// Where it is written.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The place of a part of it, by a JSON Pointer (RFC 6901); as far as the pointer leads.
+    pub fn part(&self, pointer: &str) -> Place {
+        let (mut node, mut place) = (&self.node, self.place.clone());
+        for segment in pointer.split('/').skip(1) {
+            let name = segment.replace("~1", "/").replace("~0", "~");
+            (node, place) = match &node.value {
+                Value::Map(entries) => match entries.iter().find(|(Key { text, .. }, _)| *text == name) {
+                    Some((_, inner)) => (inner, place.key(&name, inner.at)),
+                    None => break,
+                },
+                Value::List(items) => match name.parse().ok().and_then(|i: usize| Some((i, items.get(i)?))) {
+                    Some((index, inner)) => (inner, place.index(index, inner.at)),
+                    None => break,
+                },
+                _ => break,
+            };
+        }
+        place
+    }
+
+    fn read(field: &Field<'_>) -> Option<WrittenSchema> {
+        match field.node.value {
+            Value::Map(_) | Value::Bool(_) => {
+                Some(WrittenSchema { node: field.node.clone(), place: field.place.clone() })
+            }
+            _ => {
+                field.problem(format!("expected a JSON Schema: a mapping, true or false; found {}", field.node.kind()));
+                None
+            }
+        }
+    }
+}
+
+impl NamedSchema {
+    /// Reads the whole section.
+    pub(super) fn read_all(field: &Field<'_>) -> Vec<NamedSchema> {
+        let mut found = Vec::new();
+        for (name, value) in field.entries() {
+            // Names stand in references as they are.
+            let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+            let starts = name.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if !starts || !name.value.bytes().all(is_plain) {
+                let message = format!("`{}` is not a name: letters, digits, `-`, `_` and `.` only", name.value);
+                value.problem_at(&name.place, message);
+            }
+            found.extend(WrittenSchema::read(&value).map(|schema| NamedSchema { name, schema }));
+        }
+        found
+    }
+}
+
+impl SchemaSetting {
+    /// The name of a schema, or a schema.
+    pub(super) fn read(field: &Field<'_>) -> Option<SchemaSetting> {
+        match field.node.value {
+            Value::Text(_) => field.text_at().map(SchemaSetting::Named),
+            _ => WrittenSchema::read(field).map(SchemaSetting::Own),
+        }
+    }
+}

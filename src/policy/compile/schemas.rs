@@ -1,0 +1,83 @@
+//! Compiles the JSON Schemas of a document: those with names, and those that are written where they are used.
+
+use std::rc::Rc;
+
+use super::super::schema::{Library, Schema};
+use super::issuers::unknown;
+use crate::config::checks::{Checks, JsonBody};
+use crate::config::document::Document;
+use crate::config::problem::Problems;
+use crate::config::schema::{SchemaSetting, WrittenSchema};
+
+/// What bodies are judged by.
+#[derive(Default)]
+pub(super) struct Schemas {
+    named: Vec<(String, Option<Rc<Schema>>)>,
+    /// By the path of the place where they are written.
+    own: Vec<(String, Option<Rc<Schema>>)>,
+}
+
+impl Schemas {
+    /// Compiles all of them, used or not.
+    pub fn compile(document: &Document, problems: &mut Problems) -> Schemas {
+        let sections = document.checks.iter().chain(document.routes.iter().filter_map(|r| r.checks.as_ref()?.as_ref()));
+        let settings: Vec<&SchemaSetting> = sections.filter_map(setting).collect();
+        let mut library = Library::default();
+        let mut written: Vec<(String, &WrittenSchema)> = Vec::new();
+        for schema in &document.schemas {
+            written.push((address(&schema.name.value), &schema.schema));
+        }
+        for setting in &settings {
+            if let SchemaSetting::Own(schema) = setting {
+                // No name has this letter, and all references from here lead to names.
+                written.push((address(&format!("~{}", written.len())), schema));
+            }
+        }
+        for (address, schema) in &written {
+            library.add(address, schema.to_json());
+        }
+        let mut compiled = written.iter().map(|(address, schema)| {
+            let faults = match library.compile(address) {
+                Ok(compiled) => return (schema, Some(Rc::new(compiled))),
+                Err(faults) => faults,
+            };
+            // What several schemas refer to is wrong once.
+            for fault in faults {
+                let schema = written.iter().find(|(address, _)| *address == fault.address);
+                let place = schema.map(|(_, schema)| schema.part(&fault.pointer)).unwrap_or_default();
+                problems.add_once(&place, fault.message);
+            }
+            (schema, None)
+        });
+        let named = document.schemas.iter().zip(&mut compiled);
+        let named: Vec<_> = named.map(|(schema, (_, compiled))| (schema.name.value.clone(), compiled)).collect();
+        let own = compiled.map(|(schema, compiled)| (schema.place().path.clone(), compiled)).collect();
+        for setting in settings {
+            if let SchemaSetting::Named(name) = setting
+                && !named.iter().any(|(known, _)| *known == name.value)
+            {
+                let declared = named.iter().map(|(name, _)| name.as_str());
+                problems.add(&name.place, unknown("schema", &name.value, declared));
+            }
+        }
+        Schemas { named, own }
+    }
+
+    /// The schema of a JSON body.
+    pub fn of(&self, body: &JsonBody) -> Option<Rc<Schema>> {
+        let (known, wanted) = match body.schema.as_ref()? {
+            SchemaSetting::Named(name) => (&self.named, &name.value),
+            SchemaSetting::Own(schema) => (&self.own, &schema.place().path),
+        };
+        known.iter().find(|(known, _)| known == wanted)?.1.clone()
+    }
+}
+
+fn setting(section: &Checks) -> Option<&SchemaSetting> {
+    section.json.as_ref()?.schema.as_ref()
+}
+
+/// A name is a reference from every other schema, as it is.
+fn address(name: &str) -> String {
+    format!("schemas:///{name}")
+}

@@ -1,0 +1,31 @@
+//! What of a value the keywords beside `unevaluatedProperties` and `unevaluatedItems` have looked at (Core §11).
+
+use std::collections::BTreeSet;
+
+/// Members and items of one value.
+#[derive(Debug, Default)]
+pub(super) struct Evaluated<'v> {
+    pub all_members: bool,
+    pub members: BTreeSet<&'v str>,
+    /// So many from the start.
+    pub first_items: usize,
+    pub items: BTreeSet<usize>,
+}
+
+impl<'v> Evaluated<'v> {
+    /// Adds what another schema has looked at.
+    pub fn add(&mut self, other: Evaluated<'v>) {
+        self.all_members |= other.all_members;
+        self.members.extend(other.members);
+        self.first_items = self.first_items.max(other.first_items);
+        self.items.extend(other.items);
+    }
+
+    pub fn has_member(&self, name: &str) -> bool {
+        self.all_members || self.members.contains(name)
+    }
+
+    pub fn has_item(&self, index: usize) -> bool {
+        index < self.first_items || self.items.contains(&index)
+    }
+}

@@ -1,0 +1,264 @@
+//! Applies a compiled schema to a value, step by counted step.
+
+mod arrays;
+mod assertions;
+mod in_place;
+mod objects;
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::evaluated::Evaluated;
+use super::keyword::{Dynamic, Keyword};
+use super::pointer::escape;
+use super::program::{Node, NodeId, Program};
+use super::{Misfit, words};
+use crate::policy::rejection::Finding;
+
+/// One value being judged.
+pub(super) struct Judge<'s> {
+    program: &'s Program,
+    room: &'static str,
+    /// The resources on the way here, the outermost first (Core §7.1).
+    scope: Vec<usize>,
+    /// The way into the value.
+    path: Vec<Step<'s>>,
+    findings: Vec<Finding>,
+    steps_left: u64,
+    frames: usize,
+    exhausted: bool,
+}
+
+/// One step into a value.
+#[derive(Clone, Copy)]
+enum Step<'s> {
+    /// A member that the schema names.
+    Member(&'s str),
+    Item(usize),
+    /// A member whose name only the client knows, and which is not repeated.
+    Other,
+}
+
+/// Whether what is found is told, or only counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    Aloud,
+    Silent,
+}
+
+/// What of the value was looked at, where anybody asks.
+type Seen<'e, 'v> = Option<&'e mut Evaluated<'v>>;
+
+impl<'s> Judge<'s> {
+    pub fn new(program: &'s Program, room: &'static str, value: &Value) -> Judge<'s> {
+        Judge {
+            program,
+            room,
+            scope: Vec::new(),
+            path: Vec::new(),
+            findings: Vec::new(),
+            steps_left: STEPS + STEPS_FOR_EACH_PART * weight(value),
+            frames: 0,
+            exhausted: false,
+        }
+    }
+
+    /// Judges the whole value.
+    pub fn run(mut self, root: NodeId, value: &Value) -> Result<(), Misfit> {
+        let holds = self.part(root, value, Voice::Aloud);
+        if self.exhausted {
+            Err(Misfit::TooComplex)
+        } else if holds {
+            Ok(())
+        } else {
+            Err(Misfit::Findings(self.findings))
+        }
+    }
+
+    /// Whether a value is as a schema has it. Aloud, all that is wrong is looked for; silently, the first thing ends it.
+    fn judge<'v>(&mut self, id: NodeId, value: &'v Value, voice: Voice, mut seen: Seen<'_, 'v>) -> bool {
+        let Some(node) = self.program.node(id) else { return false };
+        if !self.spend(1) || self.frames >= MOST_FRAMES {
+            self.exhausted = true;
+            return false;
+        }
+        let enters = self.scope.last() != Some(&node.resource);
+        if enters {
+            self.scope.push(node.resource);
+        }
+        self.frames += 1;
+        let mut holds = true;
+        for keyword in &node.keywords {
+            // What others have looked at is not known when one of them failed.
+            if !holds && (keyword.depends_on_others() || voice == Voice::Silent || self.is_enough()) {
+                break;
+            }
+            holds &= self.keyword(keyword, value, voice, seen.as_deref_mut());
+        }
+        self.frames -= 1;
+        if enters {
+            self.scope.pop();
+        }
+        holds
+    }
+
+    // Every function below that is not to be inlined keeps what it needs off the stack of the recursion: a frame of this one with all
+    // the others in it takes two kilobytes, and Envoy's workers give the module less than one megabyte.
+    fn keyword<'v>(&mut self, keyword: &'s Keyword, value: &'v Value, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+        match (keyword, value) {
+            (Keyword::Reference(id), _) => self.in_place(*id, value, voice, seen),
+            (Keyword::Dynamic(dynamic), _) => {
+                let id = self.dynamic(dynamic);
+                self.in_place(id, value, voice, seen)
+            }
+            (Keyword::AllOf(all), _) => self.all_of(all, value, voice, seen),
+            (Keyword::AnyOf(all), _) => self.any_of(keyword, all, value, voice, seen),
+            (Keyword::OneOf(all), _) => self.one_of(keyword, all, value, voice, seen),
+            (Keyword::Not(id), _) => {
+                let holds = !self.part(*id, value, Voice::Silent);
+                self.tell(holds, keyword, voice)
+            }
+            (Keyword::If(condition), _) => self.condition(condition, value, voice, seen),
+            (Keyword::DependentSchemas(all), Value::Object(_)) => self.dependent(all, value, voice, seen),
+            (Keyword::Members(members), Value::Object(object)) => self.members(keyword, members, object, voice, seen),
+            (Keyword::PropertyNames(id), Value::Object(object)) => self.property_names(keyword, *id, object, voice),
+            (Keyword::UnevaluatedProperties(id), Value::Object(object)) => {
+                self.other_members(keyword, *id, object, voice, seen)
+            }
+            (Keyword::Items(items), Value::Array(array)) => self.items(keyword, items, array, voice, seen),
+            (Keyword::Contains(contains), Value::Array(array)) => self.contains(keyword, contains, array, voice, seen),
+            (Keyword::UnevaluatedItems(id), Value::Array(array)) => self.other_items(keyword, *id, array, voice, seen),
+            _ => self.assertion(keyword, value, voice),
+        }
+    }
+
+    #[inline(never)]
+    fn assertion(&mut self, keyword: &'s Keyword, value: &Value, voice: Voice) -> bool {
+        match (keyword, value) {
+            (Keyword::Required(names), Value::Object(object)) => self.required(names, object, voice),
+            (Keyword::DependentRequired(needs), Value::Object(object)) => self.dependent_required(needs, object, voice),
+            _ => {
+                let holds = self.spend(assertions::cost(keyword, value)) && assertions::holds(keyword, value);
+                self.tell(holds, keyword, voice)
+            }
+        }
+    }
+
+    /// Applies a schema to the very same value; what it has looked at counts when it holds.
+    fn in_place<'v>(&mut self, id: NodeId, value: &'v Value, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+        match seen {
+            Some(seen) => self.in_place_seen(id, value, voice, seen),
+            None => self.judge(id, value, voice, None),
+        }
+    }
+
+    #[inline(never)]
+    fn in_place_seen<'v>(&mut self, id: NodeId, value: &'v Value, voice: Voice, seen: &mut Evaluated<'v>) -> bool {
+        let mut own = Box::<Evaluated<'v>>::default();
+        let holds = self.judge(id, value, voice, Some(&mut own));
+        if holds {
+            seen.add(*own);
+        }
+        holds
+    }
+
+    /// Applies a schema to a part of the value, whatever was looked at of the whole.
+    fn part(&mut self, id: NodeId, part: &Value, voice: Voice) -> bool {
+        if self.program.tracks { self.part_seen(id, part, voice) } else { self.judge(id, part, voice, None) }
+    }
+
+    #[inline(never)]
+    fn part_seen(&mut self, id: NodeId, part: &Value, voice: Voice) -> bool {
+        let mut seen = Box::<Evaluated<'_>>::default();
+        self.judge(id, part, voice, Some(&mut seen))
+    }
+
+    /// The same one step further in.
+    fn inside(&mut self, step: Step<'s>, id: NodeId, part: &Value, voice: Voice) -> bool {
+        self.path.push(step);
+        let holds = self.part(id, part, voice);
+        self.path.pop();
+        holds
+    }
+
+    /// The outermost resource on the way here that has the name decides (Core §8.2.3.2).
+    fn dynamic(&self, dynamic: &Dynamic) -> NodeId {
+        let named = self.scope.iter().find_map(|resource| dynamic.named.get(resource));
+        named.copied().unwrap_or(dynamic.usual)
+    }
+
+    fn takes_nothing(&self, id: NodeId) -> bool {
+        self.program.node(id).is_some_and(Node::takes_nothing)
+    }
+
+    /// Counts steps; false when there are none left.
+    fn spend(&mut self, steps: u64) -> bool {
+        match self.steps_left.checked_sub(steps) {
+            Some(left) => self.steps_left = left,
+            None => self.exhausted = true,
+        }
+        !self.exhausted
+    }
+
+    fn is_enough(&self) -> bool {
+        self.exhausted || self.findings.len() >= MOST_FINDINGS
+    }
+
+    #[inline(never)]
+    fn tell(&mut self, holds: bool, keyword: &Keyword, voice: Voice) -> bool {
+        if !holds && voice == Voice::Aloud && !self.is_enough() {
+            let finding = Finding { pointer: self.pointer(None), message: words::of(keyword) };
+            self.note(finding);
+        }
+        holds
+    }
+
+    fn note(&mut self, finding: Finding) {
+        // Two ways to one fault are one fault.
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// The way here, and one name further.
+    fn pointer(&self, further: Option<&str>) -> String {
+        let mut pointer = self.room.to_string();
+        for step in self.path.iter().copied().chain(further.map(Step::Member)) {
+            pointer.push('/');
+            match step {
+                Step::Member(name) => pointer.push_str(&escape(name)),
+                Step::Item(index) => drop(write!(pointer, "{index}")),
+                Step::Other => pointer.push('*'),
+            }
+        }
+        pointer
+    }
+}
+
+/// How much there is to look at: its parts, and long texts for several.
+fn weight(value: &Value) -> u64 {
+    let text = |text: &str| 1 + size(text.len()) / 16;
+    match value {
+        Value::Array(items) => items.iter().map(weight).sum::<u64>() + 1,
+        Value::Object(members) => members.iter().map(|(name, value)| text(name) + weight(value)).sum::<u64>() + 1,
+        Value::String(content) => text(content),
+        _ => 1,
+    }
+}
+
+/// A size as what steps are counted in.
+fn size(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// What judging may take: a fixed number of steps, and so many for each part of the value. Schemas that decide by a member which
+/// form a part must have come nowhere near.
+const STEPS: u64 = 100_000;
+const STEPS_FOR_EACH_PART: u64 = 100;
+
+/// Three times as many of the largest kind fit on the stack of an Envoy worker.
+const MOST_FRAMES: usize = 600;
+
+/// Nobody reads more.
+const MOST_FINDINGS: usize = 20;

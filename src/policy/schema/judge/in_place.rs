@@ -1,0 +1,99 @@
+//! Keywords that apply further schemas to the very same value.
+
+use serde_json::Value;
+
+use super::{Judge, Seen, Voice};
+use crate::policy::schema::keyword::{Condition, Keyword};
+use crate::policy::schema::program::NodeId;
+
+impl<'s> Judge<'s> {
+    #[inline(never)]
+    pub(super) fn all_of<'v>(
+        &mut self,
+        all: &'s [NodeId],
+        value: &'v Value,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let mut holds = true;
+        for id in all {
+            holds &= self.in_place(*id, value, voice, seen.as_deref_mut());
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
+                break;
+            }
+        }
+        holds
+    }
+
+    #[inline(never)]
+    pub(super) fn any_of<'v>(
+        &mut self,
+        keyword: &'s Keyword,
+        all: &'s [NodeId],
+        value: &'v Value,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let mut holds = false;
+        for id in all {
+            holds |= self.in_place(*id, value, Voice::Silent, seen.as_deref_mut());
+            // Every branch that holds has looked at something.
+            if holds && !self.program.tracks {
+                break;
+            }
+        }
+        self.tell(holds, keyword, voice)
+    }
+
+    #[inline(never)]
+    pub(super) fn one_of<'v>(
+        &mut self,
+        keyword: &'s Keyword,
+        all: &'s [NodeId],
+        value: &'v Value,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let mut count = 0;
+        for id in all {
+            count += usize::from(self.in_place(*id, value, Voice::Silent, seen.as_deref_mut()));
+            if count > 1 {
+                break;
+            }
+        }
+        self.tell(count == 1, keyword, voice)
+    }
+
+    #[inline(never)]
+    pub(super) fn condition<'v>(
+        &mut self,
+        condition: &'s Condition,
+        value: &'v Value,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let branch = match self.in_place(condition.test, value, Voice::Silent, seen.as_deref_mut()) {
+            true => condition.then,
+            false => condition.otherwise,
+        };
+        branch.is_none_or(|id| self.in_place(id, value, voice, seen))
+    }
+
+    #[inline(never)]
+    pub(super) fn dependent<'v>(
+        &mut self,
+        all: &'s [(String, NodeId)],
+        value: &'v Value,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let mut holds = true;
+        for (_, id) in all.iter().filter(|(name, _)| value.get(name).is_some()) {
+            holds &= self.in_place(*id, value, voice, seen.as_deref_mut());
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
+                break;
+            }
+        }
+        holds
+    }
+}

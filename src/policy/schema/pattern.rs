@@ -1,0 +1,305 @@
+//! Patterns: regular expressions of ECMA-262 with its flag `u` (Core §6.4), matched in time linear in the text.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use regex::{Regex, RegexBuilder};
+
+/// A pattern that is looked for anywhere in a text.
+#[derive(Debug)]
+pub(super) struct Pattern(Regex);
+
+impl Pattern {
+    /// Reads one. What would need going back and forth in the text is refused: no client shall decide how long that takes.
+    pub fn parse(text: &str) -> Result<Pattern, String> {
+        let translated = Translation { letters: text.chars().peekable(), out: String::new() }.run()?;
+        let built = RegexBuilder::new(&translated).size_limit(MOST_BYTES).dfa_size_limit(MOST_BYTES).build();
+        built.map(Pattern).map_err(|fault| match fault {
+            regex::Error::CompiledTooBig(_) => "a pattern of this size is too large".to_string(),
+            _ => "this is not a regular expression".to_string(),
+        })
+    }
+
+    /// Whether it is somewhere in the text.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+/// From one way of writing regular expressions to another.
+struct Translation<'t> {
+    letters: Peekable<Chars<'t>>,
+    out: String,
+}
+
+impl Translation<'_> {
+    fn run(mut self) -> Result<String, String> {
+        while let Some(letter) = self.letters.next() {
+            match letter {
+                '\\' => self.escape(false)?,
+                '.' => self.out.push_str(r"[^\n\r\x{2028}\x{2029}]"),
+                '(' => self.group()?,
+                '[' => self.class()?,
+                '{' if self.is_quantifier() => self.out.push('{'),
+                '{' => self.out.push_str(r"\{"),
+                // One that ends a quantifier was preceded by a digit or a comma behind an open brace.
+                '}' if self.has_open_brace() => self.out.push('}'),
+                '}' | ']' => self.literal(letter),
+                letter => self.out.push(letter),
+            }
+        }
+        Ok(self.out)
+    }
+
+    /// Groups only group: nothing refers back to them.
+    fn group(&mut self) -> Result<(), String> {
+        self.out.push_str("(?:");
+        if self.letters.next_if_eq(&'?').is_none() {
+            return Ok(());
+        }
+        match self.letters.next() {
+            Some(':') => Ok(()),
+            Some('=' | '!') => Err(LOOKS_AROUND.to_string()),
+            Some('<') => match self.letters.peek().copied() {
+                Some('=' | '!') => Err(LOOKS_AROUND.to_string()),
+                _ if self.letters.any(|letter| letter == '>') => Ok(()),
+                _ => Err("a name of a group has no end".to_string()),
+            },
+            _ => Err("`(?` starts a group, a named group, or what is not supported".to_string()),
+        }
+    }
+
+    fn class(&mut self) -> Result<(), String> {
+        let negated = self.letters.next_if_eq(&'^').is_some();
+        if self.letters.next_if_eq(&']').is_some() {
+            // `[]` takes nothing, `[^]` everything.
+            self.out.push_str(if negated { ANYTHING } else { NOTHING });
+            return Ok(());
+        }
+        self.out.push_str(if negated { "[^" } else { "[" });
+        let mut after_set = false;
+        loop {
+            let is_set = match self.letters.next().ok_or("a class `[` has no end")? {
+                ']' => break,
+                '\\' => {
+                    let set = matches!(self.letters.peek(), Some('d' | 'D' | 'w' | 'W' | 's' | 'S' | 'p' | 'P'));
+                    self.escape(true)?;
+                    set
+                }
+                // A range that starts with a set of letters is none: the sign stands for itself.
+                '-' if after_set => {
+                    self.out.push_str(r"\-");
+                    false
+                }
+                '-' => {
+                    self.out.push('-');
+                    false
+                }
+                letter => {
+                    self.literal(letter);
+                    false
+                }
+            };
+            after_set = is_set;
+        }
+        self.out.push(']');
+        Ok(())
+    }
+
+    /// What follows a backslash.
+    fn escape(&mut self, in_class: bool) -> Result<(), String> {
+        let letter = self.letters.next().ok_or("a pattern cannot end in `\\`")?;
+        let set = |negated: bool, set: &str| match (negated, in_class) {
+            (false, true) => set.to_string(),
+            (false, false) => format!("[{set}]"),
+            (true, _) => format!("[^{set}]"),
+        };
+        match letter {
+            'd' | 'D' => self.out.push_str(&set(letter == 'D', "0-9")),
+            'w' | 'W' => self.out.push_str(&set(letter == 'W', "0-9A-Za-z_")),
+            's' | 'S' => self.out.push_str(&set(letter == 'S', SPACES)),
+            'b' if in_class => self.out.push_str(r"\x08"),
+            'b' => self.out.push_str(r"(?-u:\b)"),
+            'B' if !in_class => self.out.push_str(r"(?-u:\B)"),
+            't' => self.out.push_str(r"\t"),
+            'n' => self.out.push_str(r"\n"),
+            'r' => self.out.push_str(r"\r"),
+            'v' => self.out.push_str(r"\x0B"),
+            'f' => self.out.push_str(r"\x0C"),
+            '0' if !self.letters.peek().is_some_and(char::is_ascii_digit) => self.out.push_str(r"\x00"),
+            'c' => {
+                let letter = self.letters.next().filter(char::is_ascii_alphabetic);
+                self.code(u32::from(letter.ok_or("`\\c` needs a letter")?) % 32)?;
+            }
+            'x' => {
+                let code = self.hexadecimal(2)?;
+                self.code(code)?;
+            }
+            'u' => self.unicode()?,
+            'p' | 'P' => self.property(letter)?,
+            '0'..='9' | 'k' => {
+                return Err("references back to groups are not supported: they take too long".to_string());
+            }
+            letter if letter.is_ascii_alphabetic() => return Err(format!("`\\{letter}` stands for nothing")),
+            letter => self.literal(letter),
+        }
+        Ok(())
+    }
+
+    fn unicode(&mut self) -> Result<(), String> {
+        if self.letters.next_if_eq(&'{').is_some() {
+            let digits: String = std::iter::from_fn(|| self.letters.next_if(char::is_ascii_hexdigit)).collect();
+            let code = u32::from_str_radix(&digits, 16).ok().filter(|_| self.letters.next_if_eq(&'}').is_some());
+            return self.code(code.ok_or("`\\u{…}` needs hexadecimal digits")?);
+        }
+        let mut code = self.hexadecimal(4)?;
+        if (0xd800..0xdc00).contains(&code)
+            && self.letters.next_if_eq(&'\\').is_some()
+            && self.letters.next_if_eq(&'u').is_some()
+        {
+            // A pair of surrogates is one character.
+            let low = self.hexadecimal(4)?;
+            code = 0x1_0000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
+        }
+        self.code(code)
+    }
+
+    /// `\p{…}`; the names are those of Unicode.
+    fn property(&mut self, letter: char) -> Result<(), String> {
+        let opens = self.letters.next_if_eq(&'{').is_some();
+        let name: String =
+            std::iter::from_fn(|| self.letters.next_if(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '=')))
+                .collect();
+        if !opens || name.is_empty() || self.letters.next_if_eq(&'}').is_none() {
+            return Err(format!("`\\{letter}` needs a category of Unicode, as `\\p{{L}}`"));
+        }
+        self.out.push_str(&format!("\\{letter}{{{name}}}"));
+        Ok(())
+    }
+
+    fn hexadecimal(&mut self, count: usize) -> Result<u32, String> {
+        let digits: String = self.letters.by_ref().take(count).collect();
+        let is_whole = digits.len() == count && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        u32::from_str_radix(&digits, 16)
+            .ok()
+            .filter(|_| is_whole)
+            .ok_or(format!("{count} hexadecimal digits are needed"))
+    }
+
+    fn code(&mut self, code: u32) -> Result<(), String> {
+        let letter = char::from_u32(code).ok_or("half of a pair of surrogates is no character")?;
+        self.literal(letter);
+        Ok(())
+    }
+
+    fn literal(&mut self, letter: char) {
+        if letter.is_ascii_punctuation() {
+            self.out.push('\\');
+            self.out.push(letter);
+        } else {
+            self.out.push_str(&format!("\\x{{{:x}}}", u32::from(letter)));
+        }
+    }
+
+    /// Whether what follows a brace makes it say how often: `2}`, `2,}`, `2,3}`.
+    fn is_quantifier(&self) -> bool {
+        let text: String = self.letters.clone().take_while(|letter| *letter != '}').collect();
+        let has_end = self.letters.clone().any(|letter| letter == '}');
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        has_end
+            && match text.split_once(',') {
+                None => is_number(&text),
+                Some((least, most)) => is_number(least) && (most.is_empty() || is_number(most)),
+            }
+    }
+
+    fn has_open_brace(&self) -> bool {
+        let inside = self.out.rsplit_once('{').map(|(before, inside)| (before.ends_with('\\'), inside));
+        inside.is_some_and(|(escaped, text)| !escaped && text.bytes().all(|b| b.is_ascii_digit() || b == b','))
+    }
+}
+
+/// What `\s` stands for (ECMA-262, WhiteSpace and LineTerminator).
+const SPACES: &str = r"\t\n\x0B\x0C\r\x20\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}";
+
+const ANYTHING: &str = r"[\x{0}-\x{10FFFF}]";
+const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
+
+const LOOKS_AROUND: &str = "looking ahead and behind is not supported: it takes too long";
+
+/// What a compiled pattern may take.
+const MOST_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn patterns_take_what_ecma_262_says() {
+        for (pattern, taken, refused) in [
+            ("^a*$", &["", "aaa"][..], &["b", "ab"][..]),
+            ("b", &["abc"], &["ac"]),
+            (r"^\d{2,3}$", &["12", "123"], &["1", "1234", "٣٣"]),
+            (r"^\w+$", &["a_1"], &["é", "a b"]),
+            (r"^\S\s\S$", &["a\u{a0}b", "a\u{feff}b", "a b"], &["abc"]),
+            (r"^[\w-.]+$", &["a-b.c"], &["a+b"]),
+            (r"^[a-c]$", &["b"], &["-", "d"]),
+            ("^[[&&~]$", &["[", "&", "~"], &["a"]),
+            ("^[^]$", &["\n", "a"], &[""]),
+            ("[]", &[], &["", "a"]),
+            (r"^[\b]$", &["\u{8}"], &["b"]),
+            ("^.$", &["a", "😀"], &["\n", "\u{2028}"]),
+            (r"^\u00e9\x41\u{1F600}\ud83d\ude00$", &["éA😀😀"], &["eA"]),
+            (r"^\cA\0$", &["\u{1}\0"], &["A"]),
+            (r"^\p{Lu}\P{L}$", &["É1"], &["éa"]),
+            (r"^(?<year>\d+)-(?:a|b)$", &["2024-a"], &["2024-c"]),
+            ("^{}{,3}x{2$", &["{}{,3}x{2"], &["xx"]),
+            (r"^[^\d]$", &["a"], &["1"]),
+            (r"^[\D]$", &["a"], &["1"]),
+            (r"\bword\b", &["a word."], &["words"]),
+            (r"^\/\-\@$", &["/-@"], &[r"\/"]),
+            ("^a+?$", &["aa"], &[""]),
+            ("a}]b", &["a}]b"], &["ab"]),
+        ] {
+            let parsed = Pattern::parse(pattern).unwrap_or_else(|fault| panic!("{pattern}: {fault}"));
+            for text in taken {
+                assert!(parsed.is_in(text), "{pattern} takes {text:?}");
+            }
+            for text in refused {
+                assert!(!parsed.is_in(text), "{pattern} refuses {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_takes_long_or_means_nothing_is_refused() {
+        for pattern in [
+            "(?=a)",
+            "(?!a)",
+            "(?<=a)",
+            "(?<!a)",
+            r"(a)\1",
+            r"(?<n>a)\k<n>",
+            "(",
+            ")",
+            "[a",
+            "*",
+            r"\",
+            r"\a",
+            r"\u12",
+            r"\ud800",
+            r"\x1",
+            r"\c1",
+            r"\p{Nothing}",
+            r"\pL",
+            "(?i)a",
+            "[b-a]",
+            "((a{1000}){1000}){1000}",
+            "(?<n",
+        ] {
+            assert!(Pattern::parse(pattern).is_err(), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! JSON Pointers (RFC 6901) as addresses of parts of a schema.
+
+use serde_json::Value;
+
+/// One name or index as it stands in a pointer.
+pub(super) fn escape(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
+}
+
+/// A pointer with one more segment.
+pub(super) fn join(pointer: &str, segment: &str) -> String {
+    format!("{pointer}/{}", escape(segment))
+}
+
+/// Whether `pointer` leads to `root` or to something inside it.
+pub(super) fn is_inside(pointer: &str, root: &str) -> bool {
+    pointer.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The parts of a schema that are schemas, with the way to each; what stands anywhere else is no schema.
+pub(super) fn subschemas(schema: &Value) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    for (name, value) in schema.as_object().into_iter().flatten() {
+        let here = join("", name);
+        match (name.as_str(), value) {
+            (
+                "properties" | "patternProperties" | "dependentSchemas" | "$defs" | "definitions",
+                Value::Object(named),
+            ) => {
+                found.extend(named.iter().map(|(name, value)| (join(&here, name), value)));
+            }
+            ("allOf" | "anyOf" | "oneOf" | "prefixItems", Value::Array(items)) => {
+                found.extend(items.iter().enumerate().map(|(i, value)| (format!("{here}/{i}"), value)));
+            }
+            (
+                "additionalProperties"
+                | "propertyNames"
+                | "unevaluatedProperties"
+                | "items"
+                | "contains"
+                | "unevaluatedItems"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "contentSchema",
+                _,
+            ) => found.push((here, value)),
+            _ => {}
+        }
+    }
+    found
+}

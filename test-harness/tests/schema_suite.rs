@@ -1,0 +1,135 @@
+//! The official JSON Schema Test Suite against bodies: its required part holds whole, of the optional parts what the reference says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::{Context, Result, ensure};
+use portcullis::policy::checks::body::{Body, BodyCheck, JsonCheck};
+use portcullis::policy::schema::Library;
+use portcullis::strict_json::{Bounds, MAX_DEPTH};
+use serde::Deserialize;
+use serde_json::Value;
+use test_harness::envoy::root;
+use test_harness::manual::{Page, coded};
+
+#[test]
+fn the_required_part_holds() -> Result<()> {
+    let remotes = remotes()?;
+    let (mut ran, mut broken) = (0, Vec::new());
+    for file in files(&root().join("build/suite/tests/draft2020-12"))? {
+        for group in groups(&file)? {
+            for test in &group.tests {
+                ran += 1;
+                if let Err(fault) = holds(&group, test, &remotes) {
+                    let name = file.file_stem().unwrap_or_default().display();
+                    broken.push(format!("{name}: {}: {}: {fault}", group.description, test.description));
+                }
+            }
+        }
+    }
+    ensure!(broken.is_empty(), "{} of {ran} do not hold:\n{}", broken.len(), broken.join("\n"));
+    ensure!(ran > 1200, "only {ran} tests were found");
+    Ok(())
+}
+
+#[test]
+fn of_the_optional_parts_holds_what_the_reference_says() -> Result<()> {
+    let remotes = remotes()?;
+    let mut found = BTreeMap::new();
+    for (folder, prefix) in [("optional", ""), ("optional/format", "format/")] {
+        for file in files(&root().join("build/suite/tests/draft2020-12").join(folder))? {
+            let (mut held, mut ran) = (0, 0);
+            for group in groups(&file)? {
+                ran += group.tests.len();
+                held += group.tests.iter().filter(|test| holds(&group, test, &remotes).is_ok()).count();
+            }
+            let name = format!("{prefix}{}", file.file_stem().unwrap_or_default().display());
+            found.insert(name, if held == ran { "all".to_owned() } else { format!("{held} of {ran}") });
+        }
+    }
+    let tables = Page::read(Path::new("docs/configuration.md"))?.tables();
+    let table = tables.iter().find(|table| table.header.first().is_some_and(|first| first == "Optional part"));
+    let table = table.context("the reference has no table of optional parts")?;
+    let written = table.rows.iter().flat_map(|row| {
+        let count = row.get(1).cloned().unwrap_or_default();
+        let parts: Vec<&str> = row.first().map(|cell| coded(cell).collect()).unwrap_or_default();
+        parts.into_iter().map(|part| (part.to_owned(), count.clone())).collect::<Vec<_>>()
+    });
+    assert_eq!(found, written.collect::<BTreeMap<_, _>>(), "docs/configuration.md says something else");
+    Ok(())
+}
+
+/// Some tests for one schema.
+#[derive(Deserialize)]
+struct Group {
+    description: String,
+    schema: Value,
+    tests: Vec<Test>,
+}
+
+#[derive(Deserialize)]
+struct Test {
+    description: String,
+    data: Value,
+    valid: bool,
+}
+
+/// Judges the instance of a test as the body of a request is judged, from its bytes on.
+fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> {
+    let mut library = Library::default();
+    library.add("schemas:///tested", group.schema.clone());
+    for (address, remote) in remotes {
+        library.add(address, remote.clone());
+    }
+    let schema = library.compile("schemas:///tested").map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    let bounds = Bounds { depth: MAX_DEPTH, values: 10_000 };
+    let json = JsonCheck { required: true, bounds, schema: Some(Rc::new(schema)) };
+    let check = BodyCheck { most_bytes: 1 << 20, json: Some(json) };
+    match check.judge(Body::Whole(test.data.to_string().as_bytes()), true) {
+        Ok(()) => ensure!(test.valid, "it is accepted"),
+        Err(refusal) => {
+            ensure!(refusal.reason == "body_not_as_schema", "it is refused as {}", refusal.reason);
+            ensure!(!test.valid, "it is refused: {:?}", refusal.detail);
+        }
+    }
+    Ok(())
+}
+
+/// What schemas of the suite refer to, under the addresses that the suite gives them. Those of older drafts stay away.
+fn remotes() -> Result<Vec<(String, Value)>> {
+    let top = root().join("build/suite/remotes");
+    let mut found = Vec::new();
+    let mut folders = vec![top.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).context("build/suite is missing: run `make suite`")? {
+            let path = entry?.path();
+            let name = path.strip_prefix(&top)?.display().to_string();
+            if path.is_dir() {
+                if !name.starts_with("draft") || name.starts_with("draft2020-12") {
+                    folders.push(path);
+                }
+            } else {
+                found.push((
+                    format!("http://localhost:1234/{name}"),
+                    serde_json::from_str(&fs::read_to_string(&path)?)?,
+                ));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).context("build/suite is missing: run `make suite`")?;
+    let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|file| file.is_file());
+    files.sort();
+    Ok(files)
+}
+
+fn groups(file: &Path) -> Result<Vec<Group>> {
+    serde_json::from_str(&fs::read_to_string(file)?).with_context(|| file.display().to_string())
+}
