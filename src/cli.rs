@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error. Each command is a file of its own.
 
+mod asking;
 mod can;
 mod check;
 mod clients;

@@ -3,7 +3,8 @@
 mod body;
 mod published;
 mod report;
-mod supposed;
+mod shown;
+pub mod supposed;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use crate::policy::request::RequestParts;
 use crate::policy::signature::{SignatureVerifier, Software};
 use crate::policy::token_cache::TokenCache;
 use crate::policy::world::{Step, World};
+
+pub use shown::{Shown, suppose};
 
 /// What `explain` is asked to do.
 #[derive(Args)]
@@ -120,45 +123,6 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let supposed = supposed.into_iter().filter(|(is_so, _)| *is_so);
     let supposed = supposed.map(|(_, what)| format!("{}: note: no {what}", options.file));
     Ok(Outcome { result, notes: gateway.notes(&options.file).chain(supposed).collect(), exit })
-}
-
-/// What the filter says about a request with a token that is supposed to be genuine.
-pub fn suppose(
-    gateway: &Gateway,
-    mut request: Vec<(String, String)>,
-    claims: &str,
-    issuer: Option<&str>,
-    now: Duration,
-) -> Result<Supposition, Failure> {
-    let mut polled = gateway.policy.polled();
-    let token = supposed::token(&gateway.document, claims, issuer, now)?;
-    supposed::publish(&mut polled, now);
-    published::revocations(&mut polled, None, now)?;
-    published::clients(&mut polled, None, now)?;
-    token.attach(&mut request);
-    let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: true };
-    let verdict = decide(gateway, &parts, &mut polled, &token, &KnownPeer::default(), now, &mut Vec::new())?;
-    let audit = verdict.audit;
-    Ok(Supposition {
-        route: audit.route.map(|route| route.to_string()),
-        // Checks of the query and the body follow when a caller is allowed; what is supposed here has neither.
-        allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
-        reason: audit.reason,
-        detail: audit.detail.map(std::borrow::Cow::into_owned),
-    })
-}
-
-/// A verdict in short.
-pub struct Supposition {
-    /// The route that took the request.
-    pub route: Option<String>,
-    /// Whether it was forwarded or answered.
-    pub allowed: bool,
-    /// The precise reason.
-    pub reason: &'static str,
-    /// More about it.
-    pub detail: Option<String>,
 }
 
 /// Decides once more when the first answer was to wait for keys: a fetch that brings nothing new ends the waiting.

@@ -2,7 +2,7 @@
 
 mod add;
 mod constants;
-mod decode;
+pub mod decode;
 mod list;
 pub mod lock;
 

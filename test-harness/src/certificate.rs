@@ -116,6 +116,14 @@ impl Drop for Certificates {
     }
 }
 
+/// A server on this machine: its certificate, its key, and the authority that vouches for it, all in PEM.
+pub fn of_this_machine() -> Result<(String, String, String)> {
+    let authority = authority()?;
+    let key = KeyPair::generate()?;
+    let own = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+    Ok((own.signed_by(&key, &authority)?.pem(), key.serialize_pem(), authority.pem()))
+}
+
 impl CertificateSpec {
     fn signed_by(&self, name: &str, authority: &Authority) -> Result<Identity> {
         let mut params = CertificateParams::default();

@@ -35,6 +35,7 @@ pub mod place;
 pub mod ports;
 pub mod program;
 pub mod protobuf;
+pub mod provider;
 pub mod rate_limits;
 pub mod runner;
 pub mod scene;

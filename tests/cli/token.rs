@@ -105,5 +105,124 @@ fn inspecting_a_token_shows_no_signature_and_vouches_for_nothing() {
     }
 }
 
+/// A gateway of a development environment, where developers' own tokens count.
+const DEVELOPMENT: &str = r#"version: "1.0"
+environment: development
+issuers:
+  - name: accounts
+    issuer: https://auth.example.com/
+    audiences: [orders-api]
+    jwks: { uri: https://auth.example.com/jwks.json, cluster: auth }
+  - name: developers
+    issuer: developers
+    audiences: [orders-api, other]
+    secret: { env: PORTCULLIS_TEST_SECRET }
+    self_issued: true
+    environments: [development]
+    max_lifetime: 10m
+permissions:
+  LIC:
+    READ_ORDERS: { bit: 0, description: Read licence orders }
+    WRITE_ORDERS: { bit: 1, description: Change licence orders }
+routes:
+  - { path: "/orders/{id}", response: {}, permissions: [LIC.READ_ORDERS] }
+  - { path: /orders, method: POST, response: {}, permissions: [LIC.WRITE_ORDERS] }
+  - { path: /team, response: {}, issuers: [developers], when: 'claims.team == "red"' }
+"#;
+
+const SECRET: &str = "a secret of the test that is long enough for HS256";
+const MINT: [&str; 6] = ["token", "mint", "--secret-env", "PORTCULLIS_TEST_SECRET", "--alg", "HS256"];
+
+#[test]
+fn developers_tokens_are_short_and_for_issuers_of_their_own() {
+    let bench = Bench::new("mint-development");
+    bench.write("gateway.yaml", DEVELOPMENT);
+    let mint = |arguments: &[&str]| {
+        let arguments = [&MINT[..], arguments].concat();
+        Ran::from(bench.command(&arguments).env("PORTCULLIS_TEST_SECRET", SECRET).output().unwrap())
+    };
+    let config = ["--config", "gateway.yaml", "--issuer", "developers"];
+    let claims_of = |token: &str| {
+        let inspected = bench.run(&["token", "inspect", token.trim()]);
+        let claims = inspected.out.split_once("claims\n").unwrap().1.rsplit_once("\n\n").unwrap().0.to_string();
+        serde_json::from_str::<Value>(&claims).unwrap()
+    };
+    let minted = mint(&config);
+    assert_eq!((minted.code, minted.err.as_str()), (0, ""));
+    let claims = claims_of(&minted.out);
+    let lives = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert_eq!((&claims["aud"], &claims["iss"], lives), (&json!("orders-api"), &json!("developers"), 600));
+    let alone = mint(&["--issuer", "developers", "--audience", "orders-api"]);
+    let claims = claims_of(&alone.out);
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 900, "without a document");
+    for (arguments, code, expected) in [
+        (
+            &["--issuer", "developers", "--audience", "a", "--ttl", "16m"][..],
+            64,
+            "a second to 15 minutes: no gateway takes longer ones",
+        ),
+        (
+            &[&config[..], &["--ttl", "11m"]].concat(),
+            1,
+            "--ttl: gateway.yaml takes tokens of 600 s at most from this issuer",
+        ),
+        (
+            &["--config", "gateway.yaml", "--issuer", "accounts"],
+            1,
+            "issuer `accounts` is not `self_issued`: its tokens come from it",
+        ),
+        (&["--config", "gateway.yaml", "--issuer", "nobody"], 1, "no issuer `nobody` (declared: accounts, developers)"),
+        (&["--issuer", "developers"], 64, "--audience <AUD>"),
+    ] {
+        let ran = mint(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
+    }
+    let production = DEVELOPMENT.replace("environment: development", "environment: production");
+    bench.write("production.yaml", &production.replace("[development]", "[development, production]"));
+    let ran = mint(&["--config", "production.yaml", "--issuer", "developers"]);
+    assert!(ran.code == 1 && ran.err.contains("do not count in `production`"), "{}", ran.err);
+}
+
+#[test]
+fn a_token_is_inspected_by_the_names_and_the_filter_of_a_gateway() {
+    let bench = Bench::new("inspect-gateway");
+    bench.write("gateway.yaml", DEVELOPMENT);
+    let with_secret = |arguments: &[&str]| {
+        Ran::from(bench.command(arguments).env("PORTCULLIS_TEST_SECRET", SECRET).output().unwrap())
+    };
+    let claims = ["--claim", "LIC=5", "--claim", "team=red", "--config", "gateway.yaml", "--issuer", "developers"];
+    let minted = with_secret(&[&MINT[..], &claims].concat());
+    assert_eq!(minted.code, 0, "{}", minted.err);
+    let token = minted.out.trim();
+    let inspect = ["token", "inspect", token, "--config", "gateway.yaml"];
+    let ran = bench.run(&inspect);
+    let told = ran.out.split_once("\npermissions").unwrap().1;
+    assert_eq!(
+        told,
+        ", by the names of gateway.yaml\n  LIC.READ_ORDERS: Read licence orders\n\n\
+         routes, by the filter's own verdict, supposing that its signature holds\n\
+         ROUTE             REQUEST          MAY  REASON\n\
+         ANY /orders/{id}  GET /orders/any  yes  static_route\n\
+         POST /orders      POST /orders     no   permission_missing (permission LIC.WRITE_ORDERS)\n\
+         ANY /team         GET /team        yes  static_route\n"
+    );
+    assert_eq!(ran.err, "note: bit 2 of LIC has no name and grants nothing\n");
+    let late = bench.run(&[&inspect[..], &["--at", "2100-01-01T00:00:00Z"]].concat());
+    assert!(late.out.contains("GET /team        no   token_expired"), "{}", late.out);
+    // With keys nothing is supposed: the signature has to hold.
+    bench.write("keys.json", &test_keys().1.to_string());
+    let real = [&inspect[..], &["--keys", "keys.json"]].concat();
+    let ran = with_secret(&real);
+    assert!(ran.out.contains("own verdict\n") && ran.out.contains("GET /team        yes  static_route"), "{}", ran.out);
+    let ran = bench.run(&real);
+    assert!(ran.out.contains("GET /team        no   token_signature_wrong"), "by another secret: {}", ran.out);
+    let stranger = with_secret(&[&MINT[..], &["--issuer", "stranger", "--audience", "a"]].concat());
+    let ran = bench.run(&["token", "inspect", stranger.out.trim(), "--config", "gateway.yaml"]);
+    assert!(
+        ran.out.ends_with("no issuer of gateway.yaml has this `iss`: it opens nothing there that asks for a token\n")
+    );
+}
+
 /// Members of a JWK that are not published (RFC 7518 §6).
 const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];

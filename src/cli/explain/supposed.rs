@@ -13,11 +13,13 @@ use crate::config::document::{Document, Issuer, Keys, TokenSource};
 use crate::policy::algorithm::Algorithm;
 use crate::policy::jwks::{KeySet, KeySource, VerifyingKey};
 use crate::policy::polled::{Polled, What};
-use crate::policy::signature::SignatureVerifier;
+use crate::policy::signature::{SignatureVerifier, Software};
 
 /// The token, and where its issuer wants it to stand.
 pub struct Supposed {
-    signing_input: String,
+    text: String,
+    /// What passes the signature check; nothing for a token that must pass it by itself.
+    signing_input: Option<String>,
     source: TokenSource,
 }
 
@@ -37,9 +39,30 @@ pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Durat
     }
     let typ = issuer.token_types.first().map_or("JWT", String::as_str);
     let header = json!({ "alg": algorithm(issuer)?.name(), "typ": typ });
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let source = issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer);
-    Ok(Supposed { signing_input: format!("{}.{}", part(&header), part(&Value::Object(claims))), source })
+    Ok(Supposed::genuine(&header, &Value::Object(claims), issuer))
+}
+
+/// A token of these parts, as if its issuer had signed them. Which key it names does not matter then.
+pub fn as_signed(document: &Document, header: &Value, claims: &Value) -> Option<Supposed> {
+    let mut header = header.clone();
+    header.as_object_mut().map(|members| members.remove("kid"));
+    Some(Supposed::genuine(&header, claims, issuer_of(document, claims)?))
+}
+
+/// A real token, which nothing is supposed of.
+pub fn real(document: &Document, token: &str, claims: &Value) -> Option<Supposed> {
+    let source = place(issuer_of(document, claims)?);
+    Some(Supposed { text: token.to_string(), signing_input: None, source })
+}
+
+/// The issuer that a token names.
+pub fn issuer_of<'d>(document: &'d Document, claims: &Value) -> Option<&'d Issuer> {
+    let iss = claims.get("iss").and_then(Value::as_str);
+    document.issuers.iter().find(|issuer| Some(issuer.issuer.value.as_str()) == iss)
+}
+
+fn place(issuer: &Issuer) -> TokenSource {
+    issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer)
 }
 
 /// Gives every remote issuer keys that fit any algorithm. Nothing is ever checked with them.
@@ -51,10 +74,17 @@ pub fn publish(polled: &mut Polled, now: Duration) {
 }
 
 impl Supposed {
+    fn genuine(header: &Value, claims: &Value, issuer: &Issuer) -> Supposed {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signing_input = format!("{}.{}", part(header), part(claims));
+        // Three parts are a JWS; what the third holds is never read.
+        let text = format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode([0_u8; 64]));
+        Supposed { text, signing_input: Some(signing_input), source: place(issuer) }
+    }
+
     /// Puts the token into the request.
     pub fn attach(&self, request: &mut Vec<(String, String)>) {
-        // Three parts are a JWS; what the third holds is never read.
-        let token = format!("{}.{}", self.signing_input, URL_SAFE_NO_PAD.encode([0_u8; 64]));
+        let token = self.text.clone();
         match &self.source {
             TokenSource::Bearer => request.push(("authorization".to_string(), format!("Bearer {token}"))),
             TokenSource::Header(name) => request.push((name.clone(), token)),
@@ -71,8 +101,11 @@ impl Supposed {
 
 /// Accepts this one token; any other in the same request is refused.
 impl SignatureVerifier for Supposed {
-    fn verify(&self, _: &VerifyingKey, _: Algorithm, signing_input: &[u8], _: &[u8]) -> bool {
-        signing_input == self.signing_input.as_bytes()
+    fn verify(&self, key: &VerifyingKey, algorithm: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
+        match &self.signing_input {
+            Some(supposed) => signing_input == supposed.as_bytes(),
+            None => Software.verify(key, algorithm, signing_input, signature),
+        }
     }
 }
 

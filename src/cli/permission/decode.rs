@@ -8,6 +8,7 @@ use crate::cli::gateway::{self, Gateway};
 use crate::cli::{Exit, Failure, Outcome};
 use crate::config::document::ClaimPath;
 use crate::config::mask::Mask;
+use crate::config::permission::{Permission, PermissionDomain};
 use crate::policy::permission::PermissionSet;
 
 /// What `decode` is asked to do.
@@ -28,21 +29,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let gateway = options.file.open()?;
     let text = if options.masks == "-" { gateway::read("-")? } else { options.masks.clone() };
     let (claims, places) = read(text.trim(), &gateway, options.issuer.as_deref())?;
-    let registry = gateway.policy.permissions();
-    let granted = registry.granted(&claims, &places).map_err(|fault| fault.0)?;
-    let held = registry.names_of(&granted);
-    let held: Vec<&str> = held.split(',').collect();
-    let mut result = String::new();
-    for (domain, permission) in all(&gateway) {
-        let name = full_name(domain, permission);
-        if held.contains(&name.as_str()) {
-            let deprecated = if permission.deprecated.is_some() { " (deprecated)" } else { "" };
-            result.push_str(&format!("{name}: {}{deprecated}\n", permission.description));
-        }
-    }
-    if granted.is_empty() {
-        result.push_str("no permission\n");
-    }
+    let granted = gateway.policy.permissions().granted(&claims, &places).map_err(|fault| fault.0)?;
+    let mut result: String = described(&gateway, &granted).iter().map(|line| format!("{line}\n")).collect();
     result.push_str("\nopens, as far as permissions go\n");
     let opened = opened(&gateway, &granted);
     result.extend(opened.iter().map(|name| format!("  {name}\n")));
@@ -51,6 +39,19 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let notes = nameless(&claims, &places, &gateway);
     Ok(Outcome { result, notes, exit: Exit::Success })
+}
+
+/// The permissions of a set, a line each with what it allows.
+pub fn described(gateway: &Gateway, granted: &PermissionSet) -> Vec<String> {
+    let held = gateway.policy.permissions().names_of(granted);
+    let held: Vec<&str> = held.split(',').collect();
+    let line = |(domain, permission): (&PermissionDomain, &Permission)| {
+        let deprecated = if permission.deprecated.is_some() { " (deprecated)" } else { "" };
+        let name = full_name(domain, permission);
+        held.contains(&name.as_str()).then(|| format!("{name}: {}{deprecated}", permission.description))
+    };
+    let lines: Vec<String> = all(gateway).into_iter().filter_map(line).collect();
+    if granted.is_empty() { vec!["no permission".to_string()] } else { lines }
 }
 
 /// The claims that were meant, and the places in them to look at.
@@ -94,7 +95,7 @@ fn opened(gateway: &Gateway, granted: &PermissionSet) -> Vec<String> {
 }
 
 /// Bits that are set and have no name: they grant nothing, and whoever set them thinks otherwise.
-fn nameless(claims: &Value, places: &[ClaimPath], gateway: &Gateway) -> Vec<String> {
+pub fn nameless(claims: &Value, places: &[ClaimPath], gateway: &Gateway) -> Vec<String> {
     let mut notes = Vec::new();
     for domain in &gateway.document.permissions {
         let named = |bit: u16| domain.permissions.iter().any(|permission| permission.bit.value == bit);

@@ -1,0 +1,74 @@
+//! Asks the filter's own core about a request for a route, made up as far as the route leaves it open.
+
+use std::time::Duration;
+
+use super::Failure;
+use super::explain::{self, Shown};
+use super::gateway::Gateway;
+use crate::config::document::Route;
+
+/// One route, and what becomes of a request for it.
+pub struct Answer<'g> {
+    /// The route as written.
+    pub route: &'g Route,
+    /// Its name.
+    pub name: String,
+    /// Method and path of the request.
+    pub request: String,
+    /// Whether it was forwarded or answered.
+    pub allowed: bool,
+    /// The precise reason, with its detail.
+    pub reason: String,
+}
+
+/// Asks about every route, in the order written.
+pub fn about_all<'g>(gateway: &'g Gateway, shown: &Shown<'_>, now: Duration) -> Result<Vec<Answer<'g>>, Failure> {
+    let routes = gateway.document.routes.iter().zip(gateway.policy.routes().iter());
+    routes.map(|(route, (_, rule))| about(gateway, route, &rule.name, shown, now)).collect()
+}
+
+/// Answers as the rows of a table, with its first.
+pub fn rows(answers: &[Answer<'_>]) -> Vec<[String; 4]> {
+    let mut rows = vec![["ROUTE", "REQUEST", "MAY", "REASON"].map(str::to_string)];
+    rows.extend(answers.iter().map(|answer| {
+        let may = if answer.allowed { "yes" } else { "no" };
+        [answer.name.clone(), answer.request.clone(), may.to_string(), answer.reason.clone()]
+    }));
+    rows
+}
+
+/// Asks about one route.
+pub fn about<'g>(
+    gateway: &Gateway,
+    route: &'g Route,
+    name: &str,
+    shown: &Shown<'_>,
+    now: Duration,
+) -> Result<Answer<'g>, Failure> {
+    let method = route.methods.first().map_or("GET", |method| method.value.as_str());
+    let method = if method == "ANY" { "GET" } else { method };
+    let host = route.hosts.first().map_or("gateway.test", |host| host.value.as_str()).replacen('*', "any", 1);
+    let mut last = None;
+    // A value of a parameter may lead to a more specific route; no document has all of these.
+    for value in ["any", "any-other", "7b1c", "x-0f3e"] {
+        let path: String = route
+            .path
+            .value
+            .split('/')
+            .skip(1)
+            .map(|s| format!("/{}", if s.starts_with('{') { value } else { s }))
+            .collect();
+        let request = [(":method", method), (":path", &path), (":scheme", "http"), (":authority", &host)];
+        let request = request.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
+        let verdict = explain::suppose(gateway, request, shown, now)?;
+        let is_ours = verdict.route.as_deref() == Some(name);
+        let detail = verdict.detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
+        let reason = format!("{}{detail}", verdict.reason);
+        let request = format!("{method} {path}");
+        last = Some(Answer { route, name: name.to_string(), request, allowed: verdict.allowed, reason });
+        if is_ours {
+            break;
+        }
+    }
+    last.ok_or_else(|| Failure::Message(format!("no request for route `{name}`")))
+}

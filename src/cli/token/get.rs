@@ -1,0 +1,180 @@
+//! `token get`: a token from the authorization server, for a client that has a secret (RFC 6749 §4.4).
+
+mod server;
+mod web;
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{ArgGroup, Args, ValueEnum};
+use serde_json::Value;
+
+use crate::cli::{Exit, Failure, Outcome, clock, gateway};
+use server::Server;
+use web::{Answer, Web};
+
+/// Who wants a token, from whom, and for what.
+#[derive(Args)]
+#[command(group = ArgGroup::new("server").required(true).args(["issuer", "token_endpoint"]))]
+#[command(group = ArgGroup::new("secret").required(true).args(["secret_env", "secret_file"]))]
+pub struct Options {
+    /// The issuer; its metadata says where tokens are to be had (RFC 8414, OpenID Connect Discovery)
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Where tokens are to be had
+    #[arg(long, value_name = "URL")]
+    token_endpoint: Option<String>,
+    /// The client
+    #[arg(long, value_name = "ID")]
+    client_id: String,
+    /// The variable that holds its secret
+    #[arg(long, value_name = "NAME")]
+    secret_env: Option<String>,
+    /// The file that holds its secret; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<String>,
+    /// How the client shows its secret; without it, as the metadata says, or `basic`
+    #[arg(long, value_enum)]
+    auth: Option<Method>,
+    /// A scope; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// For whom the token is to be, where the server takes `audience`
+    #[arg(long, value_name = "AUD")]
+    audience: Option<String>,
+    /// For which resource the token is to be (RFC 8707); may be given several times
+    #[arg(long = "resource", value_name = "URL")]
+    resources: Vec<String>,
+    /// How long all of it may take
+    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = clock::parse_span)]
+    timeout: Duration,
+}
+
+/// How a client shows its secret (RFC 6749 §2.3.1).
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// In the `Authorization` header: client_secret_basic
+    Basic,
+    /// In the form: client_secret_post
+    Post,
+}
+
+impl Method {
+    /// Its name in metadata (RFC 7591 §2).
+    fn registered(self) -> &'static str {
+        match self {
+            Method::Basic => "client_secret_basic",
+            Method::Post => "client_secret_post",
+        }
+    }
+}
+
+/// Gets one.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let secret = secret(options)?;
+    let mut web = Web::new(options.timeout);
+    let server = match (&options.issuer, &options.token_endpoint) {
+        (Some(issuer), _) => Server::discover(issuer, &mut web)?,
+        (None, endpoint) => Server::at(endpoint.as_deref().unwrap_or_default())?,
+    };
+    let method = match options.auth {
+        Some(method) => method,
+        None => server.method()?,
+    };
+    let mut form = vec![("grant_type", "client_credentials".to_string())];
+    if !options.scopes.is_empty() {
+        // One string with spaces between (RFC 6749 §3.3).
+        form.push(("scope", options.scopes.join(" ")));
+    }
+    form.extend(options.audience.iter().map(|audience| ("audience", audience.clone())));
+    form.extend(options.resources.iter().map(|resource| ("resource", resource.clone())));
+    let authorization = match method {
+        Method::Basic => {
+            // Both are encoded as in a form before they are joined (RFC 6749 §2.3.1), so that a colon in either is none.
+            let pair = format!("{}:{}", encoded(&options.client_id), encoded(&secret));
+            Some(format!("Basic {}", STANDARD.encode(pair)))
+        }
+        Method::Post => {
+            form.extend([("client_id", options.client_id.clone()), ("client_secret", secret)]);
+            None
+        }
+    };
+    let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let answer = web.post(&server.token_endpoint, &body.join("&"), authorization.as_deref())?;
+    let (token, note) = granted(&answer, options)?;
+    Ok(Outcome { result: format!("{token}\n"), notes: vec![note], exit: Exit::Success })
+}
+
+fn secret(options: &Options) -> Result<String, Failure> {
+    let secret = match (&options.secret_env, &options.secret_file) {
+        (Some(name), _) => std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"))?,
+        (None, file) => {
+            let text = gateway::read(file.as_deref().unwrap_or_default())?;
+            text.trim_end_matches(['\n', '\r']).to_string()
+        }
+    };
+    if secret.is_empty() { Err(Failure::Message("the secret is empty".to_string())) } else { Ok(secret) }
+}
+
+/// The token of a good answer (RFC 6749 §5.1), and what is to be known of it; of another one the error that it tells (§5.2).
+fn granted(answer: &Answer, options: &Options) -> Result<(String, String), Failure> {
+    let json: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(Value::is_object);
+    let text = |name: &str| json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
+    if answer.status != 200 {
+        let told = [text("error"), text("error_description"), text("error_uri")];
+        let told: Vec<String> = told.into_iter().flatten().map(harmless).collect();
+        return Err(Failure::Message(match told.is_empty() {
+            false => format!("the authorization server refuses ({}): {}", answer.status, told.join(": ")),
+            true => format!("the token endpoint answers {}, without saying why", answer.status),
+        }));
+    }
+    let missing = || Failure::Message("the token endpoint answers 200 without an `access_token` in JSON".to_string());
+    let token = text("access_token").ok_or_else(missing)?;
+    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Failure::Message("the `access_token` is no text that a header can hold".to_string()));
+    }
+    // Another kind needs more than the token itself (RFC 6749 §7.1).
+    match text("token_type") {
+        Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
+        kind => {
+            let kind = harmless(kind.unwrap_or("none"));
+            return Err(Failure::Message(format!("the `token_type` is {kind}: only Bearer can be used as it is")));
+        }
+    }
+    let lasts = json.as_ref().and_then(|json| json.get("expires_in")).and_then(Value::as_u64);
+    let lasts = lasts.map_or_else(|| "of unknown life".to_string(), |seconds| format!("for {seconds} s"));
+    // What is not told is what was asked for (RFC 6749 §5.1).
+    let scope = text("scope").map_or_else(|| options.scopes.join(" "), harmless);
+    let missing: Vec<&str> =
+        options.scopes.iter().map(String::as_str).filter(|s| !scope.split(' ').any(|g| g == *s)).collect();
+    let mut note = format!("a token {lasts}");
+    if !scope.is_empty() {
+        note.push_str(&format!(", scope `{scope}`"));
+    }
+    if !missing.is_empty() {
+        note.push_str(&format!(" (not granted: {})", missing.join(" ")));
+    }
+    Ok((token.to_string(), note))
+}
+
+/// `application/x-www-form-urlencoded` (RFC 6749 appendix B).
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push('+'),
+            b'*' | b'-' | b'.' | b'_' => out.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// A stranger's words, fit for a terminal.
+fn harmless(text: &str) -> String {
+    text.chars().take(MOST_LETTERS).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+const MOST_LETTERS: usize = 300;

@@ -1,0 +1,71 @@
+//! Where an authorization server hands out tokens, and how clients show their secrets there, by its own metadata.
+
+use serde_json::Value;
+use ureq::http::Uri;
+
+use super::Method;
+use super::web::{Web, checked};
+use crate::cli::Failure;
+
+/// An authorization server, as far as getting tokens goes.
+pub struct Server {
+    /// Where tokens are to be had.
+    pub token_endpoint: Uri,
+    /// The methods it says it takes, by their registered names.
+    methods: Option<Vec<String>>,
+}
+
+impl Server {
+    /// A server of which nothing else is known.
+    pub fn at(token_endpoint: &str) -> Result<Server, Failure> {
+        Ok(Server { token_endpoint: checked(token_endpoint, "--token-endpoint")?, methods: None })
+    }
+
+    /// Reads the metadata of an issuer: where RFC 8414 §3.1 puts it, else where OpenID Connect Discovery §4 does.
+    pub fn discover(issuer: &str, web: &mut Web) -> Result<Server, Failure> {
+        let uri = checked(issuer, "--issuer")?;
+        if uri.query().is_some() {
+            return Err(Failure::Message("--issuer: an issuer has no query (RFC 8414 §2)".to_string()));
+        }
+        let origin =
+            format!("{}://{}", uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |a| a.as_str()));
+        let path = uri.path().trim_end_matches('/');
+        let places = [
+            format!("{origin}/.well-known/oauth-authorization-server{path}"),
+            format!("{origin}{path}/.well-known/openid-configuration"),
+        ];
+        let mut tried = Vec::new();
+        for place in &places {
+            let answer = web.get(&checked(place, "--issuer")?)?;
+            if answer.status == 200 {
+                return Server::read(issuer, place, &answer.body);
+            }
+            tried.push(format!("{place} answers {}", answer.status));
+        }
+        Err(Failure::Message(format!("no metadata of {issuer}: {} (--token-endpoint does without)", tried.join(", "))))
+    }
+
+    fn read(issuer: &str, place: &str, body: &[u8]) -> Result<Server, Failure> {
+        let metadata: Value = serde_json::from_slice(body).map_err(|fault| format!("{place}: not JSON: {fault}"))?;
+        let text = |name: &str| metadata.get(name).and_then(Value::as_str);
+        // Metadata of another issuer must not be used (RFC 8414 §3.3): the secret would go where that one says.
+        if text("issuer") != Some(issuer) {
+            let other = super::harmless(text("issuer").unwrap_or("nobody"));
+            return Err(Failure::Message(format!("{place}: is the metadata of {other}, not of {issuer}")));
+        }
+        let endpoint = text("token_endpoint").ok_or_else(|| format!("{place}: has no `token_endpoint`"))?;
+        let methods = metadata.get("token_endpoint_auth_methods_supported").and_then(Value::as_array);
+        let methods = methods.map(|list| list.iter().filter_map(Value::as_str).map(str::to_string).collect());
+        Ok(Server { token_endpoint: checked(endpoint, "token_endpoint")?, methods })
+    }
+
+    /// How to show a secret here; `client_secret_basic` where nothing is said (RFC 8414 §2).
+    pub fn method(&self) -> Result<Method, Failure> {
+        let Some(methods) = &self.methods else { return Ok(Method::Basic) };
+        let takes = |method: &Method| methods.iter().any(|known| known == method.registered());
+        [Method::Basic, Method::Post].into_iter().find(takes).ok_or_else(|| {
+            let told = super::harmless(&methods.join(", "));
+            Failure::Message(format!("the authorization server takes no secrets of clients, only {told}"))
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! The one place where the command line speaks HTTP: over TLS but on this machine, bounded in time and size, never redirected.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ureq::http::{Request, Response, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body, Error};
+
+use crate::cli::{Failure, clock};
+
+/// A client for the few requests of one command.
+pub struct Web {
+    until: Duration,
+}
+
+/// An answer, as far as anyone asks.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body, no longer than what is accepted.
+    pub body: Vec<u8>,
+}
+
+impl Web {
+    /// All requests together may take this long.
+    pub fn new(timeout: Duration) -> Web {
+        Web { until: clock::now() + timeout }
+    }
+
+    /// Asks for a document.
+    pub fn get(&mut self, uri: &Uri) -> Result<Answer, Failure> {
+        self.send(uri, Request::get(uri), "")
+    }
+
+    /// Sends a form.
+    pub fn post(&mut self, uri: &Uri, form: &str, authorization: Option<&str>) -> Result<Answer, Failure> {
+        let mut request = Request::post(uri).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.send(uri, request, form)
+    }
+
+    fn send(&self, uri: &Uri, request: ureq::http::request::Builder, body: &str) -> Result<Answer, Failure> {
+        let left = self.until.saturating_sub(clock::now());
+        let here = is_loopback(uri);
+        let mut agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(left.max(Duration::from_millis(1))))
+            .max_response_header_size(MOST_HEADERS)
+            .accept("application/json")
+            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
+        if here {
+            // What is on this machine stays on it.
+            agent = agent.proxy(None);
+        }
+        if uri.scheme_str() == Some("https") {
+            agent = agent.tls_config(tls()?);
+        }
+        let agent: Agent = agent.build().into();
+        let failed = |error: Error| Failure::Message(format!("{uri}: {}", told(&error)));
+        let request = request.body(body.to_string()).map_err(|error| failed(error.into()))?;
+        let sent: Result<Response<Body>, Error> = match body.is_empty() {
+            true => agent.run(request.map(|_| ())),
+            false => agent.run(request),
+        };
+        let mut response = sent.map_err(failed)?;
+        let status = response.status().as_u16();
+        if (300..400).contains(&status) {
+            return Err(Failure::Message(format!("{uri}: answers {status}, a redirection, which is not followed")));
+        }
+        let body = response.body_mut().with_config().limit(MOST_BODY).read_to_vec().map_err(failed)?;
+        Ok(Answer { status, body })
+    }
+}
+
+/// An address that a secret may be sent to: over TLS, or to this machine.
+pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
+    let uri: Uri = url.parse().map_err(|fault| format!("{what}: `{url}` is no URL: {fault}"))?;
+    let is_safe = uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && is_loopback(&uri);
+    match (uri.authority(), is_safe) {
+        (None, _) => Err(Failure::Message(format!("{what}: `{url}` is no absolute URL"))),
+        (Some(authority), _) if authority.as_str().contains('@') => {
+            Err(Failure::Message(format!("{what}: a URL with a user in it is not used")))
+        }
+        (_, false) => Err(Failure::Message(format!("{what}: `{url}` is not https, and not on this machine"))),
+        _ => Ok(uri),
+    }
+}
+
+/// `localhost` never leaves the machine (RFC 6761 §6.3).
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The authorities that this machine trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+fn tls() -> Result<TlsConfig, Failure> {
+    let found = rustls_native_certs::load_native_certs();
+    let roots: Vec<_> = found.certs.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    if roots.is_empty() {
+        let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(Failure::Message(format!(
+            "no trusted certificates on this machine (SSL_CERT_FILE names some){why}"
+        )));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .unversioned_rustls_crypto_provider(provider)
+        .build())
+}
+
+fn told(error: &Error) -> String {
+    match error {
+        Error::Timeout(_) => "no answer in time (--timeout)".to_string(),
+        Error::BodyExceedsLimit(_) => format!("the answer is larger than {MOST_BODY} bytes"),
+        other => other.to_string(),
+    }
+}
+
+/// Metadata and tokens are far smaller.
+const MOST_BODY: u64 = 256 * 1024;
+const MOST_HEADERS: usize = 32 * 1024;

@@ -1,0 +1,122 @@
+//! `token inspect`: what a token says, without vouching for it; with a document also what its masks stand for and what it opens.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::explain::{Shown, supposed};
+use crate::cli::gateway::{self, Variables};
+use crate::cli::permission::decode;
+use crate::cli::{Exit, Failure, Outcome, asking, clock, table};
+use crate::strict_json;
+
+/// Which token, and who is to judge it.
+#[derive(Args)]
+pub struct Options {
+    /// The token; `-` reads it from standard input
+    #[arg(value_name = "TOKEN")]
+    token: String,
+    /// The document of a gateway: it names the permissions, and says which routes the token opens
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// The key set that remote issuers publish: the signature is checked with it, and not supposed to hold
+    #[arg(long, value_name = "JWKS", requires = "config")]
+    keys: Option<String>,
+    /// The time of the look: 2026-03-01T10:00:00Z or seconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
+    at: Option<Duration>,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// Shows it.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let text = if options.token == "-" { gateway::read("-")? } else { options.token.clone() };
+    let text = text.trim();
+    let token = text.strip_prefix("Bearer ").unwrap_or(text).trim();
+    let now = options.at.unwrap_or_else(clock::now);
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts.as_slice() else {
+        return Err(Failure::Message(format!("not a JWT: {} parts instead of three", parts.len())));
+    };
+    let (header, claims) = (part("header", header)?, part("claims", claims)?);
+    let times = ["iat", "nbf", "exp"].iter().filter_map(|name| {
+        let seconds = claims.get(*name)?.as_u64()?;
+        Some(format!("{name}  {}\n", distance(seconds, now.as_secs())))
+    });
+    let signed = if signature.is_empty() { "it has no signature" } else { "its signature was not checked" };
+    let mut result = format!(
+        "not verified: {signed}, and anyone can write such a token\n\nheader\n{header:#}\n\nclaims\n{claims:#}\n\n{}",
+        times.collect::<String>()
+    );
+    let mut notes = Vec::new();
+    if let Some(file) = &options.config {
+        let (opens, nameless) = opens(options, file, token, &header, &claims, now)?;
+        result.push_str(&opens);
+        notes = nameless;
+    }
+    Ok(Outcome { result, notes, exit: Exit::Success })
+}
+
+/// The permissions by the document's names, and each route with the filter's verdict.
+fn opens(
+    options: &Options,
+    file: &str,
+    token: &str,
+    header: &Value,
+    claims: &Value,
+    now: Duration,
+) -> Result<(String, Vec<String>), Failure> {
+    let gateway = gateway::look_at(file, &options.variables)?;
+    let document = &gateway.document;
+    let Some(issuer) = supposed::issuer_of(document, claims) else {
+        return Ok((
+            format!("\nno issuer of {file} has this `iss`: it opens nothing there that asks for a token\n"),
+            Vec::new(),
+        ));
+    };
+    let mut out = String::new();
+    if !document.permissions.is_empty() {
+        let granted =
+            gateway.policy.permissions().granted(claims, &issuer.permission_claims).map_err(|fault| fault.0)?;
+        out.push_str(&format!("\npermissions, by the names of {file}\n"));
+        out.extend(decode::described(&gateway, &granted).iter().map(|line| format!("  {line}\n")));
+    }
+    let (shown, condition) = match &options.keys {
+        Some(_) => (supposed::real(document, token, claims), ""),
+        None => (supposed::as_signed(document, header, claims), ", supposing that its signature holds"),
+    };
+    let shown = Shown { token: shown.as_ref(), keys: options.keys.as_deref(), ..Shown::default() };
+    let answers = asking::about_all(&gateway, &shown, now)?;
+    out.push_str(&format!(
+        "\nroutes, by the filter's own verdict{condition}\n{}",
+        table::text(&asking::rows(&answers))
+    ));
+    Ok((out, decode::nameless(claims, &issuer.permission_claims, &gateway)))
+}
+
+/// One part of the token, as strictly read as the filter reads it: no padding, no member twice.
+fn part(name: &str, text: &str) -> Result<Value, Failure> {
+    let bytes =
+        URL_SAFE_NO_PAD.decode(text).map_err(|fault| format!("not a JWT: the {name} is not base64url: {fault}"))?;
+    let value = strict_json::parse(&bytes).map_err(|fault| format!("not a JWT: the {name} is not JSON: {fault}"))?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(Failure::Message(format!("not a JWT: the {name} is not a JSON object")))
+    }
+}
+
+fn distance(then: u64, now: u64) -> String {
+    let (seconds, ago) = if then < now { (now - then, true) } else { (then - now, false) };
+    let span = match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    };
+    if ago { format!("{span} ago") } else { format!("in {span}") }
+}

@@ -1,0 +1,162 @@
+//! `token mint`: a token that a developer signs, as an issuer that only development environments take, and not for long.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{ArgGroup, Args};
+use serde_json::{Map, Value, json};
+
+use super::signer::Signer;
+use crate::cli::gateway::{self, Variables};
+use crate::cli::{Exit, Failure, Outcome, clock};
+use crate::config::issuer::LONGEST_SELF_ISSUED;
+use crate::policy::algorithm::Algorithm;
+
+/// What the token is to say, and who signs it.
+#[derive(Args)]
+#[command(group = ArgGroup::new("signer").required(true).args(["key", "secret_env"]))]
+pub struct Options {
+    /// A private key: a JWK, or PEM in PKCS#8 (`BEGIN PRIVATE KEY`)
+    #[arg(long, value_name = "FILE")]
+    key: Option<String>,
+    /// The variable that holds a shared secret
+    #[arg(long, value_name = "NAME")]
+    secret_env: Option<String>,
+    /// The signature algorithm, as RS256, ES256, EdDSA or HS256
+    #[arg(long, value_name = "ALG", value_parser = algorithm)]
+    alg: Algorithm,
+    /// The document of a gateway that is to take the token: it must say that the issuer is `self_issued`
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// The `iss` claim; with --config also the issuer's name there
+    #[arg(long, value_name = "ISS")]
+    issuer: String,
+    /// The `aud` claim, with --config that of the issuer's; may be given several times
+    #[arg(long = "audience", value_name = "AUD", required_unless_present = "config")]
+    audiences: Vec<String>,
+    /// The `sub` claim
+    #[arg(long, value_name = "SUB", default_value = "developer")]
+    subject: String,
+    /// A scope; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// A further claim; the value is JSON, or text where it is not
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = gateway::assignment)]
+    claims: Vec<(String, String)>,
+    /// The `kid` header, where the key itself has none
+    #[arg(long, value_name = "KID")]
+    kid: Option<String>,
+    /// How long the token is valid, 15 minutes at most; without it as long, or as the issuer's `max_lifetime` says
+    #[arg(long, value_name = "SPAN", value_parser = lifetime)]
+    ttl: Option<Duration>,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// Mints it.
+pub fn run(options: &Options) -> Result<Outcome, Failure> {
+    let terms = Terms::agreed(options)?;
+    let token = mint(options, &terms)?;
+    Ok(Outcome { result: format!("{token}\n"), notes: Vec::new(), exit: Exit::Success })
+}
+
+/// For whom and how long a token is made.
+struct Terms {
+    issuer: String,
+    audiences: Vec<String>,
+    ttl: Duration,
+}
+
+impl Terms {
+    /// What was asked for, as far as the gateway agrees; only issuers of developers' own tokens are stood in for.
+    fn agreed(options: &Options) -> Result<Terms, Failure> {
+        let (issuer, audiences) = (options.issuer.clone(), options.audiences.clone());
+        let Some(file) = &options.config else {
+            return Ok(Terms { issuer, audiences, ttl: options.ttl.unwrap_or(LONGEST_SELF_ISSUED) });
+        };
+        let gateway = gateway::look_at(file, &options.variables)?;
+        let issuers = &gateway.document.issuers;
+        let found = issuers.iter().find(|known| known.name.value == issuer || known.issuer.value == issuer);
+        let found = found.ok_or_else(|| {
+            let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
+            format!("{file}: no issuer `{issuer}` (declared: {})", names.join(", "))
+        })?;
+        if found.self_issued.is_none() {
+            let name = &found.name.value;
+            let message =
+                format!("{file}: issuer `{name}` is not `self_issued`: its tokens come from it, by `token get`");
+            return Err(Failure::Message(message));
+        }
+        let most = found.max_lifetime.unwrap_or(LONGEST_SELF_ISSUED);
+        if options.ttl.is_some_and(|ttl| ttl > most) {
+            let message = format!("--ttl: {file} takes tokens of {} s at most from this issuer", most.as_secs());
+            return Err(Failure::Message(message));
+        }
+        let audiences = match audiences.is_empty() {
+            true => found.audiences.iter().take(1).cloned().collect(),
+            false => audiences,
+        };
+        Ok(Terms { issuer: found.issuer.value.clone(), audiences, ttl: options.ttl.unwrap_or(most) })
+    }
+}
+
+fn mint(options: &Options, terms: &Terms) -> Result<String, Failure> {
+    let (signer, kid) = match (&options.key, &options.secret_env) {
+        (Some(file), _) => Signer::from_file(&gateway::read(file)?, options.alg).map_err(|e| format!("{file}: {e}"))?,
+        (None, Some(name)) => {
+            let secret = std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"))?;
+            (Signer::from_secret(secret.as_bytes(), options.alg).map_err(|e| format!("variable `{name}`: {e}"))?, None)
+        }
+        (None, None) => return Err(Failure::Message("--key or --secret-env is needed".to_string())),
+    };
+    let now = clock::now().as_secs();
+    let mut claims: Map<String, Value> = Map::new();
+    for (name, value) in &options.claims {
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.clone()));
+        claims.insert(name.clone(), value);
+    }
+    let audience = match terms.audiences.as_slice() {
+        [one] => json!(one),
+        several => json!(several),
+    };
+    // The options that bound the token win over any --claim.
+    for (name, value) in [
+        ("iss", json!(terms.issuer)),
+        ("aud", audience),
+        ("sub", json!(options.subject)),
+        ("iat", json!(now)),
+        ("exp", json!(now + terms.ttl.as_secs())),
+    ] {
+        claims.insert(name.to_string(), value);
+    }
+    if !options.scopes.is_empty() {
+        // One string with spaces between (RFC 8693 §4.2).
+        claims.insert("scope".to_string(), json!(options.scopes.join(" ")));
+    }
+    let mut header = json!({ "alg": options.alg.name(), "typ": "JWT" });
+    if let (Some(kid), Some(members)) = (options.kid.clone().or(kid), header.as_object_mut()) {
+        members.insert("kid".to_string(), json!(kid));
+    }
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signing_input = format!("{}.{}", part(&header), part(&Value::Object(claims)));
+    let signature = signer.sign(signing_input.as_bytes())?;
+    Ok(format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+fn algorithm(text: &str) -> Result<Algorithm, String> {
+    let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+    Algorithm::from_name(text).ok_or_else(|| format!("accepted: {names}"))
+}
+
+/// A token that outlives what it was made for is a credential, and those come from an issuer. No gateway takes a longer one either.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let span = clock::parse_span(text)?;
+    match (Duration::from_secs(1)..=LONGEST_SELF_ISSUED).contains(&span) {
+        true => Ok(span),
+        false => {
+            Err("expected a second to 15 minutes: no gateway takes longer ones that developers make themselves"
+                .to_string())
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! `portcullis token get` against a real authorization server, whose tokens a real Envoy with the filter takes.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use test_harness::client::{self, Request};
+use test_harness::envoy::{self, Envoy, Launch};
+use test_harness::generated::Wanted;
+use test_harness::provider::Provider;
+use test_harness::server::{self, Server};
+use test_harness::upstream::{Received, Upstream};
+use test_harness::{certificate, ports, program};
+
+/// What the command line said.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// `token get` for a client whose secret stands in the environment.
+fn get(secret: &str, env: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
+    let mut command = Command::new(program::program()?);
+    command.args(["token", "get", "--secret-env", "PORTCULLIS_TEST_CLIENT"]).args(arguments).stdin(Stdio::null());
+    // A proxy or certificates of whoever runs the tests are not what is tested.
+    for name in [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    ] {
+        command.env_remove(name);
+    }
+    let output = command.env("PORTCULLIS_TEST_CLIENT", secret).envs(env.iter().copied()).output()?;
+    let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    ensure!(!err.contains(secret), "the secret was written down: {err}");
+    Ok(Said { code: output.status.code(), out, err })
+}
+
+/// The token alone, on one line.
+fn token(said: &Said) -> Result<&str> {
+    ensure!(said.code == Some(0), "{}", said.err);
+    let token = said.out.strip_suffix('\n').context("no line")?;
+    ensure!(token.split('.').count() == 3 && !token.contains(['\n', ' ']), "standard output has `{}`", said.out);
+    Ok(token)
+}
+
+fn clients() -> Value {
+    json!([
+        { "client_id": "billing", "client_secret": SECRET, "token_endpoint_auth_method": "client_secret_basic" },
+        { "client_id": "form", "client_secret": SECRET, "token_endpoint_auth_method": "client_secret_post" },
+    ])
+}
+
+#[test]
+fn a_token_that_was_got_opens_a_route_of_a_real_envoy() -> Result<()> {
+    let provider = Provider::start(&clients(), RESOURCE, None)?;
+    let upstream = Upstream::start("orders", 0, Received::default())?;
+    let document = json!({
+        "version": "1.0",
+        "issuers": [{ "name": "accounts", "issuer": provider.issuer, "audiences": [RESOURCE], "algorithms": ["ES256"],
+            "jwks": { "uri": format!("{}/jwks", provider.issuer), "cluster": "accounts" } }],
+        "identity_headers": { "X-Client-ID": { "client": "id" } },
+        "upstreams": { "orders": { "url": upstream.url() } },
+        "routes": [{ "path": "/orders", "upstream": "orders", "scopes": ["orders:read"] },
+            { "path": "/changes", "upstream": "orders", "scopes": ["orders:write"] }],
+    });
+    let folder = envoy::fresh_folder()?;
+    std::fs::write(folder.join("gateway.json"), document.to_string())?;
+    let [port, admin] = ports::free()?;
+    let (file, module) = (folder.join("gateway.json"), envoy::module()?);
+    let wanted = Wanted { document: &file, port, admin, module: &module, embed: "json", trusted_hops: 0, tls: None };
+    let gateway = Envoy::start(&Launch { bootstrap: &wanted.generate(&[])?, admin, workers: 1, env: Vec::new() })?;
+    std::fs::remove_dir_all(&folder)?;
+    let ask = |path: &str, token: Option<&str>| -> Result<u16> {
+        let request = Request::new("GET", path, "api.example.com");
+        let bearer = |token: &str| request.clone().header("authorization", &format!("Bearer {token}"));
+        let request = token.map_or_else(|| request.clone(), bearer);
+        Ok(client::send(ports::loopback(port), &request, PATIENCE)?.status)
+    };
+    let endpoint = format!("{}/token", provider.issuer);
+    for arguments in [
+        &["--issuer", &provider.issuer, "--client-id", "billing"][..],
+        &["--token-endpoint", &endpoint, "--client-id", "billing", "--resource", RESOURCE],
+        &["--token-endpoint", &endpoint, "--client-id", "form", "--auth", "post", "--audience", "x"],
+    ] {
+        let said = get(SECRET, &[], &[arguments, &["--scope", "orders:read"]].concat())?;
+        let token = token(&said)?;
+        ensure!(said.err == "a token for 300 s, scope `orders:read`\n", "{}", said.err);
+        let got = (ask("/orders", Some(token))?, ask("/changes", Some(token))?, ask("/orders", None)?);
+        ensure!(got == (200, 403, 401), "{arguments:?}: {got:?}\n{}", gateway.log_tail(15));
+    }
+    let both =
+        ["--issuer", &provider.issuer, "--client-id", "billing", "--scope", "orders:read", "--scope", "orders:write"];
+    let said = get(SECRET, &[], &both)?;
+    ensure!(ask("/changes", Some(token(&said)?))? == 200, "{}", gateway.log_tail(15));
+    Ok(())
+}
+
+#[test]
+fn a_refusal_is_told_in_the_servers_own_words() -> Result<()> {
+    let provider = Provider::start(&clients(), RESOURCE, None)?;
+    let other_name = provider.issuer.replace("127.0.0.1", "localhost");
+    let issuer = ["--issuer", &provider.issuer];
+    for (secret, arguments, expected) in [
+        ("wrong", &["--client-id", "billing"][..], "refuses (401): invalid_client: client authentication failed"),
+        (SECRET, &["--client-id", "nobody"], "refuses (401): invalid_client"),
+        (
+            SECRET,
+            &["--client-id", "billing", "--resource", "https://elsewhere.example/"],
+            "refuses (400): invalid_target",
+        ),
+    ] {
+        let said = get(secret, &[], &[&issuer[..], arguments].concat())?;
+        let as_expected = said.code == Some(1) && said.out.is_empty() && said.err.contains(expected);
+        ensure!(as_expected, "{arguments:?}: {:?} `{}` {}", said.code, said.out, said.err);
+    }
+    let said = get(SECRET, &[], &["--issuer", &other_name, "--client-id", "billing"])?;
+    let expected = format!("is the metadata of {}, not of {other_name}", provider.issuer);
+    ensure!(said.code == Some(1) && said.err.contains(&expected), "{}", said.err);
+    Ok(())
+}
+
+#[test]
+fn a_server_over_tls_is_believed_by_its_certificate() -> Result<()> {
+    let (own, key, authority) = certificate::of_this_machine()?;
+    let provider = Provider::start(&clients(), RESOURCE, Some((&own, &key)))?;
+    let folder = envoy::fresh_folder()?;
+    let trusted = folder.join("authority.pem").display().to_string();
+    std::fs::write(&trusted, authority)?;
+    let (_, _, stranger) = certificate::of_this_machine()?;
+    let untrusted = folder.join("stranger.pem").display().to_string();
+    std::fs::write(&untrusted, stranger)?;
+    let arguments = ["--issuer", &provider.issuer, "--client-id", "billing"];
+    let said = get(SECRET, &[("SSL_CERT_FILE", &trusted)], &arguments)?;
+    token(&said)?;
+    let said = get(SECRET, &[("SSL_CERT_FILE", &untrusted)], &arguments)?;
+    ensure!(said.code == Some(1) && said.out.is_empty() && said.err.contains("certificate"), "{}", said.err);
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+/// Endpoints that answer as no authorization server should.
+#[test]
+fn an_answer_that_is_no_token_is_none() -> Result<()> {
+    let json = |status, body: &str| server::reply(status, "application/json", body.to_owned());
+    let odd = Server::start(0, move |request: server::Request| {
+        let path = request.uri().path().to_owned();
+        async move {
+            // Whoever answers before the end of a request may cut its sender off.
+            request.into_body().collect().await.map_err(std::io::Error::other)?;
+            match path.as_str() {
+                "/slow" => {
+                    tokio::time::sleep(Duration::from_secs(30)).await;
+                    json(200, "{}")
+                }
+                "/elsewhere" => {
+                    let response = json(302, "")?;
+                    let (mut parts, body) = response.into_parts();
+                    parts
+                        .headers
+                        .insert("location", hyper::header::HeaderValue::from_static("http://127.0.0.1:9/token"));
+                    Ok(server::Response::from_parts(parts, body))
+                }
+                "/huge" => json(200, &format!("{{\"access_token\":\"{}\"}}", "x".repeat(300_000))),
+                "/text" => json(200, "access_token=a&token_type=bearer"),
+                "/without" => json(200, "{\"token_type\":\"Bearer\"}"),
+                "/bound" => json(200, "{\"access_token\":\"a\",\"token_type\":\"DPoP\"}"),
+                "/lines" => json(200, "{\"access_token\":\"a\\nb\",\"token_type\":\"Bearer\"}"),
+                "/bare" => json(200, "{\"access_token\":\"opaque\",\"token_type\":\"bearer\",\"scope\":\"a\"}"),
+                "/mute" => json(503, "no"),
+                "/rude" => json(400, "{\"error\":\"invalid_scope\",\"error_description\":\"\\u001b[2Jgone\"}"),
+                "/openid/.well-known/openid-configuration" => json(200, "{\"issuer\":\"OPENID\"}"),
+                _ => json(404, "{}"),
+            }
+        }
+    })?;
+    for (path, expected) in [
+        ("/slow", "no answer in time (--timeout)"),
+        ("/elsewhere", "answers 302, a redirection, which is not followed"),
+        ("/huge", "the answer is larger than 262144 bytes"),
+        ("/text", "answers 200 without an `access_token` in JSON"),
+        ("/without", "answers 200 without an `access_token` in JSON"),
+        ("/bound", "the `token_type` is DPoP: only Bearer can be used as it is"),
+        ("/lines", "the `access_token` is no text that a header can hold"),
+        ("/mute", "the token endpoint answers 503, without saying why"),
+        ("/rude", "refuses (400): invalid_scope: ?[2Jgone"),
+    ] {
+        let endpoint = format!("{}{path}", odd.url());
+        let said = get(SECRET, &[], &["--token-endpoint", &endpoint, "--client-id", "c", "--timeout", "1s"])?;
+        let as_expected = said.code == Some(1) && said.out.is_empty() && said.err.contains(expected);
+        ensure!(as_expected, "{path}: {:?} `{}` {}", said.code, said.out, said.err);
+    }
+    let bare = format!("{}/bare", odd.url());
+    let said = get(SECRET, &[], &["--token-endpoint", &bare, "--client-id", "c", "--scope", "a", "--scope", "b"])?;
+    ensure!(
+        said.out == "opaque\n" && said.err == "a token of unknown life, scope `a` (not granted: b)\n",
+        "{}",
+        said.err
+    );
+    for (arguments, expected) in [
+        (["--issuer", &format!("{}/openid", odd.url())], "is the metadata of OPENID, not of"),
+        (["--issuer", &odd.url()], "no metadata of"),
+        (["--issuer", "http://accounts.example.com"], "is not https, and not on this machine"),
+        (["--token-endpoint", "http://192.0.2.1/token"], "is not https, and not on this machine"),
+        (["--token-endpoint", "https://user:pass@192.0.2.1/token"], "a URL with a user in it is not used"),
+        (["--token-endpoint", "/token"], "is no absolute URL"),
+    ] {
+        let said = get(SECRET, &[], &[&arguments[..], &["--client-id", "c", "--timeout", "2s"]].concat())?;
+        let as_expected = said.code == Some(1) && said.out.is_empty() && said.err.contains(expected);
+        ensure!(as_expected, "{arguments:?}: {:?} {}", said.code, said.err);
+    }
+    Ok(())
+}
+
+const RESOURCE: &str = "https://api.test/orders";
+/// With everything in it that a form, a pair and a header could take for something else.
+const SECRET: &str = "s:ecr%et+of/the&test=x";
+const PATIENCE: Duration = Duration::from_secs(20);
