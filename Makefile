@@ -29,12 +29,14 @@ test: wasm envoy browser manifests rls suite wasm-runner ## run every test: nati
 	cargo run --quiet --package test-harness --bin soak -- 10000
 	$(SETUP)/wasm-cargo test
 
-test-versions: wasm ## run all cases and traps through each of the older versions of Envoy that are supported
+test-versions: wasm ## run what concerns Envoy through each of the older versions that are supported: cases, traps, configurations
 	@cargo build --quiet --bin portcullis
 	versions=$$($(SETUP)/envoys)
 	for version in $$versions; do
 	  echo "Envoy $$version"
-	  ENVOY=$(CURDIR)/build/envoys/$$version/bin/envoy cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps
+	  export ENVOY=$(CURDIR)/build/envoys/$$version/bin/envoy
+	  cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps --test generated
+	  cargo test --quiet --package test-harness --test manifests behind_
 	done
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
