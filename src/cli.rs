@@ -4,6 +4,7 @@
 
 mod asking;
 mod can;
+mod cast;
 mod check;
 mod clients;
 mod clock;

@@ -1,10 +1,7 @@
 //! Asks the filter's own core about a request for a route, made up as far as the route leaves it open.
 
-use std::time::Duration;
-
 use super::Failure;
-use super::explain::{self, Shown};
-use super::gateway::Gateway;
+use super::explain::{Asked, Shown};
 use crate::config::document::Route;
 
 /// One route, and what becomes of a request for it.
@@ -22,9 +19,10 @@ pub struct Answer<'g> {
 }
 
 /// Asks about every route, in the order written.
-pub fn about_all<'g>(gateway: &'g Gateway, shown: &Shown<'_>, now: Duration) -> Result<Vec<Answer<'g>>, Failure> {
+pub fn about_all<'g>(asked: &mut Asked<'g>, shown: &Shown<'_>) -> Result<Vec<Answer<'g>>, Failure> {
+    let gateway = asked.gateway;
     let routes = gateway.document.routes.iter().zip(gateway.policy.routes().iter());
-    routes.map(|(route, (_, rule))| about(gateway, route, &rule.name, shown, now)).collect()
+    routes.map(|(route, (_, rule))| about(asked, route, &rule.name, shown)).collect()
 }
 
 /// Answers as the rows of a table, with its first.
@@ -39,11 +37,10 @@ pub fn rows(answers: &[Answer<'_>]) -> Vec<[String; 4]> {
 
 /// Asks about one route.
 pub fn about<'g>(
-    gateway: &Gateway,
+    asked: &mut Asked<'_>,
     route: &'g Route,
     name: &str,
     shown: &Shown<'_>,
-    now: Duration,
 ) -> Result<Answer<'g>, Failure> {
     let method = route.methods.first().map_or("GET", |method| method.value.as_str());
     let method = if method == "ANY" { "GET" } else { method };
@@ -60,7 +57,7 @@ pub fn about<'g>(
             .collect();
         let request = [(":method", method), (":path", &path), (":scheme", "http"), (":authority", &host)];
         let request = request.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
-        let verdict = explain::suppose(gateway, request, shown, now)?;
+        let verdict = asked.about(request, shown)?;
         let is_ours = verdict.route.as_deref() == Some(name);
         let detail = verdict.detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
         let reason = format!("{}{detail}", verdict.reason);

@@ -2,42 +2,63 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::explain::{self, Shown};
-use super::gateway::{self, Variables};
+use super::cast::{self, Source};
+use super::explain::{self, Asked, Shown};
+use super::gateway::Gateway;
 use super::who_can::Format;
 use super::{Exit, Failure, Outcome, asking, clock, table};
+use crate::config::client::{Client, ClientKey};
+use crate::policy::api_key::environment_of;
 
 /// What `can` is asked to do.
 #[derive(Args)]
+#[command(group = ArgGroup::new("caller").args(["claims", "client"]).required(true).multiple(true))]
 pub struct Options {
-    /// A gateway.yaml, an Envoy configuration or an Istio manifest
-    #[arg(value_name = "FILE")]
-    file: String,
+    #[command(flatten)]
+    source: Source,
     /// The claims of a token that is supposed to be genuine, as a JSON object; iss, aud, iat and exp are added where missing
     #[arg(long, value_name = "JSON")]
-    claims: String,
+    claims: Option<String>,
     /// The issuer by whom the claims are supposed to be signed, by its name in the document
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "claims")]
     issuer: Option<String>,
+    /// A client that is supposed to show its key and its certificate, by its id; with --claims a token beside them
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// The key that it shows, by its id; without it, the first that holds
+    #[arg(long, value_name = "ID", requires = "client")]
+    key: Option<String>,
     /// The time of the requests: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    #[command(flatten)]
-    variables: Variables,
 }
 
 /// Asks about every route.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
-    let gateway = gateway::look_at(&options.file, &options.variables)?;
+    let cast = options.source.open()?;
     let now = options.at.unwrap_or_else(clock::now);
-    let token = explain::supposed::token(&gateway.document, &options.claims, options.issuer.as_deref(), now)?;
-    let answers = asking::about_all(&gateway, &Shown { token: Some(&token), ..Shown::default() }, now)?;
+    let (gateway, issuer) = (&cast.gateway, options.issuer.as_deref());
+    let token = options.claims.as_deref();
+    let token = token.map(|claims| explain::supposed::token(&gateway.document, claims, issuer, now)).transpose()?;
+    let client = options.client.as_deref().map(|id| cast.client(id)).transpose()?;
+    let key = client.map(|client| key(client, options.key.as_deref(), gateway, now)).transpose()?.flatten();
+    let certificate = client.and_then(cast::certificate_of);
+    let shows = [
+        key.map(|key| format!("key {}", key.id)),
+        certificate.as_ref().map(|_| "its certificate".to_string()),
+        token.as_ref().map(|_| "a token".to_string()),
+    ];
+    let shows: Vec<String> = shows.into_iter().flatten().collect();
+    let secret = key.and_then(cast::key_of);
+    let shown = Shown { token: token.as_ref(), key: secret.as_deref(), certificate };
+    let mut asked = Asked::new(gateway, None, cast.listed.as_deref(), now)?;
+    let answers = asking::about_all(&mut asked, &shown)?;
     let result = match options.format {
         Format::Text => table::text(&asking::rows(&answers)),
         Format::Csv => table::csv(&asking::rows(&answers)),
@@ -51,5 +72,34 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
             format!("{:#}\n", Value::Array(all.collect()))
         }
     };
-    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+    let note = client.map(|client| match shows.is_empty() {
+        true => format!("client `{}` has nothing to show", client.id.value),
+        false => format!("client `{}` shows {}", client.id.value, shows.join(", ")),
+    });
+    Ok(Outcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
+}
+
+/// The key that is named, else the first that holds here, else the first.
+fn key<'c>(
+    client: &'c Client,
+    id: Option<&str>,
+    gateway: &Gateway,
+    now: Duration,
+) -> Result<Option<&'c ClientKey>, Failure> {
+    match id {
+        Some(id) => {
+            let named = client.keys.iter().find(|key| key.id == id || key.prefix == id);
+            let missing = || Failure::Message(format!("client `{}` has no key `{id}`", client.id.value));
+            named.map(Some).ok_or_else(missing)
+        }
+        None => {
+            let here = gateway.document.environment.as_ref().map(|environment| environment.value.as_str());
+            let holds = |key: &&ClientKey| {
+                let is_ours = environment_of(&key.prefix) == here;
+                let has_begun = key.period.not_before.is_none_or(|from| from <= now);
+                is_ours && key.revoked.is_none() && has_begun && key.period.expires.is_none_or(|end| now < end)
+            };
+            Ok(client.keys.iter().find(holds).or(client.keys.first()))
+        }
+    }
 }

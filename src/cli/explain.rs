@@ -24,7 +24,7 @@ use crate::policy::signature::{SignatureVerifier, Software};
 use crate::policy::token_cache::TokenCache;
 use crate::policy::world::{Step, World};
 
-pub use shown::{Shown, suppose};
+pub use shown::{Asked, Shown};
 
 /// What `explain` is asked to do.
 #[derive(Args)]

@@ -75,6 +75,15 @@ pub fn open_all(file: &str, variables: &Variables) -> Result<Vec<Gateway>, Failu
     compile_all(file, &read(file)?, variables)
 }
 
+/// A document that was opened before, changed by a tool for a question of its own.
+pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<Gateway, Failure> {
+    let set = variables.set.iter().cloned();
+    let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
+    let compiled = Gateway::compile(&Node::from(configuration), &with_stand_in);
+    let in_file = |problem| ("the document that was asked about".to_string(), problem);
+    compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
+}
+
 fn compile_all(file: &str, text: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
     let nodes = documents::find(text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
     let mut gateways = Vec::new();

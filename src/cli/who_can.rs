@@ -1,10 +1,16 @@
 //! `portcullis who-can`: what a caller needs for a request, a route or everything of an upstream, for people and auditors.
 
+mod clients;
+
+use std::time::Duration;
+
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::gateway::{self, Gateway, Variables};
-use super::{Exit, Failure, Outcome, table};
+use super::cast::{Cast, Source};
+use super::explain::Asked;
+use super::gateway::Gateway;
+use super::{Exit, Failure, Outcome, clock, table};
 use crate::config::auth::{Auth, CredentialKind};
 use crate::config::document::{Issuer, RequiredClaim, Route};
 use crate::policy::route::{Found, Method};
@@ -14,9 +20,8 @@ use crate::policy::rule::{Action, Rule};
 #[derive(Args)]
 #[command(group = ArgGroup::new("what").args(["method", "route", "upstream"]).required(true))]
 pub struct Options {
-    /// A gateway.yaml, an Envoy configuration or an Istio manifest
-    #[arg(value_name = "FILE")]
-    file: String,
+    #[command(flatten)]
+    source: Source,
     /// The method of a request
     #[arg(value_name = "METHOD", requires = "path")]
     method: Option<String>,
@@ -35,8 +40,9 @@ pub struct Options {
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    #[command(flatten)]
-    variables: Variables,
+    /// The time at which clients would call: 2026-03-01T10:00:00Z or seconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
+    at: Option<Duration>,
 }
 
 /// How an answer about several routes is written.
@@ -54,27 +60,36 @@ pub enum Format {
 struct Entry<'g> {
     route: &'g Route,
     rule: &'g Rule,
+    clients: Vec<clients::Caller<'g>>,
 }
 
 /// Answers.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
-    let gateway = gateway::look_at(&options.file, &options.variables)?;
-    let entries = asked(options, &gateway)?;
+    let cast = options.source.open()?;
+    let gateway = &cast.gateway;
+    let now = options.at.unwrap_or_else(clock::now);
+    let mut entries = entries(options, &cast)?;
+    let mut asked = Asked::new(gateway, None, cast.listed.as_deref(), now)?;
+    for entry in &mut entries {
+        entry.clients = clients::of_route(&cast, &mut asked, entry.route, &entry.rule.name, now)?;
+    }
     let result = match options.format {
-        Format::Text => entries.iter().map(|entry| entry.text(&gateway)).collect::<Vec<_>>().join("\n"),
+        Format::Text => entries.iter().map(|entry| entry.text(gateway)).collect::<Vec<_>>().join("\n"),
         Format::Json => {
-            let all = entries.iter().map(|entry| entry.json(&gateway));
+            let all = entries.iter().map(|entry| entry.json(&cast));
             format!("{:#}\n", Value::Array(all.collect()))
         }
-        Format::Csv => table::csv(&csv(&entries, &gateway)),
+        Format::Csv => table::csv(&csv(&entries, gateway)),
     };
     Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
 /// The routes that are asked about. The compiler takes every route of a document without problems, in the order written.
-fn asked<'g>(options: &Options, gateway: &'g Gateway) -> Result<Vec<Entry<'g>>, Failure> {
+fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Failure> {
+    let gateway = &cast.gateway;
     let compiled = gateway.policy.routes().iter().map(|(_, rule)| rule.as_ref());
-    let mut all = gateway.document.routes.iter().zip(compiled).map(|(route, rule)| Entry { route, rule });
+    let mut all =
+        gateway.document.routes.iter().zip(compiled).map(|(route, rule)| Entry { route, rule, clients: Vec::new() });
     let leads_to = |rule: &Rule, name: &str| match &rule.action {
         Action::Forward(to) => to.upstream.as_deref() == Some(name),
         Action::Answer(_) => false,
@@ -143,6 +158,7 @@ impl Entry<'_> {
             ("permissions", every.chain(one).collect()),
             ("claims", claims),
             ("when", conditions),
+            ("clients", clients::lines(&self.clients)),
         ]
     }
 
@@ -170,7 +186,7 @@ impl Entry<'_> {
         out
     }
 
-    fn json(&self, gateway: &Gateway) -> Value {
+    fn json(&self, cast: &Cast) -> Value {
         let route = self.route;
         let (every, one) = self.rule.requirements.permissions.names();
         let words = |kinds: &[CredentialKind]| kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>();
@@ -184,9 +200,8 @@ impl Entry<'_> {
         let claims = |claims: &[RequiredClaim]| -> Value {
             claims.iter().map(|claim| (claim.claim.text.clone(), Value::Array(claim.any_of.clone()))).collect()
         };
-        let issuers = self
-            .issuers(gateway)
-            .into_iter()
+        let issuers = cast
+            .issuers(route)
             .map(|issuer| json!({ "name": issuer.name.value, "require_claims": claims(&issuer.require_claims) }));
         json!({
             "route": *self.rule.name, "methods": route.methods.iter().map(|m| &m.value).collect::<Vec<_>>(),
@@ -195,12 +210,14 @@ impl Entry<'_> {
             "issuers": issuers.collect::<Vec<_>>(), "scopes": route.scopes, "any_scope": route.any_scope,
             "permissions": every.collect::<Vec<_>>(), "any_permission": one.collect::<Vec<_>>(),
             "require_claims": claims(&route.require_claims), "when": route.when.iter().map(|c| &c.value).collect::<Vec<_>>(),
+            "clients": clients::json(&self.clients),
         })
     }
 }
 
-fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 7]> {
-    let mut rows = vec![["route", "takes", "needs", "scopes", "permissions", "claims", "when"].map(str::to_string)];
+fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 8]> {
+    let mut rows =
+        vec![["route", "takes", "needs", "scopes", "permissions", "claims", "when", "clients"].map(str::to_string)];
     for entry in entries {
         let needs = entry.needs(gateway);
         let cell =
@@ -213,6 +230,7 @@ fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 7]> {
             cell("permissions"),
             cell("claims"),
             cell("when"),
+            cell("clients"),
         ]);
     }
     rows

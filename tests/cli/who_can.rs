@@ -1,5 +1,7 @@
 //! Who can call what, and what a caller can call: two views of the same document.
 
+mod clients;
+
 use serde_json::{Value, json};
 
 use crate::Bench;
@@ -27,7 +29,7 @@ fn who_can_call_a_service_has_an_answer() {
     let ran = bench.run(&["who-can", "gateway.yaml", "--route", "health", "--format", "csv"]);
     assert_eq!(
         ran.out,
-        "route,takes,needs,scopes,permissions,claims,when\nhealth,ANY /health,nothing: everybody,,,,\n"
+        "route,takes,needs,scopes,permissions,claims,when,clients\nhealth,ANY /health,nothing: everybody,,,,,\n"
     );
     for (arguments, expected) in [
         (

@@ -23,7 +23,15 @@ pub fn revocations(polled: &mut Polled, file: Option<&str>, now: Duration) -> Re
 /// The document of clients is that of this file, or lists nobody. True when the latter had to be supposed.
 pub fn clients(polled: &mut Polled, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
     let documents = those(polled, |what| matches!(what, What::Clients(_)));
-    suppose(polled, &documents, file, r#"{"version":"1.0","clients":[]}"#, now)
+    suppose(polled, &documents, file, NOBODY, now)
+}
+
+/// The same with a text in the place of a file.
+pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Result<(), Failure> {
+    for id in those(polled, |what| matches!(what, What::Clients(_))) {
+        polled.install(id, text.unwrap_or(NOBODY).as_bytes(), now).map_err(|fault| format!("the clients: {fault}"))?;
+    }
+    Ok(())
 }
 
 fn suppose(
@@ -45,3 +53,5 @@ fn suppose(
 pub fn those(polled: &Polled, is_meant: impl Fn(&What) -> bool) -> Vec<PolledId> {
     polled.plans().filter(|(_, plan)| is_meant(&plan.what)).map(|(id, _)| id).collect()
 }
+
+const NOBODY: &str = r#"{"version":"1.0","clients":[]}"#;

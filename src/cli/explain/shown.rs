@@ -11,58 +11,85 @@ use crate::config::auth::KeySource;
 use crate::config::document::Document;
 use crate::policy::audit;
 use crate::policy::peer::{Certificate, KnownPeer};
+use crate::policy::polled::Polled;
 use crate::policy::request::RequestParts;
 use crate::policy::signature::{SignatureVerifier, Software};
+
+/// A gateway that can be asked many things at one moment.
+pub struct Asked<'g> {
+    /// The gateway.
+    pub gateway: &'g Gateway,
+    polled: Polled,
+    now: Duration,
+}
 
 /// What a request shows of who sends it.
 #[derive(Default)]
 pub struct Shown<'s> {
     /// A token.
     pub token: Option<&'s Supposed>,
-    /// A file with the keys that remote issuers publish; those of a supposed token matter to nobody.
-    pub keys: Option<&'s str>,
     /// An API key.
     pub key: Option<&'s str>,
     /// A client certificate.
     pub certificate: Option<Certificate>,
 }
 
-/// What the filter says about a request that shows this.
-pub fn suppose(
-    gateway: &Gateway,
-    mut request: Vec<(String, String)>,
-    shown: &Shown<'_>,
-    now: Duration,
-) -> Result<Supposition, Failure> {
-    let mut polled = gateway.policy.polled();
-    match shown.keys {
-        Some(file) => published::keys(&mut polled, file, now)?,
-        None => supposed::publish(&mut polled, now),
+/// A verdict in short.
+pub struct Supposition {
+    /// The route that took the request.
+    pub route: Option<String>,
+    /// Whether it was forwarded or answered.
+    pub allowed: bool,
+    /// The precise reason.
+    pub reason: &'static str,
+    /// More about it.
+    pub detail: Option<String>,
+}
+
+impl<'g> Asked<'g> {
+    /// A gateway whose remote issuers publish the keys of a file, or keys that matter to nobody while tokens are only supposed. The
+    /// document of clients that it polls is this text, or lists nobody; its revocation list is empty.
+    pub fn new(
+        gateway: &'g Gateway,
+        keys: Option<&str>,
+        clients: Option<&str>,
+        now: Duration,
+    ) -> Result<Asked<'g>, Failure> {
+        let mut polled = gateway.policy.polled();
+        match keys {
+            Some(file) => published::keys(&mut polled, file, now)?,
+            None => supposed::publish(&mut polled, now),
+        }
+        published::revocations(&mut polled, None, now)?;
+        published::client_text(&mut polled, clients, now)?;
+        Ok(Asked { gateway, polled, now })
     }
-    published::revocations(&mut polled, None, now)?;
-    published::clients(&mut polled, None, now)?;
-    if let Some(token) = shown.token {
-        token.attach(&mut request);
+
+    /// What the filter says about a request that shows this.
+    pub fn about(&mut self, mut request: Vec<(String, String)>, shown: &Shown<'_>) -> Result<Supposition, Failure> {
+        if let Some(token) = shown.token {
+            token.attach(&mut request);
+        }
+        if let Some(key) = shown.key {
+            attach_key(&self.gateway.document, key, &mut request);
+        }
+        let verifier: &dyn SignatureVerifier = match shown.token {
+            Some(token) => token,
+            None => &Software,
+        };
+        let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+        let parts = RequestParts { headers: &headers, received_at: self.now, again: false, ended: true };
+        let peer = KnownPeer { address: None, certificate: shown.certificate.clone() };
+        let verdict = decide(self.gateway, &parts, &mut self.polled, verifier, &peer, self.now, &mut Vec::new())?;
+        let audit = verdict.audit;
+        Ok(Supposition {
+            route: audit.route.map(|route| route.to_string()),
+            // Checks of the query and the body follow when a caller is allowed; what is supposed here has neither.
+            allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
+            reason: audit.reason,
+            detail: audit.detail.map(Cow::into_owned),
+        })
     }
-    if let Some(key) = shown.key {
-        attach_key(&gateway.document, key, &mut request);
-    }
-    let verifier: &dyn SignatureVerifier = match shown.token {
-        Some(token) => token,
-        None => &Software,
-    };
-    let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: true };
-    let peer = KnownPeer { address: None, certificate: shown.certificate.clone() };
-    let verdict = decide(gateway, &parts, &mut polled, verifier, &peer, now, &mut Vec::new())?;
-    let audit = verdict.audit;
-    Ok(Supposition {
-        route: audit.route.map(|route| route.to_string()),
-        // Checks of the query and the body follow when a caller is allowed; what is supposed here has neither.
-        allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
-        reason: audit.reason,
-        detail: audit.detail.map(Cow::into_owned),
-    })
 }
 
 /// Puts a key where the document wants keys, beside a token rather than in its place.
@@ -81,16 +108,4 @@ fn attach_key(document: &Document, key: &str, request: &mut Vec<(String, String)
         }
         None => {}
     }
-}
-
-/// A verdict in short.
-pub struct Supposition {
-    /// The route that took the request.
-    pub route: Option<String>,
-    /// Whether it was forwarded or answered.
-    pub allowed: bool,
-    /// The precise reason.
-    pub reason: &'static str,
-    /// More about it.
-    pub detail: Option<String>,
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::explain::{Shown, supposed};
+use crate::cli::explain::{Asked, Shown, supposed};
 use crate::cli::gateway::{self, Variables};
 use crate::cli::permission::decode;
 use crate::cli::{Exit, Failure, Outcome, asking, clock, table};
@@ -89,8 +89,8 @@ fn opens(
         Some(_) => (supposed::real(document, token, claims), ""),
         None => (supposed::as_signed(document, header, claims), ", supposing that its signature holds"),
     };
-    let shown = Shown { token: shown.as_ref(), keys: options.keys.as_deref(), ..Shown::default() };
-    let answers = asking::about_all(&gateway, &shown, now)?;
+    let shown = Shown { token: shown.as_ref(), ..Shown::default() };
+    let answers = asking::about_all(&mut Asked::new(&gateway, options.keys.as_deref(), None, now)?, &shown)?;
     out.push_str(&format!(
         "\nroutes, by the filter's own verdict{condition}\n{}",
         table::text(&asking::rows(&answers))

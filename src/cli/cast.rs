@@ -1,0 +1,185 @@
+//! Clients as the tools suppose them: the same documents, but with keys of which the tool knows the secret, so that the filter's own
+//! look-up can be asked about each client. No real key is needed for that, and none opens anything by it.
+
+use clap::Args;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::explain::supposed::{self, Supposed};
+use super::gateway::{self, Gateway, Variables};
+use super::{Failure, clients};
+use crate::config::auth::CredentialKind;
+use crate::config::client::{Client, ClientKey, Evidence};
+use crate::config::document::{ClaimPath, Issuer, Route};
+use crate::config::mask::Mask;
+use crate::config::problem::near_miss;
+use crate::policy::api_key::{ApiKey, environment_of};
+use crate::policy::peer::Certificate;
+
+/// The gateway, and the document of clients that it polls.
+#[derive(Args)]
+pub struct Source {
+    /// A gateway.yaml, an Envoy configuration or an Istio manifest
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// The document of clients that is supposed to be at the address of `clients_from`; without it one that lists nobody
+    #[arg(long, value_name = "CLIENTS")]
+    clients: Option<String>,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// A gateway and everybody it knows.
+pub struct Cast {
+    /// The gateway, with keys of the tool's own.
+    pub gateway: Gateway,
+    /// Its clients, and those of the document that it polls.
+    pub clients: Vec<Client>,
+    /// That document, with keys of the tool's own.
+    pub listed: Option<String>,
+}
+
+impl Source {
+    /// Opens both documents.
+    pub fn open(&self) -> Result<Cast, Failure> {
+        let gateway = gateway::look_at(&self.file, &self.variables)?;
+        let mut configuration = gateway.configuration.clone();
+        give_keys(&mut configuration);
+        let mut cast = Cast {
+            clients: gateway.document.clients,
+            gateway: gateway::again(configuration, &self.variables)?,
+            listed: None,
+        };
+        if let Some(file) = &self.clients {
+            let node = gateway::read_fetched(file)?;
+            let (clients, _) = clients::read(file, &node, Some(&self.file), &self.variables)?;
+            cast.clients.extend(clients);
+            let mut listed = node.to_json();
+            give_keys(&mut listed);
+            cast.listed = Some(listed.to_string());
+        }
+        Ok(cast)
+    }
+}
+
+impl Cast {
+    /// The client with this id.
+    pub fn client(&self, id: &str) -> Result<&Client, Failure> {
+        let found = self.clients.iter().find(|client| client.id.value == id);
+        found.ok_or_else(|| {
+            let near = near_miss(id, self.clients.iter().map(|client| client.id.value.as_str()));
+            let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+            Failure::Message(format!("no client `{id}`{hint}"))
+        })
+    }
+
+    /// The issuers whose tokens a route takes.
+    pub fn issuers(&self, route: &Route) -> impl Iterator<Item = &Issuer> {
+        let accepted = |name: &str| route.issuers.is_empty() || route.issuers.iter().any(|issuer| issuer.value == name);
+        self.gateway.document.issuers.iter().filter(move |issuer| accepted(&issuer.name.value))
+    }
+
+    /// A token that an issuer gives a client for a route: with everything that both ask for, as far as that can be known.
+    pub fn token(
+        &self,
+        client: &Client,
+        issuer: &Issuer,
+        route: &Route,
+        now: std::time::Duration,
+    ) -> Result<Supposed, Failure> {
+        let mut claims = json!({ "sub": client.id.value, "client_id": client.id.value });
+        for required in issuer.require_claims.iter().chain(&route.require_claims) {
+            set(&mut claims, &required.claim, required.any_of.first().cloned().unwrap_or_default());
+        }
+        let scopes: Vec<&str> = route.scopes.iter().chain(&route.any_scope).map(String::as_str).collect();
+        if let Some(place) = issuer.scope_claims.first().filter(|_| !scopes.is_empty()) {
+            set(&mut claims, place, scopes.join(" ").into());
+        }
+        if let Some(place) = issuer.permission_claims.first() {
+            for domain in &self.gateway.document.permissions {
+                let mut mask = Mask::default();
+                domain.permissions.iter().for_each(|permission| mask.set(permission.bit.value));
+                let mut segments = place.segments.clone();
+                segments.push(domain.name.value.clone());
+                set(&mut claims, &ClaimPath { text: String::new(), segments }, mask.to_string().into());
+            }
+        }
+        supposed::token(&self.gateway.document, &claims.to_string(), Some(&issuer.name.value), now)
+    }
+}
+
+/// What a client can show of one kind, each with its name.
+pub fn credentials(client: &Client, kind: CredentialKind) -> Vec<Credential> {
+    match kind {
+        CredentialKind::Token => Vec::new(),
+        CredentialKind::ApiKey => client
+            .keys
+            .iter()
+            .filter_map(|key| Some(Credential::Key(key.id.clone(), secret_of(&key.prefix)?)))
+            .collect(),
+        CredentialKind::Certificate => certificate_of(client).map(Credential::Certificate).into_iter().collect(),
+    }
+}
+
+/// Something that proves a client.
+pub enum Credential {
+    /// An API key: its id, and the tool's own in its place.
+    Key(String, String),
+    /// A certificate.
+    Certificate(Certificate),
+}
+
+/// The certificate that a client shows: one with everything by which the document knows it.
+pub fn certificate_of(client: &Client) -> Option<Certificate> {
+    let mut certificate = Certificate { sha256: [0xff; 32], ..Certificate::default() };
+    for evidence in client.certificates.iter().rev() {
+        match &evidence.value {
+            Evidence::Spiffe(uri) => certificate.uri = Some(uri.clone()),
+            Evidence::Dns(name) => certificate.dns = Some(name.clone()),
+            Evidence::Sha256(digest) => certificate.sha256 = *digest,
+        }
+    }
+    (!client.certificates.is_empty()).then_some(certificate)
+}
+
+/// The key that this key stands for in front of the gateway.
+pub fn key_of(key: &ClientKey) -> Option<String> {
+    secret_of(&key.prefix)
+}
+
+/// A key with this prefix, made up.
+fn secret_of(prefix: &str) -> Option<String> {
+    let environment = environment_of(prefix)?;
+    let lookup = prefix.rsplit('_').next()?;
+    Some(ApiKey::compose(environment, lookup, SUPPOSED))
+}
+
+/// Every key's hash becomes that of the key that the tool shows in its place.
+fn give_keys(document: &mut Value) {
+    let clients = document.get_mut("clients").and_then(Value::as_array_mut).into_iter().flatten();
+    let keys = clients.filter_map(|client| client.get_mut("keys")?.as_array_mut()).flatten();
+    for key in keys {
+        let shown = key.get("prefix").and_then(Value::as_str).and_then(secret_of);
+        if let (Some(shown), Some(members)) = (shown, key.as_object_mut()) {
+            let digest = Sha256::digest(shown.as_bytes());
+            let hash = digest.iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"));
+            members.insert("hash".to_string(), hash.into());
+        }
+    }
+}
+
+/// Puts a value where a claim stands, with the objects around it.
+fn set(claims: &mut Value, claim: &ClaimPath, value: Value) {
+    let mut place = claims;
+    for segment in &claim.segments {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        let Some(members) = place.as_object_mut() else { return };
+        place = members.entry(segment.clone()).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+/// Known to everyone who reads this, and accepted by no gateway but the one that the tool has compiled for itself.
+const SUPPOSED: &str = "supposedsupposedsupposedsupposed";

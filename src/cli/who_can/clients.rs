@@ -1,0 +1,144 @@
+//! Which clients get through a route: the filter's own core is asked with everything that each of them can show.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::cast::{Cast, Credential, credentials};
+use crate::cli::explain::supposed::Supposed;
+use crate::cli::explain::{Asked, Shown};
+use crate::cli::{Failure, asking};
+use crate::config::auth::{Auth, CredentialKind};
+use crate::config::client::Client;
+use crate::config::document::Route;
+
+/// A client, and how it fares with each thing that it can show.
+pub struct Caller<'c> {
+    client: &'c Client,
+    ways: Vec<Way>,
+}
+
+/// One request of a client.
+struct Way {
+    shows: Vec<String>,
+    allowed: bool,
+    reason: String,
+}
+
+/// What a client shows at once.
+#[derive(Clone, Default)]
+struct Offer {
+    shows: Vec<String>,
+    token: Option<Rc<Supposed>>,
+    key: Option<String>,
+    certificate: Option<crate::policy::peer::Certificate>,
+}
+
+/// Every client with its answers; nobody where no client is asked for.
+pub fn of_route<'c>(
+    cast: &'c Cast,
+    asked: &mut Asked<'_>,
+    route: &Route,
+    name: &str,
+    now: Duration,
+) -> Result<Vec<Caller<'c>>, Failure> {
+    if matches!(route.auth.value, Auth::None | Auth::Optional) {
+        return Ok(Vec::new());
+    }
+    let mut callers = Vec::new();
+    for client in &cast.clients {
+        let mut ways = Vec::new();
+        for offer in offers(cast, client, route, now)? {
+            let shown = Shown {
+                token: offer.token.as_deref(),
+                key: offer.key.as_deref(),
+                certificate: offer.certificate.clone(),
+            };
+            let answer = asking::about(asked, route, name, &shown)?;
+            ways.push(Way { shows: offer.shows, allowed: answer.allowed, reason: answer.reason });
+        }
+        callers.push(Caller { client, ways });
+    }
+    Ok(callers)
+}
+
+/// For `any_of` each thing by itself; for `all_of` all kinds together, as far as the client has them.
+fn offers(cast: &Cast, client: &Client, route: &Route, now: Duration) -> Result<Vec<Offer>, Failure> {
+    let auth = &route.auth.value;
+    let mut all = vec![Offer::default()];
+    let mut each = Vec::new();
+    for kind in auth.kinds() {
+        let further = of_kind(cast, client, *kind, route, now)?;
+        if !further.is_empty() {
+            all = all.iter().flat_map(|offer| further.iter().map(|more| offer.with(more))).collect();
+        }
+        each.extend(further);
+    }
+    Ok(if matches!(auth, Auth::AllOf(_)) { all } else { each })
+}
+
+fn of_kind(
+    cast: &Cast,
+    client: &Client,
+    kind: CredentialKind,
+    route: &Route,
+    now: Duration,
+) -> Result<Vec<Offer>, Failure> {
+    if kind == CredentialKind::Token {
+        let token = |issuer| {
+            let token = Some(Rc::new(cast.token(client, issuer, route, now)?));
+            Ok(Offer { shows: vec![format!("a token of {}", issuer.name.value)], token, ..Offer::default() })
+        };
+        return cast.issuers(route).map(token).collect();
+    }
+    let offer = |credential| match credential {
+        Credential::Key(id, key) => Offer { shows: vec![format!("key {id}")], key: Some(key), ..Offer::default() },
+        Credential::Certificate(certificate) => {
+            let shows = vec!["its certificate".to_string()];
+            Offer { shows, certificate: Some(certificate), ..Offer::default() }
+        }
+    };
+    Ok(credentials(client, kind).into_iter().map(offer).collect())
+}
+
+impl Offer {
+    fn with(&self, more: &Offer) -> Offer {
+        Offer {
+            shows: [self.shows.as_slice(), &more.shows].concat(),
+            token: self.token.clone().or_else(|| more.token.clone()),
+            key: self.key.clone().or_else(|| more.key.clone()),
+            certificate: self.certificate.clone().or_else(|| more.certificate.clone()),
+        }
+    }
+}
+
+/// For people: those who get through, and how.
+pub fn lines(callers: &[Caller<'_>]) -> Vec<String> {
+    let line = |caller: &Caller<'_>| {
+        let ways = caller.ways.iter().filter(|way| way.allowed);
+        let ways: Vec<String> = ways.map(|way| way.shows.join(" and ")).collect();
+        let id = &caller.client.id.value;
+        let plan = caller.client.plan.as_ref().map(|plan| format!(" (plan {})", plan.value)).unwrap_or_default();
+        (!ways.is_empty()).then(|| format!("{id}{plan}: {}", ways.join(", or ")))
+    };
+    let lines: Vec<String> = callers.iter().filter_map(line).collect();
+    match callers.len() {
+        0 => Vec::new(),
+        known if lines.is_empty() => vec![format!("none of the {known} that are known")],
+        _ => lines,
+    }
+}
+
+/// For programs: everybody, with the filter's reasons.
+pub fn json(callers: &[Caller<'_>]) -> Value {
+    let one = |caller: &Caller<'_>| {
+        let Caller { client, ways } = caller;
+        let by = ways.iter().map(|way| json!({ "shows": way.shows, "allowed": way.allowed, "reason": way.reason }));
+        json!({
+            "client": client.id.value, "owner": client.owner, "plan": client.plan.as_ref().map(|plan| &plan.value),
+            "tags": client.tags, "allowed": ways.iter().any(|way| way.allowed), "by": by.collect::<Vec<_>>(),
+        })
+    };
+    callers.iter().map(one).collect()
+}
