@@ -75,6 +75,9 @@ impl ClientDirectory {
                 };
                 directory.keys.insert(key.prefix.as_str().into(), key_compiled);
             }
+            if client.certificates.is_empty() {
+                continue;
+            }
             let caller = Rc::new(around.caller(&compiled, Proof::Certificate));
             for evidence in &client.certificates {
                 let (known, caller) = (&mut directory.certificates, caller.clone());

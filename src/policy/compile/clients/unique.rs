@@ -26,7 +26,7 @@ pub(super) fn check(clients: &[Client], own: &Taken, problems: &mut Problems) ->
             let (what, value) = match &evidence.value {
                 Evidence::Spiffe(uri) => ("spiffe", uri.clone()),
                 Evidence::Dns(name) => ("dns", name.clone()),
-                Evidence::Sha256(digest) => ("sha256", hex(digest)),
+                Evidence::Sha256(digest) => ("sha256", spelled(digest)),
             };
             if let Some(whose) = names.take(what, &value, format!("client `{id}`")) {
                 problems.add(&evidence.place, format!("this certificate is already that of {whose}"));
@@ -62,8 +62,8 @@ impl Names<'_> {
         }
         let (key_id, id) = (&key.id, &client.id.value);
         let same_client = format!("{id} {key_id}");
-        for (what, value) in [("prefix", &key.prefix), ("hash", &hex(&key.hash)), ("id", &same_client)] {
-            let named = format!("key `{key_id}` of client `{id}`");
+        let named = format!("key `{key_id}` of client `{id}`");
+        for (what, value) in [("prefix", &key.prefix), ("hash", &spelled(&key.hash)), ("id", &same_client)] {
             if let Some(other) = self.take(what, value, named.clone()) {
                 problems.add(&key.place, format!("{named} has the {what} of {other}"));
             }
@@ -71,8 +71,9 @@ impl Names<'_> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Bytes as a text of their own, which nobody will read.
+fn spelled(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
 }
 
 /// Two keys of one environment overlap while a client moves from one to the next; a third is one that was forgotten.
