@@ -5,6 +5,7 @@
 
 mod browser;
 pub mod dice;
+mod fetched;
 mod gateways;
 mod pipeline;
 mod texts;
@@ -38,6 +39,8 @@ pub const TARGETS: &[(&str, Open)] = &[
     ("yaml", texts::yaml),
     ("token", texts::token),
     ("key_set", texts::key_set),
+    ("clients", fetched::Clients::open),
+    ("revocations", fetched::RevocationLists::open),
     ("path", texts::path),
     ("host", texts::host),
     ("headers", texts::headers),

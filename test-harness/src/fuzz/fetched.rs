@@ -1,0 +1,144 @@
+//! The readers of documents that a gateway fetches: clients and their keys, revocation lists.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use portcullis::config::node::Node;
+use portcullis::policy::Policy;
+use portcullis::policy::api_key::ApiKey;
+use portcullis::policy::revocation::Revocations;
+use serde_json::{Value, json};
+
+use super::{Broken, Target};
+use crate::case::CaseFile;
+
+/// Documents of clients, for a gateway that has clients, plans and permissions of its own.
+pub struct Clients {
+    policy: Policy,
+}
+
+impl Clients {
+    /// Opens the target.
+    pub fn open() -> Result<Box<dyn Target>> {
+        let own = ApiKey::compose("test", OWN_LOOKUP, SECRET);
+        let (prefix, _) = own.rsplit_once('_').context("a key has no prefix")?;
+        let key = json!({ "id": "o-1", "prefix": prefix, "hash": format!("sha256:{}", "01".repeat(32)) });
+        let gateway = json!({
+            "version": "1.0",
+            "environment": "test",
+            "permissions": { "LIC": { "READ_ORDERS": { "bit": 0, "description": "see orders" } } },
+            "plans": { "free": { "rate": "1/s" }, "pro": { "rate": "9/s" } },
+            "clients": [{ "id": OWN, "owner": "o", "purpose": "p", "keys": [key], "certificates": [{ "dns": "own.example" }] }],
+            "clients_from": { "uri": "https://clients.example/", "cluster": "clients", "max_entries": MOST_ENTRIES },
+            "routes": [{ "path": "/", "auth": "none", "response": {} }],
+        });
+        let policy = Policy::from_node(&Node::from(gateway), &|_| None);
+        let policy = policy.map_err(|problems| anyhow::anyhow!("the gateway is refused: {problems:?}"))?;
+        Ok(Box::new(Self { policy }))
+    }
+}
+
+impl Target for Clients {
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        seeds("clients")
+    }
+
+    /// Read in one way, in bounds, and never in the place of the gateway's own clients.
+    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+        let Some(reader) = self.policy.client_reader() else { return Err("the gateway fetches nothing".to_owned()) };
+        let read = |text: &[u8]| reader.parse(text);
+        let (first, again) = (read(input), read(input));
+        match (first, again) {
+            (Err(fault), Err(same)) if !fault.is_empty() && fault == same => Ok(()),
+            (Ok(directory), Ok(same)) if directory.len() == same.len() => {
+                let own = ApiKey::compose("test", OWN_LOOKUP, SECRET);
+                let own = ApiKey::read(own.as_bytes()).map_err(str::to_owned)?;
+                if directory.client(OWN).is_some() || directory.has_key(&own) {
+                    return Err("a client of the gateway's own was listed again".to_owned());
+                }
+                if directory.len() > MOST_ENTRIES {
+                    return Err(format!("{} clients were taken", directory.len()));
+                }
+                respelled(input, directory.len(), |text| read(text).map(|directory| directory.len()))?;
+                every_entry(input, "clients", |client| {
+                    let id = client.get("id").and_then(Value::as_str).unwrap_or_default();
+                    directory.client(id).is_some()
+                })
+            }
+            _ => Err("the same document is judged differently the second time, or without a word".to_owned()),
+        }
+    }
+}
+
+/// Revocation lists.
+pub struct RevocationLists;
+
+impl RevocationLists {
+    /// Opens the target.
+    pub fn open() -> Result<Box<dyn Target>> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Target for RevocationLists {
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        seeds("revoked")
+    }
+
+    /// Read in one way, in bounds, and whole: what names a client revokes it.
+    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+        let read = |text: &[u8]| Revocations::parse(text, MOST_ENTRIES, NOW);
+        let (first, again) = (read(input), read(input));
+        match (first, again) {
+            (Err(fault), Err(same)) if !fault.0.is_empty() && fault == same => Ok(()),
+            (Ok(list), Ok(same)) if list.len() == same.len() => {
+                if list.len() > MOST_ENTRIES {
+                    return Err(format!("{} entries were taken", list.len()));
+                }
+                respelled(input, list.len(), |text| read(text).map(|list| list.len()))?;
+                every_entry(input, "revoked", |entry| {
+                    let text = |name: &str| entry.get(name).and_then(Value::as_str);
+                    let over = entry.get("expires").is_some();
+                    text("client").is_none_or(|client| over || list.covers_client(client, text("key"), NOW))
+                })
+            }
+            _ => Err("the same list is judged differently the second time, or without a word".to_owned()),
+        }
+    }
+}
+
+/// The same document, written by another program with its members and entries in another order, says as much.
+fn respelled<E>(input: &[u8], size: usize, read: impl Fn(&[u8]) -> Result<usize, E>) -> Result<(), Broken> {
+    let mut document: Value = serde_json::from_slice(input).map_err(|_| "what was read is no JSON".to_owned())?;
+    let lists = document.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_array_mut());
+    lists.for_each(|list| list.reverse());
+    match read(document.to_string().as_bytes()) {
+        Ok(found) if found == size => Ok(()),
+        _ => Err("the same document says something else when it is spelled in another way".to_owned()),
+    }
+}
+
+fn every_entry(input: &[u8], list: &str, holds: impl Fn(&Value) -> bool) -> Result<(), Broken> {
+    let document: Value = serde_json::from_slice(input).unwrap_or_default();
+    let lost = document.get(list).and_then(Value::as_array).into_iter().flatten().find(|entry| !holds(entry));
+    lost.map_or(Ok(()), |entry| Err(format!("an entry has no effect: {entry}")))
+}
+
+/// What the cases publish that has this list.
+fn seeds(list: &str) -> Vec<Vec<u8>> {
+    let files = CaseFile::read_all().unwrap_or_default();
+    let published = files.iter().flat_map(|file| {
+        let changed = file.cases.iter().flat_map(|case| case.before.changes().0.into_values());
+        file.documents.values().cloned().chain(changed)
+    });
+    published
+        .filter(|document| document.get(list).is_some())
+        .map(|document| document.to_string().into_bytes())
+        .collect()
+}
+
+const OWN: &str = "operations";
+const OWN_LOOKUP: &str = "own000000001";
+const SECRET: &str = "0123456789abcdefghijKLMNOPQRSTUV";
+const MOST_ENTRIES: usize = 20;
+const NOW: Duration = Duration::from_secs(1_790_000_000);
