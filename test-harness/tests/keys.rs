@@ -1,0 +1,122 @@
+//! The life of an API key as an admin leads it: made, exchanged and revoked by `portcullis keys`, published, and obeyed by a real Envoy.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use test_harness::case::CaseFile;
+use test_harness::client::{self, Request};
+use test_harness::clock::Deadline;
+use test_harness::stage::Stage;
+use test_harness::{envoy, ports, program};
+
+/// The files of an admin, and the stage on which they count.
+struct Desk {
+    stage: Stage,
+    folder: PathBuf,
+}
+
+impl Desk {
+    fn set() -> Result<Desk> {
+        let file: CaseFile = serde_saphyr::from_str(FILE).context("the file of tests/keys.rs")?;
+        let stage = Stage::set(&file, &envoy::module()?)?;
+        let folder = envoy::fresh_folder()?;
+        std::fs::write(folder.join("gateway.json"), stage.scene.policy.to_string())?;
+        std::fs::write(folder.join("clients.json"), CLIENTS)?;
+        let desk = Desk { stage, folder };
+        desk.publish()?;
+        Ok(desk)
+    }
+
+    /// Does something to the document of clients, and publishes it. A key that was made comes back.
+    fn keys(&self, action: &str, arguments: &[&str]) -> Result<String> {
+        let common = ["clients.json", "--gateway", "gateway.json", "--by", "admin", "--reason", "a test"];
+        let mut command = Command::new(program::program()?);
+        command.current_dir(&self.folder).args(["keys", action]).args(common).args(arguments).stdin(Stdio::null());
+        let output = command.output()?;
+        ensure!(output.status.success(), "keys {action}: {}", String::from_utf8_lossy(&output.stderr));
+        self.publish()?;
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    /// Publishes the document as it stands, and waits until it was asked for twice: then every worker has the first answer.
+    fn publish(&self) -> Result<()> {
+        let documents = &self.stage.scene.issuer.documents;
+        let text = std::fs::read_to_string(self.folder.join("clients.json"))?;
+        documents.publish(PUBLISHED, serde_json::from_str(&text)?);
+        let before = documents.requests(PUBLISHED);
+        let polled = Deadline::after(PATIENCE).poll(|| (documents.requests(PUBLISHED) >= before + 2).then_some(()));
+        polled.context("nobody polls the document of clients")
+    }
+
+    fn status(&self, key: &str) -> Result<u16> {
+        let request = Request::new("GET", "/orders", "api.example.com").header("x-api-key", key);
+        Ok(client::send(ports::loopback(self.stage.port), &request, PATIENCE)?.status)
+    }
+
+    /// What every worker says, as far as chance tells.
+    fn everywhere(&self, key: &str, status: u16) -> Result<()> {
+        for _ in 0..ROUND {
+            let got = self.status(key)?;
+            ensure!(got == status, "{got} instead of {status}\n{}", self.stage.envoy.log_tail(10));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _left = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn a_key_that_is_made_exchanged_and_revoked_is_obeyed_by_every_worker() -> Result<()> {
+    let mut desk = Desk::set()?;
+    let first = desk.keys("create", &["--client", "nightly", "--expires", "30d"])?;
+    desk.everywhere(&first, 200)?;
+    let next = desk.keys("rotate", &["--client", "nightly", "--expires", "60d", "--overlap", "1d"])?;
+    ensure!(first != next, "the same key again");
+    desk.everywhere(&first, 200)?;
+    desk.everywhere(&next, 200)?;
+    let of_first = first.rsplit_once('_').context("no key")?.0;
+    desk.keys("revoke", &["--key", of_first])?;
+    desk.everywhere(&first, 401)?;
+    desk.everywhere(&next, 200)?;
+    let last = desk.keys("rotate", &["--client", "nightly", "--expires", "60d", "--overlap", "0s"])?;
+    desk.everywhere(&next, 401)?;
+    desk.everywhere(&last, 200)?;
+    let trail = std::fs::read_to_string(desk.folder.join("clients.audit.jsonl"))?;
+    ensure!(trail.lines().count() == 4, "{trail}");
+    for key in [&first, &next, &last] {
+        let secret = key.rsplit('_').next().unwrap_or_default();
+        ensure!(!trail.contains(secret), "the trail holds a key");
+        let written = desk.stage.envoy.lines().into_iter().find(|line| line.contains(secret));
+        ensure!(written.is_none(), "a key was written down: {written:?}");
+    }
+    desk.stage.filter_never_failed()
+}
+
+const PUBLISHED: &str = "/documents/clients";
+const ROUND: usize = 10;
+const PATIENCE: Duration = Duration::from_secs(20);
+const CLIENTS: &str = r#"{
+  "version": "1.0",
+  "clients": [
+    { "id": "nightly", "owner": "payments@example.com", "purpose": "settles orders" }
+  ]
+}
+"#;
+const FILE: &str = r#"
+about: The life of an API key.
+policy:
+  version: "1.0"
+  environment: test
+  api_keys: { from: [{ header: X-API-Key }] }
+  clients_from: { uri: "${DOCUMENT.clients}", cluster: issuer, poll: 1s }
+  upstreams: { orders: { url: "${UPSTREAM.orders}" } }
+  routes: [{ path: /orders, upstream: orders, auth: { any_of: [api_key] } }]
+documents: { clients: { version: "1.0", clients: [] } }
+cases: []
+"#;
