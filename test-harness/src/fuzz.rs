@@ -8,6 +8,7 @@ pub mod dice;
 mod fetched;
 mod gateways;
 mod pipeline;
+mod schemas;
 mod texts;
 
 use std::fs;
@@ -47,6 +48,7 @@ pub const TARGETS: &[(&str, Open)] = &[
     ("cors", browser::Cors::open),
     ("claims", pipeline::Claims::open),
     ("decide", pipeline::Decide::open),
+    ("schema", schemas::Schemas::open),
 ];
 
 /// Opens the target of this name.

@@ -41,6 +41,43 @@ fn five_mistakes_are_five_lines_with_their_places() {
 }
 
 #[test]
+fn faults_of_schemas_are_told_where_they_are_written() {
+    let bench = Bench::new("schemas");
+    let schemas = "\
+schemas:
+  order:
+    type: object
+    properties:
+      id: { type: strng }
+      customer: { $ref: custmer }
+      lines:
+        items: { pattern: '(?=a)' }
+  customer: { type: object }
+  loop: { allOf: [{ $ref: loop }] }
+  a b: true
+  text: 7
+checks: { json: { schema: { minimum: x } } }
+";
+    let routes = "  - { path: /a, upstream: orders, checks: { json: { schema: ordr } } }\n";
+    bench.write("gateway.yaml", &format!("{GATEWAY}{routes}{schemas}"));
+    let ran = bench.run(&["check", "gateway.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    for expected in [
+        "gateway.yaml:21:61: routes[3].checks.json.schema: no schema `ordr` (did you mean `order`?)",
+        "gateway.yaml:26:19: schemas.order.properties.id.type: `type`: expected one or several of object,",
+        "gateway.yaml:27:25: schemas.order.properties.customer.$ref: `custmer` leads nowhere (did you mean `customer`?)",
+        "gateway.yaml:29:27: schemas.order.properties.lines.items.pattern: `(?=a)`: looking ahead",
+        "gateway.yaml:31:19: schemas.loop.allOf[0]: this schema applies itself",
+        "gateway.yaml:32:3: schemas.a b: `a b` is not a name",
+        "gateway.yaml:33:9: schemas.text: expected a JSON Schema",
+        "gateway.yaml:34:38: checks.json.schema.minimum: `minimum`: expected a number",
+    ] {
+        assert!(ran.err.lines().any(|line| line.starts_with(expected)), "{expected}\nin\n{}", ran.err);
+    }
+    assert_eq!(ran.err.lines().filter(|line| !line.contains(": note: ")).count(), 8, "{}", ran.err);
+}
+
+#[test]
 fn findings_can_be_read_by_programs() {
     let bench = Bench::new("json");
     bench.write("bad.yaml", "version: '1.0'\nroutes: 7\n");

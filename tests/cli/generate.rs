@@ -49,6 +49,34 @@ fn the_generated_configuration_says_what_an_edge_needs() {
 }
 
 #[test]
+fn a_document_with_schemas_gets_the_fuller_module() {
+    let bench = Bench::new("modules");
+    bench.write("schemas.yaml", &format!("{GATEWAY}schemas: {{ order: {{ type: object }} }}\n"));
+    let module = |arguments: &[&str]| {
+        let ran = bench.run(arguments);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let mut files = ran.out.lines().filter_map(|line| line.trim().strip_prefix("filename: "));
+        let taken = files.find(|file| file.contains(".wasm")).unwrap_or_default();
+        (taken.trim_matches('\'').to_string(), ran.err)
+    };
+    let noted = "schemas.yaml: note: the document has JSON Schemas, so ";
+    for (file, wasm, expected, note) in [
+        ("gateway.yaml", "a/portcullis.wasm", "a/portcullis.wasm", ""),
+        ("gateway.yaml", "a/portcullis-full.wasm", "a/portcullis-full.wasm", ""),
+        ("schemas.yaml", "a/portcullis.wasm", "a/portcullis-full.wasm", "the module is a/portcullis-full.wasm"),
+        ("schemas.yaml", "a/portcullis-full.wasm", "a/portcullis-full.wasm", ""),
+        ("schemas.yaml", "own.wasm", "own.wasm", "own.wasm must be what is built as portcullis-full.wasm"),
+    ] {
+        let (taken, said) = module(&["generate", "envoy", file, "--wasm", wasm]);
+        assert_eq!(taken, expected, "{file} with {wasm}");
+        let told: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(noted)).collect();
+        assert_eq!(told.concat(), note, "{file} with {wasm}");
+    }
+    let ran = bench.run(&["check", "schemas.yaml"]);
+    assert_eq!(ran.out, "schemas.yaml: 3 routes, 2 issuers, no problems, needs portcullis-full.wasm\n");
+}
+
+#[test]
 fn an_embedded_document_is_checked_in_either_form() {
     let bench = Bench::new("embedded");
     for form in ["json", "struct"] {

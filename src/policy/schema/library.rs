@@ -10,6 +10,7 @@ use super::dialect::{self, Vocabularies};
 use super::pointer::{is_inside, subschemas};
 use super::program::Builder;
 use super::reference::{resolve, split, unescape};
+use crate::config::problem::near_miss;
 
 /// The schemas of a document. Whatever they refer to must be among them, or be the standard's own.
 #[derive(Debug, Default)]
@@ -123,8 +124,13 @@ impl Library {
             self.add_standard();
         }
         let nothing = || {
+            let (folder, name) = address.rsplit_once('/').unwrap_or(("", &address));
+            let others = self.by_address.keys().filter_map(|known| known.rsplit_once('/'));
+            let near = near_miss(name, others.filter(|(other, _)| *other == folder).map(|(_, name)| name));
+            let hint = near.filter(|near| *near != name).map(|near| format!(" (did you mean `{near}`?)"));
+            let hint = hint.unwrap_or_default();
             format!(
-                "`{reference}` leads nowhere: a reference leads to another schema of this document, never to a network"
+                "`{reference}` leads nowhere{hint}: a reference leads to a schema of this document, never to a network"
             )
         };
         let found = self.by_address.get(&address).and_then(|number| self.resources.get(*number)).ok_or_else(nothing)?;

@@ -117,15 +117,21 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
     more()?;
     let fresh = || gate.send(&get("/fresh")).map(|response| response.status);
     ensure!(fresh()? == 404, "the new route is there before it was pushed");
-    let mut bad = servers.policy();
-    put(&mut bad, "/routes/1/upstream", json!("orderz"))?;
-    put(&mut bad, "/routes/0/path", json!("/fresh"))?;
-    let mut config = written.clone();
-    give(&mut config, &bad)?;
-    push(&mut config, listeners)?;
-    until("the bad configuration to be rejected", || Ok(gate.envoy.stat("listener_manager.lds.update_rejected")? > 0))?;
-    ensure!(fresh()? == 404 && gate.send(&get("/health"))?.status == 200, "the old policy does not serve any more");
-    more()?;
+    // One with a slip, and one that needs more than the module has.
+    for (rejected, pointer, value) in
+        [(1, "/routes/1/upstream", json!("orderz")), (2, "/schemas", json!({ "any": true }))]
+    {
+        let mut bad = servers.policy();
+        put(&mut bad, pointer, value)?;
+        put(&mut bad, "/routes/0/path", json!("/fresh"))?;
+        let mut config = written.clone();
+        give(&mut config, &bad)?;
+        push(&mut config, listeners)?;
+        let count = || gate.envoy.stat("listener_manager.lds.update_rejected");
+        until("the bad configuration to be rejected", || Ok(count()? >= rejected))?;
+        ensure!(fresh()? == 404 && gate.send(&get("/health"))?.status == 200, "the old policy does not serve any more");
+        more()?;
+    }
     let mut good = servers.policy();
     let route = json!({ "path": "/fresh", "auth": "none", "response": { "body": "new" } });
     below(&mut good, "/routes")?.as_array_mut().context("no routes")?.push(route);
@@ -159,7 +165,7 @@ fn traffic(gate: &Gate, token: &str, asked: &AtomicUsize) -> Result<()> {
 }
 
 /// Hands the plugin a document that the generator has not seen.
-fn give(config: &mut Value, policy: &Value) -> Result<()> {
+pub fn give(config: &mut Value, policy: &Value) -> Result<()> {
     put(plugin(config)?, "/configuration/value", json!(policy.to_string()))?;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod configure;
 mod failure;
 mod headers;
 mod limits;
+mod modules;
 mod outage;
 mod permissions;
 mod replies;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         ("failure", failure::TRAPS),
         ("headers", headers::TRAPS),
         ("limits", limits::TRAPS),
+        ("modules", modules::TRAPS),
         ("outage", outage::TRAPS),
         ("permissions", permissions::TRAPS),
         ("replies", replies::TRAPS),

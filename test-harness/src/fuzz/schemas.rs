@@ -1,0 +1,114 @@
+//! JSON Schema: bodies against schemas of every kind, and whatever comes as a schema itself.
+
+use anyhow::{Context, Result};
+use portcullis::policy::schema::{Library, Misfit, Schema};
+use portcullis::strict_json::{self, Bounds};
+use serde_json::{Value, json};
+
+use super::{Broken, Target};
+use crate::case::CaseFile;
+
+/// Compiled schemas, and one that describes schemas.
+pub struct Schemas {
+    schemas: Vec<Schema>,
+    metaschema: Schema,
+    /// Every text that stands in the schemas, and so may stand in findings.
+    own: String,
+    seeds: Vec<Vec<u8>>,
+}
+
+impl Schemas {
+    /// Those of the cases.
+    pub fn open() -> Result<Box<dyn Target>> {
+        let files = CaseFile::read_all()?;
+        let file = files.iter().find(|file| file.stem == "schema").context("no case file `schema`")?;
+        let named = file.policy.get("schemas").and_then(Value::as_object).context("it has no schemas")?;
+        let mut library = Library::default();
+        let mut seeds = vec![b"[[[[1e308,-0.0,18446744073709551615]]]]".to_vec()];
+        for (name, schema) in named {
+            library.add(&format!("schemas:///{name}"), schema.clone());
+            seeds.push(schema.to_string().into_bytes());
+        }
+        seeds.extend(file.cases.iter().map(|case| case.request.body.clone().into_bytes()));
+        let compile = |library: &mut Library, name: &str| {
+            library.compile(&format!("schemas:///{name}")).map_err(|faults| anyhow::anyhow!("{name}: {faults:?}"))
+        };
+        let schemas = named.keys().map(|name| compile(&mut library, name)).collect::<Result<_>>()?;
+        library.add("schemas:///any", json!({ "$ref": "https://json-schema.org/draft/2020-12/schema" }));
+        let metaschema = compile(&mut library, "any")?;
+        let own = format!("{}{WORDS}", Value::from(file.policy.clone()));
+        Ok(Box::new(Self { schemas, metaschema, own, seeds }))
+    }
+}
+
+impl Target for Schemas {
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        self.seeds.clone()
+    }
+
+    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+        let Ok(value) = strict_json::parse_within(input, Bounds { depth: 127, values: 10_000 }) else { return Ok(()) };
+        for schema in &self.schemas {
+            judge(schema, &self.own, &value)?;
+        }
+        let is_described = self.metaschema.judge(&value, "/body").is_ok();
+        let mut library = Library::default();
+        library.add("schemas:///one", value.clone());
+        let Ok(schema) = library.compile("schemas:///one") else { return Ok(()) };
+        let written = value.to_string();
+        if !is_described && !OTHERS.iter().any(|keyword| written.contains(keyword)) {
+            return Err("a schema is accepted that the standard's own description refuses".to_owned());
+        }
+        let own = format!("{written}{WORDS}");
+        for body in [value, json!([1, "a", null, { "id": "x", "children": [{}] }]), json!({ "left": { "left": 1.5 } })]
+        {
+            judge(&schema, &own, &body)?;
+        }
+        Ok(())
+    }
+}
+
+/// The same value, the same verdict; and what is told of it is little, leads into the body, and repeats nothing.
+fn judge(schema: &Schema, own: &str, value: &Value) -> Result<(), Broken> {
+    let judged = schema.judge(value, "/body");
+    if judged != schema.judge(value, "/body") {
+        return Err("the same value is judged differently the second time".to_owned());
+    }
+    let Err(Misfit::Findings(findings)) = judged else { return Ok(()) };
+    if findings.is_empty() || findings.len() > 20 {
+        return Err(format!("{} findings", findings.len()));
+    }
+    for finding in &findings {
+        let told = format!("{} {}", finding.pointer, finding.message);
+        if !told.starts_with("/body") {
+            return Err(format!("`{told}` leads nowhere"));
+        }
+        // Short texts are anywhere by chance.
+        let is_echo = |text: &str| text.len() > 3 && !own.contains(text) && told.contains(text);
+        let mut pending = vec![value];
+        while let Some(value) = pending.pop() {
+            match value {
+                Value::String(text) if is_echo(text) => return Err(format!("`{told}` repeats `{text}`")),
+                Value::Array(items) => pending.extend(items),
+                Value::Object(members) if members.keys().any(|name| is_echo(name)) => {
+                    return Err(format!("`{told}` repeats the name of a member"));
+                }
+                Value::Object(members) => pending.extend(members.values()),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keywords of older drafts, which are described and not read, and those that choose another description.
+const OTHERS: [&str; 5] = ["definitions", "dependencies", "$recursive", "$vocabulary", "$schema"];
+
+/// Words of the findings themselves, which a value may have by chance.
+const WORDS: &str = "/body must be an object or an array or a string or a number or a whole number or true or false or null \
+    must be one of the accepted values must have one of the accepted forms must be the accepted value must have the accepted form \
+    must have exactly one of the accepted forms is missing is not accepted has a form that is not accepted \
+    must be at least must be at most must be more than must be less than must be a multiple of \
+    must have at least characters must have at most characters items members must not have the same item twice \
+    has a member whose name is not accepted has a member that is not accepted here has an item that is not accepted here \
+    must have from to items of a certain form";

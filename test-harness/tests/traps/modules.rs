@@ -1,0 +1,67 @@
+//! The two modules: the one that a document needs is the one that the generator takes, and no other takes the document.
+
+use anyhow::{Result, bail, ensure};
+use serde_json::{Value, json};
+use test_harness::client::Request;
+use test_harness::trial::{self, Gate, HOST, Servers, below, plugin, put};
+
+use crate::Trap;
+use crate::configure::{give, odd};
+
+pub const TRAPS: &[Trap] = &[
+    ("0.1 a module that lacks what a document needs refuses all of it", refused_whole),
+    ("the generator takes the module that has what a document needs", picked),
+    ("the fuller module takes what the smaller one does", takes_all),
+];
+
+/// Bodies of this route have a schema.
+fn with_schema(servers: &Servers) -> Result<Value> {
+    let mut policy = servers.policy();
+    let checks = json!({ "json": { "required": true, "schema": { "type": "object", "required": ["id"] } } });
+    put(&mut policy, "/routes/4/checks", checks)?;
+    Ok(policy)
+}
+
+fn refused_whole() -> Result<()> {
+    let servers = Servers::start()?;
+    let policy = with_schema(&servers)?;
+    // The generator would take the other module; here the document comes to the wrong one.
+    let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
+    let Err(refused) = started else { bail!("envoy started with a document whose schemas nobody looks at") };
+    let said = format!("{refused:#}");
+    let place = "configuration refused: routes[4].checks.json.schema: a JSON Schema needs the fuller module";
+    ensure!(said.contains(place), "the log does not tell what is needed: {said}");
+    Ok(())
+}
+
+fn picked() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut named = Value::Null;
+    let mut gate = Gate::bent(&with_schema(&servers)?, |config| {
+        named = below(plugin(config)?, "/vm_config/code/local/filename")?.clone();
+        Ok(())
+    })?;
+    ensure!(named.as_str().is_some_and(|file| file.ends_with("portcullis-full.wasm")), "it took {named}");
+    for (body, status) in [("{\"id\":1}", 200), ("{}", 422), ("", 400)] {
+        let mut request = Request::new("POST", "/open/1", HOST).header("content-type", "application/json");
+        request = request.header("content-length", &body.len().to_string());
+        request.body = body.as_bytes().to_vec();
+        let got = gate.send(&request)?.status;
+        ensure!(got == status, "{body}: {got}");
+    }
+    gate.never_failed()
+}
+
+fn takes_all() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&servers.policy(), |config| {
+        let file = below(plugin(config)?, "/vm_config/code/local/filename")?.as_str().unwrap_or_default().to_owned();
+        let fuller = file.replace("portcullis.wasm", "portcullis-full.wasm");
+        ensure!(file != fuller, "the generator took {file} for a document without schemas");
+        odd(config, fuller.as_ref())
+    })?;
+    let token = servers.token(&json!({}))?;
+    ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), &token))?.status == 200, "a good token is refused");
+    ensure!(gate.send(&trial::get("/orders/1"))?.status == 401, "no token is no obstacle");
+    gate.never_failed()
+}
