@@ -90,9 +90,11 @@ impl<'s> Judge<'s> {
         self.frames += 1;
         let mut holds = true;
         for keyword in &node.keywords {
-            // What others have looked at is not known when one of them failed.
-            if !holds && (keyword.depends_on_others() || voice == Voice::Silent || self.is_enough()) {
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
                 break;
+            }
+            if !holds && !keyword.asks_what_is_wrong() {
+                continue;
             }
             holds &= self.keyword(keyword, value, voice, seen.as_deref_mut());
         }

@@ -113,7 +113,7 @@ impl Keyword {
         match self {
             Keyword::Nothing | Keyword::Type(_) => 0,
             keyword if keyword.depends_on_others() => 4,
-            Keyword::Members(_) | Keyword::Items(_) => 2,
+            Keyword::Members(_) | Keyword::Items(_) | Keyword::Pattern(_) => 2,
             keyword if keyword.is_assertion() => 1,
             _ => 3,
         }
@@ -122,6 +122,12 @@ impl Keyword {
     /// Whether it asks what all others have looked at.
     pub fn depends_on_others(&self) -> bool {
         matches!(self, Keyword::UnevaluatedItems(_) | Keyword::UnevaluatedProperties(_))
+    }
+
+    /// Whether it is to be asked of a value that is wrong already. What others have looked at is not known when one of them failed,
+    /// and a pattern is not looked for in a text that may be of any length.
+    pub fn asks_what_is_wrong(&self) -> bool {
+        !self.depends_on_others() && !matches!(self, Keyword::Pattern(_))
     }
 
     /// Whether it looks at the value itself only, and so costs little.

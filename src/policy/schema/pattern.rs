@@ -77,29 +77,29 @@ impl Translation<'_> {
             return Ok(());
         }
         self.out.push_str(if negated { "[^" } else { "[" });
-        let mut after_set = false;
+        let (mut in_range, mut after_set) = (false, false);
         loop {
-            let is_set = match self.letters.next().ok_or("a class `[` has no end")? {
-                ']' => break,
-                '\\' => {
-                    let set = matches!(self.letters.peek(), Some('d' | 'D' | 'w' | 'W' | 's' | 'S' | 'p' | 'P'));
-                    self.escape(true)?;
-                    set
-                }
-                // A range that starts with a set of letters is none: the sign stands for itself.
-                '-' if after_set => {
-                    self.out.push_str(r"\-");
-                    false
-                }
-                '-' => {
-                    self.out.push('-');
-                    false
-                }
-                letter => {
-                    self.literal(letter);
-                    false
-                }
-            };
+            let letter = self.letters.next().ok_or("a class `[` has no end")?;
+            if letter == ']' {
+                break;
+            }
+            let is_set =
+                letter == '\\' && matches!(self.letters.peek(), Some('d' | 'D' | 'w' | 'W' | 's' | 'S' | 'p' | 'P'));
+            if is_set && in_range {
+                return Err(r"a range in a class cannot end in a set of letters: `\-` is the sign itself".to_string());
+            }
+            match letter {
+                '\\' => self.escape(true)?,
+                letter => self.literal(letter),
+            }
+            // The sign makes a range here alone: behind a set it stands for itself, and two of them would take away for `regex`.
+            let mut ahead = self.letters.clone();
+            let stands_alone = in_range || is_set || after_set && letter == '-';
+            in_range = !stands_alone && ahead.next() == Some('-') && ahead.next().is_some_and(|end| end != ']');
+            if in_range {
+                self.letters.next();
+                self.out.push('-');
+            }
             after_set = is_set;
         }
         self.out.push(']');
@@ -246,6 +246,11 @@ mod tests {
             (r"^\S\s\S$", &["a\u{a0}b", "a\u{feff}b", "a b"], &["abc"]),
             (r"^[\w-.]+$", &["a-b.c"], &["a+b"]),
             (r"^[a-c]$", &["b"], &["-", "d"]),
+            (r"^[+--]$", &["+", ",", "-"], &["."]),
+            (r"^[^+--]$", &["."], &["+", ",", "-"]),
+            (r"^[--/-]$", &["-", ".", "/"], &["0"]),
+            (r"^[\w--/]$", &["-", "/", "a"], &["."]),
+            (r"^[-\d.-]$", &["-", "1", "."], &["/"]),
             ("^[[&&~]$", &["[", "&", "~"], &["a"]),
             ("^[^]$", &["\n", "a"], &[""]),
             ("[]", &[], &["", "a"]),
@@ -296,6 +301,8 @@ mod tests {
             r"\pL",
             "(?i)a",
             "[b-a]",
+            r"[.-\d]",
+            r"[a-\p{L}]",
             "((a{1000}){1000}){1000}",
             "(?<n",
         ] {

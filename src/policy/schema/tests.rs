@@ -141,6 +141,19 @@ fn no_value_takes_long() {
     assert_eq!(findings(&unique, &json!(vec![1; 100_000])), ["/body must not have the same item twice"]);
     let pattern = compile(&[("s", json!({ "pattern": "^(a|aa)+$" }))]).unwrap();
     assert_eq!(findings(&pattern, &json!(format!("{}b", "a".repeat(1 << 20)))), ["/body must have the accepted form"]);
+    // A text that is too long already is not searched: this pattern would look at each letter five hundred times.
+    let long = compile(&[("s", json!({ "pattern": "x.{500}y", "maxLength": 100 }))]).unwrap();
+    assert_eq!(findings(&long, &json!("x".repeat(1 << 20))), ["/body must have at most 100 characters"]);
+    // Members that may not be there are counted like others: here each level of nesting doubles how often they are looked at.
+    let child = json!({ "properties": { "child": { "$ref": "#" } } });
+    for only in ["additionalProperties", "unevaluatedProperties"] {
+        let leaf = json!({ "properties": { "child": true }, only: false });
+        let twice = compile(&[("s", json!({ "allOf": [child, child, leaf] }))]).unwrap();
+        let most = Value::Object((0..50).map(|i| (format!("m{i}"), json!(1))).collect());
+        let nested = |depth: usize| (0..depth).fold(most.clone(), |inner, _| json!({ "child": inner }));
+        assert_eq!(findings(&twice, &nested(13)), ["too complex"], "{only}");
+        assert!(findings(&twice, &nested(2))[0].ends_with("child/child has a member that is not accepted here"));
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl<'s> Judge<'s> {
         let mut holds = true;
         for (index, item) in array.iter().enumerate().filter(|(index, _)| !seen.has_item(*index)) {
             holds &= match self.takes_nothing(id) {
-                true => self.tell(false, keyword, voice),
+                true => self.spend(1) && self.tell(false, keyword, voice),
                 false => self.inside(Step::Item(index), id, item, voice),
             };
             if !holds && (voice == Voice::Silent || self.is_enough()) {

@@ -77,7 +77,7 @@ impl<'s> Judge<'s> {
     /// A member that nothing names. Where none may be, the object is told, not the name.
     fn left_over(&mut self, keyword: &'s Keyword, id: NodeId, value: &Value, voice: Voice) -> bool {
         if self.takes_nothing(id) {
-            self.tell(false, keyword, voice)
+            self.spend(1) && self.tell(false, keyword, voice)
         } else {
             self.inside(Step::Other, id, value, voice)
         }
