@@ -132,12 +132,33 @@ fn replace(
     done
 }
 
-/// The new text in a file of its own, with the rights of the old one, on the disk before it takes its place.
+/// The new text in a file of its own, with the owner and the rights of the old one, on the disk before it takes its place.
 fn stage(file: &Path, beside: &Path, text: &str) -> std::io::Result<()> {
-    let mut new = OpenOptions::new().write(true).create_new(true).open(beside)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // Nobody else reads it before it has the rights of the old one.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut new = options.open(beside)?;
     new.write_all(text.as_bytes())?;
-    new.set_permissions(fs::metadata(file)?.permissions())?;
+    let old = fs::metadata(file)?;
+    #[cfg(unix)]
+    keep_owner(&new, &old)?;
+    new.set_permissions(old.permissions())?;
     new.sync_all()
+}
+
+/// Leaves a file to whom it belongs, as far as whoever changes it may give it away. Its group stays in any case: what one group may
+/// read is not for another.
+#[cfg(unix)]
+fn keep_owner(new: &fs::File, old: &fs::Metadata) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let made = new.metadata()?;
+    if made.uid() != old.uid() {
+        // Only the superuser can; everybody else has made a copy of their own.
+        let _ = fchown(new, Some(old.uid()), None);
+    }
+    if made.gid() == old.gid() { Ok(()) } else { fchown(new, None, Some(old.gid())) }
 }
 
 /// Letters and digits of the operating system's randomness, each of 62 as likely as the others.

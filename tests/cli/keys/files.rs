@@ -5,16 +5,21 @@ use crate::{Bench, Ran};
 #[test]
 #[cfg(unix)]
 fn a_file_keeps_its_rights_and_a_link_its_end() {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     let bench = Bench::of_keys("keys-rights");
     let real = bench.0.join("gateway.yaml");
     std::fs::set_permissions(&real, PermissionsExt::from_mode(0o640)).unwrap();
+    // Only a superuser can give a file away; it stays with its owner in any case.
+    chown(&real, Some(4711), Some(4712)).ok();
+    let owner = |file: std::fs::Metadata| (file.uid(), file.gid());
+    let before = owner(std::fs::metadata(&real).unwrap());
     symlink("gateway.yaml", bench.0.join("current.yaml")).unwrap();
     let revoke = ["keys", "revoke", "current.yaml", "--key", "b-1", "--reason", "lost"];
     let ran = Ran::from(bench.command(&revoke).env("USER", "carol").output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(bench.0.join("current.yaml").is_symlink());
     assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(owner(std::fs::metadata(&real).unwrap()), before);
     assert!(bench.read("gateway.yaml").contains("revoked:"));
     assert_eq!(bench.deeds("current.audit.jsonl")[0]["by"], "carol", "who is logged in did it");
 }
