@@ -1,6 +1,8 @@
 //! Clients as the tools suppose them: the same documents, but with keys of which the tool knows the secret, so that the filter's own
 //! look-up can be asked about each client. No real key is needed for that, and none opens anything by it.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -11,6 +13,7 @@ use super::{Failure, clients};
 use crate::config::auth::CredentialKind;
 use crate::config::client::{Client, ClientKey, Evidence};
 use crate::config::document::{ClaimPath, Issuer, Route};
+use crate::config::identity::Attribute;
 use crate::config::mask::Mask;
 use crate::config::problem::near_miss;
 use crate::policy::api_key::{ApiKey, environment_of};
@@ -88,6 +91,20 @@ impl Cast {
         now: std::time::Duration,
     ) -> Result<Supposed, Failure> {
         let mut claims = json!({ "sub": client.id.value, "client_id": client.id.value });
+        if let Some(certificate) = bound_to(client, issuer) {
+            set(
+                &mut claims,
+                &ClaimPath::parse("cnf"),
+                json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(certificate.sha256) }),
+            );
+        }
+        for header in self.gateway.document.identity_headers.iter().filter(|header| header.required) {
+            if let Attribute::Claim(claim) = &header.from
+                && claim.find(&claims).is_none()
+            {
+                set(&mut claims, claim, "any".into());
+            }
+        }
         for required in issuer.require_claims.iter().chain(&route.require_claims) {
             set(&mut claims, &required.claim, required.any_of.first().cloned().unwrap_or_default());
         }
@@ -131,7 +148,7 @@ pub enum Credential {
 
 /// The certificate that a client shows: one with everything by which the document knows it.
 pub fn certificate_of(client: &Client) -> Option<Certificate> {
-    let mut certificate = Certificate { sha256: [0xff; 32], ..Certificate::default() };
+    let mut certificate = Certificate { sha256: UNKNOWN, ..Certificate::default() };
     for evidence in client.certificates.iter().rev() {
         match &evidence.value {
             Evidence::Spiffe(uri) => certificate.uri = Some(uri.clone()),
@@ -140,6 +157,12 @@ pub fn certificate_of(client: &Client) -> Option<Certificate> {
         }
     }
     (!client.certificates.is_empty()).then_some(certificate)
+}
+
+/// The certificate that tokens of an issuer must be bound to (RFC 8705 §3.1): the client's, or one that no document needs to know.
+pub fn bound_to(client: &Client, issuer: &Issuer) -> Option<Certificate> {
+    let any = || Certificate { sha256: UNKNOWN, ..Certificate::default() };
+    issuer.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
 }
 
 /// The key that this key stands for in front of the gateway.
@@ -180,6 +203,9 @@ fn set(claims: &mut Value, claim: &ClaimPath, value: Value) {
     }
     *place = value;
 }
+
+/// The hash of a certificate that is known by something else.
+const UNKNOWN: [u8; 32] = [0xff; 32];
 
 /// Known to everyone who reads this, and accepted by no gateway but the one that the tool has compiled for itself.
 const SUPPOSED: &str = "supposedsupposedsupposedsupposed";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::cast::{Cast, Credential, credentials};
+use crate::cli::cast::{Cast, Credential, bound_to, credentials};
 use crate::cli::explain::supposed::Supposed;
 use crate::cli::explain::{Asked, Shown};
 use crate::cli::{Failure, asking};
@@ -88,7 +88,10 @@ fn of_kind(
     if kind == CredentialKind::Token {
         let token = |issuer| {
             let token = Some(Rc::new(cast.token(client, issuer, route, now)?));
-            Ok(Offer { shows: vec![format!("a token of {}", issuer.name.value)], token, ..Offer::default() })
+            let certificate = bound_to(client, issuer);
+            let bound = if certificate.is_some() { " bound to its certificate" } else { "" };
+            let shows = vec![format!("a token of {}{bound}", issuer.name.value)];
+            Ok(Offer { shows, token, certificate, key: None })
         };
         return cast.issuers(route).map(token).collect();
     }

@@ -172,3 +172,26 @@ fn clients_of_a_polled_document_are_known_as_well() {
         bench.run(&[&["can", "gateway.yaml", "--client", "nightly", "--clients", "clients.json"], &AT[..]].concat());
     assert!(ran.out.contains("change    PUT /orders/any  yes"), "{}{}", ran.out, ran.err);
 }
+
+/// What the gateway asks of every token of an issuer is part of the token that the tool supposes: else nobody seems to get through.
+#[test]
+fn tokens_have_what_the_issuer_and_the_upstreams_ask_of_each() {
+    let bench = Bench::new("who-can-bound");
+    bench.write(
+        "gateway.yaml",
+        r#"version: "1.0"
+issuers:
+  - { name: bank, issuer: "https://bank.example.com/", audiences: [api], jwks: { uri: "https://bank.example.com/jwks", cluster: bank }, require_bound: true }
+identity_headers: { X-Org: { claim: org.id, required: true } }
+clients:
+  - { id: billing, owner: o, purpose: p, certificates: [{ dns: billing.example.com }] }
+  - { id: reports, owner: o, purpose: p }
+routes:
+  - { name: pay, path: /pay, response: {}, auth: required }
+"#,
+    );
+    let ran = bench.run(&[&["who-can", "gateway.yaml", "--route", "pay"], &AT[..]].concat());
+    let expected = "  clients      billing: a token of bank bound to its certificate\n               \
+                    reports: a token of bank bound to its certificate\n";
+    assert!(ran.out.ends_with(expected), "{}{}", ran.out, ran.err);
+}
