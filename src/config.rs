@@ -36,7 +36,7 @@ use limit::{Limit, LimitHeaders, Plan};
 use node::{Node, Value};
 use permission::{ForwardPermissions, PermissionDomain};
 use problem::{At, Problems};
-use reader::Field;
+use reader::{Field, Fields};
 use revocation::Revocation;
 use schema::NamedSchema;
 
@@ -50,12 +50,19 @@ impl Document {
     }
 }
 
+/// YAML takes a version without quotes for a number.
+fn check_version(fields: &Fields<'_>) {
+    if let Some(version) = fields.require("version")
+        && version.node.value != Value::Text("1.0".to_string())
+    {
+        version.problem("expected `\"1.0\"`, in quotes");
+    }
+}
+
 /// One line a section, in the order of the reference.
 fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Document> {
     let fields = root.fields()?;
-    if let Some(version) = fields.require("version") {
-        version.word(&[("1.0", ())]);
-    }
+    check_version(&fields);
     let items = |key| fields.get(key).map(|f| f.items()).unwrap_or_default();
     let auth = fields.get("auth").map_or_else(|| usual_auth(root), |f| default_auth(&f));
     let document = Document {

@@ -165,7 +165,14 @@ impl KeySource {
     fn read(field: &Field<'_>) -> Option<At<KeySource>> {
         let fields = field.fields()?;
         let header = fields.get("header").and_then(|f| {
-            let name = super::identity::header_name(&f.text_at()?, &f)?;
+            let name = f.text_at()?;
+            if name.value.eq_ignore_ascii_case("authorization") {
+                f.problem(
+                    "`Authorization` holds a scheme and a credential: write `scheme: ApiKey` in place of `header`",
+                );
+                return None;
+            }
+            let name = super::identity::header_name(&name, &f)?;
             Some(KeySource::Header(name))
         });
         let scheme = fields.get("scheme").and_then(|f| read_scheme(&f)).map(KeySource::Scheme);

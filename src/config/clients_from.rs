@@ -37,9 +37,7 @@ pub fn read_document(node: &Node) -> (Vec<Client>, Problems) {
     let problems = RefCell::new(Problems::default());
     let read = || {
         let fields = Field::root(node, &problems).fields()?;
-        if let Some(version) = fields.require("version") {
-            version.word(&[("1.0", ())]);
-        }
+        super::check_version(&fields);
         let listed = fields.require("clients").map(|f| f.items()).unwrap_or_default();
         let mut clients = Vec::new();
         for client in &listed {

@@ -12,7 +12,7 @@ impl Issuer {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| f.text_at());
         let issuer = fields.require("issuer").and_then(|f| f.text_at());
-        let audiences = fields.require("audiences").map(|f| f.texts()).unwrap_or_default();
+        let audiences = fields.require("audiences").map(|f| audiences(&f)).unwrap_or_default();
         let algorithms = fields.get("algorithms").map(|f| f.texts()).unwrap_or_default();
         let keys = read_keys(&fields);
         let leeway = fields.get("leeway").and_then(|f| short_duration(&f, MOST_LEEWAY)).unwrap_or(LEEWAY);
@@ -60,6 +60,14 @@ impl Issuer {
             environments,
         })
     }
+}
+
+/// Whom the tokens are for; a token for anyone is a token for nobody.
+fn audiences(field: &Field<'_>) -> Vec<At<String>> {
+    if field.one_or_more().is_empty() {
+        field.problem("`audiences` is empty: a token for anyone is a token for nobody");
+    }
+    field.texts()
 }
 
 fn read_keys(fields: &Fields<'_>) -> Option<At<Keys>> {

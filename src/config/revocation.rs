@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::node::Node;
+use super::node::{Node, Value};
 use super::polled::PolledFrom;
 use super::problem::{At, Place, Problems};
 use super::reader::{Field, Fields};
@@ -100,9 +100,7 @@ pub fn read_list(node: &Node) -> (Vec<Revoked>, Problems) {
     let problems = RefCell::new(Problems::default());
     let list = || {
         let fields = Field::root(node, &problems).fields()?;
-        if let Some(version) = fields.require("version") {
-            version.word(&[("1.0", ())]);
-        }
+        super::check_version(&fields);
         let revoked = fields.require("revoked").map(|f| entries(&f));
         fields.finish();
         revoked
@@ -123,7 +121,7 @@ impl Revoked {
         let (jti, sub, client_id, client, key) =
             (text("jti"), text("sub"), text("client_id"), text("client"), text("key"));
         let issuer = fields.get("issuer").and_then(|f| f.text_at());
-        let time = |key| fields.get(key).and_then(|f| f.number(0, MOST_SECONDS));
+        let time = |key| fields.get(key).and_then(|f| seconds(&f));
         let (issued_before, expires) = (time("issued_before"), time("expires"));
         let what = what(&fields, issuer.as_ref(), issued_before);
         let place = fields.place().clone();
@@ -146,6 +144,15 @@ enum Named {
     ClientId,
     Client,
     Nobody,
+}
+
+/// A time as tokens write it (RFC 7519 §2, NumericDate), unlike every other in a document.
+fn seconds(field: &Field<'_>) -> Option<u64> {
+    if let Value::Text(_) = field.node.value {
+        field.problem("expected a number, seconds since 1970 as a token's own `exp`, found text");
+        return None;
+    }
+    field.number(0, MOST_SECONDS)
 }
 
 /// What an entry names, if its members go together.

@@ -138,11 +138,13 @@ fn what_cannot_be_read_is_told_in_one_line() {
     let bench = Bench::new("unreadable");
     bench.write("tab.yaml", "a:\n\t- b\n");
     bench.write("twice.yaml", "version: '1.0'\nversion: '1.0'\n");
+    bench.write("number.yaml", "version: 1.0\nroutes: []\n");
     std::fs::write(bench.0.join("latin1.yaml"), b"version: '1.0'\nroutes: # caf\xe9\n").unwrap();
     for (arguments, code, start) in [
         (&["check", "missing.yaml"][..], 1, "portcullis: missing.yaml: "),
         (&["check", "tab.yaml"], 1, "tab.yaml:2:"),
         (&["check", "twice.yaml"], 1, "twice.yaml:2:1: document: `version` stands twice, first on line 1"),
+        (&["check", "number.yaml"], 1, "number.yaml:1:10: version: expected `\"1.0\"`, in quotes\n"),
         (&["check", "latin1.yaml"], 1, "portcullis: latin1.yaml:2: not UTF-8 text"),
         (&["chekc", "gateway.yaml"], 64, "error: unrecognized subcommand 'chekc'"),
         (&["check"], 64, "error: the following required arguments were not provided"),

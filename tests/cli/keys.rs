@@ -267,7 +267,7 @@ fn what_would_not_do_for_a_gateway_changes_nothing() {
         (
             &["create", "gateway.yaml", "--client", "reports", "--expires", "2020-01-01T00:00:00Z"],
             1,
-            "that is over already",
+            "2020-01-01T00:00:00Z is over already",
         ),
         (
             &["rotate", "gateway.yaml", "--client", "billing", "--expires", "9d"],

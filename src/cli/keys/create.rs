@@ -87,7 +87,11 @@ fn print(options: &Options, by: &str, now: Duration) -> Result<Outcome, Failure>
 
 /// A key that is over already is of no use to anyone.
 pub fn check_end(end: Duration, now: Duration) -> Result<(), Failure> {
-    if end > now { Ok(()) } else { Err(Failure::Message("--expires: that is over already".to_string())) }
+    if end > now {
+        Ok(())
+    } else {
+        Err(format!("--expires: {} is over already (`90d` is 90 days from now)", moment(end)).into())
+    }
 }
 
 fn needs_environment() -> Failure {

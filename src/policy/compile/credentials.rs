@@ -216,7 +216,7 @@ mod tests {
                 vec![("/issuers/0/self_issued", json!(true)), environments(&["test", "eu-production"])],
                 Some("do not count in `eu-production`"),
             ),
-            (vec![("/api_keys/from", json!([{ "header": "Authorization" }]))], Some("belongs to the proxy")),
+            (vec![("/api_keys/from", json!([{ "header": "Authorization" }]))], Some("write `scheme: ApiKey`")),
             (vec![("/api_keys/from", json!([{ "scheme": "Basic" }]))], Some("cannot be the scheme of a key")),
             (vec![("/issuers/0/token_from", json!([{ "header": "x-api-key" }]))], Some("stand in the same place")),
             (vec![("/identity_headers", json!({ "X_API_Key": "sub" }))], Some("is an identity header")),

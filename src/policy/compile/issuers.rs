@@ -35,9 +35,6 @@ impl Issuers {
                 let message = format!("`{}` is already the issuer of `{}`", issuer.issuer.value, other.name.value);
                 problems.add(&issuer.issuer.place, message);
             }
-            if issuer.audiences.is_empty() {
-                problems.add(&issuer.name.place, "`audiences` is empty: a token for anyone is a token for nobody");
-            }
             let algorithms = algorithms(issuer, problems);
             let keys = compiled.keys(&issuer.keys, environment, problems);
             let sources = issuer.token_from.iter().map(|source| compiled.number(source)).collect();
