@@ -8,6 +8,7 @@ use super::{Failure, documents, yaml};
 use crate::config::document::{Document, Keys};
 use crate::config::environment::expand;
 use crate::config::node::{Node, Value};
+use crate::config::problem::{Place, Problem};
 use crate::policy::Policy;
 use crate::strict_json;
 
@@ -116,12 +117,29 @@ pub fn read(file: &str) -> Result<String, Failure> {
 /// A document that gateways fetch, as they read it: strict JSON. Places are those of the text.
 pub fn read_fetched(file: &str) -> Result<Node, Failure> {
     let text = read(file)?;
-    let json = strict_json::parse(text.as_bytes()).map_err(|fault| format!("{file}: {fault}"))?;
-    Ok(yaml::read(&text).unwrap_or_else(|_| Node::from(json)))
+    match strict_json::parse(text.as_bytes()) {
+        Ok(json) => Ok(yaml::read(&text).unwrap_or_else(|_| Node::from(json))),
+        Err(fault) => Err(Failure::Problems(vec![(file.to_string(), unread(&text, &fault))])),
+    }
+}
+
+/// Where and why a text is not read: the strict reader tells no place, and two others refuse the same.
+fn unread(text: &str, fault: &strict_json::Malformed) -> Problem {
+    let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else {
+        let document = Place { line: 1, column: 1, path: String::new() };
+        return yaml::read(text).err().unwrap_or(Problem { place: document, message: fault.to_string() });
+    };
+    let said = error.to_string();
+    let reason = said.split(" at line ").next().unwrap_or_default();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Problem {
+        place: Place { line: count(error.line()), column: count(error.column()), path: String::new() },
+        message: format!("not JSON, which gateways fetch: {reason}"),
+    }
 }
 
 impl Gateway {
-    fn compile(node: &Node, variables: &Variables) -> Result<Gateway, Vec<crate::config::problem::Problem>> {
+    fn compile(node: &Node, variables: &Variables) -> Result<Gateway, Vec<Problem>> {
         let (document, _) = Document::read(node, &|name| variables.look_up(name));
         let unset: BTreeSet<String> = document
             .issuers

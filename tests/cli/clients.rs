@@ -42,8 +42,8 @@ fn a_document_of_clients_is_checked_before_gateways_fetch_it() {
             "3 clients, keys and certificates, at most 2",
         ),
         (client(""), &["--gateway", "gateway.yaml"], 1, "", "gateway.yaml has no `clients_from`"),
-        (client("").replace("purpose", "id"), alone, 1, "", "member `id` stands twice"),
-        ("{id: a}".to_string(), alone, 1, "", "not JSON"),
+        (client("").replace("purpose", "id"), alone, 1, "", "clients.json:2:27: document: `id` stands twice"),
+        ("{id: a}".to_string(), alone, 1, "", "clients.json:2:2: document: not JSON, which gateways fetch: key must"),
     ] {
         bench.write("clients.json", &format!("{{\"version\": \"1.0\", \"clients\": [\n{clients}]}}\n"));
         let ran = bench.run(&[&["clients", "check", "clients.json"], gateway].concat());

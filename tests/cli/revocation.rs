@@ -13,8 +13,14 @@ fn a_list_is_checked_before_gateways_fetch_it() {
         (r#"{"jti": "a"}, {"jti": "b"}, {"jti": "c"}"#, 1, "", "3 entries, at most 2 are taken"),
         (r#"{"jti": "a", "issuer": "https://other.example/"}"#, 0, "1 entry", "no issuer of listed.yaml is"),
         ("{\"jti\": \"a\"},\n{\"sub\": \"b\"}", 1, "", "list.json:3:1: revoked[1]: `sub` needs the `issuer`"),
-        (r#"{"jti": "a", "jti": "b"}"#, 1, "", "member `jti` stands twice"),
-        ("{jti: a}", 1, "", "not JSON"),
+        (r#"{"jti": "a", "jti": "b"}"#, 1, "", "list.json:2:14: document: `jti` stands twice"),
+        ("{jti: a}", 1, "", "list.json:2:2: document: not JSON, which gateways fetch: key must be a string"),
+        (
+            r#"{"jti": "a", "expires": "2026-03-01T10:00:00Z"}"#,
+            1,
+            "",
+            "revoked[0].expires: expected a number, seconds since",
+        ),
     ] {
         bench.write("list.json", &list(entries));
         let ran = bench.run(&["revocation", "check", "list.json", "--gateway", "listed.yaml"]);
