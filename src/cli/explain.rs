@@ -1,6 +1,7 @@
 //! `portcullis explain`: the filter's own verdict about one request, stage by stage, and what client and upstream get of it.
 
 mod body;
+mod certificate;
 mod published;
 mod report;
 mod shown;
@@ -16,7 +17,7 @@ use super::{Exit, Failure, Outcome, clock};
 use crate::policy::audit;
 use crate::policy::decision::{Awaited, Decision, Verdict};
 use crate::policy::limit::store::LocalStore;
-use crate::policy::peer::KnownPeer;
+use crate::policy::peer::{Certificate, KnownPeer};
 use crate::policy::polled::Polled;
 use crate::policy::quota::{Quotas, wire};
 use crate::policy::request::RequestParts;
@@ -59,6 +60,9 @@ pub struct Options {
     /// The issuer by whom the claims are supposed to be signed, by its name in the document
     #[arg(long, value_name = "NAME", requires = "claims")]
     issuer: Option<String>,
+    /// A client certificate that is supposed to be verified: its SPIFFE id, its DNS name, or its SHA-256
+    #[arg(long, value_name = "NAME", value_parser = certificate::supposed)]
+    certificate: Option<Certificate>,
     /// The key set that remote issuers are supposed to publish
     #[arg(long, value_name = "JWKS")]
     keys: Option<String>,
@@ -109,9 +113,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: body.is_empty() };
     let mut trace = Vec::new();
-    let peer = KnownPeer { address: options.from, certificate: None };
+    let peer = KnownPeer { address: options.from, certificate: options.certificate.clone() };
     let verdict = decide(&gateway, &parts, &mut polled, verifier.as_ref(), &peer, now, &mut trace)?;
-    let verdict = body::judge(&gateway.policy, verdict, &body, now);
+    let verdict = body::judge(&gateway.policy, verdict, &body, now, &mut trace);
     let report = report::Report { request: &request, trace: &trace, verdict: &verdict };
     let exit = match verdict.decision {
         Decision::Forward(_) => Exit::Success,

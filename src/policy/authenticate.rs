@@ -99,7 +99,8 @@ impl Authenticator<'_> {
         let (index, issuer) = self.issuer_of(&read.claims)?;
         issuer.check_form(&read, token.len(), source)?;
         world.note("authenticate", || {
-            format!("{} token of issuer {}, key {:?}", read.algorithm.name(), issuer.name, read.kid)
+            let kid = read.kid.as_deref().unwrap_or("not named").escape_debug();
+            format!("{} token of issuer {}, key {kid}", read.algorithm.name(), issuer.name)
         });
         let generation = self.check_signature(issuer, &read, received_at, world)?;
         let validity = issuer.check_claims(&read.claims)?;

@@ -103,7 +103,8 @@ impl Policy {
         let caller = caller.map_err(|stop| rule.after_authentication(stop, parts, world))?;
         world.note("authenticate", || {
             let issuer = caller.issuer_name().map(|name| name.as_ref()).unwrap_or_default();
-            format!("caller {:?} of issuer {issuer}", caller.subject)
+            let subject = caller.subject.as_deref().unwrap_or("without `sub`").escape_debug();
+            format!("caller {subject} of issuer {issuer}")
         });
         Ok(Some(caller))
     }

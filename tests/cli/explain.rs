@@ -35,6 +35,47 @@ fn explain_tells_the_verdict_by_its_code() {
 }
 
 #[test]
+fn where_the_body_decides_nothing_goes_on_before_it() {
+    let bench = Bench::new("explain_body");
+    let route = "{ path: /a, auth: none, upstream: a, checks: { json: { max_depth: 1 } } }";
+    bench.write("g.yaml", &format!("version: \"1.0\"\nupstreams: {{ a: }}\nroutes: [{route}]\n"));
+    for (body, code, expected) in [
+        ("[1]", 0, "check      the body is what the route asks for\nforward    to upstream a\n\nallow"),
+        ("[[1]]", 2, "check      refused: body_too_deep\n\ndeny 422"),
+    ] {
+        let json = "content-type: application/json";
+        let ran = bench.run(&["explain", "g.yaml", "POST", "/a", "--header", json, "--body", body]);
+        assert_eq!(ran.code, code, "{body}\n{}\n{}", ran.out, ran.err);
+        let expected = format!("route      route ANY /a\nauthorize  nobody is asked\n{expected}");
+        assert!(ran.out.starts_with(&expected), "{body}: {}", ran.out);
+    }
+}
+
+#[test]
+fn a_certificate_can_be_supposed() {
+    let bench = Bench::new("explain_certificate");
+    let client =
+        |id: &str, name: &str| format!("  - {{ id: {id}, owner: o, purpose: p, certificates: [{{ {name} }}] }}\n");
+    let digits = "ab".repeat(32);
+    let clients = client("a", "spiffe: \"spiffe://x/a\"")
+        + &client("b", "dns: b.example.com")
+        + &client("c", &format!("sha256: {digits}"));
+    let route = "routes: [{ path: /a, auth: { any_of: [certificate] }, response: {} }]\n";
+    bench.write("g.yaml", &format!("version: \"1.0\"\nclients:\n{clients}{route}"));
+    for (name, code, expected) in [
+        ("spiffe://x/a", 0, "client a by its certificate"),
+        ("B.example.com", 0, "client b by its certificate"),
+        (&digits, 0, "client c by its certificate"),
+        ("spiffe://x/b", 2, "reason certificate_unknown"),
+        ("*.example.com", 64, ""),
+    ] {
+        let ran = bench.run(&["explain", "g.yaml", "GET", "/a", "--certificate", name]);
+        assert_eq!(ran.code, code, "{name}\n{}\n{}", ran.out, ran.err);
+        assert!(ran.out.contains(expected), "{name}: {}", ran.out);
+    }
+}
+
+#[test]
 fn a_supposed_token_vouches_for_nothing_but_itself() {
     let bench = Bench::new("supposed");
     let real = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2F1dGguZXhhbXBsZS5jb20vIn0.AAAA";

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::cli::Failure;
 use crate::policy::Policy;
+use crate::policy::audit::Outcome;
 use crate::policy::checks::body::Body;
 use crate::policy::decision::{Decision, Verdict};
+use crate::policy::world::Step;
 
 /// The bytes: the text itself, or what the file after `@` holds.
 pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
@@ -24,11 +26,28 @@ pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     }
 }
 
-/// The verdict once the body is there too.
-pub fn judge<'r>(policy: &Policy, verdict: Verdict<'r>, body: &[u8], now: Duration) -> Verdict<'r> {
+/// The verdict once the body is there too. Where the body decides, nothing was on its way before.
+pub fn judge<'r>(
+    policy: &Policy,
+    verdict: Verdict<'r>,
+    body: &[u8],
+    now: Duration,
+    trace: &mut Vec<Step>,
+) -> Verdict<'r> {
     let Verdict { decision, mut audit, response } = verdict;
     match decision {
-        Decision::Inspect(inspection) => policy.inspect(*inspection, Body::Whole(body), now),
+        Decision::Inspect(inspection) => {
+            let verdict = policy.inspect(*inspection, Body::Whole(body), now);
+            let refused = verdict.audit.outcome == Outcome::Deny;
+            let finding = match refused {
+                true => format!("refused: {}", verdict.audit.reason),
+                false => "the body is what the route asks for".to_string(),
+            };
+            let onward = trace.pop_if(|step| step.stage == "forward");
+            trace.push(Step { stage: "check", finding });
+            trace.extend(onward.filter(|_| !refused));
+            verdict
+        }
         Decision::Forward(mut forward) => {
             if let Some(mut meter) = forward.take_meter() {
                 // What cuts a body off has measured this one's announced length before.

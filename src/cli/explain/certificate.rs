@@ -1,0 +1,21 @@
+//! The client certificate of the explained request: named by what a document knows one by, and supposed to be verified.
+
+use crate::config::client::hex_bytes;
+use crate::policy::peer::Certificate;
+
+/// A certificate with this SPIFFE id, this SHA-256 in hexadecimal digits, or else this DNS name.
+pub fn supposed(text: &str) -> Result<Certificate, String> {
+    let unlike_any = Certificate { sha256: [0xff; 32], ..Certificate::default() };
+    if text.starts_with("spiffe://") {
+        return Ok(Certificate { uri: Some(text.to_string()), ..unlike_any });
+    }
+    if let Some(sha256) = hex_bytes(&text.replace(':', "")) {
+        return Ok(Certificate { sha256, ..unlike_any });
+    }
+    match !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) {
+        true => Ok(Certificate { dns: Some(text.to_string()), ..unlike_any }),
+        false => {
+            Err("expected a SPIFFE id, a DNS name, or 64 hexadecimal digits (SHA-256 of the DER form)".to_string())
+        }
+    }
+}
