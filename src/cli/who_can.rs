@@ -13,6 +13,7 @@ use super::gateway::Gateway;
 use super::{Exit, Failure, Outcome, clock, table};
 use crate::config::auth::{Auth, CredentialKind};
 use crate::config::document::{Issuer, RequiredClaim, Route};
+use crate::config::problem::near_miss;
 use crate::policy::route::{Found, Method};
 use crate::policy::rule::{Action, Rule};
 
@@ -116,7 +117,18 @@ fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Fail
             }
         }
     };
-    if found.is_empty() { Err(Failure::Message("nobody: there is no such route".to_string())) } else { Ok(found) }
+    if found.is_empty() { Err(nobody(options, gateway)) } else { Ok(found) }
+}
+
+/// That there is nothing to answer about, and what may have been meant.
+fn nobody(options: &Options, gateway: &Gateway) -> Failure {
+    let near = match (&options.route, &options.upstream) {
+        (Some(name), _) => near_miss(name, gateway.policy.routes().iter().map(|(_, rule)| &*rule.name)),
+        (_, Some(name)) => near_miss(name, gateway.document.upstreams.iter().map(|upstream| &*upstream.name.value)),
+        _ => None,
+    };
+    let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+    Failure::Message(format!("nobody: there is no such route{hint}"))
 }
 
 impl Entry<'_> {

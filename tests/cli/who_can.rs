@@ -39,6 +39,7 @@ fn who_can_call_a_service_has_an_answer() {
         (&["GET", "/nowhere"], "portcullis: nobody: there is no such route\n"),
         (&["GET", "/a/../b"], "portcullis: the path is refused: dot_segment\n"),
         (&["--route", "none"], "portcullis: nobody: there is no such route\n"),
+        (&["--route", "order"], "portcullis: nobody: there is no such route (did you mean `orders`?)\n"),
     ] {
         let ran = bench.run(&[&["who-can", "gateway.yaml"], arguments].concat());
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (1, "", expected), "{arguments:?}");

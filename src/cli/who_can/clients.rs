@@ -1,5 +1,6 @@
 //! Which clients get through a route: the filter's own core is asked with everything that each of them can show.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -128,7 +129,12 @@ pub fn lines(callers: &[Caller<'_>]) -> Vec<String> {
     let lines: Vec<String> = callers.iter().filter_map(line).collect();
     match callers.len() {
         0 => Vec::new(),
-        known if lines.is_empty() => vec![format!("none of the {known} that are known")],
+        known if lines.is_empty() => {
+            let reasons: BTreeSet<&str> =
+                callers.iter().flat_map(|caller| &caller.ways).map(|way| way.reason.as_str()).collect();
+            let reasons: Vec<&str> = reasons.into_iter().collect();
+            vec![format!("none of the {known} that are known: {}", reasons.join(", "))]
+        }
         _ => lines,
     }
 }
