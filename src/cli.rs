@@ -69,7 +69,7 @@ enum Failure {
     Message(String),
 }
 
-/// Policy for the requests that Envoy forwards: tokens, scopes, CORS, identity headers, errors and audit.
+/// Checks and explains the documents of the Portcullis filter, and writes the Envoy configuration around it.
 #[derive(Parser)]
 #[command(name = "portcullis", version, arg_required_else_help = true, max_term_width = 110)]
 struct Arguments {
@@ -79,7 +79,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tell which routes a caller with these claims gets through
+    /// Tell which routes a caller with these claims, or a client, gets through
     Can(can::Options),
     /// Find every problem of a document: a gateway.yaml, an Envoy file that embeds the plugin, an Istio manifest
     Check(check::Options),
@@ -99,7 +99,7 @@ enum Command {
     Revocation(revocation::Options),
     /// Print the JSON Schema of the document
     Schema,
-    /// Make a short-lived token for trying things out, or look into one
+    /// Get a token by client credentials, make a short-lived one for trying things out, or look into one
     Token(token::Options),
     /// Tell what a caller needs for a request, a route, or everything of an upstream
     WhoCan(who_can::Options),

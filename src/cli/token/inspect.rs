@@ -40,7 +40,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let now = options.at.unwrap_or_else(clock::now);
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts.as_slice() else {
-        return Err(Failure::Message(format!("not a JWT: {} parts instead of three", parts.len())));
+        let hint = "`-` reads one from standard input, as `token inspect - < FILE`";
+        return Err(Failure::Message(format!("not a JWT: no three parts with dots between them ({hint})")));
     };
     let (header, claims) = (part("header", header)?, part("claims", claims)?);
     let times = ["iat", "nbf", "exp"].iter().filter_map(|name| {
