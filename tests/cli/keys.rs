@@ -226,6 +226,8 @@ fn a_document_of_clients_alone_is_edited_as_well() {
     assert_eq!((keys.len(), keys[0]["id"].as_str()), (2, Some("b-1")));
     assert!(keys[0]["revoked"].is_string() && keys[0]["expires"].is_string() && keys[1]["created_by"] == "bob");
     assert_eq!(bench.deeds("clients.audit.jsonl").len(), 3);
+    let elsewhere = run(&["create", "--client", "reports", "--environment", "tset", "--expires", "9d"]);
+    assert!(elsewhere.err.contains("stands in `test` and refuses keys of `tset`\n"), "{}", elsewhere.err);
     let alone = bench.run(&["keys", "list", "clients.json"]);
     assert!(alone.out.contains("billing") && alone.err.contains("without --gateway, names of"), "{}", alone.err);
     bench.write("clients.yaml", "version: '1.0'\n# all\nclients:\n- id: a\n  owner: o\n  purpose: p\n");
@@ -272,7 +274,7 @@ fn what_would_not_do_for_a_gateway_changes_nothing() {
         (
             &["rotate", "gateway.yaml", "--client", "billing", "--expires", "9d"],
             1,
-            "--key is needed: which one is to end? (b-1, ",
+            "--key is needed: which one is to end? (pck_test_",
         ),
         (
             &["rotate", "gateway.yaml", "--client", "billing", "--key", "b-1", "--expires", "9d"],

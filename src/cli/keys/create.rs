@@ -64,6 +64,11 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         key.prefix,
         moment(options.expires)
     )];
+    if let (Some(named), Some(own)) = (&options.environment, &book.environment)
+        && named != own
+    {
+        notes.push(format!("{file}: note: the gateway stands in `{own}` and refuses keys of `{named}`"));
+    }
     notes.extend(book.notes.iter().cloned().chain(trail.fault));
     Ok(Outcome { result: format!("{}\n", key.secret), notes, exit: Exit::Success })
 }

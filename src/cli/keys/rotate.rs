@@ -104,7 +104,7 @@ fn chosen<'b>(
             book.file, options.client
         ))),
         several => {
-            let names: Vec<_> = several.iter().map(|(_, key)| key.id.as_str()).collect();
+            let names: Vec<_> = several.iter().map(|(_, key)| key.prefix.as_str()).collect();
             Err(Failure::Message(format!("--key is needed: which one is to end? ({})", names.join(", "))))
         }
     }
