@@ -19,8 +19,8 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:8080 (PORT=… for another)
-	@cargo build --quiet --bin portcullis
-	cargo run --quiet --package test-harness --bin demo
+	@cargo build --bin portcullis
+	cargo run --package test-harness --bin demo
 
 test: wasm envoy browser manifests rls suite wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
 	@cargo build --bin portcullis
