@@ -177,6 +177,10 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
                 "/bare" => json(200, "{\"access_token\":\"opaque\",\"token_type\":\"bearer\",\"scope\":\"a\"}"),
                 "/mute" => json(503, "no"),
                 "/rude" => json(400, "{\"error\":\"invalid_scope\",\"error_description\":\"\\u001b[2Jgone\"}"),
+                "/echo" => json(
+                    401,
+                    &format!("{{\"error\":\"invalid_client\",\"error_description\":\"not {SECRET}\\u202e\"}}"),
+                ),
                 "/openid/.well-known/openid-configuration" => json(200, "{\"issuer\":\"OPENID\"}"),
                 _ => json(404, "{}"),
             }
@@ -192,6 +196,7 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
         ("/lines", "the `access_token` is no text that a header can hold"),
         ("/mute", "the token endpoint answers 503, without saying why"),
         ("/rude", "refuses (400): invalid_scope: ?[2Jgone"),
+        ("/echo", "refuses (401): invalid_client: not …?"),
     ] {
         let endpoint = format!("{}{path}", odd.url());
         let said = get(SECRET, &[], &["--token-endpoint", &endpoint, "--client-id", "c", "--timeout", "1s"])?;

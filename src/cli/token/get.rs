@@ -96,13 +96,13 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
             Some(format!("Basic {}", STANDARD.encode(pair)))
         }
         Method::Post => {
-            form.extend([("client_id", options.client_id.clone()), ("client_secret", secret)]);
+            form.extend([("client_id", options.client_id.clone()), ("client_secret", secret.clone())]);
             None
         }
     };
     let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let answer = web.post(&server.token_endpoint, &body.join("&"), authorization.as_deref())?;
-    let (token, note) = granted(&answer, options)?;
+    let (token, note) = granted(&answer, options, &secret)?;
     Ok(Outcome { result: format!("{token}\n"), notes: vec![note], exit: Exit::Success })
 }
 
@@ -118,12 +118,14 @@ fn secret(options: &Options) -> Result<String, Failure> {
 }
 
 /// The token of a good answer (RFC 6749 §5.1), and what is to be known of it; of another one the error that it tells (§5.2).
-fn granted(answer: &Answer, options: &Options) -> Result<(String, String), Failure> {
+fn granted(answer: &Answer, options: &Options, secret: &str) -> Result<(String, String), Failure> {
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(Value::is_object);
     let text = |name: &str| json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
     if answer.status != 200 {
         let told = [text("error"), text("error_description"), text("error_uri")];
-        let told: Vec<String> = told.into_iter().flatten().map(harmless).collect();
+        // Some servers tell what they were sent.
+        let hidden = |text: &str| harmless(&text.replace(secret, "…").replace(&encoded(secret), "…"));
+        let told: Vec<String> = told.into_iter().flatten().map(hidden).collect();
         return Err(Failure::Message(match told.is_empty() {
             false => format!("the authorization server refuses ({}): {}", answer.status, told.join(": ")),
             true => format!("the token endpoint answers {}, without saying why", answer.status),
@@ -172,9 +174,14 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// A stranger's words, fit for a terminal.
+/// A stranger's words, fit for a terminal: without what steers it, or makes text read in another order than it is written
+/// (CVE-2021-42574).
 fn harmless(text: &str) -> String {
-    text.chars().take(MOST_LETTERS).map(|c| if c.is_control() { '?' } else { c }).collect()
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().take(MOST_LETTERS).map(|c| if steers(c) { '?' } else { c }).collect()
 }
 
 const MOST_LETTERS: usize = 300;
