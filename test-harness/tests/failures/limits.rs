@@ -1,29 +1,68 @@
-//! The service that counts limits for several proxies: gone, or there and silent. How it comes back, `tests/global_limits.rs` shows.
+//! The service that counts limits for several proxies: gone, silent, or answering what no such service should. How it comes back,
+//! `tests/global_limits` shows.
 
+use std::io;
 use std::net::TcpListener;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use test_harness::issuer::Issuer;
 use test_harness::ports;
+use test_harness::server::{self, Server, reply};
 use test_harness::trial::put;
 
 use crate::Plain;
 use crate::site::{Allowed, Site, WELL, but};
 
-pub const CELLS: &[Plain] =
-    &[("rate limit service down", || without_service(false)), ("rate limit service silent", || without_service(true))];
+pub const CELLS: &[Plain] = &[
+    ("rate limit service down", || without_service(false)),
+    ("rate limit service silent", || without_service(true)),
+    ("rate limit service answers 500", || answering(|| reply(500, "text/plain", "no"))),
+    ("rate limit service answers an error", || answering(|| with_status(reply(200, GRPC, "")?))),
+    ("rate limit service answers garbage", || answering(|| reply(200, GRPC, message(b"\xffno message")))),
+    ("rate limit service answers too much", || answering(|| reply(200, GRPC, message(&[0; 5_000_000])))),
+    ("rate limit service breaks off", || {
+        answering(|| {
+            let begun = message(b"cut").get(..6).unwrap_or_default().to_vec();
+            Ok(reply(200, GRPC, "")?.map(|_| server::broken_off(begun)))
+        })
+    }),
+];
 
 fn without_service(silent: bool) -> Result<()> {
     // Connections are taken by the kernel, and nobody ever reads them.
     let listener = TcpListener::bind(ports::loopback(0))?;
     let port = listener.local_addr()?.port();
     let listener = silent.then_some(listener);
+    each(port)?;
+    drop(listener);
+    Ok(())
+}
+
+fn answering(answer: fn() -> io::Result<server::Response>) -> Result<()> {
+    let service = Server::start(0, move |_| async move { answer() })?;
+    each(service.address().port())
+}
+
+/// A whole answer is a status, and nothing else (gRPC over HTTP/2, Trailers-Only).
+fn with_status(mut response: server::Response) -> io::Result<server::Response> {
+    const INTERNAL: &str = "13";
+    response.headers_mut().insert("grpc-status", INTERNAL.parse().map_err(io::Error::other)?);
+    Ok(response)
+}
+
+/// A message as it goes over the wire: a byte that says it is not compressed, its length, itself.
+fn message(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [&[0], length.as_slice(), bytes].concat()
+}
+
+/// What `on_failure` says becomes of requests, for each of its words.
+fn each(port: u16) -> Result<()> {
     let refused = but(&[("good", &[(503, "LIMIT_UNAVAILABLE")])]);
     for (word, allowed) in [("closed", refused.as_slice()), ("open", WELL), ("local", WELL)] {
         one(port, word, allowed).with_context(|| format!("on_failure: {word}"))?;
     }
-    drop(listener);
     Ok(())
 }
 
@@ -45,3 +84,5 @@ fn one(port: u16, on_failure: &str, allowed: Allowed<'_>) -> Result<()> {
     }
     site.filter_never_failed()
 }
+
+const GRPC: &str = "application/grpc";

@@ -21,6 +21,11 @@ pub fn document(servers: &Servers) -> Result<Value> {
         "api_keys": { "from": [{ "header": "X-API-Key" }] },
         "clients_from": { "uri": at(CLIENTS), "cluster": "issuer", "poll": "1s", "stale_for": "1d" },
         "revocation": { "uri": at(REVOCATIONS), "cluster": "issuer", "poll": "1s", "stale_for": "1d", "max_entries": 100 },
+        "schemas": { "order": {
+            "type": "object", "required": ["items"], "additionalProperties": false,
+            "properties": { "items": { "type": "array", "items": { "$ref": "#/$defs/item" } } },
+            "$defs": { "item": { "type": "object", "properties": { "sku": { "type": "string", "pattern": "^[A-Z]{3}$" } }, "required": ["sku"] } },
+        } },
         "plans": { "wide": [{ "rate": "1000000/s" }, { "quota": "1000000000/d" }] },
         "limits": [
             { "name": "callers", "by": "user", "plan_from": { "claim": "plan", "default": "wide" } },
@@ -34,6 +39,8 @@ pub fn document(servers: &Servers) -> Result<Value> {
         { "name": "few", "path": "/few", "upstream": "orders", "auth": "none" },
         { "name": "checked", "path": "/checked", "upstream": "orders", "auth": "none", "method": ["POST"],
           "checks": { "query": { "page": { "type": "integer" } }, "json": { "max_depth": 8 } } },
+        { "name": "formed", "path": "/formed", "upstream": "orders", "auth": "none", "method": ["POST"],
+          "checks": { "json": { "schema": "order" } } },
     ]);
     if let (Some(document), Some(sections)) = (document.as_object_mut(), sections.as_object()) {
         document.extend(sections.clone());
@@ -96,7 +103,7 @@ impl Tokens {
 pub fn request(dice: &mut Dice, tokens: &Tokens, number: usize) -> (Request, &'static [u16]) {
     let own = &tokens.own;
     let post = |path: &str| Request::new("POST", path, HOST);
-    match dice.below(21) {
+    match dice.below(23) {
         0 => (get("/health"), &[200]),
         1 => (get("/orders/1"), &[401]),
         2 => (bearer(get("/orders/1"), &tokens.forged), &[401]),
@@ -118,15 +125,18 @@ pub fn request(dice: &mut Dice, tokens: &Tokens, number: usize) -> (Request, &'s
             (get("/keyed").header("x-api-key", "pck_test_reports00002_Pp0Oo9Ii8Uu7Yy6Tt5Rr4Ee3Ww2Qq1Aa1oLP2S"), &[401])
         }
         15 => (get("/few"), &[200, 429]),
-        16 => (post("/checked?page=1").header("content-type", "application/json").body("{\"a\":[1,2]}"), &[200]),
-        17 => (post("/checked?page=x").header("content-type", "application/json").body("{}"), &[400]),
-        18 => (
-            post("/checked").header("content-type", "application/json").body("{\"a\":[[[[[[[[[]]]]]]]]]}"),
-            &[400, 422],
-        ),
-        19 => (bearer(get("/licences/1"), own), if tokens.permitted { &[200] } else { &[403] }),
+        16 => (with_json(post("/checked?page=1"), "{\"a\":[1,2]}"), &[200]),
+        17 => (with_json(post("/checked?page=x"), "{}"), &[400]),
+        18 => (with_json(post("/checked"), "{\"a\":[[[[[[[[[]]]]]]]]]}"), &[400, 422]),
+        19 => (with_json(post("/formed"), "{\"items\":[{\"sku\":\"ABC\"}]}"), &[200]),
+        20 => (with_json(post("/formed"), "{\"items\":[{\"sku\":\"abc\"},{}],\"more\":1}"), &[422]),
+        21 => (bearer(get("/licences/1"), own), if tokens.permitted { &[200] } else { &[403] }),
         _ => (bearer(get(&format!("/orders/{number}")), own), &[200]),
     }
+}
+
+fn with_json(request: Request, body: &'static str) -> Request {
+    request.header("content-type", "application/json").body(body)
 }
 
 const CLIENTS: &str = "clients";
