@@ -92,6 +92,13 @@ enum Form {
 /// Writes the configuration.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let Target::Envoy(options) = &options.target;
+    if !options.no_admin && options.port == options.admin_port {
+        let message = format!(
+            "port {} is that of the listener and of the admin interface: choose another --port or --admin-port",
+            options.port
+        );
+        return Err(Failure::Message(message));
+    }
     let gateway = gateway::open(&options.file, &options.variables)?;
     if options.embed == Form::Struct
         && let Some(number) = inexact(&gateway.configuration)

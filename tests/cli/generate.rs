@@ -114,6 +114,11 @@ fn what_a_generated_configuration_cannot_do_is_told() {
     assert_eq!(public.len(), 2, "{}", ran.err);
     assert!(public[0].contains("`/docs`") && public[1].contains("`/assets/*`"), "{}", ran.err);
 
+    let same = ["generate", "envoy", "gateway.yaml", "--port", "9901"];
+    let ran = bench.run(&same);
+    assert!(ran.code == 1 && ran.err.contains("port 9901 is that of the listener and of the admin"), "{}", ran.err);
+    assert_eq!(bench.run(&[&same[..], &["--no-admin"]].concat()).code, 0);
+
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.35"]);
     assert_eq!(ran.code, 64);
     assert!(ran.err.contains("need 1.36 at least"), "{}", ran.err);
