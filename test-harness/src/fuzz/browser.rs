@@ -45,6 +45,12 @@ impl Target for Cors {
     }
 }
 
+/// Whether the request could be read: else it is answered 400, or 429 where its address has asked too often, and nobody's.
+fn was_read(outcome: &Outcome) -> bool {
+    let has_route = outcome.audit.as_ref().is_some_and(|audit| audit.get("route").is_some());
+    !matches!(outcome.status, 400 | 429) || has_route
+}
+
 /// CORS check (Fetch §4.10) against the lists as their author reads them. An origin that is not listed may read nothing;
 /// one that is listed to the letter may read every answer.
 fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), Broken> {
@@ -72,7 +78,7 @@ fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), 
             if fits { Ok(()) } else { Err(format!("`{origin}` is listed nowhere and may read")) }
         }
         (Some(other), _) => Err(format!("`{other}` may read, which did not ask")),
-        (None, Some(origin)) if listed.contains(&origin) && !has_routes_of_its_own && outcome.status != 400 => {
+        (None, Some(origin)) if listed.contains(&origin) && !has_routes_of_its_own && was_read(outcome) => {
             Err(format!("`{origin}` is listed and may not read"))
         }
         (None, _) => Ok(()),
