@@ -98,7 +98,7 @@ fn send(servers: &Servers, port: u16, count: usize, next: &AtomicUsize, wrong: &
         if number >= count {
             return Ok(());
         }
-        if dice.below(20) == 0 {
+        if dice.below(4) == 0 {
             tokens.renew(servers, seed, number)?;
         }
         let (request, right) = mix::request(&mut dice, &tokens, number);
