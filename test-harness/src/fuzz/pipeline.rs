@@ -8,6 +8,7 @@ use super::{Broken, Target};
 use crate::client::Request;
 use crate::octets;
 use crate::outcome::{Forwarded, Outcome, values};
+use crate::shown;
 use crate::token::TokenSpec;
 
 /// Requests of every kind, to the gateways of all case files.
@@ -155,11 +156,12 @@ pub fn safe_path(forwarded: &Forwarded) -> Result<(), Broken> {
     }
 }
 
-/// Whether the client sent all of this: as it stands, or, where the gateway took a cookie out, piece by piece.
+/// Whether the client sent all of this: as Envoy shows it, or, where the gateway took a cookie out, piece by piece.
 fn sent(request: &Request, value: &[u8]) -> bool {
+    let headers = shown::headers(request);
     let known = |piece: &[u8]| {
         let holds = |have: &[u8]| have.windows(piece.len()).any(|window| window == piece);
-        piece.is_empty() || request.headers.iter().any(|(_, have)| holds(have))
+        piece.is_empty() || headers.iter().any(|(_, have)| holds(have))
     };
     value.split(|byte| *byte == b';').all(|piece| known(piece.trim_ascii()))
 }
