@@ -8,21 +8,8 @@ use crate::policy::schema::program::NodeId;
 
 impl<'s> Judge<'s> {
     #[inline(never)]
-    pub(super) fn all_of<'v>(
-        &mut self,
-        all: &'s [NodeId],
-        value: &'v Value,
-        voice: Voice,
-        mut seen: Seen<'_, 'v>,
-    ) -> bool {
-        let mut holds = true;
-        for id in all {
-            holds &= self.in_place(*id, value, voice, seen.as_deref_mut());
-            if !holds && (voice == Voice::Silent || self.is_enough()) {
-                break;
-            }
-        }
-        holds
+    pub(super) fn all_of<'v>(&mut self, all: &'s [NodeId], value: &'v Value, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+        self.each(all.iter(), value, voice, seen)
     }
 
     #[inline(never)]
@@ -85,10 +72,23 @@ impl<'s> Judge<'s> {
         all: &'s [(String, NodeId)],
         value: &'v Value,
         voice: Voice,
+        seen: Seen<'_, 'v>,
+    ) -> bool {
+        let named = all.iter().filter(|(name, _)| value.get(name).is_some());
+        self.each(named.map(|(_, id)| id), value, voice, seen)
+    }
+
+    /// Whether all of them hold. It has no frame of its own: a schema's depth is bounded by the stack.
+    #[inline(always)]
+    fn each<'v>(
+        &mut self,
+        all: impl Iterator<Item = &'s NodeId>,
+        value: &'v Value,
+        voice: Voice,
         mut seen: Seen<'_, 'v>,
     ) -> bool {
         let mut holds = true;
-        for (_, id) in all.iter().filter(|(name, _)| value.get(name).is_some()) {
+        for id in all {
             holds &= self.in_place(*id, value, voice, seen.as_deref_mut());
             if !holds && (voice == Voice::Silent || self.is_enough()) {
                 break;
