@@ -22,23 +22,50 @@ pub struct Reason {
     by: Option<String>,
     /// Why
     #[arg(long, value_name = "TEXT", value_parser = text)]
-    pub reason: String,
+    reason: String,
     /// The file that gets a line about the deed, never the key; without it, the one beside FILE: clients.audit.jsonl for clients.yaml
     #[arg(long, value_name = "FILE")]
     pub trail: Option<PathBuf>,
 }
 
+/// Who does it, and why.
+pub struct Author<'o> {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: &'o str,
+}
+
+impl Author<'_> {
+    /// What is written down of something that is done to a key: its id and its prefix, never itself.
+    pub fn deed<'a>(
+        &'a self,
+        action: &'static str,
+        client: &'a str,
+        (key, prefix): (&'a str, &'a str),
+        more: Vec<(&'static str, String)>,
+    ) -> Deed<'a> {
+        Deed { action, client, key, prefix, by: &self.by, reason: self.reason, more }
+    }
+}
+
 impl Reason {
-    /// Who does it.
-    pub fn who(&self) -> Result<String, Failure> {
+    /// Who has this reason.
+    pub fn author(&self) -> Result<Author<'_>, Failure> {
+        Ok(Author { by: self.who()?, reason: &self.reason })
+    }
+
+    /// The document to be changed, its trail, locked before the document is read and until it is dropped, and who changes it.
+    pub fn open(&self, around: &Around, file: &str) -> Result<(Book, Trail, Author<'_>), Failure> {
+        let author = self.author()?;
+        let trail = Trail::open(&self.trail.clone().unwrap_or_else(|| trail::beside(file)))?;
+        Ok((around.open(file)?, trail, author))
+    }
+
+    fn who(&self) -> Result<String, Failure> {
         let user = || std::env::var("USER").ok();
         let who = self.by.clone().or_else(user).filter(|who| !who.trim().is_empty());
         who.ok_or_else(|| Failure::Message("--by is needed: nobody is known as `USER`".to_string()))
-    }
-
-    /// The trail of a document, locked until it is dropped.
-    pub fn trail(&self, file: &str) -> Result<Trail, Failure> {
-        Trail::open(&self.trail.clone().unwrap_or_else(|| trail::beside(file)))
     }
 }
 
@@ -66,15 +93,15 @@ impl NewKey {
     }
 
     /// Its record in the document.
-    pub fn record(&self, created: String, expires: String, by: &str, reason: &str) -> Vec<(&'static str, String)> {
+    pub fn record(&self, created: String, expires: String, author: &Author<'_>) -> Vec<(&'static str, String)> {
         vec![
             ("id", self.lookup.clone()),
             ("prefix", self.prefix.clone()),
             ("hash", self.hash.clone()),
             ("created", created),
             ("expires", expires),
-            ("created_by", by.to_string()),
-            ("reason", reason.to_string()),
+            ("created_by", author.by.clone()),
+            ("reason", author.reason.to_string()),
         ]
     }
 }

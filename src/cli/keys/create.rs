@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::book::Around;
 use super::change::{self, NewKey, Reason};
 use super::moment;
-use super::trail::{Deed, Trail};
+use super::trail::Trail;
 use crate::cli::edit::Step;
 use crate::cli::{Exit, Failure, Outcome, clock, emit};
 use crate::policy::api_key::is_environment;
@@ -38,24 +38,14 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
-    let by = options.reason.who()?;
-    let reason = &options.reason.reason;
-    let Some(file) = &options.file else { return print(options, &by, now) };
-    let mut trail = options.reason.trail(file)?;
-    let book = options.around.open(file)?;
+    let Some(file) = &options.file else { return print(options, now) };
+    let (book, mut trail, author) = options.reason.open(&options.around, file)?;
     let (at, client) = book.client(&options.client)?;
     let environment = options.environment.as_deref().or(book.environment.as_deref());
     let key = NewKey::generate(environment.ok_or_else(needs_environment)?)?;
-    let record = key.record(moment(now), moment(options.expires), &by, reason);
-    let deed = Deed {
-        action: "create",
-        client: &client.id.value,
-        key: &key.lookup,
-        prefix: &key.prefix,
-        by: &by,
-        reason,
-        more: vec![("expires", moment(options.expires))],
-    };
+    let record = key.record(moment(now), moment(options.expires), &author);
+    let more = vec![("expires", moment(options.expires))];
+    let deed = author.deed("create", &client.id.value, (&key.lookup, &key.prefix), more);
     let path = [Step::Key("clients"), Step::Item(at)];
     change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.push(&path, "keys", &record))?;
     let mut notes = vec![format!(
@@ -74,15 +64,16 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 }
 
 /// The key, and the record for whoever keeps the document elsewhere.
-fn print(options: &Options, by: &str, now: Duration) -> Result<Outcome, Failure> {
+fn print(options: &Options, now: Duration) -> Result<Outcome, Failure> {
+    let author = options.reason.author()?;
     let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?)?;
-    let (client, reason) = (&options.client, &options.reason.reason);
-    let record = key.record(moment(now), moment(options.expires), by, reason);
+    let client = &options.client;
+    let record = key.record(moment(now), moment(options.expires), &author);
     let members: Map<String, Value> =
         record.into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
     if let Some(file) = &options.reason.trail {
         let more = vec![("expires", moment(options.expires))];
-        let deed = Deed { action: "create", client, key: &key.lookup, prefix: &key.prefix, by, reason, more };
+        let deed = author.deed("create", client, (&key.lookup, &key.prefix), more);
         Trail::open(file)?.append(&deed, now)?;
     }
     let record = emit::yaml(&Value::Array(vec![Value::Object(members)]));

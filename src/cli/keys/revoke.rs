@@ -4,7 +4,6 @@ use clap::Args;
 
 use super::book::Around;
 use super::change::{self, Reason};
-use super::trail::Deed;
 use super::{is_alive, moment};
 use crate::cli::edit::Step;
 use crate::cli::{Exit, Failure, Outcome, clock};
@@ -30,23 +29,13 @@ pub struct Options {
 /// Revokes it.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let now = clock::now();
-    let by = options.reason.who()?;
-    let mut trail = options.reason.trail(&options.file)?;
-    let book = options.around.open(&options.file)?;
+    let (book, mut trail, author) = options.reason.open(&options.around, &options.file)?;
     let (client_at, key_at, client, key) = book.key(options.client.as_deref(), &options.key)?;
     if let Some(since) = key.revoked {
         let message = format!("{}: key `{}` is revoked since {}", options.file, options.key, moment(since));
         return Err(Failure::Message(message));
     }
-    let deed = Deed {
-        action: "revoke",
-        client: &client.id.value,
-        key: &key.id,
-        prefix: &key.prefix,
-        by: &by,
-        reason: &options.reason.reason,
-        more: Vec::new(),
-    };
+    let deed = author.deed("revoke", &client.id.value, (&key.id, &key.prefix), Vec::new());
     let path = [Step::Key("clients"), Step::Item(client_at), Step::Key("keys"), Step::Item(key_at)];
     change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.set(&path, "revoked", &moment(now)))?;
     let mut notes = vec![format!("{}: key {} of client `{}` is revoked", options.file, key.prefix, client.id.value)];

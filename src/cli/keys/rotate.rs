@@ -7,7 +7,6 @@ use clap::Args;
 use super::book::{Around, Book};
 use super::change::{self, NewKey, Reason};
 use super::create::check_end;
-use super::trail::Deed;
 use super::{is_alive, moment};
 use crate::cli::edit::Step;
 use crate::cli::{Exit, Failure, Outcome, clock};
@@ -42,27 +41,15 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
-    let by = options.reason.who()?;
-    let mut trail = options.reason.trail(&options.file)?;
-    let book = options.around.open(&options.file)?;
+    let (book, mut trail, author) = options.reason.open(&options.around, &options.file)?;
     let (client_at, key_at, client, old) = chosen(&book, options, now)?;
     let environment = environment_of(&old.prefix).unwrap_or_default();
     let key = NewKey::generate(environment)?;
     let end = old.period.expires.into_iter().chain([now + options.overlap]).min().unwrap_or(now);
-    let record = key.record(moment(now), moment(options.expires), &by, &options.reason.reason);
-    let deed = Deed {
-        action: "rotate",
-        client: &client.id.value,
-        key: &key.lookup,
-        prefix: &key.prefix,
-        by: &by,
-        reason: &options.reason.reason,
-        more: vec![
-            ("expires", moment(options.expires)),
-            ("replaces", old.prefix.clone()),
-            ("replaces_until", moment(end)),
-        ],
-    };
+    let record = key.record(moment(now), moment(options.expires), &author);
+    let more =
+        vec![("expires", moment(options.expires)), ("replaces", old.prefix.clone()), ("replaces_until", moment(end))];
+    let deed = author.deed("rotate", &client.id.value, (&key.lookup, &key.prefix), more);
     let of_client = [Step::Key("clients"), Step::Item(client_at)];
     let of_key = [Step::Key("clients"), Step::Item(client_at), Step::Key("keys"), Step::Item(key_at)];
     change::make(&book, &options.around, &mut trail, &deed, now, |draft| {
