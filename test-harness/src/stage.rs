@@ -131,7 +131,7 @@ impl Stage {
         let Some(id) = outcome::values(response, "x-request-id").pop() else { return Ok(None) };
         let named = |record: &Value| record.get("request_id").and_then(Value::as_str) == Some(&id);
         let records = || self.envoy.lines().iter().filter_map(|line| record_in(line)).filter(named).collect::<Vec<_>>();
-        let found = Deadline::after(Duration::from_secs(3)).poll(|| Some(records()).filter(|found| !found.is_empty()));
+        let found = Deadline::after(PATIENCE).poll(|| Some(records()).filter(|found| !found.is_empty()));
         match found.unwrap_or_default().as_mut_slice() {
             [] => Ok(None),
             [record] => Ok(Some(record.take())),
