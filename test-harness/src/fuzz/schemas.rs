@@ -84,7 +84,8 @@ fn judge(schema: &Schema, own: &str, value: &Value) -> Result<(), Broken> {
             return Err(format!("`{told}` leads nowhere"));
         }
         // Short texts are anywhere by chance, and a pointer's own slashes are nobody's: it spells those of names as `~1`.
-        let is_echo = |text: &str| text.len() > 3 && !text.contains('/') && !own.contains(text) && told.contains(text);
+        let is_strange = |text: &str| text.split(' ').any(|word| !own.contains(word));
+        let is_echo = |text: &str| text.len() > 3 && !text.contains('/') && is_strange(text) && told.contains(text);
         let mut pending = vec![value];
         while let Some(value) = pending.pop() {
             match value {
