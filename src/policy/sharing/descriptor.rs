@@ -48,7 +48,7 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
         (_, None) => format!("address/{}", address(subject)),
         (KeyPart::Token, Some(caller)) => match &caller.proof {
             Proof::Token(token) => digest(&[&token.id.to_le_bytes()]),
-            Proof::ApiKey(key) => format!("{}/{key}", client(caller)),
+            Proof::ApiKey(key) => format!("{}/{}", client(caller), segment(key)),
             Proof::Certificate => client(caller),
         },
         (KeyPart::User, Some(caller)) if caller.token().is_none() => client(caller),
@@ -63,11 +63,16 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
 
 /// The application that calls. One that is listed is the same by whatever it is proven; of others each issuer has its own.
 fn client(caller: &Caller) -> String {
-    let issuer = caller.issuer_name().filter(|_| caller.client.is_none());
+    let issuer = caller.issuer_name().filter(|_| caller.client.is_none()).map(AsRef::as_ref).unwrap_or_default();
     match &caller.client_id {
-        Some(id) if id.len() <= MOST_PLAIN_BYTES => format!("{}/{id}", issuer.map(AsRef::as_ref).unwrap_or_default()),
+        Some(id) if id.len() <= MOST_PLAIN_BYTES => format!("{}/{}", segment(issuer), segment(id)),
         id => of_issuer(caller, id.as_deref()),
     }
+}
+
+/// A name between slashes, with its own escaped (RFC 3986 §2.1): no two lists of names are one text.
+fn segment(name: &str) -> String {
+    name.replace('%', "%25").replace('/', "%2F")
 }
 
 /// The address; of IPv6 the first 64 bits.
@@ -105,3 +110,49 @@ const ABSENT: &str = "absent";
 
 /// Longer names of clients are told as a digest.
 const MOST_PLAIN_BYTES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::policy::caller::TokenProof;
+    use crate::policy::issuer::Validity;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn caller(proof: Proof, client_id: &str) -> Caller {
+        Caller {
+            proof,
+            subject: None,
+            client_id: Some(client_id.into()),
+            client: None,
+            claims: Value::Null,
+            scopes: Default::default(),
+            permissions: Default::default(),
+            identity: Default::default(),
+        }
+    }
+
+    fn of_token(issuer_name: &str, client_id: &str) -> String {
+        let token = TokenProof {
+            issuer: 0,
+            issuer_name: issuer_name.into(),
+            id: 0,
+            validity: Validity { from: Duration::ZERO, until: Duration::MAX },
+            generation: 0,
+            clients: None,
+            source: 0,
+            bound: None,
+        };
+        client(&caller(Proof::Token(token), client_id))
+    }
+
+    #[test]
+    fn no_two_clients_share_a_name_by_their_slashes() {
+        assert_eq!(of_token("accounts", "web"), "accounts/web");
+        assert_eq!(of_token("https://a.example", "b/c%"), "https:%2F%2Fa.example/b%2Fc%25");
+        assert_ne!(of_token("a", "b/c"), of_token("a/b", "c"));
+        assert_ne!(of_token("a", "b%2Fc"), of_token("a", "b/c"));
+    }
+}
