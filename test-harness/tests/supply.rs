@@ -54,6 +54,31 @@ fn every_advisory_has_a_test_or_a_reason() -> Result<()> {
     Ok(())
 }
 
+/// The list of components holds the crates of the module and none of its tests or of the command line's.
+#[test]
+fn the_bill_of_materials_lists_the_module_and_no_more() -> Result<()> {
+    let of = |features: &[&str]| -> Result<BTreeSet<String>> {
+        let output = Command::new(env!("CARGO_BIN_EXE_sbom")).args(features).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let list: Value = serde_json::from_slice(&output.stdout)?;
+        ensure!(text(&list, "/bomFormat") == "CycloneDX" && text(&list, "/metadata/component/name") == "portcullis");
+        let components = list.get("components").and_then(Value::as_array).context("no components")?;
+        let good = |one: &Value| text(one, "/purl").starts_with("pkg:cargo/") && !text(one, "/version").is_empty();
+        ensure!(components.iter().all(good), "a component without its version");
+        Ok(components.iter().map(|one| text(one, "/name")).collect())
+    };
+    let (core, full) = (of(&[])?, of(&["schema"])?);
+    for name in ["proxy-wasm", "serde", "serde_json", "jwt-compact", "base64"] {
+        ensure!(core.contains(name), "`{name}` is missing");
+    }
+    for name in ["clap", "proptest", "wasm-bindgen-test", "test-harness", "regex"] {
+        ensure!(!core.contains(name), "`{name}` is no part of the module");
+    }
+    let more: Vec<_> = full.difference(&core).collect();
+    ensure!(full.is_superset(&core) && full.contains("regex"), "the fuller module has {more:?} more");
+    Ok(())
+}
+
 /// SPDX: `A OR B` is one's choice, `A AND B` is both.
 fn fits(licence: &str, allowed: &BTreeSet<&str>) -> bool {
     let one = |name: &str| allowed.contains(name.trim_matches(|c: char| c == '(' || c == ')' || c.is_whitespace()));
