@@ -12,7 +12,7 @@ use crate::tables::{CACHED, Extent, OURS, Party, Wallet, contest};
 use crate::tokens::Algorithm;
 use crate::variant::Workshop;
 
-/// The same work with and without the limit: what it adds is the difference, what all of it costs the goal.
+/// The same work with and without the limit: what all of it costs, and what is the limit's own.
 pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let token = wallet.hot(Algorithm::Rs256)?;
     let free = shop.site(1);
@@ -34,7 +34,21 @@ pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Ro
     let calls = (0..CALLERS).map(|caller| site::call_of(&path, token, &format!("caller-{caller}"))).collect();
     let row = Row::of_requests(LIMITS, "10,000 live callers", vec![P5]);
     let names = [BARE, CACHED_FREE, CACHED, OURS_FREE, OURS];
-    measure::run(vec![contest(row, &parties, &names, &Requests::cycle(calls), extent.requests)], extent.rounds)
+    let contest = contest(row, &parties, &names, &Requests::cycle(calls), extent.requests);
+    let mut rows = measure::run(vec![contest], extent.rounds)?;
+    rows.extend(rows.iter().map(alone).collect::<Vec<_>>());
+    Ok(rows)
+}
+
+/// What the limit adds to the same filters without it, round by round.
+fn alone(whole: &Row) -> Row {
+    let mut row = Row::of_requests(LIMITS, format!("{}, the limit alone", whole.name), vec![P5_ALONE]);
+    for (with, without) in [(CACHED, CACHED_FREE), (OURS, OURS_FREE)] {
+        if let (Some(with_it), Some(without)) = (whole.cost(with, false), whole.cost(without, false)) {
+            with_it.iter().zip(without).for_each(|(with_it, without)| row.push(with, with_it - without));
+        }
+    }
+    row
 }
 
 /// One caller is refused after as many requests as its limit has, or a few more that came back meanwhile; another is not.
@@ -57,4 +71,5 @@ const LIMITS: &str = "A limit for each caller";
 const CALLERS: usize = 10_000;
 const CACHED_FREE: &str = "native, without the limit";
 const OURS_FREE: &str = "Portcullis, without the limit";
+const P5_ALONE: Goal = Goal { name: "P5 (alone)", variant: OURS, against: &[CACHED], added: false, limit: 1.0 };
 const P5: Goal = Goal { name: "P5", variant: OURS, against: &[CACHED], added: true, limit: 1.0 };

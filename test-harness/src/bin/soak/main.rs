@@ -16,7 +16,7 @@ use test_harness::client::{Connection, Response};
 use test_harness::fuzz::dice::Dice;
 use test_harness::trial::{self, Gate, Servers};
 use test_harness::{clock, envoy, h2c, ports};
-use watch::look;
+use watch::{look, total};
 
 fn main() -> ExitCode {
     let count = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
@@ -36,6 +36,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&mix::document(&servers)?, |_| Ok(()))?;
     let (next, wrong) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let first = look(&gate, 0)?;
     let began = clock::unix_seconds();
     let mut samples = Vec::new();
     thread::scope(|scope| -> Result<()> {
@@ -58,6 +59,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
     thread::sleep(Duration::from_secs(2));
     let open = gate.envoy.stat("http.portcullis.downstream_rq_active")?;
     let connections = gate.envoy.stat("http.portcullis.downstream_cx_active")?;
+    let (waiting, kept) = (total(&gate, "upstream_rq_active")?, total(&gate, "upstream_cx_active")?);
     let last = look(&gate, count)?;
     gate.never_failed()?;
     let wrong = wrong.load(Ordering::Relaxed);
@@ -68,6 +70,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         "requests": count, "seconds": seconds, "wrong_answers": wrong, "workers": trial::WORKERS, "clients": CLIENTS,
         "memory_kib": { "warm_least": least, "warm_most": most, "end": last.memory_kib },
         "files_at_end": last.files, "requests_open_at_end": open, "connections_open_at_end": connections,
+        "files_at_start": first.files, "upstream_requests_open_at_end": waiting, "upstream_connections_kept": kept,
         "curve": samples.iter().map(|s| json!([s.requests, s.memory_kib, s.files])).collect::<Vec<_>>(),
     });
     if let Some(folder) = folder {
@@ -80,8 +83,15 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         "{count} requests in {seconds} s, {wrong} answered otherwise than they should be; memory {least} to {most} KiB after the first quarter"
     );
     ensure!(
-        wrong == 0 && open == 0 && connections == 0,
-        "{said}; {open} requests and {connections} connections left open"
+        wrong == 0 && open == 0 && connections == 0 && waiting == 0,
+        "{said}; {open} requests and {connections} connections left open, and {waiting} requests to upstreams"
+    );
+    // Connections to upstreams are kept for the next request; of all other files there are no more than at the start.
+    ensure!(
+        last.files <= first.files + kept,
+        "{said}; {} files are open, {kept} of them connections to upstreams, {} at the start",
+        last.files,
+        first.files
     );
     ensure!(most <= least + least / 5, "{said}: it grows");
     Ok(said)

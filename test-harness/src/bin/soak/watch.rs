@@ -25,6 +25,13 @@ pub fn look(gate: &Gate, requests: usize) -> Result<Sample> {
     Ok(Sample { requests, memory_kib: resident.context("no VmRSS")?, files })
 }
 
+/// A gauge of clusters, over all of them.
+pub fn total(gate: &Gate, gauge: &str) -> Result<usize> {
+    let lines = gate.envoy.admin(&format!("/stats?filter=^cluster\\..*\\.{gauge}$"))?;
+    let counts = lines.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+    Ok(counts.sum())
+}
+
 /// Memory over requests.
 pub fn plot(samples: &[Sample], count: usize) -> String {
     let most = samples.iter().map(|sample| sample.memory_kib).max().unwrap_or(1).max(1);
