@@ -1,8 +1,8 @@
 //! JSON Schema 2020-12 for bodies: schemas are compiled once, and no body can make judging it take long.
 //!
 //! Written for this place instead of taken from a library: what a client sends must neither be repeated in a message nor decide
-//! how long a worker is busy, so every step is counted, branches that only failed are never searched for their reasons, and
-//! patterns match in linear time. `no_schema.rs` stands in its place in the module without it.
+//! how long a worker is busy, so every step is counted, those of patterns too, and branches that only failed are never searched for
+//! their reasons. `no_schema.rs` stands in its place in the module without it.
 
 mod decimal;
 mod dialect;
@@ -17,6 +17,7 @@ mod pattern;
 mod pointer;
 mod program;
 mod reference;
+mod search;
 mod words;
 
 pub use library::{Fault, Library};

@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use super::evaluated::Evaluated;
 use super::keyword::{Dynamic, Keyword};
+use super::pattern::Pattern;
 use super::pointer::escape;
 use super::program::{Node, NodeId, Program};
+use super::search::Search;
 use super::{Misfit, words};
 use crate::policy::rejection::Finding;
 
@@ -25,6 +27,7 @@ pub(super) struct Judge<'s> {
     /// The way into the value.
     path: Vec<Step<'s>>,
     findings: Vec<Finding>,
+    search: Search,
     steps_left: u64,
     frames: usize,
     exhausted: bool,
@@ -58,6 +61,7 @@ impl<'s> Judge<'s> {
             scope: Vec::new(),
             path: Vec::new(),
             findings: Vec::new(),
+            search: Search::default(),
             steps_left: STEPS + STEPS_FOR_EACH_PART * weight(value),
             frames: 0,
             exhausted: false,
@@ -140,11 +144,23 @@ impl<'s> Judge<'s> {
         match (keyword, value) {
             (Keyword::Required(names), Value::Object(object)) => self.required(names, object, voice),
             (Keyword::DependentRequired(needs), Value::Object(object)) => self.dependent_required(needs, object, voice),
+            (Keyword::Pattern(pattern), Value::String(text)) => {
+                let holds = self.is_in(pattern, text);
+                self.tell(holds, keyword, voice)
+            }
             _ => {
                 let holds = self.spend(assertions::cost(keyword, value)) && assertions::holds(keyword, value);
                 self.tell(holds, keyword, voice)
             }
         }
+    }
+
+    /// Whether a pattern is somewhere in a text, as far as the steps go.
+    #[inline(never)]
+    fn is_in(&mut self, pattern: &Pattern, text: &str) -> bool {
+        let found = self.search.run(pattern, text, &mut self.steps_left);
+        self.exhausted |= found.is_none();
+        found == Some(true)
     }
 
     /// Applies a schema to the very same value; what it has looked at counts when it holds.
@@ -250,7 +266,7 @@ fn weight(value: &Value) -> u64 {
 }
 
 /// A size as what steps are counted in.
-fn size(bytes: usize) -> u64 {
+pub(super) fn size(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 

@@ -1,28 +1,23 @@
-//! Patterns: regular expressions of ECMA-262 with its flag `u` (Core §6.4), matched in time linear in the text.
+//! Patterns: regular expressions of ECMA-262 with its flag `u` (Core §6.4), which never go back in a text; `search.rs` looks for them.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-use regex::{Regex, RegexBuilder};
+use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};
 
 /// A pattern that is looked for anywhere in a text.
 #[derive(Debug)]
-pub(super) struct Pattern(Regex);
+pub(super) struct Pattern(pub NFA);
 
 impl Pattern {
     /// Reads one. What would need going back and forth in the text is refused: no client shall decide how long that takes.
     pub fn parse(text: &str) -> Result<Pattern, String> {
         let translated = Translation { letters: text.chars().peekable(), out: String::new() }.run()?;
-        let built = RegexBuilder::new(&translated).size_limit(MOST_BYTES).dfa_size_limit(MOST_BYTES).build();
-        built.map(Pattern).map_err(|fault| match fault {
-            regex::Error::CompiledTooBig(_) => "a pattern of this size is too large".to_string(),
-            _ => "this is not a regular expression".to_string(),
+        let bounds = Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(MOST_BYTES));
+        Compiler::new().configure(bounds).build(&translated).map(Pattern).map_err(|fault| match fault.size_limit() {
+            Some(_) => "a pattern of this size is too large".to_string(),
+            None => "this is not a regular expression".to_string(),
         })
-    }
-
-    /// Whether it is somewhere in the text.
-    pub fn is_in(&self, text: &str) -> bool {
-        self.0.is_match(text)
     }
 }
 
@@ -92,7 +87,7 @@ impl Translation<'_> {
                 '\\' => self.escape(true)?,
                 letter => self.literal(letter),
             }
-            // The sign makes a range here alone: behind a set it stands for itself, and two of them would take away for `regex`.
+            // The sign makes a range here alone: behind a set it stands for itself, and two of them would take away there.
             let mut ahead = self.letters.clone();
             let stands_alone = in_range || is_set || after_set && letter == '-';
             in_range = !stands_alone && ahead.next() == Some('-') && ahead.next().is_some_and(|end| end != ']');
@@ -233,6 +228,7 @@ const MOST_BYTES: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::schema::search::Search;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -264,16 +260,19 @@ mod tests {
             (r"^[^\d]$", &["a"], &["1"]),
             (r"^[\D]$", &["a"], &["1"]),
             (r"\bword\b", &["a word."], &["words"]),
+            // Nothing holds within a character.
+            (r"\B", &["", "é", "ab"], &["a", "aéb"]),
+            (r"é\B", &["é", "éé"], &["éa"]),
             (r"^\/\-\@$", &["/-@"], &[r"\/"]),
             ("^a+?$", &["aa"], &[""]),
             ("a}]b", &["a}]b"], &["ab"]),
         ] {
             let parsed = Pattern::parse(pattern).unwrap_or_else(|fault| panic!("{pattern}: {fault}"));
-            for text in taken {
-                assert!(parsed.is_in(text), "{pattern} takes {text:?}");
-            }
-            for text in refused {
-                assert!(!parsed.is_in(text), "{pattern} refuses {text:?}");
+            let mut search = Search::default();
+            for (texts, is_in) in [(taken, true), (refused, false)] {
+                for text in texts {
+                    assert_eq!(search.run(&parsed, text, &mut 1_000), Some(is_in), "{pattern} in {text:?}");
+                }
             }
         }
     }

@@ -141,6 +141,14 @@ fn no_value_takes_long() {
     assert_eq!(findings(&unique, &json!(vec![1; 100_000])), ["/body must not have the same item twice"]);
     let pattern = compile(&[("s", json!({ "pattern": "^(a|aa)+$" }))]).unwrap();
     assert_eq!(findings(&pattern, &json!(format!("{}b", "a".repeat(1 << 20)))), ["/body must have the accepted form"]);
+    // Counted repetitions are as many ways through a text as they count: what that takes is counted too, and no more than it takes.
+    let counted = compile(&[("s", json!({ "pattern": "(?:a|b|ab|ba|[a-z]){3000}1" }))]).unwrap();
+    assert_eq!(findings(&counted, &json!("ab".repeat(1 << 19))), ["too complex"]);
+    assert_eq!(findings(&counted, &json!("ab".repeat(9))), ["/body must have the accepted form"]);
+    let names = compile(&[("s", json!({ "patternProperties": { "(?:a|b|ab|ba|[a-z]){3000}1": true } }))]).unwrap();
+    assert_eq!(findings(&names, &json!({ "ab".repeat(1 << 19): 1 })), ["too complex"]);
+    let mail = compile(&[("s", json!({ "items": { "pattern": "^[^@]{1,64}@[^@.]{1,200}\\.[^@]{1,55}$" } }))]).unwrap();
+    assert_eq!(findings(&mail, &json!(vec!["somebody@orders.example.com"; 10_000])), Vec::<String>::new());
     // A text that is too long already is not searched: this pattern would look at each letter five hundred times.
     let long = compile(&[("s", json!({ "pattern": "x.{500}y", "maxLength": 100 }))]).unwrap();
     assert_eq!(findings(&long, &json!("x".repeat(1 << 20))), ["/body must have at most 100 characters"]);

@@ -7,7 +7,7 @@ use crate::policy::schema::decimal::{self, Decimal, compare};
 use crate::policy::schema::keyword::{Keyword, Types};
 use crate::policy::schema::order::{all_differ, equal};
 
-/// Whether a value meets a keyword; one that is for another kind of value is met.
+/// Whether a value meets a keyword; one that is for another kind of value is met. Patterns are looked for elsewhere.
 pub(super) fn holds(keyword: &Keyword, value: &Value) -> bool {
     match (keyword, value) {
         (Keyword::Nothing, _) => false,
@@ -16,7 +16,6 @@ pub(super) fn holds(keyword: &Keyword, value: &Value) -> bool {
         (_, Value::Number(number)) => number_holds(keyword, number),
         (Keyword::MinLength(least), Value::String(text)) => size(text.chars().count()) >= *least,
         (Keyword::MaxLength(most), Value::String(text)) => size(text.chars().count()) <= *most,
-        (Keyword::Pattern(pattern), Value::String(text)) => pattern.is_in(text),
         (Keyword::MinItems(least), Value::Array(items)) => size(items.len()) >= *least,
         (Keyword::MaxItems(most), Value::Array(items)) => size(items.len()) <= *most,
         (Keyword::UniqueItems, Value::Array(items)) => all_differ(items),
@@ -29,7 +28,6 @@ pub(super) fn holds(keyword: &Keyword, value: &Value) -> bool {
 /// How many steps it takes to find out.
 pub(super) fn cost(keyword: &Keyword, value: &Value) -> u64 {
     match (keyword, value) {
-        (Keyword::Pattern(_), Value::String(text)) => size(text.len()),
         (Keyword::MinLength(_) | Keyword::MaxLength(_), Value::String(text)) => size(text.len()) / 64,
         (Keyword::UniqueItems, value @ Value::Array(_)) => weight(value) * 4,
         (Keyword::Values(values), _) => size(values.len()) / 8,

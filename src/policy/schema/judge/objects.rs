@@ -59,7 +59,7 @@ impl<'s> Judge<'s> {
         let step = known.map_or(Step::Other, |(name, _)| Step::Member(name));
         let (mut holds, mut is_known) = (true, known.is_some());
         for (pattern, id) in &members.patterns {
-            if self.spend(1 + size(name.len())) && pattern.is_in(name) {
+            if self.spend(1) && self.is_in(pattern, name) {
                 is_known = true;
                 holds &= self.inside(step, *id, value, voice);
             }
