@@ -12,6 +12,7 @@ mod documents;
 mod edit;
 mod emit;
 mod explain;
+mod fetched;
 mod gateway;
 mod generate;
 mod import;

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::fetched::{self, Fetched};
 use super::gateway::{self, Variables};
 use super::{Exit, Failure, Outcome, clock};
 use crate::config::client::Client;
@@ -19,27 +20,14 @@ pub struct Options {
 #[derive(Subcommand)]
 enum Action {
     /// Find every problem of a document of clients
-    Check(CheckOptions),
-}
-
-/// The document, and who will read it.
-#[derive(Args)]
-struct CheckOptions {
-    /// The document of clients; `-` reads standard input
-    #[arg(value_name = "FILE")]
-    file: String,
-    /// The document of a gateway that will poll it: its issuers, permissions and plans must be those of the clients
-    #[arg(long, value_name = "FILE")]
-    gateway: Option<String>,
-    #[command(flatten)]
-    variables: Variables,
+    Check(Fetched),
 }
 
 /// Checks the document.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let Action::Check(options) = &options.action;
     let file = &options.file;
-    let node = gateway::read_fetched(file)?;
+    let node = fetched::open(file)?;
     let (clients, _) = read(file, &node, options.gateway.as_deref(), &options.variables)?;
     let keys: usize = clients.iter().map(|client| client.keys.len()).sum();
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };

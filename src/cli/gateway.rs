@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::{Failure, documents, yaml};
+use super::{Failure, documents};
 use crate::config::document::{Document, Keys};
 use crate::config::environment::expand;
 use crate::config::node::{Node, Value};
-use crate::config::problem::{Place, Problem};
+use crate::config::problem::Problem;
 use crate::policy::Policy;
-use crate::strict_json;
 
 /// A document that has no problems.
 pub struct Gateway {
@@ -112,30 +111,6 @@ pub fn read(file: &str) -> Result<String, Failure> {
         format!("{file}:{line}: not UTF-8 text")
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
-}
-
-/// A document that gateways fetch, as they read it: strict JSON. Places are those of the text.
-pub fn read_fetched(file: &str) -> Result<Node, Failure> {
-    let text = read(file)?;
-    match strict_json::parse(text.as_bytes()) {
-        Ok(json) => Ok(yaml::read(&text).unwrap_or_else(|_| Node::from(json))),
-        Err(fault) => Err(Failure::Problems(vec![(file.to_string(), unread(&text, &fault))])),
-    }
-}
-
-/// Where and why a text is not read: the strict reader tells no place, and two others refuse the same.
-fn unread(text: &str, fault: &strict_json::Malformed) -> Problem {
-    let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else {
-        let document = Place { line: 1, column: 1, path: String::new() };
-        return yaml::read(text).err().unwrap_or(Problem { place: document, message: fault.to_string() });
-    };
-    let said = error.to_string();
-    let reason = said.split(" at line ").next().unwrap_or_default();
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Problem {
-        place: Place { line: count(error.line()), column: count(error.column()), path: String::new() },
-        message: format!("not JSON, which gateways fetch: {reason}"),
-    }
 }
 
 impl Gateway {

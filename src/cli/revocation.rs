@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::gateway::{self, Variables};
+use super::fetched::{self, Fetched};
+use super::gateway;
 use super::{Exit, Failure, Outcome, clock};
 use crate::config::revocation::{Revoked, USUAL_ENTRIES, read_list};
 use crate::policy::revocation::Revocations;
@@ -17,20 +18,7 @@ pub struct Options {
 #[derive(Subcommand)]
 enum Action {
     /// Find every problem of a revocation list
-    Check(CheckOptions),
-}
-
-/// The list, and who will read it.
-#[derive(Args)]
-struct CheckOptions {
-    /// The list; `-` reads standard input
-    #[arg(value_name = "FILE")]
-    file: String,
-    /// The document of a gateway that will poll it: its issuers must be those of the list, its bound holds
-    #[arg(long, value_name = "FILE")]
-    gateway: Option<String>,
-    #[command(flatten)]
-    variables: Variables,
+    Check(Fetched),
 }
 
 /// Checks the list.
@@ -61,6 +49,6 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 
 /// The entries as the filter reads them. What is wrong with them is told with line and column.
 fn entries(file: &str) -> Result<Vec<Revoked>, Failure> {
-    let (entries, problems) = read_list(&gateway::read_fetched(file)?);
+    let (entries, problems) = read_list(&fetched::open(file)?);
     if problems.is_empty() { Ok(entries) } else { Err(Failure::in_file(file, problems)) }
 }
