@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand};
 
 use super::fetched::{self, Fetched};
-use super::gateway::{self, Variables};
+use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, clock};
 use crate::config::client::Client;
 use crate::config::clients_from::{USUAL_ENTRIES, check_entries, read_document};
 use crate::config::node::Node;
+use crate::config::problem::Problems;
 use crate::policy::clients::ClientDirectory;
 
 /// What `clients` is asked to do.
@@ -54,15 +55,20 @@ pub fn read(
             ClientDirectory::check_alone(&clients, &mut problems);
         }
         Some(name) => {
-            let opened = gateway::look_at(name, variables)?;
-            let reader = opened.policy.client_reader();
-            let reader =
-                reader.ok_or_else(|| format!("{name} has no `clients_from`: it fetches no document of clients"))?;
-            problems = reader.read(node).err().unwrap_or_default();
-            environment = opened.document.environment.map(|environment| environment.value);
+            let gateway = gateway::look_at(name, variables)?;
+            check_for(&gateway, name, file, node)?;
+            problems = Problems::default();
+            environment = gateway.document.environment.map(|environment| environment.value);
         }
     }
     if problems.is_empty() { Ok((clients, environment)) } else { Err(Failure::in_file(file, problems)) }
+}
+
+/// Refuses a document of clients that this gateway would not take.
+pub fn check_for(gateway: &Gateway, name: &str, file: &str, node: &Node) -> Result<(), Failure> {
+    let reader = gateway.policy.client_reader();
+    let reader = reader.ok_or_else(|| format!("{name} has no `clients_from`: it fetches no document of clients"))?;
+    reader.read(node).map(drop).map_err(|problems| Failure::in_file(file, problems))
 }
 
 /// How many keys are revoked, or over.

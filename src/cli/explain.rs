@@ -102,11 +102,11 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let supposed = [
         (
-            published::revocations(&mut polled, options.revoked.as_deref(), now)?,
+            published::revocations(&mut polled, &gateway, options.revoked.as_deref(), now)?,
             "--revoked, so the polled list revokes nothing here",
         ),
         (
-            published::clients(&mut polled, options.clients.as_deref(), now)?,
+            published::clients(&mut polled, &gateway, &options.file, options.clients.as_deref(), now)?,
             "--clients, so the polled document lists nobody here",
         ),
     ];

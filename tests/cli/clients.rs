@@ -71,7 +71,7 @@ fn explain_takes_a_document_of_clients_into_account() {
     assert!(unlisted.err.contains("no --clients"), "{}", unlisted.err);
     let broken = run(&["--clients", "broken.json"]);
     assert_eq!(broken.code, 1);
-    assert!(broken.err.contains("broken.json: clients[0]: `owner` is missing"), "{}", broken.err);
+    assert!(broken.err.contains("broken.json:1:32: clients[0]: `owner` is missing"), "{}", broken.err);
 }
 
 #[test]

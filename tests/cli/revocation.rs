@@ -46,7 +46,9 @@ fn explain_takes_a_list_into_account() {
     assert_eq!(refused.code, 2, "{}", refused.err);
     assert!(refused.out.contains("reason token_revoked"), "{}", refused.out);
     assert_eq!(run("b", &["--revoked", "list.json"]).code, 0);
-    assert_eq!(run("a", &["--revoked", "broken.json"]).code, 1);
+    let broken = run("a", &["--revoked", "broken.json"]);
+    assert_eq!(broken.code, 1);
+    assert_eq!(broken.err, "broken.json:1:1: document: `version` is missing\n");
     let unlisted = run("a", &[]);
     assert_eq!(unlisted.code, 0);
     assert!(unlisted.err.contains("no --revoked"), "{}", unlisted.err);

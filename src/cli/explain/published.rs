@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::cli::{Failure, gateway};
+use crate::cli::gateway::{self, Gateway};
+use crate::cli::{Failure, clients, fetched, revocation};
+use crate::config::node::Node;
 use crate::policy::polled::{Polled, PolledId, What};
 
 /// Every remote issuer publishes the key set of this file.
@@ -15,15 +17,22 @@ pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failur
 }
 
 /// The revocation list is that of this file, or an empty one. True when an empty one had to be supposed.
-pub fn revocations(polled: &mut Polled, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
+pub fn revocations(polled: &mut Polled, gateway: &Gateway, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
     let lists = those(polled, |what| matches!(what, What::Revocations { .. }));
-    suppose(polled, &lists, file, r#"{"version":"1.0","revoked":[]}"#, now)
+    let check = |file: &str, node: &Node| revocation::read(Some(&gateway.document), file, node, now).map(drop);
+    suppose(polled, &lists, file, check, r#"{"version":"1.0","revoked":[]}"#, now)
 }
 
 /// The document of clients is that of this file, or lists nobody. True when the latter had to be supposed.
-pub fn clients(polled: &mut Polled, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
+pub fn clients(
+    polled: &mut Polled,
+    gateway: &Gateway,
+    name: &str,
+    file: Option<&str>,
+    now: Duration,
+) -> Result<bool, Failure> {
     let documents = those(polled, |what| matches!(what, What::Clients(_)));
-    suppose(polled, &documents, file, NOBODY, now)
+    suppose(polled, &documents, file, |file, node| clients::check_for(gateway, name, file, node), NOBODY, now)
 }
 
 /// The same with a text in the place of a file.
@@ -34,14 +43,19 @@ pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Re
     Ok(())
 }
 
+/// What the commands that check such documents find in the file is told as they tell it.
 fn suppose(
     polled: &mut Polled,
     documents: &[PolledId],
     file: Option<&str>,
+    check: impl FnOnce(&str, &Node) -> Result<(), Failure>,
     otherwise: &str,
     now: Duration,
 ) -> Result<bool, Failure> {
     let text = file.map(gateway::read).transpose()?;
+    if let (Some(file), Some(text), false) = (file, &text, documents.is_empty()) {
+        check(file, &fetched::read(file, text)?)?;
+    }
     for id in documents {
         let fault = polled.install(*id, text.as_deref().unwrap_or(otherwise).as_bytes(), now).err();
         fault.map_or(Ok(()), |fault| Err(format!("{}: {fault}", file.unwrap_or_default())))?;

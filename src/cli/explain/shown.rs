@@ -60,7 +60,7 @@ impl<'g> Asked<'g> {
             Some(file) => published::keys(&mut polled, file, now)?,
             None => supposed::publish(&mut polled, now),
         }
-        published::revocations(&mut polled, None, now)?;
+        published::revocations(&mut polled, gateway, None, now)?;
         published::client_text(&mut polled, clients, now)?;
         Ok(Asked { gateway, polled, now })
     }
