@@ -9,7 +9,8 @@ use super::gateway;
 use super::{Exit, Failure, Outcome, clock};
 use crate::config::document::Document;
 use crate::config::node::Node;
-use crate::config::revocation::{Revoked, USUAL_ENTRIES, read_list};
+use crate::config::problem::{Place, near_miss};
+use crate::config::revocation::{Revoked, RevokedWhat, USUAL_ENTRIES, read_list};
 use crate::policy::revocation::Revocations;
 
 /// What `revocation` is asked to do.
@@ -34,10 +35,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let (entries, needed) = read(document, file, &fetched::open(file)?, clock::now())?;
     let mut notes = Vec::new();
     if let (Some(gateway), Some(document)) = (&options.gateway, document) {
-        let is_known = |iss: &str| document.issuers.iter().any(|issuer| issuer.issuer.value == iss);
-        for issuer in entries.iter().filter_map(|entry| entry.issuer.as_ref()).filter(|iss| !is_known(&iss.value)) {
-            notes.push(format!("{file}:{}: note: no issuer of {gateway} is `{}`", issuer.place, issuer.value));
-        }
+        let note = |(place, what)| format!("{file}:{place}: note: {what} in {gateway}");
+        notes.extend(entries.iter().filter_map(|entry| stranger(entry, document)).map(note));
     }
     if needed < entries.len() {
         notes.push(format!("{file}: note: {} entries have expired and can be taken out", entries.len() - needed));
@@ -63,4 +62,30 @@ pub fn read(
         return Err(Failure::Message(format!("{file}: {needed} entries, at most {most} are taken")));
     }
     Ok((entries, needed))
+}
+
+/// What an entry names that the gateway does not have: it revokes nothing there. Clients are looked for where none are polled.
+fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, String)> {
+    if let Some(issuer) = &entry.issuer {
+        let known = document.issuers.iter().map(|issuer| issuer.issuer.value.as_str());
+        return missing("issuer", &issuer.value, known).map(|what| (&issuer.place, what));
+    }
+    let RevokedWhat::ApiKey { client: id, key } = &entry.what else { return None };
+    if document.clients_from.is_some() {
+        return None;
+    }
+    let what = match (document.clients.iter().find(|client| client.id.value == *id), key) {
+        (None, _) => missing("client", id, document.clients.iter().map(|client| client.id.value.as_str())),
+        (Some(client), Some(key)) => missing("key", key, client.keys.iter().map(|key| key.id.as_str()))
+            .map(|what| format!("{what} of client `{id}`")),
+        (Some(_), None) => None,
+    };
+    what.map(|what| (&entry.place, what))
+}
+
+/// `no client `billng` (did you mean `billing`?)`, where it is none of the known ones.
+fn missing<'k>(what: &str, name: &str, mut known: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
+    let hint = near_miss(name, known.clone()).map(|near| format!(" (did you mean `{near}`?)"));
+    let is_known = known.any(|known| known == name);
+    (!is_known).then(|| format!("no {what} `{name}`{}", hint.unwrap_or_default()))
 }

@@ -286,7 +286,7 @@ fn what_would_not_do_for_a_gateway_changes_nothing() {
             1,
             "has no key that holds: use `create`",
         ),
-        (&["revoke", "gateway.yaml", "--key", "b-2"], 1, "no key `b-2`"),
+        (&["revoke", "gateway.yaml", "--key", "b-2"], 1, "no key `b-2` (did you mean `b-1`?)"),
         (&["create", "broken.yaml", "--client", "reports", "--expires", "9d"], 1, "broken.yaml:"),
         (&["create", "inside.yaml", "--client", "reports", "--expires", "9d"], 1, "has no `clients` at its top"),
         (

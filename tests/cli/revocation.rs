@@ -11,7 +11,12 @@ fn a_list_is_checked_before_gateways_fetch_it() {
         (r#"{"jti": "a"}"#, 0, "list.json: 1 entry, no problems\n", ""),
         (r#"{"jti": "a"}, {"jti": "b", "expires": 5}"#, 0, "1 entry", "1 entries have expired"),
         (r#"{"jti": "a"}, {"jti": "b"}, {"jti": "c"}"#, 1, "", "3 entries, at most 2 are taken"),
-        (r#"{"jti": "a", "issuer": "https://other.example/"}"#, 0, "1 entry", "no issuer of listed.yaml is"),
+        (
+            r#"{"jti": "a", "issuer": "https://other.example/"}"#,
+            0,
+            "1 entry",
+            "list.json:2:24: revoked[0].issuer: note: no issuer `https://other.example/` in listed.yaml",
+        ),
         ("{\"jti\": \"a\"},\n{\"sub\": \"b\"}", 1, "", "list.json:3:1: revoked[1]: `sub` needs the `issuer`"),
         (r#"{"jti": "a", "jti": "b"}"#, 1, "", "list.json:2:14: document: `jti` stands twice"),
         ("{jti: a}", 1, "", "list.json:2:2: document: not JSON, which gateways fetch: key must be a string"),
@@ -26,6 +31,32 @@ fn a_list_is_checked_before_gateways_fetch_it() {
         let ran = bench.run(&["revocation", "check", "list.json", "--gateway", "listed.yaml"]);
         assert_eq!(ran.code, code, "{entries}\n{}\n{}", ran.out, ran.err);
         assert!(ran.out.contains(out) && ran.err.contains(err), "{entries}\n{}\n{}", ran.out, ran.err);
+    }
+}
+
+#[test]
+fn a_list_that_names_what_the_gateway_has_not_is_told_so() {
+    let bench = Bench::new("revocation_strangers");
+    let clients = "clients:\n- { id: billing, owner: o, purpose: p }\n";
+    bench.write("inline.yaml", &(crate::GATEWAY.to_owned() + LIST + clients));
+    bench.write("polling.yaml", &(crate::GATEWAY.to_owned() + LIST + POLLED));
+    for (entry, gateway, err) in [
+        (r#"{"client": "billing"}"#, "inline.yaml", ""),
+        (
+            r#"{"client": "biling", "key": "k"}"#,
+            "inline.yaml",
+            "list.json:2:1: revoked[0]: note: no client `biling` (did you mean `billing`?) in inline.yaml\n",
+        ),
+        (
+            r#"{"client": "billing", "key": "k"}"#,
+            "inline.yaml",
+            "list.json:2:1: revoked[0]: note: no key `k` of client `billing` in inline.yaml\n",
+        ),
+        (r#"{"client": "biling"}"#, "polling.yaml", ""),
+    ] {
+        bench.write("list.json", &format!("{{\"version\": \"1.0\", \"revoked\": [\n{entry}]}}\n"));
+        let ran = bench.run(&["revocation", "check", "list.json", "--gateway", gateway]);
+        assert_eq!((ran.code, ran.err.as_str()), (0, err), "{entry}");
     }
 }
 
@@ -55,3 +86,4 @@ fn explain_takes_a_list_into_account() {
 }
 
 const LIST: &str = "revocation: { uri: https://auth.example.com/revocations.json, cluster: auth, max_entries: 2 }\n";
+const POLLED: &str = "clients_from: { uri: https://auth.example.com/clients.json, cluster: auth }\n";

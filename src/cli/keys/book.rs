@@ -95,13 +95,17 @@ impl Book {
         }
         let ours = self.clients.iter().enumerate().filter(|(_, c)| client.is_none_or(|id| c.id.value == id));
         let keys = ours.flat_map(|(i, c)| c.keys.iter().enumerate().map(move |(j, key)| (i, j, c, key)));
-        let mut found = keys.filter(|(.., key)| key.id == name || key.prefix == name);
+        let mut found = keys.clone().filter(|(.., key)| key.id == name || key.prefix == name);
         match (found.next(), found.next()) {
             (Some(key), None) => Ok(key),
             (Some(_), Some(_)) => {
                 Err(Failure::Message(format!("{}: several clients have a key `{name}`: say --client", self.file)))
             }
-            (None, _) => Err(Failure::Message(format!("{}: no key `{name}`", self.file))),
+            (None, _) => {
+                let near = near_miss(name, keys.flat_map(|(.., key)| [key.id.as_str(), key.prefix.as_str()]));
+                let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+                Err(Failure::Message(format!("{}: no key `{name}`{hint}", self.file)))
+            }
         }
     }
 
