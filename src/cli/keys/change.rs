@@ -153,10 +153,20 @@ fn replace(
             Failure::Message(failed(error))
         })
     });
-    if done.is_err() {
-        let _ = fs::remove_file(&beside);
+    match done {
+        Ok(()) => keep_name(&file),
+        Err(_) => drop(fs::remove_file(&beside)),
     }
     done
+}
+
+/// Which text a name leads to is on the disk once the directory is: a key that was shown, or revoked, must be so after a crash too.
+fn keep_name(file: &Path) {
+    // The deed is done. A system that cannot do this for a directory has its own way, or none.
+    #[cfg(unix)]
+    let _ = file.parent().map(|folder| fs::File::open(folder).and_then(|folder| folder.sync_all()));
+    #[cfg(not(unix))]
+    let _ = file;
 }
 
 /// The new text in a file of its own, with the owner and the rights of the old one, on the disk before it takes its place.
