@@ -121,7 +121,7 @@ fn what_a_generated_configuration_cannot_do_is_told() {
 
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.35"]);
     assert_eq!(ran.code, 64);
-    assert!(ran.err.contains("need 1.36 at least"), "{}", ran.err);
+    assert!(ran.err.contains("need Envoy 1.36 at least"), "{}", ran.err);
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.38.2"]);
     assert!(ran.code == 0 && ran.err.contains("Envoy 1.38 leaves `..;` to the filter"), "{}", ran.err);
 

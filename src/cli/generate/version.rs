@@ -14,8 +14,12 @@ pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
         _ => return Err("a version of Envoy looks like 1.38 or 1.38.2".to_string()),
     };
     if version < OLDEST {
+        let lacks = match version < HOLDS_HEADERS_ALONE {
+            true => format!(": before {HOLDS_HEADERS_ALONE} headers cannot be held back until their body was judged"),
+            false => String::new(),
+        };
         return Err(format!(
-            "the filter and its listener are tested with Envoy {OLDEST} to {}, and need {OLDEST} at least",
+            "the filter and its listener need Envoy {OLDEST} at least, and are tested with {OLDEST} to {}{lacks}",
             EnvoyVersion::NEWEST
         ));
     }
@@ -49,6 +53,8 @@ impl fmt::Display for EnvoyVersion {
 }
 
 const OLDEST: EnvoyVersion = EnvoyVersion(1, 36);
+/// From here on a filter may let the body come while it holds the headers (`allow_on_headers_stop_iteration`).
+const HOLDS_HEADERS_ALONE: EnvoyVersion = EnvoyVersion(1, 35);
 /// From here on a virtual host's `request_body_buffer_limit` lets filters hold more than the connection does.
 pub const LIFTS_LIMITS: EnvoyVersion = EnvoyVersion(1, 37);
 /// From here on the filter can ask whether a client certificate was verified (`connection.peer_certificate_valid`).
@@ -65,7 +71,8 @@ mod tests {
         for text in ["", "1", "1.x", "v1.38", "1.38.2.1", "1.35.9", "0.99"] {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert!(parse("1.35").unwrap_err().contains("1.36"));
+        assert!(parse("1.35").unwrap_err().ends_with("tested with 1.36 to 1.40"));
+        assert!(parse("1.34.4").unwrap_err().ends_with("until their body was judged"));
         assert_eq!(parse("1.40").unwrap().notes(), Vec::<String>::new());
         assert_eq!(parse("1.40.0"), parse("1.40"));
         assert!(parse("1.41").unwrap().notes().iter().any(|note| note.contains("not yet with 1.41")));
