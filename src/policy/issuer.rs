@@ -156,17 +156,15 @@ pub fn holds(required: &RequiredClaim, claims: &Value) -> bool {
     }
 }
 
-/// A NumericDate (RFC 7519 §2): seconds since the Unix epoch, fractions allowed and cut off.
+/// A NumericDate (RFC 7519 §2): seconds since the Unix epoch. Fractions count: cut off, they would let a token hold too early.
 fn numeric_date(claims: &Value, name: &str) -> Result<Option<Duration>, Rejection> {
     let Some(value) = claims.get(name) else { return Ok(None) };
-    let seconds = match (value.as_u64(), value.as_f64()) {
-        (Some(seconds), _) => Some(seconds),
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within the bounds")]
-        (None, Some(seconds)) if (0.0..=MOST_SECONDS as f64).contains(&seconds) => Some(seconds as u64),
-        _ => None,
+    let date = match value.as_u64() {
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        None => value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     };
-    match seconds.filter(|s| *s <= MOST_SECONDS) {
-        Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
+    match date.filter(|date| *date <= LAST_DATE) {
+        Some(date) => Ok(Some(date)),
         None => Err(invalid("token_time_malformed")),
     }
 }
@@ -176,4 +174,4 @@ fn invalid(reason: &'static str) -> Rejection {
 }
 
 /// The end of the year 9999: later dates are garbage, and sums with them could overflow.
-const MOST_SECONDS: u64 = 253_402_300_799;
+const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);

@@ -110,7 +110,7 @@ async fn token(state: State, request: Request) -> io::Result<Response> {
     let mut spec = TokenSpec::of(&field("key").or(key).unwrap_or_default()).claim("sub", client.as_str());
     spec.claims.insert("iss".into(), format!("http://{host}").into());
     spec.claims.extend(field("scope").map(|scope| ("scope".to_owned(), scope.into())));
-    spec.exp_in = Some(lifetime);
+    spec.exp_in = Some(lifetime.into());
     match spec.mint(clock::unix_seconds(), &claims) {
         // For shells, which read plain text more easily than JSON.
         Ok(token) if accept == "text/plain" => server::reply(200, "text/plain", token),

@@ -7,7 +7,7 @@ use hmac::{Hmac, Mac};
 use rsa::rand_core::OsRng;
 use rsa::signature::{RandomizedSigner, SignatureEncoding, Signer};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 use sha2::{Sha256, Sha384, Sha512};
 
 use crate::keys::Key;
@@ -27,9 +27,9 @@ pub struct TokenSpec {
     /// Header members, over `alg`, `kid` and `typ`; `null` leaves one out.
     #[serde(default)]
     pub header: Map<String, Value>,
-    /// Seconds from now to `exp`; 300 when absent.
+    /// Seconds from now to `exp`, which may have a fraction; 300 when absent.
     #[serde(default)]
-    pub exp_in: Option<i64>,
+    pub exp_in: Option<Number>,
     /// Seconds from now to `nbf`; no `nbf` when absent.
     #[serde(default)]
     pub nbf_in: Option<i64>,
@@ -104,7 +104,8 @@ impl TokenSpec {
         let alg = self.alg.as_deref().unwrap_or_else(|| key.usual_algorithm());
         let mut header = object(json!({ "alg": alg, "kid": key.kid(), "typ": "JWT" }));
         overlay(&mut header, &self.header);
-        let times = json!({ "iat": now + self.iat_in.unwrap_or(0), "exp": now + self.exp_in.unwrap_or(300) });
+        let expires = after(now, self.exp_in.as_ref().unwrap_or(&300.into()));
+        let times = json!({ "iat": now + self.iat_in.unwrap_or(0), "exp": expires });
         let mut claims = object(times);
         claims.extend(self.nbf_in.map(|nbf| ("nbf".to_owned(), json!(now + nbf))));
         overlay(&mut claims, defaults);
@@ -158,7 +159,8 @@ impl Tamper {
     }
 }
 
-fn sign(alg: &str, key: Key, text: &[u8]) -> Result<Vec<u8>> {
+/// Signs any bytes, as `alg` of RFC 7518 §3.1 says.
+pub fn sign(alg: &str, key: Key, text: &[u8]) -> Result<Vec<u8>> {
     // RFC 7518 §3 names the algorithms, RFC 8037 §3.1 EdDSA.
     Ok(match alg {
         "none" => Vec::new(),
@@ -208,6 +210,14 @@ fn overlay(under: &mut Map<String, Value>, over: &Map<String, Value>) {
             Value::Null => under.remove(name),
             value => under.insert(name.clone(), value.clone()),
         };
+    }
+}
+
+/// Whole unless the span has a fraction.
+fn after(now: i64, span: &Number) -> Value {
+    match span.as_i64() {
+        Some(seconds) => json!(now + seconds),
+        None => json!(now as f64 + span.as_f64().unwrap_or_default()),
     }
 }
 

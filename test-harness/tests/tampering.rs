@@ -88,6 +88,6 @@ fn token(key: &str, alg: &str) -> Result<String> {
     let issuer = if alg.starts_with("HS") { "symmetric" } else { "asymmetric" };
     let mut spec = TokenSpec::of(key).claim("iss", issuer).claim("aud", "orders").claim("sub", "u");
     spec.alg = Some(alg.to_owned());
-    spec.exp_in = Some(3_600);
+    spec.exp_in = Some(3_600.into());
     spec.mint(clock::unix_seconds(), &Map::new())
 }

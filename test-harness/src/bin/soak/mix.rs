@@ -93,7 +93,7 @@ impl Tokens {
         self.permitted = number.is_multiple_of(2);
         let claims =
             json!({ "sub": self.subject, "org_id": format!("org-{}", number % 97), "LIC": u8::from(self.permitted) });
-        let spec = TokenSpec { key: "p256-1".to_owned(), exp_in: Some(3_600), ..servers.spec(&claims) };
+        let spec = TokenSpec { key: "p256-1".to_owned(), exp_in: Some(3_600.into()), ..servers.spec(&claims) };
         self.own = spec.mint(clock::unix_seconds(), &Map::new())?;
         Ok(())
     }
