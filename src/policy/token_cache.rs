@@ -144,3 +144,162 @@ impl Hasher for TailHasher {
         self.0 ^ self.0 >> 32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::caller::Proof;
+    use crate::policy::identity::Identity;
+    use crate::policy::permission::PermissionSet;
+    use crate::policy::scopes::ScopeSet;
+    use serde_json::Value;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_caller_is_found_by_its_whole_token_alone() {
+        let mut cache = TokenCache::new(10, 1 << 20);
+        let [ours, theirs] = [token(1), [b"x", token(1).as_slice()].concat()];
+        cache.insert(&ours, named("us"));
+        assert_eq!(tail(&ours), tail(&theirs));
+        assert_eq!(found(&mut cache, &ours), Some("us".to_owned()));
+        assert_eq!(found(&mut cache, &theirs), None);
+        cache.remove(&theirs);
+        assert_eq!(found(&mut cache, &ours), Some("us".to_owned()), "removed by a token that only ends alike");
+        cache.insert(&theirs, named("them"));
+        assert_eq!(found(&mut cache, &theirs), Some("them".to_owned()));
+        assert_eq!(found(&mut cache, &ours), None);
+        cache.remove(&theirs);
+        assert!(cache.is_empty() && cache.young.bytes == 0);
+    }
+
+    #[test]
+    fn a_short_token_is_none_of_those_it_begins_or_ends() {
+        let mut cache = TokenCache::new(10, 1 << 20);
+        cache.insert(b"bc", named("us"));
+        for other in [b"".as_slice(), b"b", b"c", b"abc", b"bcd", b"\0bc", b"bc\0"] {
+            assert_eq!(found(&mut cache, other), None, "{other:?}");
+        }
+        assert_eq!(found(&mut cache, b"bc"), Some("us".to_owned()));
+    }
+
+    #[test]
+    fn one_more_than_fits_puts_the_oldest_out() {
+        let mut cache = TokenCache::new(10, 1 << 20);
+        for n in 0..10 {
+            cache.insert(&token(n), named("us"));
+        }
+        assert_eq!(cache.len(), 10);
+        cache.insert(&token(10), named("us"));
+        assert_eq!(cache.len(), 6, "the older half is gone at once");
+        let kept: Vec<_> = (0..11).filter(|n| known(&cache, *n)).collect();
+        assert_eq!(kept, (5..11).collect::<Vec<_>>());
+        for n in 0..1_000 {
+            cache.insert(&token(n), named("us"));
+            assert!(cache.len() <= 10, "{} after {n}", cache.len());
+        }
+    }
+
+    #[test]
+    fn what_was_just_used_survives_a_flood() {
+        let mut cache = TokenCache::new(10, 1 << 20);
+        cache.insert(&token(0), named("regular"));
+        for n in 1..1_000 {
+            cache.insert(&token(n), named("passer-by"));
+            assert_eq!(found(&mut cache, &token(0)), Some("regular".to_owned()), "gone after {n}");
+        }
+        for n in 1_000..1_010 {
+            cache.insert(&token(n), named("passer-by"));
+        }
+        assert_eq!(found(&mut cache, &token(0)), None, "unused while as many came as there is room for");
+    }
+
+    #[test]
+    fn tokens_never_take_more_bytes_than_there_are() {
+        let most = 10 * room(&token(0));
+        let mut cache = TokenCache::new(1_000, most);
+        for n in 0..1_000 {
+            cache.insert(&[vec![b'x'; n % 300], token(n)].concat(), named("us"));
+            cache.get(&token(n.saturating_sub(7)));
+            let taken = [&cache.young, &cache.old].map(|generation| {
+                let counted: usize = generation.callers.values().map(|known| room(&known.token)).sum();
+                assert_eq!(generation.bytes, counted, "after {n}");
+                counted
+            });
+            assert!(taken.iter().all(|taken| *taken <= most / 2), "{taken:?} after {n}");
+        }
+        assert!(cache.len() > 4);
+    }
+
+    #[test]
+    fn what_can_never_fit_is_not_kept_and_pushes_nobody_out() {
+        let mut cache = TokenCache::new(10, 10 * room(&token(0)));
+        cache.insert(&token(0), named("us"));
+        cache.insert(&[b'x'; 10_000], named("huge"));
+        assert_eq!((cache.len(), found(&mut cache, &[b'x'; 10_000])), (1, None));
+        assert_eq!(found(&mut cache, &token(0)), Some("us".to_owned()));
+        for (entries, bytes) in [(0, 1 << 20), (1, 1 << 20), (10, 0)] {
+            let mut none = TokenCache::new(entries, bytes);
+            none.insert(&token(0), named("us"));
+            assert!(none.is_empty(), "{entries} entries of {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn a_token_that_comes_and_goes_gives_its_room_back() {
+        let mut cache = TokenCache::new(10, 10 * room(&token(0)));
+        cache.insert(&token(0), named("regular"));
+        for _ in 0..1_000 {
+            cache.insert(&token(1), named("removed"));
+            cache.remove(&token(1));
+            assert_eq!(found(&mut cache, &token(1)), None);
+        }
+        for _ in 0..1_000 {
+            cache.insert(&token(2), named("again"));
+        }
+        assert_eq!(cache.len(), 2);
+        assert_eq!(cache.young.bytes, 2 * room(&token(0)));
+        assert!(known(&cache, 0), "pushed out by others that left or came again");
+    }
+
+    #[test]
+    fn what_is_removed_or_replaced_never_comes_back_from_the_older_half() {
+        let mut cache = TokenCache::new(4, 1 << 20);
+        cache.insert(&token(0), named("before"));
+        cache.insert(&token(1), named("us"));
+        cache.insert(&token(2), named("us"));
+        assert!(cache.old.callers.contains_key(&tail(&token(0))));
+        cache.insert(&token(0), named("after"));
+        assert_eq!(found(&mut cache, &token(0)), Some("after".to_owned()));
+        cache.remove(&token(0));
+        assert_eq!(found(&mut cache, &token(0)), None);
+        cache.remove(&token(1));
+        assert_eq!((cache.len(), known(&cache, 2)), (1, true));
+    }
+
+    fn token(n: usize) -> Vec<u8> {
+        format!("eyJhbGciOiJFZERTQSJ9.{n:08}.{n:032}").into_bytes()
+    }
+
+    fn named(subject: &str) -> Rc<Caller> {
+        Rc::new(Caller {
+            proof: Proof::Certificate,
+            subject: Some(subject.into()),
+            client_id: None,
+            client: None,
+            claims: Value::Null,
+            scopes: ScopeSet::default(),
+            permissions: PermissionSet::default(),
+            identity: Identity::default(),
+        })
+    }
+
+    fn found(cache: &mut TokenCache, token: &[u8]) -> Option<String> {
+        cache.get(token).and_then(|caller| caller.subject.as_deref().map(str::to_owned))
+    }
+
+    /// Whether it is there, without using it.
+    fn known(cache: &TokenCache, n: usize) -> bool {
+        [&cache.young, &cache.old].iter().any(|generation| generation.callers.contains_key(&tail(&token(n))))
+    }
+}
