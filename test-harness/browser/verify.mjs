@@ -1,13 +1,37 @@
-// Verifies the tokens on standard input with jose, and names those whose verdict is not the expected one.
+// Verifies each token on standard input with jose, by the rules that it names: why it is refused, if it is, and whose it is.
 import { readFileSync } from 'node:fs';
 import { load } from './packages.mjs';
 
 const { createLocalJWKSet, jwtVerify } = await load('jose');
-const { keySet, tokens } = JSON.parse(readFileSync(0, 'utf8'));
-const keys = createLocalJWKSet(keySet);
-const wrong = [];
-for (const { name, token, good } of tokens) {
-  const verified = await jwtVerify(token, keys).then(() => true, () => false);
-  if (verified !== good) wrong.push(name);
+const { rules, tokens } = JSON.parse(readFileSync(0, 'utf8'));
+const judges = rules.map(({ keySet, secret, options }) => ({
+  keys: secret ? new TextEncoder().encode(secret) : createLocalJWKSet(keySet),
+  options,
+}));
+
+async function judged(token, keys, options) {
+  try {
+    const { payload } = await jwtVerify(token, keys, options);
+    // Half a surrogate pair is no text that JSON could carry.
+    return { refused: null, sub: payload.sub?.isWellFormed?.() ? payload.sub : null };
+  } catch (error) {
+    return { refused: `${error.code ?? error.name}: ${error.message}`, error };
+  }
 }
-console.log(JSON.stringify({ verified: tokens.length, wrong }));
+
+const verdicts = [];
+for (const { by, now, token } of tokens) {
+  const { keys, options } = judges[by];
+  const at = { ...options, currentDate: new Date(now * 1000) };
+  let verdict = await judged(token, keys, at);
+  // A token that names no key is tried with each that fits, as the documentation of createLocalJWKSet shows.
+  if (verdict.error?.code === 'ERR_JWKS_MULTIPLE_MATCHING_KEYS') {
+    for await (const key of verdict.error) {
+      verdict = await judged(token, key, at);
+      if (verdict.error?.code !== 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED') break;
+    }
+  }
+  delete verdict.error;
+  verdicts.push(verdict);
+}
+console.log(JSON.stringify(verdicts));

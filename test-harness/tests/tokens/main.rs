@@ -1,0 +1,160 @@
+//! The harness's own tokens, judged by an implementation that shares no code with this project: npm's `jose`, under Node.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test's helpers end it as its assertions do"
+)]
+
+mod rules;
+mod stricter;
+mod variety;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use test_harness::case::PUBLISHED;
+use test_harness::client::Request;
+use test_harness::fuzz::dice::Dice;
+use test_harness::native::{Arrival, Gateway};
+use test_harness::token::{Tamper, TokenSpec};
+use test_harness::{clock, keys, node};
+
+use rules::{EVERY_KEYED, RULES};
+use stricter::STRICTER;
+use variety::{Made, signers};
+
+/// What jose says of a token.
+#[derive(Debug, Deserialize)]
+struct Theirs {
+    refused: Option<String>,
+    #[serde(default)]
+    sub: Value,
+}
+
+/// What the gateway says of it.
+struct Ours<'m> {
+    made: &'m Made,
+    again: bool,
+    believed: bool,
+    reason: String,
+    subject: Option<String>,
+}
+
+#[test]
+fn every_algorithm_is_signed_as_the_world_expects_it() {
+    let (mut tokens, mut expected) = (Vec::new(), Vec::new());
+    for alg in EVERY_KEYED {
+        for key in signers(alg) {
+            let spoilt = [Tamper::Signature, Tamper::Claims, Tamper::Header, Tamper::AlgNone, Tamper::TwoSegments];
+            for tamper in [None].into_iter().chain(spoilt.map(Some)) {
+                let token = mint(key, alg, tamper).unwrap();
+                tokens.push(json!({ "by": 0, "now": clock::unix_seconds(), "token": token }));
+                expected.push((format!("{alg} by {key}, {tamper:?}"), tamper.is_none()));
+            }
+        }
+    }
+    let rules = json!([{ "keySet": keys::key_set(&PUBLISHED).unwrap(), "options": {} }]);
+    let verdicts: Vec<Theirs> = node::run("verify.mjs", &json!({ "rules": rules, "tokens": tokens })).unwrap();
+    assert_eq!(verdicts.len(), expected.len());
+    for (theirs, (name, good)) in verdicts.iter().zip(expected) {
+        assert_eq!(theirs.refused.is_none(), good, "{name}: {theirs:?}");
+    }
+}
+
+/// Whom the gateway lets in, jose believes, at the same moment and as the same subject, also when the gateway has seen the token
+/// before; and what jose believes, the gateway refuses for a reason that is written down or not at all.
+#[test]
+fn two_implementations_decide_alike() {
+    let mut dice = Dice::new(SEED);
+    let made: Vec<(usize, i64, Vec<Made>)> = (0..BATCHES * RULES.len())
+        .map(|batch| {
+            let by = batch % RULES.len();
+            let later = dice.one_of(&LATER).copied().unwrap_or_default();
+            (by, later, variety::tokens(&mut dice, &RULES[by], NOW, BATCH))
+        })
+        .collect();
+    let (mut tokens, mut ours) = (Vec::new(), Vec::new());
+    for (by, later, batch) in &made {
+        let mut gateway = RULES[*by].open().unwrap();
+        for ahead in [0, *later] {
+            for made in batch {
+                ours.push(decide(&mut *gateway, NOW + ahead, made, ahead > 0).unwrap());
+                tokens.push(json!({ "by": by, "now": NOW + ahead, "token": made.shown() }));
+            }
+        }
+    }
+    let rules: Vec<_> = RULES.iter().map(|rules| rules.for_jose().unwrap()).collect();
+    let theirs: Vec<Theirs> = node::run("verify.mjs", &json!({ "rules": rules, "tokens": tokens })).unwrap();
+    assert_eq!(theirs.len(), ours.len());
+    compare(&ours, &theirs);
+}
+
+fn compare(ours: &[Ours<'_>], theirs: &[Theirs]) {
+    let (mut wrong, mut believed, mut refused) = (Vec::new(), BTreeMap::<&str, usize>::new(), 0);
+    let mut stricter = vec![0; STRICTER.len()];
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        let told = |what: &str| {
+            let Made { odd, text, .. } = ours.made;
+            let again = if ours.again { ", seen before" } else { "" };
+            format!("{what}{again}: {} / {theirs:?}, {odd:?}\n{}", ours.reason, text.escape_ascii())
+        };
+        match (ours.believed, &theirs.refused) {
+            (true, None) => {
+                *believed.entry(ours.made.alg).or_default() += 1;
+                if ours.subject.as_deref() != theirs.sub.as_str() {
+                    wrong.push(told(&format!("another subject, {:?}", ours.subject)));
+                }
+            }
+            (true, Some(_)) => wrong.push(told("believed here alone")),
+            (false, Some(_)) => refused += 1,
+            (false, None) => match STRICTER.iter().position(|rule| rule.covers(&ours.reason, &ours.made.odd)) {
+                Some(rule) => stricter[rule] += 1,
+                None => wrong.push(told("refused here alone")),
+            },
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differences, the first of them:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(20)].join("\n")
+    );
+    println!("believed by both {believed:?}, refused by both {refused}, by the gateway alone {stricter:?}");
+    // Not one of these comparisons may have become empty.
+    assert!(RULES.iter().flat_map(|rules| rules.algorithms).all(|alg| believed.get(alg) > Some(&20)), "{believed:?}");
+    assert!(refused > ours.len() / 4, "{refused}");
+    let idle: Vec<_> = STRICTER.iter().zip(&stricter).filter(|(_, used)| **used == 0).map(|(rule, _)| rule).collect();
+    assert!(idle.is_empty(), "no token was refused by {idle:?}");
+    let ended = ours.chunks(2 * BATCH).flat_map(|pair| pair[..BATCH].iter().zip(&pair[BATCH..]));
+    let ended = ended.filter(|(first, then)| first.believed && then.reason == "token_expired").count();
+    assert!(ended > 20, "{ended} remembered tokens expired");
+}
+
+fn decide<'m>(gateway: &mut dyn Gateway, now: i64, made: &'m Made, again: bool) -> Result<Ours<'m>> {
+    let mut request = Request::new("GET", "/orders", "api.example.com");
+    request.headers.push((b"authorization".to_vec(), [b"Bearer ", made.text.as_slice()].concat()));
+    let key_set = Some(keys::key_set(&PUBLISHED)?);
+    let outcome =
+        gateway.decide(&Arrival { now, request: &request, key_set, from: None, certificate: None, audit: true })?;
+    let told = |name: &str| Some(outcome.audit.as_ref()?.get(name)?.as_str()?.to_owned());
+    let (reason, subject) = (told("reason").unwrap_or_default(), told("subject"));
+    Ok(Ours { made, again, believed: outcome.forwarded.is_some(), reason, subject })
+}
+
+fn mint(key: &str, alg: &str, tamper: Option<Tamper>) -> Result<String> {
+    let mut spec = TokenSpec::of(key).claim("sub", "user-1");
+    spec.alg = Some(alg.to_owned());
+    spec.tamper = tamper;
+    spec.mint(clock::unix_seconds(), &Map::new())
+}
+
+/// Tokens that one gateway sees at one moment and, all of them, again later.
+const BATCH: usize = 20;
+const BATCHES: usize = 60;
+const LATER: [i64; 3] = [1, 31, 300];
+const NOW: i64 = 1_700_000_000;
+const SEED: u64 = 20_240_304;

@@ -1,0 +1,81 @@
+//! The same rules twice: as a gateway's document, and as the options of jose's `jwtVerify`.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use test_harness::case::PUBLISHED;
+use test_harness::core_gateway;
+use test_harness::keys::{self, Key};
+use test_harness::native::Gateway;
+
+/// What must be so for a token to be believed.
+#[derive(Debug)]
+pub struct Rules {
+    /// The algorithms that are accepted.
+    pub algorithms: &'static [&'static str],
+    /// The one type that is accepted; where none is named, jose takes any, and the gateway those of its default.
+    pub typ: Option<&'static str>,
+    /// How far clocks may differ, in seconds.
+    leeway: u32,
+    /// The key is a shared secret, not a set of public keys.
+    secret: bool,
+}
+
+impl Rules {
+    /// A gateway that goes by them.
+    pub fn open(&self) -> Result<Box<dyn Gateway>> {
+        let mut issuer = json!({
+            "name": "accounts", "issuer": ISSUER, "audiences": AUDIENCES, "algorithms": self.algorithms,
+            "leeway": format!("{}s", self.leeway),
+        });
+        match self.secret {
+            true => issuer["secret"] = json!({ "env": "JWT_SECRET" }),
+            false => issuer["jwks"] = json!({ "uri": "http://127.0.0.1/jwks.json", "cluster": "issuer" }),
+        }
+        if let Some(typ) = self.typ {
+            issuer["token_types"] = json!([typ]);
+        }
+        let policy = json!({
+            "version": "1.0", "issuers": [issuer], "upstreams": { "orders": { "url": "http://127.0.0.1:1" } },
+            "routes": [{ "path": "/orders", "upstream": "orders" }],
+        });
+        core_gateway::open(&policy, &[("JWT_SECRET".to_owned(), secret()?)])
+    }
+
+    /// What jose is told.
+    pub fn for_jose(&self) -> Result<Value> {
+        let mut options = json!({
+            "issuer": ISSUER, "audience": AUDIENCES, "algorithms": self.algorithms, "clockTolerance": self.leeway,
+        });
+        if let Some(typ) = self.typ {
+            options["typ"] = typ.into();
+        }
+        Ok(match self.secret {
+            true => json!({ "secret": secret()?, "options": options }),
+            false => json!({ "keySet": keys::key_set(&PUBLISHED)?, "options": options }),
+        })
+    }
+}
+
+fn secret() -> Result<String> {
+    Ok(String::from_utf8(Key::named("hs-text")?.as_hmac_secret()?)?)
+}
+
+/// Every algorithm, each accepted under some rules.
+pub const RULES: [Rules; 4] = [
+    Rules { algorithms: &EVERY_KEYED, typ: None, leeway: 0, secret: false },
+    Rules { algorithms: &["HS256", "HS384", "HS512"], typ: None, leeway: 30, secret: true },
+    Rules {
+        algorithms: &["RS256", "PS384", "ES256", "ES512", "EdDSA"],
+        typ: Some("at+jwt"),
+        leeway: 30,
+        secret: false,
+    },
+    Rules { algorithms: &["HS256"], typ: Some("at+jwt"), leeway: 0, secret: true },
+];
+
+/// The algorithms of public keys.
+pub const EVERY_KEYED: [&str; 10] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
+
+pub const ISSUER: &str = "https://accounts.example.com/";
+const AUDIENCES: [&str; 2] = ["orders-api", "partner-api"];

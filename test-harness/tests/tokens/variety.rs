@@ -1,0 +1,250 @@
+//! Tokens at random, the same for the same seed but for the salts of PSS: properly signed, their headers and claims as odd as
+//! JSON can be, and some of them spoilt afterwards.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use test_harness::fuzz::dice::Dice;
+use test_harness::keys::Key;
+use test_harness::token::sign;
+
+use crate::rules::{ISSUER, Rules};
+
+/// A token.
+#[derive(Debug)]
+pub struct Made {
+    /// How it was signed.
+    pub alg: &'static str,
+    /// The token as it is sent. Blanks around it would be the header's, not its own (RFC 9110 §5.5).
+    pub text: Vec<u8>,
+    /// What is odd about it that only one of two readers may mind.
+    pub odd: Vec<&'static str>,
+}
+
+impl Made {
+    /// Its bytes as text, each a character.
+    pub fn shown(&self) -> String {
+        self.text.iter().copied().map(char::from).collect()
+    }
+}
+
+/// So many tokens for a gateway with these rules. One may have parts of another.
+pub fn tokens(dice: &mut Dice, rules: &Rules, now: i64, count: usize) -> Vec<Made> {
+    let mut all: Vec<Made> = Vec::new();
+    for _ in 0..count {
+        let mut made = signed(dice, rules, now);
+        if dice.below(6) == 0 {
+            made.text = spoilt(dice, &made.text, all.last().map_or(b"a.b.c", |other| &other.text));
+        }
+        made.text = made.text.trim_ascii().to_vec();
+        all.push(made);
+    }
+    all
+}
+
+/// The keys that sign by an algorithm.
+pub fn signers(alg: &str) -> &'static [&'static str] {
+    match alg {
+        "ES256" => &["p256-1", "p256-2"],
+        "ES384" => &["p384-1"],
+        "ES512" => &["p521-1"],
+        "EdDSA" => &["ed-1"],
+        _ if alg.starts_with("HS") => &["hs-text"],
+        _ => &["rsa-1", "rsa-2"],
+    }
+}
+
+fn signed(dice: &mut Dice, rules: &Rules, now: i64) -> Made {
+    let from = if dice.below(12) == 0 { &EVERY } else { rules.algorithms };
+    let alg = pick(dice, from);
+    let key = pick(dice, signers(alg));
+    let mut odd = Vec::new();
+    let typ = rules.typ.unwrap_or("JWT");
+    let mut header = Members::of([("alg", quoted(alg)), ("kid", quoted(key)), ("typ", quoted(typ))]);
+    for _ in 0..pick(dice, FEW) {
+        header.change(dice, HEADERS, &mut odd);
+    }
+    let mut claims = Members::of([("iss", quoted(ISSUER)), ("aud", quoted("orders-api")), ("sub", quoted("user-1"))]);
+    claims.set("iat", &now.to_string());
+    claims.set("exp", &(now + 300).to_string());
+    for _ in 0..pick(dice, FEW) {
+        match dice.below(2) {
+            0 => claims.change(dice, CLAIMS, &mut odd),
+            _ => claims.change_time(dice, now, &mut odd),
+        }
+    }
+    // What a forger has: another's key, or the public half of the right one as a secret.
+    let (by, with) = match dice.below(24) {
+        0 if signers(alg).contains(&"rsa-1") => (alg, "rsa-stranger"),
+        1 if alg == "ES256" => (alg, "p256-stranger"),
+        2 if alg == "EdDSA" => (alg, "ed-stranger"),
+        3 => {
+            header.set("alg", &quoted("HS256"));
+            ("HS256", key)
+        }
+        4 => {
+            header.set("alg", &quoted("none"));
+            ("none", key)
+        }
+        _ => (alg, key),
+    };
+    let parts = [header, claims].map(|members| {
+        let text = members.text(dice, &mut odd);
+        let text = bent(dice, text, &mut odd);
+        loosened(dice, URL_SAFE_NO_PAD.encode(text), &mut odd)
+    });
+    let input = parts.join(".");
+    let signature = sign(by, Key::named(with).unwrap(), input.as_bytes()).unwrap();
+    let signature = loosened(dice, URL_SAFE_NO_PAD.encode(signature), &mut odd);
+    Made { alg, text: format!("{input}.{signature}").into_bytes(), odd }
+}
+
+/// The members of an object, names and values as they are written, so that any can stand twice.
+struct Members(Vec<(String, String)>);
+
+impl Members {
+    fn of(members: [(&str, String); 3]) -> Self {
+        Self(members.map(|(name, value)| (name.to_owned(), value)).to_vec())
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(have, _)| have != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn change(&mut self, dice: &mut Dice, changes: &[Change], odd: &mut Vec<&'static str>) {
+        let (name, value, what) = pick(dice, changes);
+        self.set(name, value);
+        self.0.retain(|(_, value)| value != ABSENT);
+        odd.extend(Some(what).filter(|what| !what.is_empty()));
+    }
+
+    fn change_time(&mut self, dice: &mut Dice, now: i64, odd: &mut Vec<&'static str>) {
+        let name = pick(dice, &["exp", "nbf", "iat"]);
+        let near = now + pick(dice, &[-301, -31, -30, -29, -1, 0, 1, 29, 30, 31, 299, 300]);
+        let value = match dice.below(8) {
+            0 => format!("{near}.{}", pick(dice, &["25", "5", "75", "0"])),
+            1 => format!("{near}0e-1"),
+            2 => quoted(near),
+            3 | 4 => pick(dice, TIMES).to_owned(),
+            _ => near.to_string(),
+        };
+        let seconds = value.parse::<f64>().ok();
+        let is = |test: fn(f64, f64) -> bool| seconds.is_some_and(|seconds| test(seconds, now as f64));
+        odd.extend(is(|seconds, _| seconds > LAST_SECOND).then_some("a time beyond 9999"));
+        odd.extend(is(|seconds, _| seconds.is_infinite()).then_some("a time beyond a double"));
+        odd.extend(is(|seconds, _| seconds < 0.0).then_some("a time before 1970"));
+        odd.extend((name == "iat" && is(|seconds, now| seconds > now)).then_some("issued in the future"));
+        odd.extend((name == "exp" && value == ABSENT).then_some("no exp"));
+        self.set(name, &value);
+        self.0.retain(|(_, value)| value != ABSENT);
+    }
+
+    /// Now and then with a member twice, with blanks, or with escapes in a name.
+    fn text(mut self, dice: &mut Dice, odd: &mut Vec<&'static str>) -> String {
+        if dice.below(12) == 0 {
+            let at = dice.below(self.0.len());
+            let (name, value) = self.0[at].clone();
+            let value = if dice.below(2) == 0 { value } else { quoted("other") };
+            let place = dice.below(self.0.len() + 1);
+            self.0.insert(place, (name, value));
+            odd.push("a member twice");
+        }
+        let blanks: &[&str] = if dice.below(6) == 0 { &["", " ", "\n", "\t\r\n"] } else { &[""] };
+        let members = self.0.into_iter().map(|(name, value)| {
+            let name = match name.chars().next().filter(|first| first.is_ascii_alphabetic() && dice.below(24) == 0) {
+                Some(first) => format!("\\u{:04x}{}", u32::from(first), &name[1..]),
+                None => name,
+            };
+            let [a, b, c, d] = [(); 4].map(|()| pick(dice, blanks));
+            format!("{a}\"{name}\"{b}:{c}{value}{d}")
+        });
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
+}
+
+/// Now and then what is no JSON object, or begins or ends as none should.
+fn bent(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> Vec<u8> {
+    let within = |bytes: &[u8]| [text.trim_end_matches('}').as_bytes(), bytes, b"}"].concat();
+    match dice.below(80) {
+        0 | 1 => {
+            odd.push("a byte order mark");
+            [b"\xef\xbb\xbf", text.as_bytes()].concat()
+        }
+        2 => within(b",\"x\":\"\xff\""),
+        3 => within(b",\"x\":\"\xed\xa0\x80\""),
+        4 => within(b","),
+        5 => [text.as_bytes(), pick(dice, &[b"{}".as_slice(), b"\0", b" ", b"//"])].concat(),
+        6 => pick(dice, &[b"[]".as_slice(), b"\"x\"", b"", b"null", b"7"]).to_vec(),
+        _ => text.into_bytes(),
+    }
+}
+
+/// Now and then another text for the same bytes.
+fn loosened(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> String {
+    match dice.below(60) {
+        0 | 1 if text.len() % 4 > 1 => {
+            odd.push("padding");
+            format!("{text}{}", &"=="[text.len() % 4 - 2..])
+        }
+        // What stands behind the last whole byte is zero; the next character of the alphabet has its lowest bit set.
+        2 | 3 if text.len() % 4 > 1 => {
+            odd.push("stray bits");
+            let (kept, last) = text.split_at(text.len() - 1);
+            format!("{kept}{}", char::from(last.as_bytes()[0] + 1))
+        }
+        4 => text.replace('-', "+").replace('_', "/"),
+        5 | 6 if text.len() > 2 => {
+            odd.push("a blank");
+            let (before, after) = text.split_at(1 + dice.below(text.len() - 2));
+            format!("{before}{}{after}", pick(dice, &[" ", "\n", "\t"]))
+        }
+        7 => {
+            odd.push("padding");
+            format!("{text}=")
+        }
+        _ => text,
+    }
+}
+
+/// What becomes of it on the way, or in the hands of somebody who has another one too.
+fn spoilt(dice: &mut Dice, token: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = token.split(|byte| *byte == b'.').collect();
+    let others: Vec<&[u8]> = other.split(|byte| *byte == b'.').collect();
+    let (a, b) = (dice.below(parts.len()), dice.below(parts.len()));
+    match dice.below(6) {
+        0 => parts.swap(a, b),
+        1 => parts[a] = others.get(a).copied().unwrap_or_default(),
+        2 => parts.insert(a, pick(dice, &[b"".as_slice(), b"e30"])),
+        3 => drop(parts.remove(a)),
+        4 => return token[..dice.below(token.len())].to_vec(),
+        _ => return one_changed(dice, token),
+    }
+    parts.join(&b'.')
+}
+
+fn one_changed(dice: &mut Dice, token: &[u8]) -> Vec<u8> {
+    let mut bytes = token.to_vec();
+    let (at, any) = (dice.below(bytes.len()), u8::try_from(dice.below(256)).unwrap_or_default());
+    bytes[at] = if dice.below(2) == 0 { any } else { pick(dice, ALPHABET) };
+    bytes
+}
+
+fn pick<T: Copy>(dice: &mut Dice, these: &[T]) -> T {
+    *dice.one_of(these).unwrap()
+}
+
+fn quoted(text: impl std::fmt::Display) -> String {
+    format!("\"{text}\"")
+}
+
+mod changes;
+use changes::{ABSENT, CLAIMS, Change, HEADERS, TIMES};
+
+const EVERY: [&str; 13] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
+];
+const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// How much is odd at once: little enough that many tokens are believed.
+const FEW: &[usize] = &[0, 0, 0, 0, 1, 2];
+/// The end of the year 9999.
+const LAST_SECOND: f64 = 253_402_300_799.0;
