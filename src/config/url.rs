@@ -38,6 +38,11 @@ impl Url {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
     }
+
+    /// What a log may say of it: authority and path; a query may hold what is nobody's business.
+    pub fn shown(&self) -> String {
+        self.authority() + self.path.split('?').next().unwrap_or_default()
+    }
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
@@ -93,5 +98,7 @@ mod tests {
             let expected = expected.map(|(t, h, p, path, a)| (t, h, p, path, a.to_string()));
             assert_eq!(seen, expected, "{text}");
         }
+        let shown = |text| Url::parse(text).map(|url| url.shown());
+        assert_eq!(shown("https://a.example:8443/keys.json?code=secret"), Ok("a.example:8443/keys.json".to_string()));
     }
 }

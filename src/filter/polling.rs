@@ -39,6 +39,9 @@ struct Fetch {
     conditional: bool,
 }
 
+/// What failed, in words for the log, and how.
+type Failure = (&'static str, String);
+
 /// What the workers tell each other about one document, in milliseconds since the Unix epoch; 0 is never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct State {
@@ -109,13 +112,13 @@ impl Polling {
                 state.fetched_at = state.ended_at;
                 Ok(())
             }
-            b"" => Err("the answer broke off or was too large".to_string()),
-            other => Err(format!("status {}", String::from_utf8_lossy(other).escape_default())),
+            b"" => Err((UNFETCHED, "the answer broke off or was too large".to_string())),
+            other => Err((UNFETCHED, format!("status {}", String::from_utf8_lossy(other).escape_default()))),
         };
         watched.ended_at = state.ended_at;
-        if let Err(fault) = taken {
+        if let Err((what_failed, fault)) = taken {
             polled.note_failure(watched.id, now);
-            watched.log_failure(polled, &fault, now);
+            watched.log_failure(polled, what_failed, &fault, now);
         }
         state.share(&watched.state_key);
     }
@@ -144,17 +147,17 @@ impl Watched {
         }
         let call = host::call(&plan.cluster, &headers, plan.timeout);
         if call.is_none() {
-            let (what, cluster) = (plan.what.name(), &plan.cluster);
-            host::log(LogLevel::Error, &format!("{what} {authority}: Envoy has no cluster {cluster}"));
+            let (name, cluster) = (plan.name(), &plan.cluster);
+            host::log(LogLevel::Error, &format!("{name} {UNFETCHED}: Envoy has no cluster {cluster}"));
         }
         call
     }
 
     /// Takes the body of the answer at hand, and shares it where it is not the shared text already.
-    fn take(&mut self, polled: &mut Polled, state: &mut State, now: Duration) -> Result<(), String> {
+    fn take(&mut self, polled: &mut Polled, state: &mut State, now: Duration) -> Result<(), Failure> {
         let most = polled.plan(self.id).map_or(0, |plan| plan.what.most_bytes());
         let text = host::call_body(most + 1);
-        let taken = polled.install(self.id, &text, now).map_err(|fault| one_line(&fault.0))?;
+        let taken = polled.install(self.id, &text, now).map_err(|fault| (REFUSED, one_line(&fault.0)))?;
         self.log_skipped(polled, &taken.skipped);
         let etag = host::header(Map::CallResponse, "etag").as_deref().and_then(usable_etag);
         state.fetched_at = state.ended_at;
@@ -180,7 +183,7 @@ impl Watched {
             match polled.install(self.id, text, fetched_at) {
                 Ok(_) => (self.held, self.etag) = (state.version, etag.and_then(usable_etag)),
                 // Whoever shared it could read it: this configuration reads differently, and says so once.
-                Err(fault) => self.log_failure(polled, &one_line(&fault.0), fetched_at),
+                Err(fault) => self.log_failure(polled, REFUSED, &one_line(&fault.0), fetched_at),
             }
         } else if self.held == state.version {
             polled.confirm(self.id, fetched_at);
@@ -193,19 +196,19 @@ impl Watched {
         let Some(plan) = polled.plan(self.id) else { return };
         for part in skipped {
             let part = one_line(part);
-            host::log(LogLevel::Warn, &format!("{} {}: {part}", plan.what.name(), plan.uri.authority()));
+            host::log(LogLevel::Warn, &format!("{}: {part}", plan.name()));
         }
     }
 
     /// Says what failed, and how old the document is that serves on.
-    fn log_failure(&self, polled: &Polled, fault: &str, now: Duration) {
+    fn log_failure(&self, polled: &Polled, what_failed: &str, fault: &str, now: Duration) {
         let Some(plan) = polled.plan(self.id) else { return };
-        let (what, authority) = (plan.what.name(), plan.uri.authority());
+        let name = plan.name();
         let age = match polled.stale_for(self.id, now) {
             Some(age) => format!("the one at hand is {} s old", age.as_secs()),
             None => "none is at hand".to_string(),
         };
-        host::log(LogLevel::Warn, &format!("{what} {authority} was not fetched: {fault}; {age}"));
+        host::log(LogLevel::Warn, &format!("{name} {what_failed}: {fault}; {age}"));
     }
 }
 
@@ -262,6 +265,10 @@ fn one_line(text: &str) -> String {
 fn as_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+const UNFETCHED: &str = "was not fetched";
+/// What came is no such document.
+const REFUSED: &str = "was refused";
 
 /// A worker that died with its lease keeps the others waiting for this much longer than the fetch may take.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);

@@ -41,6 +41,13 @@ pub struct PollPlan {
     pub wait: Duration,
 }
 
+impl PollPlan {
+    /// What it is called in the log: what it is about, and where it comes from.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.what.name(), self.uri.shown())
+    }
+}
+
 /// The polled documents of one policy. Times are since the Unix epoch, as the caller's clock says.
 #[derive(Debug, Default)]
 pub struct Polled {

@@ -14,6 +14,8 @@ use crate::{Cell, Plain};
 pub struct Kind {
     /// How the rows about its endpoint begin.
     name: &'static str,
+    /// What the log calls it.
+    logged: &'static str,
     path: &'static str,
     /// What its endpoint does that answers, and not with a document that says anything.
     empty: &'static str,
@@ -33,6 +35,7 @@ pub struct Kind {
 
 const KEYS: Kind = Kind {
     name: "key endpoint",
+    logged: "key set",
     path: KEY_SET_PATH,
     empty: "has no keys any more",
     add: |_, _| Ok(()),
@@ -46,6 +49,7 @@ const KEYS: Kind = Kind {
 
 pub const CLIENTS: Kind = Kind {
     name: "client endpoint",
+    logged: "client document",
     path: CLIENTS_PATH,
     empty: "answers something else",
     add: add_clients,
@@ -77,6 +81,7 @@ pub const CLIENTS: Kind = Kind {
 
 pub const REVOCATIONS: Kind = Kind {
     name: "revocation endpoint",
+    logged: "revocation list",
     path: REVOCATIONS_PATH,
     empty: "answers something else",
     add: add_revocations,
@@ -148,6 +153,7 @@ impl Kind {
         site.under_load(self.well)?;
         // Whoever can redirect a fetch must not be able to choose what is fetched.
         ensure!(site.issuer.requests(ELSEWHERE) == 0, "a redirection was followed");
+        self.is_told(&site, fault)?;
         // A new Envoy has nothing.
         site.start()?;
         site.under_load(self.without)?;
@@ -157,6 +163,24 @@ impl Kind {
         site.until(self.shows, 200)?;
         site.under_load(self.well)?;
         site.filter_never_failed()
+    }
+
+    /// The log says which document it is, whether it came at all, what is wrong with what came, and that the one at hand serves on.
+    fn is_told(self, site: &Site, fault: Fault) -> Result<()> {
+        let what_failed = match fault {
+            Fault::Garbage if self.path == KEY_SET_PATH => "was refused: key set cannot be read: not JSON",
+            Fault::Garbage => "was refused: not JSON",
+            Fault::Huge => "was refused: longer than ",
+            Fault::Empty if self.path == KEY_SET_PATH => "was refused: no key can be used",
+            Fault::Empty => "was refused: document: ",
+            _ => "was not fetched: ",
+        };
+        let address = site.issuer.url().replace("http://", "");
+        let expected = format!("{} {address}{} {what_failed}", self.logged, self.path);
+        let lines = site.envoy()?.lines();
+        let told = lines.iter().any(|line| line.contains(&expected) && line.contains("; the one at hand is "));
+        ensure!(told, "no line of the log has `{expected}`:\n{}", site.envoy()?.log_tail(20));
+        Ok(())
     }
 
     fn beyond_the_bound(self) -> Result<()> {
