@@ -113,7 +113,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));
     }
-    let needed = gateway.unset.iter().map(|name| format!("Envoy needs `{name}` in its environment"));
+    // Whether they are set here says nothing of where Envoy will run.
+    let needed = filter::secrets(&gateway.document).into_iter();
+    let needed = needed.map(|name| format!("Envoy needs `{name}` in its environment"));
     let unrouted =
         unrouted(&gateway).map(|path| format!("`{path}` is public and no route says where it leads, so it gets a 403"));
     let version = options.envoy_version.notes();

@@ -9,6 +9,11 @@ fn the_generated_configuration_says_what_an_edge_needs() {
     let bench = Bench::new("generated");
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--port", "8443", "--trusted-hops", "2"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
+    // Which variables Envoy reads does not depend on those of whoever generates.
+    let needs = "gateway.yaml: note: Envoy needs `PORTCULLIS_TEST_SECRET` in its environment";
+    let secret = "PORTCULLIS_TEST_SECRET=0123456789abcdef0123456789abcdef";
+    let with_secret = bench.run(&["generate", "envoy", "gateway.yaml", "--set", secret]);
+    assert!(ran.err.contains(needs) && with_secret.err.contains(needs), "{}\n{}", ran.err, with_secret.err);
     assert_eq!(ran.out, bench.run(&["generate", "envoy", "gateway.yaml", "--port", "8443", "--trusted-hops", "2"]).out);
     let envoy = portcullis::cli::yaml::read(&ran.out).unwrap().to_json();
     let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
@@ -154,6 +159,11 @@ fn what_a_generated_configuration_cannot_do_is_told() {
         let ran = bench.run(arguments);
         assert_eq!((ran.code, ran.err.contains("no client can show one")), (0, told), "{arguments:?}: {}", ran.err);
     }
+    // So may those that are fetched.
+    bench.write("polling.yaml", &(GATEWAY.to_owned() + POLLED));
+    let told =
+        "polling.yaml: note: the clients that are polled may have certificates, and without --client-ca no client can";
+    assert!(bench.run(&["generate", "envoy", "polling.yaml"]).err.contains(told));
     // Half of what TLS needs is no TLS.
     for lacking in [&with_tls[..5], &["generate", "envoy", "gateway.yaml", "--client-ca", "c.pem"]] {
         assert_eq!(bench.run(lacking).code, 64, "{lacking:?}");
@@ -170,3 +180,5 @@ fn what_a_generated_configuration_cannot_do_is_told() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.starts_with("gateway.yaml:19:5: routes[1]: has neither `upstream` nor `response`"), "{}", ran.err);
 }
+
+const POLLED: &str = "clients_from: { uri: https://clients.example/clients.json, cluster: directory }\n";

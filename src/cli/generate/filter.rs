@@ -52,7 +52,7 @@ fn embedded(configuration: &Value, form: Form) -> Value {
 }
 
 /// The variables that hold secrets: sorted, each once. Their values stay in Envoy's environment.
-fn secrets(document: &Document) -> Vec<&str> {
+pub fn secrets(document: &Document) -> Vec<&str> {
     let mut names: Vec<&str> = document
         .issuers
         .iter()

@@ -77,10 +77,16 @@ impl Tls {
 
     /// What the document waits for in vain.
     pub fn note(&self, document: &Document) -> Option<String> {
+        if self.client_ca.is_some() {
+            return None;
+        }
         let asks = document.clients.iter().any(|client| !client.certificates.is_empty())
             || document.issuers.iter().any(|issuer| issuer.require_bound);
-        (asks && self.client_ca.is_none()).then(|| {
-            "the document counts on client certificates, and without --client-ca no client can show one".to_string()
-        })
+        let who = match &document.clients_from {
+            _ if asks => "the document counts on client certificates",
+            Some(_) => "the clients that are polled may have certificates",
+            None => return None,
+        };
+        Some(format!("{who}, and without --client-ca no client can show one"))
     }
 }
