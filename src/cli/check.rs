@@ -52,6 +52,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
                     }
                     problems.extend(broken.into_iter().map(|problem| (file.clone(), problem)));
                     notes.extend(gateway.notes(file));
+                    if gateway.document.routes.is_empty() && gateway.document.public_paths.is_empty() {
+                        notes.push(format!("{file}: note: it has no routes, so every request is refused"));
+                    }
                     let about_permissions = permissions::notes(&gateway.document);
                     notes.extend(about_permissions.iter().map(|(place, note)| noted(file, place, note)));
                     if options.overlaps {

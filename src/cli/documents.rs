@@ -1,5 +1,7 @@
 //! Finds the gateway's documents in a file: the file itself, or where an Envoy configuration or an Istio manifest embeds them.
 
+mod other;
+
 use super::yaml;
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{Place, Problem};
@@ -12,7 +14,12 @@ pub fn find(text: &str) -> Result<Vec<Node>, Problem> {
     let mut found = Vec::new();
     match roots.as_slice() {
         // Read again: a document of the gateway's own shares its file with no other.
-        roots if !roots.iter().any(is_other) => found.push(yaml::read(text)?),
+        roots if !roots.iter().any(is_other) => {
+            if let Some((root, what)) = roots.iter().find_map(|root| other::kind(root).map(|what| (root, what))) {
+                return Err(problem(root.at, what));
+            }
+            found.push(yaml::read(text)?);
+        }
         roots => {
             for root in roots {
                 search(root, text, &mut found)?;
@@ -22,7 +29,7 @@ pub fn find(text: &str) -> Result<Vec<Node>, Problem> {
     match (found.is_empty(), roots.first()) {
         (true, Some(root)) => Err(problem(
             root.at,
-            "no configuration of this plugin found: neither a mapping with `vm_config` and `configuration` nor a `pluginConfig` or `config` of a manifest",
+            "no configuration of this plugin found in this Envoy configuration or manifest: neither a mapping with `vm_config` and `configuration` nor a `pluginConfig` or `config` of a manifest",
         )),
         _ => Ok(found),
     }
@@ -137,8 +144,17 @@ fn problem(at: Position, message: &str) -> Problem {
 }
 
 /// Keys at the top of files that are not the gateway's own: bootstraps, resources of a control plane, manifests.
-const MARKS: [&str; 7] =
-    ["static_resources", "resources", "apiVersion", "kind", "vm_config", "dynamic_resources", "typed_config"];
+const MARKS: [&str; 9] = [
+    "static_resources",
+    "resources",
+    "apiVersion",
+    "kind",
+    "vm_config",
+    "dynamic_resources",
+    "typed_config",
+    "filter_chains",
+    "http_filters",
+];
 const SECTIONS: [&str; 4] = ["routes", "issuers", "public_paths", "upstreams"];
 
 #[cfg(test)]
@@ -191,6 +207,28 @@ mod tests {
         }
         assert!(find("static_resources: {}\n").unwrap_err().message.starts_with("no configuration of this plugin"));
         assert!(find("routes: []\n---\nroutes: []\n").unwrap_err().message.starts_with("a second document"));
+    }
+
+    #[test]
+    fn documents_of_another_kind_are_told_as_what_they_are() {
+        for (text, expected) in [
+            ("clients: []\n", Some("a document of clients")),
+            ("version: '1.0'\nrevoked: []\n", Some("a revocation list")),
+            ("keys: []\n", Some("a key set")),
+            ("$schema: x\ntype: object\n", Some("a JSON Schema")),
+            ("type: object\nproperties: {}\n", Some("a JSON Schema")),
+            ("openapi: 3.1.0\npaths: {}\n", Some("`paths`")),
+            // A gateway's, whatever else is wrong with it.
+            ("version: '1.0'\nclients: []\nroutes: []\n", None),
+            ("version: '1.0'\nclients: []\nplans: {}\n", None),
+            ("version: '1.0'\nissuers: []\nkeys: []\n", None),
+        ] {
+            let told = find(text).err().map(|problem| problem.message);
+            assert!(
+                told.as_deref().map(|told| told.contains(expected.unwrap_or("?"))) == expected.map(|_| true),
+                "{text}: {told:?}"
+            );
+        }
     }
 
     #[test]

@@ -154,3 +154,33 @@ fn what_cannot_be_read_is_told_in_one_line() {
         assert!(ran.err.starts_with(start), "{arguments:?}: {}", ran.err);
     }
 }
+
+#[test]
+fn a_file_without_routes_says_what_it_is_or_lacks() {
+    let bench = Bench::new("without_routes");
+    for (text, code, out, err) in [
+        (
+            "version: \"1.0\"\nroutes: []\n",
+            0,
+            "a.yaml: 0 routes, 0 issuers, no problems\n",
+            "a.yaml: note: it has no routes, so every request is refused\n",
+        ),
+        ("", 1, "", "a.yaml:1:1: document: the document is empty\n"),
+        (
+            "{\"version\": \"1.0\", \"revoked\": []}",
+            1,
+            "",
+            "a.yaml:1:1: document: this is a revocation list, which `portcullis revocation check` checks; a gateway's document has `routes`\n",
+        ),
+        (
+            "static_resources: {}\n",
+            1,
+            "",
+            "a.yaml:1:1: document: no configuration of this plugin found in this Envoy configuration or manifest: neither a mapping with `vm_config` and `configuration` nor a `pluginConfig` or `config` of a manifest\n",
+        ),
+    ] {
+        bench.write("a.yaml", text);
+        let ran = bench.run(&["check", "a.yaml"]);
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (code, out, err), "{text}");
+    }
+}

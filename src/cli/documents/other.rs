@@ -1,0 +1,27 @@
+//! Files that hold something else than a gateway's document, told by their own keys instead of by a list of unknown ones.
+
+use super::is_gateway;
+use crate::config::node::{Node, Value};
+
+/// What a document is, where it is surely none of a gateway, and what takes it.
+pub fn kind(root: &Node) -> Option<&'static str> {
+    let Value::Map(entries) = &root.value else { return None };
+    if is_gateway(root) {
+        return None;
+    }
+    let has = |key: &str| root.get(key).is_some();
+    let has_only = |key: &str| has(key) && entries.iter().all(|(k, _)| k.text == key || k.text == "version");
+    if has_only("clients") {
+        Some("this is a document of clients, which `portcullis clients check` checks; a gateway's has `routes`")
+    } else if has_only("revoked") {
+        Some("this is a revocation list, which `portcullis revocation check` checks; a gateway's document has `routes`")
+    } else if has_only("keys") {
+        Some("this is a key set, which `portcullis explain --keys` takes; a gateway's document has `routes`")
+    } else if has("$schema") || has("type") && (has("properties") || has("items")) {
+        Some("this is a JSON Schema, which stands under `schemas` of a gateway's document; that has `routes`")
+    } else if has("paths") {
+        Some("this has the `paths` of another gateway, which `portcullis import` turns into a document with `routes`")
+    } else {
+        None
+    }
+}
