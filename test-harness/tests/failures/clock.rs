@@ -6,20 +6,26 @@ use test_harness::moved_clock::MovedClock;
 use test_harness::trial::{bearer, get, put};
 
 use crate::Cell;
+use crate::allowed::{
+    Allowed, FORGED, NO_CLIENTS, NO_KEYS, NO_LIST, REVOKED, Right, SERVED, UNKNOWN_API_KEY, but, over,
+};
 use crate::documents::{CLIENTS, REVOCATIONS};
 use crate::given::{CLIENTS_PATH, REVOCATIONS_PATH, clients, lasting, revoked};
-use crate::site::{Allowed, Site, but};
+use crate::site::Site;
 
 pub fn cells() -> Vec<Cell> {
     vec![
-        ("clock jumps forward".to_owned(), Box::new(|| jumps(TWO_HOURS, "EXPIRED_TOKEN"))),
-        ("clock jumps back".to_owned(), Box::new(|| jumps(-TWO_HOURS, "UNAUTHORIZED"))),
+        ("clock jumps forward".to_owned(), Box::new(|| jumps(TWO_HOURS, (401, "EXPIRED_TOKEN", "deny token_expired")))),
+        (
+            "clock jumps back".to_owned(),
+            Box::new(|| jumps(-TWO_HOURS, (401, "UNAUTHORIZED", "deny token_not_yet_valid"))),
+        ),
     ]
 }
 
 /// To another time and back to the right one. Everything that is fetched is older than its bound for a moment, or from the future;
 /// limits that were used up lately would lock everybody out if they were believed.
-fn jumps(by: i64, of_the_token: &str) -> Result<()> {
+fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
     let clock = MovedClock::new()?;
     let mut site = Site::with_env(
         clock.env(),
@@ -35,32 +41,33 @@ fn jumps(by: i64, of_the_token: &str) -> Result<()> {
     (REVOCATIONS.also)(&mut site)?;
     let token = lasting(&site.issuer, "lasting")?;
     site.also("lasting", bearer(get("/orders/1"), &token));
-    let at_first = well(&[(200, "")]);
+    let at_first = well(&[SERVED]);
     for sort in ["good", "lasting", "key"] {
         site.until(sort, 200)?;
     }
     site.under_load(&at_first)?;
 
-    let stops = [(200, ""), (401, of_the_token), (503, "AUTH_UNAVAILABLE")];
+    let stops = [SERVED, of_the_token, NO_KEYS, NO_LIST];
     site.during(&fetching(&stops), |_| {
         clock.set(by)?;
         site.until("good", 401)?;
         site.until("lasting", 200).and_then(|()| site.until("key", 200))
     })?;
-    let elsewhen = [(401, of_the_token)];
-    site.under_load(&well(&elsewhen))?;
+    let elsewhen = [of_the_token];
+    let elsewhen = well(&elsewhen);
+    site.under_load(&elsewhen)?;
 
     // What is fetched is still fetched.
     site.issuer.documents.publish(CLIENTS_PATH, clients(&["next"]));
     site.issuer.documents.publish(REVOCATIONS_PATH, revoked(&[]));
-    let either: &[_] = &[(200, ""), (401, "UNAUTHORIZED"), (401, of_the_token)];
-    let changing = [&[("key", either), ("revoked", either)], well(&elsewhen).as_slice()].concat();
+    let listed: &[_] = &[SERVED, REVOKED];
+    let changing = over(&[("key", &[SERVED, UNKNOWN_API_KEY]), ("revoked", listed)], &elsewhen);
     site.during(&changing, |_| site.until("key", 401))?;
     site.issuer.documents.publish(CLIENTS_PATH, clients(&["polled"]));
     site.issuer.documents.publish(REVOCATIONS_PATH, revoked(&["one"]));
     site.during(&changing, |_| site.until("key", 200))?;
 
-    site.during(&[&[("revoked", either)], fetching(&stops).as_slice()].concat(), |_| {
+    site.during(&over(&[("revoked", &[SERVED, REVOKED, NO_KEYS, NO_LIST])], &fetching(&stops)), |_| {
         clock.set(0)?;
         for sort in ["good", "lasting", "key"] {
             site.until(sort, 200)?;
@@ -72,24 +79,20 @@ fn jumps(by: i64, of_the_token: &str) -> Result<()> {
 }
 
 /// Everything works, and a token of today is worth this.
-fn well<'a>(good: &'a [(u16, &'a str)]) -> Vec<(&'a str, &'a [(u16, &'a str)])> {
-    let ours: Allowed<'a> = &[
-        ("lasting", &[(200, "")]),
-        ("key", &[(200, "")]),
-        ("own key", &[(200, "")]),
-        ("revoked", &[(401, "UNAUTHORIZED")]),
-    ];
+fn well<'a>(good: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
+    let ours: Allowed<'a> =
+        &[("lasting", &[SERVED]), ("key", &[SERVED]), ("own key", &[SERVED]), ("revoked", &[REVOKED])];
     [&[("good", good)], ours, but(&[]).as_slice()].concat()
 }
 
 /// Until everything was fetched anew.
-fn fetching<'a>(good: &'a [(u16, &'a str)]) -> Vec<(&'a str, &'a [(u16, &'a str)])> {
+fn fetching<'a>(good: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
     let ours: Allowed<'a> = &[
-        ("lasting", &[(200, ""), (503, "AUTH_UNAVAILABLE")]),
-        ("key", &[(200, ""), (503, "AUTH_UNAVAILABLE")]),
-        ("own key", &[(200, ""), (503, "AUTH_UNAVAILABLE")]),
-        ("revoked", &[(401, "UNAUTHORIZED"), (503, "AUTH_UNAVAILABLE")]),
-        ("forged", &[(401, "UNAUTHORIZED"), (503, "AUTH_UNAVAILABLE")]),
+        ("lasting", &[SERVED, NO_KEYS, NO_LIST]),
+        ("key", &[SERVED, NO_CLIENTS]),
+        ("own key", &[SERVED, NO_CLIENTS]),
+        ("revoked", &[REVOKED, NO_KEYS, NO_LIST]),
+        ("forged", &[FORGED, NO_KEYS]),
     ];
     [&[("good", good)], ours, but(&[]).as_slice()].concat()
 }

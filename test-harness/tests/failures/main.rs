@@ -1,5 +1,6 @@
 //! The failure matrix of `docs/failures.md`, row by row: a real Envoy with several workers under load, every request counted.
 
+mod allowed;
 mod clock;
 mod documents;
 mod gateway;

@@ -16,6 +16,7 @@ use test_harness::ports;
 use test_harness::trial::{self, WORKERS};
 use test_harness::upstream::{Received, Upstream};
 
+use crate::allowed::{Allowed, Record, answers, of, one_each};
 use crate::given::{policy, sorts, token};
 
 /// The servers and the gateway.
@@ -33,43 +34,8 @@ pub struct Site {
     env: Vec<(String, String)>,
 }
 
-/// What each sort of request may be answered with: status and code of the envelope.
-pub type Allowed<'a> = &'a [(&'a str, &'a [(u16, &'a str)])];
-
 /// What became of how many.
 pub type Counts = BTreeMap<(&'static str, u16, String), usize>;
-
-/// Everything works.
-pub const WELL: Allowed<'static> = &[
-    ("static", &[(200, "")]),
-    ("good", &[(200, "")]),
-    ("no token", &[(401, "UNAUTHORIZED")]),
-    ("forged", &[(401, "UNAUTHORIZED")]),
-];
-
-/// Nobody can say whether a token is good; what needs none goes on.
-pub const KEYLESS: Allowed<'static> = &[
-    ("static", &[(200, "")]),
-    ("good", &[(503, "AUTH_UNAVAILABLE")]),
-    ("no token", &[(401, "UNAUTHORIZED")]),
-    ("forged", &[(503, "AUTH_UNAVAILABLE")]),
-];
-
-/// Everything works but this.
-pub fn but<'a>(these: &[(&'a str, &'a [(u16, &'a str)])]) -> Vec<(&'a str, &'a [(u16, &'a str)])> {
-    [these, WELL].concat()
-}
-
-/// Both what is right in one state and in another, while the gateway goes from one to the other.
-pub fn either<'a>(these: Allowed<'a>, those: Allowed<'a>) -> Vec<(&'a str, Vec<(u16, &'a str)>)> {
-    let found = |sort: &str| those.iter().find(|(name, _)| *name == sort).map(|(_, answers)| *answers);
-    these.iter().map(|(sort, answers)| (*sort, [*answers, found(sort).unwrap_or_default()].concat())).collect()
-}
-
-/// The same as a look at it.
-pub fn slices<'a>(these: &'a [(&'a str, Vec<(u16, &'a str)>)]) -> Vec<(&'a str, &'a [(u16, &'a str)])> {
-    these.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect()
-}
 
 impl Site {
     /// Servers, and a gateway with spans short enough to be lived through.
@@ -165,7 +131,7 @@ impl Site {
     }
 
     /// Every request has an allowed answer, none without a right to reached the upstream, none reached it twice, each that was
-    /// answered has exactly one record that says the same. `lost` requests may have got no answer.
+    /// answered has exactly one record that says the same, for the reason that its row gives. `lost` requests may have got no answer.
     pub fn judge(&self, sent: &[Sent], allowed: Allowed<'_>, lost: usize) -> Result<Counts> {
         let mut counts = Counts::new();
         let mut unanswered = 0;
@@ -179,9 +145,8 @@ impl Site {
                 }
                 Err(error) => bail!("`{}` was lost: {error}", one.sort),
             };
-            let row = allowed.iter().find(|(sort, _)| *sort == one.sort);
-            let (_, may_be) = row.with_context(|| format!("nothing is said about `{}`", one.sort))?;
-            let fits = may_be.iter().any(|(status, code)| *status == answer.status && *code == answer.code);
+            let may_be = of(allowed, one.sort)?;
+            let fits = may_be.iter().any(|right| answers(right, answer));
             ensure!(fits, "`{}` was answered {answer:?}, and only {may_be:?} is right", one.sort);
             let times = forwarded.get(&one.id).copied().unwrap_or(0);
             ensure!(times <= 1, "`{}` reached the upstream {times} times", one.sort);
@@ -191,7 +156,7 @@ impl Site {
             ensure!(times == 1 || !from_upstream, "a 200 that the upstream never gave");
             *counts.entry((one.sort, answer.status, answer.code.clone())).or_default() += 1;
         }
-        self.recorded(sent)?;
+        self.recorded(sent, allowed)?;
         Ok(counts)
     }
 
@@ -210,13 +175,11 @@ impl Site {
         forwarded
     }
 
-    /// Each answered request has exactly one record, and the record's status is the answer's.
-    fn recorded(&self, sent: &[Sent]) -> Result<()> {
-        let answered: HashMap<&str, &Answer> =
-            sent.iter().filter_map(|one| Some((one.id.as_str(), one.answer.as_ref().ok()?))).collect();
+    /// Waits until the access log says of every answered request what its row does.
+    fn recorded(&self, sent: &[Sent], allowed: Allowed<'_>) -> Result<()> {
         let mut complaint = String::new();
         let complete = Deadline::after(Duration::from_secs(5)).poll(|| {
-            match self.records().and_then(|records| one_each(&answered, &records)) {
+            match self.records().and_then(|records| one_each(sent, allowed, &records)) {
                 Ok(()) => Some(()),
                 Err(error) => {
                     complaint = format!("{error:#}");
@@ -227,42 +190,16 @@ impl Site {
         complete.with_context(|| complaint)
     }
 
-    /// The records in the access log: request id, status, reason.
-    pub fn records(&self) -> Result<Vec<(String, u64, String)>> {
-        let read = |line: &String| {
-            let record: Value = serde_json::from_str(line).ok()?;
-            let text = |at| record.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let status = record.get("status")?;
-            let status = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;
-            Some((text("/audit/request_id"), status, text("/audit/reason")))
-        };
-        Ok(self.envoy()?.lines().iter().filter_map(read).collect())
+    /// The records in the access log.
+    pub fn records(&self) -> Result<Vec<Record>> {
+        Ok(self.envoy()?.lines().iter().filter_map(|line| Record::read(line)).collect())
     }
 
-    /// The reasons that were recorded for answers of this status, with their numbers.
-    pub fn reasons(&self, status: u64) -> Result<BTreeMap<String, usize>> {
-        let mut reasons = BTreeMap::new();
-        for (_, have, reason) in self.records()? {
-            if have == status {
-                *reasons.entry(reason).or_default() += 1;
-            }
-        }
-        Ok(reasons)
+    /// The log says this somewhere.
+    pub fn log_says(&self, words: &str) -> Result<()> {
+        let says = || Ok(self.envoy()?.lines().iter().any(|line| line.contains(words)));
+        until(&format!("the log to say `{words}`"), says)
     }
-}
-
-fn one_each(answered: &HashMap<&str, &Answer>, records: &[(String, u64, String)]) -> Result<()> {
-    let mut of: HashMap<&str, (usize, u64)> = HashMap::new();
-    for (id, status, _) in records {
-        let entry = of.entry(id.as_str()).or_default();
-        *entry = (entry.0 + 1, *status);
-    }
-    for (id, answer) in answered {
-        let (times, status) = of.get(id).copied().unwrap_or_default();
-        ensure!(times == 1, "{times} records of {id}, answered {answer:?}");
-        ensure!(status == u64::from(answer.status), "{id} is recorded as {status}, answered {answer:?}");
-    }
-    Ok(())
 }
 
 /// An answer by which the gateway said that nothing was forwarded.

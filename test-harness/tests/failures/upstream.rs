@@ -5,7 +5,8 @@ use test_harness::trial::{bearer, get};
 use test_harness::upstream::{Received, Upstream};
 
 use crate::Plain;
-use crate::site::{Site, WELL, but};
+use crate::allowed::{Right, WELL, but};
+use crate::site::Site;
 
 pub const CELLS: &[Plain] = &[
     ("upstream down", down),
@@ -19,7 +20,7 @@ fn down() -> Result<()> {
     site.until("good", 200)?;
     let book = site.upstream.take().map(|upstream| upstream.received().clone());
     site.until("good", 503)?;
-    site.under_load(&but(&[("good", &[(503, "SERVICE_UNAVAILABLE")])]))?;
+    site.under_load(&but(&[("good", &[(503, "SERVICE_UNAVAILABLE", BROKEN)])]))?;
     let book: Received = book.context("there was no upstream")?;
     site.upstream = Some(Upstream::start("orders", site.upstream_port, book)?);
     site.until("good", 200)?;
@@ -28,20 +29,20 @@ fn down() -> Result<()> {
 }
 
 fn slow() -> Result<()> {
-    wish("slow", "/orders/1?delay_ms=1500", &[(504, "GATEWAY_TIMEOUT")])
+    wish("slow", "/orders/1?delay_ms=1500", &[(504, "GATEWAY_TIMEOUT", "allow allowed response_timeout")])
 }
 
 fn resets() -> Result<()> {
-    wish("resets", "/orders/1?reset=1", &[(502, "BAD_GATEWAY"), (503, "SERVICE_UNAVAILABLE")])
+    wish("resets", "/orders/1?reset=1", &[(502, "BAD_GATEWAY", BROKEN), (503, "SERVICE_UNAVAILABLE", BROKEN)])
 }
 
 /// The upstream's own answer is handed on as it is.
 fn answers_500() -> Result<()> {
-    wish("fails", "/orders/1?status=500", &[(500, "")])
+    wish("fails", "/orders/1?status=500", &[(500, "", "allow allowed")])
 }
 
 /// Some requests ask for it, the others must not notice.
-fn wish(sort: &'static str, target: &str, answers: &[(u16, &str)]) -> Result<()> {
+fn wish(sort: &'static str, target: &str, answers: &[Right<'_>]) -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
     let request = bearer(get(target), &site.token("rsa-1")?);
@@ -50,3 +51,6 @@ fn wish(sort: &'static str, target: &str, answers: &[(u16, &str)]) -> Result<()>
     ensure!(counts.keys().any(|(have, ..)| *have == sort), "none of those requests was sent");
     site.filter_never_failed()
 }
+
+/// Forwarded in vain.
+const BROKEN: &str = "allow allowed upstream_reset_before_response_started";

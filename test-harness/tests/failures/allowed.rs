@@ -1,0 +1,122 @@
+//! What a row allows: which sort of request may be answered how, and what its record must say of it.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use test_harness::load::{Answer, Sent};
+
+/// An answer that is right: its status, the envelope's code, and what the record says: its decision and reason, then Envoy's word
+/// for a failure (without what stands in braces) and the limits that were not counted, where there are such.
+pub type Right<'a> = (u16, &'a str, &'a str);
+
+/// What each sort of request may be answered with. Of two entries about one sort the first counts.
+pub type Allowed<'a> = &'a [(&'a str, &'a [Right<'a>])];
+
+/// An answer of a static route.
+pub const ANSWERED: Right<'static> = (200, "", "answer static_route");
+/// Forwarded, and answered well.
+pub const SERVED: Right<'static> = (200, "", "allow allowed");
+pub const NO_TOKEN: Right<'static> = (401, "UNAUTHORIZED", "deny token_missing");
+pub const FORGED: Right<'static> = (401, "UNAUTHORIZED", "deny token_signature_wrong");
+pub const UNKNOWN_KEY: Right<'static> = (401, "UNAUTHORIZED", "deny token_key_unknown");
+pub const UNKNOWN_API_KEY: Right<'static> = (401, "UNAUTHORIZED", "deny api_key_unknown");
+pub const REVOKED: Right<'static> = (401, "UNAUTHORIZED", "deny token_revoked");
+pub const NO_KEYS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny keys_unavailable");
+pub const NO_CLIENTS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny clients_unavailable");
+pub const NO_LIST: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny revocation_list_unavailable");
+/// The worker has no filter that works.
+pub const FAILED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny wasm_fail_stream");
+/// Envoy sheds load.
+pub const SHED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny overload");
+
+/// Everything works.
+pub const WELL: Allowed<'static> =
+    &[("static", &[ANSWERED]), ("good", &[SERVED]), ("no token", &[NO_TOKEN]), ("forged", &[FORGED])];
+
+/// Nobody can say whether a token is good; what needs none goes on.
+pub const KEYLESS: Allowed<'static> =
+    &[("static", &[ANSWERED]), ("good", &[NO_KEYS]), ("no token", &[NO_TOKEN]), ("forged", &[NO_KEYS])];
+
+/// Everything works but this.
+pub fn but<'a>(these: &[(&'a str, &'a [Right<'a>])]) -> Vec<(&'a str, &'a [Right<'a>])> {
+    over(these, WELL)
+}
+
+/// The same but this.
+pub fn over<'a>(these: &[(&'a str, &'a [Right<'a>])], those: Allowed<'a>) -> Vec<(&'a str, &'a [Right<'a>])> {
+    [these, those].concat()
+}
+
+/// Every sort is answered with this.
+pub fn all<'a>(right: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
+    WELL.iter().map(|(sort, _)| (*sort, right)).collect()
+}
+
+/// Both what is right in one state and in another, while the gateway goes from one to the other.
+pub fn either<'a>(these: Allowed<'a>, those: Allowed<'a>) -> Vec<(&'a str, Vec<Right<'a>>)> {
+    let found = |sort: &str| those.iter().find(|(name, _)| *name == sort).map(|(_, answers)| *answers);
+    these.iter().map(|(sort, answers)| (*sort, [*answers, found(sort).unwrap_or_default()].concat())).collect()
+}
+
+/// The same as a look at it.
+pub fn slices<'a>(these: &'a [(&'a str, Vec<Right<'a>>)]) -> Vec<(&'a str, &'a [Right<'a>])> {
+    these.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect()
+}
+
+/// What is right for one sort.
+pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [Right<'a>]> {
+    let row = allowed.iter().find(|(name, _)| *name == sort);
+    row.map(|(_, may_be)| *may_be).with_context(|| format!("nothing is said about `{sort}`"))
+}
+
+/// One line of the access log.
+#[derive(Debug)]
+pub struct Record {
+    pub id: String,
+    pub status: u64,
+    /// In the words of a [`Right`].
+    pub says: String,
+}
+
+impl Record {
+    /// None for a line of the log that is no record.
+    pub fn read(line: &str) -> Option<Self> {
+        let record: Value = serde_json::from_str(line).ok()?;
+        let text = |at| record.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let status = record.get("status")?;
+        let status = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;
+        let failure = text("/audit/failure").split('{').next().unwrap_or_default();
+        let uncounted = text("/audit/uncounted");
+        let uncounted = if uncounted.is_empty() { String::new() } else { format!("uncounted {uncounted}") };
+        let said = [text("/audit/decision"), text("/audit/reason"), failure, &uncounted];
+        let says = said.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        Some(Self { id: text("/audit/request_id").to_owned(), status, says })
+    }
+}
+
+/// Each answered request has exactly one record, with the answer's status and what its row says of such an answer.
+pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, records: &[Record]) -> Result<()> {
+    let mut by_id: HashMap<&str, Vec<&Record>> = HashMap::new();
+    for record in records {
+        by_id.entry(record.id.as_str()).or_default().push(record);
+    }
+    for one in sent {
+        let Ok(answer) = &one.answer else { continue };
+        let found = by_id.get(one.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let [record] = found else {
+            anyhow::bail!("{} records of a `{}` that was answered {answer:?}: {found:?}", found.len(), one.sort)
+        };
+        let same = record.status == u64::from(answer.status);
+        ensure!(same, "`{}` is recorded as {record:?}, answered {answer:?}", one.sort);
+        let may_be = of(allowed, one.sort)?;
+        let fits = may_be.iter().any(|right| answers(right, answer) && right.2 == record.says);
+        ensure!(fits, "`{}` was answered {answer:?} and recorded as `{}`: only {may_be:?}", one.sort, record.says);
+    }
+    Ok(())
+}
+
+/// Whether an answer is this one, as far as its client can tell.
+pub fn answers(right: &Right<'_>, answer: &Answer) -> bool {
+    right.0 == answer.status && right.1 == answer.code
+}
