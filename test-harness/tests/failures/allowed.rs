@@ -112,6 +112,9 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, records: &[Record]) -> Resu
         let may_be = of(allowed, one.sort)?;
         let fits = may_be.iter().any(|right| answers(right, answer) && right.2 == record.says);
         ensure!(fits, "`{}` was answered {answer:?} and recorded as `{}`: only {may_be:?}", one.sort, record.says);
+        // Who cannot be served now is told when to come again; a filter that failed can tell nobody anything.
+        let told = answer.status != 503 || record.says == FAILED.2 || answer.retry_after.is_some();
+        ensure!(told, "`{}` got a 503 without Retry-After, recorded as `{}`", one.sort, record.says);
     }
     Ok(())
 }
