@@ -1,5 +1,7 @@
 //! Endpoints of what the gateway fetches, in every state that an endpoint can be in: key sets, documents of clients, revocation lists.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use test_harness::issuer::{ELSEWHERE, Fault, Issuer, KEY_SET_PATH};
@@ -9,7 +11,10 @@ use crate::allowed::{
     ANSWERED, Allowed, FORGED, KEYLESS, NO_CLIENTS, NO_LIST, NO_TOKEN, REVOKED, Right, SERVED, UNKNOWN_API_KEY,
     UNKNOWN_KEY, WELL, but, either, over, slices,
 };
-use crate::given::{CLIENTS_PATH, REVOCATIONS_PATH, add_clients, add_revocations, clients, key, lasting, revoked};
+use crate::given::{
+    CLIENTS_PATH, COOL_DOWN, POLL, RETRY, REVOCATIONS_PATH, add_clients, add_revocations, clients, key, lasting,
+    revoked,
+};
 use crate::site::{Site, until};
 use crate::{Cell, Plain};
 
@@ -31,6 +36,8 @@ pub struct Kind {
     shows: &'static str,
     pub well: Allowed<'static>,
     without: Allowed<'static>,
+    /// How long after its endpoint it heals at the latest.
+    heals: Duration,
     /// Where the gateway's document says how long it serves on.
     stale_for: &'static str,
 }
@@ -45,6 +52,7 @@ const KEYS: Kind = Kind {
     shows: "good",
     well: WELL,
     without: KEYLESS,
+    heals: COOL_DOWN,
     stale_for: "/issuers/0/jwks/stale_for",
 };
 
@@ -76,6 +84,7 @@ pub const CLIENTS: Kind = Kind {
         ("key", &[NO_CLIENTS]),
         ("own key", &[SERVED]),
     ],
+    heals: RETRY,
     stale_for: "/clients_from/stale_for",
 };
 
@@ -105,6 +114,7 @@ pub const REVOCATIONS: Kind = Kind {
         ("forged", &[FORGED]),
         ("revoked", &[NO_LIST]),
     ],
+    heals: RETRY,
     stale_for: "/revocation/stale_for",
 };
 
@@ -159,7 +169,7 @@ impl Kind {
         site.under_load(self.without)?;
         site.log_says("was not fetched")?;
         site.issuer.documents.fail(self.path, Fault::None);
-        site.until(self.shows, 200)?;
+        site.within(self.heals, self.shows, 200)?;
         site.under_load(self.well)?;
         site.filter_never_failed()
     }
@@ -183,13 +193,13 @@ impl Kind {
     }
 
     fn beyond_the_bound(self) -> Result<()> {
-        let mut site = self.amended(|policy| put(policy, self.stale_for, json!("2s")))?;
+        let mut site = self.amended(|policy| put(policy, self.stale_for, json!(format!("{}s", STALE.as_secs()))))?;
         let both = either(self.well, self.without);
         site.issuer.documents.fail(self.path, Fault::Down);
-        site.during(&slices(&both), |_| site.until(self.shows, 503))?;
+        site.during(&slices(&both), |_| site.within(POLL + STALE, self.shows, 503))?;
         site.under_load(self.without)?;
         site.issuer.documents.fail(self.path, Fault::None);
-        site.during(&slices(&both), |_| site.until(self.shows, 200))?;
+        site.during(&slices(&both), |_| site.within(self.heals, self.shows, 200))?;
         site.under_load(self.well)?;
         site.filter_never_failed()
     }
@@ -203,11 +213,11 @@ fn rotated() -> Result<()> {
     site.issuer.publish(&["rsa-1", "rsa-2"]);
     // A fetch less than `cool_down` ago did not bring it, and no other is made so soon.
     let coming = but(&[("new", COMING_OR_GOING)]);
-    site.during(&coming, |_| site.until("new", 200))?;
+    site.during(&coming, |_| site.within(COOL_DOWN, "new", 200))?;
     site.under_load(&but(&[("new", &[SERVED])]))?;
     site.issuer.publish(&["rsa-2"]);
     let going = but(&[("good", COMING_OR_GOING), ("forged", &[FORGED, UNKNOWN_KEY]), ("new", &[SERVED])]);
-    site.during(&going, |_| site.until("good", 401))?;
+    site.during(&going, |_| site.within(POLL, "good", 401))?;
     site.filter_never_failed()
 }
 
@@ -217,10 +227,10 @@ fn clients_changed() -> Result<()> {
     site.also("new", key("next"));
     site.issuer.documents.publish(CLIENTS_PATH, clients(&["polled", "next"]));
     let coming = over(&[("new", &[SERVED, UNKNOWN_API_KEY])], CLIENTS.well);
-    site.during(&coming, |_| site.until("new", 200))?;
+    site.during(&coming, |_| site.within(POLL, "new", 200))?;
     site.issuer.documents.publish(CLIENTS_PATH, clients(&["next"]));
     let going = over(&[("key", &[SERVED, UNKNOWN_API_KEY]), ("new", &[SERVED])], CLIENTS.well);
-    site.during(&going, |_| site.until("key", 401))?;
+    site.during(&going, |_| site.within(POLL, "key", 401))?;
     let gone = over(&[("key", &[UNKNOWN_API_KEY]), ("new", &[SERVED])], CLIENTS.well);
     site.under_load(&gone)?;
     site.filter_never_failed()
@@ -231,7 +241,7 @@ fn clients_emptied() -> Result<()> {
     let mut site = CLIENTS.open()?;
     site.issuer.documents.publish(CLIENTS_PATH, clients(&[]));
     let going = over(&[("key", &[SERVED, UNKNOWN_API_KEY])], CLIENTS.well);
-    site.during(&going, |_| site.until("key", 401))?;
+    site.during(&going, |_| site.within(POLL, "key", 401))?;
     site.under_load(&over(&[("key", &[UNKNOWN_API_KEY])], CLIENTS.well))?;
     site.filter_never_failed()
 }
@@ -243,15 +253,17 @@ fn list_changed() -> Result<()> {
     site.also("next", bearer(get("/orders/1"), &token));
     site.issuer.documents.publish(REVOCATIONS_PATH, revoked(&["one", "two"]));
     let going = over(&[("next", &[SERVED, REVOKED])], REVOCATIONS.well);
-    site.during(&going, |_| site.until("next", 401))?;
+    site.during(&going, |_| site.within(POLL, "next", 401))?;
     let gone = over(&[("next", &[REVOKED])], REVOCATIONS.well);
     site.under_load(&gone)?;
     site.issuer.documents.publish(REVOCATIONS_PATH, revoked(&[]));
     let coming = over(&[("next", &[SERVED, REVOKED]), ("revoked", &[SERVED, REVOKED])], REVOCATIONS.well);
-    site.during(&coming, |_| site.until("next", 200).and_then(|()| site.until("revoked", 200)))?;
+    site.during(&coming, |_| site.within(POLL, "next", 200).and_then(|()| site.within(POLL, "revoked", 200)))?;
     site.filter_never_failed()
 }
 
+/// How old a document of these rows may become beyond its time.
+const STALE: Duration = Duration::from_secs(2);
 const COMING_OR_GOING: &[Right<'_>] = &[SERVED, UNKNOWN_KEY];
 const FAULTS: &[(&str, Fault)] = &[
     ("down", Fault::Down),

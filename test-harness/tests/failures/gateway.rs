@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -187,19 +188,21 @@ fn overloaded() -> Result<()> {
     let both = slices(&both);
     site.during(&both, |_| {
         press("0.99")?;
-        site.until("static", 503)
+        site.within(LOOK, "static", 503)
     })?;
     site.under_load(&nothing)?;
     ensure!(site.reached() == 0, "a request that was shed reached the upstream");
     site.during(&both, |_| {
         press("0.1")?;
-        site.until("good", 200)
+        site.within(LOOK, "good", 200)
     })?;
     site.under_load(WELL)?;
     fs::remove_dir_all(folder)?;
     site.filter_never_failed()
 }
 
+/// How often the pressure is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 const INJECTED: &str = "envoy.resource_monitors.injected_resource";
 
 /// Listeners from a file, which Envoy looks at when another is moved over it.

@@ -1,5 +1,7 @@
 //! What the gateway of the matrix is given: its document, others that it fetches, and the sorts of requests that are sent to it.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use portcullis::policy::api_key::ApiKey;
 use serde_json::{Map, Value, json};
@@ -111,5 +113,11 @@ fn fetched(issuer: &Issuer, path: &str) -> Value {
         "timeout": "500ms", "wait": "700ms", "max_entries": 100 })
 }
 
+/// `cool_down` of the key set.
+pub const COOL_DOWN: Duration = Duration::from_secs(1);
+/// `poll` of the other documents; the key set is `fresh_for` as long.
+pub const POLL: Duration = Duration::from_secs(1);
+/// The longest pause between fetches of an endpoint that fails.
+pub const RETRY: Duration = Duration::from_secs(5);
 pub const CLIENTS_PATH: &str = "/documents/clients";
 pub const REVOCATIONS_PATH: &str = "/documents/revocations";
