@@ -9,6 +9,12 @@ pub fn unix_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// Now, to be compared with other moments.
+#[expect(clippy::disallowed_methods, reason = "what happened to a process is told by when it happened")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
 /// A point in time after which waiting is given up.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);

@@ -80,6 +80,17 @@ impl Envoy {
         lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
     }
 
+    /// Ends it at once, as `kill -9` does; every line that it had written.
+    pub fn kill(mut self) -> Vec<String> {
+        self.end();
+        self.lines()
+    }
+
+    fn end(&mut self) {
+        // It may have ended already; there is nobody left to tell.
+        let _gone = self.child.kill().and_then(|()| self.child.wait().map(drop));
+    }
+
     /// An error if it has ended by itself.
     pub fn still_runs(&mut self) -> Result<()> {
         match self.child.try_wait()? {
@@ -133,8 +144,7 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody left to tell.
-        let _gone = self.child.kill().and_then(|()| self.child.wait().map(drop));
+        self.end();
         let _left = fs::remove_dir_all(&self.folder);
     }
 }

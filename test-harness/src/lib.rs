@@ -17,6 +17,7 @@ pub mod documents;
 pub mod envoy;
 pub mod expect;
 pub mod failure;
+pub mod flawed_module;
 pub mod frames;
 pub mod fuzz;
 pub mod generated;

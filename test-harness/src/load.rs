@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
 use crate::client::{self, Request, Response};
-use crate::outcome;
+use crate::{clock, outcome};
 
 /// A sort of request, and its name.
 pub type Sort = (&'static str, Request);
@@ -22,6 +22,8 @@ pub struct Sent {
     pub id: String,
     /// Its answer; the error when there was none.
     pub answer: Result<Answer, String>,
+    /// When that was known.
+    pub at: Instant,
 }
 
 /// What of an answer says who gave it.
@@ -76,7 +78,7 @@ fn send(to: SocketAddr, sort: &'static str, request: &Request) -> Sent {
     let id = format!("load-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let request = request.clone().header("x-request-id", &id);
     let answer = client::send(to, &request, PATIENCE).map(|response| Answer::of(&response));
-    Sent { sort, id, answer: answer.map_err(|error| format!("{error:#}")) }
+    Sent { sort, id, answer: answer.map_err(|error| format!("{error:#}")), at: clock::now() }
 }
 
 impl Answer {

@@ -26,8 +26,13 @@ pub struct File(PathBuf);
 impl File {
     /// Writes one.
     pub fn write(oddity: Oddity) -> Result<Self> {
+        Self::of(&build(oddity)?)
+    }
+
+    /// Writes any other.
+    pub fn of(module: &[u8]) -> Result<Self> {
         let file = Self(envoy::fresh_folder()?.join("odd.wasm"));
-        std::fs::write(&file.0, build(oddity)?)?;
+        std::fs::write(&file.0, module)?;
         Ok(file)
     }
 

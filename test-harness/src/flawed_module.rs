@@ -1,0 +1,101 @@
+//! The product's own module with a flaw put in: it traps at a request with very many headers, and is itself at every other.
+
+use anyhow::{Context, Result};
+use wasm_encoder::{
+    BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, Instruction, Module, RawSection,
+};
+use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
+
+/// The bytes of the module that stands in the place of `product`.
+///
+/// A function that traps, or else calls the product's own, is added behind all others and exported in its place: nothing else
+/// has to be renumbered.
+pub fn build(product: &[u8]) -> Result<Vec<u8>> {
+    let sections: Vec<Payload<'_>> = Parser::new(0).parse_all(product).collect::<Result<_, _>>()?;
+    let (mut imported, mut types, mut bodies, mut original) = (0, Vec::new(), Vec::new(), None);
+    for section in &sections {
+        match section {
+            Payload::ImportSection(imports) => {
+                for import in imports.clone().into_imports() {
+                    imported += u32::from(matches!(import?.ty, TypeRef::Func(_)));
+                }
+            }
+            Payload::FunctionSection(functions) => types = functions.clone().into_iter().collect::<Result<_, _>>()?,
+            Payload::ExportSection(exports) => {
+                let exports = exports.clone().into_iter().collect::<Result<Vec<_>, _>>()?;
+                original = exports.iter().find(|export| export.name == CALLBACK).map(|export| export.index);
+            }
+            Payload::CodeSectionEntry(body) => bodies.push(body.as_bytes()),
+            _ => {}
+        }
+    }
+    let original = original.with_context(|| format!("the module exports no {CALLBACK}"))?;
+    let own = original.checked_sub(imported).and_then(|place| types.get(usize::try_from(place).ok()?).copied());
+    types.push(own.context("the callback is no function of the module")?);
+    let added = imported + u32::try_from(types.len())? - 1;
+
+    let mut module = Module::new();
+    for section in &sections {
+        match section {
+            Payload::FunctionSection(_) => {
+                let mut functions = FunctionSection::new();
+                types.iter().for_each(|kind| {
+                    functions.function(*kind);
+                });
+                module.section(&functions);
+            }
+            Payload::ExportSection(exports) => {
+                let mut written = ExportSection::new();
+                for export in exports.clone() {
+                    let export = export?;
+                    let index = if export.name == CALLBACK { added } else { export.index };
+                    written.export(export.name, kind(export.kind)?, index);
+                }
+                module.section(&written);
+            }
+            Payload::CodeSectionStart { .. } => {
+                let mut code = CodeSection::new();
+                bodies.iter().for_each(|body| {
+                    code.raw(body);
+                });
+                module.section(code.function(&trap_or(original)));
+            }
+            other => {
+                if let Some((id, range)) = other.as_section() {
+                    let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
+                    let data = product.get(range).context("a section outside the module")?;
+                    module.section(&RawSection { id, data });
+                }
+            }
+        }
+    }
+    let bytes = module.finish();
+    wasmparser::validate(&bytes).context("the module is not valid")?;
+    Ok(bytes)
+}
+
+/// The second parameter is the number of headers.
+fn trap_or(original: u32) -> Function {
+    use Instruction::{Call, End, I32Const, I32GtU, If, LocalGet, Unreachable};
+    let mut function = Function::new([]);
+    let check = [LocalGet(1), I32Const(MOST_HEADERS), I32GtU, If(BlockType::Empty), Unreachable, End];
+    let go_on = [LocalGet(0), LocalGet(1), LocalGet(2), Call(original), End];
+    check.iter().chain(&go_on).for_each(|instruction| {
+        function.instruction(instruction);
+    });
+    function
+}
+
+fn kind(kind: ExternalKind) -> Result<ExportKind> {
+    match kind {
+        ExternalKind::Func => Ok(ExportKind::Func),
+        ExternalKind::Memory => Ok(ExportKind::Memory),
+        ExternalKind::Table => Ok(ExportKind::Table),
+        ExternalKind::Global => Ok(ExportKind::Global),
+        other => anyhow::bail!("an export of kind {other:?}"),
+    }
+}
+
+/// Pseudo-headers among them; the generated listener takes more.
+pub const MOST_HEADERS: i32 = 60;
+const CALLBACK: &str = "proxy_on_request_headers";

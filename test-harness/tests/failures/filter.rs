@@ -1,0 +1,100 @@
+//! A filter that fails: at every request, for which a new configuration is the cure, or once.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use test_harness::client::Request;
+use test_harness::odd_module::{self, Oddity};
+use test_harness::trial::{below, get, plugin};
+use test_harness::{client, envoy, flawed_module, ports};
+
+use crate::Plain;
+use crate::allowed::{FAILED, KEYLESS, WELL, all, either, slices};
+use crate::gateway::Listeners;
+use crate::site::{PATIENCE, Site, until, within};
+
+pub const CELLS: &[Plain] = &[
+    ("filter traps", || faulty_filter(Oddity::TrapsAtRequests)),
+    ("filter runs out of memory", || faulty_filter(Oddity::EatsMemory)),
+    ("filter traps once", traps_once),
+];
+
+/// A filter that fails on every request, and is replaced by a good one while requests run.
+fn faulty_filter(oddity: Oddity) -> Result<()> {
+    let module = odd_module::File::write(oddity)?;
+    let listeners = Listeners::new()?;
+    let mut good = Value::Null;
+    let mut site = Site::bent(
+        |_, _| Ok(()),
+        |config| {
+            good = config.clone();
+            *below(plugin(config)?, "/vm_config/code/local/filename")? = json!(module.path());
+            listeners.take(config)
+        },
+    )?;
+    let nothing = all(&[FAILED]);
+    site.under_load(&nothing)?;
+    let failed = || {
+        Ok(site.envoy()?.lines().iter().any(|line| line.contains("unreachable") || line.contains("wasm_fail_stream")))
+    };
+    until("the filter to fail", failed)?;
+    // Until the new filter serves everywhere; its first requests may come before its keys.
+    let fresh = either(WELL, KEYLESS);
+    site.during(&slices(&either(&slices(&fresh), &nothing)), |_| {
+        listeners.push(&mut good)?;
+        site.until("good", 200)
+    })?;
+    site.under_load(WELL)?;
+    site.envoy.as_mut().context("no Envoy runs")?.still_runs()
+}
+
+/// The product's own filter, with a flaw that one request finds.
+fn traps_once() -> Result<()> {
+    let module = odd_module::File::of(&flawed_module::build(&fs::read(envoy::module()?)?)?)?;
+    let mut site = Site::bent(
+        |_, _| Ok(()),
+        |config| {
+            *below(plugin(config)?, "/vm_config/code/local/filename")? = json!(module.path());
+            Ok(())
+        },
+    )?;
+    site.until("good", 200)?;
+    site.under_load(WELL)?;
+    let many = 0..flawed_module::MOST_HEADERS;
+    let trap = many.fold(get("/health"), |request, i| request.header(&format!("x-{i}"), "1"));
+    let ask =
+        |request: &Request| -> Result<u16> { Ok(client::send(ports::loopback(site.port), request, PATIENCE)?.status) };
+    let fresh = either(WELL, KEYLESS);
+    let failed = all(&[FAILED]);
+    site.during(&slices(&either(&slices(&fresh), &failed)), |_| {
+        ensure!(ask(&trap)? == 503, "the trap was not sprung");
+        let mut statuses = Vec::new();
+        until("the other worker to serve while one has failed", || {
+            statuses.push(ask(&get("/health"))?);
+            // The one that failed comes back once, so what is served before its last refusal is the other's.
+            Ok(served_between(&statuses))
+        })?;
+        // Six answers in a row may all be the other's.
+        within(RELOAD, "the filter to be loaded again", || Ok(site.envoy()?.stat(RELOADED)? == 1))?;
+        site.until("good", 200)
+    })?;
+    site.under_load(WELL)?;
+    let traps = site.envoy()?.lines().iter().filter(|line| line.contains("failed: Uncaught")).count();
+    ensure!(traps == 1, "{traps} traps, where one request asked for it");
+    let reloads = site.envoy()?.stat(RELOADED)?;
+    ensure!(reloads == 1, "reloaded {reloads} times");
+    site.envoy.as_mut().context("no Envoy runs")?.still_runs()
+}
+
+/// Whether a 200 stands between two 503.
+fn served_between(statuses: &[u16]) -> bool {
+    let refused = |status: &u16| *status == 503;
+    let (first, last) = (statuses.iter().position(refused), statuses.iter().rposition(refused));
+    first.zip(last).is_some_and(|(first, last)| statuses.iter().take(last).skip(first).any(|status| *status == 200))
+}
+
+const RELOADED: &str = "wasm.portcullis.vm_reload_success";
+/// The pause before a reload, with the jitter that Envoy adds to it.
+const RELOAD: Duration = Duration::from_secs(2);
