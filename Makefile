@@ -77,7 +77,7 @@ sbom: rust ## list what the modules are made of, into dist/portcullis.cdx.json a
 	cargo run --quiet --package test-harness --bin sbom >dist/portcullis.cdx.json
 	cargo run --quiet --package test-harness --bin sbom -- schema >dist/portcullis-full.cdx.json
 
-reproducible: wasm-toolchain ## build the modules twice from nothing and compare
+reproducible: wasm ## build the modules twice from nothing and compare them with those in dist/
 	@$(SETUP)/reproducible
 
 clean: ## remove everything that was built or fetched
