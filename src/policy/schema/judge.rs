@@ -158,8 +158,11 @@ impl<'s> Judge<'s> {
     /// Whether a pattern is somewhere in a text, as far as the steps go.
     #[inline(never)]
     fn is_in(&mut self, pattern: &Pattern, text: &str) -> bool {
+        if self.exhausted {
+            return false;
+        }
         let found = self.search.run(pattern, text, &mut self.steps_left);
-        self.exhausted |= found.is_none();
+        self.exhausted = found.is_none();
         found == Some(true)
     }
 

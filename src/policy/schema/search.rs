@@ -28,7 +28,9 @@ impl Search {
     pub fn run(&mut self, Pattern(pattern): &Pattern, text: &str, steps_left: &mut u64) -> Option<bool> {
         let most = steps_left.saturating_mul(MOVES_OF_A_STEP);
         self.moves = 0;
+        // One that ended early left its states behind, which are none of this pattern.
         self.here.clear();
+        self.next.clear();
         let states = pattern.states().len();
         if self.entered.len() < states {
             self.entered.resize(states, 0);
@@ -111,3 +113,21 @@ impl Search {
 
 /// What one step of judging pays for: a move takes two or three nanoseconds natively.
 const MOVES_OF_A_STEP: u64 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_search_that_ended_early_leaves_nothing_to_the_next() {
+        let mut search = Search::default();
+        let (long, short) = (Pattern::parse("a.{500}y").unwrap(), Pattern::parse("^b$").unwrap());
+        for _ in 0..2 {
+            assert_eq!(search.run(&long, &"ab".repeat(5_000), &mut 1_000), None);
+            assert_eq!(search.run(&short, "b", &mut 1_000), Some(true));
+            assert_eq!(search.run(&short, "ab", &mut 1_000), Some(false));
+        }
+    }
+}
