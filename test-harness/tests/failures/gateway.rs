@@ -1,5 +1,6 @@
 //! The gateway itself: configurations that are pushed, Envoy restarted, drained, overloaded.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -7,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use test_harness::client::Connection;
 use test_harness::trial::{self, below, plugin, put};
-use test_harness::{client, clock, envoy, load, ports};
+use test_harness::{client, clock, envoy, load, ports, program};
 
 use crate::Plain;
 use crate::allowed::{KEYLESS, Loss, SHED, WELL, all, either, slices};
@@ -20,6 +22,7 @@ pub const CELLS: &[Plain] = &[
     ("Envoy killed and started again", killed),
     ("Envoy drained", drained),
     ("Envoy overloaded", overloaded),
+    ("more connections than may be", too_many_connections),
 ];
 
 /// A gateway whose configuration can be pushed anew, and the one that it serves with.
@@ -174,6 +177,60 @@ fn overloaded() -> Result<()> {
 
 /// Records wait this long in memory at the most: ten times what the harness has Envoy wait.
 const UNWRITTEN: Duration = Duration::from_millis(500);
+/// Who has a connection keeps it; who comes beyond the bound is cut off without an answer, until somebody leaves.
+fn too_many_connections() -> Result<()> {
+    const MOST: usize = 8;
+    let document = RefCell::new(Value::Null);
+    let mut site = Site::bent(
+        |policy, _| {
+            document.replace(policy.clone());
+            Ok(())
+        },
+        |config| {
+            *below(config, "/overload_manager")? = overload_manager(&document.borrow(), MOST)?;
+            Ok(())
+        },
+    )?;
+    site.until("good", 200)?;
+    let (to, health) = (ports::loopback(site.port), trial::get("/health"));
+    let well = |connection: &mut Connection| connection.exchange(&health).is_ok_and(|response| response.status == 200);
+    let mut open = Vec::new();
+    // Envoy may not have seen yet that those before have gone.
+    until("as many connections as may be", || {
+        let mut next = Connection::open(to, PATIENCE)?;
+        if well(&mut next) {
+            open.push(next);
+        }
+        Ok(open.len() == MOST)
+    })?;
+    for _ in 0..20 {
+        let beyond = Connection::open(to, PATIENCE).and_then(|mut beyond| beyond.exchange(&health));
+        ensure!(beyond.is_err(), "served beyond {MOST} connections");
+        ensure!(open.iter_mut().all(well), "a connection within the bound was not served");
+    }
+    let closed = site.envoy()?.stat(&format!("listener.*_{}.downstream_global_cx_overflow", site.port))?;
+    ensure!(closed >= 20, "{closed} connections are counted as closed");
+    drop(open);
+    site.until("good", 200)?;
+    site.under_load(WELL)?;
+    site.filter_never_failed()
+}
+
+/// What `--max-connections` makes of the configuration.
+fn overload_manager(document: &Value, most: usize) -> Result<Value> {
+    let folder = envoy::fresh_folder()?;
+    let file = folder.join("gateway.json");
+    fs::write(&file, document.to_string())?;
+    let text = |path: &Path| path.display().to_string();
+    let arguments =
+        ["generate", "envoy", &text(&file), "--wasm", &text(&envoy::module()?), "--max-connections", &most.to_string()]
+            .map(str::to_owned);
+    let written = program::output(&arguments, &[])?;
+    fs::remove_dir_all(folder)?;
+    let mut config: Value = serde_saphyr::from_str(&written)?;
+    Ok(below(&mut config, "/overload_manager")?.take())
+}
+
 /// How often the pressure is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 const INJECTED: &str = "envoy.resource_monitors.injected_resource";

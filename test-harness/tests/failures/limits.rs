@@ -1,24 +1,33 @@
-//! The service that counts limits for several proxies: gone, silent, or answering what no such service should. How it comes back,
-//! `tests/global_limits` shows.
+//! The service that counts limits for several proxies: gone, silent, or answering what no such service should.
 
 use std::io;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use test_harness::issuer::Issuer;
 use test_harness::ports;
+use test_harness::rate_limits::{RateLimits, limit};
 use test_harness::server::{self, Server, reply};
 use test_harness::trial::put;
 
 use crate::Plain;
-use crate::allowed::{Allowed, Right, but};
-use crate::site::Site;
+use crate::allowed::{Allowed, Right, SERVED, WELL, but};
+use crate::site::{Site, until, within};
 
 pub const CELLS: &[Plain] = &[
     ("rate limit service down", || without_service(false)),
     ("rate limit service silent", || without_service(true)),
     ("rate limit service answers 500", || answering(|| reply(500, "text/plain", "no"))),
+    ("rate limit service redirects", || {
+        answering(|| {
+            let mut response = reply(302, "text/plain", "")?;
+            response.headers_mut().insert("location", "/elsewhere".parse().map_err(io::Error::other)?);
+            Ok(response)
+        })
+    }),
+    ("rate limit service goes and comes back", comes_back),
     ("rate limit service answers an error", || answering(|| with_status(reply(200, GRPC, "")?))),
     ("rate limit service answers garbage", || answering(|| reply(200, GRPC, message(b"\xffno message")))),
     ("rate limit service answers too much", || answering(|| reply(200, GRPC, message(&[0; 5_000_000])))),
@@ -68,15 +77,38 @@ fn each(port: u16) -> Result<()> {
     Ok(())
 }
 
-fn one(port: u16, on_failure: &str, allowed: Allowed<'_>) -> Result<()> {
-    let limited = |policy: &mut serde_json::Value, _: &Issuer| {
-        let service = json!({ "cluster": "counting", "url": format!("http://127.0.0.1:{port}"), "domain": "portcullis",
-            "timeout": "50ms" });
+fn limited(port: u16, on_failure: &str, timeout: &str) -> impl FnOnce(&mut Value, &Issuer) -> Result<()> {
+    let service = json!({ "cluster": "counting", "url": format!("http://127.0.0.1:{port}"), "domain": "portcullis",
+        "timeout": timeout });
+    let limit =
+        json!({ "name": "per-user", "by": "user", "rate": "100000/m", "store": "global", "on_failure": on_failure });
+    move |policy, _| {
         put(policy, "/rate_limit_service", service)?;
-        let limit = json!({ "name": "per-user", "by": "user", "rate": "100000/m", "store": "global", "on_failure": on_failure });
         put(policy, "/limits", json!([limit]))
-    };
-    let mut site = Site::bent(limited, |_| Ok(()))?;
+    }
+}
+
+/// A real service that ends and is started again while requests run.
+fn comes_back() -> Result<()> {
+    for (word, meanwhile) in [("closed", REFUSED), ("local", UNCOUNTED)] {
+        let mut service = RateLimits::start(&json!([limit("per-user", 1_000_000, 60, "user")]))?;
+        let mut site = Site::bent(limited(service.port, word, "500ms"), |_| Ok(()))?;
+        site.until("good", 200)?;
+        site.under_load(WELL).context("counted")?;
+        site.during(&but(&[("good", &[SERVED, meanwhile])]), |_| {
+            service.stop_service();
+            let noticed = || Ok(site.records()?.iter().any(|record| record.says == meanwhile.2));
+            until("the service to be missed", noticed)
+        })?;
+        service.start_service()?;
+        within(PAUSE, &format!("all to be counted again with {word}"), || Ok(site.under_load(WELL).is_ok()))?;
+        site.filter_never_failed()?;
+    }
+    Ok(())
+}
+
+fn one(port: u16, on_failure: &str, allowed: Allowed<'_>) -> Result<()> {
+    let mut site = Site::bent(limited(port, on_failure, "50ms"), |_| Ok(()))?;
     site.until("good", if on_failure == "closed" { 503 } else { 200 })?;
     site.under_load(allowed)?;
     site.filter_never_failed()
@@ -86,4 +118,6 @@ fn one(port: u16, on_failure: &str, allowed: Allowed<'_>) -> Result<()> {
 const REFUSED: Right<'_> = (503, "LIMIT_UNAVAILABLE", "deny rate_limit_service_unavailable");
 /// What `open` and `local` make of it.
 const UNCOUNTED: Right<'_> = (200, "", "allow allowed uncounted per-user");
+/// How long a service that failed several times is spared.
+const PAUSE: Duration = Duration::from_secs(1);
 const GRPC: &str = "application/grpc";
