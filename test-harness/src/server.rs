@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use http_body_util::combinators::BoxBody;
@@ -18,6 +19,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use crate::ports;
 
@@ -79,7 +81,8 @@ pub fn full(body: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
 
 /// A body that sends `start` and then breaks the connection.
 pub fn broken_off(start: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
-    Breaking(Some(start.into())).boxed()
+    let gone_out = Box::pin(tokio::time::sleep(Duration::from_millis(50)));
+    Breaking { start: Some(start.into()), gone_out }.boxed()
 }
 
 /// A response of `status` with a body of the named type.
@@ -106,14 +109,23 @@ where
     }
 }
 
-struct Breaking(Option<Bytes>);
+struct Breaking {
+    start: Option<Bytes>,
+    /// What was begun must have gone out before: a server that breaks off at once sends not even its head.
+    gone_out: Pin<Box<Sleep>>,
+}
 
 impl Body for Breaking {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let broken = || Err(io::Error::other("broken off, as asked"));
-        Poll::Ready(Some(self.0.take().map_or_else(broken, |start| Ok(Frame::data(start)))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(start) = self.start.take() {
+            return Poll::Ready(Some(Ok(Frame::data(start))));
+        }
+        self.gone_out.as_mut().poll(context).map(|()| Some(Err(io::Error::other("broken off, as asked"))))
     }
 }

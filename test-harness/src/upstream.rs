@@ -1,7 +1,7 @@
 //! The upstream: a real HTTP/1.1 and h2c server that echoes what it received, remembers it, and misbehaves on request.
 //!
 //! The query of the request says how to answer: `status=503`, `delay_ms=200`, `reset=1` (the connection is closed without
-//! a response), `body_bytes=100000`, and `h.NAME=VALUE` for a response header. Names and values are percent-decoded.
+//! a response), `break=length` or `break=chunks` (the body breaks off in the middle, of a known length or not), `body_bytes=100000`, and `h.NAME=VALUE` for a response header. Names and values are percent-decoded.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,6 +111,7 @@ pub struct Wish {
     status: Option<u16>,
     delay: Option<Duration>,
     reset: bool,
+    breaks: Option<String>,
     body_bytes: Option<usize>,
     headers: Headers,
 }
@@ -125,6 +126,7 @@ impl Wish {
                 "status" => wish.status = value.parse().ok(),
                 "delay_ms" => wish.delay = value.parse().ok().map(Duration::from_millis),
                 "reset" => wish.reset = value == "1",
+                "break" => wish.breaks = Some(value),
                 "body_bytes" => wish.body_bytes = value.parse().ok(),
                 _ => {
                     let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
@@ -154,7 +156,15 @@ impl Wish {
     }
 
     fn reply(&self, seen: &Forwarded) -> io::Result<Response> {
-        let mut response = server::reply(self.status(), "application/json", self.body(seen))?;
+        let body = self.body(seen);
+        let mut response = server::reply(self.status(), "application/json", body.clone())?;
+        if let Some(how) = &self.breaks {
+            let half = body.get(..body.len() / 2).unwrap_or_default().to_owned();
+            *response.body_mut() = server::broken_off(half);
+            if how == "length" {
+                response.headers_mut().insert("content-length", HeaderValue::from(body.len()));
+            }
+        }
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
             response.headers_mut().append(name, HeaderValue::from_bytes(value).map_err(io::Error::other)?);

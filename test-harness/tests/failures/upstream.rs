@@ -3,15 +3,17 @@
 use anyhow::{Context, Result, ensure};
 use test_harness::trial::{bearer, get};
 use test_harness::upstream::{Received, Upstream};
+use test_harness::{h2c, ports};
 
 use crate::Plain;
-use crate::allowed::{Right, WELL, but};
-use crate::site::Site;
+use crate::allowed::{CUT_OFF, Right, WELL, but};
+use crate::site::{PATIENCE, Site};
 
 pub const CELLS: &[Plain] = &[
     ("upstream down", down),
     ("upstream slow", slow),
     ("upstream resets", resets),
+    ("upstream breaks off", breaks_off),
     ("upstream answers 500", answers_500),
 ];
 
@@ -34,6 +36,27 @@ fn slow() -> Result<()> {
 
 fn resets() -> Result<()> {
     wish("resets", "/orders/1?reset=1", &[(502, "BAD_GATEWAY", BROKEN), (503, "SERVICE_UNAVAILABLE", BROKEN)])
+}
+
+/// A body that is not whole must not look whole, whether its length was told or not.
+fn breaks_off() -> Result<()> {
+    let mut site = Site::open()?;
+    site.until("good", 200)?;
+    let token = site.token("rsa-1")?;
+    let broken = |how: &str| bearer(get(&format!("/orders/1?break={how}")), &token);
+    site.also("breaks", broken("length"));
+    site.also("breaks in chunks", broken("chunks"));
+    let counts = site.under_load(&but(&[("breaks", &[CUT_OFF]), ("breaks in chunks", &[CUT_OFF])]))?;
+    for sort in ["breaks", "breaks in chunks"] {
+        ensure!(counts.keys().any(|(have, ..)| *have == sort), "no `{sort}` was sent");
+    }
+    for how in ["length", "chunks"] {
+        site.reached();
+        let answer = h2c::send(ports::loopback(site.port), &broken(how), PATIENCE);
+        ensure!(answer.is_err(), "over HTTP/2 a body that broke off ({how}) looks whole");
+        ensure!(site.reached() == 1, "sent a second time");
+    }
+    site.filter_never_failed()
 }
 
 /// The upstream's own answer is handed on as it is.
