@@ -9,6 +9,9 @@ use regex_automata::util::primitives::StateID;
 use super::judge::size;
 use super::pattern::Pattern;
 
+#[cfg(all(test, not(target_family = "wasm")))]
+mod properties;
+
 /// What a search needs to remember; kept from one search to the next, so that many short ones cost no memory each.
 #[derive(Debug, Default)]
 pub(super) struct Search {
