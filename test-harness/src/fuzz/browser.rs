@@ -1,6 +1,7 @@
 //! CORS as a browser sees it from outside: which origin may read what, judged by the document's text and the Fetch standard alone.
 
 use anyhow::Result;
+use portcullis::policy::peer::KnownPeer;
 use serde_json::Value;
 
 use super::gateways::{self, Message, Subject};
@@ -34,7 +35,7 @@ impl Target for Cors {
         if request.target.windows(2).any(|window| window == b"h.") {
             request.target.retain(|byte| *byte != b'.');
         }
-        let outcome = subject.decide(&request).map_err(|error| format!("{error:#}"))?;
+        let outcome = subject.decide(&request, KnownPeer::default()).map_err(|error| format!("{error:#}"))?;
         let origins: Vec<_> = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"origin")).collect();
         let origin = match origins.as_slice() {
             [(_, value)] => String::from_utf8(value.trim_ascii().to_vec()).ok(),

@@ -1,17 +1,20 @@
 //! Gateways to feed with requests: the document of every case file, in the core of this process, and requests that it understands.
 //!
 //! A request is written as text, so that corpora can be read and inputs stay close to what a client sends: the name of the
-//! case file, the request line, header lines, and, after an empty line, what a target may want besides. `<3>` stands for
-//! the fourth token that the cases of that file mint.
+//! case file, the request line, header lines, and, after an empty line, the body or what else a target wants. `<3>` stands for
+//! the fourth token that the cases of that file mint. Lines `@from` and `@certificate` say who is at the other end.
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
+use portcullis::policy::peer::{Certificate, KnownPeer};
 use serde_json::Value;
 
-use crate::case::{CaseFile, PUBLISHED};
+use crate::case::{Case, CaseFile, PUBLISHED};
 use crate::client::Request;
 use crate::native::{Arrival, Gateway};
 use crate::outcome::Outcome;
-use crate::scene::Scene;
+use crate::scene::{Scene, document_path};
 use crate::{clock, core_gateway, keys};
 
 /// A gateway and what its cases send.
@@ -28,6 +31,10 @@ pub struct Subject {
     tokens: Vec<Vec<u8>>,
     /// Whatever in a case's request might show who the caller is.
     credentials: Vec<Vec<u8>>,
+    /// The client certificates that a proxy would believe.
+    certificates: BTreeMap<String, Certificate>,
+    /// What the endpoints of its documents answer.
+    published: Vec<(String, Option<String>)>,
     gateway: Box<dyn Gateway>,
     asked: u32,
     now: i64,
@@ -43,6 +50,10 @@ pub struct Message {
     pub request: Request,
     /// What stands after the empty line.
     pub rest: Vec<u8>,
+    /// The client's address, as written.
+    from: Vec<u8>,
+    /// The name of its certificate.
+    certificate: Vec<u8>,
 }
 
 impl Message {
@@ -56,13 +67,13 @@ impl Message {
             let (name, value) = cut(line, b": ");
             (name.to_vec(), value.to_vec())
         };
-        let request = Request {
-            method: method.to_vec(),
-            target: target.to_vec(),
-            headers: lines.map(header).collect(),
-            ..Request::default()
+        let (of_peer, headers): (Vec<_>, Vec<_>) = lines.map(header).partition(|(name, _)| name.starts_with(b"@"));
+        let said = |wanted: &[u8]| {
+            let line = of_peer.iter().find(|(name, _)| name == wanted);
+            line.map(|(_, value)| value.clone()).unwrap_or_default()
         };
-        Self { stem, request, rest: rest.to_vec() }
+        let request = Request { method: method.to_vec(), target: target.to_vec(), headers, ..Request::default() };
+        Self { stem, request, rest: rest.to_vec(), from: said(FROM), certificate: said(CERTIFICATE) }
     }
 }
 
@@ -86,7 +97,6 @@ pub fn named<'s>(subjects: &'s mut [Subject], stem: &[u8]) -> Option<&'s mut Sub
 impl Subject {
     fn open(file: CaseFile) -> Result<Self> {
         let scene = Scene::set(&file)?;
-        let gateway = core_gateway::open(&scene.policy, &scene.env)?;
         let requests: Vec<Request> = file.cases.iter().map(|case| scene.request(case)).collect::<Result<_>>()?;
         let mut tokens: Vec<Vec<u8>> = Vec::new();
         let mut credentials: Vec<Vec<u8>> = Vec::new();
@@ -101,11 +111,41 @@ impl Subject {
         }
         let headers = scene.policy.get("identity_headers").and_then(Value::as_object);
         let identity = headers.into_iter().flatten().map(|(name, _)| folded(name)).collect();
-        let text = |request: &Request| text(&file.stem, request, &tokens);
-        let seeds = requests.iter().map(text).collect();
+        let text = |(case, request): (&Case, &Request)| text(&file.stem, case, request, &tokens);
+        let seeds = file.cases.iter().zip(&requests).map(text).collect();
+        let believed = file.certificates.iter().filter(|(_, spec)| spec.fault.is_none());
+        let believed = believed.filter_map(|(name, _)| {
+            let client = scene.certificates.as_ref()?.client(name).ok()?;
+            Some((name.clone(), client.certificate.clone()))
+        });
+        let certificates = believed.collect();
+        let paths = file.documents.keys().map(|name| document_path(name));
+        let published: Vec<_> = paths.map(|path| (path.clone(), scene.issuer.documents.text(&path))).collect();
         let key_set = keys::key_set(&PUBLISHED)?;
         let (now, stem) = (clock::unix_seconds(), file.stem);
-        Ok(Self { stem, scene, identity, seeds, tokens, credentials, gateway, asked: 0, now, key_set })
+        let gateway = fresh(&scene, &published)?;
+        let asked = 0;
+        Ok(Self {
+            stem,
+            scene,
+            identity,
+            seeds,
+            tokens,
+            credentials,
+            certificates,
+            published,
+            gateway,
+            asked,
+            now,
+            key_set,
+        })
+    }
+
+    /// Who a message says is at the other end of its connection.
+    pub fn peer(&self, message: &Message) -> KnownPeer {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        let certificate = text(&message.certificate).and_then(|name| self.certificates.get(name)).cloned();
+        KnownPeer { address: text(&message.from).and_then(|from| from.parse().ok()), certificate }
     }
 
     /// The same request with its places filled: with the subject's own tokens, and `<own>` with this one.
@@ -143,18 +183,18 @@ impl Subject {
 
     /// What becomes of a request. Now and then the gateway forgets everything, so that what it has learned and what it has
     /// used up stays close to what an input can bring about by itself.
-    pub fn decide(&mut self, request: &Request) -> Result<Outcome> {
+    pub fn decide(&mut self, request: &Request, peer: KnownPeer) -> Result<Outcome> {
         self.asked += 1;
         if self.asked.is_multiple_of(FORGET_AFTER) {
-            self.gateway = core_gateway::open(&self.scene.policy, &self.scene.env)?;
+            self.gateway = fresh(&self.scene, &self.published)?;
         }
         let key_set = Some(self.key_set.clone());
         let outcome = self.gateway.decide(&Arrival {
             now: self.now,
             request,
             key_set,
-            from: None,
-            certificate: None,
+            from: peer.address,
+            certificate: peer.certificate,
             audit: true,
         });
         outcome.map_err(|error| anyhow!("{}: {error:#}", self.stem))
@@ -168,11 +208,25 @@ impl Subject {
     }
 }
 
-/// A request as text, its tokens as places.
-fn text(stem: &str, request: &Request, tokens: &[Vec<u8>]) -> Vec<u8> {
+/// A gateway that has learned nothing yet but where its documents are.
+fn fresh(scene: &Scene, published: &[(String, Option<String>)]) -> Result<Box<dyn Gateway>> {
+    let mut gateway = core_gateway::open(&scene.policy, &scene.env)?;
+    for (path, text) in published {
+        gateway.publish(path, text.clone());
+    }
+    Ok(gateway)
+}
+
+/// A case's request as text, its tokens as places.
+fn text(stem: &str, case: &Case, request: &Request, tokens: &[Vec<u8>]) -> Vec<u8> {
     let mut out = [stem.as_bytes(), b"\n", &request.method, b" ", &request.target].concat();
-    for (name, value) in &request.headers {
+    let from = case.request.from.map(|from| (FROM.to_vec(), from.to_string().into_bytes()));
+    let certificate = case.request.certificate.clone().map(|name| (CERTIFICATE.to_vec(), name.into_bytes()));
+    for (name, value) in from.iter().chain(&certificate).chain(&request.headers) {
         out.extend_from_slice(&[b"\n", name.as_slice(), b": ", value].concat());
+    }
+    if !request.body.is_empty() && request.body.len() <= LONGEST_BODY {
+        out.extend_from_slice(&[b"\n\n", request.body.as_slice()].concat());
     }
     for (index, token) in tokens.iter().enumerate() {
         out = replaced(&out, token, format!("<{index}>").as_bytes());
@@ -213,6 +267,10 @@ fn cut<'b>(bytes: &'b [u8], at: &[u8]) -> (&'b [u8], &'b [u8]) {
     }
 }
 
+const FROM: &[u8] = b"@from";
+const CERTIFICATE: &[u8] = b"@certificate";
 const MOST_TOKENS: usize = 64;
+/// Longer ones are all alike, and slow to change.
+const LONGEST_BODY: usize = 4_096;
 const SHORTEST_CREDENTIAL: usize = 8;
 const FORGET_AFTER: u32 = 64;

@@ -32,8 +32,8 @@ impl Target for Decide {
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
         let message = Message::read(input);
         let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
-        let request = subject.filled(&message.request, b"");
-        let outcome = decided(subject, &request)?;
+        let request = Request { body: message.rest.clone(), ..subject.filled(&message.request, b"") };
+        let outcome = decided(subject, &request, &message)?;
         let known = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).is_some();
         if known && !subject.has_credential(&request) {
             return Err(told("a caller was recognised by what nobody was given", &request, &outcome));
@@ -74,7 +74,7 @@ impl Target for Claims {
         let spec = TokenSpec { claims_text: Some(claims.clone()), ..TokenSpec::of("ed-1") };
         let Ok(token) = spec.mint(0, &serde_json::Map::new()) else { return Ok(()) };
         let request = subject.filled(&message.request, token.as_bytes());
-        let outcome = decided(subject, &request)?;
+        let outcome = decided(subject, &request, &message)?;
         let told = |broken: String| told(&format!("{broken}\nclaims: {claims}"), &request, &outcome);
         let subject_seen = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).and_then(Value::as_str);
         // Believed, they are exactly the JSON that the standard reader reads, each member once.
@@ -96,8 +96,9 @@ impl Target for Claims {
     }
 }
 
-fn decided(subject: &mut Subject, request: &Request) -> Result<Outcome, Broken> {
-    subject.decide(request).map_err(|error| format!("{error:#}\n{}", octets::escape(&request.on_the_wire())))
+fn decided(subject: &mut Subject, request: &Request, message: &Message) -> Result<Outcome, Broken> {
+    let peer = subject.peer(message);
+    subject.decide(request, peer).map_err(|error| format!("{error:#}\n{}", octets::escape(&request.on_the_wire())))
 }
 
 fn told(broken: &str, request: &Request, outcome: &Outcome) -> Broken {
@@ -133,6 +134,10 @@ fn answer(outcome: &Outcome) -> Result<(), Broken> {
         if value.iter().any(|byte| *byte < b' ' || *byte == 0x7f) || name.bytes().any(|byte| byte <= b' ') {
             return Err(format!("a control character in `{name}`"));
         }
+    }
+    let is_json = values(&outcome.headers, "content-type").iter().any(|kind| kind == "application/json");
+    if is_json && !outcome.body.is_empty() && serde_json::from_slice::<Value>(&outcome.body).is_err() {
+        return Err("a body that is called JSON and is none".to_owned());
     }
     let allowed = values(&outcome.headers, "access-control-allow-origin");
     let with_credentials = !values(&outcome.headers, "access-control-allow-credentials").is_empty();
