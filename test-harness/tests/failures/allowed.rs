@@ -30,6 +30,8 @@ pub const NO_CLIENTS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny clients_u
 pub const NO_LIST: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny revocation_list_unavailable");
 /// The worker has no filter that works.
 pub const FAILED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny wasm_fail_stream");
+/// The filter of its worker failed when it had been forwarded.
+pub const UNDER_WAY: Right<'static> = (503, "SERVICE_UNAVAILABLE", "allow allowed");
 /// The head of an answer came, and its body broke off.
 pub const CUT_OFF: Right<'static> = (200, "cut off", "allow allowed UPE");
 /// Envoy sheds load.
@@ -132,7 +134,8 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &Loss, records: &[Rec
         let fits = may_be.iter().any(|right| answers(right, answer) && right.2 == record.says);
         ensure!(fits, "`{}` was answered {answer:?} and recorded as `{}`: only {may_be:?}", one.sort, record.says);
         // Who cannot be served now is told when to come again; a filter that failed can tell nobody anything.
-        let told = answer.status != 503 || record.says == FAILED.2 || answer.retry_after.is_some();
+        let by_nobody = [FAILED, UNDER_WAY].iter().any(|right| record.says == right.2);
+        let told = answer.status != 503 || by_nobody || answer.retry_after.is_some();
         ensure!(told, "`{}` got a 503 without Retry-After, recorded as `{}`", one.sort, record.says);
     }
     Ok(())

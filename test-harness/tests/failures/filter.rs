@@ -11,7 +11,7 @@ use test_harness::trial::{below, get, plugin};
 use test_harness::{client, envoy, flawed_module, ports};
 
 use crate::Plain;
-use crate::allowed::{FAILED, KEYLESS, WELL, all, either, slices};
+use crate::allowed::{FAILED, KEYLESS, UNDER_WAY, WELL, all, either, over, slices};
 use crate::gateway::Listeners;
 use crate::site::{PATIENCE, Site, until, within};
 
@@ -67,7 +67,8 @@ fn traps_once() -> Result<()> {
     let ask =
         |request: &Request| -> Result<u16> { Ok(client::send(ports::loopback(site.port), request, PATIENCE)?.status) };
     let fresh = either(WELL, KEYLESS);
-    let failed = all(&[FAILED]);
+    let refused = all(&[FAILED]);
+    let failed = over(&[("good", &[FAILED, UNDER_WAY])], &refused);
     site.during(&slices(&either(&slices(&fresh), &failed)), |_| {
         ensure!(ask(&trap)? == 503, "the trap was not sprung");
         let mut statuses = Vec::new();
