@@ -254,7 +254,7 @@ fn clean(path: &Path) -> std::path::PathBuf {
 }
 
 /// Flags of other programs.
-const OTHERS_FLAGS: [&str; 2] = ["mode", "test"];
+const OTHERS_FLAGS: [&str; 3] = ["file-flush-interval-msec", "mode", "test"];
 
 /// Texts in snake case that are no reasons: fields, errors of challenges, members of keys, words of conditions, what Envoy says.
 const NO_REASONS: &[&str] = &[

@@ -46,10 +46,16 @@ fn list() -> Result<Value> {
         .collect();
     let own = packages.iter().find(|(_, package)| text(package, "name") == "portcullis");
     let (start, own) = own.context("cargo does not know the package")?;
+    let built = built()?;
+    let is_built = |id: &String| {
+        packages
+            .get(id)
+            .is_some_and(|package| built.contains(&format!("{} v{}", text(package, "name"), text(package, "version"))))
+    };
     let mut reached = BTreeSet::new();
     let mut next = vec![start.clone()];
     while let Some(id) = next.pop() {
-        if reached.insert(id.clone()) {
+        if is_built(&id) && reached.insert(id.clone()) {
             next.extend(needs.get(&id).into_iter().flatten().cloned());
         }
     }
@@ -72,4 +78,19 @@ fn list() -> Result<Value> {
         "components": reached.iter().filter(|id| *id != start).filter_map(component).collect::<Vec<_>>(),
         "dependencies": reached.iter().map(edges).collect::<Vec<_>>(),
     }))
+}
+
+/// Every package that is built for the module, as `name vversion`: `cargo metadata` also names those which only the features of
+/// other targets and of the tests ask for.
+fn built() -> Result<BTreeSet<String>> {
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    cargo.args(["tree", "--locked", "--package", "portcullis", "--edges", "normal", "--target", "wasm32-wasip1"]);
+    cargo.args(["--prefix", "none", "--format", "{p}"]);
+    for feature in std::env::args().skip(1) {
+        cargo.arg("--features").arg(feature);
+    }
+    let output = cargo.current_dir(root()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout)?;
+    Ok(lines.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect())
 }
