@@ -70,6 +70,11 @@ enum Failure {
     Message(String),
 }
 
+/// What is said behind a name that nobody has.
+fn hint(near: Option<&str>) -> String {
+    near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
+}
+
 /// Checks and explains the documents of the Portcullis filter, and writes the Envoy configuration around it.
 #[derive(Parser)]
 #[command(name = "portcullis", version, arg_required_else_help = true, max_term_width = 110)]

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::explain::supposed::{self, Supposed};
 use super::gateway::{self, Gateway, Variables};
-use super::{Failure, clients, fetched};
+use super::{Failure, clients, fetched, hint};
 use crate::config::auth::CredentialKind;
 use crate::config::client::{Client, ClientKey, Evidence};
 use crate::config::document::{ClaimPath, Issuer, Route};
@@ -71,8 +71,7 @@ impl Cast {
         let found = self.clients.iter().find(|client| client.id.value == id);
         found.ok_or_else(|| {
             let near = near_miss(id, self.clients.iter().map(|client| client.id.value.as_str()));
-            let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-            Failure::Message(format!("no client `{id}`{hint}"))
+            Failure::Message(format!("no client `{id}`{}", hint(near)))
         })
     }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::fetched::{self, Fetched};
 use super::gateway;
-use super::{Exit, Failure, Outcome, clock};
+use super::{Exit, Failure, Outcome, clock, hint};
 use crate::config::document::Document;
 use crate::config::node::Node;
 use crate::config::problem::{Place, near_miss};
@@ -85,7 +85,7 @@ fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, S
 
 /// `no client `billng` (did you mean `billing`?)`, where it is none of the known ones.
 fn missing<'k>(what: &str, name: &str, mut known: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
-    let hint = near_miss(name, known.clone()).map(|near| format!(" (did you mean `{near}`?)"));
+    let hint = hint(near_miss(name, known.clone()));
     let is_known = known.any(|known| known == name);
-    (!is_known).then(|| format!("no {what} `{name}`{}", hint.unwrap_or_default()))
+    (!is_known).then(|| format!("no {what} `{name}`{hint}"))
 }

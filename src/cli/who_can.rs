@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::cast::{Cast, Source};
 use super::explain::Asked;
 use super::gateway::Gateway;
-use super::{Exit, Failure, Outcome, clock, table};
+use super::{Exit, Failure, Outcome, clock, hint, table};
 use crate::config::auth::{Auth, CredentialKind};
 use crate::config::document::{Issuer, RequiredClaim, Route};
 use crate::config::problem::near_miss;
@@ -127,8 +127,7 @@ fn nobody(options: &Options, gateway: &Gateway) -> Failure {
         (_, Some(name)) => near_miss(name, gateway.document.upstreams.iter().map(|upstream| &*upstream.name.value)),
         _ => None,
     };
-    let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-    Failure::Message(format!("nobody: there is no such route{hint}"))
+    Failure::Message(format!("nobody: there is no such route{}", hint(near)))
 }
 
 impl Entry<'_> {

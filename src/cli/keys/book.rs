@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::gateway::{self, Variables};
-use crate::cli::{Failure, clients, yaml};
+use crate::cli::{Failure, clients, hint, yaml};
 use crate::config::client::{Client, ClientKey};
 use crate::config::node::{Node, Value};
 use crate::config::problem::near_miss;
@@ -81,7 +81,7 @@ impl Book {
         found.ok_or_else(|| {
             let ids = || self.clients.iter().map(|client| client.id.value.as_str());
             let hint = match near_miss(id, ids()) {
-                Some(near) => format!(" (did you mean `{near}`?)"),
+                near @ Some(_) => hint(near),
                 None => format!(" (listed: {})", ids().collect::<Vec<_>>().join(", ")),
             };
             Failure::Message(format!("{}: no client `{id}`{hint}", self.file))
@@ -103,8 +103,7 @@ impl Book {
             }
             (None, _) => {
                 let near = near_miss(name, keys.flat_map(|(.., key)| [key.id.as_str(), key.prefix.as_str()]));
-                let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-                Err(Failure::Message(format!("{}: no key `{name}`{hint}", self.file)))
+                Err(Failure::Message(format!("{}: no key `{name}`{}", self.file, hint(near))))
             }
         }
     }
