@@ -47,18 +47,9 @@ fn list() -> Result<Value> {
     let own = packages.iter().find(|(_, package)| text(package, "name") == "portcullis");
     let (start, own) = own.context("cargo does not know the package")?;
     let built = built()?;
-    let is_built = |id: &String| {
-        packages
-            .get(id)
-            .is_some_and(|package| built.contains(&format!("{} v{}", text(package, "name"), text(package, "version"))))
-    };
-    let mut reached = BTreeSet::new();
-    let mut next = vec![start.clone()];
-    while let Some(id) = next.pop() {
-        if is_built(&id) && reached.insert(id.clone()) {
-            next.extend(needs.get(&id).into_iter().flatten().cloned());
-        }
-    }
+    let is_built =
+        |package: &Value| built.contains(&format!("{} v{}", text(package, "name"), text(package, "version")));
+    let reached: BTreeSet<_> = packages.iter().filter(|(_, package)| is_built(package)).map(|(id, _)| id).collect();
     let url = |id: &String| {
         packages.get(id).map(|package| format!("pkg:cargo/{}@{}", text(package, "name"), text(package, "version")))
     };
@@ -75,8 +66,8 @@ fn list() -> Result<Value> {
     Ok(json!({
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
         "metadata": { "component": { "type": "application", "bom-ref": url(start), "name": "portcullis", "version": text(own, "version") } },
-        "components": reached.iter().filter(|id| *id != start).filter_map(component).collect::<Vec<_>>(),
-        "dependencies": reached.iter().map(edges).collect::<Vec<_>>(),
+        "components": reached.iter().copied().filter(|id| *id != start).filter_map(component).collect::<Vec<_>>(),
+        "dependencies": reached.iter().copied().map(edges).collect::<Vec<_>>(),
     }))
 }
 
