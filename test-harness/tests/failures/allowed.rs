@@ -9,8 +9,8 @@ use serde_json::Value;
 use test_harness::load::{Answer, Sent};
 
 /// An answer that is right: its status, the envelope's code, and what the record says: its decision and reason, then Envoy's word
-/// for a failure (without what stands in braces) the limits that were not counted, and
-/// Envoy's flags for one below 400, where there are such.
+/// for a failure (without what stands in braces), the limits that were not counted, and Envoy's flags for one below 400, where there
+/// are such.
 pub type Right<'a> = (u16, &'a str, &'a str);
 
 /// What each sort of request may be answered with. Of two entries about one sort the first counts.
@@ -51,7 +51,10 @@ pub fn but<'a>(these: &[(&'a str, &'a [Right<'a>])]) -> Vec<(&'a str, &'a [Right
 }
 
 /// The same but this.
-pub fn over<'a>(these: &[(&'a str, &'a [Right<'a>])], those: Allowed<'a>) -> Vec<(&'a str, &'a [Right<'a>])> {
+pub fn over<'a>(
+    these: &[(&'a str, &'a [Right<'a>])],
+    those: &[(&'a str, &'a [Right<'a>])],
+) -> Vec<(&'a str, &'a [Right<'a>])> {
     [these, those].concat()
 }
 

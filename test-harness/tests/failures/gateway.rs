@@ -175,8 +175,6 @@ fn overloaded() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Records wait this long in memory at the most: ten times what the harness has Envoy wait.
-const UNWRITTEN: Duration = Duration::from_millis(500);
 /// Who has a connection keeps it; who comes beyond the bound is cut off without an answer, until somebody leaves.
 fn too_many_connections() -> Result<()> {
     const MOST: usize = 8;
@@ -231,6 +229,8 @@ fn overload_manager(document: &Value, most: usize) -> Result<Value> {
     Ok(below(&mut config, "/overload_manager")?.take())
 }
 
+/// Records wait this long in memory at the most: ten times what the harness has Envoy wait.
+const UNWRITTEN: Duration = Duration::from_millis(500);
 /// How often the pressure is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 const INJECTED: &str = "envoy.resource_monitors.injected_resource";
