@@ -20,6 +20,13 @@ pub(super) struct Arrived {
     ended: bool,
 }
 
+impl Arrived {
+    /// Whether any part came.
+    pub(super) fn has_begun(self) -> bool {
+        self.size.is_some()
+    }
+}
+
 impl Exchange {
     /// Takes note of a part of the body. Envoy tells the size of all that is held back, or that of the part that passes
     /// (envoy-facts §2.7).

@@ -26,6 +26,8 @@ pub struct Exchange {
     pub(super) stage: Cell<Stage>,
     pub(super) received_at: Cell<Duration>,
     pub(super) plan: RefCell<ResponsePlan>,
+    /// What takes the place of a reply that Envoy made before.
+    late: RefCell<Option<Reply>>,
     record: RefCell<String>,
     /// The headers are the whole request.
     pub(super) bare: Cell<bool>,
@@ -55,6 +57,7 @@ impl Exchange {
             stage: Cell::new(Stage::New),
             received_at: Cell::default(),
             plan: RefCell::default(),
+            late: RefCell::default(),
             record: RefCell::default(),
             bare: Cell::default(),
             inspection: RefCell::default(),
@@ -139,10 +142,24 @@ impl Exchange {
             Decision::Reply(reply) => {
                 self.note(gateway, verdict.audit.to_json());
                 self.stage.set(Stage::Replied);
-                send(&reply);
+                // Envoy adds what it read to what it holds before it shows it, and refuses there and then what is too much
+                // (envoy-facts §2.7). Of two replies the client would get the first, which nobody finishes.
+                if self.arrived.get().has_begun() && host::property(DETAILS).is_some_and(|details| !details.is_empty())
+                {
+                    self.late.replace(Some(reply));
+                } else {
+                    send(&reply);
+                }
             }
         }
         None
+    }
+
+    /// Sends what was decided too late to be the first reply.
+    pub(super) fn reply_late(&self) {
+        if let Some(reply) = self.late.take() {
+            send(&reply);
+        }
     }
 
     /// Keeps the record where the operator wants it: in the filter state for the access log, or here until the end.
@@ -180,7 +197,7 @@ impl Exchange {
         let status = host::header(Map::Response, ":status").unwrap_or_default();
         let status = std::str::from_utf8(&status).ok().and_then(|status| status.parse().ok()).unwrap_or(0);
         if status >= 400 {
-            let details = host::property("response\0code_details").unwrap_or_default();
+            let details = host::property(DETAILS).unwrap_or_default();
             let details = String::from_utf8_lossy(&details);
             if let Some((reply, code)) = gateway.policy.translate_local_reply(status, &details, &plan, host::now()) {
                 self.note_failure(gateway, code, &details);
@@ -215,7 +232,7 @@ impl Exchange {
         if let Some(status) = host::number("response\0code") {
             record.push_str(&format!(",\"status\":{status}"));
         }
-        if let Some(details) = host::property("response\0code_details").filter(|d| !d.is_empty()) {
+        if let Some(details) = host::property(DETAILS).filter(|d| !d.is_empty()) {
             record.push_str(",\"details\":\"");
             crate::policy::audit::escape(&mut record, &String::from_utf8_lossy(&details));
             record.push('"');
@@ -227,6 +244,9 @@ impl Exchange {
         host::log(LogLevel::Info, &record);
     }
 }
+
+/// Why the response is what it is, in Envoy's own words; nothing while there is none.
+const DETAILS: &str = "response\0code_details";
 
 pub(super) fn apply(map: Map, edits: &[HeaderEdit]) {
     for edit in edits {

@@ -78,6 +78,9 @@ impl Stream {
     /// Finishes the response of a forwarded request; replies of the gateway's own are finished.
     pub fn handle_response_headers(&self) -> Action {
         let stage = self.exchange.stage.get();
+        if stage == Stage::Replied {
+            self.exchange.reply_late();
+        }
         if let (Some(gateway), Stage::Forwarded | Stage::Waiting | Stage::Inspecting) = (&self.gateway, stage) {
             self.exchange.finish_response(gateway);
             // Envoy gave the request up while it was held: too large, or too slow to arrive.

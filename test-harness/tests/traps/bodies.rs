@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
-use test_harness::client::{Request, Response};
+use test_harness::client::{self, Request, Response};
 use test_harness::clock::Deadline;
 use test_harness::issuer::Fault;
-use test_harness::trial::{self, Gate, HOST, Servers, below, code, plugin, put, with_trailers};
+use test_harness::trial::{self, Gate, HOST, Servers, below, code, http, plugin, put, with_trailers};
 use test_harness::{ports, tap};
 
 use crate::Trap;
@@ -20,6 +20,7 @@ pub const TRAPS: &[Trap] = &[
     ("0.2 0.3 a body that arrives while its request waits for keys is judged too", judged_after_waiting),
     ("0.3 a body that arrives in pieces lets nothing out before its last", in_pieces),
     ("0.3 a body that Envoy keeps to itself is refused", withheld),
+    ("0.3 a body that outgrows at once what Envoy holds is refused in the envelope", outgrown),
     ("a stream is cut off where it has grown too large", cut_off),
     ("a length that was announced is a length that is kept", announced),
     ("a client that leaves in its body leaves nothing behind", leaves),
@@ -150,6 +151,36 @@ fn withheld() -> Result<()> {
     ensure!(told, "the operator is not told");
     let only_bare = servers.tap.take().iter().all(|request| request.starts_with(b"GET "));
     ensure!(only_bare, "a request whose body nobody saw reached the upstream");
+    gate.never_failed()
+}
+
+/// One read takes a body past its own measure and past what Envoy holds. Envoy refuses it before the filter is shown what was
+/// read, and the filter refuses it all the same: the client gets the filter's answer, and the record tells its reason.
+fn outgrown() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::bent(&checked(&servers)?, |config| {
+        let held = json!(LARGEST + 1_000);
+        put(config, "/static_resources/listeners/0/per_connection_buffer_limit_bytes", held.clone())?;
+        put(http(config)?, "/route_config/virtual_hosts/0/request_body_buffer_limit", held)
+    })?;
+    let request = upload(&vec![FILL; LARGEST + 10_000], true).header("origin", trial::ORIGIN);
+    let bytes = request.header("connection", "close").on_the_wire();
+    let (first, rest) = bytes.split_at(bytes.len() - 10_500);
+    let mut stream = client::connect(ports::loopback(gate.port), Duration::from_secs(10))?;
+    stream.write_all(first)?;
+    let received = || gate.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok();
+    let arrived = Deadline::after(Duration::from_secs(10)).poll(|| (received()? >= first.len() as u64).then_some(()));
+    arrived.context("the body did not arrive at the gateway")?;
+    stream.write_all(rest)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    for part in ["HTTP/1.1 413 ", "x-request-id: ", "access-control-allow-origin: ", "\"code\":\"PAYLOAD_TOO_LARGE\""] {
+        ensure!(answer.contains(part), "no `{part}` in {answer}");
+    }
+    let record = |line: &String| line.contains("\"reason\":\"body_too_large\"").then_some(());
+    let written = Deadline::after(Duration::from_secs(10)).poll(|| gate.envoy.lines().iter().find_map(record));
+    written.context("no record tells why")?;
+    ensure!(servers.tap.bytes() == 0, "the refused request reached the upstream");
     gate.never_failed()
 }
 
