@@ -99,6 +99,21 @@ impl Caller {
     pub fn plan(&self) -> Option<&Rc<str>> {
         self.client.as_ref()?.plan.as_ref()
     }
+
+    /// One of whom nothing is known but what proved it.
+    #[cfg(test)]
+    pub fn proven(proof: Proof) -> Caller {
+        Caller {
+            proof,
+            subject: None,
+            client_id: None,
+            client: None,
+            claims: Value::Null,
+            scopes: ScopeSet::default(),
+            permissions: PermissionSet::default(),
+            identity: Identity::default(),
+        }
+    }
 }
 
 /// Those whom one request proves: the first is the one who calls, and the others stand beside.

@@ -282,16 +282,7 @@ mod tests {
     }
 
     fn named(subject: &str) -> Rc<Caller> {
-        Rc::new(Caller {
-            proof: Proof::Certificate,
-            subject: Some(subject.into()),
-            client_id: None,
-            client: None,
-            claims: Value::Null,
-            scopes: ScopeSet::default(),
-            permissions: PermissionSet::default(),
-            identity: Identity::default(),
-        })
+        Rc::new(Caller { subject: Some(subject.into()), ..Caller::proven(Proof::Certificate) })
     }
 
     fn found(cache: &mut TokenCache, token: &[u8]) -> Option<String> {
