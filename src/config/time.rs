@@ -19,11 +19,15 @@ impl Field<'_> {
 /// Seconds since the Unix epoch.
 pub fn rfc3339(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix(['Z', 'z'])?.split_once(['T', 't'])?;
-    let numbers =
-        |text: &str, mark: char| text.split(mark).map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<u64>>>();
-    let ([year, month, day], [hour, minute, second]) =
-        (<[u64; 3]>::try_from(numbers(date, '-')?).ok()?, <[u64; 3]>::try_from(numbers(time, ':')?).ok()?);
-    let is_date = (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let ([year, month, day], [hour, minute, second]) = (numbers(date, '-', [4, 2, 2])?, numbers(time, ':', [2, 2, 2])?);
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let last = match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let is_date = year >= 1970 && (1..=12).contains(&month) && (1..=last).contains(&day);
     if !is_date || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -33,6 +37,19 @@ pub fn rfc3339(text: &str) -> Option<u64> {
     let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
     let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
     Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
+/// Three numbers of just so many digits.
+fn numbers(text: &str, mark: char, digits: [usize; 3]) -> Option<[u64; 3]> {
+    let mut parts = text.split(mark);
+    let mut next = |digits: usize| {
+        let part = parts.next()?;
+        let is_number = part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+        part.parse().ok().filter(|_| is_number)
+    };
+    let [first, second, third] = digits;
+    let read = [next(first)?, next(second)?, next(third)?];
+    parts.next().is_none().then_some(read)
 }
 
 #[cfg(test)]
@@ -48,7 +65,23 @@ mod tests {
             ("2024-02-29T12:30:45Z", Some(1_709_209_845)),
             ("2024-03-01T10:00:00Z", Some(1_709_287_200)),
             ("2100-03-01T00:00:00z", Some(4_107_542_400)),
+            ("2024-12-31T23:59:60Z", Some(1_735_689_600)),
+            ("2000-02-29T00:00:00Z", Some(951_782_400)),
+            ("9999-12-31T23:59:59Z", Some(253_402_300_799)),
+            ("1969-12-31T23:59:59Z", None),
             ("2024-13-01T00:00:00Z", None),
+            ("2024-00-01T00:00:00Z", None),
+            ("2024-04-31T00:00:00Z", None),
+            ("2024-01-00T00:00:00Z", None),
+            ("2023-02-29T00:00:00Z", None),
+            ("2100-02-29T00:00:00Z", None),
+            ("2024-03-01T24:00:00Z", None),
+            ("2024-03-01T10:60:00Z", None),
+            ("2024-03-01T10:00:61Z", None),
+            ("2024-3-1T10:00:00Z", None),
+            ("2024-03-01T+9:00:00Z", None),
+            ("2024-03-01T10:00Z", None),
+            ("2024-03-01-01T10:00:00Z", None),
             ("2024-03-01", None),
             ("2024-03-01T10:00:00+01:00", None),
             ("yesterday", None),
