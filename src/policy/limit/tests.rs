@@ -175,6 +175,12 @@ fn combinations_do_not_run_into_each_other() {
     assert_eq!(key("a", "b"), key("a", "b"));
     assert_ne!(key("ab", ""), key("a", "b"));
     assert_ne!(key("", "ab"), key("a", "b"));
+    let zeros = "\0".repeat(16);
+    assert_ne!(
+        key("a", &format!("b{zeros}c")),
+        key(&format!("a{zeros}b"), "c"),
+        "lengths are told, and nothing in their place"
+    );
     let absent = Subject { peer: &peer, headers: &[(b"x-b", b"b")], route: "", caller: None };
     assert_ne!(Key::new(&by, &absent, [7; 16]), key("", "b"), "an empty header is not an absent one");
     assert_ne!(
