@@ -261,6 +261,23 @@ mod tests {
     }
 
     #[test]
+    fn an_environment_is_a_short_word_in_small_letters() {
+        for (name, expected) in [
+            ("test", true),
+            ("eu-2", true),
+            ("eu-", true),
+            ("-eu", false),
+            ("", false),
+            ("Test", false),
+            ("a_b", false),
+            (&"a".repeat(32), true),
+            (&"a".repeat(33), false),
+        ] {
+            assert_eq!(is_environment(name), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn two_keys_are_one_too_many_wherever_they_stand() {
         let places = KeyPlaces(vec![
             KeySource::Header("x-api-key".into()),

@@ -229,6 +229,15 @@ mod tests {
     }
 
     #[test]
+    fn names_do_not_run_into_each_other() {
+        let twisted = parse(r#"{"jti":"s"},{"sub":"j","issuer":"a"}"#).unwrap();
+        assert!(!twisted.covers(&shown(), at(NOW)), "a subject is not revoked by the token of its name");
+        let issuer_first = parse(r#"{"jti":"j","issuer":"a"}"#).unwrap();
+        let glued = Shown { issuer: "", jti: Some("aj"), ..shown() };
+        assert!(!issuer_first.covers(&glued, at(NOW)), "an issuer's name ends where it ends");
+    }
+
+    #[test]
     fn api_keys_are_revoked_one_by_one_or_with_their_client() {
         let list = parse(r#"{"client":"one","key":"k1"},{"client":"all"},{"client":"old","expires":999000}"#).unwrap();
         assert_eq!(list.len(), 2);
