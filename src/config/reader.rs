@@ -291,8 +291,30 @@ mod tests {
             ("5 m", None),
             ("99999999999999999999s", None),
             ("9999999d", None),
+            ("3660d", Some(316_224_000_000)),
+            ("316224000001ms", None),
         ] {
             assert_eq!(parse_duration(text).map(|d| d.as_millis()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_a_span_of_seconds_as_long_as_it_is_one() {
+        for (value, expected) in [
+            ("5", Some(5)),
+            ("0", Some(0)),
+            ("316224000", Some(316_224_000)),
+            ("316224001", None),
+            ("-5", None),
+            ("1.5", None),
+            ("true", None),
+            ("\"5\"", None),
+        ] {
+            let node = crate::config::source::read(format!("{{\"span\": {value}}}").as_bytes()).unwrap();
+            let problems = RefCell::new(Problems::default());
+            let read = Field::root(&node, &problems).fields().and_then(|fields| fields.get("span")?.duration());
+            assert_eq!(read.map(|span| span.as_secs()), expected, "{value}");
+            assert_eq!(problems.into_inner().sorted().len(), usize::from(expected.is_none()), "{value}");
         }
     }
 }

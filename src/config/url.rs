@@ -82,6 +82,8 @@ mod tests {
             ("http://a", Some((false, "a", 80, "/", "a"))),
             ("https://a.example:8443/base", Some((true, "a.example", 8443, "/base", "a.example:8443"))),
             ("http://[::1]:9000/", Some((false, "::1", 9000, "/", "[::1]:9000"))),
+            ("https://[2001:db8::1]", Some((true, "2001:db8::1", 443, "/", "[2001:db8::1]"))),
+            ("http://[::1]9000", None),
             ("https://A.Example/x?y=1", Some((true, "a.example", 443, "/x?y=1", "a.example"))),
             ("ftp://a", None),
             ("http://", None),
