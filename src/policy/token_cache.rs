@@ -149,10 +149,6 @@ impl Hasher for TailHasher {
 mod tests {
     use super::*;
     use crate::policy::caller::Proof;
-    use crate::policy::identity::Identity;
-    use crate::policy::permission::PermissionSet;
-    use crate::policy::scopes::ScopeSet;
-    use serde_json::Value;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
