@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 use proxy_wasm::types::LogLevel;
 
 use super::exchange::{Exchange, Stage, send};
-use super::host;
+use super::host::{self, Map};
 use super::root::Gateway;
 use super::waiting::MOST_WOKEN;
 use crate::policy::checks::body::Body;
@@ -32,7 +32,11 @@ impl Exchange {
     /// (envoy-facts §2.7).
     pub(super) fn handle_body(&self, gateway: &Gateway, size: usize, ended: bool) {
         match self.stage.get() {
-            Stage::Forwarded => self.count(gateway, size, ended),
+            Stage::Forwarded => {
+                // Where the part takes along what was held, its size is that of both.
+                self.arrived.take();
+                self.count(gateway, size, ended);
+            }
             Stage::Waiting | Stage::Inspecting => {
                 self.arrived.set(Arrived { size: Some(size), ended });
                 self.inspect(gateway);
@@ -44,7 +48,7 @@ impl Exchange {
     /// With trailers the body ends without saying so (envoy-facts §0.2).
     pub(super) fn handle_end_of_body(&self, gateway: &Gateway) {
         match self.stage.get() {
-            Stage::Forwarded => self.count(gateway, 0, true),
+            Stage::Forwarded => self.count(gateway, self.arrived.take().size.unwrap_or(0), true),
             _ => self.handle_body(gateway, self.arrived.get().size.unwrap_or(0), true),
         }
     }
@@ -68,6 +72,21 @@ impl Exchange {
         let verdict = gateway.policy.inspect(*inspection, body, host::now());
         // A body is judged at once: there is nothing to wait for.
         let _decided = self.conclude(gateway, verdict);
+    }
+
+    /// Lets a request go on that waited while its body came. What came is not shown again.
+    pub(super) fn release(&self, gateway: &Gateway) {
+        let Arrived { size, ended } = self.arrived.get();
+        // Where a length was announced the next part is certain to come, and takes along what is held. Let go before, Envoy would
+        // send what was held twice if the route retries or mirrors: it adds the next part to what it kept, and sends both.
+        if size.is_some() && !ended && host::header(Map::Request, "content-length").is_some() {
+            return;
+        }
+        self.arrived.take();
+        self.count(gateway, size.unwrap_or(0), ended);
+        if self.stage.get() == Stage::Forwarded {
+            host::resume_request();
+        }
     }
 
     /// Shows a body that passes to whatever counts it.

@@ -84,7 +84,7 @@ impl Exchange {
         self.inspect(gateway);
         match self.stage.get() {
             Stage::Inspecting => gateway.unseen.borrow_mut().push(Rc::downgrade(self)),
-            Stage::Forwarded => host::resume_request(),
+            Stage::Forwarded => self.release(gateway),
             Stage::New | Stage::Waiting | Stage::Replied => {}
         }
     }

@@ -8,6 +8,7 @@ mod configure;
 mod failure;
 mod headers;
 mod limits;
+mod midway;
 mod modules;
 mod outage;
 mod permissions;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         ("failure", failure::TRAPS),
         ("headers", headers::TRAPS),
         ("limits", limits::TRAPS),
+        ("midway", midway::TRAPS),
         ("modules", modules::TRAPS),
         ("outage", outage::TRAPS),
         ("permissions", permissions::TRAPS),

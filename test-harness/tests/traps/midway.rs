@@ -1,0 +1,128 @@
+//! Requests that are let go in the midst of their bodies: what came before counts, and arrives once.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use test_harness::client::{self, Request};
+use test_harness::clock::Deadline;
+use test_harness::issuer::Fault;
+use test_harness::trial::{self, Gate, HOST, Servers, below, http, plugin, put};
+use test_harness::{ports, tap};
+
+use crate::Trap;
+
+pub const TRAPS: &[Trap] = &[
+    ("0.3 what came of a body while its request waited counts", counted),
+    ("0.3 what came of a body while its request waited arrives once, also where a route retries", once),
+];
+
+/// Streams are cut off, and others are only looked at: what passes after the wait is not the whole body.
+fn counted() -> Result<()> {
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut policy = patient(&servers)?;
+    put(&mut policy, "/routes/1/checks", json!({ "mode": "log", "json": { "max_depth": 4 } }))?;
+    put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": MOST }))?;
+    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let token = servers.token(&json!({}))?;
+    let upload = |target: &str, kind: &str, body: Vec<u8>| {
+        let request = trial::bearer(Request::new("POST", target, HOST), &token).header("content-type", kind);
+        Request { chunked: true, ..request.body(body) }
+    };
+    let mut large = Halves::send(&gate, &upload("/tap/1", "application/grpc", vec![FILL; MOST + 10_000]), MOST)?;
+    let mut fits = Halves::send(&gate, &upload("/tap/1", "application/grpc", vec![FILL; MOST]), MOST / 2)?;
+    let mut whole = Halves::send(&gate, &upload("/orders/1", "application/json", b"{".to_vec()), usize::MAX)?;
+    release(&gate, &servers, large.sent + fits.sent + whole.sent, &token)?;
+    let answer = whole.finish()?;
+    ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let noted = |line: &String| line.contains("\"would_refuse\":\"body_not_json\"").then_some(());
+    let noted = Deadline::after(Duration::from_secs(5)).poll(|| gate.envoy.lines().iter().find_map(noted));
+    noted.context("nobody looked at a body that came while its request waited")?;
+    let answer = large.finish()?;
+    ensure!(answer.contains("\r\ngrpc-status: 8\r\n"), "a stream that grew too large passed: {answer}");
+    let answer = fits.finish()?;
+    ensure!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains("grpc-status"), "{answer}");
+    ensure!(servers.tap.take().len() == 1, "not the one good stream arrived");
+    gate.never_failed()
+}
+
+/// An operator's route retries, so that Envoy keeps what it has sent.
+fn once() -> Result<()> {
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut gate = Gate::bent(&patient(&servers)?, |config| {
+        put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(true))?;
+        let hosts = below(http(config)?, "/route_config/virtual_hosts")?.as_array_mut();
+        for host in hosts.into_iter().flatten() {
+            put(host, "/retry_policy", json!({ "retry_on": "5xx,reset", "num_retries": 2 }))?;
+        }
+        Ok(())
+    })?;
+    let token = servers.token(&json!({}))?;
+    let request = trial::bearer(Request::new("POST", "/tap/1", HOST), &token);
+    let mut halves = Halves::send(&gate, &request.body(vec![FILL; MOST]), MOST / 2)?;
+    release(&gate, &servers, halves.sent, &token)?;
+    let answer = halves.finish()?;
+    ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let carried: Vec<usize> =
+        servers.tap.take().iter().map(|request| request.iter().filter(|byte| **byte == FILL).count()).collect();
+    ensure!(carried == [MOST], "{carried:?} bytes arrived of {MOST}");
+    gate.never_failed()
+}
+
+/// A request of which a part is sent, and the rest later.
+struct Halves {
+    stream: TcpStream,
+    rest: Vec<u8>,
+    sent: usize,
+}
+
+impl Halves {
+    /// Sends the head and so many bytes of the body, framed.
+    fn send(gate: &Gate, request: &Request, body: usize) -> Result<Self> {
+        let mut bytes = request.clone().header("connection", "close").on_the_wire();
+        let head = tap::find(&bytes, b"\r\n\r\n").context("no head")? + 4;
+        let rest = bytes.split_off(bytes.len().min(head.saturating_add(body)));
+        let mut stream = client::connect(ports::loopback(gate.port), Duration::from_secs(10))?;
+        stream.write_all(&bytes)?;
+        Ok(Self { stream, rest, sent: bytes.len() })
+    }
+
+    fn finish(&mut self) -> Result<String> {
+        // A gateway that refuses may have hung up by now.
+        let _refused = self.stream.write_all(&self.rest);
+        let mut answer = String::new();
+        self.stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// Lets the keys out when so many bytes are in, and waits until each worker has woken who waits.
+fn release(gate: &Gate, servers: &Servers, sent: usize, token: &str) -> Result<()> {
+    let sent = u64::try_from(sent)?;
+    let received = || gate.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok();
+    let arrived = Deadline::after(Duration::from_secs(10)).poll(|| (received()? >= sent).then_some(()));
+    arrived.context("what was sent did not arrive at the gateway")?;
+    servers.issuer.fail(Fault::None);
+    ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), token))?.status == 200, "no keys");
+    // Workers look every 100 ms for what others have fetched.
+    thread::sleep(Duration::from_millis(400));
+    Ok(())
+}
+
+/// The usual document, with time enough to wait for a held key endpoint.
+fn patient(servers: &Servers) -> Result<Value> {
+    let mut policy = servers.policy();
+    if let Some(jwks) = below(&mut policy, "/issuers/0/jwks")?.as_object_mut() {
+        jwks.extend([("wait".to_owned(), json!("15s")), ("timeout".to_owned(), json!("15s"))]);
+    }
+    Ok(policy)
+}
+
+const FILL: u8 = b'~';
+/// Less than Envoy holds of one request, and more than one read brings.
+const MOST: usize = 100_000;
