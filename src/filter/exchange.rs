@@ -16,6 +16,7 @@ use crate::config::document::Audit;
 use crate::policy::checks::meter::Meter;
 use crate::policy::decision::{Await, Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
 use crate::policy::inspection::Inspection;
+use crate::policy::local_reply;
 use crate::policy::reply::REPLIED_HEADER;
 use crate::policy::request::RequestParts;
 use crate::policy::world::World;
@@ -194,11 +195,15 @@ impl Exchange {
     /// Puts the gateway's headers on a response, or its envelope in the place of a reply that Envoy made.
     pub(super) fn finish_response(&self, gateway: &Gateway) {
         let plan = self.plan.borrow();
-        let status = host::header(Map::Response, ":status").unwrap_or_default();
-        let status = std::str::from_utf8(&status).ok().and_then(|status| status.parse().ok()).unwrap_or(0);
-        if status >= 400 {
+        let header = |name| host::header(Map::Response, name).and_then(|value| String::from_utf8(value).ok());
+        let status = header(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+        // To a gRPC client Envoy tells a failure with status 200 and the trailers as headers.
+        let may_be_trailers = plan.grpc && status == 200 && header("grpc-status").is_some();
+        if status >= 400 || may_be_trailers {
             let details = host::property(DETAILS).unwrap_or_default();
             let details = String::from_utf8_lossy(&details);
+            let held = self.stage.get() != Stage::Forwarded;
+            let status = if may_be_trailers { local_reply::meant(&details, held) } else { status };
             if let Some((reply, code)) = gateway.policy.translate_local_reply(status, &details, &plan, host::now()) {
                 self.note_failure(gateway, code, &details);
                 send(&reply);

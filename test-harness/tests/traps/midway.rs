@@ -1,16 +1,16 @@
-//! Requests that are let go in the midst of their bodies: what came before counts, and arrives once.
+//! Requests that are let go, or given up, in the midst of their bodies: what came before counts, arrives once and is told.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 use test_harness::client::{self, Request};
 use test_harness::clock::Deadline;
 use test_harness::issuer::Fault;
-use test_harness::trial::{self, Gate, HOST, Servers, below, http, plugin, put};
+use test_harness::trial::{self, Gate, HOST, ORIGIN, Servers, below, http, plugin, put};
 use test_harness::{ports, tap};
 
 use crate::Trap;
@@ -18,6 +18,7 @@ use crate::Trap;
 pub const TRAPS: &[Trap] = &[
     ("0.3 what came of a body while its request waited counts", counted),
     ("0.3 what came of a body while its request waited arrives once, also where a route retries", once),
+    ("0.11 a gRPC client whose request Envoy gives up is told why, and the record too", given_up),
 ];
 
 /// Streams are cut off, and others are only looked at: what passes after the wait is not the whole body.
@@ -74,6 +75,64 @@ fn once() -> Result<()> {
     gate.never_failed()
 }
 
+/// While it waits for keys, while its body is awaited, while its upstream thinks, and where there is no upstream; in both kinds of
+/// record. Envoy itself would tell such a client no more than that something happened, or much more than is its business.
+fn given_up() -> Result<()> {
+    thread::scope(|scope| {
+        let both = ["log", "access_log"].map(|audit| scope.spawn(move || given_up_in(audit).context(audit)));
+        both.into_iter().try_for_each(|trial| trial.join().map_err(|_| anyhow!("a trial panicked"))?)
+    })
+}
+
+fn given_up_in(audit: &str) -> Result<()> {
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut policy = patient(&servers)?;
+    put(&mut policy, "/audit", json!({ "to": audit }))?;
+    put(&mut policy, "/routes/5/checks", json!({ "json": {} }))?;
+    let mut gate = Gate::bent(&policy, |config| put(http(config)?, "/stream_idle_timeout", json!("1s")))?;
+    let token = servers.token(&json!({}))?;
+    let stalled = [
+        ("/tap/1", "4", "deny", "stream_idle_timeout"),
+        ("/sink/1", "4", "deny", "stream_idle_timeout"),
+        ("/open/1?delay_ms=3000", "4", "allow", "stream_idle_timeout"),
+        ("/gone/1", "14", "allow", "upstream_reset_before_response_started"),
+    ];
+    let begun = stalled.map(|(target, ..)| {
+        let id = format!("given-up-{}", target.trim_matches('/').split('/').next().unwrap_or_default());
+        let request = trial::bearer(Request::new("POST", target, HOST), &token).header("origin", ORIGIN);
+        let request = request.header("content-type", "application/grpc+json").header("x-request-id", &id);
+        Halves::send(&gate, &Request { chunked: true, ..request.body(b"[1,2,3]") }, 4).map(|halves| (id, halves))
+    });
+    for ((target, status, decision, failure), begun) in stalled.into_iter().zip(begun) {
+        let (id, mut halves) = begun?;
+        let answer = halves.answer()?.to_ascii_lowercase();
+        for part in [
+            "http/1.1 200 ",
+            &format!("\r\ngrpc-status: {status}\r\n"),
+            &format!("\r\nx-request-id: {id}\r\n"),
+            "\r\naccess-control-allow-origin: ",
+            "\r\ncache-control: no-store\r\n",
+        ] {
+            ensure!(answer.contains(part), "{target}: no `{part}` in {answer}");
+        }
+        ensure!(
+            !answer.contains("stream timeout") && !answer.contains("upstream"),
+            "{target}: Envoy's words in {answer}"
+        );
+        let records = || gate.envoy.lines().into_iter().filter(|line| line.contains(&id)).collect::<Vec<_>>();
+        Deadline::after(Duration::from_secs(5)).poll(|| (!records().is_empty()).then_some(()));
+        let records = records();
+        let [record] = records.as_slice() else { bail!("{target}: {} records: {records:?}", records.len()) };
+        let read: Value = serde_json::from_str(record.get(record.find('{').unwrap_or(0)..).unwrap_or_default())?;
+        let told = |name| read.get("audit").unwrap_or(&read).get(name).and_then(Value::as_str).unwrap_or_default();
+        ensure!(told("decision") == decision && told("failure").starts_with(failure), "{target}: {record}");
+    }
+    let unnamed = gate.envoy.lines().into_iter().find(|line| line.contains("\"audit\":-"));
+    ensure!(unnamed.is_none(), "a record that is no JSON: {unnamed:?}");
+    gate.never_failed()
+}
+
 /// A request of which a part is sent, and the rest later.
 struct Halves {
     stream: TcpStream,
@@ -95,6 +154,10 @@ impl Halves {
     fn finish(&mut self) -> Result<String> {
         // A gateway that refuses may have hung up by now.
         let _refused = self.stream.write_all(&self.rest);
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Result<String> {
         let mut answer = String::new();
         self.stream.read_to_string(&mut answer)?;
         Ok(answer)
