@@ -5,7 +5,6 @@
 //! three values), and only a condition that is true lets a request pass. So `not (claims.tier == "free")` does not pass without a tier.
 
 mod lexer;
-mod moment;
 mod network;
 mod parse;
 #[cfg(test)]
@@ -16,6 +15,7 @@ mod source;
 mod tests;
 mod types;
 mod value;
+mod weekday;
 
 use std::net::IpAddr;
 use std::rc::Rc;

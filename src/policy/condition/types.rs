@@ -1,10 +1,11 @@
 //! What may be compared with what, found out before any request: a comparison that could never be true is a slip.
 
 use super::lexer::{Fault, fault};
-use super::moment::{self, DAYS};
 use super::network::Network;
+use super::weekday::DAYS;
 use super::{ClientFact, Comparison, Literal, Operand, Source};
 use crate::config::problem::near_miss;
+use crate::config::time::rfc3339;
 
 /// The kind of a value, as far as it is known before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,8 @@ fn convert(operand: Operand, at: usize, other: Kind) -> Result<Operand, Fault> {
     match other {
         Kind::Moment => {
             let wrong = || fault(at, format!("`{text}` is no time in UTC, as `2026-03-01T10:00:00Z`"));
-            moment::parse(text).map(|seconds| Operand::Literal(Literal::Whole(seconds))).ok_or_else(wrong)
+            let seconds = rfc3339(text).and_then(|seconds| i64::try_from(seconds).ok());
+            seconds.map(|seconds| Operand::Literal(Literal::Whole(seconds))).ok_or_else(wrong)
         }
         Kind::Weekday if !DAYS.contains(&&**text) => Err(fault(
             at,

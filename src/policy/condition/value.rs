@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Circumstances, ClientFact, Comparison, Facts, Literal, Source, moment};
+use super::weekday::weekday;
+use super::{Circumstances, ClientFact, Comparison, Facts, Literal, Source};
 use crate::policy::guard::query_pairs;
 
 /// A value at request time.
@@ -57,7 +58,7 @@ impl<'c> Facts<'c> {
             Source::Address => None,
             Source::Now => i64::try_from(now.as_secs()).ok().map(Val::Whole),
             Source::Hour => i64::try_from(now.as_secs() / 3_600 % 24).ok().map(Val::Whole),
-            Source::Weekday => text(moment::weekday(now.as_secs())),
+            Source::Weekday => text(weekday(now.as_secs())),
         }
     }
 }
