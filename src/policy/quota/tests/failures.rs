@@ -55,6 +55,7 @@ fn a_late_answer_and_one_nobody_asked_for_change_nothing() {
     let call = quotas.poll_call(now).unwrap();
     let (second, _) = quotas.standing(&limit, b"b", now, now);
     assert_ne!(first, second);
+    assert_eq!(quotas.poll_call(now).map(|call| call.account), Some(second));
     quotas.handle_answer(call.account, Ok(b"\x08\x01"), now + LATENCY);
     assert!(matches!(quotas.standing(&limit, b"b", now, now + LATENCY).1, Standing::Wait(_)));
 }
