@@ -31,13 +31,16 @@ test: wasm envoy browser manifests rls suite wasm-runner ## run every test: nati
 
 test-versions: wasm ## run what concerns Envoy through each of the older versions that are supported: cases, traps, configurations
 	@cargo build --quiet --bin portcullis
+	cargo test --quiet --package test-harness --no-run --test envoy --test traps --test generated --test manifests
 	versions=$$($(SETUP)/envoys)
-	for version in $$versions; do
-	  echo "Envoy $$version"
-	  export ENVOY=$(CURDIR)/build/envoys/$$version/bin/envoy
-	  cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps --test generated
-	  cargo test --quiet --package test-harness --test manifests behind_
-	done
+	# Two at a time: each waits more than it works.
+	$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line $$(printf 'test-version-%s ' $$versions)
+
+test-version-%:
+	@echo "Envoy $*"
+	export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
+	cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps --test generated
+	cargo test --quiet --package test-harness --test manifests behind_
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
 	@cargo fmt --all --check
