@@ -34,13 +34,14 @@ test-versions: wasm ## run what concerns Envoy through each of the older version
 	cargo test --quiet --package test-harness --no-run --test envoy --test traps --test generated --test manifests
 	versions=$$($(SETUP)/envoys)
 	# Two at a time: each waits more than it works.
-	$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line $$(printf 'test-version-%s ' $$versions)
+	$(MAKE) --no-print-directory --jobs=2 --keep-going $$(printf 'test-version-%s ' $$versions)
 
 test-version-%:
-	@echo "Envoy $*"
-	export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
-	cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps --test generated
-	cargo test --quiet --package test-harness --test manifests behind_
+	@export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
+	{
+	  cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps --test generated
+	  cargo test --quiet --package test-harness --test manifests behind_
+	} 2>&1 | sed -u 's/^/$*: /'
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
 	@cargo fmt --all --check
