@@ -107,13 +107,23 @@ impl Envoy {
         if let Some(line) = self.lines().iter().find(failed) {
             bail!("the filter failed: {line}\n{}", self.log_tail(15));
         }
-        // One VM for the base, one for the main thread, one for each worker (§2.1).
-        let active = self.stat("wasm.envoy.wasm.runtime.v8.active")?;
+        let vms = self.vms(workers)?;
         anyhow::ensure!(
-            active == u64::from(workers) + 2,
-            "{workers} workers, but {active} VMs: one runs without the filter"
+            vms == u64::from(workers) + 2,
+            "{workers} workers, but {vms} VMs: one runs without the filter\n{}",
+            self.log_tail(15)
         );
         Ok(())
+    }
+
+    /// How many VMs run of a filter that has not failed: one for the base, one for the main thread, one for each worker (§2.1).
+    pub fn vms(&self, workers: u32) -> Result<u64> {
+        let [active, created] =
+            ["active", "created"].map(|name| self.stat(&format!("wasm.envoy.wasm.runtime.v8.{name}")));
+        // The gauge is set to a number that two workers count at once, and the lower may be set last. The counter is exact,
+        // and says how many run as long as no configuration came after the first.
+        let all = u64::from(workers) + 2;
+        Ok(if created? == all { all } else { active? })
     }
 
     /// The counter or gauge of this name; 0 while it does not exist.
