@@ -54,7 +54,8 @@ fn without_the_filter() -> Result<()> {
 fn filter_on_no_worker() -> Result<()> {
     let servers = Servers::start()?;
     let module = odd_module::File::write(Oddity::RefusesOnWorkers)?;
-    let gate = Gate::bent(&servers.policy(), |config| odd(config, module.path()))?;
+    let mut gate = Gate::bent(&servers.policy(), |config| odd(config, module.path()))?;
+    ensure!(gate.never_failed().is_err(), "the harness does not notice workers without a filter");
     let active = gate.envoy.stat("wasm.envoy.wasm.runtime.v8.active")?;
     ensure!(active == 2, "the trap was not sprung: {active} VMs, not those of base and main thread alone");
     nothing_passes(&gate, &servers)
