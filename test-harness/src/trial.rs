@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::certificate::Certificates;
 use crate::client::{self, Request, Response};
+use crate::clock::Deadline;
 use crate::envoy::{self, Envoy, Launch};
 use crate::generated::Wanted;
 use crate::issuer::{Issuer, KEY_SET_PATH};
@@ -132,10 +133,26 @@ impl Gate {
         Ok([self.send(request).context("over HTTP/1.1")?, self.send_h2(request).context("over HTTP/2")?])
     }
 
+    /// Waits until so many bytes have come in since the start.
+    pub fn has_received(&self, bytes: usize) -> Result<()> {
+        let bytes = u64::try_from(bytes)?;
+        let received = || self.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok();
+        let arrived = Deadline::after(PATIENCE).poll(|| (received()? >= bytes).then_some(()));
+        arrived.context("what was sent did not arrive at the gateway")
+    }
+
     /// An error if the filter failed on any worker since the start.
     pub fn never_failed(&mut self) -> Result<()> {
         self.envoy.filter_never_failed(WORKERS)
     }
+}
+
+/// A document like that of [`Servers::policy`], with time enough to wait for a held key endpoint.
+pub fn patient(mut policy: Value) -> Result<Value> {
+    for name in ["wait", "timeout"] {
+        put(&mut policy, &format!("/issuers/0/jwks/{name}"), json!("15s"))?;
+    }
+    Ok(policy)
 }
 
 /// A `GET` from the allowed origin.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use test_harness::client::{self, Request, Response};
 use test_harness::clock::Deadline;
 use test_harness::issuer::Fault;
-use test_harness::trial::{self, Gate, HOST, Servers, below, code, http, plugin, put, with_trailers};
+use test_harness::trial::{self, Gate, HOST, Servers, code, http, plugin, put, with_trailers};
 use test_harness::{ports, tap};
 
 use crate::Trap;
@@ -59,11 +59,7 @@ fn judged_first() -> Result<()> {
 fn judged_after_waiting() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut policy = checked(&servers)?;
-    if let Some(jwks) = below(&mut policy, "/issuers/0/jwks")?.as_object_mut() {
-        jwks.extend([("wait".to_owned(), json!("15s")), ("timeout".to_owned(), json!("15s"))]);
-    }
-    let mut gate = Gate::bent(&policy, with_trailers)?;
+    let mut gate = Gate::bent(&trial::patient(checked(&servers)?)?, with_trailers)?;
     let token = servers.token(&json!({}))?;
     let to_tap = |body: &[u8], trailers: bool| {
         let mut request = trial::bearer(upload(body, true), &token);
@@ -168,9 +164,7 @@ fn outgrown() -> Result<()> {
     let (first, rest) = bytes.split_at(bytes.len() - 10_500);
     let mut stream = client::connect(ports::loopback(gate.port), Duration::from_secs(10))?;
     stream.write_all(first)?;
-    let received = || gate.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok();
-    let arrived = Deadline::after(Duration::from_secs(10)).poll(|| (received()? >= first.len() as u64).then_some(()));
-    arrived.context("the body did not arrive at the gateway")?;
+    gate.has_received(first.len())?;
     stream.write_all(rest)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

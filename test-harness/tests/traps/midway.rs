@@ -25,7 +25,7 @@ pub const TRAPS: &[Trap] = &[
 fn counted() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut policy = patient(&servers)?;
+    let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/routes/1/checks", json!({ "mode": "log", "json": { "max_depth": 4 } }))?;
     put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": MOST }))?;
     let mut gate = Gate::bent(&policy, |_| Ok(()))?;
@@ -55,7 +55,7 @@ fn counted() -> Result<()> {
 fn once() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&patient(&servers)?, |config| {
+    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |config| {
         put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(true))?;
         let hosts = below(http(config)?, "/route_config/virtual_hosts")?.as_array_mut();
         for host in hosts.into_iter().flatten() {
@@ -87,7 +87,7 @@ fn given_up() -> Result<()> {
 fn given_up_in(audit: &str) -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut policy = patient(&servers)?;
+    let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/audit", json!({ "to": audit }))?;
     put(&mut policy, "/routes/5/checks", json!({ "json": {} }))?;
     let mut gate = Gate::bent(&policy, |config| put(http(config)?, "/stream_idle_timeout", json!("1s")))?;
@@ -166,24 +166,12 @@ impl Halves {
 
 /// Lets the keys out when so many bytes are in, and waits until each worker has woken who waits.
 fn release(gate: &Gate, servers: &Servers, sent: usize, token: &str) -> Result<()> {
-    let sent = u64::try_from(sent)?;
-    let received = || gate.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok();
-    let arrived = Deadline::after(Duration::from_secs(10)).poll(|| (received()? >= sent).then_some(()));
-    arrived.context("what was sent did not arrive at the gateway")?;
+    gate.has_received(sent)?;
     servers.issuer.fail(Fault::None);
     ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), token))?.status == 200, "no keys");
     // Workers look every 100 ms for what others have fetched.
     thread::sleep(Duration::from_millis(400));
     Ok(())
-}
-
-/// The usual document, with time enough to wait for a held key endpoint.
-fn patient(servers: &Servers) -> Result<Value> {
-    let mut policy = servers.policy();
-    if let Some(jwks) = below(&mut policy, "/issuers/0/jwks")?.as_object_mut() {
-        jwks.extend([("wait".to_owned(), json!("15s")), ("timeout".to_owned(), json!("15s"))]);
-    }
-    Ok(policy)
 }
 
 const FILL: u8 = b'~';

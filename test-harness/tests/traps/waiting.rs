@@ -29,7 +29,7 @@ pub const TRAPS: &[Trap] = &[
 fn held(headers_alone: bool) -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&patient(&servers), |config| {
+    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |config| {
         put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(headers_alone))?;
         with_trailers(config)
     })?;
@@ -46,15 +46,11 @@ fn held(headers_alone: bool) -> Result<()> {
             scope.spawn(|| gate.send_h2(&bad)),
         ];
         // All bytes are in: whatever a callback could let slip, it has had the chance.
-        let in_flight = 4 * BODY;
-        let arrived = Deadline::after(Duration::from_secs(10)).poll(|| {
-            let received = gate.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok()?;
-            (received >= u64::try_from(in_flight).ok()?).then_some(())
-        });
+        let arrived = gate.has_received(4 * BODY);
         let early = servers.tap.bytes();
         servers.issuer.fail(Fault::None);
         let answers = sent.map(|thread| thread.join().map_err(|_| anyhow!("a client panicked"))?);
-        arrived.context("the requests did not arrive at the gateway")?;
+        arrived?;
         ensure!(early == 0, "{early} bytes reached the upstream before there was a verdict");
         let [one, two, three, four] = answers;
         Ok([one?, two?, three?, four?])
@@ -99,7 +95,7 @@ fn forged_trailers() -> Result<()> {
 fn too_large_to_wait() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&patient(&servers), |config| {
+    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |config| {
         put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(true))?;
         Ok(())
     })?;
@@ -155,7 +151,7 @@ fn no_failure_hangs() -> Result<()> {
 fn leaves_while_waiting() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&patient(&servers), |_| Ok(()))?;
+    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |_| Ok(()))?;
     let request = trial::bearer(trial::get("/tap/1"), &servers.token(&json!({}))?);
     let active = || gate.envoy.stat("http.portcullis.downstream_rq_active").ok();
     let until = |count: u64| Deadline::after(Duration::from_secs(5)).poll(|| (active()? == count).then_some(()));
@@ -191,7 +187,7 @@ fn missing_cluster() -> Result<()> {
 fn one_fetch() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&patient(&servers), |_| Ok(()))?;
+    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
     let wave = |header: &Value, count: usize| -> Result<Vec<u16>> {
         let mut spec = servers.spec(&json!({}));
@@ -222,15 +218,6 @@ fn one_fetch() -> Result<()> {
     ensure!(fetched <= 2, "{fetched} fetches after 40 forged key ids");
     ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), &token))?.status == 200, "good tokens suffer");
     gate.never_failed()
-}
-
-/// The usual document, with time enough to wait for a held key endpoint.
-fn patient(servers: &Servers) -> Value {
-    let mut policy = servers.policy();
-    if let Ok(jwks) = below(&mut policy, "/issuers/0/jwks") {
-        extend(jwks, &json!({ "wait": "15s", "timeout": "15s" }));
-    }
-    policy
 }
 
 fn extend(object: &mut Value, members: &Value) {
