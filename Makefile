@@ -11,6 +11,13 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 SETUP := test-harness/setup
+TIMED := $(SETUP)/timed
+# Builds the tests that need an Envoy, and lists the older versions in $versions.
+define OLDER_ENVOYS
+cargo build --quiet --bin portcullis
+cargo test --quiet --package test-harness --no-run --test envoy --test traps --test generated --test manifests
+versions=$$($(SETUP)/envoys)
+endef
 WASM_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs' 2>/dev/null)
 export ENVOY_VERSION PORT
 export RUSTUP_AUTO_INSTALL = 0
@@ -22,25 +29,43 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	@cargo build --bin portcullis
 	cargo run --package test-harness --bin demo
 
-test: wasm envoy browser manifests rls suite wasm-runner ## run every test: natively, as wasm under Node, through a real Envoy, in a real browser
-	@cargo build --bin portcullis
-	cargo test --workspace --no-fail-fast
-	FUZZ_RUNS=5000 $(SETUP)/fuzz 200
-	cargo run --quiet --package test-harness --bin soak -- 10000
-	$(SETUP)/wasm-cargo test
+test: wasm envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy and a smoke file through the older ones, in a real browser
+	@$(TIMED) build-cli cargo build --bin portcullis
+	$(TIMED) build-tests cargo test --workspace --no-run
+	$(TIMED) tests cargo test --workspace --no-fail-fast
+	$(TIMED) smoke $(MAKE) --no-print-directory test-smoke
+	FUZZ_RUNS=5000 $(TIMED) fuzz $(SETUP)/fuzz 200
+	$(TIMED) soak cargo run --quiet --package test-harness --bin soak -- 10000
+	$(TIMED) wasm-tests $(SETUP)/wasm-cargo test
+
+test-all: test ## run also what is too long for every change: all cases through every version of Envoy, an hour of fuzzing, a million requests
+	@$(TIMED) versions $(MAKE) --no-print-directory test-versions
+	$(TIMED) fuzz-long $(SETUP)/fuzz 3600
+	$(TIMED) soak-long $(MAKE) --no-print-directory soak
 
 test-versions: wasm ## run what concerns Envoy through each of the older versions that are supported: cases, traps, configurations
-	@cargo build --quiet --bin portcullis
-	cargo test --quiet --package test-harness --no-run --test envoy --test traps --test generated --test manifests
-	versions=$$($(SETUP)/envoys)
+	@$(OLDER_ENVOYS)
 	# Two at a time: each waits more than it works.
 	$(MAKE) --no-print-directory --jobs=2 --keep-going $$(printf 'test-version-%s ' $$versions)
+
+test-smoke: wasm
+	@$(OLDER_ENVOYS)
+	$(MAKE) --no-print-directory --jobs=2 --keep-going $$(printf 'test-smoke-%s ' $$versions)
 
 test-version-%:
 	@export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
 	{
 	  cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps --test generated
 	  cargo test --quiet --package test-harness --test manifests behind_
+	} 2>&1 | sed -u 's/^/$*: /'
+
+# One file of cases, the trap of a worker without a filter, and whether this version accepts each generated configuration.
+test-smoke-%:
+	@export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
+	{
+	  cargo test --quiet --package test-harness --test envoy -- /smoke:
+	  cargo test --quiet --package test-harness --test traps -- 'traps/configure: 0.1 '
+	  cargo test --quiet --package test-harness --test generated
 	} 2>&1 | sed -u 's/^/$*: /'
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
@@ -87,7 +112,7 @@ reproducible: wasm ## build the modules twice from nothing and compare them with
 clean: ## remove everything that was built or fetched
 	@rm -rf build dist target
 
-.PHONY: help run test test-versions check bench bench-core size wasm image fuzz soak sbom reproducible clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
+.PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm image fuzz soak sbom reproducible clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
 
 dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/policy/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build build/portcullis.wasm
