@@ -32,26 +32,51 @@ fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() -> Result<()
 /// A row names tests that exist, or says in words why the mistake cannot be made.
 #[test]
 fn every_advisory_has_a_test_or_a_reason() -> Result<()> {
-    let page = Page::read(Path::new("docs/security.md"))?;
-    let tables = page.tables();
-    let rows = tables.iter().find_map(|table| table.column("Why not here")).context("no advisories")?;
+    let rows = security_column("Why not here")?;
     let mut tests = 0;
     for cell in &rows {
-        let mut file = None;
-        for name in coded(cell) {
-            if root().join(name).is_file() {
-                file = Some((name, fs::read_to_string(root().join(name))?));
-                continue;
-            }
-            let (file, text) = file.as_ref().with_context(|| format!("`{name}` stands without its file"))?;
-            let forms = [format!("fn {name}("), format!("name: {name}\n"), format!("\"{name}\"")];
-            ensure!(forms.iter().any(|form| text.contains(form)), "{file} has no test `{name}`");
-            tests += 1;
-        }
-        ensure!(file.is_some() || cell.split_whitespace().count() >= 4, "`{cell}` is no reason");
+        let (has_file, named) = named_tests(cell)?;
+        ensure!(has_file || cell.split_whitespace().count() >= 4, "`{cell}` is no reason");
+        tests += named;
     }
     ensure!(rows.len() >= 30 && tests >= 20, "{} advisories, {tests} tests", rows.len());
     Ok(())
+}
+
+#[test]
+fn every_attack_names_the_test_of_its_protection() -> Result<()> {
+    let rows = security_column("Test")?;
+    for cell in &rows {
+        let (_, named) = named_tests(cell)?;
+        ensure!(named > 0, "`{cell}` names no test");
+    }
+    ensure!(rows.len() >= 29, "only {} attacks", rows.len());
+    Ok(())
+}
+
+/// The cells of one column of docs/security.md.
+fn security_column(title: &str) -> Result<Vec<String>> {
+    let page = Page::read(Path::new("docs/security.md"))?;
+    let tables = page.tables();
+    let cells = tables.iter().find_map(|table| table.column(title)).with_context(|| format!("no column `{title}`"))?;
+    Ok(cells.into_iter().map(|cell| cell.to_string()).collect())
+}
+
+/// Whether a cell names a file, and how many tests of the files it names; an error if one does not exist.
+fn named_tests(cell: &str) -> Result<(bool, usize)> {
+    let mut file = None;
+    let mut tests = 0;
+    for name in coded(cell) {
+        if root().join(name).is_file() {
+            file = Some((name, fs::read_to_string(root().join(name))?));
+            continue;
+        }
+        let (file, text) = file.as_ref().with_context(|| format!("`{name}` has no file before it"))?;
+        let forms = [format!("fn {name}("), format!("name: {name}\n"), format!("\"{name}\"")];
+        ensure!(forms.iter().any(|form| text.contains(form)), "{file} has no test `{name}`");
+        tests += 1;
+    }
+    Ok((file.is_some(), tests))
 }
 
 /// The list of components holds the crates of the module and none of its tests or of the command line's.
