@@ -139,8 +139,9 @@ fn requests_get_one_envelope_and_one_line_whoever_refuses_them() {
 
 /// Runs the command line that is built beside this test.
 fn generate(document: &str, echo: &str, port: u16, admin: u16, more: &[&str]) -> String {
-    let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("generated-{port}-{}", more.join("-").replace('/', "_")));
+    // Older versions of Envoy are tested side by side.
+    let name = format!("generated-{}-{port}-{}", std::process::id(), more.join("-").replace('/', "_"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("gateway.yaml");
     std::fs::write(&file, document).unwrap();
