@@ -1,6 +1,6 @@
 //! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
 
-mod overlaps;
+pub mod overlaps;
 mod permissions;
 
 use clap::{Args, ValueEnum};

@@ -217,7 +217,8 @@ mod tests {
             ("keys: []\n", Some("a key set")),
             ("$schema: x\ntype: object\n", Some("a JSON Schema")),
             ("type: object\nproperties: {}\n", Some("a JSON Schema")),
-            ("openapi: 3.1.0\npaths: {}\n", Some("`paths`")),
+            ("openapi: 3.1.0\npaths: {}\n", Some("an OpenAPI document")),
+            ("cors: {}\npaths: []\n", Some("`paths`")),
             // A gateway's, whatever else is wrong with it.
             ("version: '1.0'\nclients: []\nroutes: []\n", None),
             ("version: '1.0'\nclients: []\nplans: {}\n", None),

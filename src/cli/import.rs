@@ -1,16 +1,26 @@
-//! `portcullis import`: turns the configuration of another gateway into a document, and tells everything it could not carry.
+//! `portcullis import`: turns the configuration of another gateway into a document, and reports every key that it did not carry over.
+//!
+//! Nothing that import does not understand opens a route: such a file is refused, with the place of each value.
 
-mod losses;
+mod foreign;
+mod precedence;
+#[cfg(test)]
+mod properties;
+mod reader;
 mod routes_yaml;
 mod serverless;
+mod verify;
 
 use clap::{ArgGroup, Args};
 use serde_json::{Map, Value, json};
 
 use super::{Exit, Failure, Outcome, emit, gateway, yaml};
-use losses::Losses;
+use crate::config::node::Node;
+use crate::config::problem::{Place, Problem};
+use crate::policy::route::{Method, RoutePattern};
+use reader::{Findings, Item, Reader};
 
-/// What `import` is asked to do.
+/// The options of `import`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("key").args(["jwks_uri", "secret_env"]))]
 pub struct Options {
@@ -32,9 +42,12 @@ pub struct Options {
     /// The address of an upstream that the file only names; may be given several times
     #[arg(long = "upstream", value_name = "NAME=URL", value_parser = gateway::assignment)]
     upstreams: Vec<(String, String)>,
+    /// A key that import does not know and may leave out; may be given several times
+    #[arg(long = "ignore-key", value_name = "KEY")]
+    ignored_keys: Vec<String>,
 }
 
-/// What a dialect's reader found, in the words of this gateway.
+/// What the reader of a format found, in the terms of this gateway.
 #[derive(Default)]
 struct Imported {
     issuer: Option<Value>,
@@ -43,34 +56,175 @@ struct Imported {
     upstreams: Map<String, Value>,
     public_paths: Vec<Value>,
     routes: Vec<Value>,
+    /// The parts of the result, as `routes[2]`, and the places of the file they were read from.
+    origins: Vec<(String, Place)>,
 }
 
-/// Reads the file, whichever of the dialects it is in, and writes the document.
+/// What the command line says that a reader has to know.
+struct Context<'o> {
+    has_issuer: bool,
+    upstreams: &'o [(String, String)],
+}
+
+/// A document, and what its author has to know about it.
+struct Import {
+    document: Value,
+    /// Routes need a token and nothing says whose.
+    lacks_issuer: bool,
+    warnings: Vec<Problem>,
+}
+
+/// Reads the file and writes the document.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let text = gateway::read(&options.file)?;
-    let root = yaml::read(&text).map_err(|problem| Failure::Problems(vec![(options.file.clone(), problem)]))?;
-    let mut losses = Losses::default();
+    let in_file = |problem| Failure::Problems(vec![(options.file.clone(), problem)]);
+    // A manifest may have several documents; the message about its kind is more useful than the one about their number.
+    for root in &yaml::read_all(&text).map_err(in_file)? {
+        refuse_foreign(root).map_err(in_file)?;
+    }
+    let root = yaml::read(&text).map_err(in_file)?;
+    let issuer = asked_for(options)?;
+    let import = import(&root, issuer, options).map_err(|findings| refused(options, findings))?;
+    let mut result = format!("# Imported from {} by `portcullis import`.\n", options.file.escape_debug());
+    if import.lacks_issuer {
+        result.push_str(NO_ISSUER);
+    }
+    result.push_str(&emit::yaml(&import.document));
+    let notes = import.warnings.iter().map(|warning| note(&options.file, warning)).collect();
+    Ok(Outcome { result, notes, exit: Exit::Success })
+}
+
+fn import(root: &Node, issuer: Option<Value>, options: &Options) -> Result<Import, Findings> {
+    let refused = |problem| Findings { problems: vec![problem], warnings: Vec::new() };
+    refuse_foreign(root).map_err(refused)?;
+    let reader = Reader::new(root, &options.ignored_keys);
+    let context = Context { has_issuer: issuer.is_some(), upstreams: &options.upstreams };
     let mut imported = if root.get("paths").is_some() {
-        serverless::read(&root, &options.upstreams, &mut losses)
-    } else if root.get("routes").is_some() || root.get("public_paths").is_some() {
-        routes_yaml::read(&root, &mut losses)
+        serverless::read(&reader.root(), &context)
     } else {
-        let message = "neither a serverless gateway's JSON (it has `paths`) nor a routes.yaml (it has `routes`)";
-        return Err(Failure::Message(format!("{}: {message}", options.file)));
+        routes_yaml::read(&reader.root(), &context)
     };
+    let mut findings = reader.finish();
+    if findings.problems.is_empty() && imported.routes.is_empty() && imported.public_paths.is_empty() {
+        findings.problems.push(problem_of(root, "there is nothing to import: the file has no paths".to_string()));
+    }
+    if !findings.problems.is_empty() {
+        return Err(findings);
+    }
     for (name, url) in &options.upstreams {
         imported.upstreams.insert(name.clone(), json!({ "url": url }));
     }
-    let issuer = asked_for(options)?.or(imported.issuer.clone());
+    let issuer = issuer.or(imported.issuer.take());
     let needs_tokens = imported.routes.iter().any(|route| route.get("auth").is_none());
-    let mut result = format!("# Imported from {} by `portcullis import`.\n", options.file);
-    if needs_tokens && issuer.is_none() {
-        result.push_str(NO_ISSUER);
-        losses.add_everywhere("routes need a token and no issuer is known; `check` refuses the document until one is declared (--issuer, --audience and --jwks-uri or --secret-env)");
+    let lacks_issuer = needs_tokens && issuer.is_none();
+    if lacks_issuer {
+        findings.warnings.insert(0, Problem { place: Place::default(), message: LACKS_ISSUER.to_string() });
     }
-    result.push_str(&emit::yaml(&document(imported, issuer)));
-    let notes = losses.lines(&options.file);
-    Ok(Outcome { result, notes, exit: Exit::Success })
+    let origins = std::mem::take(&mut imported.origins);
+    let document = document(imported, issuer);
+    findings.problems = verify::problems(&document, &origins);
+    if !findings.problems.is_empty() {
+        return Err(findings);
+    }
+    findings.warnings.sort_by(|a, b| a.place.cmp(&b.place));
+    Ok(Import { document, lacks_issuer, warnings: findings.warnings })
+}
+
+/// Refuses a file that is in none of the formats. An empty document would look like a success.
+fn refuse_foreign(root: &Node) -> Result<(), Problem> {
+    let is_known = ["paths", "routes", "public_paths"].iter().any(|key| root.get(key).is_some());
+    let unknown = || (!is_known).then(|| format!("this is not a file that import can read; {}", foreign::SUPPORTED));
+    match foreign::refusal(root).or_else(unknown) {
+        Some(message) => Err(problem_of(root, message)),
+        None => Ok(()),
+    }
+}
+
+fn problem_of(root: &Node, message: String) -> Problem {
+    Problem { place: Place { line: root.at.line, column: root.at.column, path: String::new() }, message }
+}
+
+/// Everything that was found in a file that cannot be imported, in the order of the text.
+fn refused(options: &Options, findings: Findings) -> Failure {
+    let warning = |found: Problem| Problem { message: format!("warning: {}", found.message), ..found };
+    let mut all = findings.problems;
+    all.extend(findings.warnings.into_iter().map(warning));
+    all.sort_by(|a, b| a.place.cmp(&b.place));
+    Failure::Problems(all.into_iter().map(|problem| (options.file.clone(), problem)).collect())
+}
+
+/// `file:line:col: path: warning: message`.
+fn note(file: &str, warning: &Problem) -> String {
+    match warning.place.line {
+        0 => format!("{file}: warning: {}", warning.message),
+        _ => format!("{file}:{}: warning: {}", warning.place, warning.message),
+    }
+}
+
+impl Imported {
+    /// Adds a route that was read from this item.
+    fn route(&mut self, route: Value, item: &Item<'_, '_>) {
+        self.origin(&format!("routes[{}]", self.routes.len()), item);
+        self.routes.push(route);
+    }
+
+    /// Notes where a part of the result comes from.
+    fn origin(&mut self, part: &str, item: &Item<'_, '_>) {
+        self.origins.push((part.to_string(), item.place.clone()));
+    }
+}
+
+impl Context<'_> {
+    /// Whether --upstream has the address of this upstream.
+    fn is_declared(&self, name: &str) -> bool {
+        self.upstreams.iter().any(|(known, _)| known == name)
+    }
+}
+
+/// A path that the filter's own route table accepts. Other spellings of wildcards are refused here, with the place in the file.
+fn pattern<'n>(item: &Item<'n, '_>) -> Option<&'n str> {
+    let text = item.text()?;
+    match RoutePattern::parse(text) {
+        Ok(_) => Some(text),
+        Err(fault) => {
+            item.problem(fault.to_string());
+            None
+        }
+    }
+}
+
+/// One method or a list of them; the inner `None` is any method.
+#[expect(clippy::option_option, reason = "the outer one is a problem that was reported")]
+fn methods(item: &Item<'_, '_>) -> Option<Option<Value>> {
+    let methods = item.texts()?;
+    if methods.is_empty() {
+        // A route with an empty list of methods would take every method.
+        item.problem("expected a method, found an empty list");
+        return None;
+    }
+    if methods.contains(&ANY) {
+        return Some(None);
+    }
+    let faults: Vec<String> =
+        methods.iter().filter_map(|method| Some(Method::parse(method).err()?.to_string())).collect();
+    if !faults.is_empty() {
+        item.problem(faults.join("; "));
+        return None;
+    }
+    Some(Some(if let [method] = methods.as_slice() { json!(method) } else { json!(methods) }))
+}
+
+/// Whether a pattern takes a path without parameters.
+fn matches(pattern: &str, path: &str) -> bool {
+    let mut path = path.split('/');
+    for segment in pattern.split('/') {
+        match path.next() {
+            Some(found) if segment == "{.+}" => return !found.is_empty() || path.next().is_some(),
+            Some(found) if found == segment || segment.starts_with('{') && !found.is_empty() => {}
+            _ => return false,
+        }
+    }
+    path.next().is_none()
 }
 
 fn document(imported: Imported, issuer: Option<Value>) -> Value {
@@ -88,7 +242,7 @@ fn document(imported: Imported, issuer: Option<Value>) -> Value {
     document
 }
 
-/// The issuer of the command line, which knows better than the file.
+/// The issuer that the command line describes. It replaces the one of the file.
 fn asked_for(options: &Options) -> Result<Option<Value>, Failure> {
     let Some(issuer) = &options.issuer else { return Ok(None) };
     if options.audiences.is_empty() {
@@ -108,8 +262,11 @@ fn asked_for(options: &Options) -> Result<Option<Value>, Failure> {
     Ok(Some(value))
 }
 
-/// The name of the one issuer that the other gateways know.
+/// The name of the issuer in the result; the other gateways have one, without a name.
 const ISSUER: &str = "accounts";
+/// The word for any method, there and here.
+const ANY: &str = "ANY";
+const LACKS_ISSUER: &str = "routes need a token and no issuer is known; `check` refuses the document until one is declared (--issuer, --audience and --jwks-uri or --secret-env)";
 
 const NO_ISSUER: &str = "#\n# PROBLEM: routes below need a token and no issuer is declared. Declare one under `issuers`;\n\
 # until then `portcullis check` refuses this document, and so does the filter.\n";

@@ -117,7 +117,7 @@ fn common_host(first: &str, second: &str) -> Option<String> {
 }
 
 /// A path that both patterns take.
-fn common_path(first: &str, second: &str) -> Option<String> {
+pub fn common_path(first: &str, second: &str) -> Option<String> {
     let (mut first, mut second) = (first.split('/').skip(1).peekable(), second.split('/').skip(1).peekable());
     let mut path = String::new();
     loop {

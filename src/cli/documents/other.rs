@@ -19,6 +19,8 @@ pub fn kind(root: &Node) -> Option<&'static str> {
         Some("this is a key set, which `portcullis explain --keys` takes; a gateway's document has `routes`")
     } else if has("$schema") || has("type") && (has("properties") || has("items")) {
         Some("this is a JSON Schema, which stands under `schemas` of a gateway's document; that has `routes`")
+    } else if has("openapi") || has("swagger") {
+        Some("this is an OpenAPI document, which no command reads yet; a gateway's document has `routes`")
     } else if has("paths") {
         Some("this has the `paths` of another gateway, which `portcullis import` turns into a document with `routes`")
     } else {

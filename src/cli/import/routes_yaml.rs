@@ -2,90 +2,134 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Imported;
-use super::losses::{Losses, child, flag, items, text};
-use crate::config::node::{Node, Value as Written};
+use super::reader::Item;
+use super::{Context, Imported, matches, methods, pattern};
+use crate::config::environment::expand;
 
-/// The whole file.
-pub fn read(root: &Node, losses: &mut Losses) -> Imported {
-    losses.others(root, "", &["version", "public_paths", "routes"]);
+/// Reads the whole file.
+pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
     let mut imported = Imported {
-        // The headers that the backends of this dialect read.
+        // The headers that the backends of this format read.
         identity_headers: Some(json!({
             "X-Org-ID": "org_id", "X-User-ID": "user_id", "X-User-Email": "email", "X-User-Role": "role",
         })),
         ..Imported::default()
     };
-    for (i, route) in items(root, "routes").iter().enumerate() {
-        let place = format!("routes[{i}]");
-        imported.routes.extend(read_route(route, &place, &mut imported.upstreams, losses));
+    if let Some(version) = root.get("version") {
+        let is_known = [json!("1.0"), json!("1"), json!(1.0), json!(1)].contains(&version.json());
+        if !is_known {
+            version.problem("is not the version of the format that import reads (accepted: \"1.0\")");
+        }
     }
-    for (i, public) in items(root, "public_paths").iter().enumerate() {
-        let Written::Text(path) = &public.value else {
-            losses.add(public.at, &format!("public_paths[{i}]"), "is not a path and was not carried over");
-            continue;
-        };
-        let is_routed = imported.routes.iter().any(|route| route.get("path").is_some_and(|p| p == path.as_str()));
-        let place = format!("public_paths[{i}]");
-        if is_routed || !PROBES.contains(&path.as_str()) {
-            imported.public_paths.push(json!(path));
+    let mut protected = Vec::new();
+    for route in root.get("routes").map(|routes| routes.items()).unwrap_or_default() {
+        if let Some(read) = read_route(&route, context, &mut imported) {
+            if read.needs_token == Some(true) {
+                protected.push((read.pattern, route.place.path.clone()));
+            }
+            imported.route(read.route, &route);
         }
-        if is_routed {
-            continue;
-        }
-        if PROBES.contains(&path.as_str()) {
-            imported.routes.push(
-                json!({ "path": path, "method": "GET", "auth": "none", "response": { "body": { "status": "ok" } } }),
-            );
-            losses.add(public.at, &place, "was answered by the gateway itself and became a static route");
-        } else {
-            losses.add(public.at, &place, "has no route, so nothing says where it leads: add one with an `upstream`");
-        }
+    }
+    for public in root.get("public_paths").map(|paths| paths.items()).unwrap_or_default() {
+        read_public_path(&public, &protected, &mut imported);
     }
     imported
 }
 
-fn read_route(route: &Node, place: &str, upstreams: &mut Map<String, Value>, losses: &mut Losses) -> Option<Value> {
-    losses.others(route, place, &CARRIED);
-    let Some(path) = text(route, "path") else {
-        losses.add(route.at, place, "has no `path` and was not carried over");
+struct Route {
+    route: Value,
+    pattern: String,
+    /// What `auth_required` says.
+    needs_token: Option<bool>,
+}
+
+fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Imported) -> Option<Route> {
+    if !route.is_mapping() {
         return None;
-    };
-    let mut carried = Map::new();
-    let mut set = |key: &str, value: Value| carried.insert(key.to_string(), value);
-    set("path", json!(path));
-    for key in ["method", "scopes", "timeout", "description"] {
-        if let Some(value) = route.get(key) {
-            set(key, value.to_json());
-        }
     }
-    // Only what says so is open; a word that is neither true nor false opens nothing.
-    if flag(route, "auth_required") == Some(false) {
-        set("auth", json!("none"));
+    let pattern = route.require("path").and_then(|path| pattern(&path));
+    let method = route.get("method").map(|method| methods(&method));
+    // Only `false` opens a route. A word that is neither true nor false is a problem.
+    let needs_token = route.get("auth_required").map(|auth| auth.flag());
+    let scopes = route.get("scopes").map(|scopes| scopes.texts());
+    let mut carried = Map::new();
+    for key in ["timeout", "description"] {
+        carried.extend(route.get(key).map(|value| (key.to_string(), value.json())));
     }
     if let Some(ttl) = route.get("cache_ttl") {
-        losses.add(ttl.at, &child(place, "cache_ttl"), "responses are not cached here");
+        ttl.leave_out("responses are not cached here");
     }
-    match text(route, "proxy_upstream") {
+    match route.get("proxy_upstream") {
         Some(address) => {
-            let name = declare(upstreams, address);
-            set("upstream", json!(name));
+            if let Some(url) = address.text() {
+                carried.insert("upstream".to_string(), json!(declare(imported, context, &address, url)));
+            }
         }
-        None => losses.add(route.at, place, "has no `proxy_upstream`, so nothing says where it leads"),
+        None => route.warn("has no `proxy_upstream`, so nothing says where it leads"),
     }
-    Some(Value::Object(carried))
+    let pattern = pattern?;
+    carried.insert("path".to_string(), json!(pattern));
+    if let Some(Some(method)) = method.map_or(Some(None), |method| method) {
+        carried.insert("method".to_string(), method);
+    }
+    if let Some(scopes) = scopes {
+        carried.insert("scopes".to_string(), json!(scopes?));
+    }
+    if needs_token == Some(Some(false)) {
+        carried.insert("auth".to_string(), json!("none"));
+    }
+    Some(Route { route: Value::Object(carried), pattern: pattern.to_string(), needs_token: needs_token.flatten() })
+}
+
+/// A public path is open here whatever the route says that takes its requests, as it is there.
+fn read_public_path(public: &Item<'_, '_>, protected: &[(String, String)], imported: &mut Imported) {
+    let Some(path) = public.text() else { return };
+    if path.contains(['*', '{', '}']) {
+        return public.problem(format!(
+            "`{path}` is not one literal path; import opens no pattern, so list its paths, or write it under `public_paths` of the result"
+        ));
+    }
+    if let Some((_, place)) = protected.iter().find(|(pattern, _)| pattern == path) {
+        return public.problem(format!("`{path}` is public here, and {place} says `auth_required: true`: keep one"));
+    }
+    let is_routed = imported.routes.iter().any(|route| {
+        let pattern = route.get("path").and_then(Value::as_str);
+        pattern.is_some_and(|pattern| matches(pattern, path))
+    });
+    if is_routed || !PROBES.contains(&path) {
+        imported.origin(&format!("public_paths[{}]", imported.public_paths.len()), public);
+        imported.public_paths.push(json!(path));
+    }
+    if is_routed {
+        return;
+    }
+    if PROBES.contains(&path) {
+        let probe =
+            json!({ "path": path, "method": "GET", "auth": "none", "response": { "body": { "status": "ok" } } });
+        imported.route(probe, public);
+        public.warn("was answered by the gateway itself and became a static route");
+    } else {
+        public.warn("has no route, so nothing says where it leads: add one with an `upstream`");
+    }
 }
 
 /// The name of the upstream at this address; two addresses never share a name.
-fn declare(upstreams: &mut Map<String, Value>, address: &str) -> String {
+fn declare(imported: &mut Imported, context: &Context<'_>, item: &Item<'_, '_>, address: &str) -> String {
+    if let Err(fault) = expand(address, &|_| Some("set".to_string())) {
+        item.problem(format!("`{address}` is not an address: {fault}"));
+    }
     let plain = upstream_name(address);
     let mut name = plain.clone();
     let mut count = 1;
-    while upstreams.get(&name).is_some_and(|known| known.get("url").is_some_and(|url| url != address)) {
+    while imported.upstreams.get(&name).is_some_and(|known| known.get("url").is_some_and(|url| url != address)) {
         count += 1;
         name = format!("{plain}-{count}");
     }
-    upstreams.insert(name.clone(), json!({ "url": address }));
+    if context.is_declared(&name) {
+        item.warn(format!("the address of `{name}` was replaced by --upstream"));
+    }
+    imported.origin(&format!("upstreams.{name}"), item);
+    imported.upstreams.insert(name.clone(), json!({ "url": address }));
     name
 }
 
@@ -102,10 +146,13 @@ fn upstream_name(address: &str) -> String {
             authority.split(['/', ':', '.']).next().unwrap_or(authority)
         }
     };
-    name.to_ascii_lowercase().replace('_', "-")
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = name.chars().map(plain).collect();
+    match name.trim_matches('-') {
+        "" => "upstream".to_string(),
+        name => name.to_string(),
+    }
 }
 
-const CARRIED: [&str; 8] =
-    ["path", "method", "proxy_upstream", "auth_required", "scopes", "cache_ttl", "timeout", "description"];
-/// What gateways of this dialect answer themselves.
+/// The paths that gateways of this format answer themselves.
 const PROBES: [&str; 2] = ["/health", "/ready"];

@@ -2,81 +2,117 @@
 
 use serde_json::{Map, Value, json};
 
-use super::losses::{Losses, child, flag, items, text};
-use super::{ISSUER, Imported};
-use crate::config::node::Node;
+use super::precedence::{self, Entry};
+use super::reader::Item;
+use super::{Context, ISSUER, Imported, methods, pattern};
+use crate::policy::route::Method;
 
-/// The whole file. `declared` names upstreams that are known from elsewhere.
-pub fn read(root: &Node, declared: &[(String, String)], losses: &mut Losses) -> Imported {
-    losses.others(root, "", &["cors", "paths", "servers", "authorizer"]);
-    let mut imported = Imported { cors: root.get("cors").map(|cors| read_cors(cors, losses)), ..Imported::default() };
-    for (i, server) in items(root, "servers").iter().enumerate() {
-        let path = format!("servers[{i}]");
-        losses.others(server, &path, &["alias", "url"]);
-        match (text(server, "alias"), text(server, "url")) {
-            (Some(alias), Some(url)) => {
-                imported.upstreams.insert(alias.to_string(), json!({ "url": url }));
-            }
-            _ => losses.add(server.at, &path, "has no `alias` and `url`"),
+/// Reads the whole file.
+pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
+    let mut imported = Imported::default();
+    for (key, why) in NOT_HERE {
+        if let Some(value) = root.get(key) {
+            value.leave_out(why);
         }
     }
-    imported.issuer = root.get("authorizer").and_then(|authorizer| read_authorizer(authorizer, losses));
-    let servers = imported.upstreams.clone();
-    let is_known = |name: &str| servers.contains_key(name) || declared.iter().any(|(known, _)| known == name);
-    for (i, path) in items(root, "paths").iter().enumerate() {
-        let place = format!("paths[{i}]");
-        imported.routes.extend(read_path(path, &place, &is_known, losses));
+    if let Some(cors) = root.get("cors") {
+        imported.origin("cors", &cors);
+        imported.cors = Some(read_cors(&cors));
     }
+    for server in root.get("servers").map(|servers| servers.items()).unwrap_or_default() {
+        read_server(&server, context, &mut imported);
+    }
+    if let Some(authorizer) = root.get("authorizer") {
+        if context.has_issuer {
+            authorizer.leave_out("was replaced by --issuer");
+        } else {
+            imported.origin("issuers", &authorizer);
+            imported.issuer = read_authorizer(&authorizer);
+        }
+    }
+    let mut paths = Vec::new();
+    for path in root.require("paths").map(|paths| paths.items()).unwrap_or_default() {
+        if let Some(route) = read_path(&path, context, &imported) {
+            imported.route(route, &path);
+            paths.push(path);
+        }
+    }
+    refuse_opened(&imported, &paths);
     imported
 }
 
-fn read_cors(cors: &Node, losses: &mut Losses) -> Value {
-    losses.others(cors, "cors", &CORS);
-    let carried = CORS.iter().filter_map(|key| Some(((*key).to_string(), cors.get(key)?.to_json())));
+/// Refuses open paths that would take requests which need a token in the imported gateway.
+fn refuse_opened(imported: &Imported, paths: &[Item<'_, '_>]) {
+    let entries: Vec<Entry> = imported.routes.iter().map(entry).collect();
+    for opened in precedence::opened(&entries) {
+        let (Some(here), Some(there)) = (paths.get(opened.here), paths.get(opened.there)) else { continue };
+        here.problem(format!(
+            "`{}` needs a token because of {} (line {}); here this open path would take it: give that request a path of its own",
+            opened.request, there.place.path, there.place.line
+        ));
+    }
+}
+
+fn entry(route: &Value) -> Entry {
+    let methods = match route.get("method") {
+        Some(Value::Array(methods)) => methods.iter().collect(),
+        method => method.into_iter().collect::<Vec<_>>(),
+    };
+    Entry {
+        pattern: route.get("path").and_then(Value::as_str).unwrap_or_default().to_string(),
+        methods: methods.into_iter().filter_map(|method| Method::parse(method.as_str()?).ok()).collect(),
+        is_open: route.get("auth").is_some(),
+    }
+}
+
+fn read_cors(cors: &Item<'_, '_>) -> Value {
+    let carried = CORS.iter().filter_map(|key| Some(((*key).to_string(), cors.get(key)?.json())));
     Value::Object(carried.collect())
 }
 
-/// Only tokens with a shared secret are described completely there; other kinds need the options of the command line.
-fn read_authorizer(authorizer: &Node, losses: &mut Losses) -> Option<Value> {
-    let kind = text(authorizer, "type").unwrap_or_default();
+fn read_server(server: &Item<'_, '_>, context: &Context<'_>, imported: &mut Imported) {
+    let (alias, url) = (server.require("alias"), server.require("url"));
+    let (Some(name), Some(address)) = (alias.as_ref().and_then(Item::text), url.as_ref().and_then(Item::text)) else {
+        return;
+    };
+    if let (true, Some(url)) = (context.is_declared(name), &url) {
+        url.warn("was replaced by --upstream");
+        return;
+    }
+    imported.origin(&format!("upstreams.{name}"), server);
+    if imported.upstreams.insert(name.to_string(), json!({ "url": address })).is_some() {
+        server.problem(format!("an earlier server has the alias `{name}` already"));
+    }
+}
+
+/// Only tokens with a shared secret are described completely there. Other kinds need the options of the command line.
+fn read_authorizer(authorizer: &Item<'_, '_>) -> Option<Value> {
+    let kind = authorizer.require("type")?.text()?;
     if kind != "jwt" {
-        let message = format!(
+        authorizer.leave_out(format!(
             "an authorizer of type `{kind}` was not carried over: describe its issuer with --issuer, --audience and --jwks-uri"
-        );
-        losses.add(authorizer.at, "authorizer", message);
+        ));
         return None;
     }
-    losses.others(authorizer, "authorizer", &["type", "secret", "algorithm", "issuer", "audience"]);
-    let mut issuer = json!({ "name": ISSUER, "secret": { "env": secret_variable(authorizer, losses) } });
+    let secret = secret_variable(authorizer);
+    let mut issuer = json!({ "name": ISSUER, "secret": { "env": secret } });
     let members = issuer.as_object_mut()?;
-    let copy = |key: &str| authorizer.get(key).map(Node::to_json);
-    for (key, value, list) in [
-        ("issuer", copy("issuer"), false),
-        ("audiences", copy("audience"), true),
-        ("algorithms", copy("algorithm"), true),
-    ] {
-        match value {
-            Some(value) if list && !value.is_array() => members.insert(key.to_string(), json!([value])),
-            Some(value) => members.insert(key.to_string(), value),
-            None if key == "algorithms" => None,
-            None => {
-                losses.add(
-                    authorizer.at,
-                    "authorizer",
-                    format!(
-                        "does not say which `{key}` tokens must have; `check` refuses the document until it is written"
-                    ),
-                );
-                None
-            }
-        };
+    if let Some(name) = authorizer.require("issuer").and_then(|name| name.text()) {
+        members.insert("issuer".to_string(), json!(name));
+    }
+    if let Some(audiences) = authorizer.require("audience").and_then(|audience| audience.texts()) {
+        members.insert("audiences".to_string(), json!(audiences));
+    }
+    if let Some(algorithms) = authorizer.get("algorithm").and_then(|algorithm| algorithm.texts()) {
+        members.insert("algorithms".to_string(), json!(algorithms));
     }
     Some(issuer)
 }
 
-/// A secret that stands in the file is not copied into another one: it moves to a variable.
-fn secret_variable(authorizer: &Node, losses: &mut Losses) -> String {
-    let written = text(authorizer, "secret").unwrap_or_default();
+/// The name of the variable that has the secret. A secret in the file itself is not copied into another file.
+fn secret_variable(authorizer: &Item<'_, '_>) -> String {
+    let secret = authorizer.get("secret");
+    let written = secret.as_ref().and_then(Item::text).unwrap_or_default();
     let is_name = |name: &&str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     };
@@ -85,67 +121,102 @@ fn secret_variable(authorizer: &Node, losses: &mut Losses) -> String {
     match Some(name).filter(|_| name != written).filter(is_name) {
         Some(name) => name.to_string(),
         None => {
-            let at = authorizer.get("secret").map_or(authorizer.at, |secret| secret.at);
-            losses.add(
-                at,
-                "authorizer.secret",
-                format!("was not copied: put it into the variable {SECRET} of Envoy's environment"),
-            );
+            let place = secret.as_ref().unwrap_or(authorizer);
+            place.warn(format!("the secret was not copied: put it into the variable {SECRET} of Envoy's environment"));
             SECRET.to_string()
         }
     }
 }
 
-fn read_path(path: &Node, place: &str, is_known: &dyn Fn(&str) -> bool, losses: &mut Losses) -> Option<Value> {
-    losses.others(path, place, &["method", "path", "response", "auth", "integration"]);
-    let Some(pattern) = text(path, "path") else {
-        losses.add(path.at, place, "has no `path` and was not carried over");
+/// Reads one path. A path is never dropped: without its route, a more general route could take its requests, and that route may be open.
+fn read_path(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) -> Option<Value> {
+    if !path.is_mapping() {
         return None;
+    }
+    let written = path.require("path");
+    let pattern = written.as_ref().and_then(pattern);
+    let method = path.require("method").and_then(|method| methods(&method));
+    // There a path is open unless it says otherwise; here it is the other way round. Only `false` and nothing at all say that it is open.
+    let needs_token = match path.get("auth") {
+        Some(auth) => auth.flag(),
+        None => Some(false),
     };
-    let mut route = Map::new();
-    let mut set = |key: &str, value: Value| route.insert(key.to_string(), value);
-    set("path", json!(pattern));
-    match text(path, "method") {
-        None | Some("ANY") => {}
-        Some(method) => drop(set("method", json!(method))),
+    for (key, why) in NOT_ON_A_PATH {
+        if let Some(value) = path.get(key) {
+            value.leave_out(why);
+        }
     }
-    // There a path is open unless it says otherwise; here it is the other way round.
-    if !flag(path, "auth").unwrap_or(false) {
-        set("auth", json!("none"));
+    let action = read_action(path, context, imported);
+    let (written, pattern) = (written?, pattern?);
+    let mut route = Map::from_iter([("path".to_string(), json!(pattern))]);
+    route.extend(action);
+    if let Some(method) = method? {
+        route.insert("method".to_string(), method);
     }
-    if let Some(response) = path.get("response") {
-        set("response", json!({ "body": response.to_json() }));
-        return Some(Value::Object(route));
+    if !needs_token? {
+        route.insert("auth".to_string(), json!("none"));
     }
-    let integration = path.get("integration")?;
-    let within = child(place, "integration");
-    losses.others(integration, &within, &["type", "server"]);
-    let kind = text(integration, "type").unwrap_or_default();
-    if !matches!(kind, "http" | "http_proxy") {
-        losses.add(
-            integration.at,
-            &within,
-            format!("an integration of type `{kind}` was not carried over, and so neither was the route"),
-        );
-        return None;
-    }
-    let server = text(integration, "server").unwrap_or_default();
-    if !is_known(server) {
-        let message = format!(
-            "no server has the alias `{server}`; `check` refuses the document until there is an upstream of this name"
-        );
-        losses.add(integration.at, &within, message);
-    }
-    set("upstream", json!(server));
-    if let Some(prefix) = pattern.strip_suffix("/{.+}") {
+    if let (Some(prefix), true) = (pattern.strip_suffix("/{.+}"), route.contains_key("upstream")) {
         // There the proxy takes the prefix off, and the bare prefix is a match too.
-        set("strip_prefix", json!(true));
-        let message = format!("matched `{prefix}` itself as well; here it takes a route of its own");
-        losses.add(path.get("path").map_or(path.at, |node| node.at), &child(place, "path"), message);
+        route.insert("strip_prefix".to_string(), json!(true));
+        let bare = if prefix.is_empty() { "/" } else { prefix };
+        written.warn(format!("matched `{bare}` itself as well; here it takes a route of its own"));
     }
     Some(Value::Object(route))
+}
+
+/// The keys that say what happens to a request: where it goes, or what the gateway answers.
+fn read_action(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) -> Map<String, Value> {
+    let unanswered = || Map::from_iter([("response".to_string(), json!({ "status": 501 }))]);
+    let response = path.get("response");
+    let Some(integration) = path.get("integration") else {
+        if let Some(response) = response {
+            return Map::from_iter([("response".to_string(), json!({ "body": response.json() }))]);
+        }
+        path.warn("has neither `integration` nor `response`, so the imported route answers 501");
+        return unanswered();
+    };
+    if let Some(response) = response {
+        response.leave_out("was not carried over, because the path also has an `integration`");
+    }
+    match integration.require("type").and_then(|kind| kind.text()) {
+        Some("http" | "http_proxy") => {}
+        Some(kind) => {
+            integration.leave_out(format!(
+                "an integration of type `{kind}` was not carried over, so the imported route answers 501"
+            ));
+            return unanswered();
+        }
+        None => return unanswered(),
+    }
+    let Some(server) = integration.require("server") else { return unanswered() };
+    let Some(name) = server.text() else { return unanswered() };
+    if !context.is_declared(name) && !imported.upstreams.contains_key(name) {
+        server.warn(format!(
+            "no server has the alias `{name}`; `check` refuses the document until there is an upstream of this name (--upstream {name}=URL)"
+        ));
+    }
+    Map::from_iter([("upstream".to_string(), json!(name))])
 }
 
 const CORS: [&str; 6] =
     ["allow_origins", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "max_age"];
 const SECRET: &str = "JWT_SECRET";
+/// Keys of the file that say nothing about who may call, and have no counterpart here.
+const NOT_HERE: [(&str, &str); 7] = [
+    ("$schema", "was not carried over: the schema of these documents is that of `portcullis schema`"),
+    ("title", "was not carried over: a document has no title"),
+    ("description", "was not carried over: a document has no description"),
+    ("variables", "was not carried over: there are no variables here"),
+    ("services", "was not carried over: a route leads to an upstream"),
+    ("serviceBindings", "was not carried over: a route leads to an upstream"),
+    ("servicesBindings", "was not carried over: a route leads to an upstream"),
+];
+/// The same for the keys of a path.
+const NOT_ON_A_PATH: [(&str, &str); 2] = [
+    (
+        "mapping",
+        "was not carried over: list headers made from claims under `identity_headers`, or clients can send such headers themselves",
+    ),
+    ("variables", "was not carried over: there are no variables here"),
+];

@@ -1,0 +1,137 @@
+//! Finds requests that need a token in the imported gateway and would be open here, because the two order overlapping paths differently.
+//!
+//! The serverless gateway prefers, in this order: a path without parameters, more matched segments, a path without `{.+}`, a named method,
+//! the earlier path. Its `{.+}` also takes nothing at all. Here segments are compared from left to right, and `{.+}` takes at least one.
+
+use crate::cli::check::overlaps::common_path;
+use crate::policy::route::{Found, Method, RoutePattern, RouteTable};
+
+/// A path as it was imported.
+pub struct Entry {
+    /// The pattern.
+    pub pattern: String,
+    /// The methods; empty for any.
+    pub methods: Vec<Method>,
+    /// Whether it needs no token.
+    pub is_open: bool,
+}
+
+/// A request that would become open.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The index of the open path that takes it here.
+    pub here: usize,
+    /// The index of the path that takes it there, and needs a token.
+    pub there: usize,
+    /// The method and the path of the request.
+    pub request: String,
+}
+
+/// One request for each pair of paths that order differently, as far as it would become open.
+pub fn opened(entries: &[Entry]) -> Vec<Opened> {
+    let mut table = RouteTable::builder();
+    for (index, entry) in entries.iter().enumerate() {
+        if let Ok(pattern) = RoutePattern::parse(&entry.pattern) {
+            // Two paths that take the same requests are a problem of the result, and reported as that.
+            let _ = table.insert(&[], pattern, &entry.methods, index);
+        }
+    }
+    let table = table.build();
+    let mut found: Vec<Opened> = Vec::new();
+    for (there, protected) in entries.iter().enumerate().filter(|(_, entry)| !entry.is_open) {
+        for (here, open) in entries.iter().enumerate().filter(|(_, entry)| entry.is_open) {
+            let Some(method) = common_method(&protected.methods, &open.methods) else { continue };
+            let request = requests(&protected.pattern, &open.pattern).into_iter().find(|path| {
+                let taken = match table.find("", path, &method) {
+                    Found::Route { value, .. } => *value == here,
+                    _ => false,
+                };
+                taken && winner(entries, path, &method) == Some(there)
+            });
+            found.extend(request.map(|path| Opened { here, there, request: format!("{method} {path}") }));
+        }
+    }
+    found
+}
+
+/// Paths that both patterns take there.
+fn requests(protected: &str, open: &str) -> Vec<String> {
+    let mut patterns = vec![protected.to_string()];
+    if let Some(prefix) = protected.strip_suffix("/{.+}") {
+        patterns.extend([prefix.to_string(), format!("{prefix}/")]);
+    }
+    patterns.iter().filter(|pattern| !pattern.is_empty()).filter_map(|pattern| common_path(pattern, open)).collect()
+}
+
+fn common_method(first: &[Method], second: &[Method]) -> Option<Method> {
+    match (first, second) {
+        ([], []) => Some(Method::Get),
+        ([], [method, ..]) | ([method, ..], []) => Some(method.clone()),
+        _ => first.iter().find(|method| second.contains(method)).cloned(),
+    }
+}
+
+/// The path that takes a request there.
+fn winner(entries: &[Entry], path: &str, method: &Method) -> Option<usize> {
+    let takes = |entry: &Entry| entry.methods.is_empty() || entry.methods.contains(method);
+    let ranked = entries.iter().enumerate().filter(|(_, entry)| takes(entry)).filter_map(|(index, entry)| {
+        let (is_exact, matched, has_tail) = rank(&entry.pattern, path)?;
+        Some(((is_exact, matched, !has_tail, !entry.methods.is_empty(), std::cmp::Reverse(index)), index))
+    });
+    ranked.max().map(|(_, index)| index)
+}
+
+/// How well a pattern matches there: whether exactly, how many segments, whether by `{.+}`.
+fn rank(pattern: &str, path: &str) -> Option<(bool, usize, bool)> {
+    let (wanted, found): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
+    let has_tail = wanted.last() == Some(&"{.+}");
+    if if has_tail { found.len() + 1 < wanted.len() } else { found.len() != wanted.len() } {
+        return None;
+    }
+    let fixed = wanted.len() - usize::from(has_tail);
+    let mut is_exact = found.len() == wanted.len();
+    for (segment, value) in wanted.iter().take(fixed).zip(&found) {
+        if segment.starts_with('{') && segment.ends_with('}') {
+            is_exact = false;
+        } else if segment != value {
+            return None;
+        }
+    }
+    Some((is_exact, wanted.len().min(found.len()), has_tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened_by(paths: &[(&str, &str, bool)]) -> Vec<String> {
+        let entry = |(method, pattern, is_open): &(&str, &str, bool)| Entry {
+            pattern: (*pattern).to_string(),
+            methods: if *method == "ANY" { vec![] } else { vec![Method::parse(method).unwrap()] },
+            is_open: *is_open,
+        };
+        let entries: Vec<Entry> = paths.iter().map(entry).collect();
+        opened(&entries).into_iter().map(|opened| opened.request).collect()
+    }
+
+    #[test]
+    fn a_request_that_an_open_path_takes_only_here_is_found() {
+        for (paths, expected) in [
+            // The order is the same.
+            (vec![("GET", "/a/b", true), ("GET", "/a/{.+}", false)], vec![]),
+            (vec![("ANY", "/{.+}", true), ("GET", "/a", false), ("GET", "/b/{id}", false)], vec![]),
+            (vec![("GET", "/a/{id}", false), ("POST", "/a/{id}", true)], vec![]),
+            (vec![("GET", "/{x}/b", true), ("GET", "/a/{y}", true)], vec![]),
+            // There `{.+}` comes before a parameter when it stands for one segment.
+            (vec![("GET", "/a/{.+}", false), ("GET", "/a/{id}", true)], vec!["GET /a/any"]),
+            // There the earlier of two equal paths counts; here the one with the earlier literal.
+            (vec![("GET", "/{x}/b", false), ("GET", "/a/{y}", true)], vec!["GET /a/b"]),
+            // There `{.+}` also takes nothing at all.
+            (vec![("GET", "/a/b/{.+}", false), ("ANY", "/{.+}", true)], vec!["GET /a/b"]),
+            (vec![("ANY", "/{.+}", true), ("POST", "/a/b/{.+}", false)], vec!["POST /a/b"]),
+            (vec![("GET", "/a/b/{.+}", false), ("GET", "/a/b", false), ("ANY", "/{.+}", true)], vec!["GET /a/b/"]),
+        ] {
+            assert_eq!(opened_by(&paths), expected, "{paths:?}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Laws of `import`, on random files of both formats: no key is lost silently, nothing becomes open, and the result passes `check`.
+
+mod files;
+
+use proptest::prelude::*;
+use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
+use serde_json::{Value, json};
+
+use super::*;
+use files::{routes_file, serverless_file};
+
+fn options(ignored: &[&str]) -> Options {
+    Options {
+        file: "f".to_string(),
+        issuer: None,
+        audiences: Vec::new(),
+        jwks_uri: None,
+        secret_env: None,
+        upstreams: Vec::new(),
+        ignored_keys: ignored.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn imported(file: &Value, ignored: &[&str]) -> Result<Import, Findings> {
+    let root =
+        yaml::read(&file.to_string()).map_err(|problem| Findings { problems: vec![problem], warnings: vec![] })?;
+    import(&root, None, &options(ignored))
+}
+
+/// Each key of a file with its path and value, down to the values that are carried over as they are.
+fn keys<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                found.push((path.clone(), value));
+                if !["response", "mapping", "variables", "title", "services", "cache_ttl"].contains(&key.as_str()) {
+                    keys(value, &path, found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                keys(item, &format!("{path}[{index}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether the result has this member of the file, at the place to which import moves it.
+fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool {
+    let key = path.rsplit(['.', ']']).next().unwrap_or_default();
+    let route = |prefix: &str| {
+        let index = path.strip_prefix(prefix)?.split(']').next()?.parse::<usize>().ok()?;
+        document["routes"].get(index)
+    };
+    let texts = |value: &Value| if value.is_array() { value.clone() } else { json!([value]) };
+    let upstream = |route: &Value| document["upstreams"].get(route["upstream"].as_str().unwrap_or_default()).cloned();
+    if let Some(route) = route("paths[").or_else(|| route("routes[")) {
+        return match key {
+            "path" | "timeout" | "description" => route[key] == *value,
+            "scopes" => route[key] == texts(value),
+            "method" if texts(value).as_array().is_some_and(|all| all.contains(&json!("ANY"))) => {
+                route.get(key).is_none()
+            }
+            "method" => texts(&route[key]) == texts(value),
+            "auth" => (route.get("auth") == Some(&json!("none"))) == (*value == json!(false)),
+            "auth_required" => (route.get("auth") == Some(&json!("none"))) == (*value == json!(false)),
+            "response" => route["response"]["body"] == *value,
+            "server" => route["upstream"] == *value,
+            "proxy_upstream" => upstream(route).is_some_and(|upstream| upstream["url"] == *value),
+            "integration" => route.get("upstream").is_some(),
+            "type" => ["http", "http_proxy"].contains(&value.as_str().unwrap_or_default()),
+            _ => false,
+        };
+    }
+    let issuer = document["issuers"].get(0).cloned().unwrap_or_default();
+    match path {
+        "paths" | "servers" | "routes" => value.is_array(),
+        "version" => [json!("1.0"), json!(1)].contains(value),
+        "cors" => document["cors"].is_object() && value.is_object(),
+        "authorizer" => issuer.is_object(),
+        "authorizer.type" => *value == json!("jwt"),
+        "authorizer.issuer" => issuer["issuer"] == *value,
+        "authorizer.audience" => issuer["audiences"] == texts(value),
+        "authorizer.algorithm" => issuer["algorithms"] == texts(value),
+        "authorizer.secret" => issuer["secret"]["env"] == json!("KEY") && *value == json!("$secrets.KEY"),
+        "public_paths" => value.as_array().is_some_and(|paths| {
+            let routes = document["routes"].as_array().cloned().unwrap_or_default();
+            let public = document["public_paths"].as_array().cloned().unwrap_or_default();
+            paths.iter().all(|path| public.contains(path) || routes.iter().any(|route| route["path"] == *path))
+        }),
+        _ if path.starts_with("cors.") => document["cors"].get(key) == Some(value),
+        _ if path.starts_with("servers[") => {
+            let alias = &file["servers"][0]["alias"];
+            key == "alias" && document["upstreams"].get(alias.as_str().unwrap_or_default()).is_some()
+                || key == "url" && document["upstreams"][alias.as_str().unwrap_or_default()]["url"] == *value
+        }
+        _ => false,
+    }
+}
+
+/// The paths of the file that clearly say they are open.
+fn is_said_to_be_open(file: &Value, route: &Value) -> bool {
+    let items = |key: &str| file[key].as_array().cloned().unwrap_or_default();
+    let serverless = items("paths")
+        .iter()
+        .any(|path| path["path"] == route["path"] && matches!(path.get("auth"), None | Some(Value::Bool(false))));
+    let routes =
+        items("routes").iter().any(|path| path["path"] == route["path"] && path["auth_required"] == json!(false));
+    serverless || routes || items("public_paths").contains(&route["path"])
+}
+
+fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
+    let import = match imported(file, ignored) {
+        Ok(import) => import,
+        Err(findings) => {
+            prop_assert!(!findings.problems.is_empty(), "refused without a reason: {}", file);
+            return Ok(());
+        }
+    };
+    let document = &import.document;
+    // Each key is carried over, or a warning names it or something around it.
+    let mut all = Vec::new();
+    keys(file, "", &mut all);
+    for (path, value) in all {
+        let is_named = import.warnings.iter().any(|warning| {
+            let rest = path.strip_prefix(&warning.place.path);
+            !warning.place.path.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        });
+        prop_assert!(is_named || is_carried(file, document, &path, value), "{} was lost: {}\n{}", path, file, document);
+    }
+    // Nothing is open that did not say so.
+    for route in document["routes"].as_array().into_iter().flatten() {
+        let is_open = route.get("auth").is_some();
+        prop_assert!(!is_open || is_said_to_be_open(file, route), "{} became open: {}", route, file);
+    }
+    for public in document["public_paths"].as_array().into_iter().flatten() {
+        let is_said = file["public_paths"].as_array().is_some_and(|paths| paths.contains(public));
+        prop_assert!(is_said && !public.to_string().contains(['*', '{']), "{} became open: {}", public, file);
+    }
+    // No secret is copied.
+    prop_assert!(!document.to_string().contains("hunter2"), "{}", document);
+    // The text reads back as the document, and passes `check` once the missing parts are there.
+    let text = emit::yaml(document);
+    prop_assert_eq!(yaml::read(&text).map(|node| node.to_json()).ok(), Some(document.clone()));
+    prop_assert_eq!(verify::problems(document, &[]), vec![]);
+    Ok(())
+}
+
+/// A failing case is saved beside this file and tried first from then on.
+fn regressions() -> Option<Box<dyn FailurePersistence>> {
+    Some(Box::new(FileFailurePersistence::WithSource("regressions")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: regressions(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_serverless_file_loses_nothing_silently_and_opens_nothing(file in serverless_file()) {
+        laws(&file, &[])?;
+    }
+
+    #[test]
+    fn a_routes_yaml_loses_nothing_silently_and_opens_nothing(file in routes_file()) {
+        laws(&file, &[])?;
+    }
+
+    #[test]
+    fn nor_do_they_when_unknown_keys_are_ignored(file in prop_oneof![serverless_file(), routes_file()]) {
+        laws(&file, &["Auth", "authn", "auth_requierd", "roles", "x-note", "metod"])?;
+    }
+}
+
+/// The generators reach the interesting side: a good part of the files is imported, and some have open routes.
+#[test]
+fn many_random_files_are_imported() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for strategy in [serverless_file(), routes_file()] {
+        let files = (0..400).map(|_| strategy.new_tree(&mut runner).unwrap().current());
+        let imported: Vec<Import> = files.filter_map(|file| imported(&file, &[]).ok()).collect();
+        let open = imported.iter().filter(|import| import.document.to_string().contains("\"auth\":\"none\"")).count();
+        assert!(imported.len() > 40 && open > 10, "{} imported, {open} of them with open routes", imported.len());
+    }
+}

@@ -1,0 +1,227 @@
+//! Reads another gateway's file and remembers which values were used, so that `import` can report every key that was not.
+//!
+//! A value counts as used only when its content was read, or when a warning says why it was left out. [`Reader::finish`] walks the whole
+//! file and reports the rest. A reader of a format cannot forget a key: it would have to mention the key to ignore it.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use crate::config::node::{Key, Node, Value};
+use crate::config::problem::{Place, Problem, near_miss};
+
+/// One file that is being read.
+pub struct Reader<'n> {
+    root: &'n Node,
+    ignored: &'n [String],
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Values whose content was used, or reported.
+    used: HashSet<*const Node>,
+    /// Mappings and lists whose members are read one by one, with the keys that were looked for.
+    entered: HashMap<*const Node, Vec<&'static str>>,
+    findings: Findings,
+}
+
+/// What the author has to know, in two grades.
+#[derive(Default)]
+pub struct Findings {
+    /// The file cannot be imported because of these.
+    pub problems: Vec<Problem>,
+    /// Something that was left out or changed.
+    pub warnings: Vec<Problem>,
+}
+
+/// A value that is being read.
+#[derive(Clone)]
+pub struct Item<'n, 'r> {
+    /// Where it is written.
+    pub place: Place,
+    node: &'n Node,
+    reader: &'r Reader<'n>,
+}
+
+impl<'n> Reader<'n> {
+    /// Starts reading a file. Unknown keys with one of the `ignored` names are left out with a warning.
+    pub fn new(root: &'n Node, ignored: &'n [String]) -> Reader<'n> {
+        Reader { root, ignored, state: RefCell::default() }
+    }
+
+    /// The whole file.
+    pub fn root(&self) -> Item<'n, '_> {
+        let place = Place { line: self.root.at.line, column: self.root.at.column, path: String::new() };
+        Item { place, node: self.root, reader: self }
+    }
+
+    /// Everything that was found, including each key that was not used.
+    pub fn finish(self) -> Findings {
+        let root = self.root();
+        self.report_unused(self.root, &root.place);
+        self.state.into_inner().findings
+    }
+
+    fn report_unused(&self, node: &Node, place: &Place) {
+        if self.state.borrow().used.contains(&std::ptr::from_ref(node)) {
+            return;
+        }
+        let known = self.state.borrow().entered.get(&std::ptr::from_ref(node)).cloned();
+        match (&node.value, known) {
+            (Value::Map(entries), Some(known)) => {
+                for (key, value) in entries {
+                    self.report_unused_key(key, value, &known, place);
+                }
+            }
+            (Value::List(items), Some(_)) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.report_unused(item, &place.index(index, item.at));
+                }
+            }
+            _ => self.add(true, place, "import does not use this value"),
+        }
+    }
+
+    fn report_unused_key(&self, key: &Key, value: &Node, known: &[&str], around: &Place) {
+        if known.contains(&key.text.as_str()) {
+            return self.report_unused(value, &around.key(&key.text, value.at));
+        }
+        let place = around.key(&key.text, key.at);
+        if self.ignored.contains(&key.text) {
+            return self.add(false, &place, "left out because of `--ignore-key`");
+        }
+        let hint = match near_miss(&key.text, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("accepted: {}", known.join(", ")),
+        };
+        self.add(true, &place, format!("unknown key `{}` ({hint}); {UNKNOWN}", key.text));
+    }
+
+    fn add(&self, is_problem: bool, place: &Place, message: impl Into<String>) {
+        let found = Problem { place: place.clone(), message: message.into() };
+        let mut state = self.state.borrow_mut();
+        let findings = &mut state.findings;
+        if is_problem { &mut findings.problems } else { &mut findings.warnings }.push(found);
+    }
+}
+
+impl<'n, 'r> Item<'n, 'r> {
+    /// Whether this is a mapping. Anything else is a problem.
+    pub fn is_mapping(&self) -> bool {
+        matches!(self.node.value, Value::Map(_)) || self.wrong_kind::<()>("a mapping").is_some()
+    }
+
+    /// The value of a key of this mapping. Anything else than a mapping is a problem, reported once.
+    pub fn get(&self, key: &'static str) -> Option<Item<'n, 'r>> {
+        let Value::Map(entries) = &self.node.value else { return self.wrong_kind("a mapping") };
+        {
+            let mut state = self.reader.state.borrow_mut();
+            let known = state.entered.entry(std::ptr::from_ref(self.node)).or_default();
+            if !known.contains(&key) {
+                known.push(key);
+            }
+        }
+        let (_, node) = entries.iter().find(|(k, _)| k.text == key)?;
+        Some(Item { place: self.place.key(key, node.at), node, reader: self.reader })
+    }
+
+    /// The value of a key that has to be there.
+    pub fn require(&self, key: &'static str) -> Option<Item<'n, 'r>> {
+        let found = self.get(key);
+        if found.is_none() && matches!(self.node.value, Value::Map(_)) {
+            self.reader.add(true, &self.place, format!("`{key}` is missing"));
+        }
+        found
+    }
+
+    /// The items of this list. Anything else than a list is a problem.
+    pub fn items(&self) -> Vec<Item<'n, 'r>> {
+        let Value::List(items) = &self.node.value else {
+            return self.wrong_kind::<Vec<_>>("a list").unwrap_or_default();
+        };
+        self.reader.state.borrow_mut().entered.entry(std::ptr::from_ref(self.node)).or_default();
+        let item = |(index, node): (usize, &'n Node)| Item {
+            place: self.place.index(index, node.at),
+            node,
+            reader: self.reader,
+        };
+        items.iter().enumerate().map(item).collect()
+    }
+
+    /// Text that is not empty.
+    pub fn text(&self) -> Option<&'n str> {
+        match &self.node.value {
+            Value::Text(text) if !text.is_empty() => {
+                self.mark_used();
+                Some(text)
+            }
+            _ => self.wrong_kind("text"),
+        }
+    }
+
+    /// A list of texts, or one text. `None` when any of them is something else.
+    pub fn texts(&self) -> Option<Vec<&'n str>> {
+        match &self.node.value {
+            Value::List(_) => {
+                let texts: Vec<_> = self.items().iter().map(Item::text).collect();
+                texts.into_iter().collect()
+            }
+            Value::Text(_) => self.text().map(|text| vec![text]),
+            _ => self.wrong_kind("text or a list of texts"),
+        }
+    }
+
+    /// `true` or `false`, and no other word for them.
+    pub fn flag(&self) -> Option<bool> {
+        match self.node.value {
+            Value::Bool(flag) => {
+                self.mark_used();
+                Some(flag)
+            }
+            _ => self.wrong_kind("true or false"),
+        }
+    }
+
+    /// The whole value, whatever it is.
+    pub fn json(&self) -> serde_json::Value {
+        self.mark_used();
+        self.node.to_json()
+    }
+
+    /// Leaves the whole value out and warns about it.
+    pub fn leave_out(&self, message: impl Into<String>) {
+        self.mark_used();
+        self.warn(message);
+    }
+
+    /// Reports something about the value without using it.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.reader.add(false, &self.place, message);
+    }
+
+    /// Refuses the value.
+    pub fn problem(&self, message: impl Into<String>) {
+        self.mark_used();
+        self.reader.add(true, &self.place, message);
+    }
+
+    fn mark_used(&self) {
+        self.reader.state.borrow_mut().used.insert(std::ptr::from_ref(self.node));
+    }
+
+    /// The message never has the value itself, which may be a secret.
+    fn wrong_kind<T>(&self, wanted: &str) -> Option<T> {
+        let is_new = self.reader.state.borrow_mut().used.insert(std::ptr::from_ref(self.node));
+        if is_new {
+            let found = match &self.node.value {
+                Value::Text(text) if text.is_empty() => "an empty text",
+                _ => self.node.kind(),
+            };
+            self.reader.add(true, &self.place, format!("expected {wanted}, found {found}"));
+        }
+        None
+    }
+}
+
+const UNKNOWN: &str =
+    "it may say who may call, so nothing is imported until you remove it or name it with `--ignore-key`";
