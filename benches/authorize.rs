@@ -27,7 +27,7 @@ fn permissions(criterion: &mut Criterion) {
     registry.add("WIDE", bits(1024));
     let wide = format!("0x{}", "f".repeat(256));
     let claims = json!({ "LIC": 0xf_ffff, "ORD": "0xffffffffffffffff", "WIDE": wide, "sub": "user-1" });
-    let everywhere = [ClaimPath { text: ".".to_owned(), segments: Vec::new() }];
+    let everywhere = [ClaimPath::members(&[])];
     let Ok(have) = registry.granted(&claims, &everywhere) else { return };
     for (what, needed) in [
         ("one domain", vec!["LIC.P0", "LIC.P1"]),

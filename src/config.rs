@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod checks;
+pub mod claim;
 pub mod client;
 pub mod clients_from;
 pub mod cors;
@@ -13,6 +14,7 @@ pub mod limit;
 pub mod mask;
 pub mod node;
 pub mod permission;
+pub mod pointer;
 pub mod polled;
 pub mod problem;
 pub mod reader;

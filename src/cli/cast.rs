@@ -91,11 +91,7 @@ impl Cast {
     ) -> Result<Supposed, Failure> {
         let mut claims = json!({ "sub": client.id.value, "client_id": client.id.value });
         if let Some(certificate) = bound_to(client, issuer) {
-            set(
-                &mut claims,
-                &ClaimPath::parse("cnf"),
-                json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(certificate.sha256) }),
-            );
+            set(&mut claims, &ClaimPath::top("cnf"), json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(certificate.sha256) }));
         }
         for header in self.gateway.document.identity_headers.iter().filter(|header| header.required) {
             if let Attribute::Claim(claim) = &header.from
@@ -115,9 +111,7 @@ impl Cast {
             for domain in &self.gateway.document.permissions {
                 let mut mask = Mask::default();
                 domain.permissions.iter().for_each(|permission| mask.set(permission.bit.value));
-                let mut segments = place.segments.clone();
-                segments.push(domain.name.value.clone());
-                set(&mut claims, &ClaimPath { text: String::new(), segments }, mask.to_string().into());
+                set(&mut claims, &place.member(&domain.name.value), mask.to_string().into());
             }
         }
         supposed::token(&self.gateway.document, &claims.to_string(), Some(&issuer.name.value), now)
@@ -193,7 +187,7 @@ fn give_keys(document: &mut Value) {
 /// Puts a value where a claim stands, with the objects around it.
 fn set(claims: &mut Value, claim: &ClaimPath, value: Value) {
     let mut place = claims;
-    for segment in &claim.segments {
+    for segment in claim.segments() {
         if !place.is_object() {
             *place = json!({});
         }

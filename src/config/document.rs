@@ -11,6 +11,8 @@ use super::schema::NamedSchema;
 use super::url::Url;
 use super::{checks::Checks, client::Client};
 
+pub use super::claim::ClaimPath;
+
 /// The whole document.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
@@ -141,15 +143,6 @@ pub enum TokenSource {
     Cookie(String),
     /// A query parameter (RFC 6750 §2.3, discouraged there).
     Query(String),
-}
-
-/// The way to a claim: a top-level name, `a.b` for nested ones, or a JSON Pointer (RFC 6901) when it starts with `/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimPath {
-    /// As written.
-    pub text: String,
-    /// The member names from the top.
-    pub segments: Vec<String>,
 }
 
 /// A claim that must have one of these values.

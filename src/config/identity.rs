@@ -36,11 +36,11 @@ impl IdentityHeader {
     fn read(name: At<String>, field: &Field<'_>) -> Option<IdentityHeader> {
         let header = At { value: header_name(&name, field)?, place: name.place };
         if let Value::Text(_) = field.node.value {
-            let from = Attribute::Claim(ClaimPath::parse(&field.text()?));
+            let from = Attribute::Claim(ClaimPath::read(field)?);
             return Some(IdentityHeader { header, from, required: false });
         }
         let fields = field.fields()?;
-        let claim = fields.get("claim").and_then(|f| f.text()).map(|text| Attribute::Claim(ClaimPath::parse(&text)));
+        let claim = fields.get("claim").and_then(|f| ClaimPath::read(&f)).map(Attribute::Claim);
         let client = fields.get("client").and_then(|f| f.word(&CLIENT)).map(Attribute::Client);
         let required = fields.get("required").and_then(|f| f.flag()).unwrap_or(false);
         let written = ["claim", "client"].iter().filter(|key| fields.get(key).is_some()).count();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::document::{ClaimPath, Issuer, Keys, RemoteKeys, RequiredClaim, TokenSource};
+use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
 
@@ -19,8 +20,10 @@ impl Issuer {
         let max_lifetime = fields.get("max_lifetime").and_then(|f| f.duration());
         let token_types = fields.get("token_types").map(|f| f.texts());
         let require_claims = fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default();
-        let scope_claims = fields.get("scope_claims").map(|f| f.texts());
-        let permission_claims = fields.get("permission_claims").map(|f| f.texts());
+        let scope_claims =
+            fields.get("scope_claims").map(|f| f.one_or_more().iter().filter_map(ClaimPath::read).collect());
+        let permission_claims =
+            fields.get("permission_claims").map(|f| f.one_or_more().iter().filter_map(permission_place).collect());
         let token_from = fields.get("token_from").map(|f| f.items().iter().filter_map(read_source).collect());
         let max_token_bytes = fields.get("max_token_bytes").and_then(|f| f.number(64, 65_536));
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
@@ -44,14 +47,9 @@ impl Issuer {
                 |types| types.into_iter().map(|t| t.value).collect(),
             ),
             require_claims,
-            scope_claims: scope_claims.map_or_else(
-                || SCOPE_CLAIMS.iter().map(|name| ClaimPath::parse(name)).collect(),
-                |claims| claims.iter().map(|c| ClaimPath::parse(&c.value)).collect(),
-            ),
-            permission_claims: permission_claims.map_or_else(
-                || vec![permission_place(ALL_CLAIMS)],
-                |claims| claims.iter().map(|c| permission_place(&c.value)).collect(),
-            ),
+            scope_claims: scope_claims
+                .unwrap_or_else(|| SCOPE_CLAIMS.iter().map(|name| ClaimPath::top(name)).collect()),
+            permission_claims: permission_claims.unwrap_or_else(|| vec![ClaimPath::members(&[])]),
             token_from: token_from.filter(|s: &Vec<_>| !s.is_empty()).unwrap_or_else(|| vec![TokenSource::Bearer]),
             max_token_bytes: max_token_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(MOST_TOKEN_BYTES),
             require_bound,
@@ -144,28 +142,12 @@ pub(super) fn required_claims(field: &Field<'_>) -> Vec<RequiredClaim> {
         is_scalar.then_some(value)
     };
     let entries = field.entries();
-    let claims = entries.iter().map(|(name, values)| RequiredClaim {
-        claim: ClaimPath::parse(&name.value),
-        any_of: values.one_or_more().iter().filter_map(scalar).collect(),
-    });
-    claims.collect()
-}
-
-impl ClaimPath {
-    /// Reads a claim's name: `/a/b` is a JSON Pointer (RFC 6901), a name with `://` is one top-level claim, dots go deeper.
-    pub fn parse(text: &str) -> ClaimPath {
-        let segments = match text.strip_prefix('/') {
-            Some(pointer) => pointer.split('/').map(|s| s.replace("~1", "/").replace("~0", "~")).collect(),
-            None if text.contains("://") => vec![text.to_string()],
-            None => text.split('.').map(str::to_string).collect(),
-        };
-        ClaimPath { text: text.to_string(), segments }
-    }
-
-    /// The claim's value in these claims.
-    pub fn find<'c>(&self, claims: &'c serde_json::Value) -> Option<&'c serde_json::Value> {
-        self.segments.iter().try_fold(claims, |value, segment| value.as_object()?.get(segment.as_str()))
-    }
+    let claim = |(name, values): &(At<String>, Field<'_>)| {
+        let any_of = values.one_or_more().iter().filter_map(scalar).collect();
+        let claim = ClaimPath::parse(&name.value).map_err(|fault| values.problem_at(&name.place, fault)).ok()?;
+        Some(RequiredClaim { claim, any_of })
+    };
+    entries.iter().filter_map(claim).collect()
 }
 
 fn short_duration(field: &Field<'_>, most: Duration) -> Option<Duration> {
@@ -177,11 +159,11 @@ fn short_duration(field: &Field<'_>, most: Duration) -> Option<Duration> {
     Some(found)
 }
 
-/// Where permissions stand: a claim, or the claims themselves, in which every domain is a claim of its own.
-fn permission_place(text: &str) -> ClaimPath {
-    match text {
-        ALL_CLAIMS => ClaimPath { text: text.to_string(), segments: Vec::new() },
-        _ => ClaimPath::parse(text),
+/// Reads where permissions are: a claim, or the claims themselves, in which every domain is a claim of its own.
+fn permission_place(field: &Field<'_>) -> Option<ClaimPath> {
+    match &field.node.value {
+        Value::Text(text) if text == ALL_CLAIMS => Some(ClaimPath::members(&[])),
+        _ => ClaimPath::read(field),
     }
 }
 
@@ -197,28 +179,3 @@ const ALL_CLAIMS: &str = ".";
 const TOKEN_TYPES: [&str; 2] = ["JWT", "at+jwt"];
 /// RFC 9068 §2.2.3 `scope`; `scp` and `scopes` are what well-known issuers write instead.
 const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(target_os = "unknown")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    #[test]
-    fn claims_are_named_flat_nested_by_pointer_or_by_address() {
-        let claims = serde_json::json!({"a": {"b": 1, "c/d": 2}, "https://x.example/roles": 3, "e.f": 4});
-        for (path, expected) in [
-            ("a.b", Some(1)),
-            ("/a/b", Some(1)),
-            ("/a/c~1d", Some(2)),
-            ("https://x.example/roles", Some(3)),
-            ("/e.f", Some(4)),
-            ("e.f", None),
-            ("a.x", None),
-            ("a.b.c", None),
-        ] {
-            let found = ClaimPath::parse(path).find(&claims).and_then(serde_json::Value::as_i64);
-            assert_eq!(found, expected, "{path}");
-        }
-    }
-}

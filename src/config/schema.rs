@@ -1,6 +1,7 @@
 //! Reads `schemas`, and `schema` of a JSON body: JSON Schemas as they are written, with the place of every part.
 
 use super::node::{Key, Node, Value};
+use super::pointer;
 use super::problem::{At, Place};
 use super::reader::Field;
 
@@ -43,14 +44,13 @@ impl WrittenSchema {
     /// The place of a part of it, by a JSON Pointer (RFC 6901); as far as the pointer leads.
     pub fn part(&self, pointer: &str) -> Place {
         let (mut node, mut place) = (&self.node, self.place.clone());
-        for segment in pointer.split('/').skip(1) {
-            let name = segment.replace("~1", "/").replace("~0", "~");
+        for name in pointer::parse(pointer).unwrap_or_default() {
             (node, place) = match &node.value {
                 Value::Map(entries) => match entries.iter().find(|(Key { text, .. }, _)| *text == name) {
                     Some((_, inner)) => (inner, place.key(&name, inner.at)),
                     None => break,
                 },
-                Value::List(items) => match name.parse().ok().and_then(|i: usize| Some((i, items.get(i)?))) {
+                Value::List(items) => match pointer::index(&name).and_then(|index| Some((index, items.get(index)?))) {
                     Some((index, inner)) => (inner, place.index(index, inner.at)),
                     None => break,
                 },

@@ -191,7 +191,7 @@ mod tests {
     fn forged_identity_headers_are_removed_in_every_spelling() {
         let header = IdentityHeader {
             header: crate::config::problem::At { value: "x-org-id".into(), place: Default::default() },
-            from: Attribute::Claim(crate::config::document::ClaimPath::parse("org_id")),
+            from: Attribute::Claim(crate::config::document::ClaimPath::top("org_id")),
             required: false,
         };
         let headers = IdentityHeaders::compile(&[header], [].iter());

@@ -84,7 +84,7 @@ fn read(text: &str, gateway: &Gateway, issuer: Option<&str>) -> Result<(Value, V
             return Err(Failure::Message(format!("no domain `{domain}` (declared: {})", known.join(", "))));
         }
     }
-    Ok((Value::Object(claims), vec![ClaimPath { text: ".".to_string(), segments: Vec::new() }]))
+    Ok((Value::Object(claims), vec![ClaimPath::members(&[])]))
 }
 
 /// The routes that ask for permissions and are content with these.

@@ -94,7 +94,7 @@ fn read_part(field: &Field<'_>) -> Option<At<KeyPart>> {
             }
             fields.finish();
             let header = header.and_then(|f| read_header(&f)).map(KeyPart::Header);
-            header.or_else(|| claim.and_then(|f| f.text()).map(|name| KeyPart::Claim(ClaimPath::parse(&name))))
+            header.or_else(|| claim.and_then(|f| ClaimPath::read(&f)).map(KeyPart::Claim))
         }
         _ => field.word(&PARTS).and_then(|at| SIMPLE_PARTS.get(at).cloned()),
     };
@@ -133,13 +133,13 @@ impl PlanFrom {
     fn read(field: &Field<'_>) -> Option<PlanFrom> {
         let fields = field.fields()?;
         let accepted = fields.get("plans").map(|f| f.texts());
-        let claim = fields.get("claim").and_then(|f| f.text());
+        let claim = fields.get("claim").map(|f| ClaimPath::read(&f));
         let client = fields.get("client").map(|f| f.word(&[("plan", ())]));
         let clients = fields.get("clients").map(|f| f.entries());
         let default = fields.require("default").and_then(|f| f.text_at());
         let chooser = match (claim, client, clients) {
             (None, Some(word), None) => word.map(|()| Chooser::Client(accepted.unwrap_or_default())),
-            (Some(claim), None, None) => Some(Chooser::Claim(ClaimPath::parse(&claim), accepted.unwrap_or_default())),
+            (Some(claim), None, None) => claim.map(|claim| Chooser::Claim(claim, accepted.unwrap_or_default())),
             (None, None, Some(clients)) if accepted.is_none() => {
                 let pair = |(name, plan): (At<String>, Field<'_>)| Some((name, plan.text_at()?));
                 Some(Chooser::Clients(clients.into_iter().filter_map(pair).collect()))

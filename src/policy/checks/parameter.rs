@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::checks::ParameterType;
 use crate::config::document::TokenSource;
+use crate::config::pointer;
 use crate::policy::guard::query_pairs;
 use crate::policy::rejection::Finding;
 use crate::strict_json;
@@ -78,10 +79,9 @@ impl ParameterCheck {
         if count > 1 && !self.repeat {
             fault = Some("stands more than once".into());
         }
-        findings.extend(fault.map(|message| Finding {
-            pointer: format!("{room}{}", self.name.replace('~', "~0").replace('/', "~1")),
-            message,
-        }));
+        findings.extend(
+            fault.map(|message| Finding { pointer: format!("{room}{}", pointer::escape(&self.name)), message }),
+        );
     }
 
     /// What is wrong with a value, in words that do not repeat it.

@@ -7,10 +7,7 @@ use crate::config::problem::near_miss;
 /// What is written as `root.step`; the error says what could be.
 pub(super) fn named(root: &str, steps: &[&str]) -> Result<Source, String> {
     Ok(match (root, steps) {
-        ("claims", [_, ..]) => {
-            let segments = steps.iter().map(ToString::to_string).collect();
-            Source::Claim(ClaimPath { text: steps.join("."), segments })
-        }
+        ("claims", [_, ..]) => Source::Claim(ClaimPath::members(steps)),
         ("client", ["id"]) => Source::Client(ClientFact::Id),
         ("client", ["owner"]) => Source::Client(ClientFact::Owner),
         ("client", ["plan"]) => Source::Client(ClientFact::Plan),

@@ -85,8 +85,7 @@ mod tests {
     }
 
     fn place(text: &str) -> ClaimPath {
-        let segments = if text == "." { Vec::new() } else { ClaimPath::parse(text).segments };
-        ClaimPath { text: text.to_string(), segments }
+        if text == "." { ClaimPath::members(&[]) } else { ClaimPath::parse(text).unwrap() }
     }
 
     #[test]

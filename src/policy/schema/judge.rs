@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::evaluated::Evaluated;
 use super::keyword::{Dynamic, Keyword};
 use super::pattern::Pattern;
-use super::pointer::escape;
 use super::program::{Node, NodeId, Program};
 use super::search::Search;
 use super::{Misfit, words};
+use crate::config::pointer::escape;
 use crate::policy::rejection::Finding;
 
 /// One value being judged.

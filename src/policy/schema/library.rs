@@ -10,6 +10,7 @@ use super::dialect::{self, Vocabularies};
 use super::pointer::{is_inside, subschemas};
 use super::program::Builder;
 use super::reference::{resolve, split, unescape};
+use crate::config::pointer;
 use crate::config::problem::near_miss;
 
 /// The schemas of a document. Whatever they refer to must be among them, or be the standard's own.
@@ -68,7 +69,7 @@ impl Library {
         let root = self.resource(number, "", address.to_string());
         let mut pending = vec![(String::new(), root)];
         while let Some((pointer, outer)) = pending.pop() {
-            let Some(schema) = document.pointer(&pointer) else { continue };
+            let Some(schema) = pointer::find(&document, &pointer) else { continue };
             let text = |name: &str| schema.get(name).and_then(Value::as_str);
             let base = self.resources.get(outer).map(|resource| resource.address.clone()).unwrap_or_default();
             let resource = match text("$id").map(|id| resolve(&base, split(id).0)) {
@@ -143,7 +144,7 @@ impl Library {
         };
         let dynamic = named.filter(|anchor| anchor.is_dynamic).map(|_| fragment);
         let document = found.document;
-        let there = self.documents.get(document).and_then(|document| document.pointer(&pointer));
+        let there = self.documents.get(document).and_then(|document| pointer::find(document, &pointer));
         match there {
             Some(Value::Object(_) | Value::Bool(_)) => Ok(Target { document, pointer, dynamic }),
             Some(_) => Err(format!("`{reference}` leads to something that is no schema")),
@@ -169,7 +170,7 @@ impl Library {
     pub(super) fn vocabularies(&mut self, resource: usize) -> Result<Vocabularies, String> {
         let Some(found) = self.resources.get(resource) else { return Ok(Vocabularies::standard()) };
         let Some(document) = self.documents.get(found.document).cloned() else { return Ok(Vocabularies::standard()) };
-        let own = document.pointer(&found.pointer).and_then(|schema| schema.get("$schema"));
+        let own = pointer::find(&document, &found.pointer).and_then(|schema| schema.get("$schema"));
         let Some(named) = own.or_else(|| document.get("$schema")).and_then(Value::as_str) else {
             return Ok(Vocabularies::standard());
         };
@@ -177,7 +178,7 @@ impl Library {
             return Ok(Vocabularies::standard());
         }
         let known = self.by_address.get(split(named).0).and_then(|number| self.resources.get(*number));
-        let document = known.and_then(|known| self.documents.get(known.document)?.pointer(&known.pointer));
+        let document = known.and_then(|known| pointer::find(self.documents.get(known.document)?, &known.pointer));
         Vocabularies::of(named, document)
     }
 

@@ -1,16 +1,8 @@
-//! JSON Pointers (RFC 6901) as addresses of parts of a schema.
+//! The JSON Pointers of the parts of a schema that are schemas themselves.
 
 use serde_json::Value;
 
-/// One name or index as it stands in a pointer.
-pub(super) fn escape(segment: &str) -> String {
-    segment.replace('~', "~0").replace('/', "~1")
-}
-
-/// A pointer with one more segment.
-pub(super) fn join(pointer: &str, segment: &str) -> String {
-    format!("{pointer}/{}", escape(segment))
-}
+use crate::config::pointer::join;
 
 /// Whether `pointer` leads to `root` or to something inside it.
 pub(super) fn is_inside(pointer: &str, root: &str) -> bool {

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::dialect::Vocabularies;
 use super::keyword::{Dynamic, Keyword};
 use super::library::{Fault, Library};
-use super::{Schema, graph, keywords, pointer};
+use super::{Schema, graph, keywords};
+use crate::config::pointer;
 
 /// The number of a node.
 pub(super) type NodeId = usize;
@@ -125,7 +126,7 @@ impl<'l> Builder<'l> {
         let resource = self.library.resource_of(document, &pointer);
         let whole = self.library.document(document);
         let mut node = Node { resource, keywords: Vec::new(), is_cheap: true };
-        match whole.as_ref().and_then(|whole| whole.pointer(&pointer)) {
+        match whole.as_ref().and_then(|whole| pointer::find(whole, &pointer)) {
             Some(Value::Bool(true)) => {}
             Some(Value::Bool(false)) => node.keywords.push(Keyword::Nothing),
             Some(Value::Object(members)) => {

@@ -97,6 +97,7 @@ fn faults_of_schemas_are_found_all_at_once_with_their_places() {
         (json!({ "$ref": "https://example.com/s" }), "/$ref: `https://example.com/s` leads nowhere"),
         (json!({ "$ref": "#/$defs/none" }), "/$ref: `#/$defs/none` leads nowhere"),
         (json!({ "$ref": "#none" }), "/$ref: `#none` leads nowhere"),
+        (json!({ "$ref": "#/$defs/a~2b", "$defs": { "a~2b": true } }), "/$ref: `#/$defs/a~2b` leads nowhere"),
         (json!({ "$ref": "#/title", "title": "t" }), "/$ref: `#/title` leads to something that is no schema"),
         (json!({ "$ref": 1 }), "/$ref: `$ref`: expected text"),
         (json!({ "$defs": [] }), "/$defs: `$defs`: expected an object"),

@@ -1,0 +1,139 @@
+//! The way to a claim of a token, as it is written everywhere in the document.
+
+use serde_json::Value;
+
+use super::pointer;
+use super::reader::Field;
+
+/// The way to a claim: a top-level name, `a.b` for nested ones, or a JSON Pointer (RFC 6901) when it starts with `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath {
+    /// As written.
+    pub text: String,
+    segments: Vec<String>,
+    /// Only a pointer leads into lists.
+    is_pointer: bool,
+}
+
+impl ClaimPath {
+    /// Reads a claim's name: `/a/b` is a JSON Pointer, a name with `://` is one top-level claim, dots go deeper.
+    ///
+    /// # Errors
+    /// It starts with `/` and is no JSON Pointer.
+    pub fn parse(text: &str) -> Result<ClaimPath, String> {
+        let is_pointer = text.starts_with('/');
+        let segments = match is_pointer {
+            true => pointer::parse(text)?,
+            false if text.contains("://") => vec![text.to_string()],
+            false => text.split('.').map(str::to_string).collect(),
+        };
+        Ok(ClaimPath { text: text.to_string(), segments, is_pointer })
+    }
+
+    /// The claim of this name at the top, whatever characters the name has.
+    pub fn top(name: &str) -> ClaimPath {
+        ClaimPath::members(&[name])
+    }
+
+    /// The member of these nested objects; no name at all leads to all claims.
+    pub fn members(names: &[&str]) -> ClaimPath {
+        let text = if names.is_empty() { ".".to_string() } else { names.join(".") };
+        ClaimPath { text, segments: names.iter().map(ToString::to_string).collect(), is_pointer: false }
+    }
+
+    /// The member of the claim with this name.
+    pub fn member(&self, name: &str) -> ClaimPath {
+        let mut inner = self.clone();
+        inner.segments.push(name.to_string());
+        inner
+    }
+
+    /// The names from the top. Those of a pointer may be indexes.
+    pub fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
+    /// The claim's value in these claims.
+    pub fn find<'c>(&self, claims: &'c Value) -> Option<&'c Value> {
+        if self.is_pointer {
+            return self.segments.iter().try_fold(claims, pointer::step);
+        }
+        self.segments.iter().try_fold(claims, |value, segment| value.as_object()?.get(segment.as_str()))
+    }
+
+    /// Reads a field that names a claim.
+    pub(super) fn read(field: &Field<'_>) -> Option<ClaimPath> {
+        let read = ClaimPath::parse(&field.text()?);
+        read.map_err(|fault| field.problem(fault)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn claims_are_named_flat_nested_by_pointer_or_by_address() {
+        let claims = serde_json::json!({
+            "a": { "b": 1, "c/d": 2 }, "https://x.example/roles": 3, "e.f": 4, "list": [5, { "g": 6 }], "numbers": { "0": 7 },
+        });
+        for (path, expected) in [
+            ("a.b", Some(1)),
+            ("/a/b", Some(1)),
+            ("/a/c~1d", Some(2)),
+            ("https://x.example/roles", Some(3)),
+            ("/e.f", Some(4)),
+            ("e.f", None),
+            ("a.x", None),
+            ("a.b.c", None),
+            ("/list/0", Some(5)),
+            ("/list/1/g", Some(6)),
+            ("/list/2", None),
+            ("/list/-", None),
+            ("/list/00", None),
+            ("list.0", None),
+            ("/numbers/0", Some(7)),
+            ("numbers.0", Some(7)),
+        ] {
+            let found = ClaimPath::parse(path).unwrap().find(&claims).and_then(Value::as_i64);
+            assert_eq!(found, expected, "{path}");
+        }
+        assert_eq!(ClaimPath::members(&["list", "0"]).find(&claims), None);
+    }
+
+    #[test]
+    fn a_pointer_with_another_escape_is_a_problem_wherever_a_claim_is_named() {
+        let text = r#"{
+            "version": "1.0",
+            "issuers": [{ "name": "i", "issuer": "i", "audiences": ["a"], "secret": { "env": "S" },
+                "scope_claims": ["scope", "/a~2b"], "permission_claims": "/a~2b", "require_claims": { "/a~2b": 1 } }],
+            "identity_headers": { "X-A": "/a~2b", "X-B": { "claim": "/a~2b" } },
+            "routes": [{ "path": "/a", "require_claims": { "/a~2b": 1 }, "response": {} }],
+            "limits": [{ "name": "l", "by": { "claim": "/a~2b" }, "rate": "1/s" },
+                { "name": "m", "by": "user", "plan_from": { "claim": "/a~2b", "default": "p" } }],
+            "plans": { "p": { "rate": "1/s" } }
+        }"#;
+        let node = crate::config::source::read(text.as_bytes()).unwrap();
+        let (_, problems) = crate::config::document::Document::read(&node, &|_| Some("secret".to_string()));
+        let problems = problems.sorted();
+        let found: Vec<&str> = problems.iter().map(|problem| problem.place.path.as_str()).collect();
+        for place in [
+            "issuers[0].scope_claims[1]",
+            "issuers[0].permission_claims",
+            "issuers[0].require_claims./a~2b",
+            "identity_headers.X-A",
+            "identity_headers.X-B.claim",
+            "routes[0].require_claims./a~2b",
+            "limits[0].by.claim",
+            "limits[1].plan_from.claim",
+        ] {
+            assert!(found.contains(&place), "{place}: {found:?}");
+        }
+        assert!(
+            problems.iter().all(|problem| problem.message.contains("`/a~2b` is not a JSON Pointer")),
+            "{problems:?}"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! JSON Pointers (RFC 6901): the way to one value inside a JSON document, as in `/groups/0`.
+
+use serde_json::Value;
+
+/// The names and indexes of a pointer, with `~1` and `~0` decoded. The empty text leads to the whole document.
+///
+/// # Errors
+/// The text is no pointer (RFC 6901 §3); the message says why.
+pub fn parse(text: &str) -> Result<Vec<String>, String> {
+    let mut pieces = text.split('/');
+    if pieces.next() != Some("") {
+        return Err(format!("`{text}` is not a JSON Pointer: it starts with `/` (RFC 6901)"));
+    }
+    let read = |piece| unescape(piece).ok_or_else(|| format!("`{text}` is not a JSON Pointer: {ESCAPES}"));
+    pieces.map(read).collect()
+}
+
+/// The value that a pointer leads to. A text that is no pointer leads nowhere.
+pub fn find<'v>(value: &'v Value, text: &str) -> Option<&'v Value> {
+    parse(text).ok()?.iter().try_fold(value, step)
+}
+
+/// The member or element of this name. `-`, the element behind the last, never exists (RFC 6901 §4).
+pub fn step<'v>(value: &'v Value, segment: &String) -> Option<&'v Value> {
+    match value {
+        Value::Object(members) => members.get(segment),
+        Value::Array(items) => items.get(index(segment)?),
+        _ => None,
+    }
+}
+
+/// The index that a segment names in a list: `0`, or digits without a leading zero (RFC 6901 §4).
+pub fn index(segment: &str) -> Option<usize> {
+    let is_index = segment == "0" || !segment.starts_with('0') && segment.bytes().all(|b| b.is_ascii_digit());
+    is_index.then(|| segment.parse().ok()).flatten()
+}
+
+/// A name as it is written in a pointer.
+pub fn escape(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
+}
+
+/// A pointer with one more segment.
+pub fn join(pointer: &str, segment: &str) -> String {
+    format!("{pointer}/{}", escape(segment))
+}
+
+/// `None` for a `~` before anything else than `0` and `1`.
+fn unescape(segment: &str) -> Option<String> {
+    let is_escape = |rest: &str| rest.starts_with(['0', '1']);
+    // Decoding `~1` first keeps `~01` what it is: `~1` as text.
+    segment.split('~').skip(1).all(is_escape).then(|| segment.replace("~1", "/").replace("~0", "~"))
+}
+
+const ESCAPES: &str = "`~` is written `~0` and `/` in a name is written `~1`, and `~` begins nothing else (RFC 6901)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_examples_of_the_rfc_lead_where_it_says() {
+        let document = json!({
+            "foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5, "k\"l": 6, " ": 7, "m~n": 8,
+        });
+        for (pointer, expected) in [
+            ("/foo", json!(["bar", "baz"])),
+            ("/foo/0", json!("bar")),
+            ("/", json!(0)),
+            ("/a~1b", json!(1)),
+            ("/c%d", json!(2)),
+            ("/e^f", json!(3)),
+            ("/g|h", json!(4)),
+            ("/i\\j", json!(5)),
+            ("/k\"l", json!(6)),
+            ("/ ", json!(7)),
+            ("/m~0n", json!(8)),
+        ] {
+            assert_eq!(find(&document, pointer), Some(&expected), "{pointer}");
+        }
+        assert_eq!(find(&document, ""), Some(&document));
+    }
+
+    #[test]
+    fn indexes_are_decimal_without_leading_zeros() {
+        let document = json!({ "list": ["a", "b"], "object": { "0": 1, "-": 2, "01": 3 }, "text": "abc" });
+        for (pointer, expected) in [
+            ("/list/1", Some(json!("b"))),
+            ("/list/2", None),
+            ("/list/-", None),
+            ("/list/01", None),
+            ("/list/00", None),
+            ("/list/+1", None),
+            ("/list/-0", None),
+            ("/list/", None),
+            ("/list/1e0", None),
+            ("/list/99999999999999999999999", None),
+            ("/list/1/0", None),
+            ("/text/0", None),
+            ("/object/0", Some(json!(1))),
+            ("/object/-", Some(json!(2))),
+            ("/object/01", Some(json!(3))),
+        ] {
+            assert_eq!(find(&document, pointer).cloned(), expected, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn other_escapes_are_refused() {
+        for text in ["/m~n", "/a~2b", "/~", "/a/b~", "/~~0", "a", "a/b", "#/a"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        for (text, segments) in [("/~01", vec!["~1"]), ("/~10", vec!["/0"]), ("/~0~1/x", vec!["~/", "x"]), ("", vec![])]
+        {
+            assert_eq!(parse(text).unwrap(), segments, "{text}");
+        }
+        assert_eq!(join("/a", "b/~c"), "/a/b~1~0c");
+    }
+}
