@@ -113,7 +113,8 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         ("routes:\n- { path: '/u/:id', proxy_upstream: http://a }\n".into(), "2:11: routes[0].path", "`/u/:id`: segment 2 `:id`: a parameter is written `{id}`"),
         ("public_paths: [/assets/*]\n".into(), "1:16: public_paths[0]", "`/assets/*` is not one literal path"),
         ("public_paths: ['/users/{id}']\n".into(), "1:16: public_paths[0]", "`/users/{id}` is not one literal path"),
-        (route("auth_required: true\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, and routes[0] says `auth_required: true`"),
+        (route("auth_required: true\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, and routes[0] asks for a token: keep one"),
+        (route("scopes: [a]\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, and routes[0] asks for a token: keep one"),
         (
             r#"{"paths": [{"path": "/a/{.+}", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{id}", "method": "GET", "response": {}}]}"#.into(),
             "1:80: paths[1]",

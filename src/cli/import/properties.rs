@@ -139,6 +139,11 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
     for public in document["public_paths"].as_array().into_iter().flatten() {
         let is_said = file["public_paths"].as_array().is_some_and(|paths| paths.contains(public));
         prop_assert!(is_said && !public.to_string().contains(['*', '{']), "{} became open: {}", public, file);
+        for route in file["routes"].as_array().into_iter().flatten().filter(|route| route["path"] == *public) {
+            let names_scopes = route.get("scopes").is_some_and(|scopes| *scopes != json!([]));
+            let asks_for_token = route["auth_required"] == json!(true) || names_scopes;
+            prop_assert!(!asks_for_token, "{} became open: {}", public, file);
+        }
     }
     // No secret is copied.
     prop_assert!(!document.to_string().contains("hunter2"), "{}", document);
@@ -155,7 +160,7 @@ fn regressions() -> Option<Box<dyn FailurePersistence>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: regressions(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: regressions(), ..ProptestConfig::default() })]
 
     #[test]
     fn a_serverless_file_loses_nothing_silently_and_opens_nothing(file in serverless_file()) {

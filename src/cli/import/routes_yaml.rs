@@ -24,7 +24,7 @@ pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
     let mut protected = Vec::new();
     for route in root.get("routes").map(|routes| routes.items()).unwrap_or_default() {
         if let Some(read) = read_route(&route, context, &mut imported) {
-            if read.needs_token == Some(true) {
+            if read.asks_for_token {
                 protected.push((read.pattern, route.place.path.clone()));
             }
             imported.route(read.route, &route);
@@ -39,8 +39,8 @@ pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
 struct Route {
     route: Value,
     pattern: String,
-    /// What `auth_required` says.
-    needs_token: Option<bool>,
+    /// Whether the file says so, by `auth_required: true` or by scopes.
+    asks_for_token: bool,
 }
 
 fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Imported) -> Option<Route> {
@@ -72,13 +72,16 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
     if let Some(Some(method)) = method.map_or(Some(None), |method| method) {
         carried.insert("method".to_string(), method);
     }
+    let mut asks_for_token = needs_token == Some(Some(true));
     if let Some(scopes) = scopes {
-        carried.insert("scopes".to_string(), json!(scopes?));
+        let scopes = scopes?;
+        asks_for_token |= !scopes.is_empty();
+        carried.insert("scopes".to_string(), json!(scopes));
     }
     if needs_token == Some(Some(false)) {
         carried.insert("auth".to_string(), json!("none"));
     }
-    Some(Route { route: Value::Object(carried), pattern: pattern.to_string(), needs_token: needs_token.flatten() })
+    Some(Route { route: Value::Object(carried), pattern: pattern.to_string(), asks_for_token })
 }
 
 /// A public path is open here whatever the route says that takes its requests, as it is there.
@@ -90,7 +93,7 @@ fn read_public_path(public: &Item<'_, '_>, protected: &[(String, String)], impor
         ));
     }
     if let Some((_, place)) = protected.iter().find(|(pattern, _)| pattern == path) {
-        return public.problem(format!("`{path}` is public here, and {place} says `auth_required: true`: keep one"));
+        return public.problem(format!("`{path}` is public here, and {place} asks for a token: keep one"));
     }
     let is_routed = imported.routes.iter().any(|route| {
         let pattern = route.get("path").and_then(Value::as_str);
