@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::envoy;
 
@@ -152,6 +152,27 @@ impl Table {
 /// What stands in code type in a cell.
 pub fn coded(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
+}
+
+/// How many tests a text names. It names a file, then tests in that file, all of them in code type.
+///
+/// # Errors
+/// A file does not have the test.
+pub fn tests_shown(text: &str) -> Result<usize> {
+    let mut file = None;
+    let mut tests = 0;
+    for name in coded(text) {
+        let path = envoy::root().join(name);
+        if path.is_file() {
+            file = Some((name, fs::read_to_string(path)?));
+            continue;
+        }
+        let (file, text) = file.as_ref().with_context(|| format!("`{name}` has no file before it"))?;
+        let is_there = [format!("fn {name}("), format!("name: {name}\n"), format!("\"{name}\"")];
+        ensure!(is_there.iter().any(|form| text.contains(form)), "{file} has no test `{name}`");
+        tests += 1;
+    }
+    Ok(tests)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
