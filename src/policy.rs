@@ -189,6 +189,7 @@ impl Policy {
             exchange.audit.method = request.method.into();
             exchange.plan.grpc = request.grpc;
             exchange.plan.cors = self.cors.as_ref().map(|cors| cors.response(request.origin.value()));
+            request.check_values()?;
         }
         request
     }

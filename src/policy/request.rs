@@ -40,6 +40,8 @@ pub struct Request<'r> {
     pub grpc: bool,
     /// `x-request-id`.
     pub request_id: Once<'r>,
+    /// The name of the first header whose value begins or ends with a byte that servers trim.
+    pub padded: Option<&'r [u8]>,
     /// Neither body nor trailers follow.
     pub ended: bool,
     /// Every header, for what is not picked.
@@ -63,7 +65,12 @@ impl<'r> Request<'r> {
     pub fn read(parts: &RequestParts<'r>) -> Result<Request<'r>, Rejection> {
         let mut request = Request { headers: parts.headers, ended: parts.ended, ..Request::default() };
         let mut method: &[u8] = b"";
+        let mut content_type = Once::Absent;
         for &(name, value) in parts.headers {
+            // Pseudo-headers have stricter readers of their own.
+            if is_padded(value) && !name.starts_with(b":") {
+                request.padded = request.padded.or(Some(name));
+            }
             match name {
                 b":method" => method = value,
                 b":path" => request.target = value,
@@ -72,17 +79,27 @@ impl<'r> Request<'r> {
                 b"origin" => request.origin.add(value),
                 b"access-control-request-method" => request.requested_method.add(value),
                 b"access-control-request-headers" => request.requested_headers.add(value),
-                b"access-control-request-private-network" => request.private_network = value == b"true",
-                b"content-type" => request.grpc = is_grpc(value),
+                b"access-control-request-private-network" => request.private_network |= value == b"true",
+                b"content-type" => content_type.add(value),
                 b"x-request-id" => request.request_id.add(value),
                 _ => {}
             }
         }
+        request.grpc = content_type.value().is_some_and(is_grpc);
         request.method = std::str::from_utf8(method).unwrap_or_default();
         if request.method.is_empty() || request.target.is_empty() {
             return Err(Rejection::new(Kind::BadRequest, "no_method_or_path"));
         }
         Ok(request)
+    }
+
+    /// Refuses values that Envoy leaves padded and an HTTP/1 upstream trims: the gateway would judge another value than the one that
+    /// is acted on. RFC 9113 §8.2.1 calls such a request malformed; Envoy itself only trims the values of HTTP/1.
+    pub fn check_values(&self) -> Result<(), Rejection> {
+        let Some(name) = self.padded else { return Ok(()) };
+        let rejection = Rejection::new(Kind::BadRequest, "header_value_padded");
+        let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MOST_SHOWN_BYTES);
+        Err(name.map_or(rejection.clone(), |name| rejection.with(format!("header {name}"))))
     }
 
     /// A CORS preflight is an OPTIONS request with both of its headers; any other OPTIONS is an ordinary request (Fetch §3.2.2).
@@ -108,7 +125,7 @@ pub fn well_formed_id(id: &[u8]) -> Option<&str> {
 }
 
 impl<'r> Once<'r> {
-    fn add(&mut self, value: &'r [u8]) {
+    pub(super) fn add(&mut self, value: &'r [u8]) {
         *self = if *self == Once::Absent { Once::Value(value) } else { Once::Repeated };
     }
 
@@ -127,13 +144,64 @@ fn is_grpc(content_type: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
+/// Whether a value begins or ends with a space, a tab or another control character, or in a value that is not UTF-8 with one of the
+/// spaces of Latin-1 (0x85, 0xa0), which servers that read headers as Latin-1 trim too.
+fn is_padded(value: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (value.first(), value.last()) else { return false };
+    let is_control = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
+    let is_latin = |byte: &u8| matches!(byte, 0x85 | 0xa0);
+    is_control(first) || is_control(last) || (is_latin(first) || is_latin(last)) && std::str::from_utf8(value).is_err()
+}
+
 const MOST_ID_BYTES: usize = 128;
+/// Longer header names are left out of the record.
+const MOST_SHOWN_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_value_that_servers_trim_is_padded() {
+        let padded: [&[u8]; 13] = [
+            b" a",
+            b"a ",
+            b"\ta",
+            b"a\t",
+            b" ",
+            b"\t",
+            b"\x0ba",
+            b"a\x0c",
+            b"\x1fa",
+            b"a\x00",
+            b"\xa0a",
+            b"a\x85",
+            b"a\xc3\xa0\xa0",
+        ];
+        for value in padded {
+            assert!(is_padded(value), "{:?}", value.escape_ascii().to_string());
+        }
+        let plain: [&[u8]; 7] = [b"", b"a", b"a b\tc", b"voil\xc3\xa0", b"\xc3\x85", b"caf\xe9", b"\xff"];
+        for value in plain {
+            assert!(!is_padded(value), "{:?}", value.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn a_repeated_content_type_is_not_grpc() {
+        let read = |types: &[&str]| {
+            let start = [(":method", "POST"), (":path", "/")].into_iter();
+            let headers: Vec<_> = start.chain(types.iter().map(|value| ("content-type", *value))).collect();
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+            let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, again: false, ended: false };
+            Request::read(&parts).unwrap().grpc
+        };
+        assert!(read(&["application/grpc"]));
+        assert!(!read(&["application/json", "application/grpc"]));
+        assert!(!read(&["application/grpc", "application/grpc"]));
+    }
 
     #[test]
     fn a_preflight_is_options_with_an_origin_and_a_requested_method() {

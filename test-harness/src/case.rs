@@ -119,6 +119,9 @@ pub struct Case {
     /// Why it cannot be sent over HTTP/2.
     #[serde(default)]
     pub http1_only: Option<String>,
+    /// Why it cannot be sent over HTTP/1.
+    #[serde(default)]
+    pub http2_only: Option<String>,
 }
 
 /// What must become of a request. What is absent is not looked at, except `upstream`.
@@ -238,14 +241,18 @@ impl CaseFile {
 }
 
 impl Case {
-    /// Whether it runs through Envoy.
+    /// Whether it runs through Envoy over HTTP/1.
     pub fn for_envoy(&self) -> bool {
-        self.native_only.is_none() && self.at == 0 && self.envoy.as_ref().is_none_or(Versions::hold)
+        self.runs_in_envoy() && self.http2_only.is_none()
     }
 
     /// Whether it runs through Envoy over HTTP/2.
     pub fn for_http2(&self) -> bool {
-        self.for_envoy() && self.http1_only.is_none()
+        self.runs_in_envoy() && self.http1_only.is_none()
+    }
+
+    fn runs_in_envoy(&self) -> bool {
+        self.native_only.is_none() && self.at == 0 && self.envoy.as_ref().is_none_or(Versions::hold)
     }
 
     /// Whether it runs natively.

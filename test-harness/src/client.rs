@@ -24,6 +24,8 @@ pub struct Request {
     pub chunked: bool,
     /// Trailer lines; with any, the body is sent chunked.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Sent over HTTP/2 only, whose values Envoy does not trim: the core sees them so.
+    pub untrimmed: bool,
 }
 
 /// A response, read to its end.

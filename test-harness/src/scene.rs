@@ -131,6 +131,7 @@ impl Scene {
             body: spec.body_bytes.map_or_else(|| read(&spec.body), |bytes| Ok(vec![b'~'; bytes]))?,
             chunked: spec.chunked,
             trailers: spec.trailers.iter().map(pair).collect::<Result<_>>()?,
+            untrimmed: case.http2_only.is_some(),
         })
     }
 

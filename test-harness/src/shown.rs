@@ -3,15 +3,15 @@
 use crate::client::Request;
 use crate::outcome::Headers;
 
-/// Its header list: pseudo-headers first, names in lower case, values trimmed (envoy-facts §2.11), and headers that Envoy keeps
-/// once joined (§0.9).
+/// Its header list: pseudo-headers first, names in lower case, values trimmed (envoy-facts §2.11) unless they come over HTTP/2, and
+/// headers that Envoy keeps once joined (§0.9).
 pub fn headers(request: &Request) -> Headers {
     let mut headers: Headers =
         vec![(":method".into(), request.method.clone()), (":path".into(), request.target.clone())];
     for (name, value) in &request.headers {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         let name = if name == "host" { ":authority".to_owned() } else { name };
-        let value = value.trim_ascii();
+        let value = if request.untrimmed { value } else { value.trim_ascii() };
         match headers.iter_mut().find(|(have, _)| *have == name && KEPT_ONCE.contains(&have.as_str())) {
             Some((_, joined)) => *joined = [joined.as_slice(), b",", value].concat(),
             None => headers.push((name, value.to_vec())),
