@@ -7,7 +7,9 @@ use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::super::caller::{Caller, Proof};
+use super::super::identity::same_to_an_upstream;
 use super::super::peer::Peer;
+use super::super::request::Once;
 use crate::config::limit::KeyPart;
 
 /// A request as limits see it.
@@ -29,6 +31,22 @@ pub struct Key {
     /// Tells it from others.
     pub fingerprint: u64,
     spread: u64,
+}
+
+impl<'s> Subject<'s> {
+    /// The value of a header. Requests that repeat it, or have it in a further spelling, share one bucket: with a bucket for each
+    /// combination, a caller whom the upstream knows by one of the values could open a new bucket with every request.
+    pub fn header(&self, name: &str) -> Once<'s> {
+        let mut found = Once::Absent;
+        for (sent, value) in self.headers {
+            if *sent == name.as_bytes() {
+                found.add(value);
+            } else if same_to_an_upstream(sent, name.as_bytes()) {
+                found = Once::Repeated;
+            }
+        }
+        found
+    }
 }
 
 impl Key {
@@ -54,12 +72,11 @@ fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
     match (part, subject.caller) {
         (KeyPart::Address, _) => address(subject, hasher),
         (KeyPart::Route, _) => piece(hasher, 1, subject.route.as_bytes()),
-        (KeyPart::Header(name), _) => {
-            for (_, value) in subject.headers.iter().filter(|(have, _)| *have == name.as_bytes()) {
-                piece(hasher, 2, value);
-            }
-            piece(hasher, 3, &[]);
-        }
+        (KeyPart::Header(name), _) => match subject.header(name) {
+            Once::Value(value) => piece(hasher, 2, value),
+            Once::Absent => piece(hasher, 3, &[]),
+            Once::Repeated => piece(hasher, 13, &[]),
+        },
         (_, None) => address(subject, hasher),
         (KeyPart::Token, Some(caller)) => match &caller.proof {
             Proof::Token(token) => piece(hasher, 4, &token.id.to_le_bytes()),

@@ -11,6 +11,7 @@ use super::super::caller::{Caller, Proof};
 use super::super::limit::Limit;
 use super::super::limit::key::Subject;
 use super::super::quota::wire;
+use super::super::request::Once;
 use crate::config::limit::KeyPart;
 
 /// What the service is told of a request: the limit, the plan if there are several, and one entry for each part of `by`.
@@ -41,11 +42,11 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     match (part, subject.caller) {
         (KeyPart::Address, _) => address(subject),
         (KeyPart::Route, _) => subject.route.to_string(),
-        (KeyPart::Header(name), _) => {
-            let found = subject.headers.iter().filter(|(have, _)| *have == name.as_bytes());
-            let values: Vec<&[u8]> = found.map(|(_, value)| *value).collect();
-            if values.is_empty() { ABSENT.to_string() } else { digest(&values) }
-        }
+        (KeyPart::Header(name), _) => match subject.header(name) {
+            Once::Value(value) => digest(&[value]),
+            Once::Absent => ABSENT.to_string(),
+            Once::Repeated => REPEATED.to_string(),
+        },
         (_, None) => format!("address/{}", address(subject)),
         (KeyPart::Token, Some(caller)) => match &caller.proof {
             Proof::Token(token) => digest(&[&token.id.to_le_bytes()]),
@@ -111,6 +112,8 @@ fn digest(pieces: &[&[u8]]) -> String {
 }
 
 const ABSENT: &str = "absent";
+/// A header that came more than once. No digest looks like it.
+const REPEATED: &str = "repeated";
 
 /// Longer names of clients are told as a digest.
 const MOST_PLAIN_BYTES: usize = 128;
