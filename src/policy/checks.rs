@@ -11,7 +11,7 @@ pub mod parameter;
 use std::rc::Rc;
 
 use super::rejection::{Finding, Kind, Rejection};
-use super::request::Request;
+use super::request::{Once, Request};
 use crate::config::document::TokenSource;
 use body::BodyCheck;
 use media_type::{MediaRange, MediaType};
@@ -160,20 +160,27 @@ struct Framing {
 
 impl Framing {
     fn of(request: &Request<'_>) -> Framing {
-        let (mut length, mut coded, mut upgrade) = (None, false, false);
+        let (mut said, mut coded, mut upgrade) = (Once::Absent, false, false);
         for (name, value) in request.headers {
             match *name {
-                b"content-length" => length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
+                b"content-length" => said.add(value),
                 b"transfer-encoding" => coded = true,
                 // Envoy leaves this header in place for nothing but an upgrade (envoy-facts §2.11, §2.12).
                 b"upgrade" => upgrade = true,
                 _ => {}
             }
         }
-        let names_a_body = coded || length.is_some_and(|length| length > 0);
+        let length = said.value().and_then(read_length);
+        // A length that is repeated or is no number promises nothing, least of all that there is no body.
+        let names_a_body = coded || said != Once::Absent && length != Some(0);
         let may_have_body = !request.ended && length != Some(0) && (names_a_body || !upgrade);
         Framing { length, names_a_body, may_have_body, upgrade }
     }
+}
+
+/// Digits only (RFC 9110 §8.6): `parse` alone would take `+5`.
+fn read_length(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok().filter(|_| value.iter().all(u8::is_ascii_digit))?.parse().ok()
 }
 
 fn is_encoded(request: &Request<'_>) -> bool {

@@ -5,7 +5,7 @@ use super::cors::Preflight;
 use super::decision::Reply;
 use super::exchange::Exchange;
 use super::rejection::{Kind, Rejection};
-use super::request::{Request, RequestParts};
+use super::request::{Once, Request, RequestParts};
 use super::route::{Found, Method, Params};
 use super::rule::Rule;
 use super::world::World;
@@ -38,10 +38,14 @@ impl Policy {
         let rule = asked.as_ref().and_then(|m| self.rule_for(host, path, m));
         let rule = rule.or_else(|| self.rule_of_path(host, path, &methods)).or(open);
         let Some((rule, cors)) = rule.and_then(|rule| Some((rule, rule.cors.as_ref()?))) else { return Ok(None) };
+        // A list may come in several lines (RFC 9110 §5.2).
+        let lines = || request.headers.iter().filter(|(name, _)| *name == b"access-control-request-headers");
+        let joined = (request.requested_headers == Once::Repeated)
+            .then(|| lines().map(|(_, value)| *value).collect::<Vec<_>>().join(b",".as_slice()));
         let asked = Preflight {
             origin,
             method,
-            headers: request.requested_headers.value(),
+            headers: joined.as_deref().or(request.requested_headers.value()),
             private_network: request.private_network,
         };
         exchange.plan.cors = Some(cors.response(Some(origin)));

@@ -27,7 +27,8 @@ impl MediaType {
     }
 
     fn parse(text: &str) -> Option<MediaType> {
-        let mut parts = text.split(';').map(str::trim);
+        // Optional whitespace only (RFC 9110 §5.6.3): an upstream need not trim what Unicode calls a space.
+        let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
         let essence = parts.next()?.to_ascii_lowercase();
         let (kind, sub) = essence.split_once('/')?;
         if !is_token(kind) || !is_token(sub) {
@@ -36,6 +37,9 @@ impl MediaType {
         let mut charset = None;
         for part in parts.filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=')?;
+            if !is_token(name) {
+                return None;
+            }
             if name.eq_ignore_ascii_case("charset") {
                 // A second one would be a second opinion too.
                 let first = charset.replace(value.trim_matches('"').to_ascii_lowercase());
@@ -138,6 +142,9 @@ mod tests {
             ("application/json; charset=utf-8; charset=utf-16", None),
             ("application/json, text/plain", None),
             ("application/json; charset", None),
+            ("application/json; charset =utf-16", None),
+            ("application/json\u{a0}", None),
+            ("application/json;\u{2003}charset=utf-16", None),
             ("application", None),
             ("", None),
         ] {
