@@ -1,8 +1,9 @@
 //! `when` of a route: a condition over claims, the client, the request, who sent it and the time; typed when the document is compiled.
 //!
-//! Evaluation always ends and never fails: there are no loops, and depth and length are bounded. What is absent, comes more than
-//! once or is of another kind than what it is compared with makes a test *unknown*; `not`, `and` and `or` carry that on (Kleene's
-//! three values), and only a condition that is true lets a request pass. So `not (claims.tier == "free")` does not pass without a tier.
+//! Evaluation always ends and never fails: there are no loops, and depth and length are bounded. A test is *unknown* when a value is
+//! absent, repeated, unreadable or of another kind than the value it is compared with. `not`, `and`, `or` and `in` follow Kleene's
+//! three-valued logic, and only a condition that is true lets a request pass. So `not (claims.tier == "free")` does not pass without a
+//! tier. `has` is true for a value that is present at least once, also when it is repeated or unreadable.
 
 mod lexer;
 mod network;
@@ -10,6 +11,7 @@ mod parse;
 #[cfg(test)]
 #[cfg(not(target_family = "wasm"))]
 mod properties;
+mod said;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -68,9 +70,9 @@ pub enum Source {
     Client(ClientFact),
     /// A parameter of the path, decoded.
     Parameter(Box<str>),
-    /// A header that came once.
+    /// A header. Its value is known when it came once.
     Header(Box<str>),
-    /// A parameter of the query that came once.
+    /// A parameter of the query. Its value is known when it came once.
     Query(Box<str>),
     /// The method.
     Method,
@@ -196,35 +198,19 @@ impl<'c> Facts<'c> {
             Test::All(tests) => self.all(tests, false),
             Test::Any(tests) => self.all(tests, true),
             Test::Not(test) => self.test(test).map(|holds| !holds),
-            Test::Has(Source::Address) => Some(self.circumstances.peer.address().is_some()),
-            Test::Has(source) => Some(self.value(source).is_some()),
+            Test::Has(source) => self.has(source),
             Test::True(source) => match self.value(source)? {
                 Val::Flag(flag) => Some(flag),
                 _ => None,
             },
             Test::Compare(left, comparison, right) => self.operand(left)?.compare(*comparison, &self.operand(right)?),
-            Test::OneOf(left, literals) => {
-                let left = self.operand(left)?;
-                let mut known = None;
-                for literal in literals {
-                    match left.compare(Comparison::Equal, &Val::of(literal)) {
-                        Some(true) => return Some(true),
-                        Some(false) => known = Some(false),
-                        None => {}
-                    }
-                }
-                known
-            }
+            Test::OneOf(left, literals) => self.is_among(left, literals.iter().map(|literal| Some(Val::of(literal)))),
             Test::Among(left, Source::Client(_)) => {
-                let (left, client) = (self.operand(left)?, self.client?);
-                let is_left = |tag: &Rc<str>| left.compare(Comparison::Equal, &Val::Text(tag.as_ref().into()));
-                Some(client.tags.iter().any(|tag| is_left(tag) == Some(true)))
+                self.is_among(left, self.client?.tags.iter().map(|tag| Some(Val::Text(tag.as_ref().into()))))
             }
             Test::Among(left, list) => {
-                let left = self.operand(left)?;
                 let Val::List(items) = self.value(list)? else { return None };
-                let is_left = |item| Val::of_json(item).and_then(|item| left.compare(Comparison::Equal, &item));
-                Some(items.iter().any(|item| is_left(item) == Some(true)))
+                self.is_among(left, items.iter().map(Val::of_json))
             }
             Test::Within(networks) => {
                 // An IPv4 address may arrive inside an IPv6 one (RFC 4291 §2.5.5.2).
@@ -257,11 +243,27 @@ impl<'c> Facts<'c> {
         all
     }
 
+    /// `in` is `==` with each item, joined by `or`: an item that cannot be compared may be the one.
+    fn is_among(self, left: &'c Operand, items: impl Iterator<Item = Option<Val<'c>>>) -> Option<bool> {
+        let left = self.operand(left)?;
+        let mut found = Some(false);
+        for item in items {
+            match item.and_then(|item| left.compare(Comparison::Equal, &item)) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => found = None,
+            }
+        }
+        found
+    }
+
+    /// A value that can be compared; `None` makes the test unknown.
     fn operand(self, operand: &'c Operand) -> Option<Val<'c>> {
-        match operand {
+        let value = match operand {
             Operand::Literal(literal) => Some(Val::of(literal)),
             Operand::Source(source) => self.value(source),
             Operand::Text(source) => self.value(source)?.into_text(),
-        }
+        };
+        value.filter(|value| !matches!(value, Val::List(_) | Val::Other))
     }
 }

@@ -55,7 +55,7 @@ fn explain_conditions(
         let verdict = match condition.verdict(caller, circumstances) {
             Some(true) => "true",
             Some(false) => "false",
-            None => "unknown (something it asks about is absent, or of another kind)",
+            None => "unknown (it reads a value that is absent, repeated, unreadable or of another kind)",
         };
         world.note("authorize", || format!("the condition `{}` is {verdict}", condition.text()));
     }

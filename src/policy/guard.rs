@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 pub use fault::PathFault;
 pub use host::{Host, HostFault, read_host};
-pub use query::{query_pairs, without_query_pair};
+pub use query::{Naming, Parameter, parameters, query_pairs, without_query_pair};
 
 /// A request target that may be matched and forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -90,7 +90,7 @@ fn conditions_are_listed_judged_and_explained() {
     for (claims, at, verdict) in [
         (r#"{"tier": "gold"}"#, day, "true\n"),
         (r#"{"tier": "gold"}"#, night, "false\n"),
-        ("{}", day, "unknown (something it asks about is absent, or of another kind)\n"),
+        ("{}", day, "unknown (it reads a value that is absent, repeated, unreadable or of another kind)\n"),
     ] {
         let ran = bench.run(&["explain", "gateway.yaml", "GET", "/any", "--claims", claims, "--at", at]);
         assert!(ran.out.contains(&format!("authorize     the condition `{condition}` is {verdict}")), "{}", ran.out);

@@ -1,11 +1,12 @@
-//! Parameters of the query, and headers: whether those that must be there are, and whether each is what it should be.
+//! Checks query parameters and headers: required ones are present, each has an accepted value, and none has a second reading.
 
 use std::borrow::Cow;
 
 use crate::config::checks::ParameterType;
 use crate::config::document::TokenSource;
 use crate::config::pointer;
-use crate::policy::guard::query_pairs;
+use crate::policy::guard::{Naming, Parameter, parameters};
+use crate::policy::identity::same_to_an_upstream;
 use crate::policy::rejection::Finding;
 use crate::strict_json;
 
@@ -43,37 +44,55 @@ pub(super) fn check_query(
     if checks.is_empty() && others {
         return;
     }
-    let pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = query_pairs(query).collect();
+    let sent: Vec<Parameter<'_>> = parameters(query).collect();
+    let is_checked = |sent: &Parameter<'_>| checks.iter().any(|check| sent.naming(&check.name) == Naming::Exact);
     for check in checks {
-        let values = pairs.iter().filter(|(name, _)| *name == check.name).map(|(_, value)| Some(&**value));
-        check.check("/query/", values, findings);
+        let values = sent.iter().filter(|sent| sent.naming(&check.name) == Naming::Exact);
+        let values = values.map(|sent| sent.value.as_deref().ok_or("must be UTF-8, with well-formed escapes"));
+        let is_respelled = |sent: &Parameter<'_>| sent.naming(&check.name) == Naming::Respelled && !is_checked(sent);
+        check.check("/query/", values, sent.iter().any(is_respelled), findings);
     }
-    let is_known = |name: &str| {
-        checks.iter().any(|check| check.name == name)
-            || tokens.iter().any(|token| matches!(token, TokenSource::Query(known) if known == name))
+    let is_token = |sent: &Parameter<'_>| {
+        tokens.iter().any(|token| matches!(token, TokenSource::Query(known) if sent.naming(known) == Naming::Exact))
     };
-    if !others && pairs.iter().any(|(name, _)| !is_known(name)) {
+    if !others && sent.iter().any(|sent| !is_checked(sent) && !is_token(sent)) {
         findings.push(Finding::new("/query", "has a parameter that is not accepted here"));
     }
 }
 
 /// Checks the headers, line by line.
 pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])], findings: &mut Vec<Finding>) {
+    let is_checked = |sent: &[u8]| checks.iter().any(|check| sent == check.name.as_bytes());
     for check in checks {
-        let lines = headers.iter().filter(|(name, _)| *name == check.name.as_bytes());
-        check.check("/headers/", lines.map(|(_, value)| std::str::from_utf8(value).ok()), findings);
+        let lines = headers.iter().filter(|(sent, _)| *sent == check.name.as_bytes());
+        let values = lines.map(|(_, value)| std::str::from_utf8(value).map_err(|_| "must be text in UTF-8"));
+        let is_respelled = |sent: &[u8]| same_to_an_upstream(sent, check.name.as_bytes()) && !is_checked(sent);
+        check.check("/headers/", values, headers.iter().any(|(sent, _)| is_respelled(sent)), findings);
     }
 }
 
 impl ParameterCheck {
-    fn check<'v>(&self, room: &str, values: impl Iterator<Item = Option<&'v str>>, findings: &mut Vec<Finding>) {
+    /// Checks the values of one name. An unreadable one comes with the reason; `respelled` is true when the request also has a name
+    /// that some upstreams take for this one.
+    fn check<'v>(
+        &self,
+        room: &str,
+        values: impl Iterator<Item = Result<&'v str, &'static str>>,
+        respelled: bool,
+        findings: &mut Vec<Finding>,
+    ) {
         let mut count = 0;
         let mut fault = None;
         for value in values {
             count += 1;
-            fault = fault.or_else(|| value.map_or(Some("must be text in UTF-8".into()), |value| self.fault(value)));
+            fault = fault.or_else(|| match value {
+                Ok(value) => self.fault(value),
+                Err(unreadable) => Some(unreadable.into()),
+            });
         }
-        if count == 0 && self.required {
+        if respelled {
+            fault = Some("is sent in another spelling of its name".into());
+        } else if count == 0 && self.required {
             fault = Some("is missing".into());
         }
         if count > 1 && !self.repeat {

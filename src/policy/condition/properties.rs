@@ -1,4 +1,4 @@
-//! Whatever a condition says and a token holds, reading and asking end well; the three values follow Kleene's tables.
+//! Properties of all conditions and tokens: parsing and evaluation do not panic, and the three values follow Kleene's tables.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -85,6 +85,12 @@ fn condition() -> impl Strategy<Value = String> {
         "claims.b in claims.a",
         "claims.a",
         "has(claims.a)",
+        "has(header['x-twice'])",
+        "has(query.list)",
+        "header['x-twice'] != claims.b",
+        "header['x-bytes'] in claims.a",
+        "query.tag in ['x', 'y']",
+        "starts_with(query.bytes, claims.b)",
         "text(claims.a) == path.id",
         "starts_with(claims.a, claims.b)",
         "claims.a >= claims.c",
@@ -140,6 +146,50 @@ proptest! {
         prop_assert_eq!(said(format!("not (not ({p}) or not ({q}))")), and);
         prop_assert_eq!(said(format!("not ({p})")), left.map(|holds| !holds));
         prop_assert_eq!(said(format!("({p}) or ({q})")), said(format!("({q}) or ({p})")));
+    }
+
+    #[test]
+    fn membership_is_equality_joined_by_or(a in json_value(), items in proptest::collection::vec(json_value(), 0..4)) {
+        let names: Vec<_> = (0..items.len()).map(|i| format!("i{i}")).collect();
+        let mut claims = json!({ "a": a, "list": items });
+        for (name, item) in names.iter().zip(&items) {
+            claims[name] = item.clone();
+        }
+        let equal: Vec<_> = names.iter().map(|name| format!("claims.a == claims.{name}")).collect();
+        let expected = if names.is_empty() { None } else { verdict(&equal.join(" or "), &claims) };
+        if !names.is_empty() {
+            prop_assert_eq!(verdict("claims.a in claims.list", &claims), expected);
+        }
+        prop_assert_eq!(verdict("claims.a in ['x', 1, true]", &claims), verdict("claims.a == 'x' or claims.a == 1 or claims.a == true", &claims));
+    }
+
+    /// Kleene's logic is monotone: where an unknown value becomes known, a verdict that was true or false stays.
+    #[test]
+    fn a_verdict_never_depends_on_an_unknown_value(p in condition(), a in json_value(), b in json_value()) {
+        let with = |a: &Value| verdict(&p, &json!({ "a": a, "b": b, "c": 1 }));
+        // An object can be compared with nothing. `has` is true of both, and only known values are lists or have members.
+        let known = !matches!(a, Value::Null | Value::Array(_) | Value::Object(_));
+        if let (true, Some(verdict)) = (known && !p.contains("in claims.a") && !p.contains("a.b"), with(&json!({ "o": 1 }))) {
+            prop_assert_eq!(with(&a), Some(verdict), "{}", p);
+        }
+    }
+
+    #[test]
+    fn a_repeated_or_unreadable_value_is_never_compared(
+        source in select(vec!["header['x-twice']", "header['x-bytes']", "query.tag", "query.bytes", "query.escape", "query.cut"]),
+        test in select(vec![
+            "S == 'a'", "S != 'b'", "S in ['a', 'b']", "'a' == S", "S in claims.list", "S in claims.empty", "text(S) != 'b'",
+            "starts_with(S, 'b')", "ends_with('b', S)", "contains(S, 'b')", "S == claims.b", "S in client.tags", "S == path.id",
+        ]),
+        negations in 0_usize..4,
+        b in json_value(),
+    ) {
+        let text = format!("{}({})", "not ".repeat(negations), test.replace('S', source));
+        let claims = json!({ "b": b, "list": ["a", "b"], "empty": [] });
+        prop_assert_eq!(verdict(&text, &claims), None, "{}", text);
+        prop_assert_eq!(verdict(&format!("has({source})"), &claims), Some(true));
+        prop_assert_eq!(verdict(&format!("{text} or has({source})"), &claims), Some(true));
+        prop_assert_eq!(verdict(&format!("{text} and not has({source})"), &claims), Some(false));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+use super::said::Said;
 use super::weekday::weekday;
 use super::{Circumstances, ClientFact, Comparison, Facts, Literal, Source};
-use crate::policy::guard::query_pairs;
 
 /// A value at request time.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,12 +18,21 @@ pub(super) enum Val<'c> {
     Real(f64),
     Flag(bool),
     List(&'c [Value]),
-    /// What is there and cannot be compared: an object, a number beyond 64 bits.
+    /// Present and not comparable: an object, a number beyond 64 bits, a repeated or unreadable header or parameter.
     Other,
 }
 
 impl<'c> Facts<'c> {
-    /// The value of a source; nothing when it is absent, or comes more than once and nobody can say which one counts.
+    /// Whether a source is present; unknown when only some upstreams would find it.
+    pub(super) fn has(self, source: &Source) -> Option<bool> {
+        match source {
+            Source::Header(_) | Source::Query(_) => self.said(source).is_present(),
+            Source::Address => Some(self.circumstances.peer.address().is_some()),
+            _ => Some(self.value(source).is_some()),
+        }
+    }
+
+    /// The value of a source; `None` when it is absent.
     pub(super) fn value(self, source: &Source) -> Option<Val<'c>> {
         let Circumstances { request, host, target, params, now, .. } = *self.circumstances;
         let text = |text: &'c str| Some(Val::Text(Cow::Borrowed(text)));
@@ -41,16 +50,7 @@ impl<'c> Facts<'c> {
                 }
             }
             Source::Parameter(name) => params?.get(name).map(Val::Text),
-            Source::Header(name) => {
-                let mut lines = request.headers.iter().filter(|(n, _)| *n == name.as_bytes());
-                let (_, value) = lines.next().filter(|_| lines.next().is_none())?;
-                text(std::str::from_utf8(value).ok()?)
-            }
-            Source::Query(name) => {
-                let mut pairs = query_pairs(target.query()?).filter(|(n, _)| **n == **name);
-                let (_, value) = pairs.next()?;
-                pairs.next().is_none().then_some(Val::Text(value))
-            }
+            Source::Header(_) | Source::Query(_) => self.said(source).value(),
             Source::Method => text(request.method),
             Source::Host => text(host),
             Source::Path => text(target.path()),
@@ -59,6 +59,15 @@ impl<'c> Facts<'c> {
             Source::Now => i64::try_from(now.as_secs()).ok().map(Val::Whole),
             Source::Hour => i64::try_from(now.as_secs() / 3_600 % 24).ok().map(Val::Whole),
             Source::Weekday => text(weekday(now.as_secs())),
+        }
+    }
+
+    /// What the request says under the name of a header or of a query parameter.
+    fn said(self, source: &Source) -> Said<'c> {
+        match source {
+            Source::Header(name) => Said::in_headers(name, self.circumstances.request.headers),
+            Source::Query(name) => Said::in_query(name, self.circumstances.target.query().unwrap_or_default()),
+            _ => Said::default(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Reads the pairs of a query, and writes a query without one of them, for tokens and keys that arrive in it.
+//! Reads the parameters of a query, and removes one from it. Servers disagree about queries (which characters separate and name
+//! parameters, and what a malformed escape means), so reading also reports what some of them would read differently.
 
 use std::borrow::Cow;
 
@@ -11,6 +12,72 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name), decode(value))
     })
+}
+
+/// One parameter of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter<'q> {
+    /// Its name, decoded.
+    pub name: Cow<'q, str>,
+    /// Its value, decoded; `None` when an escape is malformed or the decoded bytes are not UTF-8.
+    pub value: Option<Cow<'q, str>>,
+    /// Only servers that separate parameters at `;` too find it.
+    behind_semicolon: bool,
+}
+
+/// How a parameter of a request relates to a name in the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// Every server finds the parameter under this name.
+    Exact,
+    /// Some servers do.
+    Respelled,
+    /// No server is known to.
+    Other,
+}
+
+/// The parameters of a query: those of [`query_pairs`], then for a pair with a `;` those that a server finds that also splits there
+/// (as HTML 4.01 §B.2.2 recommended).
+pub fn parameters(query: &str) -> impl Iterator<Item = Parameter<'_>> {
+    query.split('&').filter(|pair| !pair.is_empty()).flat_map(|pair| {
+        let pieces =
+            pair.contains(';').then(|| pair.split(';')).into_iter().flatten().filter(|piece| !piece.is_empty());
+        std::iter::once(parameter(pair, false)).chain(pieces.map(|piece| parameter(piece, true)))
+    })
+}
+
+fn parameter(pair: &str, behind_semicolon: bool) -> Parameter<'_> {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    Parameter { name: decode(name), value: decode_strictly(value), behind_semicolon }
+}
+
+impl Parameter<'_> {
+    /// Compares its name as servers do: ASP.NET ignores case; PHP drops leading spaces, ends a name at a NUL, and reads ` ` and `.`
+    /// as `_`; PHP, Rack and `qs` read `name[]` and `name[key]` as `name`, the last two `[name]` too.
+    pub fn naming(&self, name: &str) -> Naming {
+        if !self.behind_semicolon && self.name == name {
+            return Naming::Exact;
+        }
+        if starts_with_name(&self.name, name) { Naming::Respelled } else { Naming::Other }
+    }
+}
+
+/// Whether a name, folded, is another one or that one with brackets behind it.
+fn starts_with_name(sent: &str, name: &str) -> bool {
+    let mut sent = folded(sent);
+    let mut name = folded(name);
+    loop {
+        match (sent.next(), name.next()) {
+            (None | Some(b'[' | b']'), None) => return true,
+            (Some(a), Some(b)) if a == b => {}
+            _ => return false,
+        }
+    }
+}
+
+fn folded(name: &str) -> impl Iterator<Item = u8> {
+    let name = name.trim_start_matches([' ', '[', ']']).bytes().take_while(|byte| *byte != 0);
+    name.map(|byte| if matches!(byte, b' ' | b'.') { b'_' } else { byte.to_ascii_lowercase() })
 }
 
 /// The query without any pair of this (decoded) name; the other pairs stay as the client wrote them.
@@ -37,6 +104,13 @@ fn decode(text: &str) -> Cow<'_, str> {
     percent::decode(text)
 }
 
+/// The same, for text whose escapes all servers decode to the same characters.
+fn decode_strictly(text: &str) -> Option<Cow<'_, str>> {
+    let well_formed = text.split('%').skip(1).all(|after| after.get(..2).and_then(percent::byte).is_some());
+    let is_text = || String::from_utf8(percent::bytes(text).collect()).is_ok();
+    (!text.contains('%') || well_formed && is_text()).then(|| decode(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +126,42 @@ mod tests {
             [("a", "1"), ("b", ""), ("a", "x y+z"), ("", "v"), ("c", "%zz"), ("d", "e=f"), ("café", "\u{fffd}")]
         );
         assert_eq!(query_pairs("").count(), 0);
+    }
+
+    #[test]
+    fn parameters_come_with_every_reading_a_server_may_have() {
+        let naming = |query, name| parameters(query).map(|found| found.naming(name)).collect::<Vec<_>>();
+        use Naming::{Exact, Other, Respelled};
+        for (query, name, expected) in [
+            ("op=1", "op", vec![Exact]),
+            ("%6Fp", "op", vec![Exact]),
+            ("a+b=1&a%20b=2", "a b", vec![Exact, Exact]),
+            ("=1", "", vec![Exact]),
+            ("&&", "", vec![]),
+            ("op[]=1&op%5Bx%5D=2&[op]=3&op]=4", "op", vec![Respelled; 4]),
+            ("OP=1&+op=2&op%00x=3", "op", vec![Respelled; 3]),
+            ("a.b=1&a+b=2", "a_b", vec![Respelled; 2]),
+            ("a_b=1", "a.b", vec![Respelled]),
+            ("opx=1&xop=2&o=3&x[op]=4", "op", vec![Other; 4]),
+            ("filter=1&filter[a]=2&filter[b]=3", "filter[a]", vec![Other, Exact, Other]),
+            ("x=1;op=2", "op", vec![Other, Other, Respelled]),
+            ("op=1;x=2", "op", vec![Exact, Respelled, Other]),
+        ] {
+            assert_eq!(naming(query, name), expected, "{query} {name}");
+        }
+        let value = |query| parameters(query).next().and_then(|found| found.value.map(Cow::into_owned));
+        for (query, expected) in [
+            ("a=x+y%2Bz", Some("x y+z")),
+            ("a", Some("")),
+            ("a=%C3%A9", Some("é")),
+            ("a=%EF%BF%BD", Some("\u{fffd}")),
+            ("a=%ff", None),
+            ("a=%zz", None),
+            ("a=50%", None),
+            ("a=%u0070", None),
+        ] {
+            assert_eq!(value(query).as_deref(), expected, "{query}");
+        }
     }
 
     #[test]
