@@ -21,6 +21,7 @@ pub mod reader;
 pub mod revocation;
 pub mod route;
 pub mod schema;
+pub mod sent_header;
 pub mod source;
 pub mod time;
 pub mod url;

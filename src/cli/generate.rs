@@ -7,6 +7,7 @@ mod envoy;
 mod filter;
 mod listener;
 mod local_reply;
+mod removed;
 mod tls;
 mod version;
 
@@ -109,6 +110,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let mut problems = Problems::default();
     let bootstrap = envoy::bootstrap(&gateway, options, &mut problems);
+    removed::check(&gateway, options, &mut problems);
     if !problems.is_empty() {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));

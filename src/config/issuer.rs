@@ -6,6 +6,7 @@ use super::document::{ClaimPath, Issuer, Keys, RemoteKeys, RequiredClaim, TokenS
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
+use super::sent_header;
 
 impl Issuer {
     /// Reads one issuer.
@@ -113,22 +114,27 @@ fn read_secret(field: &Field<'_>) -> Option<Keys> {
 
 fn read_source(field: &Field<'_>) -> Option<TokenSource> {
     let fields = field.fields()?;
-    let sources: Vec<TokenSource> = [
-        fields.get("header").and_then(|f| f.text()).map(|name| match name.to_ascii_lowercase() {
-            name if name == "authorization" => TokenSource::Bearer,
-            name => TokenSource::Header(name),
-        }),
+    let sources = [
+        fields.get("header").and_then(|f| read_header(&f)),
         fields.get("cookie").and_then(|f| f.text()).map(TokenSource::Cookie),
         fields.get("query").and_then(|f| f.text()).map(TokenSource::Query),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if sources.len() != 1 {
+    ];
+    if ["header", "cookie", "query"].iter().filter(|key| fields.get(key).is_some()).count() != 1 {
         fields.problem("expected exactly one of `header`, `cookie` and `query`");
     }
     fields.finish();
-    sources.into_iter().next()
+    sources.into_iter().flatten().next()
+}
+
+fn read_header(field: &Field<'_>) -> Option<TokenSource> {
+    match sent_header::read(&field.text()?) {
+        Ok(name) if name == "authorization" => Some(TokenSource::Bearer),
+        Ok(name) => Some(TokenSource::Header(name)),
+        Err(fault) => {
+            field.problem(fault);
+            None
+        }
+    }
 }
 
 /// Reads a mapping of claims to the values of which they must have one.

@@ -10,6 +10,7 @@ mod permissions;
 mod revocation;
 mod routes;
 mod schemas;
+pub mod sent_headers;
 mod sharing;
 
 use std::rc::Rc;
@@ -66,6 +67,7 @@ impl Policy {
         };
         let routes = Routes::compile(&around, &mut limits, &mut scopes, problems);
         credentials::check(document, &identity, problems);
+        sent_headers::check(document, problems);
         let around = clients::Surroundings {
             environment: document.environment.as_ref().map(|environment| environment.value.as_str().into()),
             issuers: issuers.issuers.into(),

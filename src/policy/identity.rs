@@ -109,7 +109,7 @@ pub(super) fn same_to_an_upstream(sent: &[u8], name: &[u8]) -> bool {
 }
 
 /// `x-portcullis-…` steers the proxy behind the filter: only the filter may set it.
-fn is_gateways_own(sent: &[u8]) -> bool {
+pub(super) fn is_gateways_own(sent: &[u8]) -> bool {
     sent.split_at_checked(OWN_PREFIX.len()).is_some_and(|(start, _)| same_to_an_upstream(start, OWN_PREFIX))
 }
 

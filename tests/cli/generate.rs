@@ -54,6 +54,25 @@ fn the_generated_configuration_says_what_an_edge_needs() {
 }
 
 #[test]
+fn a_header_that_the_listener_removes_cannot_be_read() {
+    let bench = Bench::new("removed");
+    let route = "  - { path: /real, auth: none, response: {}, when: 'not has(header[\"X-Real-IP\"])' }\n";
+    let limits = "limits: [{ name: hosts, by: { header: X-Forwarded-Host }, rate: 1/s }]\n";
+    let document = format!("{limits}{}", GATEWAY.replace("routes:\n", &format!("routes:\n{route}")));
+    bench.write("removed.yaml", &document);
+    let ran = bench.run(&["generate", "envoy", "removed.yaml"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    for expected in [
+        "limits[0].by: the listener removes `x-forwarded-host` when no proxy is trusted: give `--trusted-hops`",
+        "routes[0].when: the listener removes `x-real-ip` when no proxy is trusted: give `--trusted-hops`",
+    ] {
+        assert!(ran.err.contains(expected), "{}", ran.err);
+    }
+    let ran = bench.run(&["generate", "envoy", "removed.yaml", "--trusted-hops", "1"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
 fn a_document_with_schemas_gets_the_fuller_module() {
     let bench = Bench::new("modules");
     bench.write("schemas.yaml", &format!("{GATEWAY}schemas: {{ order: {{ type: object }} }}\n"));

@@ -160,5 +160,5 @@ const ROOM_TO_READ: u64 = 1 << 18;
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";
 /// Some frameworks route by these instead of the path (CVE-2018-14773).
 const OTHER_PATHS: [&str; 2] = ["x-original-url", "x-rewrite-url"];
-const FROM_PROXIES: [&str; 6] =
+pub(super) const FROM_PROXIES: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip"];

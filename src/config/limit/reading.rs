@@ -7,6 +7,7 @@ use crate::config::document::ClaimPath;
 use crate::config::node::Value;
 use crate::config::problem::At;
 use crate::config::reader::{Field, Fields, parse_duration};
+use crate::config::sent_header;
 
 impl Plan {
     /// Reads the whole section.
@@ -102,12 +103,7 @@ fn read_part(field: &Field<'_>) -> Option<At<KeyPart>> {
 }
 
 fn read_header(field: &Field<'_>) -> Option<String> {
-    let name = field.text()?.to_ascii_lowercase();
-    let is_token = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    if !is_token {
-        field.problem(format!("`{name}` is not a header name"));
-    }
-    is_token.then_some(name)
+    sent_header::read(&field.text()?).map_err(|fault| field.problem(fault)).ok()
 }
 
 fn read_allowance(fields: &Fields<'_>) -> Option<Allowance> {

@@ -9,6 +9,7 @@ use super::super::checks::parameter::{ParameterCheck, number};
 use super::schemas::Schemas;
 use crate::config::checks::{Checks as Section, JsonBody, Mode, Parameter, ParameterType};
 use crate::config::problem::{At, Problems};
+use crate::config::sent_header;
 use crate::strict_json::{Bounds, MAX_DEPTH};
 
 /// Checks the document's section by itself, whether or not a route uses it.
@@ -31,9 +32,8 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
     let headers = section.headers.as_deref().unwrap_or_default();
     for (i, parameter) in headers.iter().enumerate() {
         let name = &parameter.name;
-        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.value.is_empty() || !name.value.bytes().all(is_token) {
-            problems.add(&name.place, format!("`{}` is not a header name", name.value));
+        if let Err(fault) = sent_header::read(&name.value) {
+            problems.add(&name.place, fault);
         }
         if headers.iter().take(i).any(|other| other.name.value.eq_ignore_ascii_case(&name.value)) {
             problems.add(&name.place, format!("the header `{}` is checked twice", name.value));

@@ -3,9 +3,11 @@
 use super::super::condition::{ClientFact, Condition, Source};
 use super::super::route::RoutePattern;
 use super::issuers::unknown;
+use super::sent_headers::forged;
 use crate::config::auth::{Auth, KeySource};
 use crate::config::document::{Document, Route, TokenSource};
 use crate::config::problem::{At, Problems};
+use crate::config::sent_header;
 
 /// The conditions of a route.
 pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problems) -> Vec<Condition> {
@@ -63,22 +65,18 @@ fn fault(source: &Source, route: &Route, document: &Document) -> Option<String> 
 }
 
 fn header_fault(name: &str, document: &Document) -> Option<String> {
+    if let Err(fault) = sent_header::read(name) {
+        return Some(fault);
+    }
     let fold = |name: &str| name.to_ascii_lowercase().replace('_', "-");
     let folded = fold(name);
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
-        return Some(format!("`{name}` is not a header name"));
-    }
     let mut tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
     let is_token = tokens.any(|source| matches!(source, TokenSource::Header(token) if fold(token) == folded));
     let is_key = key_sources(document).any(|source| matches!(source, KeySource::Header(key) if fold(key) == folded));
     if is_token || is_key || matches!(folded.as_str(), "authorization" | "cookie" | "proxy-authorization") {
         return Some(CREDENTIAL.to_string());
     }
-    let identity = document.identity_headers.iter().map(|header| &header.header);
-    let permissions = document.forward_permissions.headers.iter().map(|(header, _)| header);
-    let is_ours = identity.chain(permissions).any(|header| fold(&header.value) == folded);
-    let forged = || format!("what a client sends as `{name}` is forged: ask about the claim instead");
-    (is_ours || folded.starts_with("x-portcullis-")).then(forged)
+    forged(name, document)
 }
 
 fn key_sources(document: &Document) -> impl Iterator<Item = &KeySource> {
@@ -121,7 +119,18 @@ mod tests {
             (r#""when":"header.cookie == 'x'""#, Some("credentials are no conditions")),
             (r#""when":"header['x-token'] == 'x'""#, Some("credentials are no conditions")),
             (r#""when":"query.access_token == 'x'""#, Some("credentials are no conditions")),
-            (r#""when":"header[':path'] == 'x'""#, Some("`:path` is not a header name")),
+            (
+                r#""when":"header[':path'] == 'x'""#,
+                Some("`:path` is not a header name (conditions read the path as `request.path`)"),
+            ),
+            (
+                r#""when":"header.Host == 'x'""#,
+                Some("the filter never sees a header `host`: conditions read the host as `request.host`"),
+            ),
+            (
+                r#""when":"not has(header.connection)""#,
+                Some("when: character 9: the filter never sees a header `connection`"),
+            ),
             (r#""when":"header[''] == 'x'""#, Some("`` is not a header name")),
         ] {
             let document = format!(

@@ -1,0 +1,41 @@
+//! Refuses documents that read a header which the generated listener removes: it would always be absent.
+
+use super::EnvoyOptions;
+use super::listener::FROM_PROXIES;
+use crate::cli::gateway::Gateway;
+use crate::config::problem::{At, Problems};
+use crate::policy::compile::sent_headers;
+use crate::policy::condition::{Condition, Source};
+
+/// Without a trusted proxy in front, the listener removes the headers by which proxies name the client. It sets
+/// `x-forwarded-for` itself.
+pub fn check(gateway: &Gateway, options: &EnvoyOptions, problems: &mut Problems) {
+    if options.trusted_hops > 0 {
+        return;
+    }
+    let is_removed = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name != "x-forwarded-for" && FROM_PROXIES.contains(&name.as_str())
+    };
+    let why = |name: &str| {
+        format!("the listener removes `{name}` when no proxy is trusted: give `--trusted-hops` if one sets this header")
+    };
+    for (name, place) in sent_headers::read_by(&gateway.document).into_iter().filter(|(name, _)| is_removed(name)) {
+        problems.add(place, why(name));
+    }
+    for written in gateway.document.routes.iter().flat_map(|route| &route.when) {
+        for name in headers_of(written).iter().filter(|name| is_removed(name)) {
+            problems.add(&written.place, why(name));
+        }
+    }
+}
+
+/// The headers that a condition reads.
+fn headers_of(written: &At<String>) -> Vec<Box<str>> {
+    let sources = Condition::parse(&written.value).map(|(_, sources)| sources).unwrap_or_default();
+    let header = |(source, _)| match source {
+        Source::Header(name) => Some(name),
+        _ => None,
+    };
+    sources.into_iter().filter_map(header).collect()
+}

@@ -1,0 +1,69 @@
+//! Names of request headers that a document reads: a name that never reaches the filter is an error that names the alternative.
+
+/// The name in lower case.
+///
+/// # Errors
+/// The text is no header name (RFC 9110 §5.1), or the filter never sees such a header.
+pub fn read(name: &str) -> Result<String, String> {
+    let lower = name.to_ascii_lowercase();
+    if let Some((_, instead)) = PSEUDO.iter().find(|(pseudo, _)| *pseudo == lower) {
+        return Err(format!("`{name}` is not a header name ({instead})"));
+    }
+    if lower.is_empty() || !lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+        return Err(format!("`{name}` is not a header name"));
+    }
+    match UNSEEN.iter().find(|(unseen, _)| *unseen == lower.replace('_', "-")) {
+        Some((_, why)) => Err(format!("the filter never sees a header `{name}`: {why}")),
+        None => Ok(lower),
+    }
+}
+
+const PSEUDO: [(&str, &str); 3] = [
+    (":authority", "conditions read the host as `request.host`"),
+    (":method", "conditions read the method as `request.method`"),
+    (":path", "conditions read the path as `request.path`"),
+];
+
+/// Headers that Envoy removes before the filter runs, over HTTP/1 and HTTP/2, and those that the generated configuration removes.
+/// Not among them are `te`, `trailer` and `http2-settings`, which Envoy passes on, and `upgrade`, which handshakes have.
+const UNSEEN: [(&str, &str); 8] = [
+    ("connection", "Envoy removes it; handshakes have `upgrade`"),
+    ("expect", "Envoy answers and removes it"),
+    ("host", "conditions read the host as `request.host`"),
+    ("keep-alive", "Envoy removes it"),
+    ("proxy-connection", "Envoy removes it"),
+    ("transfer-encoding", "Envoy removes it"),
+    ("x-original-url", OTHER_PATH),
+    ("x-rewrite-url", OTHER_PATH),
+];
+const OTHER_PATH: &str = "the generated configuration removes it, and conditions read the path as `request.path`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_header_that_never_arrives_is_an_error() {
+        for (name, expected) in [
+            ("X-Tenant", Ok("x-tenant")),
+            ("upgrade", Ok("upgrade")),
+            ("Host", Err("conditions read the host as `request.host`")),
+            (":authority", Err("conditions read the host as `request.host`")),
+            (":PATH", Err("`request.path`")),
+            (":scheme", Err("`:scheme` is not a header name")),
+            ("Connection", Err("the filter never sees a header `Connection`")),
+            ("Keep_Alive", Err("Envoy removes it")),
+            ("X-Rewrite-URL", Err("the generated configuration removes it")),
+            ("two words", Err("`two words` is not a header name")),
+            ("", Err("`` is not a header name")),
+        ] {
+            match (read(name), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(found), Err(expected)) => assert!(found.contains(expected), "{name}: {found}"),
+                (found, _) => panic!("{name}: {found:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Refuses documents that go by a header which only the gateway sets: a client could write any value into it.
+
+use super::super::identity::{is_gateways_own, same_to_an_upstream};
+use crate::config::document::{Document, TokenSource};
+use crate::config::limit::KeyPart;
+use crate::config::problem::{Place, Problems};
+
+/// Checks the headers by which limits count, those of `checks`, and those that hold tokens. Conditions check theirs with [`forged`].
+pub(super) fn check(document: &Document, problems: &mut Problems) {
+    for (name, place) in read_by(document) {
+        if let Some(fault) = forged(name, document) {
+            problems.add(place, fault);
+        }
+    }
+}
+
+/// The request headers that limits, `checks` and `token_from` read, each with its place in the document.
+pub fn read_by(document: &Document) -> Vec<(&str, &Place)> {
+    let mut found: Vec<(&str, &Place)> = Vec::new();
+    let routes = &document.routes;
+    let limits = document.limits.iter().chain(routes.iter().flat_map(|route| &route.limits));
+    for part in limits.flat_map(|limit| &limit.by) {
+        if let KeyPart::Header(name) = &part.value {
+            found.push((name, &part.place));
+        }
+    }
+    let sections = document.checks.iter().chain(routes.iter().filter_map(|route| route.checks.as_ref()?.as_ref()));
+    for parameter in sections.flat_map(|section| section.headers.iter().flatten()) {
+        found.push((&parameter.name.value, &parameter.name.place));
+    }
+    for issuer in &document.issuers {
+        for source in &issuer.token_from {
+            if let TokenSource::Header(name) = source {
+                found.push((name, &issuer.name.place));
+            }
+        }
+    }
+    found
+}
+
+/// Why nothing can go by the value that a client sends under this name.
+pub(super) fn forged(name: &str, document: &Document) -> Option<String> {
+    let identity = document.identity_headers.iter().map(|header| &header.header);
+    let permissions = document.forward_permissions.headers.iter().map(|(header, _)| header);
+    let mut ours = identity.chain(permissions).map(|header| header.value.as_bytes());
+    let is_ours = ours.any(|ours| same_to_an_upstream(name.as_bytes(), ours)) || is_gateways_own(name.as_bytes());
+    is_ours.then(|| format!("what a client sends as `{name}` is forged: ask about the claim instead"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::config::source;
+    use crate::policy::Policy;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// The problems of a document with a further member, and a further member of its route and of its issuer.
+    fn problems(document: (&str, Value), route: (&str, Value), issuer: (&str, Value)) -> Vec<String> {
+        let mut text = json!({
+            "version": "1.0",
+            "identity_headers": { "X-Org-ID": "org" },
+            "forward_permissions": { "headers": { "X-Perms": "masks" } },
+            "issuers": [{ "name": "a", "issuer": "https://a.example", "audiences": ["x"], "secret": { "env": "S" } }],
+            "routes": [{ "path": "/x", "response": {} }],
+        });
+        text[document.0] = document.1;
+        text["routes"][0][route.0] = route.1;
+        text["issuers"][0][issuer.0] = issuer.1;
+        let node = source::read(text.to_string().as_bytes()).unwrap();
+        let secret = |_: &str| Some("0123456789abcdef0123456789abcdef".to_string());
+        Policy::from_node(&node, &secret).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn nothing_goes_by_a_header_that_is_forged_or_never_arrives() {
+        let limit = |header: &str| json!([{ "name": "l", "rate": "1/s", "by": { "header": header } }]);
+        let checks = |header: &str| json!({ "headers": { header: { "required": true } } });
+        let token = |header: &str| json!([{ "header": header }]);
+        let (auth, leeway) = (("auth", json!("none")), ("leeway", json!("5s")));
+        let errors = ("errors", json!({}));
+        for (header, expected) in [
+            ("X-Tenant", None),
+            ("x_org_id", Some("`x_org_id` is forged")),
+            ("X-Perms", Some("is forged")),
+            ("X-Portcullis-Upstream", Some("is forged")),
+            ("Host", Some("conditions read the host as `request.host`")),
+            ("Connection", Some("never sees a header `Connection`")),
+            (":path", Some("`:path` is not a header name")),
+        ] {
+            for (kind, found) in [
+                ("limits", problems(("limits", limit(header)), auth.clone(), leeway.clone())),
+                ("a route's limits", problems(errors.clone(), ("limits", limit(header)), leeway.clone())),
+                ("checks", problems(("checks", checks(header)), auth.clone(), leeway.clone())),
+                ("a route's checks", problems(errors.clone(), ("checks", checks(header)), leeway.clone())),
+                ("token_from", problems(errors.clone(), auth.clone(), ("token_from", token(header)))),
+            ] {
+                let is_right = match expected {
+                    None => found.is_empty(),
+                    Some(expected) => found.len() == 1 && found[0].to_lowercase().contains(&expected.to_lowercase()),
+                };
+                assert!(is_right, "{kind}, {header}: expected {expected:?}, found {found:?}");
+            }
+        }
+    }
+}
