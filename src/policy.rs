@@ -26,6 +26,7 @@ pub mod limit;
 mod limiting;
 pub mod local_reply;
 pub mod origin;
+mod overrides;
 pub mod peer;
 pub mod permission;
 pub mod polled;
@@ -141,6 +142,7 @@ impl Policy {
         let mut edits = Vec::with_capacity(8);
         exchange.examine(rule, |checks| checks.measure(&request))?;
         exchange.audit.spoofed = self.identity.strip(request.headers, &mut edits);
+        overrides::strip(request.headers, &mut edits);
         let requirements = self.requirements(rule, target.path(), world);
         let (request, target) = (&request, &target);
         let presented = Presented { rule, parts, request, target };
@@ -214,10 +216,11 @@ impl Policy {
         local_reply::translate(&self.refusals, status, details, plan, now)
     }
 
-    /// The edits that remove from trailers what only the gateway may say, and keys.
+    /// The edits that remove from trailers what only the gateway may say, overrides of the request line, and keys.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
         self.identity.strip(sent, &mut edits);
+        overrides::strip(sent, &mut edits);
         self.key_places.strip_trailers(sent, &mut edits);
         edits
     }
