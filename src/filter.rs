@@ -10,6 +10,7 @@ mod quotas;
 mod request_id;
 mod root;
 mod stream;
+mod target;
 mod verifier;
 mod waiting;
 mod worker;

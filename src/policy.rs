@@ -31,6 +31,7 @@ pub mod peer;
 pub mod permission;
 pub mod polled;
 mod prove;
+mod query_secrets;
 pub mod quota;
 pub mod rejection;
 pub mod reply;

@@ -11,6 +11,7 @@ use super::host::{self, LocalReply, Map};
 use super::peer::HostPeer;
 use super::request_id::{fresh_id, known_id};
 use super::root::Gateway;
+use super::target::with_target;
 use super::verifier::HostVerifier;
 use crate::config::document::Audit;
 use crate::policy::checks::meter::Meter;
@@ -38,6 +39,8 @@ pub struct Exchange {
     pub(super) meter: RefCell<Option<Meter>>,
     pub(super) arrived: Cell<Arrived>,
     pub(super) weight: Cell<Option<u64>>,
+    /// The client's own target while `:path` lacks the credentials of its query.
+    pub(super) target: RefCell<Option<Rc<[u8]>>>,
 }
 
 /// How far a request has come.
@@ -65,6 +68,7 @@ impl Exchange {
             meter: RefCell::default(),
             arrived: Cell::default(),
             weight: Cell::default(),
+            target: RefCell::default(),
         }
     }
 
@@ -93,7 +97,8 @@ impl Exchange {
     /// Decides, and applies what was decided, unless the request has to wait.
     pub(super) fn decide(&self, gateway: &Gateway, now: Duration, again: bool) -> Option<Await> {
         let block = host::map(Map::Request);
-        let headers = host::pairs(&block);
+        let own_target = self.own_target();
+        let headers = with_target(host::pairs(&block), own_target.as_deref());
         // When too many wait already, a further one is decided like one that waited its whole time.
         let full = gateway.waiting.borrow().is_full();
         let received_at = if full { Duration::ZERO } else { self.received_at.get() };
@@ -111,6 +116,7 @@ impl Exchange {
         };
         let parts = RequestParts { headers: &headers, received_at, again, ended: self.bare.get() };
         let verdict = gateway.policy.decide(&parts, &mut world);
+        self.hide_query_secrets(gateway, &verdict.decision, &headers);
         self.conclude(gateway, verdict)
     }
 
@@ -129,6 +135,7 @@ impl Exchange {
             }
             Decision::Forward(mut forward) => {
                 self.note(gateway, verdict.audit.to_json());
+                self.restore_target(forward.edits());
                 apply(Map::Request, forward.edits());
                 if forward.is_routed_elsewhere() {
                     host::set_filter_state("portcullis.decision", b"forward");

@@ -13,6 +13,7 @@ mod modules;
 mod outage;
 mod permissions;
 mod replies;
+mod traces;
 mod waiting;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         ("outage", outage::TRAPS),
         ("permissions", permissions::TRAPS),
         ("replies", replies::TRAPS),
+        ("traces", traces::TRAPS),
         ("waiting", waiting::TRAPS),
     ];
     runner::run(rooms.into_iter().map(|(name, traps)| group(name, traps)).collect(), 2)
