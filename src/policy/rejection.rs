@@ -61,6 +61,8 @@ pub enum Kind {
     Invalid(Rc<[Finding]>),
     /// A body that can be read and is not what it must be; where, and what it must be.
     Unprocessable(Rc<[Finding]>),
+    /// A version of HTTP that the proxy does not speak.
+    UpgradeRequired,
     /// Request headers are larger than the proxy or the route takes.
     HeadersTooLarge,
     /// The upstream answered nonsense or broke the connection.
@@ -73,6 +75,8 @@ pub enum Kind {
     RequestTimeout,
     /// A fault of the gateway's own.
     Internal,
+    /// A transfer coding that the proxy does not know.
+    NotImplemented,
 }
 
 /// One thing that is wrong with a request, told to its client without repeating anything of it.
@@ -165,8 +169,12 @@ impl Kind {
             }
             Kind::Invalid(_) => row(400, "VALIDATION_FAILED", "The request is not valid", 3, None),
             Kind::Unprocessable(_) => row(422, "VALIDATION_FAILED", "The request is not valid", 3, None),
+            Kind::UpgradeRequired => row(426, "UPGRADE_REQUIRED", "HTTP/1.1 or newer is required", 3, None),
             Kind::HeadersTooLarge => row(431, "HEADERS_TOO_LARGE", "The request headers are too large", 8, None),
             Kind::Internal => row(500, "INTERNAL_ERROR", "The gateway could not handle the request", 13, None),
+            Kind::NotImplemented => {
+                row(501, "NOT_IMPLEMENTED", "The request uses a transfer coding that is not supported", 12, None)
+            }
             Kind::BadGateway => row(502, "BAD_GATEWAY", "The backend service gave no usable answer", 14, None),
             Kind::AuthUnavailable => {
                 row(503, "AUTH_UNAVAILABLE", "Authentication is temporarily unavailable", 14, None)

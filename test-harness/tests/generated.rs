@@ -102,6 +102,12 @@ fn requests_get_one_envelope_and_one_line_whoever_refuses_them() {
         (get("/open/a").header("bad name", "x"), 400, Some("BAD_REQUEST")),
         (get("/open/a").header("x-large", &large), 431, Some("HEADERS_TOO_LARGE")),
         (get("/open/a").header("connection", "upgrade").header("upgrade", "other"), 403, Some("FORBIDDEN")),
+        (get("https://gateway.test/open/a"), 403, Some("FORBIDDEN")),
+        (get("ftp://gateway.test/open/a"), 400, Some("BAD_REQUEST")),
+        // The client's own `HTTP/1.1` becomes part of a header.
+        (get("/open/a HTTP/1.0\r\nx-rest: "), 426, Some("UPGRADE_REQUIRED")),
+        (get("/open/a HTTP/2.0\r\nx-rest: "), 426, Some("UPGRADE_REQUIRED")),
+        (get("/open/a").header("transfer-encoding", "gzip"), 501, Some("NOT_IMPLEMENTED")),
     ];
     for (request, status, code) in &requests {
         let response = client::send(ports::loopback(port), request, Duration::from_secs(10)).unwrap();

@@ -7,8 +7,8 @@ use super::filter::FILTER;
 use crate::policy::rejection::Kind;
 
 /// The `local_reply_config`: first a mapper that leaves the filter's own replies as they are, which it knows by their status
-/// (Envoy itself refuses only) or by their mark, and asks an expression last; two that give those to gRPC clients an id; then one for each status of the table, and two for the rest. Those of requests that could not be read, and so have no id,
-/// come before those that could.
+/// (Envoy itself refuses only) or by their mark, and asks an expression last; two that give those to gRPC clients an id; then one
+/// for each status of the table, and two for the rest. Replies to requests that could not be read, and so have no id, come first.
 pub fn config() -> Value {
     let of = |kind: &Kind, condition: &str, id: &str| {
         let row = kind.appearance();
@@ -27,6 +27,7 @@ pub fn config() -> Value {
     ];
     mappers.extend([overloaded(&format!(" && {unread}"), MADE_ID), overloaded("", ID)]);
     mappers.extend(UNREAD.iter().map(|kind| of(kind, &format!(" && {unread}"), MADE_ID)));
+    mappers.push(mapper(&format!("response.code >= 500 && {unread}"), gateway.code, gateway.message, MADE_ID));
     mappers.push(mapper(&unread, client.code, client.message, MADE_ID));
     mappers.extend(KINDS.iter().map(|kind| of(kind, "", ID)));
     mappers.push(mapper("response.code < 500", client.code, client.message, ID));
@@ -94,18 +95,28 @@ pub const ID: &str = "%REQ(X-REQUEST-ID)%";
 /// An id for a request that has none: the same in the reply and in the record, which the filter makes alike.
 pub const MADE_ID: &str = "connection-%CONNECTION_ID%-%START_TIME(%s%3f)%";
 
-/// What may be the answer to a request that cannot be read, besides that it is malformed (a 501 for a coding says so too).
-const UNREAD: [Kind; 3] = [Kind::NotFound, Kind::RequestTimeout, Kind::HeadersTooLarge];
+/// Replies to requests that Envoy ends before it gives them an id, besides those that are malformed: a scheme that does not fit
+/// the connection (403), no path, too slow, HTTP/1.0, too large, an unknown transfer coding.
+const UNREAD: [Kind; 6] = [
+    Kind::Forbidden,
+    Kind::NotFound,
+    Kind::RequestTimeout,
+    Kind::UpgradeRequired,
+    Kind::HeadersTooLarge,
+    Kind::NotImplemented,
+];
 
 /// What the statuses of Envoy's own replies mean to a client.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     Kind::BadRequest,
     Kind::Forbidden,
     Kind::NotFound,
     Kind::RequestTimeout,
     Kind::PayloadTooLarge,
+    Kind::UpgradeRequired,
     Kind::HeadersTooLarge,
     Kind::Internal,
+    Kind::NotImplemented,
     Kind::BadGateway,
     Kind::ServiceUnavailable,
     Kind::GatewayTimeout,
