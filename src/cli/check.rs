@@ -1,6 +1,7 @@
 //! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
 
 pub mod overlaps;
+mod caches;
 mod permissions;
 
 use clap::{Args, ValueEnum};
@@ -43,11 +44,13 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut summaries = Vec::new();
     let mut met = Vec::new();
     for file in &options.files {
-        match gateway::open_all(file, &options.variables) {
+        let text = gateway::read(file)?;
+        match gateway::open_all_text(file, &text, &options.variables) {
             Ok(gateways) => {
+                let cached = caches::problems(&text, &gateways);
                 for gateway in &gateways {
                     let broken = lock::check(file, &gateway.document)?;
-                    if broken.is_empty() {
+                    if broken.is_empty() && cached.is_empty() {
                         summaries.push(summary(file, gateway));
                     }
                     problems.extend(broken.into_iter().map(|problem| (file.clone(), problem)));
@@ -62,6 +65,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
                         met.extend(found.into_iter().map(|overlap| (file, overlap)));
                     }
                 }
+                problems.extend(cached.into_iter().map(|problem| (file.clone(), problem)));
             }
             Err(Failure::Problems(found)) => problems.extend(found),
             Err(failure) => return Err(failure),

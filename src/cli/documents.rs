@@ -1,6 +1,9 @@
 //! Finds the gateway's documents in a file: the file itself, or where an Envoy configuration or an Istio manifest embeds them.
 
+mod caches;
 mod other;
+
+pub use caches::{Cache, Side};
 
 use super::yaml;
 use crate::config::node::{Node, Position, Value};
@@ -33,6 +36,15 @@ pub fn find(text: &str) -> Result<Vec<Node>, Problem> {
         )),
         _ => Ok(found),
     }
+}
+
+/// Envoy's cache filters in one chain with ours. A text that cannot be read has none.
+pub fn caches(text: &str) -> Vec<Cache> {
+    let is_ours = |node: &Node| {
+        let mut found = Vec::new();
+        search(node, text, &mut found).is_err() || !found.is_empty()
+    };
+    yaml::read_all(text).map(|roots| caches::find(&roots, &is_ours)).unwrap_or_default()
 }
 
 fn search(node: &Node, text: &str, found: &mut Vec<Node>) -> Result<(), Problem> {
@@ -229,6 +241,38 @@ mod tests {
                 told.as_deref().map(|told| told.contains(expected.unwrap_or("?"))) == expected.map(|_| true),
                 "{text}: {told:?}"
             );
+        }
+    }
+
+    #[test]
+    fn caches_are_found_on_either_side_of_the_filter_and_nowhere_else() {
+        let cache = |kind: &str| {
+            format!("{{name: c, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.{kind}}}}}")
+        };
+        let (v1, v2) = (cache("cache.v3.CacheConfig"), cache("cache_v2.v3.CacheV2Config"));
+        let discovered =
+            "{name: c, config_discovery: {type_urls: [envoy.extensions.filters.http.cache.v3.CacheConfig]}}";
+        let ours = "{name: ours, config: {vm_config: {}, name: portcullis, configuration: {'@type': a/google.protobuf.Struct, value: {routes: []}}}}";
+        let other = "{name: other, config: {vm_config: {}, name: other}}";
+        let chains =
+            |filters: &[&str]| format!("static_resources: {{listeners: [{{http_filters: [{}]}}]}}", filters.join(", "));
+        let plugin = "apiVersion: v1\nkind: WasmPlugin\nspec: {pluginConfig: {routes: []}}\n---\n";
+        let patch = format!("apiVersion: v1\nkind: EnvoyFilter\nspec: {{patch: {{value: {v1}}}}}\n");
+        for (text, expected) in [
+            (chains(&[ours, "{name: router}"]), vec![]),
+            (chains(&[ours, &v1]), vec![("static_resources.listeners[0].http_filters[1]", Side::Behind)]),
+            (chains(&[&v2, ours]), vec![("static_resources.listeners[0].http_filters[0]", Side::InFront)]),
+            (chains(&[ours, discovered]), vec![("static_resources.listeners[0].http_filters[1]", Side::Behind)]),
+            (chains(&[other, &v1]), vec![]),
+            (format!("{}, clusters: [{{http_filters: [{v1}]}}]}}", chains(&[ours]).trim_end_matches('}')), vec![]),
+            (format!("{plugin}{patch}"), vec![("spec.patch.value.typed_config.@type", Side::Unknown)]),
+            (patch.clone(), vec![]),
+            ("routes: []".to_string(), vec![]),
+            ("[".to_string(), vec![]),
+        ] {
+            let found = caches(&text);
+            let found: Vec<_> = found.iter().map(|cache| (cache.place.path.as_str(), cache.side)).collect();
+            assert_eq!(found, expected, "{text}");
         }
     }
 

@@ -47,7 +47,7 @@ impl Variables {
 
 /// Opens a file with exactly one document.
 pub fn open(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
-    only(file, open_all(file, variables)?)
+    only(file, open_all_text(file, &read(file)?, variables)?)
 }
 
 fn only(file: &str, mut gateways: Vec<Gateway>) -> Result<Gateway, Failure> {
@@ -67,24 +67,11 @@ pub fn look_at(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
 pub fn look_at_text(file: &str, text: &str, variables: &Variables) -> Result<Gateway, Failure> {
     let set = variables.set.iter().cloned();
     let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
-    only(file, compile_all(file, text, &with_stand_in)?)
+    only(file, open_all_text(file, text, &with_stand_in)?)
 }
 
-/// Opens a file with every document in it. All problems of all of them are told at once.
-pub fn open_all(file: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
-    compile_all(file, &read(file)?, variables)
-}
-
-/// A document that was opened before, changed by a tool for a question of its own.
-pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<Gateway, Failure> {
-    let set = variables.set.iter().cloned();
-    let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
-    let compiled = Gateway::compile(&Node::from(configuration), &with_stand_in);
-    let in_file = |problem| ("the document that was asked about".to_string(), problem);
-    compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
-}
-
-fn compile_all(file: &str, text: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
+/// Opens every document in a file with this text. All problems of all of them are reported at once.
+pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
     let nodes = documents::find(text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
     let mut gateways = Vec::new();
     let mut problems = Vec::new();
@@ -95,6 +82,15 @@ fn compile_all(file: &str, text: &str, variables: &Variables) -> Result<Vec<Gate
         }
     }
     if problems.is_empty() { Ok(gateways) } else { Err(Failure::Problems(problems)) }
+}
+
+/// A document that was opened before, changed by a tool for a question of its own.
+pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<Gateway, Failure> {
+    let set = variables.set.iter().cloned();
+    let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
+    let compiled = Gateway::compile(&Node::from(configuration), &with_stand_in);
+    let in_file = |problem| ("the document that was asked about".to_string(), problem);
+    compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
 }
 
 /// The text of a file, or of standard input for `-`.

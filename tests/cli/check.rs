@@ -41,6 +41,40 @@ fn five_mistakes_are_five_lines_with_their_places() {
 }
 
 #[test]
+fn a_cache_beside_the_filter_is_reported() {
+    let bench = Bench::new("caches");
+    let generated = bench.run(&["generate", "envoy", "gateway.yaml"]).out;
+    bench.write(
+        "open.yaml",
+        "version: '1.0'\nupstreams: {u: {url: 'http://u'}}\nroutes: [{path: /a, auth: none, upstream: u}]\n",
+    );
+    let open = bench.run(&["generate", "envoy", "open.yaml"]).out;
+    let cache = |kind: &str| {
+        format!(
+            "          - name: cache\n            typed_config:\n              '@type': type.googleapis.com/envoy.extensions.filters.http.{kind}\n"
+        )
+    };
+    let (ours, router) = ("          - name: portcullis\n", "          - name: envoy.filters.http.router\n");
+    let with = |text: &str, before: &str, kind: &str| text.replacen(before, &format!("{}{before}", cache(kind)), 1);
+    let (v1, v2) = ("cache.v3.CacheConfig", "cache_v2.v3.CacheV2Config");
+    for (text, said) in [
+        (generated.clone(), None),
+        (with(&generated, router, v1), Some("http_filters[1]: a cache behind the gateway's filter")),
+        (with(&generated, router, v2), Some("http_filters[1]: a cache behind the gateway's filter")),
+        (with(&generated, ours, v1), Some("http_filters[0]: a cache in front of the gateway's filter")),
+        // Answers on open routes are the same for everybody, unless they are fetched past the filter.
+        (with(&open, router, v1), None),
+        (with(&open, ours, v2), Some("http_filters[0]: a cache in front of the gateway's filter")),
+    ] {
+        bench.write("envoy.yaml", &text);
+        let ran = bench.run(&["check", "envoy.yaml"]);
+        assert_eq!(ran.code, i32::from(said.is_some()), "{}", ran.err);
+        assert!(ran.err.contains(said.unwrap_or_default()), "{said:?}: {}", ran.err);
+        assert_eq!(ran.out.contains("no problems"), said.is_none(), "{}", ran.out);
+    }
+}
+
+#[test]
 fn faults_of_schemas_are_told_where_they_are_written() {
     let bench = Bench::new("schemas");
     let schemas = "\

@@ -1,0 +1,34 @@
+//! Reports Envoy's cache filters beside ours, which give one caller what was answered to another.
+
+use crate::cli::documents::{self, Side};
+use crate::cli::gateway::Gateway;
+use crate::config::auth::Auth;
+use crate::config::problem::Problem;
+use crate::policy::rule::Action;
+
+/// The problems with a file that configures Envoy around these documents.
+pub fn problems(text: &str, gateways: &[Gateway]) -> Vec<Problem> {
+    let asks_callers = gateways.iter().any(asks_callers);
+    let caches = documents::caches(text).into_iter().filter(|cache| asks_callers || cache.side != Side::Behind);
+    caches.map(|cache| Problem { place: cache.place, message: message(cache.side).to_string() }).collect()
+}
+
+/// Whether answers of an upstream depend on the caller: on a route that is open to everyone they do not.
+fn asks_callers(gateway: &Gateway) -> bool {
+    let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
+    let mut asking = rules.filter(|rule| rule.requirements.auth != Auth::None);
+    asking.any(|rule| matches!(rule.action, Action::Forward(_)))
+}
+
+fn message(side: Side) -> &'static str {
+    match side {
+        Side::Behind | Side::Unknown => {
+            "a cache behind the gateway's filter answers one caller with the response to another: the filter removes tokens and keys, \
+             by which a cache would tell callers apart; remove the cache"
+        }
+        Side::InFront => {
+            "a cache in front of the gateway's filter sends requests without `Authorization` past the filter: nobody authenticates \
+             or limits them; remove the cache"
+        }
+    }
+}

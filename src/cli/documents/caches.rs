@@ -1,0 +1,86 @@
+//! Finds Envoy's cache filters in a filter chain with ours: in front of it they let requests pass it, behind it they mix callers up.
+
+use crate::config::node::{Node, Position, Value};
+use crate::config::problem::Place;
+
+/// A cache filter beside ours.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Where its entry is written.
+    pub place: Place,
+    /// Where it is in the chain, as far as that is known.
+    pub side: Side,
+}
+
+/// The side of our filter on which a request meets the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Before ours.
+    InFront,
+    /// After ours.
+    Behind,
+    /// A control plane puts both into one chain, in an order that the file does not say.
+    Unknown,
+}
+
+/// The caches in the documents of one file. `is_ours` tells whether a node holds our plugin.
+pub fn find(roots: &[Node], is_ours: &dyn Fn(&Node) -> bool) -> Vec<Cache> {
+    let mut found = Vec::new();
+    let is_manifest = |root: &&Node| root.get("apiVersion").is_some();
+    let ours_is_in_manifest = roots.iter().filter(is_manifest).any(is_ours);
+    for root in roots {
+        match is_manifest(&root) {
+            true if ours_is_in_manifest => in_manifest(root, String::new(), &mut found),
+            true => {}
+            false => in_chains(root, String::new(), is_ours, &mut found),
+        }
+    }
+    found
+}
+
+fn in_chains(node: &Node, path: String, is_ours: &dyn Fn(&Node) -> bool, found: &mut Vec<Cache>) {
+    if let Some(Node { value: Value::List(filters), .. }) = node.get("http_filters")
+        && let Some(ours) = filters.iter().position(is_ours)
+    {
+        for (index, filter) in filters.iter().enumerate().filter(|(_, filter)| holds_cache(filter)) {
+            let side = if index < ours { Side::InFront } else { Side::Behind };
+            found.push(Cache { place: place(filter.at, format!("{path}.http_filters[{index}]")), side });
+        }
+    }
+    children(node, &path, |child, path| in_chains(child, path, is_ours, found));
+}
+
+fn in_manifest(node: &Node, path: String, found: &mut Vec<Cache>) {
+    if is_cache(node) {
+        found.push(Cache { place: place(node.at, path), side: Side::Unknown });
+        return;
+    }
+    children(node, &path, |child, path| in_manifest(child, path, found));
+}
+
+fn children(node: &Node, path: &str, mut visit: impl FnMut(&Node, String)) {
+    match &node.value {
+        Value::List(items) => items.iter().enumerate().for_each(|(i, item)| visit(item, format!("{path}[{i}]"))),
+        Value::Map(entries) => entries.iter().for_each(|(key, value)| visit(value, format!("{path}.{}", key.text))),
+        _ => {}
+    }
+}
+
+/// Whether a cache is configured anywhere in a filter's entry: composite filters and those from a discovery service name it too.
+fn holds_cache(node: &Node) -> bool {
+    let mut found = is_cache(node);
+    children(node, "", |child, _| found = found || holds_cache(child));
+    found
+}
+
+fn is_cache(node: &Node) -> bool {
+    matches!(&node.value, Value::Text(text) if CACHES.iter().any(|kind| text.ends_with(kind)))
+}
+
+fn place(at: Position, path: String) -> Place {
+    Place { line: at.line, column: at.column, path: path.trim_start_matches('.').to_string() }
+}
+
+/// The messages that configure Envoy's caches, as they are named after `@type: type.googleapis.com/`.
+const CACHES: [&str; 2] =
+    ["envoy.extensions.filters.http.cache.v3.CacheConfig", "envoy.extensions.filters.http.cache_v2.v3.CacheV2Config"];
