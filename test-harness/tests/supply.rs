@@ -29,6 +29,35 @@ fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() -> Result<()
     Ok(())
 }
 
+/// Envoy's wheels and the packages of Node are downloaded: a version alone would not tell whether they are the same ones.
+#[test]
+fn downloads_have_a_known_digest() -> Result<()> {
+    let read = |path: &str| fs::read_to_string(root().join(path)).with_context(|| path.to_owned());
+    let wheels = read("test-harness/setup/envoy-wheels")?;
+    let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let has_digests = |version: &str| {
+        let mut lines = wheels.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        lines.any(|parts| matches!(parts.as_slice(), [have, x86, arm] if *have == version && is_digest(x86) && is_digest(arm)))
+    };
+    let (makefile, envoys) = (read("Makefile")?, read("test-harness/setup/envoys")?);
+    let newest = makefile.lines().find_map(|line| line.strip_prefix("ENVOY_VERSION ?= ")).context("no version")?;
+    let others = envoys.lines().find_map(|line| line.strip_prefix("versions=(")?.strip_suffix(')'));
+    for version in others.context("no versions")?.split(' ').chain([newest]) {
+        ensure!(has_digests(version), "no digests of Envoy {version}");
+    }
+    for folder in ["browser", "manifests"] {
+        let lock: Value = serde_json::from_str(&read(&format!("test-harness/{folder}/package-lock.json"))?)?;
+        let own: Value = serde_json::from_str(&read(&format!("test-harness/{folder}/package.json"))?)?;
+        let packages = lock.get("packages").and_then(Value::as_object).context("no packages")?;
+        let wanted = packages.get("").and_then(|package| package.get("dependencies"));
+        ensure!(wanted == own.get("dependencies"), "{folder}: the lock file is not that of package.json");
+        for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+            ensure!(text(package, "/integrity").starts_with("sha512-"), "{folder}: {name} has no digest");
+        }
+    }
+    Ok(())
+}
+
 /// A row names tests that exist, or says in words why the mistake cannot be made.
 #[test]
 fn every_advisory_has_a_test_or_a_reason() -> Result<()> {
