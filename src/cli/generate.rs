@@ -9,6 +9,7 @@ mod listener;
 mod local_reply;
 mod removed;
 mod tls;
+mod traffic;
 mod version;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -21,6 +22,7 @@ use crate::config::problem::Problems;
 use crate::policy::route::{Found, Method};
 use crate::policy::rule::Action;
 use tls::Tls;
+use traffic::Traffic;
 use version::EnvoyVersion;
 
 /// What `generate` is asked to do.
@@ -66,12 +68,8 @@ pub struct EnvoyOptions {
     /// The certificates that TLS to upstreams and key endpoints trusts
     #[arg(long, value_name = "PATH", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     ca_file: String,
-    /// The heap beyond which new requests are refused, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
-    max_heap_mib: u64,
-    /// How many client connections may be open at a time
-    #[arg(long, value_name = "COUNT", default_value_t = 50_000)]
-    max_connections: u64,
+    #[command(flatten)]
+    traffic: Traffic,
     /// The version of Envoy that will read it; one that lacks what the filter needs is refused
     #[arg(long, value_name = "VERSION", value_parser = version::parse, default_value_t = EnvoyVersion::NEWEST)]
     envoy_version: EnvoyVersion,

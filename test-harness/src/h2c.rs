@@ -21,6 +21,22 @@ pub fn send(to: SocketAddr, request: &Request, patience: Duration) -> Result<Res
     server::runtime()?.block_on(answer).context("no complete response in time")?
 }
 
+/// Sends a request with its body and does not end it; what the server answers all the same. An error if it ends the stream.
+pub fn send_unfinished(to: SocketAddr, request: &Request, patience: Duration) -> Result<u16> {
+    let exchange = async {
+        let (client, connection) = h2::client::handshake(TcpStream::connect(to).await?).await?;
+        let driving = tokio::spawn(connection);
+        let (response, mut body) = client.ready().await?.send_request(head("http", request)?, false)?;
+        // A server may answer early and close the stream: the answer is still there to be read.
+        let _refused = send_pieces(&mut body, &request.body, false).await;
+        let status = response.await?.status().as_u16();
+        driving.abort();
+        anyhow::Ok(status)
+    };
+    let answer = async { tokio::time::timeout(patience, exchange).await };
+    server::runtime()?.block_on(answer).context("no answer in time")?
+}
+
 /// One request over what is connected already.
 pub async fn exchange<S>(stream: S, scheme: &str, request: &Request) -> Result<Response>
 where
@@ -57,23 +73,27 @@ async fn on_stream(client: h2::client::SendRequest<Bytes>, scheme: &str, request
 
 /// Sends no more than the peer allows: a gateway that holds a request back lets its window run full.
 async fn send_body(stream: &mut h2::SendStream<Bytes>, request: &Request) -> Result<()> {
-    let mut rest = Bytes::copy_from_slice(&request.body);
+    send_pieces(stream, &request.body, request.trailers.is_empty()).await?;
+    if !request.trailers.is_empty() {
+        stream.send_trailers(fields(&request.trailers)?)?;
+    }
+    Ok(())
+}
+
+async fn send_pieces(stream: &mut h2::SendStream<Bytes>, body: &[u8], ends: bool) -> Result<()> {
+    let mut rest = Bytes::copy_from_slice(body);
     loop {
         stream.reserve_capacity(rest.len());
         while !rest.is_empty() && stream.capacity() == 0 {
             std::future::poll_fn(|task| stream.poll_capacity(task)).await.context("the stream was closed")??;
         }
         let piece = rest.split_to(rest.len().min(stream.capacity()));
-        let ends = rest.is_empty();
-        stream.send_data(piece, ends && request.trailers.is_empty())?;
-        if ends {
-            break;
+        let is_last = rest.is_empty();
+        stream.send_data(piece, ends && is_last)?;
+        if is_last {
+            return Ok(());
         }
     }
-    if !request.trailers.is_empty() {
-        stream.send_trailers(fields(&request.trailers)?)?;
-    }
-    Ok(())
 }
 
 fn head(scheme: &str, request: &Request) -> Result<hyper::Request<()>> {

@@ -73,6 +73,50 @@ fn a_header_that_the_listener_removes_cannot_be_read() {
 }
 
 #[test]
+fn bounds_on_traffic_can_be_set() {
+    let bench = Bench::new("traffic");
+    bench.write("holding.yaml", &GATEWAY.replace("routes:", "checks: { json: {} }\nroutes:"));
+    let read = |file: &str, more: &[&str], pointer: &str| {
+        let ran = bench.run(&[&["generate", "envoy", file], more].concat());
+        assert_eq!(ran.code, 0, "{more:?}: {}", ran.err);
+        let envoy = portcullis::cli::yaml::read(&ran.out).unwrap().to_json();
+        envoy.pointer(pointer).cloned().unwrap_or_default()
+    };
+    let manager =
+        |member: &str| format!("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/{member}");
+    let streams = manager("http2_protocol_options/max_concurrent_streams");
+    let breaker = |member: &str| format!("/static_resources/clusters/1/circuit_breakers/thresholds/0/{member}");
+    let scaled = "/overload_manager/actions/1/typed_config/timer_scale_factors/1/min_timeout";
+    for (file, more, pointer, expected) in [
+        ("gateway.yaml", &[][..], manager("request_timeout"), json!("300s")),
+        ("holding.yaml", &[], manager("request_timeout"), json!("60s")),
+        ("holding.yaml", &["--request-timeout", "5m"], manager("request_timeout"), json!("300s")),
+        ("gateway.yaml", &["--request-timeout", "20s"], manager("request_timeout"), json!("20s")),
+        ("gateway.yaml", &[], manager("stream_idle_timeout"), json!("300s")),
+        ("gateway.yaml", &["--idle-timeout", "1h"], manager("stream_idle_timeout"), json!("3600s")),
+        ("gateway.yaml", &[], scaled.to_string(), json!("15s")),
+        ("gateway.yaml", &["--idle-timeout", "9s"], scaled.to_string(), json!("9s")),
+        ("gateway.yaml", &[], streams.clone(), json!(100)),
+        ("gateway.yaml", &["--max-streams", "7"], streams, json!(7)),
+        ("gateway.yaml", &[], breaker("max_connections"), json!(8192)),
+        ("gateway.yaml", &["--upstream-max-requests", "50"], breaker("max_connections"), json!(50)),
+        ("gateway.yaml", &["--upstream-max-requests", "50"], breaker("max_requests"), json!(50)),
+    ] {
+        assert_eq!(read(file, more, &pointer), expected, "{file} {more:?} {pointer}");
+    }
+    for (option, value, said) in [
+        ("--request-timeout", "0s", "between 1s and 30d"),
+        ("--idle-timeout", "31d", "between 1s and 30d"),
+        ("--idle-timeout", "soon", "90s, 15m, 1h or 7d"),
+        ("--max-streams", "0", "1..=2147483647"),
+        ("--upstream-max-requests", "0", "0 is not in 1.."),
+    ] {
+        let ran = bench.run(&["generate", "envoy", "gateway.yaml", option, value]);
+        assert!(ran.code == 64 && ran.err.contains(said), "{option} {value}: {}", ran.err);
+    }
+}
+
+#[test]
 fn a_document_with_schemas_gets_the_fuller_module() {
     let bench = Bench::new("modules");
     bench.write("schemas.yaml", &format!("{GATEWAY}schemas: {{ order: {{ type: object }} }}\n"));

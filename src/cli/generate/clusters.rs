@@ -61,10 +61,13 @@ fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d A
 
 fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Value {
     let ip = url.host.parse::<IpAddr>().ok();
+    // Each request that a client does not finish occupies a connection of an HTTP/1 upstream, so there are more of those than a few
+    // clients can fill with their streams.
+    let most = options.traffic.upstream_max_requests;
     let mut cluster = json!({
         "name": name,
         "circuit_breakers": { "thresholds": [{
-            "max_connections": 1024, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 3,
+            "max_connections": most, "max_pending_requests": 1024, "max_requests": most, "max_retries": 3,
         }]},
         "connect_timeout": "5s",
         "load_assignment": {
@@ -110,10 +113,12 @@ fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
 
 /// gRPC speaks HTTP/2 only; elsewhere HTTP/2 where the server agrees to it by ALPN, and HTTP/1.1 where it does not.
 fn http(is_grpc: bool) -> Value {
+    // One malformed response ends its stream, not the connection with everybody else's.
+    let http2 = json!({ "override_stream_error_on_invalid_http_message": true });
     let versions = if is_grpc {
-        json!({ "explicit_http_config": { "http2_protocol_options": {} } })
+        json!({ "explicit_http_config": { "http2_protocol_options": http2 } })
     } else {
-        json!({ "auto_config": { "http_protocol_options": {}, "http2_protocol_options": {} } })
+        json!({ "auto_config": { "http_protocol_options": {}, "http2_protocol_options": http2 } })
     };
     let mut options = json!({ "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions" });
     if let (Some(options), Value::Object(versions)) = (options.as_object_mut(), versions) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::traffic::Traffic;
 use super::{EnvoyOptions, clusters, listener};
 use crate::cli::gateway::Gateway;
 use crate::config::problem::Problems;
@@ -9,7 +10,7 @@ use crate::config::problem::Problems;
 /// The bootstrap for one document.
 pub fn bootstrap(gateway: &Gateway, options: &EnvoyOptions, problems: &mut Problems) -> Value {
     let mut bootstrap = json!({
-        "overload_manager": overload_manager(options),
+        "overload_manager": overload_manager(&options.traffic),
         "static_resources": {
             "clusters": clusters::clusters(&gateway.document, options, problems),
             "listeners": [listener::listener(gateway, options)],
@@ -28,31 +29,50 @@ pub fn socket(address: &str, port: u16) -> Value {
 }
 
 /// Sheds load before the proxy dies of it: new requests first, and never more connections than there are descriptors for.
-fn overload_manager(options: &EnvoyOptions) -> Value {
+///
+/// Below that, memory is taken back from those that hold most of it: HTTP/2 streams with large buffers are reset, the largest
+/// first, and idle streams and connections end sooner. Envoy does not account for the buffers of HTTP/1 streams.
+fn overload_manager(traffic: &Traffic) -> Value {
     let trigger = |value: f64| json!([{ "name": HEAP, "threshold": { "value": value } }]);
+    let rising = json!([{ "name": HEAP, "scaled": { "scaling_threshold": 0.75, "saturation_threshold": 0.95 } }]);
     json!({
         "refresh_interval": "0.25s",
+        "buffer_factory_config": { "minimum_account_to_track_power_of_two": TRACKED_FROM },
         "resource_monitors": [
             {
                 "name": HEAP,
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-                    "max_heap_size_bytes": options.max_heap_mib.saturating_mul(1 << 20),
+                    "max_heap_size_bytes": traffic.max_heap_mib.saturating_mul(1 << 20),
                 },
             },
             {
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": options.max_connections,
+                    "max_active_downstream_connections": traffic.max_connections,
                 },
             },
         ],
         "actions": [
             { "name": "envoy.overload_actions.shrink_heap", "triggers": trigger(0.9) },
+            {
+                "name": "envoy.overload_actions.reduce_timeouts",
+                "triggers": rising,
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig",
+                    "timer_scale_factors": [
+                        { "timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "5s" },
+                        { "timer": "HTTP_DOWNSTREAM_STREAM_IDLE", "min_timeout": traffic.least_idle_timeout() },
+                    ],
+                },
+            },
+            { "name": "envoy.overload_actions.reset_high_memory_stream", "triggers": rising },
             { "name": "envoy.overload_actions.stop_accepting_requests", "triggers": trigger(0.95) },
         ],
     })
 }
 
 const HEAP: &str = "envoy.resource_monitors.fixed_heap";
+/// Streams that hold less than 1 MiB, as a power of two, are not worth a reset.
+const TRACKED_FROM: u32 = 20;

@@ -52,6 +52,7 @@ fn connection_manager(gateway: &Gateway, options: &EnvoyOptions) -> Value {
             "suppress_envoy_headers": true,
         },
     });
+    let largest_body = gateway.policy.largest_held_body();
     let witness = options.tls.witness(options.envoy_version);
     let filters: Vec<Value> = witness.into_iter().chain([filter::wasm(gateway, options), router]).collect();
     json!({
@@ -76,7 +77,10 @@ fn connection_manager(gateway: &Gateway, options: &EnvoyOptions) -> Value {
         "http2_protocol_options": {
             "initial_connection_window_size": 1_048_576,
             "initial_stream_window_size": lifted(gateway, options).max(STREAM_BYTES),
-            "max_concurrent_streams": 100,
+            "max_concurrent_streams": options.traffic.max_streams,
+            // One malformed request ends its stream, not the connection with everybody else's. Over HTTP/1 nobody knows where the
+            // next request begins behind one that is malformed, so the connection has to end.
+            "override_stream_error_on_invalid_http_message": true,
         },
         "http_filters": filters,
         // An empty list would mean RFC 1918, whose members could then set timeouts and retries by header (CVE-2024-45806).
@@ -92,28 +96,23 @@ fn connection_manager(gateway: &Gateway, options: &EnvoyOptions) -> Value {
             "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
             "pack_trace_reason": false,
         }},
-        "request_timeout": "300s",
-        "route_config": routes(gateway.policy.largest_held_body()),
+        "request_timeout": options.traffic.request_timeout(largest_body.is_some()),
+        "route_config": routes(largest_body),
         // With the route table's removal of the upstream's own header no `server` reaches the client at all.
         "server_header_transformation": "PASS_THROUGH",
         "stat_prefix": "portcullis",
-        "stream_idle_timeout": "300s",
+        "stream_idle_timeout": options.traffic.idle_timeout(),
         "upgrade_configs": [{ "upgrade_type": "websocket" }],
         "use_remote_address": true,
         "xff_num_trusted_hops": options.trusted_hops,
     })
 }
 
-/// Headers that no client can be believed in: the choice of the cluster, the mark of a refusal, another path than the one that was matched, and who
-/// the client is where no proxy stands in front that could have said so.
+/// Headers that are never taken from a client: the choice of the cluster, the mark of a refusal, and without trusted proxies in
+/// front the client's address. The filter removes those that override the request line.
 fn unbelievable(options: &EnvoyOptions) -> Value {
     let proxies = if options.trusted_hops == 0 { FROM_PROXIES.as_slice() } else { &[] };
-    [UPSTREAM_HEADER, REPLIED_HEADER]
-        .iter()
-        .chain(&OTHER_PATHS)
-        .chain(proxies)
-        .map(|name| json!({ "remove": name }))
-        .collect()
+    [UPSTREAM_HEADER, REPLIED_HEADER].iter().chain(proxies).map(|name| json!({ "remove": name })).collect()
 }
 
 /// The filter names the cluster; what has no name was not let through, and is refused even where the filter did not run.
@@ -158,7 +157,5 @@ const STREAM_BYTES: u64 = 1 << 16;
 const ROOM_TO_READ: u64 = 1 << 18;
 /// Set by the filter, removed from whatever a client sends before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";
-/// Some frameworks route by these instead of the path (CVE-2018-14773).
-const OTHER_PATHS: [&str; 2] = ["x-original-url", "x-rewrite-url"];
 pub(super) const FROM_PROXIES: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip"];

@@ -14,6 +14,7 @@ use test_harness::{client, clock, envoy, load, ports, program};
 
 use crate::Plain;
 use crate::allowed::{KEYLESS, Loss, SHED, WELL, all, either, slices};
+use crate::pressure::Pressure;
 use crate::site::{CLIENTS, PATIENCE, Site, more, until};
 
 pub const CELLS: &[Plain] = &[
@@ -133,45 +134,24 @@ fn drained() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Pressure comes from a file that the test writes, in the place of the heap; what it brings about is as generated.
 fn overloaded() -> Result<()> {
-    let folder = envoy::fresh_folder()?;
-    let pressure = folder.join("pressure");
-    let press = |share: &str| -> Result<()> {
-        fs::write(folder.join("draft"), share)?;
-        Ok(fs::rename(folder.join("draft"), &pressure)?)
-    };
-    press("0.1")?;
-    let mut site = Site::bent(
-        |_, _| Ok(()),
-        |config| {
-            let manager = below(config, "/overload_manager")?;
-            let kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig";
-            let injected = json!({ "name": INJECTED, "typed_config": {
-                "@type": format!("type.googleapis.com/{kind}"), "filename": pressure } });
-            *below(manager, "/resource_monitors/0")? = injected;
-            for action in below(manager, "/actions")?.as_array_mut().into_iter().flatten() {
-                *below(action, "/triggers/0/name")? = json!(INJECTED);
-            }
-            Ok(())
-        },
-    )?;
+    let pressure = Pressure::new()?;
+    let mut site = Site::bent(|_, _| Ok(()), |config| pressure.take(config))?;
     site.until("good", 200)?;
     let nothing = all(&[SHED]);
     let both = either(WELL, &nothing);
     let both = slices(&both);
     site.during(&both, |_| {
-        press("0.99")?;
+        pressure.rise_to("0.99")?;
         site.within(LOOK, "static", 503)
     })?;
     site.under_load(&nothing)?;
     ensure!(site.reached() == 0, "a request that was shed reached the upstream");
     site.during(&both, |_| {
-        press("0.1")?;
+        pressure.rise_to("0.1")?;
         site.within(LOOK, "good", 200)
     })?;
     site.under_load(WELL)?;
-    fs::remove_dir_all(folder)?;
     site.filter_never_failed()
 }
 
@@ -233,7 +213,6 @@ fn overload_manager(document: &Value, most: usize) -> Result<Value> {
 const UNWRITTEN: Duration = Duration::from_millis(500);
 /// How often the pressure is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-const INJECTED: &str = "envoy.resource_monitors.injected_resource";
 
 /// Listeners from a file, which Envoy looks at when another is moved over it.
 pub struct Listeners(PathBuf);

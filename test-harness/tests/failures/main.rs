@@ -7,7 +7,9 @@ mod filter;
 mod gateway;
 mod given;
 mod limits;
+mod pressure;
 mod site;
+mod uploads;
 mod upstream;
 
 use std::collections::BTreeSet;
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    let plain = [limits::CELLS, upstream::CELLS, filter::CELLS, gateway::CELLS].concat();
+    let plain = [limits::CELLS, upstream::CELLS, filter::CELLS, gateway::CELLS, uploads::CELLS].concat();
     let plain = plain.into_iter().map(|(name, cell)| (name.to_owned(), Box::new(cell) as _));
     let cells: Vec<Cell> = documents::cells().into_iter().chain(plain).chain(clock::cells()).collect();
     let mut names: BTreeSet<String> = cells.iter().map(|(name, _)| name.clone()).collect();

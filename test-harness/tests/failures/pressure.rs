@@ -1,0 +1,48 @@
+//! Pressure from a file that the test writes, in place of the heap; what it brings about is as generated.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use test_harness::envoy;
+use test_harness::trial::below;
+
+/// The file, which Envoy looks at four times a second.
+pub struct Pressure(PathBuf);
+
+impl Pressure {
+    /// Hardly any.
+    pub fn new() -> Result<Self> {
+        let pressure = Self(envoy::fresh_folder()?);
+        pressure.rise_to("0.1")?;
+        Ok(pressure)
+    }
+
+    /// Makes the configuration take its pressure from the file.
+    pub fn take(&self, config: &mut Value) -> Result<()> {
+        let manager = below(config, "/overload_manager")?;
+        let kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig";
+        let injected = json!({ "name": INJECTED, "typed_config": {
+            "@type": format!("type.googleapis.com/{kind}"), "filename": self.0.join("pressure") } });
+        *below(manager, "/resource_monitors/0")? = injected;
+        for action in below(manager, "/actions")?.as_array_mut().into_iter().flatten() {
+            *below(action, "/triggers/0/name")? = json!(INJECTED);
+        }
+        Ok(())
+    }
+
+    /// Changes it, to a share of the heap.
+    pub fn rise_to(&self, share: &str) -> Result<()> {
+        fs::write(self.0.join("draft"), share)?;
+        Ok(fs::rename(self.0.join("draft"), self.0.join("pressure"))?)
+    }
+}
+
+impl Drop for Pressure {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+const INJECTED: &str = "envoy.resource_monitors.injected_resource";

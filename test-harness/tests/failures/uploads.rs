@@ -1,0 +1,119 @@
+//! Uploads that never end: they occupy connections of an upstream, or memory where they are held back.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use test_harness::client::{self, Request};
+use test_harness::trial::{self, below};
+use test_harness::{clock, frames, h2c, ports};
+
+use crate::Plain;
+use crate::allowed::WELL;
+use crate::pressure::Pressure;
+use crate::site::{PATIENCE, Site, more, until};
+
+pub const CELLS: &[Plain] =
+    &[("uploads of one byte occupy connections", many_small), ("uploads that are held back fill the heap", few_large)];
+
+/// As many streams as [`CONNECTIONS`] connections may have, all on their way to an upstream that speaks HTTP/1.
+fn many_small() -> Result<()> {
+    let site = Site::bent(
+        |policy, _| add_route(policy, &json!({ "path": "/uploads", "auth": "none", "upstream": "orders" })),
+        |_| Ok(()),
+    )?;
+    site.until("good", 200)?;
+    let before = slowest(&site)?;
+    let uploads: Vec<TcpStream> = (0..CONNECTIONS).map(|_| begin_uploads(site.port)).collect::<Result<_>>()?;
+    let at_upstream = || Ok(site.envoy()?.stat("cluster.orders.upstream_rq_active")? >= CONNECTIONS * STREAMS);
+    until("the uploads to reach the upstream", at_upstream)?;
+    site.during(WELL, |answered| more(answered, 400))?;
+    let among = slowest(&site)?;
+    tell("one-byte uploads", before, among);
+    ensure!(at_upstream()?, "the uploads have ended");
+    drop(uploads);
+    site.under_load(WELL)?;
+    Ok(())
+}
+
+/// Envoy ends the streams that hold most before it refuses anybody.
+fn few_large() -> Result<()> {
+    let route = json!({ "path": "/held", "auth": "none", "upstream": "orders", "checks": { "max_body_bytes": LARGE } });
+    let pressure = Pressure::new()?;
+    let mut site = Site::bent(|policy, _| add_route(policy, &route), |config| pressure.take(config))?;
+    site.until("good", 200)?;
+    let before = slowest(&site)?;
+    let to = ports::loopback(site.port);
+    let upload = Request::new("POST", "/held", trial::HOST).body(vec![b'x'; LARGE - 1]);
+    std::thread::scope(|scope| {
+        let uploads: Vec<_> =
+            (0..HOLDERS).map(|_| scope.spawn(|| h2c::send_unfinished(to, &upload, PATIENCE))).collect();
+        let received = || site.envoy()?.stat("http.portcullis.downstream_cx_rx_bytes_total");
+        let held = u64::try_from(HOLDERS * (LARGE - 1))?;
+        until("the uploads to arrive", || Ok(received()? > held))?;
+        site.during(WELL, |answered| {
+            pressure.rise_to("0.94")?;
+            let reset = || site.envoy()?.stat("envoy.overload_actions.reset_high_memory_stream.count");
+            until("the uploads to be reset", || Ok(reset()? == u64::try_from(HOLDERS)?))?;
+            more(answered, 100)
+        })?;
+        tell("large uploads", before, slowest(&site)?);
+        site.reached();
+        for upload in uploads {
+            let answer = upload.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
+            ensure!(answer.is_err(), "an upload that was reset was answered {answer:?}");
+        }
+        Ok(())
+    })?;
+    ensure!(site.reached() == 0, "a body that was held back reached the upstream");
+    site.filter_never_failed()
+}
+
+/// Opens a connection with all the streams that it may have, each with one byte of a body that does not end.
+fn begin_uploads(port: u16) -> Result<TcpStream> {
+    let request = Request::new("POST", "/uploads", trial::HOST);
+    let block = frames::block(&frames::fields(&request));
+    let mut bytes = frames::PREFACE.to_vec();
+    for stream in (1..).step_by(2).take(usize::try_from(STREAMS)?) {
+        bytes.extend(frames::frame(frames::HEADERS, frames::END_HEADERS, stream, &block));
+        bytes.extend(frames::frame(frames::DATA, 0, stream, b"x"));
+    }
+    let mut connection = TcpStream::connect(ports::loopback(port))?;
+    connection.write_all(&bytes)?;
+    Ok(connection)
+}
+
+/// The time within which 99 of 100 good requests are answered. All have to be.
+fn slowest(site: &Site) -> Result<Duration> {
+    let sorts = site.sorts();
+    let (_, good) = sorts.iter().find(|(name, _)| *name == "good").context("no good request")?;
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        let start = clock::now();
+        let response = client::send(ports::loopback(site.port), good, PATIENCE)?;
+        ensure!(response.status == 200, "a good request was answered {}", response.status);
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).copied().context("no request was sent")
+}
+
+/// Not judged: two cores may run several tests at once.
+fn tell(what: &str, before: Duration, among: Duration) {
+    let ratio = among.as_secs_f64() / before.as_secs_f64();
+    eprintln!("p99 of a good request: {before:?} alone, {among:?} among {what}: {ratio:.2} times as long");
+}
+
+fn add_route(policy: &mut Value, route: &Value) -> Result<()> {
+    below(policy, "/routes")?.as_array_mut().context("no routes")?.push(route.clone());
+    Ok(())
+}
+
+/// Together 1,100 uploads: more than the connections that Envoy makes to an upstream by default.
+const CONNECTIONS: u64 = 11;
+const STREAMS: u64 = 100;
+const HOLDERS: usize = 16;
+/// Larger than what Envoy takes for the least that is worth a reset.
+const LARGE: usize = 2 << 20;
