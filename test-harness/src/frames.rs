@@ -61,6 +61,24 @@ pub fn are_frames(mut bytes: &[u8]) -> bool {
     true
 }
 
+/// The status of the answer on a stream, if a field block names it by an index alone (RFC 7541, appendix A); `Some(0)` for another
+/// status and for a reset.
+pub fn status(mut bytes: &[u8], stream: u32) -> Option<u16> {
+    const RST_STREAM: u8 = 3;
+    while let Some((head, rest)) = bytes.split_first_chunk::<9>() {
+        let [a, b, c, kind, _, number @ ..] = *head;
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        let payload = rest.get(..length)?;
+        if u32::from_be_bytes(number) == stream && [HEADERS, RST_STREAM].contains(&kind) {
+            let named = [200, 204, 206, 304, 400, 404, 500];
+            let index = payload.first().filter(|_| kind == HEADERS).and_then(|first| first.checked_sub(0x88));
+            return Some(index.and_then(|index| named.get(usize::from(index)).copied()).unwrap_or(0));
+        }
+        bytes = rest.get(length..)?;
+    }
+    None
+}
+
 /// A length in seven bits, or more that follow in groups of seven, the lowest first (RFC 7541 §5.1).
 fn length(block: &mut Vec<u8>, length: usize) {
     let Some(mut rest) = length.checked_sub(127) else {

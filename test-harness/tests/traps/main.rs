@@ -13,6 +13,7 @@ mod modules;
 mod outage;
 mod permissions;
 mod replies;
+mod streams;
 mod traces;
 mod waiting;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         ("outage", outage::TRAPS),
         ("permissions", permissions::TRAPS),
         ("replies", replies::TRAPS),
+        ("streams", streams::TRAPS),
         ("traces", traces::TRAPS),
         ("waiting", waiting::TRAPS),
     ];
