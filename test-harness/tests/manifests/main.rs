@@ -42,6 +42,13 @@ fn slips_in_kubernetes_objects_are_found() -> Result<()> {
         ("WasmPlugin", "/spec/vmConfig/env/0/valueForm", json!("HOST"), "unknown field spec.vmConfig.env.0.valueForm"),
         ("EnvoyFilter", "/spec/configPatches/0/applyTo", json!("FILTER"), "applyTo"),
         ("EnvoyExtensionPolicy", "/spec/wasm/0/code/imagee", json!({}), "unknown field spec.wasm.0.code.imagee"),
+        ("ClientTrafficPolicy", "/spec/http2/onInvalid", json!("Stream"), "unknown field spec.http2.onInvalid"),
+        (
+            "BackendTrafficPolicy",
+            "/spec/circuitBreaker/maxConnection",
+            json!(1),
+            "unknown field spec.circuitBreaker.maxConnection",
+        ),
         ("HTTPRoute", "/spec/rules/0/matches/0/path/type", json!("Prefix"), "type"),
     ] {
         let mut objects = objects()?;
@@ -80,6 +87,7 @@ fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
     };
     let mut manager = patch("portcullis-listener", "/spec/configPatches/0/patch/value/typed_config")?;
     let mut listener = patch("portcullis-listener", "/spec/configPatches/1/patch/value")?;
+    let mut bootstrap = patch("portcullis-listener", "/spec/configPatches/3/patch/value")?;
     let cluster = patch("portcullis-keys", "/spec/jsonPatches/0/operation/value")?;
     let router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
     let rest = json!({
@@ -98,7 +106,7 @@ fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
             "filter_chains": [{ "filters": [filter] }],
         }),
     );
-    let bootstrap = json!({ "static_resources": { "listeners": [listener], "clusters": [cluster] } });
+    merge(&mut bootstrap, json!({ "static_resources": { "listeners": [listener], "clusters": [cluster] } }));
     envoy::validate(&bootstrap.to_string(), &[]).map_err(|said| anyhow::anyhow!("{said}"))
 }
 
@@ -146,6 +154,7 @@ fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> 
     start.arg("60").arg(envoy::root().join("envoy/start.sh")).args(["--mode", "validate"]);
     start.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
     start.env("GATEWAY", envoy::root().join("envoy/gateway.yaml")).env("MODULE", envoy::module()?);
+    start.env("GENERATE_OPTIONS", "--max-heap-mib 512 --request-timeout 20s");
     start.envs(upstreams());
     let output = start.output()?;
     let said = String::from_utf8_lossy(&output.stderr);

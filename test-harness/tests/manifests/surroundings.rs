@@ -160,12 +160,17 @@ fn istio(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<V
     let chain = json!({ "filters": [{ "name": HTTP, "typed_config": manager }] });
     let mut listener = json!({ "name": "0.0.0.0_8080", "address": address(port), "filter_chains": [chain] });
     let patches = super::object("EnvoyFilter")?;
+    let mut config = json!({});
     for patch in patches.pointer("/spec/configPatches").and_then(Value::as_array).context("no patches")? {
-        if guarded || patch.pointer("/applyTo").is_none_or(|to| to != "HTTP_FILTER") {
+        let to = patch.get("applyTo").and_then(Value::as_str);
+        if to == Some("BOOTSTRAP") {
+            merge(&mut config, patch.pointer("/patch/value").cloned().context("no value")?);
+        } else if guarded || to != Some("HTTP_FILTER") {
             apply(patch, &mut listener).with_context(|| patch.to_string())?;
         }
     }
-    bootstrap(listener, servers, orders, "outbound|443||auth.example.com")
+    merge(&mut config, bootstrap(listener, servers, orders, "outbound|443||auth.example.com")?);
+    Ok(config)
 }
 
 /// What istiod does with a patch of an EnvoyFilter.
