@@ -8,6 +8,7 @@ pub mod clients_from;
 pub mod cors;
 pub mod document;
 pub mod environment;
+pub mod header_name;
 pub mod identity;
 pub mod issuer;
 pub mod limit;

@@ -217,10 +217,10 @@ impl Policy {
         local_reply::translate(&self.refusals, status, details, plan, now)
     }
 
-    /// The edits that remove from trailers what only the gateway may say, overrides of the request line, and keys.
+    /// The edits that remove from trailers identity, credentials, overrides of the request line, and whatever else the policy reads in headers.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
-        self.identity.strip(sent, &mut edits);
+        self.identity.strip_trailers(sent, &mut edits);
         overrides::strip(sent, &mut edits);
         self.key_places.strip_trailers(sent, &mut edits);
         edits

@@ -1,7 +1,7 @@
 //! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
 
-pub mod overlaps;
 mod caches;
+pub mod overlaps;
 mod permissions;
 
 use clap::{Args, ValueEnum};

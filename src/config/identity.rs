@@ -1,6 +1,7 @@
 //! Reads `identity_headers`: what of the caller travels in which header.
 
 use super::document::{ClaimPath, IdentityHeader};
+use super::header_name::{OWN_PREFIX, is_header_name, same_to_an_upstream, starts_with_to_an_upstream};
 use super::node::Value;
 use super::problem::At;
 use super::reader::Field;
@@ -55,14 +56,13 @@ impl IdentityHeader {
 /// A header name in lower case (RFC 9110 §5.1: a token), refused when the proxy itself lives by it.
 pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
     let lower = name.value.to_ascii_lowercase();
-    let is_token =
-        !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    if !is_token {
+    if !is_header_name(&lower) {
         field.problem(format!("`{}` is not a header name", name.value));
         return None;
     }
-    let folded = lower.replace('_', "-");
-    if OWNED.contains(&folded.as_str()) || folded.starts_with("x-envoy-") || folded.starts_with("x-portcullis-") {
+    let is_owned = OWNED.iter().any(|owned| same_to_an_upstream(&lower, owned));
+    let mut families = ["x-envoy-", OWN_PREFIX].into_iter();
+    if is_owned || families.any(|family| starts_with_to_an_upstream(&lower, family)) {
         field.problem(format!("`{}` belongs to the proxy and cannot be set here", name.value));
         return None;
     }
@@ -117,6 +117,8 @@ mod tests {
             ("Cookie", true),
             ("X-Forwarded-Host", true),
             ("X_Envoy_Retry_On", true),
+            ("X.Envoy.Retry.On", true),
+            ("X.Forwarded.For", true),
             ("x-portcullis-upstream", true),
             ("two words", true),
             ("", true),

@@ -1,5 +1,7 @@
 //! Names of request headers that a document reads: a name that never reaches the filter is an error that names the alternative.
 
+use super::header_name::{is_header_name, same_to_an_upstream};
+
 /// The name in lower case.
 ///
 /// # Errors
@@ -9,10 +11,10 @@ pub fn read(name: &str) -> Result<String, String> {
     if let Some((_, instead)) = PSEUDO.iter().find(|(pseudo, _)| *pseudo == lower) {
         return Err(format!("`{name}` is not a header name ({instead})"));
     }
-    if lower.is_empty() || !lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+    if !is_header_name(name) {
         return Err(format!("`{name}` is not a header name"));
     }
-    match UNSEEN.iter().find(|(unseen, _)| *unseen == lower.replace('_', "-")) {
+    match UNSEEN.iter().find(|(unseen, _)| same_to_an_upstream(unseen, name)) {
         Some((_, why)) => Err(format!("the filter never sees a header `{name}`: {why}")),
         None => Ok(lower),
     }

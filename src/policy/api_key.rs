@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::decision::HeaderEdit;
 use super::guard::{SafePath, query_pairs, without_query_pair};
-use super::identity::same_to_an_upstream;
 use super::rejection::{Kind, Rejection};
 use super::request::{Once, Request};
 use crate::config::auth::KeySource;
+use crate::config::header_name::same_to_an_upstream;
 
 /// A key that has the form of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl KeyPlaces {
 }
 
 fn remove_spellings(name: &str, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
-    for (sent, _) in sent.iter().filter(|(sent, _)| same_to_an_upstream(sent, name.as_bytes())) {
+    for (sent, _) in sent.iter().filter(|(sent, _)| same_to_an_upstream(sent, name)) {
         let remove = HeaderEdit::Remove(String::from_utf8_lossy(sent).as_ref().into());
         if !edits.contains(&remove) {
             edits.push(remove);

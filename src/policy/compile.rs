@@ -24,8 +24,9 @@ use super::permission::PermissionRegistry;
 use super::reply::Refusals;
 use super::scopes::ScopeRegistry;
 use super::{Policy, compile::issuers::Issuers, compile::limits::Limits};
-use crate::config::document::{Document, IdentityHeader};
+use crate::config::document::{Document, IdentityHeader, TokenSource};
 use crate::config::environment::Environment;
+use crate::config::header_name::same_to_an_upstream;
 use crate::config::node::Node;
 use crate::config::problem::{Problem, Problems};
 use routes::Routes;
@@ -54,7 +55,9 @@ impl Policy {
         if let Some(section) = &document.checks {
             checks::check_section(section, problems);
         }
-        let identity = IdentityHeaders::compile(&document.identity_headers, permissions.headers());
+        let read = headers_read(document);
+        let read = read.iter().map(String::as_str);
+        let identity = IdentityHeaders::compile(&document.identity_headers, permissions.headers(), read);
         let mut limits = Limits::compile(document, problems);
         let schemas = Schemas::compile(document, problems);
         let around = routes::Surroundings {
@@ -103,12 +106,26 @@ impl Policy {
 /// One header can carry one claim only.
 fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     for (i, header) in headers.iter().enumerate() {
-        let fold = |h: &IdentityHeader| h.header.value.replace('_', "-");
-        if headers.iter().take(i).any(|other| fold(other) == fold(header)) {
-            problems
-                .add(&header.header.place, "this header is already set from something else (`-` and `_` count as one)");
+        let is_same = |other: &IdentityHeader| same_to_an_upstream(&other.header.value, &header.header.value);
+        if headers.iter().take(i).any(is_same) {
+            problems.add(
+                &header.header.place,
+                "this header is already set from something else (all but letters and digits count as one)",
+            );
         }
     }
+}
+
+/// Headers of clients that the policy reads or checks, in lower case. An upstream must not see a value that was not read.
+fn headers_read(document: &Document) -> Vec<String> {
+    let tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from).filter_map(|source| match source {
+        TokenSource::Header(name) => Some(name.clone()),
+        TokenSource::Bearer | TokenSource::Cookie(_) | TokenSource::Query(_) => None,
+    });
+    let own = document.routes.iter().filter_map(|route| route.checks.as_ref()?.as_ref());
+    let checks = document.checks.iter().chain(own).flat_map(|checks| checks.headers.iter().flatten());
+    let checked = checks.map(|parameter| parameter.name.value.to_ascii_lowercase());
+    tokens.chain(checked).chain(conditions::headers_read(&document.routes)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Identity headers: who the caller is, told to the upstream by the gateway alone.
 //!
-//! Whatever a client sends under such a name, in any spelling an upstream might take for it, is removed on every route.
+//! On every route the gateway removes a client's headers of these names, in each spelling that an upstream might take for one.
 
 use std::fmt::Write;
 use std::rc::Rc;
@@ -10,14 +10,21 @@ use serde_json::Value;
 use super::clients::Client;
 use super::decision::HeaderEdit;
 use crate::config::document::IdentityHeader;
+use crate::config::header_name::{
+    ANSWERED_FOR, ANSWERED_FOR_PREFIXES, OWN_PREFIX, is_usual, same_to_an_upstream, starts_with_to_an_upstream,
+};
 use crate::config::identity::{Attribute, ClientAttribute};
 
 /// The identity headers of a policy.
 #[derive(Debug, Default)]
 pub struct IdentityHeaders {
     headers: Vec<Compiled>,
-    /// Other headers that only the gateway may set.
+    /// Headers that only the gateway may set.
     reserved: Vec<Rc<str>>,
+    /// Headers that a client may send, in this spelling only.
+    read: Vec<Rc<str>>,
+    /// Those of them that are not [usual](is_usual): only of these a usual name can be another spelling.
+    unusual: Vec<Rc<str>>,
 }
 
 #[derive(Debug)]
@@ -39,35 +46,52 @@ pub struct Identity {
 }
 
 impl IdentityHeaders {
-    /// The headers as written in the document, and others that only the gateway may set.
-    pub fn compile<'h>(headers: &[IdentityHeader], reserved: impl Iterator<Item = &'h Rc<str>>) -> IdentityHeaders {
+    /// The headers as written in the document; `reserved` ones that only the gateway may set; and headers that a client may
+    /// send and the policy reads, as `read` names them: those reach an upstream in the spelling that was read, or not at all.
+    pub fn compile<'h>(
+        headers: &[IdentityHeader],
+        reserved: impl Iterator<Item = &'h Rc<str>>,
+        read: impl Iterator<Item = &'h str>,
+    ) -> IdentityHeaders {
         let compile = |h: &IdentityHeader| Compiled {
             name: h.header.value.as_str().into(),
             from: h.from.clone(),
             required: h.required,
         };
-        IdentityHeaders { headers: headers.iter().map(compile).collect(), reserved: reserved.cloned().collect() }
+        let headers: Vec<Compiled> = headers.iter().map(compile).collect();
+        let reserved = headers.iter().map(|header| header.name.clone()).chain(reserved.cloned()).collect();
+        let read: Vec<Rc<str>> = read.chain(ANSWERED_FOR).map(Rc::from).collect();
+        let unusual = read.iter().filter(|name| !is_usual(&***name)).cloned().collect();
+        IdentityHeaders { headers, reserved, read, unusual }
     }
 
-    /// Removes what a client brought along under one of these names, or under a name that belongs to the gateway.
+    /// Removes a client's headers that only the gateway may set, and other spellings of those that the policy reads.
     pub fn strip(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) -> usize {
-        let before = edits.len();
-        for (name, _) in sent {
-            let mut ours = self.headers.iter().map(|header| &header.name).chain(&self.reserved);
-            if ours.any(|ours| same_to_an_upstream(name, ours.as_bytes())) || is_gateways_own(name) {
-                let remove = HeaderEdit::Remove(String::from_utf8_lossy(name).as_ref().into());
-                if !edits.contains(&remove) {
-                    edits.push(remove);
-                }
-            }
-        }
-        edits.len() - before
+        remove(sent, edits, |name| {
+            // Every header of every request comes here: nearly all names are usual.
+            let is_usual = is_usual(name);
+            let read = if is_usual { &self.unusual } else { &self.read };
+            is_one_of(&self.reserved, name)
+                || is_of(&[OWN_PREFIX], name)
+                || (is_one_of(read, name) && !self.read.iter().any(|read| read.as_bytes() == name))
+                || (!is_usual && is_of(&ANSWERED_FOR_PREFIXES, name))
+        })
     }
 
-    /// Whether this header is one of them, in any spelling.
+    /// Removes the same from trailers, and there in the usual spelling too: some upstreams merge trailers with the headers, and
+    /// none of these belongs into a trailer (RFC 9110 §6.5.1).
+    pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
+        remove(sent, edits, |name| {
+            is_one_of(&self.reserved, name)
+                || is_one_of(&self.read, name)
+                || is_of(&[OWN_PREFIX], name)
+                || is_of(&ANSWERED_FOR_PREFIXES, name)
+        });
+    }
+
+    /// Whether only the gateway may set this header, in any spelling.
     pub fn has(&self, name: &str) -> bool {
-        let mut ours = self.headers.iter().map(|header| &header.name).chain(&self.reserved);
-        ours.any(|ours| same_to_an_upstream(name.as_bytes(), ours.as_bytes()))
+        is_one_of(&self.reserved, name.as_bytes())
     }
 
     /// The headers for these claims, of this client as far as it is known.
@@ -102,15 +126,23 @@ fn attribute(what: ClientAttribute, client_id: Option<&str>, client: Option<&Cli
     }
 }
 
-/// Servers that hand headers to programs as variables fold case and turn `-` into `_` (RFC 3875 §4.1.18): to them these are one.
-pub(super) fn same_to_an_upstream(sent: &[u8], name: &[u8]) -> bool {
-    let fold = |b: u8| if b == b'_' { b'-' } else { b.to_ascii_lowercase() };
-    sent.len() == name.len() && sent.iter().zip(name).all(|(a, b)| fold(*a) == fold(*b))
+fn is_one_of(names: &[Rc<str>], sent: &[u8]) -> bool {
+    names.iter().any(|name| same_to_an_upstream(sent, &**name))
 }
 
-/// `x-portcullis-…` steers the proxy behind the filter: only the filter may set it.
-pub(super) fn is_gateways_own(sent: &[u8]) -> bool {
-    sent.split_at_checked(OWN_PREFIX.len()).is_some_and(|(start, _)| same_to_an_upstream(start, OWN_PREFIX))
+fn is_of(families: &[&str], name: &[u8]) -> bool {
+    families.iter().any(|family| starts_with_to_an_upstream(name, family))
+}
+
+fn remove(sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>, is_forged: impl Fn(&[u8]) -> bool) -> usize {
+    let before = edits.len();
+    for (name, _) in sent.iter().filter(|(name, _)| !name.starts_with(b":") && is_forged(name)) {
+        let remove = HeaderEdit::Remove(String::from_utf8_lossy(name).as_ref().into());
+        if !edits.contains(&remove) {
+            edits.push(remove);
+        }
+    }
+    edits.len() - before
 }
 
 /// A claim as a header's value: text as it is, numbers and flags as in JSON, lists of those joined by commas, objects as JSON.
@@ -153,9 +185,10 @@ fn encode(out: &mut String, text: &str, also: &[u8]) {
     }
 }
 
-const OWN_PREFIX: &[u8] = b"x-portcullis-";
 const MOST_VALUE_BYTES: usize = 4_096;
 
+#[cfg(all(test, not(target_family = "wasm")))]
+mod properties;
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,21 +227,39 @@ mod tests {
             from: Attribute::Claim(crate::config::document::ClaimPath::top("org_id")),
             required: false,
         };
-        let headers = IdentityHeaders::compile(&[header], [].iter());
-        for (name, removed) in [
-            ("x-org-id", true),
-            ("X-Org-ID", true),
-            ("x_org_id", true),
-            ("x-org_id", true),
-            ("x-portcullis-upstream", true),
-            ("x_portcullis_upstream", true),
-            ("x-org-idx", false),
-            ("x-org", false),
-            ("accept", false),
+        let headers = IdentityHeaders::compile(&[header], [].iter(), ["x-action", "x_tenant"].into_iter());
+        for (name, removed, removed_from_trailers) in [
+            ("x-org-id", true, true),
+            ("X-Org-ID", true, true),
+            ("x_org_id", true, true),
+            ("x-org_id", true, true),
+            ("x.org~id", true, true),
+            ("x-portcullis-upstream", true, true),
+            ("x_portcullis_upstream", true, true),
+            ("x!portcullis!upstream", true, true),
+            // The policy reads these in one spelling.
+            ("x-action", false, true),
+            ("x.action", true, true),
+            ("x_tenant", false, true),
+            ("x-tenant", true, true),
+            ("content-type", false, true),
+            ("content.type", true, true),
+            ("x-forwarded-for", false, true),
+            ("x_forwarded_for", true, true),
+            ("x-envoy-retry-on", false, true),
+            ("x.envoy.retry.on", true, true),
+            ("authorization", false, true),
+            (":path", false, false),
+            ("x-org-idx", false, false),
+            ("x-org", false, false),
+            ("accept", false, false),
         ] {
-            let mut edits = Vec::new();
-            headers.strip(&[(name.as_bytes(), b"forged"), (name.as_bytes(), b"again")], &mut edits);
+            let sent: [(&[u8], &[u8]); 2] = [(name.as_bytes(), b"forged"), (name.as_bytes(), b"again")];
+            let (mut edits, mut of_trailers) = (Vec::new(), Vec::new());
+            assert_eq!(headers.strip(&sent, &mut edits), usize::from(removed), "{name}");
+            headers.strip_trailers(&sent, &mut of_trailers);
             assert_eq!(edits.len(), usize::from(removed), "{name}");
+            assert_eq!(of_trailers.len(), usize::from(removed_from_trailers), "{name} in trailers");
         }
     }
 }

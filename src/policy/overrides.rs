@@ -3,7 +3,7 @@
 //! Method overrides in a body or a query (`_method`) are not looked at: what they mean is the upstream's own convention.
 
 use super::decision::HeaderEdit;
-use super::identity::same_to_an_upstream;
+use crate::config::header_name::same_to_an_upstream;
 
 /// Adds the removal of every such header, in any spelling that an upstream might take for it.
 pub fn strip(sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {

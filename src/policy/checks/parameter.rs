@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use crate::config::checks::ParameterType;
 use crate::config::document::TokenSource;
+use crate::config::header_name::same_to_an_upstream;
 use crate::config::pointer;
 use crate::policy::guard::{Naming, Parameter, parameters};
-use crate::policy::identity::same_to_an_upstream;
 use crate::policy::rejection::Finding;
 use crate::strict_json;
 

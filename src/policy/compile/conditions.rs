@@ -6,6 +6,7 @@ use super::issuers::unknown;
 use super::sent_headers::forged;
 use crate::config::auth::{Auth, KeySource};
 use crate::config::document::{Document, Route, TokenSource};
+use crate::config::header_name::same_to_an_upstream;
 use crate::config::problem::{At, Problems};
 use crate::config::sent_header;
 
@@ -26,6 +27,17 @@ pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problem
         }
     }
     conditions
+}
+
+/// The headers that conditions of these routes ask about, in lower case.
+pub(super) fn headers_read(routes: &[Route]) -> impl Iterator<Item = String> {
+    let conditions = routes.iter().flat_map(|route| &route.when);
+    let sources =
+        conditions.filter_map(|written| Condition::parse(&written.value).ok()).flat_map(|(_, sources)| sources);
+    sources.filter_map(|(source, _)| match source {
+        Source::Header(name) => Some(name.to_string()),
+        _ => None,
+    })
 }
 
 fn add(written: &At<String>, at: usize, fault: &str, problems: &mut Problems) {
@@ -68,12 +80,11 @@ fn header_fault(name: &str, document: &Document) -> Option<String> {
     if let Err(fault) = sent_header::read(name) {
         return Some(fault);
     }
-    let fold = |name: &str| name.to_ascii_lowercase().replace('_', "-");
-    let folded = fold(name);
+    let is_same = |other: &str| same_to_an_upstream(other, name);
     let mut tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
-    let is_token = tokens.any(|source| matches!(source, TokenSource::Header(token) if fold(token) == folded));
-    let is_key = key_sources(document).any(|source| matches!(source, KeySource::Header(key) if fold(key) == folded));
-    if is_token || is_key || matches!(folded.as_str(), "authorization" | "cookie" | "proxy-authorization") {
+    let is_token = tokens.any(|source| matches!(source, TokenSource::Header(token) if is_same(token)));
+    let is_key = key_sources(document).any(|source| matches!(source, KeySource::Header(key) if is_same(key)));
+    if is_token || is_key || ["authorization", "cookie", "proxy-authorization"].into_iter().any(is_same) {
         return Some(CREDENTIAL.to_string());
     }
     forged(name, document)

@@ -4,6 +4,7 @@ use super::super::api_key::is_environment;
 use super::super::identity::IdentityHeaders;
 use crate::config::auth::{Auth, CredentialKind, KeySource, Sensitivity};
 use crate::config::document::{Document, Issuer, Route, TokenSource};
+use crate::config::header_name::same_to_an_upstream;
 use crate::config::issuer::LONGEST_SELF_ISSUED;
 use crate::config::problem::Problems;
 
@@ -126,7 +127,7 @@ fn check_sensitive(route: &Route, problems: &mut Problems) {
 /// Where nobody could tell a token from a key.
 fn collides(key: &KeySource, token: &TokenSource) -> bool {
     match (key, token) {
-        (KeySource::Header(key), TokenSource::Header(token)) => key == token,
+        (KeySource::Header(key), TokenSource::Header(token)) => same_to_an_upstream(key, token),
         (KeySource::InsecureQuery(key), TokenSource::Query(token)) => key == token,
         _ => false,
     }
@@ -219,7 +220,9 @@ mod tests {
             (vec![("/api_keys/from", json!([{ "header": "Authorization" }]))], Some("write `scheme: ApiKey`")),
             (vec![("/api_keys/from", json!([{ "scheme": "Basic" }]))], Some("cannot be the scheme of a key")),
             (vec![("/issuers/0/token_from", json!([{ "header": "x-api-key" }]))], Some("stand in the same place")),
+            (vec![("/issuers/0/token_from", json!([{ "header": "x.api_key" }]))], Some("stand in the same place")),
             (vec![("/identity_headers", json!({ "X_API_Key": "sub" }))], Some("is an identity header")),
+            (vec![("/identity_headers", json!({ "X.API~Key": "sub" }))], Some("is an identity header")),
             (
                 vec![third(json!([key("k", "pck_test_bill0000ing1", "0000", json!({}))]))],
                 Some("`k` of client `d` has the prefix of key `k` of client `c`"),

@@ -3,6 +3,7 @@
 use super::super::permission::{PermissionNeed, PermissionRegistry, PermissionSet};
 use super::issuers::unknown;
 use crate::config::document::Document;
+use crate::config::header_name::same_to_an_upstream;
 use crate::config::permission::PermissionDomain;
 use crate::config::problem::{At, Problems};
 
@@ -56,7 +57,6 @@ fn check_bits(domain: &PermissionDomain, problems: &mut Problems) {
 
 /// A header carries one thing only, and what it may have to carry must fit.
 fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &mut Problems) {
-    let fold = |name: &str| name.replace('_', "-");
     let names: Vec<At<String>> =
         registry.names().map(|name| At { value: name.to_string(), place: Default::default() }).collect();
     let everything = registry.set_of(&names, problems);
@@ -64,8 +64,11 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
     for (i, (header, form)) in headers.iter().enumerate() {
         let identity = document.identity_headers.iter().map(|other| &other.header);
         let earlier = headers.iter().take(i).map(|(other, _)| other);
-        if identity.chain(earlier).any(|other| fold(&other.value) == fold(&header.value)) {
-            problems.add(&header.place, "this header already carries something else (`-` and `_` count as one)");
+        if identity.chain(earlier).any(|other| same_to_an_upstream(&other.value, &header.value)) {
+            problems.add(
+                &header.place,
+                "this header already carries something else (all but letters and digits count as one)",
+            );
         }
         let bytes = registry.told(&everything, *form).len();
         if bytes > MOST_HEADER_BYTES {

@@ -1,7 +1,7 @@
 //! Refuses documents that go by a header which only the gateway sets: a client could write any value into it.
 
-use super::super::identity::{is_gateways_own, same_to_an_upstream};
 use crate::config::document::{Document, TokenSource};
+use crate::config::header_name::{OWN_PREFIX, same_to_an_upstream, starts_with_to_an_upstream};
 use crate::config::limit::KeyPart;
 use crate::config::problem::{Place, Problems};
 
@@ -42,8 +42,9 @@ pub fn read_by(document: &Document) -> Vec<(&str, &Place)> {
 pub(super) fn forged(name: &str, document: &Document) -> Option<String> {
     let identity = document.identity_headers.iter().map(|header| &header.header);
     let permissions = document.forward_permissions.headers.iter().map(|(header, _)| header);
-    let mut ours = identity.chain(permissions).map(|header| header.value.as_bytes());
-    let is_ours = ours.any(|ours| same_to_an_upstream(name.as_bytes(), ours)) || is_gateways_own(name.as_bytes());
+    let mut ours = identity.chain(permissions);
+    let is_ours =
+        ours.any(|ours| same_to_an_upstream(name, &ours.value)) || starts_with_to_an_upstream(name, OWN_PREFIX);
     is_ours.then(|| format!("what a client sends as `{name}` is forged: ask about the claim instead"))
 }
 

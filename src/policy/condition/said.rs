@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::value::Val;
+use crate::config::header_name::same_to_an_upstream;
 use crate::policy::guard::{Naming, parameters};
-use crate::policy::identity::same_to_an_upstream;
 
 /// Everything that a request says under one name.
 #[derive(Debug, Default)]

@@ -7,9 +7,9 @@ use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::super::caller::{Caller, Proof};
-use super::super::identity::same_to_an_upstream;
 use super::super::peer::Peer;
 use super::super::request::Once;
+use crate::config::header_name::same_to_an_upstream;
 use crate::config::limit::KeyPart;
 
 /// A request as limits see it.

@@ -90,6 +90,7 @@ pub const NASTY: &[&[u8]] = &[
     b"\nx-user-id: root",
     b"\nX_User_ID: root",
     b"\nx-user_id: root",
+    b"\nx.user~id: root",
     b"\nx-portcullis-upstream: admin",
     b"\nauthorization: Bearer x",
     b"\nauthorization: Bearer <0>",

@@ -23,7 +23,7 @@ pub struct Subject {
     pub stem: String,
     /// The servers that its document names, and how its tokens are made.
     pub scene: Scene,
-    /// The names of its identity headers, `_` written as `-`.
+    /// The names of its identity headers in lower case.
     pub identity: Vec<String>,
     /// Its cases' requests as text.
     pub seeds: Vec<Vec<u8>>,
@@ -110,7 +110,7 @@ impl Subject {
             }
         }
         let headers = scene.policy.get("identity_headers").and_then(Value::as_object);
-        let identity = headers.into_iter().flatten().map(|(name, _)| folded(name)).collect();
+        let identity = headers.into_iter().flatten().map(|(name, _)| name.to_ascii_lowercase()).collect();
         let text = |(case, request): (&Case, &Request)| text(&file.stem, case, request, &tokens);
         let seeds = file.cases.iter().zip(&requests).map(text).collect();
         let believed = file.certificates.iter().filter(|(_, spec)| spec.fault.is_none());
@@ -257,7 +257,7 @@ fn words(request: &Request) -> Vec<Vec<u8>> {
 
 /// A header's name as an upstream may read it.
 pub fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 fn cut<'b>(bytes: &'b [u8], at: &[u8]) -> (&'b [u8], &'b [u8]) {

@@ -1,0 +1,105 @@
+//! Header names: which are valid, which an upstream cannot tell apart, and which the proxy or the gateway answers for.
+
+/// Whether this is a header name (RFC 9110 §5.1: a token).
+pub fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Whether a server that passes headers to programs as variables gives both names the same variable.
+///
+/// RFC 3875 §4.1.18 folds case and turns `-` into `_`. Some servers also turn every other byte that a variable cannot have
+/// into `_`: then `x.org.id`, `x~org-id` and `X-Org-ID` are all `HTTP_X_ORG_ID`. One byte becomes one byte, so names of
+/// different lengths never become the same variable.
+pub fn same_to_an_upstream(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
+    let (one, other) = (one.as_ref(), other.as_ref());
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
+}
+
+/// Whether a name starts with this prefix, in any spelling of both.
+pub fn starts_with_to_an_upstream(name: impl AsRef<[u8]>, prefix: &str) -> bool {
+    name.as_ref().split_at_checked(prefix.len()).is_some_and(|(start, _)| same_to_an_upstream(start, prefix))
+}
+
+/// Whether a name is written with lower-case letters, digits and `-` alone. Two such names are only the same when they are equal.
+pub fn is_usual(name: impl AsRef<[u8]>) -> bool {
+    name.as_ref().iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+fn fold(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' | b'0'..=b'9' => byte,
+        b'A'..=b'Z' => byte.to_ascii_lowercase(),
+        _ => b'-',
+    }
+}
+
+/// Headers that frame the message, route it, describe its body, carry credentials, or that proxies set about a request.
+///
+/// Envoy and the gateway read each of them in this spelling only. Another spelling would reach the upstream unchecked.
+pub const ANSWERED_FOR: [&str; 20] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+];
+
+/// Families of headers that proxies set about a request; as [`ANSWERED_FOR`].
+pub const ANSWERED_FOR_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
+
+/// Headers of this family steer the proxy behind the filter: only the filter may set them.
+pub const OWN_PREFIX: &str = "x-portcullis-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn names_that_become_one_variable_are_the_same() {
+        for (name, expected) in [
+            ("x-org-id", true),
+            ("X-Org-ID", true),
+            ("x_org_id", true),
+            ("x.org.id", true),
+            ("x~org!id", true),
+            ("x|org`id", true),
+            ("x-org-i-", false),
+            ("x-orgaid", false),
+            ("xaorg-id", false),
+            ("x-org-id-", false),
+            ("-x-org-id", false),
+            ("x--org-id", false),
+            ("xorgid", false),
+            ("", false),
+        ] {
+            assert_eq!(same_to_an_upstream(name, "x-org-id"), expected, "{name}");
+            assert_eq!(same_to_an_upstream("x-org-id", name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_family_is_known_in_every_spelling() {
+        for (name, expected) in
+            [("x-envoy-a", true), ("X.Envoy!", true), ("x-envoy-", true), ("x-envoy", false), ("x-envoya", false)]
+        {
+            assert_eq!(starts_with_to_an_upstream(name, "x-envoy-"), expected, "{name}");
+        }
+    }
+}
