@@ -217,6 +217,10 @@ impl Exchange {
                 return;
             }
         }
+        if status == 101 {
+            // The next proxy on the way to the client deletes what the upstream names here (RFC 9110 §7.6.1).
+            host::set_header(Map::Response, "connection", b"upgrade");
+        }
         for (name, value) in plan.budget.headers() {
             host::set_header(Map::Response, name, value.as_bytes());
         }

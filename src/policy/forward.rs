@@ -76,6 +76,7 @@ impl Forward {
         if passage.request.request_id != Once::Value(passage.request_id.as_bytes()) {
             edits.push(HeaderEdit::Set("x-request-id".into(), passage.request_id.clone().into()));
         }
+        leave_upgrade_only(passage.request, &mut edits);
         if let Some(millis) = &to.timeout_millis {
             edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone().into()));
         }
@@ -145,6 +146,22 @@ impl Destination {
     }
 }
 
+/// Removes what concerns the client's connection alone but the upgrade itself. The next proxy deletes every header that
+/// `Connection` names, and that may be an identity header (RFC 9110 §7.6.1). Envoy does this for all requests but upgrades.
+fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
+    match request.connection {
+        Once::Absent => return,
+        Once::Value(value) if request.upgrade && value.eq_ignore_ascii_case(b"upgrade") => {}
+        Once::Value(_) | Once::Repeated if request.upgrade => edits.push(set("connection", "upgrade")),
+        Once::Value(_) | Once::Repeated => edits.push(HeaderEdit::Remove("connection".into())),
+    }
+    for name in OF_ONE_CONNECTION {
+        if request.headers.iter().any(|(have, _)| *have == name.as_bytes()) {
+            edits.push(HeaderEdit::Remove(name.into()));
+        }
+    }
+}
+
 /// Removes tokens from every place where one may stand; the query without them comes back when one stood there.
 fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Option<String> {
     let mut query: Option<String> = None;
@@ -196,6 +213,8 @@ fn without_token_cookies(passage: &Passage<'_, '_>) -> Option<HeaderEdit> {
 fn set(name: &str, value: impl AsRef<str>) -> HeaderEdit {
     HeaderEdit::Set(name.into(), value.as_ref().as_bytes().into())
 }
+
+const OF_ONE_CONNECTION: [&str; 4] = ["http2-settings", "keep-alive", "proxy-connection", "te"];
 
 /// The header by which the generated Envoy routes choose the cluster.
 pub const ROUTING_HEADER: &str = "x-portcullis-upstream";

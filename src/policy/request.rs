@@ -42,6 +42,10 @@ pub struct Request<'r> {
     pub request_id: Once<'r>,
     /// The name of the first header whose value begins or ends with a byte that servers trim.
     pub padded: Option<&'r [u8]>,
+    /// `connection`. Envoy leaves it in place for an upgrade only, with the `upgrade` header (envoy-facts §2.11, §2.12).
+    pub connection: Once<'r>,
+    /// `upgrade` is there.
+    pub upgrade: bool,
     /// Neither body nor trailers follow.
     pub ended: bool,
     /// Every header, for what is not picked.
@@ -82,6 +86,8 @@ impl<'r> Request<'r> {
                 b"access-control-request-private-network" => request.private_network |= value == b"true",
                 b"content-type" => content_type.add(value),
                 b"x-request-id" => request.request_id.add(value),
+                b"connection" => request.connection.add(value),
+                b"upgrade" => request.upgrade = true,
                 _ => {}
             }
         }

@@ -16,6 +16,7 @@ pub const TRAPS: &[Trap] = &[
     ("0.9 two Authorization headers are refused", two_authorizations),
     ("0.9 cookies are read over all their lines", cookie_lines),
     ("0.9 every copy of a forged identity header goes", forged_copies),
+    ("2.12 of Connection an upgrade's upstream sees the upgrade alone", upgrade_tokens),
     ("0.10 no claim ends a header of the upstream's request", claims_end_nothing),
     ("0.10 nothing a client sends ends a header of a response", clients_end_nothing),
     ("0.10 a document cannot write line breaks into headers", documents_end_nothing),
@@ -155,6 +156,47 @@ fn forged_copies() -> Result<()> {
             ensure!(found == org, "x-org-id is {found:?}, not {org:?}");
             let all: String = outcome::print(&forwarded.headers);
             ensure!(!all.contains("forged"), "a forged header arrived:\n{all}");
+        }
+    }
+    gate.never_failed()
+}
+
+fn upgrade_tokens() -> Result<()> {
+    let servers = Servers::start()?;
+    let mut gate = Gate::open(&servers)?;
+    let token = servers.token(&json!({ "org_id": "org-1" }))?;
+    let upgrade = |connection: &[&str]| {
+        let request = trial::bearer(trial::get("/tap/1"), &token).header("upgrade", "websocket");
+        let request = connection.iter().fold(request, |request, line| request.header("connection", line));
+        // Fields of one hop that do not belong to an upgrade (RFC 9110 §7.6.1).
+        let hop = [
+            ("te", "trailers, x-org-id"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "x-org-id"),
+            ("http2-settings", "AAMAAABk"),
+        ];
+        hop.iter().fold(request, |request, (name, value)| request.header(name, value))
+    };
+    for connection in [
+        &["upgrade"][..],
+        &["Upgrade"],
+        &["Upgrade, X-Org-ID"],
+        &["x-org-id,x-user-id , upgrade"],
+        &["keep-alive, Upgrade, TE, x-request-id"],
+        &["x-org-id", "upgrade"],
+        &["upgrade", "x-org-id, x-unknown"],
+    ] {
+        gate.send(&upgrade(connection))?;
+        let arrived = servers.tap.take();
+        ensure!(arrived.len() == 1, "{connection:?}: {} requests arrived", arrived.len());
+        for request in &arrived {
+            let text = octets::escape(request).to_ascii_lowercase();
+            ensure!(text.matches("connection: ").count() == 1, "{connection:?}: {text}");
+            ensure!(text.contains("connection: upgrade\\x0d"), "{connection:?}: {text}");
+            ensure!(text.contains("x-org-id: org-1") && text.contains("x-user-id: user-1"), "{connection:?}: {text}");
+            let fields = ["keep-alive", "te: ", "http2-settings"];
+            ensure!(!fields.iter().any(|field| text.contains(&format!("\\x0a{field}"))), "{connection:?}: {text}");
+            ensure!(text.matches("x-org-id").count() == 1, "{connection:?}: {text}");
         }
     }
     gate.never_failed()
