@@ -13,6 +13,7 @@ pub mod compile;
 pub mod condition;
 pub mod cors;
 pub mod credential;
+mod cross_origin;
 pub mod decision;
 mod exchange;
 pub mod forward;
@@ -146,7 +147,7 @@ impl Policy {
         overrides::strip(request.headers, &mut edits);
         let requirements = self.requirements(rule, target.path(), world);
         let (request, target) = (&request, &target);
-        let presented = Presented { rule, parts, request, target };
+        let presented = Presented { rule, parts, request, target, host: &host };
         let callers = self.prove(requirements, presented, world, exchange)?;
         let circumstances =
             Circumstances { request, host: host.name(), target, params, peer: world.peer, now: world.now };

@@ -113,13 +113,14 @@ fn imports(text: &str, module: &str) -> Vec<String> {
 }
 
 /// The stages of the pipeline, in their order. The other files of `src/policy` are nouns that stages hand on.
-const STAGES: [&str; 11] = [
+const STAGES: [&str; 12] = [
     "guard",
     "route",
     "cors",
     "credential",
     "api_key",
     "authenticate",
+    "cross_origin",
     "revocation",
     "authorize",
     "limit",
@@ -132,6 +133,7 @@ const SHARED: &[(&str, &str, &str)] = &[
     ("route", "guard::percent", "a pattern is compared in the spelling the guard gives to requests"),
     ("route", "guard::read_target", "a pattern that the guard would refuse in a request could never match"),
     ("route", "guard::read_host", "the same for a host"),
+    ("cross_origin", "guard::read_host", "an origin's host is compared in the spelling of the request's"),
     ("credential", "guard::query_pairs", "queries are read in one place"),
     ("api_key", "guard::query_pairs", "the same"),
     ("api_key", "guard::without_query_pair", "and written there"),

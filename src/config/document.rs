@@ -87,6 +87,8 @@ pub struct Issuer {
     pub permission_claims: Vec<ClaimPath>,
     /// Where the token may stand in the request.
     pub token_from: Vec<TokenSource>,
+    /// Those of them, cookies, that count whichever page makes the request.
+    pub insecure_cross_origin: Vec<TokenSource>,
     /// The longest token accepted, in bytes.
     pub max_token_bytes: usize,
     /// Only tokens that are bound to a certificate are accepted (RFC 8705 §3).

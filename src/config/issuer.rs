@@ -25,7 +25,11 @@ impl Issuer {
             fields.get("scope_claims").map(|f| f.one_or_more().iter().filter_map(ClaimPath::read).collect());
         let permission_claims =
             fields.get("permission_claims").map(|f| f.one_or_more().iter().filter_map(permission_place).collect());
-        let token_from = fields.get("token_from").map(|f| f.items().iter().filter_map(read_source).collect());
+        let token_from = fields.get("token_from").map(|f| f.items()).unwrap_or_default();
+        let token_from: Vec<(TokenSource, bool)> = token_from.iter().filter_map(read_source).collect();
+        let cross_origin = token_from.iter().filter(|(_, cross_origin)| *cross_origin);
+        let insecure_cross_origin = cross_origin.map(|(source, _)| source.clone()).collect();
+        let token_from: Vec<TokenSource> = token_from.into_iter().map(|(source, _)| source).collect();
         let max_token_bytes = fields.get("max_token_bytes").and_then(|f| f.number(64, 65_536));
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let (require_bound, require_client) = (flag("require_bound"), flag("require_client"));
@@ -51,7 +55,8 @@ impl Issuer {
             scope_claims: scope_claims
                 .unwrap_or_else(|| SCOPE_CLAIMS.iter().map(|name| ClaimPath::top(name)).collect()),
             permission_claims: permission_claims.unwrap_or_else(|| vec![ClaimPath::members(&[])]),
-            token_from: token_from.filter(|s: &Vec<_>| !s.is_empty()).unwrap_or_else(|| vec![TokenSource::Bearer]),
+            token_from: if token_from.is_empty() { vec![TokenSource::Bearer] } else { token_from },
+            insecure_cross_origin,
             max_token_bytes: max_token_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(MOST_TOKEN_BYTES),
             require_bound,
             require_client,
@@ -112,7 +117,8 @@ fn read_secret(field: &Field<'_>) -> Option<Keys> {
     Some(Keys::Secret { env: env? })
 }
 
-fn read_source(field: &Field<'_>) -> Option<TokenSource> {
+/// A place of tokens, and whether a cookie counts there whichever page makes the request.
+fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     let fields = field.fields()?;
     let sources = [
         fields.get("header").and_then(|f| read_header(&f)),
@@ -122,8 +128,15 @@ fn read_source(field: &Field<'_>) -> Option<TokenSource> {
     if ["header", "cookie", "query"].iter().filter(|key| fields.get(key).is_some()).count() != 1 {
         fields.problem("expected exactly one of `header`, `cookie` and `query`");
     }
+    let cross_origin = fields.get("insecure_cross_origin");
+    if let (Some(flag), false) =
+        (&cross_origin, sources.iter().flatten().any(|source| matches!(source, TokenSource::Cookie(_))))
+    {
+        flag.problem("is for a `cookie`: browsers attach no other token by themselves");
+    }
+    let cross_origin = cross_origin.and_then(|f| f.flag()).unwrap_or(false);
     fields.finish();
-    sources.into_iter().flatten().next()
+    Some((sources.into_iter().flatten().next()?, cross_origin))
 }
 
 fn read_header(field: &Field<'_>) -> Option<TokenSource> {

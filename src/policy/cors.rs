@@ -69,6 +69,11 @@ impl CorsPolicy {
         }
     }
 
+    /// Whether pages of this origin may call with the credentials of their visitors. Never true for `*`.
+    pub fn allows_credentials(&self, origin: &[u8]) -> bool {
+        self.credentials && matches!(self.origins, Origins::These { .. }) && self.allow_origin(origin).is_some()
+    }
+
     /// The value of `Access-Control-Allow-Origin` for this origin; none when it is not allowed. Apart from `*` it is
     /// an origin byte for byte equal to a listed one, or one whose form was checked.
     fn allow_origin(&self, origin: &[u8]) -> Option<Rc<str>> {

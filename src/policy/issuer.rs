@@ -41,6 +41,8 @@ pub struct Issuer {
     pub permission_claims: Vec<ClaimPath>,
     /// The places its tokens may stand in, as indexes into the policy's list.
     pub sources: Vec<usize>,
+    /// Those of them whose cookies count whichever page asks.
+    pub cross_origin: Vec<usize>,
     /// Longest token.
     pub max_token_bytes: usize,
     /// Only tokens bound to a certificate.

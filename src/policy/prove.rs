@@ -7,13 +7,15 @@ use super::authenticate::{Authenticator, Stop};
 use super::authorize::Requirements;
 use super::caller::{Caller, Callers, Proof};
 use super::credential;
+use super::cross_origin;
 use super::exchange::Exchange;
-use super::guard::SafePath;
+use super::guard::{Host, SafePath};
 use super::rejection::{Kind, Rejection};
 use super::request::{Request, RequestParts};
 use super::rule::Rule;
 use super::world::World;
 use crate::config::auth::{Auth, CredentialKind};
+use crate::config::document::TokenSource;
 
 /// One request, and the route that takes it.
 #[derive(Clone, Copy)]
@@ -22,6 +24,7 @@ pub(super) struct Presented<'p, 'r> {
     pub(super) parts: &'p RequestParts<'r>,
     pub(super) request: &'p Request<'r>,
     pub(super) target: &'p SafePath<'r>,
+    pub(super) host: &'p Host<'p>,
 }
 
 impl Policy {
@@ -46,11 +49,13 @@ impl Policy {
                 (Some(caller), None) => {
                     exchange.note_caller(&caller);
                     self.not_revoked(&caller, presented, world, exchange)?;
+                    self.asked_by_own_page(&caller, presented, world)?;
                     callers = Some(Callers { first: caller, others: Vec::new() });
                 }
                 (Some(caller), Some(callers)) => {
                     exchange.note_witness(&caller);
                     self.not_revoked(&caller, presented, world, exchange)?;
+                    self.asked_by_own_page(&caller, presented, world)?;
                     callers.others.push(caller);
                 }
                 (None, _) if matches!(auth, Auth::AllOf(_)) => return Err(missing(auth, *kind).into()),
@@ -76,6 +81,25 @@ impl Policy {
         Ok(())
     }
 
+    /// Refuses a caller whose cookie a browser attached to a request that a foreign page makes.
+    fn asked_by_own_page(
+        &self,
+        caller: &Caller,
+        presented: Presented<'_, '_>,
+        world: &mut World<'_>,
+    ) -> Result<(), Rejection> {
+        let Some(token) = caller.token() else { return Ok(()) };
+        let is_cookie = matches!(self.sources.get(token.source), Some(TokenSource::Cookie(_)));
+        let is_open = || self.issuers.get(token.issuer).is_some_and(|i| i.cross_origin.contains(&token.source));
+        if !is_cookie || is_open() {
+            return Ok(());
+        }
+        let cors = presented.rule.cors.as_deref();
+        let finding = cross_origin::check(presented.request, presented.host, cors)?;
+        world.note("authenticate", || format!("by a cookie: {finding}"));
+        Ok(())
+    }
+
     fn by_token(
         &self,
         auth: &Auth,
@@ -83,7 +107,7 @@ impl Policy {
         world: &mut World<'_>,
         exchange: &mut Exchange<'_, '_>,
     ) -> Result<Option<Rc<Caller>>, Stop> {
-        let Presented { rule, parts, request, target } = presented;
+        let Presented { rule, parts, request, target, .. } = presented;
         let found = credential::find(request, target.query(), &self.sources);
         let found = found.map_err(|rejection| rule.after_authentication(rejection.into(), parts, world))?;
         let Some(credential) = found else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! Cross-origin calls by a real Chromium through a real Envoy with the filter: what the browser allows, and what it blocks.
+//! Cross-origin calls by a real Chromium through a real Envoy with the filter: what the browser allows and blocks, and what the
+//! gateway refuses because the browser attached a cookie.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,15 +12,27 @@ use test_harness::runner::{self, Check, Group};
 use test_harness::server::{self, Server};
 use test_harness::stage::Stage;
 use test_harness::token::TokenSpec;
-use test_harness::{clock, envoy, node};
+use test_harness::{clock, envoy, node, ports};
 
 fn main() -> ExitCode {
-    let calls = match serde_saphyr::from_str::<Vec<Call>>(CALLS) {
-        Ok(calls) => calls,
-        Err(error) => {
-            eprintln!("error: the calls of tests/browser.rs: {error}");
+    let (calls, acts) = match (serde_saphyr::from_str::<Vec<Call>>(CALLS), serde_saphyr::from_str::<Vec<Act>>(ACTS)) {
+        (Ok(calls), Ok(acts)) => (calls, acts),
+        (calls, acts) => {
+            eprintln!("error: the calls of tests/browser.rs: {:?} {:?}", calls.err(), acts.err());
             return ExitCode::FAILURE;
         }
+    };
+    let cookies = Group {
+        name: "browser/cookies".to_owned(),
+        checks: acts.iter().map(|act| act.name.clone()).collect(),
+        set_up: Box::new(move || {
+            let verdicts = act(&acts)?;
+            let check: Check = Box::new(move |index| match (acts.get(index), verdicts.get(index)) {
+                (Some(act), Some(verdict)) => act.judge(verdict),
+                _ => Err("the browser did not come to this call".to_owned()),
+            });
+            Ok(check)
+        }),
     };
     let checks = calls.iter().map(|call| call.name.clone()).collect();
     let set_up = Box::new(move || {
@@ -30,7 +43,7 @@ fn main() -> ExitCode {
         });
         Ok(check)
     });
-    runner::run(vec![Group { name: "browser/chromium".to_owned(), checks, set_up }], 1)
+    runner::run(vec![Group { name: "browser/chromium".to_owned(), checks, set_up }, cookies], 1)
 }
 
 /// One call of a script, and what the browser must make of it.
@@ -76,6 +89,59 @@ impl Call {
         }
         Err(format!("expected {self:?}\ngot {verdict:?}"))
     }
+}
+
+/// A request that a page makes with its visitor's cookie, and what the gateway must answer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Act {
+    name: String,
+    /// The page: the gateway's `own`, or a `foreign` one on another port of the same host.
+    from: String,
+    /// How its script makes the request, as `browser/forgery.mjs` calls it.
+    way: String,
+    /// The visitor's cookie.
+    cookie: String,
+    status: u16,
+}
+
+/// What the gateway answered, as `browser/forgery.mjs` prints it.
+#[derive(Debug, Clone, Deserialize)]
+struct Answer {
+    status: Option<u16>,
+    opened: bool,
+}
+
+impl Act {
+    fn judge(&self, answer: &Answer) -> Result<(), String> {
+        if answer.status == Some(self.status) && answer.opened == (self.status == 101) {
+            return Ok(());
+        }
+        Err(format!("expected {self:?}\ngot {answer:?}"))
+    }
+}
+
+fn act(acts: &[Act]) -> Result<Vec<Answer>> {
+    let page = Server::start(0, |_| async { server::reply(200, "text/html", "<!doctype html><title>page</title>") })?;
+    let [sockets] = ports::free()?;
+    let file: CaseFile = serde_saphyr::from_str(&COOKIES.replace("SOCKETS", &sockets.to_string()))?;
+    let mut stage = Stage::set(&file, &envoy::module()?)?;
+    let gate = format!("http://127.0.0.1:{}", stage.port);
+    let own_issuer = stage.scene.issuer.url();
+    let asked = acts.iter().map(|act| {
+        let issuer = if act.cookie == "unchecked" { "https://unchecked.example" } else { &own_issuer };
+        let claims = json!({ "iss": issuer, "aud": "orders-api", "sub": "user-1" });
+        let token = TokenSpec::of("rsa-1").mint(clock::unix_seconds(), claims.as_object().context("claims")?)?;
+        let page = if act.from == "own" { format!("{gate}/page") } else { page.url() };
+        let path = if act.way == "socket" { "/socket" } else { "/orders" };
+        let cookie = json!({ "name": act.cookie, "value": token, "url": gate, "sameSite": "Lax" });
+        Ok(json!({ "page": page, "way": act.way, "url": format!("{gate}{path}"), "cookie": cookie }))
+    });
+    let asked: Vec<Value> = asked.collect::<Result<_>>()?;
+    let job = json!({ "chromiumPath": chromium_path()?, "sockets": sockets, "calls": asked });
+    let answers = node::run("forgery.mjs", &job)?;
+    stage.filter_never_failed()?;
+    Ok(answers)
 }
 
 fn browse(calls: &[Call]) -> Result<Vec<Verdict>> {
@@ -150,4 +216,39 @@ const CALLS: &str = r#"
 - { name: a call with cookies may be read, from: allowed.localhost, path: /open, init: { credentials: include }, status: 200 }
 - { name: only exposed headers can be read, from: allowed.localhost, path: '/open?h.x-total=7&h.x-inner=1', status: 200, headers: { x-total: '*', x-inner: '-' } }
 - { name: the upstream's own permission does not count, from: evil.localhost, path: '/open?h.access-control-allow-origin=*', blocked: MissingAllowOriginHeader }
+"#;
+
+/// The page's port belongs to the same site as the gateway's, so that `SameSite` lets its visitor's cookies through.
+const COOKIES: &str = r#"
+about: What a page can do with its visitor's cookie.
+policy:
+  version: "1.0"
+  issuers:
+    - { name: accounts, issuer: "${ISSUER}", audiences: [orders-api], jwks: { uri: "${JWKS}", cluster: issuer }, token_from: [{ cookie: session }] }
+    - name: unchecked
+      issuer: https://unchecked.example
+      audiences: [orders-api]
+      jwks: { uri: "${JWKS}", cluster: issuer }
+      token_from: [{ cookie: unchecked, insecure_cross_origin: true }]
+  upstreams: { orders: { url: "${UPSTREAM.orders}" }, sockets: { url: "http://127.0.0.1:SOCKETS" } }
+  routes:
+    - { path: /page, auth: none, response: { body: { status: ok } } }
+    - { path: /orders, upstream: orders }
+    - { path: /socket, upstream: sockets }
+cases: []
+"#;
+
+const ACTS: &str = r#"
+- { name: a foreign page cannot post by fetch, from: foreign, way: fetch, cookie: session, status: 403 }
+- { name: nor without asking for CORS, from: foreign, way: no-cors, cookie: session, status: 403 }
+- { name: nor by a form, from: foreign, way: form, cookie: session, status: 403 }
+- { name: nor open a WebSocket, from: foreign, way: socket, cookie: session, status: 403 }
+- { name: the own page can post by fetch, from: own, way: fetch, cookie: session, status: 200 }
+- { name: and without asking for CORS, from: own, way: no-cors, cookie: session, status: 200 }
+- { name: and by a form, from: own, way: form, cookie: session, status: 200 }
+- { name: and open a WebSocket, from: own, way: socket, cookie: session, status: 101 }
+- { name: unchecked a foreign page posts by fetch, from: foreign, way: fetch, cookie: unchecked, status: 200 }
+- { name: unchecked it posts without asking for CORS, from: foreign, way: no-cors, cookie: unchecked, status: 200 }
+- { name: unchecked it posts by a form, from: foreign, way: form, cookie: unchecked, status: 200 }
+- { name: unchecked it opens a WebSocket, from: foreign, way: socket, cookie: unchecked, status: 101 }
 "#;

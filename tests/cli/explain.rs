@@ -52,6 +52,35 @@ fn where_the_body_decides_nothing_goes_on_before_it() {
 }
 
 #[test]
+fn a_foreign_page_is_shown_with_what_it_asks_by_a_cookie() {
+    let bench = Bench::new("explain_cookie");
+    let issuer = "{ name: a, issuer: a, audiences: [b], jwks: { uri: \"https://a.example/\", cluster: a }, token_from: [{ cookie: sid }] }";
+    let route =
+        "{ path: /a, response: {}, cors: { allow_origins: [\"https://app.example\"], allow_credentials: true } }";
+    bench.write("g.yaml", &format!("version: \"1.0\"\nissuers: [{issuer}]\nroutes: [{route}]\n"));
+    for (method, origin, code, expected) in [
+        (
+            "POST",
+            "https://evil.example",
+            2,
+            "deny 403 FORBIDDEN, by rule ANY /a, reason origin_foreign (origin https://evil.example)",
+        ),
+        (
+            "POST",
+            "https://app.example",
+            0,
+            "authenticate  by a cookie: the CORS policy allows this origin's credentials",
+        ),
+        ("GET", "https://evil.example", 0, "authenticate  by a cookie: a safe method"),
+    ] {
+        let origin_line = format!("Origin: {origin}");
+        let ran = bench.run(&["explain", "g.yaml", method, "/a", "--claims", "{}", "--header", &origin_line]);
+        assert_eq!(ran.code, code, "{method} {origin}\n{}\n{}", ran.out, ran.err);
+        assert!(ran.out.contains(expected), "{method} {origin}: {}", ran.out);
+    }
+}
+
+#[test]
 fn a_certificate_can_be_supposed() {
     let bench = Bench::new("explain_certificate");
     let client =

@@ -221,6 +221,11 @@ mod tests {
             (vec![("/api_keys/from", json!([{ "scheme": "Basic" }]))], Some("cannot be the scheme of a key")),
             (vec![("/issuers/0/token_from", json!([{ "header": "x-api-key" }]))], Some("stand in the same place")),
             (vec![("/issuers/0/token_from", json!([{ "header": "x.api_key" }]))], Some("stand in the same place")),
+            (
+                vec![("/issuers/0/token_from", json!([{ "header": "x-token", "insecure_cross_origin": true }]))],
+                Some("is for a `cookie`"),
+            ),
+            (vec![("/issuers/0/token_from", json!([{ "cookie": "sid", "insecure_cross_origin": true }]))], None),
             (vec![("/identity_headers", json!({ "X_API_Key": "sub" }))], Some("is an identity header")),
             (vec![("/identity_headers", json!({ "X.API~Key": "sub" }))], Some("is an identity header")),
             (

@@ -38,6 +38,7 @@ impl Issuers {
             let algorithms = algorithms(issuer, problems);
             let keys = compiled.keys(&issuer.keys, environment, problems);
             let sources = issuer.token_from.iter().map(|source| compiled.number(source)).collect();
+            let cross_origin = issuer.insecure_cross_origin.iter().map(|source| compiled.number(source)).collect();
             compiled.issuers.push(Issuer {
                 name: issuer.name.value.as_str().into(),
                 issuer: issuer.issuer.value.clone(),
@@ -51,6 +52,7 @@ impl Issuers {
                 scope_claims: issuer.scope_claims.clone(),
                 permission_claims: issuer.permission_claims.clone(),
                 sources,
+                cross_origin,
                 max_token_bytes: issuer.max_token_bytes,
                 require_bound: issuer.require_bound,
                 require_client: issuer.require_client,
