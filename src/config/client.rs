@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::problem::{At, Place};
 use super::reader::{Field, Fields};
+use super::url::check_host;
 
 /// A client as written.
 #[derive(Clone, Debug)]
@@ -159,19 +160,23 @@ impl Evidence {
         let fields = field.fields()?;
         let spiffe = fields.get("spiffe").and_then(|f| {
             let text = f.text()?;
-            let is_id = text.strip_prefix("spiffe://").is_some_and(|rest| !rest.is_empty() && is_visible(rest));
-            if !is_id {
-                f.problem(format!("`{text}` is not a SPIFFE id (spiffe://trust-domain/path)"));
+            match spiffe_fault(&text) {
+                Some(fault) => {
+                    f.problem(format!("`{text}` is not a SPIFFE id (spiffe://trust-domain/path): {fault}"));
+                    None
+                }
+                None => Some(Evidence::Spiffe(text)),
             }
-            is_id.then_some(Evidence::Spiffe(text))
         });
         let dns = fields.get("dns").and_then(|f| {
             let text = f.text()?;
-            let is_name = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-            if !is_name {
-                f.problem(format!("`{text}` is not a host name; patterns are not accepted"));
+            match dns_fault(&text) {
+                Some(fault) => {
+                    f.problem(format!("`{text}` is not a host name: {fault}"));
+                    None
+                }
+                None => Some(Evidence::Dns(text.to_ascii_lowercase())),
             }
-            is_name.then(|| Evidence::Dns(text.to_ascii_lowercase()))
         });
         let sha256 = fields.get("sha256").and_then(|f| {
             let text = f.text()?.replace(':', "");
@@ -189,6 +194,40 @@ impl Evidence {
         fields.finish();
         [spiffe, dns, sha256].into_iter().flatten().next().map(|value| At { value, place })
     }
+}
+
+/// Why no certificate has a text as its SPIFFE id (SPIFFE-ID §2).
+fn spiffe_fault(text: &str) -> Option<&'static str> {
+    let Some(rest) = text.strip_prefix("spiffe://") else { return Some("it starts with `spiffe://`, in lower case") };
+    let mut parts = rest.split('/');
+    let domain = parts.next().unwrap_or_default();
+    let is_of_domain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+    let is_of_path = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if domain.is_empty() || domain.len() > MOST_TRUST_DOMAIN || !domain.bytes().all(is_of_domain) {
+        return Some("a trust domain has a-z, 0-9, `.`, `-` and `_` only, 255 at most");
+    }
+    for part in parts {
+        match part {
+            "" => return Some("no part of its path is empty, and it does not end in `/`"),
+            "." | ".." => return Some("no part of its path is `.` or `..`"),
+            part if !part.bytes().all(is_of_path) => {
+                return Some("a path has letters, digits, `.`, `-` and `_` only; patterns are not accepted");
+            }
+            _ => {}
+        }
+    }
+    (text.len() > MOST_SPIFFE_ID).then_some("it has 2048 bytes at most")
+}
+
+/// Why no certificate has a text as one of its DNS names (RFC 5280 §4.2.1.6).
+fn dns_fault(text: &str) -> Option<&'static str> {
+    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
+        return Some("it has letters, digits, `.`, `-` and `_` only; patterns are not accepted");
+    }
+    if text.split('.').any(str::is_empty) {
+        return Some("it has no dot at its start or end, and no two in a row");
+    }
+    check_host(text).is_err().then_some("it has 253 characters at most, 63 between two dots, and is not an address")
 }
 
 /// Text that may stand in a header and in a line of a log as it is.
@@ -219,3 +258,62 @@ pub fn hex_bytes(hex: &str) -> Option<[u8; 32]> {
 }
 
 const MOST_BYTES: usize = 200;
+/// SPIFFE-ID §2.1 and §2.3, in bytes.
+const MOST_TRUST_DOMAIN: usize = 255;
+const MOST_SPIFFE_ID: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn names_that_no_certificate_has_are_refused() {
+        for (text, accepted) in [
+            ("spiffe://td.example/ns/a/sa/B_1.x-y", true),
+            ("spiffe://td", true),
+            ("spiffe://10.0.0.1/a", true),
+            ("spiffe://td/...", true),
+            ("spiffe://Td/x", false),
+            ("SPIFFE://td/x", false),
+            ("spiffe:///x", false),
+            ("spiffe://", false),
+            ("spiffe://td/", false),
+            ("spiffe://td//x", false),
+            ("spiffe://td/x/", false),
+            ("spiffe://td/..", false),
+            ("spiffe://td/./x", false),
+            ("spiffe://td/*", false),
+            ("spiffe://*.td/x", false),
+            ("spiffe://td/a%20b", false),
+            ("spiffe://td/x?y", false),
+            ("spiffe://td/x#y", false),
+            ("spiffe://td:443/x", false),
+            ("spiffe://user@td/x", false),
+            ("spiffe://td/caf\u{e9}", false),
+            ("https://td/x", false),
+        ] {
+            assert_eq!(spiffe_fault(text).is_none(), accepted, "{text}");
+        }
+        let long = |n: usize| format!("spiffe://td/{}", "x".repeat(n));
+        assert!(spiffe_fault(&long(2_036)).is_none() && spiffe_fault(&long(2_037)).is_some());
+        assert!(spiffe_fault(&format!("spiffe://{}/x", "a".repeat(256))).is_some());
+        for (text, accepted) in [
+            ("billing.partner.example", true),
+            ("Billing.example", true),
+            ("my_service", true),
+            ("10.0.0.1", true),
+            ("*.example", false),
+            ("a.example.", false),
+            (".example", false),
+            ("a..b", false),
+            ("a b", false),
+            ("256.0.0.1", false),
+            ("a.0x1f", false),
+        ] {
+            assert_eq!(dns_fault(text).is_none(), accepted, "{text}");
+        }
+        assert!(dns_fault(&"a".repeat(64)).is_some());
+    }
+}

@@ -10,7 +10,7 @@ pub fn expand(text: &str, environment: Environment<'_>) -> Result<String, String
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
         let (name, behind) = match after.strip_prefix('{') {
-            Some(inner) => inner.split_once('}').ok_or_else(|| format!("`${after}` has no closing brace"))?,
+            Some(inner) => inner.split_once('}').ok_or("`${` has no closing brace")?,
             None => {
                 let length = after.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
                 after.split_at_checked(length).unwrap_or((after, ""))
@@ -46,7 +46,7 @@ mod tests {
             ("http://b", Ok("http://b")),
             ("$B", Err("the variable `B` is not set")),
             ("$EMPTY", Err("the variable `EMPTY` is not set")),
-            ("${A", Err("`${A` has no closing brace")),
+            ("${A", Err("`${` has no closing brace")),
             ("a$", Err("`$` stands without the name of a variable")),
         ] {
             let read = expand(text, &environment);

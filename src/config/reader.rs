@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::environment::{Environment, expand};
 use super::node::{Key, Node, Position, Value};
 use super::problem::{At, Place, Problems, near_miss};
-use super::url::Url;
+use super::url::{Url, redacted};
 
 /// A mapping that is being read; remembers which keys were asked for, so that the others can be refused.
 pub struct Fields<'n> {
@@ -198,26 +198,29 @@ impl<'n> Field<'n> {
 
     /// An `http` or `https` address without query, fragment and user.
     pub fn url(&self) -> Option<At<Url>> {
-        self.address(&self.text()?)
+        let text = self.text()?;
+        self.address(&text, &text)
     }
 
     /// An address that may name variables of the environment.
     pub fn url_from(&self, environment: Environment<'_>) -> Option<At<Url>> {
         let text = self.text()?;
         match expand(&text, environment) {
-            Ok(expanded) => self.address(&expanded),
+            Ok(expanded) => self.address(&text, &expanded),
             Err(fault) => {
-                self.problem(format!("`{text}` cannot be resolved: {fault}"));
+                self.problem(format!("`{}` cannot be resolved: {fault}", redacted(&text)));
                 None
             }
         }
     }
 
-    fn address(&self, text: &str) -> Option<At<Url>> {
+    /// Reads an address. Messages show it as it is written: the value of a variable may be a secret.
+    fn address(&self, written: &str, text: &str) -> Option<At<Url>> {
         match Url::parse(text) {
             Ok(value) => Some(At { value, place: self.place.clone() }),
             Err(fault) => {
-                self.problem(format!("`{text}` is not an address: {fault}"));
+                let variables = if written == text { "" } else { ", with the values of its variables," };
+                self.problem(format!("`{}`{variables} is not an address: {fault}", redacted(written)));
                 None
             }
         }

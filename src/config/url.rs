@@ -1,5 +1,7 @@
 //! Reads addresses of upstreams and key sets: scheme, host, port and path, and nothing else.
 
+use std::net::Ipv4Addr;
+
 /// An address: scheme, authority and base path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -27,6 +29,10 @@ impl Url {
         };
         if !path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'\\' | b'"' | b'<' | b'>')) {
             return Err("its path may hold visible ASCII only, and no fragment");
+        }
+        // Secrets would be in every message that shows the address, and the filter has no use for them (RFC 9110 §4.2.4).
+        if authority.contains('@') {
+            return Err("it must not have a user or a password before the host");
         }
         let (host, port) = split_port(authority)?;
         let port = port.unwrap_or(if tls { 443 } else { 80 });
@@ -57,11 +63,8 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
             None => (authority, None),
         },
     };
-    let is_ipv6 = host.contains(':');
-    if host.is_empty()
-        || !is_ipv6 && !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-    {
-        return Err("its host may hold letters, digits, `.`, `-` and `_` only");
+    if !host.contains(':') {
+        check_host(host)?;
     }
     let port = match port {
         Some(port) => Some(port.parse::<u16>().ok().filter(|p| *p > 0).ok_or("its port must be from 1 to 65535")?),
@@ -69,6 +72,53 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     };
     Ok((host, port))
 }
+
+/// Checks a host that is not an IPv6 address: a name that DNS can carry (RFC 1035 §2.3.4), or a whole IPv4 address.
+///
+/// # Errors
+/// What is wrong with it, for the author of the address.
+pub fn check_host(host: &str) -> Result<(), &'static str> {
+    // Service names in clusters have underscores.
+    if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
+        return Err("its host may hold letters, digits, `.`, `-` and `_` only");
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if name.split('.').any(str::is_empty) {
+        return Err("its host has an empty label: a dot at its start, or two in a row");
+    }
+    if name.len() > MOST_NAME || name.split('.').any(|label| label.len() > MOST_LABEL) {
+        return Err("its host is longer than DNS can carry: 253 characters, 63 between two dots");
+    }
+    if ends_in_number(name) && host.parse::<Ipv4Addr>().is_err() {
+        return Err("its host ends in a number and is not an IPv4 address: four numbers from 0 to 255");
+    }
+    Ok(())
+}
+
+/// Whether URL parsers take a host for an IPv4 address (URL standard, "ends in a number checker").
+pub fn ends_in_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_hex = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_decimal = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
+    is_decimal || last.strip_prefix("0x").or(last.strip_prefix("0X")).is_some_and(is_hex)
+}
+
+/// An address for a message: without user, password and query, which may be secrets.
+pub fn redacted(text: &str) -> String {
+    let (place, query) = text.split_once('?').map_or((text, ""), |(place, _)| (place, "?…"));
+    let place = match place.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.find("://").and_then(|at| before.get(..at + 3)).unwrap_or_default();
+            format!("{scheme}…@{host}")
+        }
+        None => place.to_string(),
+    };
+    place + query
+}
+
+/// RFC 1035 §2.3.4, in characters of text.
+const MOST_NAME: usize = 253;
+const MOST_LABEL: usize = 63;
 
 #[cfg(test)]
 mod tests {
@@ -94,11 +144,40 @@ mod tests {
             ("http://a/#b", None),
             ("http://[::g]/", None),
             ("$AGENTS_SERVICE_URL", None),
+            ("http://user:secret@a/", None),
+            ("http://10.0.0.7:8080", Some((false, "10.0.0.7", 8080, "/", "10.0.0.7:8080"))),
+            ("http://my_service.internal", Some((false, "my_service.internal", 80, "/", "my_service.internal"))),
+            ("http://a.example./", Some((false, "a.example.", 80, "/", "a.example."))),
+            ("http://0xabc.example/", Some((false, "0xabc.example", 80, "/", "0xabc.example"))),
+            ("http://v1.0x3g/", Some((false, "v1.0x3g", 80, "/", "v1.0x3g"))),
+            ("https://256.0.0.1/", None),
+            ("http://0x300/", None),
+            ("http://0x7f.1/", None),
+            ("http://a.0x/", None),
+            ("http://127.1/", None),
+            ("http://010.0.0.1/", None),
+            ("http://2130706433/", None),
+            ("http://1.2.3.4./", None),
+            ("http://a.example.5/", None),
+            ("http://../", None),
+            ("http://.a/", None),
+            ("http://a..b/", None),
         ] {
             let read = Url::parse(text).ok();
             let seen = read.as_ref().map(|u| (u.tls, u.host.as_str(), u.port, u.path.as_str(), u.authority()));
             let expected = expected.map(|(t, h, p, path, a)| (t, h, p, path, a.to_string()));
             assert_eq!(seen, expected, "{text}");
+        }
+        let long = |labels: usize, label: usize| format!("http://{}", vec!["a".repeat(label); labels].join("."));
+        assert!(
+            Url::parse(&long(3, 63)).is_ok() && Url::parse(&long(1, 64)).is_err() && Url::parse(&long(5, 60)).is_err()
+        );
+        for (text, shown) in [
+            ("https://user:pass@a/b?code=x", "https://…@a/b?…"),
+            ("user:p@ss@a", "…@a"),
+            ("https://a/b", "https://a/b"),
+        ] {
+            assert_eq!(redacted(text), shown);
         }
         let shown = |text| Url::parse(text).map(|url| url.shown());
         assert_eq!(shown("https://a.example:8443/keys.json?code=secret"), Ok("a.example:8443/keys.json".to_string()));

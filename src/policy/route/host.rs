@@ -1,9 +1,11 @@
 //! The hosts that a route is for, and which of them a request's host meets first: itself, then the longest `*.suffix`, then any.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use super::literals::{Literals, Piece};
 use super::trie::NodeId;
+use crate::config::url::ends_in_number;
 use crate::policy::guard;
 
 /// The hosts that a route is for.
@@ -44,7 +46,16 @@ impl HostPattern {
         if host.port().is_some() || name.ends_with(':') {
             return fault(format!("routes match the host without its port: write `{}`", host.name()));
         }
-        if name.len() == text.len() {
+        let is_exact = name.len() == text.len();
+        // Every client takes such a name for an address, so no request can have it.
+        if ends_in_number(host.name()) && !(is_exact && host.name().parse::<Ipv4Addr>().is_ok()) {
+            let problem = match is_exact {
+                true => "a host that ends in a number is an IPv4 address: four numbers from 0 to 255",
+                false => "an address has no subdomains",
+            };
+            return fault(problem.into());
+        }
+        if is_exact {
             return Ok(Self::Exact(host.name().into()));
         }
         Ok(Self::Suffix(format!(".{}", host.name()).into()))
@@ -167,6 +178,9 @@ mod tests {
             ("https://example.com", "write the host alone, without scheme and path"),
             ("café.example", "a host outside ASCII is written in its `xn--` form"),
             ("", "the host is empty"),
+            ("256.0.0.1", "a host that ends in a number is an IPv4 address: four numbers from 0 to 255"),
+            ("0x7f.1", "a host that ends in a number is an IPv4 address: four numbers from 0 to 255"),
+            ("*.0.0.1", "an address has no subdomains"),
             ("*.", "the host is empty"),
             ("a..b", "a label of the host is empty"),
         ] {
