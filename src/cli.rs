@@ -13,6 +13,7 @@ mod edit;
 mod emit;
 mod explain;
 mod fetched;
+mod files;
 mod gateway;
 mod generate;
 mod import;
@@ -20,6 +21,8 @@ mod json_text;
 mod keys;
 mod module;
 mod permission;
+mod printed;
+mod private;
 mod revocation;
 mod scalar;
 mod schema;
@@ -35,6 +38,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::problem::{Problem, Problems};
+use crate::printable;
+use printed::Printed;
 
 /// How a command ended, for whatever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +60,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What a command has to say, and how it ended.
+/// What a command prints, and how it ended.
 struct Outcome {
-    result: String,
+    /// For standard output.
+    result: Printed,
+    /// For standard error, a line each.
     notes: Vec<String>,
     exit: Exit,
 }
@@ -113,12 +120,10 @@ enum Command {
 
 /// Runs one command line, program name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let command = match Arguments::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => arguments.command,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Success };
-        }
+        Err(error) => return misunderstood(&arguments, error),
     };
     let outcome = match command {
         Command::Can(options) => can::run(&options),
@@ -137,18 +142,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     finish(outcome)
 }
 
+/// Prints why a command line was not understood, or the help it asked for.
+fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
+    // The message may repeat arguments, so it is made again from their printable form.
+    let printable: Vec<OsString> = arguments.iter().map(|argument| printed::argument(argument)).collect();
+    match Arguments::try_parse_from(&printable) {
+        Err(error) => drop(error.print()),
+        Ok(_) => drop(write!(std::io::stderr(), "{}", printable::lines(&error.render().to_string()))),
+    }
+    if error.use_stderr() { Exit::Usage } else { Exit::Success }
+}
+
 /// Writes the outcome. A reader that went away (`| head`) is no fault of the command's.
 fn finish(outcome: Result<Outcome, Failure>) -> Exit {
     let (result, notes, exit) = match outcome {
         Ok(Outcome { result, notes, exit }) => (result, notes, exit),
-        Err(Failure::Message(message)) => (String::new(), vec![format!("portcullis: {message}")], Exit::Failure),
+        Err(Failure::Message(message)) => (Printed::nothing(), vec![format!("portcullis: {message}")], Exit::Failure),
         Err(Failure::Problems(problems)) => {
-            (String::new(), problems.iter().map(|(file, problem)| line(file, problem)).collect(), Exit::Failure)
+            (Printed::nothing(), problems.iter().map(|(file, problem)| line(file, problem)).collect(), Exit::Failure)
         }
     };
-    let _ = std::io::stdout().lock().write_all(result.as_bytes());
+    let _ = std::io::stdout().lock().write_all(result.text().as_bytes());
     for note in notes {
-        let _ = writeln!(std::io::stderr(), "{note}");
+        let _ = writeln!(std::io::stderr(), "{}", printable::one_line(&note));
     }
     exit
 }

@@ -1,6 +1,7 @@
 //! The document an operator writes, read field by field; every problem is found at once, each with its place.
 
 pub mod auth;
+pub mod bounds;
 pub mod checks;
 pub mod claim;
 pub mod client;

@@ -26,6 +26,7 @@
 
 pub mod config;
 pub mod policy;
+pub mod printable;
 pub mod protobuf;
 pub mod strict_json;
 

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::cast::{self, Source};
 use super::explain::{self, Asked, Shown};
 use super::gateway::Gateway;
+use super::keys::book::refuse_key_itself;
 use super::who_can::Format;
-use super::{Exit, Failure, Outcome, asking, clock, table};
+use super::{Exit, Failure, Outcome, Printed, asking, clock, table};
 use crate::config::client::{Client, ClientKey};
 use crate::policy::api_key::environment_of;
 
@@ -60,8 +61,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut asked = Asked::new(gateway, None, cast.listed.as_deref(), now)?;
     let answers = asking::about_all(&mut asked, &shown)?;
     let result = match options.format {
-        Format::Text => table::text(&asking::rows(&answers)),
-        Format::Csv => table::csv(&asking::rows(&answers)),
+        Format::Text => Printed::Lines(table::text(&asking::rows(&answers))),
+        Format::Csv => Printed::Lines(table::csv(&asking::rows(&answers))),
         Format::Json => {
             let all = answers.iter().map(|answer| {
                 json!({
@@ -69,7 +70,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
                     "upstream": answer.route.upstream.as_ref().map(|upstream| &upstream.value),
                 })
             });
-            format!("{:#}\n", Value::Array(all.collect()))
+            Printed::json(&Value::Array(all.collect()))
         }
     };
     let note = client.map(|client| match shows.is_empty() {
@@ -88,6 +89,7 @@ fn key<'c>(
 ) -> Result<Option<&'c ClientKey>, Failure> {
     match id {
         Some(id) => {
+            refuse_key_itself(id)?;
             let named = client.keys.iter().find(|key| key.id == id || key.prefix == id);
             let missing = || Failure::Message(format!("client `{}` has no key `{id}`", client.id.value));
             named.map(Some).ok_or_else(missing)

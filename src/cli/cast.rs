@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::explain::supposed::{self, Supposed};
 use super::gateway::{self, Gateway, Variables};
-use super::{Failure, clients, fetched, hint};
+use super::{Failure, clients, hint};
 use crate::config::auth::CredentialKind;
 use crate::config::client::{Client, ClientKey, Evidence};
 use crate::config::document::{ClaimPath, Issuer, Route};
@@ -54,7 +54,7 @@ impl Source {
             listed: None,
         };
         if let Some(file) = &self.clients {
-            let node = fetched::open(file)?;
+            let node = clients::open(file, cast.gateway.policy.client_reader())?;
             let (clients, _) = clients::read(file, &node, Some(&self.file), &self.variables)?;
             cast.clients.extend(clients);
             let mut listed = node.to_json();

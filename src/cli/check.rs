@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::gateway::{self, Gateway, Variables};
 use super::module::Module;
 use super::permission::lock;
-use super::{Exit, Failure, Outcome, line};
+use super::{Exit, Failure, Outcome, Printed, line};
 use crate::config::problem::{Place, Problem};
 
 /// What `check` is asked to do.
@@ -44,10 +44,10 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut summaries = Vec::new();
     let mut met = Vec::new();
     for file in &options.files {
-        let text = gateway::read(file)?;
+        let text = gateway::read_document(file)?;
         match gateway::open_all_text(file, &text, &options.variables) {
             Ok(gateways) => {
-                let cached = caches::problems(&text, &gateways);
+                let cached = caches::problems(file, &text, &gateways);
                 for gateway in &gateways {
                     let broken = lock::check(file, &gateway.document)?;
                     if broken.is_empty() && cached.is_empty() {
@@ -85,10 +85,10 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
             .map(|(file, o)| json!({ "file": file, "line": o.line, "column": o.column, "message": o.message }))
             .collect();
         let result = json!({ "problems": found, "checked": summaries, "notes": notes, "overlaps": met });
-        return Ok(Outcome { result: format!("{result:#}\n"), notes: Vec::new(), exit });
+        return Ok(Outcome { result: Printed::json(&result), notes: Vec::new(), exit });
     }
-    let met = met.iter().map(|(file, o)| format!("{file}:{}:{}: overlap: {}\n", o.line, o.column, o.message));
-    let result = summaries.iter().map(|summary| format!("{summary}\n")).chain(met).collect();
+    let met = met.iter().map(|(file, o)| format!("{file}:{}:{}: overlap: {}", o.line, o.column, o.message));
+    let result = Printed::Lines(summaries.into_iter().chain(met).collect());
     notes.extend(problems.iter().map(|(file, problem)| line(file, problem)));
     Ok(Outcome { result, notes, exit })
 }

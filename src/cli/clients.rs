@@ -4,12 +4,12 @@ use clap::{Args, Subcommand};
 
 use super::fetched::{self, Fetched};
 use super::gateway::{self, Gateway, Variables};
-use super::{Exit, Failure, Outcome, clock};
+use super::{Exit, Failure, Outcome, Printed, clock};
 use crate::config::client::Client;
 use crate::config::clients_from::{USUAL_ENTRIES, check_entries, read_document};
 use crate::config::node::Node;
 use crate::config::problem::Problems;
-use crate::policy::clients::ClientDirectory;
+use crate::policy::clients::{ClientDirectory, ClientReader};
 
 /// What `clients` is asked to do.
 #[derive(Args)]
@@ -28,15 +28,22 @@ enum Action {
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let Action::Check(options) = &options.action;
     let file = &options.file;
-    let node = fetched::open(file)?;
+    let gateway = options.gateway.as_deref().map(|name| gateway::look_at(name, &options.variables)).transpose()?;
+    let node = open(file, gateway.as_ref().and_then(|gateway| gateway.policy.client_reader()))?;
     let (clients, _) = read(file, &node, options.gateway.as_deref(), &options.variables)?;
     let keys: usize = clients.iter().map(|client| client.keys.len()).sum();
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-    let result = format!("{file}: {}, {}, no problems\n", count(clients.len(), "client"), count(keys, "key"));
+    let result = format!("{file}: {}, {}, no problems", count(clients.len(), "client"), count(keys, "key"));
     let past = past_keys(&clients);
     let past_keys = if past == 1 { "1 key never holds".to_string() } else { format!("{past} keys never hold") };
     let note = (past > 0).then(|| format!("{file}: note: {past_keys} again and can be taken out"));
-    Ok(Outcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
+    Ok(Outcome { result: Printed::line(result), notes: note.into_iter().collect(), exit: Exit::Success })
+}
+
+/// Opens a document of clients within the bounds of a gateway's reader, or of one where nothing else is written.
+pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> {
+    let most = reader.map_or(USUAL_ENTRIES, ClientReader::most_entries);
+    fetched::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
 /// The clients of a document of their own, as the gateway of this file would take them, and that gateway's environment; without

@@ -5,96 +5,158 @@ mod other;
 
 pub use caches::{Cache, Side};
 
-use super::yaml;
+use super::scalar::{self, Loader};
+use super::yaml::Ambiguous;
+use super::{json_text, yaml};
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{Place, Problem};
-use crate::strict_json;
+use crate::config::source;
 
-/// Every document of one file. A file without any is a problem too.
-pub fn find(text: &str) -> Result<Vec<Node>, Problem> {
-    let roots = yaml::read_all(text)?;
+/// The whole of a file: JSON by its name, or YAML with any number of documents.
+pub fn read(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
+    read_noting(file, text).map(|(roots, _)| roots)
+}
+
+fn read_noting(file: &str, text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
+    match json_text::is_name_of_json(file) {
+        true => Ok((vec![json_text::read(text)?], Ambiguous::default())),
+        false => yaml::read_all_noting(text),
+    }
+}
+
+/// Every gateway's document of one file. A file without any is a problem too.
+pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
+    let (roots, ambiguous) = read_noting(file, text)?;
     let is_other = |root: &Node| MARKS.iter().any(|mark| root.get(mark).is_some());
-    let mut found = Vec::new();
+    let mut search = Search { text, ambiguous, found: Vec::new() };
     match roots.as_slice() {
-        // Read again: a document of the gateway's own shares its file with no other.
         roots if !roots.iter().any(is_other) => {
             if let Some((root, what)) = roots.iter().find_map(|root| other::kind(root).map(|what| (root, what))) {
                 return Err(problem(root.at, what));
             }
-            found.push(yaml::read(text)?);
-        }
-        roots => {
-            for root in roots {
-                search(root, text, &mut found)?;
+            // A document of the gateway's own shares its file with no other, which the other reading checks.
+            match (json_text::is_name_of_json(file), roots) {
+                (true, [root]) => search.found.push(root.clone()),
+                _ => search.found.push(yaml::read(text)?),
             }
         }
+        roots => roots.iter().try_for_each(|root| search.visit(root))?,
     }
-    match (found.is_empty(), roots.first()) {
+    match (search.found.is_empty(), roots.first()) {
         (true, Some(root)) => Err(problem(
             root.at,
             "no configuration of this plugin found in this Envoy configuration or manifest: neither a mapping with `vm_config` and `configuration` nor a `pluginConfig` or `config` of a manifest",
         )),
-        _ => Ok(found),
+        _ => Ok(search.found),
     }
 }
 
-/// Envoy's cache filters in one chain with ours. A text that cannot be read has none.
-pub fn caches(text: &str) -> Vec<Cache> {
+/// Envoy's cache filters in one chain with ours. A file that cannot be read has none.
+pub fn caches(file: &str, text: &str) -> Vec<Cache> {
     let is_ours = |node: &Node| {
-        let mut found = Vec::new();
-        search(node, text, &mut found).is_err() || !found.is_empty()
+        let mut search = Search { text, ambiguous: Ambiguous::default(), found: Vec::new() };
+        search.visit(node).is_err() || !search.found.is_empty()
     };
-    yaml::read_all(text).map(|roots| caches::find(&roots, &is_ours)).unwrap_or_default()
+    read(file, text).map(|roots| caches::find(&roots, &is_ours)).unwrap_or_default()
 }
 
-fn search(node: &Node, text: &str, found: &mut Vec<Node>) -> Result<(), Problem> {
-    match &node.value {
-        Value::List(items) => items.iter().try_for_each(|item| search(item, text, found)),
-        Value::Map(entries) => {
-            if node.get("vm_config").is_some()
-                && let Some(configuration) = node.get("configuration")
-            {
-                return embedded(node, configuration, text, found);
-            }
-            // Istio's WasmPlugin and Envoy Gateway's EnvoyExtensionPolicy take the document as plain YAML.
-            let plain = ["pluginConfig", "config"].into_iter().filter_map(|key| node.get(key));
-            found.extend(plain.filter(|document| is_gateway(document)).cloned());
-            entries.iter().try_for_each(|(_, value)| search(value, text, found))
-        }
-        _ => Ok(()),
-    }
+/// The search for documents in a file that embeds them.
+struct Search<'t> {
+    text: &'t str,
+    ambiguous: Ambiguous,
+    found: Vec<Node>,
 }
 
-/// The document under `configuration`: JSON text in a StringValue, or plain YAML in a Struct (envoy-facts §2.1).
-fn embedded(plugin: &Node, configuration: &Node, text: &str, found: &mut Vec<Node>) -> Result<(), Problem> {
-    let kind = match configuration.get("@type").map(|kind| &kind.value) {
-        Some(Value::Text(kind)) => kind.rsplit('/').next().unwrap_or_default(),
-        _ => "",
-    };
-    let Some(value) = configuration.get("value") else {
-        let message =
-            "expected `@type: type.googleapis.com/google.protobuf.Struct` (or `StringValue`) and a `value` here";
-        return if is_ours(plugin) { Err(problem(configuration.at, message)) } else { Ok(()) };
-    };
-    match (kind, &value.value) {
-        ("google.protobuf.Struct", _) if is_ours(plugin) || is_gateway(value) => found.push(value.clone()),
-        ("google.protobuf.StringValue", Value::Text(json)) => {
-            let document = yaml::read(json).map(|node| shifted(node, &Shift::of(value.at, text)));
-            let is_ours = is_ours(plugin) || document.as_ref().is_ok_and(is_gateway);
-            if is_ours {
-                // What the plugin will say about the text comes first: it reads JSON, not YAML.
-                strict_json::parse(json.as_bytes())
-                    .map_err(|fault| problem(value.at, &format!("not JSON: {fault}")))?;
-                found.push(document.map_err(|fault| problem(value.at, &fault.to_string()))?);
+impl Search<'_> {
+    fn visit(&mut self, node: &Node) -> Result<(), Problem> {
+        match &node.value {
+            Value::List(items) => items.iter().try_for_each(|item| self.visit(item)),
+            Value::Map(entries) => {
+                if node.get("vm_config").is_some()
+                    && let Some(configuration) = node.get("configuration")
+                {
+                    return self.embedded(node, configuration);
+                }
+                // Istio's WasmPlugin and Envoy Gateway's EnvoyExtensionPolicy take the document as plain YAML.
+                let plain = ["pluginConfig", "config"].into_iter().filter_map(|key| node.get(key));
+                for document in plain.filter(|document| is_gateway(document)) {
+                    let document = self.as_struct(document.clone(), Loader::Kubernetes)?;
+                    self.found.push(document);
+                }
+                entries.iter().try_for_each(|(_, value)| self.visit(value))
             }
+            _ => Ok(()),
         }
-        _ if is_ours(plugin) => {
-            let message = "the plugin takes a google.protobuf.Struct, or a google.protobuf.StringValue that holds JSON";
-            return Err(problem(configuration.at, message));
-        }
-        _ => {}
     }
-    Ok(())
+
+    /// The document under `configuration`: JSON text in a StringValue, or plain YAML in a Struct (envoy-facts §2.1).
+    fn embedded(&mut self, plugin: &Node, configuration: &Node) -> Result<(), Problem> {
+        let kind = match configuration.get("@type").map(|kind| &kind.value) {
+            Some(Value::Text(kind)) => kind.rsplit('/').next().unwrap_or_default(),
+            _ => "",
+        };
+        let Some(value) = configuration.get("value") else {
+            let message =
+                "expected `@type: type.googleapis.com/google.protobuf.Struct` (or `StringValue`) and a `value` here";
+            return if is_ours(plugin) { Err(problem(configuration.at, message)) } else { Ok(()) };
+        };
+        match (kind, &value.value) {
+            ("google.protobuf.Struct", _) if is_ours(plugin) || is_gateway(value) => {
+                let document = self.as_struct(value.clone(), Loader::Envoy)?;
+                self.found.push(document);
+            }
+            ("google.protobuf.StringValue", Value::Text(json)) => {
+                let document = json_text::read(json).map(|node| shifted(node, &Shift::of(value.at, self.text)));
+                // JSON with a fault, or YAML, is the document of another plugin unless it has one of our sections.
+                let has_sections = || match &document {
+                    Ok(document) => is_gateway(document),
+                    Err(_) => yaml::read(json).is_ok_and(|document| is_gateway(&document)),
+                };
+                if is_ours(plugin) || has_sections() {
+                    self.found.push(document.map_err(|fault| problem(value.at, &fault.message))?);
+                }
+            }
+            _ if is_ours(plugin) => {
+                let message =
+                    "the plugin takes a google.protobuf.Struct, or a google.protobuf.StringValue that holds JSON";
+                return Err(problem(configuration.at, message));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The document as a Struct holds it: its numbers are doubles (envoy-facts §2.1).
+    fn as_struct(&self, node: Node, loader: Loader) -> Result<Node, Problem> {
+        let flat = !matches!(node.value, Value::List(_) | Value::Map(_));
+        if let Some(text) = self.ambiguous.get(&(node.at.line, node.at.column)).filter(|_| flat)
+            && let Some(what) = scalar::read_otherwise(text, loader)
+        {
+            let remedy = "put it in quotes if it is text, or embed the document as JSON text (StringValue)";
+            return Err(problem(node.at, &format!("{loader:?} reads `{text}` as {what} here: {remedy}")));
+        }
+        let value = match node.value {
+            Value::Number(number) => {
+                let as_double = number.as_f64().and_then(source::number);
+                if !number.is_f64() && as_double.as_ref() != Some(&number) {
+                    let message = format!(
+                        "a Struct would not hold `{number}` exactly: its numbers are doubles, exact up to 2^53"
+                    );
+                    return Err(problem(node.at, &message));
+                }
+                as_double.map_or(Value::Null, Value::Number)
+            }
+            Value::List(items) => {
+                Value::List(items.into_iter().map(|item| self.as_struct(item, loader)).collect::<Result<_, _>>()?)
+            }
+            Value::Map(entries) => {
+                let member = |(key, value)| self.as_struct(value, loader).map(|value| (key, value));
+                Value::Map(entries.into_iter().map(member).collect::<Result<_, _>>()?)
+            }
+            flat => flat,
+        };
+        Ok(Node { at: node.at, value })
+    }
 }
 
 /// Other plugins may stand in the same file; ours is told by its names.
@@ -176,7 +238,7 @@ mod tests {
     const PLUGIN: &str = "static_resources:\n  listeners:\n  - filters:\n    - name: portcullis\n      vm_config: {}\n      configuration:\n";
 
     fn first(text: &str) -> Node {
-        find(text).unwrap().remove(0)
+        find("gateway.yaml", text).unwrap().remove(0)
     }
 
     #[test]
@@ -214,11 +276,16 @@ mod tests {
             ("        '@type': type.googleapis.com/google.protobuf.Int32Value\n        value: 1\n", "the plugin takes"),
             ("        routes: []\n", "expected `@type"),
         ] {
-            let problem = find(&format!("{PLUGIN}{value}")).unwrap_err();
+            let problem = find("envoy.yaml", &format!("{PLUGIN}{value}")).unwrap_err();
             assert!(problem.message.starts_with(expected), "{problem}");
         }
-        assert!(find("static_resources: {}\n").unwrap_err().message.starts_with("no configuration of this plugin"));
-        assert!(find("routes: []\n---\nroutes: []\n").unwrap_err().message.starts_with("a second document"));
+        assert!(
+            find("envoy.yaml", "static_resources: {}\n")
+                .unwrap_err()
+                .message
+                .starts_with("no configuration of this plugin")
+        );
+        assert!(find("a.yaml", "routes: []\n---\nroutes: []\n").unwrap_err().message.starts_with("a second document"));
     }
 
     #[test]
@@ -236,7 +303,7 @@ mod tests {
             ("version: '1.0'\nclients: []\nplans: {}\n", None),
             ("version: '1.0'\nissuers: []\nkeys: []\n", None),
         ] {
-            let told = find(text).err().map(|problem| problem.message);
+            let told = find("a.yaml", text).err().map(|problem| problem.message);
             assert!(
                 told.as_deref().map(|told| told.contains(expected.unwrap_or("?"))) == expected.map(|_| true),
                 "{text}: {told:?}"
@@ -270,7 +337,7 @@ mod tests {
             ("routes: []".to_string(), vec![]),
             ("[".to_string(), vec![]),
         ] {
-            let found = caches(&text);
+            let found = caches("envoy.yaml", &text);
             let found: Vec<_> = found.iter().map(|cache| (cache.place.path.as_str(), cache.side)).collect();
             assert_eq!(found, expected, "{text}");
         }
@@ -279,6 +346,6 @@ mod tests {
     #[test]
     fn other_plugins_are_left_alone() {
         let text = "static_resources:\n- name: other\n  vm_config: {}\n  configuration:\n    '@type': type.googleapis.com/google.protobuf.StringValue\n    value: 'not json'\n";
-        assert!(find(text).unwrap_err().message.starts_with("no configuration of this plugin"));
+        assert!(find("a.yaml", text).unwrap_err().message.starts_with("no configuration of this plugin"));
     }
 }

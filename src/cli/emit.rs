@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::scalar;
 use crate::config::node;
+use crate::printable;
 
 /// The value as a YAML document. `@type`, `name`, `version` and `path` stand first, then the other keys by the alphabet.
 pub fn yaml(value: &Value) -> String {
@@ -24,14 +25,27 @@ pub fn yaml(value: &Value) -> String {
 pub fn text(text: &str) -> String {
     if is_plain(text) {
         text.to_string()
-    } else if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')) {
-        // JSON's escapes are also those of YAML's double quotes (YAML 1.2.2 §5.7).
-        Value::String(text.to_string()).to_string()
+    } else if text.chars().any(printable::is_hidden) {
+        double_quoted(text)
     } else if text.contains('\'') && !text.contains(['"', '\\']) {
         format!("\"{text}\"")
     } else {
         format!("'{}'", text.replace('\'', "''"))
     }
+}
+
+/// A double-quoted scalar with every hidden character escaped. JSON's escapes are also those of YAML, except that YAML has no
+/// surrogate pairs (YAML 1.2.2 §5.7).
+fn double_quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in Value::String(text.to_string()).to_string().chars() {
+        match u32::from(c) {
+            _ if !printable::is_hidden(c) => out.push(c),
+            code @ ..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+            code => out.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    out
 }
 
 fn mapping(out: &mut String, members: &Map<String, Value>, indent: usize) {
@@ -97,7 +111,9 @@ fn inline(value: &Value) -> String {
 /// Inside brackets a comma or a brace ends a plain word, so such words are quoted there.
 fn flow(value: &Value) -> String {
     match value {
-        Value::String(t) if t.contains([',', '[', ']', '{', '}']) => format!("'{}'", t.replace('\'', "''")),
+        Value::String(t) if t.contains([',', '[', ']', '{', '}']) && !t.chars().any(printable::is_hidden) => {
+            format!("'{}'", t.replace('\'', "''"))
+        }
         other => inline(other),
     }
 }
@@ -131,7 +147,7 @@ mod tests {
             "routes": [{"path": "/a/{.+}", "name": "all", "method": ["GET", "no"], "empty": {}, "list": []}, 7, [1, [2]]],
             "@type": "type.example/X", "text": "line\nbreak\u{7f}\t'", "n": null, "word": "yes", "num": "1e3", "time": "12:30",
             "span": "15s", "colon": "a: b", "hash": "a #b", "json": "{\"a\":\"it's\"}", "big": 9_007_199_254_740_993_u64, "f": 1.5,
-            "": "", " lead": "trail ", "flow": ["a,b", "{x}", "a: b"], "nested": {"deep": [{"a": [{"b": 1}]}]},
+            "": "", "hidden": "\u{202e}\u{9b}\u{7f}\u{feff}", "tags": ["\u{e0041}, \n"], " lead": "trail ", "flow": ["a,b", "{x}", "a: b"], "nested": {"deep": [{"a": [{"b": 1}]}]},
         });
         let text = yaml(&value);
         assert_eq!(yaml::read(&text).unwrap().to_json(), value, "{text}");

@@ -13,7 +13,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::gateway::{self, Gateway, Variables};
-use super::{Exit, Failure, Outcome, clock};
+use super::private::Private;
+use super::{Exit, Failure, Outcome, Printed, clock};
 use crate::policy::audit;
 use crate::policy::decision::{Awaited, Decision, Verdict};
 use crate::policy::limit::store::LocalStore;
@@ -46,7 +47,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
     /// A header of the request; may be given several times
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = Private(header))]
     headers: Vec<(String, String)>,
     /// The request's body, or `@FILE` for what a file holds
     #[arg(long, value_name = "TEXT")]
@@ -123,7 +124,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         Decision::Reply(_) => Exit::Success,
         Decision::Await(_) | Decision::Inspect(_) => Exit::Failure,
     };
-    let result = if options.json { format!("{:#}\n", report.json()) } else { report.text() };
+    let result = if options.json { Printed::json(&report.json()) } else { Printed::Lines(report.lines()) };
     let supposed = supposed.into_iter().filter(|(is_so, _)| *is_so);
     let supposed = supposed.map(|(_, what)| format!("{}: note: no {what}", options.file));
     Ok(Outcome { result, notes: gateway.notes(&options.file).chain(supposed).collect(), exit })

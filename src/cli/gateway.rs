@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::{Failure, documents};
+use super::private::Private;
+use super::{Failure, documents, files, json_text};
 use crate::config::document::{Document, Keys};
 use crate::config::environment::expand;
 use crate::config::node::{Node, Value};
@@ -27,7 +28,7 @@ pub struct Gateway {
 #[derive(Args)]
 pub struct Variables {
     /// The value of a variable, before what the environment says
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = Private(assignment))]
     set: Vec<(String, String)>,
     /// What a variable holds that is set nowhere.
     #[arg(skip)]
@@ -47,7 +48,7 @@ impl Variables {
 
 /// Opens a file with exactly one document.
 pub fn open(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
-    only(file, open_all_text(file, &read(file)?, variables)?)
+    only(file, open_all_text(file, &read_document(file)?, variables)?)
 }
 
 fn only(file: &str, mut gateways: Vec<Gateway>) -> Result<Gateway, Failure> {
@@ -60,7 +61,7 @@ fn only(file: &str, mut gateways: Vec<Gateway>) -> Result<Gateway, Failure> {
 /// Opens a file with exactly one document to look at what it says: where requests go does not matter, and variables of
 /// addresses that are not set here are no problem.
 pub fn look_at(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
-    look_at_text(file, &read(file)?, variables)
+    look_at_text(file, &read_document(file)?, variables)
 }
 
 /// The same with the text that a file has, or is to have.
@@ -72,7 +73,7 @@ pub fn look_at_text(file: &str, text: &str, variables: &Variables) -> Result<Gat
 
 /// Opens every document in a file with this text. All problems of all of them are reported at once.
 pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
-    let nodes = documents::find(text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
+    let nodes = documents::find(file, text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
     let mut gateways = Vec::new();
     let mut problems = Vec::new();
     for node in &nodes {
@@ -93,20 +94,23 @@ pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<
     compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
 }
 
-/// The text of a file, or of standard input for `-`.
+/// The text of a file, or of standard input for `-`, without the byte order mark that YAML and plain text may begin with.
 pub fn read(file: &str) -> Result<String, Failure> {
-    let bytes = if file == "-" {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(file)
-    };
-    let bytes = bytes.map_err(|error| format!("{file}: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
-        format!("{file}:{line}: not UTF-8 text")
-    })?;
+    let text = read_whole(file)?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+}
+
+/// The text of a file with a gateway's document. In JSON a byte order mark is a fault (RFC 8259 §8.1), so it is kept there.
+pub fn read_document(file: &str) -> Result<String, Failure> {
+    if json_text::is_name_of_json(file) { read_whole(file) } else { read(file) }
+}
+
+/// The text of a file, or of standard input for `-`, with every character.
+pub fn read_whole(file: &str) -> Result<String, Failure> {
+    String::from_utf8(files::read(file)?).map_err(|error| {
+        let line = 1 + error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
+        Failure::Message(format!("{file}:{line}: not UTF-8 text"))
+    })
 }
 
 impl Gateway {

@@ -17,10 +17,12 @@ use serde_json::Value;
 
 use super::gateway::{self, Gateway, Variables};
 use super::module::Module;
-use super::{Exit, Failure, Outcome, emit};
+use super::scalar::{self, Loader};
+use super::{Exit, Failure, Outcome, Printed, emit};
 use crate::config::problem::Problems;
 use crate::policy::route::{Found, Method};
 use crate::policy::rule::Action;
+use crate::printable;
 use tls::Tls;
 use traffic::Traffic;
 use version::EnvoyVersion;
@@ -100,10 +102,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let gateway = gateway::open(&options.file, &options.variables)?;
     if options.embed == Form::Struct
-        && let Some(number) = inexact(&gateway.configuration)
+        && let Some(number) = misread(&gateway.configuration)
     {
-        let message =
-            format!("{number} would lose digits in a Struct, which holds doubles: embed the document as json");
+        let message = format!("Envoy would read {number} as text in a Struct: embed the document as json");
         return Err(Failure::Message(format!("{}: {message}", options.file)));
     }
     let mut problems = Problems::default();
@@ -124,9 +125,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let module = needed_module(&gateway, options);
     let notes = needed.chain(unrouted).chain(module).chain(certificates).chain(buffers).chain(version);
     let notes = notes.map(|note| format!("{}: note: {note}", options.file)).collect();
-    let heading =
-        format!("# Written by `portcullis generate envoy {}`; change that file, not this one.\n", options.file);
-    Ok(Outcome { result: heading + &emit::yaml(&bootstrap), notes, exit: Exit::Success })
+    let file = printable::one_line(&options.file);
+    let heading = format!("# Written by `portcullis generate envoy {file}`; change that file, not this one.\n");
+    Ok(Outcome { result: Printed::Whole(heading + &emit::yaml(&bootstrap)), notes, exit: Exit::Success })
 }
 
 /// What to load, where that is not what the command line says.
@@ -155,15 +156,15 @@ fn unrouted(gateway: &Gateway) -> impl Iterator<Item = &str> {
     })
 }
 
-/// An integer that a double cannot hold (IEEE 754: 53 bits).
-fn inexact(value: &Value) -> Option<String> {
+/// A number that Envoy's YAML reader takes for text.
+fn misread(value: &Value) -> Option<String> {
     match value {
         Value::Number(n) => {
-            let size = n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs));
-            size.filter(|size| *size > 1 << 53).map(|_| n.to_string())
+            let text = n.to_string();
+            scalar::read_otherwise(&text, Loader::Envoy).map(|_| text)
         }
-        Value::Array(items) => items.iter().find_map(inexact),
-        Value::Object(members) => members.values().find_map(inexact),
+        Value::Array(items) => items.iter().find_map(misread),
+        Value::Object(members) => members.values().find_map(misread),
         _ => None,
     }
 }

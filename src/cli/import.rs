@@ -14,10 +14,12 @@ mod verify;
 use clap::{ArgGroup, Args};
 use serde_json::{Map, Value, json};
 
-use super::{Exit, Failure, Outcome, emit, gateway, yaml};
+use super::private::Private;
+use super::{Exit, Failure, Outcome, Printed, emit, gateway, yaml};
 use crate::config::node::Node;
 use crate::config::problem::{Place, Problem};
 use crate::policy::route::{Method, RoutePattern};
+use crate::printable;
 use reader::{Findings, Item, Reader};
 
 /// The options of `import`.
@@ -40,7 +42,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME")]
     secret_env: Option<String>,
     /// The address of an upstream that the file only names; may be given several times
-    #[arg(long = "upstream", value_name = "NAME=URL", value_parser = gateway::assignment)]
+    #[arg(long = "upstream", value_name = "NAME=URL", value_parser = Private(gateway::assignment))]
     upstreams: Vec<(String, String)>,
     /// A key that import does not know and may leave out; may be given several times
     #[arg(long = "ignore-key", value_name = "KEY")]
@@ -85,13 +87,13 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let root = yaml::read(&text).map_err(in_file)?;
     let issuer = asked_for(options)?;
     let import = import(&root, issuer, options).map_err(|findings| refused(options, findings))?;
-    let mut result = format!("# Imported from {} by `portcullis import`.\n", options.file.escape_debug());
+    let mut result = format!("# Imported from {} by `portcullis import`.\n", printable::one_line(&options.file));
     if import.lacks_issuer {
         result.push_str(NO_ISSUER);
     }
     result.push_str(&emit::yaml(&import.document));
     let notes = import.warnings.iter().map(|warning| note(&options.file, warning)).collect();
-    Ok(Outcome { result, notes, exit: Exit::Success })
+    Ok(Outcome { result: Printed::Whole(result), notes, exit: Exit::Success })
 }
 
 fn import(root: &Node, issuer: Option<Value>, options: &Options) -> Result<Import, Findings> {

@@ -1,6 +1,6 @@
 //! `portcullis keys`: makes, exchanges, revokes and lists API keys where clients are written down, and keeps a trail of it.
 
-mod book;
+pub mod book;
 mod change;
 mod create;
 mod list;

@@ -6,12 +6,14 @@ use clap::{Args, Subcommand};
 
 use super::fetched::{self, Fetched};
 use super::gateway;
-use super::{Exit, Failure, Outcome, clock, hint};
+use super::{Exit, Failure, Outcome, Printed, clock, hint};
 use crate::config::document::Document;
 use crate::config::node::Node;
 use crate::config::problem::{Place, near_miss};
 use crate::config::revocation::{Revoked, RevokedWhat, USUAL_ENTRIES, read_list};
+use crate::policy::polled::What;
 use crate::policy::revocation::Revocations;
+use crate::strict_json::{Bounds, MAX_DEPTH};
 
 /// What `revocation` is asked to do.
 #[derive(Args)]
@@ -32,7 +34,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let file = &options.file;
     let opened = options.gateway.as_deref().map(|name| gateway::open(name, &options.variables)).transpose()?;
     let document = opened.as_ref().map(|gateway| &gateway.document);
-    let (entries, needed) = read(document, file, &fetched::open(file)?, clock::now())?;
+    let most_entries = most_entries(document);
+    let most_bytes = What::Revocations { most_entries }.most_bytes();
+    let (entries, needed) = read(document, file, &fetched::open(file, most_bytes, BOUNDS)?, clock::now())?;
     let mut notes = Vec::new();
     if let (Some(gateway), Some(document)) = (&options.gateway, document) {
         let note = |(place, what)| format!("{file}:{place}: note: {what} in {gateway}");
@@ -42,7 +46,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         notes.push(format!("{file}: note: {} entries have expired and can be taken out", entries.len() - needed));
     }
     let count = if needed == 1 { "1 entry".to_string() } else { format!("{needed} entries") };
-    Ok(Outcome { result: format!("{file}: {count}, no problems\n"), notes, exit: Exit::Success })
+    Ok(Outcome { result: Printed::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
 }
 
 /// The entries of a list as the filter of this gateway reads them, and how many of them it needs.
@@ -56,12 +60,17 @@ pub fn read(
     if !problems.is_empty() {
         return Err(Failure::in_file(file, problems));
     }
-    let most = gateway.and_then(|document| document.revocation.as_ref()).map_or(USUAL_ENTRIES, |r| r.max_entries);
+    let most = most_entries(gateway);
     let needed = Revocations::of(&entries, now).len();
     if needed > most {
         return Err(Failure::Message(format!("{file}: {needed} entries, at most {most} are taken")));
     }
     Ok((entries, needed))
+}
+
+/// How many entries a list may have.
+fn most_entries(gateway: Option<&Document>) -> usize {
+    gateway.and_then(|document| document.revocation.as_ref()).map_or(USUAL_ENTRIES, |r| r.max_entries)
 }
 
 /// What an entry names that the gateway does not have: it revokes nothing there. Clients are looked for where none are polled.
@@ -89,3 +98,6 @@ fn missing<'k>(what: &str, name: &str, mut known: impl Iterator<Item = &'k str> 
     let is_known = known.any(|known| known == name);
     (!is_known).then(|| format!("no {what} `{name}`{hint}"))
 }
+
+/// As gateways read a list.
+pub const BOUNDS: Bounds = Bounds { depth: MAX_DEPTH, values: usize::MAX };

@@ -32,6 +32,41 @@ pub fn resolve(text: &str) -> Result<Value, String> {
     Ok(Value::Text(text.to_string()))
 }
 
+/// Who reads a file in which a document is embedded, before the filter gets the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loader {
+    /// Envoy's own YAML reader (seen on 1.40.0): whole numbers of 32 bits are numbers, all others are text.
+    Envoy,
+    /// Kubernetes, whose readers follow YAML 1.1 in part.
+    Kubernetes,
+}
+
+/// What another reader takes a plain scalar for, where that is not what [`resolve`] says.
+pub fn read_otherwise(text: &str, loader: Loader) -> Option<&'static str> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" | "on" => return Some("`true`"),
+        "n" | "no" | "off" => return Some("`false`"),
+        _ => {}
+    }
+    if is_digits(unsigned, 10) && unsigned.len() > 1 && unsigned.starts_with('0') {
+        return Some("an octal number");
+    }
+    let is_number = |text: &str| matches!(resolve(text), Ok(Value::Number(_)));
+    match loader {
+        Loader::Envoy => match resolve(text) {
+            Ok(Value::Number(_)) if text.starts_with("0o") => Some("text"),
+            Ok(Value::Number(number)) if number.as_i64().is_none_or(|n| i32::try_from(n).is_err()) => Some("text"),
+            _ => None,
+        },
+        Loader::Kubernetes => {
+            let binary = unsigned.strip_prefix("0b").is_some_and(|digits| is_digits(digits, 2));
+            let spaced = unsigned.contains('_') && !is_number(text) && is_number(&text.replace('_', ""));
+            (binary || spaced || text.starts_with("0o") && is_number(text)).then_some("another number, or text")
+        }
+    }
+}
+
 /// Refuses a plain key that is not the text it looks like in every reader: `1:`, `true:`, `<<:`. In quotes it is.
 pub fn check_key(text: &str) -> Result<(), String> {
     match resolve(text) {
@@ -110,6 +145,28 @@ mod tests {
             ("5m", word("5m")),
         ] {
             assert_eq!(resolve(text), Ok(expected), "{text:?}");
+        }
+        for (text, envoy, kubernetes) in [
+            ("yes", Some("`true`"), Some("`true`")),
+            ("Off", Some("`false`"), Some("`false`")),
+            ("N", Some("`false`"), Some("`false`")),
+            ("true", None, None),
+            ("null", None, None),
+            ("12", None, None),
+            ("-2147483648", None, None),
+            ("2147483648", Some("text"), None),
+            ("1.5", Some("text"), None),
+            ("017", Some("an octal number"), Some("an octal number")),
+            ("0o17", Some("text"), Some("another number, or text")),
+            ("0x10", None, None),
+            ("1_000", None, Some("another number, or text")),
+            ("0b11", None, Some("another number, or text")),
+            ("a_b", None, None),
+            ("12:30", None, None),
+            ("1.0.0", None, None),
+        ] {
+            assert_eq!(read_otherwise(text, Loader::Envoy), envoy, "{text}");
+            assert_eq!(read_otherwise(text, Loader::Kubernetes), kubernetes, "{text}");
         }
         assert!(resolve("18446744073709551616").is_err());
         assert!(resolve("1e999").is_err());

@@ -1,13 +1,13 @@
 //! `portcullis schema`: the JSON Schema of the document, for editors to complete and to check while one writes.
 
-use super::{Exit, Outcome};
+use super::{Exit, Outcome, Printed};
 
 /// The schema, as published under `docs`.
 const SCHEMA: &str = include_str!("../../docs/gateway.schema.json");
 
 /// Prints it.
 pub fn run() -> Outcome {
-    Outcome { result: SCHEMA.to_string(), notes: Vec::new(), exit: Exit::Success }
+    Outcome { result: Printed::Whole(SCHEMA.to_string()), notes: Vec::new(), exit: Exit::Success }
 }
 
 #[cfg(test)]

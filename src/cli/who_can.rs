@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::cast::{Cast, Source};
 use super::explain::Asked;
 use super::gateway::Gateway;
-use super::{Exit, Failure, Outcome, clock, hint, table};
+use super::{Exit, Failure, Outcome, Printed, clock, hint, table};
 use crate::config::auth::{Auth, CredentialKind};
 use crate::config::document::{Issuer, RequiredClaim, Route};
 use crate::config::problem::near_miss;
@@ -75,12 +75,15 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         entry.clients = clients::of_route(&cast, &mut asked, entry.route, &entry.rule.name, now)?;
     }
     let result = match options.format {
-        Format::Text => entries.iter().map(|entry| entry.text(gateway)).collect::<Vec<_>>().join("\n"),
+        Format::Text => {
+            let texts: Vec<_> = entries.iter().map(|entry| entry.lines(gateway)).collect();
+            Printed::Lines(texts.join(&String::new()))
+        }
         Format::Json => {
             let all = entries.iter().map(|entry| entry.json(&cast));
-            format!("{:#}\n", Value::Array(all.collect()))
+            Printed::json(&Value::Array(all.collect()))
         }
-        Format::Csv => table::csv(&csv(&entries, gateway)),
+        Format::Csv => Printed::Lines(table::csv(&csv(&entries, gateway))),
     };
     Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
 }
@@ -184,14 +187,14 @@ impl Entry<'_> {
         format!("{methods} {}", self.route.path.value)
     }
 
-    fn text(&self, gateway: &Gateway) -> String {
-        let mut out = format!("{}\n", self.rule.name);
+    fn lines(&self, gateway: &Gateway) -> Vec<String> {
+        let mut out = vec![self.rule.name.to_string()];
         if *self.rule.name != *self.request() {
-            out.push_str(&format!("  {:11}  {}\n", "takes", self.request()));
+            out.push(format!("  {:11}  {}", "takes", self.request()));
         }
         for (title, lines) in self.needs(gateway) {
             for (i, line) in lines.iter().enumerate() {
-                out.push_str(&format!("  {:11}  {line}\n", if i == 0 { title } else { "" }));
+                out.push(format!("  {:11}  {line}", if i == 0 { title } else { "" }));
             }
         }
         out

@@ -6,12 +6,15 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
+use super::scalar::Loader;
 use super::{json_text, scalar};
+use crate::config::bounds;
 use crate::config::node::{Key, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 
 /// Reads a file that holds one document. The text's own faults end the reading at once: what follows has no certain meaning.
 pub fn read(text: &str) -> Result<Node, Problem> {
+    refuse_controls(text)?;
     let text = json_text::as_yaml(text);
     let mut reader = Reader::new(&text);
     let node = reader.document()?.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the document is empty"))?;
@@ -23,31 +26,70 @@ pub fn read(text: &str) -> Result<Node, Problem> {
 
 /// Reads a file that may hold several documents, as Kubernetes manifests do.
 pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
+    read_all_noting(text).map(|(nodes, _)| nodes)
+}
+
+/// [`read_all`], with the plain scalars that other readers of the file take for something else.
+pub fn read_all_noting(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
+    refuse_controls(text)?;
     let text = json_text::as_yaml(text);
     let mut reader = Reader::new(&text);
     let mut nodes = Vec::new();
     while let Some(node) = reader.document()? {
         nodes.push(node);
     }
-    Ok(nodes)
+    Ok((nodes, reader.ambiguous))
 }
 
-/// How many places a document may have, aliases expanded: far beyond any gateway, far below any harm.
-const MOST_NODES: usize = 200_000;
+/// Plain scalars by line and column.
+pub type Ambiguous = HashMap<(u32, u32), String>;
 
-/// How deep a document may nest; the gateway's own documents need 8 levels, Envoy's about 25.
-const MOST_DEPTH: usize = 64;
+/// How much a file may hold, aliases expanded. Files of Envoy and of Kubernetes hold more than a gateway's document, which has
+/// narrower bounds of its own (`config::bounds`).
+const MOST_NODES: usize = 2 * bounds::MOST_VALUES;
+const MOST_TEXT: usize = 4 * bounds::MOST_TEXT;
+
+/// How deep a file may nest. A gateway's document can be embedded about 25 levels deep.
+pub const MOST_DEPTH: usize = 3 * bounds::MOST_DEPTH;
+
+/// Refuses control characters, which YAML text does not have (YAML 1.2.2 §5.1). The parser takes NUL for the end of the text, so
+/// whatever is behind it would be missing without a word.
+fn refuse_controls(text: &str) -> Result<(), Problem> {
+    let is_control = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{7f}');
+    for (line, number) in text.split('\n').zip(1..) {
+        if let Some((column, c)) = line.chars().zip(1..).find(|(c, _)| is_control(*c)).map(|(c, column)| (column, c)) {
+            let at = Position { line: number, column };
+            let message = format!("the control character U+{:04X} cannot be part of YAML text", u32::from(c));
+            return Err(fault(at, &message));
+        }
+    }
+    Ok(())
+}
 
 struct Reader<'t> {
     text: &'t str,
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (Node, Size)>,
+    size: Size,
+    ambiguous: Ambiguous,
+}
+
+/// How much has been read.
+#[derive(Clone, Copy, Default)]
+struct Size {
     nodes: usize,
+    text: usize,
 }
 
 impl<'t> Reader<'t> {
     fn new(text: &'t str) -> Reader<'t> {
-        Reader { text, parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }
+        Reader {
+            text,
+            parser: Parser::new_from_str(text),
+            anchors: HashMap::new(),
+            size: Size::default(),
+            ambiguous: HashMap::new(),
+        }
     }
 
     fn document(&mut self) -> Result<Option<Node>, Problem> {
@@ -79,15 +121,21 @@ impl<'t> Reader<'t> {
 
     fn node(&mut self, (event, span): (Event<'t>, Span), depth: usize) -> Result<Node, Problem> {
         let at = position(span.start);
-        self.count(1, at)?;
+        self.count(Size { nodes: 1, text: 0 }, at)?;
         if depth > MOST_DEPTH {
             return Err(fault(at, &format!("nested more than {MOST_DEPTH} levels deep")));
         }
-        let before = self.nodes;
+        let before = self.size;
         let (anchor, value) = match event {
             Event::Alias(anchor) => return self.alias(anchor, at, depth),
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_tag(tag.as_deref(), at)?;
+                self.count(Size { nodes: 0, text: text.len() }, at)?;
+                if style == ScalarStyle::Plain
+                    && [Loader::Envoy, Loader::Kubernetes].iter().any(|l| scalar::read_otherwise(&text, *l).is_some())
+                {
+                    self.ambiguous.insert((at.line, at.column), text.to_string());
+                }
                 let value = match style {
                     ScalarStyle::Plain => scalar::resolve(&text).map_err(|message| fault(at, &message))?,
                     _ => Value::Text(text.into_owned()),
@@ -106,7 +154,8 @@ impl<'t> Reader<'t> {
         };
         let node = Node { at, value };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+            let size = Size { nodes: self.size.nodes - before.nodes, text: self.size.text - before.text };
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
     }
@@ -134,6 +183,7 @@ impl<'t> Reader<'t> {
                     if style == ScalarStyle::Plain {
                         scalar::check_key(&text).map_err(|message| fault(at, &message))?;
                     }
+                    self.count(Size { nodes: 0, text: text.len() }, at)?;
                     text.into_owned()
                 }
                 _ => return Err(fault(at, "a key must be text")),
@@ -154,20 +204,27 @@ impl<'t> Reader<'t> {
     /// Copies what the anchor stands for. Expansion is counted as if it had been written out, so that a document that
     /// doubles itself a few dozen times is refused before it fills the memory.
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Problem> {
-        let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+        // Counted before it is copied.
+        let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
             return Err(fault(at, "an alias cannot stand inside what it names"));
         };
         self.count(size, at)?;
+        let Some((node, _)) = self.anchors.get(&anchor).cloned() else {
+            return Err(fault(at, "an alias cannot stand inside what it names"));
+        };
         if depth + height(&node) > MOST_DEPTH {
             return Err(fault(at, &format!("nested more than {MOST_DEPTH} levels deep")));
         }
         Ok(node)
     }
 
-    fn count(&mut self, nodes: usize, at: Position) -> Result<(), Problem> {
-        self.nodes += nodes;
-        if self.nodes > MOST_NODES {
+    fn count(&mut self, more: Size, at: Position) -> Result<(), Problem> {
+        self.size = Size { nodes: self.size.nodes + more.nodes, text: self.size.text + more.text };
+        if self.size.nodes > MOST_NODES {
             return Err(fault(at, &format!("more than {MOST_NODES} values, aliases expanded")));
+        }
+        if self.size.text > MOST_TEXT {
+            return Err(fault(at, &format!("more than {} MiB of text, aliases expanded", MOST_TEXT >> 20)));
         }
         Ok(())
     }
@@ -284,8 +341,8 @@ mod tests {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(read(&nested(MOST_DEPTH)).is_ok());
         assert!(read(&nested(MOST_DEPTH + 2)).unwrap_err().message.contains("levels deep"));
-        let half = nested(40);
-        let text = format!("a: &a {half}\nb: {}*a{}\n", "[".repeat(40), "]".repeat(40));
+        let half = nested(60);
+        let text = format!("a: &a {half}\nb: {}*a{}\n", "[".repeat(60), "]".repeat(60));
         assert!(read(&text).unwrap_err().message.contains("levels deep"));
     }
 

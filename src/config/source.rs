@@ -2,6 +2,8 @@
 //!
 //! Authors who write plain YAML under `configuration:` have it arrive as a `google.protobuf.Struct` (envoy-facts §2.1).
 
+use std::collections::BTreeSet;
+
 use super::node::{Key, Node, Position, Value};
 use crate::protobuf::{Message, Wire};
 use crate::strict_json;
@@ -14,22 +16,25 @@ pub fn read(bytes: &[u8]) -> Result<Node, String> {
     // Every Struct that is not empty starts with the tag 0x0a, which JSON reads as a line break: only text starts with `{`.
     let is_text = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
     if !bytes.starts_with(b"{")
-        && let Some(node) = read_struct(bytes, 0)
+        && let Some(node) = read_struct(bytes, 1)
     {
         return Ok(node);
     }
     if !is_text {
         return Err("the configuration is neither a JSON object nor a protobuf Struct".to_string());
     }
-    strict_json::parse(bytes).map(Node::from).map_err(|fault| format!("the configuration is not JSON: {fault}"))
+    strict_json::parse_to_depth(bytes, DEEPEST)
+        .map(Node::from)
+        .map_err(|fault| format!("the configuration is not JSON: {fault}"))
 }
 
 /// `message Struct { map<string, Value> fields = 1; }`, deterministic in the order of the bytes; `None` when malformed.
 fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
-    if depth > MOST_DEPTH {
+    if depth > DEEPEST {
         return None;
     }
     let mut entries: Vec<(Key, Node)> = Vec::new();
+    let mut keys = BTreeSet::new();
     for field in Message(bytes) {
         let Some(Wire::Bytes(1, entry)) = field else { return None };
         let (mut key, mut node) = (String::new(), None);
@@ -40,7 +45,7 @@ fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
                 _ => return None,
             }
         }
-        if entries.iter().any(|(k, _)| k.text == key) {
+        if !keys.insert(key.clone()) {
             return None;
         }
         entries.push((Key { at: Position::default(), text: key }, node.unwrap_or_else(|| bare(Value::Null))));
@@ -66,7 +71,7 @@ fn read_value(bytes: &[u8], depth: usize) -> Option<Node> {
 }
 
 fn read_list(bytes: &[u8], depth: usize) -> Option<Node> {
-    if depth > MOST_DEPTH {
+    if depth > DEEPEST {
         return None;
     }
     let items = Message(bytes).map(|part| match part? {
@@ -77,7 +82,7 @@ fn read_list(bytes: &[u8], depth: usize) -> Option<Node> {
 }
 
 /// A Struct has doubles only; a whole one that a double holds exactly becomes an integer again.
-fn number(value: f64) -> Option<serde_json::Number> {
+pub fn number(value: f64) -> Option<serde_json::Number> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {
         #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^53, as just checked")]
@@ -90,4 +95,5 @@ fn bare(value: Value) -> Node {
     Node { at: Position::default(), value }
 }
 
-const MOST_DEPTH: usize = 32;
+/// Keeps the recursion off the end of the stack. Documents are bounded in [`super::bounds`], which can say where.
+const DEEPEST: usize = 2 * super::bounds::MOST_DEPTH;

@@ -16,6 +16,8 @@ pub use shared::{share, share_new, shared};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
+use crate::printable;
+
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, Status};
 
@@ -142,9 +144,9 @@ pub fn act_for(context_id: u32) -> bool {
     unsafe { ffi::proxy_set_effective_context(context_id) == OK }
 }
 
-/// Writes to Envoy's log. `text` must hold no line breaks of a client's making: the host does not escape any.
+/// Writes one line to Envoy's log. Envoy escapes nothing (envoy-facts §3.4), so line breaks and other controls are escaped here.
 pub fn log(level: LogLevel, text: &str) {
-    let _ = hostcalls::log(level, text);
+    let _ = hostcalls::log(level, &printable::one_line(text));
 }
 
 /// Calls a foreign function of Envoy's; `Err` holds the status when there is no such function or it would not run.

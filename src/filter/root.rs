@@ -114,7 +114,7 @@ impl Root {
             }
             Err(problems) => {
                 for problem in problems {
-                    host::log(LogLevel::Error, &format!("configuration refused: {}", one_line(&problem)));
+                    host::log(LogLevel::Error, &format!("configuration refused: {problem}"));
                 }
                 false
             }
@@ -168,10 +168,6 @@ fn load(bytes: &[u8]) -> Result<Policy, Vec<String>> {
 /// FNV-1a: tells two configurations apart in a log, and claims nothing more.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// How often a worker looks for keys that others fetched, and so what a request that waits for keys may wait on top.

@@ -24,6 +24,7 @@ use super::permission::PermissionRegistry;
 use super::reply::Refusals;
 use super::scopes::ScopeRegistry;
 use super::{Policy, compile::issuers::Issuers, compile::limits::Limits};
+use crate::config::bounds;
 use crate::config::document::{Document, IdentityHeader, TokenSource};
 use crate::config::environment::Environment;
 use crate::config::header_name::same_to_an_upstream;
@@ -38,6 +39,7 @@ impl Policy {
     /// # Errors
     /// Every problem of the document, in the order of its text. Nothing is left half done: there is a policy or there is none.
     pub fn from_node(node: &Node, environment: Environment<'_>) -> Result<Policy, Vec<Problem>> {
+        bounds::check(node).map_err(|problem| vec![problem])?;
         let (document, mut problems) = Document::read(node, environment);
         let policy = Policy::compile(&document, environment, &mut problems);
         if problems.is_empty() { Ok(policy) } else { Err(problems.sorted()) }

@@ -9,7 +9,10 @@ mod generate;
 mod import;
 mod keys;
 mod permission;
+mod printing;
+mod reading;
 mod revocation;
+mod secrets;
 mod token;
 mod who_can;
 

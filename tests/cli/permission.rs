@@ -90,7 +90,7 @@ fn masks_and_claims_are_told_by_name() {
         ),
         ("LIK=1", "portcullis: no domain `LIK` (declared: LIC, ORD)\n"),
         ("LIC=1,LIC=2", "portcullis: `LIC` stands twice\n"),
-        ("LIC", "portcullis: `LIC` is not like `LIC=3`\n"),
+        ("LIC", "portcullis: expected masks like `LIC=3`, or claims as a JSON object\n"),
         (r#"{"LIC": 1.5}"#, "portcullis: claim .: LIC is a number with a sign, a fraction or an exponent\n"),
         (r#"{"LIC": 1, "LIC": 2}"#, "portcullis: the claims: member `LIC` stands twice in one object\n"),
     ] {

@@ -7,9 +7,9 @@ use crate::config::problem::Problem;
 use crate::policy::rule::Action;
 
 /// The problems with a file that configures Envoy around these documents.
-pub fn problems(text: &str, gateways: &[Gateway]) -> Vec<Problem> {
+pub fn problems(file: &str, text: &str, gateways: &[Gateway]) -> Vec<Problem> {
     let asks_callers = gateways.iter().any(asks_callers);
-    let caches = documents::caches(text).into_iter().filter(|cache| asks_callers || cache.side != Side::Behind);
+    let caches = documents::caches(file, text).into_iter().filter(|cache| asks_callers || cache.side != Side::Behind);
     caches.map(|cache| Problem { place: cache.place, message: message(cache.side).to_string() }).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, files};
 use crate::policy::Policy;
 use crate::policy::audit::Outcome;
 use crate::policy::checks::body::Body;
@@ -13,7 +13,7 @@ use crate::policy::world::Step;
 pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
     match given.map(|text| (text, text.strip_prefix('@'))) {
         None => Ok(Vec::new()),
-        Some((_, Some(file))) => std::fs::read(file).map_err(|error| format!("{file}: {error}").into()),
+        Some((_, Some(file))) => Ok(files::read(file)?),
         Some((text, None)) => Ok(text.as_bytes().to_vec()),
     }
 }

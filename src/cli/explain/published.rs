@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use crate::cli::gateway::{self, Gateway};
 use crate::cli::{Failure, clients, fetched, revocation};
-use crate::config::node::Node;
+use crate::config::clients_from::USUAL_ENTRIES;
+use crate::policy::clients::ClientReader;
 use crate::policy::polled::{Polled, PolledId, What};
 
 /// Every remote issuer publishes the key set of this file.
 pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
-    let text = gateway::read(file)?;
+    let text = gateway::read_whole(file)?;
     for id in those(polled, |what| matches!(what, What::KeySet)) {
         polled.install(id, text.as_bytes(), now).map_err(|fault| format!("{file}: {fault}"))?;
     }
@@ -19,7 +20,10 @@ pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failur
 /// The revocation list is that of this file, or an empty one. True when an empty one had to be supposed.
 pub fn revocations(polled: &mut Polled, gateway: &Gateway, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
     let lists = those(polled, |what| matches!(what, What::Revocations { .. }));
-    let check = |file: &str, node: &Node| revocation::read(Some(&gateway.document), file, node, now).map(drop);
+    let check = |file: &str, text: &str| {
+        let node = fetched::read(file, text, revocation::BOUNDS)?;
+        revocation::read(Some(&gateway.document), file, &node, now).map(drop)
+    };
     suppose(polled, &lists, file, check, r#"{"version":"1.0","revoked":[]}"#, now)
 }
 
@@ -32,7 +36,12 @@ pub fn clients(
     now: Duration,
 ) -> Result<bool, Failure> {
     let documents = those(polled, |what| matches!(what, What::Clients(_)));
-    suppose(polled, &documents, file, |file, node| clients::check_for(gateway, name, file, node), NOBODY, now)
+    let check = |file: &str, text: &str| {
+        let most = gateway.policy.client_reader().map_or(USUAL_ENTRIES, ClientReader::most_entries);
+        let node = fetched::read(file, text, ClientReader::bounds_of(most))?;
+        clients::check_for(gateway, name, file, &node)
+    };
+    suppose(polled, &documents, file, check, NOBODY, now)
 }
 
 /// The same with a text in the place of a file.
@@ -48,13 +57,13 @@ fn suppose(
     polled: &mut Polled,
     documents: &[PolledId],
     file: Option<&str>,
-    check: impl FnOnce(&str, &Node) -> Result<(), Failure>,
+    check: impl FnOnce(&str, &str) -> Result<(), Failure>,
     otherwise: &str,
     now: Duration,
 ) -> Result<bool, Failure> {
-    let text = file.map(gateway::read).transpose()?;
+    let text = file.map(gateway::read_whole).transpose()?;
     if let (Some(file), Some(text), false) = (file, &text, documents.is_empty()) {
-        check(file, &fetched::read(file, text)?)?;
+        check(file, text)?;
     }
     for id in documents {
         let fault = polled.install(*id, text.as_deref().unwrap_or(otherwise).as_bytes(), now).err();

@@ -1,7 +1,5 @@
 //! The words and the JSON in which a verdict is told: stages, the rule that decided, what the client or the upstream gets.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
 use crate::policy::audit::Outcome;
@@ -20,43 +18,41 @@ pub struct Report<'v> {
 
 impl Report<'_> {
     /// For people.
-    pub fn text(&self) -> String {
-        let mut out = String::new();
+    pub fn lines(&self) -> Vec<String> {
+        let mut out = Vec::new();
         let width = self.trace.iter().map(|step| step.stage.len()).max().unwrap_or(0);
         for step in self.trace {
-            let _ = writeln!(out, "{:width$}  {}", step.stage, step.finding);
+            out.push(format!("{:width$}  {}", step.stage, step.finding));
         }
         let audit = &self.verdict.audit;
         let rule = audit.route.as_deref().unwrap_or("none");
         match &self.verdict.decision {
             Decision::Forward(_) => {
-                let _ = writeln!(out, "\nallow, by rule {rule}");
+                out.extend([String::new(), format!("allow, by rule {rule}")]);
                 let (for_envoy, for_upstream): (Vec<_>, Vec<_>) =
                     self.forwarded().into_iter().partition(|(name, _)| FOR_ENVOY.contains(&name.as_str()));
                 for (title, headers) in [("Envoy is told", for_envoy), ("the upstream receives", for_upstream)] {
-                    let lines = headers.iter().map(|(name, value)| format!("  {name}: {value}\n"));
-                    let _ = write!(out, "\n{title}\n{}", lines.collect::<String>());
+                    out.extend([String::new(), title.to_string()]);
+                    out.extend(headers.iter().map(|(name, value)| format!("  {name}: {value}")));
                 }
             }
             Decision::Reply(reply) => {
                 let verdict = if audit.outcome == Outcome::Deny { "deny" } else { "answer" };
                 let code = audit.code.map(|code| format!(" {code}")).unwrap_or_default();
-                let _ = write!(out, "\n{verdict} {}{code}, by rule {rule}, reason {}", reply.status, audit.reason);
-                if let Some(detail) = &audit.detail {
-                    let _ = write!(out, " ({detail})");
-                }
-                let _ = write!(out, "\n\nthe client receives\n  {}\n", reply.status);
-                for (name, value) in &reply.headers {
-                    let _ = writeln!(out, "  {name}: {value}");
-                }
+                let detail = audit.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+                let reason = audit.reason;
+                let verdict = format!("{verdict} {}{code}, by rule {rule}, reason {reason}{detail}", reply.status);
+                out.extend([String::new(), verdict, String::new()]);
+                out.extend(["the client receives".to_string(), format!("  {}", reply.status)]);
+                out.extend(reply.headers.iter().map(|(name, value)| format!("  {name}: {value}")));
                 if !reply.body.is_empty() {
-                    let _ = writeln!(out, "\n  {}", String::from_utf8_lossy(&reply.body));
+                    out.extend([String::new(), format!("  {}", String::from_utf8_lossy(&reply.body))]);
                 }
             }
-            Decision::Await(_) => out.push_str("\nwaits for keys\n"),
-            Decision::Inspect(_) => out.push_str("\nwaits for the body\n"),
+            Decision::Await(_) => out.extend([String::new(), "waits for keys".to_string()]),
+            Decision::Inspect(_) => out.extend([String::new(), "waits for the body".to_string()]),
         }
-        let _ = write!(out, "\naudit record\n  {}\n", audit.to_json());
+        out.extend([String::new(), "audit record".to_string(), format!("  {}", audit.to_json())]);
         out
     }
 
@@ -95,8 +91,24 @@ impl Report<'_> {
                 headers.insert(at.min(headers.len()), (name.to_string(), value));
             }
         }
+        headers.iter_mut().for_each(|(_, value)| *value = without_signatures(value));
         headers
     }
+}
+
+/// A header's value without the signatures of tokens in it: reports are shared, and a whole token is a credential.
+fn without_signatures(value: &str) -> String {
+    let pieces = value.split_inclusive([' ', ';', ',', '=', '&']).map(|piece| {
+        let is_token = piece.starts_with("eyJ") && piece.matches('.').count() == 2;
+        match piece.rsplit_once('.').filter(|_| is_token) {
+            Some((signed, signature)) => {
+                let end = signature.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+                format!("{signed}.…{end}")
+            }
+            None => piece.to_string(),
+        }
+    });
+    pieces.collect()
 }
 
 fn reply_json(reply: &Reply) -> Value {

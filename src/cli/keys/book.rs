@@ -3,10 +3,11 @@
 use clap::Args;
 
 use crate::cli::gateway::{self, Variables};
-use crate::cli::{Failure, clients, hint, yaml};
+use crate::cli::{Failure, clients, documents, hint};
 use crate::config::client::{Client, ClientKey};
 use crate::config::node::{Node, Value};
 use crate::config::problem::near_miss;
+use crate::policy::api_key::environment_of;
 
 /// What a document is read with.
 #[derive(Args)]
@@ -37,13 +38,13 @@ pub struct Book {
 impl Around {
     /// Opens a file.
     pub fn open(&self, file: &str) -> Result<Book, Failure> {
-        self.read(file, &gateway::read(file)?)
+        self.read(file, &gateway::read_document(file)?)
     }
 
     /// Reads a text as that of a file: every problem of it, as the gateway would find them.
     pub fn read(&self, file: &str, text: &str) -> Result<Book, Failure> {
         let in_file = |problem| (file.to_string(), problem);
-        let roots = yaml::read_all(text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
+        let roots = documents::read(file, text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
         match roots.as_slice() {
             [root] if is_of_clients(root) => self.of_clients(file, text, root),
             [root, ..] => {
@@ -93,6 +94,7 @@ impl Book {
         if let Some(client) = client {
             self.client(client)?;
         }
+        refuse_key_itself(name)?;
         let ours = self.clients.iter().enumerate().filter(|(_, c)| client.is_none_or(|id| c.id.value == id));
         let keys = ours.flat_map(|(i, c)| c.keys.iter().enumerate().map(move |(j, key)| (i, j, c, key)));
         let mut found = keys.clone().filter(|(.., key)| key.id == name || key.prefix == name);
@@ -117,6 +119,16 @@ impl Book {
                 self.file
             ))),
         }
+    }
+}
+
+/// Refuses a whole key in the place of its id: it would be repeated in messages, and is in the shell's history already.
+pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
+    match name.rsplit_once('_').filter(|(prefix, _)| environment_of(prefix).is_some()) {
+        Some((prefix, _)) => {
+            Err(Failure::Message(format!("a key is named by its id or its prefix (`{prefix}`), not by itself")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,5 @@
 //! One change of a document of clients: by somebody, for a reason, checked before it is made, and made at once or not at all.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use super::book::{Around, Book};
 use super::trail::{self, Deed, Trail};
 use crate::cli::Failure;
 use crate::cli::edit::Draft;
+use crate::cli::files::Staged;
 use crate::policy::api_key::ApiKey;
 
 /// Who changes something, and why.
@@ -58,7 +57,10 @@ impl Reason {
     /// The document to be changed, its trail, locked before the document is read and until it is dropped, and who changes it.
     pub fn open(&self, around: &Around, file: &str) -> Result<(Book, Trail, Author<'_>), Failure> {
         let author = self.author()?;
-        let trail = Trail::open(&self.trail.clone().unwrap_or_else(|| trail::beside(file)))?;
+        let trail = match &self.trail {
+            Some(trail) => Trail::open(trail)?,
+            None => Trail::open(&trail::beside(file)?)?,
+        };
         Ok((around.open(file)?, trail, author))
     }
 
@@ -124,7 +126,7 @@ pub fn make(
     replace(Path::new(&book.file), &book.text, &text, trail, deed, now)
 }
 
-/// Puts a new text in the place of a file's. Whoever reads the file sees the old text or the new one.
+/// Replaces the text of a file and adds the line about it to the trail.
 fn replace(
     file: &Path,
     before: &str,
@@ -133,69 +135,17 @@ fn replace(
     deed: &Deed<'_>,
     now: Duration,
 ) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
-    // A link keeps leading to the file that is changed.
-    let file = fs::canonicalize(file).map_err(failed)?;
-    let mut name = file.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = file.with_file_name(name);
-    let staged = stage(&file, &beside, text).map_err(failed).and_then(|()| {
-        let now_there = fs::read(&file).map_err(failed)?;
-        let unchanged = now_there.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now_there) == before.as_bytes();
-        if unchanged { Ok(()) } else { Err(format!("{}: was changed by somebody else just now", file.display())) }
-    });
+    let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", file.display()));
+    let staged = Staged::write(file, text).map_err(failed)?;
+    staged.check_unchanged(before).map_err(failed)?;
     // The line comes before the deed: a deed without a line would be worse than a line without a deed.
-    let done = staged.map_err(Failure::Message).and_then(|()| trail.append(deed, now)).and_then(|()| {
-        fs::rename(&beside, &file).map_err(|error| {
-            let undone = Deed { action: "failed", more: vec![("failed", deed.action.to_string())], ..*deed };
-            // What cannot be written down either is told all the same.
-            let _ = trail.append(&undone, now);
-            Failure::Message(failed(error))
-        })
-    });
-    match done {
-        Ok(()) => keep_name(&file),
-        Err(_) => drop(fs::remove_file(&beside)),
-    }
-    done
-}
-
-/// Which text a name leads to is on the disk once the directory is: a key that was shown, or revoked, must be so after a crash too.
-fn keep_name(file: &Path) {
-    // The deed is done. A system that cannot do this for a directory has its own way, or none.
-    #[cfg(unix)]
-    let _ = file.parent().map(|folder| fs::File::open(folder).and_then(|folder| folder.sync_all()));
-    #[cfg(not(unix))]
-    let _ = file;
-}
-
-/// The new text in a file of its own, with the owner and the rights of the old one, on the disk before it takes its place.
-fn stage(file: &Path, beside: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    // Nobody else reads it before it has the rights of the old one.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut new = options.open(beside)?;
-    new.write_all(text.as_bytes())?;
-    let old = fs::metadata(file)?;
-    #[cfg(unix)]
-    keep_owner(&new, &old)?;
-    new.set_permissions(old.permissions())?;
-    new.sync_all()
-}
-
-/// Leaves a file to whom it belongs, as far as whoever changes it may give it away. Its group stays in any case: what one group may
-/// read is not for another.
-#[cfg(unix)]
-fn keep_owner(new: &fs::File, old: &fs::Metadata) -> std::io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, fchown};
-    let made = new.metadata()?;
-    if made.uid() != old.uid() {
-        // Only the superuser can; everybody else has made a copy of their own.
-        let _ = fchown(new, Some(old.uid()), None);
-    }
-    if made.gid() == old.gid() { Ok(()) } else { fchown(new, None, Some(old.gid())) }
+    trail.append(deed, now)?;
+    staged.commit().map_err(|error| {
+        let undone = Deed { action: "failed", more: vec![("failed", deed.action.to_string())], ..*deed };
+        // The user sees the failure in any case.
+        let _ = trail.append(&undone, now);
+        failed(error)
+    })
 }
 
 /// Letters and digits of the operating system's randomness, each of 62 as likely as the others.

@@ -10,7 +10,7 @@ use super::change::{self, NewKey, Reason};
 use super::moment;
 use super::trail::Trail;
 use crate::cli::edit::Step;
-use crate::cli::{Exit, Failure, Outcome, clock, emit};
+use crate::cli::{Exit, Failure, Outcome, Printed, clock, emit};
 use crate::policy::api_key::is_environment;
 
 /// What the key is for, and who wants it.
@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         notes.push(format!("{file}: note: the gateway stands in `{own}` and refuses keys of `{named}`"));
     }
     notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(Outcome { result: format!("{}\n", key.secret), notes, exit: Exit::Success })
+    Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// The key, and the record for whoever keeps the document elsewhere.
@@ -77,8 +77,9 @@ fn print(options: &Options, now: Duration) -> Result<Outcome, Failure> {
         Trail::open(file)?.append(&deed, now)?;
     }
     let record = emit::yaml(&Value::Array(vec![Value::Object(members)]));
-    let note = format!("add to `keys` of client `{client}`:\n{}", record.trim_end());
-    Ok(Outcome { result: format!("{}\n", key.secret), notes: vec![note], exit: Exit::Success })
+    let mut notes = vec![format!("add to `keys` of client `{client}`:")];
+    notes.extend(record.lines().map(str::to_string));
+    Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// A key that is over already is of no use to anyone.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::book::Around;
 use super::{moment, standing};
-use crate::cli::{Exit, Failure, Outcome, clock, table};
+use crate::cli::{Exit, Failure, Outcome, Printed, clock, table};
 use crate::policy::api_key::environment_of;
 
 /// Which document is looked at, and when.
@@ -39,5 +39,5 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
             ]);
         }
     }
-    Ok(Outcome { result: table::text(&rows), notes: book.notes, exit: Exit::Success })
+    Ok(Outcome { result: Printed::Lines(table::text(&rows)), notes: book.notes, exit: Exit::Success })
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::book::{Around, Book};
 use super::trail::{self, Story};
 use super::{is_alive, moment, standing};
-use crate::cli::{Exit, Failure, Outcome, clock, gateway, table};
+use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway, table};
 use crate::config::client::{Client, ClientKey};
 use crate::policy::api_key::environment_of;
 
@@ -58,7 +58,10 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let findings = findings(&book, options, now)?;
     let told = match &options.trail {
         Some(file) => {
-            let path = file.clone().unwrap_or_else(|| trail::beside(&options.file));
+            let path = match file {
+                Some(file) => file.clone(),
+                None => trail::beside(&options.file)?,
+            };
             Some(check_trail(&book, &path)?)
         }
         None => None,
@@ -68,8 +71,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         _ => Exit::Success,
     };
     let result = match options.json {
-        true => format!("{:#}\n", as_json(&book, &findings, told.as_ref(), now)),
-        false => as_text(&book, &findings, told.as_ref(), now),
+        true => Printed::json(&as_json(&book, &findings, told.as_ref(), now)),
+        false => Printed::Lines(as_lines(&book, &findings, told.as_ref(), now)),
     };
     Ok(Outcome { result, notes: book.notes, exit })
 }
@@ -116,7 +119,7 @@ fn check_trail(book: &Book, path: &Path) -> Result<told::Told, Failure> {
     Ok(told::Told::compare(path.display().to_string(), story, book))
 }
 
-fn as_text(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now: Duration) -> String {
+fn as_lines(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now: Duration) -> Vec<String> {
     let titles = ["CLIENT", "KEY", "STANDING", "CREATED", "AGE", "EXPIRES", "ROTATED", "OWNER", "PURPOSE"];
     let mut rows = vec![titles.map(str::to_string)];
     let day = |time: Duration| moment(time).split('T').next().unwrap_or_default().to_string();
@@ -142,15 +145,15 @@ fn as_text(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now
     }
     let mut out = table::text(&rows);
     for Finding { heading, about, .. } in findings.iter().filter(|finding| !finding.about.is_empty()) {
-        out.push_str(&format!("\n{heading}\n"));
+        out.extend([String::new(), heading.clone()]);
         for (client, key) in about {
             let id = &client.id.value;
             let what = key.map_or_else(|| id.clone(), |key| format!("{id} {}", key.prefix));
-            out.push_str(&format!("  {what} ({})\n", client.owner));
+            out.push(format!("  {what} ({})", client.owner));
         }
     }
     if let Some(told) = told {
-        out.push_str(&told.text());
+        out.extend(told.lines());
     }
     out
 }

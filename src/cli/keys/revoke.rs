@@ -6,7 +6,7 @@ use super::book::Around;
 use super::change::{self, Reason};
 use super::{is_alive, moment};
 use crate::cli::edit::Step;
-use crate::cli::{Exit, Failure, Outcome, clock};
+use crate::cli::{Exit, Failure, Outcome, Printed, clock};
 
 /// Which key, and why.
 #[derive(Args)]
@@ -43,5 +43,5 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         notes.push(format!("note: client `{}` has no key left that holds", client.id.value));
     }
     notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(Outcome { result: String::new(), notes, exit: Exit::Success })
+    Ok(Outcome { result: Printed::nothing(), notes, exit: Exit::Success })
 }

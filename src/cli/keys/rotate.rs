@@ -9,7 +9,7 @@ use super::change::{self, NewKey, Reason};
 use super::create::check_end;
 use super::{is_alive, moment};
 use crate::cli::edit::Step;
-use crate::cli::{Exit, Failure, Outcome, clock};
+use crate::cli::{Exit, Failure, Outcome, Printed, clock};
 use crate::config::client::{Client, ClientKey};
 use crate::policy::api_key::environment_of;
 
@@ -66,7 +66,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         moment(end)
     )];
     notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(Outcome { result: format!("{}\n", key.secret), notes, exit: Exit::Success })
+    Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// The key that is named, or the only one that holds.

@@ -4,7 +4,7 @@
 //! its end breaks nothing: for that, the hash of the last line is to be kept where they cannot write.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::moment;
-use crate::cli::Failure;
+use crate::cli::{Failure, files};
 
 /// What is written down of a deed, besides when: never a key, nor its hash.
 pub struct Deed<'d> {
@@ -52,9 +52,16 @@ pub struct Story {
     pub fault: Option<String>,
 }
 
-/// The trail of a document: `clients.audit.jsonl` beside `clients.yaml`.
-pub fn beside(file: &str) -> PathBuf {
-    Path::new(file).with_extension("audit.jsonl")
+/// The trail of a document: `clients.audit.jsonl` beside `clients.yaml`. A symbolic link has the trail of the file it leads to,
+/// so that a document has one trail whichever way it is opened.
+pub fn beside(file: &str) -> Result<PathBuf, Failure> {
+    let real = files::real(Path::new(file)).map_err(|error| format!("{file}: {error}"))?;
+    let (here, there) = (Path::new(file).with_extension("audit.jsonl"), real.with_extension("audit.jsonl"));
+    if Path::new(file).is_symlink() && here.exists() && !there.exists() {
+        let (here, there) = (here.display(), there.display());
+        return Err(Failure::Message(format!("{here} is beside a link: move it to {there}, or name it with --trail")));
+    }
+    Ok(there)
 }
 
 impl Trail {
@@ -63,9 +70,11 @@ impl Trail {
         let shown = path.display().to_string();
         let failed = |error: std::io::Error| format!("{shown}: {error}");
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(Failure::Message(format!("{shown}: not a regular file")));
+        }
         file.lock().map_err(failed)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(failed)?;
+        let text = files::bounded(&file).and_then(files::text).map_err(failed)?;
         let mut story = Story::read(&text);
         if !text.is_empty() && !text.ends_with('\n') {
             // What was cut short stays as it is: the next line begins on its own.
@@ -101,11 +110,7 @@ impl Trail {
 impl Story {
     /// Reads the trail of a file; one that is not there tells nothing.
     pub fn open(path: &Path) -> Result<Option<Story>, Failure> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Some(Story::read(&text))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::Message(format!("{}: {error}", path.display()))),
-        }
+        Ok(files::read_if_present(path)?.map(|text| Story::read(&text)))
     }
 
     fn read(text: &str) -> Story {

@@ -1,10 +1,13 @@
 //! `permission add`: writes one more permission into the document's text and leaves every other character alone.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::lock::{self, Lock};
 use crate::cli::edit::{after_line, indent_in, indent_of, is_flow, last_line};
-use crate::cli::{Exit, Failure, Outcome, gateway, yaml};
+use crate::cli::files::Staged;
+use crate::cli::{Exit, Failure, Outcome, Printed, gateway, yaml};
 use crate::config::document::Document;
 use crate::config::mask::{MOST_BITS, Mask};
 use crate::config::node::{Key, Node, Value};
@@ -51,9 +54,11 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let refusal = || format!("{}: its `permissions` are laid out in a way that is not edited here", options.file);
     let edited = edited.filter(|edited| adds_only(edited, &root, options, bit)).ok_or_else(refusal)?;
     read(&edited, &options.file)?;
-    std::fs::write(&options.file, edited).map_err(|error| format!("{}: {error}", options.file))?;
-    let result = format!("{}: added {full}, bit {bit} (mask {})\n", options.file, Mask::of_bit(bit));
-    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+    let staged = Staged::write(Path::new(&options.file), &edited);
+    let written = staged.and_then(|staged| staged.check_unchanged(&text).and_then(|()| staged.commit()));
+    written.map_err(|error| format!("{}: {error}", options.file))?;
+    let result = format!("{}: added {full}, bit {bit} (mask {})", options.file, Mask::of_bit(bit));
+    Ok(Outcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
 /// The document as far as permissions go; what else is wrong with it is not this command's business.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use clap::{Args, ValueEnum};
 
 use super::{File, all, full_name};
-use crate::cli::{Exit, Failure, Outcome};
+use crate::cli::{Exit, Failure, Outcome, Printed};
+use crate::printable;
 
 /// What `constants` is asked to do.
 #[derive(Args)]
@@ -50,7 +51,11 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         constants.push(Constant { name, bit: permission.bit.value, about: one_line(&about) });
     }
     let source = options.file.file.as_str();
-    Ok(Outcome { result: options.language.file(source, &constants), notes: Vec::new(), exit: Exit::Success })
+    Ok(Outcome {
+        result: Printed::Whole(options.language.file(source, &constants)),
+        notes: Vec::new(),
+        exit: Exit::Success,
+    })
 }
 
 impl Language {
@@ -89,5 +94,8 @@ impl Language {
 
 /// Text that no comment can end before its end: one line, without `*/` and without escapes.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || c == '\\' { ' ' } else { c }).collect::<String>().replace("*/", "* /")
+    text.chars()
+        .map(|c| if printable::is_hidden(c) || c == '\\' { ' ' } else { c })
+        .collect::<String>()
+        .replace("*/", "* /")
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{File, all, full_name};
 use crate::cli::gateway::{self, Gateway};
-use crate::cli::{Exit, Failure, Outcome};
+use crate::cli::{Exit, Failure, Outcome, Printed};
 use crate::config::document::ClaimPath;
 use crate::config::mask::Mask;
 use crate::config::permission::{Permission, PermissionDomain};
@@ -30,15 +30,15 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let text = if options.masks == "-" { gateway::read("-")? } else { options.masks.clone() };
     let (claims, places) = read(text.trim(), &gateway, options.issuer.as_deref())?;
     let granted = gateway.policy.permissions().granted(&claims, &places).map_err(|fault| fault.0)?;
-    let mut result: String = described(&gateway, &granted).iter().map(|line| format!("{line}\n")).collect();
-    result.push_str("\nopens, as far as permissions go\n");
+    let mut lines = described(&gateway, &granted);
+    lines.extend([String::new(), "opens, as far as permissions go".to_string()]);
     let opened = opened(&gateway, &granted);
-    result.extend(opened.iter().map(|name| format!("  {name}\n")));
+    lines.extend(opened.iter().map(|name| format!("  {name}")));
     if opened.is_empty() {
-        result.push_str("  no route that asks for permissions\n");
+        lines.push("  no route that asks for permissions".to_string());
     }
     let notes = nameless(&claims, &places, &gateway);
-    Ok(Outcome { result, notes, exit: Exit::Success })
+    Ok(Outcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
 }
 
 /// The permissions of a set, a line each with what it allows.
@@ -74,7 +74,8 @@ fn read(text: &str, gateway: &Gateway, issuer: Option<&str>) -> Result<(Value, V
     let mut claims = Map::new();
     for pair in text.split(',') {
         let Some((domain, mask)) = pair.trim().split_once('=') else {
-            return Err(Failure::Message(format!("`{pair}` is not like `LIC=3`")));
+            // It may be a whole token.
+            return Err(Failure::Message("expected masks like `LIC=3`, or claims as a JSON object".to_string()));
         };
         if claims.insert(domain.to_string(), Value::String(mask.to_string())).is_some() {
             return Err(Failure::Message(format!("`{domain}` stands twice")));

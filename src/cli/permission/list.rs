@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{File, all, full_name};
 use crate::cli::gateway::Gateway;
-use crate::cli::{Exit, Failure, Outcome, table};
+use crate::cli::{Exit, Failure, Outcome, Printed, table};
 use crate::config::mask::Mask;
 
 /// What `list` is asked to do.
@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
-fn text(gateway: &Gateway) -> String {
+fn text(gateway: &Gateway) -> Printed {
     let mut rows = vec![["PERMISSION", "BIT", "MASK", "ROUTES", "DESCRIPTION"].map(str::to_string)];
     for (domain, permission) in all(gateway) {
         let name = full_name(domain, permission);
@@ -52,10 +52,10 @@ fn text(gateway: &Gateway) -> String {
         let description = format!("{}{more}", permission.description);
         rows.push([name, bit.to_string(), Mask::of_bit(bit).to_string(), routes, description]);
     }
-    table::text(&rows)
+    Printed::Lines(table::text(&rows))
 }
 
-fn json(gateway: &Gateway) -> String {
+fn json(gateway: &Gateway) -> Printed {
     let rows = all(gateway).into_iter().map(|(domain, permission)| {
         let name = full_name(domain, permission);
         json!({
@@ -65,7 +65,7 @@ fn json(gateway: &Gateway) -> String {
             "deprecated": permission.deprecated, "routes": asking(gateway, &name),
         })
     });
-    format!("{:#}\n", serde_json::Value::Array(rows.collect()))
+    Printed::json(&serde_json::Value::Array(rows.collect()))
 }
 
 /// The names of the routes that ask for a permission, alone or among others.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::File;
-use crate::cli::{Exit, Failure, Outcome};
+use crate::cli::files::{self, Staged};
+use crate::cli::{Exit, Failure, Outcome, Printed};
 use crate::config::document::Document;
 use crate::config::problem::{Place, Problem};
 
@@ -58,21 +59,27 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let count = after.permissions.values().map(BTreeMap::len).sum::<usize>();
     let result = match added.is_empty() {
-        true => format!("{shown}: {count} permissions, nothing new\n"),
-        false => format!("{shown}: {count} permissions, new: {}\n", added.join(", ")),
+        true => format!("{shown}: {count} permissions, nothing new"),
+        false => format!("{shown}: {count} permissions, new: {}", added.join(", ")),
     };
     if !added.is_empty() {
         after.version = VERSION;
         after.digest = after.compute_digest();
         let text = serde_json::to_string_pretty(&after).map_err(|fault| fault.to_string())?;
-        std::fs::write(&path, text + "\n").map_err(|error| format!("{shown}: {error}"))?;
+        let written = Staged::write(&path, &(text + "\n")).and_then(|staged| staged.commit());
+        written.map_err(|error| format!("{shown}: {error}"))?;
     }
-    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+    Ok(Outcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
-/// The lock of a document: `permissions.lock` in the same folder.
+/// The lock of a document: `permissions.lock` in the same folder. A document that is opened through a symbolic link may have it
+/// beside the link; without one there, it is beside the file that the link leads to.
 pub fn beside(file: &str) -> PathBuf {
-    Path::new(file).with_file_name("permissions.lock")
+    let here = Path::new(file).with_file_name("permissions.lock");
+    match files::real(Path::new(file)) {
+        Ok(real) if !here.exists() && Path::new(file).is_symlink() => real.with_file_name("permissions.lock"),
+        _ => here,
+    }
 }
 
 /// What a document has that its lock forbids; a document without a lock beside it may have anything.
@@ -84,11 +91,7 @@ impl Lock {
     /// Reads the file, if there is one.
     pub fn read(path: &Path) -> Result<Option<Lock>, Failure> {
         let shown = path.display();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::Message(format!("{shown}: {error}"))),
-        };
+        let Some(text) = files::read_if_present(path)? else { return Ok(None) };
         let lock: Lock = serde_json::from_str(&text).map_err(|fault| format!("{shown}: not a lock: {fault}"))?;
         if lock.version != VERSION {
             return Err(Failure::Message(format!("{shown}: version {} is not {VERSION}", lock.version)));

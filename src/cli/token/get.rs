@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::Value;
 
-use crate::cli::{Exit, Failure, Outcome, clock, gateway};
+use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway};
 use server::Server;
 use web::{Answer, Web};
 
@@ -103,7 +103,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let answer = web.post(&server.token_endpoint, &body.join("&"), authorization.as_deref())?;
     let (token, note) = granted(&answer, options, &secret)?;
-    Ok(Outcome { result: format!("{token}\n"), notes: vec![note], exit: Exit::Success })
+    Ok(Outcome { result: Printed::line(token), notes: vec![note], exit: Exit::Success })
 }
 
 fn secret(options: &Options) -> Result<String, Failure> {
@@ -124,7 +124,7 @@ fn granted(answer: &Answer, options: &Options, secret: &str) -> Result<(String, 
     if answer.status != 200 {
         let told = [text("error"), text("error_description"), text("error_uri")];
         // Some servers tell what they were sent.
-        let hidden = |text: &str| harmless(&text.replace(secret, "…").replace(&encoded(secret), "…"));
+        let hidden = |text: &str| bounded(&text.replace(secret, "…").replace(&encoded(secret), "…"));
         let told: Vec<String> = told.into_iter().flatten().map(hidden).collect();
         return Err(Failure::Message(match told.is_empty() {
             false => format!("the authorization server refuses ({}): {}", answer.status, told.join(": ")),
@@ -140,14 +140,14 @@ fn granted(answer: &Answer, options: &Options, secret: &str) -> Result<(String, 
     match text("token_type") {
         Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
         kind => {
-            let kind = harmless(kind.unwrap_or("none"));
+            let kind = bounded(kind.unwrap_or("none"));
             return Err(Failure::Message(format!("the `token_type` is {kind}: only Bearer can be used as it is")));
         }
     }
     let lasts = json.as_ref().and_then(|json| json.get("expires_in")).and_then(Value::as_u64);
     let lasts = lasts.map_or_else(|| "of unknown life".to_string(), |seconds| format!("for {seconds} s"));
     // What is not told is what was asked for (RFC 6749 §5.1).
-    let scope = text("scope").map_or_else(|| options.scopes.join(" "), harmless);
+    let scope = text("scope").map_or_else(|| options.scopes.join(" "), bounded);
     let missing: Vec<&str> =
         options.scopes.iter().map(String::as_str).filter(|s| !scope.split(' ').any(|g| g == *s)).collect();
     let mut note = format!("a token {lasts}");
@@ -174,14 +174,9 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// A stranger's words, fit for a terminal: without what steers it, or makes text read in another order than it is written
-/// (CVE-2021-42574).
-fn harmless(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().take(MOST_LETTERS).map(|c| if steers(c) { '?' } else { c }).collect()
+/// The beginning of a text that a server chose: long enough for a reason, too short to flood a terminal.
+fn bounded(text: &str) -> String {
+    text.chars().take(MOST_LETTERS).collect()
 }
 
 const MOST_LETTERS: usize = 300;

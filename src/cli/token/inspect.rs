@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cli::explain::{Asked, Shown, supposed};
 use crate::cli::gateway::{self, Variables};
 use crate::cli::permission::decode;
-use crate::cli::{Exit, Failure, Outcome, asking, clock, table};
+use crate::cli::{Exit, Failure, Outcome, Printed, asking, clock, printed, table};
 use crate::strict_json;
 
 /// Which token, and who is to judge it.
@@ -46,20 +46,23 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let (header, claims) = (part("header", header)?, part("claims", claims)?);
     let times = ["iat", "nbf", "exp"].iter().filter_map(|name| {
         let seconds = claims.get(*name)?.as_u64()?;
-        Some(format!("{name}  {}\n", distance(seconds, now.as_secs())))
+        Some(format!("{name}  {}", distance(seconds, now.as_secs())))
     });
     let signed = if signature.is_empty() { "it has no signature" } else { "its signature was not checked" };
-    let mut result = format!(
-        "not verified: {signed}, and anyone can write such a token\n\nheader\n{header:#}\n\nclaims\n{claims:#}\n\n{}",
-        times.collect::<String>()
-    );
+    let mut lines = vec![format!("not verified: {signed}, and anyone can write such a token")];
+    for (title, part) in [("header", &header), ("claims", &claims)] {
+        lines.extend([String::new(), title.to_string()]);
+        lines.extend(printed::json_lines(part));
+    }
+    lines.push(String::new());
+    lines.extend(times);
     let mut notes = Vec::new();
     if let Some(file) = &options.config {
         let (opens, nameless) = opens(options, file, token, &header, &claims, now)?;
-        result.push_str(&opens);
+        lines.extend(opens);
         notes = nameless;
     }
-    Ok(Outcome { result, notes, exit: Exit::Success })
+    Ok(Outcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
 }
 
 /// The permissions by the document's names, and each route with the filter's verdict.
@@ -70,21 +73,19 @@ fn opens(
     header: &Value,
     claims: &Value,
     now: Duration,
-) -> Result<(String, Vec<String>), Failure> {
+) -> Result<(Vec<String>, Vec<String>), Failure> {
     let gateway = gateway::look_at(file, &options.variables)?;
     let document = &gateway.document;
     let Some(issuer) = supposed::issuer_of(document, claims) else {
-        return Ok((
-            format!("\nno issuer of {file} has this `iss`: it opens nothing there that asks for a token\n"),
-            Vec::new(),
-        ));
+        let line = format!("no issuer of {file} has this `iss`: it opens nothing there that asks for a token");
+        return Ok((vec![String::new(), line], Vec::new()));
     };
-    let mut out = String::new();
+    let mut out = Vec::new();
     if !document.permissions.is_empty() {
         let granted =
             gateway.policy.permissions().granted(claims, &issuer.permission_claims).map_err(|fault| fault.0)?;
-        out.push_str(&format!("\npermissions, by the names of {file}\n"));
-        out.extend(decode::described(&gateway, &granted).iter().map(|line| format!("  {line}\n")));
+        out.extend([String::new(), format!("permissions, by the names of {file}")]);
+        out.extend(decode::described(&gateway, &granted).iter().map(|line| format!("  {line}")));
     }
     let (shown, condition) = match &options.keys {
         Some(_) => (supposed::real(document, token, claims), ""),
@@ -92,10 +93,8 @@ fn opens(
     };
     let shown = Shown { token: shown.as_ref(), ..Shown::default() };
     let answers = asking::about_all(&mut Asked::new(&gateway, options.keys.as_deref(), None, now)?, &shown)?;
-    out.push_str(&format!(
-        "\nroutes, by the filter's own verdict{condition}\n{}",
-        table::text(&asking::rows(&answers))
-    ));
+    out.extend([String::new(), format!("routes, by the filter's own verdict{condition}")]);
+    out.extend(table::text(&asking::rows(&answers)));
     Ok((out, decode::nameless(claims, &issuer.permission_claims, &gateway)))
 }
 

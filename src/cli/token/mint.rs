@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::signer::Signer;
 use crate::cli::gateway::{self, Variables};
-use crate::cli::{Exit, Failure, Outcome, clock};
+use crate::cli::private::Private;
+use crate::cli::{Exit, Failure, Outcome, Printed, clock};
 use crate::config::issuer::LONGEST_SELF_ISSUED;
 use crate::policy::algorithm::Algorithm;
 
@@ -42,7 +43,7 @@ pub struct Options {
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     /// A further claim; the value is JSON, or text where it is not
-    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = gateway::assignment)]
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = Private(gateway::assignment))]
     claims: Vec<(String, String)>,
     /// The `kid` header, where the key itself has none
     #[arg(long, value_name = "KID")]
@@ -58,7 +59,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let terms = Terms::agreed(options)?;
     let token = mint(options, &terms)?;
-    Ok(Outcome { result: format!("{token}\n"), notes: Vec::new(), exit: Exit::Success })
+    Ok(Outcome { result: Printed::line(token), notes: Vec::new(), exit: Exit::Success })
 }
 
 /// For whom and how long a token is made.

@@ -31,12 +31,12 @@ fn every_vm_or_none() -> Result<()> {
     }
     gate.never_failed()?;
     let mut policy = servers.policy();
-    put(&mut policy, "/routes/0/paht", json!("/x"))?;
+    put(&mut policy, "/routes/0/paht\nforged\u{1b}[31m\u{202e}", json!("/x"))?;
     // The generator refuses this document too; here it is Envoy that must.
     let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
     let Err(refused) = started else { bail!("envoy started with a configuration that has a problem") };
     let said = format!("{refused:#}");
-    ensure!(said.contains("paht"), "the log does not tell the problem: {said}");
+    ensure!(said.contains("paht\\nforged\\u001b[31m\\u202e"), "the log does not have the problem on one line: {said}");
     Ok(())
 }
 

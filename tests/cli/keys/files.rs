@@ -21,7 +21,10 @@ fn a_file_keeps_its_rights_and_a_link_its_end() {
     assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(owner(std::fs::metadata(&real).unwrap()), before);
     assert!(bench.read("gateway.yaml").contains("revoked:"));
-    assert_eq!(bench.deeds("current.audit.jsonl")[0]["by"], "carol", "who is logged in did it");
+    assert_eq!(bench.deeds("gateway.audit.jsonl")[0]["by"], "carol", "who is logged in did it");
+    assert!(!bench.0.join("current.audit.jsonl").exists(), "a document has one trail whichever way it is opened");
+    let report = bench.run(&["keys", "report", "current.yaml", "--trail"]);
+    assert!(report.out.contains("1 deeds, nothing amiss"), "{}", report.out);
 }
 
 #[test]
@@ -46,4 +49,43 @@ fn many_hands_at_once_lose_nothing() {
     assert_eq!(listed.out.lines().count(), 9, "{}", listed.out);
     let report = bench.run(&["keys", "report", "clients.yaml", "--trail"]);
     assert!(report.code == 0 && report.out.contains("8 deeds, nothing amiss"), "{}", report.out);
+}
+
+#[test]
+#[cfg(unix)]
+fn permission_commands_keep_rights_and_links_too() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let bench = Bench::new("permission-files");
+    std::fs::remove_dir_all(bench.0.join("real")).ok();
+    std::fs::create_dir_all(bench.0.join("real")).unwrap();
+    let text = "version: '1.0'\npermissions:\n  LIC:\n    READ: { bit: 0, description: Read }\nroutes: []\n";
+    bench.write("real/gateway.yaml", text);
+    std::fs::remove_file(bench.0.join("gateway.yaml")).unwrap();
+    symlink("real/gateway.yaml", bench.0.join("gateway.yaml")).unwrap();
+    let mode = |name: &str| std::fs::metadata(bench.0.join(name)).unwrap().permissions().mode() & 0o777;
+    std::fs::set_permissions(bench.0.join("real/gateway.yaml"), PermissionsExt::from_mode(0o640)).unwrap();
+    assert_eq!(bench.run(&["permission", "lock", "gateway.yaml"]).code, 0);
+    // Without a lock beside the link, it is that of the file.
+    std::fs::set_permissions(bench.0.join("real/permissions.lock"), PermissionsExt::from_mode(0o604)).unwrap();
+    let ran = bench.run(&["permission", "add", "gateway.yaml", "LIC", "WRITE", "--description", "Write"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(bench.run(&["permission", "lock", "gateway.yaml"]).code, 0);
+    assert!(bench.0.join("gateway.yaml").is_symlink() && !bench.0.join("permissions.lock").exists());
+    assert_eq!((mode("real/gateway.yaml"), mode("real/permissions.lock")), (0o640, 0o604));
+    assert!(bench.read("real/gateway.yaml").contains("WRITE") && bench.read("real/permissions.lock").contains("WRITE"));
+    assert_eq!(std::fs::read_dir(bench.0.join("real")).unwrap().count(), 2, "nothing is left beside them");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_trail_beside_a_link_is_not_continued_elsewhere() {
+    let bench = Bench::of_keys("keys-old-trail");
+    std::os::unix::fs::symlink("gateway.yaml", bench.0.join("current.yaml")).unwrap();
+    bench.write("current.audit.jsonl", "");
+    let revoke = ["keys", "revoke", "current.yaml", "--key", "b-1", "--by", "carol", "--reason", "lost"];
+    let ran = bench.run(&revoke);
+    assert!(ran.code == 1 && ran.err.contains("current.audit.jsonl is beside a link: move it to"), "{}", ran.err);
+    assert!(!bench.read("gateway.yaml").contains("revoked:"));
+    let named = bench.run(&[&revoke[..], &["--trail", "current.audit.jsonl"]].concat());
+    assert_eq!(named.code, 0, "{}", named.err);
 }

@@ -61,12 +61,12 @@ impl Told {
     }
 
     /// For people.
-    pub fn text(&self) -> String {
+    pub fn lines(&self) -> Vec<String> {
         let state = if self.faults.is_empty() { "nothing amiss" } else { "NOT AS IT SHOULD BE" };
-        let mut out = format!("\ntrail {}: {} deeds, {state}, last {}\n", self.file, self.deeds, self.head);
-        self.faults.iter().for_each(|fault| out.push_str(&format!("  {fault}\n")));
-        self.untold.iter().for_each(|prefix| out.push_str(&format!("  it does not tell of {prefix}\n")));
-        out
+        let trail = format!("trail {}: {} deeds, {state}, last {}", self.file, self.deeds, self.head);
+        let faults = self.faults.iter().map(|fault| format!("  {fault}"));
+        let untold = self.untold.iter().map(|prefix| format!("  it does not tell of {prefix}"));
+        [String::new(), trail].into_iter().chain(faults).chain(untold).collect()
     }
 
     /// For programs.

@@ -50,7 +50,7 @@ impl Server {
         let text = |name: &str| metadata.get(name).and_then(Value::as_str);
         // Metadata of another issuer must not be used (RFC 8414 §3.3): the secret would go where that one says.
         if text("issuer") != Some(issuer) {
-            let other = super::harmless(text("issuer").unwrap_or("nobody"));
+            let other = super::bounded(text("issuer").unwrap_or("nobody"));
             return Err(Failure::Message(format!("{place}: is the metadata of {other}, not of {issuer}")));
         }
         let endpoint = text("token_endpoint").ok_or_else(|| format!("{place}: has no `token_endpoint`"))?;
@@ -64,7 +64,7 @@ impl Server {
         let Some(methods) = &self.methods else { return Ok(Method::Basic) };
         let takes = |method: &Method| methods.iter().any(|known| known == method.registered());
         [Method::Basic, Method::Post].into_iter().find(takes).ok_or_else(|| {
-            let told = super::harmless(&methods.join(", "));
+            let told = super::bounded(&methods.join(", "));
             Failure::Message(format!("the authorization server takes no secrets of clients, only {told}"))
         })
     }

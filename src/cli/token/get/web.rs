@@ -10,6 +10,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error};
 
 use crate::cli::{Failure, clock};
+use crate::config::url::redacted;
 
 /// A client for the few requests of one command.
 pub struct Web {
@@ -63,7 +64,7 @@ impl Web {
             agent = agent.tls_config(tls()?);
         }
         let agent: Agent = agent.build().into();
-        let failed = |error: Error| Failure::Message(format!("{uri}: {}", told(&error)));
+        let failed = |error: Error| Failure::Message(format!("{}: {}", redacted(&uri.to_string()), told(&error)));
         let request = request.body(body.to_string()).map_err(|error| failed(error.into()))?;
         let sent: Result<Response<Body>, Error> = match body.is_empty() {
             true => agent.run(request.map(|_| ())),
@@ -72,7 +73,10 @@ impl Web {
         let mut response = sent.map_err(failed)?;
         let status = response.status().as_u16();
         if (300..400).contains(&status) {
-            return Err(Failure::Message(format!("{uri}: answers {status}, a redirection, which is not followed")));
+            return Err(Failure::Message(format!(
+                "{}: answers {status}, a redirection, which is not followed",
+                redacted(&uri.to_string())
+            )));
         }
         let body = response.body_mut().with_config().limit(MOST_BODY).read_to_vec().map_err(failed)?;
         Ok(Answer { status, body })
@@ -81,14 +85,15 @@ impl Web {
 
 /// An address that a secret may be sent to: over TLS, or to this machine.
 pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
-    let uri: Uri = url.parse().map_err(|fault| format!("{what}: `{url}` is no URL: {fault}"))?;
+    let shown = redacted(url);
+    let uri: Uri = url.parse().map_err(|fault| format!("{what}: `{shown}` is no URL: {fault}"))?;
     let is_safe = uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && is_loopback(&uri);
     match (uri.authority(), is_safe) {
-        (None, _) => Err(Failure::Message(format!("{what}: `{url}` is no absolute URL"))),
+        (None, _) => Err(Failure::Message(format!("{what}: `{shown}` is no absolute URL"))),
         (Some(authority), _) if authority.as_str().contains('@') => {
             Err(Failure::Message(format!("{what}: a URL with a user in it is not used")))
         }
-        (_, false) => Err(Failure::Message(format!("{what}: `{url}` is not https, and not on this machine"))),
+        (_, false) => Err(Failure::Message(format!("{what}: `{shown}` is not https, and not on this machine"))),
         _ => Ok(uri),
     }
 }

@@ -23,8 +23,7 @@ impl ClientReader {
     /// # Errors
     /// What is wrong with it, in a sentence for the log. Nothing of it is taken then.
     pub fn parse(&self, text: &[u8]) -> Result<ClientDirectory, String> {
-        let bounds =
-            Bounds { depth: MOST_DEPTH, values: MOST_VALUES_AROUND + self.most_entries * MOST_VALUES_AN_ENTRY };
+        let bounds = Self::bounds_of(self.most_entries);
         let json = strict_json::parse_within(text, bounds).map_err(|fault| fault.to_string())?;
         self.read(&Node::from(json)).map_err(Problems::in_short)
     }
@@ -50,7 +49,17 @@ impl ClientReader {
 
     /// The longest text that is read, in bytes.
     pub fn most_bytes(&self) -> usize {
-        MOST_BYTES_AROUND + self.most_entries * MOST_BYTES_AN_ENTRY
+        Self::most_bytes_of(self.most_entries)
+    }
+
+    /// The longest text of a document with this many entries at most.
+    pub fn most_bytes_of(most_entries: usize) -> usize {
+        MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY
+    }
+
+    /// How much such a text may hold.
+    pub fn bounds_of(most_entries: usize) -> Bounds {
+        Bounds { depth: MOST_DEPTH, values: MOST_VALUES_AROUND + most_entries * MOST_VALUES_AN_ENTRY }
     }
 }
 

@@ -1,0 +1,127 @@
+//! Reads files up to a bound, and replaces a file by a new text as a whole, with its owner and its permissions.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The largest file or standard input that is read, in bytes. Devices and pipes are read up to it too.
+pub const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The bytes of a file, or of standard input for `-`. The error names the file.
+pub fn read(file: &str) -> Result<Vec<u8>, String> {
+    let read = if file == "-" { bounded(io::stdin().lock()) } else { File::open(file).and_then(bounded) };
+    read.map_err(|error| format!("{file}: {error}"))
+}
+
+/// The text of a file that need not exist.
+pub fn read_if_present(path: &Path) -> Result<Option<String>, String> {
+    let failed = |error: io::Error| format!("{}: {error}", path.display());
+    match File::open(path) {
+        Ok(file) => bounded(file).and_then(text).map(Some).map_err(failed),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Everything that a source has, if it is not too much.
+pub fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MOST_BYTES {
+        true => Err(io::Error::new(ErrorKind::FileTooLarge, format!("longer than {} MiB", MOST_BYTES >> 20))),
+        false => Ok(bytes),
+    }
+}
+
+/// Bytes as UTF-8.
+pub fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8 text"))
+}
+
+/// The file that a path leads to through symbolic links; the path itself where there is no file yet.
+pub fn real(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(path.to_path_buf()),
+        found => found,
+    }
+}
+
+/// A new text of a file, on the disk beside the file, until it takes its place or is dropped.
+///
+/// Readers of the file see the old text or the new one, never a part. A symbolic link keeps leading to the file.
+pub struct Staged {
+    file: PathBuf,
+    beside: PathBuf,
+}
+
+impl Staged {
+    /// Writes the text. The new file has the owner, the group and the permissions of the old one.
+    pub fn write(file: &Path, text: &str) -> io::Result<Staged> {
+        let file = real(file)?;
+        let old = match fs::metadata(&file) {
+            Ok(old) if !old.is_file() => return Err(io::Error::other("not a regular file, so it is not replaced")),
+            Ok(old) => Some(old),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let mut name = file.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.new", std::process::id()));
+        let beside = file.with_file_name(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        // Before it has the permissions of the old file, only its owner can read it.
+        #[cfg(unix)]
+        if old.is_some() {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        let mut new = options.open(&beside)?;
+        let staged = Staged { file, beside };
+        new.write_all(text.as_bytes())?;
+        if let Some(old) = old {
+            #[cfg(unix)]
+            keep_owner(&new, &old)?;
+            new.set_permissions(old.permissions())?;
+        }
+        new.sync_all()?;
+        Ok(staged)
+    }
+
+    /// Fails when the file has another text than the one that was read. A byte order mark makes no difference.
+    pub fn check_unchanged(&self, before: &str) -> io::Result<()> {
+        let now = File::open(&self.file).and_then(bounded)?;
+        match now.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now) == before.as_bytes() {
+            true => Ok(()),
+            false => Err(io::Error::other("was changed by somebody else just now")),
+        }
+    }
+
+    /// Puts the new text in the place of the old one, for good.
+    pub fn commit(&self) -> io::Result<()> {
+        fs::rename(&self.beside, &self.file)?;
+        // The directory says which text the name leads to: it must be on the disk too. A system that cannot sync a directory
+        // has its own way, or none, and the change is made already.
+        #[cfg(unix)]
+        let _ = self.file.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After the rename there is no such file any more.
+        let _ = fs::remove_file(&self.beside);
+    }
+}
+
+/// Keeps the owner as far as the user may give files away. The group is kept in any case: what one group may read is not for
+/// another.
+#[cfg(unix)]
+fn keep_owner(new: &File, old: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let made = new.metadata()?;
+    if made.uid() != old.uid() {
+        // Only the superuser can do this; every other user has made a copy of their own.
+        let _ = fchown(new, Some(old.uid()), None);
+    }
+    if made.gid() == old.gid() { Ok(()) } else { fchown(new, None, Some(old.gid())) }
+}

@@ -1,0 +1,74 @@
+//! What a command prints: the only way to standard output and standard error, with every hidden character escaped.
+//!
+//! Commands hand over lines, one JSON value or a whole document. A line cannot hold a line break, so no text of a document,
+//! token or argument can pretend to be a message of the program.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+
+use serde_json::Value;
+
+use crate::printable;
+
+/// The result of a command, as standard output gets it.
+pub enum Printed {
+    /// Lines of text.
+    Lines(Vec<String>),
+    /// Text that is a file of its own: JSON, YAML, source code. Its line breaks and tabs are kept.
+    Whole(String),
+}
+
+impl Printed {
+    /// No result.
+    pub fn nothing() -> Printed {
+        Printed::Lines(Vec::new())
+    }
+
+    /// One line.
+    pub fn line(line: impl Into<String>) -> Printed {
+        Printed::Lines(vec![line.into()])
+    }
+
+    /// One JSON value on several lines.
+    pub fn json(value: &Value) -> Printed {
+        Printed::Whole(format!("{value:#}\n"))
+    }
+
+    /// As it is written.
+    pub fn text(&self) -> String {
+        match self {
+            Printed::Lines(lines) => lines.iter().map(|line| printable::one_line(line) + "\n").collect(),
+            Printed::Whole(text) => printable::lines(text).into_owned(),
+        }
+    }
+}
+
+/// The lines of a JSON value for people, where it is a part of a longer text.
+pub fn json_lines(value: &Value) -> Vec<String> {
+    format!("{value:#}").lines().map(str::to_string).collect()
+}
+
+/// An argument as a message may repeat it.
+pub fn argument(argument: &OsStr) -> OsString {
+    match printable::one_line(&argument.to_string_lossy()) {
+        Cow::Borrowed(_) => argument.to_os_string(),
+        Cow::Owned(escaped) => escaped.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line_and_json_stays_json() {
+        let forged = "a: 1 route, no problems\nb: 1 route\u{1b}[2K";
+        assert_eq!(Printed::line(forged).text(), "a: 1 route, no problems\\nb: 1 route\\u001b[2K\n");
+        let value = serde_json::json!({ "name": forged });
+        let text = Printed::json(&value).text();
+        assert!(!text.contains('\u{1b}'));
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        assert_eq!(Printed::Whole("a: 1\n\tb\u{202e}\n".to_string()).text(), "a: 1\n\tb\\u202e\n");
+        assert_eq!(Printed::nothing().text(), "");
+    }
+}

@@ -1,0 +1,23 @@
+//! Arguments that may hold a secret: a fault in one is reported without its value.
+
+use std::ffi::OsStr;
+
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command, Error};
+
+/// Reads an argument like the function it holds. clap's own message would repeat what was written.
+#[derive(Clone)]
+pub struct Private<T>(pub fn(&str) -> Result<T, String>);
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Private<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<T, Error> {
+        let read = value.to_str().ok_or_else(|| "expected UTF-8 text".to_string()).and_then(self.0);
+        read.map_err(|fault| {
+            let name = argument.map(ToString::to_string).unwrap_or_default();
+            Error::raw(ErrorKind::ValueValidation, format!("invalid value for '{name}': {fault}\n")).with_cmd(command)
+        })
+    }
+}
