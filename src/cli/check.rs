@@ -1,8 +1,10 @@
 //! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
 
 mod caches;
+mod looser;
 pub mod overlaps;
 mod permissions;
+mod siblings;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -59,7 +61,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
                         notes.push(format!("{file}: note: it has no routes, so every request is refused"));
                     }
                     let about_permissions = permissions::notes(&gateway.document);
-                    notes.extend(about_permissions.iter().map(|(place, note)| noted(file, place, note)));
+                    let about_siblings = siblings::notes(&gateway.document, &gateway.policy);
+                    let placed = about_permissions.iter().chain(&about_siblings);
+                    notes.extend(placed.map(|(place, note)| noted(file, place, note)));
                     if options.overlaps {
                         let found = overlaps::find(&gateway.document, &gateway.policy);
                         met.extend(found.into_iter().map(|overlap| (file, overlap)));

@@ -55,11 +55,11 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
     overlaps
 }
 
-/// A request that two routes would both take.
-struct Request {
-    method: String,
-    host: String,
-    path: String,
+/// A request for which routes are compared.
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) host: String,
+    pub(super) path: String,
 }
 
 fn meet(first: &Route, second: &Route) -> Option<Request> {
@@ -83,7 +83,7 @@ fn winner<'d>(request: &Request, document: &'d Document, policy: &Policy) -> Opt
 }
 
 /// What a route is called in this report: its name, or its methods and path.
-fn title(route: &Route) -> String {
+pub(super) fn title(route: &Route) -> String {
     let methods = if route.methods.is_empty() { "ANY".to_string() } else { texts(&route.methods).join("|") };
     route.name.as_ref().map_or_else(|| format!("`{methods} {}`", route.path.value), |name| format!("`{name}`"))
 }

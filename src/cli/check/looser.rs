@@ -1,0 +1,93 @@
+//! Compares what two routes ask of callers: authentication, issuers, scopes, permissions, claims and conditions.
+
+use crate::config::auth::Auth;
+use crate::config::document::Route;
+use crate::config::problem::At;
+
+/// Whether a route is open to known callers only.
+pub fn has_caller(auth: &Auth) -> bool {
+    !matches!(auth, Auth::None | Auth::Optional)
+}
+
+/// What the strict route asks for and the other does not, in an author's words behind "need".
+pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
+    let mut missing = Vec::new();
+    missing.extend(
+        strict
+            .when
+            .iter()
+            .filter(|condition| !loose.when.iter().any(|other| other.value == condition.value))
+            .map(|condition| format!("not fulfil `{}`", condition.value)),
+    );
+    if !has_caller(&strict.auth.value) {
+        return missing;
+    }
+    if !has_caller(&loose.auth.value) {
+        missing.insert(0, NO_CREDENTIAL.to_string());
+        return missing;
+    }
+    missing.extend(credentials(&strict.auth.value, &loose.auth.value));
+    let values = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect::<Vec<_>>();
+    names("scope", (&strict.scopes, &strict.any_scope), (&loose.scopes, &loose.any_scope), &mut missing);
+    let (all, any) = (values(&strict.permissions), values(&strict.any_permission));
+    let (other_all, other_any) = (values(&loose.permissions), values(&loose.any_permission));
+    names("permission", (&all, &any), (&other_all, &other_any), &mut missing);
+    for claim in &strict.require_claims {
+        let is_kept = loose
+            .require_claims
+            .iter()
+            .any(|other| other.claim == claim.claim && other.any_of.iter().all(|value| claim.any_of.contains(value)));
+        if !is_kept {
+            missing.push(format!("no claim `{}` of these values", claim.claim.text));
+        }
+    }
+    let issuers = values(&strict.issuers);
+    let has_same_issuers = !loose.issuers.is_empty() && loose.issuers.iter().all(|i| issuers.contains(&i.value));
+    if !issuers.is_empty() && !has_same_issuers {
+        missing.push(format!("no token of {}", issuers.join(" or ")));
+    }
+    missing
+}
+
+/// The same where nothing is asked for at all.
+pub fn missing_in_the_open(strict: &Route) -> Vec<String> {
+    match has_caller(&strict.auth.value) {
+        true => vec![NO_CREDENTIAL.to_string()],
+        false => strict.when.iter().map(|condition| format!("not fulfil `{}`", condition.value)).collect(),
+    }
+}
+
+/// The difference between the credentials of two routes that both need some.
+fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
+    let words = |auth: &Auth, between: &str| {
+        auth.kinds().iter().map(|kind| kind.word().replace('_', " ")).collect::<Vec<_>>().join(between)
+    };
+    let is_met = match (strict, loose) {
+        // Whatever is accepted there is accepted here, or among what is demanded there is one that is accepted here.
+        (Auth::AnyOf(accepted), Auth::AnyOf(others)) => others.iter().all(|kind| accepted.contains(kind)),
+        (Auth::AnyOf(accepted), Auth::AllOf(others)) => others.iter().any(|kind| accepted.contains(kind)),
+        (Auth::AllOf(demanded), Auth::AllOf(others)) => demanded.iter().all(|kind| others.contains(kind)),
+        (Auth::AllOf(demanded), Auth::AnyOf(others)) => demanded.iter().all(|kind| others == &[*kind]),
+        _ => true,
+    };
+    let between = if matches!(loose, Auth::AllOf(_)) { " and " } else { " or " };
+    (!is_met).then(|| format!("only {}", words(loose, between)))
+}
+
+/// The scopes or permissions that one route needs and the other does not.
+fn names(
+    what: &str,
+    (all, any): (&[String], &[String]),
+    (other_all, other_any): (&[String], &[String]),
+    missing: &mut Vec<String>,
+) {
+    let is_needed = |name: &String| other_all.contains(name) || other_any == std::slice::from_ref(name);
+    missing.extend(all.iter().filter(|name| !is_needed(name)).map(|name| format!("no {what} `{name}`")));
+    let one_is_needed =
+        any.iter().any(is_needed) || !other_any.is_empty() && other_any.iter().all(|name| any.contains(name));
+    if !any.is_empty() && !one_is_needed {
+        missing.push(format!("no {what} of `{}`", any.join("`, `")));
+    }
+}
+
+const NO_CREDENTIAL: &str = "no credential";

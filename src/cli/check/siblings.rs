@@ -1,0 +1,348 @@
+//! Finds requests beside a strict route that fall to a looser one: another method, a slash at the end, other letter case, a
+//! longer path, or a path that is public.
+//!
+//! A route is looser than another when it lets a caller through whom the other refuses. Only routes that may lead to the same
+//! upstream count: another backend does not serve the same resource.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::looser::{has_caller, missing, missing_in_the_open};
+use super::overlaps::{Request, title};
+use crate::config::document::{Document, PublicPath, Route};
+use crate::config::problem::Place;
+use crate::policy::Policy;
+use crate::policy::route::{Found, Method};
+use crate::policy::rule::Rule;
+
+/// The notes on a document, each with its place.
+pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
+    let routes = Routes::of(document, policy);
+    let mut notes = Vec::new();
+    // By the name of the looser route: how many notes name it.
+    let mut named: HashMap<String, (Place, usize)> = HashMap::new();
+    for strict in document.routes.iter().filter(|route| route.response.is_none() && asks(route)) {
+        let mut falls: Vec<Fall<'_>> = Vec::new();
+        for (kind, request) in beside(strict) {
+            let Some(taker) = routes.taker(&request, strict) else { continue };
+            let missing = taker.missing(strict);
+            if missing.is_empty() {
+                continue;
+            }
+            let shown = format!("`{} {}` ({kind})", request.method, request.path);
+            match falls.iter_mut().find(|fall| fall.taker == taker) {
+                Some(fall) => fall.add(kind, shown),
+                None => falls.push(Fall { taker, missing, kinds: vec![kind], requests: vec![shown] }),
+            }
+        }
+        for fall in falls {
+            let (name, place) = fall.taker.name();
+            let (_, count) = named.entry(name).or_insert_with(|| (place, 0));
+            *count += 1;
+            if *count <= MOST_NOTES {
+                notes.push((strict.place.clone(), fall.note(strict)));
+            }
+        }
+    }
+    let mut more: Vec<(Place, String)> = named
+        .into_iter()
+        .filter(|(_, (_, count))| *count > MOST_NOTES)
+        .map(|(name, (place, count))| {
+            let others = count - MOST_NOTES;
+            (place, format!("{name} takes requests beside {others} more routes that are stricter"))
+        })
+        .collect();
+    more.sort();
+    notes.extend(more);
+    notes
+}
+
+/// The routes as written, to be found by what was compiled from them.
+struct Routes<'d> {
+    document: &'d Document,
+    policy: &'d Policy,
+    by_rule: HashMap<*const Rule, &'d Route>,
+}
+
+impl<'d> Routes<'d> {
+    fn of(document: &'d Document, policy: &'d Policy) -> Routes<'d> {
+        // A document without problems has one rule for each route, in the same order.
+        let rules = policy.routes().iter().map(|(_, rule)| Rc::as_ptr(rule));
+        Routes { document, policy, by_rule: rules.zip(&document.routes).collect() }
+    }
+
+    fn route(&self, request: &Request) -> Option<&'d Route> {
+        let method = Method::parse(&request.method).ok()?;
+        match self.policy.routes().find(&request.host, &request.path, &method) {
+            Found::Route { value, .. } => self.by_rule.get(&Rc::as_ptr(value)).copied(),
+            Found::MethodNotAllowed { .. } | Found::NotFound => None,
+        }
+    }
+
+    /// What takes a request beside a strict route, where it is another route of another pattern, or a public path.
+    fn taker(&self, request: &Request, strict: &Route) -> Option<Taker<'d>> {
+        let route = self.route(request);
+        let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));
+        if self.policy.is_public(&request.path) {
+            let mut public = self.document.public_paths.iter();
+            let public = public.find(|public| covers(&public.path.value, &request.path))?;
+            // A public path that is the very path of a route is meant to open it.
+            let is_meant = public.path.value == strict.path.value;
+            return (may_share && !is_meant).then_some(Taker::Public(public));
+        }
+        route.filter(|route| may_share && route.path.value != strict.path.value).map(Taker::Route)
+    }
+}
+
+/// What takes a request.
+#[derive(Clone, Copy)]
+enum Taker<'d> {
+    Route(&'d Route),
+    Public(&'d PublicPath),
+}
+
+impl PartialEq for Taker<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Taker::Route(one), Taker::Route(two)) => std::ptr::eq(*one, *two),
+            (Taker::Public(one), Taker::Public(two)) => std::ptr::eq(*one, *two),
+            _ => false,
+        }
+    }
+}
+
+/// Requests beside a strict route that one looser route takes.
+struct Fall<'d> {
+    taker: Taker<'d>,
+    missing: Vec<String>,
+    kinds: Vec<&'static str>,
+    requests: Vec<String>,
+}
+
+impl Fall<'_> {
+    /// One example of each kind says enough.
+    fn add(&mut self, kind: &'static str, request: String) {
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+            self.requests.push(request);
+        }
+    }
+
+    fn note(&self, strict: &Route) -> String {
+        let requests = self.requests.join(", ");
+        let verb = if self.requests.len() == 1 { "falls" } else { "fall" };
+        let (name, place) = self.taker.name();
+        let line = if place.line > 0 { format!(" (line {})", place.line) } else { String::new() };
+        let missing = self.missing.join(", ");
+        let remedy = match self.taker {
+            Taker::Route(_) => "give them a route of their own, or give that route the same requirements",
+            Taker::Public(_) => "make the public path narrower",
+        };
+        format!("{requests} {verb} to {name}{line}, not to {}, and so need {missing}: {remedy}", title(strict))
+    }
+}
+
+impl Taker<'_> {
+    fn name(&self) -> (String, Place) {
+        match self {
+            Taker::Route(route) => (format!("the looser route {}", title(route)), route.place.clone()),
+            Taker::Public(public) => (format!("the public path `{}`", public.path.value), public.path.place.clone()),
+        }
+    }
+
+    /// Everything that the strict route asks for and this one does not.
+    fn missing(&self, strict: &Route) -> Vec<String> {
+        match self {
+            Taker::Public(_) => missing_in_the_open(strict),
+            Taker::Route(loose) => missing(strict, loose),
+        }
+    }
+}
+
+/// Whether a route asks for anything.
+fn asks(route: &Route) -> bool {
+    has_caller(&route.auth.value) || !route.when.is_empty()
+}
+
+/// Requests that are nearly for a route, each with how it differs.
+fn beside(strict: &Route) -> Vec<(&'static str, Request)> {
+    let path: String = strict.path.value.split('/').skip(1).map(|s| format!("/{}", example(s))).collect();
+    let host = strict.hosts.first().map_or("any.test", |host| host.value.as_str()).replacen('*', "any", 1);
+    let own: Vec<&str> = strict.methods.iter().map(|method| method.value.as_str()).filter(|m| *m != "ANY").collect();
+    let method = own.first().copied().unwrap_or("GET");
+    let request = |method: &str, path: String| Request { method: method.to_string(), host: host.clone(), path };
+    let mut requests = vec![("its own path", request(method, path.clone()))];
+    // A route for GET takes HEAD as well.
+    let is_other = |method: &&str| !own.contains(method) && !(*method == "HEAD" && own.contains(&"GET"));
+    if !own.is_empty() {
+        let others = METHODS.into_iter().filter(is_other);
+        requests.extend(others.map(|method| ("another method", request(method, path.clone()))));
+    }
+    let slash = match path.strip_suffix('/') {
+        Some("") => None,
+        Some(shorter) => Some(("no slash at the end", shorter.to_string())),
+        None => Some(("a slash at the end", format!("{path}/"))),
+    };
+    let deeper = format!("{}/any", path.trim_end_matches('/'));
+    let paths = slash.into_iter().chain(other_case(&strict.path.value)).chain([("a longer path", deeper)]);
+    requests.extend(paths.map(|(kind, path)| (kind, request(method, path))));
+    requests
+}
+
+/// The path with the first letter of one literal segment in the other case, for each such segment.
+fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
+    let segments: Vec<&str> = pattern.split('/').skip(1).collect();
+    let changed = |at: usize| {
+        let literal = segments.get(at).filter(|segment| !segment.starts_with('{'))?;
+        // The letters of an escape mean the same in either case.
+        let letter = literal.char_indices().find(|(_, c)| c.is_ascii_alphabetic() && !literal.contains('%'))?.0;
+        let other = |(i, c): (usize, char)| match (i == letter, c.is_ascii_uppercase()) {
+            (true, true) => c.to_ascii_lowercase(),
+            (true, false) => c.to_ascii_uppercase(),
+            _ => c,
+        };
+        let changed: String = literal.char_indices().map(other).collect();
+        let segment = |(i, s): (usize, &&str)| if i == at { format!("/{changed}") } else { format!("/{}", example(s)) };
+        Some(("other letter case", segments.iter().enumerate().map(segment).collect()))
+    };
+    (0..segments.len()).filter_map(changed).collect()
+}
+
+/// A segment that a pattern's segment takes.
+fn example(segment: &str) -> &str {
+    if segment.starts_with('{') { "any" } else { segment }
+}
+
+/// Two routes without an upstream leave the choice to Envoy's own routes, and so does one.
+fn may_share_upstream(one: &Route, other: &Route) -> bool {
+    match (&one.upstream, &other.upstream) {
+        (Some(one), Some(other)) => one.value == other.value,
+        _ => true,
+    }
+}
+
+/// Whether a public path is this path or has it in its tree.
+fn covers(public: &str, path: &str) -> bool {
+    match public.strip_suffix("/*") {
+        Some(tree) => path.strip_prefix(tree).is_some_and(|rest| rest.starts_with('/')),
+        None => public == path,
+    }
+}
+
+/// Methods that upstreams commonly know.
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+/// A catch-all route beside many strict ones is named with the first of them.
+const MOST_NOTES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::yaml;
+
+    fn notes_on(routes: &str) -> Vec<String> {
+        let head = "version: '1.0'\nissuers: [{name: a, issuer: i, audiences: [x], keys: {keys: []}}]\nupstreams: {u: {url: 'http://u'}, v: {url: 'http://v'}}\n";
+        let node = yaml::read(&format!("{head}{routes}")).unwrap();
+        let (document, problems) = Document::read(&node, &|_| None);
+        assert!(problems.is_empty(), "{problems:?}");
+        let policy = Policy::from_node(&node, &|_| None).unwrap();
+        notes(&document, &policy).into_iter().map(|(place, note)| format!("{}: {note}", place.line)).collect()
+    }
+
+    #[test]
+    fn requests_beside_a_strict_route_are_found_with_what_they_lack() {
+        let found = notes_on(
+            "routes:\n- {path: /api/users, method: [GET, POST], scopes: [admin], upstream: u}\n- {path: '/api/{.+}', upstream: u}\n",
+        );
+        assert_eq!(
+            found,
+            [
+                "5: `PUT /api/users` (another method), `GET /api/users/` (a slash at the end), `GET /api/Users` (other letter \
+              case), `GET /api/users/any` (a longer path) fall to the looser route `ANY /api/{.+}` (line 6), not to \
+              `GET|POST /api/users`, and so need no scope `admin`: give them a route of their own, or give that route the \
+              same requirements"
+            ]
+        );
+    }
+
+    #[test]
+    fn routes_that_close_the_gaps_leave_nothing_to_say() {
+        let closed = "routes:\n- {path: /api/users, scopes: [admin], upstream: u}\n- {path: /api/users/, scopes: [admin], upstream: u}\n\
+                      - {path: '/api/users/{.+}', scopes: [admin, more], upstream: u}\n";
+        assert_eq!(notes_on(closed), [""; 0]);
+        // Only another spelling is left beside a catch-all.
+        let found = notes_on(&format!("{closed}- {{path: '/{{.+}}', upstream: u}}\n"));
+        assert_eq!(found.len(), 3);
+        assert!(
+            found.iter().all(|note| note.contains("other letter case") && !note.contains("a longer path")),
+            "{found:#?}"
+        );
+    }
+
+    #[test]
+    fn a_route_is_looser_when_it_lets_a_caller_through_whom_the_other_refuses() {
+        for (strict, loose, expected) in [
+            ("scopes: [a]", "scopes: [a]", None),
+            ("scopes: [a]", "scopes: [a, b]", None),
+            ("scopes: [a, b]", "scopes: [a]", Some("no scope `b`")),
+            ("scopes: [a]", "any_scope: [a]", None),
+            ("scopes: [a]", "any_scope: [a, b]", Some("no scope `a`")),
+            ("any_scope: [a, b]", "scopes: [b]", None),
+            ("any_scope: [a, b]", "any_scope: [b]", None),
+            ("any_scope: [a, b]", "any_scope: [b, c]", Some("no scope of `a`, `b`")),
+            ("auth: required", "auth: none", Some("no credential")),
+            ("scopes: [a]", "auth: optional", Some("no credential")),
+            ("auth: none", "auth: none", None),
+            ("auth: none", "auth: required", None),
+            ("issuers: [a]", "auth: required", Some("no token of a")),
+            ("auth: required", "issuers: [a]", None),
+            ("require_claims: {c: [x]}", "require_claims: {c: [x, y]}", Some("no claim `c` of these values")),
+            ("require_claims: {c: [x, y]}", "require_claims: {c: [x]}", None),
+            ("when: 'request.method == \"GET\"'", "auth: required", Some("not fulfil `request.method == \"GET\"`")),
+            ("when: 'request.method == \"GET\"'", "when: 'request.method == \"GET\"'", None),
+        ] {
+            let found = notes_on(&format!(
+                "routes:\n- {{path: /a, {strict}, upstream: u}}\n- {{path: '/{{.+}}', {loose}, upstream: u}}\n"
+            ));
+            let needs = found.first().and_then(|note| note.split("and so need ").nth(1)?.split(": ").next());
+            assert_eq!(needs, expected, "{strict} beside {loose}");
+        }
+    }
+
+    #[test]
+    fn another_backend_and_a_fixed_answer_are_no_siblings() {
+        for loose in ["upstream: v", "auth: none, response: {status: 404}"] {
+            let found = notes_on(&format!(
+                "routes:\n- {{path: /a, scopes: [s], upstream: u}}\n- {{path: '/{{.+}}', {loose}}}\n"
+            ));
+            assert_eq!(found, [""; 0], "{loose}");
+        }
+        // Different methods of one path are written side by side on purpose.
+        let found = notes_on(
+            "routes:\n- {path: /a, method: POST, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
+        );
+        assert_eq!(found, [""; 0]);
+    }
+
+    #[test]
+    fn public_paths_are_siblings_too() {
+        let found = notes_on(
+            "public_paths: ['/docs/*', /free]\nroutes:\n- {path: /docs/secret, upstream: u}\n- {path: /free, upstream: u}\n",
+        );
+        assert_eq!(
+            found,
+            [
+                "6: `GET /docs/secret` (its own path), `GET /docs/secret/` (a slash at the end), `GET /docs/Secret` (other \
+              letter case), `GET /docs/secret/any` (a longer path) fall to the public path `/docs/*` (line 4), not to \
+              `ANY /docs/secret`, and so need no credential: make the public path narrower"
+            ]
+        );
+    }
+
+    #[test]
+    fn one_catch_all_beside_many_routes_is_named_a_few_times() {
+        let strict: String = (0..5).map(|i| format!("- {{path: /a{i}, scopes: [s], upstream: u}}\n")).collect();
+        let found = notes_on(&format!("routes:\n{strict}- {{path: '/{{.+}}', upstream: u}}\n"));
+        assert_eq!(found.len(), 4);
+        assert_eq!(found[3], "10: the looser route `ANY /{.+}` takes requests beside 2 more routes that are stricter");
+    }
+}
