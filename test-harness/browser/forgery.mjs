@@ -61,29 +61,6 @@ for (const { page: address, way, url, cookie } of calls) {
     devtools.on('Network.webSocketHandshakeResponseReceived', ({ response }) => answer(response.status));
     devtools.on('Network.webSocketFrameError', ({ errorMessage }) => answer(Number(/code: (\d+)/.exec(errorMessage)?.[1])));
   });
-  const opened = await new Promise((ended) => {
-      socket.onopen = () => ended(true);
-      socket.onerror = () => ended(false);
-    });
-    socket.close();
-    return opened;
-  },
-};
-
-const browser = await chromium.launch({ executablePath: chromiumPath, headless: true, args: ['--no-sandbox'] });
-const verdicts = [];
-for (const { page: address, way, url, cookie } of calls) {
-  const context = await browser.newContext();
-  await context.addCookies([cookie]);
-  const page = await context.newPage();
-  await page.goto(address);
-  const devtools = await context.newCDPSession(page);
-  await devtools.send('Network.enable');
-  const answered = new Promise((answer) => {
-    devtools.on('Network.responseReceived', ({ response }) => response.url === url && answer(response.status));
-    devtools.on('Network.webSocketHandshakeResponseReceived', ({ response }) => answer(response.status));
-    devtools.on('Network.webSocketFrameError', ({ errorMessage }) => answer(Number(/code: (\d+)/.exec(errorMessage)?.[1])));
-  });
   const opened = await page.evaluate(ways[way], url).catch(() => {});
   verdicts.push({ status: await answered, opened: opened === true });
   await context.close();
