@@ -13,6 +13,7 @@ use super::{
 };
 
 pub(in crate::policy) mod der;
+pub(in crate::policy) mod curve;
 #[cfg_attr(target_os = "wasi", path = "signature/ec_host.rs")]
 pub(in crate::policy) mod ec;
 mod montgomery;

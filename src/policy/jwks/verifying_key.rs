@@ -14,6 +14,7 @@ use super::{Curve, KeySource, MIN_SECRET_BYTES, spki};
 use crate::policy::{
     algorithm::Algorithm,
     signature::{
+        curve,
         der::without_leading_zeros,
         ec::EcKey,
         rsa::{self, BadRsaKey, RsaKey},
@@ -203,6 +204,9 @@ fn elliptic_curve(jwk: &Value) -> Parsed {
         if coordinate.len() != coordinate_bytes {
             return Err(SkipReason::BadMember(name));
         }
+    }
+    if !curve::has_point(curve, &x, &y) {
+        return Err(SkipReason::BadPoint);
     }
     let point = [&[UNCOMPRESSED], x.as_slice(), y.as_slice()].concat();
     let key = EcKey::new(curve, &x, &y).ok_or(SkipReason::BadPoint)?;

@@ -1,19 +1,19 @@
-//! ECDSA keys in the filter, where Envoy checks the point and every signature: the curves in pure Rust would make the module
+//! ECDSA keys in the filter, where Envoy checks every signature: the curves in pure Rust would make the module
 //! half as large again, and Envoy compiles it at every start (performance, P7).
 
 use crate::policy::jwks::Curve;
 
-/// A public point as the key set gave it. Envoy refuses one that does not lie on its curve whenever it is used.
+/// A public point that was checked to lie on its curve ([`super::curve`]).
 #[derive(Clone)]
 pub struct EcKey(Curve);
 
 impl EcKey {
-    /// The key with these coordinates, which only Envoy looks at.
+    /// The key with these coordinates. Envoy reads them from the key's SubjectPublicKeyInfo.
     pub fn new(curve: Curve, _x: &[u8], _y: &[u8]) -> Option<EcKey> {
         Some(EcKey(curve))
     }
 
-    /// The curve the point is said to lie on.
+    /// The curve the point lies on.
     pub fn curve(&self) -> Curve {
         self.0
     }

@@ -1,4 +1,4 @@
-//! Arithmetic modulo an RSA modulus, by Montgomery's method, fast where there is no help from the host.
+//! Arithmetic modulo an RSA modulus or the prime of a curve, by Montgomery's method, fast where there is no help from the host.
 //!
 //! It works on public numbers only and therefore need not, and does not, take the same time for all of them.
 //!
@@ -54,6 +54,38 @@ impl Modulus {
         let mut result = self.product(&power, &plain, &mut columns);
         subtract_unless_less(&mut result, &self.limbs);
         Some(to_bytes(&result, length))
+    }
+
+    /// Whether y² = x³ - 3x + b modulo n. `x`, `y` and `b` are big-endian numbers; one that is not below n solves nothing.
+    pub(super) fn is_on_curve(&self, x: &[u8], y: &[u8], b: &[u8]) -> bool {
+        let mut columns = vec![0; 2 * self.limbs.len()];
+        let mut read = |number: &[u8]| {
+            let plain = to_limbs(number, self.limbs.len());
+            let fits = number.len() * 8 <= self.limbs.len() * LIMB_BITS && is_less(&plain, &self.limbs);
+            fits.then(|| self.product(&plain, &self.r_squared, &mut columns))
+        };
+        let (Some(x), Some(y), Some(b)) = (read(x), read(y), read(b)) else { return false };
+        let x_squared = self.square(&x, &mut columns);
+        let x_cubed = self.product(&x_squared, &x, &mut columns);
+        let y_squared = self.square(&y, &mut columns);
+        self.sum(&[&y_squared, &x, &x, &x]) == self.sum(&[&x_cubed, &b])
+    }
+
+    /// The sum of numbers below 2n modulo n, below n; the spare limb takes the bits in between.
+    fn sum(&self, numbers: &[&[u32]]) -> Box<[u32]> {
+        let mut sum: Box<[u32]> = vec![0; self.limbs.len()].into();
+        for number in numbers {
+            let mut carry = 0;
+            for (limb, added) in sum.iter_mut().zip(*number) {
+                let total = *limb + added + carry;
+                carry = total >> LIMB_BITS;
+                *limb = total & MASK;
+            }
+            for _ in 0..2 {
+                subtract_unless_less(&mut sum, &self.limbs);
+            }
+        }
+        sum
     }
 
     /// a × b ÷ R modulo n, below 2n when `a` and `b` are.
