@@ -136,6 +136,9 @@ fn refusal(
     if reason == "rate_limited"
         && let Some(charge) = charges.get(refused.charge)
     {
+        for charge in charges.iter().filter(|charge| !charge.limit.shadow) {
+            exchange.plan.budget.list(&charge.meter.policy);
+        }
         exchange.plan.budget.refused(&charge.meter.policy, refused.standing);
     }
     let reason = if refused.contended { "limit_contended" } else { reason };

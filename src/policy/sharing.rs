@@ -57,6 +57,7 @@ impl Rule {
         let limits = self.limits.shared.iter().filter(|limit| *auth != Auth::None || !limit.needs_caller());
         let subject = Subject { caller: grant.caller(), ..subject(Some(self), parts, world.peer) };
         let (mut reserved, mut told, mut local) = (Reserved::default(), Vec::new(), Vec::new());
+        let mut asked: Vec<(AccountId, &Limit)> = Vec::new();
         let mut refused: Option<(Duration, AccountId, &Limit)> = None;
         let mut wait = None;
         for limit in limits {
@@ -65,6 +66,9 @@ impl Rule {
             let (account, standing) = world.quotas.standing(&sharing.limit, &descriptor, parts.received_at, world.now);
             let now = world.now;
             world.note("limit", || format!("{}: the rate limit service {}", limit.name, standing.describe(now)));
+            if !limit.shadow && matches!(standing, Standing::Free | Standing::Over(_)) {
+                asked.push((account, limit));
+            }
             match standing {
                 Standing::Free => {
                     reserved.0.push(account);
@@ -89,13 +93,18 @@ impl Rule {
         }
         if let Some((until, account, limit)) = refused {
             let rest = world.quotas.rest(account, world.now);
+            self.list_limits(auth, &local, &asked, &subject, world, exchange);
             return Err(refuse(limit, &subject, until - world.now, rest, exchange).into());
         }
         if let Some(wait) = wait {
             return Err(Stop::Wait(wait));
         }
         exchange.audit.uncounted.extend(local.iter().map(|limit| limit.name.clone()));
-        spend(&local, &subject, How::Take, world, exchange)?;
+        let spent = spend(&local, &subject, How::Take, world, exchange);
+        if spent.is_err() {
+            self.list_limits(auth, &local, &asked, &subject, world, exchange);
+        }
+        spent?;
         for (account, limit) in told {
             let rest = world.quotas.rest(account, world.now);
             if let (Some(left), Some(reset)) = (rest.remaining, rest.reset) {
@@ -108,6 +117,25 @@ impl Rule {
             }
         }
         Ok(reserved)
+    }
+
+    /// Lists the windows of every limit on the caller of a request that one of them refuses: limits counted here while the
+    /// service fails, limits that the service counts, and the limits that would have been asked next.
+    fn list_limits(
+        &self,
+        auth: &Auth,
+        local: &[Rc<Limit>],
+        asked: &[(AccountId, &Limit)],
+        subject: &Subject<'_>,
+        world: &mut World<'_>,
+        exchange: &mut Exchange<'_, '_>,
+    ) {
+        let shared =
+            asked.iter().map(|(account, limit)| policy(limit, subject, world.quotas.rest(*account, world.now)).0);
+        let next: &[Rc<Limit>] = if *auth == Auth::None { &[] } else { &self.limits.caller };
+        for policy in policies(local, subject).chain(shared).chain(policies(next, subject)) {
+            exchange.plan.budget.list(&policy);
+        }
     }
 }
 
@@ -123,6 +151,12 @@ fn refuse(
     exchange.plan.budget.refused(&policy, Budgeted { window: limit.name.clone(), most, left: 0, seconds });
     exchange.audit.limit = Some(limit.name.clone());
     Rejection::new(Kind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), "rate_limited")
+}
+
+/// The windows of limits that count here, as clients are told them.
+fn policies<'l>(limits: &'l [Rc<Limit>], subject: &'l Subject<'_>) -> impl Iterator<Item = Rc<str>> + 'l {
+    let meters = limits.iter().filter(|limit| !limit.shadow).filter_map(|limit| limit.meter(subject));
+    meters.map(|meter| meter.policy.clone())
 }
 
 /// The limit as clients are told it, and its number. The service's number counts; where it is the document's too, so does all

@@ -40,12 +40,17 @@ impl Budget {
         }
     }
 
-    /// The limit that refused is the one that counts: `t` is then the time that `Retry-After` says
-    /// (draft-ietf-httpapi-ratelimit-headers-10 §4).
-    pub fn refused(&mut self, policy: &Rc<str>, standing: Standing) {
+    /// Adds the policy of a limit of which nothing was counted, since another limit refuses the request.
+    pub fn list(&mut self, policy: &Rc<str>) {
         if !self.policies.contains(policy) {
             self.policies.push(policy.clone());
         }
+    }
+
+    /// The limit that refused is the one that counts: `t` is then the time that `Retry-After` says
+    /// (draft-ietf-httpapi-ratelimit-headers-10 §4).
+    pub fn refused(&mut self, policy: &Rc<str>, standing: Standing) {
+        self.list(policy);
         self.tightest = Some(standing);
     }
 

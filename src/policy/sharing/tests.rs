@@ -21,6 +21,8 @@ struct Site {
     quotas: Quotas,
     counts: LocalStore,
     now: Duration,
+    /// The `RateLimit-Policy` of the last answer.
+    policies: String,
 }
 
 impl Site {
@@ -34,7 +36,7 @@ impl Site {
         });
         let policy = Policy::from_node(&Node::from(document), &|_| None).unwrap();
         let now = Duration::from_secs(1_700_000_000);
-        Site { policy, quotas: Quotas::new(100), counts: LocalStore::default(), now }
+        Site { policy, quotas: Quotas::new(100), counts: LocalStore::default(), now, policies: String::new() }
     }
 
     fn decide(&mut self, received_at: Duration, again: bool) -> Verdict<'static> {
@@ -61,7 +63,11 @@ impl Site {
         loop {
             let verdict = self.decide(received_at, std::mem::replace(&mut again, true));
             let status = match &verdict.decision {
-                Decision::Reply(reply) => reply.status,
+                Decision::Reply(reply) => {
+                    let listed = reply.headers.iter().find(|(name, _)| &**name == "ratelimit-policy");
+                    self.policies = listed.map(|(_, value)| value.to_string()).unwrap_or_default();
+                    reply.status
+                }
                 Decision::Forward(_) | Decision::Inspect(_) => panic!("the route answers"),
                 Decision::Await(_) => 0,
             };
@@ -134,6 +140,7 @@ fn what_one_limit_refuses_costs_no_hit_of_another() {
     let mut site = Site::new(&limits);
     let answer = |name: &str| Ok(if name == "a" { GRANTED_FOR_A_MINUTE } else { REFUSED }.to_vec());
     assert_eq!(site.request(answer).0, 429);
+    assert_eq!(site.policies, "\"a\";q=2;w=60, \"b\";q=2;w=60", "the client learns of both");
     // The hit of `a` is still there, so only `b` is asked when its refusal is over.
     site.now += Duration::from_secs(1) + Duration::from_millis(1);
     let (status, said, calls) = site.request(|_| Ok(REFUSED.to_vec()));
