@@ -106,6 +106,7 @@ impl Authenticator<'_> {
         let validity = issuer.check_claims(&read.claims)?;
         validity.check(world.now)?;
         let client_id = client_id(&read.claims);
+        let bound = issuer.binding(&read.claims)?;
         let (client, asked) = self.client(client_id.as_deref(), index, received_at, world)?;
         let mut scopes = self.scopes.granted(&read.claims, &issuer.scope_claims);
         let mut permissions = self
@@ -126,7 +127,7 @@ impl Authenticator<'_> {
             generation,
             clients: asked,
             source,
-            bound: issuer.binding(&read.claims)?,
+            bound,
         };
         Ok(Caller {
             proof: Proof::Token(proof),
@@ -225,8 +226,8 @@ fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(
 
 /// Which client the token was issued to: `client_id` (RFC 9068 §2.2), or `azp` (OpenID Connect Core §2) where there is none.
 fn client_id(claims: &Value) -> Option<Rc<str>> {
-    let named = ["client_id", "azp"].iter().find_map(|name| claims.get(*name)?.as_str());
-    named.filter(|id| !id.is_empty()).map(Rc::from)
+    let named = ["client_id", "azp"].iter().filter_map(|name| claims.get(*name)?.as_str());
+    named.filter(|id| !id.is_empty()).map(Rc::from).next()
 }
 
 fn invalid(reason: &'static str) -> Stop {

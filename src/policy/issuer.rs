@@ -91,13 +91,18 @@ impl Issuer {
 
     /// Checks the claims of a token whose signature holds (RFC 7519 §4.1), except for the time.
     pub fn check_claims(&self, claims: &Value) -> Result<Validity, Rejection> {
-        let ours = |aud: &Value| aud.as_str().is_some_and(|aud| self.audiences.iter().any(|a| a == aud));
-        let audience_fits = match claims.get("aud") {
-            Some(Value::Array(list)) => list.iter().any(ours),
-            Some(one) => ours(one),
-            None => false,
+        let is_text = |name: &str| matches!(claims.get(name), None | Some(Value::Null | Value::String(_)));
+        if let Some(name) = TEXT_CLAIMS.into_iter().find(|name| !is_text(name)) {
+            return Err(malformed(name));
+        }
+        let audiences: &[Value] = match claims.get("aud") {
+            None | Some(Value::Null) => &[],
+            Some(Value::Array(list)) if list.iter().all(Value::is_string) => list.as_slice(),
+            Some(one @ Value::String(_)) => std::slice::from_ref(one),
+            Some(_) => return Err(malformed("aud")),
         };
-        if !audience_fits {
+        let ours = |aud: &Value| aud.as_str().is_some_and(|aud| self.audiences.iter().any(|a| a == aud));
+        if !audiences.iter().any(ours) {
             return Err(invalid("token_audience_mismatch"));
         }
         for required in &self.require_claims {
@@ -108,13 +113,20 @@ impl Issuer {
         self.validity(claims)
     }
 
-    /// The certificate that a token is bound to, by its SHA-256 (RFC 8705 §3.1). What is there and cannot be read binds to nothing
-    /// that anybody could show.
+    /// The certificate that a token is bound to, by its SHA-256 (RFC 8705 §3.1). A binding to anything else, such as a DPoP key
+    /// (RFC 9449 §6.1), refuses the token: nothing here checks the proof, and without it a stolen token would be as good.
     pub fn binding(&self, claims: &Value) -> Result<Option<[u8; 32]>, Rejection> {
-        let Some(thumbprint) = claims.get("cnf").and_then(|cnf| cnf.get("x5t#S256")) else {
+        let Some(confirmation) = claims.get("cnf") else {
             return if self.require_bound { Err(invalid("token_not_bound")) } else { Ok(None) };
         };
-        let bytes = thumbprint.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        let members = confirmation.as_object().filter(|members| !members.is_empty());
+        let members = members.ok_or_else(|| invalid("token_binding_malformed"))?;
+        if let Some(unchecked) = members.keys().find(|name| *name != THUMBPRINT) {
+            let known = CONFIRMATIONS.into_iter().find(|known| known == unchecked);
+            return Err(invalid("token_binding_not_supported").with(format!("cnf.{}", known.unwrap_or("(unknown)"))));
+        }
+        let thumbprint = members.get(THUMBPRINT).and_then(Value::as_str);
+        let bytes = thumbprint.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
         let digest = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         digest.map(Some).ok_or_else(|| invalid("token_binding_malformed"))
     }
@@ -177,3 +189,17 @@ fn invalid(reason: &'static str) -> Rejection {
 
 /// The end of the year 9999: later dates are garbage, and sums with them could overflow.
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
+fn malformed(claim: &str) -> Rejection {
+    invalid("token_claim_malformed").with(format!("claim {claim}"))
+}
+
+/// Claims that are text (RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2). One of another type must not pass for an absent
+/// one: a token whose `jti` is a number could not be revoked, and one whose `client_id` is a list would have no client.
+const TEXT_CLAIMS: [&str; 4] = ["sub", "jti", "client_id", "azp"];
+
+/// The only confirmation method that is checked (RFC 8705 §3.1).
+const THUMBPRINT: &str = "x5t#S256";
+
+/// Other registered confirmation methods (RFC 7800 §3.1, RFC 9449 §6.1), which the record may name.
+const CONFIRMATIONS: [&str; 5] = ["jkt", "jwk", "jwe", "kid", "jku"];
+

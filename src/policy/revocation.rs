@@ -45,7 +45,8 @@ impl Revocation {
         world: &mut World<'_>,
     ) -> Result<ListState, Stop> {
         let shown = Shown::of(caller, issuer);
-        if self.require_jti && caller.token().is_some() && shown.jti.is_none() {
+        // No list can name an empty `jti`.
+        if self.require_jti && caller.token().is_some() && shown.jti.is_none_or(str::is_empty) {
             return Err(Rejection::new(Kind::InvalidToken, "token_without_jti").into());
         }
         let (list, state) = self.list(received_at, world)?;

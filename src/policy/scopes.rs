@@ -35,12 +35,12 @@ impl ScopeRegistry {
     }
 
     /// What a token grants: the first claim present of those that may hold scopes, a space-delimited text (RFC 6749 §3.3)
-    /// or a list of texts. Anything else grants nothing.
+    /// or a list of texts. Anything else grants nothing, and neither does a list with an item that is not text.
     pub fn granted(&self, claims: &Value, places: &[ClaimPath]) -> ScopeSet {
         let mut set = ScopeSet::default();
         match places.iter().find_map(|place| place.find(claims)) {
             Some(Value::String(text)) => text.split(' ').for_each(|scope| self.grant(&mut set, scope)),
-            Some(Value::Array(items)) => {
+            Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
                 items.iter().filter_map(Value::as_str).for_each(|scope| self.grant(&mut set, scope));
             }
             _ => {}
@@ -110,6 +110,7 @@ mod tests {
             (json!({"scope": "READ WRITE"}), false, false),
             (json!({"scope": "other", "scopes": ["read", "write"]}), false, false),
             (json!({"scopes": [["read"], 7]}), false, false),
+            (json!({"scopes": ["read", "write", 7]}), false, false),
             (json!({"scope": {"read": true}}), false, false),
             (json!({}), false, false),
         ] {

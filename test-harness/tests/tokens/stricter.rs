@@ -47,5 +47,8 @@ pub const STRICTER: &[Stricter] = &[
     row(&["token_kid_malformed"], "a kid that is no text", "must be one (RFC 7515 §4.1.4)"),
     row(&["token_type_malformed"], "a typ that is no text", "is a media type (RFC 7515 §4.1.9)"),
     row(&["token_type_not_accepted"], "a typ of its own", "made for another use (RFC 8725 §3.11)"),
+    row(&["token_claim_malformed"], "an audience that is no text", "each audience is text (RFC 7519 §4.1.3)"),
+    row(&["token_claim_malformed"], "a subject that is no text", "must be one (RFC 7519 §4.1.2)"),
+    row(&["token_binding_not_supported"], "bound to a key", "no use without its proof (RFC 7800 §3.1, RFC 9449 §7.1)"),
     row(&["token_bound_certificate_missing", "token_binding_malformed"], "bound", "no use without (RFC 8705 §3)"),
 ];
