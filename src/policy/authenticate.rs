@@ -15,8 +15,8 @@ use super::permission::PermissionRegistry;
 use super::polled::Standing;
 use super::rejection::{Kind, Rejection};
 use super::scopes::ScopeRegistry;
+use super::signature;
 use super::token::UnverifiedToken;
-use super::token_cache;
 use super::world::World;
 
 /// What stops an authentication: a refusal, or keys that have to be fetched first.
@@ -122,7 +122,7 @@ impl Authenticator<'_> {
         let proof = TokenProof {
             issuer: index,
             issuer_name: issuer.name.clone(),
-            id: token_cache::tail(token),
+            id: signature::fingerprint(read.signing_input),
             validity,
             generation,
             clients: asked,

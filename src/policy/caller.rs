@@ -50,7 +50,7 @@ pub struct TokenProof {
     pub issuer: usize,
     /// That issuer's name.
     pub issuer_name: Rc<str>,
-    /// What tells the very token from others.
+    /// Identifies the token by what was signed, so that no other spelling of its signature makes it another token.
     pub id: u128,
     /// When it holds.
     pub validity: Validity,

@@ -6,6 +6,7 @@ use jwt_compact::{
     Algorithm as JwtAlgorithm, AlgorithmSignature,
     alg::{Ed25519, Hs256, Hs256Key, Hs384, Hs384Key, Hs512},
 };
+use sha2::{Digest, Sha256};
 
 use super::{
     algorithm::Algorithm,
@@ -20,6 +21,13 @@ mod montgomery;
 pub(in crate::policy) mod rsa;
 #[cfg(test)]
 mod tests;
+
+/// Identifies a token by the first half of the SHA-256 of what was signed. The signature is left out: without the key, anyone can
+/// turn an ECDSA signature (r, s) into (r, n - s), which is as good (SEC 1 §4.1.4).
+pub fn fingerprint(signing_input: &[u8]) -> u128 {
+    let digest = Sha256::digest(signing_input);
+    digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
 
 /// Something that can check a signature; the filter hands in Envoy's own, the tools use [`Software`].
 pub trait SignatureVerifier {

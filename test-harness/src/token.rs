@@ -73,6 +73,8 @@ pub enum Tamper {
     PlainBase64,
     /// An ECDSA signature in ASN.1 DER instead of RFC 7518 §3.4's fixed width.
     DerSignature,
+    /// An ECDSA signature (r, s) as (r, n - s), which is as good and which anyone can make of it.
+    TwinSignature,
 }
 
 impl TokenSpec {
@@ -155,6 +157,7 @@ impl Tamper {
             }
             Self::PlainBase64 => format!("{unsigned}.{}", STANDARD_NO_PAD.encode(signature)),
             Self::DerSignature => format!("{unsigned}.{}", encode(der(alg, &signature)?)),
+            Self::TwinSignature => format!("{unsigned}.{}", encode(twin(alg, &signature)?)),
         })
     }
 }
@@ -201,6 +204,24 @@ fn der(alg: &str, signature: &[u8]) -> Result<Vec<u8>> {
         "ES256" => p256::ecdsa::Signature::from_slice(signature)?.to_der().as_bytes().to_vec(),
         "ES384" => p384::ecdsa::Signature::from_slice(signature)?.to_der().as_bytes().to_vec(),
         other => bail!("`der-signature` is for ES256 and ES384, not `{other}`"),
+    })
+}
+
+fn twin(alg: &str, signature: &[u8]) -> Result<Vec<u8>> {
+    Ok(match alg {
+        "ES256" => {
+            let (r, s) = p256::ecdsa::Signature::from_slice(signature)?.split_scalars();
+            p256::ecdsa::Signature::from_scalars(r, -s)?.to_vec()
+        }
+        "ES384" => {
+            let (r, s) = p384::ecdsa::Signature::from_slice(signature)?.split_scalars();
+            p384::ecdsa::Signature::from_scalars(r, -s)?.to_vec()
+        }
+        "ES512" => {
+            let (r, s) = p521::ecdsa::Signature::from_slice(signature)?.split_scalars();
+            p521::ecdsa::Signature::from_scalars(r, -s)?.to_vec()
+        }
+        other => bail!("`twin-signature` is for ECDSA, not `{other}`"),
     })
 }
 
