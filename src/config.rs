@@ -76,6 +76,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         api_keys: fields.get("api_keys").and_then(|f| ApiKeys::read(&f)),
         clients: items("clients").iter().filter_map(Client::read).collect(),
         clients_from: fields.get("clients_from").and_then(|f| ClientsFrom::read(&f)),
+        has_directory: fields.get("clients").is_some() || fields.get("clients_from").is_some(),
         revocation: fields.get("revocation").and_then(|f| Revocation::read(&f)),
         identity_headers: fields.get("identity_headers").map(|f| IdentityHeader::read_all(&f)).unwrap_or_default(),
         permissions: fields.get("permissions").map(|f| PermissionDomain::read_all(&f)).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
 
 mod caches;
+pub mod clients;
 mod looser;
 pub mod overlaps;
 mod permissions;
@@ -60,9 +61,10 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
                     if gateway.document.routes.is_empty() && gateway.document.public_paths.is_empty() {
                         notes.push(format!("{file}: note: it has no routes, so every request is refused"));
                     }
+                    let about_clients = clients::notes(&gateway.document);
                     let about_permissions = permissions::notes(&gateway.document);
                     let about_siblings = siblings::notes(&gateway.document, &gateway.policy);
-                    let placed = about_permissions.iter().chain(&about_siblings);
+                    let placed = about_clients.iter().chain(&about_permissions).chain(&about_siblings);
                     notes.extend(placed.map(|(place, note)| noted(file, place, note)));
                     if options.overlaps {
                         let found = overlaps::find(&gateway.document, &gateway.policy);
@@ -98,7 +100,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 }
 
 /// `gateway.yaml:8:5: routes[0].permissions[0]: note: …`
-fn noted(file: &str, place: &Place, note: &str) -> String {
+pub fn noted(file: &str, place: &Place, note: &str) -> String {
     line(file, &Problem { place: place.clone(), message: format!("note: {note}") })
 }
 

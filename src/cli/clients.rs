@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::check;
 use super::fetched::{self, Fetched};
 use super::gateway::{self, Gateway, Variables};
 use super::{Exit, Failure, Outcome, Printed, clock};
@@ -37,7 +38,13 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let past = past_keys(&clients);
     let past_keys = if past == 1 { "1 key never holds".to_string() } else { format!("{past} keys never hold") };
     let note = (past > 0).then(|| format!("{file}: note: {past_keys} again and can be taken out"));
-    Ok(Outcome { result: Printed::line(result), notes: note.into_iter().collect(), exit: Exit::Success })
+    let mut notes: Vec<String> = note.into_iter().collect();
+    if let Some(name) = &options.gateway {
+        let issuers = gateway::look_at(name, &options.variables)?.document.issuers;
+        let several = check::clients::named_by_several(&clients, &issuers);
+        notes.extend(several.iter().map(|(place, note)| check::noted(file, place, note)));
+    }
+    Ok(Outcome { result: Printed::line(result), notes, exit: Exit::Success })
 }
 
 /// Opens a document of clients within the bounds of a gateway's reader, or of one where nothing else is written.

@@ -23,10 +23,10 @@ pub struct Client {
     pub plan: Option<At<String>>,
     /// Words that rules and limits may go by.
     pub tags: Vec<String>,
-    /// The environments it exists in; none for every one.
-    pub environments: Vec<At<String>>,
-    /// The issuers whose tokens may speak for it; none for every one.
-    pub token_issuers: Vec<At<String>>,
+    /// The environments it exists in; `None` means all of them, an empty list none.
+    pub environments: Option<Vec<At<String>>>,
+    /// The issuers whose tokens may name it; `None` means all of them, an empty list none.
+    pub token_issuers: Option<Vec<At<String>>>,
     /// When it may call.
     pub period: Period,
     /// Its API keys.
@@ -79,9 +79,10 @@ pub enum Evidence {
 }
 
 impl Client {
-    /// Whether it names this environment.
-    pub fn exists_in(&self, environment: &str) -> bool {
-        self.environments.iter().any(|named| named.value == environment)
+    /// Whether it exists in this environment; `None` is a document without one.
+    pub fn exists_in(&self, environment: Option<&str>) -> bool {
+        let named = |names: &Vec<At<String>>| names.iter().any(|named| Some(named.value.as_str()) == environment);
+        self.environments.as_ref().is_none_or(named)
     }
 
     /// Reads one client.
@@ -100,8 +101,8 @@ impl Client {
             permissions: texts("permissions"),
             plan: fields.get("plan").and_then(|f| plain(&f)),
             tags: items("tags").iter().filter_map(plain).map(|tag| tag.value).collect(),
-            environments: texts("environments").unwrap_or_default(),
-            token_issuers: texts("token_issuers").unwrap_or_default(),
+            environments: texts("environments"),
+            token_issuers: texts("token_issuers"),
             period: Period::read(&fields),
             keys: items("keys").iter().filter_map(ClientKey::read).collect(),
             certificates: items("certificates").iter().filter_map(Evidence::read).collect(),
@@ -230,14 +231,19 @@ fn dns_fault(text: &str) -> Option<&'static str> {
     check_host(text).is_err().then_some("it has 253 characters at most, 63 between two dots, and is not an address")
 }
 
-/// Text that may stand in a header and in a line of a log as it is.
+/// Text that needs no escape in a header and in a line of a log.
 fn plain(field: &Field<'_>) -> Option<At<String>> {
     let text = field.text_at()?;
-    if !is_visible(&text.value) || text.value.len() > MOST_BYTES {
+    if !is_plain(&text.value) {
         field.problem(format!("expected up to {MOST_BYTES} characters of visible ASCII without spaces"));
         return None;
     }
     Some(text)
+}
+
+/// Whether a client can have this id: up to 200 characters of visible ASCII.
+pub fn is_plain(text: &str) -> bool {
+    is_visible(text) && text.len() <= MOST_BYTES
 }
 
 fn is_visible(text: &str) -> bool {

@@ -26,6 +26,8 @@ pub struct Document {
     pub clients: Vec<Client>,
     /// Where further clients are listed.
     pub clients_from: Option<super::clients_from::ClientsFrom>,
+    /// Whether `clients` or `clients_from` is written, even if it lists nobody.
+    pub has_directory: bool,
     /// What no longer holds before its time.
     pub revocation: Option<super::revocation::Revocation>,
     /// Which claims reach the upstream in which headers.
@@ -93,8 +95,10 @@ pub struct Issuer {
     pub max_token_bytes: usize,
     /// Only tokens that are bound to a certificate are accepted (RFC 8705 §3).
     pub require_bound: bool,
-    /// Only tokens of a client that is listed are accepted.
-    pub require_client: bool,
+    /// Whether a token must name a listed client; `None` when nothing is written.
+    pub require_client: Option<bool>,
+    /// Tokens that name a client which is not listed are accepted, although the document lists clients.
+    pub allow_unlisted_clients: bool,
     /// Developers make these tokens themselves.
     pub self_issued: Option<At<bool>>,
     /// The environments in which it is believed; none for every one.

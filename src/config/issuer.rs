@@ -32,7 +32,13 @@ impl Issuer {
         let token_from: Vec<TokenSource> = token_from.into_iter().map(|(source, _)| source).collect();
         let max_token_bytes = fields.get("max_token_bytes").and_then(|f| f.number(64, 65_536));
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
-        let (require_bound, require_client) = (flag("require_bound"), flag("require_client"));
+        let require_bound = flag("require_bound");
+        let require_client = fields.get("require_client").and_then(|f| f.flag());
+        let unlisted = fields.get("allow_unlisted_clients");
+        let allow_unlisted_clients = unlisted.as_ref().and_then(Field::flag).unwrap_or(false);
+        if let (Some(field), true, Some(true)) = (unlisted, allow_unlisted_clients, require_client) {
+            field.problem("contradicts `require_client: true`: keep one of them");
+        }
         let self_issued = fields.get("self_issued");
         let self_issued = self_issued.and_then(|f| f.flag().map(|value| At { value, place: f.place.clone() }));
         let self_issued = self_issued.filter(|flag| flag.value);
@@ -60,6 +66,7 @@ impl Issuer {
             max_token_bytes: max_token_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(MOST_TOKEN_BYTES),
             require_bound,
             require_client,
+            allow_unlisted_clients,
             self_issued,
             environments,
         })

@@ -10,7 +10,7 @@ use super::clients::{self, Clients};
 use super::credential::Credential;
 use super::decision::{Await, Awaited};
 use super::identity::IdentityHeaders;
-use super::issuer::{Issuer, IssuerKeys};
+use super::issuer::{AcceptedClients, Issuer, IssuerKeys};
 use super::permission::PermissionRegistry;
 use super::polled::Standing;
 use super::rejection::{Kind, Rejection};
@@ -18,6 +18,7 @@ use super::scopes::ScopeRegistry;
 use super::signature;
 use super::token::UnverifiedToken;
 use super::world::World;
+use crate::config::client::is_plain;
 
 /// What stops an authentication: a refusal, or keys that have to be fetched first.
 #[derive(Debug)]
@@ -105,9 +106,9 @@ impl Authenticator<'_> {
         let generation = self.check_signature(issuer, &read, received_at, world)?;
         let validity = issuer.check_claims(&read.claims)?;
         validity.check(world.now)?;
-        let client_id = client_id(&read.claims);
         let bound = issuer.binding(&read.claims)?;
-        let (client, asked) = self.client(client_id.as_deref(), index, received_at, world)?;
+        let client_id = client_id(&read.claims);
+        let (client, asked) = self.client(client_id.as_deref(), (index, issuer.clients), received_at, world)?;
         let mut scopes = self.scopes.granted(&read.claims, &issuer.scope_claims);
         let mut permissions = self
             .permissions
@@ -141,23 +142,28 @@ impl Authenticator<'_> {
         })
     }
 
-    /// The client of a token as it is listed. A token that another issuer made is not that client's.
+    /// The directory's entry for the client that a token names, if the issuer's tokens may name that client.
     fn client(
         &self,
         id: Option<&str>,
-        issuer: usize,
+        (issuer, accepted): (usize, AcceptedClients),
         received_at: Duration,
         world: &World<'_>,
     ) -> Result<clients::Found, Stop> {
-        let must = self.issuers.get(issuer).is_some_and(|issuer| issuer.require_client);
         let found = id.map_or(Ok((None, None)), |id| self.clients.by_id(id, received_at, world))?;
-        match &found.0 {
-            Some(client) if !client.token_issuers.is_empty() && !client.token_issuers.contains(&issuer) => {
-                Err(invalid("token_client_of_another_issuer"))
+        let reason = match (&found.0, id, accepted) {
+            (Some(client), ..) if !client.takes_tokens_of(issuer) => "token_client_of_another_issuer",
+            (Some(_), ..) | (None, _, AcceptedClients::Any) | (None, None, AcceptedClients::ListedOrNone) => {
+                return Ok(found);
             }
-            None if must => Err(invalid("token_client_unknown")),
-            _ => Ok(found),
-        }
+            (None, ..) => "token_client_unknown",
+        };
+        let rejection = Rejection::new(Kind::InvalidToken, reason);
+        Err(Stop::Refuse(match id {
+            Some(id) if is_plain(id) => rejection.with(format!("client {id}")),
+            Some(_) => rejection.with("client with an id that cannot be listed"),
+            None => rejection.with("the token names no client"),
+        }))
     }
 
     fn issuer_of(&self, claims: &Value) -> Result<(usize, &Issuer), Rejection> {

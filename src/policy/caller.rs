@@ -95,6 +95,12 @@ impl Caller {
         }
     }
 
+    /// Whether its client id counts within the issuer of its token only. A key, a certificate, and a token of the only issuer
+    /// that may name a listed client prove the same client. Any other id is only as good as the issuer that wrote it.
+    pub fn is_client_of_its_issuer(&self) -> bool {
+        self.token().is_some() && self.client.as_ref().is_none_or(|client| client.several_issuers)
+    }
+
     /// The plan that limits go by.
     pub fn plan(&self) -> Option<&Rc<str>> {
         self.client.as_ref()?.plan.as_ref()

@@ -44,8 +44,11 @@ pub struct Client {
     pub scopes: Option<ScopeSet>,
     /// The same for permissions.
     pub permissions: Option<PermissionSet>,
-    /// The issuers whose tokens may speak for it, as indexes into the policy's list; none for every one.
-    pub token_issuers: Vec<usize>,
+    /// The issuers whose tokens may name it, as indexes into the policy's list; `None` means all of them, an empty list none.
+    pub token_issuers: Option<Vec<usize>>,
+    /// Several issuers' tokens may name it. Limits then count each issuer's tokens apart: no issuer uses up what the client may
+    /// do by another's tokens.
+    pub several_issuers: bool,
     /// Whether it exists in this environment.
     pub here: bool,
     /// This environment: the only one in which it can call here.
@@ -148,6 +151,11 @@ impl ClientDirectory {
 }
 
 impl Client {
+    /// Whether tokens of this issuer may name it.
+    pub fn takes_tokens_of(&self, issuer: usize) -> bool {
+        self.token_issuers.as_ref().is_none_or(|issuers| issuers.contains(&issuer))
+    }
+
     /// Whether it may call now; the error is the reason for the record.
     pub fn standing(&self, now: Duration) -> Result<(), &'static str> {
         match () {

@@ -48,7 +48,7 @@ impl Policy {
     /// One line a section. The policy is good for nothing when there are problems.
     fn compile(document: &Document, environment: Environment<'_>, problems: &mut Problems) -> Policy {
         let mut scopes = ScopeRegistry::default();
-        let issuers = Issuers::compile(&document.issuers, environment, problems);
+        let issuers = Issuers::compile(document, environment, problems);
         let permissions = Rc::new(PermissionRegistry::compile(document, problems));
         let mut plans = issuers.plans.clone();
         let revocation = revocation::compile(document.revocation.as_ref(), &document.issuers, &mut plans, problems);

@@ -47,8 +47,20 @@ pub struct Issuer {
     pub max_token_bytes: usize,
     /// Only tokens bound to a certificate.
     pub require_bound: bool,
-    /// Only tokens of clients that are listed.
-    pub require_client: bool,
+    /// Which clients its tokens may name.
+    pub clients: AcceptedClients,
+}
+
+/// Which clients the tokens of an issuer may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptedClients {
+    /// Any client, or none.
+    Any,
+    /// A listed client, or none. A client's limits must not end with its entry: a token that names an id which is not listed,
+    /// or not any more, is refused.
+    ListedOrNone,
+    /// A listed client.
+    Listed,
 }
 
 /// Where an issuer's keys are.
@@ -183,14 +195,12 @@ fn numeric_date(claims: &Value, name: &str) -> Result<Option<Duration>, Rejectio
     }
 }
 
-fn invalid(reason: &'static str) -> Rejection {
-    Rejection::new(Kind::InvalidToken, reason)
-}
-
-/// The end of the year 9999: later dates are garbage, and sums with them could overflow.
-const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 fn malformed(claim: &str) -> Rejection {
     invalid("token_claim_malformed").with(format!("claim {claim}"))
+}
+
+fn invalid(reason: &'static str) -> Rejection {
+    Rejection::new(Kind::InvalidToken, reason)
 }
 
 /// Claims that are text (RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2). One of another type must not pass for an absent
@@ -203,3 +213,5 @@ const THUMBPRINT: &str = "x5t#S256";
 /// Other registered confirmation methods (RFC 7800 §3.1, RFC 9449 §6.1), which the record may name.
 const CONFIRMATIONS: [&str; 5] = ["jkt", "jwk", "jwe", "kid", "jku"];
 
+/// The end of the year 9999: later dates are garbage, and sums with them could overflow.
+const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);

@@ -13,8 +13,8 @@ use super::{
     jwks::{Material, VerifyingKey},
 };
 
-pub(in crate::policy) mod der;
 pub(in crate::policy) mod curve;
+pub(in crate::policy) mod der;
 #[cfg_attr(target_os = "wasi", path = "signature/ec_host.rs")]
 pub(in crate::policy) mod ec;
 mod montgomery;

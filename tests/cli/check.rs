@@ -218,3 +218,65 @@ fn a_file_without_routes_says_what_it_is_or_lacks() {
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (code, out, err), "{text}");
     }
 }
+
+#[test]
+fn issuers_and_clients_that_deserve_a_second_look_are_noted() {
+    let bench = Bench::new("clients_noted");
+    let issuer = |name: &str, more: &str| {
+        format!("  - {{ name: {name}, issuer: https://{name}.example/, audiences: [x], secret: {{ env: S }}{more} }}\n")
+    };
+    let check = |issuers: &[(&str, &str)], rest: &str| {
+        let issuers: String = issuers.iter().map(|(name, more)| issuer(name, more)).collect();
+        let routes = "routes: [{ path: /x, response: {} }]\n";
+        bench.write("a.yaml", &format!("version: \"1.0\"\nissuers:\n{issuers}{rest}{routes}"));
+        let secret = ("S", "0123456789abcdef0123456789abcdef");
+        let ran = Ran::from(bench.command(&["check", "a.yaml"]).env(secret.0, secret.1).output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.err
+    };
+    let listed = |more: &str| format!("clients:\n  - {{ id: c, owner: o, purpose: p{more} }}\n");
+    let polled = "clients_from: { uri: https://clients.example/, cluster: clients }\n";
+    let refused = "a.yaml:3:13: issuers[0].name: note: tokens of `a` that name a client which is not listed are refused (write `require_client: false` if that is meant, or `allow_unlisted_clients: true` to accept them)\n";
+    for (more, rest, expected) in [
+        ("", String::new(), String::new()),
+        ("", listed(""), refused.to_string()),
+        ("", polled.to_string(), refused.to_string()),
+        ("", "clients: []\n".to_string(), refused.to_string()),
+        (", require_client: false", listed(""), String::new()),
+        (", require_client: true", listed(""), String::new()),
+        (", allow_unlisted_clients: true", String::new(), String::new()),
+        (", allow_unlisted_clients: true", listed(""), String::new()),
+        (
+            ", allow_unlisted_clients: true",
+            listed(", scopes: [read]") + polled,
+            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of `a` without the limits of any client: when `c` or a client of `clients_from` is removed, its tokens may do more than before\n".to_string(),
+        ),
+        (", allow_unlisted_clients: true", listed(", scopes: [read], token_issuers: []"), String::new()),
+    ] {
+        assert_eq!(check(&[("a", more)], &rest), expected, "{more} {rest}");
+    }
+    let two = [("a", ", require_client: true"), ("b", ", require_client: true")];
+    let several = "a.yaml:6:11: clients[0].id: note: every issuer may name `c` in its tokens, which then have its plan, tags and id (say whose tokens may, as `token_issuers: [a]`; declared: a, b)\n";
+    assert_eq!(check(&two, &listed("")), several);
+    assert_eq!(check(&two, &listed(", token_issuers: [a, b]")), "");
+    let by_name = "plans: { free: { rate: 1/s }, pro: { rate: 9/s } }
+limits: [{ name: l, by: client, plan_from: { clients: { c: pro }, default: free } }]\n";
+    let named = check(&two, by_name);
+    assert!(
+        named.starts_with("a.yaml:6:57: limits[0].plan_from.clients.c: note: every issuer may name `c`"),
+        "{named}"
+    );
+    assert_eq!(check(&two, &format!("{}{by_name}", listed(", token_issuers: [a]"))), "");
+    assert_eq!(check(&two[..1], by_name), "");
+    bench.write(
+        "polling.yaml",
+        &format!("version: \"1.0\"\nissuers:\n{}{}{polled}routes: []\n", issuer("a", ""), issuer("b", "")),
+    );
+    bench.write(
+        "clients.json",
+        "{\"version\": \"1.0\", \"clients\": [{\"id\": \"c\", \"owner\": \"o\", \"purpose\": \"p\"}]}",
+    );
+    let ran = bench.run(&["clients", "check", "clients.json", "--gateway", "polling.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "clients.json: 1 client, 0 keys, no problems\n"), "{}", ran.err);
+    assert!(ran.err.starts_with("clients.json:1:39: clients[0].id: note: every issuer may name `c`"), "{}", ran.err);
+}

@@ -99,7 +99,7 @@ impl ClientDirectory {
 
 impl Surroundings {
     fn client(&self, client: &client::Client, problems: &mut Problems) -> Client {
-        if !client.environments.is_empty() && self.environment.is_none() {
+        if client.environments.is_some() && self.environment.is_none() {
             problems.add(
                 &client.id.place,
                 "`environments` cannot hold: the document does not say in which `environment` it stands",
@@ -111,7 +111,9 @@ impl Surroundings {
                 format!("`{}` is not a scope: visible ASCII without spaces, quotes and backslashes", scope.value),
             );
         }
-        for environment in client.environments.iter().filter(|environment| !is_environment(&environment.value)) {
+        for environment in
+            client.environments.iter().flatten().filter(|environment| !is_environment(&environment.value))
+        {
             let message = format!("`{}` is not an environment's name: a-z, 0-9 and `-`", environment.value);
             problems.add(&environment.place, message);
         }
@@ -121,6 +123,7 @@ impl Surroundings {
         {
             problems.add(place, unknown("plan", value, self.plans.iter().map(AsRef::as_ref)));
         }
+        let token_issuers = client.token_issuers.as_ref().map(|names| named(&self.issuers, names, problems));
         Client {
             id: client.id.value.as_str().into(),
             owner: client.owner.as_str().into(),
@@ -128,9 +131,9 @@ impl Surroundings {
             tags: client.tags.iter().map(|tag| tag.as_str().into()).collect(),
             scopes: client.scopes.as_ref().map(|scopes| self.scopes.listed(scopes.iter().map(|s| s.value.as_str()))),
             permissions: client.permissions.as_ref().map(|names| self.permissions.set_of(names, problems)),
-            token_issuers: named(&self.issuers, &client.token_issuers, problems),
-            here: client.environments.is_empty()
-                || self.environment.as_ref().is_some_and(|here| client.exists_in(here)),
+            several_issuers: token_issuers.as_ref().map_or(self.issuers.len(), Vec::len) > 1,
+            token_issuers,
+            here: client.exists_in(self.environment.as_deref()),
             environment: self.environment.clone(),
             period: client.period,
         }

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::super::algorithm::Algorithm;
-use super::super::issuer::{Issuer, IssuerKeys};
+use super::super::issuer::{AcceptedClients, Issuer, IssuerKeys};
 use super::super::jwks::{KeySet, KeySource};
 use super::super::polled::{PollPlan, PolledId, What};
 use super::super::token::plain_type;
-use crate::config::document::{self, Keys, TokenSource};
+use crate::config::document::{self, Document, Keys, TokenSource};
 use crate::config::environment::Environment;
 use crate::config::problem::{At, Problems, near_miss};
 
@@ -20,12 +20,9 @@ pub(super) struct Issuers {
 }
 
 impl Issuers {
-    pub(super) fn compile(
-        written: &[document::Issuer],
-        environment: Environment<'_>,
-        problems: &mut Problems,
-    ) -> Issuers {
+    pub(super) fn compile(document: &Document, environment: Environment<'_>, problems: &mut Problems) -> Issuers {
         let mut compiled = Issuers::default();
+        let written = &document.issuers;
         for (i, issuer) in written.iter().enumerate() {
             let earlier = || written.iter().take(i);
             if earlier().any(|other| other.name.value == issuer.name.value) {
@@ -55,7 +52,7 @@ impl Issuers {
                 cross_origin,
                 max_token_bytes: issuer.max_token_bytes,
                 require_bound: issuer.require_bound,
-                require_client: issuer.require_client,
+                clients: accepted_clients(issuer, document.has_directory),
             });
         }
         compiled
@@ -100,6 +97,15 @@ impl Issuers {
                 None => refuse(keys, format!("the variable `{env}` is not set"), problems),
             },
         }
+    }
+}
+
+/// A document with a directory of clients, even an empty one, refuses the ids that are not in it.
+fn accepted_clients(issuer: &document::Issuer, has_directory: bool) -> AcceptedClients {
+    match issuer.require_client {
+        Some(true) => AcceptedClients::Listed,
+        _ if has_directory && !issuer.allow_unlisted_clients => AcceptedClients::ListedOrNone,
+        _ => AcceptedClients::Any,
     }
 }
 

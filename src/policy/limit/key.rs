@@ -106,12 +106,12 @@ fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
-/// The application that calls. One that is listed is the same by whatever it is proven; of others each issuer has its own.
+/// The application that calls.
 fn client(hasher: &mut SipHasher13, caller: &Caller) {
     let id = caller.client_id.as_deref().map(str::as_bytes);
-    match (&caller.client, id) {
-        (Some(_), Some(id)) => piece(hasher, 11, id),
-        _ => of_issuer(hasher, caller, id),
+    match id.filter(|_| !caller.is_client_of_its_issuer()) {
+        Some(id) => piece(hasher, 11, id),
+        None => of_issuer(hasher, caller, id),
     }
 }
 

@@ -63,9 +63,10 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     }
 }
 
-/// The application that calls. One that is listed is the same by whatever it is proven; of others each issuer has its own.
+/// The application that calls.
 fn client(caller: &Caller) -> String {
-    let issuer = caller.issuer_name().filter(|_| caller.client.is_none()).map(AsRef::as_ref).unwrap_or_default();
+    let issuer =
+        caller.issuer_name().filter(|_| caller.is_client_of_its_issuer()).map(AsRef::as_ref).unwrap_or_default();
     match &caller.client_id {
         Some(id) if id.len() <= MOST_PLAIN_BYTES => format!("{}/{}", segment(issuer), segment(id)),
         id => of_issuer(caller, id.as_deref()),
@@ -120,16 +121,18 @@ const MOST_PLAIN_BYTES: usize = 128;
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
     use std::time::Duration;
 
     use super::*;
     use crate::policy::caller::TokenProof;
+    use crate::policy::clients::Client;
     use crate::policy::issuer::Validity;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn of_token(issuer_name: &str, client_id: &str) -> String {
-        let token = TokenProof {
+    fn token(issuer_name: &str) -> TokenProof {
+        TokenProof {
             issuer: 0,
             issuer_name: issuer_name.into(),
             id: 0,
@@ -138,8 +141,39 @@ mod tests {
             clients: None,
             source: 0,
             bound: None,
-        };
+        }
+    }
+
+    fn of_token(issuer_name: &str, client_id: &str) -> String {
+        let token = token(issuer_name);
         client(&Caller { client_id: Some(client_id.into()), ..Caller::proven(Proof::Token(token)) })
+    }
+
+    /// The name of a listed client that several issuers may name, or one only, by a token and by a key.
+    fn listed(several_issuers: bool) -> [String; 2] {
+        let listed = Client {
+            id: "web".into(),
+            owner: "o".into(),
+            plan: None,
+            tags: Vec::new(),
+            scopes: None,
+            permissions: None,
+            token_issuers: None,
+            several_issuers,
+            here: true,
+            environment: None,
+            period: Default::default(),
+        };
+        let listed = Some(Rc::new(listed));
+        let by =
+            |proof| client(&Caller { client_id: Some("web".into()), client: listed.clone(), ..Caller::proven(proof) });
+        [by(Proof::Token(token("accounts"))), by(Proof::ApiKey("k".into()))]
+    }
+
+    #[test]
+    fn a_listed_client_is_one_by_token_and_key_where_only_one_issuer_may_name_it() {
+        assert_eq!(listed(false), ["/web", "/web"]);
+        assert_eq!(listed(true), ["accounts/web", "/web"]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Names<'_> {
                 &key.place,
                 "`prefix` is not that of a key: pck_ENVIRONMENT_LOOKUP, all of the key before its last `_`",
             ),
-            Some(environment) if !client.environments.is_empty() && !client.exists_in(environment) => {
+            Some(environment) if !client.exists_in(Some(environment)) => {
                 problems.add(&key.place, format!("the key is for `{environment}`, where its client does not exist"));
             }
             Some(_) => {}

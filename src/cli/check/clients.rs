@@ -1,0 +1,94 @@
+//! What may be right about clients and still deserves a word: tokens of unlisted clients, and clients that several issuers may name.
+
+use crate::config::client::Client;
+use crate::config::document::{Document, Issuer};
+use crate::config::limit::{Allowance, Chooser, PlanFrom};
+use crate::config::problem::{At, Place};
+
+/// The notes on a document, each with its place.
+pub fn notes(document: &Document) -> Vec<(Place, String)> {
+    let mut notes: Vec<_> = document.issuers.iter().filter_map(|issuer| about_unlisted(issuer, document)).collect();
+    notes.extend(named_by_several(&document.clients, &document.issuers));
+    notes.extend(plans_by_name(document));
+    notes
+}
+
+/// Plans that a limit gives to clients by name alone, although several issuers may name them.
+fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
+    let limits = document.limits.iter().chain(document.routes.iter().flat_map(|route| &route.limits));
+    let chosen = limits.filter_map(|limit| match &limit.allowance {
+        Allowance::PlanFrom(PlanFrom { chooser: Chooser::Clients(clients), .. }) => Some(clients),
+        _ => None,
+    });
+    let is_listed = |id: &str| document.clients.iter().any(|client| client.id.value == id);
+    let open = chosen.flatten().filter(|(client, _)| document.issuers.len() > 1 && !is_listed(&client.value));
+    let open = open.filter(|_| document.clients_from.is_none());
+    let note = |(client, plan): &(At<String>, At<String>)| {
+        let (id, plan) = (&client.value, &plan.value);
+        let message = format!(
+            "every issuer may name `{id}` in its tokens, which then have the plan `{plan}` (list `{id}` under `clients`, with `token_issuers`)"
+        );
+        (client.place.clone(), message)
+    };
+    open.map(note).collect()
+}
+
+/// What becomes of an issuer's tokens that name a client which is not listed, where the author did not say so.
+fn about_unlisted(issuer: &Issuer, document: &Document) -> Option<(Place, String)> {
+    if !document.has_directory {
+        return None;
+    }
+    let name = &issuer.name.value;
+    let message = match (issuer.allow_unlisted_clients, issuer.require_client) {
+        (false, Some(_)) => return None,
+        (false, None) => format!(
+            "tokens of `{name}` that name a client which is not listed are refused (write `require_client: false` if that is meant, or `allow_unlisted_clients: true` to accept them)"
+        ),
+        (true, _) => {
+            let whose = restricted(issuer, document)?;
+            format!(
+                "`allow_unlisted_clients` accepts tokens of `{name}` without the limits of any client: when {whose} is removed, its tokens may do more than before"
+            )
+        }
+    };
+    Some((issuer.name.place.clone(), message))
+}
+
+/// The clients that may do less by a token of this issuer than the token says.
+fn restricted(issuer: &Issuer, document: &Document) -> Option<String> {
+    let named = |client: &&Client| client.token_issuers.as_ref().is_none_or(|issuers| has(issuers, issuer));
+    let is_restricted = |client: &&Client| {
+        let period = client.period;
+        let cut = client.scopes.is_some() || client.permissions.is_some();
+        cut || client.environments.is_some() || period.not_before.is_some() || period.expires.is_some()
+    };
+    let restricted = document.clients.iter().filter(named).filter(is_restricted);
+    let mut all: Vec<String> = restricted.map(|client| format!("`{}`", client.id.value)).collect();
+    let further = all.len().saturating_sub(MOST_NAMED);
+    all.truncate(MOST_NAMED);
+    all.extend((further > 0).then(|| format!("one of {further} others")));
+    all.extend(document.clients_from.is_some().then(|| "a client of `clients_from`".to_string()));
+    (!all.is_empty()).then(|| all.join(" or "))
+}
+
+/// Clients that tokens of every issuer may name, although there are several.
+pub fn named_by_several(clients: &[Client], issuers: &[Issuer]) -> Vec<(Place, String)> {
+    let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
+    let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);
+    let note = |client: &Client| {
+        let message = format!(
+            "every issuer may name `{}` in its tokens, which then have its plan, tags and id (say whose tokens may, as `token_issuers: [{}]`; declared: {})",
+            client.id.value,
+            names.first().copied().unwrap_or_default(),
+            names.join(", "),
+        );
+        (client.id.place.clone(), message)
+    };
+    open.map(note).collect()
+}
+
+fn has(issuers: &[At<String>], issuer: &Issuer) -> bool {
+    issuers.iter().any(|named| named.value == issuer.name.value)
+}
+
+const MOST_NAMED: usize = 3;
