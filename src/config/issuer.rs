@@ -15,7 +15,7 @@ impl Issuer {
         let name = fields.require("name").and_then(|f| f.text_at());
         let issuer = fields.require("issuer").and_then(|f| f.text_at());
         let audiences = fields.require("audiences").map(|f| audiences(&f)).unwrap_or_default();
-        let algorithms = fields.get("algorithms").map(|f| f.texts()).unwrap_or_default();
+        let algorithms = fields.get("algorithms").map(|f| f.some_texts()).unwrap_or_default();
         let keys = read_keys(&fields);
         let leeway = fields.get("leeway").and_then(|f| short_duration(&f, MOST_LEEWAY)).unwrap_or(LEEWAY);
         let max_lifetime = fields.get("max_lifetime").and_then(|f| f.duration());
@@ -43,7 +43,7 @@ impl Issuer {
         let self_issued = self_issued.and_then(|f| f.flag().map(|value| At { value, place: f.place.clone() }));
         let self_issued = self_issued.filter(|flag| flag.value);
         let max_lifetime = max_lifetime.or(self_issued.as_ref().map(|_| LONGEST_SELF_ISSUED));
-        let environments = fields.get("environments").map(|f| f.texts()).unwrap_or_default();
+        let environments = fields.get("environments").map(|f| f.some_texts()).unwrap_or_default();
         fields.finish();
         Some(Issuer {
             name: name?,

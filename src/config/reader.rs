@@ -161,6 +161,20 @@ impl<'n> Field<'n> {
         self.one_or_more().iter().filter_map(Field::text_at).collect()
     }
 
+    /// Refuses an empty list of a setting that accepts everything where it is absent: when the last item is removed, nothing may
+    /// be accepted that was refused before.
+    pub fn refuse_empty_list(&self) {
+        if matches!(&self.node.value, Value::List(items) if items.is_empty()) {
+            self.problem("the list is empty: name what is accepted, or leave the key out to accept everything");
+        }
+    }
+
+    /// A list of texts that is not empty, or one text.
+    pub fn some_texts(&self) -> Vec<At<String>> {
+        self.refuse_empty_list();
+        self.texts()
+    }
+
     /// `true` or `false`.
     pub fn flag(&self) -> Option<bool> {
         match self.node.value {

@@ -19,6 +19,7 @@ impl Route {
         let path = fields.require("path").and_then(|f| f.text_at());
         let auth = fields.get("auth").and_then(|f| Auth::read(&f));
         let texts = |key| fields.get(key).map(|f| f.texts()).unwrap_or_default();
+        let some_texts = |key| fields.get(key).map(|f| f.some_texts()).unwrap_or_default();
         let plain = |key| texts(key).into_iter().map(|t| t.value).collect();
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let route = Route {
@@ -29,9 +30,9 @@ impl Route {
             auth: auth.unwrap_or_else(|| At { value: usual.value.clone(), place: fields.place().clone() }),
             issuers: either(&fields, "issuer", "issuers"),
             scopes: plain("scopes"),
-            any_scope: plain("any_scope"),
+            any_scope: some_texts("any_scope").into_iter().map(|t| t.value).collect(),
             permissions: texts("permissions"),
-            any_permission: texts("any_permission"),
+            any_permission: some_texts("any_permission"),
             require_claims: fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default(),
             when: texts("when"),
             upstream: fields.get("upstream").and_then(|f| f.text_at()),
@@ -120,7 +121,7 @@ fn either(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<
             second.problem(format!("`{one}` and `{many}` say the same thing: keep one"));
             Vec::new()
         }
-        (Some(field), None) | (None, Some(field)) => field.texts(),
+        (Some(field), None) | (None, Some(field)) => field.some_texts(),
         (None, None) => Vec::new(),
     }
 }

@@ -25,7 +25,12 @@ impl Limit {
     pub(in crate::config) fn read(field: &Field<'_>, of_route: bool) -> Option<Limit> {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| read_name(&f));
-        let by = fields.require("by").map(|f| f.one_or_more().iter().filter_map(read_part).collect::<Vec<_>>());
+        let by = fields.require("by").map(|f| {
+            if matches!(&f.node.value, Value::List(items) if items.is_empty()) {
+                f.problem("the list is empty: name what tells callers apart");
+            }
+            f.one_or_more().iter().filter_map(read_part).collect::<Vec<_>>()
+        });
         let counts = fields.get("counts").and_then(|f| f.word(&COUNTS)).unwrap_or_default();
         let allowance = read_allowance(&fields);
         let routes = if of_route { None } else { fields.get("routes").map(|f| f.texts()) };
@@ -128,7 +133,7 @@ fn read_allowance(fields: &Fields<'_>) -> Option<Allowance> {
 impl PlanFrom {
     fn read(field: &Field<'_>) -> Option<PlanFrom> {
         let fields = field.fields()?;
-        let accepted = fields.get("plans").map(|f| f.texts());
+        let accepted = fields.get("plans").map(|f| f.some_texts());
         let claim = fields.get("claim").map(|f| ClaimPath::read(&f));
         let client = fields.get("client").map(|f| f.word(&[("plan", ())]));
         let clients = fields.get("clients").map(|f| f.entries());

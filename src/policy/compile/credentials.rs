@@ -272,6 +272,34 @@ mod tests {
             (vec![("/clients/1/certificates", json!([{ "dns": "*.example.com" }]))], Some("patterns are not accepted")),
             (vec![("/clients/1/certificates", json!([{ "spiffe": "https://x" }]))], Some("is not a SPIFFE id")),
             (vec![("/clients/1/token_issuers", json!(["b"]))], Some("no issuer `b`")),
+            (vec![("/clients/1/token_issuers", json!([])), ("/clients/1/environments", json!([]))], None),
+            (
+                vec![("/issuers/0/require_client", json!(false)), ("/issuers/0/allow_unlisted_clients", json!(true))],
+                None,
+            ),
+            (
+                vec![("/issuers/0/require_client", json!(true)), ("/issuers/0/allow_unlisted_clients", json!(true))],
+                Some("contradicts `require_client: true`"),
+            ),
+            (vec![environments(&[])], Some("the list is empty")),
+            (vec![("/issuers/0/algorithms", json!([]))], Some("the list is empty")),
+            (vec![("/routes/0/issuers", json!([]))], Some("the list is empty")),
+            (vec![("/routes/0/methods", json!([]))], Some("the list is empty")),
+            (vec![("/routes/0/host", json!([]))], Some("the list is empty")),
+            (vec![("/routes/0/any_scope", json!([]))], Some("the list is empty")),
+            (vec![("/routes/0/any_permission", json!([]))], Some("the list is empty")),
+            (vec![("/routes/0/scopes", json!([])), ("/routes/0/permissions", json!([]))], None),
+            (vec![("/limits", json!([{ "name": "l", "by": [], "rate": "1/s" }]))], Some("the list is empty")),
+            (
+                vec![
+                    ("/plans", json!({ "p": { "rate": "1/s" } })),
+                    (
+                        "/limits",
+                        json!([{ "name": "l", "by": "user", "plan_from": { "claim": "plan", "plans": [], "default": "p" } }]),
+                    ),
+                ],
+                Some("the list is empty"),
+            ),
         ] {
             let found = problems(&over);
             let holds = match expected {
