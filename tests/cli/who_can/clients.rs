@@ -81,7 +81,7 @@ fn clients_of_a_route_are_those_that_the_filter_lets_through() {
         json!(reasons),
         json!([
             ["a token of accounts", "static_route"],
-            ["a token of partners", "token_client_of_another_issuer"],
+            ["a token of partners", "token_client_of_another_issuer (client billing)"],
             ["key b-1", "static_route"],
             ["key b-lost", "api_key_revoked (client billing, key b-lost)"],
             ["key b-live", "api_key_of_another_environment (client billing, key b-live)"],
