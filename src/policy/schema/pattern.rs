@@ -1,27 +1,42 @@
-//! Patterns: regular expressions of ECMA-262 with its flag `u` (Core §6.4), which never go back in a text; `search.rs` looks for them.
+//! Patterns: regular expressions of ECMA-262 with its flag `u` (Core §6.4), matched without backtracking by `search.rs`.
+//!
+//! A pattern is translated into the syntax of `regex-automata`. Each character that stands for itself is written as a letter, a
+//! digit or `\x{…}`, because that syntax gives some escaped punctuation a meaning of its own: `\<` is the start of a word.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
 use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};
+use regex_automata::util::look::{Look, LookSet};
+use regex_automata::util::syntax;
 
-/// A pattern that is looked for anywhere in a text.
+/// A compiled pattern, which matches anywhere in a text.
 #[derive(Debug)]
 pub(super) struct Pattern(pub NFA);
 
 impl Pattern {
-    /// Reads one. What would need going back and forth in the text is refused: no client shall decide how long that takes.
+    /// Compiles a pattern. Refuses what needs backtracking: a client must not decide how long a match takes.
     pub fn parse(text: &str) -> Result<Pattern, String> {
         let translated = Translation { letters: text.chars().peekable(), out: String::new() }.run()?;
         let bounds = Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(MOST_BYTES));
-        Compiler::new().configure(bounds).build(&translated).map(Pattern).map_err(|fault| match fault.size_limit() {
+        let nfa = Compiler::new().configure(bounds).build(&translated).map_err(|fault| match fault.size_limit() {
             Some(_) => "a pattern of this size is too large".to_string(),
             None => "this is not a regular expression".to_string(),
-        })
+        })?;
+        // Any other assertion needs tables that are not compiled in, and matching it would panic.
+        if !nfa.look_set_any().subtract(assertions()).is_empty() {
+            return Err("this has an assertion other than `^`, `$`, `\\b` and `\\B`".to_string());
+        }
+        Ok(Pattern(nfa))
     }
 }
 
-/// From one way of writing regular expressions to another.
+/// The assertions that `^`, `$`, `\b` and `\B` are translated to.
+fn assertions() -> LookSet {
+    [Look::Start, Look::End, Look::WordAscii, Look::WordAsciiNegate].into_iter().fold(LookSet::empty(), LookSet::insert)
+}
+
+/// Translates from one syntax of regular expressions to another.
 struct Translation<'t> {
     letters: Peekable<Chars<'t>>,
     out: String,
@@ -35,12 +50,9 @@ impl Translation<'_> {
                 '.' => self.out.push_str(r"[^\n\r\x{2028}\x{2029}]"),
                 '(' => self.group()?,
                 '[' => self.class()?,
-                '{' if self.is_quantifier() => self.out.push('{'),
-                '{' => self.out.push_str(r"\{"),
-                // One that ends a quantifier was preceded by a digit or a comma behind an open brace.
-                '}' if self.has_open_brace() => self.out.push('}'),
-                '}' | ']' => self.literal(letter),
-                letter => self.out.push(letter),
+                '{' => self.brace(),
+                '^' | '$' | '|' | '*' | '+' | '?' | ')' => self.out.push(letter),
+                letter => self.literal(letter),
             }
         }
         Ok(self.out)
@@ -152,14 +164,16 @@ impl Translation<'_> {
             && self.letters.next_if_eq(&'\\').is_some()
             && self.letters.next_if_eq(&'u').is_some()
         {
-            // A pair of surrogates is one character.
+            // A pair of surrogates is one character; what follows the first half must be the second.
             let low = self.hexadecimal(4)?;
-            code = 0x1_0000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
+            if (0xdc00..0xe000).contains(&low) {
+                code = 0x1_0000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
+            }
         }
         self.code(code)
     }
 
-    /// `\p{…}`; the names are those of Unicode.
+    /// `\p{…}`: a general category of Unicode. Scripts and binary properties would make the module larger by their tables.
     fn property(&mut self, letter: char) -> Result<(), String> {
         let opens = self.letters.next_if_eq(&'{').is_some();
         let name: String =
@@ -168,7 +182,13 @@ impl Translation<'_> {
         if !opens || name.is_empty() || self.letters.next_if_eq(&'}').is_none() {
             return Err(format!("`\\{letter}` needs a category of Unicode, as `\\p{{L}}`"));
         }
-        self.out.push_str(&format!("\\{letter}{{{name}}}"));
+        let property = format!("\\{letter}{{{name}}}");
+        if syntax::parse(&property).is_err() {
+            return Err(format!(
+                "`{property}` is not supported (accepted: the general categories of Unicode, as `\\p{{L}}` or `\\p{{Lu}}`, `\\p{{Any}}`, `\\p{{ASCII}}` and `\\p{{Assigned}}`)"
+            ));
+        }
+        self.out.push_str(&property);
         Ok(())
     }
 
@@ -187,30 +207,31 @@ impl Translation<'_> {
         Ok(())
     }
 
+    /// A character that stands for itself.
     fn literal(&mut self, letter: char) {
-        if letter.is_ascii_punctuation() {
-            self.out.push('\\');
+        if letter.is_ascii_alphanumeric() {
             self.out.push(letter);
         } else {
             self.out.push_str(&format!("\\x{{{:x}}}", u32::from(letter)));
         }
     }
 
-    /// Whether what follows a brace makes it say how often: `2}`, `2,}`, `2,3}`.
-    fn is_quantifier(&self) -> bool {
-        let text: String = self.letters.clone().take_while(|letter| *letter != '}').collect();
-        let has_end = self.letters.clone().any(|letter| letter == '}');
+    /// A brace that starts a quantifier, `{2}`, `{2,}` or `{2,3}`, or stands for itself.
+    fn brace(&mut self) {
+        let mut ahead = self.letters.clone();
+        let inside: String = ahead.by_ref().take_while(|letter| *letter != '}').collect();
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        has_end
-            && match text.split_once(',') {
-                None => is_number(&text),
-                Some((least, most)) => is_number(least) && (most.is_empty() || is_number(most)),
-            }
-    }
-
-    fn has_open_brace(&self) -> bool {
-        let inside = self.out.rsplit_once('{').map(|(before, inside)| (before.ends_with('\\'), inside));
-        inside.is_some_and(|(escaped, text)| !escaped && text.bytes().all(|b| b.is_ascii_digit() || b == b','))
+        let counts = match inside.split_once(',') {
+            None => is_number(&inside),
+            Some((least, most)) => is_number(least) && (most.is_empty() || is_number(most)),
+        };
+        let has_end = self.letters.clone().any(|letter| letter == '}');
+        if counts && has_end {
+            self.letters = ahead;
+            self.out.push_str(&format!("{{{inside}}}"));
+        } else {
+            self.literal('{');
+        }
     }
 }
 
@@ -264,6 +285,16 @@ mod tests {
             (r"\B", &["", "é", "ab"], &["a", "aéb"]),
             (r"é\B", &["é", "éé"], &["éa"]),
             (r"^\/\-\@$", &["/-@"], &[r"\/"]),
+            (r"\<", &["<", "a<"], &["a", " a", ""]),
+            (r"\>", &[">"], &["a", "a ", ""]),
+            (r"^\x3c\x3E\u003c\u{3e}$", &["<><>"], &["a", ""]),
+            ("[<]", &["a<"], &["a"]),
+            ("^[^<>]*$", &["", "ab"], &["a<", ">"]),
+            (r"^[\<-\>&]$", &["<", "=", ">", "&"], &["\\", "-", "a"]),
+            ("^<[^!]*>$", &["<>", "<a>"], &["<!>", "a"]),
+            (r"^a{2}b{1,}c{0,1}$", &["aab", "aabbc"], &["ab", "aabcc"]),
+            ("^{2$", &["{2"], &["{"]),
+            (r"^\{2}$", &["{{"], &["{2}", "{"]),
             ("^a+?$", &["aa"], &[""]),
             ("a}]b", &["a}]b"], &["ab"]),
         ] {
@@ -294,6 +325,10 @@ mod tests {
             r"\a",
             r"\u12",
             r"\ud800",
+            r"\ud83d\u0041",
+            r"\udc00",
+            r"\p{Script=Greek}",
+            r"\p{Emoji}",
             r"\x1",
             r"\c1",
             r"\p{Nothing}",

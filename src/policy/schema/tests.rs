@@ -92,6 +92,10 @@ fn faults_of_schemas_are_found_all_at_once_with_their_places() {
         (json!({ "required": ["a", "a"] }), "/required: `required`: expected a list of names"),
         (json!({ "allOf": [] }), "/allOf: `allOf`: expected a list of schemas that is not empty"),
         (json!({ "multipleOf": 0 }), "/multipleOf: `multipleOf`: expected a number above 0"),
+        (
+            json!({ "pattern": "\\p{Emoji}" }),
+            "/pattern: `\\p{Emoji}`: `\\p{Emoji}` is not supported (accepted: the general categories of Unicode, as `\\p{L}`",
+        ),
         (json!({ "pattern": "(?=a)" }), "/pattern: `(?=a)`: looking ahead"),
         (json!({ "patternProperties": { "(": true } }), "/patternProperties: `(`: this is not a regular expression"),
         (json!({ "$ref": "https://example.com/s" }), "/$ref: `https://example.com/s` leads nowhere"),

@@ -13,7 +13,7 @@ proptest! {
     #[test]
     fn it_finds_what_the_engine_finds(
         pieces in vec(select(PIECES), 1..8),
-        texts in vec("[abcé1 \n]{0,12}", 1..6),
+        texts in vec("[abcé1< \n]{0,12}", 1..6),
     ) {
         let pattern = pieces.concat();
         let Ok(parsed) = Pattern::parse(&pattern) else { return Ok(()) };
@@ -45,4 +45,7 @@ const PIECES: &[&str] = &[
     r"\d",
     "|",
     "a{0,2}",
+    r"\<",
+    r"\x3e?",
+    "[^<]",
 ];
