@@ -3,10 +3,15 @@
 //! A token whose header says `alg` twice is read one way here and another way elsewhere; that difference is an attack, so
 //! duplicate members are refused (RFC 8259 §4 warns of them, RFC 7515 §4 and RFC 7519 §4 allow refusing them).
 
-use std::{cell::Cell, fmt};
+pub mod number;
+mod reader;
+pub mod tree;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use std::fmt;
+
+use serde_json::Value;
+
+use tree::Json;
 
 /// Why a text is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +22,10 @@ pub enum Malformed {
     TooDeep,
     /// More values than are accepted.
     TooMany,
+    /// A number that no double is near to (RFC 8259 §6 lets readers set such a limit).
+    OutOfRange,
+    /// `\u` escapes that are half of a surrogate pair: the grammar has them, Unicode does not (RFC 8259 §8.2).
+    LoneSurrogate,
     /// Not JSON, or more than one value.
     Syntax,
     /// Not UTF-8, which RFC 8259 §8.1 demands.
@@ -31,6 +40,8 @@ impl fmt::Display for Malformed {
             }
             Malformed::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
             Malformed::TooMany => f.write_str("more values than are accepted"),
+            Malformed::OutOfRange => f.write_str("a number out of range: it must fit into a double, about ±1.8e308"),
+            Malformed::LoneSurrogate => f.write_str("half of a surrogate pair, which is no character"),
             Malformed::Syntax => f.write_str("not JSON"),
             Malformed::NotUtf8 => f.write_str("not UTF-8"),
         }
@@ -60,108 +71,9 @@ pub struct Bounds {
     pub values: usize,
 }
 
-/// [`parse`] within bounds of the caller's.
+/// [`parse`] within bounds of the caller's. [`Json::read`] keeps the text of numbers too.
 pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
-    let (fault, values_left) = (Cell::new(None), Cell::new(bounds.values));
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let strict = Strict { depth_left: bounds.depth, values_left: &values_left, fault: &fault };
-    match strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)) {
-        Ok(value) => Ok(value),
-        Err(_) => Err(fault.take().unwrap_or(Malformed::Syntax)),
-    }
-}
-
-/// Builds a [`Value`]; leaves in `fault` what serde's error type cannot carry.
-#[derive(Clone, Copy)]
-struct Strict<'f> {
-    depth_left: usize,
-    values_left: &'f Cell<usize>,
-    fault: &'f Cell<Option<Malformed>>,
-}
-
-impl Strict<'_> {
-    fn one_level_down<E: serde::de::Error>(self) -> Result<Self, E> {
-        match self.depth_left.checked_sub(1) {
-            Some(depth_left) => Ok(Strict { depth_left, ..self }),
-            None => Err(self.refuse(Malformed::TooDeep)),
-        }
-    }
-
-    fn refuse<E: serde::de::Error>(self, fault: Malformed) -> E {
-        let error = E::custom(&fault);
-        self.fault.set(Some(fault));
-        error
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        match self.values_left.get().checked_sub(1) {
-            Some(left) => self.values_left.set(left),
-            None => return Err(self.refuse(Malformed::TooMany)),
-        }
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inner = self.one_level_down::<A::Error>()?;
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(inner)? {
-            array.push(item);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let inner = self.one_level_down::<A::Error>()?;
-        let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if object.contains_key(&name) {
-                return Err(self.refuse(Malformed::DuplicateMember(name)));
-            }
-            object.insert(name, members.next_value_seed(inner)?);
-        }
-        Ok(Value::Object(object))
-    }
+    Json::read(bytes, bounds)?.into_value().ok_or(Malformed::OutOfRange)
 }
 
 /// How deep arrays and objects may nest. Real claims stay under ten; the bound keeps hostile text off the stack.
@@ -197,9 +109,26 @@ mod tests {
             ("an unclosed object", b"{\"a\":1", Err(Malformed::Syntax)),
             ("a leading zero", b"01", Err(Malformed::Syntax)),
             ("not a number", b"NaN", Err(Malformed::Syntax)),
-            ("a number out of range", b"1e999", Err(Malformed::Syntax)),
+            ("a number out of range", b"1e999", Err(Malformed::OutOfRange)),
+            ("an integer out of range", "9".repeat(400).leak().as_bytes(), Err(Malformed::OutOfRange)),
+            ("zero, however large its exponent", b"[0e999,-0.0E+999]", Ok(json!([0.0, -0.0]))),
+            ("too small for a double", b"1e-999", Ok(json!(0.0))),
+            ("a large exponent that is not a number", b"1e999e", Err(Malformed::Syntax)),
             ("a byte-order mark", b"\xef\xbb\xbf{}", Err(Malformed::Syntax)),
-            ("a lone surrogate", br#""\ud800""#, Err(Malformed::Syntax)),
+            ("the first half of a pair", br#""\ud800""#, Err(Malformed::LoneSurrogate)),
+            ("the first half before another character", br#""\ud800\u0041""#, Err(Malformed::LoneSurrogate)),
+            ("the second half of a pair", br#""\udc00""#, Err(Malformed::LoneSurrogate)),
+            ("two first halves", br#"{"\ud800\ud800":1}"#, Err(Malformed::LoneSurrogate)),
+            ("an escape that is cut off", br#""\ud83d\u""#, Err(Malformed::Syntax)),
+            ("an escape with a sign", br#""\u+041""#, Err(Malformed::Syntax)),
+            ("an escape of nothing", br#""\x""#, Err(Malformed::Syntax)),
+            ("a number without a fraction", b"1.", Err(Malformed::Syntax)),
+            ("a number with a plus sign", b"+1", Err(Malformed::Syntax)),
+            ("a sign alone", b"-", Err(Malformed::Syntax)),
+            ("a word that goes on", b"nullx", Err(Malformed::Syntax)),
+            ("a member without a name", b"{1:2}", Err(Malformed::Syntax)),
+            ("a comma before the first item", b"[,1]", Err(Malformed::Syntax)),
+            ("a form feed as whitespace", b"\x0c1", Err(Malformed::Syntax)),
             ("a raw control character", b"\"\n\"", Err(Malformed::Syntax)),
             ("bytes that are not UTF-8", b"\"\xff\"", Err(Malformed::NotUtf8)),
         ];

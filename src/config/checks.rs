@@ -4,6 +4,7 @@ use super::node::{Node, Value};
 use super::problem::{At, Place};
 use super::reader::Field;
 use super::schema::SchemaSetting;
+use crate::strict_json::number::Number;
 
 /// What requests must look like. What is not said is not looked at.
 #[derive(Clone, Debug, Default)]
@@ -53,9 +54,9 @@ pub struct Parameter {
     /// Whether it may stand more than once.
     pub repeat: bool,
     /// The least number.
-    pub min: Option<At<f64>>,
+    pub min: Option<At<Number<'static>>>,
     /// The largest number.
-    pub max: Option<At<f64>>,
+    pub max: Option<At<Number<'static>>>,
     /// The fewest characters.
     pub min_length: Option<u64>,
     /// The most characters.
@@ -169,12 +170,12 @@ impl JsonBody {
     }
 }
 
-fn bound(field: &Field<'_>) -> Option<At<f64>> {
+fn bound(field: &Field<'_>) -> Option<At<Number<'static>>> {
     let Value::Number(number) = &field.node.value else {
         field.problem(format!("expected a number, found {}", field.node.kind()));
         return None;
     };
-    number.as_f64().map(|value| At { value, place: field.place.clone() })
+    Some(At { value: number.into(), place: field.place.clone() })
 }
 
 /// The text by which a query or a header says a value.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::rejection::Finding;
+use crate::strict_json::tree::Json;
 
 /// A compiled schema, of which this module can make none.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Schema {
     ///
     /// # Errors
     /// None: there is no schema.
-    pub fn judge(&self, _value: &Value, _room: &'static str) -> Result<(), Misfit> {
+    pub fn judge(&self, _value: &Json<'_>, _room: &'static str) -> Result<(), Misfit> {
         match *self {}
     }
 }

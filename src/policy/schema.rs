@@ -4,7 +4,6 @@
 //! how long a worker is busy, so every step is counted, those of patterns too, and branches that only failed are never searched for
 //! their reasons. `no_schema.rs` stands in its place in the module without it.
 
-mod decimal;
 mod dialect;
 mod evaluated;
 mod graph;
@@ -22,9 +21,8 @@ mod words;
 
 pub use library::{Fault, Library};
 
-use serde_json::Value;
-
 use super::rejection::Finding;
+use crate::strict_json::tree::Json;
 use judge::Judge;
 use program::{NodeId, Program};
 
@@ -49,7 +47,7 @@ impl Schema {
     ///
     /// # Errors
     /// Why the value is not as the schema has it.
-    pub fn judge(&self, value: &Value, room: &'static str) -> Result<(), Misfit> {
+    pub fn judge(&self, value: &Json<'_>, room: &'static str) -> Result<(), Misfit> {
         Judge::new(&self.program, room, value).run(self.root, value)
     }
 }

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use crate::policy::rejection::{Finding, Kind, Rejection};
 use crate::policy::schema::{Misfit, Schema};
-use crate::strict_json::{self, Bounds, Malformed};
+use crate::strict_json::tree::Json;
+use crate::strict_json::{Bounds, Malformed};
 
 /// What a body must look like.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl JsonCheck {
         if bytes.is_empty() && !self.required {
             return Ok(());
         }
-        let value = strict_json::parse_within(bytes, self.bounds).map_err(|fault| self.refusal(&fault))?;
+        let value = Json::read(bytes, self.bounds).map_err(|fault| self.refusal(&fault))?;
         let judged = self.schema.as_ref().map_or(Ok(()), |schema| schema.judge(&value, "/body"));
         judged.map_err(|misfit| match misfit {
             Misfit::Findings(findings) => Rejection::unprocessable("body_not_as_schema", findings),
@@ -79,6 +80,8 @@ impl JsonCheck {
     /// RFC 9110 §15.5.21: 422 is for what could be read and cannot be taken, 400 for what could not be read.
     fn refusal(&self, fault: &Malformed) -> Rejection {
         let (reason, message) = match fault {
+            Malformed::OutOfRange => ("body_number_out_of_range", "has a number out of range"),
+            Malformed::LoneSurrogate => ("body_lone_surrogate", "has half of a surrogate pair"),
             Malformed::Syntax => ("body_not_json", "must be JSON"),
             Malformed::NotUtf8 => ("body_not_utf8", "must be UTF-8"),
             Malformed::DuplicateMember(_) => ("body_member_repeated", "names a member twice in one object"),

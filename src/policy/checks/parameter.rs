@@ -8,7 +8,9 @@ use crate::config::header_name::same_to_an_upstream;
 use crate::config::pointer;
 use crate::policy::guard::{Naming, Parameter, parameters};
 use crate::policy::rejection::Finding;
-use crate::strict_json;
+use crate::strict_json::Bounds;
+use crate::strict_json::number::Number;
+use crate::strict_json::tree::Json;
 
 /// What one parameter must be.
 #[derive(Debug)]
@@ -22,9 +24,9 @@ pub struct ParameterCheck {
     /// Whether it may stand more than once.
     pub repeat: bool,
     /// The least number.
-    pub min: Option<f64>,
+    pub min: Option<Number<'static>>,
     /// The largest number.
-    pub max: Option<f64>,
+    pub max: Option<Number<'static>>,
     /// The fewest characters.
     pub min_length: Option<u64>,
     /// The most characters.
@@ -127,21 +129,23 @@ impl ParameterCheck {
         let Some(number) = number(value, whole) else {
             return Some(if whole { "must be a whole number" } else { "must be a number" }.into());
         };
-        let low = self.min.filter(|least| number < *least);
-        let high = self.max.filter(|most| number > *most);
+        let low = self.min.as_ref().filter(|least| number < **least);
+        let high = self.max.as_ref().filter(|most| number > **most);
         let low = low.map(|least| format!("must be at least {least}"));
         low.or_else(|| high.map(|most| format!("must be at most {most}"))).map(Cow::Owned)
     }
 }
 
 /// A number as JSON writes it (RFC 8259 §6): what every language reads in the same way. Whole ones fit into 64 bits.
-pub fn number(text: &str, whole: bool) -> Option<f64> {
+pub fn number(text: &str, whole: bool) -> Option<Number<'_>> {
     let starts = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     if !starts || !text.ends_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let serde_json::Value::Number(number) = strict_json::parse(text.as_bytes()).ok()? else { return None };
-    if whole && !number.is_i64() && !number.is_u64() { None } else { number.as_f64() }
+    let Json::Number(number) = Json::read(text.as_bytes(), Bounds { depth: 0, values: 1 }).ok()? else { return None };
+    // Some readers take `-0` for a fraction.
+    let is_whole = text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok());
+    (is_whole || !whole).then_some(number)
 }
 
 #[cfg(test)]

@@ -80,8 +80,11 @@ fn compile_json(section: &JsonBody, schemas: &Schemas) -> JsonCheck {
     let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let depth = section.max_depth.map_or(MAX_DEPTH, size);
     let values = section.max_values.map_or(USUAL_VALUES, size);
-    let required = section.required.unwrap_or(false);
-    JsonCheck { required, bounds: Bounds { depth, values }, schema: schemas.of(section) }
+    JsonCheck {
+        required: section.required.unwrap_or(false),
+        bounds: Bounds { depth, values },
+        schema: schemas.of(section),
+    }
 }
 
 /// In the order of their names: a mapping has no other that lasts on its way through Envoy.
@@ -98,8 +101,8 @@ fn compile_parameter(parameter: &Parameter, lower: bool) -> ParameterCheck {
         kind: parameter.kind,
         required: parameter.required,
         repeat: parameter.repeat,
-        min: parameter.min.as_ref().map(|at| at.value),
-        max: parameter.max.as_ref().map(|at| at.value),
+        min: parameter.min.as_ref().map(|at| at.value.clone()),
+        max: parameter.max.as_ref().map(|at| at.value.clone()),
         min_length: parameter.min_length,
         max_length: parameter.max_length,
         one_of: parameter.one_of.clone(),

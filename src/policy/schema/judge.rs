@@ -7,8 +7,6 @@ mod objects;
 
 use std::fmt::Write;
 
-use serde_json::Value;
-
 use super::evaluated::Evaluated;
 use super::keyword::{Dynamic, Keyword};
 use super::pattern::Pattern;
@@ -17,6 +15,7 @@ use super::search::Search;
 use super::{Misfit, words};
 use crate::config::pointer::escape;
 use crate::policy::rejection::Finding;
+use crate::strict_json::tree::Json;
 
 /// One value being judged.
 pub(super) struct Judge<'s> {
@@ -54,7 +53,7 @@ enum Voice {
 type Seen<'e, 'v> = Option<&'e mut Evaluated<'v>>;
 
 impl<'s> Judge<'s> {
-    pub fn new(program: &'s Program, room: &'static str, value: &Value) -> Judge<'s> {
+    pub fn new(program: &'s Program, room: &'static str, value: &Json<'_>) -> Judge<'s> {
         Judge {
             program,
             room,
@@ -69,7 +68,7 @@ impl<'s> Judge<'s> {
     }
 
     /// Judges the whole value.
-    pub fn run(mut self, root: NodeId, value: &Value) -> Result<(), Misfit> {
+    pub fn run(mut self, root: NodeId, value: &Json<'_>) -> Result<(), Misfit> {
         let holds = self.part(root, value, Voice::Aloud);
         if self.exhausted {
             Err(Misfit::TooComplex)
@@ -81,7 +80,7 @@ impl<'s> Judge<'s> {
     }
 
     /// Whether a value is as a schema has it. Aloud, all that is wrong is looked for; silently, the first thing ends it.
-    fn judge<'v>(&mut self, id: NodeId, value: &'v Value, voice: Voice, mut seen: Seen<'_, 'v>) -> bool {
+    fn judge<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, mut seen: Seen<'_, 'v>) -> bool {
         let Some(node) = self.program.node(id) else { return false };
         if !self.spend(1) || self.frames >= MOST_FRAMES {
             self.exhausted = true;
@@ -111,7 +110,7 @@ impl<'s> Judge<'s> {
 
     // Every function below that is not to be inlined keeps what it needs off the stack of the recursion: a frame of this one with all
     // the others in it takes two kilobytes, and Envoy's workers give the module less than one megabyte.
-    fn keyword<'v>(&mut self, keyword: &'s Keyword, value: &'v Value, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+    fn keyword<'v>(&mut self, keyword: &'s Keyword, value: &'v Json<'v>, voice: Voice, seen: Seen<'_, 'v>) -> bool {
         match (keyword, value) {
             (Keyword::Reference(id), _) => self.in_place(*id, value, voice, seen),
             (Keyword::Dynamic(dynamic), _) => {
@@ -126,25 +125,25 @@ impl<'s> Judge<'s> {
                 self.tell(holds, keyword, voice)
             }
             (Keyword::If(condition), _) => self.condition(condition, value, voice, seen),
-            (Keyword::DependentSchemas(all), Value::Object(_)) => self.dependent(all, value, voice, seen),
-            (Keyword::Members(members), Value::Object(object)) => self.members(keyword, members, object, voice, seen),
-            (Keyword::PropertyNames(id), Value::Object(object)) => self.property_names(keyword, *id, object, voice),
-            (Keyword::UnevaluatedProperties(id), Value::Object(object)) => {
+            (Keyword::DependentSchemas(all), Json::Object(_)) => self.dependent(all, value, voice, seen),
+            (Keyword::Members(members), Json::Object(object)) => self.members(keyword, members, object, voice, seen),
+            (Keyword::PropertyNames(id), Json::Object(object)) => self.property_names(keyword, *id, object, voice),
+            (Keyword::UnevaluatedProperties(id), Json::Object(object)) => {
                 self.other_members(keyword, *id, object, voice, seen)
             }
-            (Keyword::Items(items), Value::Array(array)) => self.items(keyword, items, array, voice, seen),
-            (Keyword::Contains(contains), Value::Array(array)) => self.contains(keyword, contains, array, voice, seen),
-            (Keyword::UnevaluatedItems(id), Value::Array(array)) => self.other_items(keyword, *id, array, voice, seen),
+            (Keyword::Items(items), Json::List(array)) => self.items(keyword, items, array, voice, seen),
+            (Keyword::Contains(contains), Json::List(array)) => self.contains(keyword, contains, array, voice, seen),
+            (Keyword::UnevaluatedItems(id), Json::List(array)) => self.other_items(keyword, *id, array, voice, seen),
             _ => self.assertion(keyword, value, voice),
         }
     }
 
     #[inline(never)]
-    fn assertion(&mut self, keyword: &'s Keyword, value: &Value, voice: Voice) -> bool {
+    fn assertion(&mut self, keyword: &'s Keyword, value: &Json<'_>, voice: Voice) -> bool {
         match (keyword, value) {
-            (Keyword::Required(names), Value::Object(object)) => self.required(names, object, voice),
-            (Keyword::DependentRequired(needs), Value::Object(object)) => self.dependent_required(needs, object, voice),
-            (Keyword::Pattern(pattern), Value::String(text)) => {
+            (Keyword::Required(names), Json::Object(object)) => self.required(names, object, voice),
+            (Keyword::DependentRequired(needs), Json::Object(object)) => self.dependent_required(needs, object, voice),
+            (Keyword::Pattern(pattern), Json::Text(text)) => {
                 let holds = self.is_in(pattern, text);
                 self.tell(holds, keyword, voice)
             }
@@ -167,7 +166,7 @@ impl<'s> Judge<'s> {
     }
 
     /// Applies a schema to the very same value; what it has looked at counts when it holds.
-    fn in_place<'v>(&mut self, id: NodeId, value: &'v Value, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+    fn in_place<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, seen: Seen<'_, 'v>) -> bool {
         match seen {
             Some(seen) => self.in_place_seen(id, value, voice, seen),
             None => self.judge(id, value, voice, None),
@@ -175,7 +174,7 @@ impl<'s> Judge<'s> {
     }
 
     #[inline(never)]
-    fn in_place_seen<'v>(&mut self, id: NodeId, value: &'v Value, voice: Voice, seen: &mut Evaluated<'v>) -> bool {
+    fn in_place_seen<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, seen: &mut Evaluated<'v>) -> bool {
         let mut own = Box::<Evaluated<'v>>::default();
         let holds = self.judge(id, value, voice, Some(&mut own));
         if holds {
@@ -185,18 +184,18 @@ impl<'s> Judge<'s> {
     }
 
     /// Applies a schema to a part of the value, whatever was looked at of the whole.
-    fn part(&mut self, id: NodeId, part: &Value, voice: Voice) -> bool {
+    fn part(&mut self, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
         if self.program.tracks { self.part_seen(id, part, voice) } else { self.judge(id, part, voice, None) }
     }
 
     #[inline(never)]
-    fn part_seen(&mut self, id: NodeId, part: &Value, voice: Voice) -> bool {
+    fn part_seen(&mut self, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
         let mut seen = Box::<Evaluated<'_>>::default();
         self.judge(id, part, voice, Some(&mut seen))
     }
 
     /// The same one step further in.
-    fn inside(&mut self, step: Step<'s>, id: NodeId, part: &Value, voice: Voice) -> bool {
+    fn inside(&mut self, step: Step<'s>, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
         self.path.push(step);
         let holds = self.part(id, part, voice);
         self.path.pop();
@@ -257,13 +256,14 @@ impl<'s> Judge<'s> {
     }
 }
 
-/// How much there is to look at: its parts, and long texts for several.
-fn weight(value: &Value) -> u64 {
+/// How much there is to look at: the number of its parts, where long texts and long numbers count as several.
+fn weight(value: &Json<'_>) -> u64 {
     let text = |text: &str| 1 + size(text.len()) / 16;
     match value {
-        Value::Array(items) => items.iter().map(weight).sum::<u64>() + 1,
-        Value::Object(members) => members.iter().map(|(name, value)| text(name) + weight(value)).sum::<u64>() + 1,
-        Value::String(content) => text(content),
+        Json::List(items) => items.iter().map(weight).sum::<u64>() + 1,
+        Json::Object(members) => members.iter().map(|(name, value)| text(name) + weight(value)).sum::<u64>() + 1,
+        Json::Text(content) => text(content),
+        Json::Number(number) => text(number.text()),
         _ => 1,
     }
 }

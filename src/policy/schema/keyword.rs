@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Number, Value};
-
-use super::decimal::Decimal;
 use super::pattern::Pattern;
 use super::program::NodeId;
+use crate::strict_json::number::Number;
+use crate::strict_json::tree::Json;
 
 /// One keyword, or several that only make sense together.
 #[derive(Debug)]
@@ -15,12 +14,12 @@ pub(super) enum Keyword {
     Nothing,
     Type(Types),
     /// `enum`, or `const` with its one value.
-    Values(Vec<Value>),
-    Minimum(Number),
-    Maximum(Number),
-    ExclusiveMinimum(Number),
-    ExclusiveMaximum(Number),
-    MultipleOf(Number, Decimal),
+    Values(Vec<Json<'static>>),
+    Minimum(Number<'static>),
+    Maximum(Number<'static>),
+    ExclusiveMinimum(Number<'static>),
+    ExclusiveMaximum(Number<'static>),
+    MultipleOf(Number<'static>),
     MinLength(u64),
     MaxLength(u64),
     Pattern(Pattern),

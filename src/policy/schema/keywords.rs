@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::decimal::{self, Decimal};
 use super::keyword::{Condition, Contains, Dynamic, Items, Keyword, Members, Types};
 use super::pattern::Pattern;
 use super::program::{Here, NodeId};
 use super::reference::{is_reference, split};
+use crate::strict_json::number::Number;
 
 /// Every keyword that asks something. Those that only describe are looked at for their form; unknown ones are the author's own
 /// (Core §6.5).
@@ -117,21 +117,19 @@ fn applicator(here: &mut Here<'_, '_>, name: &str, value: &Value) -> Option<Keyw
 fn assertion(here: &mut Here<'_, '_>, name: &str, value: &Value) -> Option<Keyword> {
     match name {
         "type" => types(here, value).map(Keyword::Type),
-        "const" => Some(Keyword::Values(vec![value.clone()])),
+        "const" => Some(Keyword::Values(vec![value.into()])),
         "enum" => {
             expect(here, name, "a list", value.is_array());
-            value.as_array().map(|values| Keyword::Values(values.clone()))
+            value.as_array().map(|values| Keyword::Values(values.iter().map(Into::into).collect()))
         }
         "minimum" => number(here, name, value).map(Keyword::Minimum),
         "maximum" => number(here, name, value).map(Keyword::Maximum),
         "exclusiveMinimum" => number(here, name, value).map(Keyword::ExclusiveMinimum),
         "exclusiveMaximum" => number(here, name, value).map(Keyword::ExclusiveMaximum),
         "multipleOf" => {
-            let number = number(here, name, value)?;
-            let unit = Decimal::of(&number);
-            let is_positive = !unit.is_zero() && number.as_f64().is_some_and(|number| number > 0.0);
-            expect(here, name, "a number above 0", is_positive);
-            Some(Keyword::MultipleOf(number, unit))
+            let unit = number(here, name, value)?;
+            expect(here, name, "a number above 0", unit.is_positive());
+            Some(Keyword::MultipleOf(unit))
         }
         "minLength" => count(here, name, value).map(Keyword::MinLength),
         "maxLength" => count(here, name, value).map(Keyword::MaxLength),
@@ -243,21 +241,21 @@ fn names(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<Vec<St
     texts
 }
 
-fn number(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<Number> {
+fn number(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<Number<'static>> {
     expect(here, keyword, "a number", value.is_number());
-    value.as_number().cloned()
+    value.as_number().map(Number::from)
 }
 
 /// A whole number from 0, also one that is written `2.0`.
 fn count(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<u64> {
-    let number = value.as_number().filter(|number| decimal::is_integer(number));
+    let number = value.as_number().filter(|number| Number::from(*number).is_integer());
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "whole and not negative; what is beyond u64 is its largest"
     )]
-    let real = || number.and_then(Number::as_f64).filter(|real| *real >= 0.0).map(|real| real as u64);
-    let count = number.and_then(Number::as_u64).or_else(real);
+    let real = || number.and_then(serde_json::Number::as_f64).filter(|real| *real >= 0.0).map(|real| real as u64);
+    let count = number.and_then(serde_json::Number::as_u64).or_else(real);
     expect(here, keyword, "a whole number from 0", count.is_some());
     count
 }

@@ -16,7 +16,7 @@ fn compile(schemas: &[(&str, Value)]) -> Result<Schema, Vec<String>> {
 }
 
 fn findings(schema: &Schema, value: &Value) -> Vec<String> {
-    match schema.judge(value, "/body") {
+    match schema.judge(&value.into(), "/body") {
         Ok(()) => Vec::new(),
         Err(Misfit::TooComplex) => vec!["too complex".to_string()],
         Err(Misfit::Findings(findings)) => findings.iter().map(|f| format!("{} {}", f.pointer, f.message)).collect(),

@@ -15,7 +15,7 @@ pub(super) fn of(keyword: &Keyword) -> Cow<'static, str> {
         Keyword::Maximum(limit) => format!("must be at most {limit}").into(),
         Keyword::ExclusiveMinimum(limit) => format!("must be more than {limit}").into(),
         Keyword::ExclusiveMaximum(limit) => format!("must be less than {limit}").into(),
-        Keyword::MultipleOf(unit, _) => format!("must be a multiple of {unit}").into(),
+        Keyword::MultipleOf(unit) => format!("must be a multiple of {unit}").into(),
         Keyword::MinLength(least) => format!("must have at least {least} characters").into(),
         Keyword::MaxLength(most) => format!("must have at most {most} characters").into(),
         Keyword::Pattern(_) => "must have the accepted form".into(),

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use portcullis::policy::schema::{Library, Misfit, Schema};
-use portcullis::strict_json::{self, Bounds};
+use portcullis::strict_json::tree::Json;
+use portcullis::strict_json::{Bounds, Malformed};
 use serde_json::{Value, json};
 
 use super::{Broken, Target};
@@ -47,11 +48,11 @@ impl Target for Schemas {
     }
 
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
-        let Ok(value) = strict_json::parse_within(input, Bounds { depth: 127, values: 10_000 }) else { return Ok(()) };
+        let Some((body, value)) = read(input)? else { return Ok(()) };
         for schema in &self.schemas {
-            judge(schema, &self.own, &value)?;
+            judge(schema, &self.own, &body, &value)?;
         }
-        let is_described = self.metaschema.judge(&value, "/body").is_ok();
+        let is_described = self.metaschema.judge(&(&value).into(), "/body").is_ok();
         let mut library = Library::default();
         library.add("schemas:///one", value.clone());
         let Ok(schema) = library.compile("schemas:///one") else { return Ok(()) };
@@ -62,16 +63,30 @@ impl Target for Schemas {
         let own = format!("{written}{WORDS}");
         for body in [value, json!([1, "a", null, { "id": "x", "children": [{}] }]), json!({ "left": { "left": 1.5 } })]
         {
-            judge(&schema, &own, &body)?;
+            judge(&schema, &own, &(&body).into(), &body)?;
         }
         Ok(())
     }
 }
 
+/// Reads a body as the gateway does, and holds it against another reader: what is read says the same, and only what could have two
+/// meanings or is beyond the bounds is refused.
+fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
+    let body = Json::read(input, Bounds { depth: 127, values: 10_000 });
+    match (body, serde_json::from_slice::<Value>(input)) {
+        (Ok(body), Ok(value)) if body.clone().into_value().as_ref() == Some(&value) => Ok(Some((body, value))),
+        (Ok(body), other) => Err(format!("{body:?} was read, and another reader has {other:?}")),
+        (Err(Malformed::DuplicateMember(_) | Malformed::TooDeep | Malformed::TooMany), _) | (Err(_), Err(_)) => {
+            Ok(None)
+        }
+        (Err(fault), Ok(value)) => Err(format!("{value} was refused: {fault}")),
+    }
+}
+
 /// The same value, the same verdict; and what is told of it is little, leads into the body, and repeats nothing.
-fn judge(schema: &Schema, own: &str, value: &Value) -> Result<(), Broken> {
-    let judged = schema.judge(value, "/body");
-    if judged != schema.judge(value, "/body") {
+fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(), Broken> {
+    let judged = schema.judge(body, "/body");
+    if judged != schema.judge(body, "/body") {
         return Err("the same value is judged differently the second time".to_owned());
     }
     let Err(Misfit::Findings(findings)) = judged else { return Ok(()) };

@@ -1,10 +1,9 @@
 //! Keywords for arrays: their items, the first ones, those of a certain form, and those left over.
 
-use serde_json::Value;
-
 use super::{Judge, Seen, Step, Voice, size};
 use crate::policy::schema::keyword::{Contains, Items, Keyword};
 use crate::policy::schema::program::NodeId;
+use crate::strict_json::tree::Json;
 
 impl<'s> Judge<'s> {
     #[inline(never)]
@@ -12,7 +11,7 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         items: &Items,
-        array: &[Value],
+        array: &[Json<'_>],
         voice: Voice,
         seen: Seen<'_, '_>,
     ) -> bool {
@@ -39,7 +38,7 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         contains: &Contains,
-        array: &[Value],
+        array: &[Json<'_>],
         voice: Voice,
         mut seen: Seen<'_, '_>,
     ) -> bool {
@@ -61,7 +60,7 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         id: NodeId,
-        array: &[Value],
+        array: &[Json<'_>],
         voice: Voice,
         seen: Seen<'_, '_>,
     ) -> bool {

@@ -1,14 +1,19 @@
 //! Keywords that apply further schemas to the very same value.
 
-use serde_json::Value;
-
 use super::{Judge, Seen, Voice};
 use crate::policy::schema::keyword::{Condition, Keyword};
 use crate::policy::schema::program::NodeId;
+use crate::strict_json::tree::Json;
 
 impl<'s> Judge<'s> {
     #[inline(never)]
-    pub(super) fn all_of<'v>(&mut self, all: &'s [NodeId], value: &'v Value, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+    pub(super) fn all_of<'v>(
+        &mut self,
+        all: &'s [NodeId],
+        value: &'v Json<'v>,
+        voice: Voice,
+        seen: Seen<'_, 'v>,
+    ) -> bool {
         self.each(all.iter(), value, voice, seen)
     }
 
@@ -17,7 +22,7 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         all: &'s [NodeId],
-        value: &'v Value,
+        value: &'v Json<'v>,
         voice: Voice,
         mut seen: Seen<'_, 'v>,
     ) -> bool {
@@ -37,7 +42,7 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         all: &'s [NodeId],
-        value: &'v Value,
+        value: &'v Json<'v>,
         voice: Voice,
         mut seen: Seen<'_, 'v>,
     ) -> bool {
@@ -55,7 +60,7 @@ impl<'s> Judge<'s> {
     pub(super) fn condition<'v>(
         &mut self,
         condition: &'s Condition,
-        value: &'v Value,
+        value: &'v Json<'v>,
         voice: Voice,
         mut seen: Seen<'_, 'v>,
     ) -> bool {
@@ -70,11 +75,12 @@ impl<'s> Judge<'s> {
     pub(super) fn dependent<'v>(
         &mut self,
         all: &'s [(String, NodeId)],
-        value: &'v Value,
+        value: &'v Json<'v>,
         voice: Voice,
         seen: Seen<'_, 'v>,
     ) -> bool {
-        let named = all.iter().filter(|(name, _)| value.get(name).is_some());
+        let has = |name: &str| matches!(value, Json::Object(members) if members.has(name));
+        let named = all.iter().filter(|(name, _)| has(name));
         self.each(named.map(|(_, id)| id), value, voice, seen)
     }
 
@@ -83,7 +89,7 @@ impl<'s> Judge<'s> {
     fn each<'v>(
         &mut self,
         all: impl Iterator<Item = &'s NodeId>,
-        value: &'v Value,
+        value: &'v Json<'v>,
         voice: Voice,
         mut seen: Seen<'_, 'v>,
     ) -> bool {

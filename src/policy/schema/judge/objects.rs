@@ -1,11 +1,12 @@
 //! Keywords for objects: their members, named, matched by a pattern, or left over.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use super::{Judge, Seen, Step, Voice, size};
 use crate::policy::rejection::Finding;
 use crate::policy::schema::keyword::{Keyword, Members};
 use crate::policy::schema::program::NodeId;
+use crate::strict_json::tree::{Json, Object};
 
 impl<'s> Judge<'s> {
     #[inline(never)]
@@ -13,7 +14,7 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         members: &'s Members,
-        object: &'v Map<String, Value>,
+        object: &'v Object<'v>,
         voice: Voice,
         mut seen: Seen<'_, 'v>,
     ) -> bool {
@@ -24,7 +25,7 @@ impl<'s> Judge<'s> {
                 if self.program.node(*id).is_some_and(|node| node.is_cheap) != is_cheap {
                     continue;
                 }
-                let Some((there, value)) = object.get_key_value(name) else { continue };
+                let Some((there, value)) = object.get(name) else { continue };
                 holds &= self.inside(Step::Member(name), *id, value, voice);
                 note(&mut seen, there);
                 if !holds && (voice == Voice::Silent || self.is_enough()) {
@@ -35,7 +36,7 @@ impl<'s> Judge<'s> {
         if members.patterns.is_empty() && members.rest.is_none() {
             return holds;
         }
-        for (name, value) in object {
+        for (name, value) in object.iter() {
             holds &= self.any_member(keyword, members, name, value, voice, &mut seen);
             if !holds && (voice == Voice::Silent || self.is_enough()) {
                 return false;
@@ -51,7 +52,7 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         members: &'s Members,
         name: &'v str,
-        value: &'v Value,
+        value: &'v Json<'v>,
         voice: Voice,
         seen: &mut Seen<'_, 'v>,
     ) -> bool {
@@ -75,7 +76,7 @@ impl<'s> Judge<'s> {
     }
 
     /// A member that nothing names. Where none may be, the object is told, not the name.
-    fn left_over(&mut self, keyword: &'s Keyword, id: NodeId, value: &Value, voice: Voice) -> bool {
+    fn left_over(&mut self, keyword: &'s Keyword, id: NodeId, value: &Json<'_>, voice: Voice) -> bool {
         if self.takes_nothing(id) {
             self.spend(1) && self.tell(false, keyword, voice)
         } else {
@@ -88,7 +89,7 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         id: NodeId,
-        object: &'v Map<String, Value>,
+        object: &'v Object<'v>,
         voice: Voice,
         seen: Seen<'_, 'v>,
     ) -> bool {
@@ -109,19 +110,19 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         id: NodeId,
-        object: &Map<String, Value>,
+        object: &Object<'_>,
         voice: Voice,
     ) -> bool {
         let mut holds = true;
-        for name in object.keys() {
-            holds = holds && self.part(id, &Value::String(name.clone()), Voice::Silent);
+        for (name, _) in object.iter() {
+            holds = holds && self.part(id, &Json::Text(Cow::Borrowed(name)), Voice::Silent);
         }
         self.tell(holds, keyword, voice)
     }
 
-    pub(super) fn required(&mut self, names: &'s [String], object: &Map<String, Value>, voice: Voice) -> bool {
+    pub(super) fn required(&mut self, names: &'s [String], object: &Object<'_>, voice: Voice) -> bool {
         let mut holds = self.spend(size(names.len()) / 8);
-        for name in names.iter().filter(|name| !object.contains_key(*name)) {
+        for name in names.iter().filter(|name| !object.has(name)) {
             holds = false;
             if voice == Voice::Silent || self.is_enough() {
                 break;
@@ -134,12 +135,12 @@ impl<'s> Judge<'s> {
     pub(super) fn dependent_required(
         &mut self,
         needs: &'s [(String, Vec<String>)],
-        object: &Map<String, Value>,
+        object: &Object<'_>,
         voice: Voice,
     ) -> bool {
         let mut holds = true;
         for (name, others) in needs {
-            holds &= !object.contains_key(name) || self.required(others, object, voice);
+            holds &= !object.has(name) || self.required(others, object, voice);
         }
         holds
     }

@@ -1,0 +1,163 @@
+//! A JSON text as a tree that keeps each number as it is written, and borrows texts and numbers from the text where it can.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::number::Number;
+use super::reader;
+use super::{Bounds, Malformed};
+
+/// One JSON value.
+#[derive(Clone, Debug)]
+pub enum Json<'t> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number as it is written.
+    Number(Number<'t>),
+    /// A string, escapes resolved.
+    Text(Cow<'t, str>),
+    /// An array.
+    List(Vec<Json<'t>>),
+    /// An object.
+    Object(Object<'t>),
+}
+
+/// The members of an object, sorted by name; no name twice. In one vector: most objects are small, and there are many of them.
+#[derive(Clone, Debug, Default)]
+pub struct Object<'t>(Vec<(Cow<'t, str>, Json<'t>)>);
+
+impl<'t> Json<'t> {
+    /// Reads one JSON value and nothing after it but whitespace.
+    ///
+    /// # Errors
+    /// Why the text is refused.
+    pub fn read(bytes: &'t [u8], bounds: Bounds) -> Result<Json<'t>, Malformed> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+        reader::read(text, bounds)
+    }
+
+    /// The same value with its numbers as integers of 64 bits or as doubles; nothing if one is beyond both.
+    pub fn into_value(self) -> Option<Value> {
+        Some(match self {
+            Json::Null => Value::Null,
+            Json::Bool(flag) => Value::Bool(flag),
+            Json::Number(number) => Value::Number(number.text().parse().ok()?),
+            Json::Text(text) => Value::String(text.into_owned()),
+            Json::List(items) => Value::Array(items.into_iter().map(Json::into_value).collect::<Option<_>>()?),
+            Json::Object(Object(members)) => {
+                let members = members.into_iter().map(|(name, value)| Some((name.into_owned(), value.into_value()?)));
+                Value::Object(members.collect::<Option<_>>()?)
+            }
+        })
+    }
+
+    /// Whether an object in it has two members whose names differ only in the case of Latin letters. A reader that ignores case
+    /// takes one of them for the other, and also takes `ſ` for `s`, the Kelvin sign for `k`, and `ı` and `İ` for `i`.
+    pub fn has_case_variants(&self) -> bool {
+        match self {
+            Json::List(items) => items.iter().any(Json::has_case_variants),
+            Json::Object(Object(members)) => {
+                let mut names: Vec<String> =
+                    members.iter().map(|(name, _)| name.chars().map(folded).collect()).collect();
+                names.sort_unstable();
+                names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+                    || members.iter().any(|(_, value)| value.has_case_variants())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<&Value> for Json<'static> {
+    fn from(value: &Value) -> Json<'static> {
+        match value {
+            Value::Null => Json::Null,
+            Value::Bool(flag) => Json::Bool(*flag),
+            Value::Number(number) => Json::Number(number.into()),
+            Value::String(text) => Json::Text(Cow::Owned(text.clone())),
+            Value::Array(items) => Json::List(items.iter().map(Json::from).collect()),
+            Value::Object(members) => {
+                let members = members.iter().map(|(name, value)| (Cow::Owned(name.clone()), value.into()));
+                // A map may keep the order of its text, depending on what else is built.
+                Json::Object(Object::sorted(members.collect()))
+            }
+        }
+    }
+}
+
+impl<'t> Object<'t> {
+    /// An object of members in any order. Two of the same name are refused.
+    pub(super) fn unique(members: Vec<(Cow<'t, str>, Json<'t>)>) -> Result<Object<'t>, Malformed> {
+        let sorted = Object::sorted(members);
+        let twice = sorted.0.windows(2).find_map(|pair| match pair {
+            [(a, _), (b, _)] if a == b => Some(a.to_string()),
+            _ => None,
+        });
+        twice.map_or(Ok(sorted), |name| Err(Malformed::DuplicateMember(name)))
+    }
+
+    fn sorted(mut members: Vec<(Cow<'t, str>, Json<'t>)>) -> Object<'t> {
+        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Object(members)
+    }
+
+    /// The member of this name, its name borrowed from here.
+    pub fn get(&self, name: &str) -> Option<(&str, &Json<'t>)> {
+        let at = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name)).ok()?;
+        self.0.get(at).map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// Whether there is a member of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'t>)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+}
+
+fn folded(letter: char) -> char {
+    match letter {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        'ı' | 'İ' => 'i',
+        letter => letter.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strict_json::MAX_DEPTH;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn names_that_differ_in_case_are_found_at_any_depth() {
+        for (text, expected) in [
+            (r#"{"amount":1,"Amount":2}"#, true),
+            (r#"{"a":[{"b":{"c":1,"d":2,"C":3}}]}"#, true),
+            ("{\"\\u017fum\":1,\"sum\":2}", true),
+            ("{\"\u{212a}ey\":1,\"key\":2}", true),
+            (r#"{"ıd":1,"ID":2}"#, true),
+            (r#"{"İd":1,"id":2}"#, true),
+            (r#"{"a":1,"b":{"A":2}}"#, false),
+            (r#"[{"a":1},{"A":2}]"#, false),
+            (r#"{"é":1,"É":2}"#, false),
+            (r#"{"a_b":1,"ab":2}"#, false),
+        ] {
+            let bounds = Bounds { depth: MAX_DEPTH, values: 100 };
+            assert_eq!(Json::read(text.as_bytes(), bounds).unwrap().has_case_variants(), expected, "{text}");
+        }
+    }
+}
