@@ -87,6 +87,8 @@ pub struct JsonBody {
     pub max_depth: Option<u64>,
     /// How many values there may be in all: members, items, and the body itself.
     pub max_values: Option<u64>,
+    /// Whether one object may have two members whose names differ only in case.
+    pub case_variants: Option<bool>,
     /// The schema that it is judged by.
     pub schema: Option<SchemaSetting>,
 }
@@ -163,6 +165,7 @@ impl JsonBody {
             required: fields.get("required").and_then(|f| f.flag()),
             max_depth: number("max_depth", 0, MOST_DEPTH),
             max_values: number("max_values", 1, MOST_VALUES),
+            case_variants: fields.get("case_variants").and_then(|f| f.word(&[("allow", true), ("refuse", false)])),
             schema: fields.get("schema").and_then(|f| SchemaSetting::read(&f)),
         };
         fields.finish();

@@ -85,7 +85,7 @@ fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> 
     }
     let schema = library.compile("schemas:///tested").map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let bounds = Bounds { depth: MAX_DEPTH, values: 10_000 };
-    let json = JsonCheck { required: true, bounds, schema: Some(Rc::new(schema)) };
+    let json = JsonCheck { required: true, bounds, case_variants: true, schema: Some(Rc::new(schema)) };
     let check = BodyCheck { most_bytes: 1 << 20, json: Some(json) };
     match check.judge(Body::Whole(test.data.to_string().as_bytes()), true) {
         Ok(()) => ensure!(test.valid, "it is accepted"),

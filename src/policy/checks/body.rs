@@ -23,6 +23,8 @@ pub struct JsonCheck {
     pub required: bool,
     /// How deep, and how many values; looked at before the schema is.
     pub bounds: Bounds,
+    /// Whether one object may have two members whose names differ only in case.
+    pub case_variants: bool,
     /// What the schema says of it.
     pub schema: Option<Rc<Schema>>,
 }
@@ -67,6 +69,10 @@ impl JsonCheck {
             return Ok(());
         }
         let value = Json::read(bytes, self.bounds).map_err(|fault| self.refusal(&fault))?;
+        if !self.case_variants && value.has_case_variants() {
+            let finding = Finding::new("/body", "names two members of one object that differ only in case");
+            return Err(Rejection::invalid("body_case_variants", vec![finding]));
+        }
         let judged = self.schema.as_ref().map_or(Ok(()), |schema| schema.judge(&value, "/body"));
         judged.map_err(|misfit| match misfit {
             Misfit::Findings(findings) => Rejection::unprocessable("body_not_as_schema", findings),

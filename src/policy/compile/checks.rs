@@ -83,6 +83,7 @@ fn compile_json(section: &JsonBody, schemas: &Schemas) -> JsonCheck {
     JsonCheck {
         required: section.required.unwrap_or(false),
         bounds: Bounds { depth, values },
+        case_variants: section.case_variants.unwrap_or(true),
         schema: schemas.of(section),
     }
 }
