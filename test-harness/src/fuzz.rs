@@ -7,6 +7,7 @@ mod browser;
 pub mod dice;
 mod fetched;
 mod gateways;
+mod patterns;
 mod pipeline;
 mod schemas;
 mod texts;
@@ -49,6 +50,7 @@ pub const TARGETS: &[(&str, Open)] = &[
     ("claims", pipeline::Claims::open),
     ("decide", pipeline::Decide::open),
     ("schema", schemas::Schemas::open),
+    ("pattern", patterns::Patterns::open),
 ];
 
 /// Opens the target of this name.
