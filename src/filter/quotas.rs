@@ -13,7 +13,8 @@ use crate::policy::quota::{AccountId, Fault, Quotas, Turn, wire};
 pub struct Ledger {
     /// What was granted and refused.
     pub quotas: Quotas,
-    running: HashMap<u32, AccountId>,
+    /// The calls under way: whose answer each brings, and when it must have ended.
+    running: HashMap<u32, (AccountId, Duration)>,
 }
 
 impl Ledger {
@@ -22,10 +23,15 @@ impl Ledger {
         Ledger { quotas: Quotas::new(MOST_ACCOUNTS), running: HashMap::new() }
     }
 
-    /// Makes the calls that are wanted. False when one of them ended at once, so that whoever waits for it need not.
+    /// Makes the calls that are wanted, as many as may run at the same time; the others follow when these have ended. Returns
+    /// `false` if a call failed immediately, so that requests waiting for it can be decided now.
     pub fn make_calls(&mut self, now: Duration) -> bool {
+        if self.running.len() >= MOST_CALLS {
+            self.running.retain(|_, (_, ends_at)| now < *ends_at);
+        }
         let mut all = true;
-        while let Some(call) = self.quotas.poll_call(now) {
+        while self.running.len() < MOST_CALLS {
+            let Some(call) = self.quotas.poll_call(now) else { break };
             let made = host::grpc_call(&GrpcCall {
                 upstream: &wire::grpc_service(&call.service.cluster),
                 service: wire::SERVICE,
@@ -35,7 +41,12 @@ impl Ledger {
             });
             match made {
                 Some(token) => {
-                    self.running.insert(token, call.account);
+                    self.running.insert(token, (call.account, now + call.timeout + LONGEST_DELAY));
+                }
+                // The cluster may have as many calls as it takes, which is no fault of the service.
+                None if !self.running.is_empty() => {
+                    self.quotas.put_off(call.account);
+                    break;
                 }
                 None => {
                     all = false;
@@ -48,7 +59,7 @@ impl Ledger {
 
     /// The answer to a call: a message of this size, or the status without one. Whose account it was about.
     pub fn handle_answer(&mut self, call: u32, answer: Result<usize, u32>, now: Duration) -> Option<AccountId> {
-        let account = self.running.remove(&call)?;
+        let (account, _) = self.running.remove(&call)?;
         let message = answer.map(|size| host::grpc_message(size, MOST_ANSWER_BYTES).unwrap_or_default());
         self.note(account, message.as_deref().map_err(|status| Fault::Status(*status)), now);
         Some(account)
@@ -64,6 +75,13 @@ impl Ledger {
         }
     }
 }
+
+/// Calls of one worker that run at the same time. Envoy's own bound for a cluster, 1024 unless configured, is for all workers
+/// together: a call beyond it fails, and must not look as if the service had failed.
+const MOST_CALLS: usize = 100;
+
+/// A call that is not heard of for this long after its time is forgotten.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 /// Callers whose accounts one worker keeps.
 const MOST_ACCOUNTS: usize = 10_000;

@@ -132,15 +132,18 @@ impl Quotas {
         let Some(slot) = slot else { return (id, Standing::Failed) };
         slot.used = true;
         let wanted = slot.account.wants();
-        let standing = slot.account.standing(&limit.terms, received_at, now);
+        let standing = slot.account.standing(received_at, now);
         if slot.account.wants() && now < paused_until {
             slot.account.failed(now);
             return (id, Standing::Failed);
         }
         if slot.account.wants() && !wanted {
             self.wanted.push_back(id);
+            self.forget_given_up();
         }
-        (id, standing)
+        // Of a service that fails nobody says that the worker is to blame.
+        let fails = self.health.failures > 0 && standing == Standing::Late;
+        (id, if fails { Standing::Failed } else { standing })
     }
 
     /// Spends one hit of an account that was found free.
@@ -160,19 +163,34 @@ impl Quotas {
         while let Some(account) = self.wanted.pop_front() {
             let Some(slot) = self.slot(account).filter(|slot| slot.account.wants()) else { continue };
             let limit = slot.limit.clone();
-            let hits = slot.account.ask(&limit.terms, now);
+            let (hits, timeout) = slot.account.ask(&limit.terms, now);
             let message = wire::request(&limit.service.domain, &slot.descriptor, hits);
-            return Some(Call { account, service: limit.service.clone(), timeout: limit.terms.timeout, message });
+            return Some(Call { account, service: limit.service.clone(), timeout, message });
         }
         None
+    }
+
+    /// The call of this account cannot be made before others have ended.
+    pub fn put_off(&mut self, id: AccountId) {
+        if let Some(slot) = self.slot(id) {
+            slot.account.put_off();
+            self.wanted.push_front(id);
+        }
     }
 
     /// The answer to a call, or its failure. One that comes for an account given up meanwhile changes none.
     pub fn handle_answer(&mut self, id: AccountId, answer: Result<&[u8], Fault>, now: Duration) -> Option<Turn> {
         let read = answer.and_then(|bytes| wire::answer(bytes).ok_or(Fault::Unreadable));
+        let is_healthy = self.health.failures == 0;
         if let Some(slot) = self.slot(id) {
             match &read {
                 Ok(answer) => slot.account.answered(answer, now),
+                // The requests that wait are decided again, and ask once more.
+                Err(Fault::Status(_)) if is_healthy && slot.account.try_again() => return None,
+                Err(Fault::Status(_)) if slot.account.is_late(now) => {
+                    slot.account.give_up(now);
+                    return None;
+                }
                 Err(_) => slot.account.failed(now),
             }
         }
@@ -187,6 +205,17 @@ impl Quotas {
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
+    }
+
+    /// Accounts that were given up while they wanted a call must not add up.
+    fn forget_given_up(&mut self) {
+        if self.wanted.len() > self.most {
+            let slots = &self.slots;
+            self.wanted.retain(|id| {
+                let slot = slots.get(id.slot as usize).filter(|slot| slot.turn == id.turn);
+                slot.is_some_and(|slot| slot.account.wants())
+            });
+        }
     }
 
     fn slot(&mut self, id: AccountId) -> Option<&mut Slot> {
@@ -236,7 +265,7 @@ impl Quotas {
             if slot.account.is_idle(now) {
                 return at;
             }
-            if !std::mem::take(&mut slot.used) && !slot.account.is_asking() {
+            if !std::mem::take(&mut slot.used) && !slot.account.is_asking() && !slot.account.wants() {
                 second_best = at;
             }
         }

@@ -80,13 +80,18 @@ impl Rule {
                 }
                 Standing::Over(_) => {}
                 Standing::Wait(until) => wait = wait.or(Some(Await { on: Awaited::Quota(account), until })),
-                Standing::Failed if limit.shadow => {}
-                Standing::Failed => match sharing.on_failure {
-                    OnFailure::Local => local.push(limit.clone()),
-                    OnFailure::Open => exchange.audit.uncounted.push(limit.name.clone()),
-                    OnFailure::Closed => {
+                Standing::Failed | Standing::Late if limit.shadow => {}
+                Standing::Failed | Standing::Late => match (sharing.on_failure, standing) {
+                    (OnFailure::Local, _) => local.push(limit.clone()),
+                    (OnFailure::Open, Standing::Failed) => exchange.audit.uncounted.push(limit.name.clone()),
+                    // A client can keep a worker busy. That must not lift a limit.
+                    (_, standing) => {
+                        let reason = match standing {
+                            Standing::Late => "rate_limit_worker_busy",
+                            _ => "rate_limit_service_unavailable",
+                        };
                         exchange.audit.limit = Some(limit.name.clone());
-                        return Err(Rejection::new(Kind::LimitUnavailable, "rate_limit_service_unavailable").into());
+                        return Err(Rejection::new(Kind::LimitUnavailable, reason).into());
                     }
                 },
             }

@@ -30,6 +30,8 @@ pub enum Standing {
     Wait(Duration),
     /// The service gave no usable answer.
     Failed,
+    /// This worker is too busy to hear the service's answer in time, or to wait for it. The service is not to blame.
+    Late,
 }
 
 impl Standing {
@@ -40,6 +42,7 @@ impl Standing {
             Standing::Over(until) => format!("refuses for {} s", until.saturating_sub(now).as_secs() + 1),
             Standing::Wait(_) => "is asked".to_string(),
             Standing::Failed => "does not answer".to_string(),
+            Standing::Late => "cannot be asked in time, because the worker is busy".to_string(),
         }
     }
 }
@@ -52,14 +55,26 @@ pub(super) struct Account {
     lapses_at: Duration,
     refused_until: Duration,
     failed_at: Option<Duration>,
-    /// The running call: its hits, and when it was made.
-    asking: Option<(u32, Duration)>,
+    /// When a call was last given up because the worker was late.
+    late_at: Option<Duration>,
+    /// The running call.
+    asking: Option<Asking>,
+    /// The last call failed, and the next one is made for the same requests.
+    again: bool,
     /// Requests that wait for an answer.
     waiting: u32,
     /// The last block, and when it came.
     granted: u32,
     granted_at: Duration,
     told: Told,
+}
+
+/// A call under way.
+#[derive(Clone, Copy, Debug)]
+struct Asking {
+    hits: u32,
+    asked_at: Duration,
+    timeout: Duration,
 }
 
 /// What the service last said about its limit.
@@ -73,21 +88,29 @@ struct Told {
 
 impl Account {
     /// What a request that was received at `received_at` finds now. One that has to wait is counted among those that do.
-    pub(super) fn standing(&mut self, terms: &Terms, received_at: Duration, now: Duration) -> Standing {
+    pub(super) fn standing(&mut self, received_at: Duration, now: Duration) -> Standing {
         if self.left > 0 && now < self.lapses_at {
             return Standing::Free;
         }
         if now < self.refused_until {
             return Standing::Over(self.refused_until);
         }
-        let in_vain = self.failed_at.is_some_and(|at| at >= received_at);
-        let asked_at = self.asking.map_or(now, |(_, at)| at);
-        let until = asked_at + terms.timeout;
-        if in_vain || now > until || now >= received_at + LONGEST_WAIT {
+        let since = |at: Option<Duration>| at.is_some_and(|at| at >= received_at);
+        // A request that finds no room to wait asks as one of the year 1970: its failure is no news of the service.
+        if since(self.failed_at) && received_at > Duration::ZERO {
             return Standing::Failed;
         }
+        // Envoy ends each call, late if the worker is late. Until then the answer may come.
+        let until = received_at + LONGEST_WAIT;
+        if since(self.late_at) || now >= until {
+            return Standing::Late;
+        }
+        if self.asking.is_some_and(|call| now >= call.asked_at + call.timeout + LONGEST_WAIT) {
+            // Nobody will hear of this call any more.
+            (self.asking, self.waiting) = (None, 0);
+        }
         self.waiting = self.waiting.saturating_add(1);
-        Standing::Wait(until)
+        Standing::Wait(until.min(now + LOOK_AGAIN))
     }
 
     /// Spends one hit.
@@ -105,15 +128,22 @@ impl Account {
         self.asking.is_some()
     }
 
-    /// How many hits to ask for now: what is waited for, and in advance what the rate suggests and the limit's rest allows.
-    pub(super) fn ask(&mut self, terms: &Terms, now: Duration) -> u32 {
+    /// How many hits to ask for now, and how long to wait for the answer: what is waited for, and in advance what the rate
+    /// suggests and the limit's rest allows.
+    pub(super) fn ask(&mut self, terms: &Terms, now: Duration) -> (u32, Duration) {
         let remaining = self.told.remaining.filter(|_| self.told.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);
         let hits = self.block(terms, now).min(share).max(self.waiting);
         let hits = hits.min(remaining.unwrap_or(u32::MAX)).max(1);
+        let timeout = if self.again { terms.timeout.max(LEAST_SECOND_TIMEOUT) } else { terms.timeout };
         self.left = 0;
-        self.asking = Some((hits, now));
-        hits
+        self.asking = Some(Asking { hits, asked_at: now, timeout });
+        (hits, timeout)
+    }
+
+    /// The call that was asked for cannot be made yet.
+    pub(super) fn put_off(&mut self) {
+        self.asking = None;
     }
 
     /// What lasts for the span at the rate at which the last block was spent, at most twice as much as that was, and never
@@ -132,10 +162,10 @@ impl Account {
 
     /// The service's answer to the running call.
     pub(super) fn answered(&mut self, answer: &Answer, now: Duration) {
-        let Some((hits, asked_at)) = self.asking.take() else { return };
+        let Some(Asking { hits, asked_at, .. }) = self.asking.take() else { return };
         let waiting = std::mem::take(&mut self.waiting);
         let resets_at = answer.reset.map(|reset| asked_at + reset);
-        self.failed_at = None;
+        (self.failed_at, self.again) = (None, false);
         self.told = Told { limit: answer.limit, remaining: answer.remaining, resets_at };
         (self.granted, self.granted_at) = (0, now);
         if !answer.over {
@@ -154,10 +184,30 @@ impl Account {
         }
     }
 
-    /// The running call brought no usable answer: whoever waits now has waited in vain.
+    /// The running call ended without an answer. Returns whether it may be made once more for those that wait. A worker that was
+    /// busy for longer than the call may take ends it before it reads the answer.
+    pub(super) fn try_again(&mut self) -> bool {
+        if self.asking.is_none() || std::mem::replace(&mut self.again, true) {
+            return false;
+        }
+        (self.asking, self.waiting) = (None, 0);
+        true
+    }
+
+    /// Whether the running call took so much longer than it may that the worker itself was late.
+    pub(super) fn is_late(&self, now: Duration) -> bool {
+        self.asking.is_some_and(|call| now > call.asked_at + call.timeout + LATENESS)
+    }
+
+    /// The running call is given up, and nobody knows what the service would have said.
+    pub(super) fn give_up(&mut self, now: Duration) {
+        (self.asking, self.waiting, self.again) = (None, 0, false);
+        self.late_at = Some(now);
+    }
+
+    /// The running call brought no usable answer. Requests that wait now get none.
     pub(super) fn failed(&mut self, now: Duration) {
-        self.asking = None;
-        self.waiting = 0;
+        (self.asking, self.waiting, self.again) = (None, 0, false);
         self.failed_at = Some(now);
     }
 
@@ -182,8 +232,17 @@ const SHARE_OF_LIMIT: u32 = 20;
 /// In advance at most one in so many hits of what the limit has left is taken: near its end, none.
 const SHARE_OF_REST: u32 = 8;
 
+/// A call that is made once more has at least this long, which is more than a worker is usually late.
+const LEAST_SECOND_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Envoy ends a call on time, unless its worker has something else to do.
+const LATENESS: Duration = Duration::from_millis(250);
+
 /// A request waits no longer than this, whatever for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// A request that waits is decided again after this long, because its account may have been given up to another key.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Hits that come when their window is about to end are for those who waited for them, and for this long.
 const GRACE: Duration = Duration::from_millis(50);

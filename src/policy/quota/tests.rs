@@ -99,7 +99,7 @@ impl Workers {
                 self.refused += 1;
             }
             (_, Standing::Wait(_)) => self.waiting.push((worker, received_at)),
-            (_, Standing::Failed) => self.failed += 1,
+            (_, Standing::Failed | Standing::Late) => self.failed += 1,
         }
     }
 

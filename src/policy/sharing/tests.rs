@@ -165,6 +165,20 @@ fn without_an_answer_holds_what_the_document_says() {
 }
 
 #[test]
+fn a_busy_worker_lifts_no_limit() {
+    let status = |on_failure: &str| {
+        let mut site = Site::new(&json!([limit("a", json!("address"), json!({ "on_failure": on_failure }))]));
+        // A request that finds no room to wait.
+        let verdict = site.decide(Duration::ZERO, false);
+        let Decision::Reply(reply) = verdict.decision else { panic!("the route answers") };
+        (reply.status, verdict.audit.reason, verdict.audit.uncounted.len())
+    };
+    assert_eq!(status("open"), (503, "rate_limit_worker_busy", 0));
+    assert_eq!(status("closed"), (503, "rate_limit_worker_busy", 0));
+    assert_eq!(status("local"), (200, "static_route", 1), "counted by this proxy");
+}
+
+#[test]
 fn a_shadow_refuses_nobody() {
     let mut site = Site::new(&json!([limit("a", json!("address"), json!({ "shadow": true, "on_failure": "closed" }))]));
     let (status, said, _) = site.request(|_| Ok(REFUSED.to_vec()));
