@@ -16,6 +16,7 @@ pub mod credential;
 mod cross_origin;
 pub mod decision;
 mod exchange;
+mod footprint;
 pub mod forward;
 mod granting;
 pub mod guard;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::clients::Client;
+use super::footprint::{self, block};
 use super::identity::Identity;
 use super::issuer::Validity;
 use super::permission::PermissionSet;
@@ -106,6 +107,18 @@ impl Caller {
         self.client.as_ref()?.plan.as_ref()
     }
 
+    /// The memory that is allocated for this caller alone. What it shares with others does not count: its client, the names of
+    /// headers and of its issuer.
+    pub fn allocated(&self) -> usize {
+        let text = |text: &Option<Rc<str>>| text.as_ref().map_or(0, |text| shared(text.len()));
+        shared(size_of::<Caller>())
+            + [&self.subject, &self.client_id, &self.identity.filter_state].into_iter().map(text).sum::<usize>()
+            + footprint::json(&self.claims)
+            + self.scopes.allocated()
+            + self.permissions.allocated()
+            + self.identity.allocated()
+    }
+
     /// One of whom nothing is known but what proved it.
     #[cfg(test)]
     pub fn proven(proof: Proof) -> Caller {
@@ -120,6 +133,11 @@ impl Caller {
             identity: Identity::default(),
         }
     }
+}
+
+/// What is behind an `Rc` stands after its two counts.
+fn shared(bytes: usize) -> usize {
+    block(bytes + 2 * size_of::<usize>())
 }
 
 /// Those whom one request proves: the first is the one who calls, and the others stand beside.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::clients::Client;
 use super::decision::HeaderEdit;
+use super::footprint::block;
 use crate::config::document::IdentityHeader;
 use crate::config::header_name::{
     ANSWERED_FOR, ANSWERED_FOR_PREFIXES, OWN_PREFIX, is_usual, same_to_an_upstream, starts_with_to_an_upstream,
@@ -43,6 +44,19 @@ pub struct Identity {
     pub filter_state: Option<Rc<str>>,
     /// The first required claim or attribute that is missing or cannot travel in a header.
     pub missing: Option<String>,
+}
+
+impl Identity {
+    /// The memory that is allocated for the headers, without their names and without the filter state.
+    pub fn allocated(&self) -> usize {
+        let value = |edit: &HeaderEdit| match edit {
+            HeaderEdit::Set(_, value) => block(value.len() + 2 * size_of::<usize>()),
+            HeaderEdit::Remove(_) => 0,
+        };
+        block(self.edits.capacity() * size_of::<HeaderEdit>())
+            + self.edits.iter().map(value).sum::<usize>()
+            + self.missing.as_ref().map_or(0, |missing| block(missing.capacity()))
+    }
 }
 
 impl IdentityHeaders {

@@ -8,6 +8,7 @@ mod properties;
 use std::rc::Rc;
 
 use super::decision::HeaderEdit;
+use super::footprint::block;
 use super::identity::Identity;
 use crate::config::mask::Mask;
 use crate::config::permission::{ForwardPermissions, PermissionForm};
@@ -164,6 +165,11 @@ impl Domain {
 }
 
 impl PermissionSet {
+    /// The memory that is allocated for it.
+    pub fn allocated(&self) -> usize {
+        block(size_of_val(&*self.0))
+    }
+
     /// True when nothing is granted.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::footprint::block;
 use crate::config::document::ClaimPath;
 
 /// The scopes that routes ask for, numbered while the policy is compiled. Others never matter.
@@ -56,6 +57,11 @@ impl ScopeRegistry {
 }
 
 impl ScopeSet {
+    /// The memory that is allocated for it.
+    pub fn allocated(&self) -> usize {
+        block(self.0.capacity() * size_of::<u64>())
+    }
+
     /// True when every scope of `needed` is here.
     pub fn has_all(&self, needed: &ScopeSet) -> bool {
         needed.0.iter().enumerate().all(|(i, word)| self.0.get(i).copied().unwrap_or(0) & word == *word)

@@ -8,6 +8,7 @@ use std::mem;
 use std::rc::Rc;
 
 use super::caller::Caller;
+use super::footprint::block;
 
 /// Verified callers by token, bounded in entries and bytes.
 ///
@@ -32,6 +33,8 @@ struct Generation {
 struct Known {
     token: Box<[u8]>,
     caller: Rc<Caller>,
+    /// The memory that it takes.
+    bytes: usize,
 }
 
 /// The last 16 bytes of a token: the end of a signature or MAC, which nobody can choose without the key. Only verified tokens
@@ -39,7 +42,7 @@ struct Known {
 pub(super) type Tail = u128;
 
 impl TokenCache {
-    /// A cache that holds at most this many callers and about this many bytes of tokens and claims.
+    /// A cache of at most this many callers, whose tokens and claims take at most this many bytes as they are allocated.
     pub fn new(most_entries: usize, most_bytes: usize) -> TokenCache {
         let (young, old) = (Generation::default(), Generation::default());
         TokenCache { young, old, most_entries: most_entries / 2, most_bytes: most_bytes / 2 }
@@ -58,7 +61,8 @@ impl TokenCache {
 
     /// Remembers a verified caller.
     pub fn insert(&mut self, token: &[u8], caller: Rc<Caller>) {
-        self.keep(Known { token: token.into(), caller });
+        let bytes = room(token, &caller);
+        self.keep(Known { token: token.into(), caller, bytes });
     }
 
     /// Forgets a token that no longer holds.
@@ -78,7 +82,7 @@ impl TokenCache {
     }
 
     fn keep(&mut self, known: Known) {
-        let bytes = room(&known.token);
+        let bytes = known.bytes;
         if bytes > self.most_bytes || self.most_entries == 0 {
             return;
         }
@@ -87,7 +91,7 @@ impl TokenCache {
         }
         self.young.bytes += bytes;
         if let Some(before) = self.young.callers.insert(tail(&known.token), known) {
-            self.young.bytes -= room(&before.token);
+            self.young.bytes -= before.bytes;
         }
     }
 }
@@ -100,7 +104,7 @@ impl Generation {
             return None;
         }
         let known = self.callers.remove(&tail)?;
-        self.bytes -= room(&known.token);
+        self.bytes -= known.bytes;
         Some(known)
     }
 }
@@ -120,9 +124,9 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && words(a_words).eq(words(b_words)) && a_rest == b_rest
 }
 
-/// A caller's claims take about as much again as the token that carried them, and some fixed room.
-fn room(token: &[u8]) -> usize {
-    token.len() * 3 + 256
+/// The memory that a token and its caller take. A table has up to 16 slots for 7 entries: it doubles when it is 7/8 full.
+fn room(token: &[u8], caller: &Caller) -> usize {
+    block(token.len()) + caller.allocated() + 3 * size_of::<(Tail, Known)>()
 }
 
 /// Folds the tail, which is as good as random already.
@@ -147,6 +151,8 @@ impl Hasher for TailHasher {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::policy::caller::Proof;
     #[cfg(target_os = "unknown")]
@@ -212,13 +218,13 @@ mod tests {
 
     #[test]
     fn tokens_never_take_more_bytes_than_there_are() {
-        let most = 10 * room(&token(0));
+        let most = 10 * one();
         let mut cache = TokenCache::new(1_000, most);
         for n in 0..1_000 {
             cache.insert(&[vec![b'x'; n % 300], token(n)].concat(), named("us"));
             cache.get(&token(n.saturating_sub(7)));
             let taken = [&cache.young, &cache.old].map(|generation| {
-                let counted: usize = generation.callers.values().map(|known| room(&known.token)).sum();
+                let counted: usize = generation.callers.values().map(|known| room(&known.token, &known.caller)).sum();
                 assert_eq!(generation.bytes, counted, "after {n}");
                 counted
             });
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_can_never_fit_is_not_kept_and_pushes_nobody_out() {
-        let mut cache = TokenCache::new(10, 10 * room(&token(0)));
+        let mut cache = TokenCache::new(10, 10 * one());
         cache.insert(&token(0), named("us"));
         cache.insert(&[b'x'; 10_000], named("huge"));
         assert_eq!((cache.len(), found(&mut cache, &[b'x'; 10_000])), (1, None));
@@ -243,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_token_that_comes_and_goes_gives_its_room_back() {
-        let mut cache = TokenCache::new(10, 10 * room(&token(0)));
+        let mut cache = TokenCache::new(10, 10 * one());
         cache.insert(&token(0), named("regular"));
         for _ in 0..1_000 {
             cache.insert(&token(1), named("removed"));
@@ -254,7 +260,7 @@ mod tests {
             cache.insert(&token(2), named("again"));
         }
         assert_eq!(cache.len(), 2);
-        assert_eq!(cache.young.bytes, 2 * room(&token(0)));
+        assert_eq!(cache.young.bytes, 2 * one());
         assert!(known(&cache, 0), "pushed out by others that left or came again");
     }
 
@@ -271,6 +277,30 @@ mod tests {
         assert_eq!(found(&mut cache, &token(0)), None);
         cache.remove(&token(1));
         assert_eq!((cache.len(), known(&cache, 2)), (1, true));
+    }
+
+    #[test]
+    fn claims_count_as_they_are_allocated() {
+        const BOUND: usize = 1 << 20;
+        let dense = |n: usize| {
+            let text = format!("{{\"sub\":\"{n}\",\"x\":[{}]}}", vec![r#"{"":0}"#; 500].join(","));
+            let claims: Value = serde_json::from_str(&text).unwrap();
+            Rc::new(Caller { claims, ..Caller::proven(Proof::Certificate) })
+        };
+        // Each object has a node with room for eleven members.
+        let least = 500 * 11 * (size_of::<String>() + size_of::<Value>());
+        assert!(room(&token(0), &dense(0)) >= least);
+        let mut cache = TokenCache::new(20_000, BOUND);
+        for n in 0..100 {
+            cache.insert(&token(n), dense(n));
+            assert!(cache.len() * least <= BOUND, "{} callers of {least} bytes and more", cache.len());
+        }
+        assert!(!cache.is_empty());
+    }
+
+    /// What one of the tokens below takes.
+    fn one() -> usize {
+        room(&token(0), &named("us"))
     }
 
     fn token(n: usize) -> Vec<u8> {
