@@ -8,6 +8,7 @@ pub mod client;
 pub mod clients_from;
 pub mod cors;
 pub mod document;
+pub mod document_size;
 pub mod environment;
 pub mod header_name;
 pub mod identity;
@@ -31,6 +32,7 @@ pub mod url;
 use std::cell::RefCell;
 
 use auth::{ApiKeys, Auth};
+use bounds::WorkerBounds;
 use checks::Checks;
 use client::Client;
 use clients_from::ClientsFrom;
@@ -96,6 +98,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         limit_headers: fields.get("limit_headers").and_then(|f| LimitHeaders::read(&f)).unwrap_or_default(),
         errors: fields.get("errors").and_then(|f| Errors::read(&f)).unwrap_or_default(),
         audit: fields.get("audit").and_then(|f| Audit::read(&f)).unwrap_or_default(),
+        bounds: fields.get("bounds").and_then(|f| WorkerBounds::read(&f)),
     };
     if fields.get("routes").is_none() && document.public_paths.is_empty() {
         fields.problem("`routes` is missing: a gateway without routes refuses everything");

@@ -7,6 +7,7 @@ mod limits;
 mod peer;
 mod polling;
 mod quotas;
+mod record;
 mod request_id;
 mod root;
 mod stream;

@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+pub mod bounds;
 pub mod caller;
 pub mod checks;
 mod civil;
@@ -60,6 +61,7 @@ use std::time::Duration;
 use api_key::KeyPlaces;
 use authenticate::Stop;
 use authorize::Requirements;
+use bounds::MemoryBounds;
 use clients::{ClientReader, Clients};
 use condition::Circumstances;
 use cors::CorsPolicy;
@@ -110,6 +112,7 @@ pub struct Policy {
     asks_rate_limits: bool,
     refusals: Refusals,
     audit: Audit,
+    bounds: MemoryBounds,
 }
 
 impl Policy {
@@ -253,9 +256,12 @@ impl Policy {
 
     /// The largest body that any route holds a request back for; none where no route does.
     pub fn largest_held_body(&self) -> Option<u64> {
-        let rules = self.routes.iter().chain(self.public.iter()).map(|(_, rule)| rule);
-        let forwarding = rules.filter(|rule| matches!(rule.action, Action::Forward(_)));
-        forwarding.filter_map(|rule| rule.checks.as_ref()?.holds()).max()
+        self.routes.iter().chain(self.public.iter()).filter_map(|(_, rule)| rule.held_body()).max()
+    }
+
+    /// How much memory a worker may spend.
+    pub fn bounds(&self) -> &MemoryBounds {
+        &self.bounds
     }
 
     /// The permissions there are, for the tools.

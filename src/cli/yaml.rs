@@ -8,7 +8,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::scalar::Loader;
 use super::{json_text, scalar};
-use crate::config::bounds;
+use crate::config::document_size;
 use crate::config::node::{Key, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 
@@ -45,12 +45,12 @@ pub fn read_all_noting(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
 pub type Ambiguous = HashMap<(u32, u32), String>;
 
 /// How much a file may hold, aliases expanded. Files of Envoy and of Kubernetes hold more than a gateway's document, which has
-/// narrower bounds of its own (`config::bounds`).
-const MOST_NODES: usize = 2 * bounds::MOST_VALUES;
-const MOST_TEXT: usize = 4 * bounds::MOST_TEXT;
+/// narrower bounds of its own (`config::document_size`).
+const MOST_NODES: usize = 2 * document_size::MOST_VALUES;
+const MOST_TEXT: usize = 4 * document_size::MOST_TEXT;
 
 /// How deep a file may nest. A gateway's document can be embedded about 25 levels deep.
-pub const MOST_DEPTH: usize = 3 * bounds::MOST_DEPTH;
+pub const MOST_DEPTH: usize = 3 * document_size::MOST_DEPTH;
 
 /// Refuses control characters, which YAML text does not have (YAML 1.2.2 §5.1). The parser takes NUL for the end of the text, so
 /// whatever is behind it would be missing without a word.

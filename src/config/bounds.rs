@@ -1,66 +1,36 @@
-//! How large a gateway's document may be. The bounds are the same for every form in which it arrives: YAML, JSON text or a
-//! protobuf `Struct`, so what the command line accepts the filter accepts too.
+//! Reads `bounds`: how many bytes one worker may spend on bodies and on verified tokens.
 
-use super::node::{Node, Value};
-use super::problem::{Place, Problem};
+use super::problem::At;
+use super::reader::Field;
 
-/// How deep lists and mappings may nest; the document itself is the first level.
-pub const MOST_DEPTH: usize = crate::strict_json::MAX_DEPTH;
-
-/// How many values a document may have, aliases expanded.
-pub const MOST_VALUES: usize = 500_000;
-
-/// How many bytes its keys and texts may have together, aliases expanded.
-pub const MOST_TEXT: usize = 16 * 1024 * 1024;
-
-/// What is left of the bounds.
-struct Left {
-    values: usize,
-    text: usize,
+/// Bounds on the memory of one worker. A bound that is left out has its default.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerBounds {
+    /// The most bytes of request bodies held back at the same time.
+    pub held_body_bytes: Option<At<u64>>,
+    /// The most bytes of request bodies copied at the same time for checks that only write to the record.
+    pub copied_body_bytes: Option<u64>,
+    /// The most bytes that verified tokens and their claims take.
+    pub token_cache_bytes: Option<u64>,
 }
 
-/// Checks a document that was parsed. Readers bound their own recursion, at twice this depth at least.
-///
-/// # Errors
-/// The first place that is beyond a bound.
-pub fn check(root: &Node) -> Result<(), Problem> {
-    walk(root, 0, &mut Left { values: MOST_VALUES, text: MOST_TEXT })
-}
-
-fn walk(node: &Node, depth: usize, left: &mut Left) -> Result<(), Problem> {
-    let beyond = |message: String| {
-        let place = Place { line: node.at.line, column: node.at.column, path: String::new() };
-        Err(Problem { place, message })
-    };
-    let text = match &node.value {
-        Value::Text(text) => text.len(),
-        Value::Map(entries) => entries.iter().map(|(key, _)| key.text.len()).sum(),
-        _ => 0,
-    };
-    match (left.values.checked_sub(1), left.text.checked_sub(text)) {
-        (Some(values), Some(text)) => *left = Left { values, text },
-        (None, _) => return beyond(format!("more than {MOST_VALUES} values, aliases expanded")),
-        (_, None) => return beyond(format!("more than {} MiB of text, aliases expanded", MOST_TEXT >> 20)),
-    }
-    match &node.value {
-        Value::List(_) | Value::Map(_) if depth == MOST_DEPTH => {
-            beyond(format!("nested more than {MOST_DEPTH} levels deep"))
-        }
-        Value::List(items) => items
-            .iter()
-            .enumerate()
-            .try_for_each(|(i, item)| walk(item, depth + 1, left).map_err(|problem| below(&format!("[{i}]"), problem))),
-        Value::Map(entries) => entries
-            .iter()
-            .try_for_each(|(key, value)| walk(value, depth + 1, left).map_err(|problem| below(&key.text, problem))),
-        _ => Ok(()),
+impl WorkerBounds {
+    pub(super) fn read(field: &Field<'_>) -> Option<WorkerBounds> {
+        let fields = field.fields()?;
+        let number = |key, most| fields.get(key).and_then(|f| f.number(0, most));
+        let held = fields.get("held_body_bytes");
+        let bounds = WorkerBounds {
+            held_body_bytes: held
+                .and_then(|f| f.number(0, MOST_HELD_BYTES).map(|value| At { value, place: f.place.clone() })),
+            copied_body_bytes: number("copied_body_bytes", MOST_BYTES_IN_FILTER),
+            token_cache_bytes: number("token_cache_bytes", MOST_BYTES_IN_FILTER),
+        };
+        fields.finish();
+        Some(bounds)
     }
 }
 
-/// The problem of an inner value as one of the value around it. Paths are written only when there is a problem.
-fn below(step: &str, mut problem: Problem) -> Problem {
-    let inner = std::mem::take(&mut problem.place.path);
-    let dot = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };
-    problem.place.path = format!("{step}{dot}{inner}");
-    problem
-}
+/// Envoy holds these bytes, so that the memory of the filter does not limit them.
+const MOST_HELD_BYTES: u64 = 64 << 30;
+/// The filter has 1 GiB (envoy-facts §2.1). Reading the largest JSON body takes up to half of it.
+const MOST_BYTES_IN_FILTER: u64 = 128 << 20;

@@ -60,6 +60,8 @@ pub struct Document {
     pub errors: Errors,
     /// Where the audit record of each request goes.
     pub audit: Audit,
+    /// How much memory a worker may spend.
+    pub bounds: Option<super::bounds::WorkerBounds>,
 }
 
 /// An issuer of tokens and the keys that prove them.

@@ -95,5 +95,5 @@ fn bare(value: Value) -> Node {
     Node { at: Position::default(), value }
 }
 
-/// Keeps the recursion off the end of the stack. Documents are bounded in [`super::bounds`], which can say where.
-const DEEPEST: usize = 2 * super::bounds::MOST_DEPTH;
+/// Keeps the recursion off the end of the stack. Documents are bounded in [`super::document_size`], which can say where.
+const DEEPEST: usize = 2 * super::document_size::MOST_DEPTH;

@@ -8,6 +8,7 @@ use super::exchange::{Exchange, Stage, send};
 use super::host::{self, Map};
 use super::root::Gateway;
 use super::waiting::MOST_WOKEN;
+use crate::policy::bounds::HeldBytes;
 use crate::policy::checks::body::Body;
 use crate::policy::rejection::Rejection;
 
@@ -18,6 +19,15 @@ pub(super) struct Arrived {
     size: Option<usize>,
     /// Nothing more follows.
     ended: bool,
+}
+
+/// What a request counts for among the bytes that the worker may hold, until it goes on, is answered, or ends.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Its body, which Envoy has.
+    body: Option<HeldBytes>,
+    /// What is remembered of its headers while its body arrives.
+    pub(super) request: Option<HeldBytes>,
 }
 
 impl Arrived {
@@ -39,10 +49,41 @@ impl Exchange {
             }
             Stage::Waiting | Stage::Inspecting => {
                 self.arrived.set(Arrived { size: Some(size), ended });
+                if !self.hold_body(gateway, size) {
+                    self.refuse_crowded(gateway);
+                }
                 self.inspect(gateway);
             }
             Stage::New | Stage::Replied => {}
         }
+    }
+
+    /// Counts what is held of the body. Returns `false` when the worker may not hold so much. A body that is too large for its
+    /// route is refused for that.
+    fn hold_body(&self, gateway: &Gateway, size: usize) -> bool {
+        if self.inspection.borrow().as_ref().is_some_and(|inspection| inspection.is_too_large(size)) {
+            return true;
+        }
+        match &mut self.held.borrow_mut().body {
+            Some(held) => held.resize(size),
+            none => {
+                *none = gateway.held.hold(size);
+                none.is_some()
+            }
+        }
+    }
+
+    /// Refuses a request whose body is more than the worker may hold.
+    fn refuse_crowded(&self, gateway: &Gateway) {
+        let verdict = match self.inspection.take() {
+            Some(inspection) => gateway.policy.inspect(*inspection, Body::Crowded, host::now()),
+            None => {
+                let audit = self.pending.take().unwrap_or_default();
+                gateway.policy.refuse_crowded(audit, self.plan.take(), host::now())
+            }
+        };
+        // A refusal waits for nothing.
+        let _refused = self.conclude(gateway, verdict);
     }
 
     /// With trailers the body ends without saying so (envoy-facts §0.2).
@@ -93,14 +134,14 @@ impl Exchange {
     fn count(&self, gateway: &Gateway, size: usize, ended: bool) {
         let Some(mut meter) = self.meter.take() else { return };
         let bytes = if size > 0 && meter.wants_bytes() { host::request_body(size) } else { Vec::new() };
-        match meter.add(size, &bytes) {
+        match meter.add(size, &bytes, &gateway.copied) {
             Err(rejection) => {
                 self.note_failure(gateway, rejection.kind.appearance().code, rejection.reason);
                 self.refuse(gateway, &rejection);
             }
             Ok(()) if ended => {
-                if let Some(reason) = meter.finish() {
-                    self.note_shadow(gateway, reason);
+                if let Some(remark) = meter.finish() {
+                    self.note_remark(gateway, remark);
                 }
             }
             Ok(()) => {

@@ -4,16 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use proxy_wasm::types::LogLevel;
-
-use super::body::Arrived;
+use super::body::{Arrived, Held};
 use super::host::{self, LocalReply, Map};
 use super::peer::HostPeer;
-use super::request_id::{fresh_id, known_id};
+use super::record::DETAILS;
+use super::request_id::fresh_id;
 use super::root::Gateway;
 use super::target::with_target;
 use super::verifier::HostVerifier;
-use crate::config::document::Audit;
+use crate::policy::audit::AuditRecord;
+use crate::policy::checks::body::Body;
 use crate::policy::checks::meter::Meter;
 use crate::policy::decision::{Await, Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
 use crate::policy::inspection::Inspection;
@@ -30,7 +30,7 @@ pub struct Exchange {
     pub(super) plan: RefCell<ResponsePlan>,
     /// What takes the place of a reply that Envoy made before.
     late: RefCell<Option<Reply>>,
-    record: RefCell<String>,
+    pub(super) record: RefCell<String>,
     /// The headers are the whole request.
     pub(super) bare: Cell<bool>,
     /// What a request that is held back for its body becomes.
@@ -38,6 +38,10 @@ pub struct Exchange {
     /// What counts the body of a request that was let through.
     pub(super) meter: RefCell<Option<Meter>>,
     pub(super) arrived: Cell<Arrived>,
+    /// What it counts for among the bytes that the worker may hold.
+    pub(super) held: RefCell<Held>,
+    /// The record of a request that waits, should it be refused before it is decided.
+    pub(super) pending: RefCell<Option<AuditRecord<'static>>>,
     pub(super) weight: Cell<Option<u64>>,
     /// The client's own target while `:path` lacks the credentials of its query.
     pub(super) target: RefCell<Option<Rc<[u8]>>>,
@@ -67,6 +71,8 @@ impl Exchange {
             inspection: RefCell::default(),
             meter: RefCell::default(),
             arrived: Cell::default(),
+            held: RefCell::default(),
+            pending: RefCell::default(),
             weight: Cell::default(),
             target: RefCell::default(),
         }
@@ -125,15 +131,21 @@ impl Exchange {
         match verdict.decision {
             Decision::Await(wait) => {
                 self.stage.set(Stage::Waiting);
+                self.pending.replace(Some(verdict.audit.into_owned()));
                 self.plan.replace(verdict.response);
                 return Some(wait);
             }
             Decision::Inspect(inspection) => {
+                let Some(kept) = gateway.kept.hold(inspection.kept_bytes()) else {
+                    return self.conclude(gateway, gateway.policy.inspect(*inspection, Body::Crowded, host::now()));
+                };
+                self.held.borrow_mut().request = Some(kept);
                 self.stage.set(Stage::Inspecting);
                 self.inspection.replace(Some(inspection));
                 self.plan.replace(verdict.response);
             }
             Decision::Forward(mut forward) => {
+                self.held.take();
                 self.note(gateway, verdict.audit.to_json());
                 self.restore_target(forward.edits());
                 apply(Map::Request, forward.edits());
@@ -148,6 +160,7 @@ impl Exchange {
                 self.stage.set(Stage::Forwarded);
             }
             Decision::Reply(reply) => {
+                self.held.take();
                 self.note(gateway, verdict.audit.to_json());
                 self.stage.set(Stage::Replied);
                 // Envoy adds what it read to what it holds before it shows it, and refuses there and then what is too much
@@ -167,35 +180,6 @@ impl Exchange {
     pub(super) fn reply_late(&self) {
         if let Some(reply) = self.late.take() {
             send(&reply);
-        }
-    }
-
-    /// Keeps the record where the operator wants it: in the filter state for the access log, or here until the end.
-    fn note(&self, gateway: &Gateway, record: String) {
-        if gateway.policy.audit() == Audit::AccessLog {
-            host::set_filter_state("portcullis", record.as_bytes());
-        }
-        self.record.replace(record);
-    }
-
-    /// Adds to the record of a forwarded request that Envoy failed to forward it, and why in Envoy's own words.
-    pub(super) fn note_failure(&self, gateway: &Gateway, code: &str, details: &str) {
-        let mut record = self.record.take();
-        if record.pop().is_none() {
-            record = undecided(&self.plan.borrow().request_id);
-        }
-        record.push_str(&format!(",\"code\":\"{code}\",\"failure\":\""));
-        crate::policy::audit::escape(&mut record, details);
-        record.push_str("\"}");
-        self.note(gateway, record);
-    }
-
-    /// Adds to the record of a forwarded request that its body would have been refused.
-    pub(super) fn note_shadow(&self, gateway: &Gateway, reason: &str) {
-        let mut record = self.record.take();
-        if record.pop().is_some() {
-            record.push_str(&format!(",\"would_refuse\":\"{reason}\"}}"));
-            self.note(gateway, record);
         }
     }
 
@@ -238,31 +222,7 @@ impl Exchange {
         }
         host::set_header(Map::Response, "x-request-id", plan.request_id.as_bytes());
     }
-
-    /// Writes the record with what only the end of the request tells: the status that was sent, and how long it took.
-    pub(super) fn write_record(&self) {
-        let mut record = self.record.take();
-        if record.pop().is_none() {
-            record = undecided(&known_id());
-        }
-        if let Some(status) = host::number("response\0code") {
-            record.push_str(&format!(",\"status\":{status}"));
-        }
-        if let Some(details) = host::property(DETAILS).filter(|d| !d.is_empty()) {
-            record.push_str(",\"details\":\"");
-            crate::policy::audit::escape(&mut record, &String::from_utf8_lossy(&details));
-            record.push('"');
-        }
-        if let Some(nanos) = host::number("request\0duration") {
-            record.push_str(&format!(",\"duration_ms\":{}", nanos / 1_000_000));
-        }
-        record.push('}');
-        host::log(LogLevel::Info, &record);
-    }
 }
-
-/// Why the response is what it is, in Envoy's own words; nothing while there is none.
-const DETAILS: &str = "response\0code_details";
 
 pub(super) fn apply(map: Map, edits: &[HeaderEdit]) {
     for edit in edits {
@@ -284,13 +244,4 @@ pub(super) fn send(reply: &Reply) {
         None => (-1, reply.body.as_ref()),
     };
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
-}
-
-/// The start of a record of a request that Envoy ended before it was decided: malformed, too slow, or the client left
-/// (envoy-facts §2.6).
-fn undecided(id: &str) -> String {
-    let mut record = "{\"request_id\":\"".to_string();
-    crate::policy::audit::escape(&mut record, id);
-    record.push_str("\",\"decision\":\"deny\",\"reason\":\"ended_before_decision\"");
-    record
 }

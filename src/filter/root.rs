@@ -14,6 +14,7 @@ use super::quotas::Ledger;
 use super::waiting::Waiting;
 use crate::config::source;
 use crate::policy::Policy;
+use crate::policy::bounds::ByteBound;
 use crate::policy::decision::Awaited;
 use crate::policy::polled::Polled;
 use crate::policy::token_cache::TokenCache;
@@ -34,6 +35,12 @@ pub struct Gateway {
     pub waiting: RefCell<Waiting>,
     /// Requests that are held for a body of which nothing was shown yet.
     pub unseen: RefCell<Vec<Weak<Exchange>>>,
+    /// What is held of bodies, by Envoy.
+    pub held: Rc<ByteBound>,
+    /// What is copied of bodies, by checks that only write to the record.
+    pub copied: Rc<ByteBound>,
+    /// What is remembered of the headers of requests whose bodies are held.
+    pub kept: Rc<ByteBound>,
     /// More requests are due than one tick may wake.
     hurried: Cell<bool>,
 }
@@ -95,12 +102,15 @@ impl Root {
                 );
                 let memory = Memory {
                     polled,
-                    tokens: TokenCache::new(MOST_TOKENS, MOST_TOKEN_BYTES),
+                    tokens: TokenCache::new(MOST_TOKENS, policy.bounds().token_cache),
                     limits: SharedCells::open(),
                     polling,
                     ledger: Ledger::new(),
                 };
                 self.gateway = Some(Rc::new(Gateway {
+                    held: ByteBound::new(policy.bounds().held_bodies),
+                    copied: ByteBound::new(policy.bounds().copied_bodies),
+                    kept: ByteBound::new(MOST_KEPT_BYTES),
                     policy,
                     memory: RefCell::new(memory),
                     waiting: RefCell::default(),
@@ -176,6 +186,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// How soon the next requests are woken when more are due than may be in one go.
 const HURRIED_TICK: Duration = Duration::from_millis(2);
 
-/// Verified callers remembered by each worker, and the room they may take.
+/// Verified callers remembered by each worker.
 const MOST_TOKENS: usize = 20_000;
-const MOST_TOKEN_BYTES: usize = 48 * 1024 * 1024;
+
+/// What requests may keep of their headers while their bodies arrive. Ten thousand usual ones take a tenth of it.
+const MOST_KEPT_BYTES: u64 = 64 << 20;

@@ -86,6 +86,7 @@ impl Stream {
             // Envoy gave the request up while it was held: too large, or too slow to arrive.
             if stage != Stage::Forwarded {
                 self.exchange.stage.set(Stage::Replied);
+                self.exchange.held.take();
             }
         }
         Action::Continue

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::rc::Rc;
 
+use super::checks::meter::Remark;
+
 /// What is written down about one request. The adapter adds what only the proxy knows: final status and duration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditRecord<'r> {
@@ -49,6 +51,8 @@ pub struct AuditRecord<'r> {
     pub spoofed: usize,
     /// Why the request would have been refused by checks that only write down.
     pub would_refuse: Option<&'static str>,
+    /// Why checks that only write to the record did not look at the body.
+    pub not_inspected: Option<&'static str>,
 }
 
 /// A credential beside the first.
@@ -79,6 +83,14 @@ pub enum Outcome {
 }
 
 impl AuditRecord<'_> {
+    /// Adds what was found out about a body that was only looked at.
+    pub fn remark(&mut self, remark: Remark) {
+        match remark {
+            Remark::WouldRefuse(reason) => self.would_refuse = Some(reason),
+            Remark::NotInspected(reason) => self.not_inspected = Some(reason),
+        }
+    }
+
     /// The same without a tie to the request's bytes.
     pub fn into_owned(self) -> AuditRecord<'static> {
         AuditRecord {
@@ -103,6 +115,7 @@ impl AuditRecord<'_> {
             revocation_list: self.revocation_list,
             spoofed: self.spoofed,
             would_refuse: self.would_refuse,
+            not_inspected: self.not_inspected,
         }
     }
 
@@ -158,6 +171,9 @@ impl AuditRecord<'_> {
         }
         if let Some(reason) = self.would_refuse {
             member(&mut out, "would_refuse", reason);
+        }
+        if let Some(reason) = self.not_inspected {
+            member(&mut out, "not_inspected", reason);
         }
         if let Some(state) = &self.revocation_list {
             member(&mut out, "revocation_list", state);

@@ -1,5 +1,6 @@
 //! Turns a document into a policy, or into every problem it has: what refers to what, and what goes together.
 
+mod bounds;
 mod checks;
 pub(super) mod clients;
 mod conditions;
@@ -24,8 +25,8 @@ use super::permission::PermissionRegistry;
 use super::reply::Refusals;
 use super::scopes::ScopeRegistry;
 use super::{Policy, compile::issuers::Issuers, compile::limits::Limits};
-use crate::config::bounds;
 use crate::config::document::{Document, IdentityHeader, TokenSource};
+use crate::config::document_size;
 use crate::config::environment::Environment;
 use crate::config::header_name::same_to_an_upstream;
 use crate::config::node::Node;
@@ -39,7 +40,7 @@ impl Policy {
     /// # Errors
     /// Every problem of the document, in the order of its text. Nothing is left half done: there is a policy or there is none.
     pub fn from_node(node: &Node, environment: Environment<'_>) -> Result<Policy, Vec<Problem>> {
-        bounds::check(node).map_err(|problem| vec![problem])?;
+        document_size::check(node).map_err(|problem| vec![problem])?;
         let (document, mut problems) = Document::read(node, environment);
         let policy = Policy::compile(&document, environment, &mut problems);
         if problems.is_empty() { Ok(policy) } else { Err(problems.sorted()) }
@@ -73,6 +74,8 @@ impl Policy {
         let routes = Routes::compile(&around, &mut limits, &mut scopes, problems);
         credentials::check(document, &identity, problems);
         sent_headers::check(document, problems);
+        let rules = routes.routes.iter().chain(routes.public.iter()).map(|(_, rule)| rule.as_ref());
+        let bounds = bounds::compile(document.bounds.as_ref(), rules, problems);
         let around = clients::Surroundings {
             environment: document.environment.as_ref().map(|environment| environment.value.as_str().into()),
             issuers: issuers.issuers.into(),
@@ -101,6 +104,7 @@ impl Policy {
             asks_rate_limits: document.rate_limit_service.is_some(),
             refusals: Refusals::new(document.errors.realm.as_deref()),
             audit: document.audit,
+            bounds,
         }
     }
 }

@@ -103,6 +103,15 @@ impl Forward {
         &self.edits
     }
 
+    /// How many bytes the changes take in memory.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let value = |edit: &HeaderEdit| match edit {
+            HeaderEdit::Set(_, value) => value.len(),
+            HeaderEdit::Remove(name) => name.len(),
+        };
+        self.edits.capacity() * size_of::<HeaderEdit>() + self.edits.iter().map(value).sum::<usize>()
+    }
+
     /// Whether Envoy's own routes say where it goes: they cannot see in the headers that it was let through.
     pub fn is_routed_elsewhere(&self) -> bool {
         self.routed_elsewhere

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Policy;
 use super::audit::{AuditRecord, Outcome};
-use super::checks::body::{Body, BodyCheck};
+use super::checks::body::{Body, BodyCheck, crowded};
 use super::decision::{Decision, Reply, ResponsePlan, Verdict};
 use super::forward::Forward;
 use super::rejection::Rejection;
@@ -31,6 +31,11 @@ impl Inspection {
         Inspection { check, is_json, forward, audit: audit.into_owned(), plan }
     }
 
+    /// How many bytes of its own the request keeps in memory while its body arrives.
+    pub fn kept_bytes(&self) -> usize {
+        size_of::<Inspection>() + self.forward.kept_bytes() + self.audit.path.len() + self.audit.method.len()
+    }
+
     /// Whether a body that has grown to this size is too large already.
     pub fn is_too_large(&self, size: usize) -> bool {
         u64::try_from(size).unwrap_or(u64::MAX) > self.check.most_bytes
@@ -45,19 +50,31 @@ impl Policy {
 
     /// The second half of a verdict: the request goes on, or is refused for what its body is.
     pub fn inspect(&self, inspection: Inspection, body: Body<'_>, now: Duration) -> Verdict<'static> {
-        let Inspection { check, is_json, forward, mut audit, plan } = inspection;
-        let decision = match check.judge(body, is_json) {
-            Ok(()) => Decision::Forward(forward),
-            Err(rejection) => {
-                let reply = self.refuse(&rejection, &plan, now);
-                audit.outcome = Outcome::Deny;
-                audit.status = Some(reply.status);
-                audit.code = Some(rejection.kind.appearance().code);
-                audit.reason = rejection.reason;
-                audit.detail = rejection.detail;
-                Decision::Reply(reply)
-            }
-        };
-        Verdict { decision, audit, response: plan }
+        let Inspection { check, is_json, forward, audit, plan } = inspection;
+        match check.judge(body, is_json) {
+            Ok(()) => Verdict { decision: Decision::Forward(forward), audit, response: plan },
+            Err(rejection) => self.refuse_held(rejection, audit, plan, now),
+        }
+    }
+
+    /// The verdict about a request that waits for something while more of its body arrives than the worker may hold.
+    pub fn refuse_crowded(&self, audit: AuditRecord<'static>, plan: ResponsePlan, now: Duration) -> Verdict<'static> {
+        self.refuse_held(crowded(), audit, plan, now)
+    }
+
+    fn refuse_held(
+        &self,
+        rejection: Rejection,
+        mut audit: AuditRecord<'static>,
+        plan: ResponsePlan,
+        now: Duration,
+    ) -> Verdict<'static> {
+        let reply = self.refuse(&rejection, &plan, now);
+        audit.outcome = Outcome::Deny;
+        audit.status = Some(reply.status);
+        audit.code = Some(rejection.kind.appearance().code);
+        audit.reason = rejection.reason;
+        audit.detail = rejection.detail;
+        Verdict { decision: Decision::Reply(reply), audit, response: plan }
     }
 }

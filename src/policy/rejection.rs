@@ -69,6 +69,8 @@ pub enum Kind {
     BadGateway,
     /// No upstream answers.
     ServiceUnavailable,
+    /// The gateway has more under way than it may.
+    Overloaded,
     /// The upstream took too long.
     GatewayTimeout,
     /// The client took too long to send its request.
@@ -155,6 +157,7 @@ impl Kind {
             }
             Kind::RateLimited(_) => row(429, "RATE_LIMITED", "Too many requests", 8, None),
             Kind::ServiceUnavailable => row(503, "SERVICE_UNAVAILABLE", "Backend service down", 14, None),
+            Kind::Overloaded => row(503, "SERVICE_UNAVAILABLE", "The gateway is busy", 14, None),
             Kind::BadRequest => row(400, "BAD_REQUEST", "The request is malformed", 3, None),
             Kind::InvalidTokenRequest => {
                 row(400, "BAD_REQUEST", "The request is malformed", 3, Some("invalid_request"))

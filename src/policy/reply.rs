@@ -46,7 +46,7 @@ impl Refusals {
             Kind::UnsupportedMediaType(accept) if !accept.is_empty() => headers.push(("accept".into(), accept.clone())),
             Kind::UnsupportedCoding => headers.push(("accept-encoding".into(), "identity".into())),
             Kind::RateLimited(seconds) => headers.push(("retry-after".into(), seconds.to_string().into())),
-            Kind::AuthUnavailable | Kind::LimitUnavailable | Kind::ServiceUnavailable => {
+            Kind::AuthUnavailable | Kind::LimitUnavailable | Kind::ServiceUnavailable | Kind::Overloaded => {
                 headers.push(("retry-after".into(), "5".into()))
             }
             _ => {}

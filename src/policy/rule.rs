@@ -25,6 +25,14 @@ pub struct Rule {
     pub action: Action,
 }
 
+impl Rule {
+    /// The largest body that requests of this route are held back for; none where they are answered or not checked.
+    pub fn held_body(&self) -> Option<u64> {
+        let checks = self.checks.as_ref().filter(|_| matches!(self.action, Action::Forward(_)))?;
+        checks.holds()
+    }
+}
+
 /// What a route does.
 #[derive(Debug)]
 pub enum Action {

@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use portcullis::config::source;
 use portcullis::policy::Policy;
 use portcullis::policy::audit::AuditRecord;
+use portcullis::policy::bounds::ByteBound;
 use portcullis::policy::checks::body::Body;
 use portcullis::policy::decision::{Awaited, Decision, HeaderEdit, Reply, ResponsePlan};
 use portcullis::policy::forward::ROUTING_HEADER;
@@ -35,6 +37,8 @@ struct CoreGateway {
     published: BTreeMap<String, String>,
     tokens: TokenCache,
     limits: LocalStore,
+    held: Rc<ByteBound>,
+    copied: Rc<ByteBound>,
     ids: Cell<u64>,
     fetches: usize,
     requests: u32,
@@ -53,6 +57,8 @@ pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>
     })?;
     let polled = policy.polled();
     Ok(Box::new(CoreGateway {
+        held: ByteBound::new(policy.bounds().held_bodies),
+        copied: ByteBound::new(policy.bounds().copied_bodies),
         policy,
         polled,
         published: BTreeMap::new(),
@@ -113,7 +119,11 @@ impl CoreGateway {
             };
             let mut verdict = self.policy.decide(&parts, &mut world);
             if let Decision::Inspect(inspection) = verdict.decision {
-                verdict = self.policy.inspect(*inspection, Body::Whole(&arrival.request.body), now);
+                let body = &arrival.request.body;
+                let held = self.held.hold(body.len());
+                let is_crowded = held.is_none() && !inspection.is_too_large(body.len());
+                let body = if is_crowded { Body::Crowded } else { Body::Whole(body) };
+                verdict = self.policy.inspect(*inspection, body, now);
             }
             match verdict.decision {
                 Decision::Reply(reply) => return Ok(replied(reply, &verdict.audit, arrival.request)),
@@ -121,11 +131,13 @@ impl CoreGateway {
                 Decision::Forward(mut forward) => {
                     if let Some(mut meter) = forward.take_meter() {
                         let body = &arrival.request.body;
-                        if let Err(rejection) = meter.add(body.len(), body) {
+                        if let Err(rejection) = meter.add(body.len(), body, &self.copied) {
                             let reply = self.policy.refuse(&rejection, &verdict.response, now);
                             return Ok(replied(reply, &verdict.audit, arrival.request));
                         }
-                        verdict.audit.would_refuse = meter.finish().or(verdict.audit.would_refuse);
+                        if let Some(remark) = meter.finish() {
+                            verdict.audit.remark(remark);
+                        }
                     }
                     let edited = edited(headers.clone(), forward.edits());
                     let mut outcome = forwarded(edited, &verdict.response, &verdict.audit, arrival.request);

@@ -275,6 +275,7 @@ const NO_REASONS: &[&str] = &[
     "invalid_request",
     "invalid_token",
     "key_ops",
+    "not_inspected",
     "pck_",
     "request_id",
     "revocation_list",

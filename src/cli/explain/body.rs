@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cli::{Failure, files};
 use crate::policy::Policy;
 use crate::policy::audit::Outcome;
+use crate::policy::bounds::ByteBound;
 use crate::policy::checks::body::Body;
 use crate::policy::decision::{Decision, Verdict};
 use crate::policy::world::Step;
@@ -51,8 +52,11 @@ pub fn judge<'r>(
         Decision::Forward(mut forward) => {
             if let Some(mut meter) = forward.take_meter() {
                 // What cuts a body off has measured this one's announced length before.
-                let _too_large = meter.add(body.len(), body);
-                audit.would_refuse = meter.finish().or(audit.would_refuse);
+                let room = ByteBound::new(policy.bounds().copied_bodies);
+                let _too_large = meter.add(body.len(), body, &room);
+                if let Some(remark) = meter.finish() {
+                    audit.remark(remark);
+                }
             }
             Verdict { decision: Decision::Forward(forward), audit, response }
         }

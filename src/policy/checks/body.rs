@@ -40,6 +40,8 @@ pub enum Body<'b> {
     Lost,
     /// Some of it, and the proxy shows none.
     Withheld,
+    /// Some of it, and the worker holds too many bytes already.
+    Crowded,
 }
 
 impl BodyCheck {
@@ -54,6 +56,7 @@ impl BodyCheck {
             (Body::TooLarge, _) => Err(too_large()),
             (Body::Lost, _) => Err(Rejection::new(Kind::Internal, "body_lost")),
             (Body::Withheld, _) => Err(Rejection::new(Kind::Internal, "body_withheld")),
+            (Body::Crowded, _) => Err(crowded()),
             (Body::Whole(bytes), _) if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > self.most_bytes => {
                 Err(too_large())
             }
@@ -102,6 +105,11 @@ impl JsonCheck {
         };
         Rejection::invalid(reason, vec![Finding::new("/body", message)])
     }
+}
+
+/// The refusal of a request that may not be held back, because its worker holds too many bytes already.
+pub(in crate::policy) fn crowded() -> Rejection {
+    Rejection::new(Kind::Overloaded, "held_bytes_exceeded")
 }
 
 /// The refusal of a body that is too large, found early or late.

@@ -1,0 +1,66 @@
+//! How large a gateway's document may be. The bounds are the same for every form in which it arrives: YAML, JSON text or a
+//! protobuf `Struct`, so what the command line accepts the filter accepts too.
+
+use super::node::{Node, Value};
+use super::problem::{Place, Problem};
+
+/// How deep lists and mappings may nest; the document itself is the first level.
+pub const MOST_DEPTH: usize = crate::strict_json::MAX_DEPTH;
+
+/// How many values a document may have, aliases expanded.
+pub const MOST_VALUES: usize = 500_000;
+
+/// How many bytes its keys and texts may have together, aliases expanded.
+pub const MOST_TEXT: usize = 16 * 1024 * 1024;
+
+/// What is left of the bounds.
+struct Left {
+    values: usize,
+    text: usize,
+}
+
+/// Checks a document that was parsed. Readers bound their own recursion, at twice this depth at least.
+///
+/// # Errors
+/// The first place that is beyond a bound.
+pub fn check(root: &Node) -> Result<(), Problem> {
+    walk(root, 0, &mut Left { values: MOST_VALUES, text: MOST_TEXT })
+}
+
+fn walk(node: &Node, depth: usize, left: &mut Left) -> Result<(), Problem> {
+    let beyond = |message: String| {
+        let place = Place { line: node.at.line, column: node.at.column, path: String::new() };
+        Err(Problem { place, message })
+    };
+    let text = match &node.value {
+        Value::Text(text) => text.len(),
+        Value::Map(entries) => entries.iter().map(|(key, _)| key.text.len()).sum(),
+        _ => 0,
+    };
+    match (left.values.checked_sub(1), left.text.checked_sub(text)) {
+        (Some(values), Some(text)) => *left = Left { values, text },
+        (None, _) => return beyond(format!("more than {MOST_VALUES} values, aliases expanded")),
+        (_, None) => return beyond(format!("more than {} MiB of text, aliases expanded", MOST_TEXT >> 20)),
+    }
+    match &node.value {
+        Value::List(_) | Value::Map(_) if depth == MOST_DEPTH => {
+            beyond(format!("nested more than {MOST_DEPTH} levels deep"))
+        }
+        Value::List(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, item)| walk(item, depth + 1, left).map_err(|problem| below(&format!("[{i}]"), problem))),
+        Value::Map(entries) => entries
+            .iter()
+            .try_for_each(|(key, value)| walk(value, depth + 1, left).map_err(|problem| below(&key.text, problem))),
+        _ => Ok(()),
+    }
+}
+
+/// The problem of an inner value as one of the value around it. Paths are written only when there is a problem.
+fn below(step: &str, mut problem: Problem) -> Problem {
+    let inner = std::mem::take(&mut problem.place.path);
+    let dot = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };
+    problem.place.path = format!("{step}{dot}{inner}");
+    problem
+}

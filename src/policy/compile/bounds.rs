@@ -1,0 +1,85 @@
+//! Compiles `bounds`: the defaults, and a check that the largest body that a route holds back fits.
+
+use super::super::bounds::MemoryBounds;
+use super::super::rule::Rule;
+use crate::config::bounds::WorkerBounds;
+use crate::config::problem::Problems;
+
+/// The bounds of a document whose routes have these rules.
+pub(super) fn compile<'r>(
+    section: Option<&WorkerBounds>,
+    rules: impl Iterator<Item = &'r Rule>,
+    problems: &mut Problems,
+) -> MemoryBounds {
+    let section = section.cloned().unwrap_or_default();
+    let holding = rules.filter_map(|rule| Some((rule, rule.held_body()?)));
+    let largest = holding.max_by_key(|(_, bytes)| *bytes);
+    let usual = largest.map_or(HELD_BODIES, |(_, bytes)| bytes.max(HELD_BODIES));
+    if let (Some(held), Some((rule, bytes))) = (&section.held_body_bytes, largest)
+        && held.value < bytes
+    {
+        let message = format!(
+            "{} bytes are less than the `max_body_bytes` of route `{}`, which holds bodies of up to {bytes} bytes",
+            held.value, rule.name
+        );
+        problems.add(&held.place, message);
+    }
+    MemoryBounds {
+        held_bodies: section.held_body_bytes.map_or(usual, |held| held.value),
+        copied_bodies: section.copied_body_bytes.unwrap_or(COPIED_BODIES),
+        token_cache: usize::try_from(section.token_cache_bytes.unwrap_or(TOKEN_CACHE)).unwrap_or(usize::MAX),
+    }
+}
+
+const HELD_BODIES: u64 = 64 << 20;
+const COPIED_BODIES: u64 = 16 << 20;
+const TOKEN_CACHE: u64 = 48 << 20;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::node::Node;
+    use crate::policy::Policy;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// The bounds of a document with this section and a route that holds bodies of this many bytes, or its problems.
+    fn bounds(section: Value, body: u64) -> Result<MemoryBounds, Vec<String>> {
+        let checks = json!({ "max_body_bytes": body });
+        let mut document = json!({
+            "version": "1.0",
+            "upstreams": { "files": {} },
+            "routes": [
+                { "path": "/small", "auth": "none", "upstream": "files", "checks": { "max_body_bytes": 1 } },
+                { "path": "/files", "method": "POST", "auth": "none", "upstream": "files", "checks": checks },
+                { "path": "/seen", "auth": "none", "upstream": "files", "checks": { "mode": "log", "max_body_bytes": 67_108_864 } },
+            ],
+        });
+        if !section.is_null() {
+            document["bounds"] = section;
+        }
+        let policy = Policy::from_node(&Node::from(document), &|_| None);
+        let problems = |found: Vec<crate::config::problem::Problem>| found.iter().map(ToString::to_string).collect();
+        policy.map(|policy| *policy.bounds()).map_err(problems)
+    }
+
+    #[test]
+    fn one_body_of_every_route_fits() {
+        let usual = MemoryBounds { held_bodies: 64 << 20, copied_bodies: 16 << 20, token_cache: 48 << 20 };
+        assert_eq!(bounds(Value::Null, 64 << 20), Ok(usual));
+        assert_eq!(bounds(json!({}), 1), Ok(usual));
+        let own = json!({ "held_body_bytes": 1000, "copied_body_bytes": 0, "token_cache_bytes": 1 });
+        let expected = MemoryBounds { held_bodies: 1000, copied_bodies: 0, token_cache: 1 };
+        assert_eq!(bounds(own.clone(), 1000), Ok(expected));
+        let found = bounds(own, 1001).unwrap_err();
+        let message = "1000 bytes are less than the `max_body_bytes` of route `POST /files`, which holds bodies of up to 1001 bytes";
+        assert!(
+            found.len() == 1 && found[0].ends_with(message) && found[0].contains("bounds.held_body_bytes"),
+            "{found:?}"
+        );
+        assert!(bounds(json!({ "copied_body_bytes": 134_217_729 }), 1).is_err());
+        assert!(bounds(json!({ "held_bytes": 1 }), 1).is_err());
+    }
+}
