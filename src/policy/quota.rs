@@ -3,6 +3,7 @@
 //! It calls nobody. An adapter asks which calls are due, makes them, and hands the answers in.
 
 mod account;
+mod health;
 pub mod wire;
 
 use std::collections::{HashMap, VecDeque};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use account::Account;
 pub use account::{Standing, Terms};
+use health::Health;
 
 /// A rate limit service of a policy.
 #[derive(Debug)]
@@ -104,13 +106,6 @@ struct Slot {
     used: bool,
 }
 
-/// A service that fails is left alone for a while, so that not every request waits in vain.
-#[derive(Clone, Copy, Debug, Default)]
-struct Health {
-    failures: u32,
-    paused_until: Duration,
-}
-
 impl Quotas {
     /// No accounts yet, and never more than `most`.
     pub fn new(most: usize) -> Quotas {
@@ -128,12 +123,12 @@ impl Quotas {
         now: Duration,
     ) -> (AccountId, Standing) {
         let id = self.account(limit, descriptor, now);
-        let (paused_until, slot) = (self.health.paused_until, self.slots.get_mut(id.slot as usize));
+        let (is_paused, slot) = (self.health.is_paused(now), self.slots.get_mut(id.slot as usize));
         let Some(slot) = slot else { return (id, Standing::Failed) };
         slot.used = true;
         let wanted = slot.account.wants();
         let standing = slot.account.standing(received_at, now);
-        if slot.account.wants() && now < paused_until {
+        if slot.account.wants() && is_paused {
             slot.account.failed(now);
             return (id, Standing::Failed);
         }
@@ -142,7 +137,7 @@ impl Quotas {
             self.forget_given_up();
         }
         // Of a service that fails nobody says that the worker is to blame.
-        let fails = self.health.failures > 0 && standing == Standing::Late;
+        let fails = self.health.is_failing() && standing == Standing::Late;
         (id, if fails { Standing::Failed } else { standing })
     }
 
@@ -160,10 +155,11 @@ impl Quotas {
 
     /// The next call to make. What all requests wait for that came since the last one is asked for at once.
     pub fn poll_call(&mut self, now: Duration) -> Option<Call> {
+        let is_patient = self.health.is_patient(now);
         while let Some(account) = self.wanted.pop_front() {
             let Some(slot) = self.slot(account).filter(|slot| slot.account.wants()) else { continue };
             let limit = slot.limit.clone();
-            let (hits, timeout) = slot.account.ask(&limit.terms, now);
+            let (hits, timeout) = slot.account.ask(&limit.terms, is_patient, now);
             let message = wire::request(&limit.service.domain, &slot.descriptor, hits);
             return Some(Call { account, service: limit.service.clone(), timeout, message });
         }
@@ -181,12 +177,15 @@ impl Quotas {
     /// The answer to a call, or its failure. One that comes for an account given up meanwhile changes none.
     pub fn handle_answer(&mut self, id: AccountId, answer: Result<&[u8], Fault>, now: Duration) -> Option<Turn> {
         let read = answer.and_then(|bytes| wire::answer(bytes).ok_or(Fault::Unreadable));
-        let is_healthy = self.health.failures == 0;
+        let is_healthy = !self.health.is_failing();
         if let Some(slot) = self.slot(id) {
             match &read {
                 Ok(answer) => slot.account.answered(answer, now),
                 // The requests that wait are decided again, and ask once more.
-                Err(Fault::Status(_)) if is_healthy && slot.account.try_again() => return None,
+                Err(Fault::Status(_)) if is_healthy && slot.account.try_again() => {
+                    self.health.be_patient(now);
+                    return None;
+                }
                 Err(Fault::Status(_)) if slot.account.is_late(now) => {
                     slot.account.give_up(now);
                     return None;
@@ -272,25 +271,6 @@ impl Quotas {
         second_best
     }
 }
-
-impl Health {
-    fn note(&mut self, fault: Option<Fault>, now: Duration) -> Option<Turn> {
-        let Some(fault) = fault else {
-            let was_paused = std::mem::take(self).failures >= MOST_FAILURES;
-            return was_paused.then_some(Turn::Resumed);
-        };
-        self.failures = self.failures.saturating_add(1);
-        if self.failures < MOST_FAILURES || now < self.paused_until {
-            return None;
-        }
-        self.paused_until = now + PAUSE;
-        Some(Turn::Paused(fault))
-    }
-}
-
-/// After so many failures in a row the service is not asked for this long; then one failure is enough for the next pause.
-const MOST_FAILURES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many accounts are looked at to find one that can be given up.
 const MOST_LOOKED_AT: usize = 16;

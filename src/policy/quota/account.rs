@@ -130,12 +130,12 @@ impl Account {
 
     /// How many hits to ask for now, and how long to wait for the answer: what is waited for, and in advance what the rate
     /// suggests and the limit's rest allows.
-    pub(super) fn ask(&mut self, terms: &Terms, now: Duration) -> (u32, Duration) {
+    pub(super) fn ask(&mut self, terms: &Terms, is_patient: bool, now: Duration) -> (u32, Duration) {
         let remaining = self.told.remaining.filter(|_| self.told.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);
         let hits = self.block(terms, now).min(share).max(self.waiting);
         let hits = hits.min(remaining.unwrap_or(u32::MAX)).max(1);
-        let timeout = if self.again { terms.timeout.max(LEAST_SECOND_TIMEOUT) } else { terms.timeout };
+        let timeout = if is_patient { terms.timeout.max(PATIENT_TIMEOUT) } else { terms.timeout };
         self.left = 0;
         self.asking = Some(Asking { hits, asked_at: now, timeout });
         (hits, timeout)
@@ -232,8 +232,8 @@ const SHARE_OF_LIMIT: u32 = 20;
 /// In advance at most one in so many hits of what the limit has left is taken: near its end, none.
 const SHARE_OF_REST: u32 = 8;
 
-/// A call that is made once more has at least this long, which is more than a worker is usually late.
-const LEAST_SECOND_TIMEOUT: Duration = Duration::from_millis(500);
+/// While a worker may be busy its calls have at least this long, which is more than a worker is usually late.
+const PATIENT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Envoy ends a call on time, unless its worker has something else to do.
 const LATENESS: Duration = Duration::from_millis(250);
