@@ -1,5 +1,6 @@
 //! Limits that several proxies share, counted by a real rate limit service in a real Redis.
 
+mod burst;
 mod containers;
 mod site;
 
@@ -129,6 +130,22 @@ fn what_holds_while_the_service_is_gone_is_what_the_document_says() {
     site.reopen(&json!({ "on_failure": "local", "rate": "5/m" })).unwrap();
     assert_eq!(site.statuses("c1", 8).unwrap(), [200, 200, 200, 200, 200, 429, 429, 429]);
     assert_eq!(site.statuses("c2", 1).unwrap(), [200]);
+    site.gate.never_failed().unwrap();
+}
+
+#[test]
+fn a_burst_that_keeps_the_workers_busy_gets_no_more_than_the_limit_where_failures_let_requests_pass() {
+    const LIMIT: usize = 10;
+    let settings = json!({ "on_failure": "open", "rate": "10/m" });
+    let mut site = Site::patient(limits(LIMIT as u64, 600).unwrap(), &settings, "20ms").unwrap();
+    site.until("c2", 200).unwrap();
+    let request = site.request("c1").unwrap();
+    let statuses = burst::burst(site.gate.port, &request).unwrap();
+    let passed = statuses.get(&200).copied().unwrap_or_default();
+    assert!(passed <= LIMIT, "{statuses:?}");
+    assert!(statuses.keys().all(|status| [200, 429, 503].contains(status)), "{statuses:?}");
+    assert_eq!(site.ask("c1").unwrap().status, 429, "the service still answers");
+    assert_eq!(site.ask("c3").unwrap().status, 200);
     site.gate.never_failed().unwrap();
 }
 

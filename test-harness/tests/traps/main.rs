@@ -6,6 +6,7 @@ mod bodies;
 mod certificates;
 mod configure;
 mod failure;
+mod floods;
 mod headers;
 mod limits;
 mod midway;
@@ -15,6 +16,7 @@ mod permissions;
 mod replies;
 mod streams;
 mod traces;
+mod upload;
 mod waiting;
 
 use std::process::ExitCode;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ("certificates", certificates::TRAPS),
         ("configure", configure::TRAPS),
         ("failure", failure::TRAPS),
+        ("floods", floods::TRAPS),
         ("headers", headers::TRAPS),
         ("limits", limits::TRAPS),
         ("midway", midway::TRAPS),

@@ -1,0 +1,253 @@
+//! Clients that send as many bytes as they can: the filter keeps its memory within bounds, and others are served.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use http_body_util::BodyExt;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+use test_harness::client::Request;
+use test_harness::clock::Deadline;
+use test_harness::issuer::Fault;
+use test_harness::ports;
+use test_harness::server::{self, Server, reply};
+use test_harness::trial::{self, Gate, HOST, Servers, bearer, clusters, code, get, put};
+
+use crate::Trap;
+use crate::upload::Upload;
+
+pub const TRAPS: &[Trap] = &[
+    ("many large bodies under checks that only write to the record leave the filter alive", copied),
+    ("many bodies on few connections under such checks leave the filter alive", copied_over_http2),
+    ("many large bodies that are held back leave room for others", held),
+    ("bodies that wait for keys leave room for others", waiting),
+    ("the densest bodies that may be read leave the filter alive", dense),
+];
+
+/// Each body is a text of 10 MiB whose end is missing until all others are under way.
+fn copied() -> Result<()> {
+    let flood = Flood::start()?;
+    let mut gate = flood.gate(|_| Ok(()))?;
+    let port = gate.port;
+    let mut streams = at_once((0..64).map(|_| move || Upload::open(port, "/seen/1", None)?.send(10 << 20)).collect())?;
+    ensure!(streams.iter().all(|upload| upload.answer.is_none()), "a body is refused that should only be looked at");
+    flood.others_are_served(&gate)?;
+    let statuses = at_once(streams.drain(..).map(|upload| move || upload.finish()).collect())?;
+    ensure!(statuses.iter().all(|answer| answer.starts_with("HTTP/1.1 200 ")), "{statuses:?}");
+    let dropped = || gate.envoy.lines().iter().filter(|line| line.contains(NOT_INSPECTED)).count();
+    // Each worker has room for one copy.
+    let written = Deadline::after(PATIENCE).poll(|| (dropped() >= 62).then_some(()));
+    written.with_context(|| format!("{} records say that a body was not inspected", dropped()))?;
+    flood.others_are_served(&gate)?;
+    gate.never_failed()
+}
+
+fn copied_over_http2() -> Result<()> {
+    const CONNECTIONS: usize = 10;
+    const STREAMS: usize = 100;
+    let flood = Flood::start()?;
+    let mut gate = flood.gate(|_| Ok(()))?;
+    let to = ports::loopback(gate.port);
+    let connection = || async move {
+        let stream = tokio::net::TcpStream::connect(to).await?;
+        let (client, connection) = h2::client::handshake(stream).await?;
+        tokio::spawn(connection);
+        let mut uploads = tokio::task::JoinSet::new();
+        for _ in 0..STREAMS {
+            let mut client = client.clone().ready().await?;
+            let head = hyper::Request::post(format!("http://{HOST}/seen/1")).header("content-type", "application/json");
+            let (response, mut body) = client.send_request(head.body(())?, false)?;
+            uploads.spawn(async move {
+                let sent = fill(&mut body, 1 << 20).await;
+                (response, body, sent)
+            });
+        }
+        // The client lives as long as what it has under way.
+        anyhow::Ok((client, uploads.join_all().await))
+    };
+    let runtime = server::runtime()?;
+    let open = runtime.block_on(async {
+        let mut connections = tokio::task::JoinSet::new();
+        (0..CONNECTIONS).for_each(|_| drop(connections.spawn(connection())));
+        tokio::time::timeout(PATIENCE, connections.join_all()).await
+    })?;
+    let open: Vec<_> = open.into_iter().collect::<Result<_>>()?;
+    let sent = open.iter().flat_map(|(_, uploads)| uploads).filter(|(_, _, sent)| sent.is_ok()).count();
+    ensure!(sent > CONNECTIONS * STREAMS / 2, "{sent} bodies were sent");
+    flood.others_are_served(&gate)?;
+    drop(open);
+    flood.others_are_served(&gate)?;
+    gate.never_failed()
+}
+
+/// Bodies that are judged as a whole, from clients that never end theirs.
+fn held() -> Result<()> {
+    let flood = Flood::start()?;
+    let mut gate = flood.gate(|_| Ok(()))?;
+    let port = gate.port;
+    let uploads = at_once((0..16).map(|_| move || Upload::open(port, "/held/1", None)?.send(60 << 20)).collect())?;
+    let refused: Vec<&str> = uploads.iter().filter_map(|upload| upload.answer.as_deref()).collect();
+    ensure!(
+        (14..16).contains(&refused.len()),
+        "{} of 16 bodies of 60 MiB are refused, and each worker may hold 64 MiB",
+        refused.len()
+    );
+    // A client that goes on sending may be cut off before it reads the answer.
+    let answers: Vec<&str> = refused.into_iter().filter(|answer| !answer.is_empty()).collect();
+    ensure!(!answers.is_empty(), "no client was answered");
+    for answer in answers {
+        for part in ["HTTP/1.1 503 ", "retry-after: 5", "\"code\":\"SERVICE_UNAVAILABLE\"", "x-request-id: "] {
+            ensure!(answer.contains(part), "no `{part}` in {answer}");
+        }
+    }
+    flood.others_are_served(&gate)?;
+    recorded(&gate, "\"reason\":\"held_bytes_exceeded\"")?;
+    drop(uploads);
+    let free = || {
+        let large = chunked("/held/1", vec![b' '; 30 << 20]);
+        (0..4).all(|_| gate.send(&large).is_ok_and(|answer| answer.status == 200)).then_some(())
+    };
+    Deadline::after(PATIENCE).poll(free).context("the bytes of clients that left are still held")?;
+    gate.never_failed()
+}
+
+/// Nobody knows yet who calls, so nothing is judged: the bodies are held all the same.
+fn waiting() -> Result<()> {
+    let flood = Flood::start()?;
+    flood.servers.issuer.fail(Fault::Held);
+    let mut gate = flood.gate(|policy| {
+        put(policy, "/bounds", json!({ "held_body_bytes": 4 << 20 }))?;
+        for route in policy.pointer_mut("/routes").and_then(Value::as_array_mut).into_iter().flatten() {
+            if route.get("upstream") == Some(&json!("drain")) {
+                put(route, "/checks", json!({ "max_body_bytes": 4 << 20 }))?;
+            }
+        }
+        *policy = trial::patient(std::mem::take(policy))?;
+        Ok(())
+    })?;
+    let (port, token) = (gate.port, flood.servers.token(&json!({}))?);
+    let shown = token.as_str();
+    let uploads =
+        at_once((0..16).map(|_| move || Upload::open(port, "/orders/1", Some(shown))?.send(900 << 10)).collect())?;
+    // What was sent last may be refused a moment later.
+    let mut waiting = at_once(uploads.into_iter().map(|upload| move || upload.look()).collect())?;
+    let refused: Vec<String> = waiting.iter_mut().filter_map(|upload| upload.answer.take()).collect();
+    ensure!((8..16).contains(&refused.len()), "{} of 16 bodies are refused", refused.len());
+    ensure!(refused.iter().all(|answer| answer.is_empty() || answer.starts_with("HTTP/1.1 503 ")), "{refused:?}");
+    recorded(&gate, "\"reason\":\"held_bytes_exceeded\"")?;
+    drop(waiting);
+    flood.servers.issuer.fail(Fault::None);
+    let answer = gate.send(&bearer(get("/orders/1"), &token))?;
+    ensure!(answer.status == 200, "{} {}", answer.status, code(&answer));
+    flood.others_are_served(&gate)?;
+    gate.never_failed()
+}
+
+/// Bodies that take many times their length when they are read: a million values each, which is as many as a document allows.
+fn dense() -> Result<()> {
+    const VALUES: usize = 1_000_000;
+    let flood = Flood::start()?;
+    let mut gate = flood.gate(|_| Ok(()))?;
+    let list = |item: &str, values: usize| format!("[{}]", vec![item; (VALUES - 1) / values].join(","));
+    let deep = [r#"{"":"#.repeat(100), "0".to_owned(), "}".repeat(100)].concat();
+    for (name, body) in [
+        ("empty lists", list("[]", 1)),
+        ("lists of one", list("[0]", 2)),
+        ("objects of one member", list(r#"{"":0}"#, 2)),
+        ("objects in objects", list(&deep, 101)),
+        ("lists in lists", list(&["[".repeat(100), "]".repeat(100)].concat(), 100)),
+    ] {
+        for _ in 0..2 {
+            let request = chunked("/dense/1", body.clone().into_bytes()).header("content-type", "application/json");
+            let answer = gate.send(&request)?;
+            ensure!(answer.status == 200, "{name}: {} {}", answer.status, code(&answer));
+        }
+    }
+    flood.others_are_served(&gate)?;
+    gate.never_failed()
+}
+
+/// The usual servers, and an upstream that reads bodies and keeps nothing of them.
+struct Flood {
+    servers: Servers,
+    drain: Server,
+}
+
+impl Flood {
+    fn start() -> Result<Self> {
+        let drain = Server::start(0, |mut request| async move {
+            while request.body_mut().frame().await.is_some_and(|frame| frame.is_ok()) {}
+            reply(200, "text/plain", "drained")
+        })?;
+        Ok(Self { servers: Servers::start()?, drain })
+    }
+
+    fn gate(&self, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Gate> {
+        let mut policy = self.servers.policy();
+        put(&mut policy, "/upstreams/drain", json!({ "url": self.drain.url() }))?;
+        let route =
+            |path: &str, checks: Value| json!({ "path": path, "auth": "none", "upstream": "drain", "checks": checks });
+        if let Some(routes) = policy.pointer_mut("/routes").and_then(Value::as_array_mut) {
+            let most = 10 << 20;
+            routes.push(route("/seen/{.+}", json!({ "mode": "log", "max_body_bytes": most, "json": {} })));
+            routes.push(route("/held/{.+}", json!({ "max_body_bytes": 64 << 20 })));
+            let json = json!({ "max_depth": 127, "max_values": 1_000_000 });
+            routes.push(route("/dense/{.+}", json!({ "max_body_bytes": most, "json": json })));
+        }
+        bend(&mut policy)?;
+        // One connection carries all that goes to the drain, however many requests are under way.
+        Gate::bent(&policy, |config| {
+            let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+            let options = json!({ "@type": format!("type.googleapis.com/{kind}"),
+                "explicit_http_config": { "http2_protocol_options": {} } });
+            let named = |cluster: &&mut Value| cluster.get("name") == Some(&json!("drain"));
+            let drain = clusters(config)?.iter_mut().find(named).context("no cluster of the drain")?;
+            put(drain, "/typed_extension_protocol_options", json!({ kind: options }))
+        })
+    }
+
+    /// Requests of other callers, on every worker.
+    fn others_are_served(&self, gate: &Gate) -> Result<()> {
+        for target in ["/health", "/open/1"].repeat(6) {
+            let answer = gate.send(&get(target))?;
+            ensure!(answer.status == 200, "{target}: {} {}", answer.status, code(&answer));
+        }
+        Ok(())
+    }
+}
+
+/// Sends almost so many bytes of a text.
+async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize) -> Result<()> {
+    body.send_data(Bytes::from_static(b"[\""), false)?;
+    let mut left = bytes - 100;
+    while left > 0 {
+        body.reserve_capacity(left);
+        let capacity =
+            std::future::poll_fn(|task| body.poll_capacity(task)).await.context("the stream was closed")??;
+        let part = capacity.min(left);
+        body.send_data(vec![b'x'; part].into(), false)?;
+        left -= part;
+    }
+    Ok(())
+}
+
+fn chunked(target: &str, body: Vec<u8>) -> Request {
+    Request { chunked: true, ..Request::new("POST", target, HOST).body(body) }
+}
+
+fn recorded(gate: &Gate, text: &str) -> Result<()> {
+    let written = || gate.envoy.lines().iter().any(|line| line.contains(text)).then_some(());
+    Deadline::after(PATIENCE).poll(written).with_context(|| format!("no record has {text}"))
+}
+
+/// Runs all at the same time.
+fn at_once<T: Send>(work: Vec<impl FnOnce() -> Result<T> + Send>) -> Result<Vec<T>> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = work.into_iter().map(|work| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a client panicked"))?).collect()
+    })
+}
+
+const NOT_INSPECTED: &str = "\"not_inspected\":\"copied_bytes_exceeded\"";
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,70 @@
+//! A request over HTTP/1.1 whose body is long under way.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::Result;
+use test_harness::trial::{HOST, PATIENCE};
+use test_harness::{client, ports};
+
+/// A request whose body is under way.
+pub struct Upload {
+    stream: TcpStream,
+    /// What came back before the body had ended.
+    pub answer: Option<String>,
+}
+
+impl Upload {
+    /// Begins one, whose body is the beginning of a JSON text.
+    pub fn open(port: u16, target: &str, token: Option<&str>) -> Result<Self> {
+        let mut stream = client::connect(ports::loopback(port), PATIENCE)?;
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        write!(
+            stream,
+            "POST {target} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\n{token}transfer-encoding: chunked\r\n\r\n2\r\n[\"\r\n"
+        )?;
+        Ok(Self { stream, answer: None })
+    }
+
+    /// Sends almost so many bytes, or what the gateway takes.
+    pub fn send(mut self, bytes: usize) -> Result<Self> {
+        const PART: usize = 64 << 10;
+        let part = [format!("{PART:x}\r\n").as_bytes(), &[b'x'; PART], b"\r\n"].concat();
+        for _ in 0..(bytes - PART) / PART {
+            if self.stream.write_all(&part).is_err() {
+                self.answer = Some(rest(&mut self.stream));
+                break;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Looks for an answer that came meanwhile.
+    pub fn look(mut self) -> Result<Self> {
+        if self.answer.is_none() {
+            self.stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+            let mut first = [0; 12];
+            if self.stream.read_exact(&mut first).is_ok() {
+                self.answer = Some(String::from_utf8_lossy(&first).into_owned() + " ");
+            }
+        }
+        Ok(self)
+    }
+
+    /// Ends the body; the head of the answer.
+    pub fn finish(mut self) -> Result<String> {
+        self.stream.write_all(b"2\r\n\"]\r\n0\r\n\r\n")?;
+        let mut head = [0; 16];
+        self.stream.read_exact(&mut head)?;
+        Ok(String::from_utf8_lossy(&head).into_owned())
+    }
+}
+
+/// What the gateway still has to say on a connection that it does not read any more; nothing if a reset took it along.
+fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset may follow what was said.
+    let _reset = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
