@@ -27,6 +27,7 @@ mod tests {
         let route = |key: &str, value: Value| json!({ "routes": [{ "path": "/a", key: value }] });
         vec![
             ("", bogus()),
+            ("/$defs/bounds", json!({ "bounds": bogus() })),
             ("/$defs/issuer", json!({ "issuers": [bogus()] })),
             ("/$defs/jwks", issuer("jwks", bogus())),
             ("/$defs/secret", issuer("secret", bogus())),

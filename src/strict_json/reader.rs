@@ -95,6 +95,10 @@ impl<'t> Reader<'t> {
             let _signed = self.takes(b'+') || self.takes(b'-');
             self.digits()?;
         }
+        // Anything but a separator makes it no number at all, however large.
+        if !matches!(self.peek(), None | Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
+            return Err(Malformed::Syntax);
+        }
         let text = self.text.get(start..self.at).unwrap_or_default();
         // Readers differ about what no double is near to: an error, infinity, or a larger number.
         let is_short = self.at == whole && text.len() < 19;
