@@ -11,9 +11,7 @@ impl Policy {
     ///
     /// The target may be one that the guard refuses: it need be neither a path nor text.
     pub fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
-        if self.query_credentials().next().is_none() {
-            return None;
-        }
+        self.query_credentials().next()?;
         let (path, query) = target.split_at_checked(target.iter().position(|b| *b == b'?')?)?;
         // Envoy expects a path that is not empty.
         let mut kept = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };

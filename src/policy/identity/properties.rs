@@ -25,7 +25,7 @@ fn spellings() -> impl Strategy<Value = (String, String)> {
             true => prop_oneof![Just(byte), Just(byte.to_ascii_uppercase())].boxed(),
             false => proptest::sample::select(OTHERS).boxed(),
         });
-        let respelled = respell.collect::<Vec<_>>().prop_map(|bytes| String::from_utf8(bytes).unwrap());
+        let respelled = respell.collect::<Vec<_>>().prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         (Just(name), respelled)
     })
 }
