@@ -71,7 +71,7 @@ pub struct Bounds {
     pub values: usize,
 }
 
-/// [`parse`] within bounds of the caller's. [`Json::read`] keeps the text of numbers too.
+/// [`parse`] with bounds that the caller sets. Use [`Json::read`] to keep the text of numbers.
 pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
     Json::read(bytes, bounds)?.into_value().ok_or(Malformed::OutOfRange)
 }

@@ -38,12 +38,9 @@ pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8 text"))
 }
 
-/// The file that a path leads to through symbolic links; the path itself where there is no file yet.
+/// The file that a symbolic link leads to; any other path itself.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
-    match fs::canonicalize(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(path.to_path_buf()),
-        found => found,
-    }
+    if path.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_path_buf()) }
 }
 
 /// A new text of a file, on the disk beside the file, until it takes its place or is dropped.
@@ -95,13 +92,16 @@ impl Staged {
         }
     }
 
-    /// Puts the new text in the place of the old one, for good.
+    /// Replaces the old text with the new one, durably.
     pub fn commit(&self) -> io::Result<()> {
         fs::rename(&self.beside, &self.file)?;
-        // The directory says which text the name leads to: it must be on the disk too. A system that cannot sync a directory
-        // has its own way, or none, and the change is made already.
+        // Sync the directory too, so that the rename survives a crash. Errors are ignored: some systems cannot sync a
+        // directory, and the rename is already done.
         #[cfg(unix)]
-        let _ = self.file.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
+        let _ = self.file.parent().map(|folder| {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            File::open(folder).and_then(|folder| folder.sync_all())
+        });
         Ok(())
     }
 }

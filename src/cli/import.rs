@@ -62,7 +62,7 @@ struct Imported {
     origins: Vec<(String, Place)>,
 }
 
-/// What the command line says that a reader has to know.
+/// The command-line options that a format reader needs.
 struct Context<'o> {
     has_issuer: bool,
     upstreams: &'o [(String, String)],

@@ -50,7 +50,8 @@ fn take_places(node: &mut Node, placed: Node) {
     }
 }
 
-/// Where and why a text is not read. The strict reader gives no place; other readers refuse most of the same texts and do.
+/// The place and the reason of a syntax error. The strict reader has no positions, so the place comes from a second reader
+/// that rejects most of the same texts.
 fn unread(text: &str, fault: &Malformed) -> Problem {
     let start = Place { line: 1, column: 1, path: String::new() };
     if text.starts_with('\u{feff}') {

@@ -41,7 +41,7 @@ pub enum Loader {
     Kubernetes,
 }
 
-/// What another reader takes a plain scalar for, where that is not what [`resolve`] says.
+/// The type that another reader gives to a plain scalar; `None` if it agrees with [`resolve`].
 pub fn read_otherwise(text: &str, loader: Loader) -> Option<&'static str> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     match text.to_ascii_lowercase().as_str() {
@@ -53,6 +53,10 @@ pub fn read_otherwise(text: &str, loader: Loader) -> Option<&'static str> {
         return Some("an octal number");
     }
     let is_number = |text: &str| matches!(resolve(text), Ok(Value::Number(_)));
+    let hexadecimal = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"));
+    if hexadecimal.is_some_and(|digits| is_digits(digits, 16)) && !is_number(text) {
+        return Some("a hexadecimal number");
+    }
     match loader {
         Loader::Envoy => match resolve(text) {
             Ok(Value::Number(_)) if text.starts_with("0o") => Some("text"),
@@ -159,6 +163,9 @@ mod tests {
             ("017", Some("an octal number"), Some("an octal number")),
             ("0o17", Some("text"), Some("another number, or text")),
             ("0x10", None, None),
+            ("0X1F", Some("a hexadecimal number"), Some("a hexadecimal number")),
+            ("-0xFF", Some("a hexadecimal number"), Some("a hexadecimal number")),
+            ("0xg", None, None),
             ("1_000", None, Some("another number, or text")),
             ("0b11", None, Some("another number, or text")),
             ("a_b", None, None),

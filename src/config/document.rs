@@ -91,7 +91,7 @@ pub struct Issuer {
     pub permission_claims: Vec<ClaimPath>,
     /// Where the token may stand in the request.
     pub token_from: Vec<TokenSource>,
-    /// Those of them, cookies, that count whichever page makes the request.
+    /// The cookies in `token_from` that are accepted from pages of any origin.
     pub insecure_cross_origin: Vec<TokenSource>,
     /// The longest token accepted, in bytes.
     pub max_token_bytes: usize,

@@ -36,7 +36,7 @@ fn fold(byte: u8) -> u8 {
 /// Headers that frame the message, route it, describe its body, carry credentials, or that proxies set about a request.
 ///
 /// Envoy and the gateway read each of them in this spelling only. Another spelling would reach the upstream unchecked.
-pub const ANSWERED_FOR: [&str; 20] = [
+pub const SINGLE_SPELLING: [&str; 20] = [
     "authorization",
     "connection",
     "content-encoding",
@@ -59,8 +59,8 @@ pub const ANSWERED_FOR: [&str; 20] = [
     "x-rewrite-url",
 ];
 
-/// Families of headers that proxies set about a request; as [`ANSWERED_FOR`].
-pub const ANSWERED_FOR_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
+/// Families of headers that proxies set about a request; as [`SINGLE_SPELLING`].
+pub const SINGLE_SPELLING_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
 
 /// Headers of this family steer the proxy behind the filter: only the filter may set them.
 pub const OWN_PREFIX: &str = "x-portcullis-";

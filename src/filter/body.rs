@@ -21,7 +21,7 @@ pub(super) struct Arrived {
     ended: bool,
 }
 
-/// What a request counts for among the bytes that the worker may hold, until it goes on, is answered, or ends.
+/// The bytes that a request uses of the worker's bounds, until it is forwarded, answered or ended.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// Its body, which Envoy has.

@@ -38,7 +38,7 @@ pub struct Exchange {
     /// What counts the body of a request that was let through.
     pub(super) meter: RefCell<Option<Meter>>,
     pub(super) arrived: Cell<Arrived>,
-    /// What it counts for among the bytes that the worker may hold.
+    /// The bytes that it uses of the worker's bounds.
     pub(super) held: RefCell<Held>,
     /// The record of a request that waits, should it be refused before it is decided.
     pub(super) pending: RefCell<Option<AuditRecord<'static>>>,

@@ -43,7 +43,7 @@ impl Ledger {
                 Some(token) => {
                     self.running.insert(token, (call.account, now + call.timeout + LONGEST_DELAY));
                 }
-                // The cluster may have as many calls as it takes, which is no fault of the service.
+                // The cluster may be at its limit of requests, which does not mean that the service failed.
                 None if !self.running.is_empty() => {
                     self.quotas.put_off(call.account);
                     break;

@@ -43,7 +43,7 @@ impl Exchange {
         }
     }
 
-    /// Writes the record with what only the end of the request tells: the status that was sent, and how long it took.
+    /// Writes the record and adds the response status and the duration, which are known only at the end of the request.
     pub(super) fn write_record(&self) {
         let mut record = self.record.take();
         if record.pop().is_none() {

@@ -35,11 +35,11 @@ pub struct Gateway {
     pub waiting: RefCell<Waiting>,
     /// Requests that are held for a body of which nothing was shown yet.
     pub unseen: RefCell<Vec<Weak<Exchange>>>,
-    /// What is held of bodies, by Envoy.
+    /// Bytes of held bodies, in Envoy's memory.
     pub held: Rc<ByteBound>,
-    /// What is copied of bodies, by checks that only write to the record.
+    /// Bytes of body copies, for checks with `mode: log`.
     pub copied: Rc<ByteBound>,
-    /// What is remembered of the headers of requests whose bodies are held.
+    /// Bytes of headers kept for requests whose bodies are held.
     pub kept: Rc<ByteBound>,
     /// More requests are due than one tick may wake.
     hurried: Cell<bool>,
@@ -189,5 +189,5 @@ const HURRIED_TICK: Duration = Duration::from_millis(2);
 /// Verified callers remembered by each worker.
 const MOST_TOKENS: usize = 20_000;
 
-/// What requests may keep of their headers while their bodies arrive. Ten thousand usual ones take a tenth of it.
+/// Bound on header bytes kept while bodies arrive. Ten thousand typical requests use a tenth of it.
 const MOST_KEPT_BYTES: u64 = 64 << 20;

@@ -34,7 +34,7 @@ impl ByteBound {
         Rc::new(ByteBound { most, held: Cell::new(0) })
     }
 
-    /// A holder of this many bytes; `None` when so many are not left.
+    /// Reserves this many bytes; `None` if the bound has too few left.
     pub fn hold(self: &Rc<Self>, bytes: usize) -> Option<HeldBytes> {
         let mut held = HeldBytes { bound: self.clone(), bytes: 0 };
         held.resize(bytes).then_some(held)
@@ -47,7 +47,7 @@ impl ByteBound {
 }
 
 impl HeldBytes {
-    /// Changes how many bytes are held. Returns `false` and changes nothing when so many are not left.
+    /// Changes how many bytes are held. Returns `false` and changes nothing if the bound has too few left.
     pub fn resize(&mut self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let others = self.bound.held.get().saturating_sub(self.bytes);

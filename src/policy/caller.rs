@@ -135,7 +135,7 @@ impl Caller {
     }
 }
 
-/// What is behind an `Rc` stands after its two counts.
+/// An `Rc` allocation has two reference counts before its value.
 fn shared(bytes: usize) -> usize {
     block(bytes + 2 * size_of::<usize>())
 }

@@ -25,7 +25,7 @@ use super::permission::PermissionRegistry;
 use super::reply::Refusals;
 use super::scopes::ScopeRegistry;
 use super::{Policy, compile::issuers::Issuers, compile::limits::Limits};
-use crate::config::document::{Document, IdentityHeader, TokenSource};
+use crate::config::document::{Document, IdentityHeader};
 use crate::config::document_size;
 use crate::config::environment::Environment;
 use crate::config::header_name::same_to_an_upstream;
@@ -124,14 +124,8 @@ fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
 
 /// Headers of clients that the policy reads or checks, in lower case. An upstream must not see a value that was not read.
 fn headers_read(document: &Document) -> Vec<String> {
-    let tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from).filter_map(|source| match source {
-        TokenSource::Header(name) => Some(name.clone()),
-        TokenSource::Bearer | TokenSource::Cookie(_) | TokenSource::Query(_) => None,
-    });
-    let own = document.routes.iter().filter_map(|route| route.checks.as_ref()?.as_ref());
-    let checks = document.checks.iter().chain(own).flat_map(|checks| checks.headers.iter().flatten());
-    let checked = checks.map(|parameter| parameter.name.value.to_ascii_lowercase());
-    tokens.chain(checked).chain(conditions::headers_read(&document.routes)).collect()
+    let read = sent_headers::read_by(document).into_iter().map(|(name, _)| name.to_ascii_lowercase());
+    read.chain(conditions::headers_read(&document.routes)).collect()
 }
 
 #[cfg(test)]

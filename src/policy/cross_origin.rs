@@ -13,7 +13,7 @@ use super::request::{Once, Request};
 /// # Errors
 /// The request can change something, and a page of a foreign origin makes it.
 pub fn check(request: &Request<'_>, host: &Host<'_>, cors: Option<&CorsPolicy>) -> Result<&'static str, Rejection> {
-    // RFC 9110 §9.2.1. A page cannot read the answer to these unless CORS says so. A WebSocket it could read and write.
+    // Safe methods (RFC 9110 §9.2.1): a page cannot read the response unless CORS allows it. It could read and write a WebSocket.
     if matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !request.upgrade {
         return Ok("a safe method: pages of any origin may cause it");
     }

@@ -20,8 +20,8 @@ pub fn block(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { (bytes + BLOCK_HEADER).next_multiple_of(BLOCK_STEP) }
 }
 
-/// The nodes of an ordered map, which have room for eleven members each and hold five at least, the only one excepted. One
-/// member takes as much as eleven.
+/// The bytes of a map's tree nodes. Each node has room for eleven members and holds at least five, except a single root node.
+/// One member takes as much as eleven.
 fn nodes(members: usize) -> usize {
     let leaf = NODE_MEMBERS * (size_of::<String>() + size_of::<Value>()) + 2 * size_of::<usize>();
     match members {

@@ -12,7 +12,7 @@ use super::decision::HeaderEdit;
 use super::footprint::block;
 use crate::config::document::IdentityHeader;
 use crate::config::header_name::{
-    ANSWERED_FOR, ANSWERED_FOR_PREFIXES, OWN_PREFIX, is_usual, same_to_an_upstream, starts_with_to_an_upstream,
+    OWN_PREFIX, SINGLE_SPELLING, SINGLE_SPELLING_PREFIXES, is_usual, same_to_an_upstream, starts_with_to_an_upstream,
 };
 use crate::config::identity::{Attribute, ClientAttribute};
 
@@ -24,7 +24,7 @@ pub struct IdentityHeaders {
     reserved: Vec<Rc<str>>,
     /// Headers that a client may send, in this spelling only.
     read: Vec<Rc<str>>,
-    /// Those of them that are not [usual](is_usual): only of these a usual name can be another spelling.
+    /// The names in `read` that are not [usual](is_usual). A usual name can be another spelling of these only.
     unusual: Vec<Rc<str>>,
 }
 
@@ -60,8 +60,8 @@ impl Identity {
 }
 
 impl IdentityHeaders {
-    /// The headers as written in the document; `reserved` ones that only the gateway may set; and headers that a client may
-    /// send and the policy reads, as `read` names them: those reach an upstream in the spelling that was read, or not at all.
+    /// Compiles the document's identity headers. Only the gateway may set the `reserved` headers. A client may send the headers
+    /// in `read`, and they reach an upstream only in the spelling that the policy read.
     pub fn compile<'h>(
         headers: &[IdentityHeader],
         reserved: impl Iterator<Item = &'h Rc<str>>,
@@ -74,7 +74,7 @@ impl IdentityHeaders {
         };
         let headers: Vec<Compiled> = headers.iter().map(compile).collect();
         let reserved = headers.iter().map(|header| header.name.clone()).chain(reserved.cloned()).collect();
-        let read: Vec<Rc<str>> = read.chain(ANSWERED_FOR).map(Rc::from).collect();
+        let read: Vec<Rc<str>> = read.chain(SINGLE_SPELLING).map(Rc::from).collect();
         let unusual = read.iter().filter(|name| !is_usual(&***name)).cloned().collect();
         IdentityHeaders { headers, reserved, read, unusual }
     }
@@ -88,7 +88,7 @@ impl IdentityHeaders {
             is_one_of(&self.reserved, name)
                 || is_of(&[OWN_PREFIX], name)
                 || (is_one_of(read, name) && !self.read.iter().any(|read| read.as_bytes() == name))
-                || (!is_usual && is_of(&ANSWERED_FOR_PREFIXES, name))
+                || (!is_usual && is_of(&SINGLE_SPELLING_PREFIXES, name))
         })
     }
 
@@ -99,7 +99,7 @@ impl IdentityHeaders {
             is_one_of(&self.reserved, name)
                 || is_one_of(&self.read, name)
                 || is_of(&[OWN_PREFIX], name)
-                || is_of(&ANSWERED_FOR_PREFIXES, name)
+                || is_of(&SINGLE_SPELLING_PREFIXES, name)
         });
     }
 

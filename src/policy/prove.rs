@@ -49,13 +49,13 @@ impl Policy {
                 (Some(caller), None) => {
                     exchange.note_caller(&caller);
                     self.not_revoked(&caller, presented, world, exchange)?;
-                    self.asked_by_own_page(&caller, presented, world)?;
+                    self.refuse_foreign_page(&caller, presented, world)?;
                     callers = Some(Callers { first: caller, others: Vec::new() });
                 }
                 (Some(caller), Some(callers)) => {
                     exchange.note_witness(&caller);
                     self.not_revoked(&caller, presented, world, exchange)?;
-                    self.asked_by_own_page(&caller, presented, world)?;
+                    self.refuse_foreign_page(&caller, presented, world)?;
                     callers.others.push(caller);
                 }
                 (None, _) if matches!(auth, Auth::AllOf(_)) => return Err(missing(auth, *kind).into()),
@@ -82,7 +82,7 @@ impl Policy {
     }
 
     /// Refuses a caller whose cookie a browser attached to a request that a foreign page makes.
-    fn asked_by_own_page(
+    fn refuse_foreign_page(
         &self,
         caller: &Caller,
         presented: Presented<'_, '_>,

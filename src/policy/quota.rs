@@ -136,7 +136,7 @@ impl Quotas {
             self.wanted.push_back(id);
             self.forget_given_up();
         }
-        // Of a service that fails nobody says that the worker is to blame.
+        // While the service fails, a late call counts as its failure, not as a busy worker.
         let fails = self.health.is_failing() && standing == Standing::Late;
         (id, if fails { Standing::Failed } else { standing })
     }

@@ -158,7 +158,7 @@ fn refuse(
     Rejection::new(Kind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), "rate_limited")
 }
 
-/// The windows of limits that count here, as clients are told them.
+/// The windows of limits that this proxy counts, as `RateLimit-Policy` lists them.
 fn policies<'l>(limits: &'l [Rc<Limit>], subject: &'l Subject<'_>) -> impl Iterator<Item = Rc<str>> + 'l {
     let meters = limits.iter().filter(|limit| !limit.shadow).filter_map(|limit| limit.meter(subject));
     meters.map(|meter| meter.policy.clone())

@@ -41,7 +41,7 @@ impl<'t> Reader<'t> {
         let mut members = Vec::new();
         self.skip_space();
         if !self.takes(b'}') {
-            // Most small objects of a body that is full of them have one member; a vector that grows has room for four.
+            // A growing vector allocates room for four members, but bodies with many small objects mostly have one member each.
             members.reserve_exact(1);
             loop {
                 self.skip_space();
@@ -100,7 +100,7 @@ impl<'t> Reader<'t> {
             return Err(Malformed::Syntax);
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        // Readers differ about what no double is near to: an error, infinity, or a larger number.
+        // Readers treat a number out of range of a double differently: as an error, as infinity, or exactly.
         let is_short = self.at == whole && text.len() < 19;
         if !is_short && text.parse::<serde_json::Number>().is_err() {
             return Err(Malformed::OutOfRange);

@@ -108,6 +108,8 @@ fn bounds_on_traffic_can_be_set() {
         ("--request-timeout", "0s", "between 1s and 30d"),
         ("--idle-timeout", "31d", "between 1s and 30d"),
         ("--idle-timeout", "soon", "90s, 15m, 1h or 7d"),
+        ("--max-heap-mib", "0", "0 is not in 1.."),
+        ("--max-connections", "0", "0 is not in 1.."),
         ("--max-streams", "0", "1..=2147483647"),
         ("--upstream-max-requests", "0", "0 is not in 1.."),
     ] {

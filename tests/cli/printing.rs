@@ -25,16 +25,16 @@ fn document() -> Value {
     json!({
         "version": "1.0",
         "environment": "test",
-        "issuers": [{ "name": "accounts", "issuer": format!("https://a/{EVIL}"), "audiences": ["x"], "keys": { "keys": [] },
+        "issuers": [{ "name": "accounts", "issuer": format!("https://a/{EVIL}"), "audiences": ["x"], "secret": { "env": "PRINTING_SECRET" },
             "permission_claims": ["p"] }],
         "api_keys": { "from": [{ "header": "x-api-key" }] },
         "clients": [{ "id": "billing", "owner": EVIL, "purpose": EVIL, "keys": [
             { "id": "b-1", "prefix": "pck_test_8fK2mQ7xW1bT", "hash": format!("sha256:{}", "0".repeat(64)), "reason": EVIL }] }],
         "permissions": { "LIC": { "READ": { "bit": 0, "description": EVIL, "deprecated": EVIL, "owner": EVIL } } },
         "routes": [
-            { "name": EVIL, "path": "/a", "description": EVIL, "permissions": ["LIC.READ"], "require_claims": { "c": [EVIL] } },
+            { "name": EVIL, "path": "/a", "description": EVIL, "permissions": ["LIC.READ"], "require_claims": { "c": [EVIL] }, "response": {} },
             { "path": "/b", "auth": "none", "response": { "status": 200, "body": EVIL } },
-            { "path": "/{.+}", "auth": { "any_of": ["token", "api_key"] } },
+            { "path": "/{.+}", "auth": { "any_of": ["token", "api_key"] }, "response": {} },
         ],
     })
 }
@@ -79,7 +79,7 @@ fn documents_are_printed_without_hidden_characters() {
             serde_json::from_str::<Value>(&ran.out).unwrap();
         }
     }
-    // What is escaped is not lost.
+    // JSON output decodes to the original text.
     let listed = bench.run(&["permission", "list", "gateway.json", "--format", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&listed.out).unwrap()[0]["description"], EVIL);
     let generated = bench.run(&["generate", "envoy", "gateway.json", "--embed", "struct"]);

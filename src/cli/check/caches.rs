@@ -1,4 +1,4 @@
-//! Reports Envoy's cache filters beside ours, which give one caller what was answered to another.
+//! Reports Envoy's cache filters in the same filter chain, because they serve one caller's response to another.
 
 use crate::cli::documents::{self, Side};
 use crate::cli::gateway::Gateway;

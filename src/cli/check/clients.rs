@@ -1,4 +1,4 @@
-//! What may be right about clients and still deserves a word: tokens of unlisted clients, and clients that several issuers may name.
+//! Notes on valid but risky client settings: tokens of unlisted clients, and clients that several issuers may name.
 
 use crate::config::client::Client;
 use crate::config::document::{Document, Issuer};
@@ -33,7 +33,7 @@ fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     open.map(note).collect()
 }
 
-/// What becomes of an issuer's tokens that name a client which is not listed, where the author did not say so.
+/// A note on how an issuer's tokens of unlisted clients are handled, if the document does not set it explicitly.
 fn about_unlisted(issuer: &Issuer, document: &Document) -> Option<(Place, String)> {
     if !document.has_directory {
         return None;
@@ -45,7 +45,7 @@ fn about_unlisted(issuer: &Issuer, document: &Document) -> Option<(Place, String
             "tokens of `{name}` that name a client which is not listed are refused (write `require_client: false` if that is meant, or `allow_unlisted_clients: true` to accept them)"
         ),
         (true, _) => {
-            let whose = restricted(issuer, document)?;
+            let whose = restricted(document)?;
             format!(
                 "`allow_unlisted_clients` accepts tokens of `{name}` without the limits of any client: when {whose} is removed, its tokens may do more than before"
             )
@@ -54,15 +54,14 @@ fn about_unlisted(issuer: &Issuer, document: &Document) -> Option<(Place, String
     Some((issuer.name.place.clone(), message))
 }
 
-/// The clients that may do less by a token of this issuer than the token says.
-fn restricted(issuer: &Issuer, document: &Document) -> Option<String> {
-    let named = |client: &&Client| client.token_issuers.as_ref().is_none_or(|issuers| has(issuers, issuer));
+/// The clients whose entry makes tokens that name them do less than the tokens say, or refuses them.
+fn restricted(document: &Document) -> Option<String> {
     let is_restricted = |client: &&Client| {
         let period = client.period;
-        let cut = client.scopes.is_some() || client.permissions.is_some();
+        let cut = client.scopes.is_some() || client.permissions.is_some() || client.token_issuers.is_some();
         cut || client.environments.is_some() || period.not_before.is_some() || period.expires.is_some()
     };
-    let restricted = document.clients.iter().filter(named).filter(is_restricted);
+    let restricted = document.clients.iter().filter(is_restricted);
     let mut all: Vec<String> = restricted.map(|client| format!("`{}`", client.id.value)).collect();
     let further = all.len().saturating_sub(MOST_NAMED);
     all.truncate(MOST_NAMED);
@@ -85,10 +84,6 @@ pub fn named_by_several(clients: &[Client], issuers: &[Issuer]) -> Vec<(Place, S
         (client.id.place.clone(), message)
     };
     open.map(note).collect()
-}
-
-fn has(issuers: &[At<String>], issuer: &Issuer) -> bool {
-    issuers.iter().any(|named| named.value == issuer.name.value)
 }
 
 const MOST_NAMED: usize = 3;

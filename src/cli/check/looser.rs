@@ -9,7 +9,7 @@ pub fn has_caller(auth: &Auth) -> bool {
     !matches!(auth, Auth::None | Auth::Optional)
 }
 
-/// What the strict route asks for and the other does not, in an author's words behind "need".
+/// The requirements of the strict route that the other lacks, worded to follow "need".
 pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     let mut missing = Vec::new();
     missing.extend(
@@ -63,7 +63,7 @@ fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
         auth.kinds().iter().map(|kind| kind.word().replace('_', " ")).collect::<Vec<_>>().join(between)
     };
     let is_met = match (strict, loose) {
-        // Whatever is accepted there is accepted here, or among what is demanded there is one that is accepted here.
+        // No difference if every set of credentials that the loose route accepts also satisfies the strict route.
         (Auth::AnyOf(accepted), Auth::AnyOf(others)) => others.iter().all(|kind| accepted.contains(kind)),
         (Auth::AnyOf(accepted), Auth::AllOf(others)) => others.iter().any(|kind| accepted.contains(kind)),
         (Auth::AllOf(demanded), Auth::AllOf(others)) => demanded.iter().all(|kind| others.contains(kind)),

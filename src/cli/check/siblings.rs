@@ -79,7 +79,7 @@ impl<'d> Routes<'d> {
         }
     }
 
-    /// What takes a request beside a strict route, where it is another route of another pattern, or a public path.
+    /// The match of a request similar to a strict route: a route with another pattern, or a public path.
     fn taker(&self, request: &Request, strict: &Route) -> Option<Taker<'d>> {
         let route = self.route(request);
         let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));

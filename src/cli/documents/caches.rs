@@ -1,4 +1,5 @@
-//! Finds Envoy's cache filters in a filter chain with ours: in front of it they let requests pass it, behind it they mix callers up.
+//! Finds Envoy's cache filters in a filter chain with this filter. In front of it, a cache lets requests bypass the filter; behind it,
+//! a cache serves one caller's response to another.
 
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::Place;
@@ -23,7 +24,7 @@ pub enum Side {
     Unknown,
 }
 
-/// The caches in the documents of one file. `is_ours` tells whether a node holds our plugin.
+/// The caches in the documents of one file. `is_ours` returns whether a node configures this plugin.
 pub fn find(roots: &[Node], is_ours: &dyn Fn(&Node) -> bool) -> Vec<Cache> {
     let mut found = Vec::new();
     let is_manifest = |root: &&Node| root.get("apiVersion").is_some();

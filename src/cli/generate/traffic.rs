@@ -10,10 +10,10 @@ use crate::cli::clock;
 #[derive(Args)]
 pub struct Traffic {
     /// The heap beyond which new requests are refused, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = value_parser!(u64).range(1..))]
     pub max_heap_mib: u64,
     /// How many client connections may be open at a time
-    #[arg(long, value_name = "COUNT", default_value_t = 50_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 50_000, value_parser = value_parser!(u64).range(1..))]
     pub max_connections: u64,
     /// How many requests an HTTP/2 connection may have open at a time
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = value_parser!(u32).range(1..=MOST_STREAMS))]

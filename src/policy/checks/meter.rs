@@ -19,7 +19,7 @@ pub struct Meter {
 pub enum Remark {
     /// The body would have been refused, for this reason.
     WouldRefuse(&'static str),
-    /// Nobody knows whether it would have been refused, for this reason.
+    /// The body was not inspected, for this reason.
     NotInspected(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Refuses documents that go by a header which only the gateway sets: a client could write any value into it.
+//! Refuses documents that read a header which only the gateway sets, because a client could send any value in it.
 
 use crate::config::document::{Document, TokenSource};
 use crate::config::header_name::{OWN_PREFIX, same_to_an_upstream, starts_with_to_an_upstream};

@@ -84,5 +84,6 @@ proptest! {
 fn is_answered_for(name: &str) -> bool {
     let families = ["HTTP_X_ENVOY_", "HTTP_X_FORWARDED_", "HTTP_X_PORTCULLIS_"];
     let variable_of = |known: &str| variable(known) == variable(name);
-    super::ANSWERED_FOR.into_iter().any(variable_of) || families.iter().any(|family| variable(name).starts_with(family))
+    super::SINGLE_SPELLING.into_iter().any(variable_of)
+        || families.iter().any(|family| variable(name).starts_with(family))
 }

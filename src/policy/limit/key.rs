@@ -34,8 +34,8 @@ pub struct Key {
 }
 
 impl<'s> Subject<'s> {
-    /// The value of a header. Requests that repeat it, or have it in a further spelling, share one bucket: with a bucket for each
-    /// combination, a caller whom the upstream knows by one of the values could open a new bucket with every request.
+    /// The value of a header. Requests that repeat it, or also send another spelling of it, share one bucket. Otherwise a caller
+    /// could get a new bucket with every request by adding a random second value.
     pub fn header(&self, name: &str) -> Once<'s> {
         let mut found = Once::Absent;
         for (sent, value) in self.headers {

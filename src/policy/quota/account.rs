@@ -96,7 +96,7 @@ impl Account {
             return Standing::Over(self.refused_until);
         }
         let since = |at: Option<Duration>| at.is_some_and(|at| at >= received_at);
-        // A request that finds no room to wait asks as one of the year 1970: its failure is no news of the service.
+        // A request that cannot wait has `received_at` zero, which every earlier failure would match.
         if since(self.failed_at) && received_at > Duration::ZERO {
             return Standing::Failed;
         }
@@ -128,8 +128,8 @@ impl Account {
         self.asking.is_some()
     }
 
-    /// How many hits to ask for now, and how long to wait for the answer: what is waited for, and in advance what the rate
-    /// suggests and the limit's rest allows.
+    /// The number of hits to request now, and the timeout of the call. Requests hits for all waiting requests, plus hits in
+    /// advance according to the recent rate and the remaining limit.
     pub(super) fn ask(&mut self, terms: &Terms, is_patient: bool, now: Duration) -> (u32, Duration) {
         let remaining = self.told.remaining.filter(|_| self.told.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);

@@ -1,4 +1,4 @@
-//! How a rate limit service does: one that fails is left alone for a while, so that not every request waits in vain.
+//! Health of a rate limit service. After repeated failures, calls pause for a while, so that requests do not all wait for a timeout.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl Health {
     }
 }
 
-/// After so many failures in a row the service is not asked for this long; then one failure is enough for the next pause.
+/// After `MOST_FAILURES` failures in a row, calls stop for `PAUSE`. After a pause, one failure starts the next.
 const MOST_FAILURES: u32 = 3;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 

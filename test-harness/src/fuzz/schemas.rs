@@ -69,8 +69,8 @@ impl Target for Schemas {
     }
 }
 
-/// Reads a body as the gateway does, and holds it against another reader: what is read says the same, and only what could have two
-/// meanings or is beyond the bounds is refused.
+/// Compares the gateway's reader with another one: accepted bodies have the same value, and only ambiguous bodies or bodies beyond
+/// the bounds are refused.
 fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
     let body = Json::read(input, Bounds { depth: 127, values: 10_000 });
     match (body, serde_json::from_slice::<Value>(input)) {

@@ -112,7 +112,7 @@ fn held() -> Result<()> {
     gate.never_failed()
 }
 
-/// Nobody knows yet who calls, so nothing is judged: the bodies are held all the same.
+/// Bodies are held while the requests wait for keys, before any check runs.
 fn waiting() -> Result<()> {
     let flood = Flood::start()?;
     flood.servers.issuer.fail(Fault::Held);
@@ -217,7 +217,7 @@ impl Flood {
     }
 }
 
-/// Sends almost so many bytes of a text.
+/// Sends an unfinished JSON text of about this many bytes.
 async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize) -> Result<()> {
     body.send_data(Bytes::from_static(b"[\""), false)?;
     let mut left = bytes - 100;

@@ -27,7 +27,7 @@ impl Upload {
         Ok(Self { stream, answer: None })
     }
 
-    /// Sends almost so many bytes, or what the gateway takes.
+    /// Sends about this many bytes, or fewer if the gateway stops reading.
     pub fn send(mut self, bytes: usize) -> Result<Self> {
         const PART: usize = 64 << 10;
         let part = [format!("{PART:x}\r\n").as_bytes(), &[b'x'; PART], b"\r\n"].concat();
