@@ -45,6 +45,7 @@ impl Exchange {
             Stage::Forwarded => {
                 // Where the part takes along what was held, its size is that of both.
                 self.arrived.take();
+                self.held.borrow_mut().body.take();
                 self.count(gateway, size, ended);
             }
             Stage::Waiting | Stage::Inspecting => {
@@ -73,8 +74,25 @@ impl Exchange {
         }
     }
 
+    /// Counts what Envoy may hold of the body of a request that has to wait. Where Envoy keeps the bodies of waiting requests to
+    /// itself (envoy-facts §2.7), the filter never learns their size. Returns `false` when the worker may not hold so much.
+    pub(super) fn reserve_body(&self, gateway: &Gateway) -> bool {
+        let held = &mut self.held.borrow_mut().body;
+        if held.is_none() && !self.bare.get() {
+            let header = |name| host::header(Map::Request, name);
+            let announced = header("content-length").and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
+            let most = match host::property("request\0protocol") {
+                Some(protocol) if protocol.starts_with(b"HTTP/1") && header("upgrade").is_none() => CONNECTION_BUFFER,
+                _ => STREAM_WINDOW,
+            };
+            *held = gateway.held.hold(announced.unwrap_or(most).min(CONNECTION_BUFFER));
+            return held.is_some();
+        }
+        true
+    }
+
     /// Refuses a request whose body is more than the worker may hold.
-    fn refuse_crowded(&self, gateway: &Gateway) {
+    pub(super) fn refuse_crowded(&self, gateway: &Gateway) {
         let verdict = match self.inspection.take() {
             Some(inspection) => gateway.policy.inspect(*inspection, Body::Crowded, host::now()),
             None => {
@@ -89,7 +107,10 @@ impl Exchange {
     /// With trailers the body ends without saying so (envoy-facts §0.2).
     pub(super) fn handle_end_of_body(&self, gateway: &Gateway) {
         match self.stage.get() {
-            Stage::Forwarded => self.count(gateway, self.arrived.take().size.unwrap_or(0), true),
+            Stage::Forwarded => {
+                self.held.borrow_mut().body.take();
+                self.count(gateway, self.arrived.take().size.unwrap_or(0), true);
+            }
             _ => self.handle_body(gateway, self.arrived.get().size.unwrap_or(0), true),
         }
     }
@@ -113,6 +134,7 @@ impl Exchange {
         let verdict = gateway.policy.inspect(*inspection, body, host::now());
         // A body is judged at once: there is nothing to wait for.
         let _decided = self.conclude(gateway, verdict);
+        self.held.borrow_mut().body.take();
     }
 
     /// Lets a request go on that waited while its body came. What came is not shown again.
@@ -123,6 +145,7 @@ impl Exchange {
         if size.is_some() && !ended && host::header(Map::Request, "content-length").is_some() {
             return;
         }
+        self.held.borrow_mut().body.take();
         self.arrived.take();
         self.count(gateway, size.unwrap_or(0), ended);
         if self.stage.get() == Stage::Forwarded {
@@ -196,3 +219,8 @@ impl Gateway {
         self.unseen.borrow_mut().append(&mut unseen);
     }
 }
+
+/// How much of a request's body the generated listener buffers while the request waits: over HTTP/1
+/// `per_connection_buffer_limit_bytes`, over HTTP/2 `initial_stream_window_size`.
+const CONNECTION_BUFFER: usize = 1 << 20;
+const STREAM_WINDOW: usize = 1 << 16;

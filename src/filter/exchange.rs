@@ -133,6 +133,10 @@ impl Exchange {
                 self.stage.set(Stage::Waiting);
                 self.pending.replace(Some(verdict.audit.into_owned()));
                 self.plan.replace(verdict.response);
+                if !self.reserve_body(gateway) {
+                    self.refuse_crowded(gateway);
+                    return None;
+                }
                 return Some(wait);
             }
             Decision::Inspect(inspection) => {
@@ -145,7 +149,8 @@ impl Exchange {
                 self.plan.replace(verdict.response);
             }
             Decision::Forward(mut forward) => {
-                self.held.take();
+                // The body counts until Envoy lets it go.
+                self.held.borrow_mut().request.take();
                 self.note(gateway, verdict.audit.to_json());
                 self.restore_target(forward.edits());
                 apply(Map::Request, forward.edits());

@@ -32,13 +32,13 @@ impl Exchange {
 
     /// Adds to the record of a forwarded request what was found out about its body.
     pub(super) fn note_remark(&self, gateway: &Gateway, remark: Remark) {
-        let (name, reason) = match remark {
-            Remark::WouldRefuse(reason) => ("would_refuse", reason),
-            Remark::NotInspected(reason) => ("not_inspected", reason),
+        let member = match remark {
+            Remark::WouldRefuse(reason) => format!(",\"would_refuse\":\"{reason}\"}}"),
+            Remark::NotInspected(reason) => format!(",\"not_inspected\":\"{reason}\"}}"),
         };
         let mut record = self.record.take();
         if record.pop().is_some() {
-            record.push_str(&format!(",\"{name}\":\"{reason}\"}}"));
+            record.push_str(&member);
             self.note(gateway, record);
         }
     }

@@ -23,6 +23,8 @@ pub struct Parameter<'q> {
     pub value: Option<Cow<'q, str>>,
     /// Only servers that separate parameters at `;` too find it.
     behind_semicolon: bool,
+    /// An escape of its name is malformed, so servers read different names: ASP.NET reads `%u006fp` as `op`.
+    has_malformed_name: bool,
 }
 
 /// How a parameter of a request relates to a name in the document.
@@ -48,7 +50,8 @@ pub fn parameters(query: &str) -> impl Iterator<Item = Parameter<'_>> {
 
 fn parameter(pair: &str, behind_semicolon: bool) -> Parameter<'_> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    Parameter { name: decode(name), value: decode_strictly(value), behind_semicolon }
+    let has_malformed_name = decode_strictly(name).is_none();
+    Parameter { name: decode(name), value: decode_strictly(value), behind_semicolon, has_malformed_name }
 }
 
 impl Parameter<'_> {
@@ -58,7 +61,8 @@ impl Parameter<'_> {
         if !self.behind_semicolon && self.name == name {
             return Naming::Exact;
         }
-        if starts_with_name(&self.name, name) { Naming::Respelled } else { Naming::Other }
+        let is_respelled = self.has_malformed_name || starts_with_name(&self.name, name);
+        if is_respelled { Naming::Respelled } else { Naming::Other }
     }
 }
 
@@ -82,18 +86,11 @@ fn folded(name: &str) -> impl Iterator<Item = u8> {
 
 /// The query without any pair of this (decoded) name; the other pairs stay as the client wrote them.
 pub fn without_query_pair(query: &str, name: &str) -> String {
-    let mut kept = String::with_capacity(query.len());
-    for pair in query.split('&') {
-        let raw_name = pair.split_once('=').map_or(pair, |(raw_name, _)| raw_name);
-        if !pair.is_empty() && decode(raw_name) == name {
-            continue;
-        }
-        if !kept.is_empty() {
-            kept.push('&');
-        }
-        kept.push_str(pair);
-    }
-    kept
+    let is_other = |pair: &&str| {
+        let raw_name = pair.split_once('=').map_or(*pair, |(raw_name, _)| raw_name);
+        pair.is_empty() || decode(raw_name) != name
+    };
+    query.split('&').filter(is_other).collect::<Vec<_>>().join("&")
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -146,6 +143,8 @@ mod tests {
             ("filter=1&filter[a]=2&filter[b]=3", "filter[a]", vec![Other, Exact, Other]),
             ("x=1;op=2", "op", vec![Other, Other, Respelled]),
             ("op=1;x=2", "op", vec![Exact, Respelled, Other]),
+            ("%u006fp=1&o%u0070=2&%ff=3&%zz=4", "op", vec![Respelled; 4]),
+            ("%zz=1&x=%zz", "%zz", vec![Exact, Other]),
         ] {
             assert_eq!(naming(query, name), expected, "{query} {name}");
         }
@@ -173,6 +172,9 @@ mod tests {
             ("%74oken=t&a", "a"),
             ("token&a=token", "a=token"),
             ("tokens=t", "tokens=t"),
+            ("&a=1", "&a=1"),
+            ("&&", "&&"),
+            ("&token=t&", "&"),
             ("", ""),
         ] {
             assert_eq!(without_query_pair(query, "token"), rest, "{query:?}");

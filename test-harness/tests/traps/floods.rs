@@ -21,7 +21,8 @@ pub const TRAPS: &[Trap] = &[
     ("many large bodies under checks that only write to the record leave the filter alive", copied),
     ("many bodies on few connections under such checks leave the filter alive", copied_over_http2),
     ("many large bodies that are held back leave room for others", held),
-    ("bodies that wait for keys leave room for others", waiting),
+    ("bodies that wait for keys leave room for others", || waiting(true)),
+    ("bodies that Envoy keeps to itself while they wait for keys leave room for others", || waiting(false)),
     ("the densest bodies that may be read leave the filter alive", dense),
 ];
 
@@ -112,13 +113,15 @@ fn held() -> Result<()> {
     gate.never_failed()
 }
 
-/// Bodies are held while the requests wait for keys, before any check runs.
-fn waiting() -> Result<()> {
+/// Bodies are held while the requests wait for keys, before any check runs. Without checks, Envoy does not show them to the filter.
+fn waiting(shown: bool) -> Result<()> {
     let flood = Flood::start()?;
     flood.servers.issuer.fail(Fault::Held);
     let mut gate = flood.gate(|policy| {
         put(policy, "/bounds", json!({ "held_body_bytes": 4 << 20 }))?;
-        for route in policy.pointer_mut("/routes").and_then(Value::as_array_mut).into_iter().flatten() {
+        let routes = policy.pointer_mut("/routes").and_then(Value::as_array_mut).context("no routes")?;
+        routes.retain(|route| shown || route.get("checks").is_none());
+        for route in routes {
             if route.get("upstream") == Some(&json!("drain")) {
                 put(route, "/checks", json!({ "max_body_bytes": 4 << 20 }))?;
             }
@@ -127,9 +130,10 @@ fn waiting() -> Result<()> {
         Ok(())
     })?;
     let (port, token) = (gate.port, flood.servers.token(&json!({}))?);
-    let shown = token.as_str();
-    let uploads =
-        at_once((0..16).map(|_| move || Upload::open(port, "/orders/1", Some(shown))?.send(900 << 10)).collect())?;
+    let bearer_token = token.as_str();
+    let uploads = at_once(
+        (0..16).map(|_| move || Upload::open(port, "/orders/1", Some(bearer_token))?.send(900 << 10)).collect(),
+    )?;
     // What was sent last may be refused a moment later.
     let mut waiting = at_once(uploads.into_iter().map(|upload| move || upload.look()).collect())?;
     let refused: Vec<String> = waiting.iter_mut().filter_map(|upload| upload.answer.take()).collect();
