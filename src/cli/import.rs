@@ -18,6 +18,7 @@ use super::private::Private;
 use super::{Exit, Failure, Outcome, Printed, emit, gateway, yaml};
 use crate::config::node::Node;
 use crate::config::problem::{Place, Problem};
+use crate::policy::guard::percent;
 use crate::policy::route::{Method, RoutePattern};
 use crate::printable;
 use reader::{Findings, Item, Reader};
@@ -183,16 +184,34 @@ impl Context<'_> {
     }
 }
 
-/// A path that the filter's own route table accepts. Other spellings of wildcards are refused here, with the place in the file.
-fn pattern<'n>(item: &Item<'n, '_>) -> Option<&'n str> {
+/// A path that the filter's own route table accepts, in the one spelling in which paths are compared.
+/// Other spellings of wildcards are refused here, with the place in the file.
+fn pattern(item: &Item<'_, '_>) -> Option<String> {
     let text = item.text()?;
     match RoutePattern::parse(text) {
-        Ok(_) => Some(text),
+        Ok(pattern) => Some(pattern.spelling()),
         Err(fault) => {
             item.problem(fault.to_string());
             None
         }
     }
+}
+
+/// Refuses an open path with an escape that is not needed. A gateway that does not decode it sends the requests of the plain
+/// path elsewhere, perhaps to a path that needs a token.
+fn refuse_needless_escape(item: &Item<'_, '_>, pattern: &str) {
+    let Some(text) = item.text() else { return };
+    // Escapes above ASCII are how clients send such characters.
+    let escapes = |text: &str| percent_escapes(text).filter(u8::is_ascii).count();
+    if escapes(text) != escapes(pattern) {
+        item.problem(format!(
+            "`{text}` is open and has an escape that it does not need; here it is `{pattern}`, there it may be another path: write `{pattern}`"
+        ));
+    }
+}
+
+fn percent_escapes(text: &str) -> impl Iterator<Item = u8> {
+    text.split('%').skip(1).filter_map(|after| percent::byte(after.get(..2)?))
 }
 
 /// One method or a list of them; the inner `None` is any method.
@@ -216,7 +235,7 @@ fn methods(item: &Item<'_, '_>) -> Option<Option<Value>> {
     Some(Some(if let [method] = methods.as_slice() { json!(method) } else { json!(methods) }))
 }
 
-/// Whether a pattern takes a path without parameters.
+/// Whether a pattern takes a path without parameters; both in the one spelling.
 fn matches(pattern: &str, path: &str) -> bool {
     let mut path = path.split('/');
     for segment in pattern.split('/') {

@@ -120,6 +120,34 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
             "1:80: paths[1]",
             "`GET /a/any` needs a token because of paths[0] (line 1); here this open path would take it",
         ),
+        // An escape of a plain letter does not make another path.
+        (
+            "public_paths: ['/a/%62']\nroutes:\n- { path: /a/b, auth_required: true, scopes: [z], proxy_upstream: http://a }\n".into(),
+            "1:16: public_paths[0]",
+            "`/a/%62` is public here, and routes[0] asks for a token: keep one",
+        ),
+        (
+            "public_paths: [/a/b]\nroutes:\n- { path: '/a/%62', auth_required: true, proxy_upstream: http://a }\n".into(),
+            "1:16: public_paths[0]",
+            "`/a/b` is public here, and routes[0] asks for a token: keep one",
+        ),
+        (
+            r#"{"paths": [{"path": "/{x}/%62", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{y}", "method": "GET", "response": {}}]}"#.into(),
+            "1:81: paths[1]",
+            "`GET /a/b` needs a token because of paths[0] (line 1); here this open path would take it",
+        ),
+        // There it may be another path, and `/{x}/b` takes `GET /a/b`.
+        (
+            r#"{"paths": [{"path": "/{x}/b", "method": "GET", "auth": true, "response": {}}, {"path": "/a/%62", "method": "GET", "response": {}}]}"#.into(),
+            "1:88: paths[1].path",
+            "`/a/%62` is open and has an escape that it does not need; here it is `/a/b`, there it may be another path: write `/a/b`",
+        ),
+        ("public_paths: ['/a%3Ab']\n".into(), "1:16: public_paths[0]", "`/a%3Ab` is open and has an escape that it does not need"),
+        (
+            "routes:\n- { path: '/a/%62', auth_required: false, proxy_upstream: http://a }\n".into(),
+            "2:11: routes[0].path",
+            "`/a/%62` is open and has an escape that it does not need",
+        ),
         // The result would not pass `check`.
         (r#"{"servers": [{"alias": "a", "url": "a:80"}], "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:14: servers[0]", "`check` would refuse upstreams.a.url of the imported document"),
         (route("auth_required: false\n  scopes: [a]"), "2:3: routes[0]", "`check` would refuse routes[0]"),

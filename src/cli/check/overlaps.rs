@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route};
 use crate::policy::Policy;
-use crate::policy::route::{Found, Method};
+use crate::policy::route::{Found, Method, RoutePattern};
 
 /// A request that more than one rule speaks of.
 pub struct Overlap {
@@ -20,12 +20,18 @@ pub struct Overlap {
 /// Every pair of routes that meet, and every public path that opens a route which asks for a token.
 pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
     let mut overlaps = Vec::new();
-    for (i, first) in document.routes.iter().enumerate() {
-        for second in document.routes.iter().skip(i + 1) {
-            let Some(request) = meet(first, second) else { continue };
+    let routes: Vec<(&Route, String)> =
+        document.routes.iter().map(|route| (route, spelling(&route.path.value))).collect();
+    for (i, (first, first_path)) in routes.iter().enumerate() {
+        for (second, second_path) in routes.iter().skip(i + 1) {
+            // Ten thousand routes are fifty million pairs: most differ in the first segment already.
+            if first_segments_differ(first_path, second_path) {
+                continue;
+            }
+            let Some(request) = meet((first, first_path), (second, second_path)) else { continue };
             let Some(winner) = winner(&request, document, policy) else { continue };
             // A third route may be more specific than both: it is told about with each of them.
-            let loser = match (std::ptr::eq(winner, first), std::ptr::eq(winner, second)) {
+            let loser = match (std::ptr::eq(winner, *first), std::ptr::eq(winner, *second)) {
                 (true, _) => second,
                 (_, true) => first,
                 _ => continue,
@@ -42,9 +48,9 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
     }
     for public in &document.public_paths {
         let tree = public.path.value.strip_suffix("/*").map(|prefix| format!("{prefix}/{TAIL}"));
-        let pattern = tree.as_deref().unwrap_or(&public.path.value);
-        for route in document.routes.iter().filter(|route| route.auth.value != Auth::None) {
-            let Some(path) = common_path(pattern, &route.path.value) else { continue };
+        let pattern = spelling(tree.as_deref().unwrap_or(&public.path.value));
+        for (route, route_path) in routes.iter().filter(|(route, _)| route.auth.value != Auth::None) {
+            let Some(path) = common_path(&pattern, route_path) else { continue };
             overlaps.push(Overlap {
                 line: public.path.place.line,
                 column: public.path.place.column,
@@ -62,15 +68,16 @@ pub(super) struct Request {
     pub(super) path: String,
 }
 
-fn meet(first: &Route, second: &Route) -> Option<Request> {
-    // Ten thousand routes are fifty million pairs: most differ in the first segment already.
-    if first_segments_differ(&first.path.value, &second.path.value) {
-        return None;
-    }
+/// The path of a route in the one spelling in which paths are compared. A compiled document has only paths that can be read.
+pub(super) fn spelling(path: &str) -> String {
+    RoutePattern::parse(path).map_or_else(|_| path.to_string(), |pattern| pattern.spelling())
+}
+
+fn meet((first, first_path): (&Route, &str), (second, second_path): (&Route, &str)) -> Option<Request> {
     Some(Request {
         method: common(&texts(&first.methods), &texts(&second.methods), |a, b| (a == b).then(|| a.to_string()), "GET")?,
         host: common(&texts(&first.hosts), &texts(&second.hosts), common_host, "any.test")?,
-        path: common_path(&first.path.value, &second.path.value)?,
+        path: common_path(first_path, second_path)?,
     })
 }
 
@@ -116,7 +123,7 @@ fn common_host(first: &str, second: &str) -> Option<String> {
     }
 }
 
-/// A path that both patterns take.
+/// A path that both patterns take; both in the one spelling.
 pub fn common_path(first: &str, second: &str) -> Option<String> {
     let (mut first, mut second) = (first.split('/').skip(1).peekable(), second.split('/').skip(1).peekable());
     let mut path = String::new();
@@ -184,6 +191,22 @@ mod tests {
                 "4:3: POST /a/any goes to `POST /a/{id}` (line 6), not to `ANY /a/{.+}`",
                 "6:3: POST /a/health goes to `ANY /a/health` (line 5), not to `POST /a/{id}`",
                 "7:3: GET /b/any goes to `ANY /b/{id}` (line 8), not to `ANY /b/{id}`",
+            ]
+        );
+    }
+
+    #[test]
+    fn paths_are_compared_whatever_their_escapes() {
+        let text = "public_paths: ['/%64ocs/*', /free]\n\
+            issuers: [{name: a, issuer: i, audiences: [x], keys: {keys: []}}]\n\
+            routes:\n- {path: /docs/secret}\n- {path: '/fre%65'}\n- {path: '/{any}/%73ecret'}\n";
+        assert_eq!(
+            messages(text),
+            [
+                "7:3: GET /docs/secret goes to `ANY /docs/secret` (line 5), not to `ANY /{any}/%73ecret`",
+                "2:16: /docs/secret is public here, although route `ANY /docs/secret` asks for a token",
+                "2:16: /docs/secret is public here, although route `ANY /{any}/%73ecret` asks for a token",
+                "2:28: /free is public here, although route `ANY /fre%65` asks for a token",
             ]
         );
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::looser::{has_caller, missing, missing_in_the_open};
-use super::overlaps::{Request, title};
+use super::overlaps::{Request, spelling, title};
 use crate::config::document::{Document, PublicPath, Route};
 use crate::config::problem::Place;
 use crate::policy::Policy;
@@ -87,10 +87,10 @@ impl<'d> Routes<'d> {
             let mut public = self.document.public_paths.iter();
             let public = public.find(|public| covers(&public.path.value, &request.path))?;
             // A public path that is the very path of a route is meant to open it.
-            let is_meant = public.path.value == strict.path.value;
+            let is_meant = is_same_path(&public.path.value, &strict.path.value);
             return (may_share && !is_meant).then_some(Taker::Public(public));
         }
-        route.filter(|route| may_share && route.path.value != strict.path.value).map(Taker::Route)
+        route.filter(|route| may_share && !is_same_path(&route.path.value, &strict.path.value)).map(Taker::Route)
     }
 }
 
@@ -166,7 +166,8 @@ fn asks(route: &Route) -> bool {
 
 /// Requests that are nearly for a route, each with how it differs.
 fn beside(strict: &Route) -> Vec<(&'static str, Request)> {
-    let path: String = strict.path.value.split('/').skip(1).map(|s| format!("/{}", example(s))).collect();
+    let pattern = spelling(&strict.path.value);
+    let path: String = pattern.split('/').skip(1).map(|s| format!("/{}", example(s))).collect();
     let host = strict.hosts.first().map_or("any.test", |host| host.value.as_str()).replacen('*', "any", 1);
     let own: Vec<&str> = strict.methods.iter().map(|method| method.value.as_str()).filter(|m| *m != "ANY").collect();
     let method = own.first().copied().unwrap_or("GET");
@@ -184,7 +185,7 @@ fn beside(strict: &Route) -> Vec<(&'static str, Request)> {
         None => Some(("a slash at the end", format!("{path}/"))),
     };
     let deeper = format!("{}/any", path.trim_end_matches('/'));
-    let paths = slash.into_iter().chain(other_case(&strict.path.value)).chain([("a longer path", deeper)]);
+    let paths = slash.into_iter().chain(other_case(&pattern)).chain([("a longer path", deeper)]);
     requests.extend(paths.map(|(kind, path)| (kind, request(method, path))));
     requests
 }
@@ -221,11 +222,16 @@ fn may_share_upstream(one: &Route, other: &Route) -> bool {
     }
 }
 
-/// Whether a public path is this path or has it in its tree.
+/// Whether two paths differ at most in their escapes.
+fn is_same_path(one: &str, other: &str) -> bool {
+    one == other || spelling(one) == spelling(other)
+}
+
+/// Whether a public path is this path, which is in the one spelling, or has it in its tree.
 fn covers(public: &str, path: &str) -> bool {
     match public.strip_suffix("/*") {
-        Some(tree) => path.strip_prefix(tree).is_some_and(|rest| rest.starts_with('/')),
-        None => public == path,
+        Some(tree) => path.strip_prefix(&spelling(tree)).is_some_and(|rest| rest.starts_with('/')),
+        None => spelling(public) == path,
     }
 }
 
@@ -336,6 +342,17 @@ mod tests {
               `ANY /docs/secret`, and so need no credential: make the public path narrower"
             ]
         );
+    }
+
+    #[test]
+    fn paths_are_compared_whatever_their_escapes() {
+        let found = notes_on(
+            "public_paths: ['/%64ocs/*', '/fre%65']\nroutes:\n- {path: /docs/secret, upstream: u}\n- {path: /free, upstream: u}\n- {path: '/%61', method: PUT, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
+        );
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].contains("fall to the public path `/%64ocs/*` (line 4)"), "{found:#?}");
+        let found = notes_on("routes:\n- {path: '/%61', scopes: [s], upstream: u}\n- {path: '/{.+}', upstream: u}\n");
+        assert!(found[0].contains("`GET /A` (other letter case)"), "{found:#?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::policy::route::{Found, Method, RoutePattern, RouteTable};
 
 /// A path as it was imported.
 pub struct Entry {
-    /// The pattern.
+    /// The pattern, in the one spelling in which paths are compared.
     pub pattern: String,
     /// The methods; empty for any.
     pub methods: Vec<Method>,

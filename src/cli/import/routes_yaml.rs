@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::reader::Item;
-use super::{Context, Imported, matches, methods, pattern};
+use super::{Context, Imported, matches, methods, pattern, refuse_needless_escape};
 use crate::config::environment::expand;
 
 /// Reads the whole file.
@@ -47,7 +47,8 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
     if !route.is_mapping() {
         return None;
     }
-    let pattern = route.require("path").and_then(|path| pattern(&path));
+    let path = route.require("path");
+    let pattern = path.as_ref().and_then(pattern);
     let method = route.get("method").map(|method| methods(&method));
     // Only `false` opens a route. A word that is neither true nor false is a problem.
     let needs_token = route.get("auth_required").map(|auth| auth.flag());
@@ -67,7 +68,7 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
         }
         None => route.warn("has no `proxy_upstream`, so nothing says where it leads"),
     }
-    let pattern = pattern?;
+    let (path, pattern) = (path?, pattern?);
     carried.insert("path".to_string(), json!(pattern));
     if let Some(Some(method)) = method.map_or(Some(None), |method| method) {
         carried.insert("method".to_string(), method);
@@ -79,34 +80,38 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
         carried.insert("scopes".to_string(), json!(scopes));
     }
     if needs_token == Some(Some(false)) {
+        refuse_needless_escape(&path, &pattern);
         carried.insert("auth".to_string(), json!("none"));
     }
-    Some(Route { route: Value::Object(carried), pattern: pattern.to_string(), asks_for_token })
+    Some(Route { route: Value::Object(carried), pattern, asks_for_token })
 }
 
 /// A public path is open here whatever the route says that takes its requests, as it is there.
 fn read_public_path(public: &Item<'_, '_>, protected: &[(String, String)], imported: &mut Imported) {
-    let Some(path) = public.text() else { return };
-    if path.contains(['*', '{', '}']) {
+    let Some(written) = public.text() else { return };
+    if written.contains(['*', '{', '}']) {
         return public.problem(format!(
-            "`{path}` is not one literal path; import opens no pattern, so list its paths, or write it under `public_paths` of the result"
+            "`{written}` is not one literal path; import opens no pattern, so list its paths, or write it under `public_paths` of the result"
         ));
     }
-    if let Some((_, place)) = protected.iter().find(|(pattern, _)| pattern == path) {
-        return public.problem(format!("`{path}` is public here, and {place} asks for a token: keep one"));
+    let Some(path) = pattern(public) else { return };
+    if let Some((_, place)) = protected.iter().find(|(pattern, _)| *pattern == path) {
+        return public.problem(format!("`{written}` is public here, and {place} asks for a token: keep one"));
     }
+    refuse_needless_escape(public, &path);
     let is_routed = imported.routes.iter().any(|route| {
         let pattern = route.get("path").and_then(Value::as_str);
-        pattern.is_some_and(|pattern| matches(pattern, path))
+        pattern.is_some_and(|pattern| matches(pattern, &path))
     });
-    if is_routed || !PROBES.contains(&path) {
+    let is_probe = PROBES.contains(&path.as_str());
+    if is_routed || !is_probe {
         imported.origin(&format!("public_paths[{}]", imported.public_paths.len()), public);
         imported.public_paths.push(json!(path));
     }
     if is_routed {
         return;
     }
-    if PROBES.contains(&path) {
+    if is_probe {
         let probe =
             json!({ "path": path, "method": "GET", "auth": "none", "response": { "body": { "status": "ok" } } });
         imported.route(probe, public);

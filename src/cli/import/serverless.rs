@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::precedence::{self, Entry};
 use super::reader::Item;
-use super::{Context, ISSUER, Imported, methods, pattern};
+use super::{Context, ISSUER, Imported, methods, pattern, refuse_needless_escape};
 use crate::policy::route::Method;
 
 /// Reads the whole file.
@@ -154,6 +154,7 @@ fn read_path(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) ->
         route.insert("method".to_string(), method);
     }
     if !needs_token? {
+        refuse_needless_escape(&written, &pattern);
         route.insert("auth".to_string(), json!("none"));
     }
     if let (Some(prefix), true) = (pattern.strip_suffix("/{.+}"), route.contains_key("upstream")) {

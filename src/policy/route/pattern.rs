@@ -74,6 +74,22 @@ impl RoutePattern {
         self.text.strip_suffix(TAIL)?.strip_suffix('/')
     }
 
+    /// The pattern in one spelling: patterns that differ only in their escapes have the same one, and it reads back as the same pattern.
+    ///
+    /// Comparing the texts of two patterns is a mistake, because `/%61` takes the requests of `/a`; compare their spellings.
+    pub fn spelling(&self) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        for segment in &self.segments {
+            text.push('/');
+            match segment {
+                Segment::Literal(literal) => spell(literal, &mut text),
+                Segment::Param(name) => text.extend(["{", name, "}"]),
+                Segment::Tail => text.push_str(TAIL),
+            }
+        }
+        text
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -152,6 +168,23 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// Writes the text of a literal segment, with escapes only where a pattern needs them.
+fn spell(literal: &str, text: &mut String) {
+    for (at, c) in literal.chars().enumerate() {
+        let is_read_otherwise = match c {
+            '%' | '?' | '#' | ';' | '/' | '\\' | '{' | '}' => true,
+            // At the start of a segment these are parameters and wildcards of other routers.
+            ':' | '*' => at == 0,
+            _ => c == ' ' || c.is_ascii_control(),
+        };
+        if is_read_otherwise {
+            text.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+}
+
 fn escape_non_ascii(piece: &str) -> Cow<'_, str> {
     if piece.is_ascii() {
         return Cow::Borrowed(piece);
@@ -195,6 +228,25 @@ mod tests {
         }
         let names: Vec<_> = RoutePattern::parse("/{b}/x/{a}").unwrap().param_names().map(str::to_owned).collect();
         assert_eq!(names, ["b", "a"]);
+    }
+
+    #[test]
+    fn patterns_that_differ_only_in_escapes_have_one_spelling() {
+        for (text, spelling) in [
+            ("/", "/"),
+            ("/a/", "/a/"),
+            ("/%61/%62", "/a/b"),
+            ("/{x}/%7e/{.+}", "/{x}/~/{.+}"),
+            ("/caf%c3%a9", "/café"),
+            ("/café", "/café"),
+            ("/a%3ab", "/a:b"),
+            ("/%3aid/%2a/a%2Ab", "/%3Aid/%2A/a*b"),
+            ("/100%25/a%20b%3f%23/%7bx%7d", "/100%25/a%20b%3F%23/%7Bx%7D"),
+        ] {
+            let pattern = RoutePattern::parse(text).unwrap();
+            assert_eq!(pattern.spelling(), spelling, "{text}");
+            assert_eq!(RoutePattern::parse(spelling).unwrap().segments(), pattern.segments(), "{text}");
+        }
     }
 
     #[test]

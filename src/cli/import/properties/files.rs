@@ -74,7 +74,10 @@ fn list(items: BoxedStrategy<Value>, most: usize) -> BoxedStrategy<Value> {
 }
 
 fn paths() -> BoxedStrategy<Value> {
-    mostly(&["/a", "/a/{id}", "/a/{.+}", "/{x}/b", "/b", "/b/c/{.+}", "/{.+}", "/b/c"].map(|path| json!(path)))
+    let plain = ["/a", "/a/{id}", "/a/{.+}", "/{x}/b", "/b", "/b/c/{.+}", "/{.+}", "/b/c"];
+    let escaped = ["/%61", "/{x}/%62", "/%62/c/{.+}", "/b/%63"];
+    let of = |paths: &[&str]| paths.iter().map(|path| json!(path)).collect::<Vec<_>>();
+    prop_oneof![4 => mostly(&of(&plain)), 1 => mostly(&of(&escaped))].boxed()
 }
 
 /// A serverless gateway's file: most values are right, some are of another kind or missing.
@@ -137,7 +140,7 @@ pub fn routes_file() -> BoxedStrategy<Value> {
             ("cache_ttl", any_value()),
         ],
     );
-    let public = mostly(&["/health", "/docs", "/a", "/b/c", "/assets/*"].map(|path| json!(path)));
+    let public = mostly(&["/health", "/docs", "/a", "/b/c", "/assets/*", "/%61", "/b/%63"].map(|path| json!(path)));
     mapping(
         vec![("routes", list(route, 3))],
         vec![("public_paths", list(public, 2)), ("version", mostly(&[json!("1.0")]))],
