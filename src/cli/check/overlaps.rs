@@ -206,7 +206,7 @@ mod tests {
                 "7:3: GET /docs/secret goes to `ANY /docs/secret` (line 5), not to `ANY /{any}/%73ecret`",
                 "2:16: /docs/secret is public here, although route `ANY /docs/secret` asks for a token",
                 "2:16: /docs/secret is public here, although route `ANY /{any}/%73ecret` asks for a token",
-                "2:28: /free is public here, although route `ANY /fre%65` asks for a token",
+                "2:29: /free is public here, although route `ANY /fre%65` asks for a token",
             ]
         );
     }

@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 /// Sends one request so often over HTTP/2; how often which status came back.
 pub fn burst(port: u16, request: &Request) -> Result<BTreeMap<u16, usize>> {
-    server::runtime()?.block_on(tokio::time::timeout(PATIENCE, send(port, request)))?
+    // The timer has to be made inside the runtime.
+    server::runtime()?.block_on(async { tokio::time::timeout(PATIENCE, send(port, request)).await })?
 }
 
 async fn send(port: u16, request: &Request) -> Result<BTreeMap<u16, usize>> {
