@@ -195,8 +195,8 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
         ("/bound", "the `token_type` is DPoP: only Bearer can be used as it is"),
         ("/lines", "the `access_token` is no text that a header can hold"),
         ("/mute", "the token endpoint answers 503, without saying why"),
-        ("/rude", "refuses (400): invalid_scope: ?[2Jgone"),
-        ("/echo", "refuses (401): invalid_client: not …?"),
+        ("/rude", "refuses (400): invalid_scope: \\u001b[2Jgone"),
+        ("/echo", "refuses (401): invalid_client: not …\\u202e"),
     ] {
         let endpoint = format!("{}{path}", odd.url());
         let said = get(SECRET, &[], &["--token-endpoint", &endpoint, "--client-id", "c", "--timeout", "1s"])?;
