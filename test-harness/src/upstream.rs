@@ -130,7 +130,12 @@ impl Wish {
                 "body_bytes" => wish.body_bytes = value.parse().ok(),
                 _ => {
                     let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
-                    wish.headers.extend(header);
+                    // No server sends another one, and a random query may ask for it.
+                    let can_be_sent = |(name, value): &(String, Vec<u8>)| {
+                        hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok()
+                            && hyper::header::HeaderValue::from_bytes(value).is_ok()
+                    };
+                    wish.headers.extend(header.filter(can_be_sent));
                 }
             }
         }

@@ -75,7 +75,8 @@ fn copied_over_http2() -> Result<()> {
     })?;
     let open: Vec<_> = open.into_iter().collect::<Result<_>>()?;
     let sent = open.iter().flat_map(|(_, uploads)| uploads).filter(|(_, _, sent)| sent.is_ok()).count();
-    ensure!(sent > CONNECTIONS * STREAMS / 2, "{sent} bodies were sent");
+    // The upstream takes 200 requests at a time from each of the two workers; the others wait for it.
+    ensure!(sent >= 300, "{sent} bodies were sent");
     flood.others_are_served(&gate)?;
     drop(open);
     flood.others_are_served(&gate)?;
