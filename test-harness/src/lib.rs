@@ -24,6 +24,7 @@ pub mod generated;
 pub mod h2c;
 pub mod issuer;
 pub mod keys;
+pub mod latency;
 pub mod load;
 pub mod manual;
 pub mod moved_clock;

@@ -2,13 +2,12 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use test_harness::client::{self, Request};
 use test_harness::trial::{self, below};
-use test_harness::{clock, frames, h2c, ports};
+use test_harness::{frames, h2c, latency, ports};
 
 use crate::Plain;
 use crate::allowed::WELL;
@@ -25,13 +24,13 @@ fn many_small() -> Result<()> {
         |_| Ok(()),
     )?;
     site.until("good", 200)?;
-    let before = slowest(&site)?;
+    let before = latency::p99(good(&site)?)?;
     let uploads: Vec<TcpStream> = (0..CONNECTIONS).map(|_| begin_uploads(site.port)).collect::<Result<_>>()?;
     let at_upstream = || Ok(site.envoy()?.stat("cluster.orders.upstream_rq_active")? >= CONNECTIONS * STREAMS);
     until("the uploads to reach the upstream", at_upstream)?;
     site.during(WELL, |answered| more(answered, 400))?;
-    let among = slowest(&site)?;
-    tell("one-byte uploads", before, among);
+    let among = latency::p99(good(&site)?)?;
+    latency::report("one-byte uploads", before, among);
     ensure!(at_upstream()?, "the uploads have ended");
     drop(uploads);
     site.under_load(WELL)?;
@@ -44,7 +43,7 @@ fn few_large() -> Result<()> {
     let pressure = Pressure::new()?;
     let mut site = Site::bent(|policy, _| add_route(policy, &route), |config| pressure.take(config))?;
     site.until("good", 200)?;
-    let before = slowest(&site)?;
+    let before = latency::p99(good(&site)?)?;
     let to = ports::loopback(site.port);
     let upload = Request::new("POST", "/held", trial::HOST).body(vec![b'x'; LARGE - 1]);
     std::thread::scope(|scope| {
@@ -59,7 +58,7 @@ fn few_large() -> Result<()> {
             until("the uploads to be reset", || Ok(reset()? == u64::try_from(HOLDERS)?))?;
             more(answered, 100)
         })?;
-        tell("large uploads", before, slowest(&site)?);
+        latency::report("large uploads", before, latency::p99(good(&site)?)?);
         site.reached();
         for upload in uploads {
             let answer = upload.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
@@ -85,25 +84,16 @@ fn begin_uploads(port: u16) -> Result<TcpStream> {
     Ok(connection)
 }
 
-/// The time within which 99 of 100 good requests are answered. All have to be.
-fn slowest(site: &Site) -> Result<Duration> {
+/// Sends a good request, which has to be allowed.
+fn good(site: &Site) -> Result<impl FnMut() -> Result<()> + Send> {
     let sorts = site.sorts();
-    let (_, good) = sorts.iter().find(|(name, _)| *name == "good").context("no good request")?;
-    let mut times = Vec::new();
-    for _ in 0..300 {
-        let start = clock::now();
-        let response = client::send(ports::loopback(site.port), good, PATIENCE)?;
+    let (_, good) = sorts.into_iter().find(|(name, _)| *name == "good").context("no good request")?;
+    let to = ports::loopback(site.port);
+    Ok(move || {
+        let response = client::send(to, &good, PATIENCE)?;
         ensure!(response.status == 200, "a good request was answered {}", response.status);
-        times.push(start.elapsed());
-    }
-    times.sort_unstable();
-    times.get(times.len() * 99 / 100).copied().context("no request was sent")
-}
-
-/// Not judged: two cores may run several tests at once.
-fn tell(what: &str, before: Duration, among: Duration) {
-    let ratio = among.as_secs_f64() / before.as_secs_f64();
-    eprintln!("p99 of a good request: {before:?} alone, {among:?} among {what}: {ratio:.2} times as long");
+        Ok(())
+    })
 }
 
 fn add_route(policy: &mut Value, route: &Value) -> Result<()> {

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
-use test_harness::client::Request;
+use test_harness::client::{self, Request};
 use test_harness::clock::Deadline;
 use test_harness::issuer::Fault;
-use test_harness::ports;
+use test_harness::{latency, ports};
 use test_harness::server::{self, Server, reply};
 use test_harness::trial::{self, Gate, HOST, Servers, bearer, clusters, code, get, put};
 
@@ -31,7 +31,9 @@ fn copied() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
     let port = gate.port;
-    let mut streams = at_once((0..64).map(|_| move || Upload::open(port, "/seen/1", None)?.send(10 << 20)).collect())?;
+    let mut streams = flood.attack(&gate, "copied bodies", || {
+        at_once((0..64).map(|_| move || Upload::open(port, "/seen/1", None)?.send(10 << 20)).collect())
+    })?;
     ensure!(streams.iter().all(|upload| upload.answer.is_none()), "a body is refused that should only be looked at");
     flood.others_are_served(&gate)?;
     let statuses = at_once(streams.drain(..).map(|upload| move || upload.finish()).collect())?;
@@ -68,12 +70,14 @@ fn copied_over_http2() -> Result<()> {
         anyhow::Ok((client, uploads.join_all().await))
     };
     let runtime = server::runtime()?;
-    let open = runtime.block_on(async {
-        let mut connections = tokio::task::JoinSet::new();
-        (0..CONNECTIONS).for_each(|_| drop(connections.spawn(connection())));
-        tokio::time::timeout(PATIENCE, connections.join_all()).await
+    let open = flood.attack(&gate, "copied bodies over HTTP/2", || {
+        let open = runtime.block_on(async {
+            let mut connections = tokio::task::JoinSet::new();
+            (0..CONNECTIONS).for_each(|_| drop(connections.spawn(connection())));
+            tokio::time::timeout(PATIENCE, connections.join_all()).await
+        })?;
+        open.into_iter().collect::<Result<Vec<_>>>()
     })?;
-    let open: Vec<_> = open.into_iter().collect::<Result<_>>()?;
     let sent = open.iter().flat_map(|(_, uploads)| uploads).filter(|(_, _, sent)| sent.is_ok()).count();
     // The upstream takes 200 requests at a time from each of the two workers; the others wait for it.
     ensure!(sent >= 300, "{sent} bodies were sent");
@@ -88,7 +92,9 @@ fn held() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
     let port = gate.port;
-    let uploads = at_once((0..16).map(|_| move || Upload::open(port, "/held/1", None)?.send(60 << 20)).collect())?;
+    let uploads = flood.attack(&gate, "held bodies", || {
+        at_once((0..16).map(|_| move || Upload::open(port, "/held/1", None)?.send(60 << 20)).collect())
+    })?;
     let refused: Vec<&str> = uploads.iter().filter_map(|upload| upload.answer.as_deref()).collect();
     ensure!(
         (14..16).contains(&refused.len()),
@@ -210,6 +216,20 @@ impl Flood {
             let drain = clusters(config)?.iter_mut().find(named).context("no cluster of the drain")?;
             put(drain, "/typed_extension_protocol_options", json!({ kind: options }))
         })
+    }
+
+    /// Attacks the gateway while another caller goes on, every request of which is answered 200.
+    fn attack<T>(&self, gate: &Gate, name: &str, attack: impl FnOnce() -> Result<T>) -> Result<T> {
+        let to = ports::loopback(gate.port);
+        let other = || {
+            let answer = client::send(to, &get("/open/1"), PATIENCE)?;
+            ensure!(answer.status == 200, "another caller: {} {}", answer.status, code(&answer));
+            Ok(())
+        };
+        let before = latency::p99(other)?;
+        let (attacked, during) = latency::p99_during(other, attack)?;
+        latency::report(name, before, during);
+        Ok(attacked)
     }
 
     /// Requests of other callers, on every worker.

@@ -1,0 +1,61 @@
+//! How long other callers wait for their answers while a test attacks the gateway.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::clock;
+
+/// The 99th percentile of the time that `send` takes, of 300 calls.
+///
+/// # Errors
+/// The first failure of `send`.
+pub fn p99(mut send: impl FnMut() -> Result<()>) -> Result<Duration> {
+    let times: Vec<_> = (0..SAMPLES).map(|_| timed(&mut send)).collect::<Result<_>>()?;
+    percentile(times)
+}
+
+/// The result of `attack`, and the 99th percentile of the time that `send` takes while it runs.
+///
+/// # Errors
+/// The failure of `attack`, or the first failure of `send`.
+pub fn p99_during<T>(
+    mut send: impl FnMut() -> Result<()> + Send,
+    attack: impl FnOnce() -> Result<T>,
+) -> Result<(T, Duration)> {
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            let mut times = Vec::new();
+            while !ended.load(Ordering::Relaxed) || times.len() < SAMPLES {
+                times.push(timed(&mut send)?);
+            }
+            anyhow::Ok(times)
+        });
+        let attacked = attack();
+        ended.store(true, Ordering::Relaxed);
+        let times = caller.join().map_err(|_| anyhow!("the caller panicked"))?;
+        Ok((attacked?, percentile(times?)?))
+    })
+}
+
+/// Prints both and their ratio. Tests do not judge it: two cores may run several of them at once.
+pub fn report(attack: &str, before: Duration, during: Duration) {
+    let ratio = during.as_secs_f64() / before.as_secs_f64();
+    eprintln!("p99 of another caller: {before:?} alone, {during:?} during {attack}: {ratio:.2} times as long");
+}
+
+fn timed(send: &mut impl FnMut() -> Result<()>) -> Result<Duration> {
+    let start = clock::now();
+    send()?;
+    Ok(start.elapsed())
+}
+
+fn percentile(mut times: Vec<Duration>) -> Result<Duration> {
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).copied().context("no request was sent")
+}
+
+const SAMPLES: usize = 300;
