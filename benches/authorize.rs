@@ -4,13 +4,13 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use portcullis::config::document::ClaimPath;
-use portcullis::policy::condition::{Circumstances, Condition};
-use portcullis::policy::guard::read_target;
-use portcullis::policy::peer::KnownPeer;
-use portcullis::policy::permission::PermissionRegistry;
+use portcullis::config::claim::ClaimPath;
+use portcullis::policy::authority::condition::{Circumstances, Condition};
+use portcullis::policy::authority::permission::PermissionRegistry;
+use portcullis::policy::request::guard::read_target;
+use portcullis::policy::request::peer::KnownPeer;
+use portcullis::policy::request::route::{Found, Method, RoutePattern, RouteTable};
 use portcullis::policy::request::{Request, RequestParts};
-use portcullis::policy::route::{Found, Method, RoutePattern, RouteTable};
 use serde_json::json;
 
 criterion_group!(benches, permissions, conditions);
@@ -60,7 +60,7 @@ fn conditions(criterion: &mut Criterion) {
         (b"user-agent", b"bench"),
         (b"x-tenant", b"acme"),
     ];
-    let parts = RequestParts { headers: &sent, received_at: Duration::ZERO, again: false, ended: true };
+    let parts = RequestParts { headers: &sent, received_at: Duration::ZERO, ended: true };
     let Ok(request) = Request::read(&parts) else { return };
     let Ok(target) = read_target(request.target) else { return };
     let mut builder = RouteTable::builder();

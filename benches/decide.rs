@@ -1,27 +1,28 @@
 //! What each stage of a decision costs, and the whole of it, without an Envoy: `cargo bench --bench decide`.
 
 use std::hint::black_box;
+use std::rc::Rc;
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{Criterion, criterion_group, criterion_main};
 use jwt_compact::alg::{Hs256, Hs256Key};
 use jwt_compact::{AlgorithmExt, Claims, Header};
 use portcullis::config::source;
+use portcullis::gateway::Gateway;
+use portcullis::gateway::command::Command;
+use portcullis::gateway::shared::LocalData;
+use portcullis::gateway::simulation::SimulatedHost;
+use portcullis::gateway::transaction::Transaction;
+use portcullis::gateway::waiting::StreamId;
 use portcullis::policy::Policy;
-use portcullis::policy::algorithm::Algorithm;
-use portcullis::policy::decision::Decision;
-use portcullis::policy::guard::{read_host, read_target};
-use portcullis::policy::jwks::{KeySet, KeySource};
-use portcullis::policy::limit::store::LocalStore;
-use portcullis::policy::peer::KnownPeer;
-use portcullis::policy::polled::Polled;
-use portcullis::policy::quota::Quotas;
+use portcullis::policy::credentials::algorithm::Algorithm;
+use portcullis::policy::credentials::jwks::{KeySet, KeySource};
+use portcullis::policy::credentials::signature::{SignatureVerifier, Software};
+use portcullis::policy::credentials::token::UnverifiedToken;
+use portcullis::policy::request::guard::{read_host, read_target};
 use portcullis::policy::request::{Request, RequestParts};
-use portcullis::policy::signature::{SignatureVerifier, Software};
-use portcullis::policy::token::UnverifiedToken;
-use portcullis::policy::token_cache::TokenCache;
-use portcullis::policy::world::World;
 use serde_json::{Value, json};
 
 criterion_group!(benches, stages, signatures, whole);
@@ -38,12 +39,12 @@ fn stages(criterion: &mut Criterion) {
     criterion.bench_function("stage/host", |b| b.iter(|| read_host(black_box(b"api.example.com")).is_ok()));
     criterion.bench_function("stage/token", |b| b.iter(|| UnverifiedToken::read(black_box(token.as_bytes())).is_ok()));
     let Some(policy) = policy() else { return };
-    let mut gateway = Gateway::new(&policy);
-    gateway.decide(&headers);
+    let mut site = Site::new(&policy);
+    site.decide(&headers);
     let mut edits = Vec::new();
     criterion.bench_function("stage/audit", |b| {
-        let record = gateway.decide(&headers).audit;
-        b.iter(|| black_box(&record).to_json());
+        let transaction = site.decide(&headers).0;
+        b.iter(|| black_box(transaction.record()).to_json());
     });
     let harmless: Vec<_> = headers.iter().filter(|header| policy.forged(&[**header]).is_empty()).copied().collect();
     criterion.bench_function("stage/strip", |b| {
@@ -74,7 +75,7 @@ fn signatures(criterion: &mut Criterion) {
     }
 }
 
-/// `Policy::decide` from the headers to the verdict and its record.
+/// `Transaction::on_request_headers`, from the headers to the commands, and the record.
 fn whole(criterion: &mut Criterion) {
     let Some(policy) = policy() else { return };
     let token = token();
@@ -95,61 +96,47 @@ fn whole(criterion: &mut Criterion) {
     ];
     for (what, request, forwarded) in cases {
         let headers = request.headers();
-        let mut gateway = Gateway::new(&policy);
-        assert_eq!(matches!(gateway.decide(&headers).decision, Decision::Forward(_)), forwarded, "{what}");
+        let mut site = Site::new(&policy);
+        assert_eq!(site.decide(&headers).1, forwarded, "{what}");
         criterion.bench_function(&format!("decide/{what}"), |b| {
-            b.iter(|| gateway.decide(black_box(&headers)).audit.to_json().len());
+            b.iter(|| site.decide(black_box(&headers)).0.record().to_json().len());
         });
     }
     let request = request("GET", "/api/v1/orders/42", Some(&token));
     let headers = request.headers();
     criterion.bench_function("decide/cold, HS256", |b| {
-        let mut gateway = Gateway::new(&policy);
+        let mut site = Site::new(&policy);
         b.iter(|| {
-            gateway.tokens = TokenCache::new(16, 1 << 20);
-            gateway.decide(black_box(&headers)).audit.to_json().len()
+            site.gateway = Gateway::new(policy.clone(), &LocalData::default());
+            site.decide(black_box(&headers)).0.record().to_json().len()
         });
     });
 }
 
-/// What a worker has beside the policy.
-struct Gateway<'p> {
-    policy: &'p Policy,
-    polled: Polled,
-    limits: LocalStore,
-    quotas: Quotas,
-    tokens: TokenCache,
+/// A gateway, and a host of plain memory.
+struct Site {
+    gateway: Gateway,
+    host: SimulatedHost<'static>,
 }
 
-impl<'p> Gateway<'p> {
-    fn new(policy: &'p Policy) -> Self {
-        Gateway {
-            policy,
-            polled: policy.polled(),
-            limits: LocalStore::default(),
-            quotas: Quotas::new(1),
-            tokens: TokenCache::new(1_000, 1 << 20),
-        }
+impl Site {
+    fn new(policy: &Rc<Policy>) -> Self {
+        let gateway = Gateway::new(policy.clone(), &LocalData::default());
+        Site { gateway, host: SimulatedHost::new(NOW) }
     }
 
-    fn decide<'r>(&mut self, headers: &'r [(&'r [u8], &'r [u8])]) -> portcullis::policy::decision::Verdict<'r> {
-        let mut world = World {
-            now: NOW,
-            polled: &mut self.polled,
-            limits: &mut self.limits,
-            quotas: &mut self.quotas,
-            tokens: &mut self.tokens,
-            verifier: &Software,
-            peer: &KnownPeer::default(),
-            fresh_id: &|| "fresh".to_owned(),
-            trace: None,
-        };
-        self.policy.decide(&parts(headers), &mut world)
+    /// The request's headers as an event; the transaction, and whether it forwards the request.
+    fn decide(&mut self, headers: &[(&[u8], &[u8])]) -> (Transaction, bool) {
+        let mut transaction = Transaction::new(StreamId::default());
+        let gateway = &self.gateway;
+        let commands = self.host.with(None, |host| transaction.on_request_headers(gateway, headers, true, host));
+        let forwards = !commands.iter().any(|command| matches!(command, Command::Reply(_)));
+        (transaction, forwards)
     }
 }
 
 fn parts<'r>(headers: &'r [(&'r [u8], &'r [u8])]) -> RequestParts<'r> {
-    RequestParts { headers, received_at: NOW, again: false, ended: true }
+    RequestParts { headers, received_at: NOW, ended: true }
 }
 
 /// A request as a browser sends it.
@@ -193,7 +180,7 @@ fn token() -> String {
     Hs256.token(&header, &Claims::new(claims), &Hs256Key::new(SECRET)).unwrap_or_default()
 }
 
-fn policy() -> Option<Policy> {
+fn policy() -> Option<Rc<Policy>> {
     let routes = (0..100).map(|number| json!({ "path": format!("/api/v1/r{number}/items/{{id}}"), "upstream": "api" }));
     let own = [
         json!({ "path": "/health", "auth": "none", "response": { "body": { "status": "ok" } } }),
@@ -219,9 +206,9 @@ fn policy() -> Option<Policy> {
     let node = source::read(document.to_string().as_bytes());
     let compiled = node.map(|node| Policy::from_node(&node, &environment).map_err(|problems| format!("{problems:?}")));
     assert!(matches!(compiled, Ok(Ok(_))), "{compiled:?}");
-    compiled.ok()?.ok()
+    compiled.ok()?.ok().map(Rc::new)
 }
 
 const SECRET: &str = "bench-only-secret-0123456789abcdef-0123456789abcdef";
 const NOW: Duration = Duration::from_secs(1_800_000_000);
-const VECTORS: &str = include_str!("../src/policy/signature/vectors.json");
+const VECTORS: &str = include_str!("../src/policy/credentials/signature/vectors.json");

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::config::limit::{KeyPart, Period};
-use portcullis::policy::limit::key::{Key, Subject};
-use portcullis::policy::limit::store::LocalStore;
-use portcullis::policy::limit::window::Window;
-use portcullis::policy::limit::{Choice, How, Limit, Meter, count};
-use portcullis::policy::peer::KnownPeer;
+use portcullis::policy::limits::rate_limit::key::{Key, Subject};
+use portcullis::policy::limits::rate_limit::store::LocalStore;
+use portcullis::policy::limits::rate_limit::window::Window;
+use portcullis::policy::limits::rate_limit::{Choice, How, Limit, Meter, count};
+use portcullis::policy::request::peer::KnownPeer;
 
 criterion_group!(benches, arithmetic, key, counting);
 criterion_main!(benches);

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use portcullis::policy::guard::{read_host, read_target};
-use portcullis::policy::route::{Method, RoutePattern, RouteTable};
+use portcullis::policy::request::guard::{read_host, read_target};
+use portcullis::policy::request::route::{Method, RoutePattern, RouteTable};
 
 criterion_group!(benches, by_number_of_routes, backtracking, guard);
 criterion_main!(benches);

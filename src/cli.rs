@@ -17,6 +17,7 @@ mod files;
 mod gateway;
 mod generate;
 mod import;
+mod json_escapes;
 mod json_text;
 mod keys;
 mod module;

@@ -25,6 +25,8 @@
 //! The README names the test that shows each.
 
 pub mod config;
+pub mod gateway;
+pub mod hosts;
 pub mod policy;
 pub mod printable;
 pub mod protobuf;
@@ -33,13 +35,10 @@ pub mod strict_json;
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;
 
-#[cfg(target_os = "wasi")]
-mod filter;
-
 /// Where Envoy enters: run once in each VM before anything else (proxy-wasm ABI, `_initialize`).
 #[cfg(target_os = "wasi")]
 mod entry {
     proxy_wasm::main! {{
-        crate::filter::start();
+        crate::hosts::wasm::start();
     }}
 }

@@ -1,110 +1,64 @@
-//! The decision core: a compiled policy, and one function that decides about one request. It reads no clock, file or network.
+//! The decision core: a compiled policy, and the pipeline that decides about one request and its response. It reads no clock, file
+//! or network.
 
-pub mod algorithm;
-pub mod api_key;
-pub mod audit;
-pub mod authenticate;
-pub mod authorize;
-pub mod bounds;
-pub mod caller;
+pub mod authority;
 pub mod checks;
-mod civil;
-pub mod clients;
 pub mod compile;
-pub mod condition;
-pub mod cors;
-pub mod credential;
-mod cross_origin;
-pub mod decision;
-mod exchange;
-mod footprint;
-pub mod forward;
-mod granting;
-pub mod guard;
-pub mod identity;
-pub mod inspection;
-pub mod issuer;
-pub mod jwks;
-pub mod limit;
-mod limiting;
-pub mod local_reply;
-pub mod origin;
-mod overrides;
-pub mod peer;
-pub mod permission;
+pub mod credentials;
+pub mod limits;
+pub mod pipeline;
 pub mod polled;
-mod prove;
-mod query_secrets;
-pub mod quota;
-pub mod rejection;
-pub mod reply;
 pub mod request;
-pub mod revocation;
-pub mod route;
-mod routing;
-pub mod rule;
-#[cfg(any(feature = "schema", not(target_os = "wasi")))]
-pub mod schema;
-#[cfg(not(any(feature = "schema", not(target_os = "wasi"))))]
-#[path = "policy/no_schema.rs"]
-pub mod schema;
-pub mod scopes;
-pub mod sharing;
-pub mod signature;
-pub mod token;
-pub mod token_cache;
+pub mod respond;
+pub mod verdict;
 pub mod world;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use api_key::KeyPlaces;
-use authenticate::Stop;
-use authorize::Requirements;
-use bounds::MemoryBounds;
-use clients::{ClientReader, Clients};
-use condition::Circumstances;
-use cors::CorsPolicy;
-use decision::{Decision, HeaderEdit, Reply, ResponsePlan, Verdict};
-use exchange::Exchange;
-use forward::{Forward, Passage};
-use identity::IdentityHeaders;
-use issuer::Issuer;
-use limit::budget::Budget;
-use limit::set::LimitSet;
-use permission::PermissionRegistry;
-use polled::{PollPlan, Polled, What};
-use prove::Presented;
-use rejection::{Kind, Rejection};
-use reply::Refusals;
-use request::{Request, RequestParts};
-use revocation::Revocation;
-use route::RouteTable;
-use routing::Taken;
-use rule::{Action, Rule};
-use scopes::ScopeRegistry;
+use authority::authorize::Requirements;
+use authority::condition::Circumstances;
+use authority::permission::PermissionRegistry;
+use checks::body::{Body, crowded};
+use compile::clients::ClientReader;
+use credentials::{Credentials, Presented};
+use limits::memory::MemoryBounds;
+use limits::set::LimitSet;
+use limits::shared_limit;
+use pipeline::decision::Decision;
+use pipeline::forward::{Forward, Passage};
+use pipeline::inspection::Inspection;
+use pipeline::progress::Progress;
+use pipeline::rule::{Action, Rule};
+use polled::{PollPlan, Polled};
+use request::guard::{self, SafePath};
+use request::route::RouteTable;
+use request::routing::{Routes, Taken};
+use request::{Request, RequestParts, overrides};
+use respond::cors::CorsPolicy;
+use respond::refusal::Refusals;
+use respond::{Response, ResponseHead};
+use verdict::budget::Budget;
+use verdict::edit::HeaderEdit;
+use verdict::rejection::{Kind, Rejection};
+use verdict::reply::Reply;
+use verdict::stop::Stop;
 use world::World;
 
-use crate::config::document::{Audit, TokenSource};
+use crate::config::document::Audit;
 use crate::config::limit::LimitHeaders;
 
 /// A compiled document. Immutable; nothing in it is checked again per request.
 #[derive(Debug)]
 pub struct Policy {
-    issuers: Rc<[Issuer]>,
     plans: Vec<PollPlan>,
-    sources: Vec<TokenSource>,
-    key_places: KeyPlaces,
-    clients: Clients,
-    revocation: Option<Revocation>,
-    scopes: Rc<ScopeRegistry>,
-    permissions: Rc<PermissionRegistry>,
-    identity: Rc<IdentityHeaders>,
+    client_reader: Option<Rc<ClientReader>>,
+    routes: Routes,
+    credentials: Credentials,
+    /// The CORS policy of the document, which applies until a route is found.
     cors: Option<Rc<CorsPolicy>>,
-    routes: RouteTable<Rc<Rule>>,
-    /// Paths open to everyone; their rules hold where no route does.
-    public: RouteTable<Rc<Rule>>,
-    /// What is asked of callers on a public path: nothing.
+    /// The requirements of a public path: none.
     open: Requirements,
     /// The limits of requests that no route takes.
     limits: LimitSet,
@@ -116,119 +70,159 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Decides about one request. The same policy, world and request give the same verdict.
-    pub fn decide<'r>(&self, parts: &RequestParts<'r>, world: &mut World<'_>) -> Verdict<'r> {
-        let mut exchange = Exchange::default();
-        let decision = match self.pipeline(parts, world, &mut exchange) {
+    /// Decides about one request. The same policy, world, request and progress give the same decision. After
+    /// [`Decision::Await`], call it again with the same progress: the decision resumes, and nothing is counted twice.
+    pub fn decide(&self, parts: &RequestParts<'_>, progress: &mut Progress, world: &mut World<'_>) -> Decision {
+        progress.resume();
+        match self.pipeline(parts, progress, world) {
             Ok(decision) => decision,
             Err(Stop::Wait(wait)) => Decision::Await(wait),
             Err(Stop::Refuse(rejection)) => {
-                let rejection = self.arrive_late(rejection, parts, world, &mut exchange);
-                Decision::Reply(exchange.refuse(rejection, &self.refusals, world))
+                // A request that was stopped before a route was found has arrived all the same, and may exceed a limit.
+                let late = limits::arrive(&self.limits, None, parts, world, progress);
+                let rejection = late.err().unwrap_or(rejection);
+                Decision::Reply(progress.refuse(rejection, &self.refusals, world))
             }
-        };
-        Verdict { decision, audit: exchange.audit, response: exchange.plan }
+        }
     }
 
     /// The stages, in their order; any of them may stop the request.
-    fn pipeline<'p, 'r>(
-        &'p self,
-        parts: &RequestParts<'r>,
+    fn pipeline(
+        &self,
+        parts: &RequestParts<'_>,
+        progress: &mut Progress,
         world: &mut World<'_>,
-        exchange: &mut Exchange<'p, 'r>,
     ) -> Result<Decision, Stop> {
-        let request = self.guard(parts, world, exchange)?;
-        let target = exchange.guard_target(&request, world)?;
+        let request = &self.read(parts, progress, world)?;
+        let target = &guard_target(request, progress, world)?;
         let host = guard::read_host(request.authority).map_err(|f| Rejection::new(Kind::BadRequest, f.reason()))?;
-        if let Some(reply) = self.preflight(parts, &request, host.name(), target.path(), world, exchange)? {
+        if let Some(preflight) = self.routes.preflight(request, host.name(), target.path()) {
+            progress.plan.cors = Some(preflight.cors);
+            limits::arrive(&self.limits, Some(preflight.rule), parts, world, progress)?;
+            let reply = progress.answer_preflight(preflight.rule, preflight.answer);
+            world.note("cors", || format!("preflight for route {}: {}", preflight.rule.name, reply.details));
             return Ok(Decision::Reply(reply));
         }
-        let Taken { rule, tail, params } = self.route(&request, host.name(), target.path(), world, exchange)?;
-        self.arrive(Some(rule), parts, world, exchange)?;
+        let Taken { rule, tail, params } = self.routes.find(request, host.name(), target.path(), progress)?;
+        progress.enter(rule, request);
+        world.note("route", || format!("route {}", rule.name));
+        limits::arrive(&self.limits, Some(rule), parts, world, progress)?;
         let mut edits = Vec::with_capacity(8);
-        exchange.examine(rule, |checks| checks.measure(&request))?;
-        exchange.audit.spoofed = self.identity.strip(request.headers, &mut edits);
+        progress.examine(rule, |checks| checks.measure(request))?;
+        progress.audit.spoofed = self.credentials.identity.strip(request.headers, &mut edits);
         overrides::strip(request.headers, &mut edits);
         let requirements = self.requirements(rule, target.path(), world);
-        let (request, target) = (&request, &target);
         let presented = Presented { rule, parts, request, target, host: &host };
-        let callers = self.prove(requirements, presented, world, exchange)?;
+        let callers = self.credentials.verify(requirements, presented, world, progress)?;
         let circumstances =
             Circumstances { request, host: host.name(), target, params, peer: world.peer, now: world.now };
-        let grant = self.grant(requirements, callers, &circumstances, world)?;
-        let reserved = rule.reserve(&requirements.auth, &grant, parts, world, exchange)?;
-        rule.spend(&requirements.auth, &grant, parts, world, exchange)?;
+        let grant = authority::grant(&self.credentials.permissions, requirements, callers, &circumstances, world)?;
+        let reserved = shared_limit::reserve(rule, &requirements.auth, &grant, parts, world, progress)?;
+        limits::count_caller(rule, &requirements.auth, &grant, parts, world, progress)?;
         reserved.spend(world);
         let query = target.query().unwrap_or_default();
-        exchange.examine(rule, |checks| checks.examine(request, query, &self.sources))?;
+        progress.examine(rule, |checks| checks.examine(request, query, &self.credentials.token_sources))?;
         Ok(match &rule.action {
-            Action::Answer(answer) => Decision::Reply(exchange.answer(answer, &grant)),
+            Action::Answer(answer) => Decision::Reply(progress.answer(answer, &grant)),
             Action::Forward(to) => {
                 let passage = Passage {
                     request,
                     target,
                     tail,
-                    sources: &self.sources,
-                    key_places: &self.key_places,
-                    request_id: &exchange.plan.request_id,
+                    sources: &self.credentials.token_sources,
+                    key_places: &self.credentials.key_places,
+                    request_id: &progress.plan.request_id,
                 };
                 let forward = Forward::new(&grant, to, &passage, edits);
-                exchange.allowed();
                 world.note("forward", || to.describe());
-                exchange.release(forward, rule, request)
+                progress.release(forward, rule, request)
             }
         })
     }
 
-    /// Reads the request and gives it an id. CORS of the document holds until a route says otherwise.
-    fn guard<'r>(
+    /// Reads the request and gives it an id. The CORS policy of the document applies until a route is found.
+    fn read<'r>(
         &self,
         parts: &RequestParts<'r>,
+        progress: &mut Progress,
         world: &mut World<'_>,
-        exchange: &mut Exchange<'_, 'r>,
     ) -> Result<Request<'r>, Rejection> {
         let request = Request::read(parts);
         let known = request.as_ref().ok();
-        let id = known.and_then(Request::usable_request_id);
-        exchange.plan.request_id = id.map_or_else(|| (world.fresh_id)().into(), Rc::from);
-        exchange.audit.request_id = exchange.plan.request_id.clone();
-        exchange.plan.budget = Budget::new(self.limit_headers);
+        if progress.plan.request_id.is_empty() {
+            let id = known.and_then(Request::usable_request_id);
+            progress.plan.request_id = id.map_or_else(|| (world.fresh_id)().into(), Rc::from);
+            progress.plan.budget = Budget::new(self.limit_headers);
+        }
+        progress.audit.request_id = progress.plan.request_id.clone();
         if let Some(request) = known {
-            exchange.audit.method = request.method.into();
-            exchange.plan.grpc = request.grpc;
-            exchange.plan.cors = self.cors.as_ref().map(|cors| cors.response(request.origin.value()));
+            progress.audit.method = recorded_method(request.method);
+            progress.plan.grpc = request.grpc;
+            progress.plan.cors = self.cors.as_ref().map(|cors| cors.response(request.origin.value()));
             request.check_values()?;
         }
         request
     }
 
-    /// What is asked of callers here: a public path is open whatever its route says.
+    /// The requirements of a route; a public path has none, whatever its route says.
     fn requirements<'p>(&'p self, rule: &'p Rule, path: &str, world: &mut World<'_>) -> &'p Requirements {
-        let is_public = self.is_public(path);
-        if is_public {
-            world.note("authenticate", || "the path is public: nobody is asked".to_string());
+        if self.is_public(path) {
+            world.note("authenticate", || "the path is public: no credential is needed".to_string());
+            return &self.open;
         }
-        if is_public { &self.open } else { &rule.requirements }
+        &rule.requirements
     }
 
-    /// What takes the place of a reply that the proxy made by itself; `None` when it is the upstream's own.
-    pub fn translate_local_reply(
-        &self,
-        status: u16,
-        details: &str,
-        plan: &ResponsePlan,
-        now: Duration,
-    ) -> Option<(Reply, &'static str)> {
-        local_reply::translate(&self.refusals, status, details, plan, now)
+    /// The second half of a decision: the request goes on, or is refused for its body.
+    pub fn inspect(&self, inspection: Inspection, body: Body<'_>, progress: &mut Progress, now: Duration) -> Decision {
+        match inspection.judge(body) {
+            Ok(forward) => {
+                progress.allowed();
+                Decision::Forward(forward)
+            }
+            Err(rejection) => Decision::Reply(self.refuse(rejection, progress, now)),
+        }
     }
 
-    /// The edits that remove from trailers identity, credentials, overrides of the request line, and whatever else the policy reads in headers.
+    /// The reply to a request that is refused after its headers were decided or while it waits.
+    pub fn refuse(&self, rejection: Rejection, progress: &mut Progress, now: Duration) -> Reply {
+        let reply = self.refusals.reply(&rejection, &progress.plan, None, now);
+        progress.record_refusal(rejection, &reply);
+        reply
+    }
+
+    /// The reply that cuts off a request whose body grew too large while it was forwarded.
+    pub fn cut_off(&self, rejection: &Rejection, progress: &mut Progress, now: Duration) -> Reply {
+        progress.audit.code = Some(rejection.kind.appearance().code);
+        progress.audit.failure = Some(rejection.reason.to_string());
+        self.refusals.reply(rejection, &progress.plan, None, now)
+    }
+
+    /// The reply to a request that waits while more of its body arrives than the worker may hold.
+    pub fn refuse_crowded(&self, progress: &mut Progress, now: Duration) -> Reply {
+        self.refuse(crowded(), progress, now)
+    }
+
+    /// Decides about the response: changes to its headers, or a reply that replaces one that Envoy made.
+    pub fn respond(&self, head: &ResponseHead<'_>, progress: &mut Progress, now: Duration) -> Response {
+        respond::respond(&self.refusals, head, progress, now)
+    }
+
+    /// The edits that remove from trailers identity, credentials, overrides of the request line, and everything else that the policy
+    /// reads in headers.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
-        self.identity.strip_trailers(sent, &mut edits);
+        self.credentials.identity.strip_trailers(sent, &mut edits);
         overrides::strip(sent, &mut edits);
-        self.key_places.strip_trailers(sent, &mut edits);
+        self.credentials.key_places.strip_trailers(sent, &mut edits);
         edits
+    }
+
+    /// The target without the tokens and keys in its query; `None` if it has none, or if no credential may come in a query.
+    ///
+    /// The target may be one that the guard refuses: it need be neither a path nor text.
+    pub fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
+        self.credentials.without_query_secrets(target)
     }
 
     /// The documents that this policy polls, none of them fetched yet.
@@ -241,12 +235,9 @@ impl Policy {
         self.asks_rate_limits
     }
 
-    /// How a document of clients is read that this policy polls; none where it polls none.
+    /// The reader of the document of clients that this policy polls; `None` if it polls none.
     pub fn client_reader(&self) -> Option<&ClientReader> {
-        self.plans.iter().find_map(|plan| match &plan.what {
-            What::Clients(reader) => Some(reader.as_ref()),
-            What::KeySet | What::Revocations { .. } => None,
-        })
+        self.client_reader.as_deref()
     }
 
     /// Where audit records go.
@@ -256,7 +247,7 @@ impl Policy {
 
     /// The largest body that any route holds a request back for; none where no route does.
     pub fn largest_held_body(&self) -> Option<u64> {
-        self.routes.iter().chain(self.public.iter()).filter_map(|(_, rule)| rule.held_body()).max()
+        self.routes.table.iter().chain(self.routes.public.iter()).filter_map(|(_, rule)| rule.held_body()).max()
     }
 
     /// How much memory a worker may spend.
@@ -266,16 +257,40 @@ impl Policy {
 
     /// The permissions there are, for the tools.
     pub fn permissions(&self) -> &PermissionRegistry {
-        &self.permissions
+        &self.credentials.permissions
     }
 
     /// Whether a path is open to everyone.
     pub fn is_public(&self, path: &str) -> bool {
-        !self.public.is_empty() && self.public_rule(path).is_some()
+        !self.routes.public.is_empty() && self.routes.public_rule(path).is_some()
     }
 
     /// The routes, for the tools.
     pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
-        &self.routes
+        &self.routes.table
     }
+}
+
+/// Makes the target safe, or refuses it: the target that is matched is the one that is forwarded.
+fn guard_target<'r>(
+    request: &Request<'r>,
+    progress: &mut Progress,
+    world: &mut World<'_>,
+) -> Result<SafePath<'r>, Rejection> {
+    match guard::read_target(request.target) {
+        Ok(target) => {
+            progress.audit.path = target.path().to_string();
+            Ok(target)
+        }
+        Err(fault) => {
+            world.note("guard", || format!("the path is refused: {}", fault.reason()));
+            Err(Rejection::new(Kind::BadRequest, fault.reason()))
+        }
+    }
+}
+
+/// The method for the record, without a copy of the usual ones.
+fn recorded_method(method: &str) -> Cow<'static, str> {
+    const USUAL: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    USUAL.into_iter().find(|usual| *usual == method).map_or_else(|| method.to_string().into(), Cow::Borrowed)
 }

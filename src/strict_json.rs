@@ -71,9 +71,18 @@ pub struct Bounds {
     pub values: usize,
 }
 
-/// [`parse`] with bounds that the caller sets. Use [`Json::read`] to keep the text of numbers.
+/// [`parse`] with bounds that the caller sets. Use [`read`] to keep the text of numbers.
 pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
-    Json::read(bytes, bounds)?.into_value().ok_or(Malformed::OutOfRange)
+    read(bytes, bounds)?.into_value().ok_or(Malformed::OutOfRange)
+}
+
+/// Reads one JSON value and nothing after it but whitespace, as a tree that keeps the text of numbers.
+///
+/// # Errors
+/// Why the text is refused.
+pub fn read(bytes: &[u8], bounds: Bounds) -> Result<Json<'_>, Malformed> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+    reader::read(text, bounds)
 }
 
 /// How deep arrays and objects may nest. Real claims stay under ten; the bound keeps hostile text off the stack.

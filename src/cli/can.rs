@@ -5,14 +5,14 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::cast::{self, Source};
-use super::explain::{self, Asked, Shown};
-use super::gateway::Gateway;
+use super::cast::Source;
+use super::explain::{Asked, Shown};
+use super::gateway::GatewayFile;
 use super::keys::book::refuse_key_itself;
 use super::who_can::Format;
-use super::{Exit, Failure, Outcome, Printed, asking, clock, table};
+use super::{Exit, Failure, Outcome, Printed, asking, cast, clock, explain, table};
 use crate::config::client::{Client, ClientKey};
-use crate::policy::api_key::environment_of;
+use crate::policy::credentials::api_key::environment_of;
 
 /// What `can` is asked to do.
 #[derive(Args)]
@@ -84,7 +84,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 fn key<'c>(
     client: &'c Client,
     id: Option<&str>,
-    gateway: &Gateway,
+    gateway: &GatewayFile,
     now: Duration,
 ) -> Result<Option<&'c ClientKey>, Failure> {
     match id {

@@ -7,17 +7,19 @@ use clap::Args;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::explain::supposed::{self, Supposed};
-use super::gateway::{self, Gateway, Variables};
-use super::{Failure, clients, hint};
+use super::explain::supposed;
+use super::explain::supposed::Supposed;
+use super::gateway::{GatewayFile, Variables};
+use super::{Failure, clients, gateway, hint};
 use crate::config::auth::CredentialKind;
+use crate::config::claim::ClaimPath;
 use crate::config::client::{Client, ClientKey, Evidence};
-use crate::config::document::{ClaimPath, Issuer, Route};
+use crate::config::document::{Issuer, Route};
 use crate::config::identity::Attribute;
 use crate::config::mask::Mask;
 use crate::config::problem::near_miss;
-use crate::policy::api_key::{ApiKey, environment_of};
-use crate::policy::peer::Certificate;
+use crate::policy::credentials::api_key::{ApiKey, environment_of};
+use crate::policy::request::peer::Certificate;
 
 /// The gateway, and the document of clients that it polls.
 #[derive(Args)]
@@ -35,7 +37,7 @@ pub struct Source {
 /// A gateway and everybody it knows.
 pub struct Cast {
     /// The gateway, with keys of the tool's own.
-    pub gateway: Gateway,
+    pub gateway: GatewayFile,
     /// Its clients, and those of the document that it polls.
     pub clients: Vec<Client>,
     /// That document, with keys of the tool's own.

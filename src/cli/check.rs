@@ -10,7 +10,7 @@ mod siblings;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::gateway::{self, Gateway, Variables};
+use super::gateway::{self, GatewayFile, Variables};
 use super::module::Module;
 use super::permission::lock;
 use super::{Exit, Failure, Outcome, Printed, line};
@@ -105,7 +105,7 @@ pub fn noted(file: &str, place: &Place, note: &str) -> String {
 }
 
 /// `gateway.yaml: 7 routes, 2 issuers, no problems`, and which module is needed where the smaller one is not enough.
-fn summary(file: &str, gateway: &Gateway) -> String {
+fn summary(file: &str, gateway: &GatewayFile) -> String {
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let document = &gateway.document;
     let (routes, issuers) = (count(document.routes.len(), "route"), count(document.issuers.len(), "issuer"));

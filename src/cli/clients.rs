@@ -2,15 +2,15 @@
 
 use clap::{Args, Subcommand};
 
-use super::check;
-use super::fetched::{self, Fetched};
-use super::gateway::{self, Gateway, Variables};
-use super::{Exit, Failure, Outcome, Printed, clock};
+use super::fetched::Fetched;
+use super::gateway::{GatewayFile, Variables};
+use super::{Exit, Failure, Outcome, Printed, check, clock, fetched, gateway};
 use crate::config::client::Client;
 use crate::config::clients_from::{USUAL_ENTRIES, check_entries, read_document};
 use crate::config::node::Node;
 use crate::config::problem::Problems;
-use crate::policy::clients::{ClientDirectory, ClientReader};
+use crate::policy::compile::clients::ClientReader;
+use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 
 /// What `clients` is asked to do.
 #[derive(Args)]
@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 
 /// Opens a document of clients within the bounds of a gateway's reader, or of one where nothing else is written.
 pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> {
-    let most = reader.map_or(USUAL_ENTRIES, ClientReader::most_entries);
+    let most = reader.map_or(USUAL_ENTRIES, ReadClients::most_entries);
     fetched::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
@@ -79,7 +79,7 @@ pub fn read(
 }
 
 /// Refuses a document of clients that this gateway would not take.
-pub fn check_for(gateway: &Gateway, name: &str, file: &str, node: &Node) -> Result<(), Failure> {
+pub fn check_for(gateway: &GatewayFile, name: &str, file: &str, node: &Node) -> Result<(), Failure> {
     let reader = gateway.policy.client_reader();
     let reader = reader.ok_or_else(|| format!("{name} has no `clients_from`: it fetches no document of clients"))?;
     reader.read(node).map(drop).map_err(|problems| Failure::in_file(file, problems))

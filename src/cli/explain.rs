@@ -12,19 +12,20 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::gateway::{self, Gateway, Variables};
+use super::gateway::Variables;
 use super::private::Private;
-use super::{Exit, Failure, Outcome, Printed, clock};
-use crate::policy::audit;
-use crate::policy::decision::{Awaited, Decision, Verdict};
-use crate::policy::limit::store::LocalStore;
-use crate::policy::peer::{Certificate, KnownPeer};
-use crate::policy::polled::Polled;
-use crate::policy::quota::{Quotas, wire};
-use crate::policy::request::RequestParts;
-use crate::policy::signature::{SignatureVerifier, Software};
-use crate::policy::token_cache::TokenCache;
-use crate::policy::world::{Step, World};
+use super::{Exit, Failure, Outcome, Printed, clock, gateway};
+use crate::gateway::Gateway;
+use crate::gateway::call::{Answer, GrpcMessage};
+use crate::gateway::shared::LocalData;
+use crate::gateway::simulation::{Sent, SimulatedHost, Stuck};
+use crate::gateway::transaction::Transaction;
+use crate::gateway::waiting::StreamId;
+use crate::policy::limits::rate_limit_client::wire;
+use crate::policy::request::peer::{Certificate, KnownPeer};
+use crate::policy::verdict::audit;
+use crate::policy::verdict::wait::Awaited;
+use crate::policy::world::Step;
 
 pub use shown::{Asked, Shown};
 
@@ -83,101 +84,95 @@ pub struct Options {
     variables: Variables,
 }
 
-/// Decides about the request and tells how.
+/// Decides about the request and reports how.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
-    let gateway = gateway::open(&options.file, &options.variables)?;
+    let file = gateway::open(&options.file, &options.variables)?;
     let now = options.at.unwrap_or_else(clock::now);
     let mut request = request(options)?;
     let body = body::read(options.body.as_deref())?;
     body::announce(&mut request, &body);
-    let mut polled = gateway.policy.polled();
-    let mut verifier: Box<dyn SignatureVerifier> = Box::new(Software);
-    if let Some(claims) = &options.claims {
-        let token = supposed::token(&gateway.document, claims, options.issuer.as_deref(), now)?;
-        supposed::publish(&mut polled, now);
+    let gateway = Gateway::new(file.policy.clone(), &LocalData::default());
+    let mut host = SimulatedHost::new(now);
+    host.id_prefix = "explained";
+    host.stream.body = body;
+    host.stream.peer = KnownPeer { address: options.from, certificate: options.certificate.clone() };
+    let token = match &options.claims {
+        Some(claims) => Some(supposed::token(&file.document, claims, options.issuer.as_deref(), now)?),
+        None => None,
+    };
+    if let Some(token) = &token {
+        supposed::publish(&mut gateway.polled(), now);
         token.attach(&mut request);
-        verifier = Box::new(token);
+        host.verifier = token;
     }
-    if let Some(file) = &options.keys {
-        published::keys(&mut polled, file, now)?;
+    if let Some(keys) = &options.keys {
+        published::keys(&mut gateway.polled(), keys, now)?;
     }
     let supposed = [
         (
-            published::revocations(&mut polled, &gateway, options.revoked.as_deref(), now)?,
+            published::revocations(&mut gateway.polled(), &file, options.revoked.as_deref(), now)?,
             "--revoked, so the polled list revokes nothing here",
         ),
         (
-            published::clients(&mut polled, &gateway, &options.file, options.clients.as_deref(), now)?,
+            published::clients(&mut gateway.polled(), &file, &options.file, options.clients.as_deref(), now)?,
             "--clients, so the polled document lists nobody here",
         ),
     ];
-    let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let parts = RequestParts { headers: &headers, received_at: now, again: false, ended: body.is_empty() };
     let mut trace = Vec::new();
-    let peer = KnownPeer { address: options.from, certificate: options.certificate.clone() };
-    let verdict = decide(&gateway, &parts, &mut polled, verifier.as_ref(), &peer, now, &mut trace)?;
-    let verdict = body::judge(&gateway.policy, verdict, &body, now, &mut trace);
-    let report = report::Report { request: &request, trace: &trace, verdict: &verdict };
-    let exit = match verdict.decision {
-        Decision::Forward(_) => Exit::Success,
-        Decision::Reply(_) if verdict.audit.outcome == audit::Outcome::Deny => Exit::Denied,
-        Decision::Reply(_) => Exit::Success,
-        Decision::Await(_) | Decision::Inspect(_) => Exit::Failure,
-    };
+    let mut transaction = Transaction::new(StreamId::default());
+    let sent = run_request(&gateway, &mut transaction, &mut host, &request, &mut trace)?;
+    let audit = transaction.record();
+    body::note_judgement(&sent, audit, &mut trace);
+    let report = report::Report { request: &request, trace: &trace, audit, sent: &sent };
+    let is_refused = sent.reply.is_some() && audit.outcome == audit::Outcome::Deny;
+    let exit = if is_refused { Exit::Denied } else { Exit::Success };
     let result = if options.json { Printed::json(&report.json()) } else { Printed::Lines(report.lines()) };
     let supposed = supposed.into_iter().filter(|(is_so, _)| *is_so);
     let supposed = supposed.map(|(_, what)| format!("{}: note: no {what}", options.file));
-    Ok(Outcome { result, notes: gateway.notes(&options.file).chain(supposed).collect(), exit })
+    Ok(Outcome { result, notes: file.notes(&options.file).chain(supposed).collect(), exit })
 }
 
-/// Decides once more when the first answer was to wait for keys: a fetch that brings nothing new ends the waiting.
-fn decide<'r>(
+/// Runs a request to its end. A fetch for a newer key brings nothing new, which ends the waiting; and no rate limit service is asked,
+/// so each is supposed to grant the hit.
+fn run_request(
     gateway: &Gateway,
-    parts: &RequestParts<'r>,
-    polled: &mut Polled,
-    verifier: &dyn SignatureVerifier,
-    peer: &KnownPeer,
-    now: Duration,
+    transaction: &mut Transaction,
+    host: &mut SimulatedHost<'_>,
+    request: &[(String, String)],
     trace: &mut Vec<Step>,
-) -> Result<Verdict<'r>, Failure> {
-    let mut tokens = TokenCache::new(1, 65_536);
-    let fresh_id = || "explained".to_string();
-    let mut quotas = Quotas::new(MOST_ACCOUNTS);
-    for _ in 0..3 {
-        trace.clear();
-        let mut world = World {
-            now,
-            polled,
-            tokens: &mut tokens,
-            limits: &mut LocalStore::default(),
-            quotas: &mut quotas,
-            verifier,
-            peer,
-            fresh_id: &fresh_id,
-            trace: Some(&mut *trace),
-        };
-        let verdict = gateway.policy.decide(parts, &mut world);
-        let Decision::Await(wait) = &verdict.decision else { return Ok(verdict) };
-        let document = match wait.on {
-            Awaited::Document(document) => document,
-            Awaited::Quota(_) => {
-                grant(&mut quotas, now);
-                continue;
+) -> Result<Sent, Failure> {
+    let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    host.run(gateway, transaction, &headers, Some(trace), |host, awaited| match awaited {
+        Awaited::Document(document) => {
+            let mut polled = gateway.polled();
+            if polled.generation(document, host.now).is_none() {
+                let message = "the verdict depends on a remote key set: give it with --keys, or suppose a genuine token with --claims";
+                return Err(Failure::Message(message.to_string()));
             }
-        };
-        if polled.generation(document, now).is_none() {
-            let message = "the verdict depends on a remote key set: give it with --keys, or suppose a genuine token with --claims";
-            return Err(Failure::Message(message.to_string()));
+            polled.note_failure(document, host.now);
+            Ok(())
         }
-        polled.note_failure(document, now);
-    }
-    Err(Failure::Message("the request would wait for a key that no key set has".to_string()))
+        Awaited::Quota(_) => {
+            while let Some(call) = gateway.next_call(host.now) {
+                gateway.on_answer(call.id, Answer::Message(&Granted), host.now, &LocalData::default());
+            }
+            Ok(())
+        }
+    })
 }
 
-/// No rate limit service is asked: what it counts is nobody else's business, and it is supposed to grant what is asked for.
-fn grant(quotas: &mut Quotas, now: Duration) {
-    while let Some(call) = quotas.poll_call(now) {
-        quotas.handle_answer(call.account, Ok(&wire::granted()), now);
+/// The answer of a rate limit service that grants everything.
+struct Granted;
+
+impl GrpcMessage for Granted {
+    fn bytes(&self, _max: usize) -> Option<Vec<u8>> {
+        Some(wire::granted())
+    }
+}
+
+impl From<Stuck> for Failure {
+    fn from(_: Stuck) -> Failure {
+        Failure::Message("the request would wait for a key that no key set has".to_string())
     }
 }
 
@@ -209,6 +204,3 @@ fn header(text: &str) -> Result<(String, String), String> {
         _ => Err("expected `Name: value`".to_string()),
     }
 }
-
-/// More accounts than one request can have limits.
-const MOST_ACCOUNTS: usize = 1_000;

@@ -1,6 +1,7 @@
 //! Opens a file with the gateway's document: read, compiled by the filter's own compiler, its addresses resolved.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use clap::Args;
 
@@ -13,11 +14,11 @@ use crate::config::problem::Problem;
 use crate::policy::Policy;
 
 /// A document that has no problems.
-pub struct Gateway {
+pub struct GatewayFile {
     /// As read.
     pub document: Document,
     /// As compiled.
-    pub policy: Policy,
+    pub policy: Rc<Policy>,
     /// As the filter is to be given it: the addresses of upstreams resolved.
     pub configuration: serde_json::Value,
     /// Variables with secrets that are not set here; what they hold was not checked.
@@ -47,11 +48,11 @@ impl Variables {
 }
 
 /// Opens a file with exactly one document.
-pub fn open(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
+pub fn open(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     only(file, open_all_text(file, &read_document(file)?, variables)?)
 }
 
-fn only(file: &str, mut gateways: Vec<Gateway>) -> Result<Gateway, Failure> {
+fn only(file: &str, mut gateways: Vec<GatewayFile>) -> Result<GatewayFile, Failure> {
     match (gateways.pop(), gateways.is_empty()) {
         (Some(gateway), true) => Ok(gateway),
         _ => Err(Failure::Message(format!("{file} holds several documents; this command needs one"))),
@@ -60,24 +61,24 @@ fn only(file: &str, mut gateways: Vec<Gateway>) -> Result<Gateway, Failure> {
 
 /// Opens a file with exactly one document to look at what it says: where requests go does not matter, and variables of
 /// addresses that are not set here are no problem.
-pub fn look_at(file: &str, variables: &Variables) -> Result<Gateway, Failure> {
+pub fn look_at(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     look_at_text(file, &read_document(file)?, variables)
 }
 
 /// The same with the text that a file has, or is to have.
-pub fn look_at_text(file: &str, text: &str, variables: &Variables) -> Result<Gateway, Failure> {
+pub fn look_at_text(file: &str, text: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     let set = variables.set.iter().cloned();
     let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
     only(file, open_all_text(file, text, &with_stand_in)?)
 }
 
 /// Opens every document in a file with this text. All problems of all of them are reported at once.
-pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Vec<Gateway>, Failure> {
+pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Vec<GatewayFile>, Failure> {
     let nodes = documents::find(file, text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
     let mut gateways = Vec::new();
     let mut problems = Vec::new();
     for node in &nodes {
-        match Gateway::compile(node, variables) {
+        match GatewayFile::compile(node, variables) {
             Ok(gateway) => gateways.push(gateway),
             Err(found) => problems.extend(found.into_iter().map(|problem| (file.to_string(), problem))),
         }
@@ -86,10 +87,10 @@ pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Ve
 }
 
 /// A document that was opened before, changed by a tool for a question of its own.
-pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<Gateway, Failure> {
+pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<GatewayFile, Failure> {
     let set = variables.set.iter().cloned();
     let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
-    let compiled = Gateway::compile(&Node::from(configuration), &with_stand_in);
+    let compiled = GatewayFile::compile(&Node::from(configuration), &with_stand_in);
     let in_file = |problem| ("the document that was asked about".to_string(), problem);
     compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
 }
@@ -113,8 +114,8 @@ pub fn read_whole(file: &str) -> Result<String, Failure> {
     })
 }
 
-impl Gateway {
-    fn compile(node: &Node, variables: &Variables) -> Result<Gateway, Vec<Problem>> {
+impl GatewayFile {
+    fn compile(node: &Node, variables: &Variables) -> Result<GatewayFile, Vec<Problem>> {
         let (document, _) = Document::read(node, &|name| variables.look_up(name));
         let unset: BTreeSet<String> = document
             .issuers
@@ -129,8 +130,8 @@ impl Gateway {
             true => Some(STAND_IN.to_string()),
             false => variables.look_up(name),
         };
-        let policy = Policy::from_node(node, &environment)?;
-        Ok(Gateway { document, policy, configuration: resolved(node, variables), unset })
+        let policy = Rc::new(Policy::from_node(node, &environment)?);
+        Ok(GatewayFile { document, policy, configuration: resolved(node, variables), unset })
     }
 
     /// One line for each secret that could not be looked at.

@@ -1,6 +1,7 @@
 //! `portcullis generate`: the proxy's configuration around the filter, the same text for the same document every time.
 
 mod access_log;
+mod address;
 mod clusters;
 mod condition;
 mod envoy;
@@ -15,13 +16,13 @@ mod version;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::gateway::{self, Gateway, Variables};
+use super::gateway::{GatewayFile, Variables};
 use super::module::Module;
-use super::scalar::{self, Loader};
-use super::{Exit, Failure, Outcome, Printed, emit};
+use super::scalar::Loader;
+use super::{Exit, Failure, Outcome, Printed, emit, gateway, scalar};
 use crate::config::problem::Problems;
-use crate::policy::route::{Found, Method};
-use crate::policy::rule::Action;
+use crate::policy::pipeline::rule::Action;
+use crate::policy::request::route::{Found, Method};
 use crate::printable;
 use tls::Tls;
 use traffic::Traffic;
@@ -131,7 +132,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 }
 
 /// What to load, where that is not what the command line says.
-fn needed_module(gateway: &Gateway, options: &EnvoyOptions) -> Option<String> {
+fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let needed = Module::needed(&gateway.document);
     match needed.beside(&options.wasm) {
         Some(file) if file != options.wasm => Some(format!("the document has JSON Schemas, so the module is {file}")),
@@ -145,7 +146,7 @@ fn needed_module(gateway: &Gateway, options: &EnvoyOptions) -> Option<String> {
 }
 
 /// Public paths that only Envoy routes of somebody's own could lead anywhere, and here there are none.
-fn unrouted(gateway: &Gateway) -> impl Iterator<Item = &str> {
+fn unrouted(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
     gateway.document.public_paths.iter().map(|public| public.path.value.as_str()).filter(|path| {
         let example = path.strip_suffix('*').map(|tree| format!("{tree}any"));
         let example = example.as_deref().unwrap_or(path);

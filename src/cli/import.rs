@@ -18,8 +18,8 @@ use super::private::Private;
 use super::{Exit, Failure, Outcome, Printed, emit, gateway, yaml};
 use crate::config::node::Node;
 use crate::config::problem::{Place, Problem};
-use crate::policy::guard::percent;
-use crate::policy::route::{Method, RoutePattern};
+use crate::policy::request::guard::percent;
+use crate::policy::request::route::{Method, RoutePattern};
 use crate::printable;
 use reader::{Findings, Item, Reader};
 

@@ -1,13 +1,13 @@
 //! Reads JSON text with the filter's own reader, and finds the places of its values with the YAML reader.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::yaml;
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{Place, Problem};
-use crate::strict_json::{self, Bounds, Malformed};
+use crate::strict_json;
+use crate::strict_json::{Bounds, Malformed};
 
 /// Whether a file holds JSON, by its name.
 pub fn is_name_of_json(file: &str) -> bool {
@@ -67,64 +67,4 @@ fn unread(text: &str, fault: &Malformed) -> Problem {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let place = Place { line: count(error.line()), column: count(error.column()), path: String::new() };
     Problem { place, message: format!("not JSON: {reason}") }
-}
-
-/// JSON text as YAML text: a character beyond U+FFFF is two escapes in JSON and one in YAML. Other text is left as it is.
-pub fn as_yaml(text: &str) -> Cow<'_, str> {
-    let may_hold_pairs = text.trim_start().starts_with(['{', '[', '"']) && text.contains("\\u");
-    if !may_hold_pairs || serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, escape)) = rest.split_once('\\') {
-        out.push_str(before);
-        match pair(escape) {
-            Some((character, behind)) => {
-                out.push_str(&format!("\\U{:08x}", u32::from(character)));
-                rest = behind;
-            }
-            None => {
-                // The character after a backslash belongs to it, a second backslash most of all.
-                let mut characters = escape.chars();
-                out.push('\\');
-                out.extend(characters.next());
-                rest = characters.as_str();
-            }
-        }
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
-
-/// Reads `uD83D\uDE00`, the first backslash already gone (RFC 8259 §7).
-fn pair(escape: &str) -> Option<(char, &str)> {
-    let (high, rest) = unit(escape)?;
-    let (low, rest) = unit(rest.strip_prefix('\\')?)?;
-    let character = char::decode_utf16([high, low]).next()?.ok()?;
-    (u32::from(character) > 0xffff).then_some((character, rest))
-}
-
-fn unit(escape: &str) -> Option<(u16, &str)> {
-    let (digits, rest) = escape.strip_prefix('u')?.split_at_checked(4)?;
-    Some((u16::from_str_radix(digits, 16).ok()?, rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::cli::yaml;
-
-    #[test]
-    fn json_reads_as_json_whatever_its_strings_hold() {
-        for text in [
-            r#"{"a":"\ud83d\ude00","b":"x"}"#,
-            r#"["\\ud83d\\ude00 \\", "\uD83D\uDE00\ud83d\ude01", "\u00e9\/\"\b\f"]"#,
-            r#"{"a":"é\u0041 😀"}"#,
-        ] {
-            let expected: serde_json::Value = serde_json::from_str(text).unwrap();
-            assert_eq!(yaml::read(text).unwrap().to_json(), expected, "{text}");
-        }
-        assert_eq!(yaml::read("a: '\\ud83d\\ude00'").unwrap().to_json()["a"], "\\ud83d\\ude00");
-        assert!(yaml::read(r#"{"a":"\ud83d"}"#).is_err());
-    }
 }

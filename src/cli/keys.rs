@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, Outcome};
 use crate::config::client::ClientKey;
-use crate::policy::reply::timestamp;
+use crate::policy::respond::refusal::timestamp;
 
 /// What `keys` is asked to do.
 #[derive(Args)]

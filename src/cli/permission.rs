@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::gateway::{self, Gateway, Variables};
+use super::gateway::{self, GatewayFile, Variables};
 use super::{Failure, Outcome};
 use crate::config::permission::{Permission, PermissionDomain};
 
@@ -46,7 +46,7 @@ struct File {
 }
 
 impl File {
-    fn open(&self) -> Result<Gateway, Failure> {
+    fn open(&self) -> Result<GatewayFile, Failure> {
         gateway::look_at(&self.file, &self.variables)
     }
 
@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 }
 
 /// Every permission with its domain, in the order of domains' names and bits.
-fn all(gateway: &Gateway) -> Vec<(&PermissionDomain, &Permission)> {
+fn all(gateway: &GatewayFile) -> Vec<(&PermissionDomain, &Permission)> {
     let domains = gateway.document.permissions.iter();
     let mut all: Vec<_> = domains.flat_map(|d| d.permissions.iter().map(move |p| (d, p))).collect();
     all.sort_by(|(d, p), (e, q)| (&d.name.value, p.bit.value).cmp(&(&e.name.value, q.bit.value)));

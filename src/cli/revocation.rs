@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::fetched::{self, Fetched};
-use super::gateway;
-use super::{Exit, Failure, Outcome, Printed, clock, hint};
+use super::fetched::Fetched;
+use super::{Exit, Failure, Outcome, Printed, clock, fetched, gateway, hint};
 use crate::config::document::Document;
 use crate::config::node::Node;
 use crate::config::problem::{Place, near_miss};
 use crate::config::revocation::{Revoked, RevokedWhat, USUAL_ENTRIES, read_list};
+use crate::policy::credentials::revocation_list::Revocations;
 use crate::policy::polled::What;
-use crate::policy::revocation::Revocations;
 use crate::strict_json::{Bounds, MAX_DEPTH};
 
 /// What `revocation` is asked to do.

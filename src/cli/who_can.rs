@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 
 use super::cast::{Cast, Source};
 use super::explain::Asked;
-use super::gateway::Gateway;
+use super::gateway::GatewayFile;
 use super::{Exit, Failure, Outcome, Printed, clock, hint, table};
 use crate::config::auth::{Auth, CredentialKind};
-use crate::config::document::{Issuer, RequiredClaim, Route};
+use crate::config::claim::RequiredClaim;
+use crate::config::document::{Issuer, Route};
 use crate::config::problem::near_miss;
-use crate::policy::route::{Found, Method};
-use crate::policy::rule::{Action, Rule};
+use crate::policy::pipeline::rule::{Action, Rule};
+use crate::policy::request::route::{Found, Method};
 
 /// What `who-can` is asked to do.
 #[derive(Args)]
@@ -103,7 +104,8 @@ fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Fail
         (_, Some(name), _) => all.filter(|entry| leads_to(entry.rule, name)).collect(),
         (_, _, method) => {
             let method = Method::parse(method.as_deref().unwrap_or_default()).map_err(|fault| fault.to_string())?;
-            let target = crate::policy::guard::read_target(options.path.as_deref().unwrap_or_default().as_bytes());
+            let target =
+                crate::policy::request::guard::read_target(options.path.as_deref().unwrap_or_default().as_bytes());
             let target = target.map_err(|fault| format!("the path is refused: {}", fault.reason()))?;
             if gateway.policy.is_public(target.path()) {
                 return Err(Failure::Message("everybody: the path is public (`public_paths`)".to_string()));
@@ -124,7 +126,7 @@ fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Fail
 }
 
 /// That there is nothing to answer about, and what may have been meant.
-fn nobody(options: &Options, gateway: &Gateway) -> Failure {
+fn nobody(options: &Options, gateway: &GatewayFile) -> Failure {
     let near = match (&options.route, &options.upstream) {
         (Some(name), _) => near_miss(name, gateway.policy.routes().iter().map(|(_, rule)| &*rule.name)),
         (_, Some(name)) => near_miss(name, gateway.document.upstreams.iter().map(|upstream| &*upstream.name.value)),
@@ -135,7 +137,7 @@ fn nobody(options: &Options, gateway: &Gateway) -> Failure {
 
 impl Entry<'_> {
     /// What is needed, a title and lines each.
-    fn needs(&self, gateway: &Gateway) -> Vec<(&'static str, Vec<String>)> {
+    fn needs(&self, gateway: &GatewayFile) -> Vec<(&'static str, Vec<String>)> {
         let all = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" and ")] };
         let any = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" or ")] };
         let route = self.route;
@@ -176,7 +178,7 @@ impl Entry<'_> {
         ]
     }
 
-    fn issuers<'g>(&self, gateway: &'g Gateway) -> Vec<&'g Issuer> {
+    fn issuers<'g>(&self, gateway: &'g GatewayFile) -> Vec<&'g Issuer> {
         let accepted = |name: &str| self.route.issuers.is_empty() || self.route.issuers.iter().any(|i| i.value == name);
         gateway.document.issuers.iter().filter(|issuer| accepted(&issuer.name.value)).collect()
     }
@@ -187,7 +189,7 @@ impl Entry<'_> {
         format!("{methods} {}", self.route.path.value)
     }
 
-    fn lines(&self, gateway: &Gateway) -> Vec<String> {
+    fn lines(&self, gateway: &GatewayFile) -> Vec<String> {
         let mut out = vec![self.rule.name.to_string()];
         if *self.rule.name != *self.request() {
             out.push(format!("  {:11}  {}", "takes", self.request()));
@@ -229,7 +231,7 @@ impl Entry<'_> {
     }
 }
 
-fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 8]> {
+fn csv(entries: &[Entry<'_>], gateway: &GatewayFile) -> Vec<[String; 8]> {
     let mut rows =
         vec![["route", "takes", "needs", "scopes", "permissions", "claims", "when", "clients"].map(str::to_string)];
     for entry in entries {
@@ -251,7 +253,7 @@ fn csv(entries: &[Entry<'_>], gateway: &Gateway) -> Vec<[String; 8]> {
 }
 
 /// `LIC.READ_ORDERS (Read licence orders)`
-fn described(gateway: &Gateway, name: &str) -> String {
+fn described(gateway: &GatewayFile, name: &str) -> String {
     let declared = gateway.document.permissions.iter().flat_map(|d| d.permissions.iter().map(move |p| (d, p)));
     let found = declared.into_iter().find(|(d, p)| format!("{}.{}", d.name.value, p.name.value) == name);
     found.map_or_else(|| name.to_string(), |(_, permission)| format!("{name} ({})", permission.description))

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::scalar::Loader;
-use super::{json_text, scalar};
+use super::{json_escapes, scalar};
 use crate::config::document_size;
 use crate::config::node::{Key, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
@@ -15,7 +15,7 @@ use crate::config::problem::{Place, Problem};
 /// Reads a file that holds one document. The text's own faults end the reading at once: what follows has no certain meaning.
 pub fn read(text: &str) -> Result<Node, Problem> {
     refuse_controls(text)?;
-    let text = json_text::as_yaml(text);
+    let text = json_escapes::as_yaml(text);
     let mut reader = Reader::new(&text);
     let node = reader.document()?.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the document is empty"))?;
     match reader.start()? {
@@ -32,7 +32,7 @@ pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
 /// [`read_all`], with the plain scalars that other readers of the file take for something else.
 pub fn read_all_noting(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
     refuse_controls(text)?;
-    let text = json_text::as_yaml(text);
+    let text = json_escapes::as_yaml(text);
     let mut reader = Reader::new(&text);
     let mut nodes = Vec::new();
     while let Some(node) = reader.document()? {

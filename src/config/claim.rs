@@ -15,6 +15,15 @@ pub struct ClaimPath {
     is_pointer: bool,
 }
 
+/// A claim that must have one of these values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequiredClaim {
+    /// The claim.
+    pub claim: ClaimPath,
+    /// Scalars; a claim that is a list must contain one of them.
+    pub any_of: Vec<serde_json::Value>,
+}
+
 impl ClaimPath {
     /// Reads a claim's name: `/a/b` is a JSON Pointer, a name with `://` is one top-level claim, dots go deeper.
     ///

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use super::auth::{ApiKeys, Auth, Sensitivity};
-use super::identity::Attribute;
-use super::limit::{Limit, LimitHeaders, Plan, Without, service::RateLimitService};
+use super::checks::Checks;
+use super::claim::{ClaimPath, RequiredClaim};
+use super::client::Client;
+use super::identity::IdentityHeader;
+use super::limit::service::RateLimitService;
+use super::limit::{Limit, LimitHeaders, Plan, Without};
 use super::permission::{ForwardPermissions, PermissionDomain};
+use super::polled::PolledFrom;
 use super::problem::At;
 use super::schema::NamedSchema;
 use super::url::Url;
-use super::{checks::Checks, client::Client};
-
-pub use super::claim::ClaimPath;
 
 /// The whole document.
 #[derive(Clone, Debug, Default)]
@@ -153,26 +155,6 @@ pub enum TokenSource {
     Query(String),
 }
 
-/// A claim that must have one of these values.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RequiredClaim {
-    /// The claim.
-    pub claim: ClaimPath,
-    /// Scalars; a claim that is a list must contain one of them.
-    pub any_of: Vec<serde_json::Value>,
-}
-
-/// A header that tells the upstream who calls.
-#[derive(Clone, Debug)]
-pub struct IdentityHeader {
-    /// The header's name in lower case.
-    pub header: At<String>,
-    /// What it carries.
-    pub from: Attribute,
-    /// Whether a caller without it is refused.
-    pub required: bool,
-}
-
 /// A CORS policy (Fetch standard, §3.2).
 #[derive(Clone, Debug)]
 pub struct Cors {
@@ -293,4 +275,12 @@ pub enum Audit {
     Log,
     /// Into the filter state `wasm.portcullis`, for an access log format to print: cheaper, and Envoy adds what it knows.
     AccessLog,
+}
+
+impl Document {
+    /// Where documents are that are polled, key sets left out.
+    pub fn polled(&self) -> impl Iterator<Item = &PolledFrom> {
+        let lists = self.revocation.iter().filter_map(|revocation| revocation.list.as_ref());
+        lists.chain(self.clients_from.iter().map(|from| &from.document))
+    }
 }

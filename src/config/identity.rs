@@ -1,10 +1,21 @@
 //! Reads `identity_headers`: what of the caller travels in which header.
 
-use super::document::{ClaimPath, IdentityHeader};
+use super::claim::ClaimPath;
 use super::header_name::{OWN_PREFIX, is_header_name, same_to_an_upstream, starts_with_to_an_upstream};
 use super::node::Value;
 use super::problem::At;
 use super::reader::Field;
+
+/// A header that tells the upstream who calls.
+#[derive(Clone, Debug)]
+pub struct IdentityHeader {
+    /// The header's name in lower case.
+    pub header: At<String>,
+    /// What it carries.
+    pub from: Attribute,
+    /// Whether a caller without it is refused.
+    pub required: bool,
+}
 
 /// Something known of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::document::{ClaimPath, Issuer, Keys, RemoteKeys, RequiredClaim, TokenSource};
+use super::claim::{ClaimPath, RequiredClaim};
+use super::document::{Issuer, Keys, RemoteKeys, TokenSource};
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};

@@ -5,7 +5,7 @@ pub mod service;
 
 use std::time::Duration;
 
-use super::document::ClaimPath;
+use super::claim::ClaimPath;
 use super::problem::{At, Place};
 
 /// Windows with a name, for limits to refer to.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::document::Document;
 use super::problem::At;
 use super::reader::{Field, Fields};
 use super::url::Url;
@@ -57,14 +56,6 @@ impl PolledFrom {
                 .problem(format!("`stale_for` is shorter than {millis} ms, a tenth of `poll` and `timeout` together"));
         }
         Some(PolledFrom { uri: uri?, cluster: cluster?, poll, stale_for, timeout, wait })
-    }
-}
-
-impl Document {
-    /// Where documents are that are polled, key sets left out.
-    pub fn polled(&self) -> impl Iterator<Item = &PolledFrom> {
-        let lists = self.revocation.iter().filter_map(|revocation| revocation.list.as_ref());
-        lists.chain(self.clients_from.iter().map(|from| &from.document))
     }
 }
 

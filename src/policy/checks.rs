@@ -7,11 +7,16 @@ pub mod body;
 pub mod media_type;
 pub mod meter;
 pub mod parameter;
+#[cfg(any(feature = "schema", not(target_os = "wasi")))]
+pub mod schema;
+#[cfg(not(any(feature = "schema", not(target_os = "wasi"))))]
+#[path = "checks/no_schema.rs"]
+pub mod schema;
 
 use std::rc::Rc;
 
-use super::rejection::{Finding, Kind, Rejection};
 use super::request::{Once, Request};
+use super::verdict::rejection::{Finding, Kind, Rejection};
 use crate::config::document::TokenSource;
 use body::BodyCheck;
 use media_type::{MediaRange, MediaType};

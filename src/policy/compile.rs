@@ -2,7 +2,7 @@
 
 mod bounds;
 mod checks;
-pub(super) mod clients;
+pub mod clients;
 mod conditions;
 mod credentials;
 mod issuers;
@@ -16,22 +16,26 @@ mod sharing;
 
 use std::rc::Rc;
 
-use super::api_key::KeyPlaces;
-use super::authorize::Requirements;
-use super::clients::Clients;
-use super::cors::CorsPolicy;
-use super::identity::IdentityHeaders;
-use super::permission::PermissionRegistry;
-use super::reply::Refusals;
-use super::scopes::ScopeRegistry;
-use super::{Policy, compile::issuers::Issuers, compile::limits::Limits};
-use crate::config::document::{Document, IdentityHeader};
+use super::Policy;
+use super::authority::authorize::Requirements;
+use super::authority::identity::IdentityHeaders;
+use super::authority::permission::PermissionRegistry;
+use super::authority::scopes::ScopeRegistry;
+use super::compile::issuers::Issuers;
+use super::compile::limits::Limits;
+use super::credentials::Credentials;
+use super::credentials::api_key::KeyPlaces;
+use super::request::routing::Routes;
+use super::respond::cors::CorsPolicy;
+use super::respond::refusal::Refusals;
+use crate::config::document::Document;
 use crate::config::document_size;
 use crate::config::environment::Environment;
 use crate::config::header_name::same_to_an_upstream;
+use crate::config::identity::IdentityHeader;
 use crate::config::node::Node;
 use crate::config::problem::{Problem, Problems};
-use routes::Routes;
+use routes::CompiledRoutes;
 use schemas::Schemas;
 
 impl Policy {
@@ -71,7 +75,7 @@ impl Policy {
             schemas: &schemas,
             checks: checks::compile(document.checks.as_ref(), None, &schemas),
         };
-        let routes = Routes::compile(&around, &mut limits, &mut scopes, problems);
+        let routes = CompiledRoutes::compile(&around, &mut limits, &mut scopes, problems);
         credentials::check(document, &identity, problems);
         sent_headers::check(document, problems);
         let rules = routes.routes.iter().chain(routes.public.iter()).map(|(_, rule)| rule.as_ref());
@@ -84,20 +88,23 @@ impl Policy {
             identity: identity.into(),
             plans: document.plans.iter().map(|plan| plan.name.value.as_str().into()).collect(),
         };
-        let clients = Clients::compile(document, &around, &mut plans, problems);
+        let key_places = KeyPlaces(document.api_keys.iter().flat_map(|k| &k.from).map(|at| at.value.clone()).collect());
+        let (clients, client_reader) = clients::compile(document, &around, &mut plans, problems);
         Policy {
-            key_places: KeyPlaces(document.api_keys.iter().flat_map(|k| &k.from).map(|at| at.value.clone()).collect()),
-            clients,
-            issuers: around.issuers,
             plans,
-            sources: issuers.sources,
-            revocation,
-            scopes: around.scopes,
-            identity: around.identity,
-            permissions,
+            client_reader,
+            routes: Routes { table: routes.routes, public: routes.public },
+            credentials: Credentials {
+                issuers: around.issuers,
+                token_sources: issuers.sources,
+                key_places,
+                clients,
+                revocation,
+                scopes: around.scopes,
+                permissions,
+                identity: around.identity,
+            },
             cors,
-            routes: routes.routes,
-            public: routes.public,
             open: Requirements::nothing(),
             limits: limits.elsewhere(),
             limit_headers: document.limit_headers,

@@ -11,14 +11,11 @@ use std::time::Duration;
 
 pub use content::{Content, What};
 
-use super::clients::ClientDirectory;
-use super::jwks::KeySet;
-use super::revocation::Revocations;
+use super::credentials::clients::ClientDirectory;
+use super::credentials::jwks::KeySet;
+use super::credentials::revocation_list::Revocations;
 use crate::config::url::Url;
-
-/// One polled document of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PolledId(pub usize);
+use crate::policy::verdict::wait::PolledId;
 
 /// Where one polled document is, and the bounds that an operator gave to it.
 #[derive(Clone, Debug)]

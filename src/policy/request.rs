@@ -1,8 +1,15 @@
 //! One request as the core sees it: a header list that was read once, and the few headers that decide, picked in one pass.
 
+pub mod guard;
+pub mod origin;
+pub(super) mod overrides;
+pub mod peer;
+pub mod route;
+pub(super) mod routing;
+
 use std::time::Duration;
 
-use super::rejection::{Kind, Rejection};
+use super::verdict::rejection::{Kind, Rejection};
 
 /// A request as an adapter hands it in.
 #[derive(Clone, Copy, Debug)]
@@ -11,8 +18,6 @@ pub struct RequestParts<'r> {
     pub headers: &'r [(&'r [u8], &'r [u8])],
     /// When the request was first seen, since the Unix epoch; the same when it is decided again after waiting.
     pub received_at: Duration,
-    /// It was decided before, and waited: what was counted then is not counted again.
-    pub again: bool,
     /// The headers are the whole request: neither body nor trailers follow.
     pub ended: bool,
 }
@@ -201,7 +206,7 @@ mod tests {
             let start = [(":method", "POST"), (":path", "/")].into_iter();
             let headers: Vec<_> = start.chain(types.iter().map(|value| ("content-type", *value))).collect();
             let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-            let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, again: false, ended: false };
+            let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, ended: false };
             Request::read(&parts).unwrap().grpc
         };
         assert!(read(&["application/grpc"]));
@@ -216,13 +221,8 @@ mod tests {
         let read = |method: &str, sent: &[(&str, &str)]| {
             let headers = [&[(":method", method), (":path", "/")], sent].concat();
             let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-            let request = Request::read(&RequestParts {
-                headers: &headers,
-                received_at: Duration::ZERO,
-                again: false,
-                ended: true,
-            })
-            .unwrap();
+            let request =
+                Request::read(&RequestParts { headers: &headers, received_at: Duration::ZERO, ended: true }).unwrap();
             request.preflight().map(|_| request.private_network)
         };
         assert!(read("OPTIONS", &[origin, put]).is_some());

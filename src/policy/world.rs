@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::limit::store::BucketStore;
-use super::peer::Peer;
+use super::credentials::signature::SignatureVerifier;
+use super::credentials::token_cache::TokenCache;
+use super::limits::rate_limit::store::BucketStore;
+use super::limits::rate_limit_client::Quotas;
 use super::polled::Polled;
-use super::quota::Quotas;
-use super::signature::SignatureVerifier;
-use super::token_cache::TokenCache;
+use super::request::peer::Peer;
 
 /// The world of one decision. The filter builds it from Envoy's host calls, the tools and tests from plain memory.
 pub struct World<'w> {

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::Malformed;
 use super::number::Number;
-use super::reader;
-use super::{Bounds, Malformed};
 
 /// One JSON value.
 #[derive(Clone, Debug)]
@@ -30,15 +29,6 @@ pub enum Json<'t> {
 pub struct Object<'t>(Vec<(Cow<'t, str>, Json<'t>)>);
 
 impl<'t> Json<'t> {
-    /// Reads one JSON value and nothing after it but whitespace.
-    ///
-    /// # Errors
-    /// Why the text is refused.
-    pub fn read(bytes: &'t [u8], bounds: Bounds) -> Result<Json<'t>, Malformed> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
-        reader::read(text, bounds)
-    }
-
     /// The same value with its numbers as integers of 64 bits or as doubles; nothing if one is beyond both.
     pub fn into_value(self) -> Option<Value> {
         Some(match self {
@@ -137,8 +127,8 @@ fn folded(letter: char) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::strict_json::MAX_DEPTH;
+    use crate::strict_json;
+    use crate::strict_json::{Bounds, MAX_DEPTH};
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -157,7 +147,7 @@ mod tests {
             (r#"{"a_b":1,"ab":2}"#, false),
         ] {
             let bounds = Bounds { depth: MAX_DEPTH, values: 100 };
-            assert_eq!(Json::read(text.as_bytes(), bounds).unwrap().has_case_variants(), expected, "{text}");
+            assert_eq!(strict_json::read(text.as_bytes(), bounds).unwrap().has_case_variants(), expected, "{text}");
         }
     }
 }

@@ -1,14 +1,13 @@
 //! Certificates made for a test: an authority, the gateway's own certificate, and those of clients as a case file describes them.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
 use std::path::PathBuf;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis::policy::peer::Certificate;
+use portcullis::policy::request::peer::Certificate;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SanType, date_time_ymd,

@@ -2,11 +2,21 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use portcullis::policy::verdict::date::Date;
+
 /// Seconds since 1970 by the machine's clock, which a real Envoy also reads.
 #[expect(clippy::disallowed_methods, reason = "a real Envoy judges tokens by the real time")]
 pub fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// [`unix_seconds`], or three days earlier if the month ends within two days: cases about monthly quotas let hours pass.
+pub fn within_month() -> i64 {
+    const DAY: i64 = 86_400;
+    let now = unix_seconds();
+    let month = |day: i64| Date::of_day(u64::try_from(day).unwrap_or_default()).month;
+    if month(now / DAY) == month(now / DAY + 2) { now } else { now - 3 * DAY }
 }
 
 /// Now, to be compared with other moments.

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result};
-use portcullis::policy::peer::Certificate;
+use portcullis::policy::request::peer::Certificate;
 use serde_json::Value;
 
 use crate::case::{Case, CaseFile};
 use crate::client::Request;
 use crate::outcome::Outcome;
 use crate::scene::{Scene, document_path};
-use crate::{clock, issuer, keys};
+use crate::{issuer, keys};
 
 /// A gateway made of a policy, keeping what it learns between requests.
 pub trait Gateway {
@@ -82,7 +82,7 @@ impl NativeStage {
             _ => None,
         };
         let arrival = Arrival {
-            now: clock::unix_seconds() + self.elapsed + case.at,
+            now: (self.scene.clock)() + self.elapsed + case.at,
             request: &request,
             key_set,
             from: Some(case.request.from.unwrap_or(Ipv4Addr::LOCALHOST.into())),

@@ -35,6 +35,8 @@ pub struct Scene {
     pub places: Places,
     claims: Map<String, Value>,
     secrets: RefCell<Vec<String>>,
+    /// Seconds since 1970, for tokens.
+    pub clock: fn() -> i64,
 }
 
 impl Scene {
@@ -74,9 +76,25 @@ impl Scene {
         let values = env.iter().map(|(_, value)| value).filter(|value| !value.contains("://"));
         let secrets = values.chain(&file.secrets).cloned().collect();
         let secrets = RefCell::new(secrets);
-        let scene = Self { policy, env, issuer, upstreams, received, certificates, places, claims, secrets };
+        let scene = Self {
+            policy,
+            env,
+            issuer,
+            upstreams,
+            received,
+            certificates,
+            places,
+            claims,
+            secrets,
+            clock: clock::unix_seconds,
+        };
         scene.publish(&file.documents, &file.faults)?;
         Ok(scene)
+    }
+
+    /// The same with tokens that are issued by another clock.
+    pub fn at(self, clock: fn() -> i64) -> Self {
+        Self { clock, ..self }
     }
 
     /// Does what `case` says happens before its request. The paths of the documents that changed come back.
@@ -144,7 +162,7 @@ impl Scene {
         let mut spec = spec.clone();
         spec.claims = self.places.fill_object(&spec.claims)?;
         spec.header = self.places.fill_object(&spec.header)?;
-        let token = spec.mint(clock::unix_seconds(), &self.claims)?;
+        let token = spec.mint((self.clock)(), &self.claims)?;
         let parts = token.split('.').skip(1).filter(|part| part.len() > 8).map(str::to_owned);
         self.secrets.borrow_mut().extend(parts);
         Ok(token)

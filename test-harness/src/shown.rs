@@ -29,10 +29,5 @@ pub fn headers(request: &Request) -> Headers {
     headers
 }
 
-/// Whether neither a body nor trailers follow.
-pub fn ends_with_its_headers(request: &Request) -> bool {
-    request.body.is_empty() && request.trailers.is_empty() && !request.chunked
-}
-
 /// Those of them that the tests send twice.
 const KEPT_ONCE: [&str; 4] = ["access-control-request-method", "authorization", "content-type", "origin"];

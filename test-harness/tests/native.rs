@@ -6,7 +6,7 @@ use test_harness::case::{Case, CaseFile};
 use test_harness::native::NativeStage;
 use test_harness::runner::{self, Check, Group};
 use test_harness::scene::Scene;
-use test_harness::{core_gateway, failure};
+use test_harness::{clock, core_gateway, failure};
 
 fn main() -> ExitCode {
     match CaseFile::read_all() {
@@ -22,7 +22,7 @@ fn group(file: CaseFile) -> Group {
     let name = format!("native/{}", file.stem);
     let checks = failure::names(&file, Case::for_native);
     let set_up = move || {
-        let scene = Scene::set(&file)?;
+        let scene = Scene::set(&file)?.at(clock::within_month);
         let mut stage = NativeStage::set(scene, &file, core_gateway::open)?;
         let cases: Vec<Case> = file.cases.into_iter().filter(Case::for_native).collect();
         let check: Check = Box::new(move |index| {

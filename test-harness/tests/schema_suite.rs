@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
 use portcullis::policy::checks::body::{Body, BodyCheck, JsonCheck};
-use portcullis::policy::schema::Library;
+use portcullis::policy::checks::schema::Library;
 use portcullis::strict_json::{Bounds, MAX_DEPTH};
 use serde::Deserialize;
 use serde_json::Value;

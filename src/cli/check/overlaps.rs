@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route};
 use crate::policy::Policy;
-use crate::policy::route::{Found, Method, RoutePattern};
+use crate::policy::request::route::{Found, Method, RoutePattern};
 
 /// A request that more than one rule speaks of.
 pub struct Overlap {

@@ -12,8 +12,8 @@ use super::overlaps::{Request, spelling, title};
 use crate::config::document::{Document, PublicPath, Route};
 use crate::config::problem::Place;
 use crate::policy::Policy;
-use crate::policy::route::{Found, Method};
-use crate::policy::rule::Rule;
+use crate::policy::pipeline::rule::Rule;
+use crate::policy::request::route::{Found, Method};
 
 /// The notes on a document, each with its place.
 pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {

@@ -1,13 +1,8 @@
 //! The body of the explained request: where it comes from, what it adds to the headers, and the verdict about it.
 
-use std::time::Duration;
-
 use crate::cli::{Failure, files};
-use crate::policy::Policy;
-use crate::policy::audit::Outcome;
-use crate::policy::bounds::ByteBound;
-use crate::policy::checks::body::Body;
-use crate::policy::decision::{Decision, Verdict};
+use crate::gateway::simulation::Sent;
+use crate::policy::verdict::audit::AuditRecord;
 use crate::policy::world::Step;
 
 /// The bytes: the text itself, or what the file after `@` holds.
@@ -27,39 +22,16 @@ pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     }
 }
 
-/// The verdict once the body is there too. Where the body decides, nothing was on its way before.
-pub fn judge<'r>(
-    policy: &Policy,
-    verdict: Verdict<'r>,
-    body: &[u8],
-    now: Duration,
-    trace: &mut Vec<Step>,
-) -> Verdict<'r> {
-    let Verdict { decision, mut audit, response } = verdict;
-    match decision {
-        Decision::Inspect(inspection) => {
-            let verdict = policy.inspect(*inspection, Body::Whole(body), now);
-            let refused = verdict.audit.outcome == Outcome::Deny;
-            let finding = match refused {
-                true => format!("refused: {}", verdict.audit.reason),
-                false => "the body is what the route asks for".to_string(),
-            };
-            let onward = trace.pop_if(|step| step.stage == "forward");
-            trace.push(Step { stage: "check", finding });
-            trace.extend(onward.filter(|_| !refused));
-            verdict
-        }
-        Decision::Forward(mut forward) => {
-            if let Some(mut meter) = forward.take_meter() {
-                // What cuts a body off has measured this one's announced length before.
-                let room = ByteBound::new(policy.bounds().copied_bodies);
-                let _too_large = meter.add(body.len(), body, &room);
-                if let Some(remark) = meter.finish() {
-                    audit.remark(remark);
-                }
-            }
-            Verdict { decision: Decision::Forward(forward), audit, response }
-        }
-        decision => Verdict { decision, audit, response },
+/// Adds the finding about the body to the trace, before the step that forwards the request.
+pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<Step>) {
+    if !sent.was_inspected {
+        return;
     }
+    let finding = match sent.reply {
+        Some(_) => format!("refused: {}", audit.reason),
+        None => "the body is what the route asks for".to_string(),
+    };
+    let onward = trace.pop_if(|step| step.stage == "forward");
+    trace.push(Step { stage: "check", finding });
+    trace.extend(onward.filter(|_| sent.reply.is_none()));
 }

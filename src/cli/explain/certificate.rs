@@ -1,7 +1,7 @@
 //! The client certificate of the explained request: named by what a document knows one by, and supposed to be verified.
 
 use crate::config::client::hex_bytes;
-use crate::policy::peer::Certificate;
+use crate::policy::request::peer::Certificate;
 
 /// A certificate with this SPIFFE id, this SHA-256 in hexadecimal digits, or else this DNS name.
 pub fn supposed(text: &str) -> Result<Certificate, String> {

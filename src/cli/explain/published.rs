@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use crate::cli::gateway::{self, Gateway};
-use crate::cli::{Failure, clients, fetched, revocation};
+use crate::cli::gateway::GatewayFile;
+use crate::cli::{Failure, clients, fetched, gateway, revocation};
 use crate::config::clients_from::USUAL_ENTRIES;
-use crate::policy::clients::ClientReader;
-use crate::policy::polled::{Polled, PolledId, What};
+use crate::policy::compile::clients::ClientReader;
+use crate::policy::credentials::clients::ReadClients;
+use crate::policy::polled::{Polled, What};
+use crate::policy::verdict::wait::PolledId;
 
 /// Every remote issuer publishes the key set of this file.
 pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
@@ -18,7 +20,12 @@ pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failur
 }
 
 /// The revocation list is that of this file, or an empty one. True when an empty one had to be supposed.
-pub fn revocations(polled: &mut Polled, gateway: &Gateway, file: Option<&str>, now: Duration) -> Result<bool, Failure> {
+pub fn revocations(
+    polled: &mut Polled,
+    gateway: &GatewayFile,
+    file: Option<&str>,
+    now: Duration,
+) -> Result<bool, Failure> {
     let lists = those(polled, |what| matches!(what, What::Revocations { .. }));
     let check = |file: &str, text: &str| {
         let node = fetched::read(file, text, revocation::BOUNDS)?;
@@ -30,14 +37,14 @@ pub fn revocations(polled: &mut Polled, gateway: &Gateway, file: Option<&str>, n
 /// The document of clients is that of this file, or lists nobody. True when the latter had to be supposed.
 pub fn clients(
     polled: &mut Polled,
-    gateway: &Gateway,
+    gateway: &GatewayFile,
     name: &str,
     file: Option<&str>,
     now: Duration,
 ) -> Result<bool, Failure> {
     let documents = those(polled, |what| matches!(what, What::Clients(_)));
     let check = |file: &str, text: &str| {
-        let most = gateway.policy.client_reader().map_or(USUAL_ENTRIES, ClientReader::most_entries);
+        let most = gateway.policy.client_reader().map_or(USUAL_ENTRIES, ReadClients::most_entries);
         let node = fetched::read(file, text, ClientReader::bounds_of(most))?;
         clients::check_for(gateway, name, file, &node)
     };

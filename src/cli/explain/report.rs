@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::policy::audit::Outcome;
-use crate::policy::decision::{Decision, HeaderEdit, Reply, Verdict};
+use crate::gateway::simulation::Sent;
+use crate::policy::verdict::audit::{AuditRecord, Outcome};
+use crate::policy::verdict::edit::HeaderEdit;
+use crate::policy::verdict::reply::Reply;
 use crate::policy::world::Step;
 
 /// One verdict and what led to it.
@@ -12,8 +14,10 @@ pub struct Report<'v> {
     pub request: &'v [(String, String)],
     /// What each stage found.
     pub trace: &'v [Step],
-    /// The filter's verdict.
-    pub verdict: &'v Verdict<'v>,
+    /// The audit record.
+    pub audit: &'v AuditRecord,
+    /// The effects of the decision.
+    pub sent: &'v Sent,
 }
 
 impl Report<'_> {
@@ -24,10 +28,10 @@ impl Report<'_> {
         for step in self.trace {
             out.push(format!("{:width$}  {}", step.stage, step.finding));
         }
-        let audit = &self.verdict.audit;
+        let audit = self.audit;
         let rule = audit.route.as_deref().unwrap_or("none");
-        match &self.verdict.decision {
-            Decision::Forward(_) => {
+        match &self.sent.reply {
+            None => {
                 out.extend([String::new(), format!("allow, by rule {rule}")]);
                 let (for_envoy, for_upstream): (Vec<_>, Vec<_>) =
                     self.forwarded().into_iter().partition(|(name, _)| FOR_ENVOY.contains(&name.as_str()));
@@ -36,7 +40,7 @@ impl Report<'_> {
                     out.extend(headers.iter().map(|(name, value)| format!("  {name}: {value}")));
                 }
             }
-            Decision::Reply(reply) => {
+            Some(reply) => {
                 let verdict = if audit.outcome == Outcome::Deny { "deny" } else { "answer" };
                 let code = audit.code.map(|code| format!(" {code}")).unwrap_or_default();
                 let detail = audit.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
@@ -49,8 +53,6 @@ impl Report<'_> {
                     out.extend([String::new(), format!("  {}", String::from_utf8_lossy(&reply.body))]);
                 }
             }
-            Decision::Await(_) => out.extend([String::new(), "waits for keys".to_string()]),
-            Decision::Inspect(_) => out.extend([String::new(), "waits for the body".to_string()]),
         }
         out.extend([String::new(), "audit record".to_string(), format!("  {}", audit.to_json())]);
         out
@@ -60,13 +62,11 @@ impl Report<'_> {
     pub fn json(&self) -> Value {
         let stages: Vec<Value> =
             self.trace.iter().map(|step| json!({ "stage": step.stage, "finding": step.finding })).collect();
-        let audit: Value = serde_json::from_str(&self.verdict.audit.to_json()).unwrap_or_default();
+        let audit: Value = serde_json::from_str(&self.audit.to_json()).unwrap_or_default();
         let mut report = json!({ "stages": stages, "audit": audit });
-        let (key, value) = match &self.verdict.decision {
-            Decision::Forward(_) => ("forward", json!({ "headers": pairs(self.forwarded()) })),
-            Decision::Reply(reply) => ("reply", reply_json(reply)),
-            Decision::Await(_) => ("await", Value::Null),
-            Decision::Inspect(_) => ("inspect", Value::Null),
+        let (key, value) = match &self.sent.reply {
+            None => ("forward", json!({ "headers": pairs(self.forwarded()) })),
+            Some(reply) => ("reply", reply_json(reply)),
         };
         if let Some(members) = report.as_object_mut() {
             members.insert(key.to_string(), value);
@@ -77,11 +77,10 @@ impl Report<'_> {
     /// The request's headers with the filter's edits applied.
     fn forwarded(&self) -> Vec<(String, String)> {
         let mut headers = self.request.to_vec();
-        let Decision::Forward(forward) = &self.verdict.decision else { return headers };
-        for edit in forward.edits() {
+        for edit in &self.sent.request {
             let (name, value) = match edit {
                 HeaderEdit::Remove(name) => (name, None),
-                HeaderEdit::Set(name, value) => (name, Some(value)),
+                HeaderEdit::Set(name, value) | HeaderEdit::Add(name, value) => (name, Some(value)),
             };
             let is_other = |(other, _): &(String, String)| other.as_str() != &**name;
             let at = headers.iter().position(|header| !is_other(header)).unwrap_or(headers.len());

@@ -1,25 +1,26 @@
 //! Requests of somebody who is only supposed: what they show, and what the filter says about them.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use super::supposed::{self, Supposed};
-use super::{decide, published};
+use super::supposed::Supposed;
+use super::{published, run_request, supposed};
 use crate::cli::Failure;
-use crate::cli::gateway::Gateway;
+use crate::cli::gateway::GatewayFile;
 use crate::config::auth::KeySource;
 use crate::config::document::Document;
-use crate::policy::audit;
-use crate::policy::peer::{Certificate, KnownPeer};
-use crate::policy::polled::Polled;
-use crate::policy::request::RequestParts;
-use crate::policy::signature::{SignatureVerifier, Software};
+use crate::gateway as running;
+use crate::gateway::shared::LocalData;
+use crate::gateway::simulation::SimulatedHost;
+use crate::gateway::transaction::Transaction;
+use crate::gateway::waiting::StreamId;
+use crate::policy::request::peer::Certificate;
+use crate::policy::verdict::audit;
 
 /// A gateway that can be asked many things at one moment.
 pub struct Asked<'g> {
     /// The gateway.
-    pub gateway: &'g Gateway,
-    polled: Polled,
+    pub gateway: &'g GatewayFile,
+    running: running::Gateway,
     now: Duration,
 }
 
@@ -50,19 +51,22 @@ impl<'g> Asked<'g> {
     /// A gateway whose remote issuers publish the keys of a file, or keys that matter to nobody while tokens are only supposed. The
     /// document of clients that it polls is this text, or lists nobody; its revocation list is empty.
     pub fn new(
-        gateway: &'g Gateway,
+        gateway: &'g GatewayFile,
         keys: Option<&str>,
         clients: Option<&str>,
         now: Duration,
     ) -> Result<Asked<'g>, Failure> {
-        let mut polled = gateway.policy.polled();
-        match keys {
-            Some(file) => published::keys(&mut polled, file, now)?,
-            None => supposed::publish(&mut polled, now),
+        let running = running::Gateway::new(gateway.policy.clone(), &LocalData::default());
+        {
+            let polled = &mut *running.polled();
+            match keys {
+                Some(file) => published::keys(polled, file, now)?,
+                None => supposed::publish(polled, now),
+            }
+            published::revocations(polled, gateway, None, now)?;
+            published::client_text(polled, clients, now)?;
         }
-        published::revocations(&mut polled, gateway, None, now)?;
-        published::client_text(&mut polled, clients, now)?;
-        Ok(Asked { gateway, polled, now })
+        Ok(Asked { gateway, running, now })
     }
 
     /// What the filter says about a request that shows this.
@@ -73,21 +77,20 @@ impl<'g> Asked<'g> {
         if let Some(key) = shown.key {
             attach_key(&self.gateway.document, key, &mut request);
         }
-        let verifier: &dyn SignatureVerifier = match shown.token {
-            Some(token) => token,
-            None => &Software,
-        };
-        let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-        let parts = RequestParts { headers: &headers, received_at: self.now, again: false, ended: true };
-        let peer = KnownPeer { address: None, certificate: shown.certificate.clone() };
-        let verdict = decide(self.gateway, &parts, &mut self.polled, verifier, &peer, self.now, &mut Vec::new())?;
-        let audit = verdict.audit;
+        let mut host = SimulatedHost::new(self.now);
+        if let Some(token) = shown.token {
+            host.verifier = token;
+        }
+        host.stream.peer.certificate = shown.certificate.clone();
+        let mut transaction = Transaction::new(StreamId::default());
+        run_request(&self.running, &mut transaction, &mut host, &request, &mut Vec::new())?;
+        let audit = transaction.record();
         Ok(Supposition {
-            route: audit.route.map(|route| route.to_string()),
+            route: audit.route.as_ref().map(|route| route.to_string()),
             // Checks of the query and the body follow when a caller is allowed; what is supposed here has neither.
             allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
             reason: audit.reason,
-            detail: audit.detail.map(Cow::into_owned),
+            detail: audit.detail.as_ref().map(|detail| detail.to_string()),
         })
     }
 }

@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use super::published;
 use crate::cli::Failure;
 use crate::config::document::{Document, Issuer, Keys, TokenSource};
-use crate::policy::algorithm::Algorithm;
-use crate::policy::jwks::{KeySet, KeySource, VerifyingKey};
+use crate::policy::credentials::algorithm::Algorithm;
+use crate::policy::credentials::jwks::{KeySet, KeySource, VerifyingKey};
+use crate::policy::credentials::signature::{SignatureVerifier, Software};
 use crate::policy::polled::{Polled, What};
-use crate::policy::signature::{SignatureVerifier, Software};
 
 /// The token, and where its issuer wants it to stand.
 pub struct Supposed {

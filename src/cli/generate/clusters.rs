@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::EnvoyOptions;
-use super::envoy::socket;
+use super::address::socket;
 use crate::config::document::{Document, Keys};
 use crate::config::problem::{At, Problems};
 use crate::config::url::Url;

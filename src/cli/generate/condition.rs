@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::policy::reply::REPLIED_HEADER;
+use crate::policy::respond::refusal::REPLIED_HEADER;
 
 /// True when each of them is; they are asked in this order, up to the first that is not.
 pub fn all(conditions: Vec<Value>) -> Value {

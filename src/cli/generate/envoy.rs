@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::address::socket;
 use super::traffic::Traffic;
 use super::{EnvoyOptions, clusters, listener};
-use crate::cli::gateway::Gateway;
+use crate::cli::gateway::GatewayFile;
 use crate::config::problem::Problems;
 
 /// The bootstrap for one document.
-pub fn bootstrap(gateway: &Gateway, options: &EnvoyOptions, problems: &mut Problems) -> Value {
+pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) -> Value {
     let mut bootstrap = json!({
         "overload_manager": overload_manager(&options.traffic),
         "static_resources": {
@@ -21,11 +22,6 @@ pub fn bootstrap(gateway: &Gateway, options: &EnvoyOptions, problems: &mut Probl
         members.insert("admin".to_string(), json!({ "address": socket("127.0.0.1", options.admin_port) }));
     }
     bootstrap
-}
-
-/// An address as Envoy writes it.
-pub fn socket(address: &str, port: u16) -> Value {
-    json!({ "socket_address": { "address": address, "port_value": port } })
 }
 
 /// Sheds load before the proxy dies of it: new requests first, and never more connections than there are descriptors for.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{EnvoyOptions, Form};
-use crate::cli::gateway::Gateway;
+use crate::cli::gateway::GatewayFile;
 use crate::cli::module::Module;
 use crate::config::document::{Document, Keys};
 
@@ -11,7 +11,7 @@ use crate::config::document::{Document, Keys};
 pub const FILTER: &str = "portcullis";
 
 /// The entry under `http_filters`.
-pub fn wasm(gateway: &Gateway, options: &EnvoyOptions) -> Value {
+pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     let module = Module::needed(&gateway.document).beside(&options.wasm);
     let mut machine = json!({
         "code": { "local": { "filename": module.as_ref().unwrap_or(&options.wasm) } },

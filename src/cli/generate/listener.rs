@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::envoy::socket;
+use super::address::socket;
 use super::version::LIFTS_LIMITS;
 use super::{EnvoyOptions, access_log, filter, local_reply};
-use crate::cli::gateway::Gateway;
+use crate::cli::gateway::GatewayFile;
 use crate::config::document::Audit;
-use crate::policy::reply::REPLIED_HEADER;
+use crate::policy::respond::refusal::REPLIED_HEADER;
 
 /// The listener with the filter and the routes behind it.
-pub fn listener(gateway: &Gateway, options: &EnvoyOptions) -> Value {
+pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     let mut chain = json!({ "filters": [{
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": connection_manager(gateway, options),
@@ -29,13 +29,13 @@ pub fn listener(gateway: &Gateway, options: &EnvoyOptions) -> Value {
 }
 
 /// What the limits of every connection are lifted to, where Envoy holds no body beyond them whatever its virtual host says.
-fn lifted(gateway: &Gateway, options: &EnvoyOptions) -> u64 {
+fn lifted(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
     let held = gateway.policy.largest_held_body().filter(|_| options.envoy_version < LIFTS_LIMITS);
     held.map_or(0, |bytes| bytes + ROOM_TO_READ)
 }
 
 /// What that means, for whoever asked for such a version.
-pub fn note(gateway: &Gateway, options: &EnvoyOptions) -> Option<String> {
+pub fn note(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let (version, bytes) = (options.envoy_version, lifted(gateway, options));
     let how = "as many as the largest body that is held back needs";
     (bytes > 0)
@@ -43,7 +43,7 @@ pub fn note(gateway: &Gateway, options: &EnvoyOptions) -> Option<String> {
 }
 
 /// What any request must look like before the filter sees it.
-fn connection_manager(gateway: &Gateway, options: &EnvoyOptions) -> Value {
+fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     let loggers = if gateway.document.audit == Audit::AccessLog { access_log::loggers() } else { json!([]) };
     let router = json!({
         "name": "envoy.filters.http.router",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::condition::{all, any, expression, replied, status};
 use super::filter::FILTER;
-use crate::policy::rejection::Kind;
+use crate::policy::verdict::rejection::Kind;
 
 /// The `local_reply_config`: first a mapper that leaves the filter's own replies as they are, which it knows by their status
 /// (Envoy itself refuses only) or by their mark, and asks an expression last; two that give those to gRPC clients an id; then one

@@ -2,14 +2,14 @@
 
 use super::EnvoyOptions;
 use super::listener::FROM_PROXIES;
-use crate::cli::gateway::Gateway;
+use crate::cli::gateway::GatewayFile;
 use crate::config::problem::{At, Problems};
+use crate::policy::authority::condition::{Condition, Source};
 use crate::policy::compile::sent_headers;
-use crate::policy::condition::{Condition, Source};
 
 /// Without a trusted proxy in front, the listener removes the headers by which proxies name the client. It sets
 /// `x-forwarded-for` itself.
-pub fn check(gateway: &Gateway, options: &EnvoyOptions, problems: &mut Problems) {
+pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) {
     if options.trusted_hops > 0 {
         return;
     }

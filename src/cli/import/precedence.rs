@@ -4,7 +4,7 @@
 //! the earlier path. Its `{.+}` also takes nothing at all. Here segments are compared from left to right, and `{.+}` takes at least one.
 
 use crate::cli::check::overlaps::common_path;
-use crate::policy::route::{Found, Method, RoutePattern, RouteTable};
+use crate::policy::request::route::{Found, Method, RoutePattern, RouteTable};
 
 /// A path as it was imported.
 pub struct Entry {

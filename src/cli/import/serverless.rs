@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::precedence::{self, Entry};
+use super::precedence::Entry;
 use super::reader::Item;
-use super::{Context, ISSUER, Imported, methods, pattern, refuse_needless_escape};
-use crate::policy::route::Method;
+use super::{Context, ISSUER, Imported, methods, pattern, precedence, refuse_needless_escape};
+use crate::policy::request::route::Method;
 
 /// Reads the whole file.
 pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {

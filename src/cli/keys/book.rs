@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use crate::cli::gateway::{self, Variables};
-use crate::cli::{Failure, clients, documents, hint};
+use crate::cli::gateway::Variables;
+use crate::cli::{Failure, clients, documents, gateway, hint};
 use crate::config::client::{Client, ClientKey};
 use crate::config::node::{Node, Value};
 use crate::config::problem::near_miss;
-use crate::policy::api_key::environment_of;
+use crate::policy::credentials::api_key::environment_of;
 
 /// What a document is read with.
 #[derive(Args)]

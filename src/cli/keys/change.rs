@@ -7,11 +7,12 @@ use clap::Args;
 use rsa::rand_core::{OsRng, RngCore};
 
 use super::book::{Around, Book};
-use super::trail::{self, Deed, Trail};
+use super::trail;
+use super::trail::{Deed, Trail};
 use crate::cli::Failure;
 use crate::cli::edit::Draft;
 use crate::cli::files::Staged;
-use crate::policy::api_key::ApiKey;
+use crate::policy::credentials::api_key::ApiKey;
 
 /// Who changes something, and why.
 #[derive(Args)]

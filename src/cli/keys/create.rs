@@ -6,12 +6,12 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::book::Around;
-use super::change::{self, NewKey, Reason};
-use super::moment;
+use super::change::{NewKey, Reason};
 use super::trail::Trail;
+use super::{change, moment};
 use crate::cli::edit::Step;
 use crate::cli::{Exit, Failure, Outcome, Printed, clock, emit};
-use crate::policy::api_key::is_environment;
+use crate::policy::credentials::api_key::is_environment;
 
 /// What the key is for, and who wants it.
 #[derive(Args)]

@@ -7,7 +7,7 @@ use clap::Args;
 use super::book::Around;
 use super::{moment, standing};
 use crate::cli::{Exit, Failure, Outcome, Printed, clock, table};
-use crate::policy::api_key::environment_of;
+use crate::policy::credentials::api_key::environment_of;
 
 /// Which document is looked at, and when.
 #[derive(Args)]

@@ -10,11 +10,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::book::{Around, Book};
-use super::trail::{self, Story};
-use super::{is_alive, moment, standing};
+use super::trail::Story;
+use super::{is_alive, moment, standing, trail};
 use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway, table};
 use crate::config::client::{Client, ClientKey};
-use crate::policy::api_key::environment_of;
+use crate::policy::credentials::api_key::environment_of;
 
 /// What is looked at, and what counts as too late.
 #[derive(Args)]

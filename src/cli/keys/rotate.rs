@@ -5,13 +5,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::book::{Around, Book};
-use super::change::{self, NewKey, Reason};
+use super::change::{NewKey, Reason};
 use super::create::check_end;
-use super::{is_alive, moment};
+use super::{change, is_alive, moment};
 use crate::cli::edit::Step;
 use crate::cli::{Exit, Failure, Outcome, Printed, clock};
 use crate::config::client::{Client, ClientKey};
-use crate::policy::api_key::environment_of;
+use crate::policy::credentials::api_key::environment_of;
 
 /// Whose key is exchanged, and how long both hold.
 #[derive(Args)]

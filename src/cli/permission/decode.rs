@@ -4,12 +4,12 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::{File, all, full_name};
-use crate::cli::gateway::{self, Gateway};
-use crate::cli::{Exit, Failure, Outcome, Printed};
-use crate::config::document::ClaimPath;
+use crate::cli::gateway::GatewayFile;
+use crate::cli::{Exit, Failure, Outcome, Printed, gateway};
+use crate::config::claim::ClaimPath;
 use crate::config::mask::Mask;
 use crate::config::permission::{Permission, PermissionDomain};
-use crate::policy::permission::PermissionSet;
+use crate::policy::authority::permission_set::PermissionSet;
 
 /// What `decode` is asked to do.
 #[derive(Args)]
@@ -42,7 +42,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 }
 
 /// The permissions of a set, a line each with what it allows.
-pub fn described(gateway: &Gateway, granted: &PermissionSet) -> Vec<String> {
+pub fn described(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
     let held = gateway.policy.permissions().names_of(granted);
     let held: Vec<&str> = held.split(',').collect();
     let line = |(domain, permission): (&PermissionDomain, &Permission)| {
@@ -55,7 +55,7 @@ pub fn described(gateway: &Gateway, granted: &PermissionSet) -> Vec<String> {
 }
 
 /// The claims that were meant, and the places in them to look at.
-fn read(text: &str, gateway: &Gateway, issuer: Option<&str>) -> Result<(Value, Vec<ClaimPath>), Failure> {
+fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Value, Vec<ClaimPath>), Failure> {
     if text.starts_with('{') {
         let claims = crate::strict_json::parse(text.as_bytes()).map_err(|fault| format!("the claims: {fault}"))?;
         let issuers = gateway.document.issuers.iter();
@@ -89,14 +89,14 @@ fn read(text: &str, gateway: &Gateway, issuer: Option<&str>) -> Result<(Value, V
 }
 
 /// The routes that ask for permissions and are content with these.
-fn opened(gateway: &Gateway, granted: &PermissionSet) -> Vec<String> {
+fn opened(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let asking = rules.filter(|rule| !rule.requirements.permissions.is_empty());
     asking.filter(|rule| rule.requirements.permissions.is_met(granted)).map(|rule| rule.name.to_string()).collect()
 }
 
 /// Bits that are set and have no name: they grant nothing, and whoever set them thinks otherwise.
-pub fn nameless(claims: &Value, places: &[ClaimPath], gateway: &Gateway) -> Vec<String> {
+pub fn nameless(claims: &Value, places: &[ClaimPath], gateway: &GatewayFile) -> Vec<String> {
     let mut notes = Vec::new();
     for domain in &gateway.document.permissions {
         let named = |bit: u16| domain.permissions.iter().any(|permission| permission.bit.value == bit);

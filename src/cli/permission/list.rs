@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{File, all, full_name};
-use crate::cli::gateway::Gateway;
+use crate::cli::gateway::GatewayFile;
 use crate::cli::{Exit, Failure, Outcome, Printed, table};
 use crate::config::mask::Mask;
 
@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
-fn text(gateway: &Gateway) -> Printed {
+fn text(gateway: &GatewayFile) -> Printed {
     let mut rows = vec![["PERMISSION", "BIT", "MASK", "ROUTES", "DESCRIPTION"].map(str::to_string)];
     for (domain, permission) in all(gateway) {
         let name = full_name(domain, permission);
@@ -55,7 +55,7 @@ fn text(gateway: &Gateway) -> Printed {
     Printed::Lines(table::text(&rows))
 }
 
-fn json(gateway: &Gateway) -> Printed {
+fn json(gateway: &GatewayFile) -> Printed {
     let rows = all(gateway).into_iter().map(|(domain, permission)| {
         let name = full_name(domain, permission);
         json!({
@@ -69,7 +69,7 @@ fn json(gateway: &Gateway) -> Printed {
 }
 
 /// The names of the routes that ask for a permission, alone or among others.
-fn asking(gateway: &Gateway, permission: &str) -> Vec<String> {
+fn asking(gateway: &GatewayFile, permission: &str) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let asks = rules.filter(|rule| {
         let (all, any) = rule.requirements.permissions.names();

@@ -8,11 +8,11 @@ use clap::{ArgGroup, Args};
 use serde_json::{Map, Value, json};
 
 use super::signer::Signer;
-use crate::cli::gateway::{self, Variables};
+use crate::cli::gateway::Variables;
 use crate::cli::private::Private;
-use crate::cli::{Exit, Failure, Outcome, Printed, clock};
+use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway};
 use crate::config::issuer::LONGEST_SELF_ISSUED;
-use crate::policy::algorithm::Algorithm;
+use crate::policy::credentials::algorithm::Algorithm;
 
 /// What the token is to say, and who signs it.
 #[derive(Args)]

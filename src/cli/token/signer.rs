@@ -10,8 +10,8 @@ use rsa::{BigUint, RsaPrivateKey};
 use serde_json::Value;
 use sha2::{Sha256, Sha384, Sha512};
 
-use crate::policy::algorithm::Algorithm;
-use crate::policy::jwks::KeySet;
+use crate::policy::credentials::algorithm::Algorithm;
+use crate::policy::credentials::jwks::KeySet;
 
 /// A key that can sign by one algorithm.
 pub struct Signer {

@@ -33,7 +33,7 @@ struct Offer {
     shows: Vec<String>,
     token: Option<Rc<Supposed>>,
     key: Option<String>,
-    certificate: Option<crate::policy::peer::Certificate>,
+    certificate: Option<crate::policy::request::peer::Certificate>,
 }
 
 /// Every client with its answers; nobody where no client is asked for.

@@ -1,9 +1,11 @@
 //! Reads `plans`, `limits` and a route's own limits.
 
 use super::service::read_store;
-use super::{Allowance, Chooser, Counts, KeyPart, Limit, LimitHeaders, MOST_WINDOWS, Period, Plan, PlanFrom, Span};
-use super::{Window, Without};
-use crate::config::document::ClaimPath;
+use super::{
+    Allowance, Chooser, Counts, KeyPart, Limit, LimitHeaders, MOST_WINDOWS, Period, Plan, PlanFrom, Span, Window,
+    Without,
+};
+use crate::config::claim::ClaimPath;
 use crate::config::node::Value;
 use crate::config::problem::At;
 use crate::config::reader::{Field, Fields, parse_duration};

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::policy::rejection::{Finding, Kind, Rejection};
-use crate::policy::schema::{Misfit, Schema};
-use crate::strict_json::tree::Json;
+use super::schema::{Misfit, Schema};
+use crate::policy::verdict::rejection::{Finding, Kind, Rejection};
+use crate::strict_json;
 use crate::strict_json::{Bounds, Malformed};
 
 /// What a body must look like.
@@ -71,7 +71,7 @@ impl JsonCheck {
         if bytes.is_empty() && !self.required {
             return Ok(());
         }
-        let value = Json::read(bytes, self.bounds).map_err(|fault| self.refusal(&fault))?;
+        let value = strict_json::read(bytes, self.bounds).map_err(|fault| self.refusal(&fault))?;
         if !self.case_variants && value.has_case_variants() {
             let finding = Finding::new("/body", "names two members of one object that differ only in case");
             return Err(Rejection::invalid("body_case_variants", vec![finding]));

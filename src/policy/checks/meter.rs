@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use super::body::{Body, BodyCheck, too_large};
-use crate::policy::bounds::{ByteBound, HeldBytes};
-use crate::policy::rejection::Rejection;
+use crate::policy::limits::memory::{ByteBound, HeldBytes};
+use crate::policy::verdict::audit::Remark;
+use crate::policy::verdict::rejection::Rejection;
 
 /// What has passed of one body.
 #[derive(Debug)]
@@ -12,15 +13,6 @@ pub struct Meter {
     check: Rc<BodyCheck>,
     passed: u64,
     kind: Kind,
-}
-
-/// What the record of a request says about a body that was only looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remark {
-    /// The body would have been refused, for this reason.
-    WouldRefuse(&'static str),
-    /// The body was not inspected, for this reason.
-    NotInspected(&'static str),
 }
 
 #[derive(Debug)]

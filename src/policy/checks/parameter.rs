@@ -6,8 +6,9 @@ use crate::config::checks::ParameterType;
 use crate::config::document::TokenSource;
 use crate::config::header_name::same_to_an_upstream;
 use crate::config::pointer;
-use crate::policy::guard::{Naming, Parameter, parameters};
-use crate::policy::rejection::Finding;
+use crate::policy::request::guard::{Naming, Parameter, parameters};
+use crate::policy::verdict::rejection::Finding;
+use crate::strict_json;
 use crate::strict_json::Bounds;
 use crate::strict_json::number::Number;
 use crate::strict_json::tree::Json;
@@ -142,7 +143,9 @@ pub fn number(text: &str, whole: bool) -> Option<Number<'_>> {
     if !starts || !text.ends_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let Json::Number(number) = Json::read(text.as_bytes(), Bounds { depth: 0, values: 1 }).ok()? else { return None };
+    let Json::Number(number) = strict_json::read(text.as_bytes(), Bounds { depth: 0, values: 1 }).ok()? else {
+        return None;
+    };
     // Some readers take `-0` for a fraction.
     let is_whole = text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok());
     (is_whole || !whole).then_some(number)

@@ -1,9 +1,9 @@
 //! Compiles `bounds`: the defaults, and a check that the largest body that a route holds back fits.
 
-use super::super::bounds::MemoryBounds;
-use super::super::rule::Rule;
 use crate::config::bounds::WorkerBounds;
 use crate::config::problem::Problems;
+use crate::policy::limits::memory::MemoryBounds;
+use crate::policy::pipeline::rule::Rule;
 
 /// The bounds of a document whose routes have these rules.
 pub(super) fn compile<'r>(

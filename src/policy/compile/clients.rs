@@ -10,19 +10,23 @@ use serde_json::Value;
 pub use reader::ClientReader;
 use unique::Taken;
 
-use super::super::api_key::{environment_of, is_environment};
-use super::super::caller::{Caller, Proof};
-use super::super::clients::{Client, ClientDirectory, Clients, Key};
-use super::super::identity::IdentityHeaders;
-use super::super::issuer::Issuer;
-use super::super::permission::PermissionRegistry;
-use super::super::polled::{PollPlan, PolledId, What};
-use super::super::scopes::{ScopeRegistry, is_scope};
+use super::super::polled::{PollPlan, What};
 use super::issuers::{named, unknown};
 use super::revocation::plan;
-use crate::config::client::{self, Evidence};
+use crate::config::client;
+use crate::config::client::Evidence;
 use crate::config::document::Document;
 use crate::config::problem::{At, Problems};
+use crate::policy::authority::identity::IdentityHeaders;
+use crate::policy::authority::permission::PermissionRegistry;
+use crate::policy::authority::scopes::{ScopeRegistry, is_scope};
+use crate::policy::credentials::api_key::{environment_of, is_environment};
+use crate::policy::credentials::caller::{Caller, Proof};
+use crate::policy::credentials::client::Client;
+use crate::policy::credentials::client_lookup::Clients;
+use crate::policy::credentials::clients::{ClientDirectory, Key};
+use crate::policy::credentials::issuer::Issuer;
+use crate::policy::verdict::wait::PolledId;
 
 /// What clients are compiled against.
 #[derive(Clone, Debug)]
@@ -36,24 +40,23 @@ pub(super) struct Surroundings {
     pub(super) plans: Rc<[Rc<str>]>,
 }
 
-impl Clients {
-    /// The gateway's own, and where others are found: a document that is polled gets the next number among the plans.
-    pub(super) fn compile(
-        document: &Document,
-        around: &Surroundings,
-        plans: &mut Vec<PollPlan>,
-        problems: &mut Problems,
-    ) -> Clients {
-        let taken = unique::check(&document.clients, &Taken::new(), problems);
-        let own = ClientDirectory::compile(&document.clients, around, problems).into();
-        let polled = document.clients_from.as_ref().map(|from| {
-            let (around, most_entries) = (around.clone(), from.max_entries);
-            let reader = ClientReader { around, taken, most_entries };
-            plans.push(plan(&from.document, What::Clients(reader.into())));
-            PolledId(plans.len() - 1)
-        });
-        Clients { own, polled }
-    }
+/// The clients of the document, and the reader of the document that is polled for others. That one gets the next number among
+/// the plans.
+pub(super) fn compile(
+    document: &Document,
+    around: &Surroundings,
+    plans: &mut Vec<PollPlan>,
+    problems: &mut Problems,
+) -> (Clients, Option<Rc<ClientReader>>) {
+    let taken = unique::check(&document.clients, &Taken::new(), problems);
+    let own = ClientDirectory::compile(&document.clients, around, problems).into();
+    let reader = document.clients_from.as_ref().map(|from| {
+        let reader = Rc::new(ClientReader { around: around.clone(), taken, most_entries: from.max_entries });
+        plans.push(plan(&from.document, What::Clients(reader.clone())));
+        reader
+    });
+    let polled = reader.as_ref().map(|_| PolledId(plans.len() - 1));
+    (Clients { own, polled }, reader)
 }
 
 impl ClientDirectory {

@@ -1,7 +1,5 @@
 //! Compiles `when` of routes: each text becomes a condition, and what it asks about must be there and be the gateway's to judge by.
 
-use super::super::condition::{ClientFact, Condition, Source};
-use super::super::route::RoutePattern;
 use super::issuers::unknown;
 use super::sent_headers::forged;
 use crate::config::auth::{Auth, KeySource};
@@ -9,6 +7,8 @@ use crate::config::document::{Document, Route, TokenSource};
 use crate::config::header_name::same_to_an_upstream;
 use crate::config::problem::{At, Problems};
 use crate::config::sent_header;
+use crate::policy::authority::condition::{ClientFact, Condition, Source};
+use crate::policy::request::route::RoutePattern;
 
 /// The conditions of a route.
 pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problems) -> Vec<Condition> {

@@ -1,12 +1,12 @@
 //! Checks what credentials ask of each other: places that collide, routes that nothing could open, and those that too little would.
 
-use super::super::api_key::is_environment;
-use super::super::identity::IdentityHeaders;
 use crate::config::auth::{Auth, CredentialKind, KeySource, Sensitivity};
 use crate::config::document::{Document, Issuer, Route, TokenSource};
 use crate::config::header_name::same_to_an_upstream;
 use crate::config::issuer::LONGEST_SELF_ISSUED;
 use crate::config::problem::Problems;
+use crate::policy::authority::identity::IdentityHeaders;
+use crate::policy::credentials::api_key::is_environment;
 
 /// Checks the document as a whole.
 pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &mut Problems) {

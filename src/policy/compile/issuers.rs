@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
-use super::super::algorithm::Algorithm;
-use super::super::issuer::{AcceptedClients, Issuer, IssuerKeys};
-use super::super::jwks::{KeySet, KeySource};
-use super::super::polled::{PollPlan, PolledId, What};
-use super::super::token::plain_type;
-use crate::config::document::{self, Document, Keys, TokenSource};
+use super::super::polled::{PollPlan, What};
+use crate::config::document;
+use crate::config::document::{Document, Keys, TokenSource};
 use crate::config::environment::Environment;
 use crate::config::problem::{At, Problems, near_miss};
+use crate::policy::credentials::algorithm::Algorithm;
+use crate::policy::credentials::issuer::{AcceptedClients, Issuer, IssuerKeys};
+use crate::policy::credentials::jwks::{KeySet, KeySource};
+use crate::policy::credentials::token::plain_type;
+use crate::policy::verdict::wait::PolledId;
 
 /// The issuers of a policy, and what was numbered on the way.
 #[derive(Debug, Default)]

@@ -4,16 +4,17 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::limit::cell::MOST_ENTRIES;
-use super::super::limit::set::LimitSet;
-use super::super::limit::window::Window;
-use super::super::limit::{Choice, Limit, Meter};
 use super::issuers::unknown;
 use super::sharing::Counter;
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route};
-use crate::config::limit::{self as written, Allowance, Chooser, Counts, KeyPart, Period, Span, Without};
+use crate::config::limit as written;
+use crate::config::limit::{Allowance, Chooser, Counts, KeyPart, Period, Span, Without};
 use crate::config::problem::{At, Problems};
+use crate::policy::limits::rate_limit::cell::MOST_ENTRIES;
+use crate::policy::limits::rate_limit::window::Window;
+use crate::policy::limits::rate_limit::{Choice, Limit, Meter};
+use crate::policy::limits::set::LimitSet;
 
 /// The limits of a document.
 pub(super) struct Limits<'d> {

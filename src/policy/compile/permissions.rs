@@ -1,11 +1,12 @@
 //! Compiles `permissions`: each name one bit, each bit one name, and the names that routes and clients use become sets.
 
-use super::super::permission::{PermissionNeed, PermissionRegistry, PermissionSet};
 use super::issuers::unknown;
 use crate::config::document::Document;
 use crate::config::header_name::same_to_an_upstream;
 use crate::config::permission::PermissionDomain;
 use crate::config::problem::{At, Problems};
+use crate::policy::authority::permission::{PermissionNeed, PermissionRegistry};
+use crate::policy::authority::permission_set::PermissionSet;
 
 impl PermissionRegistry {
     /// Reads the whole section.

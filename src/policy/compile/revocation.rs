@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use super::super::polled::{PollPlan, PolledId, What};
-use super::super::revocation::{Revocation, Revocations};
+use super::super::polled::{PollPlan, What};
 use super::issuers::unknown;
 use crate::config::document::Issuer;
 use crate::config::polled::PolledFrom;
 use crate::config::problem::Problems;
-use crate::config::revocation::{self, ListUnavailable};
+use crate::config::revocation;
+use crate::config::revocation::ListUnavailable;
+use crate::policy::credentials::revocation::Revocation;
+use crate::policy::credentials::revocation_list::Revocations;
+use crate::policy::verdict::wait::PolledId;
 
 /// The stage, if the document has the section. A list that is polled gets the next number among the plans.
 pub(super) fn compile(

@@ -2,27 +2,26 @@
 
 use std::rc::Rc;
 
-use super::super::authorize::Requirements;
 use super::super::checks::Checks;
-use super::super::cors::CorsPolicy;
-use super::super::forward::Destination;
-use super::super::guard;
-use super::super::permission::PermissionRegistry;
-use super::super::rejection::Kind;
-use super::super::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
-use super::super::rule::{Action, Rule, StaticAnswer};
-use super::super::scopes::{ScopeRegistry, is_scope};
-use super::checks;
-use super::conditions;
 use super::issuers::{Issuers, named, unknown};
 use super::limits::Limits;
 use super::schemas::Schemas;
+use super::{checks, conditions};
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route, StaticResponse, Upstream};
 use crate::config::problem::{At, Place, Problems};
+use crate::policy::authority::authorize::Requirements;
+use crate::policy::authority::permission::PermissionRegistry;
+use crate::policy::authority::scopes::{ScopeRegistry, is_scope};
+use crate::policy::pipeline::forward::Destination;
+use crate::policy::pipeline::rule::{Action, Rule, StaticAnswer};
+use crate::policy::request::guard;
+use crate::policy::request::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
+use crate::policy::respond::cors::CorsPolicy;
+use crate::policy::verdict::rejection::Kind;
 
 /// The compiled routes of a policy.
-pub(super) struct Routes {
+pub(super) struct CompiledRoutes {
     pub(super) routes: RouteTable<Rc<Rule>>,
     pub(super) public: RouteTable<Rc<Rule>>,
 }
@@ -38,13 +37,13 @@ pub(super) struct Surroundings<'a, 'd> {
     pub(super) checks: Option<Rc<Checks>>,
 }
 
-impl Routes {
+impl CompiledRoutes {
     pub(super) fn compile<'d>(
         around: &Surroundings<'_, 'd>,
         limits: &mut Limits<'d>,
         scopes: &mut ScopeRegistry,
         problems: &mut Problems,
-    ) -> Routes {
+    ) -> CompiledRoutes {
         let document = around.document;
         check_upstreams(&document.upstreams, problems);
         let mut routes = RouteTable::builder();
@@ -71,7 +70,7 @@ impl Routes {
                 Err(fault) => problems.add(&path.path.place, fault.to_string()),
             }
         }
-        Routes { routes: routes.build(), public: public.build() }
+        CompiledRoutes { routes: routes.build(), public: public.build() }
     }
 }
 

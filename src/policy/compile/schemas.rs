@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::super::schema::{Library, Schema};
 use super::issuers::unknown;
 use crate::config::checks::{Checks, JsonBody};
 use crate::config::document::Document;
 use crate::config::problem::Problems;
 use crate::config::schema::{SchemaSetting, WrittenSchema};
+use crate::policy::checks::schema::{Library, Schema};
 
 /// What bodies are judged by.
 #[derive(Default)]

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::quota::{Service, SharedLimit, Terms};
-use super::super::sharing::Sharing;
 use crate::config::document::Document;
 use crate::config::limit::{Counts, Limit, Store};
 use crate::config::problem::Problems;
+use crate::policy::limits::rate_limit::Sharing;
+use crate::policy::limits::rate_limit_client::{Service, SharedLimit, Terms};
 
 /// Who counts shared limits, and how long asking may take.
 pub(super) struct Counter(Option<(Rc<Service>, Duration)>);

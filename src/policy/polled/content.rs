@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::policy::clients::{ClientDirectory, ClientReader};
-use crate::policy::jwks::{self, KeySet, KeySource};
-use crate::policy::revocation::{MOST_BYTES_AN_ENTRY, Revocations};
+use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
+use crate::policy::credentials::jwks;
+use crate::policy::credentials::jwks::{KeySet, KeySource};
+use crate::policy::credentials::revocation_list::{MOST_BYTES_AN_ENTRY, Revocations};
 
 /// What a document is about, with what its reading depends on.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub enum What {
         most_entries: usize,
     },
     /// Who calls with keys, certificates or tokens of its own.
-    Clients(Rc<ClientReader>),
+    Clients(Rc<dyn ReadClients>),
 }
 
 /// A document that was read.

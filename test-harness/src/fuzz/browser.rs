@@ -1,11 +1,11 @@
 //! CORS as a browser sees it from outside: which origin may read what, judged by the document's text and the Fetch standard alone.
 
 use anyhow::Result;
-use portcullis::policy::peer::KnownPeer;
+use portcullis::policy::request::peer::KnownPeer;
 use serde_json::Value;
 
-use super::gateways::{self, Message, Subject};
-use super::{Broken, Target};
+use super::gateways::{Message, Subject};
+use super::{Broken, Target, gateways};
 use crate::octets;
 use crate::outcome::{Outcome, values};
 

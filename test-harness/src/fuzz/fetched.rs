@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use portcullis::config::node::Node;
 use portcullis::policy::Policy;
-use portcullis::policy::api_key::ApiKey;
-use portcullis::policy::revocation::Revocations;
+use portcullis::policy::credentials::api_key::ApiKey;
+use portcullis::policy::credentials::clients::ReadClients;
+use portcullis::policy::credentials::revocation_list::Revocations;
 use serde_json::{Value, json};
 
 use super::{Broken, Target};

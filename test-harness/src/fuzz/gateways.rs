@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
-use portcullis::policy::peer::{Certificate, KnownPeer};
+use portcullis::policy::request::peer::{Certificate, KnownPeer};
 use serde_json::Value;
 
 use crate::case::{Case, CaseFile, PUBLISHED};

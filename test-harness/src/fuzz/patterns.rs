@@ -5,7 +5,7 @@ mod oracle;
 use std::borrow::Cow;
 
 use anyhow::{Context, Result};
-use portcullis::policy::schema::{Library, Misfit, Schema};
+use portcullis::policy::checks::schema::{Library, Misfit, Schema};
 use portcullis::strict_json::tree::Json;
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! JSON Schema: bodies against schemas of every kind, and whatever comes as a schema itself.
 
 use anyhow::{Context, Result};
-use portcullis::policy::schema::{Library, Misfit, Schema};
+use portcullis::policy::checks::schema::{Library, Misfit, Schema};
+use portcullis::strict_json;
 use portcullis::strict_json::tree::Json;
 use portcullis::strict_json::{Bounds, Malformed};
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ impl Target for Schemas {
 /// Compares the gateway's reader with another one: accepted bodies have the same value, and only ambiguous bodies or bodies beyond
 /// the bounds are refused.
 fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
-    let body = Json::read(input, Bounds { depth: 127, values: 10_000 });
+    let body = strict_json::read(input, Bounds { depth: 127, values: 10_000 });
     match (body, serde_json::from_slice::<Value>(input)) {
         (Ok(body), Ok(value)) if body.clone().into_value().as_ref() == Some(&value) => Ok(Some((body, value))),
         (Ok(body), other) => Err(format!("{body:?} was read, and another reader has {other:?}")),

@@ -9,16 +9,17 @@ use portcullis::cli::yaml;
 use portcullis::config::document::TokenSource;
 use portcullis::config::node::Node;
 use portcullis::config::source;
-use portcullis::policy::algorithm::Algorithm;
-use portcullis::policy::guard::{query_pairs, read_host, read_target};
-use portcullis::policy::jwks::{KeySet, KeySource};
+use portcullis::policy::Policy;
+use portcullis::policy::credentials::algorithm::Algorithm;
+use portcullis::policy::credentials::jwks::{KeySet, KeySource};
+use portcullis::policy::credentials::token::UnverifiedToken;
+use portcullis::policy::credentials::token_places;
+use portcullis::policy::request::guard::{query_pairs, read_host, read_target};
 use portcullis::policy::request::{Request, RequestParts};
-use portcullis::policy::token::UnverifiedToken;
-use portcullis::policy::{Policy, credential};
 use serde_json::Value;
 
-use super::gateways::{self, Message};
-use super::{Broken, Target};
+use super::gateways::Message;
+use super::{Broken, Target, gateways};
 use crate::case::CaseFile;
 use crate::scene::Scene;
 use crate::token::TokenSpec;
@@ -176,12 +177,12 @@ pub fn headers() -> Result<Box<dyn Target>> {
         let lines = [(b":method".as_slice(), message.request.method.as_slice()), (b":path", &message.request.target)];
         let own = message.request.headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
         let headers: Vec<_> = lines.into_iter().chain(own).collect();
-        let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, again: false, ended: true };
+        let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, ended: true };
         let Ok(request) = Request::read(&parts) else {
             return Ok(());
         };
         let target = read_target(request.target);
-        let query = target.as_ref().ok().and_then(portcullis::policy::guard::SafePath::query);
+        let query = target.as_ref().ok().and_then(portcullis::policy::request::guard::SafePath::query);
         let sources = [
             TokenSource::Bearer,
             TokenSource::Header("x-token".into()),
@@ -190,9 +191,9 @@ pub fn headers() -> Result<Box<dyn Target>> {
         ];
         let count = sources
             .iter()
-            .filter(|source| !matches!(credential::find(&request, query, std::slice::from_ref(source)), Ok(None)));
+            .filter(|source| !matches!(token_places::find(&request, query, std::slice::from_ref(source)), Ok(None)));
         let count = count.count();
-        match credential::find(&request, query, &sources) {
+        match token_places::find(&request, query, &sources) {
             Ok(None) if count > 0 => Err("a token that one place shows is lost among several".to_owned()),
             Ok(Some(_)) if count != 1 => Err("one of several tokens was picked".to_owned()),
             _ => Ok(()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use portcullis::policy::api_key::ApiKey;
+use portcullis::policy::credentials::api_key::ApiKey;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use test_harness::client::Request;

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use test_harness::client::{self, Request};
 use test_harness::clock::Deadline;
 use test_harness::issuer::Fault;
-use test_harness::{latency, ports};
 use test_harness::server::{self, Server, reply};
 use test_harness::trial::{self, Gate, HOST, Servers, bearer, clusters, code, get, put};
+use test_harness::{latency, ports};
 
 use crate::Trap;
 use crate::upload::Upload;
@@ -31,8 +31,8 @@ fn copied() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
     let port = gate.port;
-    let mut streams = flood.attack(&gate, "copied bodies", || {
-        at_once((0..64).map(|_| move || Upload::open(port, "/seen/1", None)?.send(10 << 20)).collect())
+    let mut streams = flood.attack(&gate, "copied bodies", "/seen/1", |target| {
+        at_once((0..64).map(|_| || Upload::open(port, target, None)?.send(10 << 20)).collect())
     })?;
     ensure!(streams.iter().all(|upload| upload.answer.is_none()), "a body is refused that should only be looked at");
     flood.others_are_served(&gate)?;
@@ -52,14 +52,15 @@ fn copied_over_http2() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
     let to = ports::loopback(gate.port);
-    let connection = || async move {
+    let connection = |target: String| async move {
         let stream = tokio::net::TcpStream::connect(to).await?;
         let (client, connection) = h2::client::handshake(stream).await?;
         tokio::spawn(connection);
         let mut uploads = tokio::task::JoinSet::new();
         for _ in 0..STREAMS {
             let mut client = client.clone().ready().await?;
-            let head = hyper::Request::post(format!("http://{HOST}/seen/1")).header("content-type", "application/json");
+            let head =
+                hyper::Request::post(format!("http://{HOST}{target}")).header("content-type", "application/json");
             let (response, mut body) = client.send_request(head.body(())?, false)?;
             uploads.spawn(async move {
                 let sent = fill(&mut body, 1 << 20).await;
@@ -70,10 +71,10 @@ fn copied_over_http2() -> Result<()> {
         anyhow::Ok((client, uploads.join_all().await))
     };
     let runtime = server::runtime()?;
-    let open = flood.attack(&gate, "copied bodies over HTTP/2", || {
+    let open = flood.attack(&gate, "copied bodies over HTTP/2", "/seen/1", |target| {
         let open = runtime.block_on(async {
             let mut connections = tokio::task::JoinSet::new();
-            (0..CONNECTIONS).for_each(|_| drop(connections.spawn(connection())));
+            (0..CONNECTIONS).for_each(|_| drop(connections.spawn(connection(target.to_owned()))));
             tokio::time::timeout(PATIENCE, connections.join_all()).await
         })?;
         open.into_iter().collect::<Result<Vec<_>>>()
@@ -92,8 +93,8 @@ fn held() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
     let port = gate.port;
-    let uploads = flood.attack(&gate, "held bodies", || {
-        at_once((0..16).map(|_| move || Upload::open(port, "/held/1", None)?.send(60 << 20)).collect())
+    let uploads = flood.attack(&gate, "held bodies", "/held/1", |target| {
+        at_once((0..16).map(|_| || Upload::open(port, target, None)?.send(60 << 20)?.look()).collect())
     })?;
     let refused: Vec<&str> = uploads.iter().filter_map(|upload| upload.answer.as_deref()).collect();
     ensure!(
@@ -141,7 +142,6 @@ fn waiting(shown: bool) -> Result<()> {
     let uploads = at_once(
         (0..16).map(|_| move || Upload::open(port, "/orders/1", Some(bearer_token))?.send(900 << 10)).collect(),
     )?;
-    // What was sent last may be refused a moment later.
     let mut waiting = at_once(uploads.into_iter().map(|upload| move || upload.look()).collect())?;
     let refused: Vec<String> = waiting.iter_mut().filter_map(|upload| upload.answer.take()).collect();
     ensure!((8..16).contains(&refused.len()), "{} of 16 bodies are refused", refused.len());
@@ -201,6 +201,7 @@ impl Flood {
             |path: &str, checks: Value| json!({ "path": path, "auth": "none", "upstream": "drain", "checks": checks });
         if let Some(routes) = policy.pointer_mut("/routes").and_then(Value::as_array_mut) {
             let most = 10 << 20;
+            routes.push(json!({ "path": "/unchecked/{.+}", "auth": "none", "upstream": "drain" }));
             routes.push(route("/seen/{.+}", json!({ "mode": "log", "max_body_bytes": most, "json": {} })));
             routes.push(route("/held/{.+}", json!({ "max_body_bytes": 64 << 20 })));
             let json = json!({ "max_depth": 127, "max_values": 1_000_000 });
@@ -218,17 +219,21 @@ impl Flood {
         })
     }
 
-    /// Attacks the gateway while another caller goes on, every request of which is answered 200.
-    fn attack<T>(&self, gate: &Gate, name: &str, attack: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Attacks the gateway while another caller goes on, every request of which is answered 200. The same bytes on a route without
+    /// checks come first: they show how much of the wait is the load of the machine.
+    fn attack<T>(&self, gate: &Gate, name: &str, target: &str, attack: impl Fn(&str) -> Result<T>) -> Result<T> {
         let to = ports::loopback(gate.port);
         let other = || {
             let answer = client::send(to, &get("/open/1"), PATIENCE)?;
             ensure!(answer.status == 200, "another caller: {} {}", answer.status, code(&answer));
             Ok(())
         };
-        let before = latency::p99(other)?;
-        let (attacked, during) = latency::p99_during(other, attack)?;
-        latency::report(name, before, during);
+        let alone = latency::p99(other)?;
+        let (unchecked, among_unchecked) = latency::p99_during(other, || attack("/unchecked/1"))?;
+        drop(unchecked);
+        let (attacked, during) = latency::p99_during(other, || attack(target))?;
+        latency::report(&format!("{name} on a route without checks"), alone, among_unchecked);
+        latency::report(name, alone, during);
         Ok(attacked)
     }
 

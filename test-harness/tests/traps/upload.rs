@@ -40,13 +40,13 @@ impl Upload {
         Ok(self)
     }
 
-    /// Looks for an answer that came meanwhile.
+    /// Looks for an answer that came meanwhile: the last part that was sent may be refused a moment later.
     pub fn look(mut self) -> Result<Self> {
         if self.answer.is_none() {
             self.stream.set_read_timeout(Some(Duration::from_secs(2)))?;
             let mut first = [0; 12];
             if self.stream.read_exact(&mut first).is_ok() {
-                self.answer = Some(String::from_utf8_lossy(&first).into_owned() + " ");
+                self.answer = Some(String::from_utf8_lossy(&first).into_owned() + &rest(&mut self.stream));
             }
         }
         Ok(self)

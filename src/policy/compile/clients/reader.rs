@@ -1,12 +1,13 @@
 //! Reads documents that hold nothing but clients, for a policy at work: whole, or not at all.
 
-use super::Surroundings;
-use super::unique::{self, Taken};
+use super::unique::Taken;
+use super::{Surroundings, unique};
 use crate::config::clients_from::{check_entries, read_document};
 use crate::config::node::Node;
 use crate::config::problem::Problems;
-use crate::policy::clients::ClientDirectory;
-use crate::strict_json::{self, Bounds};
+use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
+use crate::strict_json;
+use crate::strict_json::Bounds;
 
 /// What a document of clients is read against: the policy that will look them up.
 #[derive(Debug)]
@@ -18,16 +19,6 @@ pub struct ClientReader {
 }
 
 impl ClientReader {
-    /// Reads a document, `{ "version": "1.0", "clients": […] }`.
-    ///
-    /// # Errors
-    /// What is wrong with it, in a sentence for the log. Nothing of it is taken then.
-    pub fn parse(&self, text: &[u8]) -> Result<ClientDirectory, String> {
-        let bounds = Self::bounds_of(self.most_entries);
-        let json = strict_json::parse_within(text, bounds).map_err(|fault| fault.to_string())?;
-        self.read(&Node::from(json)).map_err(Problems::in_short)
-    }
-
     /// Reads a document that was parsed, wherever it comes from.
     ///
     /// # Errors
@@ -42,16 +33,6 @@ impl ClientReader {
         if problems.is_empty() { Ok(directory) } else { Err(problems) }
     }
 
-    /// How many clients, keys and certificates a document may hold.
-    pub fn most_entries(&self) -> usize {
-        self.most_entries
-    }
-
-    /// The longest text that is read, in bytes.
-    pub fn most_bytes(&self) -> usize {
-        Self::most_bytes_of(self.most_entries)
-    }
-
     /// The longest text of a document with this many entries at most.
     pub fn most_bytes_of(most_entries: usize) -> usize {
         MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY
@@ -60,6 +41,22 @@ impl ClientReader {
     /// How much such a text may hold.
     pub fn bounds_of(most_entries: usize) -> Bounds {
         Bounds { depth: MOST_DEPTH, values: MOST_VALUES_AROUND + most_entries * MOST_VALUES_AN_ENTRY }
+    }
+}
+
+impl ReadClients for ClientReader {
+    fn parse(&self, text: &[u8]) -> Result<ClientDirectory, String> {
+        let bounds = Self::bounds_of(self.most_entries);
+        let json = strict_json::parse_within(text, bounds).map_err(|fault| fault.to_string())?;
+        self.read(&Node::from(json)).map_err(Problems::in_short)
+    }
+
+    fn most_entries(&self) -> usize {
+        self.most_entries
+    }
+
+    fn most_bytes(&self) -> usize {
+        Self::most_bytes_of(self.most_entries)
     }
 }
 

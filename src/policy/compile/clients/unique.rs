@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::client::{Client, ClientKey, Evidence};
 use crate::config::problem::Problems;
-use crate::policy::api_key::environment_of;
+use crate::policy::credentials::api_key::environment_of;
 
 /// Whatever clients are told apart by, each with whose it is.
 pub(super) type Taken = HashMap<String, String>;

@@ -1,0 +1,193 @@
+//! A policy at work: the requests that it decides, the documents that it polls, and the calls that it needs. It takes events, returns
+//! commands, and performs no I/O: a host does that.
+
+pub mod body;
+pub mod call;
+pub mod command;
+pub mod host;
+pub mod polling;
+pub mod quotas;
+pub mod shared;
+pub mod simulation;
+pub mod transaction;
+pub mod waiting;
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+use std::time::Duration;
+
+use call::{Answer, Call, CallId};
+use command::{Command, Level};
+use polling::Polling;
+use quotas::QuotaCalls;
+use shared::SharedData;
+use waiting::{MAX_WOKEN, StreamId, Waiting};
+
+use crate::policy::Policy;
+use crate::policy::credentials::token_cache::TokenCache;
+use crate::policy::limits::memory::ByteBound;
+use crate::policy::limits::rate_limit_client::Quotas;
+use crate::policy::polled::Polled;
+use crate::policy::verdict::wait::Awaited;
+
+/// A policy at work in one worker. Every [`transaction::Transaction`] of the worker shares it.
+pub struct Gateway {
+    pub(crate) policy: Rc<Policy>,
+    pub(crate) memory: RefCell<Memory>,
+    calls: RefCell<Calls>,
+    pub(crate) waiting: RefCell<Waiting>,
+    /// Requests that are held for a body of which nothing was shown yet.
+    pub(crate) unseen: RefCell<Vec<StreamId>>,
+    /// Bytes of held bodies, in the proxy's memory.
+    pub(crate) held: Rc<ByteBound>,
+    /// Bytes of body copies, for report-only checks.
+    pub(crate) copied: Rc<ByteBound>,
+    /// Bytes of headers kept for requests whose bodies are held.
+    pub(crate) kept: Rc<ByteBound>,
+    /// More requests are due than one tick may wake.
+    is_hurried: Cell<bool>,
+    /// The period of ticks that the host should set.
+    tick: Cell<Option<Duration>>,
+}
+
+/// The state that decisions read and change.
+pub(crate) struct Memory {
+    pub polled: Polled,
+    pub tokens: TokenCache,
+    pub quotas: Quotas,
+}
+
+/// Outgoing calls: which are due, and which are running.
+struct Calls {
+    polling: Polling,
+    quotas: QuotaCalls,
+}
+
+/// The consequences of an event that concerns the whole gateway.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Lines to log.
+    pub commands: Vec<Command>,
+    /// Requests to decide again, with [`transaction::Transaction::on_wake`].
+    pub due: Vec<StreamId>,
+}
+
+impl Gateway {
+    /// Puts a policy to work.
+    pub fn new(policy: Rc<Policy>, shared: &dyn SharedData) -> Gateway {
+        let polled = policy.polled();
+        let polling = Polling::new(&polled, shared);
+        let bounds = policy.bounds();
+        Gateway {
+            held: ByteBound::new(bounds.held_bodies),
+            copied: ByteBound::new(bounds.copied_bodies),
+            kept: ByteBound::new(MAX_KEPT_BYTES),
+            memory: RefCell::new(Memory {
+                polled,
+                tokens: TokenCache::new(MAX_TOKENS, bounds.token_cache),
+                quotas: Quotas::new(MAX_ACCOUNTS),
+            }),
+            calls: RefCell::new(Calls { polling, quotas: QuotaCalls::default() }),
+            waiting: RefCell::default(),
+            unseen: RefCell::default(),
+            is_hurried: Cell::default(),
+            tick: Cell::new(Some(TICK)),
+            policy,
+        }
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The polled documents, for tools and tests that hand documents in without fetching them.
+    pub fn polled(&self) -> RefMut<'_, Polled> {
+        RefMut::map(self.memory.borrow_mut(), |memory| &mut memory.polled)
+    }
+
+    /// The new period of [`Gateway::on_tick`], if it changes now. A policy that waits for nothing needs no ticks.
+    pub fn next_tick(&self) -> Option<Duration> {
+        let period = self.tick.take()?;
+        let polls = self.memory.borrow().polled.plans().next().is_some();
+        let waits = polls || self.policy.asks_rate_limits() || self.policy.largest_held_body().is_some();
+        waits.then_some(period)
+    }
+
+    /// Time has passed: starts fetches that are due, and finds requests that have waited long enough.
+    pub fn on_tick(&self, now: Duration, shared: &dyn SharedData) -> Outcome {
+        let mut outcome = Outcome::default();
+        let changed = {
+            let memory = &mut *self.memory.borrow_mut();
+            self.calls.borrow_mut().polling.poll(&mut memory.polled, now, shared, &mut outcome.commands)
+        };
+        self.wake(now, |on| changed && matches!(on, Awaited::Document(_)), &mut outcome);
+        outcome
+    }
+
+    /// The next call to start. The host reports a call that it cannot start as [`Answer::NotStarted`], and asks until there is none.
+    pub fn next_call(&self, now: Duration) -> Option<Call> {
+        let calls = &mut *self.calls.borrow_mut();
+        calls.polling.next_call().or_else(|| calls.quotas.next_call(&mut self.memory.borrow_mut().quotas, now))
+    }
+
+    /// A call has ended.
+    pub fn on_answer(&self, call: CallId, answer: Answer<'_>, now: Duration, shared: &dyn SharedData) -> Outcome {
+        let mut outcome = Outcome::default();
+        match call {
+            CallId::Document(id) => {
+                {
+                    let memory = &mut *self.memory.borrow_mut();
+                    let polling = &mut self.calls.borrow_mut().polling;
+                    polling.on_answer(id, answer, &mut memory.polled, now, shared, &mut outcome.commands);
+                }
+                self.wake(now, |on| matches!(on, Awaited::Document(_)), &mut outcome);
+            }
+            CallId::Quota(account) => {
+                let known = {
+                    let memory = &mut *self.memory.borrow_mut();
+                    let quotas = &mut self.calls.borrow_mut().quotas;
+                    quotas.on_answer(account, answer, &mut memory.quotas, now, &mut outcome.commands)
+                };
+                if known {
+                    self.wake(now, |on| on == Awaited::Quota(account), &mut outcome);
+                }
+            }
+        }
+        outcome
+    }
+
+    /// The requests that are held for a body of which nothing has been shown, as many as may be woken at once. See
+    /// [`transaction::Transaction::on_unseen_body`].
+    pub fn unseen(&self) -> Vec<StreamId> {
+        self.unseen.borrow().iter().take(MAX_WOKEN).copied().collect()
+    }
+
+    /// Finds the requests that waited long enough, or for something that has come; a crowd in several ticks.
+    fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut Outcome) {
+        let (due, more) = self.waiting.borrow_mut().take(now, come);
+        outcome.due = due;
+        if self.is_hurried.replace(more) != more {
+            self.tick.set(Some(if more { HURRIED_TICK } else { TICK }));
+        }
+    }
+}
+
+/// A log line in the words of the gateway.
+fn log(level: Level, text: String) -> Command {
+    Command::Log(level, text)
+}
+
+/// How often a worker looks for documents that others fetched; a request that waits for one may wait that much longer.
+const TICK: Duration = Duration::from_millis(100);
+/// How soon the next requests are woken when more are due than may be woken at once.
+const HURRIED_TICK: Duration = Duration::from_millis(2);
+/// Verified tokens remembered by each worker.
+const MAX_TOKENS: usize = 20_000;
+/// Bound on header bytes kept while bodies arrive. Ten thousand typical requests use a tenth of it.
+const MAX_KEPT_BYTES: u64 = 64 << 20;
+/// Accounts with rate limit services that one worker keeps.
+const MAX_ACCOUNTS: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Fetches polled documents and shares them among workers: the worker that gets the lease fetches, the others read its result.
+//!
+//! Two shared values a document: a small state that every worker reads at every tick, and the text, read when it changed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::call::{Answer, Call, CallId, CallRequest, HttpResponse};
+use super::command::{Command, Level};
+use super::log;
+use super::shared::SharedData;
+use crate::policy::polled::{PollPlan, Polled};
+use crate::policy::verdict::wait::PolledId;
+
+/// The polling of one policy in one worker.
+#[derive(Debug, Default)]
+pub struct Polling {
+    watched: Vec<Watched>,
+    /// Fetches to start.
+    ready: VecDeque<Call>,
+}
+
+/// One document: its names in the shared data, and the version that this worker has taken over.
+#[derive(Debug)]
+struct Watched {
+    id: PolledId,
+    state_key: String,
+    text_key: String,
+    /// The end of the last fetch this worker knows of.
+    ended_at: u64,
+    /// The version this worker has looked at, and the one it uses; 0 is none.
+    seen: u64,
+    used: u64,
+    /// The validator of the version it uses.
+    etag: Option<String>,
+    /// A fetch is under way.
+    fetch: Option<Fetch>,
+}
+
+/// A fetch under way.
+#[derive(Clone, Copy, Debug)]
+struct Fetch {
+    /// The answer may be that nothing changed.
+    conditional: bool,
+}
+
+/// Part of a log line that says what failed, and the reason.
+type Failure = (&'static str, String);
+
+/// The state that workers share about one document, in milliseconds since the Unix epoch; 0 is never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct State {
+    /// The start of the last fetch.
+    leased_at: u64,
+    /// The end of the last fetch, successful or not.
+    ended_at: u64,
+    /// The last time when the endpoint confirmed the shared text.
+    fetched_at: u64,
+    /// The version of the shared text: the time when it came.
+    version: u64,
+}
+
+impl Polling {
+    /// Watches every document of `polled`. Creates the shared states, so that the first lease is already a comparison
+    /// (envoy-facts §2.14: a missing key takes any version).
+    pub fn new(polled: &Polled, shared: &dyn SharedData) -> Polling {
+        let watched: Vec<Watched> = polled.plans().map(|(id, plan)| Watched::new(id, plan)).collect();
+        for one in &watched {
+            if shared.get(&one.state_key).is_none() {
+                State::default().share(&one.state_key, shared);
+            }
+        }
+        Polling { watched, ready: VecDeque::new() }
+    }
+
+    /// The next fetch to start.
+    pub fn next_call(&mut self) -> Option<Call> {
+        self.ready.pop_front()
+    }
+
+    /// One tick: takes over documents that other workers fetched, and prepares the fetches that are due and not under way.
+    /// Returns `true` when waiting requests should be decided again.
+    pub fn poll(
+        &mut self,
+        polled: &mut Polled,
+        now: Duration,
+        shared: &dyn SharedData,
+        logs: &mut Vec<Command>,
+    ) -> bool {
+        let mut changed = false;
+        for watched in &mut self.watched {
+            let (state, version) = State::read(&watched.state_key, shared);
+            changed |= watched.take_over(polled, state, shared, logs);
+            let Some(timeout) = polled.plan(watched.id).map(|plan| plan.timeout) else { continue };
+            // A lease from the future belongs to a clock that has been set back since.
+            let leased_at = Duration::from_millis(state.leased_at);
+            let over = now > leased_at + timeout + LEASE_MARGIN || now + LEASE_MARGIN < leased_at;
+            let is_free = state.leased_at <= state.ended_at || over;
+            if !polled.is_due(watched.id, now) || !is_free {
+                continue;
+            }
+            let leased = State { leased_at: as_millis(now), ..state };
+            if shared.compare_and_set(&watched.state_key, &leased.to_bytes(), version)
+                && let Some(plan) = polled.plan(watched.id)
+            {
+                let conditional = watched.etag.is_some() && watched.used == state.version;
+                watched.fetch = Some(Fetch { conditional });
+                self.ready.push_back(watched.call(plan, conditional));
+            }
+        }
+        changed
+    }
+
+    /// Takes the answer to a fetch. A readable document is shared; anything else leaves the document at hand as it is.
+    pub fn on_answer(
+        &mut self,
+        id: PolledId,
+        answer: Answer<'_>,
+        polled: &mut Polled,
+        now: Duration,
+        shared: &dyn SharedData,
+        logs: &mut Vec<Command>,
+    ) {
+        let Some(watched) = self.watched.iter_mut().find(|watched| watched.id == id) else { return };
+        let Some(fetch) = watched.fetch.take() else { return };
+        let mut state = State { ended_at: as_millis(now), ..State::read(&watched.state_key, shared).0 };
+        let Answer::Http(response) = answer else {
+            // The next tick notes the failure, in every worker.
+            if let Some(plan) = polled.plan(id) {
+                let (name, cluster) = (plan.name(), &plan.cluster);
+                logs.push(log(Level::Error, format!("{name} {UNFETCHED}: Envoy has no cluster {cluster}")));
+            }
+            state.share(&watched.state_key, shared);
+            return;
+        };
+        let taken = match response.header(":status").unwrap_or_default().as_slice() {
+            b"200" => watched.take(response, polled, &mut state, now, shared, logs),
+            // The answer is about the version that was asked about; a later one may have come meanwhile from another worker.
+            b"304" if fetch.conditional && watched.used == state.version => {
+                polled.confirm(watched.id, now);
+                state.fetched_at = state.ended_at;
+                Ok(())
+            }
+            b"" => Err((UNFETCHED, "the answer broke off or was too large".to_string())),
+            other => Err((UNFETCHED, format!("status {}", String::from_utf8_lossy(other).escape_default()))),
+        };
+        watched.ended_at = state.ended_at;
+        if let Err((failed, reason)) = taken {
+            polled.note_failure(watched.id, now);
+            watched.log_failure(polled, failed, &reason, now, logs);
+        }
+        state.share(&watched.state_key, shared);
+    }
+}
+
+impl Watched {
+    /// The same address through the same cluster, read in the same way, is the same document, whichever policy asks for it.
+    fn new(id: PolledId, plan: &PollPlan) -> Watched {
+        let name = format!("portcullis/{}/{}{}@{}", plan.what.tag(), plan.uri.authority(), plan.uri.path, plan.cluster);
+        let (state_key, text_key) = (format!("{name}/state"), format!("{name}/document"));
+        Watched { id, state_key, text_key, ended_at: 0, seen: 0, used: 0, etag: None, fetch: None }
+    }
+
+    fn call(&self, plan: &PollPlan, conditional: bool) -> Call {
+        let mut headers = vec![
+            (":method", "GET".to_string()),
+            (":path", plan.uri.path.clone()),
+            (":authority", plan.uri.authority()),
+            ("accept", "application/json".to_string()),
+            ("user-agent", "portcullis".to_string()),
+        ];
+        if let Some(etag) = self.etag.as_ref().filter(|_| conditional) {
+            headers.push(("if-none-match", etag.clone()));
+        }
+        Call {
+            id: CallId::Document(self.id),
+            cluster: plan.cluster.clone(),
+            timeout: plan.timeout,
+            request: CallRequest::Http(headers),
+        }
+    }
+
+    /// Takes the body of an answer, and shares it unless it is the shared text already.
+    fn take(
+        &mut self,
+        response: &dyn HttpResponse,
+        polled: &mut Polled,
+        state: &mut State,
+        now: Duration,
+        shared: &dyn SharedData,
+        logs: &mut Vec<Command>,
+    ) -> Result<(), Failure> {
+        let max = polled.plan(self.id).map_or(0, |plan| plan.what.most_bytes());
+        let text = response.body(max + 1);
+        let taken = polled.install(self.id, &text, now).map_err(|fault| (REFUSED, short(&fault.0)))?;
+        self.log_skipped(polled, &taken.skipped, logs);
+        let etag = response.header("etag").as_deref().and_then(usable_etag);
+        state.fetched_at = state.ended_at;
+        if taken.changed || self.used == 0 || self.used != state.version || self.etag != etag {
+            state.version = state.ended_at.max(state.version + 1);
+            shared.set(&self.text_key, &packed(etag.as_deref(), &text));
+        }
+        (self.seen, self.used, self.etag) = (state.version, state.version, etag);
+        Ok(())
+    }
+
+    /// Takes over a document that another worker fetched. Returns `true` when a fetch has ended since the last look.
+    fn take_over(
+        &mut self,
+        polled: &mut Polled,
+        state: State,
+        shared: &dyn SharedData,
+        logs: &mut Vec<Command>,
+    ) -> bool {
+        if state.ended_at == self.ended_at {
+            return false;
+        }
+        self.ended_at = state.ended_at;
+        let fetched_at = Duration::from_millis(state.fetched_at);
+        if state.version != self.seen {
+            self.seen = state.version;
+            let packed = shared.get(&self.text_key).map(|(text, _)| text).unwrap_or_default();
+            let (etag, text) = unpacked(&packed);
+            match polled.install(self.id, text, fetched_at) {
+                Ok(_) => (self.used, self.etag) = (state.version, etag.and_then(usable_etag)),
+                // The worker that shared it could read it, so this policy reads documents differently.
+                Err(fault) => self.log_failure(polled, REFUSED, &short(&fault.0), fetched_at, logs),
+            }
+        } else if self.used == state.version {
+            polled.confirm(self.id, fetched_at);
+        }
+        polled.note_failure(self.id, Duration::from_millis(state.ended_at));
+        true
+    }
+
+    fn log_skipped(&self, polled: &Polled, skipped: &[String], logs: &mut Vec<Command>) {
+        let Some(plan) = polled.plan(self.id) else { return };
+        let lines = skipped.iter().map(|part| format!("{}: {}", plan.name(), short(part)));
+        logs.extend(lines.map(|line| log(Level::Warn, line)));
+    }
+
+    /// Reports a failure, and the age of the document that stays in use.
+    fn log_failure(&self, polled: &Polled, failed: &str, reason: &str, now: Duration, logs: &mut Vec<Command>) {
+        let Some(plan) = polled.plan(self.id) else { return };
+        let name = plan.name();
+        let age = match polled.stale_for(self.id, now) {
+            Some(age) => format!("the one at hand is {} s old", age.as_secs()),
+            None => "none is at hand".to_string(),
+        };
+        logs.push(log(Level::Warn, format!("{name} {failed}: {reason}; {age}")));
+    }
+}
+
+impl State {
+    fn read(key: &str, shared: &dyn SharedData) -> (State, u32) {
+        let (bytes, version) = shared.get(key).unwrap_or_default();
+        let word = |i: usize| {
+            let word = bytes.get(i * 8..i * 8 + 8).and_then(|w| w.try_into().ok());
+            word.map(u64::from_le_bytes).unwrap_or_default()
+        };
+        (State { leased_at: word(0), ended_at: word(1), fetched_at: word(2), version: word(3) }, version)
+    }
+
+    fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let words = [self.leased_at, self.ended_at, self.fetched_at, self.version];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn share(self, key: &str, shared: &dyn SharedData) {
+        shared.set(key, &self.to_bytes());
+    }
+}
+
+/// The validator as one line, then the text.
+fn packed(etag: Option<&str>, text: &[u8]) -> Vec<u8> {
+    [etag.unwrap_or_default().as_bytes(), b"\n", text].concat()
+}
+
+fn unpacked(packed: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    match packed.iter().position(|byte| *byte == b'\n').and_then(|end| packed.split_at_checked(end)) {
+        Some((etag, rest)) => (Some(etag).filter(|etag| !etag.is_empty()), rest.get(1..).unwrap_or_default()),
+        None => (None, &[]),
+    }
+}
+
+/// An entity tag that can be sent back as it came (RFC 9110 §8.8.3); any other value is ignored.
+fn usable_etag(etag: &[u8]) -> Option<String> {
+    let opaque = etag.strip_prefix(b"W/").unwrap_or(etag);
+    let quoted = opaque.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))?;
+    let is_plain = quoted.iter().all(|byte| (0x21..0x7f).contains(byte) && *byte != b'"');
+    (is_plain && etag.len() <= MAX_ETAG_BYTES).then(|| String::from_utf8_lossy(etag).into_owned())
+}
+
+/// A text from an endpoint, short enough for a log. Hosts escape control characters.
+fn short(text: &str) -> String {
+    text.chars().take(MAX_LOGGED).collect()
+}
+
+fn as_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+const UNFETCHED: &str = "was not fetched";
+/// The answer is not a document of this kind.
+const REFUSED: &str = "was refused";
+
+/// The lease of a worker that died keeps the others waiting for this much longer than a fetch may take.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
+const MAX_ETAG_BYTES: usize = 1_024;
+const MAX_LOGGED: usize = 500;

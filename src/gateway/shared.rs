@@ -1,0 +1,40 @@
+//! Values that all workers of a proxy share.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// A map that all workers of a proxy share. Every value has a version.
+pub trait SharedData {
+    /// A value and its version.
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
+
+    /// Stores a value.
+    fn set(&self, key: &str, value: &[u8]);
+
+    /// Stores a value if nobody has stored another since this version. Returns `false` if somebody has.
+    fn compare_and_set(&self, key: &str, value: &[u8], version: u32) -> bool;
+}
+
+/// A map that nobody shares, for tools and tests.
+#[derive(Debug, Default)]
+pub struct LocalData(RefCell<HashMap<String, (Vec<u8>, u32)>>);
+
+impl SharedData for LocalData {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        self.0.borrow().get(key).cloned()
+    }
+
+    fn set(&self, key: &str, value: &[u8]) {
+        let mut values = self.0.borrow_mut();
+        let version = values.get(key).map_or(1, |(_, version)| version + 1);
+        values.insert(key.to_string(), (value.to_vec(), version));
+    }
+
+    fn compare_and_set(&self, key: &str, value: &[u8], version: u32) -> bool {
+        let is_same = self.0.borrow().get(key).is_some_and(|(_, known)| *known == version);
+        if is_same {
+            self.set(key, value);
+        }
+        is_same
+    }
+}

@@ -1,0 +1,183 @@
+//! A host of plain memory, for tools and tests: the proxy's facts are given in advance.
+
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+use super::Gateway;
+use super::command::Command;
+use super::host::{Host, Stream};
+use super::transaction::{Headers, Transaction};
+use crate::policy::credentials::signature::{SignatureVerifier, Software};
+use crate::policy::limits::rate_limit::store::LocalStore;
+use crate::policy::request::peer::{KnownPeer, Peer};
+use crate::policy::verdict::edit::HeaderEdit;
+use crate::policy::verdict::reply::Reply;
+use crate::policy::verdict::wait::Awaited;
+use crate::policy::world::Step;
+
+/// A host of plain memory, for tools and tests: what the proxy would know, given in advance.
+pub struct SimulatedHost<'v> {
+    /// The time since the Unix epoch.
+    pub now: Duration,
+    /// The request.
+    pub stream: SimulatedStream,
+    /// The counts of local limits.
+    pub limits: LocalStore,
+    /// Verifies signatures.
+    pub verifier: &'v dyn SignatureVerifier,
+    /// The start of the ids of requests that bring none.
+    pub id_prefix: &'static str,
+    ids: Cell<u64>,
+}
+
+/// A request as given in advance.
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedStream {
+    /// The client's connection.
+    pub peer: KnownPeer,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The body is sent in chunks, so that the headers do not say whether there is one.
+    pub is_chunked: bool,
+    /// The trailers, names in lower case.
+    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Response code details.
+    pub details: String,
+}
+
+/// The effects of a request so far.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// The reply, if the gateway answered the request itself.
+    pub reply: Option<Reply>,
+    /// Changes to the request's headers, in order.
+    pub request: Vec<HeaderEdit>,
+    /// Changes to its trailers.
+    pub trailers: Vec<HeaderEdit>,
+    /// Changes to the headers of the response.
+    pub response: Vec<HeaderEdit>,
+    /// The request was held until its body had been judged.
+    pub was_inspected: bool,
+}
+
+/// A request still waits after several answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck;
+
+impl<'v> SimulatedHost<'v> {
+    /// A host at this time.
+    pub fn new(now: Duration) -> SimulatedHost<'v> {
+        SimulatedHost {
+            now,
+            stream: SimulatedStream::default(),
+            limits: LocalStore::default(),
+            verifier: &Software,
+            id_prefix: "simulated",
+            ids: Cell::new(0),
+        }
+    }
+
+    /// Runs a request up to its forwarding or its reply. `on_wait` supplies the document or the hit that the request waits for.
+    ///
+    /// # Errors
+    /// The error of `on_wait`, or [`Stuck`] if the request still waits after several answers.
+    pub fn run<E: From<Stuck>>(
+        &mut self,
+        gateway: &Gateway,
+        transaction: &mut Transaction,
+        headers: Headers<'_>,
+        mut trace: Option<&mut Vec<Step>>,
+        mut on_wait: impl FnMut(&mut SimulatedHost<'v>, Awaited) -> Result<(), E>,
+    ) -> Result<Sent, E> {
+        let has_trailers = !self.stream.trailers.is_empty();
+        let ended = self.stream.body.is_empty() && !has_trailers && !self.stream.is_chunked;
+        let mut sent = Sent::default();
+        sent.add(self.with(trace.as_deref_mut(), |host| transaction.on_request_headers(gateway, headers, ended, host)));
+        for _ in 0..MAX_WAITS {
+            let Some(awaited) = transaction.awaited() else { break };
+            on_wait(self, awaited)?;
+            trace.iter_mut().for_each(|trace| trace.clear());
+            sent.add(self.with(trace.as_deref_mut(), |host| transaction.on_wake(gateway, headers, host)));
+        }
+        if transaction.awaited().is_some() {
+            return Err(Stuck.into());
+        }
+        sent.was_inspected = transaction.is_inspecting();
+        let size = self.stream.body.len();
+        if !ended && (size > 0 || !has_trailers) {
+            sent.add(self.with(None, |host| transaction.on_request_body(gateway, size, !has_trailers, host)));
+        }
+        if has_trailers {
+            let trailers = std::mem::take(&mut self.stream.trailers);
+            let pairs: Vec<_> = trailers.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+            sent.add(self.with(None, |host| transaction.on_request_trailers(gateway, &pairs, host)));
+        }
+        Ok(sent)
+    }
+
+    /// Hands one event to a gateway or a transaction.
+    pub fn with<T>(&mut self, trace: Option<&mut Vec<Step>>, event: impl FnOnce(&mut Host<'_>) -> T) -> T {
+        let (ids, prefix) = (&self.ids, self.id_prefix);
+        let fresh_id = || {
+            ids.set(ids.get() + 1);
+            format!("{prefix}-{}", ids.get())
+        };
+        event(&mut Host {
+            now: self.now,
+            stream: &self.stream,
+            limits: &mut self.limits,
+            verifier: self.verifier,
+            fresh_id: &fresh_id,
+            trace,
+        })
+    }
+}
+
+impl Stream for SimulatedStream {
+    fn peer(&self) -> &dyn Peer {
+        &self.peer
+    }
+
+    fn is_http1(&self) -> bool {
+        true
+    }
+
+    fn received_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn body(&self, max: usize) -> Vec<u8> {
+        self.body.iter().take(max).copied().collect()
+    }
+
+    fn response_details(&self) -> String {
+        self.details.clone()
+    }
+}
+
+impl Sent {
+    /// Adds the effects of further commands.
+    pub fn add(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            match command {
+                Command::EditRequest(edits) => self.request.extend(edits),
+                Command::EditRequestTrailers(edits) => self.trailers.extend(edits),
+                Command::EditResponse(edits) => self.response.extend(edits),
+                Command::Reply(reply) => self.reply = Some(reply),
+                Command::SetFilterState(..) | Command::Resume | Command::Log(..) => {}
+            }
+        }
+    }
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request still waits after several answers")
+    }
+}
+
+impl std::error::Error for Stuck {}
+
+/// A first key set, a newer one for an unknown key id, clients, revocations, limits; more would be a loop.
+const MAX_WAITS: usize = 8;

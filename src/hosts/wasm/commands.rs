@@ -1,0 +1,51 @@
+//! Performs the commands of the gateway with Envoy's host calls.
+
+use proxy_wasm::types::LogLevel;
+
+use super::host::{self, LocalReply, Map};
+use crate::gateway::command::{Command, Level};
+use crate::policy::verdict::edit::HeaderEdit;
+use crate::policy::verdict::reply::Reply;
+
+/// Performs commands about the request that the current callback or [`host::act_for`] names.
+pub fn perform(commands: Vec<Command>) {
+    for command in commands {
+        match command {
+            Command::EditRequest(edits) => edit(Map::Request, &edits),
+            Command::EditRequestTrailers(edits) => edit(Map::RequestTrailers, &edits),
+            Command::EditResponse(edits) => edit(Map::Response, &edits),
+            Command::SetFilterState(name, value) => host::set_filter_state(name, &value),
+            Command::Reply(reply) => send(&reply),
+            Command::Resume => host::resume_request(),
+            Command::Log(level, text) => host::log(log_level(level), &text),
+        }
+    }
+}
+
+fn edit(map: Map, edits: &[HeaderEdit]) {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Set(name, value) => host::set_header(map, name, value),
+            HeaderEdit::Add(name, value) => host::add_header(map, name, value),
+            HeaderEdit::Remove(name) => host::remove_header(map, name),
+        };
+    }
+}
+
+/// Sends a reply. A gRPC client gets its status and a short message instead of the body (envoy-facts §2.5).
+fn send(reply: &Reply) {
+    let headers = host::serialize(reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
+    let (grpc_status, body) = match &reply.grpc {
+        Some((status, message)) => (i32::from(*status), message.as_bytes()),
+        None => (-1, reply.body.as_ref()),
+    };
+    host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
+}
+
+fn log_level(level: Level) -> LogLevel {
+    match level {
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error => LogLevel::Error,
+    }
+}

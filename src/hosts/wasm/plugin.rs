@@ -1,0 +1,184 @@
+//! One plugin in one worker: takes the configuration, and carries the events that concern no single request.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use proxy_wasm::types::LogLevel;
+
+use super::commands::perform;
+use super::host::{self, GrpcCall, Map};
+use super::limits::SharedCells;
+use crate::config::source;
+use crate::gateway::call::{Answer, Call, CallId, CallRequest, GrpcMessage, HttpResponse};
+use crate::gateway::shared::SharedData;
+use crate::gateway::waiting::StreamId;
+use crate::gateway::{Gateway, Outcome};
+use crate::policy::Policy;
+use crate::policy::limits::rate_limit_client::wire;
+
+/// One plugin with one configuration, as all its requests share it.
+pub struct Plugin {
+    /// The policy at work.
+    pub gateway: Gateway,
+    /// The counts of local limits, which all workers share.
+    pub limits: RefCell<SharedCells>,
+    /// The calls under way, by Envoy's number.
+    calls: RefCell<HashMap<u32, CallId>>,
+}
+
+/// The values that all workers share.
+struct Shared;
+
+/// The response of the HTTP call that the current callback is about.
+struct CallResponse;
+
+/// The gRPC message that the current callback is about, of this many bytes.
+struct Message(usize);
+
+impl Plugin {
+    /// Reads the configuration of the current root. Depends on nothing but the configuration and the VM's variables: if it failed on
+    /// one worker only, Envoy would skip the filter there (envoy-facts §0.1). `None` refuses a configuration with any problem, and
+    /// Envoy keeps the one before.
+    pub fn configure() -> Option<Rc<Plugin>> {
+        let bytes = host::plugin_configuration();
+        match load(&bytes) {
+            Ok(policy) => {
+                let (documents, routes) = (policy.polled().plans().count(), policy.routes().len());
+                let fingerprint = fingerprint(&bytes);
+                host::log(
+                    LogLevel::Info,
+                    &format!("policy {fingerprint:016x} is active: {routes} routes, {documents} polled documents"),
+                );
+                let gateway = Gateway::new(Rc::new(policy), &Shared);
+                let plugin = Plugin { gateway, limits: RefCell::new(SharedCells::open()), calls: RefCell::default() };
+                plugin.set_tick();
+                Some(Rc::new(plugin))
+            }
+            Err(problems) => {
+                for problem in problems {
+                    host::log(LogLevel::Error, &format!("configuration refused: {problem}"));
+                }
+                None
+            }
+        }
+    }
+
+    /// Time has passed. `wake` lets a request be decided again.
+    pub fn tick(&self, wake: &dyn Fn(StreamId)) {
+        self.handle(self.gateway.on_tick(host::now(), &Shared), wake);
+    }
+
+    /// An HTTP call has ended.
+    pub fn handle_response(&self, call: u32, wake: &dyn Fn(StreamId)) {
+        self.handle_answer(call, Answer::Http(&CallResponse), wake);
+    }
+
+    /// A gRPC call has ended: with a message of this size, or with a status.
+    pub fn handle_message(&self, call: u32, answer: Result<usize, u32>, wake: &dyn Fn(StreamId)) {
+        match answer {
+            Ok(size) => self.handle_answer(call, Answer::Message(&Message(size)), wake),
+            Err(status) => self.handle_answer(call, Answer::Status(status), wake),
+        }
+    }
+
+    /// Starts the calls that are due. Requests that wait for a call that cannot be started are decided at once.
+    pub fn start_calls(&self, wake: &dyn Fn(StreamId)) {
+        let now = host::now();
+        while let Some(call) = self.gateway.next_call(now) {
+            match start(&call) {
+                Some(token) => {
+                    self.calls.borrow_mut().insert(token, call.id);
+                }
+                None => {
+                    let outcome = self.gateway.on_answer(call.id, Answer::NotStarted, now, &Shared);
+                    decide_due(outcome, wake);
+                }
+            }
+        }
+    }
+
+    fn handle_answer(&self, call: u32, answer: Answer<'_>, wake: &dyn Fn(StreamId)) {
+        let id = self.calls.borrow_mut().remove(&call);
+        if let Some(id) = id {
+            self.handle(self.gateway.on_answer(id, answer, host::now(), &Shared), wake);
+        }
+    }
+
+    fn handle(&self, outcome: Outcome, wake: &dyn Fn(StreamId)) {
+        decide_due(outcome, wake);
+        self.start_calls(wake);
+        self.set_tick();
+    }
+
+    fn set_tick(&self) {
+        if let Some(period) = self.gateway.next_tick() {
+            host::tick_every(period);
+        }
+    }
+}
+
+fn decide_due(outcome: Outcome, wake: &dyn Fn(StreamId)) {
+    perform(outcome.commands);
+    outcome.due.into_iter().for_each(wake);
+}
+
+/// Starts a call. `None` if Envoy cannot: no such cluster, nobody in it, or too many calls.
+fn start(call: &Call) -> Option<u32> {
+    match &call.request {
+        CallRequest::Http(headers) => {
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            host::call(&call.cluster, &headers, call.timeout)
+        }
+        CallRequest::Grpc { service, method, message } => host::grpc_call(&GrpcCall {
+            upstream: &wire::grpc_service(&call.cluster),
+            service,
+            method,
+            message,
+            timeout: call.timeout,
+        }),
+    }
+}
+
+impl SharedData for Shared {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        let (value, version) = host::shared(key);
+        Some((value?, version.unwrap_or(0)))
+    }
+
+    fn set(&self, key: &str, value: &[u8]) {
+        host::share(key, value, None);
+    }
+
+    fn compare_and_set(&self, key: &str, value: &[u8], version: u32) -> bool {
+        host::share(key, value, Some(version))
+    }
+}
+
+impl HttpResponse for CallResponse {
+    fn header(&self, name: &str) -> Option<Vec<u8>> {
+        host::header(Map::CallResponse, name)
+    }
+
+    fn body(&self, max: usize) -> Vec<u8> {
+        host::call_body(max)
+    }
+}
+
+impl GrpcMessage for Message {
+    fn bytes(&self, max: usize) -> Option<Vec<u8>> {
+        host::grpc_message(self.0, max)
+    }
+}
+
+/// Reads and compiles a configuration. Secrets come from the VM's variables, which Envoy takes from `host_env_keys`.
+fn load(bytes: &[u8]) -> Result<Policy, Vec<String>> {
+    let node = source::read(bytes).map_err(|fault| vec![fault])?;
+    let environment = |name: &str| std::env::var(name).ok();
+    Policy::from_node(&node, &environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+/// FNV-1a: tells two configurations apart in a log, and claims nothing more.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

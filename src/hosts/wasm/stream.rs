@@ -1,0 +1,218 @@
+//! One request: hands Envoy's callbacks to its transaction as events, and performs the commands that come back.
+
+use std::cell::{OnceCell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use super::commands::perform;
+use super::host::{self, LocalReply, Map};
+use super::plugin::Plugin;
+use super::request_id::{fresh_id, known_id};
+use super::verifier::HostVerifier;
+use crate::config::client::hex_bytes;
+use crate::gateway::command::{Command, Flow};
+use crate::gateway::host::{Host, Stream as StreamFacts};
+use crate::gateway::transaction::Transaction;
+use crate::gateway::waiting::StreamId;
+use crate::policy::request::peer::{Certificate, Peer};
+use crate::policy::verdict::audit::End;
+
+/// One request as Envoy's callbacks see it.
+pub struct Stream {
+    context: u32,
+    plugin: Option<Rc<Plugin>>,
+    transaction: RefCell<Transaction>,
+}
+
+impl Stream {
+    /// A request of a plugin; without one, it is refused.
+    pub fn new(context: u32, plugin: Option<Rc<Plugin>>) -> Stream {
+        Stream { context, plugin, transaction: RefCell::new(Transaction::new(StreamId(context.into()))) }
+    }
+
+    /// The plugin that the request belongs to.
+    pub fn plugin(&self) -> Option<&Plugin> {
+        self.plugin.as_deref()
+    }
+
+    /// Whether the request waits for something outside.
+    pub fn is_waiting(&self) -> bool {
+        self.transaction.borrow().awaited().is_some()
+    }
+
+    /// The headers of the request are there.
+    pub fn handle_request_headers(&self, ended: bool) {
+        if self.plugin.is_none() {
+            host::reply(&LocalReply { status: 500, details: "no_policy", headers: &[], body: &[], grpc_status: -1 });
+            return;
+        }
+        let block = host::map(Map::Request);
+        self.handle(|transaction, plugin, host| {
+            transaction.on_request_headers(&plugin.gateway, &host::pairs(&block), ended, host)
+        });
+    }
+
+    /// A part of the body is there.
+    pub fn handle_request_body(&self, size: usize, ended: bool) -> Action {
+        self.handle(|transaction, plugin, host| transaction.on_request_body(&plugin.gateway, size, ended, host));
+        self.action()
+    }
+
+    /// The trailers of the request are there.
+    pub fn handle_request_trailers(&self) -> Action {
+        let block = host::map(Map::RequestTrailers);
+        self.handle(|transaction, plugin, host| {
+            transaction.on_request_trailers(&plugin.gateway, &host::pairs(&block), host)
+        });
+        self.action()
+    }
+
+    /// The headers of the response are there.
+    pub fn handle_response_headers(&self) -> Action {
+        let status = host::header(Map::Response, ":status");
+        let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
+        // Only a gRPC failure that Envoy reports has a status of 200 and this header.
+        let has_grpc_status = status == 200 && host::header(Map::Response, "grpc-status").is_some();
+        self.handle(|transaction, plugin, host| {
+            transaction.on_response_headers(&plugin.gateway, status, has_grpc_status, host)
+        });
+        Action::Continue
+    }
+
+    /// Decides again, after something has come or time is up.
+    pub fn wake(&self) {
+        if host::act_for(self.context) {
+            let block = host::map(Map::Request);
+            self.handle(|transaction, plugin, host| transaction.on_wake(&plugin.gateway, &host::pairs(&block), host));
+        }
+    }
+
+    /// Looks whether Envoy keeps the body of a held request to itself.
+    pub fn look_for_body(&self) {
+        if host::act_for(self.context) {
+            self.handle(|transaction, plugin, host| transaction.on_unseen_body(&plugin.gateway, host));
+        }
+    }
+
+    /// The request has ended: writes its record, if Envoy's access log does not.
+    pub fn end(&self) {
+        let Some(plugin) = &self.plugin else { return };
+        let record = self.transaction.borrow_mut().on_done(&plugin.gateway, end, known_id);
+        if let Some(record) = record {
+            host::log(proxy_wasm::types::LogLevel::Info, &record);
+        }
+    }
+
+    fn handle(&self, event: impl FnOnce(&mut Transaction, &Plugin, &mut Host<'_>) -> Vec<Command>) {
+        let Some(plugin) = &self.plugin else { return };
+        let commands = {
+            let facts = Facts::default();
+            let mut host = Host {
+                now: host::now(),
+                stream: &facts,
+                limits: &mut *plugin.limits.borrow_mut(),
+                verifier: &HostVerifier,
+                fresh_id: &fresh_id,
+                trace: None,
+            };
+            event(&mut self.transaction.borrow_mut(), plugin, &mut host)
+        };
+        perform(commands);
+    }
+
+    /// The result of a callback about the request.
+    pub fn action(&self) -> Action {
+        if self.plugin.is_none() {
+            return Action::Pause;
+        }
+        match self.transaction.borrow_mut().flow() {
+            Flow::Continue => Action::Continue,
+            Flow::Pause => Action::Pause,
+        }
+    }
+}
+
+/// The result of a callback (proxy-wasm ABI, `proxy_action_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    /// Let the request go on.
+    Continue = 0,
+    /// Hold it.
+    Pause = 1,
+}
+
+/// The request that the current callback is about, as Envoy's properties describe it (envoy-facts §3.1).
+#[derive(Default)]
+struct Facts {
+    address: OnceCell<Option<IpAddr>>,
+}
+
+impl StreamFacts for Facts {
+    fn peer(&self) -> &dyn Peer {
+        self
+    }
+
+    fn is_http1(&self) -> bool {
+        host::property("request\0protocol").is_some_and(|protocol| protocol.starts_with(b"HTTP/1"))
+    }
+
+    fn received_bytes(&self) -> Option<u64> {
+        host::number("request\0total_size")
+    }
+
+    fn body(&self, max: usize) -> Vec<u8> {
+        host::request_body(max)
+    }
+
+    fn response_details(&self) -> String {
+        String::from_utf8_lossy(&host::property(DETAILS).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Peer for Facts {
+    /// Envoy adds the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+    fn address(&self) -> Option<IpAddr> {
+        *self.address.get_or_init(|| {
+            let text = text("source\0address")?;
+            text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok()
+        })
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        let digest = text("connection\0sha256_peer_certificate_digest").filter(|_| is_verified())?;
+        Some(Certificate {
+            sha256: hex_bytes(&digest)?,
+            uri: text("connection\0uri_san_peer_certificate"),
+            dns: text("connection\0dns_san_peer_certificate"),
+            subject: text("connection\0subject_peer_certificate"),
+        })
+    }
+}
+
+/// Whether Envoy verified the certificate. `connection.mtls` says too little: a listener may accept a certificate without an
+/// authority, or of an authority that it does not know. Before 1.39 a rule beside the filter has to find out.
+fn is_verified() -> bool {
+    match host::property("connection\0peer_certificate_valid") {
+        Some(valid) => valid == [1],
+        None => text(VERIFIED_BY_RULE).is_some_and(|result| result == "allowed"),
+    }
+}
+
+fn text(path: &str) -> Option<String> {
+    host::property(path).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty())
+}
+
+fn end() -> End {
+    End {
+        status: host::number("response\0code").and_then(|code| code.try_into().ok()),
+        details: text(DETAILS),
+        duration_millis: host::number("request\0duration").map(|nanos| nanos / 1_000_000),
+    }
+}
+
+/// The finding of a shadow rule of Envoy's RBAC filter; no client can write it.
+const VERIFIED_BY_RULE: &str = "metadata\0filter_metadata\0envoy.filters.http.rbac\0portcullis_shadow_engine_result";
+
+/// Why the response is as it is, in Envoy's own words.
+const DETAILS: &str = "response\0code_details";

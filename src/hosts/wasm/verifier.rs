@@ -1,0 +1,44 @@
+//! Checks signatures with Envoy's own `verify_signature` where it can, and in this module where it cannot: same verdicts.
+
+use proxy_wasm::types::Status;
+
+use super::host;
+use crate::policy::credentials::algorithm::Algorithm;
+use crate::policy::credentials::jwks::VerifyingKey;
+use crate::policy::credentials::signature::{HostRequest, SignatureVerifier, Software, host_request};
+use crate::protobuf::put_bytes;
+
+/// Envoy's BoringSSL for RS and ES, pure Rust for the rest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HostVerifier;
+
+impl SignatureVerifier for HostVerifier {
+    fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
+        // The host checks neither that the key is of the algorithm's family nor its strength (envoy-facts §1.2).
+        if !key.fits(alg) {
+            return false;
+        }
+        let Some(request) = host_request(key, alg, signature) else {
+            return Software.verify(key, alg, signing_input, signature);
+        };
+        match host::foreign("verify_signature", &argument(&request, signing_input)) {
+            Ok(result) => result == VERIFIED,
+            // Envoy before 1.30, and other hosts, have no such function.
+            Err(Status::NotFound) => Software.verify(key, alg, signing_input, signature),
+            Err(_) => false,
+        }
+    }
+}
+
+/// `VerifySignatureArguments { hash_function = 1; public_key = 2; signature = 3; text = 4 }` (envoy-facts §1.1).
+fn argument(request: &HostRequest<'_>, text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + request.spki.len() + request.signature.len() + text.len());
+    for (field, bytes) in [(1, request.hash.as_bytes()), (2, request.spki), (3, request.signature.as_ref()), (4, text)]
+    {
+        put_bytes(&mut out, field, bytes);
+    }
+    out
+}
+
+/// `VerifySignatureResult { result: true }`, and nothing else counts.
+const VERIFIED: [u8; 2] = [0x08, 0x01];

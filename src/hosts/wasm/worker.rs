@@ -1,0 +1,119 @@
+//! One worker: its plugins, one for each root, and the requests under way.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+
+use super::host;
+use super::plugin::Plugin;
+use super::stream::{Action, Stream};
+use crate::gateway::waiting::StreamId;
+
+thread_local! {
+    static PLUGINS: RefCell<Vec<(u32, Option<Rc<Plugin>>)>> = const { RefCell::new(Vec::new()) };
+    static STREAMS: RefCell<Streams> = const { RefCell::new(HashMap::with_hasher(BuildHasherDefault::new())) };
+}
+
+type Streams = HashMap<u32, Rc<Stream>, BuildHasherDefault<NumberHasher>>;
+
+/// Takes a new root, or a new request of a root.
+pub fn create(context: u32, parent: u32) {
+    if parent == 0 {
+        PLUGINS.with_borrow_mut(|plugins| plugins.push((context, None)));
+        return;
+    }
+    let stream = Rc::new(Stream::new(context, plugin(parent)));
+    STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
+}
+
+/// Configures a root. Envoy does not report that a root is gone, for the callback that would is called for each request as well:
+/// roots that went while others served are found here, when a new configuration replaces an old one.
+pub fn configure(root: u32) -> bool {
+    PLUGINS.with_borrow_mut(|plugins| plugins.retain(|(id, _)| host::act_for(*id)));
+    host::act_for(root);
+    let Some(configured) = Plugin::configure() else { return false };
+    PLUGINS.with_borrow_mut(|plugins| match plugins.iter_mut().find(|(id, _)| *id == root) {
+        Some((_, plugin)) => {
+            *plugin = Some(configured);
+            true
+        }
+        None => false,
+    })
+}
+
+/// Time has passed for a root.
+pub fn tick(root: u32) {
+    let Some(plugin) = plugin(root) else { return };
+    plugin.tick(&wake);
+    for request in plugin.gateway.unseen() {
+        with_stream(request, Stream::look_for_body);
+    }
+}
+
+/// An HTTP call of a root has ended.
+pub fn handle_response(root: u32, call: u32) {
+    plugin(root).iter().for_each(|plugin| plugin.handle_response(call, &wake));
+}
+
+/// A gRPC call of a root has ended: with a message of this size, or with a status.
+pub fn handle_message(root: u32, call: u32, answer: Result<usize, u32>) {
+    plugin(root).iter().for_each(|plugin| plugin.handle_message(call, answer, &wake));
+}
+
+/// The headers of a request are there. Calls that it waits for start at once.
+pub fn handle_request_headers(context: u32, ended: bool) -> Action {
+    let stream = stream(context);
+    stream.handle_request_headers(ended);
+    if let Some(plugin) = stream.plugin().filter(|_| stream.is_waiting()) {
+        plugin.start_calls(&wake);
+    }
+    stream.action()
+}
+
+/// The plugin of a root; `None` before its first configuration.
+fn plugin(root: u32) -> Option<Rc<Plugin>> {
+    PLUGINS.with_borrow(|plugins| plugins.iter().find(|(id, _)| *id == root)?.1.clone())
+}
+
+/// A request under way. One that was never created is refused like one without a policy.
+pub fn stream(context: u32) -> Rc<Stream> {
+    let known = STREAMS.with_borrow(|streams| streams.get(&context).cloned());
+    known.unwrap_or_else(|| Rc::new(Stream::new(context, None)))
+}
+
+fn wake(request: StreamId) {
+    with_stream(request, Stream::wake);
+}
+
+/// Acts on a request, if it is still under way.
+fn with_stream(id: StreamId, act: impl Fn(&Stream)) {
+    let context = u32::try_from(id.0).ok();
+    let known = STREAMS.with_borrow(|streams| context.and_then(|context| streams.get(&context).cloned()));
+    known.iter().for_each(|stream| act(stream));
+}
+
+/// Forgets a request that has ended.
+pub fn end(context: u32) {
+    let ended = STREAMS.with_borrow_mut(|streams| streams.remove(&context));
+    ended.iter().for_each(|stream| stream.end());
+}
+
+/// Envoy numbers contexts one after the other: spread over the word's high bits, by which the map tells entries apart, they
+/// need no other mixing.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write_u32(&mut self, number: u32) {
+        self.0 = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,72 @@
+//! Decides whether a caller may do what it asks for, and notes in the trace what was required and what was found.
+
+pub mod authorize;
+pub mod condition;
+pub mod identity;
+pub mod permission;
+pub mod permission_set;
+pub mod scopes;
+
+use super::credentials::caller::{Caller, Callers};
+use super::verdict::rejection::Rejection;
+use super::world::World;
+use authorize::{Grant, Requirements, authorize};
+use condition::Circumstances;
+use permission::PermissionRegistry;
+
+/// The proof that the request may be forwarded or answered, or the reason for its refusal.
+pub(super) fn grant(
+    permissions: &PermissionRegistry,
+    requirements: &Requirements,
+    callers: Option<Callers>,
+    circumstances: &Circumstances<'_>,
+    world: &mut World<'_>,
+) -> Result<Grant, Rejection> {
+    if world.trace.is_some() {
+        let caller = callers.as_ref().map(|callers| callers.first.as_ref());
+        explain_permissions(permissions, requirements, caller, world);
+        explain_conditions(requirements, caller, circumstances, world);
+    }
+    let grant = authorize(requirements, callers, circumstances);
+    world.note("authorize", || match &grant {
+        Ok(grant) if grant.caller().is_some() => "the caller has what the route asks for".to_string(),
+        Ok(_) => "nobody is asked".to_string(),
+        Err(rejection) => format!("refused: {}", rejection.reason),
+    });
+    grant
+}
+
+fn explain_permissions(
+    permissions: &PermissionRegistry,
+    requirements: &Requirements,
+    caller: Option<&Caller>,
+    world: &mut World<'_>,
+) {
+    let Some(caller) = caller.filter(|_| !requirements.permissions.is_empty()) else { return };
+    world.note("authorize", || {
+        let (all, any) = requirements.permissions.names();
+        let (all, any) = (all.collect::<Vec<_>>().join(", "), any.collect::<Vec<_>>().join(", "));
+        let required = match (all.is_empty(), any.is_empty()) {
+            (_, true) => all,
+            (true, false) => format!("one of {any}"),
+            (false, false) => format!("{all}, and one of {any}"),
+        };
+        format!("the route asks for {required}; the caller has {:?}", permissions.names_of(&caller.permissions))
+    });
+}
+
+fn explain_conditions(
+    requirements: &Requirements,
+    caller: Option<&Caller>,
+    circumstances: &Circumstances<'_>,
+    world: &mut World<'_>,
+) {
+    for condition in &requirements.conditions {
+        let verdict = match condition.verdict(caller, circumstances) {
+            Some(true) => "true",
+            Some(false) => "false",
+            None => "unknown (it reads a value that is absent, repeated, unreadable or of another kind)",
+        };
+        world.note("authorize", || format!("the condition `{}` is {verdict}", condition.text()));
+    }
+}

@@ -1,0 +1,122 @@
+//! May this caller do this? The only place where a [`Grant`] is made, without which nothing can be forwarded or answered.
+
+use std::rc::Rc;
+
+use super::condition::{Circumstances, Condition};
+use super::permission::PermissionNeed;
+use super::scopes::ScopeSet;
+use crate::config::auth::Auth;
+use crate::config::claim::RequiredClaim;
+use crate::policy::credentials::caller::{Caller, Callers};
+use crate::policy::credentials::issuer::holds;
+use crate::policy::verdict::rejection::{Kind, Rejection};
+
+/// What a route asks of its callers.
+#[derive(Debug)]
+pub struct Requirements {
+    /// Which credentials are needed.
+    pub auth: Auth,
+    /// Accepted issuers of tokens, as indexes; empty accepts every one.
+    pub issuers: Vec<usize>,
+    /// Scopes of which all are needed.
+    pub scopes: ScopeSet,
+    /// Scopes of which one is needed.
+    pub any_scope: ScopeSet,
+    /// Permissions of which all are needed, and those of which one is.
+    pub permissions: PermissionNeed,
+    /// How a caller without them is refused.
+    pub permission_denied: Kind,
+    /// The scopes as a challenge names them (RFC 6750 §3): a space-delimited list.
+    pub scope_text: Rc<str>,
+    /// Claims that must have one of the listed values.
+    pub require_claims: Vec<RequiredClaim>,
+    /// Conditions that must all be true.
+    pub conditions: Vec<Condition>,
+}
+
+impl Requirements {
+    /// Asks for nothing and nobody.
+    pub fn nothing() -> Requirements {
+        Requirements {
+            auth: Auth::None,
+            issuers: Vec::new(),
+            scopes: ScopeSet::default(),
+            any_scope: ScopeSet::default(),
+            permissions: PermissionNeed::default(),
+            permission_denied: Kind::PermissionDenied,
+            scope_text: "".into(),
+            require_claims: Vec::new(),
+            conditions: Vec::new(),
+        }
+    }
+}
+
+/// Proof that a request was authorised. Its field is private: only this file can make one.
+#[derive(Debug)]
+pub struct Grant {
+    callers: Option<Callers>,
+}
+
+impl Grant {
+    /// Who was authorised; nobody on a route that asks nobody.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.callers.as_ref().map(|callers| callers.first.as_ref())
+    }
+}
+
+/// Decides whether a caller may do what the route stands for. `None` is an anonymous request.
+pub fn authorize(
+    requirements: &Requirements,
+    callers: Option<Callers>,
+    circumstances: &Circumstances<'_>,
+) -> Result<Grant, Rejection> {
+    match (&callers, &requirements.auth) {
+        (Some(known), _) => check_callers(requirements, known)?,
+        (None, Auth::Optional | Auth::None) => {}
+        (None, auth) if auth.is_required() => return Err(Rejection::new(Kind::MissingToken, "token_missing")),
+        (None, _) => return Err(Rejection::new(Kind::MissingCredential, "credential_missing")),
+    }
+    check_conditions(&requirements.conditions, callers.as_ref().map(|known| known.first.as_ref()), circumstances)?;
+    Ok(Grant { callers })
+}
+
+/// Whether the one who calls has what the route asks of it, and every token is of an issuer that it takes.
+fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rejection> {
+    let mut tokens = std::iter::once(&known.first).chain(&known.others).filter_map(|caller| caller.token());
+    if !requirements.issuers.is_empty() && tokens.any(|token| !requirements.issuers.contains(&token.issuer)) {
+        return Err(Rejection::new(Kind::Forbidden, "issuer_not_accepted_here"));
+    }
+    let known = &known.first;
+    if !known.scopes.has_all(&requirements.scopes) || !known.scopes.has_any(&requirements.any_scope) {
+        return Err(Rejection::new(Kind::InsufficientScope(requirements.scope_text.clone()), "scope_missing"));
+    }
+    if !requirements.permissions.is_met(&known.permissions) {
+        let missing = requirements.permissions.missing(&known.permissions);
+        return Err(Rejection::new(requirements.permission_denied.clone(), "permission_missing").with(missing));
+    }
+    for required in &requirements.require_claims {
+        if !holds(required, &known.claims) {
+            let detail = format!("claim {}", required.claim.text);
+            return Err(Rejection::new(Kind::Forbidden, "claim_mismatch").with(detail));
+        }
+    }
+    if let Some(missing) = &known.identity.missing {
+        return Err(Rejection::new(Kind::Forbidden, "claim_missing").with(missing.clone()));
+    }
+    Ok(())
+}
+
+/// Whether every condition is true. The record has the condition's own text, never a value.
+fn check_conditions(
+    conditions: &[Condition],
+    caller: Option<&Caller>,
+    at: &Circumstances<'_>,
+) -> Result<(), Rejection> {
+    for (i, condition) in conditions.iter().enumerate() {
+        if condition.verdict(caller, at) != Some(true) {
+            let detail = format!("when[{i}] {}", condition.text());
+            return Err(Rejection::new(Kind::Forbidden, "condition_false").with(detail));
+        }
+    }
+    Ok(())
+}

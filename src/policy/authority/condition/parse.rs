@@ -1,0 +1,269 @@
+//! Reads a condition by recursive descent; the grammar stands in `docs/configuration.md`.
+
+use super::lexer::{Fault, Lexer, Token};
+use super::source::ROOTS;
+use super::types::{Kind, WORDS, fit, fit_networks, kind_of};
+use super::{ClientFact, Comparison, Literal, Operand, Source, Test, TextTest, source};
+
+/// A condition and the sources it asks about, each with its place.
+pub(super) fn condition(text: &str) -> Result<(Test, Vec<(Source, usize)>), Fault> {
+    if text.len() > MOST_BYTES {
+        return Err(Fault { at: 1, message: format!("a condition has at most {MOST_BYTES} bytes") });
+    }
+    let mut parser = Parser { lexer: Lexer::new(text), sources: Vec::new(), depth: 0 };
+    let test = parser.whole();
+    // Nothing is read on behind a fault, so the first is the only one.
+    match (test, parser.lexer.fault) {
+        (Some(test), None) => Ok((test, parser.sources)),
+        (_, fault) => Err(fault.unwrap_or_default()),
+    }
+}
+
+struct Parser<'t> {
+    lexer: Lexer<'t>,
+    sources: Vec<(Source, usize)>,
+    depth: usize,
+}
+
+impl<'t> Parser<'t> {
+    fn whole(&mut self) -> Option<Test> {
+        let test = self.any()?;
+        match self.lexer.next {
+            (Token::End, _) => Some(test),
+            (_, at) => self.fail(at, "expected `and`, `or` or the end"),
+        }
+    }
+
+    fn any(&mut self) -> Option<Test> {
+        let first = self.all()?;
+        let mut tests = vec![first];
+        while self.takes_word("or")? {
+            tests.push(self.all()?);
+        }
+        Some(if tests.len() == 1 { tests.remove(0) } else { Test::Any(tests) })
+    }
+
+    fn all(&mut self) -> Option<Test> {
+        let first = self.one()?;
+        let mut tests = vec![first];
+        while self.takes_word("and")? {
+            tests.push(self.one()?);
+        }
+        Some(if tests.len() == 1 { tests.remove(0) } else { Test::All(tests) })
+    }
+
+    fn one(&mut self) -> Option<Test> {
+        let at = self.lexer.next.1;
+        self.depth += 1;
+        if self.depth > MOST_DEPTH {
+            return self.fail(at, &format!("nested more than {MOST_DEPTH} levels deep"));
+        }
+        let test = if self.takes_word("not")? {
+            Test::Not(Box::new(self.one()?))
+        } else if self.takes_sign("(")? {
+            let inner = self.any()?;
+            self.expect(")")?;
+            inner
+        } else if self.takes_word("has")? {
+            self.expect("(")?;
+            let source = self.source()?;
+            self.expect(")")?;
+            Test::Has(source)
+        } else {
+            self.test()?
+        };
+        self.depth -= 1;
+        Some(test)
+    }
+
+    fn test(&mut self) -> Option<Test> {
+        for (word, test) in TEXT_TESTS {
+            if self.takes_word(word)? {
+                self.expect("(")?;
+                let text = self.text()?;
+                self.expect(",")?;
+                let part = self.text()?;
+                self.expect(")")?;
+                return Some(Test::Text(test, text, part));
+            }
+        }
+        let (left, at) = self.operand()?;
+        if let (Token::Sign(sign), sign_at) = self.lexer.next
+            && let Some((_, comparison)) = COMPARISONS.iter().find(|(known, _)| *known == sign)
+        {
+            self.lexer.advance()?;
+            let (right, right_at) = self.operand()?;
+            if let (Operand::Literal(_), Operand::Literal(_)) = (&left, &right) {
+                return self.fail(at, "both sides are constants");
+            }
+            let (left, right) = self.accept(fit(left, at, (*comparison, sign_at), right, right_at))?;
+            return Some(Test::Compare(left, *comparison, right));
+        }
+        if self.takes_word("in")? {
+            return self.membership(left, at);
+        }
+        match left {
+            Operand::Source(source @ Source::Claim(_)) => Some(Test::True(source)),
+            _ => self.fail(at, "this alone is no condition: compare it, or ask `has(…)`"),
+        }
+    }
+
+    /// What stands behind `in`: a list of constants, networks for an address, a claim that is a list, or a client's tags.
+    fn membership(&mut self, left: Operand, at: usize) -> Option<Test> {
+        let list_at = self.lexer.next.1;
+        if !self.takes_sign("[")? {
+            if kind_of(&left) == Kind::Address {
+                return self.fail(list_at, "expected a list of networks, as `[\"10.0.0.0/8\"]`");
+            }
+            return match self.source()? {
+                source @ Source::Claim(_) => Some(Test::Among(left, source)),
+                source @ Source::Client(ClientFact::Tags) => match kind_of(&left) {
+                    Kind::Text | Kind::Any => Some(Test::Among(left, source)),
+                    _ => self.fail(at, "tags are text"),
+                },
+                _ => self.fail(list_at, "expected a list, as `[\"a\", \"b\"]`, a claim or `client.tags`"),
+            };
+        }
+        let mut literals = Vec::new();
+        loop {
+            let Some(literal) = self.literal()? else { return self.fail(list_at, "a list holds constants only") };
+            literals.push(literal);
+            if !self.takes_sign(",")? {
+                break;
+            }
+        }
+        self.expect("]")?;
+        if kind_of(&left) == Kind::Address {
+            return self.accept(fit_networks(&literals)).map(Test::Within);
+        }
+        if let Operand::Literal(_) = left {
+            return self.fail(at, "both sides are constants");
+        }
+        let mut fitted = Vec::new();
+        for (literal, literal_at) in literals {
+            let right = Operand::Literal(literal);
+            let (_, right) = self.accept(fit(left.clone(), at, (Comparison::Equal, literal_at), right, literal_at))?;
+            if let Operand::Literal(literal) = right {
+                fitted.push(literal);
+            }
+        }
+        Some(Test::OneOf(left, fitted))
+    }
+
+    /// An operand that is text, as far as can be known before.
+    fn text(&mut self) -> Option<Operand> {
+        let (operand, at) = self.operand()?;
+        match kind_of(&operand) {
+            Kind::Text | Kind::Method | Kind::Weekday | Kind::Any => Some(operand),
+            _ => self.fail(at, "expected text"),
+        }
+    }
+
+    fn operand(&mut self) -> Option<(Operand, usize)> {
+        if let Some((literal, at)) = self.literal()? {
+            return Some((Operand::Literal(literal), at));
+        }
+        let at = self.lexer.next.1;
+        if self.takes_word("text")? {
+            self.expect("(")?;
+            let source = self.source()?;
+            if source == Source::Client(ClientFact::Tags) {
+                return self.fail(at, WORDS);
+            }
+            self.expect(")")?;
+            return Some((Operand::Text(source), at));
+        }
+        Some((Operand::Source(self.source()?), at))
+    }
+
+    fn literal(&mut self) -> Option<Option<(Literal, usize)>> {
+        let (token, at) = self.lexer.next;
+        let literal = match token {
+            Token::Text(text) => Literal::Text(text.into()),
+            Token::Number(number) => Literal::Whole(number),
+            Token::Word("true") => Literal::Flag(true),
+            Token::Word("false") => Literal::Flag(false),
+            _ => return Some(None),
+        };
+        self.lexer.advance()?;
+        Some(Some((literal, at)))
+    }
+
+    fn source(&mut self) -> Option<Source> {
+        let (token, at) = self.lexer.advance()?;
+        let Token::Word(root) = token else { return self.fail(at, &format!("expected one of {}", ROOTS.join(", "))) };
+        let mut steps: Vec<&'t str> = Vec::new();
+        while let Some(step) = self.step()? {
+            steps.push(step);
+        }
+        let source = match source::named(root, &steps) {
+            Ok(source) => source,
+            Err(unknown) => return self.fail(at, &unknown),
+        };
+        self.sources.push((source.clone(), at));
+        Some(source)
+    }
+
+    /// `.name` or `["name"]`.
+    fn step(&mut self) -> Option<Option<&'t str>> {
+        if self.takes_sign(".")? {
+            return match self.lexer.advance()? {
+                (Token::Word(name), _) => Some(Some(name)),
+                (_, at) => self.fail(at, "expected a name (others are written `[\"x-tenant\"]`)"),
+            };
+        }
+        if self.takes_sign("[")? {
+            let (Token::Text(name), _) = self.lexer.advance()? else {
+                return self.fail(self.lexer.next.1, "expected a name in quotes");
+            };
+            self.expect("]")?;
+            return Some(Some(name));
+        }
+        Some(None)
+    }
+
+    /// Notes a fault; the text is not read on.
+    fn fail<T>(&mut self, at: usize, message: &str) -> Option<T> {
+        self.lexer.fault = Some(Fault { at, message: message.to_string() });
+        None
+    }
+
+    fn accept<T>(&mut self, checked: Result<T, Fault>) -> Option<T> {
+        checked.map_err(|fault| self.lexer.fault = Some(fault)).ok()
+    }
+
+    fn takes_word(&mut self, word: &str) -> Option<bool> {
+        let is_next = self.lexer.next.0 == Token::Word(word);
+        if is_next {
+            self.lexer.advance()?;
+        }
+        Some(is_next)
+    }
+
+    fn takes_sign(&mut self, sign: &'static str) -> Option<bool> {
+        let is_next = self.lexer.next.0 == Token::Sign(sign);
+        if is_next {
+            self.lexer.advance()?;
+        }
+        Some(is_next)
+    }
+
+    fn expect(&mut self, sign: &'static str) -> Option<()> {
+        let at = self.lexer.next.1;
+        if self.takes_sign(sign)? { Some(()) } else { self.fail(at, &format!("expected `{sign}`")) }
+    }
+}
+
+const TEXT_TESTS: [(&str, TextTest); 3] =
+    [("starts_with", TextTest::StartsWith), ("ends_with", TextTest::EndsWith), ("contains", TextTest::Contains)];
+const COMPARISONS: [(&str, Comparison); 6] = [
+    ("==", Comparison::Equal),
+    ("!=", Comparison::Unequal),
+    ("<", Comparison::Less),
+    ("<=", Comparison::LessOrEqual),
+    (">", Comparison::Greater),
+    (">=", Comparison::GreaterOrEqual),
+];
+/// Longer conditions belong into several.
+const MOST_BYTES: usize = 4_096;
+const MOST_DEPTH: usize = 32;

@@ -1,0 +1,76 @@
+//! Reads a header or a query parameter that a request may repeat, spell differently or send in bytes that are not text.
+
+use std::borrow::Cow;
+
+use crate::config::header_name::same_to_an_upstream;
+use crate::policy::request::guard::{Naming, parameters};
+
+/// Everything that a request says under one name.
+#[derive(Debug, Default)]
+pub(super) struct Said<'c> {
+    /// How often the name occurs exactly as the condition has it.
+    count: usize,
+    /// The name also occurs in a spelling that some upstreams take for it.
+    respelled: bool,
+    /// The last value, if it can be read.
+    text: Option<Cow<'c, str>>,
+}
+
+/// What upstreams read under one name.
+#[derive(Debug)]
+pub(super) enum Reading<'c> {
+    /// No upstream finds a value.
+    Absent,
+    /// Every upstream reads this one.
+    Text(Cow<'c, str>),
+    /// Upstreams could disagree, or the value is not text.
+    Ambiguous,
+}
+
+impl<'c> Said<'c> {
+    pub(super) fn in_headers(name: &str, headers: &[(&'c [u8], &'c [u8])]) -> Said<'c> {
+        let mut said = Said::default();
+        for (sent, value) in headers {
+            if *sent == name.as_bytes() {
+                said.add(std::str::from_utf8(value).ok().map(Cow::Borrowed));
+            } else {
+                said.respelled |= same_to_an_upstream(sent, name.as_bytes());
+            }
+        }
+        said
+    }
+
+    pub(super) fn in_query(name: &str, query: &'c str) -> Said<'c> {
+        let mut said = Said::default();
+        for parameter in parameters(query) {
+            match parameter.naming(name) {
+                Naming::Exact => said.add(parameter.value),
+                Naming::Respelled => said.respelled = true,
+                Naming::Other => {}
+            }
+        }
+        said
+    }
+
+    /// Unknown when it is present to some upstreams only.
+    pub(super) fn is_present(&self) -> Option<bool> {
+        match (self.count, self.respelled) {
+            (0, true) => None,
+            (count, _) => Some(count > 0),
+        }
+    }
+
+    /// The value, if every upstream reads the same one.
+    pub(super) fn reading(self) -> Reading<'c> {
+        match (self.count, self.respelled, self.text) {
+            (0, _, _) => Reading::Absent,
+            (1, false, Some(text)) => Reading::Text(text),
+            _ => Reading::Ambiguous,
+        }
+    }
+
+    fn add(&mut self, value: Option<Cow<'c, str>>) {
+        self.count += 1;
+        self.text = value;
+    }
+}

@@ -1,0 +1,79 @@
+//! Conditions that cannot be read: each message has the place of the fault, and what is accepted there.
+
+use crate::policy::authority::condition::Condition;
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[test]
+fn a_slip_is_told_with_its_place_in_the_text() {
+    let mut missed = Vec::new();
+    for (text, at, expected) in [
+        ("", 1, "expected one of claims.name"),
+        ("claims", 1, "`claims` is nothing that can be asked about"),
+        ("claim.tier == 'x'", 1, "`claim.tier` is nothing that can be asked about"),
+        ("request.methd == 'GET'", 1, "(did you mean `request.method`?)"),
+        ("claims.tier = 'x'", 13, "`=` has no meaning here (did you mean `==`?)"),
+        ("claims.a && claims.b", 10, "did you mean `and`?"),
+        ("claims.a || claims.b", 10, "did you mean `or`?"),
+        ("!claims.a", 1, "did you mean `not`?"),
+        ("claims.tier == 'x", 16, "the text has no ' at its end"),
+        ("claims.tier == gold", 16, "`gold` is nothing that can be asked about"),
+        ("claims.level > 1.5", 16, "`1.5` is no whole number"),
+        ("claims.level > 9007199254740992", 16, "is no whole number between -2^53 and 2^53"),
+        ("claims.level > 007", 16, "`007` is no whole number"),
+        ("claims.level > -", 16, "`-` is no whole number"),
+        ("request.method == 3", 16, "text is never a number"),
+        ("request.method == 'get'", 19, "methods have case: write `GET`"),
+        ("time.hour == '9'", 11, "a number is never text"),
+        ("time.weekday == 'munday'", 17, "`munday` is no day of the week (did you mean `monday`?)"),
+        ("time.now > '2026-03-01'", 12, "`2026-03-01` is no time in UTC"),
+        ("time.now > 5", 12, "a time is written as text in UTC"),
+        ("path.id < '5'", 9, "only numbers and times are less or greater"),
+        ("claims.a < true", 10, "only numbers and times are less or greater"),
+        ("'a' == 'b'", 1, "both sides are constants"),
+        ("'a' in ['a']", 1, "both sides are constants"),
+        ("path.id", 1, "this alone is no condition"),
+        ("true", 1, "this alone is no condition"),
+        ("path.id in [1]", 13, "text is never a number"),
+        ("path.id in header.x", 12, "expected a list"),
+        ("path.id in [path.id]", 12, "a list holds constants only"),
+        ("path.id in []", 12, "a list holds constants only"),
+        ("peer.address == '10.0.0.1'", 14, "an address is tested by"),
+        ("peer.address in ['10.0.0.1/8']", 18, "has bits behind its prefix"),
+        ("peer.address in [1]", 18, "expected a network"),
+        ("peer.address in claims.nets", 17, "expected a list of networks"),
+        ("client.tags == 'x'", 13, "tags are tested by"),
+        ("client.tags", 1, "this alone is no condition"),
+        ("client.tags in ['x']", 17, "tags are tested by"),
+        ("claims.a == client.tags", 10, "tags are tested by"),
+        ("text(client.tags) == 'x'", 1, "tags are tested by"),
+        ("contains(client.tags, 'x')", 10, "expected text"),
+        ("3 in client.tags", 1, "tags are text"),
+        ("'x' in client.id", 8, "expected a list, as `[\"a\", \"b\"]`, a claim or `client.tags`"),
+        ("client.name == 'x'", 1, "`client.name` is nothing that can be asked about"),
+        ("client.plans == 'x'", 1, "(did you mean `client.plan`?)"),
+        ("client.plan == 3", 13, "text is never a number"),
+        ("has(claims.a", 13, "expected `)`"),
+        ("has claims.a", 5, "expected `(`"),
+        ("(claims.a", 10, "expected `)`"),
+        ("claims.a claims.b", 10, "expected `and`, `or` or the end"),
+        ("claims.a and", 13, "expected one of claims.name"),
+        ("claims.x-y == 1", 9, "`-y` is no whole number"),
+        ("claims['x == 1", 8, "the text has no ' at its end"),
+        ("contains(claims.a)", 18, "expected `,`"),
+        ("contains(1, 'a')", 10, "expected text"),
+        ("claims.café == 1", 11, "`é` has no meaning here"),
+    ] {
+        let fault = Condition::parse(text).map(|_| ()).expect_err(text);
+        if fault.at != at || !fault.message.contains(expected) {
+            missed.push((text, fault));
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+    let deep = |levels: usize| format!("{}claims.a{}", "(".repeat(levels), ")".repeat(levels));
+    assert!(Condition::parse(&deep(30)).is_ok());
+    for text in [deep(40), format!("{} claims.a", "not ".repeat(40)), deep(1_000)] {
+        assert!(Condition::parse(&text).unwrap_err().message.contains("levels deep"));
+    }
+    assert!(Condition::parse(&"claims.a and ".repeat(400)).unwrap_err().message.contains("at most 4096 bytes"));
+}

@@ -1,0 +1,144 @@
+//! What conditions ask about, read from the request at hand, and how two values compare.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::said::{Reading, Said};
+use super::weekday::weekday;
+use super::{Circumstances, ClientFact, Comparison, Facts, Literal, Source};
+
+/// A value at request time.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Val<'c> {
+    Text(Cow<'c, str>),
+    Whole(i64),
+    /// A number with a fraction or an exponent.
+    Real(f64),
+    Flag(bool),
+    List(&'c [Value]),
+    /// Present and not comparable: an object, a number beyond 64 bits, a repeated or unreadable header or parameter.
+    Other,
+}
+
+impl<'c> Facts<'c> {
+    /// Whether a source is present; unknown when only some upstreams would find it.
+    pub(super) fn has(self, source: &Source) -> Option<bool> {
+        match source {
+            Source::Header(_) | Source::Query(_) => self.said(source).is_present(),
+            Source::Address => Some(self.circumstances.peer.address().is_some()),
+            _ => Some(self.value(source).is_some()),
+        }
+    }
+
+    /// The value of a source; `None` when it is absent.
+    pub(super) fn value(self, source: &Source) -> Option<Val<'c>> {
+        let Circumstances { request, host, target, params, now, .. } = *self.circumstances;
+        let text = |text: &'c str| Some(Val::Text(Cow::Borrowed(text)));
+        match source {
+            Source::Claim(path) => path.find(self.claims).and_then(Val::of_json),
+            Source::Client(fact) => {
+                let client = self.client?;
+                match fact {
+                    ClientFact::Id => text(&client.id),
+                    ClientFact::Owner => text(&client.owner),
+                    ClientFact::Plan => text(client.plan.as_deref()?),
+                    ClientFact::Environment => text(client.environment.as_deref()?),
+                    // Tags are looked through only.
+                    ClientFact::Tags => Some(Val::Other),
+                }
+            }
+            Source::Parameter(name) => params?.get(name).map(Val::Text),
+            Source::Header(_) | Source::Query(_) => match self.said(source).reading() {
+                Reading::Absent => None,
+                Reading::Text(text) => Some(Val::Text(text)),
+                Reading::Ambiguous => Some(Val::Other),
+            },
+            Source::Method => text(request.method),
+            Source::Host => text(host),
+            Source::Path => text(target.path()),
+            // Addresses are compared with networks only.
+            Source::Address => None,
+            Source::Now => i64::try_from(now.as_secs()).ok().map(Val::Whole),
+            Source::Hour => i64::try_from(now.as_secs() / 3_600 % 24).ok().map(Val::Whole),
+            Source::Weekday => text(weekday(now.as_secs())),
+        }
+    }
+
+    /// What the request says under the name of a header or of a query parameter.
+    fn said(self, source: &Source) -> Said<'c> {
+        match source {
+            Source::Header(name) => Said::in_headers(name, self.circumstances.request.headers),
+            Source::Query(name) => Said::in_query(name, self.circumstances.target.query().unwrap_or_default()),
+            _ => Said::default(),
+        }
+    }
+}
+
+impl<'c> Val<'c> {
+    pub(super) fn of(literal: &'c Literal) -> Val<'c> {
+        match literal {
+            Literal::Text(text) => Val::Text(Cow::Borrowed(text)),
+            Literal::Whole(number) => Val::Whole(*number),
+            Literal::Flag(flag) => Val::Flag(*flag),
+        }
+    }
+
+    /// A claim's value. Null counts as absent.
+    pub(super) fn of_json(value: &'c Value) -> Option<Val<'c>> {
+        match value {
+            Value::String(text) => Some(Val::Text(Cow::Borrowed(text))),
+            Value::Bool(flag) => Some(Val::Flag(*flag)),
+            Value::Number(number) if number.is_f64() => number.as_f64().map(Val::Real),
+            Value::Number(number) => Some(number.as_i64().map_or(Val::Other, Val::Whole)),
+            Value::Array(items) => Some(Val::List(items)),
+            Value::Null => None,
+            Value::Object(_) => Some(Val::Other),
+        }
+    }
+
+    /// A scalar as text, numbers in decimal.
+    pub(super) fn into_text(self) -> Option<Val<'c>> {
+        match self {
+            Val::Text(text) => Some(Val::Text(text)),
+            Val::Whole(number) => Some(Val::Text(Cow::Owned(number.to_string()))),
+            Val::Flag(flag) => Some(Val::Text(Cow::Borrowed(if flag { "true" } else { "false" }))),
+            Val::Real(_) | Val::List(_) | Val::Other => None,
+        }
+    }
+
+    /// Compares two values of one kind; nothing for different kinds, and for an order that a kind does not have.
+    pub(super) fn compare(&self, comparison: Comparison, other: &Val<'_>) -> Option<bool> {
+        let order = match (self, other) {
+            (Val::Text(a), Val::Text(b)) => unordered(a == b, comparison)?,
+            (Val::Flag(a), Val::Flag(b)) => unordered(a == b, comparison)?,
+            (Val::Whole(a), Val::Whole(b)) => a.cmp(b),
+            (Val::Real(a), Val::Real(b)) => a.partial_cmp(b)?,
+            (Val::Real(a), Val::Whole(b)) => a.partial_cmp(&exact(*b)?)?,
+            (Val::Whole(a), Val::Real(b)) => exact(*a)?.partial_cmp(b)?,
+            _ => return None,
+        };
+        Some(match comparison {
+            Comparison::Equal => order.is_eq(),
+            Comparison::Unequal => order.is_ne(),
+            Comparison::Less => order.is_lt(),
+            Comparison::LessOrEqual => order.is_le(),
+            Comparison::Greater => order.is_gt(),
+            Comparison::GreaterOrEqual => order.is_ge(),
+        })
+    }
+}
+
+/// Text and truth values are equal or not; none is less than another.
+fn unordered(equal: bool, comparison: Comparison) -> Option<Ordering> {
+    let asks_for_order = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
+    let order = if equal { Ordering::Equal } else { Ordering::Less };
+    (!asks_for_order).then_some(order)
+}
+
+/// A whole number as a real one, where that is exact.
+fn exact(number: i64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "exact within ±2^53, as checked")]
+    (number.unsigned_abs() <= 1 << 53).then_some(number as f64)
+}

@@ -1,0 +1,269 @@
+//! Identity headers: who the caller is, told to the upstream by the gateway alone.
+//!
+//! On every route the gateway removes a client's headers of these names, in each spelling that an upstream might take for one.
+
+use std::fmt::Write;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::config::header_name::{
+    OWN_PREFIX, SINGLE_SPELLING, SINGLE_SPELLING_PREFIXES, is_usual, same_to_an_upstream, starts_with_to_an_upstream,
+};
+use crate::config::identity::{Attribute, ClientAttribute, IdentityHeader};
+use crate::policy::credentials::client::Client;
+use crate::policy::credentials::footprint::block;
+use crate::policy::verdict::edit::HeaderEdit;
+
+/// The identity headers of a policy.
+#[derive(Debug, Default)]
+pub struct IdentityHeaders {
+    headers: Vec<Compiled>,
+    /// Headers that only the gateway may set.
+    reserved: Vec<Rc<str>>,
+    /// Headers that a client may send, in this spelling only.
+    read: Vec<Rc<str>>,
+    /// The names in `read` that are not [usual](is_usual). A usual name can be another spelling of these only.
+    unusual: Vec<Rc<str>>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    name: Rc<str>,
+    from: Attribute,
+    required: bool,
+}
+
+/// What is known of one caller becomes this, worked out once when a token is verified or a directory read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The headers to set.
+    pub edits: Vec<HeaderEdit>,
+    /// What later filters and the access log are told of the caller's permissions.
+    pub filter_state: Option<Rc<str>>,
+    /// The first required claim or attribute that is missing or cannot travel in a header.
+    pub missing: Option<String>,
+}
+
+impl Identity {
+    /// The memory that is allocated for the headers, without their names and without the filter state.
+    pub fn allocated(&self) -> usize {
+        let value = |edit: &HeaderEdit| match edit {
+            HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) => block(value.len() + 2 * size_of::<usize>()),
+            HeaderEdit::Remove(_) => 0,
+        };
+        block(self.edits.capacity() * size_of::<HeaderEdit>())
+            + self.edits.iter().map(value).sum::<usize>()
+            + self.missing.as_ref().map_or(0, |missing| block(missing.capacity()))
+    }
+}
+
+impl IdentityHeaders {
+    /// Compiles the document's identity headers. Only the gateway may set the `reserved` headers. A client may send the headers
+    /// in `read`, and they reach an upstream only in the spelling that the policy read.
+    pub fn compile<'h>(
+        headers: &[IdentityHeader],
+        reserved: impl Iterator<Item = &'h Rc<str>>,
+        read: impl Iterator<Item = &'h str>,
+    ) -> IdentityHeaders {
+        let compile = |h: &IdentityHeader| Compiled {
+            name: h.header.value.as_str().into(),
+            from: h.from.clone(),
+            required: h.required,
+        };
+        let headers: Vec<Compiled> = headers.iter().map(compile).collect();
+        let reserved = headers.iter().map(|header| header.name.clone()).chain(reserved.cloned()).collect();
+        let read: Vec<Rc<str>> = read.chain(SINGLE_SPELLING).map(Rc::from).collect();
+        let unusual = read.iter().filter(|name| !is_usual(&***name)).cloned().collect();
+        IdentityHeaders { headers, reserved, read, unusual }
+    }
+
+    /// Removes a client's headers that only the gateway may set, and other spellings of those that the policy reads.
+    pub fn strip(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) -> usize {
+        HeaderEdit::remove_matching(sent, edits, |name| {
+            // Every header of every request comes here: nearly all names are usual.
+            let is_usual = is_usual(name);
+            let read = if is_usual { &self.unusual } else { &self.read };
+            is_one_of(&self.reserved, name)
+                || is_of(&[OWN_PREFIX], name)
+                || (is_one_of(read, name) && !self.read.iter().any(|read| read.as_bytes() == name))
+                || (!is_usual && is_of(&SINGLE_SPELLING_PREFIXES, name))
+        })
+    }
+
+    /// Removes the same from trailers, and there in the usual spelling too: some upstreams merge trailers with the headers, and
+    /// none of these belongs into a trailer (RFC 9110 §6.5.1).
+    pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
+        HeaderEdit::remove_matching(sent, edits, |name| {
+            is_one_of(&self.reserved, name)
+                || is_one_of(&self.read, name)
+                || is_of(&[OWN_PREFIX], name)
+                || is_of(&SINGLE_SPELLING_PREFIXES, name)
+        });
+    }
+
+    /// Whether only the gateway may set this header, in any spelling.
+    pub fn has(&self, name: &str) -> bool {
+        is_one_of(&self.reserved, name.as_bytes())
+    }
+
+    /// The headers for these claims, of this client as far as it is known.
+    pub fn of(&self, claims: &Value, client_id: Option<&str>, client: Option<&Client>) -> Identity {
+        let mut identity = Identity::default();
+        for header in &self.headers {
+            let value = match &header.from {
+                Attribute::Claim(path) => path.find(claims).and_then(header_value),
+                Attribute::Client(what) => attribute(*what, client_id, client).as_ref().and_then(header_value),
+            };
+            match value {
+                Some(value) => {
+                    identity.edits.push(HeaderEdit::Set(header.name.clone().into(), value.into_bytes().into()))
+                }
+                None if header.required && identity.missing.is_none() => {
+                    identity.missing = Some(match &header.from {
+                        Attribute::Claim(path) => format!("claim {}", path.text),
+                        Attribute::Client(what) => format!("client {}", what.word()),
+                    });
+                }
+                None => {}
+            }
+        }
+        identity
+    }
+}
+
+fn attribute(what: ClientAttribute, client_id: Option<&str>, client: Option<&Client>) -> Option<Value> {
+    match what {
+        ClientAttribute::Id => client_id.map(Value::from),
+        ClientAttribute::Plan => client?.plan.as_deref().map(Value::from),
+        ClientAttribute::Owner => client.map(|client| Value::from(client.owner.as_ref())),
+        ClientAttribute::Tags => client.map(|client| client.tags.iter().map(|tag| Value::from(tag.as_ref())).collect()),
+    }
+}
+
+fn is_one_of(names: &[Rc<str>], sent: &[u8]) -> bool {
+    names.iter().any(|name| same_to_an_upstream(sent, &**name))
+}
+
+fn is_of(families: &[&str], name: &[u8]) -> bool {
+    families.iter().any(|family| starts_with_to_an_upstream(name, family))
+}
+
+/// A claim as a header's value: text as it is, numbers and flags as in JSON, lists of those joined by commas, objects as JSON.
+/// Whatever is not visible ASCII, and `%` itself, is percent-encoded as UTF-8 (RFC 3986 §2.1), inside a list the comma too, so
+/// that the value can be read back and no claim can end the header (CVE-2023-27493). Null and empty text count as absent.
+fn header_value(claim: &Value) -> Option<String> {
+    let mut out = String::new();
+    match claim {
+        Value::Null => return None,
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                encode(&mut out, &scalar(item), b",");
+            }
+        }
+        other => encode(&mut out, &scalar(other), b""),
+    }
+    (!out.is_empty() && out.len() <= MOST_VALUE_BYTES).then_some(out)
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn encode(out: &mut String, text: &str, also: &[u8]) {
+    let last = text.len().saturating_sub(1);
+    for (i, byte) in text.bytes().enumerate() {
+        // Spaces at the ends would be trimmed on the way (RFC 9110 §5.5).
+        let is_outer_space = byte == b' ' && (i == 0 || i == last);
+        if (0x20..0x7f).contains(&byte) && byte != b'%' && !is_outer_space && !also.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+const MOST_VALUE_BYTES: usize = 4_096;
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod properties;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_claims_value_cannot_end_the_header_and_can_be_read_back() {
+        for (claim, expected) in [
+            (json!("acme"), Some("acme")),
+            (json!("a@b.example"), Some("a@b.example")),
+            (json!("two words"), Some("two words")),
+            (json!(" edge "), Some("%20edge%20")),
+            (json!("100%"), Some("100%25")),
+            (json!("Jörg"), Some("J%C3%B6rg")),
+            (json!("a\r\nx-admin: 1"), Some("a%0D%0Ax-admin: 1")),
+            (json!("a\u{0}b"), Some("a%00b")),
+            (json!(42), Some("42")),
+            (json!(true), Some("true")),
+            (json!(["a", "b,c", 3]), Some("a,b%2Cc,3")),
+            (json!({"a": 1}), Some("{\"a\":1}")),
+            (json!(null), None),
+            (json!(""), None),
+            (json!([]), None),
+            (json!("x".repeat(5_000)), None),
+        ] {
+            assert_eq!(header_value(&claim).as_deref(), expected, "{claim}");
+        }
+    }
+
+    #[test]
+    fn forged_identity_headers_are_removed_in_every_spelling() {
+        let header = IdentityHeader {
+            header: crate::config::problem::At { value: "x-org-id".into(), place: Default::default() },
+            from: Attribute::Claim(crate::config::claim::ClaimPath::top("org_id")),
+            required: false,
+        };
+        let headers = IdentityHeaders::compile(&[header], [].iter(), ["x-action", "x_tenant"].into_iter());
+        for (name, removed, removed_from_trailers) in [
+            ("x-org-id", true, true),
+            ("X-Org-ID", true, true),
+            ("x_org_id", true, true),
+            ("x-org_id", true, true),
+            ("x.org~id", true, true),
+            ("x-portcullis-upstream", true, true),
+            ("x_portcullis_upstream", true, true),
+            ("x!portcullis!upstream", true, true),
+            // The policy reads these in one spelling.
+            ("x-action", false, true),
+            ("x.action", true, true),
+            ("x_tenant", false, true),
+            ("x-tenant", true, true),
+            ("content-type", false, true),
+            ("content.type", true, true),
+            ("x-forwarded-for", false, true),
+            ("x_forwarded_for", true, true),
+            ("x-envoy-retry-on", false, true),
+            ("x.envoy.retry.on", true, true),
+            ("authorization", false, true),
+            (":path", false, false),
+            ("x-org-idx", false, false),
+            ("x-org", false, false),
+            ("accept", false, false),
+        ] {
+            let sent: [(&[u8], &[u8]); 2] = [(name.as_bytes(), b"forged"), (name.as_bytes(), b"again")];
+            let (mut edits, mut of_trailers) = (Vec::new(), Vec::new());
+            assert_eq!(headers.strip(&sent, &mut edits), usize::from(removed), "{name}");
+            headers.strip_trailers(&sent, &mut of_trailers);
+            assert_eq!(edits.len(), usize::from(removed), "{name}");
+            assert_eq!(of_trailers.len(), usize::from(removed_from_trailers), "{name} in trailers");
+        }
+    }
+}

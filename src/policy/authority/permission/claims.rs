@@ -1,0 +1,171 @@
+//! Reads what a token says its bearer was granted: an object, members among the claims, or a list of `LIC:3`.
+
+use serde_json::{Map, Value};
+
+use super::{Domain, PermissionRegistry};
+use crate::config::claim::ClaimPath;
+use crate::config::mask::{Mask, MaskFault};
+use crate::policy::authority::permission_set::PermissionSet;
+
+/// Why a token's permissions cannot be read. Names claims and domains; never a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PermissionFault(pub String);
+
+impl PermissionRegistry {
+    /// What a token grants: everything that stands in these places, added up. Domains and bits that the registry does not
+    /// have grant nothing.
+    ///
+    /// # Errors
+    /// A known domain has something that is no mask, or a place holds what can hold no masks: such a token was not made for this.
+    pub fn granted(&self, claims: &Value, places: &[ClaimPath]) -> Result<PermissionSet, PermissionFault> {
+        if self.domains.is_empty() {
+            return Ok(PermissionSet::default());
+        }
+        let mut set = self.nothing();
+        for place in places {
+            let at = |what: String| PermissionFault(format!("claim {}: {what}", place.text));
+            match place.find(claims) {
+                None | Some(Value::Null) => {}
+                Some(Value::Object(members)) => self.add_members(members, &mut set).map_err(at)?,
+                Some(Value::Array(items)) => self.add_items(items, &mut set).map_err(at)?,
+                Some(_) => return Err(at("is neither an object nor a list".to_string())),
+            }
+        }
+        Ok(set)
+    }
+
+    /// `{"LIC": 3}`; members of other names are no business of this.
+    fn add_members(&self, members: &Map<String, Value>, set: &mut PermissionSet) -> Result<(), String> {
+        for domain in &self.domains {
+            if let Some(value) = members.get(&*domain.name) {
+                domain.grant(Mask::from_json(value), set)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `["LIC:3"]`. A domain stands once in a list: of two masks, nobody could say which one was meant.
+    fn add_items(&self, items: &[Value], set: &mut PermissionSet) -> Result<(), String> {
+        let mut seen: Vec<&str> = Vec::new();
+        for item in items {
+            let pair = item.as_str().and_then(|text| text.split_once(':'));
+            let (name, mask) = pair.ok_or_else(|| "an item is not like `LIC:3`".to_string())?;
+            let Some(domain) = self.domains.iter().find(|domain| *domain.name == *name) else { continue };
+            if seen.contains(&name) {
+                return Err(format!("{name} stands twice"));
+            }
+            seen.push(name);
+            domain.grant(Mask::parse(mask), set)?;
+        }
+        Ok(())
+    }
+}
+
+impl Domain {
+    fn grant(&self, mask: Result<Mask, MaskFault>, set: &mut PermissionSet) -> Result<(), String> {
+        let mask = mask.map_err(|fault| format!("{} {}", self.name, fault.words()))?;
+        for ((word, defined), granted) in (self.first..).zip(&self.defined).zip(mask.words()) {
+            set.add(word, granted & defined);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn registry() -> PermissionRegistry {
+        let mut registry = PermissionRegistry::default();
+        registry.add("LIC", [("READ_REQUIREMENTS", 0), ("READ_ORDERS", 1), ("LATE", 70)].into_iter());
+        registry.add("ORD", [("READ", 0), ("WRITE", 52)].into_iter());
+        registry
+    }
+
+    fn place(text: &str) -> ClaimPath {
+        if text == "." { ClaimPath::members(&[]) } else { ClaimPath::parse(text).unwrap() }
+    }
+
+    #[test]
+    fn what_a_token_grants_is_read_from_every_form() {
+        let registry = registry();
+        for (claims, places, expected) in [
+            (json!({"p": {"LIC": 3}}), vec!["p"], "LIC=3"),
+            (json!({"LIC": 3, "ORD": 1, "sub": "x"}), vec!["."], "LIC=3,ORD=1"),
+            (json!({"p": ["LIC:3", "ORD:0x1"]}), vec!["p"], "LIC=3,ORD=1"),
+            (json!({"a/b": {"c": {"LIC": 1}}}), vec!["/a~1b/c"], "LIC=1"),
+            (json!({"p": {"LIC": 1}, "q": ["LIC:2"], "ORD": 1}), vec!["p", "q", "."], "LIC=3,ORD=1"),
+            // Bits 0, 1 and 70 of this domain have a name.
+            (json!({"LIC": "0x400000000000000003"}), vec!["."], "LIC=0x400000000000000003"),
+            (json!({"LIC": "0xfffffffffffffffffffff"}), vec!["."], "LIC=0x400000000000000003"),
+            (json!({"LIC": "1180591620717411303424"}), vec!["."], "LIC=0x400000000000000000"),
+            (json!({"LIC": "b64:QAAAAAAAAAAA"}), vec!["."], "LIC=0x400000000000000000"),
+            (json!({"ORD": "4503599627370497"}), vec!["."], "ORD=4503599627370497"),
+            // Unknown domains and bits without a name grant nothing, and are no fault.
+            (json!({"LIC": 4, "XYZ": 1.5}), vec!["."], ""),
+            (json!({"p": ["XYZ:", "read:orders"]}), vec!["p"], ""),
+            (json!({"lic": 3}), vec!["."], ""),
+            (json!({"p": null}), vec!["p", "missing"], ""),
+            (json!({"p": []}), vec!["p"], ""),
+            (json!({"LIC": 0}), vec!["."], ""),
+        ] {
+            let places: Vec<_> = places.into_iter().map(place).collect();
+            let granted = registry.granted(&claims, &places).map(|set| registry.masks(&set));
+            assert_eq!(granted, Ok(expected.to_string()), "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_token_whose_permissions_could_be_read_two_ways_is_a_bad_token() {
+        let registry = registry();
+        for (claims, expected) in [
+            (json!({"p": {"LIC": 1.0}}), "claim p: LIC is a number with a sign, a fraction or an exponent"),
+            (json!({"p": {"LIC": -1}}), "claim p: LIC is a number with a sign, a fraction or an exponent"),
+            (
+                json!({"p": {"LIC": 9_007_199_254_740_992_u64}}),
+                "claim p: LIC is a number above 2^53 - 1; such a mask is written as text",
+            ),
+            (json!({"p": {"LIC": "03"}}), "claim p: LIC has a leading zero"),
+            (
+                json!({"p": {"LIC": "x"}}),
+                "claim p: LIC is no mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
+            ),
+            (json!({"p": {"LIC": [3]}}), "claim p: LIC is neither a whole number nor text"),
+            (json!({"p": {"LIC": null}}), "claim p: LIC is neither a whole number nor text"),
+            (json!({"p": ["LIC:3", "LIC:3"]}), "claim p: LIC stands twice"),
+            (
+                json!({"p": ["LIC:3", "ORD: 1"]}),
+                "claim p: ORD is no mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
+            ),
+            (json!({"p": ["admin"]}), "claim p: an item is not like `LIC:3`"),
+            (json!({"p": [3]}), "claim p: an item is not like `LIC:3`"),
+            (json!({"p": "LIC:3"}), "claim p: is neither an object nor a list"),
+            (json!({"p": 3}), "claim p: is neither an object nor a list"),
+        ] {
+            let fault = registry.granted(&claims, &[place("p")]).unwrap_err();
+            assert_eq!(fault.0, expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_route_names_what_is_missing() {
+        let registry = registry();
+        let need = registry.need(["LIC.READ_ORDERS", "LIC.LATE"].into_iter(), ["ORD.READ", "ORD.WRITE"].into_iter());
+        for (claims, missing) in [
+            (json!({"LIC": "0x400000000000000002", "ORD": 1}), None),
+            (json!({"LIC": "0x400000000000000003", "ORD": "0x10000000000001"}), None),
+            (json!({"LIC": 2, "ORD": 1}), Some("permission LIC.LATE")),
+            (json!({"LIC": "0x400000000000000002"}), Some("one permission of ORD.READ, ORD.WRITE")),
+            (json!({}), Some("permission LIC.READ_ORDERS, LIC.LATE, and one of ORD.READ, ORD.WRITE")),
+        ] {
+            let have = registry.granted(&claims, &[place(".")]).unwrap();
+            let found = (!need.is_met(&have)).then(|| need.missing(&have));
+            assert_eq!(found.as_deref(), missing, "{claims}");
+        }
+        let nothing = registry.need([].into_iter(), [].into_iter());
+        assert!(nothing.is_empty() && nothing.is_met(&PermissionSet::default()));
+    }
+}

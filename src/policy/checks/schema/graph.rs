@@ -1,0 +1,49 @@
+//! Schemas that apply each other to the same value: without end, or in longer chains than anyone needs.
+
+use super::id::NodeId;
+use super::keyword::Keyword;
+use super::program::Node;
+
+/// The nodes from which there is no end, or none soon, with a message. Without recursion: schemas are as long as their authors like.
+pub(super) fn faults(nodes: &[Node]) -> Vec<(NodeId, String)> {
+    let steps: Vec<Vec<NodeId>> =
+        nodes.iter().map(|node| node.keywords.iter().flat_map(Keyword::in_place).collect()).collect();
+    let mut found = Vec::new();
+    // How long the longest way from a node is, once all ways from it were walked.
+    let mut lengths: Vec<Option<usize>> = vec![None; nodes.len()];
+    let mut is_on_the_way = vec![false; nodes.len()];
+    for start in 0..nodes.len() {
+        let mut way: Vec<(NodeId, usize)> = vec![(start, 0)];
+        while let Some((id, taken)) = way.pop() {
+            if lengths.get(id).copied().flatten().is_some() {
+                continue;
+            }
+            if let Some(mark) = is_on_the_way.get_mut(id) {
+                *mark = true;
+            }
+            let next = steps.get(id).and_then(|steps| steps.get(taken)).copied();
+            if let Some(next) = next {
+                way.push((id, taken + 1));
+                if is_on_the_way.get(next).copied().unwrap_or_default() {
+                    found.push((id, "this schema applies itself to the same value again, without end".to_string()));
+                } else {
+                    way.push((next, 0));
+                }
+                continue;
+            }
+            let inner = steps.get(id).into_iter().flatten().filter_map(|next| lengths.get(*next).copied().flatten());
+            let length = inner.max().map_or(0, |inner| inner + 1);
+            if length == MOST_STEPS {
+                found.push((id, format!("more than {MOST_STEPS} references follow each other from here")));
+            }
+            if let (Some(mark), Some(place)) = (is_on_the_way.get_mut(id), lengths.get_mut(id)) {
+                *mark = false;
+                *place = Some(length);
+            }
+        }
+    }
+    found
+}
+
+/// Each step is a frame of the stack while a body is judged.
+const MOST_STEPS: usize = 50;

@@ -1,0 +1,282 @@
+//! Applies a compiled schema to a value, step by counted step.
+
+mod arrays;
+mod assertions;
+mod in_place;
+mod objects;
+
+use std::fmt::Write;
+
+use super::evaluated::Evaluated;
+use super::id::NodeId;
+use super::keyword::{Dynamic, Keyword};
+use super::pattern::Pattern;
+use super::program::{Node, Program};
+use super::search::Search;
+use super::steps::size;
+use super::{Misfit, words};
+use crate::config::pointer::escape;
+use crate::policy::verdict::rejection::Finding;
+use crate::strict_json::tree::Json;
+
+/// One value being judged.
+pub(super) struct Judge<'s> {
+    program: &'s Program,
+    room: &'static str,
+    /// The resources on the way here, the outermost first (Core §7.1).
+    scope: Vec<usize>,
+    /// The way into the value.
+    path: Vec<Step<'s>>,
+    findings: Vec<Finding>,
+    search: Search,
+    steps_left: u64,
+    frames: usize,
+    exhausted: bool,
+}
+
+/// One step into a value.
+#[derive(Clone, Copy)]
+enum Step<'s> {
+    /// A member that the schema names.
+    Member(&'s str),
+    Item(usize),
+    /// A member whose name only the client knows, and which is not repeated.
+    Other,
+}
+
+/// Whether what is found is told, or only counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    Aloud,
+    Silent,
+}
+
+/// What of the value was looked at, where anybody asks.
+type Seen<'e, 'v> = Option<&'e mut Evaluated<'v>>;
+
+impl<'s> Judge<'s> {
+    pub fn new(program: &'s Program, room: &'static str, value: &Json<'_>) -> Judge<'s> {
+        Judge {
+            program,
+            room,
+            scope: Vec::new(),
+            path: Vec::new(),
+            findings: Vec::new(),
+            search: Search::default(),
+            steps_left: STEPS + STEPS_FOR_EACH_PART * weight(value),
+            frames: 0,
+            exhausted: false,
+        }
+    }
+
+    /// Judges the whole value.
+    pub fn run(mut self, root: NodeId, value: &Json<'_>) -> Result<(), Misfit> {
+        let holds = self.part(root, value, Voice::Aloud);
+        if self.exhausted {
+            Err(Misfit::TooComplex)
+        } else if holds {
+            Ok(())
+        } else {
+            Err(Misfit::Findings(self.findings))
+        }
+    }
+
+    /// Whether a value is as a schema has it. Aloud, all that is wrong is looked for; silently, the first thing ends it.
+    fn judge<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, mut seen: Seen<'_, 'v>) -> bool {
+        let Some(node) = self.program.node(id) else { return false };
+        if !self.spend(1) || self.frames >= MOST_FRAMES {
+            self.exhausted = true;
+            return false;
+        }
+        let enters = self.scope.last() != Some(&node.resource);
+        if enters {
+            self.scope.push(node.resource);
+        }
+        self.frames += 1;
+        let mut holds = true;
+        for keyword in &node.keywords {
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
+                break;
+            }
+            if !holds && !keyword.asks_what_is_wrong() {
+                continue;
+            }
+            holds &= self.keyword(keyword, value, voice, seen.as_deref_mut());
+        }
+        self.frames -= 1;
+        if enters {
+            self.scope.pop();
+        }
+        holds
+    }
+
+    // Every function below that is not to be inlined keeps what it needs off the stack of the recursion: a frame of this one with all
+    // the others in it takes two kilobytes, and Envoy's workers give the module less than one megabyte.
+    fn keyword<'v>(&mut self, keyword: &'s Keyword, value: &'v Json<'v>, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+        match (keyword, value) {
+            (Keyword::Reference(id), _) => self.in_place(*id, value, voice, seen),
+            (Keyword::Dynamic(dynamic), _) => {
+                let id = self.dynamic(dynamic);
+                self.in_place(id, value, voice, seen)
+            }
+            (Keyword::AllOf(all), _) => self.all_of(all, value, voice, seen),
+            (Keyword::AnyOf(all), _) => self.any_of(keyword, all, value, voice, seen),
+            (Keyword::OneOf(all), _) => self.one_of(keyword, all, value, voice, seen),
+            (Keyword::Not(id), _) => {
+                let holds = !self.part(*id, value, Voice::Silent);
+                self.tell(holds, keyword, voice)
+            }
+            (Keyword::If(condition), _) => self.condition(condition, value, voice, seen),
+            (Keyword::DependentSchemas(all), Json::Object(_)) => self.dependent(all, value, voice, seen),
+            (Keyword::Members(members), Json::Object(object)) => self.members(keyword, members, object, voice, seen),
+            (Keyword::PropertyNames(id), Json::Object(object)) => self.property_names(keyword, *id, object, voice),
+            (Keyword::UnevaluatedProperties(id), Json::Object(object)) => {
+                self.other_members(keyword, *id, object, voice, seen)
+            }
+            (Keyword::Items(items), Json::List(array)) => self.items(keyword, items, array, voice, seen),
+            (Keyword::Contains(contains), Json::List(array)) => self.contains(keyword, contains, array, voice, seen),
+            (Keyword::UnevaluatedItems(id), Json::List(array)) => self.other_items(keyword, *id, array, voice, seen),
+            _ => self.assertion(keyword, value, voice),
+        }
+    }
+
+    #[inline(never)]
+    fn assertion(&mut self, keyword: &'s Keyword, value: &Json<'_>, voice: Voice) -> bool {
+        match (keyword, value) {
+            (Keyword::Required(names), Json::Object(object)) => self.required(names, object, voice),
+            (Keyword::DependentRequired(needs), Json::Object(object)) => self.dependent_required(needs, object, voice),
+            (Keyword::Pattern(pattern), Json::Text(text)) => {
+                let holds = self.is_in(pattern, text);
+                self.tell(holds, keyword, voice)
+            }
+            _ => {
+                let holds = self.spend(assertions::cost(keyword, value)) && assertions::holds(keyword, value);
+                self.tell(holds, keyword, voice)
+            }
+        }
+    }
+
+    /// Whether a pattern is somewhere in a text, as far as the steps go.
+    #[inline(never)]
+    fn is_in(&mut self, pattern: &Pattern, text: &str) -> bool {
+        if self.exhausted {
+            return false;
+        }
+        let found = self.search.run(pattern, text, &mut self.steps_left);
+        self.exhausted = found.is_none();
+        found == Some(true)
+    }
+
+    /// Applies a schema to the very same value; what it has looked at counts when it holds.
+    fn in_place<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+        match seen {
+            Some(seen) => self.in_place_seen(id, value, voice, seen),
+            None => self.judge(id, value, voice, None),
+        }
+    }
+
+    #[inline(never)]
+    fn in_place_seen<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, seen: &mut Evaluated<'v>) -> bool {
+        let mut own = Box::<Evaluated<'v>>::default();
+        let holds = self.judge(id, value, voice, Some(&mut own));
+        if holds {
+            seen.add(*own);
+        }
+        holds
+    }
+
+    /// Applies a schema to a part of the value, whatever was looked at of the whole.
+    fn part(&mut self, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
+        if self.program.tracks { self.part_seen(id, part, voice) } else { self.judge(id, part, voice, None) }
+    }
+
+    #[inline(never)]
+    fn part_seen(&mut self, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
+        let mut seen = Box::<Evaluated<'_>>::default();
+        self.judge(id, part, voice, Some(&mut seen))
+    }
+
+    /// The same one step further in.
+    fn inside(&mut self, step: Step<'s>, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
+        self.path.push(step);
+        let holds = self.part(id, part, voice);
+        self.path.pop();
+        holds
+    }
+
+    /// The outermost resource on the way here that has the name decides (Core §8.2.3.2).
+    fn dynamic(&self, dynamic: &Dynamic) -> NodeId {
+        let named = self.scope.iter().find_map(|resource| dynamic.named.get(resource));
+        named.copied().unwrap_or(dynamic.usual)
+    }
+
+    fn takes_nothing(&self, id: NodeId) -> bool {
+        self.program.node(id).is_some_and(Node::takes_nothing)
+    }
+
+    /// Counts steps; false when there are none left.
+    fn spend(&mut self, steps: u64) -> bool {
+        match self.steps_left.checked_sub(steps) {
+            Some(left) => self.steps_left = left,
+            None => self.exhausted = true,
+        }
+        !self.exhausted
+    }
+
+    fn is_enough(&self) -> bool {
+        self.exhausted || self.findings.len() >= MOST_FINDINGS
+    }
+
+    #[inline(never)]
+    fn tell(&mut self, holds: bool, keyword: &Keyword, voice: Voice) -> bool {
+        if !holds && voice == Voice::Aloud && !self.is_enough() {
+            let finding = Finding { pointer: self.pointer(None), message: words::of(keyword) };
+            self.note(finding);
+        }
+        holds
+    }
+
+    fn note(&mut self, finding: Finding) {
+        // Two ways to one fault are one fault.
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// The way here, and one name further.
+    fn pointer(&self, further: Option<&str>) -> String {
+        let mut pointer = self.room.to_string();
+        for step in self.path.iter().copied().chain(further.map(Step::Member)) {
+            pointer.push('/');
+            match step {
+                Step::Member(name) => pointer.push_str(&escape(name)),
+                Step::Item(index) => drop(write!(pointer, "{index}")),
+                Step::Other => pointer.push('*'),
+            }
+        }
+        pointer
+    }
+}
+
+/// How much there is to look at: the number of its parts, where long texts and long numbers count as several.
+fn weight(value: &Json<'_>) -> u64 {
+    let text = |text: &str| 1 + size(text.len()) / 16;
+    match value {
+        Json::List(items) => items.iter().map(weight).sum::<u64>() + 1,
+        Json::Object(members) => members.iter().map(|(name, value)| text(name) + weight(value)).sum::<u64>() + 1,
+        Json::Text(content) => text(content),
+        Json::Number(number) => text(number.text()),
+        _ => 1,
+    }
+}
+
+/// What judging may take: a fixed number of steps, and so many for each part of the value. Schemas that decide by a member which
+/// form a part must have come nowhere near.
+const STEPS: u64 = 100_000;
+const STEPS_FOR_EACH_PART: u64 = 100;
+
+/// Three times as many of the largest kind fit on the stack of an Envoy worker.
+const MOST_FRAMES: usize = 600;
+
+/// Nobody reads more.
+const MOST_FINDINGS: usize = 20;

@@ -1,0 +1,81 @@
+//! Keywords for arrays: their items, the first ones, those of a certain form, and those left over.
+
+use super::{Judge, Seen, Step, Voice, size};
+use crate::policy::checks::schema::id::NodeId;
+use crate::policy::checks::schema::keyword::{Contains, Items, Keyword};
+use crate::strict_json::tree::Json;
+
+impl<'s> Judge<'s> {
+    #[inline(never)]
+    pub(super) fn items(
+        &mut self,
+        keyword: &'s Keyword,
+        items: &Items,
+        array: &[Json<'_>],
+        voice: Voice,
+        seen: Seen<'_, '_>,
+    ) -> bool {
+        let mut holds = true;
+        for (index, item) in array.iter().enumerate() {
+            let Some(id) = items.prefix.get(index).copied().or(items.rest) else { break };
+            if index >= items.prefix.len() && self.takes_nothing(id) {
+                return self.tell(false, keyword, voice);
+            }
+            holds &= self.inside(Step::Item(index), id, item, voice);
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
+                return false;
+            }
+        }
+        if let Some(seen) = seen {
+            let looked_at = if items.rest.is_some() { usize::MAX } else { items.prefix.len() };
+            seen.first_items = seen.first_items.max(looked_at);
+        }
+        holds
+    }
+
+    #[inline(never)]
+    pub(super) fn contains(
+        &mut self,
+        keyword: &'s Keyword,
+        contains: &Contains,
+        array: &[Json<'_>],
+        voice: Voice,
+        mut seen: Seen<'_, '_>,
+    ) -> bool {
+        let mut count = 0usize;
+        for (index, item) in array.iter().enumerate() {
+            if self.inside(Step::Item(index), contains.item, item, Voice::Silent) {
+                count += 1;
+                if let Some(seen) = &mut seen {
+                    seen.items.insert(index);
+                }
+            }
+        }
+        let is_enough = size(count) >= contains.min;
+        self.tell(is_enough && contains.max.is_none_or(|most| size(count) <= most), keyword, voice)
+    }
+
+    #[inline(never)]
+    pub(super) fn other_items(
+        &mut self,
+        keyword: &'s Keyword,
+        id: NodeId,
+        array: &[Json<'_>],
+        voice: Voice,
+        seen: Seen<'_, '_>,
+    ) -> bool {
+        let Some(seen) = seen else { return false };
+        let mut holds = true;
+        for (index, item) in array.iter().enumerate().filter(|(index, _)| !seen.has_item(*index)) {
+            holds &= match self.takes_nothing(id) {
+                true => self.spend(1) && self.tell(false, keyword, voice),
+                false => self.inside(Step::Item(index), id, item, voice),
+            };
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
+                break;
+            }
+        }
+        seen.first_items = usize::MAX;
+        holds
+    }
+}

@@ -1,0 +1,105 @@
+//! Keywords that apply further schemas to the very same value.
+
+use super::{Judge, Seen, Voice};
+use crate::policy::checks::schema::id::NodeId;
+use crate::policy::checks::schema::keyword::{Condition, Keyword};
+use crate::strict_json::tree::Json;
+
+impl<'s> Judge<'s> {
+    #[inline(never)]
+    pub(super) fn all_of<'v>(
+        &mut self,
+        all: &'s [NodeId],
+        value: &'v Json<'v>,
+        voice: Voice,
+        seen: Seen<'_, 'v>,
+    ) -> bool {
+        self.each(all.iter(), value, voice, seen)
+    }
+
+    #[inline(never)]
+    pub(super) fn any_of<'v>(
+        &mut self,
+        keyword: &'s Keyword,
+        all: &'s [NodeId],
+        value: &'v Json<'v>,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let mut holds = false;
+        for id in all {
+            holds |= self.in_place(*id, value, Voice::Silent, seen.as_deref_mut());
+            // Every branch that holds has looked at something.
+            if holds && !self.program.tracks {
+                break;
+            }
+        }
+        self.tell(holds, keyword, voice)
+    }
+
+    #[inline(never)]
+    pub(super) fn one_of<'v>(
+        &mut self,
+        keyword: &'s Keyword,
+        all: &'s [NodeId],
+        value: &'v Json<'v>,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let mut count = 0;
+        for id in all {
+            count += usize::from(self.in_place(*id, value, Voice::Silent, seen.as_deref_mut()));
+            if count > 1 {
+                break;
+            }
+        }
+        self.tell(count == 1, keyword, voice)
+    }
+
+    #[inline(never)]
+    pub(super) fn condition<'v>(
+        &mut self,
+        condition: &'s Condition,
+        value: &'v Json<'v>,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let branch = match self.in_place(condition.test, value, Voice::Silent, seen.as_deref_mut()) {
+            true => condition.then,
+            false => condition.otherwise,
+        };
+        branch.is_none_or(|id| self.in_place(id, value, voice, seen))
+    }
+
+    #[inline(never)]
+    pub(super) fn dependent<'v>(
+        &mut self,
+        all: &'s [(String, NodeId)],
+        value: &'v Json<'v>,
+        voice: Voice,
+        seen: Seen<'_, 'v>,
+    ) -> bool {
+        let has = |name: &str| matches!(value, Json::Object(members) if members.has(name));
+        let named = all.iter().filter(|(name, _)| has(name));
+        self.each(named.map(|(_, id)| id), value, voice, seen)
+    }
+
+    /// Whether all of them hold. It has no frame of its own: a schema's depth is bounded by the stack.
+    #[inline(always)]
+    fn each<'v>(
+        &mut self,
+        all: impl Iterator<Item = &'s NodeId>,
+        value: &'v Json<'v>,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let mut holds = true;
+        for id in all {
+            holds &= self.in_place(*id, value, voice, seen.as_deref_mut());
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
+                break;
+            }
+        }
+        holds
+    }
+}

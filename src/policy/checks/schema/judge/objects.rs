@@ -1,0 +1,153 @@
+//! Keywords for objects: their members, named, matched by a pattern, or left over.
+
+use std::borrow::Cow;
+
+use super::{Judge, Seen, Step, Voice, size};
+use crate::policy::checks::schema::id::NodeId;
+use crate::policy::checks::schema::keyword::{Keyword, Members};
+use crate::policy::verdict::rejection::Finding;
+use crate::strict_json::tree::{Json, Object};
+
+impl<'s> Judge<'s> {
+    #[inline(never)]
+    pub(super) fn members<'v>(
+        &mut self,
+        keyword: &'s Keyword,
+        members: &'s Members,
+        object: &'v Object<'v>,
+        voice: Voice,
+        mut seen: Seen<'_, 'v>,
+    ) -> bool {
+        let mut holds = self.spend(size(members.named.len()) / 8);
+        // What is told by a look at the member comes first: where a member says which form the others have, the wrong forms end there.
+        for is_cheap in [true, false] {
+            for (name, id) in &members.named {
+                if self.program.node(*id).is_some_and(|node| node.is_cheap) != is_cheap {
+                    continue;
+                }
+                let Some((there, value)) = object.get(name) else { continue };
+                holds &= self.inside(Step::Member(name), *id, value, voice);
+                note(&mut seen, there);
+                if !holds && (voice == Voice::Silent || self.is_enough()) {
+                    return false;
+                }
+            }
+        }
+        if members.patterns.is_empty() && members.rest.is_none() {
+            return holds;
+        }
+        for (name, value) in object.iter() {
+            holds &= self.any_member(keyword, members, name, value, voice, &mut seen);
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
+                return false;
+            }
+        }
+        holds
+    }
+
+    /// A member by what its name looks like, or as one of those that are left.
+    #[inline(never)]
+    fn any_member<'v>(
+        &mut self,
+        keyword: &'s Keyword,
+        members: &'s Members,
+        name: &'v str,
+        value: &'v Json<'v>,
+        voice: Voice,
+        seen: &mut Seen<'_, 'v>,
+    ) -> bool {
+        let known = members.named.get_key_value(name);
+        let step = known.map_or(Step::Other, |(name, _)| Step::Member(name));
+        let (mut holds, mut is_known) = (true, known.is_some());
+        for (pattern, id) in &members.patterns {
+            if self.spend(1) && self.is_in(pattern, name) {
+                is_known = true;
+                holds &= self.inside(step, *id, value, voice);
+            }
+        }
+        if let Some(rest) = members.rest.filter(|_| !is_known) {
+            is_known = true;
+            holds &= self.left_over(keyword, rest, value, voice);
+        }
+        if is_known {
+            note(seen, name);
+        }
+        holds
+    }
+
+    /// A member that nothing names. Where none may be, the object is told, not the name.
+    fn left_over(&mut self, keyword: &'s Keyword, id: NodeId, value: &Json<'_>, voice: Voice) -> bool {
+        if self.takes_nothing(id) {
+            self.spend(1) && self.tell(false, keyword, voice)
+        } else {
+            self.inside(Step::Other, id, value, voice)
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn other_members<'v>(
+        &mut self,
+        keyword: &'s Keyword,
+        id: NodeId,
+        object: &'v Object<'v>,
+        voice: Voice,
+        seen: Seen<'_, 'v>,
+    ) -> bool {
+        let Some(seen) = seen else { return false };
+        let mut holds = true;
+        for (_, value) in object.iter().filter(|(name, _)| !seen.has_member(name)) {
+            holds &= self.left_over(keyword, id, value, voice);
+            if !holds && (voice == Voice::Silent || self.is_enough()) {
+                break;
+            }
+        }
+        seen.all_members = true;
+        holds
+    }
+
+    #[inline(never)]
+    pub(super) fn property_names(
+        &mut self,
+        keyword: &'s Keyword,
+        id: NodeId,
+        object: &Object<'_>,
+        voice: Voice,
+    ) -> bool {
+        let mut holds = true;
+        for (name, _) in object.iter() {
+            holds = holds && self.part(id, &Json::Text(Cow::Borrowed(name)), Voice::Silent);
+        }
+        self.tell(holds, keyword, voice)
+    }
+
+    pub(super) fn required(&mut self, names: &'s [String], object: &Object<'_>, voice: Voice) -> bool {
+        let mut holds = self.spend(size(names.len()) / 8);
+        for name in names.iter().filter(|name| !object.has(name)) {
+            holds = false;
+            if voice == Voice::Silent || self.is_enough() {
+                break;
+            }
+            self.note(Finding { pointer: self.pointer(Some(name)), message: "is missing".into() });
+        }
+        holds
+    }
+
+    pub(super) fn dependent_required(
+        &mut self,
+        needs: &'s [(String, Vec<String>)],
+        object: &Object<'_>,
+        voice: Voice,
+    ) -> bool {
+        let mut holds = true;
+        for (name, others) in needs {
+            holds &= !object.has(name) || self.required(others, object, voice);
+        }
+        holds
+    }
+}
+
+fn note<'v>(seen: &mut Seen<'_, 'v>, name: &'v str) {
+    if let Some(seen) = seen {
+        seen.members.insert(name);
+    }
+}

@@ -1,0 +1,159 @@
+//! What a schema asks of a value, each keyword ready to be applied.
+
+use std::collections::BTreeMap;
+
+use super::id::NodeId;
+use super::pattern::Pattern;
+use crate::strict_json::number::Number;
+use crate::strict_json::tree::Json;
+
+/// One keyword, or several that only make sense together.
+#[derive(Debug)]
+pub(super) enum Keyword {
+    /// `false`: nothing is accepted.
+    Nothing,
+    Type(Types),
+    /// `enum`, or `const` with its one value.
+    Values(Vec<Json<'static>>),
+    Minimum(Number<'static>),
+    Maximum(Number<'static>),
+    ExclusiveMinimum(Number<'static>),
+    ExclusiveMaximum(Number<'static>),
+    MultipleOf(Number<'static>),
+    MinLength(u64),
+    MaxLength(u64),
+    Pattern(Pattern),
+    MinItems(u64),
+    MaxItems(u64),
+    UniqueItems,
+    MinProperties(u64),
+    MaxProperties(u64),
+    Required(Vec<String>),
+    /// The name, and those that must stand beside it.
+    DependentRequired(Vec<(String, Vec<String>)>),
+    PropertyNames(NodeId),
+    Members(Members),
+    Items(Items),
+    Contains(Contains),
+    DependentSchemas(Vec<(String, NodeId)>),
+    Reference(NodeId),
+    Dynamic(Dynamic),
+    AllOf(Vec<NodeId>),
+    AnyOf(Vec<NodeId>),
+    OneOf(Vec<NodeId>),
+    Not(NodeId),
+    If(Condition),
+    UnevaluatedItems(NodeId),
+    UnevaluatedProperties(NodeId),
+}
+
+/// `properties`, `patternProperties` and `additionalProperties`.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    pub named: BTreeMap<String, NodeId>,
+    pub patterns: Vec<(Pattern, NodeId)>,
+    pub rest: Option<NodeId>,
+}
+
+/// `prefixItems` and `items`.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    pub prefix: Vec<NodeId>,
+    pub rest: Option<NodeId>,
+}
+
+/// `contains`, `minContains` and `maxContains`.
+#[derive(Debug)]
+pub(super) struct Contains {
+    pub item: NodeId,
+    pub min: u64,
+    pub max: Option<u64>,
+}
+
+/// `$dynamicRef`.
+#[derive(Debug)]
+pub(super) struct Dynamic {
+    /// Where it leads when no resource on the way has the name.
+    pub usual: NodeId,
+    /// The name of the dynamic anchor that it leads to; none when it leads to none, and then it is a plain reference.
+    pub name: Option<String>,
+    /// The schemas of that name by resource.
+    pub named: BTreeMap<usize, NodeId>,
+}
+
+/// `if`, `then` and `else`.
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub test: NodeId,
+    pub then: Option<NodeId>,
+    pub otherwise: Option<NodeId>,
+}
+
+/// A set of types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Types(pub u8);
+
+impl Types {
+    /// The types by name, in the order of messages, each with what it is called there.
+    pub const ALL: [(&str, u8, &str); 7] = [
+        ("object", 1, "an object"),
+        ("array", 2, "an array"),
+        ("string", 4, "a string"),
+        ("number", 8, "a number"),
+        ("integer", 16, "a whole number"),
+        ("boolean", 32, "true or false"),
+        ("null", 64, "null"),
+    ];
+}
+
+impl Keyword {
+    /// The order in which keywords are applied: what costs little first, what depends on all others last.
+    pub fn rank(&self) -> u8 {
+        match self {
+            Keyword::Nothing | Keyword::Type(_) => 0,
+            keyword if keyword.depends_on_others() => 4,
+            Keyword::Members(_) | Keyword::Items(_) | Keyword::Pattern(_) => 2,
+            keyword if keyword.is_assertion() => 1,
+            _ => 3,
+        }
+    }
+
+    /// Whether it asks what all others have looked at.
+    pub fn depends_on_others(&self) -> bool {
+        matches!(self, Keyword::UnevaluatedItems(_) | Keyword::UnevaluatedProperties(_))
+    }
+
+    /// Whether it is to be asked of a value that is wrong already. What others have looked at is not known when one of them failed,
+    /// and a pattern is not looked for in a text that may be of any length.
+    pub fn asks_what_is_wrong(&self) -> bool {
+        !self.depends_on_others() && !matches!(self, Keyword::Pattern(_))
+    }
+
+    /// Whether it looks at the value itself only, and so costs little.
+    pub fn is_assertion(&self) -> bool {
+        !matches!(
+            self,
+            Keyword::PropertyNames(_)
+                | Keyword::Members(_)
+                | Keyword::Items(_)
+                | Keyword::Contains(_)
+                | Keyword::DependentSchemas(_)
+        ) && !self.depends_on_others()
+            && self.in_place().is_empty()
+    }
+
+    /// The schemas that it applies to the very same value.
+    pub fn in_place(&self) -> Vec<NodeId> {
+        match self {
+            Keyword::Reference(id) | Keyword::Not(id) => vec![*id],
+            Keyword::Dynamic(dynamic) => dynamic.named.values().copied().chain([dynamic.usual]).collect(),
+            Keyword::AllOf(all) | Keyword::AnyOf(all) | Keyword::OneOf(all) => all.clone(),
+            Keyword::If(condition) => {
+                let branches = condition.then.into_iter().chain(condition.otherwise);
+                branches.chain([condition.test]).collect()
+            }
+            Keyword::DependentSchemas(all) => all.iter().map(|(_, id)| *id).collect(),
+            _ => Vec::new(),
+        }
+    }
+}

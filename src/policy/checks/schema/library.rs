@@ -1,0 +1,197 @@
+//! The schemas of a document by their addresses, and what inside them can be referred to.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::dialect;
+use super::dialect::Vocabularies;
+use super::pointer::{is_inside, subschemas};
+use super::reference::{resolve, split, unescape};
+use crate::config::pointer;
+use crate::config::problem::near_miss;
+
+/// The schemas of a document. Whatever they refer to must be among them, or be the standard's own.
+#[derive(Debug, Default)]
+pub struct Library {
+    documents: Vec<Rc<Value>>,
+    pub(super) addresses: Vec<String>,
+    resources: Vec<Resource>,
+    by_address: BTreeMap<String, usize>,
+    faults: Vec<(usize, String, String)>,
+    has_standard: bool,
+}
+
+/// What is wrong with a schema.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// The address of the document in which it stands.
+    pub address: String,
+    /// Where, as a JSON Pointer.
+    pub pointer: String,
+    /// The fault, and what would be accepted.
+    pub message: String,
+}
+
+/// A schema with an address of its own (Core §4.3.5).
+#[derive(Debug)]
+struct Resource {
+    document: usize,
+    pointer: String,
+    address: String,
+    anchors: BTreeMap<String, Anchor>,
+}
+
+#[derive(Debug)]
+struct Anchor {
+    pointer: String,
+    is_dynamic: bool,
+}
+
+/// Where a reference leads.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub document: usize,
+    pub pointer: String,
+    /// The name by which other resources may take its place.
+    pub dynamic: Option<String>,
+}
+
+impl Library {
+    /// Adds a schema under its address.
+    pub fn add(&mut self, address: &str, document: Value) {
+        let number = self.documents.len();
+        let document = Rc::new(document);
+        self.documents.push(document.clone());
+        self.addresses.push(address.to_string());
+        let root = self.resource(number, "", address.to_string());
+        let mut pending = vec![(String::new(), root)];
+        while let Some((pointer, outer)) = pending.pop() {
+            let Some(schema) = pointer::find(&document, &pointer) else { continue };
+            let text = |name: &str| schema.get(name).and_then(Value::as_str);
+            let base = self.resources.get(outer).map(|resource| resource.address.clone()).unwrap_or_default();
+            let resource = match text("$id").map(|id| resolve(&base, split(id).0)) {
+                Some(address) if address != base => self.resource(number, &pointer, address),
+                _ => outer,
+            };
+            for (name, is_dynamic) in [("$anchor", false), ("$dynamicAnchor", true)] {
+                let Some(anchor) = text(name) else { continue };
+                let Some(resource) = self.resources.get_mut(resource) else { continue };
+                let entry = Anchor { pointer: pointer.clone(), is_dynamic };
+                let before = resource.anchors.insert(anchor.to_string(), entry);
+                if before.is_some_and(|before| before.pointer != pointer) {
+                    let message = format!("`{anchor}` names two places of one schema");
+                    self.faults.push((number, format!("{pointer}/{name}"), message));
+                }
+            }
+            pending.extend(subschemas(schema).into_iter().map(|(way, _)| (format!("{pointer}{way}"), resource)));
+        }
+    }
+
+    /// The resource at an address; the first one keeps it.
+    fn resource(&mut self, document: usize, pointer: &str, address: String) -> usize {
+        let number = self.resources.len();
+        if self.by_address.contains_key(&address) {
+            let message = format!("`{address}` is the address of another schema already");
+            self.faults.push((document, format!("{pointer}/$id"), message));
+        } else {
+            self.by_address.insert(address.clone(), number);
+        }
+        let anchors = BTreeMap::new();
+        self.resources.push(Resource { document, pointer: pointer.to_string(), address, anchors });
+        number
+    }
+
+    /// Where a reference leads that stands in a resource.
+    pub(super) fn target(&mut self, resource: usize, reference: &str) -> Result<Target, String> {
+        let (address, fragment) = split(reference);
+        let base = self.resources.get(resource).map(|resource| resource.address.as_str()).unwrap_or_default();
+        let address = resolve(base, address);
+        if address.starts_with(dialect::FAMILY) {
+            self.add_standard();
+        }
+        let nothing = || {
+            let (folder, name) = address.rsplit_once('/').unwrap_or(("", &address));
+            let others = self.by_address.keys().filter_map(|known| known.rsplit_once('/'));
+            let near = near_miss(name, others.filter(|(other, _)| *other == folder).map(|(_, name)| name));
+            let hint = near.filter(|near| *near != name).map(|near| format!(" (did you mean `{near}`?)"));
+            let hint = hint.unwrap_or_default();
+            format!(
+                "`{reference}` leads nowhere{hint}: a reference leads to a schema of this document, never to a network"
+            )
+        };
+        let found = self.by_address.get(&address).and_then(|number| self.resources.get(*number)).ok_or_else(nothing)?;
+        let fragment = unescape(fragment).ok_or_else(nothing)?;
+        let named = found.anchors.get(&fragment);
+        let pointer = match named {
+            _ if fragment.is_empty() || fragment.starts_with('/') => format!("{}{fragment}", found.pointer),
+            Some(anchor) => anchor.pointer.clone(),
+            None => return Err(nothing()),
+        };
+        let dynamic = named.filter(|anchor| anchor.is_dynamic).map(|_| fragment);
+        let document = found.document;
+        let there = self.documents.get(document).and_then(|document| pointer::find(document, &pointer));
+        match there {
+            Some(Value::Object(_) | Value::Bool(_)) => Ok(Target { document, pointer, dynamic }),
+            Some(_) => Err(format!("`{reference}` leads to something that is no schema")),
+            None => Err(nothing()),
+        }
+    }
+
+    /// The resource to which a place belongs: the innermost one around it.
+    pub(super) fn resource_of(&self, document: usize, pointer: &str) -> usize {
+        let around = self.resources.iter().enumerate();
+        let around = around.filter(|(_, r)| r.document == document && is_inside(pointer, &r.pointer));
+        around.max_by_key(|(number, r)| (r.pointer.len(), *number)).map(|(number, _)| number).unwrap_or_default()
+    }
+
+    /// The schema of a resource that dynamic references of this name lead to (Core §8.2.3.2).
+    pub(super) fn dynamic_target(&self, resource: usize, name: &str) -> Option<(usize, String)> {
+        let resource = self.resources.get(resource)?;
+        let anchor = resource.anchors.get(name).filter(|anchor| anchor.is_dynamic)?;
+        Some((resource.document, anchor.pointer.clone()))
+    }
+
+    /// Which keywords count in a resource: what its `$schema` says, or that of the document around it.
+    pub(super) fn vocabularies(&mut self, resource: usize) -> Result<Vocabularies, String> {
+        let Some(found) = self.resources.get(resource) else { return Ok(Vocabularies::standard()) };
+        let Some(document) = self.documents.get(found.document).cloned() else { return Ok(Vocabularies::standard()) };
+        let own = pointer::find(&document, &found.pointer).and_then(|schema| schema.get("$schema"));
+        let Some(named) = own.or_else(|| document.get("$schema")).and_then(Value::as_str) else {
+            return Ok(Vocabularies::standard());
+        };
+        if dialect::is_standard(named) {
+            return Ok(Vocabularies::standard());
+        }
+        let known = self.by_address.get(split(named).0).and_then(|number| self.resources.get(*number));
+        let document = known.and_then(|known| pointer::find(self.documents.get(known.document)?, &known.pointer));
+        Vocabularies::of(named, document)
+    }
+
+    pub(super) fn document(&self, number: usize) -> Option<Rc<Value>> {
+        self.documents.get(number).cloned()
+    }
+
+    pub(super) fn fault(&self, document: usize, pointer: &str, message: String) -> Fault {
+        let address = self.addresses.get(document).cloned().unwrap_or_default();
+        Fault { address, pointer: pointer.to_string(), message }
+    }
+
+    /// What was found wrong while these documents were added.
+    pub(super) fn faults_of(&self, documents: &[usize]) -> Vec<Fault> {
+        let faults = self.faults.iter().filter(|(document, _, _)| documents.contains(document));
+        faults.map(|(document, pointer, message)| self.fault(*document, pointer, message.clone())).collect()
+    }
+
+    /// The standard's description of itself, for those who refer to it.
+    fn add_standard(&mut self) {
+        if std::mem::replace(&mut self.has_standard, true) {
+            return;
+        }
+        for document in dialect::documents() {
+            let address = document.get("$id").and_then(Value::as_str).unwrap_or_default().to_string();
+            self.add(&address, document);
+        }
+    }
+}

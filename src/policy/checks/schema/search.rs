@@ -1,0 +1,136 @@
+//! Looks for a pattern in a text, move by counted move: all ways through the pattern at once, none of them twice at one place.
+//!
+//! A counted repetition is as many states as it counts, and a text can keep all of them busy with each of its letters: that is
+//! linear in the text and takes minutes all the same. So the moves themselves are counted, not the letters.
+
+use regex_automata::nfa::thompson::{NFA, State};
+use regex_automata::util::primitives::StateID;
+
+use super::pattern::Pattern;
+use super::steps::size;
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod properties;
+
+/// What a search needs to remember; kept from one search to the next, so that many short ones cost no memory each.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    /// The last place at which each state was entered.
+    entered: Vec<u64>,
+    /// The place in the text, counted on through all searches, so that nothing has to be cleared between them.
+    place: u64,
+    here: Vec<StateID>,
+    next: Vec<StateID>,
+    /// States that are to be entered.
+    open: Vec<StateID>,
+    moves: u64,
+}
+
+impl Search {
+    /// Whether the pattern is somewhere in the text; nothing when finding out takes more steps than are left.
+    pub fn run(&mut self, Pattern(pattern): &Pattern, text: &str, steps_left: &mut u64) -> Option<bool> {
+        let most = steps_left.saturating_mul(MOVES_OF_A_STEP);
+        self.moves = 0;
+        // One that ended early left its states behind, which are none of this pattern.
+        self.here.clear();
+        self.next.clear();
+        let states = pattern.states().len();
+        if self.entered.len() < states {
+            self.entered.resize(states, 0);
+        }
+        let found = self.walk(pattern, text, most);
+        *steps_left = steps_left.saturating_sub(self.moves / MOVES_OF_A_STEP + 1);
+        found
+    }
+
+    fn walk(&mut self, pattern: &NFA, text: &str, most: u64) -> Option<bool> {
+        let bytes = text.as_bytes();
+        let starts_anywhere = !pattern.is_always_start_anchored();
+        self.place += 1;
+        for at in 0..=bytes.len() {
+            // Not within a character: `\B` would hold there.
+            if (at == 0 || starts_anywhere && text.is_char_boundary(at))
+                && self.enter(pattern, pattern.start_anchored(), bytes, at)
+            {
+                return Some(true);
+            }
+            std::mem::swap(&mut self.here, &mut self.next);
+            self.place += 1;
+            let Some(byte) = bytes.get(at).copied() else { break };
+            if self.here.is_empty() && !starts_anywhere {
+                break;
+            }
+            while let Some(id) = self.here.pop() {
+                self.moves += 1;
+                let to = match pattern.state(id) {
+                    State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
+                    State::Sparse(choices) => {
+                        // They are looked through one after the other.
+                        self.moves += size(choices.transitions.len()) / 8;
+                        choices.matches_byte(byte)
+                    }
+                    State::Dense(choices) => choices.matches_byte(byte),
+                    _ => None,
+                };
+                if to.is_some_and(|to| self.enter(pattern, to, bytes, at + 1)) {
+                    return Some(true);
+                }
+            }
+            if self.moves > most {
+                return None;
+            }
+        }
+        Some(false)
+    }
+
+    /// Enters a state, and all that are reached from it without a letter. True when the pattern ends in one of them.
+    fn enter(&mut self, pattern: &NFA, state: StateID, text: &[u8], at: usize) -> bool {
+        self.open.push(state);
+        while let Some(id) = self.open.pop() {
+            self.moves += 1;
+            match self.entered.get_mut(id.as_usize()) {
+                Some(place) if *place != self.place => *place = self.place,
+                _ => continue,
+            }
+            match pattern.state(id) {
+                State::ByteRange { .. } | State::Sparse(_) | State::Dense(_) => self.next.push(id),
+                State::Look { look, next } => {
+                    if pattern.look_matcher().matches(*look, text, at) {
+                        self.open.push(*next);
+                    }
+                }
+                State::Union { alternates } => self.open.extend_from_slice(alternates),
+                State::BinaryUnion { alt1, alt2 } => self.open.extend([*alt1, *alt2]),
+                State::Capture { next, .. } => self.open.push(*next),
+                State::Fail => {}
+                State::Match { .. } => {
+                    self.open.clear();
+                    self.next.clear();
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+/// What one step of judging pays for: a move takes two or three nanoseconds natively.
+const MOVES_OF_A_STEP: u64 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_search_that_ended_early_leaves_nothing_to_the_next() {
+        let mut search = Search::default();
+        let (long, short) = (Pattern::parse("a.{500}y").unwrap(), Pattern::parse("^b$").unwrap());
+        for _ in 0..2 {
+            assert_eq!(search.run(&long, &"ab".repeat(5_000), &mut 1_000), None);
+            assert_eq!(search.run(&short, "b", &mut 1_000), Some(true));
+            assert_eq!(search.run(&short, "ab", &mut 1_000), Some(false));
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! API keys: the form by which everyone recognises one, where it stands in a request, and how it is kept from going further.
+//!
+//! `pck_production_8fK2mQ7xW1bT_…`: a mark for secret scanners, the environment, a look-up id, and behind the last `_` the secret
+//! with a checksum, by which a slip of the keyboard is told from a guess. All but the secret is the key's prefix, which anybody
+//! may know; of the whole only the SHA-256 is kept.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::auth::KeySource;
+use crate::config::header_name::same_to_an_upstream;
+use crate::policy::request::guard::{SafePath, query_pairs, without_query_pair};
+use crate::policy::request::{Once, Request};
+use crate::policy::verdict::edit::HeaderEdit;
+use crate::policy::verdict::rejection::{Kind, Rejection};
+
+/// A key that has the form of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiKey<'k> {
+    /// Everything but the secret.
+    pub prefix: &'k str,
+    /// The environment it was made for.
+    pub environment: &'k str,
+    /// SHA-256 of the whole.
+    pub digest: [u8; 32],
+}
+
+impl<'k> ApiKey<'k> {
+    /// Reads what was presented; the error is the reason for the record. Depends on nothing that is secret but the key itself.
+    pub fn read(text: &'k [u8]) -> Result<ApiKey<'k>, &'static str> {
+        let malformed = "api_key_malformed";
+        let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MOST_BYTES).ok_or(malformed)?;
+        let (prefix, secret) = text.rsplit_once('_').ok_or(malformed)?;
+        let environment = environment_of(prefix).ok_or(malformed)?;
+        let (body, sum) = text.split_at_checked(text.len().saturating_sub(CHECKSUM)).ok_or(malformed)?;
+        if secret.len() < LEAST_SECRET + CHECKSUM || !secret.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(malformed);
+        }
+        if checksum(body).as_slice() != sum.as_bytes() {
+            return Err("api_key_mistyped");
+        }
+        Ok(ApiKey { prefix, environment, digest: Sha256::digest(text.as_bytes()).into() })
+    }
+
+    /// The text of a key, of parts that whoever makes it has chosen: the secret at random, at least 22 letters and digits.
+    pub fn compose(environment: &str, lookup: &str, secret: &str) -> String {
+        let mut text = format!("{MARK}{environment}_{lookup}_{secret}");
+        let sum = checksum(&text);
+        text.extend(sum.map(char::from));
+        text
+    }
+}
+
+/// The environment that a prefix names, if it is a prefix.
+pub fn environment_of(prefix: &str) -> Option<&str> {
+    let (environment, lookup) = prefix.strip_prefix(MARK)?.split_once('_')?;
+    let is_lookup = (8..=32).contains(&lookup.len()) && lookup.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_environment(environment) && is_lookup).then_some(environment)
+}
+
+/// Whether this can be an environment's name: it stands inside keys.
+pub fn is_environment(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !name.starts_with('-')
+}
+
+/// The first four bytes of the SHA-256, in six digits of base 62.
+fn checksum(text: &str) -> [u8; CHECKSUM] {
+    let digest = Sha256::digest(text.as_bytes());
+    let mut word = digest.iter().take(4).fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
+    let mut digits = [b'0'; CHECKSUM];
+    for digit in digits.iter_mut().rev() {
+        *digit = DIGITS.get((word % 62) as usize).copied().unwrap_or(b'0');
+        word /= 62;
+    }
+    digits
+}
+
+/// The places where keys may stand.
+#[derive(Clone, Debug, Default)]
+pub struct KeyPlaces(pub Vec<KeySource>);
+
+impl KeyPlaces {
+    /// The one key of a request. Two are refused, even when they are equal: nobody can say which one counts.
+    pub fn find<'r>(&self, request: &Request<'r>, query: Option<&'r str>) -> Result<Option<Cow<'r, [u8]>>, Rejection> {
+        let mut found: Option<Cow<'r, [u8]>> = None;
+        let mut add = |key: Cow<'r, [u8]>| match found.replace(key) {
+            None => Ok(()),
+            Some(_) => Err(Rejection::new(Kind::InvalidTokenRequest, "several_api_keys")),
+        };
+        for place in &self.0 {
+            match place {
+                KeySource::Header(name) => {
+                    let lines = request.headers.iter().filter(|(n, _)| *n == name.as_bytes());
+                    lines.map(|(_, value)| Cow::Borrowed(*value)).try_for_each(&mut add)?;
+                }
+                KeySource::Scheme(scheme) => match request.authorization {
+                    Once::Repeated => {
+                        return Err(Rejection::new(Kind::InvalidTokenRequest, "several_authorization_headers"));
+                    }
+                    Once::Value(value) => {
+                        let key = behind_scheme(value, scheme).filter(|key| is_key_behind(scheme, key));
+                        key.map(Cow::Borrowed).map_or(Ok(()), &mut add)?;
+                    }
+                    Once::Absent => {}
+                },
+                KeySource::InsecureQuery(name) => {
+                    let pairs = query_pairs(query.unwrap_or_default()).filter(|(n, _)| n == name);
+                    let bytes = |value| match value {
+                        Cow::Borrowed(text) => Cow::Borrowed(str::as_bytes(text)),
+                        Cow::Owned(text) => Cow::Owned(String::into_bytes(text)),
+                    };
+                    pairs.map(|(_, value)| bytes(value)).try_for_each(&mut add)?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether what stands behind `Bearer` is a key's business and not a token's.
+    pub fn claims_bearer(&self, token: &[u8]) -> bool {
+        is_marked(token)
+            && self.0.iter().any(|place| matches!(place, KeySource::Scheme(s) if s.eq_ignore_ascii_case("bearer")))
+    }
+
+    /// Removes whatever stands where keys may stand, in any spelling an upstream might take for it; the query without it comes
+    /// back when it stood there. No route forwards a key: an upstream that had it could call as the client does.
+    pub fn strip(
+        &self,
+        request: &Request<'_>,
+        target: &SafePath<'_>,
+        query: Option<String>,
+        edits: &mut Vec<HeaderEdit>,
+    ) -> Option<String> {
+        let mut query = query;
+        for place in &self.0 {
+            match place {
+                KeySource::Header(name) => remove_spellings(name, request.headers, edits),
+                KeySource::Scheme(scheme) => {
+                    // Envoy joins repeated lines by commas (envoy-facts §0.9), so a key may stand behind another credential.
+                    let holds = |part: &[u8]| {
+                        behind_scheme(part.trim_ascii(), scheme).is_some_and(|key| is_key_behind(scheme, key))
+                    };
+                    let mut lines = request.headers.iter().filter(|(name, _)| *name == b"authorization");
+                    if lines.any(|(_, value)| value.split(|b| *b == b',').any(holds)) {
+                        edits.push(HeaderEdit::Remove("authorization".into()));
+                    }
+                }
+                KeySource::InsecureQuery(name) => {
+                    let before = query.as_deref().or(target.query()).unwrap_or_default();
+                    let after = without_query_pair(before, name);
+                    if after != before {
+                        query = Some(after);
+                    }
+                }
+            }
+        }
+        query
+    }
+
+    /// Removes keys from trailers, which some upstreams merge with the headers.
+    pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
+        for place in &self.0 {
+            if let KeySource::Header(name) = place {
+                remove_spellings(name, sent, edits);
+            }
+        }
+    }
+}
+
+fn remove_spellings(name: &str, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
+    HeaderEdit::remove_matching(sent, edits, |sent| same_to_an_upstream(sent, name));
+}
+
+/// What follows the scheme, which has no case (RFC 9110 §11.1).
+fn behind_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
+    let (start, rest) = value.split_at_checked(scheme.len())?;
+    let ends = matches!(rest.first(), None | Some(b' '));
+    (start.eq_ignore_ascii_case(scheme.as_bytes()) && ends).then(|| rest.trim_ascii())
+}
+
+/// Behind `Bearer` tokens stand too: there only what is marked as a key is one. A scheme of its own has nothing but keys.
+fn is_key_behind(scheme: &str, key: &[u8]) -> bool {
+    !scheme.eq_ignore_ascii_case("bearer") || is_marked(key)
+}
+
+fn is_marked(text: &[u8]) -> bool {
+    text.starts_with(MARK.as_bytes())
+}
+
+/// What every key starts with. Secret scanners find keys by it.
+pub const MARK: &str = "pck_";
+/// 22 digits of base 62 are 131 bits.
+const LEAST_SECRET: usize = 22;
+const CHECKSUM: usize = 6;
+const MOST_BYTES: usize = 256;
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const SECRET: &str = "0123456789abcdefghijKLMNOPQRSTUV";
+
+    #[test]
+    fn a_key_is_read_back_as_it_was_composed() {
+        let text = ApiKey::compose("eu-production", "8fK2mQ7xW1bT", SECRET);
+        let key = ApiKey::read(text.as_bytes()).unwrap();
+        assert_eq!((key.prefix, key.environment), ("pck_eu-production_8fK2mQ7xW1bT", "eu-production"));
+        assert_eq!(key.digest, <[u8; 32]>::from(Sha256::digest(text.as_bytes())));
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_from_a_key_with_a_slip() {
+        let good = ApiKey::compose("dev", "8fK2mQ7xW1bT", SECRET);
+        let slip = good.replacen("0123", "0124", 1);
+        let short = ApiKey::compose("dev", "8fK2mQ7xW1bT", "short");
+        for (text, expected) in [
+            (good.as_str(), None),
+            (&slip, Some("api_key_mistyped")),
+            (&short, Some("api_key_malformed")),
+            (&ApiKey::compose("Dev", "8fK2mQ7xW1bT", SECRET), Some("api_key_malformed")),
+            (&ApiKey::compose("", "8fK2mQ7xW1bT", SECRET), Some("api_key_malformed")),
+            (&ApiKey::compose("dev", "8fK", SECRET), Some("api_key_malformed")),
+            (&ApiKey::compose("dev", "8fK2_Q7xW1bT", SECRET), Some("api_key_malformed")),
+            (&good.replacen("pck_", "pk_", 1), Some("api_key_malformed")),
+            (&format!("{good} "), Some("api_key_malformed")),
+            ("", Some("api_key_malformed")),
+            ("é", Some("api_key_malformed")),
+        ] {
+            assert_eq!(ApiKey::read(text.as_bytes()).err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn behind_bearer_only_what_is_marked_is_a_key() {
+        for (scheme, value, expected) in [
+            ("ApiKey", "ApiKey pck_x", Some("pck_x")),
+            ("ApiKey", "apikey  pck_x", Some("pck_x")),
+            ("ApiKey", "ApiKey anything", Some("anything")),
+            ("ApiKey", "ApiKey", Some("")),
+            ("ApiKey", "ApiKeys pck_x", None),
+            ("Bearer", "Bearer pck_x", Some("pck_x")),
+            ("Bearer", "Bearer eyJ.a.b", None),
+            ("Bearer", "Basic pck_x", None),
+        ] {
+            let request = Request { authorization: Once::Value(value.as_bytes()), ..Request::default() };
+            let places = KeyPlaces(vec![KeySource::Scheme(scheme.into())]);
+            let found = places.find(&request, None).unwrap();
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{scheme}: {value}");
+        }
+    }
+
+    #[test]
+    fn an_environment_is_a_short_word_in_small_letters() {
+        for (name, expected) in [
+            ("test", true),
+            ("eu-2", true),
+            ("eu-", true),
+            ("-eu", false),
+            ("", false),
+            ("Test", false),
+            ("a_b", false),
+            (&"a".repeat(32), true),
+            (&"a".repeat(33), false),
+        ] {
+            assert_eq!(is_environment(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn two_keys_are_one_too_many_wherever_they_stand() {
+        let places = KeyPlaces(vec![
+            KeySource::Header("x-api-key".into()),
+            KeySource::Scheme("ApiKey".into()),
+            KeySource::InsecureQuery("key".into()),
+        ]);
+        let read = |headers: &[(&'static [u8], &'static [u8])], query| {
+            let authorization = headers.iter().find(|(n, _)| *n == b"authorization").map(|(_, v)| Once::Value(v));
+            let request = Request { headers, authorization: authorization.unwrap_or_default(), ..Request::default() };
+            places.find(&request, query).map(|found| found.is_some()).map_err(|r| r.reason)
+        };
+        assert_eq!(read(&[], None), Ok(false));
+        assert_eq!(read(&[(b"x-api-key", b"a")], None), Ok(true));
+        assert_eq!(read(&[(b"x-api-key", b"a"), (b"x-api-key", b"a")], None), Err("several_api_keys"));
+        assert_eq!(read(&[(b"x-api-key", b"a")], Some("key=a")), Err("several_api_keys"));
+        assert_eq!(read(&[(b"x-api-key", b"a"), (b"authorization", b"ApiKey a")], None), Err("several_api_keys"));
+    }
+}

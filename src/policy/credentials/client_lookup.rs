@@ -1,0 +1,77 @@
+//! Where clients are looked up: among the gateway's own, and in a document of clients that is polled.
+//!
+//! Whom the gateway's own document lists, no other may name again: so a key, or the client of a token, that is found there needs
+//! no other document. Everything else waits for the polled one, and is refused as unavailable where there is none to look at.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::api_key::ApiKey;
+use super::caller::Caller;
+use super::client::Client;
+use super::clients::{ClientDirectory, refused};
+use crate::policy::polled::Standing;
+use crate::policy::request::peer::Certificate;
+use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::stop::Stop;
+use crate::policy::verdict::wait::{Await, Awaited, PolledId};
+use crate::policy::world::World;
+
+/// The clients of a policy.
+#[derive(Debug)]
+pub struct Clients {
+    /// Those of the gateway's own document.
+    pub(in crate::policy) own: Rc<ClientDirectory>,
+    /// The document that lists others.
+    pub(in crate::policy) polled: Option<PolledId>,
+}
+
+/// A client that was looked up by its id, and the generation of the polled document that was asked; none when it was not.
+pub type Found = (Option<Rc<Client>>, Option<u64>);
+
+impl Clients {
+    /// Whom a presented key proves.
+    pub fn by_key(&self, presented: &[u8], received_at: Duration, world: &World<'_>) -> Result<Rc<Caller>, Stop> {
+        let key = ApiKey::read(presented).map_err(refused)?;
+        let directory = if self.own.has_key(&key) { None } else { self.polled(received_at, world)? };
+        let directory = directory.as_ref().map_or(&self.own, |(directory, _)| directory);
+        Ok(directory.by_key(&key, world.now)?)
+    }
+
+    /// Whom a verified certificate proves. One that names two clients proves neither, so both documents are looked at.
+    pub fn by_certificate(
+        &self,
+        shown: &Certificate,
+        received_at: Duration,
+        world: &World<'_>,
+    ) -> Result<Rc<Caller>, Stop> {
+        let polled = self.polled(received_at, world)?;
+        let mut directories = vec![self.own.as_ref()];
+        directories.extend(polled.as_ref().map(|(directory, _)| directory.as_ref()));
+        Ok(ClientDirectory::by_certificate(&directories, shown, world.now)?)
+    }
+
+    /// The client with this id, if anybody lists it.
+    pub fn by_id(&self, id: &str, received_at: Duration, world: &World<'_>) -> Result<Found, Stop> {
+        if let Some(own) = self.own.client(id) {
+            return Ok((Some(own.clone()), None));
+        }
+        let directory = self.polled(received_at, world)?;
+        Ok(directory.map_or((None, None), |(directory, generation)| (directory.client(id).cloned(), Some(generation))))
+    }
+
+    /// Whether a look-up that asked this generation of the polled document would find the same today.
+    pub fn finds_the_same(&self, generation: Option<u64>, world: &World<'_>) -> bool {
+        generation.is_none() || self.polled.and_then(|id| world.polled.generation(id, world.now)) == generation
+    }
+
+    /// The polled document as it stands now; none where the policy polls none.
+    fn polled(&self, received_at: Duration, world: &World<'_>) -> Result<Option<(Rc<ClientDirectory>, u64)>, Stop> {
+        let Some(id) = self.polled else { return Ok(None) };
+        match world.polled.clients(id, received_at, world.now) {
+            Standing::Usable(directory, generation) => Ok(Some((directory, generation))),
+            Standing::Wait(until) => Err(Stop::Wait(Await { on: Awaited::Document(id), until })),
+            Standing::Unavailable => Err(Rejection::new(Kind::AuthUnavailable, "clients_unavailable").into()),
+        }
+    }
+}

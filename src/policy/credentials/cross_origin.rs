@@ -1,0 +1,223 @@
+//! Refuses requests that a page of another origin makes with a cookie that the browser attached (cross-site request forgery).
+//!
+//! Only browsers attach cookies by themselves, and browsers say which page asks: in `Origin` (RFC 6454 §7, Fetch §3.1) and in
+//! `Sec-Fetch-Site` (Fetch Metadata §2.3). A page's script can set neither. Other clients send neither, and are let through.
+
+use crate::policy::request::guard::{Host, read_host};
+use crate::policy::request::{Once, Request};
+use crate::policy::respond::cors::CorsPolicy;
+use crate::policy::verdict::rejection::{Kind, Rejection};
+
+/// Checks a request whose credential is a cookie. The finding is for `portcullis explain`.
+///
+/// # Errors
+/// The request can change something, and a page of a foreign origin makes it.
+pub fn check(request: &Request<'_>, host: &Host<'_>, cors: Option<&CorsPolicy>) -> Result<&'static str, Rejection> {
+    // Safe methods (RFC 9110 §9.2.1): a page cannot read the response unless CORS allows it. It could read and write a WebSocket.
+    if matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !request.upgrade {
+        return Ok("a safe method: pages of any origin may cause it");
+    }
+    let site = once(request, b"sec-fetch-site");
+    // The browser compares the page's origin with the address that it sees, before any proxy.
+    if site == Once::Value(b"same-origin") {
+        return Ok("the browser says that the page is of the same origin");
+    }
+    let asked_by_no_other_page = matches!(site, Once::Absent | Once::Value(b"none"));
+    match request.origin {
+        Once::Absent if asked_by_no_other_page => Ok("no page of another origin is named"),
+        Once::Value(origin) if cors.is_some_and(|cors| cors.allows_credentials(origin)) => {
+            Ok("the CORS policy allows this origin's credentials")
+        }
+        Once::Value(origin) if asked_by_no_other_page && is_own(origin, scheme(request), host) => {
+            Ok("the page is of the gateway's own origin")
+        }
+        Once::Value(origin) => Err(foreign(&format!("origin {}", text(origin)))),
+        Once::Repeated => Err(foreign("several origins")),
+        Once::Absent => Err(foreign("no origin, and Sec-Fetch-Site names another site")),
+    }
+}
+
+fn foreign(detail: &str) -> Rejection {
+    Rejection::new(Kind::Forbidden, "origin_foreign").with(detail.to_string())
+}
+
+/// Whether this is the origin of the request's own address. Behind a proxy that ends TLS the gateway sees `http` while the
+/// browser sees `https`. The other way round is no own page: anyone on the network can write what `http` delivers.
+fn is_own(origin: &[u8], scheme: &[u8], host: &Host<'_>) -> bool {
+    let is = |prefix: &[u8]| origin.strip_prefix(prefix);
+    let (authority, usual_port) = match (is(b"https://"), is(b"http://")) {
+        (Some(authority), _) => (authority, 443),
+        (_, Some(authority)) if scheme != b"https" => (authority, 80),
+        _ => return false,
+    };
+    let port = |host: &Host<'_>| host.port().unwrap_or(usual_port);
+    read_host(authority).is_ok_and(|page| page.name() == host.name() && port(&page) == port(host))
+}
+
+fn scheme<'r>(request: &Request<'r>) -> &'r [u8] {
+    once(request, b":scheme").value().unwrap_or_default()
+}
+
+fn once<'r>(request: &Request<'r>, name: &[u8]) -> Once<'r> {
+    let mut found = Once::Absent;
+    for (_, value) in request.headers.iter().filter(|(have, _)| *have == name) {
+        found.add(value);
+    }
+    found
+}
+
+/// As much of an origin as a record needs; it may hold anything.
+fn text(origin: &[u8]) -> String {
+    String::from_utf8_lossy(origin).chars().take(MOST_SHOWN).collect()
+}
+
+const MOST_SHOWN: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::document::Cors;
+    use crate::config::problem::{At, Place, Problems};
+    use crate::policy::request::RequestParts;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn refused(headers: &[(&str, &str)], cors: Option<&CorsPolicy>) -> bool {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, ended: true };
+        let request = Request::read(&parts).unwrap();
+        let refusal = check(&request, &read_host(request.authority).unwrap(), cors).err();
+        assert!(refusal.iter().all(|refusal| refusal.kind == Kind::Forbidden && refusal.reason == "origin_foreign"));
+        refusal.is_some()
+    }
+
+    /// Whether a POST with these headers to this address is refused.
+    fn post(scheme: &str, authority: &str, more: &[(&str, &str)]) -> bool {
+        let own = [(":method", "POST"), (":path", "/"), (":scheme", scheme), (":authority", authority)];
+        refused(&[&own, more].concat(), None)
+    }
+
+    #[test]
+    fn an_unsafe_request_of_a_foreign_page_is_refused() {
+        for (scheme, authority, origin, expected) in [
+            ("https", "api.example.com", "https://api.example.com", false),
+            ("https", "API.example.com:443", "https://api.example.com", false),
+            ("https", "api.example.com:8443", "https://api.example.com:8443", false),
+            ("http", "127.0.0.1:8080", "http://127.0.0.1:8080", false),
+            ("http", "[::1]:8080", "http://[::1]:8080", false),
+            ("http", "api.example.com", "http://api.example.com", false),
+            ("http", "api.example.com:80", "http://api.example.com", false),
+            // A proxy in front ends TLS.
+            ("http", "api.example.com", "https://api.example.com", false),
+            ("http", "api.example.com:443", "https://api.example.com", false),
+            ("https", "api.example.com", "http://api.example.com", true),
+            ("https", "api.example.com", "https://api.example.com:8443", true),
+            ("https", "api.example.com:8443", "https://api.example.com", true),
+            ("http", "127.0.0.1:8080", "http://127.0.0.1:8081", true),
+            ("http", "127.0.0.1:8080", "http://localhost:8080", true),
+            ("https", "api.example.com", "https://example.com", true),
+            ("https", "api.example.com", "https://api.example.com.evil.example", true),
+            ("https", "api.example.com", "https://evil.example/https://api.example.com", true),
+            ("https", "api.example.com", "https://api.example.com@evil.example", true),
+            ("https", "api.example.com", "https://api.example.com, https://evil.example", true),
+            ("https", "api.example.com", "null", true),
+            ("https", "api.example.com", "", true),
+            ("https", "api.example.com", "api.example.com", true),
+            ("https", "api.example.com", "chrome-extension://api.example.com", true),
+        ] {
+            assert_eq!(post(scheme, authority, &[("origin", origin)]), expected, "{scheme} {authority} {origin}");
+        }
+    }
+
+    #[test]
+    fn what_the_browser_says_of_the_site_counts_too() {
+        let (own, foreign) = (("origin", "https://a.example"), ("origin", "https://b.example"));
+        let site = |value| ("sec-fetch-site", value);
+        for (headers, expected) in [
+            (vec![], false),
+            (vec![site("same-origin")], false),
+            (vec![site("none")], false),
+            (vec![site("same-site")], true),
+            (vec![site("cross-site")], true),
+            (vec![site("")], true),
+            (vec![site("same-origin"), site("cross-site")], true),
+            (vec![own, site("same-origin")], false),
+            (vec![own, site("same-site")], true),
+            (vec![own, site("cross-site")], true),
+            (vec![foreign, site("cross-site")], true),
+            (vec![foreign, site("none")], true),
+            // A proxy in front gave the request another host.
+            (vec![foreign, site("same-origin")], false),
+            // A page whose referrer policy hides it.
+            (vec![("origin", "null"), site("same-origin")], false),
+            (vec![("origin", "null"), site("cross-site")], true),
+            (vec![own, own], true),
+            (vec![own, foreign], true),
+        ] {
+            assert_eq!(post("https", "a.example", &headers), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn methods_that_change_something_and_upgrades_are_checked() {
+        for (method, upgrade, expected) in [
+            ("GET", false, false),
+            ("HEAD", false, false),
+            ("OPTIONS", false, false),
+            ("TRACE", false, false),
+            ("POST", false, true),
+            ("PUT", false, true),
+            ("DELETE", false, true),
+            ("PATCH", false, true),
+            ("get", false, true),
+            ("PURGE", false, true),
+            ("GET", true, true),
+            ("HEAD", true, true),
+        ] {
+            let mut headers = vec![(":method", method), (":path", "/"), (":authority", "a.example")];
+            headers.push(("origin", "https://b.example"));
+            headers.extend(upgrade.then_some(("upgrade", "websocket")));
+            assert_eq!(refused(&headers, None), expected, "{method}, upgrade: {upgrade}");
+        }
+    }
+
+    #[test]
+    fn origins_whose_credentials_cors_allows_may_ask() {
+        let cors = |origins: &[&str], allow_credentials| {
+            let at = |origin: &&str| At { value: origin.to_string(), place: Place::default() };
+            let section = Cors {
+                allow_origins: origins.iter().map(at).collect(),
+                allow_methods: None,
+                allow_headers: Vec::new(),
+                expose_headers: Vec::new(),
+                allow_credentials,
+                max_age: None,
+                allow_private_network: false,
+                place: Place::default(),
+            };
+            CorsPolicy::compile(&section, &mut Problems::default())
+        };
+        let listed = ["https://app.example.com", "https://*.partner.example"];
+        for (cors, origin, expected) in [
+            (cors(&listed, true), "https://app.example.com", false),
+            (cors(&listed, true), "https://a.partner.example", false),
+            (cors(&listed, true), "https://partner.example", true),
+            (cors(&listed, true), "null", true),
+            (cors(&listed, false), "https://app.example.com", true),
+            (cors(&["*"], false), "https://app.example.com", true),
+            // Such a policy does not compile.
+            (cors(&["*"], true), "https://app.example.com", true),
+        ] {
+            let headers = [
+                (":method", "POST"),
+                (":path", "/"),
+                (":authority", "a.example"),
+                ("origin", origin),
+                ("sec-fetch-site", "cross-site"),
+            ];
+            assert_eq!(refused(&headers, Some(&cors)), expected, "{origin}");
+        }
+    }
+}

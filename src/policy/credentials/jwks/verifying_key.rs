@@ -1,0 +1,268 @@
+//! One public key or shared secret, checked once when it is read, and bound to the algorithms it may be used with.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jwt_compact::Algorithm as JwtAlgorithm;
+use jwt_compact::alg::{Ed25519, Hs512Key};
+use jwt_compact::jwk::JsonWebKey;
+use serde_json::Value;
+
+use super::{KeySource, MIN_SECRET_BYTES, spki};
+use crate::policy::credentials::algorithm::{Algorithm, Curve};
+use crate::policy::credentials::signature::der::without_leading_zeros;
+use crate::policy::credentials::signature::ec::EcKey;
+use crate::policy::credentials::signature::rsa::{BadRsaKey, RsaKey};
+use crate::policy::credentials::signature::{curve, rsa};
+
+/// A key that checks signatures. Its `Debug` form shows what kind of key it is and no byte of it.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    kid: Option<String>,
+    alg: Option<Algorithm>,
+    material: Material,
+    spki: Option<Box<[u8]>>,
+}
+
+/// The key itself, in the form its algorithms take it.
+#[derive(Clone)]
+pub(in crate::policy) enum Material {
+    Rsa(RsaKey),
+    Ec(EcKey),
+    Ed25519(<Ed25519 as JwtAlgorithm>::VerifyingKey),
+    /// Wiped from memory when dropped; any length fits the type.
+    Secret(Hs512Key),
+}
+
+impl VerifyingKey {
+    /// Reads one member of `keys`.
+    pub(super) fn from_jwk(jwk: &Value, source: KeySource) -> Result<VerifyingKey, SkipReason> {
+        if !jwk.is_object() {
+            return Err(SkipReason::NotAnObject);
+        }
+        let kty = required_text(jwk, "kty")?;
+        let kid = text(jwk, "kid")?.map(str::to_owned);
+        checks_signatures(jwk)?;
+        let alg = match text(jwk, "alg")? {
+            Some(name) => Some(Algorithm::from_name(name).ok_or_else(|| SkipReason::UnknownAlgorithm(name.into()))?),
+            None => None,
+        };
+        if kty != "oct" && PRIVATE_MEMBERS.iter().any(|name| jwk.get(name).is_some()) {
+            return Err(SkipReason::PrivateKey);
+        }
+        let (material, spki) = match kty {
+            "RSA" => rsa_key(jwk)?,
+            "EC" => elliptic_curve(jwk)?,
+            "OKP" => octet_key_pair(jwk)?,
+            "oct" if source == KeySource::Remote => return Err(SkipReason::PublishedSecret),
+            "oct" => shared_secret(jwk)?,
+            other => return Err(SkipReason::UnknownKeyType(other.into())),
+        };
+        if let Some(alg) = alg.filter(|alg| !material.fits(*alg)) {
+            return Err(SkipReason::AlgorithmMismatch(alg));
+        }
+        Ok(VerifyingKey { kid, alg, material, spki: spki.map(Vec::into_boxed_slice) })
+    }
+
+    pub(super) fn from_secret(secret: Hs512Key) -> VerifyingKey {
+        VerifyingKey { kid: None, alg: None, material: Material::Secret(secret), spki: None }
+    }
+
+    /// The name by which tokens ask for this key.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// Whether this key may check signatures by `alg`: its type and curve, and its own `alg` if it names one, must agree.
+    pub fn fits(&self, alg: Algorithm) -> bool {
+        self.alg.is_none_or(|own| own == alg) && self.material.fits(alg)
+    }
+
+    /// The key as a DER SubjectPublicKeyInfo, for RSA and EC keys: the form in which Envoy takes it.
+    pub fn spki_der(&self) -> Option<&[u8]> {
+        self.spki.as_deref()
+    }
+
+    pub(in crate::policy) fn material(&self) -> &Material {
+        &self.material
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.material {
+            Material::Rsa(_) => "RSA",
+            Material::Ec(_) => "EC",
+            Material::Ed25519(_) => "Ed25519",
+            Material::Secret(_) => "oct",
+        };
+        f.debug_struct("VerifyingKey").field("kid", &self.kid).field("alg", &self.alg).field("kind", &kind).finish()
+    }
+}
+
+impl Material {
+    fn fits(&self, alg: Algorithm) -> bool {
+        match alg {
+            Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => matches!(self, Material::Rsa(_)),
+            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => matches!(self, Material::Rsa(_)),
+            Algorithm::Es256 => matches!(self, Material::Ec(key) if key.curve() == Curve::P256),
+            Algorithm::Es384 => matches!(self, Material::Ec(key) if key.curve() == Curve::P384),
+            Algorithm::Es512 => matches!(self, Material::Ec(key) if key.curve() == Curve::P521),
+            Algorithm::EdDsa => matches!(self, Material::Ed25519(_)),
+            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => match (self, alg.hash()) {
+                (Material::Secret(secret), Some(hash)) => secret.as_ref().len() >= hash.output_bytes(),
+                _ => false,
+            },
+        }
+    }
+}
+
+/// Why a key of a set is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SkipReason {
+    /// It is no JSON object.
+    NotAnObject,
+    /// This member is missing, of the wrong type or length, or not strict base64url.
+    BadMember(&'static str),
+    /// No `kty` that is known here.
+    UnknownKeyType(String),
+    /// No `crv` that is known here for its `kty`.
+    UnknownCurve(String),
+    /// Its `alg` is no signature algorithm that is known here.
+    UnknownAlgorithm(String),
+    /// Its `alg` cannot be used with such a key.
+    AlgorithmMismatch(Algorithm),
+    /// `use` or `key_ops` reserve it for something else (RFC 7517 §4.2, §4.3).
+    NotForVerifying,
+    /// It holds private members; whoever can read it can sign.
+    PrivateKey,
+    /// A symmetric key in a set that everyone can read.
+    PublishedSecret,
+    /// A symmetric key of this many bytes, too few.
+    WeakSecret(usize),
+    /// An RSA modulus of this many bits, too few or too many.
+    RsaSize(usize),
+    /// An even RSA modulus, or an exponent that is even, 1, or too large.
+    RsaNumbers,
+    /// Its point is not on the curve, or of small order.
+    BadPoint,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SkipReason::NotAnObject => f.write_str("not an object"),
+            SkipReason::BadMember(name) => write!(f, "member `{name}` is missing or malformed"),
+            SkipReason::UnknownKeyType(kty) => write!(f, "unknown key type `{}`", kty.escape_debug()),
+            SkipReason::UnknownCurve(crv) => write!(f, "unknown curve `{}`", crv.escape_debug()),
+            SkipReason::UnknownAlgorithm(alg) => write!(f, "unknown signature algorithm `{}`", alg.escape_debug()),
+            SkipReason::AlgorithmMismatch(alg) => write!(f, "algorithm `{alg}` does not fit the key"),
+            SkipReason::NotForVerifying => f.write_str("not meant for verifying signatures"),
+            SkipReason::PrivateKey => f.write_str("private key; publish the public members only"),
+            SkipReason::PublishedSecret => f.write_str("symmetric key in a published set"),
+            SkipReason::WeakSecret(bytes) => {
+                write!(f, "symmetric key of {bytes} bytes, at least {MIN_SECRET_BYTES} are needed")
+            }
+            SkipReason::RsaSize(bits) => {
+                write!(f, "RSA key of {bits} bits, {} to {} are accepted", rsa::MIN_BITS, rsa::MAX_BITS)
+            }
+            SkipReason::RsaNumbers => f.write_str("not an RSA modulus and exponent"),
+            SkipReason::BadPoint => f.write_str("not a usable point of its curve"),
+        }
+    }
+}
+
+type Parsed = Result<(Material, Option<Vec<u8>>), SkipReason>;
+
+/// RFC 7518 §6.3.1. Some issuers write a zero byte before the modulus, as its text warns; the number is the same.
+fn rsa_key(jwk: &Value) -> Parsed {
+    let (n, e) = (octets(jwk, "n")?, octets(jwk, "e")?);
+    let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
+    let key = RsaKey::new(n, e).map_err(|fault| match fault {
+        BadRsaKey::Size(bits) => SkipReason::RsaSize(bits),
+        BadRsaKey::Numbers => SkipReason::RsaNumbers,
+    })?;
+    Ok((Material::Rsa(key), Some(spki::rsa(n, e))))
+}
+
+/// RFC 7518 §6.2.1: both coordinates have the full length of the curve's field.
+fn elliptic_curve(jwk: &Value) -> Parsed {
+    let (curve, coordinate_bytes) = match required_text(jwk, "crv")? {
+        "P-256" => (Curve::P256, 32),
+        "P-384" => (Curve::P384, 48),
+        "P-521" => (Curve::P521, 66),
+        other => return Err(SkipReason::UnknownCurve(other.into())),
+    };
+    let (x, y) = (octets(jwk, "x")?, octets(jwk, "y")?);
+    for (name, coordinate) in [("x", &x), ("y", &y)] {
+        if coordinate.len() != coordinate_bytes {
+            return Err(SkipReason::BadMember(name));
+        }
+    }
+    if !curve::has_point(curve, &x, &y) {
+        return Err(SkipReason::BadPoint);
+    }
+    let point = [&[UNCOMPRESSED], x.as_slice(), y.as_slice()].concat();
+    let key = EcKey::new(curve, &x, &y).ok_or(SkipReason::BadPoint)?;
+    Ok((Material::Ec(key), Some(spki::elliptic_curve(curve, &point))))
+}
+
+/// RFC 8037 §2, for Ed25519.
+fn octet_key_pair(jwk: &Value) -> Parsed {
+    match required_text(jwk, "crv")? {
+        "Ed25519" => {}
+        other => return Err(SkipReason::UnknownCurve(other.into())),
+    }
+    let x = octets(jwk, "x")?;
+    if x.len() != ED25519_BYTES {
+        return Err(SkipReason::BadMember("x"));
+    }
+    let public = JsonWebKey::KeyPair { curve: "Ed25519".into(), x: x.into(), secret: None };
+    let key = <Ed25519 as JwtAlgorithm>::VerifyingKey::try_from(&public).map_err(|_| SkipReason::BadPoint)?;
+    // Under a key of small order one signature passes for many messages.
+    if key.is_weak() { Err(SkipReason::BadPoint) } else { Ok((Material::Ed25519(key), None)) }
+}
+
+/// RFC 7518 §6.4.
+fn shared_secret(jwk: &Value) -> Parsed {
+    let secret = Hs512Key::new(octets(jwk, "k")?);
+    match secret.as_ref().len() {
+        bytes if bytes < MIN_SECRET_BYTES => Err(SkipReason::WeakSecret(bytes)),
+        _ => Ok((Material::Secret(secret), None)),
+    }
+}
+
+fn checks_signatures(jwk: &Value) -> Result<(), SkipReason> {
+    if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
+        return Err(SkipReason::NotForVerifying);
+    }
+    match jwk.get("key_ops") {
+        None => Ok(()),
+        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => Ok(()),
+        Some(Value::Array(_)) => Err(SkipReason::NotForVerifying),
+        Some(_) => Err(SkipReason::BadMember("key_ops")),
+    }
+}
+
+fn text<'j>(jwk: &'j Value, name: &'static str) -> Result<Option<&'j str>, SkipReason> {
+    jwk.get(name).map(|value| value.as_str().ok_or(SkipReason::BadMember(name))).transpose()
+}
+
+fn required_text<'j>(jwk: &'j Value, name: &'static str) -> Result<&'j str, SkipReason> {
+    text(jwk, name)?.ok_or(SkipReason::BadMember(name))
+}
+
+/// base64url without padding, white space or stray bits (RFC 7515 §2).
+fn octets(jwk: &Value, name: &'static str) -> Result<Vec<u8>, SkipReason> {
+    URL_SAFE_NO_PAD.decode(required_text(jwk, name)?).map_err(|_| SkipReason::BadMember(name))
+}
+
+/// RFC 7518 §6.2.2 and §6.3.2, RFC 8037 §2.
+const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
+
+/// RFC 8032 §5.1.5.
+const ED25519_BYTES: usize = 32;
+
+/// The first byte of a point that is written as both its coordinates (SEC 1 §2.3.3).
+const UNCOMPRESSED: u8 = 4;

@@ -1,0 +1,91 @@
+//! Takes tokens and API keys out of the target of a request that the gateway holds or answers itself, so that access logs and
+//! traces hold none.
+
+use super::Credentials;
+use crate::config::auth::KeySource;
+use crate::config::document::TokenSource;
+use crate::policy::request::guard::without_query_pair;
+
+impl Credentials {
+    /// The target without the tokens and keys in its query; `None` if it has none, or if no credential may come in a query.
+    ///
+    /// The target may be one that the guard refuses: it need be neither a path nor text.
+    pub(in crate::policy) fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
+        self.query_credentials().next()?;
+        let (path, query) = target.split_at_checked(target.iter().position(|b| *b == b'?')?)?;
+        // Envoy expects a path that is not empty.
+        let mut kept = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
+        // Names of parameters are compared as text. A query that is none may hide one, so nothing of it stays.
+        if let Some(query) = std::str::from_utf8(query).ok().and_then(|query| query.strip_prefix('?')) {
+            let cleaned =
+                self.query_credentials().fold(query.to_string(), |query, name| without_query_pair(&query, name));
+            if cleaned == query {
+                return None;
+            }
+            if !cleaned.is_empty() {
+                kept.push(b'?');
+                kept.extend(cleaned.bytes());
+            }
+        }
+        Some(kept)
+    }
+
+    /// The names of the parameters that may hold a token or a key.
+    fn query_credentials(&self) -> impl Iterator<Item = &str> {
+        let tokens = self.token_sources.iter().filter_map(|source| match source {
+            TokenSource::Query(name) => Some(name.as_str()),
+            TokenSource::Bearer | TokenSource::Header(_) | TokenSource::Cookie(_) => None,
+        });
+        let keys = self.key_places.0.iter().filter_map(|place| match place {
+            KeySource::InsecureQuery(name) => Some(name.as_str()),
+            KeySource::Header(_) | KeySource::Scheme(_) => None,
+        });
+        tokens.chain(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::source;
+    use crate::policy::Policy;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn policy(token_from: &str, keys_from: &str) -> Policy {
+        let text = format!(
+            r#"{{"version": "1.0", "environment": "test", "api_keys": {{"from": [{keys_from}]}},
+                "issuers": [{{"name": "a", "issuer": "https://a.example", "audiences": ["x"], "keys": {{"keys": [
+                    {{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}]}},
+                    "token_from": [{token_from}]}}],
+                "routes": [{{"path": "/x", "response": {{}}}}]}}"#
+        );
+        Policy::from_node(&source::read(text.as_bytes()).unwrap(), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn tokens_and_keys_are_taken_out_of_any_target() {
+        let policy =
+            policy(r#"{"query": "access_token"}, {"header": "authorization"}"#, r#"{"insecure_query": "api_key"}"#);
+        for (target, cleaned) in [
+            (b"/x?access_token=a".as_slice(), Some(b"/x".as_slice())),
+            (b"/x?a=1&access_token=a&b=2", Some(b"/x?a=1&b=2")),
+            (b"/x?access%5ftoken=a&api_key=k&b=2", Some(b"/x?b=2")),
+            (b"/x?access_token=a&access_token=b", Some(b"/x")),
+            (b"/a//b/%2f?api_key=k", Some(b"/a//b/%2f")),
+            (b"?api_key=k", Some(b"/")),
+            (b"/x?access_token=a\xff", Some(b"/x")),
+            (b"/x?q=1", None),
+            (b"/x?", None),
+            (b"/access_token=a", None),
+            (b"", None),
+        ] {
+            assert_eq!(policy.without_query_secrets(target).as_deref(), cleaned, "{}", target.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_target_stays_where_no_credential_comes_in_the_query() {
+        let policy = policy(r#"{"header": "authorization"}"#, r#"{"header": "x-api-key"}"#);
+        assert_eq!(policy.without_query_secrets(b"/x?access_token=a&api_key=b\xff"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! Has this been revoked? Looks a verified caller up in what the document revokes and in the list that is polled.
+//!
+//! Asked for every request, also of callers who are remembered: what was verified once may have been revoked since.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use super::revocation_list::{MOST_BYTES_AN_ENTRY, Revocations, Shown, Unread};
+
+use super::caller::{Caller, Proof};
+use crate::policy::polled::Standing;
+use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::stop::Stop;
+use crate::policy::verdict::wait::{Await, Awaited, PolledId};
+use crate::policy::world::World;
+
+/// What is revoked, and where more of it is found.
+#[derive(Debug)]
+pub struct Revocation {
+    /// What the document itself revokes.
+    pub inline: Revocations,
+    /// The list that is polled.
+    pub list: Option<PolledId>,
+    /// Accept what cannot be looked up.
+    pub accept_unchecked: bool,
+    /// Refuse tokens without a `jti`.
+    pub require_jti: bool,
+}
+
+/// What the record says about a list that is not as good as new; nothing otherwise.
+pub type ListState = Option<Cow<'static, str>>;
+
+impl Revocation {
+    /// Refuses a caller who was revoked. `issuer` is the `iss` of the caller's token.
+    pub fn check(
+        &self,
+        caller: &Caller,
+        issuer: &str,
+        received_at: Duration,
+        world: &mut World<'_>,
+    ) -> Result<ListState, Stop> {
+        let shown = Shown::of(caller, issuer);
+        // No list can name an empty `jti`.
+        if self.require_jti && caller.token().is_some() && shown.jti.is_none_or(str::is_empty) {
+            return Err(Rejection::new(Kind::InvalidToken, "token_without_jti").into());
+        }
+        let (list, state) = self.list(received_at, world)?;
+        let now = world.now;
+        let client = caller.client_id.as_deref().unwrap_or_default();
+        let covers = |list: &Revocations| match &caller.proof {
+            Proof::Token(_) => list.covers(&shown, now),
+            Proof::ApiKey(key) => list.covers_client(client, Some(key), now),
+            Proof::Certificate => list.covers_client(client, None, now),
+        };
+        if covers(&self.inline) || list.is_some_and(|list| covers(&list)) {
+            return Err(revoked(caller).into());
+        }
+        world.note("revocation", || "not revoked".to_string());
+        Ok(state)
+    }
+
+    /// The list as it stands now, and what there is to say about it.
+    fn list(&self, received_at: Duration, world: &World<'_>) -> Result<(Option<Rc<Revocations>>, ListState), Stop> {
+        let Some(id) = self.list else { return Ok((None, None)) };
+        match world.polled.revocations(id, received_at, world.now) {
+            Standing::Usable(list, _) => {
+                let age = world.polled.stale_for(id, world.now);
+                Ok((Some(list), age.map(|age| format!("{} s old", age.as_secs()).into())))
+            }
+            // Whoever accepts what cannot be looked up waits for the first fetch, and for no other.
+            Standing::Wait(until) if !self.accept_unchecked || !world.polled.was_attempted(id) => {
+                Err(Stop::Wait(Await { on: Awaited::Document(id), until }))
+            }
+            Standing::Wait(_) | Standing::Unavailable if self.accept_unchecked => {
+                Ok((None, Some("none at hand".into())))
+            }
+            Standing::Wait(_) | Standing::Unavailable => {
+                Err(Rejection::new(Kind::AuthUnavailable, "revocation_list_unavailable").into())
+            }
+        }
+    }
+}
+
+/// Looks to the client like any credential of its kind that does not hold.
+fn revoked(caller: &Caller) -> Rejection {
+    match &caller.proof {
+        Proof::Token(_) => Rejection::new(Kind::InvalidToken, "token_revoked"),
+        Proof::ApiKey(_) => Rejection::new(Kind::InvalidCredential, "api_key_revoked"),
+        Proof::Certificate => Rejection::new(Kind::InvalidCredential, "certificate_revoked"),
+    }
+}

@@ -1,0 +1,329 @@
+//! A revocation list as it is looked things up in: a look-up each for token, subject and client, however long the list is.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use super::caller::Caller;
+use crate::config::node::Node;
+use crate::config::revocation::{Revoked, RevokedWhat, read_list};
+use crate::strict_json;
+use serde_json::Value;
+
+/// What is revoked.
+#[derive(Debug, Default)]
+pub struct Revocations {
+    /// Every entry by what it names; see [`Name::write`].
+    terms: HashMap<Box<[u8]>, Terms, BuildHasherDefault<DefaultHasher>>,
+    /// A bit for each kind of name that there is: no other is worth a look-up.
+    kinds: u8,
+    entries: usize,
+}
+
+/// The claims by which a token can be revoked.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'c> {
+    issuer: &'c str,
+    pub(super) jti: Option<&'c str>,
+    subject: Option<&'c str>,
+    /// `client_id` (RFC 9068 §2.2), and `azp` as OpenID Connect calls it.
+    clients: [Option<&'c str>; 2],
+    issued_at: Option<u64>,
+}
+
+impl<'c> Shown<'c> {
+    /// The claims of a caller's token.
+    pub fn of(caller: &'c Caller, issuer: &'c str) -> Shown<'c> {
+        let text = |name: &str| caller.claims.get(name).and_then(Value::as_str);
+        let issued_at = caller.claims.get("iat");
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a date that was checked before")]
+        let issued_at = issued_at.and_then(|iat| iat.as_u64().or_else(|| iat.as_f64().map(|iat| iat as u64)));
+        Shown {
+            issuer,
+            jti: text("jti"),
+            subject: caller.subject.as_deref(),
+            clients: [text("client_id"), text("azp")],
+            issued_at,
+        }
+    }
+}
+
+/// What an entry can name.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Token,
+    Subject,
+    Client,
+    Everyone,
+    ApiKey,
+    ApiClient,
+}
+
+/// One thing that an entry can name: its kind, within which issuer (or, of an API key, client; empty for any), and its own name.
+#[derive(Clone, Copy, Debug)]
+struct Name<'n>(Kind, &'n str, &'n str);
+
+/// Which tokens an entry is about, and until when it is needed.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    /// Issued before this time; `u64::MAX` for all.
+    issued_before: u64,
+    /// In seconds since the Unix epoch; `u64::MAX` for ever.
+    expires: u64,
+}
+
+/// Why a text is no revocation list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unread(pub String);
+
+impl Revocations {
+    /// Reads a list by itself, whole or not at all. Entries that nobody needs any more at `now` are left out and not counted.
+    pub fn parse(text: &[u8], most_entries: usize, now: Duration) -> Result<Revocations, Unread> {
+        let json = strict_json::parse(text).map_err(|fault| Unread(fault.to_string()))?;
+        let (entries, problems) = read_list(&Node::from(json));
+        if !problems.is_empty() {
+            return Err(Unread(problems.in_short()));
+        }
+        let list = Revocations::of(&entries, now);
+        if list.entries > most_entries {
+            return Err(Unread(format!("{} entries, at most {most_entries} are taken", list.entries)));
+        }
+        Ok(list)
+    }
+
+    /// The list of these entries. Two that name the same become one with the wider terms of both.
+    pub fn of(entries: &[Revoked], now: Duration) -> Revocations {
+        let mut list = Revocations::default();
+        for entry in entries {
+            let terms = Terms {
+                issued_before: entry.issued_before.unwrap_or(u64::MAX),
+                expires: entry.expires.map_or(u64::MAX, |at| at + LEEWAY),
+            };
+            if terms.is_needed(now) {
+                list.entries += 1;
+                list.add(entry, terms);
+            }
+        }
+        list
+    }
+
+    fn add(&mut self, entry: &Revoked, terms: Terms) {
+        let issuer = entry.issuer.as_ref().map_or("", |issuer| issuer.value.as_str());
+        let name = match &entry.what {
+            RevokedWhat::Token(jti) => Name(Kind::Token, issuer, jti),
+            RevokedWhat::Subject(sub) => Name(Kind::Subject, issuer, sub),
+            RevokedWhat::Client(id) => Name(Kind::Client, issuer, id),
+            RevokedWhat::Everyone => Name(Kind::Everyone, issuer, ""),
+            RevokedWhat::ApiKey { client, key: Some(key) } => Name(Kind::ApiKey, client, key),
+            RevokedWhat::ApiKey { client, key: None } => Name(Kind::ApiClient, client, ""),
+        };
+        let mut key = Vec::new();
+        name.write(&mut key);
+        let known = self.terms.get(key.as_slice()).copied();
+        self.terms.insert(key.into_boxed_slice(), terms.or_wider(known));
+        self.kinds |= 1 << name.0 as u8;
+    }
+
+    /// Whether what a caller has shown is revoked at this time.
+    pub fn covers(&self, shown: &Shown<'_>, now: Duration) -> bool {
+        let [client, party] = shown.clients;
+        let names = [
+            (Kind::Token, shown.jti),
+            (Kind::Subject, shown.subject),
+            (Kind::Client, client),
+            (Kind::Client, party),
+            (Kind::Everyone, Some("")),
+        ];
+        let mut key = Vec::new();
+        names.into_iter().filter_map(|(kind, name)| Some((kind, name?))).any(|(kind, name)| {
+            let covers = |terms: Terms| terms.cover(shown.issued_at, now);
+            ["", shown.issuer].iter().any(|issuer| self.find(Name(kind, issuer, name), &mut key).is_some_and(covers))
+        })
+    }
+
+    /// Whether a client is revoked at this time, or the one API key of it that it showed.
+    pub fn covers_client(&self, client: &str, key: Option<&str>, now: Duration) -> bool {
+        let names = [Some(Name(Kind::ApiClient, client, "")), key.map(|key| Name(Kind::ApiKey, client, key))];
+        let mut key = Vec::new();
+        names.into_iter().flatten().any(|name| self.find(name, &mut key).is_some_and(|terms| terms.is_needed(now)))
+    }
+
+    fn find(&self, name: Name<'_>, key: &mut Vec<u8>) -> Option<Terms> {
+        if self.kinds & 1 << name.0 as u8 == 0 {
+            return None;
+        }
+        name.write(key);
+        self.terms.get(key.as_slice()).copied()
+    }
+
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Whether nothing is revoked.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+}
+
+impl Name<'_> {
+    /// Writes it as no other is written: the issuer's length tells where its own name begins.
+    fn write(&self, key: &mut Vec<u8>) {
+        key.clear();
+        key.push(self.0 as u8);
+        key.extend(self.1.len().to_le_bytes());
+        key.extend(self.1.as_bytes());
+        key.extend(self.2.as_bytes());
+    }
+}
+
+impl Terms {
+    fn is_needed(self, now: Duration) -> bool {
+        now.as_secs() < self.expires
+    }
+
+    /// A token that does not say when it was issued may have been issued before.
+    fn cover(self, issued_at: Option<u64>, now: Duration) -> bool {
+        self.is_needed(now) && issued_at.is_none_or(|issued_at| issued_at < self.issued_before)
+    }
+
+    fn or_wider(self, other: Option<Terms>) -> Terms {
+        other.map_or(self, |other| Terms {
+            issued_before: self.issued_before.max(other.issued_before),
+            expires: self.expires.max(other.expires),
+        })
+    }
+}
+
+/// A token is good for its issuer's leeway beyond `exp`, so its entry is needed for the longest leeway there is.
+const LEEWAY: u64 = 300;
+
+/// How many bytes of a list are read for each entry that it may have.
+pub const MOST_BYTES_AN_ENTRY: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const NOW: u64 = 1_000_000;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn parse(entries: &str) -> Result<Revocations, Unread> {
+        let text = format!(r#"{{"version":"1.0","revoked":[{entries}]}}"#);
+        Revocations::parse(text.as_bytes(), 4, at(NOW))
+    }
+
+    /// A token of issuer `a`, subject `s`, id `j`, client `c`, issued 100 seconds ago.
+    fn shown() -> Shown<'static> {
+        let clients = [Some("c"), None];
+        Shown { issuer: "a", jti: Some("j"), subject: Some("s"), clients, issued_at: Some(NOW - 100) }
+    }
+
+    #[test]
+    fn an_entry_revokes_what_it_names_and_nothing_else() {
+        let none = Shown { jti: None, subject: None, clients: [None, None], issued_at: None, ..shown() };
+        let other = Shown { issuer: "b", jti: Some("k"), subject: Some("t"), clients: [Some("d"), None], ..shown() };
+        let azp = Shown { clients: [None, Some("c")], ..shown() };
+        for (entry, shown, expected) in [
+            (r#"{"jti":"j"}"#, shown(), true),
+            (r#"{"jti":"j"}"#, other, false),
+            (r#"{"jti":"j"}"#, none, false),
+            (r#"{"jti":"j","issuer":"a"}"#, shown(), true),
+            (r#"{"jti":"j","issuer":"b"}"#, shown(), false),
+            (r#"{"sub":"s","issuer":"a"}"#, shown(), true),
+            (r#"{"sub":"s","issuer":"b"}"#, shown(), false),
+            (r#"{"sub":"j","issuer":"a"}"#, shown(), false),
+            (r#"{"client_id":"c"}"#, shown(), true),
+            (r#"{"client_id":"c"}"#, azp, true),
+            (r#"{"client_id":"c"}"#, none, false),
+            (r#"{"issued_before":999901}"#, shown(), true),
+            (r#"{"issued_before":999900}"#, shown(), false),
+            (r#"{"issued_before":1}"#, none, true),
+            (r#"{"issued_before":999901,"issuer":"a"}"#, shown(), true),
+            (r#"{"issued_before":999901,"issuer":"b"}"#, shown(), false),
+            (r#"{"issued_before":999901,"issuer":"a","sub":"s"}"#, shown(), true),
+            (r#"{"issued_before":999900,"issuer":"a","sub":"s"}"#, shown(), false),
+            (r#"{"issued_before":999901,"client_id":"c"}"#, shown(), true),
+            (r#"{"issued_before":999901,"client_id":"d"}"#, shown(), false),
+            (r#"{"client":"c"}"#, shown(), false),
+        ] {
+            assert_eq!(parse(entry).unwrap().covers(&shown, at(NOW)), expected, "{entry} {shown:?}");
+        }
+    }
+
+    #[test]
+    fn names_do_not_run_into_each_other() {
+        let twisted = parse(r#"{"jti":"s"},{"sub":"j","issuer":"a"}"#).unwrap();
+        assert!(!twisted.covers(&shown(), at(NOW)), "a subject is not revoked by the token of its name");
+        let issuer_first = parse(r#"{"jti":"j","issuer":"a"}"#).unwrap();
+        let glued = Shown { issuer: "", jti: Some("aj"), ..shown() };
+        assert!(!issuer_first.covers(&glued, at(NOW)), "an issuer's name ends where it ends");
+    }
+
+    #[test]
+    fn api_keys_are_revoked_one_by_one_or_with_their_client() {
+        let list = parse(r#"{"client":"one","key":"k1"},{"client":"all"},{"client":"old","expires":999000}"#).unwrap();
+        assert_eq!(list.len(), 2);
+        assert!(list.covers_client("all", None, at(NOW)) && !list.covers_client("one", None, at(NOW)));
+        for (client, key, expected) in
+            [("one", "k1", true), ("one", "k2", false), ("all", "k1", true), ("none", "k1", false), ("old", "k", false)]
+        {
+            assert_eq!(list.covers_client(client, Some(key), at(NOW)), expected, "{client} {key}");
+        }
+    }
+
+    #[test]
+    fn entries_end_when_they_are_no_longer_needed_and_are_not_counted_then() {
+        let list = parse(r#"{"jti":"j","expires":1000000}"#).unwrap();
+        assert!(list.covers(&shown(), at(NOW + 299)), "the leeway of a clock is counted in");
+        assert!(!list.covers(&shown(), at(NOW + 300)));
+        let old = r#"{"jti":"x","expires":999700},"#.repeat(50);
+        assert_eq!(parse(&format!(r#"{old}{{"jti":"j"}}"#)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn two_entries_about_one_thing_revoke_what_either_would() {
+        let entry = |before: u64| format!(r#"{{"sub":"s","issuer":"a","issued_before":{before}}}"#);
+        let (later, earlier) = (entry(NOW - 99), entry(5));
+        for list in [format!("{later},{earlier}"), format!("{earlier},{later}")] {
+            assert!(parse(&list).unwrap().covers(&shown(), at(NOW)), "{list}");
+        }
+        assert!(!parse(&earlier).unwrap().covers(&shown(), at(NOW)));
+    }
+
+    #[test]
+    fn a_list_with_any_fault_is_no_list() {
+        for (entries, expected) in [
+            (r#"{"jti":"j","until":5}"#, "unknown key `until`"),
+            (r#"{"jti":"j"},{"jit":"j"}"#, "unknown key `jit` (did you mean `jti`?)"),
+            (r#"{"jti":"j","sub":"s"}"#, "names several things"),
+            (r#"{"sub":"s"}"#, "`sub` needs the `issuer`"),
+            (r#"{"jti":7}"#, "expected text, found a number"),
+            (r#"{"jti":""}"#, "expected text, found an empty one"),
+            (r#"{"key":"k"}"#, "needs `client`"),
+            (r#"{"client":"c","issuer":"a"}"#, "an API key has no `issuer`"),
+            (r#"{"jti":"j","issued_before":1}"#, "names one token"),
+            (r#"{}"#, "expected one of"),
+            (r#"{"issuer":"a"}"#, "expected one of"),
+            (r#"{"issued_before":-1}"#, "is not a whole number"),
+            (r#"{"issued_before":1.5}"#, "is not a whole number"),
+            (r#""j""#, "expected a mapping"),
+            (r#"{"jti":"a"},{"jti":"b"},{"jti":"c"},{"jti":"d"},{"jti":"e"}"#, "5 entries, at most 4"),
+            (r#"{"jti":"a","jti":"b"}"#, "stands twice"),
+        ] {
+            let fault = parse(entries).unwrap_err().0;
+            assert!(fault.contains(expected), "{entries}: {fault}");
+        }
+        for text in
+            [r#"{"revoked":[]}"#, r#"{"version":"1.0"}"#, r#"{"version":"2.0","revoked":[]}"#, "[]", "", "<html>"]
+        {
+            assert!(Revocations::parse(text.as_bytes(), 4, at(NOW)).is_err(), "{text}");
+        }
+    }
+}

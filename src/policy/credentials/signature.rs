@@ -1,0 +1,119 @@
+//! Where a token's signature is checked: by Envoy's own crypto where it can, in pure Rust elsewhere, with the same verdict.
+
+use std::borrow::Cow;
+
+use jwt_compact::alg::{Ed25519, Hs256, Hs256Key, Hs384, Hs384Key, Hs512};
+use jwt_compact::{Algorithm as JwtAlgorithm, AlgorithmSignature};
+use sha2::{Digest, Sha256};
+
+use super::{
+    algorithm::Algorithm,
+    jwks::{Material, VerifyingKey},
+};
+
+pub(in crate::policy) mod curve;
+pub(in crate::policy) mod der;
+#[cfg_attr(target_os = "wasi", path = "signature/ec_host.rs")]
+pub(in crate::policy) mod ec;
+mod montgomery;
+pub(in crate::policy) mod rsa;
+#[cfg(test)]
+mod tests;
+
+/// Identifies a token by the first half of the SHA-256 of what was signed. The signature is left out: without the key, anyone can
+/// turn an ECDSA signature (r, s) into (r, n - s), which is as good (SEC 1 §4.1.4).
+pub fn fingerprint(signing_input: &[u8]) -> u128 {
+    let digest = Sha256::digest(signing_input);
+    digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
+
+/// Something that can check a signature; the filter hands in Envoy's own, the tools use [`Software`].
+pub trait SignatureVerifier {
+    /// Whether `key` made `signature` over `signing_input` by `alg`. A key that does not fit `alg` never did.
+    ///
+    /// `signature` is in the form of a JWS, decoded (RFC 7518 §3): for ECDSA r and s side by side. A wrong `true` here lets
+    /// anyone be anyone; a wrong `false` refuses an honest caller.
+    fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool;
+}
+
+/// Checks every algorithm in pure Rust; inside Envoy all but ECDSA, which Envoy checks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Software;
+
+impl SignatureVerifier for Software {
+    fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
+        if !key.fits(alg) {
+            return false;
+        }
+        match key.material() {
+            Material::Rsa(key) => key.verify(alg, signing_input, signature),
+            Material::Ec(key) => key.verify(signing_input, signature),
+            Material::Ed25519(key) => by_jwt_compact(&Ed25519, key, signing_input, signature),
+            Material::Secret(secret) => match alg {
+                Algorithm::Hs256 => by_jwt_compact(&Hs256, &Hs256Key::new(secret), signing_input, signature),
+                Algorithm::Hs384 => by_jwt_compact(&Hs384, &Hs384Key::new(secret), signing_input, signature),
+                Algorithm::Hs512 => by_jwt_compact(&Hs512, secret, signing_input, signature),
+                _ => false,
+            },
+        }
+    }
+}
+
+/// The length is compared first: where the algorithm fixes one, `try_from_slice` may panic on any other.
+fn by_jwt_compact<A: JwtAlgorithm>(alg: &A, key: &A::VerifyingKey, signing_input: &[u8], signature: &[u8]) -> bool {
+    A::Signature::LENGTH.is_none_or(|length| length.get() == signature.len())
+        && A::Signature::try_from_slice(signature)
+            .is_ok_and(|signature| alg.verify_signature(&signature, key, signing_input))
+}
+
+/// What Envoy's foreign function `verify_signature` is asked, beside the signing input (Envoy fact 1.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRequest<'a> {
+    /// The hash's name as Envoy spells it.
+    pub hash: &'static str,
+    /// The public key as a DER SubjectPublicKeyInfo.
+    pub spki: &'a [u8],
+    /// The signature; for ECDSA turned into DER.
+    pub signature: Cow<'a, [u8]>,
+}
+
+/// The request that makes Envoy check this signature; `None` where it cannot or need not: PS*, EdDSA and HS*, a key that does
+/// not fit `alg`, a signature of the wrong length. [`Software`] answers all of those.
+///
+/// Envoy itself would take an EC key for an RS256 token, so the check that key and algorithm fit stands here (fact 1.2).
+pub fn host_request<'a>(key: &'a VerifyingKey, alg: Algorithm, signature: &'a [u8]) -> Option<HostRequest<'a>> {
+    if !key.fits(alg) {
+        return None;
+    }
+    let signature = match (alg, key.material()) {
+        (Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512, Material::Rsa(key))
+            if signature.len() == key.signature_bytes() =>
+        {
+            Cow::Borrowed(signature)
+        }
+        (Algorithm::Es256, _) if signature.len() == P256_BYTES => Cow::Owned(ecdsa_to_der(signature)?),
+        (Algorithm::Es384, _) if signature.len() == P384_BYTES => Cow::Owned(ecdsa_to_der(signature)?),
+        (Algorithm::Es512, _) if signature.len() == P521_BYTES => Cow::Owned(ecdsa_to_der(signature)?),
+        _ => return None,
+    };
+    Some(HostRequest { hash: alg.hash()?.name(), spki: key.spki_der()?, signature })
+}
+
+/// Turns a JWS's r‖s (RFC 7518 §3.4) into a DER ECDSA-Sig-Value (RFC 3279 §2.2.3).
+///
+/// `None` unless the length is that of P-256, P-384 or P-521 and neither number is zero.
+pub fn ecdsa_to_der(raw: &[u8]) -> Option<Vec<u8>> {
+    if !matches!(raw.len(), P256_BYTES | P384_BYTES | P521_BYTES) {
+        return None;
+    }
+    let (r, s) = raw.split_at_checked(raw.len() / 2)?;
+    let is_zero = |number: &[u8]| number.iter().all(|byte| *byte == 0);
+    if is_zero(r) || is_zero(s) {
+        return None;
+    }
+    Some(der::sequence(&[&der::unsigned_integer(r), &der::unsigned_integer(s)]))
+}
+
+const P256_BYTES: usize = 64;
+const P384_BYTES: usize = 96;
+const P521_BYTES: usize = 132;

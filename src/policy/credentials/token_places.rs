@@ -1,0 +1,180 @@
+//! Finds the token in a request: exactly one, in one of the places the issuers accept, in exactly the form of RFC 6750.
+
+use std::borrow::Cow;
+
+use crate::config::document::TokenSource;
+use crate::policy::request::{Once, Request, guard};
+use crate::policy::verdict::rejection::{Kind, Rejection};
+
+/// A token as presented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential<'r> {
+    /// Its text, not yet checked in any way.
+    pub token: Cow<'r, [u8]>,
+    /// The place it stood in, as an index into the policy's list of places.
+    pub source: usize,
+    /// Whether it stood behind the `Bearer` scheme, whose grammar it then has to follow.
+    pub bearer: bool,
+}
+
+impl Credential<'_> {
+    /// Refuses what is no `b64token` behind the scheme (RFC 6750 §2.1): then the request is malformed, and not only its token,
+    /// as a cookie's or a parameter's would be (§3.1). A token that was verified before has the form and need not be asked.
+    /// Envoy joins repeated headers by a comma (envoy-facts §0.9): the comma is what shows a second token.
+    pub fn check_form(&self) -> Result<(), Rejection> {
+        if !self.bearer {
+            return Ok(());
+        }
+        let token = self.token.as_ref();
+        let body = token.iter().rposition(|b| *b != b'=').map_or(0, |last| last + 1);
+        let is_b64 = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(b);
+        match token.get(..body) {
+            Some(head) if !head.is_empty() && head.iter().all(is_b64) => Ok(()),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+/// Finds the one token. Two are refused even when they are equal: which of them a next server reads is anyone's guess
+/// (RFC 6750 §2: clients must not use more than one method).
+pub fn find<'r>(
+    request: &Request<'r>,
+    query: Option<&'r str>,
+    sources: &[TokenSource],
+) -> Result<Option<Credential<'r>>, Rejection> {
+    let mut found: Option<Credential<'r>> = None;
+    for (source, place) in sources.iter().enumerate() {
+        for token in tokens_at(request, query, place)? {
+            if found.is_some() {
+                return Err(Rejection::new(Kind::InvalidTokenRequest, "several_tokens"));
+            }
+            found = Some(Credential { token, source, bearer: *place == TokenSource::Bearer });
+        }
+    }
+    Ok(found)
+}
+
+fn tokens_at<'r>(
+    request: &Request<'r>,
+    query: Option<&'r str>,
+    place: &TokenSource,
+) -> Result<Vec<Cow<'r, [u8]>>, Rejection> {
+    Ok(match place {
+        TokenSource::Bearer => bearer(request.authorization)?.map(Cow::Borrowed).into_iter().collect(),
+        TokenSource::Header(name) => {
+            let same = |(n, _): &&(&[u8], &[u8])| *n == name.as_bytes();
+            request.headers.iter().filter(same).map(|(_, value)| Cow::Borrowed(*value)).collect()
+        }
+        TokenSource::Cookie(name) => {
+            cookies(request).filter(|(n, _)| *n == name.as_bytes()).map(|(_, v)| v.into()).collect()
+        }
+        TokenSource::Query(name) => guard::query_pairs(query.unwrap_or_default())
+            .filter(|(n, _)| n == name)
+            .map(|(_, value)| match value {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            })
+            .collect(),
+    })
+}
+
+/// `Authorization: Bearer b64token` (RFC 6750 §2.1). Another scheme is somebody else's credential, not a broken one of ours.
+fn bearer(authorization: Once<'_>) -> Result<Option<&[u8]>, Rejection> {
+    let value = match authorization {
+        Once::Absent => return Ok(None),
+        Once::Repeated => return Err(Rejection::new(Kind::InvalidTokenRequest, "several_authorization_headers")),
+        Once::Value(value) => value,
+    };
+    let Some(token) = strip_bearer(value) else {
+        // Behind another scheme's credential a token would reach the upstream unseen.
+        let hides = value.split(|b| *b == b',').skip(1).any(|part| strip_bearer(part.trim_ascii()).is_some());
+        return if hides { Err(malformed()) } else { Ok(None) };
+    };
+    Ok(Some(token))
+}
+
+fn malformed() -> Rejection {
+    Rejection::new(Kind::InvalidTokenRequest, "malformed_authorization")
+}
+
+/// What follows `Bearer ` when that is the scheme, which has no case (RFC 9110 §11.1); a bare `Bearer` is a broken one of ours.
+pub fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return None;
+    }
+    match rest.first() {
+        None => Some(rest),
+        Some(b' ') => Some(rest.trim_ascii_start()),
+        Some(_) => None,
+    }
+}
+
+/// The cookies of a request (RFC 6265 §4.2.1), over all its `cookie` headers, since HTTP/2 may split them (RFC 9113 §8.2.3).
+pub fn cookies<'r>(request: &Request<'r>) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
+    let headers = request.headers.iter().filter(|(name, _)| *name == b"cookie").map(|(_, value)| *value);
+    headers.flat_map(|value| value.split(|b| *b == b';')).filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let equals = pair.iter().position(|b| *b == b'=')?;
+        let (name, value) = pair.split_at_checked(equals)?;
+        Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_bearer_form_is_read_to_the_letter() {
+        for (value, expected) in [
+            ("Bearer abc.def.ghi", Ok(Some("abc.def.ghi"))),
+            ("bearer abc", Ok(Some("abc"))),
+            ("BEARER  abc=", Ok(Some("abc="))),
+            ("Basic dXNlcjpwYXNz", Ok(None)),
+            ("Bearertoken", Ok(None)),
+            ("Digest username=\"a\", uri=\"/, bearers\"", Ok(None)),
+            ("Basic dXNlcjpwYXNz,Bearer a", Err("malformed_authorization")),
+            ("Basic dXNlcjpwYXNz , bearer a", Err("malformed_authorization")),
+            ("", Ok(None)),
+            ("Bearer", Err("malformed_authorization")),
+            ("Bearer ", Err("malformed_authorization")),
+            ("Bearer a,Bearer b", Err("malformed_authorization")),
+            ("Bearer a b", Err("malformed_authorization")),
+            ("Bearer =a", Err("malformed_authorization")),
+            ("Bearer a\tb", Err("malformed_authorization")),
+        ] {
+            let read = bearer(Once::Value(value.as_bytes())).and_then(|found| {
+                let credential =
+                    |token: &'static [u8]| Credential { token: Cow::Borrowed(token), source: 0, bearer: true };
+                found.map_or(Ok(()), |token| credential(token).check_form()).map(|()| found)
+            });
+            let read = read.map(|t| t.map(|t| std::str::from_utf8(t).unwrap())).map_err(|r| r.reason);
+            assert_eq!(read, expected, "{value}");
+        }
+        assert!(bearer(Once::Repeated).is_err());
+    }
+
+    #[test]
+    fn two_tokens_are_one_too_many_wherever_they_stand() {
+        let sources =
+            [TokenSource::Bearer, TokenSource::Cookie("sid".into()), TokenSource::Query("access_token".into())];
+        let read = |headers: &[(&'static str, &'static str)], query| {
+            let headers: Vec<_> = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+            let authorization = headers.iter().find(|(n, _)| *n == b"authorization").map(|(_, v)| Once::Value(v));
+            let request =
+                Request { headers: &headers, authorization: authorization.unwrap_or_default(), ..Request::default() };
+            find(&request, query, &sources).map(|c| c.map(|c| c.source)).map_err(|r| r.reason)
+        };
+        assert_eq!(read(&[], None), Ok(None));
+        assert_eq!(read(&[("authorization", "Bearer a")], None), Ok(Some(0)));
+        assert_eq!(read(&[("cookie", "x=1; sid=a.b.c")], None), Ok(Some(1)));
+        assert_eq!(read(&[], Some("q=1&access_token=a")), Ok(Some(2)));
+        assert_eq!(read(&[("authorization", "Bearer a")], Some("access_token=a")), Err("several_tokens"));
+        assert_eq!(read(&[("cookie", "sid=a; sid=b")], None), Err("several_tokens"));
+        assert_eq!(read(&[("cookie", "sid=a"), ("cookie", "sid=a")], None), Err("several_tokens"));
+        assert_eq!(read(&[], Some("access_token=a&access_token=b")), Err("several_tokens"));
+    }
+}

@@ -1,0 +1,236 @@
+//! Who is calling, by a token? Turns one into a [`Caller`], or says why it cannot be believed.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::caller::{Caller, Proof, TokenProof};
+use super::client_lookup::{Clients, Found};
+use super::issuer::{AcceptedClients, Issuer, IssuerKeys};
+use super::signature;
+use super::token::UnverifiedToken;
+use super::token_places::Credential;
+use crate::config::client::is_plain;
+use crate::policy::authority::identity::IdentityHeaders;
+use crate::policy::authority::permission::PermissionRegistry;
+use crate::policy::authority::scopes::ScopeRegistry;
+use crate::policy::polled::Standing;
+use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::stop::Stop;
+use crate::policy::verdict::wait::{Await, Awaited};
+use crate::policy::world::World;
+
+/// What authentication needs of the policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Authenticator<'p> {
+    /// Every issuer.
+    pub issuers: &'p [Issuer],
+    /// The scopes that matter.
+    pub scopes: &'p ScopeRegistry,
+    /// The permissions there are.
+    pub permissions: &'p PermissionRegistry,
+    /// The identity headers.
+    pub identity: &'p IdentityHeaders,
+    /// Where clients are listed.
+    pub clients: &'p Clients,
+}
+
+impl Authenticator<'_> {
+    /// The caller that a credential proves. A token verified before is taken from the cache; what can change between two
+    /// requests (the time, the keys, the place of the token) is checked every time.
+    pub fn authenticate(
+        &self,
+        credential: &Credential<'_>,
+        received_at: Duration,
+        world: &mut World<'_>,
+    ) -> Result<Rc<Caller>, Stop> {
+        let token = credential.token.as_ref();
+        if let Some(caller) = world.tokens.get(token) {
+            if let Some(proof) = caller.token()
+                && self.still_holds(proof, credential.source, world)
+            {
+                proof.validity.check(world.now)?;
+                check_now(&caller, proof, world)?;
+                world.note("authenticate", || "a token that was verified before".to_string());
+                return Ok(caller);
+            }
+            world.tokens.remove(token);
+        }
+        credential.check_form()?;
+        let caller = Rc::new(self.verify(token, credential.source, received_at, world)?);
+        world.tokens.insert(token, caller.clone());
+        if let Some(proof) = caller.token() {
+            check_now(&caller, proof, world)?;
+        }
+        Ok(caller)
+    }
+
+    /// A cached caller counts only while the very keys that proved it are in use, and the list in which its client was looked up.
+    fn still_holds(&self, proof: &TokenProof, source: usize, world: &World<'_>) -> bool {
+        let generation = match self.issuers.get(proof.issuer).map(|issuer| &issuer.keys) {
+            Some(IssuerKeys::Remote(id)) => world.polled.generation(*id, world.now),
+            Some(IssuerKeys::Local(_)) => Some(0),
+            None => None,
+        };
+        proof.source == source
+            && generation == Some(proof.generation)
+            && self.clients.finds_the_same(proof.clients, world)
+    }
+
+    fn verify(
+        &self,
+        token: &[u8],
+        source: usize,
+        received_at: Duration,
+        world: &mut World<'_>,
+    ) -> Result<Caller, Stop> {
+        if token.len() > self.issuers.iter().map(|i| i.max_token_bytes).max().unwrap_or(0) {
+            return Err(invalid("token_too_long"));
+        }
+        let read = UnverifiedToken::read(token)?;
+        let (index, issuer) = self.issuer_of(&read.claims)?;
+        issuer.check_form(&read, token.len(), source)?;
+        world.note("authenticate", || {
+            let kid = read.kid.as_deref().unwrap_or("not named").escape_debug();
+            format!("{} token of issuer {}, key {kid}", read.algorithm.name(), issuer.name)
+        });
+        let generation = self.check_signature(issuer, &read, received_at, world)?;
+        let validity = issuer.check_claims(&read.claims)?;
+        validity.check(world.now)?;
+        let bound = issuer.binding(&read.claims)?;
+        let client_id = client_id(&read.claims);
+        let (client, asked) = self.client(client_id.as_deref(), (index, issuer.clients), received_at, world)?;
+        let mut scopes = self.scopes.granted(&read.claims, &issuer.scope_claims);
+        let mut permissions = self
+            .permissions
+            .granted(&read.claims, &issuer.permission_claims)
+            .map_err(|fault| Rejection::new(Kind::InvalidToken, "token_permissions_malformed").with(fault.0))?;
+        if let Some(client) = &client {
+            client.scopes.iter().for_each(|most| scopes.cut_to(most));
+            client.permissions.iter().for_each(|most| permissions.cut_to(most));
+        }
+        let mut identity = self.identity.of(&read.claims, client_id.as_deref(), client.as_deref());
+        self.permissions.tell(&permissions, &mut identity);
+        let proof = TokenProof {
+            issuer: index,
+            issuer_name: issuer.name.clone(),
+            id: signature::fingerprint(read.signing_input),
+            validity,
+            generation,
+            clients: asked,
+            source,
+            bound,
+        };
+        Ok(Caller {
+            proof: Proof::Token(proof),
+            subject: read.claims.get("sub").and_then(Value::as_str).map(Rc::from),
+            scopes,
+            permissions,
+            identity,
+            client_id,
+            client,
+            claims: read.claims,
+        })
+    }
+
+    /// The directory's entry for the client that a token names, if the issuer's tokens may name that client.
+    fn client(
+        &self,
+        id: Option<&str>,
+        (issuer, accepted): (usize, AcceptedClients),
+        received_at: Duration,
+        world: &World<'_>,
+    ) -> Result<Found, Stop> {
+        let found = id.map_or(Ok((None, None)), |id| self.clients.by_id(id, received_at, world))?;
+        let reason = match (&found.0, id, accepted) {
+            (Some(client), ..) if !client.takes_tokens_of(issuer) => "token_client_of_another_issuer",
+            (Some(_), ..) | (None, _, AcceptedClients::Any) | (None, None, AcceptedClients::ListedOrNone) => {
+                return Ok(found);
+            }
+            (None, ..) => "token_client_unknown",
+        };
+        let rejection = Rejection::new(Kind::InvalidToken, reason);
+        Err(Stop::Refuse(match id {
+            Some(id) if is_plain(id) => rejection.with(format!("client {id}")),
+            Some(_) => rejection.with("client with an id that cannot be listed"),
+            None => rejection.with("the token names no client"),
+        }))
+    }
+
+    fn issuer_of(&self, claims: &Value) -> Result<(usize, &Issuer), Rejection> {
+        let Some(iss) = claims.get("iss").and_then(Value::as_str) else {
+            return Err(Rejection::new(Kind::InvalidToken, "token_without_issuer"));
+        };
+        let known = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.issuer == iss);
+        known.ok_or_else(|| Rejection::new(Kind::InvalidToken, "token_issuer_unknown"))
+    }
+
+    /// Checks the signature with the keys that fit; the generation of the key set comes back.
+    fn check_signature(
+        &self,
+        issuer: &Issuer,
+        token: &UnverifiedToken<'_>,
+        received_at: Duration,
+        world: &mut World<'_>,
+    ) -> Result<u64, Stop> {
+        let (keys, generation) = match &issuer.keys {
+            IssuerKeys::Local(keys) => (keys.clone(), 0),
+            IssuerKeys::Remote(id) => match world.polled.key_set(*id, received_at, world.now) {
+                Standing::Usable(keys, generation) => (keys, generation),
+                Standing::Wait(until) => return Err(Stop::Wait(Await { on: Awaited::Document(*id), until })),
+                Standing::Unavailable => {
+                    return Err(Stop::Refuse(Rejection::new(Kind::AuthUnavailable, "keys_unavailable")));
+                }
+            },
+        };
+        let fitting = keys.candidates(token.kid.as_deref(), token.algorithm).take(MOST_KEYS_TRIED);
+        let mut tried = 0;
+        for key in fitting {
+            tried += 1;
+            if world.verifier.verify(key, token.algorithm, token.signing_input, &token.signature) {
+                return Ok(generation);
+            }
+        }
+        // A name that no key of the set bears may be that of a newer key.
+        let is_unknown = token.kid.as_deref().is_some_and(|kid| !keys.has_kid(kid));
+        if is_unknown
+            && let IssuerKeys::Remote(id) = &issuer.keys
+            && let Some(until) = world.polled.want_newer(*id, received_at, world.now)
+        {
+            return Err(Stop::Wait(Await { on: Awaited::Document(*id), until }));
+        }
+        Err(invalid(match tried {
+            0 if is_unknown => "token_key_unknown",
+            0 => "token_key_does_not_fit",
+            _ => "token_signature_wrong",
+        }))
+    }
+}
+
+/// What may change between two uses of a token that was verified once: the client's standing, and the certificate it comes with.
+fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(), Rejection> {
+    if let Some(client) = &caller.client {
+        let refused = |reason| Rejection::new(Kind::InvalidToken, reason).with(format!("client {}", client.id));
+        client.standing(world.now).map_err(refused)?;
+    }
+    let Some(bound) = &proof.bound else { return Ok(()) };
+    match world.peer.certificate() {
+        Some(shown) if shown.sha256 == *bound => Ok(()),
+        Some(_) => Err(Rejection::new(Kind::InvalidToken, "token_bound_to_another_certificate")),
+        None => Err(Rejection::new(Kind::InvalidToken, "token_bound_certificate_missing")),
+    }
+}
+
+/// Which client the token was issued to: `client_id` (RFC 9068 §2.2), or `azp` (OpenID Connect Core §2) where there is none.
+fn client_id(claims: &Value) -> Option<Rc<str>> {
+    let named = ["client_id", "azp"].iter().filter_map(|name| claims.get(*name)?.as_str());
+    named.filter(|id| !id.is_empty()).map(Rc::from).next()
+}
+
+fn invalid(reason: &'static str) -> Stop {
+    Stop::Refuse(Rejection::new(Kind::InvalidToken, reason))
+}
+
+/// A token is checked with so many keys at the most, when it or they have no `kid`: each try costs as much as a real check.
+const MOST_KEYS_TRIED: usize = 4;

@@ -1,0 +1,136 @@
+//! Counts requests under their limits at each point of the pipeline, and records what client and operator learn of it.
+
+pub mod memory;
+pub mod rate_limit;
+pub mod rate_limit_client;
+pub mod set;
+pub mod shared_limit;
+
+use std::rc::Rc;
+
+use super::authority::authorize::Grant;
+use super::pipeline::progress::Progress;
+use super::pipeline::rule::Rule;
+use super::request::RequestParts;
+use super::request::peer::Peer;
+use super::verdict::rejection::{Kind, Rejection};
+use super::verdict::stop::Stop;
+use super::world::World;
+use crate::config::auth::Auth;
+use rate_limit::key::Subject;
+use rate_limit::{Charge, Counted, How, Limit, count, record};
+use set::LimitSet;
+
+/// Counts a request that has arrived, once, whatever becomes of it.
+pub(super) fn arrive(
+    unrouted: &LimitSet,
+    rule: Option<&Rule>,
+    parts: &RequestParts<'_>,
+    world: &mut World<'_>,
+    progress: &mut Progress,
+) -> Result<(), Rejection> {
+    let limits = rule.map_or(unrouted, |rule| &rule.limits);
+    if std::mem::replace(&mut progress.arrived, true) || limits.arrival.is_empty() {
+        return Ok(());
+    }
+    spend(&limits.arrival, &subject(rule, parts, world.peer), How::Take, world, progress)
+}
+
+/// Refuses to look at a credential where too many were invalid. A token that was verified before is not an attempt.
+pub(super) fn before_authentication(
+    rule: &Rule,
+    token: &[u8],
+    parts: &RequestParts<'_>,
+    world: &mut World<'_>,
+    progress: &mut Progress,
+) -> Result<(), Rejection> {
+    if rule.limits.failures.is_empty() || world.tokens.get(token).is_some() {
+        return Ok(());
+    }
+    let subject = subject(Some(rule), parts, world.peer);
+    let charges = charges(&rule.limits.failures, &subject, world);
+    let counted = count(&charges, How::Try, world.now, world.limits);
+    refusal(&charges, counted, "too_many_failed_authentications", world, progress)
+}
+
+/// Counts an invalid credential. An expired one was valid once, and keys that cannot be fetched are not its fault.
+pub(super) fn after_authentication(rule: &Rule, stop: Stop, parts: &RequestParts<'_>, world: &mut World<'_>) -> Stop {
+    if let Stop::Refuse(Rejection { kind, .. }) = &stop
+        && matches!(kind, Kind::InvalidToken | Kind::InvalidTokenRequest | Kind::InvalidCredential)
+    {
+        let charges = charges(&rule.limits.failures, &subject(Some(rule), parts, world.peer), world);
+        record(&charges, world.now, world.limits);
+    }
+    stop
+}
+
+/// Counts a request of an authorized caller. On a route without authentication there is no caller to count.
+pub(super) fn count_caller(
+    rule: &Rule,
+    auth: &Auth,
+    grant: &Grant,
+    parts: &RequestParts<'_>,
+    world: &mut World<'_>,
+    progress: &mut Progress,
+) -> Result<(), Rejection> {
+    if *auth == Auth::None || rule.limits.caller.is_empty() {
+        return Ok(());
+    }
+    let subject = Subject { caller: grant.caller(), ..subject(Some(rule), parts, world.peer) };
+    spend(&rule.limits.caller, &subject, How::Take, world, progress)
+}
+
+pub(super) fn subject<'s>(rule: Option<&'s Rule>, parts: &RequestParts<'s>, peer: &'s dyn Peer) -> Subject<'s> {
+    Subject { peer, headers: parts.headers, route: rule.map_or("", |rule| &rule.name), caller: None }
+}
+
+fn charges<'l>(limits: &'l [Rc<Limit>], subject: &Subject<'_>, world: &World<'_>) -> Vec<Charge<'l>> {
+    let hash_key = world.limits.hash_key();
+    limits.iter().filter_map(|limit| limit.charge(subject, hash_key)).collect()
+}
+
+pub(super) fn spend(
+    limits: &[Rc<Limit>],
+    subject: &Subject<'_>,
+    how: How,
+    world: &mut World<'_>,
+    progress: &mut Progress,
+) -> Result<(), Rejection> {
+    let charges = charges(limits, subject, world);
+    let counted = count(&charges, how, world.now, world.limits);
+    for (charge, standing) in charges.iter().zip(&counted.standings).filter(|(charge, _)| !charge.limit.shadow) {
+        if let Some(standing) = standing {
+            world.note("limit", || format!("{}: {} left of {}", standing.window, standing.left, standing.most));
+            progress.plan.budget.add(&charge.meter.policy, standing.clone());
+        }
+    }
+    refusal(&charges, counted, "rate_limited", world, progress)
+}
+
+/// Writes down what limits refused, or would have, and refuses.
+fn refusal(
+    charges: &[Charge<'_>],
+    counted: Counted,
+    reason: &'static str,
+    world: &mut World<'_>,
+    progress: &mut Progress,
+) -> Result<(), Rejection> {
+    for name in &counted.would {
+        world.note("limit", || format!("{name}: would refuse, and is a shadow only"));
+    }
+    counted.would.iter().for_each(|limit| progress.note_shadow(limit));
+    let Some(refused) = counted.refused else { return Ok(()) };
+    let seconds = refused.standing.seconds;
+    world.note("limit", || format!("{}: nothing left for {seconds} s", refused.standing.window));
+    progress.audit.limit = Some(refused.standing.window.clone());
+    if reason == "rate_limited"
+        && let Some(charge) = charges.get(refused.charge)
+    {
+        for charge in charges.iter().filter(|charge| !charge.limit.shadow) {
+            progress.plan.budget.list(&charge.meter.policy);
+        }
+        progress.plan.budget.refused(&charge.meter.policy, refused.standing);
+    }
+    let reason = if refused.contended { "limit_contended" } else { reason };
+    Err(Rejection::new(Kind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), reason))
+}

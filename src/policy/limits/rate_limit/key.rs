@@ -1,0 +1,131 @@
+//! Who is counted: turns what a limit goes by into a place in its table, by a hash whose key no client knows.
+
+use std::hash::Hasher;
+use std::net::IpAddr;
+
+use serde_json::Value;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::config::header_name::same_to_an_upstream;
+use crate::config::limit::KeyPart;
+use crate::policy::credentials::caller::{Caller, Proof};
+use crate::policy::request::Once;
+use crate::policy::request::peer::Peer;
+
+/// A request as limits see it.
+#[derive(Clone, Copy)]
+pub struct Subject<'s> {
+    /// Who is at the other end of the connection.
+    pub peer: &'s dyn Peer,
+    /// The request's headers.
+    pub headers: &'s [(&'s [u8], &'s [u8])],
+    /// The route; empty where none takes the request.
+    pub route: &'s str,
+    /// Who calls, once that is known.
+    pub caller: Option<&'s Caller>,
+}
+
+/// The hash of a subject in one limit: who it is, and in which cell of how many it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Tells it from others.
+    pub fingerprint: u64,
+    spread: u64,
+}
+
+impl<'s> Subject<'s> {
+    /// The value of a header. Requests that repeat it, or also send another spelling of it, share one bucket. Otherwise a caller
+    /// could get a new bucket with every request by adding a random second value.
+    pub fn header(&self, name: &str) -> Once<'s> {
+        let mut found = Once::Absent;
+        for (sent, value) in self.headers {
+            if *sent == name.as_bytes() {
+                found.add(value);
+            } else if same_to_an_upstream(sent, name.as_bytes()) {
+                found = Once::Repeated;
+            }
+        }
+        found
+    }
+}
+
+impl Key {
+    /// The key of what these parts say together. Whoever has not got a part shares its absence with all others who have not;
+    /// but where nobody is known to call, the address stands for the caller: they do not share one bucket.
+    pub fn new(parts: &[KeyPart], subject: &Subject<'_>, hash_key: [u8; 16]) -> Key {
+        let mut hasher = SipHasher13::new_with_key(&hash_key);
+        for part in parts {
+            part_of(part, subject, &mut hasher);
+        }
+        let hash = hasher.finish128();
+        Key { fingerprint: hash.h1, spread: hash.h2 }
+    }
+
+    /// Its cell among so many.
+    pub fn cell(&self, cells: u32) -> u32 {
+        let scaled = (u128::from(self.spread) * u128::from(cells)) >> 64;
+        u32::try_from(scaled).unwrap_or(0)
+    }
+}
+
+fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
+    match (part, subject.caller) {
+        (KeyPart::Address, _) => address(subject, hasher),
+        (KeyPart::Route, _) => piece(hasher, 1, subject.route.as_bytes()),
+        (KeyPart::Header(name), _) => match subject.header(name) {
+            Once::Value(value) => piece(hasher, 2, value),
+            Once::Absent => piece(hasher, 3, &[]),
+            Once::Repeated => piece(hasher, 13, &[]),
+        },
+        (_, None) => address(subject, hasher),
+        (KeyPart::Token, Some(caller)) => match &caller.proof {
+            Proof::Token(token) => piece(hasher, 4, &token.id.to_le_bytes()),
+            Proof::ApiKey(key) => {
+                client(hasher, caller);
+                piece(hasher, 12, key.as_bytes());
+            }
+            Proof::Certificate => client(hasher, caller),
+        },
+        (KeyPart::User, Some(caller)) if caller.token().is_none() => client(hasher, caller),
+        (KeyPart::User, Some(caller)) => of_issuer(hasher, caller, caller.subject.as_deref().map(str::as_bytes)),
+        (KeyPart::Client, Some(caller)) => client(hasher, caller),
+        (KeyPart::Claim(path), Some(caller)) => match path.find(&caller.claims) {
+            Some(Value::String(text)) => of_issuer(hasher, caller, Some(text.as_bytes())),
+            Some(other) => of_issuer(hasher, caller, Some(other.to_string().as_bytes())),
+            None => of_issuer(hasher, caller, None),
+        },
+    }
+}
+
+/// The address; of IPv6 the first 64 bits, since one subscriber has at least as many addresses (RFC 6177 §2).
+fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
+    match subject.peer.address().map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => piece(hasher, 5, &address.octets()),
+        Some(IpAddr::V6(address)) => piece(hasher, 6, &address.octets().into_iter().take(8).collect::<Vec<_>>()),
+        None => piece(hasher, 7, &[]),
+    }
+}
+
+/// The application that calls.
+fn client(hasher: &mut SipHasher13, caller: &Caller) {
+    let id = caller.client_id.as_deref().map(str::as_bytes);
+    match id.filter(|_| !caller.is_client_of_its_issuer()) {
+        Some(id) => piece(hasher, 11, id),
+        None => of_issuer(hasher, caller, id),
+    }
+}
+
+/// What one issuer says of a caller: two issuers' subjects are two, whatever they are called (RFC 7519 §4.1.2).
+fn of_issuer(hasher: &mut SipHasher13, caller: &Caller, value: Option<&[u8]>) {
+    piece(hasher, 8, caller.issuer_name().map(|name| name.as_bytes()).unwrap_or_default());
+    match value {
+        Some(value) => piece(hasher, 9, value),
+        None => piece(hasher, 10, &[]),
+    }
+}
+
+/// The length goes before the bytes, so that no two different lists of pieces look alike.
+fn piece(hasher: &mut SipHasher13, kind: u8, bytes: &[u8]) {
+    hasher.write_u64(u64::from(kind) << 56 | bytes.len() as u64);
+    hasher.write(bytes);
+}

@@ -1,0 +1,169 @@
+//! What becomes of requests when the service fails, answers late, or never.
+
+use super::{Counter, Habits, LATENCY, START, shared};
+use crate::policy::limits::rate_limit_client::health::PAUSE;
+use crate::policy::limits::rate_limit_client::*;
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[test]
+fn failures_are_told_to_those_who_waited_and_pause_the_calls() {
+    let (limit, mut quotas) = (shared(None), Quotas::new(10));
+    let mut now = START;
+    let fail = |quotas: &mut Quotas, key: &[u8], now: &mut Duration| {
+        assert!(matches!(quotas.standing(&limit, key, *now, *now).1, Standing::Wait(_)));
+        let received_at = *now;
+        loop {
+            let call = quotas.poll_call(*now).unwrap();
+            *now += LATENCY;
+            let turn = quotas.handle_answer(call.account, Err(Fault::Status(14)), *now);
+            let standing = quotas.standing(&limit, key, received_at, *now).1;
+            if standing == Standing::Failed {
+                *now += LATENCY;
+                return turn;
+            }
+            assert!(matches!(standing, Standing::Wait(_)) && turn.is_none(), "{standing:?} {turn:?}");
+        }
+    };
+    let turns = [b"a", b"b", b"c"].map(|key| fail(&mut quotas, key, &mut now));
+    assert_eq!(turns, [None, None, Some(Turn::Paused(Fault::Status(14)))]);
+    assert_eq!(quotas.standing(&limit, b"d", now, now).1, Standing::Failed, "after three failures nobody waits");
+    assert!(quotas.poll_call(now).is_none());
+    now += PAUSE;
+    assert!(fail(&mut quotas, b"e", &mut now).is_some(), "one more, and it is left alone again");
+    assert_eq!(quotas.standing(&limit, b"a", now, now).1, Standing::Failed);
+    now += PAUSE;
+    let (id, _) = quotas.standing(&limit, b"a", now, now);
+    let call = quotas.poll_call(now).unwrap();
+    assert_eq!(call.account, id);
+    assert_eq!(quotas.handle_answer(id, Ok(b"\x08\x07"), now), Some(Turn::Paused(Fault::Unreadable)));
+    now += PAUSE + LATENCY;
+    quotas.standing(&limit, b"a", now, now);
+    let call = quotas.poll_call(now).unwrap();
+    assert_eq!(quotas.handle_answer(call.account, Ok(b"\x08\x01"), now + LATENCY), Some(Turn::Resumed));
+    assert_eq!(quotas.standing(&limit, b"a", now, now + LATENCY).1, Standing::Free);
+    quotas.standing(&limit, b"b", now, now);
+    assert!(quotas.poll_call(now).is_some(), "it is trusted again");
+}
+
+#[test]
+fn a_late_answer_and_one_nobody_asked_for_change_nothing() {
+    let (limit, mut quotas) = (shared(None), Quotas::new(1));
+    let (first, _) = quotas.standing(&limit, b"a", START, START);
+    let call = quotas.poll_call(START).unwrap();
+    quotas.handle_answer(first, Err(Fault::Status(4)), START + LATENCY);
+    quotas.handle_answer(call.account, Ok(b"\x08\x01"), START + LATENCY * 2);
+    assert!(matches!(quotas.standing(&limit, b"a", START, START + LATENCY * 3).1, Standing::Wait(_)));
+    // The account is given up for another key while its call runs.
+    let now = START + LATENCY * 4;
+    quotas.standing(&limit, b"a", now, now);
+    let call = quotas.poll_call(now).unwrap();
+    let (second, _) = quotas.standing(&limit, b"b", now, now);
+    assert_ne!(first, second);
+    assert_eq!(quotas.poll_call(now).map(|call| call.account), Some(second));
+    quotas.handle_answer(call.account, Ok(b"\x08\x01"), now + LATENCY);
+    assert!(matches!(quotas.standing(&limit, b"b", now, now + LATENCY).1, Standing::Wait(_)));
+}
+
+#[test]
+fn a_long_stay_ends_even_if_nobody_answers() {
+    let (limit, mut quotas) = (shared(None), Quotas::new(1));
+    let standing = |quotas: &mut Quotas, received_at, now| quotas.standing(&limit, b"a", received_at, now).1;
+    assert_eq!(standing(&mut quotas, START, START), Standing::Wait(START + SECOND * 2));
+    assert!(quotas.poll_call(START).is_some());
+    assert_eq!(standing(&mut quotas, START, START + SECOND * 9), Standing::Wait(START + SECOND * 10));
+    assert_eq!(standing(&mut quotas, START, START + SECOND * 10), Standing::Late);
+    let later = START + SECOND * 11;
+    assert!(matches!(standing(&mut quotas, later, later), Standing::Wait(_)));
+    assert!(quotas.poll_call(later).is_some(), "a call that nobody hears of is made again");
+}
+
+/// A worker reads requests for half a second before it looks at anything else, and its calls have timed out by then.
+#[test]
+fn a_crowd_that_keeps_its_worker_busy_gets_no_more_than_the_limit() {
+    let (limit, mut quotas, mut counter) = (shared(None), Quotas::new(10), Counter::new(10, Habits::Exact));
+    let crowd: Vec<Duration> = (0..2_000).map(|n| START + Duration::from_micros(n * 250)).collect();
+    for at in &crowd {
+        let standing = quotas.standing(&limit, b"a", *at, *at).1;
+        assert!(matches!(standing, Standing::Wait(_)), "{standing:?} after {:?}", *at - START);
+    }
+    let mut now = START + SECOND / 2;
+    let first = quotas.poll_call(START).unwrap();
+    assert_eq!(quotas.handle_answer(first.account, Err(Fault::Status(14)), now), None);
+    let (mut waiting, mut free, mut over) = (crowd, 0, 0);
+    while !waiting.is_empty() {
+        waiting.retain(|at| match quotas.standing(&limit, b"a", *at, now) {
+            (id, Standing::Free) => {
+                quotas.spend(id);
+                free += 1;
+                false
+            }
+            (_, Standing::Over(_)) => {
+                over += 1;
+                false
+            }
+            (_, standing) => {
+                assert!(matches!(standing, Standing::Wait(_)), "{standing:?}");
+                true
+            }
+        });
+        now += LATENCY;
+        if let Some(call) = quotas.poll_call(now) {
+            assert!(call.timeout >= SECOND / 2, "a busy worker has no more time than another");
+            quotas.handle_answer(call.account, Ok(&counter.answer(&call.message, now)), now);
+        }
+    }
+    assert_eq!((free, over), (10, 1_990));
+}
+
+#[test]
+fn a_worker_that_stays_late_is_to_blame_and_not_the_service() {
+    let (limit, mut quotas) = (shared(None), Quotas::new(10));
+    quotas.standing(&limit, b"a", START, START);
+    let first = quotas.poll_call(START).unwrap();
+    let now = START + SECOND;
+    quotas.handle_answer(first.account, Err(Fault::Status(14)), now);
+    assert!(matches!(quotas.standing(&limit, b"a", START, now).1, Standing::Wait(_)));
+    let second = quotas.poll_call(now).unwrap();
+    let now = now + second.timeout + SECOND / 4 + LATENCY;
+    assert_eq!(quotas.handle_answer(second.account, Err(Fault::Status(14)), now), None);
+    assert_eq!(quotas.standing(&limit, b"a", START, now).1, Standing::Late);
+    assert!(matches!(quotas.standing(&limit, b"a", now + LATENCY, now + LATENCY).1, Standing::Wait(_)), "asked anew");
+}
+
+#[test]
+fn a_request_that_finds_no_room_to_wait_says_nothing_about_a_service_that_answers() {
+    let (limit, mut quotas) = (shared(None), Quotas::new(10));
+    let crowded = |quotas: &mut Quotas, now| quotas.standing(&limit, b"a", Duration::ZERO, now).1;
+    assert_eq!(crowded(&mut quotas, START), Standing::Late);
+    assert!(quotas.poll_call(START).is_none(), "nobody waits");
+    for _ in 0..2 {
+        quotas.standing(&limit, b"b", START, START);
+        let call = quotas.poll_call(START).unwrap();
+        quotas.handle_answer(call.account, Err(Fault::Status(14)), START + LATENCY);
+    }
+    assert_eq!(crowded(&mut quotas, START + LATENCY), Standing::Failed, "of one that fails it does");
+}
+
+#[test]
+fn a_call_that_cannot_be_made_yet_is_made_later() {
+    let (limit, mut quotas) = (shared(None), Quotas::new(10));
+    let [first, second] = [b"a", b"b"].map(|key| quotas.standing(&limit, key, START, START).0);
+    quotas.poll_call(START).unwrap();
+    let call = quotas.poll_call(START).unwrap();
+    assert_eq!(call.account, second);
+    quotas.put_off(second);
+    quotas.handle_answer(first, Ok(b"\x08\x01"), START + LATENCY);
+    assert_eq!(quotas.poll_call(START + LATENCY).map(|call| call.account), Some(second));
+}
+
+#[test]
+fn keys_that_come_and_go_while_no_call_can_be_made_are_forgotten() {
+    let (limit, mut quotas) = (shared(None), Quotas::new(100));
+    for key in 0..10_000_u32 {
+        quotas.standing(&limit, &key.to_le_bytes(), START, START);
+        assert!(quotas.wanted.len() <= 101, "{} calls are wanted after {key}", quotas.wanted.len());
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);

@@ -1,0 +1,210 @@
+//! Consults the rate limit service for limits that several proxies share. Runs after authorization and before local limits are
+//! counted.
+
+mod descriptor;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::rate_limit::key::Subject;
+use super::rate_limit::{How, Limit};
+use super::rate_limit_client::{Rest, Standing};
+use super::{spend, subject};
+use crate::config::auth::Auth;
+use crate::config::limit::service::OnFailure;
+use crate::policy::authority::authorize::Grant;
+use crate::policy::pipeline::progress::Progress;
+use crate::policy::pipeline::rule::Rule;
+use crate::policy::request::RequestParts;
+use crate::policy::verdict::budget::Standing as Budgeted;
+use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::stop::Stop;
+use crate::policy::verdict::wait::{AccountId, Await, Awaited};
+use crate::policy::world::World;
+
+/// Hits that were found free, to be spent when nothing else stops the request.
+#[must_use]
+#[derive(Debug, Default)]
+pub(in crate::policy) struct Reserved(Vec<AccountId>);
+
+impl Reserved {
+    pub(in crate::policy) fn spend(self, world: &mut World<'_>) {
+        for account in self.0 {
+            world.quotas.spend(account);
+        }
+    }
+}
+
+/// Reserves one hit of every shared limit. All of them are asked before any hit is spent, so that a request that waits or is
+/// refused costs none, and all calls that are needed run at the same time.
+pub(in crate::policy) fn reserve(
+    rule: &Rule,
+    auth: &Auth,
+    grant: &Grant,
+    parts: &RequestParts<'_>,
+    world: &mut World<'_>,
+    progress: &mut Progress,
+) -> Result<Reserved, Stop> {
+    let limits = rule.limits.shared.iter().filter(|limit| *auth != Auth::None || !limit.needs_caller());
+    let subject = Subject { caller: grant.caller(), ..subject(Some(rule), parts, world.peer) };
+    let asked = ask(limits, &subject, parts, world, progress)?;
+    if let Some((until, account, limit)) = asked.exhausted {
+        let rest = world.quotas.rest(account, world.now);
+        asked.list_limits(rule, auth, &subject, world, progress);
+        return Err(refuse(limit, &subject, until - world.now, rest, progress).into());
+    }
+    if let Some(wait) = asked.wait {
+        return Err(Stop::Wait(wait));
+    }
+    progress.audit.uncounted.extend(asked.local.iter().map(|limit| limit.name.clone()));
+    let spent = spend(&asked.local, &subject, How::Take, world, progress);
+    if spent.is_err() {
+        asked.list_limits(rule, auth, &subject, world, progress);
+    }
+    spent?;
+    for (account, limit) in &asked.available {
+        report(*account, limit, &subject, world, progress);
+    }
+    progress.audit.uncounted.extend(asked.open);
+    asked.shadows.iter().for_each(|limit| progress.note_shadow(limit));
+    Ok(asked.reserved)
+}
+
+/// The answers of the rate limit service about one request, sorted by what follows from them.
+#[derive(Default)]
+struct Asked<'l> {
+    reserved: Reserved,
+    /// Limits with a hit left.
+    available: Vec<(AccountId, &'l Limit)>,
+    /// Every enforced limit that the service answered for.
+    answered: Vec<(AccountId, &'l Limit)>,
+    /// The limit without a hit left that makes the caller wait longest, and until when.
+    exhausted: Option<(Duration, AccountId, &'l Limit)>,
+    /// Report-only limits that would have refused.
+    shadows: Vec<Rc<str>>,
+    /// Limits that are counted here while the service fails.
+    local: Vec<Rc<Limit>>,
+    /// Limits that are not enforced while the service fails.
+    open: Vec<Rc<str>>,
+    /// The first answer that is still missing.
+    wait: Option<Await>,
+}
+
+fn ask<'l>(
+    limits: impl Iterator<Item = &'l Rc<Limit>>,
+    subject: &Subject<'_>,
+    parts: &RequestParts<'_>,
+    world: &mut World<'_>,
+    progress: &mut Progress,
+) -> Result<Asked<'l>, Rejection> {
+    let mut asked = Asked::default();
+    for limit in limits {
+        let Some(sharing) = &limit.sharing else { continue };
+        let descriptor = descriptor::of(limit, subject);
+        let (account, standing) = world.quotas.standing(&sharing.limit, &descriptor, parts.received_at, world.now);
+        let now = world.now;
+        world.note("limit", || format!("{}: the rate limit service {}", limit.name, standing.describe(now)));
+        match standing {
+            Standing::Free => asked.reserved.0.push(account),
+            Standing::Over(_) if limit.shadow => asked.shadows.push(limit.name.clone()),
+            Standing::Over(until) => {
+                if asked.exhausted.is_none_or(|(other, ..)| until > other) {
+                    asked.exhausted = Some((until, account, limit));
+                }
+            }
+            Standing::Wait(until) => {
+                asked.wait.get_or_insert(Await { on: Awaited::Quota(account), until });
+            }
+            Standing::Failed | Standing::Late if limit.shadow => {}
+            Standing::Failed | Standing::Late => match (sharing.on_failure, standing) {
+                (OnFailure::Local, _) => asked.local.push(limit.clone()),
+                (OnFailure::Open, Standing::Failed) => asked.open.push(limit.name.clone()),
+                // A client can keep a worker busy. That must not lift a limit.
+                (_, standing) => {
+                    progress.audit.limit = Some(limit.name.clone());
+                    return Err(Rejection::new(
+                        Kind::LimitUnavailable,
+                        match standing {
+                            Standing::Late => "rate_limit_worker_busy",
+                            _ => "rate_limit_service_unavailable",
+                        },
+                    ));
+                }
+            },
+        }
+        if !limit.shadow {
+            match standing {
+                Standing::Free => {
+                    asked.answered.push((account, limit));
+                    asked.available.push((account, limit));
+                }
+                Standing::Over(_) => asked.answered.push((account, limit)),
+                Standing::Wait(_) | Standing::Failed | Standing::Late => {}
+            }
+        }
+    }
+    Ok(asked)
+}
+
+impl Asked<'_> {
+    /// Lists the windows of every limit on the caller of a request that one of them refuses: limits counted here while the
+    /// service fails, limits that the service counts, and the limits that would have been asked next.
+    fn list_limits(
+        &self,
+        rule: &Rule,
+        auth: &Auth,
+        subject: &Subject<'_>,
+        world: &mut World<'_>,
+        progress: &mut Progress,
+    ) {
+        let shared = self.answered.iter();
+        let shared = shared.map(|(account, limit)| policy(limit, subject, world.quotas.rest(*account, world.now)).0);
+        let next: &[Rc<Limit>] = if *auth == Auth::None { &[] } else { &rule.limits.caller };
+        for policy in policies(&self.local, subject).chain(shared).chain(policies(next, subject)) {
+            progress.plan.budget.list(&policy);
+        }
+    }
+}
+
+/// Reports a limit with a hit left to the client, as far as the service reported it.
+fn report(account: AccountId, limit: &Limit, subject: &Subject<'_>, world: &mut World<'_>, progress: &mut Progress) {
+    let rest = world.quotas.rest(account, world.now);
+    if let (Some(left), Some(reset)) = (rest.remaining, rest.reset) {
+        let (policy, most) = policy(limit, subject, rest);
+        let left = u64::from(left).saturating_sub(1);
+        let standing = Budgeted { window: limit.name.clone(), most, left, seconds: seconds(reset) };
+        progress.plan.budget.add(&policy, standing);
+    }
+}
+
+fn refuse(limit: &Limit, subject: &Subject<'_>, wait: Duration, rest: Rest, progress: &mut Progress) -> Rejection {
+    let seconds = seconds(wait).max(1);
+    let (policy, most) = policy(limit, subject, rest);
+    progress.plan.budget.refused(&policy, Budgeted { window: limit.name.clone(), most, left: 0, seconds });
+    progress.audit.limit = Some(limit.name.clone());
+    Rejection::new(Kind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), "rate_limited")
+}
+
+/// The windows of limits that this proxy counts, as `RateLimit-Policy` lists them.
+fn policies<'l>(limits: &'l [Rc<Limit>], subject: &'l Subject<'_>) -> impl Iterator<Item = Rc<str>> + 'l {
+    let meters = limits.iter().filter(|limit| !limit.shadow).filter_map(|limit| limit.meter(subject));
+    meters.map(|meter| meter.policy.clone())
+}
+
+/// The limit as clients are told it, and its number. The service's number counts; where it is the document's too, so does all
+/// else that the document says of the limit.
+fn policy(limit: &Limit, subject: &Subject<'_>, rest: Rest) -> (Rc<str>, u64) {
+    let meter = limit.meter(subject);
+    let written = meter.and_then(|meter| meter.titles.first()).map(|(_, most)| *most);
+    match (rest.limit.map(u64::from), meter, written) {
+        (Some(told), Some(meter), Some(written)) if told == written => (meter.policy.clone(), told),
+        (Some(told), ..) => (format!("\"{}\";q={told}", limit.name).into(), told),
+        (None, Some(meter), written) => (meter.policy.clone(), written.unwrap_or_default()),
+        (None, None, _) => (format!("\"{}\"", limit.name).into(), 0),
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}

@@ -1,0 +1,186 @@
+//! What a rate limit service is told of a request: enough to tell callers apart, and no more.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::config::limit::KeyPart;
+use crate::policy::credentials::caller::{Caller, Proof};
+use crate::policy::limits::rate_limit::Limit;
+use crate::policy::limits::rate_limit::key::Subject;
+use crate::policy::limits::rate_limit_client::wire;
+use crate::policy::request::Once;
+
+/// What the service is told of a request: the limit, the plan if there are several, and one entry for each part of `by`.
+/// Parts that are a person's or a secret are told as a digest: the service needs to tell callers apart, not to know them.
+pub(super) fn of(limit: &Limit, subject: &Subject<'_>) -> Vec<u8> {
+    let plan = limit.meter(subject).map_or("", |meter| &meter.plan);
+    let mut entries: Vec<(&str, &str)> = vec![("limit", &limit.name)];
+    entries.extend((!plan.is_empty()).then_some(("plan", plan)));
+    let parts: Vec<(String, String)> = limit.by.iter().map(|part| (name_of(part), value_of(part, subject))).collect();
+    entries.extend(parts.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    wire::descriptor(entries)
+}
+
+fn name_of(part: &KeyPart) -> String {
+    match part {
+        KeyPart::Address => "address".to_string(),
+        KeyPart::User => "user".to_string(),
+        KeyPart::Token => "token".to_string(),
+        KeyPart::Client => "client".to_string(),
+        KeyPart::Route => "route".to_string(),
+        KeyPart::Header(name) => format!("header.{name}"),
+        KeyPart::Claim(path) => format!("claim.{}", path.text),
+    }
+}
+
+/// As in [`crate::policy::limits::rate_limit::key`], whoever has not got a part shares its absence, and where nobody is known to call, the address stands for him.
+fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
+    match (part, subject.caller) {
+        (KeyPart::Address, _) => address(subject),
+        (KeyPart::Route, _) => subject.route.to_string(),
+        (KeyPart::Header(name), _) => match subject.header(name) {
+            Once::Value(value) => digest(&[value]),
+            Once::Absent => ABSENT.to_string(),
+            Once::Repeated => REPEATED.to_string(),
+        },
+        (_, None) => format!("address/{}", address(subject)),
+        (KeyPart::Token, Some(caller)) => match &caller.proof {
+            Proof::Token(token) => digest(&[&token.id.to_le_bytes()]),
+            Proof::ApiKey(key) => format!("{}/{}", client(caller), segment(key)),
+            Proof::Certificate => client(caller),
+        },
+        (KeyPart::User, Some(caller)) if caller.token().is_none() => client(caller),
+        (KeyPart::User, Some(caller)) => of_issuer(caller, caller.subject.as_deref()),
+        (KeyPart::Client, Some(caller)) => client(caller),
+        (KeyPart::Claim(path), Some(caller)) => match path.find(&caller.claims) {
+            Some(Value::String(text)) => of_issuer(caller, Some(text)),
+            other => of_issuer(caller, other.map(Value::to_string).as_deref()),
+        },
+    }
+}
+
+/// The application that calls.
+fn client(caller: &Caller) -> String {
+    let issuer =
+        caller.issuer_name().filter(|_| caller.is_client_of_its_issuer()).map(AsRef::as_ref).unwrap_or_default();
+    match &caller.client_id {
+        Some(id) if id.len() <= MOST_PLAIN_BYTES => format!("{}/{}", segment(issuer), segment(id)),
+        id => of_issuer(caller, id.as_deref()),
+    }
+}
+
+/// A name between slashes, with its own escaped (RFC 3986 §2.1): no two lists of names are one text.
+fn segment(name: &str) -> Cow<'_, str> {
+    match name.contains(['%', '/']) {
+        true => name.replace('%', "%25").replace('/', "%2F").into(),
+        false => name.into(),
+    }
+}
+
+/// The address; of IPv6 the first 64 bits.
+fn address(subject: &Subject<'_>) -> String {
+    match subject.peer.address().map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        None => ABSENT.to_string(),
+    }
+}
+
+fn of_issuer(caller: &Caller, value: Option<&str>) -> String {
+    let issuer = caller.issuer_name().map(AsRef::as_ref).unwrap_or_default();
+    value.map_or_else(|| ABSENT.to_string(), |value| digest(&[str::as_bytes(issuer), value.as_bytes()]))
+}
+
+/// The first half of SHA-256 over the pieces, each after its length, in hexadecimal: the same in every proxy.
+fn digest(pieces: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for piece in pieces {
+        hash.update((piece.len() as u64).to_be_bytes());
+        hash.update(piece);
+    }
+    let mut text = String::with_capacity(32);
+    for byte in hash.finalize().iter().take(16) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+const ABSENT: &str = "absent";
+/// A header that came more than once. No digest looks like it.
+const REPEATED: &str = "repeated";
+
+/// Longer names of clients are told as a digest.
+const MOST_PLAIN_BYTES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::policy::credentials::caller::TokenProof;
+    use crate::policy::credentials::client::Client;
+    use crate::policy::credentials::issuer::Validity;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn token(issuer_name: &str) -> TokenProof {
+        TokenProof {
+            issuer: 0,
+            issuer_name: issuer_name.into(),
+            id: 0,
+            validity: Validity { from: Duration::ZERO, until: Duration::MAX },
+            generation: 0,
+            clients: None,
+            source: 0,
+            bound: None,
+        }
+    }
+
+    fn of_token(issuer_name: &str, client_id: &str) -> String {
+        let token = token(issuer_name);
+        client(&Caller { client_id: Some(client_id.into()), ..Caller::proven(Proof::Token(token)) })
+    }
+
+    /// The name of a listed client that several issuers may name, or one only, by a token and by a key.
+    fn listed(several_issuers: bool) -> [String; 2] {
+        let listed = Client {
+            id: "web".into(),
+            owner: "o".into(),
+            plan: None,
+            tags: Vec::new(),
+            scopes: None,
+            permissions: None,
+            token_issuers: None,
+            several_issuers,
+            here: true,
+            environment: None,
+            period: Default::default(),
+        };
+        let listed = Some(Rc::new(listed));
+        let by =
+            |proof| client(&Caller { client_id: Some("web".into()), client: listed.clone(), ..Caller::proven(proof) });
+        [by(Proof::Token(token("accounts"))), by(Proof::ApiKey("k".into()))]
+    }
+
+    #[test]
+    fn a_listed_client_is_one_by_token_and_key_where_only_one_issuer_may_name_it() {
+        assert_eq!(listed(false), ["/web", "/web"]);
+        assert_eq!(listed(true), ["accounts/web", "/web"]);
+    }
+
+    #[test]
+    fn no_two_clients_share_a_name_by_their_slashes() {
+        assert_eq!(of_token("accounts", "web"), "accounts/web");
+        assert_eq!(of_token("https://a.example", "b/c%"), "https:%2F%2Fa.example/b%2Fc%25");
+        assert_ne!(of_token("a", "b/c"), of_token("a/b", "c"));
+        assert_ne!(of_token("a", "b%2Fc"), of_token("a", "b/c"));
+    }
+}

@@ -1,0 +1,234 @@
+//! What an authorised request becomes on its way to the upstream: identity headers, path, host, time limit, and no token.
+
+use std::rc::Rc;
+
+use crate::config::document::TokenSource;
+use crate::policy::authority::authorize::Grant;
+use crate::policy::checks::meter::Meter;
+use crate::policy::credentials::api_key::KeyPlaces;
+use crate::policy::credentials::token_places::{cookies, strip_bearer};
+use crate::policy::request::guard::{SafePath, without_query_pair};
+use crate::policy::request::{Once, Request};
+use crate::policy::verdict::edit::{HeaderEdit, Name};
+
+/// The edits that turn the client's request into the upstream's. Made from a [`Grant`] only.
+#[derive(Debug)]
+pub struct Forward {
+    edits: Vec<HeaderEdit>,
+    permissions: Option<Rc<str>>,
+    routed_elsewhere: bool,
+    meter: Option<Meter>,
+}
+
+/// Where a route sends its requests.
+#[derive(Debug, Default)]
+pub struct Destination {
+    /// The upstream's name, which Envoy's route takes for the cluster; none leaves the choice to Envoy's own routes.
+    pub upstream: Option<Rc<str>>,
+    /// The upstream's own `Host`; none keeps the client's.
+    pub authority: Option<Rc<str>>,
+    /// What the upstream's address puts before every path, without a slash at the end.
+    pub base_path: String,
+    /// Only what `{.+}` stands for goes on.
+    pub strip_prefix: bool,
+    /// Milliseconds the upstream may take.
+    pub timeout_millis: Option<Rc<str>>,
+    /// The token goes on as well.
+    pub forward_token: bool,
+}
+
+/// Everything that is known about the request when it is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct Passage<'p, 'r> {
+    /// The request.
+    pub request: &'p Request<'r>,
+    /// Its target, made safe.
+    pub target: &'p SafePath<'r>,
+    /// What `{.+}` stands for.
+    pub tail: Option<&'p str>,
+    /// The places where tokens may stand.
+    pub sources: &'p [TokenSource],
+    /// The places where API keys may stand.
+    pub key_places: &'p KeyPlaces,
+    /// The request's id.
+    pub request_id: &'p Rc<str>,
+}
+
+impl Forward {
+    /// The edits for an authorised request. `edits` already holds the removal of what the client forged.
+    pub fn new(grant: &Grant, to: &Destination, passage: &Passage<'_, '_>, mut edits: Vec<HeaderEdit>) -> Forward {
+        if let Some(caller) = grant.caller() {
+            edits.extend(caller.identity.edits.iter().cloned());
+        }
+        let query = if to.forward_token { None } else { remove_tokens(passage, &mut edits) };
+        let query = passage.key_places.strip(passage.request, passage.target, query, &mut edits);
+        if let Some(path) = to.path(passage, query) {
+            edits.push(set(":path", path));
+        }
+        if let Some(authority) = &to.authority {
+            let host = String::from_utf8_lossy(passage.request.authority);
+            edits.push(set("x-forwarded-host", host));
+            edits.push(HeaderEdit::Set(":authority".into(), authority.clone().into()));
+        } else if passage.request.headers.iter().any(|(name, _)| *name == b"x-forwarded-host") {
+            // The upstream sees the client's own `Host`; a second opinion would be a forger's.
+            edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
+        }
+        if passage.request.request_id != Once::Value(passage.request_id.as_bytes()) {
+            edits.push(HeaderEdit::Set("x-request-id".into(), passage.request_id.clone().into()));
+        }
+        leave_upgrade_only(passage.request, &mut edits);
+        if let Some(millis) = &to.timeout_millis {
+            edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone().into()));
+        }
+        // Last: Envoy chooses the route anew after the edits, and this header is what chooses it (envoy-facts §2.9).
+        if let Some(upstream) = &to.upstream {
+            edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
+        }
+        let permissions = grant.caller().and_then(|caller| caller.identity.filter_state.clone());
+        Forward { edits, permissions, routed_elsewhere: to.upstream.is_none(), meter: None }
+    }
+
+    /// The same with something that counts the body on its way.
+    pub(in crate::policy) fn metered(self, meter: Meter) -> Forward {
+        Forward { meter: Some(meter), ..self }
+    }
+
+    /// What has to be shown every part of the body that passes.
+    pub fn take_meter(&mut self) -> Option<Meter> {
+        self.meter.take()
+    }
+
+    /// Changes to the request's headers, in order.
+    pub fn edits(&self) -> &[HeaderEdit] {
+        &self.edits
+    }
+
+    /// The changes alone.
+    pub fn into_edits(self) -> Vec<HeaderEdit> {
+        self.edits
+    }
+
+    /// How many bytes the changes take in memory.
+    pub(in crate::policy) fn kept_bytes(&self) -> usize {
+        let value = |edit: &HeaderEdit| match edit {
+            HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) => value.len(),
+            HeaderEdit::Remove(name) => name.len(),
+        };
+        self.edits.capacity() * size_of::<HeaderEdit>() + self.edits.iter().map(value).sum::<usize>()
+    }
+
+    /// Whether Envoy's own routes say where it goes: they cannot see in the headers that it was let through.
+    pub fn is_routed_elsewhere(&self) -> bool {
+        self.routed_elsewhere
+    }
+
+    /// The caller's permissions for later filters and the access log, where the document wants them told.
+    pub fn permissions(&self) -> Option<&str> {
+        self.permissions.as_deref()
+    }
+}
+
+impl Destination {
+    /// Where the request goes, in words for an operator.
+    pub fn describe(&self) -> String {
+        match &self.upstream {
+            Some(upstream) => format!("to upstream {upstream}"),
+            None => "to where the proxy's own routes send it".to_string(),
+        }
+    }
+
+    /// The new `:path`, if it differs from the client's.
+    fn path(&self, passage: &Passage<'_, '_>, query: Option<String>) -> Option<String> {
+        let target = passage.target;
+        if self.base_path.is_empty() && !self.strip_prefix && query.is_none() && !target.changed() {
+            return None;
+        }
+        let mut path = self.base_path.clone();
+        match passage.tail.filter(|_| self.strip_prefix) {
+            Some(tail) => {
+                path.push('/');
+                path.push_str(tail);
+            }
+            None => path.push_str(target.path()),
+        }
+        let query = query.as_deref().or(target.query());
+        if let Some(query) = query.filter(|q| !q.is_empty()) {
+            path.push('?');
+            path.push_str(query);
+        }
+        Some(path)
+    }
+}
+
+/// Removes what concerns the client's connection alone but the upgrade itself. The next proxy deletes every header that
+/// `Connection` names, and that may be an identity header (RFC 9110 §7.6.1). Envoy does this for all requests but upgrades.
+fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
+    match request.connection {
+        Once::Absent => return,
+        Once::Value(value) if request.upgrade && value.eq_ignore_ascii_case(b"upgrade") => {}
+        Once::Value(_) | Once::Repeated if request.upgrade => edits.push(set("connection", "upgrade")),
+        Once::Value(_) | Once::Repeated => edits.push(HeaderEdit::Remove("connection".into())),
+    }
+    for name in OF_ONE_CONNECTION {
+        if request.headers.iter().any(|(have, _)| *have == name.as_bytes()) {
+            edits.push(HeaderEdit::Remove(name.into()));
+        }
+    }
+}
+
+/// Removes tokens from every place where one may stand; the query without them comes back when one stood there.
+fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Option<String> {
+    let mut query: Option<String> = None;
+    for source in passage.sources {
+        match source {
+            TokenSource::Bearer => {
+                // Envoy joins repeated lines by commas (envoy-facts §0.9), so a token may stand behind another credential.
+                let bearer = |part: &[u8]| strip_bearer(part.trim_ascii()).is_some();
+                let mut lines = passage.request.headers.iter().filter(|(name, _)| *name == b"authorization");
+                if lines.any(|(_, value)| value.split(|b| *b == b',').any(bearer)) {
+                    edits.push(HeaderEdit::Remove("authorization".into()));
+                }
+            }
+            TokenSource::Header(name) => {
+                if passage.request.headers.iter().any(|(n, _)| *n == name.as_bytes()) {
+                    edits.push(HeaderEdit::Remove(Name::Shared(name.as_str().into())));
+                }
+            }
+            TokenSource::Cookie(_) => {}
+            TokenSource::Query(name) => {
+                let before = query.as_deref().or(passage.target.query()).unwrap_or_default();
+                let after = without_query_pair(before, name);
+                if after != before {
+                    query = Some(after);
+                }
+            }
+        }
+    }
+    edits.extend(without_token_cookies(passage));
+    query
+}
+
+/// All cookies but those that may hold tokens, byte for byte; nothing when none of them does.
+fn without_token_cookies(passage: &Passage<'_, '_>) -> Option<HeaderEdit> {
+    let holds_token = |name: &[u8]| {
+        passage.sources.iter().any(|source| matches!(source, TokenSource::Cookie(token) if token.as_bytes() == name))
+    };
+    cookies(passage.request).find(|(name, _)| holds_token(name))?;
+    let lines = passage.request.headers.iter().filter(|(name, _)| *name == b"cookie").map(|(_, value)| *value);
+    let pairs = lines.flat_map(|line| line.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
+    let name = |pair: &[u8]| pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii().to_vec();
+    let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !holds_token(&name(pair))).collect();
+    Some(match kept.is_empty() {
+        true => HeaderEdit::Remove("cookie".into()),
+        false => HeaderEdit::Set("cookie".into(), kept.join(b"; ".as_slice()).into()),
+    })
+}
+
+fn set(name: &'static str, value: impl AsRef<str>) -> HeaderEdit {
+    HeaderEdit::Set(name.into(), value.as_ref().as_bytes().into())
+}
+
+const OF_ONE_CONNECTION: [&str; 4] = ["http2-settings", "keep-alive", "proxy-connection", "te"];
+
+/// The header by which the generated Envoy routes choose the cluster.
+pub const ROUTING_HEADER: &str = "x-portcullis-upstream";

@@ -1,0 +1,165 @@
+//! Everything that is known about one request so far. It outlives waits for keys and limits, and the request itself: the response
+//! and the audit record are made of it.
+
+use std::rc::Rc;
+
+use super::decision::Decision;
+use super::forward::Forward;
+use super::inspection::Inspection;
+use super::rule::{Rule, StaticAnswer};
+use crate::policy::authority::authorize::Grant;
+use crate::policy::checks::{BodyPlan, Checks};
+use crate::policy::credentials::caller::Caller;
+use crate::policy::request::Request;
+use crate::policy::respond::cors::PreflightAnswer;
+use crate::policy::respond::refusal::{Refusals, RouteCredentials};
+use crate::policy::verdict::audit::{AuditRecord, Outcome, Witness};
+use crate::policy::verdict::plan::ResponsePlan;
+use crate::policy::verdict::rejection::Rejection;
+use crate::policy::verdict::reply::Reply;
+use crate::policy::world::World;
+
+/// Everything that is known about one request so far.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The audit record as far as it is written.
+    pub audit: AuditRecord,
+    /// The parts of the response that are known.
+    pub plan: ResponsePlan,
+    pub(in crate::policy) rule: Option<Rc<Rule>>,
+    /// The request was counted under the limits that apply on arrival. It is counted once, however often it is decided.
+    pub(in crate::policy) arrived: bool,
+}
+
+impl Progress {
+    /// Prepares for a decision that follows a wait. It repeats what depends on the request and the time alone, and nothing that had
+    /// an effect: the request keeps its id and what the limits on arrival reported.
+    pub(in crate::policy) fn resume(&mut self) {
+        let Progress { audit, plan, arrived, .. } = std::mem::take(self);
+        self.arrived = arrived;
+        self.plan.request_id = plan.request_id;
+        self.plan.budget = plan.budget;
+        self.audit.would_limit = audit.would_limit;
+    }
+
+    pub(in crate::policy) fn enter(&mut self, rule: &Rc<Rule>, request: &Request<'_>) {
+        self.rule = Some(rule.clone());
+        self.audit.route = Some(rule.name.clone());
+        self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
+    }
+
+    pub(in crate::policy) fn note_caller(&mut self, caller: &Caller) {
+        self.audit.credential = Some(caller.kind().word());
+        self.audit.issuer = caller.issuer_name().cloned();
+        self.audit.subject = caller.subject.clone();
+        self.audit.client = caller.client_id.clone();
+        self.audit.key = caller.key().cloned();
+    }
+
+    /// Writes down a valid credential beside the first.
+    pub(in crate::policy) fn note_witness(&mut self, caller: &Caller) {
+        self.audit.also.push(Witness {
+            credential: caller.kind().word(),
+            issuer: caller.issuer_name().cloned(),
+            subject: caller.subject.clone(),
+            client: caller.client_id.clone(),
+            key: caller.key().cloned(),
+        });
+    }
+
+    /// Writes down a report-only limit that would have refused the request.
+    pub(in crate::policy) fn note_shadow(&mut self, limit: &Rc<str>) {
+        if !self.audit.would_limit.contains(limit) {
+            self.audit.would_limit.push(limit.clone());
+        }
+    }
+
+    pub(in crate::policy) fn allowed(&mut self) {
+        self.audit.outcome = Outcome::Allow;
+        self.audit.reason = "allowed";
+    }
+
+    /// Runs checks of the route, if it has any. Report-only checks write a note instead of refusing.
+    pub(in crate::policy) fn examine(
+        &mut self,
+        rule: &Rule,
+        check: impl FnOnce(&Checks) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
+        let Some(checks) = &rule.checks else { return Ok(()) };
+        match check(checks) {
+            Err(rejection) if checks.log_only => {
+                self.audit.would_refuse.get_or_insert(rejection.reason);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Lets a request go on: at once, counted on its way, or when its body has been judged.
+    pub(in crate::policy) fn release(&mut self, forward: Forward, rule: &Rule, request: &Request<'_>) -> Decision {
+        // A record of report-only checks needs one reason only.
+        let checks = rule.checks.as_ref().filter(|_| self.audit.would_refuse.is_none());
+        match checks.map_or(BodyPlan::Pass, |checks| checks.body(request)) {
+            BodyPlan::Pass => {
+                self.allowed();
+                Decision::Forward(forward)
+            }
+            BodyPlan::Count(meter) => {
+                self.allowed();
+                Decision::Forward(forward.metered(meter))
+            }
+            BodyPlan::Read { check, is_json } => Decision::Inspect(Box::new(Inspection::new(check, is_json, forward))),
+        }
+    }
+
+    pub(in crate::policy) fn answer(&mut self, answer: &StaticAnswer, _authorised: &Grant) -> Reply {
+        self.audit.outcome = Outcome::Answer;
+        self.audit.status = Some(answer.status);
+        self.audit.reason = "static_route";
+        let mut headers = answer.headers.clone();
+        if let Some(cors) = &self.plan.cors {
+            // A browser ignores a repeated `Access-Control-Allow-Origin` (Fetch §4.10, step 2): the policy is the only source.
+            headers.retain(|(name, _)| !cors.remove.contains(&name.as_ref()));
+        }
+        self.plan.add_to_reply(&mut headers);
+        Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
+    }
+
+    /// The reply to a preflight, which has the CORS headers of its own answer, and the record of it.
+    pub(in crate::policy) fn answer_preflight(&mut self, rule: &Rule, answer: PreflightAnswer) -> Reply {
+        self.plan.cors = None;
+        self.audit.route = Some(rule.name.clone());
+        self.audit.outcome = if answer.reason.is_none() { Outcome::Answer } else { Outcome::Deny };
+        self.audit.status = Some(answer.status);
+        self.audit.reason = answer.reason.unwrap_or("preflight_allowed");
+        self.audit.detail = answer.detail;
+        let mut headers = answer.headers;
+        self.plan.add_to_reply(&mut headers);
+        Reply { status: answer.status, headers, body: Rc::from([]), grpc: None, details: self.audit.reason }
+    }
+
+    /// The reply to a request that a stage refused, and the record of it.
+    pub(in crate::policy) fn refuse(
+        &mut self,
+        rejection: Rejection,
+        refusals: &Refusals,
+        world: &mut World<'_>,
+    ) -> Reply {
+        let required = self.rule.as_ref().map(|rule| RouteCredentials {
+            auth: &rule.requirements.auth,
+            scopes: rule.requirements.scope_text.as_ref(),
+        });
+        let reply = refusals.reply(&rejection, &self.plan, required, world.now);
+        world.note("refuse", || format!("{} ({})", rejection.reason, rejection.kind.appearance().code));
+        self.record_refusal(rejection, &reply);
+        reply
+    }
+
+    pub(in crate::policy) fn record_refusal(&mut self, rejection: Rejection, reply: &Reply) {
+        self.audit.outcome = Outcome::Deny;
+        self.audit.status = Some(reply.status);
+        self.audit.code = Some(rejection.kind.appearance().code);
+        self.audit.reason = rejection.reason;
+        self.audit.detail = rejection.detail;
+    }
+}

@@ -1,0 +1,64 @@
+//! Removes request headers that ask an upstream for another method, path or host than the gateway matched.
+//!
+//! Method overrides in a body or a query (`_method`) are not looked at: what they mean is the upstream's own convention.
+
+use crate::config::header_name::same_to_an_upstream;
+use crate::policy::verdict::edit::HeaderEdit;
+
+/// Adds the removal of every such header, in any spelling that an upstream might take for it.
+pub fn strip(sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
+    HeaderEdit::remove_matching(sent, edits, overrides);
+}
+
+fn overrides(name: &[u8]) -> bool {
+    // Most headers begin with another letter, so one comparison is all they cost.
+    matches!(name.first(), Some(b'x' | b'X' | b'p' | b'P'))
+        && OVERRIDES.iter().any(|known| same_to_an_upstream(name, known.as_bytes()))
+}
+
+/// Frameworks and auth services read these instead of the request line and `Host` (`X-Original-URL`: CVE-2018-14773). Programs
+/// that get headers as variables take `Proxy` for `HTTP_PROXY` (httpoxy, CVE-2016-5385).
+const OVERRIDES: [&str; 14] = [
+    "proxy",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-host",
+    "x-http-host-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-override-url",
+    "x-rewrite-url",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn overrides_are_removed_in_every_spelling() {
+        for (name, removed) in [
+            ("x-http-method-override", true),
+            ("X-HTTP-Method-Override", true),
+            ("x_http_method_override", true),
+            ("proxy", true),
+            ("Proxy", true),
+            ("x-rewrite-url", true),
+            ("proxy-authorization", false),
+            ("x-http-methods", false),
+            ("prefer", false),
+            ("x-forwarded-for", false),
+            ("", false),
+        ] {
+            let mut edits = Vec::new();
+            strip(&[(name.as_bytes(), b"a"), (name.as_bytes(), b"b")], &mut edits);
+            assert_eq!(edits.len(), usize::from(removed), "{name}");
+        }
+    }
+}

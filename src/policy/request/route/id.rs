@@ -1,0 +1,7 @@
+//! How the parts of the route table refer to each other.
+
+/// The number of a node in the trie.
+pub(super) type NodeId = u32;
+
+/// The number of a route in the table.
+pub(super) type RouteId = u32;

@@ -1,0 +1,167 @@
+//! The literal children of all nodes of the trie in one hash table, so that a node with ten thousand of them costs what a
+//! node with one does.
+//!
+//! The keys are the operator's, and a request only looks them up, so a cheap hash is safe.
+
+use super::id::NodeId;
+use crate::policy::request::guard::percent;
+
+/// A segment of a path on its way through the table of literals: what is compared is the decoded text.
+pub(super) struct Piece<'a> {
+    pub(super) text: &'a str,
+    hash: u64,
+    escaped: bool,
+}
+
+impl<'a> Piece<'a> {
+    /// The first segment, and what follows its slash.
+    pub(super) fn split(rest: &'a str) -> (Self, Option<&'a str>) {
+        let (mut len, mut escaped) = (0, false);
+        for byte in rest.bytes() {
+            if byte == b'/' {
+                break;
+            }
+            escaped |= byte == b'%';
+            len += 1;
+        }
+        let (text, more) = rest.split_at_checked(len).unwrap_or((rest, ""));
+        let hash = if escaped { hash_bytes(percent::bytes(text)) } else { hash_words(text) };
+        (Self { text, hash, escaped }, more.strip_prefix('/'))
+    }
+
+    /// A text that is decoded already.
+    pub(super) fn plain(text: &'a str) -> Self {
+        Self { text, hash: hash_words(text), escaped: false }
+    }
+
+    fn is(&self, literal: &str) -> bool {
+        if self.escaped { percent::bytes(self.text).eq(literal.bytes()) } else { self.text == literal }
+    }
+}
+
+/// The literal children of all nodes: open addressing over a power of two of slots, at most half of them taken.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Literals {
+    /// One more than the place of an edge; zero is free.
+    slots: Vec<u32>,
+    edges: Vec<Edge>,
+}
+
+#[derive(Clone, Debug)]
+struct Edge {
+    hash: u64,
+    parent: NodeId,
+    child: NodeId,
+    text: Box<str>,
+}
+
+impl Literals {
+    pub(super) fn get(&self, parent: NodeId, piece: &Piece<'_>) -> Option<NodeId> {
+        let mut at = slot(parent, piece.hash);
+        loop {
+            // A free slot ends the search, and half of them are free.
+            let place = self.slots.get(at & self.slots.len().checked_sub(1)?)?.checked_sub(1)?;
+            let edge = self.edges.get(place as usize)?;
+            if edge.hash == piece.hash && edge.parent == parent && piece.is(&edge.text) {
+                return Some(edge.child);
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+
+    pub(super) fn add(&mut self, parent: NodeId, piece: &Piece<'_>, child: NodeId) {
+        self.edges.push(Edge { hash: piece.hash, parent, child, text: piece.text.into() });
+        if self.edges.len() * 2 > self.slots.len() {
+            self.slots = vec![0; (self.edges.len() * 4).next_power_of_two()];
+            (0..self.edges.len()).for_each(|edge| self.place(edge));
+        } else {
+            self.place(self.edges.len() - 1);
+        }
+    }
+
+    /// Parent, text and child of every edge, in the order they were added.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &str, NodeId)> {
+        self.edges.iter().map(|edge| (edge.parent, &*edge.text, edge.child))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
+    fn place(&mut self, edge: usize) {
+        let Some(Edge { hash, parent, .. }) = self.edges.get(edge) else { return };
+        let (start, mask) = (slot(*parent, *hash), self.slots.len() - 1);
+        let free = (0..=mask).map(|step| start.wrapping_add(step) & mask).find(|at| self.slots.get(*at) == Some(&0));
+        if let Some(slot) = free.and_then(|at| self.slots.get_mut(at)) {
+            *slot = edge as u32 + 1;
+        }
+    }
+}
+
+/// Spreads the children of different nodes with the same text, then takes the well-mixed upper half.
+fn slot(parent: NodeId, hash: u64) -> usize {
+    ((hash ^ u64::from(parent)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
+}
+
+/// Eight bytes a multiplication, the length mixed in with those left over.
+fn hash_words(text: &str) -> u64 {
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    let state = words.iter().fold(0, |state, word| mix(state, u64::from_le_bytes(*word)));
+    let last = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    mix(state, last | (text.len() as u64) << 56)
+}
+
+/// The same for bytes that come one by one.
+fn hash_bytes(bytes: impl Iterator<Item = u8>) -> u64 {
+    let (mut state, mut word, mut len) = (0, 0, 0_u64);
+    for byte in bytes {
+        word |= u64::from(byte) << (len % 8 * 8);
+        len += 1;
+        if len.is_multiple_of(8) {
+            state = mix(state, word);
+            word = 0;
+        }
+    }
+    mix(state, word | len << 56)
+}
+
+fn mix(state: u64, word: u64) -> u64 {
+    (state.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_found_however_it_is_escaped() {
+        let mut literals = Literals::default();
+        let texts: Vec<String> = (0..40).map(|len| "abcdefghé".chars().cycle().take(len).collect()).collect();
+        for (child, text) in texts.iter().enumerate() {
+            literals.add(7, &Piece::plain(text), child as NodeId);
+        }
+        for (child, text) in texts.iter().enumerate() {
+            let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let mixed = text.replace('a', "%61").replace('é', "%C3%A9") + "/more";
+            for sent in [escaped, mixed] {
+                assert_eq!(literals.get(7, &Piece::split(&sent).0), Some(child as NodeId), "{sent}");
+                assert_eq!(literals.get(8, &Piece::split(&sent).0), None, "{sent} is not a child of another node");
+            }
+        }
+        assert_eq!(literals.get(7, &Piece::plain("abd")), None);
+    }
+
+    #[test]
+    fn names_that_differ_by_a_number_are_spread_out() {
+        let mut literals = Literals::default();
+        for at in 0..10_000 {
+            literals.add(at % 3, &Piece::plain(&format!("items{at}")), at);
+        }
+        let home = |edge: &Edge| slot(edge.parent, edge.hash) & (literals.slots.len() - 1);
+        let mut homes: Vec<usize> = literals.edges.iter().map(home).collect();
+        homes.sort_unstable();
+        homes.dedup();
+        // By chance alone, 10,000 edges over 32,768 slots or fewer share a quarter of their homes at most.
+        assert!(homes.len() > 7_000, "{} homes for 10,000 edges in {} slots", homes.len(), literals.slots.len());
+    }
+}

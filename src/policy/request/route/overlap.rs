@@ -1,0 +1,221 @@
+//! Reports which routes can match the same request, and which of the two is taken, for authors who want to see it.
+//!
+//! No route is ever hidden altogether: two that could hide each other are a conflict when they are inserted.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::RouteTable;
+use super::host::HostPattern;
+use super::id::{NodeId, RouteId};
+use super::method::Method;
+use super::trie::{Endpoint, Node, Trie};
+
+/// Two routes that some request matches both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap<'t, T> {
+    /// The route that takes such a request.
+    pub winner: &'t T,
+    /// The route that comes after it.
+    pub loser: &'t T,
+    /// Why, for the author of both.
+    pub explanation: String,
+}
+
+/// What [`RouteTable::overlaps`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlaps<'t, T> {
+    /// One entry for each pair of routes and winner.
+    pub found: Vec<Overlap<'t, T>>,
+    /// Whether the search ended before its bounds did.
+    pub complete: bool,
+}
+
+impl<T> RouteTable<T> {
+    /// Up to `limit` pairs of routes that overlap; the work is bounded too, whatever the table.
+    pub fn overlaps(&self, limit: usize) -> Overlaps<'_, T> {
+        let mut children: HashMap<NodeId, Vec<(&str, NodeId)>> = HashMap::new();
+        for (parent, text, child) in self.trie.literals() {
+            children.entry(parent).or_default().push((text, child));
+        }
+        let mut walk =
+            Walk { trie: &self.trie, children, pairs: Vec::new(), seen: BTreeSet::new(), limit, steps: MAX_STEPS };
+        let hosts: HashMap<NodeId, HostPattern> = self.hosts.iter().map(|(host, root)| (root, host)).collect();
+        let mut found = Vec::new();
+        for (host, root) in self.hosts.iter() {
+            let text = match &host {
+                HostPattern::Exact(text) | HostPattern::Suffix(text) => text,
+                HostPattern::Any => "",
+            };
+            walk.same(root);
+            found.extend(walk.pairs.drain(..).filter_map(|pair| self.explain(&pair, None)));
+            let mut wider: Vec<NodeId> = self.hosts.roots(text).filter(|other| *other != root).collect();
+            wider.dedup();
+            for other in wider {
+                walk.apart(root, other);
+                let between = hosts.get(&other).map(|other| (&host, other));
+                found.extend(walk.pairs.drain(..).filter_map(|pair| self.explain(&pair, between)));
+            }
+        }
+        Overlaps { found, complete: walk.steps > 0 && walk.seen.len() <= limit }
+    }
+
+    fn explain(&self, pair: &Pair, hosts: Option<(&HostPattern, &HostPattern)>) -> Option<Overlap<'_, T>> {
+        let (won, winner) = self.routes.get(pair.winner as usize)?;
+        let (lost, loser) = self.routes.get(pair.loser as usize)?;
+        let method = pair.method.as_ref().map_or("any method", Method::as_str);
+        let explanation = match (hosts, &pair.by_method) {
+            (Some((narrow, wide)), _) => {
+                format!("{method}: `{won}` at `{narrow}` before `{lost}` at `{wide}`, the host being more specific")
+            }
+            (None, true) => format!("{method}: of two routes for `{won}`, the one that names the method"),
+            (None, false) => format!("{method}: `{won}` before `{lost}`, the path being more specific"),
+        };
+        Some(Overlap { winner, loser, explanation })
+    }
+}
+
+struct Pair {
+    winner: RouteId,
+    loser: RouteId,
+    /// The method that shows it; none when it shows with any.
+    method: Option<Method>,
+    by_method: bool,
+}
+
+/// Descends two places of the trie at once, the left never less specific than the right.
+struct Walk<'t> {
+    trie: &'t Trie,
+    children: HashMap<NodeId, Vec<(&'t str, NodeId)>>,
+    pairs: Vec<Pair>,
+    seen: BTreeSet<(RouteId, RouteId)>,
+    limit: usize,
+    /// How many more nodes and edges may be looked at.
+    steps: usize,
+}
+
+impl<'t> Walk<'t> {
+    /// Pairs among the routes below one node.
+    fn same(&mut self, id: NodeId) {
+        let Some(node) = self.step(id) else { return };
+        for endpoint in [node.here, node.tail] {
+            self.within(endpoint);
+        }
+        let literals = self.literals(id);
+        for (text, child) in &literals {
+            self.same(*child);
+            if let (false, Some(param)) = (text.is_empty(), node.param) {
+                self.apart(*child, param);
+            }
+        }
+        node.param.into_iter().for_each(|param| self.same(param));
+        if node.tail.is_some() {
+            self.each_longer(id, |walk, endpoint| walk.between(Some(endpoint), node.tail));
+        }
+    }
+
+    /// Pairs of a route below the left node, which is more specific already, and one below the right.
+    fn apart(&mut self, left_id: NodeId, right_id: NodeId) {
+        let (Some(left), Some(right)) = (self.step(left_id), self.step(right_id)) else { return };
+        self.between(left.here, right.here);
+        self.between(left.tail, right.tail);
+        let (lefts, rights) = (self.literals(left_id), self.literals(right_id));
+        let by_text: HashMap<&str, NodeId> = rights.iter().copied().collect();
+        for (text, child) in &lefts {
+            by_text.get(text).into_iter().for_each(|same| self.apart(*child, *same));
+            if let (false, Some(param)) = (text.is_empty(), right.param) {
+                self.apart(*child, param);
+            }
+        }
+        if let Some(param) = left.param {
+            rights.iter().filter(|(text, _)| !text.is_empty()).for_each(|(_, child)| self.apart(param, *child));
+            right.param.into_iter().for_each(|other| self.apart(param, other));
+        }
+        if right.tail.is_some() {
+            self.each_longer(left_id, |walk, endpoint| walk.between(Some(endpoint), right.tail));
+        }
+        if left.tail.is_some() {
+            self.each_longer(right_id, |walk, endpoint| walk.between(left.tail, Some(endpoint)));
+        }
+    }
+
+    /// Every endpoint below a node that a tail at the same node covers: something must be left of the path.
+    fn each_longer(&mut self, id: NodeId, mut visit: impl FnMut(&mut Self, u32)) {
+        let first = self.trie.node(id).and_then(|node| node.param);
+        let literals = self.literals(id);
+        let mut open: Vec<NodeId> =
+            literals.iter().filter(|(text, _)| !text.is_empty()).map(|(_, child)| *child).collect();
+        open.extend(first);
+        while let Some(id) = open.pop() {
+            let Some(node) = self.step(id) else { return };
+            node.here.into_iter().chain(node.tail).for_each(|endpoint| visit(self, endpoint));
+            open.extend(self.literals(id).iter().map(|(_, child)| *child).chain(node.param));
+        }
+    }
+
+    /// Routes of one pattern: a named method goes before any, and `HEAD` before the `GET` that would serve it.
+    fn within(&mut self, endpoint: Option<u32>) {
+        let Some(endpoint) = self.trie.endpoint_at(endpoint) else { return };
+        for (method, winner) in endpoint.entries() {
+            let Some(method) = method else { continue };
+            let get = (*method == Method::Head).then(|| endpoint.occupant(Some(&Method::Get))).flatten();
+            for loser in get.into_iter().chain(endpoint.occupant(None)) {
+                self.note(Pair { winner, loser, method: Some(method.clone()), by_method: true });
+            }
+        }
+    }
+
+    fn between(&mut self, left: Option<u32>, right: Option<u32>) {
+        let (Some(left), Some(right)) = (self.trie.endpoint_at(left), self.trie.endpoint_at(right)) else { return };
+        for (one, winner) in left.entries() {
+            for (two, loser) in right.entries() {
+                if let Some(method) = shared(one, two)
+                    && takes(left, method, winner)
+                    && takes(right, method, loser)
+                {
+                    self.note(Pair { winner, loser, method: method.cloned(), by_method: false });
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, pair: Pair) {
+        let new = pair.winner != pair.loser && self.seen.insert((pair.winner, pair.loser));
+        if new && self.seen.len() <= self.limit {
+            self.pairs.push(pair);
+        }
+    }
+
+    /// The node, as long as the bounds allow another.
+    fn step(&mut self, id: NodeId) -> Option<Node> {
+        if self.seen.len() > self.limit {
+            return None;
+        }
+        let cost = 1 + self.children.get(&id).map_or(0, Vec::len);
+        self.steps = self.steps.saturating_sub(cost);
+        if self.steps == 0 { None } else { self.trie.node(id).copied() }
+    }
+
+    fn literals(&self, id: NodeId) -> Vec<(&'t str, NodeId)> {
+        self.children.get(&id).cloned().unwrap_or_default()
+    }
+}
+
+/// A method that both take, `Some(None)` being any.
+fn shared<'m>(one: Option<&'m Method>, two: Option<&'m Method>) -> Option<Option<&'m Method>> {
+    match (one, two) {
+        (None, method) | (method, None) => Some(method),
+        (Some(one), Some(two)) if one == two => Some(Some(one)),
+        (Some(Method::Get), Some(head @ Method::Head)) | (Some(head @ Method::Head), Some(Method::Get)) => {
+            Some(Some(head))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the route is the one of its pattern that serves the method.
+fn takes(endpoint: &Endpoint, method: Option<&Method>, route: RouteId) -> bool {
+    method.is_none_or(|method| endpoint.route(method) == Some(route))
+}
+
+/// Bounds the work on a table whose parameters and tails all meet each other.
+const MAX_STEPS: usize = 500_000;

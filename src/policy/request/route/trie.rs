@@ -1,0 +1,185 @@
+//! Every pattern of the table as one tree of segments, which a path descends without a copy.
+
+use super::id::{NodeId, RouteId};
+use super::literals::{Literals, Piece};
+use super::method::{Allowed, Method};
+use super::pattern::Segment;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trie {
+    nodes: Vec<Node>,
+    endpoints: Vec<Endpoint>,
+    literals: Literals,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Node {
+    pub(super) param: Option<NodeId>,
+    /// The endpoint for a path that ends here.
+    pub(super) here: Option<u32>,
+    /// The endpoint for a path of which anything is left.
+    pub(super) tail: Option<u32>,
+}
+
+/// The routes of one pattern, by method.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Endpoint {
+    any: Option<RouteId>,
+    named: Vec<(Method, RouteId)>,
+}
+
+/// What a path led to: the route and, if its pattern ends in a tail, the rest of the path.
+pub(super) type Hit<'p> = (RouteId, Option<&'p str>);
+
+impl Trie {
+    pub(super) fn add_node(&mut self) -> NodeId {
+        self.nodes.push(Node::default());
+        self.nodes.len() as NodeId - 1
+    }
+
+    /// The routes at this very pattern, whatever its parameters are called.
+    pub(super) fn endpoint(&self, root: NodeId, segments: &[Segment]) -> Option<&Endpoint> {
+        let mut node = root;
+        for segment in segments {
+            node = match segment {
+                Segment::Literal(text) => self.literals.get(node, &Piece::plain(text))?,
+                Segment::Param(_) => self.node(node)?.param?,
+                Segment::Tail => return self.endpoint_at(self.node(node)?.tail),
+            };
+        }
+        self.endpoint_at(self.node(node)?.here)
+    }
+
+    pub(super) fn endpoint_mut(&mut self, root: NodeId, segments: &[Segment]) -> Option<&mut Endpoint> {
+        let mut node = root;
+        let mut at_tail = false;
+        for segment in segments {
+            match segment {
+                Segment::Literal(text) => {
+                    let piece = Piece::plain(text);
+                    node = match self.literals.get(node, &piece) {
+                        Some(child) => child,
+                        None => {
+                            let child = self.add_node();
+                            self.literals.add(node, &piece, child);
+                            child
+                        }
+                    };
+                }
+                Segment::Param(_) => {
+                    node = match self.node(node)?.param {
+                        Some(child) => child,
+                        None => {
+                            let child = self.add_node();
+                            self.nodes.get_mut(node as usize)?.param = Some(child);
+                            child
+                        }
+                    };
+                }
+                Segment::Tail => at_tail = true,
+            }
+        }
+        let node = self.nodes.get_mut(node as usize)?;
+        let slot = if at_tail { &mut node.tail } else { &mut node.here };
+        let at = *slot.get_or_insert_with(|| {
+            self.endpoints.push(Endpoint::default());
+            self.endpoints.len() as u32 - 1
+        });
+        self.endpoints.get_mut(at as usize)
+    }
+
+    /// The most specific route for the rest of a path, its leading slash taken off. Without a method no route is taken,
+    /// so that `seen` gathers the methods of all that match. Each node is visited at most once, for the tree has one way
+    /// to each; the recursion is as deep as the longest pattern.
+    pub(super) fn search<'t, 'p>(
+        &'t self,
+        node: NodeId,
+        rest: &'p str,
+        method: Option<&Method>,
+        seen: &mut Allowed<'t>,
+    ) -> Option<Hit<'p>> {
+        let branches = self.node(node)?;
+        let (piece, more) = Piece::split(rest);
+        if let Some(child) = self.literals.get(node, &piece)
+            && let Some(hit) = self.follow(child, more, method, seen)
+        {
+            return Some(hit);
+        }
+        if let Some(child) = branches.param
+            && !piece.text.is_empty()
+            && let Some(hit) = self.follow(child, more, method, seen)
+        {
+            return Some(hit);
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        self.take(branches.tail, method, seen).map(|route| (route, Some(rest)))
+    }
+
+    fn follow<'t, 'p>(
+        &'t self,
+        child: NodeId,
+        more: Option<&'p str>,
+        method: Option<&Method>,
+        seen: &mut Allowed<'t>,
+    ) -> Option<Hit<'p>> {
+        match more {
+            Some(more) => self.search(child, more, method, seen),
+            None => self.take(self.node(child)?.here, method, seen).map(|route| (route, None)),
+        }
+    }
+
+    fn take<'t>(&'t self, at: Option<u32>, method: Option<&Method>, seen: &mut Allowed<'t>) -> Option<RouteId> {
+        let endpoint = self.endpoint_at(at)?;
+        let route = method.and_then(|method| endpoint.route(method));
+        if route.is_none() {
+            endpoint.named.iter().for_each(|(method, _)| seen.add(method));
+            if endpoint.any.is_some() {
+                seen.add_any();
+            }
+        }
+        route
+    }
+
+    /// The literal children of every node, in the order they were added: parent, text, child.
+    pub(super) fn literals(&self) -> impl Iterator<Item = (NodeId, &str, NodeId)> {
+        self.literals.iter()
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id as usize)
+    }
+
+    pub(super) fn endpoint_at(&self, at: Option<u32>) -> Option<&Endpoint> {
+        self.endpoints.get(at? as usize)
+    }
+}
+
+impl Endpoint {
+    /// The route for a method: its own, for `HEAD` that of `GET` (RFC 9110 §9.3.2), or that for any method.
+    pub(super) fn route(&self, method: &Method) -> Option<RouteId> {
+        let head_as_get = || if *method == Method::Head { self.occupant(Some(&Method::Get)) } else { None };
+        self.occupant(Some(method)).or_else(head_as_get).or(self.any)
+    }
+
+    /// The route that was put here for exactly this method, or for any.
+    pub(super) fn occupant(&self, method: Option<&Method>) -> Option<RouteId> {
+        match method {
+            Some(method) => self.named.iter().find(|(named, _)| named == method).map(|(_, route)| *route),
+            None => self.any,
+        }
+    }
+
+    /// Every route of the pattern with the method it names.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Option<&Method>, RouteId)> {
+        self.named.iter().map(|(method, route)| (Some(method), *route)).chain(self.any.map(|route| (None, route)))
+    }
+
+    pub(super) fn put(&mut self, method: Option<&Method>, route: RouteId) {
+        match method {
+            Some(method) => self.named.push((method.clone(), route)),
+            None => self.any = Some(route),
+        }
+    }
+}

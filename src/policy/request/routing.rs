@@ -1,0 +1,114 @@
+//! Finds the route that takes a request, and the route that answers a preflight.
+
+use std::rc::Rc;
+
+use super::route::{Found, Method, Params, RouteTable};
+use super::{Once, Request};
+use crate::policy::pipeline::progress::Progress;
+use crate::policy::pipeline::rule::Rule;
+use crate::policy::respond::cors::{Preflight, PreflightAnswer};
+use crate::policy::verdict::plan::CorsResponse;
+use crate::policy::verdict::rejection::{Kind, Rejection};
+
+/// The routes of a policy.
+#[derive(Debug)]
+pub(in crate::policy) struct Routes {
+    pub(in crate::policy) table: RouteTable<Rc<Rule>>,
+    /// Paths open to everyone. Their rules apply where no route matches.
+    pub(in crate::policy) public: RouteTable<Rc<Rule>>,
+}
+
+/// The rule that takes a request, and the parts of the path that its pattern matched.
+pub(in crate::policy) struct Taken<'p, 't> {
+    pub(in crate::policy) rule: &'p Rc<Rule>,
+    /// The part that `{.+}` matched.
+    pub(in crate::policy) tail: Option<&'t str>,
+    /// The parts that the parameters matched; read only when asked for.
+    pub(in crate::policy) params: Option<Params<'p, 't>>,
+}
+
+/// The answer to a preflight, and the route that gives it.
+pub(in crate::policy) struct PreflightRoute<'p> {
+    pub(in crate::policy) rule: &'p Rc<Rule>,
+    /// The CORS headers of any other reply to this request.
+    pub(in crate::policy) cors: Rc<CorsResponse>,
+    pub(in crate::policy) answer: PreflightAnswer,
+}
+
+impl Routes {
+    /// The answer to a preflight (Fetch §3.2.2); `None` if the request is none or the path has no CORS policy. A preflight never needs
+    /// a token.
+    pub(in crate::policy) fn preflight(
+        &self,
+        request: &Request<'_>,
+        host: &str,
+        path: &str,
+    ) -> Option<PreflightRoute<'_>> {
+        let (origin, method) = request.preflight()?;
+        let allowed = self.table.methods_for(host, path);
+        let open = if allowed.is_empty() { self.public_rule(path) } else { None };
+        let methods = if allowed.any() || open.is_some() { vec!["*"] } else { allowed.methods() };
+        let requested = Method::parse(method).ok();
+        let rule = requested.as_ref().and_then(|m| self.rule_for(host, path, m));
+        let rule = rule.or_else(|| self.rule_of_path(host, path, &methods)).or(open)?;
+        let cors = rule.cors.as_ref()?;
+        // A list may come in several lines (RFC 9110 §5.2).
+        let lines = || request.headers.iter().filter(|(name, _)| *name == b"access-control-request-headers");
+        let joined = (request.requested_headers == Once::Repeated)
+            .then(|| lines().map(|(_, value)| *value).collect::<Vec<_>>().join(b",".as_slice()));
+        let preflight = Preflight {
+            origin,
+            method,
+            headers: joined.as_deref().or(request.requested_headers.value()),
+            private_network: request.private_network,
+        };
+        let answer = cors.preflight(&preflight, &methods);
+        Some(PreflightRoute { rule, cors: cors.response(Some(origin)), answer })
+    }
+
+    /// The route that takes the request.
+    pub(in crate::policy) fn find<'p, 't>(
+        &'p self,
+        request: &Request<'_>,
+        host: &str,
+        path: &'t str,
+        progress: &mut Progress,
+    ) -> Result<Taken<'p, 't>, Rejection> {
+        let method = Method::parse(request.method).map_err(|_| Rejection::new(Kind::BadRequest, "method_malformed"))?;
+        match self.table.find(host, path, &method) {
+            Found::Route { value, tail, params } => Ok(Taken { rule: value, tail, params: Some(params) }),
+            Found::MethodNotAllowed { allow } => {
+                let methods = allow.methods();
+                if let Some(rule) = self.rule_of_path(host, path, &methods) {
+                    progress.plan.cors = rule.cors.as_ref().map(|c| c.response(request.origin.value()));
+                }
+                Err(Rejection::new(Kind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
+            }
+            // A public path without a route is open all the same; Envoy's own routes choose the upstream.
+            Found::NotFound => match self.public_rule(path) {
+                Some(rule) => Ok(Taken { rule, tail: None, params: None }),
+                None => Err(Rejection::new(Kind::NotFound, "no_route")),
+            },
+        }
+    }
+
+    /// The rule of a public path.
+    pub(in crate::policy) fn public_rule(&self, path: &str) -> Option<&Rc<Rule>> {
+        match self.public.find("", path, &Method::Get) {
+            Found::Route { value, .. } => Some(value),
+            Found::MethodNotAllowed { .. } | Found::NotFound => None,
+        }
+    }
+
+    fn rule_for(&self, host: &str, path: &str, method: &Method) -> Option<&Rc<Rule>> {
+        match self.table.find(host, path, method) {
+            Found::Route { value, .. } => Some(value),
+            Found::MethodNotAllowed { .. } | Found::NotFound => None,
+        }
+    }
+
+    /// The first route of a path that takes one of its methods; `OPTIONS` is always among them and often has none.
+    fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rc<Rule>> {
+        methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
+    }
+}

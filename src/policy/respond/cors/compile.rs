@@ -1,0 +1,220 @@
+//! From the `cors` section of a document to a policy, refusing what is unsafe and what would do nothing.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{CorsPolicy, Headers, Listed, Methods, Origins, names};
+use crate::config::document::Cors;
+use crate::config::problem::{At, Problems};
+use crate::policy::request::origin::OriginPattern;
+use crate::policy::verdict::plan::CorsResponse;
+
+/// The policy of a section; when problems were added it is not to be used.
+pub(super) fn policy(section: &Cors, problems: &mut Problems) -> CorsPolicy {
+    let patterns = origins(section, problems);
+    let mut policy = CorsPolicy {
+        origins: Origins::These { exact: Vec::new(), subdomains: Vec::new(), refused: refused() },
+        methods: methods(section, problems),
+        headers: headers(section, problems),
+        expose: expose(section, problems),
+        credentials: section.allow_credentials,
+        max_age: max_age(section, problems),
+        private_network: section.allow_private_network,
+    };
+    policy.origins = arrange(&policy, patterns);
+    policy
+}
+
+/// Makes the response of each origin beforehand.
+fn arrange(policy: &CorsPolicy, patterns: Vec<OriginPattern>) -> Origins {
+    let (mut exact, mut subdomains) = (Vec::new(), Vec::new());
+    for pattern in patterns {
+        let origin: Rc<str> = match &pattern {
+            OriginPattern::Any => return Origins::Any(Rc::new(policy.allowing(Rc::from("*")))),
+            OriginPattern::Null => Rc::from("null"),
+            OriginPattern::Exact { text, .. } => Rc::from(text.as_str()),
+            OriginPattern::Subdomains { .. } => {
+                subdomains.push(pattern);
+                continue;
+            }
+        };
+        exact.push(Listed { response: Rc::new(policy.allowing(origin.clone())), origin });
+    }
+    exact.sort_by(|a, b| a.origin.cmp(&b.origin));
+    Origins::These { exact, subdomains, refused: refused() }
+}
+
+/// The response to a foreign origin and to none: it too differs by origin, so caches must know (Fetch §3.2.5).
+fn refused() -> Rc<CorsResponse> {
+    Rc::new(CorsResponse { set: Vec::new(), vary: Some(Rc::from("Origin")), remove: &names::RESPONSE_HEADERS })
+}
+
+fn origins(section: &Cors, problems: &mut Problems) -> Vec<OriginPattern> {
+    if section.allow_origins.is_empty() {
+        problems.add(&section.place, "`allow_origins` names nobody: list at least one origin, or leave `cors` out");
+    }
+    let mut patterns: Vec<OriginPattern> = Vec::new();
+    for At { value, place } in &section.allow_origins {
+        match OriginPattern::parse(value) {
+            Err(message) => problems.add(place, message),
+            Ok(pattern) if patterns.contains(&pattern) => {
+                problems.add(place, format!("origin `{value}` is listed twice"))
+            }
+            Ok(pattern) => {
+                if let Some(danger) = danger(&pattern, section) {
+                    problems.add(place, format!("`{value}` {danger}"));
+                }
+                if pattern == OriginPattern::Any && section.allow_origins.len() > 1 {
+                    problems.add(place, "`*` already takes every origin: remove it, or all others");
+                }
+                patterns.push(pattern);
+            }
+        }
+    }
+    patterns
+}
+
+/// Why an origin must not stand beside the section's other settings.
+fn danger(pattern: &OriginPattern, section: &Cors) -> Option<&'static str> {
+    let (credentials, private) = (section.allow_credentials, section.allow_private_network);
+    match pattern {
+        OriginPattern::Any if credentials => {
+            Some("with `allow_credentials: true` would let every site act for its visitors: list the origins you trust")
+        }
+        OriginPattern::Null if credentials => Some(
+            "with `allow_credentials: true` would let any site act for its visitors, since a sandboxed frame of any site \
+             has this origin: remove one of the two",
+        ),
+        OriginPattern::Any | OriginPattern::Null if private => Some(
+            "with `allow_private_network: true` would open the private network to every site: list the origins you trust",
+        ),
+        pattern if pattern.is_cleartext() && credentials => Some(
+            "with `allow_credentials: true` would let anyone on the network act for your users: use `https`, or a \
+             loopback host for development",
+        ),
+        pattern if pattern.is_cleartext() && private => Some(
+            "with `allow_private_network: true` would open the private network to anyone on the way: use `https`, or a \
+             loopback host for development",
+        ),
+        _ => None,
+    }
+}
+
+fn methods(section: &Cors, problems: &mut Problems) -> Methods {
+    let Some(list) = &section.allow_methods else { return Methods::OfThePath };
+    if list.is_empty() {
+        problems.add(&section.place, "`allow_methods` is empty: list methods, or leave it out for those the path has");
+    }
+    let mut methods: Vec<String> = Vec::new();
+    for At { value, place } in list {
+        let upper = value.to_ascii_uppercase();
+        if value == "*" {
+            if section.allow_credentials {
+                problems.add(
+                    place,
+                    star_with_credentials("list the methods, or leave `allow_methods` out for those the path has"),
+                );
+            }
+            if list.len() > 1 {
+                problems.add(place, "`*` already takes every method: remove it, or all others");
+            }
+        } else if !names::is_token(value.as_bytes()) {
+            problems.add(place, format!("`{value}` is not a method: a single word as `GET`, or `*`"));
+        } else if names::FORBIDDEN_METHODS.contains(&upper.as_str()) {
+            problems.add(place, format!("no browser lets a script send `{value}`: remove it"));
+        } else if *value != upper && names::USUAL_METHODS.contains(&upper.as_str()) {
+            problems.add(place, format!("methods are told apart by case: write `{upper}` instead of `{value}`"));
+        } else if methods.contains(value) {
+            problems.add(place, format!("method `{value}` is listed twice"));
+        }
+        methods.push(value.clone());
+    }
+    if methods.iter().any(|method| method == "*") {
+        return Methods::Any;
+    }
+    let text = Rc::from(methods.join(", "));
+    Methods::These(methods, text)
+}
+
+fn headers(section: &Cors, problems: &mut Problems) -> Headers {
+    let list = &section.allow_headers;
+    let any = list.iter().any(|header| header.value == "*");
+    let mut allowed: Vec<String> = Vec::new();
+    for At { value, place } in list {
+        let lower = value.to_ascii_lowercase();
+        if allowed.contains(&lower) {
+            problems.add(place, format!("header `{value}` is listed twice"));
+        } else if value == "*" {
+            if section.allow_credentials {
+                problems.add(place, star_with_credentials("list the headers"));
+            }
+        } else if !names::is_token(value.as_bytes()) {
+            problems.add(place, format!("`{value}` is not a header name: a single word as `Content-Type`, or `*`"));
+        } else if names::RESPONSE_HEADERS.contains(&lower.as_str()) {
+            problems.add(place, format!("`{value}` stands on responses, and the gateway sets it itself: remove it"));
+        } else if names::is_forbidden_request_header(&lower) {
+            problems.add(place, format!("no browser lets a script set `{value}`, so it is never asked for: remove it"));
+        } else if any && lower != "authorization" {
+            problems.add(
+                place,
+                format!(
+                    "`*` already takes `{value}`: remove one of the two (only `Authorization` must stand beside `*`)"
+                ),
+            );
+        }
+        allowed.push(lower);
+    }
+    let text = (!allowed.is_empty()).then(|| Rc::from(allowed.join(", ")));
+    allowed.retain(|name| name != "*");
+    Headers { any, names: allowed, text }
+}
+
+fn expose(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
+    let list = &section.expose_headers;
+    let mut exposed: Vec<String> = Vec::new();
+    for At { value, place } in list {
+        let lower = value.to_ascii_lowercase();
+        if exposed.contains(&lower) {
+            problems.add(place, format!("header `{value}` is listed twice"));
+        } else if value == "*" {
+            if section.allow_credentials {
+                problems.add(place, star_with_credentials("list the headers"));
+            }
+            if list.len() > 1 {
+                problems.add(place, "`*` already exposes every header: remove it, or all others");
+            }
+        } else if !names::is_token(value.as_bytes()) {
+            problems.add(place, format!("`{value}` is not a header name: a single word as `X-Trace-Id`, or `*`"));
+        } else if names::FORBIDDEN_RESPONSE_HEADERS.contains(&lower.as_str()) {
+            problems.add(place, format!("no browser lets a script read `{value}`: remove it"));
+        } else if names::RESPONSE_HEADERS.contains(&lower.as_str()) {
+            problems.add(place, format!("`{value}` is for the browser, and the gateway sets it itself: remove it"));
+        }
+        exposed.push(lower);
+    }
+    (!exposed.is_empty()).then(|| Rc::from(exposed.join(", ")))
+}
+
+fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
+    let At { value, place } = section.max_age.as_ref()?;
+    if *value > LONGEST_MAX_AGE {
+        problems.add(
+            place,
+            format!(
+                "`max_age` of {} s is longer than any browser keeps an answer: at most 86400 s (one day)",
+                value.as_secs()
+            ),
+        );
+    }
+    Some(Rc::from(value.as_secs().to_string()))
+}
+
+/// Beside credentials browsers read `*` as a method or header of that name (Fetch §3.2.3).
+fn star_with_credentials(instead: &str) -> String {
+    format!("`*` means nothing to browsers beside `allow_credentials: true`: {instead}")
+}
+
+const LONGEST_MAX_AGE: Duration = Duration::from_secs(86_400);
+
+#[cfg(test)]
+mod tests;

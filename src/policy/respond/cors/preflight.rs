@@ -1,0 +1,176 @@
+//! The answer to a preflight: a browser asking, before a call, whether the call would be welcome.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::{CorsPolicy, Headers, Methods, names};
+use crate::policy::verdict::plan::Fields;
+
+/// A CORS-preflight request (Fetch standard, §4.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preflight<'r> {
+    /// `Origin`.
+    pub origin: &'r [u8],
+    /// `Access-Control-Request-Method`.
+    pub method: &'r [u8],
+    /// `Access-Control-Request-Headers`; several lines joined with commas.
+    pub headers: Option<&'r [u8]>,
+    /// `Access-Control-Request-Private-Network: true` (Private Network Access §3.1).
+    pub private_network: bool,
+}
+
+/// What a preflight is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreflightAnswer {
+    /// 204 when the origin may call at all, 403 when not. What it may not do shows in the lists, where the browser reads it and
+    /// names it to the page's author; a 403 would only tell that something is wrong.
+    pub status: u16,
+    /// Every header of the answer, `vary` included, names in lower case.
+    pub headers: Fields,
+    /// Why it is not welcome, in one stable word for the audit record; none when it is.
+    pub reason: Option<&'static str>,
+    /// The method or header name that was in the way, where that helps.
+    pub detail: Option<Cow<'static, str>>,
+}
+
+impl CorsPolicy {
+    /// Answers a preflight for a path whose routes have these methods; `*` among them stands for any.
+    pub fn preflight(&self, request: &Preflight<'_>, route_methods: &[&str]) -> PreflightAnswer {
+        let vary = if self.private_network || request.private_network { VARY_PRIVATE_NETWORK } else { VARY };
+        let vary = (Rc::from("vary"), Rc::from(vary));
+        let Some(origin) = self.allow_origin(request.origin) else {
+            let reason = Some("cors_origin_not_allowed");
+            return PreflightAnswer { status: 403, headers: vec![vary], reason, detail: None };
+        };
+        let (reason, detail) = match self.check(request, route_methods) {
+            Ok(()) => (None, None),
+            Err((reason, detail)) => (Some(reason), detail),
+        };
+        let mut headers = self.lists(request, route_methods, origin, reason);
+        headers.push(vary);
+        PreflightAnswer { status: 204, headers, reason, detail }
+    }
+
+    /// The checks a browser makes with the lists (Fetch §4.8 step 7), made here too so that a refusal is seen and recorded.
+    fn check(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<(), Refusal> {
+        if !self.methods.permit(request.method, route_methods) {
+            return Err(("cors_method_not_allowed", shown(request.method)));
+        }
+        self.headers.permit(request.headers.unwrap_or_default())?;
+        if request.private_network && !self.private_network {
+            return Err(("cors_private_network_not_allowed", None));
+        }
+        Ok(())
+    }
+
+    /// What this origin may do. The lists do not name the request's method or headers unless the policy does, so a browser that
+    /// asked for more than that refuses.
+    fn lists(
+        &self,
+        request: &Preflight<'_>,
+        route_methods: &[&str],
+        origin: Rc<str>,
+        reason: Option<&'static str>,
+    ) -> Fields {
+        let methods = self.methods.text(request.method, route_methods);
+        let mut headers: Fields = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
+        if self.credentials {
+            headers.push((Rc::from(names::ALLOW_CREDENTIALS), Rc::from("true")));
+        }
+        if !methods.is_empty() {
+            headers.push((Rc::from(names::ALLOW_METHODS), methods));
+        } else if reason.is_some() {
+            // Without the list a browser takes the method it asked for as listed (Fetch §4.8 step 7.3): name those that always pass.
+            headers.push((Rc::from(names::ALLOW_METHODS), Rc::from(names::SAFELISTED_METHODS.join(", "))));
+        }
+        // What a list cannot tell apart (`*`, or more names than anyone looks at) is answered with no list, which refuses too.
+        let list = request.headers.unwrap_or_default();
+        let is_plain =
+            !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MOST_NAMES;
+        if let Some(text) = self.headers.text.as_ref().filter(|_| reason != Some(HEADER_NOT_ALLOWED) || is_plain) {
+            headers.push((Rc::from(names::ALLOW_HEADERS), text.clone()));
+        }
+        if let Some(seconds) = self.max_age.as_ref().filter(|_| reason.is_none()) {
+            headers.push((Rc::from(names::MAX_AGE), seconds.clone()));
+        }
+        if request.private_network && self.private_network {
+            headers.push((Rc::from(names::ALLOW_PRIVATE_NETWORK), Rc::from("true")));
+        }
+        headers
+    }
+}
+
+impl Methods {
+    /// Whether the method is welcome. Methods are compared with their case (RFC 9110 §9.1); the safelisted ones pass
+    /// whatever the policy lists, as browsers let them pass.
+    fn permit(&self, method: &[u8], route_methods: &[&str]) -> bool {
+        let listed = |methods: &[&str]| methods.iter().any(|name| name.as_bytes() == method);
+        let safelisted = listed(&names::SAFELISTED_METHODS);
+        match self {
+            Methods::OfThePath if route_methods.contains(&"*") => echo(method).is_some(),
+            Methods::OfThePath => safelisted || listed(route_methods),
+            Methods::Any => names::is_token(method),
+            Methods::These(names, _) => safelisted || names.iter().any(|name| name.as_bytes() == method),
+        }
+    }
+
+    /// The value of `Access-Control-Allow-Methods`.
+    fn text(&self, method: &[u8], route_methods: &[&str]) -> Rc<str> {
+        match self {
+            Methods::OfThePath if route_methods.contains(&"*") => echo(method).unwrap_or_default(),
+            Methods::OfThePath => Rc::from(route_methods.join(", ")),
+            Methods::Any => Rc::from(if names::is_token(method) { "*" } else { "" }),
+            Methods::These(_, text) => text.clone(),
+        }
+    }
+}
+
+impl Headers {
+    /// Whether every name in the list is welcome: without case, empty elements skipped (RFC 9110 §5.6.1.2), and not
+    /// more of them than any page would send.
+    fn permit(&self, list: &[u8]) -> Result<(), Refusal> {
+        if list.len() > LONGEST_LIST {
+            return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed("the list of requested headers is too long"))));
+        }
+        let requested = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
+        for (count, name) in requested.enumerate() {
+            if count == MOST_NAMES {
+                return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed("too many requested headers"))));
+            }
+            let listed = self.names.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(name));
+            if listed {
+                continue;
+            }
+            if !self.any || !names::is_token(name) {
+                return Err((HEADER_NOT_ALLOWED, shown(name)));
+            }
+            if name.eq_ignore_ascii_case(b"authorization") {
+                let detail = "`*` in allow_headers does not cover `authorization`; list it beside `*`";
+                return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed(detail))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A reason and its detail, both for the audit record.
+type Refusal = (&'static str, Option<Cow<'static, str>>);
+
+/// A method that may be repeated to the browser.
+fn echo(method: &[u8]) -> Option<Rc<str>> {
+    std::str::from_utf8(method).ok().filter(|_| names::is_token(method)).map(Rc::from)
+}
+
+/// What a stranger wrote, where it is short and plain enough for the audit record.
+fn shown(bytes: &[u8]) -> Option<Cow<'static, str>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    (names::is_token(bytes) && bytes.len() <= LONGEST_SHOWN).then(|| Cow::Owned(text.to_owned()))
+}
+
+const HEADER_NOT_ALLOWED: &str = "cors_header_not_allowed";
+const LONGEST_LIST: usize = 4096;
+const LONGEST_SHOWN: usize = 64;
+const MOST_NAMES: usize = 64;
+const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+const VARY_PRIVATE_NETWORK: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, \
+                                    Access-Control-Request-Private-Network";

@@ -1,0 +1,202 @@
+//! How refusals look on the wire: one envelope, the standard challenge, the request's id, and the time.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::config::auth::{Auth, CredentialKind};
+use crate::policy::verdict::audit::escape;
+use crate::policy::verdict::date::Date;
+use crate::policy::verdict::plan::ResponsePlan;
+use crate::policy::verdict::rejection::{Finding, Kind, Rejection};
+use crate::policy::verdict::reply::Reply;
+
+/// Turns refusals into replies.
+#[derive(Debug)]
+pub struct Refusals {
+    /// The challenge's scheme and realm.
+    bearer: String,
+    /// What ends every other challenge.
+    realm: String,
+}
+
+/// What the route that refuses asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteCredentials<'p> {
+    /// The credentials it takes.
+    pub auth: &'p Auth,
+    /// The scopes it needs, as a challenge names them.
+    pub scopes: &'p str,
+}
+
+impl Refusals {
+    /// With the realm that challenges name, if any.
+    pub fn new(realm: Option<&str>) -> Refusals {
+        let realm = realm.map(|realm| format!(" realm=\"{realm}\"")).unwrap_or_default();
+        Refusals { bearer: format!("Bearer{realm}"), realm }
+    }
+
+    /// The reply to a refused request; what its route asked for, if it came to one, is named in the challenges.
+    pub fn reply(
+        &self,
+        rejection: &Rejection,
+        plan: &ResponsePlan,
+        asked: Option<RouteCredentials<'_>>,
+        now: Duration,
+    ) -> Reply {
+        let looks = rejection.kind.appearance();
+        let mut headers: Vec<(Rc<str>, Rc<str>)> = Vec::with_capacity(8);
+        if let Some(error) = looks.challenge {
+            self.challenges(&rejection.kind, error, asked, &mut headers);
+        }
+        match &rejection.kind {
+            Kind::MethodNotAllowed(allow) => headers.push(("allow".into(), allow.clone())),
+            Kind::UnsupportedMediaType(accept) if !accept.is_empty() => headers.push(("accept".into(), accept.clone())),
+            Kind::UnsupportedCoding => headers.push(("accept-encoding".into(), "identity".into())),
+            Kind::RateLimited(seconds) => headers.push(("retry-after".into(), seconds.to_string().into())),
+            Kind::AuthUnavailable | Kind::LimitUnavailable | Kind::ServiceUnavailable | Kind::Overloaded => {
+                headers.push(("retry-after".into(), "5".into()))
+            }
+            _ => {}
+        }
+        let findings = match &rejection.kind {
+            Kind::Invalid(findings) | Kind::Unprocessable(findings) => findings,
+            _ => [].as_slice(),
+        };
+        headers.push(("content-type".into(), "application/json".into()));
+        headers.push(("cache-control".into(), "no-store".into()));
+        plan.add_to_reply(&mut headers);
+        Reply {
+            status: looks.status,
+            headers,
+            body: envelope(looks.code, looks.message, &plan.request_id, findings, now).into_bytes().into(),
+            grpc: plan.grpc.then_some((looks.grpc, looks.message)),
+            details: rejection.reason,
+        }
+    }
+
+    /// A challenge for each credential that the route takes (RFC 9110 §11.6.1). Neither keys nor certificates have a registered
+    /// scheme; a client that does not know the name sees at least that its token is not all that counts.
+    fn challenges(
+        &self,
+        kind: &Kind,
+        error: &str,
+        asked: Option<RouteCredentials<'_>>,
+        headers: &mut Vec<(Rc<str>, Rc<str>)>,
+    ) {
+        let mut add = |text: String| headers.push(("www-authenticate".into(), text.into()));
+        let Some(asked) = asked.filter(|asked| !asked.auth.kinds().is_empty()) else {
+            return add(self.challenge(kind, error, None));
+        };
+        for credential in asked.auth.kinds() {
+            match credential {
+                CredentialKind::Token => add(self.challenge(kind, error, Some(asked.scopes))),
+                CredentialKind::ApiKey => add(format!("ApiKey{}", self.realm)),
+                CredentialKind::Certificate => add(format!("ClientCertificate{}", self.realm)),
+            }
+        }
+    }
+
+    /// RFC 6750 §3: no `error` where no token was sent; `scope` where the route asks for some.
+    fn challenge(&self, kind: &Kind, error: &str, scopes: Option<&str>) -> String {
+        let mut challenge = String::with_capacity(128);
+        challenge.push_str(&self.bearer);
+        let mut separator = if self.bearer.contains(' ') { ", " } else { " " };
+        let mut add = |name: &str, value: &str| {
+            for part in [separator, name, "=\"", value, "\""] {
+                challenge.push_str(part);
+            }
+            separator = ", ";
+        };
+        if !error.is_empty() {
+            add("error", error);
+        }
+        if *kind == Kind::ExpiredToken {
+            add("error_description", "Token has expired");
+        }
+        if let Some(scopes) = scopes.filter(|s| !s.is_empty()) {
+            add("scope", scopes);
+        }
+        challenge
+    }
+}
+
+/// The envelope of seeds/003, byte for byte in this order of members; `details` only where there are findings.
+pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding], now: Duration) -> String {
+    let mut out = String::with_capacity(192);
+    for part in ["{\"error\":{\"code\":\"", code, "\",\"message\":\"", message, "\",\"request_id\":\""] {
+        out.push_str(part);
+    }
+    escape(&mut out, request_id);
+    out.push('"');
+    for (i, finding) in findings.iter().take(MOST_FINDINGS).enumerate() {
+        out.push_str(if i == 0 { ",\"details\":[{\"pointer\":\"" } else { ",{\"pointer\":\"" });
+        escape(&mut out, &finding.pointer);
+        out.push_str("\",\"message\":\"");
+        escape(&mut out, &finding.message);
+        out.push_str("\"}");
+    }
+    if !findings.is_empty() {
+        out.push(']');
+    }
+    out.push_str("},\"metadata\":{\"success\":false,\"timestamp\":\"");
+    timestamp(&mut out, now);
+    out.push_str("\"}}");
+    out
+}
+
+/// A time as RFC 3339 writes it, in UTC and whole seconds.
+pub fn timestamp(out: &mut String, since_epoch: Duration) {
+    let seconds = since_epoch.as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let Date { year, month, day } = Date::of_day(days);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    // By hand: this stands in every refusal, and the formatting machinery takes longer than the rest of it.
+    for (number, digits, behind) in
+        [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T'), (hour, 2, ':'), (minute, 2, ':'), (second, 2, 'Z')]
+    {
+        let digit = |place| char::from_digit((number / 10_u64.pow(place) % 10) as u32, 10);
+        out.extend((0..digits).rev().filter_map(digit));
+        out.push(behind);
+    }
+}
+
+/// A request header by which a refused request is marked, so that Envoy's access log and local reply mappers know the gateway's
+/// own replies without asking an expression.
+pub const REPLIED_HEADER: &str = "x-portcullis-replied";
+
+/// A client that sends nonsense learns what is wrong with it in so many places at most.
+const MOST_FINDINGS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_envelope_is_that_of_the_source_document_byte_for_byte() {
+        let text =
+            envelope("UNAUTHORIZED", "Invalid or expired token", "req-abc123", &[], Duration::from_secs(1_709_287_200));
+        assert_eq!(
+            text,
+            "{\"error\":{\"code\":\"UNAUTHORIZED\",\"message\":\"Invalid or expired token\",\"request_id\":\"req-abc123\"},\
+             \"metadata\":{\"success\":false,\"timestamp\":\"2024-03-01T10:00:00Z\"}}"
+        );
+    }
+
+    #[test]
+    fn timestamps_know_leap_years() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            let mut out = String::new();
+            timestamp(&mut out, Duration::from_secs(seconds));
+            assert_eq!(out, expected);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The record every request leaves: who asked for what, what was decided and precisely why; never a token, key or claim.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::rc::Rc;
+
+/// The record of one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// The request's id, the same that client and upstream see.
+    pub request_id: Rc<str>,
+    /// The method, as far as it is one.
+    pub method: Cow<'static, str>,
+    /// The normalised path without its query, which may hold secrets; empty when it was not acceptable.
+    pub path: String,
+    /// The rule that decided: the route's name.
+    pub route: Option<Rc<str>>,
+    /// The kind of credential that says who called.
+    pub credential: Option<&'static str>,
+    /// The name of the issuer whose token was accepted.
+    pub issuer: Option<Rc<str>>,
+    /// The token's `sub`.
+    pub subject: Option<Rc<str>>,
+    /// Which client called.
+    pub client: Option<Rc<str>>,
+    /// The id of the API key; never the key.
+    pub key: Option<Rc<str>>,
+    /// Further credentials that the route asked for, or that came along.
+    pub also: Vec<Witness>,
+    /// What happened.
+    pub outcome: Outcome,
+    /// HTTP status of the gateway's own reply; `None` for a forwarded request.
+    pub status: Option<u16>,
+    /// The stable code that the client was given.
+    pub code: Option<&'static str>,
+    /// The precise reason, in one stable word.
+    pub reason: &'static str,
+    /// More about the reason, for whoever operates the gateway.
+    pub detail: Option<Cow<'static, str>>,
+    /// The limit, and of several windows the one, that refused.
+    pub limit: Option<Rc<str>>,
+    /// The limits that would have refused, were they more than shadows.
+    pub would_limit: Vec<Rc<str>>,
+    /// The shared limits that the rate limit service did not count this request under, for it did not answer.
+    pub uncounted: Vec<Rc<str>>,
+    /// What there is to say about a revocation list that is not as good as new.
+    pub revocation_list: Option<Cow<'static, str>>,
+    /// How many identity headers a client tried to bring along.
+    pub spoofed: usize,
+    /// Why the request would have been refused by checks that only write down.
+    pub would_refuse: Option<&'static str>,
+    /// Why checks that only write to the record did not look at the body.
+    pub not_inspected: Option<&'static str>,
+    /// Why Envoy failed to forward the request, in Envoy's own words.
+    pub failure: Option<String>,
+    /// The end of the request.
+    pub end: Option<End>,
+}
+
+/// Facts that are known only when the request has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// HTTP status of the response.
+    pub status: Option<u16>,
+    /// Envoy's response code details.
+    pub details: Option<String>,
+    /// Duration of the request in milliseconds.
+    pub duration_millis: Option<u64>,
+}
+
+/// A credential beside the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Witness {
+    /// Its kind.
+    pub credential: &'static str,
+    /// Its issuer.
+    pub issuer: Option<Rc<str>>,
+    /// Its subject.
+    pub subject: Option<Rc<str>>,
+    /// The client it belongs to.
+    pub client: Option<Rc<str>>,
+    /// The id of the API key.
+    pub key: Option<Rc<str>>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// Forwarded.
+    Allow,
+    /// Refused.
+    #[default]
+    Deny,
+    /// Answered by the gateway: a static route or a preflight.
+    Answer,
+}
+
+/// What the record of a request says about a body that was only looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// The body would have been refused, for this reason.
+    WouldRefuse(&'static str),
+    /// The body was not inspected, for this reason.
+    NotInspected(&'static str),
+}
+
+impl AuditRecord {
+    /// Adds what was found out about a body that was only looked at.
+    pub fn remark(&mut self, remark: Remark) {
+        match remark {
+            Remark::WouldRefuse(reason) => self.would_refuse = Some(reason),
+            Remark::NotInspected(reason) => self.not_inspected = Some(reason),
+        }
+    }
+
+    /// Whether the request was decided before it ended.
+    pub fn is_decided(&self) -> bool {
+        !self.reason.is_empty()
+    }
+
+    /// The record as one JSON object without line breaks.
+    pub fn to_json(&self) -> String {
+        let mut out = String::with_capacity(256);
+        out.push('{');
+        member(&mut out, "request_id", &self.request_id);
+        if self.is_decided() || !self.method.is_empty() {
+            member(&mut out, "method", &self.method);
+            member(&mut out, "path", &self.path);
+        }
+        if let Some(route) = &self.route {
+            member(&mut out, "route", route);
+        }
+        if let Some(credential) = self.credential {
+            member(&mut out, "credential", credential);
+        }
+        who(
+            &mut out,
+            [("issuer", &self.issuer), ("subject", &self.subject), ("client", &self.client), ("key", &self.key)],
+        );
+        if !self.also.is_empty() {
+            out.push_str(",\"also\":[");
+            for (i, witness) in self.also.iter().enumerate() {
+                out.push_str(if i == 0 { "{" } else { ",{" });
+                member(&mut out, "credential", witness.credential);
+                let Witness { issuer, subject, client, key, .. } = witness;
+                who(&mut out, [("issuer", issuer), ("subject", subject), ("client", client), ("key", key)]);
+                out.push('}');
+            }
+            out.push(']');
+        }
+        let outcome = match self.outcome {
+            Outcome::Allow => "allow",
+            Outcome::Deny => "deny",
+            Outcome::Answer => "answer",
+        };
+        member(&mut out, "decision", outcome);
+        if let Some(code) = self.code {
+            member(&mut out, "code", code);
+        }
+        member(&mut out, "reason", if self.is_decided() { self.reason } else { "ended_before_decision" });
+        if let Some(detail) = &self.detail {
+            member(&mut out, "detail", detail);
+        }
+        if let Some(limit) = &self.limit {
+            member(&mut out, "limit", limit);
+        }
+        if !self.would_limit.is_empty() {
+            member(&mut out, "would_limit", &self.would_limit.join(", "));
+        }
+        if !self.uncounted.is_empty() {
+            member(&mut out, "uncounted", &self.uncounted.join(", "));
+        }
+        if let Some(reason) = self.would_refuse {
+            member(&mut out, "would_refuse", reason);
+        }
+        if let Some(reason) = self.not_inspected {
+            member(&mut out, "not_inspected", reason);
+        }
+        if let Some(state) = &self.revocation_list {
+            member(&mut out, "revocation_list", state);
+        }
+        if self.spoofed > 0 {
+            let _ = write!(out, ",\"spoofed_headers\":{}", self.spoofed);
+        }
+        if let Some(failure) = &self.failure {
+            member(&mut out, "failure", failure);
+        }
+        if let Some(End { status, details, duration_millis }) = &self.end {
+            if let Some(status) = status {
+                let _ = write!(out, ",\"status\":{status}");
+            }
+            if let Some(details) = details {
+                member(&mut out, "details", details);
+            }
+            if let Some(millis) = duration_millis {
+                let _ = write!(out, ",\"duration_ms\":{millis}");
+            }
+        }
+        out.push('}');
+        out
+    }
+}
+
+fn who(out: &mut String, values: [(&str, &Option<Rc<str>>); 4]) {
+    for (name, value) in values {
+        if let Some(value) = value {
+            member(out, name, value);
+        }
+    }
+}
+
+fn member(out: &mut String, name: &str, value: &str) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    out.push('"');
+    out.push_str(name);
+    out.push_str("\":\"");
+    escape(out, value);
+    out.push('"');
+}
+
+/// Appends `value` as the inside of a JSON string (RFC 8259 §7). Everything beyond printable ASCII is escaped, so that no
+/// terminal or log reader takes part of a path or a subject for a line of its own (CVE-2024-45808).
+pub fn escape(out: &mut String, value: &str) {
+    if value.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
+        out.push_str(value);
+        return;
+    }
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_record_is_one_line_of_json_whatever_the_values_hold() {
+        let record = AuditRecord {
+            request_id: "r-1".into(),
+            method: "GET".into(),
+            path: "/a\"b\n\u{1f600}".into(),
+            route: Some("GET /a".into()),
+            subject: Some("x\\\u{7f}".into()),
+            reason: "token_expired",
+            spoofed: 2,
+            ..AuditRecord::default()
+        };
+        let text = record.to_json();
+        assert!(text.is_ascii() && !text.contains('\n'), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["path"], "/a\"b\n\u{1f600}");
+        assert_eq!(read["subject"], "x\\\u{7f}");
+        assert_eq!(read["decision"], "deny");
+        assert_eq!(read["spoofed_headers"], 2);
+    }
+}

@@ -1,0 +1,76 @@
+//! Changes to header maps, as plain data that a host applies.
+
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// One change to a header map. Names are lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Replace every header of this name by one with this value: bytes, because a header's need not be text.
+    Set(Name, Rc<[u8]>),
+    /// Add a header with this value beside those of the same name.
+    Add(Name, Rc<[u8]>),
+    /// Remove every header of this name.
+    Remove(Name),
+}
+
+/// The name of a header, without a copy.
+#[derive(Clone, Debug, Eq)]
+pub enum Name {
+    /// A name that the gateway knows.
+    Fixed(&'static str),
+    /// A name from the document or the request.
+    Shared(Rc<str>),
+}
+
+impl HeaderEdit {
+    /// Replaces every header of this name by one with this value.
+    pub fn set(name: impl Into<Name>, value: &str) -> HeaderEdit {
+        HeaderEdit::Set(name.into(), value.as_bytes().into())
+    }
+
+    /// Adds the removal of every header whose name `matches`, once for each name. Returns how many were added.
+    pub fn remove_matching(
+        sent: &[(&[u8], &[u8])],
+        edits: &mut Vec<HeaderEdit>,
+        matches: impl Fn(&[u8]) -> bool,
+    ) -> usize {
+        let before = edits.len();
+        for (name, _) in sent.iter().filter(|(name, _)| !name.starts_with(b":") && matches(name)) {
+            let remove = HeaderEdit::Remove(Name::Shared(String::from_utf8_lossy(name).as_ref().into()));
+            if !edits.contains(&remove) {
+                edits.push(remove);
+            }
+        }
+        edits.len() - before
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Name::Fixed(name) => name,
+            Name::Shared(name) => name,
+        }
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        **self == **other
+    }
+}
+
+impl From<&'static str> for Name {
+    fn from(name: &'static str) -> Name {
+        Name::Fixed(name)
+    }
+}
+
+impl From<Rc<str>> for Name {
+    fn from(name: Rc<str>) -> Name {
+        Name::Shared(name)
+    }
+}

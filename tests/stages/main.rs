@@ -1,0 +1,172 @@
+//! Who may import what: no loops, one direction between modules, third-party crates in their places, and stages that do not call
+//! each other. Every rule is read from the directory tree and `Cargo.toml`.
+//!
+//! `SOURCES=DIR cargo test --test stages` checks another checkout.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test's helpers end it as its assertions do"
+)]
+
+mod imports;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use imports::{Import, Sources, cycles, names_of};
+
+#[test]
+fn no_files_import_each_other_in_a_loop() {
+    let found = cycles(&sources().imports());
+    assert!(found.is_empty(), "{} loops: {found:#?}", found.len());
+}
+
+/// The folders of `src` form layers: none imports one that imports it.
+#[test]
+fn no_modules_import_each_other_in_a_loop() {
+    let top = |path: &str| names_of(path).into_iter().next().unwrap_or_default();
+    let between = sources().imports().into_iter().map(|import| Import {
+        from: top(&import.from),
+        to: top(&import.to),
+        item: String::new(),
+    });
+    let found = cycles(&between.filter(|import| !import.from.is_empty() && import.from != import.to).collect());
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The shared vocabulary of the policy is its lowest layer.
+#[test]
+fn the_vocabulary_imports_nothing_else_of_the_policy() {
+    let is_upward = |import: &Import| {
+        import.from.starts_with("src/policy/verdict")
+            && import.to.starts_with("src/policy")
+            && !import.to.starts_with("src/policy/verdict")
+    };
+    let found: Vec<_> = sources().imports().into_iter().filter(is_upward).collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Each folder of `src/policy` is one concern. A concern uses the types of others; it calls their functions only as [`SHARED`] says.
+/// The compiler and the pipeline's values are made of all of them.
+#[test]
+fn no_stage_calls_another() {
+    let concern = |path: &str| match names_of(path).as_slice() {
+        [policy, concern, ..] if policy == "policy" => Some(concern.clone()),
+        _ => None,
+    };
+    let calls = sources().imports().into_iter().filter_map(|import| {
+        let (from, to) = (concern(&import.from)?, concern(&import.to)?);
+        let is_function = import.item.starts_with(|c: char| c.is_lowercase());
+        let is_free = from == to || to == "verdict" || from == "compile" || from == "pipeline";
+        (is_function && !is_free).then(|| format!("{from}: {}::{}", names_of(&import.to).join("::"), import.item))
+    });
+    let calls: BTreeSet<String> = calls.collect();
+    let shared: BTreeSet<String> = SHARED.iter().map(|(call, _)| (*call).to_owned()).collect();
+    let unexpected: Vec<_> = calls.difference(&shared).collect();
+    assert!(unexpected.is_empty(), "one stage uses another's functions: {unexpected:#?}");
+    let unused: Vec<_> = shared.difference(&calls).collect();
+    assert!(unused.is_empty(), "these calls are allowed and not made: {unused:#?}");
+}
+
+/// `Cargo.toml` says where a crate may be named: one for wasm alone in a host, one for native targets alone in the command line, and
+/// any other in the command line and at most two folders beside it.
+#[test]
+fn third_party_names_stay_in_their_places() {
+    let sources = sources();
+    for (name, tables) in dependencies() {
+        let pattern = format!("{}::", name.replace('-', "_"));
+        let named = sources.files.iter().filter(|(_, text)| is_named(text, &pattern)).map(|(path, _)| names_of(path));
+        let places: BTreeSet<String> =
+            named.map(|names| names.iter().take(2).cloned().collect::<Vec<_>>().join("/")).collect();
+        let others: Vec<_> = places.iter().filter(|place| !place.starts_with("cli")).collect();
+        let is_for_wasm = tables.iter().all(|table| table.contains("target_os = \"wasi\"") && !table.contains("not("));
+        let is_for_native = tables.iter().all(|table| table.contains("not(target_family = \"wasm\")"));
+        match () {
+            // Values of JSON are part of the vocabulary everywhere.
+            () if name == "serde_json" || name == "serde" => {}
+            () if is_for_wasm => assert!(
+                places.iter().all(|place| place.starts_with("hosts/") || place.is_empty()),
+                "{name} is for wasm alone, and is named in {places:?}"
+            ),
+            () if is_for_native => {
+                assert!(others.is_empty(), "{name} is for native targets alone, and is named in {others:?}")
+            }
+            () => assert!(others.len() <= 2, "{name} is named in {others:?}"),
+        }
+    }
+}
+
+/// Comments are not counted by a rule; the figure is printed for reviewers (`cargo test --test stages -- --nocapture`).
+#[test]
+fn comments_are_reported() {
+    let (mut code, mut comments) = (0, 0);
+    let mut lengths = Vec::new();
+    for path in sources().files.keys() {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        lengths.push(text.lines().count());
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            *if line.starts_with("//") { &mut comments } else { &mut code } += 1;
+        }
+    }
+    lengths.sort_unstable();
+    assert!(!lengths.is_empty() && comments > 0);
+    println!("src: {} files, {} lines in the middle one", lengths.len(), lengths[lengths.len() / 2]);
+    println!("src: a line of comment for {:.1} lines of code", f64::from(code) / f64::from(comments));
+}
+
+fn root() -> PathBuf {
+    env::var_os("SOURCES").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
+
+fn sources() -> Sources {
+    Sources::read(&root())
+}
+
+/// Every direct dependency, with the tables that list it.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut table = "";
+    for line in text.lines() {
+        match line.strip_prefix('[') {
+            Some(header) => table = header,
+            None if table.ends_with("dependencies]") && !table.contains("dev-") => {
+                if let Some((name, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
+                    found.entry(name.trim().to_owned()).or_default().push(table.to_owned());
+                }
+            }
+            None => {}
+        }
+    }
+    assert!(found.len() > 10, "{found:?}");
+    found
+}
+
+/// Whether the code names a crate at the start of a path. A module of this crate may have the same name.
+fn is_named(text: &str, pattern: &str) -> bool {
+    let name = pattern.trim_end_matches(':');
+    let is_word = |line: &str| line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name);
+    let is_own = |line: &str| line.starts_with("use crate::") || line.starts_with("use super::");
+    let starts = |at: usize| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+    !text.lines().any(|line| is_own(line) && is_word(line)) && text.match_indices(pattern).any(|(at, _)| starts(at))
+}
+
+/// Functions of one concern that another may call, and why.
+const SHARED: &[(&str, &str)] = &[
+    ("authority: policy::credentials::footprint::block", "sizes in memory are rounded in one place"),
+    ("authority: policy::credentials::issuer::holds", "claims are compared in one way"),
+    ("authority: policy::request::guard::parameters", "queries are read in one place"),
+    ("checks: policy::request::guard::parameters", "queries are read in one place"),
+    ("credentials: policy::limits::after_authentication", "a credential is counted when it is found invalid"),
+    ("credentials: policy::limits::before_authentication", "and is not looked at after too many invalid ones"),
+    ("credentials: policy::request::guard::query_pairs", "queries are read in one place"),
+    (
+        "credentials: policy::request::guard::read_host",
+        "the host of an origin is compared in the spelling of the request's",
+    ),
+    ("credentials: policy::request::guard::without_query_pair", "queries are written in one place"),
+];
