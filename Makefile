@@ -12,10 +12,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 SETUP := test-harness/setup
 TIMED := $(SETUP)/timed
-# Builds the tests that need an Envoy, and lists the older versions in $versions.
+# Builds every test and the programs that they start, and lists the older versions in $versions. Always with --workspace: another
+# selection of packages selects other features, and builds the dependencies again.
 define OLDER_ENVOYS
-cargo build --quiet --bin portcullis
-cargo test --quiet --package test-harness --no-run --test envoy --test traps --test generated --test manifests
+cargo test --quiet --workspace --no-run
 versions=$$($(SETUP)/envoys)
 endef
 WASM_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs' 2>/dev/null)
@@ -30,12 +30,11 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	cargo run --package test-harness --bin demo
 
 test: wasm envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy and a smoke file through the older ones, in a real browser
-	@$(TIMED) build-cli cargo build --bin portcullis
-	$(TIMED) build-tests cargo test --workspace --no-run
+	@$(TIMED) build-tests cargo test --workspace --no-run
 	$(TIMED) tests cargo test --workspace --no-fail-fast
 	$(TIMED) smoke $(MAKE) --no-print-directory test-smoke
 	FUZZ_RUNS=5000 $(TIMED) fuzz $(SETUP)/fuzz 200
-	$(TIMED) soak cargo run --quiet --package test-harness --bin soak -- 10000
+	$(TIMED) soak target/debug/soak 10000
 	$(TIMED) wasm-tests $(SETUP)/wasm-cargo test
 
 test-all: test ## run also what is too long for every change: all cases through every version of Envoy, an hour of fuzzing, a million requests
@@ -55,17 +54,17 @@ test-smoke: wasm
 test-version-%:
 	@export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
 	{
-	  cargo test --quiet --package test-harness --no-fail-fast --test envoy --test traps --test generated
-	  cargo test --quiet --package test-harness --test manifests behind_
+	  cargo test --quiet --workspace --no-fail-fast --test envoy --test traps --test generated
+	  cargo test --quiet --workspace --test manifests behind_
 	} 2>&1 | sed -u 's/^/$*: /'
 
 # One file of cases, the trap of a worker without a filter, and whether this version accepts each generated configuration.
 test-smoke-%:
 	@export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
 	{
-	  cargo test --quiet --package test-harness --test envoy -- /smoke:
-	  cargo test --quiet --package test-harness --test traps -- 'traps/configure: 0.1 '
-	  cargo test --quiet --package test-harness --test generated
+	  cargo test --quiet --workspace --test envoy -- /smoke:
+	  cargo test --quiet --workspace --test traps -- 'traps/configure: 0.1 '
+	  cargo test --quiet --workspace --test generated
 	} 2>&1 | sed -u 's/^/$*: /'
 
 check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
@@ -74,7 +73,7 @@ check: rust wasm-toolchain ## formatting, lints on both targets, documentation, 
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(SETUP)/wasm-cargo lint
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
-	cargo test --quiet --package test-harness --test tidy
+	cargo test --quiet --workspace --test tidy
 
 bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/ (BENCH=--quick: shorter)
 	@cargo build --quiet --release --bin portcullis
@@ -98,8 +97,8 @@ fuzz: rust ## let libFuzzer look for input that breaks the core, for FUZZ_SECOND
 	@$(SETUP)/fuzz "$(FUZZ_SECONDS)"
 
 soak: wasm ## send SOAK (1,000,000) requests and watch Envoy's memory, into docs/soak/
-	@cargo build --quiet --bin portcullis
-	cargo run --quiet --release --package test-harness --bin soak -- "$(SOAK)" docs/soak
+	@cargo test --quiet --workspace --no-run
+	target/debug/soak "$(SOAK)" docs/soak
 
 sbom: rust ## list what the modules are made of, into dist/portcullis.cdx.json and dist/portcullis-full.cdx.json
 	@mkdir -p dist

@@ -100,24 +100,26 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         Some(claims) => Some(supposed::token(&file.document, claims, options.issuer.as_deref(), now)?),
         None => None,
     };
+    let mut polled = gateway.polled();
     if let Some(token) = &token {
-        supposed::publish(&mut gateway.polled(), now);
+        supposed::publish(&mut polled, now);
         token.attach(&mut request);
         host.verifier = token;
     }
     if let Some(keys) = &options.keys {
-        published::keys(&mut gateway.polled(), keys, now)?;
+        published::keys(&mut polled, keys, now)?;
     }
     let supposed = [
         (
-            published::revocations(&mut gateway.polled(), &file, options.revoked.as_deref(), now)?,
+            published::revocations(&mut polled, &file, options.revoked.as_deref(), now)?,
             "--revoked, so the polled list revokes nothing here",
         ),
         (
-            published::clients(&mut gateway.polled(), &file, &options.file, options.clients.as_deref(), now)?,
+            published::clients(&mut polled, &file, &options.file, options.clients.as_deref(), now)?,
             "--clients, so the polled document lists nobody here",
         ),
     ];
+    drop(polled);
     let mut trace = Vec::new();
     let mut transaction = Transaction::new(StreamId::default());
     let sent = run_request(&gateway, &mut transaction, &mut host, &request, &mut trace)?;
