@@ -159,7 +159,7 @@ impl Policy {
             progress.audit.method = recorded_method(request.method);
             progress.plan.grpc = request.grpc;
             progress.plan.cors = self.cors.as_ref().map(|cors| cors.response(request.origin.value()));
-            request.check_values()?;
+            request.check_headers()?;
         }
         request
     }

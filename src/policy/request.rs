@@ -47,6 +47,8 @@ pub struct Request<'r> {
     pub request_id: Once<'r>,
     /// The name of the first header whose value begins or ends with a byte that servers trim.
     pub padded: Option<&'r [u8]>,
+    /// A header name is not ASCII.
+    pub has_malformed_name: bool,
     /// `connection`. Envoy leaves it in place for an upgrade only, with the `upgrade` header (envoy-facts §2.11, §2.12).
     pub connection: Once<'r>,
     /// `upgrade` is there.
@@ -80,6 +82,7 @@ impl<'r> Request<'r> {
             if is_padded(value) && !name.starts_with(b":") {
                 request.padded = request.padded.or(Some(name));
             }
+            request.has_malformed_name |= !name.is_ascii();
             match name {
                 b":method" => method = value,
                 b":path" => request.target = value,
@@ -104,9 +107,14 @@ impl<'r> Request<'r> {
         Ok(request)
     }
 
+    /// Refuses names that are not ASCII: an edit could not remove such a header, and Envoy refuses them too (RFC 9110 §5.1).
+    ///
     /// Refuses values that Envoy leaves padded and an HTTP/1 upstream trims: the gateway would judge another value than the one that
     /// is acted on. RFC 9113 §8.2.1 calls such a request malformed; Envoy itself only trims the values of HTTP/1.
-    pub fn check_values(&self) -> Result<(), Rejection> {
+    pub fn check_headers(&self) -> Result<(), Rejection> {
+        if self.has_malformed_name {
+            return Err(Rejection::new(Kind::BadRequest, "header_name_malformed"));
+        }
         let Some(name) = self.padded else { return Ok(()) };
         let rejection = Rejection::new(Kind::BadRequest, "header_value_padded");
         let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MOST_SHOWN_BYTES);
@@ -212,6 +220,18 @@ mod tests {
         assert!(read(&["application/grpc"]));
         assert!(!read(&["application/json", "application/grpc"]));
         assert!(!read(&["application/grpc", "application/grpc"]));
+    }
+
+    #[test]
+    fn a_header_name_is_ascii() {
+        let refused = |name: &[u8]| {
+            let headers: [(&[u8], &[u8]); 3] = [(b":method", b"GET"), (b":path", b"/"), (name, b"x")];
+            let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, ended: true };
+            Request::read(&parts).unwrap().check_headers().err().map(|rejection| rejection.reason)
+        };
+        assert_eq!(refused(b"x-org-id"), None);
+        assert_eq!(refused(b"x\xc7org-id"), Some("header_name_malformed"));
+        assert_eq!(refused("x-\u{fffd}".as_bytes()), Some("header_name_malformed"));
     }
 
     #[test]
