@@ -110,6 +110,29 @@ fn documents_name_only_targets_and_files_that_exist() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// Readers who are not native speakers stopped at these phrases. CONTRIBUTING.md asks for plain English.
+#[test]
+fn comments_and_pages_are_plain_english() {
+    let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|page| root().join(page));
+    let decisions = fs::read_dir(root().join("docs/decisions")).unwrap().map(|entry| entry.unwrap().path());
+    let code = ["src", "test-harness", "tests", "benches"].into_iter().flat_map(sources);
+    let mut found = Vec::new();
+    for file in code.chain(pages).chain(decisions) {
+        let is_code = file.extension().is_some_and(|ending| ending == "rs");
+        for (at, line) in read(&file).lines().enumerate() {
+            let text = if is_code { line.split_once("// ").map_or("", |(_, comment)| comment) } else { line };
+            let is_doc = is_code && ["/// ", "//! "].iter().any(|start| line.trim_start().starts_with(start));
+            let text = if is_doc { line.trim_start().get(4..).unwrap_or_default() } else { text };
+            // Names of tests and code are quoted in backticks.
+            let words: Vec<&str> = text.split('`').step_by(2).collect();
+            let words = format!(" {} ", words.join(" ").to_lowercase().replace(|c: char| !c.is_alphanumeric(), " "));
+            let phrases = STIFF.iter().filter(|phrase| words.contains(&format!(" {phrase} ")));
+            found.extend(phrases.map(|phrase| format!("{}:{}: `{phrase}`", shown(&file), at + 1)));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
 fn mentions(file: &Path, forbidden: &[&str]) -> Vec<String> {
     let text = read(file);
     let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
@@ -167,3 +190,19 @@ fn shown(file: &Path) -> String {
 const MOST_LINES: usize = 300;
 /// Longer files, each with its reason.
 const LONGER: &[(&str, &str)] = &[];
+
+const STIFF: &[&str] = &[
+    "whoever",
+    "told",
+    "tells",
+    "stands",
+    "none for every one",
+    "what of",
+    "so many",
+    "at the most",
+    "gives up",
+    "comes under",
+    "begins anew",
+    "in the place of",
+    "has not got",
+];
