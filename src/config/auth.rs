@@ -3,7 +3,7 @@
 use super::problem::At;
 use super::reader::Field;
 
-/// Who may call a route.
+/// The credentials that a route requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     /// No credential is required.

@@ -33,7 +33,7 @@ pub struct Checks {
     pub place: Place,
 }
 
-/// What happens to a request that fails a check.
+/// The effect of a failed check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The request is refused.

@@ -205,7 +205,7 @@ pub struct Route {
     pub methods: Vec<At<String>>,
     /// The hosts; empty means any.
     pub hosts: Vec<At<String>>,
-    /// Who may call it.
+    /// The credentials that the route requires.
     pub auth: At<Auth>,
     /// The accepted token issuers; empty means any.
     pub issuers: Vec<At<String>>,

@@ -204,5 +204,5 @@ const MOST_TOKEN_BYTES: usize = 8_192;
 const ALL_CLAIMS: &str = ".";
 /// RFC 7519 §5.1 and RFC 9068 §2.1.
 const TOKEN_TYPES: [&str; 2] = ["JWT", "at+jwt"];
-/// RFC 9068 §2.2.3 `scope`; `scp` and `scopes` are what well-known issuers write instead.
+/// RFC 9068 §2.2.3 `scope`; some well-known issuers use `scp` or `scopes` instead.
 const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];

@@ -1,4 +1,4 @@
-//! `plans`, `limits` and a route's own limits as written: who may send how many requests per time window.
+//! `plans`, `limits` and a route's own limits as written: the number of requests allowed per time window.
 
 mod reading;
 pub mod service;
@@ -121,7 +121,7 @@ pub enum Allowance {
 pub struct PlanFrom {
     /// The source of the plan name.
     pub chooser: Chooser,
-    /// The plan of callers for whom no plan, or no accepted plan, is found.
+    /// The plan of callers without a plan, or with a plan that is not accepted.
     pub default: At<String>,
 }
 

@@ -14,7 +14,7 @@ pub struct Revocation {
     pub list: Option<PolledFrom>,
     /// The entries in the document itself.
     pub revoked: Vec<Revoked>,
-    /// What happens to a request while no list is available.
+    /// The handling of requests while no list is available.
     pub on_unavailable: ListUnavailable,
     /// The maximum number of entries in a list.
     pub max_entries: usize,
@@ -24,7 +24,7 @@ pub struct Revocation {
     pub place: Place,
 }
 
-/// What happens to a request while no revocation list is available.
+/// The handling of requests while no revocation list is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListUnavailable {
     /// The request is refused.

@@ -77,7 +77,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
 /// Checks a host that is not an IPv6 address: a name valid in DNS (RFC 1035 §2.3.4), or a complete IPv4 address.
 ///
 /// # Errors
-/// What is wrong with the host, as an error message.
+/// An error message that says what is wrong with the host.
 pub fn check_host(host: &str) -> Result<(), &'static str> {
     // Service names in clusters may contain underscores.
     if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {

@@ -13,7 +13,7 @@ pub struct Overlap {
     pub line: u32,
     /// Its column.
     pub column: u32,
-    /// What happens to the request.
+    /// The route that takes the request, and the one that does not.
     pub message: String,
 }
 

@@ -14,7 +14,7 @@ use crate::cli::edit::Draft;
 use crate::cli::files::Staged;
 use crate::policy::credentials::api_key::ApiKey;
 
-/// Who makes the change, and why.
+/// The author of a change and the reason.
 #[derive(Args)]
 pub struct Reason {
     /// The author of the change; by default the value of `USER`

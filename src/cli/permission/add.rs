@@ -25,7 +25,7 @@ pub struct Options {
     /// The permission
     #[arg(value_name = "NAME")]
     name: String,
-    /// What it allows
+    /// The description: what the permission allows
     #[arg(long)]
     description: String,
     /// The version or date that introduces it

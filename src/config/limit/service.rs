@@ -24,7 +24,7 @@ pub struct RateLimitService {
 /// How the filter calls the service for a shared limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shared {
-    /// What happens while the service does not respond.
+    /// The handling of requests while the service does not respond.
     pub on_failure: OnFailure,
     /// The maximum hits reserved in one call; `None` means a twentieth of the limit that the service reports.
     pub most: Option<u32>,
@@ -32,7 +32,7 @@ pub struct Shared {
     pub lasting: Duration,
 }
 
-/// What happens while the service does not respond.
+/// The handling of requests while the service does not respond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// This proxy counts requests itself, with the allowance of the document.
