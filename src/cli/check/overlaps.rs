@@ -13,7 +13,7 @@ pub struct Overlap {
     pub line: u32,
     /// Its column.
     pub column: u32,
-    /// The route that takes the request, and the one that does not.
+    /// The text of the finding.
     pub message: String,
 }
 
