@@ -1,5 +1,6 @@
-//! Runs a policy: tracks its requests, its polled documents and its outgoing calls. It takes events and returns commands; a
-//! host performs the I/O.
+//! Runs a policy: tracks its requests, its polled documents and its outgoing calls.
+//!
+//! It takes events and returns commands; a host performs the I/O.
 
 pub mod body;
 pub mod call;

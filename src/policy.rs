@@ -1,5 +1,6 @@
-//! The decision core: a compiled policy, and the pipeline that decides one request and its response. It reads no clock, file or
-//! network.
+//! The decision core: a compiled policy, and the pipeline that decides one request and its response.
+//!
+//! It reads no clock, file or network.
 
 pub mod authority;
 pub mod checks;

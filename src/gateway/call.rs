@@ -1,4 +1,6 @@
-//! Outgoing HTTP and gRPC calls as plain data. Each has an id that identifies its answer.
+//! Outgoing HTTP and gRPC calls as plain data.
+//!
+//! Each has an id that identifies its answer.
 
 use std::time::Duration;
 

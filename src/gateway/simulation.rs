@@ -1,4 +1,6 @@
-//! An in-memory host for tools and tests. The caller supplies the proxy's values in advance.
+//! An in-memory host for tools and tests.
+//!
+//! The caller supplies the proxy's values in advance.
 
 use std::cell::Cell;
 use std::fmt;

@@ -1,4 +1,6 @@
-//! The state machine of one request and its response. Hosts pass events to it and perform the commands that it returns.
+//! The state machine of one request and its response.
+//!
+//! Hosts pass events to it and perform the commands that it returns.
 
 use std::borrow::Cow;
 use std::rc::Rc;

@@ -1,4 +1,6 @@
-//! The proxy-wasm host: the only module that uses proxy-wasm. It makes no decision.
+//! The proxy-wasm host: the only module that uses proxy-wasm.
+//!
+//! It makes no decision.
 
 mod commands;
 mod host;

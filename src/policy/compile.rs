@@ -1,5 +1,6 @@
-//! Compiles a document into a policy, or reports all its problems. It resolves references and checks that settings are
-//! compatible.
+//! Compiles a document into a policy, or reports all its problems.
+//!
+//! It resolves references and checks that settings are compatible.
 
 mod bounds;
 mod checks;

@@ -1,4 +1,6 @@
-//! Verifies the credentials of a request that its route accepts. Any invalid credential refuses the request.
+//! Verifies the credentials of a request that its route accepts.
+//!
+//! Any invalid credential refuses the request.
 
 pub mod algorithm;
 pub mod api_key;
@@ -67,8 +69,8 @@ pub(super) struct Presented<'p, 'r> {
 }
 
 impl Credentials {
-    /// Verifies every credential in the request that the route accepts. Returns `None` if the route asks for none, or the request has
-    /// none. An invalid credential always refuses the request, even beside a valid one.
+    /// Verifies all credentials of the request that the route accepts. Returns `None` if the route requires none, or the
+    /// request has none. An invalid credential always refuses the request, even if another one is valid.
     pub(super) fn verify(
         &self,
         requirements: &Requirements,

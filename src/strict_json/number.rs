@@ -1,4 +1,6 @@
-//! A JSON number as written. It is compared and divided by its digits, not by the nearest double.
+//! A JSON number as written.
+//!
+//! It is compared and divided by its digits, not by the nearest double.
 //!
 //! Each operation reads the text once and allocates nothing: the cost grows with the length of the text, not with the exponent.
 

@@ -1,4 +1,6 @@
-//! The authorization decision. Only this module can create a [`Grant`], which is needed to forward or answer a request.
+//! The authorization decision.
+//!
+//! Only this module can create a [`Grant`], which is needed to forward or answer a request.
 
 use std::rc::Rc;
 

@@ -1,5 +1,6 @@
-//! `when` of a route: a condition over claims, the client, the request, the peer and the time. Types are checked when the
-//! document is compiled.
+//! `when` of a route: a condition over claims, the client, the request, the peer and the time.
+//!
+//! Types are checked when the document is compiled.
 //!
 //! Evaluation always ends and never fails: there are no loops, and depth and length are bounded. A test is *unknown* if a value
 //! is absent, repeated, unreadable or of another kind than the value it is compared with. `not`, `and`, `or` and `in` follow

@@ -1,5 +1,6 @@
-//! Permissions: named bits in domains. They are read from a token once and checked with one AND per domain that a route
-//! requires.
+//! Permissions: named bits in domains.
+//!
+//! They are read from a token once and checked with one AND per domain that a route requires.
 
 mod claims;
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Counts a body that is forwarded without being held. For report-only checks, it keeps a copy to check at the end.
+//! Counts a body that is forwarded without being held.
+//!
+//! For report-only checks, it keeps a copy to check at the end.
 
 use std::rc::Rc;
 

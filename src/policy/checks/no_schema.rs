@@ -1,4 +1,6 @@
-//! Replaces JSON Schema in the module that is built without it. Documents with schemas are rejected.
+//! Replaces JSON Schema in the module that is built without it.
+//!
+//! Documents with schemas are rejected.
 
 use serde_json::Value;
 

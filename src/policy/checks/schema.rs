@@ -1,4 +1,6 @@
-//! JSON Schema 2020-12 for bodies. Schemas are compiled once, and validation time is bounded for every body.
+//! JSON Schema 2020-12 for bodies.
+//!
+//! Schemas are compiled once, and validation time is bounded for every body.
 //!
 //! This is not a library, because a client's data must neither appear in messages nor determine how long a worker is busy. So
 //! every step is counted, including those of patterns, and failed branches are not searched for reasons. `no_schema.rs`

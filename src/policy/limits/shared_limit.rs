@@ -1,5 +1,6 @@
-//! Consults the rate limit service for limits that several proxies share. Runs after authorization and before local limits are
-//! counted.
+//! Consults the rate limit service for limits that several proxies share.
+//!
+//! Runs after authorization and before local limits are counted.
 
 mod descriptor;
 

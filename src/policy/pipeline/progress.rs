@@ -1,4 +1,6 @@
-//! The state of one request. It outlives waits and the request itself: the response and the audit record are built from it.
+//! The state of one request.
+//!
+//! It outlives waits and the request itself: the response and the audit record are built from it.
 
 use std::rc::Rc;
 

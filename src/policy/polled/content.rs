@@ -1,4 +1,6 @@
-//! The kinds of polled documents, and their parsers. An invalid document is rejected as a whole.
+//! The kinds of polled documents, and their parsers.
+//!
+//! An invalid document is rejected as a whole.
 
 use std::rc::Rc;
 use std::time::Duration;

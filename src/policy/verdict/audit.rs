@@ -1,5 +1,6 @@
-//! The audit record of a request: the caller, the request, the decision and its precise reason. It never contains a token, key
-//! or claim.
+//! The audit record of a request: the caller, the request, the decision and its precise reason.
+//!
+//! It never contains a token, key or claim.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -1,4 +1,6 @@
-//! The proxy-wasm callbacks that Envoy finds in the module. Each one calls the worker's roots and requests.
+//! The proxy-wasm callbacks that Envoy finds in the module.
+//!
+//! Each one calls the worker's roots and requests.
 //!
 //! The crate exports all callbacks of the ABI, and Envoy calls every one that it finds: seven calls per request instead of
 //! four. `make wasm` therefore keeps these under their ABI names (`portcullis_on_log` as `proxy_on_log`), and removes the

@@ -1,4 +1,6 @@
-//! Parses a condition by recursive descent. `docs/configuration.md` contains the grammar.
+//! Parses a condition by recursive descent.
+//!
+//! `docs/configuration.md` contains the grammar.
 
 use super::lexer::{Fault, Lexer, Token};
 use super::source::ROOTS;

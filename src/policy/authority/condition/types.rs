@@ -1,4 +1,6 @@
-//! Type checks at compile time. A comparison that can never be true is an error.
+//! Type checks at compile time.
+//!
+//! A comparison that can never be true is an error.
 
 use super::lexer::{Fault, fault};
 use super::network::Network;

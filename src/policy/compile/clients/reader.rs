@@ -1,4 +1,6 @@
-//! Parses separate client documents for a running policy. A document with any problem is rejected.
+//! Parses separate client documents for a running policy.
+//!
+//! A document with any problem is rejected.
 
 use super::unique::Taken;
 use super::{Surroundings, unique};

@@ -1,4 +1,6 @@
-//! The arithmetic of one window: what is left, the cost of a request, and the wait until enough is left. Integers only.
+//! The arithmetic of one window: what is left, the cost of a request, and the wait until enough is left.
+//!
+//! Integers only.
 //!
 //! A rate uses the generic cell rate algorithm (ITU-T I.371, virtual scheduling): the state of a bucket is the time when it
 //! will be full again. The state of a quota is the number of its period and a count.

@@ -1,4 +1,6 @@
-//! Health of a rate limit service. After repeated failures, calls pause for a while, so that requests do not all wait for a timeout.
+//! Health of a rate limit service.
+//!
+//! After repeated failures, calls pause for a while, so that requests do not all wait for a timeout.
 
 use std::time::Duration;
 

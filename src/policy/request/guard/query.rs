@@ -1,5 +1,7 @@
-//! Parses query parameters, and removes one from a query. Servers disagree about separators, parameter names and malformed
-//! escapes, so the parser also reports parameters that some servers read differently.
+//! Parses query parameters, and removes one from a query.
+//!
+//! Servers disagree about separators, parameter names and malformed escapes, so the parser also reports parameters that some
+//! servers read differently.
 
 use std::borrow::Cow;
 
@@ -56,8 +58,8 @@ fn parameter(pair: &str, behind_semicolon: bool) -> Parameter<'_> {
 }
 
 impl Parameter<'_> {
-    /// Compares its name as servers do: ASP.NET ignores case; PHP drops leading spaces, ends a name at a NUL, and reads ` ` and `.`
-    /// as `_`; PHP, Rack and `qs` read `name[]` and `name[key]` as `name`, the last two `[name]` too.
+    /// Compares its name as servers do. ASP.NET ignores case. PHP drops leading spaces, ends a name at a NUL, and reads ` ` and
+    /// `.` as `_`. PHP, Rack and `qs` read `name[]` and `name[key]` as `name`; Rack and `qs` also read `[name]` as `name`.
     pub fn naming(&self, name: &str) -> Naming {
         if !self.behind_semicolon && self.name == name {
             return Naming::Exact;

@@ -1,4 +1,4 @@
-//! Parses an entry of `allow_origins`, and tells its author how a browser would write it.
+//! Parses an entry of `allow_origins`. Errors show how a browser would write it.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 

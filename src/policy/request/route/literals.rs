@@ -1,5 +1,6 @@
-//! The literal children of all trie nodes in one hash table. A lookup costs the same for nodes with one and with ten thousand
-//! children.
+//! The literal children of all trie nodes in one hash table.
+//!
+//! A lookup costs the same for nodes with one and with ten thousand children.
 //!
 //! Only the operator chooses the keys, and requests only look them up, so a cheap hash is safe.
 

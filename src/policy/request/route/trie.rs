@@ -1,4 +1,6 @@
-//! All patterns of the table as one tree of segments. A lookup does not copy the path.
+//! All patterns of the table as one tree of segments.
+//!
+//! A lookup does not copy the path.
 
 use super::id::{NodeId, RouteId};
 use super::literals::{Literals, Piece};
