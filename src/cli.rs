@@ -1,6 +1,6 @@
-//! The command line: checks and explains documents, turns them into Envoy's configuration, imports those of other gateways.
+//! The command line: checks and explains documents, generates Envoy configuration, and imports from other gateways.
 //!
-//! Results go to standard output, everything else to standard error. Each command is a file of its own.
+//! Results go to standard output, everything else to standard error. Each command has its own file.
 
 mod asking;
 mod can;
@@ -42,16 +42,16 @@ use crate::config::problem::{Problem, Problems};
 use crate::printable;
 use printed::Printed;
 
-/// How a command ended, for whatever started it.
+/// The exit status of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, and nothing wrong; for `explain`: the request is allowed.
+    /// Success without problems; for `explain`: the request is allowed.
     Success = 0,
-    /// The document has problems, or the command could not do its work.
+    /// The document has problems, or the command failed.
     Failure = 1,
     /// `explain`: the request is refused.
     Denied = 2,
-    /// The command line itself was not understood (EX_USAGE of sysexits).
+    /// The command line is invalid (EX_USAGE of sysexits).
     Usage = 64,
 }
 
@@ -61,24 +61,24 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What a command prints, and how it ended.
+/// The output and the exit status of a command.
 struct Outcome {
     /// For standard output.
     result: Printed,
-    /// For standard error, a line each.
+    /// Lines for standard error.
     notes: Vec<String>,
     exit: Exit,
 }
 
-/// Why a command could not do what was asked.
+/// Why a command failed.
 enum Failure {
-    /// The documents that were read have these problems.
+    /// Problems in the documents that were read.
     Problems(Vec<(String, Problem)>),
-    /// Anything else, in one line.
+    /// Any other failure, in one line.
     Message(String),
 }
 
-/// What is said behind a name that nobody has.
+/// The hint after an unknown name.
 fn hint(near: Option<&str>) -> String {
     near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
@@ -93,33 +93,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tell which routes a caller with these claims, or a client, gets through
+    /// List the routes that a caller with these claims, or a client, can use
     Can(can::Options),
-    /// Find every problem of a document: a gateway.yaml, an Envoy file that embeds the plugin, an Istio manifest
+    /// Find every problem in a document: a gateway.yaml, an Envoy file that embeds the plugin, or an Istio manifest
     Check(check::Options),
     /// Check a document of clients before gateways fetch it
     Clients(clients::Options),
-    /// Tell what the filter does with one request, stage by stage; exits with 0 when it is allowed and 2 when it is refused
+    /// Show how the filter decides one request, stage by stage; exits with 0 if it is allowed and 2 if it is refused
     Explain(explain::Options),
-    /// Write the configuration of the proxy around the filter
+    /// Generate the Envoy configuration around the filter
     Generate(generate::Options),
-    /// Turn the configuration of another gateway into a document for this one
+    /// Convert the configuration of another gateway
     Import(import::Options),
     /// Add, list, explain and lock the permissions of a document
     Permission(permission::Options),
-    /// Make, exchange, revoke and list API keys, and keep a trail of who did it and why
+    /// Create, rotate, revoke and list API keys, and record each change with its author and reason
     Keys(keys::Options),
     /// Check a revocation list before gateways fetch it
     Revocation(revocation::Options),
     /// Print the JSON Schema of the document
     Schema,
-    /// Get a token by client credentials, make a short-lived one for trying things out, or look into one
+    /// Get a token with client credentials, mint a short-lived one for development, or inspect one
     Token(token::Options),
-    /// Tell what a caller needs for a request, a route, or everything of an upstream
+    /// List what a caller needs for a request, a route or an upstream
     WhoCan(who_can::Options),
 }
 
-/// Runs one command line, program name first.
+/// Runs one command line, which starts with the program name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = match Arguments::try_parse_from(&arguments) {
@@ -143,9 +143,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     finish(outcome)
 }
 
-/// Prints why a command line was not understood, or the help it asked for.
+/// Prints the usage error or the requested help.
 fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
-    // The message may repeat arguments, so it is made again from their printable form.
+    // The message may repeat arguments, so it is built again from their printable form.
     let printable: Vec<OsString> = arguments.iter().map(|argument| printed::argument(argument)).collect();
     match Arguments::try_parse_from(&printable) {
         Err(error) => drop(error.print()),
@@ -154,7 +154,7 @@ fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
     if error.use_stderr() { Exit::Usage } else { Exit::Success }
 }
 
-/// Writes the outcome. A reader that went away (`| head`) is no fault of the command's.
+/// Writes the outcome. A closed pipe (`| head`) is not an error.
 fn finish(outcome: Result<Outcome, Failure>) -> Exit {
     let (result, notes, exit) = match outcome {
         Ok(Outcome { result, notes, exit }) => (result, notes, exit),
@@ -170,13 +170,13 @@ fn finish(outcome: Result<Outcome, Failure>) -> Exit {
     exit
 }
 
-/// `file:line:col: path: message`, as editors and CI systems read it.
+/// `file:line:col: path: message`, the format that editors and CI systems parse.
 fn line(file: &str, problem: &Problem) -> String {
     if problem.place.line > 0 { format!("{file}:{problem}") } else { format!("{file}: {problem}") }
 }
 
 impl Failure {
-    /// What is wrong with one file.
+    /// The problems of one file.
     fn in_file(file: &str, problems: Problems) -> Failure {
         Failure::Problems(problems.sorted().into_iter().map(|problem| (file.to_string(), problem)).collect())
     }

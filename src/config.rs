@@ -1,4 +1,4 @@
-//! The document an operator writes, read field by field; every problem is found at once, each with its place.
+//! The document that an operator writes, read field by field; all problems are found at once, each with its place.
 
 pub mod auth;
 pub mod bounds;
@@ -49,8 +49,8 @@ use revocation::Revocation;
 use schema::NamedSchema;
 
 impl Document {
-    /// Reads a parsed document. What could be read is returned even when there were problems, so that the checks which
-    /// need the whole document can add theirs; whoever asks must look at the problems before using it.
+    /// Reads a parsed document. It returns the readable parts even if there are problems, so that checks of the whole document
+    /// can add theirs. Callers must check the problems before they use the document.
     pub fn read(node: &Node, environment: Environment<'_>) -> (Document, Problems) {
         let problems = RefCell::new(Problems::default());
         let document = read_document(&Field::root(node, &problems), environment).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Document {
     }
 }
 
-/// YAML takes a version without quotes for a number.
+/// YAML parses a version without quotes as a number.
 fn check_version(fields: &Fields<'_>) {
     if let Some(version) = fields.require("version")
         && version.node.value != Value::Text("1.0".to_string())
@@ -67,7 +67,7 @@ fn check_version(fields: &Fields<'_>) {
     }
 }
 
-/// One line a section, in the order of the reference.
+/// One line per section, in the order of the reference.
 fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Document> {
     let fields = root.fields()?;
     check_version(&fields);
@@ -112,7 +112,7 @@ fn usual_auth(field: &Field<'_>) -> At<Auth> {
     At { value: Auth::required(), place: field.place.clone() }
 }
 
-/// What routes ask for that say nothing themselves. Opening all that were forgotten takes a word at each of them.
+/// The `auth` of routes without their own. It cannot open routes: an open route must say so itself.
 fn default_auth(field: &Field<'_>) -> At<Auth> {
     match Auth::read(field) {
         Some(At { value: Auth::None | Auth::Optional, .. }) => {
@@ -128,7 +128,7 @@ impl Errors {
         let fields = field.fields()?;
         let realm = fields.get("realm");
         let text = realm.as_ref().and_then(|f| f.text());
-        // A realm is a quoted-string (RFC 9110 §5.6.4); without quotes and backslashes it needs no escapes.
+        // A realm is a quoted-string (RFC 9110 §5.6.4); without quotes and backslashes it needs no escaping.
         let is_plain = |t: &String| t.bytes().all(|b| (0x20..0x7f).contains(&b) && !matches!(b, b'"' | b'\\'));
         if let (Some(field), Some(text)) = (&realm, &text)
             && !is_plain(text)
@@ -154,7 +154,7 @@ impl Audit {
     }
 }
 
-/// A route's own `cors`: a policy, or `false` for none at all.
+/// A route's own `cors`: a policy, or `false` to disable CORS.
 fn cors_setting(field: &Field<'_>) -> Option<Option<Cors>> {
     match field.node.value {
         Value::Bool(false) => Some(None),

@@ -1,5 +1,6 @@
-//! A policy at work: the requests that it decides, the documents that it polls, and the calls that it needs. It takes events, returns
-//! commands, and performs no I/O: a host does that.
+//! Runs a policy: tracks its requests, its polled documents and its outgoing calls.
+//!
+//! It takes events and returns commands; a host performs the I/O.
 
 pub mod body;
 pub mod call;
@@ -30,13 +31,13 @@ use crate::policy::limits::rate_limit_client::Quotas;
 use crate::policy::polled::Polled;
 use crate::policy::verdict::wait::Awaited;
 
-/// A policy at work in one worker. Every [`transaction::Transaction`] of the worker shares it.
+/// A running policy in one worker. All [`transaction::Transaction`]s of the worker share it.
 pub struct Gateway {
     pub(crate) policy: Rc<Policy>,
     pub(crate) memory: RefCell<Memory>,
     calls: RefCell<Calls>,
     pub(crate) waiting: RefCell<Waiting>,
-    /// Requests that are held for a body of which nothing was shown yet.
+    /// Held requests of which no part of the body has arrived yet.
     pub(crate) unseen: RefCell<Vec<StreamId>>,
     /// Bytes of held bodies, in the proxy's memory.
     pub(crate) held: Rc<ByteBound>,
@@ -46,7 +47,7 @@ pub struct Gateway {
     pub(crate) kept: Rc<ByteBound>,
     /// More requests are due than one tick may wake.
     is_hurried: Cell<bool>,
-    /// The period of ticks that the host should set.
+    /// The tick period that the host should set.
     tick: Cell<Option<Duration>>,
 }
 
@@ -57,23 +58,23 @@ pub(crate) struct Memory {
     pub quotas: Quotas,
 }
 
-/// Outgoing calls: which are due, and which are running.
+/// Outgoing calls: due and running.
 struct Calls {
     polling: Polling,
     quotas: QuotaCalls,
 }
 
-/// The consequences of an event that concerns the whole gateway.
+/// The effects of an event that concerns the whole gateway.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Lines to log.
+    /// Log lines.
     pub commands: Vec<Command>,
     /// Requests to decide again, with [`transaction::Transaction::on_wake`].
     pub due: Vec<StreamId>,
 }
 
 impl Gateway {
-    /// Puts a policy to work.
+    /// Creates a gateway that runs this policy.
     pub fn new(policy: Rc<Policy>, shared: &dyn SharedData) -> Gateway {
         let polled = policy.polled();
         let polling = Polling::new(&polled, shared);
@@ -96,17 +97,17 @@ impl Gateway {
         }
     }
 
-    /// The policy.
+    /// Returns the policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// The polled documents, for tools and tests that hand documents in without fetching them.
+    /// Returns the polled documents. Tools and tests use it to supply documents without fetching them.
     pub fn polled(&self) -> RefMut<'_, Polled> {
         RefMut::map(self.memory.borrow_mut(), |memory| &mut memory.polled)
     }
 
-    /// The new period of [`Gateway::on_tick`], if it changes now. A policy that waits for nothing needs no ticks.
+    /// Returns the new period of [`Gateway::on_tick`] if it changed. A policy without polls and waits needs no ticks.
     pub fn next_tick(&self) -> Option<Duration> {
         let period = self.tick.take()?;
         let polls = self.memory.borrow().polled.plans().next().is_some();
@@ -114,7 +115,7 @@ impl Gateway {
         waits.then_some(period)
     }
 
-    /// Time has passed: starts fetches that are due, and finds requests that have waited long enough.
+    /// Handles a tick: starts fetches that are due, and finds requests whose wait has timed out.
     pub fn on_tick(&self, now: Duration, shared: &dyn SharedData) -> Outcome {
         let mut outcome = Outcome::default();
         let changed = {
@@ -125,13 +126,14 @@ impl Gateway {
         outcome
     }
 
-    /// The next call to start. The host reports a call that it cannot start as [`Answer::NotStarted`], and asks until there is none.
+    /// Returns the next call to start; the host calls it until it returns `None`. If a call cannot start, the host reports
+    /// [`Answer::NotStarted`].
     pub fn next_call(&self, now: Duration) -> Option<Call> {
         let calls = &mut *self.calls.borrow_mut();
         calls.polling.next_call().or_else(|| calls.quotas.next_call(&mut self.memory.borrow_mut().quotas, now))
     }
 
-    /// A call has ended.
+    /// Handles the end of a call.
     pub fn on_answer(&self, call: CallId, answer: Answer<'_>, now: Duration, shared: &dyn SharedData) -> Outcome {
         let mut outcome = Outcome::default();
         match call {
@@ -157,13 +159,13 @@ impl Gateway {
         outcome
     }
 
-    /// The requests that are held for a body of which nothing has been shown, as many as may be woken at once. See
+    /// Returns held requests of which no part of the body has arrived, at most as many as may be woken at once. See
     /// [`transaction::Transaction::on_unseen_body`].
     pub fn unseen(&self) -> Vec<StreamId> {
         self.unseen.borrow().iter().take(MAX_WOKEN).copied().collect()
     }
 
-    /// Finds the requests that waited long enough, or for something that has come; a crowd in several ticks.
+    /// Finds the requests that timed out or whose awaited result has arrived. A large number is spread over several ticks.
     fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut Outcome) {
         let (due, more) = self.waiting.borrow_mut().take(now, come);
         outcome.due = due;
@@ -173,20 +175,20 @@ impl Gateway {
     }
 }
 
-/// A log line in the words of the gateway.
+/// Builds a log line.
 fn log(level: Level, text: String) -> Command {
     Command::Log(level, text)
 }
 
-/// How often a worker looks for documents that others fetched; a request that waits for one may wait that much longer.
+/// How often a worker looks for documents that other workers fetched. It adds at most this delay to a waiting request.
 const TICK: Duration = Duration::from_millis(100);
-/// How soon the next requests are woken when more are due than may be woken at once.
+/// The tick period while more requests are due than may be woken at once.
 const HURRIED_TICK: Duration = Duration::from_millis(2);
-/// Verified tokens remembered by each worker.
+/// The number of verified tokens that each worker caches.
 const MAX_TOKENS: usize = 20_000;
 /// Bound on header bytes kept while bodies arrive. Ten thousand typical requests use a tenth of it.
 const MAX_KEPT_BYTES: u64 = 64 << 20;
-/// Accounts with rate limit services that one worker keeps.
+/// The number of rate limit service accounts that one worker keeps.
 const MAX_ACCOUNTS: usize = 10_000;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Native entry: runs the command line and turns its outcome into an exit code.
+//! Native entry point: runs the command line and returns its exit code.
 
 #[cfg(not(target_family = "wasm"))]
 fn main() -> std::process::ExitCode {
     portcullis::cli::run(std::env::args_os()).into()
 }
 
-/// The filter is the library; a wasm host never asks for this.
+/// The filter is the library; a wasm host never calls this.
 #[cfg(target_family = "wasm")]
 fn main() {}

@@ -1,5 +1,6 @@
-//! The decision core: a compiled policy, and the pipeline that decides about one request and its response. It reads no clock, file
-//! or network.
+//! The decision core: a compiled policy, and the pipeline that decides one request and its response.
+//!
+//! It reads no clock, file or network.
 
 pub mod authority;
 pub mod checks;
@@ -49,18 +50,18 @@ use world::World;
 use crate::config::document::Audit;
 use crate::config::limit::LimitHeaders;
 
-/// A compiled document. Immutable; nothing in it is checked again per request.
+/// A compiled document. It is immutable and fully validated, so requests do not check it again.
 #[derive(Debug)]
 pub struct Policy {
     plans: Vec<PollPlan>,
     client_reader: Option<Rc<ClientReader>>,
     routes: Routes,
     credentials: Credentials,
-    /// The CORS policy of the document, which applies until a route is found.
+    /// The document's CORS policy. It applies until a route is found.
     cors: Option<Rc<CorsPolicy>>,
-    /// The requirements of a public path: none.
+    /// The empty requirements of a public path.
     open: Requirements,
-    /// The limits of requests that no route takes.
+    /// The limits for requests that match no route.
     limits: LimitSet,
     limit_headers: LimitHeaders,
     asks_rate_limits: bool,
@@ -70,15 +71,15 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Decides about one request. The same policy, world, request and progress give the same decision. After
-    /// [`Decision::Await`], call it again with the same progress: the decision resumes, and nothing is counted twice.
+    /// Decides one request. The same policy, world, request and progress give the same decision. After [`Decision::Await`],
+    /// call it again with the same progress: it resumes the decision and counts nothing twice.
     pub fn decide(&self, parts: &RequestParts<'_>, progress: &mut Progress, world: &mut World<'_>) -> Decision {
         progress.resume();
         match self.pipeline(parts, progress, world) {
             Ok(decision) => decision,
             Err(Stop::Wait(wait)) => Decision::Await(wait),
             Err(Stop::Refuse(rejection)) => {
-                // A request that was stopped before a route was found has arrived all the same, and may exceed a limit.
+                // A request refused before routing still counts as an arrival, and may exceed a limit.
                 let late = limits::arrive(&self.limits, None, parts, world, progress);
                 let rejection = late.err().unwrap_or(rejection);
                 Decision::Reply(progress.refuse(rejection, &self.refusals, world))
@@ -86,7 +87,7 @@ impl Policy {
         }
     }
 
-    /// The stages, in their order; any of them may stop the request.
+    /// Runs the stages in order. Any stage may stop the request.
     fn pipeline(
         &self,
         parts: &RequestParts<'_>,
@@ -140,7 +141,7 @@ impl Policy {
         })
     }
 
-    /// Reads the request and gives it an id. The CORS policy of the document applies until a route is found.
+    /// Reads the request and assigns an id. The document's CORS policy applies until a route is found.
     fn read<'r>(
         &self,
         parts: &RequestParts<'r>,
@@ -164,7 +165,7 @@ impl Policy {
         request
     }
 
-    /// The requirements of a route; a public path has none, whatever its route says.
+    /// Returns the requirements of a route. A public path has none, even if its route sets some.
     fn requirements<'p>(&'p self, rule: &'p Rule, path: &str, world: &mut World<'_>) -> &'p Requirements {
         if self.is_public(path) {
             world.note("authenticate", || "the path is public: no credential is needed".to_string());
@@ -173,7 +174,7 @@ impl Policy {
         &rule.requirements
     }
 
-    /// The second half of a decision: the request goes on, or is refused for its body.
+    /// Decides a held request by its body: forwards it or refuses it.
     pub fn inspect(&self, inspection: Inspection, body: Body<'_>, progress: &mut Progress, now: Duration) -> Decision {
         match inspection.judge(body) {
             Ok(forward) => {
@@ -184,32 +185,32 @@ impl Policy {
         }
     }
 
-    /// The reply to a request that is refused after its headers were decided or while it waits.
+    /// Builds the reply for a request that is refused after its headers were decided, or while it waits.
     pub fn refuse(&self, rejection: Rejection, progress: &mut Progress, now: Duration) -> Reply {
         let reply = self.refusals.reply(&rejection, &progress.plan, None, now);
         progress.record_refusal(rejection, &reply);
         reply
     }
 
-    /// The reply that cuts off a request whose body grew too large while it was forwarded.
+    /// Builds the reply that ends a request whose body grew too large during forwarding.
     pub fn cut_off(&self, rejection: &Rejection, progress: &mut Progress, now: Duration) -> Reply {
         progress.audit.code = Some(rejection.kind.appearance().code);
         progress.audit.failure = Some(rejection.reason.to_string());
         self.refusals.reply(rejection, &progress.plan, None, now)
     }
 
-    /// The reply to a request that waits while more of its body arrives than the worker may hold.
+    /// Builds the reply for a waiting request when the worker's bound on held bodies is exceeded.
     pub fn refuse_crowded(&self, progress: &mut Progress, now: Duration) -> Reply {
         self.refuse(crowded(), progress, now)
     }
 
-    /// Decides about the response: changes to its headers, or a reply that replaces one that Envoy made.
+    /// Decides the response: edits its headers, or replaces a local reply that Envoy made.
     pub fn respond(&self, head: &ResponseHead<'_>, progress: &mut Progress, now: Duration) -> Response {
         respond::respond(&self.refusals, head, progress, now)
     }
 
-    /// The edits that remove from trailers identity, credentials, overrides of the request line, and everything else that the policy
-    /// reads in headers.
+    /// Returns the edits for request trailers. They remove identity headers, credentials, request line overrides and every
+    /// other header that the policy reads.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
         self.credentials.identity.strip_trailers(sent, &mut edits);
@@ -218,60 +219,61 @@ impl Policy {
         edits
     }
 
-    /// The target without the tokens and keys in its query; `None` if it has none, or if no credential may come in a query.
+    /// Returns the target without the tokens and keys in its query; `None` if there are none, or if queries carry no
+    /// credentials.
     ///
-    /// The target may be one that the guard refuses: it need be neither a path nor text.
+    /// The target may be one that the guard refuses: it may be neither a path nor valid UTF-8.
     pub fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
         self.credentials.without_query_secrets(target)
     }
 
-    /// The documents that this policy polls, none of them fetched yet.
+    /// Returns the documents that this policy polls. None of them is fetched yet.
     pub fn polled(&self) -> Polled {
         Polled::new(self.plans.iter().cloned())
     }
 
-    /// True when requests may wait for a rate limit service.
+    /// Returns `true` if requests may wait for a rate limit service.
     pub fn asks_rate_limits(&self) -> bool {
         self.asks_rate_limits
     }
 
-    /// The reader of the document of clients that this policy polls; `None` if it polls none.
+    /// Returns the reader of the client document that this policy polls; `None` if it polls none.
     pub fn client_reader(&self) -> Option<&ClientReader> {
         self.client_reader.as_deref()
     }
 
-    /// Where audit records go.
+    /// Returns the destination of audit records.
     pub fn audit(&self) -> Audit {
         self.audit
     }
 
-    /// The largest body that any route holds a request back for; none where no route does.
+    /// Returns the size limit of the largest body that a route holds a request for; `None` if no route holds requests.
     pub fn largest_held_body(&self) -> Option<u64> {
         self.routes.table.iter().chain(self.routes.public.iter()).filter_map(|(_, rule)| rule.held_body()).max()
     }
 
-    /// How much memory a worker may spend.
+    /// Returns the memory bounds of a worker.
     pub fn bounds(&self) -> &MemoryBounds {
         &self.bounds
     }
 
-    /// The permissions there are, for the tools.
+    /// Returns the configured permissions, for the tools.
     pub fn permissions(&self) -> &PermissionRegistry {
         &self.credentials.permissions
     }
 
-    /// Whether a path is open to everyone.
+    /// Returns `true` if a path needs no credential.
     pub fn is_public(&self, path: &str) -> bool {
         !self.routes.public.is_empty() && self.routes.public_rule(path).is_some()
     }
 
-    /// The routes, for the tools.
+    /// Returns the routes, for the tools.
     pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
         &self.routes.table
     }
 }
 
-/// Makes the target safe, or refuses it: the target that is matched is the one that is forwarded.
+/// Validates the target. The target that is matched must be the one that is forwarded.
 fn guard_target<'r>(
     request: &Request<'r>,
     progress: &mut Progress,
@@ -289,7 +291,7 @@ fn guard_target<'r>(
     }
 }
 
-/// The method for the record, without a copy of the usual ones.
+/// Returns the method for the audit record, without allocating for common methods.
 fn recorded_method(method: &str) -> Cow<'static, str> {
     const USUAL: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     USUAL.into_iter().find(|usual| *usual == method).map_or_else(|| method.to_string().into(), Cow::Borrowed)

@@ -1,22 +1,22 @@
-//! Escapes characters that a terminal or a log would act on, or that nobody can see, so that text prints as it is.
+//! Escapes control characters and invisible characters, so that text is safe to print in a terminal or a log.
 //!
-//! The escapes are those of JSON (RFC 8259 §7), so JSON text stays valid JSON with the same meaning.
+//! The escapes are those of JSON (RFC 8259 §7), so JSON text stays valid and keeps its meaning.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The text as one line: line breaks and tabs are escaped as well.
+/// Escapes the text for one line, including line breaks and tabs.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// The text with its line breaks and tabs: for text that has several lines of its own, such as pretty-printed JSON.
+/// Escapes the text but keeps line breaks and tabs, for multi-line text such as pretty-printed JSON.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// Whether a terminal or a reader cannot show this character for what it is: controls (C0, DEL, C1), line and paragraph
-/// separators, bidirectional controls (CVE-2021-42574), and every other character without a visible form.
+/// Returns `true` for characters without a faithful visible form: controls (C0, DEL, C1), line and paragraph separators,
+/// bidirectional controls (CVE-2021-42574), and all other invisible characters.
 pub fn is_hidden(c: char) -> bool {
     // Most text is ASCII.
     if c.is_ascii() {
@@ -26,7 +26,7 @@ pub fn is_hidden(c: char) -> bool {
 }
 
 fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
-    // Audit records take this way.
+    // Fast path for audit records.
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return Cow::Borrowed(text);
     }
@@ -49,7 +49,7 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Beyond ASCII: general categories Cc, Cf, Zl and Zp, and `Default_Ignorable_Code_Point` (Unicode 16).
+/// Non-ASCII characters of general categories Cc, Cf, Zl and Zp, and `Default_Ignorable_Code_Point` (Unicode 16).
 const HIDDEN: [(u32, u32); 31] = [
     (0x0080, 0x009f),
     (0x00ad, 0x00ad),
@@ -76,9 +76,9 @@ const HIDDEN: [(u32, u32); 31] = [
     (0x0001_3430, 0x0001_343f),
     (0x0001_bca0, 0x0001_bca3),
     (0x0001_d173, 0x0001_d17a),
-    // Tags and the supplement of variation selectors can carry a whole hidden text.
+    // Tags and supplementary variation selectors can encode a whole hidden text.
     (0x000e_0000, 0x000e_0fff),
-    // Code points that are no characters.
+    // Noncharacters.
     (0xfdd0, 0xfdef),
     (0xfffe, 0xffff),
     (0x000f_fffe, 0x000f_ffff),
@@ -93,7 +93,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn hidden_characters_are_escaped_and_all_others_are_kept() {
+    fn only_hidden_characters_are_escaped() {
         for (text, line, several) in [
             ("plain `text` \\ \"é\" 日本 😀", "plain `text` \\ \"é\" 日本 😀", "plain `text` \\ \"é\" 日本 😀"),
             ("a\nb\tc\r\n", "a\\nb\\tc\\r\\n", "a\nb\tc\\r\n"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_its_meaning() {
+    fn escaped_json_keeps_its_meaning() {
         let value = serde_json::json!({ "a\u{202e}": "\u{7f}\u{9b}\u{e0041}\n", "b": ["\u{1b}", "é"] });
         for text in [value.to_string(), format!("{value:#}")] {
             let printed = lines(&text);

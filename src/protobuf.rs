@@ -1,19 +1,19 @@
-//! Protobuf's binary form: the fields of a message one by one, and messages written field by field. No schema, no code generator.
+//! The Protobuf wire format: reads and writes messages field by field, without a schema or a code generator.
 //!
-//! Four small messages are all that the gateway reads or writes; whoever names their fields cites where they are defined.
+//! The gateway reads and writes only four small messages. The modules that define their field numbers cite the source.
 
-/// The fields of one message; `None` as an item when the bytes are malformed, and the end after it.
+/// Iterates over the fields of one message. For malformed bytes it yields `None` as an item, then ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'b>(pub &'b [u8]);
 
-/// One field: its number and its value, by how the value is encoded.
+/// One field: its number and its value, by wire type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire<'b> {
-    /// An integer, a flag or a member of an enumeration.
+    /// An integer, a flag or an enum value.
     Varint(u64, u64),
     /// Eight bytes.
     Fixed64(u64, u64),
-    /// A text, bytes or another message.
+    /// A string, bytes or a nested message.
     Bytes(u64, &'b [u8]),
     /// Four bytes.
     Fixed32(u64, u32),
@@ -69,14 +69,14 @@ impl<'b> Message<'b> {
     }
 }
 
-/// Appends a field that holds a text, bytes or another message.
+/// Appends a field that contains a string, bytes or a nested message.
 pub fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     put_varint(out, field << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Appends a field that holds an integer.
+/// Appends an integer field.
 pub fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
     put_varint(out, field << 3);
     put_varint(out, number);
@@ -97,14 +97,14 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_fields_can_be_read_back() {
         let long = [7_u8; 300];
         let mut out = Vec::new();
         put_number(&mut out, 1, 150);
         put_bytes(&mut out, 2, b"testing");
         put_bytes(&mut out, 1_000, &long);
         put_number(&mut out, 3, u64::MAX);
-        // The two examples of protobuf's own description of its encoding.
+        // The two examples from the Protobuf encoding documentation.
         assert!(out.starts_with(b"\x08\x96\x01\x12\x07testing"));
         let read: Option<Vec<_>> = Message(&out).collect();
         let expected =
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_bytes_end_a_message() {
+    fn malformed_bytes_end_the_message() {
         for bytes in [
             b"\x0a\x05abc".as_slice(),
             b"\x08",

@@ -1,7 +1,7 @@
-//! JSON as security code must read it: one meaning for every text, or none.
+//! A strict JSON parser for security decisions: each text has one meaning or is rejected.
 //!
-//! A token whose header says `alg` twice is read one way here and another way elsewhere; that difference is an attack, so
-//! duplicate members are refused (RFC 8259 §4 warns of them, RFC 7515 §4 and RFC 7519 §4 allow refusing them).
+//! If a token's header has two `alg` members, parsers may disagree about which one applies. An attacker can use that
+//! difference, so duplicate members are rejected (RFC 8259 §4 warns of them, RFC 7515 §4 and RFC 7519 §4 allow rejecting them).
 
 pub mod number;
 mod reader;
@@ -13,22 +13,22 @@ use serde_json::Value;
 
 use tree::Json;
 
-/// Why a text is not read.
+/// The reason why a text is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Malformed {
-    /// An object names this member twice, escapes resolved.
+    /// An object has two members of this name, after resolving escapes.
     DuplicateMember(String),
     /// Arrays and objects are nested deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// More values than are accepted.
+    /// The text has more values than allowed.
     TooMany,
-    /// A number that no double is near to (RFC 8259 §6 lets readers set such a limit).
+    /// A number outside the range of a double (RFC 8259 §6 lets readers set such a limit).
     OutOfRange,
-    /// `\u` escapes that are half of a surrogate pair: the grammar has them, Unicode does not (RFC 8259 §8.2).
+    /// A `\u` escape that is half of a surrogate pair: the grammar allows it, Unicode does not (RFC 8259 §8.2).
     LoneSurrogate,
     /// Not JSON, or more than one value.
     Syntax,
-    /// Not UTF-8, which RFC 8259 §8.1 demands.
+    /// Not UTF-8, which RFC 8259 §8.1 requires.
     NotUtf8,
 }
 
@@ -50,42 +50,42 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Reads one JSON value and nothing after it but whitespace.
+/// Parses one JSON value. Only whitespace may follow it.
 ///
 /// Integers within `i64` or `u64` stay exact; every other number becomes the nearest `f64`.
 pub fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
     parse_to_depth(bytes, MAX_DEPTH)
 }
 
-/// [`parse`] with another bound on nesting: a bare scalar has depth 0, `[]` has depth 1. At most 127 counts.
+/// Like [`parse`], with a different nesting bound: a scalar has depth 0, `[]` has depth 1. The maximum is 127.
 pub fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Value, Malformed> {
     parse_within(bytes, Bounds { depth: max_depth, values: usize::MAX })
 }
 
-/// How much of a text is read: a tree takes many times the memory of the text it is made of.
+/// Bounds on a text. A tree takes much more memory than its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// How deep it may nest: a bare scalar has depth 0, `[]` has depth 1. At most 127 counts.
+    /// The maximum nesting: a scalar has depth 0, `[]` has depth 1. Values above 127 count as 127.
     pub depth: usize,
-    /// How many values it may hold: the text's own, every item and every member.
+    /// The maximum number of values: the top-level value, every item and every member.
     pub values: usize,
 }
 
-/// [`parse`] with bounds that the caller sets. Use [`read`] to keep the text of numbers.
+/// Like [`parse`], with bounds that the caller sets. Use [`read`] to keep the text of numbers.
 pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
     read(bytes, bounds)?.into_value().ok_or(Malformed::OutOfRange)
 }
 
-/// Reads one JSON value and nothing after it but whitespace, as a tree that keeps the text of numbers.
+/// Parses one JSON value into a tree that keeps the text of numbers. Only whitespace may follow the value.
 ///
 /// # Errors
-/// Why the text is refused.
+/// The reason why the text is rejected.
 pub fn read(bytes: &[u8], bounds: Bounds) -> Result<Json<'_>, Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
     reader::read(text, bounds)
 }
 
-/// How deep arrays and objects may nest. Real claims stay under ten; the bound keeps hostile text off the stack.
+/// The maximum nesting of arrays and objects. Real claims stay under ten; the bound prevents stack overflow by hostile text.
 pub const MAX_DEPTH: usize = 32;
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn one_meaning_or_none() {
+    fn ambiguous_json_is_rejected() {
         let duplicate = |name: &str| Err(Malformed::DuplicateMember(name.into()));
         let cases: &[(&str, &[u8], Result<Value, Malformed>)] = &[
             ("an object", br#" {"a":[1,null,true,"x"],"b":{"a":2}} "#, Ok(json!({"a":[1,null,true,"x"],"b":{"a":2}}))),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded_exactly_and_cheaply() {
+    fn nesting_is_bounded_exactly_and_cheaply() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert_eq!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(Malformed::TooDeep));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_counted_whatever_holds_them() {
+    fn values_are_counted_in_arrays_and_objects() {
         for (text, values) in [("1", 1), ("[]", 1), ("[1,2]", 3), (r#"{"a":{"b":[]},"c":null}"#, 4)] {
             let within = |values| parse_within(text.as_bytes(), Bounds { depth: 9, values });
             assert!(within(values).is_ok(), "{text}");

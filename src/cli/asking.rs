@@ -1,31 +1,31 @@
-//! Asks the filter's own core about a request for a route, made up as far as the route leaves it open.
+//! Runs a request for a route through the filter's core, with example values for everything that the route leaves open.
 
 use super::Failure;
 use super::explain::{Asked, Shown};
 use crate::config::document::Route;
 
-/// One route, and what becomes of a request for it.
+/// One route, and the verdict on a request for it.
 pub struct Answer<'g> {
     /// The route as written.
     pub route: &'g Route,
-    /// Its name.
+    /// The route name.
     pub name: String,
-    /// Method and path of the request.
+    /// The method and path of the request.
     pub request: String,
-    /// Whether it was forwarded or answered.
+    /// Whether the request was forwarded or answered.
     pub allowed: bool,
-    /// The precise reason, with its detail.
+    /// The audit reason with its detail.
     pub reason: String,
 }
 
-/// Asks about every route, in the order written.
+/// Asks about every route, in document order.
 pub fn about_all<'g>(asked: &mut Asked<'g>, shown: &Shown<'_>) -> Result<Vec<Answer<'g>>, Failure> {
     let gateway = asked.gateway;
     let routes = gateway.document.routes.iter().zip(gateway.policy.routes().iter());
     routes.map(|(route, (_, rule))| about(asked, route, &rule.name, shown)).collect()
 }
 
-/// Answers as the rows of a table, with its first.
+/// Answers as table rows, including the header row.
 pub fn rows(answers: &[Answer<'_>]) -> Vec<[String; 4]> {
     let mut rows = vec![["ROUTE", "REQUEST", "MAY", "REASON"].map(str::to_string)];
     rows.extend(answers.iter().map(|answer| {
@@ -46,7 +46,7 @@ pub fn about<'g>(
     let method = if method == "ANY" { "GET" } else { method };
     let host = route.hosts.first().map_or("gateway.test", |host| host.value.as_str()).replacen('*', "any", 1);
     let mut last = None;
-    // A value of a parameter may lead to a more specific route; no document has all of these.
+    // A parameter value may match a more specific route; it is unlikely that a document has all of these.
     for value in ["any", "any-other", "7b1c", "x-0f3e"] {
         let path: String = route
             .path

@@ -1,4 +1,4 @@
-//! `portcullis can`: which routes a caller gets through, by asking the filter's own core about a request for each of them.
+//! `portcullis can`: the routes that a caller can use, found by running a request for each route through the filter's core.
 
 use std::time::Duration;
 
@@ -14,28 +14,28 @@ use super::{Exit, Failure, Outcome, Printed, asking, cast, clock, explain, table
 use crate::config::client::{Client, ClientKey};
 use crate::policy::credentials::api_key::environment_of;
 
-/// What `can` is asked to do.
+/// The options of `can`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("caller").args(["claims", "client"]).required(true).multiple(true))]
 pub struct Options {
     #[command(flatten)]
     source: Source,
-    /// The claims of a token that is supposed to be genuine, as a JSON object; iss, aud, iat and exp are added where missing
+    /// The claims of a token that counts as validly signed, as a JSON object; iss, aud, iat and exp are added if missing
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
-    /// The issuer by whom the claims are supposed to be signed, by its name in the document
+    /// The issuer of the claims, by its name in the document
     #[arg(long, value_name = "NAME", requires = "claims")]
     issuer: Option<String>,
-    /// A client that is supposed to show its key and its certificate, by its id; with --claims a token beside them
+    /// A client that sends its key and its certificate, by its id; with --claims, it also sends a token
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// The key that it shows, by its id; without it, the first that holds
+    /// The key that the client sends, by its id; by default the first valid one
     #[arg(long, value_name = "ID", requires = "client")]
     key: Option<String>,
     /// The time of the requests: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
-    /// How the answer is written
+    /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -80,7 +80,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
 }
 
-/// The key that is named, else the first that holds here, else the first.
+/// The named key; by default the first key that is valid here, else the first key.
 fn key<'c>(
     client: &'c Client,
     id: Option<&str>,

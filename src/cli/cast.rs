@@ -1,5 +1,7 @@
-//! Clients as the tools suppose them: the same documents, but with keys of which the tool knows the secret, so that the filter's own
-//! look-up can be asked about each client. No real key is needed for that, and none opens anything by it.
+//! Stand-in clients: the same documents, but with key hashes replaced by those of keys that the tool knows.
+//!
+//! This lets the tools run each client through the filter's own lookup. No real key is needed, and the stand-in keys open nothing
+//! else.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,26 +23,26 @@ use crate::config::problem::near_miss;
 use crate::policy::credentials::api_key::{ApiKey, environment_of};
 use crate::policy::request::peer::Certificate;
 
-/// The gateway, and the document of clients that it polls.
+/// The gateway, and its polled document of clients.
 #[derive(Args)]
 pub struct Source {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// The document of clients that is supposed to be at the address of `clients_from`; without it one that lists nobody
+    /// The content of the document at `clients_from`; by default a document without clients
     #[arg(long, value_name = "CLIENTS")]
     clients: Option<String>,
     #[command(flatten)]
     variables: Variables,
 }
 
-/// A gateway and everybody it knows.
+/// A gateway and all its clients.
 pub struct Cast {
-    /// The gateway, with keys of the tool's own.
+    /// The gateway, with stand-in keys.
     pub gateway: GatewayFile,
-    /// Its clients, and those of the document that it polls.
+    /// Its clients, including those of the polled document.
     pub clients: Vec<Client>,
-    /// That document, with keys of the tool's own.
+    /// The polled document, with stand-in keys.
     pub listed: Option<String>,
 }
 
@@ -77,13 +79,13 @@ impl Cast {
         })
     }
 
-    /// The issuers whose tokens a route takes.
+    /// The issuers whose tokens a route accepts.
     pub fn issuers(&self, route: &Route) -> impl Iterator<Item = &Issuer> {
         let accepted = |name: &str| route.issuers.is_empty() || route.issuers.iter().any(|issuer| issuer.value == name);
         self.gateway.document.issuers.iter().filter(move |issuer| accepted(&issuer.name.value))
     }
 
-    /// A token that an issuer gives a client for a route: with everything that both ask for, as far as that can be known.
+    /// A token for a client and a route, with every claim that the issuer and the route are known to require.
     pub fn token(
         &self,
         client: &Client,
@@ -120,7 +122,7 @@ impl Cast {
     }
 }
 
-/// What a client can show of one kind, each with its name.
+/// The credentials of one kind that a client can send, each with its name.
 pub fn credentials(client: &Client, kind: CredentialKind) -> Vec<Credential> {
     match kind {
         CredentialKind::Token => Vec::new(),
@@ -133,15 +135,15 @@ pub fn credentials(client: &Client, kind: CredentialKind) -> Vec<Credential> {
     }
 }
 
-/// Something that proves a client.
+/// A credential of a client.
 pub enum Credential {
-    /// An API key: its id, and the tool's own in its place.
+    /// An API key: its id and the stand-in key.
     Key(String, String),
     /// A certificate.
     Certificate(Certificate),
 }
 
-/// The certificate that a client shows: one with everything by which the document knows it.
+/// The certificate of a client, with every field by which the document identifies it.
 pub fn certificate_of(client: &Client) -> Option<Certificate> {
     let mut certificate = Certificate { sha256: UNKNOWN, ..Certificate::default() };
     for evidence in client.certificates.iter().rev() {
@@ -154,25 +156,25 @@ pub fn certificate_of(client: &Client) -> Option<Certificate> {
     (!client.certificates.is_empty()).then_some(certificate)
 }
 
-/// The certificate that tokens of an issuer must be bound to (RFC 8705 §3.1): the client's, or one that no document needs to know.
+/// The certificate that an issuer's tokens must be bound to (RFC 8705 §3.1): the client's, or any certificate if it has none.
 pub fn bound_to(client: &Client, issuer: &Issuer) -> Option<Certificate> {
     let any = || Certificate { sha256: UNKNOWN, ..Certificate::default() };
     issuer.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
 }
 
-/// The key that this key stands for in front of the gateway.
+/// The stand-in for this key.
 pub fn key_of(key: &ClientKey) -> Option<String> {
     secret_of(&key.prefix)
 }
 
-/// A key with this prefix, made up.
+/// Builds a stand-in key with this prefix.
 fn secret_of(prefix: &str) -> Option<String> {
     let environment = environment_of(prefix)?;
     let lookup = prefix.rsplit('_').next()?;
     Some(ApiKey::compose(environment, lookup, SUPPOSED))
 }
 
-/// Every key's hash becomes that of the key that the tool shows in its place.
+/// Replaces the hash of every key with the hash of its stand-in.
 fn give_keys(document: &mut Value) {
     let clients = document.get_mut("clients").and_then(Value::as_array_mut).into_iter().flatten();
     let keys = clients.filter_map(|client| client.get_mut("keys")?.as_array_mut()).flatten();
@@ -186,7 +188,7 @@ fn give_keys(document: &mut Value) {
     }
 }
 
-/// Puts a value where a claim stands, with the objects around it.
+/// Sets a claim to a value and creates the objects around it.
 fn set(claims: &mut Value, claim: &ClaimPath, value: Value) {
     let mut place = claims;
     for segment in claim.segments() {
@@ -199,8 +201,8 @@ fn set(claims: &mut Value, claim: &ClaimPath, value: Value) {
     *place = value;
 }
 
-/// The hash of a certificate that is known by something else.
+/// The hash of a certificate that is identified by another field.
 const UNKNOWN: [u8; 32] = [0xff; 32];
 
-/// Known to everyone who reads this, and accepted by no gateway but the one that the tool has compiled for itself.
+/// A public value. Only the gateway that the tool compiles for itself accepts keys with it.
 const SUPPOSED: &str = "supposedsupposedsupposedsupposed";

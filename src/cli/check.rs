@@ -1,4 +1,4 @@
-//! `portcullis check`: every problem of every file, each with its place; one line for a file that has none.
+//! `portcullis check`: every problem in every file with its place, and a one-line summary for each file without problems.
 
 mod caches;
 pub mod clients;
@@ -16,16 +16,16 @@ use super::permission::lock;
 use super::{Exit, Failure, Outcome, Printed, line};
 use crate::config::problem::{Place, Problem};
 
-/// What `check` is asked to do.
+/// The options of `check`.
 #[derive(Args)]
 pub struct Options {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// How the findings are written
+    /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Also tell which requests two routes speak of, and which of the two takes them
+    /// Also report requests that match two routes, and which route takes them
     #[arg(long)]
     overlaps: bool,
     #[command(flatten)]
@@ -34,13 +34,13 @@ pub struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// `file:line:col: path: message`, a line each
+    /// `file:line:col: path: message`, one per line
     Text,
     /// One JSON object
     Json,
 }
 
-/// Checks all files, whatever is wrong with the first.
+/// Checks all files, even if the first has problems.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
@@ -104,7 +104,7 @@ pub fn noted(file: &str, place: &Place, note: &str) -> String {
     line(file, &Problem { place: place.clone(), message: format!("note: {note}") })
 }
 
-/// `gateway.yaml: 7 routes, 2 issuers, no problems`, and which module is needed where the smaller one is not enough.
+/// `gateway.yaml: 7 routes, 2 issuers, no problems`, and the required module if the smaller one is not enough.
 fn summary(file: &str, gateway: &GatewayFile) -> String {
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let document = &gateway.document;

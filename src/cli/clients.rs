@@ -1,4 +1,4 @@
-//! `portcullis clients check`: every problem of a document of clients, each with its place, before a gateway fetches it.
+//! `portcullis clients check`: every problem in a document of clients with its place, before a gateway fetches it.
 
 use clap::{Args, Subcommand};
 
@@ -12,7 +12,7 @@ use crate::config::problem::Problems;
 use crate::policy::compile::clients::ClientReader;
 use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 
-/// What `clients` is asked to do.
+/// The options of `clients`.
 #[derive(Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -21,7 +21,7 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Find every problem of a document of clients
+    /// Find every problem in a document of clients
     Check(Fetched),
 }
 
@@ -47,14 +47,14 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::line(result), notes, exit: Exit::Success })
 }
 
-/// Opens a document of clients within the bounds of a gateway's reader, or of one where nothing else is written.
+/// Opens a document of clients within the bounds of this gateway's reader, or within the default bounds.
 pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> {
     let most = reader.map_or(USUAL_ENTRIES, ReadClients::most_entries);
     fetched::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
-/// The clients of a document of their own, as the gateway of this file would take them, and that gateway's environment; without
-/// one, as far as they can be judged by themselves.
+/// The clients of a separate document, read as the given gateway would read them, and that gateway's environment. Without a
+/// gateway, only checks that need no gateway apply.
 pub fn read(
     file: &str,
     node: &Node,
@@ -78,14 +78,14 @@ pub fn read(
     if problems.is_empty() { Ok((clients, environment)) } else { Err(Failure::in_file(file, problems)) }
 }
 
-/// Refuses a document of clients that this gateway would not take.
+/// Refuses a document of clients that this gateway would refuse.
 pub fn check_for(gateway: &GatewayFile, name: &str, file: &str, node: &Node) -> Result<(), Failure> {
     let reader = gateway.policy.client_reader();
     let reader = reader.ok_or_else(|| format!("{name} has no `clients_from`: it fetches no document of clients"))?;
     reader.read(node).map(drop).map_err(|problems| Failure::in_file(file, problems))
 }
 
-/// How many keys are revoked, or over.
+/// The number of revoked or expired keys.
 fn past_keys(clients: &[Client]) -> usize {
     let now = clock::now();
     let keys = clients.iter().flat_map(|client| &client.keys);

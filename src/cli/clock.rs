@@ -1,4 +1,4 @@
-//! The one place where the tools read the clock, and the forms in which an operator may write a time instead.
+//! The only place where the tools read the clock, and the time formats that an operator may use instead.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Reads `2026-03-01T10:00:00Z` (RFC 3339 §5.6, UTC) or seconds since the Unix epoch.
+/// Parses `2026-03-01T10:00:00Z` (RFC 3339 §5.6, UTC) or seconds since the Unix epoch.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
@@ -20,13 +20,13 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected 2026-03-01T10:00:00Z or seconds since 1970".to_string())
 }
 
-/// Reads a time as [`parse_time`] does, or a span of time from now on.
+/// Parses a time like [`parse_time`], or a duration from now.
 pub fn parse_end(text: &str) -> Result<Duration, String> {
     let fault = "expected 2026-03-01T10:00:00Z, seconds since 1970, or a span of time from now as 90d";
     parse_time(text).or_else(|_| parse_span(text).map(|span| now().saturating_add(span))).map_err(|_| fault.to_string())
 }
 
-/// Reads `90s`, `15m`, `1h` or `7d`.
+/// Parses `90s`, `15m`, `1h` or `7d`.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let unit = text.chars().last().unwrap_or_default();
     let number: Option<u64> = text.strip_suffix(unit).and_then(|digits| digits.parse().ok());

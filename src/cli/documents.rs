@@ -1,4 +1,4 @@
-//! Finds the gateway's documents in a file: the file itself, or where an Envoy configuration or an Istio manifest embeds them.
+//! Finds the gateway's documents in a file: the file itself, or documents embedded in an Envoy configuration or Istio manifest.
 
 mod caches;
 mod other;
@@ -12,7 +12,7 @@ use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 use crate::config::source;
 
-/// The whole of a file: JSON by its name, or YAML with any number of documents.
+/// Reads a whole file: JSON by file extension, otherwise YAML with any number of documents.
 pub fn read(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     read_noting(file, text).map(|(roots, _)| roots)
 }
@@ -24,7 +24,7 @@ fn read_noting(file: &str, text: &str) -> Result<(Vec<Node>, Ambiguous), Problem
     }
 }
 
-/// Every gateway's document of one file. A file without any is a problem too.
+/// Every gateway document in one file. A file without any is also a problem.
 pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     let (roots, ambiguous) = read_noting(file, text)?;
     let is_other = |root: &Node| MARKS.iter().any(|mark| root.get(mark).is_some());
@@ -34,7 +34,7 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
             if let Some((root, what)) = roots.iter().find_map(|root| other::kind(root).map(|what| (root, what))) {
                 return Err(problem(root.at, what));
             }
-            // A document of the gateway's own shares its file with no other, which the other reading checks.
+            // A plain gateway document is the only one in its file, so the other loaders' reading is not checked.
             match (json_text::is_name_of_json(file), roots) {
                 (true, [root]) => search.found.push(root.clone()),
                 _ => search.found.push(yaml::read(text)?),
@@ -51,7 +51,7 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     }
 }
 
-/// Envoy's cache filters in one chain with ours. A file that cannot be read has none.
+/// Envoy's cache filters in a chain with this plugin. A file that cannot be read has none.
 pub fn caches(file: &str, text: &str) -> Vec<Cache> {
     let is_ours = |node: &Node| {
         let mut search = Search { text, ambiguous: Ambiguous::default(), found: Vec::new() };
@@ -107,7 +107,7 @@ impl Search<'_> {
             }
             ("google.protobuf.StringValue", Value::Text(json)) => {
                 let document = json_text::read(json).map(|node| shifted(node, &Shift::of(value.at, self.text)));
-                // JSON with a fault, or YAML, is the document of another plugin unless it has one of our sections.
+                // Invalid JSON and YAML count as another plugin's document unless they have one of our sections.
                 let has_sections = || match &document {
                     Ok(document) => is_gateway(document),
                     Err(_) => yaml::read(json).is_ok_and(|document| is_gateway(&document)),
@@ -126,7 +126,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The document as a Struct holds it: its numbers are doubles (envoy-facts §2.1).
+    /// The document as it arrives in a Struct: its numbers are doubles (envoy-facts §2.1).
     fn as_struct(&self, node: Node, loader: Loader) -> Result<Node, Problem> {
         let flat = !matches!(node.value, Value::List(_) | Value::Map(_));
         if let Some(text) = self.ambiguous.get(&(node.at.line, node.at.column)).filter(|_| flat)
@@ -159,7 +159,7 @@ impl Search<'_> {
     }
 }
 
-/// Other plugins may stand in the same file; ours is told by its names.
+/// The same file may configure other plugins; ours is identified by its names.
 fn is_ours(plugin: &Node) -> bool {
     let machine = plugin.get("vm_config");
     let code = machine.and_then(|m| m.get("code")).and_then(|c| c.get("local")).and_then(|l| l.get("filename"));
@@ -171,11 +171,11 @@ fn is_gateway(document: &Node) -> bool {
     SECTIONS.iter().any(|section| document.get(section).is_some())
 }
 
-/// How places inside an embedded text become places of the file.
+/// How places in an embedded text map to places in the file.
 enum Shift {
-    /// A quoted or folded text: everything is where the text begins.
+    /// Quoted or folded text: every place maps to the start of the text.
     Flat(Position),
-    /// A literal block (`|`): lines follow each other as written, after this many columns.
+    /// A literal block (`|`): lines map one to one, indented by this many columns.
     Literal { line: u32, column: u32 },
 }
 
@@ -217,7 +217,7 @@ fn problem(at: Position, message: &str) -> Problem {
     Problem { place, message: message.to_string() }
 }
 
-/// Keys at the top of files that are not the gateway's own: bootstraps, resources of a control plane, manifests.
+/// Top-level keys of files that are not gateway documents: bootstraps, control plane resources, manifests.
 const MARKS: [&str; 9] = [
     "static_resources",
     "resources",
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_found_wherever_it_stands_and_keeps_its_place() {
+    fn embedded_documents_are_found_and_keep_their_places() {
         let structure = format!(
             "{PLUGIN}        '@type': type.googleapis.com/google.protobuf.Struct\n        value:\n          routes: []\n"
         );
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_plugin_could_not_read_is_refused() {
+    fn configurations_that_the_plugin_cannot_read_are_refused() {
         for (value, expected) in [
             (
                 "        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: 'routes: []'\n",
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_of_another_kind_are_told_as_what_they_are() {
+    fn documents_of_another_kind_are_named() {
         for (text, expected) in [
             ("clients: []\n", Some("a document of clients")),
             ("version: '1.0'\nrevoked: []\n", Some("a revocation list")),
@@ -298,7 +298,7 @@ mod tests {
             ("type: object\nproperties: {}\n", Some("a JSON Schema")),
             ("openapi: 3.1.0\npaths: {}\n", Some("an OpenAPI document")),
             ("cors: {}\npaths: []\n", Some("`paths`")),
-            // A gateway's, whatever else is wrong with it.
+            // Gateway documents, despite other mistakes.
             ("version: '1.0'\nclients: []\nroutes: []\n", None),
             ("version: '1.0'\nclients: []\nplans: {}\n", None),
             ("version: '1.0'\nissuers: []\nkeys: []\n", None),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn caches_are_found_on_either_side_of_the_filter_and_nowhere_else() {
+    fn caches_are_found_only_in_chains_with_the_filter() {
         let cache = |kind: &str| {
             format!("{{name: c, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.{kind}}}}}")
         };

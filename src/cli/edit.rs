@@ -1,13 +1,13 @@
-//! Changes the text of a YAML or JSON document where it stands: whatever is not changed keeps every character, comments included.
+//! Edits the text of a YAML or JSON document in place: everything else keeps every character, including comments.
 //!
-//! An edit is a guess about the layout, and counts only when the new text, read again, says exactly what was meant.
+//! An edit is based on a guess about the layout. It is accepted only if the new text parses to exactly the intended value.
 
 use serde_json::{Map, Value as Json};
 
 use super::{emit, yaml};
 use crate::config::node::{Node, Position, Value};
 
-/// A text that is being changed, and what it is to say in the end.
+/// A text under edit, and the value that it must have in the end.
 pub struct Draft {
     text: String,
     meant: Json,
@@ -22,16 +22,16 @@ pub enum Step<'s> {
     Item(usize),
 }
 
-/// The members of a mapping to be written, in their order; all of them text.
+/// The members of a mapping to write, in order; all values are text.
 pub type Members<'m> = [(&'m str, String)];
 
 impl Draft {
-    /// Begins with a text that can be read.
+    /// Starts with a text that parses.
     pub fn new(text: &str, root: &Node) -> Draft {
         Draft { text: text.to_string(), meant: root.to_json() }
     }
 
-    /// Gives the mapping at `path` this member, or its member this value.
+    /// Sets a member of the mapping at `path` to a value.
     pub fn set(&mut self, path: &[Step<'_>], key: &str, value: &str) -> Option<()> {
         let root = yaml::read(&self.text).ok()?;
         let map = at(&root, path)?;
@@ -56,7 +56,7 @@ impl Draft {
         Some(())
     }
 
-    /// Gives the list that is member `key` of the mapping at `path` one more item; the list is made where there is none.
+    /// Appends an item to the list under `key` of the mapping at `path`. Creates the list if it does not exist.
     pub fn push(&mut self, path: &[Step<'_>], key: &str, item: &Members<'_>) -> Option<()> {
         let root = yaml::read(&self.text).ok()?;
         let map = at(&root, path)?;
@@ -68,7 +68,7 @@ impl Draft {
                     add_flow(&self.text, list, last, &self.flow(item))?
                 }
                 Value::List(items) => self.add_block(items, item)?,
-                // `keys:` with nothing behind it.
+                // `keys:` without a value.
                 Value::Null if list.at == name.at => {
                     let lines = self.block(indent_of(name.at) + 2, item);
                     after_line(&self.text, name.at.line, &lines)
@@ -97,7 +97,7 @@ impl Draft {
         Some(())
     }
 
-    /// The new text and its tree; nothing when the text does not say what was meant.
+    /// The new text and its tree; `None` if the text does not have the intended value.
     pub fn finish(self) -> Option<(String, Node)> {
         let root = yaml::read(&self.text).ok()?;
         (root.to_json() == self.meant).then_some((self.text, root))
@@ -130,7 +130,7 @@ impl Draft {
         item.iter().enumerate().map(line).collect()
     }
 
-    /// One more item of a list with a line or several for each, laid out as its first one is.
+    /// Appends an item to a block-style list, in the layout of its first item.
     fn add_block(&self, items: &[Node], item: &Members<'_>) -> Option<String> {
         let first = items.first()?;
         let (before, _) = split_at(&self.text, first.at)?;
@@ -148,7 +148,7 @@ impl Draft {
     }
 }
 
-/// The value that a path leads to.
+/// The value at a path.
 fn at<'n>(root: &'n Node, path: &[Step<'_>]) -> Option<&'n Node> {
     path.iter().try_fold(root, |node, step| match (step, &node.value) {
         (Step::Key(key), _) => node.get(key),
@@ -165,13 +165,14 @@ fn object<'j>(root: &'j mut Json, path: &[Step<'_>]) -> Option<&'j mut Map<Strin
     found?.as_object_mut()
 }
 
-/// Whether a mapping or list is written in brackets. A list without them may begin where its first item does, which may have some.
+/// Whether a mapping or list is written in brackets. A block list may start at the same position as its first item, which may
+/// have brackets.
 pub fn is_flow(text: &str, node: &Node) -> bool {
     let bracket = if matches!(node.value, Value::List(_)) { '[' } else { '{' };
     split_at(text, node.at).is_some_and(|(_, rest)| rest.starts_with(bracket))
 }
 
-/// The text with the value of a piece of text exchanged, its quotes kept.
+/// The text with one string value replaced; its quotes are kept.
 fn replaced(text: &str, old: &Node, value: &str) -> Option<String> {
     let Value::Text(was) = &old.value else { return None };
     let (before, rest) = split_at(text, old.at)?;
@@ -182,7 +183,7 @@ fn replaced(text: &str, old: &Node, value: &str) -> Option<String> {
     Some(format!("{before}{quote}{value}{quote}{after}"))
 }
 
-/// The text with an entry behind the last one in brackets, on a line of its own where that one is.
+/// The text with an entry after the last one in brackets, on its own line if the last one is.
 fn add_flow(text: &str, node: &Node, last: Option<(Position, &Node)>, entry: &str) -> Option<String> {
     let Some((start, value)) = last else {
         let (before, rest) = split_at(text, node.at)?;
@@ -200,7 +201,7 @@ fn add_flow(text: &str, node: &Node, last: Option<(Position, &Node)>, entry: &st
     Some(format!("{before}{last}{separator}{entry}{after}"))
 }
 
-/// How many bytes the value has that a text begins with.
+/// The length in bytes of the value at the start of a text.
 fn length(text: &str) -> Option<usize> {
     let quoted = |text: &str, quote: char| {
         let mut escaped = false;
@@ -245,7 +246,7 @@ fn length(text: &str) -> Option<usize> {
     }
 }
 
-/// The text before a place, and from there on.
+/// The text before a position, and the rest.
 fn split_at(text: &str, at: Position) -> Option<(&str, &str)> {
     let before: usize = text.split_inclusive('\n').take(at.line.checked_sub(1)? as usize).map(str::len).sum();
     let line = text.get(before..)?;
@@ -253,17 +254,17 @@ fn split_at(text: &str, at: Position) -> Option<(&str, &str)> {
     text.split_at_checked(before + within)
 }
 
-/// Characters before a place.
+/// The number of characters before a position.
 pub fn indent_of(at: Position) -> usize {
     at.column.saturating_sub(1) as usize
 }
 
-/// Spaces at the beginning of a line.
+/// The number of spaces at the start of a line.
 pub fn indent_in(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
-/// The last line that says anything, from one on as long as what follows belongs to it; comments say nothing.
+/// The last content line of a block that starts at line `from`. Comments and blank lines are not content.
 pub fn last_line(text: &str, from: u32, belongs: impl Fn(&str) -> bool) -> u32 {
     let says = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     let following = text.lines().zip(1_u32..).skip(from as usize);
@@ -271,7 +272,7 @@ pub fn last_line(text: &str, from: u32, belongs: impl Fn(&str) -> bool) -> u32 {
     inside.filter(|(line, _)| says(line)).map(|(_, number)| number).last().unwrap_or(from)
 }
 
-/// The text with lines behind one of its own.
+/// The text with new lines inserted after a line.
 pub fn after_line(text: &str, line: u32, new: &[String]) -> String {
     let end = newline(text);
     let mut out = String::with_capacity(text.len() + new.iter().map(|line| line.len() + 2).sum::<usize>());
@@ -287,7 +288,7 @@ pub fn after_line(text: &str, line: u32, new: &[String]) -> String {
     out
 }
 
-/// How the text ends its lines.
+/// The line ending of the text.
 fn newline(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }

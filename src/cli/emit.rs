@@ -1,5 +1,5 @@
-//! Writes YAML that people can read and that every reader takes the same way: stable order, quotes wherever a word could be
-//! taken for something else.
+//! Writes readable YAML that every parser reads the same way.
+//! Key order is stable, and words that could be read as another type are quoted.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::scalar;
 use crate::config::node;
 use crate::printable;
 
-/// The value as a YAML document. `@type`, `name`, `version` and `path` stand first, then the other keys by the alphabet.
+/// The value as a YAML document. `@type`, `name`, `version` and `path` come first, then the other keys in alphabetical order.
 pub fn yaml(value: &Value) -> String {
     let mut out = String::new();
     match value {
@@ -21,7 +21,7 @@ pub fn yaml(value: &Value) -> String {
     out
 }
 
-/// One piece of text as a YAML scalar on one line.
+/// Text as a YAML scalar on one line.
 pub fn text(text: &str) -> String {
     if is_plain(text) {
         text.to_string()
@@ -34,8 +34,8 @@ pub fn text(text: &str) -> String {
     }
 }
 
-/// A double-quoted scalar with every hidden character escaped. JSON's escapes are also those of YAML, except that YAML has no
-/// surrogate pairs (YAML 1.2.2 §5.7).
+/// A double-quoted scalar with every hidden character escaped. JSON escapes are valid in YAML, except that YAML has no surrogate
+/// pairs (YAML 1.2.2 §5.7).
 fn double_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in Value::String(text.to_string()).to_string().chars() {
@@ -75,7 +75,7 @@ fn list(out: &mut String, items: &[Value], indent: usize) {
     }
 }
 
-/// What follows a key: on the same line when it is short and flat, below it otherwise.
+/// The value of a key: on the same line if it is short and flat, otherwise below it.
 fn below(out: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Object(members) if !members.is_empty() => {
@@ -94,7 +94,7 @@ fn below(out: &mut String, value: &Value, indent: usize) {
     }
 }
 
-/// A value on one line: flow style for what is flat or nested in a list of lists.
+/// A value on one line: flow style for flat values and nested lists.
 fn inline(value: &Value) -> String {
     match value {
         Value::String(t) => text(t),
@@ -108,7 +108,7 @@ fn inline(value: &Value) -> String {
     }
 }
 
-/// Inside brackets a comma or a brace ends a plain word, so such words are quoted there.
+/// Inside brackets, commas and braces end a plain scalar, so such words are quoted.
 fn flow(value: &Value) -> String {
     match value {
         Value::String(t) if t.contains([',', '[', ']', '{', '}']) && !t.chars().any(printable::is_hidden) => {
@@ -118,7 +118,7 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// A word that needs no quotes for YAML 1.2, nor for the YAML 1.1 readers that are still about (`no`, `12:30`, `1_000`).
+/// Whether a word needs no quotes in YAML 1.2 or in YAML 1.1 parsers, which are still in use (`no`, `12:30`, `1_000`).
 fn is_plain(text: &str) -> bool {
     let resolves_to_text = matches!(scalar::resolve(text), Ok(node::Value::Text(_)));
     let starts_safely = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'))
@@ -142,7 +142,7 @@ mod tests {
     use crate::cli::yaml;
 
     #[test]
-    fn documents_read_back_as_they_were_and_look_like_yaml() {
+    fn documents_survive_a_round_trip_and_look_like_yaml() {
         let value = serde_json::json!({
             "routes": [{"path": "/a/{.+}", "name": "all", "method": ["GET", "no"], "empty": {}, "list": []}, 7, [1, [2]]],
             "@type": "type.example/X", "text": "line\nbreak\u{7f}\t'", "n": null, "word": "yes", "num": "1e3", "time": "12:30",

@@ -1,4 +1,4 @@
-//! `portcullis explain`: the filter's own verdict about one request, stage by stage, and what client and upstream get of it.
+//! `portcullis explain`: the filter's verdict on one request, stage by stage, and the effects for client and upstream.
 
 mod body;
 mod certificate;
@@ -29,62 +29,62 @@ use crate::policy::world::Step;
 
 pub use shown::{Asked, Shown};
 
-/// What `explain` is asked to do.
+/// The options of `explain`.
 #[derive(Args)]
 pub struct Options {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
     #[arg(value_name = "FILE")]
     file: String,
-    /// The request's method
+    /// The request method
     #[arg(value_name = "METHOD")]
     method: String,
-    /// The request's path, with its query
+    /// The request path, with its query
     #[arg(value_name = "PATH")]
     path: String,
-    /// The request's host
+    /// The request host
     #[arg(long, default_value = "gateway.test")]
     host: String,
     /// The client's address
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
-    /// A header of the request; may be given several times
+    /// A request header; can be repeated
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = Private(header))]
     headers: Vec<(String, String)>,
-    /// The request's body, or `@FILE` for what a file holds
+    /// The request body; `@FILE` reads it from a file
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
     /// A token, sent as `Authorization: Bearer`; `-` reads it from standard input
     #[arg(long, conflicts_with = "claims")]
     token: Option<String>,
-    /// The claims of a token that is supposed to be genuine, as a JSON object; iss, aud, iat and exp are added where missing
+    /// The claims of a token that counts as validly signed, as a JSON object; iss, aud, iat and exp are added if missing
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
-    /// The issuer by whom the claims are supposed to be signed, by its name in the document
+    /// The issuer of the claims, by its name in the document
     #[arg(long, value_name = "NAME", requires = "claims")]
     issuer: Option<String>,
-    /// A client certificate that is supposed to be verified: its SPIFFE id, its DNS name, or its SHA-256
+    /// A client certificate that counts as verified: its SPIFFE ID, its DNS name or its SHA-256
     #[arg(long, value_name = "NAME", value_parser = certificate::supposed)]
     certificate: Option<Certificate>,
-    /// The key set that remote issuers are supposed to publish
+    /// The key set of all remote issuers
     #[arg(long, value_name = "JWKS")]
     keys: Option<String>,
-    /// The revocation list that is supposed to be at the address of the document's; without it an empty one
+    /// The content of the polled revocation list; by default an empty list
     #[arg(long, value_name = "LIST")]
     revoked: Option<String>,
-    /// The document of clients that is supposed to be at the address of `clients_from`; without it one that lists nobody
+    /// The content of the document at `clients_from`; by default a document without clients
     #[arg(long, value_name = "CLIENTS")]
     clients: Option<String>,
     /// The time of the request: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
-    /// One JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     variables: Variables,
 }
 
-/// Decides about the request and reports how.
+/// Decides the request and reports the verdict.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let file = gateway::open(&options.file, &options.variables)?;
     let now = options.at.unwrap_or_else(clock::now);
@@ -134,8 +134,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result, notes: file.notes(&options.file).chain(supposed).collect(), exit })
 }
 
-/// Runs a request to its end. A fetch for a newer key brings nothing new, which ends the waiting; and no rate limit service is asked,
-/// so each is supposed to grant the hit.
+/// Runs a request to its end. A fetch for an unknown key returns nothing new, which ends the waiting. No rate limit service is
+/// called; every hit counts as granted.
 fn run_request(
     gateway: &Gateway,
     transaction: &mut Transaction,
@@ -163,7 +163,7 @@ fn run_request(
     })
 }
 
-/// The answer of a rate limit service that grants everything.
+/// A rate limit service response that grants everything.
 struct Granted;
 
 impl GrpcMessage for Granted {

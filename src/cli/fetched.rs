@@ -1,4 +1,4 @@
-//! Documents that gateways fetch: read as gateways read them, and the arguments of the commands that check one beforehand.
+//! Documents that gateways fetch, read as gateways read them, and the arguments of the commands that check them.
 
 use clap::Args;
 
@@ -14,14 +14,14 @@ pub struct Fetched {
     /// The document; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// The document of a gateway that will poll it: what they both name must be the same, and the gateway's bound holds
+    /// The document of the gateway that polls this one: names are checked against it, and its size limit applies
     #[arg(long, value_name = "FILE")]
     pub gateway: Option<String>,
     #[command(flatten)]
     pub variables: Variables,
 }
 
-/// The document of a file, as gateways read it: strict JSON within their bounds. Places are those of the text.
+/// Reads the document of a file as gateways do: strict JSON within their bounds, with places in the text.
 pub fn open(file: &str, most_bytes: usize, bounds: Bounds) -> Result<Node, Failure> {
     let text = gateway::read_whole(file)?;
     if text.len() > most_bytes {
@@ -30,7 +30,7 @@ pub fn open(file: &str, most_bytes: usize, bounds: Bounds) -> Result<Node, Failu
     read(file, &text, bounds)
 }
 
-/// The same with the text that a file has.
+/// The same with the text of a file.
 pub fn read(file: &str, text: &str, bounds: Bounds) -> Result<Node, Failure> {
     json_text::read_within(text, bounds).map_err(|mut problem| {
         if let Some(reason) = problem.message.strip_prefix("not JSON: ") {

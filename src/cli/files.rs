@@ -1,19 +1,19 @@
-//! Reads files up to a bound, and replaces a file by a new text as a whole, with its owner and its permissions.
+//! Reads files up to a size limit, and replaces a file atomically while keeping its owner and permissions.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The largest file or standard input that is read, in bytes. Devices and pipes are read up to it too.
+/// The maximum size of a file or of standard input, in bytes. The limit also applies to devices and pipes.
 pub const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The bytes of a file, or of standard input for `-`. The error names the file.
+/// Reads a file, or standard input for `-`. The error names the file.
 pub fn read(file: &str) -> Result<Vec<u8>, String> {
     let read = if file == "-" { bounded(io::stdin().lock()) } else { File::open(file).and_then(bounded) };
     read.map_err(|error| format!("{file}: {error}"))
 }
 
-/// The text of a file that need not exist.
+/// Reads the text of a file that may not exist.
 pub fn read_if_present(path: &Path) -> Result<Option<String>, String> {
     let failed = |error: io::Error| format!("{}: {error}", path.display());
     match File::open(path) {
@@ -23,7 +23,7 @@ pub fn read_if_present(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// Everything that a source has, if it is not too much.
+/// Reads all of a source, up to the size limit.
 pub fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
@@ -33,19 +33,19 @@ pub fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Bytes as UTF-8.
+/// Decodes bytes as UTF-8.
 pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8 text"))
 }
 
-/// The file that a symbolic link leads to; any other path itself.
+/// The target of a symbolic link; any other path unchanged.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
     if path.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_path_buf()) }
 }
 
-/// A new text of a file, on the disk beside the file, until it takes its place or is dropped.
+/// The new text of a file, in a temporary file beside it, until it is committed or dropped.
 ///
-/// Readers of the file see the old text or the new one, never a part. A symbolic link keeps leading to the file.
+/// Readers of the file see the old text or the new text, never a mix. A symbolic link keeps its target.
 pub struct Staged {
     file: PathBuf,
     beside: PathBuf,
@@ -66,7 +66,7 @@ impl Staged {
         let beside = file.with_file_name(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
-        // Before it has the permissions of the old file, only its owner can read it.
+        // Until the file has the old permissions, only its owner can read it.
         #[cfg(unix)]
         if old.is_some() {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -83,7 +83,7 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Fails when the file has another text than the one that was read. A byte order mark makes no difference.
+    /// Fails if the file has changed since it was read. A byte order mark makes no difference.
     pub fn check_unchanged(&self, before: &str) -> io::Result<()> {
         let now = File::open(&self.file).and_then(bounded)?;
         match now.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now) == before.as_bytes() {
@@ -92,7 +92,7 @@ impl Staged {
         }
     }
 
-    /// Replaces the old text with the new one, durably.
+    /// Replaces the old text with the new text durably.
     pub fn commit(&self) -> io::Result<()> {
         fs::rename(&self.beside, &self.file)?;
         // Sync the directory too, so that the rename survives a crash. Errors are ignored: some systems cannot sync a
@@ -108,19 +108,19 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // After the rename there is no such file any more.
+        // After the rename, this file no longer exists.
         let _ = fs::remove_file(&self.beside);
     }
 }
 
-/// Keeps the owner as far as the user may give files away. The group is kept in any case: what one group may read is not for
-/// another.
+/// Keeps the owner if the user is allowed to change it. The group is always kept, because another group must not gain read
+/// access.
 #[cfg(unix)]
 fn keep_owner(new: &File, old: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
     let made = new.metadata()?;
     if made.uid() != old.uid() {
-        // Only the superuser can do this; every other user has made a copy of their own.
+        // Only the superuser can do this; for other users, the copy belongs to them.
         let _ = fchown(new, Some(old.uid()), None);
     }
     if made.gid() == old.gid() { Ok(()) } else { fchown(new, None, Some(old.gid())) }

@@ -1,4 +1,4 @@
-//! Opens a file with the gateway's document: read, compiled by the filter's own compiler, its addresses resolved.
+//! Opens a file with a gateway document: parsed, compiled by the filter's own compiler, with addresses resolved.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -13,25 +13,25 @@ use crate::config::node::{Node, Value};
 use crate::config::problem::Problem;
 use crate::policy::Policy;
 
-/// A document that has no problems.
+/// A document without problems.
 pub struct GatewayFile {
-    /// As read.
+    /// The document as read.
     pub document: Document,
-    /// As compiled.
+    /// The compiled policy.
     pub policy: Rc<Policy>,
-    /// As the filter is to be given it: the addresses of upstreams resolved.
+    /// The configuration for the filter, with the addresses of upstreams resolved.
     pub configuration: serde_json::Value,
-    /// Variables with secrets that are not set here; what they hold was not checked.
+    /// Secret variables that are not set here, so their values were not checked.
     pub unset: BTreeSet<String>,
 }
 
-/// Where `$NAME` in addresses and the secrets come from.
+/// The source of `$NAME` in addresses and of secrets.
 #[derive(Args)]
 pub struct Variables {
-    /// The value of a variable, before what the environment says
+    /// Set a variable; overrides the environment
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = Private(assignment))]
     set: Vec<(String, String)>,
-    /// What a variable holds that is set nowhere.
+    /// The value of variables that are not set.
     #[arg(skip)]
     stand_in: Option<&'static str>,
 }
@@ -59,20 +59,20 @@ fn only(file: &str, mut gateways: Vec<GatewayFile>) -> Result<GatewayFile, Failu
     }
 }
 
-/// Opens a file with exactly one document to look at what it says: where requests go does not matter, and variables of
-/// addresses that are not set here are no problem.
+/// Opens a file with exactly one document to inspect it. Unset variables in addresses are not a problem, because no request is
+/// sent.
 pub fn look_at(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     look_at_text(file, &read_document(file)?, variables)
 }
 
-/// The same with the text that a file has, or is to have.
+/// The same with the current or future text of a file.
 pub fn look_at_text(file: &str, text: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     let set = variables.set.iter().cloned();
     let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
     only(file, open_all_text(file, text, &with_stand_in)?)
 }
 
-/// Opens every document in a file with this text. All problems of all of them are reported at once.
+/// Opens every document in a text. All problems of all documents are reported at once.
 pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Vec<GatewayFile>, Failure> {
     let nodes = documents::find(file, text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
     let mut gateways = Vec::new();
@@ -86,7 +86,7 @@ pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Ve
     if problems.is_empty() { Ok(gateways) } else { Err(Failure::Problems(problems)) }
 }
 
-/// A document that was opened before, changed by a tool for a question of its own.
+/// Compiles a changed copy of a document that was opened before.
 pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<GatewayFile, Failure> {
     let set = variables.set.iter().cloned();
     let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
@@ -95,18 +95,18 @@ pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<
     compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
 }
 
-/// The text of a file, or of standard input for `-`, without the byte order mark that YAML and plain text may begin with.
+/// Reads a text file, or standard input for `-`, without a leading byte order mark.
 pub fn read(file: &str) -> Result<String, Failure> {
     let text = read_whole(file)?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
 }
 
-/// The text of a file with a gateway's document. In JSON a byte order mark is a fault (RFC 8259 §8.1), so it is kept there.
+/// Reads the text of a gateway document. In JSON, a byte order mark is an error (RFC 8259 §8.1), so it is kept.
 pub fn read_document(file: &str) -> Result<String, Failure> {
     if json_text::is_name_of_json(file) { read_whole(file) } else { read(file) }
 }
 
-/// The text of a file, or of standard input for `-`, with every character.
+/// Reads a text file, or standard input for `-`, with every character.
 pub fn read_whole(file: &str) -> Result<String, Failure> {
     String::from_utf8(files::read(file)?).map_err(|error| {
         let line = 1 + error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
@@ -125,7 +125,7 @@ impl GatewayFile {
                 _ => None,
             })
             .collect();
-        // Secrets live where Envoy runs. Where one is not at hand, the rest of the document is checked all the same.
+        // Secrets exist where Envoy runs. If one is not set here, the rest of the document is still checked.
         let environment = |name: &str| match unset.contains(name) {
             true => Some(STAND_IN.to_string()),
             false => variables.look_up(name),
@@ -134,7 +134,7 @@ impl GatewayFile {
         Ok(GatewayFile { document, policy, configuration: resolved(node, variables), unset })
     }
 
-    /// One line for each secret that could not be looked at.
+    /// One note for each secret that was not checked.
     pub fn notes<'g>(&'g self, file: &'g str) -> impl Iterator<Item = String> + 'g {
         self.unset
             .iter()
@@ -142,7 +142,7 @@ impl GatewayFile {
     }
 }
 
-/// The document as JSON with `$NAME` in the addresses of upstreams replaced; the compiler has seen that all are set.
+/// The document as JSON with `$NAME` in upstream addresses replaced; the compiler has checked that all are set.
 fn resolved(node: &Node, variables: &Variables) -> serde_json::Value {
     let mut node = node.clone();
     if let Some(Value::Map(upstreams)) = member(&mut node, "upstreams") {
@@ -164,7 +164,7 @@ fn member<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Value> {
     }
 }
 
-/// Reads `NAME=VALUE`.
+/// Parses `NAME=VALUE`.
 pub fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
@@ -172,7 +172,7 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// An address that leads nowhere (RFC 2606 §2).
+/// An address that never resolves (RFC 2606 §2).
 const STAND_IN_URL: &str = "http://unset.invalid";
-/// Long enough for any HMAC (RFC 7518 §3.2), never used for a signature.
+/// Long enough for every HMAC (RFC 7518 §3.2); never used for a signature.
 const STAND_IN: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0-stands-in-for-a-secret-that-is-not-set-here-and-signs-nothing";

@@ -1,4 +1,4 @@
-//! `portcullis generate`: the proxy's configuration around the filter, the same text for the same document every time.
+//! `portcullis generate`: the Envoy configuration around the filter; the same document always gives the same text.
 
 mod access_log;
 mod address;
@@ -28,7 +28,7 @@ use tls::Tls;
 use traffic::Traffic;
 use version::EnvoyVersion;
 
-/// What `generate` is asked to do.
+/// The options of `generate`.
 #[derive(Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -41,7 +41,7 @@ enum Target {
     Envoy(EnvoyOptions),
 }
 
-/// What an Envoy configuration needs to know beyond the document.
+/// The settings of an Envoy configuration that are not in the document.
 #[derive(Args)]
 pub struct EnvoyOptions {
     /// The gateway's document
@@ -56,24 +56,24 @@ pub struct EnvoyOptions {
     /// The port of Envoy's admin interface on 127.0.0.1
     #[arg(long, default_value_t = 9901, conflicts_with = "no_admin")]
     admin_port: u16,
-    /// No admin interface at all
+    /// Disable the admin interface
     #[arg(long)]
     no_admin: bool,
-    /// The filter's file, as Envoy finds it; a document with JSON Schemas gets portcullis-full.wasm beside it
+    /// The path of the filter's module for Envoy; documents with JSON Schemas use portcullis-full.wasm in the same directory
     #[arg(long, value_name = "PATH", default_value = "dist/portcullis.wasm")]
     wasm: String,
     /// How the document is embedded
     #[arg(long, value_enum, default_value = "json")]
     embed: Form,
-    /// How many proxies in front of this one add to X-Forwarded-For and can be believed
+    /// The number of trusted proxies in front of this one that append to X-Forwarded-For
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     trusted_hops: u32,
-    /// The certificates that TLS to upstreams and key endpoints trusts
+    /// The CA certificates that verify upstreams and key endpoints
     #[arg(long, value_name = "PATH", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     ca_file: String,
     #[command(flatten)]
     traffic: Traffic,
-    /// The version of Envoy that will read it; one that lacks what the filter needs is refused
+    /// The Envoy version that will read the configuration; versions without the required features are refused
     #[arg(long, value_name = "VERSION", value_parser = version::parse, default_value_t = EnvoyVersion::NEWEST)]
     envoy_version: EnvoyVersion,
     #[command(flatten)]
@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));
     }
-    // Whether they are set here says nothing of where Envoy will run.
+    // All of them are listed, because the environment of this command is not that of Envoy.
     let needed = filter::secrets(&gateway.document).into_iter();
     let needed = needed.map(|name| format!("Envoy needs `{name}` in its environment"));
     let unrouted =
@@ -131,7 +131,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::Whole(heading + &emit::yaml(&bootstrap)), notes, exit: Exit::Success })
 }
 
-/// What to load, where that is not what the command line says.
+/// A note on the required module, if it is not the one named on the command line.
 fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let needed = Module::needed(&gateway.document);
     match needed.beside(&options.wasm) {
@@ -145,7 +145,7 @@ fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String
     }
 }
 
-/// Public paths that only Envoy routes of somebody's own could lead anywhere, and here there are none.
+/// Public paths without an upstream. Only custom Envoy routes could forward them, and the generated configuration has none.
 fn unrouted(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
     gateway.document.public_paths.iter().map(|public| public.path.value.as_str()).filter(|path| {
         let example = path.strip_suffix('*').map(|tree| format!("{tree}any"));
@@ -157,7 +157,7 @@ fn unrouted(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A number that Envoy's YAML reader takes for text.
+/// A number that Envoy's YAML reader would read as text.
 fn misread(value: &Value) -> Option<String> {
     match value {
         Value::Number(n) => {

@@ -1,6 +1,6 @@
-//! `portcullis import`: turns the configuration of another gateway into a document, and reports every key that it did not carry over.
+//! `portcullis import`: converts the configuration of another gateway, and reports every key that it did not carry over.
 //!
-//! Nothing that import does not understand opens a route: such a file is refused, with the place of each value.
+//! Input that import does not understand never opens a route: such a file is refused, with the place of each value.
 
 mod foreign;
 mod precedence;
@@ -30,27 +30,27 @@ pub struct Options {
     /// A serverless gateway's JSON (`paths`, `servers`), or a routes.yaml (`public_paths`, `proxy_upstream`)
     #[arg(value_name = "FILE")]
     file: String,
-    /// The `iss` of the tokens that protected routes take
+    /// The `iss` of the tokens that protected routes accept
     #[arg(long, value_name = "ISS", requires = "key")]
     issuer: Option<String>,
-    /// An accepted `aud`; may be given several times
+    /// An accepted `aud`; can be repeated
     #[arg(long = "audience", value_name = "AUD")]
     audiences: Vec<String>,
     /// The address of the issuer's key set
     #[arg(long, value_name = "URL")]
     jwks_uri: Option<String>,
-    /// The variable that holds the issuer's shared secret
+    /// The environment variable with the issuer's shared secret
     #[arg(long, value_name = "NAME")]
     secret_env: Option<String>,
-    /// The address of an upstream that the file only names; may be given several times
+    /// The address of an upstream that the file only names; can be repeated
     #[arg(long = "upstream", value_name = "NAME=URL", value_parser = Private(gateway::assignment))]
     upstreams: Vec<(String, String)>,
-    /// A key that import does not know and may leave out; may be given several times
+    /// An unknown key that import may leave out; can be repeated
     #[arg(long = "ignore-key", value_name = "KEY")]
     ignored_keys: Vec<String>,
 }
 
-/// What the reader of a format found, in the terms of this gateway.
+/// The content of the imported file, in the terms of this gateway.
 #[derive(Default)]
 struct Imported {
     issuer: Option<Value>,
@@ -59,7 +59,7 @@ struct Imported {
     upstreams: Map<String, Value>,
     public_paths: Vec<Value>,
     routes: Vec<Value>,
-    /// The parts of the result, as `routes[2]`, and the places of the file they were read from.
+    /// The parts of the result, such as `routes[2]`, and the places in the file from which they were read.
     origins: Vec<(String, Place)>,
 }
 
@@ -69,10 +69,10 @@ struct Context<'o> {
     upstreams: &'o [(String, String)],
 }
 
-/// A document, and what its author has to know about it.
+/// The converted document, and notes for its author.
 struct Import {
     document: Value,
-    /// Routes need a token and nothing says whose.
+    /// Routes need a token, but no issuer is known.
     lacks_issuer: bool,
     warnings: Vec<Problem>,
 }
@@ -81,7 +81,7 @@ struct Import {
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let text = gateway::read(&options.file)?;
     let in_file = |problem| Failure::Problems(vec![(options.file.clone(), problem)]);
-    // A manifest may have several documents; the message about its kind is more useful than the one about their number.
+    // A manifest may have several documents; naming its kind is more useful than reporting their number.
     for root in &yaml::read_all(&text).map_err(in_file)? {
         refuse_foreign(root).map_err(in_file)?;
     }
@@ -133,7 +133,7 @@ fn import(root: &Node, issuer: Option<Value>, options: &Options) -> Result<Impor
     Ok(Import { document, lacks_issuer, warnings: findings.warnings })
 }
 
-/// Refuses a file that is in none of the formats. An empty document would look like a success.
+/// Refuses a file in an unknown format. An empty document would look like a success.
 fn refuse_foreign(root: &Node) -> Result<(), Problem> {
     let is_known = ["paths", "routes", "public_paths"].iter().any(|key| root.get(key).is_some());
     let unknown = || (!is_known).then(|| format!("this is not a file that import can read; {}", foreign::SUPPORTED));
@@ -147,7 +147,7 @@ fn problem_of(root: &Node, message: String) -> Problem {
     Problem { place: Place { line: root.at.line, column: root.at.column, path: String::new() }, message }
 }
 
-/// Everything that was found in a file that cannot be imported, in the order of the text.
+/// All findings in a file that cannot be imported, in text order.
 fn refused(options: &Options, findings: Findings) -> Failure {
     let warning = |found: Problem| Problem { message: format!("warning: {}", found.message), ..found };
     let mut all = findings.problems;
@@ -165,27 +165,27 @@ fn note(file: &str, warning: &Problem) -> String {
 }
 
 impl Imported {
-    /// Adds a route that was read from this item.
+    /// Adds a route read from this item.
     fn route(&mut self, route: Value, item: &Item<'_, '_>) {
         self.origin(&format!("routes[{}]", self.routes.len()), item);
         self.routes.push(route);
     }
 
-    /// Notes where a part of the result comes from.
+    /// Records the origin of a part of the result.
     fn origin(&mut self, part: &str, item: &Item<'_, '_>) {
         self.origins.push((part.to_string(), item.place.clone()));
     }
 }
 
 impl Context<'_> {
-    /// Whether --upstream has the address of this upstream.
+    /// Whether --upstream gives the address of this upstream.
     fn is_declared(&self, name: &str) -> bool {
         self.upstreams.iter().any(|(known, _)| known == name)
     }
 }
 
-/// A path that the filter's own route table accepts, in the one spelling in which paths are compared.
-/// Other spellings of wildcards are refused here, with the place in the file.
+/// A path that the filter's route table accepts, in canonical spelling. Other wildcard syntax is refused here, with the place in
+/// the file.
 fn pattern(item: &Item<'_, '_>) -> Option<String> {
     let text = item.text()?;
     match RoutePattern::parse(text) {
@@ -197,11 +197,11 @@ fn pattern(item: &Item<'_, '_>) -> Option<String> {
     }
 }
 
-/// Refuses an open path with an escape that is not needed. A gateway that does not decode it sends the requests of the plain
-/// path elsewhere, perhaps to a path that needs a token.
+/// Refuses an open path with an unneeded escape. A gateway that does not decode it routes requests for the plain path elsewhere,
+/// perhaps to a path that needs a token.
 fn refuse_needless_escape(item: &Item<'_, '_>, pattern: &str) {
     let Some(text) = item.text() else { return };
-    // Escapes above ASCII are how clients send such characters.
+    // Clients use escapes to send characters above ASCII.
     let escapes = |text: &str| percent_escapes(text).filter(u8::is_ascii).count();
     if escapes(text) != escapes(pattern) {
         item.problem(format!(
@@ -219,7 +219,7 @@ fn percent_escapes(text: &str) -> impl Iterator<Item = u8> {
 fn methods(item: &Item<'_, '_>) -> Option<Option<Value>> {
     let methods = item.texts()?;
     if methods.is_empty() {
-        // A route with an empty list of methods would take every method.
+        // A route with an empty list of methods would accept every method.
         item.problem("expected a method, found an empty list");
         return None;
     }
@@ -235,7 +235,7 @@ fn methods(item: &Item<'_, '_>) -> Option<Option<Value>> {
     Some(Some(if let [method] = methods.as_slice() { json!(method) } else { json!(methods) }))
 }
 
-/// Whether a pattern takes a path without parameters; both in the one spelling.
+/// Whether a pattern matches a path without parameters; both are in canonical spelling.
 fn matches(pattern: &str, path: &str) -> bool {
     let mut path = path.split('/');
     for segment in pattern.split('/') {
@@ -263,7 +263,7 @@ fn document(imported: Imported, issuer: Option<Value>) -> Value {
     document
 }
 
-/// The issuer that the command line describes. It replaces the one of the file.
+/// The issuer given on the command line. It replaces the issuer of the file.
 fn asked_for(options: &Options) -> Result<Option<Value>, Failure> {
     let Some(issuer) = &options.issuer else { return Ok(None) };
     if options.audiences.is_empty() {
@@ -283,9 +283,9 @@ fn asked_for(options: &Options) -> Result<Option<Value>, Failure> {
     Ok(Some(value))
 }
 
-/// The name of the issuer in the result; the other gateways have one, without a name.
+/// The issuer name in the result. The other gateways have one unnamed issuer.
 const ISSUER: &str = "accounts";
-/// The word for any method, there and here.
+/// The word for any method, in both formats.
 const ANY: &str = "ANY";
 const LACKS_ISSUER: &str = "routes need a token and no issuer is known; `check` refuses the document until one is declared (--issuer, --audience and --jwks-uri or --secret-env)";
 

@@ -1,8 +1,8 @@
-//! Rewrites JSON text whose string escapes mean something else in YAML.
+//! Rewrites JSON text whose string escapes have another meaning in YAML.
 
 use std::borrow::Cow;
 
-/// JSON text as YAML text: a character beyond U+FFFF is two escapes in JSON and one in YAML. Other text is left as it is.
+/// Converts JSON text to YAML text: a character above U+FFFF is two escapes in JSON and one in YAML. Other text is unchanged.
 pub fn as_yaml(text: &str) -> Cow<'_, str> {
     let may_hold_pairs = text.trim_start().starts_with(['{', '[', '"']) && text.contains("\\u");
     if !may_hold_pairs || serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
@@ -18,7 +18,7 @@ pub fn as_yaml(text: &str) -> Cow<'_, str> {
                 rest = behind;
             }
             None => {
-                // The character after a backslash belongs to it, a second backslash most of all.
+                // The character after a backslash belongs to the escape, even if it is another backslash.
                 let mut characters = escape.chars();
                 out.push('\\');
                 out.extend(characters.next());
@@ -30,7 +30,7 @@ pub fn as_yaml(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Reads `uD83D\uDE00`, the first backslash already gone (RFC 8259 §7).
+/// Parses `uD83D\uDE00`, after the first backslash (RFC 8259 §7).
 fn pair(escape: &str) -> Option<(char, &str)> {
     let (high, rest) = unit(escape)?;
     let (low, rest) = unit(rest.strip_prefix('\\')?)?;
@@ -48,7 +48,7 @@ mod tests {
     use crate::cli::yaml;
 
     #[test]
-    fn json_reads_as_json_whatever_its_strings_hold() {
+    fn json_with_any_string_content_parses_as_json() {
         for text in [
             r#"{"a":"\ud83d\ude00","b":"x"}"#,
             r#"["\\ud83d\\ude00 \\", "\uD83D\uDE00\ud83d\ude01", "\u00e9\/\"\b\f"]"#,

@@ -9,17 +9,17 @@ use crate::config::problem::{Place, Problem};
 use crate::strict_json;
 use crate::strict_json::{Bounds, Malformed};
 
-/// Whether a file holds JSON, by its name.
+/// Whether a file is JSON by its extension.
 pub fn is_name_of_json(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-/// Reads a JSON text. The values are those that the filter would see; only their places come from the YAML reader.
+/// Reads a JSON text. Values are exactly those that the filter sees; only their places come from the YAML reader.
 pub fn read(text: &str) -> Result<Node, Problem> {
     read_within(text, Bounds { depth: yaml::MOST_DEPTH, values: usize::MAX })
 }
 
-/// [`read`] within the bounds that the filter has for this kind of document.
+/// [`read`] within the filter's bounds for this kind of document.
 pub fn read_within(text: &str, bounds: Bounds) -> Result<Node, Problem> {
     let value = strict_json::parse_within(text.as_bytes(), bounds).map_err(|fault| unread(text, &fault))?;
     let mut node = Node::from(value);
@@ -29,7 +29,7 @@ pub fn read_within(text: &str, bounds: Bounds) -> Result<Node, Problem> {
     Ok(node)
 }
 
-/// Gives a tree the places of another one of the same text.
+/// Copies the places of another tree of the same text.
 fn take_places(node: &mut Node, placed: Node) {
     node.at = placed.at;
     match (&mut node.value, placed.value) {

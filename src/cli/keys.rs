@@ -1,4 +1,4 @@
-//! `portcullis keys`: makes, exchanges, revokes and lists API keys where clients are written down, and keeps a trail of it.
+//! `portcullis keys`: creates, rotates, revokes and lists API keys in a document of clients, and records each change in a trail.
 
 pub mod book;
 mod change;
@@ -17,7 +17,7 @@ use super::{Failure, Outcome};
 use crate::config::client::ClientKey;
 use crate::policy::respond::refusal::timestamp;
 
-/// What `keys` is asked to do.
+/// The options of `keys`.
 #[derive(Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -26,19 +26,19 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a key: standard output has it, once; the document gets its record, which does not hold it
+    /// Create a key: standard output gets the key once, the document gets a record with only its hash
     Create(create::Options),
-    /// List the keys of a document: whose they are, whether they hold, and when that ends
+    /// List the keys of a document with their clients, states and ends
     List(list::Options),
-    /// Make the next key of a client: both hold until the older one ends
+    /// Create the next key of a client: both keys are valid until the older one ends
     Rotate(rotate::Options),
-    /// Mark a key as revoked: gateways that have the document refuse it at once
+    /// Mark a key as revoked: gateways refuse it as soon as they have the document
     Revoke(revoke::Options),
-    /// Tell of every client who answers for it and how its keys stand, and of keys that need somebody's attention
+    /// Report the owner and the keys of every client, and keys that need attention
     Report(report::Options),
 }
 
-/// Does it.
+/// Runs the subcommand.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     match &options.action {
         Action::Create(options) => create::run(options),
@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
 }
 
-/// How a key stands at a moment, in a word or two.
+/// The state of a key at a moment, in one or two words.
 fn standing(key: &ClientKey, now: Duration) -> &'static str {
     match (key.revoked, key.period.not_before, key.period.expires) {
         (Some(_), ..) => "revoked",
@@ -60,7 +60,7 @@ fn standing(key: &ClientKey, now: Duration) -> &'static str {
     }
 }
 
-/// Whether a key holds, or will.
+/// Whether a key is valid, or will be.
 fn is_alive(key: &ClientKey, now: Duration) -> bool {
     key.revoked.is_none() && key.period.expires.is_none_or(|end| now < end)
 }

@@ -1,18 +1,18 @@
-//! The filter's two modules: the smaller one, and the one with JSON Schema, which Envoy takes longer to start with.
+//! The two modules of the filter: a smaller one, and one with JSON Schema, which takes Envoy longer to load.
 
 use crate::config::document::Document;
 
-/// Which module a document needs.
+/// The module that a document needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
-    /// All but JSON Schema.
+    /// Without JSON Schema.
     Plain,
     /// With JSON Schema.
     Full,
 }
 
 impl Module {
-    /// The smallest that has what the document uses.
+    /// The smallest module with the features that the document uses.
     pub fn needed(document: &Document) -> Module {
         let on_routes = document.routes.iter().filter_map(|route| route.checks.as_ref()?.as_ref());
         let mut checks = document.checks.iter().chain(on_routes);
@@ -28,7 +28,7 @@ impl Module {
         }
     }
 
-    /// Where it lies when `plain` is where the smaller one does; none when that is somewhere else than under its name.
+    /// The path of this module, if `plain` is the path of the smaller one; `None` if that file has another name.
     pub fn beside(self, plain: &str) -> Option<String> {
         plain.strip_suffix(Module::Plain.file()).map(|folder| format!("{folder}{}", self.file()))
     }
@@ -41,7 +41,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_fuller_module_is_needed_for_schemas_only() {
+    fn the_full_module_is_needed_only_for_schemas() {
         let own = json!({ "json": { "schema": true } });
         for (document, needed) in [
             (json!({}), Module::Plain),
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn both_modules_lie_side_by_side() {
+    fn both_modules_are_in_the_same_directory() {
         assert_eq!(Module::Full.beside("dist/portcullis.wasm").as_deref(), Some("dist/portcullis-full.wasm"));
         assert_eq!(Module::Plain.beside("/etc/portcullis.wasm").as_deref(), Some("/etc/portcullis.wasm"));
         assert_eq!(Module::Full.beside("/etc/gateway.wasm"), None);

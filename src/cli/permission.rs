@@ -1,4 +1,4 @@
-//! `portcullis permission`: adds, lists, explains, locks permissions, and writes them down as constants for code.
+//! `portcullis permission`: adds, lists, decodes and locks permissions, and prints them as constants for code.
 
 mod add;
 mod constants;
@@ -14,7 +14,7 @@ use super::gateway::{self, GatewayFile, Variables};
 use super::{Failure, Outcome};
 use crate::config::permission::{Permission, PermissionDomain};
 
-/// What `permission` is asked to do.
+/// The options of `permission`.
 #[derive(Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -23,19 +23,19 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Add a permission to the document, on the next bit of its domain; the rest of the text stays as it is
+    /// Add a permission to the document, on the next bit of its domain; the rest of the text does not change
     Add(add::Options),
-    /// List every permission, and the routes that ask for it
+    /// List every permission and the routes that require it
     List(list::Options),
-    /// Tell what `LIC=3`, or the claims of a token, stand for, and which routes they open
+    /// Decode `LIC=3` or the claims of a token into permissions, and list the routes they open
     Decode(decode::Options),
-    /// Write down the bits that are released, so that none is ever renumbered or used again
+    /// Record the released bits, so that none is ever renumbered or reused
     Lock(lock::Options),
     /// Print the permissions as constants of a programming language
     Constants(constants::Options),
 }
 
-/// A file with a gateway's document, looked at without the variables it names.
+/// A file with a gateway document, opened without requiring its variables.
 #[derive(Args)]
 struct File {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
@@ -50,13 +50,13 @@ impl File {
         gateway::look_at(&self.file, &self.variables)
     }
 
-    /// Where this document's released bits are written down: beside it.
+    /// The lock file of this document, in the same directory.
     fn lock(&self) -> PathBuf {
         lock::beside(&self.file)
     }
 }
 
-/// Does it.
+/// Runs the subcommand.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     match &options.command {
         Command::Add(options) => add::run(options),
@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
 }
 
-/// Every permission with its domain, in the order of domains' names and bits.
+/// Every permission with its domain, ordered by domain name and bit.
 fn all(gateway: &GatewayFile) -> Vec<(&PermissionDomain, &Permission)> {
     let domains = gateway.document.permissions.iter();
     let mut all: Vec<_> = domains.flat_map(|d| d.permissions.iter().map(move |p| (d, p))).collect();

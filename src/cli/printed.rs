@@ -1,7 +1,7 @@
-//! What a command prints: the only way to standard output and standard error, with every hidden character escaped.
+//! The output of commands: the only way to standard output and standard error, with every hidden character escaped.
 //!
-//! Commands hand over lines, one JSON value or a whole document. A line cannot hold a line break, so no text of a document,
-//! token or argument can pretend to be a message of the program.
+//! Commands pass lines, one JSON value or a whole document. A line cannot contain a line break, so text from a document, token or
+//! argument cannot imitate a message of the program.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::printable;
 
-/// The result of a command, as standard output gets it.
+/// The result of a command, for standard output.
 pub enum Printed {
     /// Lines of text.
     Lines(Vec<String>),
-    /// Text that is a file of its own: JSON, YAML, source code. Its line breaks and tabs are kept.
+    /// Text that is a complete file: JSON, YAML, source code. Its line breaks and tabs are kept.
     Whole(String),
 }
 
@@ -34,7 +34,7 @@ impl Printed {
         Printed::Whole(format!("{value:#}\n"))
     }
 
-    /// As it is written.
+    /// The text to write.
     pub fn text(&self) -> String {
         match self {
             Printed::Lines(lines) => lines.iter().map(|line| printable::one_line(line) + "\n").collect(),
@@ -43,12 +43,12 @@ impl Printed {
     }
 }
 
-/// The lines of a JSON value for people, where it is a part of a longer text.
+/// The lines of a JSON value inside a longer text.
 pub fn json_lines(value: &Value) -> Vec<String> {
     format!("{value:#}").lines().map(str::to_string).collect()
 }
 
-/// An argument as a message may repeat it.
+/// An argument in a form that messages may repeat.
 pub fn argument(argument: &OsStr) -> OsString {
     match printable::one_line(&argument.to_string_lossy()) {
         Cow::Borrowed(_) => argument.to_os_string(),

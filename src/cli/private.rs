@@ -1,4 +1,4 @@
-//! Arguments that may hold a secret: a fault in one is reported without its value.
+//! Arguments that may contain a secret: errors do not repeat their value.
 
 use std::ffi::OsStr;
 
@@ -6,7 +6,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 
-/// Reads an argument like the function it holds. clap's own message would repeat what was written.
+/// Parses an argument with the given function. clap's own error message would repeat the value.
 #[derive(Clone)]
 pub struct Private<T>(pub fn(&str) -> Result<T, String>);
 

@@ -1,4 +1,4 @@
-//! `portcullis revocation check`: every problem of a revocation list, each with its place, before a gateway fetches it.
+//! `portcullis revocation check`: every problem in a revocation list with its place, before a gateway fetches it.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::policy::credentials::revocation_list::Revocations;
 use crate::policy::polled::What;
 use crate::strict_json::{Bounds, MAX_DEPTH};
 
-/// What `revocation` is asked to do.
+/// The options of `revocation`.
 #[derive(Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -23,7 +23,7 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Find every problem of a revocation list
+    /// Find every problem in a revocation list
     Check(Fetched),
 }
 
@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
 }
 
-/// The entries of a list as the filter of this gateway reads them, and how many of them it needs.
+/// The entries of a list as this gateway's filter reads them, and the number of entries it needs.
 pub fn read(
     gateway: Option<&Document>,
     file: &str,
@@ -67,12 +67,13 @@ pub fn read(
     Ok((entries, needed))
 }
 
-/// How many entries a list may have.
+/// The maximum number of entries in a list.
 fn most_entries(gateway: Option<&Document>) -> usize {
     gateway.and_then(|document| document.revocation.as_ref()).map_or(USUAL_ENTRIES, |r| r.max_entries)
 }
 
-/// What an entry names that the gateway does not have: it revokes nothing there. Clients are looked for where none are polled.
+/// A name in an entry that the gateway does not have, so that the entry revokes nothing. Clients are checked unless they are
+/// polled.
 fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, String)> {
     if let Some(issuer) = &entry.issuer {
         let known = document.issuers.iter().map(|issuer| issuer.issuer.value.as_str());
@@ -91,12 +92,12 @@ fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, S
     what.map(|what| (&entry.place, what))
 }
 
-/// `no client `billng` (did you mean `billing`?)`, where it is none of the known ones.
+/// `no client `billng` (did you mean `billing`?)`, if the name is unknown.
 fn missing<'k>(what: &str, name: &str, mut known: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
     let hint = hint(near_miss(name, known.clone()));
     let is_known = known.any(|known| known == name);
     (!is_known).then(|| format!("no {what} `{name}`{hint}"))
 }
 
-/// As gateways read a list.
+/// The bounds with which gateways read a list.
 pub const BOUNDS: Bounds = Bounds { depth: MAX_DEPTH, values: usize::MAX };

@@ -1,10 +1,10 @@
-//! Decides what an unquoted word of YAML is: null, a truth value, an exact number or text (YAML 1.2.2 §10.3, core schema).
+//! Resolves a plain YAML scalar to null, a boolean, an exact number or text (YAML 1.2.2 §10.3, core schema).
 
 use serde_json::Number;
 
 use crate::config::node::Value;
 
-/// The value of a plain scalar. The error says why a number cannot be held.
+/// The value of a plain scalar. The error says why a number cannot be represented.
 pub fn resolve(text: &str) -> Result<Value, String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
@@ -32,12 +32,12 @@ pub fn resolve(text: &str) -> Result<Value, String> {
     Ok(Value::Text(text.to_string()))
 }
 
-/// Who reads a file in which a document is embedded, before the filter gets the document.
+/// The loader of a file with an embedded document, before the filter gets the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loader {
-    /// Envoy's own YAML reader (seen on 1.40.0): whole numbers of 32 bits are numbers, all others are text.
+    /// Envoy's own YAML reader (observed on 1.40.0): 32-bit integers are numbers, all other scalars are text.
     Envoy,
-    /// Kubernetes, whose readers follow YAML 1.1 in part.
+    /// Kubernetes, whose readers partly follow YAML 1.1.
     Kubernetes,
 }
 
@@ -71,7 +71,7 @@ pub fn read_otherwise(text: &str, loader: Loader) -> Option<&'static str> {
     }
 }
 
-/// Refuses a plain key that is not the text it looks like in every reader: `1:`, `true:`, `<<:`. In quotes it is.
+/// Refuses a plain key that some readers do not read as text: `1:`, `true:`, `<<:`. In quotes, every reader does.
 pub fn check_key(text: &str) -> Result<(), String> {
     match resolve(text) {
         Ok(Value::Text(_)) if text != "<<" => Ok(()),
@@ -90,7 +90,7 @@ fn is_digits(text: &str, radix: u32) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_digit(radix))
 }
 
-/// `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`, the sign already gone.
+/// `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`, without the sign.
 fn is_float(unsigned: &str) -> bool {
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_words_resolve_as_the_core_schema_says() {
+    fn plain_scalars_resolve_as_in_the_core_schema() {
         let int = |n: i64| Value::Number(n.into());
         let float = |n: f64| Value::Number(Number::from_f64(n).unwrap());
         let word = |t: &str| Value::Text(t.to_string());

@@ -1,11 +1,11 @@
-//! `portcullis schema`: the JSON Schema of the document, for editors to complete and to check while one writes.
+//! `portcullis schema`: the JSON Schema of the document, for completion and checks in editors.
 
 use super::{Exit, Outcome, Printed};
 
 /// The schema, as published under `docs`.
 const SCHEMA: &str = include_str!("../../docs/gateway.schema.json");
 
-/// Prints it.
+/// Prints the schema.
 pub fn run() -> Outcome {
     Outcome { result: Printed::Whole(SCHEMA.to_string()), notes: Vec::new(), exit: Exit::Success }
 }
@@ -20,7 +20,7 @@ mod tests {
     use crate::config::problem::Problems;
     use crate::config::revocation::read_list;
 
-    /// A document with a key that does not exist in one place, and the object of the schema that describes the place.
+    /// Documents with an unknown key in one place, and the schema object that describes that place.
     fn places() -> Vec<(&'static str, Value)> {
         let bogus = || json!({ "zzzzzzzzzzzzzzzzzzzzzzzz": 1 });
         let issuer = |key: &str, value: Value| json!({ "issuers": [{ "name": "a", key: value }] });
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_and_the_reader_know_the_same_keys() {
+    fn the_schema_and_the_reader_accept_the_same_keys() {
         let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
         for (pointer, document) in places() {
             let (_, problems) = Document::read(&Node::from(document.clone()), &|_| None);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_that_are_fetched_are_described_as_what_stands_in_the_gateways_own() {
+    fn fetched_documents_share_definitions_with_the_gateway_schema() {
         let revocation = include_str!("../../docs/revocation.schema.json");
         let clients = include_str!("../../docs/clients.schema.json");
         let document: Value = serde_json::from_str(super::SCHEMA).unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn every_object_of_the_schema_is_compared_and_every_reference_leads_somewhere() {
+    fn every_schema_object_is_compared_and_every_reference_resolves() {
         let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
         let compared: Vec<&str> = places().into_iter().map(|(pointer, _)| pointer).collect();
         for (name, definition) in schema["$defs"].as_object().unwrap() {

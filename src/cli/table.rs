@@ -2,7 +2,7 @@
 
 use crate::printable;
 
-/// Rows of equal length as aligned columns, two spaces apart; the last is not padded.
+/// Rows of equal length as aligned columns, two spaces apart; the last column is not padded.
 pub fn text<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let rows: Vec<_> = rows.iter().map(printable).collect();
     let width =
@@ -15,7 +15,7 @@ pub fn text<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// The same rows with commas between the cells, quoted where they must be.
+/// The same rows as comma-separated cells, quoted if necessary.
 pub fn csv<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let cell = |cell: &String| match cell.contains([',', '"']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
@@ -24,7 +24,7 @@ pub fn csv<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     rows.iter().map(|row| printable(row).iter().map(cell).collect::<Vec<_>>().join(",")).collect()
 }
 
-/// Cells as they will be printed, so that columns are as wide as what a terminal shows.
+/// Cells in their printable form, so that column widths match the terminal.
 fn printable<const N: usize>(row: &[String; N]) -> [String; N] {
     row.each_ref().map(|cell| printable::one_line(cell).into_owned())
 }

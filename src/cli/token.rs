@@ -1,4 +1,4 @@
-//! `portcullis token`: mints short-lived tokens for developers, gets real ones, and shows what a token says.
+//! `portcullis token`: mints short-lived tokens for developers, gets real ones, and inspects tokens.
 
 mod get;
 mod inspect;
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, Outcome};
 
-/// What `token` is asked to do.
+/// The options of `token`.
 #[derive(Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -18,15 +18,15 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Get a token from an authorization server by client credentials; standard output has nothing else
+    /// Get a token from an authorization server with client credentials; standard output contains only the token
     Get(get::Options),
-    /// Sign a token as a development issuer, for 15 minutes at most; gateways take it where that issuer is `self_issued`
+    /// Sign a token as a development issuer, for at most 15 minutes; gateways accept it if the issuer is `self_issued`
     Mint(mint::Options),
-    /// Print header and claims of a token, not its signature; with a document also its permissions and the routes it opens
+    /// Print the header and the claims of a token; with a document also its permissions and the routes it opens
     Inspect(inspect::Options),
 }
 
-/// Does it.
+/// Runs the subcommand.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     match &options.action {
         Action::Get(options) => get::run(options),

@@ -1,4 +1,4 @@
-//! `portcullis who-can`: what a caller needs for a request, a route or everything of an upstream, for people and auditors.
+//! `portcullis who-can`: what a caller needs for a request, a route or an upstream, as text or for auditors.
 
 mod clients;
 
@@ -18,7 +18,7 @@ use crate::config::problem::near_miss;
 use crate::policy::pipeline::rule::{Action, Rule};
 use crate::policy::request::route::{Found, Method};
 
-/// What `who-can` is asked to do.
+/// The options of `who-can`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("what").args(["method", "route", "upstream"]).required(true))]
 pub struct Options {
@@ -36,36 +36,36 @@ pub struct Options {
     /// A route, by its name
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// Every route that leads to this upstream
+    /// All routes to this upstream
     #[arg(long, value_name = "NAME")]
     upstream: Option<String>,
-    /// How the answer is written
+    /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// The time at which clients would call: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the simulated calls: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
 }
 
-/// How an answer about several routes is written.
+/// The output format of an answer about several routes.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text
     Text,
     /// One JSON array
     Json,
-    /// A line for each route, its first line the names of the columns
+    /// CSV with a header line, one line per route
     Csv,
 }
 
-/// A route as written, and the rule that was compiled from it.
+/// A route as written, and its compiled rule.
 struct Entry<'g> {
     route: &'g Route,
     rule: &'g Rule,
     clients: Vec<clients::Caller<'g>>,
 }
 
-/// Answers.
+/// Answers the question.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let cast = options.source.open()?;
     let gateway = &cast.gateway;
@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
-/// The routes that are asked about. The compiler takes every route of a document without problems, in the order written.
+/// The selected routes. In a document without problems, the compiled rules are in document order.
 fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Failure> {
     let gateway = &cast.gateway;
     let compiled = gateway.policy.routes().iter().map(|(_, rule)| rule.as_ref());
@@ -125,7 +125,7 @@ fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Fail
     if found.is_empty() { Err(nobody(options, gateway)) } else { Ok(found) }
 }
 
-/// That there is nothing to answer about, and what may have been meant.
+/// The error that nothing matches, with a suggestion.
 fn nobody(options: &Options, gateway: &GatewayFile) -> Failure {
     let near = match (&options.route, &options.upstream) {
         (Some(name), _) => near_miss(name, gateway.policy.routes().iter().map(|(_, rule)| &*rule.name)),
@@ -136,7 +136,7 @@ fn nobody(options: &Options, gateway: &GatewayFile) -> Failure {
 }
 
 impl Entry<'_> {
-    /// What is needed, a title and lines each.
+    /// The requirements, each with a title and lines.
     fn needs(&self, gateway: &GatewayFile) -> Vec<(&'static str, Vec<String>)> {
         let all = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" and ")] };
         let any = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" or ")] };

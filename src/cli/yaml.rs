@@ -1,6 +1,6 @@
-//! Reads YAML 1.2 or JSON text into a tree in which every key and value knows its line and column.
+//! Reads YAML 1.2 or JSON text into a tree with the line and column of every key and value.
 //!
-//! What YAML can say and JSON cannot is refused rather than guessed: tags, keys that are not text, several documents.
+//! Input that JSON cannot express is refused instead of guessed: tags, keys that are not text, several documents.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::config::document_size;
 use crate::config::node::{Key, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 
-/// Reads a file that holds one document. The text's own faults end the reading at once: what follows has no certain meaning.
+/// Reads a file with one document. A syntax error ends the reading, because the rest has no certain meaning.
 pub fn read(text: &str) -> Result<Node, Problem> {
     refuse_controls(text)?;
     let text = json_escapes::as_yaml(text);
@@ -24,12 +24,12 @@ pub fn read(text: &str) -> Result<Node, Problem> {
     }
 }
 
-/// Reads a file that may hold several documents, as Kubernetes manifests do.
+/// Reads a file that may have several documents, such as Kubernetes manifests.
 pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
     read_all_noting(text).map(|(nodes, _)| nodes)
 }
 
-/// [`read_all`], with the plain scalars that other readers of the file take for something else.
+/// [`read_all`], and the plain scalars that other readers of the file read differently.
 pub fn read_all_noting(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
     refuse_controls(text)?;
     let text = json_escapes::as_yaml(text);
@@ -44,16 +44,16 @@ pub fn read_all_noting(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
 /// Plain scalars by line and column.
 pub type Ambiguous = HashMap<(u32, u32), String>;
 
-/// How much a file may hold, aliases expanded. Files of Envoy and of Kubernetes hold more than a gateway's document, which has
-/// narrower bounds of its own (`config::document_size`).
+/// Limits on the content of a file, with aliases expanded. Envoy and Kubernetes files are larger than a gateway document, which
+/// has its own narrower bounds (`config::document_size`).
 const MOST_NODES: usize = 2 * document_size::MOST_VALUES;
 const MOST_TEXT: usize = 4 * document_size::MOST_TEXT;
 
-/// How deep a file may nest. A gateway's document can be embedded about 25 levels deep.
+/// The maximum nesting depth. A gateway document can be embedded about 25 levels deep.
 pub const MOST_DEPTH: usize = 3 * document_size::MOST_DEPTH;
 
-/// Refuses control characters, which YAML text does not have (YAML 1.2.2 §5.1). The parser takes NUL for the end of the text, so
-/// whatever is behind it would be missing without a word.
+/// Refuses control characters, which YAML does not allow (YAML 1.2.2 §5.1). The parser ends the text at NUL, so the rest would be
+/// silently missing.
 fn refuse_controls(text: &str) -> Result<(), Problem> {
     let is_control = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{7f}');
     for (line, number) in text.split('\n').zip(1..) {
@@ -74,7 +74,7 @@ struct Reader<'t> {
     ambiguous: Ambiguous,
 }
 
-/// How much has been read.
+/// The amount that has been read.
 #[derive(Clone, Copy, Default)]
 struct Size {
     nodes: usize,
@@ -100,7 +100,7 @@ impl<'t> Reader<'t> {
         self.node(first, 0).map(Some)
     }
 
-    /// Goes on to the next document; `None` at the end of the text.
+    /// Moves to the next document; `None` at the end of the text.
     fn start(&mut self) -> Result<Option<Position>, Problem> {
         loop {
             match self.next()? {
@@ -194,17 +194,17 @@ impl<'t> Reader<'t> {
             let value = self.next()?;
             let mut node = self.node(value, depth + 1)?;
             if node.value == Value::Null && self.is_absent(node.at) {
-                // An absent value has no place of its own; what is missing is missing beside its key.
+                // An absent value has no position, so it gets that of its key.
                 node.at = at;
             }
             entries.push((Key { at, text }, node));
         }
     }
 
-    /// Copies what the anchor stands for. Expansion is counted as if it had been written out, so that a document that
-    /// doubles itself a few dozen times is refused before it fills the memory.
+    /// Copies the value of an anchor. The expansion counts as if it had been written out, so that a document that doubles itself
+    /// many times is refused before it fills the memory.
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Problem> {
-        // Counted before it is copied.
+        // Count before copying.
         let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
             return Err(fault(at, "an alias cannot stand inside what it names"));
         };
@@ -229,7 +229,7 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// True where no value was written, as after `key:` at the end of a line.
+    /// True if no value was written, as after `key:` at the end of a line.
     fn is_absent(&self, at: Position) -> bool {
         let line = self.text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
         let written = line.chars().nth(at.column.saturating_sub(1) as usize);
@@ -237,7 +237,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Envoy reads no tags either, and a tag can turn a number into a name without anyone seeing it.
+/// Envoy reads no tags either, and a tag can silently turn a number into text.
 fn refuse_tag(tag: Option<&Tag>, at: Position) -> Result<(), Problem> {
     match tag {
         Some(tag) => Err(fault(at, &format!("the tag `{tag}` has no meaning here; write the value without it"))),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn yaml_and_json_say_the_same() {
+    fn yaml_and_json_parse_to_the_same_value() {
         let yaml = "a: 1\nb: [x, 'y', null, true]\nc:\n  d: 1.50\n  e: \"5\"\n";
         let text = "{\"a\":1,\"b\":[\"x\",\"y\",null,true],\"c\":{\"d\":1.5,\"e\":\"5\"}}";
         assert_eq!(json(yaml), json(text));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_values_know_where_they_stand() {
+    fn keys_and_values_have_positions() {
         let node = read("first: 1\nroutes:\n  - path: /a\n    auth: none\n  - { path: \"/ü\", auth: none }\n").unwrap();
         let Value::Map(entries) = &node.value else { panic!("not a mapping") };
         assert_eq!(entries[1].0.at, Position { line: 2, column: 1 });
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_value_stands_beside_its_key() {
+    fn a_missing_value_has_the_position_of_its_key() {
         for text in ["a: 1\nissuers:\nb: 2\n", "a: 1\nissuers:", "a: 1\nissuers: # later\nb: 2\n"] {
             let node = read(text).unwrap();
             assert_eq!(node.get("issuers").unwrap().at, Position { line: 2, column: 1 }, "{text:?}");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_cannot_say_is_refused_with_its_place() {
+    fn input_that_json_cannot_express_is_refused_with_its_place() {
         for (text, expected) in [
             ("a: 1\na: 2\n", "2:1: document: `a` stands twice, first on line 1"),
             ("{\"a\": 1,\n \"a\": 2}", "2:2: document: `a` stands twice, first on line 1"),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded_written_out_or_by_alias() {
+    fn depth_is_bounded_with_and_without_aliases() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(read(&nested(MOST_DEPTH)).is_ok());
         assert!(read(&nested(MOST_DEPTH + 2)).unwrap_err().message.contains("levels deep"));

@@ -1,62 +1,62 @@
-//! Reads who may call: the credentials a route takes, where API keys may stand, and how sensitive a route is.
+//! Reads which credentials a route accepts, where API keys may be sent, and how sensitive a route is.
 
 use super::problem::At;
 use super::reader::Field;
 
-/// Who may call a route.
+/// The credentials that a route requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// Nobody is asked.
+    /// No credential is required.
     None,
-    /// A valid token is used, none is accepted, a bad one refused.
+    /// A valid token is used; a missing token is accepted; an invalid token is refused.
     Optional,
-    /// One of these is needed; of several that were sent, the first in this list says who calls, and each must hold.
+    /// At least one of these is required. Every credential sent must be valid; the first in this list identifies the caller.
     AnyOf(Vec<CredentialKind>),
-    /// Every one of these is needed; the first in this list says who calls.
+    /// All of these are required; the first in this list identifies the caller.
     AllOf(Vec<CredentialKind>),
 }
 
-/// A way to prove who calls.
+/// A way to prove the caller's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// A token of one of the issuers.
+    /// A token from one of the issuers.
     Token,
     /// An API key of one of the clients.
     ApiKey,
-    /// A client certificate that belongs to one of the clients.
+    /// A certificate of one of the clients.
     Certificate,
 }
 
-/// How much harm a route can do.
+/// How much harm a call to a route can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sensitivity {
-    /// Nothing special.
+    /// The default: any accepted credential is enough.
     #[default]
     Normal,
-    /// An API key alone must not open it.
+    /// An API key alone is not enough.
     High,
 }
 
-/// Where API keys may stand.
+/// Where API keys may be sent.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys {
-    /// The places.
+    /// The accepted places.
     pub from: Vec<At<KeySource>>,
 }
 
-/// A place where an API key may stand.
+/// A place where an API key may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// The whole value of a header; its name in lower case.
+    /// The whole value of a header; the name is in lower case.
     Header(String),
-    /// `Authorization` behind this scheme, as `ApiKey` or `Bearer`.
+    /// The value after this scheme in `Authorization`, such as `ApiKey` or `Bearer`.
     Scheme(String),
-    /// A query parameter, which everyone who sees a URL writes down.
+    /// A query parameter. Insecure, because URLs are written to logs.
     InsecureQuery(String),
 }
 
 impl CredentialKind {
-    /// The word of the document.
+    /// The word used in the document.
     pub fn word(self) -> &'static str {
         match self {
             CredentialKind::Token => "token",
@@ -67,22 +67,22 @@ impl CredentialKind {
 }
 
 impl Auth {
-    /// What routes ask for when nothing is written: a token.
+    /// The default for routes: a token is required.
     pub fn required() -> Auth {
         Auth::AnyOf(vec![CredentialKind::Token])
     }
 
-    /// Whether it is what `required` stands for.
+    /// Whether this equals the value of `required`.
     pub fn is_required(&self) -> bool {
         matches!(self, Auth::AnyOf(kinds) if matches!(kinds.as_slice(), [CredentialKind::Token]))
     }
 
-    /// Whether the one who calls is always proven by a token, and so has claims.
+    /// Whether a token always identifies the caller, so that claims are always available.
     pub fn always_has_claims(&self) -> bool {
         self.is_required() || matches!(self, Auth::AllOf(kinds) if kinds.first() == Some(&CredentialKind::Token))
     }
 
-    /// The credentials that count here, in the order of the document.
+    /// The credentials accepted here, in document order.
     pub fn kinds(&self) -> &[CredentialKind] {
         match self {
             Auth::None => &[],
@@ -91,7 +91,7 @@ impl Auth {
         }
     }
 
-    /// Whether this credential counts here.
+    /// Whether this credential is accepted here.
     pub fn takes(&self, kind: CredentialKind) -> bool {
         self.kinds().contains(&kind)
     }
@@ -187,7 +187,7 @@ impl KeySource {
     }
 }
 
-/// A scheme of RFC 9110 §11.1. Those that have a meaning of their own would be misread by whoever stands before the gateway.
+/// A scheme of RFC 9110 §11.1. Well-known schemes are refused, because a proxy in front of the gateway would misread them.
 fn read_scheme(field: &Field<'_>) -> Option<String> {
     let scheme = field.text()?;
     let is_token = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -1,16 +1,16 @@
-//! Reads `bounds`: how many bytes one worker may spend on bodies and on verified tokens.
+//! Reads `bounds`: how many bytes one worker may use for bodies and for verified tokens.
 
 use super::problem::At;
 use super::reader::Field;
 
-/// Bounds on the memory of one worker. A bound that is left out has its default.
+/// Bounds on the memory of one worker. An absent bound has its default.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerBounds {
-    /// The most bytes of request bodies held back at the same time.
+    /// The maximum total size of request bodies held back at the same time.
     pub held_body_bytes: Option<At<u64>>,
-    /// The most bytes of request bodies copied at the same time for checks that only write to the record.
+    /// The maximum total size of request bodies copied at the same time for checks in `log` mode.
     pub copied_body_bytes: Option<u64>,
-    /// The most bytes that verified tokens and their claims take.
+    /// The maximum memory for verified tokens and their claims.
     pub token_cache_bytes: Option<u64>,
 }
 
@@ -30,7 +30,7 @@ impl WorkerBounds {
     }
 }
 
-/// Envoy holds these bytes, so that the memory of the filter does not limit them.
+/// Envoy buffers these bytes, so the filter's own memory does not limit them.
 const MOST_HELD_BYTES: u64 = 64 << 30;
 /// The filter has 1 GiB (envoy-facts §2.1). Reading the largest JSON body takes up to half of it.
 const MOST_BYTES_IN_FILTER: u64 = 128 << 20;

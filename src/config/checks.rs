@@ -1,4 +1,4 @@
-//! Reads `checks`: how large a request may be, and what its parameters and its body must look like.
+//! Reads `checks`: the allowed size of a request, and rules for its parameters and its body.
 
 use super::node::{Node, Value};
 use super::problem::{At, Place};
@@ -6,95 +6,95 @@ use super::reader::Field;
 use super::schema::SchemaSetting;
 use crate::strict_json::number::Number;
 
-/// What requests must look like. What is not said is not looked at.
+/// Rules for requests. An absent member means no check.
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
-    /// Whether a request that fails is refused, or only written down.
+    /// Whether a failed check refuses the request or is only logged.
     pub mode: Option<Mode>,
-    /// The longest request target, path and query, in bytes.
+    /// The maximum length of the request target (path and query), in bytes.
     pub max_url_bytes: Option<At<u64>>,
-    /// The most bytes of header names and values together.
+    /// The maximum total size of header names and values, in bytes.
     pub max_header_bytes: Option<At<u64>>,
-    /// The most header lines.
+    /// The maximum number of header lines.
     pub max_headers: Option<At<u64>>,
-    /// The longest body in bytes.
+    /// The maximum body size in bytes.
     pub max_body_bytes: Option<At<u64>>,
     /// Accepted media types of bodies: `application/json`, `image/*`, `application/*+json`.
     pub content_types: Option<Vec<At<String>>>,
-    /// Parameters of the query.
+    /// Query parameters.
     pub query: Option<Vec<Parameter>>,
-    /// Whether the query may hold others.
+    /// Whether other query parameters are allowed.
     pub other_query: Option<bool>,
     /// Headers.
     pub headers: Option<Vec<Parameter>>,
-    /// What a JSON body must look like.
+    /// Rules for a JSON body.
     pub json: Option<JsonBody>,
     /// Where the section is written.
     pub place: Place,
 }
 
-/// What becomes of a request that fails a check.
+/// The effect of a failed check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It is refused.
+    /// The request is refused.
     Enforce,
-    /// It goes on, and its audit record says that it would have been refused.
+    /// The request is forwarded, and its audit record says that it would have been refused.
     Log,
 }
 
-/// One parameter of the query, or one header.
+/// One query parameter or one header.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// Its name.
+    /// The name.
     pub name: At<String>,
-    /// What its value must be.
+    /// The required type of the value.
     pub kind: ParameterType,
-    /// Whether it must be there.
+    /// Whether the parameter must be present.
     pub required: bool,
-    /// Whether it may stand more than once.
+    /// Whether the parameter may appear more than once.
     pub repeat: bool,
-    /// The least number.
+    /// The minimum number.
     pub min: Option<At<Number<'static>>>,
-    /// The largest number.
+    /// The maximum number.
     pub max: Option<At<Number<'static>>>,
-    /// The fewest characters.
+    /// The minimum number of characters.
     pub min_length: Option<u64>,
-    /// The most characters.
+    /// The maximum number of characters.
     pub max_length: Option<u64>,
     /// The accepted values.
     pub one_of: Option<Vec<String>>,
 }
 
-/// What a parameter's text stands for.
+/// The type of a parameter's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterType {
     /// Any text.
     Text,
-    /// A whole number as JSON writes it.
+    /// An integer in JSON syntax.
     Integer,
-    /// A number as JSON writes it.
+    /// A number in JSON syntax.
     Number,
     /// `true` or `false`.
     Boolean,
 }
 
-/// What a JSON body must look like.
+/// Rules for a JSON body.
 #[derive(Clone, Debug)]
 pub struct JsonBody {
-    /// Whether there must be one.
+    /// Whether a body is required.
     pub required: Option<bool>,
-    /// How deep arrays and objects may nest.
+    /// The maximum nesting depth of arrays and objects.
     pub max_depth: Option<u64>,
-    /// How many values there may be in all: members, items, and the body itself.
+    /// The maximum number of values: members, items and the body itself.
     pub max_values: Option<u64>,
     /// Whether one object may have two members whose names differ only in case.
     pub case_variants: Option<bool>,
-    /// The schema that it is judged by.
+    /// The schema that the body must match.
     pub schema: Option<SchemaSetting>,
 }
 
 impl Checks {
-    /// Reads one section, that of the document or that of a route.
+    /// Reads one section, of the document or of a route.
     pub(super) fn read(field: &Field<'_>) -> Option<Checks> {
         let fields = field.fields()?;
         let number = |key, most| {
@@ -118,7 +118,7 @@ impl Checks {
         Some(checks)
     }
 
-    /// A route's own `checks`, or `false` for none at all.
+    /// A route's own `checks`; `false` disables all checks.
     pub(super) fn setting(field: &Field<'_>) -> Option<Option<Checks>> {
         match field.node.value {
             Value::Bool(false) => Some(None),
@@ -181,7 +181,7 @@ fn bound(field: &Field<'_>) -> Option<At<Number<'static>>> {
     Some(At { value: number.into(), place: field.place.clone() })
 }
 
-/// The text by which a query or a header says a value.
+/// The text form of a value in a query or a header.
 fn scalar(field: &Field<'_>) -> Option<String> {
     match &field.node.value {
         Value::Text(text) => Some(text.clone()),
@@ -200,13 +200,13 @@ const TYPES: [(&str, ParameterType); 4] = [
     ("boolean", ParameterType::Boolean),
 ];
 
-/// Longer paths are refused before any route is looked for; Envoy takes at most 8 MiB of headers.
+/// Longer paths are refused before route matching; Envoy accepts at most 8 MiB of headers.
 const MOST_URL_BYTES: u64 = 65_536;
 const MOST_HEADER_BYTES: u64 = 8 << 20;
 const MOST_HEADERS: u64 = 1_024;
-/// What is held back is held in memory.
+/// Held bodies are buffered in memory.
 const MOST_BODY_BYTES: u64 = 64 << 20;
-/// What the JSON reader itself bears (`strict_json::parse_to_depth`).
+/// The nesting limit of the JSON reader (`strict_json::parse_to_depth`).
 const MOST_DEPTH: u64 = 127;
-/// Each takes up to 420 bytes of the filter while a body is read: the only member of an object has a map node to itself.
+/// Each value takes up to 420 bytes of filter memory while a body is parsed: a one-member object has its own map node.
 const MOST_VALUES: u64 = 1_000_000;

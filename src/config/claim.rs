@@ -1,17 +1,17 @@
-//! The way to a claim of a token, as it is written everywhere in the document.
+//! The path to a claim of a token, in the form used everywhere in the document.
 
 use serde_json::Value;
 
 use super::pointer;
 use super::reader::Field;
 
-/// The way to a claim: a top-level name, `a.b` for nested ones, or a JSON Pointer (RFC 6901) when it starts with `/`.
+/// A path to a claim: a top-level name, `a.b` for nested claims, or a JSON Pointer (RFC 6901) if it starts with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPath {
-    /// As written.
+    /// The path as written.
     pub text: String,
     segments: Vec<String>,
-    /// Only a pointer leads into lists.
+    /// Only pointers can address list items.
     is_pointer: bool,
 }
 
@@ -20,15 +20,15 @@ pub struct ClaimPath {
 pub struct RequiredClaim {
     /// The claim.
     pub claim: ClaimPath,
-    /// Scalars; a claim that is a list must contain one of them.
+    /// Scalars. If the claim is a list, it must contain one of them.
     pub any_of: Vec<serde_json::Value>,
 }
 
 impl ClaimPath {
-    /// Reads a claim's name: `/a/b` is a JSON Pointer, a name with `://` is one top-level claim, dots go deeper.
+    /// Parses a claim path: `/a/b` is a JSON Pointer, a name with `://` is one top-level claim, dots separate nested names.
     ///
     /// # Errors
-    /// It starts with `/` and is no JSON Pointer.
+    /// The text starts with `/` and is not a valid JSON Pointer.
     pub fn parse(text: &str) -> Result<ClaimPath, String> {
         let is_pointer = text.starts_with('/');
         let segments = match is_pointer {
@@ -39,30 +39,30 @@ impl ClaimPath {
         Ok(ClaimPath { text: text.to_string(), segments, is_pointer })
     }
 
-    /// The claim of this name at the top, whatever characters the name has.
+    /// The top-level claim with this name; every character is part of the name.
     pub fn top(name: &str) -> ClaimPath {
         ClaimPath::members(&[name])
     }
 
-    /// The member of these nested objects; no name at all leads to all claims.
+    /// The member of these nested objects; an empty list addresses all claims.
     pub fn members(names: &[&str]) -> ClaimPath {
         let text = if names.is_empty() { ".".to_string() } else { names.join(".") };
         ClaimPath { text, segments: names.iter().map(ToString::to_string).collect(), is_pointer: false }
     }
 
-    /// The member of the claim with this name.
+    /// The member of this claim with this name.
     pub fn member(&self, name: &str) -> ClaimPath {
         let mut inner = self.clone();
         inner.segments.push(name.to_string());
         inner
     }
 
-    /// The names from the top. Those of a pointer may be indexes.
+    /// The names from the top level down. Segments of a pointer may be list indexes.
     pub fn segments(&self) -> &[String] {
         &self.segments
     }
 
-    /// The claim's value in these claims.
+    /// Returns the value at this path in `claims`.
     pub fn find<'c>(&self, claims: &'c Value) -> Option<&'c Value> {
         if self.is_pointer {
             return self.segments.iter().try_fold(claims, pointer::step);
@@ -70,7 +70,7 @@ impl ClaimPath {
         self.segments.iter().try_fold(claims, |value, segment| value.as_object()?.get(segment.as_str()))
     }
 
-    /// Reads a field that names a claim.
+    /// Reads a field that contains a claim path.
     pub(super) fn read(field: &Field<'_>) -> Option<ClaimPath> {
         let read = ClaimPath::parse(&field.text()?);
         read.map_err(|fault| field.problem(fault)).ok()
@@ -84,7 +84,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn claims_are_named_flat_nested_by_pointer_or_by_address() {
+    fn claim_paths_are_flat_nested_pointers_or_urls() {
         let claims = serde_json::json!({
             "a": { "b": 1, "c/d": 2 }, "https://x.example/roles": 3, "e.f": 4, "list": [5, { "g": 6 }], "numbers": { "0": 7 },
         });
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_with_another_escape_is_a_problem_wherever_a_claim_is_named() {
+    fn an_invalid_pointer_escape_is_a_problem_in_every_claim_path() {
         let text = r#"{
             "version": "1.0",
             "issuers": [{ "name": "i", "issuer": "i", "audiences": ["a"], "secret": { "env": "S" },

@@ -1,4 +1,4 @@
-//! Reads `clients`: who calls without being a person, what proves it, what it may do, and who answers for it.
+//! Reads `clients`: machine callers, their credentials, their permissions and their owners.
 
 use std::time::Duration;
 
@@ -9,77 +9,77 @@ use super::url::check_host;
 /// A client as written.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Its name everywhere: audit record, headers, limits; for a token the `client_id` or `azp` claim.
+    /// The name in audit records, headers and limits; for a token, the `client_id` or `azp` claim.
     pub id: At<String>,
-    /// Who answers for it.
+    /// The owner responsible for the client.
     pub owner: String,
-    /// What it is for.
+    /// The purpose of the client.
     pub purpose: String,
-    /// What its keys and certificates may do; a token's own scopes are cut down to them. None: nothing, and no cut.
+    /// The scopes of its keys and certificates; scopes of its tokens are reduced to them. `None`: no scopes, tokens not reduced.
     pub scopes: Option<Vec<At<String>>>,
     /// The same for permissions.
     pub permissions: Option<Vec<At<String>>>,
-    /// The plan that limits go by.
+    /// The plan used by limits.
     pub plan: Option<At<String>>,
-    /// Words that rules and limits may go by.
+    /// Tags that rules and limits can use.
     pub tags: Vec<String>,
-    /// The environments it exists in; `None` means all of them, an empty list none.
+    /// The environments in which the client exists; `None` means all, an empty list means none.
     pub environments: Option<Vec<At<String>>>,
-    /// The issuers whose tokens may name it; `None` means all of them, an empty list none.
+    /// The issuers whose tokens may name the client; `None` means all, an empty list means none.
     pub token_issuers: Option<Vec<At<String>>>,
-    /// When it may call.
+    /// When the client may call.
     pub period: Period,
     /// Its API keys.
     pub keys: Vec<ClientKey>,
-    /// The certificates that are its own.
+    /// Its certificates.
     pub certificates: Vec<At<Evidence>>,
 }
 
-/// From when until when something holds.
+/// A period of validity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Period {
-    /// Not before this moment.
+    /// Valid from this moment.
     pub not_before: Option<Duration>,
-    /// Not from this moment on.
+    /// Valid until just before this moment.
     pub expires: Option<Duration>,
 }
 
-/// An API key as written: never the key itself.
+/// An API key as written in the document: a hash, never the key itself.
 #[derive(Clone, Debug)]
 pub struct ClientKey {
-    /// Its name in the audit record.
+    /// The name in audit records.
     pub id: String,
-    /// The part of the key that is no secret.
+    /// The part of the key that is not secret.
     pub prefix: String,
     /// SHA-256 of the whole key.
     pub hash: [u8; 32],
-    /// When it holds.
+    /// When the key is valid.
     pub period: Period,
-    /// Since when it is no longer to be used, whatever its period says.
+    /// The time of its revocation; a revoked key is invalid regardless of its period.
     pub revoked: Option<Duration>,
-    /// When it was made.
+    /// When the key was created.
     pub created: Option<Duration>,
-    /// Who made it.
+    /// The creator of the key.
     pub created_by: Option<String>,
-    /// Why.
+    /// The reason for creating the key.
     pub reason: Option<String>,
     /// Where it is written.
     pub place: Place,
 }
 
-/// What of a certificate shows whose it is. Compared in full, never by a part or a pattern.
+/// The certificate fields that identify its owner. Values are compared in full, never by part or pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Evidence {
-    /// The first URI among its subject alternative names.
+    /// The first URI in its subject alternative names.
     Spiffe(String),
-    /// The first DNS name among them.
+    /// The first DNS name in its subject alternative names.
     Dns(String),
-    /// The SHA-256 of its DER form.
+    /// The SHA-256 hash of its DER encoding.
     Sha256([u8; 32]),
 }
 
 impl Client {
-    /// Whether it exists in this environment; `None` is a document without one.
+    /// Whether the client exists in this environment; `None` is a document without an environment.
     pub fn exists_in(&self, environment: Option<&str>) -> bool {
         let named = |names: &Vec<At<String>>| names.iter().any(|named| Some(named.value.as_str()) == environment);
         self.environments.as_ref().is_none_or(named)
@@ -197,7 +197,7 @@ impl Evidence {
     }
 }
 
-/// Why no certificate has a text as its SPIFFE id (SPIFFE-ID §2).
+/// Returns why a text cannot be a SPIFFE ID (SPIFFE-ID §2).
 fn spiffe_fault(text: &str) -> Option<&'static str> {
     let Some(rest) = text.strip_prefix("spiffe://") else { return Some("it starts with `spiffe://`, in lower case") };
     let mut parts = rest.split('/');
@@ -220,7 +220,7 @@ fn spiffe_fault(text: &str) -> Option<&'static str> {
     (text.len() > MOST_SPIFFE_ID).then_some("it has 2048 bytes at most")
 }
 
-/// Why no certificate has a text as one of its DNS names (RFC 5280 §4.2.1.6).
+/// Returns why a text cannot be a DNS name in a certificate (RFC 5280 §4.2.1.6).
 fn dns_fault(text: &str) -> Option<&'static str> {
     if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
         return Some("it has letters, digits, `.`, `-` and `_` only; patterns are not accepted");
@@ -231,7 +231,7 @@ fn dns_fault(text: &str) -> Option<&'static str> {
     check_host(text).is_err().then_some("it has 253 characters at most, 63 between two dots, and is not an address")
 }
 
-/// Text that needs no escape in a header and in a line of a log.
+/// Text that needs no escaping in a header or a log line.
 fn plain(field: &Field<'_>) -> Option<At<String>> {
     let text = field.text_at()?;
     if !is_plain(&text.value) {
@@ -241,7 +241,7 @@ fn plain(field: &Field<'_>) -> Option<At<String>> {
     Some(text)
 }
 
-/// Whether a client can have this id: up to 200 characters of visible ASCII.
+/// Whether a text is a valid client id: up to 200 characters of visible ASCII.
 pub fn is_plain(text: &str) -> bool {
     is_visible(text) && text.len() <= MOST_BYTES
 }
@@ -250,7 +250,7 @@ fn is_visible(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Thirty-two bytes written in hexadecimal.
+/// Decodes 32 bytes of hexadecimal.
 pub fn hex_bytes(hex: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
@@ -264,7 +264,7 @@ pub fn hex_bytes(hex: &str) -> Option<[u8; 32]> {
 }
 
 const MOST_BYTES: usize = 200;
-/// SPIFFE-ID §2.1 and §2.3, in bytes.
+/// Limits of SPIFFE-ID §2.1 and §2.3, in bytes.
 const MOST_TRUST_DOMAIN: usize = 255;
 const MOST_SPIFFE_ID: usize = 2_048;
 
@@ -275,7 +275,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn names_that_no_certificate_has_are_refused() {
+    fn names_that_cannot_be_in_a_certificate_are_refused() {
         for (text, accepted) in [
             ("spiffe://td.example/ns/a/sa/B_1.x-y", true),
             ("spiffe://td", true),

@@ -1,4 +1,4 @@
-//! Reads `clients_from`: where a document of clients is that is polled; and such documents themselves.
+//! Reads `clients_from`, the location of a polled document of clients, and the polled documents themselves.
 
 use std::cell::RefCell;
 
@@ -8,12 +8,12 @@ use super::polled::PolledFrom;
 use super::problem::{Place, Problems};
 use super::reader::Field;
 
-/// Where further clients are listed.
+/// Where additional clients are listed.
 #[derive(Clone, Debug)]
 pub struct ClientsFrom {
-    /// Where their document is, and how it is polled.
+    /// The address of the document and its polling settings.
     pub document: PolledFrom,
-    /// How many clients, keys and certificates it may hold, all counted together.
+    /// The maximum number of clients, keys and certificates in total.
     pub max_entries: usize,
 }
 
@@ -32,7 +32,7 @@ impl ClientsFrom {
     }
 }
 
-/// Reads a document that holds nothing but clients. It is good for nothing when there are problems.
+/// Reads a document that contains only clients. If there are problems, the result must not be used.
 pub fn read_document(node: &Node) -> (Vec<Client>, Problems) {
     let problems = RefCell::new(Problems::default());
     let read = || {
@@ -42,7 +42,7 @@ pub fn read_document(node: &Node) -> (Vec<Client>, Problems) {
         let mut clients = Vec::new();
         for client in &listed {
             clients.extend(Client::read(client));
-            // Whoever sends nothing but mistakes gets no more time than this.
+            // A document full of errors does not get more time than this.
             if problems.borrow().are_plenty() {
                 break;
             }
@@ -54,7 +54,7 @@ pub fn read_document(node: &Node) -> (Vec<Client>, Problems) {
     (clients, problems.into_inner())
 }
 
-/// Refuses more clients, keys and certificates than this, all counted together. True when there are.
+/// Refuses a list with more than `most` clients, keys and certificates in total. Returns true if it has more.
 pub fn check_entries(clients: &[Client], most: usize, problems: &mut Problems) -> bool {
     let entries: usize = clients.iter().map(|client| 1 + client.keys.len() + client.certificates.len()).sum();
     if entries > most {
@@ -64,7 +64,7 @@ pub fn check_entries(clients: &[Client], most: usize, problems: &mut Problems) -
     entries > most
 }
 
-/// How many entries a document may have where nothing is written.
+/// The default maximum number of entries in a document.
 pub const USUAL_ENTRIES: usize = 10_000;
-/// What Envoy buffers of an answer ends at 32 MiB, and so many entries before.
+/// Envoy buffers at most 32 MiB of a response; a document with this many entries stays below it.
 const MOST_ENTRIES: u64 = 50_000;

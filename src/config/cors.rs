@@ -1,4 +1,4 @@
-//! Reads a `cors` section; what its values mean together is the policy's business.
+//! Reads a `cors` section; the policy compiler checks how its values combine.
 
 use super::document::Cors;
 use super::problem::At;

@@ -1,4 +1,4 @@
-//! The document's sections as an operator writes them, each value already of its type; see `docs/configuration.md`.
+//! The sections of the document as an operator writes them, with typed values; see `docs/configuration.md`.
 
 use std::time::Duration;
 
@@ -18,98 +18,98 @@ use super::url::Url;
 /// The whole document.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
-    /// The environment this gateway stands in.
+    /// The environment in which this gateway runs.
     pub environment: Option<At<String>>,
-    /// Who issues tokens.
+    /// The token issuers.
     pub issuers: Vec<Issuer>,
-    /// Where API keys may stand.
+    /// Where API keys may be sent.
     pub api_keys: Option<ApiKeys>,
-    /// Who calls with keys, certificates, or tokens of its own.
+    /// Clients with keys, certificates, or tokens issued to them.
     pub clients: Vec<Client>,
-    /// Where further clients are listed.
+    /// Where additional clients are listed.
     pub clients_from: Option<super::clients_from::ClientsFrom>,
-    /// Whether `clients` or `clients_from` is written, even if it lists nobody.
+    /// Whether `clients` or `clients_from` is present, even if the list is empty.
     pub has_directory: bool,
-    /// What no longer holds before its time.
+    /// Credentials that are revoked before they expire.
     pub revocation: Option<super::revocation::Revocation>,
-    /// Which claims reach the upstream in which headers.
+    /// The claims sent to the upstream, and their headers.
     pub identity_headers: Vec<IdentityHeader>,
-    /// What callers can be granted.
+    /// The permissions that callers can be granted.
     pub permissions: Vec<PermissionDomain>,
-    /// How the upstream learns what they have.
+    /// How permissions are sent to the upstream.
     pub forward_permissions: ForwardPermissions,
-    /// The CORS policy of every route that has none of its own.
+    /// The CORS policy of every route without its own.
     pub cors: Option<Cors>,
-    /// Where forwarded requests go.
+    /// The backend services.
     pub upstreams: Vec<Upstream>,
-    /// Paths open to everyone without a route's further rules; `/*` at the end takes the tree below.
+    /// Paths open to everyone, without route rules; a trailing `/*` includes the tree below.
     pub public_paths: Vec<PublicPath>,
     /// JSON Schemas by name.
     pub schemas: Vec<NamedSchema>,
-    /// What requests of every route must look like that does not say otherwise.
+    /// The request checks of every route that does not override them.
     pub checks: Option<Checks>,
-    /// What may be called, by whom.
+    /// The routes and who may call them.
     pub routes: Vec<Route>,
-    /// Windows of limits by name.
+    /// Named sets of windows for limits.
     pub plans: Vec<Plan>,
-    /// How many requests whoever may make.
+    /// The rate limits.
     pub limits: Vec<Limit>,
-    /// Who counts the limits that several proxies share.
+    /// The service that counts limits shared by several proxies.
     pub rate_limit_service: Option<RateLimitService>,
-    /// The headers that tell clients about it.
+    /// The response headers about limits.
     pub limit_headers: LimitHeaders,
-    /// How refusals look.
+    /// The form of refusals.
     pub errors: Errors,
     /// Where the audit record of each request goes.
     pub audit: Audit,
-    /// How much memory a worker may spend.
+    /// Memory bounds of one worker.
     pub bounds: Option<super::bounds::WorkerBounds>,
 }
 
-/// An issuer of tokens and the keys that prove them.
+/// A token issuer and the keys that verify its tokens.
 #[derive(Clone, Debug)]
 pub struct Issuer {
     /// The name used in routes, messages and the audit record.
     pub name: At<String>,
     /// The `iss` claim, compared exactly (RFC 7519 §4.1.1).
     pub issuer: At<String>,
-    /// Accepted `aud` values, any of them.
+    /// Accepted `aud` values; one match is enough.
     pub audiences: Vec<String>,
-    /// Accepted algorithms; empty takes every one the keys allow.
+    /// Accepted algorithms; empty means every algorithm that the keys allow.
     pub algorithms: Vec<At<String>>,
-    /// Where keys come from.
+    /// The source of the keys.
     pub keys: At<Keys>,
     /// Clock leeway for `exp`, `nbf` and `iat`.
     pub leeway: Duration,
-    /// The longest time between `iat` (or now) and `exp`.
+    /// The maximum time from `iat` (or now) to `exp`.
     pub max_lifetime: Option<Duration>,
-    /// Accepted `typ` header values, compared without case and `application/`; an absent `typ` is accepted when `JWT` is.
+    /// Accepted `typ` header values, compared ignoring case and an `application/` prefix; an absent `typ` counts as `JWT`.
     pub token_types: Vec<String>,
     /// Claims that must have one of the listed values.
     pub require_claims: Vec<RequiredClaim>,
-    /// The claims that hold scopes, in order of preference.
+    /// The claims that contain scopes, in order of preference.
     pub scope_claims: Vec<ClaimPath>,
-    /// The claims that hold permissions; what they say is added up.
+    /// The claims that contain permissions; all of them are combined.
     pub permission_claims: Vec<ClaimPath>,
-    /// Where the token may stand in the request.
+    /// Where the token may be in the request.
     pub token_from: Vec<TokenSource>,
-    /// The cookies in `token_from` that are accepted from pages of any origin.
+    /// Cookies in `token_from` that are accepted on requests from pages of any origin.
     pub insecure_cross_origin: Vec<TokenSource>,
-    /// The longest token accepted, in bytes.
+    /// The maximum length of a token in bytes.
     pub max_token_bytes: usize,
-    /// Only tokens that are bound to a certificate are accepted (RFC 8705 §3).
+    /// Accept only tokens bound to a certificate (RFC 8705 §3).
     pub require_bound: bool,
-    /// Whether a token must name a listed client; `None` when nothing is written.
+    /// Whether a token must name a listed client; `None` if not set.
     pub require_client: Option<bool>,
-    /// Tokens that name a client which is not listed are accepted, although the document lists clients.
+    /// Whether tokens that name an unlisted client are accepted although the document lists clients.
     pub allow_unlisted_clients: bool,
-    /// Developers make these tokens themselves.
+    /// Whether developers mint these tokens themselves.
     pub self_issued: Option<At<bool>>,
-    /// The environments in which it is believed; none for every one.
+    /// The environments in which the issuer is trusted; empty means all.
     pub environments: Vec<At<String>>,
 }
 
-/// Where an issuer's keys come from.
+/// The source of an issuer's keys.
 #[derive(Clone, Debug)]
 pub enum Keys {
     /// A key set fetched over HTTP through an Envoy cluster.
@@ -130,19 +130,19 @@ pub struct RemoteKeys {
     pub uri: At<Url>,
     /// The Envoy cluster it is fetched through.
     pub cluster: String,
-    /// How long it is used without a refresh.
+    /// How long the key set is used without a refresh.
     pub fresh_for: Duration,
-    /// How long after that it still serves while refreshing fails.
+    /// How long after that it is still used while refreshes fail.
     pub stale_for: Duration,
-    /// How long one fetch may take.
+    /// The timeout of one fetch.
     pub timeout: Duration,
-    /// The least time between two fetches caused by unknown key ids.
+    /// The minimum time between two fetches caused by unknown key ids.
     pub cool_down: Duration,
     /// How long a request may wait for a fetch.
     pub wait: Duration,
 }
 
-/// Where a token may stand.
+/// Where a token may be in the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSource {
     /// `Authorization: Bearer …` (RFC 6750 §2.1).
@@ -151,7 +151,7 @@ pub enum TokenSource {
     Header(String),
     /// A cookie.
     Cookie(String),
-    /// A query parameter (RFC 6750 §2.3, discouraged there).
+    /// A query parameter (RFC 6750 §2.3 discourages it).
     Query(String),
 }
 
@@ -160,15 +160,15 @@ pub enum TokenSource {
 pub struct Cors {
     /// Exact origins, `https://*.example.com`, `*` or `null`.
     pub allow_origins: Vec<At<String>>,
-    /// Methods, or `*`; none means those the path has.
+    /// Methods, or `*`; `None` means the methods of the path.
     pub allow_methods: Option<Vec<At<String>>>,
     /// Request headers, or `*`.
     pub allow_headers: Vec<At<String>>,
-    /// Response headers a script may read, or `*`.
+    /// Response headers that scripts may read, or `*`.
     pub expose_headers: Vec<At<String>>,
-    /// Whether cookies and `Authorization` may go along.
+    /// Whether cookies and `Authorization` are allowed.
     pub allow_credentials: bool,
-    /// How long a preflight's answer may be kept.
+    /// How long a preflight response may be cached.
     pub max_age: Option<At<Duration>>,
     /// Whether a public page may call into a private network.
     pub allow_private_network: bool,
@@ -179,106 +179,106 @@ pub struct Cors {
 /// A backend service.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// The name, which is also that of its Envoy cluster.
+    /// The name, also used as the name of its Envoy cluster.
     pub name: At<String>,
-    /// Its address; none where Envoy already has the cluster.
+    /// Its address; `None` if Envoy already has the cluster.
     pub url: Option<At<Url>>,
-    /// Keep the client's `Host` instead of the address's.
+    /// Whether the client's `Host` is kept instead of the host of the address.
     pub preserve_host: bool,
 }
 
 /// A path open to everyone.
 #[derive(Clone, Debug)]
 pub struct PublicPath {
-    /// The path, or the tree below it when it ends in `/*`.
+    /// The path; a trailing `/*` includes the tree below.
     pub path: At<String>,
 }
 
 /// One route.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The name in messages and in the audit record; `METHOD /path` when none was written.
+    /// The name in messages and audit records; `None` means `METHOD /path`.
     pub name: Option<String>,
     /// The path pattern.
     pub path: At<String>,
-    /// The methods; none takes any.
+    /// The methods; empty means any.
     pub methods: Vec<At<String>>,
-    /// The hosts; none takes any.
+    /// The hosts; empty means any.
     pub hosts: Vec<At<String>>,
-    /// Who may call it.
+    /// The credentials that the route requires.
     pub auth: At<Auth>,
-    /// Which issuers' tokens it takes; none takes any.
+    /// The accepted token issuers; empty means any.
     pub issuers: Vec<At<String>>,
-    /// Scopes of which all are needed.
+    /// Required scopes, all of them.
     pub scopes: Vec<String>,
-    /// Scopes of which one is needed.
+    /// Required scopes, at least one of them.
     pub any_scope: Vec<String>,
-    /// Permissions of which all are needed.
+    /// Required permissions, all of them.
     pub permissions: Vec<At<String>>,
-    /// Permissions of which one is needed.
+    /// Required permissions, at least one of them.
     pub any_permission: Vec<At<String>>,
     /// Claims that must have one of the listed values.
     pub require_claims: Vec<RequiredClaim>,
     /// Conditions that must all be true.
     pub when: Vec<At<String>>,
-    /// The upstream it is forwarded to; none leaves the choice to Envoy's own routes.
+    /// The upstream that receives the request; `None` leaves the choice to Envoy's own routes.
     pub upstream: Option<At<String>>,
-    /// The literal part of the pattern is removed before forwarding.
+    /// Whether the literal part of the pattern is removed before forwarding.
     pub strip_prefix: bool,
-    /// How long the upstream may take.
+    /// The timeout of the upstream.
     pub timeout: Option<Duration>,
-    /// The token goes to the upstream too.
+    /// Whether the token is forwarded to the upstream.
     pub forward_token: bool,
-    /// The answer of a static route.
+    /// The response of a static route.
     pub response: Option<StaticResponse>,
-    /// The route's own CORS policy; `Some(None)` switches CORS off.
+    /// The route's own CORS policy; `Some(None)` disables CORS.
     pub cors: Option<Option<Cors>>,
-    /// Limits of its own, beside those of the document.
+    /// The route's own limits, in addition to those of the document.
     pub limits: Vec<Limit>,
-    /// Limits of the document that it does without.
+    /// Limits of the document that do not apply to the route.
     pub without_limits: Option<Without>,
-    /// The route's own checks, member by member before the document's; `Some(None)` switches all off.
+    /// The route's own checks; each member overrides the document's. `Some(None)` disables all checks.
     pub checks: Option<Option<Checks>>,
-    /// How much harm it can do.
+    /// How much harm a call to the route can do.
     pub sensitivity: Sensitivity,
-    /// What it is for.
+    /// A description of the route.
     pub description: Option<String>,
     /// Where it is written.
     pub place: super::problem::Place,
 }
 
-/// What a static route answers.
+/// The response of a static route.
 #[derive(Clone, Debug)]
 pub struct StaticResponse {
     /// The status, 200 to 599.
     pub status: u16,
-    /// Headers, names in lower case.
+    /// Headers; names are in lower case.
     pub headers: Vec<(At<String>, String)>,
-    /// The JSON body; none for an empty one.
+    /// The JSON body; `None` means an empty body.
     pub body: Option<serde_json::Value>,
 }
 
-/// How refusals look.
+/// The form of refusals.
 #[derive(Clone, Debug, Default)]
 pub struct Errors {
     /// The `realm` of challenges (RFC 9110 §11.5).
     pub realm: Option<String>,
-    /// A caller without a permission is refused with 401 instead of 403.
+    /// Whether a caller without a permission is refused with 401 instead of 403.
     pub denied_as_401: bool,
 }
 
-/// Where audit records go.
+/// Where audit records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Audit {
-    /// One JSON line a request in Envoy's application log, by the filter itself.
+    /// One JSON line per request in Envoy's application log, written by the filter.
     #[default]
     Log,
-    /// Into the filter state `wasm.portcullis`, for an access log format to print: cheaper, and Envoy adds what it knows.
+    /// Filter state `wasm.portcullis`, for an access log format to print. Cheaper, and Envoy can add its own fields.
     AccessLog,
 }
 
 impl Document {
-    /// Where documents are that are polled, key sets left out.
+    /// The polled documents, except key sets.
     pub fn polled(&self) -> impl Iterator<Item = &PolledFrom> {
         let lists = self.revocation.iter().filter_map(|revocation| revocation.list.as_ref());
         lists.chain(self.clients_from.iter().map(|from| &from.document))

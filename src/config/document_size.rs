@@ -1,28 +1,28 @@
-//! How large a gateway's document may be. The bounds are the same for every form in which it arrives: YAML, JSON text or a
-//! protobuf `Struct`, so what the command line accepts the filter accepts too.
+//! Bounds on the size of a gateway document.
+//! They are the same for YAML, JSON text and a protobuf `Struct`: the filter accepts what the command line accepts.
 
 use super::node::{Node, Value};
 use super::problem::{Place, Problem};
 
-/// How deep lists and mappings may nest; the document itself is the first level.
+/// The maximum nesting depth of lists and mappings; the document itself is the first level.
 pub const MOST_DEPTH: usize = crate::strict_json::MAX_DEPTH;
 
-/// How many values a document may have, aliases expanded.
+/// The maximum number of values in a document, with aliases expanded.
 pub const MOST_VALUES: usize = 500_000;
 
-/// How many bytes its keys and texts may have together, aliases expanded.
+/// The maximum total size of keys and texts in bytes, with aliases expanded.
 pub const MOST_TEXT: usize = 16 * 1024 * 1024;
 
-/// What is left of the bounds.
+/// The remaining budget.
 struct Left {
     values: usize,
     text: usize,
 }
 
-/// Checks a document that was parsed. Readers bound their own recursion, at twice this depth at least.
+/// Checks a parsed document. Readers bound their own recursion at no less than twice this depth.
 ///
 /// # Errors
-/// The first place that is beyond a bound.
+/// The first place that exceeds a bound.
 pub fn check(root: &Node) -> Result<(), Problem> {
     walk(root, 0, &mut Left { values: MOST_VALUES, text: MOST_TEXT })
 }
@@ -57,7 +57,7 @@ fn walk(node: &Node, depth: usize, left: &mut Left) -> Result<(), Problem> {
     }
 }
 
-/// The problem of an inner value as one of the value around it. Paths are written only when there is a problem.
+/// Moves a problem from an inner value to the value around it, so that paths are built only when there is a problem.
 fn below(step: &str, mut problem: Problem) -> Problem {
     let inner = std::mem::take(&mut problem.place.path);
     let dot = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };

@@ -1,9 +1,9 @@
-//! Replaces `$NAME` and `${NAME}` by the environment's value; an unset name is an error, never an empty text.
+//! Replaces `$NAME` and `${NAME}` with values of environment variables; an unset name is an error, never an empty text.
 
-/// Looks a variable up; handed in, because the core reads no environment.
+/// Looks up a variable. The caller passes it in, because the core does not read the environment.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// The text with every reference replaced. The error is the name that is unset, or the text around a malformed reference.
+/// Replaces every reference in `text`. The error is the unset name, or the text around a malformed reference.
 pub fn expand(text: &str, environment: Environment<'_>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -34,7 +34,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn references_are_replaced_and_unset_ones_refused() {
+    fn references_are_replaced_and_unset_names_are_refused() {
         let environment = |name: &str| match name {
             "A" => Some("http://a:80".to_string()),
             "EMPTY" => Some(String::new()),

@@ -1,26 +1,26 @@
-//! Header names: which are valid, which an upstream cannot tell apart, and which the proxy or the gateway answers for.
+//! Header names: valid names, names that an upstream cannot tell apart, and names that only the proxy or the gateway sets.
 
-/// Whether this is a header name (RFC 9110 §5.1: a token).
+/// Whether this is a valid header name (RFC 9110 §5.1: a token).
 pub fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// Whether a server that passes headers to programs as variables gives both names the same variable.
+/// Whether two names become the same variable in a server that passes headers to programs as variables.
 ///
-/// RFC 3875 §4.1.18 folds case and turns `-` into `_`. Some servers also turn every other byte that a variable cannot have
-/// into `_`: then `x.org.id`, `x~org-id` and `X-Org-ID` are all `HTTP_X_ORG_ID`. One byte becomes one byte, so names of
+/// RFC 3875 §4.1.18 folds case and turns `-` into `_`. Some servers also replace every other byte that a variable name cannot
+/// contain with `_`: then `x.org.id`, `x~org-id` and `X-Org-ID` are all `HTTP_X_ORG_ID`. One byte becomes one byte, so names of
 /// different lengths never become the same variable.
 pub fn same_to_an_upstream(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     let (one, other) = (one.as_ref(), other.as_ref());
     one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
 }
 
-/// Whether a name starts with this prefix, in any spelling of both.
+/// Whether a name starts with this prefix, in any spelling that [`same_to_an_upstream`] treats as equal.
 pub fn starts_with_to_an_upstream(name: impl AsRef<[u8]>, prefix: &str) -> bool {
     name.as_ref().split_at_checked(prefix.len()).is_some_and(|(start, _)| same_to_an_upstream(start, prefix))
 }
 
-/// Whether a name is written with lower-case letters, digits and `-` alone. Two such names are only the same when they are equal.
+/// Whether a name has only lower-case letters, digits and `-`. Two such names are the same only if they are equal.
 pub fn is_usual(name: impl AsRef<[u8]>) -> bool {
     name.as_ref().iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
@@ -33,7 +33,7 @@ fn fold(byte: u8) -> u8 {
     }
 }
 
-/// Headers that frame the message, route it, describe its body, carry credentials, or that proxies set about a request.
+/// Headers that frame the message, route it, describe its body or carry credentials, and headers that proxies set.
 ///
 /// Envoy and the gateway read each of them in this spelling only. Another spelling would reach the upstream unchecked.
 pub const SINGLE_SPELLING: [&str; 20] = [
@@ -59,10 +59,10 @@ pub const SINGLE_SPELLING: [&str; 20] = [
     "x-rewrite-url",
 ];
 
-/// Families of headers that proxies set about a request; as [`SINGLE_SPELLING`].
+/// Prefixes of headers that proxies set; see [`SINGLE_SPELLING`].
 pub const SINGLE_SPELLING_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
 
-/// Headers of this family steer the proxy behind the filter: only the filter may set them.
+/// Headers with this prefix control the proxy behind the filter; only the filter may set them.
 pub const OWN_PREFIX: &str = "x-portcullis-";
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn names_that_become_one_variable_are_the_same() {
+    fn names_that_map_to_one_variable_are_the_same() {
         for (name, expected) in [
             ("x-org-id", true),
             ("X-Org-ID", true),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_is_known_in_every_spelling() {
+    fn a_prefix_matches_in_every_spelling() {
         for (name, expected) in
             [("x-envoy-a", true), ("X.Envoy!", true), ("x-envoy-", true), ("x-envoy", false), ("x-envoya", false)]
         {

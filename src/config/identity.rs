@@ -1,4 +1,4 @@
-//! Reads `identity_headers`: what of the caller travels in which header.
+//! Reads `identity_headers`: the caller attributes that are sent to the upstream, and their headers.
 
 use super::claim::ClaimPath;
 use super::header_name::{OWN_PREFIX, is_header_name, same_to_an_upstream, starts_with_to_an_upstream};
@@ -6,27 +6,27 @@ use super::node::Value;
 use super::problem::At;
 use super::reader::Field;
 
-/// A header that tells the upstream who calls.
+/// A header that identifies the caller to the upstream.
 #[derive(Clone, Debug)]
 pub struct IdentityHeader {
-    /// The header's name in lower case.
+    /// The header name in lower case.
     pub header: At<String>,
-    /// What it carries.
+    /// The attribute it carries.
     pub from: Attribute,
-    /// Whether a caller without it is refused.
+    /// Whether a caller without the attribute is refused.
     pub required: bool,
 }
 
-/// Something known of a caller.
+/// A caller attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
-    /// A claim of its token.
+    /// A claim of the caller's token.
     Claim(ClaimPath),
-    /// Something of the client it is.
+    /// An attribute of the caller's client.
     Client(ClientAttribute),
 }
 
-/// Something known of a client.
+/// A client attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAttribute {
     /// Its id.
@@ -35,7 +35,7 @@ pub enum ClientAttribute {
     Plan,
     /// Its tags.
     Tags,
-    /// Who answers for it.
+    /// The owner responsible for the client.
     Owner,
 }
 
@@ -64,7 +64,7 @@ impl IdentityHeader {
     }
 }
 
-/// A header name in lower case (RFC 9110 §5.1: a token), refused when the proxy itself lives by it.
+/// Reads a header name (RFC 9110 §5.1: a token) and returns it in lower case. Names that the proxy depends on are refused.
 pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
     let lower = name.value.to_ascii_lowercase();
     if !is_header_name(&lower) {
@@ -81,7 +81,7 @@ pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String
 }
 
 impl ClientAttribute {
-    /// The word of the document.
+    /// The word used in the document.
     pub fn word(self) -> &'static str {
         CLIENT.iter().find(|(_, attribute)| *attribute == self).map(|(word, _)| *word).unwrap_or_default()
     }
@@ -94,8 +94,8 @@ const CLIENT: [(&str, ClientAttribute); 4] = [
     ("owner", ClientAttribute::Owner),
 ];
 
-/// Headers that frame the message or steer the proxy: setting one from a claim or a static route would be request smuggling.
-/// Those of credentials and of the client's host the gateway takes away or sets itself, so that a claim there would be lost.
+/// Headers that frame the message or control the proxy: setting one from a claim or a static route would allow request smuggling.
+/// The gateway removes or sets headers with credentials and the client's host itself, so a claim there would be lost.
 const OWNED: [&str; 15] = [
     "authorization",
     "connection",
@@ -119,7 +119,7 @@ mod tests {
     use crate::config::{document::Document, source};
 
     #[test]
-    fn headers_that_the_gateway_or_the_proxy_lives_by_are_refused() {
+    fn headers_that_the_gateway_or_the_proxy_controls_are_refused() {
         for (name, refused) in [
             ("X-Org-ID", false),
             ("Content-Length", true),

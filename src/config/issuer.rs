@@ -1,4 +1,4 @@
-//! Reads the `issuers` section: who issues tokens, and where the keys come from that prove them.
+//! Reads the `issuers` section: the token issuers and the sources of their keys.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ impl Issuer {
     }
 }
 
-/// Whom the tokens are for; a token for anyone is a token for nobody.
+/// Reads the accepted audiences. An issuer must have one, because a token without an audience could be used at any service.
 fn audiences(field: &Field<'_>) -> Vec<At<String>> {
     if field.one_or_more().is_empty() {
         field.problem("`audiences` is empty: a token for anyone is a token for nobody");
@@ -125,7 +125,7 @@ fn read_secret(field: &Field<'_>) -> Option<Keys> {
     Some(Keys::Secret { env: env? })
 }
 
-/// A place of tokens, and whether a cookie counts there whichever page makes the request.
+/// A token source, and whether a cookie there is accepted regardless of the page that makes the request.
 fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     let fields = field.fields()?;
     let sources = [
@@ -158,7 +158,7 @@ fn read_header(field: &Field<'_>) -> Option<TokenSource> {
     }
 }
 
-/// Reads a mapping of claims to the values of which they must have one.
+/// Reads a mapping from claims to accepted values.
 pub(super) fn required_claims(field: &Field<'_>) -> Vec<RequiredClaim> {
     let scalar = |f: &Field<'_>| {
         let value = f.node.to_json();
@@ -186,7 +186,7 @@ fn short_duration(field: &Field<'_>, most: Duration) -> Option<Duration> {
     Some(found)
 }
 
-/// Reads where permissions are: a claim, or the claims themselves, in which every domain is a claim of its own.
+/// Reads where permissions are: a claim, or `.` for top-level claims named after the domains.
 fn permission_place(field: &Field<'_>) -> Option<ClaimPath> {
     match &field.node.value {
         Value::Text(text) if text == ALL_CLAIMS => Some(ClaimPath::members(&[])),
@@ -194,7 +194,7 @@ fn permission_place(field: &Field<'_>) -> Option<ClaimPath> {
     }
 }
 
-/// How long a token may live that a developer made without asking anyone.
+/// The maximum lifetime of a token that a developer mints.
 pub const LONGEST_SELF_ISSUED: Duration = Duration::from_secs(900);
 /// Clocks of issuers and gateways differ by seconds (RFC 7519 §4.1.4: "usually no more than a few minutes").
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -204,5 +204,5 @@ const MOST_TOKEN_BYTES: usize = 8_192;
 const ALL_CLAIMS: &str = ".";
 /// RFC 7519 §5.1 and RFC 9068 §2.1.
 const TOKEN_TYPES: [&str; 2] = ["JWT", "at+jwt"];
-/// RFC 9068 §2.2.3 `scope`; `scp` and `scopes` are what well-known issuers write instead.
+/// RFC 9068 §2.2.3 `scope`; some well-known issuers use `scp` or `scopes` instead.
 const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];

@@ -1,4 +1,4 @@
-//! `plans`, `limits` and a route's own limits as written: how many requests whoever may make in which time.
+//! `plans`, `limits` and a route's own limits as written: the number of requests allowed per time window.
 
 mod reading;
 pub mod service;
@@ -8,67 +8,67 @@ use std::time::Duration;
 use super::claim::ClaimPath;
 use super::problem::{At, Place};
 
-/// Windows with a name, for limits to refer to.
+/// A named set of windows that limits refer to.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The name.
     pub name: At<String>,
-    /// All of them hold.
+    /// The windows; all of them apply.
     pub windows: Vec<At<Window>>,
 }
 
-/// So many requests in such a time.
+/// A rate: a number of requests per time window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// As written: `100/s`.
     pub text: String,
-    /// How many.
+    /// The number of requests.
     pub count: u64,
-    /// In which time, and counted how.
+    /// The length of the window, and how it is counted.
     pub span: Span,
 }
 
-/// The time of a window, and how it passes.
+/// The length of a window, and how it refills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// A rate: what was used comes back evenly, and so many may come at once.
+    /// A rate: used requests come back evenly, and a burst is allowed.
     Rate {
-        /// The time in which the count comes back.
+        /// The time in which the whole count comes back.
         per: Duration,
-        /// How many may come at once.
+        /// How many requests may arrive at once.
         burst: u64,
     },
-    /// A quota: all of it comes back when the next hour, day or month of UTC begins.
+    /// A quota: the whole count comes back at the start of the next hour, day or month in UTC.
     Quota(Period),
 }
 
-/// A period of the calendar, in UTC.
+/// A calendar period in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
-    /// Begins at every full hour.
+    /// Starts at every full hour.
     Hour,
-    /// Begins at midnight.
+    /// Starts at midnight.
     Day,
-    /// Begins at midnight of the first.
+    /// Starts at midnight on the first day of the month.
     Month,
 }
 
-/// A limit: who is counted, what, and how much of it is allowed.
+/// A limit: the bucket key, the events it counts, and the allowance.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    /// The name in the audit record and in the headers about limits.
+    /// The name in audit records and in headers about limits.
     pub name: At<String>,
-    /// What tells those apart who are counted each for themselves; all of it together.
+    /// The parts of the bucket key. Each combination of values has its own bucket.
     pub by: Vec<At<KeyPart>>,
-    /// What is counted.
+    /// The events that are counted.
     pub counts: Counts,
-    /// How much is allowed.
+    /// The allowance.
     pub allowance: Allowance,
-    /// The routes that share it, by name; none stands for all.
+    /// The routes that share the limit, by name; `None` means all routes.
     pub routes: Option<Vec<At<String>>>,
-    /// It only writes down whom it would have refused.
+    /// Whether the limit only logs the requests that it would refuse.
     pub shadow: bool,
-    /// How many of those it tells apart it remembers at a time.
+    /// The maximum number of buckets kept at the same time.
     pub max_entries: u32,
     /// Where the counts are kept.
     pub store: Store,
@@ -76,61 +76,61 @@ pub struct Limit {
     pub place: Place,
 }
 
-/// One thing that tells callers apart.
+/// One part of a bucket key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyPart {
-    /// The client's address; of IPv6 the first 64 bits, which is what one subscriber has.
+    /// The client's address; for IPv6 the first 64 bits, the usual size of a subscriber's network.
     Address,
     /// The token's issuer and subject.
     User,
-    /// The very token.
+    /// The token itself.
     Token,
-    /// The application that calls.
+    /// The calling application.
     Client,
     /// The route.
     Route,
-    /// A header of the request, in lower case.
+    /// A request header; the name is in lower case.
     Header(String),
     /// A claim of the token.
     Claim(ClaimPath),
 }
 
-/// What a limit counts.
+/// The events that a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Counts {
     /// Every request.
     #[default]
     Requests,
-    /// Credentials that did not hold; when there were too many, no further one is looked at.
+    /// Invalid credentials. When the limit is exceeded, further credentials are not verified.
     FailedAuthentications,
 }
 
-/// How much a limit allows.
+/// The allowance of a limit.
 #[derive(Clone, Debug)]
 pub enum Allowance {
-    /// These windows, all of them.
+    /// All of these windows.
     Windows(Vec<At<Window>>),
-    /// Those of a plan.
+    /// The windows of a plan.
     Plan(At<String>),
-    /// Those of the plan that the caller has.
+    /// The windows of the caller's plan.
     PlanFrom(PlanFrom),
 }
 
 /// How a caller's plan is found.
 #[derive(Clone, Debug)]
 pub struct PlanFrom {
-    /// Where it is looked up.
+    /// The source of the plan name.
     pub chooser: Chooser,
-    /// The plan of everyone for whom nothing, or none of the accepted plans, is found.
+    /// The plan of callers without a plan, or with a plan that is not accepted.
     pub default: At<String>,
 }
 
-/// Where a caller's plan is looked up.
+/// The source of a caller's plan name.
 #[derive(Clone, Debug)]
 pub enum Chooser {
-    /// A claim names it; only these plans are accepted, or all when none is listed.
+    /// A claim contains the name; only the listed plans are accepted, or all if the list is empty.
     Claim(ClaimPath, Vec<At<String>>),
-    /// What is known of the client names it; the same holds of the plans.
+    /// The client's own plan; the list works as for `Claim`.
     Client(Vec<At<String>>),
     /// A list of clients and their plans.
     Clients(Vec<(At<String>, At<String>)>),
@@ -139,14 +139,14 @@ pub enum Chooser {
 /// Where counts are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Store {
-    /// In the proxy's own memory, shared by its workers.
+    /// In the proxy's memory, shared by its workers.
     #[default]
     Local,
-    /// In a rate limit service, shared by all proxies that ask it.
+    /// In a rate limit service, shared by all proxies that call it.
     Global(service::Shared),
 }
 
-/// The headers that tell clients about limits.
+/// The response headers about limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum LimitHeaders {
     /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
@@ -154,18 +154,18 @@ pub enum LimitHeaders {
     Ietf,
     /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
     XRateLimit,
-    /// None but `Retry-After`.
+    /// Only `Retry-After`.
     None,
 }
 
-/// Which of the document's limits a route does without.
+/// The document limits that do not apply to a route.
 #[derive(Clone, Debug)]
 pub enum Without {
     /// All of them.
     All,
-    /// Those with these names.
+    /// The limits with these names.
     Named(Vec<At<String>>),
 }
 
-/// More windows in one limit would make what workers share of it larger without telling anybody more.
+/// More windows in one limit would enlarge the shared counters without a practical use.
 pub const MOST_WINDOWS: usize = 4;

@@ -1,10 +1,10 @@
-//! A mask of permissions as people and tokens write it: one grammar in which no text reads two ways.
+//! A mask of permissions as written in documents and tokens: one grammar, in which no text has two meanings.
 //!
 //! | Text | Reads as |
 //! |---|---|
-//! | `0`, or digits that do not begin with `0` | decimal |
+//! | `0`, or digits that do not start with `0` | decimal |
 //! | `0x` and hexadecimal digits | hexadecimal |
-//! | `b64:` and base64url without padding | the big-endian bytes of the number, as few as hold it (RFC 7518 §2, Base64urlUInt) |
+//! | `b64:` and base64url without padding | the big-endian bytes, without leading zeros (RFC 7518 §2, Base64urlUInt) |
 
 use std::fmt;
 
@@ -12,20 +12,20 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-/// A set of bits, the lowest numbered 0.
+/// A set of bits, numbered from 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask(Vec<u64>);
 
-/// Why something is no mask. Says nothing of the value itself, which may be a token's.
+/// Why a value is not a mask. It never contains the value itself, which may come from a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaskFault {
     /// None of the three forms.
     Form,
-    /// `007`, or base64url with zero bytes in front: others might read another number, or none.
+    /// `007`, or base64url with leading zero bytes: other readers might see another number, or none.
     LeadingZero,
     /// More than [`MOST_BITS`] bits.
     TooLarge,
-    /// A JSON number above 2^53 - 1, which not every reader of JSON keeps exact (RFC 8259 §6).
+    /// A JSON number above 2^53 - 1, which some JSON readers do not keep exact (RFC 8259 §6).
     Inexact,
     /// A JSON number with a sign, a fraction or an exponent.
     NotWhole,
@@ -52,30 +52,30 @@ impl Mask {
         }
     }
 
-    /// The mask with these bits, 64 to a word.
+    /// The mask with these bits, 64 per word.
     pub fn from_words(words: &[u64]) -> Mask {
         let used = words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
         Mask(words.get(..used).unwrap_or_default().to_vec())
     }
 
-    /// The bits, 64 to a word, the lowest word first; no zero words at the end.
+    /// The bits, 64 per word, lowest word first, without trailing zero words.
     pub fn words(&self) -> &[u64] {
         &self.0
     }
 
-    /// The numbers of the bits, the lowest first.
+    /// The numbers of the bits, lowest first.
     pub fn bits(&self) -> impl Iterator<Item = u16> {
         let has = |bit: &u16| self.0.get(usize::from(bit / 64)).is_some_and(|word| word >> (bit % 64) & 1 == 1);
         (0..MOST_BITS).filter(has)
     }
 
-    /// The one bit of a mask that has exactly one.
+    /// The bit of a mask that has exactly one bit; otherwise `None`.
     pub fn single_bit(&self) -> Option<u16> {
         let mut bits = self.bits();
         bits.next().filter(|_| bits.next().is_none())
     }
 
-    /// Reads text.
+    /// Parses text.
     pub fn parse(text: &str) -> Result<Mask, MaskFault> {
         if let Some(digits) = text.strip_prefix("0x") {
             return Mask::from_digits(digits, 16);
@@ -143,7 +143,7 @@ fn low(wide: u128) -> u64 {
     wide as u64
 }
 
-/// Digits where a JSON number would be exact, hexadecimal above: text that [`Mask::parse`] reads back.
+/// Writes decimal digits if a JSON number would be exact, otherwise hexadecimal. [`Mask::parse`] reads both.
 impl fmt::Display for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
@@ -158,7 +158,7 @@ impl fmt::Display for Mask {
 }
 
 impl MaskFault {
-    /// The fault in the words of an author or of whoever reads the audit record.
+    /// The fault as text, for error messages and audit records.
     pub fn words(self) -> &'static str {
         match self {
             MaskFault::Form => "is no mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
@@ -171,9 +171,9 @@ impl MaskFault {
     }
 }
 
-/// The largest number that every reader of JSON keeps exact (RFC 8259 §6).
+/// The largest number that every JSON reader keeps exact (RFC 8259 §6).
 pub const MOST_EXACT: u64 = (1 << 53) - 1;
-/// The bits of a domain at the most: 16 words. A claim with all of them has 256 hexadecimal digits.
+/// The maximum number of bits of a domain: 16 words. A claim with all of them has 256 hexadecimal digits.
 pub const MOST_BITS: u16 = 1024;
 const MOST_WORDS: usize = MOST_BITS as usize / 64;
 
@@ -185,7 +185,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn every_text_reads_one_way_or_not_at_all() {
+    fn every_text_has_one_meaning_or_is_refused() {
         let words = |words: &[u64]| Ok(words.to_vec());
         for (text, expected) in [
             ("0", words(&[])),

@@ -1,4 +1,4 @@
-//! A parsed document before anyone has asked what it means: the same tree whether it was YAML, JSON or a protobuf `Struct`.
+//! A parsed document before validation: the same tree for YAML, JSON and a protobuf `Struct`.
 
 /// One value and where it was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,7 +9,7 @@ pub struct Node {
     pub value: Value,
 }
 
-/// A position in the text; zeros where there was no text.
+/// A position in the text; zero if there was no text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Line from 1.
@@ -18,24 +18,24 @@ pub struct Position {
     pub column: u32,
 }
 
-/// What JSON can say, with places.
+/// Any JSON value, with positions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`, or a YAML key without a value.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number; integers stay exact. A protobuf `Struct` has doubles only: whole ones become integers again.
+    /// A number; integers stay exact. A protobuf `Struct` has only doubles: whole ones become integers again.
     Number(serde_json::Number),
     /// A string.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A mapping in the order written; two equal keys are refused by whoever reads the text.
+    /// A mapping in written order. The parser refuses duplicate keys.
     Map(Vec<(Key, Node)>),
 }
 
-/// A key of a mapping and where it stands.
+/// A key of a mapping and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Where the key starts.
@@ -45,7 +45,7 @@ pub struct Key {
 }
 
 impl Node {
-    /// What kind of value stands here, in an author's words.
+    /// The kind of this value, as named in error messages.
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
@@ -65,7 +65,7 @@ impl Node {
         }
     }
 
-    /// The same value as JSON, without places.
+    /// The same value as JSON, without positions.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -79,7 +79,7 @@ impl Node {
 }
 
 impl From<serde_json::Value> for Node {
-    /// A tree without places, for JSON whose text is not at hand.
+    /// Builds a tree without positions, for JSON whose text is not available.
     fn from(value: serde_json::Value) -> Node {
         use serde_json::Value as Json;
         let value = match value {

@@ -1,4 +1,4 @@
-//! Reads `permissions` and `forward_permissions`: what callers can be granted, and how the upstream learns what they have.
+//! Reads `permissions` and `forward_permissions`: the permissions that exist, and how they are sent to the upstream.
 
 use super::identity::header_name;
 use super::mask::{MOST_BITS, Mask};
@@ -6,12 +6,12 @@ use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
 
-/// A slice of the business, whose permissions share one mask.
+/// A business domain, whose permissions share one mask.
 #[derive(Clone, Debug)]
 pub struct PermissionDomain {
-    /// The name, which is also that of its claim.
+    /// The name, also used as the name of its claim.
     pub name: At<String>,
-    /// What can be granted in it.
+    /// The permissions of the domain.
     pub permissions: Vec<Permission>,
 }
 
@@ -20,31 +20,31 @@ pub struct PermissionDomain {
 pub struct Permission {
     /// The name within the domain.
     pub name: At<String>,
-    /// Which bit, from 0.
+    /// The bit number, from 0.
     pub bit: At<u16>,
-    /// What it allows, for whoever grants it.
+    /// A description of the permission.
     pub description: String,
-    /// The version or day it came with.
+    /// The version or date that introduced it.
     pub since: Option<String>,
-    /// Why it should not be asked for any more.
+    /// Why routes should no longer require it.
     pub deprecated: Option<String>,
-    /// Who answers for it.
+    /// The owner responsible for it.
     pub owner: Option<String>,
 }
 
-/// In which words permissions are told.
+/// The format in which permissions are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermissionForm {
-    /// `LIC=3`.
+    /// Masks: `LIC=3`.
     Masks,
-    /// `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
+    /// Names: `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
     Names,
 }
 
-/// Where the caller's permissions are told.
+/// Where the caller's permissions are sent.
 #[derive(Clone, Debug, Default)]
 pub struct ForwardPermissions {
-    /// Headers for the upstream, names in lower case.
+    /// Headers for the upstream; names are in lower case.
     pub headers: Vec<(At<String>, PermissionForm)>,
     /// The filter state `wasm.portcullis.permissions`, for later filters and the access log.
     pub filter_state: Option<PermissionForm>,
@@ -134,7 +134,7 @@ fn read_mask(field: &Field<'_>) -> Option<u16> {
     }
 }
 
-/// `deprecated: true`, or the reason in a sentence.
+/// `deprecated: true`, or the reason as text.
 fn read_deprecation(field: &Field<'_>) -> Option<String> {
     match field.node.value {
         Value::Bool(flag) => flag.then(String::new),
@@ -148,7 +148,7 @@ fn check_name(name: &At<String>, field: &Field<'_>) {
     }
 }
 
-/// What is wrong with a name: it stands in claims, headers and code, and letters, digits and `_` are the same in all of them.
+/// Returns why a name is invalid. Names appear in claims, headers and code, so only letters, digits and `_` are allowed.
 pub fn name_fault(text: &str) -> Option<String> {
     let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     let is_name = is_plain && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= MOST_NAME_BYTES;

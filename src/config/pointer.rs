@@ -1,11 +1,11 @@
-//! JSON Pointers (RFC 6901): the way to one value inside a JSON document, as in `/groups/0`.
+//! JSON Pointers (RFC 6901): the path to one value inside a JSON document, such as `/groups/0`.
 
 use serde_json::Value;
 
-/// The names and indexes of a pointer, with `~1` and `~0` decoded. The empty text leads to the whole document.
+/// Returns the names and indexes of a pointer, with `~1` and `~0` decoded. An empty text is the whole document.
 ///
 /// # Errors
-/// The text is no pointer (RFC 6901 §3); the message says why.
+/// The text is not a pointer (RFC 6901 §3); the message gives the reason.
 pub fn parse(text: &str) -> Result<Vec<String>, String> {
     let mut pieces = text.split('/');
     if pieces.next() != Some("") {
@@ -15,12 +15,12 @@ pub fn parse(text: &str) -> Result<Vec<String>, String> {
     pieces.map(read).collect()
 }
 
-/// The value that a pointer leads to. A text that is no pointer leads nowhere.
+/// Returns the value that a pointer refers to. An invalid pointer refers to nothing.
 pub fn find<'v>(value: &'v Value, text: &str) -> Option<&'v Value> {
     parse(text).ok()?.iter().try_fold(value, step)
 }
 
-/// The member or element of this name. `-`, the element behind the last, never exists (RFC 6901 §4).
+/// The member or element with this name. `-`, the element after the last, never exists (RFC 6901 §4).
 pub fn step<'v>(value: &'v Value, segment: &String) -> Option<&'v Value> {
     match value {
         Value::Object(members) => members.get(segment),
@@ -29,26 +29,26 @@ pub fn step<'v>(value: &'v Value, segment: &String) -> Option<&'v Value> {
     }
 }
 
-/// The index that a segment names in a list: `0`, or digits without a leading zero (RFC 6901 §4).
+/// The list index that a segment names: `0`, or digits without a leading zero (RFC 6901 §4).
 pub fn index(segment: &str) -> Option<usize> {
     let is_index = segment == "0" || !segment.starts_with('0') && segment.bytes().all(|b| b.is_ascii_digit());
     is_index.then(|| segment.parse().ok()).flatten()
 }
 
-/// A name as it is written in a pointer.
+/// Escapes a name for use in a pointer.
 pub fn escape(segment: &str) -> String {
     segment.replace('~', "~0").replace('/', "~1")
 }
 
-/// A pointer with one more segment.
+/// Appends a segment to a pointer.
 pub fn join(pointer: &str, segment: &str) -> String {
     format!("{pointer}/{}", escape(segment))
 }
 
-/// `None` for a `~` before anything else than `0` and `1`.
+/// Returns `None` for a `~` that is not followed by `0` or `1`.
 fn unescape(segment: &str) -> Option<String> {
     let is_escape = |rest: &str| rest.starts_with(['0', '1']);
-    // Decoding `~1` first keeps `~01` what it is: `~1` as text.
+    // Decode `~1` first, so that `~01` becomes the text `~1`.
     segment.split('~').skip(1).all(is_escape).then(|| segment.replace("~1", "/").replace("~0", "~"))
 }
 
@@ -62,7 +62,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn the_examples_of_the_rfc_lead_where_it_says() {
+    fn the_examples_of_the_rfc_resolve_as_specified() {
         let document = json!({
             "foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5, "k\"l": 6, " ": 7, "m~n": 8,
         });

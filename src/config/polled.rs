@@ -1,4 +1,4 @@
-//! Reads where a document is that is polled, and how often; key sets say the same in words of their own.
+//! Reads the address and the interval of a polled document; key sets have their own keys for the same settings.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use super::problem::At;
 use super::reader::{Field, Fields};
 use super::url::Url;
 
-/// Where a polled document is, and how it is polled.
+/// The address of a polled document and its polling settings.
 #[derive(Clone, Debug)]
 pub struct PolledFrom {
     /// Its address.
     pub uri: At<Url>,
     /// The Envoy cluster it is fetched through.
     pub cluster: String,
-    /// How long after one fetch the next begins.
+    /// The time from one fetch to the next.
     pub poll: Duration,
-    /// How long beyond that it still serves while fetching fails.
+    /// How long after that the document is still used while fetches fail.
     pub stale_for: Duration,
-    /// How long one fetch may take.
+    /// The timeout of one fetch.
     pub timeout: Duration,
     /// How long a request may wait for the first fetch.
     pub wait: Duration,
 }
 
 impl PolledFrom {
-    /// Reads the keys of a polled document out of a section; none where it has no `uri`.
+    /// Reads the keys of a polled document from a section; `None` if `uri` is absent.
     pub(super) fn read(fields: &Fields<'_>) -> Option<PolledFrom> {
         let uri = fields.get("uri");
         let cluster = fields.get("cluster");
@@ -48,7 +48,7 @@ impl PolledFrom {
             fields.problem("`cluster` is missing");
         }
         let cluster = cluster.and_then(|f| f.text());
-        // The next fetch begins up to a tenth late and takes its time: a document must serve that long.
+        // The next fetch starts up to a tenth late and takes time; a document must stay usable until then.
         let least = poll / 10 + timeout;
         if stale_for < least {
             let millis = least.as_millis();

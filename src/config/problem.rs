@@ -1,71 +1,71 @@
-//! What is wrong with a document, where it stands, and what would be accepted instead.
+//! Problems in a document: what is wrong, where it is, and what would be accepted.
 
 use std::fmt;
 
-/// Where something stands: the path of keys to it, and its line and column when the text had any.
+/// A place in a document: the path of keys, and line and column if there was text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Line from 1; 0 where the document came without text positions (binary protobuf, JSON inside Envoy).
+    /// Line from 1; 0 if the document came without text positions (binary protobuf, JSON inside Envoy).
     pub line: u32,
-    /// Column from 1, in characters; 0 like `line`.
+    /// Column from 1, in characters; 0 if unknown.
     pub column: u32,
-    /// Keys and indexes from the root, as in `routes[2].issuer`; empty for the document itself.
+    /// Keys and indexes from the root, such as `routes[2].issuer`; empty for the document itself.
     pub path: String,
 }
 
-/// A value of the document together with where it was written, for the checks that need other parts of the document.
+/// A value together with its place, for checks that need other parts of the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct At<T> {
-    /// The value as read.
+    /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its place in the document.
     pub place: Place,
 }
 
 /// One mistake in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where the mistake stands.
+    /// The place of the mistake.
     pub place: Place,
-    /// The fault, and what would be accepted: no capital, no full stop.
+    /// The fault and the accepted values; no capital letter, no full stop.
     pub message: String,
 }
 
-/// Every mistake found so far; reading never stops at the first.
+/// All mistakes found so far; reading does not stop at the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Notes a mistake at `place`.
+    /// Adds a mistake at `place`.
     pub fn add(&mut self, place: &Place, message: impl Into<String>) {
         self.0.push(Problem { place: place.clone(), message: message.into() });
     }
 
-    /// Notes a mistake that may have been noted before.
+    /// Adds a mistake unless it is already in the list.
     pub fn add_once(&mut self, place: &Place, message: String) {
         if !self.0.iter().any(|known| known.place == *place && known.message == message) {
             self.add(place, message);
         }
     }
 
-    /// True when nothing was found.
+    /// Whether there are no mistakes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// True when further ones would help nobody.
+    /// Whether there are so many mistakes that more would not help.
     pub fn are_plenty(&self) -> bool {
         self.0.len() >= PLENTY
     }
 
-    /// The first mistakes and their number, for a log that gets one line.
+    /// The first mistakes and the total number, for a single log line.
     pub fn in_short(self) -> String {
         let all = self.sorted();
         let first: Vec<String> = all.iter().take(MOST_TOLD).map(ToString::to_string).collect();
         format!("{} ({} in all)", first.join("; "), all.len())
     }
 
-    /// The mistakes in the order of the text.
+    /// The mistakes in text order.
     pub fn sorted(mut self) -> Vec<Problem> {
         self.0.sort_by(|a, b| a.place.cmp(&b.place));
         self.0
@@ -87,7 +87,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The accepted word nearest to what was written, when it is near enough to be a slip of the fingers.
+/// The accepted word nearest to the written one, if it is close enough to be a typing error.
 pub fn near_miss<'w>(written: &str, accepted: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     accepted
         .into_iter()
@@ -118,9 +118,9 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
-/// How many mistakes a log line names.
+/// The number of mistakes named in a log line.
 const MOST_TOLD: usize = 3;
-/// After so many, whoever sent the document is not looking for a slip.
+/// A document with this many mistakes does not need more reported.
 const PLENTY: usize = 1_000;
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn slips_of_the_fingers_are_recognised_and_other_words_are_not() {
+    fn typing_errors_are_recognised_and_other_words_are_not() {
         let keys = ["issuer", "audiences", "routes", "scopes"];
         for (written, expected) in [
             ("isuer", Some("issuer")),

@@ -1,4 +1,4 @@
-//! Reads a parsed document field by field: what is missing, unknown or of the wrong kind becomes a problem with its place.
+//! Reads a parsed document field by field and reports missing, unknown and wrong values with their places.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::node::{Key, Node, Position, Value};
 use super::problem::{At, Place, Problems, near_miss};
 use super::url::{Url, redacted};
 
-/// A mapping that is being read; remembers which keys were asked for, so that the others can be refused.
+/// A mapping that is being read. It records the keys that were read, so that unknown keys can be refused.
 pub struct Fields<'n> {
     place: Place,
     entries: &'n [(Key, Node)],
@@ -19,15 +19,15 @@ pub struct Fields<'n> {
 /// One value that is being read.
 #[derive(Clone)]
 pub struct Field<'n> {
-    /// Where it stands.
+    /// Its place in the document.
     pub place: Place,
-    /// What stands there.
+    /// The value.
     pub node: &'n Node,
     problems: &'n RefCell<Problems>,
 }
 
 impl<'n> Fields<'n> {
-    /// The value of `key`, if written.
+    /// The value of `key`, if present.
     pub fn get(&self, key: &'static str) -> Option<Field<'n>> {
         if !self.accepted.borrow().contains(&key) {
             self.accepted.borrow_mut().push(key);
@@ -36,7 +36,7 @@ impl<'n> Fields<'n> {
         Some(Field { place: self.place.key(key, node.at), node, problems: self.problems })
     }
 
-    /// The value of `key`; a problem when it is not written.
+    /// The value of `key`; adds a problem if it is absent.
     pub fn require(&self, key: &'static str) -> Option<Field<'n>> {
         let field = self.get(key);
         if field.is_none() {
@@ -45,7 +45,7 @@ impl<'n> Fields<'n> {
         field
     }
 
-    /// Refuses every key that nobody asked for.
+    /// Refuses every key that was not read.
     pub fn finish(self) {
         let accepted = self.accepted.borrow();
         for (key, _) in self.entries.iter().filter(|(key, _)| !accepted.contains(&key.text.as_str())) {
@@ -58,12 +58,12 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Notes a problem with the mapping as a whole.
+    /// Adds a problem with the mapping as a whole.
     pub fn problem(&self, message: impl Into<String>) {
         self.problems.borrow_mut().add(&self.place, message);
     }
 
-    /// Where the mapping stands.
+    /// The place of the mapping.
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -76,12 +76,12 @@ impl<'n> Field<'n> {
         Field { place, node, problems }
     }
 
-    /// Notes a problem with this value.
+    /// Adds a problem with this value.
     pub fn problem(&self, message: impl Into<String>) {
         self.problems.borrow_mut().add(&self.place, message);
     }
 
-    /// Notes a problem with something beside this value, as its key.
+    /// Adds a problem at another place, such as the key of this value.
     pub fn problem_at(&self, place: &Place, message: impl Into<String>) {
         self.problems.borrow_mut().add(place, message);
     }
@@ -104,7 +104,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// A mapping whose keys are the author's own.
+    /// A mapping with arbitrary keys.
     pub fn entries(&self) -> Vec<(At<String>, Field<'n>)> {
         let Value::Map(entries) = &self.node.value else {
             return self.wrong_kind::<Vec<_>>("a mapping").unwrap_or_default();
@@ -131,7 +131,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// A list, or one value standing for a list of one.
+    /// A list, or a single value that counts as a list of one.
     pub fn one_or_more(&self) -> Vec<Field<'n>> {
         match self.node.value {
             Value::List(_) => self.items(),
@@ -139,7 +139,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Text that is not empty.
+    /// Non-empty text.
     pub fn text(&self) -> Option<String> {
         match &self.node.value {
             Value::Text(text) if text.is_empty() => {
@@ -161,15 +161,15 @@ impl<'n> Field<'n> {
         self.one_or_more().iter().filter_map(Field::text_at).collect()
     }
 
-    /// Refuses an empty list of a setting that accepts everything where it is absent: when the last item is removed, nothing may
-    /// be accepted that was refused before.
+    /// Refuses an empty list for a setting that accepts everything when absent. Otherwise removing the last item would accept
+    /// values that were refused before.
     pub fn refuse_empty_list(&self) {
         if matches!(&self.node.value, Value::List(items) if items.is_empty()) {
             self.problem("the list is empty: name what is accepted, or leave the key out to accept everything");
         }
     }
 
-    /// A list of texts that is not empty, or one text.
+    /// A non-empty list of texts, or one text.
     pub fn some_texts(&self) -> Vec<At<String>> {
         self.refuse_empty_list();
         self.texts()
@@ -183,7 +183,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// A whole number within bounds.
+    /// An integer within bounds.
     pub fn number(&self, least: u64, most: u64) -> Option<u64> {
         let Value::Number(number) = &self.node.value else {
             return self.wrong_kind("a number");
@@ -195,7 +195,7 @@ impl<'n> Field<'n> {
         found
     }
 
-    /// A span of time: `500ms`, `30s`, `5m`, `1h`, `2d`, or a number of seconds.
+    /// A duration: `500ms`, `30s`, `5m`, `1h`, `2d`, or a number of seconds.
     pub fn duration(&self) -> Option<Duration> {
         match &self.node.value {
             Value::Number(n) if n.as_u64().is_some_and(|s| s <= MOST_SECONDS) => n.as_u64().map(Duration::from_secs),
@@ -216,7 +216,7 @@ impl<'n> Field<'n> {
         self.address(&text, &text)
     }
 
-    /// An address that may name variables of the environment.
+    /// An address that may contain environment variables.
     pub fn url_from(&self, environment: Environment<'_>) -> Option<At<Url>> {
         let text = self.text()?;
         match expand(&text, environment) {
@@ -228,7 +228,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Reads an address. Messages show it as it is written: the value of a variable may be a secret.
+    /// Reads an address. Messages show it as written, because the value of a variable may be secret.
     fn address(&self, written: &str, text: &str) -> Option<At<Url>> {
         match Url::parse(text) {
             Ok(value) => Some(At { value, place: self.place.clone() }),
@@ -240,7 +240,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// One of a few words.
+    /// One of the given words.
     pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -268,7 +268,7 @@ impl Place {
     }
 }
 
-/// A number and its unit.
+/// Parses a number and its unit.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
@@ -284,7 +284,7 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     (millis <= MOST_SECONDS * 1_000).then(|| Duration::from_millis(millis))
 }
 
-/// Ten years: longer spans are slips, and sums of them cannot overflow.
+/// Ten years. Longer durations are mistakes, and sums of accepted ones cannot overflow.
 const MOST_SECONDS: u64 = 10 * 366 * 86_400;
 
 #[cfg(test)]
@@ -294,7 +294,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn spans_of_time_have_a_number_and_a_unit() {
+    fn durations_have_a_number_and_a_unit() {
         for (text, expected) in [
             ("500ms", Some(500)),
             ("30s", Some(30_000)),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_a_span_of_seconds_as_long_as_it_is_one() {
+    fn whole_numbers_within_range_are_seconds() {
         for (value, expected) in [
             ("5", Some(5)),
             ("0", Some(0)),

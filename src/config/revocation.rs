@@ -1,4 +1,4 @@
-//! Reads the `revocation` section, and lists of what is revoked, wherever they stand: in the document or at an address.
+//! Reads the `revocation` section, and revocation lists in the document or in a polled file.
 
 use std::cell::RefCell;
 
@@ -7,16 +7,16 @@ use super::polled::PolledFrom;
 use super::problem::{At, Place, Problems};
 use super::reader::{Field, Fields};
 
-/// What no longer holds before its time.
+/// Credentials that are revoked before they expire.
 #[derive(Clone, Debug)]
 pub struct Revocation {
-    /// Where a list is that is polled.
+    /// The address and the polling settings of a revocation list.
     pub list: Option<PolledFrom>,
-    /// What the document itself revokes.
+    /// The entries in the document itself.
     pub revoked: Vec<Revoked>,
-    /// What becomes of a request when there is no list to look at.
+    /// The handling of requests while no list is available.
     pub on_unavailable: ListUnavailable,
-    /// How many entries a list may have.
+    /// The maximum number of entries in a list.
     pub max_entries: usize,
     /// Whether a token without a `jti` is refused.
     pub require_jti: bool,
@@ -24,40 +24,40 @@ pub struct Revocation {
     pub place: Place,
 }
 
-/// What becomes of a request when there is no revocation list to look at.
+/// The handling of requests while no revocation list is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListUnavailable {
-    /// It is refused.
+    /// The request is refused.
     Refuse,
-    /// It is accepted although what it shows may have been revoked.
+    /// The request is accepted, although its credentials may be revoked.
     AcceptUnchecked,
 }
 
 /// One entry of a revocation list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revoked {
-    /// What does not hold any more.
+    /// The revoked credentials.
     pub what: RevokedWhat,
-    /// Of which issuer, by its `iss`; none means every issuer.
+    /// The `iss` of the issuer; `None` means every issuer.
     pub issuer: Option<At<String>>,
-    /// Only tokens issued before this time, in seconds since the Unix epoch.
+    /// Applies only to tokens issued before this time, in seconds since the Unix epoch.
     pub issued_before: Option<u64>,
-    /// When the entry is no longer needed, in seconds since the Unix epoch.
+    /// The time after which the entry can be removed, in seconds since the Unix epoch.
     pub expires: Option<u64>,
     /// Where it is written.
     pub place: Place,
 }
 
-/// What an entry of a revocation list names.
+/// The credentials that an entry revokes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevokedWhat {
     /// The token with this `jti`.
     Token(String),
     /// Tokens of this `sub`.
     Subject(String),
-    /// Tokens that this client obtained.
+    /// Tokens issued to this client.
     Client(String),
-    /// API keys of a client: one by its id, or all.
+    /// API keys of a client: one key by its id, or all keys.
     ApiKey {
         /// The client's name.
         client: String,
@@ -95,7 +95,7 @@ impl Revocation {
     }
 }
 
-/// Reads a revocation list that stands by itself. It is good for nothing when there are problems.
+/// Reads a separate revocation list. If there are problems, the result must not be used.
 pub fn read_list(node: &Node) -> (Vec<Revoked>, Problems) {
     let problems = RefCell::new(Problems::default());
     let list = || {
@@ -114,7 +114,7 @@ fn entries(field: &Field<'_>) -> Vec<Revoked> {
 }
 
 impl Revoked {
-    /// Reads one entry. What it says must all be understood: half an entry would revoke more than was meant, or less.
+    /// Reads one entry. Every member must be understood: a partial entry would revoke more than intended, or less.
     fn read(field: &Field<'_>) -> Option<Revoked> {
         let fields = field.fields()?;
         let text = |key| fields.get(key).and_then(|f| f.text());
@@ -146,7 +146,7 @@ enum Named {
     Nobody,
 }
 
-/// A time as tokens write it (RFC 7519 §2, NumericDate), unlike every other in a document.
+/// A time in the format of tokens (RFC 7519 §2, NumericDate), unlike other times in a document.
 fn seconds(field: &Field<'_>) -> Option<u64> {
     if let Value::Text(_) = field.node.value {
         field.problem("expected a number, seconds since 1970 as a token's own `exp`, found text");
@@ -155,7 +155,7 @@ fn seconds(field: &Field<'_>) -> Option<u64> {
     field.number(0, MOST_SECONDS)
 }
 
-/// What an entry names, if its members go together.
+/// The credentials that an entry names, if its members are a valid combination.
 fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<u64>) -> Option<Named> {
     let names = [("jti", Named::Jti), ("sub", Named::Sub), ("client_id", Named::ClientId), ("client", Named::Client)];
     let mut named = names.iter().filter(|(key, _)| fields.get(key).is_some()).map(|(_, named)| *named);
@@ -168,7 +168,7 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
         Named::Nobody if issued_before.is_none() => {
             "expected one of `jti`, `sub`, `client_id` and `client`, or `issued_before` alone"
         }
-        // A subject is unique within its issuer only (RFC 7519 §4.1.2).
+        // A subject is unique only within its issuer (RFC 7519 §4.1.2).
         Named::Sub if issuer.is_none() => "`sub` needs the `issuer` to whom the subject belongs",
         Named::Jti if issued_before.is_some() => "a `jti` names one token, which `issued_before` cannot divide",
         Named::Client if issuer.is_some() || issued_before.is_some() => {
@@ -180,7 +180,7 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
     None
 }
 
-/// How many entries a list may have where nothing is written.
+/// The default maximum number of entries in a list.
 pub const USUAL_ENTRIES: usize = 10_000;
 const MOST_ENTRIES: u64 = 100_000;
 /// The end of the year 9999.

@@ -1,4 +1,4 @@
-//! Reads `routes`, `public_paths` and `upstreams`: what may be called, by whom, and where it goes.
+//! Reads `routes`, `public_paths` and `upstreams`: the paths that can be called, who may call them, and their backends.
 
 use super::auth::{Auth, Sensitivity};
 use super::checks::Checks;
@@ -13,7 +13,7 @@ use super::problem::At;
 use super::reader::{Field, Fields};
 
 impl Route {
-    /// Reads one route; `usual` is what it asks for when it says nothing.
+    /// Reads one route; `usual` is its `auth` if it has none.
     pub(super) fn read(field: &Field<'_>, usual: &At<Auth>) -> Option<Route> {
         let fields = field.fields()?;
         let path = fields.require("path").and_then(|f| f.text_at());
@@ -64,7 +64,8 @@ impl StaticResponse {
     }
 }
 
-/// More than 1024 headers, or a mebibyte of them, the host drops without a word (envoy-facts §0.14): far fewer are refused here.
+/// Reads response headers. Envoy silently drops a reply with more than 1024 headers or 1 MiB of headers (envoy-facts §0.14), so
+/// the limits here are far lower.
 fn read_headers(field: &Field<'_>) -> Vec<(At<String>, String)> {
     let headers: Vec<_> = field.entries().into_iter().filter_map(|(name, value)| read_header(&name, &value)).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.value.len() + value.len()).sum();
@@ -85,7 +86,7 @@ fn read_header(name: &At<String>, field: &Field<'_>) -> Option<(At<String>, Stri
 }
 
 impl PublicPath {
-    /// Reads one path, or one tree that ends in `/*`.
+    /// Reads one path, or a tree that ends in `/*`.
     pub(super) fn read(field: &Field<'_>) -> Option<PublicPath> {
         field.text_at().map(|path| PublicPath { path })
     }
@@ -114,7 +115,7 @@ impl Upstream {
     }
 }
 
-/// A setting that reads well in the singular and in the plural; both at once is a slip.
+/// A setting with a singular and a plural key; using both is an error.
 fn either(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
     match (fields.get(one), fields.get(many)) {
         (Some(_), Some(second)) => {

@@ -1,11 +1,11 @@
-//! Reads `schemas`, and `schema` of a JSON body: JSON Schemas as they are written, with the place of every part.
+//! Reads `schemas`, and `schema` of a JSON body: JSON Schemas as written, with the place of every part.
 
 use super::node::{Key, Node, Value};
 use super::pointer;
 use super::problem::{At, Place};
 use super::reader::Field;
 
-/// A JSON Schema as written. What it says is the compiler's business.
+/// A JSON Schema as written; the policy compiler interprets it.
 #[derive(Clone, Debug)]
 pub struct WrittenSchema {
     node: Node,
@@ -17,31 +17,31 @@ pub struct WrittenSchema {
 pub struct NamedSchema {
     /// Its name.
     pub name: At<String>,
-    /// What it says.
+    /// The schema itself.
     pub schema: WrittenSchema,
 }
 
-/// What a JSON body is judged by.
+/// The schema of a JSON body.
 #[derive(Clone, Debug)]
 pub enum SchemaSetting {
     /// One of the document's `schemas`.
     Named(At<String>),
-    /// One that is written where it is used.
+    /// A schema written inline.
     Own(WrittenSchema),
 }
 
 impl WrittenSchema {
-    /// What is written, as JSON.
+    /// The schema as JSON.
     pub fn to_json(&self) -> serde_json::Value {
         self.node.to_json()
     }
 
-    /// Where it is written.
+    /// The place of the schema.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The place of a part of it, by a JSON Pointer (RFC 6901); as far as the pointer leads.
+    /// The place of a part, given by a JSON Pointer (RFC 6901). If the pointer does not resolve fully, the last part found.
     pub fn part(&self, pointer: &str) -> Place {
         let (mut node, mut place) = (&self.node, self.place.clone());
         for name in pointer::parse(pointer).unwrap_or_default() {
@@ -78,7 +78,7 @@ impl NamedSchema {
     pub(super) fn read_all(field: &Field<'_>) -> Vec<NamedSchema> {
         let mut found = Vec::new();
         for (name, value) in field.entries() {
-            // Names stand in references as they are.
+            // Names are used in references without escaping.
             let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
             let starts = name.value.starts_with(|c: char| c.is_ascii_alphanumeric());
             if !starts || !name.value.bytes().all(is_plain) {
@@ -92,7 +92,7 @@ impl NamedSchema {
 }
 
 impl SchemaSetting {
-    /// The name of a schema, or a schema.
+    /// Reads the name of a schema, or an inline schema.
     pub(super) fn read(field: &Field<'_>) -> Option<SchemaSetting> {
         match field.node.value {
             Value::Text(_) => field.text_at().map(SchemaSetting::Named),

@@ -1,11 +1,11 @@
-//! Names of request headers that a document reads: a name that never reaches the filter is an error that names the alternative.
+//! Names of request headers that a document uses: a header that never reaches the filter is an error that names the alternative.
 
 use super::header_name::{is_header_name, same_to_an_upstream};
 
-/// The name in lower case.
+/// Returns the name in lower case.
 ///
 /// # Errors
-/// The text is no header name (RFC 9110 §5.1), or the filter never sees such a header.
+/// The text is not a header name (RFC 9110 §5.1), or the filter never sees this header.
 pub fn read(name: &str) -> Result<String, String> {
     let lower = name.to_ascii_lowercase();
     if let Some((_, instead)) = PSEUDO.iter().find(|(pseudo, _)| *pseudo == lower) {
@@ -26,8 +26,8 @@ const PSEUDO: [(&str, &str); 3] = [
     (":path", "conditions read the path as `request.path`"),
 ];
 
-/// Headers that Envoy removes before the filter runs, over HTTP/1 and HTTP/2, and those that the generated configuration removes.
-/// Not among them are `te`, `trailer` and `http2-settings`, which Envoy passes on, and `upgrade`, which handshakes have.
+/// Headers that Envoy removes before the filter runs, over HTTP/1 and HTTP/2, and headers that the generated configuration
+/// removes. The list omits `te`, `trailer` and `http2-settings`, which Envoy passes on, and `upgrade`, which handshakes have.
 const UNSEEN: [(&str, &str); 8] = [
     ("connection", "Envoy removes it; handshakes have `upgrade`"),
     ("expect", "Envoy answers and removes it"),

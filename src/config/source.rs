@@ -1,6 +1,6 @@
-//! Turns the bytes that Envoy hands to the plugin into a document: JSON text, or a protobuf `Struct` in binary.
+//! Parses the bytes that Envoy passes to the plugin into a document: JSON text, or a binary protobuf `Struct`.
 //!
-//! Authors who write plain YAML under `configuration:` have it arrive as a `google.protobuf.Struct` (envoy-facts §2.1).
+//! Plain YAML under `configuration:` arrives as a `google.protobuf.Struct` (envoy-facts §2.1).
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use super::node::{Key, Node, Position, Value};
 use crate::protobuf::{Message, Wire};
 use crate::strict_json;
 
-/// Reads a plugin configuration. The error says what was wrong with the bytes; nothing of them is repeated.
+/// Reads a plugin configuration. The error describes the fault and does not repeat any of the bytes.
 pub fn read(bytes: &[u8]) -> Result<Node, String> {
     if bytes.is_empty() {
         return Err("the plugin has no configuration".to_string());
     }
-    // Every Struct that is not empty starts with the tag 0x0a, which JSON reads as a line break: only text starts with `{`.
+    // Every non-empty Struct starts with the tag 0x0a, which JSON reads as a line break. Only text starts with `{`.
     let is_text = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
     if !bytes.starts_with(b"{")
         && let Some(node) = read_struct(bytes, 1)
@@ -28,7 +28,7 @@ pub fn read(bytes: &[u8]) -> Result<Node, String> {
         .map_err(|fault| format!("the configuration is not JSON: {fault}"))
 }
 
-/// `message Struct { map<string, Value> fields = 1; }`, deterministic in the order of the bytes; `None` when malformed.
+/// `message Struct { map<string, Value> fields = 1; }`. Entries keep the order of the bytes; `None` if malformed.
 fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
     if depth > DEEPEST {
         return None;
@@ -81,7 +81,7 @@ fn read_list(bytes: &[u8], depth: usize) -> Option<Node> {
     Some(bare(Value::List(items.collect::<Option<Vec<Node>>>()?)))
 }
 
-/// A Struct has doubles only; a whole one that a double holds exactly becomes an integer again.
+/// A Struct has only doubles; a whole number that a double represents exactly becomes an integer again.
 pub fn number(value: f64) -> Option<serde_json::Number> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {
@@ -95,5 +95,5 @@ fn bare(value: Value) -> Node {
     Node { at: Position::default(), value }
 }
 
-/// Keeps the recursion off the end of the stack. Documents are bounded in [`super::document_size`], which can say where.
+/// Limits the recursion, to protect the stack. [`super::document_size`] has the real bound, and reports the place.
 const DEEPEST: usize = 2 * super::document_size::MOST_DEPTH;

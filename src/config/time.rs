@@ -1,11 +1,11 @@
-//! Reads a moment as an operator writes it: `2026-03-01T10:00:00Z` (RFC 3339 §5.6), in UTC alone.
+//! Reads a moment as an operator writes it: `2026-03-01T10:00:00Z` (RFC 3339 §5.6), in UTC only.
 
 use std::time::Duration;
 
 use super::reader::Field;
 
 impl Field<'_> {
-    /// A moment, since the Unix epoch.
+    /// A moment, as the time since the Unix epoch.
     pub fn moment(&self) -> Option<Duration> {
         let text = self.text()?;
         let found = rfc3339(&text).map(Duration::from_secs);
@@ -31,7 +31,7 @@ pub fn rfc3339(text: &str) -> Option<u64> {
     if !is_date || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    // Days since the epoch with the year beginning in March, so that the leap day is its last (Howard Hinnant, chrono-dates).
+    // Days since the epoch in years that start in March, so that the leap day is the last day (Howard Hinnant, chrono-dates).
     let shifted = if month > 2 { year } else { year - 1 };
     let (era, of_era) = (shifted / 400, shifted % 400);
     let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
@@ -39,7 +39,7 @@ pub fn rfc3339(text: &str) -> Option<u64> {
     Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
-/// Three numbers of just so many digits.
+/// Parses three numbers, each with exactly the given number of digits.
 fn numbers(text: &str, mark: char, digits: [usize; 3]) -> Option<[u64; 3]> {
     let mut parts = text.split(mark);
     let mut next = |digits: usize| {

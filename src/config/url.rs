@@ -1,4 +1,4 @@
-//! Reads addresses of upstreams and key sets: scheme, host, port and path, and nothing else.
+//! Reads addresses of upstreams and key sets: scheme, host, port and path only.
 
 use std::net::Ipv4Addr;
 
@@ -9,9 +9,9 @@ pub struct Url {
     pub tls: bool,
     /// The host name or address; IPv6 without brackets.
     pub host: String,
-    /// The port, the scheme's own when none was written.
+    /// The port; the default of the scheme if none was written.
     pub port: u16,
-    /// The path with its query, if any; `/` at least.
+    /// The path with its query, if any; at least `/`.
     pub path: String,
 }
 
@@ -30,7 +30,8 @@ impl Url {
         if !path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'\\' | b'"' | b'<' | b'>')) {
             return Err("its path may hold visible ASCII only, and no fragment");
         }
-        // Secrets would be in every message that shows the address, and the filter has no use for them (RFC 9110 §4.2.4).
+        // User and password would appear in every message that shows the address, and the filter does not use them (RFC 9110
+        // §4.2.4).
         if authority.contains('@') {
             return Err("it must not have a user or a password before the host");
         }
@@ -39,13 +40,13 @@ impl Url {
         Ok(Url { tls, host: host.to_ascii_lowercase(), port, path: path.to_string() })
     }
 
-    /// The `Host` value for this address: the port only where it is not the scheme's own (RFC 9110 §7.2).
+    /// The `Host` value for this address; the port appears only if it is not the scheme's default (RFC 9110 §7.2).
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// What a log may say of it: authority and path; a query may hold what is nobody's business.
+    /// The form for logs: authority and path, without the query, which may contain secrets.
     pub fn shown(&self) -> String {
         self.authority() + self.path.split('?').next().unwrap_or_default()
     }
@@ -73,12 +74,12 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     Ok((host, port))
 }
 
-/// Checks a host that is not an IPv6 address: a name that DNS can carry (RFC 1035 §2.3.4), or a whole IPv4 address.
+/// Checks a host that is not an IPv6 address: a name valid in DNS (RFC 1035 §2.3.4), or a complete IPv4 address.
 ///
 /// # Errors
-/// What is wrong with it, for the author of the address.
+/// An error message that says what is wrong with the host.
 pub fn check_host(host: &str) -> Result<(), &'static str> {
-    // Service names in clusters have underscores.
+    // Service names in clusters may contain underscores.
     if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err("its host may hold letters, digits, `.`, `-` and `_` only");
     }
@@ -95,7 +96,7 @@ pub fn check_host(host: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether URL parsers take a host for an IPv4 address (URL standard, "ends in a number checker").
+/// Whether URL parsers treat a host as an IPv4 address (URL standard, "ends in a number checker").
 pub fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_hex = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -103,7 +104,7 @@ pub fn ends_in_number(name: &str) -> bool {
     is_decimal || last.strip_prefix("0x").or(last.strip_prefix("0X")).is_some_and(is_hex)
 }
 
-/// An address for a message: without user, password and query, which may be secrets.
+/// An address for a message, without user, password and query, which may be secret.
 pub fn redacted(text: &str) -> String {
     let (place, query) = text.split_once('?').map_or((text, ""), |(place, _)| (place, "?…"));
     let place = match place.rsplit_once('@') {
@@ -116,7 +117,7 @@ pub fn redacted(text: &str) -> String {
     place + query
 }
 
-/// RFC 1035 §2.3.4, in characters of text.
+/// RFC 1035 §2.3.4, in characters.
 const MOST_NAME: usize = 253;
 const MOST_LABEL: usize = 63;
 
@@ -127,7 +128,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn addresses_are_read_whole_or_refused() {
+    fn addresses_are_parsed_completely_or_refused() {
         for (text, expected) in [
             ("http://a", Some((false, "a", 80, "/", "a"))),
             ("https://a.example:8443/base", Some((true, "a.example", 8443, "/base", "a.example:8443"))),

@@ -1,4 +1,6 @@
-//! Outgoing calls, as plain data: HTTP and gRPC, each with an id under which its answer comes back.
+//! Outgoing HTTP and gRPC calls as plain data.
+//!
+//! Each has an id that identifies its answer.
 
 use std::time::Duration;
 
@@ -7,33 +9,33 @@ use crate::policy::verdict::wait::{AccountId, PolledId};
 /// A call to start.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The id under which its answer is expected.
+    /// The id of the call; its answer carries the same id.
     pub id: CallId,
     /// The Envoy cluster.
     pub cluster: String,
-    /// The call ends after this time.
+    /// The call times out after this duration.
     pub timeout: Duration,
     /// The request.
     pub request: CallRequest,
 }
 
-/// The purpose of a call. At most one call of each is under way in a worker.
+/// The purpose of a call. A worker runs at most one call per id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallId {
     /// Fetches a polled document.
     Document(PolledId),
-    /// Asks a rate limit service about one account.
+    /// Queries a rate limit service about one account.
     Quota(AccountId),
 }
 
 /// The request of a call.
 #[derive(Clone, Debug)]
 pub enum CallRequest {
-    /// An HTTP request without a body; `:method`, `:path` and `:authority` are among the headers.
+    /// An HTTP request without a body. The headers include `:method`, `:path` and `:authority`.
     Http(Vec<(&'static str, String)>),
     /// A gRPC request with one message.
     Grpc {
-        /// Full name of the service.
+        /// The full name of the service.
         service: &'static str,
         /// The method.
         method: &'static str,
@@ -42,29 +44,29 @@ pub enum CallRequest {
     },
 }
 
-/// The end of a call.
+/// The result of a call.
 pub enum Answer<'a> {
-    /// The host could not start it: no such cluster, nobody in it, or too many calls.
+    /// The host could not start the call: unknown cluster, no healthy endpoint, or too many calls.
     NotStarted,
-    /// An HTTP response, or the failure to get one.
+    /// An HTTP response or failure.
     Http(&'a dyn HttpResponse),
     /// A gRPC response message.
     Message(&'a dyn GrpcMessage),
-    /// The gRPC call ended with this status and without a message.
+    /// The gRPC call ended with this status and no message.
     Status(u32),
 }
 
-/// An HTTP response as far as it is read.
+/// Read access to an HTTP response.
 pub trait HttpResponse {
-    /// A header's first value. The host reports a call that failed as one without `:status`.
+    /// Returns the first value of a header. A failed call has no `:status`.
     fn header(&self, name: &str) -> Option<Vec<u8>>;
 
-    /// The first bytes of the body.
+    /// Returns at most `max` bytes from the start of the body.
     fn body(&self, max: usize) -> Vec<u8>;
 }
 
 /// A gRPC message.
 pub trait GrpcMessage {
-    /// The message; `None` if it is longer than `max` bytes.
+    /// Returns the message; `None` if it is longer than `max` bytes.
     fn bytes(&self, max: usize) -> Option<Vec<u8>>;
 }

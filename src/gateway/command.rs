@@ -1,9 +1,9 @@
-//! Commands: everything that the gateway wants a host to do, as plain data.
+//! Commands: the actions that the gateway asks a host to perform, as plain data.
 
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 
-/// Something that a host does. The commands of one event are performed in their order.
+/// An action for the host. The host performs the commands of one event in order.
 #[derive(Debug)]
 pub enum Command {
     /// Change the request's headers.
@@ -12,31 +12,31 @@ pub enum Command {
     EditRequestTrailers(Vec<HeaderEdit>),
     /// Change the response's headers.
     EditResponse(Vec<HeaderEdit>),
-    /// Put a value into the request's filter state, where later filters and access logs find it.
+    /// Set a value in the request's filter state. Later filters and access logs can read it.
     SetFilterState(&'static str, Vec<u8>),
-    /// Answer the request, or replace its response.
+    /// Reply to the request, or replace its response.
     Reply(Reply),
-    /// Let a held request go on.
+    /// Resume a held request.
     Resume,
     /// Write a line to the log.
     Log(Level, String),
 }
 
-/// How much an operator should care about a line of the log.
+/// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Everything works.
+    /// Normal operation.
     Info,
-    /// Something failed, and the gateway goes on with what it has.
+    /// Something failed; the gateway continues with its previous data.
     Warn,
-    /// Something is set up wrongly.
+    /// A configuration error.
     Error,
 }
 
-/// Whether the proxy goes on with a request or a body.
+/// Whether the proxy continues a request or holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Go on.
+    /// Continue.
     Continue,
     /// Hold it.
     Pause,

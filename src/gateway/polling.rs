@@ -1,6 +1,8 @@
-//! Fetches polled documents and shares them among workers: the worker that gets the lease fetches, the others read its result.
+//! Fetches polled documents and shares them among workers: the worker that gets the lease fetches, and the others read its
+//! result.
 //!
-//! Two shared values a document: a small state that every worker reads at every tick, and the text, read when it changed.
+//! Each document uses two shared values: a small state that every worker reads at every tick, and the text, which is read when
+//! it changed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,49 +22,49 @@ pub struct Polling {
     ready: VecDeque<Call>,
 }
 
-/// One document: its names in the shared data, and the version that this worker has taken over.
+/// One document: its keys in the shared data, and the version that this worker uses.
 #[derive(Debug)]
 struct Watched {
     id: PolledId,
     state_key: String,
     text_key: String,
-    /// The end of the last fetch this worker knows of.
+    /// The end of the last fetch that this worker knows of.
     ended_at: u64,
-    /// The version this worker has looked at, and the one it uses; 0 is none.
+    /// The version that this worker checked last, and the version in use; 0 means none.
     seen: u64,
     used: u64,
-    /// The validator of the version it uses.
+    /// The entity tag of the version in use.
     etag: Option<String>,
-    /// A fetch is under way.
+    /// The fetch in progress.
     fetch: Option<Fetch>,
 }
 
-/// A fetch under way.
+/// A fetch in progress.
 #[derive(Clone, Copy, Debug)]
 struct Fetch {
-    /// The answer may be that nothing changed.
+    /// The request is conditional: the response may be 304.
     conditional: bool,
 }
 
-/// Part of a log line that says what failed, and the reason.
+/// The part of a log line that names the failure, and the reason.
 type Failure = (&'static str, String);
 
-/// The state that workers share about one document, in milliseconds since the Unix epoch; 0 is never.
+/// The state that workers share about one document, in milliseconds since the Unix epoch; 0 means never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct State {
     /// The start of the last fetch.
     leased_at: u64,
     /// The end of the last fetch, successful or not.
     ended_at: u64,
-    /// The last time when the endpoint confirmed the shared text.
+    /// The last time that the endpoint confirmed the shared text.
     fetched_at: u64,
-    /// The version of the shared text: the time when it came.
+    /// The version of the shared text: the time when it was fetched.
     version: u64,
 }
 
 impl Polling {
     /// Watches every document of `polled`. Creates the shared states, so that the first lease is already a comparison
-    /// (envoy-facts §2.14: a missing key takes any version).
+    /// (envoy-facts §2.14: a missing key accepts any version).
     pub fn new(polled: &Polled, shared: &dyn SharedData) -> Polling {
         let watched: Vec<Watched> = polled.plans().map(|(id, plan)| Watched::new(id, plan)).collect();
         for one in &watched {
@@ -73,13 +75,13 @@ impl Polling {
         Polling { watched, ready: VecDeque::new() }
     }
 
-    /// The next fetch to start.
+    /// Returns the next fetch to start.
     pub fn next_call(&mut self) -> Option<Call> {
         self.ready.pop_front()
     }
 
-    /// One tick: takes over documents that other workers fetched, and prepares the fetches that are due and not under way.
-    /// Returns `true` when waiting requests should be decided again.
+    /// Handles a tick: takes over documents that other workers fetched, and prepares due fetches. Returns `true` if waiting
+    /// requests should be decided again.
     pub fn poll(
         &mut self,
         polled: &mut Polled,
@@ -92,7 +94,7 @@ impl Polling {
             let (state, version) = State::read(&watched.state_key, shared);
             changed |= watched.take_over(polled, state, shared, logs);
             let Some(timeout) = polled.plan(watched.id).map(|plan| plan.timeout) else { continue };
-            // A lease from the future belongs to a clock that has been set back since.
+            // A lease in the future was taken before the clock was set back.
             let leased_at = Duration::from_millis(state.leased_at);
             let over = now > leased_at + timeout + LEASE_MARGIN || now + LEASE_MARGIN < leased_at;
             let is_free = state.leased_at <= state.ended_at || over;
@@ -111,7 +113,7 @@ impl Polling {
         changed
     }
 
-    /// Takes the answer to a fetch. A readable document is shared; anything else leaves the document at hand as it is.
+    /// Handles the response of a fetch. A readable document is shared; any other response leaves the current document in use.
     pub fn on_answer(
         &mut self,
         id: PolledId,
@@ -125,7 +127,7 @@ impl Polling {
         let Some(fetch) = watched.fetch.take() else { return };
         let mut state = State { ended_at: as_millis(now), ..State::read(&watched.state_key, shared).0 };
         let Answer::Http(response) = answer else {
-            // The next tick notes the failure, in every worker.
+            // Every worker records the failure at its next tick.
             if let Some(plan) = polled.plan(id) {
                 let (name, cluster) = (plan.name(), &plan.cluster);
                 logs.push(log(Level::Error, format!("{name} {UNFETCHED}: Envoy has no cluster {cluster}")));
@@ -135,7 +137,7 @@ impl Polling {
         };
         let taken = match response.header(":status").unwrap_or_default().as_slice() {
             b"200" => watched.take(response, polled, &mut state, now, shared, logs),
-            // The answer is about the version that was asked about; a later one may have come meanwhile from another worker.
+            // The 304 refers to the version that was sent. Another worker may have shared a later one since.
             b"304" if fetch.conditional && watched.used == state.version => {
                 polled.confirm(watched.id, now);
                 state.fetched_at = state.ended_at;
@@ -154,7 +156,7 @@ impl Polling {
 }
 
 impl Watched {
-    /// The same address through the same cluster, read in the same way, is the same document, whichever policy asks for it.
+    /// Policies share a document if its address, cluster and reader are the same.
     fn new(id: PolledId, plan: &PollPlan) -> Watched {
         let name = format!("portcullis/{}/{}{}@{}", plan.what.tag(), plan.uri.authority(), plan.uri.path, plan.cluster);
         let (state_key, text_key) = (format!("{name}/state"), format!("{name}/document"));
@@ -180,7 +182,7 @@ impl Watched {
         }
     }
 
-    /// Takes the body of an answer, and shares it unless it is the shared text already.
+    /// Takes the body of a response, and shares it if it differs from the shared text.
     fn take(
         &mut self,
         response: &dyn HttpResponse,
@@ -204,7 +206,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Takes over a document that another worker fetched. Returns `true` when a fetch has ended since the last look.
+    /// Takes over a document that another worker fetched. Returns `true` if a fetch has ended since the last check.
     fn take_over(
         &mut self,
         polled: &mut Polled,
@@ -239,7 +241,7 @@ impl Watched {
         logs.extend(lines.map(|line| log(Level::Warn, line)));
     }
 
-    /// Reports a failure, and the age of the document that stays in use.
+    /// Logs a failure, and the age of the document that stays in use.
     fn log_failure(&self, polled: &Polled, failed: &str, reason: &str, now: Duration, logs: &mut Vec<Command>) {
         let Some(plan) = polled.plan(self.id) else { return };
         let name = plan.name();
@@ -275,7 +277,7 @@ impl State {
     }
 }
 
-/// The validator as one line, then the text.
+/// Packs the entity tag as one line, followed by the text.
 fn packed(etag: Option<&str>, text: &[u8]) -> Vec<u8> {
     [etag.unwrap_or_default().as_bytes(), b"\n", text].concat()
 }
@@ -287,7 +289,7 @@ fn unpacked(packed: &[u8]) -> (Option<&[u8]>, &[u8]) {
     }
 }
 
-/// An entity tag that can be sent back as it came (RFC 9110 §8.8.3); any other value is ignored.
+/// Returns an entity tag that can be sent back unchanged (RFC 9110 §8.8.3); other values are ignored.
 fn usable_etag(etag: &[u8]) -> Option<String> {
     let opaque = etag.strip_prefix(b"W/").unwrap_or(etag);
     let quoted = opaque.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))?;
@@ -295,7 +297,7 @@ fn usable_etag(etag: &[u8]) -> Option<String> {
     (is_plain && etag.len() <= MAX_ETAG_BYTES).then(|| String::from_utf8_lossy(etag).into_owned())
 }
 
-/// A text from an endpoint, short enough for a log. Hosts escape control characters.
+/// Shortens a text from an endpoint for a log line. Hosts escape control characters.
 fn short(text: &str) -> String {
     text.chars().take(MAX_LOGGED).collect()
 }
@@ -305,10 +307,10 @@ fn as_millis(time: Duration) -> u64 {
 }
 
 const UNFETCHED: &str = "was not fetched";
-/// The answer is not a document of this kind.
+/// The response is not a document of this kind.
 const REFUSED: &str = "was refused";
 
-/// The lease of a worker that died keeps the others waiting for this much longer than a fetch may take.
+/// If a worker dies, its lease blocks other workers for this long after the fetch timeout.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
 const MAX_ETAG_BYTES: usize = 1_024;
 const MAX_LOGGED: usize = 500;

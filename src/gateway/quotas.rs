@@ -1,4 +1,4 @@
-//! Calls to rate limit services: as many at a time as a service can take, and one for each account.
+//! Calls to rate limit services: a bounded number at a time, and at most one per account.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use super::log;
 use crate::policy::limits::rate_limit_client::{Fault, Quotas, Turn, wire};
 use crate::policy::verdict::wait::AccountId;
 
-/// The calls of one worker that are under way.
+/// The running calls of one worker.
 #[derive(Debug, Default)]
 pub struct QuotaCalls {
-    /// Each with the time when it must have ended.
+    /// Each call with its deadline.
     running: HashMap<AccountId, Duration>,
-    /// The cluster is at its limit: no call starts before one has ended.
+    /// The cluster is at its request limit: no call starts before another one ends.
     is_full: bool,
 }
 
 impl QuotaCalls {
-    /// The next call that is wanted, if one more may run.
+    /// Returns the next pending call, unless too many are running.
     pub fn next_call(&mut self, quotas: &mut Quotas, now: Duration) -> Option<Call> {
         if self.running.len() >= MAX_CALLS {
             self.running.retain(|_, ends_at| now < *ends_at);
@@ -38,7 +38,7 @@ impl QuotaCalls {
         })
     }
 
-    /// Takes the answer to a call. Returns `false` if nobody waits for it any more.
+    /// Handles the result of a call. Returns `false` if no request waits for it any more.
     pub fn on_answer(
         &mut self,
         account: AccountId,
@@ -52,7 +52,7 @@ impl QuotaCalls {
         }
         self.is_full = false;
         let message = match answer {
-            // The cluster may be at its limit of requests, which does not mean that the service failed.
+            // The cluster may be at its request limit; that is not a failure of the service.
             Answer::NotStarted if !self.running.is_empty() => {
                 quotas.put_off(account);
                 self.is_full = true;
@@ -75,12 +75,12 @@ impl QuotaCalls {
     }
 }
 
-/// Calls of one worker that run at the same time. Envoy's own bound for a cluster, 1024 unless configured, is for all workers
-/// together: a call beyond it fails, and must not look as if the service had failed.
+/// The maximum number of concurrent calls of one worker. Envoy's limit for a cluster (1024 by default) applies to all workers
+/// together. A call beyond that limit fails, and must not count as a failure of the service.
 const MAX_CALLS: usize = 100;
 
-/// A call without an answer is forgotten this long after its timeout.
+/// A call without a result is dropped this long after its timeout.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// Bound on an answer, which holds a code, a status and a few headers.
+/// Bound on a response, which contains a code, a status and a few headers.
 const MAX_ANSWER_BYTES: usize = 16_384;

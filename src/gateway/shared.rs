@@ -5,17 +5,17 @@ use std::collections::HashMap;
 
 /// A map that all workers of a proxy share. Every value has a version.
 pub trait SharedData {
-    /// A value and its version.
+    /// Returns a value and its version.
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
     /// Stores a value.
     fn set(&self, key: &str, value: &[u8]);
 
-    /// Stores a value if nobody has stored another since this version. Returns `false` if somebody has.
+    /// Stores a value if the current version is still `version`. Returns `false` otherwise.
     fn compare_and_set(&self, key: &str, value: &[u8], version: u32) -> bool;
 }
 
-/// A map that nobody shares, for tools and tests.
+/// A map that is not shared, for tools and tests.
 #[derive(Debug, Default)]
 pub struct LocalData(RefCell<HashMap<String, (Vec<u8>, u32)>>);
 

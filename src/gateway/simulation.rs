@@ -1,4 +1,6 @@
-//! A host of plain memory, for tools and tests: the proxy's facts are given in advance.
+//! An in-memory host for tools and tests.
+//!
+//! The caller supplies the proxy's values in advance.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,31 +18,31 @@ use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Awaited;
 use crate::policy::world::Step;
 
-/// A host of plain memory, for tools and tests: what the proxy would know, given in advance.
+/// An in-memory host for tools and tests, with the proxy's values supplied in advance.
 pub struct SimulatedHost<'v> {
     /// The time since the Unix epoch.
     pub now: Duration,
     /// The request.
     pub stream: SimulatedStream,
-    /// The counts of local limits.
+    /// The buckets of local limits.
     pub limits: LocalStore,
     /// Verifies signatures.
     pub verifier: &'v dyn SignatureVerifier,
-    /// The start of the ids of requests that bring none.
+    /// The prefix of generated request ids.
     pub id_prefix: &'static str,
     ids: Cell<u64>,
 }
 
-/// A request as given in advance.
+/// A request supplied in advance.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedStream {
     /// The client's connection.
     pub peer: KnownPeer,
     /// The body.
     pub body: Vec<u8>,
-    /// The body is sent in chunks, so that the headers do not say whether there is one.
+    /// The body is chunked, so the headers do not show whether there is one.
     pub is_chunked: bool,
-    /// The trailers, names in lower case.
+    /// The trailers, with lower-case names.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Response code details.
     pub details: String,
@@ -53,20 +55,20 @@ pub struct Sent {
     pub reply: Option<Reply>,
     /// Changes to the request's headers, in order.
     pub request: Vec<HeaderEdit>,
-    /// Changes to its trailers.
+    /// Changes to the request's trailers.
     pub trailers: Vec<HeaderEdit>,
-    /// Changes to the headers of the response.
+    /// Changes to the response's headers.
     pub response: Vec<HeaderEdit>,
-    /// The request was held until its body had been judged.
+    /// The request was held for inspection of its body.
     pub was_inspected: bool,
 }
 
-/// A request still waits after several answers.
+/// The error for a request that still waits after several answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stuck;
 
 impl<'v> SimulatedHost<'v> {
-    /// A host at this time.
+    /// Creates a host at this time.
     pub fn new(now: Duration) -> SimulatedHost<'v> {
         SimulatedHost {
             now,
@@ -78,7 +80,7 @@ impl<'v> SimulatedHost<'v> {
         }
     }
 
-    /// Runs a request up to its forwarding or its reply. `on_wait` supplies the document or the hit that the request waits for.
+    /// Runs a request until it is forwarded or answered. `on_wait` supplies the document or the hit that the request waits for.
     ///
     /// # Errors
     /// The error of `on_wait`, or [`Stuck`] if the request still waits after several answers.
@@ -116,7 +118,7 @@ impl<'v> SimulatedHost<'v> {
         Ok(sent)
     }
 
-    /// Hands one event to a gateway or a transaction.
+    /// Passes one event to a gateway or a transaction.
     pub fn with<T>(&mut self, trace: Option<&mut Vec<Step>>, event: impl FnOnce(&mut Host<'_>) -> T) -> T {
         let (ids, prefix) = (&self.ids, self.id_prefix);
         let fresh_id = || {
@@ -179,5 +181,5 @@ impl fmt::Display for Stuck {
 
 impl std::error::Error for Stuck {}
 
-/// A first key set, a newer one for an unknown key id, clients, revocations, limits; more would be a loop.
+/// Allows a first key set, a newer one for an unknown key id, clients, revocations and limits. More waits indicate a loop.
 const MAX_WAITS: usize = 8;

@@ -1,4 +1,4 @@
-//! Shared limits as a request meets them: asked together, spent together, and what holds without an answer.
+//! Tests of shared limits in requests: they are queried together, spent together, and follow `on_failure` without an answer.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::protobuf::{Message, Wire};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// A gateway whose rate limit service answers as a test wants.
+/// A gateway whose rate limit service is simulated by the test.
 struct Site {
     gateway: Gateway,
     host: SimulatedHost<'static>,
@@ -26,7 +26,7 @@ struct Site {
     policies: String,
 }
 
-/// A message of the service.
+/// A response message of the service.
 struct Answered(Vec<u8>);
 
 impl GrpcMessage for Answered {
@@ -36,7 +36,7 @@ impl GrpcMessage for Answered {
 }
 
 impl Site {
-    /// With these limits on a route without authentication.
+    /// Creates a site with these limits on a route without authentication.
     fn new(limits: &Value) -> Site {
         let document = json!({
             "version": "1.0",
@@ -50,7 +50,8 @@ impl Site {
         Site { gateway: Gateway::new(Rc::new(policy), &LocalData::default()), host, policies: String::new() }
     }
 
-    /// One request, whose calls are answered by the limit's name; its status, the limits in its record, and the calls.
+    /// Runs one request. `answer` responds to each call by the limit's name. Returns the status, the limits in the record, and
+    /// the calls.
     fn request(&mut self, answer: impl Fn(&str) -> Result<Vec<u8>, u32>) -> (u16, String, Vec<String>) {
         let mut calls = Vec::new();
         let mut transaction = Transaction::new(StreamId::default());
@@ -58,7 +59,7 @@ impl Site {
         let sent = self.host.run(gateway, &mut transaction, HEADERS, None, |host, _| {
             host.now += Duration::from_millis(1);
             let due: Vec<_> = std::iter::from_fn(|| gateway.next_call(host.now)).collect();
-            assert!(!due.is_empty(), "it waits for nothing");
+            assert!(!due.is_empty(), "the request does not wait");
             for call in due {
                 let CallRequest::Grpc { message, .. } = &call.request else { panic!("a call over HTTP") };
                 let entries = entries(message);
@@ -84,7 +85,7 @@ impl Site {
 const HEADERS: &[(&[u8], &[u8])] =
     &[(b":method", b"GET"), (b":path", b"/a"), (b":authority", b"a.example"), (b"x-tenant", b"blue")];
 
-/// The entries of a request's only descriptor.
+/// Returns the entries of the only descriptor in a request.
 fn entries(message: &[u8]) -> Vec<(String, String)> {
     let inner = |bytes, wanted| {
         let parts = Message(bytes).flatten();
@@ -105,11 +106,11 @@ fn limit(name: &str, by: Value, settings: Value) -> Value {
 
 const GRANTED: &[u8] = b"\x08\x01";
 const REFUSED: &[u8] = b"\x08\x02";
-/// With a status: two hits in a window that ends in sixty seconds.
+/// A response with a status: two hits in a window that ends in sixty seconds.
 const GRANTED_FOR_A_MINUTE: &[u8] = b"\x08\x01\x12\x08\x12\x02\x08\x02\x22\x02\x08\x3c";
 
 #[test]
-fn limits_are_asked_together_and_the_service_learns_no_more_than_it_must() {
+fn limits_are_queried_together_and_the_service_receives_only_required_data() {
     let limits = json!([
         limit("by-address", json!("address"), json!({})),
         limit("by-tenant", json!([{ "header": "x-tenant" }, "route"]), json!({})),
@@ -121,7 +122,7 @@ fn limits_are_asked_together_and_the_service_learns_no_more_than_it_must() {
     assert_eq!(
         (status, said.as_str(), site.host.now - began),
         (200, "- - -", Duration::from_millis(1)),
-        "one wait for all"
+        "one wait for all limits"
     );
     calls.sort();
     let [address, none, tenant] = calls.try_into().unwrap();
@@ -133,13 +134,13 @@ fn limits_are_asked_together_and_the_service_learns_no_more_than_it_must() {
 }
 
 #[test]
-fn what_one_limit_refuses_costs_no_hit_of_another() {
+fn a_refusal_by_one_limit_costs_no_hit_of_another() {
     let limits = json!([limit("a", json!("address"), json!({})), limit("b", json!("route"), json!({}))]);
     let mut site = Site::new(&limits);
     let answer = |name: &str| Ok(if name == "a" { GRANTED_FOR_A_MINUTE } else { REFUSED }.to_vec());
     assert_eq!(site.request(answer).0, 429);
-    assert_eq!(site.policies, "\"a\";q=2;w=60, \"b\";q=2;w=60", "the client learns of both");
-    // The hit of `a` is still there, so only `b` is asked when its refusal is over.
+    assert_eq!(site.policies, "\"a\";q=2;w=60, \"b\";q=2;w=60", "the client sees both limits");
+    // The hit of `a` is still available, so only `b` is queried when its refusal expires.
     site.host.now += Duration::from_secs(1) + Duration::from_millis(1);
     let (status, said, calls) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, said.as_str()), (429, "b - -"));
@@ -147,7 +148,7 @@ fn what_one_limit_refuses_costs_no_hit_of_another() {
 }
 
 #[test]
-fn without_an_answer_holds_what_the_document_says() {
+fn on_failure_applies_without_an_answer() {
     let failing = |_: &str| Err(14);
     let mut open = Site::new(&json!([limit("a", json!("address"), json!({ "on_failure": "open" }))]));
     assert_eq!([(); 5].map(|()| open.request(failing).0), [200; 5]);
@@ -157,16 +158,16 @@ fn without_an_answer_holds_what_the_document_says() {
     assert_eq!((status, said.as_str()), (503, "a - -"));
     let mut local = Site::new(&json!([limit("a", json!("address"), json!({}))]));
     let statuses = [(); 5].map(|()| local.request(failing).0);
-    assert_eq!(statuses, [200, 200, 429, 429, 429], "2/m by this proxy alone");
+    assert_eq!(statuses, [200, 200, 429, 429, 429], "2/m counted by this proxy");
     local.host.now += Duration::from_secs(2);
     assert_eq!(local.request(|_| Ok(GRANTED.to_vec())).0, 200, "the service counts again");
 }
 
 #[test]
-fn a_busy_worker_lifts_no_limit() {
+fn a_busy_worker_does_not_bypass_limits() {
     let status = |on_failure: &str| {
         let mut site = Site::new(&json!([limit("a", json!("address"), json!({ "on_failure": on_failure }))]));
-        // As many requests wait as may.
+        // Fills the waiting list.
         let wait = Await { on: Awaited::Document(PolledId(0)), until: Duration::MAX };
         (1..=2_000).for_each(|id| site.gateway.waiting.borrow_mut().insert(StreamId(id), wait.clone()));
         let mut transaction = Transaction::new(StreamId::default());
@@ -180,7 +181,7 @@ fn a_busy_worker_lifts_no_limit() {
 }
 
 #[test]
-fn a_shadow_refuses_nobody() {
+fn a_shadow_limit_refuses_no_request() {
     let mut site = Site::new(&json!([limit("a", json!("address"), json!({ "shadow": true, "on_failure": "closed" }))]));
     let (status, said, _) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, said.as_str()), (200, "- a -"));
@@ -189,7 +190,7 @@ fn a_shadow_refuses_nobody() {
 }
 
 #[test]
-fn what_cannot_be_shared_is_refused() {
+fn limits_that_cannot_be_shared_are_rejected() {
     let problems = |document: Value| -> Vec<String> {
         let found = Policy::from_node(&Node::from(document), &|_| None).err().unwrap_or_default();
         found.into_iter().map(|problem| problem.message).collect()

@@ -1,4 +1,6 @@
-//! The state machine of one request and its response. Hosts hand it events and perform the commands that it returns.
+//! The state machine of one request and its response.
+//!
+//! Hosts pass events to it and perform the commands that it returns.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -24,7 +26,7 @@ use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Awaited;
 use crate::policy::world::World;
 
-/// Header names in lower case and their values, pseudo-headers included, in the order of the request.
+/// Lower-case header names and their values, including pseudo-headers, in the order of the request.
 pub type Headers<'h> = &'h [(&'h [u8], &'h [u8])];
 
 /// One request and its response.
@@ -35,15 +37,15 @@ pub struct Transaction {
     received_at: Duration,
     progress: Progress,
     body: BodyState,
-    /// A reply that came after one that Envoy made.
+    /// A reply of this gateway, held until Envoy's own reply reaches the response phase.
     late: Option<Reply>,
-    /// The client's own target while `:path` lacks the credentials of its query.
+    /// The client's original target, while credentials are removed from `:path`.
     own_target: Option<Rc<[u8]>>,
-    /// The proxy was told to hold the request.
+    /// The proxy holds the request.
     is_held: bool,
 }
 
-/// How far a request has come.
+/// The state of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     New,
@@ -54,7 +56,7 @@ enum Stage {
 }
 
 impl Transaction {
-    /// A request that has not been decided.
+    /// Creates a transaction for an undecided request.
     pub fn new(id: StreamId) -> Transaction {
         Transaction {
             id,
@@ -68,12 +70,12 @@ impl Transaction {
         }
     }
 
-    /// The request's number.
+    /// Returns the id of the request.
     pub fn id(&self) -> StreamId {
         self.id
     }
 
-    /// Something outside that the request waits for.
+    /// Returns the external result that the request waits for.
     pub fn awaited(&self) -> Option<Awaited> {
         match self.stage {
             Stage::Waiting(on) => Some(on),
@@ -81,24 +83,24 @@ impl Transaction {
         }
     }
 
-    /// Whether the request is held until its body has been judged.
+    /// Returns `true` while the request is held for inspection of its body.
     pub fn is_inspecting(&self) -> bool {
         self.stage == Stage::Inspecting
     }
 
-    /// The audit record as far as it is written.
+    /// Returns the audit record written so far.
     pub fn record(&self) -> &AuditRecord {
         &self.progress.audit
     }
 
-    /// Whether the proxy goes on with the request. While a request waits, its body waits too: with the headers alone held back, a
-    /// body that goes on would take the headers along (envoy-facts §0.3).
+    /// Returns whether the proxy continues the request. While a request waits, its body waits too: if only the headers were
+    /// held, the body would release them (envoy-facts §0.3).
     pub fn flow(&mut self) -> Flow {
         self.is_held = self.stage != Stage::Forwarded;
         if self.is_held { Flow::Pause } else { Flow::Continue }
     }
 
-    /// The headers of the request are there; nothing follows them if `ended`.
+    /// Handles the request's headers. `ended` means that there is no body.
     pub fn on_request_headers(
         &mut self,
         gateway: &Gateway,
@@ -116,14 +118,14 @@ impl Transaction {
         commands
     }
 
-    /// Something that the request waits for has come, or its time is up. Hosts may call this for any request.
+    /// Decides a waiting request again, after its awaited result arrived or timed out. Hosts may call it for any request.
     pub fn on_wake(&mut self, gateway: &Gateway, headers: Headers<'_>, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.awaited().is_none() {
             return commands;
         }
         self.decide(gateway, headers, host, &mut commands);
-        // The body may have come while the request waited.
+        // The body may have arrived while the request waited.
         self.inspect(gateway, host, &mut commands);
         if self.stage == Stage::Forwarded {
             self.release(gateway, headers, host, &mut commands);
@@ -131,7 +133,8 @@ impl Transaction {
         commands
     }
 
-    /// A part of the request's body is there. `size` is that of everything held back, or of the part that passes (envoy-facts §2.7).
+    /// Handles a part of the request's body. `size` is the size of the whole held body, or of the part that is forwarded
+    /// (envoy-facts §2.7).
     pub fn on_request_body(
         &mut self,
         gateway: &Gateway,
@@ -142,7 +145,7 @@ impl Transaction {
         let mut commands = Vec::new();
         match self.stage {
             Stage::Forwarded => {
-                // If the part takes along what was held, its size is that of both.
+                // If this part releases the held body, `size` covers both.
                 self.body.let_go();
                 self.count(gateway, size, ended, host, &mut commands);
             }
@@ -161,8 +164,8 @@ impl Transaction {
         commands
     }
 
-    /// The trailers of the request are there. They end the body without saying so (envoy-facts §0.2), and can forge a header for
-    /// upstreams that merge the two. They come once, decided or not.
+    /// Handles the request's trailers. Trailers end the body without a separate event (envoy-facts §0.2). They can forge a
+    /// header for upstreams that merge trailers into headers. Envoy reports them once, whether or not the request is decided.
     pub fn on_request_trailers(
         &mut self,
         gateway: &Gateway,
@@ -185,7 +188,7 @@ impl Transaction {
         commands
     }
 
-    /// Looks whether the proxy keeps the body of a held request to itself, and refuses the request if so.
+    /// Refuses a held request if the proxy hides its body.
     pub fn on_unseen_body(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.stage == Stage::Inspecting && self.body.is_withheld(host.stream) {
@@ -198,7 +201,7 @@ impl Transaction {
         commands
     }
 
-    /// The headers of the response are there: the upstream's, Envoy's own, or those of a reply of this gateway.
+    /// Handles the headers of a response: from the upstream, from Envoy, or from a reply of this gateway.
     pub fn on_response_headers(
         &mut self,
         gateway: &Gateway,
@@ -221,15 +224,15 @@ impl Transaction {
                 self.reply(reply, &mut commands);
             }
         }
-        // Envoy ended a held request itself: too large, or too slow to arrive.
+        // Envoy ended a held request itself because it was too large or too slow.
         if !is_forwarded {
             self.end(gateway, Stage::Replied);
         }
         commands
     }
 
-    /// The request has ended, for whatever reason. Returns the line for the audit log, if the host writes it. `known_id` is the id
-    /// under which Envoy's own log knows a request that was never decided.
+    /// Handles the end of the request. Returns the audit log line, if the host writes it. `known_id` returns the id in Envoy's
+    /// log for a request that was never decided.
     pub fn on_done(
         &mut self,
         gateway: &Gateway,
@@ -243,7 +246,7 @@ impl Transaction {
         Some(self.close(end(), known_id))
     }
 
-    /// The whole record, at the end of the request.
+    /// Completes the audit record at the end of the request.
     pub fn close(&mut self, end: End, known_id: impl FnOnce() -> String) -> String {
         let audit = &mut self.progress.audit;
         if audit.request_id.is_empty() {
@@ -253,11 +256,11 @@ impl Transaction {
         audit.to_json()
     }
 
-    /// Decides, and performs the decision as far as commands can.
+    /// Decides the request, and turns the decision into commands.
     fn decide(&mut self, gateway: &Gateway, headers: Headers<'_>, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         let own_target = self.own_target.clone();
         let headers = with_target(headers, own_target.as_deref());
-        // When too many wait already, a further one is decided like one that waited its whole time.
+        // If too many requests wait already, this one is decided as if its wait had timed out.
         let is_full = gateway.waiting.borrow().is_full();
         let received_at = if is_full { Duration::ZERO } else { self.received_at };
         let parts = RequestParts { headers: &headers, received_at, ended: self.body.headers_only };
@@ -302,7 +305,7 @@ impl Transaction {
         }
     }
 
-    /// Judges a body that is complete, or is too large already.
+    /// Inspects a body that is complete or already too large.
     fn inspect(&mut self, gateway: &Gateway, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         let Some(inspection) = self.body.take_ready() else { return };
         let too_large = inspection.is_too_large(self.body.size());
@@ -327,7 +330,7 @@ impl Transaction {
         self.conclude(gateway, decision, host, commands);
     }
 
-    /// Refuses a request whose body is more than the worker may hold.
+    /// Refuses a request whose body exceeds the worker's bound.
     fn refuse_crowded(&mut self, gateway: &Gateway, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         match self.body.take_inspection() {
             Some(inspection) => self.judge(gateway, *inspection, Body::Crowded, host, commands),
@@ -338,12 +341,12 @@ impl Transaction {
         }
     }
 
-    /// Performs a decision about a body.
+    /// Turns a decision about a body into commands.
     fn conclude(&mut self, gateway: &Gateway, decision: Decision, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         match decision {
             Decision::Forward(forward) => self.forward(gateway, forward, commands),
             Decision::Reply(reply) => self.refuse_or_answer(gateway, reply, host, commands),
-            // A body is judged once and waits for nothing.
+            // A body is inspected once and never waits.
             Decision::Inspect(_) | Decision::Await(_) => {}
         }
     }
@@ -361,7 +364,7 @@ impl Transaction {
         }
         let mut edits = Vec::new();
         if let Some(target) = self.own_target.take() {
-            // Routes with `forward_token` need it; the edits of others may set another.
+            // Routes with `forward_token` need the original target; later edits may set another.
             edits.push(HeaderEdit::Set(PATH.into(), target));
         }
         edits.extend(forward.into_edits());
@@ -369,8 +372,9 @@ impl Transaction {
     }
 
     fn refuse_or_answer(&mut self, gateway: &Gateway, reply: Reply, host: &mut Host<'_>, commands: &mut Vec<Command>) {
-        // Envoy adds the part that it read to the part that it holds before it shows it, and refuses at once if that is too much
-        // (envoy-facts §2.7). Of two replies, the client would get the first, which nobody finishes.
+        // Envoy adds the new part to the held part before it reports it, and refuses at once if the sum is too large
+        // (envoy-facts §2.7). If the gateway replied now, the client would receive Envoy's reply, without the gateway's
+        // headers.
         let is_late = self.body.has_begun() && !host.stream.response_details().is_empty();
         self.end(gateway, Stage::Replied);
         self.publish_record(gateway, commands);
@@ -381,7 +385,7 @@ impl Transaction {
         }
     }
 
-    /// Sends a reply, after marking the request of a refusal.
+    /// Sends a reply. A refusal also marks the request.
     fn reply(&mut self, reply: Reply, commands: &mut Vec<Command>) {
         if reply.status >= 400 {
             commands.push(Command::EditRequest(vec![HeaderEdit::set(REPLIED_HEADER, "1")]));
@@ -389,10 +393,11 @@ impl Transaction {
         commands.push(Command::Reply(reply));
     }
 
-    /// Lets a request go on that waited while its body came. The part that came is not shown again.
+    /// Resumes a request that waited while its body arrived. The part that arrived is not reported again.
     fn release(&mut self, gateway: &Gateway, headers: Headers<'_>, host: &mut Host<'_>, commands: &mut Vec<Command>) {
-        // If a length was announced, the next part is certain to come, and takes along what is held. Let go before, Envoy would send
-        // the held part twice if the route retries or mirrors: it adds the next part to what it kept, and sends both.
+        // With a `content-length`, another part is certain to arrive, and releases the held part. If the request resumed
+        // earlier and the route retries or mirrors, Envoy would send the held part twice: it appends the next part to its
+        // buffer and sends both.
         let is_announced = headers.iter().any(|(name, _)| *name == b"content-length");
         if self.body.has_begun() && !self.body.has_ended() && is_announced {
             return;
@@ -406,7 +411,7 @@ impl Transaction {
         }
     }
 
-    /// Shows a body that passes to the meter that counts it.
+    /// Counts a forwarded body with its meter.
     fn count(&mut self, gateway: &Gateway, size: usize, ended: bool, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         let Some(mut meter) = self.body.meter.take() else { return };
         let bytes = if size > 0 && meter.wants_bytes() { host.stream.body(size) } else { Vec::new() };
@@ -427,15 +432,15 @@ impl Transaction {
         }
     }
 
-    /// Hands the record to Envoy's access log, if that writes it.
+    /// Publishes the audit record in the filter state, if Envoy's access log writes it.
     fn publish_record(&self, gateway: &Gateway, commands: &mut Vec<Command>) {
         if gateway.policy.audit() == Audit::AccessLog {
             commands.push(Command::SetFilterState("portcullis", self.progress.audit.to_json().into_bytes()));
         }
     }
 
-    /// Takes tokens and keys out of `:path` unless the request is forwarded now. Envoy may end a held request without asking the
-    /// gateway: the client leaves, or time is up. Access logs and traces read `:path` at the end.
+    /// Removes tokens and keys from `:path` unless the request is forwarded now. Envoy may end a held request without an event,
+    /// after a timeout or when the client disconnects. Access logs and traces read `:path` at the end.
     fn hide_query_secrets(&mut self, gateway: &Gateway, headers: Headers<'_>, commands: &mut Vec<Command>) {
         if self.own_target.is_some() {
             return;
@@ -451,7 +456,7 @@ impl Transaction {
         gateway.unseen.borrow_mut().retain(|id| *id != self.id);
     }
 
-    /// Moves on from waiting.
+    /// Ends the wait and enters the next stage.
     fn end_waiting(&mut self, gateway: &Gateway, next: Stage) {
         match self.stage {
             Stage::Waiting(_) => gateway.waiting.borrow_mut().remove(self.id),
@@ -461,7 +466,7 @@ impl Transaction {
         self.stage = next;
     }
 
-    /// Moves on from waiting, and gives back everything that the request holds unless it goes on to be inspected.
+    /// Ends the wait and enters the next stage. After a reply, also releases the held body.
     fn end(&mut self, gateway: &Gateway, next: Stage) {
         self.end_waiting(gateway, next);
         if next == Stage::Replied {
@@ -470,7 +475,7 @@ impl Transaction {
     }
 }
 
-/// The headers with the client's own target instead of the one that hides its credentials.
+/// Replaces `:path` with the client's original target.
 fn with_target<'h>(headers: Headers<'h>, own: Option<&'h [u8]>) -> Cow<'h, [(&'h [u8], &'h [u8])]> {
     let Some(own) = own else { return Cow::Borrowed(headers) };
     let with = |(name, value): &(&'h [u8], &'h [u8])| (*name, if *name == PATH.as_bytes() { own } else { *value });

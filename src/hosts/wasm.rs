@@ -1,4 +1,6 @@
-//! The proxy-wasm host: the only place that uses proxy-wasm. It makes no decision.
+//! The proxy-wasm host: the only module that uses proxy-wasm.
+//!
+//! It makes no decision.
 
 mod commands;
 mod host;
@@ -9,7 +11,7 @@ mod stream;
 mod verifier;
 mod worker;
 
-/// Called once when Envoy loads the module.
+/// Initializes the module. Envoy calls it once after loading.
 pub fn start() {
     host::start();
 }

@@ -1,4 +1,4 @@
-//! Decides whether a caller may do what it asks for, and notes in the trace what was required and what was found.
+//! Authorizes callers, and records the requirements and the result in the trace.
 
 pub mod authorize;
 pub mod condition;
@@ -14,7 +14,7 @@ use authorize::{Grant, Requirements, authorize};
 use condition::Circumstances;
 use permission::PermissionRegistry;
 
-/// The proof that the request may be forwarded or answered, or the reason for its refusal.
+/// Returns the grant to forward or answer the request, or the reason for its refusal.
 pub(super) fn grant(
     permissions: &PermissionRegistry,
     requirements: &Requirements,

@@ -1,7 +1,7 @@
-//! What a request must look like beyond being allowed: its sizes, its query and headers, the form of its body.
+//! Request validation: sizes, query parameters, headers, and the body.
 //!
-//! Sizes are looked at as soon as the route is known, because that costs least; everything else after the caller is known to be
-//! allowed, because what is wrong with a request tells about the route.
+//! Sizes are checked right after routing, because that is cheap. All other checks run after authorization, because their errors
+//! reveal details of the route.
 
 pub mod body;
 pub mod media_type;
@@ -23,16 +23,16 @@ use media_type::{MediaRange, MediaType};
 use meter::Meter;
 use parameter::ParameterCheck;
 
-/// The checks of one route. What is not configured has a bound that nothing reaches.
+/// The checks of one route. Bounds that are not configured are unlimited.
 #[derive(Debug)]
 pub struct Checks {
-    /// Failures are written down and nothing is refused.
+    /// Report only: failures are recorded and no request is refused.
     pub log_only: bool,
     pub(super) url_bytes: u64,
     pub(super) header_bytes: u64,
     pub(super) headers: u64,
     pub(super) content_types: Vec<MediaRange>,
-    /// The accepted types, as an `Accept` header names them.
+    /// The accepted types in the format of an `Accept` header.
     pub(super) accept: Rc<str>,
     pub(super) query: Vec<ParameterCheck>,
     pub(super) other_query: bool,
@@ -40,24 +40,24 @@ pub struct Checks {
     pub(super) body: Option<Rc<BodyCheck>>,
 }
 
-/// What is to be done about the body of a request that is forwarded.
+/// How to handle the body of a forwarded request.
 #[derive(Debug)]
 pub enum BodyPlan {
-    /// Nothing: it has none, or nobody asks.
+    /// Do not check it: there is no body, or no check applies.
     Pass,
-    /// Count it while it passes.
+    /// Count it during forwarding.
     Count(Meter),
-    /// Hold the request back until the whole body is here and was judged.
+    /// Hold the request until the whole body has arrived and was checked.
     Read {
-        /// What judges it.
+        /// The check of the body.
         check: Rc<BodyCheck>,
-        /// Its type says that it is JSON.
+        /// The content type is JSON.
         is_json: bool,
     },
 }
 
 impl Checks {
-    /// The sizes that the headers tell.
+    /// Checks the sizes that are known from the headers.
     pub fn measure(&self, request: &Request<'_>) -> Result<(), Rejection> {
         let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         if size(request.target.len()) > self.url_bytes {
@@ -74,7 +74,7 @@ impl Checks {
             }
         }
         match &self.body {
-            // An early answer: nothing of such a body needs to arrive (RFC 9110 §15.5.14).
+            // An early reply: such a body need not arrive (RFC 9110 §15.5.14).
             Some(body) if Framing::of(request).length.is_some_and(|length| length > body.most_bytes) => {
                 Err(body::too_large())
             }
@@ -82,7 +82,7 @@ impl Checks {
         }
     }
 
-    /// The query, the headers, and what the headers tell about the body.
+    /// Checks the query, the headers, and the body's headers.
     pub fn examine(&self, request: &Request<'_>, query: &str, tokens: &[TokenSource]) -> Result<(), Rejection> {
         let mut findings = Vec::new();
         parameter::check_query(&self.query, self.other_query, query, tokens, &mut findings);
@@ -92,7 +92,7 @@ impl Checks {
         }
         let framing = Framing::of(request);
         if framing.upgrade && framing.names_a_body && self.looks_at_bodies() {
-            // The bytes behind such a request would be a body to one server and a tunnel's to another.
+            // One server would treat the bytes after such a request as a body, another as tunnel data.
             return Err(Rejection::new(Kind::BadRequest, "upgrade_with_body"));
         }
         if !framing.may_have_body {
@@ -106,13 +106,13 @@ impl Checks {
         self.check_media_type(request)
     }
 
-    /// What is to be done about the body of this request.
+    /// Returns how to handle the body of this request.
     pub fn body(&self, request: &Request<'_>) -> BodyPlan {
         let Some(body) = self.body.as_ref().filter(|_| Framing::of(request).may_have_body) else {
             return BodyPlan::Pass;
         };
         let is_json = body.json.is_some() && MediaType::of(request).is_some_and(|media| media.is_json());
-        // What has no end is not held back, and what says its length was measured: Envoy holds the client to its word.
+        // An endless body cannot be held. A body with a declared length was already checked, and Envoy enforces the length.
         let can_pass = request.grpc || Framing::of(request).length.is_some();
         if self.log_only {
             BodyPlan::Count(Meter::listening(body.clone(), is_json))
@@ -123,7 +123,7 @@ impl Checks {
         }
     }
 
-    /// The largest body that a request of this route is held back for.
+    /// Returns the size limit of held bodies; `None` if the route holds none.
     pub fn holds(&self) -> Option<u64> {
         self.body.as_ref().filter(|_| !self.log_only).map(|body| body.most_bytes)
     }
@@ -145,7 +145,8 @@ impl Checks {
         }
         let is_read = self.body.as_ref().is_some_and(|body| body.json.is_some());
         match media.filter(|media| is_read && media.is_json()) {
-            // RFC 8259 §8.1 knows UTF-8 only; a body that says otherwise would be read in one way here and in another behind.
+            // RFC 8259 §8.1 allows only UTF-8. A body with another charset would be parsed differently here and at the
+            // upstream.
             Some(media) if !media.is_utf8() => Err(not_accepted()),
             Some(_) if is_encoded(request) => {
                 Err(Rejection::new(Kind::UnsupportedCoding, "content_coding_not_accepted"))
@@ -155,7 +156,7 @@ impl Checks {
     }
 }
 
-/// What the headers tell about the body (RFC 9112 §6.3; HTTP/2 has no transfer codings).
+/// The body as declared by the headers (RFC 9112 §6.3; HTTP/2 has no transfer codings).
 struct Framing {
     length: Option<u64>,
     names_a_body: bool,
@@ -170,20 +171,20 @@ impl Framing {
             match *name {
                 b"content-length" => said.add(value),
                 b"transfer-encoding" => coded = true,
-                // Envoy leaves this header in place for nothing but an upgrade (envoy-facts §2.11, §2.12).
+                // Envoy keeps this header only for an upgrade (envoy-facts §2.11, §2.12).
                 b"upgrade" => upgrade = true,
                 _ => {}
             }
         }
         let length = said.value().and_then(read_length);
-        // A length that is repeated or is no number promises nothing, least of all that there is no body.
+        // A repeated or invalid length does not prove that there is no body.
         let names_a_body = coded || said != Once::Absent && length != Some(0);
         let may_have_body = !request.ended && length != Some(0) && (names_a_body || !upgrade);
         Framing { length, names_a_body, may_have_body, upgrade }
     }
 }
 
-/// Digits only (RFC 9110 §8.6): `parse` alone would take `+5`.
+/// Accepts digits only (RFC 9110 §8.6): `parse` alone would accept `+5`.
 fn read_length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok().filter(|_| value.iter().all(u8::is_ascii_digit))?.parse().ok()
 }

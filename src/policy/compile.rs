@@ -1,4 +1,6 @@
-//! Turns a document into a policy, or into every problem it has: what refers to what, and what goes together.
+//! Compiles a document into a policy, or reports all its problems.
+//!
+//! It resolves references and checks that settings are compatible.
 
 mod bounds;
 mod checks;
@@ -39,10 +41,10 @@ use routes::CompiledRoutes;
 use schemas::Schemas;
 
 impl Policy {
-    /// Reads and compiles a parsed document. Secrets and `$NAME` in addresses come from `environment`.
+    /// Parses and compiles a document. Secrets and `$NAME` in addresses come from `environment`.
     ///
     /// # Errors
-    /// Every problem of the document, in the order of its text. Nothing is left half done: there is a policy or there is none.
+    /// All problems of the document, in the order of its text. There is no partial policy.
     pub fn from_node(node: &Node, environment: Environment<'_>) -> Result<Policy, Vec<Problem>> {
         document_size::check(node).map_err(|problem| vec![problem])?;
         let (document, mut problems) = Document::read(node, environment);
@@ -50,7 +52,7 @@ impl Policy {
         if problems.is_empty() { Ok(policy) } else { Err(problems.sorted()) }
     }
 
-    /// One line a section. The policy is good for nothing when there are problems.
+    /// Compiles each section. The result must not be used if there are problems.
     fn compile(document: &Document, environment: Environment<'_>, problems: &mut Problems) -> Policy {
         let mut scopes = ScopeRegistry::default();
         let issuers = Issuers::compile(document, environment, problems);
@@ -116,7 +118,7 @@ impl Policy {
     }
 }
 
-/// One header can carry one claim only.
+/// A header can carry only one claim.
 fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     for (i, header) in headers.iter().enumerate() {
         let is_same = |other: &IdentityHeader| same_to_an_upstream(&other.header.value, &header.header.value);
@@ -129,7 +131,8 @@ fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     }
 }
 
-/// Headers of clients that the policy reads or checks, in lower case. An upstream must not see a value that was not read.
+/// Returns the client headers that the policy reads or checks, in lower case. The upstream must receive the same values that
+/// the policy read.
 fn headers_read(document: &Document) -> Vec<String> {
     let read = sent_headers::read_by(document).into_iter().map(|(name, _)| name.to_ascii_lowercase());
     read.chain(conditions::headers_read(&document.routes)).collect()
@@ -143,7 +146,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// The problems of a document with this issuer over a good one, and this route over one that answers.
+    /// Returns the problems of a valid document with this issuer and this route merged in.
     fn problems(issuer: Value, route: Value) -> Vec<String> {
         let mut document = json!({
             "version": "1.0",
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_hold_together_is_refused() {
+    fn contradictory_settings_are_rejected() {
         let jwks = json!({ "uri": "https://b.example/keys", "cluster": "b" });
         let public = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
         let mut private = public.clone();

@@ -1,4 +1,6 @@
-//! Which credentials a route asks for, and whom those in the request prove. What is sent and does not hold ends the request.
+//! Verifies the credentials of a request that its route accepts.
+//!
+//! Any invalid credential refuses the request.
 
 pub mod algorithm;
 pub mod api_key;
@@ -42,11 +44,11 @@ use issuer::Issuer;
 use revocation::Revocation;
 use verify_token::Authenticator;
 
-/// The credentials that a policy accepts, and everything that they are checked against.
+/// The credentials that a policy accepts, and the data to verify them.
 #[derive(Debug)]
 pub(super) struct Credentials {
     pub(super) issuers: Rc<[Issuer]>,
-    /// The places where tokens may be.
+    /// The places in a request that may contain tokens.
     pub(super) token_sources: Vec<TokenSource>,
     pub(super) key_places: KeyPlaces,
     pub(super) clients: Clients,
@@ -56,7 +58,7 @@ pub(super) struct Credentials {
     pub(super) identity: Rc<IdentityHeaders>,
 }
 
-/// One request, and the route that takes it.
+/// A request, and the route that it matches.
 #[derive(Clone, Copy)]
 pub(super) struct Presented<'p, 'r> {
     pub(super) rule: &'p Rule,
@@ -67,8 +69,8 @@ pub(super) struct Presented<'p, 'r> {
 }
 
 impl Credentials {
-    /// Verifies every credential in the request that the route accepts. Returns `None` if the route asks for none, or the request has
-    /// none. An invalid credential always refuses the request, even beside a valid one.
+    /// Verifies all credentials of the request that the route accepts. Returns `None` if the route requires none, or the
+    /// request has none. An invalid credential always refuses the request, even if another one is valid.
     pub(super) fn verify(
         &self,
         requirements: &Requirements,
@@ -104,7 +106,7 @@ impl Credentials {
         Ok(callers)
     }
 
-    /// Refuses a caller whose credential was revoked since it was issued.
+    /// Refuses a caller whose credential was revoked.
     fn not_revoked(
         &self,
         caller: &Caller,
@@ -120,7 +122,7 @@ impl Credentials {
         Ok(())
     }
 
-    /// Refuses a caller whose cookie a browser attached to a request that a foreign page makes.
+    /// Refuses a caller whose cookie was attached by a browser to a cross-site request.
     fn refuse_foreign_page(
         &self,
         caller: &Caller,
@@ -197,7 +199,7 @@ impl Credentials {
 }
 
 impl Presented<'_, '_> {
-    /// Counts a key or certificate that does not hold. One that does is no attempt at anything, whoever shares its address.
+    /// Counts an invalid key or certificate. Valid credentials do not count as attempts, even from the same address.
     fn settle(
         &self,
         caller: Result<Rc<Caller>, Stop>,

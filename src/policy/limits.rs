@@ -1,4 +1,5 @@
-//! Counts requests under their limits at each point of the pipeline, and records what client and operator learn of it.
+//! Counts requests against their limits at each stage of the pipeline, and records the results for the client and the audit
+//! record.
 
 pub mod memory;
 pub mod rate_limit;
@@ -21,7 +22,7 @@ use rate_limit::key::Subject;
 use rate_limit::{Charge, Counted, How, Limit, count, record};
 use set::LimitSet;
 
-/// Counts a request that has arrived, once, whatever becomes of it.
+/// Counts an arriving request once, regardless of its outcome.
 pub(super) fn arrive(
     unrouted: &LimitSet,
     rule: Option<&Rule>,
@@ -36,7 +37,8 @@ pub(super) fn arrive(
     spend(&limits.arrival, &subject(rule, parts, world.peer), How::Take, world, progress)
 }
 
-/// Refuses to look at a credential where too many were invalid. A token that was verified before is not an attempt.
+/// Refuses a credential if the caller exceeded the limit of invalid ones. A token that is already in the cache does not count
+/// as an attempt.
 pub(super) fn before_authentication(
     rule: &Rule,
     token: &[u8],
@@ -53,7 +55,7 @@ pub(super) fn before_authentication(
     refusal(&charges, counted, "too_many_failed_authentications", world, progress)
 }
 
-/// Counts an invalid credential. An expired one was valid once, and keys that cannot be fetched are not its fault.
+/// Counts an invalid credential. Expired credentials and failed key fetches do not count.
 pub(super) fn after_authentication(rule: &Rule, stop: Stop, parts: &RequestParts<'_>, world: &mut World<'_>) -> Stop {
     if let Stop::Refuse(Rejection { kind, .. }) = &stop
         && matches!(kind, Kind::InvalidToken | Kind::InvalidTokenRequest | Kind::InvalidCredential)
@@ -64,7 +66,7 @@ pub(super) fn after_authentication(rule: &Rule, stop: Stop, parts: &RequestParts
     stop
 }
 
-/// Counts a request of an authorized caller. On a route without authentication there is no caller to count.
+/// Counts a request of an authorized caller. A route without authentication has no caller to count.
 pub(super) fn count_caller(
     rule: &Rule,
     auth: &Auth,
@@ -107,7 +109,7 @@ pub(super) fn spend(
     refusal(&charges, counted, "rate_limited", world, progress)
 }
 
-/// Writes down what limits refused, or would have, and refuses.
+/// Records the limits that refused the request, or would have, and refuses it.
 fn refusal(
     charges: &[Charge<'_>],
     counted: Counted,

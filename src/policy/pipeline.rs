@@ -1,4 +1,4 @@
-//! The values that pass between the stages, from the matched route to the decision.
+//! The types that pass between pipeline stages, from the matched route to the decision.
 
 pub mod decision;
 pub mod forward;

@@ -1,7 +1,8 @@
-//! Documents that are fetched again and again, and their age: which may be used now, when each is due, and who may wait for one.
+//! Documents that are fetched periodically, and their age: which are usable, when each is due, and which requests may wait for
+//! one.
 //!
-//! Whatever a document is about, its life is the same. Nothing is fetched here: an adapter asks what is due, fetches it, and
-//! hands in what came.
+//! The life cycle does not depend on the kind of document. This module performs no I/O: an adapter polls for due documents,
+//! fetches them, and passes in the results.
 
 mod content;
 
@@ -17,35 +18,35 @@ use super::credentials::revocation_list::Revocations;
 use crate::config::url::Url;
 use crate::policy::verdict::wait::PolledId;
 
-/// Where one polled document is, and the bounds that an operator gave to it.
+/// The address of a polled document, and its configured times.
 #[derive(Clone, Debug)]
 pub struct PollPlan {
-    /// What the document is about.
+    /// The kind of document.
     pub what: What,
-    /// Address, for the fetch.
+    /// The address to fetch.
     pub uri: Url,
-    /// Envoy cluster, for the fetch.
+    /// The Envoy cluster for the fetch.
     pub cluster: String,
-    /// Age from which it is fetched again.
+    /// The age at which the document is refreshed.
     pub refresh_after: Duration,
-    /// Age from which it is not used any more.
+    /// The age at which the document is no longer used.
     pub usable_for: Duration,
-    /// Least time between fetches that requests cause; bounds as well how long a failing endpoint is spared.
+    /// The minimum time between fetches caused by requests. It also bounds the pause after a failed fetch.
     pub cool_down: Duration,
-    /// How long one fetch may take.
+    /// The timeout of one fetch.
     pub timeout: Duration,
-    /// How long a request may wait.
+    /// The maximum wait of a request.
     pub wait: Duration,
 }
 
 impl PollPlan {
-    /// What it is called in the log: what it is about, and where it comes from.
+    /// Returns the name in log lines: the kind of document, and its address.
     pub fn name(&self) -> String {
         format!("{} {}", self.what.name(), self.uri.shown())
     }
 }
 
-/// The polled documents of one policy. Times are since the Unix epoch, as the caller's clock says.
+/// The polled documents of one policy. Times are durations since the Unix epoch by the caller's clock.
 #[derive(Debug, Default)]
 pub struct Polled {
     documents: Vec<Document>,
@@ -56,73 +57,73 @@ struct Document {
     plan: PollPlan,
     held: Option<Held>,
     generation: u64,
-    /// When the last fetch ended, well or not.
+    /// The end of the last fetch, successful or not.
     attempted_at: Option<Duration>,
-    /// A request needs something that this version does not have.
+    /// A request needs an entry that this version does not contain.
     wanted: bool,
 }
 
 #[derive(Debug)]
 struct Held {
     content: Content,
-    /// Compared with a new text, so that what has not changed keeps its generation and what was verified under it.
+    /// Compared with a new text, so that an unchanged document keeps its generation and the cache entries that depend on it.
     text: Box<[u8]>,
-    /// When the endpoint last said that this is its document.
+    /// The last time that the endpoint confirmed this document.
     fetched_at: Duration,
 }
 
-/// What a request finds when it asks for a document.
+/// The availability of a document for a request.
 #[derive(Debug)]
 pub enum Standing<T> {
-    /// What may be used, and the generation that changes with every change of it.
+    /// The document, and its generation, which changes with every change of the document.
     Usable(Rc<T>, u64),
-    /// Nothing yet, or nothing any more: waiting may help until this time.
+    /// The document is missing or too old; the request may wait until this time.
     Wait(Duration),
-    /// Nothing, and waiting would not help.
+    /// The document is unavailable, and waiting would not help.
     Unavailable,
 }
 
-/// What taking a document over brought.
+/// The result of installing a document.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// It differs from the one before.
+    /// The document differs from the previous one.
     pub changed: bool,
-    /// Parts of it that are not used, each with its reason.
+    /// The skipped parts of the document, each with the reason.
     pub skipped: Vec<String>,
 }
 
-/// Why a fetched text did not become the document; a sentence for the log, not for clients.
+/// The reason why a fetched text was rejected: a sentence for the log, not for clients.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unusable(pub String);
 
 impl Polled {
-    /// Documents of which none is at hand yet, for these plans.
+    /// Creates the documents for these plans, none of them fetched yet.
     pub fn new(plans: impl IntoIterator<Item = PollPlan>) -> Polled {
         let document = |plan| Document { plan, held: None, generation: 0, attempted_at: None, wanted: false };
         Polled { documents: plans.into_iter().map(document).collect() }
     }
 
-    /// Every document with its plan.
+    /// Iterates over all documents with their plans.
     pub fn plans(&self) -> impl Iterator<Item = (PolledId, &PollPlan)> {
         self.documents.iter().enumerate().map(|(i, document)| (PolledId(i), &document.plan))
     }
 
-    /// The plan of one document.
+    /// Returns the plan of a document.
     pub fn plan(&self, id: PolledId) -> Option<&PollPlan> {
         self.documents.get(id.0).map(|document| &document.plan)
     }
 
-    /// The key set that a request received at `received_at` gets now.
+    /// Returns the key set for a request received at `received_at`.
     pub fn key_set(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<KeySet> {
         self.standing(id, received_at, now, Content::key_set)
     }
 
-    /// The revocation list that a request received at `received_at` is looked up in now.
+    /// Returns the revocation list for a request received at `received_at`.
     pub fn revocations(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<Revocations> {
         self.standing(id, received_at, now, Content::revocations)
     }
 
-    /// The directory of clients that a request received at `received_at` is looked up in now.
+    /// Returns the client directory for a request received at `received_at`.
     pub fn clients(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<ClientDirectory> {
         self.standing(id, received_at, now, Content::clients)
     }
@@ -146,26 +147,26 @@ impl Polled {
         }
     }
 
-    /// The generation of a document that may be used now; none when there is no such document.
+    /// Returns the generation of a usable document; `None` if the document is not usable.
     pub fn generation(&self, id: PolledId, now: Duration) -> Option<u64> {
         let document = self.documents.get(id.0)?;
         document.usable(now).map(|_| document.generation)
     }
 
-    /// Whether a fetch of the document has ended, well or not.
+    /// Returns `true` if a fetch of the document has ended, successful or not.
     pub fn was_attempted(&self, id: PolledId) -> bool {
         self.documents.get(id.0).is_some_and(|document| document.attempted_at.is_some())
     }
 
-    /// How old the document at hand is when the last fetch of it failed; none when it is as good as new, or there is none.
+    /// Returns the age of the document if its last fetch failed; `None` if it is current, or if there is none.
     pub fn stale_for(&self, id: PolledId, now: Duration) -> Option<Duration> {
         let document = self.documents.get(id.0)?;
         let held = document.held.as_ref().filter(|held| document.attempted_since(held.fetched_at))?;
         Some(now.saturating_sub(held.fetched_at))
     }
 
-    /// A request needs something that the document does not have: until when it may wait for one more fetch, if at all.
-    /// Requests made up for it cause no more than one fetch in each cool-down.
+    /// Requests a newer version for an entry that the document does not contain. Returns how long the request may wait for it,
+    /// if at all. Invented entries cause at most one fetch per cool-down.
     pub fn want_newer(&mut self, id: PolledId, received_at: Duration, now: Duration) -> Option<Duration> {
         let document = self.documents.get_mut(id.0)?;
         let until = received_at + document.plan.wait;
@@ -177,7 +178,7 @@ impl Polled {
         Some(until)
     }
 
-    /// True when a fetch is due: no document yet, one that is about to be old, or a request that needs a newer one.
+    /// Returns `true` if a fetch is due: the document is missing or about to expire, or a request needs a newer one.
     pub fn is_due(&mut self, id: PolledId, now: Duration) -> bool {
         let Some(document) = self.documents.get_mut(id.0) else { return false };
         document.meet_clock(now);
@@ -186,14 +187,15 @@ impl Polled {
         let since = now.saturating_sub(attempted_at);
         let refresh_at =
             document.held.as_ref().map(|held| held.fetched_at + spread(plan.refresh_after, held.fetched_at));
-        // Only a failing endpoint is spared; one that answers is asked as often as the plan says, be it every second.
+        // Only a failing endpoint is fetched less often. One that answers is fetched as often as the plan requires, even every
+        // second.
         let failed = document.held.as_ref().is_none_or(|held| held.fetched_at < attempted_at);
         let pause = if failed { plan.cool_down.clamp(LEAST_RETRY, MOST_RETRY) } else { Duration::ZERO };
         document.wanted && since >= plan.cool_down
             || refresh_at.is_none_or(|at| now >= at) && since >= spread(pause, attempted_at)
     }
 
-    /// Takes a fetched text. One that cannot be read, or that is good for nothing, counts as a failed fetch.
+    /// Installs a fetched text. An invalid or unusable text counts as a failed fetch.
     pub fn install(&mut self, id: PolledId, text: &[u8], at: Duration) -> Result<Taken, Unusable> {
         let unchanged = Taken { changed: false, skipped: Vec::new() };
         let Some(document) = self.documents.get_mut(id.0) else { return Ok(unchanged) };
@@ -208,7 +210,7 @@ impl Polled {
         Ok(Taken { changed: true, skipped })
     }
 
-    /// Notes that the endpoint said at `at` that the document at hand is still its own (RFC 9110 §15.4.5).
+    /// Records that the endpoint confirmed the current document at `at` (RFC 9110 §15.4.5).
     pub fn confirm(&mut self, id: PolledId, at: Duration) {
         if let Some(document) = self.documents.get_mut(id.0) {
             document.ended(at);
@@ -216,7 +218,7 @@ impl Polled {
         }
     }
 
-    /// Notes that a fetch ended at `at` without a usable document: the one at hand stays as it is.
+    /// Records that a fetch ended at `at` without a usable document. The current document stays in use.
     pub fn note_failure(&mut self, id: PolledId, at: Duration) {
         if let Some(document) = self.documents.get_mut(id.0) {
             document.ended(at);
@@ -229,8 +231,8 @@ impl Document {
         self.held.as_ref().filter(|held| now < held.fetched_at + self.plan.usable_for)
     }
 
-    /// A clock that was set back must not make a document last longer, nor put off the next fetch: what lies in the future
-    /// happened just now.
+    /// Handles a clock that was set back: times in the future are set to now. Otherwise a document would be used for too long,
+    /// or its next fetch delayed.
     fn meet_clock(&mut self, now: Duration) {
         if self.attempted_at.is_some_and(|at| at > now + MOST_SKEW) {
             self.attempted_at = Some(now);
@@ -254,17 +256,17 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// Up to a tenth longer, so that gateways that were started together do not ask together for ever. The fraction of the second
-/// at which a fetch ended is as good as random, and the same for whoever asks.
+/// Extends the period by up to a tenth, so that gateways that started together do not fetch together forever. The sub-second
+/// part of the fetch time is effectively random, and the same in all workers.
 fn spread(span: Duration, ended_at: Duration) -> Duration {
     span + span * ended_at.subsec_millis() / 10_000
 }
 
-/// A failing endpoint is asked again after this long at the least and at the most.
+/// The minimum and maximum pause after a failed fetch.
 const LEAST_RETRY: Duration = Duration::from_secs(1);
 const MOST_RETRY: Duration = Duration::from_secs(5);
 
-/// Two workers read the same clock at slightly different times.
+/// Workers read the same clock at slightly different times.
 const MOST_SKEW: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

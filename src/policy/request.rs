@@ -1,4 +1,4 @@
-//! One request as the core sees it: a header list that was read once, and the few headers that decide, picked in one pass.
+//! The parsed request: all headers, with the security-relevant ones extracted in one pass.
 
 pub mod guard;
 pub mod origin;
@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use super::verdict::rejection::{Kind, Rejection};
 
-/// A request as an adapter hands it in.
+/// A request as passed in by an adapter.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestParts<'r> {
-    /// Every header in order, names in lower case, pseudo-headers (`:method`, `:path`, `:authority`) among them.
+    /// All headers in order, with lower-case names, including pseudo-headers (`:method`, `:path`, `:authority`).
     pub headers: &'r [(&'r [u8], &'r [u8])],
-    /// When the request was first seen, since the Unix epoch; the same when it is decided again after waiting.
+    /// When the request was first received, since the Unix epoch. It stays the same when a waiting request is decided again.
     pub received_at: Duration,
-    /// The headers are the whole request: neither body nor trailers follow.
+    /// The request has no body and no trailers.
     pub ended: bool,
 }
 
-/// The headers that decide, found in one pass over the list.
+/// The headers that decisions use, found in one pass over the list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'r> {
     /// `:method`.
@@ -31,7 +31,7 @@ pub struct Request<'r> {
     pub target: &'r [u8],
     /// `:authority` as sent.
     pub authority: &'r [u8],
-    /// `authorization`, and whether there was more than one.
+    /// `authorization`.
     pub authorization: Once<'r>,
     /// `origin`.
     pub origin: Once<'r>,
@@ -49,17 +49,17 @@ pub struct Request<'r> {
     pub padded: Option<&'r [u8]>,
     /// A header name is not ASCII.
     pub has_malformed_name: bool,
-    /// `connection`. Envoy leaves it in place for an upgrade only, with the `upgrade` header (envoy-facts §2.11, §2.12).
+    /// `connection`. Envoy keeps it only for an upgrade, together with the `upgrade` header (envoy-facts §2.11, §2.12).
     pub connection: Once<'r>,
-    /// `upgrade` is there.
+    /// `upgrade` is present.
     pub upgrade: bool,
-    /// Neither body nor trailers follow.
+    /// The request has no body and no trailers.
     pub ended: bool,
-    /// Every header, for what is not picked.
+    /// All headers.
     pub headers: &'r [(&'r [u8], &'r [u8])],
 }
 
-/// A header that makes sense once only.
+/// A header that may occur only once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Once<'r> {
     /// Not sent.
@@ -67,18 +67,18 @@ pub enum Once<'r> {
     Absent,
     /// Sent once.
     Value(&'r [u8]),
-    /// Sent more than once: nobody can say which one another server would take (CVE-2020-25017).
+    /// Sent more than once. Servers disagree about which value to use (CVE-2020-25017).
     Repeated,
 }
 
 impl<'r> Request<'r> {
-    /// Picks what decides. A request without method or path (plain CONNECT, envoy-facts §2.12) is refused here.
+    /// Extracts the headers. Refuses a request without a method or path (plain CONNECT, envoy-facts §2.12).
     pub fn read(parts: &RequestParts<'r>) -> Result<Request<'r>, Rejection> {
         let mut request = Request { headers: parts.headers, ended: parts.ended, ..Request::default() };
         let mut method: &[u8] = b"";
         let mut content_type = Once::Absent;
         for &(name, value) in parts.headers {
-            // Pseudo-headers have stricter readers of their own.
+            // Pseudo-headers have stricter parsers.
             if is_padded(value) && !name.starts_with(b":") {
                 request.padded = request.padded.or(Some(name));
             }
@@ -109,8 +109,8 @@ impl<'r> Request<'r> {
 
     /// Refuses names that are not ASCII: an edit could not remove such a header, and Envoy refuses them too (RFC 9110 §5.1).
     ///
-    /// Refuses values that Envoy leaves padded and an HTTP/1 upstream trims: the gateway would judge another value than the one that
-    /// is acted on. RFC 9113 §8.2.1 calls such a request malformed; Envoy itself only trims the values of HTTP/1.
+    /// Refuses values that Envoy leaves padded and an HTTP/1 upstream trims: the gateway would check a different value than the
+    /// upstream uses. RFC 9113 §8.2.1 treats such a request as malformed; Envoy only trims HTTP/1 values.
     pub fn check_headers(&self) -> Result<(), Rejection> {
         if self.has_malformed_name {
             return Err(Rejection::new(Kind::BadRequest, "header_name_malformed"));
@@ -121,7 +121,8 @@ impl<'r> Request<'r> {
         Err(name.map_or(rejection.clone(), |name| rejection.with(format!("header {name}"))))
     }
 
-    /// A CORS preflight is an OPTIONS request with both of its headers; any other OPTIONS is an ordinary request (Fetch §3.2.2).
+    /// Returns the headers of a CORS preflight: an OPTIONS request with both headers. Any other OPTIONS request is an ordinary
+    /// request (Fetch §3.2.2).
     pub fn preflight(&self) -> Option<(&'r [u8], &'r [u8])> {
         match (self.method, self.origin, self.requested_method) {
             ("OPTIONS", Once::Value(origin), Once::Value(method)) => Some((origin, method)),
@@ -129,14 +130,14 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// The client's request id, if it is well formed: what is not could forge log lines or confuse traces.
+    /// Returns the client's request id if it is well formed. A malformed id could forge log lines or confuse traces.
     pub fn usable_request_id(&self) -> Option<&'r str> {
         let Once::Value(id) = self.request_id else { return None };
         well_formed_id(id)
     }
 }
 
-/// An id as the gateway takes it from a client: up to 128 letters, digits, `-`, `_` and `.`.
+/// Accepts an id of up to 128 letters, digits, `-`, `_` and `.`.
 pub fn well_formed_id(id: &[u8]) -> Option<&str> {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let accepted = !id.is_empty() && id.len() <= MOST_ID_BYTES && id.iter().all(is_plain);
@@ -148,7 +149,7 @@ impl<'r> Once<'r> {
         *self = if *self == Once::Absent { Once::Value(value) } else { Once::Repeated };
     }
 
-    /// The value, if there is exactly one.
+    /// Returns the value, if there is exactly one.
     pub fn value(self) -> Option<&'r [u8]> {
         match self {
             Once::Value(value) => Some(value),
@@ -163,8 +164,8 @@ fn is_grpc(content_type: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
-/// Whether a value begins or ends with a space, a tab or another control character, or in a value that is not UTF-8 with one of the
-/// spaces of Latin-1 (0x85, 0xa0), which servers that read headers as Latin-1 trim too.
+/// Returns `true` if a value begins or ends with a space, a tab or another control character. For a value that is not UTF-8,
+/// this includes the Latin-1 spaces (0x85, 0xa0), which servers that read headers as Latin-1 also trim.
 fn is_padded(value: &[u8]) -> bool {
     let (Some(first), Some(last)) = (value.first(), value.last()) else { return false };
     let is_control = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
@@ -173,7 +174,7 @@ fn is_padded(value: &[u8]) -> bool {
 }
 
 const MOST_ID_BYTES: usize = 128;
-/// Longer header names are left out of the record.
+/// Longer header names are omitted from the audit record.
 const MOST_SHOWN_BYTES: usize = 64;
 
 #[cfg(test)]
@@ -183,7 +184,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_value_that_servers_trim_is_padded() {
+    fn values_that_servers_trim_are_padded() {
         let padded: [&[u8]; 13] = [
             b" a",
             b"a ",
@@ -234,8 +235,7 @@ mod tests {
         assert_eq!(refused("x-\u{fffd}".as_bytes()), Some("header_name_malformed"));
     }
 
-    #[test]
-    fn a_preflight_is_options_with_an_origin_and_a_requested_method() {
+    fn a_preflight_is_an_options_request_with_an_origin_and_a_requested_method() {
         let (origin, put) = (("origin", "https://a.test"), ("access-control-request-method", "PUT"));
         let private = "access-control-request-private-network";
         let read = |method: &str, sent: &[(&str, &str)]| {

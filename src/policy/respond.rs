@@ -1,4 +1,4 @@
-//! The response pipeline: replaces replies that Envoy made itself, and sets the gateway's headers on every other response.
+//! The response pipeline: replaces local replies of Envoy, and sets the gateway's headers on all other responses.
 
 pub mod cors;
 pub mod local_reply;
@@ -12,28 +12,29 @@ use super::verdict::plan::ResponsePlan;
 use super::verdict::reply::Reply;
 use refusal::Refusals;
 
-/// A response as its headers arrive.
+/// The head of a response.
 pub struct ResponseHead<'h> {
     /// HTTP status.
     pub status: u16,
-    /// It has a `grpc-status` header: to a gRPC client, Envoy reports a failure with status 200 and the trailers as headers.
+    /// The response has a `grpc-status` header. Envoy reports a failure to a gRPC client with status 200 and the trailers as
+    /// headers.
     pub has_grpc_status: bool,
-    /// The request was forwarded. Before that, only Envoy can have answered.
+    /// The request was forwarded. Before that, a response can come only from Envoy.
     pub is_forwarded: bool,
-    /// Envoy's response code details (envoy-facts §2.6). Read for failures only.
+    /// Envoy's response code details (envoy-facts §2.6). They are read only for failures.
     pub details: &'h dyn Fn() -> String,
 }
 
-/// What becomes of a response.
+/// The decision about a response.
 #[derive(Debug)]
 pub enum Response {
-    /// It goes to the client with these changes to its headers.
+    /// Send the response to the client with these changes to its headers.
     Pass(Vec<HeaderEdit>),
-    /// This reply replaces it.
+    /// Replace the response with this reply.
     Replace(Reply),
 }
 
-/// Decides about a response.
+/// Decides a response.
 pub(super) fn respond(
     refusals: &Refusals,
     head: &ResponseHead<'_>,
@@ -46,7 +47,7 @@ pub(super) fn respond(
     }
 }
 
-/// The reply that replaces one that Envoy made itself.
+/// Returns the reply that replaces a local reply of Envoy.
 fn replacement(refusals: &Refusals, head: &ResponseHead<'_>, progress: &mut Progress, now: Duration) -> Option<Reply> {
     let may_be_trailers = progress.plan.grpc && head.status == 200 && head.has_grpc_status;
     if head.status < 400 && !may_be_trailers {
@@ -60,16 +61,16 @@ fn replacement(refusals: &Refusals, head: &ResponseHead<'_>, progress: &mut Prog
     Some(reply)
 }
 
-/// The changes to the headers of the upstream's response.
+/// Returns the changes to the headers of the upstream's response.
 fn edits(status: u16, plan: &ResponsePlan) -> Vec<HeaderEdit> {
     let mut edits = Vec::with_capacity(8);
     if status == 101 {
-        // The next proxy on the way to the client deletes the headers that the upstream names here (RFC 9110 §7.6.1).
+        // The next proxy towards the client would delete the headers that the upstream names here (RFC 9110 §7.6.1).
         edits.push(HeaderEdit::set("connection", "upgrade"));
     }
     edits.extend(plan.budget.headers().into_iter().map(|(name, value)| HeaderEdit::set(name, &value)));
     if let Some(cors) = &plan.cors {
-        // Removing an absent header costs a tenth of reading the whole map, which would show whether it is there.
+        // Removing an absent header costs a tenth of reading the whole map to check for it.
         edits.extend(cors.remove.iter().filter(|name| !cors.sets(name)).map(|name| HeaderEdit::Remove((*name).into())));
         edits.extend(cors.set.iter().map(|(name, value)| HeaderEdit::Set(name.clone().into(), value.clone().into())));
         edits.extend(cors.vary.iter().map(|vary| HeaderEdit::Add("vary".into(), vary.clone().into())));

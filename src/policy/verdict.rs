@@ -1,4 +1,4 @@
-//! The vocabulary of every decision: header edits, replies, waits, refusals, the response plan and the audit record.
+//! The types of decisions: header edits, replies, waits, refusals, the response plan and the audit record.
 
 pub mod audit;
 pub mod budget;

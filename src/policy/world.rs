@@ -1,4 +1,4 @@
-//! Everything the core may not reach for itself, handed in by whoever asks for a decision.
+//! The inputs of a decision that the core does not read itself, passed in by the caller.
 
 use std::time::Duration;
 
@@ -9,39 +9,39 @@ use super::limits::rate_limit_client::Quotas;
 use super::polled::Polled;
 use super::request::peer::Peer;
 
-/// The world of one decision. The filter builds it from Envoy's host calls, the tools and tests from plain memory.
+/// The inputs of one decision. The filter builds it from Envoy's host calls; tools and tests build it in memory.
 pub struct World<'w> {
     /// The time since the Unix epoch.
     pub now: Duration,
-    /// Key sets and whatever else is polled.
+    /// Key sets and other polled documents.
     pub polled: &'w mut Polled,
-    /// Callers verified before.
+    /// The cache of verified tokens.
     pub tokens: &'w mut TokenCache,
-    /// What was counted.
+    /// The buckets of local limits.
     pub limits: &'w mut dyn BucketStore,
-    /// What a rate limit service granted and refused.
+    /// The accounts with rate limit services.
     pub quotas: &'w mut Quotas,
-    /// Who checks signatures.
+    /// The signature verifier.
     pub verifier: &'w dyn SignatureVerifier,
-    /// Who sent the request.
+    /// The peer of the connection.
     pub peer: &'w dyn Peer,
-    /// Makes an id for a request that brought none: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
+    /// Makes an id for a request without one: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
     pub fresh_id: &'w dyn Fn() -> String,
-    /// Where to note what each stage found; `None` where nobody reads it.
+    /// Receives the findings of each stage; `None` if tracing is off.
     pub trace: Option<&'w mut Vec<Step>>,
 }
 
-/// What one stage of the pipeline found, for `portcullis explain`.
+/// A finding of one pipeline stage, for `portcullis explain`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The stage, as in the pipeline's description.
     pub stage: &'static str,
-    /// What it found, in a sentence for an operator.
+    /// The finding, as a sentence for an operator.
     pub finding: String,
 }
 
 impl World<'_> {
-    /// Notes a finding, if anybody reads it.
+    /// Records a finding, if tracing is on.
     pub fn note(&mut self, stage: &'static str, finding: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(Step { stage, finding: finding() });

@@ -1,6 +1,8 @@
-//! A JSON number as it is written: compared and divided by its digits, not by the nearest double.
+//! A JSON number as written.
 //!
-//! Each operation reads the text once and allocates nothing, so a long number costs its length and a large exponent costs nothing.
+//! It is compared and divided by its digits, not by the nearest double.
+//!
+//! Each operation reads the text once and allocates nothing: the cost grows with the length of the text, not with the exponent.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -11,36 +13,37 @@ use std::fmt;
 pub struct Number<'t>(Cow<'t, str>);
 
 impl<'t> Number<'t> {
-    /// A number whose text follows the grammar.
+    /// Creates a number from a text that follows the grammar.
     pub(super) fn from_text(text: &'t str) -> Number<'t> {
         Number(Cow::Borrowed(text))
     }
 
-    /// The number as it is written.
+    /// Returns the number as written.
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// Whether it has no fraction, in any spelling: `2`, `2.0`, `20e-1` (JSON Schema Validation §6.1.1).
+    /// Returns `true` if the number has no fraction, in any spelling: `2`, `2.0`, `20e-1` (JSON Schema Validation §6.1.1).
     pub fn is_integer(&self) -> bool {
         let decimal = self.decimal();
         decimal.is_zero() || decimal.lowest_power() >= 0
     }
 
-    /// Whether it is greater than 0.
+    /// Returns `true` if the number is greater than 0.
     pub fn is_positive(&self) -> bool {
         let decimal = self.decimal();
         !decimal.is_zero() && !decimal.negative
     }
 
-    /// Whether it is a whole number of times `unit`. Only 0 is a multiple of 0, and of a unit with more than 19 digits.
+    /// Returns `true` if the number is a multiple of `unit`. For a unit that is 0 or has more than 19 digits, only 0 is a
+    /// multiple.
     pub fn is_multiple_of(&self, unit: &Number<'_>) -> bool {
         let (value, unit) = (self.decimal(), unit.decimal());
         if value.is_zero() {
             return true;
         }
         let Some(modulus) = unit.digits_as_integer().filter(|modulus| *modulus != 0) else { return false };
-        // The last digit of the value is not 0, so it is no multiple of a higher power of ten.
+        // The last digit of the value is not 0, so it cannot be a multiple of a higher power of ten.
         let Ok(shift) = u64::try_from(value.lowest_power() - unit.lowest_power()) else { return false };
         let rest = value.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit)) % modulus);
         (rest * power_of_ten(shift, modulus)).is_multiple_of(modulus)
@@ -52,8 +55,8 @@ impl<'t> Number<'t> {
 }
 
 impl From<&serde_json::Number> for Number<'static> {
-    /// The digits of an integer, or the fewest digits that are read as the same double. Doubles between 2^53 and 2^64 are integers,
-    /// and keep all their digits.
+    /// Keeps the digits of an integer; for a double, uses the fewest digits that parse to the same value. Doubles between 2^53
+    /// and 2^64 are integers, and keep all their digits.
     fn from(number: &serde_json::Number) -> Number<'static> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         const BEYOND_64_BITS: f64 = 18_446_744_073_709_551_616.0;
@@ -86,14 +89,14 @@ impl PartialOrd for Number<'_> {
 }
 
 impl Ord for Number<'_> {
-    /// By value: 1, 1.0 and 10e-1 are equal (JSON Schema Core §4.2.2).
+    /// Compares by value: 1, 1.0 and 10e-1 are equal (JSON Schema Core §4.2.2).
     fn cmp(&self, other: &Number<'_>) -> Ordering {
         let (a, b) = (self.decimal(), other.decimal());
         a.sign().cmp(&b.sign()).then_with(|| if a.negative { b.compare_size(&a) } else { a.compare_size(&b) })
     }
 }
 
-/// A text taken apart: digits without zeros at either end, and the power of ten of the first one.
+/// A parsed number: digits without zeros at either end, and the power of ten of the first digit.
 struct Decimal<'t> {
     negative: bool,
     whole: &'t str,
@@ -134,18 +137,18 @@ impl<'t> Decimal<'t> {
         self.whole.bytes().chain(self.fraction.bytes()).map(|byte| byte.wrapping_sub(b'0'))
     }
 
-    /// All digits as one integer, if it has 64 bits at most.
+    /// Returns all digits as one integer, if it fits in 64 bits.
     fn digits_as_integer(&self) -> Option<u128> {
         let integer = self.digits().try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit)));
         integer.map(u128::from)
     }
 
-    /// The power of ten of the last digit.
+    /// Returns the power of ten of the last digit.
     fn lowest_power(&self) -> i64 {
         self.highest_power.saturating_sub(length(self.whole) + length(self.fraction) - 1)
     }
 
-    /// Compares the absolute values of two numbers of which both or neither are 0.
+    /// Compares the absolute values of two numbers. Either both are 0 or neither is.
     fn compare_size(&self, other: &Decimal<'_>) -> Ordering {
         if self.is_zero() {
             return Ordering::Equal;
@@ -158,7 +161,7 @@ fn length(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
 
-/// An exponent. Beyond ±2^40 it stays there, which leaves room for adding lengths to it.
+/// Parses an exponent, saturating at ±2^40. This leaves room to add lengths to it.
 fn saturated(exponent: &str) -> i64 {
     const MOST: i64 = 1 << 40;
     let (negative, digits) = match exponent.strip_prefix('-') {
@@ -169,7 +172,7 @@ fn saturated(exponent: &str) -> i64 {
     if negative { -size } else { size }
 }
 
-/// 10^`exponent` modulo something below 2^64, by squaring.
+/// Computes 10^`exponent` modulo a value below 2^64, by squaring.
 fn power_of_ten(mut exponent: u64, modulus: u128) -> u128 {
     let (mut result, mut base) = (1 % modulus, 10 % modulus);
     while exponent > 0 {
@@ -190,7 +193,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn multiples_are_those_of_the_digits_written() {
+    fn multiples_use_the_digits_as_written() {
         for (value, unit, is_multiple) in [
             ("0.0075", "0.0001", true),
             ("0.00751", "0.0001", false),
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_those_without_a_fraction() {
+    fn numbers_without_a_fraction_are_integers() {
         for (text, is_integer) in [
             ("1", true),
             ("1.0", true),
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_a_document_keep_the_digits_that_a_double_carries() {
+    fn document_numbers_keep_the_precision_of_a_double() {
         for (value, text) in [
             (json!(1), "1"),
             (json!(-5), "-5"),

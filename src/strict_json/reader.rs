@@ -1,4 +1,4 @@
-//! Reads the grammar of RFC 8259, byte by byte, within bounds.
+//! Parses the grammar of RFC 8259 byte by byte, within bounds.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::number::Number;
 use super::tree::{Json, Object};
 use super::{Bounds, Malformed};
 
-/// Reads a whole text.
+/// Parses a whole text.
 pub(super) fn read(text: &str, bounds: Bounds) -> Result<Json<'_>, Malformed> {
     let mut reader = Reader { text, at: 0, values_left: bounds.values };
     let value = reader.value(bounds.depth.min(MOST_DEPTH))?;
@@ -41,7 +41,7 @@ impl<'t> Reader<'t> {
         let mut members = Vec::new();
         self.skip_space();
         if !self.takes(b'}') {
-            // A growing vector allocates room for four members, but bodies with many small objects mostly have one member each.
+            // A growing vector allocates room for four members, but objects in large bodies often have one member.
             members.reserve_exact(1);
             loop {
                 self.skip_space();
@@ -95,12 +95,12 @@ impl<'t> Reader<'t> {
             let _signed = self.takes(b'+') || self.takes(b'-');
             self.digits()?;
         }
-        // Anything but a separator makes it no number at all, however large.
+        // A number must be followed by a separator; otherwise it is a syntax error, even if it is also out of range.
         if !matches!(self.peek(), None | Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
             return Err(Malformed::Syntax);
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        // Readers treat a number out of range of a double differently: as an error, as infinity, or exactly.
+        // Parsers treat a number beyond the range of a double differently: as an error, as infinity, or exactly.
         let is_short = self.at == whole && text.len() < 19;
         if !is_short && text.parse::<serde_json::Number>().is_err() {
             return Err(Malformed::OutOfRange);
@@ -127,12 +127,12 @@ impl<'t> Reader<'t> {
             text.push(self.escape()?);
             text.push_str(self.plain());
         }
-        // A control character, or the end of the text.
+        // Reached at a control character or the end of the text: both are errors.
         self.expect(b'"')?;
         Ok(Cow::Owned(text))
     }
 
-    /// The characters up to the next quote, backslash or control character.
+    /// Returns the characters up to the next quote, backslash or control character.
     fn plain(&mut self) -> &'t str {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
@@ -156,7 +156,7 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// Four hexadecimal digits; of a pair of surrogates, both halves (RFC 8259 §7).
+    /// Parses four hexadecimal digits, or both halves of a surrogate pair (RFC 8259 §7).
     fn unicode(&mut self) -> Result<char, Malformed> {
         let first = self.hexadecimal()?;
         let mut second = None;
@@ -201,5 +201,5 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Each level is two frames of the stack.
+/// Each level uses two stack frames.
 const MOST_DEPTH: usize = 127;

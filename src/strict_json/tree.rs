@@ -1,4 +1,4 @@
-//! A JSON text as a tree that keeps each number as it is written, and borrows texts and numbers from the text where it can.
+//! A JSON tree that keeps each number as written, and borrows strings and numbers from the source text where possible.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ pub enum Json<'t> {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number as it is written.
+    /// A number as written.
     Number(Number<'t>),
     /// A string, escapes resolved.
     Text(Cow<'t, str>),
@@ -24,12 +24,12 @@ pub enum Json<'t> {
     Object(Object<'t>),
 }
 
-/// The members of an object, sorted by name; no name twice. In one vector: most objects are small, and there are many of them.
+/// The members of an object, sorted by name, without duplicates. A single vector, because most objects are small and numerous.
 #[derive(Clone, Debug, Default)]
 pub struct Object<'t>(Vec<(Cow<'t, str>, Json<'t>)>);
 
 impl<'t> Json<'t> {
-    /// The same value with its numbers as integers of 64 bits or as doubles; nothing if one is beyond both.
+    /// Converts numbers to 64-bit integers or doubles; `None` if a number fits neither.
     pub fn into_value(self) -> Option<Value> {
         Some(match self {
             Json::Null => Value::Null,
@@ -44,8 +44,8 @@ impl<'t> Json<'t> {
         })
     }
 
-    /// Whether an object in it has two members whose names differ only in the case of Latin letters. A reader that ignores case
-    /// takes one of them for the other, and also takes `ſ` for `s`, the Kelvin sign for `k`, and `ı` and `İ` for `i`.
+    /// Returns `true` if an object in the tree has two members whose names differ only in the case of Latin letters. A
+    /// case-insensitive reader confuses them, and also reads `ſ` as `s`, the Kelvin sign as `k`, and `ı` and `İ` as `i`.
     pub fn has_case_variants(&self) -> bool {
         match self {
             Json::List(items) => items.iter().any(Json::has_case_variants),
@@ -71,7 +71,7 @@ impl From<&Value> for Json<'static> {
             Value::Array(items) => Json::List(items.iter().map(Json::from).collect()),
             Value::Object(members) => {
                 let members = members.iter().map(|(name, value)| (Cow::Owned(name.clone()), value.into()));
-                // A map may keep the order of its text, depending on what else is built.
+                // The map's order depends on the Cargo features of other crates, so sort the members.
                 Json::Object(Object::sorted(members.collect()))
             }
         }
@@ -79,7 +79,7 @@ impl From<&Value> for Json<'static> {
 }
 
 impl<'t> Object<'t> {
-    /// An object of members in any order. Two of the same name are refused.
+    /// Creates an object from members in any order. Duplicate names are rejected.
     pub(super) fn unique(members: Vec<(Cow<'t, str>, Json<'t>)>) -> Result<Object<'t>, Malformed> {
         let sorted = Object::sorted(members);
         let twice = sorted.0.windows(2).find_map(|pair| match pair {
@@ -94,23 +94,23 @@ impl<'t> Object<'t> {
         Object(members)
     }
 
-    /// The member of this name, its name borrowed from here.
+    /// Returns the member of this name, with the name borrowed from this object.
     pub fn get(&self, name: &str) -> Option<(&str, &Json<'t>)> {
         let at = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name)).ok()?;
         self.0.get(at).map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// Whether there is a member of this name.
+    /// Returns `true` if a member of this name exists.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// How many there are.
+    /// Returns the number of members.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// All of them by name.
+    /// Iterates over the members in name order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'t>)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }

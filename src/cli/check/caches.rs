@@ -7,14 +7,14 @@ use crate::config::auth::Auth;
 use crate::config::problem::Problem;
 use crate::policy::pipeline::rule::Action;
 
-/// The problems with a file that configures Envoy around these documents.
+/// The problems in a file that configures Envoy around these documents.
 pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem> {
     let asks_callers = gateways.iter().any(asks_callers);
     let caches = documents::caches(file, text).into_iter().filter(|cache| asks_callers || cache.side != Side::Behind);
     caches.map(|cache| Problem { place: cache.place, message: message(cache.side).to_string() }).collect()
 }
 
-/// Whether answers of an upstream depend on the caller: on a route that is open to everyone they do not.
+/// Whether upstream responses depend on the caller. On a route that is open to everyone, they do not.
 fn asks_callers(gateway: &GatewayFile) -> bool {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let mut asking = rules.filter(|rule| rule.requirements.auth != Auth::None);

@@ -13,7 +13,7 @@ pub fn notes(document: &Document) -> Vec<(Place, String)> {
     notes
 }
 
-/// Plans that a limit gives to clients by name alone, although several issuers may name them.
+/// Plans that a limit assigns to clients by name alone, although several issuers may use that name.
 fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     let limits = document.limits.iter().chain(document.routes.iter().flat_map(|route| &route.limits));
     let chosen = limits.filter_map(|limit| match &limit.allowance {
@@ -54,7 +54,7 @@ fn about_unlisted(issuer: &Issuer, document: &Document) -> Option<(Place, String
     Some((issuer.name.place.clone(), message))
 }
 
-/// The clients whose entry makes tokens that name them do less than the tokens say, or refuses them.
+/// The clients whose entry restricts or refuses tokens that name them.
 fn restricted(document: &Document) -> Option<String> {
     let is_restricted = |client: &&Client| {
         let period = client.period;
@@ -70,7 +70,7 @@ fn restricted(document: &Document) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" or "))
 }
 
-/// Clients that tokens of every issuer may name, although there are several.
+/// Clients that tokens of several issuers may name.
 pub fn named_by_several(clients: &[Client], issuers: &[Issuer]) -> Vec<(Place, String)> {
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
     let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);

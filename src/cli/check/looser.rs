@@ -1,10 +1,10 @@
-//! Compares what two routes ask of callers: authentication, issuers, scopes, permissions, claims and conditions.
+//! Compares the requirements of two routes: authentication, issuers, scopes, permissions, claims and conditions.
 
 use crate::config::auth::Auth;
 use crate::config::document::Route;
 use crate::config::problem::At;
 
-/// Whether a route is open to known callers only.
+/// Whether a route accepts only authenticated callers.
 pub fn has_caller(auth: &Auth) -> bool {
     !matches!(auth, Auth::None | Auth::Optional)
 }
@@ -49,7 +49,7 @@ pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     missing
 }
 
-/// The same where nothing is asked for at all.
+/// The same for a route without any requirements.
 pub fn missing_in_the_open(strict: &Route) -> Vec<String> {
     match has_caller(&strict.auth.value) {
         true => vec![NO_CREDENTIAL.to_string()],
@@ -57,7 +57,7 @@ pub fn missing_in_the_open(strict: &Route) -> Vec<String> {
     }
 }
 
-/// The difference between the credentials of two routes that both need some.
+/// The difference between the credentials of two routes that both require some.
 fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
     let words = |auth: &Auth, between: &str| {
         auth.kinds().iter().map(|kind| kind.word().replace('_', " ")).collect::<Vec<_>>().join(between)
@@ -74,7 +74,7 @@ fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
     (!is_met).then(|| format!("only {}", words(loose, between)))
 }
 
-/// The scopes or permissions that one route needs and the other does not.
+/// The scopes or permissions that only one of the two routes requires.
 fn names(
     what: &str,
     (all, any): (&[String], &[String]),

@@ -1,4 +1,4 @@
-//! Finds requests that two routes would take, and asks the compiled policy which of them does.
+//! Finds requests that two routes match, and reports which of them takes the request in the compiled policy.
 
 use std::rc::Rc;
 
@@ -7,30 +7,30 @@ use crate::config::document::{Document, Route};
 use crate::policy::Policy;
 use crate::policy::request::route::{Found, Method, RoutePattern};
 
-/// A request that more than one rule speaks of.
+/// A request that more than one rule matches.
 pub struct Overlap {
-    /// Where the rule is written that this is told about.
+    /// The line of the rule that does not take the request.
     pub line: u32,
-    /// The column.
+    /// Its column.
     pub column: u32,
-    /// What happens to the request.
+    /// The text of the finding.
     pub message: String,
 }
 
-/// Every pair of routes that meet, and every public path that opens a route which asks for a token.
+/// Every pair of overlapping routes, and every public path that opens a route which requires a token.
 pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
     let mut overlaps = Vec::new();
     let routes: Vec<(&Route, String)> =
         document.routes.iter().map(|route| (route, spelling(&route.path.value))).collect();
     for (i, (first, first_path)) in routes.iter().enumerate() {
         for (second, second_path) in routes.iter().skip(i + 1) {
-            // Ten thousand routes are fifty million pairs: most differ in the first segment already.
+            // Ten thousand routes are fifty million pairs: most already differ in the first segment.
             if first_segments_differ(first_path, second_path) {
                 continue;
             }
             let Some(request) = meet((first, first_path), (second, second_path)) else { continue };
             let Some(winner) = winner(&request, document, policy) else { continue };
-            // A third route may be more specific than both: it is told about with each of them.
+            // If a third route is more specific than both, it is reported with each of them.
             let loser = match (std::ptr::eq(winner, *first), std::ptr::eq(winner, *second)) {
                 (true, _) => second,
                 (_, true) => first,
@@ -68,7 +68,7 @@ pub(super) struct Request {
     pub(super) path: String,
 }
 
-/// The path of a route in the one spelling in which paths are compared. A compiled document has only paths that can be read.
+/// The path of a route in canonical spelling. In a compiled document, every path can be parsed.
 pub(super) fn spelling(path: &str) -> String {
     RoutePattern::parse(path).map_or_else(|_| path.to_string(), |pattern| pattern.spelling())
 }
@@ -81,7 +81,7 @@ fn meet((first, first_path): (&Route, &str), (second, second_path): (&Route, &st
     })
 }
 
-/// The route that takes a request. The table keeps the routes in the order of the document, public paths after them.
+/// The route that takes a request. The table lists routes in document order, followed by public paths.
 fn winner<'d>(request: &Request, document: &'d Document, policy: &Policy) -> Option<&'d Route> {
     let method = Method::parse(&request.method).ok()?;
     let Found::Route { value, .. } = policy.routes().find(&request.host, &request.path, &method) else { return None };
@@ -89,7 +89,7 @@ fn winner<'d>(request: &Request, document: &'d Document, policy: &Policy) -> Opt
     document.routes.get(index)
 }
 
-/// What a route is called in this report: its name, or its methods and path.
+/// The label of a route in this report: its name, or its methods and path.
 pub(super) fn title(route: &Route) -> String {
     let methods = if route.methods.is_empty() { "ANY".to_string() } else { texts(&route.methods).join("|") };
     route.name.as_ref().map_or_else(|| format!("`{methods} {}`", route.path.value), |name| format!("`{name}`"))
@@ -102,7 +102,7 @@ fn first_segments_differ(first: &str, second: &str) -> bool {
     }
 }
 
-/// What two lists have in common; an empty list stands for everything.
+/// The overlap of two lists; an empty list matches everything.
 fn common(first: &[&str], second: &[&str], meet: impl Fn(&str, &str) -> Option<String>, any: &str) -> Option<String> {
     match (first, second) {
         ([], []) => Some(any.to_string()),
@@ -123,7 +123,7 @@ fn common_host(first: &str, second: &str) -> Option<String> {
     }
 }
 
-/// A path that both patterns take; both in the one spelling.
+/// A path that both patterns match; both are in canonical spelling.
 pub fn common_path(first: &str, second: &str) -> Option<String> {
     let (mut first, mut second) = (first.split('/').skip(1).peekable(), second.split('/').skip(1).peekable());
     let mut path = String::new();
@@ -137,7 +137,7 @@ pub fn common_path(first: &str, second: &str) -> Option<String> {
         if a == TAIL || b == TAIL {
             let (longer, rest) = if a == TAIL { (b, &mut second) } else { (a, &mut first) };
             let rest: Vec<&str> = std::iter::once(longer).chain(rest).map(example).collect();
-            // The tail takes at least one segment that is not empty.
+            // The tail matches at least one non-empty segment.
             return (rest != [""]).then(|| path + &rest.join("/"));
         }
         match (a.starts_with('{'), b.starts_with('{')) {
@@ -151,7 +151,7 @@ pub fn common_path(first: &str, second: &str) -> Option<String> {
     }
 }
 
-/// A segment that a pattern's segment takes.
+/// A segment that matches this segment of a pattern.
 fn example(segment: &str) -> &str {
     if segment.starts_with('{') { "any" } else { segment }
 }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_says_which_of_two_routes_takes_a_request() {
+    fn the_policy_decides_which_of_two_routes_takes_a_request() {
         let text = "upstreams: {u: {url: http://u}}\nroutes:\n\
             - {path: '/a/{.+}', auth: none, upstream: u}\n\
             - {path: /a/health, auth: none, upstream: u}\n\
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_compared_whatever_their_escapes() {
+    fn paths_are_compared_without_their_escapes() {
         let text = "public_paths: ['/%64ocs/*', /free]\n\
             issuers: [{name: a, issuer: i, audiences: [x], keys: {keys: []}}]\n\
             routes:\n- {path: /docs/secret}\n- {path: '/fre%65'}\n- {path: '/{any}/%73ecret'}\n";
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_path_that_opens_a_protected_route_is_told() {
+    fn a_public_path_that_opens_a_protected_route_is_reported() {
         let text = "public_paths: ['/docs/*', /free]\n\
             issuers: [{name: a, issuer: i, audiences: [x], keys: {keys: []}}]\n\
             routes:\n- {path: /docs/secret}\n- {path: '/{any}/thing', auth: none}\n";

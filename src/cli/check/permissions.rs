@@ -1,9 +1,9 @@
-//! What may be right about permissions and still deserves a word: deprecated ones in use, masks that no JSON number holds.
+//! Notes on permissions that are valid but risky: deprecated ones in use, and masks too large for a JSON number.
 
 use crate::config::document::Document;
 use crate::config::problem::Place;
 
-/// Highest bit of a whole number that every reader of JSON keeps exact (RFC 8259 §6).
+/// The highest bit of an integer that every JSON reader keeps exact (RFC 8259 §6).
 const HIGHEST_EXACT_BIT: u16 = 52;
 
 /// The notes on a document, each with its place.

@@ -1,8 +1,8 @@
-//! Finds requests beside a strict route that fall to a looser one: another method, a slash at the end, other letter case, a
-//! longer path, or a path that is public.
+//! Finds requests similar to a strict route that match a looser one.
+//! They differ in method, trailing slash, letter case or path length, or match a public path.
 //!
-//! A route is looser than another when it lets a caller through whom the other refuses. Only routes that may lead to the same
-//! upstream count: another backend does not serve the same resource.
+//! A route is looser than another if it accepts a caller that the other refuses. Only routes that may lead to the same upstream
+//! count: another backend does not serve the same resource.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::policy::request::route::{Found, Method};
 pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
     let routes = Routes::of(document, policy);
     let mut notes = Vec::new();
-    // By the name of the looser route: how many notes name it.
+    // The number of notes for each looser route, by its name.
     let mut named: HashMap<String, (Place, usize)> = HashMap::new();
     for strict in document.routes.iter().filter(|route| route.response.is_none() && asks(route)) {
         let mut falls: Vec<Fall<'_>> = Vec::new();
@@ -57,7 +57,7 @@ pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
     notes
 }
 
-/// The routes as written, to be found by what was compiled from them.
+/// The routes as written, indexed by their compiled rules.
 struct Routes<'d> {
     document: &'d Document,
     policy: &'d Policy,
@@ -86,7 +86,7 @@ impl<'d> Routes<'d> {
         if self.policy.is_public(&request.path) {
             let mut public = self.document.public_paths.iter();
             let public = public.find(|public| covers(&public.path.value, &request.path))?;
-            // A public path that is the very path of a route is meant to open it.
+            // A public path equal to the path of a route is meant to open it.
             let is_meant = is_same_path(&public.path.value, &strict.path.value);
             return (may_share && !is_meant).then_some(Taker::Public(public));
         }
@@ -94,7 +94,7 @@ impl<'d> Routes<'d> {
     }
 }
 
-/// What takes a request.
+/// The match of a request.
 #[derive(Clone, Copy)]
 enum Taker<'d> {
     Route(&'d Route),
@@ -111,7 +111,7 @@ impl PartialEq for Taker<'_> {
     }
 }
 
-/// Requests beside a strict route that one looser route takes.
+/// Requests similar to a strict route that one looser route takes.
 struct Fall<'d> {
     taker: Taker<'d>,
     missing: Vec<String>,
@@ -120,7 +120,7 @@ struct Fall<'d> {
 }
 
 impl Fall<'_> {
-    /// One example of each kind says enough.
+    /// One example of each kind is enough.
     fn add(&mut self, kind: &'static str, request: String) {
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
@@ -150,7 +150,7 @@ impl Taker<'_> {
         }
     }
 
-    /// Everything that the strict route asks for and this one does not.
+    /// Every requirement of the strict route that this one lacks.
     fn missing(&self, strict: &Route) -> Vec<String> {
         match self {
             Taker::Public(_) => missing_in_the_open(strict),
@@ -159,12 +159,12 @@ impl Taker<'_> {
     }
 }
 
-/// Whether a route asks for anything.
+/// Whether a route has any requirements.
 fn asks(route: &Route) -> bool {
     has_caller(&route.auth.value) || !route.when.is_empty()
 }
 
-/// Requests that are nearly for a route, each with how it differs.
+/// Requests similar to those of a route, each with the difference.
 fn beside(strict: &Route) -> Vec<(&'static str, Request)> {
     let pattern = spelling(&strict.path.value);
     let path: String = pattern.split('/').skip(1).map(|s| format!("/{}", example(s))).collect();
@@ -190,12 +190,12 @@ fn beside(strict: &Route) -> Vec<(&'static str, Request)> {
     requests
 }
 
-/// The path with the first letter of one literal segment in the other case, for each such segment.
+/// The path variants with the first letter of one literal segment in the other case.
 fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     let segments: Vec<&str> = pattern.split('/').skip(1).collect();
     let changed = |at: usize| {
         let literal = segments.get(at).filter(|segment| !segment.starts_with('{'))?;
-        // The letters of an escape mean the same in either case.
+        // The case of letters in an escape has no meaning.
         let letter = literal.char_indices().find(|(_, c)| c.is_ascii_alphabetic() && !literal.contains('%'))?.0;
         let other = |(i, c): (usize, char)| match (i == letter, c.is_ascii_uppercase()) {
             (true, true) => c.to_ascii_lowercase(),
@@ -209,12 +209,12 @@ fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     (0..segments.len()).filter_map(changed).collect()
 }
 
-/// A segment that a pattern's segment takes.
+/// A segment that matches this segment of a pattern.
 fn example(segment: &str) -> &str {
     if segment.starts_with('{') { "any" } else { segment }
 }
 
-/// Two routes without an upstream leave the choice to Envoy's own routes, and so does one.
+/// If either route has no upstream, Envoy's own routes may send both to the same one.
 fn may_share_upstream(one: &Route, other: &Route) -> bool {
     match (&one.upstream, &other.upstream) {
         (Some(one), Some(other)) => one.value == other.value,
@@ -222,12 +222,12 @@ fn may_share_upstream(one: &Route, other: &Route) -> bool {
     }
 }
 
-/// Whether two paths differ at most in their escapes.
+/// Whether two paths are the same except for their escapes.
 fn is_same_path(one: &str, other: &str) -> bool {
     one == other || spelling(one) == spelling(other)
 }
 
-/// Whether a public path is this path, which is in the one spelling, or has it in its tree.
+/// Whether a public path is this path (in canonical spelling), or has it in its tree.
 fn covers(public: &str, path: &str) -> bool {
     match public.strip_suffix("/*") {
         Some(tree) => path.strip_prefix(&spelling(tree)).is_some_and(|rest| rest.starts_with('/')),
@@ -235,9 +235,9 @@ fn covers(public: &str, path: &str) -> bool {
     }
 }
 
-/// Methods that upstreams commonly know.
+/// Methods that upstreams commonly support.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-/// A catch-all route beside many strict ones is named with the first of them.
+/// The maximum number of notes that name one catch-all route.
 const MOST_NOTES: usize = 3;
 
 #[cfg(test)]
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_beside_a_strict_route_are_found_with_what_they_lack() {
+    fn requests_similar_to_a_strict_route_are_reported_with_missing_requirements() {
         let found = notes_on(
             "routes:\n- {path: /api/users, method: [GET, POST], scopes: [admin], upstream: u}\n- {path: '/api/{.+}', upstream: u}\n",
         );
@@ -271,11 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn routes_that_close_the_gaps_leave_nothing_to_say() {
+    fn routes_that_close_the_gaps_produce_no_notes() {
         let closed = "routes:\n- {path: /api/users, scopes: [admin], upstream: u}\n- {path: /api/users/, scopes: [admin], upstream: u}\n\
                       - {path: '/api/users/{.+}', scopes: [admin, more], upstream: u}\n";
         assert_eq!(notes_on(closed), [""; 0]);
-        // Only another spelling is left beside a catch-all.
+        // Only another spelling remains that a catch-all matches.
         let found = notes_on(&format!("{closed}- {{path: '/{{.+}}', upstream: u}}\n"));
         assert_eq!(found.len(), 3);
         assert!(
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_is_looser_when_it_lets_a_caller_through_whom_the_other_refuses() {
+    fn a_route_is_looser_if_it_accepts_a_caller_that_the_other_refuses() {
         for (strict, loose, expected) in [
             ("scopes: [a]", "scopes: [a]", None),
             ("scopes: [a]", "scopes: [a, b]", None),
@@ -315,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn another_backend_and_a_fixed_answer_are_no_siblings() {
+    fn routes_to_another_backend_and_static_routes_are_ignored() {
         for loose in ["upstream: v", "auth: none, response: {status: 404}"] {
             let found = notes_on(&format!(
                 "routes:\n- {{path: /a, scopes: [s], upstream: u}}\n- {{path: '/{{.+}}', {loose}}}\n"
             ));
             assert_eq!(found, [""; 0], "{loose}");
         }
-        // Different methods of one path are written side by side on purpose.
+        // Different methods of one path are side by side on purpose.
         let found = notes_on(
             "routes:\n- {path: /a, method: POST, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
         );
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn public_paths_are_siblings_too() {
+    fn public_paths_are_compared_too() {
         let found = notes_on(
             "public_paths: ['/docs/*', /free]\nroutes:\n- {path: /docs/secret, upstream: u}\n- {path: /free, upstream: u}\n",
         );
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_compared_whatever_their_escapes() {
+    fn paths_are_compared_without_their_escapes() {
         let found = notes_on(
             "public_paths: ['/%64ocs/*', '/fre%65']\nroutes:\n- {path: /docs/secret, upstream: u}\n- {path: /free, upstream: u}\n- {path: '/%61', method: PUT, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
         );
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn one_catch_all_beside_many_routes_is_named_a_few_times() {
+    fn a_catch_all_beside_many_routes_has_few_notes() {
         let strict: String = (0..5).map(|i| format!("- {{path: /a{i}, scopes: [s], upstream: u}}\n")).collect();
         let found = notes_on(&format!("routes:\n{strict}- {{path: '/{{.+}}', upstream: u}}\n"));
         assert_eq!(found.len(), 4);

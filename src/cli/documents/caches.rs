@@ -1,26 +1,26 @@
-//! Finds Envoy's cache filters in a filter chain with this filter. In front of it, a cache lets requests bypass the filter; behind it,
-//! a cache serves one caller's response to another.
+//! Finds Envoy's cache filters in a filter chain with this filter.
+//! In front of it, a cache lets requests bypass the filter; behind it, a cache serves one caller's response to another.
 
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::Place;
 
-/// A cache filter beside ours.
+/// A cache filter in the same chain.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cache {
     /// Where its entry is written.
     pub place: Place,
-    /// Where it is in the chain, as far as that is known.
+    /// Its position in the chain, if known.
     pub side: Side,
 }
 
-/// The side of our filter on which a request meets the cache.
+/// The side of this filter on which the cache is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Before ours.
+    /// Before this filter.
     InFront,
-    /// After ours.
+    /// After this filter.
     Behind,
-    /// A control plane puts both into one chain, in an order that the file does not say.
+    /// A control plane puts both into one chain, in an order that the file does not specify.
     Unknown,
 }
 
@@ -67,7 +67,7 @@ fn children(node: &Node, path: &str, mut visit: impl FnMut(&Node, String)) {
     }
 }
 
-/// Whether a cache is configured anywhere in a filter's entry: composite filters and those from a discovery service name it too.
+/// Whether a filter's entry configures a cache anywhere: composite filters and filters from a discovery service can contain one.
 fn holds_cache(node: &Node) -> bool {
     let mut found = is_cache(node);
     children(node, "", |child, _| found = found || holds_cache(child));
@@ -82,6 +82,6 @@ fn place(at: Position, path: String) -> Place {
     Place { line: at.line, column: at.column, path: path.trim_start_matches('.').to_string() }
 }
 
-/// The messages that configure Envoy's caches, as they are named after `@type: type.googleapis.com/`.
+/// The type names of Envoy's cache configurations, without `type.googleapis.com/`.
 const CACHES: [&str; 2] =
     ["envoy.extensions.filters.http.cache.v3.CacheConfig", "envoy.extensions.filters.http.cache_v2.v3.CacheV2Config"];

@@ -1,9 +1,9 @@
-//! Files that hold something else than a gateway's document, told by their own keys instead of by a list of unknown ones.
+//! Recognizes files that are not gateway documents by their own keys, so that the error does not list unknown keys.
 
 use super::is_gateway;
 use crate::config::node::{Node, Value};
 
-/// What a document is, where it is surely none of a gateway, and what takes it.
+/// Returns what a document is and which command reads it, if it is certainly not a gateway document.
 pub fn kind(root: &Node) -> Option<&'static str> {
     let Value::Map(entries) = &root.value else { return None };
     if is_gateway(root) {

@@ -1,4 +1,4 @@
-//! Layouts that people use, each edited and compared character by character.
+//! Common layouts, each edited and compared character by character.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn set(text: &str) -> Option<String> {
 }
 
 #[test]
-fn an_item_joins_a_list_in_the_layout_of_the_others() {
+fn an_item_is_added_in_the_layout_of_the_list() {
     for (before, after) in [
         (
             "clients:\n  - id: a # first\n    keys:\n      # of old\n      - id: k-1\n        at: x # why\n      # none follows\n  - id: b\n",
@@ -66,7 +66,7 @@ fn an_item_joins_a_list_in_the_layout_of_the_others() {
 }
 
 #[test]
-fn a_member_is_added_or_its_value_exchanged() {
+fn a_member_is_added_or_its_value_is_replaced() {
     for (before, after) in [
         (
             "clients:\n  - keys:\n      - id: k-1 # old\n        at: x\n      - id: k-2\n",
@@ -95,7 +95,7 @@ fn a_member_is_added_or_its_value_exchanged() {
 }
 
 #[test]
-fn a_layout_that_is_not_understood_is_left_alone() {
+fn a_layout_that_is_not_understood_is_not_changed() {
     for text in [
         "a: &k [{ id: k-1 }]\nclients:\n  - id: a\n    keys: *k\n",
         "clients:\n  - id: a\n    keys:\n      -\n        id: k-1\n",

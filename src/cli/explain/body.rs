@@ -1,11 +1,11 @@
-//! The body of the explained request: where it comes from, what it adds to the headers, and the verdict about it.
+//! The body of the explained request: its source, its effect on the headers, and the verdict on it.
 
 use crate::cli::{Failure, files};
 use crate::gateway::simulation::Sent;
 use crate::policy::verdict::audit::AuditRecord;
 use crate::policy::world::Step;
 
-/// The bytes: the text itself, or what the file after `@` holds.
+/// Reads the bytes: the text itself, or the content of the file after `@`.
 pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
     match given.map(|text| (text, text.strip_prefix('@'))) {
         None => Ok(Vec::new()),
@@ -14,7 +14,7 @@ pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Adds the length that a client would send along.
+/// Adds the `content-length` that a client would send.
 pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     let named = |(name, _): &(String, String)| name == "content-length" || name == "transfer-encoding";
     if !body.is_empty() && !request.iter().any(named) {
@@ -22,7 +22,7 @@ pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     }
 }
 
-/// Adds the finding about the body to the trace, before the step that forwards the request.
+/// Adds the verdict on the body to the trace, before the step that forwards the request.
 pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<Step>) {
     if !sent.was_inspected {
         return;

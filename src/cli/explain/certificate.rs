@@ -1,9 +1,9 @@
-//! The client certificate of the explained request: named by what a document knows one by, and supposed to be verified.
+//! The client certificate of the explained request; it counts as verified.
 
 use crate::config::client::hex_bytes;
 use crate::policy::request::peer::Certificate;
 
-/// A certificate with this SPIFFE id, this SHA-256 in hexadecimal digits, or else this DNS name.
+/// A certificate with this SPIFFE ID, this SHA-256 in hexadecimal digits, or else this DNS name.
 pub fn supposed(text: &str) -> Result<Certificate, String> {
     let unlike_any = Certificate { sha256: [0xff; 32], ..Certificate::default() };
     if text.starts_with("spiffe://") {

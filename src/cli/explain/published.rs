@@ -1,4 +1,4 @@
-//! What polled documents are supposed to hold while one request is explained: the key set, the list, the clients that were given.
+//! The content of polled documents while one request is explained: key sets, the revocation list and the clients.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::policy::credentials::clients::ReadClients;
 use crate::policy::polled::{Polled, What};
 use crate::policy::verdict::wait::PolledId;
 
-/// Every remote issuer publishes the key set of this file.
+/// Gives every remote issuer the key set of this file.
 pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
     let text = gateway::read_whole(file)?;
     for id in those(polled, |what| matches!(what, What::KeySet)) {
@@ -19,7 +19,7 @@ pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failur
     Ok(())
 }
 
-/// The revocation list is that of this file, or an empty one. True when an empty one had to be supposed.
+/// Installs the revocation list of this file, or an empty one. Returns true if it installed the empty one.
 pub fn revocations(
     polled: &mut Polled,
     gateway: &GatewayFile,
@@ -34,7 +34,7 @@ pub fn revocations(
     suppose(polled, &lists, file, check, r#"{"version":"1.0","revoked":[]}"#, now)
 }
 
-/// The document of clients is that of this file, or lists nobody. True when the latter had to be supposed.
+/// Installs the document of clients of this file, or an empty one. Returns true if it installed the empty one.
 pub fn clients(
     polled: &mut Polled,
     gateway: &GatewayFile,
@@ -51,7 +51,7 @@ pub fn clients(
     suppose(polled, &documents, file, check, NOBODY, now)
 }
 
-/// The same with a text in the place of a file.
+/// The same with a text instead of a file.
 pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Result<(), Failure> {
     for id in those(polled, |what| matches!(what, What::Clients(_))) {
         polled.install(id, text.unwrap_or(NOBODY).as_bytes(), now).map_err(|fault| format!("the clients: {fault}"))?;
@@ -59,7 +59,7 @@ pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Re
     Ok(())
 }
 
-/// What the commands that check such documents find in the file is told as they tell it.
+/// Installs a document. Problems are reported in the same way as by the commands that check such documents.
 fn suppose(
     polled: &mut Polled,
     documents: &[PolledId],
@@ -79,7 +79,7 @@ fn suppose(
     Ok(file.is_none() && !documents.is_empty())
 }
 
-/// The documents of a kind.
+/// The polled documents of a kind.
 pub fn those(polled: &Polled, is_meant: impl Fn(&What) -> bool) -> Vec<PolledId> {
     polled.plans().filter(|(_, plan)| is_meant(&plan.what)).map(|(id, _)| id).collect()
 }

@@ -1,4 +1,4 @@
-//! The words and the JSON in which a verdict is told: stages, the rule that decided, what the client or the upstream gets.
+//! The text and JSON forms of a verdict: stages, the deciding rule, and what the client or the upstream receives.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,11 @@ use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 use crate::policy::world::Step;
 
-/// One verdict and what led to it.
+/// One verdict and how it was reached.
 pub struct Report<'v> {
     /// The request's headers, pseudo-headers first.
     pub request: &'v [(String, String)],
-    /// What each stage found.
+    /// The result of each stage.
     pub trace: &'v [Step],
     /// The audit record.
     pub audit: &'v AuditRecord,
@@ -21,7 +21,7 @@ pub struct Report<'v> {
 }
 
 impl Report<'_> {
-    /// For people.
+    /// The report as text.
     pub fn lines(&self) -> Vec<String> {
         let mut out = Vec::new();
         let width = self.trace.iter().map(|step| step.stage.len()).max().unwrap_or(0);
@@ -58,7 +58,7 @@ impl Report<'_> {
         out
     }
 
-    /// For programs.
+    /// The report as JSON.
     pub fn json(&self) -> Value {
         let stages: Vec<Value> =
             self.trace.iter().map(|step| json!({ "stage": step.stage, "finding": step.finding })).collect();
@@ -95,7 +95,7 @@ impl Report<'_> {
     }
 }
 
-/// A header's value without the signatures of tokens in it: reports are shared, and a whole token is a credential.
+/// Removes token signatures from a header value: reports are shared, and a whole token is a credential.
 fn without_signatures(value: &str) -> String {
     let pieces = value.split_inclusive([' ', ';', ',', '=', '&']).map(|piece| {
         let is_token = piece.starts_with("eyJ") && piece.matches('.').count() == 2;
@@ -117,10 +117,10 @@ fn reply_json(reply: &Reply) -> Value {
     json!({ "status": reply.status, "headers": pairs(headers), "body": body })
 }
 
-/// Headers by which the filter chooses the cluster and its time; the proxy takes them out again.
+/// Headers with which the filter selects the cluster and the timeout; the proxy removes them.
 const FOR_ENVOY: [&str; 2] = ["x-portcullis-upstream", "x-envoy-upstream-rq-timeout-ms"];
 
-/// Headers may repeat, so they are a list of pairs and not an object.
+/// Headers may repeat, so they are a list of pairs instead of an object.
 fn pairs(headers: impl IntoIterator<Item = (String, String)>) -> Value {
     headers.into_iter().map(|(name, value)| json!([name, value])).collect()
 }

@@ -1,4 +1,4 @@
-//! Requests of somebody who is only supposed: what they show, and what the filter says about them.
+//! Simulated requests of a stand-in caller: the credentials they send, and the filter's verdict.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::gateway::waiting::StreamId;
 use crate::policy::request::peer::Certificate;
 use crate::policy::verdict::audit;
 
-/// A gateway that can be asked many things at one moment.
+/// A gateway for many simulated requests at one point in time.
 pub struct Asked<'g> {
     /// The gateway.
     pub gateway: &'g GatewayFile,
@@ -24,7 +24,7 @@ pub struct Asked<'g> {
     now: Duration,
 }
 
-/// What a request shows of who sends it.
+/// The credentials that a request sends.
 #[derive(Default)]
 pub struct Shown<'s> {
     /// A token.
@@ -35,21 +35,21 @@ pub struct Shown<'s> {
     pub certificate: Option<Certificate>,
 }
 
-/// A verdict in short.
+/// A short verdict.
 pub struct Supposition {
-    /// The route that took the request.
+    /// The route that matched.
     pub route: Option<String>,
-    /// Whether it was forwarded or answered.
+    /// Whether the request was forwarded or answered.
     pub allowed: bool,
-    /// The precise reason.
+    /// The audit reason.
     pub reason: &'static str,
-    /// More about it.
+    /// Its detail.
     pub detail: Option<String>,
 }
 
 impl<'g> Asked<'g> {
-    /// A gateway whose remote issuers publish the keys of a file, or keys that matter to nobody while tokens are only supposed. The
-    /// document of clients that it polls is this text, or lists nobody; its revocation list is empty.
+    /// A gateway with a fixed world. Remote issuers publish the key set of a file, or stand-in keys if tokens are only simulated.
+    /// The document of clients is the given text or empty; the revocation list is empty.
     pub fn new(
         gateway: &'g GatewayFile,
         keys: Option<&str>,
@@ -69,7 +69,7 @@ impl<'g> Asked<'g> {
         Ok(Asked { gateway, running, now })
     }
 
-    /// What the filter says about a request that shows this.
+    /// The filter's verdict on a request with these credentials.
     pub fn about(&mut self, mut request: Vec<(String, String)>, shown: &Shown<'_>) -> Result<Supposition, Failure> {
         if let Some(token) = shown.token {
             token.attach(&mut request);
@@ -87,7 +87,7 @@ impl<'g> Asked<'g> {
         let audit = transaction.record();
         Ok(Supposition {
             route: audit.route.as_ref().map(|route| route.to_string()),
-            // Checks of the query and the body follow when a caller is allowed; what is supposed here has neither.
+            // Query and body checks run after a caller is allowed; simulated requests have neither a query nor a body.
             allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
             reason: audit.reason,
             detail: audit.detail.as_ref().map(|detail| detail.to_string()),
@@ -95,7 +95,7 @@ impl<'g> Asked<'g> {
     }
 }
 
-/// Puts a key where the document wants keys, beside a token rather than in its place.
+/// Adds a key where the document expects keys, without replacing a token.
 fn attach_key(document: &Document, key: &str, request: &mut Vec<(String, String)>) {
     let has_token = request.iter().any(|(name, _)| name == "authorization");
     let places = || document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value);

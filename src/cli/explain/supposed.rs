@@ -1,4 +1,4 @@
-//! A token that is supposed to be genuine: it passes the signature check of this one command and every other check as usual.
+//! A token that counts as validly signed for this one command; every other check runs as usual.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::policy::credentials::jwks::{KeySet, KeySource, VerifyingKey};
 use crate::policy::credentials::signature::{SignatureVerifier, Software};
 use crate::policy::polled::{Polled, What};
 
-/// The token, and where its issuer wants it to stand.
+/// The token, and where its issuer expects it in the request.
 pub struct Supposed {
     text: String,
-    /// What passes the signature check; nothing for a token that must pass it by itself.
+    /// The input that passes the signature check; `None` for a token with a real signature.
     signing_input: Option<String>,
     source: TokenSource,
 }
 
-/// Makes the token. Registered claims that are missing are those of an ordinary token of this issuer, five minutes long.
+/// Builds the token. Missing registered claims get the values of an ordinary token of this issuer, valid for five minutes.
 pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Duration) -> Result<Supposed, Failure> {
     let mut claims: Map<String, Value> =
         serde_json::from_str(claims).map_err(|fault| format!("--claims: not a JSON object: {fault}"))?;
@@ -42,20 +42,20 @@ pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Durat
     Ok(Supposed::genuine(&header, &Value::Object(claims), issuer))
 }
 
-/// A token of these parts, as if its issuer had signed them. Which key it names does not matter then.
+/// A token with these parts that counts as signed by its issuer. The key that it names does not matter.
 pub fn as_signed(document: &Document, header: &Value, claims: &Value) -> Option<Supposed> {
     let mut header = header.clone();
     header.as_object_mut().map(|members| members.remove("kid"));
     Some(Supposed::genuine(&header, claims, issuer_of(document, claims)?))
 }
 
-/// A real token, which nothing is supposed of.
+/// A real token, whose signature is checked.
 pub fn real(document: &Document, token: &str, claims: &Value) -> Option<Supposed> {
     let source = place(issuer_of(document, claims)?);
     Some(Supposed { text: token.to_string(), signing_input: None, source })
 }
 
-/// The issuer that a token names.
+/// The issuer named by a token.
 pub fn issuer_of<'d>(document: &'d Document, claims: &Value) -> Option<&'d Issuer> {
     let iss = claims.get("iss").and_then(Value::as_str);
     document.issuers.iter().find(|issuer| Some(issuer.issuer.value.as_str()) == iss)
@@ -65,10 +65,10 @@ fn place(issuer: &Issuer) -> TokenSource {
     issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer)
 }
 
-/// Gives every remote issuer keys that fit any algorithm. Nothing is ever checked with them.
+/// Gives every remote issuer keys for every algorithm. No signature is ever checked with them.
 pub fn publish(polled: &mut Polled, now: Duration) {
     for id in published::those(polled, |what| matches!(what, What::KeySet)) {
-        // A set that could not be installed shows itself as a verdict that waits for keys.
+        // If a set cannot be installed, the verdict reports that it waits for keys.
         let _ = polled.install(id, key_set().as_bytes(), now);
     }
 }
@@ -77,12 +77,12 @@ impl Supposed {
     fn genuine(header: &Value, claims: &Value, issuer: &Issuer) -> Supposed {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signing_input = format!("{}.{}", part(header), part(claims));
-        // Three parts are a JWS; what the third holds is never read.
+        // Three parts are a JWS; the signature part is never read.
         let text = format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode([0_u8; 64]));
         Supposed { text, signing_input: Some(signing_input), source: place(issuer) }
     }
 
-    /// Puts the token into the request.
+    /// Adds the token to the request.
     pub fn attach(&self, request: &mut Vec<(String, String)>) {
         let token = self.text.clone();
         match &self.source {
@@ -99,7 +99,7 @@ impl Supposed {
     }
 }
 
-/// Accepts this one token; any other in the same request is refused.
+/// Accepts this one token and refuses any other token in the same request.
 impl SignatureVerifier for Supposed {
     fn verify(&self, key: &VerifyingKey, algorithm: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
         match &self.signing_input {
@@ -109,7 +109,7 @@ impl SignatureVerifier for Supposed {
     }
 }
 
-/// The issuer that was named, else the one of the `iss` claim, else the only one.
+/// The named issuer, else the issuer of the `iss` claim, else the only issuer.
 fn choose<'d>(document: &'d Document, claims: &Map<String, Value>, name: Option<&str>) -> Result<&'d Issuer, Failure> {
     let names = || document.issuers.iter().map(|i| i.name.value.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(name) = name {
@@ -125,7 +125,7 @@ fn choose<'d>(document: &'d Document, claims: &Map<String, Value>, name: Option<
     found.ok_or_else(|| Failure::Message(format!("--issuer is needed to suppose a token (declared: {})", names())))
 }
 
-/// An algorithm that the issuer takes and has a key for.
+/// An algorithm that the issuer accepts and has a key for.
 fn algorithm(issuer: &Issuer) -> Result<Algorithm, Failure> {
     let allowed = |a: &Algorithm| issuer.algorithms.is_empty() || issuer.algorithms.iter().any(|n| n.value == a.name());
     let mut accepted = Algorithm::ALL.into_iter().filter(allowed);
@@ -141,7 +141,7 @@ fn algorithm(issuer: &Issuer) -> Result<Algorithm, Failure> {
     found.ok_or_else(|| Failure::Message(format!("issuer `{}` has no key for its algorithms", issuer.name.value)))
 }
 
-/// One key of each kind. The curves' points are their generators (SEC 2), the modulus is just a large odd number.
+/// One key of each kind. The curve points are generators (SEC 2), the modulus is an arbitrary large odd number.
 fn key_set() -> String {
     let mut modulus = vec![0xff_u8; 256];
     if let Some(first) = modulus.first_mut() {
@@ -159,7 +159,7 @@ fn key_set() -> String {
     keys.to_string()
 }
 
-/// A point in the uncompressed form of SEC 1 §2.3.3: a four, x, y.
+/// A point in the uncompressed form of SEC 1 §2.3.3: the byte 4, x, y.
 fn point(curve: &str, sec1: &[u8]) -> Value {
     let coordinates = sec1.strip_prefix(&[4]).unwrap_or_default();
     let (x, y) = coordinates.split_at_checked(coordinates.len() / 2).unwrap_or_default();

@@ -1,14 +1,14 @@
-//! The access log that prints the filter's audit record with what only Envoy knows: one line of JSON for each request.
+//! The access log: one line of JSON per request, with the filter's audit record and fields that only Envoy knows.
 
 use serde_json::{Value, json};
 
 use super::condition::{all, any, expression, replied, status};
 use super::local_reply::{HAS_ID, ID, MADE_ID};
 
-/// Three loggers whose conditions exclude each other, so that each request has exactly one line.
+/// Three loggers with mutually exclusive conditions, so that each request has exactly one line.
 ///
-/// An expression takes microseconds, three of them as many as the whole decision. So it is asked last, and only about requests
-/// of which nothing cheaper says that they were decided: the client left, or the reply is of a kind that Envoy makes as well.
+/// An expression takes microseconds; three of them cost as much as the whole decision. So expressions come last, and only for
+/// requests that the cheap conditions cannot classify: the client disconnected, or the reply is of a kind that Envoy also sends.
 pub fn loggers() -> Value {
     let failed = || any(vec![status("EQ", 0), status("GE", 400)]);
     let undecided_if = |condition: String| all(vec![failed(), unsure(), expression("audit", &condition)]);
@@ -27,14 +27,14 @@ pub fn loggers() -> Value {
     ])
 }
 
-/// Nothing below 400 is sent that the filter did not decide about: the routes refuse what has no upstream's name.
+/// Every response below 400 was decided by the filter: the routes refuse requests without an upstream name.
 fn decided_if() -> Value {
     let refused =
         all(vec![replied(true), any(vec![all(vec![status("GE", 401), status("LE", 407)]), status("EQ", 429)])]);
     any(vec![all(vec![status("GE", 1), status("LE", 399)]), refused, expression("audit", RECORDED)])
 }
 
-/// Whether the mark of the filter's own refusals is missing, or stands on a reply that Envoy may make before it takes the mark
+/// Whether the mark of the filter's refusals is missing, or the reply is of a kind that Envoy may send before it removes the mark
 /// from a client's request.
 fn unsure() -> Value {
     let others = [status("LE", 400), all(vec![status("GE", 408), status("LE", 428)]), status("GE", 430)];
@@ -52,8 +52,8 @@ fn logger(name: &str, condition: &Value, format: &Value) -> Value {
     })
 }
 
-/// The record is JSON already, and only a text format can take it in unquoted. Everything beside it is a number, or text
-/// that Envoy makes itself out of letters, digits and signs that JSON needs not escape; nothing here is a client's.
+/// The record is already JSON, and only a text format can embed it unquoted. All other fields are numbers, or text from Envoy
+/// without characters that JSON must escape. No field contains client input.
 fn decided() -> String {
     concat!(
         r#"{"time":"%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%","audit":%FILTER_STATE(wasm.portcullis:PLAIN)%,"#,
@@ -65,7 +65,7 @@ fn decided() -> String {
     .to_string()
 }
 
-/// Requests that never reached the filter: malformed, too large, too slow. Envoy's JSON formatter escapes what they hold.
+/// Requests that never reached the filter: malformed, too large, too slow. Envoy's JSON formatter escapes their values.
 fn undecided(id: &str) -> Value {
     json!({
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -79,5 +79,5 @@ fn undecided(id: &str) -> Value {
     })
 }
 
-/// The filter leaves its record there before anything else can end the request.
+/// The filter stores its record here before anything else can end the request.
 const RECORDED: &str = "'wasm.portcullis' in filter_state";

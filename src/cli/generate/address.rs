@@ -1,8 +1,8 @@
-//! Addresses as the Envoy configuration writes them.
+//! Addresses in the form of the Envoy configuration.
 
 use serde_json::{Value, json};
 
-/// An address as Envoy writes it.
+/// A socket address of the Envoy configuration.
 pub fn socket(address: &str, port: u16) -> Value {
     json!({ "socket_address": { "address": address, "port_value": port } })
 }

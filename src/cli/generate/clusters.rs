@@ -1,4 +1,4 @@
-//! One Envoy cluster for each upstream, each remote key set, each polled document and the rate limit service: resolved, bounded, and over TLS with the name checked.
+//! Envoy clusters for upstreams, remote key sets, polled documents and the rate limit service, with limits and verified TLS.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use crate::config::document::{Document, Keys};
 use crate::config::problem::{At, Problems};
 use crate::config::url::Url;
 
-/// The clusters, by name. Two uses of one name must mean one address.
+/// The clusters, by name. Two uses of one name must have the same address.
 pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Problems) -> Vec<Value> {
     let mut addresses: BTreeMap<&str, &Url> = BTreeMap::new();
     for upstream in &document.upstreams {
@@ -61,8 +61,8 @@ fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d A
 
 fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Value {
     let ip = url.host.parse::<IpAddr>().ok();
-    // Each request that a client does not finish occupies a connection of an HTTP/1 upstream, so there are more of those than a few
-    // clients can fill with their streams.
+    // Each unfinished client request occupies a connection of an HTTP/1 upstream. The limit is higher than the number of streams
+    // that a few clients can open.
     let most = options.traffic.upstream_max_requests;
     let mut cluster = json!({
         "name": name,
@@ -79,7 +79,7 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
     });
     let Some(members) = cluster.as_object_mut() else { return cluster };
     if ip.is_none() {
-        // `localhost` and many names have an IPv6 address that nothing listens on.
+        // `localhost` and many other names have an IPv6 address without a listener.
         members.insert("dns_lookup_family".to_string(), json!("V4_PREFERRED"));
     }
     if url.tls {
@@ -91,7 +91,7 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
     cluster
 }
 
-/// Without a matcher for the name any certificate of any public authority would do.
+/// Without a name matcher, any certificate of a public CA would be accepted.
 fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
     let kind = if ip.is_some() { "IP_ADDRESS" } else { "DNS" };
     let mut context = json!({
@@ -105,15 +105,15 @@ fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
         },
     });
     if let (None, Some(members)) = (ip, context.as_object_mut()) {
-        // SNI carries names only (RFC 6066 §3).
+        // SNI carries only names (RFC 6066 §3).
         members.insert("sni".to_string(), json!(host));
     }
     json!({ "name": "envoy.transport_sockets.tls", "typed_config": context })
 }
 
-/// gRPC speaks HTTP/2 only; elsewhere HTTP/2 where the server agrees to it by ALPN, and HTTP/1.1 where it does not.
+/// gRPC uses HTTP/2 only. Other upstreams use HTTP/2 if ALPN selects it, otherwise HTTP/1.1.
 fn http(is_grpc: bool) -> Value {
-    // One malformed response ends its stream, not the connection with everybody else's.
+    // A malformed response ends its stream instead of the shared connection.
     let http2 = json!({ "override_stream_error_on_invalid_http_message": true });
     let versions = if is_grpc {
         json!({ "explicit_http_config": { "http2_protocol_options": http2 } })

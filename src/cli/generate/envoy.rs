@@ -1,4 +1,4 @@
-//! The whole Envoy configuration of a gateway: listener, filter, clusters, limits, and an admin port nobody else can reach.
+//! The complete Envoy configuration of a gateway: listener, filter, clusters, limits, and a local admin port.
 
 use serde_json::{Value, json};
 
@@ -18,16 +18,16 @@ pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut P
         },
     });
     if let (false, Some(members)) = (options.no_admin, bootstrap.as_object_mut()) {
-        // Whoever reaches the admin port can stop the proxy and read its configuration: the host itself only.
+        // A client of the admin port can stop the proxy and read its configuration, so only the local host may connect.
         members.insert("admin".to_string(), json!({ "address": socket("127.0.0.1", options.admin_port) }));
     }
     bootstrap
 }
 
-/// Sheds load before the proxy dies of it: new requests first, and never more connections than there are descriptors for.
+/// Sheds load before the proxy runs out of memory: new requests first, and never more connections than file descriptors.
 ///
-/// Below that, memory is taken back from those that hold most of it: HTTP/2 streams with large buffers are reset, the largest
-/// first, and idle streams and connections end sooner. Envoy does not account for the buffers of HTTP/1 streams.
+/// Below that level, Envoy frees memory from its largest users. It resets HTTP/2 streams with large buffers, largest first, and
+/// shortens idle timeouts of streams and connections. Envoy does not track the buffers of HTTP/1 streams.
 fn overload_manager(traffic: &Traffic) -> Value {
     let trigger = |value: f64| json!([{ "name": HEAP, "threshold": { "value": value } }]);
     let rising = json!([{ "name": HEAP, "scaled": { "scaling_threshold": 0.75, "saturation_threshold": 0.95 } }]);
@@ -70,5 +70,5 @@ fn overload_manager(traffic: &Traffic) -> Value {
 }
 
 const HEAP: &str = "envoy.resource_monitors.fixed_heap";
-/// Streams that hold less than 1 MiB, as a power of two, are not worth a reset.
+/// Streams that buffer less than 1 MiB (a power of two) are not worth a reset.
 const TRACKED_FROM: u32 = 20;

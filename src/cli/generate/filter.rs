@@ -1,4 +1,4 @@
-//! The filter's entry in the chain: closed when it fails, reloaded after a second, its secrets named and never written down.
+//! The filter's entry in the chain: fails closed, reloads after a second, and receives secrets only by variable name.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::cli::gateway::GatewayFile;
 use crate::cli::module::Module;
 use crate::config::document::{Document, Keys};
 
-/// The name of the filter's entry, by which local replies of its own are told from others.
+/// The name of the filter's entry, which identifies its local replies.
 pub const FILTER: &str = "portcullis";
 
 /// The entry under `http_filters`.
@@ -16,7 +16,7 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     let mut machine = json!({
         "code": { "local": { "filename": module.as_ref().unwrap_or(&options.wasm) } },
         "runtime": "envoy.wasm.runtime.v8",
-        // Shared data belongs to whoever has the same vm_id (envoy-facts §2.14); two gateways in one Envoy have two ports.
+        // VMs with the same vm_id share data (envoy-facts §2.14); the port differs between two gateways in one Envoy.
         "vm_id": format!("{FILTER}-{}", options.port),
     });
     let variables = secrets(&gateway.document);
@@ -30,11 +30,12 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
             "config": {
                 "name": FILTER,
                 "root_id": FILTER,
-                // A body is shown to the filter while its headers wait only with this; without, it waits unseen (envoy-facts §2.7).
+                // With this, the filter sees the body while the headers wait; without it, the body is buffered unseen
+                // (envoy-facts §2.7).
                 "allow_on_headers_stop_iteration": gateway.policy.largest_held_body().is_some(),
                 "configuration": embedded(&gateway.configuration, options.embed),
                 "failure_policy": "FAIL_RELOAD",
-                // Below two milliseconds Envoy divides by zero at the first reload (envoy-facts §0.5).
+                // Below two milliseconds, Envoy divides by zero at the first reload (envoy-facts §0.5).
                 "reload_config": { "backoff": { "base_interval": "1s" } },
                 "vm_config": machine,
             },
@@ -42,7 +43,7 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     })
 }
 
-/// The document as the plugin is to receive it.
+/// The document in the form that the plugin receives.
 fn embedded(configuration: &Value, form: Form) -> Value {
     let (kind, value) = match form {
         Form::Json => ("StringValue", Value::String(configuration.to_string())),
@@ -51,7 +52,7 @@ fn embedded(configuration: &Value, form: Form) -> Value {
     json!({ "@type": format!("type.googleapis.com/google.protobuf.{kind}"), "value": value })
 }
 
-/// The variables that hold secrets: sorted, each once. Their values stay in Envoy's environment.
+/// The variables with secrets: sorted and unique. Their values stay in Envoy's environment.
 pub fn secrets(document: &Document) -> Vec<&str> {
     let mut names: Vec<&str> = document
         .issuers

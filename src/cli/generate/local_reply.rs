@@ -1,4 +1,4 @@
-//! Gives the replies that Envoy makes without the filter the filter's own envelope; those of the filter stay as they are.
+//! Puts Envoy's own local replies into the filter's error envelope; the filter's replies are not changed.
 
 use serde_json::{Value, json};
 
@@ -6,9 +6,12 @@ use super::condition::{all, any, expression, replied, status};
 use super::filter::FILTER;
 use crate::policy::verdict::rejection::Kind;
 
-/// The `local_reply_config`: first a mapper that leaves the filter's own replies as they are, which it knows by their status
-/// (Envoy itself refuses only) or by their mark, and asks an expression last; two that give those to gRPC clients an id; then one
-/// for each status of the table, and two for the rest. Replies to requests that could not be read, and so have no id, come first.
+/// The `local_reply_config`. The order of the mappers matters:
+///
+/// 1. The filter's own replies stay unchanged. Their status (Envoy itself sends only errors), mark or owner identifies them.
+/// 2. Two mappers add an id to replies for gRPC clients.
+/// 3. Replies to unreadable requests, which have no id.
+/// 4. One mapper per status of the table, and two for all other statuses.
 pub fn config() -> Value {
     let of = |kind: &Kind, condition: &str, id: &str| {
         let row = kind.appearance();
@@ -35,12 +38,12 @@ pub fn config() -> Value {
     json!({ "mappers": mappers })
 }
 
-/// A gRPC client reads the status from trailers, where an envelope would only be noise.
+/// A gRPC client reads the status from trailers and ignores an envelope.
 fn grpc(condition: &str, id: &str) -> Value {
     json!({ "filter": expression("local-reply", condition), "headers_to_add": [header("x-request-id", id)] })
 }
 
-/// A proxy that sheds load says when to come again.
+/// A proxy that sheds load sends `retry-after`.
 fn overloaded(condition: &str, id: &str) -> Value {
     let row = Kind::ServiceUnavailable.appearance();
     let mut mapper = mapper(&format!("{OVERLOADED}{condition}"), row.code, row.message, id);
@@ -57,7 +60,8 @@ fn header(key: &str, value: &str) -> Value {
 fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
     json!({
         "filter": expression("local-reply", condition),
-        // The JSON formatter escapes the client's request id, and its order by the alphabet is the envelope's own order.
+        // The JSON formatter escapes the client's request id. It sorts members alphabetically, which is the order of the
+        // envelope.
         "body_format_override": { "json_format": {
             "error": { "code": code, "message": message, "request_id": id },
             "metadata": { "success": false, "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%SZ)%" },
@@ -66,7 +70,7 @@ fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
     })
 }
 
-/// True where the filter wrote the reply, and did not merely fail, or lack a policy to write one by.
+/// True if the filter sent the reply on purpose, and neither failed nor lacked a policy.
 fn written_by_the_filter() -> String {
     format!(
         "'{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}' \
@@ -74,29 +78,29 @@ fn written_by_the_filter() -> String {
     )
 }
 
-/// True where the client speaks gRPC; gRPC-Web is another thing to Envoy (envoy-facts §2.5).
+/// True for gRPC clients; Envoy does not treat gRPC-Web as gRPC (envoy-facts §2.5).
 const GRPC: &str = "'content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc') \
      && !request.headers['content-type'].startsWith('application/grpc-web')";
 
-/// True where the overload manager refused the request (envoy.overload_actions.stop_accepting_requests).
+/// True if the overload manager refused the request (envoy.overload_actions.stop_accepting_requests).
 const OVERLOADED: &str = "response.code_details == 'overload'";
-/// Pressure is looked at four times a second, and memory takes longer than that to be given back.
+/// Envoy checks the pressure four times a second, and freeing memory takes longer.
 const RETRY_AFTER_SECONDS: &str = "2";
 
-/// Where Envoy notes which filter sent a local reply (envoy-facts §2.6); the value is bytes.
+/// Where Envoy records which filter sent a local reply (envoy-facts §2.6); the value is bytes.
 const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";
 
-/// Whether the request came as far as to have an id, of the form that the filter accepts from clients: anything else, a token
-/// perhaps, is neither repeated nor written down.
+/// Whether the request has an id in the form that the filter accepts from clients. Other values may contain a token, so they are
+/// neither echoed nor logged.
 pub const HAS_ID: &str = "'x-request-id' in request.headers && size(request.headers['x-request-id']) <= 128 \
      && request.headers['x-request-id'].matches('^[A-Za-z0-9._-]+$')";
 /// The request's id.
 pub const ID: &str = "%REQ(X-REQUEST-ID)%";
-/// An id for a request that has none: the same in the reply and in the record, which the filter makes alike.
+/// An id for a request without one; the reply and the access log use the same form.
 pub const MADE_ID: &str = "connection-%CONNECTION_ID%-%START_TIME(%s%3f)%";
 
-/// Replies to requests that Envoy ends before it gives them an id, besides those that are malformed: a scheme that does not fit
-/// the connection (403), no path, too slow, HTTP/1.0, too large, an unknown transfer coding.
+/// Replies to requests that Envoy ends before it assigns an id, except malformed requests: a scheme that does not match the
+/// connection (403), no path, too slow, HTTP/1.0, too large, an unknown transfer coding.
 const UNREAD: [Kind; 6] = [
     Kind::Forbidden,
     Kind::NotFound,
@@ -106,7 +110,7 @@ const UNREAD: [Kind; 6] = [
     Kind::NotImplemented,
 ];
 
-/// What the statuses of Envoy's own replies mean to a client.
+/// The meaning of the statuses of Envoy's own replies.
 const KINDS: [Kind; 12] = [
     Kind::BadRequest,
     Kind::Forbidden,

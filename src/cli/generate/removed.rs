@@ -1,4 +1,4 @@
-//! Refuses documents that read a header which the generated listener removes: it would always be absent.
+//! Refuses documents that use a header which the generated listener removes: it would always be absent.
 
 use super::EnvoyOptions;
 use super::listener::FROM_PROXIES;
@@ -7,8 +7,8 @@ use crate::config::problem::{At, Problems};
 use crate::policy::authority::condition::{Condition, Source};
 use crate::policy::compile::sent_headers;
 
-/// Without a trusted proxy in front, the listener removes the headers by which proxies name the client. It sets
-/// `x-forwarded-for` itself.
+/// Without a trusted proxy in front, the listener removes the headers in which proxies name the client. It sets `x-forwarded-for`
+/// itself.
 pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) {
     if options.trusted_hops > 0 {
         return;
@@ -30,7 +30,7 @@ pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Probl
     }
 }
 
-/// The headers that a condition reads.
+/// The headers used by a condition.
 fn headers_of(written: &At<String>) -> Vec<Box<str>> {
     let sources = Condition::parse(&written.value).map(|(_, sources)| sources).unwrap_or_default();
     let header = |(source, _)| match source {

@@ -1,4 +1,4 @@
-//! TLS at the listener: the gateway's own certificate, and whose client certificates the filter may believe.
+//! TLS at the listener: the gateway's own certificate, and the CAs of accepted client certificates.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -6,25 +6,25 @@ use serde_json::{Value, json};
 use super::version::{EnvoyVersion, TELLS_WHAT_IT_VERIFIED};
 use crate::config::document::Document;
 
-/// Where the certificates are, as Envoy finds them. Without any the listener is cleartext.
+/// The paths of the certificates for Envoy. Without TLS certificates, the listener accepts plaintext HTTP.
 #[derive(Args)]
 pub struct Tls {
-    /// The listener's certificate and those between it and its authority (PEM): clients speak TLS with it
+    /// The listener's certificate chain (PEM); enables TLS
     #[arg(long, value_name = "PATH", requires = "tls_key")]
     tls_certificate: Option<String>,
     /// The private key of that certificate (PEM)
     #[arg(long, value_name = "PATH", requires = "tls_certificate")]
     tls_key: Option<String>,
-    /// The authorities that client certificates must come from (PEM); one of another authority ends the connection
+    /// The CAs of client certificates (PEM); a certificate from another CA ends the connection
     #[arg(long, value_name = "PATH", requires = "tls_certificate")]
     client_ca: Option<String>,
-    /// No connection without a client certificate, whatever the document asks for
+    /// Refuse connections without a client certificate, regardless of the document
     #[arg(long, requires = "client_ca")]
     require_client_certificate: bool,
 }
 
 impl Tls {
-    /// What stands between the socket and HTTP.
+    /// The transport socket of the listener.
     pub fn transport_socket(&self) -> Option<Value> {
         let (certificate, key) = self.tls_certificate.as_ref().zip(self.tls_key.as_ref())?;
         let mut common = json!({
@@ -40,8 +40,8 @@ impl Tls {
         {
             common.insert("validation_context".to_string(), json!({ "trusted_ca": { "filename": authorities } }));
             context.insert("require_client_certificate".to_string(), json!(self.require_client_certificate));
-            // A resumed session brings the certificate along and verifies nothing: one that has expired since would still count,
-            // and Envoy does not call it verified any more, so that no certificate would count in the next connection.
+            // A resumed session would reuse the certificate without verification, even after it expired. Envoy no longer reports
+            // such a certificate as verified, so no certificate would be accepted on that connection.
             context.insert("disable_stateful_session_resumption".to_string(), json!(true));
             context.insert("disable_stateless_session_resumption".to_string(), json!(true));
         }
@@ -51,7 +51,7 @@ impl Tls {
         Some(json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }))
     }
 
-    /// The filter that tells ours what Envoy verified, where Envoy does not do it by itself. It lets everything pass.
+    /// A filter that reports to ours what Envoy verified, for versions that do not report it. It lets every request pass.
     pub fn witness(&self, version: EnvoyVersion) -> Option<Value> {
         if self.client_ca.is_none() || version >= TELLS_WHAT_IT_VERIFIED {
             return None;
@@ -75,7 +75,7 @@ impl Tls {
         }))
     }
 
-    /// What the document waits for in vain.
+    /// A note if the document uses client certificates but the listener does not request any.
     pub fn note(&self, document: &Document) -> Option<String> {
         if self.client_ca.is_some() {
             return None;

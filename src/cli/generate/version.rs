@@ -1,12 +1,12 @@
-//! The versions of Envoy that the configuration is written for: those that the project's tests run.
+//! The Envoy versions that the generated configuration supports; the project tests run all of them.
 
 use std::fmt;
 
-/// A version of Envoy: the first two numbers, which say what it can do.
+/// An Envoy version: its first two numbers, which determine its features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvoyVersion(u32, u32);
 
-/// Reads `1.38` or `1.38.2`. A version that lacks what the filter relies on is refused here rather than served less safely.
+/// Parses `1.38` or `1.38.2`. Versions without the features that the filter relies on are refused, not served less safely.
 pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
     let mut numbers = text.split('.').map(|part| part.parse::<u32>().ok());
     let version = match (numbers.next().flatten(), numbers.next().flatten(), numbers.next(), numbers.next()) {
@@ -27,10 +27,10 @@ pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
 }
 
 impl EnvoyVersion {
-    /// The newest that is tested.
+    /// The newest tested version.
     pub const NEWEST: Self = Self(1, 40);
 
-    /// What is different with this version, for whoever asked for it.
+    /// Notes on the differences of this version.
     pub fn notes(self) -> Vec<String> {
         let mut notes = Vec::new();
         if self > Self::NEWEST {
@@ -53,13 +53,13 @@ impl fmt::Display for EnvoyVersion {
 }
 
 const OLDEST: EnvoyVersion = EnvoyVersion(1, 36);
-/// From here on a filter may let the body come while it holds the headers (`allow_on_headers_stop_iteration`).
+/// From this version on, a filter can receive the body while it holds the headers (`allow_on_headers_stop_iteration`).
 const HOLDS_HEADERS_ALONE: EnvoyVersion = EnvoyVersion(1, 35);
-/// From here on a virtual host's `request_body_buffer_limit` lets filters hold more than the connection does.
+/// From this version on, a virtual host's `request_body_buffer_limit` lets filters buffer more than the connection limit.
 pub const LIFTS_LIMITS: EnvoyVersion = EnvoyVersion(1, 37);
-/// From here on the filter can ask whether a client certificate was verified (`connection.peer_certificate_valid`).
+/// From this version on, the filter can read whether a client certificate was verified (`connection.peer_certificate_valid`).
 pub const TELLS_WHAT_IT_VERIFIED: EnvoyVersion = EnvoyVersion(1, 39);
-/// From here on a dot segment is one with parameters too.
+/// From this version on, dot segments with parameters count as dot segments.
 const PARAMETERS_IN_DOTS: EnvoyVersion = EnvoyVersion(1, 39);
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_that_were_never_tried_are_refused_or_noted() {
+    fn untested_versions_are_refused_or_noted() {
         for text in ["", "1", "1.x", "v1.38", "1.38.2.1", "1.35.9", "0.99"] {
             assert!(parse(text).is_err(), "{text}");
         }

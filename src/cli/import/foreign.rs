@@ -2,7 +2,7 @@
 
 use crate::config::node::{Node, Value};
 
-/// Why a file with this content cannot be imported; `None` when it may be one of the supported formats.
+/// Returns why a file with this content cannot be imported; `None` if it may be in a supported format.
 pub fn refusal(root: &Node) -> Option<String> {
     let has = |key: &str| root.get(key).is_some();
     if let Some(what) = open_api(root) {
@@ -33,11 +33,11 @@ fn open_api(root: &Node) -> Option<String> {
     is_mapping.then(|| "OpenAPI document (its `paths` is a mapping)".to_string())
 }
 
-/// What import reads, at the end of each message.
+/// The supported formats, for the end of each message.
 pub const SUPPORTED: &str =
     "import reads a serverless gateway's JSON (`paths` is a list) and a routes.yaml (`routes` with `proxy_upstream`)";
 
-/// Keys that together identify a format. The first match counts, so the more specific ones come first.
+/// Keys that together identify a format. The first match wins, so the more specific formats come first.
 const FORMATS: [(&[&str], &str); 28] = [
     (&["_format_version"], "a declarative configuration of Kong"),
     (&["endpoints", "version"], "a configuration of KrakenD"),

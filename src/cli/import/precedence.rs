@@ -1,38 +1,39 @@
-//! Finds requests that need a token in the imported gateway and would be open here, because the two order overlapping paths differently.
+//! Finds requests that need a token in the imported gateway but would be open here, because path precedence differs.
 //!
-//! The serverless gateway prefers, in this order: a path without parameters, more matched segments, a path without `{.+}`, a named method,
-//! the earlier path. Its `{.+}` also takes nothing at all. Here segments are compared from left to right, and `{.+}` takes at least one.
+//! The serverless gateway prefers, in this order: a path without parameters, more matched segments, a path without `{.+}`, a
+//! named method, the earlier path. Its `{.+}` also matches an empty tail. This filter compares segments from left to right, and
+//! `{.+}` matches at least one segment.
 
 use crate::cli::check::overlaps::common_path;
 use crate::policy::request::route::{Found, Method, RoutePattern, RouteTable};
 
-/// A path as it was imported.
+/// An imported path.
 pub struct Entry {
-    /// The pattern, in the one spelling in which paths are compared.
+    /// The pattern in canonical spelling.
     pub pattern: String,
-    /// The methods; empty for any.
+    /// The methods; empty means any.
     pub methods: Vec<Method>,
-    /// Whether it needs no token.
+    /// Whether the path needs no token.
     pub is_open: bool,
 }
 
 /// A request that would become open.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The index of the open path that takes it here.
+    /// The index of the open path that takes the request here.
     pub here: usize,
-    /// The index of the path that takes it there, and needs a token.
+    /// The index of the path that takes the request in the imported gateway, and needs a token.
     pub there: usize,
     /// The method and the path of the request.
     pub request: String,
 }
 
-/// One request for each pair of paths that order differently, as far as it would become open.
+/// One request for each pair of paths with different precedence, if it would become open.
 pub fn opened(entries: &[Entry]) -> Vec<Opened> {
     let mut table = RouteTable::builder();
     for (index, entry) in entries.iter().enumerate() {
         if let Ok(pattern) = RoutePattern::parse(&entry.pattern) {
-            // Two paths that take the same requests are a problem of the result, and reported as that.
+            // Two paths that match the same requests are a problem of the result, and are reported there.
             let _ = table.insert(&[], pattern, &entry.methods, index);
         }
     }
@@ -54,7 +55,7 @@ pub fn opened(entries: &[Entry]) -> Vec<Opened> {
     found
 }
 
-/// Paths that both patterns take there.
+/// Paths that both patterns match in the imported gateway.
 fn requests(protected: &str, open: &str) -> Vec<String> {
     let mut patterns = vec![protected.to_string()];
     if let Some(prefix) = protected.strip_suffix("/{.+}") {
@@ -71,7 +72,7 @@ fn common_method(first: &[Method], second: &[Method]) -> Option<Method> {
     }
 }
 
-/// The path that takes a request there.
+/// The path that takes a request in the imported gateway.
 fn winner(entries: &[Entry], path: &str, method: &Method) -> Option<usize> {
     let takes = |entry: &Entry| entry.methods.is_empty() || entry.methods.contains(method);
     let ranked = entries.iter().enumerate().filter(|(_, entry)| takes(entry)).filter_map(|(index, entry)| {
@@ -81,7 +82,7 @@ fn winner(entries: &[Entry], path: &str, method: &Method) -> Option<usize> {
     ranked.max().map(|(_, index)| index)
 }
 
-/// How well a pattern matches there: whether exactly, how many segments, whether by `{.+}`.
+/// The rank of a match in the imported gateway: exact or not, number of segments, by `{.+}` or not.
 fn rank(pattern: &str, path: &str) -> Option<(bool, usize, bool)> {
     let (wanted, found): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
     let has_tail = wanted.last() == Some(&"{.+}");
@@ -115,18 +116,18 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_an_open_path_takes_only_here_is_found() {
+    fn requests_that_become_open_here_are_found() {
         for (paths, expected) in [
-            // The order is the same.
+            // Both gateways have the same order.
             (vec![("GET", "/a/b", true), ("GET", "/a/{.+}", false)], vec![]),
             (vec![("ANY", "/{.+}", true), ("GET", "/a", false), ("GET", "/b/{id}", false)], vec![]),
             (vec![("GET", "/a/{id}", false), ("POST", "/a/{id}", true)], vec![]),
             (vec![("GET", "/{x}/b", true), ("GET", "/a/{y}", true)], vec![]),
-            // There `{.+}` comes before a parameter when it stands for one segment.
+            // The other gateway prefers `{.+}` to a parameter if it matches one segment.
             (vec![("GET", "/a/{.+}", false), ("GET", "/a/{id}", true)], vec!["GET /a/any"]),
-            // There the earlier of two equal paths counts; here the one with the earlier literal.
+            // The other gateway prefers the earlier of two equal paths; this filter prefers the one with the earlier literal.
             (vec![("GET", "/{x}/b", false), ("GET", "/a/{y}", true)], vec!["GET /a/b"]),
-            // There `{.+}` also takes nothing at all.
+            // In the other gateway, `{.+}` also matches an empty tail.
             (vec![("GET", "/a/b/{.+}", false), ("ANY", "/{.+}", true)], vec!["GET /a/b"]),
             (vec![("ANY", "/{.+}", true), ("POST", "/a/b/{.+}", false)], vec!["POST /a/b"]),
             (vec![("GET", "/a/b/{.+}", false), ("GET", "/a/b", false), ("ANY", "/{.+}", true)], vec!["GET /a/b/"]),

@@ -1,4 +1,4 @@
-//! Laws of `import`, on random files of both formats: no key is lost silently, nothing becomes open, and the result passes `check`.
+//! Properties of `import` on random files: no key is lost silently, no path becomes open, and the result passes `check`.
 
 mod files;
 
@@ -27,7 +27,7 @@ fn imported(file: &Value, ignored: &[&str]) -> Result<Import, Findings> {
     import(&root, None, &options(ignored))
 }
 
-/// Each key of a file with its path and value, down to the values that are carried over as they are.
+/// Every key of a file with its path and value, down to values that are carried over unchanged.
 fn keys<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) {
     match value {
         Value::Object(members) => {
@@ -48,12 +48,12 @@ fn keys<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) 
     }
 }
 
-/// A path without its escapes; random files escape only plain letters.
+/// A path without escapes; random files escape only plain letters.
 fn decoded(path: &Value) -> Value {
     path.as_str().map_or(path.clone(), |path| json!(percent::decode(path)))
 }
 
-/// Whether the result has this member of the file, at the place to which import moves it.
+/// Whether the result has this member of the file, at its new place.
 fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool {
     let key = path.rsplit(['.', ']']).next().unwrap_or_default();
     let route = |prefix: &str| {
@@ -107,7 +107,7 @@ fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool
     }
 }
 
-/// Whether a path of the file, written as the result writes it, clearly says that it is open.
+/// Whether a path of the file, in the form of the result, is explicitly open.
 fn is_said_to_be_open(file: &Value, route: &Value) -> bool {
     let items = |key: &str| file[key].as_array().cloned().unwrap_or_default();
     let serverless = items("paths")
@@ -127,7 +127,7 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
         }
     };
     let document = &import.document;
-    // Each key is carried over, or a warning names it or something around it.
+    // Every key is carried over, or a warning names it or a parent.
     let mut all = Vec::new();
     keys(file, "", &mut all);
     for (path, value) in all {
@@ -137,7 +137,7 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
         });
         prop_assert!(is_named || is_carried(file, document, &path, value), "{} was lost: {}\n{}", path, file, document);
     }
-    // Nothing is open that did not say so.
+    // No route is open unless the file says so.
     for route in document["routes"].as_array().into_iter().flatten() {
         let is_open = route.get("auth").is_some();
         prop_assert!(!is_open || is_said_to_be_open(file, route), "{} became open: {}", route, file);
@@ -154,14 +154,14 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
     }
     // No secret is copied.
     prop_assert!(!document.to_string().contains("hunter2"), "{}", document);
-    // The text reads back as the document, and passes `check` once the missing parts are there.
+    // The text parses to the document, and passes `check` once the missing parts are added.
     let text = emit::yaml(document);
     prop_assert_eq!(yaml::read(&text).map(|node| node.to_json()).ok(), Some(document.clone()));
     prop_assert_eq!(verify::problems(document, &[]), vec![]);
     Ok(())
 }
 
-/// A failing case is saved beside this file and tried first from then on.
+/// A failing case is saved beside this file and tried first in later runs.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }
@@ -180,12 +180,12 @@ proptest! {
     }
 
     #[test]
-    fn nor_do_they_when_unknown_keys_are_ignored(file in prop_oneof![serverless_file(), routes_file()]) {
+    fn ignored_keys_lose_nothing_silently_and_open_nothing(file in prop_oneof![serverless_file(), routes_file()]) {
         laws(&file, &["Auth", "authn", "auth_requierd", "roles", "x-note", "metod"])?;
     }
 }
 
-/// The generators reach the interesting side: a good part of the files is imported, and some have open routes.
+/// Checks that the generators are useful: many files are imported, and some have open routes.
 #[test]
 fn many_random_files_are_imported() {
     use proptest::strategy::ValueTree;

@@ -1,7 +1,7 @@
-//! Reads another gateway's file and remembers which values were used, so that `import` can report every key that was not.
+//! Reads another gateway's file and tracks which values were used, so that `import` can report every key that was not.
 //!
-//! A value counts as used only when its content was read, or when a warning says why it was left out. [`Reader::finish`] walks the whole
-//! file and reports the rest. A reader of a format cannot forget a key: it would have to mention the key to ignore it.
+//! A value counts as used only if its content was read, or if a warning says why it was left out. [`Reader::finish`] walks the
+//! whole file and reports the rest. A format reader cannot overlook a key: to ignore a key, it must name it.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use crate::config::node::{Key, Node, Value};
 use crate::config::problem::{Place, Problem, near_miss};
 
-/// One file that is being read.
+/// A file that is being read.
 pub struct Reader<'n> {
     root: &'n Node,
     ignored: &'n [String],
@@ -18,26 +18,26 @@ pub struct Reader<'n> {
 
 #[derive(Default)]
 struct State {
-    /// Values whose content was used, or reported.
+    /// Values whose content was used or reported.
     used: HashSet<*const Node>,
-    /// Mappings and lists whose members are read one by one, with the keys that were looked for.
+    /// Mappings and lists whose members are read one by one, with the keys that were read.
     entered: HashMap<*const Node, Vec<&'static str>>,
     findings: Findings,
 }
 
-/// What the author has to know, in two grades.
+/// The findings for the author: problems and warnings.
 #[derive(Default)]
 pub struct Findings {
-    /// The file cannot be imported because of these.
+    /// Reasons why the file cannot be imported.
     pub problems: Vec<Problem>,
-    /// Something that was left out or changed.
+    /// Parts that were left out or changed.
     pub warnings: Vec<Problem>,
 }
 
 /// A value that is being read.
 #[derive(Clone)]
 pub struct Item<'n, 'r> {
-    /// Where it is written.
+    /// Its place in the file.
     pub place: Place,
     node: &'n Node,
     reader: &'r Reader<'n>,
@@ -55,7 +55,7 @@ impl<'n> Reader<'n> {
         Item { place, node: self.root, reader: self }
     }
 
-    /// Everything that was found, including each key that was not used.
+    /// All findings, including each unused key.
     pub fn finish(self) -> Findings {
         let root = self.root();
         self.report_unused(self.root, &root.place);
@@ -106,12 +106,12 @@ impl<'n> Reader<'n> {
 }
 
 impl<'n, 'r> Item<'n, 'r> {
-    /// Whether this is a mapping. Anything else is a problem.
+    /// Whether this is a mapping. Any other type is a problem.
     pub fn is_mapping(&self) -> bool {
         matches!(self.node.value, Value::Map(_)) || self.wrong_kind::<()>("a mapping").is_some()
     }
 
-    /// The value of a key of this mapping. Anything else than a mapping is a problem, reported once.
+    /// The value of a key of this mapping. Any other type than a mapping is a problem, reported once.
     pub fn get(&self, key: &'static str) -> Option<Item<'n, 'r>> {
         let Value::Map(entries) = &self.node.value else { return self.wrong_kind("a mapping") };
         {
@@ -125,7 +125,7 @@ impl<'n, 'r> Item<'n, 'r> {
         Some(Item { place: self.place.key(key, node.at), node, reader: self.reader })
     }
 
-    /// The value of a key that has to be there.
+    /// The value of a required key.
     pub fn require(&self, key: &'static str) -> Option<Item<'n, 'r>> {
         let found = self.get(key);
         if found.is_none() && matches!(self.node.value, Value::Map(_)) {
@@ -134,7 +134,7 @@ impl<'n, 'r> Item<'n, 'r> {
         found
     }
 
-    /// The items of this list. Anything else than a list is a problem.
+    /// The items of this list. Any other type is a problem.
     pub fn items(&self) -> Vec<Item<'n, 'r>> {
         let Value::List(items) = &self.node.value else {
             return self.wrong_kind::<Vec<_>>("a list").unwrap_or_default();
@@ -148,7 +148,7 @@ impl<'n, 'r> Item<'n, 'r> {
         items.iter().enumerate().map(item).collect()
     }
 
-    /// Text that is not empty.
+    /// Non-empty text.
     pub fn text(&self) -> Option<&'n str> {
         match &self.node.value {
             Value::Text(text) if !text.is_empty() => {
@@ -159,7 +159,7 @@ impl<'n, 'r> Item<'n, 'r> {
         }
     }
 
-    /// A list of texts, or one text. `None` when any of them is something else.
+    /// A list of texts, or one text. `None` if any of them has another type.
     pub fn texts(&self) -> Option<Vec<&'n str>> {
         match &self.node.value {
             Value::List(_) => {
@@ -171,7 +171,7 @@ impl<'n, 'r> Item<'n, 'r> {
         }
     }
 
-    /// `true` or `false`, and no other word for them.
+    /// `true` or `false`; no other spelling is accepted.
     pub fn flag(&self) -> Option<bool> {
         match self.node.value {
             Value::Bool(flag) => {
@@ -182,13 +182,13 @@ impl<'n, 'r> Item<'n, 'r> {
         }
     }
 
-    /// The whole value, whatever it is.
+    /// The whole value, of any type.
     pub fn json(&self) -> serde_json::Value {
         self.mark_used();
         self.node.to_json()
     }
 
-    /// Leaves the whole value out and warns about it.
+    /// Leaves the whole value out and adds a warning.
     pub fn leave_out(&self, message: impl Into<String>) {
         self.mark_used();
         self.warn(message);
@@ -209,7 +209,7 @@ impl<'n, 'r> Item<'n, 'r> {
         self.reader.state.borrow_mut().used.insert(std::ptr::from_ref(self.node));
     }
 
-    /// The message never has the value itself, which may be a secret.
+    /// Adds a problem. The message never contains the value, which may be a secret.
     fn wrong_kind<T>(&self, wanted: &str) -> Option<T> {
         let is_new = self.reader.state.borrow_mut().used.insert(std::ptr::from_ref(self.node));
         if is_new {

@@ -9,7 +9,7 @@ use crate::config::environment::expand;
 /// Reads the whole file.
 pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
     let mut imported = Imported {
-        // The headers that the backends of this format read.
+        // The headers that backends of this format read.
         identity_headers: Some(json!({
             "X-Org-ID": "org_id", "X-User-ID": "user_id", "X-User-Email": "email", "X-User-Role": "role",
         })),
@@ -39,7 +39,7 @@ pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
 struct Route {
     route: Value,
     pattern: String,
-    /// Whether the file says so, by `auth_required: true` or by scopes.
+    /// Whether the file requires a token, by `auth_required: true` or by scopes.
     asks_for_token: bool,
 }
 
@@ -50,7 +50,7 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
     let path = route.require("path");
     let pattern = path.as_ref().and_then(pattern);
     let method = route.get("method").map(|method| methods(&method));
-    // Only `false` opens a route. A word that is neither true nor false is a problem.
+    // Only `false` opens a route. Any other word than true or false is a problem.
     let needs_token = route.get("auth_required").map(|auth| auth.flag());
     let scopes = route.get("scopes").map(|scopes| scopes.texts());
     let mut carried = Map::new();
@@ -86,7 +86,7 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
     Some(Route { route: Value::Object(carried), pattern, asks_for_token })
 }
 
-/// A public path is open here whatever the route says that takes its requests, as it is there.
+/// A public path is open in both gateways, regardless of the route that matches its requests.
 fn read_public_path(public: &Item<'_, '_>, protected: &[(String, String)], imported: &mut Imported) {
     let Some(written) = public.text() else { return };
     if written.contains(['*', '{', '}']) {
@@ -141,7 +141,7 @@ fn declare(imported: &mut Imported, context: &Context<'_>, item: &Item<'_, '_>, 
     name
 }
 
-/// `$AGENTS_SERVICE_URL` and `http://agents:8080` are both `agents`.
+/// Both `$AGENTS_SERVICE_URL` and `http://agents:8080` become `agents`.
 fn upstream_name(address: &str) -> String {
     let variable = address.strip_prefix('$').map(|name| name.trim_start_matches('{').trim_end_matches('}'));
     let name = match variable {
@@ -162,5 +162,5 @@ fn upstream_name(address: &str) -> String {
     }
 }
 
-/// The paths that gateways of this format answer themselves.
+/// The paths that gateways of this format answer directly.
 const PROBES: [&str; 2] = ["/health", "/ready"];

@@ -85,7 +85,7 @@ fn read_server(server: &Item<'_, '_>, context: &Context<'_>, imported: &mut Impo
     }
 }
 
-/// Only tokens with a shared secret are described completely there. Other kinds need the options of the command line.
+/// The file describes only tokens with a shared secret completely. Other kinds need the command-line options.
 fn read_authorizer(authorizer: &Item<'_, '_>) -> Option<Value> {
     let kind = authorizer.require("type")?.text()?;
     if kind != "jwt" {
@@ -109,7 +109,7 @@ fn read_authorizer(authorizer: &Item<'_, '_>) -> Option<Value> {
     Some(issuer)
 }
 
-/// The name of the variable that has the secret. A secret in the file itself is not copied into another file.
+/// The name of the variable with the secret. A secret in the file is not copied into another file.
 fn secret_variable(authorizer: &Item<'_, '_>) -> String {
     let secret = authorizer.get("secret");
     let written = secret.as_ref().and_then(Item::text).unwrap_or_default();
@@ -128,7 +128,7 @@ fn secret_variable(authorizer: &Item<'_, '_>) -> String {
     }
 }
 
-/// Reads one path. A path is never dropped: without its route, a more general route could take its requests, and that route may be open.
+/// Reads one path. Paths are never dropped: a more general route, perhaps an open one, could then take the requests.
 fn read_path(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) -> Option<Value> {
     if !path.is_mapping() {
         return None;
@@ -136,7 +136,7 @@ fn read_path(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) ->
     let written = path.require("path");
     let pattern = written.as_ref().and_then(pattern);
     let method = path.require("method").and_then(|method| methods(&method));
-    // There a path is open unless it says otherwise; here it is the other way round. Only `false` and nothing at all say that it is open.
+    // In the other format, paths are open by default; here they are protected. Only `false` or an absent `auth` means open.
     let needs_token = match path.get("auth") {
         Some(auth) => auth.flag(),
         None => Some(false),
@@ -158,7 +158,7 @@ fn read_path(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) ->
         route.insert("auth".to_string(), json!("none"));
     }
     if let (Some(prefix), true) = (pattern.strip_suffix("/{.+}"), route.contains_key("upstream")) {
-        // There the proxy takes the prefix off, and the bare prefix is a match too.
+        // The other gateway's proxy strips the prefix, and also matches the bare prefix.
         route.insert("strip_prefix".to_string(), json!(true));
         let bare = if prefix.is_empty() { "/" } else { prefix };
         written.warn(format!("matched `{bare}` itself as well; here it takes a route of its own"));
@@ -166,7 +166,7 @@ fn read_path(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) ->
     Some(Value::Object(route))
 }
 
-/// The keys that say what happens to a request: where it goes, or what the gateway answers.
+/// The keys that define what happens to a request: its upstream, or the gateway's own response.
 fn read_action(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) -> Map<String, Value> {
     let unanswered = || Map::from_iter([("response".to_string(), json!({ "status": 501 }))]);
     let response = path.get("response");
@@ -203,7 +203,7 @@ fn read_action(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) 
 const CORS: [&str; 6] =
     ["allow_origins", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "max_age"];
 const SECRET: &str = "JWT_SECRET";
-/// Keys of the file that say nothing about who may call, and have no counterpart here.
+/// Keys of the file that do not affect access, and have no counterpart here.
 const NOT_HERE: [(&str, &str); 7] = [
     ("$schema", "was not carried over: the schema of these documents is that of `portcullis schema`"),
     ("title", "was not carried over: a document has no title"),

@@ -7,7 +7,7 @@ use crate::config::node::Node;
 use crate::config::problem::{Place, Problem};
 use crate::policy::Policy;
 
-/// What `check` would refuse, each with the place in the imported file as far as it is known.
+/// The problems that `check` would report, each with its place in the imported file if known.
 ///
 /// Two parts may still be missing, because `import` has warned about them: the issuer and the addresses of upstreams.
 pub fn problems(document: &Value, origins: &[(String, Place)]) -> Vec<Problem> {
@@ -30,7 +30,7 @@ fn add_missing_parts(document: &mut Value) {
     for name in routes.iter().filter_map(|route| route.get("upstream")?.as_str()) {
         upstreams.entry(name).or_insert(Value::Null);
     }
-    // Whether an address with variables is one depends on their values, which are set where Envoy runs.
+    // An address with variables can only be checked where Envoy runs, because the values are set there.
     for url in upstreams.values_mut().filter_map(|upstream| upstream.get_mut("url")) {
         if url.as_str().is_some_and(|url| url.contains('$')) {
             *url = json!("http://unset.invalid");
@@ -38,7 +38,7 @@ fn add_missing_parts(document: &mut Value) {
     }
 }
 
-/// The same problem at the place of the file from which the part was read.
+/// Moves a problem to the place in the file from which the part was read.
 fn in_file(problem: Problem, origins: &[(String, Place)]) -> Problem {
     let path = &problem.place.path;
     let is_inside =
@@ -49,5 +49,5 @@ fn in_file(problem: Problem, origins: &[(String, Place)]) -> Problem {
     Problem { place, message: format!("`check` would refuse {part} of the imported document: {}", problem.message) }
 }
 
-/// Long enough for the secret of any HMAC (RFC 7518 §3.2); it signs nothing.
+/// Long enough for every HMAC secret (RFC 7518 §3.2); never used for a signature.
 const STAND_IN: &str = "stands-in-for-a-secret-that-is-not-set-here-0f1e2d3c4b5a69788796a5b4c3d2e1f0";

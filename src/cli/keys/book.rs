@@ -1,4 +1,4 @@
-//! The document in which clients stand: a gateway's, or one of clients alone; read, and believed only as a whole.
+//! A document with clients: a gateway document, or a document of clients; it is used only if it has no problems.
 
 use clap::Args;
 
@@ -9,10 +9,10 @@ use crate::config::node::{Node, Value};
 use crate::config::problem::near_miss;
 use crate::policy::credentials::api_key::environment_of;
 
-/// What a document is read with.
+/// The context for reading a document.
 #[derive(Args)]
 pub struct Around {
-    /// The gateway's document, where FILE has clients alone: its permissions and issuers are what their names must fit
+    /// The gateway's document, if FILE is a document of clients; permissions and issuers are checked against it
     #[arg(long, value_name = "FILE")]
     pub gateway: Option<String>,
     #[command(flatten)]
@@ -29,9 +29,9 @@ pub struct Book {
     pub root: Node,
     /// The clients.
     pub clients: Vec<Client>,
-    /// The environment of the gateway, where that is known.
+    /// The gateway's environment, if known.
     pub environment: Option<String>,
-    /// What was not looked at.
+    /// Notes on parts that were not checked.
     pub notes: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Around {
         self.read(file, &gateway::read_document(file)?)
     }
 
-    /// Reads a text as that of a file: every problem of it, as the gateway would find them.
+    /// Parses a text as the content of a file. Reports all problems that the gateway would find.
     pub fn read(&self, file: &str, text: &str) -> Result<Book, Failure> {
         let in_file = |problem| (file.to_string(), problem);
         let roots = documents::read(file, text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
@@ -76,7 +76,7 @@ impl Around {
 }
 
 impl Book {
-    /// The client with this id, and its place in the list.
+    /// The client with this id, and its index in the list.
     pub fn client(&self, id: &str) -> Result<(usize, &Client), Failure> {
         let found = self.clients.iter().enumerate().find(|(_, client)| client.id.value == id);
         found.ok_or_else(|| {
@@ -89,7 +89,7 @@ impl Book {
         })
     }
 
-    /// The one key that is meant by its id or its prefix, with the places of its client and of itself.
+    /// The key with this id or prefix, with the indexes of its client and of the key itself.
     pub fn key(&self, client: Option<&str>, name: &str) -> Result<(usize, usize, &Client, &ClientKey), Failure> {
         if let Some(client) = client {
             self.client(client)?;
@@ -110,7 +110,7 @@ impl Book {
         }
     }
 
-    /// Whether the clients stand at the top of the text, where they can be edited.
+    /// Whether the clients are at the top level of the text, where they can be edited.
     pub fn check_editable(&self) -> Result<(), Failure> {
         match self.root.get("clients") {
             Some(_) => Ok(()),
@@ -122,7 +122,7 @@ impl Book {
     }
 }
 
-/// Refuses a whole key in the place of its id: it would be repeated in messages, and is in the shell's history already.
+/// Refuses a complete key given instead of an id: messages would repeat it, and it is already in the shell history.
 pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     match name.rsplit_once('_').filter(|(prefix, _)| environment_of(prefix).is_some()) {
         Some((prefix, _)) => {
@@ -132,7 +132,7 @@ pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Documents of clients have nothing else.
+/// Whether this is a document of clients, which has no other sections.
 fn is_of_clients(root: &Node) -> bool {
     let Value::Map(entries) = &root.value else { return false };
     root.get("clients").is_some() && entries.iter().all(|(key, _)| matches!(key.text.as_str(), "version" | "clients"))

@@ -1,4 +1,4 @@
-//! One change of a document of clients: by somebody, for a reason, checked before it is made, and made at once or not at all.
+//! A change to a document of clients: it has an author and a reason, is checked first, and is applied completely or not at all.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,30 +14,30 @@ use crate::cli::edit::Draft;
 use crate::cli::files::Staged;
 use crate::policy::credentials::api_key::ApiKey;
 
-/// Who changes something, and why.
+/// The author of a change and the reason.
 #[derive(Args)]
 pub struct Reason {
-    /// Who does it; without it, what `USER` says
+    /// The author of the change; by default the value of `USER`
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", value_parser = text)]
     reason: String,
-    /// The file that gets a line about the deed, never the key; without it, the one beside FILE: clients.audit.jsonl for clients.yaml
+    /// The audit trail file, which gets one line without the key; by default beside FILE: clients.audit.jsonl for clients.yaml
     #[arg(long, value_name = "FILE")]
     pub trail: Option<PathBuf>,
 }
 
-/// Who does it, and why.
+/// The author of a change and the reason.
 pub struct Author<'o> {
-    /// Who.
+    /// The author.
     pub by: String,
-    /// Why.
+    /// The reason.
     pub reason: &'o str,
 }
 
 impl Author<'_> {
-    /// What is written down of something that is done to a key: its id and its prefix, never itself.
+    /// The trail entry for a change of a key: it contains id and prefix, never the key.
     pub fn deed<'a>(
         &'a self,
         action: &'static str,
@@ -50,12 +50,12 @@ impl Author<'_> {
 }
 
 impl Reason {
-    /// Who has this reason.
+    /// The author with this reason.
     pub fn author(&self) -> Result<Author<'_>, Failure> {
         Ok(Author { by: self.who()?, reason: &self.reason })
     }
 
-    /// The document to be changed, its trail, locked before the document is read and until it is dropped, and who changes it.
+    /// Opens the document, its trail and the author. The trail is locked before the document is read, until it is dropped.
     pub fn open(&self, around: &Around, file: &str) -> Result<(Book, Trail, Author<'_>), Failure> {
         let author = self.author()?;
         let trail = match &self.trail {
@@ -72,20 +72,20 @@ impl Reason {
     }
 }
 
-/// A new key and what may be known of it.
+/// A new key and its public parts.
 pub struct NewKey {
     /// The key itself.
     pub secret: String,
-    /// Its look-up part, which is its id too.
+    /// Its lookup part, also used as its id.
     pub lookup: String,
-    /// All of it that is no secret.
+    /// The part that is not secret.
     pub prefix: String,
-    /// The hash of the whole.
+    /// The hash of the complete key.
     pub hash: String,
 }
 
 impl NewKey {
-    /// Makes a key for an environment.
+    /// Generates a key for an environment.
     pub fn generate(environment: &str) -> Result<NewKey, Failure> {
         let lookup = random(LOOKUP_LETTERS)?;
         let secret = ApiKey::compose(environment, &lookup, &random(SECRET_LETTERS)?);
@@ -109,7 +109,7 @@ impl NewKey {
     }
 }
 
-/// Edits the document, and writes down that it was done. Nothing is changed when the new text would not do for a gateway.
+/// Edits the document and records the change. Nothing is changed if a gateway would refuse the new text.
 pub fn make(
     book: &Book,
     around: &Around,
@@ -139,30 +139,30 @@ fn replace(
     let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", file.display()));
     let staged = Staged::write(file, text).map_err(failed)?;
     staged.check_unchanged(before).map_err(failed)?;
-    // The line comes before the deed: a deed without a line would be worse than a line without a deed.
+    // The line is written first: a change without a line would be worse than a line without a change.
     trail.append(deed, now)?;
     staged.commit().map_err(|error| {
         let undone = Deed { action: "failed", more: vec![("failed", deed.action.to_string())], ..*deed };
-        // The user sees the failure in any case.
+        // The user sees the failure even if this fails.
         let _ = trail.append(&undone, now);
         failed(error)
     })
 }
 
-/// Letters and digits of the operating system's randomness, each of 62 as likely as the others.
+/// Random letters and digits from the operating system, all 62 equally likely.
 fn random(letters: usize) -> Result<String, Failure> {
     let mut text = String::with_capacity(letters);
     let mut bytes = [0_u8; 64];
     while text.len() < letters {
         OsRng.try_fill_bytes(&mut bytes).map_err(|error| format!("no randomness: {error}"))?;
-        // 248 is the last multiple of 62 that a byte holds: what lies above would favour the first letters.
+        // 248 is the largest multiple of 62 in a byte: higher values would favour the first letters.
         let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| usize::from(*byte % 62));
         text.extend(fair.filter_map(|at| LETTERS.get(at)).map(|letter| char::from(*letter)).take(letters - text.len()));
     }
     Ok(text)
 }
 
-/// Reads text that says something.
+/// Parses text that is not blank.
 pub fn text(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("expected text".to_string()) } else { Ok(text.to_string()) }
@@ -170,5 +170,5 @@ pub fn text(text: &str) -> Result<String, String> {
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const LOOKUP_LETTERS: usize = 12;
-/// 190 bits.
+/// 190 bits of randomness.
 const SECRET_LETTERS: usize = 32;

@@ -1,4 +1,4 @@
-//! `keys create`: makes a key, and writes its record into the document, or prints it for somebody to put there.
+//! `keys create`: creates a key, and writes its record to the document or to standard error.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::cli::edit::Step;
 use crate::cli::{Exit, Failure, Outcome, Printed, clock, emit};
 use crate::policy::credentials::api_key::is_environment;
 
-/// What the key is for, and who wants it.
+/// The options of `keys create`.
 #[derive(Args)]
 pub struct Options {
-    /// A gateway.yaml, or a document of clients alone; it gets the record. Without it, standard error does
+    /// A gateway.yaml or a document of clients, which gets the record; without it, standard error gets the record
     #[arg(value_name = "FILE")]
     file: Option<String>,
-    /// The client it is for, by its id in the document
+    /// The client of the key, by its id in the document
     #[arg(long, value_name = "ID")]
     client: String,
-    /// The environment it is made for, where that is not the gateway's own; gateways of others refuse it
+    /// The environment of the key, if it is not the gateway's own; gateways in other environments refuse it
     #[arg(long, value_name = "NAME", value_parser = environment)]
     environment: Option<String>,
-    /// When it ends: 2026-03-01T10:00:00Z, seconds since 1970, or as 90d from now
+    /// When the key ends: 2026-03-01T10:00:00Z, seconds since 1970, or a time from now such as 90d
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Options {
     around: Around,
 }
 
-/// Makes it.
+/// Creates the key.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
-/// The key, and the record for whoever keeps the document elsewhere.
+/// Prints the key, and its record for documents that are stored elsewhere.
 fn print(options: &Options, now: Duration) -> Result<Outcome, Failure> {
     let author = options.reason.author()?;
     let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?)?;
@@ -82,7 +82,7 @@ fn print(options: &Options, now: Duration) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
-/// A key that is over already is of no use to anyone.
+/// Refuses a key that would already be expired.
 pub fn check_end(end: Duration, now: Duration) -> Result<(), Failure> {
     if end > now {
         Ok(())
@@ -95,7 +95,7 @@ fn needs_environment() -> Failure {
     Failure::Message("--environment is needed: nothing else says where the key is to hold".to_string())
 }
 
-/// Reads an environment's name.
+/// Parses an environment name.
 fn environment(text: &str) -> Result<String, String> {
     if is_environment(text) {
         Ok(text.to_string())

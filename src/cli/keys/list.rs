@@ -1,4 +1,4 @@
-//! `keys list`: the keys of a document with their owners and their ends.
+//! `keys list`: the keys of a document with their owners and expiry times.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use super::{moment, standing};
 use crate::cli::{Exit, Failure, Outcome, Printed, clock, table};
 use crate::policy::credentials::api_key::environment_of;
 
-/// Which document is looked at, and when.
+/// The options of `keys list`.
 #[derive(Args)]
 pub struct Options {
-    /// A gateway.yaml, an Envoy configuration, an Istio manifest, or a document of clients alone
+    /// A gateway.yaml, an Envoy configuration, an Istio manifest or a document of clients
     #[arg(value_name = "FILE")]
     file: String,
-    /// The time of the look: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     #[command(flatten)]
     around: Around,
 }
 
-/// Lists them.
+/// Lists the keys.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let book = options.around.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);

@@ -1,4 +1,4 @@
-//! `keys report`: who answers for which client, how its keys stand, and which of them need somebody's attention.
+//! `keys report`: the owner of each client, the state of its keys, and the keys that need attention.
 
 mod told;
 
@@ -16,42 +16,42 @@ use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway, table};
 use crate::config::client::{Client, ClientKey};
 use crate::policy::credentials::api_key::environment_of;
 
-/// What is looked at, and what counts as too late.
+/// The options of `keys report`.
 #[derive(Args)]
 pub struct Options {
-    /// A gateway.yaml, an Envoy configuration, an Istio manifest, or a document of clients alone
+    /// A gateway.yaml, an Envoy configuration, an Istio manifest or a document of clients
     #[arg(value_name = "FILE")]
     file: String,
-    /// Name the keys that end within this span
+    /// Report the keys that end within this time
     #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = clock::parse_span)]
     expiring_within: Duration,
-    /// Name the keys that hold and are older than this span
+    /// Report the valid keys that are older than this
     #[arg(long, value_name = "SPAN", default_value = "365d", value_parser = clock::parse_span)]
     older_than: Duration,
-    /// Name the clients whose owner is not in this file, which has a line for each owner there is
+    /// Report the clients whose owner is not in this file, which has one owner per line
     #[arg(long, value_name = "FILE")]
     owners: Option<String>,
-    /// Check the trail too: that nothing in it was changed, and that the document keeps to it
+    /// Also verify the trail: that it was not changed, and that the document agrees with it
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     trail: Option<Option<PathBuf>>,
-    /// The time of the look: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
-    /// One JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     around: Around,
 }
 
-/// What needs attention: a heading, and whom and what it is about.
+/// An item that needs attention: a heading, and the clients and keys concerned.
 struct Finding<'b> {
     name: &'static str,
     heading: String,
     about: Vec<(&'b Client, Option<&'b ClientKey>)>,
 }
 
-/// Reports.
+/// Creates the report.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let book = options.around.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);
@@ -112,7 +112,7 @@ fn findings<'b>(book: &'b Book, options: &Options, now: Duration) -> Result<Vec<
     Ok(findings)
 }
 
-/// The trail, and where it and the document do not fit.
+/// Verifies the trail and compares it with the document.
 fn check_trail(book: &Book, path: &Path) -> Result<told::Told, Failure> {
     let story = Story::open(path)?;
     let story = story.ok_or_else(|| Failure::Message(format!("{}: there is no trail", path.display())))?;
@@ -185,7 +185,7 @@ fn as_json(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now
     report
 }
 
-/// When a client last got a key in the place of another.
+/// When a client's key was last rotated.
 fn rotated(client: &Client) -> Option<Duration> {
     let made = client.keys.iter().filter_map(|key| key.created);
     made.max().filter(|_| client.keys.len() > 1)

@@ -1,4 +1,4 @@
-//! `keys revoke`: marks a key, so that no gateway with the document takes it any more, whatever its times say.
+//! `keys revoke`: marks a key as revoked, so that gateways with the document refuse it regardless of its validity period.
 
 use clap::Args;
 
@@ -8,16 +8,16 @@ use super::{is_alive, moment};
 use crate::cli::edit::Step;
 use crate::cli::{Exit, Failure, Outcome, Printed, clock};
 
-/// Which key, and why.
+/// The options of `keys revoke`.
 #[derive(Args)]
 pub struct Options {
-    /// A gateway.yaml, or a document of clients alone; it is changed
+    /// A gateway.yaml or a document of clients; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
     /// The key, by its id or prefix
     #[arg(long, value_name = "KEY")]
     key: String,
-    /// Its client, by its id; needed where several clients have a key of that id
+    /// The client of the key, by its id; required if several clients have a key with this id
     #[arg(long, value_name = "ID")]
     client: Option<String>,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub struct Options {
     around: Around,
 }
 
-/// Revokes it.
+/// Revokes the key.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let now = clock::now();
     let (book, mut trail, author) = options.reason.open(&options.around, &options.file)?;

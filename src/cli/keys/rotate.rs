@@ -1,4 +1,4 @@
-//! `keys rotate`: gives a client its next key, and the one before it an end.
+//! `keys rotate`: creates the next key of a client, and sets an end for the previous one.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use crate::cli::{Exit, Failure, Outcome, Printed, clock};
 use crate::config::client::{Client, ClientKey};
 use crate::policy::credentials::api_key::environment_of;
 
-/// Whose key is exchanged, and how long both hold.
+/// The options of `keys rotate`.
 #[derive(Args)]
 pub struct Options {
-    /// A gateway.yaml, or a document of clients alone; it is changed
+    /// A gateway.yaml or a document of clients; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
     /// The client, by its id
     #[arg(long, value_name = "ID")]
     client: String,
-    /// The key that is to end, by its id or prefix; needed where several hold
+    /// The key to replace, by its id or prefix; required if several keys are valid
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// How long the key that is to end holds beside the new one
+    /// How long the replaced key stays valid beside the new one
     #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = clock::parse_span)]
     overlap: Duration,
-    /// When the new key ends: 2026-03-01T10:00:00Z, seconds since 1970, or as 90d from now
+    /// When the new key ends: 2026-03-01T10:00:00Z, seconds since 1970, or a time from now such as 90d
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct Options {
     around: Around,
 }
 
-/// Exchanges it.
+/// Rotates the key.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
-/// The key that is named, or the only one that holds.
+/// The named key, or the only valid one.
 fn chosen<'b>(
     book: &'b Book,
     options: &Options,

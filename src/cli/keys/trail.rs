@@ -1,7 +1,7 @@
-//! The trail beside a document of clients: a line of JSON for each deed, each with the hash of the line before it.
+//! The audit trail of a document of clients: one JSON line per change, each with the hash of the previous line.
 //!
-//! A line that is changed, moved or taken out breaks the chain. Whoever can write the file can write all of it anew, and cutting off
-//! its end breaks nothing: for that, the hash of the last line is to be kept where they cannot write.
+//! A changed, moved or removed line breaks the chain. A writer of the file can still rewrite all of it, or cut off its end. To
+//! detect that, keep the hash of the last line where they cannot write.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::moment;
 use crate::cli::{Failure, files};
 
-/// What is written down of a deed, besides when: never a key, nor its hash.
+/// The content of a trail line, except the time: never a key or its hash.
 pub struct Deed<'d> {
     /// `create`, `rotate` or `revoke`.
     pub action: &'static str,
@@ -22,38 +22,38 @@ pub struct Deed<'d> {
     pub client: &'d str,
     /// The key's id.
     pub key: &'d str,
-    /// All of the key that is no secret.
+    /// The part of the key that is not secret.
     pub prefix: &'d str,
-    /// Who did it.
+    /// The author of the change.
     pub by: &'d str,
-    /// Why.
+    /// The reason.
     pub reason: &'d str,
-    /// What else belongs to this kind of deed.
+    /// Additional members for this action.
     pub more: Vec<(&'static str, String)>,
 }
 
-/// A trail that nobody else writes while this lives.
+/// A trail that is locked for writing until this is dropped.
 pub struct Trail {
     file: File,
     shown: String,
     /// The hash of the last line.
     head: String,
-    /// What is wrong with what stands there, if anything.
+    /// The first fault in the existing content, if any.
     pub fault: Option<String>,
 }
 
-/// A trail as read.
+/// A trail that was read.
 pub struct Story {
-    /// The deeds, in their order.
+    /// The recorded changes, in order.
     pub deeds: Vec<Value>,
     /// The hash of the last line.
     pub head: String,
-    /// The first line that does not fit, and why.
+    /// The first line that breaks the chain, and why.
     pub fault: Option<String>,
 }
 
-/// The trail of a document: `clients.audit.jsonl` beside `clients.yaml`. A symbolic link has the trail of the file it leads to,
-/// so that a document has one trail whichever way it is opened.
+/// The trail of a document: `clients.audit.jsonl` beside `clients.yaml`. A symbolic link uses the trail of its target, so that a
+/// document has one trail regardless of how it is opened.
 pub fn beside(file: &str) -> Result<PathBuf, Failure> {
     let real = files::real(Path::new(file)).map_err(|error| format!("{file}: {error}"))?;
     let (here, there) = (Path::new(file).with_extension("audit.jsonl"), real.with_extension("audit.jsonl"));
@@ -65,7 +65,7 @@ pub fn beside(file: &str) -> Result<PathBuf, Failure> {
 }
 
 impl Trail {
-    /// Opens a trail, or begins one, and waits for whoever else is writing it.
+    /// Opens or creates a trail, and waits until no other process writes to it.
     pub fn open(path: &Path) -> Result<Trail, Failure> {
         let shown = path.display().to_string();
         let failed = |error: std::io::Error| format!("{shown}: {error}");
@@ -77,14 +77,14 @@ impl Trail {
         let text = files::bounded(&file).and_then(files::text).map_err(failed)?;
         let mut story = Story::read(&text);
         if !text.is_empty() && !text.ends_with('\n') {
-            // What was cut short stays as it is: the next line begins on its own.
+            // An incomplete last line stays as it is; the next entry starts on a new line.
             file.write_all(b"\n").map_err(failed)?;
             story.fault.get_or_insert_with(|| "its last line has no end".to_string());
         }
         Ok(Trail { file, head: story.head, fault: story.fault.map(|fault| format!("{shown}: {fault}")), shown })
     }
 
-    /// Writes one deed down, for good.
+    /// Appends one entry durably.
     pub fn append(&mut self, deed: &Deed<'_>, now: Duration) -> Result<(), Failure> {
         let mut line: Map<String, Value> = Map::new();
         let told = [
@@ -108,7 +108,7 @@ impl Trail {
 }
 
 impl Story {
-    /// Reads the trail of a file; one that is not there tells nothing.
+    /// Reads the trail in a file; `None` if the file does not exist.
     pub fn open(path: &Path) -> Result<Option<Story>, Failure> {
         Ok(files::read_if_present(path)?.map(|text| Story::read(&text)))
     }
@@ -139,5 +139,5 @@ fn hash(line: &str) -> String {
     digest.iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// What the first line has for the line before it.
+/// The hash of the previous line in the first line.
 const BEGINNING: &str = "none";

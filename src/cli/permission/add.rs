@@ -1,4 +1,4 @@
-//! `permission add`: writes one more permission into the document's text and leaves every other character alone.
+//! `permission add`: inserts a permission into the document's text and changes no other character.
 
 use std::path::Path;
 
@@ -13,30 +13,30 @@ use crate::config::mask::{MOST_BITS, Mask};
 use crate::config::node::{Key, Node, Value};
 use crate::config::permission::{PermissionDomain, name_fault};
 
-/// What `add` is asked to do.
+/// The options of `permission add`.
 #[derive(Args)]
 pub struct Options {
-    /// A gateway.yaml; it is changed
+    /// A gateway.yaml; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
-    /// The domain, which may be new
+    /// The domain; it is created if it does not exist
     #[arg(value_name = "DOMAIN")]
     domain: String,
     /// The permission
     #[arg(value_name = "NAME")]
     name: String,
-    /// What it allows
+    /// The description: what the permission allows
     #[arg(long)]
     description: String,
-    /// The version or day it comes with
+    /// The version or date that introduces it
     #[arg(long)]
     since: Option<String>,
-    /// Who answers for it
+    /// The owner responsible for it
     #[arg(long)]
     owner: Option<String>,
 }
 
-/// Adds it.
+/// Adds the permission.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     if let Some(fault) = name_fault(&options.domain).or_else(|| name_fault(&options.name)) {
         return Err(Failure::Message(fault));
@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
-/// The document as far as permissions go; what else is wrong with it is not this command's business.
+/// Reads only the permissions of the document; this command ignores other problems.
 fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
     let in_file = |problem| (file.to_string(), problem);
     let root = yaml::read(text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
@@ -71,7 +71,7 @@ fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
     if ours.is_empty() { Ok((root, document)) } else { Err(Failure::Problems(ours)) }
 }
 
-/// The bit after the highest that was ever in use, so that no token gets a permission by an old bit.
+/// The bit after the highest bit that was ever used, so that no token gets a permission through an old bit.
 fn next_bit(domain: Option<&PermissionDomain>, lock: &Lock, name: &str) -> Result<u16, Failure> {
     let used = domain.into_iter().flat_map(|domain| domain.permissions.iter().map(|permission| permission.bit.value));
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
@@ -81,7 +81,7 @@ fn next_bit(domain: Option<&PermissionDomain>, lock: &Lock, name: &str) -> Resul
     }
 }
 
-/// `READ: { bit: 0, description: "…" }`; strings as JSON writes them, which YAML reads the same.
+/// `READ: { bit: 0, description: "…" }`; strings in JSON syntax, which is valid YAML.
 fn entry(options: &Options, bit: u16, as_json: bool) -> String {
     let quoted = |text: &str| serde_json::Value::String(text.to_string()).to_string();
     let key = |name: &str| if as_json { quoted(name) } else { name.to_string() };
@@ -93,7 +93,7 @@ fn entry(options: &Options, bit: u16, as_json: bool) -> String {
     format!("{}: {{ {} }}", key(&options.name), members.join(", "))
 }
 
-/// The text with the entry in its place.
+/// The text with the entry inserted.
 fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> {
     let Value::Map(sections) = &root.value else { return None };
     let whole = |text: &str, indent: usize| format!("{}{text}", " ".repeat(indent));
@@ -124,7 +124,7 @@ fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> 
     }
 }
 
-/// Whether the edited text says what the old one said, and the new permission.
+/// Whether the edited text has the old content plus the new permission.
 fn adds_only(edited: &str, root: &Node, options: &Options, bit: u16) -> bool {
     let Ok(after) = yaml::read(edited) else { return false };
     let (mut before, mut after) = (root.to_json(), after.to_json());
@@ -139,17 +139,17 @@ fn adds_only(edited: &str, root: &Node, options: &Options, bit: u16) -> bool {
     added == Some(bit.into()) && before == after
 }
 
-/// A key in quotes where the document is JSON.
+/// Quotes a key if the document is JSON.
 fn quoted_like(text: &str, key: &str) -> String {
     if text.trim_start().starts_with('{') { format!("\"{key}\"") } else { key.to_string() }
 }
 
-/// The last line with anything but a comment that belongs to the block under a key: those indented deeper than it.
+/// The last content line of the block under a key: its lines are indented deeper than the key.
 fn end_of_block(text: &str, key: &Key) -> u32 {
     last_line(text, key.at.line, |line| indent_in(line) > indent_of(key.at))
 }
 
-/// The entry right behind a `{`, before what stands there already.
+/// Inserts the entry right after `{`, before existing entries.
 fn after_brace(text: &str, node: &Node, entry: &str) -> Option<String> {
     let is_empty = matches!(&node.value, Value::Map(entries) if entries.is_empty());
     let before: usize = text.split_inclusive('\n').take(node.at.line.saturating_sub(1) as usize).map(str::len).sum();

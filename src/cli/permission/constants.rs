@@ -1,4 +1,4 @@
-//! `permission constants`: the permissions as constants, so that no service writes a mask by hand.
+//! `permission constants`: prints the permissions as constants, so that services do not write masks by hand.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use super::{File, all, full_name};
 use crate::cli::{Exit, Failure, Outcome, Printed};
 use crate::printable;
 
-/// What `constants` is asked to do.
+/// The options of `permission constants`.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
     file: File,
-    /// The language
+    /// The programming language
     #[arg(long, value_enum)]
     language: Language,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Language {
-    /// TypeScript, and JavaScript as it is
+    /// TypeScript, also valid as JavaScript
     Typescript,
     Go,
     Rust,
@@ -28,14 +28,14 @@ enum Language {
     Python,
 }
 
-/// One constant: its name in code, its bit and what it is for.
+/// A constant: its name in code, its bit and its description.
 struct Constant {
     name: String,
     bit: u16,
     about: String,
 }
 
-/// Prints them.
+/// Prints the constants.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let gateway = options.file.open()?;
     let mut constants = Vec::new();
@@ -76,7 +76,7 @@ impl Language {
 
     fn constant(self, Constant { name, bit, about }: &Constant) -> String {
         match self {
-            // A number of JavaScript has 53 bits at the most, and its shifts 32.
+            // JavaScript numbers are exact up to 53 bits, and shifts use 32 bits.
             Language::Typescript => format!("/** {about} */\nexport const {name} = 1n << {bit}n;\n"),
             Language::Go => format!("// {about}\nconst {name} = 1 << {bit}\n"),
             Language::Python => format!("# {about}\n{name} = 1 << {bit}\n"),
@@ -92,7 +92,7 @@ impl Language {
     }
 }
 
-/// Text that no comment can end before its end: one line, without `*/` and without escapes.
+/// Text that cannot end a comment early: one line, without `*/` and without escapes.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if printable::is_hidden(c) || c == '\\' { ' ' } else { c })

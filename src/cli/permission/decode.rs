@@ -1,4 +1,4 @@
-//! `permission decode`: what a mask, or the claims of a token, stand for, by the gateway's own reading of them.
+//! `permission decode`: shows the permissions in a mask or in the claims of a token, as the gateway reads them.
 
 use clap::Args;
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use crate::config::mask::Mask;
 use crate::config::permission::{Permission, PermissionDomain};
 use crate::policy::authority::permission_set::PermissionSet;
 
-/// What `decode` is asked to do.
+/// The options of `permission decode`.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
@@ -19,12 +19,12 @@ pub struct Options {
     /// `LIC=3,ORD=0x1`, or a token's claims as a JSON object; `-` reads standard input
     #[arg(value_name = "MASKS")]
     masks: String,
-    /// The issuer whose `permission_claims` say where the permissions stand; every issuer's when left out
+    /// The issuer whose `permission_claims` are used; by default those of every issuer
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
 }
 
-/// Tells it.
+/// Decodes the masks.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let gateway = options.file.open()?;
     let text = if options.masks == "-" { gateway::read("-")? } else { options.masks.clone() };
@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
 }
 
-/// The permissions of a set, a line each with what it allows.
+/// The permissions of a set with their descriptions, one per line.
 pub fn described(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
     let held = gateway.policy.permissions().names_of(granted);
     let held: Vec<&str> = held.split(',').collect();
@@ -54,7 +54,7 @@ pub fn described(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> 
     if granted.is_empty() { vec!["no permission".to_string()] } else { lines }
 }
 
-/// The claims that were meant, and the places in them to look at.
+/// The claims in the input, and the places of permissions in them.
 fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Value, Vec<ClaimPath>), Failure> {
     if text.starts_with('{') {
         let claims = crate::strict_json::parse(text.as_bytes()).map_err(|fault| format!("the claims: {fault}"))?;
@@ -74,7 +74,7 @@ fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Valu
     let mut claims = Map::new();
     for pair in text.split(',') {
         let Some((domain, mask)) = pair.trim().split_once('=') else {
-            // It may be a whole token.
+            // The text may be a whole token, so it is not repeated.
             return Err(Failure::Message("expected masks like `LIC=3`, or claims as a JSON object".to_string()));
         };
         if claims.insert(domain.to_string(), Value::String(mask.to_string())).is_some() {
@@ -88,14 +88,14 @@ fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Valu
     Ok((Value::Object(claims), vec![ClaimPath::members(&[])]))
 }
 
-/// The routes that ask for permissions and are content with these.
+/// The routes that require permissions and accept these.
 fn opened(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let asking = rules.filter(|rule| !rule.requirements.permissions.is_empty());
     asking.filter(|rule| rule.requirements.permissions.is_met(granted)).map(|rule| rule.name.to_string()).collect()
 }
 
-/// Bits that are set and have no name: they grant nothing, and whoever set them thinks otherwise.
+/// Notes on bits that are set but have no name: they grant nothing, which the issuer may not expect.
 pub fn nameless(claims: &Value, places: &[ClaimPath], gateway: &GatewayFile) -> Vec<String> {
     let mut notes = Vec::new();
     for domain in &gateway.document.permissions {

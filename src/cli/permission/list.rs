@@ -1,4 +1,4 @@
-//! `permission list`: a table of every permission, and which routes ask for it.
+//! `permission list`: a table of all permissions and the routes that require them.
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -8,12 +8,12 @@ use crate::cli::gateway::GatewayFile;
 use crate::cli::{Exit, Failure, Outcome, Printed, table};
 use crate::config::mask::Mask;
 
-/// What `list` is asked to do.
+/// The options of `permission list`.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
     file: File,
-    /// How the list is written
+    /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -26,7 +26,7 @@ enum Format {
     Json,
 }
 
-/// Lists them.
+/// Lists the permissions.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let gateway = options.file.open()?;
     let result = if options.format == Format::Json { json(&gateway) } else { text(&gateway) };
@@ -68,7 +68,7 @@ fn json(gateway: &GatewayFile) -> Printed {
     Printed::json(&serde_json::Value::Array(rows.collect()))
 }
 
-/// The names of the routes that ask for a permission, alone or among others.
+/// The names of the routes that require a permission, alone or with others.
 fn asking(gateway: &GatewayFile, permission: &str) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let asks = rules.filter(|rule| {

@@ -1,6 +1,6 @@
-//! `permission lock`: the bits that were released, written down beside the document, so that none changes its meaning.
+//! `permission lock`: records released bits in a file beside the document, so that no bit ever changes its meaning.
 //!
-//! Tokens with a bit outlive the document that gave it a name. A permission that is gone keeps its bit in the lock for ever.
+//! Tokens with a bit outlive the document that named it. A removed permission keeps its bit in the lock forever.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use crate::cli::{Exit, Failure, Outcome, Printed};
 use crate::config::document::Document;
 use crate::config::problem::{Place, Problem};
 
-/// What `lock` is asked to do.
+/// The options of `permission lock`.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
     file: File,
-    /// Write nothing; end with 1 when the lock does not have every permission of the document
+    /// Write nothing; exit with 1 if the lock lacks a permission of the document
     #[arg(long)]
     check: bool,
 }
 
-/// The file: every permission that was ever released, by domain and name.
+/// The lock file: every permission that was ever released, by domain and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
@@ -34,7 +34,7 @@ pub struct Lock {
     permissions: BTreeMap<String, BTreeMap<String, u16>>,
 }
 
-/// Checks the document against the lock, and adds to the lock what is new.
+/// Checks the document against the lock, and adds new permissions to the lock.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let gateway = options.file.open()?;
     let path = options.file.lock();
@@ -72,8 +72,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
-/// The lock of a document: `permissions.lock` in the same folder. A document that is opened through a symbolic link may have it
-/// beside the link; without one there, it is beside the file that the link leads to.
+/// The lock of a document: `permissions.lock` in the same directory. If the document is a symbolic link, the lock may be beside
+/// the link; otherwise it is beside the target of the link.
 pub fn beside(file: &str) -> PathBuf {
     let here = Path::new(file).with_file_name("permissions.lock");
     match files::real(Path::new(file)) {
@@ -82,13 +82,13 @@ pub fn beside(file: &str) -> PathBuf {
     }
 }
 
-/// What a document has that its lock forbids; a document without a lock beside it may have anything.
+/// The conflicts between a document and its lock; without a lock, there are none.
 pub fn check(file: &str, document: &Document) -> Result<Vec<Problem>, Failure> {
     Ok(Lock::read(&beside(file))?.map(|lock| lock.problems(document)).unwrap_or_default())
 }
 
 impl Lock {
-    /// Reads the file, if there is one.
+    /// Reads the file, if it exists.
     pub fn read(path: &Path) -> Result<Option<Lock>, Failure> {
         let shown = path.display();
         let Some(text) = files::read_if_present(path)? else { return Ok(None) };
@@ -103,12 +103,12 @@ impl Lock {
         Ok(Some(lock))
     }
 
-    /// The bits of a domain that were released, gone or not.
+    /// The released bits of a domain, including those of removed permissions.
     pub fn bits(&self, domain: &str) -> impl Iterator<Item = u16> {
         self.permissions.get(domain).into_iter().flat_map(|names| names.values().copied())
     }
 
-    /// Permissions that were renumbered, and bits that would get another meaning.
+    /// Permissions that were renumbered, and bits that would change their meaning.
     fn problems(&self, document: &Document) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut add = |place: &Place, message| problems.push(Problem { place: place.clone(), message });
@@ -129,7 +129,7 @@ impl Lock {
         problems
     }
 
-    /// Over one line for each permission, `LIC.READ=0`, in the order of their names.
+    /// Hashes one line per permission, `LIC.READ=0`, sorted by name.
     fn compute_digest(&self) -> String {
         let mut hash = Sha256::new();
         for (domain, names) in &self.permissions {

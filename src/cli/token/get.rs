@@ -1,4 +1,4 @@
-//! `token get`: a token from the authorization server, for a client that has a secret (RFC 6749 §4.4).
+//! `token get`: gets a token from the authorization server for a client with a secret (RFC 6749 §4.4).
 
 mod server;
 mod web;
@@ -14,44 +14,44 @@ use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway};
 use server::Server;
 use web::{Answer, Web};
 
-/// Who wants a token, from whom, and for what.
+/// The options of `token get`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("server").required(true).args(["issuer", "token_endpoint"]))]
 #[command(group = ArgGroup::new("secret").required(true).args(["secret_env", "secret_file"]))]
 pub struct Options {
-    /// The issuer; its metadata says where tokens are to be had (RFC 8414, OpenID Connect Discovery)
+    /// The issuer; its metadata contains the token endpoint (RFC 8414, OpenID Connect Discovery)
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// Where tokens are to be had
+    /// The token endpoint
     #[arg(long, value_name = "URL")]
     token_endpoint: Option<String>,
-    /// The client
+    /// The client id
     #[arg(long, value_name = "ID")]
     client_id: String,
-    /// The variable that holds its secret
+    /// The environment variable with the client secret
     #[arg(long, value_name = "NAME")]
     secret_env: Option<String>,
-    /// The file that holds its secret; `-` reads standard input
+    /// The file with the client secret; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     secret_file: Option<String>,
-    /// How the client shows its secret; without it, as the metadata says, or `basic`
+    /// The client authentication method; by default the one in the metadata, or `basic`
     #[arg(long, value_enum)]
     auth: Option<Method>,
-    /// A scope; may be given several times
+    /// A scope; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// For whom the token is to be, where the server takes `audience`
+    /// The audience of the token, if the server supports `audience`
     #[arg(long, value_name = "AUD")]
     audience: Option<String>,
-    /// For which resource the token is to be (RFC 8707); may be given several times
+    /// The resource of the token (RFC 8707); can be repeated
     #[arg(long = "resource", value_name = "URL")]
     resources: Vec<String>,
-    /// How long all of it may take
+    /// The time limit for all requests together
     #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = clock::parse_span)]
     timeout: Duration,
 }
 
-/// How a client shows its secret (RFC 6749 §2.3.1).
+/// How a client sends its secret (RFC 6749 §2.3.1).
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
     /// In the `Authorization` header: client_secret_basic
@@ -70,7 +70,7 @@ impl Method {
     }
 }
 
-/// Gets one.
+/// Gets a token.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let secret = secret(options)?;
     let mut web = Web::new(options.timeout);
@@ -84,14 +84,14 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     };
     let mut form = vec![("grant_type", "client_credentials".to_string())];
     if !options.scopes.is_empty() {
-        // One string with spaces between (RFC 6749 §3.3).
+        // One string, separated by spaces (RFC 6749 §3.3).
         form.push(("scope", options.scopes.join(" ")));
     }
     form.extend(options.audience.iter().map(|audience| ("audience", audience.clone())));
     form.extend(options.resources.iter().map(|resource| ("resource", resource.clone())));
     let authorization = match method {
         Method::Basic => {
-            // Both are encoded as in a form before they are joined (RFC 6749 §2.3.1), so that a colon in either is none.
+            // Both parts are form-encoded before they are joined (RFC 6749 §2.3.1), so that neither contains a colon.
             let pair = format!("{}:{}", encoded(&options.client_id), encoded(&secret));
             Some(format!("Basic {}", STANDARD.encode(pair)))
         }
@@ -117,13 +117,13 @@ fn secret(options: &Options) -> Result<String, Failure> {
     if secret.is_empty() { Err(Failure::Message("the secret is empty".to_string())) } else { Ok(secret) }
 }
 
-/// The token of a good answer (RFC 6749 §5.1), and what is to be known of it; of another one the error that it tells (§5.2).
+/// The token and notes from a success response (RFC 6749 §5.1), or the error of an error response (§5.2).
 fn granted(answer: &Answer, options: &Options, secret: &str) -> Result<(String, String), Failure> {
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(Value::is_object);
     let text = |name: &str| json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
     if answer.status != 200 {
         let told = [text("error"), text("error_description"), text("error_uri")];
-        // Some servers tell what they were sent.
+        // Some servers echo the request.
         let hidden = |text: &str| bounded(&text.replace(secret, "…").replace(&encoded(secret), "…"));
         let told: Vec<String> = told.into_iter().flatten().map(hidden).collect();
         return Err(Failure::Message(match told.is_empty() {
@@ -136,7 +136,7 @@ fn granted(answer: &Answer, options: &Options, secret: &str) -> Result<(String, 
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Failure::Message("the `access_token` is no text that a header can hold".to_string()));
     }
-    // Another kind needs more than the token itself (RFC 6749 §7.1).
+    // Other token types need more than the token itself (RFC 6749 §7.1).
     match text("token_type") {
         Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
         kind => {
@@ -146,7 +146,7 @@ fn granted(answer: &Answer, options: &Options, secret: &str) -> Result<(String, 
     }
     let lasts = json.as_ref().and_then(|json| json.get("expires_in")).and_then(Value::as_u64);
     let lasts = lasts.map_or_else(|| "of unknown life".to_string(), |seconds| format!("for {seconds} s"));
-    // What is not told is what was asked for (RFC 6749 §5.1).
+    // If `scope` is absent, the granted scope is the requested one (RFC 6749 §5.1).
     let scope = text("scope").map_or_else(|| options.scopes.join(" "), bounded);
     let missing: Vec<&str> =
         options.scopes.iter().map(String::as_str).filter(|s| !scope.split(' ').any(|g| g == *s)).collect();
@@ -174,7 +174,7 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// The beginning of a text that a server chose: long enough for a reason, too short to flood a terminal.
+/// The start of a text chosen by the server: long enough for a reason, too short to flood a terminal.
 fn bounded(text: &str) -> String {
     text.chars().take(MOST_LETTERS).collect()
 }

@@ -1,4 +1,4 @@
-//! `token inspect`: what a token says, without vouching for it; with a document also what its masks stand for and what it opens.
+//! `token inspect`: shows the content of a token without verifying it; with a document also its permissions and routes.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use crate::cli::permission::decode;
 use crate::cli::{Exit, Failure, Outcome, Printed, asking, clock, printed, table};
 use crate::strict_json;
 
-/// Which token, and who is to judge it.
+/// The options of `token inspect`.
 #[derive(Args)]
 pub struct Options {
     /// The token; `-` reads it from standard input
     #[arg(value_name = "TOKEN")]
     token: String,
-    /// The document of a gateway: it names the permissions, and says which routes the token opens
+    /// A gateway document, which names the permissions and the routes that the token opens
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The key set that remote issuers publish: the signature is checked with it, and not supposed to hold
+    /// The key set of remote issuers; with it, the signature is checked instead of assumed valid
     #[arg(long, value_name = "JWKS", requires = "config")]
     keys: Option<String>,
-    /// The time of the look: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     #[command(flatten)]
     variables: Variables,
 }
 
-/// Shows it.
+/// Shows the token.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let text = if options.token == "-" { gateway::read("-")? } else { options.token.clone() };
     let text = text.trim();
@@ -65,7 +65,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     Ok(Outcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
 }
 
-/// The permissions by the document's names, and each route with the filter's verdict.
+/// The permissions with the document's names, and each route with the filter's verdict.
 fn opens(
     options: &Options,
     file: &str,
@@ -98,7 +98,7 @@ fn opens(
     Ok((out, decode::nameless(claims, &issuer.permission_claims, &gateway)))
 }
 
-/// One part of the token, as strictly read as the filter reads it: no padding, no member twice.
+/// Decodes one part of the token as strictly as the filter: no padding, no duplicate members.
 fn part(name: &str, text: &str) -> Result<Value, Failure> {
     let bytes =
         URL_SAFE_NO_PAD.decode(text).map_err(|fault| format!("not a JWT: the {name} is not base64url: {fault}"))?;

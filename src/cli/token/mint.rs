@@ -1,4 +1,4 @@
-//! `token mint`: a token that a developer signs, as an issuer that only development environments take, and not for long.
+//! `token mint`: a token signed by a developer, short-lived and accepted only in development environments.
 
 use std::time::Duration;
 
@@ -14,55 +14,55 @@ use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway};
 use crate::config::issuer::LONGEST_SELF_ISSUED;
 use crate::policy::credentials::algorithm::Algorithm;
 
-/// What the token is to say, and who signs it.
+/// The options of `token mint`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("signer").required(true).args(["key", "secret_env"]))]
 pub struct Options {
     /// A private key: a JWK, or PEM in PKCS#8 (`BEGIN PRIVATE KEY`)
     #[arg(long, value_name = "FILE")]
     key: Option<String>,
-    /// The variable that holds a shared secret
+    /// The environment variable with a shared secret
     #[arg(long, value_name = "NAME")]
     secret_env: Option<String>,
-    /// The signature algorithm, as RS256, ES256, EdDSA or HS256
+    /// The signature algorithm, such as RS256, ES256, EdDSA or HS256
     #[arg(long, value_name = "ALG", value_parser = algorithm)]
     alg: Algorithm,
-    /// The document of a gateway that is to take the token: it must say that the issuer is `self_issued`
+    /// The document of a gateway that will accept the token; the issuer must be `self_issued` in it
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The `iss` claim; with --config also the issuer's name there
+    /// The `iss` claim, or with --config the issuer's name in the document
     #[arg(long, value_name = "ISS")]
     issuer: String,
-    /// The `aud` claim, with --config that of the issuer's; may be given several times
+    /// The `aud` claim, by default with --config the issuer's first audience; can be repeated
     #[arg(long = "audience", value_name = "AUD", required_unless_present = "config")]
     audiences: Vec<String>,
     /// The `sub` claim
     #[arg(long, value_name = "SUB", default_value = "developer")]
     subject: String,
-    /// A scope; may be given several times
+    /// A scope; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// A further claim; the value is JSON, or text where it is not
+    /// An additional claim; the value is JSON, or text if it is not valid JSON
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = Private(gateway::assignment))]
     claims: Vec<(String, String)>,
-    /// The `kid` header, where the key itself has none
+    /// The `kid` header, if the key has none
     #[arg(long, value_name = "KID")]
     kid: Option<String>,
-    /// How long the token is valid, 15 minutes at most; without it as long, or as the issuer's `max_lifetime` says
+    /// The lifetime, at most 15 minutes; by default the maximum, or the issuer's `max_lifetime`
     #[arg(long, value_name = "SPAN", value_parser = lifetime)]
     ttl: Option<Duration>,
     #[command(flatten)]
     variables: Variables,
 }
 
-/// Mints it.
+/// Mints the token.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let terms = Terms::agreed(options)?;
     let token = mint(options, &terms)?;
     Ok(Outcome { result: Printed::line(token), notes: Vec::new(), exit: Exit::Success })
 }
 
-/// For whom and how long a token is made.
+/// The issuer, audiences and lifetime of the token.
 struct Terms {
     issuer: String,
     audiences: Vec<String>,
@@ -70,7 +70,7 @@ struct Terms {
 }
 
 impl Terms {
-    /// What was asked for, as far as the gateway agrees; only issuers of developers' own tokens are stood in for.
+    /// The requested terms, checked against the gateway. Only `self_issued` issuers are allowed.
     fn agreed(options: &Options) -> Result<Terms, Failure> {
         let (issuer, audiences) = (options.issuer.clone(), options.audiences.clone());
         let Some(file) = &options.config else {
@@ -121,7 +121,7 @@ fn mint(options: &Options, terms: &Terms) -> Result<String, Failure> {
         [one] => json!(one),
         several => json!(several),
     };
-    // The options that bound the token win over any --claim.
+    // The options that restrict the token override every --claim.
     for (name, value) in [
         ("iss", json!(terms.issuer)),
         ("aud", audience),
@@ -132,7 +132,7 @@ fn mint(options: &Options, terms: &Terms) -> Result<String, Failure> {
         claims.insert(name.to_string(), value);
     }
     if !options.scopes.is_empty() {
-        // One string with spaces between (RFC 8693 §4.2).
+        // One string, separated by spaces (RFC 8693 §4.2).
         claims.insert("scope".to_string(), json!(options.scopes.join(" ")));
     }
     let mut header = json!({ "alg": options.alg.name(), "typ": "JWT" });
@@ -150,7 +150,7 @@ fn algorithm(text: &str) -> Result<Algorithm, String> {
     Algorithm::from_name(text).ok_or_else(|| format!("accepted: {names}"))
 }
 
-/// A token that outlives what it was made for is a credential, and those come from an issuer. No gateway takes a longer one either.
+/// A longer-lived token would be a credential, and only a real issuer creates those. Gateways also refuse longer lifetimes.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let span = clock::parse_span(text)?;
     match (Duration::from_secs(1)..=LONGEST_SELF_ISSUED).contains(&span) {

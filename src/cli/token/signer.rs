@@ -13,7 +13,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use crate::policy::credentials::algorithm::Algorithm;
 use crate::policy::credentials::jwks::KeySet;
 
-/// A key that can sign by one algorithm.
+/// A key that can sign with one algorithm.
 pub struct Signer {
     key: Key,
     alg: Algorithm,
@@ -22,12 +22,12 @@ pub struct Signer {
 enum Key {
     Secret(Vec<u8>),
     Rsa(Box<RsaPrivateKey>),
-    /// The private scalar of the curve's key, or the seed of an Ed25519 key.
+    /// The private scalar of an EC key, or the seed of an Ed25519 key.
     Scalar(Vec<u8>),
 }
 
 impl Signer {
-    /// A shared secret, as strong as the filter wants it.
+    /// A shared secret of the minimum strength that the filter requires.
     pub fn from_secret(secret: &[u8], alg: Algorithm) -> Result<Signer, String> {
         if !alg.is_symmetric() {
             return Err(format!("{} needs a private key, not a secret", alg.name()));
@@ -39,7 +39,7 @@ impl Signer {
         Ok(Signer { key: Key::Secret(secret.to_vec()), alg })
     }
 
-    /// A private key of either form, and its `kid` if it has one.
+    /// A private key in either format, and its `kid` if present.
     pub fn from_file(text: &str, alg: Algorithm) -> Result<(Signer, Option<String>), String> {
         let (kind, key, kid) = if text.trim_start().starts_with('{') { from_jwk(text)? } else { from_pem(text)? };
         if kind != kind_for(alg) {
@@ -103,7 +103,7 @@ fn curve_signature(alg: Algorithm, scalar: &[u8], message: &[u8]) -> Result<Vec<
     }
 }
 
-/// What a key must be for an algorithm: its `kty`, or its curve where it has one.
+/// The key type that an algorithm needs: its `kty`, or its curve if it has one.
 fn kind_for(alg: Algorithm) -> &'static str {
     match alg {
         Algorithm::Es256 => "P-256",
@@ -172,7 +172,7 @@ fn from_pem(text: &str) -> Result<(String, Key, Option<String>), String> {
 fn ec_scalar(der: &[u8], length: usize) -> Option<&[u8]> {
     let inner = der.strip_prefix(&[0x30])?;
     let (length_byte, inner) = inner.split_first()?;
-    // A length of 128 or more is written in further bytes, one here.
+    // A length of 128 or more needs additional bytes; here it is one byte.
     let inner = if *length_byte == 0x81 { inner.split_first()?.1 } else { inner };
     let (octets, inner) = inner.strip_prefix(&[2, 1, 1, 4])?.split_first()?;
     inner.split_at_checked(length).filter(|_| usize::from(*octets) == length).map(|(scalar, _)| scalar)

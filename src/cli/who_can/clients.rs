@@ -1,4 +1,4 @@
-//! Which clients get through a route: the filter's own core is asked with everything that each of them can show.
+//! Finds the clients that may use a route: the filter's core decides on each combination of their credentials.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -14,20 +14,20 @@ use crate::config::auth::{Auth, CredentialKind};
 use crate::config::client::Client;
 use crate::config::document::Route;
 
-/// A client, and how it fares with each thing that it can show.
+/// A client, and the verdict for each of its credentials.
 pub struct Caller<'c> {
     client: &'c Client,
     ways: Vec<Way>,
 }
 
-/// One request of a client.
+/// One simulated request of a client.
 struct Way {
     shows: Vec<String>,
     allowed: bool,
     reason: String,
 }
 
-/// What a client shows at once.
+/// The credentials of one simulated request.
 #[derive(Clone, Default)]
 struct Offer {
     shows: Vec<String>,
@@ -36,7 +36,7 @@ struct Offer {
     certificate: Option<crate::policy::request::peer::Certificate>,
 }
 
-/// Every client with its answers; nobody where no client is asked for.
+/// Every client with its verdicts; empty if the route does not authenticate callers.
 pub fn of_route<'c>(
     cast: &'c Cast,
     asked: &mut Asked<'_>,
@@ -64,7 +64,7 @@ pub fn of_route<'c>(
     Ok(callers)
 }
 
-/// For `any_of` each thing by itself; for `all_of` all kinds together, as far as the client has them.
+/// For `any_of`, each credential alone; for `all_of`, all kinds together, as far as the client has them.
 fn offers(cast: &Cast, client: &Client, route: &Route, now: Duration) -> Result<Vec<Offer>, Failure> {
     let auth = &route.auth.value;
     let mut all = vec![Offer::default()];
@@ -117,7 +117,7 @@ impl Offer {
     }
 }
 
-/// For people: those who get through, and how.
+/// Text output: the clients that may use the route, and how.
 pub fn lines(callers: &[Caller<'_>]) -> Vec<String> {
     let line = |caller: &Caller<'_>| {
         let ways = caller.ways.iter().filter(|way| way.allowed);
@@ -139,7 +139,7 @@ pub fn lines(callers: &[Caller<'_>]) -> Vec<String> {
     }
 }
 
-/// For programs: everybody, with the filter's reasons.
+/// JSON output: all clients, with the filter's reasons.
 pub fn json(callers: &[Caller<'_>]) -> Value {
     let one = |caller: &Caller<'_>| {
         let Caller { client, ways } = caller;

@@ -23,7 +23,7 @@ impl Plan {
 }
 
 impl Limit {
-    /// Reads one limit of the document, or of a route, which is then all that it is about.
+    /// Reads one limit. A limit of a route applies to that route only.
     pub(in crate::config) fn read(field: &Field<'_>, of_route: bool) -> Option<Limit> {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| read_name(&f));
@@ -71,7 +71,7 @@ impl LimitHeaders {
 }
 
 impl Without {
-    /// `true` for all, or names.
+    /// `true` for all limits, or a list of names.
     pub(in crate::config) fn read(field: &Field<'_>) -> Option<Without> {
         match &field.node.value {
             Value::Bool(true) => Some(Without::All),
@@ -81,7 +81,7 @@ impl Without {
     }
 }
 
-/// A name also stands in headers and records (RFC 9651 §3.3.3: a string without what needs an escape).
+/// Reads a name. Names also appear in headers and records (RFC 9651 §3.3.3: a string without characters that need escaping).
 fn read_name(field: &Field<'_>) -> Option<At<String>> {
     let name = field.text_at()?;
     let is_plain = name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -232,7 +232,7 @@ const COUNTS: [(&str, Counts); 2] =
 const PARTS: [(&str, usize); 5] = [("address", 0), ("user", 1), ("token", 2), ("client", 3), ("route", 4)];
 const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::Token, KeyPart::Client, KeyPart::Route];
 const PERIODS: [(&str, Period); 3] = [("h", Period::Hour), ("d", Period::Day), ("month", Period::Month)];
-/// A thousand million: beyond what any proxy forwards in a month.
+/// One billion: more than any proxy forwards in a month.
 const MOST_COUNT: u64 = 1_000_000_000;
 const MOST_NAME_BYTES: usize = 64;
 const ENTRIES: u32 = 65_536;

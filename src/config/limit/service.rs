@@ -1,4 +1,4 @@
-//! `rate_limit_service`, and what a limit says that the service counts: limits that several proxies share.
+//! `rate_limit_service`, and the settings of limits that the service counts for several proxies.
 
 use std::time::Duration;
 
@@ -8,38 +8,38 @@ use crate::config::problem::At;
 use crate::config::reader::{Field, Fields};
 use crate::config::url::Url;
 
-/// A service that counts for several proxies (`envoy.service.ratelimit.v3`).
+/// A service that counts requests for several proxies (`envoy.service.ratelimit.v3`).
 #[derive(Clone, Debug)]
 pub struct RateLimitService {
     /// The Envoy cluster it is called through.
     pub cluster: At<String>,
-    /// Its address, for a configuration to be generated; none where Envoy already has the cluster.
+    /// Its address, used in the generated configuration; `None` if Envoy already has the cluster.
     pub url: Option<At<Url>>,
-    /// The domain that it knows the limits by.
+    /// The domain under which the service knows the limits.
     pub domain: String,
-    /// How long one call may take.
+    /// The timeout of one call.
     pub timeout: Duration,
 }
 
-/// How a limit that the service counts is asked.
+/// How the filter calls the service for a shared limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shared {
-    /// What holds while the service does not answer.
+    /// The handling of requests while the service does not respond.
     pub on_failure: OnFailure,
-    /// The most hits taken at once in advance; none for a twentieth of the limit that the service tells.
+    /// The maximum hits reserved in one call; `None` means a twentieth of the limit that the service reports.
     pub most: Option<u32>,
-    /// How long they are meant to last.
+    /// How long a reservation should last.
     pub lasting: Duration,
 }
 
-/// What holds while the service does not answer.
+/// The handling of requests while the service does not respond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// This proxy counts by itself, what the document allows.
+    /// This proxy counts requests itself, with the allowance of the document.
     Local,
-    /// Everything passes.
+    /// All requests pass.
     Open,
-    /// Nothing passes.
+    /// No request passes.
     Closed,
 }
 

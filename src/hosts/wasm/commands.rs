@@ -7,7 +7,7 @@ use crate::gateway::command::{Command, Level};
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 
-/// Performs commands about the request that the current callback or [`host::act_for`] names.
+/// Performs commands about the request of the current callback, or the one selected by [`host::act_for`].
 pub fn perform(commands: Vec<Command>) {
     for command in commands {
         match command {

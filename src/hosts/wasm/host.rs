@@ -1,7 +1,7 @@
-//! Envoy's host calls behind a safe face: the only file that names `proxy_wasm` functions, and the only one with `unsafe`.
+//! Safe wrappers for Envoy's host calls: the only file that names `proxy_wasm` functions, and the only one with `unsafe`.
 //!
-//! The calls of the warm path are made directly. The crate's own wrappers allocate more, and they panic on a status or a
-//! byte they did not expect, which would take the worker's VM down (envoy-facts §0.7, §0.8); these return what they can.
+//! The calls on the hot path are made directly. The crate's wrappers allocate more, and panic on an unexpected status or byte,
+//! which would crash the worker's VM (envoy-facts §0.7, §0.8). These wrappers return a fallback value.
 
 #![expect(unsafe_code, reason = "the host hands over raw pointers; every block says why it is sound")]
 
@@ -21,21 +21,21 @@ use crate::printable;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, Status};
 
-/// Which header map a call is about (proxy-wasm ABI, `proxy_map_type_t`).
+/// The header map of a call (proxy-wasm ABI, `proxy_map_type_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Map {
-    /// Headers of the request.
+    /// Request headers.
     Request = 0,
-    /// Trailers of the request.
+    /// Request trailers.
     RequestTrailers = 1,
-    /// Headers of the response.
+    /// Response headers.
     Response = 2,
-    /// Headers of the answer to an HTTP call, only inside its callback.
+    /// Response headers of an HTTP call, available only in its callback.
     CallResponse = 6,
 }
 
-/// What a local reply needs; borrowed, because everything is copied into one buffer for the host.
+/// The arguments of a local reply. They are borrowed, because everything is copied into one buffer for the host.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalReply<'a> {
     /// HTTP status.
@@ -50,12 +50,12 @@ pub struct LocalReply<'a> {
     pub grpc_status: i32,
 }
 
-/// Switches the crate's logger on.
+/// Enables logging through the crate's logger.
 pub fn start() {
     proxy_wasm::set_log_level(LogLevel::Info);
 }
 
-/// The time since the Unix epoch.
+/// Returns the time since the Unix epoch.
 pub fn now() -> Duration {
     let mut nanos = 0_u64;
     // SAFETY: the host writes eight bytes to the pointer, which is that of a live u64.
@@ -63,19 +63,19 @@ pub fn now() -> Duration {
     Duration::from_nanos(nanos)
 }
 
-/// Every pair of a map as one serialised block, to be read by [`pairs`]; empty when the map is not there any more.
+/// Returns all pairs of a map as one serialized block for [`pairs`]; empty if the map no longer exists.
 pub fn map(map: Map) -> Vec<u8> {
     // SAFETY: `take` explains what the host does with the two pointers.
     take(|data, size| unsafe { ffi::proxy_get_header_map_pairs(map as u32, data, size) }).unwrap_or_default()
 }
 
-/// The first value of a header, or nothing when it is absent or the map is not there any more.
+/// Returns the first value of a header; `None` if it is absent or the map no longer exists.
 pub fn header(map: Map, name: &str) -> Option<Vec<u8>> {
     // SAFETY: the name is a live slice; `take` explains the rest.
     take(|data, size| unsafe { ffi::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) })
 }
 
-/// Replaces every header of this name by one. False when the map is not there any more.
+/// Replaces all headers of this name with one. Returns `false` if the map no longer exists.
 pub fn set_header(map: Map, name: &str, value: &[u8]) -> bool {
     // SAFETY: both pointers are of live slices with their lengths; the host copies them.
     unsafe {
@@ -83,36 +83,36 @@ pub fn set_header(map: Map, name: &str, value: &[u8]) -> bool {
     }
 }
 
-/// Adds a header beside those of the same name.
+/// Adds a header and keeps existing ones of the same name.
 pub fn add_header(map: Map, name: &str, value: &[u8]) -> bool {
     // SAFETY: both pointers are of live slices with their lengths; the host copies them.
     unsafe { ffi::proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) == OK }
 }
 
-/// Removes every header of this name.
+/// Removes all headers of this name.
 pub fn remove_header(map: Map, name: &str) -> bool {
     // SAFETY: the pointer is of a live slice with its length.
     unsafe { ffi::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) == OK }
 }
 
-/// A property, by its path with NUL between the parts; empty values and absent ones look alike (envoy-facts §2.8).
+/// Returns a property. The parts of its path are separated by NUL. Empty and absent values look the same (envoy-facts §2.8).
 pub fn property(path: &str) -> Option<Vec<u8>> {
     // SAFETY: the path is a live slice; `take` explains the rest.
     take(|data, size| unsafe { ffi::proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
-/// An unsigned property; the host writes eight bytes, least significant first (envoy-facts §3.1).
+/// Returns an unsigned property; the host writes eight bytes, least significant first (envoy-facts §3.1).
 pub fn number(path: &str) -> Option<u64> {
     property(path)?.as_slice().try_into().ok().map(u64::from_le_bytes)
 }
 
-/// Puts a value into the request's filter state, where it is called `wasm.` and this name.
+/// Sets a value in the request's filter state, under the key `wasm.` plus this name.
 pub fn set_filter_state(name: &str, value: &[u8]) {
     // SAFETY: both pointers are of live slices with their lengths; the host copies them.
     unsafe { ffi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
-/// Answers the request from here. False when the host would not.
+/// Sends a local reply to the request. Returns `false` if the host refuses it.
 pub fn reply(reply: &LocalReply<'_>) -> bool {
     let (details, headers, body) = (reply.details, reply.headers, reply.body);
     // SAFETY: every pointer is of a live slice with its length; the host copies them.
@@ -131,58 +131,61 @@ pub fn reply(reply: &LocalReply<'_>) -> bool {
     status == OK
 }
 
-/// Lets a paused request go on.
+/// Resumes a paused request.
 pub fn resume_request() {
     const REQUEST: u32 = 0;
-    // SAFETY: a plain number goes in, and nothing comes back.
+    // SAFETY: the argument is a plain number, and the host writes nothing.
     unsafe { ffi::proxy_continue_stream(REQUEST) };
 }
 
-/// Makes the following calls be about another stream or root of this VM. False when it is gone.
+/// Selects the stream or root that the following calls apply to. Returns `false` if it no longer exists.
 pub fn act_for(context_id: u32) -> bool {
-    // SAFETY: a plain number goes in, and nothing comes back.
+    // SAFETY: the argument is a plain number, and the host writes nothing.
     unsafe { ffi::proxy_set_effective_context(context_id) == OK }
 }
 
-/// Writes one line to Envoy's log. Envoy escapes nothing (envoy-facts §3.4), so line breaks and other controls are escaped here.
+/// Writes one line to Envoy's log. Envoy escapes nothing (envoy-facts §3.4), so this escapes line breaks and other control
+/// characters.
 pub fn log(level: LogLevel, text: &str) {
     let _ = hostcalls::log(level, &printable::one_line(text));
 }
 
-/// Calls a foreign function of Envoy's; `Err` holds the status when there is no such function or it would not run.
+/// Calls a foreign function of Envoy. Returns the status as `Err` if the function does not exist or fails.
 pub fn foreign(name: &str, argument: &[u8]) -> Result<Vec<u8>, Status> {
     hostcalls::call_foreign_function(name, Some(argument)).map(Option::unwrap_or_default)
 }
 
-/// Asks the host to call the root's `on_tick` again and again.
+/// Asks the host to call the root's `on_tick` with this period.
 pub fn tick_every(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
-/// The bytes under `configuration:`.
+/// Returns the bytes of the plugin's `configuration:`.
 pub fn plugin_configuration() -> Vec<u8> {
     hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX >> 1).ok().flatten().unwrap_or_default()
 }
 
-/// So many bytes of the request's body from its start: of what is held back, or of the part that passes.
+/// Returns at most `most` bytes from the start of the request's body: of the held body, or of the part that is forwarded.
 pub fn request_body(most: usize) -> Vec<u8> {
     const REQUEST_BODY: u32 = 0;
-    // SAFETY: plain numbers go in; `take` explains the rest.
+    // SAFETY: the other arguments are plain numbers; `take` explains the rest.
     take(|data, size| unsafe { ffi::proxy_get_buffer_bytes(REQUEST_BODY, 0, most, data, size) }).unwrap_or_default()
 }
 
-/// The body of the answer to an HTTP call, only inside its callback; at most this many bytes.
+/// Returns at most `most` bytes of the response body of an HTTP call, available only in its callback.
 pub fn call_body(most: usize) -> Vec<u8> {
     hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten().unwrap_or_default()
 }
 
-/// Starts an HTTP call through a cluster. `None` when Envoy has no such cluster; a dead one shows in the callback only.
+/// Starts an HTTP call through a cluster. Returns `None` if Envoy does not know the cluster. A cluster without healthy
+/// endpoints fails only in the callback.
 pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<u32> {
     let headers = serialize(headers.iter().copied());
     let trailers = serialize([].into_iter());
     let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0_u32;
-    // SAFETY: every pointer is of a live slice with its length, none for the body; the host writes four bytes to that of the token.
+    // SAFETY: every pointer is of a live slice with its length, and the body is empty; the host writes four bytes to the
+    // token's pointer.
     let status = unsafe {
         ffi::proxy_http_call(
             cluster.as_ptr(),
@@ -200,7 +203,7 @@ pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Optio
     (status == OK).then_some(token)
 }
 
-/// The pairs of a serialised map: count, then the two lengths of each pair, then each name and value with a NUL behind it.
+/// Parses a serialized map: the count, the two lengths of each pair, then each name and value followed by NUL.
 pub fn pairs(block: &[u8]) -> Vec<(&[u8], &[u8])> {
     let word = |at: usize| {
         let bytes = block.get(at..at + 4)?;
@@ -222,7 +225,7 @@ pub fn pairs(block: &[u8]) -> Vec<(&[u8], &[u8])> {
     found
 }
 
-/// Header pairs in the form that [`pairs`] reads.
+/// Serializes header pairs in the format that [`pairs`] reads.
 pub fn serialize<'h>(headers: impl ExactSizeIterator<Item = (&'h str, &'h str)> + Clone) -> Vec<u8> {
     let word = |n: usize| u32::try_from(n).unwrap_or(0).to_le_bytes();
     let mut block = Vec::with_capacity(256);
@@ -240,7 +243,7 @@ pub fn serialize<'h>(headers: impl ExactSizeIterator<Item = (&'h str, &'h str)> 
     block
 }
 
-/// Runs a call that hands over a buffer. The host asks this module's allocator for the memory, so it is ours to free.
+/// Runs a call that returns a buffer. The host allocates it with this module's allocator, so this function owns it.
 fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
     let mut data: *mut u8 = null_mut();
     let mut size = 0_usize;
@@ -252,7 +255,7 @@ fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
         return Some(Vec::new());
     }
     // SAFETY: the host allocated `size` bytes through the exported allocator, which is `Vec::with_capacity(size)`, wrote all of
-    // them, and gave them up with this call.
+    // them, and passed ownership with this call.
     Some(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 

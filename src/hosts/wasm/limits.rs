@@ -1,4 +1,4 @@
-//! Counts in Envoy's shared data: one set of cells for all workers of a proxy.
+//! Stores rate limit buckets in Envoy's shared data: one set of cells for all workers of a proxy.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -11,7 +11,7 @@ pub struct SharedCells {
 }
 
 impl SharedCells {
-    /// Finds the key that the first worker made, or makes it.
+    /// Reads the shared hash key, or creates it if this worker is the first.
     pub fn open() -> SharedCells {
         let word = || RandomState::new().build_hasher().finish().to_le_bytes();
         let mut hash_key = [0; 16];
@@ -40,7 +40,7 @@ impl BucketStore for SharedCells {
     }
 }
 
-/// Short enough for the host to keep and to look up without memory of its own for it.
+/// The name is short enough that the host stores and looks it up without a separate allocation.
 fn name(id: CellId) -> [u8; 21] {
     let mut name = *b"portcullis/l/--------";
     let number = id.table.to_be_bytes().into_iter().chain(id.cell.to_be_bytes());

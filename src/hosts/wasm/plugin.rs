@@ -1,4 +1,4 @@
-//! One plugin in one worker: takes the configuration, and carries the events that concern no single request.
+//! One plugin in one worker: loads the configuration, and handles the events that do not belong to a single request.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,29 +17,29 @@ use crate::gateway::{Gateway, Outcome};
 use crate::policy::Policy;
 use crate::policy::limits::rate_limit_client::wire;
 
-/// One plugin with one configuration, as all its requests share it.
+/// One plugin with one configuration, shared by all its requests.
 pub struct Plugin {
-    /// The policy at work.
+    /// The running policy.
     pub gateway: Gateway,
-    /// The counts of local limits, which all workers share.
+    /// The buckets of local limits, shared by all workers.
     pub limits: RefCell<SharedCells>,
-    /// The calls under way, by Envoy's number.
+    /// The running calls, by Envoy's number.
     calls: RefCell<HashMap<u32, CallId>>,
 }
 
-/// The values that all workers share.
+/// Access to the values that all workers share.
 struct Shared;
 
-/// The response of the HTTP call that the current callback is about.
+/// The response of the HTTP call in the current callback.
 struct CallResponse;
 
-/// The gRPC message that the current callback is about, of this many bytes.
+/// The gRPC message of the current callback, with this size in bytes.
 struct Message(usize);
 
 impl Plugin {
-    /// Reads the configuration of the current root. Depends on nothing but the configuration and the VM's variables: if it failed on
-    /// one worker only, Envoy would skip the filter there (envoy-facts §0.1). `None` refuses a configuration with any problem, and
-    /// Envoy keeps the one before.
+    /// Loads the configuration of the current root. The result must depend only on the configuration and the VM's variables: if
+    /// it failed on one worker only, Envoy would skip the filter there (envoy-facts §0.1). Returns `None` for a configuration
+    /// with any problem; Envoy then keeps the previous one.
     pub fn configure() -> Option<Rc<Plugin>> {
         let bytes = host::plugin_configuration();
         match load(&bytes) {
@@ -64,17 +64,17 @@ impl Plugin {
         }
     }
 
-    /// Time has passed. `wake` lets a request be decided again.
+    /// Handles a tick. `wake` decides a request again.
     pub fn tick(&self, wake: &dyn Fn(StreamId)) {
         self.handle(self.gateway.on_tick(host::now(), &Shared), wake);
     }
 
-    /// An HTTP call has ended.
+    /// Handles the end of an HTTP call.
     pub fn handle_response(&self, call: u32, wake: &dyn Fn(StreamId)) {
         self.handle_answer(call, Answer::Http(&CallResponse), wake);
     }
 
-    /// A gRPC call has ended: with a message of this size, or with a status.
+    /// Handles the end of a gRPC call: with a message of this size, or with a status.
     pub fn handle_message(&self, call: u32, answer: Result<usize, u32>, wake: &dyn Fn(StreamId)) {
         match answer {
             Ok(size) => self.handle_answer(call, Answer::Message(&Message(size)), wake),
@@ -82,7 +82,7 @@ impl Plugin {
         }
     }
 
-    /// Starts the calls that are due. Requests that wait for a call that cannot be started are decided at once.
+    /// Starts the calls that are due. If a call cannot start, the requests that wait for it are decided at once.
     pub fn start_calls(&self, wake: &dyn Fn(StreamId)) {
         let now = host::now();
         while let Some(call) = self.gateway.next_call(now) {
@@ -123,7 +123,7 @@ fn decide_due(outcome: Outcome, wake: &dyn Fn(StreamId)) {
     outcome.due.into_iter().for_each(wake);
 }
 
-/// Starts a call. `None` if Envoy cannot: no such cluster, nobody in it, or too many calls.
+/// Starts a call. Returns `None` if Envoy cannot start it: unknown cluster, no healthy endpoint, or too many calls.
 fn start(call: &Call) -> Option<u32> {
     match &call.request {
         CallRequest::Http(headers) => {
@@ -171,14 +171,14 @@ impl GrpcMessage for Message {
     }
 }
 
-/// Reads and compiles a configuration. Secrets come from the VM's variables, which Envoy takes from `host_env_keys`.
+/// Parses and compiles a configuration. Secrets come from the VM's variables, which Envoy sets from `host_env_keys`.
 fn load(bytes: &[u8]) -> Result<Policy, Vec<String>> {
     let node = source::read(bytes).map_err(|fault| vec![fault])?;
     let environment = |name: &str| std::env::var(name).ok();
     Policy::from_node(&node, &environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-/// FNV-1a: tells two configurations apart in a log, and claims nothing more.
+/// Computes an FNV-1a fingerprint. It only distinguishes configurations in a log; it is not a security measure.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

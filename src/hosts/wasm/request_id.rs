@@ -1,10 +1,10 @@
-//! Ids for requests that bring none: a random one, or for a request that Envoy could not read, one that leads to its log.
+//! Ids for requests without one: a random id, or for a request that Envoy could not parse, an id that appears in its log.
 
 use super::host;
 use crate::policy::request::well_formed_id;
 
-/// The id of a request that was never decided; one that Envoy could not even read has the id that the generated
-/// configuration gives it in the reply.
+/// Returns the id of a request that was never decided. If Envoy could not parse it, this is the id that the generated
+/// configuration puts in the reply.
 pub fn known_id() -> String {
     let id = host::property("request\0id").unwrap_or_default();
     if let Some(id) = well_formed_id(&id) {
@@ -15,10 +15,10 @@ pub fn known_id() -> String {
     format!("connection-{connection}-{millis}")
 }
 
-/// A random version 4 UUID (RFC 9562 §5.4) for a request that brought no usable id.
+/// Returns a random version 4 UUID (RFC 9562 §5.4) for a request without a usable id.
 pub fn fresh_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
-    // Two hashers with fresh random keys from the host: unguessable enough for an id that nothing trusts.
+    // Two hashers with fresh random keys from the host: unpredictable enough for an id that is not a credential.
     let word = || RandomState::new().build_hasher().finish();
     let (high, low) = (word(), word());
     let high = high & 0xffff_ffff_ffff_0fff | 0x4000;

@@ -1,4 +1,4 @@
-//! One request: hands Envoy's callbacks to its transaction as events, and performs the commands that come back.
+//! One request: passes Envoy's callbacks to its transaction as events, and performs the returned commands.
 
 use std::cell::{OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use crate::gateway::waiting::StreamId;
 use crate::policy::request::peer::{Certificate, Peer};
 use crate::policy::verdict::audit::End;
 
-/// One request as Envoy's callbacks see it.
+/// One request, as seen by Envoy's callbacks.
 pub struct Stream {
     context: u32,
     plugin: Option<Rc<Plugin>>,
@@ -25,22 +25,22 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A request of a plugin; without one, it is refused.
+    /// Creates a request of a plugin. Without a plugin, it is refused.
     pub fn new(context: u32, plugin: Option<Rc<Plugin>>) -> Stream {
         Stream { context, plugin, transaction: RefCell::new(Transaction::new(StreamId(context.into()))) }
     }
 
-    /// The plugin that the request belongs to.
+    /// Returns the plugin of the request.
     pub fn plugin(&self) -> Option<&Plugin> {
         self.plugin.as_deref()
     }
 
-    /// Whether the request waits for something outside.
+    /// Returns `true` if the request waits for an external result.
     pub fn is_waiting(&self) -> bool {
         self.transaction.borrow().awaited().is_some()
     }
 
-    /// The headers of the request are there.
+    /// Handles the request's headers.
     pub fn handle_request_headers(&self, ended: bool) {
         if self.plugin.is_none() {
             host::reply(&LocalReply { status: 500, details: "no_policy", headers: &[], body: &[], grpc_status: -1 });
@@ -52,13 +52,13 @@ impl Stream {
         });
     }
 
-    /// A part of the body is there.
+    /// Handles a part of the request's body.
     pub fn handle_request_body(&self, size: usize, ended: bool) -> Action {
         self.handle(|transaction, plugin, host| transaction.on_request_body(&plugin.gateway, size, ended, host));
         self.action()
     }
 
-    /// The trailers of the request are there.
+    /// Handles the request's trailers.
     pub fn handle_request_trailers(&self) -> Action {
         let block = host::map(Map::RequestTrailers);
         self.handle(|transaction, plugin, host| {
@@ -67,11 +67,11 @@ impl Stream {
         self.action()
     }
 
-    /// The headers of the response are there.
+    /// Handles the response's headers.
     pub fn handle_response_headers(&self) -> Action {
         let status = host::header(Map::Response, ":status");
         let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
-        // Only a gRPC failure that Envoy reports has a status of 200 and this header.
+        // A status of 200 with this header occurs only for a gRPC failure that Envoy reports.
         let has_grpc_status = status == 200 && host::header(Map::Response, "grpc-status").is_some();
         self.handle(|transaction, plugin, host| {
             transaction.on_response_headers(&plugin.gateway, status, has_grpc_status, host)
@@ -79,7 +79,7 @@ impl Stream {
         Action::Continue
     }
 
-    /// Decides again, after something has come or time is up.
+    /// Decides the request again, after its awaited result arrived or timed out.
     pub fn wake(&self) {
         if host::act_for(self.context) {
             let block = host::map(Map::Request);
@@ -87,14 +87,14 @@ impl Stream {
         }
     }
 
-    /// Looks whether Envoy keeps the body of a held request to itself.
+    /// Checks whether Envoy hides the body of a held request.
     pub fn look_for_body(&self) {
         if host::act_for(self.context) {
             self.handle(|transaction, plugin, host| transaction.on_unseen_body(&plugin.gateway, host));
         }
     }
 
-    /// The request has ended: writes its record, if Envoy's access log does not.
+    /// Handles the end of the request. Writes its audit record, unless Envoy's access log does.
     pub fn end(&self) {
         let Some(plugin) = &self.plugin else { return };
         let record = self.transaction.borrow_mut().on_done(&plugin.gateway, end, known_id);
@@ -120,7 +120,7 @@ impl Stream {
         perform(commands);
     }
 
-    /// The result of a callback about the request.
+    /// Returns the result of a callback about the request.
     pub fn action(&self) -> Action {
         if self.plugin.is_none() {
             return Action::Pause;
@@ -136,13 +136,13 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Action {
-    /// Let the request go on.
+    /// Continue the request.
     Continue = 0,
-    /// Hold it.
+    /// Hold the request.
     Pause = 1,
 }
 
-/// The request that the current callback is about, as Envoy's properties describe it (envoy-facts §3.1).
+/// The request of the current callback, described by Envoy's properties (envoy-facts §3.1).
 #[derive(Default)]
 struct Facts {
     address: OnceCell<Option<IpAddr>>,
@@ -171,7 +171,7 @@ impl StreamFacts for Facts {
 }
 
 impl Peer for Facts {
-    /// Envoy adds the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+    /// Envoy appends the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
     fn address(&self) -> Option<IpAddr> {
         *self.address.get_or_init(|| {
             let text = text("source\0address")?;
@@ -190,8 +190,8 @@ impl Peer for Facts {
     }
 }
 
-/// Whether Envoy verified the certificate. `connection.mtls` says too little: a listener may accept a certificate without an
-/// authority, or of an authority that it does not know. Before 1.39 a rule beside the filter has to find out.
+/// Returns `true` if Envoy verified the certificate. `connection.mtls` is not sufficient: a listener may accept a certificate
+/// without a CA, or from an unknown CA. Before Envoy 1.39, a separate RBAC rule must check it.
 fn is_verified() -> bool {
     match host::property("connection\0peer_certificate_valid") {
         Some(valid) => valid == [1],
@@ -211,8 +211,8 @@ fn end() -> End {
     }
 }
 
-/// The finding of a shadow rule of Envoy's RBAC filter; no client can write it.
+/// The result of a shadow rule of Envoy's RBAC filter; no client can set it.
 const VERIFIED_BY_RULE: &str = "metadata\0filter_metadata\0envoy.filters.http.rbac\0portcullis_shadow_engine_result";
 
-/// Why the response is as it is, in Envoy's own words.
+/// Envoy's reason for the response.
 const DETAILS: &str = "response\0code_details";

@@ -1,4 +1,4 @@
-//! Checks signatures with Envoy's own `verify_signature` where it can, and in this module where it cannot: same verdicts.
+//! Verifies signatures with Envoy's `verify_signature` where possible, and in this module otherwise, with the same results.
 
 use proxy_wasm::types::Status;
 
@@ -8,13 +8,13 @@ use crate::policy::credentials::jwks::VerifyingKey;
 use crate::policy::credentials::signature::{HostRequest, SignatureVerifier, Software, host_request};
 use crate::protobuf::put_bytes;
 
-/// Envoy's BoringSSL for RS and ES, pure Rust for the rest.
+/// Uses Envoy's BoringSSL for RS and ES algorithms, and pure Rust for the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostVerifier;
 
 impl SignatureVerifier for HostVerifier {
     fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
-        // The host checks neither that the key is of the algorithm's family nor its strength (envoy-facts §1.2).
+        // The host checks neither the family nor the strength of the key (envoy-facts §1.2).
         if !key.fits(alg) {
             return false;
         }
@@ -23,7 +23,7 @@ impl SignatureVerifier for HostVerifier {
         };
         match host::foreign("verify_signature", &argument(&request, signing_input)) {
             Ok(result) => result == VERIFIED,
-            // Envoy before 1.30, and other hosts, have no such function.
+            // Envoy before 1.30 and other hosts do not have this function.
             Err(Status::NotFound) => Software.verify(key, alg, signing_input, signature),
             Err(_) => false,
         }
@@ -40,5 +40,5 @@ fn argument(request: &HostRequest<'_>, text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `VerifySignatureResult { result: true }`, and nothing else counts.
+/// `VerifySignatureResult { result: true }`; any other value is a failure.
 const VERIFIED: [u8; 2] = [0x08, 0x01];

@@ -1,4 +1,4 @@
-//! One worker: its plugins, one for each root, and the requests under way.
+//! One worker: one plugin per root, and the running requests.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ thread_local! {
 
 type Streams = HashMap<u32, Rc<Stream>, BuildHasherDefault<NumberHasher>>;
 
-/// Takes a new root, or a new request of a root.
+/// Adds a new root, or a new request of a root.
 pub fn create(context: u32, parent: u32) {
     if parent == 0 {
         PLUGINS.with_borrow_mut(|plugins| plugins.push((context, None)));
@@ -27,8 +27,8 @@ pub fn create(context: u32, parent: u32) {
     STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
 }
 
-/// Configures a root. Envoy does not report that a root is gone, for the callback that would is called for each request as well:
-/// roots that went while others served are found here, when a new configuration replaces an old one.
+/// Configures a root. Envoy does not report the end of a root separately: the same callback also runs for each request. So
+/// roots that ended are removed here, when a new configuration replaces an old one.
 pub fn configure(root: u32) -> bool {
     PLUGINS.with_borrow_mut(|plugins| plugins.retain(|(id, _)| host::act_for(*id)));
     host::act_for(root);
@@ -42,7 +42,7 @@ pub fn configure(root: u32) -> bool {
     })
 }
 
-/// Time has passed for a root.
+/// Handles a tick of a root.
 pub fn tick(root: u32) {
     let Some(plugin) = plugin(root) else { return };
     plugin.tick(&wake);
@@ -51,17 +51,17 @@ pub fn tick(root: u32) {
     }
 }
 
-/// An HTTP call of a root has ended.
+/// Handles the end of an HTTP call of a root.
 pub fn handle_response(root: u32, call: u32) {
     plugin(root).iter().for_each(|plugin| plugin.handle_response(call, &wake));
 }
 
-/// A gRPC call of a root has ended: with a message of this size, or with a status.
+/// Handles the end of a gRPC call of a root: with a message of this size, or with a status.
 pub fn handle_message(root: u32, call: u32, answer: Result<usize, u32>) {
     plugin(root).iter().for_each(|plugin| plugin.handle_message(call, answer, &wake));
 }
 
-/// The headers of a request are there. Calls that it waits for start at once.
+/// Handles the request's headers, and starts the calls that it waits for.
 pub fn handle_request_headers(context: u32, ended: bool) -> Action {
     let stream = stream(context);
     stream.handle_request_headers(ended);
@@ -71,12 +71,12 @@ pub fn handle_request_headers(context: u32, ended: bool) -> Action {
     stream.action()
 }
 
-/// The plugin of a root; `None` before its first configuration.
+/// Returns the plugin of a root; `None` before its first configuration.
 fn plugin(root: u32) -> Option<Rc<Plugin>> {
     PLUGINS.with_borrow(|plugins| plugins.iter().find(|(id, _)| *id == root)?.1.clone())
 }
 
-/// A request under way. One that was never created is refused like one without a policy.
+/// Returns a running request. An unknown request is refused, as without a policy.
 pub fn stream(context: u32) -> Rc<Stream> {
     let known = STREAMS.with_borrow(|streams| streams.get(&context).cloned());
     known.unwrap_or_else(|| Rc::new(Stream::new(context, None)))
@@ -86,21 +86,21 @@ fn wake(request: StreamId) {
     with_stream(request, Stream::wake);
 }
 
-/// Acts on a request, if it is still under way.
+/// Runs `act` on a request if it is still running.
 fn with_stream(id: StreamId, act: impl Fn(&Stream)) {
     let context = u32::try_from(id.0).ok();
     let known = STREAMS.with_borrow(|streams| context.and_then(|context| streams.get(&context).cloned()));
     known.iter().for_each(|stream| act(stream));
 }
 
-/// Forgets a request that has ended.
+/// Removes a request that has ended.
 pub fn end(context: u32) {
     let ended = STREAMS.with_borrow_mut(|streams| streams.remove(&context));
     ended.iter().for_each(|stream| stream.end());
 }
 
-/// Envoy numbers contexts one after the other: spread over the word's high bits, by which the map tells entries apart, they
-/// need no other mixing.
+/// Envoy numbers contexts consecutively. The hasher moves the number to the high bits, which the map uses to distinguish
+/// entries; no further mixing is needed.
 #[derive(Debug, Default)]
 struct NumberHasher(u64);
 

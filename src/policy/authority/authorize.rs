@@ -1,4 +1,6 @@
-//! May this caller do this? The only place where a [`Grant`] is made, without which nothing can be forwarded or answered.
+//! The authorization decision.
+//!
+//! Only this module can create a [`Grant`], which is needed to forward or answer a request.
 
 use std::rc::Rc;
 
@@ -11,22 +13,22 @@ use crate::policy::credentials::caller::{Caller, Callers};
 use crate::policy::credentials::issuer::holds;
 use crate::policy::verdict::rejection::{Kind, Rejection};
 
-/// What a route asks of its callers.
+/// The requirements of a route for its callers.
 #[derive(Debug)]
 pub struct Requirements {
-    /// Which credentials are needed.
+    /// The required credentials.
     pub auth: Auth,
-    /// Accepted issuers of tokens, as indexes; empty accepts every one.
+    /// Accepted issuers of tokens, as indexes; empty means all issuers.
     pub issuers: Vec<usize>,
-    /// Scopes of which all are needed.
+    /// Scopes that are all required.
     pub scopes: ScopeSet,
-    /// Scopes of which one is needed.
+    /// Scopes of which at least one is required.
     pub any_scope: ScopeSet,
-    /// Permissions of which all are needed, and those of which one is.
+    /// Permissions that are all required, and permissions of which at least one is required.
     pub permissions: PermissionNeed,
-    /// How a caller without them is refused.
+    /// The refusal for callers without them.
     pub permission_denied: Kind,
-    /// The scopes as a challenge names them (RFC 6750 §3): a space-delimited list.
+    /// The scopes for a challenge (RFC 6750 §3): a space-delimited list.
     pub scope_text: Rc<str>,
     /// Claims that must have one of the listed values.
     pub require_claims: Vec<RequiredClaim>,
@@ -35,7 +37,7 @@ pub struct Requirements {
 }
 
 impl Requirements {
-    /// Asks for nothing and nobody.
+    /// Returns empty requirements, without authentication.
     pub fn nothing() -> Requirements {
         Requirements {
             auth: Auth::None,
@@ -51,20 +53,20 @@ impl Requirements {
     }
 }
 
-/// Proof that a request was authorised. Its field is private: only this file can make one.
+/// Proof that a request was authorized. Its field is private, so only this file can create one.
 #[derive(Debug)]
 pub struct Grant {
     callers: Option<Callers>,
 }
 
 impl Grant {
-    /// Who was authorised; nobody on a route that asks nobody.
+    /// Returns the authorized caller; `None` on a route without authentication.
     pub fn caller(&self) -> Option<&Caller> {
         self.callers.as_ref().map(|callers| callers.first.as_ref())
     }
 }
 
-/// Decides whether a caller may do what the route stands for. `None` is an anonymous request.
+/// Decides whether a caller may use the route. `None` is an anonymous request.
 pub fn authorize(
     requirements: &Requirements,
     callers: Option<Callers>,
@@ -80,7 +82,7 @@ pub fn authorize(
     Ok(Grant { callers })
 }
 
-/// Whether the one who calls has what the route asks of it, and every token is of an issuer that it takes.
+/// Checks that the calling credential meets the route's requirements, and that every token has an accepted issuer.
 fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rejection> {
     let mut tokens = std::iter::once(&known.first).chain(&known.others).filter_map(|caller| caller.token());
     if !requirements.issuers.is_empty() && tokens.any(|token| !requirements.issuers.contains(&token.issuer)) {
@@ -106,7 +108,7 @@ fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rej
     Ok(())
 }
 
-/// Whether every condition is true. The record has the condition's own text, never a value.
+/// Checks that all conditions are true. The audit record gets the text of the failed condition, never a value.
 fn check_conditions(
     conditions: &[Condition],
     caller: Option<&Caller>,

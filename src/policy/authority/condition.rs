@@ -1,9 +1,11 @@
-//! `when` of a route: a condition over claims, the client, the request, who sent it and the time; typed when the document is compiled.
+//! `when` of a route: a condition over claims, the client, the request, the peer and the time.
 //!
-//! Evaluation always ends and never fails: there are no loops, and depth and length are bounded. A test is *unknown* when a value is
-//! absent, repeated, unreadable or of another kind than the value it is compared with. `not`, `and`, `or` and `in` follow Kleene's
-//! three-valued logic, and only a condition that is true lets a request pass. So `not (claims.tier == "free")` does not pass without a
-//! tier. `has` is true for a value that is present at least once, also when it is repeated or unreadable.
+//! Types are checked when the document is compiled.
+//!
+//! Evaluation always ends and never fails: there are no loops, and depth and length are bounded. A test is *unknown* if a value
+//! is absent, repeated, unreadable or of another kind than the value it is compared with. `not`, `and`, `or` and `in` follow
+//! Kleene's three-valued logic, and a request passes only if the condition is true. So `not (claims.tier == "free")` does not
+//! pass without a tier. `has` is true for a value that is present at least once, even if it is repeated or unreadable.
 
 mod lexer;
 mod network;
@@ -37,14 +39,14 @@ use value::Val;
 
 pub use lexer::Fault;
 
-/// One condition.
+/// A compiled condition.
 #[derive(Debug)]
 pub struct Condition {
     text: Rc<str>,
     test: Test,
 }
 
-/// What conditions can ask about.
+/// The data that conditions can read.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'c> {
     /// The request.
@@ -53,34 +55,34 @@ pub struct Circumstances<'c> {
     pub host: &'c str,
     /// Its path and query.
     pub target: &'c SafePath<'c>,
-    /// The values of the path's parameters; none on a public path that no route has.
+    /// The values of the path's parameters; `None` on a public path without a route.
     pub params: Option<Params<'c, 'c>>,
-    /// Who sent it.
+    /// The peer of the connection.
     pub peer: &'c dyn Peer,
     /// The time since the Unix epoch.
     pub now: Duration,
 }
 
-/// Something whose value is known at request time.
+/// An attribute that is known at request time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A claim of the token.
     Claim(ClaimPath),
-    /// What the directory knows of the client that calls.
+    /// An attribute of the client's entry in the client directory.
     Client(ClientFact),
     /// A parameter of the path, decoded.
     Parameter(Box<str>),
-    /// A header. Its value is known when it came once.
+    /// A header. Its value is known if it occurs once.
     Header(Box<str>),
-    /// A parameter of the query. Its value is known when it came once.
+    /// A query parameter. Its value is known if it occurs once.
     Query(Box<str>),
     /// The method.
     Method,
     /// The host, without its port.
     Host,
-    /// The path in its one spelling.
+    /// The normalized path.
     Path,
-    /// The address at the other end of the connection.
+    /// The peer's address.
     Address,
     /// Seconds since the Unix epoch.
     Now,
@@ -90,12 +92,12 @@ pub enum Source {
     Weekday,
 }
 
-/// What can be asked about a client. A client that the directory does not list has none of it.
+/// The attributes of a client. An unlisted client has none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientFact {
     /// Its id.
     Id,
-    /// Who answers for it.
+    /// The owner of the client.
     Owner,
     /// Its plan.
     Plan,
@@ -109,7 +111,7 @@ pub enum ClientFact {
 enum Operand {
     Literal(Literal),
     Source(Source),
-    /// A number or truth value as text.
+    /// A number or boolean converted to text.
     Text(Source),
 }
 
@@ -152,7 +154,7 @@ enum Test {
 }
 
 impl Condition {
-    /// Reads a condition; what it asks about comes with it, each with its place in the text, in characters from 1.
+    /// Parses a condition. Also returns the attributes that it reads, each with its character position, starting at 1.
     ///
     /// # Errors
     /// The first fault of the text.
@@ -161,18 +163,18 @@ impl Condition {
         Ok((Condition { text: text.into(), test }, sources))
     }
 
-    /// The text as its author wrote it.
+    /// Returns the text as written by the author.
     pub fn text(&self) -> &Rc<str> {
         &self.text
     }
 
-    /// Whether it holds for this caller; nothing when it depends on what is absent or of another kind.
+    /// Evaluates the condition for this caller. Returns `None` if it is unknown.
     pub fn verdict<'c>(&'c self, caller: Option<&'c Caller>, circumstances: &'c Circumstances<'c>) -> Option<bool> {
         let claims = caller.map_or(&Value::Null, |known| &known.claims);
         self.judge(claims, caller.and_then(|known| known.client.as_deref()), circumstances)
     }
 
-    /// The same of claims and a client that stand by themselves.
+    /// Evaluates the condition for separate claims and a client.
     pub fn judge<'c>(
         &'c self,
         claims: &'c Value,
@@ -183,7 +185,7 @@ impl Condition {
     }
 }
 
-/// Everything that is known about one request.
+/// The data of one request.
 #[derive(Clone, Copy)]
 struct Facts<'c> {
     claims: &'c Value,
@@ -192,7 +194,7 @@ struct Facts<'c> {
 }
 
 impl<'c> Facts<'c> {
-    /// As deep as the text nests, which the parser bounds.
+    /// The recursion is as deep as the nesting of the text, which the parser bounds.
     fn test(self, test: &'c Test) -> Option<bool> {
         match test {
             Test::All(tests) => self.all(tests, false),
@@ -213,7 +215,7 @@ impl<'c> Facts<'c> {
                 self.is_among(left, items.iter().map(Val::of_json))
             }
             Test::Within(networks) => {
-                // An IPv4 address may arrive inside an IPv6 one (RFC 4291 §2.5.5.2).
+                // An IPv4 address may be embedded in an IPv6 one (RFC 4291 §2.5.5.2).
                 let address: IpAddr = self.circumstances.peer.address()?.to_canonical();
                 Some(networks.iter().any(|network| network.contains(address)))
             }
@@ -230,7 +232,7 @@ impl<'c> Facts<'c> {
         }
     }
 
-    /// `and` ends at the first false, `or` at the first true; with neither, one unknown makes all of it unknown.
+    /// `and` ends at the first false, `or` at the first true. Otherwise, one unknown test makes the result unknown.
     fn all(self, tests: &'c [Test], ends_at: bool) -> Option<bool> {
         let mut all = Some(!ends_at);
         for test in tests {
@@ -243,7 +245,8 @@ impl<'c> Facts<'c> {
         all
     }
 
-    /// `in` is `==` with each item, joined by `or`: an item that cannot be compared may be the one.
+    /// `in` is `==` with each item, joined by `or`. An item that cannot be compared makes the result unknown unless another one
+    /// matches.
     fn is_among(self, left: &'c Operand, items: impl Iterator<Item = Option<Val<'c>>>) -> Option<bool> {
         let left = self.operand(left)?;
         let mut found = Some(false);
@@ -257,7 +260,7 @@ impl<'c> Facts<'c> {
         found
     }
 
-    /// A value that can be compared; `None` makes the test unknown.
+    /// Returns a value that can be compared; `None` makes the test unknown.
     fn operand(self, operand: &'c Operand) -> Option<Val<'c>> {
         let value = match operand {
             Operand::Literal(literal) => Some(Val::of(literal)),

@@ -1,6 +1,6 @@
-//! Identity headers: who the caller is, told to the upstream by the gateway alone.
+//! Identity headers: they describe the caller to the upstream, and only the gateway sets them.
 //!
-//! On every route the gateway removes a client's headers of these names, in each spelling that an upstream might take for one.
+//! On every route, the gateway removes the client's headers of these names, in every spelling that an upstream might accept.
 
 use std::fmt::Write;
 use std::rc::Rc;
@@ -21,9 +21,9 @@ pub struct IdentityHeaders {
     headers: Vec<Compiled>,
     /// Headers that only the gateway may set.
     reserved: Vec<Rc<str>>,
-    /// Headers that a client may send, in this spelling only.
+    /// Headers that a client may send, but only in this spelling.
     read: Vec<Rc<str>>,
-    /// The names in `read` that are not [usual](is_usual). A usual name can be another spelling of these only.
+    /// The names in `read` that are not [usual](is_usual). A usual name can be another spelling of only these names.
     unusual: Vec<Rc<str>>,
 }
 
@@ -34,19 +34,19 @@ struct Compiled {
     required: bool,
 }
 
-/// What is known of one caller becomes this, worked out once when a token is verified or a directory read.
+/// The identity headers of one caller, computed once when a token is verified or a directory is parsed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The headers to set.
     pub edits: Vec<HeaderEdit>,
-    /// What later filters and the access log are told of the caller's permissions.
+    /// The caller's permissions for later filters and the access log.
     pub filter_state: Option<Rc<str>>,
-    /// The first required claim or attribute that is missing or cannot travel in a header.
+    /// The first required claim or attribute that is missing or cannot be sent in a header.
     pub missing: Option<String>,
 }
 
 impl Identity {
-    /// The memory that is allocated for the headers, without their names and without the filter state.
+    /// Returns the memory allocated for the headers, without their names and the filter state.
     pub fn allocated(&self) -> usize {
         let value = |edit: &HeaderEdit| match edit {
             HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) => block(value.len() + 2 * size_of::<usize>()),
@@ -78,10 +78,10 @@ impl IdentityHeaders {
         IdentityHeaders { headers, reserved, read, unusual }
     }
 
-    /// Removes a client's headers that only the gateway may set, and other spellings of those that the policy reads.
+    /// Removes the client's headers that only the gateway may set, and other spellings of those that the policy reads.
     pub fn strip(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) -> usize {
         HeaderEdit::remove_matching(sent, edits, |name| {
-            // Every header of every request comes here: nearly all names are usual.
+            // This runs for every header of every request. Nearly all names are usual.
             let is_usual = is_usual(name);
             let read = if is_usual { &self.unusual } else { &self.read };
             is_one_of(&self.reserved, name)
@@ -91,8 +91,8 @@ impl IdentityHeaders {
         })
     }
 
-    /// Removes the same from trailers, and there in the usual spelling too: some upstreams merge trailers with the headers, and
-    /// none of these belongs into a trailer (RFC 9110 §6.5.1).
+    /// Removes the same headers from trailers, including the usual spelling. Some upstreams merge trailers into headers, and
+    /// none of these is a valid trailer (RFC 9110 §6.5.1).
     pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
         HeaderEdit::remove_matching(sent, edits, |name| {
             is_one_of(&self.reserved, name)
@@ -102,12 +102,12 @@ impl IdentityHeaders {
         });
     }
 
-    /// Whether only the gateway may set this header, in any spelling.
+    /// Returns `true` if only the gateway may set this header, in any spelling.
     pub fn has(&self, name: &str) -> bool {
         is_one_of(&self.reserved, name.as_bytes())
     }
 
-    /// The headers for these claims, of this client as far as it is known.
+    /// Returns the headers for these claims and this client, if known.
     pub fn of(&self, claims: &Value, client_id: Option<&str>, client: Option<&Client>) -> Identity {
         let mut identity = Identity::default();
         for header in &self.headers {
@@ -149,9 +149,9 @@ fn is_of(families: &[&str], name: &[u8]) -> bool {
     families.iter().any(|family| starts_with_to_an_upstream(name, family))
 }
 
-/// A claim as a header's value: text as it is, numbers and flags as in JSON, lists of those joined by commas, objects as JSON.
-/// Whatever is not visible ASCII, and `%` itself, is percent-encoded as UTF-8 (RFC 3986 §2.1), inside a list the comma too, so
-/// that the value can be read back and no claim can end the header (CVE-2023-27493). Null and empty text count as absent.
+/// Formats a claim as a header value: text unchanged, numbers and booleans as in JSON, lists joined by commas, objects as JSON.
+/// `%` and everything except visible ASCII is percent-encoded as UTF-8 (RFC 3986 §2.1), and in a list also the comma. So the
+/// value can be decoded, and no claim can end the header (CVE-2023-27493). Null and empty text count as absent.
 fn header_value(claim: &Value) -> Option<String> {
     let mut out = String::new();
     match claim {
@@ -179,7 +179,7 @@ fn scalar(value: &Value) -> String {
 fn encode(out: &mut String, text: &str, also: &[u8]) {
     let last = text.len().saturating_sub(1);
     for (i, byte) in text.bytes().enumerate() {
-        // Spaces at the ends would be trimmed on the way (RFC 9110 §5.5).
+        // Leading and trailing spaces would be trimmed in transit (RFC 9110 §5.5).
         let is_outer_space = byte == b' ' && (i == 0 || i == last);
         if (0x20..0x7f).contains(&byte) && byte != b'%' && !is_outer_space && !also.contains(&byte) {
             out.push(char::from(byte));
@@ -201,7 +201,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_claims_value_cannot_end_the_header_and_can_be_read_back() {
+    fn a_claim_value_cannot_end_the_header_and_can_be_decoded() {
         for (claim, expected) in [
             (json!("acme"), Some("acme")),
             (json!("a@b.example"), Some("a@b.example")),

@@ -1,4 +1,6 @@
-//! Permissions: named bits in domains, read from a token once and checked by one AND for each domain a route asks about.
+//! Permissions: named bits in domains.
+//!
+//! They are read from a token once and checked with one AND per domain that a route requires.
 
 mod claims;
 #[cfg(test)]
@@ -16,27 +18,27 @@ use crate::policy::verdict::edit::HeaderEdit;
 
 pub use claims::PermissionFault;
 
-/// Every permission there is, numbered while the policy is compiled, and how upstreams are told of them.
+/// All permissions, numbered when the policy is compiled, and how they are sent to upstreams.
 #[derive(Debug, Default)]
 pub struct PermissionRegistry {
     domains: Vec<Domain>,
-    /// Words of a set: one for each domain, more for a domain with bits above 63.
+    /// The number of words in a set: one per domain, more for a domain with bits above 63.
     words: usize,
     headers: Vec<(Rc<str>, PermissionForm)>,
     filter_state: Option<PermissionForm>,
 }
 
-/// A domain, which has its words in every set from `first` on.
+/// A domain. Its words in every set start at `first`.
 #[derive(Debug)]
 struct Domain {
     name: Rc<str>,
     first: usize,
-    /// The bits that have a name. Others are never granted, whatever a token says.
+    /// The bits that have a name. Other bits in a token are ignored.
     defined: Vec<u64>,
     permissions: Vec<Named>,
 }
 
-/// One permission and its bit, as a mask of one word of a set.
+/// A permission and its bit, as a mask of one word of a set.
 #[derive(Clone, Debug)]
 struct Named {
     name: Rc<str>,
@@ -44,19 +46,19 @@ struct Named {
     mask: u64,
 }
 
-/// What a route asks for.
+/// The permissions that a route requires.
 #[derive(Debug, Default)]
 pub struct PermissionNeed {
-    /// Words with the bits that are all needed: one word, one AND, for each domain.
+    /// Words with the bits that are all required: one word, one AND, per domain.
     all: Vec<(usize, u64)>,
-    /// Words with the bits of which one is needed.
+    /// Words with the bits of which at least one is required.
     any: Vec<(usize, u64)>,
     all_names: Vec<Named>,
     any_names: Vec<Named>,
 }
 
 impl PermissionRegistry {
-    /// Adds a domain with its permissions, each a name and a bit.
+    /// Adds a domain with its permissions, each with a name and a bit.
     pub fn add<'d>(&mut self, domain: &str, permissions: impl Iterator<Item = (&'d str, u16)> + Clone) {
         let mut defined = Mask::default();
         permissions.clone().for_each(|(_, bit)| defined.set(bit));
@@ -69,7 +71,7 @@ impl PermissionRegistry {
         };
         let mut ordered: Vec<Named> = Vec::new();
         for permission in permissions.map(named) {
-            // In the order of their bits, whatever the order of the text: JSON and protobuf keep none.
+            // Sorted by bit, because JSON and Protobuf do not preserve the order of the text.
             let later = |other: &Named| (other.word, other.mask) > (permission.word, permission.mask);
             let at = ordered.iter().position(later).unwrap_or(ordered.len());
             ordered.insert(at, permission);
@@ -79,14 +81,14 @@ impl PermissionRegistry {
         self.domains.insert(at, Domain { name: domain.into(), first, defined, permissions: ordered });
     }
 
-    /// Says how upstreams are told.
+    /// Sets how permissions are sent to upstreams.
     pub fn forward(&mut self, how: &ForwardPermissions) {
         let name = |(header, form): &(At<String>, PermissionForm)| (header.value.as_str().into(), *form);
         self.headers = how.headers.iter().map(name).collect();
         self.filter_state = how.filter_state;
     }
 
-    /// The permission of this name, `LIC.READ_ORDERS`, as a set of one.
+    /// Returns the permission with this name, such as `LIC.READ_ORDERS`, as a set.
     pub fn named(&self, name: &str) -> Option<PermissionSet> {
         let found = self.permissions().find(|permission| *permission.name == *name)?;
         let mut set = self.nothing();
@@ -94,19 +96,19 @@ impl PermissionRegistry {
         Some(set)
     }
 
-    /// The names of all permissions.
+    /// Iterates over the names of all permissions.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.permissions().map(|permission| &*permission.name)
     }
 
-    /// What a route asks for that names these permissions; names that nobody declared ask for nothing.
+    /// Returns the requirement for these permissions. Unknown names are ignored.
     pub fn need<'n>(&self, all: impl Iterator<Item = &'n str>, any: impl Iterator<Item = &'n str>) -> PermissionNeed {
         let find = |name: &str| self.permissions().find(|permission| *permission.name == *name).cloned();
         let (all_names, any_names): (Vec<_>, Vec<_>) = (all.filter_map(find).collect(), any.filter_map(find).collect());
         PermissionNeed { all: by_word(&all_names), any: by_word(&any_names), all_names, any_names }
     }
 
-    /// The domains and masks of a set: `LIC=3`, joined by commas; those without a bit are left out.
+    /// Formats the domains and masks of a set: `LIC=3`, joined by commas. Domains without a granted bit are omitted.
     pub fn masks(&self, set: &PermissionSet) -> String {
         let mask = |domain: &Domain| Mask::from_words(domain.words(&set.0));
         let masks = self.domains.iter().map(|domain| (&domain.name, mask(domain)));
@@ -114,13 +116,13 @@ impl PermissionRegistry {
         told.collect::<Vec<_>>().join(",")
     }
 
-    /// The names of a set: `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
+    /// Formats the names of a set: `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
     pub fn names_of(&self, set: &PermissionSet) -> String {
         let held = self.permissions().filter(|permission| set.word(permission.word) & permission.mask != 0);
         held.map(|permission| &*permission.name).collect::<Vec<_>>().join(",")
     }
 
-    /// Adds to a caller's identity what upstreams are told of these permissions; nothing where there are none.
+    /// Adds the headers and filter state for these permissions to a caller's identity. Adds nothing if none is granted.
     pub fn tell(&self, set: &PermissionSet, identity: &mut Identity) {
         if set.is_empty() {
             return;
@@ -132,7 +134,7 @@ impl PermissionRegistry {
         identity.filter_state = self.filter_state.map(|form| self.told(set, form).into());
     }
 
-    /// A set in one of the forms.
+    /// Formats a set.
     pub fn told(&self, set: &PermissionSet, form: PermissionForm) -> String {
         match form {
             PermissionForm::Masks => self.masks(set),
@@ -140,7 +142,7 @@ impl PermissionRegistry {
         }
     }
 
-    /// The headers that only the gateway may set, because they tell permissions.
+    /// Iterates over the permission headers, which only the gateway may set.
     pub fn headers(&self) -> impl Iterator<Item = &Rc<str>> {
         self.headers.iter().map(|(name, _)| name)
     }
@@ -161,18 +163,18 @@ impl Domain {
 }
 
 impl PermissionNeed {
-    /// Whether these permissions are enough: `have & need == need`, for each domain.
+    /// Returns `true` if these permissions are sufficient: `have & need == need` for each domain.
     pub fn is_met(&self, have: &PermissionSet) -> bool {
         self.all.iter().all(|(word, need)| have.word(*word) & need == *need)
             && (self.any.is_empty() || self.any.iter().any(|(word, need)| have.word(*word) & need != 0))
     }
 
-    /// True when nothing is asked for.
+    /// Returns `true` if nothing is required.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty() && self.any.is_empty()
     }
 
-    /// What these permissions lack, by name.
+    /// Describes the missing permissions by name.
     pub fn missing(&self, have: &PermissionSet) -> String {
         let lacks = |permission: &&Named| have.word(permission.word) & permission.mask == 0;
         let names = |names: &mut dyn Iterator<Item = &Named>| names.map(|n| &*n.name).collect::<Vec<_>>().join(", ");
@@ -185,7 +187,7 @@ impl PermissionNeed {
         }
     }
 
-    /// The names of permissions of which all are needed, and those of which one is.
+    /// Returns the names of permissions that are all required, and of those of which at least one is required.
     pub fn names(&self) -> (impl Iterator<Item = &str>, impl Iterator<Item = &str>) {
         (self.all_names.iter().map(|named| &*named.name), self.any_names.iter().map(|named| &*named.name))
     }

@@ -1,23 +1,23 @@
-//! A set of permissions, one bit each, in the order of the registry.
+//! A set of permissions, one bit each, in registry order.
 
 use crate::policy::credentials::footprint::block;
 
-/// What somebody has been granted: registered permissions only.
+/// Granted permissions; only registered ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PermissionSet(pub(super) Box<[u64]>);
 
 impl PermissionSet {
-    /// The memory that is allocated for it.
+    /// Returns the memory allocated for the set.
     pub fn allocated(&self) -> usize {
         block(size_of_val(&*self.0))
     }
 
-    /// True when nothing is granted.
+    /// Returns `true` if nothing is granted.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
 
-    /// Adds what another set of the same registry has.
+    /// Adds the permissions of another set of the same registry.
     pub fn extend(&mut self, other: &PermissionSet) {
         if self.0.is_empty() {
             self.0 = other.0.clone();
@@ -25,7 +25,7 @@ impl PermissionSet {
         self.0.iter_mut().zip(&other.0).for_each(|(have, more)| *have |= more);
     }
 
-    /// Leaves what another set of the same registry has too.
+    /// Keeps only the permissions that another set of the same registry also has.
     pub fn cut_to(&mut self, other: &PermissionSet) {
         self.0.iter_mut().enumerate().for_each(|(at, have)| *have &= other.word(at));
     }

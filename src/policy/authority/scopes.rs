@@ -1,4 +1,4 @@
-//! Scopes: what a token was granted, as a set of bits over the scopes that some route asks for.
+//! Scopes of a token, as bits over the scopes that routes require.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::config::claim::ClaimPath;
 use crate::policy::credentials::footprint::block;
 
-/// The scopes that routes ask for, numbered while the policy is compiled. Others never matter.
+/// The scopes that routes require, numbered when the policy is compiled. Other scopes are ignored.
 #[derive(Debug, Default)]
 pub struct ScopeRegistry {
     numbers: HashMap<String, usize>,
@@ -18,7 +18,7 @@ pub struct ScopeRegistry {
 pub struct ScopeSet(Vec<u64>);
 
 impl ScopeRegistry {
-    /// The set of these scopes, registering those not seen before.
+    /// Returns the set of these scopes, and registers new ones.
     pub fn register<'s>(&mut self, scopes: impl IntoIterator<Item = &'s String>) -> ScopeSet {
         let mut set = ScopeSet::default();
         for scope in scopes {
@@ -28,15 +28,15 @@ impl ScopeRegistry {
         set
     }
 
-    /// The set of these scopes, of which those that no route asks for do not matter.
+    /// Returns the set of these scopes, ignoring those that no route requires.
     pub fn listed<'s>(&self, scopes: impl IntoIterator<Item = &'s str>) -> ScopeSet {
         let mut set = ScopeSet::default();
         scopes.into_iter().for_each(|scope| self.grant(&mut set, scope));
         set
     }
 
-    /// What a token grants: the first claim present of those that may hold scopes, a space-delimited text (RFC 6749 §3.3)
-    /// or a list of texts. Anything else grants nothing, and neither does a list with an item that is not text.
+    /// Returns the scopes that a token grants, from the first of these claims that is present: a space-delimited text (RFC 6749
+    /// §3.3) or a list of strings. Any other value, and a list with an item that is not a string, grants nothing.
     pub fn granted(&self, claims: &Value, places: &[ClaimPath]) -> ScopeSet {
         let mut set = ScopeSet::default();
         match places.iter().find_map(|place| place.find(claims)) {
@@ -57,22 +57,22 @@ impl ScopeRegistry {
 }
 
 impl ScopeSet {
-    /// The memory that is allocated for it.
+    /// Returns the memory allocated for the set.
     pub fn allocated(&self) -> usize {
         block(self.0.capacity() * size_of::<u64>())
     }
 
-    /// True when every scope of `needed` is here.
+    /// Returns `true` if the set contains all of `needed`.
     pub fn has_all(&self, needed: &ScopeSet) -> bool {
         needed.0.iter().enumerate().all(|(i, word)| self.0.get(i).copied().unwrap_or(0) & word == *word)
     }
 
-    /// True when one scope of `needed` is here, or none is needed.
+    /// Returns `true` if the set contains at least one of `needed`, or if `needed` is empty.
     pub fn has_any(&self, needed: &ScopeSet) -> bool {
         needed.0.is_empty() || needed.0.iter().zip(&self.0).any(|(needed, have)| needed & have != 0)
     }
 
-    /// Leaves what is in both.
+    /// Keeps only the scopes that are in both sets.
     pub fn cut_to(&mut self, other: &ScopeSet) {
         for (i, word) in self.0.iter_mut().enumerate() {
             *word &= other.0.get(i).copied().unwrap_or(0);
@@ -90,7 +90,7 @@ impl ScopeSet {
     }
 }
 
-/// RFC 6749 §3.3: NQCHAR, which also needs no escape in a challenge.
+/// RFC 6749 §3.3: NQCHAR. These characters need no escape in a challenge.
 pub fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }
@@ -103,7 +103,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn scopes_are_read_from_text_and_list_and_nothing_else() {
+    fn scopes_are_read_only_from_text_and_lists() {
         let mut registry = ScopeRegistry::default();
         let read = registry.register([&"read".to_string()]);
         let both = registry.register([&"read".to_string(), &"write".to_string()]);
@@ -124,7 +124,7 @@ mod tests {
             assert_eq!((granted.has_all(&both), granted.has_any(&both)), (all, any), "{claims}");
             assert_eq!(granted.has_all(&read), any, "{claims}");
         }
-        assert!(ScopeSet::default().has_any(&ScopeSet::default()), "no scope asked for is a scope met");
+        assert!(ScopeSet::default().has_any(&ScopeSet::default()), "an empty requirement is met");
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn more_scopes_than_one_word_holds() {
+    fn scope_sets_span_several_words() {
         let mut registry = ScopeRegistry::default();
         let names: Vec<String> = (0..200).map(|i| format!("s{i}")).collect();
         let all = registry.register(&names);

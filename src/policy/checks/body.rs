@@ -1,4 +1,4 @@
-//! What a body must look like: its size, and, where it is JSON, that it has one meaning, and how deep and how much it may be.
+//! Body checks: the size, and for JSON its depth, its number of values, its schema, and that it is unambiguous.
 
 use std::rc::Rc;
 
@@ -7,50 +7,50 @@ use crate::policy::verdict::rejection::{Finding, Kind, Rejection};
 use crate::strict_json;
 use crate::strict_json::{Bounds, Malformed};
 
-/// What a body must look like.
+/// The requirements for a body.
 #[derive(Debug)]
 pub struct BodyCheck {
-    /// The longest one.
+    /// The maximum size.
     pub most_bytes: u64,
-    /// What it must be when its type says that it is JSON.
+    /// The requirements for a JSON body.
     pub json: Option<JsonCheck>,
 }
 
-/// What a JSON body must be.
+/// The requirements for a JSON body.
 #[derive(Debug)]
 pub struct JsonCheck {
-    /// Whether there must be a body.
+    /// A body is required.
     pub required: bool,
-    /// How deep, and how many values; looked at before the schema is.
+    /// The bounds on depth and number of values, checked before the schema.
     pub bounds: Bounds,
-    /// Whether one object may have two members whose names differ only in case.
+    /// An object may have two members whose names differ only in case.
     pub case_variants: bool,
-    /// What the schema says of it.
+    /// The schema of the body.
     pub schema: Option<Rc<Schema>>,
 }
 
-/// What has arrived of a body.
+/// The received part of a body.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'b> {
-    /// All of it.
+    /// The whole body.
     Whole(&'b [u8]),
-    /// More than it may be.
+    /// More than the maximum size.
     TooLarge,
-    /// Its end, and nobody can read it any more.
+    /// The body has ended, but can no longer be read.
     Lost,
-    /// Some of it, and the proxy shows none.
+    /// A part of it, which the proxy does not expose.
     Withheld,
-    /// Some of it, and the worker holds too many bytes already.
+    /// A part of it; the worker's bound on held bytes is exceeded.
     Crowded,
 }
 
 impl BodyCheck {
-    /// Whether the request must have a body.
+    /// Returns `true` if the request must have a body.
     pub fn is_required(&self) -> bool {
         self.json.as_ref().is_some_and(|json| json.required)
     }
 
-    /// Judges a body; one whose type says that it is JSON when `is_json`.
+    /// Checks a body. `is_json` means that its content type is JSON.
     pub fn judge(&self, body: Body<'_>, is_json: bool) -> Result<(), Rejection> {
         match (body, self.json.as_ref().filter(|_| is_json)) {
             (Body::TooLarge, _) => Err(too_large()),
@@ -86,7 +86,7 @@ impl JsonCheck {
         })
     }
 
-    /// RFC 9110 §15.5.21: 422 is for what could be read and cannot be taken, 400 for what could not be read.
+    /// RFC 9110 §15.5.21: 422 is for content that can be parsed but not processed, 400 for content that cannot be parsed.
     fn refusal(&self, fault: &Malformed) -> Rejection {
         let (reason, message) = match fault {
             Malformed::OutOfRange => ("body_number_out_of_range", "has a number out of range"),
@@ -107,12 +107,12 @@ impl JsonCheck {
     }
 }
 
-/// The refusal of a request that may not be held back, because its worker holds too many bytes already.
+/// Returns the refusal for a request that may not be held, because the worker's bound on held bytes is exceeded.
 pub(in crate::policy) fn crowded() -> Rejection {
     Rejection::new(Kind::Overloaded, "held_bytes_exceeded")
 }
 
-/// The refusal of a body that is too large, found early or late.
+/// Returns the refusal for a body that is too large.
 pub(super) fn too_large() -> Rejection {
     Rejection::new(Kind::PayloadTooLarge, "body_too_large")
 }

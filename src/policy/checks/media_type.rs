@@ -1,8 +1,8 @@
-//! Media types of bodies (RFC 9110 §8.3.1): what a request says its body is, and which of them a route accepts.
+//! Media types of bodies (RFC 9110 §8.3.1): parsing `content-type`, and matching it against the accepted types.
 
 use crate::policy::request::Request;
 
-/// What a request says its body is.
+/// A parsed `content-type`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaType {
     /// `type/subtype` in lower case.
@@ -10,7 +10,7 @@ pub struct MediaType {
     charset: Option<String>,
 }
 
-/// One accepted kind of body: `application/json`, `image/*`, `application/*+json`, `*/*`.
+/// An accepted media range: `application/json`, `image/*`, `application/*+json`, `*/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaRange {
     start: String,
@@ -18,16 +18,16 @@ pub struct MediaRange {
 }
 
 impl MediaType {
-    /// That of a request with exactly one well-formed `content-type`.
+    /// Returns the media type of a request with exactly one well-formed `content-type`.
     pub fn of(request: &Request<'_>) -> Option<MediaType> {
         let mut lines = request.headers.iter().filter(|(name, _)| *name == b"content-type");
         let (_, value) = lines.next()?;
-        // Two of them are two opinions, and nobody knows which one the upstream has.
+        // Two values are ambiguous, because the upstream may use either one.
         if lines.next().is_some() { None } else { MediaType::parse(std::str::from_utf8(value).ok()?) }
     }
 
     fn parse(text: &str) -> Option<MediaType> {
-        // Optional whitespace only (RFC 9110 §5.6.3): an upstream need not trim what Unicode calls a space.
+        // Trims only optional whitespace (RFC 9110 §5.6.3): an upstream need not trim other Unicode spaces.
         let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
         let essence = parts.next()?.to_ascii_lowercase();
         let (kind, sub) = essence.split_once('/')?;
@@ -41,7 +41,7 @@ impl MediaType {
                 return None;
             }
             if name.eq_ignore_ascii_case("charset") {
-                // A second one would be a second opinion too.
+                // A second `charset` could contradict the first.
                 let first = charset.replace(value.trim_matches('"').to_ascii_lowercase());
                 if first.is_some() {
                     return None;
@@ -51,19 +51,19 @@ impl MediaType {
         Some(MediaType { essence, charset })
     }
 
-    /// JSON, or something that is written as JSON (RFC 6839 §3.1).
+    /// Returns `true` for JSON and types with JSON syntax (RFC 6839 §3.1).
     pub fn is_json(&self) -> bool {
         self.essence.ends_with("/json") || self.essence.ends_with("+json")
     }
 
-    /// No other charset than UTF-8 is named.
+    /// Returns `true` if no charset other than UTF-8 is declared.
     pub fn is_utf8(&self) -> bool {
         self.charset.as_deref().is_none_or(|charset| matches!(charset, "utf-8" | "utf8"))
     }
 }
 
 impl MediaRange {
-    /// Reads one as a document has it.
+    /// Parses a range as written in a document.
     pub fn parse(text: &str) -> Option<MediaRange> {
         let lower = text.to_ascii_lowercase();
         let (kind, sub) = lower.split_once('/')?;
@@ -84,7 +84,7 @@ impl MediaRange {
         }
     }
 
-    /// Whether it takes a body of this type.
+    /// Returns `true` if the range accepts this type.
     pub fn takes(&self, media: &MediaType) -> bool {
         match self.end.as_str() {
             "" => media.essence == self.start,
@@ -109,7 +109,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_range_takes_what_it_names() {
+    fn a_range_accepts_matching_types() {
         for (range, media, taken) in [
             ("application/json", "application/json", true),
             ("application/json", "Application/JSON; charset=utf-8", true),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn json_in_another_charset_is_told_from_json() {
+    fn json_in_another_charset_is_detected() {
         for (text, expected) in [
             ("application/json", Some((true, true))),
             ("application/json;charset=UTF-8", Some((true, true))),

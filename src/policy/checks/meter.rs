@@ -1,4 +1,6 @@
-//! Counts a body that passes without being held back; for checks that only write to the record, it keeps a copy to judge at the end.
+//! Counts a body that is forwarded without being held.
+//!
+//! For report-only checks, it keeps a copy to check at the end.
 
 use std::rc::Rc;
 
@@ -7,7 +9,7 @@ use crate::policy::limits::memory::{ByteBound, HeldBytes};
 use crate::policy::verdict::audit::Remark;
 use crate::policy::verdict::rejection::Rejection;
 
-/// What has passed of one body.
+/// The state of one forwarded body.
 #[derive(Debug)]
 pub struct Meter {
     check: Rc<BodyCheck>,
@@ -17,13 +19,13 @@ pub struct Meter {
 
 #[derive(Debug)]
 enum Kind {
-    /// Cuts off a body that grows too large.
+    /// Enforcing: ends the request if its body is too large.
     CutsOff,
-    /// Cuts nothing off. Without `copy` the size alone counts.
+    /// Report only. Without `copy`, only the size is checked.
     Listens { copy: Option<BodyCopy>, dropped: bool },
 }
 
-/// A copy of what has passed. Its capacity counts against the bound that all copies of a worker share.
+/// A copy of the forwarded bytes. Its capacity counts against the bound for all copies of a worker.
 #[derive(Debug, Default)]
 struct BodyCopy {
     bytes: Vec<u8>,
@@ -31,22 +33,22 @@ struct BodyCopy {
 }
 
 impl Meter {
-    /// One that cuts off what grows too large: streams, and bodies that grow beyond the length they were announced with.
+    /// Creates an enforcing meter, for streams and for bodies that exceed their declared length.
     pub(super) fn new(check: Rc<BodyCheck>) -> Meter {
         Meter { check, passed: 0, kind: Kind::CutsOff }
     }
 
-    /// One that cuts nothing off and says in the end what would have been refused.
+    /// Creates a report-only meter.
     pub(super) fn listening(check: Rc<BodyCheck>, is_json: bool) -> Meter {
         Meter { check, passed: 0, kind: Kind::Listens { copy: is_json.then(BodyCopy::default), dropped: false } }
     }
 
-    /// Whether it wants to see the bytes, not only to know how many there are.
+    /// Returns `true` if the meter needs the bytes and not only their number.
     pub fn wants_bytes(&self) -> bool {
         matches!(self.kind, Kind::Listens { copy: Some(_), .. })
     }
 
-    /// Takes note of the next part. A copy of it counts against `room`. Returns a refusal when the rest must not follow.
+    /// Records the next part. Its copy counts against `room`. Returns a refusal if the body is too large.
     pub fn add(&mut self, size: usize, bytes: &[u8], room: &Rc<ByteBound>) -> Result<(), Rejection> {
         self.passed = self.passed.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
         let is_too_large = self.passed > self.check.most_bytes;
@@ -56,7 +58,7 @@ impl Meter {
             Kind::Listens { copy, .. } if is_too_large => *copy = None,
             Kind::Listens { copy, dropped } => {
                 if let Some(kept) = copy {
-                    // A part that the proxy did not show would leave a gap.
+                    // If the proxy does not expose a part, the copy is incomplete.
                     let is_whole = bytes.len() == size && kept.append(bytes, self.check.most_bytes, room);
                     if !is_whole {
                         (*copy, *dropped) = (None, true);
@@ -67,7 +69,7 @@ impl Meter {
         Ok(())
     }
 
-    /// For checks that only write to the record: what it says about the body that has now passed.
+    /// Returns the remark of report-only checks about the complete body.
     pub fn finish(self) -> Option<Remark> {
         let Kind::Listens { copy, dropped } = &self.kind else { return None };
         let (body, is_json) = match copy {
@@ -81,7 +83,7 @@ impl Meter {
 }
 
 impl BodyCopy {
-    /// Appends a part. Returns `false` when the bound has no room for it.
+    /// Appends a part. Returns `false` if the bound is exceeded.
     fn append(&mut self, part: &[u8], most: u64, room: &Rc<ByteBound>) -> bool {
         let needed = self.bytes.len().saturating_add(part.len());
         if needed > self.bytes.capacity() && !self.grow(needed, most, room) {
@@ -91,7 +93,7 @@ impl BodyCopy {
         true
     }
 
-    /// Doubles the capacity, as far as the longest body and the bound allow, so that long bodies are not copied often.
+    /// Doubles the capacity within the maximum body size and the bound, so that long bodies are rarely reallocated.
     fn grow(&mut self, needed: usize, most: u64, room: &Rc<ByteBound>) -> bool {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let doubled = self.bytes.capacity().saturating_mul(2).min(most).max(needed);
@@ -126,13 +128,13 @@ mod tests {
         Meter::listening(Rc::new(BodyCheck { most_bytes, json: Some(json) }), is_json)
     }
 
-    /// Shows all of `body` in parts of this size.
+    /// Feeds `body` to the meter in parts of this size.
     fn show(meter: &mut Meter, body: &[u8], part: usize, room: &Rc<ByteBound>) {
         body.chunks(part).for_each(|bytes| meter.add(bytes.len(), bytes, room).unwrap());
     }
 
     #[test]
-    fn copies_of_many_bodies_never_take_more_than_the_bound_and_give_it_back() {
+    fn copies_of_many_bodies_stay_within_the_bound_and_release_it() {
         let room = ByteBound::new(10_000);
         let body = [b"[\"", vec![b'x'; 3_996].as_slice(), b"\"]"].concat();
         for part in [1, 7, 1_000, 4_000] {
@@ -143,7 +145,7 @@ mod tests {
                     assert!(room.held() <= 10_000, "{} bytes in parts of {part}", room.held());
                 }
                 let taken: usize = meters.iter().map(capacity).sum();
-                assert_eq!(room.held(), taken as u64, "what is counted is what was allocated");
+                assert_eq!(room.held(), taken as u64, "counted bytes match allocated bytes");
             }
             let remarks: Vec<_> = meters.into_iter().map(Meter::finish).collect();
             let inspected = remarks.iter().filter(|remark| remark.is_none()).count();
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_grows_to_the_longest_body_and_no_further() {
+    fn a_copy_grows_to_the_maximum_body_size_and_no_further() {
         let room = ByteBound::new(u64::MAX);
         let mut meter = meter(5_000, true);
         show(&mut meter, &[b' '; 4_990], 10, &room);
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_copied_is_no_reason_to_call_a_body_good_or_bad() {
+    fn an_incomplete_copy_gives_no_verdict() {
         let (room, none) = (ByteBound::new(100), ByteBound::new(0));
         let seen = |body: &[u8], is_json: bool, room: &Rc<ByteBound>| {
             let mut meter = meter(1_000, is_json);

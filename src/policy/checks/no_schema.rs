@@ -1,20 +1,22 @@
-//! Stands in for JSON Schema in the module that is built without it: a document that has a schema is refused.
+//! Replaces JSON Schema in the module that is built without it.
+//!
+//! Documents with schemas are rejected.
 
 use serde_json::Value;
 
 use crate::policy::verdict::rejection::Finding;
 use crate::strict_json::tree::Json;
 
-/// A compiled schema, of which this module can make none.
+/// A compiled schema. This module cannot create one.
 #[derive(Debug)]
 pub enum Schema {}
 
-/// Why a body is refused.
+/// The reason why a body is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// What the schema says of it.
+    /// Violations of the schema.
     Findings(Vec<Finding>),
-    /// Finding out would take too long.
+    /// Validation would take too long.
     TooComplex,
 }
 
@@ -22,19 +24,19 @@ pub enum Misfit {
 #[derive(Debug, Default)]
 pub struct Library(());
 
-/// What is wrong with a schema.
+/// A fault of a schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// The address of the document in which it stands.
+    /// The address of the document that contains the schema.
     pub address: String,
-    /// Where, as a JSON Pointer.
+    /// The location, as a JSON Pointer.
     pub pointer: String,
-    /// The fault, and what would be accepted.
+    /// The fault, and what is accepted.
     pub message: String,
 }
 
 impl Schema {
-    /// Judges a value.
+    /// Validates a value.
     ///
     /// # Errors
     /// None: there is no schema.
@@ -44,13 +46,13 @@ impl Schema {
 }
 
 impl Library {
-    /// Takes no note of a schema.
+    /// Ignores a schema.
     pub fn add(&mut self, _address: &str, _document: Value) {}
 
-    /// Refuses to compile one.
+    /// Rejects a schema.
     ///
     /// # Errors
-    /// Always: which module can do it.
+    /// Always. The message names the module that supports schemas.
     pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<Fault>> {
         let message = "a JSON Schema needs the fuller module: load `portcullis-full.wasm` instead of `portcullis.wasm`";
         Err(vec![Fault { address: address.to_string(), pointer: String::new(), message: message.to_string() }])

@@ -1,4 +1,4 @@
-//! Checks query parameters and headers: required ones are present, each has an accepted value, and none has a second reading.
+//! Checks query parameters and headers: required ones are present, each value is accepted, and none is ambiguous.
 
 use std::borrow::Cow;
 
@@ -13,30 +13,30 @@ use crate::strict_json::Bounds;
 use crate::strict_json::number::Number;
 use crate::strict_json::tree::Json;
 
-/// What one parameter must be.
+/// The requirements for one parameter.
 #[derive(Debug)]
 pub struct ParameterCheck {
-    /// Its name, that of a header in lower case.
+    /// Its name; for a header, in lower case.
     pub name: String,
-    /// What its text stands for.
+    /// The type of its value.
     pub kind: ParameterType,
-    /// Whether it must be there.
+    /// It is required.
     pub required: bool,
-    /// Whether it may stand more than once.
+    /// It may occur more than once.
     pub repeat: bool,
-    /// The least number.
+    /// The minimum number.
     pub min: Option<Number<'static>>,
-    /// The largest number.
+    /// The maximum number.
     pub max: Option<Number<'static>>,
-    /// The fewest characters.
+    /// The minimum number of characters.
     pub min_length: Option<u64>,
-    /// The most characters.
+    /// The maximum number of characters.
     pub max_length: Option<u64>,
     /// The accepted values.
     pub one_of: Option<Vec<String>>,
 }
 
-/// Checks the query. Parameters that hold tokens are the caller's way of saying who calls, whatever the route knows.
+/// Checks the query. Parameters that contain tokens are allowed on every route, because they identify the caller.
 pub(super) fn check_query(
     checks: &[ParameterCheck],
     others: bool,
@@ -63,7 +63,7 @@ pub(super) fn check_query(
     }
 }
 
-/// Checks the headers, line by line.
+/// Checks the headers. Each header line is one value.
 pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])], findings: &mut Vec<Finding>) {
     let is_checked = |sent: &[u8]| checks.iter().any(|check| sent == check.name.as_bytes());
     for check in checks {
@@ -75,8 +75,8 @@ pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])
 }
 
 impl ParameterCheck {
-    /// Checks the values of one name. An unreadable one comes with the reason; `respelled` is true when the request also has a name
-    /// that some upstreams take for this one.
+    /// Checks the values of one name. An unreadable value is passed as the reason. `respelled` means that the request also has
+    /// a name that some upstreams accept as this one.
     fn check<'v>(
         &self,
         room: &str,
@@ -106,7 +106,7 @@ impl ParameterCheck {
         );
     }
 
-    /// What is wrong with a value, in words that do not repeat it.
+    /// Returns the fault of a value, without repeating the value.
     fn fault(&self, value: &str) -> Option<Cow<'static, str>> {
         if self.one_of.as_ref().is_some_and(|values| !values.iter().any(|accepted| accepted == value)) {
             return Some("must be one of the accepted values".into());
@@ -137,7 +137,7 @@ impl ParameterCheck {
     }
 }
 
-/// A number as JSON writes it (RFC 8259 §6): what every language reads in the same way. Whole ones fit into 64 bits.
+/// Parses a number in JSON syntax (RFC 8259 §6), which all languages parse the same way. Integers must fit into 64 bits.
 pub fn number(text: &str, whole: bool) -> Option<Number<'_>> {
     let starts = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     if !starts || !text.ends_with(|c: char| c.is_ascii_digit()) {
@@ -146,7 +146,7 @@ pub fn number(text: &str, whole: bool) -> Option<Number<'_>> {
     let Json::Number(number) = strict_json::read(text.as_bytes(), Bounds { depth: 0, values: 1 }).ok()? else {
         return None;
     };
-    // Some readers take `-0` for a fraction.
+    // Some parsers treat `-0` as a fraction.
     let is_whole = text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok());
     (is_whole || !whole).then_some(number)
 }
@@ -158,7 +158,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn numbers_are_those_that_every_language_reads_alike() {
+    fn numbers_are_those_that_all_languages_parse_alike() {
         for (text, whole, any) in [
             ("0", true, true),
             ("-7", true, true),

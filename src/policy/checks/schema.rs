@@ -1,8 +1,10 @@
-//! JSON Schema 2020-12 for bodies: schemas are compiled once, and no body can make judging it take long.
+//! JSON Schema 2020-12 for bodies.
 //!
-//! Written for this place instead of taken from a library: what a client sends must neither be repeated in a message nor decide
-//! how long a worker is busy, so every step is counted, those of patterns too, and branches that only failed are never searched for
-//! their reasons. `no_schema.rs` stands in its place in the module without it.
+//! Schemas are compiled once, and validation time is bounded for every body.
+//!
+//! This is not a library, because a client's data must neither appear in messages nor determine how long a worker is busy. So
+//! every step is counted, including those of patterns, and failed branches are not searched for reasons. `no_schema.rs`
+//! replaces it in the module built without schemas.
 
 mod builder;
 mod dialect;
@@ -38,20 +40,20 @@ pub struct Schema {
     root: NodeId,
 }
 
-/// Why a body is refused.
+/// The reason why a body is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// It is not as the schema has it: where, and what must be there; the first few of what was found.
+    /// The first few violations of the schema: the location, and the requirement.
     Findings(Vec<Finding>),
-    /// Finding out would take too long.
+    /// Validation would take too long.
     TooComplex,
 }
 
 impl Schema {
-    /// Judges a value. Pointers in findings start with `room`; nothing of the value stands in them but indexes of items.
+    /// Validates a value. Pointers in findings start with `room`; the only part of the value in them is array indexes.
     ///
     /// # Errors
-    /// Why the value is not as the schema has it.
+    /// The reason why the value does not match the schema.
     pub fn judge(&self, value: &Json<'_>, room: &'static str) -> Result<(), Misfit> {
         Judge::new(&self.program, room, value).run(self.root, value)
     }

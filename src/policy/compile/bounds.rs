@@ -1,11 +1,11 @@
-//! Compiles `bounds`: the defaults, and a check that the largest body that a route holds back fits.
+//! Compiles `bounds`: applies defaults, and checks that the largest held body of a route fits.
 
 use crate::config::bounds::WorkerBounds;
 use crate::config::problem::Problems;
 use crate::policy::limits::memory::MemoryBounds;
 use crate::policy::pipeline::rule::Rule;
 
-/// The bounds of a document whose routes have these rules.
+/// Returns the bounds of a document whose routes have these rules.
 pub(super) fn compile<'r>(
     section: Option<&WorkerBounds>,
     rules: impl Iterator<Item = &'r Rule>,
@@ -45,7 +45,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// The bounds of a document with this section and a route that holds bodies of this many bytes, or its problems.
+    /// Returns the bounds of a document with this section and a route that holds bodies of this size, or the problems.
     fn bounds(section: Value, body: u64) -> Result<MemoryBounds, Vec<String>> {
         let checks = json!({ "max_body_bytes": body });
         let mut document = json!({
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn one_body_of_every_route_fits() {
+    fn one_body_of_every_route_must_fit() {
         let usual = MemoryBounds { held_bodies: 64 << 20, copied_bodies: 16 << 20, token_cache: 48 << 20 };
         assert_eq!(bounds(Value::Null, 64 << 20), Ok(usual));
         assert_eq!(bounds(json!({}), 1), Ok(usual));

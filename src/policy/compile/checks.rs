@@ -1,4 +1,4 @@
-//! Compiles `checks`: a route's own members take the place of the document's, and what can never hold is refused.
+//! Compiles `checks`: a route's settings override the document's, and impossible checks are rejected.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::config::problem::{At, Problems};
 use crate::config::sent_header;
 use crate::strict_json::{Bounds, MAX_DEPTH};
 
-/// Checks the document's section by itself, whether or not a route uses it.
+/// Validates the document's section, whether or not a route uses it.
 pub(super) fn check_section(section: &Section, problems: &mut Problems) {
     for text in section.content_types.iter().flatten() {
         if MediaRange::parse(&text.value).is_none() {
@@ -46,7 +46,7 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
     }
 }
 
-/// The checks of a route, or of the document where `own` is none; nothing when there is nothing to check.
+/// Returns the checks of a route, or the document's if `own` is `None`; `None` if there is nothing to check.
 pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas: &Schemas) -> Option<Rc<Checks>> {
     let sections = [own, document];
     let sections = || sections.iter().flatten();
@@ -54,7 +54,7 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
     let or_none = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
     let json = sections().find_map(|s| s.json.as_ref()).map(|json| compile_json(json, schemas));
     let most_bytes = sections().find_map(|s| bound(&s.max_body_bytes)).or(json.as_ref().map(|_| USUAL_JSON_BYTES));
-    // The document may allow larger bodies than a route that reads them into memory.
+    // The document may allow larger bodies than a route that parses them in memory.
     let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MOST_JSON_BYTES) } else { most });
     let types: Vec<&str> = match sections().find_map(|s| s.content_types.as_ref()) {
         Some(types) => types.iter().map(|text| text.value.as_str()).collect(),
@@ -88,7 +88,7 @@ fn compile_json(section: &JsonBody, schemas: &Schemas) -> JsonCheck {
     }
 }
 
-/// In the order of their names: a mapping has no other that lasts on its way through Envoy.
+/// Sorts parameters by name, because Envoy does not preserve the order of a mapping.
 fn compile_parameters(list: Option<&[Parameter]>, lower: bool) -> Vec<ParameterCheck> {
     let mut checks: Vec<ParameterCheck> = list.into_iter().flatten().map(|p| compile_parameter(p, lower)).collect();
     checks.sort_by(|a, b| a.name.cmp(&b.name));
@@ -110,7 +110,7 @@ fn compile_parameter(parameter: &Parameter, lower: bool) -> ParameterCheck {
     }
 }
 
-/// Bounds that belong to another type, and bounds that nothing meets, are slips.
+/// Reports bounds of a different type, and bounds that no value can meet.
 fn check_parameter(parameter: &Parameter, problems: &mut Problems) {
     let is_text = parameter.kind == ParameterType::Text;
     let is_number = matches!(parameter.kind, ParameterType::Integer | ParameterType::Number);
@@ -142,8 +142,8 @@ fn check_parameter(parameter: &Parameter, problems: &mut Problems) {
 }
 
 const JSON_TYPES: [&str; 2] = ["application/json", "application/*+json"];
-/// What a JSON body may have where the document does not say.
+/// The default size limit of a JSON body.
 const USUAL_JSON_BYTES: u64 = 1 << 20;
 const USUAL_VALUES: usize = 10_000;
-/// Reading takes the worker some 20 ms for each MiB, in which nothing else of it runs.
+/// Parsing takes about 20 ms per MiB and blocks the worker.
 const MOST_JSON_BYTES: u64 = 10 << 20;

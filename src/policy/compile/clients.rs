@@ -1,4 +1,4 @@
-//! Compiles `clients`, from the gateway's document or from one of their own: whose each key and certificate is, once and for all.
+//! Compiles `clients` from the gateway's document or a separate client document: maps each key and certificate to its client.
 
 mod reader;
 mod unique;
@@ -28,7 +28,7 @@ use crate::policy::credentials::clients::{ClientDirectory, Key};
 use crate::policy::credentials::issuer::Issuer;
 use crate::policy::verdict::wait::PolledId;
 
-/// What clients are compiled against.
+/// The data that clients are compiled against.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
     pub(super) environment: Option<Rc<str>>,
@@ -36,12 +36,12 @@ pub(super) struct Surroundings {
     pub(super) scopes: Rc<ScopeRegistry>,
     pub(super) permissions: Rc<PermissionRegistry>,
     pub(super) identity: Rc<IdentityHeaders>,
-    /// The plans that limits know; none where the document has no plans, and a plan is a word for upstreams alone.
+    /// The plans that limits use; `None` if the document defines no plans. A plan is then only a label for upstreams.
     pub(super) plans: Rc<[Rc<str>]>,
 }
 
-/// The clients of the document, and the reader of the document that is polled for others. That one gets the next number among
-/// the plans.
+/// Compiles the clients of the document, and the reader of the polled client document. The polled document gets the next poll
+/// plan number.
 pub(super) fn compile(
     document: &Document,
     around: &Surroundings,
@@ -60,7 +60,7 @@ pub(super) fn compile(
 }
 
 impl ClientDirectory {
-    /// The directory of clients that were found to be different.
+    /// Builds the directory. The clients were already checked for duplicates.
     fn compile(written: &[client::Client], around: &Surroundings, problems: &mut Problems) -> ClientDirectory {
         let mut directory = ClientDirectory::default();
         for client in written {
@@ -94,7 +94,7 @@ impl ClientDirectory {
         directory
     }
 
-    /// Checks what no two clients of a document may share, without the gateway that will read it.
+    /// Checks that the clients of a document do not conflict, without the gateway's document.
     pub fn check_alone(listed: &[client::Client], problems: &mut Problems) {
         unique::check(listed, &Taken::new(), problems);
     }
@@ -142,7 +142,7 @@ impl Surroundings {
         }
     }
 
-    /// The caller that a key or certificate of this client proves.
+    /// Builds the caller that a key or certificate of this client proves.
     fn caller(&self, client: &Rc<Client>, proof: Proof) -> Caller {
         let permissions = client.permissions.clone().unwrap_or_default();
         let mut identity = self.identity.of(&Value::Null, Some(&client.id), Some(client));

@@ -1,4 +1,4 @@
-//! Compiles `when` of routes: each text becomes a condition, and what it asks about must be there and be the gateway's to judge by.
+//! Compiles `when` of routes: parses each condition, and checks that the attributes it reads exist and are trustworthy.
 
 use super::issuers::unknown;
 use super::sent_headers::forged;
@@ -10,7 +10,7 @@ use crate::config::sent_header;
 use crate::policy::authority::condition::{ClientFact, Condition, Source};
 use crate::policy::request::route::RoutePattern;
 
-/// The conditions of a route.
+/// Compiles the conditions of a route.
 pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problems) -> Vec<Condition> {
     let mut conditions = Vec::new();
     for written in &route.when {
@@ -29,7 +29,7 @@ pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problem
     conditions
 }
 
-/// The headers that conditions of these routes ask about, in lower case.
+/// Returns the headers that conditions of these routes read, in lower case.
 pub(super) fn headers_read(routes: &[Route]) -> impl Iterator<Item = String> {
     let conditions = routes.iter().flat_map(|route| &route.when);
     let sources =
@@ -44,15 +44,14 @@ fn add(written: &At<String>, at: usize, fault: &str, problems: &mut Problems) {
     problems.add(&written.place, format!("character {at}: {fault}"));
 }
 
-/// Why a route cannot ask about something.
+/// Returns the reason why a route's condition cannot read an attribute.
 fn fault(source: &Source, route: &Route, document: &Document) -> Option<String> {
     match source {
-        // Whoever leaves the token away would get further than those who show theirs.
-        // So would whoever calls with a key, which has none.
+        // Otherwise, a caller without a token, or with an API key, would gain access that a caller with a token lacks.
         Source::Claim(_) if !route.auth.value.always_has_claims() => {
             Some("claims are there only where `auth` is `required`, or `all_of` with the token first".to_string())
         }
-        // The same way round: `not has(client.id)` would let pass whoever shows nothing.
+        // Similarly, `not has(client.id)` would accept callers without credentials.
         Source::Client(_) if matches!(route.auth.value, Auth::None | Auth::Optional) => {
             Some("clients are known only where `auth` asks for a credential".to_string())
         }
@@ -104,7 +103,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_condition_asks_about_what_is_there_and_can_be_believed() {
+    fn a_condition_reads_only_existing_and_trustworthy_attributes() {
         for (route, expected) in [
             (r#""when":"claims.a == path.id""#, None),
             (r#""when":["claims.a","query.page == '1'"]"#, None),

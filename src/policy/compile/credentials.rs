@@ -1,4 +1,5 @@
-//! Checks what credentials ask of each other: places that collide, routes that nothing could open, and those that too little would.
+//! Checks credential settings across sections: conflicting places, routes that no credential can open, and routes with too
+//! little protection.
 
 use crate::config::auth::{Auth, CredentialKind, KeySource, Sensitivity};
 use crate::config::document::{Document, Issuer, Route, TokenSource};
@@ -8,7 +9,7 @@ use crate::config::problem::Problems;
 use crate::policy::authority::identity::IdentityHeaders;
 use crate::policy::credentials::api_key::is_environment;
 
-/// Checks the document as a whole.
+/// Checks the whole document.
 pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &mut Problems) {
     if let Some(environment) = &document.environment
         && !is_environment(&environment.value)
@@ -39,7 +40,7 @@ pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &
     }
 }
 
-/// An issuer that is not meant for this environment is a mistake to be told of, and nothing to be skipped in silence.
+/// An issuer that is not allowed in this environment is an error. It is not silently skipped.
 fn check_issuer(issuer: &Issuer, document: &Document, problems: &mut Problems) {
     let name = &issuer.name.value;
     if let Some(first) = issuer.environments.first() {
@@ -61,7 +62,8 @@ fn check_issuer(issuer: &Issuer, document: &Document, problems: &mut Problems) {
     check_self_issued(issuer, problems);
 }
 
-/// Whoever holds the key of such an issuer is whoever they say: so it is nowhere near production, and not for long.
+/// The key holder of a self-issued issuer can claim any identity. So such an issuer is not allowed in production, and its
+/// tokens must be short-lived.
 fn check_self_issued(issuer: &Issuer, problems: &mut Problems) {
     let Some(at) = &issuer.self_issued else { return };
     if issuer.environments.is_empty() {
@@ -106,7 +108,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
     }
 }
 
-/// Whoever finds a key has it: there is nothing to prove beside (R141).
+/// An API key is a bearer credential: possession is the only proof (R141).
 fn check_sensitive(route: &Route, problems: &mut Problems) {
     let key_is_enough = match &route.auth.value {
         Auth::None | Auth::Optional => {
@@ -124,7 +126,7 @@ fn check_sensitive(route: &Route, problems: &mut Problems) {
     }
 }
 
-/// Where nobody could tell a token from a key.
+/// Returns `true` if tokens and keys would be indistinguishable in this place.
 fn collides(key: &KeySource, token: &TokenSource) -> bool {
     match (key, token) {
         (KeySource::Header(key), TokenSource::Header(token)) => same_to_an_upstream(key, token),
@@ -144,7 +146,7 @@ mod tests {
 
     const HASH: &str = "sha256:e9e2de7848614c3ade03610a9cd630406a8b86a674aab267875ae4b35bf5e571";
 
-    /// The problems of a good document with these members over it, by JSON Pointer.
+    /// Returns the problems of a valid document with these members set by JSON Pointer.
     fn problems(over: &[(&str, Value)]) -> Vec<String> {
         let key = json!({ "id": "k", "prefix": "pck_test_bill0000ing1", "hash": HASH });
         let client = json!({ "id": "c", "owner": "o", "purpose": "p", "keys": [key] });
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_credentials_ask_of_each_other_is_checked() {
+    fn credential_settings_are_checked_across_sections() {
         let auth = |value: Value| ("/routes/0/auth", value);
         let high = ("/routes/0/sensitivity", json!("high"));
         let any = |kinds: &[&str]| auth(json!({ "any_of": kinds }));
@@ -311,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_an_environment_has_no_keys_and_no_borders() {
+    fn without_an_environment_keys_and_environment_lists_are_rejected() {
         let without = |over: &[(&str, Value)]| {
             let mut document =
                 json!({ "version": "1.0", "routes": [{ "path": "/x", "auth": "none", "response": {} }] });

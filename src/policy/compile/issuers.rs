@@ -1,4 +1,4 @@
-//! Compiles `issuers`: keys are read, algorithms are checked against them, and every place a token may stand gets a number.
+//! Compiles `issuers`: parses keys, checks algorithms against them, and numbers the places that may contain tokens.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::policy::credentials::jwks::{KeySet, KeySource};
 use crate::policy::credentials::token::plain_type;
 use crate::policy::verdict::wait::PolledId;
 
-/// The issuers of a policy, and what was numbered on the way.
+/// The compiled issuers, and the numbered token places and poll plans.
 #[derive(Debug, Default)]
 pub(super) struct Issuers {
     pub(super) issuers: Vec<Issuer>,
@@ -102,7 +102,7 @@ impl Issuers {
     }
 }
 
-/// A document with a directory of clients, even an empty one, refuses the ids that are not in it.
+/// If the document has a client directory, even an empty one, unlisted client ids are refused.
 fn accepted_clients(issuer: &document::Issuer, has_directory: bool) -> AcceptedClients {
     match issuer.require_client {
         Some(true) => AcceptedClients::Listed,
@@ -111,7 +111,7 @@ fn accepted_clients(issuer: &document::Issuer, has_directory: bool) -> AcceptedC
     }
 }
 
-/// The indexes of the named issuers.
+/// Returns the indexes of the named issuers.
 pub(super) fn named(issuers: &[Issuer], names: &[At<String>], problems: &mut Problems) -> Vec<usize> {
     let declared = || issuers.iter().map(|issuer| issuer.name.as_ref());
     let find = |name: &At<String>| {
@@ -124,8 +124,8 @@ pub(super) fn named(issuers: &[Issuer], names: &[At<String>], problems: &mut Pro
     names.iter().filter_map(find).collect()
 }
 
-/// The algorithms an issuer's tokens may use. A secret is for HMAC and a published key is not: mixing them is the oldest
-/// forgery there is, a public key taken for a secret (RFC 8725 §2.1).
+/// Returns the algorithms allowed for an issuer's tokens. A secret is only for HMAC, and a published key is not: otherwise an
+/// attacker could use a public key as an HMAC secret (RFC 8725 §2.1).
 fn algorithms(issuer: &document::Issuer, problems: &mut Problems) -> Vec<Algorithm> {
     let may_be_symmetric = !matches!(issuer.keys.value, Keys::Jwks(_));
     let may_be_asymmetric = !matches!(issuer.keys.value, Keys::Secret { .. });
@@ -148,7 +148,7 @@ fn algorithms(issuer: &document::Issuer, problems: &mut Problems) -> Vec<Algorit
     accepted
 }
 
-/// "no issuer `acounts` (declared: accounts, partners)", with the near miss where there is one.
+/// Builds the message "no issuer `acounts` (declared: accounts, partners)", with a suggestion for a similar name.
 pub(super) fn unknown<'w>(what: &str, written: &str, declared: impl Iterator<Item = &'w str>) -> String {
     let declared: Vec<&str> = declared.collect();
     let hint = match near_miss(written, declared.iter().copied()) {

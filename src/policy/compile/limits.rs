@@ -1,4 +1,4 @@
-//! Compiles `plans` and `limits`: words become plain numbers, names what they stand for, and each limit gets its tables.
+//! Compiles `plans` and `limits`: converts rates to numbers, resolves names, and assigns tables to each limit.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -24,13 +24,13 @@ pub(super) struct Limits<'d> {
     counter: Counter,
 }
 
-/// A limit of the document, for every route or for some.
+/// A limit of the document, for all routes or for some.
 struct Wide<'d> {
     written: &'d written::Limit,
     compiled: Rc<Limit>,
 }
 
-/// A plan's name and its windows; windows of a limit's own have no name.
+/// A plan's name and its windows. A limit without plans uses an empty name.
 type Named<'d> = (&'d str, &'d [At<written::Window>]);
 
 impl<'d> Limits<'d> {
@@ -50,7 +50,7 @@ impl<'d> Limits<'d> {
         limits
     }
 
-    /// What holds where no route does.
+    /// Returns the limits for requests that match no route.
     pub(super) fn elsewhere(&self) -> LimitSet {
         let mut set = LimitSet::default();
         for wide in self.wide.iter().filter(|wide| wide.written.routes.is_none()) {
@@ -59,7 +59,7 @@ impl<'d> Limits<'d> {
         set
     }
 
-    /// What holds on a route: its own limits, and those of the document that it does not do without.
+    /// Returns the limits of a route: its own, and those of the document that it does not exclude.
     pub(super) fn of_route(&mut self, route: &'d Route, name: &str, problems: &mut Problems) -> LimitSet {
         self.check_without(route, problems);
         let mut set = LimitSet::default();
@@ -84,7 +84,7 @@ impl<'d> Limits<'d> {
         set
     }
 
-    /// Every route that a limit names must be there.
+    /// Checks that every route named by a limit exists.
     pub(super) fn check_routes(&self, routes: &[Rc<str>], problems: &mut Problems) {
         for limit in &self.document.limits {
             for name in limit.routes.iter().flatten().filter(|name| routes.iter().all(|r| **r != *name.value)) {
@@ -111,7 +111,7 @@ impl<'d> Limits<'d> {
         }
     }
 
-    /// `home` is the route whose own limit it is.
+    /// Compiles a limit. `home` is the route that defines it.
     fn limit(&mut self, limit: &'d written::Limit, home: &str, problems: &mut Problems) -> Rc<Limit> {
         check_parts(limit, problems);
         let (plans, choice) = self.allowance(limit, problems);
@@ -132,7 +132,7 @@ impl<'d> Limits<'d> {
         })
     }
 
-    /// The plans that callers may have, the default first, and how one is chosen.
+    /// Returns the plans of a limit, the default first, and how a caller's plan is chosen.
     fn allowance(&self, limit: &'d written::Limit, problems: &mut Problems) -> (Vec<Named<'d>>, Choice) {
         let from = match &limit.allowance {
             Allowance::Windows(windows) => return (vec![("", windows.as_slice())], Choice::Only),
@@ -164,7 +164,7 @@ impl<'d> Limits<'d> {
         (plans, choice)
     }
 
-    /// The plans that may be named: all when none is listed.
+    /// Returns the plans that clients may have: all plans if the list is empty.
     fn accepted(&self, listed: &'d [At<String>]) -> impl Iterator<Item = &'d At<String>> {
         let all = self.document.plans.iter().map(|plan| &plan.name).filter(|_| listed.is_empty());
         listed.iter().chain(all)
@@ -179,8 +179,8 @@ impl<'d> Limits<'d> {
         found.map(|plan| (plan.name.value.as_str(), plan.windows.as_slice()))
     }
 
-    /// A number for a table, the same in every worker and after every change that leaves the form of its cells as it was: so
-    /// what was counted outlives a new rate, and is never read as something else.
+    /// Returns the number of a table. It is the same in every worker, and after every change that keeps the format of the
+    /// cells. So counts survive a new rate and are never misread.
     fn table(&mut self, name: &[&str], windows: usize, cells: u32) -> u32 {
         let form = format!("{name:?}{windows},{cells}");
         let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
@@ -247,7 +247,7 @@ fn meter(
                     problems.add(&window.place, "a burst that takes more than a year to come back, or over 1000000/s");
                     continue;
                 };
-                // By what was written, for the interval is rounded up: ten seconds of 3/10s would be eleven.
+                // Uses the configured values because the interval is rounded up: ten seconds of 3/10s would become eleven.
                 let lasting = (per.as_nanos() * u128::from(burst)).div_ceil(u128::from(window.value.count * NANOS));
                 (Window::Rate { interval, room }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
             }
@@ -264,7 +264,7 @@ fn meter(
     Meter { plan: plan.into(), table, cells, windows, titles, policy: policies.join(", ").into() }
 }
 
-/// The nanoseconds in which one request, and in which a whole burst comes back; none when they are beyond all reason.
+/// Returns the nanoseconds to refill one request, and a whole burst; `None` if they are out of range.
 fn rate(count: u64, per: Duration, burst: u64) -> Option<(u64, u64)> {
     let per = u64::try_from(per.as_nanos()).ok()?;
     let interval = per.div_ceil(count.max(1));
@@ -272,7 +272,7 @@ fn rate(count: u64, per: Duration, burst: u64) -> Option<(u64, u64)> {
     (interval >= 1_000).then_some((interval, room))
 }
 
-/// A month has no length of its own, and `w` may be left out (draft-ietf-httpapi-ratelimit-headers-10 §3.1.3).
+/// A month has no fixed length, so `w` is omitted (draft-ietf-httpapi-ratelimit-headers-10 §3.1.3).
 fn seconds_of(period: Period) -> Option<u64> {
     match period {
         Period::Hour => Some(3_600),
@@ -288,7 +288,7 @@ impl KeyPart {
 }
 
 impl Limit {
-    /// True when it tells callers apart by what only a known one has.
+    /// Returns `true` if the limit counts by an attribute that only an authenticated caller has.
     pub fn needs_caller(&self) -> bool {
         self.by.iter().any(KeyPart::needs_caller)
     }
@@ -306,7 +306,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// The problems of a document with these limits, a route that asks for a caller and one that does not.
+    /// Returns the problems of a document with these limits, one route with authentication and one without.
     fn problems(over: &Value) -> Vec<String> {
         let mut document = json!({
             "version": "1.0",
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_limit_can_mean_is_refused_with_its_place() {
+    fn invalid_limits_are_rejected_with_their_place() {
         let none = Value::Null;
         let claim = |of: Value| limit(json!({ "by": "user", "rate": none, "plan_from": of }));
         for (document, expected) in [
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_routes_are_held_against_the_documents() {
+    fn route_limits_are_checked_against_document_limits() {
         let limit = |name: &str, by: &str| json!({ "name": name, "by": by, "rate": "1/s" });
         let with = |route: Value| json!({ "limits": [limit("wide", "address")], "routes": [route] });
         let own =

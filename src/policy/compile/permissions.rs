@@ -1,4 +1,4 @@
-//! Compiles `permissions`: each name one bit, each bit one name, and the names that routes and clients use become sets.
+//! Compiles `permissions`: assigns one bit to each name, and converts the names used by routes and clients to sets.
 
 use super::issuers::unknown;
 use crate::config::document::Document;
@@ -9,7 +9,7 @@ use crate::policy::authority::permission::{PermissionNeed, PermissionRegistry};
 use crate::policy::authority::permission_set::PermissionSet;
 
 impl PermissionRegistry {
-    /// Reads the whole section.
+    /// Compiles the whole section.
     pub(super) fn compile(document: &Document, problems: &mut Problems) -> PermissionRegistry {
         let mut registry = PermissionRegistry::default();
         for domain in &document.permissions {
@@ -23,7 +23,7 @@ impl PermissionRegistry {
         registry
     }
 
-    /// The permissions of these names, `LIC.READ_ORDERS` each, as one set; unknown names are problems.
+    /// Returns the set of these permissions, each named like `LIC.READ_ORDERS`. Unknown names are reported as problems.
     pub(in crate::policy) fn set_of(&self, names: &[At<String>], problems: &mut Problems) -> PermissionSet {
         let mut set = PermissionSet::default();
         for name in names {
@@ -35,7 +35,7 @@ impl PermissionRegistry {
         set
     }
 
-    /// What a route asks for; unknown names are problems.
+    /// Returns the permissions that a route requires. Unknown names are reported as problems.
     pub(super) fn need_of(&self, all: &[At<String>], any: &[At<String>], problems: &mut Problems) -> PermissionNeed {
         self.set_of(all, problems);
         self.set_of(any, problems);
@@ -45,7 +45,7 @@ impl PermissionRegistry {
     }
 }
 
-/// Two names of one bit could not be told apart in a token.
+/// Two names with the same bit would be indistinguishable in a token.
 fn check_bits(domain: &PermissionDomain, problems: &mut Problems) {
     for (i, permission) in domain.permissions.iter().enumerate() {
         let bit = permission.bit.value;
@@ -56,7 +56,7 @@ fn check_bits(domain: &PermissionDomain, problems: &mut Problems) {
     }
 }
 
-/// A header carries one thing only, and what it may have to carry must fit.
+/// Checks that each header has one use, and that the permissions fit in it.
 fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &mut Problems) {
     let names: Vec<At<String>> =
         registry.names().map(|name| At { value: name.to_string(), place: Default::default() }).collect();
@@ -81,7 +81,7 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
     }
 }
 
-/// Envoy and upstreams take a few times as much for all headers together.
+/// Envoy and upstreams allow a few times this size for all headers together.
 const MOST_HEADER_BYTES: usize = 8_192;
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bit_can_be_written_in_three_ways_and_has_one_name() {
+    fn a_bit_has_three_notations_and_one_name() {
         for (bit, expected) in [
             (r#""bit":0"#, None),
             (r#""bit":1023"#, None),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_of_a_registry_is_told_at_once_with_its_place() {
+    fn all_mistakes_of_a_registry_are_reported_with_their_place() {
         let found = problems(
             r#"{"LIC":{"A":{"bit":0,"description":"d"},"B":{"mask":1,"description":"d"},"C":{"bit":1},"d-e":{"bit":2,"description":"d"}},
                 "9":{}}"#,
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_asks_nobody_asks_for_no_permission() {
+    fn a_route_without_authentication_cannot_require_permissions() {
         let registry = r#"{"LIC":{"A":{"bit":0,"description":"d"}}}"#;
         for (auth, expected) in [("required", 0), ("optional", 1), ("none", 1)] {
             for ask in ["permissions", "any_permission"] {

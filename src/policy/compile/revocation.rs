@@ -1,4 +1,4 @@
-//! Compiles `revocation`: what the document revokes itself, and the plan by which a list is polled.
+//! Compiles `revocation`: the revocations in the document, and the poll plan of the list.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::policy::credentials::revocation::Revocation;
 use crate::policy::credentials::revocation_list::Revocations;
 use crate::policy::verdict::wait::PolledId;
 
-/// The stage, if the document has the section. A list that is polled gets the next number among the plans.
+/// Compiles the section, if the document has it. A polled list gets the next poll plan number.
 pub(super) fn compile(
     written: Option<&revocation::Revocation>,
     issuers: &[Issuer],
@@ -32,7 +32,7 @@ pub(super) fn compile(
         PolledId(plans.len() - 1)
     });
     Some(Revocation {
-        // What is written into the document stays there until somebody takes it out, so nothing of it is left out.
+        // Entries in the document never expire, so none is dropped.
         inline: Revocations::of(&written.revoked, Duration::ZERO),
         list,
         accept_unchecked: written.on_unavailable == ListUnavailable::AcceptUnchecked,
@@ -40,7 +40,7 @@ pub(super) fn compile(
     })
 }
 
-/// How a document is polled: asked for again after `poll`, used for `stale_for` beyond that.
+/// Returns the poll plan of a document: fetched every `poll`, and used for at most `stale_for` longer.
 pub(super) fn plan(from: &PolledFrom, what: What) -> PollPlan {
     PollPlan {
         what,

@@ -1,4 +1,4 @@
-//! Compiles `routes` and `public_paths`: patterns become the table, names become what they stand for.
+//! Compiles `routes` and `public_paths`: builds the route table and resolves names.
 
 use std::rc::Rc;
 
@@ -26,14 +26,14 @@ pub(super) struct CompiledRoutes {
     pub(super) public: RouteTable<Rc<Rule>>,
 }
 
-/// What the routes of one document have in common.
+/// The settings shared by all routes of a document.
 pub(super) struct Surroundings<'a, 'd> {
     pub(super) document: &'d Document,
     pub(super) issuers: &'a Issuers,
     pub(super) permissions: &'a PermissionRegistry,
     pub(super) cors: Option<&'a Rc<CorsPolicy>>,
     pub(super) schemas: &'a Schemas,
-    /// The checks of every route that says nothing of its own.
+    /// The checks of routes that do not set their own.
     pub(super) checks: Option<Rc<Checks>>,
 }
 
@@ -139,7 +139,7 @@ impl Surroundings<'_, '_> {
                 "`auth: none` asks nobody, so `scopes`, `any_scope`, `permissions`, `any_permission`, `require_claims` and `issuer` cannot hold",
             );
         }
-        // Whoever leaves the token away would get further than those who show theirs.
+        // Otherwise, a caller without a token would gain access that a caller with a token lacks.
         if *auth == Auth::Optional && wants {
             problems.add(
                 &route.auth.place,
@@ -176,7 +176,7 @@ impl Surroundings<'_, '_> {
                 problems.add(&route.place, "a route with `response` goes nowhere: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot hold");
             }
             if response.body.is_some() && matches!(response.status, 204 | 205 | 304) {
-                // RFC 9110 §6.4.1: bytes behind such a status would be read as the next response.
+                // RFC 9110 §6.4.1: a client would read body bytes after such a status as the next response.
                 let status = response.status;
                 problems.add(
                     &route.place,
@@ -212,7 +212,7 @@ impl Surroundings<'_, '_> {
     }
 }
 
-/// An upstream's name is also its cluster's and travels in a header; its base path goes before paths that were made safe.
+/// An upstream's name is used as a cluster name and in a header. Its base path precedes validated paths.
 fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
     for upstream in upstreams {
         let name = &upstream.name.value;
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_whose_status_forbids_a_body_has_none() {
+    fn a_response_whose_status_forbids_a_body_has_none() {
         let answer = |response: &str| {
             problems(&format!(r#"{{"version":"1.0","routes":[{{"path":"/x","auth":"none","response":{response}}}]}}"#))
         };
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_path_of_an_upstream_is_as_safe_as_what_follows_it() {
+    fn the_base_path_of_an_upstream_is_validated_like_request_paths() {
         for (path, fault) in [
             ("", None),
             ("/", None),

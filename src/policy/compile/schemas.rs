@@ -1,4 +1,4 @@
-//! Compiles the JSON Schemas of a document: those with names, and those that are written where they are used.
+//! Compiles the JSON Schemas of a document: named schemas and inline schemas.
 
 use std::rc::Rc;
 
@@ -9,16 +9,16 @@ use crate::config::problem::Problems;
 use crate::config::schema::{SchemaSetting, WrittenSchema};
 use crate::policy::checks::schema::{Library, Schema};
 
-/// What bodies are judged by.
+/// The schemas that check bodies.
 #[derive(Default)]
 pub(super) struct Schemas {
     named: Vec<(String, Option<Rc<Schema>>)>,
-    /// By the path of the place where they are written.
+    /// Inline schemas, by their path in the document.
     own: Vec<(String, Option<Rc<Schema>>)>,
 }
 
 impl Schemas {
-    /// Compiles all of them, used or not.
+    /// Compiles all schemas, used or not.
     pub fn compile(document: &Document, problems: &mut Problems) -> Schemas {
         let sections = document.checks.iter().chain(document.routes.iter().filter_map(|r| r.checks.as_ref()?.as_ref()));
         let settings: Vec<&SchemaSetting> = sections.filter_map(setting).collect();
@@ -29,7 +29,7 @@ impl Schemas {
         }
         for setting in &settings {
             if let SchemaSetting::Own(schema) = setting {
-                // No name has this letter, and all references from here lead to names.
+                // No name contains this letter, and all references from here point to names.
                 written.push((address(&format!("~{}", written.len())), schema));
             }
         }
@@ -41,7 +41,7 @@ impl Schemas {
                 Ok(compiled) => return (schema, Some(Rc::new(compiled))),
                 Err(faults) => faults,
             };
-            // What several schemas refer to is wrong once.
+            // Reports a fault once, even if several schemas refer to it.
             for fault in faults {
                 let schema = written.iter().find(|(address, _)| *address == fault.address);
                 let place = schema.map(|(_, schema)| schema.part(&fault.pointer)).unwrap_or_default();
@@ -63,7 +63,7 @@ impl Schemas {
         Schemas { named, own }
     }
 
-    /// The schema of a JSON body.
+    /// Returns the schema of a JSON body.
     pub fn of(&self, body: &JsonBody) -> Option<Rc<Schema>> {
         let (known, wanted) = match body.schema.as_ref()? {
             SchemaSetting::Named(name) => (&self.named, &name.value),
@@ -77,7 +77,7 @@ fn setting(section: &Checks) -> Option<&SchemaSetting> {
     section.json.as_ref()?.schema.as_ref()
 }
 
-/// A name is a reference from every other schema, as it is.
+/// Returns the address of a named schema. Other schemas refer to it by its plain name.
 fn address(name: &str) -> String {
     format!("schemas:///{name}")
 }

@@ -1,11 +1,11 @@
-//! Refuses documents that read a header which only the gateway sets, because a client could send any value in it.
+//! Rejects documents that read headers which only the gateway sets, because clients could forge them.
 
 use crate::config::document::{Document, TokenSource};
 use crate::config::header_name::{OWN_PREFIX, same_to_an_upstream, starts_with_to_an_upstream};
 use crate::config::limit::KeyPart;
 use crate::config::problem::{Place, Problems};
 
-/// Checks the headers by which limits count, those of `checks`, and those that hold tokens. Conditions check theirs with [`forged`].
+/// Checks the headers used by limits, `checks` and token places. Conditions check theirs with [`forged`].
 pub(super) fn check(document: &Document, problems: &mut Problems) {
     for (name, place) in read_by(document) {
         if let Some(fault) = forged(name, document) {
@@ -38,7 +38,7 @@ pub fn read_by(document: &Document) -> Vec<(&str, &Place)> {
     found
 }
 
-/// Why nothing can go by the value that a client sends under this name.
+/// Returns the reason why a policy must not trust a client's value of this header.
 pub(super) fn forged(name: &str, document: &Document) -> Option<String> {
     let identity = document.identity_headers.iter().map(|header| &header.header);
     let permissions = document.forward_permissions.headers.iter().map(|(header, _)| header);
@@ -57,7 +57,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// The problems of a document with a further member, and a further member of its route and of its issuer.
+    /// Returns the problems of a document with one more member at the top level, in its route and in its issuer.
     fn problems(document: (&str, Value), route: (&str, Value), issuer: (&str, Value)) -> Vec<String> {
         let mut text = json!({
             "version": "1.0",
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_by_a_header_that_is_forged_or_never_arrives() {
+    fn forgeable_and_unavailable_headers_are_rejected() {
         let limit = |header: &str| json!([{ "name": "l", "rate": "1/s", "by": { "header": header } }]);
         let checks = |header: &str| json!({ "headers": { header: { "required": true } } });
         let token = |header: &str| json!([{ "header": header }]);

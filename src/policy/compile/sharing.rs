@@ -1,4 +1,4 @@
-//! Compiles what limits say that a rate limit service counts.
+//! Compiles the limits that a rate limit service counts.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::config::problem::Problems;
 use crate::policy::limits::rate_limit::Sharing;
 use crate::policy::limits::rate_limit_client::{Service, SharedLimit, Terms};
 
-/// Who counts shared limits, and how long asking may take.
+/// The rate limit service, and the timeout of calls.
 pub(super) struct Counter(Option<(Rc<Service>, Duration)>);
 
 impl Counter {
@@ -20,7 +20,7 @@ impl Counter {
         }))
     }
 
-    /// How a limit is shared; none for one that each proxy counts by itself.
+    /// Returns how a limit is shared; `None` if each proxy counts it separately.
     pub(super) fn sharing(&self, limit: &Limit, problems: &mut Problems) -> Option<Sharing> {
         let Store::Global(shared) = &limit.store else { return None };
         if limit.counts == Counts::FailedAuthentications {

@@ -1,4 +1,4 @@
-//! The signature algorithms a token may use, by the names of RFC 7518 §3.1; `none` is not among them.
+//! The supported signature algorithms, named as in RFC 7518 §3.1; `none` is not supported.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ pub enum Algorithm {
     Rs384,
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     Rs512,
-    /// RSASSA-PSS with SHA-256, in the mask too, and a salt of 32 bytes.
+    /// RSASSA-PSS with SHA-256, also for MGF1, and a salt of 32 bytes.
     Ps256,
-    /// RSASSA-PSS with SHA-384, in the mask too, and a salt of 48 bytes.
+    /// RSASSA-PSS with SHA-384, also for MGF1, and a salt of 48 bytes.
     Ps384,
-    /// RSASSA-PSS with SHA-512, in the mask too, and a salt of 64 bytes.
+    /// RSASSA-PSS with SHA-512, also for MGF1, and a salt of 64 bytes.
     Ps512,
     /// ECDSA on P-256 with SHA-256.
     Es256,
@@ -23,7 +23,7 @@ pub enum Algorithm {
     Es384,
     /// ECDSA on P-521 with SHA-512.
     Es512,
-    /// EdDSA; only with Ed25519 keys here.
+    /// EdDSA, with Ed25519 keys only.
     EdDsa,
     /// HMAC with SHA-256.
     Hs256,
@@ -34,7 +34,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm, in the order in which messages list them.
+    /// All algorithms, in the order in which messages list them.
     pub const ALL: [Algorithm; 13] = [
         Algorithm::Rs256,
         Algorithm::Rs384,
@@ -51,7 +51,7 @@ impl Algorithm {
         Algorithm::Hs512,
     ];
 
-    /// The value of the `alg` header parameter.
+    /// Returns the value of the `alg` header parameter.
     pub const fn name(self) -> &'static str {
         match self {
             Algorithm::Rs256 => "RS256",
@@ -70,17 +70,18 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of exactly this name: `alg` is case-sensitive (RFC 7515 §4.1.1), so `rs256` and `NONE` name nothing.
+    /// Returns the algorithm with exactly this name: `alg` is case-sensitive (RFC 7515 §4.1.1), so `rs256` and `NONE` are
+    /// unknown.
     pub fn from_name(name: &str) -> Option<Algorithm> {
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
-    /// Whether the key that checks a signature could also make one.
+    /// Returns `true` if the verification key can also sign.
     pub const fn is_symmetric(self) -> bool {
         matches!(self, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
     }
 
-    /// The hash of the signing input; EdDSA hashes in its own way and has none.
+    /// Returns the hash of the signing input; `None` for EdDSA, which hashes internally.
     pub const fn hash(self) -> Option<Hash> {
         match self {
             Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256 | Algorithm::Hs256 => Some(Hash::Sha256),
@@ -109,7 +110,7 @@ pub enum Hash {
 }
 
 impl Hash {
-    /// The name Envoy's `verify_signature` knows it by.
+    /// Returns the name used by Envoy's `verify_signature`.
     pub const fn name(self) -> &'static str {
         match self {
             Hash::Sha256 => "sha256",
@@ -118,7 +119,7 @@ impl Hash {
         }
     }
 
-    /// The length of its output in bytes.
+    /// Returns the output length in bytes.
     pub const fn output_bytes(self) -> usize {
         match self {
             Hash::Sha256 => 32,
@@ -128,7 +129,7 @@ impl Hash {
     }
 }
 
-/// A NIST curve on which keys may lie.
+/// A NIST curve for EC keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curve {
     /// secp256r1, for ES256.
@@ -146,7 +147,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn every_algorithm_is_found_by_its_own_name_only() {
+    fn algorithms_are_found_by_their_exact_name() {
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
             let other_case =
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn none_and_foreign_names_are_no_algorithm() {
+    fn none_and_unknown_names_are_rejected() {
         for name in ["none", "None", "NONE", "nOnE", "", " RS256", "RS256 ", "RS256\0", "ES256K", "A128KW", "RS1"] {
             assert_eq!(Algorithm::from_name(name), None, "{name:?}");
         }
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_one_in_the_name() {
+    fn each_algorithm_uses_the_hash_in_its_name() {
         for algorithm in Algorithm::ALL {
             let bits = algorithm.hash().map(|hash| hash.output_bytes() * 8);
             assert_eq!(bits, algorithm.name().get(2..).and_then(|digits| digits.parse().ok()), "{algorithm}");

@@ -1,8 +1,8 @@
-//! API keys: the form by which everyone recognises one, where it stands in a request, and how it is kept from going further.
+//! API keys: their format, their places in a request, and their removal before forwarding.
 //!
-//! `pck_production_8fK2mQ7xW1bT_…`: a mark for secret scanners, the environment, a look-up id, and behind the last `_` the secret
-//! with a checksum, by which a slip of the keyboard is told from a guess. All but the secret is the key's prefix, which anybody
-//! may know; of the whole only the SHA-256 is kept.
+//! Example: `pck_production_8fK2mQ7xW1bT_…`. A key consists of a mark for secret scanners, the environment, a lookup id, and
+//! after the last `_` the secret with a checksum. The checksum distinguishes a typing error from a guess. Everything except the
+//! secret is the prefix, which is not confidential. Only the SHA-256 of the whole key is stored.
 
 use std::borrow::Cow;
 
@@ -15,19 +15,20 @@ use crate::policy::request::{Once, Request};
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::rejection::{Kind, Rejection};
 
-/// A key that has the form of one.
+/// A key with a valid format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiKey<'k> {
-    /// Everything but the secret.
+    /// Everything except the secret.
     pub prefix: &'k str,
-    /// The environment it was made for.
+    /// The environment of the key.
     pub environment: &'k str,
-    /// SHA-256 of the whole.
+    /// The SHA-256 of the whole key.
     pub digest: [u8; 32],
 }
 
 impl<'k> ApiKey<'k> {
-    /// Reads what was presented; the error is the reason for the record. Depends on nothing that is secret but the key itself.
+    /// Parses a presented key. The error is the reason for the audit record. The parser uses no secret data except the key
+    /// itself.
     pub fn read(text: &'k [u8]) -> Result<ApiKey<'k>, &'static str> {
         let malformed = "api_key_malformed";
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MOST_BYTES).ok_or(malformed)?;
@@ -43,7 +44,7 @@ impl<'k> ApiKey<'k> {
         Ok(ApiKey { prefix, environment, digest: Sha256::digest(text.as_bytes()).into() })
     }
 
-    /// The text of a key, of parts that whoever makes it has chosen: the secret at random, at least 22 letters and digits.
+    /// Builds a key. `secret` must be random, with at least 22 letters and digits.
     pub fn compose(environment: &str, lookup: &str, secret: &str) -> String {
         let mut text = format!("{MARK}{environment}_{lookup}_{secret}");
         let sum = checksum(&text);
@@ -52,21 +53,21 @@ impl<'k> ApiKey<'k> {
     }
 }
 
-/// The environment that a prefix names, if it is a prefix.
+/// Returns the environment in a prefix; `None` if the prefix is malformed.
 pub fn environment_of(prefix: &str) -> Option<&str> {
     let (environment, lookup) = prefix.strip_prefix(MARK)?.split_once('_')?;
     let is_lookup = (8..=32).contains(&lookup.len()) && lookup.bytes().all(|b| b.is_ascii_alphanumeric());
     (is_environment(environment) && is_lookup).then_some(environment)
 }
 
-/// Whether this can be an environment's name: it stands inside keys.
+/// Returns `true` if the name is valid for an environment. Keys contain it.
 pub fn is_environment(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !name.starts_with('-')
 }
 
-/// The first four bytes of the SHA-256, in six digits of base 62.
+/// Encodes the first four bytes of the SHA-256 as six base-62 digits.
 fn checksum(text: &str) -> [u8; CHECKSUM] {
     let digest = Sha256::digest(text.as_bytes());
     let mut word = digest.iter().take(4).fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
@@ -78,12 +79,12 @@ fn checksum(text: &str) -> [u8; CHECKSUM] {
     digits
 }
 
-/// The places where keys may stand.
+/// The places in a request that may contain keys.
 #[derive(Clone, Debug, Default)]
 pub struct KeyPlaces(pub Vec<KeySource>);
 
 impl KeyPlaces {
-    /// The one key of a request. Two are refused, even when they are equal: nobody can say which one counts.
+    /// Finds the key of a request. Two keys are refused even if they are equal, because it is ambiguous which one applies.
     pub fn find<'r>(&self, request: &Request<'r>, query: Option<&'r str>) -> Result<Option<Cow<'r, [u8]>>, Rejection> {
         let mut found: Option<Cow<'r, [u8]>> = None;
         let mut add = |key: Cow<'r, [u8]>| match found.replace(key) {
@@ -119,14 +120,14 @@ impl KeyPlaces {
         Ok(found)
     }
 
-    /// Whether what stands behind `Bearer` is a key's business and not a token's.
+    /// Returns `true` if the bearer credential is a key and not a token.
     pub fn claims_bearer(&self, token: &[u8]) -> bool {
         is_marked(token)
             && self.0.iter().any(|place| matches!(place, KeySource::Scheme(s) if s.eq_ignore_ascii_case("bearer")))
     }
 
-    /// Removes whatever stands where keys may stand, in any spelling an upstream might take for it; the query without it comes
-    /// back when it stood there. No route forwards a key: an upstream that had it could call as the client does.
+    /// Removes the contents of all key places, in every spelling that an upstream might accept. Returns the query without keys
+    /// if it contained one. No route forwards a key, because the upstream could use it to impersonate the client.
     pub fn strip(
         &self,
         request: &Request<'_>,
@@ -139,7 +140,7 @@ impl KeyPlaces {
             match place {
                 KeySource::Header(name) => remove_spellings(name, request.headers, edits),
                 KeySource::Scheme(scheme) => {
-                    // Envoy joins repeated lines by commas (envoy-facts §0.9), so a key may stand behind another credential.
+                    // Envoy joins repeated headers with commas (envoy-facts §0.9), so a key may follow another credential.
                     let holds = |part: &[u8]| {
                         behind_scheme(part.trim_ascii(), scheme).is_some_and(|key| is_key_behind(scheme, key))
                     };
@@ -160,7 +161,7 @@ impl KeyPlaces {
         query
     }
 
-    /// Removes keys from trailers, which some upstreams merge with the headers.
+    /// Removes keys from trailers, because some upstreams merge trailers into headers.
     pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
         for place in &self.0 {
             if let KeySource::Header(name) = place {
@@ -174,14 +175,14 @@ fn remove_spellings(name: &str, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderE
     HeaderEdit::remove_matching(sent, edits, |sent| same_to_an_upstream(sent, name));
 }
 
-/// What follows the scheme, which has no case (RFC 9110 §11.1).
+/// Returns the text after the scheme, which is case-insensitive (RFC 9110 §11.1).
 fn behind_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
     let (start, rest) = value.split_at_checked(scheme.len())?;
     let ends = matches!(rest.first(), None | Some(b' '));
     (start.eq_ignore_ascii_case(scheme.as_bytes()) && ends).then(|| rest.trim_ascii())
 }
 
-/// Behind `Bearer` tokens stand too: there only what is marked as a key is one. A scheme of its own has nothing but keys.
+/// `Bearer` is also used for tokens, so only a marked credential is a key there. Any other scheme contains only keys.
 fn is_key_behind(scheme: &str, key: &[u8]) -> bool {
     !scheme.eq_ignore_ascii_case("bearer") || is_marked(key)
 }
@@ -190,9 +191,9 @@ fn is_marked(text: &[u8]) -> bool {
     text.starts_with(MARK.as_bytes())
 }
 
-/// What every key starts with. Secret scanners find keys by it.
+/// The prefix of every key. Secret scanners search for it.
 pub const MARK: &str = "pck_";
-/// 22 digits of base 62 are 131 bits.
+/// 22 base-62 digits have 131 bits.
 const LEAST_SECRET: usize = 22;
 const CHECKSUM: usize = 6;
 const MOST_BYTES: usize = 256;
@@ -207,7 +208,7 @@ mod tests {
     const SECRET: &str = "0123456789abcdefghijKLMNOPQRSTUV";
 
     #[test]
-    fn a_key_is_read_back_as_it_was_composed() {
+    fn a_composed_key_can_be_parsed() {
         let text = ApiKey::compose("eu-production", "8fK2mQ7xW1bT", SECRET);
         let key = ApiKey::read(text.as_bytes()).unwrap();
         assert_eq!((key.prefix, key.environment), ("pck_eu-production_8fK2mQ7xW1bT", "eu-production"));
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_told_from_a_key_with_a_slip() {
+    fn malformed_keys_and_typing_errors_are_distinguished() {
         let good = ApiKey::compose("dev", "8fK2mQ7xW1bT", SECRET);
         let slip = good.replacen("0123", "0124", 1);
         let short = ApiKey::compose("dev", "8fK2mQ7xW1bT", "short");
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_bearer_only_what_is_marked_is_a_key() {
+    fn a_bearer_credential_is_a_key_only_with_the_mark() {
         for (scheme, value, expected) in [
             ("ApiKey", "ApiKey pck_x", Some("pck_x")),
             ("ApiKey", "apikey  pck_x", Some("pck_x")),
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_is_a_short_word_in_small_letters() {
+    fn an_environment_is_a_short_lowercase_word() {
         for (name, expected) in [
             ("test", true),
             ("eu-2", true),
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_are_one_too_many_wherever_they_stand() {
+    fn two_keys_are_refused_in_any_places() {
         let places = KeyPlaces(vec![
             KeySource::Header("x-api-key".into()),
             KeySource::Scheme("ApiKey".into()),

@@ -1,4 +1,4 @@
-//! Somebody who was proven to call: by what, on whose word, as which client, and with which authority.
+//! An authenticated caller: its proof, issuer, client id and permissions.
 
 use std::rc::Rc;
 
@@ -13,28 +13,28 @@ use crate::policy::authority::identity::Identity;
 use crate::policy::authority::permission_set::PermissionSet;
 use crate::policy::authority::scopes::ScopeSet;
 
-/// Somebody whose credential was verified.
+/// A caller whose credential was verified.
 #[derive(Debug)]
 pub struct Caller {
-    /// What proved it.
+    /// The credential that proved the caller.
     pub proof: Proof,
-    /// The `sub` claim of its token.
+    /// The `sub` claim of the token.
     pub subject: Option<Rc<str>>,
-    /// Which client calls: the owner of the key or certificate, the `client_id` or `azp` claim of the token.
+    /// The client id: the owner of the key or certificate, or the `client_id` or `azp` claim of the token.
     pub client_id: Option<Rc<str>>,
-    /// That client as the directory lists it; a token may name one that is not listed.
+    /// The client's entry in the client list. A token may name a client that is not listed.
     pub client: Option<Rc<Client>>,
-    /// Every claim of its token; null without one.
+    /// All claims of the token; null without a token.
     pub claims: Value,
-    /// The scopes that some route asks for.
+    /// The caller's scopes, limited to those that some route requires.
     pub scopes: ScopeSet,
-    /// What was granted of the permissions there are.
+    /// The permissions granted to the caller.
     pub permissions: PermissionSet,
-    /// The identity headers, and what else is told of the caller.
+    /// The identity headers and other data about the caller for the upstream.
     pub identity: Identity,
 }
 
-/// What proved a caller.
+/// The credential that proved a caller.
 #[derive(Debug)]
 pub enum Proof {
     /// A token.
@@ -45,29 +45,29 @@ pub enum Proof {
     Certificate,
 }
 
-/// What must still be so for a verified token to count again.
+/// The conditions for using a cached token again.
 #[derive(Debug)]
 pub struct TokenProof {
-    /// Which issuer vouches, as an index into the policy's list.
+    /// The issuer, as an index into the policy's list.
     pub issuer: usize,
-    /// That issuer's name.
+    /// The name of the issuer.
     pub issuer_name: Rc<str>,
-    /// Identifies the token by what was signed, so that no other spelling of its signature makes it another token.
+    /// Identifies the token by its signing input, so that another encoding of the signature does not make it a different token.
     pub id: u128,
-    /// When it holds.
+    /// The time range in which the token is valid.
     pub validity: Validity,
-    /// The generation of the remote key set the signature was checked with; 0 for keys in the configuration.
+    /// The generation of the remote key set that verified the signature; 0 for keys in the configuration.
     pub generation: u64,
-    /// The generation of the polled document that was asked for the client; none when it was not.
+    /// The generation of the polled client document used for the lookup; `None` if it was not used.
     pub clients: Option<u64>,
-    /// The place the token stood in.
+    /// The place of the token in the request.
     pub source: usize,
-    /// The certificate that must come along, by its SHA-256 (RFC 8705 §3.1).
+    /// The SHA-256 of the certificate that the token is bound to (RFC 8705 §3.1).
     pub bound: Option<[u8; 32]>,
 }
 
 impl Caller {
-    /// The kind of credential that proved it.
+    /// Returns the kind of the credential.
     pub fn kind(&self) -> CredentialKind {
         match self.proof {
             Proof::Token(_) => CredentialKind::Token,
@@ -76,7 +76,7 @@ impl Caller {
         }
     }
 
-    /// What is known of the token that proved it.
+    /// Returns the token's data, if a token proved the caller.
     pub fn token(&self) -> Option<&TokenProof> {
         match &self.proof {
             Proof::Token(token) => Some(token),
@@ -84,12 +84,12 @@ impl Caller {
         }
     }
 
-    /// The name of the issuer that vouches for it.
+    /// Returns the name of the token's issuer.
     pub fn issuer_name(&self) -> Option<&Rc<str>> {
         self.token().map(|token| &token.issuer_name)
     }
 
-    /// The id of the API key that proved it.
+    /// Returns the id of the API key, if a key proved the caller.
     pub fn key(&self) -> Option<&Rc<str>> {
         match &self.proof {
             Proof::ApiKey(key) => Some(key),
@@ -97,19 +97,19 @@ impl Caller {
         }
     }
 
-    /// Whether its client id counts within the issuer of its token only. A key, a certificate, and a token of the only issuer
-    /// that may name a listed client prove the same client. Any other id is only as good as the issuer that wrote it.
+    /// Returns `true` if the client id is valid only within its token's issuer. A key, a certificate, and a token of the only
+    /// issuer that may name a listed client all prove the same client. Any other id is scoped to its issuer.
     pub fn is_client_of_its_issuer(&self) -> bool {
         self.token().is_some() && self.client.as_ref().is_none_or(|client| client.several_issuers)
     }
 
-    /// The plan that limits go by.
+    /// Returns the plan for rate limits.
     pub fn plan(&self) -> Option<&Rc<str>> {
         self.client.as_ref()?.plan.as_ref()
     }
 
-    /// The memory that is allocated for this caller alone. What it shares with others does not count: its client, the names of
-    /// headers and of its issuer.
+    /// Returns the memory allocated for this caller. Shared data does not count: the client, the header names and the issuer's
+    /// name.
     pub fn allocated(&self) -> usize {
         let text = |text: &Option<Rc<str>>| text.as_ref().map_or(0, |text| shared(text.len()));
         shared(size_of::<Caller>())
@@ -120,7 +120,7 @@ impl Caller {
             + self.identity.allocated()
     }
 
-    /// One of whom nothing is known but what proved it.
+    /// Creates a caller from a proof, without any other data.
     #[cfg(test)]
     pub fn proven(proof: Proof) -> Caller {
         Caller {
@@ -136,16 +136,16 @@ impl Caller {
     }
 }
 
-/// An `Rc` allocation has two reference counts before its value.
+/// An `Rc` allocation starts with two reference counts.
 fn shared(bytes: usize) -> usize {
     block(bytes + 2 * size_of::<usize>())
 }
 
-/// Those whom one request proves: the first is the one who calls, and the others stand beside.
+/// The callers proved by one request. The first one's authority applies.
 #[derive(Debug)]
 pub struct Callers {
-    /// Whose authority counts.
+    /// The caller whose authority applies.
     pub first: Rc<Caller>,
-    /// Who was proven besides.
+    /// Callers proved by additional credentials.
     pub others: Vec<Rc<Caller>>,
 }

@@ -1,4 +1,4 @@
-//! A client as compiled: what its credentials may do, and when.
+//! A compiled client: the permissions and validity of its credentials.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,41 +7,42 @@ use crate::config::client::Period;
 use crate::policy::authority::permission_set::PermissionSet;
 use crate::policy::authority::scopes::ScopeSet;
 
-/// A client as compiled.
+/// A compiled client.
 #[derive(Debug)]
 pub struct Client {
-    /// Its id.
+    /// The client id.
     pub id: Rc<str>,
-    /// Who answers for it.
+    /// The person or team responsible for the client.
     pub owner: Rc<str>,
-    /// The plan that limits go by.
+    /// The plan for rate limits.
     pub plan: Option<Rc<str>>,
-    /// Words that rules and limits may go by.
+    /// Labels that conditions and limits can use.
     pub tags: Vec<Rc<str>>,
-    /// What its keys and certificates may do; a token's scopes are cut down to them.
+    /// The scopes of its keys and certificates. A token's scopes are restricted to them.
     pub scopes: Option<ScopeSet>,
-    /// The same for permissions.
+    /// The permissions, used in the same way.
     pub permissions: Option<PermissionSet>,
-    /// The issuers whose tokens may name it, as indexes into the policy's list; `None` means all of them, an empty list none.
+    /// The issuers whose tokens may name the client, as indexes into the policy's list. `None` means all issuers, an empty list
+    /// none.
     pub token_issuers: Option<Vec<usize>>,
-    /// Several issuers' tokens may name it. Limits then count each issuer's tokens apart: no issuer uses up what the client may
-    /// do by another's tokens.
+    /// Tokens of several issuers may name the client. Limits then count each issuer separately, so that one issuer cannot
+    /// exhaust the client's limits for another.
     pub several_issuers: bool,
-    /// Whether it exists in this environment.
+    /// The client exists in this environment.
     pub here: bool,
-    /// This environment: the only one in which it can call here.
+    /// The name of this environment: the only one in which the client can call this gateway.
     pub environment: Option<Rc<str>>,
-    /// When it may call.
+    /// The period in which the client may call.
     pub period: Period,
 }
 
 impl Client {
-    /// Whether tokens of this issuer may name it.
+    /// Returns `true` if tokens of this issuer may name the client.
     pub fn takes_tokens_of(&self, issuer: usize) -> bool {
         self.token_issuers.as_ref().is_none_or(|issuers| issuers.contains(&issuer))
     }
 
-    /// Whether it may call now; the error is the reason for the record.
+    /// Checks whether the client may call now. The error is the reason for the audit record.
     pub fn standing(&self, now: Duration) -> Result<(), &'static str> {
         match () {
             () if !self.here => Err("client_of_another_environment"),

@@ -1,7 +1,7 @@
-//! Where clients are looked up: among the gateway's own, and in a document of clients that is polled.
+//! Looks up clients in the gateway's document and in a polled client document.
 //!
-//! Whom the gateway's own document lists, no other may name again: so a key, or the client of a token, that is found there needs
-//! no other document. Everything else waits for the polled one, and is refused as unavailable where there is none to look at.
+//! A polled document cannot redefine a client of the gateway's document. So a key or client found in the gateway's document
+//! needs no other lookup. Every other lookup waits for the polled document, and is refused as unavailable if there is none.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,17 +20,17 @@ use crate::policy::world::World;
 /// The clients of a policy.
 #[derive(Debug)]
 pub struct Clients {
-    /// Those of the gateway's own document.
+    /// The clients in the gateway's document.
     pub(in crate::policy) own: Rc<ClientDirectory>,
-    /// The document that lists others.
+    /// The polled document with more clients.
     pub(in crate::policy) polled: Option<PolledId>,
 }
 
-/// A client that was looked up by its id, and the generation of the polled document that was asked; none when it was not.
+/// A client found by id, and the generation of the polled document used; `None` if it was not used.
 pub type Found = (Option<Rc<Client>>, Option<u64>);
 
 impl Clients {
-    /// Whom a presented key proves.
+    /// Returns the caller for a presented key.
     pub fn by_key(&self, presented: &[u8], received_at: Duration, world: &World<'_>) -> Result<Rc<Caller>, Stop> {
         let key = ApiKey::read(presented).map_err(refused)?;
         let directory = if self.own.has_key(&key) { None } else { self.polled(received_at, world)? };
@@ -38,7 +38,8 @@ impl Clients {
         Ok(directory.by_key(&key, world.now)?)
     }
 
-    /// Whom a verified certificate proves. One that names two clients proves neither, so both documents are looked at.
+    /// Returns the caller for a verified certificate. A certificate that matches two clients proves neither, so both documents
+    /// are searched.
     pub fn by_certificate(
         &self,
         shown: &Certificate,
@@ -51,7 +52,7 @@ impl Clients {
         Ok(ClientDirectory::by_certificate(&directories, shown, world.now)?)
     }
 
-    /// The client with this id, if anybody lists it.
+    /// Returns the client with this id, if it is listed.
     pub fn by_id(&self, id: &str, received_at: Duration, world: &World<'_>) -> Result<Found, Stop> {
         if let Some(own) = self.own.client(id) {
             return Ok((Some(own.clone()), None));
@@ -60,12 +61,12 @@ impl Clients {
         Ok(directory.map_or((None, None), |(directory, generation)| (directory.client(id).cloned(), Some(generation))))
     }
 
-    /// Whether a look-up that asked this generation of the polled document would find the same today.
+    /// Returns `true` if a lookup in this generation of the polled document would still give the same result.
     pub fn finds_the_same(&self, generation: Option<u64>, world: &World<'_>) -> bool {
         generation.is_none() || self.polled.and_then(|id| world.polled.generation(id, world.now)) == generation
     }
 
-    /// The polled document as it stands now; none where the policy polls none.
+    /// Returns the current polled document; `None` if the policy polls none.
     fn polled(&self, received_at: Duration, world: &World<'_>) -> Result<Option<(Rc<ClientDirectory>, u64)>, Stop> {
         let Some(id) = self.polled else { return Ok(None) };
         match world.polled.clients(id, received_at, world.now) {

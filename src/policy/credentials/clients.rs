@@ -1,6 +1,7 @@
-//! The directory of clients: whose a key or a certificate is, whether it still counts, and what may be done with it.
+//! The client directory: maps keys and certificates to clients, and checks their validity.
 //!
-//! It comes from the gateway's document, or from one that is polled: a key is revoked without a new configuration.
+//! It is built from the gateway's document or from a polled document. A polled document can revoke a key without a new
+//! configuration.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +17,7 @@ use crate::config::client::Period;
 use crate::policy::request::peer::Certificate;
 use crate::policy::verdict::rejection::{Kind, Rejection};
 
-/// Every client, by what proves it.
+/// All clients, indexed by their credentials.
 #[derive(Debug, Default)]
 pub struct ClientDirectory {
     pub(in crate::policy) clients: HashMap<Rc<str>, Rc<Client>>,
@@ -24,40 +25,40 @@ pub struct ClientDirectory {
     pub(in crate::policy) certificates: Certificates,
 }
 
-/// Reads documents of clients, against the policy that looks the clients up.
+/// Parses client documents against the policy that uses them.
 pub trait ReadClients {
-    /// Reads a document, `{ "version": "1.0", "clients": […] }`.
+    /// Parses a document, `{ "version": "1.0", "clients": […] }`.
     ///
     /// # Errors
-    /// The problems of the document, in a sentence for the log. The document is then not used at all.
+    /// The problems of the document, as one sentence for the log. The whole document is then rejected.
     fn parse(&self, text: &[u8]) -> Result<ClientDirectory, String>;
 
-    /// The largest number of clients, keys and certificates in a document.
+    /// Returns the maximum number of clients, keys and certificates in a document.
     fn most_entries(&self) -> usize;
 
-    /// The longest text that is read, in bytes.
+    /// Returns the maximum document size in bytes.
     fn most_bytes(&self) -> usize;
 }
 
-/// Without the reader's contents: they are the whole policy.
+/// Omits the reader's contents, which are the whole policy.
 impl fmt::Debug for dyn ReadClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReadClients")
     }
 }
 
-/// A key as compiled.
+/// A compiled key.
 #[derive(Debug)]
 pub(in crate::policy) struct Key {
     pub(in crate::policy) digest: [u8; 32],
     pub(in crate::policy) here: bool,
     pub(in crate::policy) revoked: bool,
     pub(in crate::policy) period: Period,
-    /// Whom it proves, made once.
+    /// The caller that the key proves, built once.
     pub(in crate::policy) caller: Rc<Caller>,
 }
 
-/// Whom certificates prove, by what of them shows it.
+/// Maps the identifying certificate fields to callers.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct Certificates {
     pub(in crate::policy) by_digest: HashMap<[u8; 32], Rc<Caller>>,
@@ -66,28 +67,28 @@ pub(in crate::policy) struct Certificates {
 }
 
 impl ClientDirectory {
-    /// How many clients it has.
+    /// Returns the number of clients.
     pub fn len(&self) -> usize {
         self.clients.len()
     }
 
-    /// True when nobody is listed.
+    /// Returns `true` if there are no clients.
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
     }
 
-    /// The client with this id.
+    /// Returns the client with this id.
     pub fn client(&self, id: &str) -> Option<&Rc<Client>> {
         self.clients.get(id)
     }
 
-    /// Whether somebody's key begins like this one.
+    /// Returns `true` if a key with this prefix is listed.
     pub fn has_key(&self, key: &ApiKey<'_>) -> bool {
         self.keys.contains_key(key.prefix)
     }
 
-    /// Whom a presented key proves. A prefix that nobody has takes the same way as one that somebody has, and hashes are compared
-    /// in constant time: neither the time nor the answer tells how much of a guess was right.
+    /// Returns the caller for a presented key. Known and unknown prefixes take the same path, and hashes are compared in
+    /// constant time. So neither the response nor its timing shows which part of a guess was right.
     pub fn by_key(&self, key: &ApiKey<'_>, now: Duration) -> Result<Rc<Caller>, Rejection> {
         let known = self.keys.get(key.prefix);
         let digest = known.map_or(&NOBODYS, |known| &known.digest);
@@ -105,14 +106,14 @@ impl ClientDirectory {
         standing.map(|()| known.caller.clone()).map_err(|reason| refused(reason).with(known.describe()))
     }
 
-    /// Whom a verified certificate proves. Everything of it that some client claims must lead to the same client, whichever of the
-    /// directories lists it.
+    /// Returns the caller for a verified certificate. All fields that match a client, in any directory, must lead to the same
+    /// client.
     pub fn by_certificate(
         directories: &[&ClientDirectory],
         shown: &Certificate,
         now: Duration,
     ) -> Result<Rc<Caller>, Rejection> {
-        // A name cut short at a NUL would be another's name (CVE-2025-66220).
+        // A name truncated at a NUL would match another name (CVE-2025-66220).
         let has_nul = |name: &Option<String>| name.as_ref().is_some_and(|name| name.contains('\0'));
         if has_nul(&shown.uri) || has_nul(&shown.dns) {
             return Err(refused("certificate_malformed"));
@@ -150,7 +151,7 @@ pub(in crate::policy) fn refused(reason: &'static str) -> Rejection {
     Rejection::new(Kind::InvalidCredential, reason)
 }
 
-/// Compared when nobody has the prefix. No key is known that has this hash, and one that had would still be nobody's.
+/// Used in the comparison for unknown prefixes. No key is known with this hash, and such a key would still match no client.
 const NOBODYS: [u8; 32] = [0; 32];
 
 #[cfg(test)]

@@ -1,24 +1,26 @@
-//! Refuses requests that a page of another origin makes with a cookie that the browser attached (cross-site request forgery).
+//! Prevents cross-site request forgery: refuses requests that a foreign page makes with a cookie attached by the browser.
 //!
-//! Only browsers attach cookies by themselves, and browsers say which page asks: in `Origin` (RFC 6454 §7, Fetch §3.1) and in
-//! `Sec-Fetch-Site` (Fetch Metadata §2.3). A page's script can set neither. Other clients send neither, and are let through.
+//! Only browsers attach cookies automatically, and they identify the page in `Origin` (RFC 6454 §7, Fetch §3.1) and in
+//! `Sec-Fetch-Site` (Fetch Metadata §2.3). A page's script cannot set either header. Other clients send neither and are
+//! accepted.
 
 use crate::policy::request::guard::{Host, read_host};
 use crate::policy::request::{Once, Request};
 use crate::policy::respond::cors::CorsPolicy;
 use crate::policy::verdict::rejection::{Kind, Rejection};
 
-/// Checks a request whose credential is a cookie. The finding is for `portcullis explain`.
+/// Checks a request whose credential is a cookie. Returns the finding for `portcullis explain`.
 ///
 /// # Errors
-/// The request can change something, and a page of a foreign origin makes it.
+/// The request is unsafe, and a page of a foreign origin made it.
 pub fn check(request: &Request<'_>, host: &Host<'_>, cors: Option<&CorsPolicy>) -> Result<&'static str, Rejection> {
-    // Safe methods (RFC 9110 §9.2.1): a page cannot read the response unless CORS allows it. It could read and write a WebSocket.
+    // For safe methods (RFC 9110 §9.2.1), a page cannot read the response unless CORS allows it. A WebSocket could be read and
+    // written.
     if matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !request.upgrade {
         return Ok("a safe method: pages of any origin may cause it");
     }
     let site = once(request, b"sec-fetch-site");
-    // The browser compares the page's origin with the address that it sees, before any proxy.
+    // The browser compares the page's origin with the URL that it requested, before any proxy changes it.
     if site == Once::Value(b"same-origin") {
         return Ok("the browser says that the page is of the same origin");
     }
@@ -41,8 +43,9 @@ fn foreign(detail: &str) -> Rejection {
     Rejection::new(Kind::Forbidden, "origin_foreign").with(detail.to_string())
 }
 
-/// Whether this is the origin of the request's own address. Behind a proxy that ends TLS the gateway sees `http` while the
-/// browser sees `https`. The other way round is no own page: anyone on the network can write what `http` delivers.
+/// Returns `true` if this is the origin of the request's own address. Behind a proxy that terminates TLS, the gateway sees
+/// `http` while the browser sees `https`. The reverse is not accepted: anyone on the network can forge a page delivered over
+/// `http`.
 fn is_own(origin: &[u8], scheme: &[u8], host: &Host<'_>) -> bool {
     let is = |prefix: &[u8]| origin.strip_prefix(prefix);
     let (authority, usual_port) = match (is(b"https://"), is(b"http://")) {
@@ -66,7 +69,7 @@ fn once<'r>(request: &Request<'r>, name: &[u8]) -> Once<'r> {
     found
 }
 
-/// As much of an origin as a record needs; it may hold anything.
+/// Shortens an origin for the audit record; it may contain any bytes.
 fn text(origin: &[u8]) -> String {
     String::from_utf8_lossy(origin).chars().take(MOST_SHOWN).collect()
 }
@@ -93,14 +96,14 @@ mod tests {
         refusal.is_some()
     }
 
-    /// Whether a POST with these headers to this address is refused.
+    /// Returns `true` if a POST with these headers to this address is refused.
     fn post(scheme: &str, authority: &str, more: &[(&str, &str)]) -> bool {
         let own = [(":method", "POST"), (":path", "/"), (":scheme", scheme), (":authority", authority)];
         refused(&[&own, more].concat(), None)
     }
 
     #[test]
-    fn an_unsafe_request_of_a_foreign_page_is_refused() {
+    fn an_unsafe_request_from_a_foreign_page_is_refused() {
         for (scheme, authority, origin, expected) in [
             ("https", "api.example.com", "https://api.example.com", false),
             ("https", "API.example.com:443", "https://api.example.com", false),
@@ -109,7 +112,7 @@ mod tests {
             ("http", "[::1]:8080", "http://[::1]:8080", false),
             ("http", "api.example.com", "http://api.example.com", false),
             ("http", "api.example.com:80", "http://api.example.com", false),
-            // A proxy in front ends TLS.
+            // A proxy in front terminates TLS.
             ("http", "api.example.com", "https://api.example.com", false),
             ("http", "api.example.com:443", "https://api.example.com", false),
             ("https", "api.example.com", "http://api.example.com", true),
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_browser_says_of_the_site_counts_too() {
+    fn the_sec_fetch_site_header_is_checked_too() {
         let (own, foreign) = (("origin", "https://a.example"), ("origin", "https://b.example"));
         let site = |value| ("sec-fetch-site", value);
         for (headers, expected) in [
@@ -148,9 +151,9 @@ mod tests {
             (vec![own, site("cross-site")], true),
             (vec![foreign, site("cross-site")], true),
             (vec![foreign, site("none")], true),
-            // A proxy in front gave the request another host.
+            // A proxy in front replaced the host.
             (vec![foreign, site("same-origin")], false),
-            // A page whose referrer policy hides it.
+            // A page whose referrer policy hides its origin.
             (vec![("origin", "null"), site("same-origin")], false),
             (vec![("origin", "null"), site("cross-site")], true),
             (vec![own, own], true),
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_that_change_something_and_upgrades_are_checked() {
+    fn unsafe_methods_and_upgrades_are_checked() {
         for (method, upgrade, expected) in [
             ("GET", false, false),
             ("HEAD", false, false),
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_whose_credentials_cors_allows_may_ask() {
+    fn origins_with_cors_credentials_are_accepted() {
         let cors = |origins: &[&str], allow_credentials| {
             let at = |origin: &&str| At { value: origin.to_string(), place: Place::default() };
             let section = Cors {
@@ -207,7 +210,7 @@ mod tests {
             (cors(&listed, true), "null", true),
             (cors(&listed, false), "https://app.example.com", true),
             (cors(&["*"], false), "https://app.example.com", true),
-            // Such a policy does not compile.
+            // The compiler rejects such a policy.
             (cors(&["*"], true), "https://app.example.com", true),
         ] {
             let headers = [

@@ -1,8 +1,8 @@
-//! How much memory a value takes as it is allocated, for caches that are bounded in bytes.
+//! Measures the allocated memory of values, for caches with a bound in bytes.
 
 use serde_json::Value;
 
-/// The bytes of all allocations behind a JSON value; those of the value itself are its owner's.
+/// Returns the bytes of all allocations of a JSON value. The size of the value itself belongs to its owner.
 pub fn json(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
@@ -15,13 +15,13 @@ pub fn json(value: &Value) -> usize {
     }
 }
 
-/// One allocation of this many bytes, with what the allocator adds to it.
+/// Returns the size of one allocation, including the allocator's overhead.
 pub fn block(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { (bytes + BLOCK_HEADER).next_multiple_of(BLOCK_STEP) }
 }
 
-/// The bytes of a map's tree nodes. Each node has room for eleven members and holds at least five, except a single root node.
-/// One member takes as much as eleven.
+/// Returns the size of a map's tree nodes. Each node has room for eleven members and contains at least five, except a single
+/// root node. One member takes as much memory as eleven.
 fn nodes(members: usize) -> usize {
     let leaf = NODE_MEMBERS * (size_of::<String>() + size_of::<Value>()) + 2 * size_of::<usize>();
     match members {
@@ -34,7 +34,7 @@ fn nodes(members: usize) -> usize {
 /// `BTreeMap` has nodes of up to 2·6 − 1 members (`alloc::collections::btree::node::CAPACITY`).
 const NODE_MEMBERS: usize = 11;
 const LEAST_MEMBERS: usize = 5;
-/// What the allocator of the filter (dlmalloc) puts before each block, and the multiple that blocks are rounded up to.
+/// The header that the filter's allocator (dlmalloc) adds to each block, and the alignment of blocks.
 const BLOCK_HEADER: usize = 8;
 const BLOCK_STEP: usize = 16;
 
@@ -44,18 +44,18 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// The bytes counted for a text.
+    /// Returns the bytes counted for a JSON text.
     fn of(text: &str) -> usize {
         json(&serde_json::from_str(text).unwrap())
     }
 
     #[test]
-    fn what_is_counted_is_what_is_allocated() {
+    fn counted_bytes_match_allocated_bytes() {
         for text in ["null", "true", "7", "\"\"", "[]", "{}"] {
             assert_eq!(of(text), 0, "{text}");
         }
         assert!(of("\"0123456789\"") >= 10);
-        // An object of one member has the node of one with eleven.
+        // An object with one member has the same node size as one with eleven.
         let (one, eleven) =
             (of(r#"{"":0}"#), of(r#"{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0,"j":0,"k":0}"#));
         assert!(one >= 11 * (size_of::<String>() + size_of::<Value>()), "{one}");

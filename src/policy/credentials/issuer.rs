@@ -1,4 +1,4 @@
-//! An issuer as compiled: what a token must say to be one of its own, and where the keys are that prove it.
+//! A compiled issuer: the requirements for its tokens, and its keys.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,75 +14,75 @@ use crate::config::claim::{ClaimPath, RequiredClaim};
 use crate::policy::verdict::rejection::{Kind, Rejection};
 use crate::policy::verdict::wait::PolledId;
 
-/// One issuer.
+/// A compiled issuer.
 #[derive(Debug)]
 pub struct Issuer {
     /// Its name in routes and in the audit record.
     pub name: Rc<str>,
-    /// The exact `iss`.
+    /// The exact `iss` value.
     pub issuer: String,
     /// Accepted audiences.
     pub audiences: Vec<String>,
-    /// Accepted algorithms; the key must fit as well.
+    /// Accepted algorithms. The key must also support the algorithm.
     pub algorithms: Vec<Algorithm>,
-    /// Where its keys are.
+    /// The source of its keys.
     pub keys: IssuerKeys,
-    /// Clock leeway.
+    /// Clock leeway for time claims.
     pub leeway: Duration,
-    /// Longest life of a token.
+    /// The maximum lifetime of a token.
     pub max_lifetime: Option<Duration>,
-    /// Accepted types, in lower case and without `application/`.
+    /// Accepted token types, in lower case and without `application/`.
     pub token_types: Vec<String>,
-    /// Claims its tokens must have.
+    /// Claims that its tokens must have.
     pub require_claims: Vec<RequiredClaim>,
-    /// Where its tokens hold scopes.
+    /// The claims that contain scopes.
     pub scope_claims: Vec<ClaimPath>,
-    /// Where its tokens hold permissions.
+    /// The claims that contain permissions.
     pub permission_claims: Vec<ClaimPath>,
-    /// The places its tokens may stand in, as indexes into the policy's list.
+    /// The places that may contain its tokens, as indexes into the policy's list.
     pub sources: Vec<usize>,
-    /// Those of them whose cookies count whichever page asks.
+    /// Cookie places that accept requests from pages of any origin.
     pub cross_origin: Vec<usize>,
-    /// Longest token.
+    /// The maximum length of a token.
     pub max_token_bytes: usize,
-    /// Only tokens bound to a certificate.
+    /// Accept only tokens bound to a certificate.
     pub require_bound: bool,
-    /// Which clients its tokens may name.
+    /// The clients that its tokens may name.
     pub clients: AcceptedClients,
 }
 
-/// Which clients the tokens of an issuer may name.
+/// The clients that an issuer's tokens may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptedClients {
     /// Any client, or none.
     Any,
-    /// A listed client, or none. A client's limits must not end with its entry: a token that names an id which is not listed,
-    /// or not any more, is refused.
+    /// A listed client, or none. Removing a client's entry must not remove its limits, so a token with an unlisted client id is
+    /// refused.
     ListedOrNone,
     /// A listed client.
     Listed,
 }
 
-/// Where an issuer's keys are.
+/// The source of an issuer's keys.
 #[derive(Debug)]
 pub enum IssuerKeys {
     /// In the configuration.
     Local(Rc<KeySet>),
-    /// In a remote key set.
+    /// Fetched from a remote key set.
     Remote(PolledId),
 }
 
-/// When a token holds, in seconds since the Unix epoch with leeway already counted in.
+/// The time range in which a token is valid, since the Unix epoch. It includes the leeway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// From this time on.
+    /// Valid from this time.
     pub from: Duration,
-    /// Before this time.
+    /// Valid before this time.
     pub until: Duration,
 }
 
 impl Issuer {
-    /// Checks what can be known before the signature: type, algorithm and place. Cheap, and never a word about the claims.
+    /// Checks the type, algorithm and place before the signature is verified. It does not look at the claims.
     pub fn check_form(&self, token: &UnverifiedToken<'_>, bytes: usize, source: usize) -> Result<(), Rejection> {
         if bytes > self.max_token_bytes {
             return Err(invalid("token_too_long"));
@@ -90,7 +90,7 @@ impl Issuer {
         if !self.sources.contains(&source) {
             return Err(invalid("token_in_wrong_place"));
         }
-        // An absent `typ` is taken for `jwt` (RFC 7519 §5.1 makes it optional).
+        // An absent `typ` means `jwt` (RFC 7519 §5.1 makes it optional).
         let typ = token.typ.as_deref().unwrap_or("jwt");
         if !self.token_types.iter().any(|accepted| accepted == typ) {
             return Err(invalid("token_type_not_accepted"));
@@ -101,7 +101,7 @@ impl Issuer {
         Ok(())
     }
 
-    /// Checks the claims of a token whose signature holds (RFC 7519 §4.1), except for the time.
+    /// Checks the claims of a token with a verified signature (RFC 7519 §4.1), except for the time.
     pub fn check_claims(&self, claims: &Value) -> Result<Validity, Rejection> {
         let is_text = |name: &str| matches!(claims.get(name), None | Some(Value::Null | Value::String(_)));
         if let Some(name) = TEXT_CLAIMS.into_iter().find(|name| !is_text(name)) {
@@ -125,8 +125,8 @@ impl Issuer {
         self.validity(claims)
     }
 
-    /// The certificate that a token is bound to, by its SHA-256 (RFC 8705 §3.1). A binding to anything else, such as a DPoP key
-    /// (RFC 9449 §6.1), refuses the token: nothing here checks the proof, and without it a stolen token would be as good.
+    /// Returns the SHA-256 of the certificate that a token is bound to (RFC 8705 §3.1). A token bound to anything else, such as
+    /// a DPoP key (RFC 9449 §6.1), is refused: the filter does not check that proof, so it would accept a stolen token.
     pub fn binding(&self, claims: &Value) -> Result<Option<[u8; 32]>, Rejection> {
         let Some(confirmation) = claims.get("cnf") else {
             return if self.require_bound { Err(invalid("token_not_bound")) } else { Ok(None) };
@@ -148,20 +148,20 @@ impl Issuer {
         let not_before = numeric_date(claims, "nbf")?;
         let issued = numeric_date(claims, "iat")?;
         if let Some(longest) = self.max_lifetime {
-            // Without `iat` nobody can say how long the token has been alive.
+            // Without `iat`, the age of the token is unknown.
             let issued = issued.ok_or_else(|| invalid("token_without_issue_time"))?;
             if expires > issued + longest {
                 return Err(invalid("token_lifetime_too_long"));
             }
         }
-        // `iat` in the future says that a clock is wrong: leeway covers the small cases, and the rest is not believed.
+        // `iat` in the future means that a clock is wrong. Leeway covers small differences; larger ones make the token invalid.
         let from = not_before.unwrap_or_default().max(issued.unwrap_or_default());
         Ok(Validity { from: from.saturating_sub(self.leeway), until: expires + self.leeway })
     }
 }
 
 impl Validity {
-    /// Whether the token holds at this time.
+    /// Checks that the token is valid at this time.
     pub fn check(&self, now: Duration) -> Result<(), Rejection> {
         if now >= self.until {
             return Err(Rejection::new(Kind::ExpiredToken, "token_expired"));
@@ -173,7 +173,7 @@ impl Validity {
     }
 }
 
-/// Whether a claim has one of the values, or, being a list, contains one.
+/// Returns `true` if a claim equals one of the values, or is a list that contains one.
 pub fn holds(required: &RequiredClaim, claims: &Value) -> bool {
     match required.claim.find(claims) {
         Some(Value::Array(items)) => items.iter().any(|item| required.any_of.contains(item)),
@@ -182,7 +182,8 @@ pub fn holds(required: &RequiredClaim, claims: &Value) -> bool {
     }
 }
 
-/// A NumericDate (RFC 7519 §2): seconds since the Unix epoch. Fractions count: cut off, they would let a token hold too early.
+/// Parses a NumericDate (RFC 7519 §2): seconds since the Unix epoch. Fractions are kept; truncating them would make a token
+/// valid too early.
 fn numeric_date(claims: &Value, name: &str) -> Result<Option<Duration>, Rejection> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let date = match value.as_u64() {
@@ -203,15 +204,16 @@ fn invalid(reason: &'static str) -> Rejection {
     Rejection::new(Kind::InvalidToken, reason)
 }
 
-/// Claims that are text (RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2). One of another type must not pass for an absent
-/// one: a token whose `jti` is a number could not be revoked, and one whose `client_id` is a list would have no client.
+/// Claims that must be strings (RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2). A claim of another type must not be
+/// treated as absent: a token whose `jti` is a number could not be revoked, and one whose `client_id` is a list would have no
+/// client.
 const TEXT_CLAIMS: [&str; 4] = ["sub", "jti", "client_id", "azp"];
 
-/// The only confirmation method that is checked (RFC 8705 §3.1).
+/// The only supported confirmation method (RFC 8705 §3.1).
 const THUMBPRINT: &str = "x5t#S256";
 
-/// Other registered confirmation methods (RFC 7800 §3.1, RFC 9449 §6.1), which the record may name.
+/// Other registered confirmation methods (RFC 7800 §3.1, RFC 9449 §6.1) that the audit record may name.
 const CONFIRMATIONS: [&str; 5] = ["jkt", "jwk", "jwe", "kid", "jku"];
 
-/// The end of the year 9999: later dates are garbage, and sums with them could overflow.
+/// The end of the year 9999. Later dates are invalid, and adding to them could overflow.
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);

@@ -1,6 +1,6 @@
-//! A set of keys to check tokens with, read from an issuer's JWK Set (RFC 7517) or from one shared secret.
+//! A set of verification keys, parsed from an issuer's JWK Set (RFC 7517) or made from a shared secret.
 //!
-//! One key that cannot be used never costs the others: it is skipped, with the reason.
+//! An unusable key does not affect the others: it is skipped, and the reason is reported.
 
 use std::fmt;
 
@@ -17,17 +17,17 @@ mod verifying_key;
 pub(in crate::policy) use verifying_key::Material;
 pub use verifying_key::{SkipReason, VerifyingKey};
 
-/// Keys that can check signatures, in the order in which the issuer lists them.
+/// Verification keys, in the order in which the issuer lists them.
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     keys: Vec<VerifyingKey>,
 }
 
 impl KeySet {
-    /// Reads a JWK Set; a set of which no key is usable is still a set, an empty one.
+    /// Parses a JWK Set. A set without any usable key is valid but empty.
     ///
     /// # Errors
-    /// The text is too long, holds too many keys, is not JSON, or is not a JWK Set.
+    /// The text is too long, has too many keys, is not JSON, or is not a JWK Set.
     pub fn parse(document: &[u8], source: KeySource) -> Result<(KeySet, Vec<SkippedKey>), JwksError> {
         if document.len() > MAX_BYTES {
             return Err(JwksError::TooLarge(document.len()));
@@ -50,11 +50,11 @@ impl KeySet {
         Ok((set, skipped))
     }
 
-    /// One shared secret for HS256, and for HS384 and HS512 where it is long enough: the key has at least the size of the
-    /// hash's output (RFC 7518 §3.2).
+    /// Creates a key set from a shared secret: for HS256, and for HS384 and HS512 if the secret is long enough. The secret must
+    /// be at least as long as the hash output (RFC 7518 §3.2).
     ///
     /// # Errors
-    /// The secret is shorter than HS256 allows.
+    /// The secret is too short for HS256.
     pub fn from_secret(secret: &[u8]) -> Result<KeySet, WeakSecret> {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(WeakSecret { bytes: secret.len() });
@@ -62,54 +62,55 @@ impl KeySet {
         Ok(KeySet { keys: vec![VerifyingKey::from_secret(Hs512Key::new(secret))] })
     }
 
-    /// The keys that may have made a signature by `alg` under this `kid`: kty, crv and the key's own `alg` must fit.
+    /// Returns the keys that may have made a signature with this `alg` and `kid`. The key's type, curve and `alg` member must
+    /// match.
     ///
-    /// A key that has no `kid` of its own cannot be told from the wanted one, so it is a candidate whatever the token says;
-    /// keys that bear the wanted one come first, so that however many others cannot crowd them out.
+    /// A key without a `kid` is a candidate for every token. Keys with the requested `kid` come first, so that no number of
+    /// other keys displaces them.
     pub fn candidates<'k>(&'k self, kid: Option<&str>, alg: Algorithm) -> impl Iterator<Item = &'k VerifyingKey> {
         let named = self.keys.iter().filter(move |key| kid.is_some() && key.kid() == kid);
         let unnamed = self.keys.iter().filter(move |key| kid.is_none() || key.kid().is_none());
         named.chain(unnamed).filter(move |key| key.fits(alg))
     }
 
-    /// Every usable key.
+    /// Iterates over all usable keys.
     pub fn iter(&self) -> impl Iterator<Item = &VerifyingKey> {
         self.keys.iter()
     }
 
-    /// Whether a key bears exactly this `kid`; if none does, a fresher set may.
+    /// Returns `true` if a key has exactly this `kid`. If none does, a newer set may.
     pub fn has_kid(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
-    /// How many keys can be used.
+    /// Returns the number of usable keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether no token can be checked with this set.
+    /// Returns `true` if the set has no usable key.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 }
 
-/// Who wrote the set, and so what may stand in it.
+/// The origin of the set, which determines the allowed key types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeySource {
-    /// Published by an issuer for everyone to read: a secret in it is no secret.
+    /// Published by an issuer. A secret in it is not secret.
     Remote,
-    /// Written into the configuration: may hold symmetric keys, still no private ones.
+    /// Written in the configuration. It may contain symmetric keys, but no private keys.
     Inline,
 }
 
-/// A key of the set that is not used.
+/// An unusable key of the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedKey {
-    /// Its position in `keys`, from 0.
+    /// Its index in `keys`.
     pub index: usize,
     /// Its `kid`, if it has one.
     pub kid: Option<String>,
-    /// Why it is not used.
+    /// The reason why it is unusable.
     pub reason: SkipReason,
 }
 
@@ -123,16 +124,16 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-/// Why a text is no key set at all.
+/// The reason why a text is not a key set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwksError {
-    /// It has this many bytes, more than [`MAX_BYTES`].
+    /// The text has this many bytes, more than [`MAX_BYTES`].
     TooLarge(usize),
-    /// It lists this many keys, more than [`MAX_KEYS`].
+    /// The set has this many keys, more than [`MAX_KEYS`].
     TooManyKeys(usize),
-    /// It cannot be read.
+    /// The text is not valid JSON.
     Malformed(Malformed),
-    /// It is not an object with an array named `keys` (RFC 7517 §5).
+    /// The value is not an object with an array named `keys` (RFC 7517 §5).
     NoKeys,
 }
 
@@ -149,10 +150,10 @@ impl fmt::Display for JwksError {
 
 impl std::error::Error for JwksError {}
 
-/// A shared secret that could be guessed.
+/// A shared secret that is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WeakSecret {
-    /// How long it is.
+    /// Its length in bytes.
     pub bytes: usize,
 }
 
@@ -164,13 +165,13 @@ impl fmt::Display for WeakSecret {
 
 impl std::error::Error for WeakSecret {}
 
-/// The longest key set that is read, in bytes. Large public providers stay below 20 KiB.
+/// The maximum size of a key set in bytes. Large public providers stay below 20 KiB.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// The most keys a set may list.
+/// The maximum number of keys in a set.
 pub const MAX_KEYS: usize = 100;
 
-/// The shortest secret for HS256 (RFC 7518 §3.2).
+/// The minimum length of a secret for HS256 (RFC 7518 §3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Takes tokens and API keys out of the target of a request that the gateway holds or answers itself, so that access logs and
-//! traces hold none.
+//! Removes tokens and API keys from the target of a request that is held or answered by the gateway, to keep them out of access
+//! logs and traces.
 
 use super::Credentials;
 use crate::config::auth::KeySource;
@@ -7,15 +7,16 @@ use crate::config::document::TokenSource;
 use crate::policy::request::guard::without_query_pair;
 
 impl Credentials {
-    /// The target without the tokens and keys in its query; `None` if it has none, or if no credential may come in a query.
+    /// Returns the target without the tokens and keys in its query; `None` if there are none, or if queries carry no
+    /// credentials.
     ///
-    /// The target may be one that the guard refuses: it need be neither a path nor text.
+    /// The target may be one that the guard refuses: it may be neither a path nor valid UTF-8.
     pub(in crate::policy) fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
         self.query_credentials().next()?;
         let (path, query) = target.split_at_checked(target.iter().position(|b| *b == b'?')?)?;
-        // Envoy expects a path that is not empty.
+        // Envoy requires a path that is not empty.
         let mut kept = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
-        // Names of parameters are compared as text. A query that is none may hide one, so nothing of it stays.
+        // Parameter names are compared as text. A query that is not UTF-8 may hide one, so it is removed completely.
         if let Some(query) = std::str::from_utf8(query).ok().and_then(|query| query.strip_prefix('?')) {
             let cleaned =
                 self.query_credentials().fold(query.to_string(), |query, name| without_query_pair(&query, name));
@@ -30,7 +31,7 @@ impl Credentials {
         Some(kept)
     }
 
-    /// The names of the parameters that may hold a token or a key.
+    /// Returns the names of the parameters that may contain a token or a key.
     fn query_credentials(&self) -> impl Iterator<Item = &str> {
         let tokens = self.token_sources.iter().filter_map(|source| match source {
             TokenSource::Query(name) => Some(name.as_str()),
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_and_keys_are_taken_out_of_any_target() {
+    fn tokens_and_keys_are_removed_from_any_target() {
         let policy =
             policy(r#"{"query": "access_token"}, {"header": "authorization"}"#, r#"{"insecure_query": "api_key"}"#);
         for (target, cleaned) in [
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_stays_where_no_credential_comes_in_the_query() {
+    fn a_target_is_unchanged_if_queries_carry_no_credentials() {
         let policy = policy(r#"{"header": "authorization"}"#, r#"{"header": "x-api-key"}"#);
         assert_eq!(policy.without_query_secrets(b"/x?access_token=a&api_key=b\xff"), None);
     }

@@ -1,6 +1,6 @@
-//! Has this been revoked? Looks a verified caller up in what the document revokes and in the list that is polled.
+//! Checks a verified caller against the revocations in the document and in the polled list.
 //!
-//! Asked for every request, also of callers who are remembered: what was verified once may have been revoked since.
+//! The check runs for every request, including cached callers, because a credential may be revoked after it was verified.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -15,24 +15,24 @@ use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{Await, Awaited, PolledId};
 use crate::policy::world::World;
 
-/// What is revoked, and where more of it is found.
+/// The sources of revocations.
 #[derive(Debug)]
 pub struct Revocation {
-    /// What the document itself revokes.
+    /// The revocations in the document.
     pub inline: Revocations,
-    /// The list that is polled.
+    /// The polled list.
     pub list: Option<PolledId>,
-    /// Accept what cannot be looked up.
+    /// Accept callers while the list is unavailable.
     pub accept_unchecked: bool,
     /// Refuse tokens without a `jti`.
     pub require_jti: bool,
 }
 
-/// What the record says about a list that is not as good as new; nothing otherwise.
+/// The state of the list for the audit record; `None` if the list is current.
 pub type ListState = Option<Cow<'static, str>>;
 
 impl Revocation {
-    /// Refuses a caller who was revoked. `issuer` is the `iss` of the caller's token.
+    /// Refuses a revoked caller. `issuer` is the `iss` of the caller's token.
     pub fn check(
         &self,
         caller: &Caller,
@@ -41,7 +41,7 @@ impl Revocation {
         world: &mut World<'_>,
     ) -> Result<ListState, Stop> {
         let shown = Shown::of(caller, issuer);
-        // No list can name an empty `jti`.
+        // A list cannot contain an empty `jti`.
         if self.require_jti && caller.token().is_some() && shown.jti.is_none_or(str::is_empty) {
             return Err(Rejection::new(Kind::InvalidToken, "token_without_jti").into());
         }
@@ -60,7 +60,7 @@ impl Revocation {
         Ok(state)
     }
 
-    /// The list as it stands now, and what there is to say about it.
+    /// Returns the current list, and its state for the audit record.
     fn list(&self, received_at: Duration, world: &World<'_>) -> Result<(Option<Rc<Revocations>>, ListState), Stop> {
         let Some(id) = self.list else { return Ok((None, None)) };
         match world.polled.revocations(id, received_at, world.now) {
@@ -68,7 +68,7 @@ impl Revocation {
                 let age = world.polled.stale_for(id, world.now);
                 Ok((Some(list), age.map(|age| format!("{} s old", age.as_secs()).into())))
             }
-            // Whoever accepts what cannot be looked up waits for the first fetch, and for no other.
+            // If unchecked callers are accepted, requests wait only for the first fetch.
             Standing::Wait(until) if !self.accept_unchecked || !world.polled.was_attempted(id) => {
                 Err(Stop::Wait(Await { on: Awaited::Document(id), until }))
             }
@@ -82,7 +82,7 @@ impl Revocation {
     }
 }
 
-/// Looks to the client like any credential of its kind that does not hold.
+/// The client sees the same response as for an invalid credential of the same kind.
 fn revoked(caller: &Caller) -> Rejection {
     match &caller.proof {
         Proof::Token(_) => Rejection::new(Kind::InvalidToken, "token_revoked"),

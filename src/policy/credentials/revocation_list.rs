@@ -1,4 +1,4 @@
-//! A revocation list as it is looked things up in: a look-up each for token, subject and client, however long the list is.
+//! A revocation list with constant-time lookups by token, subject and client.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -10,12 +10,12 @@ use crate::config::revocation::{Revoked, RevokedWhat, read_list};
 use crate::strict_json;
 use serde_json::Value;
 
-/// What is revoked.
+/// The revoked credentials.
 #[derive(Debug, Default)]
 pub struct Revocations {
-    /// Every entry by what it names; see [`Name::write`].
+    /// All entries, keyed by what they revoke; see [`Name::write`].
     terms: HashMap<Box<[u8]>, Terms, BuildHasherDefault<DefaultHasher>>,
-    /// A bit for each kind of name that there is: no other is worth a look-up.
+    /// One bit per kind of entry in the list. Lookups skip kinds without entries.
     kinds: u8,
     entries: usize,
 }
@@ -32,7 +32,7 @@ pub struct Shown<'c> {
 }
 
 impl<'c> Shown<'c> {
-    /// The claims of a caller's token.
+    /// Collects the claims of a caller's token.
     pub fn of(caller: &'c Caller, issuer: &'c str) -> Shown<'c> {
         let text = |name: &str| caller.claims.get(name).and_then(Value::as_str);
         let issued_at = caller.claims.get("iat");
@@ -48,7 +48,7 @@ impl<'c> Shown<'c> {
     }
 }
 
-/// What an entry can name.
+/// The kinds of entries.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Token,
@@ -59,25 +59,25 @@ enum Kind {
     ApiClient,
 }
 
-/// One thing that an entry can name: its kind, within which issuer (or, of an API key, client; empty for any), and its own name.
+/// The key of an entry: its kind, its issuer (or the client for an API key; empty for any issuer), and its name.
 #[derive(Clone, Copy, Debug)]
 struct Name<'n>(Kind, &'n str, &'n str);
 
-/// Which tokens an entry is about, and until when it is needed.
+/// The tokens that an entry applies to, and when it expires.
 #[derive(Clone, Copy, Debug)]
 struct Terms {
-    /// Issued before this time; `u64::MAX` for all.
+    /// Applies to tokens issued before this time; `u64::MAX` for all tokens.
     issued_before: u64,
-    /// In seconds since the Unix epoch; `u64::MAX` for ever.
+    /// In seconds since the Unix epoch; `u64::MAX` for no expiry.
     expires: u64,
 }
 
-/// Why a text is no revocation list.
+/// The reason why a text is not a revocation list.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unread(pub String);
 
 impl Revocations {
-    /// Reads a list by itself, whole or not at all. Entries that nobody needs any more at `now` are left out and not counted.
+    /// Parses a list. A list with any problem is rejected. Entries that have expired at `now` are dropped and not counted.
     pub fn parse(text: &[u8], most_entries: usize, now: Duration) -> Result<Revocations, Unread> {
         let json = strict_json::parse(text).map_err(|fault| Unread(fault.to_string()))?;
         let (entries, problems) = read_list(&Node::from(json));
@@ -91,7 +91,7 @@ impl Revocations {
         Ok(list)
     }
 
-    /// The list of these entries. Two that name the same become one with the wider terms of both.
+    /// Builds a list from entries. Two entries with the same key are merged into the wider terms of both.
     pub fn of(entries: &[Revoked], now: Duration) -> Revocations {
         let mut list = Revocations::default();
         for entry in entries {
@@ -124,7 +124,7 @@ impl Revocations {
         self.kinds |= 1 << name.0 as u8;
     }
 
-    /// Whether what a caller has shown is revoked at this time.
+    /// Returns `true` if the token with these claims is revoked at this time.
     pub fn covers(&self, shown: &Shown<'_>, now: Duration) -> bool {
         let [client, party] = shown.clients;
         let names = [
@@ -141,7 +141,7 @@ impl Revocations {
         })
     }
 
-    /// Whether a client is revoked at this time, or the one API key of it that it showed.
+    /// Returns `true` if the client, or the presented API key, is revoked at this time.
     pub fn covers_client(&self, client: &str, key: Option<&str>, now: Duration) -> bool {
         let names = [Some(Name(Kind::ApiClient, client, "")), key.map(|key| Name(Kind::ApiKey, client, key))];
         let mut key = Vec::new();
@@ -156,19 +156,19 @@ impl Revocations {
         self.terms.get(key.as_slice()).copied()
     }
 
-    /// How many entries it has.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries
     }
 
-    /// Whether nothing is revoked.
+    /// Returns `true` if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.entries == 0
     }
 }
 
 impl Name<'_> {
-    /// Writes it as no other is written: the issuer's length tells where its own name begins.
+    /// Writes a unique key. The issuer's length separates it from the name.
     fn write(&self, key: &mut Vec<u8>) {
         key.clear();
         key.push(self.0 as u8);
@@ -183,7 +183,7 @@ impl Terms {
         now.as_secs() < self.expires
     }
 
-    /// A token that does not say when it was issued may have been issued before.
+    /// A token without an issue time may have been issued before.
     fn cover(self, issued_at: Option<u64>, now: Duration) -> bool {
         self.is_needed(now) && issued_at.is_none_or(|issued_at| issued_at < self.issued_before)
     }
@@ -196,10 +196,10 @@ impl Terms {
     }
 }
 
-/// A token is good for its issuer's leeway beyond `exp`, so its entry is needed for the longest leeway there is.
+/// A token is accepted for its issuer's leeway after `exp`, so its entry is kept for the maximum leeway.
 const LEEWAY: u64 = 300;
 
-/// How many bytes of a list are read for each entry that it may have.
+/// The number of bytes that are read per allowed entry.
 pub const MOST_BYTES_AN_ENTRY: usize = 256;
 
 #[cfg(test)]
@@ -219,14 +219,14 @@ mod tests {
         Revocations::parse(text.as_bytes(), 4, at(NOW))
     }
 
-    /// A token of issuer `a`, subject `s`, id `j`, client `c`, issued 100 seconds ago.
+    /// Returns a token of issuer `a`, subject `s`, id `j`, client `c`, issued 100 seconds ago.
     fn shown() -> Shown<'static> {
         let clients = [Some("c"), None];
         Shown { issuer: "a", jti: Some("j"), subject: Some("s"), clients, issued_at: Some(NOW - 100) }
     }
 
     #[test]
-    fn an_entry_revokes_what_it_names_and_nothing_else() {
+    fn an_entry_revokes_only_the_named_credentials() {
         let none = Shown { jti: None, subject: None, clients: [None, None], issued_at: None, ..shown() };
         let other = Shown { issuer: "b", jti: Some("k"), subject: Some("t"), clients: [Some("d"), None], ..shown() };
         let azp = Shown { clients: [None, Some("c")], ..shown() };
@@ -258,16 +258,16 @@ mod tests {
     }
 
     #[test]
-    fn names_do_not_run_into_each_other() {
+    fn names_of_different_entries_do_not_collide() {
         let twisted = parse(r#"{"jti":"s"},{"sub":"j","issuer":"a"}"#).unwrap();
-        assert!(!twisted.covers(&shown(), at(NOW)), "a subject is not revoked by the token of its name");
+        assert!(!twisted.covers(&shown(), at(NOW)), "a token entry does not revoke a subject of the same name");
         let issuer_first = parse(r#"{"jti":"j","issuer":"a"}"#).unwrap();
         let glued = Shown { issuer: "", jti: Some("aj"), ..shown() };
-        assert!(!issuer_first.covers(&glued, at(NOW)), "an issuer's name ends where it ends");
+        assert!(!issuer_first.covers(&glued, at(NOW)), "the issuer's length separates it from the name");
     }
 
     #[test]
-    fn api_keys_are_revoked_one_by_one_or_with_their_client() {
+    fn api_keys_are_revoked_individually_or_with_their_client() {
         let list = parse(r#"{"client":"one","key":"k1"},{"client":"all"},{"client":"old","expires":999000}"#).unwrap();
         assert_eq!(list.len(), 2);
         assert!(list.covers_client("all", None, at(NOW)) && !list.covers_client("one", None, at(NOW)));
@@ -279,16 +279,16 @@ mod tests {
     }
 
     #[test]
-    fn entries_end_when_they_are_no_longer_needed_and_are_not_counted_then() {
+    fn expired_entries_are_dropped_and_not_counted() {
         let list = parse(r#"{"jti":"j","expires":1000000}"#).unwrap();
-        assert!(list.covers(&shown(), at(NOW + 299)), "the leeway of a clock is counted in");
+        assert!(list.covers(&shown(), at(NOW + 299)), "entries are kept for the clock leeway");
         assert!(!list.covers(&shown(), at(NOW + 300)));
         let old = r#"{"jti":"x","expires":999700},"#.repeat(50);
         assert_eq!(parse(&format!(r#"{old}{{"jti":"j"}}"#)).unwrap().len(), 1);
     }
 
     #[test]
-    fn two_entries_about_one_thing_revoke_what_either_would() {
+    fn entries_with_the_same_key_are_merged() {
         let entry = |before: u64| format!(r#"{{"sub":"s","issuer":"a","issued_before":{before}}}"#);
         let (later, earlier) = (entry(NOW - 99), entry(5));
         for list in [format!("{later},{earlier}"), format!("{earlier},{later}")] {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_any_fault_is_no_list() {
+    fn a_list_with_any_fault_is_rejected() {
         for (entries, expected) in [
             (r#"{"jti":"j","until":5}"#, "unknown key `until`"),
             (r#"{"jti":"j"},{"jit":"j"}"#, "unknown key `jit` (did you mean `jti`?)"),

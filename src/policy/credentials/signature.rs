@@ -1,4 +1,4 @@
-//! Where a token's signature is checked: by Envoy's own crypto where it can, in pure Rust elsewhere, with the same verdict.
+//! Verifies token signatures with Envoy's crypto where possible, and in pure Rust otherwise, with the same results.
 
 use std::borrow::Cow;
 
@@ -20,23 +20,24 @@ pub(in crate::policy) mod rsa;
 #[cfg(test)]
 mod tests;
 
-/// Identifies a token by the first half of the SHA-256 of what was signed. The signature is left out: without the key, anyone can
-/// turn an ECDSA signature (r, s) into (r, n - s), which is as good (SEC 1 §4.1.4).
+/// Identifies a token by the first half of the SHA-256 of its signing input. The signature is excluded: anyone can turn an
+/// ECDSA signature (r, s) into the equally valid (r, n - s) without the key (SEC 1 §4.1.4).
 pub fn fingerprint(signing_input: &[u8]) -> u128 {
     let digest = Sha256::digest(signing_input);
     digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
-/// Something that can check a signature; the filter hands in Envoy's own, the tools use [`Software`].
+/// Verifies signatures. The filter uses Envoy's implementation, the tools use [`Software`].
 pub trait SignatureVerifier {
-    /// Whether `key` made `signature` over `signing_input` by `alg`. A key that does not fit `alg` never did.
+    /// Returns `true` if `key` made `signature` over `signing_input` with `alg`. A key that does not support `alg` never
+    /// matches.
     ///
-    /// `signature` is in the form of a JWS, decoded (RFC 7518 §3): for ECDSA r and s side by side. A wrong `true` here lets
-    /// anyone be anyone; a wrong `false` refuses an honest caller.
+    /// `signature` is the decoded JWS signature (RFC 7518 §3): for ECDSA, r followed by s. A false positive lets anyone
+    /// impersonate any caller; a false negative refuses a valid caller.
     fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool;
 }
 
-/// Checks every algorithm in pure Rust; inside Envoy all but ECDSA, which Envoy checks.
+/// Verifies all algorithms in pure Rust. Inside Envoy, Envoy verifies ECDSA.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Software;
 
@@ -59,28 +60,28 @@ impl SignatureVerifier for Software {
     }
 }
 
-/// The length is compared first: where the algorithm fixes one, `try_from_slice` may panic on any other.
+/// Compares the length first: if the algorithm has a fixed length, `try_from_slice` may panic on any other.
 fn by_jwt_compact<A: JwtAlgorithm>(alg: &A, key: &A::VerifyingKey, signing_input: &[u8], signature: &[u8]) -> bool {
     A::Signature::LENGTH.is_none_or(|length| length.get() == signature.len())
         && A::Signature::try_from_slice(signature)
             .is_ok_and(|signature| alg.verify_signature(&signature, key, signing_input))
 }
 
-/// What Envoy's foreign function `verify_signature` is asked, beside the signing input (Envoy fact 1.2).
+/// The arguments of Envoy's foreign function `verify_signature`, except the signing input (Envoy fact 1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRequest<'a> {
-    /// The hash's name as Envoy spells it.
+    /// The name of the hash in Envoy's spelling.
     pub hash: &'static str,
     /// The public key as a DER SubjectPublicKeyInfo.
     pub spki: &'a [u8],
-    /// The signature; for ECDSA turned into DER.
+    /// The signature; for ECDSA, converted to DER.
     pub signature: Cow<'a, [u8]>,
 }
 
-/// The request that makes Envoy check this signature; `None` where it cannot or need not: PS*, EdDSA and HS*, a key that does
-/// not fit `alg`, a signature of the wrong length. [`Software`] answers all of those.
+/// Returns the arguments for Envoy's verification. Returns `None` if Envoy cannot or need not verify: PS*, EdDSA and HS*, a key
+/// that does not support `alg`, or a signature of the wrong length. [`Software`] handles all of these.
 ///
-/// Envoy itself would take an EC key for an RS256 token, so the check that key and algorithm fit stands here (fact 1.2).
+/// Envoy would accept an EC key for an RS256 token, so this function checks that key and algorithm match (fact 1.2).
 pub fn host_request<'a>(key: &'a VerifyingKey, alg: Algorithm, signature: &'a [u8]) -> Option<HostRequest<'a>> {
     if !key.fits(alg) {
         return None;
@@ -99,9 +100,9 @@ pub fn host_request<'a>(key: &'a VerifyingKey, alg: Algorithm, signature: &'a [u
     Some(HostRequest { hash: alg.hash()?.name(), spki: key.spki_der()?, signature })
 }
 
-/// Turns a JWS's r‖s (RFC 7518 §3.4) into a DER ECDSA-Sig-Value (RFC 3279 §2.2.3).
+/// Converts a JWS signature r‖s (RFC 7518 §3.4) to a DER ECDSA-Sig-Value (RFC 3279 §2.2.3).
 ///
-/// `None` unless the length is that of P-256, P-384 or P-521 and neither number is zero.
+/// Returns `None` unless the length is that of P-256, P-384 or P-521 and neither number is zero.
 pub fn ecdsa_to_der(raw: &[u8]) -> Option<Vec<u8>> {
     if !matches!(raw.len(), P256_BYTES | P384_BYTES | P521_BYTES) {
         return None;

@@ -1,4 +1,4 @@
-//! Reads a JWS in compact form strictly: three parts, no padding, no duplicate members, nothing that asks to be understood.
+//! Parses a JWS in compact form strictly: three parts, no padding, no duplicate members, no critical extensions.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,25 +8,25 @@ use super::algorithm::Algorithm;
 use crate::policy::verdict::rejection::{Kind, Rejection};
 use crate::strict_json;
 
-/// A token that was read and not yet believed.
+/// A parsed token whose signature is not verified yet.
 #[derive(Debug)]
 pub struct UnverifiedToken<'t> {
-    /// The algorithm its header names; what it may be is the key's business.
+    /// The algorithm in its header. The key decides whether it is accepted.
     pub algorithm: Algorithm,
-    /// The key id its header names.
+    /// The key id in its header.
     pub kid: Option<String>,
-    /// The type its header names, in lower case and without `application/`.
+    /// The type in its header, in lower case and without `application/`.
     pub typ: Option<String>,
     /// The claims.
     pub claims: Value,
-    /// The bytes the signature was made over (RFC 7515 §5.2).
+    /// The signed bytes (RFC 7515 §5.2).
     pub signing_input: &'t [u8],
-    /// The signature, decoded.
+    /// The decoded signature.
     pub signature: Vec<u8>,
 }
 
 impl<'t> UnverifiedToken<'t> {
-    /// Reads a token. Every fault looks the same to the client; the audit record says which it was.
+    /// Parses a token. The client sees the same error for every fault; the audit record has the reason.
     pub fn read(token: &'t [u8]) -> Result<UnverifiedToken<'t>, Rejection> {
         let mut dots = token.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(i, _)| i);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
@@ -45,18 +45,19 @@ impl<'t> UnverifiedToken<'t> {
     }
 }
 
-/// What of the header decides. `jku`, `x5u`, `jwk` and `x5c` are never followed: keys come from the configuration alone.
+/// Reads the relevant header parameters. `jku`, `x5u`, `jwk` and `x5c` are ignored: keys come only from the configuration.
 fn read_header(header: &Value) -> Result<(Algorithm, Option<String>, Option<String>), Rejection> {
     let text = |name: &str, fault| match header.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(invalid(fault)),
     };
-    // An extension that must be understood and is not makes the token invalid; none is understood here (RFC 7515 §4.1.11).
+    // A token with a critical extension that the reader does not support is invalid. This reader supports none (RFC 7515
+    // §4.1.11).
     if header.get("crit").is_some() {
         return Err(invalid("token_crit_not_understood"));
     }
-    // A nested token (RFC 7519 §5.2) would have claims that this reader has not seen.
+    // A nested token (RFC 7519 §5.2) would contain claims that this parser does not check.
     if header.get("cty").is_some() {
         return Err(invalid("token_nested"));
     }
@@ -70,7 +71,7 @@ fn read_header(header: &Value) -> Result<(Algorithm, Option<String>, Option<Stri
     Ok((algorithm, kid, typ))
 }
 
-/// A media type as `typ` may abbreviate it: without `application/`, without case (RFC 7515 §4.1.9).
+/// Normalizes a media type in `typ`: removes `application/` and converts to lower case (RFC 7515 §4.1.9).
 pub fn plain_type(typ: &str) -> String {
     let lower = typ.to_ascii_lowercase();
     lower.strip_prefix("application/").map(str::to_string).unwrap_or(lower)

@@ -1,6 +1,6 @@
-//! Remembers callers whose tokens were verified, so that a token seen before costs a look-up and no cryptography.
+//! Caches callers with verified tokens, so that a repeated token costs a lookup instead of a signature verification.
 //!
-//! It remembers who the caller is, nothing about what the caller may do: time, key set and route are checked on every use.
+//! The cache stores who the caller is, not what the caller may do: time, key set and route are checked on every use.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -12,8 +12,8 @@ use super::footprint::block;
 
 /// Verified callers by token, bounded in entries and bytes.
 ///
-/// Two generations: new and used entries live in the young one; when it is full the old one is dropped and the young one
-/// takes its place. What was used since then survives, without the bookkeeping of a list in order of use.
+/// The cache has two generations. New and used entries are in the young one. When it is full, the old one is dropped and the
+/// young one becomes the old one. So recently used entries survive, without a list ordered by use.
 #[derive(Debug)]
 pub struct TokenCache {
     young: Generation,
@@ -28,27 +28,27 @@ struct Generation {
     bytes: usize,
 }
 
-/// A verified token and whose it is.
+/// A verified token and its caller.
 #[derive(Debug)]
 struct Known {
     token: Box<[u8]>,
     caller: Rc<Caller>,
-    /// The memory that it takes.
+    /// The memory that the entry takes.
     bytes: usize,
 }
 
-/// The last 16 bytes of a token: the end of a signature or MAC, which nobody can choose without the key. Only verified tokens
-/// are ever inserted, so no client can aim for collisions; the whole token is compared before it counts.
+/// The last 16 bytes of a token: the end of a signature or MAC, which cannot be chosen without the key. Only verified tokens
+/// are inserted, so clients cannot create collisions. Lookups compare the whole token.
 pub(in crate::policy) type Tail = u128;
 
 impl TokenCache {
-    /// A cache of at most this many callers, whose tokens and claims take at most this many bytes as they are allocated.
+    /// Creates a cache with these maximum numbers of entries and of allocated bytes.
     pub fn new(most_entries: usize, most_bytes: usize) -> TokenCache {
         let (young, old) = (Generation::default(), Generation::default());
         TokenCache { young, old, most_entries: most_entries / 2, most_bytes: most_bytes / 2 }
     }
 
-    /// The caller whose verified token is exactly this one.
+    /// Returns the caller whose verified token is exactly this one.
     pub fn get(&mut self, token: &[u8]) -> Option<Rc<Caller>> {
         if let Some(known) = self.young.callers.get(&tail(token)) {
             return same(&known.token, token).then(|| known.caller.clone());
@@ -59,24 +59,24 @@ impl TokenCache {
         Some(caller)
     }
 
-    /// Remembers a verified caller.
+    /// Inserts a verified caller.
     pub fn insert(&mut self, token: &[u8], caller: Rc<Caller>) {
         let bytes = room(token, &caller);
         self.keep(Known { token: token.into(), caller, bytes });
     }
 
-    /// Forgets a token that no longer holds.
+    /// Removes a token that is no longer valid.
     pub fn remove(&mut self, token: &[u8]) {
         self.young.take(token);
         self.old.take(token);
     }
 
-    /// How many callers are remembered.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.young.callers.len() + self.old.callers.len()
     }
 
-    /// True when nobody is remembered.
+    /// Returns `true` if the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -97,7 +97,7 @@ impl TokenCache {
 }
 
 impl Generation {
-    /// Takes an entry out with the room it took: a token that comes and goes must not push out the others.
+    /// Removes an entry and its size, so that a token that is inserted repeatedly does not evict others.
     fn take(&mut self, token: &[u8]) -> Option<Known> {
         let tail = tail(token);
         if !same(&self.callers.get(&tail)?.token, token) {
@@ -109,7 +109,7 @@ impl Generation {
     }
 }
 
-/// See [`Tail`].
+/// Returns the [`Tail`] of a token.
 pub(in crate::policy) fn tail(token: &[u8]) -> Tail {
     match token.last_chunk::<16>() {
         Some(bytes) => Tail::from_le_bytes(*bytes),
@@ -117,19 +117,20 @@ pub(in crate::policy) fn tail(token: &[u8]) -> Tail {
     }
 }
 
-/// Compares eight bytes at a time: as wasm, the slices' own comparison takes them one by one.
+/// Compares eight bytes at a time. In Wasm, slice comparison works byte by byte.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let words = |chunks| <[[u8; 8]]>::iter(chunks).map(|chunk| u64::from_le_bytes(*chunk));
     a.len() == b.len() && words(a_words).eq(words(b_words)) && a_rest == b_rest
 }
 
-/// The memory that a token and its caller take. A table has up to 16 slots for 7 entries: it doubles when it is 7/8 full.
+/// Returns the memory for a token and its caller. A hash table has up to 16 slots for 7 entries: it doubles when it is 7/8
+/// full.
 fn room(token: &[u8], caller: &Caller) -> usize {
     block(token.len()) + caller.allocated() + 3 * size_of::<(Tail, Known)>()
 }
 
-/// Folds the tail, which is as good as random already.
+/// Folds the tail, which is already effectively random.
 #[derive(Debug, Default)]
 struct TailHasher(u64);
 
@@ -159,7 +160,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_caller_is_found_by_its_whole_token_alone() {
+    fn a_caller_is_found_only_by_its_whole_token() {
         let mut cache = TokenCache::new(10, 1 << 20);
         let [ours, theirs] = [token(1), [b"x", token(1).as_slice()].concat()];
         cache.insert(&ours, named("us"));
@@ -167,7 +168,7 @@ mod tests {
         assert_eq!(found(&mut cache, &ours), Some("us".to_owned()));
         assert_eq!(found(&mut cache, &theirs), None);
         cache.remove(&theirs);
-        assert_eq!(found(&mut cache, &ours), Some("us".to_owned()), "removed by a token that only ends alike");
+        assert_eq!(found(&mut cache, &ours), Some("us".to_owned()), "removed by a token with the same tail");
         cache.insert(&theirs, named("them"));
         assert_eq!(found(&mut cache, &theirs), Some("them".to_owned()));
         assert_eq!(found(&mut cache, &ours), None);
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_token_is_none_of_those_it_begins_or_ends() {
+    fn a_prefix_or_suffix_of_a_token_is_not_found() {
         let mut cache = TokenCache::new(10, 1 << 20);
         cache.insert(b"bc", named("us"));
         for other in [b"".as_slice(), b"b", b"c", b"abc", b"bcd", b"\0bc", b"bc\0"] {
@@ -186,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn one_more_than_fits_puts_the_oldest_out() {
+    fn an_entry_beyond_the_bound_evicts_the_oldest() {
         let mut cache = TokenCache::new(10, 1 << 20);
         for n in 0..10 {
             cache.insert(&token(n), named("us"));
         }
         assert_eq!(cache.len(), 10);
         cache.insert(&token(10), named("us"));
-        assert_eq!(cache.len(), 6, "the older half is gone at once");
+        assert_eq!(cache.len(), 6, "the old generation is dropped at once");
         let kept: Vec<_> = (0..11).filter(|n| known(&cache, *n)).collect();
         assert_eq!(kept, (5..11).collect::<Vec<_>>());
         for n in 0..1_000 {
@@ -203,21 +204,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_just_used_survives_a_flood() {
+    fn recently_used_entries_survive_a_flood() {
         let mut cache = TokenCache::new(10, 1 << 20);
         cache.insert(&token(0), named("regular"));
         for n in 1..1_000 {
             cache.insert(&token(n), named("passer-by"));
-            assert_eq!(found(&mut cache, &token(0)), Some("regular".to_owned()), "gone after {n}");
+            assert_eq!(found(&mut cache, &token(0)), Some("regular".to_owned()), "evicted after {n}");
         }
         for n in 1_000..1_010 {
             cache.insert(&token(n), named("passer-by"));
         }
-        assert_eq!(found(&mut cache, &token(0)), None, "unused while as many came as there is room for");
+        assert_eq!(found(&mut cache, &token(0)), None, "an unused entry is evicted");
     }
 
     #[test]
-    fn tokens_never_take_more_bytes_than_there_are() {
+    fn tokens_stay_within_the_byte_bound() {
         let most = 10 * one();
         let mut cache = TokenCache::new(1_000, most);
         for n in 0..1_000 {
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_fit_is_not_kept_and_pushes_nobody_out() {
+    fn an_oversized_entry_is_not_cached_and_evicts_no_other() {
         let mut cache = TokenCache::new(10, 10 * one());
         cache.insert(&token(0), named("us"));
         cache.insert(&[b'x'; 10_000], named("huge"));
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_comes_and_goes_gives_its_room_back() {
+    fn a_removed_token_frees_its_bytes() {
         let mut cache = TokenCache::new(10, 10 * one());
         cache.insert(&token(0), named("regular"));
         for _ in 0..1_000 {
@@ -261,11 +262,11 @@ mod tests {
         }
         assert_eq!(cache.len(), 2);
         assert_eq!(cache.young.bytes, 2 * one());
-        assert!(known(&cache, 0), "pushed out by others that left or came again");
+        assert!(known(&cache, 0), "evicted although others only left or returned");
     }
 
     #[test]
-    fn what_is_removed_or_replaced_never_comes_back_from_the_older_half() {
+    fn removed_and_replaced_entries_do_not_return_from_the_old_generation() {
         let mut cache = TokenCache::new(4, 1 << 20);
         cache.insert(&token(0), named("before"));
         cache.insert(&token(1), named("us"));
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_count_as_they_are_allocated() {
+    fn claims_count_with_their_allocated_size() {
         const BOUND: usize = 1 << 20;
         let dense = |n: usize| {
             let text = format!("{{\"sub\":\"{n}\",\"x\":[{}]}}", vec![r#"{"":0}"#; 500].join(","));
@@ -298,7 +299,7 @@ mod tests {
         assert!(!cache.is_empty());
     }
 
-    /// What one of the tokens below takes.
+    /// Returns the size of one of the tokens below.
     fn one() -> usize {
         room(&token(0), &named("us"))
     }
@@ -315,7 +316,7 @@ mod tests {
         cache.get(token).and_then(|caller| caller.subject.as_deref().map(str::to_owned))
     }
 
-    /// Whether it is there, without using it.
+    /// Returns `true` if the token is cached, without marking it as used.
     fn known(cache: &TokenCache, n: usize) -> bool {
         [&cache.young, &cache.old].iter().any(|generation| generation.callers.contains_key(&tail(&token(n))))
     }

@@ -1,4 +1,4 @@
-//! Finds the token in a request: exactly one, in one of the places the issuers accept, in exactly the form of RFC 6750.
+//! Finds the token of a request: exactly one, in one of the accepted places, in the format of RFC 6750.
 
 use std::borrow::Cow;
 
@@ -6,21 +6,21 @@ use crate::config::document::TokenSource;
 use crate::policy::request::{Once, Request, guard};
 use crate::policy::verdict::rejection::{Kind, Rejection};
 
-/// A token as presented.
+/// A presented token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential<'r> {
-    /// Its text, not yet checked in any way.
+    /// Its unverified text.
     pub token: Cow<'r, [u8]>,
-    /// The place it stood in, as an index into the policy's list of places.
+    /// Its place, as an index into the policy's list of places.
     pub source: usize,
-    /// Whether it stood behind the `Bearer` scheme, whose grammar it then has to follow.
+    /// It followed the `Bearer` scheme, so it must match that grammar.
     pub bearer: bool,
 }
 
 impl Credential<'_> {
-    /// Refuses what is no `b64token` behind the scheme (RFC 6750 §2.1): then the request is malformed, and not only its token,
-    /// as a cookie's or a parameter's would be (§3.1). A token that was verified before has the form and need not be asked.
-    /// Envoy joins repeated headers by a comma (envoy-facts §0.9): the comma is what shows a second token.
+    /// Checks that a bearer token is a `b64token` (RFC 6750 §2.1). A violation makes the request malformed (§3.1); in a cookie
+    /// or a parameter it only makes the token invalid. Cached tokens skip this check. Envoy joins repeated headers with a comma
+    /// (envoy-facts §0.9), so a comma indicates a second token.
     pub fn check_form(&self) -> Result<(), Rejection> {
         if !self.bearer {
             return Ok(());
@@ -35,8 +35,8 @@ impl Credential<'_> {
     }
 }
 
-/// Finds the one token. Two are refused even when they are equal: which of them a next server reads is anyone's guess
-/// (RFC 6750 §2: clients must not use more than one method).
+/// Finds the token. Two tokens are refused even if they are equal, because it is ambiguous which one the next server uses (RFC
+/// 6750 §2: clients must not use more than one method).
 pub fn find<'r>(
     request: &Request<'r>,
     query: Option<&'r str>,
@@ -78,7 +78,7 @@ fn tokens_at<'r>(
     })
 }
 
-/// `Authorization: Bearer b64token` (RFC 6750 §2.1). Another scheme is somebody else's credential, not a broken one of ours.
+/// Parses `Authorization: Bearer b64token` (RFC 6750 §2.1). Another scheme is a different credential, not a malformed token.
 fn bearer(authorization: Once<'_>) -> Result<Option<&[u8]>, Rejection> {
     let value = match authorization {
         Once::Absent => return Ok(None),
@@ -86,7 +86,7 @@ fn bearer(authorization: Once<'_>) -> Result<Option<&[u8]>, Rejection> {
         Once::Value(value) => value,
     };
     let Some(token) = strip_bearer(value) else {
-        // Behind another scheme's credential a token would reach the upstream unseen.
+        // A token after another scheme's credential would reach the upstream unnoticed.
         let hides = value.split(|b| *b == b',').skip(1).any(|part| strip_bearer(part.trim_ascii()).is_some());
         return if hides { Err(malformed()) } else { Ok(None) };
     };
@@ -97,7 +97,7 @@ fn malformed() -> Rejection {
     Rejection::new(Kind::InvalidTokenRequest, "malformed_authorization")
 }
 
-/// What follows `Bearer ` when that is the scheme, which has no case (RFC 9110 §11.1); a bare `Bearer` is a broken one of ours.
+/// Returns the text after `Bearer `; the scheme is case-insensitive (RFC 9110 §11.1). A bare `Bearer` is a malformed token.
 pub fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"bearer") {
@@ -110,7 +110,8 @@ pub fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The cookies of a request (RFC 6265 §4.2.1), over all its `cookie` headers, since HTTP/2 may split them (RFC 9113 §8.2.3).
+/// Returns the cookies of a request (RFC 6265 §4.2.1) from all its `cookie` headers, because HTTP/2 may split them (RFC 9113
+/// §8.2.3).
 pub fn cookies<'r>(request: &Request<'r>) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
     let headers = request.headers.iter().filter(|(name, _)| *name == b"cookie").map(|(_, value)| *value);
     headers.flat_map(|value| value.split(|b| *b == b';')).filter_map(|pair| {
@@ -128,7 +129,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn the_bearer_form_is_read_to_the_letter() {
+    fn the_bearer_format_is_parsed_strictly() {
         for (value, expected) in [
             ("Bearer abc.def.ghi", Ok(Some("abc.def.ghi"))),
             ("bearer abc", Ok(Some("abc"))),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tokens_are_one_too_many_wherever_they_stand() {
+    fn two_tokens_are_refused_in_any_places() {
         let sources =
             [TokenSource::Bearer, TokenSource::Cookie("sid".into()), TokenSource::Query("access_token".into())];
         let read = |headers: &[(&'static str, &'static str)], query| {

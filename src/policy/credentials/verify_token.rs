@@ -1,4 +1,4 @@
-//! Who is calling, by a token? Turns one into a [`Caller`], or says why it cannot be believed.
+//! Authenticates a token: returns its [`Caller`], or the reason for refusing it.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,24 +21,24 @@ use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{Await, Awaited};
 use crate::policy::world::World;
 
-/// What authentication needs of the policy.
+/// The parts of the policy that authentication needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Authenticator<'p> {
-    /// Every issuer.
+    /// All issuers.
     pub issuers: &'p [Issuer],
-    /// The scopes that matter.
+    /// The scopes that routes use.
     pub scopes: &'p ScopeRegistry,
-    /// The permissions there are.
+    /// The configured permissions.
     pub permissions: &'p PermissionRegistry,
     /// The identity headers.
     pub identity: &'p IdentityHeaders,
-    /// Where clients are listed.
+    /// The listed clients.
     pub clients: &'p Clients,
 }
 
 impl Authenticator<'_> {
-    /// The caller that a credential proves. A token verified before is taken from the cache; what can change between two
-    /// requests (the time, the keys, the place of the token) is checked every time.
+    /// Returns the caller that a token proves. A verified token is taken from the cache. The data that can change between
+    /// requests (time, keys, place of the token) is checked every time.
     pub fn authenticate(
         &self,
         credential: &Credential<'_>,
@@ -66,7 +66,8 @@ impl Authenticator<'_> {
         Ok(caller)
     }
 
-    /// A cached caller counts only while the very keys that proved it are in use, and the list in which its client was looked up.
+    /// A cached caller is valid only while the key set that verified it is in use, and the document in which its client was
+    /// found.
     fn still_holds(&self, proof: &TokenProof, source: usize, world: &World<'_>) -> bool {
         let generation = match self.issuers.get(proof.issuer).map(|issuer| &issuer.keys) {
             Some(IssuerKeys::Remote(id)) => world.polled.generation(*id, world.now),
@@ -134,7 +135,7 @@ impl Authenticator<'_> {
         })
     }
 
-    /// The directory's entry for the client that a token names, if the issuer's tokens may name that client.
+    /// Looks up the client that a token names, and checks that the issuer's tokens may name it.
     fn client(
         &self,
         id: Option<&str>,
@@ -166,7 +167,7 @@ impl Authenticator<'_> {
         known.ok_or_else(|| Rejection::new(Kind::InvalidToken, "token_issuer_unknown"))
     }
 
-    /// Checks the signature with the keys that fit; the generation of the key set comes back.
+    /// Verifies the signature with the matching keys. Returns the generation of the key set.
     fn check_signature(
         &self,
         issuer: &Issuer,
@@ -192,7 +193,7 @@ impl Authenticator<'_> {
                 return Ok(generation);
             }
         }
-        // A name that no key of the set bears may be that of a newer key.
+        // A `kid` that the key set does not contain may belong to a newer key.
         let is_unknown = token.kid.as_deref().is_some_and(|kid| !keys.has_kid(kid));
         if is_unknown
             && let IssuerKeys::Remote(id) = &issuer.keys
@@ -208,7 +209,7 @@ impl Authenticator<'_> {
     }
 }
 
-/// What may change between two uses of a token that was verified once: the client's standing, and the certificate it comes with.
+/// Checks what may change between uses of a cached token: the client's validity, and the certificate of the connection.
 fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(), Rejection> {
     if let Some(client) = &caller.client {
         let refused = |reason| Rejection::new(Kind::InvalidToken, reason).with(format!("client {}", client.id));
@@ -222,7 +223,7 @@ fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(
     }
 }
 
-/// Which client the token was issued to: `client_id` (RFC 9068 §2.2), or `azp` (OpenID Connect Core §2) where there is none.
+/// Returns the client id of the token: `client_id` (RFC 9068 §2.2), or else `azp` (OpenID Connect Core §2).
 fn client_id(claims: &Value) -> Option<Rc<str>> {
     let named = ["client_id", "azp"].iter().filter_map(|name| claims.get(*name)?.as_str());
     named.filter(|id| !id.is_empty()).map(Rc::from).next()
@@ -232,5 +233,6 @@ fn invalid(reason: &'static str) -> Stop {
     Stop::Refuse(Rejection::new(Kind::InvalidToken, reason))
 }
 
-/// A token is checked with so many keys at the most, when it or they have no `kid`: each try costs as much as a real check.
+/// The maximum number of keys tried for a token, if the token or the keys have no `kid`. Each attempt costs a full
+/// verification.
 const MOST_KEYS_TRIED: usize = 4;

@@ -1,27 +1,27 @@
-//! How many bytes the requests of one worker may hold at the same time, and who holds how many.
+//! Bounds the bytes that all requests of one worker hold together.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// The bounds of one worker, in bytes.
+/// The memory bounds of one worker, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryBounds {
-    /// Bodies of requests that are held back. Envoy has these bytes, the filter only their number.
+    /// Bodies of held requests. Envoy stores the bytes; the filter only counts them.
     pub held_bodies: u64,
-    /// Copies of bodies for checks that only write to the record.
+    /// Copies of bodies for report-only checks.
     pub copied_bodies: u64,
     /// Verified tokens with their claims.
     pub token_cache: usize,
 }
 
-/// A number of bytes that several holders share.
+/// A byte budget that several holders share.
 #[derive(Debug)]
 pub struct ByteBound {
     most: u64,
     held: Cell<u64>,
 }
 
-/// The part of a [`ByteBound`] that one holder has. Dropping it gives the bytes back.
+/// One holder's share of a [`ByteBound`]. Dropping it returns the bytes.
 #[derive(Debug)]
 pub struct HeldBytes {
     bound: Rc<ByteBound>,
@@ -29,7 +29,7 @@ pub struct HeldBytes {
 }
 
 impl ByteBound {
-    /// A bound of which nothing is held yet.
+    /// Creates a bound with nothing held.
     pub fn new(most: u64) -> Rc<ByteBound> {
         Rc::new(ByteBound { most, held: Cell::new(0) })
     }
@@ -40,14 +40,14 @@ impl ByteBound {
         held.resize(bytes).then_some(held)
     }
 
-    /// How many bytes all holders have together.
+    /// Returns the number of bytes held by all holders.
     pub fn held(&self) -> u64 {
         self.held.get()
     }
 }
 
 impl HeldBytes {
-    /// Changes how many bytes are held. Returns `false` and changes nothing if the bound has too few left.
+    /// Changes the number of held bytes. Returns `false` and changes nothing if the bound has too few left.
     pub fn resize(&mut self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let others = self.bound.held.get().saturating_sub(self.bytes);
@@ -75,11 +75,11 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn holders_share_a_bound_and_give_back_what_they_held() {
+    fn holders_share_a_bound_and_return_their_bytes() {
         let bound = ByteBound::new(100);
         let mut first = bound.hold(60).unwrap();
         assert!(bound.hold(41).is_none(), "one byte too many");
-        assert_eq!(bound.held(), 60, "a refused holder holds nothing");
+        assert_eq!(bound.held(), 60, "a failed reservation holds nothing");
         let second = bound.hold(40).unwrap();
         assert!(!first.resize(61) && bound.held() == 100, "a refused change changes nothing");
         assert!(first.resize(10) && bound.held() == 50);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_of_nothing_lets_nothing_be_held() {
+    fn a_bound_of_zero_allows_no_bytes() {
         let bound = ByteBound::new(0);
         assert!(bound.hold(1).is_none());
         assert!(bound.hold(0).is_some_and(|mut held| !held.resize(1)));

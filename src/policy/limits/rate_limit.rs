@@ -1,4 +1,4 @@
-//! How many requests may whoever make? Counts a request under every limit that it comes under, or refuses it and counts nothing.
+//! Local rate limits: counts a request against all limits that apply, or refuses it and counts nothing.
 
 pub mod cell;
 pub mod key;
@@ -28,111 +28,111 @@ use crate::config::limit::KeyPart;
 use crate::config::limit::service::OnFailure;
 use crate::policy::limits::rate_limit_client::SharedLimit;
 
-/// A limit as compiled.
+/// A compiled limit.
 #[derive(Debug)]
 pub struct Limit {
-    /// Its name.
+    /// The name of the limit.
     pub name: Rc<str>,
-    /// What tells callers apart.
+    /// The request attributes that select the bucket.
     pub by: Vec<KeyPart>,
-    /// What may be had, by plan; the first is that of everyone for whom no other is found.
+    /// One meter per plan. The first is the default.
     pub meters: Vec<Meter>,
-    /// How one of them is chosen.
+    /// How a caller's meter is chosen.
     pub choice: Choice,
-    /// It only writes down whom it would have refused.
+    /// Report only: the limit records refusals but does not enforce them.
     pub shadow: bool,
-    /// Set where a rate limit service counts.
+    /// Set if a rate limit service counts this limit.
     pub sharing: Option<Sharing>,
 }
 
-/// How a limit is shared.
+/// How a limit is shared between proxies.
 #[derive(Debug)]
 pub struct Sharing {
-    /// What the service is asked.
+    /// The limit as the service counts it.
     pub limit: Rc<SharedLimit>,
-    /// What holds while it does not answer.
+    /// The behaviour while the service does not answer.
     pub on_failure: OnFailure,
 }
 
-/// How a caller's meter is chosen; the numbers are places in the list of meters.
+/// How a caller's meter is chosen. The numbers are indexes in the list of meters.
 #[derive(Debug)]
 pub enum Choice {
-    /// There is only one.
+    /// There is only one meter.
     Only,
-    /// By the text of a claim.
+    /// By the value of a claim.
     Claim(ClaimPath, Vec<(String, usize)>),
-    /// By the plan that the directory of clients has for the caller.
+    /// By the caller's plan in the client list.
     Directory(Vec<(String, usize)>),
-    /// By the client.
+    /// By the client id.
     Client(Vec<(String, usize)>),
 }
 
-/// Windows that hold together, and the table in which callers are counted under them.
+/// The windows of one plan, and the table that stores their buckets.
 #[derive(Debug)]
 pub struct Meter {
-    /// The plan's name; empty where the limit has windows of its own.
+    /// The plan's name; empty if the limit has no plans.
     pub plan: Rc<str>,
     /// The number of the table.
     pub table: u32,
-    /// How many cells it has.
+    /// The number of cells in the table.
     pub cells: u32,
     /// The windows.
     pub windows: Vec<Window>,
-    /// Their names, and how many requests each allows.
+    /// The name of each window, and its number of requests.
     pub titles: Vec<(Rc<str>, u64)>,
-    /// The windows as `RateLimit-Policy` lists them.
+    /// The windows in the format of `RateLimit-Policy`.
     pub policy: Rc<str>,
 }
 
-/// Whom one request is counted as under one limit.
+/// The bucket of one request under one limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Charge<'l> {
     /// The limit.
     pub limit: &'l Limit,
-    /// The meter that is the caller's.
+    /// The caller's meter.
     pub meter: &'l Meter,
     id: CellId,
     fingerprint: u64,
 }
 
-/// How limits are asked.
+/// The counting mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// The request is counted.
+    /// Count the request.
     Take,
-    /// Whether it could be counted.
+    /// Only check whether the request could be counted.
     Try,
 }
 
-/// What became of counting a request.
+/// The result of counting a request.
 #[derive(Debug, Default)]
 pub struct Counted {
-    /// Who refused it, if anybody did: by its place in the list of charges.
+    /// The refusal, if a limit refused the request.
     pub refused: Option<Refused>,
-    /// How the tightest window of each charge stands, in the order of the charges; none where it refused.
+    /// The state of the tightest window per charge, in the order of the charges; `None` if the charge refused.
     pub standings: Vec<Option<Standing>>,
-    /// The shadow limits that would have refused it.
+    /// The names of shadow limits that would have refused the request.
     pub would: Vec<Rc<str>>,
 }
 
 /// A refusal by a limit.
 #[derive(Debug)]
 pub struct Refused {
-    /// The charge.
+    /// The index of the charge that refused.
     pub charge: usize,
-    /// How the window that refused stands.
+    /// The state of the window that refused.
     pub standing: Standing,
-    /// Other workers changed what was counted faster than this one could.
+    /// Other workers changed the bucket faster than this one could.
     pub contended: bool,
 }
 
 impl Limit {
-    /// The meter that is the caller's.
+    /// Returns the caller's meter.
     pub fn meter(&self, subject: &Subject<'_>) -> Option<&Meter> {
         self.meters.get(self.choice.of(subject)).or_else(|| self.meters.first())
     }
 
-    /// Whom a request is counted as.
+    /// Returns the bucket of a request.
     pub fn charge(&self, subject: &Subject<'_>, hash_key: [u8; 16]) -> Option<Charge<'_>> {
         let meter = self.meter(subject)?;
         let key = Key::new(&self.by, subject, hash_key);
@@ -154,7 +154,7 @@ impl Choice {
     }
 }
 
-/// Counts a request under all charges, or under none when one refuses: first all are asked, then all are counted.
+/// Counts a request under all charges, or under none if one refuses. All limits are checked before any is counted.
 pub fn count(charges: &[Charge<'_>], how: How, now: Duration, store: &mut dyn BucketStore) -> Counted {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     let mut counted = Counted::default();
@@ -170,7 +170,7 @@ pub fn count(charges: &[Charge<'_>], how: How, now: Duration, store: &mut dyn Bu
     for (at, (charge, change)) in charges.iter().zip(asked).enumerate() {
         let settled = if how == How::Take { charge.settle(change, now, store) } else { Some(change) };
         match settled {
-            // What was counted under the other limits by then stands: giving it back could only be late.
+            // Hits already counted under other limits stay: returning them would come too late.
             Some(change) => {
                 counted.standings.push(charge.standing(&change, now));
                 counted.refuse(at, charge, &change);
@@ -185,11 +185,11 @@ pub fn count(charges: &[Charge<'_>], how: How, now: Duration, store: &mut dyn Bu
     counted
 }
 
-/// What a charge would change in its cell.
+/// The change of a charge to its cell.
 struct Change {
     cell: Cell,
     place: cell::Place,
-    /// The states after it; or the window that refuses, and the nanoseconds for which it does.
+    /// The new states; or the window that refuses, and for how many nanoseconds.
     outcome: Result<States, (usize, u64)>,
 }
 
@@ -209,8 +209,9 @@ impl Charge<'_> {
         Change { cell, place, outcome: wait.map_or(Ok(states), Err) }
     }
 
-    /// Makes a change, again on what others have left when they were faster. None when they were faster too often: somebody
-    /// always gets on, so that is no standstill, and whoever does not is refused rather than let through uncounted.
+    /// Stores a change, and recomputes it if another worker changed the cell first. Returns `None` after too many conflicts.
+    /// Some worker always succeeds, so there is no deadlock. A worker that fails every time refuses the request instead of
+    /// letting it through uncounted.
     fn settle(&self, mut change: Change, now: u64, store: &mut dyn BucketStore) -> Option<Change> {
         for _ in 0..MOST_TRIES {
             let Ok(states) = &change.outcome else { return Some(change) };
@@ -223,7 +224,7 @@ impl Charge<'_> {
         None
     }
 
-    /// How the tightest window stands after a change; none where it was refused.
+    /// Returns the state of the tightest window after a change; `None` if it refused.
     fn standing(&self, change: &Change, now: u64) -> Option<Standing> {
         let states = change.outcome.as_ref().ok()?;
         let windows = self.meter.windows.iter().zip(states).zip(&self.meter.titles);
@@ -239,7 +240,7 @@ impl Charge<'_> {
 }
 
 impl Counted {
-    /// Notes a refusal; of several the one that lasts longest.
+    /// Records a refusal. If several limits refuse, keeps the one with the longest wait.
     fn refuse(&mut self, at: usize, charge: &Charge<'_>, change: &Change) {
         let Err((window, wait)) = change.outcome else { return };
         if charge.limit.shadow {
@@ -255,7 +256,7 @@ impl Counted {
     }
 }
 
-/// Counts something that has happened already: what there is not enough for uses up what there is.
+/// Counts an event that has already happened. If a window has too little left, it is exhausted.
 pub fn record(charges: &[Charge<'_>], now: Duration, store: &mut dyn BucketStore) {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     for charge in charges {
@@ -273,10 +274,10 @@ pub fn record(charges: &[Charge<'_>], now: Duration, store: &mut dyn BucketStore
     }
 }
 
-/// Whole seconds, rounded up.
+/// Converts to whole seconds, rounded up.
 fn seconds(nanos: u64) -> u64 {
     nanos.div_ceil(1_000_000_000)
 }
 
-/// How often a count is tried again that another worker changed meanwhile.
+/// The maximum number of attempts to update a cell that other workers change.
 const MOST_TRIES: usize = 16;

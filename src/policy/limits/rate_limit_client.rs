@@ -1,6 +1,6 @@
-//! Limits that a rate limit service counts for many proxies at once: what was granted, what was refused, whom to ask next.
+//! Limits that a rate limit service counts for several proxies: grants, refusals, and the next calls to make.
 //!
-//! It calls nobody. An adapter asks which calls are due, makes them, and hands the answers in.
+//! This module performs no I/O. An adapter polls for due calls, makes them, and passes the answers in.
 
 mod account;
 mod health;
@@ -18,72 +18,72 @@ use health::Health;
 /// A rate limit service of a policy.
 #[derive(Debug)]
 pub struct Service {
-    /// Envoy cluster, for the call.
+    /// The Envoy cluster for calls.
     pub cluster: String,
-    /// The domain that the service knows these limits by.
+    /// The rate limit domain of these limits.
     pub domain: String,
 }
 
 /// A limit that a service counts.
 #[derive(Debug)]
 pub struct SharedLimit {
-    /// Who counts.
+    /// The service that counts.
     pub service: Rc<Service>,
-    /// How hits are taken.
+    /// How hits are requested.
     pub terms: Terms,
 }
 
 /// A call to make.
 #[derive(Debug)]
 pub struct Call {
-    /// Whose answer it brings.
+    /// The account that the answer is for.
     pub account: AccountId,
-    /// Through which Envoy cluster, in which domain.
+    /// The Envoy cluster and the domain.
     pub service: Rc<Service>,
-    /// How long it may take.
+    /// The timeout of the call.
     pub timeout: Duration,
     /// The request message.
     pub message: Vec<u8>,
 }
 
-/// Why a call brought no usable answer.
+/// The reason why a call had no usable answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// There is no such cluster, nobody in it, or too much under way.
+    /// The call could not start: unknown cluster, no healthy endpoint, or too many calls.
     NotMade,
-    /// The call ended with this gRPC status and without a message.
+    /// The call ended with this gRPC status and no message.
     Status(u32),
-    /// The message says neither yes nor no.
+    /// The message contains no valid decision.
     Unreadable,
 }
 
-/// A change in how a service does.
+/// A change in the health of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It failed too often, the last time like this, and is left alone for a while.
+    /// The service failed too often, most recently with this fault; calls pause for a while.
     Paused(Fault),
-    /// It answers again.
+    /// The service answers again.
     Resumed,
 }
 
-/// What is left of a limit for one key, as far as the service told.
+/// What is left of a limit for one key, as reported by the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rest {
     /// The limit.
     pub limit: Option<u32>,
-    /// What remains of it.
+    /// The remaining hits.
     pub remaining: Option<u32>,
-    /// How long until it is whole again.
+    /// The time until the limit is full again.
     pub reset: Option<Duration>,
 }
 
-/// The accounts of all keys, so many at the most. Times are since the Unix epoch, as the caller's clock says.
+/// The accounts of all keys, up to a maximum number. Times are durations since the Unix epoch by the caller's clock.
 #[derive(Debug)]
 pub struct Quotas {
     slots: Vec<Slot>,
     index: HashMap<Rc<[u8]>, u32>,
     most: usize,
-    /// Where the search for an account to give up goes on.
+    /// The clock hand: where the search for an account to evict continues.
     hand: usize,
     wanted: VecDeque<AccountId>,
     health: Health,
@@ -91,7 +91,7 @@ pub struct Quotas {
 
 #[derive(Debug)]
 struct Slot {
-    /// The descriptor, which is the key.
+    /// The descriptor, used as the key.
     descriptor: Rc<[u8]>,
     limit: Rc<SharedLimit>,
     turn: u32,
@@ -100,14 +100,14 @@ struct Slot {
 }
 
 impl Quotas {
-    /// No accounts yet, and never more than `most`.
+    /// Creates an empty set of at most `most` accounts.
     pub fn new(most: usize) -> Quotas {
         let (slots, index, wanted) = (Vec::new(), HashMap::new(), VecDeque::new());
         Quotas { slots, index, most: most.max(1), hand: 0, wanted, health: Health::default() }
     }
 
-    /// What a request that was received at `received_at` finds when it asks for one hit of `limit` for this descriptor.
-    /// The hit is spent by [`Self::spend`] only, so that a request that another limit refuses costs none.
+    /// Checks for one hit of `limit` for this descriptor, on behalf of a request received at `received_at`. Only
+    /// [`Self::spend`] spends the hit, so a request that another limit refuses costs none.
     pub fn standing(
         &mut self,
         limit: &Rc<SharedLimit>,
@@ -129,24 +129,24 @@ impl Quotas {
             self.wanted.push_back(id);
             self.forget_given_up();
         }
-        // While the service fails, a late call counts as its failure, not as a busy worker.
+        // While the service fails, a late call counts as a failure of the service, not as a busy worker.
         let fails = self.health.is_failing() && standing == Standing::Late;
         (id, if fails { Standing::Failed } else { standing })
     }
 
-    /// Spends one hit of an account that was found free.
+    /// Spends one hit of an account with hits left.
     pub fn spend(&mut self, id: AccountId) {
         if let Some(slot) = self.slot(id) {
             slot.account.spend();
         }
     }
 
-    /// What is left for the holder of an account.
+    /// Returns what is left of an account's limit.
     pub fn rest(&mut self, id: AccountId, now: Duration) -> Rest {
         self.slot(id).map(|slot| slot.account.rest(now)).unwrap_or_default()
     }
 
-    /// The next call to make. What all requests wait for that came since the last one is asked for at once.
+    /// Returns the next call to make. One call requests the hits for all requests that wait on the account.
     pub fn poll_call(&mut self, now: Duration) -> Option<Call> {
         let is_patient = self.health.is_patient(now);
         while let Some(account) = self.wanted.pop_front() {
@@ -159,7 +159,7 @@ impl Quotas {
         None
     }
 
-    /// The call of this account cannot be made before others have ended.
+    /// Postpones the call of this account until others have ended.
     pub fn put_off(&mut self, id: AccountId) {
         if let Some(slot) = self.slot(id) {
             slot.account.put_off();
@@ -167,14 +167,14 @@ impl Quotas {
         }
     }
 
-    /// The answer to a call, or its failure. One that comes for an account given up meanwhile changes none.
+    /// Handles the answer or failure of a call. An answer for an evicted account is ignored.
     pub fn handle_answer(&mut self, id: AccountId, answer: Result<&[u8], Fault>, now: Duration) -> Option<Turn> {
         let read = answer.and_then(|bytes| wire::answer(bytes).ok_or(Fault::Unreadable));
         let is_healthy = !self.health.is_failing();
         if let Some(slot) = self.slot(id) {
             match &read {
                 Ok(answer) => slot.account.answered(answer, now),
-                // The requests that wait are decided again, and ask once more.
+                // The waiting requests are decided again, and start one more call.
                 Err(Fault::Status(_)) if is_healthy && slot.account.try_again() => {
                     self.health.be_patient(now);
                     return None;
@@ -189,17 +189,17 @@ impl Quotas {
         self.health.note(read.err(), now)
     }
 
-    /// How many accounts there are.
+    /// Returns the number of accounts.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// True when there is none.
+    /// Returns `true` if there are no accounts.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// Accounts that were given up while they wanted a call must not add up.
+    /// Removes evicted accounts from the queue of wanted calls, so that it stays bounded.
     fn forget_given_up(&mut self) {
         if self.wanted.len() > self.most {
             let slots = &self.slots;
@@ -214,7 +214,7 @@ impl Quotas {
         self.slots.get_mut(id.slot as usize).filter(|slot| slot.turn == id.turn)
     }
 
-    /// The account of this descriptor, a new one if need be.
+    /// Returns the account of this descriptor, creating it if needed.
     fn account(&mut self, limit: &Rc<SharedLimit>, descriptor: &[u8], now: Duration) -> AccountId {
         if let Some(slot) = self.index.get(descriptor).copied()
             && let Some(found) = self.slots.get(slot as usize)
@@ -245,8 +245,9 @@ impl Quotas {
         AccountId { slot, turn: self.slots.get(slot as usize).map_or(0, |slot| slot.turn) }
     }
 
-    /// The slot of an account that can be missed best: the first idle one from here on, else one not used for a round.
-    /// Looks at a few, so that no request pays for a search; hits that the account still holds are lost to their window.
+    /// Chooses a slot to evict: the first idle account from the clock hand on, or else one that was not used for a round. It
+    /// looks at only a few slots, so that no request pays for a long search. Unspent hits of the evicted account are lost until
+    /// their window ends.
     fn give_up_one(&mut self, now: Duration) -> usize {
         let count = self.slots.len().max(1);
         let mut second_best = self.hand % count;
@@ -265,7 +266,7 @@ impl Quotas {
     }
 }
 
-/// How many accounts are looked at to find one that can be given up.
+/// How many accounts the search for an eviction candidate looks at.
 const MOST_LOOKED_AT: usize = 16;
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! The limits that hold somewhere, by the moment when they are asked.
+//! The limits of a route, grouped by the stage that checks them.
 
 use std::rc::Rc;
 
 use super::rate_limit::Limit;
 
-/// The limits of one route, or of requests that no route takes.
+/// The limits of one route, or of requests that match no route.
 #[derive(Clone, Debug, Default)]
 pub struct LimitSet {
-    /// Asked when a request has arrived, before anybody looks at who calls.
+    /// Checked when a request arrives, before authentication.
     pub arrival: Vec<Rc<Limit>>,
-    /// Asked before a credential is looked at, and counted when it did not hold.
+    /// Checked before a credential is verified, and counted if it is invalid.
     pub failures: Vec<Rc<Limit>>,
-    /// Asked when it is known who calls and that he may.
+    /// Checked after authorization.
     pub caller: Vec<Rc<Limit>>,
-    /// Asked of the rate limit service, then.
+    /// Checked with the rate limit service after authorization.
     pub shared: Vec<Rc<Limit>>,
 }

@@ -1,5 +1,6 @@
-//! Consults the rate limit service for limits that several proxies share. Runs after authorization and before local limits are
-//! counted.
+//! Consults the rate limit service for limits that several proxies share.
+//!
+//! Runs after authorization and before local limits are counted.
 
 mod descriptor;
 
@@ -22,7 +23,7 @@ use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{AccountId, Await, Awaited};
 use crate::policy::world::World;
 
-/// Hits that were found free, to be spent when nothing else stops the request.
+/// Reserved hits, spent only if nothing else stops the request.
 #[must_use]
 #[derive(Debug, Default)]
 pub(in crate::policy) struct Reserved(Vec<AccountId>);
@@ -35,8 +36,8 @@ impl Reserved {
     }
 }
 
-/// Reserves one hit of every shared limit. All of them are asked before any hit is spent, so that a request that waits or is
-/// refused costs none, and all calls that are needed run at the same time.
+/// Reserves one hit of every shared limit. All limits are checked before any hit is spent, so a request that waits or is
+/// refused costs none, and all calls run in parallel.
 pub(in crate::policy) fn reserve(
     rule: &Rule,
     auth: &Auth,
@@ -70,19 +71,19 @@ pub(in crate::policy) fn reserve(
     Ok(asked.reserved)
 }
 
-/// The answers of the rate limit service about one request, sorted by what follows from them.
+/// The results of all shared limits for one request, grouped by their consequence.
 #[derive(Default)]
 struct Asked<'l> {
     reserved: Reserved,
     /// Limits with a hit left.
     available: Vec<(AccountId, &'l Limit)>,
-    /// Every enforced limit that the service answered for.
+    /// All enforced limits that the service answered for.
     answered: Vec<(AccountId, &'l Limit)>,
-    /// The limit without a hit left that makes the caller wait longest, and until when.
+    /// The exhausted limit with the longest wait, and the end of that wait.
     exhausted: Option<(Duration, AccountId, &'l Limit)>,
-    /// Report-only limits that would have refused.
+    /// Shadow limits that would have refused.
     shadows: Vec<Rc<str>>,
-    /// Limits that are counted here while the service fails.
+    /// Limits that are counted locally while the service fails.
     local: Vec<Rc<Limit>>,
     /// Limits that are not enforced while the service fails.
     open: Vec<Rc<str>>,
@@ -119,7 +120,7 @@ fn ask<'l>(
             Standing::Failed | Standing::Late => match (sharing.on_failure, standing) {
                 (OnFailure::Local, _) => asked.local.push(limit.clone()),
                 (OnFailure::Open, Standing::Failed) => asked.open.push(limit.name.clone()),
-                // A client can keep a worker busy. That must not lift a limit.
+                // A client can keep a worker busy. That must not bypass a limit.
                 (_, standing) => {
                     progress.audit.limit = Some(limit.name.clone());
                     return Err(Rejection::new(
@@ -147,8 +148,8 @@ fn ask<'l>(
 }
 
 impl Asked<'_> {
-    /// Lists the windows of every limit on the caller of a request that one of them refuses: limits counted here while the
-    /// service fails, limits that the service counts, and the limits that would have been asked next.
+    /// Lists the windows of all limits for a refused request: limits counted locally while the service fails, limits that the
+    /// service counts, and limits that would have been checked next.
     fn list_limits(
         &self,
         rule: &Rule,
@@ -185,14 +186,14 @@ fn refuse(limit: &Limit, subject: &Subject<'_>, wait: Duration, rest: Rest, prog
     Rejection::new(Kind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), "rate_limited")
 }
 
-/// The windows of limits that this proxy counts, as `RateLimit-Policy` lists them.
+/// Returns the windows of locally counted limits in the format of `RateLimit-Policy`.
 fn policies<'l>(limits: &'l [Rc<Limit>], subject: &'l Subject<'_>) -> impl Iterator<Item = Rc<str>> + 'l {
     let meters = limits.iter().filter(|limit| !limit.shadow).filter_map(|limit| limit.meter(subject));
     meters.map(|meter| meter.policy.clone())
 }
 
-/// The limit as clients are told it, and its number. The service's number counts; where it is the document's too, so does all
-/// else that the document says of the limit.
+/// Returns the limit as reported to clients, and its number. The service's number takes precedence. If it equals the number in
+/// the document, the document's other settings apply too.
 fn policy(limit: &Limit, subject: &Subject<'_>, rest: Rest) -> (Rc<str>, u64) {
     let meter = limit.meter(subject);
     let written = meter.and_then(|meter| meter.titles.first()).map(|(_, most)| *most);
@@ -204,7 +205,7 @@ fn policy(limit: &Limit, subject: &Subject<'_>, rest: Rest) -> (Rc<str>, u64) {
     }
 }
 
-/// Whole seconds, rounded up.
+/// Converts to whole seconds, rounded up.
 fn seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }

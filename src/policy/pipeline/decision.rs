@@ -1,4 +1,4 @@
-//! The outcomes of a decision: forward, reply, judge the body first, or wait.
+//! The outcome of a decision: forward, reply, inspect the body first, or wait.
 
 use super::forward::Forward;
 use super::inspection::Inspection;
@@ -8,12 +8,12 @@ use crate::policy::verdict::wait::Await;
 /// The outcome of a decision.
 #[derive(Debug)]
 pub enum Decision {
-    /// Let the request through, changed like this.
+    /// Forward the request with these changes.
     Forward(Forward),
-    /// Hold it back until its body has arrived, and hand that to [`crate::policy::Policy::inspect`].
+    /// Hold the request until its body has arrived, then call [`crate::policy::Policy::inspect`].
     Inspect(Box<Inspection>),
-    /// Answer it here: refusals, preflights and static routes alike.
+    /// Reply to the request: refusals, preflights and static routes.
     Reply(Reply),
-    /// Decide again when this is known, or at this time.
+    /// Decide again when the awaited result is available, or at this time.
     Await(Await),
 }

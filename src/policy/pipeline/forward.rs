@@ -1,4 +1,4 @@
-//! What an authorised request becomes on its way to the upstream: identity headers, path, host, time limit, and no token.
+//! Rewrites an authorized request for the upstream: identity headers, path, host, timeout, and removal of credentials.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::policy::request::guard::{SafePath, without_query_pair};
 use crate::policy::request::{Once, Request};
 use crate::policy::verdict::edit::{HeaderEdit, Name};
 
-/// The edits that turn the client's request into the upstream's. Made from a [`Grant`] only.
+/// The edits that turn the client's request into the upstream's. Only a [`Grant`] can create it.
 #[derive(Debug)]
 pub struct Forward {
     edits: Vec<HeaderEdit>,
@@ -20,42 +20,42 @@ pub struct Forward {
     meter: Option<Meter>,
 }
 
-/// Where a route sends its requests.
+/// The destination of a route's requests.
 #[derive(Debug, Default)]
 pub struct Destination {
-    /// The upstream's name, which Envoy's route takes for the cluster; none leaves the choice to Envoy's own routes.
+    /// The upstream's name, which Envoy's route uses as the cluster. `None` leaves the choice to Envoy's own routes.
     pub upstream: Option<Rc<str>>,
-    /// The upstream's own `Host`; none keeps the client's.
+    /// The upstream's `Host`; `None` keeps the client's.
     pub authority: Option<Rc<str>>,
-    /// What the upstream's address puts before every path, without a slash at the end.
+    /// The path in the upstream's address. It precedes every path and has no trailing slash.
     pub base_path: String,
-    /// Only what `{.+}` stands for goes on.
+    /// Forward only the part of the path that `{.+}` matches.
     pub strip_prefix: bool,
-    /// Milliseconds the upstream may take.
+    /// The upstream timeout in milliseconds.
     pub timeout_millis: Option<Rc<str>>,
-    /// The token goes on as well.
+    /// Forward the token too.
     pub forward_token: bool,
 }
 
-/// Everything that is known about the request when it is forwarded.
+/// The request data needed for forwarding.
 #[derive(Clone, Copy, Debug)]
 pub struct Passage<'p, 'r> {
     /// The request.
     pub request: &'p Request<'r>,
-    /// Its target, made safe.
+    /// The validated target.
     pub target: &'p SafePath<'r>,
-    /// What `{.+}` stands for.
+    /// The part of the path that `{.+}` matches.
     pub tail: Option<&'p str>,
-    /// The places where tokens may stand.
+    /// The places that may contain tokens.
     pub sources: &'p [TokenSource],
-    /// The places where API keys may stand.
+    /// The places that may contain API keys.
     pub key_places: &'p KeyPlaces,
     /// The request's id.
     pub request_id: &'p Rc<str>,
 }
 
 impl Forward {
-    /// The edits for an authorised request. `edits` already holds the removal of what the client forged.
+    /// Creates the edits for an authorized request. `edits` already removes forged headers.
     pub fn new(grant: &Grant, to: &Destination, passage: &Passage<'_, '_>, mut edits: Vec<HeaderEdit>) -> Forward {
         if let Some(caller) = grant.caller() {
             edits.extend(caller.identity.edits.iter().cloned());
@@ -70,7 +70,7 @@ impl Forward {
             edits.push(set("x-forwarded-host", host));
             edits.push(HeaderEdit::Set(":authority".into(), authority.clone().into()));
         } else if passage.request.headers.iter().any(|(name, _)| *name == b"x-forwarded-host") {
-            // The upstream sees the client's own `Host`; a second opinion would be a forger's.
+            // The upstream sees the client's own `Host`. A different `X-Forwarded-Host` would be forged.
             edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
         }
         if passage.request.request_id != Once::Value(passage.request_id.as_bytes()) {
@@ -80,7 +80,8 @@ impl Forward {
         if let Some(millis) = &to.timeout_millis {
             edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone().into()));
         }
-        // Last: Envoy chooses the route anew after the edits, and this header is what chooses it (envoy-facts §2.9).
+        // This must be the last edit: Envoy selects the route again after the edits, and this header selects it (envoy-facts
+        // §2.9).
         if let Some(upstream) = &to.upstream {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }
@@ -88,27 +89,27 @@ impl Forward {
         Forward { edits, permissions, routed_elsewhere: to.upstream.is_none(), meter: None }
     }
 
-    /// The same with something that counts the body on its way.
+    /// Attaches a meter that counts the body.
     pub(in crate::policy) fn metered(self, meter: Meter) -> Forward {
         Forward { meter: Some(meter), ..self }
     }
 
-    /// What has to be shown every part of the body that passes.
+    /// Takes the meter that must see every forwarded part of the body.
     pub fn take_meter(&mut self) -> Option<Meter> {
         self.meter.take()
     }
 
-    /// Changes to the request's headers, in order.
+    /// Returns the changes to the request's headers, in order.
     pub fn edits(&self) -> &[HeaderEdit] {
         &self.edits
     }
 
-    /// The changes alone.
+    /// Converts into the header edits.
     pub fn into_edits(self) -> Vec<HeaderEdit> {
         self.edits
     }
 
-    /// How many bytes the changes take in memory.
+    /// Returns the number of bytes that the changes take in memory.
     pub(in crate::policy) fn kept_bytes(&self) -> usize {
         let value = |edit: &HeaderEdit| match edit {
             HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) => value.len(),
@@ -117,19 +118,20 @@ impl Forward {
         self.edits.capacity() * size_of::<HeaderEdit>() + self.edits.iter().map(value).sum::<usize>()
     }
 
-    /// Whether Envoy's own routes say where it goes: they cannot see in the headers that it was let through.
+    /// Returns `true` if Envoy's own routes choose the upstream. They cannot see in the headers that the request was
+    /// authorized.
     pub fn is_routed_elsewhere(&self) -> bool {
         self.routed_elsewhere
     }
 
-    /// The caller's permissions for later filters and the access log, where the document wants them told.
+    /// Returns the caller's permissions for later filters and the access log, if configured.
     pub fn permissions(&self) -> Option<&str> {
         self.permissions.as_deref()
     }
 }
 
 impl Destination {
-    /// Where the request goes, in words for an operator.
+    /// Describes the destination for an operator.
     pub fn describe(&self) -> String {
         match &self.upstream {
             Some(upstream) => format!("to upstream {upstream}"),
@@ -137,7 +139,7 @@ impl Destination {
         }
     }
 
-    /// The new `:path`, if it differs from the client's.
+    /// Returns the new `:path`, if it differs from the client's.
     fn path(&self, passage: &Passage<'_, '_>, query: Option<String>) -> Option<String> {
         let target = passage.target;
         if self.base_path.is_empty() && !self.strip_prefix && query.is_none() && !target.changed() {
@@ -160,8 +162,8 @@ impl Destination {
     }
 }
 
-/// Removes what concerns the client's connection alone but the upgrade itself. The next proxy deletes every header that
-/// `Connection` names, and that may be an identity header (RFC 9110 §7.6.1). Envoy does this for all requests but upgrades.
+/// Removes all hop-by-hop headers of an upgrade request except the upgrade itself. The next proxy deletes every header named in
+/// `Connection`, and that could be an identity header (RFC 9110 §7.6.1). Envoy does this for all requests except upgrades.
 fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
     match request.connection {
         Once::Absent => return,
@@ -176,13 +178,13 @@ fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
     }
 }
 
-/// Removes tokens from every place where one may stand; the query without them comes back when one stood there.
+/// Removes tokens from all token places. Returns the query without tokens if it contained one.
 fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Option<String> {
     let mut query: Option<String> = None;
     for source in passage.sources {
         match source {
             TokenSource::Bearer => {
-                // Envoy joins repeated lines by commas (envoy-facts §0.9), so a token may stand behind another credential.
+                // Envoy joins repeated headers with commas (envoy-facts §0.9), so a token may follow another credential.
                 let bearer = |part: &[u8]| strip_bearer(part.trim_ascii()).is_some();
                 let mut lines = passage.request.headers.iter().filter(|(name, _)| *name == b"authorization");
                 if lines.any(|(_, value)| value.split(|b| *b == b',').any(bearer)) {
@@ -208,7 +210,7 @@ fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Opti
     query
 }
 
-/// All cookies but those that may hold tokens, byte for byte; nothing when none of them does.
+/// Returns all cookies except those that may contain tokens, byte for byte; `None` if no cookie may contain one.
 fn without_token_cookies(passage: &Passage<'_, '_>) -> Option<HeaderEdit> {
     let holds_token = |name: &[u8]| {
         passage.sources.iter().any(|source| matches!(source, TokenSource::Cookie(token) if token.as_bytes() == name))
@@ -230,5 +232,5 @@ fn set(name: &'static str, value: impl AsRef<str>) -> HeaderEdit {
 
 const OF_ONE_CONNECTION: [&str; 4] = ["http2-settings", "keep-alive", "proxy-connection", "te"];
 
-/// The header by which the generated Envoy routes choose the cluster.
+/// The header by which the generated Envoy routes select the cluster.
 pub const ROUTING_HEADER: &str = "x-portcullis-upstream";

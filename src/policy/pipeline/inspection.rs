@@ -1,4 +1,4 @@
-//! A request whose headers are acceptable and whose body has to be judged before any of it is forwarded.
+//! A request with acceptable headers, held until its body has been inspected.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::forward::Forward;
 use crate::policy::checks::body::{Body, BodyCheck};
 use crate::policy::verdict::rejection::Rejection;
 
-/// A request that waits for its own body. Its [`Forward`] comes out only if the body is acceptable.
+/// A held request. It releases its [`Forward`] only if the body is acceptable.
 #[derive(Debug)]
 pub struct Inspection {
     check: Rc<BodyCheck>,
@@ -19,12 +19,12 @@ impl Inspection {
         Inspection { check, is_json, forward }
     }
 
-    /// How many bytes the request keeps in memory while its body arrives.
+    /// Returns the number of bytes that the request keeps in memory while its body arrives.
     pub fn kept_bytes(&self) -> usize {
         size_of::<Inspection>() + self.forward.kept_bytes()
     }
 
-    /// Whether a body that has grown to this size is too large already.
+    /// Returns `true` if a body of this size is already too large.
     pub fn is_too_large(&self, size: usize) -> bool {
         u64::try_from(size).unwrap_or(u64::MAX) > self.check.most_bytes
     }

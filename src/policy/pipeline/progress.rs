@@ -1,5 +1,6 @@
-//! Everything that is known about one request so far. It outlives waits for keys and limits, and the request itself: the response
-//! and the audit record are made of it.
+//! The state of one request.
+//!
+//! It outlives waits and the request itself: the response and the audit record are built from it.
 
 use std::rc::Rc;
 
@@ -19,21 +20,21 @@ use crate::policy::verdict::rejection::Rejection;
 use crate::policy::verdict::reply::Reply;
 use crate::policy::world::World;
 
-/// Everything that is known about one request so far.
+/// The state of one request.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The audit record as far as it is written.
+    /// The audit record written so far.
     pub audit: AuditRecord,
-    /// The parts of the response that are known.
+    /// The parts of the response that are already known.
     pub plan: ResponsePlan,
     pub(in crate::policy) rule: Option<Rc<Rule>>,
-    /// The request was counted under the limits that apply on arrival. It is counted once, however often it is decided.
+    /// The request was counted by the limits that apply on arrival. It is counted once, even if it is decided several times.
     pub(in crate::policy) arrived: bool,
 }
 
 impl Progress {
-    /// Prepares for a decision that follows a wait. It repeats what depends on the request and the time alone, and nothing that had
-    /// an effect: the request keeps its id and what the limits on arrival reported.
+    /// Prepares for another decision after a wait. The decision recomputes results that depend only on the request and the
+    /// time, but repeats no side effect: the request keeps its id and the results of the limits on arrival.
     pub(in crate::policy) fn resume(&mut self) {
         let Progress { audit, plan, arrived, .. } = std::mem::take(self);
         self.arrived = arrived;
@@ -56,7 +57,7 @@ impl Progress {
         self.audit.key = caller.key().cloned();
     }
 
-    /// Writes down a valid credential beside the first.
+    /// Records a valid credential in addition to the first.
     pub(in crate::policy) fn note_witness(&mut self, caller: &Caller) {
         self.audit.also.push(Witness {
             credential: caller.kind().word(),
@@ -67,7 +68,7 @@ impl Progress {
         });
     }
 
-    /// Writes down a report-only limit that would have refused the request.
+    /// Records a shadow limit that would have refused the request.
     pub(in crate::policy) fn note_shadow(&mut self, limit: &Rc<str>) {
         if !self.audit.would_limit.contains(limit) {
             self.audit.would_limit.push(limit.clone());
@@ -79,7 +80,7 @@ impl Progress {
         self.audit.reason = "allowed";
     }
 
-    /// Runs checks of the route, if it has any. Report-only checks write a note instead of refusing.
+    /// Runs the route's checks, if it has any. Report-only checks record a note instead of refusing.
     pub(in crate::policy) fn examine(
         &mut self,
         rule: &Rule,
@@ -95,9 +96,9 @@ impl Progress {
         }
     }
 
-    /// Lets a request go on: at once, counted on its way, or when its body has been judged.
+    /// Releases a request: immediately, with a meter for its body, or after inspection of its body.
     pub(in crate::policy) fn release(&mut self, forward: Forward, rule: &Rule, request: &Request<'_>) -> Decision {
-        // A record of report-only checks needs one reason only.
+        // For report-only checks, the record needs only one reason.
         let checks = rule.checks.as_ref().filter(|_| self.audit.would_refuse.is_none());
         match checks.map_or(BodyPlan::Pass, |checks| checks.body(request)) {
             BodyPlan::Pass => {
@@ -118,14 +119,14 @@ impl Progress {
         self.audit.reason = "static_route";
         let mut headers = answer.headers.clone();
         if let Some(cors) = &self.plan.cors {
-            // A browser ignores a repeated `Access-Control-Allow-Origin` (Fetch §4.10, step 2): the policy is the only source.
+            // A browser rejects a repeated `Access-Control-Allow-Origin` (Fetch §4.10, step 2), so only the policy sets it.
             headers.retain(|(name, _)| !cors.remove.contains(&name.as_ref()));
         }
         self.plan.add_to_reply(&mut headers);
         Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
     }
 
-    /// The reply to a preflight, which has the CORS headers of its own answer, and the record of it.
+    /// Builds and records the reply to a preflight. It has the CORS headers of its own answer.
     pub(in crate::policy) fn answer_preflight(&mut self, rule: &Rule, answer: PreflightAnswer) -> Reply {
         self.plan.cors = None;
         self.audit.route = Some(rule.name.clone());
@@ -138,7 +139,7 @@ impl Progress {
         Reply { status: answer.status, headers, body: Rc::from([]), grpc: None, details: self.audit.reason }
     }
 
-    /// The reply to a request that a stage refused, and the record of it.
+    /// Builds and records the reply to a refused request.
     pub(in crate::policy) fn refuse(
         &mut self,
         rejection: Rejection,

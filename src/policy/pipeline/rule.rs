@@ -1,4 +1,4 @@
-//! A route as compiled: what it asks, and what it does for those who may.
+//! A compiled route: its requirements and its action.
 
 use std::rc::Rc;
 
@@ -8,41 +8,41 @@ use crate::policy::checks::Checks;
 use crate::policy::limits::set::LimitSet;
 use crate::policy::respond::cors::CorsPolicy;
 
-/// A route as compiled: what it asks, and what it does for those who may.
+/// A compiled route: its requirements and its action.
 #[derive(Debug)]
 pub struct Rule {
-    /// The name in the audit record.
+    /// The route's name in the audit record.
     pub name: Rc<str>,
-    /// What it asks of callers.
+    /// The authentication and authorization requirements.
     pub requirements: Requirements,
-    /// How often it may be called, and by whom.
+    /// The rate limits of the route.
     pub limits: LimitSet,
-    /// What its requests must look like.
+    /// The checks of its requests.
     pub checks: Option<Rc<Checks>>,
     /// Its CORS policy.
     pub cors: Option<Rc<CorsPolicy>>,
-    /// What happens to requests that may pass.
+    /// The action for authorized requests.
     pub action: Action,
 }
 
 impl Rule {
-    /// The largest body that requests of this route are held back for; none where they are answered or not checked.
+    /// Returns the size limit of held bodies; `None` if the route replies itself or does not inspect bodies.
     pub fn held_body(&self) -> Option<u64> {
         let checks = self.checks.as_ref().filter(|_| matches!(self.action, Action::Forward(_)))?;
         checks.holds()
     }
 }
 
-/// What a route does.
+/// The action of a route.
 #[derive(Debug)]
 pub enum Action {
-    /// Sends the request on.
+    /// Forwards the request.
     Forward(Destination),
-    /// Answers it.
+    /// Replies to the request.
     Answer(StaticAnswer),
 }
 
-/// The answer of a static route, rendered when the policy was compiled.
+/// The response of a static route, built when the policy is compiled.
 #[derive(Debug)]
 pub struct StaticAnswer {
     pub(in crate::policy) status: u16,

@@ -1,4 +1,6 @@
-//! What a polled document can be about, and how its text is read: whole, or not at all.
+//! The kinds of polled documents, and their parsers.
+//!
+//! An invalid document is rejected as a whole.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,33 +10,33 @@ use crate::policy::credentials::jwks;
 use crate::policy::credentials::jwks::{KeySet, KeySource};
 use crate::policy::credentials::revocation_list::{MOST_BYTES_AN_ENTRY, Revocations};
 
-/// What a document is about, with what its reading depends on.
+/// The kind of a document, and the data that its parser needs.
 #[derive(Clone, Debug)]
 pub enum What {
     /// An issuer's keys.
     KeySet,
-    /// What is revoked.
+    /// A revocation list.
     Revocations {
-        /// How many entries the list may have.
+        /// The maximum number of entries.
         most_entries: usize,
     },
-    /// Who calls with keys, certificates or tokens of its own.
+    /// A client directory.
     Clients(Rc<dyn ReadClients>),
 }
 
-/// A document that was read.
+/// A parsed document.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// An issuer's keys, one of them usable at least.
+    /// An issuer's keys, at least one of them usable.
     KeySet(Rc<KeySet>),
-    /// What is revoked.
+    /// A revocation list.
     Revocations(Rc<Revocations>),
-    /// Who calls, beside those whom the gateway's own document lists.
+    /// The clients in addition to those of the gateway's document.
     Clients(Rc<ClientDirectory>),
 }
 
 impl What {
-    /// What it is called in the log.
+    /// Returns the name of the kind in log lines.
     pub fn name(&self) -> &'static str {
         match self {
             What::KeySet => "key set",
@@ -43,7 +45,7 @@ impl What {
         }
     }
 
-    /// A word that tells documents apart which come from one address and are read in different ways.
+    /// Returns a tag that distinguishes documents with the same address but different parsers.
     pub fn tag(&self) -> String {
         match self {
             What::KeySet => "keys".to_string(),
@@ -52,7 +54,7 @@ impl What {
         }
     }
 
-    /// The longest text that is read, in bytes.
+    /// Returns the maximum document size in bytes.
     pub fn most_bytes(&self) -> usize {
         match self {
             What::KeySet => jwks::MAX_BYTES,
@@ -63,7 +65,7 @@ impl What {
 }
 
 impl Content {
-    /// Reads a text; with what comes back are the parts that are not used, each with its reason.
+    /// Parses a text. Also returns the skipped parts, each with the reason.
     pub(super) fn read(what: &What, text: &[u8], at: Duration) -> Result<(Content, Vec<String>), String> {
         if text.len() > what.most_bytes() {
             return Err(format!("longer than {} bytes", what.most_bytes()));
@@ -107,5 +109,5 @@ impl Content {
     }
 }
 
-/// What a list may hold besides its entries: blanks, and entries that nobody needs any more.
+/// Room for whitespace and expired entries in a list.
 const MOST_BYTES_AROUND: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! Documents through their whole life: first fetch, refresh, outage, rotation, and clocks that jump.
+//! Tests of the document life cycle: first fetch, refresh, outage, rotation, and clocks that jump.
 
 use super::*;
 use crate::config::url::Url;
@@ -13,7 +13,7 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(1_000_000 + seconds)
 }
 
-/// Fresh for `fresh` seconds and stale for as long again, a cool-down of 30, a wait of 5.
+/// Returns documents that are fresh for `fresh` seconds and stale for as long again, with a cool-down of 30 and a wait of 5.
 fn polled(fresh: u64) -> Polled {
     let span = Duration::from_secs;
     Polled::new([PollPlan {
@@ -33,19 +33,19 @@ fn is_usable(polled: &Polled, now: Duration) -> bool {
 }
 
 #[test]
-fn requests_before_the_first_key_set_wait_for_one_fetch_and_not_longer_than_they_may() {
+fn requests_before_the_first_key_set_wait_for_one_fetch_within_their_bound() {
     let mut polled = polled(100);
     assert!(polled.is_due(ID, at(0)));
     assert!(matches!(polled.key_set(ID, at(0), at(0)), Standing::Wait(until) if until == at(5)));
     assert!(matches!(polled.key_set(ID, at(0), at(5)), Standing::Unavailable));
     polled.note_failure(ID, at(1));
-    assert!(matches!(polled.key_set(ID, at(0), at(2)), Standing::Unavailable), "its fetch has failed");
-    assert!(matches!(polled.key_set(ID, at(2), at(2)), Standing::Wait(_)), "the next fetch may not");
-    assert!(matches!(polled.key_set(ID, Duration::ZERO, at(2)), Standing::Unavailable), "too many wait");
+    assert!(matches!(polled.key_set(ID, at(0), at(2)), Standing::Unavailable), "the fetch for this request failed");
+    assert!(matches!(polled.key_set(ID, at(2), at(2)), Standing::Wait(_)), "the next fetch may succeed");
+    assert!(matches!(polled.key_set(ID, Duration::ZERO, at(2)), Standing::Unavailable), "too many requests wait");
 }
 
 #[test]
-fn a_failing_key_endpoint_never_removes_keys_and_never_extends_their_time() {
+fn a_failing_key_endpoint_never_removes_keys_and_never_extends_their_use() {
     let mut polled = polled(100);
     polled.install(ID, SET, at(0)).unwrap();
     let mut now = 0;
@@ -61,13 +61,13 @@ fn a_failing_key_endpoint_never_removes_keys_and_never_extends_their_time() {
         assert_eq!(polled.generation(ID, at(now)), Some(1));
     }
     assert!(!is_usable(&polled, at(200)));
-    assert_eq!(polled.generation(ID, at(200)), None, "tokens verified with them do not hold either");
+    assert_eq!(polled.generation(ID, at(200)), None, "tokens verified with these keys are invalid too");
     polled.install(ID, SET, at(201)).unwrap();
-    assert!(is_usable(&polled, at(201)), "and the endpoint may come back");
+    assert!(is_usable(&polled, at(201)), "the endpoint may recover");
 }
 
 #[test]
-fn keys_are_fetched_again_before_they_are_stale_and_a_failing_endpoint_is_spared() {
+fn keys_are_refreshed_before_they_are_stale_and_failures_back_off() {
     let mut polled = polled(100);
     polled.install(ID, SET, at(0)).unwrap();
     assert!(!polled.is_due(ID, at(79)) && polled.is_due(ID, at(80)));
@@ -78,7 +78,7 @@ fn keys_are_fetched_again_before_they_are_stale_and_a_failing_endpoint_is_spared
 }
 
 #[test]
-fn an_endpoint_that_answers_is_asked_as_often_as_the_keys_need_it() {
+fn a_healthy_endpoint_is_fetched_as_often_as_configured() {
     let mut polled = polled(1);
     for now in 0..10 {
         assert!(polled.is_due(ID, at(now)), "second {now}");
@@ -90,17 +90,17 @@ fn an_endpoint_that_answers_is_asked_as_often_as_the_keys_need_it() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_neither_prolongs_keys_nor_puts_off_their_refresh() {
+fn a_clock_set_back_neither_extends_keys_nor_delays_their_refresh() {
     let mut polled = polled(100);
     polled.install(ID, SET, at(10_000)).unwrap();
-    assert!(!polled.is_due(ID, at(0)), "the keys are as good as new");
+    assert!(!polled.is_due(ID, at(0)), "the keys are current");
     assert!(!polled.is_due(ID, at(79)) && polled.is_due(ID, at(80)));
     assert!(is_usable(&polled, at(199)) && !is_usable(&polled, at(200)));
-    assert_eq!(polled.want_newer(ID, at(30), at(30)), Some(at(35)), "nor is the cool-down longer");
+    assert_eq!(polled.want_newer(ID, at(30), at(30)), Some(at(35)), "the cool-down is not longer either");
 }
 
 #[test]
-fn unknown_key_ids_cause_one_fetch_in_each_cool_down() {
+fn unknown_key_ids_cause_one_fetch_per_cool_down() {
     let mut polled = polled(1_000);
     polled.install(ID, SET, at(0)).unwrap();
     assert_eq!(polled.want_newer(ID, at(29), at(29)), None);
@@ -109,8 +109,8 @@ fn unknown_key_ids_cause_one_fetch_in_each_cool_down() {
     assert_eq!(polled.want_newer(ID, at(30), at(30)), Some(at(35)), "a second request waits for the same fetch");
     assert!(polled.is_due(ID, at(30)));
     polled.install(ID, SET, at(31)).unwrap();
-    assert_eq!(polled.want_newer(ID, at(30), at(31)), None, "it was fetched for this request");
-    assert_eq!(polled.want_newer(ID, at(32), at(32)), None, "and once is enough for a while");
+    assert_eq!(polled.want_newer(ID, at(30), at(31)), None, "the fetch for this request has ended");
+    assert_eq!(polled.want_newer(ID, at(32), at(32)), None, "only one fetch per cool-down");
     assert!(!polled.is_due(ID, at(32)));
     polled.note_failure(ID, at(61));
     assert_eq!(polled.want_newer(ID, at(62), at(62)), None, "a failed fetch counts too");

@@ -1,9 +1,8 @@
-//! Refuses request targets that two programs could read differently, and spells the rest in one way, so that the path
-//! matched is the path forwarded.
+//! Refuses ambiguous request targets and normalizes the rest, so that the path that is matched is the path that is forwarded.
 //!
-//! Envoy hands `:path` over as the client wrote it unless its listener is hardened (Envoy fact 0.16), and even then leaves
-//! `%2f`, `%5c` and `;` alone (fact 2.13). Nothing is repaired here but the spelling of escapes (RFC 3986 §6.2.2.1 and
-//! §6.2.2.2): a path that would need more is refused.
+//! Envoy passes `:path` as the client sent it unless its listener is hardened (Envoy fact 0.16), and even then keeps `%2f`,
+//! `%5c` and `;` (fact 2.13). The guard only normalizes escapes (RFC 3986 §6.2.2.1 and §6.2.2.2). A path that would need other
+//! changes is refused.
 
 mod fault;
 mod host;
@@ -19,7 +18,7 @@ pub use fault::PathFault;
 pub use host::{Host, HostFault, read_host};
 pub use query::{Naming, Parameter, parameters, query_pairs, without_query_pair};
 
-/// A request target that may be matched and forwarded.
+/// A validated request target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafePath<'a> {
     raw: &'a str,
@@ -28,22 +27,22 @@ pub struct SafePath<'a> {
 }
 
 impl<'a> SafePath<'a> {
-    /// The path in its one spelling: unreserved characters plain, other escapes in upper-case hex.
+    /// Returns the normalized path: unreserved characters unescaped, other escapes in upper-case hex.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What follows the first `?`, as the client wrote it.
+    /// Returns the query after the first `?`, as sent by the client.
     pub fn query(&self) -> Option<&'a str> {
         self.query
     }
 
-    /// Whether the target differs from what the client sent, so that `:path` must be set before forwarding.
+    /// Returns `true` if the target differs from what the client sent, so that `:path` must be set before forwarding.
     pub fn changed(&self) -> bool {
         matches!(self.path, Cow::Owned(_))
     }
 
-    /// Path and query as they are to be forwarded.
+    /// Returns the path and query to forward.
     pub fn target(&self) -> Cow<'a, str> {
         match (&self.path, self.query) {
             (Cow::Borrowed(_), _) => Cow::Borrowed(self.raw),
@@ -53,10 +52,10 @@ impl<'a> SafePath<'a> {
     }
 }
 
-/// Reads the bytes of `:path`. An ordinary path is borrowed as it is; only one with escapes to respell is copied.
+/// Validates the bytes of `:path`. A path is copied only if its escapes must be normalized.
 ///
 /// # Errors
-/// The first reason, from the left, for which the target is refused.
+/// The first fault from the left.
 pub fn read_target(raw: &[u8]) -> Result<SafePath<'_>, PathFault> {
     if raw.len() > MAX_TARGET_LEN {
         return Err(PathFault::TooLong);
@@ -74,7 +73,7 @@ pub fn read_target(raw: &[u8]) -> Result<SafePath<'_>, PathFault> {
         scan_query(query)?;
     }
     let path = if seen.escape { respell(path)? } else { Cow::Borrowed(path) };
-    // A decoded `%2e` may have made a dot segment that the scan could not see.
+    // A decoded `%2e` may have created a dot segment that the scan did not see.
     if (seen.leading_dot || seen.escape) && path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(PathFault::DotSegment);
     }
@@ -106,7 +105,7 @@ fn scan_path(path: &str) -> Result<Seen, PathFault> {
     Ok(seen)
 }
 
-/// A query is the upstream's to interpret; only what no target may contain is refused (RFC 3986 §3.4).
+/// The upstream interprets the query, so only characters that no target may contain are refused (RFC 3986 §3.4).
 fn scan_query(query: &str) -> Result<(), PathFault> {
     for byte in query.bytes() {
         match byte {
@@ -119,8 +118,8 @@ fn scan_query(query: &str) -> Result<(), PathFault> {
     Ok(())
 }
 
-/// Decodes escapes of unreserved characters, puts the hex of the others in upper case, and refuses those that hide
-/// something an upstream may act on once it has decoded them.
+/// Decodes escapes of unreserved characters and writes other escapes in upper-case hex. Refuses escapes that an upstream may
+/// act on after decoding.
 fn respell(path: &str) -> Result<Cow<'_, str>, PathFault> {
     let mut spelled = String::with_capacity(path.len());
     let mut pieces = path.split('%');
@@ -142,7 +141,7 @@ fn respell(path: &str) -> Result<Cow<'_, str>, PathFault> {
         }
         spelled.push_str(plain);
     }
-    // Looked for in the respelled path, because `%25%32%66` is `%252f` in disguise.
+    // Checks the normalized path, because `%25%32%66` hides `%252f`.
     if spelled.split("%25").skip(1).any(|after| after.get(..2).and_then(percent::byte).is_some()) {
         return Err(PathFault::EncodedPercent);
     }
@@ -160,7 +159,7 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// The longest target read, in bytes, query included.
+/// The maximum length of a target in bytes, including the query.
 pub const MAX_TARGET_LEN: usize = 8192;
 
 #[cfg(test)]
@@ -169,14 +168,14 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Each row: what the client sends, and the path that is matched and forwarded or the reason it is refused for.
+    /// Each row has a target as sent, and either the normalized path or the reason for the refusal.
     const TARGETS: &[(&str, Result<&str, &str>)] = &[
         ("/", Ok("/")),
         ("/admin", Ok("/admin")),
         ("/admin/", Ok("/admin/")),
         ("/a.b/.well-known/...", Ok("/a.b/.well-known/...")),
         ("/a:b@c!$&'()*+,=|[]", Ok("/a:b@c!$&'()*+,=|[]")),
-        // One spelling
+        // Normalization
         ("/%61dmin", Ok("/admin")),
         ("/%7euser/%2d%2E%5f", Ok("/~user/-._")),
         ("/caf%c3%a9", Ok("/caf%C3%A9")),
@@ -190,7 +189,7 @@ mod tests {
         ("admin", Err("not_origin_form")),
         ("http://example.com/admin", Err("not_origin_form")),
         ("?x=/admin", Err("not_origin_form")),
-        // `//admin` is not an authority (CVE-2026-26205), nor is it `/admin` (CVE-2021-29492)
+        // `//admin` is neither an authority (CVE-2026-26205) nor equal to `/admin` (CVE-2021-29492)
         ("//admin", Err("empty_segment")),
         ("/a//b", Err("empty_segment")),
         ("/a//", Err("empty_segment")),
@@ -211,11 +210,11 @@ mod tests {
         // CVE-2021-32779
         ("/admin#x", Err("fragment")),
         ("/admin?x#y", Err("fragment")),
-        // Path parameters, which some upstreams drop before they match
+        // Path parameters, which some upstreams remove before matching
         ("/admin;x=1", Err("semicolon")),
         ("/..;/admin", Err("semicolon")),
         ("/admin%3bx=1", Err("encoded_semicolon")),
-        // Escapes that are not characters
+        // Escapes of control characters and malformed escapes
         ("/admin%00", Err("encoded_nul")),
         ("/admin%0d%0aX-Evil:%201", Err("encoded_control")),
         ("/admin%7f", Err("encoded_control")),
@@ -231,11 +230,11 @@ mod tests {
         ("/%zz", Err("invalid_escape")),
         ("/%u002f", Err("invalid_escape")),
         ("/%+1", Err("invalid_escape")),
-        // Decoded twice, these would be others of this table
+        // Targets that match another row after a second decoding
         ("/%252e%252e/admin", Err("encoded_percent")),
         ("/p%25%32%66admin", Err("encoded_percent")),
         ("/%2525", Err("encoded_percent")),
-        // Raw bytes that no target may have
+        // Raw bytes that are not allowed in a target
         ("/a b", Err("control_or_space")),
         ("/a\tb", Err("control_or_space")),
         ("/a\0", Err("control_or_space")),
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_forwarded_as_written() {
+    fn the_query_is_forwarded_unchanged() {
         let read = read_target(b"/%61?next=/../x;y%2f&b=%zz?").unwrap();
         assert_eq!((read.path(), read.query()), ("/a", Some("next=/../x;y%2f&b=%zz?")));
         assert!(read.changed());
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_target_is_not_copied() {
+    fn a_normalized_target_is_not_copied() {
         for target in ["/a/b?c=d", "/caf%C3%A9"] {
             let read = read_target(target.as_bytes()).unwrap();
             assert!(!read.changed() && matches!(read.target(), Cow::Borrowed(_)), "{target}");

@@ -1,26 +1,26 @@
-//! Which web origins a CORS policy names: exact ones, the subdomains of a domain, any, or the opaque `null`.
+//! The web origins of a CORS policy: exact origins, the subdomains of a domain, any origin, or the opaque `null`.
 
 mod parse;
 
-/// One entry of `allow_origins`, in the one form browsers send (HTML standard, serialisation of an origin).
+/// One entry of `allow_origins`, in the form that browsers send (HTML standard, serialization of an origin).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
-    /// `*`: every origin, `null` among them.
+    /// `*`: every origin, including `null`.
     Any,
-    /// `null`: what sandboxed frames, local files and some redirects send. It names nobody in particular.
+    /// `null`: sent by sandboxed frames, local files and some redirects. It does not identify a site.
     Null,
     /// One origin.
     Exact {
-        /// As browsers send it.
+        /// The origin as browsers send it.
         text: String,
-        /// Readable and forgeable on the way: `http` to anything but the machine itself.
+        /// Traffic of this origin can be read and forged on the network: `http`, except to the local machine.
         cleartext: bool,
     },
-    /// Every host below a domain, never the domain itself.
+    /// Every host below a domain, but not the domain itself.
     Subdomains {
         /// Scheme and `://`.
         before: String,
-        /// The domain with its leading dot, and the port if any.
+        /// The domain with its leading dot, and the port, if any.
         after: String,
         /// As in `Exact`.
         cleartext: bool,
@@ -28,13 +28,13 @@ pub enum OriginPattern {
 }
 
 impl OriginPattern {
-    /// Reads an entry; the error tells its author what is wrong, and the corrected form where there is one.
+    /// Parses an entry. The error explains the problem to the author, and suggests the corrected form if there is one.
     pub fn parse(text: &str) -> Result<OriginPattern, String> {
         parse::pattern(text)
     }
 
-    /// Whether an `Origin` field value is meant: bytes are compared as they are, since browsers send one form only
-    /// (RFC 6454 §6.2) and a second spelling would be echoed unchecked. Never allocates.
+    /// Returns `true` if the pattern matches an `Origin` value. It compares bytes: browsers send only one form (RFC 6454 §6.2),
+    /// and the value is echoed in the response. Never allocates.
     pub fn matches(&self, origin: &[u8]) -> bool {
         match self {
             OriginPattern::Any => true,
@@ -47,7 +47,7 @@ impl OriginPattern {
         }
     }
 
-    /// Whether someone on the network could speak in the name of such an origin.
+    /// Returns `true` if an attacker on the network could impersonate such an origin.
     pub fn is_cleartext(&self) -> bool {
         match self {
             OriginPattern::Any | OriginPattern::Null => false,
@@ -56,7 +56,8 @@ impl OriginPattern {
     }
 }
 
-/// One or more host labels in the form browsers send: lower case, none empty (so no leading, doubled or trailing dot).
+/// Returns `true` for one or more host labels in the form that browsers send: lower case and not empty (so no leading, doubled
+/// or trailing dot).
 fn is_labels(bytes: &[u8]) -> bool {
     bytes.split(|byte| *byte == b'.').all(|label| {
         (1..=LONGEST_LABEL).contains(&label.len())

@@ -1,23 +1,23 @@
-//! Removes request headers that ask an upstream for another method, path or host than the gateway matched.
+//! Removes request headers that ask an upstream for a different method, path or host than the gateway matched.
 //!
-//! Method overrides in a body or a query (`_method`) are not looked at: what they mean is the upstream's own convention.
+//! Method overrides in a body or a query (`_method`) are not checked: they are a convention of the upstream.
 
 use crate::config::header_name::same_to_an_upstream;
 use crate::policy::verdict::edit::HeaderEdit;
 
-/// Adds the removal of every such header, in any spelling that an upstream might take for it.
+/// Adds edits that remove all such headers, in every spelling that an upstream might accept.
 pub fn strip(sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
     HeaderEdit::remove_matching(sent, edits, overrides);
 }
 
 fn overrides(name: &[u8]) -> bool {
-    // Most headers begin with another letter, so one comparison is all they cost.
+    // Most headers begin with a different letter, so they cost only one comparison.
     matches!(name.first(), Some(b'x' | b'X' | b'p' | b'P'))
         && OVERRIDES.iter().any(|known| same_to_an_upstream(name, known.as_bytes()))
 }
 
-/// Frameworks and auth services read these instead of the request line and `Host` (`X-Original-URL`: CVE-2018-14773). Programs
-/// that get headers as variables take `Proxy` for `HTTP_PROXY` (httpoxy, CVE-2016-5385).
+/// Frameworks and auth services use these instead of the request line and `Host` (`X-Original-URL`: CVE-2018-14773). Programs
+/// that receive headers as environment variables treat `Proxy` as `HTTP_PROXY` (httpoxy, CVE-2016-5385).
 const OVERRIDES: [&str; 14] = [
     "proxy",
     "x-forwarded-method",

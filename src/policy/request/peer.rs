@@ -1,30 +1,31 @@
-//! Who is at the other end of the connection: its address and the client certificate it showed, as the proxy vouches for them.
+//! The peer of a connection: its address and client certificate, as verified by the proxy.
 
 use std::net::IpAddr;
 
-/// What the proxy knows of the connection that a request came over. Asked only when a rule needs it: each answer may be a host call.
+/// The proxy's data about the connection of a request. It is read only when a rule needs it, because each value may be a host
+/// call.
 pub trait Peer {
-    /// The client's address, by the proxy's own settings about trusted hops (envoy-facts §2.13); none when it has none.
+    /// Returns the client's address, based on the proxy's settings for trusted hops (envoy-facts §2.13); `None` if it has none.
     fn address(&self) -> Option<IpAddr>;
 
-    /// The certificate of the client, when the proxy asked for one and its chain was verified.
+    /// Returns the client's certificate, if the proxy requested one and verified its chain.
     fn certificate(&self) -> Option<Certificate>;
 }
 
-/// What is known of a verified client certificate.
+/// The fields of a verified client certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
     /// SHA-256 of its DER form (RFC 8705 §3.1).
     pub sha256: [u8; 32],
-    /// Its first URI among the subject alternative names, as a SPIFFE id is.
+    /// Its first URI subject alternative name, such as a SPIFFE id.
     pub uri: Option<String>,
-    /// Its first DNS name among them.
+    /// Its first DNS subject alternative name.
     pub dns: Option<String>,
     /// Its subject (RFC 4514).
     pub subject: Option<String>,
 }
 
-/// A peer that is known beforehand, for the tools and the tests.
+/// A peer with fixed values, for tools and tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownPeer {
     /// See [`Peer::address`].

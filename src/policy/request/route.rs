@@ -1,7 +1,7 @@
-//! Decides which route a request takes, by its host, path and method, whatever the order the routes were written in.
+//! Selects the route of a request by host, path and method, independent of the order of the routes.
 //!
 //! The most specific host wins, then the most specific path (segment by segment: literal, `{param}`, `{.+}`), then a named
-//! method over any. A route that does not match in all three is no candidate, so the next best one is looked at.
+//! method over any method. A route must match in all three; otherwise the next best one is tried.
 
 mod host;
 mod id;
@@ -27,7 +27,7 @@ use id::RouteId;
 use pattern::Segment;
 use trie::Trie;
 
-/// The routes of a policy, ready to be searched.
+/// The compiled routes of a policy.
 #[derive(Clone, Debug)]
 pub struct RouteTable<T> {
     hosts: Hosts,
@@ -35,35 +35,35 @@ pub struct RouteTable<T> {
     routes: Vec<(RoutePattern, T)>,
 }
 
-/// What the table says about a request.
+/// The result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<'t, 'p, T> {
-    /// The route that takes it.
+    /// A route matches.
     Route {
-        /// What was inserted for the route.
+        /// The value inserted for the route.
         value: &'t T,
         /// The values of the pattern's parameters.
         params: Params<'t, 'p>,
-        /// What `{.+}` stands for, without a leading slash, if the pattern has one.
+        /// The part of the path that `{.+}` matches, without a leading slash, if the pattern has one.
         tail: Option<&'p str>,
     },
-    /// Routes take the path at this host, none with this method. A request for `OPTIONS` ends here too unless a route
-    /// names it or takes any method.
+    /// Routes match the host and path, but not the method. This includes `OPTIONS`, unless a route names it or accepts any
+    /// method.
     MethodNotAllowed {
-        /// The methods that they take.
+        /// The methods of these routes.
         allow: Allowed<'t>,
     },
-    /// No route takes the path at this host.
+    /// No route matches the host and path.
     NotFound,
 }
 
 impl<T> RouteTable<T> {
-    /// Starts an empty table.
+    /// Creates a builder for an empty table.
     pub fn builder() -> RouteTableBuilder<T> {
         RouteTableBuilder::default()
     }
 
-    /// Finds the route for a host and path in the guard's spelling; a request without a host has an empty one.
+    /// Finds the route for a host and path normalized by the guard. A request without a host has an empty one.
     pub fn find<'p>(&self, host: &str, path: &'p str, method: &Method) -> Found<'_, 'p, T> {
         let mut allow = Allowed::default();
         let rest = path.strip_prefix('/').unwrap_or_default();
@@ -77,7 +77,7 @@ impl<T> RouteTable<T> {
         if allow.is_empty() { Found::NotFound } else { Found::MethodNotAllowed { allow } }
     }
 
-    /// The methods that the routes for a path take at a host.
+    /// Returns the methods of the routes for a host and path.
     pub fn methods_for(&self, host: &str, path: &str) -> Allowed<'_> {
         let mut allow = Allowed::default();
         let rest = path.strip_prefix('/').unwrap_or_default();
@@ -87,23 +87,23 @@ impl<T> RouteTable<T> {
         allow
     }
 
-    /// How many routes there are.
+    /// Returns the number of routes.
     pub fn len(&self) -> usize {
         self.routes.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no routes.
     pub fn is_empty(&self) -> bool {
         self.routes.is_empty()
     }
 
-    /// The routes in the order they were inserted.
+    /// Iterates over the routes in insertion order.
     pub fn iter(&self) -> impl Iterator<Item = (&RoutePattern, &T)> {
         self.routes.iter().map(|(pattern, value)| (pattern, value))
     }
 }
 
-/// The values of a pattern's parameters in one path; nothing is read before it is asked for.
+/// The values of a pattern's parameters in one path. They are parsed only when read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params<'t, 'p> {
     pattern: &'t RoutePattern,
@@ -111,24 +111,24 @@ pub struct Params<'t, 'p> {
 }
 
 impl<'t, 'p> Params<'t, 'p> {
-    /// The pattern that matched.
+    /// Returns the pattern that matched.
     pub fn pattern(&self) -> &'t RoutePattern {
         self.pattern
     }
 
-    /// A parameter's value, decoded.
+    /// Returns a parameter's value, decoded.
     pub fn get(&self, name: &str) -> Option<Cow<'p, str>> {
         self.raw(name).map(percent::decode)
     }
 
-    /// A parameter's value as it stands in the path.
+    /// Returns a parameter's value as written in the path.
     pub fn raw(&self, name: &str) -> Option<&'p str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// Names, and values as they stand in the path, from left to right.
+    /// Iterates over names and values as written in the path, from left to right.
     pub fn iter(&self) -> impl Iterator<Item = (&'t str, &'p str)> {
-        // The path begins with a slash, so its first piece is the empty one before it.
+        // The path begins with a slash, so its first piece is empty.
         let segments = self.pattern.segments().iter().zip(self.path.split('/').skip(1));
         segments.filter_map(|(segment, value)| match segment {
             Segment::Param(name) => Some((&**name, value)),
@@ -137,7 +137,7 @@ impl<'t, 'p> Params<'t, 'p> {
     }
 }
 
-/// A table in the making.
+/// Builds a [`RouteTable`].
 #[derive(Clone, Debug)]
 pub struct RouteTableBuilder<T> {
     table: RouteTable<T>,
@@ -150,34 +150,33 @@ impl<T> Default for RouteTableBuilder<T> {
     }
 }
 
-/// A route that was not inserted, because another has its place.
+/// A route that conflicts with earlier routes and was not inserted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict<'t, T> {
-    /// What was to be inserted.
+    /// The value that was to be inserted.
     pub value: T,
-    /// Every place that is taken, at least one.
+    /// All conflicts, at least one.
     pub taken: Vec<Taken<'t, T>>,
 }
 
-/// A host, pattern and method that an earlier route has.
+/// A host, pattern and method already used by an earlier route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken<'t, T> {
     /// The earlier route's value.
     pub by: &'t T,
-    /// The earlier route's pattern, which may name its parameters otherwise.
+    /// The earlier route's pattern, which may use other parameter names.
     pub pattern: &'t RoutePattern,
-    /// The host that both name.
+    /// The host of both routes.
     pub host: HostPattern,
-    /// The method that both name; none when both take any.
+    /// The method of both routes; `None` if both accept any method.
     pub method: Option<Method>,
 }
 
 impl<T> RouteTableBuilder<T> {
-    /// Adds a route for the hosts (none: any) and methods (none: any) it names.
+    /// Adds a route for these hosts (none: any) and methods (none: any).
     ///
     /// # Errors
-    /// An earlier route has the same host, the same pattern but for the names of parameters, and the same method. The
-    /// table is then as it was.
+    /// An earlier route has the same host, pattern (except for parameter names) and method. The table is then unchanged.
     pub fn insert(
         &mut self,
         hosts: &[HostPattern],
@@ -206,7 +205,7 @@ impl<T> RouteTableBuilder<T> {
             });
             let Some(endpoint) = table.trie.endpoint_mut(root, pattern.segments()) else { continue };
             for method in &methods {
-                // A host or method that the author wrote twice has its place already.
+                // The author may have written a host or method twice.
                 if endpoint.occupant(*method).is_none() {
                     endpoint.put(*method, route);
                 }
@@ -216,7 +215,7 @@ impl<T> RouteTableBuilder<T> {
         Ok(())
     }
 
-    /// The table, ready to be searched.
+    /// Builds the table.
     pub fn build(self) -> RouteTable<T> {
         self.table
     }

@@ -1,4 +1,4 @@
-//! Finds the route that takes a request, and the route that answers a preflight.
+//! Finds the route of a request, and the route that answers a preflight.
 
 use std::rc::Rc;
 
@@ -14,20 +14,20 @@ use crate::policy::verdict::rejection::{Kind, Rejection};
 #[derive(Debug)]
 pub(in crate::policy) struct Routes {
     pub(in crate::policy) table: RouteTable<Rc<Rule>>,
-    /// Paths open to everyone. Their rules apply where no route matches.
+    /// Paths that need no authentication. Their rules apply if no route matches.
     pub(in crate::policy) public: RouteTable<Rc<Rule>>,
 }
 
-/// The rule that takes a request, and the parts of the path that its pattern matched.
+/// The rule that matches a request, and the matched parts of the path.
 pub(in crate::policy) struct Taken<'p, 't> {
     pub(in crate::policy) rule: &'p Rc<Rule>,
-    /// The part that `{.+}` matched.
+    /// The part that `{.+}` matches.
     pub(in crate::policy) tail: Option<&'t str>,
-    /// The parts that the parameters matched; read only when asked for.
+    /// The parts that the parameters match; parsed only when read.
     pub(in crate::policy) params: Option<Params<'p, 't>>,
 }
 
-/// The answer to a preflight, and the route that gives it.
+/// The answer to a preflight, and its route.
 pub(in crate::policy) struct PreflightRoute<'p> {
     pub(in crate::policy) rule: &'p Rc<Rule>,
     /// The CORS headers of any other reply to this request.
@@ -36,8 +36,8 @@ pub(in crate::policy) struct PreflightRoute<'p> {
 }
 
 impl Routes {
-    /// The answer to a preflight (Fetch §3.2.2); `None` if the request is none or the path has no CORS policy. A preflight never needs
-    /// a token.
+    /// Answers a preflight (Fetch §3.2.2). Returns `None` if the request is not a preflight, or if the path has no CORS policy.
+    /// A preflight never needs a token.
     pub(in crate::policy) fn preflight(
         &self,
         request: &Request<'_>,
@@ -52,7 +52,7 @@ impl Routes {
         let rule = requested.as_ref().and_then(|m| self.rule_for(host, path, m));
         let rule = rule.or_else(|| self.rule_of_path(host, path, &methods)).or(open)?;
         let cors = rule.cors.as_ref()?;
-        // A list may come in several lines (RFC 9110 §5.2).
+        // A list may be split over several header lines (RFC 9110 §5.2).
         let lines = || request.headers.iter().filter(|(name, _)| *name == b"access-control-request-headers");
         let joined = (request.requested_headers == Once::Repeated)
             .then(|| lines().map(|(_, value)| *value).collect::<Vec<_>>().join(b",".as_slice()));
@@ -66,7 +66,7 @@ impl Routes {
         Some(PreflightRoute { rule, cors: cors.response(Some(origin)), answer })
     }
 
-    /// The route that takes the request.
+    /// Finds the route of the request.
     pub(in crate::policy) fn find<'p, 't>(
         &'p self,
         request: &Request<'_>,
@@ -84,7 +84,7 @@ impl Routes {
                 }
                 Err(Rejection::new(Kind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
             }
-            // A public path without a route is open all the same; Envoy's own routes choose the upstream.
+            // A public path without a route is allowed; Envoy's own routes choose the upstream.
             Found::NotFound => match self.public_rule(path) {
                 Some(rule) => Ok(Taken { rule, tail: None, params: None }),
                 None => Err(Rejection::new(Kind::NotFound, "no_route")),
@@ -92,7 +92,7 @@ impl Routes {
         }
     }
 
-    /// The rule of a public path.
+    /// Returns the rule of a public path.
     pub(in crate::policy) fn public_rule(&self, path: &str) -> Option<&Rc<Rule>> {
         match self.public.find("", path, &Method::Get) {
             Found::Route { value, .. } => Some(value),
@@ -107,7 +107,7 @@ impl Routes {
         }
     }
 
-    /// The first route of a path that takes one of its methods; `OPTIONS` is always among them and often has none.
+    /// Returns the first route of a path that accepts one of its methods. `OPTIONS` is always listed but often has no route.
     fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rc<Rule>> {
         methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
     }

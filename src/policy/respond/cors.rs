@@ -1,4 +1,4 @@
-//! What a browser is told about calls from other origins: the answer to a preflight, and the headers of every response.
+//! CORS: the answers to preflights, and the CORS headers of every response.
 
 mod compile;
 mod names;
@@ -26,13 +26,13 @@ pub struct CorsPolicy {
 }
 
 impl CorsPolicy {
-    /// Compiles a section of the document; combinations that are unsafe or do nothing are noted as problems.
+    /// Compiles the CORS section of the document. Unsafe or ineffective combinations are reported as problems.
     pub fn compile(document: &document::Cors, problems: &mut Problems) -> CorsPolicy {
         compile::policy(document, problems)
     }
 
-    /// What belongs on the response to a request with this `Origin`, none when it had none. For listed origins, foreign
-    /// ones and none at all this hands out a value made beforehand.
+    /// Returns the CORS headers for a request with this `Origin`, or without one. For listed origins, foreign origins and
+    /// requests without an origin, the value is prebuilt.
     pub fn response(&self, origin: Option<&[u8]>) -> Rc<CorsResponse> {
         match &self.origins {
             Origins::Any(response) => response.clone(),
@@ -49,13 +49,13 @@ impl CorsPolicy {
         }
     }
 
-    /// Whether pages of this origin may call with the credentials of their visitors. Never true for `*`.
+    /// Returns `true` if pages of this origin may send requests with credentials. Never `true` for `*`.
     pub fn allows_credentials(&self, origin: &[u8]) -> bool {
         self.credentials && matches!(self.origins, Origins::These { .. }) && self.allow_origin(origin).is_some()
     }
 
-    /// The value of `Access-Control-Allow-Origin` for this origin; none when it is not allowed. Apart from `*` it is
-    /// an origin byte for byte equal to a listed one, or one whose form was checked.
+    /// Returns the value of `Access-Control-Allow-Origin` for this origin; `None` if it is not allowed. Except for `*`, it is
+    /// byte for byte equal to a listed origin, or its form was validated.
     fn allow_origin(&self, origin: &[u8]) -> Option<Rc<str>> {
         match &self.origins {
             Origins::Any(_) => Some(Rc::from("*")),
@@ -65,7 +65,7 @@ impl CorsPolicy {
         }
     }
 
-    /// The response to an allowed origin.
+    /// Returns the response for an allowed origin.
     fn allowing(&self, origin: Rc<str>) -> CorsResponse {
         let vary = (&*origin != "*").then(|| Rc::from("Origin"));
         let mut set = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
@@ -79,47 +79,47 @@ impl CorsPolicy {
     }
 }
 
-/// Whose scripts may call.
+/// The allowed origins.
 #[derive(Clone, Debug)]
 enum Origins {
-    /// Everyone's, and everyone gets this response.
+    /// All origins; all get this response.
     Any(Rc<CorsResponse>),
-    /// These.
+    /// Only these origins.
     These {
         /// Sorted by origin.
         exact: Vec<Listed>,
         subdomains: Vec<OriginPattern>,
-        /// The response to all others, and to requests without an origin.
+        /// The response for all other origins, and for requests without an origin.
         refused: Rc<CorsResponse>,
     },
 }
 
-/// An exact origin with its response.
+/// An exact origin and its response.
 #[derive(Clone, Debug)]
 struct Listed {
     origin: Rc<str>,
     response: Rc<CorsResponse>,
 }
 
-/// Which methods a script may use, apart from the safelisted ones.
+/// The methods that scripts may use in addition to the safelisted ones.
 #[derive(Clone, Debug)]
 enum Methods {
-    /// Those the path has.
+    /// The methods of the path's routes.
     OfThePath,
     /// `*`.
     Any,
-    /// These, and as one field value.
+    /// Only these methods; the second field is the header value.
     These(Vec<String>, Rc<str>),
 }
 
-/// Which request headers a script may set.
+/// The request headers that scripts may set.
 #[derive(Clone, Debug)]
 struct Headers {
-    /// `*`, which leaves `Authorization` out (Fetch standard, CORS non-wildcard request-header name).
+    /// `*`, which does not include `Authorization` (Fetch standard, CORS non-wildcard request-header name).
     any: bool,
     /// In lower case.
     names: Vec<String>,
-    /// The field value; none where no header is allowed.
+    /// The header value; `None` if no header is allowed.
     text: Option<Rc<str>>,
 }
 

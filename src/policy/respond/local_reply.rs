@@ -1,4 +1,4 @@
-//! Envoy's own failures (upstream down, too slow, request too large) told in the gateway's envelope and with its codes.
+//! Translates Envoy's local replies (upstream down, timeout, request too large) to the gateway's format and codes.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Kind, Rejection};
 use crate::policy::verdict::reply::Reply;
 
-/// The reply that takes the place of one that the proxy made by itself; `None` for an upstream's own answer, which passes as
-/// it is. `details` are Envoy's response code details: `via_upstream` for an upstream's answer only (envoy-facts §2.6). Beside
-/// the reply stands its code, for the record.
+/// Returns the reply that replaces a local reply of the proxy, and its code for the audit record. Returns `None` for an
+/// upstream's response. `details` are Envoy's response code details: `via_upstream` only for an upstream's response
+/// (envoy-facts §2.6).
 pub fn translate(
     refusals: &Refusals,
     status: u16,
@@ -39,8 +39,9 @@ pub fn translate(
     Some((refusals.reply(&Rejection::new(kind, reason), plan, None, now), code))
 }
 
-/// The status behind a reply to a gRPC client, whom Envoy sends 200 and a gRPC status that says less: read from the details. `held`
-/// says that the request had not gone on yet, so that nobody but Envoy can have answered. 0 for what is no failure of Envoy's own.
+/// Returns the status that Envoy's reply to a gRPC client represents. Envoy sends such clients status 200 and a less precise
+/// gRPC status, so the status is derived from the details. `held` means that the request was not forwarded yet, so only Envoy
+/// can have replied. Returns 0 if it is not a failure of Envoy.
 pub fn meant(details: &str, held: bool) -> u16 {
     match details.split_once('{').map_or(details, |(word, _)| word) {
         "request_payload_too_large" => 413,
@@ -67,7 +68,7 @@ mod tests {
     use super::meant;
 
     #[test]
-    fn what_a_grpc_client_is_not_told_stands_in_the_details() {
+    fn the_status_of_grpc_failures_comes_from_the_details() {
         for (details, held, forwarded) in [
             ("request_payload_too_large", 413, 413),
             ("request_overall_timeout", 408, 408),

@@ -1,4 +1,4 @@
-//! How refusals look on the wire: one envelope, the standard challenge, the request's id, and the time.
+//! Builds refusal replies: the error envelope, the standard challenge, the request id, and the time.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,32 +10,32 @@ use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Finding, Kind, Rejection};
 use crate::policy::verdict::reply::Reply;
 
-/// Turns refusals into replies.
+/// Converts refusals to replies.
 #[derive(Debug)]
 pub struct Refusals {
-    /// The challenge's scheme and realm.
+    /// The scheme and realm of the Bearer challenge.
     bearer: String,
-    /// What ends every other challenge.
+    /// The realm parameter of all other challenges.
     realm: String,
 }
 
-/// What the route that refuses asked for.
+/// The credentials that the refusing route requires.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteCredentials<'p> {
-    /// The credentials it takes.
+    /// The credential kinds that the route accepts.
     pub auth: &'p Auth,
-    /// The scopes it needs, as a challenge names them.
+    /// The required scopes, as listed in a challenge.
     pub scopes: &'p str,
 }
 
 impl Refusals {
-    /// With the realm that challenges name, if any.
+    /// Creates it with the realm of challenges, if any.
     pub fn new(realm: Option<&str>) -> Refusals {
         let realm = realm.map(|realm| format!(" realm=\"{realm}\"")).unwrap_or_default();
         Refusals { bearer: format!("Bearer{realm}"), realm }
     }
 
-    /// The reply to a refused request; what its route asked for, if it came to one, is named in the challenges.
+    /// Builds the reply to a refused request. The challenges list the route's requirements, if a route was found.
     pub fn reply(
         &self,
         rejection: &Rejection,
@@ -74,8 +74,8 @@ impl Refusals {
         }
     }
 
-    /// A challenge for each credential that the route takes (RFC 9110 §11.6.1). Neither keys nor certificates have a registered
-    /// scheme; a client that does not know the name sees at least that its token is not all that counts.
+    /// Builds one challenge per credential kind that the route accepts (RFC 9110 §11.6.1). Keys and certificates have no
+    /// registered scheme. A client that does not know the name can still see that other credentials are accepted.
     fn challenges(
         &self,
         kind: &Kind,
@@ -96,7 +96,7 @@ impl Refusals {
         }
     }
 
-    /// RFC 6750 §3: no `error` where no token was sent; `scope` where the route asks for some.
+    /// RFC 6750 §3: no `error` if no token was sent; `scope` if the route requires scopes.
     fn challenge(&self, kind: &Kind, error: &str, scopes: Option<&str>) -> String {
         let mut challenge = String::with_capacity(128);
         challenge.push_str(&self.bearer);
@@ -120,7 +120,7 @@ impl Refusals {
     }
 }
 
-/// The envelope of seeds/003, byte for byte in this order of members; `details` only where there are findings.
+/// Builds the envelope of seeds/003, with exactly this order of members; `details` only if there are findings.
 pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding], now: Duration) -> String {
     let mut out = String::with_capacity(192);
     for part in ["{\"error\":{\"code\":\"", code, "\",\"message\":\"", message, "\",\"request_id\":\""] {
@@ -144,13 +144,13 @@ pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding
     out
 }
 
-/// A time as RFC 3339 writes it, in UTC and whole seconds.
+/// Writes a time in RFC 3339 format, in UTC and whole seconds.
 pub fn timestamp(out: &mut String, since_epoch: Duration) {
     let seconds = since_epoch.as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let Date { year, month, day } = Date::of_day(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    // By hand: this stands in every refusal, and the formatting machinery takes longer than the rest of it.
+    // Formatted by hand: every refusal contains it, and `format!` takes longer than the rest of the reply.
     for (number, digits, behind) in
         [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T'), (hour, 2, ':'), (minute, 2, ':'), (second, 2, 'Z')]
     {
@@ -160,11 +160,11 @@ pub fn timestamp(out: &mut String, since_epoch: Duration) {
     }
 }
 
-/// A request header by which a refused request is marked, so that Envoy's access log and local reply mappers know the gateway's
-/// own replies without asking an expression.
+/// The request header that marks a refused request, so that Envoy's access log and local reply mappers recognize the gateway's
+/// replies without a CEL expression.
 pub const REPLIED_HEADER: &str = "x-portcullis-replied";
 
-/// A client that sends nonsense learns what is wrong with it in so many places at most.
+/// The maximum number of findings in a reply.
 const MOST_FINDINGS: usize = 20;
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn the_envelope_is_that_of_the_source_document_byte_for_byte() {
+    fn the_envelope_matches_the_source_document_byte_for_byte() {
         let text =
             envelope("UNAUTHORIZED", "Invalid or expired token", "req-abc123", &[], Duration::from_secs(1_709_287_200));
         assert_eq!(
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_know_leap_years() {
+    fn timestamps_handle_leap_years() {
         for (seconds, expected) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),

@@ -1,4 +1,6 @@
-//! The record every request leaves: who asked for what, what was decided and precisely why; never a token, key or claim.
+//! The audit record of a request: the caller, the request, the decision and its precise reason.
+//!
+//! It never contains a token, key or claim.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -7,57 +9,57 @@ use std::rc::Rc;
 /// The record of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditRecord {
-    /// The request's id, the same that client and upstream see.
+    /// The request id, as seen by the client and the upstream.
     pub request_id: Rc<str>,
-    /// The method, as far as it is one.
+    /// The method, if it is valid.
     pub method: Cow<'static, str>,
-    /// The normalised path without its query, which may hold secrets; empty when it was not acceptable.
+    /// The normalized path without its query, which may contain secrets; empty if the path was refused.
     pub path: String,
-    /// The rule that decided: the route's name.
+    /// The name of the route that decided.
     pub route: Option<Rc<str>>,
-    /// The kind of credential that says who called.
+    /// The kind of credential that identifies the caller.
     pub credential: Option<&'static str>,
     /// The name of the issuer whose token was accepted.
     pub issuer: Option<Rc<str>>,
     /// The token's `sub`.
     pub subject: Option<Rc<str>>,
-    /// Which client called.
+    /// The client id.
     pub client: Option<Rc<str>>,
     /// The id of the API key; never the key.
     pub key: Option<Rc<str>>,
-    /// Further credentials that the route asked for, or that came along.
+    /// Additional valid credentials in the request.
     pub also: Vec<Witness>,
-    /// What happened.
+    /// The outcome.
     pub outcome: Outcome,
     /// HTTP status of the gateway's own reply; `None` for a forwarded request.
     pub status: Option<u16>,
-    /// The stable code that the client was given.
+    /// The stable code sent to the client.
     pub code: Option<&'static str>,
-    /// The precise reason, in one stable word.
+    /// The precise reason, as a stable word.
     pub reason: &'static str,
-    /// More about the reason, for whoever operates the gateway.
+    /// More about the reason, for operators.
     pub detail: Option<Cow<'static, str>>,
-    /// The limit, and of several windows the one, that refused.
+    /// The limit that refused, and its window if it has several.
     pub limit: Option<Rc<str>>,
-    /// The limits that would have refused, were they more than shadows.
+    /// The shadow limits that would have refused.
     pub would_limit: Vec<Rc<str>>,
-    /// The shared limits that the rate limit service did not count this request under, for it did not answer.
+    /// The shared limits that did not count this request because the rate limit service did not answer.
     pub uncounted: Vec<Rc<str>>,
-    /// What there is to say about a revocation list that is not as good as new.
+    /// The state of the revocation list, if it is not current.
     pub revocation_list: Option<Cow<'static, str>>,
-    /// How many identity headers a client tried to bring along.
+    /// The number of identity headers that the client tried to send.
     pub spoofed: usize,
-    /// Why the request would have been refused by checks that only write down.
+    /// The reason why report-only checks would have refused the request.
     pub would_refuse: Option<&'static str>,
-    /// Why checks that only write to the record did not look at the body.
+    /// The reason why report-only checks did not inspect the body.
     pub not_inspected: Option<&'static str>,
-    /// Why Envoy failed to forward the request, in Envoy's own words.
+    /// Envoy's reason for a failure to forward the request.
     pub failure: Option<String>,
     /// The end of the request.
     pub end: Option<End>,
 }
 
-/// Facts that are known only when the request has ended.
+/// The data that is known only at the end of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct End {
     /// HTTP status of the response.
@@ -68,7 +70,7 @@ pub struct End {
     pub duration_millis: Option<u64>,
 }
 
-/// A credential beside the first.
+/// A credential in addition to the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Witness {
     /// Its kind.
@@ -83,7 +85,7 @@ pub struct Witness {
     pub key: Option<Rc<str>>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
     /// Forwarded.
@@ -95,17 +97,17 @@ pub enum Outcome {
     Answer,
 }
 
-/// What the record of a request says about a body that was only looked at.
+/// A remark about a body from report-only checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
-    /// The body would have been refused, for this reason.
+    /// The checks would have refused the body for this reason.
     WouldRefuse(&'static str),
     /// The body was not inspected, for this reason.
     NotInspected(&'static str),
 }
 
 impl AuditRecord {
-    /// Adds what was found out about a body that was only looked at.
+    /// Adds a remark of report-only checks about the body.
     pub fn remark(&mut self, remark: Remark) {
         match remark {
             Remark::WouldRefuse(reason) => self.would_refuse = Some(reason),
@@ -113,12 +115,12 @@ impl AuditRecord {
         }
     }
 
-    /// Whether the request was decided before it ended.
+    /// Returns `true` if the request was decided before it ended.
     pub fn is_decided(&self) -> bool {
         !self.reason.is_empty()
     }
 
-    /// The record as one JSON object without line breaks.
+    /// Returns the record as one JSON object without line breaks.
     pub fn to_json(&self) -> String {
         let mut out = String::with_capacity(256);
         out.push('{');
@@ -220,8 +222,8 @@ fn member(out: &mut String, name: &str, value: &str) {
     out.push('"');
 }
 
-/// Appends `value` as the inside of a JSON string (RFC 8259 §7). Everything beyond printable ASCII is escaped, so that no
-/// terminal or log reader takes part of a path or a subject for a line of its own (CVE-2024-45808).
+/// Appends `value` as the contents of a JSON string (RFC 8259 §7). It escapes everything except printable ASCII, so that no
+/// part of a path or a subject looks like a separate line in a terminal or log (CVE-2024-45808).
 pub fn escape(out: &mut String, value: &str) {
     if value.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
         out.push_str(value);
@@ -247,7 +249,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_record_is_one_line_of_json_whatever_the_values_hold() {
+    fn a_record_is_one_line_of_json_for_any_values() {
         let record = AuditRecord {
             request_id: "r-1".into(),
             method: "GET".into(),

@@ -1,11 +1,11 @@
-//! What clients are told about their limits: `RateLimit` and `RateLimit-Policy`, or `X-RateLimit-*`.
+//! The rate limit headers for clients: `RateLimit` and `RateLimit-Policy`, or `X-RateLimit-*`.
 
 use std::fmt::Write;
 use std::rc::Rc;
 
 use crate::config::limit::LimitHeaders;
 
-/// The limits that a request came under, and what is left of the tightest of them.
+/// The limits that apply to a request, and the state of the tightest one.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     form: LimitHeaders,
@@ -13,26 +13,26 @@ pub struct Budget {
     tightest: Option<Standing>,
 }
 
-/// How one window of a limit stands.
+/// The state of one window of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The window's name.
     pub window: Rc<str>,
-    /// How many requests it allows.
+    /// The number of requests that it allows.
     pub most: u64,
-    /// How many are left.
+    /// The number of requests that are left.
     pub left: u64,
-    /// In how many seconds all of them are there again; of a refused request, in how many there is one.
+    /// The seconds until the window is full again; for a refused request, until one request is available.
     pub seconds: u64,
 }
 
 impl Budget {
-    /// One that is told in this form.
+    /// Creates an empty budget for this header format.
     pub fn new(form: LimitHeaders) -> Budget {
         Budget { form, ..Budget::default() }
     }
 
-    /// Adds a limit: its policy as the draft writes it, and how the tightest of its windows stands.
+    /// Adds a limit: its policy in the draft's format, and the state of its tightest window.
     pub fn add(&mut self, policy: &Rc<str>, standing: Standing) {
         self.policies.push(policy.clone());
         if self.tightest.as_ref().is_none_or(|tightest| standing.left < tightest.left) {
@@ -40,21 +40,21 @@ impl Budget {
         }
     }
 
-    /// Adds the policy of a limit of which nothing was counted, since another limit refuses the request.
+    /// Adds the policy of a limit that did not count the request, because another limit refused it.
     pub fn list(&mut self, policy: &Rc<str>) {
         if !self.policies.contains(policy) {
             self.policies.push(policy.clone());
         }
     }
 
-    /// The limit that refused is the one that counts: `t` is then the time that `Retry-After` says
+    /// Records the limit that refused; it takes precedence. `t` then equals `Retry-After`
     /// (draft-ietf-httpapi-ratelimit-headers-10 §4).
     pub fn refused(&mut self, policy: &Rc<str>, standing: Standing) {
         self.list(policy);
         self.tightest = Some(standing);
     }
 
-    /// The header lines.
+    /// Returns the headers.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let Some(tightest) = &self.tightest else { return Vec::new() };
         match self.form {

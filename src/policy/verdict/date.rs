@@ -1,4 +1,4 @@
-//! Dates of the Gregorian calendar in UTC, from days since 1970-01-01.
+//! Gregorian calendar dates in UTC, computed from days since 1970-01-01.
 
 /// A date: year, month from 1, day from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub struct Date {
 }
 
 impl Date {
-    /// The date so many days after 1970-01-01.
+    /// Returns the date this many days after 1970-01-01.
     pub fn of_day(days: u64) -> Date {
-        // Counted in years that begin in March, so that leap days come last.
+        // Uses years that begin in March, so that leap days come last.
         let shifted = days + 719_468;
         let era = shifted / 146_097;
         let day_of_era = shifted % 146_097;
@@ -26,7 +26,7 @@ impl Date {
         Date { year: era * 400 + year_of_era + u64::from(month <= 2), month, day }
     }
 
-    /// How many days are left of the month, this one among them.
+    /// Returns the number of days left in the month, including this one.
     pub fn days_left(self) -> u64 {
         let leap = self.year.is_multiple_of(4) && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400));
         let days = match self.month {

@@ -1,35 +1,35 @@
-//! Changes to header maps, as plain data that a host applies.
+//! Header edits as plain data that a host applies.
 
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// One change to a header map. Names are lower case.
+/// A change to a header map. Names are lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
-    /// Replace every header of this name by one with this value: bytes, because a header's need not be text.
+    /// Replace all headers of this name with one that has this value. Values are bytes because they may not be valid UTF-8.
     Set(Name, Rc<[u8]>),
-    /// Add a header with this value beside those of the same name.
+    /// Add a header with this value, and keep existing ones of the same name.
     Add(Name, Rc<[u8]>),
-    /// Remove every header of this name.
+    /// Remove all headers of this name.
     Remove(Name),
 }
 
-/// The name of a header, without a copy.
+/// A header name that can be cloned without copying.
 #[derive(Clone, Debug, Eq)]
 pub enum Name {
-    /// A name that the gateway knows.
+    /// A constant name.
     Fixed(&'static str),
     /// A name from the document or the request.
     Shared(Rc<str>),
 }
 
 impl HeaderEdit {
-    /// Replaces every header of this name by one with this value.
+    /// Replaces all headers of this name with one that has this value.
     pub fn set(name: impl Into<Name>, value: &str) -> HeaderEdit {
         HeaderEdit::Set(name.into(), value.as_bytes().into())
     }
 
-    /// Adds the removal of every header whose name `matches`, once for each name. Returns how many were added.
+    /// Adds one removal per header name that `matches`. Returns the number of removals.
     pub fn remove_matching(
         sent: &[(&[u8], &[u8])],
         edits: &mut Vec<HeaderEdit>,

@@ -7,13 +7,13 @@ use super::budget::Budget;
 /// The parts of the response that are known when the request is decided.
 #[derive(Clone, Debug, Default)]
 pub struct ResponsePlan {
-    /// The request's id, returned to the client.
+    /// The request id, which is returned to the client.
     pub request_id: Rc<str>,
-    /// CORS headers that belong on the response, and those of the upstream that do not; none on a route without CORS.
+    /// The CORS headers of the response; `None` on a route without CORS.
     pub cors: Option<Rc<CorsResponse>>,
-    /// What the client is told of its limits.
+    /// The rate limit information for the client.
     pub budget: Budget,
-    /// True when the client speaks gRPC and wants its errors that way.
+    /// The client uses gRPC and expects gRPC errors.
     pub grpc: bool,
 }
 
@@ -21,7 +21,7 @@ pub struct ResponsePlan {
 pub type Fields = Vec<(Rc<str>, Rc<str>)>;
 
 impl ResponsePlan {
-    /// Adds what belongs on every reply of the gateway itself: the request's id, what is left of limits, and the CORS headers.
+    /// Adds the headers of every gateway reply: the request id, the rate limit headers, and the CORS headers.
     pub fn add_to_reply(&self, headers: &mut Vec<(Rc<str>, Rc<str>)>) {
         headers.push(("x-request-id".into(), self.request_id.clone()));
         headers.extend(self.budget.headers().into_iter().map(|(name, value)| (name.into(), value.into())));
@@ -32,19 +32,19 @@ impl ResponsePlan {
     }
 }
 
-/// What the CORS protocol puts on a response, whoever made it.
+/// The CORS headers of a response, whether it comes from the gateway or the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsResponse {
     /// Headers to set, names in lower case.
     pub set: Fields,
-    /// What to merge into `Vary`; none where every origin gets the same response.
+    /// The value to merge into `Vary`; `None` if all origins get the same response.
     pub vary: Option<Rc<str>>,
-    /// The upstream's own CORS headers, to be removed before `set`: the gateway's policy is the only one.
+    /// The upstream's CORS headers to remove before `set`, because only the gateway's policy applies.
     pub remove: &'static [&'static str],
 }
 
 impl CorsResponse {
-    /// Whether this header gets a value, which then replaces the upstream's.
+    /// Returns `true` if this header gets a value, which then replaces the upstream's.
     pub fn sets(&self, name: &str) -> bool {
         self.set.iter().any(|(set, _)| **set == *name)
     }

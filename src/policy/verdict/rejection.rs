@@ -1,103 +1,103 @@
-//! Every refusal, and the one table that says what a client learns of it: status, code, challenge, gRPC status, text.
+//! All refusals, and the table of their client-visible form: status, code, challenge, gRPC status, message.
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
-/// Why a request goes no further. `kind` is for the client; `reason` is for the audit record only.
+/// A refusal. `kind` determines the client's response; `reason` is only for the audit record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The class of refusal, which decides everything the client sees.
+    /// The class of refusal, which determines everything that the client sees.
     pub kind: Kind,
-    /// The precise reason in one stable word, as `token_not_yet_valid`.
+    /// The precise reason as a stable word, such as `token_not_yet_valid`.
     pub reason: &'static str,
-    /// What else helps whoever reads the audit record; never a secret, a token or a claim's value.
+    /// More information for readers of the audit record; never a secret, a token or a claim's value.
     pub detail: Option<Cow<'static, str>>,
 }
 
-/// What a client may learn about a refusal.
+/// The client-visible classes of refusals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The request's form is wrong: ambiguous path, bad header.
+    /// The request is malformed: ambiguous path, invalid header.
     BadRequest,
-    /// More than one way of presenting a token, or a malformed one (RFC 6750 §3.1 `invalid_request`).
+    /// More than one token, or a malformed one (RFC 6750 §3.1 `invalid_request`).
     InvalidTokenRequest,
-    /// No credential where one is needed.
+    /// No credential, although one is required.
     MissingToken,
-    /// A credential that does not hold.
+    /// An invalid token.
     InvalidToken,
-    /// No credential where one is needed, and a token is not the only kind that would do.
+    /// No credential, although one is required and the route also accepts other kinds than tokens.
     MissingCredential,
-    /// An API key or a certificate that does not hold.
+    /// An invalid API key or certificate.
     InvalidCredential,
-    /// A token whose signature holds and whose time is over.
+    /// An expired token with a valid signature.
     ExpiredToken,
-    /// Known caller, not allowed.
+    /// The caller is known but not allowed.
     Forbidden,
-    /// Known caller without a scope the route asks for; the scopes in question.
+    /// The caller lacks a scope that the route requires; the missing scopes.
     InsufficientScope(Rc<str>),
-    /// Known caller without a permission the route asks for.
+    /// The caller lacks a permission that the route requires.
     PermissionDenied,
-    /// The same, where the document wants such callers to be refused like strangers.
+    /// The same, if the document requires a response as for unauthenticated callers.
     PermissionDeniedAsUnauthorized,
-    /// No route has this host and path.
+    /// No route matches the host and path.
     NotFound,
-    /// The path exists, not for this method; the methods it has, for `Allow`.
+    /// The path does not support this method; the methods for `Allow`.
     MethodNotAllowed(Rc<str>),
-    /// Keys that are needed to decide are not to be had.
+    /// Keys that are needed to decide are unavailable.
     AuthUnavailable,
-    /// Too many requests; seconds until one more is welcome.
+    /// Too many requests; the seconds until the next request is allowed.
     RateLimited(u32),
-    /// A limit cannot be counted, and nothing passes uncounted.
+    /// A limit cannot be counted, and requests must not pass uncounted.
     LimitUnavailable,
-    /// The request's body is larger than the route takes or the proxy buffers.
+    /// The request's body is larger than the route allows or the proxy buffers.
     PayloadTooLarge,
-    /// The request's target is longer than the route takes.
+    /// The request's target is longer than the route allows.
     UriTooLong,
-    /// A body of a type that the route does not take; those it takes, for `Accept`.
+    /// The body has a type that the route does not accept; the types for `Accept`.
     UnsupportedMediaType(Rc<str>),
-    /// A body in a coding that cannot be looked into.
+    /// The body has an encoding that the filter cannot decode.
     UnsupportedCoding,
-    /// Parameters or a body that cannot be read, or are not what they must be; where, and what they must be.
+    /// Parameters or a body that cannot be parsed or are invalid; the findings.
     Invalid(Rc<[Finding]>),
-    /// A body that can be read and is not what it must be; where, and what it must be.
+    /// A body that can be parsed but is invalid; the findings.
     Unprocessable(Rc<[Finding]>),
-    /// A version of HTTP that the proxy does not speak.
+    /// An HTTP version that the proxy does not support.
     UpgradeRequired,
-    /// Request headers are larger than the proxy or the route takes.
+    /// The request headers are larger than the proxy or the route allows.
     HeadersTooLarge,
-    /// The upstream answered nonsense or broke the connection.
+    /// The upstream sent an invalid response or closed the connection.
     BadGateway,
     /// No upstream answers.
     ServiceUnavailable,
-    /// The gateway has more under way than it may.
+    /// The gateway exceeds its bounds on concurrent work.
     Overloaded,
-    /// The upstream took too long.
+    /// The upstream timed out.
     GatewayTimeout,
-    /// The client took too long to send its request.
+    /// The client was too slow to send its request.
     RequestTimeout,
-    /// A fault of the gateway's own.
+    /// An internal fault of the gateway.
     Internal,
-    /// A transfer coding that the proxy does not know.
+    /// A transfer coding that the proxy does not support.
     NotImplemented,
 }
 
-/// One thing that is wrong with a request, told to its client without repeating anything of it.
+/// A fault of a request, reported to its client without repeating any of the client's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where, as a JSON Pointer (RFC 6901) into `query`, `headers` and `body`.
+    /// The location, as a JSON Pointer (RFC 6901) into `query`, `headers` and `body`.
     pub pointer: String,
-    /// What must be there.
+    /// The requirement that is not met.
     pub message: Cow<'static, str>,
 }
 
 impl Finding {
-    /// A finding.
+    /// Creates a finding.
     pub fn new(pointer: &str, message: impl Into<Cow<'static, str>>) -> Finding {
         Finding { pointer: pointer.to_string(), message: message.into() }
     }
 }
 
-/// One row of the table: what a kind of refusal looks like from outside.
+/// A row of the table: the client-visible form of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appearance {
     /// HTTP status.
@@ -108,36 +108,36 @@ pub struct Appearance {
     pub message: &'static str,
     /// gRPC status code (grpc/status.proto), for clients that speak gRPC.
     pub grpc: u8,
-    /// The `error` parameter of the Bearer challenge (RFC 6750 §3.1); `Some("")` is a challenge without one.
+    /// The `error` parameter of the Bearer challenge (RFC 6750 §3.1); `Some("")` means a challenge without it.
     pub challenge: Option<&'static str>,
 }
 
 impl Rejection {
-    /// A refusal with its precise reason.
+    /// Creates a refusal with its precise reason.
     pub fn new(kind: Kind, reason: &'static str) -> Rejection {
         Rejection { kind, reason, detail: None }
     }
 
-    /// A request whose parameters or body cannot be read or are not what they must be. The first finding is the detail.
+    /// Creates a refusal for parameters or a body that cannot be parsed or are invalid. The first finding is the detail.
     pub fn invalid(reason: &'static str, findings: Vec<Finding>) -> Rejection {
         let detail = detail(&findings);
         Rejection { kind: Kind::Invalid(findings.into()), reason, detail }
     }
 
-    /// A request whose body can be read and is not what it must be. The first finding is the detail.
+    /// Creates a refusal for a body that can be parsed but is invalid. The first finding is the detail.
     pub fn unprocessable(reason: &'static str, findings: Vec<Finding>) -> Rejection {
         let detail = detail(&findings);
         Rejection { kind: Kind::Unprocessable(findings.into()), reason, detail }
     }
 
-    /// The same with a detail for the audit record.
+    /// Adds a detail for the audit record.
     pub fn with(self, detail: impl Into<Cow<'static, str>>) -> Rejection {
         Rejection { detail: Some(detail.into()), ..self }
     }
 }
 
 impl Kind {
-    /// The one table that speaks to the client. Codes of seeds/003 first, then those added in its style (R130).
+    /// The table of client-visible forms. The codes of seeds/003 come first, then those added in the same style (R130).
     pub fn appearance(&self) -> Appearance {
         let row = |status, code, message, grpc, challenge| Appearance { status, code, message, grpc, challenge };
         match self {

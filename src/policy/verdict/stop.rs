@@ -1,14 +1,14 @@
-//! The two ways in which a stage stops a request.
+//! The two ways in which a stage can stop a request.
 
 use super::rejection::Rejection;
 use super::wait::Await;
 
-/// Why a stage stops a request.
+/// The reason why a stage stops a request.
 #[derive(Debug)]
 pub enum Stop {
     /// The request is refused.
     Refuse(Rejection),
-    /// The stage needs something from outside first.
+    /// The request must wait for an external result.
     Wait(Await),
 }
 

@@ -1,34 +1,34 @@
-//! Something outside the gateway that a decision waits for.
+//! External results that a decision can wait for.
 
 use std::time::Duration;
 
 /// A request that cannot be decided yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Await {
-    /// What is missing.
+    /// The awaited result.
     pub on: Awaited,
-    /// When waiting ends, since the Unix epoch: decide again then at the latest.
+    /// The end of the wait, since the Unix epoch. The request is decided again no later than this.
     pub until: Duration,
 }
 
-/// Something outside that a decision needs.
+/// An external result that a decision needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// A polled document that is missing or may have a newer version.
     Document(PolledId),
-    /// A hit that a rate limit service may grant.
+    /// A hit from a rate limit service.
     Quota(AccountId),
 }
 
-/// One polled document of a policy.
+/// The index of a polled document in the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PolledId(pub usize);
 
-/// One key's account with a rate limit service.
+/// The account of one key with a rate limit service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AccountId {
-    /// Its place in the worker's table of accounts.
+    /// Its slot in the worker's table of accounts.
     pub slot: u32,
-    /// Which of the accounts that had this place one after another.
+    /// Distinguishes the accounts that used this slot one after another.
     pub turn: u32,
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
-/// Any small value, among them every spelling that could be mistaken for `false`.
+/// Any small value, including every spelling that could be mistaken for `false`.
 fn any_value() -> BoxedStrategy<Value> {
     let leaf = select(vec![
         json!(true),
@@ -29,14 +29,14 @@ fn any_value() -> BoxedStrategy<Value> {
     leaf.boxed()
 }
 
-/// Mostly one of these values, sometimes any value.
+/// Usually one of these values, sometimes any value.
 fn mostly(usual: &[Value]) -> BoxedStrategy<Value> {
     prop_oneof![12 => select(usual.to_vec()), 1 => any_value()].boxed()
 }
 
 type Member = (&'static str, BoxedStrategy<Value>);
 
-/// A mapping with a random choice of these members, and sometimes a key that nobody knows.
+/// A mapping with a random choice of these members, and sometimes an unknown key.
 fn mapping(needed: Vec<Member>, others: Vec<Member>) -> BoxedStrategy<Value> {
     let unknown = prop_oneof![
         30 => Just(None),
@@ -80,7 +80,7 @@ fn paths() -> BoxedStrategy<Value> {
     prop_oneof![4 => mostly(&of(&plain)), 1 => mostly(&of(&escaped))].boxed()
 }
 
-/// A serverless gateway's file: most values are right, some are of another kind or missing.
+/// A serverless gateway's file: most values are valid, some have another type or are missing.
 pub fn serverless_file() -> BoxedStrategy<Value> {
     let integration = mapping(
         vec![
@@ -127,7 +127,7 @@ pub fn serverless_file() -> BoxedStrategy<Value> {
     )
 }
 
-/// A routes.yaml of the same sort.
+/// A random routes.yaml, similar to [`serverless_file`].
 pub fn routes_file() -> BoxedStrategy<Value> {
     let route = mapping(
         vec![("path", paths()), ("proxy_upstream", mostly(&[json!("$A_SERVICE_URL"), json!("http://b:80")]))],

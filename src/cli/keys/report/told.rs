@@ -1,4 +1,4 @@
-//! What the trail tells, held against the document: a key that was revoked or replaced, and holds all the same.
+//! Compares the trail with the document: a key that was revoked or replaced, but is still valid, is a fault.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,18 @@ pub struct Told {
     file: String,
     deeds: usize,
     head: String,
-    /// Where the trail is broken, and where the document does not keep to it.
+    /// Breaks in the trail, and contradictions between the trail and the document.
     pub faults: Vec<String>,
-    /// Keys of which it tells nothing.
+    /// Keys that are not in the trail.
     untold: Vec<String>,
 }
 
 impl Told {
-    /// Compares the two.
+    /// Compares trail and document.
     pub fn compare(file: String, story: Story, book: &Book) -> Told {
         let mut last: BTreeMap<&str, &Value> = BTreeMap::new();
         let text = |deed: &Value, name: &str| deed.get(name).and_then(Value::as_str).map(str::to_string);
-        // A deed that was written down and then failed was none; its failure is the very next line.
+        // A failed change has a line of its own right after its first line; neither counts.
         let mut done: Vec<&Value> = Vec::new();
         for deed in &story.deeds {
             match text(deed, "action").as_deref() {
@@ -33,7 +33,7 @@ impl Told {
                 _ => done.push(deed),
             }
         }
-        // What a deed says of the key it is about, and of the key that this one replaces; the last word counts.
+        // Each line concerns its own key and the key that it replaces; the last line for a key counts.
         for deed in done {
             let names = ["prefix", "replaces"].iter().filter_map(|name| deed.get(*name)?.as_str());
             last.extend(names.map(|name| (name, deed)));
@@ -60,7 +60,7 @@ impl Told {
         Told { file, deeds: story.deeds.len(), head: story.head, faults, untold }
     }
 
-    /// For people.
+    /// The result as text.
     pub fn lines(&self) -> Vec<String> {
         let state = if self.faults.is_empty() { "nothing amiss" } else { "NOT AS IT SHOULD BE" };
         let trail = format!("trail {}: {} deeds, {state}, last {}", self.file, self.deeds, self.head);
@@ -69,13 +69,13 @@ impl Told {
         [String::new(), trail].into_iter().chain(faults).chain(untold).collect()
     }
 
-    /// For programs.
+    /// The result as JSON.
     pub fn json(&self) -> Value {
         json!({ "file": self.file, "deeds": self.deeds, "last": self.head, "faults": self.faults, "untold": self.untold })
     }
 }
 
-/// Whether a key holds longer than it was to; one that is revoked does not.
+/// Whether a key is valid longer than recorded; revoked keys are not.
 fn outlives(key: &ClientKey, end: &str) -> bool {
     let end = rfc3339(end);
     key.revoked.is_none() && end.is_some_and(|end| key.period.expires.is_none_or(|until| until.as_secs() > end))

@@ -1,4 +1,4 @@
-//! Where an authorization server hands out tokens, and how clients show their secrets there, by its own metadata.
+//! The token endpoint of an authorization server and its client authentication methods, from its metadata.
 
 use serde_json::Value;
 use ureq::http::Uri;
@@ -7,21 +7,21 @@ use super::Method;
 use super::web::{Web, checked};
 use crate::cli::Failure;
 
-/// An authorization server, as far as getting tokens goes.
+/// An authorization server.
 pub struct Server {
-    /// Where tokens are to be had.
+    /// The token endpoint.
     pub token_endpoint: Uri,
-    /// The methods it says it takes, by their registered names.
+    /// The supported methods, by their registered names.
     methods: Option<Vec<String>>,
 }
 
 impl Server {
-    /// A server of which nothing else is known.
+    /// A server without metadata.
     pub fn at(token_endpoint: &str) -> Result<Server, Failure> {
         Ok(Server { token_endpoint: checked(token_endpoint, "--token-endpoint")?, methods: None })
     }
 
-    /// Reads the metadata of an issuer: where RFC 8414 §3.1 puts it, else where OpenID Connect Discovery §4 does.
+    /// Reads the metadata of an issuer from the RFC 8414 §3.1 location, else from that of OpenID Connect Discovery §4.
     pub fn discover(issuer: &str, web: &mut Web) -> Result<Server, Failure> {
         let uri = checked(issuer, "--issuer")?;
         if uri.query().is_some() {
@@ -48,7 +48,7 @@ impl Server {
     fn read(issuer: &str, place: &str, body: &[u8]) -> Result<Server, Failure> {
         let metadata: Value = serde_json::from_slice(body).map_err(|fault| format!("{place}: not JSON: {fault}"))?;
         let text = |name: &str| metadata.get(name).and_then(Value::as_str);
-        // Metadata of another issuer must not be used (RFC 8414 §3.3): the secret would go where that one says.
+        // Metadata of another issuer must not be used (RFC 8414 §3.3), because it could redirect the secret.
         if text("issuer") != Some(issuer) {
             let other = super::bounded(text("issuer").unwrap_or("nobody"));
             return Err(Failure::Message(format!("{place}: is the metadata of {other}, not of {issuer}")));
@@ -59,7 +59,7 @@ impl Server {
         Ok(Server { token_endpoint: checked(endpoint, "token_endpoint")?, methods })
     }
 
-    /// How to show a secret here; `client_secret_basic` where nothing is said (RFC 8414 §2).
+    /// The client authentication method; `client_secret_basic` if the metadata lists none (RFC 8414 §2).
     pub fn method(&self) -> Result<Method, Failure> {
         let Some(methods) = &self.methods else { return Ok(Method::Basic) };
         let takes = |method: &Method| methods.iter().any(|known| known == method.registered());

@@ -1,4 +1,4 @@
-//! The one place where the command line speaks HTTP: over TLS but on this machine, bounded in time and size, never redirected.
+//! The only HTTP client of the command line: TLS except to this machine, limits on time and size, no redirects.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,26 +17,26 @@ pub struct Web {
     until: Duration,
 }
 
-/// An answer, as far as anyone asks.
+/// A response.
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The body, no longer than what is accepted.
+    /// The body, up to the size limit.
     pub body: Vec<u8>,
 }
 
 impl Web {
-    /// All requests together may take this long.
+    /// Sets one time limit for all requests together.
     pub fn new(timeout: Duration) -> Web {
         Web { until: clock::now() + timeout }
     }
 
-    /// Asks for a document.
+    /// Sends a GET request.
     pub fn get(&mut self, uri: &Uri) -> Result<Answer, Failure> {
         self.send(uri, Request::get(uri), "")
     }
 
-    /// Sends a form.
+    /// Posts a form.
     pub fn post(&mut self, uri: &Uri, form: &str, authorization: Option<&str>) -> Result<Answer, Failure> {
         let mut request = Request::post(uri).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(authorization) = authorization {
@@ -57,7 +57,7 @@ impl Web {
             .accept("application/json")
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
         if here {
-            // What is on this machine stays on it.
+            // Requests to this machine do not use a proxy.
             agent = agent.proxy(None);
         }
         if uri.scheme_str() == Some("https") {
@@ -83,7 +83,7 @@ impl Web {
     }
 }
 
-/// An address that a secret may be sent to: over TLS, or to this machine.
+/// Checks an address to which a secret may be sent: TLS, or this machine.
 pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
     let shown = redacted(url);
     let uri: Uri = url.parse().map_err(|fault| format!("{what}: `{shown}` is no URL: {fault}"))?;
@@ -98,13 +98,13 @@ pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
     }
 }
 
-/// `localhost` never leaves the machine (RFC 6761 §6.3).
+/// `localhost` always resolves to this machine (RFC 6761 §6.3).
 fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The authorities that this machine trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+/// The CA certificates that this machine trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 fn tls() -> Result<TlsConfig, Failure> {
     let found = rustls_native_certs::load_native_certs();
     let roots: Vec<_> = found.certs.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
@@ -129,6 +129,6 @@ fn told(error: &Error) -> String {
     }
 }
 
-/// Metadata and tokens are far smaller.
+/// Real metadata and tokens are far smaller.
 const MOST_BODY: u64 = 256 * 1024;
 const MOST_HEADERS: usize = 32 * 1024;

@@ -1,30 +1,30 @@
-//! Calls over gRPC through one of Envoy's clusters, and the message that answers one.
+//! gRPC calls through Envoy clusters, and their response messages.
 
 use std::time::Duration;
 
 use super::{OK, serialize, take};
 
-/// One call with one message.
+/// A gRPC call with one message.
 #[derive(Clone, Copy, Debug)]
 pub struct GrpcCall<'a> {
-    /// The cluster, as Envoy's `GrpcService` in binary.
+    /// The cluster, as a serialized Envoy `GrpcService`.
     pub upstream: &'a [u8],
-    /// The service's full name.
+    /// The full name of the service.
     pub service: &'a str,
     /// The method.
     pub method: &'a str,
     /// The request message.
     pub message: &'a [u8],
-    /// How long it may take.
+    /// The timeout of the call.
     pub timeout: Duration,
 }
 
-/// Makes a call. `None` when it ended at once: no such cluster, nobody in it, or too many calls.
+/// Starts a call. Returns `None` if it failed immediately: unknown cluster, no healthy endpoint, or too many calls.
 pub fn grpc_call(call: &GrpcCall<'_>) -> Option<u32> {
     let metadata = serialize([].into_iter());
     let millis = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0_u32;
-    // SAFETY: every pointer is of a live slice with its length; the host writes four bytes to that of the token.
+    // SAFETY: every pointer is of a live slice with its length; the host writes four bytes to the token's pointer.
     let status = unsafe {
         ffi::proxy_grpc_call(
             call.upstream.as_ptr(),
@@ -44,13 +44,13 @@ pub fn grpc_call(call: &GrpcCall<'_>) -> Option<u32> {
     (status == OK).then_some(token)
 }
 
-/// The message that answers a call, only inside its callback; none beyond this many bytes.
+/// Returns the response message of a call, available only in its callback; `None` if it is longer than `most` bytes.
 pub fn grpc_message(size: usize, most: usize) -> Option<Vec<u8>> {
     const GRPC_RECEIVE_BUFFER: u32 = 5;
     if size > most {
         return None;
     }
-    // SAFETY: plain numbers go in; `take` explains the two pointers.
+    // SAFETY: the other arguments are plain numbers; `take` explains the two pointers.
     take(|data, length| unsafe { ffi::proxy_get_buffer_bytes(GRPC_RECEIVE_BUFFER, 0, size, data, length) })
 }
 

@@ -1,8 +1,8 @@
-//! Values that all workers share (envoy-facts §2.14): one map for each `vm_id`, each value with a version.
+//! Values that all workers share (envoy-facts §2.14): one map per `vm_id`, each value with a version.
 
 use super::{OK, ffi, take};
 
-/// A value, and the version that a later [`share`] may ask for; nothing where nobody has shared any.
+/// Returns a value and its version for a later [`share`]; `None` if no value is shared.
 pub fn shared(key: &(impl AsRef<[u8]> + ?Sized)) -> (Option<Vec<u8>>, Option<u32>) {
     let key = key.as_ref();
     let mut version = 0_u32;
@@ -12,13 +12,13 @@ pub fn shared(key: &(impl AsRef<[u8]> + ?Sized)) -> (Option<Vec<u8>>, Option<u32
     (value, Some(version).filter(|version| *version != 0))
 }
 
-/// Shares a value with all workers. With a version, only when nobody has shared another since.
+/// Shares a value with all workers. With a version, it does so only if that version is still current.
 pub fn share(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8], version: Option<u32>) -> bool {
     set(key.as_ref(), value, version.unwrap_or(ANY))
 }
 
-/// Shares a value where nobody has shared any. The host checks no version where there is no value, and every one where there
-/// is: so one that no value has is what only a new value passes.
+/// Shares a value if none exists. The host checks versions only for existing values, so a version that no value has lets only a
+/// new value through.
 pub fn share_new(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
     set(key.as_ref(), value, NEVER)
 }
@@ -28,7 +28,7 @@ fn set(key: &[u8], value: &[u8], version: u32) -> bool {
     unsafe { ffi::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) == OK }
 }
 
-/// No version is asked for.
+/// Disables the version check.
 const ANY: u32 = 0;
-/// The host counts versions upwards from one, over all values: one in four thousand million has this one.
+/// The host counts versions of all values upwards from one, so this version practically never occurs.
 const NEVER: u32 = u32::MAX;

@@ -1,15 +1,15 @@
-//! Cuts the text of a condition into words, texts, numbers and signs, each with its place.
+//! Splits the text of a condition into words, strings, numbers and operators, each with its position.
 
-/// What is wrong with a condition, and where: the character from 1.
+/// A fault of a condition, and its character position, starting at 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
-    /// The place in the text.
+    /// The position in the text.
     pub at: usize,
     /// The fault, for the author.
     pub message: String,
 }
 
-/// One piece of the text.
+/// A token of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'t> {
     Word(&'t str),
@@ -19,14 +19,14 @@ pub(super) enum Token<'t> {
     End,
 }
 
-/// The pieces of a text, one ahead.
+/// The tokens of a text, with one token of lookahead.
 #[derive(Debug)]
 pub(super) struct Lexer<'t> {
     rest: &'t str,
     read: usize,
-    /// The next piece and its place.
+    /// The next token and its position.
     pub(super) next: (Token<'t>, usize),
-    /// What is wrong with the text, as far as it was read.
+    /// The first fault found so far.
     pub(super) fault: Option<Fault>,
 }
 
@@ -37,7 +37,7 @@ impl<'t> Lexer<'t> {
         lexer
     }
 
-    /// Takes the next piece; nothing once there is a fault, in what follows it or behind.
+    /// Takes the next token. Returns `None` after a fault, including a fault in the lookahead.
     pub(super) fn advance(&mut self) -> Option<(Token<'t>, usize)> {
         if self.fault.is_some() {
             return None;
@@ -101,7 +101,7 @@ pub(super) fn fault(at: usize, message: impl Into<String>) -> Fault {
     Fault { at, message: message.into() }
 }
 
-/// How other languages write what is meant.
+/// Suggests the operator for the syntax of another language.
 fn unknown(rest: &str) -> String {
     let others = [("&", "and"), ("|", "or"), ("!", "not"), ("=", "==")];
     let meant = others.iter().find(|(other, _)| rest.starts_with(other));
@@ -112,5 +112,5 @@ fn unknown(rest: &str) -> String {
     }
 }
 
-/// Longer signs before their beginnings.
+/// Longer operators before their prefixes.
 const SIGNS: [&str; 12] = ["==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]", ",", "."];

@@ -10,10 +10,10 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Reads `10.0.0.0/8`, `2001:db8::/32`, or one address.
+    /// Parses `10.0.0.0/8`, `2001:db8::/32`, or one address.
     ///
     /// # Errors
-    /// What is wrong with the text, for its author.
+    /// The problem with the text, for its author.
     pub(super) fn parse(text: &str) -> Result<Network, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let no_network = || format!("`{text}` is no network: write `10.0.0.0/8`, `2001:db8::/32` or one address");
@@ -33,12 +33,12 @@ impl Network {
         Ok(network)
     }
 
-    /// Whether an address lies in it.
+    /// Returns `true` if the network contains the address.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         self.base.is_ipv4() == address.is_ipv4() && number(address) & self.mask() == number(self.base)
     }
 
-    /// The bits that count, of an address as [`number`] reads it.
+    /// Returns the bits of the prefix, for an address read by [`number`].
     fn mask(&self) -> u128 {
         let behind = if self.base.is_ipv4() { 32 - self.prefix } else { 128 - self.prefix };
         u128::MAX.checked_shl(behind).unwrap_or(0)
@@ -59,7 +59,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_network_holds_the_addresses_of_its_prefix_and_family() {
+    fn a_network_contains_the_addresses_of_its_prefix_and_family() {
         for (network, inside, outside) in [
             ("10.0.0.0/8", vec!["10.0.0.0", "10.255.255.255"], vec!["11.0.0.0", "9.255.255.255", "::a00:0"]),
             ("192.0.2.1", vec!["192.0.2.1"], vec!["192.0.2.0", "192.0.2.2"]),

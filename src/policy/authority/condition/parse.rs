@@ -1,18 +1,20 @@
-//! Reads a condition by recursive descent; the grammar stands in `docs/configuration.md`.
+//! Parses a condition by recursive descent.
+//!
+//! `docs/configuration.md` contains the grammar.
 
 use super::lexer::{Fault, Lexer, Token};
 use super::source::ROOTS;
 use super::types::{Kind, WORDS, fit, fit_networks, kind_of};
 use super::{ClientFact, Comparison, Literal, Operand, Source, Test, TextTest, source};
 
-/// A condition and the sources it asks about, each with its place.
+/// Parses a condition. Also returns the attributes that it reads, each with its position.
 pub(super) fn condition(text: &str) -> Result<(Test, Vec<(Source, usize)>), Fault> {
     if text.len() > MOST_BYTES {
         return Err(Fault { at: 1, message: format!("a condition has at most {MOST_BYTES} bytes") });
     }
     let mut parser = Parser { lexer: Lexer::new(text), sources: Vec::new(), depth: 0 };
     let test = parser.whole();
-    // Nothing is read on behind a fault, so the first is the only one.
+    // Parsing stops at the first fault.
     match (test, parser.lexer.fault) {
         (Some(test), None) => Ok((test, parser.sources)),
         (_, fault) => Err(fault.unwrap_or_default()),
@@ -108,7 +110,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What stands behind `in`: a list of constants, networks for an address, a claim that is a list, or a client's tags.
+    /// Parses the right side of `in`: a list of constants, networks for an address, a claim that is a list, or a client's tags.
     fn membership(&mut self, left: Operand, at: usize) -> Option<Test> {
         let list_at = self.lexer.next.1;
         if !self.takes_sign("[")? {
@@ -150,7 +152,7 @@ impl<'t> Parser<'t> {
         Some(Test::OneOf(left, fitted))
     }
 
-    /// An operand that is text, as far as can be known before.
+    /// Parses an operand that may be text.
     fn text(&mut self) -> Option<Operand> {
         let (operand, at) = self.operand()?;
         match kind_of(&operand) {
@@ -204,7 +206,7 @@ impl<'t> Parser<'t> {
         Some(source)
     }
 
-    /// `.name` or `["name"]`.
+    /// Parses `.name` or `["name"]`.
     fn step(&mut self) -> Option<Option<&'t str>> {
         if self.takes_sign(".")? {
             return match self.lexer.advance()? {
@@ -222,7 +224,7 @@ impl<'t> Parser<'t> {
         Some(None)
     }
 
-    /// Notes a fault; the text is not read on.
+    /// Records a fault. Parsing stops there.
     fn fail<T>(&mut self, at: usize, message: &str) -> Option<T> {
         self.lexer.fault = Some(Fault { at, message: message.to_string() });
         None
@@ -264,6 +266,6 @@ const COMPARISONS: [(&str, Comparison); 6] = [
     (">", Comparison::Greater),
     (">=", Comparison::GreaterOrEqual),
 ];
-/// Longer conditions belong into several.
+/// Longer conditions should be split.
 const MOST_BYTES: usize = 4_096;
 const MOST_DEPTH: usize = 32;

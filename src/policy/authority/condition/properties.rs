@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Condition;
 use super::tests::verdict;
 
-/// Pieces of the language, so that random texts get far into the parser.
+/// Fragments of the language, so that random texts get far into the parser.
 const PIECES: [&str; 44] = [
     "claims",
     "client",
@@ -72,7 +72,7 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A condition that reads, with tests of every kind.
+/// A condition that parses, with tests of every kind.
 fn condition() -> impl Strategy<Value = String> {
     let tests = vec![
         "claims.a == 1",
@@ -163,11 +163,11 @@ proptest! {
         prop_assert_eq!(verdict("claims.a in ['x', 1, true]", &claims), verdict("claims.a == 'x' or claims.a == 1 or claims.a == true", &claims));
     }
 
-    /// Kleene's logic is monotone: where an unknown value becomes known, a verdict that was true or false stays.
+    /// Kleene's logic is monotone: if an unknown value becomes known, a verdict that was true or false does not change.
     #[test]
     fn a_verdict_never_depends_on_an_unknown_value(p in condition(), a in json_value(), b in json_value()) {
         let with = |a: &Value| verdict(&p, &json!({ "a": a, "b": b, "c": 1 }));
-        // An object can be compared with nothing. `has` is true of both, and only known values are lists or have members.
+        // An object cannot be compared with anything. `has` is true for both, and only known values are lists or have members.
         let known = !matches!(a, Value::Null | Value::Array(_) | Value::Object(_));
         if let (true, Some(verdict)) = (known && !p.contains("in claims.a") && !p.contains("a.b"), with(&json!({ "o": 1 }))) {
             prop_assert_eq!(with(&a), Some(verdict), "{}", p);

@@ -1,29 +1,29 @@
-//! Reads a header or a query parameter that a request may repeat, spell differently or send in bytes that are not text.
+//! Reads a header or a query parameter that a request may repeat, spell differently or send as invalid text.
 
 use std::borrow::Cow;
 
 use crate::config::header_name::same_to_an_upstream;
 use crate::policy::request::guard::{Naming, parameters};
 
-/// Everything that a request says under one name.
+/// All occurrences of one name in a request.
 #[derive(Debug, Default)]
 pub(super) struct Said<'c> {
-    /// How often the name occurs exactly as the condition has it.
+    /// How often the exact name occurs.
     count: usize,
-    /// The name also occurs in a spelling that some upstreams take for it.
+    /// The name also occurs in a spelling that some upstreams accept.
     respelled: bool,
-    /// The last value, if it can be read.
+    /// The last value, if it is valid text.
     text: Option<Cow<'c, str>>,
 }
 
-/// What upstreams read under one name.
+/// The value of one name as upstreams read it.
 #[derive(Debug)]
 pub(super) enum Reading<'c> {
     /// No upstream finds a value.
     Absent,
-    /// Every upstream reads this one.
+    /// Every upstream reads this value.
     Text(Cow<'c, str>),
-    /// Upstreams could disagree, or the value is not text.
+    /// Upstreams may disagree, or the value is not valid text.
     Ambiguous,
 }
 
@@ -52,7 +52,7 @@ impl<'c> Said<'c> {
         said
     }
 
-    /// Unknown when it is present to some upstreams only.
+    /// Returns whether the name is present; `None` if only some upstreams find it.
     pub(super) fn is_present(&self) -> Option<bool> {
         match (self.count, self.respelled) {
             (0, true) => None,
@@ -60,7 +60,7 @@ impl<'c> Said<'c> {
         }
     }
 
-    /// The value, if every upstream reads the same one.
+    /// Returns the value, if all upstreams read the same one.
     pub(super) fn reading(self) -> Reading<'c> {
         match (self.count, self.respelled, self.text) {
             (0, _, _) => Reading::Absent,

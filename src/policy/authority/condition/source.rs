@@ -1,10 +1,10 @@
-//! The names under which conditions know what they can ask about.
+//! The names of the attributes that conditions can read.
 
 use super::{ClientFact, Source};
 use crate::config::claim::ClaimPath;
 use crate::config::problem::near_miss;
 
-/// What is written as `root.step`; the error says what could be.
+/// Returns the attribute written as `root.step`. The error lists the known ones.
 pub(super) fn named(root: &str, steps: &[&str]) -> Result<Source, String> {
     Ok(match (root, steps) {
         ("claims", [_, ..]) => Source::Claim(ClaimPath::members(steps)),
@@ -35,7 +35,7 @@ fn unknown(root: &str, steps: &[&str]) -> String {
     }
 }
 
-/// All of them.
+/// All known names.
 pub(super) const ROOTS: [&str; 16] = [
     "claims.name",
     "client.id",

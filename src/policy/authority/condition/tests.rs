@@ -1,4 +1,4 @@
-//! Conditions and requests, each with the verdict that the reference promises.
+//! Tests of conditions against requests, with the documented verdicts.
 
 mod faults;
 
@@ -20,7 +20,7 @@ const NOW: u64 = 1_772_461_800;
 const TARGET: &str = "/tenants/acme/orders/42?page=2&tag=a&tag=b&name=J%C3%B6rg&%6fp=%70urge&a+b=1&flag&=nameless\
     &bytes=%ff&escape=50%&list[]=1&Case=1&cut=1;hidden=2&x.y=1&+lead=1&nul%00x=1&[front]=1";
 
-/// The verdict on a request for `/tenants/acme/orders/42`, whose pattern is `/tenants/{tenant}/orders/{id}`.
+/// Returns the verdict for a request for `/tenants/acme/orders/42`, whose pattern is `/tenants/{tenant}/orders/{id}`.
 pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
     verdict_on(text, claims, None, "192.0.2.7".parse().ok())
 }
@@ -58,7 +58,7 @@ fn verdict_on(text: &str, claims: &Value, client: Option<&Client>, address: Opti
 }
 
 #[test]
-fn a_peer_from_nowhere_known_is_neither_within_a_network_nor_outside() {
+fn a_peer_without_an_address_is_neither_inside_nor_outside_a_network() {
     for text in [r#"peer.address in ["0.0.0.0/0", "::/0"]"#, r#"not (peer.address in ["10.0.0.0/8"])"#] {
         assert_eq!(verdict_on(text, &json!({}), None, None), None, "{text}");
     }
@@ -66,7 +66,7 @@ fn a_peer_from_nowhere_known_is_neither_within_a_network_nor_outside() {
 }
 
 #[test]
-fn a_client_is_what_the_directory_says_of_it() {
+fn client_attributes_come_from_the_directory() {
     let client = |id: &str, plan: Option<&str>, tags: &[&str], environment: Option<&str>| Client {
         id: id.into(),
         owner: format!("{id}@example.com").as_str().into(),
@@ -116,7 +116,7 @@ fn a_client_is_what_the_directory_says_of_it() {
 }
 
 #[test]
-fn conditions_say_what_they_look_like() {
+fn conditions_evaluate_as_documented() {
     let claims = json!({
         "tier": "gold", "level": 3, "score": 2.5, "admin": true, "guest": false, "nothing": null, "object": { "a": 1 },
         "roles": ["admin", "staff", 7], "names": ["admin", "staff"], "empty": [], "org": { "id": "acme", "https://x/y": "z" }, "number": 42,
@@ -146,7 +146,7 @@ fn conditions_say_what_they_look_like() {
         (r#""admin" in claims.roles"#, yes),
         (r#""owner" in claims.roles"#, unknown),
         ("7 in claims.roles", yes),
-        // `7` could be compared with no text.
+        // `7` cannot be compared with text.
         ("path.tenant in claims.roles", unknown),
         ("not ('owner' in claims.roles)", unknown),
         ("path.tenant in claims.names", no),
@@ -160,7 +160,7 @@ fn conditions_say_what_they_look_like() {
         ("claims.bigger == claims.bigger", unknown),
         ("has(claims.bigger)", yes),
         ("'a' in claims.object", unknown),
-        // What is absent, null or of another kind
+        // Absent values, null and values of another kind
         ("claims.none == 'x'", unknown),
         ("claims.none != 'x'", unknown),
         ("not (claims.none == 'x')", unknown),
@@ -221,7 +221,7 @@ fn conditions_say_what_they_look_like() {
         (r#"has(header["x-empty"])"#, yes),
         (r#"has(header["x-none"])"#, no),
         ("header.accept == 'x'", unknown),
-        // An upstream may take `x_action` for `x-action`.
+        // An upstream may treat `x_action` as `x-action`.
         (r#"has(header["x-action"])"#, unknown),
         (r#"not has(header["x-action"])"#, unknown),
         (r#"header["x-action"] != "y""#, unknown),
@@ -248,7 +248,7 @@ fn conditions_say_what_they_look_like() {
         ("query.bytes != 'x'", unknown),
         ("has(query.escape)", yes),
         ("query.escape != 'x'", unknown),
-        // Some upstreams find these parameters, others do not.
+        // Only some upstreams find these parameters.
         ("has(query.list)", unknown),
         ("not has(query.list)", unknown),
         ("query.list != '2'", unknown),

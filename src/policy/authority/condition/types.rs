@@ -1,4 +1,6 @@
-//! What may be compared with what, found out before any request: a comparison that could never be true is a slip.
+//! Type checks at compile time.
+//!
+//! A comparison that can never be true is an error.
 
 use super::lexer::{Fault, fault};
 use super::network::Network;
@@ -7,7 +9,7 @@ use super::{ClientFact, Comparison, Literal, Operand, Source};
 use crate::config::problem::near_miss;
 use crate::config::time::rfc3339;
 
-/// The kind of a value, as far as it is known before.
+/// The kind of a value, as far as it is known at compile time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -17,9 +19,9 @@ pub(super) enum Kind {
     Flag,
     Moment,
     Address,
-    /// A list of words.
+    /// A list of strings.
     Words,
-    /// A claim: a token says what it is.
+    /// A claim: its kind depends on the token.
     Any,
 }
 
@@ -46,7 +48,7 @@ pub(super) fn kind_of(operand: &Operand) -> Kind {
     }
 }
 
-/// The two sides of a comparison in the form in which they are compared: a time that was written as text becomes a number.
+/// Converts both sides of a comparison to the form in which they are compared: a time written as text becomes a number.
 pub(super) fn fit(
     left: Operand,
     left_at: usize,
@@ -75,7 +77,7 @@ pub(super) fn fit(
     Ok((left, right))
 }
 
-/// The networks of a list.
+/// Parses the networks of a list.
 pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>, Fault> {
     let network = |(literal, at): &(Literal, usize)| match literal {
         Literal::Text(text) => Network::parse(text).map_err(|message| fault(*at, message)),
@@ -84,7 +86,7 @@ pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>
     literals.iter().map(network).collect()
 }
 
-/// A constant, checked against what it is compared with.
+/// Checks a constant against the kind it is compared with, and converts it.
 fn convert(operand: Operand, at: usize, other: Kind) -> Result<Operand, Fault> {
     if let (Operand::Literal(Literal::Whole(_)), Kind::Moment) = (&operand, other) {
         return Err(fault(at, "a time is written as text in UTC, as `\"2026-03-01T10:00:00Z\"`"));
@@ -110,7 +112,7 @@ fn convert(operand: Operand, at: usize, other: Kind) -> Result<Operand, Fault> {
     }
 }
 
-/// The kind as far as comparing goes: methods and days are text, and a time is a number that only times are compared with.
+/// Returns the kind for comparisons: methods and days are text, and a time is a number that is compared only with times.
 fn class(operand: &Operand, other: Kind) -> Kind {
     match (kind_of(operand), other) {
         (Kind::Method | Kind::Weekday, _) => Kind::Text,
@@ -131,5 +133,5 @@ fn name(kind: Kind) -> &'static str {
     }
 }
 
-/// How a list of words is tested.
+/// The error for wrong uses of a list of strings.
 pub(super) const WORDS: &str = "tags are tested by `\"word\" in client.tags`";

@@ -1,4 +1,4 @@
-//! What conditions ask about, read from the request at hand, and how two values compare.
+//! Reads the attributes of a request, and compares values.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -18,12 +18,12 @@ pub(super) enum Val<'c> {
     Real(f64),
     Flag(bool),
     List(&'c [Value]),
-    /// Present and not comparable: an object, a number beyond 64 bits, a repeated or unreadable header or parameter.
+    /// Present but not comparable: an object, a number beyond 64 bits, a repeated or unreadable header or parameter.
     Other,
 }
 
 impl<'c> Facts<'c> {
-    /// Whether a source is present; unknown when only some upstreams would find it.
+    /// Returns whether an attribute is present; `None` (unknown) if only some upstreams would find it.
     pub(super) fn has(self, source: &Source) -> Option<bool> {
         match source {
             Source::Header(_) | Source::Query(_) => self.said(source).is_present(),
@@ -32,7 +32,7 @@ impl<'c> Facts<'c> {
         }
     }
 
-    /// The value of a source; `None` when it is absent.
+    /// Returns the value of an attribute; `None` if it is absent.
     pub(super) fn value(self, source: &Source) -> Option<Val<'c>> {
         let Circumstances { request, host, target, params, now, .. } = *self.circumstances;
         let text = |text: &'c str| Some(Val::Text(Cow::Borrowed(text)));
@@ -45,7 +45,7 @@ impl<'c> Facts<'c> {
                     ClientFact::Owner => text(&client.owner),
                     ClientFact::Plan => text(client.plan.as_deref()?),
                     ClientFact::Environment => text(client.environment.as_deref()?),
-                    // Tags are looked through only.
+                    // Tags are only used with `in`.
                     ClientFact::Tags => Some(Val::Other),
                 }
             }
@@ -58,7 +58,7 @@ impl<'c> Facts<'c> {
             Source::Method => text(request.method),
             Source::Host => text(host),
             Source::Path => text(target.path()),
-            // Addresses are compared with networks only.
+            // Addresses are compared only with networks.
             Source::Address => None,
             Source::Now => i64::try_from(now.as_secs()).ok().map(Val::Whole),
             Source::Hour => i64::try_from(now.as_secs() / 3_600 % 24).ok().map(Val::Whole),
@@ -66,7 +66,7 @@ impl<'c> Facts<'c> {
         }
     }
 
-    /// What the request says under the name of a header or of a query parameter.
+    /// Returns all occurrences of a header or query parameter.
     fn said(self, source: &Source) -> Said<'c> {
         match source {
             Source::Header(name) => Said::in_headers(name, self.circumstances.request.headers),
@@ -85,7 +85,7 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// A claim's value. Null counts as absent.
+    /// Returns a claim's value. Null counts as absent.
     pub(super) fn of_json(value: &'c Value) -> Option<Val<'c>> {
         match value {
             Value::String(text) => Some(Val::Text(Cow::Borrowed(text))),
@@ -98,7 +98,7 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// A scalar as text, numbers in decimal.
+    /// Converts a scalar to text, numbers in decimal.
     pub(super) fn into_text(self) -> Option<Val<'c>> {
         match self {
             Val::Text(text) => Some(Val::Text(text)),
@@ -108,7 +108,7 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Compares two values of one kind; nothing for different kinds, and for an order that a kind does not have.
+    /// Compares two values of the same kind. Returns `None` for different kinds, and for an order that the kind does not have.
     pub(super) fn compare(&self, comparison: Comparison, other: &Val<'_>) -> Option<bool> {
         let order = match (self, other) {
             (Val::Text(a), Val::Text(b)) => unordered(a == b, comparison)?,
@@ -130,14 +130,14 @@ impl<'c> Val<'c> {
     }
 }
 
-/// Text and truth values are equal or not; none is less than another.
+/// Text and booleans have no order, only equality.
 fn unordered(equal: bool, comparison: Comparison) -> Option<Ordering> {
     let asks_for_order = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
     let order = if equal { Ordering::Equal } else { Ordering::Less };
     (!asks_for_order).then_some(order)
 }
 
-/// A whole number as a real one, where that is exact.
+/// Converts an integer to a double, if that is exact.
 fn exact(number: i64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "exact within ±2^53, as checked")]
     (number.unsigned_abs() <= 1 << 53).then_some(number as f64)

@@ -1,4 +1,4 @@
-//! Reads what a token says its bearer was granted: an object, members among the claims, or a list of `LIC:3`.
+//! Reads the permissions that a token grants: an object, members among the claims, or a list of `LIC:3`.
 
 use serde_json::{Map, Value};
 
@@ -7,16 +7,15 @@ use crate::config::claim::ClaimPath;
 use crate::config::mask::{Mask, MaskFault};
 use crate::policy::authority::permission_set::PermissionSet;
 
-/// Why a token's permissions cannot be read. Names claims and domains; never a value.
+/// The reason why a token's permissions are invalid. It names claims and domains, but never a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermissionFault(pub String);
 
 impl PermissionRegistry {
-    /// What a token grants: everything that stands in these places, added up. Domains and bits that the registry does not
-    /// have grant nothing.
+    /// Returns the union of the permissions in these claims. Unknown domains and bits grant nothing.
     ///
     /// # Errors
-    /// A known domain has something that is no mask, or a place holds what can hold no masks: such a token was not made for this.
+    /// A known domain has an invalid mask, or a claim has a type without masks. Such a token was not made for this gateway.
     pub fn granted(&self, claims: &Value, places: &[ClaimPath]) -> Result<PermissionSet, PermissionFault> {
         if self.domains.is_empty() {
             return Ok(PermissionSet::default());
@@ -34,7 +33,7 @@ impl PermissionRegistry {
         Ok(set)
     }
 
-    /// `{"LIC": 3}`; members of other names are no business of this.
+    /// Reads `{"LIC": 3}`. Other members are ignored.
     fn add_members(&self, members: &Map<String, Value>, set: &mut PermissionSet) -> Result<(), String> {
         for domain in &self.domains {
             if let Some(value) = members.get(&*domain.name) {
@@ -44,7 +43,7 @@ impl PermissionRegistry {
         Ok(())
     }
 
-    /// `["LIC:3"]`. A domain stands once in a list: of two masks, nobody could say which one was meant.
+    /// Reads `["LIC:3"]`. A repeated domain is an error, because it is ambiguous which mask applies.
     fn add_items(&self, items: &[Value], set: &mut PermissionSet) -> Result<(), String> {
         let mut seen: Vec<&str> = Vec::new();
         for item in items {
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_token_grants_is_read_from_every_form() {
+    fn permissions_are_read_in_every_form() {
         let registry = registry();
         for (claims, places, expected) in [
             (json!({"p": {"LIC": 3}}), vec!["p"], "LIC=3"),
@@ -98,13 +97,13 @@ mod tests {
             (json!({"p": ["LIC:3", "ORD:0x1"]}), vec!["p"], "LIC=3,ORD=1"),
             (json!({"a/b": {"c": {"LIC": 1}}}), vec!["/a~1b/c"], "LIC=1"),
             (json!({"p": {"LIC": 1}, "q": ["LIC:2"], "ORD": 1}), vec!["p", "q", "."], "LIC=3,ORD=1"),
-            // Bits 0, 1 and 70 of this domain have a name.
+            // Only bits 0, 1 and 70 of this domain have a name.
             (json!({"LIC": "0x400000000000000003"}), vec!["."], "LIC=0x400000000000000003"),
             (json!({"LIC": "0xfffffffffffffffffffff"}), vec!["."], "LIC=0x400000000000000003"),
             (json!({"LIC": "1180591620717411303424"}), vec!["."], "LIC=0x400000000000000000"),
             (json!({"LIC": "b64:QAAAAAAAAAAA"}), vec!["."], "LIC=0x400000000000000000"),
             (json!({"ORD": "4503599627370497"}), vec!["."], "ORD=4503599627370497"),
-            // Unknown domains and bits without a name grant nothing, and are no fault.
+            // Unknown domains and bits without a name grant nothing, and are not an error.
             (json!({"LIC": 4, "XYZ": 1.5}), vec!["."], ""),
             (json!({"p": ["XYZ:", "read:orders"]}), vec!["p"], ""),
             (json!({"lic": 3}), vec!["."], ""),
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_whose_permissions_could_be_read_two_ways_is_a_bad_token() {
+    fn ambiguous_permissions_make_a_token_invalid() {
         let registry = registry();
         for (claims, expected) in [
             (json!({"p": {"LIC": 1.0}}), "claim p: LIC is a number with a sign, a fraction or an exponent"),
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_names_what_is_missing() {
+    fn missing_permissions_are_named() {
         let registry = registry();
         let need = registry.need(["LIC.READ_ORDERS", "LIC.LATE"].into_iter(), ["ORD.READ", "ORD.WRITE"].into_iter());
         for (claims, missing) in [

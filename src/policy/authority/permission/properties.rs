@@ -1,4 +1,4 @@
-//! Laws of permissions, judged by plain sets of names: reading, adding up and checking agree with union and inclusion.
+//! Properties of permissions, tested against plain sets of names: parsing, merging and checking match union and inclusion.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn some_names() -> impl Strategy<Value = Names> {
     subsequence(all.clone(), 0..=all.len()).prop_map(|names| names.into_iter().collect())
 }
 
-/// The set as a token would say it, and as the registry reads that.
+/// Encodes the set as a token would, and parses it with the registry.
 fn granted(registry: &PermissionRegistry, names: &Names) -> PermissionSet {
     let mask = |domain: &str| {
         let mut mask = Mask::default();
@@ -45,13 +45,13 @@ fn told(registry: &PermissionRegistry, set: &PermissionSet) -> Names {
 
 proptest! {
     #[test]
-    fn what_was_granted_is_what_is_told(names in some_names()) {
+    fn granted_permissions_are_forwarded(names in some_names()) {
         let registry = registry();
         prop_assert_eq!(told(&registry, &granted(&registry, &names)), names);
     }
 
     #[test]
-    fn adding_up_is_the_union(a in some_names(), b in some_names()) {
+    fn merging_is_the_union(a in some_names(), b in some_names()) {
         let registry = registry();
         let (left, right) = (granted(&registry, &a), granted(&registry, &b));
         let add = |one: &PermissionSet, other: &PermissionSet| { let mut sum = one.clone(); sum.extend(other); sum };
@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn a_need_is_met_by_those_who_have_all_of_it_and_one_of_the_others(have in some_names(), all in some_names(), any in some_names()) {
+    fn a_requirement_is_met_by_all_required_and_one_alternative(have in some_names(), all in some_names(), any in some_names()) {
         let registry = registry();
         let set = granted(&registry, &have);
         let need = registry.need(all.iter().map(String::as_str), any.iter().map(String::as_str));
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn more_permissions_never_open_less(have in some_names(), more in some_names(), all in some_names(), any in some_names()) {
+    fn more_permissions_never_reduce_access(have in some_names(), more in some_names(), all in some_names(), any in some_names()) {
         let registry = registry();
         let need = registry.need(all.iter().map(String::as_str), any.iter().map(String::as_str));
         let (fewer, mut set) = (granted(&registry, &have), granted(&registry, &have));
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn a_mask_is_read_back_from_its_own_text(words in proptest::collection::vec(any::<u64>(), 0..16)) {
+    fn a_formatted_mask_can_be_parsed(words in proptest::collection::vec(any::<u64>(), 0..16)) {
         let mask = Mask::from_words(&words);
         prop_assert_eq!(Mask::parse(&mask.to_string()), Ok(mask));
     }

@@ -1,4 +1,4 @@
-//! Compiles everything that a schema reaches, one place after the other, without recursion.
+//! Compiles all schemas that a schema reaches, one after the other, without recursion.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use super::program::{Node, Program};
 use super::{Schema, graph, keywords};
 use crate::config::pointer;
 
-/// Compiles the schema that a document is.
+/// Compiles a document that is a schema.
 pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, Vec<Fault>> {
     let mut builder = Builder { places: Places::new(library), nodes: Vec::new() };
     let root = builder.places.node(document, String::new());
-    // Dynamic references may lead into every resource that is reached, and so reach further ones.
+    // A dynamic reference may lead to any reached resource, and so reach more of them.
     while builder.nodes.len() < builder.places.len() {
         while let Some((document, pointer)) = builder.places.get(builder.nodes.len()) {
             let node = builder.build(document, pointer);
@@ -40,10 +40,10 @@ pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, 
 }
 
 impl Library {
-    /// Compiles the schema of this address.
+    /// Compiles the schema at this address.
     ///
     /// # Errors
-    /// Every fault of it, and of what it refers to.
+    /// All faults of the schema, and of the schemas it refers to.
     pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<Fault>> {
         let Some(document) = self.addresses.iter().position(|known| known == address) else {
             let message = "no schema has this address".to_string();

@@ -1,8 +1,8 @@
-//! JSON Schema 2020-12 itself: its address, its description of itself, and the vocabularies that a dialect is made of.
+//! The JSON Schema 2020-12 dialect: its address, its metaschemas, and its vocabularies.
 
 use serde_json::Value;
 
-/// Which groups of keywords count (Core §8.1.2).
+/// The vocabularies in use (Core §8.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Vocabularies {
     pub applicator: bool,
@@ -11,12 +11,12 @@ pub(super) struct Vocabularies {
 }
 
 impl Vocabularies {
-    /// Those of 2020-12.
+    /// Returns the vocabularies of 2020-12.
     pub fn standard() -> Vocabularies {
         Vocabularies { applicator: true, validation: true, unevaluated: true }
     }
 
-    /// Those that a schema of schemas names.
+    /// Returns the vocabularies that a metaschema declares.
     pub fn of(named: &str, metaschema: Option<&Value>) -> Result<Vocabularies, String> {
         let Some(metaschema) = metaschema else {
             return Err(format!("`{named}` is no dialect that is known here (accepted: {STANDARD})"));
@@ -31,7 +31,7 @@ impl Vocabularies {
                 Some("validation") => found.validation = true,
                 Some("unevaluated") => found.unevaluated = true,
                 Some("core" | "meta-data" | "format-annotation" | "content") => {}
-                // Whoever needs what is not understood must not be answered (Core §8.1.2).
+                // A schema that requires an unknown vocabulary must be rejected (Core §8.1.2).
                 _ if is_needed == &Value::Bool(true) => {
                     return Err(format!("`{named}` needs the vocabulary `{address}`, which is not known here"));
                 }
@@ -42,18 +42,18 @@ impl Vocabularies {
     }
 }
 
-/// Whether this is the dialect that everything is written in here.
+/// Returns `true` if this is the default dialect.
 pub(super) fn is_standard(named: &str) -> bool {
     named.strip_suffix('#').unwrap_or(named) == STANDARD
 }
 
-/// The schemas of schemas, each with its `$id`.
+/// Returns the metaschemas, each with its `$id`.
 pub(super) fn documents() -> Vec<Value> {
-    // What the build brings along is JSON: a test reads it.
+    // The included file is valid JSON; a test checks it.
     serde_json::from_str(include_str!("dialect.json")).unwrap_or_default()
 }
 
-/// What addresses of the standard's own schemas start with.
+/// The prefix of the addresses of the standard's metaschemas.
 pub(super) const FAMILY: &str = "https://json-schema.org/draft/2020-12/";
 
 const STANDARD: &str = "https://json-schema.org/draft/2020-12/schema";

@@ -1,19 +1,19 @@
-//! What of a value the keywords beside `unevaluatedProperties` and `unevaluatedItems` have looked at (Core §11).
+//! The members and items that keywords other than `unevaluatedProperties` and `unevaluatedItems` have evaluated (Core §11).
 
 use std::collections::BTreeSet;
 
-/// Members and items of one value.
+/// The evaluated members and items of one value.
 #[derive(Debug, Default)]
 pub(super) struct Evaluated<'v> {
     pub all_members: bool,
     pub members: BTreeSet<&'v str>,
-    /// So many from the start.
+    /// The number of evaluated items from the start.
     pub first_items: usize,
     pub items: BTreeSet<usize>,
 }
 
 impl<'v> Evaluated<'v> {
-    /// Adds what another schema has looked at.
+    /// Adds the members and items that another schema has evaluated.
     pub fn add(&mut self, other: Evaluated<'v>) {
         self.all_members |= other.all_members;
         self.members.extend(other.members);

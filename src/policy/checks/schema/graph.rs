@@ -1,15 +1,15 @@
-//! Schemas that apply each other to the same value: without end, or in longer chains than anyone needs.
+//! Detects schemas that apply each other to the same value in a cycle, or in too long a chain.
 
 use super::id::NodeId;
 use super::keyword::Keyword;
 use super::program::Node;
 
-/// The nodes from which there is no end, or none soon, with a message. Without recursion: schemas are as long as their authors like.
+/// Returns the nodes on cycles or long chains, with a message. It uses no recursion, because schemas can be long.
 pub(super) fn faults(nodes: &[Node]) -> Vec<(NodeId, String)> {
     let steps: Vec<Vec<NodeId>> =
         nodes.iter().map(|node| node.keywords.iter().flat_map(Keyword::in_place).collect()).collect();
     let mut found = Vec::new();
-    // How long the longest way from a node is, once all ways from it were walked.
+    // The length of the longest path from a node, once all its paths were visited.
     let mut lengths: Vec<Option<usize>> = vec![None; nodes.len()];
     let mut is_on_the_way = vec![false; nodes.len()];
     for start in 0..nodes.len() {
@@ -45,5 +45,5 @@ pub(super) fn faults(nodes: &[Node]) -> Vec<(NodeId, String)> {
     found
 }
 
-/// Each step is a frame of the stack while a body is judged.
+/// Each step is a stack frame during validation.
 const MOST_STEPS: usize = 50;

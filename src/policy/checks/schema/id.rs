@@ -1,4 +1,4 @@
-//! How the nodes of a compiled schema refer to each other.
+//! The ids of nodes in a compiled schema.
 
 /// The number of a node in its program.
 pub(super) type NodeId = usize;

@@ -1,4 +1,4 @@
-//! Applies a compiled schema to a value, step by counted step.
+//! Validates a value against a compiled schema, counting every step.
 
 mod arrays;
 mod assertions;
@@ -19,13 +19,13 @@ use crate::config::pointer::escape;
 use crate::policy::verdict::rejection::Finding;
 use crate::strict_json::tree::Json;
 
-/// One value being judged.
+/// The validation of one value.
 pub(super) struct Judge<'s> {
     program: &'s Program,
     room: &'static str,
-    /// The resources on the way here, the outermost first (Core §7.1).
+    /// The resources on the path to the current node, outermost first (Core §7.1).
     scope: Vec<usize>,
-    /// The way into the value.
+    /// The path into the value.
     path: Vec<Step<'s>>,
     findings: Vec<Finding>,
     search: Search,
@@ -34,24 +34,24 @@ pub(super) struct Judge<'s> {
     exhausted: bool,
 }
 
-/// One step into a value.
+/// One step of the path into the value.
 #[derive(Clone, Copy)]
 enum Step<'s> {
     /// A member that the schema names.
     Member(&'s str),
     Item(usize),
-    /// A member whose name only the client knows, and which is not repeated.
+    /// A member whose name comes from the client, and is not repeated.
     Other,
 }
 
-/// Whether what is found is told, or only counts.
+/// Whether findings are reported, or only the result matters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Voice {
     Aloud,
     Silent,
 }
 
-/// What of the value was looked at, where anybody asks.
+/// The evaluated members and items, if a keyword needs them.
 type Seen<'e, 'v> = Option<&'e mut Evaluated<'v>>;
 
 impl<'s> Judge<'s> {
@@ -69,7 +69,7 @@ impl<'s> Judge<'s> {
         }
     }
 
-    /// Judges the whole value.
+    /// Validates the whole value.
     pub fn run(mut self, root: NodeId, value: &Json<'_>) -> Result<(), Misfit> {
         let holds = self.part(root, value, Voice::Aloud);
         if self.exhausted {
@@ -81,7 +81,7 @@ impl<'s> Judge<'s> {
         }
     }
 
-    /// Whether a value is as a schema has it. Aloud, all that is wrong is looked for; silently, the first thing ends it.
+    /// Returns `true` if a value matches a schema. `Aloud` collects all findings; `Silent` ends at the first one.
     fn judge<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, mut seen: Seen<'_, 'v>) -> bool {
         let Some(node) = self.program.node(id) else { return false };
         if !self.spend(1) || self.frames >= MOST_FRAMES {
@@ -110,8 +110,8 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    // Every function below that is not to be inlined keeps what it needs off the stack of the recursion: a frame of this one with all
-    // the others in it takes two kilobytes, and Envoy's workers give the module less than one megabyte.
+    // The functions below with `inline(never)` keep their locals out of the recursive stack frame. Otherwise one frame would
+    // take two kilobytes, and Envoy's workers give the module less than one megabyte of stack.
     fn keyword<'v>(&mut self, keyword: &'s Keyword, value: &'v Json<'v>, voice: Voice, seen: Seen<'_, 'v>) -> bool {
         match (keyword, value) {
             (Keyword::Reference(id), _) => self.in_place(*id, value, voice, seen),
@@ -156,7 +156,7 @@ impl<'s> Judge<'s> {
         }
     }
 
-    /// Whether a pattern is somewhere in a text, as far as the steps go.
+    /// Returns `true` if a text contains a match of a pattern, within the remaining steps.
     #[inline(never)]
     fn is_in(&mut self, pattern: &Pattern, text: &str) -> bool {
         if self.exhausted {
@@ -167,7 +167,7 @@ impl<'s> Judge<'s> {
         found == Some(true)
     }
 
-    /// Applies a schema to the very same value; what it has looked at counts when it holds.
+    /// Applies a schema to the same value. If it matches, its evaluated members and items count.
     fn in_place<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, seen: Seen<'_, 'v>) -> bool {
         match seen {
             Some(seen) => self.in_place_seen(id, value, voice, seen),
@@ -185,7 +185,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Applies a schema to a part of the value, whatever was looked at of the whole.
+    /// Applies a schema to a part of the value. Evaluated members and items of the whole do not matter.
     fn part(&mut self, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
         if self.program.tracks { self.part_seen(id, part, voice) } else { self.judge(id, part, voice, None) }
     }
@@ -196,7 +196,7 @@ impl<'s> Judge<'s> {
         self.judge(id, part, voice, Some(&mut seen))
     }
 
-    /// The same one step further in.
+    /// Applies a schema to a part, one path step further in.
     fn inside(&mut self, step: Step<'s>, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
         self.path.push(step);
         let holds = self.part(id, part, voice);
@@ -204,7 +204,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// The outermost resource on the way here that has the name decides (Core §8.2.3.2).
+    /// The outermost resource on the path that defines the name applies (Core §8.2.3.2).
     fn dynamic(&self, dynamic: &Dynamic) -> NodeId {
         let named = self.scope.iter().find_map(|resource| dynamic.named.get(resource));
         named.copied().unwrap_or(dynamic.usual)
@@ -214,7 +214,7 @@ impl<'s> Judge<'s> {
         self.program.node(id).is_some_and(Node::takes_nothing)
     }
 
-    /// Counts steps; false when there are none left.
+    /// Counts steps. Returns `false` if none are left.
     fn spend(&mut self, steps: u64) -> bool {
         match self.steps_left.checked_sub(steps) {
             Some(left) => self.steps_left = left,
@@ -237,13 +237,13 @@ impl<'s> Judge<'s> {
     }
 
     fn note(&mut self, finding: Finding) {
-        // Two ways to one fault are one fault.
+        // The same finding may be reached on two paths; it is reported once.
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
     }
 
-    /// The way here, and one name further.
+    /// Returns the pointer to the current path, extended by one name.
     fn pointer(&self, further: Option<&str>) -> String {
         let mut pointer = self.room.to_string();
         for step in self.path.iter().copied().chain(further.map(Step::Member)) {
@@ -258,7 +258,7 @@ impl<'s> Judge<'s> {
     }
 }
 
-/// How much there is to look at: the number of its parts, where long texts and long numbers count as several.
+/// Returns the size of a value: the number of its parts, where long strings and long numbers count as several.
 fn weight(value: &Json<'_>) -> u64 {
     let text = |text: &str| 1 + size(text.len()) / 16;
     match value {
@@ -270,13 +270,13 @@ fn weight(value: &Json<'_>) -> u64 {
     }
 }
 
-/// What judging may take: a fixed number of steps, and so many for each part of the value. Schemas that decide by a member which
-/// form a part must have come nowhere near.
+/// The bound on validation: a fixed number of steps, plus a number for each part of the value. Schemas that select a form by a
+/// discriminating member must stay far below it.
 const STEPS: u64 = 100_000;
 const STEPS_FOR_EACH_PART: u64 = 100;
 
-/// Three times as many of the largest kind fit on the stack of an Envoy worker.
+/// Three times as many of the largest frames fit on the stack of an Envoy worker.
 const MOST_FRAMES: usize = 600;
 
-/// Nobody reads more.
+/// More findings would not help a client.
 const MOST_FINDINGS: usize = 20;

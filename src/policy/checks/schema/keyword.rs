@@ -1,4 +1,4 @@
-//! What a schema asks of a value, each keyword ready to be applied.
+//! The compiled keywords of a schema.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use super::pattern::Pattern;
 use crate::strict_json::number::Number;
 use crate::strict_json::tree::Json;
 
-/// One keyword, or several that only make sense together.
+/// A keyword, or several that belong together.
 #[derive(Debug)]
 pub(super) enum Keyword {
-    /// `false`: nothing is accepted.
+    /// `false`: no value is valid.
     Nothing,
     Type(Types),
-    /// `enum`, or `const` with its one value.
+    /// `enum`, or `const` as a single value.
     Values(Vec<Json<'static>>),
     Minimum(Number<'static>),
     Maximum(Number<'static>),
@@ -29,7 +29,7 @@ pub(super) enum Keyword {
     MinProperties(u64),
     MaxProperties(u64),
     Required(Vec<String>),
-    /// The name, and those that must stand beside it.
+    /// A member name, and the names that it requires.
     DependentRequired(Vec<(String, Vec<String>)>),
     PropertyNames(NodeId),
     Members(Members),
@@ -73,11 +73,11 @@ pub(super) struct Contains {
 /// `$dynamicRef`.
 #[derive(Debug)]
 pub(super) struct Dynamic {
-    /// Where it leads when no resource on the way has the name.
+    /// The target if no resource on the path defines the name.
     pub usual: NodeId,
-    /// The name of the dynamic anchor that it leads to; none when it leads to none, and then it is a plain reference.
+    /// The name of the dynamic anchor; `None` for a plain reference.
     pub name: Option<String>,
-    /// The schemas of that name by resource.
+    /// The schemas with that name, by resource.
     pub named: BTreeMap<usize, NodeId>,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct Condition {
 pub(super) struct Types(pub u8);
 
 impl Types {
-    /// The types by name, in the order of messages, each with what it is called there.
+    /// The types by name, in the order of messages, each with its name in messages.
     pub const ALL: [(&str, u8, &str); 7] = [
         ("object", 1, "an object"),
         ("array", 2, "an array"),
@@ -107,7 +107,7 @@ impl Types {
 }
 
 impl Keyword {
-    /// The order in which keywords are applied: what costs little first, what depends on all others last.
+    /// The order in which keywords are applied: cheap ones first, those that depend on others last.
     pub fn rank(&self) -> u8 {
         match self {
             Keyword::Nothing | Keyword::Type(_) => 0,
@@ -118,18 +118,18 @@ impl Keyword {
         }
     }
 
-    /// Whether it asks what all others have looked at.
+    /// Returns `true` if the keyword depends on what all others have evaluated.
     pub fn depends_on_others(&self) -> bool {
         matches!(self, Keyword::UnevaluatedItems(_) | Keyword::UnevaluatedProperties(_))
     }
 
-    /// Whether it is to be asked of a value that is wrong already. What others have looked at is not known when one of them failed,
-    /// and a pattern is not looked for in a text that may be of any length.
+    /// Returns `true` if the keyword should be checked for a value that is already invalid. After a failure, the evaluated
+    /// members are unknown; and a pattern is not searched in a text of unbounded length.
     pub fn asks_what_is_wrong(&self) -> bool {
         !self.depends_on_others() && !matches!(self, Keyword::Pattern(_))
     }
 
-    /// Whether it looks at the value itself only, and so costs little.
+    /// Returns `true` if the keyword checks only the value itself, and so is cheap.
     pub fn is_assertion(&self) -> bool {
         !matches!(
             self,
@@ -142,7 +142,7 @@ impl Keyword {
             && self.in_place().is_empty()
     }
 
-    /// The schemas that it applies to the very same value.
+    /// Returns the schemas that the keyword applies to the same value.
     pub fn in_place(&self) -> Vec<NodeId> {
         match self {
             Keyword::Reference(id) | Keyword::Not(id) => vec![*id],

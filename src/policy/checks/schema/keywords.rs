@@ -1,4 +1,4 @@
-//! Reads the keywords of one schema: what they are, and what is wrong with how they are written.
+//! Parses the keywords of one schema, and reports their faults.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::reference::{is_reference, split};
 use crate::config::pointer;
 use crate::strict_json::number::Number;
 
-/// The place whose keywords are being read.
+/// The location whose keywords are being parsed.
 pub(super) struct Here<'b, 'l> {
     pub places: &'b mut Places<'l>,
     pub document: usize,
@@ -23,21 +23,20 @@ pub(super) struct Here<'b, 'l> {
 }
 
 impl Here<'_, '_> {
-    /// Notes what is wrong with a keyword.
+    /// Reports a fault of a keyword.
     pub fn fault(&mut self, keyword: &str, message: impl Into<String>) {
         let pointer = pointer::join(&self.pointer, keyword);
         self.places.fault(self.document, &pointer, message.into());
     }
 
-    /// The node for a schema inside this one.
+    /// Returns the node of a subschema.
     pub fn inner(&mut self, way: &[&str]) -> NodeId {
         let pointer = way.iter().fold(self.pointer.clone(), |pointer, segment| pointer::join(&pointer, segment));
         self.places.node(self.document, pointer)
     }
 }
 
-/// Every keyword that asks something. Those that only describe are looked at for their form; unknown ones are the author's own
-/// (Core §6.5).
+/// Parses all keywords with an effect. Annotations are checked for their form; unknown keywords are allowed (Core §6.5).
 pub(super) fn read(here: &mut Here<'_, '_>, members: &Map<String, Value>) -> Vec<Keyword> {
     let mut found = Vec::new();
     for (name, value) in members {
@@ -116,7 +115,7 @@ fn core(here: &mut Here<'_, '_>, name: &str, value: &Value) -> Option<Keyword> {
             let (usual, name) = here.target(name, text)?;
             Some(Keyword::Dynamic(Dynamic { usual, name, named: BTreeMap::new() }))
         }
-        // `$schema` was looked at for the resource as a whole.
+        // `$schema` was already checked for the resource.
         _ => None,
     }
 }
@@ -225,7 +224,7 @@ fn contains(here: &mut Here<'_, '_>, members: &Map<String, Value>) -> Option<Key
 }
 
 impl Here<'_, '_> {
-    /// The node that a reference leads to, and the name by which it is dynamic.
+    /// Returns the node of a reference's target, and its name if the reference is dynamic.
     fn target(&mut self, keyword: &str, reference: &str) -> Option<(NodeId, Option<String>)> {
         if !is_reference(reference) {
             self.fault(keyword, format!("`{reference}` is no reference"));
@@ -272,7 +271,7 @@ fn number(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<Numbe
     value.as_number().map(Number::from)
 }
 
-/// A whole number from 0, also one that is written `2.0`.
+/// Parses a non-negative integer, including one written as `2.0`.
 fn count(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<u64> {
     let number = value.as_number().filter(|number| Number::from(*number).is_integer());
     #[expect(

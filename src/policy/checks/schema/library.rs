@@ -1,4 +1,4 @@
-//! The schemas of a document by their addresses, and what inside them can be referred to.
+//! The schemas of a document by address, and the targets that references can reach.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::reference::{resolve, split, unescape};
 use crate::config::pointer;
 use crate::config::problem::near_miss;
 
-/// The schemas of a document. Whatever they refer to must be among them, or be the standard's own.
+/// The schemas of a document. References may lead only to these schemas or to the standard's metaschemas.
 #[derive(Debug, Default)]
 pub struct Library {
     documents: Vec<Rc<Value>>,
@@ -23,18 +23,18 @@ pub struct Library {
     has_standard: bool,
 }
 
-/// What is wrong with a schema.
+/// A fault of a schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// The address of the document in which it stands.
+    /// The address of the document that contains the schema.
     pub address: String,
-    /// Where, as a JSON Pointer.
+    /// The location, as a JSON Pointer.
     pub pointer: String,
-    /// The fault, and what would be accepted.
+    /// The fault, and what is accepted.
     pub message: String,
 }
 
-/// A schema with an address of its own (Core §4.3.5).
+/// A schema with a separate address (Core §4.3.5).
 #[derive(Debug)]
 struct Resource {
     document: usize,
@@ -49,12 +49,12 @@ struct Anchor {
     is_dynamic: bool,
 }
 
-/// Where a reference leads.
+/// The target of a reference.
 #[derive(Debug)]
 pub(super) struct Target {
     pub document: usize,
     pub pointer: String,
-    /// The name by which other resources may take its place.
+    /// The name by which other resources may override it.
     pub dynamic: Option<String>,
 }
 
@@ -89,7 +89,7 @@ impl Library {
         }
     }
 
-    /// The resource at an address; the first one keeps it.
+    /// Registers a resource at an address. The first one keeps the address.
     fn resource(&mut self, document: usize, pointer: &str, address: String) -> usize {
         let number = self.resources.len();
         if self.by_address.contains_key(&address) {
@@ -103,7 +103,7 @@ impl Library {
         number
     }
 
-    /// Where a reference leads that stands in a resource.
+    /// Resolves a reference within a resource.
     pub(super) fn target(&mut self, resource: usize, reference: &str) -> Result<Target, String> {
         let (address, fragment) = split(reference);
         let base = self.resources.get(resource).map(|resource| resource.address.as_str()).unwrap_or_default();
@@ -139,21 +139,21 @@ impl Library {
         }
     }
 
-    /// The resource to which a place belongs: the innermost one around it.
+    /// Returns the innermost resource that contains a location.
     pub(super) fn resource_of(&self, document: usize, pointer: &str) -> usize {
         let around = self.resources.iter().enumerate();
         let around = around.filter(|(_, r)| r.document == document && is_inside(pointer, &r.pointer));
         around.max_by_key(|(number, r)| (r.pointer.len(), *number)).map(|(number, _)| number).unwrap_or_default()
     }
 
-    /// The schema of a resource that dynamic references of this name lead to (Core §8.2.3.2).
+    /// Returns the schema of a resource that dynamic references with this name target (Core §8.2.3.2).
     pub(super) fn dynamic_target(&self, resource: usize, name: &str) -> Option<(usize, String)> {
         let resource = self.resources.get(resource)?;
         let anchor = resource.anchors.get(name).filter(|anchor| anchor.is_dynamic)?;
         Some((resource.document, anchor.pointer.clone()))
     }
 
-    /// Which keywords count in a resource: what its `$schema` says, or that of the document around it.
+    /// Returns the vocabularies of a resource, from its `$schema` or that of the enclosing document.
     pub(super) fn vocabularies(&mut self, resource: usize) -> Result<Vocabularies, String> {
         let Some(found) = self.resources.get(resource) else { return Ok(Vocabularies::standard()) };
         let Some(document) = self.documents.get(found.document).cloned() else { return Ok(Vocabularies::standard()) };
@@ -178,13 +178,13 @@ impl Library {
         Fault { address, pointer: pointer.to_string(), message }
     }
 
-    /// What was found wrong while these documents were added.
+    /// Returns the faults found when these documents were added.
     pub(super) fn faults_of(&self, documents: &[usize]) -> Vec<Fault> {
         let faults = self.faults.iter().filter(|(document, _, _)| documents.contains(document));
         faults.map(|(document, pointer, message)| self.fault(*document, pointer, message.clone())).collect()
     }
 
-    /// The standard's description of itself, for those who refer to it.
+    /// Adds the standard's metaschemas, for schemas that refer to them.
     fn add_standard(&mut self) {
         if std::mem::replace(&mut self.has_standard, true) {
             return;

@@ -1,23 +1,23 @@
-//! Equality of JSON values as JSON Schema has it (Core §4.2.2), and an order in which equal ones stand together.
+//! Equality of JSON values as defined by JSON Schema (Core §4.2.2), and a total order that is consistent with it.
 
 use std::cmp::Ordering;
 
 use crate::strict_json::tree::Json;
 
-/// Whether two values are the same one: members in any order, 1 and 1.0 alike.
+/// Returns `true` if two values are equal: the order of members does not matter, and 1 equals 1.0.
 pub(super) fn equal(a: &Json<'_>, b: &Json<'_>) -> bool {
     order(a, b) == Ordering::Equal
 }
 
-/// Whether no two of these are equal. Sorting looks at each item a few times, comparing all pairs would let a body of ten thousand
-/// items take a hundred million looks.
+/// Returns `true` if no two items are equal. It sorts the items: comparing all pairs would take a hundred million comparisons
+/// for ten thousand items.
 pub(super) fn all_differ(items: &[Json<'_>]) -> bool {
     let mut sorted: Vec<&Json<'_>> = items.iter().collect();
     sorted.sort_unstable_by(|a, b| order(a, b));
     sorted.windows(2).all(|pair| !matches!(pair, [a, b] if equal(a, b)))
 }
 
-/// Values nest as deep as a body may, which is not deep.
+/// The recursion is as deep as the value, which is bounded.
 fn order(a: &Json<'_>, b: &Json<'_>) -> Ordering {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => a.cmp(b),

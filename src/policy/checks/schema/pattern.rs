@@ -1,7 +1,7 @@
-//! Patterns: regular expressions of ECMA-262 with its flag `u` (Core §6.4), matched without backtracking by `search.rs`.
+//! Patterns: regular expressions of ECMA-262 with flag `u` (Core §6.4), matched without backtracking by `search.rs`.
 //!
-//! A pattern is translated into the syntax of `regex-automata`. Each character that stands for itself is written as a letter, a
-//! digit or `\x{…}`, because that syntax gives some escaped punctuation a meaning of its own: `\<` is the start of a word.
+//! A pattern is translated to the syntax of `regex-automata`. Each literal character is written as a letter, a digit or
+//! `\x{…}`, because that syntax gives some escaped punctuation another meaning: `\<` is the start of a word.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -10,12 +10,12 @@ use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};
 use regex_automata::util::look::{Look, LookSet};
 use regex_automata::util::syntax;
 
-/// A compiled pattern, which matches anywhere in a text.
+/// A compiled pattern. It may match anywhere in a text.
 #[derive(Debug)]
 pub(super) struct Pattern(pub NFA);
 
 impl Pattern {
-    /// Compiles a pattern. Refuses what needs backtracking: a client must not decide how long a match takes.
+    /// Compiles a pattern. Rejects features that need backtracking, so that a client cannot determine how long a match takes.
     pub fn parse(text: &str) -> Result<Pattern, String> {
         let translated = Translation { letters: text.chars().peekable(), out: String::new() }.run()?;
         let bounds = Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(MOST_BYTES));
@@ -23,7 +23,7 @@ impl Pattern {
             Some(_) => "a pattern of this size is too large".to_string(),
             None => "this is not a regular expression".to_string(),
         })?;
-        // Any other assertion needs tables that are not compiled in, and matching it would panic.
+        // Other assertions need tables that are not compiled in, and matching them would panic.
         if !nfa.look_set_any().subtract(assertions()).is_empty() {
             return Err("this has an assertion other than `^`, `$`, `\\b` and `\\B`".to_string());
         }
@@ -31,12 +31,12 @@ impl Pattern {
     }
 }
 
-/// The assertions that `^`, `$`, `\b` and `\B` are translated to.
+/// Returns the assertions that `^`, `$`, `\b` and `\B` are translated to.
 fn assertions() -> LookSet {
     [Look::Start, Look::End, Look::WordAscii, Look::WordAsciiNegate].into_iter().fold(LookSet::empty(), LookSet::insert)
 }
 
-/// Translates from one syntax of regular expressions to another.
+/// Translates between the two regular expression syntaxes.
 struct Translation<'t> {
     letters: Peekable<Chars<'t>>,
     out: String,
@@ -58,7 +58,7 @@ impl Translation<'_> {
         Ok(self.out)
     }
 
-    /// Groups only group: nothing refers back to them.
+    /// Groups never capture, because there are no backreferences.
     fn group(&mut self) -> Result<(), String> {
         self.out.push_str("(?:");
         if self.letters.next_if_eq(&'?').is_none() {
@@ -79,7 +79,7 @@ impl Translation<'_> {
     fn class(&mut self) -> Result<(), String> {
         let negated = self.letters.next_if_eq(&'^').is_some();
         if self.letters.next_if_eq(&']').is_some() {
-            // `[]` takes nothing, `[^]` everything.
+            // `[]` matches nothing, `[^]` matches everything.
             self.out.push_str(if negated { ANYTHING } else { NOTHING });
             return Ok(());
         }
@@ -99,7 +99,8 @@ impl Translation<'_> {
                 '\\' => self.escape(true)?,
                 letter => self.literal(letter),
             }
-            // The sign makes a range here alone: behind a set it stands for itself, and two of them would take away there.
+            // Only here does `-` make a range. After a set it is a literal, and in the target syntax two of them would mean set
+            // difference.
             let mut ahead = self.letters.clone();
             let stands_alone = in_range || is_set || after_set && letter == '-';
             in_range = !stands_alone && ahead.next() == Some('-') && ahead.next().is_some_and(|end| end != ']');
@@ -113,7 +114,7 @@ impl Translation<'_> {
         Ok(())
     }
 
-    /// What follows a backslash.
+    /// Translates the text after a backslash.
     fn escape(&mut self, in_class: bool) -> Result<(), String> {
         let letter = self.letters.next().ok_or("a pattern cannot end in `\\`")?;
         let set = |negated: bool, set: &str| match (negated, in_class) {
@@ -164,7 +165,7 @@ impl Translation<'_> {
             && self.letters.next_if_eq(&'\\').is_some()
             && self.letters.next_if_eq(&'u').is_some()
         {
-            // A pair of surrogates is one character; what follows the first half must be the second.
+            // A surrogate pair is one character: the second half must follow the first.
             let low = self.hexadecimal(4)?;
             if (0xdc00..0xe000).contains(&low) {
                 code = 0x1_0000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
@@ -173,7 +174,8 @@ impl Translation<'_> {
         self.code(code)
     }
 
-    /// `\p{…}`: a general category of Unicode. Scripts and binary properties would make the module larger by their tables.
+    /// Translates `\p{…}` with a general category of Unicode. Tables for scripts and binary properties would make the module
+    /// too large.
     fn property(&mut self, letter: char) -> Result<(), String> {
         let opens = self.letters.next_if_eq(&'{').is_some();
         let name: String =
@@ -210,7 +212,7 @@ impl Translation<'_> {
         Ok(())
     }
 
-    /// A character that stands for itself.
+    /// Writes a literal character.
     fn literal(&mut self, letter: char) {
         if letter.is_ascii_alphanumeric() {
             self.out.push(letter);
@@ -219,7 +221,7 @@ impl Translation<'_> {
         }
     }
 
-    /// A brace that starts a quantifier, `{2}`, `{2,}` or `{2,3}`, or stands for itself.
+    /// Translates a brace: the start of a quantifier, `{2}`, `{2,}` or `{2,3}`, or a literal.
     fn brace(&mut self) {
         let mut ahead = self.letters.clone();
         let inside: String = ahead.by_ref().take_while(|letter| *letter != '}').collect();
@@ -238,14 +240,14 @@ impl Translation<'_> {
     }
 }
 
-/// What `\s` stands for (ECMA-262, WhiteSpace and LineTerminator).
+/// The characters that `\s` matches (ECMA-262, WhiteSpace and LineTerminator).
 const SPACES: &str = r"\t\n\x0B\x0C\r\x20\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}";
 
 const ANYTHING: &str = r"[\x{0}-\x{10FFFF}]";
 const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
 
-/// The general categories and their aliases (ECMA-262, PropertyValueAliases.txt). Which other properties the regular expression
-/// crate knows depends on how it was built, and the command line must refuse what the filter refuses.
+/// The general categories and their aliases (ECMA-262, PropertyValueAliases.txt). The properties that the regex crate supports
+/// depend on its features, and the command line must reject the same patterns as the filter.
 #[rustfmt::skip]
 const CATEGORIES: [&str; 80] = [
     "C", "Other", "Cc", "Control", "cntrl", "Cf", "Format", "Cn", "Unassigned", "Co", "Private_Use", "Cs", "Surrogate",
@@ -261,7 +263,7 @@ const CATEGORIES: [&str; 80] = [
 
 const LOOKS_AROUND: &str = "looking ahead and behind is not supported: it takes too long";
 
-/// What a compiled pattern may take.
+/// The maximum memory of a compiled pattern.
 const MOST_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
@@ -272,7 +274,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn patterns_take_what_ecma_262_says() {
+    fn patterns_match_as_ecma_262_defines() {
         for (pattern, taken, refused) in [
             ("^a*$", &["", "aaa"][..], &["b", "ab"][..]),
             ("b", &["abc"], &["ac"]),
@@ -299,7 +301,7 @@ mod tests {
             (r"^[^\d]$", &["a"], &["1"]),
             (r"^[\D]$", &["a"], &["1"]),
             (r"\bword\b", &["a word."], &["words"]),
-            // Nothing holds within a character.
+            // No match position is inside a character.
             (r"\B", &["", "é", "ab"], &["a", "aéb"]),
             (r"é\B", &["é", "éé"], &["éa"]),
             (r"^\/\-\@$", &["/-@"], &[r"\/"]),
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_or_means_nothing_is_refused() {
+    fn slow_and_invalid_patterns_are_rejected() {
         for pattern in [
             "(?=a)",
             "(?!a)",

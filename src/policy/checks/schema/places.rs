@@ -1,15 +1,15 @@
-//! The places that a schema reaches, each with the number of its node, and the faults found on the way.
+//! The locations that a schema reaches, each with its node id, and the faults found there.
 
 use std::collections::BTreeMap;
 
 use super::id::NodeId;
 use super::library::{Fault, Library};
 
-/// The places that a schema reaches, and the faults found there.
+/// The locations that a schema reaches, and the faults found there.
 pub(super) struct Places<'l> {
     pub library: &'l mut Library,
     known: BTreeMap<(usize, String), NodeId>,
-    /// Document and pointer of each node.
+    /// The document and pointer of each node.
     reached: Vec<(usize, String)>,
     faults: Vec<Fault>,
 }
@@ -19,7 +19,7 @@ impl<'l> Places<'l> {
         Places { library, known: BTreeMap::new(), reached: Vec::new(), faults: Vec::new() }
     }
 
-    /// The number of the node for a place; it is compiled when its turn comes.
+    /// Returns the node id of a location, which is then queued for compilation.
     pub fn node(&mut self, document: usize, pointer: String) -> NodeId {
         let place = (document, pointer);
         let next = self.reached.len();
@@ -30,22 +30,22 @@ impl<'l> Places<'l> {
         id
     }
 
-    /// Document and pointer of a node.
+    /// Returns the document and pointer of a node.
     pub fn get(&self, id: NodeId) -> Option<(usize, String)> {
         self.reached.get(id).cloned()
     }
 
-    /// How many places are reached.
+    /// Returns the number of locations.
     pub fn len(&self) -> usize {
         self.reached.len()
     }
 
-    /// Notes a fault.
+    /// Reports a fault.
     pub fn fault(&mut self, document: usize, pointer: &str, message: String) {
         self.faults.push(self.library.fault(document, pointer, message));
     }
 
-    /// Every fault, those of the documents included, in order and once each.
+    /// Returns all faults, including those of the documents, sorted and without duplicates.
     pub fn into_faults(mut self) -> Vec<Fault> {
         let mut documents: Vec<usize> = self.reached.iter().map(|(document, _)| *document).collect();
         documents.dedup();

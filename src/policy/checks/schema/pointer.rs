@@ -1,15 +1,15 @@
-//! The JSON Pointers of the parts of a schema that are schemas themselves.
+//! JSON Pointers to the subschemas of a schema.
 
 use serde_json::Value;
 
 use crate::config::pointer::join;
 
-/// Whether `pointer` leads to `root` or to something inside it.
+/// Returns `true` if `pointer` leads to `root` or to a location inside it.
 pub(super) fn is_inside(pointer: &str, root: &str) -> bool {
     pointer.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The parts of a schema that are schemas, with the way to each; what stands anywhere else is no schema.
+/// Returns the direct subschemas of a schema, each with its relative pointer. Other parts are not schemas.
 pub(super) fn subschemas(schema: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (name, value) in schema.as_object().into_iter().flatten() {

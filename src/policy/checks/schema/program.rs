@@ -1,4 +1,4 @@
-//! A compiled schema: a table of nodes that refer to each other by number.
+//! A compiled schema: a table of nodes that refer to each other by id.
 
 use super::id::NodeId;
 use super::keyword::Keyword;
@@ -7,23 +7,23 @@ use super::keyword::Keyword;
 #[derive(Debug)]
 pub(super) struct Program {
     pub nodes: Vec<Node>,
-    /// Whether any of them asks what others have looked at.
+    /// A node depends on what others have evaluated.
     pub tracks: bool,
 }
 
-/// One schema.
+/// A compiled schema or subschema.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// The resource that it belongs to.
+    /// The resource that contains it.
     pub resource: usize,
-    /// What it asks, in the order of application.
+    /// Its keywords, in the order of application.
     pub keywords: Vec<Keyword>,
-    /// It looks at the value itself only.
+    /// It checks only the value itself.
     pub is_cheap: bool,
 }
 
 impl Node {
-    /// Whether it is `false`.
+    /// Returns `true` if the schema is `false`.
     pub fn takes_nothing(&self) -> bool {
         matches!(self.keywords.as_slice(), [Keyword::Nothing])
     }

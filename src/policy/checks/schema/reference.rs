@@ -1,11 +1,11 @@
-//! References between schemas (RFC 3986 §5): where one leads, without ever asking a network.
+//! Resolves references between schemas (RFC 3986 §5), without any network access.
 
-/// An address and what follows `#`.
+/// Splits a reference into its address and the fragment after `#`.
 pub(super) fn split(reference: &str) -> (&str, &str) {
     reference.split_once('#').unwrap_or((reference, ""))
 }
 
-/// A reference without fragment, seen from `base` (RFC 3986 §5.2.2).
+/// Resolves a reference without a fragment against `base` (RFC 3986 §5.2.2).
 pub(super) fn resolve(base: &str, reference: &str) -> String {
     let from = Parts::of(base);
     let to = Parts::of(reference);
@@ -32,7 +32,7 @@ pub(super) fn resolve(base: &str, reference: &str) -> String {
     to.text(&without_dots(&path))
 }
 
-/// The fragment of a reference, its escapes resolved (RFC 6901 §6); none when it is no text.
+/// Unescapes the fragment of a reference (RFC 6901 §6); `None` if it is not valid UTF-8.
 pub(super) fn unescape(fragment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(fragment.len());
     let mut rest = fragment.bytes();
@@ -43,13 +43,13 @@ pub(super) fn unescape(fragment: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Whether a reference can stand in a schema: no spaces, no quotes, no control characters, whole escapes.
+/// Returns `true` if the text is a valid reference: no spaces, quotes or control characters, and only complete escapes.
 pub(super) fn is_reference(text: &str) -> bool {
     text.chars().all(|c| !c.is_control() && !matches!(c, ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}'))
         && unescape(text).is_some()
 }
 
-/// What an address is made of (RFC 3986 §3), as far as it matters here.
+/// The components of an address (RFC 3986 §3) that resolution uses.
 #[derive(Clone, Copy)]
 struct Parts<'t> {
     scheme: Option<&'t str>,
@@ -125,8 +125,8 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn references_lead_where_rfc_3986_says() {
-        // Examples of RFC 3986 §5.4, and of what schemas are named by here.
+    fn references_resolve_as_rfc_3986_defines() {
+        // Examples from RFC 3986 §5.4, and addresses used by this module.
         for (base, reference, expected) in [
             ("http://a/b/c/d;p?q", "g:h", "g:h"),
             ("http://a/b/c/d;p?q", "g", "http://a/b/c/g"),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_of_fragments_are_text() {
+    fn fragments_are_unescaped() {
         assert_eq!(unescape("/a%25b").as_deref(), Some("/a%b"));
         assert_eq!(unescape("/%c3%a1").as_deref(), Some("/á"));
         assert_eq!(unescape("/%c3"), None);

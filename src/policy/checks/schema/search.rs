@@ -1,7 +1,8 @@
-//! Looks for a pattern in a text, move by counted move: all ways through the pattern at once, none of them twice at one place.
+//! Searches a text for a pattern and counts the work: it simulates all states of the automaton in parallel, each at most once
+//! per position.
 //!
-//! A counted repetition is as many states as it counts, and a text can keep all of them busy with each of its letters: that is
-//! linear in the text and takes minutes all the same. So the moves themselves are counted, not the letters.
+//! A counted repetition has as many states as its count, and every letter can keep all of them active. This is linear in the
+//! text, but can still take minutes. So the search counts transitions, not letters.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
@@ -12,26 +13,26 @@ use super::steps::size;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod properties;
 
-/// What a search needs to remember; kept from one search to the next, so that many short ones cost no memory each.
+/// The buffers of a search. They are reused between searches, so that many short ones need no allocation.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    /// The last place at which each state was entered.
+    /// The last position at which each state was entered.
     entered: Vec<u64>,
-    /// The place in the text, counted on through all searches, so that nothing has to be cleared between them.
+    /// The position in the text. It keeps increasing over all searches, so that nothing has to be cleared.
     place: u64,
     here: Vec<StateID>,
     next: Vec<StateID>,
-    /// States that are to be entered.
+    /// States that still have to be entered.
     open: Vec<StateID>,
     moves: u64,
 }
 
 impl Search {
-    /// Whether the pattern is somewhere in the text; nothing when finding out takes more steps than are left.
+    /// Returns `true` if the text contains a match; `None` if the search needs more steps than are left.
     pub fn run(&mut self, Pattern(pattern): &Pattern, text: &str, steps_left: &mut u64) -> Option<bool> {
         let most = steps_left.saturating_mul(MOVES_OF_A_STEP);
         self.moves = 0;
-        // One that ended early left its states behind, which are none of this pattern.
+        // A search that ended early leaves states of another pattern.
         self.here.clear();
         self.next.clear();
         let states = pattern.states().len();
@@ -48,7 +49,7 @@ impl Search {
         let starts_anywhere = !pattern.is_always_start_anchored();
         self.place += 1;
         for at in 0..=bytes.len() {
-            // Not within a character: `\B` would hold there.
+            // Never start inside a character, because `\B` would match there.
             if (at == 0 || starts_anywhere && text.is_char_boundary(at))
                 && self.enter(pattern, pattern.start_anchored(), bytes, at)
             {
@@ -65,7 +66,7 @@ impl Search {
                 let to = match pattern.state(id) {
                     State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
                     State::Sparse(choices) => {
-                        // They are looked through one after the other.
+                        // Sparse transitions are searched linearly.
                         self.moves += size(choices.transitions.len()) / 8;
                         choices.matches_byte(byte)
                     }
@@ -83,7 +84,7 @@ impl Search {
         Some(false)
     }
 
-    /// Enters a state, and all that are reached from it without a letter. True when the pattern ends in one of them.
+    /// Enters a state, and all states reachable without a letter. Returns `true` if the pattern matches there.
     fn enter(&mut self, pattern: &NFA, state: StateID, text: &[u8], at: usize) -> bool {
         self.open.push(state);
         while let Some(id) = self.open.pop() {
@@ -114,7 +115,7 @@ impl Search {
     }
 }
 
-/// What one step of judging pays for: a move takes two or three nanoseconds natively.
+/// The number of transitions per validation step: one takes two or three nanoseconds natively.
 const MOVES_OF_A_STEP: u64 = 4;
 
 #[cfg(test)]
@@ -124,7 +125,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_search_that_ended_early_leaves_nothing_to_the_next() {
+    fn a_search_that_ended_early_does_not_affect_the_next() {
         let mut search = Search::default();
         let (long, short) = (Pattern::parse("a.{500}y").unwrap(), Pattern::parse("^b$").unwrap());
         for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! What a schema says of values, and what clients are told of it.
+//! Tests of schema validation, and of the findings that clients see.
 
 use serde_json::{Value, json};
 #[cfg(target_os = "unknown")]
@@ -24,7 +24,7 @@ fn findings(schema: &Schema, value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn findings_say_where_and_what_must_be_there_and_repeat_nothing() {
+fn findings_name_the_location_and_requirement_without_repeating_values() {
     let order = json!({
         "type": "object",
         "required": ["id", "lines"],
@@ -71,7 +71,7 @@ fn findings_say_where_and_what_must_be_there_and_repeat_nothing() {
 }
 
 #[test]
-fn findings_are_few_and_each_is_told_once() {
+fn findings_are_bounded_and_reported_once() {
     let schema = compile(&[("s", json!({ "items": { "type": "string" } }))]).unwrap();
     assert_eq!(findings(&schema, &json!(vec![1; 1000])).len(), 20);
     let twice = json!({ "allOf": [{ "type": "string" }, { "type": "string" }], "unevaluatedProperties": false });
@@ -80,7 +80,7 @@ fn findings_are_few_and_each_is_told_once() {
 }
 
 #[test]
-fn faults_of_schemas_are_found_all_at_once_with_their_places() {
+fn all_faults_of_schemas_are_reported_with_their_places() {
     for (schema, expected) in [
         (json!({ "type": "strin" }), "/type: `type`: expected one or several of object, array"),
         (
@@ -127,26 +127,26 @@ fn faults_of_schemas_are_found_all_at_once_with_their_places() {
     assert!(compile(&[("s", chain)]).err().unwrap_or_default().concat().contains("references follow each other"));
 }
 
-/// Without a bound, each level of nesting doubles the work: forty of them are more than a lifetime.
+/// Without a bound, each level of nesting doubles the work: forty levels would never finish.
 #[test]
-fn no_value_takes_long() {
+fn validation_time_is_bounded_for_every_value() {
     let nested = |depth: usize, op: Value| (0..depth).fold(json!("x"), |inner, _| json!({ "left": inner, "op": op }));
     let form = |op: Value| json!({ "type": "object", "required": ["left", "op"], "properties": { "left": { "$ref": "#/$defs/e" }, "op": op } });
     let expression = |one: Value, two: Value| json!({ "$ref": "#/$defs/e", "$defs": { "e": { "oneOf": [{ "type": "string" }, form(one), form(two)] } } });
-    // Where a member tells the forms apart, there is nothing to search.
+    // If a member selects the form, no search is needed.
     let told_apart = compile(&[("s", expression(json!({ "const": "and" }), json!({ "const": "or" })))]).unwrap();
     assert_eq!(findings(&told_apart, &nested(100, json!("or"))), Vec::<String>::new());
     assert_eq!(findings(&told_apart, &nested(100, json!(1))), ["/body must have exactly one of the accepted forms"]);
-    // Where nothing does, the search ends.
+    // Otherwise, the search ends at the bound.
     let alike = compile(&[("s", expression(json!(true), json!(true)))]).unwrap();
     assert_eq!(findings(&alike, &nested(100, json!(1))), ["too complex"]);
     assert_eq!(findings(&alike, &nested(3, json!(1))), ["/body must have exactly one of the accepted forms"]);
-    // Neither do many equal items, nor long texts against patterns.
+    // Many equal items and long texts with patterns are also bounded.
     let unique = compile(&[("s", json!({ "uniqueItems": true }))]).unwrap();
     assert_eq!(findings(&unique, &json!(vec![1; 100_000])), ["/body must not have the same item twice"]);
     let pattern = compile(&[("s", json!({ "pattern": "^(a|aa)+$" }))]).unwrap();
     assert_eq!(findings(&pattern, &json!(format!("{}b", "a".repeat(1 << 20)))), ["/body must have the accepted form"]);
-    // Counted repetitions are as many ways through a text as they count: what that takes is counted too, and no more than it takes.
+    // A counted repetition has as many states as its count. The exact work is counted.
     let counted = compile(&[("s", json!({ "pattern": "(?:a|b|ab|ba|[a-z]){3000}1" }))]).unwrap();
     assert_eq!(findings(&counted, &json!("ab".repeat(1 << 19))), ["too complex"]);
     assert_eq!(findings(&counted, &json!("ab".repeat(9))), ["/body must have the accepted form"]);
@@ -154,10 +154,10 @@ fn no_value_takes_long() {
     assert_eq!(findings(&names, &json!({ "ab".repeat(1 << 19): 1 })), ["too complex"]);
     let mail = compile(&[("s", json!({ "items": { "pattern": "^[^@]{1,64}@[^@.]{1,200}\\.[^@]{1,55}$" } }))]).unwrap();
     assert_eq!(findings(&mail, &json!(vec!["somebody@orders.example.com"; 10_000])), Vec::<String>::new());
-    // A text that is too long already is not searched: this pattern would look at each letter five hundred times.
+    // A text that is already too long is not searched: this pattern would visit each letter five hundred times.
     let long = compile(&[("s", json!({ "pattern": "x.{500}y", "maxLength": 100 }))]).unwrap();
     assert_eq!(findings(&long, &json!("x".repeat(1 << 20))), ["/body must have at most 100 characters"]);
-    // Members that may not be there are counted like others: here each level of nesting doubles how often they are looked at.
+    // Members that are not allowed are counted too. Here, each level of nesting doubles how often they are visited.
     let child = json!({ "properties": { "child": { "$ref": "#" } } });
     for only in ["additionalProperties", "unevaluatedProperties"] {
         let leaf = json!({ "properties": { "child": true }, only: false });
@@ -170,7 +170,7 @@ fn no_value_takes_long() {
 }
 
 #[test]
-fn the_standard_can_be_referred_to() {
+fn schemas_can_refer_to_the_standard() {
     assert_eq!(super::dialect::documents().len(), 8);
     let schema = compile(&[("s", json!({ "$ref": "https://json-schema.org/draft/2020-12/schema" }))]).unwrap();
     assert_eq!(findings(&schema, &json!({ "properties": { "a": { "minimum": 1 } } })), Vec::<String>::new());

@@ -1,10 +1,10 @@
-//! What a client is told about a keyword that a value does not meet: what must be there, never what is.
+//! The client's messages for violated keywords: the requirement, never the value.
 
 use std::borrow::Cow;
 
 use super::keyword::{Keyword, Types};
 
-/// What must be there.
+/// Returns the requirement of a keyword.
 pub(super) fn of(keyword: &Keyword) -> Cow<'static, str> {
     match keyword {
         Keyword::Nothing => "is not accepted".into(),
@@ -35,7 +35,7 @@ pub(super) fn of(keyword: &Keyword) -> Cow<'static, str> {
         Keyword::AnyOf(_) => "must have one of the accepted forms".into(),
         Keyword::OneOf(_) => "must have exactly one of the accepted forms".into(),
         Keyword::Not(_) => "has a form that is not accepted".into(),
-        // What these ask of a value is told where it is not met.
+        // These keywords report their findings where they fail.
         Keyword::Required(_)
         | Keyword::DependentRequired(_)
         | Keyword::DependentSchemas(_)

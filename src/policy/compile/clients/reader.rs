@@ -1,4 +1,6 @@
-//! Reads documents that hold nothing but clients, for a policy at work: whole, or not at all.
+//! Parses separate client documents for a running policy.
+//!
+//! A document with any problem is rejected.
 
 use super::unique::Taken;
 use super::{Surroundings, unique};
@@ -9,20 +11,20 @@ use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 use crate::strict_json;
 use crate::strict_json::Bounds;
 
-/// What a document of clients is read against: the policy that will look them up.
+/// The context for parsing client documents: the policy that uses them.
 #[derive(Debug)]
 pub struct ClientReader {
     pub(super) around: Surroundings,
-    /// What the gateway's own clients are told apart by, which no document may name again.
+    /// The ids, keys and certificates of the gateway's own clients. No other document may reuse them.
     pub(super) taken: Taken,
     pub(super) most_entries: usize,
 }
 
 impl ClientReader {
-    /// Reads a document that was parsed, wherever it comes from.
+    /// Compiles a parsed document.
     ///
     /// # Errors
-    /// Every problem of the document.
+    /// All problems of the document.
     pub fn read(&self, node: &Node) -> Result<ClientDirectory, Problems> {
         let (clients, mut problems) = read_document(node);
         if check_entries(&clients, self.most_entries, &mut problems) {
@@ -33,12 +35,12 @@ impl ClientReader {
         if problems.is_empty() { Ok(directory) } else { Err(problems) }
     }
 
-    /// The longest text of a document with this many entries at most.
+    /// Returns the maximum size of a document with at most this many entries.
     pub fn most_bytes_of(most_entries: usize) -> usize {
         MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY
     }
 
-    /// How much such a text may hold.
+    /// Returns the parser bounds for such a document.
     pub fn bounds_of(most_entries: usize) -> Bounds {
         Bounds { depth: MOST_DEPTH, values: MOST_VALUES_AROUND + most_entries * MOST_VALUES_AN_ENTRY }
     }
@@ -60,10 +62,10 @@ impl ReadClients for ClientReader {
     }
 }
 
-/// The document, its list, a client, its list of keys, a key.
+/// The document, the client list, a client, its key list, a key.
 const MOST_DEPTH: usize = 8;
-/// How many bytes and values are read for each entry that a document may have, and besides: a tree takes many times the
-/// memory of its text, so values are bounded as well.
+/// The number of bytes and values allowed per entry, and in addition to all entries. Values are also bounded, because a tree
+/// takes much more memory than its text.
 const MOST_BYTES_AN_ENTRY: usize = 512;
 const MOST_BYTES_AROUND: usize = 64 * 1024;
 const MOST_VALUES_AN_ENTRY: usize = 32;

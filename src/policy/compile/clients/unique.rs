@@ -1,4 +1,4 @@
-//! What no two clients may share: ids, keys, certificates; and what the keys of one client must agree on.
+//! Checks that clients do not share ids, keys or certificates, and that the keys of one client are consistent.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use crate::config::client::{Client, ClientKey, Evidence};
 use crate::config::problem::Problems;
 use crate::policy::credentials::api_key::environment_of;
 
-/// Whatever clients are told apart by, each with whose it is.
+/// The identifiers in use, each with its owner.
 pub(super) type Taken = HashMap<String, String>;
 
-/// Checks clients among themselves, and against those of the gateway's own document; what they take comes back.
+/// Checks clients for conflicts with each other and with the gateway's document. Returns the identifiers that they use.
 pub(super) fn check(clients: &[Client], own: &Taken, problems: &mut Problems) -> Taken {
     let mut names = Names { own, taken: Taken::new() };
     for client in clients {
@@ -42,7 +42,7 @@ struct Names<'t> {
 }
 
 impl Names<'_> {
-    /// Takes a name for somebody; whose it was already, if anybody's.
+    /// Registers an identifier. Returns its previous owner, if it has one.
     fn take(&mut self, what: &str, value: &str, whose: String) -> Option<String> {
         let name = format!("{what} {value}");
         let of_the_gateway = self.own.get(&name).map(|whose| format!("{whose} of the gateway's own document"));
@@ -71,12 +71,12 @@ impl Names<'_> {
     }
 }
 
-/// Bytes as a text of their own, which nobody will read.
+/// Formats bytes as a unique text for internal use.
 fn spelled(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// Two keys of one environment overlap while a client moves from one to the next; a third is one that was forgotten.
+/// Two keys of one environment may overlap during a rotation. A third one was probably forgotten.
 fn check_rotation(client: &Client, problems: &mut Problems) {
     let mut usable: Vec<&ClientKey> = Vec::new();
     for key in client.keys.iter().filter(|key| key.revoked.is_none()) {
@@ -98,7 +98,7 @@ fn check_rotation(client: &Client, problems: &mut Problems) {
     }
 }
 
-/// The environment of a key, and its start.
+/// Returns the environment and the start of a key.
 fn order(key: &ClientKey) -> (Option<&str>, Duration) {
     (environment_of(&key.prefix), key.period.not_before.unwrap_or_default())
 }

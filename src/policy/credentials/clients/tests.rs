@@ -1,4 +1,4 @@
-//! Keys and certificates against a directory: every change to a key refused, the standing of both, directories that are replaced.
+//! Tests of keys and certificates: modified keys, the validity of both, and replaced directories.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn policy() -> Policy {
     Policy::from_node(&Node::from(document), &|_| None).unwrap()
 }
 
-/// A directory with one client that has this key.
+/// Returns a directory with one client that has this key.
 fn directory(key: &str, more: serde_json::Value) -> ClientDirectory {
     let read = ApiKey::read(key.as_bytes()).unwrap();
     let hash: String = read.digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -47,7 +47,7 @@ fn key() -> String {
 }
 
 #[test]
-fn every_character_of_a_key_counts_even_when_the_checksum_is_made_to_fit() {
+fn every_changed_character_of_a_key_is_refused_even_with_a_matching_checksum() {
     let (key, directory) = (key(), directory(&key(), json!({})));
     let caller = by_key(&directory, key.as_bytes(), NOW).unwrap();
     assert_eq!((caller.client_id.as_deref(), caller.key().map(AsRef::as_ref)), (Some("billing"), Some("k-1")));
@@ -72,7 +72,7 @@ fn every_character_of_a_key_counts_even_when_the_checksum_is_made_to_fit() {
 }
 
 #[test]
-fn a_wrong_secret_is_refused_before_anything_else_is_told() {
+fn a_wrong_secret_is_refused_before_other_checks() {
     let directory = directory(&key(), json!({ "expires": "2026-01-01T00:00:00Z" }));
     let guess = ApiKey::compose("test", "bill0000ing1", "HsT3cLqXo9vWm2BzYk7RfPd4NaEj8UiX");
     assert_eq!(by_key(&directory, guess.as_bytes(), NOW).unwrap_err().reason, "api_key_wrong");
@@ -80,7 +80,7 @@ fn a_wrong_secret_is_refused_before_anything_else_is_told() {
 }
 
 #[test]
-fn an_end_is_the_first_moment_at_which_nothing_counts_any_more() {
+fn credentials_are_invalid_from_their_end_time_on() {
     let directory =
         directory(&key(), json!({ "not_before": "2026-09-21T14:13:20Z", "expires": "2026-09-21T14:13:21Z" }));
     let at =
@@ -91,7 +91,7 @@ fn an_end_is_the_first_moment_at_which_nothing_counts_any_more() {
 }
 
 #[test]
-fn a_certificate_is_compared_in_full_and_leads_to_one_client() {
+fn a_certificate_is_compared_in_full_and_matches_one_client() {
     let [a, b] = [
         json!(
         { "id": "a", "owner": "o", "purpose": "p", "certificates": [
@@ -109,7 +109,7 @@ fn a_certificate_is_compared_in_full_and_leads_to_one_client() {
             let found = ClientDirectory::by_certificate(directories, &shown, NOW);
             found.map(|caller| caller.client_id.as_deref().unwrap_or_default().to_string()).map_err(|r| r.reason)
         });
-        assert_eq!(found[0], found[1], "in one document or in two");
+        assert_eq!(found[0], found[1], "the same result from one document or two");
         found[0].clone()
     };
     assert_eq!(shown(9, Some("spiffe://td/ns/a"), None), Ok("a".to_string()));
@@ -131,7 +131,7 @@ fn a_certificate_is_compared_in_full_and_leads_to_one_client() {
     }
 }
 
-/// A policy with a client of its own that has this key, permissions, plans and an issuer.
+/// Returns a policy with a client, this key, permissions, plans and an issuer.
 fn known() -> Policy {
     let key = json!({ "id": "k-1", "prefix": "pck_test_bill0000ing1", "hash": format!("sha256:{}", "01".repeat(32)) });
     let document = json!({
@@ -148,7 +148,7 @@ fn known() -> Policy {
 }
 
 #[test]
-fn a_document_that_has_a_problem_is_none_and_its_place_is_told_without_secrets() {
+fn a_document_with_a_problem_is_rejected_and_the_error_shows_no_secret() {
     let policy = known();
     let parse = |clients: serde_json::Value| {
         let text = json!({ "version": "1.0", "clients": clients }).to_string();
@@ -209,7 +209,7 @@ fn a_document_that_has_a_problem_is_none_and_its_place_is_told_without_secrets()
 }
 
 #[test]
-fn a_document_of_nothing_but_mistakes_costs_no_more_than_some_of_them() {
+fn the_cost_of_a_faulty_document_is_bounded() {
     let many = |item: &str| format!(r#"{{"version":"1.0","clients":[{}]}}"#, vec![item; 5_000].join(","));
     let fault = parse(&many("1")).unwrap_err();
     assert!(fault.ends_with("(1000 in all)"), "{fault}");

@@ -1,15 +1,15 @@
-//! Public keys as SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), the form in which Envoy takes them.
+//! Encodes public keys as SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), the format that Envoy requires.
 
 use crate::policy::credentials::algorithm::Curve;
 use crate::policy::credentials::signature::der;
 
-/// An RSA key of these big-endian numbers (RFC 3279 §2.3.1).
+/// Encodes an RSA key from its big-endian numbers (RFC 3279 §2.3.1).
 pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     let numbers = der::sequence(&[&der::unsigned_integer(modulus), &der::unsigned_integer(exponent)]);
     der::sequence(&[&der::sequence(&[RSA_ENCRYPTION, NULL]), &der::bit_string(&numbers)])
 }
 
-/// An EC key at this uncompressed point (RFC 5480 §2).
+/// Encodes an EC key from its uncompressed point (RFC 5480 §2).
 pub(super) fn elliptic_curve(curve: Curve, point: &[u8]) -> Vec<u8> {
     let curve = match curve {
         Curve::P256 => SECP256R1,

@@ -1,4 +1,4 @@
-//! Key sets as issuers, careless ones and hostile ones publish them.
+//! Tests of valid, faulty and hostile key sets.
 
 use super::*;
 use base64::Engine;
@@ -26,7 +26,7 @@ fn oct() -> Value {
     json!({"kty": "oct", "k": "hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"})
 }
 
-/// The key with these members set; `null` takes one away.
+/// Returns the key with these members replaced; `null` removes a member.
 fn with(mut key: Value, members: Value) -> Value {
     for (name, value) in members.as_object().expect("an object") {
         match value {
@@ -42,7 +42,7 @@ fn parse(keys: &[Value], source: KeySource) -> (KeySet, Vec<SkippedKey>) {
 }
 
 #[test]
-fn a_key_that_cannot_be_used_is_skipped_and_the_others_stay() {
+fn unusable_keys_are_skipped_and_the_others_stay() {
     use SkipReason::*;
     let n_of = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
     let cases = [
@@ -50,9 +50,9 @@ fn a_key_that_cannot_be_used_is_skipped_and_the_others_stay() {
         ("no kty", with(ec(), json!({"kty": null})), BadMember("kty")),
         ("kty of the wrong type", with(ec(), json!({"kty": 1})), BadMember("kty")),
         ("kty in the wrong case", with(ec(), json!({"kty": "ec"})), UnknownKeyType("ec".into())),
-        ("a kty from the future", json!({"kty": "AKP", "alg": "PS256", "pub": "AA"}), UnknownKeyType("AKP".into())),
+        ("an unknown kty", json!({"kty": "AKP", "alg": "PS256", "pub": "AA"}), UnknownKeyType("AKP".into())),
         (
-            "an alg from the future",
+            "an unknown alg",
             json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}),
             UnknownAlgorithm("ML-DSA-44".into()),
         ),
@@ -121,11 +121,11 @@ fn a_key_that_cannot_be_used_is_skipped_and_the_others_stay() {
 }
 
 #[test]
-fn what_issuers_may_write_is_accepted() {
+fn valid_key_variants_are_accepted() {
     let cases = [
         with(rsa(), json!({"alg": "PS256", "use": "sig", "x5c": ["MII"], "x5t": 1, "issuer": "https://a"})),
         with(rsa(), json!({"e": "Aw"})),
-        // A zero byte before the modulus, which RFC 7518 §6.3.1.1 knows some libraries to write.
+        // A zero byte before the modulus: RFC 7518 §6.3.1.1 notes that some libraries write it.
         with(
             rsa(),
             json!({"n": URL_SAFE_NO_PAD.encode([&[0][..], &URL_SAFE_NO_PAD.decode(rsa()["n"].as_str().expect("n")).expect("n")].concat())}),
@@ -141,7 +141,7 @@ fn what_issuers_may_write_is_accepted() {
 }
 
 #[test]
-fn secrets_are_taken_from_the_configuration_only_and_only_when_long_enough() {
+fn secrets_are_accepted_only_from_the_configuration_and_only_if_long_enough() {
     let (set, skipped) = parse(&[oct(), with(oct(), json!({"k": "c2hvcnQ"}))], KeySource::Inline);
     assert_eq!((set.len(), &skipped[0].reason), (1, &SkipReason::WeakSecret(5)));
     let (set, skipped) = parse(&[with(oct(), json!({"alg": "HS512"}))], KeySource::Inline);
@@ -156,7 +156,7 @@ fn secrets_are_taken_from_the_configuration_only_and_only_when_long_enough() {
 }
 
 #[test]
-fn candidates_are_bound_by_kid_and_by_algorithm() {
+fn candidates_match_by_kid_and_algorithm() {
     let named = |kid: &str, key: Value| with(key, json!({ "kid": kid }));
     let keys = [
         named("a", rsa()),
@@ -186,14 +186,14 @@ fn candidates_are_bound_by_kid_and_by_algorithm() {
         assert_eq!(set.candidates(kid, alg).count(), count, "{kid:?} {alg}");
     }
     let (set, _) = parse(&[ec(), named("c", ec())], KeySource::Remote);
-    assert_eq!(set.candidates(Some("other"), Algorithm::Es256).count(), 1, "a key without kid may be any");
+    assert_eq!(set.candidates(Some("other"), Algorithm::Es256).count(), 1, "a key without `kid` matches any `kid`");
     assert!(!set.has_kid("other") && set.has_kid("c"));
     let kids: Vec<_> = set.candidates(Some("c"), Algorithm::Es256).map(VerifyingKey::kid).collect();
-    assert_eq!(kids, [Some("c"), None], "the key that is asked for comes first");
+    assert_eq!(kids, [Some("c"), None], "the key with the requested `kid` comes first");
 }
 
 #[test]
-fn a_text_that_is_no_key_set_is_an_error() {
+fn a_text_that_is_not_a_key_set_is_an_error() {
     let keys = |count| json!({"keys": vec![json!({}); count]}).to_string().into_bytes();
     let long = format!(r#"{{"keys":[]{}}}"#, " ".repeat(MAX_BYTES)).into_bytes();
     let deep = format!(r#"{{"keys":{}"#, "[".repeat(1000)).into_bytes();
@@ -217,12 +217,12 @@ fn a_text_that_is_no_key_set_is_an_error() {
     for (name, text, want) in cases {
         assert_eq!(KeySet::parse(&text, KeySource::Remote).map(|_| ()), Err(want), "{name}");
     }
-    let (set, skipped) = KeySet::parse(&keys(MAX_KEYS), KeySource::Remote).expect("as many as may be");
+    let (set, skipped) = KeySet::parse(&keys(MAX_KEYS), KeySource::Remote).expect("the maximum number of keys");
     assert_eq!((set.is_empty(), skipped.len()), (true, MAX_KEYS));
 }
 
 #[test]
-fn no_form_of_a_key_shows_a_secret() {
+fn debug_output_of_keys_shows_no_secret() {
     let (set, _) = parse(&[with(oct(), json!({"kid": "shared"})), ec()], KeySource::Inline);
     let shown = format!("{set:?}{set:#?}");
     assert!(shown.contains("shared") && shown.contains("oct"));

@@ -1,4 +1,4 @@
-//! One public key or shared secret, checked once when it is read, and bound to the algorithms it may be used with.
+//! A public key or shared secret, validated once when parsed, and bound to the algorithms that it supports.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::policy::credentials::signature::ec::EcKey;
 use crate::policy::credentials::signature::rsa::{BadRsaKey, RsaKey};
 use crate::policy::credentials::signature::{curve, rsa};
 
-/// A key that checks signatures. Its `Debug` form shows what kind of key it is and no byte of it.
+/// A verification key. Its `Debug` output shows the kind of key, but no key bytes.
 #[derive(Clone)]
 pub struct VerifyingKey {
     kid: Option<String>,
@@ -25,18 +25,18 @@ pub struct VerifyingKey {
     spki: Option<Box<[u8]>>,
 }
 
-/// The key itself, in the form its algorithms take it.
+/// The key material, in the form that its algorithms use.
 #[derive(Clone)]
 pub(in crate::policy) enum Material {
     Rsa(RsaKey),
     Ec(EcKey),
     Ed25519(<Ed25519 as JwtAlgorithm>::VerifyingKey),
-    /// Wiped from memory when dropped; any length fits the type.
+    /// Zeroized on drop. The type accepts any length.
     Secret(Hs512Key),
 }
 
 impl VerifyingKey {
-    /// Reads one member of `keys`.
+    /// Parses one member of `keys`.
     pub(super) fn from_jwk(jwk: &Value, source: KeySource) -> Result<VerifyingKey, SkipReason> {
         if !jwk.is_object() {
             return Err(SkipReason::NotAnObject);
@@ -69,17 +69,17 @@ impl VerifyingKey {
         VerifyingKey { kid: None, alg: None, material: Material::Secret(secret), spki: None }
     }
 
-    /// The name by which tokens ask for this key.
+    /// Returns the key id.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// Whether this key may check signatures by `alg`: its type and curve, and its own `alg` if it names one, must agree.
+    /// Returns `true` if this key may verify signatures of `alg`. The key's type, curve and `alg` member must match.
     pub fn fits(&self, alg: Algorithm) -> bool {
         self.alg.is_none_or(|own| own == alg) && self.material.fits(alg)
     }
 
-    /// The key as a DER SubjectPublicKeyInfo, for RSA and EC keys: the form in which Envoy takes it.
+    /// Returns the key as a DER SubjectPublicKeyInfo, for RSA and EC keys. Envoy requires this format.
     pub fn spki_der(&self) -> Option<&[u8]> {
         self.spki.as_deref()
     }
@@ -118,34 +118,34 @@ impl Material {
     }
 }
 
-/// Why a key of a set is not used.
+/// The reason why a key of a set is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SkipReason {
-    /// It is no JSON object.
+    /// It is not a JSON object.
     NotAnObject,
-    /// This member is missing, of the wrong type or length, or not strict base64url.
+    /// This member is missing, has a wrong type or length, or is not strict base64url.
     BadMember(&'static str),
-    /// No `kty` that is known here.
+    /// The `kty` is not supported.
     UnknownKeyType(String),
-    /// No `crv` that is known here for its `kty`.
+    /// The `crv` is not supported for its `kty`.
     UnknownCurve(String),
-    /// Its `alg` is no signature algorithm that is known here.
+    /// The `alg` is not a supported signature algorithm.
     UnknownAlgorithm(String),
-    /// Its `alg` cannot be used with such a key.
+    /// The `alg` does not match the key type.
     AlgorithmMismatch(Algorithm),
-    /// `use` or `key_ops` reserve it for something else (RFC 7517 §4.2, §4.3).
+    /// `use` or `key_ops` exclude verification (RFC 7517 §4.2, §4.3).
     NotForVerifying,
-    /// It holds private members; whoever can read it can sign.
+    /// It contains private members, so everyone who can read it can sign.
     PrivateKey,
-    /// A symmetric key in a set that everyone can read.
+    /// A symmetric key in a published set.
     PublishedSecret,
-    /// A symmetric key of this many bytes, too few.
+    /// A symmetric key with this many bytes, which is too short.
     WeakSecret(usize),
-    /// An RSA modulus of this many bits, too few or too many.
+    /// An RSA modulus with this many bits, which is out of range.
     RsaSize(usize),
     /// An even RSA modulus, or an exponent that is even, 1, or too large.
     RsaNumbers,
-    /// Its point is not on the curve, or of small order.
+    /// Its point is not on the curve, or has a small order.
     BadPoint,
 }
 
@@ -175,7 +175,8 @@ impl fmt::Display for SkipReason {
 
 type Parsed = Result<(Material, Option<Vec<u8>>), SkipReason>;
 
-/// RFC 7518 §6.3.1. Some issuers write a zero byte before the modulus, as its text warns; the number is the same.
+/// Parses an RSA key (RFC 7518 §6.3.1). Some issuers write a zero byte before the modulus, as the RFC warns; it does not change
+/// the number.
 fn rsa_key(jwk: &Value) -> Parsed {
     let (n, e) = (octets(jwk, "n")?, octets(jwk, "e")?);
     let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
@@ -186,7 +187,7 @@ fn rsa_key(jwk: &Value) -> Parsed {
     Ok((Material::Rsa(key), Some(spki::rsa(n, e))))
 }
 
-/// RFC 7518 §6.2.1: both coordinates have the full length of the curve's field.
+/// Parses an EC key (RFC 7518 §6.2.1). Both coordinates must have the full length of the curve's field.
 fn elliptic_curve(jwk: &Value) -> Parsed {
     let (curve, coordinate_bytes) = match required_text(jwk, "crv")? {
         "P-256" => (Curve::P256, 32),
@@ -208,7 +209,7 @@ fn elliptic_curve(jwk: &Value) -> Parsed {
     Ok((Material::Ec(key), Some(spki::elliptic_curve(curve, &point))))
 }
 
-/// RFC 8037 §2, for Ed25519.
+/// Parses an Ed25519 key (RFC 8037 §2).
 fn octet_key_pair(jwk: &Value) -> Parsed {
     match required_text(jwk, "crv")? {
         "Ed25519" => {}
@@ -220,11 +221,11 @@ fn octet_key_pair(jwk: &Value) -> Parsed {
     }
     let public = JsonWebKey::KeyPair { curve: "Ed25519".into(), x: x.into(), secret: None };
     let key = <Ed25519 as JwtAlgorithm>::VerifyingKey::try_from(&public).map_err(|_| SkipReason::BadPoint)?;
-    // Under a key of small order one signature passes for many messages.
+    // With a key of small order, one signature is valid for many messages.
     if key.is_weak() { Err(SkipReason::BadPoint) } else { Ok((Material::Ed25519(key), None)) }
 }
 
-/// RFC 7518 §6.4.
+/// Parses a symmetric key (RFC 7518 §6.4).
 fn shared_secret(jwk: &Value) -> Parsed {
     let secret = Hs512Key::new(octets(jwk, "k")?);
     match secret.as_ref().len() {
@@ -253,7 +254,7 @@ fn required_text<'j>(jwk: &'j Value, name: &'static str) -> Result<&'j str, Skip
     text(jwk, name)?.ok_or(SkipReason::BadMember(name))
 }
 
-/// base64url without padding, white space or stray bits (RFC 7515 §2).
+/// Decodes base64url without padding, white space or stray bits (RFC 7515 §2).
 fn octets(jwk: &Value, name: &'static str) -> Result<Vec<u8>, SkipReason> {
     URL_SAFE_NO_PAD.decode(required_text(jwk, name)?).map_err(|_| SkipReason::BadMember(name))
 }
@@ -264,5 +265,5 @@ const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 /// RFC 8032 §5.1.5.
 const ED25519_BYTES: usize = 32;
 
-/// The first byte of a point that is written as both its coordinates (SEC 1 §2.3.3).
+/// The first byte of an uncompressed point (SEC 1 §2.3.3).
 const UNCOMPRESSED: u8 = 4;

@@ -1,12 +1,12 @@
-//! Checks that a public point lies on its curve, before a key set with it takes the place of one that works.
+//! Checks that a public point is on its curve before its key set replaces a working one.
 //!
-//! Envoy refuses every signature by a point off its curve, but only when the key is used: too late to keep the key set before.
+//! Envoy rejects every signature by a point off its curve, but only when the key is used. By then the previous key set is gone.
 
 use super::montgomery::Modulus;
 use crate::policy::credentials::algorithm::Curve;
 
-/// Whether the curve y² = x³ - 3x + b has a point with these coordinates (FIPS 186-4 §D.1.2), each of the curve's full length.
-/// The order of these curves is prime, so every such point is as good as any other (SP 800-56A §5.6.2.3.4).
+/// Returns `true` if the curve y² = x³ - 3x + b has a point with these coordinates (FIPS 186-4 §D.1.2), each of the curve's
+/// full length. The order of these curves is prime, so no further check is needed (SP 800-56A §5.6.2.3.4).
 pub(in crate::policy) fn has_point(curve: Curve, x: &[u8], y: &[u8]) -> bool {
     let (prime, b): (&[u8], &[u8]) = match curve {
         Curve::P256 => (&P256.0, &P256.1),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_on_its_curve_exactly_when_another_implementation_takes_it() {
+    fn the_curve_check_agrees_with_another_implementation() {
         for (curve, x, y) in GENERATORS {
             let point = [bytes(x), bytes(y)].concat();
             let both = |point: &[u8]| {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coordinate_is_below_the_prime() {
+    fn a_coordinate_must_be_below_the_prime() {
         let add = |a: &[u8], b: &[u8]| {
             let mut carry = 0;
             let mut sum: Vec<u8> = (a.iter().zip(b).rev())

@@ -1,12 +1,12 @@
-//! The few ASN.1 DER forms (X.690) in which Envoy takes public keys and ECDSA signatures.
+//! Encodes the ASN.1 DER types (X.690) that Envoy needs for public keys and ECDSA signatures.
 
-/// One SEQUENCE of these parts.
+/// Encodes a SEQUENCE of these parts.
 pub(in crate::policy) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     element(0x30, &parts.concat())
 }
 
-/// An INTEGER that is never negative, of these big-endian bytes: as short as can be, with a zero byte in front when the
-/// first bit would otherwise read as a sign (X.690 §8.3).
+/// Encodes a non-negative INTEGER from big-endian bytes. It is as short as possible, with a leading zero byte if the first bit
+/// would otherwise be a sign (X.690 §8.3).
 pub(in crate::policy) fn unsigned_integer(big_endian: &[u8]) -> Vec<u8> {
     let bytes = without_leading_zeros(big_endian);
     match bytes.first() {
@@ -16,12 +16,12 @@ pub(in crate::policy) fn unsigned_integer(big_endian: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A BIT STRING of whole bytes.
+/// Encodes a BIT STRING of whole bytes.
 pub(in crate::policy) fn bit_string(bytes: &[u8]) -> Vec<u8> {
     element(0x03, &[&[0], bytes].concat())
 }
 
-/// The number's bytes from its first one that counts.
+/// Removes leading zero bytes.
 pub(in crate::policy) fn without_leading_zeros(big_endian: &[u8]) -> &[u8] {
     let zeros = big_endian.iter().take_while(|byte| **byte == 0).count();
     big_endian.get(zeros..).unwrap_or_default()
@@ -35,7 +35,7 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     match length {
         [] => out.push(0),
         [short] if *short < 0x80 => out.push(*short),
-        // At most eight bytes of length, so the count fits its seven bits.
+        // A length has at most eight bytes, so their count fits in seven bits.
         long => {
             out.push(0x80 | long.len() as u8);
             out.extend_from_slice(long);

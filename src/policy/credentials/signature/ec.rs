@@ -1,4 +1,4 @@
-//! ECDSA keys for the tools and the tests, which have no Envoy to ask: P-256, P-384 and P-521 in pure Rust.
+//! ECDSA verification for the tools and tests, which run without Envoy: P-256, P-384 and P-521 in pure Rust.
 
 use jwt_compact::Algorithm as JwtAlgorithm;
 use jwt_compact::alg::Es256;
@@ -8,7 +8,7 @@ use p384::ecdsa::signature::Verifier;
 use super::by_jwt_compact;
 use crate::policy::credentials::algorithm::Curve;
 
-/// A public point that was checked to lie on its curve.
+/// A public point, checked to be on its curve.
 #[derive(Clone)]
 pub struct EcKey(Point);
 
@@ -20,7 +20,7 @@ enum Point {
 }
 
 impl EcKey {
-    /// The key with these coordinates, each of the curve's full length; `None` when there is no such point.
+    /// Creates a key from coordinates of the curve's full length; `None` if the point is not on the curve.
     pub fn new(curve: Curve, x: &[u8], y: &[u8]) -> Option<EcKey> {
         let uncompressed = || [&[4], x, y].concat();
         let point = match curve {
@@ -35,7 +35,7 @@ impl EcKey {
         Some(EcKey(point))
     }
 
-    /// The curve the point lies on.
+    /// Returns the curve of the key.
     pub fn curve(&self) -> Curve {
         match self.0 {
             Point::P256(_) => Curve::P256,
@@ -44,7 +44,7 @@ impl EcKey {
         }
     }
 
-    /// Whether this key made the signature, r and s side by side.
+    /// Returns `true` if this key made the signature, r followed by s.
     pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> bool {
         match &self.0 {
             Point::P256(key) => by_jwt_compact(&Es256, key, signing_input, signature),

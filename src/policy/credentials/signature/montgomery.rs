@@ -1,23 +1,23 @@
-//! Arithmetic modulo an RSA modulus or the prime of a curve, by Montgomery's method, fast where there is no help from the host.
+//! Montgomery arithmetic modulo an RSA modulus or the prime of a curve, for use without help from the host.
 //!
-//! It works on public numbers only and therefore need not, and does not, take the same time for all of them.
+//! It processes only public numbers, so it need not run in constant time, and does not.
 //!
-//! Numbers are limbs of 27 bits, the lowest first. Products of 54 bits leave ten bits of room in a 64-bit column, so a
-//! whole multiplication runs without carrying: 2 × 304 products at most for 8192 bits. There is one limb more than the modulus
-//! may need, so R = 2^(27 × limbs) is over 4n, and factors and products may stay unreduced below 2n throughout.
+//! Numbers are limbs of 27 bits, lowest first. Products of 54 bits leave ten bits of room in a 64-bit column, so a whole
+//! multiplication runs without carrying: at most 2 × 304 products for 8192 bits. There is one limb more than the modulus may
+//! need. So R = 2^(27 × limbs) is over 4n, and factors and products may stay unreduced below 2n.
 
-/// An odd modulus, prepared.
+/// A prepared odd modulus.
 #[derive(Clone)]
 pub(super) struct Modulus {
     limbs: Box<[u32]>,
     /// -1/n modulo 2^27.
     negated_inverse: u32,
-    /// R² modulo n, the factor that brings a number into Montgomery form.
+    /// R² modulo n, the factor that converts a number to Montgomery form.
     r_squared: Box<[u32]>,
 }
 
 impl Modulus {
-    /// `None` for an even number, and for one outside 2 to [`MAX_BITS`] bits. The bytes have no leading zero.
+    /// Prepares a modulus; `None` if it is even, or outside 2 to [`MAX_BITS`] bits. The bytes must have no leading zero.
     pub(super) fn new(big_endian: &[u8]) -> Option<Modulus> {
         let bits = bit_length(big_endian);
         if !(2..=MAX_BITS).contains(&bits) || big_endian.last()? & 1 == 0 {
@@ -30,8 +30,8 @@ impl Modulus {
         Some(modulus)
     }
 
-    /// `base` to the power of `exponent`, in big-endian bytes of `length`; `None` unless `base` is below the modulus and
-    /// `exponent` is odd and over 1, as every RSA exponent is.
+    /// Computes `base` to the power of `exponent`, as big-endian bytes of `length`. Returns `None` unless `base` is below the
+    /// modulus and `exponent` is odd and over 1, as every RSA exponent is.
     pub(super) fn power(&self, base: &[u8], exponent: u64, length: usize) -> Option<Vec<u8>> {
         if exponent < 3 || exponent.is_multiple_of(2) {
             return None;
@@ -49,14 +49,15 @@ impl Modulus {
                 power = self.product(&power, &base, &mut columns);
             }
         }
-        // The last bit of an odd exponent is set: its factor, taken in plain form, leads back out of Montgomery form.
+        // The last bit of an odd exponent is set. Multiplying by its factor in plain form converts the result back from
+        // Montgomery form.
         power = self.square(&power, &mut columns);
         let mut result = self.product(&power, &plain, &mut columns);
         subtract_unless_less(&mut result, &self.limbs);
         Some(to_bytes(&result, length))
     }
 
-    /// Whether y² = x³ - 3x + b modulo n. `x`, `y` and `b` are big-endian numbers; one that is not below n solves nothing.
+    /// Returns `true` if y² = x³ - 3x + b modulo n. `x`, `y` and `b` are big-endian numbers; all must be below n.
     pub(super) fn is_on_curve(&self, x: &[u8], y: &[u8], b: &[u8]) -> bool {
         let mut columns = vec![0; 2 * self.limbs.len()];
         let mut read = |number: &[u8]| {
@@ -71,7 +72,7 @@ impl Modulus {
         self.sum(&[&y_squared, &x, &x, &x]) == self.sum(&[&x_cubed, &b])
     }
 
-    /// The sum of numbers below 2n modulo n, below n; the spare limb takes the bits in between.
+    /// Adds numbers below 2n and reduces the sum below n. The spare limb absorbs the carry.
     fn sum(&self, numbers: &[&[u32]]) -> Box<[u32]> {
         let mut sum: Box<[u32]> = vec![0; self.limbs.len()].into();
         for number in numbers {
@@ -88,13 +89,13 @@ impl Modulus {
         sum
     }
 
-    /// a × b ÷ R modulo n, below 2n when `a` and `b` are.
+    /// Computes a × b ÷ R modulo n, below 2n if `a` and `b` are.
     fn product(&self, a: &[u32], b: &[u32], columns: &mut [u64]) -> Box<[u32]> {
         columns.fill(0);
         let mut row = &mut *columns;
         for a in a {
             let a = u64::from(*a);
-            // Several limbs a round, here and below: the engine does not unroll loops.
+            // Processes several limbs per iteration, here and below, because the Wasm engine does not unroll loops.
             for (columns, b) in row.as_chunks_mut::<4>().0.iter_mut().zip(b.as_chunks::<4>().0) {
                 for (column, b) in columns.iter_mut().zip(b) {
                     *column += a * u64::from(*b);
@@ -105,7 +106,7 @@ impl Modulus {
         self.reduced(columns)
     }
 
-    /// a² ÷ R modulo n, below 2n when `a` is: of the products that come twice, each is made once, of a doubled factor.
+    /// Computes a² ÷ R modulo n, below 2n if `a` is. Products that occur twice are computed once, with a doubled factor.
     fn square(&self, a: &[u32], columns: &mut [u64]) -> Box<[u32]> {
         columns.fill(0);
         let (mut rows, mut row) = (a, &mut *columns);
@@ -130,7 +131,8 @@ impl Modulus {
         self.reduced(columns)
     }
 
-    /// What stands in the columns, ÷ R modulo n: multiples of n are added that clear the lower half, two columns a round.
+    /// Computes the value of the columns ÷ R modulo n. It adds multiples of n that clear the lower half, two columns per
+    /// iteration.
     fn reduced(&self, columns: &mut [u64]) -> Box<[u32]> {
         let [n0, n1, n_higher @ ..] = &*self.limbs else { return Box::default() };
         let (n0, n1) = (u64::from(*n0), u64::from(*n1));
@@ -185,7 +187,7 @@ impl Modulus {
         power
     }
 
-    /// Twice a number below 2n, modulo n; the spare limb takes the bits in between.
+    /// Doubles a number below 2n, modulo n. The spare limb absorbs the carry.
     fn double(&self, number: &mut [u32]) {
         let mut carry = 0;
         for limb in number.iter_mut() {
@@ -199,12 +201,12 @@ impl Modulus {
     }
 }
 
-/// How many bits a number has, whose first byte is not zero.
+/// Returns the number of bits of a number without leading zero bytes.
 pub(super) fn bit_length(big_endian: &[u8]) -> usize {
     big_endian.first().map_or(0, |first| big_endian.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// Newton's iteration: each round doubles the bits that are right, from three.
+/// Newton's iteration: each round doubles the number of correct bits, starting from three.
 fn inverse_of_odd(number: u32) -> u32 {
     (0..4).fold(number, |inverse, _| inverse.wrapping_mul(2u32.wrapping_sub(number.wrapping_mul(inverse))))
 }
@@ -260,10 +262,10 @@ fn to_bytes(limbs: &[u32], length: usize) -> Vec<u8> {
     bytes
 }
 
-/// The largest modulus whose columns cannot overflow with room to spare.
+/// The largest modulus for which the columns cannot overflow.
 pub(in crate::policy) const MAX_BITS: usize = 8192;
 
-/// The number of limbs is a multiple of this, so that rounds of several limbs leave none over.
+/// The number of limbs is a multiple of this, so that iterations over several limbs have no remainder.
 const CHUNK: usize = 4;
 
 const LIMB_BITS: usize = 27;
@@ -273,7 +275,7 @@ const MASK: u32 = (1 << LIMB_BITS) - 1;
 mod tests {
     use super::*;
 
-    /// A fixed walk through all 64-bit numbers (Knuth's MMIX generator).
+    /// A deterministic sequence of 64-bit numbers (Knuth's MMIX generator).
     fn numbers() -> impl Iterator<Item = u64> {
         std::iter::successors(Some(0x9e37_79b9_7f4a_7c15_u64), |number| {
             Some(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
@@ -303,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn the_fullest_columns_do_not_overflow() {
+    fn the_largest_column_sums_do_not_overflow() {
         for length in [1, 2, 3, 256, 257, 384, 512, 1024] {
             let ones = vec![0xff; length];
             let modulus = Modulus::new(&ones).expect("odd");
             let mut minus_one = ones.clone();
             *minus_one.last_mut().expect("a byte") -= 1;
             assert_eq!(modulus.power(&minus_one, 65537, length), Some(minus_one), "(-1)^65537, {length} bytes");
-            // 2^(8 × length) is 1 here, so 2 to a power over that wraps around.
+            // 2^(8 × length) is 1 modulo n here, so a power of 2 above that wraps around.
             let two = [vec![0; length - 1], vec![2]].concat();
             let mut expected = vec![0; length];
             let bit = 65537 % (length * 8);
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn only_numbers_below_the_modulus_are_raised() {
+    fn only_numbers_below_the_modulus_are_accepted() {
         let modulus = Modulus::new(&[0x80, 1]).expect("odd");
         assert_eq!(modulus.power(&[0x80, 0], 3, 2), Some(vec![0x80, 0]), "(-1)^3");
         for exponent in [0, 1, 2, 65536] {

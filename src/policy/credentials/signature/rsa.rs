@@ -1,7 +1,7 @@
-//! RSA signatures (RFC 8017 §8) checked in pure Rust.
+//! Verifies RSA signatures (RFC 8017 §8) in pure Rust.
 //!
-//! jwt-compact offers the `rsa` crate, which takes half a millisecond for one check as wasm. Envoy has no PSS to offer, so
-//! that would be the price of every new PS256 token; this takes about a seventh of it.
+//! jwt-compact uses the `rsa` crate, which takes half a millisecond per verification in Wasm. Envoy does not offer PSS, so
+//! every new PS256 token would cost that much. This implementation takes about a seventh of it.
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
@@ -17,17 +17,17 @@ pub(in crate::policy) struct RsaKey {
     exponent: u64,
 }
 
-/// The key's numbers cannot be used.
+/// The reason why the key's numbers are rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::policy) enum BadRsaKey {
-    /// This many bits are too few or too many.
+    /// The modulus has this many bits, which is out of range.
     Size(usize),
-    /// The modulus is even, or the exponent is even, 1, or over 33 bits, which is as much as BoringSSL takes.
+    /// The modulus is even, or the exponent is even, 1, or over 33 bits (BoringSSL's maximum).
     Numbers,
 }
 
 impl RsaKey {
-    /// Takes the modulus and the exponent as big-endian numbers without leading zeros.
+    /// Creates a key from a modulus and exponent: big-endian numbers without leading zeros.
     pub(in crate::policy) fn new(modulus: &[u8], exponent: &[u8]) -> Result<RsaKey, BadRsaKey> {
         let modulus_bits = bit_length(modulus);
         if !(MIN_BITS..=MAX_BITS).contains(&modulus_bits) {
@@ -45,12 +45,12 @@ impl RsaKey {
         }
     }
 
-    /// How long every signature by this key is.
+    /// Returns the length of signatures by this key.
     pub(in crate::policy) fn signature_bytes(&self) -> usize {
         self.modulus_bits.div_ceil(8)
     }
 
-    /// Whether this key made `signature` by an algorithm of the RS or PS family.
+    /// Returns `true` if this key made `signature` with an RS or PS algorithm.
     pub(super) fn verify(&self, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
         let Some(hash) = alg.hash() else { return false };
         if signature.len() != self.signature_bytes() {
@@ -70,11 +70,11 @@ impl RsaKey {
     }
 }
 
-/// EMSA-PKCS1-v1_5 (RFC 8017 §9.2), built anew and compared whole: a lenient parser of this padding has let forgeries
-/// through in many a library.
+/// Encodes EMSA-PKCS1-v1_5 (RFC 8017 §9.2). The encoding is rebuilt and compared as a whole: lenient parsers of this padding
+/// have allowed forgeries in many libraries.
 fn pkcs1_v1_5(hash: Hash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
     let padding = length.checked_sub(DIGEST_INFO.len() + digest.len() + 3).filter(|padding| *padding >= 8)?;
-    // The three differ in the hash's object identifier and in the two lengths.
+    // The three encodings differ only in the hash's object identifier and the two lengths.
     let mut prefix = DIGEST_INFO;
     let (outer, identifier, inner) = match hash {
         Hash::Sha256 => (0x31, 1, 32),
@@ -87,11 +87,11 @@ fn pkcs1_v1_5(hash: Hash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
     Some([&[0, 1], vec![0xff; padding].as_slice(), &[0], &prefix, digest].concat())
 }
 
-/// EMSA-PSS-VERIFY (RFC 8017 §9.1.2) with MGF1 by the same hash and a salt of the hash's length (RFC 7518 §3.5); `Some` when
-/// consistent. The step numbers are those of the RFC.
+/// Verifies EMSA-PSS (RFC 8017 §9.1.2), with MGF1 by the same hash and a salt of the hash's length (RFC 7518 §3.5). Returns
+/// `Some` if consistent. The step numbers are those of the RFC.
 fn is_pss(hash: Hash, digest: &[u8], encoded: &[u8], encoded_bits: usize) -> Option<()> {
     let length = encoded_bits.div_ceil(8);
-    // §8.1.2 step 2c: when the modulus is one bit longer than whole bytes, the byte in front holds nothing.
+    // §8.1.2 step 2c: if the modulus is one bit longer than whole bytes, the leading byte must be zero.
     let (front, encoded) = encoded.split_at_checked(encoded.len().checked_sub(length)?)?;
     let salt_bytes = hash.output_bytes();
     let padding = length.checked_sub(hash.output_bytes() + salt_bytes + 2)?; // step 3
@@ -137,7 +137,7 @@ fn digest(hash: Hash, parts: &[&[u8]]) -> Vec<u8> {
     }
 }
 
-/// A DER DigestInfo up to the digest, as RFC 8017 §9.2 note 1 lists them, here for SHA-256.
+/// A DER DigestInfo up to the digest, as listed in RFC 8017 §9.2 note 1, for SHA-256.
 const DIGEST_INFO: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 

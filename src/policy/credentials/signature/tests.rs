@@ -1,4 +1,4 @@
-//! Every algorithm against signatures made by OpenSSL and against the RFCs' own examples, whole and tampered with.
+//! Tests of every algorithm with signatures made by OpenSSL and the examples of the RFCs, intact and modified.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 type P256Signature = <jwt_compact::alg::Es256 as jwt_compact::Algorithm>::Signature;
 
-/// A signature with the key that is said to have made it.
+/// A signature and the key that made it.
 struct Signed {
     name: String,
     alg: Algorithm,
@@ -32,7 +32,7 @@ fn key(jwk: &Value) -> VerifyingKey {
     set.iter().next().expect("one key").clone()
 }
 
-/// Made once by OpenSSL 3 through Python's `cryptography`; the keys signed nothing else and are forgotten.
+/// Made by OpenSSL 3 through Python's `cryptography`. The private keys were deleted and signed nothing else.
 fn vectors(list: &str) -> (Vec<u8>, Vec<Signed>) {
     let vectors: Value = serde_json::from_str(VECTORS).expect("vectors");
     let signed = vectors[list].as_array().expect("a list").iter().map(|vector| Signed {
@@ -47,7 +47,7 @@ fn vectors(list: &str) -> (Vec<u8>, Vec<Signed>) {
 
 const VECTORS: &str = include_str!("vectors.json");
 
-/// The first vector of each algorithm.
+/// Returns the first vector of each algorithm.
 fn one_of_each() -> (Vec<u8>, Vec<Signed>) {
     let (input, mut signed) = vectors("good");
     let mut seen = Vec::new();
@@ -61,7 +61,7 @@ fn one_of_each() -> (Vec<u8>, Vec<Signed>) {
     (input, signed)
 }
 
-/// `RS`, `PS`, `ES`, `Ed` or `HS`.
+/// Returns `RS`, `PS`, `ES`, `Ed` or `HS`.
 fn family(alg: Algorithm) -> &'static str {
     alg.name().split_at(2).0
 }
@@ -154,7 +154,7 @@ fn signatures_of_another_length_are_refused_and_not_sent_to_the_host() {
 }
 
 #[test]
-fn a_key_answers_for_the_algorithms_of_its_own_family_only() {
+fn a_key_verifies_only_algorithms_of_its_family() {
     let (input, signed) = one_of_each();
     for Signed { name, alg, key, signature, .. } in &signed {
         for other in Algorithm::ALL.into_iter().filter(|other| other != alg) {
@@ -172,7 +172,7 @@ fn a_key_answers_for_the_algorithms_of_its_own_family_only() {
 }
 
 #[test]
-fn a_public_key_used_as_a_secret_opens_nothing() {
+fn a_public_key_used_as_an_hmac_secret_is_refused() {
     let (input, signed) = one_of_each();
     for Signed { name, key, spki, .. } in signed.iter().filter(|signed| signed.spki.is_some()) {
         let secret = KeySet::from_secret(spki.as_ref().expect("a key")).expect("long enough");
@@ -181,7 +181,7 @@ fn a_public_key_used_as_a_secret_opens_nothing() {
         let forged =
             jwt_compact::Algorithm::sign(&jwt_compact::alg::Hs256, &jwt_compact::alg::Hs256Key::new(secret), &input);
         let forged = jwt_compact::AlgorithmSignature::as_bytes(&forged).into_owned();
-        assert!(Software.verify(forger, Algorithm::Hs256, &input, &forged), "{name}: the forgery itself is sound");
+        assert!(Software.verify(forger, Algorithm::Hs256, &input, &forged), "{name}: the forged signature is valid");
         for alg in Algorithm::ALL {
             assert!(!Software.verify(key, alg, &input, &forged), "{name} by {alg}");
         }
@@ -189,7 +189,7 @@ fn a_public_key_used_as_a_secret_opens_nothing() {
 }
 
 #[test]
-fn the_host_is_asked_with_the_key_as_openssl_writes_it() {
+fn the_host_receives_the_key_in_openssl_encoding() {
     let (_, signed) = vectors("good");
     for Signed { name, alg, key, spki, signature } in &signed {
         assert_eq!(key.spki_der(), spki.as_deref(), "{name}");
@@ -209,11 +209,11 @@ fn the_host_is_asked_with_the_key_as_openssl_writes_it() {
 }
 
 #[test]
-fn ecdsa_signatures_become_the_der_that_the_curve_crates_write() {
+fn ecdsa_signatures_convert_to_the_der_of_the_curve_crates() {
     let (_, signed) = vectors("good");
     let mut numbers = Vec::new();
     for length in [32, 48, 66] {
-        // Numbers that need every form: short, with the high bit set, with zeros in front.
+        // Numbers that cover all encodings: short, with the high bit set, with leading zeros.
         for (shape, head) in [(0, 0x01), (1, 0x7f), (1, 0x80), (2, 0xff), (length - 1, 0x01), (length - 1, 0x80)] {
             let mut number = vec![0; length];
             number[shape] = head;

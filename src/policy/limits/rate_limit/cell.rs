@@ -1,28 +1,28 @@
-//! What one shared cell holds: up to eight callers, each with a fingerprint and the states of the windows.
+//! The format of a shared cell: up to eight callers, each with a fingerprint and the states of its windows.
 //!
-//! When more callers owe something at one time than a cell holds, the newcomer takes the place of the one who owes least, and
-//! the cell remembers the most that anybody pushed out owed: whoever comes to it without a place of his own starts from there.
-//! So memory is bounded and nobody ever gets more than the limit, whoever floods it with whatever addresses; what a flood can do
-//! is make newcomers wait. (The Space-Saving algorithm of Metwally, Agrawal and El Abbadi, 2005, for several windows at once.)
+//! If more callers are in debt than a cell can hold, a new caller replaces the entry with the least debt. The cell remembers
+//! the largest debt of all replaced entries, and a caller without an entry starts with that debt. So memory is bounded, and no
+//! flood of addresses lets a caller exceed the limit. A flood can only make new callers wait. (The Space-Saving algorithm of
+//! Metwally, Agrawal and El Abbadi, 2005, for several windows at once.)
 
 use super::window::{State, Window};
 use crate::config::limit::MOST_WINDOWS;
 
-/// The states of one caller, as many as there are windows.
+/// The states of one caller, one per window.
 pub type States = [State; MOST_WINDOWS];
 
-/// A caller's place in a cell.
+/// A caller's entry in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Its number in the cell.
+    /// Its index in the cell.
     pub at: usize,
-    /// What is known of the caller, or supposed.
+    /// The caller's known or assumed states.
     pub states: States,
-    /// What newcomers are supposed to owe from now on, because somebody who owes has to go.
+    /// The debt that new callers start with from now on, because this entry replaces one with debt.
     floor: Option<States>,
 }
 
-/// Finds the place of a caller, or the one that it may take.
+/// Finds the entry of a caller, or the one that it may replace.
 pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> Place {
     let size = entry_bytes(windows);
     let entries = || bytes.chunks_exact(size).take(MOST_ENTRIES).enumerate();
@@ -44,7 +44,7 @@ pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> Pla
     }
 }
 
-/// Writes a caller's states to its place.
+/// Writes a caller's states to its entry.
 pub fn put(bytes: &mut Vec<u8>, place: &Place, fingerprint: u64, states: &States, windows: &[Window]) {
     write(bytes, place.at, fingerprint, states, windows);
     if let Some(floor) = &place.floor {
@@ -63,7 +63,7 @@ fn write(bytes: &mut Vec<u8>, at: usize, fingerprint: u64, states: &States, wind
     }
 }
 
-/// How much of its tightest window a caller has used.
+/// Returns the used fraction of the caller's tightest window.
 fn used(states: &States, windows: &[Window], now: u64) -> u32 {
     windows.iter().zip(states).map(|(window, state)| window.used(*state, now)).max().unwrap_or(0)
 }
@@ -81,7 +81,7 @@ fn entry_bytes(windows: &[Window]) -> usize {
     8 + 8 * windows.len()
 }
 
-/// How many callers one cell holds. At half the table in use one in fifty cells would need more.
+/// The maximum number of entries per cell. With the table half full, one cell in fifty would need more.
 pub const MOST_ENTRIES: usize = 8;
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn each_caller_has_its_own_place() {
+    fn each_caller_has_a_separate_entry() {
         let bytes = full();
         assert_eq!(bytes.len(), 8 * 24);
         for fingerprint in 1..=8 {
@@ -113,22 +113,22 @@ mod tests {
     }
 
     #[test]
-    fn who_owes_least_goes_and_its_debt_is_that_of_whoever_comes_next() {
+    fn the_entry_with_the_least_debt_is_evicted_and_new_callers_inherit_its_debt() {
         let mut bytes = full();
         let first = find(&bytes, 99, &WINDOWS, 1_000);
-        assert_eq!((first.at, first.states), (0, States::default()), "nobody was ever pushed out before");
+        assert_eq!((first.at, first.states), (0, States::default()), "no entry was evicted before");
         put(&mut bytes, &first, 99, &[1_100, 9_000, 0, 0], &WINDOWS);
         assert_eq!(bytes.len(), 9 * 24, "memory is bounded");
-        assert_eq!(find(&bytes, 8, &WINDOWS, 1_000).states[0], 1_080, "whoever owes more stays");
+        assert_eq!(find(&bytes, 8, &WINDOWS, 1_000).states[0], 1_080, "entries with more debt stay");
         let back = find(&bytes, 1, &WINDOWS, 1_000);
-        assert_eq!(back.states, [1_010, 1_500, 0, 0], "and who was pushed out finds its debt again");
+        assert_eq!(back.states, [1_010, 1_500, 0, 0], "an evicted caller starts with its old debt");
         put(&mut bytes, &back, 1, &[1_020, 2_500, 0, 0], &WINDOWS);
         assert_eq!(bytes.len(), 9 * 24);
         assert_eq!(find(&bytes, 5, &WINDOWS, 1_000).states[0], 1_050);
     }
 
     #[test]
-    fn a_debt_that_is_paid_makes_room_for_nothing() {
+    fn entries_without_debt_are_replaced_without_a_trace() {
         let place = find(&full(), 99, &WINDOWS, 2_000);
         assert_eq!((place.at, place.states, place.floor), (0, States::default(), None));
     }

@@ -1,4 +1,4 @@
-//! Who is counted: turns what a limit goes by into a place in its table, by a hash whose key no client knows.
+//! Maps the attributes that a limit counts by to a bucket, with a hash whose key no client knows.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -12,30 +12,30 @@ use crate::policy::credentials::caller::{Caller, Proof};
 use crate::policy::request::Once;
 use crate::policy::request::peer::Peer;
 
-/// A request as limits see it.
+/// The data of a request that limits can count by.
 #[derive(Clone, Copy)]
 pub struct Subject<'s> {
-    /// Who is at the other end of the connection.
+    /// The peer of the connection.
     pub peer: &'s dyn Peer,
     /// The request's headers.
     pub headers: &'s [(&'s [u8], &'s [u8])],
-    /// The route; empty where none takes the request.
+    /// The name of the route; empty if no route matches.
     pub route: &'s str,
-    /// Who calls, once that is known.
+    /// The caller, once known.
     pub caller: Option<&'s Caller>,
 }
 
-/// The hash of a subject in one limit: who it is, and in which cell of how many it stands.
+/// The hash that identifies a bucket of one limit: a fingerprint and a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Tells it from others.
+    /// Distinguishes the bucket from others in its cell.
     pub fingerprint: u64,
     spread: u64,
 }
 
 impl<'s> Subject<'s> {
-    /// The value of a header. Requests that repeat it, or also send another spelling of it, share one bucket. Otherwise a caller
-    /// could get a new bucket with every request by adding a random second value.
+    /// Returns the value of a header. Requests that repeat the header, or also send another spelling of it, share one bucket.
+    /// Otherwise a caller could get a new bucket with every request by adding a random second value.
     pub fn header(&self, name: &str) -> Once<'s> {
         let mut found = Once::Absent;
         for (sent, value) in self.headers {
@@ -50,8 +50,8 @@ impl<'s> Subject<'s> {
 }
 
 impl Key {
-    /// The key of what these parts say together. Whoever has not got a part shares its absence with all others who have not;
-    /// but where nobody is known to call, the address stands for the caller: they do not share one bucket.
+    /// Computes the key from these parts. Requests without a part share one bucket for its absence. If the caller is unknown,
+    /// the address is used instead, so that anonymous callers do not share one bucket.
     pub fn new(parts: &[KeyPart], subject: &Subject<'_>, hash_key: [u8; 16]) -> Key {
         let mut hasher = SipHasher13::new_with_key(&hash_key);
         for part in parts {
@@ -61,7 +61,7 @@ impl Key {
         Key { fingerprint: hash.h1, spread: hash.h2 }
     }
 
-    /// Its cell among so many.
+    /// Returns the index of its cell in a table of `cells` cells.
     pub fn cell(&self, cells: u32) -> u32 {
         let scaled = (u128::from(self.spread) * u128::from(cells)) >> 64;
         u32::try_from(scaled).unwrap_or(0)
@@ -97,7 +97,8 @@ fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
-/// The address; of IPv6 the first 64 bits, since one subscriber has at least as many addresses (RFC 6177 §2).
+/// Adds the address. For IPv6, adds only the first 64 bits, because a subscriber has at least that many addresses (RFC 6177
+/// §2).
 fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     match subject.peer.address().map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => piece(hasher, 5, &address.octets()),
@@ -106,7 +107,7 @@ fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
-/// The application that calls.
+/// Adds the calling application.
 fn client(hasher: &mut SipHasher13, caller: &Caller) {
     let id = caller.client_id.as_deref().map(str::as_bytes);
     match id.filter(|_| !caller.is_client_of_its_issuer()) {
@@ -115,7 +116,7 @@ fn client(hasher: &mut SipHasher13, caller: &Caller) {
     }
 }
 
-/// What one issuer says of a caller: two issuers' subjects are two, whatever they are called (RFC 7519 §4.1.2).
+/// Adds a value scoped to its issuer: equal subjects of two issuers are different callers (RFC 7519 §4.1.2).
 fn of_issuer(hasher: &mut SipHasher13, caller: &Caller, value: Option<&[u8]>) {
     piece(hasher, 8, caller.issuer_name().map(|name| name.as_bytes()).unwrap_or_default());
     match value {
@@ -124,7 +125,7 @@ fn of_issuer(hasher: &mut SipHasher13, caller: &Caller, value: Option<&[u8]>) {
     }
 }
 
-/// The length goes before the bytes, so that no two different lists of pieces look alike.
+/// Adds the length before the bytes, so that different lists of pieces never produce the same input.
 fn piece(hasher: &mut SipHasher13, kind: u8, bytes: &[u8]) {
     hasher.write_u64(u64::from(kind) << 56 | bytes.len() as u64);
     hasher.write(bytes);

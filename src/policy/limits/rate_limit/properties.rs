@@ -1,4 +1,4 @@
-//! Properties of limits: no order of requests, no clock and no crowd gets more out of a limit than it has.
+//! Properties of limits: no order of requests, clock change or flood lets a caller exceed a limit.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use store::LocalStore;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// What broke a property once is tried first ever after, where there is a file system to keep it.
+/// Replays earlier failing cases first, if there is a file system to store them.
 fn config() -> ProptestConfig {
     let file = FileFailurePersistence::Direct("src/policy/limit/properties.regressions");
     let kept = cfg!(not(target_family = "wasm")).then(|| Box::new(file) as Box<dyn FailurePersistence>);
@@ -23,9 +23,9 @@ const START: u64 = 1_700_000_000_000_000_000;
 proptest! {
     #![proptest_config(config())]
 
-    /// In every stretch of time t at most burst + t / interval requests pass, however they come.
+    /// In any period t, at most burst + t / interval requests pass.
     #[test]
-    fn a_rate_never_passes_more_than_its_burst_and_what_came_back(
+    fn a_rate_never_passes_more_than_its_burst_and_refill(
         interval in 1_u64..1_000_000_000,
         burst in 1_u64..50,
         gaps in vec(0_u64..2_000_000_000, 1..200),
@@ -48,9 +48,9 @@ proptest! {
         }
     }
 
-    /// And it passes them: whoever keeps to the rate is never refused, and who waits as long as told is not refused again.
+    /// A caller that keeps to the rate is never refused, and a caller that waits for `Retry-After` is not refused again.
     #[test]
-    fn whoever_keeps_to_the_rate_is_never_refused(
+    fn a_caller_that_keeps_to_the_rate_is_never_refused(
         interval in 1_u64..1_000_000_000,
         burst in 1_u64..50,
         gaps in vec(0_u64..1_000_000, 1..200),
@@ -69,10 +69,10 @@ proptest! {
         prop_assert!(window.take(state, 1, now + wait - 1).is_err());
     }
 
-    /// A clock that jumps about gives away no more than one burst, or one quota, for each jump; and whoever is refused gets on
-    /// when he has waited as long as he was told, or, where the clock was just set back by little, as much longer.
+    /// A clock that jumps grants at most one burst or one quota per jump. A refused caller succeeds after the reported wait; if
+    /// the clock was just set back a little, it has to wait that much longer.
     #[test]
-    fn a_jumping_clock_gives_away_a_burst_for_each_jump_at_the_most(
+    fn a_clock_jump_grants_at_most_one_burst(
         jumps in vec((any::<bool>(), 0_u64..4_000_000_000_000_000), 1..100),
         quota in any::<bool>(),
     ) {
@@ -99,9 +99,9 @@ proptest! {
         prop_assert!(passed <= stretches * burst, "{passed} in {stretches} stretches");
     }
 
-    /// Whatever crowd comes, in whatever order, to a table far too small for it: nobody gets more than his limit.
+    /// Even if a table is far too small for a flood of callers, no caller exceeds its limit.
     #[test]
-    fn a_crowd_that_does_not_fit_gets_nobody_more_than_the_limit(
+    fn a_flood_beyond_the_table_lets_no_caller_exceed_the_limit(
         requests in vec((0_u8..40, 0_u64..200_000_000), 1..600),
         two in any::<bool>(),
     ) {
@@ -114,7 +114,7 @@ proptest! {
         small.meters.iter_mut().for_each(|meter| meter.cells = 1);
         let mut store = LocalStore::default();
         let mut now = Duration::from_nanos(START);
-        // What each caller would owe if there was room for everyone.
+        // Each caller's debt if the table had room for all.
         let mut exact = vec![[0_u64; 2]; 40];
         for (caller, gap) in requests {
             now += Duration::from_nanos(gap);
@@ -124,7 +124,7 @@ proptest! {
                 let states = &mut exact[usize::from(caller)];
                 for (window, state) in windows.iter().zip(states) {
                     let after = window.take(*state, 1, nanos);
-                    prop_assert!(after.is_ok(), "{caller} got more than the limit");
+                    prop_assert!(after.is_ok(), "{caller} exceeded the limit");
                     *state = after.unwrap();
                 }
             }

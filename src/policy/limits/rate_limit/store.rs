@@ -1,51 +1,51 @@
-//! Where counts are kept: cells that several workers share, each changed only by whoever saw what it holds.
+//! Storage of buckets: cells that several workers share and update by compare-and-set.
 
 use std::collections::HashMap;
 
-/// The cells of one limit, or of one of its plans.
+/// Identifies a cell of one limit, or of one of its plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CellId {
-    /// The table.
+    /// The number of the table.
     pub table: u32,
-    /// The cell in it.
+    /// The index of the cell in the table.
     pub cell: u32,
 }
 
-/// What a cell held, and the version of it that a change refers to.
+/// The contents of a cell, and the version that an update refers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// Its bytes; empty where nothing was ever kept.
+    /// Its bytes; empty if nothing is stored.
     pub bytes: Vec<u8>,
-    /// Which state of the cell this is; none where there is no cell yet.
+    /// The version of the contents; `None` if the cell does not exist yet.
     pub version: Option<u32>,
 }
 
-/// Memory for counts. The filter's is shared by all workers of a proxy, that of tools and tests is their own.
+/// Storage for buckets. In the filter, all workers of a proxy share it; tools and tests have separate stores.
 pub trait BucketStore {
-    /// The key of the hash that spreads callers over cells: the same for all who share the cells, and secret, so that nobody
-    /// can choose callers that meet in one cell.
+    /// Returns the secret key of the hash that assigns callers to cells. All users of the store share it. Because it is secret,
+    /// clients cannot choose values that collide in one cell.
     fn hash_key(&self) -> [u8; 16];
 
-    /// What a cell holds.
+    /// Loads a cell.
     fn load(&mut self, id: CellId) -> Cell;
 
-    /// Replaces what a cell holds. False, and nothing done, when somebody changed it since this version was loaded.
+    /// Replaces the contents of a cell. Returns `false` and does nothing if it changed since `version` was loaded.
     fn store(&mut self, id: CellId, bytes: &[u8], version: Option<u32>) -> bool;
 }
 
-/// Counts in plain memory, for the command line, the tests and the benchmark.
+/// Buckets in process memory, for the command line, the tests and the benchmark.
 #[derive(Debug, Default)]
 pub struct LocalStore {
     cells: HashMap<CellId, (Vec<u8>, u32)>,
 }
 
 impl LocalStore {
-    /// How many cells hold something.
+    /// Returns the number of cells in use.
     pub fn len(&self) -> usize {
         self.cells.len()
     }
 
-    /// True when nothing was ever counted.
+    /// Returns `true` if nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
@@ -53,7 +53,7 @@ impl LocalStore {
 
 impl BucketStore for LocalStore {
     fn hash_key(&self) -> [u8; 16] {
-        // Nobody aims at the memory of one process's own test.
+        // A fixed key is safe here: no attacker targets the memory of a test process.
         *b"portcullis-local"
     }
 

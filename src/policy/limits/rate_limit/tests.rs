@@ -1,4 +1,4 @@
-//! Limits asked and counted: several together, shadows, two workers at one cell, workers that are always slower.
+//! Tests of counting: several limits together, shadow limits, two workers on one cell, workers that always lose the race.
 
 use super::*;
 use crate::config::limit::Period;
@@ -41,7 +41,7 @@ fn rate(burst: u64) -> Window {
 }
 
 #[test]
-fn a_request_counts_under_all_of_its_limits_or_under_none() {
+fn a_request_counts_under_all_limits_or_none() {
     let mut store = LocalStore::default();
     let (wide, narrow) = (limit("wide", 1, &[rate(10)]), limit("narrow", 2, &[rate(2)]));
     let charges = [charge(&wide, [1; 4]), charge(&narrow, [1; 4])];
@@ -53,12 +53,12 @@ fn a_request_counts_under_all_of_its_limits_or_under_none() {
         assert_eq!((refused.charge, &*refused.standing.window, refused.standing.seconds), (1, "narrow:0", 1));
     }
     let standings = count(&charges[..1], How::Take, NOW, &mut store).standings;
-    assert_eq!(standings[0].as_ref().unwrap().left, 7, "what was refused was not counted");
+    assert_eq!(standings[0].as_ref().unwrap().left, 7, "refused requests are not counted");
     assert!(count(&[charge(&narrow, [2; 4])], How::Take, NOW, &mut store).refused.is_none(), "another address");
 }
 
 #[test]
-fn all_windows_of_a_limit_hold_and_the_longest_wait_is_told() {
+fn all_windows_of_a_limit_apply_and_the_longest_wait_is_reported() {
     let mut store = LocalStore::default();
     let both = limit("both", 1, &[rate(2), Window::Quota { most: 3, period: Period::Day }]);
     let one = [charge(&both, [1; 4])];
@@ -72,7 +72,7 @@ fn all_windows_of_a_limit_hold_and_the_longest_wait_is_told() {
 }
 
 #[test]
-fn a_shadow_refuses_nobody_and_says_whom_it_would_have() {
+fn a_shadow_limit_reports_refusals_without_enforcing_them() {
     let mut store = LocalStore::default();
     let shadow = Limit { shadow: true, ..limit("shadow", 1, &[rate(1)]) };
     let open = limit("open", 2, &[rate(10)]);
@@ -82,11 +82,15 @@ fn a_shadow_refuses_nobody_and_says_whom_it_would_have() {
     assert!(counted.refused.is_none());
     assert_eq!(counted.would, ["shadow".into()]);
     assert_eq!(counted.standings[0], None);
-    assert_eq!(counted.standings[1].as_ref().unwrap().left, 8, "what the shadow would have refused counts elsewhere");
+    assert_eq!(
+        counted.standings[1].as_ref().unwrap().left,
+        8,
+        "requests over the shadow limit still count under other limits"
+    );
 }
 
 #[test]
-fn what_happened_is_recorded_even_where_there_is_not_enough_for_it() {
+fn past_events_are_recorded_even_if_too_little_is_left() {
     let mut store = LocalStore::default();
     let failures = limit("failures", 1, &[rate(3)]);
     let charges = [charge(&failures, [1; 4])];
@@ -98,7 +102,7 @@ fn what_happened_is_recorded_even_where_there_is_not_enough_for_it() {
     assert!(refused.is_none(), "more than enough failures do not make the wait longer");
 }
 
-/// A store where another worker counts between every look and every change, as often as it is told.
+/// A store where another worker counts between each load and store, a given number of times.
 struct Contended {
     cells: LocalStore,
     others: usize,
@@ -127,7 +131,7 @@ impl BucketStore for Contended {
 }
 
 #[test]
-fn workers_that_get_in_each_others_way_never_let_more_through_together() {
+fn concurrent_workers_never_exceed_the_limit_together() {
     let shared = limit("shared", 1, &[rate(5)]);
     for others in 0..8 {
         let mut store = Contended { cells: LocalStore::default(), others, burst: 5, counted: 0 };
@@ -140,7 +144,7 @@ fn workers_that_get_in_each_others_way_never_let_more_through_together() {
 }
 
 #[test]
-fn who_is_always_slower_than_the_others_is_refused_and_not_let_through_uncounted() {
+fn a_worker_that_loses_every_update_refuses_the_request() {
     let shared = limit("shared", 1, &[rate(100)]);
     let mut store = Contended { cells: LocalStore::default(), others: usize::MAX, burst: 100, counted: 0 };
     let refused = count(&[charge(&shared, [1; 4])], How::Take, NOW, &mut store).refused.unwrap();
@@ -149,7 +153,7 @@ fn who_is_always_slower_than_the_others_is_refused_and_not_let_through_uncounted
 }
 
 #[test]
-fn addresses_of_one_subscriber_count_as_one_and_an_address_in_two_spellings_too() {
+fn addresses_of_one_subscriber_and_spellings_of_one_address_share_a_bucket() {
     let limit = limit("addresses", 1, &[rate(1)]);
     let key = |text: &str| {
         let peer = KnownPeer { address: Some(text.parse().unwrap()), certificate: None };
@@ -163,7 +167,7 @@ fn addresses_of_one_subscriber_count_as_one_and_an_address_in_two_spellings_too(
 }
 
 #[test]
-fn combinations_do_not_run_into_each_other() {
+fn combinations_of_parts_do_not_collide() {
     let peer = KnownPeer::default();
     let by = ["x-a", "x-b"].map(|name| KeyPart::Header(name.to_string()));
     let key = |a: &str, b: &str| {
@@ -178,7 +182,7 @@ fn combinations_do_not_run_into_each_other() {
     assert_ne!(
         key("a", &format!("b{zeros}c")),
         key(&format!("a{zeros}b"), "c"),
-        "lengths are told, and nothing in their place"
+        "lengths are hashed, so values cannot shift between parts"
     );
     let absent = Subject { peer: &peer, headers: &[(b"x-b", b"b")], route: "", caller: None };
     assert_ne!(Key::new(&by, &absent, [7; 16]), key("", "b"), "an empty header is not an absent one");

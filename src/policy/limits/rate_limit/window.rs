@@ -1,44 +1,47 @@
-//! The arithmetic of one window: what is left, what a request takes, how long until there is enough. Integers only.
+//! The arithmetic of one window: what is left, the cost of a request, and the wait until enough is left.
 //!
-//! A rate is kept by the generic cell rate algorithm (ITU-T I.371, the virtual scheduling form): all there is to know of a
-//! bucket is the moment when it will be full again. A quota keeps the number of its period and a count.
+//! Integers only.
+//!
+//! A rate uses the generic cell rate algorithm (ITU-T I.371, virtual scheduling): the state of a bucket is the time when it
+//! will be full again. The state of a quota is the number of its period and a count.
 
 use crate::config::limit::Period;
 use crate::policy::verdict::date::Date;
 
-/// One window as compiled. Times are nanoseconds since the Unix epoch, which 64 bits hold until the year 2554.
+/// A compiled window. Times are nanoseconds since the Unix epoch, which fit in 64 bits until the year 2554.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
-    /// What was used comes back evenly.
+    /// Used requests are refilled evenly.
     Rate {
-        /// The time in which one request comes back, rounded up: never more than was written.
+        /// The time to refill one request, rounded up so that the rate never exceeds the configured one.
         interval: u64,
-        /// The time in which all of them come back.
+        /// The time to refill the whole bucket.
         room: u64,
     },
-    /// All of it comes back at once, when the next period begins.
+    /// The whole quota is refilled when the next period begins.
     Quota {
-        /// How many in a period.
+        /// The number of requests per period.
         most: u32,
         /// The period.
         period: Period,
     },
 }
 
-/// What a window remembers of one caller; zero is that of somebody who has used nothing.
+/// A caller's state in a window; zero means nothing used.
 pub type State = u64;
 
 /// What is left of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// How many requests could come now.
+    /// The number of requests that could pass now.
     pub requests: u64,
-    /// How many nanoseconds until all of it is there again.
+    /// The number of nanoseconds until the window is full.
     pub until_full: u64,
 }
 
 impl Window {
-    /// The state after a request of this cost; or how long it would have to wait. A request that has to wait changes nothing.
+    /// Returns the state after a request of this cost, or the time that it would have to wait. A request that has to wait
+    /// changes nothing.
     pub fn take(self, state: State, cost: u32, now: u64) -> Result<State, u64> {
         match self {
             Window::Rate { interval, room } => {
@@ -54,7 +57,7 @@ impl Window {
         }
     }
 
-    /// The state when nothing is left.
+    /// Returns the state of an exhausted window.
     pub fn exhausted(self, now: u64) -> State {
         match self {
             Window::Rate { room, .. } => now.saturating_add(room),
@@ -62,7 +65,7 @@ impl Window {
         }
     }
 
-    /// What is left.
+    /// Returns what is left.
     pub fn left(self, state: State, now: u64) -> Left {
         match self {
             Window::Rate { interval, room } => {
@@ -77,7 +80,7 @@ impl Window {
         }
     }
 
-    /// How much of the window is used, from 0 to `u32::MAX`; zero only when the state might as well be forgotten.
+    /// Returns the used fraction of the window, from 0 to `u32::MAX`. It is zero only if the state can be dropped.
     pub fn used(self, state: State, now: u64) -> u32 {
         let (used, all) = match self {
             Window::Rate { room, .. } => (full_at(state, room, now).saturating_sub(now), room),
@@ -88,16 +91,16 @@ impl Window {
     }
 }
 
-/// When the bucket is full again. What lies further ahead than a whole bucket, and than workers' readings of one clock differ, was
-/// written before the clock was set back, or by a slower limit: it says nothing about now. Were the bucket taken for empty, which
-/// nobody would write down for a request that is refused, it would be empty until the clock comes by again.
+/// Returns the time when the bucket is full again. A time more than a whole bucket plus the clock skew of workers ahead is
+/// stale: it was written before the clock was set back, or by a slower limit. If it meant an empty bucket, refused requests
+/// would never correct it, and the bucket would stay empty until the clock reached that time.
 fn full_at(state: State, room: u64, now: u64) -> u64 {
     let most = now.saturating_add(room);
     if state > most.saturating_add(MOST_SKEW) { now } else { state.clamp(now, most) }
 }
 
-/// What was counted in this period, or in the next one, which another worker may have seen begin. A count of a later one is from
-/// before the clock was set back.
+/// Returns the count of this period, or of the next one if another worker already saw it begin. A count of a later period was
+/// written before the clock was set back.
 fn count(state: State, number: u32) -> u32 {
     let [a, b, c, d, counted @ ..] = state.to_be_bytes();
     let ahead = u32::from_be_bytes([a, b, c, d]).checked_sub(number);
@@ -108,7 +111,7 @@ fn packed(number: u32, count: u32) -> State {
     u64::from(number) << 32 | u64::from(count)
 }
 
-/// The number of the period that holds this moment, and when the next one begins.
+/// Returns the number of the current period, and the start of the next one.
 fn numbered(period: Period, now: u64) -> (u32, u64) {
     let (number, ends) = match period {
         Period::Hour => (now / HOUR, (now / HOUR + 1).saturating_mul(HOUR)),
@@ -121,7 +124,7 @@ fn numbered(period: Period, now: u64) -> (u32, u64) {
     (u32::try_from(number).unwrap_or(u32::MAX), ends)
 }
 
-/// Two workers read the same clock at slightly different times.
+/// Workers read the same clock at slightly different times.
 const MOST_SKEW: u64 = 10_000_000_000;
 const HOUR: u64 = 3_600_000_000_000;
 const DAY: u64 = 24 * HOUR;
@@ -138,7 +141,7 @@ mod tests {
     const RATE: Window = Window::Rate { interval: SECOND / 10, room: 2 * SECOND };
 
     #[test]
-    fn a_burst_passes_and_then_one_for_each_interval() {
+    fn a_burst_passes_and_then_one_request_per_interval() {
         let mut state = 0;
         for left in (0..20).rev() {
             state = RATE.take(state, 1, LATE).unwrap();
@@ -149,11 +152,11 @@ mod tests {
         let state = RATE.take(state, 1, LATE + SECOND / 10).unwrap();
         assert_eq!(RATE.take(state, 1, LATE + SECOND / 10), Err(SECOND / 10));
         assert_eq!(RATE.left(state, LATE + 3 * SECOND), Left { requests: 20, until_full: 0 });
-        assert_eq!(RATE.used(state, LATE + 3 * SECOND), 0, "it might as well be forgotten");
+        assert_eq!(RATE.used(state, LATE + 3 * SECOND), 0, "the state can be dropped");
     }
 
     #[test]
-    fn a_quota_is_whole_again_when_its_period_begins() {
+    fn a_quota_is_full_again_when_its_period_begins() {
         for (period, ends_in) in [(Period::Hour, 2), (Period::Day, 2), (Period::Month, 2)] {
             let quota = Window::Quota { most: 2, period };
             let state = quota.take(quota.take(0, 1, LATE).unwrap(), 1, LATE).unwrap();
@@ -170,15 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_locks_nobody_out_and_workers_who_read_it_in_turn_give_nothing_away() {
+    fn a_clock_set_back_neither_locks_callers_out_nor_grants_extra_requests() {
         let empty = RATE.exhausted(LATE);
-        assert_eq!(RATE.left(empty, LATE - 40 * DAY).requests, 20, "what was written then says nothing about now");
+        assert_eq!(RATE.left(empty, LATE - 40 * DAY).requests, 20, "a state from the future is ignored");
         for earlier in [1, SECOND, 10 * SECOND] {
             assert_eq!(RATE.take(empty, 1, LATE - earlier), Err(SECOND / 10), "{earlier} ns earlier");
         }
         let quota = Window::Quota { most: 5, period: Period::Day };
         let state = quota.take(0, 3, LATE).unwrap();
-        assert_eq!(quota.left(state, LATE - DAY).requests, 2, "the day may have begun for another worker");
+        assert_eq!(quota.left(state, LATE - DAY).requests, 2, "another worker may have seen the day begin");
         assert_eq!(quota.left(state, LATE - 40 * DAY).requests, 5);
     }
 

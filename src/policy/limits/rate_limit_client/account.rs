@@ -1,41 +1,43 @@
-//! One key's account with a rate limit service: hits taken in advance and not yet spent, and how many to take next.
+//! One key's account with a rate limit service: prefetched hits, and how many to request next.
 //!
-//! Hits are taken in blocks, so that most requests need no call. A block lasts until the service's window ends and no longer:
-//! what it counted in one window is never spent in the next. What is unspent then is lost to the window.
+//! Hits are requested in blocks, so that most requests need no call. A block expires when the service's window ends, because
+//! hits of one window must not be spent in the next. Unspent hits are lost.
 
 use std::time::Duration;
 
 use super::Rest;
 use super::wire::Answer;
 
-/// How hits are taken for one limit.
+/// How hits of one limit are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// The most hits taken at once in advance, 1 to ask for each request; none for a twentieth of the limit the service tells.
+    /// The maximum block size; 1 means one call per request, and `None` means one twentieth of the limit that the service
+    /// reports.
     pub most: Option<u32>,
-    /// How long a block is meant to last at the key's present rate.
+    /// How long a block should last at the key's current rate.
     pub span: Duration,
-    /// How long one call may take.
+    /// The timeout of one call.
     pub timeout: Duration,
 }
 
-/// What a request finds when it asks for one hit.
+/// The result of a check for one hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// There is one.
+    /// A hit is available.
     Free,
-    /// The service refused, and will until this time.
+    /// The service refused, and will refuse until this time.
     Over(Duration),
-    /// The service has to be asked; waiting may help until this time.
+    /// The service must be called; the request may wait until this time.
     Wait(Duration),
     /// The service gave no usable answer.
     Failed,
-    /// This worker is too busy to hear the service's answer in time, or to wait for it. The service is not to blame.
+    /// This worker is too busy to read the service's answer in time, or to let the request wait. It is not a failure of the
+    /// service.
     Late,
 }
 
 impl Standing {
-    /// What the service does, in words.
+    /// Describes the result for the trace.
     pub fn describe(self, now: Duration) -> String {
         match self {
             Standing::Free => "grants it".to_string(),
@@ -50,26 +52,26 @@ impl Standing {
 /// The account.
 #[derive(Debug, Default)]
 pub(super) struct Account {
-    /// Hits that the service has counted and no request has spent, until `lapses_at`.
+    /// Unspent hits that the service has counted, valid until `lapses_at`.
     left: u32,
     lapses_at: Duration,
     refused_until: Duration,
     failed_at: Option<Duration>,
-    /// When a call was last given up because the worker was late.
+    /// When a call was last abandoned because the worker was late.
     late_at: Option<Duration>,
     /// The running call.
     asking: Option<Asking>,
-    /// The last call failed, and the next one is made for the same requests.
+    /// The last call failed, and is retried once for the same requests.
     again: bool,
-    /// Requests that wait for an answer.
+    /// The number of requests that wait for an answer.
     waiting: u32,
-    /// The last block, and when it came.
+    /// The size of the last block, and when it was granted.
     granted: u32,
     granted_at: Duration,
     told: Told,
 }
 
-/// A call under way.
+/// A running call.
 #[derive(Clone, Copy, Debug)]
 struct Asking {
     hits: u32,
@@ -77,17 +79,17 @@ struct Asking {
     timeout: Duration,
 }
 
-/// What the service last said about its limit.
+/// The limit as last reported by the service.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
     limit: Option<u32>,
     remaining: Option<u32>,
-    /// When the window ends, by the time of the call: rather too early than too late.
+    /// The end of the window, measured from the start of the call: rather too early than too late.
     resets_at: Option<Duration>,
 }
 
 impl Account {
-    /// What a request that was received at `received_at` finds now. One that has to wait is counted among those that do.
+    /// Checks for a hit for a request received at `received_at`. If the request has to wait, it is counted as waiting.
     pub(super) fn standing(&mut self, received_at: Duration, now: Duration) -> Standing {
         if self.left > 0 && now < self.lapses_at {
             return Standing::Free;
@@ -96,17 +98,17 @@ impl Account {
             return Standing::Over(self.refused_until);
         }
         let since = |at: Option<Duration>| at.is_some_and(|at| at >= received_at);
-        // A request that cannot wait has `received_at` zero, which every earlier failure would match.
+        // A request that cannot wait has `received_at` zero, which would match every earlier failure.
         if since(self.failed_at) && received_at > Duration::ZERO {
             return Standing::Failed;
         }
-        // Envoy ends each call, late if the worker is late. Until then the answer may come.
+        // Envoy ends every call, but may be late if the worker is busy. The answer may arrive until then.
         let until = received_at + LONGEST_WAIT;
         if since(self.late_at) || now >= until {
             return Standing::Late;
         }
         if self.asking.is_some_and(|call| now >= call.asked_at + call.timeout + LONGEST_WAIT) {
-            // Nobody will hear of this call any more.
+            // The call's answer was lost.
             (self.asking, self.waiting) = (None, 0);
         }
         self.waiting = self.waiting.saturating_add(1);
@@ -118,18 +120,18 @@ impl Account {
         self.left = self.left.saturating_sub(1);
     }
 
-    /// True when somebody waits and nobody asks.
+    /// Returns `true` if requests wait and no call is running.
     pub(super) fn wants(&self) -> bool {
         self.waiting > 0 && self.asking.is_none()
     }
 
-    /// True while a call runs.
+    /// Returns `true` while a call runs.
     pub(super) fn is_asking(&self) -> bool {
         self.asking.is_some()
     }
 
-    /// The number of hits to request now, and the timeout of the call. Requests hits for all waiting requests, plus hits in
-    /// advance according to the recent rate and the remaining limit.
+    /// Returns the number of hits to request now, and the timeout of the call. The hits cover all waiting requests, plus a
+    /// block according to the recent rate and the remaining limit.
     pub(super) fn ask(&mut self, terms: &Terms, is_patient: bool, now: Duration) -> (u32, Duration) {
         let remaining = self.told.remaining.filter(|_| self.told.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);
@@ -141,14 +143,14 @@ impl Account {
         (hits, timeout)
     }
 
-    /// The call that was asked for cannot be made yet.
+    /// Records that the call could not be started yet.
     pub(super) fn put_off(&mut self) {
         self.asking = None;
     }
 
-    /// What lasts for the span at the rate at which the last block was spent, at most twice as much as that was, and never
-    /// more than the terms allow. A service that does not say when its window ends gets nothing taken in advance: it might
-    /// be spent in the next window.
+    /// Returns the block size that lasts for the span at the rate of the last block. It is at most twice the last block, and
+    /// never more than the terms allow. If the service does not report the end of its window, nothing is prefetched: the hits
+    /// might be spent in the next window.
     fn block(&self, terms: &Terms, now: Duration) -> u32 {
         if self.told.resets_at.is_none() {
             return 1;
@@ -160,7 +162,7 @@ impl Account {
         u32::try_from(lasting).unwrap_or(u32::MAX).min(self.granted.saturating_mul(2)).min(most)
     }
 
-    /// The service's answer to the running call.
+    /// Handles the service's answer to the running call.
     pub(super) fn answered(&mut self, answer: &Answer, now: Duration) {
         let Some(Asking { hits, asked_at, .. }) = self.asking.take() else { return };
         let waiting = std::mem::take(&mut self.waiting);
@@ -175,7 +177,7 @@ impl Account {
                 self.lapses_at = now + GRACE;
             }
         } else if hits > 1 && answer.remaining != Some(0) {
-            // Fewer may still be there: those that wait ask once more, for no more than that.
+            // Fewer hits may still be available, so the waiting requests ask once more for at most that number.
             self.told.remaining = Some(answer.remaining.map_or(hits / 2, |rest| rest.min(hits - 1)));
             self.told.resets_at = Some(resets_at.unwrap_or_default().max(now + GRACE));
         } else {
@@ -184,8 +186,8 @@ impl Account {
         }
     }
 
-    /// The running call ended without an answer. Returns whether it may be made once more for those that wait. A worker that was
-    /// busy for longer than the call may take ends it before it reads the answer.
+    /// Handles a call that ended without an answer. Returns `true` if it may be retried for the waiting requests. If the worker
+    /// was busy for longer than the timeout, Envoy ends the call before the worker reads the answer.
     pub(super) fn try_again(&mut self) -> bool {
         if self.asking.is_none() || std::mem::replace(&mut self.again, true) {
             return false;
@@ -194,24 +196,24 @@ impl Account {
         true
     }
 
-    /// Whether the running call took so much longer than it may that the worker itself was late.
+    /// Returns `true` if the running call exceeded its timeout so far that the worker must have been late.
     pub(super) fn is_late(&self, now: Duration) -> bool {
         self.asking.is_some_and(|call| now > call.asked_at + call.timeout + LATENESS)
     }
 
-    /// The running call is given up, and nobody knows what the service would have said.
+    /// Abandons the running call. The service's answer is unknown.
     pub(super) fn give_up(&mut self, now: Duration) {
         (self.asking, self.waiting, self.again) = (None, 0, false);
         self.late_at = Some(now);
     }
 
-    /// The running call brought no usable answer. Requests that wait now get none.
+    /// Records that the running call failed. Requests that wait now get no answer.
     pub(super) fn failed(&mut self, now: Duration) {
         (self.asking, self.waiting, self.again) = (None, 0, false);
         self.failed_at = Some(now);
     }
 
-    /// The limit as the service told it, and what of it the holder of this key may still use: the unspent hits are his too.
+    /// Returns the limit as reported by the service, and what remains for this key, including unspent hits.
     pub(super) fn rest(&self, now: Duration) -> Rest {
         let left = if now < self.lapses_at { self.left } else { 0 };
         let remaining = self.told.remaining.map(|rest| rest.saturating_add(left));
@@ -219,33 +221,33 @@ impl Account {
         Rest { limit: self.told.limit, remaining, reset }
     }
 
-    /// True when forgetting the account loses nothing.
+    /// Returns `true` if the account can be removed without loss.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
         let holds = self.left > 0 && now < self.lapses_at;
         !holds && self.asking.is_none() && self.waiting == 0 && now >= self.refused_until
     }
 }
 
-/// A block is at most one in so many hits of the limit, unless the operator says otherwise.
+/// The divisor for the block size, as a share of the limit, unless configured.
 const SHARE_OF_LIMIT: u32 = 20;
 
-/// In advance at most one in so many hits of what the limit has left is taken: near its end, none.
+/// The divisor for prefetched hits, as a share of what remains. Near the end of the limit nothing is prefetched.
 const SHARE_OF_REST: u32 = 8;
 
-/// While a worker may be busy its calls have at least this long, which is more than a worker is usually late.
+/// The minimum timeout while the worker may be busy; it is longer than a worker is usually late.
 const PATIENT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Envoy ends a call on time, unless its worker has something else to do.
+/// Envoy ends a call on time, unless the worker is busy. This is the tolerated delay.
 const LATENESS: Duration = Duration::from_millis(250);
 
-/// A request waits no longer than this, whatever for.
+/// The maximum wait of a request.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// A request that waits is decided again after this long, because its account may have been given up to another key.
+/// A waiting request is decided again after this long, because its account may have been evicted.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Hits that come when their window is about to end are for those who waited for them, and for this long.
+/// If hits arrive when their window is about to end, waiting requests may still spend them for this long.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// How long a refusal is remembered when the service does not say for how long it holds.
+/// How long a refusal applies if the service reports no reset time.
 const UNTOLD_RESET: Duration = Duration::from_secs(1);

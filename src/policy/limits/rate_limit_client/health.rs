@@ -1,10 +1,12 @@
-//! Health of a rate limit service. After repeated failures, calls pause for a while, so that requests do not all wait for a timeout.
+//! Health of a rate limit service.
+//!
+//! After repeated failures, calls pause for a while, so that requests do not all wait for a timeout.
 
 use std::time::Duration;
 
 use super::{Fault, Turn};
 
-/// What recent calls say about the service, and about the worker that makes them.
+/// Recent results of calls: the health of the service, and of the worker that makes them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Health {
     failures: u32,
@@ -13,7 +15,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Takes note of a call that ended, with its fault if it failed.
+    /// Records a finished call, with its fault if it failed.
     pub(super) fn note(&mut self, fault: Option<Fault>, now: Duration) -> Option<Turn> {
         let Some(fault) = fault else {
             let was_paused = self.failures >= MOST_FAILURES;
@@ -29,22 +31,22 @@ impl Health {
         Some(Turn::Paused(fault))
     }
 
-    /// True when the last call failed.
+    /// Returns `true` if the last call failed.
     pub(super) fn is_failing(&self) -> bool {
         self.failures > 0
     }
 
-    /// True while the service is left alone.
+    /// Returns `true` while calls are paused.
     pub(super) fn is_paused(&self, now: Duration) -> bool {
         now < self.paused_until
     }
 
-    /// A call ended without an answer, and the worker may be to blame: those that follow have more time.
+    /// Records a call that ended without an answer, possibly because the worker was busy. The next calls have a longer timeout.
     pub(super) fn be_patient(&mut self, now: Duration) {
         self.patient_until = now + PATIENCE;
     }
 
-    /// True when calls have more time than usual.
+    /// Returns `true` while calls have a longer timeout.
     pub(super) fn is_patient(&self, now: Duration) -> bool {
         now < self.patient_until
     }
@@ -54,5 +56,5 @@ impl Health {
 const MOST_FAILURES: u32 = 3;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// A worker that was busy stays so for about this long.
+/// How long a worker is assumed to stay busy.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Accounts against a service that counts in windows: never more than it granted, and no less than the documented bound.
+//! Tests of accounts against a service that counts in windows: never more than granted, and no less than the documented bound.
 
 use super::*;
 use crate::protobuf::{Message, Wire, put_bytes, put_number};
@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 mod failures;
 
-/// A rate limit service with one fixed window for everybody, as far as its answers can differ.
+/// A rate limit service with one fixed window for all keys. Variants differ in their answers.
 struct Counter {
     limit: u32,
     window: Duration,
@@ -19,11 +19,11 @@ struct Counter {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Habits {
-    /// Counts what it grants, and says what is left until when.
+    /// Counts grants, and reports the remaining hits and the reset time.
     Exact,
-    /// The same, but counts refused hits too, as Envoy's reference service does.
+    /// Like `Exact`, but also counts refused hits, as Envoy's reference service does.
     CountsRefused,
-    /// Says yes or no and nothing more.
+    /// Reports only the decision.
     Terse,
 }
 
@@ -62,7 +62,7 @@ impl Counter {
     }
 }
 
-/// Workers of some proxies, whose calls take a millisecond, and requests that wait for them.
+/// Workers of several proxies, whose calls take a millisecond, and their waiting requests.
 struct Workers {
     quotas: Vec<Quotas>,
     limit: Rc<SharedLimit>,
@@ -80,7 +80,7 @@ impl Workers {
         Workers { quotas, limit: shared(Some(most)), running, waiting, admitted: 0, refused: 0, failed: 0 }
     }
 
-    /// A request arrives; the adapter makes the calls it causes at once.
+    /// A request arrives; the resulting calls start at once.
     fn arrive(&mut self, counter: &mut Counter, worker: usize, now: Duration) {
         self.run(counter, now);
         self.decide(worker, now, now);
@@ -111,7 +111,7 @@ impl Workers {
         }
     }
 
-    /// Lets time pass until `now`, answers included.
+    /// Advances the time to `now`, and delivers answers.
     fn run(&mut self, counter: &mut Counter, now: Duration) {
         while let Some(at) = self.running.iter().position(|(due, ..)| *due <= now) {
             let (due, worker, id, bytes) = self.running.remove(at);
@@ -131,7 +131,7 @@ fn shared(most: Option<u32>) -> Rc<SharedLimit> {
     Rc::new(SharedLimit { service, terms })
 }
 
-/// Numbers without a pattern that the arithmetic under test could share (xorshift).
+/// Pseudo-random numbers (xorshift), independent of the arithmetic under test.
 fn noise(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -140,18 +140,18 @@ fn noise(state: &mut u64) -> u64 {
 }
 
 #[test]
-fn what_is_admitted_in_a_window_is_the_limit_less_what_workers_hold_unspent() {
+fn a_window_admits_the_limit_less_unspent_hits() {
     for habits in [Habits::Exact, Habits::CountsRefused] {
         for (workers, most, limit) in [(1, 1, 10), (4, 1, 100), (4, 10, 400), (8, 50, 1_000), (2, 100, 300), (8, 5, 37)]
         {
             let mut seed = 0x9e37_79b9_7f4a_7c15 ^ u64::from(limit);
             let (mut counter, mut world) = (Counter::new(limit, habits), Workers::new(workers, most));
-            // Three windows, each with twice the requests that the limit allows, spread over its first nine tenths unevenly.
+            // Three windows, each with twice as many requests as the limit, spread unevenly over its first nine tenths.
             for window in 0..3_u32 {
                 world.admitted = 0;
                 for i in 0..limit * 2 {
                     let now = START + WINDOW * window + WINDOW * 9 / 10 * i / (limit * 2);
-                    // Most of the traffic is on the first worker, so that the others keep what they took.
+                    // Most traffic is on the first worker, so that the others keep their unspent hits.
                     let pick = noise(&mut seed) as usize;
                     world.arrive(&mut counter, if pick.is_multiple_of(4) { pick / 4 % workers } else { 0 }, now);
                 }
@@ -169,7 +169,7 @@ fn what_is_admitted_in_a_window_is_the_limit_less_what_workers_hold_unspent() {
 }
 
 #[test]
-fn blocks_save_calls_when_a_key_is_busy_and_take_nothing_in_advance_when_it_is_not() {
+fn blocks_save_calls_for_busy_keys_and_prefetch_nothing_for_idle_ones() {
     let calls = |per_second: u32, most: u32, habits: Habits| {
         let (mut counter, mut world) = (Counter::new(100_000, habits), Workers::new(1, most));
         let requests = per_second * 9;
@@ -193,13 +193,13 @@ fn blocks_save_calls_when_a_key_is_busy_and_take_nothing_in_advance_when_it_is_n
 }
 
 #[test]
-fn a_crowd_is_asked_for_at_once_and_gets_what_is_there() {
+fn waiting_requests_share_one_call_and_get_the_remaining_hits() {
     let (mut counter, mut world) = (Counter::new(30, Habits::Exact), Workers::new(1, 1));
     (0..100).for_each(|_| world.arrive(&mut counter, 0, START));
     world.run(&mut counter, START + Duration::from_millis(50));
     assert_eq!((world.admitted, world.refused, world.failed), (30, 70, 0));
     assert!(counter.calls <= 4, "{} calls", counter.calls);
-    // The refusal is remembered until the window ends, and no longer.
+    // The refusal is cached until the window ends, and no longer.
     (0..100).for_each(|_| world.arrive(&mut counter, 0, START + WINDOW / 2));
     assert_eq!((world.refused, counter.calls <= 4), (170, true));
     world.arrive(&mut counter, 0, START + WINDOW + LATENCY);
@@ -208,7 +208,7 @@ fn a_crowd_is_asked_for_at_once_and_gets_what_is_there() {
 }
 
 #[test]
-fn a_terse_service_still_gives_a_crowd_what_is_there() {
+fn a_terse_service_still_grants_the_remaining_hits() {
     let (mut counter, mut world) = (Counter::new(30, Habits::Terse), Workers::new(1, 100));
     (0..100).for_each(|_| world.arrive(&mut counter, 0, START));
     world.run(&mut counter, START + Duration::from_millis(50));
@@ -216,22 +216,22 @@ fn a_terse_service_still_gives_a_crowd_what_is_there() {
 }
 
 #[test]
-fn what_one_window_granted_is_not_spent_in_the_next() {
+fn hits_of_one_window_are_not_spent_in_the_next() {
     let (mut counter, mut world) = (Counter::new(1_000, Habits::Exact), Workers::new(1, 100));
     for i in 0..100 {
         let now = START + Duration::from_millis(i * 5);
         world.arrive(&mut counter, 0, now);
     }
     world.run(&mut counter, START + Duration::from_secs(1));
-    assert!(counter.used > world.admitted, "a block is held");
+    assert!(counter.used > world.admitted, "some hits are unspent");
     let calls = counter.calls;
     world.arrive(&mut counter, 0, START + WINDOW);
     world.run(&mut counter, START + WINDOW + LATENCY);
-    assert_eq!(counter.calls, calls + 1, "the block lapsed with its window");
+    assert_eq!(counter.calls, calls + 1, "the block expired with its window");
 }
 
 #[test]
-fn ten_thousand_callers_take_no_more_room_than_was_given() {
+fn ten_thousand_callers_stay_within_the_memory_bound() {
     let (limit, mut quotas) = (shared(Some(10)), Quotas::new(1_000));
     let mut counter = Counter::new(1_000_000, Habits::Exact);
     for caller in 0..10_000_u32 {
@@ -247,7 +247,7 @@ fn ten_thousand_callers_take_no_more_room_than_was_given() {
 }
 
 #[test]
-fn what_is_left_counts_what_is_held() {
+fn the_reported_rest_includes_unspent_hits() {
     let (mut counter, mut world) = (Counter::new(1_000, Habits::Exact), Workers::new(1, 100));
     for i in 0..40 {
         let now = START + Duration::from_millis(i * 10);

@@ -1,24 +1,24 @@
-//! What is said to a rate limit service and what it answers: `envoy.service.ratelimit.v3`, the few fields that matter here.
+//! The messages of the rate limit service protocol: the fields of `envoy.service.ratelimit.v3` that the filter uses.
 
 use std::time::Duration;
 
 use crate::protobuf::{Message, Wire, put_bytes, put_number};
 
-/// The service that answers, and its one method.
+/// The gRPC service.
 pub const SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
-/// The one method of [`SERVICE`].
+/// The only method of [`SERVICE`].
 pub const METHOD: &str = "ShouldRateLimit";
 
-/// What the service says about one descriptor.
+/// The service's answer about one descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The hits that were asked for are over the limit; they are not granted.
+    /// The requested hits exceed the limit and are not granted.
     pub over: bool,
-    /// The limit it counts against, in hits for each of its windows.
+    /// The limit, in hits per window.
     pub limit: Option<u32>,
-    /// What is left of the limit in this window.
+    /// The remaining hits in this window.
     pub remaining: Option<u32>,
-    /// How long until the window ends and the limit is whole again.
+    /// The time until the window ends and the limit is full again.
     pub reset: Option<Duration>,
 }
 
@@ -44,15 +44,15 @@ pub fn request(domain: &str, descriptor: &[u8], hits: u32) -> Vec<u8> {
     out
 }
 
-/// The shortest answer that grants what was asked for.
+/// Returns the shortest response that grants the requested hits.
 pub fn granted() -> Vec<u8> {
     let mut out = Vec::new();
     put_number(&mut out, 1, OK);
     out
 }
 
-/// The Envoy cluster of a call as Envoy reads it: `GrpcService { EnvoyGrpc envoy_grpc = 1 }`, `EnvoyGrpc { cluster_name = 1 }`.
-/// A bare name is taken too, unless by chance it reads as such a message.
+/// Encodes the Envoy cluster of a call: `GrpcService { EnvoyGrpc envoy_grpc = 1 }`, `EnvoyGrpc { cluster_name = 1 }`. Envoy
+/// also accepts a bare name, unless it happens to parse as such a message.
 pub fn grpc_service(cluster: &str) -> Vec<u8> {
     let (mut inner, mut out) = (Vec::new(), Vec::new());
     put_bytes(&mut inner, 1, cluster.as_bytes());
@@ -60,20 +60,20 @@ pub fn grpc_service(cluster: &str) -> Vec<u8> {
     out
 }
 
-/// `RateLimitResponse { Code overall_code = 1; repeated DescriptorStatus statuses = 2; repeated HeaderValue
-/// response_headers_to_add = 3 }`; `None` when it is malformed or says neither yes nor no.
+/// Parses `RateLimitResponse { Code overall_code = 1; repeated DescriptorStatus statuses = 2; repeated HeaderValue
+/// response_headers_to_add = 3 }`; `None` if it is malformed or contains no decision.
 pub fn answer(bytes: &[u8]) -> Option<Answer> {
     let (mut code, mut answer, mut headers) = (0, Answer::default(), Answer::default());
     for field in Message(bytes) {
         match field? {
             Wire::Varint(1, value) => code = value,
-            // One descriptor was sent, so one is spoken of.
+            // One descriptor was sent, so there is one status.
             Wire::Bytes(2, status) => answer = read_status(status)?,
             Wire::Bytes(3, header) => read_header(header, &mut headers)?,
             _ => {}
         }
     }
-    // Services that leave the statuses out say the same in headers for the client, if at all.
+    // Services that omit the statuses may report the same numbers in headers for the client.
     answer.limit = answer.limit.or(headers.limit);
     answer.reset = answer.reset.or(headers.reset);
     answer.remaining = answer.remaining.or(headers.remaining);
@@ -92,7 +92,7 @@ fn read_status(bytes: &[u8]) -> Option<Answer> {
             Wire::Bytes(2, limit) => answer.limit = number_in(limit, 1)?.map(clamp),
             Wire::Varint(3, left) => remaining = left,
             Wire::Bytes(4, duration) => {
-                // A whole number of seconds below zero is written as one beyond 2^63.
+                // A negative number of seconds is encoded as a value above 2^63.
                 let seconds = number_in(duration, 1)?.filter(|s| *s < MOST_SECONDS).unwrap_or(0);
                 let nanos = number_in(duration, 2)?.and_then(|n| u32::try_from(n).ok()).filter(|n| *n < 1_000_000_000);
                 answer.reset = Some(Duration::new(seconds, nanos.unwrap_or(0)));
@@ -100,14 +100,14 @@ fn read_status(bytes: &[u8]) -> Option<Answer> {
             _ => {}
         }
     }
-    // Nothing is written for a zero: it is one only where a limit or a reset stands beside it.
+    // Protobuf omits a zero, so an absent field is zero only if a limit or a reset is present.
     let known = answer.limit.is_some() || answer.reset.is_some();
     answer.remaining = known.then(|| clamp(remaining));
     Some(answer)
 }
 
-/// `HeaderValue { key = 1; value = 2; raw_value = 3 }`, of which three tell numbers (draft 03 of the RateLimit headers, as
-/// Limitador and Envoy's reference service write them).
+/// Parses `HeaderValue { key = 1; value = 2; raw_value = 3 }`. Three headers contain numbers (draft 03 of the RateLimit
+/// headers, as Limitador and Envoy's reference service write them).
 fn read_header(bytes: &[u8], found: &mut Answer) -> Option<()> {
     let (mut name, mut value) = (&[] as &[u8], &[] as &[u8]);
     for field in Message(bytes) {
@@ -130,7 +130,7 @@ fn read_header(bytes: &[u8], found: &mut Answer) -> Option<()> {
     Some(())
 }
 
-/// The integer field of this number; the outer `None` is a malformed message.
+/// Returns the integer field with this number; the outer `None` means a malformed message.
 fn number_in(bytes: &[u8], wanted: u64) -> Option<Option<u64>> {
     let mut found = None;
     for field in Message(bytes) {
@@ -151,7 +151,7 @@ fn clamp(number: u64) -> u32 {
 const OK: u64 = 1;
 const OVER_LIMIT: u64 = 2;
 
-/// A century; a service that names a later end of its window is not believed.
+/// A century; a later end of the window is ignored.
 const MOST_SECONDS: u64 = 3_155_760_000;
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_request_has_the_bytes_of_the_protocol() {
+    fn a_request_is_encoded_as_the_protocol_defines() {
         let descriptor = descriptor([("limit", "per-client"), ("client", "c1")]);
         let expected =
             b"\x0a\x06portal\x12\x23\x0a\x13\x0a\x05limit\x12\x0aper-client\x0a\x0c\x0a\x06client\x12\x02c1\x18\x07";
@@ -169,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_from_statuses_or_else_from_headers() {
+    fn an_answer_is_read_from_statuses_or_headers() {
         let ok = Answer { over: false, limit: Some(3), remaining: Some(0), reset: Some(Duration::from_millis(9_500)) };
-        // overall_code: OK, one status: OK, 3 per second, nothing left, 9.5 s.
+        // overall_code: OK, one status: OK, 3 per second, 0 left, 9.5 s.
         let status = b"\x08\x01\x12\x12\x08\x01\x12\x04\x08\x03\x10\x01\x22\x08\x08\x09\x10\x80\xca\xb5\xee\x01";
         assert_eq!(answer(status), Some(ok), "statuses");
         let mut headers = b"\x08\x02".to_vec();
@@ -188,11 +188,11 @@ mod tests {
         }
         let over = Answer { over: true, reset: Some(Duration::from_secs(9)), ..ok };
         assert_eq!(answer(&headers), Some(over), "headers");
-        assert_eq!(answer(b"\x08\x01"), Some(Answer::default()), "a service that tells nothing more");
+        assert_eq!(answer(b"\x08\x01"), Some(Answer::default()), "a service that reports only the decision");
     }
 
     #[test]
-    fn what_says_neither_yes_nor_no_is_no_answer() {
+    fn a_message_without_a_decision_is_no_answer() {
         for bytes in [b"".as_slice(), b"\x08\x00", b"\x08\x03", b"\x08\x63", b"\x12\x00", b"\x08\x01\x12\x05", b"\xff"]
         {
             assert_eq!(answer(bytes), None, "{bytes:x?}");
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn absurd_numbers_are_bounded() {
-        // A status with 2^64-1 hits a window, as many left, and -1 seconds until it ends.
+        // A status with 2^64-1 hits per window, as many left, and -1 seconds until it ends.
         let huge = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
         let (mut limit, mut duration, mut status, mut bytes) = (vec![0x08], vec![0x08], Vec::new(), vec![0x08, 0x01]);
         limit.extend(huge);

@@ -1,4 +1,4 @@
-//! What a rate limit service is told of a request: enough to tell callers apart, and no more.
+//! The descriptor sent to a rate limit service: enough to distinguish callers, and no more.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -14,8 +14,8 @@ use crate::policy::limits::rate_limit::key::Subject;
 use crate::policy::limits::rate_limit_client::wire;
 use crate::policy::request::Once;
 
-/// What the service is told of a request: the limit, the plan if there are several, and one entry for each part of `by`.
-/// Parts that are a person's or a secret are told as a digest: the service needs to tell callers apart, not to know them.
+/// Builds the descriptor: the limit, the plan if there are several, and one entry per part of `by`. Personal or secret parts
+/// are sent as a digest, because the service only needs to distinguish callers.
 pub(super) fn of(limit: &Limit, subject: &Subject<'_>) -> Vec<u8> {
     let plan = limit.meter(subject).map_or("", |meter| &meter.plan);
     let mut entries: Vec<(&str, &str)> = vec![("limit", &limit.name)];
@@ -37,7 +37,8 @@ fn name_of(part: &KeyPart) -> String {
     }
 }
 
-/// As in [`crate::policy::limits::rate_limit::key`], whoever has not got a part shares its absence, and where nobody is known to call, the address stands for him.
+/// As in [`crate::policy::limits::rate_limit::key`], requests without a part share its absence, and the address replaces an
+/// unknown caller.
 fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     match (part, subject.caller) {
         (KeyPart::Address, _) => address(subject),
@@ -63,7 +64,7 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     }
 }
 
-/// The application that calls.
+/// Returns the calling application.
 fn client(caller: &Caller) -> String {
     let issuer =
         caller.issuer_name().filter(|_| caller.is_client_of_its_issuer()).map(AsRef::as_ref).unwrap_or_default();
@@ -73,7 +74,7 @@ fn client(caller: &Caller) -> String {
     }
 }
 
-/// A name between slashes, with its own escaped (RFC 3986 §2.1): no two lists of names are one text.
+/// Percent-encodes the slashes of a name (RFC 3986 §2.1), so that different lists of names never produce the same text.
 fn segment(name: &str) -> Cow<'_, str> {
     match name.contains(['%', '/']) {
         true => name.replace('%', "%25").replace('/', "%2F").into(),
@@ -81,7 +82,7 @@ fn segment(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The address; of IPv6 the first 64 bits.
+/// Returns the address; for IPv6, the first 64 bits.
 fn address(subject: &Subject<'_>) -> String {
     match subject.peer.address().map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => address.to_string(),
@@ -98,7 +99,7 @@ fn of_issuer(caller: &Caller, value: Option<&str>) -> String {
     value.map_or_else(|| ABSENT.to_string(), |value| digest(&[str::as_bytes(issuer), value.as_bytes()]))
 }
 
-/// The first half of SHA-256 over the pieces, each after its length, in hexadecimal: the same in every proxy.
+/// Returns the first half of SHA-256 over the length-prefixed pieces, in hexadecimal. It is the same in every proxy.
 fn digest(pieces: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for piece in pieces {
@@ -113,10 +114,10 @@ fn digest(pieces: &[&[u8]]) -> String {
 }
 
 const ABSENT: &str = "absent";
-/// A header that came more than once. No digest looks like it.
+/// The value for a repeated header. No digest has this form.
 const REPEATED: &str = "repeated";
 
-/// Longer names of clients are told as a digest.
+/// Longer client names are sent as a digest.
 const MOST_PLAIN_BYTES: usize = 128;
 
 #[cfg(test)]
@@ -149,7 +150,7 @@ mod tests {
         client(&Caller { client_id: Some(client_id.into()), ..Caller::proven(Proof::Token(token)) })
     }
 
-    /// The name of a listed client that several issuers may name, or one only, by a token and by a key.
+    /// Returns the descriptor names of a listed client, by token and by key. The client is bound to one issuer or to several.
     fn listed(several_issuers: bool) -> [String; 2] {
         let listed = Client {
             id: "web".into(),
@@ -171,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_client_is_one_by_token_and_key_where_only_one_issuer_may_name_it() {
+    fn a_listed_client_of_one_issuer_shares_a_bucket_by_token_and_key() {
         assert_eq!(listed(false), ["/web", "/web"]);
         assert_eq!(listed(true), ["accounts/web", "/web"]);
     }
 
     #[test]
-    fn no_two_clients_share_a_name_by_their_slashes() {
+    fn slashes_in_names_do_not_make_clients_collide() {
         assert_eq!(of_token("accounts", "web"), "accounts/web");
         assert_eq!(of_token("https://a.example", "b/c%"), "https:%2F%2Fa.example/b%2Fc%25");
         assert_ne!(of_token("a", "b/c"), of_token("a/b", "c"));

@@ -1,11 +1,11 @@
-//! The reasons for which a request target is refused: a stable word for the audit record, a phrase for people.
+//! The reasons for refusing a request target: a stable word for the audit record, and a phrase for people.
 
 use std::fmt;
 
-/// Why a request target is refused.
+/// The reason why a request target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PathFault {
-    /// Anything but a path that starts with `/`: `*`, an absolute form, an authority.
+    /// Not a path that starts with `/`: `*`, an absolute form, or an authority.
     NotOriginForm,
     /// More than [`super::MAX_TARGET_LEN`] bytes.
     TooLong,
@@ -13,17 +13,17 @@ pub enum PathFault {
     ControlOrSpace,
     /// A raw byte of 0x80 or above.
     NotAscii,
-    /// A `#`, which no client sends and many parsers cut at.
+    /// A `#`. Clients do not send it, and many parsers cut the target there.
     Fragment,
-    /// A `\`, which some upstreams read as `/`.
+    /// A `\`, which some upstreams treat as `/`.
     Backslash,
-    /// A `;`, behind which some upstreams drop the rest of a segment.
+    /// A `;`. Some upstreams ignore the rest of the segment.
     Semicolon,
     /// Two slashes in a row.
     EmptySegment,
     /// A `.` or `..` segment, plain or escaped.
     DotSegment,
-    /// A `%` that two hex digits do not follow.
+    /// A `%` that is not followed by two hex digits.
     InvalidEscape,
     /// `%2f`.
     EncodedSlash,
@@ -33,16 +33,16 @@ pub enum PathFault {
     EncodedSemicolon,
     /// `%00`.
     EncodedNul,
-    /// Any other escaped control character, those of U+0080 to U+009F included.
+    /// Another escaped control character, including U+0080 to U+009F.
     EncodedControl,
-    /// `%25` before two hex digits: an escape for whoever decodes twice. A `%25` before anything else is a percent sign.
+    /// `%25` followed by two hex digits: an escape after a second decoding. Before anything else, `%25` is a percent sign.
     EncodedPercent,
-    /// Escapes that are not UTF-8; overlong forms are not.
+    /// Escapes that are not UTF-8, including overlong forms.
     NotUtf8,
 }
 
 impl PathFault {
-    /// The stable word for the audit record.
+    /// Returns the stable word for the audit record.
     pub fn reason(self) -> &'static str {
         self.words().0
     }

@@ -1,4 +1,4 @@
-//! Reads the host that a request is addressed to, in the one spelling that routes are matched in.
+//! Parses the host of a request into the normalized form that routes match.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,38 +12,38 @@ pub struct Host<'a> {
 }
 
 impl Host<'_> {
-    /// The name, an IPv4 address, or an IPv6 address in brackets and canonical form (RFC 5952).
+    /// Returns the name, an IPv4 address, or an IPv6 address in brackets and canonical form (RFC 5952).
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The port, if the request named one.
+    /// Returns the port, if the request has one.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
 }
 
-/// Why an authority is refused.
+/// The reason why an authority is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HostFault {
-    /// No name at all.
+    /// The name is empty.
     Empty,
-    /// More than the 253 characters, or a label of more than the 63, that DNS can carry (RFC 1035 §2.3.4).
+    /// The name has more than 253 characters, or a label more than 63, which are the DNS limits (RFC 1035 §2.3.4).
     TooLong,
-    /// `user@`, which has no place in a request (RFC 9110 §4.2.4).
+    /// `user@`, which is not allowed in a request (RFC 9110 §4.2.4).
     UserInfo,
     /// A port that is not a number up to 65535.
     Port,
-    /// A byte that is neither letter, digit, `-`, `_` nor a dot between labels.
+    /// A byte that is not a letter, a digit, `-`, `_` or a dot between labels.
     Character,
     /// Two dots in a row, or one at the start.
     EmptyLabel,
-    /// Brackets without an IPv6 address between them.
+    /// Brackets without a valid IPv6 address.
     Address,
 }
 
 impl HostFault {
-    /// The stable word for the audit record.
+    /// Returns the stable word for the audit record.
     pub fn reason(self) -> &'static str {
         self.words().0
     }
@@ -69,10 +69,11 @@ impl fmt::Display for HostFault {
 
 impl std::error::Error for HostFault {}
 
-/// Reads the bytes of `:authority`. Compared as they come, hosts in mixed case slip past rules (CVE-2021-39155).
+/// Parses the bytes of `:authority`. Hosts must be normalized before comparison; otherwise mixed case bypasses rules
+/// (CVE-2021-39155).
 ///
 /// # Errors
-/// The first reason for which the authority is refused.
+/// The first fault.
 pub fn read_host(authority: &[u8]) -> Result<Host<'_>, HostFault> {
     let authority = std::str::from_utf8(authority).map_err(|_| HostFault::Character)?;
     if authority.contains('@') {
@@ -95,12 +96,12 @@ pub fn read_host(authority: &[u8]) -> Result<Host<'_>, HostFault> {
     Ok(Host { name: read_name(name)?, port })
 }
 
-/// A port may be empty (RFC 3986 §3.2.3).
+/// The port may be empty (RFC 3986 §3.2.3).
 fn read_port(digits: &str) -> Result<Option<u16>, HostFault> {
     if digits.is_empty() {
         return Ok(None);
     }
-    // `u16` would also read `+80`.
+    // `u16` would also parse `+80`.
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(HostFault::Port);
     }
@@ -125,7 +126,7 @@ fn read_name(name: &str) -> Result<Cow<'_, str>, HostFault> {
                 continue;
             }
             b'A'..=b'Z' => upper = true,
-            // Service names in clusters have underscores, so they are let through.
+            // Service names in clusters contain underscores, so they are accepted.
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
             _ => return Err(HostFault::Character),
         }
@@ -191,7 +192,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_host_is_read_in_one_spelling_or_refused() {
+    fn hosts_are_normalized_or_refused() {
         for (authority, expected) in AUTHORITIES {
             let read = read_host(authority.as_bytes());
             let got = read.as_ref().map(|host| (host.name(), host.port())).map_err(|fault| fault.reason());
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_no_longer_than_dns_carries() {
+    fn hosts_are_bounded_by_the_dns_limits() {
         let label = "a".repeat(MAX_LABEL_LEN);
         assert!(read_host(label.as_bytes()).is_ok());
         assert_eq!(read_host(format!("{label}a").as_bytes()), Err(HostFault::TooLong));

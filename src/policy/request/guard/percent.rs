@@ -1,10 +1,10 @@
-//! Reads percent-escapes (RFC 3986 §2.1) as bytes or as text, without judging what they hide.
+//! Decodes percent-escapes (RFC 3986 §2.1) to bytes or text, without validating the result.
 
 use std::borrow::Cow;
 use std::slice;
 
-/// The text behind the escapes; borrowed when there are none. A sequence that is not UTF-8 becomes U+FFFD, which cannot
-/// happen to a path that the guard has passed.
+/// Decodes the escapes of a text; borrowed if there are none. A sequence that is not UTF-8 becomes U+FFFD. This cannot happen
+/// for a path that the guard accepted.
 pub fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -16,12 +16,12 @@ pub fn decode(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The bytes behind the escapes, one by one and without a copy. A `%` that two hex digits do not follow stands for itself.
+/// Iterates over the decoded bytes without copying. A `%` that is not followed by two hex digits is kept.
 pub fn bytes(text: &str) -> Bytes<'_> {
     Bytes { rest: text.as_bytes().iter() }
 }
 
-/// See [`bytes`].
+/// The iterator returned by [`bytes`].
 #[derive(Clone, Debug)]
 pub struct Bytes<'a> {
     rest: slice::Iter<'a, u8>,
@@ -43,7 +43,7 @@ impl Iterator for Bytes<'_> {
     }
 }
 
-/// The byte that two hex digits stand for, in either case.
+/// Parses two hex digits, in either case.
 pub fn byte(digits: &str) -> Option<u8> {
     match *digits.as_bytes() {
         [high, low] => join(high, low),
@@ -71,7 +71,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn escapes_are_read_and_everything_else_stands_for_itself() {
+    fn escapes_are_decoded_and_other_text_is_kept() {
         for (text, decoded) in [
             ("", ""),
             ("plain", "plain"),

@@ -1,4 +1,4 @@
-//! Properties of the guard that hold whatever bytes arrive.
+//! Properties of the guard for arbitrary bytes.
 
 use proptest::prelude::*;
 use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
@@ -7,7 +7,7 @@ use super::{query_pairs, read_host, read_target, without_query_pair};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Any bytes, and paths made of the pieces that attacks are made of, which random bytes would hardly ever spell.
+/// Arbitrary bytes, and paths made of typical attack fragments, which random bytes would rarely contain.
 fn target() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => proptest::sample::select(vec!["/", "a", "B", "%41", "%7e", "%c3%a9", "%20", "%3f", "%25", "25", "."]),
@@ -20,11 +20,11 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => pieces, 1 => proptest::collection::vec(any::<u8>(), 0..40)]
 }
 
-/// Percent-decoding written a second time, so that the guard's own is not its judge.
+/// An independent percent-decoder, so that the guard's decoder does not test itself.
 fn decode(path: &str) -> Vec<u8> {
     let (mut rest, mut decoded) = (path.as_bytes(), Vec::new());
     while let Some((first, after)) = rest.split_first() {
-        // `from_str_radix` would take a sign for a digit.
+        // `from_str_radix` would accept a sign.
         let digits = after.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         let escape = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
         match (first, escape) {
@@ -41,7 +41,7 @@ fn decode(path: &str) -> Vec<u8> {
     decoded
 }
 
-/// A failing case is saved beside this file and tried first from then on.
+/// A failing case is saved next to this file and replayed first.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }
@@ -50,19 +50,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: regressions(), ..ProptestConfig::default() })]
 
     #[test]
-    fn an_accepted_path_has_one_spelling(raw in target()) {
+    fn an_accepted_path_is_normalized(raw in target()) {
         if let Ok(read) = read_target(&raw) {
             let target = read.target().into_owned();
             let again = read_target(target.as_bytes()).map_err(|fault| TestCaseError::fail(format!("{target}: {fault}")))?;
             prop_assert_eq!(again.path(), read.path());
             prop_assert_eq!(again.query(), read.query());
-            prop_assert!(!again.changed(), "{} is respelled twice", target);
+            prop_assert!(!again.changed(), "{} is normalized twice", target);
             prop_assert_eq!(read.changed(), target.as_bytes() != raw.as_slice());
         }
     }
 
     #[test]
-    fn an_accepted_path_hides_nothing_once_decoded(raw in target()) {
+    fn an_accepted_path_hides_nothing_after_decoding(raw in target()) {
         if let Ok(read) = read_target(&raw) {
             let path = read.path();
             prop_assert!(path.is_ascii() && !path.contains(['?', '#', ';', '\\', ' ']));
@@ -72,14 +72,14 @@ proptest! {
             prop_assert!(!decoded.contains(['\\', ';']) && !decoded.contains(char::is_control), "{:?}", decoded);
             prop_assert!(decoded.starts_with('/') && !decoded.contains("//"), "{:?}", decoded);
             prop_assert!(!decoded.split('/').any(|segment| segment == "." || segment == ".."), "{:?}", decoded);
-            // To decode once more changes nothing.
+            // A second decoding changes nothing.
             let twice = decode(&decoded);
             prop_assert_eq!(twice, decoded.as_bytes());
         }
     }
 
     #[test]
-    fn hosts_have_one_spelling_and_no_input_panics(raw in proptest::collection::vec(any::<u8>(), 0..40), text in "[a-zA-Z0-9.:@\\[\\]_-]{0,20}") {
+    fn hosts_are_normalized_and_no_input_panics(raw in proptest::collection::vec(any::<u8>(), 0..40), text in "[a-zA-Z0-9.:@\\[\\]_-]{0,20}") {
         for authority in [raw.as_slice(), text.as_bytes()] {
             if let Ok(host) = read_host(authority) {
                 let again = read_host(host.name().as_bytes());
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn a_removed_pair_is_gone_and_no_other(query in "[a-c=&+%0-9]{0,24}") {
+    fn only_the_named_pair_is_removed(query in "[a-c=&+%0-9]{0,24}") {
         let rest = without_query_pair(&query, "a");
         let kept: Vec<_> = query_pairs(&query).filter(|(name, _)| name != "a").collect();
         prop_assert_eq!(query_pairs(&rest).collect::<Vec<_>>(), kept);

@@ -1,12 +1,15 @@
-//! Reads the parameters of a query, and removes one from it. Servers disagree about queries (which characters separate and name
-//! parameters, and what a malformed escape means), so reading also reports what some of them would read differently.
+//! Parses query parameters, and removes one from a query.
+//!
+//! Servers disagree about separators, parameter names and malformed escapes, so the parser also reports parameters that some
+//! servers read differently.
 
 use std::borrow::Cow;
 
 use super::percent;
 
-/// The name and value pairs of a query, decoded as forms are (WHATWG URL, `application/x-www-form-urlencoded` parsing):
-/// `+` is a space, a bad escape stands for itself, a pair without `=` has an empty value. Repeated names are all given.
+/// Iterates over the name and value pairs of a query, decoded like forms (WHATWG URL, `application/x-www-form-urlencoded`
+/// parsing): `+` is a space, a malformed escape is kept, a pair without `=` has an empty value. Repeated names are all
+/// returned.
 pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -19,9 +22,9 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
 pub struct Parameter<'q> {
     /// Its name, decoded.
     pub name: Cow<'q, str>,
-    /// Its value, decoded; `None` when an escape is malformed or the decoded bytes are not UTF-8.
+    /// Its value, decoded; `None` if an escape is malformed or the decoded bytes are not UTF-8.
     pub value: Option<Cow<'q, str>>,
-    /// Only servers that separate parameters at `;` too find it.
+    /// Only servers that also separate parameters at `;` find it.
     behind_semicolon: bool,
     /// An escape of its name is malformed, so servers read different names: ASP.NET reads `%u006fp` as `op`.
     has_malformed_name: bool,
@@ -32,14 +35,14 @@ pub struct Parameter<'q> {
 pub enum Naming {
     /// Every server finds the parameter under this name.
     Exact,
-    /// Some servers do.
+    /// Some servers find it.
     Respelled,
-    /// No server is known to.
+    /// No known server finds it.
     Other,
 }
 
-/// The parameters of a query: those of [`query_pairs`], then for a pair with a `;` those that a server finds that also splits there
-/// (as HTML 4.01 §B.2.2 recommended).
+/// Iterates over the parameters of a query: first those of [`query_pairs`], then for a pair with `;` those found by servers
+/// that also split there (as HTML 4.01 §B.2.2 recommended).
 pub fn parameters(query: &str) -> impl Iterator<Item = Parameter<'_>> {
     query.split('&').filter(|pair| !pair.is_empty()).flat_map(|pair| {
         let pieces =
@@ -55,8 +58,8 @@ fn parameter(pair: &str, behind_semicolon: bool) -> Parameter<'_> {
 }
 
 impl Parameter<'_> {
-    /// Compares its name as servers do: ASP.NET ignores case; PHP drops leading spaces, ends a name at a NUL, and reads ` ` and `.`
-    /// as `_`; PHP, Rack and `qs` read `name[]` and `name[key]` as `name`, the last two `[name]` too.
+    /// Compares its name as servers do. ASP.NET ignores case. PHP drops leading spaces, ends a name at a NUL, and reads ` ` and
+    /// `.` as `_`. PHP, Rack and `qs` read `name[]` and `name[key]` as `name`; Rack and `qs` also read `[name]` as `name`.
     pub fn naming(&self, name: &str) -> Naming {
         if !self.behind_semicolon && self.name == name {
             return Naming::Exact;
@@ -66,7 +69,7 @@ impl Parameter<'_> {
     }
 }
 
-/// Whether a name, folded, is another one or that one with brackets behind it.
+/// Returns `true` if `sent`, after folding, is the name or the name followed by brackets.
 fn starts_with_name(sent: &str, name: &str) -> bool {
     let mut sent = folded(sent);
     let mut name = folded(name);
@@ -84,7 +87,7 @@ fn folded(name: &str) -> impl Iterator<Item = u8> {
     name.map(|byte| if matches!(byte, b' ' | b'.') { b'_' } else { byte.to_ascii_lowercase() })
 }
 
-/// The query without any pair of this (decoded) name; the other pairs stay as the client wrote them.
+/// Returns the query without any pair of this decoded name. The other pairs are unchanged.
 pub fn without_query_pair(query: &str, name: &str) -> String {
     let is_other = |pair: &&str| {
         let raw_name = pair.split_once('=').map_or(*pair, |(raw_name, _)| raw_name);
@@ -95,13 +98,13 @@ pub fn without_query_pair(query: &str, name: &str) -> String {
 
 fn decode(text: &str) -> Cow<'_, str> {
     if text.contains('+') {
-        // The plus signs go first: an escaped one (`%2B`) is a plus.
+        // Plus signs are replaced before decoding, because an escaped one (`%2B`) is a plus.
         return Cow::Owned(percent::decode(&text.replace('+', " ")).into_owned());
     }
     percent::decode(text)
 }
 
-/// The same, for text whose escapes all servers decode to the same characters.
+/// Decodes like [`query_pairs`], but only text whose escapes all servers decode to the same characters.
 fn decode_strictly(text: &str) -> Option<Cow<'_, str>> {
     let well_formed = text.split('%').skip(1).all(|after| after.get(..2).and_then(percent::byte).is_some());
     let is_text = || String::from_utf8(percent::bytes(text).collect()).is_ok();
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_come_with_every_reading_a_server_may_have() {
+    fn parameters_include_the_readings_of_other_servers() {
         let naming = |query, name| parameters(query).map(|found| found.naming(name)).collect::<Vec<_>>();
         use Naming::{Exact, Other, Respelled};
         for (query, name, expected) in [
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_pair_leaves_the_others_as_written() {
+    fn removing_a_pair_keeps_the_others_unchanged() {
         for (query, rest) in [
             ("token=t", ""),
             ("a=1&token=t&b=%32", "a=1&b=%32"),

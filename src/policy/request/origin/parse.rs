@@ -1,10 +1,10 @@
-//! Reading an entry of `allow_origins`, and telling its author how a browser would have written it.
+//! Parses an entry of `allow_origins`. Errors show how a browser would write it.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{LONGEST_HOST, OriginPattern, is_labels};
 
-/// The pattern an author's text stands for; the error is for the author.
+/// Parses the author's text. The error is for the author.
 pub(super) fn pattern(text: &str) -> Result<OriginPattern, String> {
     match text {
         "*" => return Ok(OriginPattern::Any),
@@ -80,7 +80,7 @@ fn read_scheme(text: &str, scheme: &str, faults: &mut Vec<&'static str>) -> Resu
     Ok(lower)
 }
 
-/// What stands between `://` and the path, without user information (RFC 3986 §3.2).
+/// Returns the text between `://` and the path, without user information (RFC 3986 §3.2).
 fn read_authority<'t>(rest: &'t str, faults: &mut Vec<&'static str>) -> &'t str {
     let (authority, tail) = match rest.find(['/', '?', '#', '\\']) {
         Some(at) => rest.split_at(at),
@@ -146,7 +146,7 @@ fn read_port(
     Ok(Some(number))
 }
 
-/// The host as the URL standard serialises it; an IPv6 address arrives with its opening bracket only.
+/// Returns the host as the URL standard serializes it. An IPv6 address has only its opening bracket here.
 fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static str>) -> Result<String, String> {
     if let Some(address) = host.strip_prefix('[') {
         let Ok(address) = address.parse::<Ipv6Addr>() else {
@@ -179,7 +179,7 @@ fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static s
     if name.len() > LONGEST_HOST || !is_labels(name.as_bytes()) {
         return Err(format!("`{text}` has no valid host name: {ACCEPTED}"));
     }
-    // URL standard, "ends in a number": such a host is an IPv4 address or nothing.
+    // URL standard, "ends in a number": such a host is a valid IPv4 address or invalid.
     let last = name.rsplit('.').next().unwrap_or_default();
     let number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
     if number && (wildcard || name.parse::<Ipv4Addr>().is_err()) {
@@ -189,7 +189,7 @@ fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static s
     Ok(name.to_owned())
 }
 
-/// Refuses wildcards under which strangers register names. The list is the best known part of the public suffix list.
+/// Refuses wildcards over public suffixes, where anyone can register names. The list contains the best-known public suffixes.
 fn check_domain(text: &str, scheme: &str, domain: &str) -> Result<(), String> {
     if !matches!(scheme, "http" | "https") {
         return Err(format!("`{text}` has a wildcard with another scheme than `https` or `http`"));
@@ -210,7 +210,7 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// URL standard, IPv6 serialiser: as RFC 5952, but never with dotted decimals.
+/// URL standard, IPv6 serializer: like RFC 5952, but never with dotted decimals.
 fn serialise_ipv6(address: Ipv6Addr) -> String {
     match (address.to_ipv4_mapped(), address.segments()) {
         (Some(_), [.., high, low]) => format!("::ffff:{high:x}:{low:x}"),

@@ -1,4 +1,4 @@
-//! What origin patterns take in, what they keep out, and what their authors are told.
+//! Tests of origin patterns: matching values, non-matching values, and the messages for authors.
 
 use super::OriginPattern;
 #[cfg(target_os = "unknown")]
@@ -9,14 +9,14 @@ fn matches(pattern: &str, origin: &str) -> bool {
 }
 
 #[test]
-fn an_exact_origin_takes_itself_and_nothing_that_looks_like_it() {
+fn an_exact_origin_matches_only_itself() {
     for (origin, expected, because) in [
         ("https://example.com", true, "the same bytes"),
         ("http://example.com", false, "another scheme"),
         ("https://example.com:443", false, "no browser sends the scheme's own port"),
         ("https://example.com:8443", false, "another port"),
-        ("https://evilexample.com", false, "the name only ends the same"),
-        ("https://example.com.evil.com", false, "the name only starts the same"),
+        ("https://evilexample.com", false, "the name only has the same suffix"),
+        ("https://example.com.evil.com", false, "the name only has the same prefix"),
         ("https://sub.example.com", false, "a subdomain is another origin"),
         ("https://EXAMPLE.com", false, "no browser sends upper case"),
         ("HTTPS://example.com", false, "no browser sends upper case"),
@@ -25,30 +25,30 @@ fn an_exact_origin_takes_itself_and_nothing_that_looks_like_it() {
         ("https://user@example.com", false, "an origin has no user"),
         ("https://example.com https://other.com", false, "two values are not one origin"),
         ("https://other.com, https://example.com", false, "two values are not one origin"),
-        (" https://example.com", false, "no trimming here"),
+        (" https://example.com", false, "values are not trimmed"),
         ("null", false, "opaque origins are not listed"),
-        ("", false, "an empty value names nobody"),
-        ("*", false, "a star is no origin"),
+        ("", false, "an empty value is not an origin"),
+        ("*", false, "a star is not an origin"),
     ] {
         assert_eq!(matches("https://example.com", origin), expected, "{origin}: {because}");
     }
 }
 
 #[test]
-fn a_wildcard_takes_whole_labels_below_the_domain_only() {
+fn a_wildcard_matches_only_whole_labels_below_the_domain() {
     for (origin, expected, because) in [
         ("https://a.example.com", true, "one label"),
         ("https://a.b.example.com", true, "several labels"),
-        ("https://a-1_x.example.com", true, "hyphens, digits and underscores are in use"),
-        ("https://example.com", false, "the domain itself is not below itself"),
+        ("https://a-1_x.example.com", true, "hyphens, digits and underscores are allowed"),
+        ("https://example.com", false, "the domain itself is not a subdomain"),
         ("https://.example.com", false, "an empty label"),
         ("https://a..example.com", false, "an empty label"),
-        ("https://evilexample.com", false, "a name that merely ends the same"),
-        ("https://example.com.evil.com", false, "a name that merely starts the same"),
-        ("https://evil.com/.example.com", false, "a path that ends the same"),
-        ("https://evil.com?.example.com", false, "a query that ends the same"),
-        ("https://evil.com#.example.com", false, "a fragment that ends the same"),
-        ("https://evil.com:1.example.com", false, "a port that ends the same"),
+        ("https://evilexample.com", false, "a name that only has the same suffix"),
+        ("https://example.com.evil.com", false, "a name that only has the same prefix"),
+        ("https://evil.com/.example.com", false, "a path with the same suffix"),
+        ("https://evil.com?.example.com", false, "a query with the same suffix"),
+        ("https://evil.com#.example.com", false, "a fragment with the same suffix"),
+        ("https://evil.com:1.example.com", false, "a port with the same suffix"),
         ("https://evil@a.example.com", false, "user information"),
         ("https://a.example.com:8443", false, "another port"),
         ("http://a.example.com", false, "another scheme"),
@@ -57,18 +57,18 @@ fn a_wildcard_takes_whole_labels_below_the_domain_only() {
         ("https://b.com https://a.example.com", false, "two values are not one origin"),
         ("https://a\r\n.example.com", false, "no line break is echoed"),
         ("null", false, "opaque origins are not listed"),
-        ("", false, "an empty value names nobody"),
+        ("", false, "an empty value is not an origin"),
     ] {
         assert_eq!(matches("https://*.example.com", origin), expected, "{origin:?}: {because}");
     }
-    assert!(matches("https://*.example.com:8443", "https://a.example.com:8443"), "the port given");
-    assert!(!matches("https://*.example.com:8443", "https://a.example.com"), "the port given is needed");
+    assert!(matches("https://*.example.com:8443", "https://a.example.com:8443"), "the same port");
+    assert!(!matches("https://*.example.com:8443", "https://a.example.com"), "the port is required");
     assert!(!matches("https://*.example.com", &format!("https://{}.example.com", "a".repeat(64))), "a label of 64");
     assert!(!matches("https://*.example.com", &format!("https://{}a.example.com", "a.".repeat(200))), "a name of 400");
 }
 
 #[test]
-fn any_and_null_take_what_they_say() {
+fn any_and_null_patterns_match_as_documented() {
     assert!(matches("*", "https://anything.test") && matches("*", "null"));
     assert!(matches("null", "null"));
     for origin in ["NULL", "null ", "", "https://null"] {
@@ -77,7 +77,7 @@ fn any_and_null_take_what_they_say() {
 }
 
 #[test]
-fn origins_as_browsers_send_them_are_accepted_as_written() {
+fn origins_in_browser_form_are_accepted_unchanged() {
     for origin in [
         "https://example.com",
         "http://example.com:8080",
@@ -115,7 +115,7 @@ fn only_http_to_other_machines_counts_as_cleartext() {
 }
 
 #[test]
-fn authors_are_told_the_form_browsers_send() {
+fn errors_suggest_the_form_that_browsers_send() {
     for (written, told) in [
         ("https://Example.com", "browsers send lower case): write `https://example.com`"),
         ("HTTPS://Example.com", "(browsers send lower case): write `https://example.com`"),

@@ -1,4 +1,4 @@
-//! The hosts that a route is for, and which of them a request's host meets first: itself, then the longest `*.suffix`, then any.
+//! The hosts of routes, and their precedence: the exact host, then the longest `*.suffix`, then any.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -8,22 +8,22 @@ use super::literals::{Literals, Piece};
 use crate::config::url::ends_in_number;
 use crate::policy::request::guard;
 
-/// The hosts that a route is for.
+/// A host pattern of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostPattern {
-    /// This host.
+    /// Exactly this host.
     Exact(Box<str>),
-    /// Every host below this one, at any depth, but not the host itself; kept with its leading dot.
+    /// Every host below this one, at any depth, but not the host itself. It is stored with its leading dot.
     Suffix(Box<str>),
-    /// Every host, and requests that name none.
+    /// Every host, and requests without a host.
     Any,
 }
 
 impl HostPattern {
-    /// Reads `api.example.com`, `*.example.com` or `*`.
+    /// Parses `api.example.com`, `*.example.com` or `*`.
     ///
     /// # Errors
-    /// What is wrong with the text, for its author.
+    /// The problem with the text, for its author.
     pub fn parse(text: &str) -> Result<Self, HostPatternFault> {
         let fault = |problem: String| Err(HostPatternFault { text: text.to_owned(), problem });
         if text == "*" {
@@ -47,7 +47,7 @@ impl HostPattern {
             return fault(format!("routes match the host without its port: write `{}`", host.name()));
         }
         let is_exact = name.len() == text.len();
-        // Every client takes such a name for an address, so no request can have it.
+        // Every client treats such a name as an address, so no request can contain it.
         if ends_in_number(host.name()) && !(is_exact && host.name().parse::<Ipv4Addr>().is_ok()) {
             let problem = match is_exact {
                 true => "a host that ends in a number is an IPv4 address: four numbers from 0 to 255",
@@ -61,7 +61,7 @@ impl HostPattern {
         Ok(Self::Suffix(format!(".{}", host.name()).into()))
     }
 
-    /// Whether this pattern takes a host in the guard's spelling.
+    /// Returns `true` if the pattern matches a host normalized by the guard.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exact(name) => **name == *host,
@@ -96,7 +96,7 @@ impl fmt::Display for HostPatternFault {
 
 impl std::error::Error for HostPatternFault {}
 
-/// The root of the trie for each host that some route names.
+/// The trie root of each host that routes name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
     named: Literals,
@@ -106,7 +106,7 @@ pub(super) struct Hosts {
 impl Hosts {
     pub(super) fn root(&self, pattern: &HostPattern) -> Option<NodeId> {
         match pattern {
-            // A suffix keeps its leading dot, which no exact host has, so the two share one map.
+            // A suffix has a leading dot, which no exact host has, so both share one map.
             HostPattern::Exact(text) | HostPattern::Suffix(text) => self.named(text),
             HostPattern::Any => self.any,
         }
@@ -121,7 +121,7 @@ impl Hosts {
         }
     }
 
-    /// Every root with its host, in the order of their text.
+    /// Iterates over all roots with their hosts, sorted by text.
     pub(super) fn iter(&self) -> impl Iterator<Item = (HostPattern, NodeId)> {
         let mut named: Vec<(&str, NodeId)> = self.named.iter().map(|(_, text, root)| (text, root)).collect();
         named.sort_unstable();
@@ -132,7 +132,7 @@ impl Hosts {
         named.chain(self.any.map(|root| (HostPattern::Any, root)))
     }
 
-    /// The roots whose routes take this host, the most specific first.
+    /// Iterates over the roots that match this host, most specific first.
     pub(super) fn roots(&self, host: &str) -> impl Iterator<Item = NodeId> {
         let host = if self.named.is_empty() { "" } else { host };
         let suffixes = host.match_indices('.').filter_map(|(at, _)| host.get(at..));
@@ -144,7 +144,7 @@ impl Hosts {
     }
 }
 
-/// Hosts lie in a table of their own, as children of no node.
+/// Hosts are in a separate table and have no parent node.
 const NO_PARENT: NodeId = 0;
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn a_host_pattern_is_a_host_a_suffix_or_any() {
+    fn host_patterns_are_hosts_suffixes_or_any() {
         for (text, hosts) in [
             ("*", ["example.com", "a.example.com", "a.b.example.com"].as_slice()),
             ("Example.com.", &["example.com"]),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_host_pattern_is_explained() {
+    fn invalid_host_patterns_are_explained() {
         for (text, message) in [
             ("api.*.com", "`*` stands for the whole host or, as in `*.example.com`, for its first labels"),
             ("*example.com", "`*` stands for the whole host or, as in `*.example.com`, for its first labels"),

@@ -1,4 +1,4 @@
-//! How the parts of the route table refer to each other.
+//! The ids of nodes and routes in the route table.
 
 /// The number of a node in the trie.
 pub(super) type NodeId = u32;

@@ -1,12 +1,13 @@
-//! The literal children of all nodes of the trie in one hash table, so that a node with ten thousand of them costs what a
-//! node with one does.
+//! The literal children of all trie nodes in one hash table.
 //!
-//! The keys are the operator's, and a request only looks them up, so a cheap hash is safe.
+//! A lookup costs the same for nodes with one and with ten thousand children.
+//!
+//! Only the operator chooses the keys, and requests only look them up, so a cheap hash is safe.
 
 use super::id::NodeId;
 use crate::policy::request::guard::percent;
 
-/// A segment of a path on its way through the table of literals: what is compared is the decoded text.
+/// A path segment for lookup in the table of literals. Comparisons use the decoded text.
 pub(super) struct Piece<'a> {
     pub(super) text: &'a str,
     hash: u64,
@@ -14,7 +15,7 @@ pub(super) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// The first segment, and what follows its slash.
+    /// Splits off the first segment. Returns it and the text after its slash.
     pub(super) fn split(rest: &'a str) -> (Self, Option<&'a str>) {
         let (mut len, mut escaped) = (0, false);
         for byte in rest.bytes() {
@@ -29,7 +30,7 @@ impl<'a> Piece<'a> {
         (Self { text, hash, escaped }, more.strip_prefix('/'))
     }
 
-    /// A text that is decoded already.
+    /// Creates a segment from decoded text.
     pub(super) fn plain(text: &'a str) -> Self {
         Self { text, hash: hash_words(text), escaped: false }
     }
@@ -39,10 +40,10 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// The literal children of all nodes: open addressing over a power of two of slots, at most half of them taken.
+/// The literal children of all nodes: open addressing with a power-of-two number of slots, at most half of them used.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Literals {
-    /// One more than the place of an edge; zero is free.
+    /// One more than the index of an edge; zero means free.
     slots: Vec<u32>,
     edges: Vec<Edge>,
 }
@@ -59,7 +60,7 @@ impl Literals {
     pub(super) fn get(&self, parent: NodeId, piece: &Piece<'_>) -> Option<NodeId> {
         let mut at = slot(parent, piece.hash);
         loop {
-            // A free slot ends the search, and half of them are free.
+            // A free slot ends the search, and half of the slots are free.
             let place = self.slots.get(at & self.slots.len().checked_sub(1)?)?.checked_sub(1)?;
             let edge = self.edges.get(place as usize)?;
             if edge.hash == piece.hash && edge.parent == parent && piece.is(&edge.text) {
@@ -79,7 +80,7 @@ impl Literals {
         }
     }
 
-    /// Parent, text and child of every edge, in the order they were added.
+    /// Iterates over the parent, text and child of every edge, in insertion order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &str, NodeId)> {
         self.edges.iter().map(|edge| (edge.parent, &*edge.text, edge.child))
     }
@@ -98,12 +99,12 @@ impl Literals {
     }
 }
 
-/// Spreads the children of different nodes with the same text, then takes the well-mixed upper half.
+/// Combines the parent with the hash, so that equal texts of different nodes are spread, then uses the well-mixed upper half.
 fn slot(parent: NodeId, hash: u64) -> usize {
     ((hash ^ u64::from(parent)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }
 
-/// Eight bytes a multiplication, the length mixed in with those left over.
+/// Hashes eight bytes per multiplication; the length is mixed in with the remainder.
 fn hash_words(text: &str) -> u64 {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
     let state = words.iter().fold(0, |state, word| mix(state, u64::from_le_bytes(*word)));
@@ -111,7 +112,7 @@ fn hash_words(text: &str) -> u64 {
     mix(state, last | (text.len() as u64) << 56)
 }
 
-/// The same for bytes that come one by one.
+/// Computes the same hash from single bytes.
 fn hash_bytes(bytes: impl Iterator<Item = u8>) -> u64 {
     let (mut state, mut word, mut len) = (0, 0, 0_u64);
     for byte in bytes {
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_is_found_however_it_is_escaped() {
+    fn a_segment_is_found_with_any_escaping() {
         let mut literals = Literals::default();
         let texts: Vec<String> = (0..40).map(|len| "abcdefghé".chars().cycle().take(len).collect()).collect();
         for (child, text) in texts.iter().enumerate() {
@@ -161,7 +162,7 @@ mod tests {
         let mut homes: Vec<usize> = literals.edges.iter().map(home).collect();
         homes.sort_unstable();
         homes.dedup();
-        // By chance alone, 10,000 edges over 32,768 slots or fewer share a quarter of their homes at most.
+        // By chance, 10,000 edges over at most 32,768 slots share at most a quarter of their home slots.
         assert!(homes.len() > 7_000, "{} homes for 10,000 edges in {} slots", homes.len(), literals.slots.len());
     }
 }

@@ -1,4 +1,4 @@
-//! The method of a request, and the set of methods that a path answers.
+//! Request methods, and the set of methods that a path supports.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Reads a token (RFC 9110 §5.6.2) without lower-case letters.
+    /// Parses a token (RFC 9110 §5.6.2) without lower-case letters.
     ///
     /// # Errors
     /// The text is empty, not a token, or has lower-case letters.
@@ -36,7 +36,7 @@ impl Method {
         Ok(Self::Other(text.into()))
     }
 
-    /// The method as it stands in a request line.
+    /// Returns the method as written in a request line.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Connect => "CONNECT",
@@ -81,7 +81,7 @@ impl fmt::Display for MethodFault {
 
 impl std::error::Error for MethodFault {}
 
-/// The methods that a path answers at a host.
+/// The methods that a path supports at a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed<'t> {
     known: u16,
@@ -103,17 +103,18 @@ impl<'t> Allowed<'t> {
         self.any = true;
     }
 
-    /// Whether no route matches the path at all.
+    /// Returns `true` if no route matches the path.
     pub fn is_empty(&self) -> bool {
         !self.any && self.known == 0 && self.other.is_empty()
     }
 
-    /// Whether a route takes the path whatever the method; [`Allowed::methods`] then names only those with routes of their own.
+    /// Returns `true` if a route accepts any method for the path. [`Allowed::methods`] then lists only the methods that routes
+    /// name.
     pub fn any(&self) -> bool {
         self.any
     }
 
-    /// Whether a route takes the path with this method.
+    /// Returns `true` if a route accepts the path with this method.
     pub fn contains(&self, method: &Method) -> bool {
         let known = |method: &Method| self.known & method.bit() != 0;
         let named = match method {
@@ -124,7 +125,7 @@ impl<'t> Allowed<'t> {
         self.any || named
     }
 
-    /// The methods in alphabetical order. `GET` brings `HEAD` (RFC 9110 §9.3.2), and every path answers `OPTIONS`.
+    /// Returns the methods in alphabetical order. `GET` implies `HEAD` (RFC 9110 §9.3.2), and every path supports `OPTIONS`.
     pub fn methods(&self) -> Vec<&'t str> {
         if self.is_empty() {
             return Vec::new();
@@ -144,7 +145,7 @@ impl fmt::Display for Allowed<'_> {
     }
 }
 
-/// `tchar` of RFC 9110 §5.6.2, less the lower-case letters.
+/// `tchar` of RFC 9110 §5.6.2, without lower-case letters.
 fn is_upper_token(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_method_is_told_apart() {
+    fn invalid_methods_are_explained() {
         for (text, message) in [
             ("get", "`get` is not a method (methods are case-sensitive: `GET`)"),
             ("G ET", "`G ET` is not a method (a method is a word like GET, POST or PATCH)"),
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn allow_lists_head_with_get_and_options_always() {
+    fn allow_lists_head_with_get_and_always_options() {
         let (mut allowed, purge) = (Allowed::default(), Method::Other("PURGE".into()));
         assert_eq!(allowed.to_string(), "");
         for method in [&Method::Put, &Method::Get, &purge, &purge] {

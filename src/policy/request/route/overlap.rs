@@ -1,6 +1,6 @@
-//! Reports which routes can match the same request, and which of the two is taken, for authors who want to see it.
+//! Reports routes that can match the same request, and which of them is selected.
 //!
-//! No route is ever hidden altogether: two that could hide each other are a conflict when they are inserted.
+//! No route is ever hidden completely: such routes are a conflict when they are inserted.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,28 +10,28 @@ use super::id::{NodeId, RouteId};
 use super::method::Method;
 use super::trie::{Endpoint, Node, Trie};
 
-/// Two routes that some request matches both.
+/// Two routes that match the same request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlap<'t, T> {
-    /// The route that takes such a request.
+    /// The route that is selected for such a request.
     pub winner: &'t T,
-    /// The route that comes after it.
+    /// The other route.
     pub loser: &'t T,
-    /// Why, for the author of both.
+    /// The reason, for the author of both.
     pub explanation: String,
 }
 
-/// What [`RouteTable::overlaps`] found.
+/// The result of [`RouteTable::overlaps`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlaps<'t, T> {
     /// One entry for each pair of routes and winner.
     pub found: Vec<Overlap<'t, T>>,
-    /// Whether the search ended before its bounds did.
+    /// The search completed within its bounds.
     pub complete: bool,
 }
 
 impl<T> RouteTable<T> {
-    /// Up to `limit` pairs of routes that overlap; the work is bounded too, whatever the table.
+    /// Returns up to `limit` pairs of overlapping routes. The work is bounded for every table.
     pub fn overlaps(&self, limit: usize) -> Overlaps<'_, T> {
         let mut children: HashMap<NodeId, Vec<(&str, NodeId)>> = HashMap::new();
         for (parent, text, child) in self.trie.literals() {
@@ -77,24 +77,24 @@ impl<T> RouteTable<T> {
 struct Pair {
     winner: RouteId,
     loser: RouteId,
-    /// The method that shows it; none when it shows with any.
+    /// A method for which the routes overlap; `None` if they overlap for any method.
     method: Option<Method>,
     by_method: bool,
 }
 
-/// Descends two places of the trie at once, the left never less specific than the right.
+/// Walks two places of the trie in parallel. The left one is never less specific than the right one.
 struct Walk<'t> {
     trie: &'t Trie,
     children: HashMap<NodeId, Vec<(&'t str, NodeId)>>,
     pairs: Vec<Pair>,
     seen: BTreeSet<(RouteId, RouteId)>,
     limit: usize,
-    /// How many more nodes and edges may be looked at.
+    /// The number of nodes and edges that may still be visited.
     steps: usize,
 }
 
 impl<'t> Walk<'t> {
-    /// Pairs among the routes below one node.
+    /// Finds pairs among the routes below one node.
     fn same(&mut self, id: NodeId) {
         let Some(node) = self.step(id) else { return };
         for endpoint in [node.here, node.tail] {
@@ -113,7 +113,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Pairs of a route below the left node, which is more specific already, and one below the right.
+    /// Finds pairs of a route below the left node, which is more specific, and one below the right node.
     fn apart(&mut self, left_id: NodeId, right_id: NodeId) {
         let (Some(left), Some(right)) = (self.step(left_id), self.step(right_id)) else { return };
         self.between(left.here, right.here);
@@ -138,7 +138,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Every endpoint below a node that a tail at the same node covers: something must be left of the path.
+    /// Visits every endpoint below a node that a tail at the same node covers: the rest of the path must not be empty.
     fn each_longer(&mut self, id: NodeId, mut visit: impl FnMut(&mut Self, u32)) {
         let first = self.trie.node(id).and_then(|node| node.param);
         let literals = self.literals(id);
@@ -152,7 +152,8 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Routes of one pattern: a named method goes before any, and `HEAD` before the `GET` that would serve it.
+    /// Compares routes with the same pattern: a named method precedes any method, and `HEAD` precedes the `GET` that would
+    /// serve it.
     fn within(&mut self, endpoint: Option<u32>) {
         let Some(endpoint) = self.trie.endpoint_at(endpoint) else { return };
         for (method, winner) in endpoint.entries() {
@@ -185,7 +186,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// The node, as long as the bounds allow another.
+    /// Visits a node, if the bounds allow it.
     fn step(&mut self, id: NodeId) -> Option<Node> {
         if self.seen.len() > self.limit {
             return None;
@@ -200,7 +201,7 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// A method that both take, `Some(None)` being any.
+/// Returns a method that both accept; `Some(None)` means any method.
 fn shared<'m>(one: Option<&'m Method>, two: Option<&'m Method>) -> Option<Option<&'m Method>> {
     match (one, two) {
         (None, method) | (method, None) => Some(method),
@@ -212,10 +213,10 @@ fn shared<'m>(one: Option<&'m Method>, two: Option<&'m Method>) -> Option<Option
     }
 }
 
-/// Whether the route is the one of its pattern that serves the method.
+/// Returns `true` if this route serves the method among the routes with its pattern.
 fn takes(endpoint: &Endpoint, method: Option<&Method>, route: RouteId) -> bool {
     method.is_none_or(|method| endpoint.route(method) == Some(route))
 }
 
-/// Bounds the work on a table whose parameters and tails all meet each other.
+/// Bounds the work for a table in which many parameters and tails overlap.
 const MAX_STEPS: usize = 500_000;

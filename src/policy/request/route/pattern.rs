@@ -1,21 +1,21 @@
-//! The path of a route as its author writes it: literal segments, `{param}` for one segment, `{.+}` for the rest.
+//! The path pattern of a route: literal segments, `{param}` for one segment, `{.+}` for the rest.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::policy::request::guard::{percent, read_target};
 
-/// The path of a route.
+/// The path pattern of a route.
 ///
-/// Literal text is compared after decoding, so `/café` takes `/caf%C3%A9`, and a request cannot step around a route by
-/// escaping characters that need no escape (`%3A` for `:`).
+/// Literal text is compared after decoding. So `/café` matches `/caf%C3%A9`, and a request cannot bypass a route by escaping
+/// characters that need no escape (`%3A` for `:`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutePattern {
     text: Box<str>,
     segments: Box<[Segment]>,
 }
 
-/// One segment of a pattern; literal text is decoded.
+/// A segment of a pattern. Literal text is decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
     Literal(Box<str>),
@@ -24,10 +24,10 @@ pub(super) enum Segment {
 }
 
 impl RoutePattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// The first segment that is not accepted, and what would be, for the author.
+    /// The first invalid segment, and what would be accepted, for the author.
     pub fn parse(text: &str) -> Result<Self, PatternFault> {
         let fault = |problem: String| PatternFault { text: text.to_owned(), problem };
         let Some(rest) = text.strip_prefix('/') else {
@@ -61,7 +61,7 @@ impl RoutePattern {
         Ok(Self { text: text.into(), segments: segments.into() })
     }
 
-    /// The names of the parameters, from left to right.
+    /// Returns the names of the parameters, from left to right.
     pub fn param_names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Param(name) => Some(&**name),
@@ -69,14 +69,15 @@ impl RoutePattern {
         })
     }
 
-    /// The text before a tail, without the slash between them: `/admin` for `/admin/{.+}`; nothing without a tail.
+    /// Returns the text before a tail, without the slash between them: `/admin` for `/admin/{.+}`; `None` without a tail.
     pub fn wildcard_prefix(&self) -> Option<&str> {
         self.text.strip_suffix(TAIL)?.strip_suffix('/')
     }
 
-    /// The pattern in one spelling: patterns that differ only in their escapes have the same one, and it reads back as the same pattern.
+    /// Returns the normalized text: patterns that differ only in their escapes have the same one, and it parses to the same
+    /// pattern.
     ///
-    /// Comparing the texts of two patterns is a mistake, because `/%61` takes the requests of `/a`; compare their spellings.
+    /// Do not compare the texts of two patterns: `/%61` matches the requests of `/a`. Compare their normalized texts.
     pub fn spelling(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for segment in &self.segments {
@@ -95,7 +96,7 @@ impl RoutePattern {
     }
 }
 
-/// The text as its author wrote it.
+/// The text as written by the author.
 impl fmt::Display for RoutePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -134,14 +135,14 @@ impl Segment {
                     .into(),
             );
         }
-        // What the guard would refuse or respell in a request, no literal could ever match.
+        // If the guard would refuse or normalize this text in a request, the literal could never match.
         let target = format!("/{}", escape_non_ascii(piece));
         read_target(target.as_bytes()).map_err(|problem| format!("no request may have this: {problem}"))?;
         Ok(Self::Literal(percent::decode(piece).into()))
     }
 }
 
-/// How other routers write parameters and wildcards. Taken as literals they would match nothing, without a word.
+/// Detects the parameter and wildcard syntax of other routers. As literals they would silently match nothing.
 fn other_dialect(piece: &str) -> Option<String> {
     let inner = piece.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let wildcard = matches!(piece, "*" | "**")
@@ -173,7 +174,7 @@ fn spell(literal: &str, text: &mut String) {
     for (at, c) in literal.chars().enumerate() {
         let is_read_otherwise = match c {
             '%' | '?' | '#' | ';' | '/' | '\\' | '{' | '}' => true,
-            // At the start of a segment these are parameters and wildcards of other routers.
+            // At the start of a segment, these are parameters and wildcards of other routers.
             ':' | '*' => at == 0,
             _ => c == ' ' || c.is_ascii_control(),
         };
@@ -195,7 +196,7 @@ fn escape_non_ascii(piece: &str) -> Cow<'_, str> {
 
 const TAIL: &str = "{.+}";
 
-/// Bounds the depth of the trie, and with it the recursion of a search.
+/// Bounds the depth of the trie, and so the recursion of a search.
 const MAX_SEGMENTS: usize = 64;
 
 #[cfg(test)]
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_literals_params_and_a_tail() {
+    fn patterns_have_literals_params_and_a_tail() {
         let param = |name: &str| Segment::Param(name.into());
         for (text, segments, prefix) in [
             ("/", vec![literal("")], None),
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_differ_only_in_escapes_have_one_spelling() {
+    fn patterns_that_differ_only_in_escapes_normalize_to_the_same_text() {
         for (text, spelling) in [
             ("/", "/"),
             ("/a/", "/a/"),
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_author_is_told_what_is_wrong_and_what_is_accepted() {
+    fn pattern_errors_name_the_problem_and_the_accepted_form() {
         for (text, problem) in [
             ("users", "a path starts with `/`: write `/users`"),
             ("/a?x=1", "a route matches the path alone: leave out the query (a literal `?` is written `%3F`)"),

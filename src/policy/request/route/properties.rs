@@ -1,5 +1,5 @@
-//! Properties of the route table, judged by a reference that lists all routes, drops those that do not match and sorts the
-//! rest by how specific they are.
+//! Properties of the route table, tested against a reference that lists all matching routes and sorts them by how specific they
+//! are.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn written() -> impl Strategy<Value = Written> {
     let end = select(vec!["", "a", "{q}", "{.+}"]);
     let hosts = prop_oneof![3 => Just(vec!["*"]), 2 => subsequence(HOSTS.to_vec(), 1..3)];
     (hosts, segments, end, subsequence(METHODS.to_vec(), 0..3)).prop_map(|(hosts, mut segments, end, methods)| {
-        // A name may stand once in a pattern.
+        // A name may occur only once in a pattern.
         if let Some(first) = segments.iter().position(|segment| *segment == "{p}") {
             segments.iter_mut().skip(first + 1).filter(|segment| **segment == "{p}").for_each(|later| *later = "{r}");
         }
@@ -36,7 +36,7 @@ fn written() -> impl Strategy<Value = Written> {
     })
 }
 
-/// Every path of up to four segments over what the patterns name, another text, and an escape that need not be one.
+/// All paths of up to four segments over the texts in the patterns, another text, and an unnecessary escape.
 fn paths() -> Vec<String> {
     let mut all = vec![String::new()];
     let mut longest = all.clone();
@@ -48,7 +48,7 @@ fn paths() -> Vec<String> {
     all.iter().flat_map(|path| [path.clone(), format!("{path}/")]).filter(|path| !path.is_empty()).collect()
 }
 
-/// How specific a route is for one request, the least being the most specific; nothing when it does not match.
+/// How specific a route is for one request; the smallest value is the most specific. `None` if it does not match.
 type Rank = (usize, Vec<u8>, u8);
 
 fn rank(route: &Written, host: &str, path: &str, method: &str) -> Option<Rank> {
@@ -85,7 +85,7 @@ fn path_rank(segments: &[&str], path: &str) -> Option<Vec<u8>> {
     long_enough.then_some(ranks)
 }
 
-/// What two routes must not have in common: host, shape and method.
+/// The combinations of host, shape and method that must be unique.
 fn places(route: &Written) -> BTreeSet<(&str, String, &str)> {
     let shape: Vec<&str> =
         route.segments.iter().map(|s| if s.starts_with('{') && *s != "{.+}" { "{}" } else { s }).collect();
@@ -94,7 +94,7 @@ fn places(route: &Written) -> BTreeSet<(&str, String, &str)> {
     route.hosts.iter().flat_map(|host| place(*host)).map(|(host, method)| (host, shape.join("/"), method)).collect()
 }
 
-/// The table of those routes that have their places to themselves, and which they are.
+/// Builds a table of the routes without conflicts, and returns which they are.
 fn build(routes: &[Written], order: &[usize]) -> (RouteTable<usize>, Vec<usize>) {
     let mut builder = RouteTable::builder();
     let mut kept: Vec<usize> = Vec::new();
@@ -107,7 +107,7 @@ fn build(routes: &[Written], order: &[usize]) -> (RouteTable<usize>, Vec<usize>)
             kept.iter().copied().filter(|other| !places(&routes[*other]).is_disjoint(&places(route))).collect();
         match builder.insert(&hosts, pattern, &methods, at) {
             Ok(()) => {
-                assert_eq!(taken, BTreeSet::new(), "a conflict was not seen");
+                assert_eq!(taken, BTreeSet::new(), "a conflict was not detected");
                 kept.push(at);
             }
             Err(conflict) => assert_eq!(conflict.taken.iter().map(|taken| *taken.by).collect::<BTreeSet<_>>(), taken),
@@ -129,7 +129,7 @@ fn expected_allow(routes: &[Written], kept: &[usize], host: &str, path: &str) ->
     allow.into_iter().collect()
 }
 
-/// A failing case is saved beside this file and tried first from then on.
+/// A failing case is saved next to this file and replayed first.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }
@@ -138,7 +138,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: regressions(), ..ProptestConfig::default() })]
 
     #[test]
-    fn the_trie_agrees_with_the_reference_in_any_order(routes in proptest::collection::vec(written(), 1..24)) {
+    fn the_trie_matches_the_reference_in_any_order(routes in proptest::collection::vec(written(), 1..24)) {
         let forwards: Vec<usize> = (0..routes.len()).collect();
         let (table, kept) = build(&routes, &forwards);
         let backwards: Vec<usize> = kept.iter().rev().copied().collect();
@@ -170,14 +170,14 @@ proptest! {
                         Found::Route { value, .. } => Some(*value),
                         _ => None,
                     };
-                    prop_assert_eq!(got, other, "the order of the routes counts for {} {} {}", method, host, path);
+                    prop_assert_eq!(got, other, "the order of the routes matters for {} {} {}", method, host, path);
                 }
             }
         }
     }
 
     #[test]
-    fn overlaps_are_the_pairs_that_some_request_matches_both(routes in proptest::collection::vec(written(), 1..7)) {
+    fn overlaps_are_the_pairs_that_match_the_same_request(routes in proptest::collection::vec(written(), 1..7)) {
         let forwards: Vec<usize> = (0..routes.len()).collect();
         let (table, kept) = build(&routes, &forwards);
         let mut expected = BTreeSet::new();
@@ -191,12 +191,12 @@ proptest! {
         let report = table.overlaps(1000);
         let got: Vec<_> = report.found.iter().map(|overlap| (*overlap.winner, *overlap.loser)).collect();
         prop_assert!(report.complete);
-        prop_assert_eq!(got.len(), got.iter().collect::<BTreeSet<_>>().len(), "a pair is named twice");
+        prop_assert_eq!(got.len(), got.iter().collect::<BTreeSet<_>>().len(), "a pair is listed twice");
         prop_assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), expected);
     }
 }
 
-/// Pairs of routes that one request matches, each the best of its own host and pattern or both of the same.
+/// Pairs of routes that match one request: each the best of its host and pattern, or both with the same host and pattern.
 fn rivals(routes: &[Written], kept: &[usize], host: &str, path: &str, method: &str) -> BTreeSet<(usize, usize)> {
     let mut ranked = Vec::new();
     for at in kept {

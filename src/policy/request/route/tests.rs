@@ -1,10 +1,10 @@
-//! What an author may rely on when routes compete, one sentence a table.
+//! Tests of route precedence, one rule per table.
 
 use super::*;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// A table whose values are the texts of its routes: `METHOD,METHOD host/path`, `-` for any method, no host for any.
+/// Builds a table whose values are the texts of its routes: `METHOD,METHOD host/path`, `-` for any method, no host for any.
 fn table(routes: &[&'static str]) -> RouteTable<&'static str> {
     let mut builder = RouteTable::builder();
     for text in routes {
@@ -26,7 +26,7 @@ fn insert<'b>(
     builder.insert(&hosts, RoutePattern::parse(path).unwrap(), &methods, text)
 }
 
-/// The route's text, `405` with what is allowed, or `404`.
+/// Returns the route's text, `405` with the allowed methods, or `404`.
 fn answer(table: &RouteTable<&'static str>, method: &str, host: &str, path: &str) -> String {
     match table.find(host, path, &Method::parse(method).unwrap()) {
         Found::Route { value, .. } => (*value).to_owned(),
@@ -59,7 +59,7 @@ fn the_more_specific_path_wins() {
 }
 
 #[test]
-fn a_route_that_fails_later_in_the_path_gives_way_to_the_next() {
+fn a_route_that_fails_later_in_the_path_falls_back_to_the_next() {
     let table = table(&["- /{a}/{b}/c", "- /a/{b}/d", "- /a/b/e", "- /{.+}"]);
     for (path, route) in [
         ("/a/b/e", "- /a/b/e"),
@@ -146,7 +146,7 @@ fn a_conflict_names_the_earlier_routes_and_changes_nothing() {
 }
 
 #[test]
-fn overlaps_say_which_route_comes_first_and_why() {
+fn overlaps_report_which_route_wins_and_why() {
     let table = table(&["- /admin/{.+}", "GET /admin/health", "GET /admin/{.+}", "POST x.test/admin/a", "- /other"]);
     let report = table.overlaps(10);
     let told: Vec<_> = report.found.iter().map(|overlap| overlap.explanation.as_str()).collect();

@@ -1,4 +1,6 @@
-//! Every pattern of the table as one tree of segments, which a path descends without a copy.
+//! All patterns of the table as one tree of segments.
+//!
+//! A lookup does not copy the path.
 
 use super::id::{NodeId, RouteId};
 use super::literals::{Literals, Piece};
@@ -17,7 +19,7 @@ pub(super) struct Node {
     pub(super) param: Option<NodeId>,
     /// The endpoint for a path that ends here.
     pub(super) here: Option<u32>,
-    /// The endpoint for a path of which anything is left.
+    /// The endpoint for a path that continues.
     pub(super) tail: Option<u32>,
 }
 
@@ -28,7 +30,7 @@ pub(super) struct Endpoint {
     named: Vec<(Method, RouteId)>,
 }
 
-/// What a path led to: the route and, if its pattern ends in a tail, the rest of the path.
+/// The result of a search: the route and, if its pattern ends in a tail, the rest of the path.
 pub(super) type Hit<'p> = (RouteId, Option<&'p str>);
 
 impl Trie {
@@ -37,7 +39,7 @@ impl Trie {
         self.nodes.len() as NodeId - 1
     }
 
-    /// The routes at this very pattern, whatever its parameters are called.
+    /// Returns the routes with exactly this pattern, ignoring parameter names.
     pub(super) fn endpoint(&self, root: NodeId, segments: &[Segment]) -> Option<&Endpoint> {
         let mut node = root;
         for segment in segments {
@@ -88,9 +90,9 @@ impl Trie {
         self.endpoints.get_mut(at as usize)
     }
 
-    /// The most specific route for the rest of a path, its leading slash taken off. Without a method no route is taken,
-    /// so that `seen` gathers the methods of all that match. Each node is visited at most once, for the tree has one way
-    /// to each; the recursion is as deep as the longest pattern.
+    /// Finds the most specific route for the rest of a path, without its leading slash. Without a method it matches no route,
+    /// so that `seen` collects the methods of all matching routes. Each node is visited at most once, because the tree has one
+    /// path to each. The recursion is as deep as the longest pattern.
     pub(super) fn search<'t, 'p>(
         &'t self,
         node: NodeId,
@@ -142,7 +144,7 @@ impl Trie {
         route
     }
 
-    /// The literal children of every node, in the order they were added: parent, text, child.
+    /// Iterates over the literal children of every node in insertion order: parent, text, child.
     pub(super) fn literals(&self) -> impl Iterator<Item = (NodeId, &str, NodeId)> {
         self.literals.iter()
     }
@@ -157,13 +159,13 @@ impl Trie {
 }
 
 impl Endpoint {
-    /// The route for a method: its own, for `HEAD` that of `GET` (RFC 9110 §9.3.2), or that for any method.
+    /// Returns the route for a method: its own, the `GET` route for `HEAD` (RFC 9110 §9.3.2), or the route for any method.
     pub(super) fn route(&self, method: &Method) -> Option<RouteId> {
         let head_as_get = || if *method == Method::Head { self.occupant(Some(&Method::Get)) } else { None };
         self.occupant(Some(method)).or_else(head_as_get).or(self.any)
     }
 
-    /// The route that was put here for exactly this method, or for any.
+    /// Returns the route inserted for exactly this method, or for any method if `None`.
     pub(super) fn occupant(&self, method: Option<&Method>) -> Option<RouteId> {
         match method {
             Some(method) => self.named.iter().find(|(named, _)| named == method).map(|(_, route)| *route),
@@ -171,7 +173,7 @@ impl Endpoint {
         }
     }
 
-    /// Every route of the pattern with the method it names.
+    /// Iterates over the routes of the pattern with their methods.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Option<&Method>, RouteId)> {
         self.named.iter().map(|(method, route)| (Some(method), *route)).chain(self.any.map(|route| (None, route)))
     }

@@ -1,4 +1,4 @@
-//! A browser's side of CORS, written from the Fetch standard alone, set against what the policy's text says.
+//! A model of a browser's CORS checks, written from the Fetch standard alone, compared with the meaning of the policy.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -11,22 +11,22 @@ use crate::policy::verdict::plan::Fields;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// A script's call.
+/// A request by a script.
 #[derive(Clone, Debug)]
 struct Call {
     origin: &'static str,
     method: &'static str,
-    /// Names of headers that are not safelisted with the values the script gives them.
+    /// Names of headers that are not safelisted with the values that the script sets.
     unsafe_headers: Vec<&'static str>,
     /// Credentials mode `include`.
     credentials: bool,
-    /// From a public page into a private network.
+    /// The request goes from a public page to a private network.
     private_network: bool,
     /// The use-CORS-preflight flag: the script listens to upload progress.
     listens_to_upload: bool,
 }
 
-/// Whether the script gets to read the response: HTTP fetch (Fetch §4.4) with the response tainting `cors`.
+/// Returns `true` if the script may read the response: HTTP fetch (Fetch §4.4) with the response tainting `cors`.
 fn browser_lets_the_script_read(call: &Call, policy: &CorsPolicy, path: &[&str]) -> bool {
     let preflight = !is_safelisted(call.method)
         || !call.unsafe_headers.is_empty()
@@ -38,7 +38,7 @@ fn browser_lets_the_script_read(call: &Call, policy: &CorsPolicy, path: &[&str])
     cors_check(call, &policy.response(Some(call.origin.as_bytes())).set)
 }
 
-/// CORS-preflight fetch (Fetch §4.8), with the step Private Network Access adds.
+/// CORS-preflight fetch (Fetch §4.8), with the additional step of Private Network Access.
 fn preflight_succeeds(call: &Call, policy: &CorsPolicy, path: &[&str]) -> bool {
     let mut names: Vec<String> = call.unsafe_headers.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.sort();
@@ -85,13 +85,13 @@ fn cors_check(call: &Call, response: &Fields) -> bool {
     !call.credentials || value(response, "access-control-allow-credentials") == Some("true")
 }
 
-/// Whether a script may read a response header that is not safelisted (Fetch §4.1, CORS-exposed header-name list).
+/// Returns `true` if a script may read a response header that is not safelisted (Fetch §4.1, CORS-exposed header-name list).
 fn browser_shows(name: &str, call: &Call, response: &Fields) -> bool {
     let exposed = values(response, "access-control-expose-headers").unwrap_or_default();
     exposed.iter().any(|item| item.eq_ignore_ascii_case(name) || (item == "*" && !call.credentials))
 }
 
-/// Get (Fetch §2.2.2): one value, or several joined, which then equal nothing expected.
+/// Get (Fetch §2.2.2): one value, or several joined, which then match no expected value.
 fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
     let mut found = fields.iter().filter(|(field, _)| &**field == name).map(|(_, value)| &**value);
     let first = found.next();
@@ -108,7 +108,7 @@ fn is_safelisted(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "POST")
 }
 
-/// The same question answered from the section as its author reads it.
+/// Answers the same question from the section as its author would read it.
 fn policy_says(section: &Cors, path: &[&str], call: &Call) -> bool {
     let holds = |list: &[crate::config::problem::At<String>], word: &str| list.iter().any(|item| item.value == word);
     let origin = section.allow_origins.iter().any(|entry| match entry.value.split_once("://*") {
@@ -156,11 +156,11 @@ const CALLERS: [&str; 14] = [
     "https://other.test",
 ];
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "QUERY"];
-/// Counterexamples are kept beside this file.
+/// Counterexamples are stored next to this file.
 const REGRESSIONS: FileFailurePersistence = FileFailurePersistence::WithSource("regressions");
 const HEADERS: [&str; 4] = ["Authorization", "Content-Type", "X-A", "X-B"];
 
-/// Sections an author may write; those that compile must, so nothing is filtered away.
+/// Sections that an author might write. Those expected to compile must compile, so none is filtered out.
 fn sections() -> impl Strategy<Value = Cors> {
     let lists = (
         subsequence(TRUSTED.to_vec(), 1..=TRUSTED.len()),

@@ -1,4 +1,4 @@
-//! From the `cors` section of a document to a policy, refusing what is unsafe and what would do nothing.
+//! Compiles the `cors` section, and rejects unsafe or ineffective settings.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::config::problem::{At, Problems};
 use crate::policy::request::origin::OriginPattern;
 use crate::policy::verdict::plan::CorsResponse;
 
-/// The policy of a section; when problems were added it is not to be used.
+/// Compiles a section. The result must not be used if problems were added.
 pub(super) fn policy(section: &Cors, problems: &mut Problems) -> CorsPolicy {
     let patterns = origins(section, problems);
     let mut policy = CorsPolicy {
@@ -25,7 +25,7 @@ pub(super) fn policy(section: &Cors, problems: &mut Problems) -> CorsPolicy {
     policy
 }
 
-/// Makes the response of each origin beforehand.
+/// Prebuilds the response of each origin.
 fn arrange(policy: &CorsPolicy, patterns: Vec<OriginPattern>) -> Origins {
     let (mut exact, mut subdomains) = (Vec::new(), Vec::new());
     for pattern in patterns {
@@ -44,7 +44,8 @@ fn arrange(policy: &CorsPolicy, patterns: Vec<OriginPattern>) -> Origins {
     Origins::These { exact, subdomains, refused: refused() }
 }
 
-/// The response to a foreign origin and to none: it too differs by origin, so caches must know (Fetch §3.2.5).
+/// The response to a foreign origin and to requests without one. It also differs by origin, so caches need `Vary` (Fetch
+/// §3.2.5).
 fn refused() -> Rc<CorsResponse> {
     Rc::new(CorsResponse { set: Vec::new(), vary: Some(Rc::from("Origin")), remove: &names::RESPONSE_HEADERS })
 }
@@ -74,7 +75,7 @@ fn origins(section: &Cors, problems: &mut Problems) -> Vec<OriginPattern> {
     patterns
 }
 
-/// Why an origin must not stand beside the section's other settings.
+/// Returns the reason why an origin must not be combined with the section's other settings.
 fn danger(pattern: &OriginPattern, section: &Cors) -> Option<&'static str> {
     let (credentials, private) = (section.allow_credentials, section.allow_private_network);
     match pattern {
@@ -209,7 +210,7 @@ fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
     Some(Rc::from(value.as_secs().to_string()))
 }
 
-/// Beside credentials browsers read `*` as a method or header of that name (Fetch §3.2.3).
+/// With credentials, browsers treat `*` as a method or header of that name (Fetch §3.2.3).
 fn star_with_credentials(instead: &str) -> String {
     format!("`*` means nothing to browsers beside `allow_credentials: true`: {instead}")
 }

@@ -1,4 +1,4 @@
-//! The header and method names of the Fetch standard that CORS treats apart.
+//! The header and method names that the Fetch standard treats specially for CORS.
 
 pub(super) const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
 pub(super) const ALLOW_HEADERS: &str = "access-control-allow-headers";
@@ -12,24 +12,25 @@ pub(super) const MAX_AGE: &str = "access-control-max-age";
 pub(super) const RESPONSE_HEADERS: [&str; 7] =
     [ALLOW_CREDENTIALS, ALLOW_HEADERS, ALLOW_METHODS, ALLOW_ORIGIN, ALLOW_PRIVATE_NETWORK, EXPOSE_HEADERS, MAX_AGE];
 
-/// Methods that need no permission (Fetch §2.2.1, CORS-safelisted method).
+/// Methods that are always allowed (Fetch §2.2.1, CORS-safelisted method).
 pub(super) const SAFELISTED_METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
 
-/// Methods no script can use (Fetch §2.2.1, forbidden method).
+/// Methods that no script can use (Fetch §2.2.1, forbidden method).
 pub(super) const FORBIDDEN_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 
-/// Methods authors mean when they write them in lower case. Fetch puts only some of them into upper case itself.
+/// Standard methods that authors may write in lower case. Fetch converts only some of them to upper case.
 pub(super) const USUAL_METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
-/// Response headers no script can read (Fetch §2.2.2, forbidden response-header name).
+/// Response headers that no script can read (Fetch §2.2.2, forbidden response-header name).
 pub(super) const FORBIDDEN_RESPONSE_HEADERS: [&str; 2] = ["set-cookie", "set-cookie2"];
 
-/// Whether no script can set this request header (Fetch §2.2.2, forbidden request-header); the name in lower case.
+/// Returns `true` if no script can set this request header (Fetch §2.2.2, forbidden request-header). The name must be in lower
+/// case.
 pub(super) fn is_forbidden_request_header(name: &str) -> bool {
     FORBIDDEN_REQUEST_HEADERS.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-")
 }
 
-/// A header name or method (RFC 9110 §5.6.2).
+/// Returns `true` for a valid header name or method (RFC 9110 §5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }

@@ -1,4 +1,4 @@
-//! The answer to a preflight: a browser asking, before a call, whether the call would be welcome.
+//! Answers preflights, the requests in which a browser asks whether a cross-origin request is allowed.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -13,28 +13,28 @@ pub struct Preflight<'r> {
     pub origin: &'r [u8],
     /// `Access-Control-Request-Method`.
     pub method: &'r [u8],
-    /// `Access-Control-Request-Headers`; several lines joined with commas.
+    /// `Access-Control-Request-Headers`; several header lines joined with commas.
     pub headers: Option<&'r [u8]>,
     /// `Access-Control-Request-Private-Network: true` (Private Network Access §3.1).
     pub private_network: bool,
 }
 
-/// What a preflight is answered.
+/// The answer to a preflight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightAnswer {
-    /// 204 when the origin may call at all, 403 when not. What it may not do shows in the lists, where the browser reads it and
-    /// names it to the page's author; a 403 would only tell that something is wrong.
+    /// 204 if the origin is allowed, otherwise 403. Disallowed methods and headers are missing from the lists, and the browser
+    /// names them to the page's author. A 403 would only show that something is wrong.
     pub status: u16,
-    /// Every header of the answer, `vary` included, names in lower case.
+    /// All headers of the answer, including `vary`, with lower-case names.
     pub headers: Fields,
-    /// Why it is not welcome, in one stable word for the audit record; none when it is.
+    /// The reason for a refusal, as a stable word for the audit record; `None` if allowed.
     pub reason: Option<&'static str>,
-    /// The method or header name that was in the way, where that helps.
+    /// The refused method or header name, if helpful.
     pub detail: Option<Cow<'static, str>>,
 }
 
 impl CorsPolicy {
-    /// Answers a preflight for a path whose routes have these methods; `*` among them stands for any.
+    /// Answers a preflight for a path whose routes have these methods; `*` means any method.
     pub fn preflight(&self, request: &Preflight<'_>, route_methods: &[&str]) -> PreflightAnswer {
         let vary = if self.private_network || request.private_network { VARY_PRIVATE_NETWORK } else { VARY };
         let vary = (Rc::from("vary"), Rc::from(vary));
@@ -51,7 +51,7 @@ impl CorsPolicy {
         PreflightAnswer { status: 204, headers, reason, detail }
     }
 
-    /// The checks a browser makes with the lists (Fetch §4.8 step 7), made here too so that a refusal is seen and recorded.
+    /// Performs the browser's checks of the lists (Fetch §4.8 step 7), so that a refusal is recorded.
     fn check(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<(), Refusal> {
         if !self.methods.permit(request.method, route_methods) {
             return Err(("cors_method_not_allowed", shown(request.method)));
@@ -63,8 +63,8 @@ impl CorsPolicy {
         Ok(())
     }
 
-    /// What this origin may do. The lists do not name the request's method or headers unless the policy does, so a browser that
-    /// asked for more than that refuses.
+    /// Builds the lists for this origin. They contain the requested method or headers only if the policy allows them, so the
+    /// browser refuses other requests.
     fn lists(
         &self,
         request: &Preflight<'_>,
@@ -80,10 +80,11 @@ impl CorsPolicy {
         if !methods.is_empty() {
             headers.push((Rc::from(names::ALLOW_METHODS), methods));
         } else if reason.is_some() {
-            // Without the list a browser takes the method it asked for as listed (Fetch §4.8 step 7.3): name those that always pass.
+            // Without the list, a browser treats the requested method as listed (Fetch §4.8 step 7.3). So list the methods that
+            // are always allowed.
             headers.push((Rc::from(names::ALLOW_METHODS), Rc::from(names::SAFELISTED_METHODS.join(", "))));
         }
-        // What a list cannot tell apart (`*`, or more names than anyone looks at) is answered with no list, which refuses too.
+        // If a list cannot express the policy (`*`, or too many names), no list is sent, which also refuses.
         let list = request.headers.unwrap_or_default();
         let is_plain =
             !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MOST_NAMES;
@@ -101,8 +102,8 @@ impl CorsPolicy {
 }
 
 impl Methods {
-    /// Whether the method is welcome. Methods are compared with their case (RFC 9110 §9.1); the safelisted ones pass
-    /// whatever the policy lists, as browsers let them pass.
+    /// Returns `true` if the method is allowed. Methods are case-sensitive (RFC 9110 §9.1). Safelisted methods are always
+    /// allowed, as in browsers.
     fn permit(&self, method: &[u8], route_methods: &[&str]) -> bool {
         let listed = |methods: &[&str]| methods.iter().any(|name| name.as_bytes() == method);
         let safelisted = listed(&names::SAFELISTED_METHODS);
@@ -114,7 +115,7 @@ impl Methods {
         }
     }
 
-    /// The value of `Access-Control-Allow-Methods`.
+    /// Returns the value of `Access-Control-Allow-Methods`.
     fn text(&self, method: &[u8], route_methods: &[&str]) -> Rc<str> {
         match self {
             Methods::OfThePath if route_methods.contains(&"*") => echo(method).unwrap_or_default(),
@@ -126,8 +127,8 @@ impl Methods {
 }
 
 impl Headers {
-    /// Whether every name in the list is welcome: without case, empty elements skipped (RFC 9110 §5.6.1.2), and not
-    /// more of them than any page would send.
+    /// Checks that every name in the list is allowed. Names are case-insensitive, empty elements are skipped (RFC 9110
+    /// §5.6.1.2), and the number of names is bounded.
     fn permit(&self, list: &[u8]) -> Result<(), Refusal> {
         if list.len() > LONGEST_LIST {
             return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed("the list of requested headers is too long"))));
@@ -156,12 +157,12 @@ impl Headers {
 /// A reason and its detail, both for the audit record.
 type Refusal = (&'static str, Option<Cow<'static, str>>);
 
-/// A method that may be repeated to the browser.
+/// Returns the method if it is safe to echo to the browser.
 fn echo(method: &[u8]) -> Option<Rc<str>> {
     std::str::from_utf8(method).ok().filter(|_| names::is_token(method)).map(Rc::from)
 }
 
-/// What a stranger wrote, where it is short and plain enough for the audit record.
+/// Returns a client's text if it is short and plain enough for the audit record.
 fn shown(bytes: &[u8]) -> Option<Cow<'static, str>> {
     let text = std::str::from_utf8(bytes).ok()?;
     (names::is_token(bytes) && bytes.len() <= LONGEST_SHOWN).then(|| Cow::Owned(text.to_owned()))

@@ -1,4 +1,4 @@
-//! What browsers and other callers are answered, row by row.
+//! Tests of CORS answers to browsers and other clients, as tables.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::policy::verdict::plan::Fields;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// A section in which each list is written in one line, blank for an empty one; every entry gets a place of its own.
+/// Builds a section. Each list is written as one string, empty for an empty list; every entry gets a separate place.
 pub(super) fn section(origins: &str, methods: Option<&str>, headers: &str, expose: &str) -> Cors {
     let list = |name: &str, words: &str| -> Vec<At<String>> {
         let place = |at| Place { line: 0, column: 0, path: format!("cors.{name}[{at}]") };
@@ -50,7 +50,7 @@ pub(super) fn private(section: Cors) -> Cors {
     Cors { allow_private_network: true, ..section }
 }
 
-/// `name: value` lines, for comparing at a glance.
+/// Formats fields as `name: value` lines for comparison.
 fn lines(fields: &Fields) -> Vec<String> {
     fields.iter().map(|(name, value)| format!("{name}: {value}")).collect()
 }
@@ -64,7 +64,7 @@ pub(super) const APP: &str = "https://app.example.com";
 const VARY: &str = "vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
 #[test]
-fn an_allowed_preflight_gets_everything_the_policy_allows() {
+fn an_allowed_preflight_lists_everything_that_the_policy_allows() {
     let policy =
         compiled(&for_seconds(300, with_credentials(section(APP, Some("PUT DELETE"), "Authorization X-A", "X-B"))));
     let answer = policy.preflight(&asking(APP, "PUT", "x-a,authorization"), &["GET"]);
@@ -83,7 +83,7 @@ fn an_allowed_preflight_gets_everything_the_policy_allows() {
 }
 
 #[test]
-fn a_refused_preflight_permits_nothing_that_was_asked_and_the_record_knows_why() {
+fn a_refused_preflight_allows_nothing_requested_and_records_the_reason() {
     let policy = compiled(&section(APP, Some("PUT"), "X-A", ""));
     let too_many = vec!["x-a"; 65].join(",");
     let too_long = "x-a,".repeat(1025);
@@ -114,13 +114,13 @@ fn a_refused_preflight_permits_nothing_that_was_asked_and_the_record_knows_why()
             Some(vary.trim_start_matches("vary: ")),
             "{request:?}"
         );
-        assert_eq!(answer.headers.len() == 1, is_foreign, "a foreign origin learns nothing: {request:?}");
+        assert_eq!(answer.headers.len() == 1, is_foreign, "a foreign origin gets no lists: {request:?}");
         assert_eq!(answer.detail.as_deref(), detail, "{request:?}");
     }
 }
 
 #[test]
-fn requested_headers_are_read_leniently() {
+fn requested_headers_are_parsed_leniently() {
     let policy = compiled(&section(APP, None, "X-A Content-Type", ""));
     for list in ["", "x-a", "X-A", "x-a,content-type", " x-a ,\tcontent-type ", ",,x-a,,", "content-type,x-a,x-a"] {
         assert_eq!(policy.preflight(&asking(APP, "GET", list), &["GET"]).reason, None, "{list:?}");
@@ -130,7 +130,7 @@ fn requested_headers_are_read_leniently() {
 }
 
 #[test]
-fn methods_are_the_policys_or_those_of_the_path() {
+fn methods_come_from_the_policy_or_the_path() {
     let allowed = |methods: Option<&str>, method: &str, path: &[&str]| {
         let answer = compiled(&section(APP, methods, "", "")).preflight(&asking(APP, method, ""), path);
         let methods = answer.headers.iter().find(|(name, _)| &**name == names::ALLOW_METHODS);
@@ -139,20 +139,14 @@ fn methods_are_the_policys_or_those_of_the_path() {
     for (policy, method, path, expected, because) in [
         (None, "PUT", &["PUT", "GET"][..], Some("PUT, GET"), "the path has it"),
         (None, "DELETE", &["PUT", "GET"], None, "the path does not have it"),
-        (
-            None,
-            "POST",
-            &["PUT"],
-            Some("PUT"),
-            "safelisted methods pass, and the route answers 405 where the page can read it",
-        ),
-        (None, "GET", &[], Some(""), "nothing to list"),
-        (None, "PROPFIND", &["*"], Some("PROPFIND"), "the path takes any"),
-        (None, "A,B", &["*"], None, "nothing that could be read as a list is echoed"),
-        (Some("PUT"), "PUT", &["GET"], Some("PUT"), "the policy says so"),
+        (None, "POST", &["PUT"], Some("PUT"), "safelisted methods are allowed, and the page can read the route's 405"),
+        (None, "GET", &[], Some(""), "the list is empty"),
+        (None, "PROPFIND", &["*"], Some("PROPFIND"), "the path accepts any method"),
+        (None, "A,B", &["*"], None, "a value that could be parsed as a list is not echoed"),
+        (Some("PUT"), "PUT", &["GET"], Some("PUT"), "the policy allows it"),
         (Some("PUT"), "HEAD", &["PUT"], Some("PUT"), "safelisted"),
         (Some("*"), "PATCH", &["GET"], Some("*"), "any method"),
-        (Some("*"), "\u{e9}", &["GET"], None, "not a method at all"),
+        (Some("*"), "\u{e9}", &["GET"], None, "not a valid method"),
     ] {
         assert_eq!(
             allowed(policy, method, path).as_deref(),
@@ -163,10 +157,10 @@ fn methods_are_the_policys_or_those_of_the_path() {
 }
 
 #[test]
-fn a_star_for_headers_leaves_authorization_out_as_browsers_do() {
+fn a_header_wildcard_excludes_authorization_as_in_browsers() {
     let bare = compiled(&section("*", None, "*", ""));
     assert_eq!(bare.preflight(&asking(APP, "GET", "x-any,content-type"), &["GET"]).reason, None);
-    assert!(bare.preflight(&asking(APP, "GET", "x any"), &["GET"]).reason.is_some(), "not a name at all");
+    assert!(bare.preflight(&asking(APP, "GET", "x any"), &["GET"]).reason.is_some(), "not a valid name");
     let refused = bare.preflight(&asking(APP, "GET", "authorization"), &["GET"]);
     assert_eq!(refused.reason, Some("cors_header_not_allowed"));
     assert!(refused.detail.unwrap().contains("does not cover `authorization`"));
@@ -179,7 +173,7 @@ fn a_star_for_headers_leaves_authorization_out_as_browsers_do() {
 }
 
 #[test]
-fn private_networks_open_only_where_the_policy_says_so() {
+fn private_networks_are_allowed_only_by_the_policy() {
     let policy = compiled(&private(section(APP, None, "", "")));
     let asked = policy.preflight(&Preflight { private_network: true, ..asking(APP, "GET", "") }, &["GET"]);
     assert!(lines(&asked.headers).contains(&"access-control-allow-private-network: true".to_owned()), "{asked:?}");
@@ -223,7 +217,7 @@ fn every_response_of_a_selective_policy_varies_by_origin() {
 }
 
 #[test]
-fn a_bare_star_answers_everyone_alike_so_caches_need_not_tell_them_apart() {
+fn a_wildcard_without_credentials_does_not_vary_by_origin() {
     let policy = compiled(&section("*", None, "", "*"));
     for origin in [None, Some("https://any.test"), Some("null")] {
         let CorsResponse { set, vary, .. } = &*policy.response(origin.map(str::as_bytes));
@@ -235,7 +229,7 @@ fn a_bare_star_answers_everyone_alike_so_caches_need_not_tell_them_apart() {
 }
 
 #[test]
-fn common_responses_are_shared_and_not_made_again() {
+fn common_responses_are_shared() {
     let policy = compiled(&section("https://b.test https://a.test null", None, "", ""));
     for origin in [None, Some("https://a.test"), Some("https://b.test"), Some("null"), Some("https://c.test")] {
         let origin = origin.map(str::as_bytes);

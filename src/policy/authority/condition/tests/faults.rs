@@ -1,11 +1,11 @@
-//! Conditions that cannot be read: each message has the place of the fault, and what is accepted there.
+//! Tests of invalid conditions: each message has the position of the fault, and what is accepted there.
 
 use crate::policy::authority::condition::Condition;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn a_slip_is_told_with_its_place_in_the_text() {
+fn faults_are_reported_with_their_position() {
     let mut missed = Vec::new();
     for (text, at, expected) in [
         ("", 1, "expected one of claims.name"),

@@ -1,4 +1,4 @@
-//! Keywords for arrays: their items, the first ones, those of a certain form, and those left over.
+//! Keywords for arrays: `items`, `prefixItems`, `contains`, and unevaluated items.
 
 use super::{Judge, Seen, Step, Voice, size};
 use crate::policy::checks::schema::id::NodeId;

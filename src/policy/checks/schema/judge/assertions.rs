@@ -1,4 +1,4 @@
-//! Keywords that look at the value itself only.
+//! Keywords that check only the value itself.
 
 use super::{size, weight};
 use crate::policy::checks::schema::keyword::{Keyword, Types};
@@ -6,7 +6,7 @@ use crate::policy::checks::schema::order::{all_differ, equal};
 use crate::strict_json::number::Number;
 use crate::strict_json::tree::Json;
 
-/// Whether a value meets a keyword; one that is for another kind of value is met. Patterns are looked for elsewhere.
+/// Returns `true` if a value meets a keyword, or the keyword applies to another type. Patterns are checked elsewhere.
 pub(super) fn holds(keyword: &Keyword, value: &Json<'_>) -> bool {
     match (keyword, value) {
         (Keyword::Nothing, _) => false,
@@ -24,14 +24,14 @@ pub(super) fn holds(keyword: &Keyword, value: &Json<'_>) -> bool {
     }
 }
 
-/// How many steps it takes to find out.
+/// Returns the number of steps for this check.
 pub(super) fn cost(keyword: &Keyword, value: &Json<'_>) -> u64 {
     match (keyword, value) {
         (Keyword::MinLength(_) | Keyword::MaxLength(_), Json::Text(text)) => size(text.len()) / 64,
         (Keyword::UniqueItems, value @ Json::List(_)) => weight(value) * 4,
         (Keyword::Values(values), Json::Number(number)) => size(values.len()) * (8 + size(number.text().len())) / 64,
         (Keyword::Values(values), _) => size(values.len()) / 8,
-        // A digit of a division takes as long as sixteen letters that are only looked at.
+        // Dividing one digit takes as long as scanning sixteen letters.
         (Keyword::MultipleOf(_), Json::Number(number)) => size(number.text().len()) / 4,
         (_, Json::Number(number)) => size(number.text().len()) / 64,
         _ => 0,

@@ -1,4 +1,4 @@
-//! Keywords that apply further schemas to the very same value.
+//! Keywords that apply further schemas to the same value.
 
 use super::{Judge, Seen, Voice};
 use crate::policy::checks::schema::id::NodeId;
@@ -29,7 +29,7 @@ impl<'s> Judge<'s> {
         let mut holds = false;
         for id in all {
             holds |= self.in_place(*id, value, Voice::Silent, seen.as_deref_mut());
-            // Every branch that holds has looked at something.
+            // Every matching branch contributes evaluated members and items.
             if holds && !self.program.tracks {
                 break;
             }
@@ -84,7 +84,7 @@ impl<'s> Judge<'s> {
         self.each(named.map(|(_, id)| id), value, voice, seen)
     }
 
-    /// Whether all of them hold. It has no frame of its own: a schema's depth is bounded by the stack.
+    /// Returns `true` if all of them match. It is inlined, because stack frames bound the depth of a schema.
     #[inline(always)]
     fn each<'v>(
         &mut self,

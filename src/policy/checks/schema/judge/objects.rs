@@ -1,4 +1,4 @@
-//! Keywords for objects: their members, named, matched by a pattern, or left over.
+//! Keywords for objects: named members, members that match a pattern, and other members.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ impl<'s> Judge<'s> {
         mut seen: Seen<'_, 'v>,
     ) -> bool {
         let mut holds = self.spend(size(members.named.len()) / 8);
-        // What is told by a look at the member comes first: where a member says which form the others have, the wrong forms end there.
+        // Cheap schemas come first: if a member selects the form of the others, wrong forms fail here.
         for is_cheap in [true, false] {
             for (name, id) in &members.named {
                 if self.program.node(*id).is_some_and(|node| node.is_cheap) != is_cheap {
@@ -45,7 +45,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// A member by what its name looks like, or as one of those that are left.
+    /// Checks a member by the patterns, or as an additional one.
     #[inline(never)]
     fn any_member<'v>(
         &mut self,
@@ -75,7 +75,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// A member that nothing names. Where none may be, the object is told, not the name.
+    /// Checks an additional member. If none is allowed, the finding names the object and not the member.
     fn left_over(&mut self, keyword: &'s Keyword, id: NodeId, value: &Json<'_>, voice: Voice) -> bool {
         if self.takes_nothing(id) {
             self.spend(1) && self.tell(false, keyword, voice)

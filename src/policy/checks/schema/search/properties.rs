@@ -1,4 +1,4 @@
-//! The search held against the engine that its crate has for the same automaton.
+//! Property: the search agrees with the engine of `regex-automata` for the same automaton.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_finds_what_the_engine_finds(
+    fn the_search_agrees_with_the_engine(
         pieces in vec(select(PIECES), 1..8),
         texts in vec("[abcé1< \n]{0,12}", 1..6),
     ) {

@@ -1,4 +1,4 @@
-//! What becomes of requests when the service fails, answers late, or never.
+//! Tests of requests while the service fails, answers late, or never answers.
 
 use super::{Counter, Habits, LATENCY, START, shared};
 use crate::policy::limits::rate_limit_client::health::PAUSE;
@@ -7,7 +7,7 @@ use crate::policy::limits::rate_limit_client::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn failures_are_told_to_those_who_waited_and_pause_the_calls() {
+fn failures_reach_the_waiting_requests_and_pause_calls() {
     let (limit, mut quotas) = (shared(None), Quotas::new(10));
     let mut now = START;
     let fail = |quotas: &mut Quotas, key: &[u8], now: &mut Duration| {
@@ -27,10 +27,10 @@ fn failures_are_told_to_those_who_waited_and_pause_the_calls() {
     };
     let turns = [b"a", b"b", b"c"].map(|key| fail(&mut quotas, key, &mut now));
     assert_eq!(turns, [None, None, Some(Turn::Paused(Fault::Status(14)))]);
-    assert_eq!(quotas.standing(&limit, b"d", now, now).1, Standing::Failed, "after three failures nobody waits");
+    assert_eq!(quotas.standing(&limit, b"d", now, now).1, Standing::Failed, "after three failures no request waits");
     assert!(quotas.poll_call(now).is_none());
     now += PAUSE;
-    assert!(fail(&mut quotas, b"e", &mut now).is_some(), "one more, and it is left alone again");
+    assert!(fail(&mut quotas, b"e", &mut now).is_some(), "one more failure pauses calls again");
     assert_eq!(quotas.standing(&limit, b"a", now, now).1, Standing::Failed);
     now += PAUSE;
     let (id, _) = quotas.standing(&limit, b"a", now, now);
@@ -43,18 +43,18 @@ fn failures_are_told_to_those_who_waited_and_pause_the_calls() {
     assert_eq!(quotas.handle_answer(call.account, Ok(b"\x08\x01"), now + LATENCY), Some(Turn::Resumed));
     assert_eq!(quotas.standing(&limit, b"a", now, now + LATENCY).1, Standing::Free);
     quotas.standing(&limit, b"b", now, now);
-    assert!(quotas.poll_call(now).is_some(), "it is trusted again");
+    assert!(quotas.poll_call(now).is_some(), "calls are made again");
 }
 
 #[test]
-fn a_late_answer_and_one_nobody_asked_for_change_nothing() {
+fn late_and_unexpected_answers_change_nothing() {
     let (limit, mut quotas) = (shared(None), Quotas::new(1));
     let (first, _) = quotas.standing(&limit, b"a", START, START);
     let call = quotas.poll_call(START).unwrap();
     quotas.handle_answer(first, Err(Fault::Status(4)), START + LATENCY);
     quotas.handle_answer(call.account, Ok(b"\x08\x01"), START + LATENCY * 2);
     assert!(matches!(quotas.standing(&limit, b"a", START, START + LATENCY * 3).1, Standing::Wait(_)));
-    // The account is given up for another key while its call runs.
+    // The account is evicted for another key while its call runs.
     let now = START + LATENCY * 4;
     quotas.standing(&limit, b"a", now, now);
     let call = quotas.poll_call(now).unwrap();
@@ -66,7 +66,7 @@ fn a_late_answer_and_one_nobody_asked_for_change_nothing() {
 }
 
 #[test]
-fn a_long_stay_ends_even_if_nobody_answers() {
+fn a_wait_ends_even_without_an_answer() {
     let (limit, mut quotas) = (shared(None), Quotas::new(1));
     let standing = |quotas: &mut Quotas, received_at, now| quotas.standing(&limit, b"a", received_at, now).1;
     assert_eq!(standing(&mut quotas, START, START), Standing::Wait(START + SECOND * 2));
@@ -75,12 +75,12 @@ fn a_long_stay_ends_even_if_nobody_answers() {
     assert_eq!(standing(&mut quotas, START, START + SECOND * 10), Standing::Late);
     let later = START + SECOND * 11;
     assert!(matches!(standing(&mut quotas, later, later), Standing::Wait(_)));
-    assert!(quotas.poll_call(later).is_some(), "a call that nobody hears of is made again");
+    assert!(quotas.poll_call(later).is_some(), "a call whose answer is lost is made again");
 }
 
-/// A worker reads requests for half a second before it looks at anything else, and its calls have timed out by then.
+/// A worker reads requests for half a second before it does anything else, and its calls have timed out by then.
 #[test]
-fn a_crowd_that_keeps_its_worker_busy_gets_no_more_than_the_limit() {
+fn a_flood_that_keeps_its_worker_busy_stays_within_the_limit() {
     let (limit, mut quotas, mut counter) = (shared(None), Quotas::new(10), Counter::new(10, Habits::Exact));
     let crowd: Vec<Duration> = (0..2_000).map(|n| START + Duration::from_micros(n * 250)).collect();
     for at in &crowd {
@@ -109,7 +109,7 @@ fn a_crowd_that_keeps_its_worker_busy_gets_no_more_than_the_limit() {
         });
         now += LATENCY;
         if let Some(call) = quotas.poll_call(now) {
-            assert!(call.timeout >= SECOND / 2, "a busy worker has no more time than another");
+            assert!(call.timeout >= SECOND / 2, "a busy worker has a longer timeout");
             quotas.handle_answer(call.account, Ok(&counter.answer(&call.message, now)), now);
         }
     }
@@ -117,7 +117,7 @@ fn a_crowd_that_keeps_its_worker_busy_gets_no_more_than_the_limit() {
 }
 
 #[test]
-fn a_worker_that_stays_late_is_to_blame_and_not_the_service() {
+fn a_late_worker_does_not_count_as_a_service_failure() {
     let (limit, mut quotas) = (shared(None), Quotas::new(10));
     quotas.standing(&limit, b"a", START, START);
     let first = quotas.poll_call(START).unwrap();
@@ -132,7 +132,7 @@ fn a_worker_that_stays_late_is_to_blame_and_not_the_service() {
 }
 
 #[test]
-fn a_request_that_finds_no_room_to_wait_says_nothing_about_a_service_that_answers() {
+fn a_request_that_cannot_wait_does_not_count_as_a_service_failure() {
     let (limit, mut quotas) = (shared(None), Quotas::new(10));
     let crowded = |quotas: &mut Quotas, now| quotas.standing(&limit, b"a", Duration::ZERO, now).1;
     assert_eq!(crowded(&mut quotas, START), Standing::Late);
@@ -142,11 +142,15 @@ fn a_request_that_finds_no_room_to_wait_says_nothing_about_a_service_that_answer
         let call = quotas.poll_call(START).unwrap();
         quotas.handle_answer(call.account, Err(Fault::Status(14)), START + LATENCY);
     }
-    assert_eq!(crowded(&mut quotas, START + LATENCY), Standing::Failed, "of one that fails it does");
+    assert_eq!(
+        crowded(&mut quotas, START + LATENCY),
+        Standing::Failed,
+        "while the service fails, it counts as a failure"
+    );
 }
 
 #[test]
-fn a_call_that_cannot_be_made_yet_is_made_later() {
+fn a_call_that_cannot_start_is_made_later() {
     let (limit, mut quotas) = (shared(None), Quotas::new(10));
     let [first, second] = [b"a", b"b"].map(|key| quotas.standing(&limit, key, START, START).0);
     quotas.poll_call(START).unwrap();
@@ -158,7 +162,7 @@ fn a_call_that_cannot_be_made_yet_is_made_later() {
 }
 
 #[test]
-fn keys_that_come_and_go_while_no_call_can_be_made_are_forgotten() {
+fn evicted_keys_leave_the_call_queue() {
     let (limit, mut quotas) = (shared(None), Quotas::new(100));
     for key in 0..10_000_u32 {
         quotas.standing(&limit, &key.to_le_bytes(), START, START);

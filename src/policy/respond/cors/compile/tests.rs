@@ -1,4 +1,4 @@
-//! What authors are told about sections that are unsafe or do nothing.
+//! Tests of the messages about unsafe or ineffective sections.
 
 use crate::config::problem::Problems;
 use crate::policy::respond::cors::CorsPolicy;
@@ -7,7 +7,7 @@ use crate::policy::respond::cors::tests::{APP, for_seconds, private, section, wi
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn sections_that_are_unsafe_or_do_nothing_are_refused_where_they_stand() {
+fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
     let ok = || section(APP, None, "", "");
     for (section, told) in [
         (section("", None, "", ""), &["cors: `allow_origins` names nobody"][..]),
