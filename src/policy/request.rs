@@ -235,6 +235,7 @@ mod tests {
         assert_eq!(refused("x-\u{fffd}".as_bytes()), Some("header_name_malformed"));
     }
 
+    #[test]
     fn a_preflight_is_an_options_request_with_an_origin_and_a_requested_method() {
         let (origin, put) = (("origin", "https://a.test"), ("access-control-request-method", "PUT"));
         let private = "access-control-request-private-network";
