@@ -1,5 +1,6 @@
-//! Removes tokens and API keys from the target of a request that is held or answered by the gateway, to keep them out of access
-//! logs and traces.
+//! Removes credentials from the target of a request that the gateway holds or answers.
+//!
+//! This keeps tokens and API keys out of access logs and traces.
 
 use super::Credentials;
 use crate::config::auth::KeySource;

@@ -247,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_of_a_stranger_are_repeated_unchecked(
+    fn client_bytes_are_not_echoed_unchecked(
         section in sections(),
         origin in prop_oneof![
             any::<Vec<u8>>(),
