@@ -108,7 +108,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
     }
 }
 
-/// An API key is a bearer credential: possession is the only proof (R141).
+/// An API key is a bearer credential: possession is the only proof.
 fn check_sensitive(route: &Route, problems: &mut Problems) {
     let key_is_enough = match &route.auth.value {
         Auth::None | Auth::Optional => {

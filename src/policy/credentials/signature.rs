@@ -67,7 +67,7 @@ fn by_jwt_compact<A: JwtAlgorithm>(alg: &A, key: &A::VerifyingKey, signing_input
             .is_ok_and(|signature| alg.verify_signature(&signature, key, signing_input))
 }
 
-/// The arguments of Envoy's foreign function `verify_signature`, except the signing input (Envoy fact 1.2).
+/// The arguments of Envoy's foreign function `verify_signature`, except the signing input (envoy-facts §1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRequest<'a> {
     /// The name of the hash in Envoy's spelling.
@@ -81,7 +81,7 @@ pub struct HostRequest<'a> {
 /// Returns the arguments for Envoy's verification. Returns `None` if Envoy cannot or need not verify: PS*, EdDSA and HS*, a key
 /// that does not support `alg`, or a signature of the wrong length. [`Software`] handles all of these.
 ///
-/// Envoy would accept an EC key for an RS256 token, so this function checks that key and algorithm match (fact 1.2).
+/// Envoy would accept an EC key for an RS256 token, so this function checks that key and algorithm match (envoy-facts §1.2).
 pub fn host_request<'a>(key: &'a VerifyingKey, alg: Algorithm, signature: &'a [u8]) -> Option<HostRequest<'a>> {
     if !key.fits(alg) {
         return None;

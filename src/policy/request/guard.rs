@@ -1,7 +1,7 @@
 //! Refuses ambiguous request targets and normalizes the rest, so that the path that is matched is the path that is forwarded.
 //!
-//! Envoy passes `:path` as the client sent it unless its listener is hardened (Envoy fact 0.16), and even then keeps `%2f`,
-//! `%5c` and `;` (fact 2.13). The guard only normalizes escapes (RFC 3986 §6.2.2.1 and §6.2.2.2). A path that would need other
+//! Envoy passes `:path` as the client sent it unless its listener is hardened (envoy-facts §0.16), and even then keeps `%2f`,
+//! `%5c` and `;` (envoy-facts §2.13). The guard only normalizes escapes (RFC 3986 §6.2.2.1 and §6.2.2.2). A path that would need other
 //! changes is refused.
 
 mod fault;

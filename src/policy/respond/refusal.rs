@@ -120,7 +120,7 @@ impl Refusals {
     }
 }
 
-/// Builds the envelope of seeds/003, with exactly this order of members; `details` only if there are findings.
+/// Builds the error envelope, with exactly this order of members; `details` only if there are findings.
 pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding], now: Duration) -> String {
     let mut out = String::with_capacity(192);
     for part in ["{\"error\":{\"code\":\"", code, "\",\"message\":\"", message, "\",\"request_id\":\""] {

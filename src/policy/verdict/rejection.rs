@@ -137,7 +137,7 @@ impl Rejection {
 }
 
 impl Kind {
-    /// The table of client-visible forms. The codes of seeds/003 come first, then those added in the same style (R130).
+    /// The table of client-visible forms. Codes are stable.
     pub fn appearance(&self) -> Appearance {
         let row = |status, code, message, grpc, challenge| Appearance { status, code, message, grpc, challenge };
         match self {

@@ -1,7 +1,7 @@
 //! ECDSA keys in the filter.
 //!
 //! Envoy verifies these signatures: the curves in pure Rust would make the module half as large again, and Envoy compiles it at
-//! every start (performance, P7).
+//! every start.
 
 use crate::policy::credentials::algorithm::Curve;
 
