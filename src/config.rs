@@ -27,6 +27,7 @@ pub mod schema;
 pub mod sent_header;
 pub mod source;
 pub mod time;
+pub mod token_rules;
 pub mod url;
 
 use std::cell::RefCell;

@@ -104,14 +104,14 @@ impl Cast {
                 set(&mut claims, claim, "any".into());
             }
         }
-        for required in issuer.require_claims.iter().chain(&route.require_claims) {
+        for required in issuer.rules.require_claims.iter().chain(&route.require_claims) {
             set(&mut claims, &required.claim, required.any_of.first().cloned().unwrap_or_default());
         }
         let scopes: Vec<&str> = route.scopes.iter().chain(&route.any_scope).map(String::as_str).collect();
-        if let Some(place) = issuer.scope_claims.first().filter(|_| !scopes.is_empty()) {
+        if let Some(place) = issuer.rules.scope_claims.first().filter(|_| !scopes.is_empty()) {
             set(&mut claims, place, scopes.join(" ").into());
         }
-        if let Some(place) = issuer.permission_claims.first() {
+        if let Some(place) = issuer.rules.permission_claims.first() {
             for domain in &self.gateway.document.permissions {
                 let mut mask = Mask::default();
                 domain.permissions.iter().for_each(|permission| mask.set(permission.bit.value));
@@ -159,7 +159,7 @@ pub fn certificate_of(client: &Client) -> Option<Certificate> {
 /// The certificate that an issuer's tokens must be bound to (RFC 8705 §3.1): the client's, or any certificate if it has none.
 pub fn bound_to(client: &Client, issuer: &Issuer) -> Option<Certificate> {
     let any = || Certificate { sha256: UNKNOWN, ..Certificate::default() };
-    issuer.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
+    issuer.rules.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
 }
 
 /// The stand-in for this key.

@@ -150,7 +150,11 @@ impl Entry<'_> {
         }
         let issuers = self.issuers(gateway);
         let of_issuers = issuers.iter().flat_map(|issuer| {
-            issuer.require_claims.iter().map(move |claim| format!("{} (of {})", claim_text(claim), issuer.name.value))
+            issuer
+                .rules
+                .require_claims
+                .iter()
+                .map(move |claim| format!("{} (of {})", claim_text(claim), issuer.name.value))
         });
         let claims = route.require_claims.iter().map(claim_text).chain(of_issuers);
         let names = issuers.iter().map(|issuer| issuer.name.value.clone()).collect::<Vec<_>>().join(" or ");
@@ -218,7 +222,7 @@ impl Entry<'_> {
         };
         let issuers = cast
             .issuers(route)
-            .map(|issuer| json!({ "name": issuer.name.value, "require_claims": claims(&issuer.require_claims) }));
+            .map(|issuer| json!({ "name": issuer.name.value, "require_claims": claims(&issuer.rules.require_claims) }));
         json!({
             "route": *self.rule.name, "methods": route.methods.iter().map(|m| &m.value).collect::<Vec<_>>(),
             "hosts": route.hosts.iter().map(|h| &h.value).collect::<Vec<_>>(), "path": route.path.value,

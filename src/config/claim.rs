@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::pointer;
+use super::problem::At;
 use super::reader::Field;
 
 /// A path to a claim: a top-level name, `a.b` for nested claims, or a JSON Pointer (RFC 6901) if it starts with `/`.
@@ -75,6 +76,25 @@ impl ClaimPath {
         let read = ClaimPath::parse(&field.text()?);
         read.map_err(|fault| field.problem(fault)).ok()
     }
+}
+
+/// Reads a mapping from claims to accepted values.
+pub(super) fn required_claims(field: &Field<'_>) -> Vec<RequiredClaim> {
+    let scalar = |f: &Field<'_>| {
+        let value = f.node.to_json();
+        let is_scalar = value.is_string() || value.is_boolean() || value.is_i64() || value.is_u64();
+        if !is_scalar {
+            f.problem(format!("expected text, a whole number, true or false, found {}", f.node.kind()));
+        }
+        is_scalar.then_some(value)
+    };
+    let entries = field.entries();
+    let claim = |(name, values): &(At<String>, Field<'_>)| {
+        let any_of = values.one_or_more().iter().filter_map(scalar).collect();
+        let claim = ClaimPath::parse(&name.value).map_err(|fault| values.problem_at(&name.place, fault)).ok()?;
+        Some(RequiredClaim { claim, any_of })
+    };
+    entries.iter().filter_map(claim).collect()
 }
 
 #[cfg(test)]

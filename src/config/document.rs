@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::auth::{ApiKeys, Auth, Sensitivity};
 use super::checks::Checks;
-use super::claim::{ClaimPath, RequiredClaim};
+use super::claim::RequiredClaim;
 use super::client::Client;
 use super::identity::IdentityHeader;
 use super::limit::service::RateLimitService;
@@ -13,6 +13,7 @@ use super::permission::{ForwardPermissions, PermissionDomain};
 use super::polled::PolledFrom;
 use super::problem::At;
 use super::schema::NamedSchema;
+use super::token_rules::TokenRules;
 use super::url::Url;
 
 /// The whole document.
@@ -73,32 +74,18 @@ pub struct Issuer {
     pub name: At<String>,
     /// The `iss` claim, compared exactly (RFC 7519 §4.1.1).
     pub issuer: At<String>,
-    /// Accepted `aud` values; one match is enough.
-    pub audiences: Vec<String>,
     /// Accepted algorithms; empty means every algorithm that the keys allow.
     pub algorithms: Vec<At<String>>,
     /// The source of the keys.
     pub keys: At<Keys>,
-    /// Clock leeway for `exp`, `nbf` and `iat`.
-    pub leeway: Duration,
-    /// The maximum time from `iat` (or now) to `exp`.
-    pub max_lifetime: Option<Duration>,
+    /// The rules that its tokens have to meet.
+    pub rules: TokenRules,
     /// Accepted `typ` header values, compared ignoring case and an `application/` prefix; an absent `typ` counts as `JWT`.
     pub token_types: Vec<String>,
-    /// Claims that must have one of the listed values.
-    pub require_claims: Vec<RequiredClaim>,
-    /// The claims that contain scopes, in order of preference.
-    pub scope_claims: Vec<ClaimPath>,
-    /// The claims that contain permissions; all of them are combined.
-    pub permission_claims: Vec<ClaimPath>,
     /// Where the token may be in the request.
     pub token_from: Vec<TokenSource>,
     /// Cookies in `token_from` that are accepted on requests from pages of any origin.
     pub insecure_cross_origin: Vec<TokenSource>,
-    /// The maximum length of a token in bytes.
-    pub max_token_bytes: usize,
-    /// Accept only tokens bound to a certificate (RFC 8705 §3).
-    pub require_bound: bool,
     /// Whether a token must name a listed client; `None` if not set.
     pub require_client: Option<bool>,
     /// Whether tokens that name an unlisted client are accepted although the document lists clients.

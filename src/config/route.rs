@@ -2,11 +2,11 @@
 
 use super::auth::{Auth, Sensitivity};
 use super::checks::Checks;
+use super::claim::required_claims;
 use super::cors_setting;
 use super::document::{PublicPath, Route, StaticResponse, Upstream};
 use super::environment::Environment;
 use super::identity::header_name;
-use super::issuer::required_claims;
 use super::limit::{Limit, Without};
 use super::node::Value;
 use super::problem::At;

@@ -30,7 +30,7 @@ pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Durat
     let issuer = choose(document, &claims, issuer)?;
     let usual = [
         ("iss", json!(issuer.issuer.value)),
-        ("aud", issuer.audiences.first().map_or(Value::Null, |audience| json!(audience))),
+        ("aud", issuer.rules.audiences.first().map_or(Value::Null, |audience| json!(audience))),
         ("iat", json!(now.as_secs())),
         ("exp", json!(now.as_secs() + 300)),
     ];

@@ -81,7 +81,7 @@ impl Tls {
             return None;
         }
         let asks = document.clients.iter().any(|client| !client.certificates.is_empty())
-            || document.issuers.iter().any(|issuer| issuer.require_bound);
+            || document.issuers.iter().any(|issuer| issuer.rules.require_bound);
         let who = match &document.clients_from {
             _ if asks => "the document counts on client certificates",
             Some(_) => "the clients that are polled may have certificates",

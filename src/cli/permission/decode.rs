@@ -64,7 +64,7 @@ fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Valu
             return Err(Failure::Message(format!("--issuer: no issuer `{name}`")));
         }
         let mut places: Vec<ClaimPath> = Vec::new();
-        for place in chosen.iter().flat_map(|issuer| &issuer.permission_claims) {
+        for place in chosen.iter().flat_map(|issuer| &issuer.rules.permission_claims) {
             if !places.contains(place) {
                 places.push(place.clone());
             }

@@ -83,7 +83,7 @@ fn opens(
     let mut out = Vec::new();
     if !document.permissions.is_empty() {
         let granted =
-            gateway.policy.permissions().granted(claims, &issuer.permission_claims).map_err(|fault| fault.0)?;
+            gateway.policy.permissions().granted(claims, &issuer.rules.permission_claims).map_err(|fault| fault.0)?;
         out.extend([String::new(), format!("permissions, by the names of {file}")]);
         out.extend(decode::described(&gateway, &granted).iter().map(|line| format!("  {line}")));
     }
@@ -95,7 +95,7 @@ fn opens(
     let answers = asking::about_all(&mut Asked::new(&gateway, options.keys.as_deref(), None, now)?, &shown)?;
     out.extend([String::new(), format!("routes, by the filter's own verdict{condition}")]);
     out.extend(table::text(&asking::rows(&answers)));
-    Ok((out, decode::nameless(claims, &issuer.permission_claims, &gateway)))
+    Ok((out, decode::nameless(claims, &issuer.rules.permission_claims, &gateway)))
 }
 
 /// Decodes one part of the token as strictly as the filter: no padding, no duplicate members.

@@ -11,7 +11,7 @@ use super::signer::Signer;
 use crate::cli::gateway::Variables;
 use crate::cli::private::Private;
 use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway};
-use crate::config::issuer::LONGEST_SELF_ISSUED;
+use crate::config::token_rules::LONGEST_SELF_ISSUED;
 use crate::policy::credentials::algorithm::Algorithm;
 
 /// The options of `token mint`.
@@ -89,13 +89,13 @@ impl Terms {
                 format!("{file}: issuer `{name}` is not `self_issued`: its tokens come from it, by `token get`");
             return Err(Failure::Message(message));
         }
-        let most = found.max_lifetime.unwrap_or(LONGEST_SELF_ISSUED);
+        let most = found.rules.max_lifetime.unwrap_or(LONGEST_SELF_ISSUED);
         if options.ttl.is_some_and(|ttl| ttl > most) {
             let message = format!("--ttl: {file} takes tokens of {} s at most from this issuer", most.as_secs());
             return Err(Failure::Message(message));
         }
         let audiences = match audiences.is_empty() {
-            true => found.audiences.iter().take(1).cloned().collect(),
+            true => found.rules.audiences.iter().take(1).cloned().collect(),
             false => audiences,
         };
         Ok(Terms { issuer: found.issuer.value.clone(), audiences, ttl: options.ttl.unwrap_or(most) })

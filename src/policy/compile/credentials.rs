@@ -4,8 +4,8 @@
 use crate::config::auth::{Auth, CredentialKind, KeySource, Sensitivity};
 use crate::config::document::{Document, Issuer, Route, TokenSource};
 use crate::config::header_name::same_to_an_upstream;
-use crate::config::issuer::LONGEST_SELF_ISSUED;
 use crate::config::problem::Problems;
+use crate::config::token_rules::LONGEST_SELF_ISSUED;
 use crate::policy::authority::identity::IdentityHeaders;
 use crate::policy::credentials::api_key::is_environment;
 
@@ -78,7 +78,7 @@ fn check_self_issued(issuer: &Issuer, problems: &mut Problems) {
             format!("tokens that developers make themselves do not count in `{}`", environment.value),
         );
     }
-    if issuer.max_lifetime.is_some_and(|longest| longest > LONGEST_SELF_ISSUED) {
+    if issuer.rules.max_lifetime.is_some_and(|longest| longest > LONGEST_SELF_ISSUED) {
         problems
             .add(&at.place, "tokens that developers make themselves live 15 minutes at the most: lower `max_lifetime`");
     }

@@ -41,19 +41,12 @@ impl Issuers {
             compiled.issuers.push(Issuer {
                 name: issuer.name.value.as_str().into(),
                 issuer: issuer.issuer.value.clone(),
-                audiences: issuer.audiences.clone(),
                 algorithms,
                 keys,
-                leeway: issuer.leeway,
-                max_lifetime: issuer.max_lifetime,
+                rules: issuer.rules.clone(),
                 token_types: issuer.token_types.iter().map(|typ| plain_type(typ)).collect(),
-                require_claims: issuer.require_claims.clone(),
-                scope_claims: issuer.scope_claims.clone(),
-                permission_claims: issuer.permission_claims.clone(),
                 sources,
                 cross_origin,
-                max_token_bytes: issuer.max_token_bytes,
-                require_bound: issuer.require_bound,
                 clients: accepted_clients(issuer, document.has_directory),
             });
         }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::algorithm::Algorithm;
 use super::jwks::KeySet;
 use super::token::UnverifiedToken;
-use crate::config::claim::{ClaimPath, RequiredClaim};
+use crate::config::claim::RequiredClaim;
+use crate::config::token_rules::TokenRules;
 use crate::policy::verdict::rejection::{Kind, Rejection};
 use crate::policy::verdict::wait::PolledId;
 
@@ -21,32 +22,18 @@ pub struct Issuer {
     pub name: Rc<str>,
     /// The exact `iss` value.
     pub issuer: String,
-    /// Accepted audiences.
-    pub audiences: Vec<String>,
     /// Accepted algorithms. The key must also support the algorithm.
     pub algorithms: Vec<Algorithm>,
     /// The source of its keys.
     pub keys: IssuerKeys,
-    /// Clock leeway for time claims.
-    pub leeway: Duration,
-    /// The maximum lifetime of a token.
-    pub max_lifetime: Option<Duration>,
+    /// The rules that its tokens have to meet, as the document has them.
+    pub rules: TokenRules,
     /// Accepted token types, in lower case and without `application/`.
     pub token_types: Vec<String>,
-    /// Claims that its tokens must have.
-    pub require_claims: Vec<RequiredClaim>,
-    /// The claims that contain scopes.
-    pub scope_claims: Vec<ClaimPath>,
-    /// The claims that contain permissions.
-    pub permission_claims: Vec<ClaimPath>,
     /// The places that may contain its tokens, as indexes into the policy's list.
     pub sources: Vec<usize>,
     /// Cookie places that accept requests from pages of any origin.
     pub cross_origin: Vec<usize>,
-    /// The maximum length of a token.
-    pub max_token_bytes: usize,
-    /// Accept only tokens bound to a certificate.
-    pub require_bound: bool,
     /// The clients that its tokens may name.
     pub clients: AcceptedClients,
 }
@@ -84,7 +71,7 @@ pub struct Validity {
 impl Issuer {
     /// Checks the type, algorithm and place before the signature is verified. It does not look at the claims.
     pub fn check_form(&self, token: &UnverifiedToken<'_>, bytes: usize, source: usize) -> Result<(), Rejection> {
-        if bytes > self.max_token_bytes {
+        if bytes > self.rules.max_token_bytes {
             return Err(invalid("token_too_long"));
         }
         if !self.sources.contains(&source) {
@@ -113,11 +100,11 @@ impl Issuer {
             Some(one @ Value::String(_)) => std::slice::from_ref(one),
             Some(_) => return Err(malformed("aud")),
         };
-        let ours = |aud: &Value| aud.as_str().is_some_and(|aud| self.audiences.iter().any(|a| a == aud));
+        let ours = |aud: &Value| aud.as_str().is_some_and(|aud| self.rules.audiences.iter().any(|a| a == aud));
         if !audiences.iter().any(ours) {
             return Err(invalid("token_audience_mismatch"));
         }
-        for required in &self.require_claims {
+        for required in &self.rules.require_claims {
             if !holds(required, claims) {
                 return Err(invalid("token_claim_mismatch").with(format!("claim {}", required.claim.text)));
             }
@@ -129,7 +116,7 @@ impl Issuer {
     /// a DPoP key (RFC 9449 §6.1), is refused: the filter does not check that proof, so it would accept a stolen token.
     pub fn binding(&self, claims: &Value) -> Result<Option<[u8; 32]>, Rejection> {
         let Some(confirmation) = claims.get("cnf") else {
-            return if self.require_bound { Err(invalid("token_not_bound")) } else { Ok(None) };
+            return if self.rules.require_bound { Err(invalid("token_not_bound")) } else { Ok(None) };
         };
         let members = confirmation.as_object().filter(|members| !members.is_empty());
         let members = members.ok_or_else(|| invalid("token_binding_malformed"))?;
@@ -147,7 +134,7 @@ impl Issuer {
         let expires = numeric_date(claims, "exp")?.ok_or_else(|| invalid("token_without_expiry"))?;
         let not_before = numeric_date(claims, "nbf")?;
         let issued = numeric_date(claims, "iat")?;
-        if let Some(longest) = self.max_lifetime {
+        if let Some(longest) = self.rules.max_lifetime {
             // Without `iat`, the age of the token is unknown.
             let issued = issued.ok_or_else(|| invalid("token_without_issue_time"))?;
             if expires > issued + longest {
@@ -156,7 +143,7 @@ impl Issuer {
         }
         // `iat` in the future means that a clock is wrong. Leeway covers small differences; larger ones make the token invalid.
         let from = not_before.unwrap_or_default().max(issued.unwrap_or_default());
-        Ok(Validity { from: from.saturating_sub(self.leeway), until: expires + self.leeway })
+        Ok(Validity { from: from.saturating_sub(self.rules.leeway), until: expires + self.rules.leeway })
     }
 }
 

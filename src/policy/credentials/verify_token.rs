@@ -86,7 +86,7 @@ impl Authenticator<'_> {
         received_at: Duration,
         world: &mut World<'_>,
     ) -> Result<Caller, Stop> {
-        if token.len() > self.issuers.iter().map(|i| i.max_token_bytes).max().unwrap_or(0) {
+        if token.len() > self.issuers.iter().map(|i| i.rules.max_token_bytes).max().unwrap_or(0) {
             return Err(invalid("token_too_long"));
         }
         let read = UnverifiedToken::read(token)?;
@@ -102,10 +102,10 @@ impl Authenticator<'_> {
         let bound = issuer.binding(&read.claims)?;
         let client_id = client_id(&read.claims);
         let (client, asked) = self.client(client_id.as_deref(), (index, issuer.clients), received_at, world)?;
-        let mut scopes = self.scopes.granted(&read.claims, &issuer.scope_claims);
+        let mut scopes = self.scopes.granted(&read.claims, &issuer.rules.scope_claims);
         let mut permissions = self
             .permissions
-            .granted(&read.claims, &issuer.permission_claims)
+            .granted(&read.claims, &issuer.rules.permission_claims)
             .map_err(|fault| Rejection::new(Kind::InvalidToken, "token_permissions_malformed").with(fault.0))?;
         if let Some(client) = &client {
             client.scopes.iter().for_each(|most| scopes.cut_to(most));

@@ -1,0 +1,89 @@
+//! Reads the rules that the tokens of an issuer have to meet, one line per key.
+
+use std::time::Duration;
+
+use super::claim::{ClaimPath, RequiredClaim, required_claims};
+use super::node::Value;
+use super::problem::At;
+use super::reader::{Field, Fields};
+
+/// The rules that the tokens of an issuer have to meet, and the claims that hold what they grant. The decision core checks them as
+/// they are read here.
+#[derive(Clone, Debug)]
+pub struct TokenRules {
+    /// Accepted `aud` values, any of them.
+    pub audiences: Vec<String>,
+    /// Clock leeway for `exp`, `nbf` and `iat`.
+    pub leeway: Duration,
+    /// The longest time between `iat` (or now) and `exp`.
+    pub max_lifetime: Option<Duration>,
+    /// Claims that must have one of the listed values.
+    pub require_claims: Vec<RequiredClaim>,
+    /// The claims that hold scopes, in order of preference.
+    pub scope_claims: Vec<ClaimPath>,
+    /// The claims that hold permissions. Their permissions are added up.
+    pub permission_claims: Vec<ClaimPath>,
+    /// The longest token accepted, in bytes.
+    pub max_token_bytes: usize,
+    /// Only tokens that are bound to a certificate are accepted (RFC 8705 §3).
+    pub require_bound: bool,
+}
+
+impl TokenRules {
+    /// Reads the keys of an issuer that are rules. Tokens that developers make themselves are short-lived by default.
+    pub(super) fn read(fields: &Fields<'_>, is_self_issued: bool) -> TokenRules {
+        let audiences = fields.require("audiences").map(|f| audiences(&f)).unwrap_or_default();
+        let claims = |key, read: fn(&Field<'_>) -> Option<ClaimPath>| -> Option<Vec<ClaimPath>> {
+            fields.get(key).map(|f| f.one_or_more().iter().filter_map(read).collect())
+        };
+        let longest = is_self_issued.then_some(LONGEST_SELF_ISSUED);
+        let bytes = fields.get("max_token_bytes").and_then(|f| f.number(64, 65_536));
+        TokenRules {
+            audiences: audiences.into_iter().map(|audience| audience.value).collect(),
+            leeway: fields.get("leeway").and_then(|f| short_duration(&f, MAX_LEEWAY)).unwrap_or(LEEWAY),
+            max_lifetime: fields.get("max_lifetime").and_then(|f| f.duration()).or(longest),
+            require_claims: fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default(),
+            scope_claims: claims("scope_claims", ClaimPath::read)
+                .unwrap_or_else(|| SCOPE_CLAIMS.iter().map(|name| ClaimPath::top(name)).collect()),
+            permission_claims: claims("permission_claims", permission_place)
+                .unwrap_or_else(|| vec![ClaimPath::members(&[])]),
+            max_token_bytes: bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_TOKEN_BYTES),
+            require_bound: fields.get("require_bound").and_then(|f| f.flag()).unwrap_or(false),
+        }
+    }
+}
+
+/// Reads the accepted audiences. An issuer must have one, because a token without an audience could be used at any service.
+fn audiences(field: &Field<'_>) -> Vec<At<String>> {
+    if field.one_or_more().is_empty() {
+        field.problem("`audiences` is empty: a token for anyone is a token for nobody");
+    }
+    field.texts()
+}
+
+/// Reads where permissions are: a claim, or `.` for top-level claims named after the domains.
+fn permission_place(field: &Field<'_>) -> Option<ClaimPath> {
+    match &field.node.value {
+        Value::Text(text) if text == ALL_CLAIMS => Some(ClaimPath::members(&[])),
+        _ => ClaimPath::read(field),
+    }
+}
+
+pub(super) fn short_duration(field: &Field<'_>, most: Duration) -> Option<Duration> {
+    let found = field.duration()?;
+    if found > most {
+        field.problem(format!("is longer than the {} seconds accepted here", most.as_secs()));
+        return None;
+    }
+    Some(found)
+}
+
+/// The maximum lifetime of a token that a developer mints.
+pub const LONGEST_SELF_ISSUED: Duration = Duration::from_secs(900);
+/// Clocks of issuers and gateways differ by seconds (RFC 7519 §4.1.4: "usually no more than a few minutes").
+const LEEWAY: Duration = Duration::from_secs(30);
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
+const MAX_TOKEN_BYTES: usize = 8_192;
+const ALL_CLAIMS: &str = ".";
+/// RFC 9068 §2.2.3 `scope`; some well-known issuers use `scp` or `scopes` instead.
+const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];
