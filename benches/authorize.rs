@@ -9,7 +9,7 @@ use portcullis::policy::authority::condition::{Circumstances, Condition};
 use portcullis::policy::authority::permission::PermissionRegistry;
 use portcullis::policy::request::guard::read_target;
 use portcullis::policy::request::peer::KnownPeer;
-use portcullis::policy::request::route::{Found, Method, RoutePattern, RouteTable};
+use portcullis::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
 use portcullis::policy::request::{Request, RequestParts};
 use serde_json::json;
 
@@ -67,7 +67,7 @@ fn conditions(criterion: &mut Criterion) {
     let Ok(pattern) = RoutePattern::parse("/tenants/{tenant}/orders/{id}") else { return };
     let inserted = builder.insert(&[], pattern, &[], ()).is_ok();
     let table = builder.build();
-    let Found::Route { params, .. } = table.find("", target.path(), &Method::Get) else { return };
+    let RouteMatch::Route { params, .. } = table.find("", target.path(), &Method::Get) else { return };
     assert!(inserted, "the table takes its only route");
     let peer = KnownPeer { address: "192.0.2.7".parse().ok(), certificate: None };
     let circumstances = Circumstances {

@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use portcullis::config::limit::{KeyPart, Period};
-use portcullis::policy::limits::rate_limit::key::{Key, Subject};
+use portcullis::config::limit::{KeyPart, QuotaPeriod};
+use portcullis::policy::limits::rate_limit::key::{LimitKey, Subject};
 use portcullis::policy::limits::rate_limit::store::LocalStore;
 use portcullis::policy::limits::rate_limit::window::Window;
 use portcullis::policy::limits::rate_limit::{Choice, How, Limit, Meter, count};
@@ -32,7 +32,7 @@ fn key(criterion: &mut Criterion) {
     let peer = KnownPeer { address: Some([203, 0, 113, 9].into()), certificate: None };
     let subject = Subject { peer: &peer, headers: &[], route: "orders", caller: None };
     criterion.bench_function("limit/key of an address and a route", |bencher| {
-        bencher.iter(|| Key::new(&[KeyPart::Address, KeyPart::Route], black_box(&subject), [7; 16]));
+        bencher.iter(|| LimitKey::new(&[KeyPart::Address, KeyPart::Route], black_box(&subject), [7; 16]));
     });
 }
 
@@ -72,4 +72,4 @@ fn limit(table: u32, windows: usize) -> Limit {
 
 const NOW: u64 = 1_700_000_000_000_000_000;
 const RATE: Window = Window::Rate { interval: 1, room: 1_000_000_000_000 };
-const QUOTA: Window = Window::Quota { most: u32::MAX, period: Period::Day };
+const QUOTA: Window = Window::Quota { most: u32::MAX, period: QuotaPeriod::Day };

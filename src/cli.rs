@@ -62,7 +62,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// The output and the exit status of a command.
-struct Outcome {
+struct ToolOutcome {
     /// For standard output.
     result: Printed,
     /// Lines for standard error.
@@ -88,35 +88,35 @@ fn hint(near: Option<&str>) -> String {
 #[command(name = "portcullis", version, arg_required_else_help = true, max_term_width = 110)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: ToolCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum ToolCommand {
     /// List the routes that a caller with these claims, or a client, can use
-    Can(can::Options),
+    Can(can::CanOptions),
     /// Find every problem in a document: a gateway.yaml, an Envoy file that embeds the plugin, or an Istio manifest
-    Check(check::Options),
+    Check(check::CheckOptions),
     /// Check a document of clients before gateways fetch it
-    Clients(clients::Options),
+    Clients(clients::ClientsOptions),
     /// Show how the filter decides one request, stage by stage; exits with 0 if it is allowed and 2 if it is refused
-    Explain(explain::Options),
+    Explain(explain::ExplainOptions),
     /// Generate the Envoy configuration around the filter
-    Generate(generate::Options),
+    Generate(generate::GenerateOptions),
     /// Convert the configuration of another gateway
-    Import(import::Options),
+    Import(import::ImportOptions),
     /// Add, list, explain and lock the permissions of a document
-    Permission(permission::Options),
+    Permission(permission::PermissionOptions),
     /// Create, rotate, revoke and list API keys, and record each change with its author and reason
-    Keys(keys::Options),
+    Keys(keys::KeysOptions),
     /// Check a revocation list before gateways fetch it
-    Revocation(revocation::Options),
+    Revocation(revocation::RevocationOptions),
     /// Print the JSON Schema of the document
     Schema,
     /// Get a token with client credentials, mint a short-lived one for development, or inspect one
-    Token(token::Options),
+    Token(token::TokenOptions),
     /// List what a caller needs for a request, a route or an upstream
-    WhoCan(who_can::Options),
+    WhoCan(who_can::WhoCanOptions),
 }
 
 /// Runs one command line, which starts with the program name.
@@ -127,18 +127,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return misunderstood(&arguments, error),
     };
     let outcome = match command {
-        Command::Can(options) => can::run(&options),
-        Command::Check(options) => check::run(&options),
-        Command::Clients(options) => clients::run(&options),
-        Command::Explain(options) => explain::run(&options),
-        Command::Generate(options) => generate::run(&options),
-        Command::Import(options) => import::run(&options),
-        Command::Permission(options) => permission::run(&options),
-        Command::Keys(options) => keys::run(&options),
-        Command::Revocation(options) => revocation::run(&options),
-        Command::Schema => Ok(schema::run()),
-        Command::Token(options) => token::run(&options),
-        Command::WhoCan(options) => who_can::run(&options),
+        ToolCommand::Can(options) => can::run(&options),
+        ToolCommand::Check(options) => check::run(&options),
+        ToolCommand::Clients(options) => clients::run(&options),
+        ToolCommand::Explain(options) => explain::run(&options),
+        ToolCommand::Generate(options) => generate::run(&options),
+        ToolCommand::Import(options) => import::run(&options),
+        ToolCommand::Permission(options) => permission::run(&options),
+        ToolCommand::Keys(options) => keys::run(&options),
+        ToolCommand::Revocation(options) => revocation::run(&options),
+        ToolCommand::Schema => Ok(schema::run()),
+        ToolCommand::Token(options) => token::run(&options),
+        ToolCommand::WhoCan(options) => who_can::run(&options),
     };
     finish(outcome)
 }
@@ -155,9 +155,9 @@ fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
 }
 
 /// Writes the outcome. A closed pipe (`| head`) is not an error.
-fn finish(outcome: Result<Outcome, Failure>) -> Exit {
+fn finish(outcome: Result<ToolOutcome, Failure>) -> Exit {
     let (result, notes, exit) = match outcome {
-        Ok(Outcome { result, notes, exit }) => (result, notes, exit),
+        Ok(ToolOutcome { result, notes, exit }) => (result, notes, exit),
         Err(Failure::Message(message)) => (Printed::nothing(), vec![format!("portcullis: {message}")], Exit::Failure),
         Err(Failure::Problems(problems)) => {
             (Printed::nothing(), problems.iter().map(|(file, problem)| line(file, problem)).collect(), Exit::Failure)

@@ -34,19 +34,19 @@ use std::cell::RefCell;
 
 use auth::{ApiKeys, Auth};
 use bounds::WorkerBounds;
-use checks::Checks;
-use client::Client;
+use checks::CheckSettings;
+use client::ClientSettings;
 use clients_from::ClientsFrom;
-use document::{Audit, Cors, Document, Errors, Issuer, PublicPath, Route, Upstream};
+use document::{Audit, Cors, Document, Errors, IssuerSettings, PublicPath, Route, Upstream};
 use environment::Environment;
 use identity::IdentityHeader;
 use limit::service::RateLimitService;
-use limit::{Limit, LimitHeaders, Plan};
+use limit::{LimitHeaders, LimitSettings, Plan};
 use node::{Node, Value};
 use permission::{ForwardPermissions, PermissionDomain};
 use problem::{At, Problems};
 use reader::{Field, Fields};
-use revocation::Revocation;
+use revocation::RevocationSettings;
 use schema::NamedSchema;
 
 impl Document {
@@ -76,12 +76,12 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
     let auth = fields.get("auth").map_or_else(|| usual_auth(root), |f| default_auth(&f));
     let document = Document {
         environment: fields.get("environment").and_then(|f| f.text_at()),
-        issuers: items("issuers").iter().filter_map(Issuer::read).collect(),
+        issuers: items("issuers").iter().filter_map(IssuerSettings::read).collect(),
         api_keys: fields.get("api_keys").and_then(|f| ApiKeys::read(&f)),
-        clients: items("clients").iter().filter_map(Client::read).collect(),
+        clients: items("clients").iter().filter_map(ClientSettings::read).collect(),
         clients_from: fields.get("clients_from").and_then(|f| ClientsFrom::read(&f)),
         has_directory: fields.get("clients").is_some() || fields.get("clients_from").is_some(),
-        revocation: fields.get("revocation").and_then(|f| Revocation::read(&f)),
+        revocation: fields.get("revocation").and_then(|f| RevocationSettings::read(&f)),
         identity_headers: fields.get("identity_headers").map(|f| IdentityHeader::read_all(&f)).unwrap_or_default(),
         permissions: fields.get("permissions").map(|f| PermissionDomain::read_all(&f)).unwrap_or_default(),
         forward_permissions: fields
@@ -92,10 +92,10 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         upstreams: fields.get("upstreams").map(|f| Upstream::read_all(&f, environment)).unwrap_or_default(),
         public_paths: items("public_paths").iter().filter_map(PublicPath::read).collect(),
         schemas: fields.get("schemas").map(|f| NamedSchema::read_all(&f)).unwrap_or_default(),
-        checks: fields.get("checks").and_then(|f| Checks::read(&f)),
+        checks: fields.get("checks").and_then(|f| CheckSettings::read(&f)),
         routes: items("routes").iter().filter_map(|f| Route::read(f, &auth)).collect(),
         plans: fields.get("plans").map(|f| Plan::read_all(&f)).unwrap_or_default(),
-        limits: fields.get("limits").map(|f| Limit::read_all(&f, false)).unwrap_or_default(),
+        limits: fields.get("limits").map(|f| LimitSettings::read_all(&f, false)).unwrap_or_default(),
         rate_limit_service: fields.get("rate_limit_service").and_then(|f| RateLimitService::read(&f, environment)),
         limit_headers: fields.get("limit_headers").and_then(|f| LimitHeaders::read(&f)).unwrap_or_default(),
         errors: fields.get("errors").and_then(|f| Errors::read(&f)).unwrap_or_default(),

@@ -66,7 +66,7 @@ struct Calls {
 
 /// The effects of an event that concerns the whole gateway.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct Consequences {
     /// Log lines.
     pub commands: Vec<Command>,
     /// Requests to decide again, with [`transaction::Transaction::on_wake`].
@@ -116,8 +116,8 @@ impl Gateway {
     }
 
     /// Handles a tick: starts fetches that are due, and finds requests whose wait has timed out.
-    pub fn on_tick(&self, now: Duration, shared: &dyn SharedData) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub fn on_tick(&self, now: Duration, shared: &dyn SharedData) -> Consequences {
+        let mut outcome = Consequences::default();
         let changed = {
             let memory = &mut *self.memory.borrow_mut();
             self.calls.borrow_mut().polling.poll(&mut memory.polled, now, shared, &mut outcome.commands)
@@ -134,8 +134,8 @@ impl Gateway {
     }
 
     /// Handles the end of a call.
-    pub fn on_answer(&self, call: CallId, answer: Answer<'_>, now: Duration, shared: &dyn SharedData) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub fn on_answer(&self, call: CallId, answer: Answer<'_>, now: Duration, shared: &dyn SharedData) -> Consequences {
+        let mut outcome = Consequences::default();
         match call {
             CallId::Document(id) => {
                 {
@@ -166,7 +166,7 @@ impl Gateway {
     }
 
     /// Finds the requests that timed out or whose awaited result has arrived. A large number is spread over several ticks.
-    fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut Outcome) {
+    fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut Consequences) {
         let (due, more) = self.waiting.borrow_mut().take(now, come);
         outcome.due = due;
         if self.is_hurried.replace(more) != more {

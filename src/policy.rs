@@ -31,18 +31,18 @@ use pipeline::decision::Decision;
 use pipeline::forward::{Forward, Passage};
 use pipeline::inspection::Inspection;
 use pipeline::progress::Progress;
-use pipeline::rule::{Action, Rule};
+use pipeline::rule::{RouteAction, Rule};
 use polled::{PollPlan, Polled};
 use request::guard::{self, SafePath};
 use request::route::RouteTable;
-use request::routing::{Routes, Taken};
+use request::routing::{MatchedRoute, Routes};
 use request::{Request, RequestParts, overrides};
 use respond::cors::CorsPolicy;
 use respond::refusal::Refusals;
 use respond::{Response, ResponseHead};
 use verdict::budget::Budget;
 use verdict::edit::HeaderEdit;
-use verdict::rejection::{Kind, Rejection};
+use verdict::rejection::{Rejection, RejectionKind};
 use verdict::reply::Reply;
 use verdict::stop::Stop;
 use world::World;
@@ -96,7 +96,8 @@ impl Policy {
     ) -> Result<Decision, Stop> {
         let request = &self.read(parts, progress, world)?;
         let target = &guard_target(request, progress, world)?;
-        let host = guard::read_host(request.authority).map_err(|f| Rejection::new(Kind::BadRequest, f.reason()))?;
+        let host =
+            guard::read_host(request.authority).map_err(|f| Rejection::new(RejectionKind::BadRequest, f.reason()))?;
         if let Some(preflight) = self.routes.preflight(request, host.name(), target.path()) {
             progress.plan.cors = Some(preflight.cors);
             limits::arrive(&self.limits, Some(preflight.rule), parts, world, progress)?;
@@ -104,7 +105,7 @@ impl Policy {
             world.note("cors", || format!("preflight for route {}: {}", preflight.rule.name, reply.details));
             return Ok(Decision::Reply(reply));
         }
-        let Taken { rule, tail, params } = self.routes.find(request, host.name(), target.path(), progress)?;
+        let MatchedRoute { rule, tail, params } = self.routes.find(request, host.name(), target.path(), progress)?;
         progress.enter(rule, request);
         world.note("route", || format!("route {}", rule.name));
         limits::arrive(&self.limits, Some(rule), parts, world, progress)?;
@@ -124,8 +125,8 @@ impl Policy {
         let query = target.query().unwrap_or_default();
         progress.examine(rule, |checks| checks.examine(request, query, &self.credentials.token_sources))?;
         Ok(match &rule.action {
-            Action::Answer(answer) => Decision::Reply(progress.answer(answer, &grant)),
-            Action::Forward(to) => {
+            RouteAction::Answer(answer) => Decision::Reply(progress.answer(answer, &grant)),
+            RouteAction::Forward(to) => {
                 let passage = Passage {
                     request,
                     target,
@@ -286,7 +287,7 @@ fn guard_target<'r>(
         }
         Err(fault) => {
             world.note("guard", || format!("the path is refused: {}", fault.reason()));
-            Err(Rejection::new(Kind::BadRequest, fault.reason()))
+            Err(Rejection::new(RejectionKind::BadRequest, fault.reason()))
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Runs a request for a route through the filter's core, with example values for everything that the route leaves open.
 
 use super::Failure;
-use super::explain::{Asked, Shown};
+use super::explain::{HypotheticalGateway, PresentedCredentials};
 use crate::config::document::Route;
 
 /// One route, and the verdict on a request for it.
-pub struct Answer<'g> {
+pub struct RouteAnswer<'g> {
     /// The route as written.
     pub route: &'g Route,
     /// The route name.
@@ -19,14 +19,17 @@ pub struct Answer<'g> {
 }
 
 /// Asks about every route, in document order.
-pub fn about_all<'g>(asked: &mut Asked<'g>, shown: &Shown<'_>) -> Result<Vec<Answer<'g>>, Failure> {
+pub fn about_all<'g>(
+    asked: &mut HypotheticalGateway<'g>,
+    shown: &PresentedCredentials<'_>,
+) -> Result<Vec<RouteAnswer<'g>>, Failure> {
     let gateway = asked.gateway;
     let routes = gateway.document.routes.iter().zip(gateway.policy.routes().iter());
     routes.map(|(route, (_, rule))| about(asked, route, &rule.name, shown)).collect()
 }
 
 /// Answers as table rows, including the header row.
-pub fn rows(answers: &[Answer<'_>]) -> Vec<[String; 4]> {
+pub fn rows(answers: &[RouteAnswer<'_>]) -> Vec<[String; 4]> {
     let mut rows = vec![["ROUTE", "REQUEST", "MAY", "REASON"].map(str::to_string)];
     rows.extend(answers.iter().map(|answer| {
         let may = if answer.allowed { "yes" } else { "no" };
@@ -37,11 +40,11 @@ pub fn rows(answers: &[Answer<'_>]) -> Vec<[String; 4]> {
 
 /// Asks about one route.
 pub fn about<'g>(
-    asked: &mut Asked<'_>,
+    asked: &mut HypotheticalGateway<'_>,
     route: &'g Route,
     name: &str,
-    shown: &Shown<'_>,
-) -> Result<Answer<'g>, Failure> {
+    shown: &PresentedCredentials<'_>,
+) -> Result<RouteAnswer<'g>, Failure> {
     let method = route.methods.first().map_or("GET", |method| method.value.as_str());
     let method = if method == "ANY" { "GET" } else { method };
     let host = route.hosts.first().map_or("gateway.test", |host| host.value.as_str()).replacen('*', "any", 1);
@@ -62,7 +65,7 @@ pub fn about<'g>(
         let detail = verdict.detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
         let reason = format!("{}{detail}", verdict.reason);
         let request = format!("{method} {path}");
-        last = Some(Answer { route, name: name.to_string(), request, allowed: verdict.allowed, reason });
+        last = Some(RouteAnswer { route, name: name.to_string(), request, allowed: verdict.allowed, reason });
         if is_ours {
             break;
         }

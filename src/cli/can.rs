@@ -5,21 +5,21 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::cast::Source;
-use super::explain::{Asked, Shown};
+use super::cast::StandInSource;
+use super::explain::{HypotheticalGateway, PresentedCredentials};
 use super::gateway::GatewayFile;
 use super::keys::book::refuse_key_itself;
-use super::who_can::Format;
-use super::{Exit, Failure, Outcome, Printed, asking, cast, clock, explain, table};
-use crate::config::client::{Client, ClientKey};
+use super::who_can::WhoCanFormat;
+use super::{Exit, Failure, Printed, ToolOutcome, asking, cast, clock, explain, table};
+use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
 /// The options of `can`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("caller").args(["claims", "client"]).required(true).multiple(true))]
-pub struct Options {
+pub struct CanOptions {
     #[command(flatten)]
-    source: Source,
+    source: StandInSource,
     /// The claims of a token that counts as validly signed, as a JSON object; iss, aud, iat and exp are added if missing
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
@@ -37,11 +37,11 @@ pub struct Options {
     at: Option<Duration>,
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: WhoCanFormat,
 }
 
 /// Asks about every route.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
     let cast = options.source.open()?;
     let now = options.at.unwrap_or_else(clock::now);
     let (gateway, issuer) = (&cast.gateway, options.issuer.as_deref());
@@ -57,13 +57,13 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     ];
     let shows: Vec<String> = shows.into_iter().flatten().collect();
     let secret = key.and_then(cast::key_of);
-    let shown = Shown { token: token.as_ref(), key: secret.as_deref(), certificate };
-    let mut asked = Asked::new(gateway, None, cast.listed.as_deref(), now)?;
+    let shown = PresentedCredentials { token: token.as_ref(), key: secret.as_deref(), certificate };
+    let mut asked = HypotheticalGateway::new(gateway, None, cast.listed.as_deref(), now)?;
     let answers = asking::about_all(&mut asked, &shown)?;
     let result = match options.format {
-        Format::Text => Printed::Lines(table::text(&asking::rows(&answers))),
-        Format::Csv => Printed::Lines(table::csv(&asking::rows(&answers))),
-        Format::Json => {
+        WhoCanFormat::Text => Printed::Lines(table::text(&asking::rows(&answers))),
+        WhoCanFormat::Csv => Printed::Lines(table::csv(&asking::rows(&answers))),
+        WhoCanFormat::Json => {
             let all = answers.iter().map(|answer| {
                 json!({
                     "route": answer.name, "request": answer.request, "allowed": answer.allowed, "reason": answer.reason,
@@ -77,12 +77,12 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         true => format!("client `{}` has nothing to show", client.id.value),
         false => format!("client `{}` shows {}", client.id.value, shows.join(", ")),
     });
-    Ok(Outcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
+    Ok(ToolOutcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
 }
 
 /// The named key; by default the first key that is valid here, else the first key.
 fn key<'c>(
-    client: &'c Client,
+    client: &'c ClientSettings,
     id: Option<&str>,
     gateway: &GatewayFile,
     now: Duration,

@@ -15,8 +15,8 @@ use super::gateway::{GatewayFile, Variables};
 use super::{Failure, clients, gateway, hint};
 use crate::config::auth::CredentialKind;
 use crate::config::claim::ClaimPath;
-use crate::config::client::{Client, ClientKey, Evidence};
-use crate::config::document::{Issuer, Route};
+use crate::config::client::{ClientKey, ClientSettings, Evidence};
+use crate::config::document::{IssuerSettings, Route};
 use crate::config::identity::Attribute;
 use crate::config::mask::Mask;
 use crate::config::problem::near_miss;
@@ -25,7 +25,7 @@ use crate::policy::request::peer::Certificate;
 
 /// The gateway, and its polled document of clients.
 #[derive(Args)]
-pub struct Source {
+pub struct StandInSource {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
     #[arg(value_name = "FILE")]
     pub file: String,
@@ -41,12 +41,12 @@ pub struct Cast {
     /// The gateway, with stand-in keys.
     pub gateway: GatewayFile,
     /// Its clients, including those of the polled document.
-    pub clients: Vec<Client>,
+    pub clients: Vec<ClientSettings>,
     /// The polled document, with stand-in keys.
     pub listed: Option<String>,
 }
 
-impl Source {
+impl StandInSource {
     /// Opens both documents.
     pub fn open(&self) -> Result<Cast, Failure> {
         let gateway = gateway::look_at(&self.file, &self.variables)?;
@@ -71,7 +71,7 @@ impl Source {
 
 impl Cast {
     /// The client with this id.
-    pub fn client(&self, id: &str) -> Result<&Client, Failure> {
+    pub fn client(&self, id: &str) -> Result<&ClientSettings, Failure> {
         let found = self.clients.iter().find(|client| client.id.value == id);
         found.ok_or_else(|| {
             let near = near_miss(id, self.clients.iter().map(|client| client.id.value.as_str()));
@@ -80,7 +80,7 @@ impl Cast {
     }
 
     /// The issuers whose tokens a route accepts.
-    pub fn issuers(&self, route: &Route) -> impl Iterator<Item = &Issuer> {
+    pub fn issuers(&self, route: &Route) -> impl Iterator<Item = &IssuerSettings> {
         let accepted = |name: &str| route.issuers.is_empty() || route.issuers.iter().any(|issuer| issuer.value == name);
         self.gateway.document.issuers.iter().filter(move |issuer| accepted(&issuer.name.value))
     }
@@ -88,8 +88,8 @@ impl Cast {
     /// A token for a client and a route, with every claim that the issuer and the route are known to require.
     pub fn token(
         &self,
-        client: &Client,
-        issuer: &Issuer,
+        client: &ClientSettings,
+        issuer: &IssuerSettings,
         route: &Route,
         now: std::time::Duration,
     ) -> Result<Supposed, Failure> {
@@ -123,20 +123,20 @@ impl Cast {
 }
 
 /// The credentials of one kind that a client can send, each with its name.
-pub fn credentials(client: &Client, kind: CredentialKind) -> Vec<Credential> {
+pub fn credentials(client: &ClientSettings, kind: CredentialKind) -> Vec<StandInCredential> {
     match kind {
         CredentialKind::Token => Vec::new(),
         CredentialKind::ApiKey => client
             .keys
             .iter()
-            .filter_map(|key| Some(Credential::Key(key.id.clone(), secret_of(&key.prefix)?)))
+            .filter_map(|key| Some(StandInCredential::Key(key.id.clone(), secret_of(&key.prefix)?)))
             .collect(),
-        CredentialKind::Certificate => certificate_of(client).map(Credential::Certificate).into_iter().collect(),
+        CredentialKind::Certificate => certificate_of(client).map(StandInCredential::Certificate).into_iter().collect(),
     }
 }
 
 /// A credential of a client.
-pub enum Credential {
+pub enum StandInCredential {
     /// An API key: its id and the stand-in key.
     Key(String, String),
     /// A certificate.
@@ -144,7 +144,7 @@ pub enum Credential {
 }
 
 /// The certificate of a client, with every field by which the document identifies it.
-pub fn certificate_of(client: &Client) -> Option<Certificate> {
+pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
     let mut certificate = Certificate { sha256: UNKNOWN, ..Certificate::default() };
     for evidence in client.certificates.iter().rev() {
         match &evidence.value {
@@ -157,7 +157,7 @@ pub fn certificate_of(client: &Client) -> Option<Certificate> {
 }
 
 /// The certificate that an issuer's tokens must be bound to (RFC 8705 §3.1): the client's, or any certificate if it has none.
-pub fn bound_to(client: &Client, issuer: &Issuer) -> Option<Certificate> {
+pub fn bound_to(client: &ClientSettings, issuer: &IssuerSettings) -> Option<Certificate> {
     let any = || Certificate { sha256: UNKNOWN, ..Certificate::default() };
     issuer.rules.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
 }

@@ -13,18 +13,18 @@ use serde_json::{Value, json};
 use super::gateway::{self, GatewayFile, Variables};
 use super::module::Module;
 use super::permission::lock;
-use super::{Exit, Failure, Outcome, Printed, line};
+use super::{Exit, Failure, Printed, ToolOutcome, line};
 use crate::config::problem::{Place, Problem};
 
 /// The options of `check`.
 #[derive(Args)]
-pub struct Options {
+pub struct CheckOptions {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: CheckFormat,
     /// Also report requests that match two routes, and which route takes them
     #[arg(long)]
     overlaps: bool,
@@ -33,7 +33,7 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum CheckFormat {
     /// `file:line:col: path: message`, one per line
     Text,
     /// One JSON object
@@ -41,7 +41,7 @@ enum Format {
 }
 
 /// Checks all files, even if the first has problems.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
     let mut summaries = Vec::new();
@@ -78,7 +78,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         }
     }
     let exit = if problems.is_empty() { Exit::Success } else { Exit::Failure };
-    if options.format == Format::Json {
+    if options.format == CheckFormat::Json {
         let found: Vec<Value> = problems
             .iter()
             .map(|(file, p)| {
@@ -91,12 +91,12 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
             .map(|(file, o)| json!({ "file": file, "line": o.line, "column": o.column, "message": o.message }))
             .collect();
         let result = json!({ "problems": found, "checked": summaries, "notes": notes, "overlaps": met });
-        return Ok(Outcome { result: Printed::json(&result), notes: Vec::new(), exit });
+        return Ok(ToolOutcome { result: Printed::json(&result), notes: Vec::new(), exit });
     }
     let met = met.iter().map(|(file, o)| format!("{file}:{}:{}: overlap: {}", o.line, o.column, o.message));
     let result = Printed::Lines(summaries.into_iter().chain(met).collect());
     notes.extend(problems.iter().map(|(file, problem)| line(file, problem)));
-    Ok(Outcome { result, notes, exit })
+    Ok(ToolOutcome { result, notes, exit })
 }
 
 /// `gateway.yaml:8:5: routes[0].permissions[0]: note: …`

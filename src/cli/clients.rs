@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 
 use super::fetched::Fetched;
 use super::gateway::{GatewayFile, Variables};
-use super::{Exit, Failure, Outcome, Printed, check, clock, fetched, gateway};
-use crate::config::client::Client;
+use super::{Exit, Failure, Printed, ToolOutcome, check, clock, fetched, gateway};
+use crate::config::client::ClientSettings;
 use crate::config::clients_from::{USUAL_ENTRIES, check_entries, read_document};
 use crate::config::node::Node;
 use crate::config::problem::Problems;
@@ -14,20 +14,20 @@ use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 
 /// The options of `clients`.
 #[derive(Args)]
-pub struct Options {
+pub struct ClientsOptions {
     #[command(subcommand)]
-    action: Action,
+    action: ClientsAction,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum ClientsAction {
     /// Find every problem in a document of clients
     Check(Fetched),
 }
 
 /// Checks the document.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
-    let Action::Check(options) = &options.action;
+pub fn run(options: &ClientsOptions) -> Result<ToolOutcome, Failure> {
+    let ClientsAction::Check(options) = &options.action;
     let file = &options.file;
     let gateway = options.gateway.as_deref().map(|name| gateway::look_at(name, &options.variables)).transpose()?;
     let node = open(file, gateway.as_ref().and_then(|gateway| gateway.policy.client_reader()))?;
@@ -44,7 +44,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         let several = check::clients::named_by_several(&clients, &issuers);
         notes.extend(several.iter().map(|(place, note)| check::noted(file, place, note)));
     }
-    Ok(Outcome { result: Printed::line(result), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(result), notes, exit: Exit::Success })
 }
 
 /// Opens a document of clients within the bounds of this gateway's reader, or within the default bounds.
@@ -60,7 +60,7 @@ pub fn read(
     node: &Node,
     gateway: Option<&str>,
     variables: &Variables,
-) -> Result<(Vec<Client>, Option<String>), Failure> {
+) -> Result<(Vec<ClientSettings>, Option<String>), Failure> {
     let (clients, mut problems) = read_document(node);
     let mut environment = None;
     match gateway {
@@ -86,7 +86,7 @@ pub fn check_for(gateway: &GatewayFile, name: &str, file: &str, node: &Node) -> 
 }
 
 /// The number of revoked or expired keys.
-fn past_keys(clients: &[Client]) -> usize {
+fn past_keys(clients: &[ClientSettings]) -> usize {
     let now = clock::now();
     let keys = clients.iter().flat_map(|client| &client.keys);
     keys.filter(|key| key.revoked.is_some() || key.period.expires.is_some_and(|end| end <= now)).count()

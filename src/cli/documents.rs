@@ -28,7 +28,7 @@ fn read_noting(file: &str, text: &str) -> Result<(Vec<Node>, Ambiguous), Problem
 pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     let (roots, ambiguous) = read_noting(file, text)?;
     let is_other = |root: &Node| MARKS.iter().any(|mark| root.get(mark).is_some());
-    let mut search = Search { text, ambiguous, found: Vec::new() };
+    let mut search = DocumentSearch { text, ambiguous, found: Vec::new() };
     match roots.as_slice() {
         roots if !roots.iter().any(is_other) => {
             if let Some((root, what)) = roots.iter().find_map(|root| other::kind(root).map(|what| (root, what))) {
@@ -54,20 +54,20 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
 /// Envoy's cache filters in a chain with this plugin. A file that cannot be read has none.
 pub fn caches(file: &str, text: &str) -> Vec<Cache> {
     let is_ours = |node: &Node| {
-        let mut search = Search { text, ambiguous: Ambiguous::default(), found: Vec::new() };
+        let mut search = DocumentSearch { text, ambiguous: Ambiguous::default(), found: Vec::new() };
         search.visit(node).is_err() || !search.found.is_empty()
     };
     read(file, text).map(|roots| caches::find(&roots, &is_ours)).unwrap_or_default()
 }
 
 /// The search for documents in a file that embeds them.
-struct Search<'t> {
+struct DocumentSearch<'t> {
     text: &'t str,
     ambiguous: Ambiguous,
     found: Vec<Node>,
 }
 
-impl Search<'_> {
+impl DocumentSearch<'_> {
     fn visit(&mut self, node: &Node) -> Result<(), Problem> {
         match &node.value {
             Value::List(items) => items.iter().try_for_each(|item| self.visit(item)),

@@ -15,7 +15,7 @@ pub struct Draft {
 
 /// One step from the root of a document towards a value.
 #[derive(Clone, Copy)]
-pub enum Step<'s> {
+pub enum PathStep<'s> {
     /// Into a member.
     Key(&'s str),
     /// To an item.
@@ -23,7 +23,7 @@ pub enum Step<'s> {
 }
 
 /// The members of a mapping to write, in order; all values are text.
-pub type Members<'m> = [(&'m str, String)];
+pub type YamlMembers<'m> = [(&'m str, String)];
 
 impl Draft {
     /// Starts with a text that parses.
@@ -32,7 +32,7 @@ impl Draft {
     }
 
     /// Sets a member of the mapping at `path` to a value.
-    pub fn set(&mut self, path: &[Step<'_>], key: &str, value: &str) -> Option<()> {
+    pub fn set(&mut self, path: &[PathStep<'_>], key: &str, value: &str) -> Option<()> {
         let root = yaml::read(&self.text).ok()?;
         let map = at(&root, path)?;
         let Value::Map(entries) = &map.value else { return None };
@@ -57,7 +57,7 @@ impl Draft {
     }
 
     /// Appends an item to the list under `key` of the mapping at `path`. Creates the list if it does not exist.
-    pub fn push(&mut self, path: &[Step<'_>], key: &str, item: &Members<'_>) -> Option<()> {
+    pub fn push(&mut self, path: &[PathStep<'_>], key: &str, item: &YamlMembers<'_>) -> Option<()> {
         let root = yaml::read(&self.text).ok()?;
         let map = at(&root, path)?;
         let Value::Map(entries) = &map.value else { return None };
@@ -117,21 +117,21 @@ impl Draft {
     }
 
     /// `{ id: b-1, prefix: … }`
-    fn flow(&self, item: &Members<'_>) -> String {
+    fn flow(&self, item: &YamlMembers<'_>) -> String {
         let members: Vec<_> =
             item.iter().map(|(key, value)| format!("{}: {}", self.word(key), self.quoted(value))).collect();
         format!("{{ {} }}", members.join(", "))
     }
 
     /// `- id: b-1` and the lines below it.
-    fn block(&self, indent: usize, item: &Members<'_>) -> Vec<String> {
+    fn block(&self, indent: usize, item: &YamlMembers<'_>) -> Vec<String> {
         let lead = |i: usize| format!("{}{}", " ".repeat(indent), if i == 0 { "- " } else { "  " });
         let line = |(i, (key, value)): (usize, &(&str, String))| format!("{}{key}: {}", lead(i), self.quoted(value));
         item.iter().enumerate().map(line).collect()
     }
 
     /// Appends an item to a block-style list, in the layout of its first item.
-    fn add_block(&self, items: &[Node], item: &Members<'_>) -> Option<String> {
+    fn add_block(&self, items: &[Node], item: &YamlMembers<'_>) -> Option<String> {
         let first = items.first()?;
         let (before, _) = split_at(&self.text, first.at)?;
         let lead = before.rsplit('\n').next().unwrap_or_default().trim_end();
@@ -149,18 +149,18 @@ impl Draft {
 }
 
 /// The value at a path.
-fn at<'n>(root: &'n Node, path: &[Step<'_>]) -> Option<&'n Node> {
+fn at<'n>(root: &'n Node, path: &[PathStep<'_>]) -> Option<&'n Node> {
     path.iter().try_fold(root, |node, step| match (step, &node.value) {
-        (Step::Key(key), _) => node.get(key),
-        (Step::Item(index), Value::List(items)) => items.get(*index),
-        (Step::Item(_), _) => None,
+        (PathStep::Key(key), _) => node.get(key),
+        (PathStep::Item(index), Value::List(items)) => items.get(*index),
+        (PathStep::Item(_), _) => None,
     })
 }
 
-fn object<'j>(root: &'j mut Json, path: &[Step<'_>]) -> Option<&'j mut Map<String, Json>> {
+fn object<'j>(root: &'j mut Json, path: &[PathStep<'_>]) -> Option<&'j mut Map<String, Json>> {
     let found = path.iter().try_fold(root, |value, step| match step {
-        Step::Key(key) => value.get_mut(*key),
-        Step::Item(index) => value.get_mut(*index),
+        PathStep::Key(key) => value.get_mut(*key),
+        PathStep::Item(index) => value.get_mut(*index),
     });
     found?.as_object_mut()
 }

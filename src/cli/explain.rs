@@ -14,7 +14,7 @@ use clap::Args;
 
 use super::gateway::Variables;
 use super::private::Private;
-use super::{Exit, Failure, Outcome, Printed, clock, gateway};
+use super::{Exit, Failure, Printed, ToolOutcome, clock, gateway};
 use crate::gateway::Gateway;
 use crate::gateway::call::{Answer, GrpcMessage};
 use crate::gateway::shared::LocalData;
@@ -25,13 +25,13 @@ use crate::policy::limits::rate_limit_client::wire;
 use crate::policy::request::peer::{Certificate, KnownPeer};
 use crate::policy::verdict::audit;
 use crate::policy::verdict::wait::Awaited;
-use crate::policy::world::Step;
+use crate::policy::world::TraceStep;
 
-pub use shown::{Asked, Shown};
+pub use shown::{HypotheticalGateway, PresentedCredentials};
 
 /// The options of `explain`.
 #[derive(Args)]
-pub struct Options {
+pub struct ExplainOptions {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
     #[arg(value_name = "FILE")]
     file: String,
@@ -85,7 +85,7 @@ pub struct Options {
 }
 
 /// Decides the request and reports the verdict.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     let file = gateway::open(&options.file, &options.variables)?;
     let now = options.at.unwrap_or_else(clock::now);
     let mut request = request(options)?;
@@ -131,7 +131,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let result = if options.json { Printed::json(&report.json()) } else { Printed::Lines(report.lines()) };
     let supposed = supposed.into_iter().filter(|(is_so, _)| *is_so);
     let supposed = supposed.map(|(_, what)| format!("{}: note: no {what}", options.file));
-    Ok(Outcome { result, notes: file.notes(&options.file).chain(supposed).collect(), exit })
+    Ok(ToolOutcome { result, notes: file.notes(&options.file).chain(supposed).collect(), exit })
 }
 
 /// Runs a request to its end. A fetch for an unknown key returns nothing new, which ends the waiting. No rate limit service is
@@ -141,7 +141,7 @@ fn run_request(
     transaction: &mut Transaction,
     host: &mut SimulatedHost<'_>,
     request: &[(String, String)],
-    trace: &mut Vec<Step>,
+    trace: &mut Vec<TraceStep>,
 ) -> Result<Sent, Failure> {
     let headers: Vec<(&[u8], &[u8])> = request.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     host.run(gateway, transaction, &headers, Some(trace), |host, awaited| match awaited {
@@ -178,7 +178,7 @@ impl From<Stuck> for Failure {
     }
 }
 
-fn request(options: &Options) -> Result<Vec<(String, String)>, Failure> {
+fn request(options: &ExplainOptions) -> Result<Vec<(String, String)>, Failure> {
     let mut headers = vec![
         (":method".to_string(), options.method.clone()),
         (":path".to_string(), options.path.clone()),

@@ -19,10 +19,10 @@ use serde_json::Value;
 use super::gateway::{GatewayFile, Variables};
 use super::module::Module;
 use super::scalar::Loader;
-use super::{Exit, Failure, Outcome, Printed, emit, gateway, scalar};
+use super::{Exit, Failure, Printed, ToolOutcome, emit, gateway, scalar};
 use crate::config::problem::Problems;
-use crate::policy::pipeline::rule::Action;
-use crate::policy::request::route::{Found, Method};
+use crate::policy::pipeline::rule::RouteAction;
+use crate::policy::request::route::{Method, RouteMatch};
 use crate::printable;
 use tls::Tls;
 use traffic::Traffic;
@@ -30,13 +30,13 @@ use version::EnvoyVersion;
 
 /// The options of `generate`.
 #[derive(Args)]
-pub struct Options {
+pub struct GenerateOptions {
     #[command(subcommand)]
-    target: Target,
+    target: GenerateTarget,
 }
 
 #[derive(Subcommand)]
-enum Target {
+enum GenerateTarget {
     /// An Envoy bootstrap with a listener, the filter, and a cluster for each upstream, each key set and the rate limit service
     Envoy(EnvoyOptions),
 }
@@ -92,8 +92,8 @@ enum Form {
 }
 
 /// Writes the configuration.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
-    let Target::Envoy(options) = &options.target;
+pub fn run(options: &GenerateOptions) -> Result<ToolOutcome, Failure> {
+    let GenerateTarget::Envoy(options) = &options.target;
     if !options.no_admin && options.port == options.admin_port {
         let message = format!(
             "port {} is that of the listener and of the admin interface: choose another --port or --admin-port",
@@ -128,7 +128,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let notes = notes.map(|note| format!("{}: note: {note}", options.file)).collect();
     let file = printable::one_line(&options.file);
     let heading = format!("# Written by `portcullis generate envoy {file}`; change that file, not this one.\n");
-    Ok(Outcome { result: Printed::Whole(heading + &emit::yaml(&bootstrap)), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::Whole(heading + &emit::yaml(&bootstrap)), notes, exit: Exit::Success })
 }
 
 /// A note on the required module, if it is not the one named on the command line.
@@ -151,7 +151,9 @@ fn unrouted(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
         let example = path.strip_suffix('*').map(|tree| format!("{tree}any"));
         let example = example.as_deref().unwrap_or(path);
         match gateway.policy.routes().find("", example, &Method::Get) {
-            Found::Route { value, .. } => matches!(&value.action, Action::Forward(to) if to.upstream.is_none()),
+            RouteMatch::Route { value, .. } => {
+                matches!(&value.action, RouteAction::Forward(to) if to.upstream.is_none())
+            }
             _ => true,
         }
     })

@@ -15,18 +15,18 @@ use clap::{ArgGroup, Args};
 use serde_json::{Map, Value, json};
 
 use super::private::Private;
-use super::{Exit, Failure, Outcome, Printed, emit, gateway, yaml};
+use super::{Exit, Failure, Printed, ToolOutcome, emit, gateway, yaml};
 use crate::config::node::Node;
 use crate::config::problem::{Place, Problem};
 use crate::policy::request::guard::percent;
 use crate::policy::request::route::{Method, RoutePattern};
 use crate::printable;
-use reader::{Findings, Item, Reader};
+use reader::{Findings, ImportReader, Item};
 
 /// The options of `import`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("key").args(["jwks_uri", "secret_env"]))]
-pub struct Options {
+pub struct ImportOptions {
     /// A serverless gateway's JSON (`paths`, `servers`), or a routes.yaml (`public_paths`, `proxy_upstream`)
     #[arg(value_name = "FILE")]
     file: String,
@@ -78,7 +78,7 @@ struct Import {
 }
 
 /// Reads the file and writes the document.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &ImportOptions) -> Result<ToolOutcome, Failure> {
     let text = gateway::read(&options.file)?;
     let in_file = |problem| Failure::Problems(vec![(options.file.clone(), problem)]);
     // A manifest may have several documents; naming its kind is more useful than reporting their number.
@@ -94,13 +94,13 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     result.push_str(&emit::yaml(&import.document));
     let notes = import.warnings.iter().map(|warning| note(&options.file, warning)).collect();
-    Ok(Outcome { result: Printed::Whole(result), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::Whole(result), notes, exit: Exit::Success })
 }
 
-fn import(root: &Node, issuer: Option<Value>, options: &Options) -> Result<Import, Findings> {
+fn import(root: &Node, issuer: Option<Value>, options: &ImportOptions) -> Result<Import, Findings> {
     let refused = |problem| Findings { problems: vec![problem], warnings: Vec::new() };
     refuse_foreign(root).map_err(refused)?;
-    let reader = Reader::new(root, &options.ignored_keys);
+    let reader = ImportReader::new(root, &options.ignored_keys);
     let context = Context { has_issuer: issuer.is_some(), upstreams: &options.upstreams };
     let mut imported = if root.get("paths").is_some() {
         serverless::read(&reader.root(), &context)
@@ -148,7 +148,7 @@ fn problem_of(root: &Node, message: String) -> Problem {
 }
 
 /// All findings in a file that cannot be imported, in text order.
-fn refused(options: &Options, findings: Findings) -> Failure {
+fn refused(options: &ImportOptions, findings: Findings) -> Failure {
     let warning = |found: Problem| Problem { message: format!("warning: {}", found.message), ..found };
     let mut all = findings.problems;
     all.extend(findings.warnings.into_iter().map(warning));
@@ -264,7 +264,7 @@ fn document(imported: Imported, issuer: Option<Value>) -> Value {
 }
 
 /// The issuer given on the command line. It replaces the issuer of the file.
-fn asked_for(options: &Options) -> Result<Option<Value>, Failure> {
+fn asked_for(options: &ImportOptions) -> Result<Option<Value>, Failure> {
     let Some(issuer) = &options.issuer else { return Ok(None) };
     if options.audiences.is_empty() {
         return Err(Failure::Message(

@@ -13,39 +13,39 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Outcome};
+use super::{Failure, ToolOutcome};
 use crate::config::client::ClientKey;
 use crate::policy::respond::refusal::timestamp;
 
 /// The options of `keys`.
 #[derive(Args)]
-pub struct Options {
+pub struct KeysOptions {
     #[command(subcommand)]
-    action: Action,
+    action: KeysAction,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum KeysAction {
     /// Create a key: standard output gets the key once, the document gets a record with only its hash
-    Create(create::Options),
+    Create(create::KeysCreateOptions),
     /// List the keys of a document with their clients, states and ends
-    List(list::Options),
+    List(list::KeysListOptions),
     /// Create the next key of a client: both keys are valid until the older one ends
-    Rotate(rotate::Options),
+    Rotate(rotate::KeysRotateOptions),
     /// Mark a key as revoked: gateways refuse it as soon as they have the document
-    Revoke(revoke::Options),
+    Revoke(revoke::KeysRevokeOptions),
     /// Report the owner and the keys of every client, and keys that need attention
-    Report(report::Options),
+    Report(report::KeysReportOptions),
 }
 
 /// Runs the subcommand.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &KeysOptions) -> Result<ToolOutcome, Failure> {
     match &options.action {
-        Action::Create(options) => create::run(options),
-        Action::List(options) => list::run(options),
-        Action::Rotate(options) => rotate::run(options),
-        Action::Revoke(options) => revoke::run(options),
-        Action::Report(options) => report::run(options),
+        KeysAction::Create(options) => create::run(options),
+        KeysAction::List(options) => list::run(options),
+        KeysAction::Rotate(options) => rotate::run(options),
+        KeysAction::Revoke(options) => revoke::run(options),
+        KeysAction::Report(options) => report::run(options),
     }
 }
 

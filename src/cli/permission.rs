@@ -11,28 +11,28 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::gateway::{self, GatewayFile, Variables};
-use super::{Failure, Outcome};
+use super::{Failure, ToolOutcome};
 use crate::config::permission::{Permission, PermissionDomain};
 
 /// The options of `permission`.
 #[derive(Args)]
-pub struct Options {
+pub struct PermissionOptions {
     #[command(subcommand)]
-    command: Command,
+    command: PermissionAction,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum PermissionAction {
     /// Add a permission to the document, on the next bit of its domain; the rest of the text does not change
-    Add(add::Options),
+    Add(add::PermissionAddOptions),
     /// List every permission and the routes that require it
-    List(list::Options),
+    List(list::PermissionListOptions),
     /// Decode `LIC=3` or the claims of a token into permissions, and list the routes they open
-    Decode(decode::Options),
+    Decode(decode::PermissionDecodeOptions),
     /// Record the released bits, so that none is ever renumbered or reused
-    Lock(lock::Options),
+    Lock(lock::PermissionLockOptions),
     /// Print the permissions as constants of a programming language
-    Constants(constants::Options),
+    Constants(constants::PermissionConstantsOptions),
 }
 
 /// A file with a gateway document, opened without requiring its variables.
@@ -57,13 +57,13 @@ impl File {
 }
 
 /// Runs the subcommand.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &PermissionOptions) -> Result<ToolOutcome, Failure> {
     match &options.command {
-        Command::Add(options) => add::run(options),
-        Command::List(options) => list::run(options),
-        Command::Decode(options) => decode::run(options),
-        Command::Lock(options) => lock::run(options),
-        Command::Constants(options) => constants::run(options),
+        PermissionAction::Add(options) => add::run(options),
+        PermissionAction::List(options) => list::run(options),
+        PermissionAction::Decode(options) => decode::run(options),
+        PermissionAction::Lock(options) => lock::run(options),
+        PermissionAction::Constants(options) => constants::run(options),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::fetched::Fetched;
-use super::{Exit, Failure, Outcome, Printed, clock, fetched, gateway, hint};
+use super::{Exit, Failure, Printed, ToolOutcome, clock, fetched, gateway, hint};
 use crate::config::document::Document;
 use crate::config::node::Node;
 use crate::config::problem::{Place, near_miss};
@@ -16,20 +16,20 @@ use crate::strict_json::{Bounds, MAX_DEPTH};
 
 /// The options of `revocation`.
 #[derive(Args)]
-pub struct Options {
+pub struct RevocationOptions {
     #[command(subcommand)]
-    action: Action,
+    action: RevocationAction,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum RevocationAction {
     /// Find every problem in a revocation list
     Check(Fetched),
 }
 
 /// Checks the list.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
-    let Action::Check(options) = &options.action;
+pub fn run(options: &RevocationOptions) -> Result<ToolOutcome, Failure> {
+    let RevocationAction::Check(options) = &options.action;
     let file = &options.file;
     let opened = options.gateway.as_deref().map(|name| gateway::open(name, &options.variables)).transpose()?;
     let document = opened.as_ref().map(|gateway| &gateway.document);
@@ -45,7 +45,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         notes.push(format!("{file}: note: {} entries have expired and can be taken out", entries.len() - needed));
     }
     let count = if needed == 1 { "1 entry".to_string() } else { format!("{needed} entries") };
-    Ok(Outcome { result: Printed::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
 }
 
 /// The entries of a list as this gateway's filter reads them, and the number of entries it needs.

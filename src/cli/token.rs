@@ -7,30 +7,30 @@ mod signer;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Outcome};
+use super::{Failure, ToolOutcome};
 
 /// The options of `token`.
 #[derive(Args)]
-pub struct Options {
+pub struct TokenOptions {
     #[command(subcommand)]
-    action: Action,
+    action: TokenAction,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum TokenAction {
     /// Get a token from an authorization server with client credentials; standard output contains only the token
-    Get(get::Options),
+    Get(get::TokenGetOptions),
     /// Sign a token as a development issuer, for at most 15 minutes; gateways accept it if the issuer is `self_issued`
-    Mint(mint::Options),
+    Mint(mint::TokenMintOptions),
     /// Print the header and the claims of a token; with a document also its permissions and the routes it opens
-    Inspect(inspect::Options),
+    Inspect(inspect::TokenInspectOptions),
 }
 
 /// Runs the subcommand.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &TokenOptions) -> Result<ToolOutcome, Failure> {
     match &options.action {
-        Action::Get(options) => get::run(options),
-        Action::Mint(options) => mint::run(options),
-        Action::Inspect(options) => inspect::run(options),
+        TokenAction::Get(options) => get::run(options),
+        TokenAction::Mint(options) => mint::run(options),
+        TokenAction::Inspect(options) => inspect::run(options),
     }
 }

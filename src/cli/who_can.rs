@@ -7,23 +7,23 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::cast::{Cast, Source};
-use super::explain::Asked;
+use super::cast::{Cast, StandInSource};
+use super::explain::HypotheticalGateway;
 use super::gateway::GatewayFile;
-use super::{Exit, Failure, Outcome, Printed, clock, hint, table};
+use super::{Exit, Failure, Printed, ToolOutcome, clock, hint, table};
 use crate::config::auth::{Auth, CredentialKind};
 use crate::config::claim::RequiredClaim;
-use crate::config::document::{Issuer, Route};
+use crate::config::document::{IssuerSettings, Route};
 use crate::config::problem::near_miss;
-use crate::policy::pipeline::rule::{Action, Rule};
-use crate::policy::request::route::{Found, Method};
+use crate::policy::pipeline::rule::{RouteAction, Rule};
+use crate::policy::request::route::{Method, RouteMatch};
 
 /// The options of `who-can`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("what").args(["method", "route", "upstream"]).required(true))]
-pub struct Options {
+pub struct WhoCanOptions {
     #[command(flatten)]
-    source: Source,
+    source: StandInSource,
     /// The method of a request
     #[arg(value_name = "METHOD", requires = "path")]
     method: Option<String>,
@@ -41,7 +41,7 @@ pub struct Options {
     upstream: Option<String>,
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: WhoCanFormat,
     /// The time of the simulated calls: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
@@ -49,7 +49,7 @@ pub struct Options {
 
 /// The output format of an answer about several routes.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum WhoCanFormat {
     /// Text
     Text,
     /// One JSON array
@@ -59,47 +59,50 @@ pub enum Format {
 }
 
 /// A route as written, and its compiled rule.
-struct Entry<'g> {
+struct AccessEntry<'g> {
     route: &'g Route,
     rule: &'g Rule,
-    clients: Vec<clients::Caller<'g>>,
+    clients: Vec<clients::ListedCaller<'g>>,
 }
 
 /// Answers the question.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &WhoCanOptions) -> Result<ToolOutcome, Failure> {
     let cast = options.source.open()?;
     let gateway = &cast.gateway;
     let now = options.at.unwrap_or_else(clock::now);
     let mut entries = entries(options, &cast)?;
-    let mut asked = Asked::new(gateway, None, cast.listed.as_deref(), now)?;
+    let mut asked = HypotheticalGateway::new(gateway, None, cast.listed.as_deref(), now)?;
     for entry in &mut entries {
         entry.clients = clients::of_route(&cast, &mut asked, entry.route, &entry.rule.name, now)?;
     }
     let result = match options.format {
-        Format::Text => {
+        WhoCanFormat::Text => {
             let texts: Vec<_> = entries.iter().map(|entry| entry.lines(gateway)).collect();
             Printed::Lines(texts.join(&String::new()))
         }
-        Format::Json => {
+        WhoCanFormat::Json => {
             let all = entries.iter().map(|entry| entry.json(&cast));
             Printed::json(&Value::Array(all.collect()))
         }
-        Format::Csv => Printed::Lines(table::csv(&csv(&entries, gateway))),
+        WhoCanFormat::Csv => Printed::Lines(table::csv(&csv(&entries, gateway))),
     };
-    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+    Ok(ToolOutcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
 /// The selected routes. In a document without problems, the compiled rules are in document order.
-fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Failure> {
+fn entries<'g>(options: &WhoCanOptions, cast: &'g Cast) -> Result<Vec<AccessEntry<'g>>, Failure> {
     let gateway = &cast.gateway;
     let compiled = gateway.policy.routes().iter().map(|(_, rule)| rule.as_ref());
-    let mut all =
-        gateway.document.routes.iter().zip(compiled).map(|(route, rule)| Entry { route, rule, clients: Vec::new() });
+    let mut all = gateway.document.routes.iter().zip(compiled).map(|(route, rule)| AccessEntry {
+        route,
+        rule,
+        clients: Vec::new(),
+    });
     let leads_to = |rule: &Rule, name: &str| match &rule.action {
-        Action::Forward(to) => to.upstream.as_deref() == Some(name),
-        Action::Answer(_) => false,
+        RouteAction::Forward(to) => to.upstream.as_deref() == Some(name),
+        RouteAction::Answer(_) => false,
     };
-    let found: Vec<Entry<'g>> = match (&options.route, &options.upstream, &options.method) {
+    let found: Vec<AccessEntry<'g>> = match (&options.route, &options.upstream, &options.method) {
         (Some(name), ..) => all.filter(|entry| *entry.rule.name == **name).collect(),
         (_, Some(name), _) => all.filter(|entry| leads_to(entry.rule, name)).collect(),
         (_, _, method) => {
@@ -111,14 +114,14 @@ fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Fail
                 return Err(Failure::Message("everybody: the path is public (`public_paths`)".to_string()));
             }
             match gateway.policy.routes().find(&options.host, target.path(), &method) {
-                Found::Route { value, .. } => {
+                RouteMatch::Route { value, .. } => {
                     all.find(|entry| std::ptr::eq(entry.rule, value.as_ref())).into_iter().collect()
                 }
-                Found::MethodNotAllowed { allow } => {
+                RouteMatch::MethodNotAllowed { allow } => {
                     let methods = allow.methods().join(", ");
                     return Err(Failure::Message(format!("nobody: no route has this method there (it has {methods})")));
                 }
-                Found::NotFound => Vec::new(),
+                RouteMatch::NotFound => Vec::new(),
             }
         }
     };
@@ -126,7 +129,7 @@ fn entries<'g>(options: &Options, cast: &'g Cast) -> Result<Vec<Entry<'g>>, Fail
 }
 
 /// The error that nothing matches, with a suggestion.
-fn nobody(options: &Options, gateway: &GatewayFile) -> Failure {
+fn nobody(options: &WhoCanOptions, gateway: &GatewayFile) -> Failure {
     let near = match (&options.route, &options.upstream) {
         (Some(name), _) => near_miss(name, gateway.policy.routes().iter().map(|(_, rule)| &*rule.name)),
         (_, Some(name)) => near_miss(name, gateway.document.upstreams.iter().map(|upstream| &*upstream.name.value)),
@@ -135,7 +138,7 @@ fn nobody(options: &Options, gateway: &GatewayFile) -> Failure {
     Failure::Message(format!("nobody: there is no such route{}", hint(near)))
 }
 
-impl Entry<'_> {
+impl AccessEntry<'_> {
     /// The requirements, each with a title and lines.
     fn needs(&self, gateway: &GatewayFile) -> Vec<(&'static str, Vec<String>)> {
         let all = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" and ")] };
@@ -182,7 +185,7 @@ impl Entry<'_> {
         ]
     }
 
-    fn issuers<'g>(&self, gateway: &'g GatewayFile) -> Vec<&'g Issuer> {
+    fn issuers<'g>(&self, gateway: &'g GatewayFile) -> Vec<&'g IssuerSettings> {
         let accepted = |name: &str| self.route.issuers.is_empty() || self.route.issuers.iter().any(|i| i.value == name);
         gateway.document.issuers.iter().filter(|issuer| accepted(&issuer.name.value)).collect()
     }
@@ -235,7 +238,7 @@ impl Entry<'_> {
     }
 }
 
-fn csv(entries: &[Entry<'_>], gateway: &GatewayFile) -> Vec<[String; 8]> {
+fn csv(entries: &[AccessEntry<'_>], gateway: &GatewayFile) -> Vec<[String; 8]> {
     let mut rows =
         vec![["route", "takes", "needs", "scopes", "permissions", "claims", "when", "clients"].map(str::to_string)];
     for entry in entries {

@@ -9,14 +9,14 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 use super::scalar::Loader;
 use super::{json_escapes, scalar};
 use crate::config::document_size;
-use crate::config::node::{Key, Node, Position, Value};
+use crate::config::node::{MapKey, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 
 /// Reads a file with one document. A syntax error ends the reading, because the rest has no certain meaning.
 pub fn read(text: &str) -> Result<Node, Problem> {
     refuse_controls(text)?;
     let text = json_escapes::as_yaml(text);
-    let mut reader = Reader::new(&text);
+    let mut reader = YamlReader::new(&text);
     let node = reader.document()?.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the document is empty"))?;
     match reader.start()? {
         None => Ok(node),
@@ -33,7 +33,7 @@ pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
 pub fn read_all_noting(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
     refuse_controls(text)?;
     let text = json_escapes::as_yaml(text);
-    let mut reader = Reader::new(&text);
+    let mut reader = YamlReader::new(&text);
     let mut nodes = Vec::new();
     while let Some(node) = reader.document()? {
         nodes.push(node);
@@ -66,7 +66,7 @@ fn refuse_controls(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-struct Reader<'t> {
+struct YamlReader<'t> {
     text: &'t str,
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
     anchors: HashMap<usize, (Node, Size)>,
@@ -81,9 +81,9 @@ struct Size {
     text: usize,
 }
 
-impl<'t> Reader<'t> {
-    fn new(text: &'t str) -> Reader<'t> {
-        Reader {
+impl<'t> YamlReader<'t> {
+    fn new(text: &'t str) -> YamlReader<'t> {
+        YamlReader {
             text,
             parser: Parser::new_from_str(text),
             anchors: HashMap::new(),
@@ -171,7 +171,7 @@ impl<'t> Reader<'t> {
     }
 
     fn mapping(&mut self, depth: usize) -> Result<Value, Problem> {
-        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut entries: Vec<(MapKey, Node)> = Vec::new();
         let mut seen: HashMap<String, Position> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
@@ -197,7 +197,7 @@ impl<'t> Reader<'t> {
                 // An absent value has no position, so it gets that of its key.
                 node.at = at;
             }
-            entries.push((Key { at, text }, node));
+            entries.push((MapKey { at, text }, node));
         }
     }
 

@@ -41,12 +41,12 @@ pub enum Sensitivity {
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys {
     /// The accepted places.
-    pub from: Vec<At<KeySource>>,
+    pub from: Vec<At<KeyPlace>>,
 }
 
 /// A place where an API key may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
+pub enum KeyPlace {
     /// The whole value of a header; the name is in lower case.
     Header(String),
     /// The value after this scheme in `Authorization`, such as `ApiKey` or `Bearer`.
@@ -155,14 +155,14 @@ impl ApiKeys {
         if let (Some(from), []) = (&from, items.as_slice()) {
             from.problem("`from` lists no place (accepted: header, scheme)");
         }
-        let from = items.iter().filter_map(KeySource::read).collect();
+        let from = items.iter().filter_map(KeyPlace::read).collect();
         fields.finish();
         Some(ApiKeys { from })
     }
 }
 
-impl KeySource {
-    fn read(field: &Field<'_>) -> Option<At<KeySource>> {
+impl KeyPlace {
+    fn read(field: &Field<'_>) -> Option<At<KeyPlace>> {
         let fields = field.fields()?;
         let header = fields.get("header").and_then(|f| {
             let name = f.text_at()?;
@@ -173,10 +173,10 @@ impl KeySource {
                 return None;
             }
             let name = super::identity::header_name(&name, &f)?;
-            Some(KeySource::Header(name))
+            Some(KeyPlace::Header(name))
         });
-        let scheme = fields.get("scheme").and_then(|f| read_scheme(&f)).map(KeySource::Scheme);
-        let query = fields.get("insecure_query").and_then(|f| f.text()).map(KeySource::InsecureQuery);
+        let scheme = fields.get("scheme").and_then(|f| read_scheme(&f)).map(KeyPlace::Scheme);
+        let query = fields.get("insecure_query").and_then(|f| f.text()).map(KeyPlace::InsecureQuery);
         let written = ["header", "scheme", "insecure_query"].iter().filter(|key| fields.get(key).is_some()).count();
         if written != 1 {
             fields.problem("expected exactly one of `header`, `scheme` and `insecure_query`");

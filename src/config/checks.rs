@@ -8,7 +8,7 @@ use crate::strict_json::number::Number;
 
 /// Rules for requests. An absent member means no check.
 #[derive(Clone, Debug, Default)]
-pub struct Checks {
+pub struct CheckSettings {
     /// Whether a failed check refuses the request or is only logged.
     pub mode: Option<Mode>,
     /// The maximum length of the request target (path and query), in bytes.
@@ -22,11 +22,11 @@ pub struct Checks {
     /// Accepted media types of bodies: `application/json`, `image/*`, `application/*+json`.
     pub content_types: Option<Vec<At<String>>>,
     /// Query parameters.
-    pub query: Option<Vec<Parameter>>,
+    pub query: Option<Vec<ParameterSettings>>,
     /// Whether other query parameters are allowed.
     pub other_query: Option<bool>,
     /// Headers.
-    pub headers: Option<Vec<Parameter>>,
+    pub headers: Option<Vec<ParameterSettings>>,
     /// Rules for a JSON body.
     pub json: Option<JsonBody>,
     /// Where the section is written.
@@ -44,7 +44,7 @@ pub enum Mode {
 
 /// One query parameter or one header.
 #[derive(Clone, Debug)]
-pub struct Parameter {
+pub struct ParameterSettings {
     /// The name.
     pub name: At<String>,
     /// The required type of the value.
@@ -93,24 +93,24 @@ pub struct JsonBody {
     pub schema: Option<SchemaSetting>,
 }
 
-impl Checks {
+impl CheckSettings {
     /// Reads one section, of the document or of a route.
-    pub(super) fn read(field: &Field<'_>) -> Option<Checks> {
+    pub(super) fn read(field: &Field<'_>) -> Option<CheckSettings> {
         let fields = field.fields()?;
         let number = |key, most| {
             let field = fields.get(key)?;
             Some(At { value: field.number(0, most)?, place: field.place })
         };
-        let checks = Checks {
+        let checks = CheckSettings {
             mode: fields.get("mode").and_then(|f| f.word(&[("enforce", Mode::Enforce), ("log", Mode::Log)])),
             max_url_bytes: number("max_url_bytes", MOST_URL_BYTES),
             max_header_bytes: number("max_header_bytes", MOST_HEADER_BYTES),
             max_headers: number("max_headers", MOST_HEADERS),
             max_body_bytes: number("max_body_bytes", MOST_BODY_BYTES),
             content_types: fields.get("content_types").map(|f| f.texts()),
-            query: fields.get("query").map(|f| Parameter::read_all(&f)),
+            query: fields.get("query").map(|f| ParameterSettings::read_all(&f)),
             other_query: fields.get("other_query").and_then(|f| f.word(&[("allow", true), ("refuse", false)])),
-            headers: fields.get("headers").map(|f| Parameter::read_all(&f)),
+            headers: fields.get("headers").map(|f| ParameterSettings::read_all(&f)),
             json: fields.get("json").and_then(|f| JsonBody::read(&f)),
             place: fields.place().clone(),
         };
@@ -119,29 +119,29 @@ impl Checks {
     }
 
     /// A route's own `checks`; `false` disables all checks.
-    pub(super) fn setting(field: &Field<'_>) -> Option<Option<Checks>> {
+    pub(super) fn setting(field: &Field<'_>) -> Option<Option<CheckSettings>> {
         match field.node.value {
             Value::Bool(false) => Some(None),
             Value::Bool(true) => {
                 field.problem("expected checks or `false`; without `checks` the route has the document's");
                 None
             }
-            _ => Checks::read(field).map(Some),
+            _ => CheckSettings::read(field).map(Some),
         }
     }
 }
 
-impl Parameter {
-    fn read_all(field: &Field<'_>) -> Vec<Parameter> {
-        field.entries().into_iter().filter_map(|(name, value)| Parameter::read(name, &value)).collect()
+impl ParameterSettings {
+    fn read_all(field: &Field<'_>) -> Vec<ParameterSettings> {
+        field.entries().into_iter().filter_map(|(name, value)| ParameterSettings::read(name, &value)).collect()
     }
 
-    fn read(name: At<String>, field: &Field<'_>) -> Option<Parameter> {
+    fn read(name: At<String>, field: &Field<'_>) -> Option<ParameterSettings> {
         let fields = field.fields()?;
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let bound = |key| fields.get(key).and_then(|f| bound(&f));
         let length = |key| fields.get(key).and_then(|f| f.number(0, MOST_URL_BYTES));
-        let parameter = Parameter {
+        let parameter = ParameterSettings {
             name,
             kind: fields.get("type").and_then(|f| f.word(&TYPES)).unwrap_or(ParameterType::Text),
             required: flag("required"),

@@ -8,7 +8,7 @@ use super::url::check_host;
 
 /// A client as written.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ClientSettings {
     /// The name in audit records, headers and limits; for a token, the `client_id` or `azp` claim.
     pub id: At<String>,
     /// The owner responsible for the client.
@@ -28,7 +28,7 @@ pub struct Client {
     /// The issuers whose tokens may name the client; `None` means all, an empty list means none.
     pub token_issuers: Option<Vec<At<String>>>,
     /// When the client may call.
-    pub period: Period,
+    pub period: ValidityPeriod,
     /// Its API keys.
     pub keys: Vec<ClientKey>,
     /// Its certificates.
@@ -37,7 +37,7 @@ pub struct Client {
 
 /// A period of validity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Period {
+pub struct ValidityPeriod {
     /// Valid from this moment.
     pub not_before: Option<Duration>,
     /// Valid until just before this moment.
@@ -54,7 +54,7 @@ pub struct ClientKey {
     /// SHA-256 of the whole key.
     pub hash: [u8; 32],
     /// When the key is valid.
-    pub period: Period,
+    pub period: ValidityPeriod,
     /// The time of its revocation; a revoked key is invalid regardless of its period.
     pub revoked: Option<Duration>,
     /// When the key was created.
@@ -78,7 +78,7 @@ pub enum Evidence {
     Sha256([u8; 32]),
 }
 
-impl Client {
+impl ClientSettings {
     /// Whether the client exists in this environment; `None` is a document without an environment.
     pub fn exists_in(&self, environment: Option<&str>) -> bool {
         let named = |names: &Vec<At<String>>| names.iter().any(|named| Some(named.value.as_str()) == environment);
@@ -86,14 +86,14 @@ impl Client {
     }
 
     /// Reads one client.
-    pub(super) fn read(field: &Field<'_>) -> Option<Client> {
+    pub(super) fn read(field: &Field<'_>) -> Option<ClientSettings> {
         let fields = field.fields()?;
         let id = fields.require("id").and_then(|f| plain(&f));
         let text = |key| fields.require(key).and_then(|f| f.text());
         let (owner, purpose) = (text("owner"), text("purpose"));
         let texts = |key| fields.get(key).map(|f| f.texts());
         let items = |key| fields.get(key).map(|f| f.items()).unwrap_or_default();
-        let client = Client {
+        let client = ClientSettings {
             id: id.clone().unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
             owner: owner.unwrap_or_default(),
             purpose: purpose.unwrap_or_default(),
@@ -103,7 +103,7 @@ impl Client {
             tags: items("tags").iter().filter_map(plain).map(|tag| tag.value).collect(),
             environments: texts("environments"),
             token_issuers: texts("token_issuers"),
-            period: Period::read(&fields),
+            period: ValidityPeriod::read(&fields),
             keys: items("keys").iter().filter_map(ClientKey::read).collect(),
             certificates: items("certificates").iter().filter_map(Evidence::read).collect(),
         };
@@ -112,8 +112,8 @@ impl Client {
     }
 }
 
-impl Period {
-    fn read(fields: &Fields<'_>) -> Period {
+impl ValidityPeriod {
+    fn read(fields: &Fields<'_>) -> ValidityPeriod {
         let not_before = fields.get("not_before").and_then(|f| f.moment());
         let end = fields.get("expires");
         let expires = end.as_ref().and_then(|f| f.moment());
@@ -122,7 +122,7 @@ impl Period {
         {
             end.problem("ends before it begins");
         }
-        Period { not_before, expires }
+        ValidityPeriod { not_before, expires }
     }
 }
 
@@ -144,7 +144,7 @@ impl ClientKey {
             id: id.as_ref().map(|id| id.value.clone()).unwrap_or_default(),
             prefix: prefix.clone().unwrap_or_default(),
             hash: hash.unwrap_or_default(),
-            period: Period::read(&fields),
+            period: ValidityPeriod::read(&fields),
             revoked: fields.get("revoked").and_then(|f| f.moment()),
             created: fields.get("created").and_then(|f| f.moment()),
             created_by: text("created_by"),

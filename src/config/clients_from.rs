@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::client::Client;
+use super::client::ClientSettings;
 use super::node::Node;
 use super::polled::PolledFrom;
 use super::problem::{Place, Problems};
@@ -33,7 +33,7 @@ impl ClientsFrom {
 }
 
 /// Reads a document that contains only clients. If there are problems, the result must not be used.
-pub fn read_document(node: &Node) -> (Vec<Client>, Problems) {
+pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
     let problems = RefCell::new(Problems::default());
     let read = || {
         let fields = Field::root(node, &problems).fields()?;
@@ -41,7 +41,7 @@ pub fn read_document(node: &Node) -> (Vec<Client>, Problems) {
         let listed = fields.require("clients").map(|f| f.items()).unwrap_or_default();
         let mut clients = Vec::new();
         for client in &listed {
-            clients.extend(Client::read(client));
+            clients.extend(ClientSettings::read(client));
             // A document full of errors does not get more time than this.
             if problems.borrow().are_plenty() {
                 break;
@@ -55,7 +55,7 @@ pub fn read_document(node: &Node) -> (Vec<Client>, Problems) {
 }
 
 /// Refuses a list with more than `most` clients, keys and certificates in total. Returns true if it has more.
-pub fn check_entries(clients: &[Client], most: usize, problems: &mut Problems) -> bool {
+pub fn check_entries(clients: &[ClientSettings], most: usize, problems: &mut Problems) -> bool {
     let entries: usize = clients.iter().map(|client| 1 + client.keys.len() + client.certificates.len()).sum();
     if entries > most {
         let message = format!("{entries} clients, keys and certificates, at most {most} are taken");

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::auth::{ApiKeys, Auth, Sensitivity};
-use super::checks::Checks;
+use super::checks::CheckSettings;
 use super::claim::RequiredClaim;
-use super::client::Client;
+use super::client::ClientSettings;
 use super::identity::IdentityHeader;
 use super::limit::service::RateLimitService;
-use super::limit::{Limit, LimitHeaders, Plan, Without};
+use super::limit::{LimitHeaders, LimitSettings, Plan, Without};
 use super::permission::{ForwardPermissions, PermissionDomain};
 use super::polled::PolledFrom;
 use super::problem::At;
@@ -22,17 +22,17 @@ pub struct Document {
     /// The environment in which this gateway runs.
     pub environment: Option<At<String>>,
     /// The token issuers.
-    pub issuers: Vec<Issuer>,
+    pub issuers: Vec<IssuerSettings>,
     /// Where API keys may be sent.
     pub api_keys: Option<ApiKeys>,
     /// Clients with keys, certificates, or tokens issued to them.
-    pub clients: Vec<Client>,
+    pub clients: Vec<ClientSettings>,
     /// Where additional clients are listed.
     pub clients_from: Option<super::clients_from::ClientsFrom>,
     /// Whether `clients` or `clients_from` is present, even if the list is empty.
     pub has_directory: bool,
     /// Credentials that are revoked before they expire.
-    pub revocation: Option<super::revocation::Revocation>,
+    pub revocation: Option<super::revocation::RevocationSettings>,
     /// The claims sent to the upstream, and their headers.
     pub identity_headers: Vec<IdentityHeader>,
     /// The permissions that callers can be granted.
@@ -48,13 +48,13 @@ pub struct Document {
     /// JSON Schemas by name.
     pub schemas: Vec<NamedSchema>,
     /// The request checks of every route that does not override them.
-    pub checks: Option<Checks>,
+    pub checks: Option<CheckSettings>,
     /// The routes and who may call them.
     pub routes: Vec<Route>,
     /// Named sets of windows for limits.
     pub plans: Vec<Plan>,
     /// The rate limits.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<LimitSettings>,
     /// The service that counts limits shared by several proxies.
     pub rate_limit_service: Option<RateLimitService>,
     /// The response headers about limits.
@@ -69,7 +69,7 @@ pub struct Document {
 
 /// A token issuer and the keys that verify its tokens.
 #[derive(Clone, Debug)]
-pub struct Issuer {
+pub struct IssuerSettings {
     /// The name used in routes, messages and the audit record.
     pub name: At<String>,
     /// The `iss` claim, compared exactly (RFC 7519 §4.1.1).
@@ -221,11 +221,11 @@ pub struct Route {
     /// The route's own CORS policy; `Some(None)` disables CORS.
     pub cors: Option<Option<Cors>>,
     /// The route's own limits, in addition to those of the document.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<LimitSettings>,
     /// Limits of the document that do not apply to the route.
     pub without_limits: Option<Without>,
     /// The route's own checks; each member overrides the document's. `Some(None)` disables all checks.
-    pub checks: Option<Option<Checks>>,
+    pub checks: Option<Option<CheckSettings>>,
     /// How much harm a call to the route can do.
     pub sensitivity: Sensitivity,
     /// A description of the route.

@@ -14,7 +14,7 @@ pub const MOST_VALUES: usize = 500_000;
 pub const MOST_TEXT: usize = 16 * 1024 * 1024;
 
 /// The remaining budget.
-struct Left {
+struct SizeLeft {
     values: usize,
     text: usize,
 }
@@ -24,10 +24,10 @@ struct Left {
 /// # Errors
 /// The first place that exceeds a bound.
 pub fn check(root: &Node) -> Result<(), Problem> {
-    walk(root, 0, &mut Left { values: MOST_VALUES, text: MOST_TEXT })
+    walk(root, 0, &mut SizeLeft { values: MOST_VALUES, text: MOST_TEXT })
 }
 
-fn walk(node: &Node, depth: usize, left: &mut Left) -> Result<(), Problem> {
+fn walk(node: &Node, depth: usize, left: &mut SizeLeft) -> Result<(), Problem> {
     let beyond = |message: String| {
         let place = Place { line: node.at.line, column: node.at.column, path: String::new() };
         Err(Problem { place, message })
@@ -38,7 +38,7 @@ fn walk(node: &Node, depth: usize, left: &mut Left) -> Result<(), Problem> {
         _ => 0,
     };
     match (left.values.checked_sub(1), left.text.checked_sub(text)) {
-        (Some(values), Some(text)) => *left = Left { values, text },
+        (Some(values), Some(text)) => *left = SizeLeft { values, text },
         (None, _) => return beyond(format!("more than {MOST_VALUES} values, aliases expanded")),
         (_, None) => return beyond(format!("more than {} MiB of text, aliases expanded", MOST_TEXT >> 20)),
     }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::document::{Issuer, Keys, RemoteKeys, TokenSource};
+use super::document::{IssuerSettings, Keys, RemoteKeys, TokenSource};
 use super::problem::At;
 use super::reader::{Field, Fields};
 use super::sent_header;
 use super::token_rules::{TokenRules, short_duration};
 
-impl Issuer {
+impl IssuerSettings {
     /// Reads one issuer.
-    pub(super) fn read(field: &Field<'_>) -> Option<Issuer> {
+    pub(super) fn read(field: &Field<'_>) -> Option<IssuerSettings> {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| f.text_at());
         let issuer = fields.require("issuer").and_then(|f| f.text_at());
@@ -34,7 +34,7 @@ impl Issuer {
         let rules = TokenRules::read(&fields, self_issued.is_some());
         let environments = fields.get("environments").map(|f| f.some_texts()).unwrap_or_default();
         fields.finish();
-        Some(Issuer {
+        Some(IssuerSettings {
             name: name?,
             issuer: issuer?,
             algorithms,

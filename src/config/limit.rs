@@ -14,12 +14,12 @@ pub struct Plan {
     /// The name.
     pub name: At<String>,
     /// The windows; all of them apply.
-    pub windows: Vec<At<Window>>,
+    pub windows: Vec<At<WindowSettings>>,
 }
 
 /// A rate: a number of requests per time window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct WindowSettings {
     /// As written: `100/s`.
     pub text: String,
     /// The number of requests.
@@ -39,12 +39,12 @@ pub enum Span {
         burst: u64,
     },
     /// A quota: the whole count comes back at the start of the next hour, day or month in UTC.
-    Quota(Period),
+    Quota(QuotaPeriod),
 }
 
 /// A calendar period in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Period {
+pub enum QuotaPeriod {
     /// Starts at every full hour.
     Hour,
     /// Starts at midnight.
@@ -55,7 +55,7 @@ pub enum Period {
 
 /// A limit: the bucket key, the events it counts, and the allowance.
 #[derive(Clone, Debug)]
-pub struct Limit {
+pub struct LimitSettings {
     /// The name in audit records and in headers about limits.
     pub name: At<String>,
     /// The parts of the bucket key. Each combination of values has its own bucket.
@@ -109,7 +109,7 @@ pub enum Counts {
 #[derive(Clone, Debug)]
 pub enum Allowance {
     /// All of these windows.
-    Windows(Vec<At<Window>>),
+    Windows(Vec<At<WindowSettings>>),
     /// The windows of a plan.
     Plan(At<String>),
     /// The windows of the caller's plan.
@@ -143,7 +143,7 @@ pub enum Store {
     #[default]
     Local,
     /// In a rate limit service, shared by all proxies that call it.
-    Global(service::Shared),
+    Global(service::SharedSettings),
 }
 
 /// The response headers about limits.

@@ -32,12 +32,12 @@ pub enum Value {
     /// A list.
     List(Vec<Node>),
     /// A mapping in written order. The parser refuses duplicate keys.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(MapKey, Node)>),
 }
 
 /// A key of a mapping and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct MapKey {
     /// Where the key starts.
     pub at: Position,
     /// The key.
@@ -89,7 +89,10 @@ impl From<serde_json::Value> for Node {
             Json::String(s) => Value::Text(s),
             Json::Array(items) => Value::List(items.into_iter().map(Node::from).collect()),
             Json::Object(members) => Value::Map(
-                members.into_iter().map(|(text, v)| (Key { at: Position::default(), text }, Node::from(v))).collect(),
+                members
+                    .into_iter()
+                    .map(|(text, v)| (MapKey { at: Position::default(), text }, Node::from(v)))
+                    .collect(),
             ),
         };
         Node { at: Position::default(), value }

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::environment::{Environment, expand};
-use super::node::{Key, Node, Position, Value};
+use super::node::{MapKey, Node, Position, Value};
 use super::problem::{At, Place, Problems, near_miss};
 use super::url::{Url, redacted};
 
 /// A mapping that is being read. It records the keys that were read, so that unknown keys can be refused.
 pub struct Fields<'n> {
     place: Place,
-    entries: &'n [(Key, Node)],
+    entries: &'n [(MapKey, Node)],
     accepted: RefCell<Vec<&'static str>>,
     problems: &'n RefCell<Problems>,
 }

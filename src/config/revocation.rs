@@ -9,7 +9,7 @@ use super::reader::{Field, Fields};
 
 /// Credentials that are revoked before they expire.
 #[derive(Clone, Debug)]
-pub struct Revocation {
+pub struct RevocationSettings {
     /// The address and the polling settings of a revocation list.
     pub list: Option<PolledFrom>,
     /// The entries in the document itself.
@@ -68,9 +68,9 @@ pub enum RevokedWhat {
     Everyone,
 }
 
-impl Revocation {
+impl RevocationSettings {
     /// Reads the section.
-    pub(super) fn read(field: &Field<'_>) -> Option<Revocation> {
+    pub(super) fn read(field: &Field<'_>) -> Option<RevocationSettings> {
         let fields = field.fields()?;
         let list = PolledFrom::read(&fields);
         let revoked = fields.get("revoked").map(|f| entries(&f));
@@ -84,7 +84,7 @@ impl Revocation {
         }
         let place = fields.place().clone();
         fields.finish();
-        Some(Revocation {
+        Some(RevocationSettings {
             list,
             revoked: revoked.unwrap_or_default(),
             on_unavailable: unavailable.unwrap_or(ListUnavailable::Refuse),
@@ -127,18 +127,18 @@ impl Revoked {
         let place = fields.place().clone();
         fields.finish();
         let what = match what? {
-            Named::Jti => RevokedWhat::Token(jti?),
-            Named::Sub => RevokedWhat::Subject(sub?),
-            Named::ClientId => RevokedWhat::Client(client_id?),
-            Named::Client => RevokedWhat::ApiKey { client: client?, key },
-            Named::Nobody => RevokedWhat::Everyone,
+            RevocationKey::Jti => RevokedWhat::Token(jti?),
+            RevocationKey::Sub => RevokedWhat::Subject(sub?),
+            RevocationKey::ClientId => RevokedWhat::Client(client_id?),
+            RevocationKey::Client => RevokedWhat::ApiKey { client: client?, key },
+            RevocationKey::Nobody => RevokedWhat::Everyone,
         };
         Some(Revoked { what, issuer, issued_before, expires, place })
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Named {
+enum RevocationKey {
     Jti,
     Sub,
     ClientId,
@@ -156,22 +156,27 @@ fn seconds(field: &Field<'_>) -> Option<u64> {
 }
 
 /// The credentials that an entry names, if its members are a valid combination.
-fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<u64>) -> Option<Named> {
-    let names = [("jti", Named::Jti), ("sub", Named::Sub), ("client_id", Named::ClientId), ("client", Named::Client)];
+fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<u64>) -> Option<RevocationKey> {
+    let names = [
+        ("jti", RevocationKey::Jti),
+        ("sub", RevocationKey::Sub),
+        ("client_id", RevocationKey::ClientId),
+        ("client", RevocationKey::Client),
+    ];
     let mut named = names.iter().filter(|(key, _)| fields.get(key).is_some()).map(|(_, named)| *named);
-    let what = named.next().unwrap_or(Named::Nobody);
+    let what = named.next().unwrap_or(RevocationKey::Nobody);
     let fault = match what {
         _ if named.next().is_some() => "names several things: expected one of `jti`, `sub`, `client_id` and `client`",
-        _ if what != Named::Client && fields.get("key").is_some() => {
+        _ if what != RevocationKey::Client && fields.get("key").is_some() => {
             "`key` is the id of an API key, and needs `client`"
         }
-        Named::Nobody if issued_before.is_none() => {
+        RevocationKey::Nobody if issued_before.is_none() => {
             "expected one of `jti`, `sub`, `client_id` and `client`, or `issued_before` alone"
         }
         // A subject is unique only within its issuer (RFC 7519 §4.1.2).
-        Named::Sub if issuer.is_none() => "`sub` needs the `issuer` to whom the subject belongs",
-        Named::Jti if issued_before.is_some() => "a `jti` names one token, which `issued_before` cannot divide",
-        Named::Client if issuer.is_some() || issued_before.is_some() => {
+        RevocationKey::Sub if issuer.is_none() => "`sub` needs the `issuer` to whom the subject belongs",
+        RevocationKey::Jti if issued_before.is_some() => "a `jti` names one token, which `issued_before` cannot divide",
+        RevocationKey::Client if issuer.is_some() || issued_before.is_some() => {
             "an API key has no `issuer` and no time at which it was issued"
         }
         _ => return Some(what),

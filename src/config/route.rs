@@ -1,13 +1,13 @@
 //! Reads `routes`, `public_paths` and `upstreams`: the paths that can be called, who may call them, and their backends.
 
 use super::auth::{Auth, Sensitivity};
-use super::checks::Checks;
+use super::checks::CheckSettings;
 use super::claim::required_claims;
 use super::cors_setting;
 use super::document::{PublicPath, Route, StaticResponse, Upstream};
 use super::environment::Environment;
 use super::identity::header_name;
-use super::limit::{Limit, Without};
+use super::limit::{LimitSettings, Without};
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
@@ -41,9 +41,9 @@ impl Route {
             forward_token: flag("forward_token"),
             response: fields.get("response").and_then(|f| StaticResponse::read(&f)),
             cors: fields.get("cors").and_then(|f| cors_setting(&f)),
-            limits: fields.get("limits").map(|f| Limit::read_all(&f, true)).unwrap_or_default(),
+            limits: fields.get("limits").map(|f| LimitSettings::read_all(&f, true)).unwrap_or_default(),
             without_limits: fields.get("without_limits").and_then(|f| Without::read(&f)),
-            checks: fields.get("checks").and_then(|f| Checks::setting(&f)),
+            checks: fields.get("checks").and_then(|f| CheckSettings::setting(&f)),
             sensitivity: fields.get("sensitivity").and_then(|f| Sensitivity::read(&f)).unwrap_or_default(),
             description: fields.get("description").and_then(|f| f.text()),
             place: fields.place().clone(),

@@ -1,6 +1,6 @@
 //! Reads `schemas`, and `schema` of a JSON body: JSON Schemas as written, with the place of every part.
 
-use super::node::{Key, Node, Value};
+use super::node::{MapKey, Node, Value};
 use super::pointer;
 use super::problem::{At, Place};
 use super::reader::Field;
@@ -46,7 +46,7 @@ impl WrittenSchema {
         let (mut node, mut place) = (&self.node, self.place.clone());
         for name in pointer::parse(pointer).unwrap_or_default() {
             (node, place) = match &node.value {
-                Value::Map(entries) => match entries.iter().find(|(Key { text, .. }, _)| *text == name) {
+                Value::Map(entries) => match entries.iter().find(|(MapKey { text, .. }, _)| *text == name) {
                     Some((_, inner)) => (inner, place.key(&name, inner.at)),
                     None => break,
                 },

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::node::{Key, Node, Position, Value};
+use super::node::{MapKey, Node, Position, Value};
 use crate::protobuf::{Message, Wire};
 use crate::strict_json;
 
@@ -33,7 +33,7 @@ fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
     if depth > DEEPEST {
         return None;
     }
-    let mut entries: Vec<(Key, Node)> = Vec::new();
+    let mut entries: Vec<(MapKey, Node)> = Vec::new();
     let mut keys = BTreeSet::new();
     for field in Message(bytes) {
         let Some(Wire::Bytes(1, entry)) = field else { return None };
@@ -48,7 +48,7 @@ fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
         if !keys.insert(key.clone()) {
             return None;
         }
-        entries.push((Key { at: Position::default(), text: key }, node.unwrap_or_else(|| bare(Value::Null))));
+        entries.push((MapKey { at: Position::default(), text: key }, node.unwrap_or_else(|| bare(Value::Null))));
     }
     Some(bare(Value::Map(entries)))
 }

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::host::Stream;
+use super::host::RequestFacts;
 use crate::policy::checks::body::Body;
-use crate::policy::checks::meter::Meter;
+use crate::policy::checks::meter::BodyMeter;
 use crate::policy::limits::memory::{ByteBound, HeldBytes};
 use crate::policy::pipeline::inspection::Inspection;
 
@@ -24,7 +24,7 @@ pub(super) struct BodyState {
     /// The inspection that checks the complete body. The request is held until then.
     inspection: Option<Box<Inspection>>,
     /// Counts a body that is forwarded without being held.
-    pub meter: Option<Meter>,
+    pub meter: Option<BodyMeter>,
     /// The number of bytes received before the first part of the body.
     received_before: Option<u64>,
 }
@@ -87,7 +87,7 @@ impl BodyState {
 
     /// Reserves the bytes that Envoy may hold of a waiting request's body. If Envoy hides the bodies of waiting requests
     /// (envoy-facts §2.7), the gateway never learns their size. Returns `false` if the worker's bound is exceeded.
-    pub fn reserve(&mut self, headers: &[(&[u8], &[u8])], stream: &dyn Stream, held: &Rc<ByteBound>) -> bool {
+    pub fn reserve(&mut self, headers: &[(&[u8], &[u8])], stream: &dyn RequestFacts, held: &Rc<ByteBound>) -> bool {
         if self.held.is_some() || self.headers_only {
             return true;
         }
@@ -111,7 +111,7 @@ impl BodyState {
     }
 
     /// Passes the held body to `judge`.
-    pub fn with_body<T>(&self, too_large: bool, stream: &dyn Stream, judge: impl FnOnce(Body<'_>) -> T) -> T {
+    pub fn with_body<T>(&self, too_large: bool, stream: &dyn RequestFacts, judge: impl FnOnce(Body<'_>) -> T) -> T {
         let size = self.size();
         let bytes = if too_large || size == 0 { Vec::new() } else { stream.body(size) };
         judge(match bytes.len() == size {
@@ -122,14 +122,14 @@ impl BodyState {
     }
 
     /// Records the size of the request before its body, to detect a body that Envoy hides.
-    pub fn note_received(&mut self, stream: &dyn Stream) {
+    pub fn note_received(&mut self, stream: &dyn RequestFacts) {
         self.received_before = stream.received_bytes();
     }
 
     /// Returns `true` if the request has grown although no part of its body was reported. With
     /// `allow_on_headers_stop_iteration: false`, Envoy hides the body of a request while its headers are held (envoy-facts
     /// §2.7), so the body could never be checked.
-    pub fn is_withheld(&self, stream: &dyn Stream) -> bool {
+    pub fn is_withheld(&self, stream: &dyn RequestFacts) -> bool {
         !self.has_begun() && stream.received_bytes() > self.received_before
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::policy::credentials::signature::SignatureVerifier;
 use crate::policy::limits::rate_limit::store::BucketStore;
 use crate::policy::request::peer::Peer;
-use crate::policy::world::Step;
+use crate::policy::world::TraceStep;
 
 /// The values that a host supplies with each event.
 pub struct Host<'h> {
     /// The time since the Unix epoch.
     pub now: Duration,
     /// The current request.
-    pub stream: &'h dyn Stream,
+    pub stream: &'h dyn RequestFacts,
     /// The buckets of local limits.
     pub limits: &'h mut dyn BucketStore,
     /// Verifies signatures.
@@ -20,11 +20,11 @@ pub struct Host<'h> {
     /// Makes an id for a request without one: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
     pub fresh_id: &'h dyn Fn() -> String,
     /// Receives the findings of each stage; `None` if tracing is off.
-    pub trace: Option<&'h mut Vec<Step>>,
+    pub trace: Option<&'h mut Vec<TraceStep>>,
 }
 
 /// The current request as the proxy describes it. Each value is read only when needed.
-pub trait Stream {
+pub trait RequestFacts {
     /// The client's connection.
     fn peer(&self) -> &dyn Peer;
 

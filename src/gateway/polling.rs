@@ -47,11 +47,11 @@ struct Fetch {
 }
 
 /// The part of a log line that names the failure, and the reason.
-type Failure = (&'static str, String);
+type FetchFailure = (&'static str, String);
 
 /// The state that workers share about one document, in milliseconds since the Unix epoch; 0 means never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct State {
+struct SharedState {
     /// The start of the last fetch.
     leased_at: u64,
     /// The end of the last fetch, successful or not.
@@ -69,7 +69,7 @@ impl Polling {
         let watched: Vec<Watched> = polled.plans().map(|(id, plan)| Watched::new(id, plan)).collect();
         for one in &watched {
             if shared.get(&one.state_key).is_none() {
-                State::default().share(&one.state_key, shared);
+                SharedState::default().share(&one.state_key, shared);
             }
         }
         Polling { watched, ready: VecDeque::new() }
@@ -91,7 +91,7 @@ impl Polling {
     ) -> bool {
         let mut changed = false;
         for watched in &mut self.watched {
-            let (state, version) = State::read(&watched.state_key, shared);
+            let (state, version) = SharedState::read(&watched.state_key, shared);
             changed |= watched.take_over(polled, state, shared, logs);
             let Some(timeout) = polled.plan(watched.id).map(|plan| plan.timeout) else { continue };
             // A lease in the future was taken before the clock was set back.
@@ -101,7 +101,7 @@ impl Polling {
             if !polled.is_due(watched.id, now) || !is_free {
                 continue;
             }
-            let leased = State { leased_at: as_millis(now), ..state };
+            let leased = SharedState { leased_at: as_millis(now), ..state };
             if shared.compare_and_set(&watched.state_key, &leased.to_bytes(), version)
                 && let Some(plan) = polled.plan(watched.id)
             {
@@ -125,7 +125,7 @@ impl Polling {
     ) {
         let Some(watched) = self.watched.iter_mut().find(|watched| watched.id == id) else { return };
         let Some(fetch) = watched.fetch.take() else { return };
-        let mut state = State { ended_at: as_millis(now), ..State::read(&watched.state_key, shared).0 };
+        let mut state = SharedState { ended_at: as_millis(now), ..SharedState::read(&watched.state_key, shared).0 };
         let Answer::Http(response) = answer else {
             // Every worker records the failure at its next tick.
             if let Some(plan) = polled.plan(id) {
@@ -187,11 +187,11 @@ impl Watched {
         &mut self,
         response: &dyn HttpResponse,
         polled: &mut Polled,
-        state: &mut State,
+        state: &mut SharedState,
         now: Duration,
         shared: &dyn SharedData,
         logs: &mut Vec<Command>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FetchFailure> {
         let max = polled.plan(self.id).map_or(0, |plan| plan.what.most_bytes());
         let text = response.body(max + 1);
         let taken = polled.install(self.id, &text, now).map_err(|fault| (REFUSED, short(&fault.0)))?;
@@ -210,7 +210,7 @@ impl Watched {
     fn take_over(
         &mut self,
         polled: &mut Polled,
-        state: State,
+        state: SharedState,
         shared: &dyn SharedData,
         logs: &mut Vec<Command>,
     ) -> bool {
@@ -253,14 +253,14 @@ impl Watched {
     }
 }
 
-impl State {
-    fn read(key: &str, shared: &dyn SharedData) -> (State, u32) {
+impl SharedState {
+    fn read(key: &str, shared: &dyn SharedData) -> (SharedState, u32) {
         let (bytes, version) = shared.get(key).unwrap_or_default();
         let word = |i: usize| {
             let word = bytes.get(i * 8..i * 8 + 8).and_then(|w| w.try_into().ok());
             word.map(u64::from_le_bytes).unwrap_or_default()
         };
-        (State { leased_at: word(0), ended_at: word(1), fetched_at: word(2), version: word(3) }, version)
+        (SharedState { leased_at: word(0), ended_at: word(1), fetched_at: word(2), version: word(3) }, version)
     }
 
     fn to_bytes(self) -> [u8; 32] {

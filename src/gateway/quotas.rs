@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::call::{Answer, Call, CallId, CallRequest};
 use super::command::{Command, Level};
 use super::log;
-use crate::policy::limits::rate_limit_client::{Fault, Quotas, Turn, wire};
+use crate::policy::limits::rate_limit_client::{CallFault, Quotas, Turn, wire};
 use crate::policy::verdict::wait::AccountId;
 
 /// The running calls of one worker.
@@ -58,10 +58,10 @@ impl QuotaCalls {
                 self.is_full = true;
                 return false;
             }
-            Answer::NotStarted => Err(Fault::NotMade),
+            Answer::NotStarted => Err(CallFault::NotMade),
             Answer::Message(message) => Ok(message.bytes(MAX_ANSWER_BYTES).unwrap_or_default()),
-            Answer::Status(status) => Err(Fault::Status(status)),
-            Answer::Http(_) => Err(Fault::Unreadable),
+            Answer::Status(status) => Err(CallFault::Status(status)),
+            Answer::Http(_) => Err(CallFault::Unreadable),
         };
         match quotas.handle_answer(account, message.as_deref().map_err(|fault| *fault), now) {
             Some(Turn::Paused(fault)) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Gateway;
 use super::command::Command;
-use super::host::{Host, Stream};
+use super::host::{Host, RequestFacts};
 use super::transaction::{Headers, Transaction};
 use crate::policy::credentials::signature::{SignatureVerifier, Software};
 use crate::policy::limits::rate_limit::store::LocalStore;
@@ -16,7 +16,7 @@ use crate::policy::request::peer::{KnownPeer, Peer};
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Awaited;
-use crate::policy::world::Step;
+use crate::policy::world::TraceStep;
 
 /// An in-memory host for tools and tests, with the proxy's values supplied in advance.
 pub struct SimulatedHost<'v> {
@@ -89,7 +89,7 @@ impl<'v> SimulatedHost<'v> {
         gateway: &Gateway,
         transaction: &mut Transaction,
         headers: Headers<'_>,
-        mut trace: Option<&mut Vec<Step>>,
+        mut trace: Option<&mut Vec<TraceStep>>,
         mut on_wait: impl FnMut(&mut SimulatedHost<'v>, Awaited) -> Result<(), E>,
     ) -> Result<Sent, E> {
         let has_trailers = !self.stream.trailers.is_empty();
@@ -119,7 +119,7 @@ impl<'v> SimulatedHost<'v> {
     }
 
     /// Passes one event to a gateway or a transaction.
-    pub fn with<T>(&mut self, trace: Option<&mut Vec<Step>>, event: impl FnOnce(&mut Host<'_>) -> T) -> T {
+    pub fn with<T>(&mut self, trace: Option<&mut Vec<TraceStep>>, event: impl FnOnce(&mut Host<'_>) -> T) -> T {
         let (ids, prefix) = (&self.ids, self.id_prefix);
         let fresh_id = || {
             ids.set(ids.get() + 1);
@@ -136,7 +136,7 @@ impl<'v> SimulatedHost<'v> {
     }
 }
 
-impl Stream for SimulatedStream {
+impl RequestFacts for SimulatedStream {
     fn peer(&self) -> &dyn Peer {
         &self.peer
     }

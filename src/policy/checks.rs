@@ -16,11 +16,11 @@ pub mod schema;
 use std::rc::Rc;
 
 use super::request::{Once, Request};
-use super::verdict::rejection::{Finding, Kind, Rejection};
+use super::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::config::document::TokenSource;
 use body::BodyCheck;
 use media_type::{MediaRange, MediaType};
-use meter::Meter;
+use meter::BodyMeter;
 use parameter::ParameterCheck;
 
 /// The checks of one route. Bounds that are not configured are unlimited.
@@ -46,7 +46,7 @@ pub enum BodyPlan {
     /// Do not check it: there is no body, or no check applies.
     Pass,
     /// Count it during forwarding.
-    Count(Meter),
+    Count(BodyMeter),
     /// Hold the request until the whole body has arrived and was checked.
     Read {
         /// The check of the body.
@@ -61,16 +61,16 @@ impl Checks {
     pub fn measure(&self, request: &Request<'_>) -> Result<(), Rejection> {
         let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         if size(request.target.len()) > self.url_bytes {
-            return Err(Rejection::new(Kind::UriTooLong, "url_too_long"));
+            return Err(Rejection::new(RejectionKind::UriTooLong, "url_too_long"));
         }
         if self.headers < u64::MAX || self.header_bytes < u64::MAX {
             let own = request.headers.iter().filter(|(name, _)| !name.starts_with(b":"));
             let (count, bytes) = own.fold((0, 0), |(n, b), (name, value)| (n + 1, b + size(name.len() + value.len())));
             if bytes > self.header_bytes {
-                return Err(Rejection::new(Kind::HeadersTooLarge, "headers_too_large"));
+                return Err(Rejection::new(RejectionKind::HeadersTooLarge, "headers_too_large"));
             }
             if count > self.headers {
-                return Err(Rejection::new(Kind::HeadersTooLarge, "too_many_headers"));
+                return Err(Rejection::new(RejectionKind::HeadersTooLarge, "too_many_headers"));
             }
         }
         match &self.body {
@@ -93,7 +93,7 @@ impl Checks {
         let framing = Framing::of(request);
         if framing.upgrade && framing.names_a_body && self.looks_at_bodies() {
             // One server would treat the bytes after such a request as a body, another as tunnel data.
-            return Err(Rejection::new(Kind::BadRequest, "upgrade_with_body"));
+            return Err(Rejection::new(RejectionKind::BadRequest, "upgrade_with_body"));
         }
         if !framing.may_have_body {
             return match &self.body {
@@ -115,11 +115,11 @@ impl Checks {
         // An endless body cannot be held. A body with a declared length was already checked, and Envoy enforces the length.
         let can_pass = request.grpc || Framing::of(request).length.is_some();
         if self.log_only {
-            BodyPlan::Count(Meter::listening(body.clone(), is_json))
+            BodyPlan::Count(BodyMeter::listening(body.clone(), is_json))
         } else if is_json || !can_pass {
             BodyPlan::Read { check: body.clone(), is_json }
         } else {
-            BodyPlan::Count(Meter::new(body.clone()))
+            BodyPlan::Count(BodyMeter::new(body.clone()))
         }
     }
 
@@ -135,7 +135,7 @@ impl Checks {
     fn check_media_type(&self, request: &Request<'_>) -> Result<(), Rejection> {
         let media = MediaType::of(request);
         let not_accepted =
-            || Rejection::new(Kind::UnsupportedMediaType(self.accept.clone()), "content_type_not_accepted");
+            || Rejection::new(RejectionKind::UnsupportedMediaType(self.accept.clone()), "content_type_not_accepted");
         if !self.content_types.is_empty() {
             let accepted =
                 media.as_ref().is_some_and(|media| self.content_types.iter().any(|range| range.takes(media)));
@@ -149,7 +149,7 @@ impl Checks {
             // upstream.
             Some(media) if !media.is_utf8() => Err(not_accepted()),
             Some(_) if is_encoded(request) => {
-                Err(Rejection::new(Kind::UnsupportedCoding, "content_coding_not_accepted"))
+                Err(Rejection::new(RejectionKind::UnsupportedCoding, "content_coding_not_accepted"))
             }
             _ => Ok(()),
         }

@@ -69,7 +69,7 @@ impl Policy {
         let identity = IdentityHeaders::compile(&document.identity_headers, permissions.headers(), read);
         let mut limits = Limits::compile(document, problems);
         let schemas = Schemas::compile(document, problems);
-        let around = routes::Surroundings {
+        let around = routes::RouteContext {
             document,
             issuers: &issuers,
             permissions: &permissions,
@@ -82,7 +82,7 @@ impl Policy {
         sent_headers::check(document, problems);
         let rules = routes.routes.iter().chain(routes.public.iter()).map(|(_, rule)| rule.as_ref());
         let bounds = bounds::compile(document.bounds.as_ref(), rules, problems);
-        let around = clients::Surroundings {
+        let around = clients::ClientContext {
             environment: document.environment.as_ref().map(|environment| environment.value.as_str().into()),
             issuers: issuers.issuers.into(),
             scopes: scopes.into(),

@@ -30,9 +30,9 @@ use super::authority::scopes::ScopeRegistry;
 use super::limits::{after_authentication, before_authentication};
 use super::pipeline::progress::Progress;
 use super::pipeline::rule::Rule;
-use super::request::guard::{Host, SafePath};
+use super::request::guard::{RequestHost, SafePath};
 use super::request::{Request, RequestParts};
-use super::verdict::rejection::{Kind, Rejection};
+use super::verdict::rejection::{Rejection, RejectionKind};
 use super::verdict::stop::Stop;
 use super::world::World;
 use crate::config::auth::{Auth, CredentialKind};
@@ -65,7 +65,7 @@ pub(super) struct Presented<'p, 'r> {
     pub(super) parts: &'p RequestParts<'r>,
     pub(super) request: &'p Request<'r>,
     pub(super) target: &'p SafePath<'r>,
-    pub(super) host: &'p Host<'p>,
+    pub(super) host: &'p RequestHost<'p>,
 }
 
 impl Credentials {
@@ -231,7 +231,8 @@ fn note(caller: &Caller, world: &mut World<'_>) {
 }
 
 fn missing(auth: &Auth, kind: CredentialKind) -> Rejection {
-    let kind_of_refusal = if auth.is_required() { Kind::MissingToken } else { Kind::MissingCredential };
+    let kind_of_refusal =
+        if auth.is_required() { RejectionKind::MissingToken } else { RejectionKind::MissingCredential };
     Rejection::new(
         kind_of_refusal,
         match kind {

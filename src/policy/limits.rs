@@ -14,7 +14,7 @@ use super::pipeline::progress::Progress;
 use super::pipeline::rule::Rule;
 use super::request::RequestParts;
 use super::request::peer::Peer;
-use super::verdict::rejection::{Kind, Rejection};
+use super::verdict::rejection::{Rejection, RejectionKind};
 use super::verdict::stop::Stop;
 use super::world::World;
 use crate::config::auth::Auth;
@@ -58,7 +58,10 @@ pub(super) fn before_authentication(
 /// Counts an invalid credential. Expired credentials and failed key fetches do not count.
 pub(super) fn after_authentication(rule: &Rule, stop: Stop, parts: &RequestParts<'_>, world: &mut World<'_>) -> Stop {
     if let Stop::Refuse(Rejection { kind, .. }) = &stop
-        && matches!(kind, Kind::InvalidToken | Kind::InvalidTokenRequest | Kind::InvalidCredential)
+        && matches!(
+            kind,
+            RejectionKind::InvalidToken | RejectionKind::InvalidTokenRequest | RejectionKind::InvalidCredential
+        )
     {
         let charges = charges(&rule.limits.failures, &subject(Some(rule), parts, world.peer), world);
         record(&charges, world.now, world.limits);
@@ -134,5 +137,5 @@ fn refusal(
         progress.plan.budget.refused(&charge.meter.policy, refused.standing);
     }
     let reason = if refused.contended { "limit_contended" } else { reason };
-    Err(Rejection::new(Kind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), reason))
+    Err(Rejection::new(RejectionKind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), reason))
 }

@@ -49,11 +49,11 @@ impl PollPlan {
 /// The polled documents of one policy. Times are durations since the Unix epoch by the caller's clock.
 #[derive(Debug, Default)]
 pub struct Polled {
-    documents: Vec<Document>,
+    documents: Vec<PolledDocument>,
 }
 
 #[derive(Debug)]
-struct Document {
+struct PolledDocument {
     plan: PollPlan,
     held: Option<Held>,
     generation: u64,
@@ -74,7 +74,7 @@ struct Held {
 
 /// The availability of a document for a request.
 #[derive(Debug)]
-pub enum Standing<T> {
+pub enum Availability<T> {
     /// The document, and its generation, which changes with every change of the document.
     Usable(Rc<T>, u64),
     /// The document is missing or too old; the request may wait until this time.
@@ -85,7 +85,7 @@ pub enum Standing<T> {
 
 /// The result of installing a document.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct Installed {
     /// The document differs from the previous one.
     pub changed: bool,
     /// The skipped parts of the document, each with the reason.
@@ -99,7 +99,7 @@ pub struct Unusable(pub String);
 impl Polled {
     /// Creates the documents for these plans, none of them fetched yet.
     pub fn new(plans: impl IntoIterator<Item = PollPlan>) -> Polled {
-        let document = |plan| Document { plan, held: None, generation: 0, attempted_at: None, wanted: false };
+        let document = |plan| PolledDocument { plan, held: None, generation: 0, attempted_at: None, wanted: false };
         Polled { documents: plans.into_iter().map(document).collect() }
     }
 
@@ -114,17 +114,17 @@ impl Polled {
     }
 
     /// Returns the key set for a request received at `received_at`.
-    pub fn key_set(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<KeySet> {
+    pub fn key_set(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<KeySet> {
         self.standing(id, received_at, now, Content::key_set)
     }
 
     /// Returns the revocation list for a request received at `received_at`.
-    pub fn revocations(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<Revocations> {
+    pub fn revocations(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<Revocations> {
         self.standing(id, received_at, now, Content::revocations)
     }
 
     /// Returns the client directory for a request received at `received_at`.
-    pub fn clients(&self, id: PolledId, received_at: Duration, now: Duration) -> Standing<ClientDirectory> {
+    pub fn clients(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<ClientDirectory> {
         self.standing(id, received_at, now, Content::clients)
     }
 
@@ -134,16 +134,16 @@ impl Polled {
         received_at: Duration,
         now: Duration,
         pick: fn(&Content) -> Option<&Rc<T>>,
-    ) -> Standing<T> {
-        let Some(document) = self.documents.get(id.0) else { return Standing::Unavailable };
+    ) -> Availability<T> {
+        let Some(document) = self.documents.get(id.0) else { return Availability::Unavailable };
         if let Some(content) = document.usable(now).and_then(|held| pick(&held.content)) {
-            return Standing::Usable(content.clone(), document.generation);
+            return Availability::Usable(content.clone(), document.generation);
         }
         let until = received_at + document.plan.wait;
         if document.attempted_since(received_at) || now >= until {
-            Standing::Unavailable
+            Availability::Unavailable
         } else {
-            Standing::Wait(until)
+            Availability::Wait(until)
         }
     }
 
@@ -196,8 +196,8 @@ impl Polled {
     }
 
     /// Installs a fetched text. An invalid or unusable text counts as a failed fetch.
-    pub fn install(&mut self, id: PolledId, text: &[u8], at: Duration) -> Result<Taken, Unusable> {
-        let unchanged = Taken { changed: false, skipped: Vec::new() };
+    pub fn install(&mut self, id: PolledId, text: &[u8], at: Duration) -> Result<Installed, Unusable> {
+        let unchanged = Installed { changed: false, skipped: Vec::new() };
         let Some(document) = self.documents.get_mut(id.0) else { return Ok(unchanged) };
         document.ended(at);
         if let Some(held) = document.held.as_mut().filter(|held| *held.text == *text) {
@@ -207,7 +207,7 @@ impl Polled {
         let (content, skipped) = Content::read(&document.plan.what, text, at).map_err(Unusable)?;
         document.held = Some(Held { content, text: text.into(), fetched_at: at });
         document.generation += 1;
-        Ok(Taken { changed: true, skipped })
+        Ok(Installed { changed: true, skipped })
     }
 
     /// Records that the endpoint confirmed the current document at `at` (RFC 9110 §15.4.5).
@@ -226,7 +226,7 @@ impl Polled {
     }
 }
 
-impl Document {
+impl PolledDocument {
     fn usable(&self, now: Duration) -> Option<&Held> {
         self.held.as_ref().filter(|held| now < held.fetched_at + self.plan.usable_for)
     }

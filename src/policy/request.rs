@@ -9,7 +9,7 @@ pub(super) mod routing;
 
 use std::time::Duration;
 
-use super::verdict::rejection::{Kind, Rejection};
+use super::verdict::rejection::{Rejection, RejectionKind};
 
 /// A request as passed in by an adapter.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ impl<'r> Request<'r> {
         request.grpc = content_type.value().is_some_and(is_grpc);
         request.method = std::str::from_utf8(method).unwrap_or_default();
         if request.method.is_empty() || request.target.is_empty() {
-            return Err(Rejection::new(Kind::BadRequest, "no_method_or_path"));
+            return Err(Rejection::new(RejectionKind::BadRequest, "no_method_or_path"));
         }
         Ok(request)
     }
@@ -113,10 +113,10 @@ impl<'r> Request<'r> {
     /// upstream uses. RFC 9113 §8.2.1 treats such a request as malformed; Envoy only trims HTTP/1 values.
     pub fn check_headers(&self) -> Result<(), Rejection> {
         if self.has_malformed_name {
-            return Err(Rejection::new(Kind::BadRequest, "header_name_malformed"));
+            return Err(Rejection::new(RejectionKind::BadRequest, "header_name_malformed"));
         }
         let Some(name) = self.padded else { return Ok(()) };
-        let rejection = Rejection::new(Kind::BadRequest, "header_value_padded");
+        let rejection = Rejection::new(RejectionKind::BadRequest, "header_value_padded");
         let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MOST_SHOWN_BYTES);
         Err(name.map_or(rejection.clone(), |name| rejection.with(format!("header {name}"))))
     }

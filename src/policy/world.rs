@@ -28,12 +28,12 @@ pub struct World<'w> {
     /// Makes an id for a request without one: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
     pub fresh_id: &'w dyn Fn() -> String,
     /// Receives the findings of each stage; `None` if tracing is off.
-    pub trace: Option<&'w mut Vec<Step>>,
+    pub trace: Option<&'w mut Vec<TraceStep>>,
 }
 
 /// A finding of one pipeline stage, for `portcullis explain`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct TraceStep {
     /// The stage, as in the pipeline's description.
     pub stage: &'static str,
     /// The finding, as a sentence for an operator.
@@ -44,7 +44,7 @@ impl World<'_> {
     /// Records a finding, if tracing is on.
     pub fn note(&mut self, stage: &'static str, finding: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            trace.push(Step { stage, finding: finding() });
+            trace.push(TraceStep { stage, finding: finding() });
         }
     }
 }

@@ -8,19 +8,19 @@ use super::{Bounds, Malformed};
 
 /// Parses a whole text.
 pub(super) fn read(text: &str, bounds: Bounds) -> Result<Json<'_>, Malformed> {
-    let mut reader = Reader { text, at: 0, values_left: bounds.values };
+    let mut reader = JsonReader { text, at: 0, values_left: bounds.values };
     let value = reader.value(bounds.depth.min(MOST_DEPTH))?;
     reader.skip_space();
     if reader.peek().is_none() { Ok(value) } else { Err(Malformed::Syntax) }
 }
 
-struct Reader<'t> {
+struct JsonReader<'t> {
     text: &'t str,
     at: usize,
     values_left: usize,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> JsonReader<'t> {
     fn value(&mut self, depth_left: usize) -> Result<Json<'t>, Malformed> {
         self.values_left = self.values_left.checked_sub(1).ok_or(Malformed::TooMany)?;
         self.skip_space();

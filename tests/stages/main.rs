@@ -100,6 +100,30 @@ fn third_party_names_stay_in_their_places() {
     }
 }
 
+/// A name has one meaning. [`ALTERNATIVES`] are compiled instead of another file, so they repeat its names.
+#[test]
+fn no_two_types_share_a_name() {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in sources().files.iter().filter(|(path, _)| !ALTERNATIVES.contains(&path.as_str())) {
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+            let kind = words.iter().position(|word| ["struct", "enum", "trait", "type"].contains(word));
+            let Some(at) = kind.filter(|at| {
+                words[..*at].iter().all(|word| ["", "pub", "super", "crate", "in", "policy"].contains(word))
+            }) else {
+                continue;
+            };
+            let is_associated = words[at] == "type" && line.starts_with(' ');
+            if let Some(name) = words.get(at + 1).filter(|_| !is_associated) {
+                found.entry((*name).to_owned()).or_default().insert(path.clone());
+            }
+        }
+    }
+    assert!(found.len() > 300, "only {} types", found.len());
+    found.retain(|_, places| places.len() > 1);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// Comments are not counted by a rule; the figure is printed for reviewers (`cargo test --test stages -- --nocapture`).
 #[test]
 fn comments_are_reported() {
@@ -170,3 +194,6 @@ const SHARED: &[(&str, &str)] = &[
     ),
     ("credentials: policy::request::guard::without_query_pair", "queries are written in one place"),
 ];
+
+/// Files that are compiled instead of another: without JSON Schema, and on a host that verifies ECDSA signatures itself.
+const ALTERNATIVES: [&str; 2] = ["src/policy/checks/no_schema.rs", "src/policy/credentials/signature/ec_host.rs"];

@@ -5,7 +5,7 @@ use crate::cli::documents::Side;
 use crate::cli::gateway::GatewayFile;
 use crate::config::auth::Auth;
 use crate::config::problem::Problem;
-use crate::policy::pipeline::rule::Action;
+use crate::policy::pipeline::rule::RouteAction;
 
 /// The problems in a file that configures Envoy around these documents.
 pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem> {
@@ -18,7 +18,7 @@ pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem
 fn asks_callers(gateway: &GatewayFile) -> bool {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let mut asking = rules.filter(|rule| rule.requirements.auth != Auth::None);
-    asking.any(|rule| matches!(rule.action, Action::Forward(_)))
+    asking.any(|rule| matches!(rule.action, RouteAction::Forward(_)))
 }
 
 fn message(side: Side) -> &'static str {

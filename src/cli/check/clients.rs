@@ -1,7 +1,7 @@
 //! Notes on valid but risky client settings: tokens of unlisted clients, and clients that several issuers may name.
 
-use crate::config::client::Client;
-use crate::config::document::{Document, Issuer};
+use crate::config::client::ClientSettings;
+use crate::config::document::{Document, IssuerSettings};
 use crate::config::limit::{Allowance, Chooser, PlanFrom};
 use crate::config::problem::{At, Place};
 
@@ -34,7 +34,7 @@ fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
 }
 
 /// A note on how an issuer's tokens of unlisted clients are handled, if the document does not set it explicitly.
-fn about_unlisted(issuer: &Issuer, document: &Document) -> Option<(Place, String)> {
+fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place, String)> {
     if !document.has_directory {
         return None;
     }
@@ -56,7 +56,7 @@ fn about_unlisted(issuer: &Issuer, document: &Document) -> Option<(Place, String
 
 /// The clients whose entry restricts or refuses tokens that name them.
 fn restricted(document: &Document) -> Option<String> {
-    let is_restricted = |client: &&Client| {
+    let is_restricted = |client: &&ClientSettings| {
         let period = client.period;
         let cut = client.scopes.is_some() || client.permissions.is_some() || client.token_issuers.is_some();
         cut || client.environments.is_some() || period.not_before.is_some() || period.expires.is_some()
@@ -71,10 +71,10 @@ fn restricted(document: &Document) -> Option<String> {
 }
 
 /// Clients that tokens of several issuers may name.
-pub fn named_by_several(clients: &[Client], issuers: &[Issuer]) -> Vec<(Place, String)> {
+pub fn named_by_several(clients: &[ClientSettings], issuers: &[IssuerSettings]) -> Vec<(Place, String)> {
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
     let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);
-    let note = |client: &Client| {
+    let note = |client: &ClientSettings| {
         let message = format!(
             "every issuer may name `{}` in its tokens, which then have its plan, tags and id (say whose tokens may, as `token_issuers: [{}]`; declared: {})",
             client.id.value,

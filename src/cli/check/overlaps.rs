@@ -5,10 +5,10 @@ use std::rc::Rc;
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route};
 use crate::policy::Policy;
-use crate::policy::request::route::{Found, Method, RoutePattern};
+use crate::policy::request::route::{Method, RouteMatch, RoutePattern};
 
 /// A request that more than one rule matches.
-pub struct Overlap {
+pub struct OverlapNote {
     /// The line of the rule that does not take the request.
     pub line: u32,
     /// Its column.
@@ -18,7 +18,7 @@ pub struct Overlap {
 }
 
 /// Every pair of overlapping routes, and every public path that opens a route which requires a token.
-pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
+pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
     let mut overlaps = Vec::new();
     let routes: Vec<(&Route, String)> =
         document.routes.iter().map(|route| (route, spelling(&route.path.value))).collect();
@@ -36,14 +36,14 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
                 (_, true) => first,
                 _ => continue,
             };
-            let Request { method, path, .. } = request;
+            let ExampleRequest { method, path, .. } = request;
             let message = format!(
                 "{method} {path} goes to {} (line {}), not to {}",
                 title(winner),
                 winner.place.line,
                 title(loser)
             );
-            overlaps.push(Overlap { line: loser.place.line, column: loser.place.column, message });
+            overlaps.push(OverlapNote { line: loser.place.line, column: loser.place.column, message });
         }
     }
     for public in &document.public_paths {
@@ -51,7 +51,7 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
         let pattern = spelling(tree.as_deref().unwrap_or(&public.path.value));
         for (route, route_path) in routes.iter().filter(|(route, _)| route.auth.value != Auth::None) {
             let Some(path) = common_path(&pattern, route_path) else { continue };
-            overlaps.push(Overlap {
+            overlaps.push(OverlapNote {
                 line: public.path.place.line,
                 column: public.path.place.column,
                 message: format!("{path} is public here, although route {} asks for a token", title(route)),
@@ -62,7 +62,7 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<Overlap> {
 }
 
 /// A request for which routes are compared.
-pub(super) struct Request {
+pub(super) struct ExampleRequest {
     pub(super) method: String,
     pub(super) host: String,
     pub(super) path: String,
@@ -73,8 +73,8 @@ pub(super) fn spelling(path: &str) -> String {
     RoutePattern::parse(path).map_or_else(|_| path.to_string(), |pattern| pattern.spelling())
 }
 
-fn meet((first, first_path): (&Route, &str), (second, second_path): (&Route, &str)) -> Option<Request> {
-    Some(Request {
+fn meet((first, first_path): (&Route, &str), (second, second_path): (&Route, &str)) -> Option<ExampleRequest> {
+    Some(ExampleRequest {
         method: common(&texts(&first.methods), &texts(&second.methods), |a, b| (a == b).then(|| a.to_string()), "GET")?,
         host: common(&texts(&first.hosts), &texts(&second.hosts), common_host, "any.test")?,
         path: common_path(first_path, second_path)?,
@@ -82,9 +82,11 @@ fn meet((first, first_path): (&Route, &str), (second, second_path): (&Route, &st
 }
 
 /// The route that takes a request. The table lists routes in document order, followed by public paths.
-fn winner<'d>(request: &Request, document: &'d Document, policy: &Policy) -> Option<&'d Route> {
+fn winner<'d>(request: &ExampleRequest, document: &'d Document, policy: &Policy) -> Option<&'d Route> {
     let method = Method::parse(&request.method).ok()?;
-    let Found::Route { value, .. } = policy.routes().find(&request.host, &request.path, &method) else { return None };
+    let RouteMatch::Route { value, .. } = policy.routes().find(&request.host, &request.path, &method) else {
+        return None;
+    };
     let index = policy.routes().iter().position(|(_, rule)| Rc::ptr_eq(rule, value))?;
     document.routes.get(index)
 }

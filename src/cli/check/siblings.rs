@@ -8,16 +8,16 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::looser::{has_caller, missing, missing_in_the_open};
-use super::overlaps::{Request, spelling, title};
+use super::overlaps::{ExampleRequest, spelling, title};
 use crate::config::document::{Document, PublicPath, Route};
 use crate::config::problem::Place;
 use crate::policy::Policy;
 use crate::policy::pipeline::rule::Rule;
-use crate::policy::request::route::{Found, Method};
+use crate::policy::request::route::{Method, RouteMatch};
 
 /// The notes on a document, each with its place.
 pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
-    let routes = Routes::of(document, policy);
+    let routes = RouteIndex::of(document, policy);
     let mut notes = Vec::new();
     // The number of notes for each looser route, by its name.
     let mut named: HashMap<String, (Place, usize)> = HashMap::new();
@@ -58,29 +58,29 @@ pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
 }
 
 /// The routes as written, indexed by their compiled rules.
-struct Routes<'d> {
+struct RouteIndex<'d> {
     document: &'d Document,
     policy: &'d Policy,
     by_rule: HashMap<*const Rule, &'d Route>,
 }
 
-impl<'d> Routes<'d> {
-    fn of(document: &'d Document, policy: &'d Policy) -> Routes<'d> {
+impl<'d> RouteIndex<'d> {
+    fn of(document: &'d Document, policy: &'d Policy) -> RouteIndex<'d> {
         // A document without problems has one rule for each route, in the same order.
         let rules = policy.routes().iter().map(|(_, rule)| Rc::as_ptr(rule));
-        Routes { document, policy, by_rule: rules.zip(&document.routes).collect() }
+        RouteIndex { document, policy, by_rule: rules.zip(&document.routes).collect() }
     }
 
-    fn route(&self, request: &Request) -> Option<&'d Route> {
+    fn route(&self, request: &ExampleRequest) -> Option<&'d Route> {
         let method = Method::parse(&request.method).ok()?;
         match self.policy.routes().find(&request.host, &request.path, &method) {
-            Found::Route { value, .. } => self.by_rule.get(&Rc::as_ptr(value)).copied(),
-            Found::MethodNotAllowed { .. } | Found::NotFound => None,
+            RouteMatch::Route { value, .. } => self.by_rule.get(&Rc::as_ptr(value)).copied(),
+            RouteMatch::MethodNotAllowed { .. } | RouteMatch::NotFound => None,
         }
     }
 
     /// The match of a request similar to a strict route: a route with another pattern, or a public path.
-    fn taker(&self, request: &Request, strict: &Route) -> Option<Taker<'d>> {
+    fn taker(&self, request: &ExampleRequest, strict: &Route) -> Option<Taker<'d>> {
         let route = self.route(request);
         let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));
         if self.policy.is_public(&request.path) {
@@ -165,13 +165,13 @@ fn asks(route: &Route) -> bool {
 }
 
 /// Requests similar to those of a route, each with the difference.
-fn beside(strict: &Route) -> Vec<(&'static str, Request)> {
+fn beside(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
     let pattern = spelling(&strict.path.value);
     let path: String = pattern.split('/').skip(1).map(|s| format!("/{}", example(s))).collect();
     let host = strict.hosts.first().map_or("any.test", |host| host.value.as_str()).replacen('*', "any", 1);
     let own: Vec<&str> = strict.methods.iter().map(|method| method.value.as_str()).filter(|m| *m != "ANY").collect();
     let method = own.first().copied().unwrap_or("GET");
-    let request = |method: &str, path: String| Request { method: method.to_string(), host: host.clone(), path };
+    let request = |method: &str, path: String| ExampleRequest { method: method.to_string(), host: host.clone(), path };
     let mut requests = vec![("its own path", request(method, path.clone()))];
     // A route for GET takes HEAD as well.
     let is_other = |method: &&str| !(own.contains(method) || *method == "HEAD" && own.contains(&"GET"));

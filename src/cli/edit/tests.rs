@@ -2,8 +2,9 @@
 
 use super::*;
 
-const CLIENT: [Step<'static>; 2] = [Step::Key("clients"), Step::Item(0)];
-const KEY: [Step<'static>; 4] = [Step::Key("clients"), Step::Item(0), Step::Key("keys"), Step::Item(0)];
+const CLIENT: [PathStep<'static>; 2] = [PathStep::Key("clients"), PathStep::Item(0)];
+const KEY: [PathStep<'static>; 4] =
+    [PathStep::Key("clients"), PathStep::Item(0), PathStep::Key("keys"), PathStep::Item(0)];
 
 fn edited(text: &str, edit: impl Fn(&mut Draft) -> Option<()>) -> Option<String> {
     let mut draft = Draft::new(text, &yaml::read(text).unwrap());

@@ -3,7 +3,7 @@
 use crate::cli::{Failure, files};
 use crate::gateway::simulation::Sent;
 use crate::policy::verdict::audit::AuditRecord;
-use crate::policy::world::Step;
+use crate::policy::world::TraceStep;
 
 /// Reads the bytes: the text itself, or the content of the file after `@`.
 pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
@@ -23,7 +23,7 @@ pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
 }
 
 /// Adds the verdict on the body to the trace, before the step that forwards the request.
-pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<Step>) {
+pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<TraceStep>) {
     if !sent.was_inspected {
         return;
     }
@@ -32,6 +32,6 @@ pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<Step>) {
         None => "the body is what the route asks for".to_string(),
     };
     let onward = trace.pop_if(|step| step.stage == "forward");
-    trace.push(Step { stage: "check", finding });
+    trace.push(TraceStep { stage: "check", finding });
     trace.extend(onward.filter(|_| sent.reply.is_none()));
 }

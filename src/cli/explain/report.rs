@@ -6,14 +6,14 @@ use crate::gateway::simulation::Sent;
 use crate::policy::verdict::audit::{AuditRecord, Outcome};
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
-use crate::policy::world::Step;
+use crate::policy::world::TraceStep;
 
 /// One verdict and how it was reached.
 pub struct Report<'v> {
     /// The request's headers, pseudo-headers first.
     pub request: &'v [(String, String)],
     /// The result of each stage.
-    pub trace: &'v [Step],
+    pub trace: &'v [TraceStep],
     /// The audit record.
     pub audit: &'v AuditRecord,
     /// The effects of the decision.

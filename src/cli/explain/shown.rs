@@ -6,7 +6,7 @@ use super::supposed::Supposed;
 use super::{published, run_request, supposed};
 use crate::cli::Failure;
 use crate::cli::gateway::GatewayFile;
-use crate::config::auth::KeySource;
+use crate::config::auth::KeyPlace;
 use crate::config::document::Document;
 use crate::gateway as running;
 use crate::gateway::shared::LocalData;
@@ -17,7 +17,7 @@ use crate::policy::request::peer::Certificate;
 use crate::policy::verdict::audit;
 
 /// A gateway for many simulated requests at one point in time.
-pub struct Asked<'g> {
+pub struct HypotheticalGateway<'g> {
     /// The gateway.
     pub gateway: &'g GatewayFile,
     running: running::Gateway,
@@ -26,7 +26,7 @@ pub struct Asked<'g> {
 
 /// The credentials that a request sends.
 #[derive(Default)]
-pub struct Shown<'s> {
+pub struct PresentedCredentials<'s> {
     /// A token.
     pub token: Option<&'s Supposed>,
     /// An API key.
@@ -47,7 +47,7 @@ pub struct Supposition {
     pub detail: Option<String>,
 }
 
-impl<'g> Asked<'g> {
+impl<'g> HypotheticalGateway<'g> {
     /// A gateway with a fixed world. Remote issuers publish the key set of a file, or stand-in keys if tokens are only simulated.
     /// The document of clients is the given text or empty; the revocation list is empty.
     pub fn new(
@@ -55,7 +55,7 @@ impl<'g> Asked<'g> {
         keys: Option<&str>,
         clients: Option<&str>,
         now: Duration,
-    ) -> Result<Asked<'g>, Failure> {
+    ) -> Result<HypotheticalGateway<'g>, Failure> {
         let running = running::Gateway::new(gateway.policy.clone(), &LocalData::default());
         {
             let polled = &mut *running.polled();
@@ -66,11 +66,15 @@ impl<'g> Asked<'g> {
             published::revocations(polled, gateway, None, now)?;
             published::client_text(polled, clients, now)?;
         }
-        Ok(Asked { gateway, running, now })
+        Ok(HypotheticalGateway { gateway, running, now })
     }
 
     /// The filter's verdict on a request with these credentials.
-    pub fn about(&mut self, mut request: Vec<(String, String)>, shown: &Shown<'_>) -> Result<Supposition, Failure> {
+    pub fn about(
+        &mut self,
+        mut request: Vec<(String, String)>,
+        shown: &PresentedCredentials<'_>,
+    ) -> Result<Supposition, Failure> {
         if let Some(token) = shown.token {
             token.attach(&mut request);
         }
@@ -99,11 +103,11 @@ impl<'g> Asked<'g> {
 fn attach_key(document: &Document, key: &str, request: &mut Vec<(String, String)>) {
     let has_token = request.iter().any(|(name, _)| name == "authorization");
     let places = || document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value);
-    let is_free = |place: &&KeySource| !has_token || !matches!(place, KeySource::Scheme(_));
+    let is_free = |place: &&KeyPlace| !has_token || !matches!(place, KeyPlace::Scheme(_));
     match places().find(is_free).or(places().next()) {
-        Some(KeySource::Header(name)) => request.push((name.clone(), key.to_string())),
-        Some(KeySource::Scheme(scheme)) => request.push(("authorization".to_string(), format!("{scheme} {key}"))),
-        Some(KeySource::InsecureQuery(name)) => {
+        Some(KeyPlace::Header(name)) => request.push((name.clone(), key.to_string())),
+        Some(KeyPlace::Scheme(scheme)) => request.push(("authorization".to_string(), format!("{scheme} {key}"))),
+        Some(KeyPlace::InsecureQuery(name)) => {
             if let Some((_, path)) = request.iter_mut().find(|(header, _)| header == ":path") {
                 let mark = if path.contains('?') { '&' } else { '?' };
                 path.push_str(&format!("{mark}{name}={key}"));

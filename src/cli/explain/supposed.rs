@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::published;
 use crate::cli::Failure;
-use crate::config::document::{Document, Issuer, Keys, TokenSource};
+use crate::config::document::{Document, IssuerSettings, Keys, TokenSource};
 use crate::policy::credentials::algorithm::Algorithm;
 use crate::policy::credentials::jwks::{KeySet, KeySource, VerifyingKey};
 use crate::policy::credentials::signature::{SignatureVerifier, Software};
@@ -56,12 +56,12 @@ pub fn real(document: &Document, token: &str, claims: &Value) -> Option<Supposed
 }
 
 /// The issuer named by a token.
-pub fn issuer_of<'d>(document: &'d Document, claims: &Value) -> Option<&'d Issuer> {
+pub fn issuer_of<'d>(document: &'d Document, claims: &Value) -> Option<&'d IssuerSettings> {
     let iss = claims.get("iss").and_then(Value::as_str);
     document.issuers.iter().find(|issuer| Some(issuer.issuer.value.as_str()) == iss)
 }
 
-fn place(issuer: &Issuer) -> TokenSource {
+fn place(issuer: &IssuerSettings) -> TokenSource {
     issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer)
 }
 
@@ -74,7 +74,7 @@ pub fn publish(polled: &mut Polled, now: Duration) {
 }
 
 impl Supposed {
-    fn genuine(header: &Value, claims: &Value, issuer: &Issuer) -> Supposed {
+    fn genuine(header: &Value, claims: &Value, issuer: &IssuerSettings) -> Supposed {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signing_input = format!("{}.{}", part(header), part(claims));
         // Three parts are a JWS; the signature part is never read.
@@ -110,7 +110,11 @@ impl SignatureVerifier for Supposed {
 }
 
 /// The named issuer, else the issuer of the `iss` claim, else the only issuer.
-fn choose<'d>(document: &'d Document, claims: &Map<String, Value>, name: Option<&str>) -> Result<&'d Issuer, Failure> {
+fn choose<'d>(
+    document: &'d Document,
+    claims: &Map<String, Value>,
+    name: Option<&str>,
+) -> Result<&'d IssuerSettings, Failure> {
     let names = || document.issuers.iter().map(|i| i.name.value.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(name) = name {
         let named = document.issuers.iter().find(|issuer| issuer.name.value == name);
@@ -126,7 +130,7 @@ fn choose<'d>(document: &'d Document, claims: &Map<String, Value>, name: Option<
 }
 
 /// An algorithm that the issuer accepts and has a key for.
-fn algorithm(issuer: &Issuer) -> Result<Algorithm, Failure> {
+fn algorithm(issuer: &IssuerSettings) -> Result<Algorithm, Failure> {
     let allowed = |a: &Algorithm| issuer.algorithms.is_empty() || issuer.algorithms.iter().any(|n| n.value == a.name());
     let mut accepted = Algorithm::ALL.into_iter().filter(allowed);
     let found = match &issuer.keys.value {

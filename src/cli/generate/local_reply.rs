@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::condition::{all, any, expression, replied, status};
 use super::filter::FILTER;
-use crate::policy::verdict::rejection::Kind;
+use crate::policy::verdict::rejection::RejectionKind;
 
 /// The `local_reply_config`. The order of the mappers matters:
 ///
@@ -13,11 +13,11 @@ use crate::policy::verdict::rejection::Kind;
 /// 3. Replies to unreadable requests, which have no id.
 /// 4. One mapper per status of the table, and two for all other statuses.
 pub fn config() -> Value {
-    let of = |kind: &Kind, condition: &str, id: &str| {
+    let of = |kind: &RejectionKind, condition: &str, id: &str| {
         let row = kind.appearance();
         mapper(&format!("response.code == {}{condition}", row.status), row.code, row.message, id)
     };
-    let (client, gateway) = (Kind::BadRequest.appearance(), Kind::Internal.appearance());
+    let (client, gateway) = (RejectionKind::BadRequest.appearance(), RejectionKind::Internal.appearance());
     let unread = format!("!({HAS_ID})");
     let mut mappers = vec![
         json!({ "filter": any(vec![
@@ -45,7 +45,7 @@ fn grpc(condition: &str, id: &str) -> Value {
 
 /// A proxy that sheds load sends `retry-after`.
 fn overloaded(condition: &str, id: &str) -> Value {
-    let row = Kind::ServiceUnavailable.appearance();
+    let row = RejectionKind::ServiceUnavailable.appearance();
     let mut mapper = mapper(&format!("{OVERLOADED}{condition}"), row.code, row.message, id);
     if let Some(headers) = mapper.get_mut("headers_to_add").and_then(Value::as_array_mut) {
         headers.push(header("retry-after", RETRY_AFTER_SECONDS));
@@ -101,27 +101,27 @@ pub const MADE_ID: &str = "connection-%CONNECTION_ID%-%START_TIME(%s%3f)%";
 
 /// Replies to requests that Envoy ends before it assigns an id, except malformed requests: a scheme that does not match the
 /// connection (403), no path, too slow, HTTP/1.0, too large, an unknown transfer coding.
-const UNREAD: [Kind; 6] = [
-    Kind::Forbidden,
-    Kind::NotFound,
-    Kind::RequestTimeout,
-    Kind::UpgradeRequired,
-    Kind::HeadersTooLarge,
-    Kind::NotImplemented,
+const UNREAD: [RejectionKind; 6] = [
+    RejectionKind::Forbidden,
+    RejectionKind::NotFound,
+    RejectionKind::RequestTimeout,
+    RejectionKind::UpgradeRequired,
+    RejectionKind::HeadersTooLarge,
+    RejectionKind::NotImplemented,
 ];
 
 /// The meaning of the statuses of Envoy's own replies.
-const KINDS: [Kind; 12] = [
-    Kind::BadRequest,
-    Kind::Forbidden,
-    Kind::NotFound,
-    Kind::RequestTimeout,
-    Kind::PayloadTooLarge,
-    Kind::UpgradeRequired,
-    Kind::HeadersTooLarge,
-    Kind::Internal,
-    Kind::NotImplemented,
-    Kind::BadGateway,
-    Kind::ServiceUnavailable,
-    Kind::GatewayTimeout,
+const KINDS: [RejectionKind; 12] = [
+    RejectionKind::BadRequest,
+    RejectionKind::Forbidden,
+    RejectionKind::NotFound,
+    RejectionKind::RequestTimeout,
+    RejectionKind::PayloadTooLarge,
+    RejectionKind::UpgradeRequired,
+    RejectionKind::HeadersTooLarge,
+    RejectionKind::Internal,
+    RejectionKind::NotImplemented,
+    RejectionKind::BadGateway,
+    RejectionKind::ServiceUnavailable,
+    RejectionKind::GatewayTimeout,
 ];

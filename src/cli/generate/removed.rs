@@ -4,7 +4,7 @@ use super::EnvoyOptions;
 use super::listener::FROM_PROXIES;
 use crate::cli::gateway::GatewayFile;
 use crate::config::problem::{At, Problems};
-use crate::policy::authority::condition::{Condition, Source};
+use crate::policy::authority::condition::{Condition, ConditionSource};
 use crate::policy::compile::sent_headers;
 
 /// Without a trusted proxy in front, the listener removes the headers in which proxies name the client. It sets `x-forwarded-for`
@@ -34,7 +34,7 @@ pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Probl
 fn headers_of(written: &At<String>) -> Vec<Box<str>> {
     let sources = Condition::parse(&written.value).map(|(_, sources)| sources).unwrap_or_default();
     let header = |(source, _)| match source {
-        Source::Header(name) => Some(name),
+        ConditionSource::Header(name) => Some(name),
         _ => None,
     };
     sources.into_iter().filter_map(header).collect()

@@ -5,10 +5,10 @@
 //! `{.+}` matches at least one segment.
 
 use crate::cli::check::overlaps::common_path;
-use crate::policy::request::route::{Found, Method, RoutePattern, RouteTable};
+use crate::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
 
 /// An imported path.
-pub struct Entry {
+pub struct RankedRoute {
     /// The pattern in canonical spelling.
     pub pattern: String,
     /// The methods; empty means any.
@@ -29,7 +29,7 @@ pub struct Opened {
 }
 
 /// One request for each pair of paths with different precedence, if it would become open.
-pub fn opened(entries: &[Entry]) -> Vec<Opened> {
+pub fn opened(entries: &[RankedRoute]) -> Vec<Opened> {
     let mut table = RouteTable::builder();
     for (index, entry) in entries.iter().enumerate() {
         if let Ok(pattern) = RoutePattern::parse(&entry.pattern) {
@@ -44,7 +44,7 @@ pub fn opened(entries: &[Entry]) -> Vec<Opened> {
             let Some(method) = common_method(&protected.methods, &open.methods) else { continue };
             let request = requests(&protected.pattern, &open.pattern).into_iter().find(|path| {
                 let taken = match table.find("", path, &method) {
-                    Found::Route { value, .. } => *value == here,
+                    RouteMatch::Route { value, .. } => *value == here,
                     _ => false,
                 };
                 taken && winner(entries, path, &method) == Some(there)
@@ -73,8 +73,8 @@ fn common_method(first: &[Method], second: &[Method]) -> Option<Method> {
 }
 
 /// The path that takes a request in the imported gateway.
-fn winner(entries: &[Entry], path: &str, method: &Method) -> Option<usize> {
-    let takes = |entry: &Entry| entry.methods.is_empty() || entry.methods.contains(method);
+fn winner(entries: &[RankedRoute], path: &str, method: &Method) -> Option<usize> {
+    let takes = |entry: &RankedRoute| entry.methods.is_empty() || entry.methods.contains(method);
     let ranked = entries.iter().enumerate().filter(|(_, entry)| takes(entry)).filter_map(|(index, entry)| {
         let (is_exact, matched, has_tail) = rank(&entry.pattern, path)?;
         Some(((is_exact, matched, !has_tail, !entry.methods.is_empty(), std::cmp::Reverse(index)), index))
@@ -106,12 +106,12 @@ mod tests {
     use super::*;
 
     fn opened_by(paths: &[(&str, &str, bool)]) -> Vec<String> {
-        let entry = |(method, pattern, is_open): &(&str, &str, bool)| Entry {
+        let entry = |(method, pattern, is_open): &(&str, &str, bool)| RankedRoute {
             pattern: (*pattern).to_string(),
             methods: if *method == "ANY" { vec![] } else { vec![Method::parse(method).unwrap()] },
             is_open: *is_open,
         };
-        let entries: Vec<Entry> = paths.iter().map(entry).collect();
+        let entries: Vec<RankedRoute> = paths.iter().map(entry).collect();
         opened(&entries).into_iter().map(|opened| opened.request).collect()
     }
 

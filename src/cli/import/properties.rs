@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::*;
 use files::{routes_file, serverless_file};
 
-fn options(ignored: &[&str]) -> Options {
-    Options {
+fn options(ignored: &[&str]) -> ImportOptions {
+    ImportOptions {
         file: "f".to_string(),
         issuer: None,
         audiences: Vec::new(),

@@ -1,23 +1,23 @@
 //! Reads another gateway's file and tracks which values were used, so that `import` can report every key that was not.
 //!
-//! A value counts as used only if its content was read, or if a warning says why it was left out. [`Reader::finish`] walks the
+//! A value counts as used only if its content was read, or if a warning says why it was left out. [`ImportReader::finish`] walks the
 //! whole file and reports the rest. A format reader cannot overlook a key: to ignore a key, it must name it.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use crate::config::node::{Key, Node, Value};
+use crate::config::node::{MapKey, Node, Value};
 use crate::config::problem::{Place, Problem, near_miss};
 
 /// A file that is being read.
-pub struct Reader<'n> {
+pub struct ImportReader<'n> {
     root: &'n Node,
     ignored: &'n [String],
-    state: RefCell<State>,
+    state: RefCell<ReadingState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ReadingState {
     /// Values whose content was used or reported.
     used: HashSet<*const Node>,
     /// Mappings and lists whose members are read one by one, with the keys that were read.
@@ -40,13 +40,13 @@ pub struct Item<'n, 'r> {
     /// Its place in the file.
     pub place: Place,
     node: &'n Node,
-    reader: &'r Reader<'n>,
+    reader: &'r ImportReader<'n>,
 }
 
-impl<'n> Reader<'n> {
+impl<'n> ImportReader<'n> {
     /// Starts reading a file. Unknown keys with one of the `ignored` names are left out with a warning.
-    pub fn new(root: &'n Node, ignored: &'n [String]) -> Reader<'n> {
-        Reader { root, ignored, state: RefCell::default() }
+    pub fn new(root: &'n Node, ignored: &'n [String]) -> ImportReader<'n> {
+        ImportReader { root, ignored, state: RefCell::default() }
     }
 
     /// The whole file.
@@ -82,7 +82,7 @@ impl<'n> Reader<'n> {
         }
     }
 
-    fn report_unused_key(&self, key: &Key, value: &Node, known: &[&str], around: &Place) {
+    fn report_unused_key(&self, key: &MapKey, value: &Node, known: &[&str], around: &Place) {
         if known.contains(&key.text.as_str()) {
             return self.report_unused(value, &around.key(&key.text, value.at));
         }

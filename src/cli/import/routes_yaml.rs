@@ -36,14 +36,14 @@ pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
     imported
 }
 
-struct Route {
+struct ImportedRoute {
     route: Value,
     pattern: String,
     /// Whether the file requires a token, by `auth_required: true` or by scopes.
     asks_for_token: bool,
 }
 
-fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Imported) -> Option<Route> {
+fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Imported) -> Option<ImportedRoute> {
     if !route.is_mapping() {
         return None;
     }
@@ -83,7 +83,7 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
         refuse_needless_escape(&path, &pattern);
         carried.insert("auth".to_string(), json!("none"));
     }
-    Some(Route { route: Value::Object(carried), pattern, asks_for_token })
+    Some(ImportedRoute { route: Value::Object(carried), pattern, asks_for_token })
 }
 
 /// A public path is open in both gateways, regardless of the route that matches its requests.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::precedence::Entry;
+use super::precedence::RankedRoute;
 use super::reader::Item;
 use super::{Context, ISSUER, Imported, methods, pattern, precedence, refuse_needless_escape};
 use crate::policy::request::route::Method;
@@ -43,7 +43,7 @@ pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
 
 /// Refuses open paths that would take requests which need a token in the imported gateway.
 fn refuse_opened(imported: &Imported, paths: &[Item<'_, '_>]) {
-    let entries: Vec<Entry> = imported.routes.iter().map(entry).collect();
+    let entries: Vec<RankedRoute> = imported.routes.iter().map(entry).collect();
     for opened in precedence::opened(&entries) {
         let (Some(here), Some(there)) = (paths.get(opened.here), paths.get(opened.there)) else { continue };
         here.problem(format!(
@@ -53,12 +53,12 @@ fn refuse_opened(imported: &Imported, paths: &[Item<'_, '_>]) {
     }
 }
 
-fn entry(route: &Value) -> Entry {
+fn entry(route: &Value) -> RankedRoute {
     let methods = match route.get("method") {
         Some(Value::Array(methods)) => methods.iter().collect(),
         method => method.into_iter().collect::<Vec<_>>(),
     };
-    Entry {
+    RankedRoute {
         pattern: route.get("path").and_then(Value::as_str).unwrap_or_default().to_string(),
         methods: methods.into_iter().filter_map(|method| Method::parse(method.as_str()?).ok()).collect(),
         is_open: route.get("auth").is_some(),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::gateway::Variables;
 use crate::cli::{Failure, clients, documents, gateway, hint};
-use crate::config::client::{Client, ClientKey};
+use crate::config::client::{ClientKey, ClientSettings};
 use crate::config::node::{Node, Value};
 use crate::config::problem::near_miss;
 use crate::policy::credentials::api_key::environment_of;
@@ -28,7 +28,7 @@ pub struct Book {
     /// The tree of the text.
     pub root: Node,
     /// The clients.
-    pub clients: Vec<Client>,
+    pub clients: Vec<ClientSettings>,
     /// The gateway's environment, if known.
     pub environment: Option<String>,
     /// Notes on parts that were not checked.
@@ -77,7 +77,7 @@ impl Around {
 
 impl Book {
     /// The client with this id, and its index in the list.
-    pub fn client(&self, id: &str) -> Result<(usize, &Client), Failure> {
+    pub fn client(&self, id: &str) -> Result<(usize, &ClientSettings), Failure> {
         let found = self.clients.iter().enumerate().find(|(_, client)| client.id.value == id);
         found.ok_or_else(|| {
             let ids = || self.clients.iter().map(|client| client.id.value.as_str());
@@ -90,7 +90,11 @@ impl Book {
     }
 
     /// The key with this id or prefix, with the indexes of its client and of the key itself.
-    pub fn key(&self, client: Option<&str>, name: &str) -> Result<(usize, usize, &Client, &ClientKey), Failure> {
+    pub fn key(
+        &self,
+        client: Option<&str>,
+        name: &str,
+    ) -> Result<(usize, usize, &ClientSettings, &ClientKey), Failure> {
         if let Some(client) = client {
             self.client(client)?;
         }

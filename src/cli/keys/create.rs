@@ -9,13 +9,13 @@ use super::book::Around;
 use super::change::{NewKey, Reason};
 use super::trail::Trail;
 use super::{change, moment};
-use crate::cli::edit::Step;
-use crate::cli::{Exit, Failure, Outcome, Printed, clock, emit};
+use crate::cli::edit::PathStep;
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, emit};
 use crate::policy::credentials::api_key::is_environment;
 
 /// The options of `keys create`.
 #[derive(Args)]
-pub struct Options {
+pub struct KeysCreateOptions {
     /// A gateway.yaml or a document of clients, which gets the record; without it, standard error gets the record
     #[arg(value_name = "FILE")]
     file: Option<String>,
@@ -35,7 +35,7 @@ pub struct Options {
 }
 
 /// Creates the key.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
     let Some(file) = &options.file else { return print(options, now) };
@@ -46,7 +46,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let record = key.record(moment(now), moment(options.expires), &author);
     let more = vec![("expires", moment(options.expires))];
     let deed = author.deed("create", &client.id.value, (&key.lookup, &key.prefix), more);
-    let path = [Step::Key("clients"), Step::Item(at)];
+    let path = [PathStep::Key("clients"), PathStep::Item(at)];
     change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.push(&path, "keys", &record))?;
     let mut notes = vec![format!(
         "{file}: client `{}` has the key {}, until {}",
@@ -60,11 +60,11 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         notes.push(format!("{file}: note: the gateway stands in `{own}` and refuses keys of `{named}`"));
     }
     notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// Prints the key, and its record for documents that are stored elsewhere.
-fn print(options: &Options, now: Duration) -> Result<Outcome, Failure> {
+fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Failure> {
     let author = options.reason.author()?;
     let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?)?;
     let client = &options.client;
@@ -79,7 +79,7 @@ fn print(options: &Options, now: Duration) -> Result<Outcome, Failure> {
     let record = emit::yaml(&Value::Array(vec![Value::Object(members)]));
     let mut notes = vec![format!("add to `keys` of client `{client}`:")];
     notes.extend(record.lines().map(str::to_string));
-    Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// Refuses a key that would already be expired.

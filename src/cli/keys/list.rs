@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::book::Around;
 use super::{moment, standing};
-use crate::cli::{Exit, Failure, Outcome, Printed, clock, table};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, table};
 use crate::policy::credentials::api_key::environment_of;
 
 /// The options of `keys list`.
 #[derive(Args)]
-pub struct Options {
+pub struct KeysListOptions {
     /// A gateway.yaml, an Envoy configuration, an Istio manifest or a document of clients
     #[arg(value_name = "FILE")]
     file: String,
@@ -23,7 +23,7 @@ pub struct Options {
 }
 
 /// Lists the keys.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &KeysListOptions) -> Result<ToolOutcome, Failure> {
     let book = options.around.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);
     let mut rows = vec![["CLIENT", "KEY", "ENVIRONMENT", "STANDING", "EXPIRES", "OWNER"].map(str::to_string)];
@@ -39,5 +39,5 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
             ]);
         }
     }
-    Ok(Outcome { result: Printed::Lines(table::text(&rows)), notes: book.notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::Lines(table::text(&rows)), notes: book.notes, exit: Exit::Success })
 }

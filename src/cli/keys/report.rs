@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::book::{Around, Book};
 use super::trail::Story;
 use super::{is_alive, moment, standing, trail};
-use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway, table};
-use crate::config::client::{Client, ClientKey};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, gateway, table};
+use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
 /// The options of `keys report`.
 #[derive(Args)]
-pub struct Options {
+pub struct KeysReportOptions {
     /// A gateway.yaml, an Envoy configuration, an Istio manifest or a document of clients
     #[arg(value_name = "FILE")]
     file: String,
@@ -45,14 +45,14 @@ pub struct Options {
 }
 
 /// An item that needs attention: a heading, and the clients and keys concerned.
-struct Finding<'b> {
+struct KeyFinding<'b> {
     name: &'static str,
     heading: String,
-    about: Vec<(&'b Client, Option<&'b ClientKey>)>,
+    about: Vec<(&'b ClientSettings, Option<&'b ClientKey>)>,
 }
 
 /// Creates the report.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &KeysReportOptions) -> Result<ToolOutcome, Failure> {
     let book = options.around.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);
     let findings = findings(&book, options, now)?;
@@ -74,10 +74,10 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         true => Printed::json(&as_json(&book, &findings, told.as_ref(), now)),
         false => Printed::Lines(as_lines(&book, &findings, told.as_ref(), now)),
     };
-    Ok(Outcome { result, notes: book.notes, exit })
+    Ok(ToolOutcome { result, notes: book.notes, exit })
 }
 
-fn findings<'b>(book: &'b Book, options: &Options, now: Duration) -> Result<Vec<Finding<'b>>, Failure> {
+fn findings<'b>(book: &'b Book, options: &KeysReportOptions, now: Duration) -> Result<Vec<KeyFinding<'b>>, Failure> {
     let alive = || {
         let keys = book.clients.iter().flat_map(|client| client.keys.iter().map(move |key| (client, key)));
         keys.filter(|(_, key)| is_alive(key, now))
@@ -86,17 +86,17 @@ fn findings<'b>(book: &'b Book, options: &Options, now: Duration) -> Result<Vec<
     let ends = |key: &ClientKey| key.period.expires.is_some_and(|end| end - now <= options.expiring_within);
     let is_old = |key: &ClientKey| key.created.is_some_and(|made| now.saturating_sub(made) > options.older_than);
     let mut findings = vec![
-        Finding {
+        KeyFinding {
             name: "expiring",
             heading: format!("end within {}", days(options.expiring_within)),
             about: alive().filter(|(_, key)| ends(key)).map(some).collect(),
         },
-        Finding {
+        KeyFinding {
             name: "old",
             heading: format!("older than {}", days(options.older_than)),
             about: alive().filter(|(_, key)| is_old(key)).map(some).collect(),
         },
-        Finding {
+        KeyFinding {
             name: "endless",
             heading: "without an end".to_string(),
             about: alive().filter(|(_, key)| key.period.expires.is_none()).map(some).collect(),
@@ -107,19 +107,19 @@ fn findings<'b>(book: &'b Book, options: &Options, now: Duration) -> Result<Vec<
         let owners: BTreeSet<&str> = text.lines().map(str::trim).collect();
         let unowned = book.clients.iter().filter(|client| !owners.contains(client.owner.trim()));
         let heading = format!("owned by nobody in {file}");
-        findings.push(Finding { name: "unowned", heading, about: unowned.map(|client| (client, None)).collect() });
+        findings.push(KeyFinding { name: "unowned", heading, about: unowned.map(|client| (client, None)).collect() });
     }
     Ok(findings)
 }
 
 /// Verifies the trail and compares it with the document.
-fn check_trail(book: &Book, path: &Path) -> Result<told::Told, Failure> {
+fn check_trail(book: &Book, path: &Path) -> Result<told::KeyReport, Failure> {
     let story = Story::open(path)?;
     let story = story.ok_or_else(|| Failure::Message(format!("{}: there is no trail", path.display())))?;
-    Ok(told::Told::compare(path.display().to_string(), story, book))
+    Ok(told::KeyReport::compare(path.display().to_string(), story, book))
 }
 
-fn as_lines(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now: Duration) -> Vec<String> {
+fn as_lines(book: &Book, findings: &[KeyFinding<'_>], told: Option<&told::KeyReport>, now: Duration) -> Vec<String> {
     let titles = ["CLIENT", "KEY", "STANDING", "CREATED", "AGE", "EXPIRES", "ROTATED", "OWNER", "PURPOSE"];
     let mut rows = vec![titles.map(str::to_string)];
     let day = |time: Duration| moment(time).split('T').next().unwrap_or_default().to_string();
@@ -144,7 +144,7 @@ fn as_lines(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, no
         }
     }
     let mut out = table::text(&rows);
-    for Finding { heading, about, .. } in findings.iter().filter(|finding| !finding.about.is_empty()) {
+    for KeyFinding { heading, about, .. } in findings.iter().filter(|finding| !finding.about.is_empty()) {
         out.extend([String::new(), heading.clone()]);
         for (client, key) in about {
             let id = &client.id.value;
@@ -158,7 +158,7 @@ fn as_lines(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, no
     out
 }
 
-fn as_json(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now: Duration) -> Value {
+fn as_json(book: &Book, findings: &[KeyFinding<'_>], told: Option<&told::KeyReport>, now: Duration) -> Value {
     let key = |key: &ClientKey| {
         json!({
             "id": key.id, "prefix": key.prefix, "environment": environment_of(&key.prefix), "standing": standing(key, now),
@@ -168,13 +168,13 @@ fn as_json(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now
             "revoked": key.revoked.map(moment),
         })
     };
-    let client = |client: &Client| {
+    let client = |client: &ClientSettings| {
         json!({
             "client": client.id.value, "owner": client.owner, "purpose": client.purpose, "rotated": rotated(client).map(moment),
             "keys": client.keys.iter().map(key).collect::<Vec<_>>(),
         })
     };
-    let about = |(client, key): &(&Client, Option<&ClientKey>)| json!({ "client": client.id.value, "owner": client.owner, "prefix": key.map(|key| &key.prefix) });
+    let about = |(client, key): &(&ClientSettings, Option<&ClientKey>)| json!({ "client": client.id.value, "owner": client.owner, "prefix": key.map(|key| &key.prefix) });
     let mut report = json!({ "at": moment(now), "clients": book.clients.iter().map(client).collect::<Vec<_>>() });
     if let Some(members) = report.as_object_mut() {
         for finding in findings {
@@ -186,7 +186,7 @@ fn as_json(book: &Book, findings: &[Finding<'_>], told: Option<&told::Told>, now
 }
 
 /// When a client's key was last rotated.
-fn rotated(client: &Client) -> Option<Duration> {
+fn rotated(client: &ClientSettings) -> Option<Duration> {
     let made = client.keys.iter().filter_map(|key| key.created);
     made.max().filter(|_| client.keys.len() > 1)
 }

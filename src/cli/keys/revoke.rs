@@ -5,12 +5,12 @@ use clap::Args;
 use super::book::Around;
 use super::change::{self, Reason};
 use super::{is_alive, moment};
-use crate::cli::edit::Step;
-use crate::cli::{Exit, Failure, Outcome, Printed, clock};
+use crate::cli::edit::PathStep;
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock};
 
 /// The options of `keys revoke`.
 #[derive(Args)]
-pub struct Options {
+pub struct KeysRevokeOptions {
     /// A gateway.yaml or a document of clients; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 /// Revokes the key.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &KeysRevokeOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     let (book, mut trail, author) = options.reason.open(&options.around, &options.file)?;
     let (client_at, key_at, client, key) = book.key(options.client.as_deref(), &options.key)?;
@@ -36,12 +36,12 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         return Err(Failure::Message(message));
     }
     let deed = author.deed("revoke", &client.id.value, (&key.id, &key.prefix), Vec::new());
-    let path = [Step::Key("clients"), Step::Item(client_at), Step::Key("keys"), Step::Item(key_at)];
+    let path = [PathStep::Key("clients"), PathStep::Item(client_at), PathStep::Key("keys"), PathStep::Item(key_at)];
     change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.set(&path, "revoked", &moment(now)))?;
     let mut notes = vec![format!("{}: key {} of client `{}` is revoked", options.file, key.prefix, client.id.value)];
     if !client.keys.iter().any(|other| other.prefix != key.prefix && is_alive(other, now)) {
         notes.push(format!("note: client `{}` has no key left that holds", client.id.value));
     }
     notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(Outcome { result: Printed::nothing(), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::nothing(), notes, exit: Exit::Success })
 }

@@ -8,14 +8,14 @@ use super::book::{Around, Book};
 use super::change::{NewKey, Reason};
 use super::create::check_end;
 use super::{change, is_alive, moment};
-use crate::cli::edit::Step;
-use crate::cli::{Exit, Failure, Outcome, Printed, clock};
-use crate::config::client::{Client, ClientKey};
+use crate::cli::edit::PathStep;
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock};
+use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
 /// The options of `keys rotate`.
 #[derive(Args)]
-pub struct Options {
+pub struct KeysRotateOptions {
     /// A gateway.yaml or a document of clients; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
@@ -38,7 +38,7 @@ pub struct Options {
 }
 
 /// Rotates the key.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &KeysRotateOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
     let (book, mut trail, author) = options.reason.open(&options.around, &options.file)?;
@@ -50,8 +50,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let more =
         vec![("expires", moment(options.expires)), ("replaces", old.prefix.clone()), ("replaces_until", moment(end))];
     let deed = author.deed("rotate", &client.id.value, (&key.lookup, &key.prefix), more);
-    let of_client = [Step::Key("clients"), Step::Item(client_at)];
-    let of_key = [Step::Key("clients"), Step::Item(client_at), Step::Key("keys"), Step::Item(key_at)];
+    let of_client = [PathStep::Key("clients"), PathStep::Item(client_at)];
+    let of_key = [PathStep::Key("clients"), PathStep::Item(client_at), PathStep::Key("keys"), PathStep::Item(key_at)];
     change::make(&book, &options.around, &mut trail, &deed, now, |draft| {
         draft.set(&of_key, "expires", &moment(end))?;
         draft.push(&of_client, "keys", &record)
@@ -66,15 +66,15 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         moment(end)
     )];
     notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(Outcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// The named key, or the only valid one.
 fn chosen<'b>(
     book: &'b Book,
-    options: &Options,
+    options: &KeysRotateOptions,
     now: Duration,
-) -> Result<(usize, usize, &'b Client, &'b ClientKey), Failure> {
+) -> Result<(usize, usize, &'b ClientSettings, &'b ClientKey), Failure> {
     if let Some(name) = &options.key {
         let found = book.key(Some(&options.client), name)?;
         return match is_alive(found.3, now) {

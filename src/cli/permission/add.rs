@@ -7,15 +7,15 @@ use clap::Args;
 use super::lock::{self, Lock};
 use crate::cli::edit::{after_line, indent_in, indent_of, is_flow, last_line};
 use crate::cli::files::Staged;
-use crate::cli::{Exit, Failure, Outcome, Printed, gateway, yaml};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, gateway, yaml};
 use crate::config::document::Document;
 use crate::config::mask::{MOST_BITS, Mask};
-use crate::config::node::{Key, Node, Value};
+use crate::config::node::{MapKey, Node, Value};
 use crate::config::permission::{PermissionDomain, name_fault};
 
 /// The options of `permission add`.
 #[derive(Args)]
-pub struct Options {
+pub struct PermissionAddOptions {
     /// A gateway.yaml; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
@@ -37,7 +37,7 @@ pub struct Options {
 }
 
 /// Adds the permission.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     if let Some(fault) = name_fault(&options.domain).or_else(|| name_fault(&options.name)) {
         return Err(Failure::Message(fault));
     }
@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let written = staged.and_then(|staged| staged.check_unchanged(&text).and_then(|()| staged.commit()));
     written.map_err(|error| format!("{}: {error}", options.file))?;
     let result = format!("{}: added {full}, bit {bit} (mask {})", options.file, Mask::of_bit(bit));
-    Ok(Outcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
 /// Reads only the permissions of the document; this command ignores other problems.
@@ -82,7 +82,7 @@ fn next_bit(domain: Option<&PermissionDomain>, lock: &Lock, name: &str) -> Resul
 }
 
 /// `READ: { bit: 0, description: "…" }`; strings in JSON syntax, which is valid YAML.
-fn entry(options: &Options, bit: u16, as_json: bool) -> String {
+fn entry(options: &PermissionAddOptions, bit: u16, as_json: bool) -> String {
     let quoted = |text: &str| serde_json::Value::String(text.to_string()).to_string();
     let key = |name: &str| if as_json { quoted(name) } else { name.to_string() };
     let mut members =
@@ -125,7 +125,7 @@ fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> 
 }
 
 /// Whether the edited text has the old content plus the new permission.
-fn adds_only(edited: &str, root: &Node, options: &Options, bit: u16) -> bool {
+fn adds_only(edited: &str, root: &Node, options: &PermissionAddOptions, bit: u16) -> bool {
     let Ok(after) = yaml::read(edited) else { return false };
     let (mut before, mut after) = (root.to_json(), after.to_json());
     let added = after.pointer(&format!("/permissions/{}/{}/bit", options.domain, options.name)).cloned();
@@ -145,7 +145,7 @@ fn quoted_like(text: &str, key: &str) -> String {
 }
 
 /// The last content line of the block under a key: its lines are indented deeper than the key.
-fn end_of_block(text: &str, key: &Key) -> u32 {
+fn end_of_block(text: &str, key: &MapKey) -> u32 {
     last_line(text, key.at.line, |line| indent_in(line) > indent_of(key.at))
 }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use clap::{Args, ValueEnum};
 
 use super::{File, all, full_name};
-use crate::cli::{Exit, Failure, Outcome, Printed};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome};
 use crate::printable;
 
 /// The options of `permission constants`.
 #[derive(Args)]
-pub struct Options {
+pub struct PermissionConstantsOptions {
     #[command(flatten)]
     file: File,
     /// The programming language
@@ -36,7 +36,7 @@ struct Constant {
 }
 
 /// Prints the constants.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &PermissionConstantsOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
     let mut constants = Vec::new();
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         constants.push(Constant { name, bit: permission.bit.value, about: one_line(&about) });
     }
     let source = options.file.file.as_str();
-    Ok(Outcome {
+    Ok(ToolOutcome {
         result: Printed::Whole(options.language.file(source, &constants)),
         notes: Vec::new(),
         exit: Exit::Success,

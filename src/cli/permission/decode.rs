@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{File, all, full_name};
 use crate::cli::gateway::GatewayFile;
-use crate::cli::{Exit, Failure, Outcome, Printed, gateway};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, gateway};
 use crate::config::claim::ClaimPath;
 use crate::config::mask::Mask;
 use crate::config::permission::{Permission, PermissionDomain};
@@ -13,7 +13,7 @@ use crate::policy::authority::permission_set::PermissionSet;
 
 /// The options of `permission decode`.
 #[derive(Args)]
-pub struct Options {
+pub struct PermissionDecodeOptions {
     #[command(flatten)]
     file: File,
     /// `LIC=3,ORD=0x1`, or a token's claims as a JSON object; `-` reads standard input
@@ -25,7 +25,7 @@ pub struct Options {
 }
 
 /// Decodes the masks.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &PermissionDecodeOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
     let text = if options.masks == "-" { gateway::read("-")? } else { options.masks.clone() };
     let (claims, places) = read(text.trim(), &gateway, options.issuer.as_deref())?;
@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         lines.push("  no route that asks for permissions".to_string());
     }
     let notes = nameless(&claims, &places, &gateway);
-    Ok(Outcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
 }
 
 /// The permissions of a set with their descriptions, one per line.

@@ -5,21 +5,21 @@ use serde_json::json;
 
 use super::{File, all, full_name};
 use crate::cli::gateway::GatewayFile;
-use crate::cli::{Exit, Failure, Outcome, Printed, table};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, table};
 use crate::config::mask::Mask;
 
 /// The options of `permission list`.
 #[derive(Args)]
-pub struct Options {
+pub struct PermissionListOptions {
     #[command(flatten)]
     file: File,
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: ListFormat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ListFormat {
     /// A table
     Text,
     /// One JSON array
@@ -27,10 +27,10 @@ enum Format {
 }
 
 /// Lists the permissions.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &PermissionListOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
-    let result = if options.format == Format::Json { json(&gateway) } else { text(&gateway) };
-    Ok(Outcome { result, notes: Vec::new(), exit: Exit::Success })
+    let result = if options.format == ListFormat::Json { json(&gateway) } else { text(&gateway) };
+    Ok(ToolOutcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
 fn text(gateway: &GatewayFile) -> Printed {

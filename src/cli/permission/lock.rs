@@ -11,13 +11,13 @@ use sha2::{Digest, Sha256};
 
 use super::File;
 use crate::cli::files::{self, Staged};
-use crate::cli::{Exit, Failure, Outcome, Printed};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome};
 use crate::config::document::Document;
 use crate::config::problem::{Place, Problem};
 
 /// The options of `permission lock`.
 #[derive(Args)]
-pub struct Options {
+pub struct PermissionLockOptions {
     #[command(flatten)]
     file: File,
     /// Write nothing; exit with 1 if the lock lacks a permission of the document
@@ -35,7 +35,7 @@ pub struct Lock {
 }
 
 /// Checks the document against the lock, and adds new permissions to the lock.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &PermissionLockOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
     let path = options.file.lock();
     let before = Lock::read(&path)?.unwrap_or_default();
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         let written = Staged::write(&path, &(text + "\n")).and_then(|staged| staged.commit());
         written.map_err(|error| format!("{shown}: {error}"))?;
     }
-    Ok(Outcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
 /// The lock of a document: `permissions.lock` in the same directory. If the document is a symbolic link, the lock may be beside

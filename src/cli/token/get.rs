@@ -10,15 +10,15 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::Value;
 
-use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, gateway};
 use server::Server;
-use web::{Answer, Web};
+use web::{Web, WebAnswer};
 
 /// The options of `token get`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("server").required(true).args(["issuer", "token_endpoint"]))]
 #[command(group = ArgGroup::new("secret").required(true).args(["secret_env", "secret_file"]))]
-pub struct Options {
+pub struct TokenGetOptions {
     /// The issuer; its metadata contains the token endpoint (RFC 8414, OpenID Connect Discovery)
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
@@ -36,7 +36,7 @@ pub struct Options {
     secret_file: Option<String>,
     /// The client authentication method; by default the one in the metadata, or `basic`
     #[arg(long, value_enum)]
-    auth: Option<Method>,
+    auth: Option<ClientAuthMethod>,
     /// A scope; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -53,25 +53,25 @@ pub struct Options {
 
 /// How a client sends its secret (RFC 6749 §2.3.1).
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Method {
+enum ClientAuthMethod {
     /// In the `Authorization` header: client_secret_basic
     Basic,
     /// In the form: client_secret_post
     Post,
 }
 
-impl Method {
+impl ClientAuthMethod {
     /// Its name in metadata (RFC 7591 §2).
     fn registered(self) -> &'static str {
         match self {
-            Method::Basic => "client_secret_basic",
-            Method::Post => "client_secret_post",
+            ClientAuthMethod::Basic => "client_secret_basic",
+            ClientAuthMethod::Post => "client_secret_post",
         }
     }
 }
 
 /// Gets a token.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &TokenGetOptions) -> Result<ToolOutcome, Failure> {
     let secret = secret(options)?;
     let mut web = Web::new(options.timeout);
     let server = match (&options.issuer, &options.token_endpoint) {
@@ -90,12 +90,12 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     form.extend(options.audience.iter().map(|audience| ("audience", audience.clone())));
     form.extend(options.resources.iter().map(|resource| ("resource", resource.clone())));
     let authorization = match method {
-        Method::Basic => {
+        ClientAuthMethod::Basic => {
             // Both parts are form-encoded before they are joined (RFC 6749 §2.3.1), so that neither contains a colon.
             let pair = format!("{}:{}", encoded(&options.client_id), encoded(&secret));
             Some(format!("Basic {}", STANDARD.encode(pair)))
         }
-        Method::Post => {
+        ClientAuthMethod::Post => {
             form.extend([("client_id", options.client_id.clone()), ("client_secret", secret.clone())]);
             None
         }
@@ -103,10 +103,10 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let answer = web.post(&server.token_endpoint, &body.join("&"), authorization.as_deref())?;
     let (token, note) = granted(&answer, options, &secret)?;
-    Ok(Outcome { result: Printed::line(token), notes: vec![note], exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(token), notes: vec![note], exit: Exit::Success })
 }
 
-fn secret(options: &Options) -> Result<String, Failure> {
+fn secret(options: &TokenGetOptions) -> Result<String, Failure> {
     let secret = match (&options.secret_env, &options.secret_file) {
         (Some(name), _) => std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"))?,
         (None, file) => {
@@ -118,7 +118,7 @@ fn secret(options: &Options) -> Result<String, Failure> {
 }
 
 /// The token and notes from a success response (RFC 6749 §5.1), or the error of an error response (§5.2).
-fn granted(answer: &Answer, options: &Options, secret: &str) -> Result<(String, String), Failure> {
+fn granted(answer: &WebAnswer, options: &TokenGetOptions, secret: &str) -> Result<(String, String), Failure> {
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(Value::is_object);
     let text = |name: &str| json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
     if answer.status != 200 {

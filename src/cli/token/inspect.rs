@@ -7,15 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::explain::{Asked, Shown, supposed};
+use crate::cli::explain::{HypotheticalGateway, PresentedCredentials, supposed};
 use crate::cli::gateway::{self, Variables};
 use crate::cli::permission::decode;
-use crate::cli::{Exit, Failure, Outcome, Printed, asking, clock, printed, table};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, asking, clock, printed, table};
 use crate::strict_json;
 
 /// The options of `token inspect`.
 #[derive(Args)]
-pub struct Options {
+pub struct TokenInspectOptions {
     /// The token; `-` reads it from standard input
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -33,7 +33,7 @@ pub struct Options {
 }
 
 /// Shows the token.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
+pub fn run(options: &TokenInspectOptions) -> Result<ToolOutcome, Failure> {
     let text = if options.token == "-" { gateway::read("-")? } else { options.token.clone() };
     let text = text.trim();
     let token = text.strip_prefix("Bearer ").unwrap_or(text).trim();
@@ -62,12 +62,12 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         lines.extend(opens);
         notes = nameless;
     }
-    Ok(Outcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
 }
 
 /// The permissions with the document's names, and each route with the filter's verdict.
 fn opens(
-    options: &Options,
+    options: &TokenInspectOptions,
     file: &str,
     token: &str,
     header: &Value,
@@ -91,8 +91,9 @@ fn opens(
         Some(_) => (supposed::real(document, token, claims), ""),
         None => (supposed::as_signed(document, header, claims), ", supposing that its signature holds"),
     };
-    let shown = Shown { token: shown.as_ref(), ..Shown::default() };
-    let answers = asking::about_all(&mut Asked::new(&gateway, options.keys.as_deref(), None, now)?, &shown)?;
+    let shown = PresentedCredentials { token: shown.as_ref(), ..PresentedCredentials::default() };
+    let answers =
+        asking::about_all(&mut HypotheticalGateway::new(&gateway, options.keys.as_deref(), None, now)?, &shown)?;
     out.extend([String::new(), format!("routes, by the filter's own verdict{condition}")]);
     out.extend(table::text(&asking::rows(&answers)));
     Ok((out, decode::nameless(claims, &issuer.rules.permission_claims, &gateway)))

@@ -10,14 +10,14 @@ use serde_json::{Map, Value, json};
 use super::signer::Signer;
 use crate::cli::gateway::Variables;
 use crate::cli::private::Private;
-use crate::cli::{Exit, Failure, Outcome, Printed, clock, gateway};
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, gateway};
 use crate::config::token_rules::LONGEST_SELF_ISSUED;
 use crate::policy::credentials::algorithm::Algorithm;
 
 /// The options of `token mint`.
 #[derive(Args)]
 #[command(group = ArgGroup::new("signer").required(true).args(["key", "secret_env"]))]
-pub struct Options {
+pub struct TokenMintOptions {
     /// A private key: a JWK, or PEM in PKCS#8 (`BEGIN PRIVATE KEY`)
     #[arg(long, value_name = "FILE")]
     key: Option<String>,
@@ -56,25 +56,25 @@ pub struct Options {
 }
 
 /// Mints the token.
-pub fn run(options: &Options) -> Result<Outcome, Failure> {
-    let terms = Terms::agreed(options)?;
+pub fn run(options: &TokenMintOptions) -> Result<ToolOutcome, Failure> {
+    let terms = TokenTerms::agreed(options)?;
     let token = mint(options, &terms)?;
-    Ok(Outcome { result: Printed::line(token), notes: Vec::new(), exit: Exit::Success })
+    Ok(ToolOutcome { result: Printed::line(token), notes: Vec::new(), exit: Exit::Success })
 }
 
 /// The issuer, audiences and lifetime of the token.
-struct Terms {
+struct TokenTerms {
     issuer: String,
     audiences: Vec<String>,
     ttl: Duration,
 }
 
-impl Terms {
+impl TokenTerms {
     /// The requested terms, checked against the gateway. Only `self_issued` issuers are allowed.
-    fn agreed(options: &Options) -> Result<Terms, Failure> {
+    fn agreed(options: &TokenMintOptions) -> Result<TokenTerms, Failure> {
         let (issuer, audiences) = (options.issuer.clone(), options.audiences.clone());
         let Some(file) = &options.config else {
-            return Ok(Terms { issuer, audiences, ttl: options.ttl.unwrap_or(LONGEST_SELF_ISSUED) });
+            return Ok(TokenTerms { issuer, audiences, ttl: options.ttl.unwrap_or(LONGEST_SELF_ISSUED) });
         };
         let gateway = gateway::look_at(file, &options.variables)?;
         let issuers = &gateway.document.issuers;
@@ -98,11 +98,11 @@ impl Terms {
             true => found.rules.audiences.iter().take(1).cloned().collect(),
             false => audiences,
         };
-        Ok(Terms { issuer: found.issuer.value.clone(), audiences, ttl: options.ttl.unwrap_or(most) })
+        Ok(TokenTerms { issuer: found.issuer.value.clone(), audiences, ttl: options.ttl.unwrap_or(most) })
     }
 }
 
-fn mint(options: &Options, terms: &Terms) -> Result<String, Failure> {
+fn mint(options: &TokenMintOptions, terms: &TokenTerms) -> Result<String, Failure> {
     let (signer, kid) = match (&options.key, &options.secret_env) {
         (Some(file), _) => Signer::from_file(&gateway::read(file)?, options.alg).map_err(|e| format!("{file}: {e}"))?,
         (None, Some(name)) => {

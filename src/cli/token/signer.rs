@@ -15,11 +15,11 @@ use crate::policy::credentials::jwks::KeySet;
 
 /// A key that can sign with one algorithm.
 pub struct Signer {
-    key: Key,
+    key: SigningKey,
     alg: Algorithm,
 }
 
-enum Key {
+enum SigningKey {
     Secret(Vec<u8>),
     Rsa(Box<RsaPrivateKey>),
     /// The private scalar of an EC key, or the seed of an Ed25519 key.
@@ -36,7 +36,7 @@ impl Signer {
         if set.candidates(None, alg).next().is_none() {
             return Err(format!("{} bytes are too few for {}", secret.len(), alg.name()));
         }
-        Ok(Signer { key: Key::Secret(secret.to_vec()), alg })
+        Ok(Signer { key: SigningKey::Secret(secret.to_vec()), alg })
     }
 
     /// A private key in either format, and its `kid` if present.
@@ -46,7 +46,7 @@ impl Signer {
             return Err(format!("{} needs a key of kind {}, this is {kind}", alg.name(), kind_for(alg)));
         }
         match key {
-            Key::Secret(secret) => Signer::from_secret(&secret, alg).map(|signer| (signer, kid)),
+            SigningKey::Secret(secret) => Signer::from_secret(&secret, alg).map(|signer| (signer, kid)),
             key => Ok((Signer { key, alg }, kid)),
         }
     }
@@ -54,13 +54,13 @@ impl Signer {
     /// The signature in the form of a JWS (RFC 7518 §3).
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
         match &self.key {
-            Key::Secret(secret) => Ok(match self.alg {
+            SigningKey::Secret(secret) => Ok(match self.alg {
                 Algorithm::Hs384 => Hs384.sign(&Hs384Key::new(secret), message).as_bytes().into_owned(),
                 Algorithm::Hs512 => Hs512.sign(&Hs512Key::new(secret), message).as_bytes().into_owned(),
                 _ => Hs256.sign(&Hs256Key::new(secret), message).as_bytes().into_owned(),
             }),
-            Key::Rsa(key) => Ok(rsa_signature(self.alg, key, message)),
-            Key::Scalar(scalar) => curve_signature(self.alg, scalar, message),
+            SigningKey::Rsa(key) => Ok(rsa_signature(self.alg, key, message)),
+            SigningKey::Scalar(scalar) => curve_signature(self.alg, scalar, message),
         }
     }
 }
@@ -115,7 +115,7 @@ fn kind_for(alg: Algorithm) -> &'static str {
     }
 }
 
-fn from_jwk(text: &str) -> Result<(String, Key, Option<String>), String> {
+fn from_jwk(text: &str) -> Result<(String, SigningKey, Option<String>), String> {
     let jwk: Value = serde_json::from_str(text).map_err(|fault| format!("not a JWK: {fault}"))?;
     let member = |name: &str| jwk.get(name).and_then(Value::as_str);
     let bytes = |name: &str| {
@@ -129,18 +129,18 @@ fn from_jwk(text: &str) -> Result<(String, Key, Option<String>), String> {
     };
     let kind = kind.ok_or("not a JWK: it has no `kty` or `crv`")?;
     let key = match kind {
-        "oct" => Key::Secret(bytes("k")?),
+        "oct" => SigningKey::Secret(bytes("k")?),
         "RSA" => {
             let primes = vec![number("p")?, number("q")?];
             let key = RsaPrivateKey::from_components(number("n")?, number("e")?, number("d")?, primes);
-            Key::Rsa(Box::new(key.map_err(|fault| format!("not an RSA key: {fault}"))?))
+            SigningKey::Rsa(Box::new(key.map_err(|fault| format!("not an RSA key: {fault}"))?))
         }
-        _ => Key::Scalar(bytes("d")?),
+        _ => SigningKey::Scalar(bytes("d")?),
     };
     Ok((kind.to_string(), key, member("kid").map(str::to_string)))
 }
 
-fn from_pem(text: &str) -> Result<(String, Key, Option<String>), String> {
+fn from_pem(text: &str) -> Result<(String, SigningKey, Option<String>), String> {
     let hint = "expected a JWK or PEM with `BEGIN PRIVATE KEY` (openssl pkcs8 -topk8 -nocrypt makes one)";
     let body = text.split_once("-----BEGIN PRIVATE KEY-----").and_then(|(_, rest)| rest.split_once("-----END"));
     let body: String = body.ok_or(hint)?.0.split_whitespace().collect();
@@ -151,18 +151,18 @@ fn from_pem(text: &str) -> Result<(String, Key, Option<String>), String> {
     match (info.algorithm.oid, curve) {
         (RSA, _) => {
             let key = RsaPrivateKey::try_from(info).map_err(|fault| format!("not an RSA key: {fault}"))?;
-            Ok(("RSA".to_string(), Key::Rsa(Box::new(key)), None))
+            Ok(("RSA".to_string(), SigningKey::Rsa(Box::new(key)), None))
         }
         // RFC 8410 §7: an OCTET STRING of 32 bytes inside.
         (ED25519, _) => {
             let seed = key.strip_prefix(&[4, 32]).ok_or("not an Ed25519 key")?;
-            Ok(("Ed25519".to_string(), Key::Scalar(seed.to_vec()), None))
+            Ok(("Ed25519".to_string(), SigningKey::Scalar(seed.to_vec()), None))
         }
         (EC, Some(curve)) => {
             let known = CURVES.iter().find(|(oid, _, _)| *oid == curve);
             let (_, name, length) = known.ok_or("only the curves P-256, P-384 and P-521 are used in tokens")?;
             let scalar = ec_scalar(key, *length).ok_or("not an EC private key")?;
-            Ok(((*name).to_string(), Key::Scalar(scalar.to_vec()), None))
+            Ok(((*name).to_string(), SigningKey::Scalar(scalar.to_vec()), None))
         }
         _ => Err("a key of this kind signs no tokens".to_string()),
     }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::cast::{Cast, Credential, bound_to, credentials};
+use crate::cli::cast::{Cast, StandInCredential, bound_to, credentials};
 use crate::cli::explain::supposed::Supposed;
-use crate::cli::explain::{Asked, Shown};
+use crate::cli::explain::{HypotheticalGateway, PresentedCredentials};
 use crate::cli::{Failure, asking};
 use crate::config::auth::{Auth, CredentialKind};
-use crate::config::client::Client;
+use crate::config::client::ClientSettings;
 use crate::config::document::Route;
 
 /// A client, and the verdict for each of its credentials.
-pub struct Caller<'c> {
-    client: &'c Client,
+pub struct ListedCaller<'c> {
+    client: &'c ClientSettings,
     ways: Vec<Way>,
 }
 
@@ -39,11 +39,11 @@ struct Offer {
 /// Every client with its verdicts; empty if the route does not authenticate callers.
 pub fn of_route<'c>(
     cast: &'c Cast,
-    asked: &mut Asked<'_>,
+    asked: &mut HypotheticalGateway<'_>,
     route: &Route,
     name: &str,
     now: Duration,
-) -> Result<Vec<Caller<'c>>, Failure> {
+) -> Result<Vec<ListedCaller<'c>>, Failure> {
     if matches!(route.auth.value, Auth::None | Auth::Optional) {
         return Ok(Vec::new());
     }
@@ -51,7 +51,7 @@ pub fn of_route<'c>(
     for client in &cast.clients {
         let mut ways = Vec::new();
         for offer in offers(cast, client, route, now)? {
-            let shown = Shown {
+            let shown = PresentedCredentials {
                 token: offer.token.as_deref(),
                 key: offer.key.as_deref(),
                 certificate: offer.certificate.clone(),
@@ -59,13 +59,13 @@ pub fn of_route<'c>(
             let answer = asking::about(asked, route, name, &shown)?;
             ways.push(Way { shows: offer.shows, allowed: answer.allowed, reason: answer.reason });
         }
-        callers.push(Caller { client, ways });
+        callers.push(ListedCaller { client, ways });
     }
     Ok(callers)
 }
 
 /// For `any_of`, each credential alone; for `all_of`, all kinds together, as far as the client has them.
-fn offers(cast: &Cast, client: &Client, route: &Route, now: Duration) -> Result<Vec<Offer>, Failure> {
+fn offers(cast: &Cast, client: &ClientSettings, route: &Route, now: Duration) -> Result<Vec<Offer>, Failure> {
     let auth = &route.auth.value;
     let mut all = vec![Offer::default()];
     let mut each = Vec::new();
@@ -81,7 +81,7 @@ fn offers(cast: &Cast, client: &Client, route: &Route, now: Duration) -> Result<
 
 fn of_kind(
     cast: &Cast,
-    client: &Client,
+    client: &ClientSettings,
     kind: CredentialKind,
     route: &Route,
     now: Duration,
@@ -97,8 +97,10 @@ fn of_kind(
         return cast.issuers(route).map(token).collect();
     }
     let offer = |credential| match credential {
-        Credential::Key(id, key) => Offer { shows: vec![format!("key {id}")], key: Some(key), ..Offer::default() },
-        Credential::Certificate(certificate) => {
+        StandInCredential::Key(id, key) => {
+            Offer { shows: vec![format!("key {id}")], key: Some(key), ..Offer::default() }
+        }
+        StandInCredential::Certificate(certificate) => {
             let shows = vec!["its certificate".to_string()];
             Offer { shows, certificate: Some(certificate), ..Offer::default() }
         }
@@ -118,8 +120,8 @@ impl Offer {
 }
 
 /// Text output: the clients that may use the route, and how.
-pub fn lines(callers: &[Caller<'_>]) -> Vec<String> {
-    let line = |caller: &Caller<'_>| {
+pub fn lines(callers: &[ListedCaller<'_>]) -> Vec<String> {
+    let line = |caller: &ListedCaller<'_>| {
         let ways = caller.ways.iter().filter(|way| way.allowed);
         let ways: Vec<String> = ways.map(|way| way.shows.join(" and ")).collect();
         let id = &caller.client.id.value;
@@ -140,9 +142,9 @@ pub fn lines(callers: &[Caller<'_>]) -> Vec<String> {
 }
 
 /// JSON output: all clients, with the filter's reasons.
-pub fn json(callers: &[Caller<'_>]) -> Value {
-    let one = |caller: &Caller<'_>| {
-        let Caller { client, ways } = caller;
+pub fn json(callers: &[ListedCaller<'_>]) -> Value {
+    let one = |caller: &ListedCaller<'_>| {
+        let ListedCaller { client, ways } = caller;
         let by = ways.iter().map(|way| json!({ "shows": way.shows, "allowed": way.allowed, "reason": way.reason }));
         json!({
             "client": client.id.value, "owner": client.owner, "plan": client.plan.as_ref().map(|plan| &plan.value),

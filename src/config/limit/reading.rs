@@ -2,8 +2,8 @@
 
 use super::service::read_store;
 use super::{
-    Allowance, Chooser, Counts, KeyPart, Limit, LimitHeaders, MOST_WINDOWS, Period, Plan, PlanFrom, Span, Window,
-    Without,
+    Allowance, Chooser, Counts, KeyPart, LimitHeaders, LimitSettings, MOST_WINDOWS, Plan, PlanFrom, QuotaPeriod, Span,
+    WindowSettings, Without,
 };
 use crate::config::claim::ClaimPath;
 use crate::config::node::Value;
@@ -22,9 +22,9 @@ impl Plan {
     }
 }
 
-impl Limit {
+impl LimitSettings {
     /// Reads one limit. A limit of a route applies to that route only.
-    pub(in crate::config) fn read(field: &Field<'_>, of_route: bool) -> Option<Limit> {
+    pub(in crate::config) fn read(field: &Field<'_>, of_route: bool) -> Option<LimitSettings> {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| read_name(&f));
         let by = fields.require("by").map(|f| {
@@ -41,7 +41,7 @@ impl Limit {
         let store = read_store(&fields);
         let place = fields.place().clone();
         fields.finish();
-        Some(Limit {
+        Some(LimitSettings {
             name: name?,
             by: by.filter(|parts| !parts.is_empty())?,
             counts,
@@ -55,8 +55,8 @@ impl Limit {
     }
 
     /// Reads a list of limits.
-    pub(in crate::config) fn read_all(field: &Field<'_>, of_route: bool) -> Vec<Limit> {
-        field.items().iter().filter_map(|item| Limit::read(item, of_route)).collect()
+    pub(in crate::config) fn read_all(field: &Field<'_>, of_route: bool) -> Vec<LimitSettings> {
+        field.items().iter().filter_map(|item| LimitSettings::read(item, of_route)).collect()
     }
 }
 
@@ -160,7 +160,7 @@ impl PlanFrom {
 }
 
 /// One mapping of `rate`, `burst` and `quota`, or a list of them.
-fn read_windows(field: &Field<'_>) -> Vec<At<Window>> {
+fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
     let mut found = Vec::new();
     for item in field.one_or_more() {
         let Some(fields) = item.fields() else { continue };
@@ -180,7 +180,7 @@ fn read_windows(field: &Field<'_>) -> Vec<At<Window>> {
     found
 }
 
-fn windows_of(fields: &Fields<'_>) -> Vec<At<Window>> {
+fn windows_of(fields: &Fields<'_>) -> Vec<At<WindowSettings>> {
     let rate = fields.get("rate").and_then(|f| read_rate(&f));
     let burst = fields.get("burst");
     let quota = fields.get("quota").and_then(|f| read_quota(&f));
@@ -198,7 +198,7 @@ fn windows_of(fields: &Fields<'_>) -> Vec<At<Window>> {
 }
 
 /// `100/s`, `30/m`, `5/10s`.
-fn read_rate(field: &Field<'_>) -> Option<At<Window>> {
+fn read_rate(field: &Field<'_>) -> Option<At<WindowSettings>> {
     let text = field.text()?;
     let parts = text.split_once('/').and_then(|(count, per)| {
         let count = count.parse().ok().filter(|n| (1..=MOST_COUNT).contains(n))?;
@@ -210,11 +210,11 @@ fn read_rate(field: &Field<'_>) -> Option<At<Window>> {
         return None;
     };
     let span = Span::Rate { per, burst: count };
-    Some(At { value: Window { text, count, span }, place: field.place.clone() })
+    Some(At { value: WindowSettings { text, count, span }, place: field.place.clone() })
 }
 
 /// `1000/h`, `10000/d`, `500000/month`.
-fn read_quota(field: &Field<'_>) -> Option<At<Window>> {
+fn read_quota(field: &Field<'_>) -> Option<At<WindowSettings>> {
     let text = field.text()?;
     let parts = text.split_once('/').and_then(|(count, period)| {
         let count = count.parse().ok().filter(|n| (1..=MOST_COUNT).contains(n))?;
@@ -224,14 +224,15 @@ fn read_quota(field: &Field<'_>) -> Option<At<Window>> {
         field.problem(format!("`{text}` is not a quota (accepted: 1000/h, 10000/d, 500000/month)"));
         return None;
     };
-    Some(At { value: Window { text, count, span: Span::Quota(period) }, place: field.place.clone() })
+    Some(At { value: WindowSettings { text, count, span: Span::Quota(period) }, place: field.place.clone() })
 }
 
 const COUNTS: [(&str, Counts); 2] =
     [("requests", Counts::Requests), ("failed_authentications", Counts::FailedAuthentications)];
 const PARTS: [(&str, usize); 5] = [("address", 0), ("user", 1), ("token", 2), ("client", 3), ("route", 4)];
 const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::Token, KeyPart::Client, KeyPart::Route];
-const PERIODS: [(&str, Period); 3] = [("h", Period::Hour), ("d", Period::Day), ("month", Period::Month)];
+const PERIODS: [(&str, QuotaPeriod); 3] =
+    [("h", QuotaPeriod::Hour), ("d", QuotaPeriod::Day), ("month", QuotaPeriod::Month)];
 /// One billion: more than any proxy forwards in a month.
 const MOST_COUNT: u64 = 1_000_000_000;
 const MOST_NAME_BYTES: usize = 64;

@@ -23,7 +23,7 @@ pub struct RateLimitService {
 
 /// How the filter calls the service for a shared limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shared {
+pub struct SharedSettings {
     /// The handling of requests while the service does not respond.
     pub on_failure: OnFailure,
     /// The maximum hits reserved in one call; `None` means a twentieth of the limit that the service reports.
@@ -78,7 +78,7 @@ pub(super) fn read_store(fields: &Fields<'_>) -> Store {
     let words = [("local", OnFailure::Local), ("open", OnFailure::Open), ("closed", OnFailure::Closed)];
     let on_failure = failure.and_then(|f| f.word(&words)).unwrap_or(OnFailure::Local);
     let (most, lasting) = lease.and_then(|f| read_lease(&f)).unwrap_or_default();
-    Store::Global(Shared { on_failure, most, lasting: lasting.unwrap_or(LASTING) })
+    Store::Global(SharedSettings { on_failure, most, lasting: lasting.unwrap_or(LASTING) })
 }
 
 fn read_lease(field: &Field<'_>) -> Option<(Option<u32>, Option<Duration>)> {

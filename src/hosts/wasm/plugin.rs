@@ -13,7 +13,7 @@ use crate::config::source;
 use crate::gateway::call::{Answer, Call, CallId, CallRequest, GrpcMessage, HttpResponse};
 use crate::gateway::shared::SharedData;
 use crate::gateway::waiting::StreamId;
-use crate::gateway::{Gateway, Outcome};
+use crate::gateway::{Consequences, Gateway};
 use crate::policy::Policy;
 use crate::policy::limits::rate_limit_client::wire;
 
@@ -28,13 +28,13 @@ pub struct Plugin {
 }
 
 /// Access to the values that all workers share.
-struct Shared;
+struct SharedMap;
 
 /// The response of the HTTP call in the current callback.
 struct CallResponse;
 
 /// The gRPC message of the current callback, with this size in bytes.
-struct Message(usize);
+struct MessageBuffer(usize);
 
 impl Plugin {
     /// Loads the configuration of the current root. The result must depend only on the configuration and the VM's variables: if
@@ -50,7 +50,7 @@ impl Plugin {
                     LogLevel::Info,
                     &format!("policy {fingerprint:016x} is active: {routes} routes, {documents} polled documents"),
                 );
-                let gateway = Gateway::new(Rc::new(policy), &Shared);
+                let gateway = Gateway::new(Rc::new(policy), &SharedMap);
                 let plugin = Plugin { gateway, limits: RefCell::new(SharedCells::open()), calls: RefCell::default() };
                 plugin.set_tick();
                 Some(Rc::new(plugin))
@@ -66,7 +66,7 @@ impl Plugin {
 
     /// Handles a tick. `wake` decides a request again.
     pub fn tick(&self, wake: &dyn Fn(StreamId)) {
-        self.handle(self.gateway.on_tick(host::now(), &Shared), wake);
+        self.handle(self.gateway.on_tick(host::now(), &SharedMap), wake);
     }
 
     /// Handles the end of an HTTP call.
@@ -77,7 +77,7 @@ impl Plugin {
     /// Handles the end of a gRPC call: with a message of this size, or with a status.
     pub fn handle_message(&self, call: u32, answer: Result<usize, u32>, wake: &dyn Fn(StreamId)) {
         match answer {
-            Ok(size) => self.handle_answer(call, Answer::Message(&Message(size)), wake),
+            Ok(size) => self.handle_answer(call, Answer::Message(&MessageBuffer(size)), wake),
             Err(status) => self.handle_answer(call, Answer::Status(status), wake),
         }
     }
@@ -91,7 +91,7 @@ impl Plugin {
                     self.calls.borrow_mut().insert(token, call.id);
                 }
                 None => {
-                    let outcome = self.gateway.on_answer(call.id, Answer::NotStarted, now, &Shared);
+                    let outcome = self.gateway.on_answer(call.id, Answer::NotStarted, now, &SharedMap);
                     decide_due(outcome, wake);
                 }
             }
@@ -101,11 +101,11 @@ impl Plugin {
     fn handle_answer(&self, call: u32, answer: Answer<'_>, wake: &dyn Fn(StreamId)) {
         let id = self.calls.borrow_mut().remove(&call);
         if let Some(id) = id {
-            self.handle(self.gateway.on_answer(id, answer, host::now(), &Shared), wake);
+            self.handle(self.gateway.on_answer(id, answer, host::now(), &SharedMap), wake);
         }
     }
 
-    fn handle(&self, outcome: Outcome, wake: &dyn Fn(StreamId)) {
+    fn handle(&self, outcome: Consequences, wake: &dyn Fn(StreamId)) {
         decide_due(outcome, wake);
         self.start_calls(wake);
         self.set_tick();
@@ -118,7 +118,7 @@ impl Plugin {
     }
 }
 
-fn decide_due(outcome: Outcome, wake: &dyn Fn(StreamId)) {
+fn decide_due(outcome: Consequences, wake: &dyn Fn(StreamId)) {
     perform(outcome.commands);
     outcome.due.into_iter().for_each(wake);
 }
@@ -140,7 +140,7 @@ fn start(call: &Call) -> Option<u32> {
     }
 }
 
-impl SharedData for Shared {
+impl SharedData for SharedMap {
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
         let (value, version) = host::shared(key);
         Some((value?, version.unwrap_or(0)))
@@ -165,7 +165,7 @@ impl HttpResponse for CallResponse {
     }
 }
 
-impl GrpcMessage for Message {
+impl GrpcMessage for MessageBuffer {
     fn bytes(&self, max: usize) -> Option<Vec<u8>> {
         host::grpc_message(self.0, max)
     }

@@ -11,7 +11,7 @@ use super::request_id::{fresh_id, known_id};
 use super::verifier::HostVerifier;
 use crate::config::client::hex_bytes;
 use crate::gateway::command::{Command, Flow};
-use crate::gateway::host::{Host, Stream as StreamFacts};
+use crate::gateway::host::{Host, RequestFacts as StreamFacts};
 use crate::gateway::transaction::Transaction;
 use crate::gateway::waiting::StreamId;
 use crate::policy::request::peer::{Certificate, Peer};
@@ -53,13 +53,13 @@ impl Stream {
     }
 
     /// Handles a part of the request's body.
-    pub fn handle_request_body(&self, size: usize, ended: bool) -> Action {
+    pub fn handle_request_body(&self, size: usize, ended: bool) -> CallbackResult {
         self.handle(|transaction, plugin, host| transaction.on_request_body(&plugin.gateway, size, ended, host));
         self.action()
     }
 
     /// Handles the request's trailers.
-    pub fn handle_request_trailers(&self) -> Action {
+    pub fn handle_request_trailers(&self) -> CallbackResult {
         let block = host::map(Map::RequestTrailers);
         self.handle(|transaction, plugin, host| {
             transaction.on_request_trailers(&plugin.gateway, &host::pairs(&block), host)
@@ -68,7 +68,7 @@ impl Stream {
     }
 
     /// Handles the response's headers.
-    pub fn handle_response_headers(&self) -> Action {
+    pub fn handle_response_headers(&self) -> CallbackResult {
         let status = host::header(Map::Response, ":status");
         let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
         // A status of 200 with this header occurs only for a gRPC failure that Envoy reports.
@@ -76,7 +76,7 @@ impl Stream {
         self.handle(|transaction, plugin, host| {
             transaction.on_response_headers(&plugin.gateway, status, has_grpc_status, host)
         });
-        Action::Continue
+        CallbackResult::Continue
     }
 
     /// Decides the request again, after its awaited result arrived or timed out.
@@ -106,7 +106,7 @@ impl Stream {
     fn handle(&self, event: impl FnOnce(&mut Transaction, &Plugin, &mut Host<'_>) -> Vec<Command>) {
         let Some(plugin) = &self.plugin else { return };
         let commands = {
-            let facts = Facts::default();
+            let facts = StreamProperties::default();
             let mut host = Host {
                 now: host::now(),
                 stream: &facts,
@@ -121,13 +121,13 @@ impl Stream {
     }
 
     /// Returns the result of a callback about the request.
-    pub fn action(&self) -> Action {
+    pub fn action(&self) -> CallbackResult {
         if self.plugin.is_none() {
-            return Action::Pause;
+            return CallbackResult::Pause;
         }
         match self.transaction.borrow_mut().flow() {
-            Flow::Continue => Action::Continue,
-            Flow::Pause => Action::Pause,
+            Flow::Continue => CallbackResult::Continue,
+            Flow::Pause => CallbackResult::Pause,
         }
     }
 }
@@ -135,7 +135,7 @@ impl Stream {
 /// The result of a callback (proxy-wasm ABI, `proxy_action_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Action {
+pub enum CallbackResult {
     /// Continue the request.
     Continue = 0,
     /// Hold the request.
@@ -144,11 +144,11 @@ pub enum Action {
 
 /// The request of the current callback, described by Envoy's properties (envoy-facts §3.1).
 #[derive(Default)]
-struct Facts {
+struct StreamProperties {
     address: OnceCell<Option<IpAddr>>,
 }
 
-impl StreamFacts for Facts {
+impl StreamFacts for StreamProperties {
     fn peer(&self) -> &dyn Peer {
         self
     }
@@ -170,7 +170,7 @@ impl StreamFacts for Facts {
     }
 }
 
-impl Peer for Facts {
+impl Peer for StreamProperties {
     /// Envoy appends the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
     fn address(&self) -> Option<IpAddr> {
         *self.address.get_or_init(|| {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::host;
 use super::plugin::Plugin;
-use super::stream::{Action, Stream};
+use super::stream::{CallbackResult, Stream};
 use crate::gateway::waiting::StreamId;
 
 thread_local! {
@@ -62,7 +62,7 @@ pub fn handle_message(root: u32, call: u32, answer: Result<usize, u32>) {
 }
 
 /// Handles the request's headers, and starts the calls that it waits for.
-pub fn handle_request_headers(context: u32, ended: bool) -> Action {
+pub fn handle_request_headers(context: u32, ended: bool) -> CallbackResult {
     let stream = stream(context);
     stream.handle_request_headers(ended);
     if let Some(plugin) = stream.plugin().filter(|_| stream.is_waiting()) {

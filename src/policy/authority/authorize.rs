@@ -11,7 +11,7 @@ use crate::config::auth::Auth;
 use crate::config::claim::RequiredClaim;
 use crate::policy::credentials::caller::{Caller, Callers};
 use crate::policy::credentials::issuer::holds;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
 /// The requirements of a route for its callers.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Requirements {
     /// Permissions that are all required, and permissions of which at least one is required.
     pub permissions: PermissionNeed,
     /// The refusal for callers without them.
-    pub permission_denied: Kind,
+    pub permission_denied: RejectionKind,
     /// The scopes for a challenge (RFC 6750 §3): a space-delimited list.
     pub scope_text: Rc<str>,
     /// Claims that must have one of the listed values.
@@ -45,7 +45,7 @@ impl Requirements {
             scopes: ScopeSet::default(),
             any_scope: ScopeSet::default(),
             permissions: PermissionNeed::default(),
-            permission_denied: Kind::PermissionDenied,
+            permission_denied: RejectionKind::PermissionDenied,
             scope_text: "".into(),
             require_claims: Vec::new(),
             conditions: Vec::new(),
@@ -75,8 +75,8 @@ pub fn authorize(
     match (&callers, &requirements.auth) {
         (Some(known), _) => check_callers(requirements, known)?,
         (None, Auth::Optional | Auth::None) => {}
-        (None, auth) if auth.is_required() => return Err(Rejection::new(Kind::MissingToken, "token_missing")),
-        (None, _) => return Err(Rejection::new(Kind::MissingCredential, "credential_missing")),
+        (None, auth) if auth.is_required() => return Err(Rejection::new(RejectionKind::MissingToken, "token_missing")),
+        (None, _) => return Err(Rejection::new(RejectionKind::MissingCredential, "credential_missing")),
     }
     check_conditions(&requirements.conditions, callers.as_ref().map(|known| known.first.as_ref()), circumstances)?;
     Ok(Grant { callers })
@@ -86,11 +86,11 @@ pub fn authorize(
 fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rejection> {
     let mut tokens = std::iter::once(&known.first).chain(&known.others).filter_map(|caller| caller.token());
     if !requirements.issuers.is_empty() && tokens.any(|token| !requirements.issuers.contains(&token.issuer)) {
-        return Err(Rejection::new(Kind::Forbidden, "issuer_not_accepted_here"));
+        return Err(Rejection::new(RejectionKind::Forbidden, "issuer_not_accepted_here"));
     }
     let known = &known.first;
     if !known.scopes.has_all(&requirements.scopes) || !known.scopes.has_any(&requirements.any_scope) {
-        return Err(Rejection::new(Kind::InsufficientScope(requirements.scope_text.clone()), "scope_missing"));
+        return Err(Rejection::new(RejectionKind::InsufficientScope(requirements.scope_text.clone()), "scope_missing"));
     }
     if !requirements.permissions.is_met(&known.permissions) {
         let missing = requirements.permissions.missing(&known.permissions);
@@ -99,11 +99,11 @@ fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rej
     for required in &requirements.require_claims {
         if !holds(required, &known.claims) {
             let detail = format!("claim {}", required.claim.text);
-            return Err(Rejection::new(Kind::Forbidden, "claim_mismatch").with(detail));
+            return Err(Rejection::new(RejectionKind::Forbidden, "claim_mismatch").with(detail));
         }
     }
     if let Some(missing) = &known.identity.missing {
-        return Err(Rejection::new(Kind::Forbidden, "claim_missing").with(missing.clone()));
+        return Err(Rejection::new(RejectionKind::Forbidden, "claim_missing").with(missing.clone()));
     }
     Ok(())
 }
@@ -117,7 +117,7 @@ fn check_conditions(
     for (i, condition) in conditions.iter().enumerate() {
         if condition.verdict(caller, at) != Some(true) {
             let detail = format!("when[{i}] {}", condition.text());
-            return Err(Rejection::new(Kind::Forbidden, "condition_false").with(detail));
+            return Err(Rejection::new(RejectionKind::Forbidden, "condition_false").with(detail));
         }
     }
     Ok(())

@@ -37,7 +37,7 @@ use crate::policy::request::route::Params;
 use network::Network;
 use value::Val;
 
-pub use lexer::Fault;
+pub use lexer::ConditionFault;
 
 /// A compiled condition.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub struct Circumstances<'c> {
 
 /// An attribute that is known at request time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ConditionSource {
     /// A claim of the token.
     Claim(ClaimPath),
     /// An attribute of the client's entry in the client directory.
@@ -110,9 +110,9 @@ pub enum ClientFact {
 #[derive(Clone, Debug, PartialEq)]
 enum Operand {
     Literal(Literal),
-    Source(Source),
+    Source(ConditionSource),
     /// A number or boolean converted to text.
-    Text(Source),
+    Text(ConditionSource),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,11 +144,11 @@ enum Test {
     All(Vec<Test>),
     Any(Vec<Test>),
     Not(Box<Test>),
-    Has(Source),
-    True(Source),
+    Has(ConditionSource),
+    True(ConditionSource),
     Compare(Operand, Comparison, Operand),
     OneOf(Operand, Vec<Literal>),
-    Among(Operand, Source),
+    Among(Operand, ConditionSource),
     Within(Vec<Network>),
     Text(TextTest, Operand, Operand),
 }
@@ -158,7 +158,7 @@ impl Condition {
     ///
     /// # Errors
     /// The first fault of the text.
-    pub fn parse(text: &str) -> Result<(Condition, Vec<(Source, usize)>), Fault> {
+    pub fn parse(text: &str) -> Result<(Condition, Vec<(ConditionSource, usize)>), ConditionFault> {
         let (test, sources) = parse::condition(text)?;
         Ok((Condition { text: text.into(), test }, sources))
     }
@@ -207,7 +207,7 @@ impl<'c> Facts<'c> {
             },
             Test::Compare(left, comparison, right) => self.operand(left)?.compare(*comparison, &self.operand(right)?),
             Test::OneOf(left, literals) => self.is_among(left, literals.iter().map(|literal| Some(Val::of(literal)))),
-            Test::Among(left, Source::Client(_)) => {
+            Test::Among(left, ConditionSource::Client(_)) => {
                 self.is_among(left, self.client?.tags.iter().map(|tag| Some(Val::Text(tag.as_ref().into()))))
             }
             Test::Among(left, list) => {

@@ -35,12 +35,12 @@ struct Domain {
     first: usize,
     /// The bits that have a name. Other bits in a token are ignored.
     defined: Vec<u64>,
-    permissions: Vec<Named>,
+    permissions: Vec<NamedPermission>,
 }
 
 /// A permission and its bit, as a mask of one word of a set.
 #[derive(Clone, Debug)]
-struct Named {
+struct NamedPermission {
     name: Rc<str>,
     word: usize,
     mask: u64,
@@ -53,8 +53,8 @@ pub struct PermissionNeed {
     all: Vec<(usize, u64)>,
     /// Words with the bits of which at least one is required.
     any: Vec<(usize, u64)>,
-    all_names: Vec<Named>,
-    any_names: Vec<Named>,
+    all_names: Vec<NamedPermission>,
+    any_names: Vec<NamedPermission>,
 }
 
 impl PermissionRegistry {
@@ -64,15 +64,15 @@ impl PermissionRegistry {
         permissions.clone().for_each(|(_, bit)| defined.set(bit));
         let defined = if defined.words().is_empty() { vec![0] } else { defined.words().to_vec() };
         let first = self.words;
-        let named = |(name, bit): (&str, u16)| Named {
+        let named = |(name, bit): (&str, u16)| NamedPermission {
             name: format!("{domain}.{name}").into(),
             word: first + usize::from(bit / 64),
             mask: 1 << (bit % 64),
         };
-        let mut ordered: Vec<Named> = Vec::new();
+        let mut ordered: Vec<NamedPermission> = Vec::new();
         for permission in permissions.map(named) {
             // Sorted by bit, because JSON and Protobuf do not preserve the order of the text.
-            let later = |other: &Named| (other.word, other.mask) > (permission.word, permission.mask);
+            let later = |other: &NamedPermission| (other.word, other.mask) > (permission.word, permission.mask);
             let at = ordered.iter().position(later).unwrap_or(ordered.len());
             ordered.insert(at, permission);
         }
@@ -147,7 +147,7 @@ impl PermissionRegistry {
         self.headers.iter().map(|(name, _)| name)
     }
 
-    fn permissions(&self) -> impl Iterator<Item = &Named> {
+    fn permissions(&self) -> impl Iterator<Item = &NamedPermission> {
         self.domains.iter().flat_map(|domain| &domain.permissions)
     }
 
@@ -176,8 +176,9 @@ impl PermissionNeed {
 
     /// Describes the missing permissions by name.
     pub fn missing(&self, have: &PermissionSet) -> String {
-        let lacks = |permission: &&Named| have.word(permission.word) & permission.mask == 0;
-        let names = |names: &mut dyn Iterator<Item = &Named>| names.map(|n| &*n.name).collect::<Vec<_>>().join(", ");
+        let lacks = |permission: &&NamedPermission| have.word(permission.word) & permission.mask == 0;
+        let names =
+            |names: &mut dyn Iterator<Item = &NamedPermission>| names.map(|n| &*n.name).collect::<Vec<_>>().join(", ");
         let lacking = names(&mut self.all_names.iter().filter(lacks));
         let has_any = self.any.is_empty() || !self.any_names.iter().all(|permission| lacks(&permission));
         match (lacking.is_empty(), has_any) {
@@ -193,7 +194,7 @@ impl PermissionNeed {
     }
 }
 
-fn by_word(permissions: &[Named]) -> Vec<(usize, u64)> {
+fn by_word(permissions: &[NamedPermission]) -> Vec<(usize, u64)> {
     let mut words: Vec<(usize, u64)> = Vec::new();
     for permission in permissions {
         match words.iter_mut().find(|(word, _)| *word == permission.word) {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::schema::{Misfit, Schema};
-use crate::policy::verdict::rejection::{Finding, Kind, Rejection};
+use crate::policy::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::strict_json;
 use crate::strict_json::{Bounds, Malformed};
 
@@ -54,8 +54,8 @@ impl BodyCheck {
     pub fn judge(&self, body: Body<'_>, is_json: bool) -> Result<(), Rejection> {
         match (body, self.json.as_ref().filter(|_| is_json)) {
             (Body::TooLarge, _) => Err(too_large()),
-            (Body::Lost, _) => Err(Rejection::new(Kind::Internal, "body_lost")),
-            (Body::Withheld, _) => Err(Rejection::new(Kind::Internal, "body_withheld")),
+            (Body::Lost, _) => Err(Rejection::new(RejectionKind::Internal, "body_lost")),
+            (Body::Withheld, _) => Err(Rejection::new(RejectionKind::Internal, "body_withheld")),
             (Body::Crowded, _) => Err(crowded()),
             (Body::Whole(bytes), _) if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > self.most_bytes => {
                 Err(too_large())
@@ -109,10 +109,10 @@ impl JsonCheck {
 
 /// Returns the refusal for a request that may not be held, because the worker's bound on held bytes is exceeded.
 pub(in crate::policy) fn crowded() -> Rejection {
-    Rejection::new(Kind::Overloaded, "held_bytes_exceeded")
+    Rejection::new(RejectionKind::Overloaded, "held_bytes_exceeded")
 }
 
 /// Returns the refusal for a body that is too large.
 pub(super) fn too_large() -> Rejection {
-    Rejection::new(Kind::PayloadTooLarge, "body_too_large")
+    Rejection::new(RejectionKind::PayloadTooLarge, "body_too_large")
 }

@@ -11,14 +11,14 @@ use crate::policy::verdict::rejection::Rejection;
 
 /// The state of one forwarded body.
 #[derive(Debug)]
-pub struct Meter {
+pub struct BodyMeter {
     check: Rc<BodyCheck>,
     passed: u64,
-    kind: Kind,
+    kind: MeterKind,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum MeterKind {
     /// Enforcing: ends the request if its body is too large.
     CutsOff,
     /// Report only. Without `copy`, only the size is checked.
@@ -32,20 +32,24 @@ struct BodyCopy {
     held: Option<HeldBytes>,
 }
 
-impl Meter {
+impl BodyMeter {
     /// Creates an enforcing meter, for streams and for bodies that exceed their declared length.
-    pub(super) fn new(check: Rc<BodyCheck>) -> Meter {
-        Meter { check, passed: 0, kind: Kind::CutsOff }
+    pub(super) fn new(check: Rc<BodyCheck>) -> BodyMeter {
+        BodyMeter { check, passed: 0, kind: MeterKind::CutsOff }
     }
 
     /// Creates a report-only meter.
-    pub(super) fn listening(check: Rc<BodyCheck>, is_json: bool) -> Meter {
-        Meter { check, passed: 0, kind: Kind::Listens { copy: is_json.then(BodyCopy::default), dropped: false } }
+    pub(super) fn listening(check: Rc<BodyCheck>, is_json: bool) -> BodyMeter {
+        BodyMeter {
+            check,
+            passed: 0,
+            kind: MeterKind::Listens { copy: is_json.then(BodyCopy::default), dropped: false },
+        }
     }
 
     /// Returns `true` if the meter needs the bytes and not only their number.
     pub fn wants_bytes(&self) -> bool {
-        matches!(self.kind, Kind::Listens { copy: Some(_), .. })
+        matches!(self.kind, MeterKind::Listens { copy: Some(_), .. })
     }
 
     /// Records the next part. Its copy counts against `room`. Returns a refusal if the body is too large.
@@ -53,10 +57,10 @@ impl Meter {
         self.passed = self.passed.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
         let is_too_large = self.passed > self.check.most_bytes;
         match &mut self.kind {
-            Kind::CutsOff if is_too_large => return Err(too_large()),
-            Kind::CutsOff => {}
-            Kind::Listens { copy, .. } if is_too_large => *copy = None,
-            Kind::Listens { copy, dropped } => {
+            MeterKind::CutsOff if is_too_large => return Err(too_large()),
+            MeterKind::CutsOff => {}
+            MeterKind::Listens { copy, .. } if is_too_large => *copy = None,
+            MeterKind::Listens { copy, dropped } => {
                 if let Some(kept) = copy {
                     // If the proxy does not expose a part, the copy is incomplete.
                     let is_whole = bytes.len() == size && kept.append(bytes, self.check.most_bytes, room);
@@ -71,7 +75,7 @@ impl Meter {
 
     /// Returns the remark of report-only checks about the complete body.
     pub fn finish(self) -> Option<Remark> {
-        let Kind::Listens { copy, dropped } = &self.kind else { return None };
+        let MeterKind::Listens { copy, dropped } = &self.kind else { return None };
         let (body, is_json) = match copy {
             _ if self.passed > self.check.most_bytes => (Body::TooLarge, false),
             _ if *dropped => return Some(Remark::NotInspected("copied_bytes_exceeded")),
@@ -118,18 +122,18 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn meter(most_bytes: u64, is_json: bool) -> Meter {
+    fn meter(most_bytes: u64, is_json: bool) -> BodyMeter {
         let json = JsonCheck {
             required: false,
             bounds: Bounds { depth: 9, values: 1_000 },
             case_variants: true,
             schema: None,
         };
-        Meter::listening(Rc::new(BodyCheck { most_bytes, json: Some(json) }), is_json)
+        BodyMeter::listening(Rc::new(BodyCheck { most_bytes, json: Some(json) }), is_json)
     }
 
     /// Feeds `body` to the meter in parts of this size.
-    fn show(meter: &mut Meter, body: &[u8], part: usize, room: &Rc<ByteBound>) {
+    fn show(meter: &mut BodyMeter, body: &[u8], part: usize, room: &Rc<ByteBound>) {
         body.chunks(part).for_each(|bytes| meter.add(bytes.len(), bytes, room).unwrap());
     }
 
@@ -138,7 +142,7 @@ mod tests {
         let room = ByteBound::new(10_000);
         let body = [b"[\"", vec![b'x'; 3_996].as_slice(), b"\"]"].concat();
         for part in [1, 7, 1_000, 4_000] {
-            let mut meters: Vec<Meter> = (0..5).map(|_| meter(1 << 20, true)).collect();
+            let mut meters: Vec<BodyMeter> = (0..5).map(|_| meter(1 << 20, true)).collect();
             for bytes in body.chunks(part) {
                 for meter in &mut meters {
                     meter.add(bytes.len(), bytes, &room).unwrap();
@@ -147,7 +151,7 @@ mod tests {
                 let taken: usize = meters.iter().map(capacity).sum();
                 assert_eq!(room.held(), taken as u64, "counted bytes match allocated bytes");
             }
-            let remarks: Vec<_> = meters.into_iter().map(Meter::finish).collect();
+            let remarks: Vec<_> = meters.into_iter().map(BodyMeter::finish).collect();
             let inspected = remarks.iter().filter(|remark| remark.is_none()).count();
             let dropped = Remark::NotInspected("copied_bytes_exceeded");
             assert_eq!(remarks.iter().filter(|remark| **remark == Some(dropped)).count(), 5 - inspected);
@@ -187,10 +191,10 @@ mod tests {
         assert_eq!(meter.finish(), not_inspected, "a part is missing");
     }
 
-    fn capacity(meter: &Meter) -> usize {
+    fn capacity(meter: &BodyMeter) -> usize {
         match &meter.kind {
-            Kind::Listens { copy: Some(copy), .. } => copy.bytes.capacity(),
-            Kind::Listens { .. } | Kind::CutsOff => 0,
+            MeterKind::Listens { copy: Some(copy), .. } => copy.bytes.capacity(),
+            MeterKind::Listens { .. } | MeterKind::CutsOff => 0,
         }
     }
 }

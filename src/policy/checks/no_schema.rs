@@ -26,7 +26,7 @@ pub struct Library(());
 
 /// A fault of a schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct SchemaFault {
     /// The address of the document that contains the schema.
     pub address: String,
     /// The location, as a JSON Pointer.
@@ -53,8 +53,8 @@ impl Library {
     ///
     /// # Errors
     /// Always. The message names the module that supports schemas.
-    pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<Fault>> {
+    pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<SchemaFault>> {
         let message = "a JSON Schema needs the fuller module: load `portcullis-full.wasm` instead of `portcullis.wasm`";
-        Err(vec![Fault { address: address.to_string(), pointer: String::new(), message: message.to_string() }])
+        Err(vec![SchemaFault { address: address.to_string(), pointer: String::new(), message: message.to_string() }])
     }
 }

@@ -6,7 +6,7 @@ use crate::config::checks::ParameterType;
 use crate::config::document::TokenSource;
 use crate::config::header_name::same_to_an_upstream;
 use crate::config::pointer;
-use crate::policy::request::guard::{Naming, Parameter, parameters};
+use crate::policy::request::guard::{Naming, QueryParameter, parameters};
 use crate::policy::verdict::rejection::Finding;
 use crate::strict_json;
 use crate::strict_json::Bounds;
@@ -47,15 +47,16 @@ pub(super) fn check_query(
     if checks.is_empty() && others {
         return;
     }
-    let sent: Vec<Parameter<'_>> = parameters(query).collect();
-    let is_checked = |sent: &Parameter<'_>| checks.iter().any(|check| sent.naming(&check.name) == Naming::Exact);
+    let sent: Vec<QueryParameter<'_>> = parameters(query).collect();
+    let is_checked = |sent: &QueryParameter<'_>| checks.iter().any(|check| sent.naming(&check.name) == Naming::Exact);
     for check in checks {
         let values = sent.iter().filter(|sent| sent.naming(&check.name) == Naming::Exact);
         let values = values.map(|sent| sent.value.as_deref().ok_or("must be UTF-8, with well-formed escapes"));
-        let is_respelled = |sent: &Parameter<'_>| sent.naming(&check.name) == Naming::Respelled && !is_checked(sent);
+        let is_respelled =
+            |sent: &QueryParameter<'_>| sent.naming(&check.name) == Naming::Respelled && !is_checked(sent);
         check.check("/query/", values, sent.iter().any(is_respelled), findings);
     }
-    let is_token = |sent: &Parameter<'_>| {
+    let is_token = |sent: &QueryParameter<'_>| {
         tokens.iter().any(|token| matches!(token, TokenSource::Query(known) if sent.naming(known) == Naming::Exact))
     };
     if !others && sent.iter().any(|sent| !is_checked(sent) && !is_token(sent)) {

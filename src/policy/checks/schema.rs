@@ -25,11 +25,11 @@ mod search;
 mod steps;
 mod words;
 
-pub use library::{Fault, Library};
+pub use library::{Library, SchemaFault};
 
 use crate::policy::verdict::rejection::Finding;
 use crate::strict_json::tree::Json;
-use id::NodeId;
+use id::SchemaNodeId;
 use judge::Judge;
 use program::Program;
 
@@ -37,7 +37,7 @@ use program::Program;
 #[derive(Debug)]
 pub struct Schema {
     program: Program,
-    root: NodeId,
+    root: SchemaNodeId,
 }
 
 /// The reason why a body is refused.

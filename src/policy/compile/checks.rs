@@ -7,7 +7,7 @@ use super::super::checks::body::{BodyCheck, JsonCheck};
 use super::super::checks::media_type::MediaRange;
 use super::super::checks::parameter::{ParameterCheck, number};
 use super::schemas::Schemas;
-use crate::config::checks::{Checks as Section, JsonBody, Mode, Parameter, ParameterType};
+use crate::config::checks::{CheckSettings as Section, JsonBody, Mode, ParameterSettings, ParameterType};
 use crate::config::problem::{At, Problems};
 use crate::config::sent_header;
 use crate::strict_json::{Bounds, MAX_DEPTH};
@@ -89,13 +89,13 @@ fn compile_json(section: &JsonBody, schemas: &Schemas) -> JsonCheck {
 }
 
 /// Sorts parameters by name, because Envoy does not preserve the order of a mapping.
-fn compile_parameters(list: Option<&[Parameter]>, lower: bool) -> Vec<ParameterCheck> {
+fn compile_parameters(list: Option<&[ParameterSettings]>, lower: bool) -> Vec<ParameterCheck> {
     let mut checks: Vec<ParameterCheck> = list.into_iter().flatten().map(|p| compile_parameter(p, lower)).collect();
     checks.sort_by(|a, b| a.name.cmp(&b.name));
     checks
 }
 
-fn compile_parameter(parameter: &Parameter, lower: bool) -> ParameterCheck {
+fn compile_parameter(parameter: &ParameterSettings, lower: bool) -> ParameterCheck {
     let name = &parameter.name.value;
     ParameterCheck {
         name: if lower { name.to_ascii_lowercase() } else { name.clone() },
@@ -111,7 +111,7 @@ fn compile_parameter(parameter: &Parameter, lower: bool) -> ParameterCheck {
 }
 
 /// Reports bounds of a different type, and bounds that no value can meet.
-fn check_parameter(parameter: &Parameter, problems: &mut Problems) {
+fn check_parameter(parameter: &ParameterSettings, problems: &mut Problems) {
     let is_text = parameter.kind == ParameterType::Text;
     let is_number = matches!(parameter.kind, ParameterType::Integer | ParameterType::Number);
     let mut add = |message: String| problems.add(&parameter.name.place, message);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 pub use reader::ClientReader;
-use unique::Taken;
+use unique::UsedNames;
 
 use super::super::polled::{PollPlan, What};
 use super::issuers::{named, unknown};
@@ -24,13 +24,13 @@ use crate::policy::credentials::api_key::{environment_of, is_environment};
 use crate::policy::credentials::caller::{Caller, Proof};
 use crate::policy::credentials::client::Client;
 use crate::policy::credentials::client_lookup::Clients;
-use crate::policy::credentials::clients::{ClientDirectory, Key};
+use crate::policy::credentials::clients::{ClientDirectory, KeyEntry};
 use crate::policy::credentials::issuer::Issuer;
 use crate::policy::verdict::wait::PolledId;
 
 /// The data that clients are compiled against.
 #[derive(Clone, Debug)]
-pub(super) struct Surroundings {
+pub(super) struct ClientContext {
     pub(super) environment: Option<Rc<str>>,
     pub(super) issuers: Rc<[Issuer]>,
     pub(super) scopes: Rc<ScopeRegistry>,
@@ -44,11 +44,11 @@ pub(super) struct Surroundings {
 /// plan number.
 pub(super) fn compile(
     document: &Document,
-    around: &Surroundings,
+    around: &ClientContext,
     plans: &mut Vec<PollPlan>,
     problems: &mut Problems,
 ) -> (Clients, Option<Rc<ClientReader>>) {
-    let taken = unique::check(&document.clients, &Taken::new(), problems);
+    let taken = unique::check(&document.clients, &UsedNames::new(), problems);
     let own = ClientDirectory::compile(&document.clients, around, problems).into();
     let reader = document.clients_from.as_ref().map(|from| {
         let reader = Rc::new(ClientReader { around: around.clone(), taken, most_entries: from.max_entries });
@@ -61,7 +61,7 @@ pub(super) fn compile(
 
 impl ClientDirectory {
     /// Builds the directory. The clients were already checked for duplicates.
-    fn compile(written: &[client::Client], around: &Surroundings, problems: &mut Problems) -> ClientDirectory {
+    fn compile(written: &[client::ClientSettings], around: &ClientContext, problems: &mut Problems) -> ClientDirectory {
         let mut directory = ClientDirectory::default();
         for client in written {
             let compiled = Rc::new(around.client(client, problems));
@@ -69,7 +69,7 @@ impl ClientDirectory {
             for key in &client.keys {
                 let caller = around.caller(&compiled, Proof::ApiKey(key.id.as_str().into()));
                 let environment = environment_of(&key.prefix);
-                let key_compiled = Key {
+                let key_compiled = KeyEntry {
                     digest: key.hash,
                     here: environment.is_some() && environment == around.environment.as_deref(),
                     revoked: key.revoked.is_some(),
@@ -95,13 +95,13 @@ impl ClientDirectory {
     }
 
     /// Checks that the clients of a document do not conflict, without the gateway's document.
-    pub fn check_alone(listed: &[client::Client], problems: &mut Problems) {
-        unique::check(listed, &Taken::new(), problems);
+    pub fn check_alone(listed: &[client::ClientSettings], problems: &mut Problems) {
+        unique::check(listed, &UsedNames::new(), problems);
     }
 }
 
-impl Surroundings {
-    fn client(&self, client: &client::Client, problems: &mut Problems) -> Client {
+impl ClientContext {
+    fn client(&self, client: &client::ClientSettings, problems: &mut Problems) -> Client {
         if client.environments.is_some() && self.environment.is_none() {
             problems.add(
                 &client.id.place,

@@ -2,12 +2,12 @@
 
 use super::issuers::unknown;
 use super::sent_headers::forged;
-use crate::config::auth::{Auth, KeySource};
+use crate::config::auth::{Auth, KeyPlace};
 use crate::config::document::{Document, Route, TokenSource};
 use crate::config::header_name::same_to_an_upstream;
 use crate::config::problem::{At, Problems};
 use crate::config::sent_header;
-use crate::policy::authority::condition::{ClientFact, Condition, Source};
+use crate::policy::authority::condition::{ClientFact, Condition, ConditionSource};
 use crate::policy::request::route::RoutePattern;
 
 /// Compiles the conditions of a route.
@@ -35,7 +35,7 @@ pub(super) fn headers_read(routes: &[Route]) -> impl Iterator<Item = String> {
     let sources =
         conditions.filter_map(|written| Condition::parse(&written.value).ok()).flat_map(|(_, sources)| sources);
     sources.filter_map(|(source, _)| match source {
-        Source::Header(name) => Some(name.to_string()),
+        ConditionSource::Header(name) => Some(name.to_string()),
         _ => None,
     })
 }
@@ -45,29 +45,29 @@ fn add(written: &At<String>, at: usize, fault: &str, problems: &mut Problems) {
 }
 
 /// Returns the reason why a route's condition cannot read an attribute.
-fn fault(source: &Source, route: &Route, document: &Document) -> Option<String> {
+fn fault(source: &ConditionSource, route: &Route, document: &Document) -> Option<String> {
     match source {
         // Otherwise, a caller without a token, or with an API key, would gain access that a caller with a token lacks.
-        Source::Claim(_) if !route.auth.value.always_has_claims() => {
+        ConditionSource::Claim(_) if !route.auth.value.always_has_claims() => {
             Some("claims are there only where `auth` is `required`, or `all_of` with the token first".to_string())
         }
         // Similarly, `not has(client.id)` would accept callers without credentials.
-        Source::Client(_) if matches!(route.auth.value, Auth::None | Auth::Optional) => {
+        ConditionSource::Client(_) if matches!(route.auth.value, Auth::None | Auth::Optional) => {
             Some("clients are known only where `auth` asks for a credential".to_string())
         }
-        Source::Client(ClientFact::Environment) if document.environment.is_none() => {
+        ConditionSource::Client(ClientFact::Environment) if document.environment.is_none() => {
             Some("the document does not say in which `environment` it stands".to_string())
         }
-        Source::Parameter(name) => {
+        ConditionSource::Parameter(name) => {
             let pattern = RoutePattern::parse(&route.path.value).ok()?;
             let is_known = pattern.param_names().any(|known| *known == **name);
             (!is_known).then(|| unknown("parameter", name, pattern.param_names()))
         }
-        Source::Header(name) => header_fault(name, document),
-        Source::Query(name) => {
+        ConditionSource::Header(name) => header_fault(name, document),
+        ConditionSource::Query(name) => {
             let holds_token = |source: &TokenSource| matches!(source, TokenSource::Query(token) if **token == **name);
             let sources = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
-            let holds_key = |source: &KeySource| matches!(source, KeySource::InsecureQuery(key) if **key == **name);
+            let holds_key = |source: &KeyPlace| matches!(source, KeyPlace::InsecureQuery(key) if **key == **name);
             let holds_one = sources.into_iter().any(holds_token) || key_sources(document).any(holds_key);
             holds_one.then(|| CREDENTIAL.to_string())
         }
@@ -82,14 +82,14 @@ fn header_fault(name: &str, document: &Document) -> Option<String> {
     let is_same = |other: &str| same_to_an_upstream(other, name);
     let mut tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
     let is_token = tokens.any(|source| matches!(source, TokenSource::Header(token) if is_same(token)));
-    let is_key = key_sources(document).any(|source| matches!(source, KeySource::Header(key) if is_same(key)));
+    let is_key = key_sources(document).any(|source| matches!(source, KeyPlace::Header(key) if is_same(key)));
     if is_token || is_key || ["authorization", "cookie", "proxy-authorization"].into_iter().any(is_same) {
         return Some(CREDENTIAL.to_string());
     }
     forged(name, document)
 }
 
-fn key_sources(document: &Document) -> impl Iterator<Item = &KeySource> {
+fn key_sources(document: &Document) -> impl Iterator<Item = &KeyPlace> {
     document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value)
 }
 

@@ -1,8 +1,8 @@
 //! Checks credential settings across sections: conflicting places, routes that no credential can open, and routes with too
 //! little protection.
 
-use crate::config::auth::{Auth, CredentialKind, KeySource, Sensitivity};
-use crate::config::document::{Document, Issuer, Route, TokenSource};
+use crate::config::auth::{Auth, CredentialKind, KeyPlace, Sensitivity};
+use crate::config::document::{Document, IssuerSettings, Route, TokenSource};
 use crate::config::header_name::same_to_an_upstream;
 use crate::config::problem::Problems;
 use crate::config::token_rules::LONGEST_SELF_ISSUED;
@@ -24,12 +24,12 @@ pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &
                 "keys are made for one environment: say in which `environment` this document stands",
             );
         }
-        let by_token = |issuer: &&Issuer| issuer.token_from.iter().any(|token| collides(&place.value, token));
+        let by_token = |issuer: &&IssuerSettings| issuer.token_from.iter().any(|token| collides(&place.value, token));
         if let Some(issuer) = document.issuers.iter().find(by_token) {
             let message = format!("the tokens of issuer `{}` stand in the same place", issuer.name.value);
             problems.add(&place.place, message);
         }
-        if let KeySource::Header(name) = &place.value
+        if let KeyPlace::Header(name) = &place.value
             && identity.has(name)
         {
             problems.add(&place.place, format!("`{name}` is an identity header, which no client may send"));
@@ -41,7 +41,7 @@ pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &
 }
 
 /// An issuer that is not allowed in this environment is an error. It is not silently skipped.
-fn check_issuer(issuer: &Issuer, document: &Document, problems: &mut Problems) {
+fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Problems) {
     let name = &issuer.name.value;
     if let Some(first) = issuer.environments.first() {
         let here = document.environment.as_ref().map(|environment| environment.value.as_str());
@@ -64,7 +64,7 @@ fn check_issuer(issuer: &Issuer, document: &Document, problems: &mut Problems) {
 
 /// The key holder of a self-issued issuer can claim any identity. So such an issuer is not allowed in production, and its
 /// tokens must be short-lived.
-fn check_self_issued(issuer: &Issuer, problems: &mut Problems) {
+fn check_self_issued(issuer: &IssuerSettings, problems: &mut Problems) {
     let Some(at) = &issuer.self_issued else { return };
     if issuer.environments.is_empty() {
         problems.add(
@@ -127,10 +127,10 @@ fn check_sensitive(route: &Route, problems: &mut Problems) {
 }
 
 /// Returns `true` if tokens and keys would be indistinguishable in this place.
-fn collides(key: &KeySource, token: &TokenSource) -> bool {
+fn collides(key: &KeyPlace, token: &TokenSource) -> bool {
     match (key, token) {
-        (KeySource::Header(key), TokenSource::Header(token)) => same_to_an_upstream(key, token),
-        (KeySource::InsecureQuery(key), TokenSource::Query(token)) => key == token,
+        (KeyPlace::Header(key), TokenSource::Header(token)) => same_to_an_upstream(key, token),
+        (KeyPlace::InsecureQuery(key), TokenSource::Query(token)) => key == token,
         _ => false,
     }
 }

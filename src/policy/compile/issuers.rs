@@ -96,7 +96,7 @@ impl Issuers {
 }
 
 /// If the document has a client directory, even an empty one, unlisted client ids are refused.
-fn accepted_clients(issuer: &document::Issuer, has_directory: bool) -> AcceptedClients {
+fn accepted_clients(issuer: &document::IssuerSettings, has_directory: bool) -> AcceptedClients {
     match issuer.require_client {
         Some(true) => AcceptedClients::Listed,
         _ if has_directory && !issuer.allow_unlisted_clients => AcceptedClients::ListedOrNone,
@@ -119,7 +119,7 @@ pub(super) fn named(issuers: &[Issuer], names: &[At<String>], problems: &mut Pro
 
 /// Returns the algorithms allowed for an issuer's tokens. A secret is only for HMAC, and a published key is not: otherwise an
 /// attacker could use a public key as an HMAC secret (RFC 8725 §2.1).
-fn algorithms(issuer: &document::Issuer, problems: &mut Problems) -> Vec<Algorithm> {
+fn algorithms(issuer: &document::IssuerSettings, problems: &mut Problems) -> Vec<Algorithm> {
     let may_be_symmetric = !matches!(issuer.keys.value, Keys::Jwks(_));
     let may_be_asymmetric = !matches!(issuer.keys.value, Keys::Secret { .. });
     let possible = |a: &Algorithm| if a.is_symmetric() { may_be_symmetric } else { may_be_asymmetric };

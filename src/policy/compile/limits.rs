@@ -9,7 +9,7 @@ use super::sharing::Counter;
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route};
 use crate::config::limit as written;
-use crate::config::limit::{Allowance, Chooser, Counts, KeyPart, Period, Span, Without};
+use crate::config::limit::{Allowance, Chooser, Counts, KeyPart, QuotaPeriod, Span, Without};
 use crate::config::problem::{At, Problems};
 use crate::policy::limits::rate_limit::cell::MOST_ENTRIES;
 use crate::policy::limits::rate_limit::window::Window;
@@ -26,12 +26,12 @@ pub(super) struct Limits<'d> {
 
 /// A limit of the document, for all routes or for some.
 struct Wide<'d> {
-    written: &'d written::Limit,
+    written: &'d written::LimitSettings,
     compiled: Rc<Limit>,
 }
 
 /// A plan's name and its windows. A limit without plans uses an empty name.
-type Named<'d> = (&'d str, &'d [At<written::Window>]);
+type NamedLimit<'d> = (&'d str, &'d [At<written::WindowSettings>]);
 
 impl<'d> Limits<'d> {
     pub(super) fn compile(document: &'d Document, problems: &mut Problems) -> Limits<'d> {
@@ -97,7 +97,7 @@ impl<'d> Limits<'d> {
         self.wide.iter().map(|wide| wide.written.name.value.as_str()).collect()
     }
 
-    fn check_name(&self, limit: &written::Limit, taken: &[&str], problems: &mut Problems) {
+    fn check_name(&self, limit: &written::LimitSettings, taken: &[&str], problems: &mut Problems) {
         if taken.contains(&limit.name.value.as_str()) {
             problems.add(&limit.name.place, format!("limit `{}` is declared twice", limit.name.value));
         }
@@ -112,7 +112,7 @@ impl<'d> Limits<'d> {
     }
 
     /// Compiles a limit. `home` is the route that defines it.
-    fn limit(&mut self, limit: &'d written::Limit, home: &str, problems: &mut Problems) -> Rc<Limit> {
+    fn limit(&mut self, limit: &'d written::LimitSettings, home: &str, problems: &mut Problems) -> Rc<Limit> {
         check_parts(limit, problems);
         let (plans, choice) = self.allowance(limit, problems);
         let meters = plans.into_iter().map(|(plan, windows)| {
@@ -133,7 +133,7 @@ impl<'d> Limits<'d> {
     }
 
     /// Returns the plans of a limit, the default first, and how a caller's plan is chosen.
-    fn allowance(&self, limit: &'d written::Limit, problems: &mut Problems) -> (Vec<Named<'d>>, Choice) {
+    fn allowance(&self, limit: &'d written::LimitSettings, problems: &mut Problems) -> (Vec<NamedLimit<'d>>, Choice) {
         let from = match &limit.allowance {
             Allowance::Windows(windows) => return (vec![("", windows.as_slice())], Choice::Only),
             Allowance::Plan(name) => return (self.plan(name, problems).into_iter().collect(), Choice::Only),
@@ -170,7 +170,7 @@ impl<'d> Limits<'d> {
         listed.iter().chain(all)
     }
 
-    fn plan(&self, name: &At<String>, problems: &mut Problems) -> Option<Named<'d>> {
+    fn plan(&self, name: &At<String>, problems: &mut Problems) -> Option<NamedLimit<'d>> {
         let plans = &self.document.plans;
         let found = plans.iter().find(|plan| plan.name.value == name.value);
         if found.is_none() {
@@ -212,7 +212,7 @@ fn is_without(route: &Route, limit: &Limit) -> bool {
     }
 }
 
-fn check_parts(limit: &written::Limit, problems: &mut Problems) {
+fn check_parts(limit: &written::LimitSettings, problems: &mut Problems) {
     let needs_caller = limit.by.iter().any(|part| part.value.needs_caller());
     for (i, part) in limit.by.iter().enumerate() {
         if limit.by.iter().take(i).any(|other| other.value == part.value) {
@@ -230,9 +230,9 @@ fn check_parts(limit: &written::Limit, problems: &mut Problems) {
 }
 
 fn meter(
-    limit: &written::Limit,
+    limit: &written::LimitSettings,
     plan: &str,
-    written: &[At<written::Window>],
+    written: &[At<written::WindowSettings>],
     table: u32,
     cells: u32,
     problems: &mut Problems,
@@ -273,11 +273,11 @@ fn rate(count: u64, per: Duration, burst: u64) -> Option<(u64, u64)> {
 }
 
 /// A month has no fixed length, so `w` is omitted (draft-ietf-httpapi-ratelimit-headers-10 §3.1.3).
-fn seconds_of(period: Period) -> Option<u64> {
+fn seconds_of(period: QuotaPeriod) -> Option<u64> {
     match period {
-        Period::Hour => Some(3_600),
-        Period::Day => Some(86_400),
-        Period::Month => None,
+        QuotaPeriod::Hour => Some(3_600),
+        QuotaPeriod::Day => Some(86_400),
+        QuotaPeriod::Month => None,
     }
 }
 

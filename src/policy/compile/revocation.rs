@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::polled::{PollPlan, What};
 use super::issuers::unknown;
-use crate::config::document::Issuer;
+use crate::config::document::IssuerSettings;
 use crate::config::polled::PolledFrom;
 use crate::config::problem::Problems;
 use crate::config::revocation;
@@ -15,8 +15,8 @@ use crate::policy::verdict::wait::PolledId;
 
 /// Compiles the section, if the document has it. A polled list gets the next poll plan number.
 pub(super) fn compile(
-    written: Option<&revocation::Revocation>,
-    issuers: &[Issuer],
+    written: Option<&revocation::RevocationSettings>,
+    issuers: &[IssuerSettings],
     plans: &mut Vec<PollPlan>,
     problems: &mut Problems,
 ) -> Option<Revocation> {

@@ -14,11 +14,11 @@ use crate::policy::authority::authorize::Requirements;
 use crate::policy::authority::permission::PermissionRegistry;
 use crate::policy::authority::scopes::{ScopeRegistry, is_scope};
 use crate::policy::pipeline::forward::Destination;
-use crate::policy::pipeline::rule::{Action, Rule, StaticAnswer};
+use crate::policy::pipeline::rule::{RouteAction, Rule, StaticAnswer};
 use crate::policy::request::guard;
 use crate::policy::request::route::{HostPattern, Method, RoutePattern, RouteTable, RouteTableBuilder};
 use crate::policy::respond::cors::CorsPolicy;
-use crate::policy::verdict::rejection::Kind;
+use crate::policy::verdict::rejection::RejectionKind;
 
 /// The compiled routes of a policy.
 pub(super) struct CompiledRoutes {
@@ -27,7 +27,7 @@ pub(super) struct CompiledRoutes {
 }
 
 /// The settings shared by all routes of a document.
-pub(super) struct Surroundings<'a, 'd> {
+pub(super) struct RouteContext<'a, 'd> {
     pub(super) document: &'d Document,
     pub(super) issuers: &'a Issuers,
     pub(super) permissions: &'a PermissionRegistry,
@@ -39,7 +39,7 @@ pub(super) struct Surroundings<'a, 'd> {
 
 impl CompiledRoutes {
     pub(super) fn compile<'d>(
-        around: &Surroundings<'_, 'd>,
+        around: &RouteContext<'_, 'd>,
         limits: &mut Limits<'d>,
         scopes: &mut ScopeRegistry,
         problems: &mut Problems,
@@ -74,7 +74,7 @@ impl CompiledRoutes {
     }
 }
 
-impl Surroundings<'_, '_> {
+impl RouteContext<'_, '_> {
     fn rule<'d>(
         &self,
         route: &'d Route,
@@ -101,7 +101,7 @@ impl Surroundings<'_, '_> {
     }
 
     fn open_rule(&self, text: &str, limits: &Limits<'_>) -> Rule {
-        let action = Action::Forward(Destination::default());
+        let action = RouteAction::Forward(Destination::default());
         Rule {
             name: format!("public {text}").into(),
             requirements: Requirements::nothing(),
@@ -161,8 +161,8 @@ impl Surroundings<'_, '_> {
             any_scope: scopes.register(&route.any_scope),
             permissions: self.permissions.need_of(&route.permissions, &route.any_permission, problems),
             permission_denied: match self.document.errors.denied_as_401 {
-                true => Kind::PermissionDeniedAsUnauthorized,
-                false => Kind::PermissionDenied,
+                true => RejectionKind::PermissionDeniedAsUnauthorized,
+                false => RejectionKind::PermissionDenied,
             },
             scope_text: all.join(" ").into(),
             require_claims: route.require_claims.clone(),
@@ -170,7 +170,7 @@ impl Surroundings<'_, '_> {
         }
     }
 
-    fn action(&self, route: &Route, problems: &mut Problems) -> Action {
+    fn action(&self, route: &Route, problems: &mut Problems) -> RouteAction {
         if let Some(response) = &route.response {
             if route.upstream.is_some() || route.strip_prefix || route.timeout.is_some() || route.forward_token {
                 problems.add(&route.place, "a route with `response` goes nowhere: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot hold");
@@ -183,7 +183,7 @@ impl Surroundings<'_, '_> {
                     format!("an answer of {status} has no body: leave `body` out, or choose another `status`"),
                 );
             }
-            return Action::Answer(StaticAnswer::compile(response));
+            return RouteAction::Answer(StaticAnswer::compile(response));
         }
         let upstream = route.upstream.as_ref().and_then(|name| self.upstream(name, problems));
         let has_tail = route.path.value.ends_with("/{.+}");
@@ -191,7 +191,7 @@ impl Surroundings<'_, '_> {
             problems.add(&route.place, "`strip_prefix` needs a path that ends in `/{.+}`, which is what goes on");
         }
         let url = upstream.and_then(|u| u.url.as_ref());
-        Action::Forward(Destination {
+        RouteAction::Forward(Destination {
             upstream: upstream.map(|u| u.name.value.as_str().into()),
             authority: url.filter(|_| upstream.is_some_and(|u| !u.preserve_host)).map(|u| u.value.authority().into()),
             base_path: url.map(|u| u.value.path.trim_end_matches('/').to_string()).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::issuers::unknown;
-use crate::config::checks::{Checks, JsonBody};
+use crate::config::checks::{CheckSettings, JsonBody};
 use crate::config::document::Document;
 use crate::config::problem::Problems;
 use crate::config::schema::{SchemaSetting, WrittenSchema};
@@ -73,7 +73,7 @@ impl Schemas {
     }
 }
 
-fn setting(section: &Checks) -> Option<&SchemaSetting> {
+fn setting(section: &CheckSettings) -> Option<&SchemaSetting> {
     section.json.as_ref()?.schema.as_ref()
 }
 

@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::document::Document;
-use crate::config::limit::{Counts, Limit, Store};
+use crate::config::limit::{Counts, LimitSettings, Store};
 use crate::config::problem::Problems;
 use crate::policy::limits::rate_limit::Sharing;
-use crate::policy::limits::rate_limit_client::{Service, SharedLimit, Terms};
+use crate::policy::limits::rate_limit_client::{LeaseTerms, Service, SharedLimit};
 
 /// The rate limit service, and the timeout of calls.
 pub(super) struct Counter(Option<(Rc<Service>, Duration)>);
@@ -21,7 +21,7 @@ impl Counter {
     }
 
     /// Returns how a limit is shared; `None` if each proxy counts it separately.
-    pub(super) fn sharing(&self, limit: &Limit, problems: &mut Problems) -> Option<Sharing> {
+    pub(super) fn sharing(&self, limit: &LimitSettings, problems: &mut Problems) -> Option<Sharing> {
         let Store::Global(shared) = &limit.store else { return None };
         if limit.counts == Counts::FailedAuthentications {
             problems.add(&limit.place, "a rate limit service counts requests; failed authentications are counted here");
@@ -30,7 +30,7 @@ impl Counter {
             problems.add(&limit.place, "`store: global` needs a `rate_limit_service`, and the document has none");
             return None;
         };
-        let terms = Terms { most: shared.most, span: shared.lasting, timeout: *timeout };
+        let terms = LeaseTerms { most: shared.most, span: shared.lasting, timeout: *timeout };
         let limit = Rc::new(SharedLimit { service: service.clone(), terms });
         Some(Sharing { limit, on_failure: shared.on_failure })
     }

@@ -8,12 +8,12 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::auth::KeySource;
+use crate::config::auth::KeyPlace;
 use crate::config::header_name::same_to_an_upstream;
 use crate::policy::request::guard::{SafePath, query_pairs, without_query_pair};
 use crate::policy::request::{Once, Request};
 use crate::policy::verdict::edit::HeaderEdit;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
 /// A key with a valid format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ fn checksum(text: &str) -> [u8; CHECKSUM] {
 
 /// The places in a request that may contain keys.
 #[derive(Clone, Debug, Default)]
-pub struct KeyPlaces(pub Vec<KeySource>);
+pub struct KeyPlaces(pub Vec<KeyPlace>);
 
 impl KeyPlaces {
     /// Finds the key of a request. Two keys are refused even if they are equal, because it is ambiguous which one applies.
@@ -89,17 +89,20 @@ impl KeyPlaces {
         let mut found: Option<Cow<'r, [u8]>> = None;
         let mut add = |key: Cow<'r, [u8]>| match found.replace(key) {
             None => Ok(()),
-            Some(_) => Err(Rejection::new(Kind::InvalidTokenRequest, "several_api_keys")),
+            Some(_) => Err(Rejection::new(RejectionKind::InvalidTokenRequest, "several_api_keys")),
         };
         for place in &self.0 {
             match place {
-                KeySource::Header(name) => {
+                KeyPlace::Header(name) => {
                     let lines = request.headers.iter().filter(|(n, _)| *n == name.as_bytes());
                     lines.map(|(_, value)| Cow::Borrowed(*value)).try_for_each(&mut add)?;
                 }
-                KeySource::Scheme(scheme) => match request.authorization {
+                KeyPlace::Scheme(scheme) => match request.authorization {
                     Once::Repeated => {
-                        return Err(Rejection::new(Kind::InvalidTokenRequest, "several_authorization_headers"));
+                        return Err(Rejection::new(
+                            RejectionKind::InvalidTokenRequest,
+                            "several_authorization_headers",
+                        ));
                     }
                     Once::Value(value) => {
                         let key = behind_scheme(value, scheme).filter(|key| is_key_behind(scheme, key));
@@ -107,7 +110,7 @@ impl KeyPlaces {
                     }
                     Once::Absent => {}
                 },
-                KeySource::InsecureQuery(name) => {
+                KeyPlace::InsecureQuery(name) => {
                     let pairs = query_pairs(query.unwrap_or_default()).filter(|(n, _)| n == name);
                     let bytes = |value| match value {
                         Cow::Borrowed(text) => Cow::Borrowed(str::as_bytes(text)),
@@ -123,7 +126,7 @@ impl KeyPlaces {
     /// Returns `true` if the bearer credential is a key and not a token.
     pub fn claims_bearer(&self, token: &[u8]) -> bool {
         is_marked(token)
-            && self.0.iter().any(|place| matches!(place, KeySource::Scheme(s) if s.eq_ignore_ascii_case("bearer")))
+            && self.0.iter().any(|place| matches!(place, KeyPlace::Scheme(s) if s.eq_ignore_ascii_case("bearer")))
     }
 
     /// Removes the contents of all key places, in every spelling that an upstream might accept. Returns the query without keys
@@ -138,8 +141,8 @@ impl KeyPlaces {
         let mut query = query;
         for place in &self.0 {
             match place {
-                KeySource::Header(name) => remove_spellings(name, request.headers, edits),
-                KeySource::Scheme(scheme) => {
+                KeyPlace::Header(name) => remove_spellings(name, request.headers, edits),
+                KeyPlace::Scheme(scheme) => {
                     // Envoy joins repeated headers with commas (envoy-facts §0.9), so a key may follow another credential.
                     let holds = |part: &[u8]| {
                         behind_scheme(part.trim_ascii(), scheme).is_some_and(|key| is_key_behind(scheme, key))
@@ -149,7 +152,7 @@ impl KeyPlaces {
                         edits.push(HeaderEdit::Remove("authorization".into()));
                     }
                 }
-                KeySource::InsecureQuery(name) => {
+                KeyPlace::InsecureQuery(name) => {
                     let before = query.as_deref().or(target.query()).unwrap_or_default();
                     let after = without_query_pair(before, name);
                     if after != before {
@@ -164,7 +167,7 @@ impl KeyPlaces {
     /// Removes keys from trailers, because some upstreams merge trailers into headers.
     pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
         for place in &self.0 {
-            if let KeySource::Header(name) = place {
+            if let KeyPlace::Header(name) = place {
                 remove_spellings(name, sent, edits);
             }
         }
@@ -250,7 +253,7 @@ mod tests {
             ("Bearer", "Basic pck_x", None),
         ] {
             let request = Request { authorization: Once::Value(value.as_bytes()), ..Request::default() };
-            let places = KeyPlaces(vec![KeySource::Scheme(scheme.into())]);
+            let places = KeyPlaces(vec![KeyPlace::Scheme(scheme.into())]);
             let found = places.find(&request, None).unwrap();
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{scheme}: {value}");
         }
@@ -276,9 +279,9 @@ mod tests {
     #[test]
     fn two_keys_are_refused_in_any_places() {
         let places = KeyPlaces(vec![
-            KeySource::Header("x-api-key".into()),
-            KeySource::Scheme("ApiKey".into()),
-            KeySource::InsecureQuery("key".into()),
+            KeyPlace::Header("x-api-key".into()),
+            KeyPlace::Scheme("ApiKey".into()),
+            KeyPlace::InsecureQuery("key".into()),
         ]);
         let read = |headers: &[(&'static [u8], &'static [u8])], query| {
             let authorization = headers.iter().find(|(n, _)| *n == b"authorization").map(|(_, v)| Once::Value(v));

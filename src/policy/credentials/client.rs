@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::client::Period;
+use crate::config::client::ValidityPeriod;
 use crate::policy::authority::permission_set::PermissionSet;
 use crate::policy::authority::scopes::ScopeSet;
 
@@ -33,7 +33,7 @@ pub struct Client {
     /// The name of this environment: the only one in which the client can call this gateway.
     pub environment: Option<Rc<str>>,
     /// The period in which the client may call.
-    pub period: Period,
+    pub period: ValidityPeriod,
 }
 
 impl Client {
@@ -53,7 +53,7 @@ impl Client {
     }
 }
 
-impl Period {
+impl ValidityPeriod {
     pub(in crate::policy) fn is_early(&self, now: Duration) -> bool {
         self.not_before.is_some_and(|from| now < from)
     }

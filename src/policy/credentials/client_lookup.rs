@@ -10,9 +10,9 @@ use super::api_key::ApiKey;
 use super::caller::Caller;
 use super::client::Client;
 use super::clients::{ClientDirectory, refused};
-use crate::policy::polled::Standing;
+use crate::policy::polled::Availability;
 use crate::policy::request::peer::Certificate;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{Await, Awaited, PolledId};
 use crate::policy::world::World;
@@ -27,7 +27,7 @@ pub struct Clients {
 }
 
 /// A client found by id, and the generation of the polled document used; `None` if it was not used.
-pub type Found = (Option<Rc<Client>>, Option<u64>);
+pub type FoundClient = (Option<Rc<Client>>, Option<u64>);
 
 impl Clients {
     /// Returns the caller for a presented key.
@@ -53,7 +53,7 @@ impl Clients {
     }
 
     /// Returns the client with this id, if it is listed.
-    pub fn by_id(&self, id: &str, received_at: Duration, world: &World<'_>) -> Result<Found, Stop> {
+    pub fn by_id(&self, id: &str, received_at: Duration, world: &World<'_>) -> Result<FoundClient, Stop> {
         if let Some(own) = self.own.client(id) {
             return Ok((Some(own.clone()), None));
         }
@@ -70,9 +70,11 @@ impl Clients {
     fn polled(&self, received_at: Duration, world: &World<'_>) -> Result<Option<(Rc<ClientDirectory>, u64)>, Stop> {
         let Some(id) = self.polled else { return Ok(None) };
         match world.polled.clients(id, received_at, world.now) {
-            Standing::Usable(directory, generation) => Ok(Some((directory, generation))),
-            Standing::Wait(until) => Err(Stop::Wait(Await { on: Awaited::Document(id), until })),
-            Standing::Unavailable => Err(Rejection::new(Kind::AuthUnavailable, "clients_unavailable").into()),
+            Availability::Usable(directory, generation) => Ok(Some((directory, generation))),
+            Availability::Wait(until) => Err(Stop::Wait(Await { on: Awaited::Document(id), until })),
+            Availability::Unavailable => {
+                Err(Rejection::new(RejectionKind::AuthUnavailable, "clients_unavailable").into())
+            }
         }
     }
 }

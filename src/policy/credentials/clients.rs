@@ -13,15 +13,15 @@ use subtle::ConstantTimeEq;
 use super::api_key::ApiKey;
 use super::caller::Caller;
 use super::client::Client;
-use crate::config::client::Period;
+use crate::config::client::ValidityPeriod;
 use crate::policy::request::peer::Certificate;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
 /// All clients, indexed by their credentials.
 #[derive(Debug, Default)]
 pub struct ClientDirectory {
     pub(in crate::policy) clients: HashMap<Rc<str>, Rc<Client>>,
-    pub(in crate::policy) keys: HashMap<Box<str>, Key>,
+    pub(in crate::policy) keys: HashMap<Box<str>, KeyEntry>,
     pub(in crate::policy) certificates: Certificates,
 }
 
@@ -49,11 +49,11 @@ impl fmt::Debug for dyn ReadClients {
 
 /// A compiled key.
 #[derive(Debug)]
-pub(in crate::policy) struct Key {
+pub(in crate::policy) struct KeyEntry {
     pub(in crate::policy) digest: [u8; 32],
     pub(in crate::policy) here: bool,
     pub(in crate::policy) revoked: bool,
-    pub(in crate::policy) period: Period,
+    pub(in crate::policy) period: ValidityPeriod,
     /// The caller that the key proves, built once.
     pub(in crate::policy) caller: Rc<Caller>,
 }
@@ -140,7 +140,7 @@ impl ClientDirectory {
     }
 }
 
-impl Key {
+impl KeyEntry {
     fn describe(&self) -> String {
         let text = |value: Option<&Rc<str>>| value.map(ToString::to_string).unwrap_or_default();
         format!("client {}, key {}", text(self.caller.client_id.as_ref()), text(self.caller.key()))
@@ -148,7 +148,7 @@ impl Key {
 }
 
 pub(in crate::policy) fn refused(reason: &'static str) -> Rejection {
-    Rejection::new(Kind::InvalidCredential, reason)
+    Rejection::new(RejectionKind::InvalidCredential, reason)
 }
 
 /// Used in the comparison for unknown prefixes. No key is known with this hash, and such a key would still match no client.

@@ -4,16 +4,20 @@
 //! `Sec-Fetch-Site` (Fetch Metadata §2.3). A page's script cannot set either header. Other clients send neither and are
 //! accepted.
 
-use crate::policy::request::guard::{Host, read_host};
+use crate::policy::request::guard::{RequestHost, read_host};
 use crate::policy::request::{Once, Request};
 use crate::policy::respond::cors::CorsPolicy;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
 /// Checks a request whose credential is a cookie. Returns the finding for `portcullis explain`.
 ///
 /// # Errors
 /// The request is unsafe, and a page of a foreign origin made it.
-pub fn check(request: &Request<'_>, host: &Host<'_>, cors: Option<&CorsPolicy>) -> Result<&'static str, Rejection> {
+pub fn check(
+    request: &Request<'_>,
+    host: &RequestHost<'_>,
+    cors: Option<&CorsPolicy>,
+) -> Result<&'static str, Rejection> {
     // For safe methods (RFC 9110 §9.2.1), a page cannot read the response unless CORS allows it. A WebSocket could be read and
     // written.
     if matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !request.upgrade {
@@ -40,20 +44,20 @@ pub fn check(request: &Request<'_>, host: &Host<'_>, cors: Option<&CorsPolicy>) 
 }
 
 fn foreign(detail: &str) -> Rejection {
-    Rejection::new(Kind::Forbidden, "origin_foreign").with(detail.to_string())
+    Rejection::new(RejectionKind::Forbidden, "origin_foreign").with(detail.to_string())
 }
 
 /// Returns `true` if this is the origin of the request's own address. Behind a proxy that terminates TLS, the gateway sees
 /// `http` while the browser sees `https`. The reverse is not accepted: anyone on the network can forge a page delivered over
 /// `http`.
-fn is_own(origin: &[u8], scheme: &[u8], host: &Host<'_>) -> bool {
+fn is_own(origin: &[u8], scheme: &[u8], host: &RequestHost<'_>) -> bool {
     let is = |prefix: &[u8]| origin.strip_prefix(prefix);
     let (authority, usual_port) = match (is(b"https://"), is(b"http://")) {
         (Some(authority), _) => (authority, 443),
         (_, Some(authority)) if scheme != b"https" => (authority, 80),
         _ => return false,
     };
-    let port = |host: &Host<'_>| host.port().unwrap_or(usual_port);
+    let port = |host: &RequestHost<'_>| host.port().unwrap_or(usual_port);
     read_host(authority).is_ok_and(|page| page.name() == host.name() && port(&page) == port(host))
 }
 
@@ -92,7 +96,11 @@ mod tests {
         let parts = RequestParts { headers: &headers, received_at: Duration::ZERO, ended: true };
         let request = Request::read(&parts).unwrap();
         let refusal = check(&request, &read_host(request.authority).unwrap(), cors).err();
-        assert!(refusal.iter().all(|refusal| refusal.kind == Kind::Forbidden && refusal.reason == "origin_foreign"));
+        assert!(
+            refusal
+                .iter()
+                .all(|refusal| refusal.kind == RejectionKind::Forbidden && refusal.reason == "origin_foreign")
+        );
         refusal.is_some()
     }
 

@@ -12,7 +12,7 @@ use super::jwks::KeySet;
 use super::token::UnverifiedToken;
 use crate::config::claim::RequiredClaim;
 use crate::config::token_rules::TokenRules;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::wait::PolledId;
 
 /// A compiled issuer.
@@ -151,7 +151,7 @@ impl Validity {
     /// Checks that the token is valid at this time.
     pub fn check(&self, now: Duration) -> Result<(), Rejection> {
         if now >= self.until {
-            return Err(Rejection::new(Kind::ExpiredToken, "token_expired"));
+            return Err(Rejection::new(RejectionKind::ExpiredToken, "token_expired"));
         }
         if now < self.from {
             return Err(invalid("token_not_yet_valid"));
@@ -188,7 +188,7 @@ fn malformed(claim: &str) -> Rejection {
 }
 
 fn invalid(reason: &'static str) -> Rejection {
-    Rejection::new(Kind::InvalidToken, reason)
+    Rejection::new(RejectionKind::InvalidToken, reason)
 }
 
 /// Claims that must be strings (RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2). A claim of another type must not be

@@ -3,7 +3,7 @@
 //! This keeps tokens and API keys out of access logs and traces.
 
 use super::Credentials;
-use crate::config::auth::KeySource;
+use crate::config::auth::KeyPlace;
 use crate::config::document::TokenSource;
 use crate::policy::request::guard::without_query_pair;
 
@@ -39,8 +39,8 @@ impl Credentials {
             TokenSource::Bearer | TokenSource::Header(_) | TokenSource::Cookie(_) => None,
         });
         let keys = self.key_places.0.iter().filter_map(|place| match place {
-            KeySource::InsecureQuery(name) => Some(name.as_str()),
-            KeySource::Header(_) | KeySource::Scheme(_) => None,
+            KeyPlace::InsecureQuery(name) => Some(name.as_str()),
+            KeyPlace::Header(_) | KeyPlace::Scheme(_) => None,
         });
         tokens.chain(keys)
     }

@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use super::revocation_list::{MOST_BYTES_AN_ENTRY, Revocations, Shown, Unread};
+pub use super::revocation_list::{MOST_BYTES_AN_ENTRY, RevocableClaims, Revocations, Unread};
 
 use super::caller::{Caller, Proof};
-use crate::policy::polled::Standing;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::polled::Availability;
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{Await, Awaited, PolledId};
 use crate::policy::world::World;
@@ -40,10 +40,10 @@ impl Revocation {
         received_at: Duration,
         world: &mut World<'_>,
     ) -> Result<ListState, Stop> {
-        let shown = Shown::of(caller, issuer);
+        let shown = RevocableClaims::of(caller, issuer);
         // A list cannot contain an empty `jti`.
         if self.require_jti && caller.token().is_some() && shown.jti.is_none_or(str::is_empty) {
-            return Err(Rejection::new(Kind::InvalidToken, "token_without_jti").into());
+            return Err(Rejection::new(RejectionKind::InvalidToken, "token_without_jti").into());
         }
         let (list, state) = self.list(received_at, world)?;
         let now = world.now;
@@ -64,19 +64,19 @@ impl Revocation {
     fn list(&self, received_at: Duration, world: &World<'_>) -> Result<(Option<Rc<Revocations>>, ListState), Stop> {
         let Some(id) = self.list else { return Ok((None, None)) };
         match world.polled.revocations(id, received_at, world.now) {
-            Standing::Usable(list, _) => {
+            Availability::Usable(list, _) => {
                 let age = world.polled.stale_for(id, world.now);
                 Ok((Some(list), age.map(|age| format!("{} s old", age.as_secs()).into())))
             }
             // If unchecked callers are accepted, requests wait only for the first fetch.
-            Standing::Wait(until) if !self.accept_unchecked || !world.polled.was_attempted(id) => {
+            Availability::Wait(until) if !self.accept_unchecked || !world.polled.was_attempted(id) => {
                 Err(Stop::Wait(Await { on: Awaited::Document(id), until }))
             }
-            Standing::Wait(_) | Standing::Unavailable if self.accept_unchecked => {
+            Availability::Wait(_) | Availability::Unavailable if self.accept_unchecked => {
                 Ok((None, Some("none at hand".into())))
             }
-            Standing::Wait(_) | Standing::Unavailable => {
-                Err(Rejection::new(Kind::AuthUnavailable, "revocation_list_unavailable").into())
+            Availability::Wait(_) | Availability::Unavailable => {
+                Err(Rejection::new(RejectionKind::AuthUnavailable, "revocation_list_unavailable").into())
             }
         }
     }
@@ -85,8 +85,8 @@ impl Revocation {
 /// The client sees the same response as for an invalid credential of the same kind.
 fn revoked(caller: &Caller) -> Rejection {
     match &caller.proof {
-        Proof::Token(_) => Rejection::new(Kind::InvalidToken, "token_revoked"),
-        Proof::ApiKey(_) => Rejection::new(Kind::InvalidCredential, "api_key_revoked"),
-        Proof::Certificate => Rejection::new(Kind::InvalidCredential, "certificate_revoked"),
+        Proof::Token(_) => Rejection::new(RejectionKind::InvalidToken, "token_revoked"),
+        Proof::ApiKey(_) => Rejection::new(RejectionKind::InvalidCredential, "api_key_revoked"),
+        Proof::Certificate => Rejection::new(RejectionKind::InvalidCredential, "certificate_revoked"),
     }
 }

@@ -13,8 +13,8 @@ use serde_json::Value;
 /// The revoked credentials.
 #[derive(Debug, Default)]
 pub struct Revocations {
-    /// All entries, keyed by what they revoke; see [`Name::write`].
-    terms: HashMap<Box<[u8]>, Terms, BuildHasherDefault<DefaultHasher>>,
+    /// All entries, keyed by what they revoke; see [`RevokedName::write`].
+    terms: HashMap<Box<[u8]>, RevocationTerms, BuildHasherDefault<DefaultHasher>>,
     /// One bit per kind of entry in the list. Lookups skip kinds without entries.
     kinds: u8,
     entries: usize,
@@ -22,7 +22,7 @@ pub struct Revocations {
 
 /// The claims by which a token can be revoked.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'c> {
+pub struct RevocableClaims<'c> {
     issuer: &'c str,
     pub(super) jti: Option<&'c str>,
     subject: Option<&'c str>,
@@ -31,14 +31,14 @@ pub struct Shown<'c> {
     issued_at: Option<u64>,
 }
 
-impl<'c> Shown<'c> {
+impl<'c> RevocableClaims<'c> {
     /// Collects the claims of a caller's token.
-    pub fn of(caller: &'c Caller, issuer: &'c str) -> Shown<'c> {
+    pub fn of(caller: &'c Caller, issuer: &'c str) -> RevocableClaims<'c> {
         let text = |name: &str| caller.claims.get(name).and_then(Value::as_str);
         let issued_at = caller.claims.get("iat");
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a date that was checked before")]
         let issued_at = issued_at.and_then(|iat| iat.as_u64().or_else(|| iat.as_f64().map(|iat| iat as u64)));
-        Shown {
+        RevocableClaims {
             issuer,
             jti: text("jti"),
             subject: caller.subject.as_deref(),
@@ -50,7 +50,7 @@ impl<'c> Shown<'c> {
 
 /// The kinds of entries.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum RevokedKind {
     Token,
     Subject,
     Client,
@@ -61,11 +61,11 @@ enum Kind {
 
 /// The key of an entry: its kind, its issuer (or the client for an API key; empty for any issuer), and its name.
 #[derive(Clone, Copy, Debug)]
-struct Name<'n>(Kind, &'n str, &'n str);
+struct RevokedName<'n>(RevokedKind, &'n str, &'n str);
 
 /// The tokens that an entry applies to, and when it expires.
 #[derive(Clone, Copy, Debug)]
-struct Terms {
+struct RevocationTerms {
     /// Applies to tokens issued before this time; `u64::MAX` for all tokens.
     issued_before: u64,
     /// In seconds since the Unix epoch; `u64::MAX` for no expiry.
@@ -95,7 +95,7 @@ impl Revocations {
     pub fn of(entries: &[Revoked], now: Duration) -> Revocations {
         let mut list = Revocations::default();
         for entry in entries {
-            let terms = Terms {
+            let terms = RevocationTerms {
                 issued_before: entry.issued_before.unwrap_or(u64::MAX),
                 expires: entry.expires.map_or(u64::MAX, |at| at + LEEWAY),
             };
@@ -107,15 +107,15 @@ impl Revocations {
         list
     }
 
-    fn add(&mut self, entry: &Revoked, terms: Terms) {
+    fn add(&mut self, entry: &Revoked, terms: RevocationTerms) {
         let issuer = entry.issuer.as_ref().map_or("", |issuer| issuer.value.as_str());
         let name = match &entry.what {
-            RevokedWhat::Token(jti) => Name(Kind::Token, issuer, jti),
-            RevokedWhat::Subject(sub) => Name(Kind::Subject, issuer, sub),
-            RevokedWhat::Client(id) => Name(Kind::Client, issuer, id),
-            RevokedWhat::Everyone => Name(Kind::Everyone, issuer, ""),
-            RevokedWhat::ApiKey { client, key: Some(key) } => Name(Kind::ApiKey, client, key),
-            RevokedWhat::ApiKey { client, key: None } => Name(Kind::ApiClient, client, ""),
+            RevokedWhat::Token(jti) => RevokedName(RevokedKind::Token, issuer, jti),
+            RevokedWhat::Subject(sub) => RevokedName(RevokedKind::Subject, issuer, sub),
+            RevokedWhat::Client(id) => RevokedName(RevokedKind::Client, issuer, id),
+            RevokedWhat::Everyone => RevokedName(RevokedKind::Everyone, issuer, ""),
+            RevokedWhat::ApiKey { client, key: Some(key) } => RevokedName(RevokedKind::ApiKey, client, key),
+            RevokedWhat::ApiKey { client, key: None } => RevokedName(RevokedKind::ApiClient, client, ""),
         };
         let mut key = Vec::new();
         name.write(&mut key);
@@ -125,30 +125,35 @@ impl Revocations {
     }
 
     /// Returns `true` if the token with these claims is revoked at this time.
-    pub fn covers(&self, shown: &Shown<'_>, now: Duration) -> bool {
+    pub fn covers(&self, shown: &RevocableClaims<'_>, now: Duration) -> bool {
         let [client, party] = shown.clients;
         let names = [
-            (Kind::Token, shown.jti),
-            (Kind::Subject, shown.subject),
-            (Kind::Client, client),
-            (Kind::Client, party),
-            (Kind::Everyone, Some("")),
+            (RevokedKind::Token, shown.jti),
+            (RevokedKind::Subject, shown.subject),
+            (RevokedKind::Client, client),
+            (RevokedKind::Client, party),
+            (RevokedKind::Everyone, Some("")),
         ];
         let mut key = Vec::new();
         names.into_iter().filter_map(|(kind, name)| Some((kind, name?))).any(|(kind, name)| {
-            let covers = |terms: Terms| terms.cover(shown.issued_at, now);
-            ["", shown.issuer].iter().any(|issuer| self.find(Name(kind, issuer, name), &mut key).is_some_and(covers))
+            let covers = |terms: RevocationTerms| terms.cover(shown.issued_at, now);
+            ["", shown.issuer]
+                .iter()
+                .any(|issuer| self.find(RevokedName(kind, issuer, name), &mut key).is_some_and(covers))
         })
     }
 
     /// Returns `true` if the client, or the presented API key, is revoked at this time.
     pub fn covers_client(&self, client: &str, key: Option<&str>, now: Duration) -> bool {
-        let names = [Some(Name(Kind::ApiClient, client, "")), key.map(|key| Name(Kind::ApiKey, client, key))];
+        let names = [
+            Some(RevokedName(RevokedKind::ApiClient, client, "")),
+            key.map(|key| RevokedName(RevokedKind::ApiKey, client, key)),
+        ];
         let mut key = Vec::new();
         names.into_iter().flatten().any(|name| self.find(name, &mut key).is_some_and(|terms| terms.is_needed(now)))
     }
 
-    fn find(&self, name: Name<'_>, key: &mut Vec<u8>) -> Option<Terms> {
+    fn find(&self, name: RevokedName<'_>, key: &mut Vec<u8>) -> Option<RevocationTerms> {
         if self.kinds & 1 << name.0 as u8 == 0 {
             return None;
         }
@@ -167,7 +172,7 @@ impl Revocations {
     }
 }
 
-impl Name<'_> {
+impl RevokedName<'_> {
     /// Writes a unique key. The issuer's length separates it from the name.
     fn write(&self, key: &mut Vec<u8>) {
         key.clear();
@@ -178,7 +183,7 @@ impl Name<'_> {
     }
 }
 
-impl Terms {
+impl RevocationTerms {
     fn is_needed(self, now: Duration) -> bool {
         now.as_secs() < self.expires
     }
@@ -188,8 +193,8 @@ impl Terms {
         self.is_needed(now) && issued_at.is_none_or(|issued_at| issued_at < self.issued_before)
     }
 
-    fn or_wider(self, other: Option<Terms>) -> Terms {
-        other.map_or(self, |other| Terms {
+    fn or_wider(self, other: Option<RevocationTerms>) -> RevocationTerms {
+        other.map_or(self, |other| RevocationTerms {
             issued_before: self.issued_before.max(other.issued_before),
             expires: self.expires.max(other.expires),
         })
@@ -220,16 +225,17 @@ mod tests {
     }
 
     /// Returns a token of issuer `a`, subject `s`, id `j`, client `c`, issued 100 seconds ago.
-    fn shown() -> Shown<'static> {
+    fn shown() -> RevocableClaims<'static> {
         let clients = [Some("c"), None];
-        Shown { issuer: "a", jti: Some("j"), subject: Some("s"), clients, issued_at: Some(NOW - 100) }
+        RevocableClaims { issuer: "a", jti: Some("j"), subject: Some("s"), clients, issued_at: Some(NOW - 100) }
     }
 
     #[test]
     fn an_entry_revokes_only_the_named_credentials() {
-        let none = Shown { jti: None, subject: None, clients: [None, None], issued_at: None, ..shown() };
-        let other = Shown { issuer: "b", jti: Some("k"), subject: Some("t"), clients: [Some("d"), None], ..shown() };
-        let azp = Shown { clients: [None, Some("c")], ..shown() };
+        let none = RevocableClaims { jti: None, subject: None, clients: [None, None], issued_at: None, ..shown() };
+        let other =
+            RevocableClaims { issuer: "b", jti: Some("k"), subject: Some("t"), clients: [Some("d"), None], ..shown() };
+        let azp = RevocableClaims { clients: [None, Some("c")], ..shown() };
         for (entry, shown, expected) in [
             (r#"{"jti":"j"}"#, shown(), true),
             (r#"{"jti":"j"}"#, other, false),
@@ -262,7 +268,7 @@ mod tests {
         let twisted = parse(r#"{"jti":"s"},{"sub":"j","issuer":"a"}"#).unwrap();
         assert!(!twisted.covers(&shown(), at(NOW)), "a token entry does not revoke a subject of the same name");
         let issuer_first = parse(r#"{"jti":"j","issuer":"a"}"#).unwrap();
-        let glued = Shown { issuer: "", jti: Some("aj"), ..shown() };
+        let glued = RevocableClaims { issuer: "", jti: Some("aj"), ..shown() };
         assert!(!issuer_first.covers(&glued, at(NOW)), "the issuer's length separates it from the name");
     }
 

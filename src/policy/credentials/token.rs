@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::algorithm::Algorithm;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::strict_json;
 
 /// A parsed token whose signature is not verified yet.
@@ -84,7 +84,7 @@ fn decode_json(part: &[u8], fault: &'static str) -> Result<Value, Rejection> {
 }
 
 fn invalid(reason: &'static str) -> Rejection {
-    Rejection::new(Kind::InvalidToken, reason)
+    Rejection::new(RejectionKind::InvalidToken, reason)
 }
 
 const MOST_KID_BYTES: usize = 1_024;

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::config::document::TokenSource;
 use crate::policy::request::{Once, Request, guard};
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
 /// A presented token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential<'r> {
+pub struct PresentedToken<'r> {
     /// Its unverified text.
     pub token: Cow<'r, [u8]>,
     /// Its place, as an index into the policy's list of places.
@@ -17,7 +17,7 @@ pub struct Credential<'r> {
     pub bearer: bool,
 }
 
-impl Credential<'_> {
+impl PresentedToken<'_> {
     /// Checks that a bearer token is a `b64token` (RFC 6750 §2.1). A violation makes the request malformed (§3.1); in a cookie
     /// or a parameter it only makes the token invalid. Cached tokens skip this check. Envoy joins repeated headers with a comma
     /// (envoy-facts §0.9), so a comma indicates a second token.
@@ -41,14 +41,14 @@ pub fn find<'r>(
     request: &Request<'r>,
     query: Option<&'r str>,
     sources: &[TokenSource],
-) -> Result<Option<Credential<'r>>, Rejection> {
-    let mut found: Option<Credential<'r>> = None;
+) -> Result<Option<PresentedToken<'r>>, Rejection> {
+    let mut found: Option<PresentedToken<'r>> = None;
     for (source, place) in sources.iter().enumerate() {
         for token in tokens_at(request, query, place)? {
             if found.is_some() {
-                return Err(Rejection::new(Kind::InvalidTokenRequest, "several_tokens"));
+                return Err(Rejection::new(RejectionKind::InvalidTokenRequest, "several_tokens"));
             }
-            found = Some(Credential { token, source, bearer: *place == TokenSource::Bearer });
+            found = Some(PresentedToken { token, source, bearer: *place == TokenSource::Bearer });
         }
     }
     Ok(found)
@@ -82,7 +82,9 @@ fn tokens_at<'r>(
 fn bearer(authorization: Once<'_>) -> Result<Option<&[u8]>, Rejection> {
     let value = match authorization {
         Once::Absent => return Ok(None),
-        Once::Repeated => return Err(Rejection::new(Kind::InvalidTokenRequest, "several_authorization_headers")),
+        Once::Repeated => {
+            return Err(Rejection::new(RejectionKind::InvalidTokenRequest, "several_authorization_headers"));
+        }
         Once::Value(value) => value,
     };
     let Some(token) = strip_bearer(value) else {
@@ -94,7 +96,7 @@ fn bearer(authorization: Once<'_>) -> Result<Option<&[u8]>, Rejection> {
 }
 
 fn malformed() -> Rejection {
-    Rejection::new(Kind::InvalidTokenRequest, "malformed_authorization")
+    Rejection::new(RejectionKind::InvalidTokenRequest, "malformed_authorization")
 }
 
 /// Returns the text after `Bearer `; the scheme is case-insensitive (RFC 9110 §11.1). A bare `Bearer` is a malformed token.
@@ -149,7 +151,7 @@ mod tests {
         ] {
             let read = bearer(Once::Value(value.as_bytes())).and_then(|found| {
                 let credential =
-                    |token: &'static [u8]| Credential { token: Cow::Borrowed(token), source: 0, bearer: true };
+                    |token: &'static [u8]| PresentedToken { token: Cow::Borrowed(token), source: 0, bearer: true };
                 found.map_or(Ok(()), |token| credential(token).check_form()).map(|()| found)
             });
             let read = read.map(|t| t.map(|t| std::str::from_utf8(t).unwrap())).map_err(|r| r.reason);

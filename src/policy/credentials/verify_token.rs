@@ -6,17 +6,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::caller::{Caller, Proof, TokenProof};
-use super::client_lookup::{Clients, Found};
+use super::client_lookup::{Clients, FoundClient};
 use super::issuer::{AcceptedClients, Issuer, IssuerKeys};
 use super::signature;
 use super::token::UnverifiedToken;
-use super::token_places::Credential;
+use super::token_places::PresentedToken;
 use crate::config::client::is_plain;
 use crate::policy::authority::identity::IdentityHeaders;
 use crate::policy::authority::permission::PermissionRegistry;
 use crate::policy::authority::scopes::ScopeRegistry;
-use crate::policy::polled::Standing;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::polled::Availability;
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{Await, Awaited};
 use crate::policy::world::World;
@@ -41,7 +41,7 @@ impl Authenticator<'_> {
     /// requests (time, keys, place of the token) is checked every time.
     pub fn authenticate(
         &self,
-        credential: &Credential<'_>,
+        credential: &PresentedToken<'_>,
         received_at: Duration,
         world: &mut World<'_>,
     ) -> Result<Rc<Caller>, Stop> {
@@ -103,10 +103,10 @@ impl Authenticator<'_> {
         let client_id = client_id(&read.claims);
         let (client, asked) = self.client(client_id.as_deref(), (index, issuer.clients), received_at, world)?;
         let mut scopes = self.scopes.granted(&read.claims, &issuer.rules.scope_claims);
-        let mut permissions = self
-            .permissions
-            .granted(&read.claims, &issuer.rules.permission_claims)
-            .map_err(|fault| Rejection::new(Kind::InvalidToken, "token_permissions_malformed").with(fault.0))?;
+        let mut permissions =
+            self.permissions.granted(&read.claims, &issuer.rules.permission_claims).map_err(|fault| {
+                Rejection::new(RejectionKind::InvalidToken, "token_permissions_malformed").with(fault.0)
+            })?;
         if let Some(client) = &client {
             client.scopes.iter().for_each(|most| scopes.cut_to(most));
             client.permissions.iter().for_each(|most| permissions.cut_to(most));
@@ -142,7 +142,7 @@ impl Authenticator<'_> {
         (issuer, accepted): (usize, AcceptedClients),
         received_at: Duration,
         world: &World<'_>,
-    ) -> Result<Found, Stop> {
+    ) -> Result<FoundClient, Stop> {
         let found = id.map_or(Ok((None, None)), |id| self.clients.by_id(id, received_at, world))?;
         let reason = match (&found.0, id, accepted) {
             (Some(client), ..) if !client.takes_tokens_of(issuer) => "token_client_of_another_issuer",
@@ -151,7 +151,7 @@ impl Authenticator<'_> {
             }
             (None, ..) => "token_client_unknown",
         };
-        let rejection = Rejection::new(Kind::InvalidToken, reason);
+        let rejection = Rejection::new(RejectionKind::InvalidToken, reason);
         Err(Stop::Refuse(match id {
             Some(id) if is_plain(id) => rejection.with(format!("client {id}")),
             Some(_) => rejection.with("client with an id that cannot be listed"),
@@ -161,10 +161,10 @@ impl Authenticator<'_> {
 
     fn issuer_of(&self, claims: &Value) -> Result<(usize, &Issuer), Rejection> {
         let Some(iss) = claims.get("iss").and_then(Value::as_str) else {
-            return Err(Rejection::new(Kind::InvalidToken, "token_without_issuer"));
+            return Err(Rejection::new(RejectionKind::InvalidToken, "token_without_issuer"));
         };
         let known = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.issuer == iss);
-        known.ok_or_else(|| Rejection::new(Kind::InvalidToken, "token_issuer_unknown"))
+        known.ok_or_else(|| Rejection::new(RejectionKind::InvalidToken, "token_issuer_unknown"))
     }
 
     /// Verifies the signature with the matching keys. Returns the generation of the key set.
@@ -178,10 +178,10 @@ impl Authenticator<'_> {
         let (keys, generation) = match &issuer.keys {
             IssuerKeys::Local(keys) => (keys.clone(), 0),
             IssuerKeys::Remote(id) => match world.polled.key_set(*id, received_at, world.now) {
-                Standing::Usable(keys, generation) => (keys, generation),
-                Standing::Wait(until) => return Err(Stop::Wait(Await { on: Awaited::Document(*id), until })),
-                Standing::Unavailable => {
-                    return Err(Stop::Refuse(Rejection::new(Kind::AuthUnavailable, "keys_unavailable")));
+                Availability::Usable(keys, generation) => (keys, generation),
+                Availability::Wait(until) => return Err(Stop::Wait(Await { on: Awaited::Document(*id), until })),
+                Availability::Unavailable => {
+                    return Err(Stop::Refuse(Rejection::new(RejectionKind::AuthUnavailable, "keys_unavailable")));
                 }
             },
         };
@@ -212,14 +212,15 @@ impl Authenticator<'_> {
 /// Checks what may change between uses of a cached token: the client's validity, and the certificate of the connection.
 fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(), Rejection> {
     if let Some(client) = &caller.client {
-        let refused = |reason| Rejection::new(Kind::InvalidToken, reason).with(format!("client {}", client.id));
+        let refused =
+            |reason| Rejection::new(RejectionKind::InvalidToken, reason).with(format!("client {}", client.id));
         client.standing(world.now).map_err(refused)?;
     }
     let Some(bound) = &proof.bound else { return Ok(()) };
     match world.peer.certificate() {
         Some(shown) if shown.sha256 == *bound => Ok(()),
-        Some(_) => Err(Rejection::new(Kind::InvalidToken, "token_bound_to_another_certificate")),
-        None => Err(Rejection::new(Kind::InvalidToken, "token_bound_certificate_missing")),
+        Some(_) => Err(Rejection::new(RejectionKind::InvalidToken, "token_bound_to_another_certificate")),
+        None => Err(Rejection::new(RejectionKind::InvalidToken, "token_bound_certificate_missing")),
     }
 }
 
@@ -230,7 +231,7 @@ fn client_id(claims: &Value) -> Option<Rc<str>> {
 }
 
 fn invalid(reason: &'static str) -> Stop {
-    Stop::Refuse(Rejection::new(Kind::InvalidToken, reason))
+    Stop::Refuse(Rejection::new(RejectionKind::InvalidToken, reason))
 }
 
 /// The maximum number of keys tried for a token, if the token or the keys have no `kid`. Each attempt costs a full

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::policy::verdict::budget::Standing;
+use crate::policy::verdict::budget::Remaining;
 use cell::States;
-use key::{Key, Subject};
+use key::{LimitKey, Subject};
 use store::{BucketStore, Cell, CellId};
 use window::Window;
 
@@ -110,7 +110,7 @@ pub struct Counted {
     /// The refusal, if a limit refused the request.
     pub refused: Option<Refused>,
     /// The state of the tightest window per charge, in the order of the charges; `None` if the charge refused.
-    pub standings: Vec<Option<Standing>>,
+    pub standings: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
     pub would: Vec<Rc<str>>,
 }
@@ -121,7 +121,7 @@ pub struct Refused {
     /// The index of the charge that refused.
     pub charge: usize,
     /// The state of the window that refused.
-    pub standing: Standing,
+    pub standing: Remaining,
     /// Other workers changed the bucket faster than this one could.
     pub contended: bool,
 }
@@ -135,7 +135,7 @@ impl Limit {
     /// Returns the bucket of a request.
     pub fn charge(&self, subject: &Subject<'_>, hash_key: [u8; 16]) -> Option<Charge<'_>> {
         let meter = self.meter(subject)?;
-        let key = Key::new(&self.by, subject, hash_key);
+        let key = LimitKey::new(&self.by, subject, hash_key);
         let id = CellId { table: meter.table, cell: key.cell(meter.cells) };
         Some(Charge { limit: self, meter, id, fingerprint: key.fingerprint })
     }
@@ -188,7 +188,7 @@ pub fn count(charges: &[Charge<'_>], how: How, now: Duration, store: &mut dyn Bu
 /// The change of a charge to its cell.
 struct Change {
     cell: Cell,
-    place: cell::Place,
+    place: cell::CellPlace,
     /// The new states; or the window that refuses, and for how many nanoseconds.
     outcome: Result<States, (usize, u64)>,
 }
@@ -225,17 +225,17 @@ impl Charge<'_> {
     }
 
     /// Returns the state of the tightest window after a change; `None` if it refused.
-    fn standing(&self, change: &Change, now: u64) -> Option<Standing> {
+    fn standing(&self, change: &Change, now: u64) -> Option<Remaining> {
         let states = change.outcome.as_ref().ok()?;
         let windows = self.meter.windows.iter().zip(states).zip(&self.meter.titles);
         let standings = windows.map(|((window, state), title)| (window.left(*state, now), title));
         let (left, (window, most)) = standings.min_by_key(|(left, _)| left.requests)?;
-        Some(Standing { window: window.clone(), most: *most, left: left.requests, seconds: seconds(left.until_full) })
+        Some(Remaining { window: window.clone(), most: *most, left: left.requests, seconds: seconds(left.until_full) })
     }
 
-    fn refusing(&self, window: usize, wait: u64) -> Standing {
+    fn refusing(&self, window: usize, wait: u64) -> Remaining {
         let (window, most) = self.meter.titles.get(window).cloned().unwrap_or_else(|| (self.limit.name.clone(), 0));
-        Standing { window, most, left: 0, seconds: seconds(wait).max(1) }
+        Remaining { window, most, left: 0, seconds: seconds(wait).max(1) }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::policy::verdict::wait::AccountId;
 use account::Account;
-pub use account::{Standing, Terms};
+pub use account::{LeaseTerms, QuotaState};
 use health::Health;
 
 /// A rate limit service of a policy.
@@ -30,12 +30,12 @@ pub struct SharedLimit {
     /// The service that counts.
     pub service: Rc<Service>,
     /// How hits are requested.
-    pub terms: Terms,
+    pub terms: LeaseTerms,
 }
 
 /// A call to make.
 #[derive(Debug)]
-pub struct Call {
+pub struct QuotaCall {
     /// The account that the answer is for.
     pub account: AccountId,
     /// The Envoy cluster and the domain.
@@ -48,7 +48,7 @@ pub struct Call {
 
 /// The reason why a call had no usable answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum CallFault {
     /// The call could not start: unknown cluster, no healthy endpoint, or too many calls.
     NotMade,
     /// The call ended with this gRPC status and no message.
@@ -61,7 +61,7 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// The service failed too often, most recently with this fault; calls pause for a while.
-    Paused(Fault),
+    Paused(CallFault),
     /// The service answers again.
     Resumed,
 }
@@ -114,24 +114,24 @@ impl Quotas {
         descriptor: &[u8],
         received_at: Duration,
         now: Duration,
-    ) -> (AccountId, Standing) {
+    ) -> (AccountId, QuotaState) {
         let id = self.account(limit, descriptor, now);
         let (is_paused, slot) = (self.health.is_paused(now), self.slots.get_mut(id.slot as usize));
-        let Some(slot) = slot else { return (id, Standing::Failed) };
+        let Some(slot) = slot else { return (id, QuotaState::Failed) };
         slot.used = true;
         let wanted = slot.account.wants();
         let standing = slot.account.standing(received_at, now);
         if slot.account.wants() && is_paused {
             slot.account.failed(now);
-            return (id, Standing::Failed);
+            return (id, QuotaState::Failed);
         }
         if slot.account.wants() && !wanted {
             self.wanted.push_back(id);
             self.forget_given_up();
         }
         // While the service fails, a late call counts as a failure of the service, not as a busy worker.
-        let fails = self.health.is_failing() && standing == Standing::Late;
-        (id, if fails { Standing::Failed } else { standing })
+        let fails = self.health.is_failing() && standing == QuotaState::Late;
+        (id, if fails { QuotaState::Failed } else { standing })
     }
 
     /// Spends one hit of an account with hits left.
@@ -147,14 +147,14 @@ impl Quotas {
     }
 
     /// Returns the next call to make. One call requests the hits for all requests that wait on the account.
-    pub fn poll_call(&mut self, now: Duration) -> Option<Call> {
+    pub fn poll_call(&mut self, now: Duration) -> Option<QuotaCall> {
         let is_patient = self.health.is_patient(now);
         while let Some(account) = self.wanted.pop_front() {
             let Some(slot) = self.slot(account).filter(|slot| slot.account.wants()) else { continue };
             let limit = slot.limit.clone();
             let (hits, timeout) = slot.account.ask(&limit.terms, is_patient, now);
             let message = wire::request(&limit.service.domain, &slot.descriptor, hits);
-            return Some(Call { account, service: limit.service.clone(), timeout, message });
+            return Some(QuotaCall { account, service: limit.service.clone(), timeout, message });
         }
         None
     }
@@ -168,18 +168,18 @@ impl Quotas {
     }
 
     /// Handles the answer or failure of a call. An answer for an evicted account is ignored.
-    pub fn handle_answer(&mut self, id: AccountId, answer: Result<&[u8], Fault>, now: Duration) -> Option<Turn> {
-        let read = answer.and_then(|bytes| wire::answer(bytes).ok_or(Fault::Unreadable));
+    pub fn handle_answer(&mut self, id: AccountId, answer: Result<&[u8], CallFault>, now: Duration) -> Option<Turn> {
+        let read = answer.and_then(|bytes| wire::answer(bytes).ok_or(CallFault::Unreadable));
         let is_healthy = !self.health.is_failing();
         if let Some(slot) = self.slot(id) {
             match &read {
                 Ok(answer) => slot.account.answered(answer, now),
                 // The waiting requests are decided again, and start one more call.
-                Err(Fault::Status(_)) if is_healthy && slot.account.try_again() => {
+                Err(CallFault::Status(_)) if is_healthy && slot.account.try_again() => {
                     self.health.be_patient(now);
                     return None;
                 }
-                Err(Fault::Status(_)) if slot.account.is_late(now) => {
+                Err(CallFault::Status(_)) if slot.account.is_late(now) => {
                     slot.account.give_up(now);
                     return None;
                 }

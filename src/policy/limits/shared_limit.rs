@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::rate_limit::key::Subject;
 use super::rate_limit::{How, Limit};
-use super::rate_limit_client::{Rest, Standing};
+use super::rate_limit_client::{QuotaState, Rest};
 use super::{spend, subject};
 use crate::config::auth::Auth;
 use crate::config::limit::service::OnFailure;
@@ -17,8 +17,8 @@ use crate::policy::authority::authorize::Grant;
 use crate::policy::pipeline::progress::Progress;
 use crate::policy::pipeline::rule::Rule;
 use crate::policy::request::RequestParts;
-use crate::policy::verdict::budget::Standing as Budgeted;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::budget::Remaining as Budgeted;
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{AccountId, Await, Awaited};
 use crate::policy::world::World;
@@ -73,7 +73,7 @@ pub(in crate::policy) fn reserve(
 
 /// The results of all shared limits for one request, grouped by their consequence.
 #[derive(Default)]
-struct Asked<'l> {
+struct ServiceAnswers<'l> {
     reserved: Reserved,
     /// Limits with a hit left.
     available: Vec<(AccountId, &'l Limit)>,
@@ -97,8 +97,8 @@ fn ask<'l>(
     parts: &RequestParts<'_>,
     world: &mut World<'_>,
     progress: &mut Progress,
-) -> Result<Asked<'l>, Rejection> {
-    let mut asked = Asked::default();
+) -> Result<ServiceAnswers<'l>, Rejection> {
+    let mut asked = ServiceAnswers::default();
     for limit in limits {
         let Some(sharing) = &limit.sharing else { continue };
         let descriptor = descriptor::of(limit, subject);
@@ -106,27 +106,27 @@ fn ask<'l>(
         let now = world.now;
         world.note("limit", || format!("{}: the rate limit service {}", limit.name, standing.describe(now)));
         match standing {
-            Standing::Free => asked.reserved.0.push(account),
-            Standing::Over(_) if limit.shadow => asked.shadows.push(limit.name.clone()),
-            Standing::Over(until) => {
+            QuotaState::Free => asked.reserved.0.push(account),
+            QuotaState::Over(_) if limit.shadow => asked.shadows.push(limit.name.clone()),
+            QuotaState::Over(until) => {
                 if asked.exhausted.is_none_or(|(other, ..)| until > other) {
                     asked.exhausted = Some((until, account, limit));
                 }
             }
-            Standing::Wait(until) => {
+            QuotaState::Wait(until) => {
                 asked.wait.get_or_insert(Await { on: Awaited::Quota(account), until });
             }
-            Standing::Failed | Standing::Late if limit.shadow => {}
-            Standing::Failed | Standing::Late => match (sharing.on_failure, standing) {
+            QuotaState::Failed | QuotaState::Late if limit.shadow => {}
+            QuotaState::Failed | QuotaState::Late => match (sharing.on_failure, standing) {
                 (OnFailure::Local, _) => asked.local.push(limit.clone()),
-                (OnFailure::Open, Standing::Failed) => asked.open.push(limit.name.clone()),
+                (OnFailure::Open, QuotaState::Failed) => asked.open.push(limit.name.clone()),
                 // A client can keep a worker busy. That must not bypass a limit.
                 (_, standing) => {
                     progress.audit.limit = Some(limit.name.clone());
                     return Err(Rejection::new(
-                        Kind::LimitUnavailable,
+                        RejectionKind::LimitUnavailable,
                         match standing {
-                            Standing::Late => "rate_limit_worker_busy",
+                            QuotaState::Late => "rate_limit_worker_busy",
                             _ => "rate_limit_service_unavailable",
                         },
                     ));
@@ -135,19 +135,19 @@ fn ask<'l>(
         }
         if !limit.shadow {
             match standing {
-                Standing::Free => {
+                QuotaState::Free => {
                     asked.answered.push((account, limit));
                     asked.available.push((account, limit));
                 }
-                Standing::Over(_) => asked.answered.push((account, limit)),
-                Standing::Wait(_) | Standing::Failed | Standing::Late => {}
+                QuotaState::Over(_) => asked.answered.push((account, limit)),
+                QuotaState::Wait(_) | QuotaState::Failed | QuotaState::Late => {}
             }
         }
     }
     Ok(asked)
 }
 
-impl Asked<'_> {
+impl ServiceAnswers<'_> {
     /// Lists the windows of all limits for a refused request: limits counted locally while the service fails, limits that the
     /// service counts, and limits that would have been checked next.
     fn list_limits(
@@ -183,7 +183,7 @@ fn refuse(limit: &Limit, subject: &Subject<'_>, wait: Duration, rest: Rest, prog
     let (policy, most) = policy(limit, subject, rest);
     progress.plan.budget.refused(&policy, Budgeted { window: limit.name.clone(), most, left: 0, seconds });
     progress.audit.limit = Some(limit.name.clone());
-    Rejection::new(Kind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), "rate_limited")
+    Rejection::new(RejectionKind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), "rate_limited")
 }
 
 /// Returns the windows of locally counted limits in the format of `RateLimit-Policy`.

@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use crate::config::document::TokenSource;
 use crate::policy::authority::authorize::Grant;
-use crate::policy::checks::meter::Meter;
+use crate::policy::checks::meter::BodyMeter;
 use crate::policy::credentials::api_key::KeyPlaces;
 use crate::policy::credentials::token_places::{cookies, strip_bearer};
 use crate::policy::request::guard::{SafePath, without_query_pair};
 use crate::policy::request::{Once, Request};
-use crate::policy::verdict::edit::{HeaderEdit, Name};
+use crate::policy::verdict::edit::{HeaderEdit, HeaderName};
 
 /// The edits that turn the client's request into the upstream's. Only a [`Grant`] can create it.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Forward {
     edits: Vec<HeaderEdit>,
     permissions: Option<Rc<str>>,
     routed_elsewhere: bool,
-    meter: Option<Meter>,
+    meter: Option<BodyMeter>,
 }
 
 /// The destination of a route's requests.
@@ -90,12 +90,12 @@ impl Forward {
     }
 
     /// Attaches a meter that counts the body.
-    pub(in crate::policy) fn metered(self, meter: Meter) -> Forward {
+    pub(in crate::policy) fn metered(self, meter: BodyMeter) -> Forward {
         Forward { meter: Some(meter), ..self }
     }
 
     /// Takes the meter that must see every forwarded part of the body.
-    pub fn take_meter(&mut self) -> Option<Meter> {
+    pub fn take_meter(&mut self) -> Option<BodyMeter> {
         self.meter.take()
     }
 
@@ -193,7 +193,7 @@ fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Opti
             }
             TokenSource::Header(name) => {
                 if passage.request.headers.iter().any(|(n, _)| *n == name.as_bytes()) {
-                    edits.push(HeaderEdit::Remove(Name::Shared(name.as_str().into())));
+                    edits.push(HeaderEdit::Remove(HeaderName::Shared(name.as_str().into())));
                 }
             }
             TokenSource::Cookie(_) => {}

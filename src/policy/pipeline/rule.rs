@@ -22,20 +22,20 @@ pub struct Rule {
     /// Its CORS policy.
     pub cors: Option<Rc<CorsPolicy>>,
     /// The action for authorized requests.
-    pub action: Action,
+    pub action: RouteAction,
 }
 
 impl Rule {
     /// Returns the size limit of held bodies; `None` if the route replies itself or does not inspect bodies.
     pub fn held_body(&self) -> Option<u64> {
-        let checks = self.checks.as_ref().filter(|_| matches!(self.action, Action::Forward(_)))?;
+        let checks = self.checks.as_ref().filter(|_| matches!(self.action, RouteAction::Forward(_)))?;
         checks.holds()
     }
 }
 
 /// The action of a route.
 #[derive(Debug)]
-pub enum Action {
+pub enum RouteAction {
     /// Forwards the request.
     Forward(Destination),
     /// Replies to the request.

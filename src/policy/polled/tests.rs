@@ -29,19 +29,19 @@ fn polled(fresh: u64) -> Polled {
 }
 
 fn is_usable(polled: &Polled, now: Duration) -> bool {
-    matches!(polled.key_set(ID, now, now), Standing::Usable(..))
+    matches!(polled.key_set(ID, now, now), Availability::Usable(..))
 }
 
 #[test]
 fn requests_before_the_first_key_set_wait_for_one_fetch_within_their_bound() {
     let mut polled = polled(100);
     assert!(polled.is_due(ID, at(0)));
-    assert!(matches!(polled.key_set(ID, at(0), at(0)), Standing::Wait(until) if until == at(5)));
-    assert!(matches!(polled.key_set(ID, at(0), at(5)), Standing::Unavailable));
+    assert!(matches!(polled.key_set(ID, at(0), at(0)), Availability::Wait(until) if until == at(5)));
+    assert!(matches!(polled.key_set(ID, at(0), at(5)), Availability::Unavailable));
     polled.note_failure(ID, at(1));
-    assert!(matches!(polled.key_set(ID, at(0), at(2)), Standing::Unavailable), "the fetch for this request failed");
-    assert!(matches!(polled.key_set(ID, at(2), at(2)), Standing::Wait(_)), "the next fetch may succeed");
-    assert!(matches!(polled.key_set(ID, Duration::ZERO, at(2)), Standing::Unavailable), "too many requests wait");
+    assert!(matches!(polled.key_set(ID, at(0), at(2)), Availability::Unavailable), "the fetch for this request failed");
+    assert!(matches!(polled.key_set(ID, at(2), at(2)), Availability::Wait(_)), "the next fetch may succeed");
+    assert!(matches!(polled.key_set(ID, Duration::ZERO, at(2)), Availability::Unavailable), "too many requests wait");
 }
 
 #[test]

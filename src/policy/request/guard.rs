@@ -15,8 +15,8 @@ mod query;
 use std::borrow::Cow;
 
 pub use fault::PathFault;
-pub use host::{Host, HostFault, read_host};
-pub use query::{Naming, Parameter, parameters, query_pairs, without_query_pair};
+pub use host::{HostFault, RequestHost, read_host};
+pub use query::{Naming, QueryParameter, parameters, query_pairs, without_query_pair};
 
 /// A validated request target.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub struct RouteTable<T> {
 
 /// The result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found<'t, 'p, T> {
+pub enum RouteMatch<'t, 'p, T> {
     /// A route matches.
     Route {
         /// The value inserted for the route.
@@ -64,17 +64,17 @@ impl<T> RouteTable<T> {
     }
 
     /// Finds the route for a host and path normalized by the guard. A request without a host has an empty one.
-    pub fn find<'p>(&self, host: &str, path: &'p str, method: &Method) -> Found<'_, 'p, T> {
+    pub fn find<'p>(&self, host: &str, path: &'p str, method: &Method) -> RouteMatch<'_, 'p, T> {
         let mut allow = Allowed::default();
         let rest = path.strip_prefix('/').unwrap_or_default();
         for root in self.hosts.roots(host) {
             if let Some((route, tail)) = self.trie.search(root, rest, Some(method), &mut allow)
                 && let Some((pattern, value)) = self.routes.get(route as usize)
             {
-                return Found::Route { value, params: Params { pattern, path }, tail };
+                return RouteMatch::Route { value, params: Params { pattern, path }, tail };
             }
         }
-        if allow.is_empty() { Found::NotFound } else { Found::MethodNotAllowed { allow } }
+        if allow.is_empty() { RouteMatch::NotFound } else { RouteMatch::MethodNotAllowed { allow } }
     }
 
     /// Returns the methods of the routes for a host and path.
@@ -156,12 +156,12 @@ pub struct Conflict<'t, T> {
     /// The value that was to be inserted.
     pub value: T,
     /// All conflicts, at least one.
-    pub taken: Vec<Taken<'t, T>>,
+    pub taken: Vec<RouteConflict<'t, T>>,
 }
 
 /// A host, pattern and method already used by an earlier route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken<'t, T> {
+pub struct RouteConflict<'t, T> {
     /// The earlier route's value.
     pub by: &'t T,
     /// The earlier route's pattern, which may use other parameter names.
@@ -191,7 +191,7 @@ impl<T> RouteTableBuilder<T> {
         if !taken.is_empty() {
             let name = |(route, host, method): (RouteId, HostPattern, Option<Method>)| {
                 let (pattern, by) = self.table.routes.get(route as usize)?;
-                Some(Taken { by, pattern, host, method })
+                Some(RouteConflict { by, pattern, host, method })
             };
             return Err(Conflict { value, taken: taken.into_iter().filter_map(name).collect() });
         }

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use super::route::{Found, Method, Params, RouteTable};
+use super::route::{Method, Params, RouteMatch, RouteTable};
 use super::{Once, Request};
 use crate::policy::pipeline::progress::Progress;
 use crate::policy::pipeline::rule::Rule;
 use crate::policy::respond::cors::{Preflight, PreflightAnswer};
 use crate::policy::verdict::plan::CorsResponse;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
 /// The routes of a policy.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(in crate::policy) struct Routes {
 }
 
 /// The rule that matches a request, and the matched parts of the path.
-pub(in crate::policy) struct Taken<'p, 't> {
+pub(in crate::policy) struct MatchedRoute<'p, 't> {
     pub(in crate::policy) rule: &'p Rc<Rule>,
     /// The part that `{.+}` matches.
     pub(in crate::policy) tail: Option<&'t str>,
@@ -73,21 +73,22 @@ impl Routes {
         host: &str,
         path: &'t str,
         progress: &mut Progress,
-    ) -> Result<Taken<'p, 't>, Rejection> {
-        let method = Method::parse(request.method).map_err(|_| Rejection::new(Kind::BadRequest, "method_malformed"))?;
+    ) -> Result<MatchedRoute<'p, 't>, Rejection> {
+        let method =
+            Method::parse(request.method).map_err(|_| Rejection::new(RejectionKind::BadRequest, "method_malformed"))?;
         match self.table.find(host, path, &method) {
-            Found::Route { value, tail, params } => Ok(Taken { rule: value, tail, params: Some(params) }),
-            Found::MethodNotAllowed { allow } => {
+            RouteMatch::Route { value, tail, params } => Ok(MatchedRoute { rule: value, tail, params: Some(params) }),
+            RouteMatch::MethodNotAllowed { allow } => {
                 let methods = allow.methods();
                 if let Some(rule) = self.rule_of_path(host, path, &methods) {
                     progress.plan.cors = rule.cors.as_ref().map(|c| c.response(request.origin.value()));
                 }
-                Err(Rejection::new(Kind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
+                Err(Rejection::new(RejectionKind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
             }
             // A public path without a route is allowed; Envoy's own routes choose the upstream.
-            Found::NotFound => match self.public_rule(path) {
-                Some(rule) => Ok(Taken { rule, tail: None, params: None }),
-                None => Err(Rejection::new(Kind::NotFound, "no_route")),
+            RouteMatch::NotFound => match self.public_rule(path) {
+                Some(rule) => Ok(MatchedRoute { rule, tail: None, params: None }),
+                None => Err(Rejection::new(RejectionKind::NotFound, "no_route")),
             },
         }
     }
@@ -95,15 +96,15 @@ impl Routes {
     /// Returns the rule of a public path.
     pub(in crate::policy) fn public_rule(&self, path: &str) -> Option<&Rc<Rule>> {
         match self.public.find("", path, &Method::Get) {
-            Found::Route { value, .. } => Some(value),
-            Found::MethodNotAllowed { .. } | Found::NotFound => None,
+            RouteMatch::Route { value, .. } => Some(value),
+            RouteMatch::MethodNotAllowed { .. } | RouteMatch::NotFound => None,
         }
     }
 
     fn rule_for(&self, host: &str, path: &str, method: &Method) -> Option<&Rc<Rule>> {
         match self.table.find(host, path, method) {
-            Found::Route { value, .. } => Some(value),
-            Found::MethodNotAllowed { .. } | Found::NotFound => None,
+            RouteMatch::Route { value, .. } => Some(value),
+            RouteMatch::MethodNotAllowed { .. } | RouteMatch::NotFound => None,
         }
     }
 

@@ -18,7 +18,7 @@ pub use preflight::{Preflight, PreflightAnswer};
 pub struct CorsPolicy {
     origins: Origins,
     methods: Methods,
-    headers: Headers,
+    headers: AllowedHeaders,
     expose: Option<Rc<str>>,
     credentials: bool,
     max_age: Option<Rc<str>>,
@@ -114,7 +114,7 @@ enum Methods {
 
 /// The request headers that scripts may set.
 #[derive(Clone, Debug)]
-struct Headers {
+struct AllowedHeaders {
     /// `*`, which does not include `Authorization` (Fetch standard, CORS non-wildcard request-header name).
     any: bool,
     /// In lower case.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::refusal::Refusals;
 use crate::policy::verdict::plan::ResponsePlan;
-use crate::policy::verdict::rejection::{Kind, Rejection};
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
 
 /// Returns the reply that replaces a local reply of the proxy, and its code for the audit record. Returns `None` for an
@@ -21,18 +21,18 @@ pub fn translate(
         return None;
     }
     let (kind, reason) = match status {
-        400 => (Kind::BadRequest, "proxy_bad_request"),
-        403 => (Kind::Forbidden, "proxy_forbidden"),
-        404 => (Kind::NotFound, "proxy_no_route"),
-        408 => (Kind::RequestTimeout, "proxy_request_timeout"),
-        413 => (Kind::PayloadTooLarge, "proxy_request_too_large"),
-        426 => (Kind::UpgradeRequired, "proxy_upgrade_required"),
-        431 => (Kind::HeadersTooLarge, "proxy_headers_too_large"),
-        500 => (Kind::Internal, "proxy_internal_error"),
-        501 => (Kind::NotImplemented, "proxy_not_implemented"),
-        502 => (Kind::BadGateway, "upstream_protocol_error"),
-        503 => (Kind::ServiceUnavailable, "upstream_unavailable"),
-        504 => (Kind::GatewayTimeout, "upstream_timeout"),
+        400 => (RejectionKind::BadRequest, "proxy_bad_request"),
+        403 => (RejectionKind::Forbidden, "proxy_forbidden"),
+        404 => (RejectionKind::NotFound, "proxy_no_route"),
+        408 => (RejectionKind::RequestTimeout, "proxy_request_timeout"),
+        413 => (RejectionKind::PayloadTooLarge, "proxy_request_too_large"),
+        426 => (RejectionKind::UpgradeRequired, "proxy_upgrade_required"),
+        431 => (RejectionKind::HeadersTooLarge, "proxy_headers_too_large"),
+        500 => (RejectionKind::Internal, "proxy_internal_error"),
+        501 => (RejectionKind::NotImplemented, "proxy_not_implemented"),
+        502 => (RejectionKind::BadGateway, "upstream_protocol_error"),
+        503 => (RejectionKind::ServiceUnavailable, "upstream_unavailable"),
+        504 => (RejectionKind::GatewayTimeout, "upstream_timeout"),
         _ => return None,
     };
     let code = kind.appearance().code;

@@ -7,7 +7,7 @@ use crate::config::auth::{Auth, CredentialKind};
 use crate::policy::verdict::audit::escape;
 use crate::policy::verdict::date::Date;
 use crate::policy::verdict::plan::ResponsePlan;
-use crate::policy::verdict::rejection::{Finding, Kind, Rejection};
+use crate::policy::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
 
 /// Converts refusals to replies.
@@ -49,17 +49,20 @@ impl Refusals {
             self.challenges(&rejection.kind, error, asked, &mut headers);
         }
         match &rejection.kind {
-            Kind::MethodNotAllowed(allow) => headers.push(("allow".into(), allow.clone())),
-            Kind::UnsupportedMediaType(accept) if !accept.is_empty() => headers.push(("accept".into(), accept.clone())),
-            Kind::UnsupportedCoding => headers.push(("accept-encoding".into(), "identity".into())),
-            Kind::RateLimited(seconds) => headers.push(("retry-after".into(), seconds.to_string().into())),
-            Kind::AuthUnavailable | Kind::LimitUnavailable | Kind::ServiceUnavailable | Kind::Overloaded => {
-                headers.push(("retry-after".into(), "5".into()))
+            RejectionKind::MethodNotAllowed(allow) => headers.push(("allow".into(), allow.clone())),
+            RejectionKind::UnsupportedMediaType(accept) if !accept.is_empty() => {
+                headers.push(("accept".into(), accept.clone()))
             }
+            RejectionKind::UnsupportedCoding => headers.push(("accept-encoding".into(), "identity".into())),
+            RejectionKind::RateLimited(seconds) => headers.push(("retry-after".into(), seconds.to_string().into())),
+            RejectionKind::AuthUnavailable
+            | RejectionKind::LimitUnavailable
+            | RejectionKind::ServiceUnavailable
+            | RejectionKind::Overloaded => headers.push(("retry-after".into(), "5".into())),
             _ => {}
         }
         let findings = match &rejection.kind {
-            Kind::Invalid(findings) | Kind::Unprocessable(findings) => findings,
+            RejectionKind::Invalid(findings) | RejectionKind::Unprocessable(findings) => findings,
             _ => [].as_slice(),
         };
         headers.push(("content-type".into(), "application/json".into()));
@@ -78,7 +81,7 @@ impl Refusals {
     /// registered scheme. A client that does not know the name can still see that other credentials are accepted.
     fn challenges(
         &self,
-        kind: &Kind,
+        kind: &RejectionKind,
         error: &str,
         asked: Option<RouteCredentials<'_>>,
         headers: &mut Vec<(Rc<str>, Rc<str>)>,
@@ -97,7 +100,7 @@ impl Refusals {
     }
 
     /// RFC 6750 §3: no `error` if no token was sent; `scope` if the route requires scopes.
-    fn challenge(&self, kind: &Kind, error: &str, scopes: Option<&str>) -> String {
+    fn challenge(&self, kind: &RejectionKind, error: &str, scopes: Option<&str>) -> String {
         let mut challenge = String::with_capacity(128);
         challenge.push_str(&self.bearer);
         let mut separator = if self.bearer.contains(' ') { ", " } else { " " };
@@ -110,7 +113,7 @@ impl Refusals {
         if !error.is_empty() {
             add("error", error);
         }
-        if *kind == Kind::ExpiredToken {
+        if *kind == RejectionKind::ExpiredToken {
             add("error_description", "Token has expired");
         }
         if let Some(scopes) = scopes.filter(|s| !s.is_empty()) {

@@ -10,12 +10,12 @@ use crate::config::limit::LimitHeaders;
 pub struct Budget {
     form: LimitHeaders,
     policies: Vec<Rc<str>>,
-    tightest: Option<Standing>,
+    tightest: Option<Remaining>,
 }
 
 /// The state of one window of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Remaining {
     /// The window's name.
     pub window: Rc<str>,
     /// The number of requests that it allows.
@@ -33,7 +33,7 @@ impl Budget {
     }
 
     /// Adds a limit: its policy in the draft's format, and the state of its tightest window.
-    pub fn add(&mut self, policy: &Rc<str>, standing: Standing) {
+    pub fn add(&mut self, policy: &Rc<str>, standing: Remaining) {
         self.policies.push(policy.clone());
         if self.tightest.as_ref().is_none_or(|tightest| standing.left < tightest.left) {
             self.tightest = Some(standing);
@@ -49,7 +49,7 @@ impl Budget {
 
     /// Records the limit that refused; it takes precedence. `t` then equals `Retry-After`
     /// (draft-ietf-httpapi-ratelimit-headers-10 §4).
-    pub fn refused(&mut self, policy: &Rc<str>, standing: Standing) {
+    pub fn refused(&mut self, policy: &Rc<str>, standing: Remaining) {
         self.list(policy);
         self.tightest = Some(standing);
     }

@@ -7,16 +7,16 @@ use std::rc::Rc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// Replace all headers of this name with one that has this value. Values are bytes because they may not be valid UTF-8.
-    Set(Name, Rc<[u8]>),
+    Set(HeaderName, Rc<[u8]>),
     /// Add a header with this value, and keep existing ones of the same name.
-    Add(Name, Rc<[u8]>),
+    Add(HeaderName, Rc<[u8]>),
     /// Remove all headers of this name.
-    Remove(Name),
+    Remove(HeaderName),
 }
 
 /// A header name that can be cloned without copying.
 #[derive(Clone, Debug, Eq)]
-pub enum Name {
+pub enum HeaderName {
     /// A constant name.
     Fixed(&'static str),
     /// A name from the document or the request.
@@ -25,7 +25,7 @@ pub enum Name {
 
 impl HeaderEdit {
     /// Replaces all headers of this name with one that has this value.
-    pub fn set(name: impl Into<Name>, value: &str) -> HeaderEdit {
+    pub fn set(name: impl Into<HeaderName>, value: &str) -> HeaderEdit {
         HeaderEdit::Set(name.into(), value.as_bytes().into())
     }
 
@@ -37,7 +37,7 @@ impl HeaderEdit {
     ) -> usize {
         let before = edits.len();
         for (name, _) in sent.iter().filter(|(name, _)| !name.starts_with(b":") && matches(name)) {
-            let remove = HeaderEdit::Remove(Name::Shared(String::from_utf8_lossy(name).as_ref().into()));
+            let remove = HeaderEdit::Remove(HeaderName::Shared(String::from_utf8_lossy(name).as_ref().into()));
             if !edits.contains(&remove) {
                 edits.push(remove);
             }
@@ -46,31 +46,31 @@ impl HeaderEdit {
     }
 }
 
-impl Deref for Name {
+impl Deref for HeaderName {
     type Target = str;
 
     fn deref(&self) -> &str {
         match self {
-            Name::Fixed(name) => name,
-            Name::Shared(name) => name,
+            HeaderName::Fixed(name) => name,
+            HeaderName::Shared(name) => name,
         }
     }
 }
 
-impl PartialEq for Name {
-    fn eq(&self, other: &Name) -> bool {
+impl PartialEq for HeaderName {
+    fn eq(&self, other: &HeaderName) -> bool {
         **self == **other
     }
 }
 
-impl From<&'static str> for Name {
-    fn from(name: &'static str) -> Name {
-        Name::Fixed(name)
+impl From<&'static str> for HeaderName {
+    fn from(name: &'static str) -> HeaderName {
+        HeaderName::Fixed(name)
     }
 }
 
-impl From<Rc<str>> for Name {
-    fn from(name: Rc<str>) -> Name {
-        Name::Shared(name)
+impl From<Rc<str>> for HeaderName {
+    fn from(name: Rc<str>) -> HeaderName {
+        HeaderName::Shared(name)
     }
 }

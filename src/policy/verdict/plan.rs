@@ -18,7 +18,7 @@ pub struct ResponsePlan {
 }
 
 /// Header fields, shared rather than copied.
-pub type Fields = Vec<(Rc<str>, Rc<str>)>;
+pub type HeaderFields = Vec<(Rc<str>, Rc<str>)>;
 
 impl ResponsePlan {
     /// Adds the headers of every gateway reply: the request id, the rate limit headers, and the CORS headers.
@@ -36,7 +36,7 @@ impl ResponsePlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsResponse {
     /// Headers to set, names in lower case.
-    pub set: Fields,
+    pub set: HeaderFields,
     /// The value to merge into `Vary`; `None` if all origins get the same response.
     pub vary: Option<Rc<str>>,
     /// The upstream's CORS headers to remove before `set`, because only the gateway's policy applies.

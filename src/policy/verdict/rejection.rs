@@ -7,7 +7,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The class of refusal, which determines everything that the client sees.
-    pub kind: Kind,
+    pub kind: RejectionKind,
     /// The precise reason as a stable word, such as `token_not_yet_valid`.
     pub reason: &'static str,
     /// More information for readers of the audit record; never a secret, a token or a claim's value.
@@ -16,7 +16,7 @@ pub struct Rejection {
 
 /// The client-visible classes of refusals.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RejectionKind {
     /// The request is malformed: ambiguous path, invalid header.
     BadRequest,
     /// More than one token, or a malformed one (RFC 6750 §3.1 `invalid_request`).
@@ -114,20 +114,20 @@ pub struct Appearance {
 
 impl Rejection {
     /// Creates a refusal with its precise reason.
-    pub fn new(kind: Kind, reason: &'static str) -> Rejection {
+    pub fn new(kind: RejectionKind, reason: &'static str) -> Rejection {
         Rejection { kind, reason, detail: None }
     }
 
     /// Creates a refusal for parameters or a body that cannot be parsed or are invalid. The first finding is the detail.
     pub fn invalid(reason: &'static str, findings: Vec<Finding>) -> Rejection {
         let detail = detail(&findings);
-        Rejection { kind: Kind::Invalid(findings.into()), reason, detail }
+        Rejection { kind: RejectionKind::Invalid(findings.into()), reason, detail }
     }
 
     /// Creates a refusal for a body that can be parsed but is invalid. The first finding is the detail.
     pub fn unprocessable(reason: &'static str, findings: Vec<Finding>) -> Rejection {
         let detail = detail(&findings);
-        Rejection { kind: Kind::Unprocessable(findings.into()), reason, detail }
+        Rejection { kind: RejectionKind::Unprocessable(findings.into()), reason, detail }
     }
 
     /// Adds a detail for the audit record.
@@ -136,56 +136,62 @@ impl Rejection {
     }
 }
 
-impl Kind {
+impl RejectionKind {
     /// The table of client-visible forms. Codes are stable.
     pub fn appearance(&self) -> Appearance {
         let row = |status, code, message, grpc, challenge| Appearance { status, code, message, grpc, challenge };
         match self {
-            Kind::MissingToken => row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("")),
-            Kind::InvalidToken => row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("invalid_token")),
-            Kind::MissingCredential | Kind::InvalidCredential => {
+            RejectionKind::MissingToken => row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("")),
+            RejectionKind::InvalidToken => {
+                row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("invalid_token"))
+            }
+            RejectionKind::MissingCredential | RejectionKind::InvalidCredential => {
                 row(401, "UNAUTHORIZED", "Missing or invalid credentials", 16, Some(""))
             }
-            Kind::ExpiredToken => row(401, "EXPIRED_TOKEN", "Token has expired", 16, Some("invalid_token")),
-            Kind::Forbidden => row(403, "FORBIDDEN", "Access denied", 7, None),
-            Kind::InsufficientScope(_) => {
+            RejectionKind::ExpiredToken => row(401, "EXPIRED_TOKEN", "Token has expired", 16, Some("invalid_token")),
+            RejectionKind::Forbidden => row(403, "FORBIDDEN", "Access denied", 7, None),
+            RejectionKind::InsufficientScope(_) => {
                 row(403, "INSUFFICIENT_SCOPE", "Token lacks required scope", 7, Some("insufficient_scope"))
             }
-            Kind::PermissionDenied => row(403, "PERMISSION_DENIED", "Permission denied", 7, None),
-            Kind::PermissionDeniedAsUnauthorized => {
+            RejectionKind::PermissionDenied => row(403, "PERMISSION_DENIED", "Permission denied", 7, None),
+            RejectionKind::PermissionDeniedAsUnauthorized => {
                 row(401, "PERMISSION_DENIED", "Permission denied", 7, Some("insufficient_scope"))
             }
-            Kind::RateLimited(_) => row(429, "RATE_LIMITED", "Too many requests", 8, None),
-            Kind::ServiceUnavailable => row(503, "SERVICE_UNAVAILABLE", "Backend service down", 14, None),
-            Kind::Overloaded => row(503, "SERVICE_UNAVAILABLE", "The gateway is busy", 14, None),
-            Kind::BadRequest => row(400, "BAD_REQUEST", "The request is malformed", 3, None),
-            Kind::InvalidTokenRequest => {
+            RejectionKind::RateLimited(_) => row(429, "RATE_LIMITED", "Too many requests", 8, None),
+            RejectionKind::ServiceUnavailable => row(503, "SERVICE_UNAVAILABLE", "Backend service down", 14, None),
+            RejectionKind::Overloaded => row(503, "SERVICE_UNAVAILABLE", "The gateway is busy", 14, None),
+            RejectionKind::BadRequest => row(400, "BAD_REQUEST", "The request is malformed", 3, None),
+            RejectionKind::InvalidTokenRequest => {
                 row(400, "BAD_REQUEST", "The request is malformed", 3, Some("invalid_request"))
             }
-            Kind::NotFound => row(404, "NOT_FOUND", "No such resource", 5, None),
-            Kind::MethodNotAllowed(_) => row(405, "METHOD_NOT_ALLOWED", "Method not allowed", 12, None),
-            Kind::RequestTimeout => row(408, "REQUEST_TIMEOUT", "The request took too long to arrive", 4, None),
-            Kind::PayloadTooLarge => row(413, "PAYLOAD_TOO_LARGE", "The request body is too large", 8, None),
-            Kind::UriTooLong => row(414, "URI_TOO_LONG", "The request target is too long", 3, None),
-            Kind::UnsupportedMediaType(_) | Kind::UnsupportedCoding => {
+            RejectionKind::NotFound => row(404, "NOT_FOUND", "No such resource", 5, None),
+            RejectionKind::MethodNotAllowed(_) => row(405, "METHOD_NOT_ALLOWED", "Method not allowed", 12, None),
+            RejectionKind::RequestTimeout => {
+                row(408, "REQUEST_TIMEOUT", "The request took too long to arrive", 4, None)
+            }
+            RejectionKind::PayloadTooLarge => row(413, "PAYLOAD_TOO_LARGE", "The request body is too large", 8, None),
+            RejectionKind::UriTooLong => row(414, "URI_TOO_LONG", "The request target is too long", 3, None),
+            RejectionKind::UnsupportedMediaType(_) | RejectionKind::UnsupportedCoding => {
                 row(415, "UNSUPPORTED_MEDIA_TYPE", "The request body has a type that is not accepted", 3, None)
             }
-            Kind::Invalid(_) => row(400, "VALIDATION_FAILED", "The request is not valid", 3, None),
-            Kind::Unprocessable(_) => row(422, "VALIDATION_FAILED", "The request is not valid", 3, None),
-            Kind::UpgradeRequired => row(426, "UPGRADE_REQUIRED", "HTTP/1.1 or newer is required", 3, None),
-            Kind::HeadersTooLarge => row(431, "HEADERS_TOO_LARGE", "The request headers are too large", 8, None),
-            Kind::Internal => row(500, "INTERNAL_ERROR", "The gateway could not handle the request", 13, None),
-            Kind::NotImplemented => {
+            RejectionKind::Invalid(_) => row(400, "VALIDATION_FAILED", "The request is not valid", 3, None),
+            RejectionKind::Unprocessable(_) => row(422, "VALIDATION_FAILED", "The request is not valid", 3, None),
+            RejectionKind::UpgradeRequired => row(426, "UPGRADE_REQUIRED", "HTTP/1.1 or newer is required", 3, None),
+            RejectionKind::HeadersTooLarge => {
+                row(431, "HEADERS_TOO_LARGE", "The request headers are too large", 8, None)
+            }
+            RejectionKind::Internal => row(500, "INTERNAL_ERROR", "The gateway could not handle the request", 13, None),
+            RejectionKind::NotImplemented => {
                 row(501, "NOT_IMPLEMENTED", "The request uses a transfer coding that is not supported", 12, None)
             }
-            Kind::BadGateway => row(502, "BAD_GATEWAY", "The backend service gave no usable answer", 14, None),
-            Kind::AuthUnavailable => {
+            RejectionKind::BadGateway => row(502, "BAD_GATEWAY", "The backend service gave no usable answer", 14, None),
+            RejectionKind::AuthUnavailable => {
                 row(503, "AUTH_UNAVAILABLE", "Authentication is temporarily unavailable", 14, None)
             }
-            Kind::LimitUnavailable => {
+            RejectionKind::LimitUnavailable => {
                 row(503, "LIMIT_UNAVAILABLE", "Request limits are temporarily unavailable", 14, None)
             }
-            Kind::GatewayTimeout => row(504, "GATEWAY_TIMEOUT", "The backend service took too long", 4, None),
+            RejectionKind::GatewayTimeout => row(504, "GATEWAY_TIMEOUT", "The backend service took too long", 4, None),
         }
     }
 }

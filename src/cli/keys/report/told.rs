@@ -10,7 +10,7 @@ use crate::config::client::ClientKey;
 use crate::config::time::rfc3339;
 
 /// The findings.
-pub struct Told {
+pub struct KeyReport {
     file: String,
     deeds: usize,
     head: String,
@@ -20,9 +20,9 @@ pub struct Told {
     untold: Vec<String>,
 }
 
-impl Told {
+impl KeyReport {
     /// Compares trail and document.
-    pub fn compare(file: String, story: Story, book: &Book) -> Told {
+    pub fn compare(file: String, story: Story, book: &Book) -> KeyReport {
         let mut last: BTreeMap<&str, &Value> = BTreeMap::new();
         let text = |deed: &Value, name: &str| deed.get(name).and_then(Value::as_str).map(str::to_string);
         // A failed change has a line of its own right after its first line; neither counts.
@@ -57,7 +57,7 @@ impl Told {
                 faults.push(format!("key {} was to end at {end} by what {by} did at {when}, and does not", key.prefix));
             }
         }
-        Told { file, deeds: story.deeds.len(), head: story.head, faults, untold }
+        KeyReport { file, deeds: story.deeds.len(), head: story.head, faults, untold }
     }
 
     /// The result as text.

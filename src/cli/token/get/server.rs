@@ -3,7 +3,7 @@
 use serde_json::Value;
 use ureq::http::Uri;
 
-use super::Method;
+use super::ClientAuthMethod;
 use super::web::{Web, checked};
 use crate::cli::Failure;
 
@@ -60,10 +60,10 @@ impl Server {
     }
 
     /// The client authentication method; `client_secret_basic` if the metadata lists none (RFC 8414 §2).
-    pub fn method(&self) -> Result<Method, Failure> {
-        let Some(methods) = &self.methods else { return Ok(Method::Basic) };
-        let takes = |method: &Method| methods.iter().any(|known| known == method.registered());
-        [Method::Basic, Method::Post].into_iter().find(takes).ok_or_else(|| {
+    pub fn method(&self) -> Result<ClientAuthMethod, Failure> {
+        let Some(methods) = &self.methods else { return Ok(ClientAuthMethod::Basic) };
+        let takes = |method: &ClientAuthMethod| methods.iter().any(|known| known == method.registered());
+        [ClientAuthMethod::Basic, ClientAuthMethod::Post].into_iter().find(takes).ok_or_else(|| {
             let told = super::bounded(&methods.join(", "));
             Failure::Message(format!("the authorization server takes no secrets of clients, only {told}"))
         })

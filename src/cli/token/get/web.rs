@@ -18,7 +18,7 @@ pub struct Web {
 }
 
 /// A response.
-pub struct Answer {
+pub struct WebAnswer {
     /// The status.
     pub status: u16,
     /// The body, up to the size limit.
@@ -32,12 +32,12 @@ impl Web {
     }
 
     /// Sends a GET request.
-    pub fn get(&mut self, uri: &Uri) -> Result<Answer, Failure> {
+    pub fn get(&mut self, uri: &Uri) -> Result<WebAnswer, Failure> {
         self.send(uri, Request::get(uri), "")
     }
 
     /// Posts a form.
-    pub fn post(&mut self, uri: &Uri, form: &str, authorization: Option<&str>) -> Result<Answer, Failure> {
+    pub fn post(&mut self, uri: &Uri, form: &str, authorization: Option<&str>) -> Result<WebAnswer, Failure> {
         let mut request = Request::post(uri).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -45,7 +45,7 @@ impl Web {
         self.send(uri, request, form)
     }
 
-    fn send(&self, uri: &Uri, request: ureq::http::request::Builder, body: &str) -> Result<Answer, Failure> {
+    fn send(&self, uri: &Uri, request: ureq::http::request::Builder, body: &str) -> Result<WebAnswer, Failure> {
         let left = self.until.saturating_sub(clock::now());
         let here = is_loopback(uri);
         let mut agent = Agent::config_builder()
@@ -79,7 +79,7 @@ impl Web {
             )));
         }
         let body = response.body_mut().with_config().limit(MOST_BODY).read_to_vec().map_err(failed)?;
-        Ok(Answer { status, body })
+        Ok(WebAnswer { status, body })
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// A fault of a condition, and its character position, starting at 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fault {
+pub struct ConditionFault {
     /// The position in the text.
     pub at: usize,
     /// The fault, for the author.
@@ -27,7 +27,7 @@ pub(super) struct Lexer<'t> {
     /// The next token and its position.
     pub(super) next: (Token<'t>, usize),
     /// The first fault found so far.
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<ConditionFault>,
 }
 
 impl<'t> Lexer<'t> {
@@ -85,7 +85,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn fail(&mut self, at: usize, message: String) -> Option<Token<'t>> {
-        self.fault = Some(Fault { at, message });
+        self.fault = Some(ConditionFault { at, message });
         None
     }
 
@@ -97,8 +97,8 @@ impl<'t> Lexer<'t> {
     }
 }
 
-pub(super) fn fault(at: usize, message: impl Into<String>) -> Fault {
-    Fault { at, message: message.into() }
+pub(super) fn fault(at: usize, message: impl Into<String>) -> ConditionFault {
+    ConditionFault { at, message: message.into() }
 }
 
 /// Suggests the operator for the syntax of another language.

@@ -2,15 +2,15 @@
 //!
 //! `docs/configuration.md` contains the grammar.
 
-use super::lexer::{Fault, Lexer, Token};
+use super::lexer::{ConditionFault, Lexer, Token};
 use super::source::ROOTS;
-use super::types::{Kind, WORDS, fit, fit_networks, kind_of};
-use super::{ClientFact, Comparison, Literal, Operand, Source, Test, TextTest, source};
+use super::types::{ValueKind, WORDS, fit, fit_networks, kind_of};
+use super::{ClientFact, Comparison, ConditionSource, Literal, Operand, Test, TextTest, source};
 
 /// Parses a condition. Also returns the attributes that it reads, each with its position.
-pub(super) fn condition(text: &str) -> Result<(Test, Vec<(Source, usize)>), Fault> {
+pub(super) fn condition(text: &str) -> Result<(Test, Vec<(ConditionSource, usize)>), ConditionFault> {
     if text.len() > MOST_BYTES {
-        return Err(Fault { at: 1, message: format!("a condition has at most {MOST_BYTES} bytes") });
+        return Err(ConditionFault { at: 1, message: format!("a condition has at most {MOST_BYTES} bytes") });
     }
     let mut parser = Parser { lexer: Lexer::new(text), sources: Vec::new(), depth: 0 };
     let test = parser.whole();
@@ -23,7 +23,7 @@ pub(super) fn condition(text: &str) -> Result<(Test, Vec<(Source, usize)>), Faul
 
 struct Parser<'t> {
     lexer: Lexer<'t>,
-    sources: Vec<(Source, usize)>,
+    sources: Vec<(ConditionSource, usize)>,
     depth: usize,
 }
 
@@ -105,7 +105,7 @@ impl<'t> Parser<'t> {
             return self.membership(left, at);
         }
         match left {
-            Operand::Source(source @ Source::Claim(_)) => Some(Test::True(source)),
+            Operand::Source(source @ ConditionSource::Claim(_)) => Some(Test::True(source)),
             _ => self.fail(at, "this alone is no condition: compare it, or ask `has(…)`"),
         }
     }
@@ -114,13 +114,13 @@ impl<'t> Parser<'t> {
     fn membership(&mut self, left: Operand, at: usize) -> Option<Test> {
         let list_at = self.lexer.next.1;
         if !self.takes_sign("[")? {
-            if kind_of(&left) == Kind::Address {
+            if kind_of(&left) == ValueKind::Address {
                 return self.fail(list_at, "expected a list of networks, as `[\"10.0.0.0/8\"]`");
             }
             return match self.source()? {
-                source @ Source::Claim(_) => Some(Test::Among(left, source)),
-                source @ Source::Client(ClientFact::Tags) => match kind_of(&left) {
-                    Kind::Text | Kind::Any => Some(Test::Among(left, source)),
+                source @ ConditionSource::Claim(_) => Some(Test::Among(left, source)),
+                source @ ConditionSource::Client(ClientFact::Tags) => match kind_of(&left) {
+                    ValueKind::Text | ValueKind::Any => Some(Test::Among(left, source)),
                     _ => self.fail(at, "tags are text"),
                 },
                 _ => self.fail(list_at, "expected a list, as `[\"a\", \"b\"]`, a claim or `client.tags`"),
@@ -135,7 +135,7 @@ impl<'t> Parser<'t> {
             }
         }
         self.expect("]")?;
-        if kind_of(&left) == Kind::Address {
+        if kind_of(&left) == ValueKind::Address {
             return self.accept(fit_networks(&literals)).map(Test::Within);
         }
         if let Operand::Literal(_) = left {
@@ -156,7 +156,7 @@ impl<'t> Parser<'t> {
     fn text(&mut self) -> Option<Operand> {
         let (operand, at) = self.operand()?;
         match kind_of(&operand) {
-            Kind::Text | Kind::Method | Kind::Weekday | Kind::Any => Some(operand),
+            ValueKind::Text | ValueKind::Method | ValueKind::Weekday | ValueKind::Any => Some(operand),
             _ => self.fail(at, "expected text"),
         }
     }
@@ -169,7 +169,7 @@ impl<'t> Parser<'t> {
         if self.takes_word("text")? {
             self.expect("(")?;
             let source = self.source()?;
-            if source == Source::Client(ClientFact::Tags) {
+            if source == ConditionSource::Client(ClientFact::Tags) {
                 return self.fail(at, WORDS);
             }
             self.expect(")")?;
@@ -191,7 +191,7 @@ impl<'t> Parser<'t> {
         Some(Some((literal, at)))
     }
 
-    fn source(&mut self) -> Option<Source> {
+    fn source(&mut self) -> Option<ConditionSource> {
         let (token, at) = self.lexer.advance()?;
         let Token::Word(root) = token else { return self.fail(at, &format!("expected one of {}", ROOTS.join(", "))) };
         let mut steps: Vec<&'t str> = Vec::new();
@@ -226,11 +226,11 @@ impl<'t> Parser<'t> {
 
     /// Records a fault. Parsing stops there.
     fn fail<T>(&mut self, at: usize, message: &str) -> Option<T> {
-        self.lexer.fault = Some(Fault { at, message: message.to_string() });
+        self.lexer.fault = Some(ConditionFault { at, message: message.to_string() });
         None
     }
 
-    fn accept<T>(&mut self, checked: Result<T, Fault>) -> Option<T> {
+    fn accept<T>(&mut self, checked: Result<T, ConditionFault>) -> Option<T> {
         checked.map_err(|fault| self.lexer.fault = Some(fault)).ok()
     }
 

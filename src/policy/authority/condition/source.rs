@@ -1,28 +1,28 @@
 //! The names of the attributes that conditions can read.
 
-use super::{ClientFact, Source};
+use super::{ClientFact, ConditionSource};
 use crate::config::claim::ClaimPath;
 use crate::config::problem::near_miss;
 
 /// Returns the attribute written as `root.step`. The error lists the known ones.
-pub(super) fn named(root: &str, steps: &[&str]) -> Result<Source, String> {
+pub(super) fn named(root: &str, steps: &[&str]) -> Result<ConditionSource, String> {
     Ok(match (root, steps) {
-        ("claims", [_, ..]) => Source::Claim(ClaimPath::members(steps)),
-        ("client", ["id"]) => Source::Client(ClientFact::Id),
-        ("client", ["owner"]) => Source::Client(ClientFact::Owner),
-        ("client", ["plan"]) => Source::Client(ClientFact::Plan),
-        ("client", ["environment"]) => Source::Client(ClientFact::Environment),
-        ("client", ["tags"]) => Source::Client(ClientFact::Tags),
-        ("path", [name]) => Source::Parameter((*name).into()),
-        ("header", [name]) => Source::Header(name.to_ascii_lowercase().into()),
-        ("query", [name]) => Source::Query((*name).into()),
-        ("request", ["method"]) => Source::Method,
-        ("request", ["host"]) => Source::Host,
-        ("request", ["path"]) => Source::Path,
-        ("peer", ["address"]) => Source::Address,
-        ("time", ["now"]) => Source::Now,
-        ("time", ["hour"]) => Source::Hour,
-        ("time", ["weekday"]) => Source::Weekday,
+        ("claims", [_, ..]) => ConditionSource::Claim(ClaimPath::members(steps)),
+        ("client", ["id"]) => ConditionSource::Client(ClientFact::Id),
+        ("client", ["owner"]) => ConditionSource::Client(ClientFact::Owner),
+        ("client", ["plan"]) => ConditionSource::Client(ClientFact::Plan),
+        ("client", ["environment"]) => ConditionSource::Client(ClientFact::Environment),
+        ("client", ["tags"]) => ConditionSource::Client(ClientFact::Tags),
+        ("path", [name]) => ConditionSource::Parameter((*name).into()),
+        ("header", [name]) => ConditionSource::Header(name.to_ascii_lowercase().into()),
+        ("query", [name]) => ConditionSource::Query((*name).into()),
+        ("request", ["method"]) => ConditionSource::Method,
+        ("request", ["host"]) => ConditionSource::Host,
+        ("request", ["path"]) => ConditionSource::Path,
+        ("peer", ["address"]) => ConditionSource::Address,
+        ("time", ["now"]) => ConditionSource::Now,
+        ("time", ["hour"]) => ConditionSource::Hour,
+        ("time", ["weekday"]) => ConditionSource::Weekday,
         _ => return Err(unknown(root, steps)),
     })
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::policy::request::RequestParts;
 use crate::policy::request::guard::read_target;
 use crate::policy::request::peer::KnownPeer;
-use crate::policy::request::route::{Found, Method, RoutePattern, RouteTable};
+use crate::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -44,7 +44,7 @@ fn verdict_on(text: &str, claims: &Value, client: Option<&Client>, address: Opti
     let mut builder = RouteTable::builder();
     builder.insert(&[], RoutePattern::parse("/tenants/{tenant}/orders/{id}").unwrap(), &[], ()).unwrap();
     let table = builder.build();
-    let Found::Route { params, .. } = table.find("", target.path(), &Method::Get) else { panic!("no route") };
+    let RouteMatch::Route { params, .. } = table.find("", target.path(), &Method::Get) else { panic!("no route") };
     let peer = KnownPeer { address, certificate: None };
     let circumstances = Circumstances {
         request: &request,

@@ -2,16 +2,16 @@
 //!
 //! A comparison that can never be true is an error.
 
-use super::lexer::{Fault, fault};
+use super::lexer::{ConditionFault, fault};
 use super::network::Network;
 use super::weekday::DAYS;
-use super::{ClientFact, Comparison, Literal, Operand, Source};
+use super::{ClientFact, Comparison, ConditionSource, Literal, Operand};
 use crate::config::problem::near_miss;
 use crate::config::time::rfc3339;
 
 /// The kind of a value, as far as it is known at compile time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     Text,
     Method,
     Weekday,
@@ -25,25 +25,25 @@ pub(super) enum Kind {
     Any,
 }
 
-pub(super) fn kind_of(operand: &Operand) -> Kind {
+pub(super) fn kind_of(operand: &Operand) -> ValueKind {
     match operand {
-        Operand::Literal(Literal::Text(_)) | Operand::Text(_) => Kind::Text,
-        Operand::Literal(Literal::Whole(_)) => Kind::Whole,
-        Operand::Literal(Literal::Flag(_)) => Kind::Flag,
+        Operand::Literal(Literal::Text(_)) | Operand::Text(_) => ValueKind::Text,
+        Operand::Literal(Literal::Whole(_)) => ValueKind::Whole,
+        Operand::Literal(Literal::Flag(_)) => ValueKind::Flag,
         Operand::Source(source) => match source {
-            Source::Claim(_) => Kind::Any,
-            Source::Client(ClientFact::Tags) => Kind::Words,
-            Source::Client(_)
-            | Source::Parameter(_)
-            | Source::Header(_)
-            | Source::Query(_)
-            | Source::Host
-            | Source::Path => Kind::Text,
-            Source::Method => Kind::Method,
-            Source::Address => Kind::Address,
-            Source::Now => Kind::Moment,
-            Source::Hour => Kind::Whole,
-            Source::Weekday => Kind::Weekday,
+            ConditionSource::Claim(_) => ValueKind::Any,
+            ConditionSource::Client(ClientFact::Tags) => ValueKind::Words,
+            ConditionSource::Client(_)
+            | ConditionSource::Parameter(_)
+            | ConditionSource::Header(_)
+            | ConditionSource::Query(_)
+            | ConditionSource::Host
+            | ConditionSource::Path => ValueKind::Text,
+            ConditionSource::Method => ValueKind::Method,
+            ConditionSource::Address => ValueKind::Address,
+            ConditionSource::Now => ValueKind::Moment,
+            ConditionSource::Hour => ValueKind::Whole,
+            ConditionSource::Weekday => ValueKind::Weekday,
         },
     }
 }
@@ -55,21 +55,21 @@ pub(super) fn fit(
     (comparison, at): (Comparison, usize),
     right: Operand,
     right_at: usize,
-) -> Result<(Operand, Operand), Fault> {
+) -> Result<(Operand, Operand), ConditionFault> {
     let (of_left, of_right) = (kind_of(&left), kind_of(&right));
     let left = convert(left, left_at, of_right)?;
     let right = convert(right, right_at, of_left)?;
     let (of_left, of_right) = (class(&left, of_right), class(&right, of_left));
-    if of_left == Kind::Address || of_right == Kind::Address {
+    if of_left == ValueKind::Address || of_right == ValueKind::Address {
         return Err(fault(at, "an address is tested by `peer.address in [\"10.0.0.0/8\"]`"));
     }
-    if of_left == Kind::Words || of_right == Kind::Words {
+    if of_left == ValueKind::Words || of_right == ValueKind::Words {
         return Err(fault(at, WORDS));
     }
-    if of_left != of_right && of_left != Kind::Any && of_right != Kind::Any {
+    if of_left != of_right && of_left != ValueKind::Any && of_right != ValueKind::Any {
         return Err(fault(at, format!("{} is never {}", name(of_left), name(of_right))));
     }
-    let has_order = |kind: Kind| matches!(kind, Kind::Whole | Kind::Any | Kind::Moment);
+    let has_order = |kind: ValueKind| matches!(kind, ValueKind::Whole | ValueKind::Any | ValueKind::Moment);
     let asks_for_order = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
     if asks_for_order && !(has_order(of_left) && has_order(of_right)) {
         return Err(fault(at, "only numbers and times are less or greater than others"));
@@ -78,7 +78,7 @@ pub(super) fn fit(
 }
 
 /// Parses the networks of a list.
-pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>, Fault> {
+pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>, ConditionFault> {
     let network = |(literal, at): &(Literal, usize)| match literal {
         Literal::Text(text) => Network::parse(text).map_err(|message| fault(*at, message)),
         _ => Err(fault(*at, "expected a network, as `\"10.0.0.0/8\"`")),
@@ -87,25 +87,25 @@ pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>
 }
 
 /// Checks a constant against the kind it is compared with, and converts it.
-fn convert(operand: Operand, at: usize, other: Kind) -> Result<Operand, Fault> {
-    if let (Operand::Literal(Literal::Whole(_)), Kind::Moment) = (&operand, other) {
+fn convert(operand: Operand, at: usize, other: ValueKind) -> Result<Operand, ConditionFault> {
+    if let (Operand::Literal(Literal::Whole(_)), ValueKind::Moment) = (&operand, other) {
         return Err(fault(at, "a time is written as text in UTC, as `\"2026-03-01T10:00:00Z\"`"));
     }
     let Operand::Literal(Literal::Text(text)) = &operand else { return Ok(operand) };
     match other {
-        Kind::Moment => {
+        ValueKind::Moment => {
             let wrong = || fault(at, format!("`{text}` is no time in UTC, as `2026-03-01T10:00:00Z`"));
             let seconds = rfc3339(text).and_then(|seconds| i64::try_from(seconds).ok());
             seconds.map(|seconds| Operand::Literal(Literal::Whole(seconds))).ok_or_else(wrong)
         }
-        Kind::Weekday if !DAYS.contains(&&**text) => Err(fault(
+        ValueKind::Weekday if !DAYS.contains(&&**text) => Err(fault(
             at,
             match near_miss(text, DAYS) {
                 Some(near) => format!("`{text}` is no day of the week (did you mean `{near}`?)"),
                 None => format!("`{text}` is no day of the week ({})", DAYS.join(", ")),
             },
         )),
-        Kind::Method if text.bytes().any(|b| b.is_ascii_lowercase()) => {
+        ValueKind::Method if text.bytes().any(|b| b.is_ascii_lowercase()) => {
             Err(fault(at, format!("methods have case: write `{}`", text.to_ascii_uppercase())))
         }
         _ => Ok(operand),
@@ -113,23 +113,23 @@ fn convert(operand: Operand, at: usize, other: Kind) -> Result<Operand, Fault> {
 }
 
 /// Returns the kind for comparisons: methods and days are text, and a time is a number that is compared only with times.
-fn class(operand: &Operand, other: Kind) -> Kind {
+fn class(operand: &Operand, other: ValueKind) -> ValueKind {
     match (kind_of(operand), other) {
-        (Kind::Method | Kind::Weekday, _) => Kind::Text,
-        (Kind::Whole, Kind::Moment) if matches!(operand, Operand::Literal(_)) => Kind::Moment,
+        (ValueKind::Method | ValueKind::Weekday, _) => ValueKind::Text,
+        (ValueKind::Whole, ValueKind::Moment) if matches!(operand, Operand::Literal(_)) => ValueKind::Moment,
         (kind, _) => kind,
     }
 }
 
-fn name(kind: Kind) -> &'static str {
+fn name(kind: ValueKind) -> &'static str {
     match kind {
-        Kind::Text | Kind::Method | Kind::Weekday => "text",
-        Kind::Whole => "a number",
-        Kind::Flag => "true or false",
-        Kind::Moment => "a time",
-        Kind::Address => "an address",
-        Kind::Words => "a list",
-        Kind::Any => "a claim",
+        ValueKind::Text | ValueKind::Method | ValueKind::Weekday => "text",
+        ValueKind::Whole => "a number",
+        ValueKind::Flag => "true or false",
+        ValueKind::Moment => "a time",
+        ValueKind::Address => "an address",
+        ValueKind::Words => "a list",
+        ValueKind::Any => "a claim",
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::said::{Reading, Said};
 use super::weekday::weekday;
-use super::{Circumstances, ClientFact, Comparison, Facts, Literal, Source};
+use super::{Circumstances, ClientFact, Comparison, ConditionSource, Facts, Literal};
 
 /// A value at request time.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,21 +24,21 @@ pub(super) enum Val<'c> {
 
 impl<'c> Facts<'c> {
     /// Returns whether an attribute is present; `None` (unknown) if only some upstreams would find it.
-    pub(super) fn has(self, source: &Source) -> Option<bool> {
+    pub(super) fn has(self, source: &ConditionSource) -> Option<bool> {
         match source {
-            Source::Header(_) | Source::Query(_) => self.said(source).is_present(),
-            Source::Address => Some(self.circumstances.peer.address().is_some()),
+            ConditionSource::Header(_) | ConditionSource::Query(_) => self.said(source).is_present(),
+            ConditionSource::Address => Some(self.circumstances.peer.address().is_some()),
             _ => Some(self.value(source).is_some()),
         }
     }
 
     /// Returns the value of an attribute; `None` if it is absent.
-    pub(super) fn value(self, source: &Source) -> Option<Val<'c>> {
+    pub(super) fn value(self, source: &ConditionSource) -> Option<Val<'c>> {
         let Circumstances { request, host, target, params, now, .. } = *self.circumstances;
         let text = |text: &'c str| Some(Val::Text(Cow::Borrowed(text)));
         match source {
-            Source::Claim(path) => path.find(self.claims).and_then(Val::of_json),
-            Source::Client(fact) => {
+            ConditionSource::Claim(path) => path.find(self.claims).and_then(Val::of_json),
+            ConditionSource::Client(fact) => {
                 let client = self.client?;
                 match fact {
                     ClientFact::Id => text(&client.id),
@@ -49,28 +49,28 @@ impl<'c> Facts<'c> {
                     ClientFact::Tags => Some(Val::Other),
                 }
             }
-            Source::Parameter(name) => params?.get(name).map(Val::Text),
-            Source::Header(_) | Source::Query(_) => match self.said(source).reading() {
+            ConditionSource::Parameter(name) => params?.get(name).map(Val::Text),
+            ConditionSource::Header(_) | ConditionSource::Query(_) => match self.said(source).reading() {
                 Reading::Absent => None,
                 Reading::Text(text) => Some(Val::Text(text)),
                 Reading::Ambiguous => Some(Val::Other),
             },
-            Source::Method => text(request.method),
-            Source::Host => text(host),
-            Source::Path => text(target.path()),
+            ConditionSource::Method => text(request.method),
+            ConditionSource::Host => text(host),
+            ConditionSource::Path => text(target.path()),
             // Addresses are compared only with networks.
-            Source::Address => None,
-            Source::Now => i64::try_from(now.as_secs()).ok().map(Val::Whole),
-            Source::Hour => i64::try_from(now.as_secs() / 3_600 % 24).ok().map(Val::Whole),
-            Source::Weekday => text(weekday(now.as_secs())),
+            ConditionSource::Address => None,
+            ConditionSource::Now => i64::try_from(now.as_secs()).ok().map(Val::Whole),
+            ConditionSource::Hour => i64::try_from(now.as_secs() / 3_600 % 24).ok().map(Val::Whole),
+            ConditionSource::Weekday => text(weekday(now.as_secs())),
         }
     }
 
     /// Returns all occurrences of a header or query parameter.
-    fn said(self, source: &Source) -> Said<'c> {
+    fn said(self, source: &ConditionSource) -> Said<'c> {
         match source {
-            Source::Header(name) => Said::in_headers(name, self.circumstances.request.headers),
-            Source::Query(name) => Said::in_query(name, self.circumstances.target.query().unwrap_or_default()),
+            ConditionSource::Header(name) => Said::in_headers(name, self.circumstances.request.headers),
+            ConditionSource::Query(name) => Said::in_query(name, self.circumstances.target.query().unwrap_or_default()),
             _ => Said::default(),
         }
     }

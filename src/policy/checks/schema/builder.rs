@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::dialect::Vocabularies;
 use super::keyword::{Dynamic, Keyword};
 use super::keywords::Here;
-use super::library::{Fault, Library};
+use super::library::{Library, SchemaFault};
 use super::places::Places;
-use super::program::{Node, Program};
+use super::program::{Program, SchemaNode};
 use super::{Schema, graph, keywords};
 use crate::config::pointer;
 
 /// Compiles a document that is a schema.
-pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, Vec<Fault>> {
+pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, Vec<SchemaFault>> {
     let mut builder = Builder { places: Places::new(library), nodes: Vec::new() };
     let root = builder.places.node(document, String::new());
     // A dynamic reference may lead to any reached resource, and so reach more of them.
@@ -44,10 +44,10 @@ impl Library {
     ///
     /// # Errors
     /// All faults of the schema, and of the schemas it refers to.
-    pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<Fault>> {
+    pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<SchemaFault>> {
         let Some(document) = self.addresses.iter().position(|known| known == address) else {
             let message = "no schema has this address".to_string();
-            return Err(vec![Fault { address: address.to_string(), pointer: String::new(), message }]);
+            return Err(vec![SchemaFault { address: address.to_string(), pointer: String::new(), message }]);
         };
         compile(self, document)
     }
@@ -55,7 +55,7 @@ impl Library {
 
 struct Builder<'l> {
     places: Places<'l>,
-    nodes: Vec<Node>,
+    nodes: Vec<SchemaNode>,
 }
 
 impl Builder<'_> {
@@ -73,10 +73,10 @@ impl Builder<'_> {
         self.nodes = nodes;
     }
 
-    fn build(&mut self, document: usize, pointer: String) -> Node {
+    fn build(&mut self, document: usize, pointer: String) -> SchemaNode {
         let resource = self.places.library.resource_of(document, &pointer);
         let whole = self.places.library.document(document);
-        let mut node = Node { resource, keywords: Vec::new(), is_cheap: true };
+        let mut node = SchemaNode { resource, keywords: Vec::new(), is_cheap: true };
         match whole.as_ref().and_then(|whole| pointer::find(whole, &pointer)) {
             Some(Value::Bool(true)) => {}
             Some(Value::Bool(false)) => node.keywords.push(Keyword::Nothing),

@@ -1,19 +1,19 @@
 //! Detects schemas that apply each other to the same value in a cycle, or in too long a chain.
 
-use super::id::NodeId;
+use super::id::SchemaNodeId;
 use super::keyword::Keyword;
-use super::program::Node;
+use super::program::SchemaNode;
 
 /// Returns the nodes on cycles or long chains, with a message. It uses no recursion, because schemas can be long.
-pub(super) fn faults(nodes: &[Node]) -> Vec<(NodeId, String)> {
-    let steps: Vec<Vec<NodeId>> =
+pub(super) fn faults(nodes: &[SchemaNode]) -> Vec<(SchemaNodeId, String)> {
+    let steps: Vec<Vec<SchemaNodeId>> =
         nodes.iter().map(|node| node.keywords.iter().flat_map(Keyword::in_place).collect()).collect();
     let mut found = Vec::new();
     // The length of the longest path from a node, once all its paths were visited.
     let mut lengths: Vec<Option<usize>> = vec![None; nodes.len()];
     let mut is_on_the_way = vec![false; nodes.len()];
     for start in 0..nodes.len() {
-        let mut way: Vec<(NodeId, usize)> = vec![(start, 0)];
+        let mut way: Vec<(SchemaNodeId, usize)> = vec![(start, 0)];
         while let Some((id, taken)) = way.pop() {
             if lengths.get(id).copied().flatten().is_some() {
                 continue;

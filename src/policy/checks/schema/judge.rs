@@ -8,11 +8,11 @@ mod objects;
 use std::fmt::Write;
 
 use super::evaluated::Evaluated;
-use super::id::NodeId;
+use super::id::SchemaNodeId;
 use super::keyword::{Dynamic, Keyword};
 use super::pattern::Pattern;
-use super::program::{Node, Program};
-use super::search::Search;
+use super::program::{Program, SchemaNode};
+use super::search::PatternSearch;
 use super::steps::size;
 use super::{Misfit, words};
 use crate::config::pointer::escape;
@@ -26,9 +26,9 @@ pub(super) struct Judge<'s> {
     /// The resources on the path to the current node, outermost first (Core §7.1).
     scope: Vec<usize>,
     /// The path into the value.
-    path: Vec<Step<'s>>,
+    path: Vec<JudgeStep<'s>>,
     findings: Vec<Finding>,
-    search: Search,
+    search: PatternSearch,
     steps_left: u64,
     frames: usize,
     exhausted: bool,
@@ -36,7 +36,7 @@ pub(super) struct Judge<'s> {
 
 /// One step of the path into the value.
 #[derive(Clone, Copy)]
-enum Step<'s> {
+enum JudgeStep<'s> {
     /// A member that the schema names.
     Member(&'s str),
     Item(usize),
@@ -52,7 +52,7 @@ enum Voice {
 }
 
 /// The evaluated members and items, if a keyword needs them.
-type Seen<'e, 'v> = Option<&'e mut Evaluated<'v>>;
+type SeenMembers<'e, 'v> = Option<&'e mut Evaluated<'v>>;
 
 impl<'s> Judge<'s> {
     pub fn new(program: &'s Program, room: &'static str, value: &Json<'_>) -> Judge<'s> {
@@ -62,7 +62,7 @@ impl<'s> Judge<'s> {
             scope: Vec::new(),
             path: Vec::new(),
             findings: Vec::new(),
-            search: Search::default(),
+            search: PatternSearch::default(),
             steps_left: STEPS + STEPS_FOR_EACH_PART * weight(value),
             frames: 0,
             exhausted: false,
@@ -70,7 +70,7 @@ impl<'s> Judge<'s> {
     }
 
     /// Validates the whole value.
-    pub fn run(mut self, root: NodeId, value: &Json<'_>) -> Result<(), Misfit> {
+    pub fn run(mut self, root: SchemaNodeId, value: &Json<'_>) -> Result<(), Misfit> {
         let holds = self.part(root, value, Voice::Aloud);
         if self.exhausted {
             Err(Misfit::TooComplex)
@@ -82,7 +82,13 @@ impl<'s> Judge<'s> {
     }
 
     /// Returns `true` if a value matches a schema. `Aloud` collects all findings; `Silent` ends at the first one.
-    fn judge<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, mut seen: Seen<'_, 'v>) -> bool {
+    fn judge<'v>(
+        &mut self,
+        id: SchemaNodeId,
+        value: &'v Json<'v>,
+        voice: Voice,
+        mut seen: SeenMembers<'_, 'v>,
+    ) -> bool {
         let Some(node) = self.program.node(id) else { return false };
         if !self.spend(1) || self.frames >= MOST_FRAMES {
             self.exhausted = true;
@@ -112,7 +118,13 @@ impl<'s> Judge<'s> {
 
     // The functions below with `inline(never)` keep their locals out of the recursive stack frame. Otherwise one frame would
     // take two kilobytes, and Envoy's workers give the module less than one megabyte of stack.
-    fn keyword<'v>(&mut self, keyword: &'s Keyword, value: &'v Json<'v>, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+    fn keyword<'v>(
+        &mut self,
+        keyword: &'s Keyword,
+        value: &'v Json<'v>,
+        voice: Voice,
+        seen: SeenMembers<'_, 'v>,
+    ) -> bool {
         match (keyword, value) {
             (Keyword::Reference(id), _) => self.in_place(*id, value, voice, seen),
             (Keyword::Dynamic(dynamic), _) => {
@@ -168,7 +180,7 @@ impl<'s> Judge<'s> {
     }
 
     /// Applies a schema to the same value. If it matches, its evaluated members and items count.
-    fn in_place<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, seen: Seen<'_, 'v>) -> bool {
+    fn in_place<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, voice: Voice, seen: SeenMembers<'_, 'v>) -> bool {
         match seen {
             Some(seen) => self.in_place_seen(id, value, voice, seen),
             None => self.judge(id, value, voice, None),
@@ -176,7 +188,13 @@ impl<'s> Judge<'s> {
     }
 
     #[inline(never)]
-    fn in_place_seen<'v>(&mut self, id: NodeId, value: &'v Json<'v>, voice: Voice, seen: &mut Evaluated<'v>) -> bool {
+    fn in_place_seen<'v>(
+        &mut self,
+        id: SchemaNodeId,
+        value: &'v Json<'v>,
+        voice: Voice,
+        seen: &mut Evaluated<'v>,
+    ) -> bool {
         let mut own = Box::<Evaluated<'v>>::default();
         let holds = self.judge(id, value, voice, Some(&mut own));
         if holds {
@@ -186,18 +204,18 @@ impl<'s> Judge<'s> {
     }
 
     /// Applies a schema to a part of the value. Evaluated members and items of the whole do not matter.
-    fn part(&mut self, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
+    fn part(&mut self, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
         if self.program.tracks { self.part_seen(id, part, voice) } else { self.judge(id, part, voice, None) }
     }
 
     #[inline(never)]
-    fn part_seen(&mut self, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
+    fn part_seen(&mut self, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
         let mut seen = Box::<Evaluated<'_>>::default();
         self.judge(id, part, voice, Some(&mut seen))
     }
 
     /// Applies a schema to a part, one path step further in.
-    fn inside(&mut self, step: Step<'s>, id: NodeId, part: &Json<'_>, voice: Voice) -> bool {
+    fn inside(&mut self, step: JudgeStep<'s>, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
         self.path.push(step);
         let holds = self.part(id, part, voice);
         self.path.pop();
@@ -205,13 +223,13 @@ impl<'s> Judge<'s> {
     }
 
     /// The outermost resource on the path that defines the name applies (Core §8.2.3.2).
-    fn dynamic(&self, dynamic: &Dynamic) -> NodeId {
+    fn dynamic(&self, dynamic: &Dynamic) -> SchemaNodeId {
         let named = self.scope.iter().find_map(|resource| dynamic.named.get(resource));
         named.copied().unwrap_or(dynamic.usual)
     }
 
-    fn takes_nothing(&self, id: NodeId) -> bool {
-        self.program.node(id).is_some_and(Node::takes_nothing)
+    fn takes_nothing(&self, id: SchemaNodeId) -> bool {
+        self.program.node(id).is_some_and(SchemaNode::takes_nothing)
     }
 
     /// Counts steps. Returns `false` if none are left.
@@ -246,12 +264,12 @@ impl<'s> Judge<'s> {
     /// Returns the pointer to the current path, extended by one name.
     fn pointer(&self, further: Option<&str>) -> String {
         let mut pointer = self.room.to_string();
-        for step in self.path.iter().copied().chain(further.map(Step::Member)) {
+        for step in self.path.iter().copied().chain(further.map(JudgeStep::Member)) {
             pointer.push('/');
             match step {
-                Step::Member(name) => pointer.push_str(&escape(name)),
-                Step::Item(index) => drop(write!(pointer, "{index}")),
-                Step::Other => pointer.push('*'),
+                JudgeStep::Member(name) => pointer.push_str(&escape(name)),
+                JudgeStep::Item(index) => drop(write!(pointer, "{index}")),
+                JudgeStep::Other => pointer.push('*'),
             }
         }
         pointer

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::id::NodeId;
+use super::id::SchemaNodeId;
 use super::pattern::Pattern;
 use crate::strict_json::number::Number;
 use crate::strict_json::tree::Json;
@@ -31,41 +31,41 @@ pub(super) enum Keyword {
     Required(Vec<String>),
     /// A member name, and the names that it requires.
     DependentRequired(Vec<(String, Vec<String>)>),
-    PropertyNames(NodeId),
-    Members(Members),
+    PropertyNames(SchemaNodeId),
+    Members(ObjectMembers),
     Items(Items),
     Contains(Contains),
-    DependentSchemas(Vec<(String, NodeId)>),
-    Reference(NodeId),
+    DependentSchemas(Vec<(String, SchemaNodeId)>),
+    Reference(SchemaNodeId),
     Dynamic(Dynamic),
-    AllOf(Vec<NodeId>),
-    AnyOf(Vec<NodeId>),
-    OneOf(Vec<NodeId>),
-    Not(NodeId),
-    If(Condition),
-    UnevaluatedItems(NodeId),
-    UnevaluatedProperties(NodeId),
+    AllOf(Vec<SchemaNodeId>),
+    AnyOf(Vec<SchemaNodeId>),
+    OneOf(Vec<SchemaNodeId>),
+    Not(SchemaNodeId),
+    If(IfThenElse),
+    UnevaluatedItems(SchemaNodeId),
+    UnevaluatedProperties(SchemaNodeId),
 }
 
 /// `properties`, `patternProperties` and `additionalProperties`.
 #[derive(Debug, Default)]
-pub(super) struct Members {
-    pub named: BTreeMap<String, NodeId>,
-    pub patterns: Vec<(Pattern, NodeId)>,
-    pub rest: Option<NodeId>,
+pub(super) struct ObjectMembers {
+    pub named: BTreeMap<String, SchemaNodeId>,
+    pub patterns: Vec<(Pattern, SchemaNodeId)>,
+    pub rest: Option<SchemaNodeId>,
 }
 
 /// `prefixItems` and `items`.
 #[derive(Debug, Default)]
 pub(super) struct Items {
-    pub prefix: Vec<NodeId>,
-    pub rest: Option<NodeId>,
+    pub prefix: Vec<SchemaNodeId>,
+    pub rest: Option<SchemaNodeId>,
 }
 
 /// `contains`, `minContains` and `maxContains`.
 #[derive(Debug)]
 pub(super) struct Contains {
-    pub item: NodeId,
+    pub item: SchemaNodeId,
     pub min: u64,
     pub max: Option<u64>,
 }
@@ -74,19 +74,19 @@ pub(super) struct Contains {
 #[derive(Debug)]
 pub(super) struct Dynamic {
     /// The target if no resource on the path defines the name.
-    pub usual: NodeId,
+    pub usual: SchemaNodeId,
     /// The name of the dynamic anchor; `None` for a plain reference.
     pub name: Option<String>,
     /// The schemas with that name, by resource.
-    pub named: BTreeMap<usize, NodeId>,
+    pub named: BTreeMap<usize, SchemaNodeId>,
 }
 
 /// `if`, `then` and `else`.
 #[derive(Debug)]
-pub(super) struct Condition {
-    pub test: NodeId,
-    pub then: Option<NodeId>,
-    pub otherwise: Option<NodeId>,
+pub(super) struct IfThenElse {
+    pub test: SchemaNodeId,
+    pub then: Option<SchemaNodeId>,
+    pub otherwise: Option<SchemaNodeId>,
 }
 
 /// A set of types.
@@ -143,7 +143,7 @@ impl Keyword {
     }
 
     /// Returns the schemas that the keyword applies to the same value.
-    pub fn in_place(&self) -> Vec<NodeId> {
+    pub fn in_place(&self) -> Vec<SchemaNodeId> {
         match self {
             Keyword::Reference(id) | Keyword::Not(id) => vec![*id],
             Keyword::Dynamic(dynamic) => dynamic.named.values().copied().chain([dynamic.usual]).collect(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::dialect::Vocabularies;
-use super::id::NodeId;
-use super::keyword::{Condition, Contains, Dynamic, Items, Keyword, Members, Types};
+use super::id::SchemaNodeId;
+use super::keyword::{Contains, Dynamic, IfThenElse, Items, Keyword, ObjectMembers, Types};
 use super::pattern::Pattern;
 use super::places::Places;
 use super::reference::{is_reference, split};
@@ -30,7 +30,7 @@ impl Here<'_, '_> {
     }
 
     /// Returns the node of a subschema.
-    pub fn inner(&mut self, way: &[&str]) -> NodeId {
+    pub fn inner(&mut self, way: &[&str]) -> SchemaNodeId {
         let pointer = way.iter().fold(self.pointer.clone(), |pointer, segment| pointer::join(&pointer, segment));
         self.places.node(self.document, pointer)
     }
@@ -186,11 +186,11 @@ fn assertion(here: &mut Here<'_, '_>, name: &str, value: &Value) -> Option<Keywo
 fn condition(here: &mut Here<'_, '_>, members: &Map<String, Value>) -> Option<Keyword> {
     let mut branch = |name: &str| members.contains_key(name).then(|| here.inner(&[name]));
     let (test, then, otherwise) = (branch("if"), branch("then"), branch("else"));
-    Some(Keyword::If(Condition { test: test?, then, otherwise }))
+    Some(Keyword::If(IfThenElse { test: test?, then, otherwise }))
 }
 
 fn object_members(here: &mut Here<'_, '_>, members: &Map<String, Value>) -> Option<Keyword> {
-    let mut found = Members::default();
+    let mut found = ObjectMembers::default();
     for name in ["properties", "patternProperties"] {
         let Some(named) = members.get(name).and_then(|value| object(here, name, value)) else { continue };
         for key in named.keys() {
@@ -225,7 +225,7 @@ fn contains(here: &mut Here<'_, '_>, members: &Map<String, Value>) -> Option<Key
 
 impl Here<'_, '_> {
     /// Returns the node of a reference's target, and its name if the reference is dynamic.
-    fn target(&mut self, keyword: &str, reference: &str) -> Option<(NodeId, Option<String>)> {
+    fn target(&mut self, keyword: &str, reference: &str) -> Option<(SchemaNodeId, Option<String>)> {
         if !is_reference(reference) {
             self.fault(keyword, format!("`{reference}` is no reference"));
             return None;
@@ -251,7 +251,7 @@ fn object<'v>(here: &mut Here<'_, '_>, keyword: &str, value: &'v Value) -> Optio
     value.as_object()
 }
 
-fn schemas(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<Vec<NodeId>> {
+fn schemas(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<Vec<SchemaNodeId>> {
     let items = value.as_array().filter(|items| !items.is_empty());
     expect(here, keyword, "a list of schemas that is not empty", items.is_some());
     Some((0..items?.len()).map(|index| here.inner(&[keyword, &index.to_string()])).collect())

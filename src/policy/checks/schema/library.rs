@@ -25,7 +25,7 @@ pub struct Library {
 
 /// A fault of a schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct SchemaFault {
     /// The address of the document that contains the schema.
     pub address: String,
     /// The location, as a JSON Pointer.
@@ -51,7 +51,7 @@ struct Anchor {
 
 /// The target of a reference.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct ReferenceTarget {
     pub document: usize,
     pub pointer: String,
     /// The name by which other resources may override it.
@@ -104,7 +104,7 @@ impl Library {
     }
 
     /// Resolves a reference within a resource.
-    pub(super) fn target(&mut self, resource: usize, reference: &str) -> Result<Target, String> {
+    pub(super) fn target(&mut self, resource: usize, reference: &str) -> Result<ReferenceTarget, String> {
         let (address, fragment) = split(reference);
         let base = self.resources.get(resource).map(|resource| resource.address.as_str()).unwrap_or_default();
         let address = resolve(base, address);
@@ -133,7 +133,7 @@ impl Library {
         let document = found.document;
         let there = self.documents.get(document).and_then(|document| pointer::find(document, &pointer));
         match there {
-            Some(Value::Object(_) | Value::Bool(_)) => Ok(Target { document, pointer, dynamic }),
+            Some(Value::Object(_) | Value::Bool(_)) => Ok(ReferenceTarget { document, pointer, dynamic }),
             Some(_) => Err(format!("`{reference}` leads to something that is no schema")),
             None => Err(nothing()),
         }
@@ -173,13 +173,13 @@ impl Library {
         self.documents.get(number).cloned()
     }
 
-    pub(super) fn fault(&self, document: usize, pointer: &str, message: String) -> Fault {
+    pub(super) fn fault(&self, document: usize, pointer: &str, message: String) -> SchemaFault {
         let address = self.addresses.get(document).cloned().unwrap_or_default();
-        Fault { address, pointer: pointer.to_string(), message }
+        SchemaFault { address, pointer: pointer.to_string(), message }
     }
 
     /// Returns the faults found when these documents were added.
-    pub(super) fn faults_of(&self, documents: &[usize]) -> Vec<Fault> {
+    pub(super) fn faults_of(&self, documents: &[usize]) -> Vec<SchemaFault> {
         let faults = self.faults.iter().filter(|(document, _, _)| documents.contains(document));
         faults.map(|(document, pointer, message)| self.fault(*document, pointer, message.clone())).collect()
     }

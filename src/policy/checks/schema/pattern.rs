@@ -269,7 +269,7 @@ const MOST_BYTES: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::checks::schema::search::Search;
+    use crate::policy::checks::schema::search::PatternSearch;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -320,7 +320,7 @@ mod tests {
             ("a}]b", &["a}]b"], &["ab"]),
         ] {
             let parsed = Pattern::parse(pattern).unwrap_or_else(|fault| panic!("{pattern}: {fault}"));
-            let mut search = Search::default();
+            let mut search = PatternSearch::default();
             for (texts, is_in) in [(taken, true), (refused, false)] {
                 for text in texts {
                     assert_eq!(search.run(&parsed, text, &mut 1_000), Some(is_in), "{pattern} in {text:?}");

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::id::NodeId;
-use super::library::{Fault, Library};
+use super::id::SchemaNodeId;
+use super::library::{Library, SchemaFault};
 
 /// The locations that a schema reaches, and the faults found there.
 pub(super) struct Places<'l> {
     pub library: &'l mut Library,
-    known: BTreeMap<(usize, String), NodeId>,
+    known: BTreeMap<(usize, String), SchemaNodeId>,
     /// The document and pointer of each node.
     reached: Vec<(usize, String)>,
-    faults: Vec<Fault>,
+    faults: Vec<SchemaFault>,
 }
 
 impl<'l> Places<'l> {
@@ -20,7 +20,7 @@ impl<'l> Places<'l> {
     }
 
     /// Returns the node id of a location, which is then queued for compilation.
-    pub fn node(&mut self, document: usize, pointer: String) -> NodeId {
+    pub fn node(&mut self, document: usize, pointer: String) -> SchemaNodeId {
         let place = (document, pointer);
         let next = self.reached.len();
         let id = *self.known.entry(place.clone()).or_insert(next);
@@ -31,7 +31,7 @@ impl<'l> Places<'l> {
     }
 
     /// Returns the document and pointer of a node.
-    pub fn get(&self, id: NodeId) -> Option<(usize, String)> {
+    pub fn get(&self, id: SchemaNodeId) -> Option<(usize, String)> {
         self.reached.get(id).cloned()
     }
 
@@ -46,7 +46,7 @@ impl<'l> Places<'l> {
     }
 
     /// Returns all faults, including those of the documents, sorted and without duplicates.
-    pub fn into_faults(mut self) -> Vec<Fault> {
+    pub fn into_faults(mut self) -> Vec<SchemaFault> {
         let mut documents: Vec<usize> = self.reached.iter().map(|(document, _)| *document).collect();
         documents.dedup();
         self.faults.extend(self.library.faults_of(&documents));

@@ -1,19 +1,19 @@
 //! A compiled schema: a table of nodes that refer to each other by id.
 
-use super::id::NodeId;
+use super::id::SchemaNodeId;
 use super::keyword::Keyword;
 
 /// All nodes that a schema reaches.
 #[derive(Debug)]
 pub(super) struct Program {
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<SchemaNode>,
     /// A node depends on what others have evaluated.
     pub tracks: bool,
 }
 
 /// A compiled schema or subschema.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(super) struct SchemaNode {
     /// The resource that contains it.
     pub resource: usize,
     /// Its keywords, in the order of application.
@@ -22,7 +22,7 @@ pub(super) struct Node {
     pub is_cheap: bool,
 }
 
-impl Node {
+impl SchemaNode {
     /// Returns `true` if the schema is `false`.
     pub fn takes_nothing(&self) -> bool {
         matches!(self.keywords.as_slice(), [Keyword::Nothing])
@@ -30,7 +30,7 @@ impl Node {
 }
 
 impl Program {
-    pub fn node(&self, id: NodeId) -> Option<&Node> {
+    pub fn node(&self, id: SchemaNodeId) -> Option<&SchemaNode> {
         self.nodes.get(id)
     }
 }

@@ -15,7 +15,7 @@ mod properties;
 
 /// The buffers of a search. They are reused between searches, so that many short ones need no allocation.
 #[derive(Debug, Default)]
-pub(super) struct Search {
+pub(super) struct PatternSearch {
     /// The last position at which each state was entered.
     entered: Vec<u64>,
     /// The position in the text. It keeps increasing over all searches, so that nothing has to be cleared.
@@ -27,7 +27,7 @@ pub(super) struct Search {
     moves: u64,
 }
 
-impl Search {
+impl PatternSearch {
     /// Returns `true` if the text contains a match; `None` if the search needs more steps than are left.
     pub fn run(&mut self, Pattern(pattern): &Pattern, text: &str, steps_left: &mut u64) -> Option<bool> {
         let most = steps_left.saturating_mul(MOVES_OF_A_STEP);
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_search_that_ended_early_does_not_affect_the_next() {
-        let mut search = Search::default();
+        let mut search = PatternSearch::default();
         let (long, short) = (Pattern::parse("a.{500}y").unwrap(), Pattern::parse("^b$").unwrap());
         for _ in 0..2 {
             assert_eq!(search.run(&long, &"ab".repeat(5_000), &mut 1_000), None);

@@ -2,8 +2,8 @@
 //!
 //! A document with any problem is rejected.
 
-use super::unique::Taken;
-use super::{Surroundings, unique};
+use super::unique::UsedNames;
+use super::{ClientContext, unique};
 use crate::config::clients_from::{check_entries, read_document};
 use crate::config::node::Node;
 use crate::config::problem::Problems;
@@ -14,9 +14,9 @@ use crate::strict_json::Bounds;
 /// The context for parsing client documents: the policy that uses them.
 #[derive(Debug)]
 pub struct ClientReader {
-    pub(super) around: Surroundings,
+    pub(super) around: ClientContext,
     /// The ids, keys and certificates of the gateway's own clients. No other document may reuse them.
-    pub(super) taken: Taken,
+    pub(super) taken: UsedNames,
     pub(super) most_entries: usize,
 }
 

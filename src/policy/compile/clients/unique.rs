@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::config::client::{Client, ClientKey, Evidence};
+use crate::config::client::{ClientKey, ClientSettings, Evidence};
 use crate::config::problem::Problems;
 use crate::policy::credentials::api_key::environment_of;
 
 /// The identifiers in use, each with its owner.
-pub(super) type Taken = HashMap<String, String>;
+pub(super) type UsedNames = HashMap<String, String>;
 
 /// Checks clients for conflicts with each other and with the gateway's document. Returns the identifiers that they use.
-pub(super) fn check(clients: &[Client], own: &Taken, problems: &mut Problems) -> Taken {
-    let mut names = Names { own, taken: Taken::new() };
+pub(super) fn check(clients: &[ClientSettings], own: &UsedNames, problems: &mut Problems) -> UsedNames {
+    let mut names = Names { own, taken: UsedNames::new() };
     for client in clients {
         let id = &client.id.value;
         if let Some(whose) = names.take("client", id, format!("client `{id}`")) {
@@ -37,8 +37,8 @@ pub(super) fn check(clients: &[Client], own: &Taken, problems: &mut Problems) ->
 }
 
 struct Names<'t> {
-    own: &'t Taken,
-    taken: Taken,
+    own: &'t UsedNames,
+    taken: UsedNames,
 }
 
 impl Names<'_> {
@@ -49,7 +49,7 @@ impl Names<'_> {
         self.taken.insert(name, whose).or(of_the_gateway)
     }
 
-    fn check_key(&mut self, client: &Client, key: &ClientKey, problems: &mut Problems) {
+    fn check_key(&mut self, client: &ClientSettings, key: &ClientKey, problems: &mut Problems) {
         match environment_of(&key.prefix) {
             None => problems.add(
                 &key.place,
@@ -77,7 +77,7 @@ fn spelled(bytes: &[u8]) -> String {
 }
 
 /// Two keys of one environment may overlap during a rotation. A third one was probably forgotten.
-fn check_rotation(client: &Client, problems: &mut Problems) {
+fn check_rotation(client: &ClientSettings, problems: &mut Problems) {
     let mut usable: Vec<&ClientKey> = Vec::new();
     for key in client.keys.iter().filter(|key| key.revoked.is_none()) {
         usable.insert(usable.partition_point(|other| order(other) <= order(key)), key);

@@ -5,15 +5,15 @@
 //! flood of addresses lets a caller exceed the limit. A flood can only make new callers wait. (The Space-Saving algorithm of
 //! Metwally, Agrawal and El Abbadi, 2005, for several windows at once.)
 
-use super::window::{State, Window};
+use super::window::{Window, WindowState};
 use crate::config::limit::MOST_WINDOWS;
 
 /// The states of one caller, one per window.
-pub type States = [State; MOST_WINDOWS];
+pub type States = [WindowState; MOST_WINDOWS];
 
 /// A caller's entry in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct CellPlace {
     /// Its index in the cell.
     pub at: usize,
     /// The caller's known or assumed states.
@@ -23,29 +23,29 @@ pub struct Place {
 }
 
 /// Finds the entry of a caller, or the one that it may replace.
-pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> Place {
+pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> CellPlace {
     let size = entry_bytes(windows);
     let entries = || bytes.chunks_exact(size).take(MOST_ENTRIES).enumerate();
     let fingerprint = fingerprint.to_le_bytes();
     if let Some((at, entry)) = entries().find(|(_, entry)| entry.starts_with(&fingerprint)) {
-        return Place { at, states: read(entry), floor: None };
+        return CellPlace { at, states: read(entry), floor: None };
     }
     let floor = bytes.chunks_exact(size).nth(MOST_ENTRIES).map(read).unwrap_or_default();
     let taken = entries().count();
     let least = entries().map(|(at, entry)| (used(&read(entry), windows, now), at, read(entry))).min();
     match least.filter(|_| taken == MOST_ENTRIES) {
-        None => Place { at: taken, states: floor, floor: None },
-        Some((0, at, _)) => Place { at, states: floor, floor: None },
+        None => CellPlace { at: taken, states: floor, floor: None },
+        Some((0, at, _)) => CellPlace { at, states: floor, floor: None },
         Some((_, at, owed)) => {
             let mut higher = floor;
             higher.iter_mut().zip(owed).for_each(|(floor, owed)| *floor = owed.max(*floor));
-            Place { at, states: floor, floor: Some(higher) }
+            CellPlace { at, states: floor, floor: Some(higher) }
         }
     }
 }
 
 /// Writes a caller's states to its entry.
-pub fn put(bytes: &mut Vec<u8>, place: &Place, fingerprint: u64, states: &States, windows: &[Window]) {
+pub fn put(bytes: &mut Vec<u8>, place: &CellPlace, fingerprint: u64, states: &States, windows: &[Window]) {
     write(bytes, place.at, fingerprint, states, windows);
     if let Some(floor) = &place.floor {
         write(bytes, MOST_ENTRIES, 0, floor, windows);

@@ -27,7 +27,7 @@ pub struct Subject<'s> {
 
 /// The hash that identifies a bucket of one limit: a fingerprint and a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct LimitKey {
     /// Distinguishes the bucket from others in its cell.
     pub fingerprint: u64,
     spread: u64,
@@ -49,16 +49,16 @@ impl<'s> Subject<'s> {
     }
 }
 
-impl Key {
+impl LimitKey {
     /// Computes the key from these parts. Requests without a part share one bucket for its absence. If the caller is unknown,
     /// the address is used instead, so that anonymous callers do not share one bucket.
-    pub fn new(parts: &[KeyPart], subject: &Subject<'_>, hash_key: [u8; 16]) -> Key {
+    pub fn new(parts: &[KeyPart], subject: &Subject<'_>, hash_key: [u8; 16]) -> LimitKey {
         let mut hasher = SipHasher13::new_with_key(&hash_key);
         for part in parts {
             part_of(part, subject, &mut hasher);
         }
         let hash = hasher.finish128();
-        Key { fingerprint: hash.h1, spread: hash.h2 }
+        LimitKey { fingerprint: hash.h1, spread: hash.h2 }
     }
 
     /// Returns the index of its cell in a table of `cells` cells.

@@ -6,7 +6,7 @@ use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
 
 use super::tests::{charge, limit};
 use super::*;
-use crate::config::limit::Period;
+use crate::config::limit::QuotaPeriod;
 use store::LocalStore;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -78,7 +78,7 @@ proptest! {
     ) {
         let (interval, burst) = (1_000_000, 5);
         let window = if quota {
-            Window::Quota { most: 5, period: Period::Hour }
+            Window::Quota { most: 5, period: QuotaPeriod::Hour }
         } else {
             Window::Rate { interval, room: interval * burst }
         };

@@ -1,7 +1,7 @@
 //! Tests of counting: several limits together, shadow limits, two workers on one cell, workers that always lose the race.
 
 use super::*;
-use crate::config::limit::Period;
+use crate::config::limit::QuotaPeriod;
 use crate::policy::request::peer::KnownPeer;
 use store::LocalStore;
 #[cfg(target_os = "unknown")]
@@ -60,7 +60,7 @@ fn a_request_counts_under_all_limits_or_none() {
 #[test]
 fn all_windows_of_a_limit_apply_and_the_longest_wait_is_reported() {
     let mut store = LocalStore::default();
-    let both = limit("both", 1, &[rate(2), Window::Quota { most: 3, period: Period::Day }]);
+    let both = limit("both", 1, &[rate(2), Window::Quota { most: 3, period: QuotaPeriod::Day }]);
     let one = [charge(&both, [1; 4])];
     let wait = |store: &mut LocalStore, now| count(&one, How::Take, now, store).refused.map(|r| r.standing);
     assert_eq!((wait(&mut store, NOW), wait(&mut store, NOW)), (None, None));
@@ -173,7 +173,7 @@ fn combinations_of_parts_do_not_collide() {
     let key = |a: &str, b: &str| {
         let headers: [(&[u8], &[u8]); 2] = [(b"x-a", a.as_bytes()), (b"x-b", b.as_bytes())];
         let subject = Subject { peer: &peer, headers: &headers, route: "", caller: None };
-        Key::new(&by, &subject, [7; 16])
+        LimitKey::new(&by, &subject, [7; 16])
     };
     assert_eq!(key("a", "b"), key("a", "b"));
     assert_ne!(key("ab", ""), key("a", "b"));
@@ -185,9 +185,9 @@ fn combinations_of_parts_do_not_collide() {
         "lengths are hashed, so values cannot shift between parts"
     );
     let absent = Subject { peer: &peer, headers: &[(b"x-b", b"b")], route: "", caller: None };
-    assert_ne!(Key::new(&by, &absent, [7; 16]), key("", "b"), "an empty header is not an absent one");
+    assert_ne!(LimitKey::new(&by, &absent, [7; 16]), key("", "b"), "an empty header is not an absent one");
     assert_ne!(
         key("a", "b"),
-        Key::new(&by, &Subject { headers: &[(b"x-a", b"a"), (b"x-b", b"b")], ..absent }, [8; 16])
+        LimitKey::new(&by, &Subject { headers: &[(b"x-a", b"a"), (b"x-b", b"b")], ..absent }, [8; 16])
     );
 }

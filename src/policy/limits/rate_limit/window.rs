@@ -5,7 +5,7 @@
 //! A rate uses the generic cell rate algorithm (ITU-T I.371, virtual scheduling): the state of a bucket is the time when it
 //! will be full again. The state of a quota is the number of its period and a count.
 
-use crate::config::limit::Period;
+use crate::config::limit::QuotaPeriod;
 use crate::policy::verdict::date::Date;
 
 /// A compiled window. Times are nanoseconds since the Unix epoch, which fit in 64 bits until the year 2554.
@@ -23,16 +23,16 @@ pub enum Window {
         /// The number of requests per period.
         most: u32,
         /// The period.
-        period: Period,
+        period: QuotaPeriod,
     },
 }
 
 /// A caller's state in a window; zero means nothing used.
-pub type State = u64;
+pub type WindowState = u64;
 
 /// What is left of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct WindowLeft {
     /// The number of requests that could pass now.
     pub requests: u64,
     /// The number of nanoseconds until the window is full.
@@ -42,7 +42,7 @@ pub struct Left {
 impl Window {
     /// Returns the state after a request of this cost, or the time that it would have to wait. A request that has to wait
     /// changes nothing.
-    pub fn take(self, state: State, cost: u32, now: u64) -> Result<State, u64> {
+    pub fn take(self, state: WindowState, cost: u32, now: u64) -> Result<WindowState, u64> {
         match self {
             Window::Rate { interval, room } => {
                 let full_at = full_at(state, room, now).saturating_add(interval.saturating_mul(u64::from(cost)));
@@ -58,7 +58,7 @@ impl Window {
     }
 
     /// Returns the state of an exhausted window.
-    pub fn exhausted(self, now: u64) -> State {
+    pub fn exhausted(self, now: u64) -> WindowState {
         match self {
             Window::Rate { room, .. } => now.saturating_add(room),
             Window::Quota { most, period } => packed(numbered(period, now).0, most),
@@ -66,22 +66,22 @@ impl Window {
     }
 
     /// Returns what is left.
-    pub fn left(self, state: State, now: u64) -> Left {
+    pub fn left(self, state: WindowState, now: u64) -> WindowLeft {
         match self {
             Window::Rate { interval, room } => {
                 let until_full = full_at(state, room, now).saturating_sub(now);
-                Left { requests: (room - until_full) / interval.max(1), until_full }
+                WindowLeft { requests: (room - until_full) / interval.max(1), until_full }
             }
             Window::Quota { most, period } => {
                 let (number, ends) = numbered(period, now);
                 let requests = u64::from(most.saturating_sub(count(state, number)));
-                Left { requests, until_full: ends.saturating_sub(now) }
+                WindowLeft { requests, until_full: ends.saturating_sub(now) }
             }
         }
     }
 
     /// Returns the used fraction of the window, from 0 to `u32::MAX`. It is zero only if the state can be dropped.
-    pub fn used(self, state: State, now: u64) -> u32 {
+    pub fn used(self, state: WindowState, now: u64) -> u32 {
         let (used, all) = match self {
             Window::Rate { room, .. } => (full_at(state, room, now).saturating_sub(now), room),
             Window::Quota { most, period } => (u64::from(count(state, numbered(period, now).0)), u64::from(most)),
@@ -94,29 +94,29 @@ impl Window {
 /// Returns the time when the bucket is full again. A time more than a whole bucket plus the clock skew of workers ahead is
 /// stale: it was written before the clock was set back, or by a slower limit. If it meant an empty bucket, refused requests
 /// would never correct it, and the bucket would stay empty until the clock reached that time.
-fn full_at(state: State, room: u64, now: u64) -> u64 {
+fn full_at(state: WindowState, room: u64, now: u64) -> u64 {
     let most = now.saturating_add(room);
     if state > most.saturating_add(MOST_SKEW) { now } else { state.clamp(now, most) }
 }
 
 /// Returns the count of this period, or of the next one if another worker already saw it begin. A count of a later period was
 /// written before the clock was set back.
-fn count(state: State, number: u32) -> u32 {
+fn count(state: WindowState, number: u32) -> u32 {
     let [a, b, c, d, counted @ ..] = state.to_be_bytes();
     let ahead = u32::from_be_bytes([a, b, c, d]).checked_sub(number);
     if ahead.is_some_and(|periods| periods <= 1) { u32::from_be_bytes(counted) } else { 0 }
 }
 
-fn packed(number: u32, count: u32) -> State {
+fn packed(number: u32, count: u32) -> WindowState {
     u64::from(number) << 32 | u64::from(count)
 }
 
 /// Returns the number of the current period, and the start of the next one.
-fn numbered(period: Period, now: u64) -> (u32, u64) {
+fn numbered(period: QuotaPeriod, now: u64) -> (u32, u64) {
     let (number, ends) = match period {
-        Period::Hour => (now / HOUR, (now / HOUR + 1).saturating_mul(HOUR)),
-        Period::Day => (now / DAY, (now / DAY + 1).saturating_mul(DAY)),
-        Period::Month => {
+        QuotaPeriod::Hour => (now / HOUR, (now / HOUR + 1).saturating_mul(HOUR)),
+        QuotaPeriod::Day => (now / DAY, (now / DAY + 1).saturating_mul(DAY)),
+        QuotaPeriod::Month => {
             let date = Date::of_day(now / DAY);
             (date.year * 12 + date.month, (now / DAY + date.days_left()).saturating_mul(DAY))
         }
@@ -151,13 +151,13 @@ mod tests {
         assert_eq!(RATE.take(state, 1, LATE + SECOND / 10 - 1), Err(1));
         let state = RATE.take(state, 1, LATE + SECOND / 10).unwrap();
         assert_eq!(RATE.take(state, 1, LATE + SECOND / 10), Err(SECOND / 10));
-        assert_eq!(RATE.left(state, LATE + 3 * SECOND), Left { requests: 20, until_full: 0 });
+        assert_eq!(RATE.left(state, LATE + 3 * SECOND), WindowLeft { requests: 20, until_full: 0 });
         assert_eq!(RATE.used(state, LATE + 3 * SECOND), 0, "the state can be dropped");
     }
 
     #[test]
     fn a_quota_is_full_again_when_its_period_begins() {
-        for (period, ends_in) in [(Period::Hour, 2), (Period::Day, 2), (Period::Month, 2)] {
+        for (period, ends_in) in [(QuotaPeriod::Hour, 2), (QuotaPeriod::Day, 2), (QuotaPeriod::Month, 2)] {
             let quota = Window::Quota { most: 2, period };
             let state = quota.take(quota.take(0, 1, LATE).unwrap(), 1, LATE).unwrap();
             assert_eq!(quota.take(state, 1, LATE), Err(ends_in * SECOND), "{period:?}");
@@ -165,7 +165,7 @@ mod tests {
             let state = quota.take(state, 1, LATE + 2 * SECOND).unwrap();
             assert_eq!(quota.left(state, LATE + 2 * SECOND).requests, 1, "{period:?}");
         }
-        let month = Window::Quota { most: 1, period: Period::Month };
+        let month = Window::Quota { most: 1, period: QuotaPeriod::Month };
         assert_eq!(
             month.take(month.take(0, 1, LATE + 3 * SECOND).unwrap(), 1, LATE + 3 * SECOND),
             Err(31 * DAY - SECOND)
@@ -179,7 +179,7 @@ mod tests {
         for earlier in [1, SECOND, 10 * SECOND] {
             assert_eq!(RATE.take(empty, 1, LATE - earlier), Err(SECOND / 10), "{earlier} ns earlier");
         }
-        let quota = Window::Quota { most: 5, period: Period::Day };
+        let quota = Window::Quota { most: 5, period: QuotaPeriod::Day };
         let state = quota.take(0, 3, LATE).unwrap();
         assert_eq!(quota.left(state, LATE - DAY).requests, 2, "another worker may have seen the day begin");
         assert_eq!(quota.left(state, LATE - 40 * DAY).requests, 5);
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn no_number_overflows() {
         let wide = Window::Rate { interval: u64::MAX, room: u64::MAX };
-        let quota = Window::Quota { most: u32::MAX, period: Period::Month };
+        let quota = Window::Quota { most: u32::MAX, period: QuotaPeriod::Month };
         for window in [wide, RATE, quota] {
             for state in [0, 1, u64::MAX / 2, u64::MAX] {
                 for now in [0, LATE, u64::MAX] {

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use super::Rest;
-use super::wire::Answer;
+use super::wire::LimitAnswer;
 
 /// How hits of one limit are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct LeaseTerms {
     /// The maximum block size; 1 means one call per request, and `None` means one twentieth of the limit that the service
     /// reports.
     pub most: Option<u32>,
@@ -22,7 +22,7 @@ pub struct Terms {
 
 /// The result of a check for one hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum QuotaState {
     /// A hit is available.
     Free,
     /// The service refused, and will refuse until this time.
@@ -36,15 +36,15 @@ pub enum Standing {
     Late,
 }
 
-impl Standing {
+impl QuotaState {
     /// Describes the result for the trace.
     pub fn describe(self, now: Duration) -> String {
         match self {
-            Standing::Free => "grants it".to_string(),
-            Standing::Over(until) => format!("refuses for {} s", until.saturating_sub(now).as_secs() + 1),
-            Standing::Wait(_) => "is asked".to_string(),
-            Standing::Failed => "does not answer".to_string(),
-            Standing::Late => "cannot be asked in time, because the worker is busy".to_string(),
+            QuotaState::Free => "grants it".to_string(),
+            QuotaState::Over(until) => format!("refuses for {} s", until.saturating_sub(now).as_secs() + 1),
+            QuotaState::Wait(_) => "is asked".to_string(),
+            QuotaState::Failed => "does not answer".to_string(),
+            QuotaState::Late => "cannot be asked in time, because the worker is busy".to_string(),
         }
     }
 }
@@ -68,7 +68,7 @@ pub(super) struct Account {
     /// The size of the last block, and when it was granted.
     granted: u32,
     granted_at: Duration,
-    told: Told,
+    told: ServiceReport,
 }
 
 /// A running call.
@@ -81,7 +81,7 @@ struct Asking {
 
 /// The limit as last reported by the service.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
+struct ServiceReport {
     limit: Option<u32>,
     remaining: Option<u32>,
     /// The end of the window, measured from the start of the call: rather too early than too late.
@@ -90,29 +90,29 @@ struct Told {
 
 impl Account {
     /// Checks for a hit for a request received at `received_at`. If the request has to wait, it is counted as waiting.
-    pub(super) fn standing(&mut self, received_at: Duration, now: Duration) -> Standing {
+    pub(super) fn standing(&mut self, received_at: Duration, now: Duration) -> QuotaState {
         if self.left > 0 && now < self.lapses_at {
-            return Standing::Free;
+            return QuotaState::Free;
         }
         if now < self.refused_until {
-            return Standing::Over(self.refused_until);
+            return QuotaState::Over(self.refused_until);
         }
         let since = |at: Option<Duration>| at.is_some_and(|at| at >= received_at);
         // A request that cannot wait has `received_at` zero, which would match every earlier failure.
         if since(self.failed_at) && received_at > Duration::ZERO {
-            return Standing::Failed;
+            return QuotaState::Failed;
         }
         // Envoy ends every call, but may be late if the worker is busy. The answer may arrive until then.
         let until = received_at + LONGEST_WAIT;
         if since(self.late_at) || now >= until {
-            return Standing::Late;
+            return QuotaState::Late;
         }
         if self.asking.is_some_and(|call| now >= call.asked_at + call.timeout + LONGEST_WAIT) {
             // The call's answer was lost.
             (self.asking, self.waiting) = (None, 0);
         }
         self.waiting = self.waiting.saturating_add(1);
-        Standing::Wait(until.min(now + LOOK_AGAIN))
+        QuotaState::Wait(until.min(now + LOOK_AGAIN))
     }
 
     /// Spends one hit.
@@ -132,7 +132,7 @@ impl Account {
 
     /// Returns the number of hits to request now, and the timeout of the call. The hits cover all waiting requests, plus a
     /// block according to the recent rate and the remaining limit.
-    pub(super) fn ask(&mut self, terms: &Terms, is_patient: bool, now: Duration) -> (u32, Duration) {
+    pub(super) fn ask(&mut self, terms: &LeaseTerms, is_patient: bool, now: Duration) -> (u32, Duration) {
         let remaining = self.told.remaining.filter(|_| self.told.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);
         let hits = self.block(terms, now).min(share).max(self.waiting);
@@ -151,7 +151,7 @@ impl Account {
     /// Returns the block size that lasts for the span at the rate of the last block. It is at most twice the last block, and
     /// never more than the terms allow. If the service does not report the end of its window, nothing is prefetched: the hits
     /// might be spent in the next window.
-    fn block(&self, terms: &Terms, now: Duration) -> u32 {
+    fn block(&self, terms: &LeaseTerms, now: Duration) -> u32 {
         if self.told.resets_at.is_none() {
             return 1;
         }
@@ -163,12 +163,12 @@ impl Account {
     }
 
     /// Handles the service's answer to the running call.
-    pub(super) fn answered(&mut self, answer: &Answer, now: Duration) {
+    pub(super) fn answered(&mut self, answer: &LimitAnswer, now: Duration) {
         let Some(Asking { hits, asked_at, .. }) = self.asking.take() else { return };
         let waiting = std::mem::take(&mut self.waiting);
         let resets_at = answer.reset.map(|reset| asked_at + reset);
         (self.failed_at, self.again) = (None, false);
-        self.told = Told { limit: answer.limit, remaining: answer.remaining, resets_at };
+        self.told = ServiceReport { limit: answer.limit, remaining: answer.remaining, resets_at };
         (self.granted, self.granted_at) = (0, now);
         if !answer.over {
             (self.left, self.granted, self.lapses_at) = (hits, hits, resets_at.unwrap_or_default());

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Fault, Turn};
+use super::{CallFault, Turn};
 
 /// Recent results of calls: the health of the service, and of the worker that makes them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Health {
 
 impl Health {
     /// Records a finished call, with its fault if it failed.
-    pub(super) fn note(&mut self, fault: Option<Fault>, now: Duration) -> Option<Turn> {
+    pub(super) fn note(&mut self, fault: Option<CallFault>, now: Duration) -> Option<Turn> {
         let Some(fault) = fault else {
             let was_paused = self.failures >= MOST_FAILURES;
             (self.failures, self.paused_until) = (0, Duration::ZERO);

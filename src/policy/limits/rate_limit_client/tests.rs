@@ -90,16 +90,16 @@ impl Workers {
     fn decide(&mut self, worker: usize, received_at: Duration, now: Duration) {
         let quotas = &mut self.quotas[worker];
         match quotas.standing(&self.limit, b"key", received_at, now) {
-            (id, Standing::Free) => {
+            (id, QuotaState::Free) => {
                 quotas.spend(id);
                 self.admitted += 1;
             }
-            (_, Standing::Over(until)) => {
+            (_, QuotaState::Over(until)) => {
                 assert!(until > now);
                 self.refused += 1;
             }
-            (_, Standing::Wait(_)) => self.waiting.push((worker, received_at)),
-            (_, Standing::Failed | Standing::Late) => self.failed += 1,
+            (_, QuotaState::Wait(_)) => self.waiting.push((worker, received_at)),
+            (_, QuotaState::Failed | QuotaState::Late) => self.failed += 1,
         }
     }
 
@@ -127,7 +127,7 @@ impl Workers {
 
 fn shared(most: Option<u32>) -> Rc<SharedLimit> {
     let service = Rc::new(Service { cluster: "limits".to_string(), domain: "portcullis".to_string() });
-    let terms = Terms { most, span: Duration::from_secs(1), timeout: Duration::from_millis(20) };
+    let terms = LeaseTerms { most, span: Duration::from_secs(1), timeout: Duration::from_millis(20) };
     Rc::new(SharedLimit { service, terms })
 }
 
@@ -239,7 +239,7 @@ fn ten_thousand_callers_stay_within_the_memory_bound() {
         let (id, _) = quotas.standing(&limit, &caller.to_le_bytes(), now, now);
         let call = quotas.poll_call(now).unwrap();
         quotas.handle_answer(call.account, Ok(&counter.answer(&call.message, now)), now);
-        assert_eq!(quotas.standing(&limit, &caller.to_le_bytes(), now, now).1, Standing::Free);
+        assert_eq!(quotas.standing(&limit, &caller.to_le_bytes(), now, now).1, QuotaState::Free);
         quotas.spend(id);
         assert!(quotas.len() <= 1_000 && quotas.slots.len() <= 1_000);
     }

@@ -11,7 +11,7 @@ pub const METHOD: &str = "ShouldRateLimit";
 
 /// The service's answer about one descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct LimitAnswer {
     /// The requested hits exceed the limit and are not granted.
     pub over: bool,
     /// The limit, in hits per window.
@@ -62,8 +62,8 @@ pub fn grpc_service(cluster: &str) -> Vec<u8> {
 
 /// Parses `RateLimitResponse { Code overall_code = 1; repeated DescriptorStatus statuses = 2; repeated HeaderValue
 /// response_headers_to_add = 3 }`; `None` if it is malformed or contains no decision.
-pub fn answer(bytes: &[u8]) -> Option<Answer> {
-    let (mut code, mut answer, mut headers) = (0, Answer::default(), Answer::default());
+pub fn answer(bytes: &[u8]) -> Option<LimitAnswer> {
+    let (mut code, mut answer, mut headers) = (0, LimitAnswer::default(), LimitAnswer::default());
     for field in Message(bytes) {
         match field? {
             Wire::Varint(1, value) => code = value,
@@ -78,15 +78,15 @@ pub fn answer(bytes: &[u8]) -> Option<Answer> {
     answer.reset = answer.reset.or(headers.reset);
     answer.remaining = answer.remaining.or(headers.remaining);
     match code {
-        OK => Some(Answer { over: false, ..answer }),
-        OVER_LIMIT => Some(Answer { over: true, ..answer }),
+        OK => Some(LimitAnswer { over: false, ..answer }),
+        OVER_LIMIT => Some(LimitAnswer { over: true, ..answer }),
         _ => None,
     }
 }
 
 /// `DescriptorStatus { code = 1; RateLimit current_limit = 2; uint32 limit_remaining = 3; Duration duration_until_reset = 4 }`.
-fn read_status(bytes: &[u8]) -> Option<Answer> {
-    let (mut answer, mut remaining) = (Answer::default(), 0);
+fn read_status(bytes: &[u8]) -> Option<LimitAnswer> {
+    let (mut answer, mut remaining) = (LimitAnswer::default(), 0);
     for field in Message(bytes) {
         match field? {
             Wire::Bytes(2, limit) => answer.limit = number_in(limit, 1)?.map(clamp),
@@ -108,7 +108,7 @@ fn read_status(bytes: &[u8]) -> Option<Answer> {
 
 /// Parses `HeaderValue { key = 1; value = 2; raw_value = 3 }`. Three headers contain numbers (draft 03 of the RateLimit
 /// headers, as Limitador and Envoy's reference service write them).
-fn read_header(bytes: &[u8], found: &mut Answer) -> Option<()> {
+fn read_header(bytes: &[u8], found: &mut LimitAnswer) -> Option<()> {
     let (mut name, mut value) = (&[] as &[u8], &[] as &[u8]);
     for field in Message(bytes) {
         match field? {
@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_from_statuses_or_headers() {
-        let ok = Answer { over: false, limit: Some(3), remaining: Some(0), reset: Some(Duration::from_millis(9_500)) };
+        let ok =
+            LimitAnswer { over: false, limit: Some(3), remaining: Some(0), reset: Some(Duration::from_millis(9_500)) };
         // overall_code: OK, one status: OK, 3 per second, 0 left, 9.5 s.
         let status = b"\x08\x01\x12\x12\x08\x01\x12\x04\x08\x03\x10\x01\x22\x08\x08\x09\x10\x80\xca\xb5\xee\x01";
         assert_eq!(answer(status), Some(ok), "statuses");
@@ -186,9 +187,9 @@ mod tests {
             put_bytes(&mut pair, 2, value.as_bytes());
             put_bytes(&mut headers, 3, &pair);
         }
-        let over = Answer { over: true, reset: Some(Duration::from_secs(9)), ..ok };
+        let over = LimitAnswer { over: true, reset: Some(Duration::from_secs(9)), ..ok };
         assert_eq!(answer(&headers), Some(over), "headers");
-        assert_eq!(answer(b"\x08\x01"), Some(Answer::default()), "a service that reports only the decision");
+        assert_eq!(answer(b"\x08\x01"), Some(LimitAnswer::default()), "a service that reports only the decision");
     }
 
     #[test]
@@ -211,7 +212,7 @@ mod tests {
         put_bytes(&mut status, 4, &duration);
         put_bytes(&mut bytes, 2, &status);
         let expected =
-            Answer { over: false, limit: Some(u32::MAX), remaining: Some(u32::MAX), reset: Some(Duration::ZERO) };
+            LimitAnswer { over: false, limit: Some(u32::MAX), remaining: Some(u32::MAX), reset: Some(Duration::ZERO) };
         assert_eq!(answer(&bytes), Some(expected));
     }
 }

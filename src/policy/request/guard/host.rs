@@ -6,12 +6,12 @@ use std::net::Ipv6Addr;
 
 /// A host name or address without its port: lower case (RFC 9110 §4.2.3), no trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host<'a> {
+pub struct RequestHost<'a> {
     name: Cow<'a, str>,
     port: Option<u16>,
 }
 
-impl Host<'_> {
+impl RequestHost<'_> {
     /// Returns the name, an IPv4 address, or an IPv6 address in brackets and canonical form (RFC 5952).
     pub fn name(&self) -> &str {
         &self.name
@@ -74,7 +74,7 @@ impl std::error::Error for HostFault {}
 ///
 /// # Errors
 /// The first fault.
-pub fn read_host(authority: &[u8]) -> Result<Host<'_>, HostFault> {
+pub fn read_host(authority: &[u8]) -> Result<RequestHost<'_>, HostFault> {
     let authority = std::str::from_utf8(authority).map_err(|_| HostFault::Character)?;
     if authority.contains('@') {
         return Err(HostFault::UserInfo);
@@ -87,13 +87,13 @@ pub fn read_host(authority: &[u8]) -> Result<Host<'_>, HostFault> {
             None if rest.is_empty() => None,
             None => return Err(HostFault::Port),
         };
-        return Ok(Host { name, port });
+        return Ok(RequestHost { name, port });
     }
     let (name, port) = match authority.split_once(':') {
         Some((name, port)) => (name, read_port(port)?),
         None => (authority, None),
     };
-    Ok(Host { name: read_name(name)?, port })
+    Ok(RequestHost { name: read_name(name)?, port })
 }
 
 /// The port may be empty (RFC 3986 §3.2.3).

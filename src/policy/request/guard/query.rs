@@ -19,7 +19,7 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
 
 /// One parameter of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter<'q> {
+pub struct QueryParameter<'q> {
     /// Its name, decoded.
     pub name: Cow<'q, str>,
     /// Its value, decoded; `None` if an escape is malformed or the decoded bytes are not UTF-8.
@@ -43,7 +43,7 @@ pub enum Naming {
 
 /// Iterates over the parameters of a query: first those of [`query_pairs`], then for a pair with `;` those found by servers
 /// that also split there (as HTML 4.01 §B.2.2 recommended).
-pub fn parameters(query: &str) -> impl Iterator<Item = Parameter<'_>> {
+pub fn parameters(query: &str) -> impl Iterator<Item = QueryParameter<'_>> {
     query.split('&').filter(|pair| !pair.is_empty()).flat_map(|pair| {
         let pieces =
             pair.contains(';').then(|| pair.split(';')).into_iter().flatten().filter(|piece| !piece.is_empty());
@@ -51,13 +51,13 @@ pub fn parameters(query: &str) -> impl Iterator<Item = Parameter<'_>> {
     })
 }
 
-fn parameter(pair: &str, behind_semicolon: bool) -> Parameter<'_> {
+fn parameter(pair: &str, behind_semicolon: bool) -> QueryParameter<'_> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let has_malformed_name = decode_strictly(name).is_none();
-    Parameter { name: decode(name), value: decode_strictly(value), behind_semicolon, has_malformed_name }
+    QueryParameter { name: decode(name), value: decode_strictly(value), behind_semicolon, has_malformed_name }
 }
 
-impl Parameter<'_> {
+impl QueryParameter<'_> {
     /// Compares its name as servers do. ASP.NET ignores case. PHP drops leading spaces, ends a name at a NUL, and reads ` ` and
     /// `.` as `_`. PHP, Rack and `qs` read `name[]` and `name[key]` as `name`; Rack and `qs` also read `[name]` as `name`.
     pub fn naming(&self, name: &str) -> Naming {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use super::id::NodeId;
+use super::id::TrieNodeId;
 use super::literals::{Literals, Piece};
 use crate::config::url::ends_in_number;
 use crate::policy::request::guard;
@@ -100,11 +100,11 @@ impl std::error::Error for HostPatternFault {}
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
     named: Literals,
-    any: Option<NodeId>,
+    any: Option<TrieNodeId>,
 }
 
 impl Hosts {
-    pub(super) fn root(&self, pattern: &HostPattern) -> Option<NodeId> {
+    pub(super) fn root(&self, pattern: &HostPattern) -> Option<TrieNodeId> {
         match pattern {
             // A suffix has a leading dot, which no exact host has, so both share one map.
             HostPattern::Exact(text) | HostPattern::Suffix(text) => self.named(text),
@@ -112,7 +112,7 @@ impl Hosts {
         }
     }
 
-    pub(super) fn add(&mut self, pattern: &HostPattern, root: NodeId) {
+    pub(super) fn add(&mut self, pattern: &HostPattern, root: TrieNodeId) {
         match pattern {
             HostPattern::Exact(text) | HostPattern::Suffix(text) => {
                 self.named.add(NO_PARENT, &Piece::plain(text), root);
@@ -122,8 +122,8 @@ impl Hosts {
     }
 
     /// Iterates over all roots with their hosts, sorted by text.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (HostPattern, NodeId)> {
-        let mut named: Vec<(&str, NodeId)> = self.named.iter().map(|(_, text, root)| (text, root)).collect();
+    pub(super) fn iter(&self) -> impl Iterator<Item = (HostPattern, TrieNodeId)> {
+        let mut named: Vec<(&str, TrieNodeId)> = self.named.iter().map(|(_, text, root)| (text, root)).collect();
         named.sort_unstable();
         let pattern = |text: &str| {
             if text.starts_with('.') { HostPattern::Suffix(text.into()) } else { HostPattern::Exact(text.into()) }
@@ -133,19 +133,19 @@ impl Hosts {
     }
 
     /// Iterates over the roots that match this host, most specific first.
-    pub(super) fn roots(&self, host: &str) -> impl Iterator<Item = NodeId> {
+    pub(super) fn roots(&self, host: &str) -> impl Iterator<Item = TrieNodeId> {
         let host = if self.named.is_empty() { "" } else { host };
         let suffixes = host.match_indices('.').filter_map(|(at, _)| host.get(at..));
         std::iter::once(host).chain(suffixes).filter_map(|name| self.named(name)).chain(self.any)
     }
 
-    fn named(&self, text: &str) -> Option<NodeId> {
+    fn named(&self, text: &str) -> Option<TrieNodeId> {
         self.named.get(NO_PARENT, &Piece::plain(text))
     }
 }
 
 /// Hosts are in a separate table and have no parent node.
-const NO_PARENT: NodeId = 0;
+const NO_PARENT: TrieNodeId = 0;
 
 #[cfg(test)]
 mod tests {

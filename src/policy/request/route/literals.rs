@@ -4,7 +4,7 @@
 //!
 //! Only the operator chooses the keys, and requests only look them up, so a cheap hash is safe.
 
-use super::id::NodeId;
+use super::id::TrieNodeId;
 use crate::policy::request::guard::percent;
 
 /// A path segment for lookup in the table of literals. Comparisons use the decoded text.
@@ -51,13 +51,13 @@ pub(super) struct Literals {
 #[derive(Clone, Debug)]
 struct Edge {
     hash: u64,
-    parent: NodeId,
-    child: NodeId,
+    parent: TrieNodeId,
+    child: TrieNodeId,
     text: Box<str>,
 }
 
 impl Literals {
-    pub(super) fn get(&self, parent: NodeId, piece: &Piece<'_>) -> Option<NodeId> {
+    pub(super) fn get(&self, parent: TrieNodeId, piece: &Piece<'_>) -> Option<TrieNodeId> {
         let mut at = slot(parent, piece.hash);
         loop {
             // A free slot ends the search, and half of the slots are free.
@@ -70,7 +70,7 @@ impl Literals {
         }
     }
 
-    pub(super) fn add(&mut self, parent: NodeId, piece: &Piece<'_>, child: NodeId) {
+    pub(super) fn add(&mut self, parent: TrieNodeId, piece: &Piece<'_>, child: TrieNodeId) {
         self.edges.push(Edge { hash: piece.hash, parent, child, text: piece.text.into() });
         if self.edges.len() * 2 > self.slots.len() {
             self.slots = vec![0; (self.edges.len() * 4).next_power_of_two()];
@@ -81,7 +81,7 @@ impl Literals {
     }
 
     /// Iterates over the parent, text and child of every edge, in insertion order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &str, NodeId)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TrieNodeId, &str, TrieNodeId)> {
         self.edges.iter().map(|edge| (edge.parent, &*edge.text, edge.child))
     }
 
@@ -100,7 +100,7 @@ impl Literals {
 }
 
 /// Combines the parent with the hash, so that equal texts of different nodes are spread, then uses the well-mixed upper half.
-fn slot(parent: NodeId, hash: u64) -> usize {
+fn slot(parent: TrieNodeId, hash: u64) -> usize {
     ((hash ^ u64::from(parent)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }
 
@@ -139,13 +139,13 @@ mod tests {
         let mut literals = Literals::default();
         let texts: Vec<String> = (0..40).map(|len| "abcdefghé".chars().cycle().take(len).collect()).collect();
         for (child, text) in texts.iter().enumerate() {
-            literals.add(7, &Piece::plain(text), child as NodeId);
+            literals.add(7, &Piece::plain(text), child as TrieNodeId);
         }
         for (child, text) in texts.iter().enumerate() {
             let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
             let mixed = text.replace('a', "%61").replace('é', "%C3%A9") + "/more";
             for sent in [escaped, mixed] {
-                assert_eq!(literals.get(7, &Piece::split(&sent).0), Some(child as NodeId), "{sent}");
+                assert_eq!(literals.get(7, &Piece::split(&sent).0), Some(child as TrieNodeId), "{sent}");
                 assert_eq!(literals.get(8, &Piece::split(&sent).0), None, "{sent} is not a child of another node");
             }
         }

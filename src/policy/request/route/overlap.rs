@@ -6,9 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::RouteTable;
 use super::host::HostPattern;
-use super::id::{NodeId, RouteId};
+use super::id::{RouteId, TrieNodeId};
 use super::method::Method;
-use super::trie::{Endpoint, Node, Trie};
+use super::trie::{Endpoint, Trie, TrieNode};
 
 /// Two routes that match the same request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +33,13 @@ pub struct Overlaps<'t, T> {
 impl<T> RouteTable<T> {
     /// Returns up to `limit` pairs of overlapping routes. The work is bounded for every table.
     pub fn overlaps(&self, limit: usize) -> Overlaps<'_, T> {
-        let mut children: HashMap<NodeId, Vec<(&str, NodeId)>> = HashMap::new();
+        let mut children: HashMap<TrieNodeId, Vec<(&str, TrieNodeId)>> = HashMap::new();
         for (parent, text, child) in self.trie.literals() {
             children.entry(parent).or_default().push((text, child));
         }
         let mut walk =
             Walk { trie: &self.trie, children, pairs: Vec::new(), seen: BTreeSet::new(), limit, steps: MAX_STEPS };
-        let hosts: HashMap<NodeId, HostPattern> = self.hosts.iter().map(|(host, root)| (root, host)).collect();
+        let hosts: HashMap<TrieNodeId, HostPattern> = self.hosts.iter().map(|(host, root)| (root, host)).collect();
         let mut found = Vec::new();
         for (host, root) in self.hosts.iter() {
             let text = match &host {
@@ -48,7 +48,7 @@ impl<T> RouteTable<T> {
             };
             walk.same(root);
             found.extend(walk.pairs.drain(..).filter_map(|pair| self.explain(&pair, None)));
-            let mut wider: Vec<NodeId> = self.hosts.roots(text).filter(|other| *other != root).collect();
+            let mut wider: Vec<TrieNodeId> = self.hosts.roots(text).filter(|other| *other != root).collect();
             wider.dedup();
             for other in wider {
                 walk.apart(root, other);
@@ -85,7 +85,7 @@ struct Pair {
 /// Walks two places of the trie in parallel. The left one is never less specific than the right one.
 struct Walk<'t> {
     trie: &'t Trie,
-    children: HashMap<NodeId, Vec<(&'t str, NodeId)>>,
+    children: HashMap<TrieNodeId, Vec<(&'t str, TrieNodeId)>>,
     pairs: Vec<Pair>,
     seen: BTreeSet<(RouteId, RouteId)>,
     limit: usize,
@@ -95,7 +95,7 @@ struct Walk<'t> {
 
 impl<'t> Walk<'t> {
     /// Finds pairs among the routes below one node.
-    fn same(&mut self, id: NodeId) {
+    fn same(&mut self, id: TrieNodeId) {
         let Some(node) = self.step(id) else { return };
         for endpoint in [node.here, node.tail] {
             self.within(endpoint);
@@ -114,12 +114,12 @@ impl<'t> Walk<'t> {
     }
 
     /// Finds pairs of a route below the left node, which is more specific, and one below the right node.
-    fn apart(&mut self, left_id: NodeId, right_id: NodeId) {
+    fn apart(&mut self, left_id: TrieNodeId, right_id: TrieNodeId) {
         let (Some(left), Some(right)) = (self.step(left_id), self.step(right_id)) else { return };
         self.between(left.here, right.here);
         self.between(left.tail, right.tail);
         let (lefts, rights) = (self.literals(left_id), self.literals(right_id));
-        let by_text: HashMap<&str, NodeId> = rights.iter().copied().collect();
+        let by_text: HashMap<&str, TrieNodeId> = rights.iter().copied().collect();
         for (text, child) in &lefts {
             by_text.get(text).into_iter().for_each(|same| self.apart(*child, *same));
             if let (false, Some(param)) = (text.is_empty(), right.param) {
@@ -139,10 +139,10 @@ impl<'t> Walk<'t> {
     }
 
     /// Visits every endpoint below a node that a tail at the same node covers: the rest of the path must not be empty.
-    fn each_longer(&mut self, id: NodeId, mut visit: impl FnMut(&mut Self, u32)) {
+    fn each_longer(&mut self, id: TrieNodeId, mut visit: impl FnMut(&mut Self, u32)) {
         let first = self.trie.node(id).and_then(|node| node.param);
         let literals = self.literals(id);
-        let mut open: Vec<NodeId> =
+        let mut open: Vec<TrieNodeId> =
             literals.iter().filter(|(text, _)| !text.is_empty()).map(|(_, child)| *child).collect();
         open.extend(first);
         while let Some(id) = open.pop() {
@@ -187,7 +187,7 @@ impl<'t> Walk<'t> {
     }
 
     /// Visits a node, if the bounds allow it.
-    fn step(&mut self, id: NodeId) -> Option<Node> {
+    fn step(&mut self, id: TrieNodeId) -> Option<TrieNode> {
         if self.seen.len() > self.limit {
             return None;
         }
@@ -196,7 +196,7 @@ impl<'t> Walk<'t> {
         if self.steps == 0 { None } else { self.trie.node(id).copied() }
     }
 
-    fn literals(&self, id: NodeId) -> Vec<(&'t str, NodeId)> {
+    fn literals(&self, id: TrieNodeId) -> Vec<(&'t str, TrieNodeId)> {
         self.children.get(&id).cloned().unwrap_or_default()
     }
 }

@@ -151,23 +151,23 @@ proptest! {
                     let parsed = Method::parse(method).unwrap();
                     let found = table.find(host, &path, &parsed);
                     let got = match &found {
-                        Found::Route { value, params, tail } => {
+                        RouteMatch::Route { value, params, tail } => {
                             check_values(&routes[**value], &path, params, *tail);
                             Some(**value)
                         }
-                        Found::MethodNotAllowed { allow } => {
+                        RouteMatch::MethodNotAllowed { allow } => {
                             prop_assert_eq!(allow.methods(), expected_allow(&routes, &kept, host, &path));
                             prop_assert_eq!(allow, &table.methods_for(host, &path));
                             None
                         }
-                        Found::NotFound => {
+                        RouteMatch::NotFound => {
                             prop_assert!(expected_allow(&routes, &kept, host, &path).is_empty());
                             None
                         }
                     };
                     prop_assert_eq!(got, best.map(|(_, at)| at), "{} {} {}", method, host, path);
                     let other = match reversed.find(host, &path, &parsed) {
-                        Found::Route { value, .. } => Some(*value),
+                        RouteMatch::Route { value, .. } => Some(*value),
                         _ => None,
                     };
                     prop_assert_eq!(got, other, "the order of the routes matters for {} {} {}", method, host, path);

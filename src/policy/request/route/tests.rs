@@ -29,9 +29,9 @@ fn insert<'b>(
 /// Returns the route's text, `405` with the allowed methods, or `404`.
 fn answer(table: &RouteTable<&'static str>, method: &str, host: &str, path: &str) -> String {
     match table.find(host, path, &Method::parse(method).unwrap()) {
-        Found::Route { value, .. } => (*value).to_owned(),
-        Found::MethodNotAllowed { allow } => format!("405 {allow}"),
-        Found::NotFound => "404".to_owned(),
+        RouteMatch::Route { value, .. } => (*value).to_owned(),
+        RouteMatch::MethodNotAllowed { allow } => format!("405 {allow}"),
+        RouteMatch::NotFound => "404".to_owned(),
     }
 }
 
@@ -118,7 +118,7 @@ fn the_more_specific_host_wins_over_the_path() {
 fn parameters_and_the_tail_are_read_from_the_path() {
     let table = table(&["- /{org}/repos/{name}/{.+}"]);
     let found = table.find("", "/caf%C3%A9/repos/a%20b/src/main.rs", &Method::Get);
-    let Found::Route { params, tail, .. } = found else { panic!("{found:?}") };
+    let RouteMatch::Route { params, tail, .. } = found else { panic!("{found:?}") };
     assert_eq!(params.get("org").as_deref(), Some("café"));
     assert_eq!((params.raw("name"), params.get("other")), (Some("a%20b"), None));
     assert_eq!(params.iter().collect::<Vec<_>>(), [("org", "caf%C3%A9"), ("name", "a%20b")]);
@@ -174,9 +174,9 @@ fn ten_thousand_routes_are_all_found() {
     for at in 0..10_000 {
         let path = format!("/api/service{}/items{at}/7", at % 100);
         let found = table.find("", &path, &Method::Get);
-        assert!(matches!(found, Found::Route { value, .. } if *value == at), "{path}");
+        assert!(matches!(found, RouteMatch::Route { value, .. } if *value == at), "{path}");
     }
-    assert_eq!(table.find("", "/api/service1/items2/7", &Method::Get), Found::NotFound);
+    assert_eq!(table.find("", "/api/service1/items2/7", &Method::Get), RouteMatch::NotFound);
     let report = table.overlaps(100);
     assert!(report.complete && report.found.is_empty());
 }

@@ -2,21 +2,21 @@
 //!
 //! A lookup does not copy the path.
 
-use super::id::{NodeId, RouteId};
+use super::id::{RouteId, TrieNodeId};
 use super::literals::{Literals, Piece};
 use super::method::{Allowed, Method};
 use super::pattern::Segment;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trie {
-    nodes: Vec<Node>,
+    nodes: Vec<TrieNode>,
     endpoints: Vec<Endpoint>,
     literals: Literals,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Node {
-    pub(super) param: Option<NodeId>,
+pub(super) struct TrieNode {
+    pub(super) param: Option<TrieNodeId>,
     /// The endpoint for a path that ends here.
     pub(super) here: Option<u32>,
     /// The endpoint for a path that continues.
@@ -34,13 +34,13 @@ pub(super) struct Endpoint {
 pub(super) type Hit<'p> = (RouteId, Option<&'p str>);
 
 impl Trie {
-    pub(super) fn add_node(&mut self) -> NodeId {
-        self.nodes.push(Node::default());
-        self.nodes.len() as NodeId - 1
+    pub(super) fn add_node(&mut self) -> TrieNodeId {
+        self.nodes.push(TrieNode::default());
+        self.nodes.len() as TrieNodeId - 1
     }
 
     /// Returns the routes with exactly this pattern, ignoring parameter names.
-    pub(super) fn endpoint(&self, root: NodeId, segments: &[Segment]) -> Option<&Endpoint> {
+    pub(super) fn endpoint(&self, root: TrieNodeId, segments: &[Segment]) -> Option<&Endpoint> {
         let mut node = root;
         for segment in segments {
             node = match segment {
@@ -52,7 +52,7 @@ impl Trie {
         self.endpoint_at(self.node(node)?.here)
     }
 
-    pub(super) fn endpoint_mut(&mut self, root: NodeId, segments: &[Segment]) -> Option<&mut Endpoint> {
+    pub(super) fn endpoint_mut(&mut self, root: TrieNodeId, segments: &[Segment]) -> Option<&mut Endpoint> {
         let mut node = root;
         let mut at_tail = false;
         for segment in segments {
@@ -95,7 +95,7 @@ impl Trie {
     /// path to each. The recursion is as deep as the longest pattern.
     pub(super) fn search<'t, 'p>(
         &'t self,
-        node: NodeId,
+        node: TrieNodeId,
         rest: &'p str,
         method: Option<&Method>,
         seen: &mut Allowed<'t>,
@@ -121,7 +121,7 @@ impl Trie {
 
     fn follow<'t, 'p>(
         &'t self,
-        child: NodeId,
+        child: TrieNodeId,
         more: Option<&'p str>,
         method: Option<&Method>,
         seen: &mut Allowed<'t>,
@@ -145,11 +145,11 @@ impl Trie {
     }
 
     /// Iterates over the literal children of every node in insertion order: parent, text, child.
-    pub(super) fn literals(&self) -> impl Iterator<Item = (NodeId, &str, NodeId)> {
+    pub(super) fn literals(&self) -> impl Iterator<Item = (TrieNodeId, &str, TrieNodeId)> {
         self.literals.iter()
     }
 
-    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
+    pub(super) fn node(&self, id: TrieNodeId) -> Option<&TrieNode> {
         self.nodes.get(id as usize)
     }
 

@@ -7,13 +7,13 @@ use proptest::test_runner::FileFailurePersistence;
 use super::tests::{compiled, section};
 use super::{CorsPolicy, Preflight};
 use crate::config::document::Cors;
-use crate::policy::verdict::plan::Fields;
+use crate::policy::verdict::plan::HeaderFields;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// A request by a script.
 #[derive(Clone, Debug)]
-struct Call {
+struct BrowserCall {
     origin: &'static str,
     method: &'static str,
     /// Names of headers that are not safelisted with the values that the script sets.
@@ -27,7 +27,7 @@ struct Call {
 }
 
 /// Returns `true` if the script may read the response: HTTP fetch (Fetch §4.4) with the response tainting `cors`.
-fn browser_lets_the_script_read(call: &Call, policy: &CorsPolicy, path: &[&str]) -> bool {
+fn browser_lets_the_script_read(call: &BrowserCall, policy: &CorsPolicy, path: &[&str]) -> bool {
     let preflight = !is_safelisted(call.method)
         || !call.unsafe_headers.is_empty()
         || call.private_network
@@ -39,7 +39,7 @@ fn browser_lets_the_script_read(call: &Call, policy: &CorsPolicy, path: &[&str])
 }
 
 /// CORS-preflight fetch (Fetch §4.8), with the additional step of Private Network Access.
-fn preflight_succeeds(call: &Call, policy: &CorsPolicy, path: &[&str]) -> bool {
+fn preflight_succeeds(call: &BrowserCall, policy: &CorsPolicy, path: &[&str]) -> bool {
     let mut names: Vec<String> = call.unsafe_headers.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.sort();
     let list = names.join(",");
@@ -74,7 +74,7 @@ fn preflight_succeeds(call: &Call, policy: &CorsPolicy, path: &[&str]) -> bool {
 }
 
 /// CORS check (Fetch §4.10).
-fn cors_check(call: &Call, response: &Fields) -> bool {
+fn cors_check(call: &BrowserCall, response: &HeaderFields) -> bool {
     let Some(origin) = value(response, "access-control-allow-origin") else { return false };
     if !call.credentials && origin == "*" {
         return true;
@@ -86,13 +86,13 @@ fn cors_check(call: &Call, response: &Fields) -> bool {
 }
 
 /// Returns `true` if a script may read a response header that is not safelisted (Fetch §4.1, CORS-exposed header-name list).
-fn browser_shows(name: &str, call: &Call, response: &Fields) -> bool {
+fn browser_shows(name: &str, call: &BrowserCall, response: &HeaderFields) -> bool {
     let exposed = values(response, "access-control-expose-headers").unwrap_or_default();
     exposed.iter().any(|item| item.eq_ignore_ascii_case(name) || (item == "*" && !call.credentials))
 }
 
 /// Get (Fetch §2.2.2): one value, or several joined, which then match no expected value.
-fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
+fn value<'f>(fields: &'f HeaderFields, name: &str) -> Option<&'f str> {
     let mut found = fields.iter().filter(|(field, _)| &**field == name).map(|(_, value)| &**value);
     let first = found.next();
     assert_eq!(found.next(), None, "{name} stands twice");
@@ -100,7 +100,7 @@ fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
 }
 
 /// Extract header list values (Fetch §2.2.2).
-fn values(fields: &Fields, name: &str) -> Option<Vec<String>> {
+fn values(fields: &HeaderFields, name: &str) -> Option<Vec<String>> {
     value(fields, name).map(|value| value.split(',').map(|item| item.trim().to_owned()).collect())
 }
 
@@ -109,7 +109,7 @@ fn is_safelisted(method: &str) -> bool {
 }
 
 /// Answers the same question from the section as its author would read it.
-fn policy_says(section: &Cors, path: &[&str], call: &Call) -> bool {
+fn policy_says(section: &Cors, path: &[&str], call: &BrowserCall) -> bool {
     let holds = |list: &[crate::config::problem::At<String>], word: &str| list.iter().any(|item| item.value == word);
     let origin = section.allow_origins.iter().any(|entry| match entry.value.split_once("://*") {
         Some((scheme, domain)) => call
@@ -197,10 +197,10 @@ fn sections() -> impl Strategy<Value = Cors> {
     )
 }
 
-fn calls() -> impl Strategy<Value = Call> {
+fn calls() -> impl Strategy<Value = BrowserCall> {
     let headers = subsequence(HEADERS.to_vec(), 0..=2);
     (select(&CALLERS[..]), select(&METHODS[..]), headers, any::<[bool; 2]>(), prop::bool::weighted(0.2)).prop_map(
-        |(origin, method, unsafe_headers, [credentials, listens_to_upload], private_network)| Call {
+        |(origin, method, unsafe_headers, [credentials, listens_to_upload], private_network)| BrowserCall {
             origin,
             method,
             unsafe_headers,
@@ -225,7 +225,7 @@ proptest! {
     #[test]
     fn a_browser_shows_exactly_the_headers_the_policy_exposes(section in sections(), call in calls()) {
         let policy = compiled(&section);
-        let simple = Call { method: "GET", unsafe_headers: vec![], private_network: false, ..call };
+        let simple = BrowserCall { method: "GET", unsafe_headers: vec![], private_network: false, ..call };
         let reads = browser_lets_the_script_read(&simple, &policy, &[]);
         let response = policy.response(Some(simple.origin.as_bytes()));
         for name in ["X-A", "X-B", "X-Other"] {

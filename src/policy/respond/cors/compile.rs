@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{CorsPolicy, Headers, Listed, Methods, Origins, names};
+use super::{AllowedHeaders, CorsPolicy, Listed, Methods, Origins, names};
 use crate::config::document::Cors;
 use crate::config::problem::{At, Problems};
 use crate::policy::request::origin::OriginPattern;
@@ -137,7 +137,7 @@ fn methods(section: &Cors, problems: &mut Problems) -> Methods {
     Methods::These(methods, text)
 }
 
-fn headers(section: &Cors, problems: &mut Problems) -> Headers {
+fn headers(section: &Cors, problems: &mut Problems) -> AllowedHeaders {
     let list = &section.allow_headers;
     let any = list.iter().any(|header| header.value == "*");
     let mut allowed: Vec<String> = Vec::new();
@@ -167,7 +167,7 @@ fn headers(section: &Cors, problems: &mut Problems) -> Headers {
     }
     let text = (!allowed.is_empty()).then(|| Rc::from(allowed.join(", ")));
     allowed.retain(|name| name != "*");
-    Headers { any, names: allowed, text }
+    AllowedHeaders { any, names: allowed, text }
 }
 
 fn expose(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::{CorsPolicy, Headers, Methods, names};
-use crate::policy::verdict::plan::Fields;
+use super::{AllowedHeaders, CorsPolicy, Methods, names};
+use crate::policy::verdict::plan::HeaderFields;
 
 /// A CORS-preflight request (Fetch standard, §4.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct PreflightAnswer {
     /// names them to the page's author. A 403 would only show that something is wrong.
     pub status: u16,
     /// All headers of the answer, including `vary`, with lower-case names.
-    pub headers: Fields,
+    pub headers: HeaderFields,
     /// The reason for a refusal, as a stable word for the audit record; `None` if allowed.
     pub reason: Option<&'static str>,
     /// The refused method or header name, if helpful.
@@ -71,9 +71,9 @@ impl CorsPolicy {
         route_methods: &[&str],
         origin: Rc<str>,
         reason: Option<&'static str>,
-    ) -> Fields {
+    ) -> HeaderFields {
         let methods = self.methods.text(request.method, route_methods);
-        let mut headers: Fields = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
+        let mut headers: HeaderFields = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
         if self.credentials {
             headers.push((Rc::from(names::ALLOW_CREDENTIALS), Rc::from("true")));
         }
@@ -126,7 +126,7 @@ impl Methods {
     }
 }
 
-impl Headers {
+impl AllowedHeaders {
     /// Checks that every name in the list is allowed. Names are case-insensitive, empty elements are skipped (RFC 9110
     /// §5.6.1.2), and the number of names is bounded.
     fn permit(&self, list: &[u8]) -> Result<(), Refusal> {
@@ -173,5 +173,5 @@ const LONGEST_LIST: usize = 4096;
 const LONGEST_SHOWN: usize = 64;
 const MOST_NAMES: usize = 64;
 const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
-const VARY_PRIVATE_NETWORK: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, \
+const VARY_PRIVATE_NETWORK: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-AllowedHeaders, \
                                     Access-Control-Request-Private-Network";

@@ -7,7 +7,7 @@ use super::{CorsPolicy, Preflight, names};
 use crate::config::document::Cors;
 use crate::config::problem::{At, Place, Problems};
 use crate::policy::verdict::plan::CorsResponse;
-use crate::policy::verdict::plan::Fields;
+use crate::policy::verdict::plan::HeaderFields;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -51,7 +51,7 @@ pub(super) fn private(section: Cors) -> Cors {
 }
 
 /// Formats fields as `name: value` lines for comparison.
-fn lines(fields: &Fields) -> Vec<String> {
+fn lines(fields: &HeaderFields) -> Vec<String> {
     fields.iter().map(|(name, value)| format!("{name}: {value}")).collect()
 }
 

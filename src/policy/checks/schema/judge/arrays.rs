@@ -1,7 +1,7 @@
 //! Keywords for arrays: `items`, `prefixItems`, `contains`, and unevaluated items.
 
-use super::{Judge, Seen, Step, Voice, size};
-use crate::policy::checks::schema::id::NodeId;
+use super::{Judge, JudgeStep, SeenMembers, Voice, size};
+use crate::policy::checks::schema::id::SchemaNodeId;
 use crate::policy::checks::schema::keyword::{Contains, Items, Keyword};
 use crate::strict_json::tree::Json;
 
@@ -13,7 +13,7 @@ impl<'s> Judge<'s> {
         items: &Items,
         array: &[Json<'_>],
         voice: Voice,
-        seen: Seen<'_, '_>,
+        seen: SeenMembers<'_, '_>,
     ) -> bool {
         let mut holds = true;
         for (index, item) in array.iter().enumerate() {
@@ -21,7 +21,7 @@ impl<'s> Judge<'s> {
             if index >= items.prefix.len() && self.takes_nothing(id) {
                 return self.tell(false, keyword, voice);
             }
-            holds &= self.inside(Step::Item(index), id, item, voice);
+            holds &= self.inside(JudgeStep::Item(index), id, item, voice);
             if !holds && (voice == Voice::Silent || self.is_enough()) {
                 return false;
             }
@@ -40,11 +40,11 @@ impl<'s> Judge<'s> {
         contains: &Contains,
         array: &[Json<'_>],
         voice: Voice,
-        mut seen: Seen<'_, '_>,
+        mut seen: SeenMembers<'_, '_>,
     ) -> bool {
         let mut count = 0usize;
         for (index, item) in array.iter().enumerate() {
-            if self.inside(Step::Item(index), contains.item, item, Voice::Silent) {
+            if self.inside(JudgeStep::Item(index), contains.item, item, Voice::Silent) {
                 count += 1;
                 if let Some(seen) = &mut seen {
                     seen.items.insert(index);
@@ -59,17 +59,17 @@ impl<'s> Judge<'s> {
     pub(super) fn other_items(
         &mut self,
         keyword: &'s Keyword,
-        id: NodeId,
+        id: SchemaNodeId,
         array: &[Json<'_>],
         voice: Voice,
-        seen: Seen<'_, '_>,
+        seen: SeenMembers<'_, '_>,
     ) -> bool {
         let Some(seen) = seen else { return false };
         let mut holds = true;
         for (index, item) in array.iter().enumerate().filter(|(index, _)| !seen.has_item(*index)) {
             holds &= match self.takes_nothing(id) {
                 true => self.spend(1) && self.tell(false, keyword, voice),
-                false => self.inside(Step::Item(index), id, item, voice),
+                false => self.inside(JudgeStep::Item(index), id, item, voice),
             };
             if !holds && (voice == Voice::Silent || self.is_enough()) {
                 break;

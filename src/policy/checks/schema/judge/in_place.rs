@@ -1,18 +1,18 @@
 //! Keywords that apply further schemas to the same value.
 
-use super::{Judge, Seen, Voice};
-use crate::policy::checks::schema::id::NodeId;
-use crate::policy::checks::schema::keyword::{Condition, Keyword};
+use super::{Judge, SeenMembers, Voice};
+use crate::policy::checks::schema::id::SchemaNodeId;
+use crate::policy::checks::schema::keyword::{IfThenElse, Keyword};
 use crate::strict_json::tree::Json;
 
 impl<'s> Judge<'s> {
     #[inline(never)]
     pub(super) fn all_of<'v>(
         &mut self,
-        all: &'s [NodeId],
+        all: &'s [SchemaNodeId],
         value: &'v Json<'v>,
         voice: Voice,
-        seen: Seen<'_, 'v>,
+        seen: SeenMembers<'_, 'v>,
     ) -> bool {
         self.each(all.iter(), value, voice, seen)
     }
@@ -21,10 +21,10 @@ impl<'s> Judge<'s> {
     pub(super) fn any_of<'v>(
         &mut self,
         keyword: &'s Keyword,
-        all: &'s [NodeId],
+        all: &'s [SchemaNodeId],
         value: &'v Json<'v>,
         voice: Voice,
-        mut seen: Seen<'_, 'v>,
+        mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = false;
         for id in all {
@@ -41,10 +41,10 @@ impl<'s> Judge<'s> {
     pub(super) fn one_of<'v>(
         &mut self,
         keyword: &'s Keyword,
-        all: &'s [NodeId],
+        all: &'s [SchemaNodeId],
         value: &'v Json<'v>,
         voice: Voice,
-        mut seen: Seen<'_, 'v>,
+        mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut count = 0;
         for id in all {
@@ -59,10 +59,10 @@ impl<'s> Judge<'s> {
     #[inline(never)]
     pub(super) fn condition<'v>(
         &mut self,
-        condition: &'s Condition,
+        condition: &'s IfThenElse,
         value: &'v Json<'v>,
         voice: Voice,
-        mut seen: Seen<'_, 'v>,
+        mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let branch = match self.in_place(condition.test, value, Voice::Silent, seen.as_deref_mut()) {
             true => condition.then,
@@ -74,10 +74,10 @@ impl<'s> Judge<'s> {
     #[inline(never)]
     pub(super) fn dependent<'v>(
         &mut self,
-        all: &'s [(String, NodeId)],
+        all: &'s [(String, SchemaNodeId)],
         value: &'v Json<'v>,
         voice: Voice,
-        seen: Seen<'_, 'v>,
+        seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let has = |name: &str| matches!(value, Json::Object(members) if members.has(name));
         let named = all.iter().filter(|(name, _)| has(name));
@@ -88,10 +88,10 @@ impl<'s> Judge<'s> {
     #[inline(always)]
     fn each<'v>(
         &mut self,
-        all: impl Iterator<Item = &'s NodeId>,
+        all: impl Iterator<Item = &'s SchemaNodeId>,
         value: &'v Json<'v>,
         voice: Voice,
-        mut seen: Seen<'_, 'v>,
+        mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = true;
         for id in all {

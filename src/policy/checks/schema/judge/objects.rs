@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{Judge, Seen, Step, Voice, size};
-use crate::policy::checks::schema::id::NodeId;
-use crate::policy::checks::schema::keyword::{Keyword, Members};
+use super::{Judge, JudgeStep, SeenMembers, Voice, size};
+use crate::policy::checks::schema::id::SchemaNodeId;
+use crate::policy::checks::schema::keyword::{Keyword, ObjectMembers};
 use crate::policy::verdict::rejection::Finding;
 use crate::strict_json::tree::{Json, Object};
 
@@ -13,10 +13,10 @@ impl<'s> Judge<'s> {
     pub(super) fn members<'v>(
         &mut self,
         keyword: &'s Keyword,
-        members: &'s Members,
+        members: &'s ObjectMembers,
         object: &'v Object<'v>,
         voice: Voice,
-        mut seen: Seen<'_, 'v>,
+        mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = self.spend(size(members.named.len()) / 8);
         // Cheap schemas come first: if a member selects the form of the others, wrong forms fail here.
@@ -26,7 +26,7 @@ impl<'s> Judge<'s> {
                     continue;
                 }
                 let Some((there, value)) = object.get(name) else { continue };
-                holds &= self.inside(Step::Member(name), *id, value, voice);
+                holds &= self.inside(JudgeStep::Member(name), *id, value, voice);
                 note(&mut seen, there);
                 if !holds && (voice == Voice::Silent || self.is_enough()) {
                     return false;
@@ -50,14 +50,14 @@ impl<'s> Judge<'s> {
     fn any_member<'v>(
         &mut self,
         keyword: &'s Keyword,
-        members: &'s Members,
+        members: &'s ObjectMembers,
         name: &'v str,
         value: &'v Json<'v>,
         voice: Voice,
-        seen: &mut Seen<'_, 'v>,
+        seen: &mut SeenMembers<'_, 'v>,
     ) -> bool {
         let known = members.named.get_key_value(name);
-        let step = known.map_or(Step::Other, |(name, _)| Step::Member(name));
+        let step = known.map_or(JudgeStep::Other, |(name, _)| JudgeStep::Member(name));
         let (mut holds, mut is_known) = (true, known.is_some());
         for (pattern, id) in &members.patterns {
             if self.spend(1) && self.is_in(pattern, name) {
@@ -76,11 +76,11 @@ impl<'s> Judge<'s> {
     }
 
     /// Checks an additional member. If none is allowed, the finding names the object and not the member.
-    fn left_over(&mut self, keyword: &'s Keyword, id: NodeId, value: &Json<'_>, voice: Voice) -> bool {
+    fn left_over(&mut self, keyword: &'s Keyword, id: SchemaNodeId, value: &Json<'_>, voice: Voice) -> bool {
         if self.takes_nothing(id) {
             self.spend(1) && self.tell(false, keyword, voice)
         } else {
-            self.inside(Step::Other, id, value, voice)
+            self.inside(JudgeStep::Other, id, value, voice)
         }
     }
 
@@ -88,10 +88,10 @@ impl<'s> Judge<'s> {
     pub(super) fn other_members<'v>(
         &mut self,
         keyword: &'s Keyword,
-        id: NodeId,
+        id: SchemaNodeId,
         object: &'v Object<'v>,
         voice: Voice,
-        seen: Seen<'_, 'v>,
+        seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let Some(seen) = seen else { return false };
         let mut holds = true;
@@ -109,7 +109,7 @@ impl<'s> Judge<'s> {
     pub(super) fn property_names(
         &mut self,
         keyword: &'s Keyword,
-        id: NodeId,
+        id: SchemaNodeId,
         object: &Object<'_>,
         voice: Voice,
     ) -> bool {
@@ -146,7 +146,7 @@ impl<'s> Judge<'s> {
     }
 }
 
-fn note<'v>(seen: &mut Seen<'_, 'v>, name: &'v str) {
+fn note<'v>(seen: &mut SeenMembers<'_, 'v>, name: &'v str) {
     if let Some(seen) = seen {
         seen.members.insert(name);
     }

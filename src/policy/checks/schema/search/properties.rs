@@ -18,7 +18,7 @@ proptest! {
         let pattern = pieces.concat();
         let Ok(parsed) = Pattern::parse(&pattern) else { return Ok(()) };
         let engine = PikeVM::new_from_nfa(parsed.0.clone()).unwrap();
-        let (mut memory, mut search) = (engine.create_cache(), Search::default());
+        let (mut memory, mut search) = (engine.create_cache(), PatternSearch::default());
         for text in texts {
             let found = search.run(&parsed, &text, &mut 1_000_000);
             prop_assert_eq!(found, Some(engine.is_match(&mut memory, text.as_str())), "`{}` in {:?}", pattern, text);

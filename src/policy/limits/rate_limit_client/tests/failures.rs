@@ -11,37 +11,37 @@ fn failures_reach_the_waiting_requests_and_pause_calls() {
     let (limit, mut quotas) = (shared(None), Quotas::new(10));
     let mut now = START;
     let fail = |quotas: &mut Quotas, key: &[u8], now: &mut Duration| {
-        assert!(matches!(quotas.standing(&limit, key, *now, *now).1, Standing::Wait(_)));
+        assert!(matches!(quotas.standing(&limit, key, *now, *now).1, QuotaState::Wait(_)));
         let received_at = *now;
         loop {
             let call = quotas.poll_call(*now).unwrap();
             *now += LATENCY;
-            let turn = quotas.handle_answer(call.account, Err(Fault::Status(14)), *now);
+            let turn = quotas.handle_answer(call.account, Err(CallFault::Status(14)), *now);
             let standing = quotas.standing(&limit, key, received_at, *now).1;
-            if standing == Standing::Failed {
+            if standing == QuotaState::Failed {
                 *now += LATENCY;
                 return turn;
             }
-            assert!(matches!(standing, Standing::Wait(_)) && turn.is_none(), "{standing:?} {turn:?}");
+            assert!(matches!(standing, QuotaState::Wait(_)) && turn.is_none(), "{standing:?} {turn:?}");
         }
     };
     let turns = [b"a", b"b", b"c"].map(|key| fail(&mut quotas, key, &mut now));
-    assert_eq!(turns, [None, None, Some(Turn::Paused(Fault::Status(14)))]);
-    assert_eq!(quotas.standing(&limit, b"d", now, now).1, Standing::Failed, "after three failures no request waits");
+    assert_eq!(turns, [None, None, Some(Turn::Paused(CallFault::Status(14)))]);
+    assert_eq!(quotas.standing(&limit, b"d", now, now).1, QuotaState::Failed, "after three failures no request waits");
     assert!(quotas.poll_call(now).is_none());
     now += PAUSE;
     assert!(fail(&mut quotas, b"e", &mut now).is_some(), "one more failure pauses calls again");
-    assert_eq!(quotas.standing(&limit, b"a", now, now).1, Standing::Failed);
+    assert_eq!(quotas.standing(&limit, b"a", now, now).1, QuotaState::Failed);
     now += PAUSE;
     let (id, _) = quotas.standing(&limit, b"a", now, now);
     let call = quotas.poll_call(now).unwrap();
     assert_eq!(call.account, id);
-    assert_eq!(quotas.handle_answer(id, Ok(b"\x08\x07"), now), Some(Turn::Paused(Fault::Unreadable)));
+    assert_eq!(quotas.handle_answer(id, Ok(b"\x08\x07"), now), Some(Turn::Paused(CallFault::Unreadable)));
     now += PAUSE + LATENCY;
     quotas.standing(&limit, b"a", now, now);
     let call = quotas.poll_call(now).unwrap();
     assert_eq!(quotas.handle_answer(call.account, Ok(b"\x08\x01"), now + LATENCY), Some(Turn::Resumed));
-    assert_eq!(quotas.standing(&limit, b"a", now, now + LATENCY).1, Standing::Free);
+    assert_eq!(quotas.standing(&limit, b"a", now, now + LATENCY).1, QuotaState::Free);
     quotas.standing(&limit, b"b", now, now);
     assert!(quotas.poll_call(now).is_some(), "calls are made again");
 }
@@ -51,9 +51,9 @@ fn late_and_unexpected_answers_change_nothing() {
     let (limit, mut quotas) = (shared(None), Quotas::new(1));
     let (first, _) = quotas.standing(&limit, b"a", START, START);
     let call = quotas.poll_call(START).unwrap();
-    quotas.handle_answer(first, Err(Fault::Status(4)), START + LATENCY);
+    quotas.handle_answer(first, Err(CallFault::Status(4)), START + LATENCY);
     quotas.handle_answer(call.account, Ok(b"\x08\x01"), START + LATENCY * 2);
-    assert!(matches!(quotas.standing(&limit, b"a", START, START + LATENCY * 3).1, Standing::Wait(_)));
+    assert!(matches!(quotas.standing(&limit, b"a", START, START + LATENCY * 3).1, QuotaState::Wait(_)));
     // The account is evicted for another key while its call runs.
     let now = START + LATENCY * 4;
     quotas.standing(&limit, b"a", now, now);
@@ -62,19 +62,19 @@ fn late_and_unexpected_answers_change_nothing() {
     assert_ne!(first, second);
     assert_eq!(quotas.poll_call(now).map(|call| call.account), Some(second));
     quotas.handle_answer(call.account, Ok(b"\x08\x01"), now + LATENCY);
-    assert!(matches!(quotas.standing(&limit, b"b", now, now + LATENCY).1, Standing::Wait(_)));
+    assert!(matches!(quotas.standing(&limit, b"b", now, now + LATENCY).1, QuotaState::Wait(_)));
 }
 
 #[test]
 fn a_wait_ends_even_without_an_answer() {
     let (limit, mut quotas) = (shared(None), Quotas::new(1));
     let standing = |quotas: &mut Quotas, received_at, now| quotas.standing(&limit, b"a", received_at, now).1;
-    assert_eq!(standing(&mut quotas, START, START), Standing::Wait(START + SECOND * 2));
+    assert_eq!(standing(&mut quotas, START, START), QuotaState::Wait(START + SECOND * 2));
     assert!(quotas.poll_call(START).is_some());
-    assert_eq!(standing(&mut quotas, START, START + SECOND * 9), Standing::Wait(START + SECOND * 10));
-    assert_eq!(standing(&mut quotas, START, START + SECOND * 10), Standing::Late);
+    assert_eq!(standing(&mut quotas, START, START + SECOND * 9), QuotaState::Wait(START + SECOND * 10));
+    assert_eq!(standing(&mut quotas, START, START + SECOND * 10), QuotaState::Late);
     let later = START + SECOND * 11;
-    assert!(matches!(standing(&mut quotas, later, later), Standing::Wait(_)));
+    assert!(matches!(standing(&mut quotas, later, later), QuotaState::Wait(_)));
     assert!(quotas.poll_call(later).is_some(), "a call whose answer is lost is made again");
 }
 
@@ -85,25 +85,25 @@ fn a_flood_that_keeps_its_worker_busy_stays_within_the_limit() {
     let crowd: Vec<Duration> = (0..2_000).map(|n| START + Duration::from_micros(n * 250)).collect();
     for at in &crowd {
         let standing = quotas.standing(&limit, b"a", *at, *at).1;
-        assert!(matches!(standing, Standing::Wait(_)), "{standing:?} after {:?}", *at - START);
+        assert!(matches!(standing, QuotaState::Wait(_)), "{standing:?} after {:?}", *at - START);
     }
     let mut now = START + SECOND / 2;
     let first = quotas.poll_call(START).unwrap();
-    assert_eq!(quotas.handle_answer(first.account, Err(Fault::Status(14)), now), None);
+    assert_eq!(quotas.handle_answer(first.account, Err(CallFault::Status(14)), now), None);
     let (mut waiting, mut free, mut over) = (crowd, 0, 0);
     while !waiting.is_empty() {
         waiting.retain(|at| match quotas.standing(&limit, b"a", *at, now) {
-            (id, Standing::Free) => {
+            (id, QuotaState::Free) => {
                 quotas.spend(id);
                 free += 1;
                 false
             }
-            (_, Standing::Over(_)) => {
+            (_, QuotaState::Over(_)) => {
                 over += 1;
                 false
             }
             (_, standing) => {
-                assert!(matches!(standing, Standing::Wait(_)), "{standing:?}");
+                assert!(matches!(standing, QuotaState::Wait(_)), "{standing:?}");
                 true
             }
         });
@@ -122,29 +122,29 @@ fn a_late_worker_does_not_count_as_a_service_failure() {
     quotas.standing(&limit, b"a", START, START);
     let first = quotas.poll_call(START).unwrap();
     let now = START + SECOND;
-    quotas.handle_answer(first.account, Err(Fault::Status(14)), now);
-    assert!(matches!(quotas.standing(&limit, b"a", START, now).1, Standing::Wait(_)));
+    quotas.handle_answer(first.account, Err(CallFault::Status(14)), now);
+    assert!(matches!(quotas.standing(&limit, b"a", START, now).1, QuotaState::Wait(_)));
     let second = quotas.poll_call(now).unwrap();
     let now = now + second.timeout + SECOND / 4 + LATENCY;
-    assert_eq!(quotas.handle_answer(second.account, Err(Fault::Status(14)), now), None);
-    assert_eq!(quotas.standing(&limit, b"a", START, now).1, Standing::Late);
-    assert!(matches!(quotas.standing(&limit, b"a", now + LATENCY, now + LATENCY).1, Standing::Wait(_)), "asked anew");
+    assert_eq!(quotas.handle_answer(second.account, Err(CallFault::Status(14)), now), None);
+    assert_eq!(quotas.standing(&limit, b"a", START, now).1, QuotaState::Late);
+    assert!(matches!(quotas.standing(&limit, b"a", now + LATENCY, now + LATENCY).1, QuotaState::Wait(_)), "asked anew");
 }
 
 #[test]
 fn a_request_that_cannot_wait_does_not_count_as_a_service_failure() {
     let (limit, mut quotas) = (shared(None), Quotas::new(10));
     let crowded = |quotas: &mut Quotas, now| quotas.standing(&limit, b"a", Duration::ZERO, now).1;
-    assert_eq!(crowded(&mut quotas, START), Standing::Late);
+    assert_eq!(crowded(&mut quotas, START), QuotaState::Late);
     assert!(quotas.poll_call(START).is_none(), "nobody waits");
     for _ in 0..2 {
         quotas.standing(&limit, b"b", START, START);
         let call = quotas.poll_call(START).unwrap();
-        quotas.handle_answer(call.account, Err(Fault::Status(14)), START + LATENCY);
+        quotas.handle_answer(call.account, Err(CallFault::Status(14)), START + LATENCY);
     }
     assert_eq!(
         crowded(&mut quotas, START + LATENCY),
-        Standing::Failed,
+        QuotaState::Failed,
         "while the service fails, it counts as a failure"
     );
 }
