@@ -1,4 +1,5 @@
 //! Placeholders in a case file that are filled once the servers run: `${ISSUER}`, `${UPSTREAM.agents}`, `${DOWN}`.
+//!
 //! `${LONG_9000}` is a text of 9000 letters, and `${9*ab}` repeats a text nine times.
 
 use std::collections::BTreeMap;

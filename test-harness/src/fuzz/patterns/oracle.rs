@@ -1,5 +1,6 @@
-//! A second pattern engine, written from ECMA-262 §22.2, that shares no code with the gateway. It walks the syntax tree with
-//! sets of positions, so that no pattern takes it long.
+//! A second pattern engine, written from ECMA-262 §22.2, that shares no code with the gateway.
+//!
+//! It walks the syntax tree with sets of positions, so that no pattern takes it long.
 
 use std::collections::BTreeSet;
 use std::iter::Peekable;
@@ -89,7 +90,6 @@ struct Reader<'t> {
     depth: usize,
 }
 
-/// One part of a class.
 enum Part {
     Letter(char),
     Set(Vec<(char, char)>),
