@@ -1,4 +1,4 @@
-# One door for commands. Everything they need is fetched or built on first use and kept under build/ and target/.
+# All commands of the project. Dependencies are downloaded or built on first use, into build/ and target/.
 
 ENVOY_VERSION ?= 1.40.0
 PORT ?= 8080
@@ -22,14 +22,14 @@ WASM_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs' 2>/dev/null)
 export ENVOY_VERSION PORT
 export RUSTUP_AUTO_INSTALL = 0
 
-help: ## list these targets
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:8080 (PORT=… for another)
 	@cargo build --bin portcullis
 	cargo run --package test-harness --bin demo
 
-test: wasm envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy and a smoke file through the older ones, in a real browser
+test: wasm envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy, in a real browser; a smoke file through older Envoys
 	@$(TIMED) build-tests cargo test --workspace --no-run
 	$(TIMED) tests cargo test --workspace --no-fail-fast
 	$(TIMED) smoke $(MAKE) --no-print-directory test-smoke
@@ -37,14 +37,14 @@ test: wasm envoy browser manifests rls suite wasm-runner ## run the tests: nativ
 	$(TIMED) soak target/debug/soak 10000
 	$(TIMED) wasm-tests $(SETUP)/wasm-cargo test
 
-test-all: test ## run also what is too long for every change: all cases through every version of Envoy, an hour of fuzzing, a million requests
+test-all: test ## also run the slow tests: all cases through every version of Envoy, an hour of fuzzing, a million requests
 	@$(TIMED) versions $(MAKE) --no-print-directory test-versions
 	$(TIMED) fuzz-long $(SETUP)/fuzz 3600
 	$(TIMED) soak-long $(MAKE) --no-print-directory soak
 
-test-versions: wasm ## run what concerns Envoy through each of the older versions that are supported: cases, traps, configurations
+test-versions: wasm ## run the cases, traps and configurations through each older supported version of Envoy
 	@$(OLDER_ENVOYS)
-	# Two at a time: each waits more than it works.
+	# Run two versions in parallel, because each mostly waits.
 	$(MAKE) --no-print-directory --jobs=2 --keep-going $$(printf 'test-version-%s ' $$versions)
 
 test-smoke: wasm
@@ -58,7 +58,7 @@ test-version-%:
 	  cargo test --quiet --workspace --test manifests behind_
 	} 2>&1 | sed -u 's/^/$*: /'
 
-# One file of cases, the trap of a worker without a filter, and whether this version accepts each generated configuration.
+# One case file, the trap of a worker without a filter, and whether this version accepts each generated configuration.
 test-smoke-%:
 	@export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
 	{
@@ -67,7 +67,7 @@ test-smoke-%:
 	  cargo test --quiet --workspace --test generated
 	} 2>&1 | sed -u 's/^/$*: /'
 
-check: rust wasm-toolchain ## formatting, lints on both targets, documentation, house rules
+check: rust wasm-toolchain ## check formatting, lints on both targets, documentation, house rules
 	@cargo fmt --all --check
 	cargo fmt --manifest-path test-harness/rls/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -79,36 +79,36 @@ bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/b
 	@cargo build --quiet --release --bin portcullis
 	cargo run --quiet --release --package test-harness --bin bench -- $(BENCH)
 
-bench-core: rust ## measure the decision core alone, stage by stage (BENCH=name: only benches of that name)
+bench-core: rust ## measure the decision core alone, stage by stage (BENCH=name: only benches with that name)
 	@cargo bench --bench decide --bench route --bench authorize --bench limit -- $(BENCH)
 
-size: wasm ## tell which crates the modules are made of, the ten largest
+size: wasm ## list the ten largest crates in each module
 	@for module in portcullis portcullis-full; do
 	  cargo run --quiet --package pack -- --sizes build/$$module.wasm
 	done
 
-wasm: dist/portcullis.wasm ## build dist/portcullis.wasm, and with JSON Schema dist/portcullis-full.wasm
+wasm: dist/portcullis.wasm ## build dist/portcullis.wasm, and dist/portcullis-full.wasm with JSON Schema
 
 image: wasm ## pack both modules into OCI image layouts, dist/oci/ and dist/oci-full/
 	@cargo run --quiet --package test-harness --bin image -- dist/portcullis.wasm dist/oci
 	cargo run --quiet --package test-harness --bin image -- dist/portcullis-full.wasm dist/oci-full
 
-fuzz: rust ## let libFuzzer look for input that breaks the core, for FUZZ_SECONDS (60) over all targets
+fuzz: rust ## search for input that breaks the core with libFuzzer, for FUZZ_SECONDS (60) over all targets
 	@$(SETUP)/fuzz "$(FUZZ_SECONDS)"
 
 soak: wasm ## send SOAK (1,000,000) requests and watch Envoy's memory, into docs/soak/
 	@cargo test --quiet --workspace --no-run
 	target/debug/soak "$(SOAK)" docs/soak
 
-sbom: rust ## list what the modules are made of, into dist/portcullis.cdx.json and dist/portcullis-full.cdx.json
+sbom: rust ## list the components of the modules, into dist/portcullis.cdx.json and dist/portcullis-full.cdx.json
 	@mkdir -p dist
 	cargo run --quiet --package test-harness --bin sbom >dist/portcullis.cdx.json
 	cargo run --quiet --package test-harness --bin sbom -- schema >dist/portcullis-full.cdx.json
 
-reproducible: wasm ## build the modules twice from nothing and compare them with those in dist/
+reproducible: wasm ## build the modules twice from scratch and compare them with those in dist/
 	@$(SETUP)/reproducible
 
-clean: ## remove everything that was built or fetched
+clean: ## remove everything that was built or downloaded
 	@rm -rf build dist target
 
 .PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm image fuzz soak sbom reproducible clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
@@ -119,7 +119,7 @@ dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/policy/che
 	$(SETUP)/wasm-cargo build build/portcullis-full.wasm schema
 	cargo run --quiet --package pack -- build/portcullis-full.wasm dist/portcullis-full.wasm
 
-# Set-up. Each script does nothing when its work is done, and says in one line what is missing when it cannot do it.
+# Set-up. A script does nothing if its work is already done. If it fails, it prints one line about what is missing.
 
 rust:
 	@$(SETUP)/rust

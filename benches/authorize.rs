@@ -1,4 +1,4 @@
-//! What permissions and conditions cost a request: `cargo bench --bench authorize`.
+//! The cost of permissions and conditions per request: `cargo bench --bench authorize`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use serde_json::json;
 criterion_group!(benches, permissions, conditions);
 criterion_main!(benches);
 
-/// Reading happens once for each token, checking for each request.
+/// Permissions are read once for each token and checked for each request.
 fn permissions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("permissions");
     let names: Vec<String> = (0..1024).map(|bit| format!("P{bit}")).collect();

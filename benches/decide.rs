@@ -1,4 +1,4 @@
-//! What each stage of a decision costs, and the whole of it, without an Envoy: `cargo bench --bench decide`.
+//! The cost of each stage of a decision and of the whole decision, without Envoy: `cargo bench --bench decide`.
 
 use std::hint::black_box;
 use std::rc::Rc;
@@ -55,7 +55,7 @@ fn stages(criterion: &mut Criterion) {
     });
 }
 
-/// The algorithms in pure Rust, by OpenSSL's signatures. Inside Envoy, RS and ES are its own affair.
+/// The algorithms in pure Rust, with signatures from OpenSSL. Inside Envoy, its own library verifies RS and ES signatures.
 fn signatures(criterion: &mut Criterion) {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap_or_default();
     let input = vectors.get("signing_input").and_then(Value::as_str).unwrap_or_default();
@@ -75,11 +75,11 @@ fn signatures(criterion: &mut Criterion) {
     }
 }
 
-/// `Transaction::on_request_headers`, from the headers to the commands, and the record.
+/// `Transaction::on_request_headers`, from the headers to the commands and the record.
 fn whole(criterion: &mut Criterion) {
     let Some(policy) = policy() else { return };
     let token = token();
-    // The first character of the signature is another one.
+    // Changes the first character of the signature.
     let forged = match token.rsplit_once('.') {
         Some((signed, signature)) => {
             format!("{signed}.{}{}", if signature.starts_with('A') { 'B' } else { 'A' }, signature.split_at(1).1)
@@ -113,7 +113,7 @@ fn whole(criterion: &mut Criterion) {
     });
 }
 
-/// A gateway, and a host of plain memory.
+/// A gateway and a host of plain memory.
 struct Site {
     gateway: Gateway,
     host: SimulatedHost<'static>,
@@ -125,7 +125,7 @@ impl Site {
         Site { gateway, host: SimulatedHost::new(NOW) }
     }
 
-    /// The request's headers as an event; the transaction, and whether it forwards the request.
+    /// Passes the request's headers as an event. Returns the transaction and whether it forwards the request.
     fn decide(&mut self, headers: &[(&[u8], &[u8])]) -> (Transaction, bool) {
         let mut transaction = Transaction::new(StreamId::default());
         let gateway = &self.gateway;

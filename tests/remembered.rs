@@ -1,4 +1,4 @@
-//! A verified token is not verified again; an invalid one is verified each time.
+//! A valid token is verified once and then cached. An invalid token is verified each time.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers end it as its assertions do")]
 
@@ -53,8 +53,8 @@ impl Site {
         Site { gateway: Gateway::new(Rc::new(policy), &LocalData::default()), verifier }
     }
 
-    /// Whether a request with this token is forwarded this many seconds after the token was issued, and how often its signature was
-    /// verified.
+    /// Sends a request with this token, this many seconds after the token was issued. Returns whether it is forwarded, and how
+    /// often its signature was verified.
     fn ask(&self, token: &str, seconds: u64) -> (bool, usize) {
         let authorization = format!("Bearer {token}");
         let headers: Vec<(&[u8], &[u8])> = vec![

@@ -1,6 +1,6 @@
-/* A wall clock that a test can move, for one process: preloaded, it adds to the time of day what stands in the file
-   $CLOCK_OFFSET, a number of seconds in the machine's own 64-bit form. Clocks that only go on are left as they are, as they are
-   when an operator or NTP sets the time. The file is mapped, so that reading the time neither waits nor allocates. */
+/* A wall clock that a test can move, for one process. When preloaded, it adds the offset in the file $CLOCK_OFFSET to the time
+   of day. The offset is a number of seconds as a native 64-bit integer. Monotonic clocks do not change, as when an operator or
+   NTP sets the time. The file is mapped, so that reading the time neither blocks nor allocates. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stddef.h>

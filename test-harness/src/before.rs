@@ -1,4 +1,4 @@
-//! What a case changes in the world around the gateway before its request: keys, documents, and how their endpoints fail.
+//! What a case changes around the gateway before its request: keys, documents, and the failures of their endpoints.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,29 @@ use serde_json::{Value, json};
 
 use crate::documents::Fault;
 
-/// Changes to what is published before a request.
+/// Changes that take effect before a request is sent.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Before {
-    /// The key endpoint fails like this from now on.
+    /// The new failure of the key endpoint.
     #[serde(default)]
     pub issuer: Option<Fault>,
-    /// The issuer publishes these keys from now on.
+    /// The keys that the issuer now publishes.
     #[serde(default)]
     pub publish: Option<Vec<String>>,
-    /// These documents are published from now on.
+    /// The documents that are now published.
     #[serde(default)]
     pub documents: BTreeMap<String, Value>,
-    /// The endpoints of these documents fail like this from now on.
+    /// The new failures of the endpoints of these documents.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
-    /// The document `revocations` lists these from now on, and nothing else.
+    /// The complete new content of the document `revocations`.
     #[serde(default)]
     pub revoke: Option<Vec<Value>>,
 }
 
 impl Before {
-    /// The documents that change, `revoke` among them, and those whose endpoints do.
+    /// Returns the changed documents, including `revoke`, and the endpoints whose failure changes.
     pub fn changes(&self) -> (BTreeMap<String, Value>, &BTreeMap<String, Fault>) {
         let mut documents = self.documents.clone();
         if let Some(revoked) = &self.revoke {

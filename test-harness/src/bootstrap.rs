@@ -1,19 +1,19 @@
-//! The barest Envoy configuration around the filter: Envoy's defaults, which leave every hostile form to the filter.
+//! A minimal Envoy configuration around the filter: Envoy's defaults, which pass every hostile input to the filter.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// What goes into the configuration.
+/// The contents of the configuration.
 #[derive(Debug, Clone)]
 pub struct Bootstrap<'a> {
     /// The port Envoy listens on.
     pub port: u16,
-    /// The port of its admin interface.
+    /// The port of the admin interface.
     pub admin: u16,
-    /// The filter's module; without one Envoy only forwards.
+    /// The filter's module. With `None`, Envoy only forwards.
     pub module: Option<&'a Path>,
-    /// The filter's configuration, JSON.
+    /// The filter's configuration as JSON.
     pub policy: &'a Value,
     /// Clusters on 127.0.0.1, by name and port.
     pub clusters: Vec<(String, u16)>,
@@ -22,7 +22,7 @@ pub struct Bootstrap<'a> {
 }
 
 impl Bootstrap<'_> {
-    /// The configuration's text. It is JSON, which Envoy reads as YAML.
+    /// Returns the text of the configuration. It is JSON, which Envoy reads as YAML.
     pub fn text(&self) -> String {
         let clusters: Vec<_> = self.clusters.iter().map(|(name, port)| cluster(name, *port)).collect();
         json!({
@@ -43,7 +43,7 @@ impl Bootstrap<'_> {
         })
     }
 
-    // envoy-facts §0.16: by default Envoy normalises no path and rejects no underscore.
+    // envoy-facts §0.16: by default, Envoy does not normalise paths and does not reject underscores.
     fn connection_manager(&self) -> Value {
         let mut filters: Vec<_> = self.module.map(|module| self.filter(module)).into_iter().collect();
         let router =

@@ -1,4 +1,4 @@
-//! The case file: a policy, and sentences about what it does to requests. `test-harness/README.md` shows how to write one.
+//! The case file: a policy and cases that describe its effect on requests. `test-harness/README.md` shows the format.
 
 mod request;
 
@@ -19,48 +19,48 @@ pub use request::RequestSpec;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseFile {
-    /// The file's name without its ending.
+    /// The file name without its extension.
     #[serde(skip)]
     pub stem: String,
-    /// One sentence: what the file is about.
+    /// One sentence that describes the subject of the file.
     pub about: String,
-    /// The gateway's document, with `${…}` places.
+    /// The gateway's document, with `${…}` placeholders.
     #[serde(default)]
     pub policy: Map<String, Value>,
-    /// Another gateway's document, imported; the members of [`CaseFile::policy`] take the place of the imported ones.
+    /// Another gateway's document to import. The members of [`CaseFile::policy`] replace the imported ones.
     #[serde(default)]
     pub import: Option<Import>,
     /// The Envoy configuration around the filter.
     #[serde(default)]
     pub proxy: Proxy,
-    /// Whether its cases run once more over HTTP/2.
+    /// Whether the cases also run over HTTP/2.
     #[serde(default)]
     pub http2: bool,
-    /// Variables the gateway finds in its environment.
+    /// The gateway's environment variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Client certificates by name; with any, the gateway speaks TLS and asks for one.
+    /// Client certificates by name. If there are any, the gateway uses TLS and requests a client certificate.
     #[serde(default)]
     pub certificates: BTreeMap<String, CertificateSpec>,
-    /// The keys the issuer publishes at the start; [`PUBLISHED`] when absent.
+    /// The keys that the issuer publishes at the start. The default is [`PUBLISHED`].
     #[serde(default)]
     pub publish: Option<Vec<String>>,
-    /// How the key endpoint fails from the start.
+    /// The failure of the key endpoint at the start.
     #[serde(default)]
     pub issuer: Fault,
-    /// Documents that are published from the start, by name: `${DOCUMENT.name}` is the address of each.
+    /// Documents published from the start, by name. `${DOCUMENT.name}` is the address of each.
     #[serde(default)]
     pub documents: BTreeMap<String, Value>,
-    /// How the endpoints of documents fail from the start.
+    /// The failures of the document endpoints at the start.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
-    /// Claims every token carries unless it says otherwise, over [`CaseFile::default_claims`].
+    /// Default claims of every token. They replace those of [`CaseFile::default_claims`].
     #[serde(default)]
     pub claims: Map<String, Value>,
-    /// Texts that must never be written down, besides tokens and the environment's secrets.
+    /// Texts that must never be logged, besides tokens and the secrets in the environment.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// The cases, run in their order against one gateway.
+    /// The cases. They run in order against one gateway.
     pub cases: Vec<Case>,
 }
 
@@ -68,63 +68,63 @@ pub struct CaseFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
-    /// Its file, seen from the project's folder.
+    /// The path of its file, relative to the project root.
     pub file: String,
-    /// Further arguments of `portcullis import`, with `${…}` places.
+    /// Further arguments of `portcullis import`, with `${…}` placeholders.
     #[serde(default)]
     pub arguments: Vec<String>,
 }
 
-/// The Envoy configurations that cases can run in.
+/// The Envoy configurations in which cases can run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proxy {
-    /// What `portcullis generate envoy` writes, the document embedded as JSON.
+    /// The output of `portcullis generate envoy`, with the document embedded as JSON.
     #[default]
     Generated,
-    /// The same with the document embedded as a Struct.
+    /// The same output with the document embedded as a Struct.
     GeneratedStruct,
-    /// Envoy's own defaults: nothing is normalised or rejected before the filter, which must hold all by itself.
+    /// Envoy's defaults: nothing is normalised or rejected before the filter, so the filter has no other protection.
     Bare,
 }
 
-/// One sentence about one request.
+/// One request and its expected outcome.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// The sentence.
+    /// The name, one sentence.
     pub name: String,
-    /// What happens before the request.
+    /// The changes before the request.
     #[serde(default)]
     pub before: Before,
-    /// Seconds to move the clock ahead of now; native only, because nobody turns a real Envoy's clock.
+    /// Seconds by which the clock is ahead. Native only, because the clock of a real Envoy cannot be changed.
     #[serde(default)]
     pub at: i64,
-    /// How often the request is sent; the last outcome is looked at.
+    /// How often the request is sent. Only the last outcome is checked.
     #[serde(default = "once")]
     pub times: u32,
     /// The request.
     pub request: RequestSpec,
-    /// What must become of it.
+    /// The expected outcome.
     pub expect: Expect,
-    /// Why it cannot run through Envoy.
+    /// The reason if it cannot run through Envoy.
     #[serde(default)]
     pub native_only: Option<String>,
-    /// Why it cannot run natively.
+    /// The reason if it cannot run natively.
     #[serde(default)]
     pub envoy_only: Option<String>,
-    /// The versions of Envoy that it is about.
+    /// The Envoy versions that it applies to.
     #[serde(default)]
     pub envoy: Option<Versions>,
-    /// Why it cannot be sent over HTTP/2.
+    /// The reason if it cannot be sent over HTTP/2.
     #[serde(default)]
     pub http1_only: Option<String>,
-    /// Why it cannot be sent over HTTP/1.
+    /// The reason if it cannot be sent over HTTP/1.
     #[serde(default)]
     pub http2_only: Option<String>,
 }
 
-/// What must become of a request. What is absent is not looked at, except `upstream`.
+/// The expected outcome of a request. Absent members are not checked, except `upstream`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
@@ -136,66 +136,66 @@ pub struct Expect {
     /// Response headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
-    /// Response headers that must not have exactly this line.
+    /// Response header lines that must not be present with exactly this value.
     #[serde(default)]
     pub not_headers: BTreeMap<String, String>,
-    /// What the JSON body must contain; `"*"` stands for any value.
+    /// Members that the JSON body must contain; `"*"` matches any value.
     #[serde(default)]
     pub body_json: Option<Value>,
-    /// The whole body.
+    /// The complete body.
     #[serde(default)]
     pub body: Option<String>,
-    /// The request at the upstream; `null` (and, beside a `code`, nothing): none must have been reached.
+    /// The request at the upstream. `null` means that no upstream was reached; so does an absent member if `code` is set.
     #[serde(default, deserialize_with = "stated")]
     pub upstream: Stated<UpstreamIs>,
-    /// What the audit record must contain.
+    /// Members that the audit record must contain.
     #[serde(default)]
     pub audit: Option<Value>,
-    /// How often the key endpoint was asked since the case before this one.
+    /// How often the key endpoint was called since the previous case.
     #[serde(default)]
     pub fetches: Option<usize>,
 }
 
-/// A member that is absent, `null`, or there.
+/// A member that is absent, `null`, or present.
 #[derive(Debug, Clone, Default)]
 pub enum Stated<T> {
-    /// Nothing was said.
+    /// The member is absent.
     #[default]
     Unsaid,
-    /// `null`.
+    /// The member is `null`.
     Null,
-    /// A value.
+    /// The member has a value.
     This(T),
 }
 
-/// What the upstream must have received.
+/// The request that the upstream must have received.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamIs {
-    /// The upstream's name.
+    /// The name of the upstream.
     #[serde(default)]
     pub name: Option<String>,
     /// The method.
     #[serde(default)]
     pub method: Option<String>,
-    /// Path and query.
+    /// The path and the query.
     #[serde(default)]
     pub path: Option<String>,
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
-    /// Headers that must not have exactly this line.
+    /// Header lines that must not be present with exactly this value.
     #[serde(default)]
     pub not_headers: BTreeMap<String, String>,
     /// Trailers.
     #[serde(default)]
     pub trailers: BTreeMap<String, HeaderIs>,
-    /// The size of the body.
+    /// The size of the body in bytes.
     #[serde(default)]
     pub body_bytes: Option<usize>,
 }
 
-/// The lines of one header: `-` none, `*` at least one, a text exactly that one, a list exactly these in order.
+/// The lines of one header: `-` for none, `*` for at least one, a text for exactly that line, a list for these lines in order.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum HeaderIs {
@@ -215,7 +215,7 @@ impl CaseFile {
         Ok(file)
     }
 
-    /// Reads all files of `test-harness/cases`, in the order of their names.
+    /// Reads all files of `test-harness/cases` in the order of their names.
     pub fn read_all() -> Result<Vec<Self>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
         let entries = std::fs::read_dir(&folder).context("there is no folder test-harness/cases")?;
@@ -226,12 +226,12 @@ impl CaseFile {
         paths.iter().map(|path| Self::read(path)).collect()
     }
 
-    /// The keys the issuer publishes at the start.
+    /// Returns the keys that the issuer publishes at the start.
     pub fn published(&self) -> Vec<&str> {
         self.publish.as_ref().map_or_else(|| PUBLISHED.to_vec(), |kids| kids.iter().map(String::as_str).collect())
     }
 
-    /// The claims a token carries when nothing else is said: a caller whom most policies would accept.
+    /// Returns the default claims of a token: a caller that most policies accept.
     pub fn default_claims(&self) -> Map<String, Value> {
         let usual = [("iss", "${ISSUER}"), ("aud", "orders-api"), ("sub", "user-1")];
         let mut claims: Map<_, _> = usual.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
@@ -241,12 +241,12 @@ impl CaseFile {
 }
 
 impl Case {
-    /// Whether it runs through Envoy over HTTP/1.
+    /// Returns whether the case runs through Envoy over HTTP/1.
     pub fn for_envoy(&self) -> bool {
         self.runs_in_envoy() && self.http2_only.is_none()
     }
 
-    /// Whether it runs through Envoy over HTTP/2.
+    /// Returns whether the case runs through Envoy over HTTP/2.
     pub fn for_http2(&self) -> bool {
         self.runs_in_envoy() && self.http1_only.is_none()
     }
@@ -255,7 +255,7 @@ impl Case {
         self.native_only.is_none() && self.at == 0 && self.envoy.as_ref().is_none_or(Versions::hold)
     }
 
-    /// Whether it runs natively.
+    /// Returns whether the case runs natively.
     pub fn for_native(&self) -> bool {
         self.envoy_only.is_none() && self.envoy.is_none()
     }
@@ -269,5 +269,5 @@ fn once() -> u32 {
     1
 }
 
-/// Every honest asymmetric key; never the strangers' and the weak one.
+/// All trusted asymmetric keys, without the foreign keys and the weak key.
 pub const PUBLISHED: [&str; 7] = ["rsa-1", "rsa-2", "p256-1", "p256-2", "p384-1", "p521-1", "ed-1"];

@@ -1,4 +1,4 @@
-//! Certificates made for a test: an authority, the gateway's own certificate, and those of clients as a case file describes them.
+//! Test certificates: an authority, the gateway's own certificate, and the client certificates of a case file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,47 +18,47 @@ use sha2::{Digest, Sha256};
 
 use crate::envoy;
 
-/// A client certificate as a case file describes it.
+/// A client certificate in a case file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateSpec {
-    /// The URIs among its subject alternative names, in their order.
+    /// The URIs in its subject alternative names, in order.
     #[serde(default)]
     pub uri: Vec<String>,
-    /// The DNS names among them.
+    /// The DNS names in its subject alternative names.
     #[serde(default)]
     pub dns: Vec<String>,
-    /// What is wrong with it; nothing when absent.
+    /// The flaw of the certificate, if any.
     #[serde(default)]
     pub fault: Option<Fault>,
 }
 
-/// Why a proxy does not believe a certificate.
+/// The reason why a proxy rejects a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// It comes from an authority of the same name with another key.
+    /// It was issued by an authority with the same name and another key.
     Stranger,
-    /// It was valid until yesterday at the latest.
+    /// It expired yesterday or earlier.
     Expired,
 }
 
-/// A client with its certificate.
+/// A client and its certificate.
 pub struct Identity {
-    /// What the client sends.
+    /// The certificates that the client sends.
     pub chain: Vec<CertificateDer<'static>>,
-    /// Its key.
+    /// The private key.
     pub key: PrivateKeyDer<'static>,
-    /// What the core knows of it once it is verified.
+    /// The verified certificate as the core sees it.
     pub certificate: Certificate,
 }
 
-/// All certificates of a test, and the files of them that Envoy reads.
+/// All certificates of a test, and the files that Envoy reads them from.
 #[derive(Debug)]
 pub struct Certificates {
-    /// The authority's certificate, which clients trust.
+    /// The authority's certificate. Clients trust it.
     pub authority: CertificateDer<'static>,
-    /// Whether the gateway takes no connection without a client certificate.
+    /// Whether the gateway rejects connections without a client certificate.
     pub insists: bool,
     folder: PathBuf,
     clients: BTreeMap<String, Identity>,
@@ -67,7 +67,7 @@ pub struct Certificates {
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
 impl Certificates {
-    /// Makes them.
+    /// Creates the certificates.
     pub fn make(specs: &BTreeMap<String, CertificateSpec>) -> Result<Self> {
         let (authority, stranger) = (authority()?, authority()?);
         let mut clients = BTreeMap::new();
@@ -85,7 +85,7 @@ impl Certificates {
         Ok(Self { authority: authority.der().clone(), insists: false, folder, clients })
     }
 
-    /// The arguments of `portcullis generate envoy` for a listener with these.
+    /// Returns the arguments of `portcullis generate envoy` for a listener with these certificates.
     pub fn arguments(&self) -> Vec<String> {
         [("--tls-certificate", "server.pem"), ("--tls-key", "server.key"), ("--client-ca", "clients.pem")]
             .into_iter()
@@ -94,12 +94,13 @@ impl Certificates {
             .collect()
     }
 
-    /// A client by its name.
+    /// Returns the client with this name.
     pub fn client(&self, name: &str) -> Result<&Identity> {
         self.clients.get(name).with_context(|| format!("`certificates` has no `{name}`"))
     }
 
-    /// What stands for each in the places of a case file: its digest, and the same as a token is bound to it (RFC 8705 §3.1).
+    /// Returns the placeholders for each certificate: its digest, and the digest in the form that binds a token to it (RFC 8705
+    /// §3.1).
     pub fn places(&self) -> impl Iterator<Item = (String, String)> {
         self.clients.iter().flat_map(|(name, client)| {
             let digest = client.certificate.sha256;
@@ -115,7 +116,7 @@ impl Drop for Certificates {
     }
 }
 
-/// A server on this machine: its certificate, its key, and the authority that vouches for it, all in PEM.
+/// Creates a server certificate for this machine. Returns the certificate, its key and its authority, all as PEM.
 pub fn of_this_machine() -> Result<(String, String, String)> {
     let authority = authority()?;
     let key = KeyPair::generate()?;
@@ -164,5 +165,5 @@ fn authority() -> Result<Authority> {
     Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
 }
 
-/// The name in the gateway's own certificate.
+/// The name in the gateway's certificate.
 pub const SERVER: &str = "api.example.com";

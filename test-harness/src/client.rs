@@ -1,4 +1,4 @@
-//! A raw HTTP/1.1 client that sends exactly the bytes it is given, also those that no decent client would send.
+//! A raw HTTP/1.1 client that sends exactly the given bytes, including those that a normal client never sends.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,56 +9,56 @@ use anyhow::{Context, Result, bail};
 
 use crate::outcome::Headers;
 
-/// A request, byte for byte.
+/// A request as bytes.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The method.
     pub method: Vec<u8>,
-    /// The request target, usually path and query.
+    /// The request target, usually the path and the query.
     pub target: Vec<u8>,
-    /// Header lines as they stand, `host` among them.
+    /// Header lines as sent, including `host`.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The body; `content-length` is added unless the headers already name a length or an encoding.
+    /// The body. `content-length` is added unless the headers already have a length or an encoding.
     pub body: Vec<u8>,
-    /// The body is sent in chunks, without its length.
+    /// Whether the body is sent in chunks, without its length.
     pub chunked: bool,
-    /// Trailer lines; with any, the body is sent chunked.
+    /// Trailer lines. If there are any, the body is sent in chunks.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Sent over HTTP/2 only, whose values Envoy does not trim: the core sees them so.
+    /// Sent only over HTTP/2, where Envoy does not trim header values. The core receives them untrimmed.
     pub untrimmed: bool,
 }
 
-/// A response, read to its end.
+/// A complete response.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Header lines; names in lower case.
+    /// Header lines with names in lower case.
     pub headers: Headers,
-    /// The body, chunks joined.
+    /// The body, with its chunks joined.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// A request without a body.
+    /// Creates a request without a body.
     pub fn new(method: &str, target: &str, host: &str) -> Self {
         let headers = vec![(b"host".to_vec(), host.as_bytes().to_vec())];
         Self { method: method.into(), target: target.into(), headers, ..Self::default() }
     }
 
-    /// The same with one more header line.
+    /// Adds a header line.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The same with a body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Its bytes as they are sent.
+    /// Returns the bytes to send.
     pub fn on_the_wire(&self) -> Vec<u8> {
         let mut out = [self.method.as_slice(), b" ", &self.target, b" HTTP/1.1\r\n"].concat();
         for (name, value) in &self.headers {
@@ -77,7 +77,7 @@ impl Request {
                 line(&mut out, b"transfer-encoding", b"chunked");
             }
             out.extend_from_slice(b"\r\n");
-            // Several pieces wherever there can be, so that nobody takes the first for all.
+            // The body is split into several pieces where possible, so that no test passes by reading only the first.
             for piece in self.body.chunks(self.body.len().div_ceil(3).clamp(1, PIECE)) {
                 out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
                 out.extend_from_slice(piece);
@@ -93,12 +93,12 @@ impl Request {
     }
 }
 
-/// A connection that several requests may use, one after the other.
+/// A connection for several consecutive requests.
 pub struct Connection {
     stream: BufReader<Box<dyn Stream>>,
 }
 
-/// Bytes in both directions.
+/// A bidirectional byte stream.
 pub trait Stream: Read + Write {}
 
 impl<S: Read + Write> Stream for S {}
@@ -109,7 +109,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// A socket whose every later read and write gives up after `patience`.
+/// Connects a socket. Each later read and write times out after `patience`.
 pub fn connect(to: SocketAddr, patience: Duration) -> Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&to, patience).with_context(|| format!("cannot connect to {to}"))?;
     stream.set_read_timeout(Some(patience))?;
@@ -119,19 +119,19 @@ pub fn connect(to: SocketAddr, patience: Duration) -> Result<TcpStream> {
 }
 
 impl Connection {
-    /// Connects; every later read and write gives up after `patience`.
+    /// Connects. Each later read and write times out after `patience`.
     pub fn open(to: SocketAddr, patience: Duration) -> Result<Self> {
         Ok(Self::over(connect(to, patience)?))
     }
 
-    /// One over what is connected already.
+    /// Uses an existing connection.
     pub fn over(stream: impl Stream + 'static) -> Self {
         Self { stream: BufReader::new(Box::new(stream)) }
     }
 
-    /// Sends one request and reads its final response; interim (1xx) responses are passed over.
+    /// Sends one request and reads its final response. Interim (1xx) responses are skipped.
     pub fn exchange(&mut self, request: &Request) -> Result<Response> {
-        // A server may refuse early and close: the answer is still there to be read.
+        // A server may refuse early and close the connection. Its response can still be read.
         let sent = self.stream.get_mut().write_all(&request.on_the_wire());
         let response = loop {
             let response = self.response(request.method == b"HEAD").context("no complete response");
@@ -220,7 +220,7 @@ impl Connection {
 /// The largest chunk.
 const PIECE: usize = 16_384;
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection.
 pub fn send(to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
     Connection::open(to, patience)?.exchange(request)
 }

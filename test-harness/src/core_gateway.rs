@@ -1,4 +1,4 @@
-//! The native gateway: the package's own transaction, with plain memory for its host and the harness's upstream behind it.
+//! The native gateway: the transaction of the package, with plain memory as its host and the harness's upstream.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -26,20 +26,20 @@ use crate::outcome::{Forwarded, Headers, Outcome};
 use crate::shown;
 use crate::upstream::Wish;
 
-/// A policy at work, and the answers of the endpoints of its documents.
+/// A running policy and the responses of the endpoints of its documents.
 struct CoreGateway {
     gateway: portcullis::gateway::Gateway,
     host: SimulatedHost<'static>,
-    /// The documents that endpoints publish, by path.
+    /// The published documents by path.
     published: BTreeMap<String, String>,
     fetches: usize,
     requests: u32,
 }
 
-/// The gateway that the package's own core makes of a document.
+/// Creates a gateway with the package's own core for a document.
 ///
 /// # Errors
-/// Every problem of the document, a line each.
+/// Returns every problem of the document, one per line.
 pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>> {
     let node = source::read(policy.to_string().as_bytes()).map_err(|error| anyhow!(error))?;
     let variable = |name: &str| env.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone());
@@ -70,7 +70,7 @@ impl Gateway for CoreGateway {
 
 impl CoreGateway {
     fn outcome(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        // No two requests come at the same moment, and none while the fetch of another ends.
+        // Requests never arrive at the same instant, and none arrives while the fetch of another one ends.
         self.host.now = Duration::from_secs(u64::try_from(arrival.now)?) + BETWEEN_REQUESTS * self.requests;
         self.requests += 1;
         let headers = shown::headers(arrival.request);
@@ -114,7 +114,6 @@ impl CoreGateway {
     }
 }
 
-/// The endpoints of polled documents.
 struct Endpoints<'g, 'a> {
     gateway: &'g portcullis::gateway::Gateway,
     published: &'g BTreeMap<String, String>,
@@ -123,7 +122,7 @@ struct Endpoints<'g, 'a> {
 }
 
 impl Endpoints<'_, '_> {
-    /// Fetches every document that is due, as a tick does.
+    /// Fetches every document that is due, like a timer tick.
     fn fetch_what_is_due(&mut self, now: Duration) {
         let ids: Vec<_> = self.gateway.polled().plans().map(|(id, _)| id).collect();
         for id in ids {
@@ -134,7 +133,7 @@ impl Endpoints<'_, '_> {
         }
     }
 
-    /// Hands the endpoint's answer in, at this time.
+    /// Passes the endpoint's response to the gateway at this time.
     fn fetch(&mut self, id: PolledId, at: Duration) {
         let polled = &mut *self.gateway.polled();
         let Some(plan) = polled.plan(id) else { return };
@@ -171,7 +170,7 @@ fn edited(mut headers: Headers, edits: &[HeaderEdit]) -> Headers {
     headers
 }
 
-/// The request as the upstream receives it.
+/// Returns the request as the upstream receives it.
 fn forwarded(headers: Headers, request: &Request) -> Forwarded {
     let text = |name: &str| {
         let value = headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_slice());
@@ -191,12 +190,12 @@ fn forwarded(headers: Headers, request: &Request) -> Forwarded {
     }
 }
 
-/// The gateway's own reply as Envoy sends it.
+/// Returns the gateway's reply as Envoy sends it.
 fn replied(reply: &Reply, request: &Request) -> Outcome {
     let mut headers: Headers =
         reply.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
     let mut outcome = Outcome { status: reply.status, body: reply.body.to_vec(), ..Outcome::default() };
-    // A gRPC client gets trailers only, always with status 200 (envoy-facts §2.5).
+    // A gRPC client receives only trailers, always with status 200 (envoy-facts §2.5).
     if let Some((code, message)) = reply.grpc {
         headers.retain(|(name, _)| name != "content-type");
         headers.push(("content-type".into(), b"application/grpc".to_vec()));
@@ -212,6 +211,6 @@ fn replied(reply: &Reply, request: &Request) -> Outcome {
     outcome
 }
 
-/// How long a fetch takes, and how long after one request the next one comes.
+/// The duration of a fetch, and the time between two requests.
 const FETCH_TIME: Duration = Duration::from_millis(1);
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(5);

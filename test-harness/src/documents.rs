@@ -1,4 +1,4 @@
-//! Documents that a server publishes under paths of their own, with validators, and every way in which that can fail.
+//! Documents that a server publishes, each under its own path, with validators and every kind of failure.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::server::{self, Request, Response};
 
-/// What is published, shared by the server and whoever changes it.
+/// The published documents, shared by the server and the test.
 #[derive(Debug, Clone, Default)]
 pub struct Documents(Arc<Mutex<BTreeMap<String, Published>>>);
 
@@ -23,69 +23,69 @@ struct Published {
     unchanged: usize,
 }
 
-/// How the endpoint of a document fails.
+/// The failure of a document endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// It does not.
+    /// No failure.
     #[default]
     None,
     /// The connection is closed without a response.
     Down,
-    /// It does not fail, but the answer takes a second.
+    /// No failure, but the response takes a second.
     Late,
-    /// The answer takes 30 seconds.
+    /// The response takes 30 seconds.
     Slow,
     /// Status 500.
     Error,
     /// Status 200 with HTML.
     Garbage,
-    /// A valid document of 5 MB, nearly all of it blank.
+    /// A valid document of 5 MB, nearly all of it whitespace.
     Huge,
-    /// The body breaks off half-way.
+    /// The body ends half-way.
     Truncated,
-    /// A document without anything in it.
+    /// An empty document.
     Empty,
-    /// Status 302, to a place where the document is.
+    /// Status 302 with the address of the document.
     Redirecting,
-    /// Status 304, whatever was asked.
+    /// Status 304 to every request.
     NotModified,
-    /// No answer until it fails differently or not at all; then that.
+    /// No response until the fault changes. The response then follows the new fault.
     Held,
 }
 
 impl Documents {
-    /// Publishes a document under a path from now on.
+    /// Publishes a document under a path.
     pub fn publish(&self, path: &str, document: Value) {
         self.lock().entry(path.to_owned()).or_default().document = document;
     }
 
-    /// Fails like this from now on.
+    /// Sets the failure of a path.
     pub fn fail(&self, path: &str, fault: Fault) {
         self.lock().entry(path.to_owned()).or_default().fault = fault;
     }
 
-    /// How often a path was asked for.
+    /// Returns how often a path was requested.
     pub fn requests(&self, path: &str) -> usize {
         self.lock().get(path).map_or(0, |published| published.requests)
     }
 
-    /// How often the answer was that nothing had changed.
+    /// Returns how often the response was 304.
     pub fn unchanged(&self, path: &str) -> usize {
         self.lock().get(path).map_or(0, |published| published.unchanged)
     }
 
-    /// The text that an endpoint's answer holds now; none when it has no usable answer.
+    /// Returns the text of the endpoint's current response, or `None` if it has no usable response.
     pub fn text(&self, path: &str) -> Option<String> {
         let published = self.lock();
         let published = published.get(path)?;
         published.fault.text(&published.document)
     }
 
-    /// The answer to a request; none when nothing is published under its path.
+    /// Returns the response to a request, or `None` if nothing is published under its path.
     pub(crate) async fn answer(&self, request: &Request) -> Option<io::Result<Response>> {
         let asked_for = request.uri().path();
-        // Where a redirection leads to all is well: whoever follows one shows that by knowing the document.
+        // The target of a redirect never fails: a gateway that knows the document has followed the redirect.
         let path = if asked_for == ELSEWHERE { request.uri().query()? } else { asked_for };
         if !self.lock().contains_key(path) {
             return None;
@@ -136,7 +136,7 @@ impl Documents {
 }
 
 impl Fault {
-    /// What the body holds; none when there is no answer that could be taken for one.
+    /// Returns the text of the body, or `None` if the response is not usable.
     pub fn text(self, document: &Value) -> Option<String> {
         let whole = document.to_string();
         match self {
@@ -144,19 +144,19 @@ impl Fault {
             Fault::Garbage => Some("<!doctype html><title>Maintenance</title>".to_owned()),
             Fault::Huge => Some(whole + &" ".repeat(5_000_000)),
             Fault::Truncated => whole.get(..whole.len() / 2).map(str::to_owned),
-            // A key set without keys; in any other document a member that nobody knows.
+            // A key set without keys. For other documents this is an unknown member.
             Fault::Empty => Some(json!({ "keys": [] }).to_string()),
             Fault::Down | Fault::Slow | Fault::Error | Fault::Redirecting | Fault::NotModified | Fault::Held => None,
         }
     }
 }
 
-/// A validator as servers make them: quoted, and another for every text.
+/// Returns a validator as servers create it: quoted, and different for each text.
 fn etag(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// Where redirections lead to.
+/// The target of redirects.
 pub const ELSEWHERE: &str = "/elsewhere.json";

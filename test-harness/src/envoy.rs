@@ -1,4 +1,4 @@
-//! A real Envoy: found, started with a given configuration, watched, and stopped when dropped.
+//! A real Envoy: found, started with a given configuration, monitored, and stopped on drop.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,14 +15,14 @@ use crate::client::{self, Request};
 use crate::clock::Deadline;
 use crate::ports;
 
-/// How to start one.
+/// The options for starting Envoy.
 #[derive(Debug, Clone)]
 pub struct Launch<'a> {
-    /// The configuration, YAML or JSON.
+    /// The configuration as YAML or JSON.
     pub bootstrap: &'a str,
     /// The port of the admin interface that the configuration names.
     pub admin: u16,
-    /// Worker threads.
+    /// The number of worker threads.
     pub workers: u32,
     /// Environment variables.
     pub env: Vec<(String, String)>,
@@ -37,7 +37,7 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Starts one and waits until it is ready.
+    /// Starts Envoy and waits until it is ready.
     pub fn start(launch: &Launch<'_>) -> Result<Self> {
         let program = find()?;
         let folder = fresh_folder()?;
@@ -55,14 +55,14 @@ impl Envoy {
         Ok(envoy)
     }
 
-    /// What `GET` of a path of the admin interface answers.
+    /// Returns the response of the admin interface to `GET` on a path.
     pub fn admin(&self, path: &str) -> Result<String> {
         let request = Request::new("GET", path, "admin");
         let response = client::send(ports::loopback(self.admin), &request, Duration::from_secs(5))?;
         Ok(String::from_utf8_lossy(&response.body).into_owned())
     }
 
-    /// Asks the admin interface to do something.
+    /// Sends `POST` to the admin interface.
     pub fn admin_post(&self, path: &str) -> Result<()> {
         let request = Request::new("POST", path, "admin").header("content-length", "0");
         let response = client::send(ports::loopback(self.admin), &request, Duration::from_secs(5))?;
@@ -70,29 +70,29 @@ impl Envoy {
         Ok(())
     }
 
-    /// All lines it has written so far: access log, then log.
+    /// Returns all lines written so far: the access log, then the log.
     pub fn lines(&self) -> Vec<String> {
         ["out.log", "envoy.log"].iter().flat_map(|name| lines_of(&self.folder.join(name))).collect()
     }
 
-    /// The last `count` lines of its log.
+    /// Returns the last `count` lines of the log.
     pub fn log_tail(&self, count: usize) -> String {
         let lines = self.lines();
         lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
     }
 
-    /// Ends it at once, as `kill -9` does; every line that it had written.
+    /// Kills Envoy like `kill -9`. Returns every line that it had written.
     pub fn kill(mut self) -> Vec<String> {
         self.end();
         self.lines()
     }
 
     fn end(&mut self) {
-        // It may have ended already; there is nobody left to tell.
+        // It may have exited already. There is no caller to report an error to.
         let _gone = self.child.kill().and_then(|()| self.child.wait().map(drop));
     }
 
-    /// An error if it has ended by itself.
+    /// Returns an error if Envoy has exited.
     pub fn still_runs(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("envoy ended with {status}; its last lines:\n{}", self.log_tail(15)),
@@ -100,19 +100,19 @@ impl Envoy {
         }
     }
 
-    /// An error if a filter failed since the start, or one of the workers runs without one. A panic or a trap ends the whole
-    /// filter of its worker (envoy-facts §0.4); a worker whose filter could not be configured lets everything pass (§0.1).
+    /// Returns an error if a filter has failed since the start or a worker runs without one. A panic or a trap ends the whole
+    /// filter of its worker (envoy-facts §0.4). A worker whose filter could not be configured lets every request pass (§0.1).
     pub fn filter_never_failed(&mut self, workers: u32) -> Result<()> {
         self.still_runs()?;
         let failed = |line: &String| line.contains("[critical][wasm]") || line.contains("failed: Uncaught");
         if let Some(line) = self.lines().iter().find(|line| failed(line)) {
             bail!("the filter failed: {line}\n{}", self.log_tail(15));
         }
-        // One VM for the base, one for the main thread, one for each worker (§2.1).
+        // There is one VM for the base, one for the main thread and one for each worker (§2.1).
         let (active, all) = (self.stat("wasm.envoy.wasm.runtime.v8.active")?, u64::from(workers) + 2);
         if active != all {
-            // The gauge is set to a number that two workers count at once, and the lower may be set last. Of a worker whose VM is
-            // truly missing the log tells, once it is written, or the counter, since its VM is made again.
+            // Two workers can set this gauge at the same time, and the lower value can win. If a VM is really missing, the log
+            // reports it after a delay, or the counter does, because Envoy creates the VM again.
             thread::sleep(UNWRITTEN);
             let tells = |line: &String| failed(line) || line.contains("Wasm VM failed");
             let none_failed = !self.lines().iter().any(tells);
@@ -125,18 +125,18 @@ impl Envoy {
         Ok(())
     }
 
-    /// The counter or gauge of this name; 0 while it does not exist.
+    /// Returns the counter or gauge with this name, or 0 if it does not exist.
     pub fn stat(&self, name: &str) -> Result<u64> {
         let answer = self.admin(&format!("/stats?filter=^{name}$"))?;
         Ok(answer.trim().rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
-    /// The port of its admin interface.
+    /// Returns the port of the admin interface.
     pub fn admin_port(&self) -> u16 {
         self.admin
     }
 
-    /// The id of its process.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -158,7 +158,8 @@ impl Drop for Envoy {
     }
 }
 
-/// Whether Envoy accepts a configuration, the filter's own included: `--mode validate` loads the module and configures it.
+/// Returns whether Envoy accepts a configuration. `--mode validate` loads and configures the module, so this includes the
+/// filter's own.
 pub fn validate(bootstrap: &str, env: &[(String, String)]) -> Result<(), String> {
     let run = || -> Result<Result<(), String>> {
         let folder = fresh_folder()?;
@@ -174,7 +175,7 @@ pub fn validate(bootstrap: &str, env: &[(String, String)]) -> Result<(), String>
     run().unwrap_or_else(|error| Err(format!("{error:#}")))
 }
 
-/// `$ENVOY`, else `envoy` on the PATH, else the one that `make` installed.
+/// Returns `$ENVOY`, else `envoy` on the PATH, else the binary that `make` installed.
 pub fn find() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("ENVOY").filter(|named| !named.is_empty()) {
         let named = PathBuf::from(named);
@@ -188,13 +189,13 @@ pub fn find() -> Result<PathBuf> {
     found.context("no Envoy: set $ENVOY, put `envoy` on the PATH, or run `make envoy`")
 }
 
-/// The first two numbers of a version: `1.37` and `1.37.0` are both (1, 37).
+/// Returns the first two numbers of a version. Both `1.37` and `1.37.0` give (1, 37).
 pub fn version_number(text: &str) -> (u32, u32) {
     let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// The version of the Envoy that is found.
+/// Returns the version of the Envoy that [`find`] returns.
 pub fn version() -> Result<(u32, u32)> {
     static FOUND: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     let ask = || {
@@ -205,12 +206,12 @@ pub fn version() -> Result<(u32, u32)> {
     FOUND.get_or_init(ask).context("Envoy does not tell its version")
 }
 
-/// The folder of the whole project.
+/// Returns the root folder of the project.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// The filter's module, which `make wasm` builds; the one with JSON Schema lies beside it, where the generator looks for it.
+/// Returns the filter's module, built by `make wasm`. The generator looks for the module with JSON Schema in the same folder.
 pub fn module() -> Result<PathBuf> {
     for name in ["dist/portcullis.wasm", "dist/portcullis-full.wasm"] {
         anyhow::ensure!(root().join(name).is_file(), "{name} is missing: run `make wasm`");
@@ -218,7 +219,7 @@ pub fn module() -> Result<PathBuf> {
     Ok(root().join("dist/portcullis.wasm"))
 }
 
-/// A folder for one run's files, to be removed after it.
+/// Creates a folder for the files of one run. The caller removes it.
 pub fn fresh_folder() -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -232,5 +233,5 @@ fn lines_of(file: &Path) -> Vec<String> {
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
 }
 
-/// Lines of the log wait this long in memory at the most: four times what [`Envoy::start`] asks for.
+/// The longest time that log lines stay in memory: four times the interval that [`Envoy::start`] sets.
 const UNWRITTEN: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! Compares what became of a request with what must have become of it; every difference is one line.
+//! Compares the outcome of a request with the expected outcome. Each difference is one line.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::case::{Expect, HeaderIs, Stated, UpstreamIs};
 use crate::outcome::{self, Forwarded, Headers, Outcome};
 use crate::place::Places;
 
-/// All differences; none means that the case holds.
+/// Returns all differences. An empty list means that the case passes.
 pub fn differences(expect: &Expect, places: &Places, outcome: &Outcome) -> Result<Vec<String>> {
     let mut found = Vec::new();
     if outcome.status != expect.status {
@@ -89,7 +89,7 @@ fn headers(
             }
             HeaderIs::Lines(lines) => {
                 let lines = lines.iter().map(|line| places.fill(line)).collect::<Result<Vec<_>>>()?;
-                // Several lines and one line with commas say the same (RFC 9110 §5.3), and Envoy may join them.
+                // Several lines and one line with commas have the same meaning (RFC 9110 §5.3), and Envoy may join them.
                 (members(&got).eq(members(&lines)), format!("{lines:?}"))
             }
         };
@@ -100,7 +100,7 @@ fn headers(
     Ok(())
 }
 
-/// The same text, where `{5..9}` stands for any whole number from 5 to 9: what depends on the time between two requests.
+/// Compares two texts. `{5..9}` matches any integer from 5 to 9, for values that depend on the time between two requests.
 fn alike(wanted: &str, got: &str) -> bool {
     let range = wanted.split_once('{').and_then(|(before, rest)| {
         let (range, after) = rest.split_once('}')?;
@@ -134,7 +134,7 @@ fn not_headers(
     Ok(())
 }
 
-/// The envelope of a refusal, byte for byte, and the headers that belong beside it.
+/// Checks the envelope of a refusal byte for byte, and its headers.
 fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     let body = outcome.body_json().unwrap_or_default();
     let text = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
@@ -144,7 +144,7 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     let wanted = format!(
         r#"{{"error":{{"code":"{code}","message":"{message}","request_id":"{id}"{details}}},"metadata":{{"success":false,"timestamp":"{time}"}}}}"#
     );
-    // Envoy ends a formatted line.
+    // Envoy ends a formatted line with a newline.
     let got = String::from_utf8_lossy(&outcome.body);
     if got.trim_end_matches('\n') != wanted {
         found.push(format!("envelope: expected `{wanted}`, got `{got}`"));
@@ -163,7 +163,7 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     }
 }
 
-/// The list of findings in its one spelling; nothing where there is none.
+/// Returns the list of findings in its only valid form, or an empty text if there is none.
 fn details(body: &Value) -> String {
     let Some(Value::Array(findings)) = body.pointer("/error/details") else { return String::new() };
     let text = |finding: &Value, name| finding.get(name).unwrap_or(&Value::Null).to_string();
@@ -171,7 +171,7 @@ fn details(body: &Value) -> String {
     format!(r#","details":[{}]"#, findings.iter().map(one).collect::<Vec<_>>().join(","))
 }
 
-/// Client, upstream and record know a request by one id.
+/// The client, the upstream and the record must have the same request id.
 fn same_id(found: &mut Vec<String>, outcome: &Outcome) {
     let client = outcome::values(&outcome.headers, "x-request-id");
     let upstream = outcome.forwarded.as_ref().map(|seen| outcome::values(&seen.headers, "x-request-id"));
@@ -186,7 +186,7 @@ fn is_timestamp(text: &str) -> bool {
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)
 }
 
-/// Objects may hold more than is wanted; lists and plain values may not; `"*"` is any value.
+/// Objects may contain additional members. Lists and plain values must match exactly. `"*"` matches any value.
 fn contained(found: &mut Vec<String>, at: &str, wanted: &Value, got: Option<&Value>) {
     match (wanted, got) {
         (Value::String(any), Some(_)) if any == "*" => {}

@@ -1,4 +1,4 @@
-//! What a failing case prints: the configuration, the request, what was expected, what was got, and Envoy's last lines.
+//! The report of a failing case: configuration, request, expected and actual outcome, and Envoy's last log lines.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::octets;
 use crate::outcome::{self, Outcome};
 use crate::scene::Scene;
 
-/// `Ok` if the case holds, else everything a reader needs to see why not.
+/// Returns `Ok` if the case passes, else a report with all details.
 pub fn judge(
     case: &Case,
     scene: &Scene,
@@ -52,7 +52,7 @@ pub fn judge(
     Err(text)
 }
 
-/// The names of the cases that `wanted` chooses, for a runner's list.
+/// Returns the names of the cases that `wanted` selects, for the list of a runner.
 pub fn names(file: &CaseFile, wanted: fn(&Case) -> bool) -> Vec<String> {
     file.cases.iter().filter(|case| wanted(case)).map(|case| case.name.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! The product's own module with a flaw put in: it traps at a request with very many headers, and is itself at every other.
+//! The product's module with a flaw: it traps on a request with more than [`MOST_HEADERS`] headers and otherwise works as usual.
 
 use anyhow::{Context, Result};
 use wasm_encoder::{
@@ -6,10 +6,10 @@ use wasm_encoder::{
 };
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
-/// The bytes of the module that stands in the place of `product`.
+/// Returns the bytes of the flawed version of `product`.
 ///
-/// A function that traps, or else calls the product's own, is added behind all others and exported in its place: nothing else
-/// has to be renumbered.
+/// A function is added after all others and exported instead of the original. It traps, or else calls the original. This way no
+/// index changes.
 pub fn build(product: &[u8]) -> Result<Vec<u8>> {
     let sections: Vec<Payload<'_>> = Parser::new(0).parse_all(product).collect::<Result<_, _>>()?;
     let (mut imported, mut types, mut bodies, mut original) = (0, Vec::new(), Vec::new(), None);
@@ -96,6 +96,6 @@ fn kind(kind: ExternalKind) -> Result<ExportKind> {
     }
 }
 
-/// Pseudo-headers among them; the generated listener takes more.
+/// The limit includes pseudo-headers. The generated listener accepts more.
 pub const MOST_HEADERS: i32 = 60;
 const CALLBACK: &str = "proxy_on_request_headers";

@@ -1,21 +1,21 @@
-//! HTTP/2 as bytes, for requests that no library would send: frames (RFC 9113 §4.1) and field blocks (RFC 7541).
+//! HTTP/2 as bytes, for requests that no library sends: frames (RFC 9113 §4.1) and field blocks (RFC 7541).
 
 use crate::client::Request;
 
-/// What a client says first, and its empty SETTINGS.
+/// The client's connection preface and its empty SETTINGS frame.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// Types of frames.
+/// A frame type.
 pub const DATA: u8 = 0;
 /// See [`DATA`].
 pub const HEADERS: u8 = 1;
 /// See [`DATA`].
 pub const CONTINUATION: u8 = 9;
-/// Nothing follows on the stream.
+/// The last frame of the stream.
 pub const END_STREAM: u8 = 1;
-/// Nothing follows of the field block.
+/// The last frame of the field block.
 pub const END_HEADERS: u8 = 4;
 
-/// The field lines of a request, as HTTP/2 orders them.
+/// Returns the field lines of a request in the order of HTTP/2.
 pub fn fields(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
     let host = request.headers.iter().find(|(name, _)| name == b"host").map(|(_, value)| value.clone());
     let pseudo: [(&[u8], &[u8]); 4] = [
@@ -30,7 +30,7 @@ pub fn fields(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
     fields
 }
 
-/// A field block of literals, nothing indexed, nothing compressed (RFC 7541 §6.2.2).
+/// Returns a field block of literals, without indexing or compression (RFC 7541 §6.2.2).
 pub fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -43,13 +43,13 @@ pub fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     block
 }
 
-/// One frame.
+/// Returns one frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
     [length.get(1..).unwrap_or_default(), &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Whether the bytes are whole frames of a server, the last of which may have been cut by the connection's end.
+/// Returns whether the bytes are complete server frames. The end of the connection may have cut the last one.
 pub fn are_frames(mut bytes: &[u8]) -> bool {
     while let Some(([a, b, c, kind, ..], _)) = bytes.split_first_chunk::<9>() {
         let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
@@ -61,8 +61,8 @@ pub fn are_frames(mut bytes: &[u8]) -> bool {
     true
 }
 
-/// The status of the answer on a stream, if a field block names it by an index alone (RFC 7541, appendix A); `Some(0)` for another
-/// status and for a reset.
+/// Returns the status of a stream if its field block uses only an index for it (RFC 7541, appendix A). Returns `Some(0)` for
+/// any other status and for a reset.
 pub fn status(mut bytes: &[u8], stream: u32) -> Option<u16> {
     const RST_STREAM: u8 = 3;
     while let Some((head, rest)) = bytes.split_first_chunk::<9>() {
@@ -79,7 +79,7 @@ pub fn status(mut bytes: &[u8], stream: u32) -> Option<u16> {
     None
 }
 
-/// A length in seven bits, or more that follow in groups of seven, the lowest first (RFC 7541 §5.1).
+/// A length in seven bits, or with more groups of seven bits, lowest first (RFC 7541 §5.1).
 fn length(block: &mut Vec<u8>, length: usize) {
     let Some(mut rest) = length.checked_sub(127) else {
         block.extend(u8::try_from(length));

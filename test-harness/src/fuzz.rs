@@ -1,7 +1,7 @@
-//! Hostile input: every part that reads a stranger's bytes, what it is fed first, and what must hold whatever it is fed.
+//! Fuzz targets: every parser of untrusted bytes, with its seeds and the properties that every input must satisfy.
 //!
-//! `make fuzz` lets libFuzzer look for inputs that reach new code; `tests/hostile.rs` feeds what was found, and some chance,
-//! on every run of the tests.
+//! `make fuzz` runs libFuzzer to find inputs that reach new code. `tests/hostile.rs` runs the stored inputs and some random
+//! ones on every test run.
 
 mod browser;
 pub mod dice;
@@ -20,15 +20,15 @@ use anyhow::{Context, Result};
 
 use crate::{envoy, octets};
 
-/// What did not hold, and for which input.
+/// The property that failed, and the input.
 pub type Broken = String;
 
-/// Something that is fed.
+/// A fuzz target.
 pub trait Target {
-    /// Inputs that it understands.
+    /// Returns valid inputs.
     fn seeds(&self) -> Vec<Vec<u8>>;
 
-    /// Feeds it. It may panic where its author did not expect something, and that is a finding too.
+    /// Runs one input. A panic is a finding too.
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken>;
 }
 
@@ -53,7 +53,7 @@ pub const TARGETS: &[(&str, Open)] = &[
     ("pattern", patterns::Patterns::open),
 ];
 
-/// Opens the target of this name.
+/// Opens the target with this name.
 pub fn open(name: &str) -> Result<Box<dyn Target>> {
     let names = || TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let found = TARGETS.iter().find(|(have, _)| *have == name);
@@ -61,7 +61,7 @@ pub fn open(name: &str) -> Result<Box<dyn Target>> {
     open()
 }
 
-/// What fuzzing found for a target and the project keeps.
+/// Returns the stored inputs that fuzzing found for a target.
 pub fn corpus(name: &str) -> Result<Vec<Vec<u8>>> {
     let folder = corpus_folder(name);
     let entries = fs::read_dir(&folder).with_context(|| format!("no folder {}", folder.display()))?;
@@ -70,12 +70,12 @@ pub fn corpus(name: &str) -> Result<Vec<Vec<u8>>> {
     files.iter().map(|file| Ok(fs::read(file)?)).collect()
 }
 
-/// Where it is kept.
+/// Returns the folder of the stored inputs.
 pub fn corpus_folder(name: &str) -> PathBuf {
     envoy::root().join("test-harness/corpus").join(name)
 }
 
-/// Feeds a target, panics caught.
+/// Runs one input and catches panics.
 pub fn feed(target: &mut dyn Target, input: &[u8]) -> Result<(), Broken> {
     let shown = |what: &str| format!("{what}\ninput: {}", octets::escape(input));
     match catch_unwind(AssertUnwindSafe(|| target.hold(input))) {

@@ -1,4 +1,4 @@
-//! The Envoy configuration as users get it: written by the product's own command line, run as a process.
+//! The Envoy configuration as users get it: written by the product's command line, run as a process.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::certificate::Certificates;
 use crate::{envoy, program};
 
-/// What the configuration is made of.
+/// The inputs of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// The gateway's document.
@@ -20,14 +20,14 @@ pub struct Wanted<'a> {
     pub module: &'a Path,
     /// How the document is embedded: `json` or `struct`.
     pub embed: &'a str,
-    /// How many proxies in front of it are believed about the client's address.
+    /// The number of trusted proxies that report the client's address.
     pub trusted_hops: u32,
-    /// The certificates of a listener that speaks TLS.
+    /// The certificates of a TLS listener.
     pub tls: Option<&'a Certificates>,
 }
 
 impl Wanted<'_> {
-    /// Runs `portcullis generate envoy` with these variables in its environment.
+    /// Runs `portcullis generate envoy` with these environment variables.
     pub fn generate(&self, env: &[(String, String)]) -> Result<String> {
         let text = |path: &Path| path.display().to_string();
         let (document, module) = (text(self.document), text(self.module));

@@ -1,4 +1,4 @@
-//! An HTTP/2 client with prior knowledge (RFC 9113 §3.3): sends the same requests as the raw HTTP/1.1 one, over the other protocol.
+//! An HTTP/2 client with prior knowledge (RFC 9113 §3.3) that sends the same requests as the raw HTTP/1.1 client.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,21 +13,22 @@ use tokio::net::TcpStream;
 use crate::client::{Request, Response};
 use crate::server;
 
-/// One request on a connection of its own. Each header line becomes a field line of its own, and trailers of the response
-/// stand behind its headers.
+/// Sends one request on a new connection. Each header line becomes one field line. The trailers of the response follow its
+/// headers.
 pub fn send(to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
     let exchange = async { exchange(TcpStream::connect(to).await?, "http", request).await };
     let answer = async { tokio::time::timeout(patience, exchange).await };
     server::runtime()?.block_on(answer).context("no complete response in time")?
 }
 
-/// Sends a request with its body and does not end it; what the server answers all the same. An error if it ends the stream.
+/// Sends a request with its body and does not end it. Returns the status that the server sends anyway, or an error if it ends
+/// the stream.
 pub fn send_unfinished(to: SocketAddr, request: &Request, patience: Duration) -> Result<u16> {
     let exchange = async {
         let (client, connection) = h2::client::handshake(TcpStream::connect(to).await?).await?;
         let driving = tokio::spawn(connection);
         let (response, mut body) = client.ready().await?.send_request(head("http", request)?, false)?;
-        // A server may answer early and close the stream: the answer is still there to be read.
+        // A server may respond early and close the stream. Its response can still be read.
         let _refused = send_pieces(&mut body, &request.body, false).await;
         let status = response.await?.status().as_u16();
         driving.abort();
@@ -37,7 +38,7 @@ pub fn send_unfinished(to: SocketAddr, request: &Request, patience: Duration) ->
     server::runtime()?.block_on(answer).context("no answer in time")?
 }
 
-/// One request over what is connected already.
+/// Sends one request over an existing connection.
 pub async fn exchange<S>(stream: S, scheme: &str, request: &Request) -> Result<Response>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -54,7 +55,7 @@ async fn on_stream(client: h2::client::SendRequest<Bytes>, scheme: &str, request
     let ends_at_once = request.body.is_empty() && request.trailers.is_empty();
     let (response, mut body) = client.send_request(head(scheme, request)?, ends_at_once)?;
     if !ends_at_once {
-        // A server may answer early and close the stream: the answer is still there to be read.
+        // A server may respond early and close the stream. Its response can still be read.
         let _refused = send_body(&mut body, request).await;
     }
     let (head, mut body) = response.await?.into_parts();
@@ -71,7 +72,7 @@ async fn on_stream(client: h2::client::SendRequest<Bytes>, scheme: &str, request
     Ok(received)
 }
 
-/// Sends no more than the peer allows: a gateway that holds a request back lets its window run full.
+/// Sends no more than the peer allows. A gateway that holds a request back lets its window fill up.
 async fn send_body(stream: &mut h2::SendStream<Bytes>, request: &Request) -> Result<()> {
     send_pieces(stream, &request.body, request.trailers.is_empty()).await?;
     if !request.trailers.is_empty() {

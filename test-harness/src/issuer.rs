@@ -1,4 +1,4 @@
-//! The development issuer: publishes a key set and other documents, mints tokens for the demo, and fails in every way a real one can.
+//! The development issuer: publishes a key set and other documents, mints tokens for the demo, and simulates failures.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ pub const KEY_SET_PATH: &str = "/.well-known/jwks.json";
 /// A running issuer.
 #[derive(Debug)]
 pub struct Issuer {
-    /// What it publishes, the key set under [`KEY_SET_PATH`].
+    /// The published documents, with the key set under [`KEY_SET_PATH`].
     pub documents: Documents,
     server: Server,
     state: State,
@@ -36,7 +36,7 @@ struct Inner {
 }
 
 impl Issuer {
-    /// Starts one on `port` (0: any free one) that publishes the named keys.
+    /// Starts an issuer on `port` (0: any free port) that publishes these keys.
     pub fn start(port: u16, published: &[&str]) -> Result<Self> {
         let (documents, state) = (Documents::default(), State::default());
         let shared = (documents.clone(), state.clone());
@@ -46,29 +46,29 @@ impl Issuer {
         Ok(issuer)
     }
 
-    /// Its base URL, without a slash at the end; also the `iss` of its tokens.
+    /// Returns its base URL without a trailing slash. It is also the `iss` of its tokens.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// Publishes these keys from now on, and no others.
+    /// Publishes exactly these keys.
     pub fn publish(&self, kids: &[impl AsRef<str>]) {
         self.state.lock().published = kids.iter().map(|kid| kid.as_ref().to_owned()).collect();
-        // A name that no test key has publishes nothing, and the tests that need the key say so.
+        // An unknown key name publishes no key. The tests that need the key then fail with a clear message.
         self.documents.publish(KEY_SET_PATH, keys::key_set(kids).unwrap_or_default());
     }
 
-    /// The key endpoint fails like this from now on.
+    /// Sets the failure of the key endpoint.
     pub fn fail(&self, fault: Fault) {
         self.documents.fail(KEY_SET_PATH, fault);
     }
 
-    /// Claims that every token of `POST /token` carries besides `iss`, `sub` and `scope`.
+    /// Sets the claims of every token from `POST /token`, in addition to `iss`, `sub` and `scope`.
     pub fn default_claims(&self, claims: Map<String, Value>) {
         self.state.lock().claims = claims;
     }
 
-    /// How often the document under `path` was asked for.
+    /// Returns how often the document under `path` was requested.
     pub fn requests(&self, path: &str) -> usize {
         self.documents.requests(path)
     }
@@ -88,7 +88,7 @@ async fn answer(documents: Documents, state: State, request: Request) -> io::Res
     published.unwrap_or_else(|| json_reply(404, &json!({ "error": "not_found" })))
 }
 
-/// RFC 6749 §4.4: the client credentials grant, for a client without a secret, because this is a demo.
+/// The client credentials grant (RFC 6749 §4.4), without a client secret because this is a demo.
 async fn token(state: State, request: Request) -> io::Result<Response> {
     let header =
         |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
@@ -112,7 +112,7 @@ async fn token(state: State, request: Request) -> io::Result<Response> {
     spec.claims.extend(field("scope").map(|scope| ("scope".to_owned(), scope.into())));
     spec.exp_in = Some(lifetime.into());
     match spec.mint(clock::unix_seconds(), &claims) {
-        // For shells, which read plain text more easily than JSON.
+        // Plain text is easier to use in shells than JSON.
         Ok(token) if accept == "text/plain" => server::reply(200, "text/plain", token),
         Ok(token) => json_reply(200, &json!({ "access_token": token, "token_type": "Bearer", "expires_in": lifetime })),
         Err(error) => json_reply(400, &json!({ "error": "invalid_request", "error_description": error.to_string() })),

@@ -1,4 +1,4 @@
-//! The fixed key pairs the development issuer signs with. They are public, so nothing outside the harness may trust them.
+//! The fixed key pairs of the development issuer. They are public, so nothing outside the harness may trust them.
 
 use std::sync::OnceLock;
 
@@ -9,12 +9,12 @@ use rsa::BigUint;
 use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use serde_json::{Map, Value, json};
 
-/// A key by its name, which is also its `kid`.
+/// A key, identified by its name, which is also its `kid`.
 #[derive(Debug, Clone, Copy)]
 pub struct Key(&'static Map<String, Value>);
 
 impl Key {
-    /// Finds a key of `test-harness/keys/test-only.jwks.json`.
+    /// Finds a key in `test-harness/keys/test-only.jwks.json`.
     pub fn named(kid: &str) -> Result<Self> {
         let named = |key: &&'static Value| key.get("kid").and_then(Value::as_str) == Some(kid);
         match keys()?.iter().find(named).and_then(Value::as_object) {
@@ -23,12 +23,12 @@ impl Key {
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn kid(self) -> &'static str {
         self.text("kid").unwrap_or_default()
     }
 
-    /// The algorithm it signs with when a token names no other.
+    /// Returns the default signing algorithm of the key.
     pub fn usual_algorithm(self) -> &'static str {
         match (self.text("kty"), self.text("crv")) {
             (Ok("RSA"), _) => "RS256",
@@ -40,27 +40,27 @@ impl Key {
         }
     }
 
-    /// The public half, as it stands in a key set.
+    /// Returns the public key as a JWK.
     pub fn public(self) -> Value {
         let public =
             |(name, value): (&String, &Value)| PUBLIC.contains(&name.as_str()).then(|| (name.clone(), value.clone()));
         Value::Object(self.0.iter().filter_map(public).collect())
     }
 
-    /// The bytes of one of its base64url members, such as `d` or `k`.
+    /// Returns the bytes of a base64url member, such as `d` or `k`.
     pub fn bytes(self, member: &str) -> Result<Vec<u8>> {
         Ok(URL_SAFE_NO_PAD.decode(self.text(member)?)?)
     }
 
-    /// The RSA private key.
+    /// Returns the RSA private key.
     pub fn rsa(self) -> Result<rsa::RsaPrivateKey> {
         let number = |member| Ok::<_, anyhow::Error>(BigUint::from_bytes_be(&self.bytes(member)?));
         let primes = vec![number("p")?, number("q")?];
         Ok(rsa::RsaPrivateKey::from_components(number("n")?, number("e")?, number("d")?, primes)?)
     }
 
-    /// What a forger would take for an HMAC secret: the secret of an `oct` key, else the public key as everyone can get it
-    /// (RSA: the PEM text; others: the public member `x`).
+    /// Returns the bytes that a forger would use as an HMAC secret. For an `oct` key it is the secret. Otherwise it is the
+    /// public key: the PEM text for RSA, the member `x` for others.
     pub fn as_hmac_secret(self) -> Result<Vec<u8>> {
         match self.text("kty")? {
             "oct" => self.bytes("k"),
@@ -74,13 +74,13 @@ impl Key {
     }
 }
 
-/// The key set with the public halves of the named keys.
+/// Returns the key set with the public halves of these keys.
 pub fn key_set(kids: &[impl AsRef<str>]) -> Result<Value> {
     let keys: Result<Vec<_>> = kids.iter().map(|kid| Ok(Key::named(kid.as_ref())?.public())).collect();
     Ok(json!({ "keys": keys? }))
 }
 
-/// The names of all keys.
+/// Returns the names of all keys.
 pub fn names() -> Result<Vec<&'static str>> {
     Ok(keys()?.iter().filter_map(|key| key.get("kid").and_then(Value::as_str)).collect())
 }
@@ -92,7 +92,7 @@ fn keys() -> Result<&'static [Value]> {
     Ok(keys.context("keys/test-only.jwks.json is not a key set")?)
 }
 
-/// RFC 7518 §6: the members of a JWK that are not secret.
+/// The public members of a JWK (RFC 7518 §6).
 const PUBLIC: [&str; 9] = ["kid", "use", "alg", "kty", "crv", "x", "y", "n", "e"];
 
 #[cfg(test)]

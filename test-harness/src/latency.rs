@@ -1,4 +1,4 @@
-//! How long other callers wait for their answers while a test attacks the gateway.
+//! Measures how long other callers wait for responses while a test attacks the gateway.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::clock;
 
-/// The 99th percentile of the time that `send` takes, of 300 calls.
+/// Returns the 99th percentile of the duration of 300 calls of `send`.
 ///
 /// # Errors
 /// The first failure of `send`.
@@ -17,7 +17,7 @@ pub fn p99(mut send: impl FnMut() -> Result<()>) -> Result<Duration> {
     percentile(times)
 }
 
-/// The result of `attack`, and the 99th percentile of the time that `send` takes while it runs.
+/// Returns the result of `attack`, and the 99th percentile of the duration of `send` while it runs.
 ///
 /// # Errors
 /// The failure of `attack`, or the first failure of `send`.
@@ -41,7 +41,7 @@ pub fn p99_during<T>(
     })
 }
 
-/// Prints both and their ratio. Tests do not judge it: two cores may run several of them at once.
+/// Prints both values and their ratio. Tests do not check them, because several tests may share two cores.
 pub fn report(attack: &str, before: Duration, during: Duration) {
     let ratio = during.as_secs_f64() / before.as_secs_f64();
     eprintln!("p99 of another caller: {before:?} alone, {during:?} during {attack}: {ratio:.2} times as long");

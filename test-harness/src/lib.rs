@@ -1,10 +1,9 @@
 //! The test harness: a real Envoy, a real upstream and a real issuer around the filter, and the cases that run through them.
 //!
-//! From the case to the wire: [`case`] reads what an author wrote, [`scene`] starts the servers it needs, [`token`] signs
-//! what the request carries, [`client`] sends it through the Envoy of a [`stage`], [`expect`] compares, [`runner`] reports.
-//! [`native`] does the same without Envoy. [`trial`] is for what depends on Envoy's own settings: it bends the configuration
-//! that the product generates. The harness sees the gateway only as its users do: as a file for Envoy, or through the
-//! package's public API.
+//! The path of a case: [`case`] reads the file, [`scene`] starts the servers, [`token`] signs the tokens, [`client`] sends the
+//! request through the Envoy of a [`stage`], [`expect`] compares, and [`runner`] reports. [`native`] does the same without
+//! Envoy. [`trial`] tests Envoy's own settings: it modifies the configuration that the product generates. The harness uses the
+//! gateway only as users do: as a file for Envoy, or through the public API of the package.
 
 pub mod before;
 pub mod bootstrap;

@@ -1,4 +1,4 @@
-//! Load: a mix of requests from several clients at once, each with an id of its own, each answer counted.
+//! Load: a mix of requests from several concurrent clients. Each request has an id, and each response is counted.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,35 +10,35 @@ use serde_json::Value;
 use crate::client::{self, Request, Response};
 use crate::{clock, outcome};
 
-/// A sort of request, and its name.
+/// A kind of request: its name and the request.
 pub type Sort = (&'static str, Request);
 
-/// One request, and what came of it.
+/// A sent request and its result.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// Which sort it was of.
+    /// Its kind.
     pub sort: &'static str,
     /// Its `x-request-id`.
     pub id: String,
-    /// Its answer; the error when there was none.
+    /// Its response, or the error.
     pub answer: Result<Answer, String>,
-    /// When that was known.
+    /// The time of the response.
     pub at: Instant,
 }
 
-/// What of an answer says who gave it.
+/// The parts of a response that identify its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The envelope's `error.code`; empty without one.
+    /// The envelope's `error.code`, or an empty text.
     pub code: String,
     /// The `retry-after` header.
     pub retry_after: Option<String>,
 }
 
-/// Sends the sorts in turn from `clients` threads, each request on a connection of its own so that every worker gets its
-/// share, while `act` runs; what `act` returned, and every request that was sent.
+/// Sends the kinds in turn from `clients` threads while `act` runs. Each request uses a new connection, so that all workers
+/// share the load. Returns the result of `act` and every sent request.
 pub fn during<T>(
     to: SocketAddr,
     clients: usize,
@@ -82,7 +82,7 @@ fn send(to: SocketAddr, sort: &'static str, request: &Request) -> Sent {
 }
 
 impl Answer {
-    /// What a response says.
+    /// Reads the parts from a response.
     pub fn of(response: &Response) -> Self {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let code = body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned();

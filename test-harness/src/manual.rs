@@ -1,4 +1,4 @@
-//! The documentation as the tests read it: its pages, and in them the fenced blocks, tables, links and names in code type.
+//! The documentation as the tests read it: pages with their fenced blocks, tables, links and code spans.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::envoy;
 /// One Markdown page.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// Its path from the project's folder.
+    /// Its path, relative to the project root.
     pub path: PathBuf,
     /// Its text.
     pub text: String,
@@ -19,7 +19,7 @@ pub struct Page {
 /// A fenced block.
 #[derive(Debug, Clone)]
 pub struct Block {
-    /// What stands after the fence: the language, and what the tests are to do with the block.
+    /// The info string after the fence: the language, and what the tests do with the block.
     pub info: String,
     /// The text between the fences.
     pub text: String,
@@ -27,17 +27,17 @@ pub struct Block {
     pub place: String,
 }
 
-/// A table; cells without the space around them.
+/// A table. Cells are trimmed.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    /// The cells of the first row.
+    /// The cells of the header row.
     pub header: Vec<String>,
-    /// The cells of every further row.
+    /// The cells of all other rows.
     pub rows: Vec<Vec<String>>,
 }
 
 impl Page {
-    /// Every page that is written by hand.
+    /// Returns every hand-written page.
     pub fn all() -> Result<Vec<Page>> {
         let mut pages = Vec::new();
         for folder in [".", "docs", "envoy", "test-harness"] {
@@ -52,14 +52,14 @@ impl Page {
         Ok(pages)
     }
 
-    /// One page.
+    /// Reads one page.
     pub fn read(path: &Path) -> Result<Page> {
         let path = path.strip_prefix(".").unwrap_or(path);
         let text = fs::read_to_string(envoy::root().join(path)).with_context(|| path.display().to_string())?;
         Ok(Page { path: path.to_owned(), text })
     }
 
-    /// The fenced blocks.
+    /// Returns the fenced blocks.
     pub fn blocks(&self) -> Vec<Block> {
         let mut blocks: Vec<Block> = Vec::new();
         for (number, line, fence) in self.lines() {
@@ -78,7 +78,7 @@ impl Page {
         blocks
     }
 
-    /// The tables outside of blocks.
+    /// Returns the tables outside of blocks.
     pub fn tables(&self) -> Vec<Table> {
         let mut tables = Vec::new();
         let mut open: Option<Table> = None;
@@ -97,23 +97,23 @@ impl Page {
         tables
     }
 
-    /// The targets of `[text](target)` outside of blocks.
+    /// Returns the targets of `[text](target)` outside of blocks.
     pub fn links(&self) -> Vec<String> {
         let outside = self.lines().filter(|(_, _, fence)| *fence == Fence::Outside);
         let targets = outside.flat_map(|(_, line, _)| line.split("](").skip(1));
         targets.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned()).collect()
     }
 
-    /// What stands in code type, outside of blocks.
+    /// Returns the code spans outside of blocks.
     pub fn spans(&self) -> Vec<String> {
         let outside = self.lines().filter(|(_, _, fence)| *fence == Fence::Outside);
-        // Spans may go over a line's end.
+        // A span may continue on the next line.
         let text: String = outside.flat_map(|(_, line, _)| [line, "\n"]).collect();
         let paragraphs = text.split("\n\n").flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2));
         paragraphs.map(|span| span.replace('\n', " ")).collect()
     }
 
-    /// The anchors that links may name: the headings in lower case, words joined by `-`.
+    /// Returns the anchors for links: the headings in lower case, with words joined by `-`.
     pub fn anchors(&self) -> Vec<String> {
         let outside = self.lines().filter(|(_, line, fence)| *fence == Fence::Outside && line.starts_with('#'));
         let slug = |heading: &str| {
@@ -124,7 +124,7 @@ impl Page {
         outside.map(|(_, line, _)| slug(line)).collect()
     }
 
-    /// Lines with their numbers, and how they stand to fences.
+    /// Returns the lines with their numbers and their position relative to fences.
     fn lines(&self) -> impl Iterator<Item = (usize, &str, Fence)> {
         let mut inside = false;
         self.text.lines().enumerate().map(move |(index, line)| {
@@ -142,19 +142,19 @@ impl Page {
 }
 
 impl Table {
-    /// The cells under `title`, if there is such a column.
+    /// Returns the cells of the column `title`, if it exists.
     pub fn column(&self, title: &str) -> Option<Vec<&str>> {
         let at = self.header.iter().position(|cell| cell == title)?;
         Some(self.rows.iter().filter_map(|row| row.get(at)).map(String::as_str).collect())
     }
 }
 
-/// What stands in code type in a cell.
+/// Returns the code spans of a cell.
 pub fn coded(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// How many tests a text names. It names a file, then tests in that file, all of them in code type.
+/// Returns how many tests a text names. The text names a file, then tests in that file, all as code spans.
 ///
 /// # Errors
 /// A file does not have the test.

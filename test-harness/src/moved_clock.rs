@@ -1,4 +1,4 @@
-//! The wall clock of one process, moved: `setup/clock.c` is preloaded, and adds what a test writes into a file.
+//! Moves the wall clock of one process. `setup/clock.c` is preloaded and adds an offset from a file that the test writes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::envoy;
 
-/// The clock of a process that is started with its variables.
+/// The clock of a process that is started with [`MovedClock::env`].
 #[derive(Debug)]
 pub struct MovedClock {
     folder: PathBuf,
@@ -17,10 +17,10 @@ pub struct MovedClock {
 }
 
 impl MovedClock {
-    /// One that is right at first.
+    /// Creates a clock without an offset.
     pub fn new() -> Result<Self> {
         let folder = envoy::fresh_folder()?;
-        // The linker of the compiler that built this test is a C compiler as well.
+        // The compiler uses a C compiler as its linker, so `cc` is available.
         let mut compiler = Command::new("cc");
         compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(folder.join(LIBRARY));
         let built = compiler.arg(envoy::root().join("test-harness/setup/clock.c")).status().context("no `cc`")?;
@@ -31,13 +31,13 @@ impl MovedClock {
         Ok(clock)
     }
 
-    /// The variables for the process.
+    /// Returns the environment variables for the process.
     pub fn env(&self) -> Vec<(String, String)> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         vec![("LD_PRELOAD".to_owned(), path(LIBRARY)), ("CLOCK_OFFSET".to_owned(), path(OFFSET))]
     }
 
-    /// Moves it so many seconds ahead of the machine's own.
+    /// Sets the clock this many seconds ahead of the machine's clock.
     pub fn set(&self, seconds: i64) -> Result<()> {
         Ok(self.offset.write_all_at(&seconds.to_ne_bytes(), 0)?)
     }

@@ -1,4 +1,4 @@
-//! The native run: the same cases against the core in this process, without Envoy, and with a clock that a case may move.
+//! The native run: the same cases against the core in this process, without Envoy, and with a clock that a case can move.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,48 +12,48 @@ use crate::outcome::Outcome;
 use crate::scene::{Scene, document_path};
 use crate::{issuer, keys};
 
-/// A gateway made of a policy, keeping what it learns between requests.
+/// A gateway for a policy. It keeps its state between requests.
 pub trait Gateway {
-    /// What becomes of one request.
+    /// Decides one request.
     fn decide(&mut self, arrival: &Arrival<'_>) -> Result<Outcome>;
 
-    /// What the endpoint of a polled document answers from now on, by its path; `None` when it gives no answer to be read.
+    /// Sets the response of the endpoint of a polled document, by path. `None` means that there is no readable response.
     fn publish(&mut self, path: &str, text: Option<String>);
 }
 
-/// One request at the gateway's door, and what the world outside holds at that moment.
+/// A request as it arrives at the gateway, and the state of the servers around it.
 #[derive(Debug)]
 pub struct Arrival<'a> {
     /// The time, in Unix seconds.
     pub now: i64,
-    /// The request, byte for byte.
+    /// The request as bytes.
     pub request: &'a Request,
-    /// What the issuer's key endpoint answers now; `None` when it gives no usable answer.
+    /// The current response of the issuer's key endpoint, or `None` if it is not usable.
     pub key_set: Option<Value>,
     /// The client's address.
     pub from: Option<IpAddr>,
-    /// The client certificate that was verified.
+    /// The verified client certificate.
     pub certificate: Option<Certificate>,
-    /// The audit record is wanted.
+    /// Whether the audit record is needed.
     pub audit: bool,
 }
 
-/// Makes a gateway of a document and the variables it may read.
+/// Creates a gateway for a document and its environment variables.
 pub type Open = fn(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>>;
 
-/// A case file on the native stage.
+/// A case file that runs natively.
 pub struct NativeStage {
-    /// The servers: only their addresses and keys are used.
+    /// The servers. Only their addresses and keys are used.
     pub scene: Scene,
     gateway: Box<dyn Gateway>,
     published: Vec<String>,
     fault: issuer::Fault,
-    /// By how many seconds the clock has been moved on, past the polls of documents that were changed.
+    /// Seconds by which the clock was advanced past the polls of changed documents.
     elapsed: i64,
 }
 
 impl NativeStage {
-    /// Makes the gateway of a scene.
+    /// Creates the gateway of a scene.
     pub fn set(scene: Scene, file: &CaseFile, open: Open) -> Result<Self> {
         let mut gateway = open(&scene.policy, &scene.env)?;
         for name in file.documents.keys() {
@@ -65,7 +65,7 @@ impl NativeStage {
         Ok(Self { scene, gateway, published, fault, elapsed: 0 })
     }
 
-    /// Decides the request of `case` as often as it says.
+    /// Sends the request of `case` as often as it states.
     pub fn run(&mut self, case: &Case) -> Result<(Request, Outcome)> {
         self.fault = case.before.issuer.unwrap_or(self.fault);
         if let Some(published) = &case.before.publish {
@@ -105,5 +105,5 @@ impl NativeStage {
     }
 }
 
-/// Longer than any case's documents are polled apart.
+/// Longer than the poll interval of any case's documents, in seconds.
 const POLLED_WITHIN: i64 = 5;

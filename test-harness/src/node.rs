@@ -1,4 +1,4 @@
-//! Runs a script under Node: a job goes in as JSON, its verdict comes out as JSON.
+//! Runs a script under Node. The input and the result are JSON.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::envoy;
 
-/// Runs `test-harness/browser/{script}` for two minutes at the most.
+/// Runs `test-harness/browser/{script}` with a timeout of two minutes.
 pub fn run<T: DeserializeOwned>(script: &str, job: &Value) -> Result<T> {
     let mut node = Command::new("timeout");
     node.args(["120", "node"]).arg(envoy::root().join("test-harness/browser").join(script));

@@ -1,9 +1,9 @@
-//! Bytes as a person writes them: text, with `\xNN` for every byte that is not printable ASCII.
+//! Bytes as text, with `\xNN` for every byte that is not printable ASCII.
 
 use anyhow::{Result, bail};
 
-/// Reads `\xNN` and `\\`; everything else stands for itself. In YAML write such text in single quotes or plain: inside
-/// double quotes YAML itself reads `\xE9` as the character é, which is two bytes.
+/// Parses `\xNN` and `\\`; all other characters are literal. In YAML, write such text in single quotes or plain. In double
+/// quotes, YAML itself reads `\xE9` as the character é, which is two bytes.
 pub fn parse(text: &str) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

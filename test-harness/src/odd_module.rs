@@ -1,4 +1,4 @@
-//! Small wasm filters that misbehave on purpose, put in the place of the product's: what the configuration around it is worth.
+//! Small wasm filters that misbehave on purpose. They replace the product's module to test the configuration around it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,35 +8,35 @@ use wasm_encoder::{BlockType, Instruction, MemArg, MemArgTarget, ValType};
 use crate::envoy;
 use crate::small_module::{self, Export};
 
-/// What a filter does wrong.
+/// The misbehaviour of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Oddity {
-    /// It traps at the headers of each request, as a panic does.
+    /// Traps on the headers of each request, like a panic.
     TrapsAtRequests,
-    /// It takes memory at the headers of each request until the host gives no more, as a leak does in the end.
+    /// Allocates memory on the headers of each request until the host refuses, like a leak.
     EatsMemory,
-    /// It takes its configuration on the main thread and refuses it on every worker (envoy-facts §0.1).
+    /// Accepts its configuration on the main thread and refuses it on every worker (envoy-facts §0.1).
     RefusesOnWorkers,
 }
 
-/// Such a module as a file, for as long as this value lives.
+/// A module in a temporary file, which is removed when this value is dropped.
 #[derive(Debug)]
 pub struct File(PathBuf);
 
 impl File {
-    /// Writes one.
+    /// Writes a misbehaving module.
     pub fn write(oddity: Oddity) -> Result<Self> {
         Self::of(&build(oddity)?)
     }
 
-    /// Writes any other.
+    /// Writes any module.
     pub fn of(module: &[u8]) -> Result<Self> {
         let file = Self(envoy::fresh_folder()?.join("odd.wasm"));
         std::fs::write(&file.0, module)?;
         Ok(file)
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -48,7 +48,7 @@ impl Drop for File {
     }
 }
 
-/// The module's bytes: the exports that a proxy-wasm host asks for, and not one more.
+/// Returns the bytes of the module, with only the exports that a proxy-wasm host requires.
 pub fn build(oddity: Oddity) -> Result<Vec<u8>> {
     use Instruction::{I32Const, Unreachable};
     let at_requests = match oddity {
@@ -67,7 +67,7 @@ pub fn build(oddity: Oddity) -> Result<Vec<u8>> {
     small_module::build(&[("proxy_get_shared_data", 5), ("proxy_set_shared_data", 5)], callbacks, KEY)
 }
 
-/// An allocator that gets no more memory ends its program, and Rust's does it by this very instruction.
+/// An allocator that gets no more memory ends its program. Rust's allocator uses this instruction.
 fn until_no_more() -> Vec<Instruction<'static>> {
     use Instruction::{Br, End, I32Const, I32Eq, If, Loop, MemoryGrow, Unreachable};
     let nothing = BlockType::Empty;
@@ -79,14 +79,14 @@ fn until_no_more() -> Vec<Instruction<'static>> {
     body
 }
 
-/// Envoy configures its trial VM first, then that of the main thread, then those of the workers (§2.1). The length of a value
-/// that all of them share counts them.
+/// Envoy configures its trial VM first, then the VM of the main thread, then those of the workers (§2.1). The length of a
+/// shared value counts them.
 fn only_twice() -> Vec<Instruction<'static>> {
     use Instruction::{Call, Drop, Else, End, I32Add, I32Const, I32GeU, I32Load, If, LocalGet, LocalSet};
     const COUNT: u32 = 2;
     let size = MemArg { offset: 0, align: 2, target: MemArgTarget::Memory(0), ordering: None };
     vec![
-        // A missing key leaves the size as it is: zero.
+        // If the key is missing, the size stays zero.
         I32Const(KEY_AT),
         I32Const(KEY_SIZE),
         I32Const(64),

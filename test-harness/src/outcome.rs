@@ -1,13 +1,13 @@
-//! What became of one request, seen from outside: what the client got, what the upstream got, what was written down.
+//! The outcome of one request: what the client received, what the upstream received, and what was recorded.
 
 use serde_json::Value;
 
 use crate::octets;
 
-/// Header lines in their order; names in lower case.
+/// Header lines in order, with names in lower case.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
-/// The whole effect of one request.
+/// The complete outcome of one request.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// The status the client received.
@@ -16,45 +16,45 @@ pub struct Outcome {
     pub headers: Headers,
     /// The body the client received.
     pub body: Vec<u8>,
-    /// The request as the upstream received it; `None` when nothing reached any upstream.
+    /// The request as the upstream received it, or `None` if no upstream was reached.
     pub forwarded: Option<Forwarded>,
-    /// How often the key endpoint was asked.
+    /// How often the key endpoint was called.
     pub fetches: usize,
-    /// The audit record, when one was written.
+    /// The audit record, if one was written.
     pub audit: Option<Value>,
 }
 
-/// One request as an upstream received it.
+/// A request as an upstream received it.
 #[derive(Debug, Clone, Default)]
 pub struct Forwarded {
     /// The name of the upstream.
     pub upstream: String,
     /// Its method.
     pub method: String,
-    /// Its path with the query.
+    /// Its path and query.
     pub path: String,
     /// Its headers.
     pub headers: Headers,
     /// Its trailers.
     pub trailers: Headers,
-    /// How many body bytes arrived.
+    /// The number of body bytes that arrived.
     pub body_bytes: usize,
 }
 
 impl Outcome {
-    /// The body as JSON, when it is that.
+    /// Returns the body as JSON, if it is valid JSON.
     pub fn body_json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 }
 
-/// All values of the header `name`, escaped as [`octets::escape`] does.
+/// Returns all values of the header `name`, escaped with [`octets::escape`].
 pub fn values(headers: &Headers, name: &str) -> Vec<String> {
     let same = |have: &&(String, Vec<u8>)| have.0.eq_ignore_ascii_case(name);
     headers.iter().filter(same).map(|(_, value)| octets::escape(value)).collect()
 }
 
-/// Header lines for a person to read.
+/// Formats header lines for messages.
 pub fn print(headers: &Headers) -> String {
     headers.iter().map(|(name, value)| format!("    {name}: {}\n", octets::escape(value))).collect()
 }

@@ -1,22 +1,23 @@
-//! Places in a case file that are filled when the servers are known: `${ISSUER}`, `${UPSTREAM.agents}`, `${DOWN}`. A place
-//! `${LONG_9000}` is a text of that many letters, `${9*ab}` is a text nine times.
+//! Placeholders in a case file that are filled once the servers run: `${ISSUER}`, `${UPSTREAM.agents}`, `${DOWN}`.
+//!
+//! `${LONG_9000}` is a text of 9000 letters, and `${9*ab}` repeats a text nine times.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 
-/// What stands in each place.
+/// The value of each placeholder.
 #[derive(Debug, Clone, Default)]
 pub struct Places(BTreeMap<String, String>);
 
 impl Places {
-    /// Fills the place `name`.
+    /// Sets the value of the placeholder `name`.
     pub fn set(&mut self, name: impl Into<String>, text: impl Into<String>) {
         self.0.insert(name.into(), text.into());
     }
 
-    /// `text` with every place filled; an unknown one is an error.
+    /// Returns `text` with every placeholder filled. An unknown one is an error.
     pub fn fill(&self, text: &str) -> Result<String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -37,7 +38,7 @@ impl Places {
         Ok(out)
     }
 
-    /// The same for every text within `value`, member names included.
+    /// Fills every text within `value`, including member names.
     pub fn fill_all(&self, value: &Value) -> Result<Value> {
         Ok(match value {
             Value::String(text) => self.fill(text)?.into(),
@@ -47,13 +48,13 @@ impl Places {
         })
     }
 
-    /// The same for every text within an object.
+    /// Fills every text within an object.
     pub fn fill_object(&self, members: &Map<String, Value>) -> Result<Map<String, Value>> {
         members.iter().map(|(name, value)| Ok((self.fill(name)?, self.fill_all(value)?))).collect()
     }
 }
 
-/// The names `x` of all places `${UPSTREAM.x}` in `text`; `upstream` for a plain `${UPSTREAM}`.
+/// Returns the names `x` of all placeholders `${UPSTREAM.x}` in `text`, and `upstream` for a plain `${UPSTREAM}`.
 pub fn upstreams(text: &str) -> Vec<String> {
     let places = text.split("${UPSTREAM").skip(1).filter_map(|after| after.split_once('}'));
     let mut names: Vec<String> =
@@ -63,7 +64,7 @@ pub fn upstreams(text: &str) -> Vec<String> {
     names
 }
 
-/// How the place of an upstream is called.
+/// Returns the placeholder name of an upstream.
 pub fn of_upstream(name: &str) -> String {
     if name == "upstream" { "UPSTREAM".to_owned() } else { format!("UPSTREAM.{name}") }
 }

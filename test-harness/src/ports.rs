@@ -1,14 +1,15 @@
-//! Free loopback ports for servers that must be told their port before they start.
+//! Free loopback ports for servers whose port must be known before they start.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-/// Ports of 127.0.0.1 that nobody listens to, each given once among all processes of tests that run. Two things would take one
-/// away before its server listens: Linux, which gives ports from 32768 up to whoever names none, clients included, so these lie
-/// below; and another test, because Envoy shares its port with whoever asks for the same (SO_REUSEPORT) and each would answer
-/// the other's clients. So the UDP port of the same number stays bound as long as this process lives: that is shared with nobody.
+/// Returns unused ports of 127.0.0.1. Each is given out once among all running test processes. Two things could take a port
+/// before its server listens. Linux assigns ports from 32768 up to sockets without a fixed port, including clients, so these
+/// ports are below that range. Another test could also use the same port, because Envoy shares its port (SO_REUSEPORT); each
+/// Envoy would then answer the other's clients. To prevent this, the UDP port with the same number stays bound, without
+/// sharing, while this process lives.
 pub fn free<const N: usize>() -> Result<[u16; N]> {
     static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,7 +29,7 @@ fn first_free() -> Option<(u16, UdpSocket)> {
     })
 }
 
-/// One clear line if `port` of 127.0.0.1 is taken. `hint` says how to choose another.
+/// Returns a one-line error if `port` of 127.0.0.1 is taken. `hint` explains how to choose another port.
 pub fn require_free(port: u16, hint: &str) -> Result<()> {
     match TcpListener::bind(loopback(port)) {
         Ok(_) => Ok(()),
@@ -36,7 +37,7 @@ pub fn require_free(port: u16, hint: &str) -> Result<()> {
     }
 }
 
-/// `port` on the loopback address.
+/// Returns the loopback address with this port.
 pub fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }

@@ -1,4 +1,4 @@
-//! The command line of the package, built when it is asked for, so that a test never runs an old one.
+//! The command line of the package. It is built on first use, so that no test runs an old version.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::envoy;
 
-/// What the command line prints for these arguments; an error if it fails.
+/// Returns the output of the command line for these arguments, or an error if it fails.
 pub fn output(arguments: &[String], env: &[(String, String)]) -> Result<String> {
     let mut command = Command::new(program()?);
     let output = command.current_dir(envoy::root()).args(arguments).envs(env.iter().cloned()).output()?;
@@ -18,13 +18,13 @@ pub fn output(arguments: &[String], env: &[(String, String)]) -> Result<String> 
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The document that the command line makes of another gateway's.
+/// Returns the document that `portcullis import` creates from another gateway's file.
 pub fn import(file: &str, arguments: &[String]) -> Result<Value> {
     let all = [&["import".to_owned(), file.to_owned()], arguments].concat();
     serde_saphyr::from_str(&output(&all, &[])?).context("the imported document cannot be read")
 }
 
-/// Where the program is, newly built.
+/// Returns the path of the freshly built program.
 pub fn program() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));

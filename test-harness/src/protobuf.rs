@@ -1,8 +1,8 @@
-//! Writes a `google.protobuf.Struct` as Envoy does, for readers that must understand it.
+//! Encodes a `google.protobuf.Struct` like Envoy, for the parsers that must read it.
 
 use serde_json::{Map, Value};
 
-/// `message Struct { map<string, Value> fields = 1; }`; a value that is no object is an empty one.
+/// `message Struct { map<string, Value> fields = 1; }`. A value that is not an object becomes an empty Struct.
 pub fn of_struct(value: &Value) -> Vec<u8> {
     value.as_object().map(fields).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! A real authorization server, npm's `oidc-provider` under Node, which shares no code with this project; stopped when dropped.
+//! A real authorization server that shares no code with this project: npm's `oidc-provider` under Node. Stopped on drop.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -12,13 +12,13 @@ use crate::envoy;
 #[derive(Debug)]
 pub struct Provider {
     child: Child,
-    /// Its issuer, and its address.
+    /// Its issuer URL, which is also its address.
     pub issuer: String,
 }
 
 impl Provider {
-    /// Starts one that knows these clients, and signs tokens for one resource by ES256. With `tls`, a certificate and its key in PEM, it
-    /// speaks that.
+    /// Starts a server with these clients that signs tokens for one resource with ES256. With `tls`, a PEM certificate and its
+    /// key, it uses TLS.
     pub fn start(clients: &Value, resource: &str, tls: Option<(&str, &str)>) -> Result<Self> {
         let tls = tls.map(|(cert, key)| json!({ "cert": cert, "key": key }));
         let job = json!({ "clients": clients, "resource": resource, "tls": tls });
@@ -38,7 +38,7 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody left to tell.
+        // It may have exited already. There is no caller to report an error to.
         let _gone = self.child.kill().and_then(|()| self.child.wait().map(drop));
     }
 }

@@ -1,4 +1,4 @@
-//! A rate limit service with its Redis: Limitador's engine behind Envoy's protocol, as processes of their own on free ports.
+//! A rate limit service with Redis: Limitador's engine behind Envoy's protocol, as separate processes on free ports.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::clock::Deadline;
 use crate::{envoy, ports};
 
-/// The service and its Redis; both end with it.
+/// The service and its Redis. Both stop on drop.
 #[derive(Debug)]
 pub struct RateLimits {
     folder: PathBuf,
-    /// The port of the service, the same after a restart.
+    /// The port of the service. It stays the same after a restart.
     pub port: u16,
     redis_port: u16,
     redis: Option<Child>,
@@ -31,7 +31,7 @@ struct Service {
     orders: ChildStdin,
 }
 
-/// The lines that the service has written.
+/// The lines that the service wrote.
 type Heard = Arc<Mutex<Vec<String>>>;
 
 /// One call that the service received.
@@ -39,14 +39,14 @@ type Heard = Arc<Mutex<Vec<String>>>;
 pub struct Call {
     /// The domain and the descriptor's entries: `portcullis/limit=per-client,client=c1`.
     pub about: String,
-    /// How many hits it asked for; 0 where the service failed before it counted.
+    /// The number of hits in the request, or 0 if the service failed before it counted.
     pub hits: u32,
     /// `OK`, `OVER_LIMIT` or `ERROR`.
     pub answer: String,
 }
 
 impl RateLimits {
-    /// Starts both, with these limits in Limitador's own form.
+    /// Starts the service and Redis, with limits in Limitador's format.
     pub fn start(limits: &Value) -> Result<Self> {
         let folder = envoy::fresh_folder()?;
         std::fs::write(folder.join("limits.json"), limits.to_string())?;
@@ -57,7 +57,7 @@ impl RateLimits {
         Ok(all)
     }
 
-    /// Starts the Redis, with nothing in it.
+    /// Starts an empty Redis.
     pub fn start_redis(&mut self) -> Result<()> {
         let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         let port = self.redis_port.to_string();
@@ -71,7 +71,7 @@ impl RateLimits {
         Ok(())
     }
 
-    /// Ends the Redis; the service stays.
+    /// Stops Redis. The service keeps running.
     pub fn stop_redis(&mut self) {
         end(self.redis.take());
     }
@@ -87,7 +87,7 @@ impl RateLimits {
         let (orders, lines) = (child.stdin.take(), child.stdout.take());
         let (Some(orders), Some(lines)) = (orders, lines) else { bail!("the service has no standard streams") };
         let heard = self.heard.clone();
-        // Ends with the service.
+        // The thread ends when the service exits.
         thread::spawn(move || {
             for line in BufReader::new(lines).lines().map_while(Result::ok) {
                 heard.lock().unwrap_or_else(PoisonError::into_inner).push(line);
@@ -98,12 +98,12 @@ impl RateLimits {
         Deadline::after(PATIENCE).poll(|| (self.count("ready") > before).then_some(())).context("it never was ready")
     }
 
-    /// Ends the service; the Redis stays.
+    /// Stops the service. Redis keeps running.
     pub fn stop_service(&mut self) {
         end(self.service.take().map(|service| service.child));
     }
 
-    /// Makes the service go wrong: `error`, `garbage`, `slow 200`, or `none`.
+    /// Makes the service fail: `error`, `garbage`, `slow 200`, or `none`.
     pub fn fail(&mut self, fault: &str) -> Result<()> {
         let order = format!("fault {fault}");
         let before = self.count(&order);
@@ -112,7 +112,7 @@ impl RateLimits {
         Deadline::after(PATIENCE).poll(|| (self.count(&order) > before).then_some(())).context("it did not obey")
     }
 
-    /// Every call so far.
+    /// Returns every call so far.
     pub fn calls(&self) -> Result<Vec<Call>> {
         let lines = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         lines.iter().filter_map(|line| line.strip_prefix("call ")).map(Call::read).collect()
@@ -143,7 +143,8 @@ impl Call {
     }
 }
 
-/// A limit in Limitador's form: so many hits in so many seconds, of each value of `entry`, under the descriptor `limit=name`.
+/// Returns a limit in Limitador's format: a number of hits in a number of seconds, for each value of `entry`, with the
+/// descriptor `limit=name`.
 pub fn limit(name: &str, hits: u64, seconds: u64, entry: &str) -> Value {
     json!({
         "namespace": "portcullis", "name": name, "max_value": hits, "seconds": seconds,
@@ -154,7 +155,7 @@ pub fn limit(name: &str, hits: u64, seconds: u64, entry: &str) -> Value {
 
 fn end(child: Option<Child>) {
     if let Some(mut child) = child {
-        // It may have ended already; there is nobody left to tell.
+        // It may have exited already. There is no caller to report an error to.
         let _gone = child.kill().and_then(|()| child.wait().map(drop));
     }
 }

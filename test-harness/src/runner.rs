@@ -1,4 +1,4 @@
-//! Runs checks by name, a few at a time, and reports them as `cargo test` does, so that people and CI read one format.
+//! Runs named checks, a few groups at a time, and reports them in the format of `cargo test`.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,20 +7,20 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
-/// Checks that share their servers and run one after the other.
+/// Checks that share servers and run one after the other.
 pub struct Group {
-    /// The name that stands before each of its checks.
+    /// The prefix of the names of its checks.
     pub name: String,
     /// The names of its checks.
     pub checks: Vec<String>,
-    /// Sets up the servers; what it returns runs the check of an index and says why it failed.
+    /// Starts the servers and returns the function that runs the check with a given index.
     pub set_up: Box<dyn FnOnce() -> Result<Check> + Send>,
 }
 
-/// Runs one check of a group.
+/// Runs one check of a group and returns the reason if it fails.
 pub type Check = Box<dyn FnMut(usize) -> Result<(), String>>;
 
-/// Runs all groups whose checks contain one of the words of the command line (none: all), `at_once` groups at a time.
+/// Runs all groups that match a word on the command line (without words, all groups), `at_once` groups at a time.
 pub fn run(groups: Vec<Group>, at_once: usize) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
@@ -74,7 +74,7 @@ fn run_group(group: Group, marked: Vec<(bool, String)>, mut done: impl FnMut(Str
     }
 }
 
-/// A panic in a check is that check's failure; the others still run.
+/// A panic fails only its own check. The other checks still run.
 fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("it panicked; its message stands above".to_owned()))
 }
@@ -88,7 +88,7 @@ fn report(failures: &[(String, String)], passed: usize, count: usize, left: usiz
         println!("\nfailures:");
         failures.iter().for_each(|(name, _)| println!("    {name}"));
     }
-    // A check that neither passed nor failed was lost; that is a failure too.
+    // A check that neither passed nor failed was lost, which is also a failure.
     let good = failures.is_empty() && passed == count;
     let word = if good { "ok" } else { "FAILED" };
     let failed = count - passed;

@@ -1,4 +1,4 @@
-//! The servers a case file needs, and its requests made ready to be sent: what is common to Envoy's run and the native one.
+//! The servers of a case file and its requests, shared by the Envoy run and the native run.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,22 +16,22 @@ use crate::token::TokenSpec;
 use crate::upstream::{Received, Upstream};
 use crate::{clock, keys, octets, ports, program};
 
-/// A case file with its servers running.
+/// A case file with its running servers.
 #[derive(Debug)]
 pub struct Scene {
-    /// The gateway's document, all places filled.
+    /// The gateway's document with all placeholders filled.
     pub policy: Value,
-    /// Its environment.
+    /// The gateway's environment variables.
     pub env: Vec<(String, String)>,
     /// The issuer.
     pub issuer: Issuer,
     /// The upstreams by name.
     pub upstreams: Vec<Upstream>,
-    /// What the upstreams received.
+    /// The requests that the upstreams received.
     pub received: Received,
-    /// The certificates, where the gateway speaks TLS.
+    /// The certificates, if the gateway uses TLS.
     pub certificates: Option<Certificates>,
-    /// What the places of the file stand for.
+    /// The values of the placeholders in the file.
     pub places: Places,
     claims: Map<String, Value>,
     secrets: RefCell<Vec<String>>,
@@ -92,12 +92,12 @@ impl Scene {
         Ok(scene)
     }
 
-    /// The same with tokens that are issued by another clock.
+    /// Uses another clock to issue tokens.
     pub fn at(self, clock: fn() -> i64) -> Self {
         Self { clock, ..self }
     }
 
-    /// Does what `case` says happens before its request. The paths of the documents that changed come back.
+    /// Applies the changes that `case` makes before its request. Returns the paths of the changed documents.
     pub fn prepare(&self, case: &Case) -> Result<Vec<String>> {
         if let Some(fault) = case.before.issuer {
             self.issuer.fail(fault);
@@ -121,7 +121,7 @@ impl Scene {
         Ok(texts.keys().chain(faults.keys()).map(|name| document_path(name)).collect())
     }
 
-    /// The request of `case`, byte for byte, with its token.
+    /// Returns the request of `case` as bytes, with its token.
     pub fn request(&self, case: &Case) -> Result<Request> {
         let spec = &case.request;
         let token = match &spec.token {
@@ -153,7 +153,7 @@ impl Scene {
         })
     }
 
-    /// What must never be written down: secrets of the environment, claims and signatures of all tokens so far.
+    /// Returns the texts that must never be logged: secrets of the environment, and claims and signatures of all tokens so far.
     pub fn secrets(&self) -> Vec<String> {
         self.secrets.borrow().clone()
     }
@@ -169,7 +169,7 @@ impl Scene {
     }
 }
 
-/// The document as written, laid over the imported one if there is any.
+/// Returns the document of the file, merged over the imported one if there is one.
 fn policy(file: &CaseFile, places: &Places) -> Result<Value> {
     let own = places.fill_object(&file.policy)?;
     let Some(import) = &file.import else { return Ok(own.into()) };
@@ -179,7 +179,7 @@ fn policy(file: &CaseFile, places: &Places) -> Result<Value> {
     Ok(imported)
 }
 
-/// Where the document of a name is published.
+/// Returns the path under which a document is published.
 pub fn document_path(name: &str) -> String {
     format!("/documents/{name}")
 }

@@ -1,4 +1,4 @@
-//! The ground under the upstream and the issuer: an HTTP/1.1 and h2c server on a loopback port, stopped when dropped.
+//! The base of the upstream and the issuer: an HTTP/1.1 and h2c server on a loopback port, stopped on drop.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,9 +23,9 @@ use tokio::time::Sleep;
 
 use crate::ports;
 
-/// A request whose body is still on the wire.
+/// A request whose body is still being received.
 pub type Request = hyper::Request<Incoming>;
-/// A response whose body may break off.
+/// A response whose body may be cut off.
 pub type Response = hyper::Response<BoxBody<Bytes, io::Error>>;
 
 /// A running server.
@@ -36,7 +36,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `port` (0: any free one) of 127.0.0.1. An `Err` from `answer` breaks the connection without a response.
+    /// Listens on `port` (0: any free port) of 127.0.0.1. An `Err` from `answer` closes the connection without a response.
     pub fn start<F, A>(port: u16, answer: F) -> Result<Self>
     where
         F: Fn(Request) -> A + Send + Sync + 'static,
@@ -50,12 +50,12 @@ impl Server {
         Ok(Self { address, accepting })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its base URL, without a slash at the end.
+    /// Returns its base URL without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -67,25 +67,25 @@ impl Drop for Server {
     }
 }
 
-/// The runtime all servers of this process share; it lives as long as the process.
+/// The runtime for all servers of this process. It lives as long as the process.
 pub fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
     let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     RUNTIME.get_or_init(build).as_ref().map_err(|error| anyhow::anyhow!("no runtime for the servers: {error}"))
 }
 
-/// A whole body.
+/// Returns a complete body.
 pub fn full(body: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
     Full::new(body.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 
-/// A body that sends `start` and then breaks the connection.
+/// Returns a body that sends `start` and then closes the connection.
 pub fn broken_off(start: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
     let gone_out = Box::pin(tokio::time::sleep(Duration::from_millis(50)));
     Breaking { start: Some(start.into()), gone_out }.boxed()
 }
 
-/// A response of `status` with a body of the named type.
+/// Returns a response with a body of this content type.
 pub fn reply(status: u16, content_type: &str, body: impl Into<Bytes>) -> io::Result<Response> {
     let response = hyper::Response::builder().status(status).header("content-type", content_type).body(full(body));
     response.map_err(io::Error::other)
@@ -103,7 +103,7 @@ where
         let answer = answer.clone();
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request));
-            // A client that leaves early is no fault of the server.
+            // A client that disconnects early is not an error of the server.
             let _left = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -111,7 +111,7 @@ where
 
 struct Breaking {
     start: Option<Bytes>,
-    /// What was begun must have gone out before: a server that breaks off at once sends not even its head.
+    /// A server that closes immediately does not send even the response head. This delay lets it be sent.
     gone_out: Pin<Box<Sleep>>,
 }
 

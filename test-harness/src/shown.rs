@@ -3,8 +3,8 @@
 use crate::client::Request;
 use crate::outcome::Headers;
 
-/// Its header list: pseudo-headers first, names in lower case, values trimmed (envoy-facts §2.11) unless they come over HTTP/2, and
-/// headers that Envoy keeps once joined (§0.9).
+/// Returns the header list: pseudo-headers first, names in lower case. Values are trimmed (envoy-facts §2.11) unless they
+/// arrive over HTTP/2. Repeated headers that Envoy keeps once are joined (§0.9).
 pub fn headers(request: &Request) -> Headers {
     let mut headers: Headers =
         vec![(":method".into(), request.method.clone()), (":path".into(), request.target.clone())];
@@ -29,5 +29,5 @@ pub fn headers(request: &Request) -> Headers {
     headers
 }
 
-/// Those of them that the tests send twice.
+/// The headers of this kind that tests send twice.
 const KEPT_ONCE: [&str; 4] = ["access-control-request-method", "authorization", "content-type", "origin"];

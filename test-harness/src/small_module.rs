@@ -1,4 +1,4 @@
-//! Proxy-wasm modules of a few instructions, written out by hand: what a filter would be that does one thing only.
+//! Proxy-wasm modules of a few hand-written instructions: filters that do only one thing.
 
 use anyhow::{Context, Result};
 use wasm_encoder::{
@@ -6,35 +6,35 @@ use wasm_encoder::{
     ImportSection, Instruction, MemorySection, MemoryType, Module, TypeSection, ValType,
 };
 
-/// A function that the module exports. It has two local variables beside its parameters; all numbers are `i32`.
+/// An exported function. It has two local variables besides its parameters. All numbers are `i32`.
 #[derive(Debug)]
 pub struct Export {
-    /// Its name: a callback of the ABI.
+    /// The name of a callback of the ABI.
     pub name: &'static str,
-    /// How many parameters it takes.
+    /// The number of parameters.
     pub parameters: u32,
-    /// How many results it gives: none or one.
+    /// The number of results: zero or one.
     pub results: u32,
-    /// What it does, without the end.
+    /// The instructions, without the final `end`.
     pub body: Vec<Instruction<'static>>,
 }
 
 impl Export {
-    /// A callback that gives nothing.
+    /// Creates a callback without a result.
     pub fn silent(name: &'static str, parameters: u32, body: Vec<Instruction<'static>>) -> Self {
         Self { name, parameters, results: 0, body }
     }
 
-    /// A callback that gives a number.
+    /// Creates a callback that returns a number.
     pub fn number(name: &'static str, parameters: u32, body: Vec<Instruction<'static>>) -> Self {
         Self { name, parameters, results: 1, body }
     }
 }
 
-/// The bytes of a module (ABI 0.2.1) that calls `imports`, each by its name and number of parameters and each giving a status,
-/// exports what every host asks for and then `exports`, and finds `data` at the start of its memory.
+/// Returns the bytes of a module (ABI 0.2.1). Each import has a name and a number of parameters and returns a status. The
+/// module exports what every host requires and then `exports`. `data` is at the start of its memory.
 ///
-/// An import is called by its place in the list.
+/// An import is called by its index in `imports`.
 pub fn build(imports: &[(&str, u32)], exports: Vec<Export>, data: &[u8]) -> Result<Vec<u8>> {
     let mut imported = ImportSection::new();
     for (name, parameters) in imports {
@@ -68,14 +68,14 @@ pub fn build(imports: &[(&str, u32)], exports: Vec<Export>, data: &[u8]) -> Resu
 fn always() -> Vec<Export> {
     vec![
         Export::silent("proxy_abi_version_0_2_1", 0, vec![]),
-        // The host copies out what it put there before it asks again, so one place is enough.
+        // The host reads the result before it allocates again, so one address is enough.
         Export::number("proxy_on_memory_allocate", 1, vec![Instruction::I32Const(SCRATCH)]),
         Export::silent("proxy_on_context_create", 2, vec![]),
         Export::number("proxy_on_vm_start", 2, vec![Instruction::I32Const(1)]),
     ]
 }
 
-/// Types by their number of parameters, first those without a result, then those with one.
+/// The function types by number of parameters: first without a result, then with one.
 fn types() -> TypeSection {
     let mut types = TypeSection::new();
     for results in 0..2 {

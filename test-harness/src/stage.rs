@@ -1,4 +1,4 @@
-//! A case file on the real stage: its servers, and an Envoy with the filter between them and the client.
+//! Runs a case file against a real Envoy with the filter, between the client and the servers of the file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::scene::Scene;
 use crate::tls::Tls;
 use crate::{h2c, ports};
 
-/// A running stage.
+/// A running case file.
 #[derive(Debug)]
 pub struct Stage {
     /// The servers.
@@ -28,12 +28,12 @@ pub struct Stage {
     /// The port the client connects to.
     pub port: u16,
     speaks_http2: bool,
-    /// How often the key endpoint had been asked at the end of the last case.
+    /// The total number of calls to the key endpoint after the previous case.
     fetches: usize,
 }
 
 impl Stage {
-    /// Starts everything `file` needs, with the filter of `module`.
+    /// Starts everything that `file` needs, with the filter in `module`.
     pub fn set(file: &CaseFile, module: &Path) -> Result<Self> {
         let scene = Scene::set(file)?;
         let [port, admin] = ports::free()?;
@@ -47,12 +47,12 @@ impl Stage {
         Ok(Self { scene, envoy, port, speaks_http2: false, fetches: 0 })
     }
 
-    /// The same with a client that speaks HTTP/2.
+    /// Uses an HTTP/2 client.
     pub fn over_http2(self) -> Self {
         Self { speaks_http2: true, ..self }
     }
 
-    /// Sends the request of `case` and gathers what became of it.
+    /// Sends the request of `case` and collects its outcome.
     pub fn run(&mut self, case: &Case) -> Result<(Request, Outcome)> {
         for path in self.scene.prepare(case)? {
             self.await_polls(&path)?;
@@ -76,12 +76,12 @@ impl Stage {
         Ok((request, outcome))
     }
 
-    /// An error if the filter failed on any worker since the start.
+    /// Returns an error if the filter has failed on any worker since the start.
     pub fn filter_never_failed(&mut self) -> Result<()> {
         self.envoy.filter_never_failed(WORKERS)
     }
 
-    /// An error if a token or a secret stands in any line that Envoy wrote.
+    /// Returns an error if a line that Envoy wrote contains a token or a secret.
     pub fn nothing_secret_was_logged(&self) -> Result<()> {
         let secrets = self.scene.secrets();
         let holds = |line: &&String| secrets.iter().any(|secret| line.contains(secret.as_str()));
@@ -91,8 +91,8 @@ impl Stage {
         }
     }
 
-    /// Waits until a changed document was asked for twice: when the second fetch begins, the first has ended, and every
-    /// worker has had the time to take over what it brought.
+    /// Waits for two fetches of a changed document. The second fetch begins after the first has ended, and by then every worker
+    /// has had time to apply the first one.
     fn await_polls(&self, path: &str) -> Result<()> {
         let documents = &self.scene.issuer.documents;
         let before = documents.requests(path);
@@ -100,7 +100,7 @@ impl Stage {
         polled.with_context(|| format!("nobody polls {path}"))
     }
 
-    /// The client's TLS, where the gateway speaks it. Each case has its own, so that no session of another is resumed.
+    /// Returns the client's TLS settings, if the gateway uses TLS. Each case has new ones, so that no session is resumed.
     fn tls(&self, case: &Case) -> Result<Option<Tls>> {
         let shown = case.request.certificate.as_deref();
         self.scene.certificates.as_ref().map(|certificates| Tls::of(certificates, shown)).transpose()
@@ -126,7 +126,7 @@ impl Stage {
         }
     }
 
-    /// The audit record that names the response's request id; it is written a moment after the response.
+    /// Returns the audit record with the response's request id. It is written shortly after the response.
     fn audit(&self, response: &Headers) -> Result<Option<Value>> {
         let Some(id) = outcome::values(response, "x-request-id").pop() else { return Ok(None) };
         let named = |record: &Value| record.get("request_id").and_then(Value::as_str) == Some(&id);
@@ -141,7 +141,7 @@ impl Stage {
 }
 
 fn generated(scene: &Scene, file: &CaseFile, port: u16, admin: u16, module: &Path, embed: &str) -> Result<String> {
-    // The client plays the proxy that tells for whom it sends.
+    // The client acts as a proxy that reports the address of its client.
     let trusted_hops = u32::from(file.cases.iter().any(|case| case.request.from.is_some()));
     let folder = envoy::fresh_folder()?;
     let document = folder.join("gateway.json");
@@ -160,7 +160,7 @@ fn bare(scene: &Scene, port: u16, admin: u16, module: &Path) -> Result<String> {
     Ok(Bootstrap { port, admin, module: Some(module), policy: &scene.policy, clusters, env }.text())
 }
 
-/// A log line may have a prefix before its JSON; an access log has the record under `audit`, beside what Envoy adds.
+/// A log line may have a prefix before its JSON. An access log has the record under `audit`, next to Envoy's fields.
 fn record_in(line: &str) -> Option<Value> {
     let (prefix, _) = line.split_once('{')?;
     let mut record: Value = serde_json::from_str(line.get(prefix.len()..)?).ok()?;
@@ -171,7 +171,7 @@ fn record_in(line: &str) -> Option<Value> {
     Some(record)
 }
 
-/// The clusters a policy names: one for each upstream, and the issuers' key endpoints.
+/// Returns the clusters that a policy names: one for each upstream, and the issuers' key endpoints.
 fn clusters(policy: &Value, scene: &Scene) -> Result<Vec<(String, u16)>> {
     let mut found = Vec::new();
     for (name, upstream) in policy.get("upstreams").and_then(Value::as_object).into_iter().flatten() {
@@ -204,5 +204,5 @@ fn port_of(url: &str) -> Result<u16> {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// More than one, so that cases meet workers that have not yet seen what another has learned.
+/// More than one worker, so that requests reach workers that do not have the state of another one.
 const WORKERS: u32 = 2;

@@ -1,6 +1,6 @@
-//! An upstream that writes down every byte the moment it arrives: shows what a gateway let out before it had decided.
+//! An upstream that records every byte as it arrives, to show what a gateway forwards before it decides.
 //!
-//! It answers each complete HTTP/1.1 request with an empty 200 and understands no more of HTTP than it takes to see the end of one.
+//! It answers each complete HTTP/1.1 request with an empty 200. It only parses enough of HTTP to find the end of a request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,7 +25,7 @@ struct Seen {
 }
 
 impl Tap {
-    /// Starts one on a free port.
+    /// Starts a tap on a free port.
     pub fn start() -> Result<Self> {
         let runtime = server::runtime()?;
         let listener = runtime.block_on(TcpListener::bind(ports::loopback(0)))?;
@@ -35,22 +35,22 @@ impl Tap {
         Ok(Self { port, seen, accepting })
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many bytes have arrived.
+    /// Returns how many bytes have arrived.
     pub fn bytes(&self) -> usize {
         lock(&self.seen).bytes
     }
 
-    /// Starts counting bytes anew; how many had arrived.
+    /// Resets the byte count and returns the previous count.
     pub fn forget(&self) -> usize {
         std::mem::take(&mut lock(&self.seen).bytes)
     }
 
-    /// The complete requests since the last call, byte for byte.
+    /// Returns the complete requests since the last call as bytes.
     pub fn take(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut lock(&self.seen).requests)
     }
@@ -67,7 +67,7 @@ async fn accept(listener: TcpListener, seen: Arc<Mutex<Seen>>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let seen = seen.clone();
-        // A proxy that hangs up is no fault of the tap.
+        // A proxy that disconnects is not an error of the tap.
         connections.spawn(async move { drop(listen(stream, seen).await) });
     }
 }
@@ -88,7 +88,7 @@ async fn listen(stream: TcpStream, seen: Arc<Mutex<Seen>>) -> std::io::Result<()
         if is_complete(&request) {
             lock(&seen).requests.push(std::mem::take(&mut request));
             stream.writable().await?;
-            // The few bytes of the answer always fit into an idle connection's buffer.
+            // The short response always fits into the buffer of an idle connection.
             stream.try_write(ANSWER)?;
         }
     }
@@ -105,7 +105,7 @@ fn is_complete(request: &[u8]) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
-/// Where `wanted` first stands in `bytes`.
+/// Returns the first position of `wanted` in `bytes`.
 pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }

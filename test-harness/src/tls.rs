@@ -1,4 +1,4 @@
-//! A client that speaks TLS: whom it trusts, which certificate it shows, and the same requests over it.
+//! A TLS client: its trusted authority, its client certificate, and the same requests over TLS.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::certificate::{Certificates, SERVER};
 use crate::client::{Connection, Request, Response};
 use crate::{client, h2c, server};
 
-/// A client's settings; connections made with the same ones resume each other's sessions, where the server lets them.
+/// The settings of a client. Connections with the same settings resume each other's sessions if the server allows it.
 #[derive(Debug, Clone)]
 pub struct Tls(ClientConfig);
 
 impl Tls {
-    /// A client that shows the certificate of this name, or none.
+    /// Creates a client with the certificate of this name, or without one.
     pub fn of(certificates: &Certificates, shows: Option<&str>) -> Result<Self> {
         Self::speaking(certificates, shows, rustls::DEFAULT_VERSIONS)
     }
 
-    /// The same for some versions of TLS.
+    /// Limits the client to some TLS versions.
     pub fn speaking(
         certificates: &Certificates,
         shows: Option<&str>,
@@ -39,12 +39,12 @@ impl Tls {
         Ok(Self(config.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?))
     }
 
-    /// One HTTP/1.1 request on a connection of its own.
+    /// Sends one HTTP/1.1 request on a new connection.
     pub fn send(&self, to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
         Ok(self.send_and_tell(to, request, patience)?.0)
     }
 
-    /// The same, and how the two came to speak TLS.
+    /// Also returns the kind of handshake.
     pub fn send_and_tell(
         &self,
         to: SocketAddr,
@@ -62,7 +62,7 @@ impl Tls {
         Ok((connection.exchange(request)?, kind))
     }
 
-    /// One HTTP/2 request on a connection of its own.
+    /// Sends one HTTP/2 request on a new connection.
     pub fn send_http2(&self, to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
         let exchange = async {
             let socket = tokio::net::TcpStream::connect(to).await?;

@@ -1,4 +1,4 @@
-//! Mints tokens: good ones for every algorithm, and bad ones in every way a forger might try.
+//! Mints tokens: valid ones for every algorithm, and invalid ones for every attack of a forger.
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -12,42 +12,42 @@ use sha2::{Sha256, Sha384, Sha512};
 
 use crate::keys::Key;
 
-/// What to mint.
+/// The description of a token.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSpec {
     /// The name of the signing key.
     pub key: String,
-    /// The algorithm, when it is not the key's usual one. `HS256` with an asymmetric key signs with its public half.
+    /// The algorithm, if it is not the key's default. `HS256` with an asymmetric key uses its public half as the secret.
     #[serde(default)]
     pub alg: Option<String>,
-    /// Claims, over the defaults; `null` leaves a default out.
+    /// Claims that replace the defaults; `null` removes a default.
     #[serde(default)]
     pub claims: Map<String, Value>,
-    /// Header members, over `alg`, `kid` and `typ`; `null` leaves one out.
+    /// Header members that replace `alg`, `kid` and `typ`; `null` removes one.
     #[serde(default)]
     pub header: Map<String, Value>,
-    /// Seconds from now to `exp`, which may have a fraction; 300 when absent.
+    /// Seconds from now to `exp`, possibly fractional. The default is 300.
     #[serde(default)]
     pub exp_in: Option<Number>,
-    /// Seconds from now to `nbf`; no `nbf` when absent.
+    /// Seconds from now to `nbf`. By default there is no `nbf`.
     #[serde(default)]
     pub nbf_in: Option<i64>,
-    /// Seconds from now to `iat`; 0 when absent.
+    /// Seconds from now to `iat`. The default is 0.
     #[serde(default)]
     pub iat_in: Option<i64>,
-    /// The claims as literal JSON text, for documents that no map can hold (duplicate members, deep nesting).
+    /// The claims as literal JSON text, for texts that no map can represent (duplicate members, deep nesting).
     #[serde(default)]
     pub claims_text: Option<String>,
-    /// The header as literal JSON text, likewise.
+    /// The header as literal JSON text, for the same purpose.
     #[serde(default)]
     pub header_text: Option<String>,
-    /// What is done to the finished token.
+    /// The change to the signed token.
     #[serde(default)]
     pub tamper: Option<Tamper>,
 }
 
-/// Ways to spoil a token after it was signed.
+/// Changes that invalidate a signed token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tamper {
@@ -67,18 +67,18 @@ pub enum Tamper {
     ExtraSegment,
     /// Every segment padded with `=`.
     Padded,
-    /// The last character of the signature with stray bits that no encoder sets (RFC 4648 §3.5).
+    /// The last character of the signature with padding bits that no encoder sets (RFC 4648 §3.5).
     StrayBits,
-    /// The signature in the alphabet of plain base64, `+` and `/`.
+    /// The signature in the standard base64 alphabet, with `+` and `/`.
     PlainBase64,
-    /// An ECDSA signature in ASN.1 DER instead of RFC 7518 §3.4's fixed width.
+    /// An ECDSA signature in ASN.1 DER instead of the fixed width of RFC 7518 §3.4.
     DerSignature,
-    /// An ECDSA signature (r, s) as (r, n - s), which is as good and which anyone can make of it.
+    /// An ECDSA signature (r, s) changed to (r, n - s), which is also valid and which anyone can compute.
     TwinSignature,
 }
 
 impl TokenSpec {
-    /// A plain good token of `key`.
+    /// Describes a valid token of `key`.
     pub fn of(key: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -94,13 +94,13 @@ impl TokenSpec {
         }
     }
 
-    /// The same with one more claim.
+    /// Adds a claim.
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Signs it. `now` is in Unix seconds; `defaults` are the claims its own stand over.
+    /// Signs the token. `now` is the Unix time; the token's claims replace `defaults`.
     pub fn mint(&self, now: i64, defaults: &Map<String, Value>) -> Result<String> {
         let key = Key::named(&self.key)?;
         let alg = self.alg.as_deref().unwrap_or_else(|| key.usual_algorithm());
@@ -150,7 +150,7 @@ impl Tamper {
             Self::StrayBits => {
                 let encoded = encode(signature);
                 let (kept, last) = encoded.split_at_checked(encoded.len().saturating_sub(1)).context("no signature")?;
-                // In the alphabet the next character differs in the lowest bit, which carries nothing here.
+                // The next character of the alphabet differs in the lowest bit, which is padding here.
                 let stray = last.bytes().map(|byte| char::from(byte + 1)).collect::<String>();
                 anyhow::ensure!(matches!(last, "A" | "Q" | "g" | "w"), "this signature leaves no bits over");
                 format!("{unsigned}.{kept}{stray}")
@@ -162,9 +162,9 @@ impl Tamper {
     }
 }
 
-/// Signs any bytes, as `alg` of RFC 7518 §3.1 says.
+/// Signs any bytes with `alg` (RFC 7518 §3.1).
 pub fn sign(alg: &str, key: Key, text: &[u8]) -> Result<Vec<u8>> {
-    // RFC 7518 §3 names the algorithms, RFC 8037 §3.1 EdDSA.
+    // RFC 7518 §3 defines the algorithms; RFC 8037 §3.1 defines EdDSA.
     Ok(match alg {
         "none" => Vec::new(),
         "HS256" => hmac::<Hmac<Sha256>>(key, text)?,
@@ -234,7 +234,7 @@ fn overlay(under: &mut Map<String, Value>, over: &Map<String, Value>) {
     }
 }
 
-/// Whole unless the span has a fraction.
+/// Returns an integer unless the span has a fraction.
 fn after(now: i64, span: &Number) -> Value {
     match span.as_i64() {
         Some(seconds) => json!(now + seconds),

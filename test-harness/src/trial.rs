@@ -1,4 +1,4 @@
-//! Trials of the configuration that the product generates: its own listener, bent where a trial needs it, in a real Envoy.
+//! Tests of the generated configuration: the product's own listener, modified where a test needs it, in a real Envoy.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,9 +22,9 @@ use crate::{clock, h2c, ports};
 pub struct Servers {
     /// The issuer.
     pub issuer: Issuer,
-    /// The upstream that echoes, and what it received.
+    /// The upstream that echoes requests and records them.
     pub upstream: Upstream,
-    /// The upstream that writes down every byte.
+    /// The upstream that records every byte.
     pub tap: Tap,
     gone: u16,
 }
@@ -39,14 +39,15 @@ pub struct Gate {
 }
 
 impl Servers {
-    /// Starts them.
+    /// Starts the servers.
     pub fn start() -> Result<Self> {
         let [gone] = ports::free()?;
         let upstream = Upstream::start("orders", 0, Received::default())?;
         Ok(Self { issuer: Issuer::start(0, &["rsa-1", "p256-1"])?, upstream, tap: Tap::start()?, gone })
     }
 
-    /// A document that uses all of them: a static route, routes with and without a token, and one whose upstream is down.
+    /// Returns a document that uses all servers: a static route, routes with and without a token, and one whose upstream is
+    /// down.
     pub fn policy(&self) -> Value {
         let at = |port: u16| json!({ "url": format!("http://127.0.0.1:{port}") });
         json!({
@@ -71,12 +72,12 @@ impl Servers {
         })
     }
 
-    /// A token that the document accepts, with these claims over its own.
+    /// Returns a token that the document accepts, with these claims in addition.
     pub fn token(&self, claims: &Value) -> Result<String> {
         self.spec(claims).mint(clock::unix_seconds(), &Map::new())
     }
 
-    /// What such a token is minted from, for trials that spoil it.
+    /// Returns the description of such a token, for tests that invalidate it.
     pub fn spec(&self, claims: &Value) -> TokenSpec {
         let mut spec = TokenSpec::of("rsa-1").claim("sub", "user-1").claim("aud", "orders-api");
         spec = spec.claim("iss", self.issuer.url());
@@ -86,17 +87,17 @@ impl Servers {
 }
 
 impl Gate {
-    /// Opens one with the usual document as the product's own generator configures Envoy.
+    /// Starts a gateway with the usual document and the generated configuration.
     pub fn open(servers: &Servers) -> Result<Self> {
         Self::bent(&servers.policy(), |_| Ok(()))
     }
 
-    /// Opens one for `policy`, after `bend` changed what the generator wrote.
+    /// Starts a gateway for `policy`, after `bend` has modified the generated configuration.
     pub fn bent(policy: &Value, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Self> {
         Self::set_up(policy, None, bend)
     }
 
-    /// The same for one that speaks TLS.
+    /// Starts a gateway that uses TLS.
     pub fn over_tls(
         policy: &Value,
         certificates: &Certificates,
@@ -113,7 +114,7 @@ impl Gate {
         Ok(Self::of(Envoy::start(&launch)?, port))
     }
 
-    /// One that was started elsewhere, with [`WORKERS`] workers.
+    /// Uses an Envoy that was started elsewhere with [`WORKERS`] workers.
     pub fn of(envoy: Envoy, port: u16) -> Self {
         Self { envoy, port }
     }
@@ -128,12 +129,12 @@ impl Gate {
         h2c::send(ports::loopback(self.port), request, PATIENCE)
     }
 
-    /// Sends a request once over each of the two.
+    /// Sends a request once over HTTP/1.1 and once over HTTP/2.
     pub fn send_both(&self, request: &Request) -> Result<[Response; 2]> {
         Ok([self.send(request).context("over HTTP/1.1")?, self.send_h2(request).context("over HTTP/2")?])
     }
 
-    /// Waits until so many bytes have come in since the start.
+    /// Waits until this many bytes have arrived since the start.
     pub fn has_received(&self, bytes: usize) -> Result<()> {
         let bytes = u64::try_from(bytes)?;
         let received = || self.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok();
@@ -141,13 +142,13 @@ impl Gate {
         arrived.context("what was sent did not arrive at the gateway")
     }
 
-    /// An error if the filter failed on any worker since the start.
+    /// Returns an error if the filter has failed on any worker since the start.
     pub fn never_failed(&mut self) -> Result<()> {
         self.envoy.filter_never_failed(WORKERS)
     }
 }
 
-/// A document like that of [`Servers::policy`], with time enough to wait for a held key endpoint.
+/// Returns a version of the document that waits long enough for a blocked key endpoint.
 pub fn patient(mut policy: Value) -> Result<Value> {
     for name in ["wait", "timeout"] {
         put(&mut policy, &format!("/issuers/0/jwks/{name}"), json!("15s"))?;
@@ -155,29 +156,29 @@ pub fn patient(mut policy: Value) -> Result<Value> {
     Ok(policy)
 }
 
-/// A `GET` from the allowed origin.
+/// Returns a `GET` request from the allowed origin.
 pub fn get(target: &str) -> Request {
     Request::new("GET", target, HOST).header("origin", ORIGIN)
 }
 
-/// A request with a bearer token.
+/// Adds a bearer token to a request.
 pub fn bearer(request: Request, token: &str) -> Request {
     request.header("authorization", &format!("Bearer {token}"))
 }
 
-/// The first value of a response header, as text.
+/// Returns the first value of a response header as text.
 pub fn header(response: &Response, name: &str) -> Option<String> {
     let found = response.headers.iter().find(|(have, _)| have == name);
     found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
 }
 
-/// The `error.code` of a refusal.
+/// Returns the `error.code` of a refusal.
 pub fn code(response: &Response) -> String {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// What the product's own command line writes for a document. It is YAML; a trial handles it as the value it stands for.
+/// Returns the output of the product's command line for a document. It is YAML; tests use it as a JSON value.
 pub fn generate(policy: &Value, port: u16, admin: u16) -> Result<Value> {
     written(policy, port, admin, None)
 }
@@ -192,22 +193,22 @@ fn written(policy: &Value, port: u16, admin: u16, tls: Option<&Certificates>) ->
     Ok(serde_saphyr::from_str(&text.context("the document is refused")?)?)
 }
 
-/// The settings of HTTP within a generated configuration.
+/// Returns the HTTP settings of a generated configuration.
 pub fn http(config: &mut Value) -> Result<&mut Value> {
     below(config, "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
 }
 
-/// The settings of the wasm plugin within a generated configuration.
+/// Returns the settings of the wasm plugin of a generated configuration.
 pub fn plugin(config: &mut Value) -> Result<&mut Value> {
     below(http(config)?, "/http_filters/0/typed_config/config")
 }
 
-/// The value at a JSON pointer; an error when the generator wrote none there.
+/// Returns the value at a JSON pointer, or an error if the generator wrote none there.
 pub fn below<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {
     value.pointer_mut(pointer).with_context(|| format!("the generated configuration has no `{pointer}`"))
 }
 
-/// Gives an object's member at a JSON pointer a value, new or old; its object must be there.
+/// Sets the member at a JSON pointer. The parent object must exist.
 pub fn put(value: &mut Value, pointer: &str, new: Value) -> Result<()> {
     let (object, member) = pointer.rsplit_once('/').context("a JSON pointer begins with a slash")?;
     let object = below(value, object)?.as_object_mut().with_context(|| format!("no object holds `{pointer}`"))?;
@@ -215,7 +216,7 @@ pub fn put(value: &mut Value, pointer: &str, new: Value) -> Result<()> {
     Ok(())
 }
 
-/// Lets trailers through: over HTTP/1 they pass only where they are switched on, on either side.
+/// Enables trailers. Over HTTP/1, they must be enabled on both sides.
 pub fn with_trailers(config: &mut Value) -> Result<()> {
     put(http(config)?, "/http_protocol_options", json!({ "enable_trailers": true }))?;
     let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -227,16 +228,16 @@ pub fn with_trailers(config: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// The clusters of a generated configuration.
+/// Returns the clusters of a generated configuration.
 pub fn clusters(config: &mut Value) -> Result<&mut Vec<Value>> {
     below(config, "/static_resources/clusters")?.as_array_mut().context("the clusters are no list")
 }
 
 /// The origin that the usual document allows.
 pub const ORIGIN: &str = "https://admin.example.com";
-/// The host that requests name.
+/// The `Host` of requests.
 pub const HOST: &str = "api.example.com";
-/// More than one, so that requests meet workers that have not seen what another has learned.
+/// More than one worker, so that requests reach workers that do not have the state of another one.
 pub const WORKERS: u32 = 2;
-/// How long a client waits.
+/// The timeout of a client.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,7 +1,8 @@
-//! The upstream: a real HTTP/1.1 and h2c server that echoes what it received, remembers it, and misbehaves on request.
+//! The upstream: a real HTTP/1.1 and h2c server that echoes and records requests, and fails on demand.
 //!
-//! The query of the request says how to answer: `status=503`, `delay_ms=200`, `reset=1` (the connection is closed without
-//! a response), `break=length` or `break=chunks` (the body breaks off in the middle, of a known length or not), `body_bytes=100000`, and `h.NAME=VALUE` for a response header. Names and values are percent-decoded.
+//! The query of the request controls the response: `status=503`, `delay_ms=200`, `reset=1` (closes the connection without a
+//! response), `break=length` or `break=chunks` (cuts the body off, with or without a known length), `body_bytes=100000`, and
+//! `h.NAME=VALUE` for a response header. Names and values are percent-decoded.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,12 +25,12 @@ pub struct Upstream {
     received: Received,
 }
 
-/// Requests that arrived and were not yet looked at; upstreams of one stage share it.
+/// Received requests that were not taken yet. The upstreams of one stage share it.
 #[derive(Debug, Clone, Default)]
 pub struct Received(Arc<Mutex<Vec<Forwarded>>>);
 
 impl Received {
-    /// Takes out what arrived since the last call.
+    /// Takes the requests since the last call.
     pub fn take(&self) -> Vec<Forwarded> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -40,29 +41,29 @@ impl Received {
 }
 
 impl Upstream {
-    /// Starts one on `port` (0: any free one) that writes down what it receives in `received`.
+    /// Starts an upstream on `port` (0: any free port) that records requests in `received`.
     pub fn start(name: &str, port: u16, received: Received) -> Result<Self> {
         let (named, book) = (name.to_owned(), received.clone());
         let server = Server::start(port, move |request| echo(named.clone(), book.clone(), request))?;
         Ok(Self { name: name.to_owned(), server, received })
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its base URL, without a slash at the end.
+    /// Returns its base URL without a trailing slash.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.server.address().port()
     }
 
-    /// What it and its like have received.
+    /// Returns the requests that it and the other upstreams received.
     pub fn received(&self) -> &Received {
         &self.received
     }
@@ -93,7 +94,7 @@ async fn echo(upstream: String, received: Received, request: Request) -> io::Res
     reply
 }
 
-/// Writes the request down when dropped: one that breaks off in its body has reached the upstream all the same.
+/// Records the request on drop, because a request whose body is cut off has reached the upstream too.
 struct Arrival {
     seen: Forwarded,
     received: Received,
@@ -105,7 +106,7 @@ impl Drop for Arrival {
     }
 }
 
-/// How a request's query asks to be answered.
+/// The response that the query asks for.
 #[derive(Debug, Default)]
 pub struct Wish {
     status: Option<u16>,
@@ -117,7 +118,7 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// Reads a query.
+    /// Parses a query.
     pub fn read(query: &str) -> Self {
         let mut wish = Self::default();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -130,7 +131,7 @@ impl Wish {
                 "body_bytes" => wish.body_bytes = value.parse().ok(),
                 _ => {
                     let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
-                    // No server sends another one, and a random query may ask for it.
+                    // A random query may ask for an invalid header, which no server sends.
                     let can_be_sent = |(name, value): &(String, Vec<u8>)| {
                         hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok()
                             && hyper::header::HeaderValue::from_bytes(value).is_ok()
@@ -142,17 +143,17 @@ impl Wish {
         wish
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     pub fn status(&self) -> u16 {
         self.status.unwrap_or(200)
     }
 
-    /// The headers of the answer, besides those of its body.
+    /// Returns the headers of the response, except those of its body.
     pub fn headers(&self) -> Headers {
         self.headers.clone()
     }
 
-    /// The body of the answer: what was seen of the request, unless so many bytes are wanted.
+    /// Returns the body of the response: the received request, unless the query asks for a size.
     pub fn body(&self, seen: &Forwarded) -> String {
         let lines: Vec<_> = seen.headers.iter().map(|(name, value)| json!([name, octets::escape(value)])).collect();
         let echo = json!({ "upstream": seen.upstream, "method": seen.method, "path": seen.path, "headers": lines,
@@ -178,7 +179,7 @@ impl Wish {
     }
 }
 
-/// `text` with `%XX` resolved; what is no such pair stands for itself.
+/// Returns `text` with `%XX` decoded. Invalid escapes stay as they are.
 pub fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

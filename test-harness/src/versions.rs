@@ -1,25 +1,25 @@
-//! Cases that are about some versions of Envoy only, because Envoy itself does otherwise in the others.
+//! Cases that apply only to some versions of Envoy, because Envoy itself behaves differently in the others.
 
 use serde::Deserialize;
 
 use crate::envoy::{self, version_number};
 
-/// Some versions of Envoy.
+/// A range of Envoy versions.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Versions {
-    /// The first of them; from the oldest on when absent.
+    /// The first version. By default, the oldest.
     #[serde(default)]
     pub from: Option<String>,
-    /// The first that is none of them any more.
+    /// The first version after the range.
     #[serde(default)]
     pub below: Option<String>,
-    /// What is different.
+    /// The difference in behaviour.
     pub reason: String,
 }
 
 impl Versions {
-    /// Whether the Envoy that the tests run is one of them.
+    /// Returns whether the tested Envoy is in the range.
     pub fn hold(&self) -> bool {
         let running = envoy::version().unwrap_or_default();
         let is_old = self.from.as_ref().is_some_and(|from| running < version_number(from));

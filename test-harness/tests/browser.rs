@@ -1,5 +1,4 @@
-//! Cross-origin calls by a real Chromium through a real Envoy with the filter: what the browser allows and blocks, and what the
-//! gateway refuses because the browser attached a cookie.
+//! Cross-origin calls by a real Chromium through Envoy: calls that the browser blocks, or that the gateway refuses over a cookie.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,31 +45,31 @@ fn main() -> ExitCode {
     runner::run(vec![Group { name: "browser/chromium".to_owned(), checks, set_up }, cookies], 1)
 }
 
-/// One call of a script, and what the browser must make of it.
+/// One call of a script and its expected result in the browser.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Call {
     name: String,
-    /// The host of the page that the script stands on.
+    /// The host of the script's page.
     from: String,
     path: String,
     #[serde(default)]
     init: Map<String, Value>,
-    /// The script sends a good token.
+    /// Whether the script sends a valid token.
     #[serde(default)]
     token: bool,
-    /// The status the script can read; none when the browser blocks the call.
+    /// The status that the script can read, or `None` if the browser blocks the call.
     #[serde(default)]
     status: Option<u16>,
-    /// Chromium's own name of the reason for which it blocked the call.
+    /// Chromium's name for the reason if it blocks the call.
     #[serde(default)]
     blocked: Option<String>,
-    /// Headers the script can read (`*`), or cannot (`-`).
+    /// Headers that the script can read (`*`) or cannot read (`-`).
     #[serde(default)]
     headers: Map<String, Value>,
 }
 
-/// What the browser made of a call, as `browser/cors.mjs` prints it.
+/// The result of a call, as `browser/cors.mjs` prints it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Verdict {
@@ -91,21 +90,21 @@ impl Call {
     }
 }
 
-/// A request that a page makes with its visitor's cookie, and what the gateway must answer.
+/// A request that a page makes with its visitor's cookie, and the expected response of the gateway.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Act {
     name: String,
     /// The page: the gateway's `own`, or a `foreign` one on another port of the same host.
     from: String,
-    /// How its script makes the request, as `browser/forgery.mjs` calls it.
+    /// The kind of request, as named in `browser/forgery.mjs`.
     way: String,
     /// The visitor's cookie.
     cookie: String,
     status: u16,
 }
 
-/// What the gateway answered, as `browser/forgery.mjs` prints it.
+/// The gateway's response, as `browser/forgery.mjs` prints it.
 #[derive(Debug, Clone, Deserialize)]
 struct Answer {
     status: Option<u16>,
@@ -177,7 +176,7 @@ fn chromium_path() -> Result<PathBuf> {
     found.context("no Chromium: run `make browser`, or set $CHROMIUM")
 }
 
-/// The hosts below are names for the loopback address in every browser (RFC 6761 §6.3).
+/// Every browser resolves these hosts to the loopback address (RFC 6761 §6.3).
 const POLICY: &str = r#"
 about: What a browser sees.
 policy:
@@ -218,7 +217,7 @@ const CALLS: &str = r#"
 - { name: the upstream's own permission does not count, from: evil.localhost, path: '/open?h.access-control-allow-origin=*', blocked: MissingAllowOriginHeader }
 "#;
 
-/// The page's port belongs to the same site as the gateway's, so that `SameSite` lets its visitor's cookies through.
+/// The page's port belongs to the same site as the gateway's port, so `SameSite` does not block the visitor's cookies.
 const COOKIES: &str = r#"
 about: What a page can do with its visitor's cookie.
 policy:

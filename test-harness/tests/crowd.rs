@@ -1,4 +1,4 @@
-//! Many requests at once, before there are keys and with key ids that nobody has: none is lost, and the issuer is asked once.
+//! Many concurrent requests, before there are keys and with unknown key ids: none is lost, and the issuer is called once.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -65,7 +65,7 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
     let mut crowd = Crowd::gather("late", "1h").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let statuses = runtime.block_on(crowd.throng(0)).unwrap();
-    // Envoy spreads connections over its workers as it likes; a worker holds so many back and no more.
+    // Envoy distributes connections over its workers unevenly, and each worker holds only a limited number of requests.
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let too_many = statuses.get(&503).copied().unwrap_or(0);
     assert_eq!(passed + too_many, CONNECTIONS * STREAMS, "{statuses:?}");
@@ -73,7 +73,7 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
     crowd.stage.filter_never_failed().unwrap();
 }
 
-/// All workers count at the same moment, and not one request more than the limit passes.
+/// All workers count at the same time, and no request above the limit passes.
 #[test]
 fn a_throng_gets_exactly_what_its_limit_has() {
     let mut crowd = Crowd::of(LIMITED).unwrap();
@@ -107,7 +107,7 @@ impl Crowd {
         Ok(Crowd { stage: Stage::set(&file, &envoy::module()?)?, cases })
     }
 
-    /// Sends the request of one case as often as the crowd is large, all at once.
+    /// Sends the request of one case concurrently, once for each member of the crowd.
     fn statuses(&self, case: usize) -> Result<Vec<u16>> {
         let case = self.cases.get(case).context("there is no such case")?;
         let request = self.stage.scene.request(case)?;
@@ -121,7 +121,7 @@ impl Crowd {
         answers.collect()
     }
 
-    /// Sends the request of one case thousands of times at once, over HTTP/2; how often which status came back.
+    /// Sends the request of one case thousands of times concurrently over HTTP/2. Returns how often each status came back.
     async fn throng(&self, case: usize) -> Result<BTreeMap<u16, usize>> {
         let case = self.cases.get(case).context("there is no such case")?;
         let request = self.stage.scene.request(case)?;
@@ -151,11 +151,11 @@ impl Crowd {
     }
 }
 
-/// How many requests one worker holds back while keys are fetched.
+/// The number of requests that one worker holds while keys are fetched.
 const MOST_WAITING: usize = 2_000;
 
 const CROWD: usize = 100;
-/// More than a worker can let go on within one callback, over few enough connections for any limit on open files.
+/// More requests than a worker can resume in one callback, over few connections because of the limit on open files.
 const CONNECTIONS: usize = 41;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -177,7 +177,7 @@ cases:
   - { name: new, request: { path: /orders, token: { key: rsa-2 } }, expect: { status: 200 } }
   - { name: forged, request: { path: /orders, token: { key: rsa-stranger } }, expect: { status: 401 } }
 "#;
-/// 600 an hour: one comes back every six seconds.
+/// At 600 an hour, one request is refilled every six seconds.
 const LIMIT: usize = 600;
 const LIMITED: &str = r#"
 about: Many requests at once under one limit.

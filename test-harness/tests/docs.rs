@@ -1,5 +1,4 @@
-//! Does what the documentation shows: documents compile, commands print what stands below them, the README's requests are
-//! answered by a real Envoy as they say.
+//! Runs the examples in the documentation: documents compile, commands print the shown output, requests get the shown status.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use test_harness::manual::{Block, Page};
 use test_harness::upstream::{Received, Upstream};
 use test_harness::{ports, program};
 
-/// `yaml gateway` is a whole document, `yaml section` one that is completed by [`BASE`].
+/// `yaml gateway` is a complete document. `yaml section` is a part that [`BASE`] completes.
 #[test]
 fn every_document_compiles() -> Result<()> {
     let base = node(BASE)?;
@@ -43,7 +42,7 @@ fn every_document_compiles() -> Result<()> {
     Ok(())
 }
 
-/// `yaml filter` is an entry of `http_filters`; loading it runs the filter's own check of its configuration.
+/// `yaml filter` is an entry of `http_filters`. Loading it makes the filter check its configuration.
 #[test]
 fn envoy_loads_every_filter_entry() -> Result<()> {
     let module = envoy::module()?;
@@ -59,7 +58,7 @@ fn envoy_loads_every_filter_entry() -> Result<()> {
     Ok(())
 }
 
-/// Each `$ ` line of a `console` block is run, and must print what stands below it; `…` stands for anything.
+/// Each `$ ` line of a `console` block is run and must print the text below it; `…` matches anything.
 #[test]
 fn commands_print_what_the_documentation_shows() -> Result<()> {
     let mut ran = 0;
@@ -86,7 +85,7 @@ fn commands_print_what_the_documentation_shows() -> Result<()> {
     Ok(())
 }
 
-/// The `sh demo` block of the README, against an Envoy with `envoy/gateway.yaml`: each comment names the status to come.
+/// The `sh demo` block of the README, against an Envoy with `envoy/gateway.yaml`. Each comment names the expected status.
 #[test]
 fn the_quick_start_answers_as_it_says() -> Result<()> {
     let readme = Page::read(Path::new("README.md"))?;
@@ -141,13 +140,13 @@ fn node(text: &str) -> Result<Node> {
     yaml::read(text).map_err(|problem| anyhow::anyhow!("{problem}"))
 }
 
-/// Addresses and secrets that the examples leave to the environment.
+/// Returns the addresses and secrets that the examples read from the environment.
 fn variable(name: &str) -> Option<String> {
     let secret = "a secret that is long enough for HS512 and protects nothing at all";
     Some(if name.ends_with("_URL") { "http://127.0.0.1:9" } else { secret }.to_owned())
 }
 
-/// The `$ ` lines of a console block, each with what it should print.
+/// Returns the `$ ` lines of a console block, each with its expected output.
 fn commands(block: &Block) -> Vec<(&str, String)> {
     let mut found: Vec<(&str, String)> = Vec::new();
     for line in block.text.lines().filter(|_| block.info == "console") {
@@ -160,7 +159,7 @@ fn commands(block: &Block) -> Vec<(&str, String)> {
     found
 }
 
-/// A folder in which a page's files lie as they do in the project, and `portcullis` is on the PATH.
+/// Creates a folder with a page's files at their project paths, and with `portcullis` on the PATH.
 fn workplace(page: &Page) -> Result<PathBuf> {
     let name = page.path.display().to_string().replace(['/', '.'], "-");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("docs-{}-{name}", std::process::id()));
@@ -180,12 +179,12 @@ fn shell(command: &str, folder: &Path) -> Result<Output> {
     let path = format!("{}:{path}", program.parent().unwrap_or(Path::new(".")).display());
     let mut shell = Command::new("timeout");
     shell.args(["60", "bash", "-c", command]).current_dir(folder).env("PATH", path);
-    // What docs/commands.md says is set.
+    // docs/commands.md states that these variables are set.
     shell.env("AGENTS_SERVICE_URL", "http://127.0.0.1:9003").env("ADMIN_SERVICE_URL", "http://127.0.0.1:9004");
     shell.output().with_context(|| format!("cannot run {command}"))
 }
 
-/// Whether `printed` is `expected`, in which `…` stands for any text.
+/// Returns whether `printed` matches `expected`, in which `…` matches any text.
 fn looks_like(printed: &str, expected: &str) -> bool {
     let (first, rest) = expected.split_once('…').unwrap_or((expected, ""));
     let Some(mut printed) = printed.strip_prefix(first) else { return false };
@@ -201,7 +200,7 @@ fn looks_like(printed: &str, expected: &str) -> bool {
     printed.ends_with(last)
 }
 
-/// The smallest Envoy configuration with this entry.
+/// Returns the smallest Envoy configuration with this entry.
 fn around(filter: &str) -> Result<String> {
     let filter: serde_json::Value = serde_saphyr::from_str(filter)?;
     let kind = |name: &str| format!("type.googleapis.com/envoy.extensions.filters.{name}");
@@ -222,7 +221,7 @@ fn around(filter: &str) -> Result<String> {
     Ok(json!({ "static_resources": { "listeners": [listener] } }).to_string())
 }
 
-/// Where `envoy/gateway.yaml` and the README have the development issuer.
+/// The address of the development issuer in `envoy/gateway.yaml` and the README.
 const DEMO_ISSUER: &str = "http://127.0.0.1:9902";
 
 const BASE: &str = r#"

@@ -1,4 +1,4 @@
-//! Runs every case file through a real Envoy with the filter, and those that say so over HTTP/2 as well.
+//! Runs every case file through a real Envoy with the filter, and also over HTTP/2 if the file says so.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A client: what its groups are called, which cases it can send, and how the stage is set for it.
+/// A client: the name of its groups, the cases that it can send, and how it prepares the stage.
 type Client = (&'static str, fn(&Case) -> bool, fn(Stage) -> Stage);
 
 fn group(file: CaseFile, (client, sends, set): Client) -> Group {

@@ -1,4 +1,4 @@
-//! Every Envoy fact that a comment cites is described in `docs/envoy-facts.md`, with a test that exists or a source.
+//! Every Envoy fact that a comment cites is described in `docs/envoy-facts.md`, with an existing test or a source.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,13 +26,13 @@ fn every_fact_that_is_cited_is_described() -> Result<()> {
     let page = page()?;
     let sections = page.split("\n## ").skip(1).map(|section| section.split(' ').next().unwrap_or_default());
     let described: BTreeSet<&str> = sections.chain(facts(&page)?.into_iter().map(|(number, _)| number)).collect();
-    // In two pieces, so that this line is no citation itself.
+    // The text is split so that this line is not a citation itself.
     let mark = ["envoy-facts ", "§"].concat();
     let mut cited = 0;
     for folder in ["src", "test-harness/src", "test-harness/tests", "tests", "benches"] {
         for (file, text) in rust_files(&root().join(folder))? {
             for citation in text.split(&mark).skip(1) {
-                // Further numbers may follow, as in `§2.11, §2.12`.
+                // More numbers may follow, as in `§2.11, §2.12`.
                 for piece in citation.split(", §") {
                     let end = piece.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(piece.len());
                     let (number, rest) = piece.split_at(end);
@@ -54,7 +54,7 @@ fn page() -> Result<String> {
     Ok(fs::read_to_string(root().join("docs/envoy-facts.md"))?)
 }
 
-/// The numbers and the texts of all facts.
+/// Returns the numbers and the texts of all facts.
 fn facts(page: &str) -> Result<Vec<(&str, &str)>> {
     let mut facts: Vec<(&str, &str)> = Vec::new();
     for fact in page.split("\n## ").flat_map(|section| section.split("\n### ").skip(1)) {
@@ -65,7 +65,7 @@ fn facts(page: &str) -> Result<Vec<(&str, &str)>> {
     Ok(facts)
 }
 
-/// The names and the texts of all files of Rust below a folder.
+/// Returns the names and the texts of all Rust files below a folder.
 fn rust_files(folder: &Path) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {

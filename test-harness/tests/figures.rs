@@ -1,4 +1,4 @@
-//! The figures that the README quotes are those that `make bench` published.
+//! The figures in the README are those that `make bench` published.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,7 +31,7 @@ fn the_readme_quotes_what_the_bench_published() -> Result<()> {
     Ok(())
 }
 
-/// The verdict of this goal in the row that is called `table, row`.
+/// Returns the result of this goal in the row `table, row`.
 fn verdict<'v>(published: &'v Value, goal: &str, measured: &str) -> Option<&'v Value> {
     let text = |value: &'v Value, key| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let rows = published.get("rows")?.as_array()?;

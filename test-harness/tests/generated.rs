@@ -1,4 +1,4 @@
-//! The configuration that `portcullis generate envoy` writes: a real Envoy accepts it, and it holds where the filter does not.
+//! The output of `portcullis generate envoy`: a real Envoy accepts it, and it protects where the filter does not.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers end it as its assertions do")]
 
@@ -67,7 +67,7 @@ fn envoy_accepts_a_listener_with_tls() {
             assert!(bootstrap.contains(&format!("require_client_certificate: {insists}")), "{version}: {bootstrap}");
             assert_eq!(bootstrap.contains("mtls_authenticated"), version == "1.36", "{version}: {bootstrap}");
         }
-        // The control: it is this file that Envoy reads.
+        // Control: Envoy reads this file.
         let misled = generate(GATEWAY, "http://localhost:9", 8080, 9901, &more).replace("clients.pem", "others.pem");
         assert!(envoy::validate(&misled, &environment).is_err(), "an authority that is not there was accepted");
     }
@@ -143,9 +143,9 @@ fn requests_get_one_envelope_and_one_line_whoever_refuses_them() {
     }
 }
 
-/// Runs the command line that is built beside this test.
+/// Runs the command line that was built with this test.
 fn generate(document: &str, echo: &str, port: u16, admin: u16, more: &[&str]) -> String {
-    // Older versions of Envoy are tested side by side.
+    // The name is unique because older versions of Envoy are tested at the same time.
     let name = format!("generated-{}-{port}-{}", std::process::id(), more.join("-").replace('/', "_"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).unwrap();

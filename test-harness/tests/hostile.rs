@@ -1,4 +1,4 @@
-//! A walk through hostile input on every run of the tests: what fuzzing once found, and chance; `make fuzz` searches for more.
+//! Runs hostile input on every test run: stored fuzzing findings and random input. `make fuzz` searches for more.
 
 use test_harness::fuzz::dice::Dice;
 use test_harness::fuzz::{self, TARGETS};

@@ -1,4 +1,4 @@
-//! The life of an API key as an admin leads it: made, exchanged and revoked by `portcullis keys`, published, and obeyed by a real Envoy.
+//! The life of an API key: created, rotated and revoked by `portcullis keys`, published, and enforced by a real Envoy.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use test_harness::clock::Deadline;
 use test_harness::stage::Stage;
 use test_harness::{envoy, ports, program};
 
-/// The files of an admin, and the stage on which they count.
+/// The files of an admin, and the stage that uses them.
 struct Desk {
     stage: Stage,
     folder: PathBuf,
@@ -29,7 +29,7 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Does something to the document of clients, and publishes it. A key that was made comes back.
+    /// Changes the document of clients and publishes it. Returns the created key, if any.
     fn keys(&self, action: &str, arguments: &[&str]) -> Result<String> {
         let common = ["clients.json", "--gateway", "gateway.json", "--by", "admin", "--reason", "a test"];
         let mut command = Command::new(program::program()?);
@@ -40,7 +40,7 @@ impl Desk {
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
-    /// Publishes the document as it stands, and waits until it was asked for twice: then every worker has the first answer.
+    /// Publishes the document and waits for two fetches. After that, every worker has the first response.
     fn publish(&self) -> Result<()> {
         let documents = &self.stage.scene.issuer.documents;
         let text = std::fs::read_to_string(self.folder.join("clients.json"))?;
@@ -55,7 +55,7 @@ impl Desk {
         Ok(client::send(ports::loopback(self.stage.port), &request, PATIENCE)?.status)
     }
 
-    /// What every worker says, as far as chance tells.
+    /// Checks the status on several connections, so that every worker is likely to answer.
     fn everywhere(&self, key: &str, status: u16) -> Result<()> {
         for _ in 0..ROUND {
             let got = self.status(key)?;

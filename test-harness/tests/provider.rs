@@ -1,4 +1,4 @@
-//! `portcullis token get` against a real authorization server, whose tokens a real Envoy with the filter takes.
+//! `portcullis token get` against a real authorization server. A real Envoy with the filter accepts its tokens.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,18 +14,18 @@ use test_harness::server::{self, Server};
 use test_harness::upstream::{Received, Upstream};
 use test_harness::{certificate, ports, program};
 
-/// What the command line said.
+/// The output of the command line.
 struct Said {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-/// `token get` for a client whose secret stands in the environment.
+/// Runs `token get` for a client whose secret is in the environment.
 fn get(secret: &str, env: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
     let mut command = Command::new(program::program()?);
     command.args(["token", "get", "--secret-env", "PORTCULLIS_TEST_CLIENT"]).args(arguments).stdin(Stdio::null());
-    // A proxy or certificates of whoever runs the tests are not what is tested.
+    // The proxy settings and certificates of the environment must not affect the test.
     for name in [
         "HTTP_PROXY",
         "HTTPS_PROXY",
@@ -44,7 +44,7 @@ fn get(secret: &str, env: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
     Ok(Said { code: output.status.code(), out, err })
 }
 
-/// The token alone, on one line.
+/// Returns the token, which must be the only text, on one line.
 fn token(said: &Said) -> Result<&str> {
     ensure!(said.code == Some(0), "{}", said.err);
     let token = said.out.strip_suffix('\n').context("no line")?;
@@ -147,14 +147,14 @@ fn a_server_over_tls_is_believed_by_its_certificate() -> Result<()> {
     Ok(())
 }
 
-/// Endpoints that answer as no authorization server should.
+/// Endpoints with invalid responses.
 #[test]
 fn an_answer_that_is_no_token_is_none() -> Result<()> {
     let json = |status, body: &str| server::reply(status, "application/json", body.to_owned());
     let odd = Server::start(0, move |request: server::Request| {
         let path = request.uri().path().to_owned();
         async move {
-            // Whoever answers before the end of a request may cut its sender off.
+            // A server that responds before the end of a request may cut its sender off.
             request.into_body().collect().await.map_err(std::io::Error::other)?;
             match path.as_str() {
                 "/slow" => {
@@ -226,6 +226,6 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
 }
 
 const RESOURCE: &str = "https://api.test/orders";
-/// With everything in it that a form, a pair and a header could take for something else.
+/// Contains every character that is special in a form, in `name:password` or in a header.
 const SECRET: &str = "s:ecr%et+of/the&test=x";
 const PATIENCE: Duration = Duration::from_secs(20);

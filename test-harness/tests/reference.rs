@@ -1,5 +1,4 @@
-//! Nothing in the documentation names what is gone, and nothing that a user meets is left out: files, links, commands, keys,
-//! codes, reasons, fields.
+//! The documentation names nothing that was removed and omits nothing that users see: files, commands, keys, codes, reasons.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -116,7 +115,7 @@ fn the_reference_has_every_code() -> Result<()> {
     Ok(())
 }
 
-/// A reason is a text in snake case; the other such texts of the core are listed in [`NO_REASONS`] and [`ENVOY_DETAILS`].
+/// A reason is a text in snake case. [`NO_REASONS`] and [`ENVOY_DETAILS`] list the other such texts of the core.
 #[test]
 fn the_reference_has_every_reason() -> Result<()> {
     let documented = documented("Reason")?;
@@ -155,7 +154,7 @@ fn the_reference_has_every_field_of_the_audit_record() -> Result<()> {
     Ok(())
 }
 
-/// Each guarantee of the README names a test that exists.
+/// Each guarantee in the README names an existing test.
 #[test]
 fn every_guarantee_is_shown_by_a_test() -> Result<()> {
     let readme = Page::read(Path::new("README.md"))?;
@@ -174,7 +173,7 @@ fn looks_like_a_path(span: &str) -> bool {
     is_plain && tops.iter().any(|top| span.starts_with(top))
 }
 
-/// The texts in code type in the column with this title, over all tables of the reference.
+/// Returns the code spans in the column with this title, over all tables of the reference.
 fn documented(title: &str) -> Result<BTreeSet<String>> {
     let reference = Page::read(Path::new("docs/configuration.md"))?;
     let tables = reference.tables();
@@ -205,7 +204,7 @@ fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
     }
 }
 
-/// The code of every file below a folder, tests left out.
+/// Returns the code of every file below a folder, without tests.
 fn text_of(folder: &str) -> Result<String> {
     let mut text = String::new();
     for entry in fs::read_dir(root().join(folder))? {
@@ -226,7 +225,7 @@ fn beside(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// A path without `..`.
+/// Returns a path without `..`.
 fn clean(path: &Path) -> std::path::PathBuf {
     let mut clean = std::path::PathBuf::new();
     for part in path.components() {
@@ -241,7 +240,7 @@ fn clean(path: &Path) -> std::path::PathBuf {
 /// Flags of other programs.
 const OTHERS_FLAGS: [&str; 3] = ["file-flush-interval-msec", "mode", "test"];
 
-/// Response code details of Envoy, from which the failure of a gRPC request is read.
+/// Envoy's response code details that classify a failed gRPC request.
 const ENVOY_DETAILS: &[&str] = &[
     "cluster_not_found",
     "maintenance_mode",
@@ -261,7 +260,7 @@ const ENVOY_DETAILS: &[&str] = &[
     "via_upstream",
 ];
 
-/// Texts in snake case that are no reasons: fields, errors of challenges, members of keys, words of conditions.
+/// Texts in snake case that are not reasons: fields, errors of challenges, members of keys, words of conditions.
 const NO_REASONS: &[&str] = &[
     "0code_details",
     "client_id",

@@ -1,4 +1,4 @@
-//! The life of a key set in a real Envoy, with spans short enough to be lived through: refresh, outage, the end of it.
+//! The life of a key set in a real Envoy, with short lifetimes: refresh, outage, and expiry.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn keys_are_refreshed_by_one_worker_for_all_and_retired_ones_are_let_go() {
     life.until(0, 200).unwrap();
     let seconds = usize::try_from(clock::unix_seconds() - began + 1).unwrap();
     let fetches = life.fetches() - before;
-    // Four fifths of a second lie between two fetches, however many workers there are.
+    // At least four fifths of a second pass between two fetches, regardless of the number of workers.
     assert!(fetches <= seconds * 5 / 4 + 2, "{fetches} fetches within {seconds} seconds");
     life.stage.filter_never_failed().unwrap();
 }
@@ -73,7 +73,7 @@ impl Life {
         Ok(Life { stage: Stage::set(&file, &envoy::module()?)?, cases })
     }
 
-    /// Sends the request of one case several times, so that every worker is likely to have had it.
+    /// Sends the request of one case several times, so that every worker is likely to answer.
     fn statuses(&self, case: usize) -> Result<Vec<u16>> {
         let case = self.cases.get(case).context("there is no such case")?;
         let request = self.stage.scene.request(case)?;

@@ -1,4 +1,4 @@
-//! The official JSON Schema Test Suite against bodies: its required part holds whole, of the optional parts what the reference says.
+//! The official JSON Schema Test Suite against bodies: the whole required part, and the optional parts that the reference names.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,7 +61,7 @@ fn of_the_optional_parts_holds_what_the_reference_says() -> Result<()> {
     Ok(())
 }
 
-/// Some tests for one schema.
+/// The tests for one schema.
 #[derive(Deserialize)]
 struct Group {
     description: String,
@@ -76,7 +76,7 @@ struct Test {
     valid: bool,
 }
 
-/// Judges the instance of a test as the body of a request is judged, from its bytes on.
+/// Checks the instance of a test like the body of a request, starting from its bytes.
 fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> {
     let mut library = Library::default();
     library.add("schemas:///tested", group.schema.clone());
@@ -97,7 +97,7 @@ fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> 
     Ok(())
 }
 
-/// What schemas of the suite refer to, under the addresses that the suite gives them. Those of older drafts stay away.
+/// Returns the schemas that the suite refers to, under the suite's addresses, without those of older drafts.
 fn remotes() -> Result<Vec<(String, Value)>> {
     let top = root().join("build/suite/remotes");
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Every bit of a good token is flipped, one at a time, for every algorithm: none of the results may be believed.
+//! Flips every bit of a valid token, one at a time, for every algorithm. None of the results may be accepted.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -56,7 +56,7 @@ fn is_believed(outcome: &Outcome) -> bool {
     outcome.forwarded.is_some() || outcome.audit.as_ref().is_some_and(|audit| audit.get("subject").is_some())
 }
 
-/// The gateway remembers the good token, so that one that only resembles it may meet the memory too.
+/// The gateway caches the valid token, so that a similar token also meets the cache.
 fn ask(gateway: &mut dyn Gateway, token: &[u8]) -> Result<Outcome> {
     let mut request = Request::new("GET", "/orders", "api.example.com");
     request.headers.push((b"authorization".to_vec(), [b"Bearer ", token].concat()));

@@ -1,4 +1,4 @@
-//! House rules that no compiler checks: where code may reach, how files begin and end, and what documents may name.
+//! House rules that no compiler checks: allowed dependencies, the first lines and lengths of files, and names in documents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,7 @@ fn mentions(file: &Path, forbidden: &[&str]) -> Vec<String> {
     found
 }
 
-/// All Rust files below a folder of the project.
+/// Returns all Rust files below a folder of the project.
 fn sources(folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -162,7 +162,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-/// All text files that belong to the project.
+/// Returns all text files that belong to the project.
 fn tracked_texts() -> Vec<PathBuf> {
     let mut found = sources("src");
     found.extend(sources("test-harness"));

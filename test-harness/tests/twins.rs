@@ -1,4 +1,4 @@
-//! The filter in Envoy and the core in this process are given the same requests at random, and must say the same about each.
+//! Sends the same random requests to the filter in Envoy and to the core in this process. Both must give the same outcome.
 
 use anyhow::{Context, Result, ensure};
 use test_harness::before::Before;
@@ -27,9 +27,9 @@ fn filter_and_core_say_the_same_about_any_request() -> Result<()> {
     Ok(())
 }
 
-/// The differences between the two over many requests like those of `file`, and how many requests both decided.
+/// Returns the differences over many requests like those of `file`, and how many requests both decided.
 fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> {
-    // Envoy's defaults, which repair nothing: whatever differs is the filter's doing.
+    // Envoy's defaults repair nothing, so every difference is caused by the filter.
     file.proxy = Proxy::Bare;
     let cases = std::mem::take(&mut file.cases);
     let cases: Vec<Case> = cases.into_iter().filter(runs_in_both).collect();
@@ -40,7 +40,7 @@ fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> 
         let case = dice.one_of(&cases).cloned().context("no case runs in both")?;
         let case = varied(case, round, dice);
         let (request, in_envoy) = real.run(&case)?;
-        // What Envoy itself refuses, the filter never sees.
+        // The filter never sees a request that Envoy itself refuses.
         if !in_envoy.audit.as_ref().is_some_and(|audit| audit["reason"] != "ended_before_decision") {
             ensure!(in_envoy.forwarded.is_none(), "forwarded without a record: {request:?}");
             continue;
@@ -59,7 +59,7 @@ fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> 
     Ok((differences, compared))
 }
 
-/// Envoy's defaults believe what a client says of its address, so nothing is compared that says so.
+/// By default, Envoy trusts the client address in a request, so requests that set it are not compared.
 fn runs_in_both(case: &Case) -> bool {
     let tells_an_address = |(name, _): &(String, String)| name.eq_ignore_ascii_case("x-forwarded-for");
     case.for_envoy()
@@ -68,7 +68,7 @@ fn runs_in_both(case: &Case) -> bool {
         && !case.request.headers.iter().any(tells_an_address)
 }
 
-/// The same request with another path, another method, or one more header, and an id by which its record is found.
+/// Returns the request with another path, another method, or one more header, and an id to find its record.
 fn varied(mut case: Case, round: usize, dice: &mut Dice) -> Case {
     case.times = 1;
     case.before = Before::default();
@@ -95,7 +95,7 @@ fn varied(mut case: Case, round: usize, dice: &mut Dice) -> Case {
     case
 }
 
-/// Everything that a decision shows: to the client, to the upstream, and to the operator.
+/// Returns all visible effects of a decision: for the client, the upstream and the operator.
 fn said(request: &Request, outcome: &Outcome) -> Vec<String> {
     let body = outcome.body_json().unwrap_or_default();
     let shown = |from: &serde_json::Value, pointer| from.pointer(pointer).map(ToString::to_string).unwrap_or_default();
@@ -109,7 +109,7 @@ fn said(request: &Request, outcome: &Outcome) -> Vec<String> {
     ));
     said.extend(FORWARDED.map(|name| {
         let values = forwarded.map(|forwarded| values(&forwarded.headers, name)).unwrap_or_default();
-        // Each of the two has an issuer of its own, and so tokens of its own.
+        // Each run has its own issuer, and so its own tokens.
         let as_sent = |value: &String| request.headers.iter().any(|(_, sent)| sent == value.as_bytes());
         let values: Vec<_> = values.iter().map(|value| if as_sent(value) { "as sent" } else { value }).collect();
         format!("upstream {name}: {values:?}")

@@ -1,4 +1,4 @@
-//! Bytes that no HTTP library would send, over HTTP/1 and HTTP/2, to a real Envoy with the filter: nothing breaks, nothing slips through.
+//! Bytes that no HTTP library sends, over HTTP/1 and HTTP/2, to a real Envoy with the filter. Nothing breaks or slips through.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -18,17 +18,17 @@ fn broken_http1_breaks_nothing_and_passes_nothing() -> Result<()> {
     walk(
         |dice, request| dice.mutated(&request.on_the_wire()),
         |answer| {
-            // Nothing at all is said to a request that is not complete.
+            // An incomplete request may get no response.
             answer.is_empty() || answer.starts_with(b"HTTP/1.1 ")
         },
     )
 }
 
-/// Half of the field blocks are broken in a field, the others in their bytes or in the frames around them.
+/// Half of the field blocks have a broken field. The others have broken bytes or broken frames around them.
 #[test]
 fn broken_http2_breaks_nothing_and_passes_nothing() -> Result<()> {
     walk(broken_http2, |answer| {
-        // A preface that is none is answered as HTTP/1.
+        // An invalid preface is answered as HTTP/1.
         answer.starts_with(b"HTTP/1.1 ") || frames::are_frames(answer)
     })
 }
@@ -71,7 +71,7 @@ fn broken_http2(dice: &mut Dice, request: &Request) -> Vec<u8> {
     [frames::PREFACE, &sent].concat()
 }
 
-/// Sends many of them, and looks at every answer and at everything that reached an upstream.
+/// Sends many broken requests, and checks every response and every request at an upstream.
 fn walk(broken: fn(&mut Dice, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) -> bool) -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::open(&servers)?;
@@ -118,7 +118,7 @@ fn walk(broken: fn(&mut Dice, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) ->
     for request in servers.upstream.received().take() {
         let user = values(&request.headers, "x-user-id");
         let path = request.path.split('?').next().unwrap_or_default();
-        // Whoever was let through to a closed path is the one whom the token names, and on an open one nobody is named.
+        // On a protected path, the identity must be the subject of the token. On an open path, there is no identity.
         let right = match path.split('/').nth(1) {
             Some("orders") => user == ["user-1"],
             Some("open") => user.is_empty(),
@@ -136,11 +136,11 @@ fn walk(broken: fn(&mut Dice, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) ->
     gate.never_failed()
 }
 
-/// Sends bytes, and gathers what comes back until there is no more or none in time.
+/// Sends bytes and collects the response until it ends or times out.
 fn exchange(to: std::net::SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    // It may be refused before its end.
+    // The gateway may refuse the request before its end.
     let _refused = stream.write_all(bytes);
     let (mut answer, mut block) = (Vec::new(), [0; 4096]);
     loop {
@@ -157,7 +157,7 @@ fn exchange(to: std::net::SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// What HTTP/2 forbids (RFC 9113 §8.2, §8.3), and what only this gateway may say.
+/// Fields that HTTP/2 forbids (RFC 9113 §8.2, §8.3), and fields that only this gateway may set.
 const FIELDS: &[(&[u8], &[u8])] = &[
     (b":path", b"/open/1"),
     (b":authority", b"evil.example"),

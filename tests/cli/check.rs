@@ -1,4 +1,4 @@
-//! What `check` and `schema` print, and how a fault in the text or the arguments is told.
+//! The output of `check` and `schema`, and the reports of errors in the text or the arguments.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -62,7 +62,7 @@ fn a_cache_beside_the_filter_is_reported() {
         (with(&generated, router, v1), Some("http_filters[1]: a cache behind the gateway's filter")),
         (with(&generated, router, v2), Some("http_filters[1]: a cache behind the gateway's filter")),
         (with(&generated, ours, v1), Some("http_filters[0]: a cache in front of the gateway's filter")),
-        // Answers on open routes are the same for everybody, unless they are fetched past the filter.
+        // Responses on open routes are the same for every caller, unless they are fetched past the filter.
         (with(&open, router, v1), None),
         (with(&open, ours, v2), Some("http_filters[0]: a cache in front of the gateway's filter")),
     ] {

@@ -1,4 +1,4 @@
-//! What `clients check` says of a document of clients, and how `explain` takes one into account.
+//! The output of `clients check` for a document of clients, and how `explain` uses one.
 
 use crate::Bench;
 

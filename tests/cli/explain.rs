@@ -1,4 +1,4 @@
-//! What `explain` says, and the code it ends with.
+//! The output of `explain` and its exit code.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! What `generate` writes, and that `check` reads it back.
+//! The output of `generate`, and that `check` can read it.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn the_generated_configuration_says_what_an_edge_needs() {
     let bench = Bench::new("generated");
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--port", "8443", "--trusted-hops", "2"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    // Which variables Envoy reads does not depend on those of whoever generates.
+    // The variables that Envoy needs do not depend on the environment of the generator.
     let needs = "gateway.yaml: note: Envoy needs `PORTCULLIS_TEST_SECRET` in its environment";
     let secret = "PORTCULLIS_TEST_SECRET=0123456789abcdef0123456789abcdef";
     let with_secret = bench.run(&["generate", "envoy", "gateway.yaml", "--set", secret]);
@@ -224,12 +224,12 @@ fn what_a_generated_configuration_cannot_do_is_told() {
         let ran = bench.run(arguments);
         assert_eq!((ran.code, ran.err.contains("no client can show one")), (0, told), "{arguments:?}: {}", ran.err);
     }
-    // So may those that are fetched.
+    // The same applies to fetched clients.
     bench.write("polling.yaml", &(GATEWAY.to_owned() + POLLED));
     let told =
         "polling.yaml: note: the clients that are polled may have certificates, and without --client-ca no client can";
     assert!(bench.run(&["generate", "envoy", "polling.yaml"]).err.contains(told));
-    // Half of what TLS needs is no TLS.
+    // TLS needs all of its arguments.
     for lacking in [&with_tls[..5], &["generate", "envoy", "gateway.yaml", "--client-ca", "c.pem"]] {
         assert_eq!(bench.run(lacking).code, 64, "{lacking:?}");
     }

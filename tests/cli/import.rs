@@ -1,4 +1,4 @@
-//! `portcullis import`: what it carries over and reports, and that it opens no route that it does not understand.
+//! `portcullis import`: what it converts and reports, and that it opens no route that it does not understand.
 
 use crate::Bench;
 
@@ -48,7 +48,7 @@ fn a_secret_in_an_imported_file_stays_there() {
     assert!(ran.out.contains("env: JWT_SECRET"), "{}", ran.out);
 }
 
-/// Imports a text as a file of this name; the arguments follow.
+/// Imports a text as a file with this name. The arguments follow.
 fn import(bench: &Bench, file: &str, text: &str, arguments: &[&str]) -> crate::Ran {
     bench.write(file, text);
     bench.run(&[&["import", file][..], arguments].concat())
@@ -62,7 +62,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
     let route = |members: &str| format!("routes:\n- path: /a\n  proxy_upstream: http://a\n  {members}\n");
     let expected_flag = "expected true or false, found";
     for (text, place, problem) in [
-        // Whether a route is open is said with `true` and `false` alone.
+        // Only `true` and `false` set whether a route is open.
         (path(r#""auth": "true""#), "1:68: paths[0].auth", expected_flag),
         (path(r#""auth": "false""#), "1:68: paths[0].auth", expected_flag),
         (path(r#""auth": "none""#), "1:68: paths[0].auth", expected_flag),
@@ -78,7 +78,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (route("auth_required: 'false'"), "4:18: routes[0].auth_required", expected_flag),
         (route("auth_required: 0"), "4:18: routes[0].auth_required", expected_flag),
         (route("auth_required:"), "4:3: routes[0].auth_required", expected_flag),
-        // A key that nobody knows may restrict the route.
+        // An unknown key may restrict the route.
         (path(r#""Auth": true"#), "1:60: paths[0].Auth", "unknown key `Auth` (did you mean `auth`?)"),
         (path(r#""authn": true"#), "1:60: paths[0].authn", "unknown key `authn` (did you mean `auth`?)"),
         (path(r#""authorization": "jwt""#), "1:60: paths[0].authorization", "unknown key `authorization` (accepted: path, "),
@@ -87,7 +87,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (route("auth: true"), "4:3: routes[0].auth", "unknown key `auth`"),
         (r#"{"auth": true, "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:2: auth", "unknown key `auth`"),
         ("default_auth: true\nroutes: []\n".into(), "1:1: default_auth", "unknown key"),
-        // Values of another kind than the format has.
+        // Values of a type that the format does not have.
         (path(r#""cors": 5"#), "1:60: paths[0].cors", "unknown key `cors`"),
         (r#"{"cors": 5, "paths": []}"#.into(), "1:10: cors", "expected a mapping, found a number"),
         (r#"{"servers": {"alias": "a"}, "paths": []}"#.into(), "1:13: servers", "expected a list, found a mapping"),
@@ -103,7 +103,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (route("scopes: [5]"), "4:12: routes[0].scopes[0]", "expected text, found a number"),
         (route("timeout: [5]"), "2:3: routes[0]", "`check` would refuse routes[0].timeout of the imported document: expected a span of time"),
         ("version: '2.0'\nroutes: []\n".into(), "1:10: version", "is not the version of the format that import reads"),
-        // A route must not take more methods or paths than before.
+        // A route must not accept more methods or paths than before.
         (path(r#""method": []"#).replace(r#""method": "GET", "#, ""), "1:53: paths[0].method", "expected a method, found an empty list"),
         (r#"{"paths": [{"path": "/a", "method": ["GET", 5], "response": {}}]}"#.into(), "1:45: paths[0].method[1]", "expected text"),
         (r#"{"paths": [{"path": "/a", "method": "get", "response": {}}]}"#.into(), "1:37: paths[0].method", "`get` is not a method (methods are case-sensitive: `GET`)"),
@@ -120,7 +120,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
             "1:80: paths[1]",
             "`GET /a/any` needs a token because of paths[0] (line 1); here this open path would take it",
         ),
-        // An escape of a plain letter does not make another path.
+        // An escaped letter is the same path.
         (
             "public_paths: ['/a/%62']\nroutes:\n- { path: /a/b, auth_required: true, scopes: [z], proxy_upstream: http://a }\n".into(),
             "1:16: public_paths[0]",
@@ -136,7 +136,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
             "1:81: paths[1]",
             "`GET /a/b` needs a token because of paths[0] (line 1); here this open path would take it",
         ),
-        // There it may be another path, and `/{x}/b` takes `GET /a/b`.
+        // There it may be another path, and `/{x}/b` accepts `GET /a/b`.
         (
             r#"{"paths": [{"path": "/{x}/b", "method": "GET", "auth": true, "response": {}}, {"path": "/a/%62", "method": "GET", "response": {}}]}"#.into(),
             "1:88: paths[1].path",

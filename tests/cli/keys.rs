@@ -1,4 +1,4 @@
-//! That keys which were made open what they should, that nothing but the key itself holds the key, and what a list tells.
+//! Created keys open the right routes, only the key itself contains the key, and the content of a list.
 
 use serde_json::Value;
 
@@ -68,7 +68,7 @@ fn a_key_says_who_why_and_until_when() {
     }
 }
 
-/// A gateway of the kind people write: comments, and two layouts side by side.
+/// A gateway with comments and with two layouts side by side, as people write it.
 const GATEWAY: &str = r#"version: "1.0"
 environment: test
 api_keys: { from: [{ header: X-API-Key }] }
@@ -98,7 +98,7 @@ routes:
   - { path: /a, auth: { any_of: [api_key] }, response: { body: {} } }
 "#;
 
-/// The same clients in a document of their own.
+/// The same clients in a separate document.
 const CLIENTS: &str = r#"{
   "version": "1.0",
   "clients": [
@@ -116,7 +116,7 @@ const CLIENTS: &str = r#"{
 const BILLING: &str = "pck_test_bill0000ing1_HsT3cLqXo9vWm2BzYk7RfPd4NaEj8UiG49r4gm";
 
 impl Bench {
-    /// A folder with the gateway, the clients, and no trail.
+    /// A folder with the gateway and the clients, without a trail.
     fn of_keys(name: &str) -> Bench {
         let bench = Bench::new(name);
         for entry in std::fs::read_dir(&bench.0).unwrap() {
@@ -127,7 +127,7 @@ impl Bench {
         bench
     }
 
-    /// What the gateway says of a key, in the words of its record.
+    /// Returns the gateway's verdict on a key, in the words of its record.
     fn ask(&self, key: &str, at: &str) -> String {
         let header = format!("X-API-Key: {key}");
         let ran = self.run(&["explain", "gateway.yaml", "GET", "/a", "--header", &header, "--at", at, "--json"]);
@@ -148,7 +148,7 @@ impl Bench {
     }
 }
 
-/// `new` without the lines that `old` does not have; whatever was there must be there still, in its order.
+/// Returns the lines of `new` that `old` does not have. All lines of `old` must still be there, in order.
 fn added(old: &str, new: &str) -> Vec<String> {
     let mut rest = old.lines().peekable();
     let added = new.lines().filter(|line| rest.next_if_eq(line).is_none()).map(str::to_string).collect();

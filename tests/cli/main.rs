@@ -1,4 +1,4 @@
-//! The command line as a process: what it prints where, and with which code it ends.
+//! The command line as a process: its output and its exit codes.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers end it as its assertions do")]
 
@@ -41,7 +41,7 @@ routes:
   - { path: "/files/{.+}", upstream: files, strip_prefix: true, auth: optional }
 "#;
 
-/// A directory of its own for each test, with the files it needs.
+/// A separate directory for each test, with its files.
 struct Bench(PathBuf);
 
 impl Bench {
@@ -61,7 +61,7 @@ impl Bench {
         std::fs::read_to_string(self.0.join(name)).unwrap()
     }
 
-    /// What another program prints here, which must end well; nothing where the machine does not have it.
+    /// Returns the output of another program, which must succeed, or `None` if the machine does not have it.
     fn tool(&self, program: &str, arguments: &[&str]) -> Option<String> {
         let output = Command::new(program).args(arguments).current_dir(&self.0).output().ok()?;
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! No command prints a character that a terminal acts on or nobody sees, whatever documents, tokens and arguments hold.
+//! No command prints terminal control characters or invisible characters from documents, tokens or arguments.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,7 @@ fn check(ran: &Ran, what: &str) {
     }
 }
 
-/// A document with the text wherever text of the author's is accepted.
+/// Returns a document with this text in every free-text position.
 fn document() -> Value {
     json!({
         "version": "1.0",

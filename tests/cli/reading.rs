@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{Bench, Ran};
 
-/// What the filter says about the bytes that Envoy gives it.
+/// Returns the filter's verdict on the bytes that Envoy passes to it.
 fn filter(bytes: &[u8]) -> Result<(), String> {
     let node = source::read(bytes)?;
     Policy::from_node(&node, &|_| None).map(drop).map_err(|problems| problems[0].to_string())
@@ -48,7 +48,7 @@ fn encoded_value(value: &Value) -> Vec<u8> {
     out
 }
 
-/// A document whose deepest list is at this level, the document itself being the first.
+/// Returns a document whose deepest list is at this level. The document itself is level one.
 fn nested(levels: usize) -> Value {
     let body = (5..levels).fold(json!([]), |inner, _| json!([inner]));
     json!({ "version": "1.0", "routes": [{ "path": "/a", "auth": "none", "response": { "body": body } }] })
@@ -76,7 +76,7 @@ fn every_reader_accepts_and_refuses_the_same_documents() {
         for (reader, told) in ["JSON", "Struct"].iter().zip(&told) {
             assert_eq!(told.is_none(), accepted, "{name} as {reader}: {told:?}");
         }
-        // YAML takes the same text; its name alone says which reader is used.
+        // YAML also accepts this text. Only the file name selects the reader.
         for file in ["document.json", "document.yaml"] {
             bench.write(file, &json);
             for command in [&["check", file][..], &["generate", "envoy", file]] {
@@ -123,7 +123,7 @@ fn a_json_file_is_read_as_the_filter_reads_json() {
         assert_eq!(ran.code == 0, message.is_none(), "{name}: {}", ran.err);
         assert!(message.is_none_or(|message| ran.err.contains(message)), "{name}: {}", ran.err);
     }
-    // Places are those of the text.
+    // Positions refer to the text.
     bench.write("gateway.json", &good.replace("\"none\"", "\n \"nobody\""));
     let ran = bench.run(&["check", "gateway.json"]);
     assert!(ran.err.contains("gateway.json:2:2: routes[0].auth: "), "{}", ran.err);
@@ -163,7 +163,7 @@ fn an_embedded_document_is_read_as_its_loader_reads_it() {
 #[test]
 fn yaml_text_has_no_control_characters() {
     let bench = Bench::new("controls");
-    // The YAML parser takes NUL for the end of the text: the route behind it would be missing.
+    // The YAML parser reads NUL as the end of the text, so the route after it would be missing.
     bench.write("gateway.yaml", "version: '1.0'\nroutes: []\n\u{0}\nissuers: nonsense\n");
     let ran = bench.run(&["check", "gateway.yaml"]);
     assert_eq!(ran.err, "gateway.yaml:3:1: document: the control character U+0000 cannot be part of YAML text\n");

@@ -1,4 +1,4 @@
-//! What `revocation check` says of a list, and how `explain` takes one into account.
+//! The output of `revocation check` for a list, and how `explain` uses one.
 
 use crate::Bench;
 

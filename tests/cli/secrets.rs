@@ -1,4 +1,4 @@
-//! No message repeats a secret: not of an address, not of a variable, not of an argument.
+//! No message repeats a secret from an address, a variable or an argument.
 
 use crate::Bench;
 

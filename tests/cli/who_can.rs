@@ -1,4 +1,4 @@
-//! Who can call what, and what a caller can call: two views of the same document.
+//! The callers of a route and the routes of a caller: two views of the same document.
 
 mod clients;
 

@@ -1,18 +1,18 @@
-//! Reads which file of `src` imports what from which other, and finds the groups of files that import each other in a loop.
+//! Reads the imports between the files of `src`, and finds groups of files that import each other in a loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The source files under `src`, tests left out.
+/// The source files under `src`, without tests.
 pub struct Sources {
-    /// Text by path, as `src/policy/world.rs`.
+    /// The text by path, such as `src/policy/world.rs`.
     pub files: BTreeMap<String, String>,
-    /// Path of each module, by its names from the crate's root.
+    /// The path of each module, by its names from the crate root.
     modules: BTreeMap<Vec<String>, String>,
 }
 
-/// An import: the file that has it, the file that it names, and the item.
+/// An import: the importing file, the imported file, and the item.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Import {
     pub from: String,
@@ -30,7 +30,7 @@ impl Sources {
         Self { files, modules }
     }
 
-    /// Every import. An import of an ancestor is left out: a child belongs to its parent.
+    /// Returns every import. Imports of an ancestor are omitted, because a child belongs to its parent.
     pub fn imports(&self) -> BTreeSet<Import> {
         let mut found = BTreeSet::new();
         for (from, text) in &self.files {
@@ -51,7 +51,7 @@ impl Sources {
     }
 }
 
-/// The groups of files that import each other in a loop, each in the order of paths.
+/// Returns the groups of files that import each other in a loop, each sorted by path.
 pub fn cycles(imports: &BTreeSet<Import>) -> Vec<Vec<String>> {
     let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for import in imports {
@@ -79,7 +79,7 @@ pub fn cycles(imports: &BTreeSet<Import>) -> Vec<Vec<String>> {
     groups.into_iter().collect()
 }
 
-/// The names of a file's module: `src/policy/world.rs` is `policy::world`, and `src/lib.rs` the root.
+/// Returns the names of a file's module: `src/policy/world.rs` is `policy::world`, and `src/lib.rs` is the root.
 pub fn names_of(path: &str) -> Vec<String> {
     let names = path.trim_start_matches("src/").trim_end_matches(".rs");
     if names == "lib" { Vec::new() } else { names.split('/').map(str::to_owned).collect() }
@@ -104,7 +104,7 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Every path in a file that may lead to another: those of `use`, and those in the code.
+/// Returns every path in a file that may lead to another one: those in `use`, and those in the code.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut code = String::new();
@@ -135,7 +135,7 @@ fn paths(text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// The paths of a `use` tree: `a::{b, c::d}` has two.
+/// Expands a `use` tree: `a::{b, c::d}` has two paths.
 fn expand(tree: &str, prefix: &[String], found: &mut Vec<Vec<String>>) {
     let mut depth = 0;
     let parts = tree.split(|c: char| {
@@ -161,7 +161,7 @@ fn expand(tree: &str, prefix: &[String], found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// A path from the crate's root; `None` for one that leads out of the crate.
+/// Returns a path from the crate root, or `None` if it leads out of the crate.
 fn absolute(path: &[String], own: &[String], text: &str) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {

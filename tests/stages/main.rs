@@ -1,5 +1,6 @@
-//! Who may import what: no loops, one direction between modules, third-party crates in their places, and stages that do not call
-//! each other. Every rule is read from the directory tree and `Cargo.toml`.
+//! Rules for imports: no loops, one direction between modules, third-party crates in fixed places, and no calls between stages.
+//!
+//! Every rule is read from the directory tree and `Cargo.toml`.
 //!
 //! `SOURCES=DIR cargo test --test stages` checks another checkout.
 
@@ -25,7 +26,7 @@ fn no_files_import_each_other_in_a_loop() {
     assert!(found.is_empty(), "{} loops: {found:#?}", found.len());
 }
 
-/// The folders of `src` form layers: none imports one that imports it.
+/// The folders of `src` form layers: no folder imports one that imports it.
 #[test]
 fn no_modules_import_each_other_in_a_loop() {
     let top = |path: &str| names_of(path).into_iter().next().unwrap_or_default();
@@ -50,8 +51,8 @@ fn the_vocabulary_imports_nothing_else_of_the_policy() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// Each folder of `src/policy` is one concern. A concern uses the types of others; it calls their functions only as [`SHARED`] says.
-/// The compiler and the pipeline's values are made of all of them.
+/// Each folder of `src/policy` is one concern. A concern uses the types of others, but calls their functions only as listed in
+/// [`SHARED`]. The compiler and the pipeline's values use all concerns.
 #[test]
 fn no_stage_calls_another() {
     let concern = |path: &str| match names_of(path).as_slice() {
@@ -72,8 +73,8 @@ fn no_stage_calls_another() {
     assert!(unused.is_empty(), "these calls are allowed and not made: {unused:#?}");
 }
 
-/// `Cargo.toml` says where a crate may be named: one for wasm alone in a host, one for native targets alone in the command line, and
-/// any other in the command line and at most two folders beside it.
+/// `Cargo.toml` decides where a crate may be named. A crate for wasm only may be named in a host. A crate for native targets
+/// only may be named in the command line. Any other crate may be named in the command line and in at most two other folders.
 #[test]
 fn third_party_names_stay_in_their_places() {
     let sources = sources();
@@ -86,7 +87,7 @@ fn third_party_names_stay_in_their_places() {
         let is_for_wasm = tables.iter().all(|table| table.contains("target_os = \"wasi\"") && !table.contains("not("));
         let is_for_native = tables.iter().all(|table| table.contains("not(target_family = \"wasm\")"));
         match () {
-            // Values of JSON are part of the vocabulary everywhere.
+            // JSON values are part of the vocabulary everywhere.
             () if name == "serde_json" || name == "serde" => {}
             () if is_for_wasm => assert!(
                 places.iter().all(|place| place.starts_with("hosts/") || place.is_empty()),
@@ -124,7 +125,7 @@ fn no_two_types_share_a_name() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// Comments are not counted by a rule; the figure is printed for reviewers (`cargo test --test stages -- --nocapture`).
+/// No rule counts comments. The figure is printed for reviewers (`cargo test --test stages -- --nocapture`).
 #[test]
 fn comments_are_reported() {
     let (mut code, mut comments) = (0, 0);
@@ -150,7 +151,7 @@ fn sources() -> Sources {
     Sources::read(&root())
 }
 
-/// Every direct dependency, with the tables that list it.
+/// Returns every direct dependency, with the tables that list it.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -170,7 +171,7 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
     found
 }
 
-/// Whether the code names a crate at the start of a path. A module of this crate may have the same name.
+/// Returns whether the code names a crate at the start of a path. A module of this crate may have the same name.
 fn is_named(text: &str, pattern: &str) -> bool {
     let name = pattern.trim_end_matches(':');
     let is_word = |line: &str| line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name);
@@ -179,7 +180,7 @@ fn is_named(text: &str, pattern: &str) -> bool {
     !text.lines().any(|line| is_own(line) && is_word(line)) && text.match_indices(pattern).any(|(at, _)| starts(at))
 }
 
-/// Functions of one concern that another may call, and why.
+/// Functions of one concern that others may call, and the reason.
 const SHARED: &[(&str, &str)] = &[
     ("authority: policy::credentials::footprint::block", "sizes in memory are rounded in one place"),
     ("authority: policy::credentials::issuer::holds", "claims are compared in one way"),

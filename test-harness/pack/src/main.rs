@@ -1,7 +1,7 @@
-//! Packs the filter's module: keeps only the callbacks it needs, empties what they never reach, and checks its imports.
+//! Packs the filter's module: keeps only the callbacks that it needs, empties unreachable functions, and checks its imports.
 //!
-//! Envoy calls every exported callback for its event, so an unused one costs time on each request; and Envoy compiles the
-//! whole module at start-up, so an unreached function costs start-up time. `pack --sizes` tells whose code that is.
+//! Envoy calls every exported callback for its event, so an unused one costs time on each request. Envoy compiles the whole
+//! module at start-up, so an unreachable function costs start-up time. `pack --sizes` prints the size of each crate.
 
 mod sizes;
 
@@ -41,7 +41,7 @@ fn pack_file(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Names the ten largest crates of a module as the compiler made it; packing takes the names away.
+/// Prints the ten largest crates of a compiled module. Packing removes the names, so it reads the module before packing.
 fn print_sizes(from: &Path) -> Result<()> {
     let module = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     let sketch = Sketch::of(&module)?;
@@ -64,14 +64,14 @@ fn pack(module: &[u8]) -> Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// What must be known of a module before it can be written anew.
+/// The parts of a module that are needed to rewrite it.
 #[derive(Default)]
 struct Sketch<'a> {
     imports: Vec<(&'a str, &'a str)>,
     imported_functions: u32,
     exports: Vec<wasmparser::Export<'a>>,
     bodies: Vec<FunctionBody<'a>>,
-    /// Functions that others may call without naming them: in a table, or the start function.
+    /// Functions that can be called without naming them: those in a table, and the start function.
     held: BTreeSet<u32>,
 }
 
@@ -131,7 +131,7 @@ impl<'a> Sketch<'a> {
         Ok(())
     }
 
-    /// The exports that stay, under the names that hosts know: the filter's own callbacks in the place of the crate's.
+    /// Returns the kept exports under the names that hosts use. The filter's own callbacks replace those of the crate.
     fn kept(&self) -> Vec<wasmparser::Export<'a>> {
         let named = |export: &wasmparser::Export<'a>| {
             let name =
@@ -143,7 +143,7 @@ impl<'a> Sketch<'a> {
         named.map(|(name, kind, index)| wasmparser::Export { name, kind, index }).collect()
     }
 
-    /// All functions that the kept exports and the tables lead to.
+    /// Returns all functions that are reachable from the kept exports and the tables.
     fn reached(&self) -> Result<BTreeSet<u32>> {
         let functions = self.kept().into_iter().filter(|export| export.kind == ExternalKind::Func);
         let mut to_visit: Vec<u32> = functions.map(|export| export.index).chain(self.held.iter().copied()).collect();
@@ -162,8 +162,8 @@ impl<'a> Sketch<'a> {
         Ok(reached)
     }
 
-    /// The module without the other exports. An unreached function keeps its place, so that no index changes, but only
-    /// a trap of it remains.
+    /// Returns the module without the other exports. An unreachable function keeps its index, so that no index changes, but its
+    /// body becomes a trap.
     fn write(&self, module: &[u8]) -> Result<Vec<u8>> {
         let kept = self.kept();
         for needed in REQUIRED.iter().chain(CALLBACKS) {
@@ -176,7 +176,7 @@ impl<'a> Sketch<'a> {
             match &payload {
                 Payload::ExportSection(_) => drop(out.section(&self.export_section()?)),
                 Payload::CodeSectionStart { .. } => drop(out.section(&self.code_section(&reached)?)),
-                // Names and producers help no host.
+                // Hosts do not need names and producers.
                 Payload::CustomSection(_) => {}
                 _ => {
                     if let Some((id, range)) = payload.as_section() {
@@ -222,13 +222,13 @@ fn called(operator: &Operator<'_>) -> Option<u32> {
     }
 }
 
-/// What Envoy must find beside the callbacks.
+/// The exports that Envoy needs besides the callbacks.
 const KEPT: &[&str] = &["memory", "_initialize", "malloc", "proxy_on_memory_allocate", "proxy_abi_version_0_2_1"];
 
-/// Without these no host can run it.
+/// The exports without which no host can run the module.
 const REQUIRED: &[&str] = &["memory", "_initialize", "proxy_on_memory_allocate", "proxy_abi_version_0_2_1"];
 
-/// The callbacks Portcullis acts in; the module has them as `portcullis_on_…`, beside those of its crate that are not kept.
+/// The callbacks that Portcullis implements. The module exports them as `portcullis_on_…`, next to the crate's own.
 const CALLBACKS: &[&str] = &[
     "proxy_on_configure",
     "proxy_on_context_create",
@@ -243,7 +243,7 @@ const CALLBACKS: &[&str] = &[
     "proxy_on_log",
 ];
 
-/// The WASI functions that the proxy-wasm ABI 0.2.1 promises.
+/// The WASI functions of the proxy-wasm ABI 0.2.1.
 const WASI: &[&str] = &[
     "args_get",
     "args_sizes_get",

@@ -1,12 +1,12 @@
-//! Whose code the module is made of: bytes by crate, as far as the names that the compiler left tell.
+//! The size of each crate in the module, based on the function names that the compiler left.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-/// The largest crates of a module that still has its names, largest first; the functions outside `reached` do not count, as
-/// nothing of them is packed.
+/// Returns the largest crates of a module that still has its names, largest first. Functions outside `reached` are not packed,
+/// so they do not count.
 pub fn largest(module: &[u8], bodies: &[(u32, usize)], reached: &BTreeSet<u32>) -> Result<Vec<(String, usize)>> {
     let names = names(module)?;
     let mut crates = BTreeMap::<String, usize>::new();
@@ -36,7 +36,8 @@ fn names(module: &[u8]) -> Result<BTreeMap<u32, &str>> {
     Ok(found)
 }
 
-/// The crate of a function: of the type that a method is on, or of the path. What has no path comes from the C library.
+/// Returns the crate of a function: the crate of the method's type or of the path. A function without a path is from the C
+/// library.
 fn owner(name: &str) -> String {
     let path = format!("{:#}", rustc_demangle::demangle(name));
     let path = path.trim_start_matches(['<', '&', '*', '[', '(']);

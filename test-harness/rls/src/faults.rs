@@ -1,35 +1,35 @@
-//! Faults on demand: each line on standard input sets one (`none`, `error`, `garbage`, `slow 200`), and is echoed when it holds.
+//! Faults on demand: each line on standard input sets one (`none`, `error`, `garbage`, `slow 200`), and is echoed once active.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// What the service does wrong, now.
+/// The current fault of the service.
 #[derive(Default)]
 pub struct Faults(Mutex<Fault>);
 
-/// One way of going wrong.
+/// A kind of fault.
 #[derive(Clone, Copy, Default)]
 pub enum Fault {
-    /// None.
+    /// No fault.
     #[default]
     None,
     /// Every call fails.
     Error,
-    /// Every answer has a code that does not exist.
+    /// Every response has a code that does not exist.
     Garbage,
-    /// Every call is counted at once and answered this much later.
+    /// Every call is counted immediately and answered after this delay.
     Slow(Duration),
 }
 
 impl Faults {
-    /// The fault that holds now.
+    /// Returns the current fault.
     pub fn now(&self) -> Fault {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what standard input says until it ends, which is when whoever started the service is gone: then it ends too.
+    /// Follows standard input until it ends. It ends when the parent process exits, and then this service exits too.
     pub async fn obey(self: Arc<Self>) {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(line)) = lines.next_line().await {

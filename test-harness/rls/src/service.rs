@@ -1,4 +1,4 @@
-//! `envoy.service.ratelimit.v3` on top of Limitador's engine: a domain is a namespace, conditions see `descriptors`.
+//! `envoy.service.ratelimit.v3` with Limitador's engine: a domain is a namespace, and conditions read `descriptors`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// On this engine, going wrong as told.
+    /// Creates a service with this engine and these faults.
     pub fn new(limiter: AsyncRateLimiter, faults: Arc<Faults>) -> Self {
         Self { limiter, faults }
     }
@@ -36,7 +36,7 @@ impl Service {
         });
         let mut context = Context::default();
         context.list_binding("descriptors".into(), entries.collect());
-        // Envoy's own filter sends 0 and means 1.
+        // Envoy's own filter sends 0 for 1.
         let hits = u64::from(request.hits_addend.max(1));
         let checked = self.limiter.check_rate_limited_and_update(&namespace, &context, hits).await;
         let mut checked = checked.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -72,7 +72,8 @@ impl RateLimitService for Service {
     }
 }
 
-/// As Limitador's own server with draft 03 of the RateLimit headers. Sorts the counters: the nearest to its limit comes first.
+/// Like Limitador's own server with draft 03 of the RateLimit headers. Sorts the counters so that the nearest to its limit is
+/// first.
 fn headers(checked: &mut CheckResult) -> Vec<HeaderValue> {
     let headers = checked.response_header().into_iter();
     headers.map(|(key, value)| HeaderValue { key, value, ..Default::default() }).collect()
@@ -104,7 +105,7 @@ fn status(code: Code, counter: Option<&Counter>) -> DescriptorStatus {
     }
 }
 
-/// The domain and what the first descriptor says, in one word.
+/// Returns the domain and the first descriptor as one word.
 fn describe(request: &RateLimitRequest) -> String {
     let entries = request.descriptors.iter().flat_map(|descriptor| &descriptor.entries);
     let entries: Vec<String> = entries.map(|entry| format!("{}={}", entry.key, entry.value)).collect();

@@ -1,4 +1,4 @@
-//! Limitador's counters in Redis, checked and counted in one script, so that no two calls get the same hit.
+//! Limitador's counters in Redis. One script checks and counts, so that no two calls get the same hit.
 //!
 //! The crate's own Redis storage reads and counts in two steps, and does not compile without its RocksDB storage.
 
@@ -23,13 +23,13 @@ pub struct RedisStorage {
 }
 
 impl RedisStorage {
-    /// In the Redis at this URL, which need not be there yet.
+    /// Creates a storage for the Redis at this URL. Redis need not run yet.
     pub fn new(url: &str) -> Result<Self, RedisError> {
         Ok(Self { client: Client::open(url)?, count: Script::new(COUNT), connection: Mutex::default() })
     }
 
-    /// Whether `delta` fits every counter, in which case it is counted; the value of each before, and the milliseconds until
-    /// it starts anew.
+    /// Counts `delta` if it fits every counter. Returns whether it fits, and for each counter its previous value and the
+    /// milliseconds until it resets.
     async fn count(&self, counters: &[Counter], delta: u64) -> Result<(bool, Vec<(u64, u64)>), RedisError> {
         let mut call = self.count.prepare_invoke();
         for counter in counters {
@@ -42,7 +42,7 @@ impl RedisStorage {
             None => self.connect().await?,
         };
         let (fits, found): (u8, _) = call.invoke_async(&mut connection).await?;
-        // Only a connection that works is kept.
+        // Only a working connection is kept.
         *held = Some(connection);
         Ok((fits == 1, found))
     }
@@ -53,7 +53,7 @@ impl RedisStorage {
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// The crate makes errors of its kind for itself alone: the default of a method that is not here hands one out.
+    /// The crate's error type has no public constructor. The default implementation of a missing method returns one.
     async fn fail(&self) -> Result<(), StorageErr> {
         self.release_reservation(&[], &ReservationId::default()).await.map(|_| ())
     }
@@ -80,7 +80,7 @@ impl AsyncCounterStorage for RedisStorage {
         Ok(if fits { Authorization::Ok } else { Authorization::Limited(over.flatten()) })
     }
 
-    // What the engine never asks for on behalf of the protocol.
+    // The engine never calls these methods for this protocol.
 
     async fn is_within_limits(&self, _counter: &Counter, _delta: u64) -> Result<bool, StorageErr> {
         self.fail().await.map(|()| false)
@@ -107,7 +107,7 @@ impl AsyncCounterStorage for RedisStorage {
     }
 }
 
-/// The namespace, the limit and what its variables say.
+/// Returns the namespace, the limit and the values of its variables.
 fn key(counter: &Counter) -> String {
     let variables = counter.set_variables().iter().map(|(name, value)| format!("{name}={value}"));
     let variables: Vec<String> = variables.collect();
@@ -117,7 +117,7 @@ fn key(counter: &Counter) -> String {
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// KEYS are counters, ARGV pairs of their limits and windows in milliseconds, and last what to count.
+/// KEYS are the counters. ARGV has their limits and windows in milliseconds as pairs, and the delta last.
 const COUNT: &str = "
 local delta = tonumber(ARGV[#ARGV])
 local fits, found = 1, {}

@@ -1,4 +1,4 @@
-//! `make run`: the demo gateway of `envoy/gateway.yaml` with upstreams that echo and an issuer that mints tokens.
+//! `make run`: the demo gateway of `envoy/gateway.yaml`, with upstreams that echo and an issuer that mints tokens.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -60,7 +60,7 @@ fn chosen_port() -> Result<u16> {
     port.with_context(|| format!("PORT is `{text}`; a number from 1 to 65535 is wanted"))
 }
 
-/// Nothing is announced before a refusal and an answer of the upstream were really seen.
+/// The demo announces itself only after a refusal and an upstream's response were received.
 fn check(port: u16) -> Result<()> {
     let ask = |request: &Request| client::send(ports::loopback(port), request, Duration::from_secs(10));
     let request = || Request::new("GET", "/api/v1/agents", "127.0.0.1");
@@ -127,7 +127,7 @@ fn until_interrupted(gateway: &mut Envoy) -> Result<()> {
 }
 
 const ADMIN: u16 = 9901;
-/// Fixed, because `envoy/gateway.yaml` names it.
+/// The port is fixed because `envoy/gateway.yaml` names it.
 const ISSUER: u16 = 9902;
-/// The upstreams of `envoy/gateway.yaml`, and the variables that hold their addresses.
+/// The upstreams of `envoy/gateway.yaml` and the variables with their addresses.
 const UPSTREAMS: [(&str, &str); 2] = [("agents", "AGENTS_SERVICE_URL"), ("admin", "ADMIN_SERVICE_URL")];

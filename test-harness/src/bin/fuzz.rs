@@ -1,4 +1,4 @@
-//! What libFuzzer drives: one target, named by `FUZZ_TARGET`; `setup/fuzz` builds it with coverage and `make fuzz` runs it.
+//! The libFuzzer target named by `FUZZ_TARGET`. `setup/fuzz` builds it with coverage and `make fuzz` runs it.
 
 #![no_main]
 
@@ -35,7 +35,7 @@ fuzz_target!(
     }
 );
 
-/// libFuzzer keeps the input of a process that aborts.
+/// libFuzzer keeps the input if the process aborts.
 fn end(why: &str) -> ! {
     eprintln!("{why}");
     std::process::abort()

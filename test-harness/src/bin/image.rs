@@ -1,7 +1,7 @@
-//! Packs the filter's module into an OCI image layout that Istio and registries take; the same bytes for the same module.
+//! Packs the filter's module into an OCI image layout for Istio and registries. The same module gives the same bytes.
 //!
 //! It is the variant of the Wasm image specification that is compatible with containers: one gzipped tar layer with
-//! `plugin.wasm` at its root. `skopeo copy oci:dist/oci docker://…` pushes it; no daemon is needed.
+//! `plugin.wasm` at its root. `skopeo copy oci:dist/oci docker://…` pushes it without a daemon.
 
 use std::fs;
 use std::io::Write;
@@ -73,7 +73,7 @@ fn write(module: &Path, layout: &Path) -> Result<String> {
     Ok(named)
 }
 
-/// Stores a blob under its digest and describes it.
+/// Stores a blob under its digest and returns its descriptor.
 fn add(blobs: &Path, kind: &str, content: &[u8]) -> Result<Value> {
     let digest = digest(content);
     let name = digest.strip_prefix("sha256:").unwrap_or(&digest);
@@ -81,7 +81,7 @@ fn add(blobs: &Path, kind: &str, content: &[u8]) -> Result<Value> {
     Ok(json!({ "mediaType": media_type(kind), "digest": digest, "size": content.len() }))
 }
 
-/// A tar archive (POSIX.1 ustar) of one file that everyone may read, of no owner and no time.
+/// Returns a tar archive (POSIX.1 ustar) with one world-readable file, without an owner or a time.
 fn tar(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     let mut header = [0u8; BLOCK];
     let mut field = |at: usize, text: &str| -> Result<()> {
@@ -95,7 +95,7 @@ fn tar(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     field(116, "0000000\0")?;
     field(124, &format!("{:011o}\0", content.len()))?;
     field(136, "00000000000\0")?;
-    // The sum is taken with spaces in its own place.
+    // The checksum is computed with spaces in its own field.
     field(148, "        ")?;
     field(156, "0")?;
     field(257, "ustar\x0000")?;

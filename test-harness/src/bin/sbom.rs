@@ -1,4 +1,4 @@
-//! `make sbom`: what a module is made of, as a CycloneDX list, from cargo's own account of it; an argument names a feature of it.
+//! `make sbom`: the components of a module as a CycloneDX list, from cargo's metadata. The argument is a feature of the module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, ExitCode};
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// CycloneDX 1.5: components, and which needs which. The same text for the same lock file.
+/// Returns components and their dependencies as CycloneDX 1.5. The same lock file gives the same text.
 fn list() -> Result<Value> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip1"]);
@@ -71,8 +71,8 @@ fn list() -> Result<Value> {
     }))
 }
 
-/// Every package that is built for the module, as `name vversion`: `cargo metadata` also names those which only the features of
-/// other targets and of the tests ask for.
+/// Returns every package that is built for the module, as `name vversion`. `cargo metadata` also lists packages that only other
+/// targets and tests need.
 fn built() -> Result<BTreeSet<String>> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["tree", "--locked", "--package", "portcullis", "--edges", "normal", "--target", "wasm32-wasip1"]);

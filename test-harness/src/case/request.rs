@@ -1,4 +1,4 @@
-//! The request of a case, as a person writes it down.
+//! The request of a case file.
 
 use std::net::IpAddr;
 
@@ -6,37 +6,37 @@ use serde::Deserialize;
 
 use crate::token::TokenSpec;
 
-/// A request. All texts of it are read by [`crate::octets::parse`].
+/// A request. [`crate::octets::parse`] reads all of its texts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestSpec {
-    /// The method; `GET` when absent.
+    /// The method. The default is `GET`.
     #[serde(default = "get")]
     pub method: String,
-    /// The request target: path and query.
+    /// The request target: the path and the query.
     pub path: String,
-    /// The `Host`; `-` sends none.
+    /// The `Host` header; `-` sends none.
     #[serde(default = "host")]
     pub host: String,
-    /// The client's address, as a trusted proxy tells it to Envoy.
+    /// The client's address, as a trusted proxy reports it to Envoy.
     #[serde(default)]
     pub from: Option<IpAddr>,
-    /// The client certificate that is shown, by its name among the file's.
+    /// The client certificate, by its name in the file.
     #[serde(default)]
     pub certificate: Option<String>,
-    /// Header lines, in order.
+    /// Header lines in order.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
-    /// A token; it takes the place of `${TOKEN}` in path and headers, or else is sent as `Authorization: Bearer`.
+    /// A token. It replaces `${TOKEN}` in the path and the headers; without `${TOKEN}`, it is sent as `Authorization: Bearer`.
     #[serde(default)]
     pub token: Option<TokenSpec>,
     /// The body.
     #[serde(default)]
     pub body: String,
-    /// A body of so many bytes in the place of a written one.
+    /// The size of a generated body, instead of a literal one.
     #[serde(default)]
     pub body_bytes: Option<usize>,
-    /// The body is sent without its length: in chunks over HTTP/1.
+    /// Whether the body is sent without its length. Over HTTP/1 it is then chunked.
     #[serde(default)]
     pub chunked: bool,
     /// Trailer lines.

@@ -1,4 +1,4 @@
-//! CORS as a browser sees it from outside: which origin may read what, judged by the document's text and the Fetch standard alone.
+//! CORS as a browser sees it: which origin may read which response, judged only by the document's text and the Fetch standard.
 
 use anyhow::Result;
 use portcullis::policy::request::peer::KnownPeer;
@@ -9,7 +9,7 @@ use super::{Broken, Target, gateways};
 use crate::octets;
 use crate::outcome::{Outcome, values};
 
-/// Requests of pages to the gateways of case files that have CORS.
+/// Page requests to the gateways of the case files that have CORS.
 pub struct Cors(Vec<Subject>);
 
 impl Cors {
@@ -31,7 +31,7 @@ impl Target for Cors {
         let message = Message::read(input);
         let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
         let mut request = subject.filled(&message.request, b"");
-        // What an upstream says about CORS itself is looked at by cases; where the gateway leaves it to the upstream, it stands.
+        // The upstream's own CORS headers are tested by cases. They pass unchanged if the gateway leaves CORS to the upstream.
         if request.target.windows(2).any(|window| window == b"h.") {
             request.target.retain(|byte| *byte != b'.');
         }
@@ -46,14 +46,14 @@ impl Target for Cors {
     }
 }
 
-/// Whether the request could be read: else it is answered 400, or 429 where its address has asked too often, and nobody's.
+/// Returns whether the request was parsed. Otherwise the status is 400, or 429 if its address exceeded a limit.
 fn was_read(outcome: &Outcome) -> bool {
     let has_route = outcome.audit.as_ref().is_some_and(|audit| audit.get("route").is_some());
     !matches!(outcome.status, 400 | 429) || has_route
 }
 
-/// CORS check (Fetch §4.10) against the lists as their author reads them. An origin that is not listed may read nothing;
-/// one that is listed to the letter may read every answer.
+/// Applies the CORS check (Fetch §4.10) to the lists of the document. An unlisted origin may not read any response. An origin
+/// that is listed literally may read every response.
 fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), Broken> {
     let one = |name: &str| match values(&outcome.headers, name).as_slice() {
         [] => Ok(None),
@@ -86,7 +86,7 @@ fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), 
     }
 }
 
-/// Whether an entry of the list means this origin: itself, everything, or `scheme://*.domain` for the names below the domain.
+/// Returns whether an entry matches this origin: the same text, a wildcard, or `scheme://*.domain` for subdomains.
 fn covers(entry: &str, origin: &str) -> bool {
     let below = |(scheme, domain): (&str, &str)| {
         let name = origin.strip_prefix(scheme)?.strip_prefix("://")?.strip_suffix(domain)?;

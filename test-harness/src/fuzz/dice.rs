@@ -1,16 +1,16 @@
-//! Chance that can be repeated: the same seed gives the same bytes, flips and cuts on every machine.
+//! Reproducible randomness: the same seed gives the same bytes, flips and cuts on every machine.
 
-/// Marsaglia's xorshift: small, and the same everywhere.
+/// Marsaglia's xorshift: small, and identical on every machine.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// Dice that fall as the seed says.
+    /// Creates a generator from a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn roll(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -18,18 +18,18 @@ impl Dice {
         self.0
     }
 
-    /// A number below `bound`; 0 when there is none.
+    /// Returns a number below `bound`, or 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(1).max(1);
         usize::try_from(self.roll() % bound).unwrap_or(0)
     }
 
-    /// One of several.
+    /// Returns a random element.
     pub fn one_of<'t, T>(&mut self, these: &'t [T]) -> Option<&'t T> {
         these.get(self.below(these.len()))
     }
 
-    /// One to five changes: a bit flipped, bytes removed, bytes doubled, or something nasty put in.
+    /// Applies one to five changes: flips a bit, removes or duplicates bytes, or inserts one of [`NASTY`].
     pub fn mutated(&mut self, input: &[u8]) -> Vec<u8> {
         let mut out = input.to_vec();
         for _ in 0..=self.below(5) {
@@ -55,7 +55,7 @@ impl Dice {
     }
 }
 
-/// What readers of requests, documents and tokens have stumbled over elsewhere.
+/// Inputs that have broken parsers of requests, documents and tokens elsewhere.
 pub const NASTY: &[&[u8]] = &[
     b"/../",
     b"%2e%2e",

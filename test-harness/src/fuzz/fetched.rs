@@ -1,4 +1,4 @@
-//! The readers of documents that a gateway fetches: clients and their keys, revocation lists.
+//! The parsers of fetched documents: clients with their keys, and revocation lists.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Broken, Target};
 use crate::case::CaseFile;
 
-/// Documents of clients, for a gateway that has clients, plans and permissions of its own.
+/// Client documents, for a gateway that has its own clients, plans and permissions.
 pub struct Clients {
     policy: Policy,
 }
@@ -44,7 +44,7 @@ impl Target for Clients {
         seeds("clients")
     }
 
-    /// Read in one way, in bounds, and never in the place of the gateway's own clients.
+    /// The result is deterministic and bounded, and never replaces the gateway's own clients.
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
         let Some(reader) = self.policy.client_reader() else { return Err("the gateway fetches nothing".to_owned()) };
         let read = |text: &[u8]| reader.parse(text);
@@ -86,7 +86,7 @@ impl Target for RevocationLists {
         seeds("revoked")
     }
 
-    /// Read in one way, in bounds, and whole: what names a client revokes it.
+    /// The result is deterministic, bounded and complete: every entry that names a client revokes it.
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
         let read = |text: &[u8]| Revocations::parse(text, MOST_ENTRIES, NOW);
         let (first, again) = (read(input), read(input));
@@ -108,7 +108,7 @@ impl Target for RevocationLists {
     }
 }
 
-/// The same document, written by another program with its members and entries in another order, says as much.
+/// The same document with its members and entries in another order must give the same result.
 fn respelled<E>(input: &[u8], size: usize, read: impl Fn(&[u8]) -> Result<usize, E>) -> Result<(), Broken> {
     let mut document: Value = serde_json::from_slice(input).map_err(|_| "what was read is no JSON".to_owned())?;
     let lists = document.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_array_mut());
@@ -125,7 +125,7 @@ fn every_entry(input: &[u8], list: &str, holds: impl Fn(&Value) -> bool) -> Resu
     lost.map_or(Ok(()), |entry| Err(format!("an entry has no effect: {entry}")))
 }
 
-/// What the cases publish that has this list.
+/// Returns the documents with this list that the cases publish.
 fn seeds(list: &str) -> Vec<Vec<u8>> {
     let files = CaseFile::read_all().unwrap_or_default();
     let published = files.iter().flat_map(|file| {

@@ -1,8 +1,9 @@
-//! Gateways to feed with requests: the document of every case file, in the core of this process, and requests that it understands.
+//! Gateways as fuzz targets: the document of every case file, run in the core of this process, and valid requests for it.
 //!
-//! A request is written as text, so that corpora can be read and inputs stay close to what a client sends: the name of the
-//! case file, the request line, header lines, and, after an empty line, the body or what else a target wants. `<3>` stands for
-//! the fourth token that the cases of that file mint. Lines `@from` and `@certificate` say who is at the other end.
+//! A request is written as text, so that corpora are readable and inputs stay close to real requests. The text has the name of
+//! the case file, the request line and the header lines. After an empty line it has the body or other input of the target.
+//! `<3>` is a placeholder for the fourth token that the cases of that file mint. The lines `@from` and `@certificate` set the
+//! address and the certificate of the peer.
 
 use std::collections::BTreeMap;
 
@@ -17,23 +18,23 @@ use crate::outcome::Outcome;
 use crate::scene::{Scene, document_path};
 use crate::{clock, core_gateway, keys};
 
-/// A gateway and what its cases send.
+/// A gateway and the requests of its cases.
 pub struct Subject {
     /// The name of its case file.
     pub stem: String,
-    /// The servers that its document names, and how its tokens are made.
+    /// The servers that its document names, and the default claims of its tokens.
     pub scene: Scene,
-    /// The names of its identity headers in lower case.
+    /// The names of its identity headers, in lower case.
     pub identity: Vec<String>,
-    /// Its cases' requests as text.
+    /// The requests of its cases as text.
     pub seeds: Vec<Vec<u8>>,
-    /// The tokens that `<0>`, `<1>` and so on stand for.
+    /// The tokens for the placeholders `<0>`, `<1>` and so on.
     tokens: Vec<Vec<u8>>,
-    /// Whatever in a case's request might show who the caller is.
+    /// Every text in the requests of the cases that may identify the caller.
     credentials: Vec<Vec<u8>>,
-    /// The client certificates that a proxy would believe.
+    /// The client certificates that a proxy accepts.
     certificates: BTreeMap<String, Certificate>,
-    /// What the endpoints of its documents answer.
+    /// The responses of the endpoints of its documents.
     published: Vec<(String, Option<String>)>,
     gateway: Box<dyn Gateway>,
     asked: u32,
@@ -41,23 +42,23 @@ pub struct Subject {
     key_set: Value,
 }
 
-/// A request as text, taken apart.
+/// A parsed request text.
 #[derive(Debug, Clone, Default)]
 pub struct Message {
-    /// Which gateway is asked.
+    /// The case file that selects the gateway.
     pub stem: Vec<u8>,
-    /// The request, its places not filled.
+    /// The request with its placeholders.
     pub request: Request,
-    /// What stands after the empty line.
+    /// The text after the empty line.
     pub rest: Vec<u8>,
-    /// The client's address, as written.
+    /// The client's address as text.
     from: Vec<u8>,
-    /// The name of its certificate.
+    /// The name of the client certificate.
     certificate: Vec<u8>,
 }
 
 impl Message {
-    /// Takes any bytes apart.
+    /// Parses any bytes.
     pub fn read(input: &[u8]) -> Self {
         let (head, rest) = cut(input, b"\n\n");
         let mut lines = head.split(|byte| *byte == b'\n');
@@ -77,7 +78,7 @@ impl Message {
     }
 }
 
-/// Every case file's gateway.
+/// Returns the gateway of every case file.
 pub fn all() -> Result<Vec<Subject>> {
     let subjects = CaseFile::read_all()?.into_iter().map(|file| {
         let name = file.stem.clone();
@@ -86,7 +87,7 @@ pub fn all() -> Result<Vec<Subject>> {
     subjects.collect()
 }
 
-/// The one that a message names; any other name stands for some of them, always the same.
+/// Returns the gateway with this name. An unknown name always selects the same arbitrary gateway.
 pub fn named<'s>(subjects: &'s mut [Subject], stem: &[u8]) -> Option<&'s mut Subject> {
     let sum = stem.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
     let some = sum.checked_rem(subjects.len())?;
@@ -141,14 +142,14 @@ impl Subject {
         })
     }
 
-    /// Who a message says is at the other end of its connection.
+    /// Returns the peer that a message describes.
     pub fn peer(&self, message: &Message) -> KnownPeer {
         let text = |bytes| std::str::from_utf8(bytes).ok();
         let certificate = text(&message.certificate).and_then(|name| self.certificates.get(name)).cloned();
         KnownPeer { address: text(&message.from).and_then(|from| from.parse().ok()), certificate }
     }
 
-    /// The same request with its places filled: with the subject's own tokens, and `<own>` with this one.
+    /// Returns the request with its placeholders filled: the subject's tokens, and `own` for `<own>`.
     pub fn filled(&self, request: &Request, own: &[u8]) -> Request {
         let fill = |text: &[u8]| {
             let mut out = Vec::with_capacity(text.len());
@@ -181,8 +182,7 @@ impl Subject {
         Request { method: request.method.clone(), target: fill(&request.target), headers, ..Request::default() }
     }
 
-    /// What becomes of a request. Now and then the gateway forgets everything, so that what it has learned and what it has
-    /// used up stays close to what an input can bring about by itself.
+    /// Decides a request. The gateway is reset from time to time, so that its state depends only on a few recent inputs.
     pub fn decide(&mut self, request: &Request, peer: KnownPeer) -> Result<Outcome> {
         self.asked += 1;
         if self.asked.is_multiple_of(FORGET_AFTER) {
@@ -200,7 +200,7 @@ impl Subject {
         outcome.map_err(|error| anyhow!("{}: {error:#}", self.stem))
     }
 
-    /// Whether something that a case shows to be known as a caller stands in the request to the letter.
+    /// Returns whether the request contains a credential of the cases literally.
     pub fn has_credential(&self, request: &Request) -> bool {
         let line = request.headers.iter().flat_map(|(_, value)| [b"\n".as_slice(), value]).collect::<Vec<_>>().concat();
         let all = [request.target.as_slice(), &line].concat();
@@ -208,7 +208,7 @@ impl Subject {
     }
 }
 
-/// A gateway that has learned nothing yet but where its documents are.
+/// Creates a gateway with no state except the addresses of its documents.
 fn fresh(scene: &Scene, published: &[(String, Option<String>)]) -> Result<Box<dyn Gateway>> {
     let mut gateway = core_gateway::open(&scene.policy, &scene.env)?;
     for (path, text) in published {
@@ -217,7 +217,7 @@ fn fresh(scene: &Scene, published: &[(String, Option<String>)]) -> Result<Box<dy
     Ok(gateway)
 }
 
-/// A case's request as text, its tokens as places.
+/// Returns the request of a case as text, with placeholders for its tokens.
 fn text(stem: &str, case: &Case, request: &Request, tokens: &[Vec<u8>]) -> Vec<u8> {
     let mut out = [stem.as_bytes(), b"\n", &request.method, b" ", &request.target].concat();
     let from = case.request.from.map(|from| (FROM.to_vec(), from.to_string().into_bytes()));
@@ -247,7 +247,7 @@ fn replaced(text: &[u8], wanted: &[u8], by: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The long words of a request that a credential could be.
+/// Returns the long words of a request that may be credentials.
 fn words(request: &Request) -> Vec<Vec<u8>> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
     let values = request.headers.iter().map(|(_, value)| value.as_slice()).chain([request.target.as_slice()]);
@@ -255,7 +255,7 @@ fn words(request: &Request) -> Vec<Vec<u8>> {
     words.filter(|word| word.len() >= SHORTEST_CREDENTIAL).map(<[u8]>::to_vec).collect()
 }
 
-/// A header's name as an upstream may read it.
+/// Returns a header name as an upstream may read it.
 pub fn folded(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
@@ -270,7 +270,7 @@ fn cut<'b>(bytes: &'b [u8], at: &[u8]) -> (&'b [u8], &'b [u8]) {
 const FROM: &[u8] = b"@from";
 const CERTIFICATE: &[u8] = b"@certificate";
 const MOST_TOKENS: usize = 64;
-/// Longer ones are all alike, and slow to change.
+/// Longer bodies add no coverage and are slow to mutate.
 const LONGEST_BODY: usize = 4_096;
 const SHORTEST_CREDENTIAL: usize = 8;
 const FORGET_AFTER: u32 = 64;

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::{Broken, Target};
 use crate::case::CaseFile;
 
-/// An input is a pattern in its first line, and texts in the others.
+/// An input has a pattern in its first line and texts in the others.
 pub struct Patterns {
     seeds: Vec<Vec<u8>>,
 }
 
 impl Patterns {
-    /// The patterns of the cases, and some of each construct.
+    /// Opens the target with the patterns of the cases and of `CONSTRUCTS`.
     pub fn open() -> Result<Box<dyn Target>> {
         let files = CaseFile::read_all()?;
         let file = files.iter().find(|file| file.stem == "schema").context("no case file `schema`")?;
@@ -60,7 +60,7 @@ impl Target for Patterns {
             }
             Err(_) => return Ok(()),
         };
-        // Texts that are near to the pattern: itself, its halves, and without what is not a letter or a digit.
+        // Texts that resemble the pattern: the pattern itself, its halves, and its letters and digits.
         let letters: String = pattern.chars().filter(|letter| letter.is_alphanumeric()).collect();
         let (left, right) = pattern.split_at(pattern.floor_char_boundary(pattern.len() / 2));
         let near = ["", "a", "<", "a<b", pattern, left, right, &letters, subjects];
@@ -83,7 +83,7 @@ fn compile(schema: &Value) -> Result<Schema, String> {
     library.compile("schemas:///one").map_err(|faults| faults.into_iter().map(|fault| fault.message).collect())
 }
 
-/// Whether the pattern matches, in whichever keyword it is written; nothing when that takes too long.
+/// Returns whether the pattern matches, for each keyword that can contain it. Returns `None` if this takes too long.
 fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, Broken> {
     let text = Json::Text(Cow::Borrowed(subject));
     let object = Json::from(&json!({ subject: 1 }));
@@ -94,7 +94,7 @@ fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, Broken> {
             Err(Misfit::Findings(_)) => false,
             Err(Misfit::TooComplex) => return Ok(None),
         };
-        // The third one refuses what matches.
+        // The third schema refuses a text that matches.
         found.push(accepts != (number == 2));
     }
     found.dedup();
@@ -104,7 +104,7 @@ fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, Broken> {
     }
 }
 
-/// Each construct by itself, so that mutations have all of them to combine.
+/// One pattern for each construct, for mutations to combine.
 const CONSTRUCTS: &[&str] = &[
     r"^[^<>]*$",
     r"\<a\>|\x3c\u003e\u{3c}",

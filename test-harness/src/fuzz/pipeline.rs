@@ -1,4 +1,4 @@
-//! Whole requests through the whole pipeline: what must hold for every one of them, however hostile.
+//! Whole requests through the whole pipeline, and the properties that every request must satisfy.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -11,10 +11,10 @@ use crate::outcome::{Forwarded, Outcome, values};
 use crate::shown;
 use crate::token::TokenSpec;
 
-/// Requests of every kind, to the gateways of all case files.
+/// Requests of every kind, sent to the gateways of all case files.
 pub struct Decide(Vec<Subject>);
 
-/// Signed claims of every kind: an issuer may write what it likes into its own tokens.
+/// Signed claims of every kind: an issuer can put anything into its own tokens.
 pub struct Claims(Vec<Subject>);
 
 impl Decide {
@@ -43,7 +43,7 @@ impl Target for Decide {
 }
 
 impl Claims {
-    /// Opens the gateways that take the issuer's tokens.
+    /// Opens the gateways that accept tokens of the issuer.
     pub fn open() -> Result<Box<dyn Target>> {
         Ok(Box::new(Self(gateways::all()?)))
     }
@@ -70,14 +70,14 @@ impl Target for Claims {
         let issuer = subject.scene.issuer.url();
         let Ok(claims) = std::str::from_utf8(&message.rest) else { return Ok(()) };
         let claims = claims.replace("${ISSUER}", &issuer);
-        // Ed25519 signs fastest; what is inside is the same for every key.
+        // Ed25519 is the fastest to sign, and the claims do not depend on the key.
         let spec = TokenSpec { claims_text: Some(claims.clone()), ..TokenSpec::of("ed-1") };
         let Ok(token) = spec.mint(0, &serde_json::Map::new()) else { return Ok(()) };
         let request = subject.filled(&message.request, token.as_bytes());
         let outcome = decided(subject, &request, &message)?;
         let told = |broken: String| told(&format!("{broken}\nclaims: {claims}"), &request, &outcome);
         let subject_seen = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).and_then(Value::as_str);
-        // Believed, they are exactly the JSON that the standard reader reads, each member once.
+        // Accepted claims must be what the standard JSON parser reads, with each member only once.
         if subject_seen.is_some() && request.headers.iter().any(|(_, value)| value.ends_with(token.as_bytes())) {
             let read: Result<Value, _> = serde_json::from_str(&claims);
             let good = read
@@ -86,7 +86,7 @@ impl Target for Claims {
                 return Err(told("the caller is not the one that the claims name".to_owned()));
             }
         }
-        // A path is no place for a token, and is recorded as it is.
+        // Tokens are not accepted in the path, and the path is recorded as it is.
         let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let in_path = path.windows(token.len()).any(|window| window == token.as_bytes());
         if !in_path && outcome.audit.as_ref().is_some_and(|audit| audit.to_string().contains(&token)) {
@@ -105,7 +105,7 @@ fn told(broken: &str, request: &Request, outcome: &Outcome) -> Broken {
     format!("{broken}\n{}\n{outcome:?}", octets::escape(&request.on_the_wire()))
 }
 
-/// What must hold for every request.
+/// Checks the properties that every request must satisfy.
 pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<(), Broken> {
     if outcome.audit.as_ref().and_then(Value::as_object).is_none() {
         return Err("no record, or none that is JSON".to_owned());
@@ -117,7 +117,7 @@ pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<
         if name.bytes().chain(value.iter().copied()).any(ends_line) && !sent(request, value) {
             return Err(format!("the gateway itself wrote a line break into `{name}`"));
         }
-        // Invariant 3: such a header is the gateway's, and the forger's value never is.
+        // Invariant 3: only the gateway sets such a header, and the forged value is never forwarded.
         let mut identity = subject.identity.iter().filter(|identity| folded(identity) == folded(name));
         if identity.any(|identity| identity != name || value == FORGED.as_bytes()) {
             return Err(format!("the client's `{name}` reached the upstream"));
@@ -126,7 +126,7 @@ pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<
     Ok(())
 }
 
-/// An answer of the gateway's own is one that every client can read.
+/// Every client must be able to parse a reply of the gateway.
 fn answer(outcome: &Outcome) -> Result<(), Broken> {
     if !(200..=599).contains(&outcome.status) {
         return Err(format!("it answers {}", outcome.status));
@@ -148,7 +148,7 @@ fn answer(outcome: &Outcome) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Invariant 11: nothing ambiguous goes on.
+/// Invariant 11: no ambiguous path is forwarded.
 pub fn safe_path(forwarded: &Forwarded) -> Result<(), Broken> {
     let path = forwarded.path.split('?').next().unwrap_or_default();
     let lower = path.to_ascii_lowercase();
@@ -162,7 +162,7 @@ pub fn safe_path(forwarded: &Forwarded) -> Result<(), Broken> {
     }
 }
 
-/// Whether the client sent all of this: as Envoy shows it, or, where the gateway took a cookie out, piece by piece.
+/// Returns whether the client sent the whole value: as Envoy shows it, or in pieces if the gateway removed a cookie.
 fn sent(request: &Request, value: &[u8]) -> bool {
     let headers = shown::headers(request);
     let known = |piece: &[u8]| {
@@ -175,7 +175,7 @@ fn sent(request: &Request, value: &[u8]) -> bool {
 /// A subject that no token of the cases has.
 const FORGED: &str = "root";
 
-/// What claims may hold; `exp` is past the end of any run.
+/// Claim texts. `exp` is later than the end of any run.
 const CLAIMS: [&str; 4] = [
     r#"{"iss":"${ISSUER}","aud":"orders-api","sub":"user-1","exp":4102444800,"iat":1,"scope":"read:orders write:orders"}"#,
     r#"{"iss":"${ISSUER}","aud":["orders-api","other"],"sub":"é\r\nx: 1","exp":4102444800,"scp":["read:orders"],"org_id":"org-1","roles":["admin","user"],"act":{"sub":"a"}}"#,

@@ -1,4 +1,4 @@
-//! JSON Schema: bodies against schemas of every kind, and whatever comes as a schema itself.
+//! JSON Schema: bodies against schemas of every kind, and arbitrary input as a schema.
 
 use anyhow::{Context, Result};
 use portcullis::policy::checks::schema::{Library, Misfit, Schema};
@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use super::{Broken, Target};
 use crate::case::CaseFile;
 
-/// Compiled schemas, and one that describes schemas.
+/// The compiled schemas, and one that describes schemas.
 pub struct Schemas {
     schemas: Vec<Schema>,
     metaschema: Schema,
-    /// Every text that stands in the schemas, and so may stand in findings.
+    /// All text of the schemas, which may appear in findings.
     own: String,
     seeds: Vec<Vec<u8>>,
 }
 
 impl Schemas {
-    /// Those of the cases.
+    /// Opens the target with the schemas of the cases.
     pub fn open() -> Result<Box<dyn Target>> {
         let files = CaseFile::read_all()?;
         let file = files.iter().find(|file| file.stem == "schema").context("no case file `schema`")?;
@@ -70,8 +70,8 @@ impl Target for Schemas {
     }
 }
 
-/// Compares the gateway's reader with another one: accepted bodies have the same value, and only ambiguous bodies or bodies beyond
-/// the bounds are refused.
+/// Compares the gateway's parser with another one. Both must read the same value from an accepted body. Only ambiguous bodies
+/// and bodies beyond the bounds may be refused.
 fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
     let body = strict_json::read(input, Bounds { depth: 127, values: 10_000 });
     match (body, serde_json::from_slice::<Value>(input)) {
@@ -84,7 +84,7 @@ fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
     }
 }
 
-/// The same value, the same verdict; and what is told of it is little, leads into the body, and repeats nothing.
+/// The same value must get the same verdict. The findings must be short, point into the body, and not repeat its values.
 fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(), Broken> {
     let judged = schema.judge(body, "/body");
     if judged != schema.judge(body, "/body") {
@@ -99,7 +99,7 @@ fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(
         if !told.starts_with("/body") {
             return Err(format!("`{told}` leads nowhere"));
         }
-        // Short texts are anywhere by chance, and a pointer's own slashes are nobody's: it spells those of names as `~1`.
+        // Short texts can match by chance. The slashes of a pointer are its own, because it escapes those of names as `~1`.
         let is_strange = |text: &str| text.split(' ').any(|word| !own.contains(word));
         let is_echo = |text: &str| text.len() > 3 && !text.contains('/') && is_strange(text) && told.contains(text);
         let mut pending = vec![value];
@@ -118,10 +118,10 @@ fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(
     Ok(())
 }
 
-/// Keywords of older drafts, which are described and not read, and those that choose another description.
+/// Keywords of older drafts, which are described and not read, and keywords that select another description.
 const OTHERS: [&str; 5] = ["definitions", "dependencies", "$recursive", "$vocabulary", "$schema"];
 
-/// Words of the findings themselves, which a value may have by chance.
+/// Words of the findings, which a value may contain by chance.
 const WORDS: &str = "/body must be an object or an array or a string or a number or a whole number or true or false or null \
     must be one of the accepted values must have one of the accepted forms must be the accepted value must have the accepted form \
     must have exactly one of the accepted forms is missing is not accepted has a form that is not accepted \

@@ -1,4 +1,4 @@
-//! What a row allows: which sort of request may be answered how, and what its record must say of it.
+//! The allowed outcomes of a row: the possible responses to each kind of request, and the content of their records.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,17 +8,17 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use test_harness::load::{Answer, Sent};
 
-/// An answer that is right: its status, the envelope's code, and what the record says: its decision and reason, then Envoy's word
-/// for a failure (without what stands in braces), the limits that were not counted, and Envoy's flags for one below 400, where there
-/// are such.
+/// A correct response: its status, the envelope's code, and the text of its record. The text has the decision and the reason,
+/// then Envoy's detail for a failure (without the part in braces) and the uncounted limits. For a status below 400 it also has
+/// Envoy's response flags, if any.
 pub type Right<'a> = (u16, &'a str, &'a str);
 
-/// What each sort of request may be answered with. Of two entries about one sort the first counts.
+/// The correct responses to each kind of request. The first of two entries for the same kind applies.
 pub type Allowed<'a> = &'a [(&'a str, &'a [Right<'a>])];
 
-/// An answer of a static route.
+/// A response of a static route.
 pub const ANSWERED: Right<'static> = (200, "", "answer static_route");
-/// Forwarded, and answered well.
+/// Forwarded and answered successfully.
 pub const SERVED: Right<'static> = (200, "", "allow allowed");
 pub const NO_TOKEN: Right<'static> = (401, "UNAUTHORIZED", "deny token_missing");
 pub const FORGED: Right<'static> = (401, "UNAUTHORIZED", "deny token_signature_wrong");
@@ -28,11 +28,11 @@ pub const REVOKED: Right<'static> = (401, "UNAUTHORIZED", "deny token_revoked");
 pub const NO_KEYS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny keys_unavailable");
 pub const NO_CLIENTS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny clients_unavailable");
 pub const NO_LIST: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny revocation_list_unavailable");
-/// The worker has no filter that works.
+/// The filter of the worker does not work.
 pub const FAILED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny wasm_fail_stream");
-/// The filter of its worker failed when it had been forwarded.
+/// The worker's filter failed after the request was forwarded.
 pub const UNDER_WAY: Right<'static> = (503, "SERVICE_UNAVAILABLE", "allow allowed");
-/// The head of an answer came, and its body broke off.
+/// The response head arrived, and its body was cut off.
 pub const CUT_OFF: Right<'static> = (200, "cut off", "allow allowed UPE");
 /// Envoy sheds load.
 pub const SHED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny overload");
@@ -41,16 +41,16 @@ pub const SHED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny overload");
 pub const WELL: Allowed<'static> =
     &[("static", &[ANSWERED]), ("good", &[SERVED]), ("no token", &[NO_TOKEN]), ("forged", &[FORGED])];
 
-/// Nobody can say whether a token is good; what needs none goes on.
+/// No keys: tokens cannot be verified. Requests that need none are still served.
 pub const KEYLESS: Allowed<'static> =
     &[("static", &[ANSWERED]), ("good", &[NO_KEYS]), ("no token", &[NO_TOKEN]), ("forged", &[NO_KEYS])];
 
-/// Everything works but this.
+/// Everything works except these kinds.
 pub fn but<'a>(these: &[(&'a str, &'a [Right<'a>])]) -> Vec<(&'a str, &'a [Right<'a>])> {
     over(these, WELL)
 }
 
-/// The same but this.
+/// The given outcomes, except these kinds.
 pub fn over<'a>(
     these: &[(&'a str, &'a [Right<'a>])],
     those: &[(&'a str, &'a [Right<'a>])],
@@ -58,23 +58,23 @@ pub fn over<'a>(
     [these, those].concat()
 }
 
-/// Every sort is answered with this.
+/// Every kind has these outcomes.
 pub fn all<'a>(right: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
     WELL.iter().map(|(sort, _)| (*sort, right)).collect()
 }
 
-/// Both what is right in one state and in another, while the gateway goes from one to the other.
+/// The outcomes of either of two states, while the gateway changes from one to the other.
 pub fn either<'a>(these: Allowed<'a>, those: Allowed<'a>) -> Vec<(&'a str, Vec<Right<'a>>)> {
     let found = |sort: &str| those.iter().find(|(name, _)| *name == sort).map(|(_, answers)| *answers);
     these.iter().map(|(sort, answers)| (*sort, [*answers, found(sort).unwrap_or_default()].concat())).collect()
 }
 
-/// The same as a look at it.
+/// Returns a borrowed view.
 pub fn slices<'a>(these: &'a [(&'a str, Vec<Right<'a>>)]) -> Vec<(&'a str, &'a [Right<'a>])> {
     these.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect()
 }
 
-/// What is right for one sort.
+/// Returns the outcomes of one kind.
 pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [Right<'a>]> {
     let row = allowed.iter().find(|(name, _)| *name == sort);
     row.map(|(_, may_be)| *may_be).with_context(|| format!("nothing is said about `{sort}`"))
@@ -85,12 +85,12 @@ pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [Right<'a>]> {
 pub struct Record {
     pub id: String,
     pub status: u64,
-    /// In the words of a [`Right`].
+    /// The content, in the form of a [`Right`].
     pub says: String,
 }
 
 impl Record {
-    /// None for a line of the log that is no record.
+    /// Returns `None` for a log line that is not a record.
     pub fn read(line: &str) -> Option<Self> {
         let record: Value = serde_json::from_str(line).ok()?;
         let text = |at| record.pointer(at).and_then(Value::as_str).unwrap_or_default();
@@ -99,7 +99,7 @@ impl Record {
         let failure = text("/audit/failure").split('{').next().unwrap_or_default();
         let uncounted = text("/audit/uncounted");
         let uncounted = if uncounted.is_empty() { String::new() } else { format!("uncounted {uncounted}") };
-        // What went well for the gateway and not in the end: Envoy's flags say it.
+        // Envoy's flags show a response that failed after the gateway allowed it.
         let flags = if status < 400 { text("/flags").trim_start_matches('-') } else { "" };
         let said = [text("/audit/decision"), text("/audit/reason"), failure, &uncounted, flags];
         let says = said.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
@@ -107,16 +107,16 @@ impl Record {
     }
 }
 
-/// What a row may lose; by default nothing.
+/// The losses that a row allows. The default is none.
 #[derive(Debug, Default)]
 pub struct Loss {
-    /// So many requests may have got no answer.
+    /// The number of requests that may have no response.
     pub under_way: usize,
-    /// Who was answered in this span may be without a record: it was still in memory.
+    /// Requests that were answered in this span may have no record, because it was still in memory.
     pub unwritten: Option<Range<Instant>>,
 }
 
-/// Each answered request has exactly one record, with the answer's status and what its row says of such an answer.
+/// Checks that each answered request has exactly one record with the same status and a correct reason.
 pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &Loss, records: &[Record]) -> Result<()> {
     let mut by_id: HashMap<&str, Vec<&Record>> = HashMap::new();
     for record in records {
@@ -136,7 +136,7 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &Loss, records: &[Rec
         ensure!(same, "`{}` is recorded as {record:?}, answered {answer:?}", one.sort);
         let fits = may_be.iter().any(|right| answers(right, answer) && right.2 == record.says);
         ensure!(fits, "`{}` was answered {answer:?} and recorded as `{}`: only {may_be:?}", one.sort, record.says);
-        // Who cannot be served now is told when to come again; a filter that failed can tell nobody anything.
+        // A temporary refusal has a `retry-after` header. A failed filter cannot add it.
         let by_nobody = [FAILED, UNDER_WAY].iter().any(|right| record.says == right.2);
         let told = answer.status != 503 || by_nobody || answer.retry_after.is_some();
         ensure!(told, "`{}` got a 503 without Retry-After, recorded as `{}`", one.sort, record.says);
@@ -144,7 +144,7 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &Loss, records: &[Rec
     Ok(())
 }
 
-/// What a client got. None that is whole is where a row speaks of one that is cut off.
+/// Returns the response. A failed response counts as cut off if the row allows that.
 pub fn seen(one: &Sent, may_be: &[Right<'_>]) -> Result<Answer, String> {
     match &one.answer {
         Err(_) if may_be.contains(&CUT_OFF) => {
@@ -154,7 +154,7 @@ pub fn seen(one: &Sent, may_be: &[Right<'_>]) -> Result<Answer, String> {
     }
 }
 
-/// Whether an answer is this one, as far as its client can tell.
+/// Returns whether a response matches, as far as its client can see.
 pub fn answers(right: &Right<'_>, answer: &Answer) -> bool {
     right.0 == answer.status && right.1 == answer.code
 }

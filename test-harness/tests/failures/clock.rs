@@ -23,8 +23,8 @@ pub fn cells() -> Vec<Cell> {
     ]
 }
 
-/// To another time and back to the right one. Everything that is fetched is older than its bound for a moment, or from the future;
-/// limits that were used up lately would lock everybody out if they were believed.
+/// Sets another time and returns to the correct one. All fetched documents are briefly too old or from the future. Recently
+/// used limits would block all callers if their times were trusted.
 fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
     let clock = MovedClock::new()?;
     let mut site = Site::with_env(
@@ -57,7 +57,7 @@ fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
     let elsewhen = well(&elsewhen);
     site.under_load(&elsewhen)?;
 
-    // What is fetched is still fetched.
+    // Documents are still fetched.
     site.issuer.documents.publish(CLIENTS_PATH, clients(&["next"]));
     site.issuer.documents.publish(REVOCATIONS_PATH, revoked(&[]));
     let listed: &[_] = &[SERVED, REVOKED];
@@ -78,14 +78,14 @@ fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Everything works, and a token of today is worth this.
+/// Everything works, with this response to a token of today.
 fn well<'a>(good: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
     let ours: Allowed<'a> =
         &[("lasting", &[SERVED]), ("key", &[SERVED]), ("own key", &[SERVED]), ("revoked", &[REVOKED])];
     [&[("good", good)], ours, but(&[]).as_slice()].concat()
 }
 
-/// Until everything was fetched anew.
+/// The state until everything is fetched again.
 fn fetching<'a>(good: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
     let ours: Allowed<'a> = &[
         ("lasting", &[SERVED, NO_KEYS, NO_LIST]),

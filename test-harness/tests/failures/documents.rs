@@ -1,4 +1,4 @@
-//! Endpoints of what the gateway fetches, in every state that an endpoint can be in: key sets, documents of clients, revocation lists.
+//! Endpoints of fetched documents in every state: key sets, documents of clients, and revocation lists.
 
 use std::time::Duration;
 
@@ -18,28 +18,28 @@ use crate::given::{
 use crate::site::{Site, until};
 use crate::{Cell, Plain};
 
-/// A kind of document, and what becomes of requests with it and without it.
+/// A kind of document, and the outcomes of requests with and without it.
 #[derive(Clone, Copy)]
 pub struct Kind {
-    /// How the rows about its endpoint begin.
+    /// The prefix of the rows about its endpoint.
     name: &'static str,
-    /// What the log calls it.
+    /// Its name in the log.
     logged: &'static str,
     path: &'static str,
-    /// What its endpoint does that answers, and not with a document that says anything.
+    /// The response of an endpoint that works but publishes an empty document.
     empty: &'static str,
-    /// Publishes it, and has the gateway of this document fetch it.
+    /// Publishes the document and makes the gateway of this configuration fetch it.
     pub add: fn(&mut Value, &Issuer) -> Result<()>,
-    /// Sends what depends on it, besides the usual.
+    /// Adds requests that depend on it to the usual ones.
     pub also: fn(&mut Site) -> Result<()>,
-    /// What is forwarded when there is a document, and is not when there is none.
+    /// The kind of request that is forwarded only with the document.
     shows: &'static str,
-    /// What is right, where it is not the same as on any day: with a document, and without one.
+    /// The correct outcomes that differ from the usual ones: with the document, and without it.
     well: Allowed<'static>,
     without: Allowed<'static>,
-    /// How long after its endpoint it heals at the latest.
+    /// The longest time until recovery after the endpoint recovers.
     heals: Duration,
-    /// Where the gateway's document says how long it serves on.
+    /// The key of the gateway's document that sets how long it serves a stale document.
     stale_for: &'static str,
 }
 
@@ -115,7 +115,7 @@ pub fn cells() -> Vec<Cell> {
 }
 
 impl Kind {
-    /// Everything is right with a document.
+    /// All correct outcomes with a document.
     fn well(self) -> Vec<(&'static str, &'static [Right<'static>])> {
         but(self.well)
     }
@@ -136,19 +136,19 @@ impl Kind {
         Ok(site)
     }
 
-    /// With a document at hand, then before the first one.
+    /// First with a cached document, then before the first one.
     fn fails(self, fault: Fault) -> Result<()> {
         let mut site = self.open()?;
         site.issuer.documents.fail(self.path, fault);
         let before = site.issuer.requests(self.path);
-        // Two more attempts: at least one was made, and failed, while the load was on.
+        // Two more calls: at least one was made, and failed, during the load.
         let failed = || Ok(site.issuer.requests(self.path) >= before + 2);
         site.during(&self.well(), |_| until("fetches that fail", failed))?;
         site.under_load(&self.well())?;
-        // Whoever can redirect a fetch must not be able to choose what is fetched.
+        // An attacker who can redirect a fetch must not be able to choose the fetched document.
         ensure!(site.issuer.requests(ELSEWHERE) == 0, "a redirection was followed");
         self.is_told(&site, fault)?;
-        // A new Envoy has nothing.
+        // A new Envoy has no cached document.
         site.start()?;
         site.under_load(&self.without())?;
         site.issuer.documents.fail(self.path, Fault::None);
@@ -157,7 +157,7 @@ impl Kind {
         site.filter_never_failed()
     }
 
-    /// The log says which document it is, whether it came at all, what is wrong with what came, and that the one at hand serves on.
+    /// The log must name the document, whether it arrived, its error, and that the cached one is still used.
     fn is_told(self, site: &Site, fault: Fault) -> Result<()> {
         let what_failed = match fault {
             Fault::Garbage if self.path == KEY_SET_PATH => "was refused: key set cannot be read: not JSON",
@@ -189,13 +189,13 @@ impl Kind {
     }
 }
 
-/// The new key is taken up when a token of it comes, the old one is let go with the next fetch.
+/// The new key is accepted when a token with it arrives. The old key is dropped at the next fetch.
 fn rotated() -> Result<()> {
     let mut site = KEYS.open()?;
     let fresh = bearer(get("/orders/1"), &site.token("rsa-2")?);
     site.also("new", fresh);
     site.issuer.publish(&["rsa-1", "rsa-2"]);
-    // A fetch less than `cool_down` ago did not bring it, and no other is made so soon.
+    // A fetch less than `cool_down` ago did not return it, and the next fetch must wait.
     let coming = but(&[("new", COMING_OR_GOING)]);
     site.during(&coming, |_| site.within(COOL_DOWN, "new", 200))?;
     site.under_load(&but(&[("new", &[SERVED])]))?;
@@ -205,7 +205,7 @@ fn rotated() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// What is fetched does not come, and meanwhile the issuer changes keys.
+/// Fetches fail while the issuer changes its keys.
 fn rotated_behind_a_fetch() -> Result<()> {
     let mut site = KEYS.open()?;
     let fresh = bearer(get("/orders/1"), &site.token("rsa-2")?);
@@ -225,7 +225,7 @@ fn rotated_behind_a_fetch() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// A client moves from one key to the next.
+/// A client changes from one key to the next.
 fn clients_changed() -> Result<()> {
     let mut site = CLIENTS.open()?;
     site.also("new", key("next"));
@@ -240,7 +240,7 @@ fn clients_changed() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Nobody is listed any more: a document like any other.
+/// An empty client list is a valid document.
 fn clients_emptied() -> Result<()> {
     let mut site = CLIENTS.open()?;
     site.issuer.documents.publish(CLIENTS_PATH, clients(&[]));
@@ -250,7 +250,7 @@ fn clients_emptied() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// A token is put on the list, and the list is emptied again.
+/// A token is added to the list, and the list is emptied again.
 fn list_changed() -> Result<()> {
     let mut site = REVOCATIONS.open()?;
     let token = lasting(&site.issuer, "two")?;
@@ -266,7 +266,7 @@ fn list_changed() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// How old a document of these rows may become beyond its time.
+/// How old a document of these rows may become after it is due.
 const STALE: Duration = Duration::from_secs(2);
 const COMING_OR_GOING: &[Right<'_>] = &[SERVED, UNKNOWN_KEY];
 const FAULTS: &[(&str, Fault)] = &[

@@ -1,4 +1,4 @@
-//! A filter that fails: at every request, for which a new configuration is the cure, or once.
+//! A filter that fails: on every request, until a new configuration replaces it, or once.
 
 use std::fs;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub const CELLS: &[Plain] = &[
     ("filter traps once", traps_once),
 ];
 
-/// A filter that fails on every request, and is replaced by a good one while requests run.
+/// A filter that fails on every request and is replaced by a good one while requests run.
 fn faulty_filter(oddity: Oddity) -> Result<()> {
     let module = odd_module::File::write(oddity)?;
     let listeners = Listeners::new()?;
@@ -40,7 +40,7 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
         Ok(site.envoy()?.lines().iter().any(|line| line.contains("unreachable") || line.contains("wasm_fail_stream")))
     };
     until("the filter to fail", failed)?;
-    // Until the new filter serves everywhere; its first requests may come before its keys.
+    // Until the new filter serves on all workers. Its first requests may arrive before its keys.
     let fresh = either(WELL, KEYLESS);
     site.during(&slices(&either(&slices(&fresh), &nothing)), |_| {
         listeners.push(&mut good)?;
@@ -50,7 +50,7 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
     site.envoy.as_mut().context("no Envoy runs")?.still_runs()
 }
 
-/// The product's own filter, with a flaw that one request finds.
+/// The product's filter with a flaw that one request triggers.
 fn traps_once() -> Result<()> {
     let module = odd_module::File::of(&flawed_module::build(&fs::read(envoy::module()?)?)?)?;
     let mut site = Site::bent(
@@ -74,10 +74,10 @@ fn traps_once() -> Result<()> {
         let mut statuses = Vec::new();
         until("the other worker to serve while one has failed", || {
             statuses.push(ask(&get("/health"))?);
-            // The one that failed comes back once, so what is served before its last refusal is the other's.
+            // The failed filter recovers only once, so a 200 before its last 503 is from the other worker.
             Ok(served_between(&statuses))
         })?;
-        // Six answers in a row may all be the other's.
+        // Six consecutive responses may all be from the other worker.
         within(RELOAD, "the filter to be loaded again", || Ok(site.envoy()?.stat(RELOADED)? == 1))?;
         site.until("good", 200)
     })?;
@@ -89,7 +89,7 @@ fn traps_once() -> Result<()> {
     site.envoy.as_mut().context("no Envoy runs")?.still_runs()
 }
 
-/// Whether a 200 stands between two 503.
+/// Returns whether a 200 is between two 503.
 fn served_between(statuses: &[u16]) -> bool {
     let refused = |status: &u16| *status == 503;
     let (first, last) = (statuses.iter().position(refused), statuses.iter().rposition(refused));
@@ -97,5 +97,5 @@ fn served_between(statuses: &[u16]) -> bool {
 }
 
 const RELOADED: &str = "wasm.portcullis.vm_reload_success";
-/// The pause before a reload, with the jitter that Envoy adds to it.
+/// The delay before a reload, including Envoy's jitter.
 const RELOAD: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! The gateway itself: configurations that are pushed, Envoy restarted, drained, overloaded.
+//! The gateway itself: pushed configurations, and Envoy restarted, drained and overloaded.
 
 use std::cell::RefCell;
 use std::fs;
@@ -26,7 +26,7 @@ pub const CELLS: &[Plain] = &[
     ("more connections than may be", too_many_connections),
 ];
 
-/// A gateway whose configuration can be pushed anew, and the one that it serves with.
+/// A gateway whose configuration can be pushed again, and its current configuration.
 fn reloadable() -> Result<(Listeners, Site, Value)> {
     let listeners = Listeners::new()?;
     let mut good = Value::Null;
@@ -66,7 +66,7 @@ fn bad_configuration() -> Result<()> {
         for (count, fault) in ["/routes/1/upstreem", "/isuers", "/routes/0/methd"].iter().enumerate() {
             let mut policy = site.policy();
             put(&mut policy, fault, json!("x"))?;
-            // What would be open if only half of it were taken.
+            // This route would be open if only half of the configuration were applied.
             put(&mut policy, "/routes/1/auth", json!("none"))?;
             put(plugin(&mut good)?, "/configuration/value", json!(policy.to_string()))?;
             listeners.push(&mut good)?;
@@ -82,7 +82,7 @@ fn bad_configuration() -> Result<()> {
     Ok(())
 }
 
-/// What is under way is lost, and the records that were not yet written; no answer is wrong.
+/// Requests in progress and unwritten records are lost. No response is wrong.
 fn killed() -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -90,7 +90,7 @@ fn killed() -> Result<()> {
     let (sorts, port) = (site.sorts(), ports::loopback(site.port));
     let mut killed = None;
     let (before, mut sent) = load::during(port, CLIENTS, &sorts, |answered| {
-        // Longer than records wait in memory, so that most of those before it must be there.
+        // Longer than records wait in memory, so that most earlier records must be present.
         std::thread::sleep(UNWRITTEN * 3);
         let start = clock::now();
         site.kill();
@@ -102,7 +102,7 @@ fn killed() -> Result<()> {
         Ok(before)
     })?;
     ensure!(before >= 40, "only {before} were sent before");
-    // Whoever could not connect has lost nothing; who could has, and each client has one connection.
+    // A client that could not connect has lost nothing. Each other client has one connection.
     sent.retain(|one| !one.answer.as_ref().is_err_and(|error| error.contains("cannot connect")));
     let allowed = either(WELL, KEYLESS);
     let counts = site.judge(&sent, &slices(&allowed), &Loss { under_way: CLIENTS, unwritten: killed })?;
@@ -111,7 +111,7 @@ fn killed() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Open requests end in peace; nobody is cut off.
+/// Open requests complete; no client is cut off.
 fn drained() -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -155,7 +155,7 @@ fn overloaded() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Who has a connection keeps it; who comes beyond the bound is cut off without an answer, until somebody leaves.
+/// Existing connections stay open. Connections above the limit are closed without a response until another one closes.
 fn too_many_connections() -> Result<()> {
     const MOST: usize = 8;
     let document = RefCell::new(Value::Null);
@@ -173,7 +173,7 @@ fn too_many_connections() -> Result<()> {
     let (to, health) = (ports::loopback(site.port), trial::get("/health"));
     let well = |connection: &mut Connection| connection.exchange(&health).is_ok_and(|response| response.status == 200);
     let mut open = Vec::new();
-    // Envoy may not have seen yet that those before have gone.
+    // Envoy may not have noticed yet that the previous clients disconnected.
     until("as many connections as may be", || {
         let mut next = Connection::open(to, PATIENCE)?;
         if well(&mut next) {
@@ -194,7 +194,7 @@ fn too_many_connections() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// What `--max-connections` makes of the configuration.
+/// Returns the part of the configuration that `--max-connections` generates.
 fn overload_manager(document: &Value, most: usize) -> Result<Value> {
     let folder = envoy::fresh_folder()?;
     let file = folder.join("gateway.json");
@@ -209,12 +209,12 @@ fn overload_manager(document: &Value, most: usize) -> Result<Value> {
     Ok(below(&mut config, "/overload_manager")?.take())
 }
 
-/// Records wait this long in memory at the most: ten times what the harness has Envoy wait.
+/// The longest time that records wait in memory: ten times the interval of the harness.
 const UNWRITTEN: Duration = Duration::from_millis(500);
-/// How often the pressure is looked at.
+/// The interval at which Envoy checks the pressure.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Listeners from a file, which Envoy looks at when another is moved over it.
+/// Listeners in a file. Envoy reads it when another file is moved over it.
 pub struct Listeners(PathBuf);
 
 impl Listeners {
@@ -222,7 +222,7 @@ impl Listeners {
         Ok(Self(envoy::fresh_folder()?.join("listeners.json")))
     }
 
-    /// Makes the configuration take its listener from the file.
+    /// Makes the configuration read its listener from the file.
     pub fn take(&self, config: &mut Value) -> Result<()> {
         self.push(&mut config.clone())?;
         put(config, "/static_resources/listeners", json!([]))?;

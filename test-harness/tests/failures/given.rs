@@ -1,4 +1,4 @@
-//! What the gateway of the matrix is given: its document, others that it fetches, and the sorts of requests that are sent to it.
+//! The inputs of the failure matrix: the gateway's document, the documents that it fetches, and the kinds of requests.
 
 use std::time::Duration;
 
@@ -50,18 +50,18 @@ pub fn policy(issuer: &Issuer, upstream: u16) -> Value {
     })
 }
 
-/// A token with this id that holds whatever the time is.
+/// Returns a token with this id that is valid at any time.
 pub fn lasting(issuer: &Issuer, id: &str) -> Result<String> {
     let spec = spec(issuer, "rsa-1").claim("jti", id).claim("iat", 1_700_000_000).claim("exp", 4_102_444_800_i64);
     spec.mint(0, &Map::new())
 }
 
-/// A request with the API key of this name.
+/// Returns a request with the API key of this name.
 pub fn key(name: &str) -> Request {
     get("/keys/1").header("x-api-key", &key_text(name))
 }
 
-/// Has the gateway fetch its clients, beside one of its own.
+/// Makes the gateway fetch clients, in addition to one of its own.
 pub fn add_clients(policy: &mut Value, issuer: &Issuer) -> Result<()> {
     issuer.documents.publish(CLIENTS_PATH, clients(&["polled"]));
     put(policy, "/environment", json!("test"))?;
@@ -74,20 +74,20 @@ pub fn add_clients(policy: &mut Value, issuer: &Issuer) -> Result<()> {
     routes.map(|routes| routes.push(route)).context("the routes are no list")
 }
 
-/// Has the gateway fetch a revocation list.
+/// Makes the gateway fetch a revocation list.
 pub fn add_revocations(policy: &mut Value, issuer: &Issuer) -> Result<()> {
     issuer.documents.publish(REVOCATIONS_PATH, revoked(&["one"]));
     put(policy, "/revocation", fetched(issuer, REVOCATIONS_PATH))
 }
 
-/// A document of one client with these keys; of none without keys.
+/// Returns a document of one client with these keys. Without keys, it has no client.
 pub fn clients(keys: &[&str]) -> Value {
     let all: Vec<Value> =
         [keys].into_iter().filter(|keys| !keys.is_empty()).map(|keys| client("reports", keys)).collect();
     json!({ "version": "1.0", "clients": all })
 }
 
-/// A revocation list with the tokens of these ids.
+/// Returns a revocation list with the tokens of these ids.
 pub fn revoked(ids: &[&str]) -> Value {
     let entries: Vec<Value> = ids.iter().map(|id| json!({ "jti": id })).collect();
     json!({ "version": "1.0", "revoked": entries })
@@ -107,7 +107,7 @@ fn key_text(name: &str) -> String {
     ApiKey::compose("test", &format!("{name:0<12}"), "0123456789abcdefghijKLMNOPQRSTUV")
 }
 
-/// Polled as often as may be, so that its life can be lived through.
+/// The shortest poll interval, so that a test can wait for the end of a document's lifetime.
 fn fetched(issuer: &Issuer, path: &str) -> Value {
     json!({ "uri": format!("{}{path}", issuer.url()), "cluster": "issuer", "poll": "1s", "stale_for": "1h",
         "timeout": "500ms", "wait": "700ms", "max_entries": 100 })
@@ -115,9 +115,9 @@ fn fetched(issuer: &Issuer, path: &str) -> Value {
 
 /// `cool_down` of the key set.
 pub const COOL_DOWN: Duration = Duration::from_secs(1);
-/// `poll` of the other documents; the key set is `fresh_for` as long.
+/// `poll` of the other documents, and `fresh_for` of the key set.
 pub const POLL: Duration = Duration::from_secs(1);
-/// The longest pause between fetches of an endpoint that fails.
+/// The longest delay between fetches from a failing endpoint.
 pub const RETRY: Duration = Duration::from_secs(5);
 pub const CLIENTS_PATH: &str = "/documents/clients";
 pub const REVOCATIONS_PATH: &str = "/documents/revocations";

@@ -1,4 +1,4 @@
-//! The service that counts limits for several proxies: gone, silent, or answering what no such service should.
+//! The rate limit service: down, silent, or sending invalid responses.
 
 use std::io;
 use std::net::TcpListener;
@@ -40,7 +40,7 @@ pub const CELLS: &[Plain] = &[
 ];
 
 fn without_service(silent: bool) -> Result<()> {
-    // Connections are taken by the kernel, and nobody ever reads them.
+    // The kernel accepts connections, and no process reads from them.
     let listener = TcpListener::bind(ports::loopback(0))?;
     let port = listener.local_addr()?.port();
     let listener = silent.then_some(listener);
@@ -54,20 +54,20 @@ fn answering(answer: fn() -> io::Result<server::Response>) -> Result<()> {
     each(service.address().port())
 }
 
-/// A whole answer is a status, and nothing else (gRPC over HTTP/2, Trailers-Only).
+/// A complete response with only a status (gRPC over HTTP/2, Trailers-Only).
 fn with_status(mut response: server::Response) -> io::Result<server::Response> {
     const INTERNAL: &str = "13";
     response.headers_mut().insert("grpc-status", INTERNAL.parse().map_err(io::Error::other)?);
     Ok(response)
 }
 
-/// A message as it goes over the wire: a byte that says it is not compressed, its length, itself.
+/// Encodes a message for the wire: a byte for "not compressed", the length, and the message.
 fn message(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
     [&[0], length.as_slice(), bytes].concat()
 }
 
-/// What `on_failure` says becomes of requests, for each of its words.
+/// The outcome of requests for each value of `on_failure`.
 fn each(port: u16) -> Result<()> {
     let refused = but(&[("good", &[REFUSED])]);
     let passed = but(&[("good", &[UNCOUNTED])]);
@@ -88,7 +88,7 @@ fn limited(port: u16, on_failure: &str, timeout: &str) -> impl FnOnce(&mut Value
     }
 }
 
-/// A real service that ends and is started again while requests run.
+/// A real service that stops and starts again while requests run.
 fn comes_back() -> Result<()> {
     for (word, meanwhile) in [("closed", REFUSED), ("local", UNCOUNTED)] {
         let mut service = RateLimits::start(&json!([limit("per-user", 1_000_000, 60, "user")]))?;
@@ -114,10 +114,10 @@ fn one(port: u16, on_failure: &str, allowed: Allowed<'_>) -> Result<()> {
     site.filter_never_failed()
 }
 
-/// What `closed` makes of a call without an answer.
+/// The outcome of a call without a response with `closed`.
 const REFUSED: Right<'_> = (503, "LIMIT_UNAVAILABLE", "deny rate_limit_service_unavailable");
-/// What `open` and `local` make of it.
+/// The outcome with `open` and `local`.
 const UNCOUNTED: Right<'_> = (200, "", "allow allowed uncounted per-user");
-/// How long a service that failed several times is spared.
+/// How long a service is not called after several failures.
 const PAUSE: Duration = Duration::from_secs(1);
 const GRPC: &str = "application/grpc";

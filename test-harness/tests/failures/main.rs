@@ -21,10 +21,10 @@ use test_harness::envoy;
 use test_harness::manual::Page;
 use test_harness::runner::{self, Check, Group};
 
-/// A row of the matrix by its name, and what brings its fault about and judges what came of it.
+/// A row of the matrix: its name, and the function that causes its fault and checks the outcome.
 type Cell = (String, Box<dyn Fn() -> Result<()> + Send>);
 
-/// One that stands for itself.
+/// A row without parameters.
 type Plain = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {

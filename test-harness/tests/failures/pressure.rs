@@ -1,4 +1,4 @@
-//! Pressure from a file that the test writes, in place of the heap; what it brings about is as generated.
+//! Memory pressure from a file that the test writes, instead of the heap. The overload actions are as generated.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use test_harness::envoy;
 use test_harness::trial::below;
 
-/// The file, which Envoy looks at four times a second.
+/// The file, which Envoy reads four times a second.
 pub struct Pressure(PathBuf);
 
 impl Pressure {
-    /// Hardly any.
+    /// Starts with almost no pressure.
     pub fn new() -> Result<Self> {
         let pressure = Self(envoy::fresh_folder()?);
         pressure.rise_to("0.1")?;
         Ok(pressure)
     }
 
-    /// Makes the configuration take its pressure from the file.
+    /// Makes the configuration read its pressure from the file.
     pub fn take(&self, config: &mut Value) -> Result<()> {
         let manager = below(config, "/overload_manager")?;
         let kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig";
@@ -32,7 +32,7 @@ impl Pressure {
         Ok(())
     }
 
-    /// Changes it, to a share of the heap.
+    /// Sets the pressure to this share of the heap.
     pub fn rise_to(&self, share: &str) -> Result<()> {
         fs::write(self.0.join("draft"), share)?;
         Ok(fs::rename(self.0.join("draft"), self.0.join("pressure"))?)

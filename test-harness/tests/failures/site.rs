@@ -1,4 +1,4 @@
-//! A gateway with everything that can fail around it, load on it, and the judgement over every request that was sent.
+//! A gateway and the servers around it that can fail, the load on it, and the checks of every sent request.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ pub struct Site {
     pub upstream_port: u16,
     pub envoy: Option<Envoy>,
     pub port: u16,
-    /// What those that were killed had written.
+    /// The lines that killed Envoys had written.
     written: Vec<String>,
     admin: u16,
     received: Received,
@@ -36,16 +36,16 @@ pub struct Site {
     env: Vec<(String, String)>,
 }
 
-/// What became of how many.
+/// The number of requests for each outcome.
 pub type Counts = BTreeMap<(&'static str, u16, String), usize>;
 
 impl Site {
-    /// Servers, and a gateway with spans short enough to be lived through.
+    /// Starts the servers and a gateway with lifetimes that are short enough to wait for.
     pub fn open() -> Result<Self> {
         Self::bent(|_, _| Ok(()), |_| Ok(()))
     }
 
-    /// The same with changes to the document, and to what the generator wrote.
+    /// Also changes the document and the generated configuration.
     pub fn bent(
         amend: impl FnOnce(&mut Value, &Issuer) -> Result<()>,
         bend: impl FnOnce(&mut Value) -> Result<()>,
@@ -53,7 +53,7 @@ impl Site {
         Self::with_env(Vec::new(), amend, bend)
     }
 
-    /// The same with variables for Envoy.
+    /// Also sets environment variables for Envoy.
     pub fn with_env(
         env: Vec<(String, String)>,
         amend: impl FnOnce(&mut Value, &Issuer) -> Result<()>,
@@ -77,7 +77,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Starts Envoy, for the first time or again.
+    /// Starts Envoy, also after a stop.
     pub fn start(&mut self) -> Result<()> {
         let launch =
             Launch { bootstrap: &self.config.to_string(), admin: self.admin, workers: WORKERS, env: self.env.clone() };
@@ -86,49 +86,49 @@ impl Site {
         Ok(())
     }
 
-    /// Ends Envoy at once.
+    /// Kills Envoy.
     pub fn kill(&mut self) {
         self.written.extend(self.envoy.take().into_iter().flat_map(Envoy::kill));
     }
 
-    /// The sorts of requests.
+    /// Returns the kinds of requests.
     pub fn sorts(&self) -> Vec<Sort> {
         self.sorts.clone()
     }
 
-    /// Adds a sort of request.
+    /// Adds a kind of request.
     pub fn also(&mut self, name: &'static str, request: Request) {
         self.sorts.push((name, request));
     }
 
-    /// The document, to be changed and pushed.
+    /// Returns the document, to be changed and pushed.
     pub fn policy(&self) -> Value {
         policy(&self.issuer, self.upstream_port)
     }
 
-    /// A token of this key.
+    /// Returns a token signed with this key.
     pub fn token(&self, key: &str) -> Result<String> {
         token(&self.issuer, key)
     }
 
-    /// Puts load on the gateway while `act` runs, and judges every request that was sent meanwhile.
+    /// Puts load on the gateway while `act` runs, and checks every request that was sent meanwhile.
     pub fn during(&self, allowed: Allowed<'_>, act: impl FnOnce(&AtomicU64) -> Result<()>) -> Result<Counts> {
         self.received.take();
         let ((), sent) = load::during(ports::loopback(self.port), CLIENTS, &self.sorts, act)?;
         self.judge(&sent, allowed, &Loss::default())
     }
 
-    /// Load for so many answers.
+    /// Puts load on the gateway for [`ENOUGH`] responses.
     pub fn under_load(&self, allowed: Allowed<'_>) -> Result<Counts> {
         self.during(allowed, |answered| more(answered, ENOUGH))
     }
 
-    /// Waits until one request is answered with this status.
+    /// Waits until one request gets this status.
     pub fn until(&self, sort: &str, status: u16) -> Result<()> {
         self.becomes(sort, status, PATIENCE)
     }
 
-    /// The same within the time that the row states, and what a slow machine takes longer.
+    /// Waits like [`Site::until`], at most for the time that the row states plus a margin for slow machines.
     pub fn within(&self, stated: Duration, sort: &str, status: u16) -> Result<()> {
         self.becomes(sort, status, stated + SLACK).with_context(|| format!("{stated:?} are stated"))
     }
@@ -137,24 +137,25 @@ impl Site {
         let (_, request) = self.sorts.iter().find(|(name, _)| *name == sort).context("no such sort")?;
         let to = ports::loopback(self.port);
         let asked = || test_harness::client::send(to, request, PATIENCE).ok().map(|response| response.status);
-        // Each worker learns for itself.
+        // Each worker has its own state.
         let settled = || (0..6).all(|_| asked() == Some(status)).then_some(());
         let last = || format!("`{sort}` did not become {status} within {wait:?}; it is {:?}", asked());
         Deadline::after(wait).poll(settled).with_context(last)
     }
 
-    /// The running Envoy.
+    /// Returns the running Envoy.
     pub fn envoy(&self) -> Result<&Envoy> {
         self.envoy.as_ref().context("no Envoy runs")
     }
 
-    /// No worker's filter has failed.
+    /// Checks that no worker's filter has failed.
     pub fn filter_never_failed(&mut self) -> Result<()> {
         self.envoy.as_mut().context("no Envoy runs")?.filter_never_failed(WORKERS)
     }
 
-    /// Every request has an allowed answer, none without a right to reached the upstream, none reached it twice, each that was
-    /// answered has exactly one record that says the same, for the reason that its row gives. But for what may be lost.
+    /// Checks every request. Each has an allowed response. No refused request reached the upstream, and no request reached it
+    /// twice. Each answered request has exactly one record with the same status and the reason that its row gives, except for
+    /// the allowed losses.
     pub fn judge(&self, sent: &[Sent], allowed: Allowed<'_>, loss: &Loss) -> Result<Counts> {
         let mut counts = Counts::new();
         let mut unanswered = 0;
@@ -184,7 +185,7 @@ impl Site {
         Ok(counts)
     }
 
-    /// How many requests reached the upstream since the last look.
+    /// Returns how many requests reached the upstream since the last call.
     pub fn reached(&self) -> usize {
         self.received.take().len()
     }
@@ -199,7 +200,7 @@ impl Site {
         forwarded
     }
 
-    /// Waits until the access log says of every answered request what its row does.
+    /// Waits until the access log has a correct record for every answered request.
     fn recorded(&self, sent: &[Sent], allowed: Allowed<'_>, loss: &Loss) -> Result<()> {
         let mut complaint = String::new();
         let complete = Deadline::after(Duration::from_secs(5)).poll(|| {
@@ -214,32 +215,32 @@ impl Site {
         complete.with_context(|| complaint)
     }
 
-    /// The records in the access log, those of an Envoy that was killed among them.
+    /// Returns the records in the access log, including those of killed Envoys.
     pub fn records(&self) -> Result<Vec<Record>> {
         let now = self.envoy()?.lines();
         Ok(self.written.iter().chain(&now).filter_map(|line| Record::read(line)).collect())
     }
 }
 
-/// An answer by which the gateway said that nothing was forwarded.
+/// Returns whether the gateway reported that nothing was forwarded.
 fn refused(answer: &Answer) -> bool {
     matches!(answer.status, 400 | 401 | 403 | 404 | 405 | 429)
         || ["AUTH_UNAVAILABLE", "LIMIT_UNAVAILABLE"].contains(&answer.code.as_str())
 }
 
-/// Waits for so many more answers.
+/// Waits for this many more responses.
 pub fn more(answered: &AtomicU64, count: u64) -> Result<()> {
     let enough = answered.load(Ordering::Relaxed) + count;
     let reached = || (answered.load(Ordering::Relaxed) >= enough).then_some(());
     Deadline::after(PATIENCE).poll(reached).context("the load stands still")
 }
 
-/// Waits until something holds.
+/// Waits until a condition is true.
 pub fn until(what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
     wait(PATIENCE, what, holds)
 }
 
-/// The same within the time that the row states, and what a slow machine takes longer.
+/// Waits at most for the time that the row states plus a margin for slow machines.
 pub fn within(stated: Duration, what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
     wait(stated + SLACK, what, holds)
 }
@@ -254,8 +255,8 @@ fn wait(longest: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) 
 }
 
 pub const CLIENTS: usize = 4;
-/// Answers of one look at the gateway: some for each sort, worker and client.
+/// The number of responses in one sample: some for each kind, worker and client.
 const ENOUGH: u64 = 120;
-/// Nothing is timed tightly: two cores may run several of these at once.
+/// The margin is wide, because two cores may run several tests at once.
 const SLACK: Duration = Duration::from_secs(10);
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Uploads that never end: they occupy connections of an upstream, or memory where they are held back.
+//! Uploads that never end: they use connections of an upstream, or memory if they are held back.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ use crate::site::{PATIENCE, Site, more, until};
 pub const CELLS: &[Plain] =
     &[("uploads of one byte occupy connections", many_small), ("uploads that are held back fill the heap", few_large)];
 
-/// As many streams as [`CONNECTIONS`] connections may have, all on their way to an upstream that speaks HTTP/1.
+/// All streams of [`CONNECTIONS`] connections, each on its way to an HTTP/1 upstream.
 fn many_small() -> Result<()> {
     let site = Site::bent(
         |policy, _| add_route(policy, &json!({ "path": "/uploads", "auth": "none", "upstream": "orders" })),
@@ -37,7 +37,7 @@ fn many_small() -> Result<()> {
     Ok(())
 }
 
-/// Envoy ends the streams that hold most before it refuses anybody.
+/// Envoy resets the streams that hold the most memory before it refuses new requests.
 fn few_large() -> Result<()> {
     let route = json!({ "path": "/held", "auth": "none", "upstream": "orders", "checks": { "max_body_bytes": LARGE } });
     let pressure = Pressure::new()?;
@@ -70,7 +70,7 @@ fn few_large() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Opens a connection with all the streams that it may have, each with one byte of a body that does not end.
+/// Opens a connection with the maximum number of streams, each with one byte of an unfinished body.
 fn begin_uploads(port: u16) -> Result<TcpStream> {
     let request = Request::new("POST", "/uploads", trial::HOST);
     let block = frames::block(&frames::fields(&request));
@@ -84,7 +84,7 @@ fn begin_uploads(port: u16) -> Result<TcpStream> {
     Ok(connection)
 }
 
-/// Sends a good request, which has to be allowed.
+/// Sends a valid request, which must be allowed.
 fn good(site: &Site) -> Result<impl FnMut() -> Result<()> + Send> {
     let sorts = site.sorts();
     let (_, good) = sorts.into_iter().find(|(name, _)| *name == "good").context("no good request")?;
@@ -101,9 +101,9 @@ fn add_route(policy: &mut Value, route: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Together 1,100 uploads: more than the connections that Envoy makes to an upstream by default.
+/// 1,100 uploads in total: more than Envoy's default limit of connections to an upstream.
 const CONNECTIONS: u64 = 11;
 const STREAMS: u64 = 100;
 const HOLDERS: usize = 16;
-/// Larger than what Envoy takes for the least that is worth a reset.
+/// Larger than Envoy's minimum for a reset.
 const LARGE: usize = 2 << 20;

@@ -1,4 +1,4 @@
-//! Upstreams that fail: what is refused stays refused, what is allowed is told what went wrong.
+//! Upstreams that fail: refused requests stay refused, and allowed ones get an error.
 
 use anyhow::{Context, Result, ensure};
 use test_harness::trial::{bearer, get};
@@ -38,7 +38,7 @@ fn resets() -> Result<()> {
     wish("resets", "/orders/1?reset=1", &[(502, "BAD_GATEWAY", BROKEN), (503, "SERVICE_UNAVAILABLE", BROKEN)])
 }
 
-/// A body that is not whole must not look whole, whether its length was told or not.
+/// A truncated body must not look complete, with or without a declared length.
 fn breaks_off() -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -59,12 +59,12 @@ fn breaks_off() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// The upstream's own answer is handed on as it is.
+/// The upstream's own response is forwarded unchanged.
 fn answers_500() -> Result<()> {
     wish("fails", "/orders/1?status=500", &[(500, "", "allow allowed")])
 }
 
-/// Some requests ask for it, the others must not notice.
+/// Some requests ask for the failure. The others must not be affected.
 fn wish(sort: &'static str, target: &str, answers: &[Right<'_>]) -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -75,5 +75,5 @@ fn wish(sort: &'static str, target: &str, answers: &[Right<'_>]) -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Forwarded in vain.
+/// Forwarded without a response.
 const BROKEN: &str = "allow allowed upstream_reset_before_response_started";

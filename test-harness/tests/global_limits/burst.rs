@@ -1,4 +1,4 @@
-//! Thousands of requests at the same moment, so that a worker looks at nothing else for longer than a call may take.
+//! Thousands of concurrent requests, which keep a worker busy for longer than the timeout of a call.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use test_harness::{ports, server};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Sends one request so often over HTTP/2; how often which status came back.
+/// Sends one request this often over HTTP/2. Returns how often each status came back.
 pub fn burst(port: u16, request: &Request) -> Result<BTreeMap<u16, usize>> {
-    // The timer has to be made inside the runtime.
+    // The timer must be created inside the runtime.
     server::runtime()?.block_on(async { tokio::time::timeout(PATIENCE, send(port, request)).await })?
 }
 
@@ -44,7 +44,7 @@ async fn send(port: u16, request: &Request) -> Result<BTreeMap<u16, usize>> {
     Ok(statuses)
 }
 
-/// More than two workers hold back, over few enough connections for any limit on open files.
+/// More requests than two workers hold, over few connections because of the limit on open files.
 const CONNECTIONS: usize = 60;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! The two gateways of `envoy/compose.limits.yaml` without their containers: the same document, the same limits, the addresses of this run.
+//! The two gateways of `envoy/compose.limits.yaml` without containers: the same document and limits, the addresses of this run.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ fn the_gateways_of_the_example_admit_together_what_one_may() {
     let document = [
         ("http://127.0.0.1:9902", issuer.url()),
         ("http://limits:8081", format!("http://127.0.0.1:{}", limits.port)),
-        // A call that comes too late is no call; how fast this machine is just now says nothing about the example.
+        // The speed of this machine must not decide the test, so the timeout is longer.
         ("url: \"http", "timeout: 5s, url: \"http".to_owned()),
     ]
     .iter()

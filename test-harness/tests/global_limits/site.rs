@@ -1,4 +1,4 @@
-//! What these tests stand on: a gateway, the servers around it, and a service that counts.
+//! The setup of these tests: a gateway, the servers around it, and a rate limit service.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use test_harness::clock::Deadline;
 use test_harness::rate_limits::{RateLimits, limit};
 use test_harness::trial::{self, Gate, HOST, Servers, bearer};
 
-/// A gateway, the servers around it, and a service that counts.
+/// A gateway, the servers around it, and a rate limit service.
 pub struct Site {
-    /// Issuer and upstreams.
+    /// The issuer and the upstreams.
     pub servers: Servers,
     /// The service.
     pub limits: RateLimits,
@@ -23,19 +23,19 @@ pub struct Site {
 }
 
 impl Site {
-    /// Opens a gateway with one limit, `per-client`, over which `settings` are laid.
+    /// Starts a gateway with one limit, `per-client`, and merges `settings` into it.
     pub fn open(limits: RateLimits, settings: &Value) -> Result<Self> {
         Self::patient(limits, settings, "200ms")
     }
 
-    /// The same for a gateway that waits so long for the service.
+    /// Also sets how long the gateway waits for the service.
     pub fn patient(limits: RateLimits, settings: &Value, timeout: &'static str) -> Result<Self> {
         let servers = Servers::start()?;
         let gate = Gate::bent(&policy(&servers, &limits, settings, timeout), |_| Ok(()))?;
         Ok(Self { servers, limits, gate, settings: settings.clone(), timeout })
     }
 
-    /// Opens another gateway with other settings in the place of the one before.
+    /// Replaces the gateway with one that has other settings.
     pub fn reopen(&mut self, settings: &Value) -> Result<()> {
         self.gate.never_failed()?;
         self.settings = settings.clone();
@@ -43,23 +43,23 @@ impl Site {
         Ok(())
     }
 
-    /// Opens one more, with the same document.
+    /// Starts one more gateway with the same document.
     pub fn another_gate(&self) -> Result<Gate> {
         Gate::bent(&policy(&self.servers, &self.limits, &self.settings, self.timeout), |_| Ok(()))
     }
 
-    /// A client's request.
+    /// Returns a client's request.
     pub fn request(&self, client: &str) -> Result<Request> {
         let token = self.servers.token(&json!({ "client_id": client }))?;
         Ok(bearer(Request::new("GET", "/orders/1", HOST), &token))
     }
 
-    /// Sends it.
+    /// Sends a client's request.
     pub fn ask(&self, client: &str) -> Result<Response> {
         self.gate.send(&self.request(client)?)
     }
 
-    /// Sends it so often; the statuses.
+    /// Sends it `count` times and returns the statuses.
     pub fn statuses(&self, client: &str, count: usize) -> Result<Vec<u16>> {
         let request = self.request(client)?;
         (0..count).map(|_| Ok(self.gate.send(&request)?.status)).collect()
@@ -88,17 +88,17 @@ fn policy(servers: &Servers, limits: &RateLimits, settings: &Value, timeout: &st
     policy
 }
 
-/// A service whose limit is three hits of each client in ten seconds.
+/// Starts a service whose limit is three hits of each client in ten seconds.
 pub fn three_in_ten_seconds() -> Result<RateLimits> {
     limits(3, 10)
 }
 
-/// A service with one limit.
+/// Starts a service with one limit.
 pub fn limits(hits: u64, seconds: u64) -> Result<RateLimits> {
     RateLimits::start(&json!([limit("per-client", hits, seconds, "client")]))
 }
 
-/// Envoy with its own rate limit filter in the place of ours.
+/// Starts an Envoy with its own rate limit filter instead of Portcullis.
 pub fn envoys_own(servers: &Servers, limits: &RateLimits) -> Result<Gate> {
     Gate::bent(&servers.policy(), |config| {
         let filter = json!({

@@ -1,5 +1,4 @@
-//! The files under `envoy/` for other surroundings: Kubernetes objects fit their schemas, the documents in them compile, what
-//! they hand to Envoy loads there, and the container's files name what exists.
+//! The files under `envoy/` for other platforms: their objects fit the schemas, and their documents and Envoy parts load.
 
 mod surroundings;
 
@@ -33,7 +32,7 @@ fn kubernetes_objects_fit_their_schemas() -> Result<()> {
     Ok(())
 }
 
-/// The control: one slip of each kind must be found.
+/// Control: one error of each kind must be found.
 #[test]
 fn slips_in_kubernetes_objects_are_found() -> Result<()> {
     for (kind, path, value, found) in [
@@ -77,7 +76,7 @@ fn documents_in_manifests_compile() -> Result<()> {
     Ok(())
 }
 
-/// What only Envoy can judge: the settings merged into the listener, and the cluster of the key set.
+/// Only Envoy can check these: the settings merged into the listener, and the cluster of the key set.
 #[test]
 fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
     let objects = objects()?;
@@ -110,7 +109,7 @@ fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
     envoy::validate(&bootstrap.to_string(), &[]).map_err(|said| anyhow::anyhow!("{said}"))
 }
 
-/// Every host path that the container's files name is there, apart from what a build makes.
+/// Every host path in the container's files exists, except for build outputs.
 #[test]
 fn the_containers_files_name_what_exists() -> Result<()> {
     let folder = envoy::root().join("envoy");
@@ -143,7 +142,7 @@ fn the_containers_files_name_what_exists() -> Result<()> {
     Ok(())
 }
 
-/// The container's entry point, run here: it writes a configuration that Envoy takes.
+/// Runs the container's entry point here. It writes a configuration that Envoy accepts.
 #[test]
 fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> {
     let programs = program::program()?.parent().context("no folder")?;
@@ -163,7 +162,7 @@ fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> 
     Ok(())
 }
 
-/// The container's issuer, run here: the gateway believes its tokens.
+/// Runs the container's issuer here. The gateway accepts its tokens.
 #[test]
 fn the_containers_issuer_is_believed() -> Result<()> {
     let [port] = ports::free()?;
@@ -186,7 +185,7 @@ fn the_containers_issuer_is_believed() -> Result<()> {
     Ok(())
 }
 
-/// `envoy/envoy.yaml` is there to be read; it is what the command writes.
+/// `envoy/envoy.yaml` is an example for readers. It is the output of the command.
 #[test]
 fn the_published_configuration_is_the_generated_one() -> Result<()> {
     let generate = ["generate", "envoy", "envoy/gateway.yaml", "--embed", "struct"].map(str::to_owned);
@@ -198,7 +197,7 @@ fn the_published_configuration_is_the_generated_one() -> Result<()> {
     Ok(())
 }
 
-/// A program that ends with its test.
+/// A program that stops when its test ends.
 struct Running(Child);
 
 impl Drop for Running {
@@ -207,7 +206,7 @@ impl Drop for Running {
     }
 }
 
-/// The upstreams of `compose.yaml`.
+/// Returns the upstreams of `compose.yaml`.
 fn upstreams() -> Vec<(String, String)> {
     [("AGENTS_SERVICE_URL", 9003), ("ADMIN_SERVICE_URL", 9004)]
         .map(|(name, port)| (name.to_owned(), format!("http://127.0.0.1:{port}")))
@@ -215,7 +214,7 @@ fn upstreams() -> Vec<(String, String)> {
 }
 
 fn validate(objects: &[Value]) -> Result<Verdict> {
-    // What the schemas leave free: documents and pieces of Envoy configuration.
+    // Parts that the schemas do not check: documents and pieces of Envoy configuration.
     let free = [
         r"\.spec\.pluginConfig",
         r"\.spec\.wasm\.0\.config",
@@ -225,12 +224,12 @@ fn validate(objects: &[Value]) -> Result<Verdict> {
     node::run("../manifests/validate.mjs", &json!({ "objects": objects, "free": free }))
 }
 
-/// The first object of a kind.
+/// Returns the first object of a kind.
 fn object(kind: &str) -> Result<Value> {
     objects()?.into_iter().find(|object| object.get("kind").is_some_and(|k| k == kind)).context(kind.to_owned())
 }
 
-/// Every object of every manifest.
+/// Returns every object of every manifest.
 fn objects() -> Result<Vec<Value>> {
     let mut objects = Vec::new();
     for folder in ["envoy/istio", "envoy/gateway-api"] {

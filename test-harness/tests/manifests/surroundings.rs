@@ -1,5 +1,6 @@
-//! The Kubernetes files as an Envoy runs them: applied to the listener that Istio or Envoy Gateway makes, the way their controllers
-//! do it. What those controllers do is written down here from their documentation; they themselves do not run.
+//! The Kubernetes files as Envoy runs them, applied to the listener of Istio or Envoy Gateway as their controllers do.
+//!
+//! The controllers themselves do not run. Their behaviour is reproduced here from their documentation.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use test_harness::odd_module::{self, Oddity};
 use test_harness::ports;
 use test_harness::trial::{Gate, HOST, Servers, WORKERS, bearer, below, put};
 
-/// Makes Envoy's configuration for a module; `guarded` with the refusal of what the filter did not see.
+/// Creates Envoy's configuration for a module. `guarded` adds the refusal of requests that the filter did not see.
 type Surroundings = fn(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value>;
 
 #[test]
@@ -25,7 +26,7 @@ fn behind_envoy_gateway_a_request_gets_past_the_filter_only_by_its_word() -> Res
     only_by_its_word(envoy_gateway)
 }
 
-/// The manual shows the same refusal for listeners of one's own.
+/// The manual shows the same refusal for custom listeners.
 #[test]
 fn the_refusal_is_the_same_everywhere() -> Result<()> {
     let blocks = Page::read(Path::new("docs/operations.md"))?.blocks();
@@ -63,7 +64,7 @@ fn only_by_its_word(around: Surroundings) -> Result<()> {
     nothing_passes(&open(around, &servers, refusing.path(), true, |_| Ok(()))?, &servers, 403)?;
     let trapping = odd_module::File::write(Oddity::TrapsAtRequests)?;
     nothing_passes(&open(around, &servers, trapping.path(), true, |_| Ok(()))?, &servers, 503)?;
-    // The control: this is the hole that the files close (envoy-facts §0.1).
+    // Control: the files close this hole (envoy-facts §0.1).
     let open_door = open(around, &servers, refusing.path(), false, |_| Ok(()))?;
     ensure!(open_door.send(&Request::new("GET", "/orders/1", HOST))?.status == 200, "there was no hole to close");
     ensure!(servers.upstream.received().take().len() == 1, "nothing went through it");
@@ -82,7 +83,7 @@ fn decides(gate: &Gate, servers: &Servers) -> Result<()> {
         (get("/elsewhere"), 404, false),
         (bearer(get("/orders/1"), &token).header("x-user-id", "forged"), 200, true),
     ] {
-        // As many times as it takes to meet every worker.
+        // Repeated so that every worker is likely to answer.
         for _ in 0..4 {
             let response = gate.send(&request)?;
             let target = String::from_utf8_lossy(&request.target).into_owned();
@@ -127,7 +128,7 @@ fn open(
     Ok(Gate::of(Envoy::start(&launch)?, port))
 }
 
-/// An ingress gateway of Istio with the two files of `envoy/istio`. The filters that only Istio's own Envoy has are left out.
+/// An Istio ingress gateway with the two files of `envoy/istio`, without the filters that only Istio's own Envoy has.
 fn istio(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value> {
     let plugin = super::object("WasmPlugin")?;
     let take = |path: &str| plugin.pointer(path).cloned().with_context(|| format!("WasmPlugin has no {path}"));
@@ -173,7 +174,7 @@ fn istio(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<V
     Ok(config)
 }
 
-/// What istiod does with a patch of an EnvoyFilter.
+/// Applies a patch of an EnvoyFilter like istiod.
 fn apply(patch: &Value, listener: &mut Value) -> Result<()> {
     let text = |path: &str| patch.pointer(path).and_then(Value::as_str).with_context(|| format!("no {path}"));
     let value = patch.pointer("/patch/value").cloned().context("no value")?;
@@ -193,7 +194,7 @@ fn apply(patch: &Value, listener: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// A gateway of Envoy Gateway with the files of `envoy/gateway-api`: the filter is off for the listener, and on for each route.
+/// An Envoy Gateway with the files of `envoy/gateway-api`: the filter is off for the listener and on for each route.
 fn envoy_gateway(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value> {
     let policy = super::object("EnvoyExtensionPolicy")?;
     let wasm = policy.pointer("/spec/wasm/0").context("the policy has no filter")?;
@@ -234,7 +235,7 @@ fn envoy_gateway(servers: &Servers, port: u16, module: &Path, guarded: bool) -> 
         let found = path.strip_prefix("..http_filters[?(@.name == '").and_then(|rest| rest.strip_suffix("')]"));
         let value = patch.pointer("/operation/value").cloned().context("no value")?;
         ensure!(patch.pointer("/operation/op").is_some_and(|op| op == "add"), "another operation");
-        // RFC 6902 §4.1: adding at an element of a list puts the value before it.
+        // RFC 6902 §4.1: adding at an element of a list inserts the value before it.
         let filters = below(&mut listener, "/default_filter_chain/filters/0/typed_config/http_filters")?;
         insert_before(found.context("another path")?, value, filters.as_array_mut().context("no list")?)?;
     }
@@ -256,7 +257,6 @@ fn routes(cluster: &str) -> Value {
     json!({ "name": "routes", "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [route] }] })
 }
 
-/// A filter with nothing set.
 fn plain(filter: &str, message: &str) -> Value {
     let kind = format!("type.googleapis.com/envoy.extensions.filters.http.{filter}.v3.{message}");
     json!({ "name": format!("envoy.filters.http.{filter}"), "typed_config": { "@type": kind } })
@@ -268,7 +268,7 @@ fn insert_before(name: &str, value: Value, filters: &mut Vec<Value>) -> Result<(
     Ok(())
 }
 
-/// Merging as protobuf does it: fields replace, messages merge, lists grow.
+/// Merges like protobuf: fields replace, messages merge, lists append.
 fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {

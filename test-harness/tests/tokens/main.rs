@@ -1,4 +1,4 @@
-//! The harness's own tokens, judged by an implementation that shares no code with this project: npm's `jose`, under Node.
+//! The harness's tokens, checked by an implementation that shares no code with this project: npm's `jose`, under Node.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use rules::{EVERY_KEYED, RULES};
 use stricter::STRICTER;
 use variety::{Made, signers};
 
-/// What jose says of a token.
+/// The verdict of jose on a token.
 #[derive(Debug, Deserialize)]
 struct Theirs {
     refused: Option<String>,
@@ -35,7 +35,7 @@ struct Theirs {
     sub: Value,
 }
 
-/// What the gateway says of it.
+/// The verdict of the gateway on it.
 struct Ours<'m> {
     made: &'m Made,
     again: bool,
@@ -65,8 +65,8 @@ fn every_algorithm_is_signed_as_the_world_expects_it() {
     }
 }
 
-/// Whom the gateway lets in, jose believes, at the same moment and as the same subject, also when the gateway has seen the token
-/// before; and what jose believes, the gateway refuses for a reason that is written down or not at all.
+/// If the gateway accepts a token, jose accepts it too, at the same time and with the same subject, also when the gateway has
+/// seen it before. If only jose accepts it, the gateway's reason must be in [`STRICTER`].
 #[test]
 fn two_implementations_decide_alike() {
     let mut dice = Dice::new(SEED);
@@ -124,7 +124,7 @@ fn compare(ours: &[Ours<'_>], theirs: &[Theirs]) {
         wrong[..wrong.len().min(20)].join("\n")
     );
     println!("believed by both {believed:?}, refused by both {refused}, by the gateway alone {stricter:?}");
-    // Not one of these comparisons may have become empty.
+    // None of these comparisons may be empty.
     assert!(RULES.iter().flat_map(|rules| rules.algorithms).all(|alg| believed.get(alg) > Some(&20)), "{believed:?}");
     assert!(refused > ours.len() / 4, "{refused}");
     let idle: Vec<_> = STRICTER.iter().zip(&stricter).filter(|(_, used)| **used == 0).map(|(rule, _)| rule).collect();
@@ -152,7 +152,7 @@ fn mint(key: &str, alg: &str, tamper: Option<Tamper>) -> Result<String> {
     spec.mint(clock::unix_seconds(), &Map::new())
 }
 
-/// Tokens that one gateway sees at one moment and, all of them, again later.
+/// The number of tokens that one gateway sees once and then again later.
 const BATCH: usize = 20;
 const BATCHES: usize = 60;
 const LATER: [i64; 3] = [1, 31, 300];

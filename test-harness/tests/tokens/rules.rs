@@ -7,21 +7,21 @@ use test_harness::core_gateway;
 use test_harness::keys::{self, Key};
 use test_harness::native::Gateway;
 
-/// What must be so for a token to be believed.
+/// The rules for accepting a token.
 #[derive(Debug)]
 pub struct Rules {
-    /// The algorithms that are accepted.
+    /// The accepted algorithms.
     pub algorithms: &'static [&'static str],
-    /// The one type that is accepted; where none is named, jose takes any, and the gateway those of its default.
+    /// The one accepted type. With `None`, jose accepts any type and the gateway its default types.
     pub typ: Option<&'static str>,
-    /// How far clocks may differ, in seconds.
+    /// The allowed clock difference in seconds.
     leeway: u32,
-    /// The key is a shared secret, not a set of public keys.
+    /// Whether the key is a shared secret instead of a set of public keys.
     secret: bool,
 }
 
 impl Rules {
-    /// A gateway that goes by them.
+    /// Creates a gateway with these rules.
     pub fn open(&self) -> Result<Box<dyn Gateway>> {
         let mut issuer = json!({
             "name": "accounts", "issuer": ISSUER, "audiences": AUDIENCES, "algorithms": self.algorithms,
@@ -41,7 +41,7 @@ impl Rules {
         core_gateway::open(&policy, &[("JWT_SECRET".to_owned(), secret()?)])
     }
 
-    /// What jose is told.
+    /// Returns the options of jose.
     pub fn for_jose(&self) -> Result<Value> {
         let mut options = json!({
             "issuer": ISSUER, "audience": AUDIENCES, "algorithms": self.algorithms, "clockTolerance": self.leeway,
@@ -60,7 +60,7 @@ fn secret() -> Result<String> {
     Ok(String::from_utf8(Key::named("hs-text")?.as_hmac_secret()?)?)
 }
 
-/// Every algorithm, each accepted under some rules.
+/// Every algorithm is accepted under at least one set of rules.
 pub const RULES: [Rules; 4] = [
     Rules { algorithms: &EVERY_KEYED, typ: None, leeway: 0, secret: false },
     Rules { algorithms: &["HS256", "HS384", "HS512"], typ: None, leeway: 30, secret: true },

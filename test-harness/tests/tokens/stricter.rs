@@ -1,19 +1,19 @@
-//! Why the gateway may refuse a token that jose believes: all there is to it, each with the clause that allows or asks for it.
+//! The complete list of reasons to refuse a token that jose accepts, each with the clause that allows or requires it.
 
 /// One such reason.
 #[derive(Debug)]
 pub struct Stricter {
-    /// The reason in the audit record, or one of several by the part of the token.
+    /// The reason in the audit record, or several possible ones.
     reasons: &'static [&'static str],
-    /// What must be odd about the token, in the words of the generator.
+    /// The required oddity of the token, as the generator names it.
     odd: &'static str,
-    /// Why.
+    /// The explanation.
     #[expect(dead_code, reason = "read by people, and printed with the row")]
     because: &'static str,
 }
 
 impl Stricter {
-    /// Whether it explains the refusal of a token that is odd in these ways.
+    /// Returns whether it explains the refusal of a token with these oddities.
     pub fn covers(&self, reason: &str, odd: &[&str]) -> bool {
         self.reasons.contains(&reason) && odd.contains(&self.odd)
     }
@@ -26,7 +26,7 @@ const fn row(reasons: &'static [&'static str], odd: &'static str, because: &'sta
 const MALFORMED: &[&str] = &["token_header_malformed", "token_claims_malformed", "token_signature_malformed"];
 const CLAIMS: &[&str] = &["token_claims_malformed"];
 
-/// The whole list. A row that no token needs fails the test.
+/// The complete list. A row that no token needs fails the test.
 pub const STRICTER: &[Stricter] = &[
     row(MALFORMED, "a member twice", "two readers may take another one (RFC 7515 §4, RFC 7519 §4)"),
     row(MALFORMED, "stray bits", "one text for the same bytes (RFC 4648 §3.5, RFC 7515 §2)"),

@@ -1,5 +1,6 @@
-//! Tokens at random, the same for the same seed but for the salts of PSS: properly signed, their headers and claims as odd as
-//! JSON can be, and some of them spoilt afterwards.
+//! Random tokens: properly signed, with every kind of odd header and claim in JSON, and some of them damaged afterwards.
+//!
+//! The same seed gives the same tokens, except for the salts of PSS.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,22 +13,22 @@ use crate::rules::{ISSUER, Rules};
 /// A token.
 #[derive(Debug)]
 pub struct Made {
-    /// How it was signed.
+    /// The signing algorithm.
     pub alg: &'static str,
-    /// The token as it is sent. Blanks around it would be the header's, not its own (RFC 9110 §5.5).
+    /// The token as it is sent. Spaces around it would belong to the header and not to the token (RFC 9110 §5.5).
     pub text: Vec<u8>,
-    /// What is odd about it that only one of two readers may mind.
+    /// The oddities that one of the two readers may refuse.
     pub odd: Vec<&'static str>,
 }
 
 impl Made {
-    /// Its bytes as text, each a character.
+    /// Returns its bytes as text, one character for each byte.
     pub fn shown(&self) -> String {
         self.text.iter().copied().map(char::from).collect()
     }
 }
 
-/// So many tokens for a gateway with these rules. One may have parts of another.
+/// Returns `count` tokens for a gateway with these rules. One may contain parts of another.
 pub fn tokens(dice: &mut Dice, rules: &Rules, now: i64, count: usize) -> Vec<Made> {
     let mut all: Vec<Made> = Vec::new();
     for _ in 0..count {
@@ -41,7 +42,7 @@ pub fn tokens(dice: &mut Dice, rules: &Rules, now: i64, count: usize) -> Vec<Mad
     all
 }
 
-/// The keys that sign by an algorithm.
+/// Returns the keys that can sign with an algorithm.
 pub fn signers(alg: &str) -> &'static [&'static str] {
     match alg {
         "ES256" => &["p256-1", "p256-2"],
@@ -72,7 +73,7 @@ fn signed(dice: &mut Dice, rules: &Rules, now: i64) -> Made {
             _ => claims.change_time(dice, now, &mut odd),
         }
     }
-    // What a forger has: another's key, or the public half of the right one as a secret.
+    // A forger has another key, or uses the public half of the right key as a secret.
     let (by, with) = match dice.below(24) {
         0 if signers(alg).contains(&"rsa-1") => (alg, "rsa-stranger"),
         1 if alg == "ES256" => (alg, "p256-stranger"),
@@ -98,7 +99,7 @@ fn signed(dice: &mut Dice, rules: &Rules, now: i64) -> Made {
     Made { alg, text: format!("{input}.{signature}").into_bytes(), odd }
 }
 
-/// The members of an object, names and values as they are written, so that any can stand twice.
+/// The members of an object with names and values as written, so that a name can be repeated.
 struct Members(Vec<(String, String)>);
 
 impl Members {
@@ -139,7 +140,7 @@ impl Members {
         self.0.retain(|(_, value)| value != ABSENT);
     }
 
-    /// Now and then with a member twice, with blanks, or with escapes in a name.
+    /// Sometimes adds a repeated member, spaces, or escapes in a name.
     fn text(mut self, dice: &mut Dice, odd: &mut Vec<&'static str>) -> String {
         if dice.below(12) == 0 {
             let at = dice.below(self.0.len());
@@ -162,7 +163,7 @@ impl Members {
     }
 }
 
-/// Now and then what is no JSON object, or begins or ends as none should.
+/// Sometimes returns text that is not a JSON object, or that begins or ends incorrectly.
 fn bent(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> Vec<u8> {
     let within = |bytes: &[u8]| [text.trim_end_matches('}').as_bytes(), bytes, b"}"].concat();
     match dice.below(80) {
@@ -179,14 +180,14 @@ fn bent(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> Vec<u8> {
     }
 }
 
-/// Now and then another text for the same bytes.
+/// Sometimes returns another text for the same bytes.
 fn loosened(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> String {
     match dice.below(60) {
         0 | 1 if text.len() % 4 > 1 => {
             odd.push("padding");
             format!("{text}{}", &"=="[text.len() % 4 - 2..])
         }
-        // What stands behind the last whole byte is zero; the next character of the alphabet has its lowest bit set.
+        // The bits after the last whole byte are zero. The next character of the alphabet has its lowest bit set.
         2 | 3 if text.len() % 4 > 1 => {
             odd.push("stray bits");
             let (kept, last) = text.split_at(text.len() - 1);
@@ -206,7 +207,7 @@ fn loosened(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> Strin
     }
 }
 
-/// What becomes of it on the way, or in the hands of somebody who has another one too.
+/// Damages a token, as in transit or by an attacker who has another token.
 fn spoilt(dice: &mut Dice, token: &[u8], other: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = token.split(|byte| *byte == b'.').collect();
     let others: Vec<&[u8]> = other.split(|byte| *byte == b'.').collect();
@@ -244,7 +245,7 @@ const EVERY: [&str; 13] = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
 ];
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// How much is odd at once: little enough that many tokens are believed.
+/// The number of oddities in one token. It is low, so that many tokens are accepted.
 const FEW: &[usize] = &[0, 0, 0, 0, 1, 2];
 /// The end of the year 9999.
 const LAST_SECOND: f64 = 253_402_300_799.0;

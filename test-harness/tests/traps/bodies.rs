@@ -1,4 +1,4 @@
-//! Bodies that are checked: nothing of a request reaches an upstream before its body was judged, however it is sent.
+//! Checked bodies: nothing of a request reaches an upstream before its body was checked, however it is sent.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ pub const TRAPS: &[Trap] = &[
     ("a client that leaves in its body leaves nothing behind", leaves),
 ];
 
-/// Good and bad bodies with and without trailers, over each protocol.
+/// Valid and invalid bodies with and without trailers, over each protocol.
 fn judged_first() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, with_trailers)?;
@@ -55,7 +55,7 @@ fn judged_first() -> Result<()> {
     gate.never_failed()
 }
 
-/// The body is there, and with it the end of the request, before anybody knows whether the caller may.
+/// The body, and so the end of the request, arrives before the caller is authorized.
 fn judged_after_waiting() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -124,7 +124,7 @@ fn in_pieces() -> Result<()> {
     gate.never_failed()
 }
 
-/// `allow_on_headers_stop_iteration: false`, by a slip in a configuration written by hand.
+/// `allow_on_headers_stop_iteration: false`, by mistake in a handwritten configuration.
 fn withheld() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |config| {
@@ -150,8 +150,8 @@ fn withheld() -> Result<()> {
     gate.never_failed()
 }
 
-/// One read takes a body past its own measure and past what Envoy holds. Envoy refuses it before the filter is shown what was
-/// read, and the filter refuses it all the same: the client gets the filter's answer, and the record tells its reason.
+/// One read takes a body past its own limit and past Envoy's buffer limit. Envoy refuses it before it shows the filter the new
+/// bytes. The client still gets the filter's reply, and the record has its reason.
 fn outgrown() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |config| {
@@ -178,7 +178,7 @@ fn outgrown() -> Result<()> {
     gate.never_failed()
 }
 
-/// What has no end cannot be held back until it ends; its measure holds all the same.
+/// An endless body cannot be held until it ends. Its size limit still applies.
 fn cut_off() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
@@ -202,7 +202,7 @@ fn cut_off() -> Result<()> {
     gate.never_failed()
 }
 
-/// A short length over a long body: Envoy ends the stream, and the upstream never has a whole request.
+/// A short declared length with a longer body: Envoy ends the stream, and the upstream never gets a complete request.
 fn announced() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
@@ -235,7 +235,7 @@ fn leaves() -> Result<()> {
     gate.never_failed()
 }
 
-/// The usual document, its routes to the tap checked.
+/// Returns the usual document, with checks on the routes to the tap.
 fn checked(servers: &Servers) -> Result<Value> {
     let mut policy = servers.policy();
     let checks = json!({ "max_body_bytes": LARGEST, "json": { "max_depth": 4 } });
@@ -258,5 +258,5 @@ fn upload(body: &[u8], chunked: bool) -> Request {
 }
 
 const FILL: u8 = b'~';
-/// More than an HTTP/2 stream's first window, so that Envoy must go on reading what it holds back.
+/// More than the initial window of an HTTP/2 stream, so that Envoy must keep reading while it holds the request.
 const LARGEST: usize = 200_000;

@@ -1,4 +1,4 @@
-//! Client certificates: what a listener takes that verified nothing, and what is left of a verification in a resumed session.
+//! Client certificates: connections that a listener accepts without verification, and verification in resumed sessions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub const TRAPS: &[Trap] = &[
     ("2.13 a handshake that does not end is ended", unended_handshake),
 ];
 
-/// Envoy verifies while it shakes hands; the filter never hears of such a client.
+/// Envoy verifies during the handshake. The filter never sees such a client.
 fn refused_in_the_handshake() -> Result<()> {
     let stand = Stand::new()?;
     let gate = stand.gate(|_| Ok(()))?;
@@ -36,7 +36,7 @@ fn refused_in_the_handshake() -> Result<()> {
     Ok(())
 }
 
-/// `connection.mtls` is true in all of these.
+/// `connection.mtls` is true in all of these cases.
 fn accepted_unverified() -> Result<()> {
     let stand = Stand::new()?;
     let lenient = |config: &mut Value| {
@@ -126,7 +126,7 @@ fn unended_handshake() -> Result<()> {
     stand.is_known(&gate)
 }
 
-/// The servers, the certificates, and a document with a route for whoever shows the right one.
+/// The servers, the certificates, and a document with a route for clients with the right certificate.
 struct Stand {
     servers: Servers,
     certificates: Certificates,
@@ -155,7 +155,7 @@ impl Stand {
         Gate::over_tls(&self.policy, &self.certificates, bend)
     }
 
-    /// The control: the right certificate is believed there.
+    /// Control: the right certificate is accepted.
     fn is_known(&self, gate: &Gate) -> Result<()> {
         let response = Tls::of(&self.certificates, Some("client"))?;
         let response = response.send(ports::loopback(gate.port), &certified(), PATIENCE)?;
@@ -163,7 +163,7 @@ impl Stand {
         Ok(())
     }
 
-    /// Asks for a route that leads to the upstream.
+    /// Requests a route to the upstream.
     fn ask(&self, gate: &Gate, certificate: Option<&str>) -> Result<Response> {
         let client = Tls::of(&self.certificates, certificate)?;
         client.send(ports::loopback(gate.port), &trial::get("/passing"), PATIENCE)
@@ -178,7 +178,7 @@ fn certified() -> Request {
     Request::new("GET", "/certified", HOST)
 }
 
-/// The settings of TLS within a generated configuration.
+/// Returns the TLS settings of a generated configuration.
 fn tls(config: &mut Value) -> Result<&mut Value> {
     below(config, "/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config")
 }

@@ -1,4 +1,4 @@
-//! Clients that send as many bytes as they can: the filter keeps its memory within bounds, and others are served.
+//! Clients that send as many bytes as they can: the memory of the filter stays bounded, and other clients are served.
 
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub const TRAPS: &[Trap] = &[
     ("the densest bodies that may be read leave the filter alive", dense),
 ];
 
-/// Each body is a text of 10 MiB whose end is missing until all others are under way.
+/// Each body is a text of 10 MiB whose end is sent only after all others have started.
 fn copied() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
@@ -67,7 +67,7 @@ fn copied_over_http2() -> Result<()> {
                 (response, body, sent)
             });
         }
-        // The client lives as long as what it has under way.
+        // The client must live as long as its streams.
         anyhow::Ok((client, uploads.join_all().await))
     };
     let runtime = server::runtime()?;
@@ -80,7 +80,7 @@ fn copied_over_http2() -> Result<()> {
         open.into_iter().collect::<Result<Vec<_>>>()
     })?;
     let sent = open.iter().flat_map(|(_, uploads)| uploads).filter(|(_, _, sent)| sent.is_ok()).count();
-    // The upstream takes 200 requests at a time from each of the two workers; the others wait for it.
+    // The upstream accepts 200 concurrent requests from each of the two workers. The others wait.
     ensure!(sent >= 300, "{sent} bodies were sent");
     flood.others_are_served(&gate)?;
     drop(open);
@@ -88,7 +88,7 @@ fn copied_over_http2() -> Result<()> {
     gate.never_failed()
 }
 
-/// Bodies that are judged as a whole, from clients that never end theirs.
+/// Bodies that are checked as a whole, from clients that never end them.
 fn held() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
@@ -102,7 +102,7 @@ fn held() -> Result<()> {
         "{} of 16 bodies of 60 MiB are refused, and each worker may hold 64 MiB",
         refused.len()
     );
-    // A client that goes on sending may be cut off before it reads the answer.
+    // A client that continues to send may be cut off before it reads the response.
     let answers: Vec<&str> = refused.into_iter().filter(|answer| !answer.is_empty()).collect();
     ensure!(!answers.is_empty(), "no client was answered");
     for answer in answers {
@@ -121,7 +121,8 @@ fn held() -> Result<()> {
     gate.never_failed()
 }
 
-/// Bodies are held while the requests wait for keys, before any check runs. Without checks, Envoy does not show them to the filter.
+/// Bodies are held while the requests wait for keys, before any check runs. Without checks, Envoy does not pass them to the
+/// filter.
 fn waiting(shown: bool) -> Result<()> {
     let flood = Flood::start()?;
     flood.servers.issuer.fail(Fault::Held);
@@ -155,7 +156,7 @@ fn waiting(shown: bool) -> Result<()> {
     gate.never_failed()
 }
 
-/// Bodies that take many times their length when they are read: a million values each, which is as many as a document allows.
+/// Bodies that need many times their length when parsed: a million values each, which is the limit of a document.
 fn dense() -> Result<()> {
     const VALUES: usize = 1_000_000;
     let flood = Flood::start()?;
@@ -179,7 +180,7 @@ fn dense() -> Result<()> {
     gate.never_failed()
 }
 
-/// The usual servers, and an upstream that reads bodies and keeps nothing of them.
+/// The usual servers, and an upstream that reads bodies and discards them.
 struct Flood {
     servers: Servers,
     drain: Server,
@@ -208,7 +209,7 @@ impl Flood {
             routes.push(route("/dense/{.+}", json!({ "max_body_bytes": most, "json": json })));
         }
         bend(&mut policy)?;
-        // One connection carries all that goes to the drain, however many requests are under way.
+        // One connection carries all requests to this upstream, regardless of their number.
         Gate::bent(&policy, |config| {
             let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
             let options = json!({ "@type": format!("type.googleapis.com/{kind}"),
@@ -219,8 +220,8 @@ impl Flood {
         })
     }
 
-    /// Attacks the gateway while another caller goes on, every request of which is answered 200. The same bytes on a route without
-    /// checks come first: they show how much of the wait is the load of the machine.
+    /// Attacks the gateway while another caller sends requests, each of which must get 200. The same bytes are first sent to a
+    /// route without checks, to measure how much of the delay is the load of the machine.
     fn attack<T>(&self, gate: &Gate, name: &str, target: &str, attack: impl Fn(&str) -> Result<T>) -> Result<T> {
         let to = ports::loopback(gate.port);
         let other = || {
@@ -237,7 +238,7 @@ impl Flood {
         Ok(attacked)
     }
 
-    /// Requests of other callers, on every worker.
+    /// Sends requests of other callers to every worker.
     fn others_are_served(&self, gate: &Gate) -> Result<()> {
         for target in ["/health", "/open/1"].repeat(6) {
             let answer = gate.send(&get(target))?;
@@ -271,7 +272,7 @@ fn recorded(gate: &Gate, text: &str) -> Result<()> {
     Deadline::after(PATIENCE).poll(written).with_context(|| format!("no record has {text}"))
 }
 
-/// Runs all at the same time.
+/// Runs all functions concurrently.
 fn at_once<T: Send>(work: Vec<impl FnOnce() -> Result<T> + Send>) -> Result<Vec<T>> {
     thread::scope(|scope| {
         let threads: Vec<_> = work.into_iter().map(|work| scope.spawn(work)).collect();

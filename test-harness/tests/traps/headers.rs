@@ -1,4 +1,4 @@
-//! Header bytes that no text holds, headers that come more than once, and values that would end a header.
+//! Header bytes that are not text, repeated headers, and values that would end a header.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn bytes_beyond_ascii() -> Result<()> {
             request.headers.push((name.into(), [prefix.as_bytes(), &value].concat()));
             request
         };
-        // What the filter reads and does not believe leaves a good request good; what must prove something does not.
+        // An invalid optional credential does not affect a valid request. An invalid required credential is refused.
         let table: [(Request, &[u16]); 18] = [
             (with(plain(), "authorization", "Bearer "), UNPROVEN),
             (with(plain(), "authorization", ""), UNPROVEN),
@@ -101,7 +101,7 @@ fn two_authorizations() -> Result<()> {
             ensure!(response.status == 400, "request {index}: {} with two credentials", response.status);
         }
     }
-    // Envoy joins the two by a comma, and at first sight that is one credential of a foreign scheme.
+    // Envoy joins the two with a comma. The result looks like one credential of an unknown scheme.
     let basic = trial::bearer(trial::get("/orders/1").header("authorization", "Basic dXNlcjpwYXNz"), &token);
     for response in gate.send_both(&basic)? {
         ensure!(response.status == 400, "{} with a second credential behind a foreign one", response.status);
@@ -168,7 +168,7 @@ fn upgrade_tokens() -> Result<()> {
     let upgrade = |connection: &[&str]| {
         let request = trial::bearer(trial::get("/tap/1"), &token).header("upgrade", "websocket");
         let request = connection.iter().fold(request, |request, line| request.header("connection", line));
-        // Fields of one hop that do not belong to an upgrade (RFC 9110 §7.6.1).
+        // Hop-by-hop fields that do not belong to an upgrade (RFC 9110 §7.6.1).
         let hop = [
             ("te", "trailers, x-org-id"),
             ("keep-alive", "timeout=5"),
@@ -223,7 +223,7 @@ fn claims_end_nothing() -> Result<()> {
         ensure!(!request.contains(&0) && !request.contains(&0x7f), "a control byte arrived: {text}");
         ensure!(tap::find(request, b"x-org-id: ").is_some(), "the claim did not arrive: {text}");
     }
-    // The record of each request is one line all the same.
+    // The record of each request is still one line.
     let lines = gate.envoy.lines();
     let broken = lines.iter().find(|line| line.starts_with("x-evil") || line.starts_with("GET /evil"));
     ensure!(broken.is_none(), "a claim began a line of the log: {broken:?}");
@@ -252,7 +252,7 @@ fn clients_end_nothing() -> Result<()> {
                     request = request.header("origin", ORIGIN);
                 }
                 request.headers.push((name.into(), value.clone()));
-                // A line break within HTTP/1 is just another header of the client's; it must not come back.
+                // In HTTP/1, a line break starts another client header. It must not be echoed.
                 let response = gate.send(&request)?;
                 ensure!(header(&response, "x-evil").is_none(), "{name}: {evil} came back as a header");
                 let raw = |value: &[u8]| value.iter().any(|byte| *byte < b' ' || *byte == 0x7f);
@@ -293,8 +293,8 @@ fn documents_end_nothing() -> Result<()> {
     Ok(())
 }
 
-/// What is no token is refused as a bad request or as no proof, by the place it stands in.
+/// An invalid token is refused as a bad request or as unauthenticated, depending on its location.
 const UNPROVEN: &[u16] = &[400, 401];
 
-/// A browser is told either way that it may not; which way is the business of the cases about CORS.
+/// Either status blocks a browser. The cases about CORS test which one it is.
 const PREFLIGHT: &[u16] = &[204, 403];

@@ -1,4 +1,4 @@
-//! What has no end by itself: header lists, shared data, and paths that Envoy would pass on as they are.
+//! Inputs without a natural limit: header lists, shared data, and paths that Envoy forwards unchanged.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn too_many_bytes() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&servers.policy(), raise)?;
     for kilobytes in [100, 1_000, 1_023, 1_024, 1_100, 3_000] {
-        // In pieces, because one line has a limit of its own.
+        // Split into pieces, because one line has its own limit.
         let piece = "a".repeat(16 * 1_024);
         let lines = kilobytes / 16;
         let filled =
@@ -50,7 +50,7 @@ fn too_many_bytes() -> Result<()> {
     gate.never_failed()
 }
 
-/// A forged identity header, first and last among very many: whatever is forwarded must have been read to the last.
+/// A forged identity header, first and last among many. The filter must read all headers of a forwarded request.
 fn refused_or_read(gate: &Gate, servers: &Servers, filled: &dyn Fn(Request) -> Request, what: &str) -> Result<()> {
     let request = filled(get("/sink/1").header("x-org-id", "forged")).header("x-user-id", "forged");
     let response = gate.send(&request)?;
@@ -77,7 +77,7 @@ fn too_many_trailers() -> Result<()> {
         request.trailers.push((b"x-org-id".to_vec(), b"forged".to_vec()));
         request.trailers.extend((0..count).map(|i| (format!("x-{i}").into_bytes(), b"1".to_vec())));
         request.trailers.push((b"x-user-id".to_vec(), b"forged".to_vec()));
-        // Refused or cleaned; a client that is cut off has been refused as well.
+        // The request is refused or cleaned. Closing the connection is a refusal too.
         let _answer = gate.send(&request);
         let arrived = Deadline::after(Duration::from_millis(200)).poll(|| servers.tap.take().pop());
         let forged = arrived.is_some_and(|request| tap::find(&request, b"forged").is_some());
@@ -121,7 +121,7 @@ fn reply_headers() -> Result<()> {
     gate.never_failed()
 }
 
-/// Envoy's trace log tells the size of each name that is given to a host call; the sizes of two names are all there may be.
+/// Envoy's trace log has the size of each name in a host call. Only the sizes of two names may appear.
 fn shared_names() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
@@ -150,7 +150,7 @@ fn shared_names() -> Result<()> {
     gate.never_failed()
 }
 
-/// The second argument of `[vm->host] env.proxy_set_shared_data(name, size, …)`.
+/// Returns the second argument of `[vm->host] env.proxy_set_shared_data(name, size, …)`.
 fn name_size(line: &str) -> Option<usize> {
     let (_, arguments) = line.split_once("[vm->host]")?.1.split_once("proxy_set_shared_data(")?;
     arguments.split(',').nth(1)?.trim().parse().ok()
@@ -189,7 +189,7 @@ fn edge_paths() -> Result<()> {
         ("/p/../open//a%2fb", 400, None),
         ("/p/../open//a%5cb", 400, None),
         ("/open/a\\b", 200, Some("/open/a/b")),
-        // From Envoy 1.39 on a dot segment is one with parameters too.
+        // From Envoy 1.39 on, a dot segment with parameters is also a dot segment.
         ("/open/..;/orders/1", if envoy::version()? < (1, 39) { 400 } else { 401 }, None),
         ("/open/a;b/c", 400, None),
         ("/open/%2e%2e/orders/1", 401, None),
@@ -232,7 +232,7 @@ fn steering() -> Result<()> {
     gate.never_failed()
 }
 
-/// Raises Envoy's own limits beyond those of a host call, as an operator might.
+/// Raises Envoy's limits above those of a host call, as an operator may do.
 fn raise(config: &mut Value) -> Result<()> {
     let http = http(config)?;
     put(http, "/max_request_headers_kb", json!(8_192))?;

@@ -1,6 +1,6 @@
-//! Every trap of Envoy and proxy-wasm that a gateway filter is known to fall into (envoy-facts §0), sprung at a real Envoy.
+//! The known traps of Envoy and proxy-wasm for a gateway filter (envoy-facts §0), each tested in a real Envoy.
 //!
-//! Each check would fail if the filter, or the configuration generated around it, fell into the trap its sentence names.
+//! Each check fails if the filter or its generated configuration falls into the trap.
 
 mod bodies;
 mod certificates;
@@ -25,7 +25,7 @@ use anyhow::Result;
 use test_harness::envoy;
 use test_harness::runner::{self, Check, Group};
 
-/// A sentence, and what must hold for it to be true.
+/// The name of a trap, and its check.
 type Trap = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! Requests that are let go, or given up, in the midst of their bodies: what came before counts, arrives once and is told.
+//! Requests that are resumed or aborted in the middle of their bodies: the first part counts, arrives once, and is recorded.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ pub const TRAPS: &[Trap] = &[
     ("0.11 a gRPC client whose request Envoy gives up is told why, and the record too", given_up),
 ];
 
-/// Streams are cut off, and others are only looked at: what passes after the wait is not the whole body.
+/// Some streams are cut off and others are only inspected. The part that passes after the wait is not the whole body.
 fn counted() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -51,7 +51,7 @@ fn counted() -> Result<()> {
     gate.never_failed()
 }
 
-/// An operator's route retries, so that Envoy keeps what it has sent.
+/// The operator's route retries, so Envoy keeps the bytes that it has sent.
 fn once() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -75,8 +75,8 @@ fn once() -> Result<()> {
     gate.never_failed()
 }
 
-/// While it waits for keys, while its body is awaited, while its upstream thinks, and where there is no upstream; in both kinds of
-/// record. Envoy itself would tell such a client no more than that something happened, or much more than is its business.
+/// Aborted while the request waits for keys, while its body is incomplete, while its upstream is slow, and without an upstream;
+/// in both kinds of record. Envoy alone would report such a failure to the client with too little or too much detail.
 fn given_up() -> Result<()> {
     thread::scope(|scope| {
         let both = ["log", "access_log"].map(|audit| scope.spawn(move || given_up_in(audit).context(audit)));
@@ -133,7 +133,7 @@ fn given_up_in(audit: &str) -> Result<()> {
     gate.never_failed()
 }
 
-/// A request of which a part is sent, and the rest later.
+/// A request that is sent in two parts.
 struct Halves {
     stream: TcpStream,
     rest: Vec<u8>,
@@ -141,7 +141,7 @@ struct Halves {
 }
 
 impl Halves {
-    /// Sends the head and so many bytes of the body, framed.
+    /// Sends the head and this many bytes of the body, framed.
     fn send(gate: &Gate, request: &Request, body: usize) -> Result<Self> {
         let mut bytes = request.clone().header("connection", "close").on_the_wire();
         let head = tap::find(&bytes, b"\r\n\r\n").context("no head")? + 4;
@@ -152,7 +152,7 @@ impl Halves {
     }
 
     fn finish(&mut self) -> Result<String> {
-        // A gateway that refuses may have hung up by now.
+        // A gateway that refuses may have closed the connection by now.
         let _refused = self.stream.write_all(&self.rest);
         self.answer()
     }
@@ -164,16 +164,16 @@ impl Halves {
     }
 }
 
-/// Lets the keys out when so many bytes are in, and waits until each worker has woken who waits.
+/// Releases the keys after this many bytes have arrived, and waits until each worker has resumed its waiting requests.
 fn release(gate: &Gate, servers: &Servers, sent: usize, token: &str) -> Result<()> {
     gate.has_received(sent)?;
     servers.issuer.fail(Fault::None);
     ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), token))?.status == 200, "no keys");
-    // Workers look every 100 ms for what others have fetched.
+    // Workers check every 100 ms for documents that others have fetched.
     thread::sleep(Duration::from_millis(400));
     Ok(())
 }
 
 const FILL: u8 = b'~';
-/// Less than Envoy holds of one request, and more than one read brings.
+/// Less than Envoy buffers for one request, and more than one read returns.
 const MOST: usize = 100_000;

@@ -1,4 +1,4 @@
-//! The two modules: the one that a document needs is the one that the generator takes, and no other takes the document.
+//! The two modules: the generator selects the one that a document needs, and the other one refuses the document.
 
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ pub const TRAPS: &[Trap] = &[
     ("the fuller module takes what the smaller one does", takes_all),
 ];
 
-/// Bodies of this route have a schema.
+/// Returns a document with a schema for the bodies of one route.
 fn with_schema(servers: &Servers) -> Result<Value> {
     let mut policy = servers.policy();
     let checks = json!({ "json": { "required": true, "schema": { "type": "object", "required": ["id"] } } });
@@ -25,7 +25,7 @@ fn with_schema(servers: &Servers) -> Result<Value> {
 fn refused_whole() -> Result<()> {
     let servers = Servers::start()?;
     let policy = with_schema(&servers)?;
-    // The generator would take the other module; here the document comes to the wrong one.
+    // The generator would select the other module. Here the document is given to the wrong one.
     let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
     let Err(refused) = started else { bail!("envoy started with a document whose schemas nobody looks at") };
     let said = format!("{refused:#}");

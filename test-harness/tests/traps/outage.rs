@@ -1,4 +1,4 @@
-//! A key endpoint that is down for an hour and longer, with a clock that the check moves instead of waiting.
+//! A key endpoint that is down for an hour and longer. The check moves the clock instead of waiting.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -42,7 +42,7 @@ fn no_longer_than_the_bound() -> Result<()> {
     let before = ask(&mut gateway, bound - 5, None, "rsa-1", "first")?;
     ensure!(before.status == 200, "{} within the bound", before.status);
     for late in [5, 60, 3_600] {
-        // The verified token is remembered, and its memory is bound in the same way.
+        // The verified token is cached, and its cache entry has the same bound.
         for subject in ["first", "other"] {
             let outcome = ask(&mut gateway, bound + late, None, "rsa-1", subject)?;
             let code = outcome.body_json().and_then(|body| Some(body.pointer("/error/code")?.as_str()?.to_owned()));
@@ -64,7 +64,7 @@ fn failures_remove_nothing() -> Result<()> {
         let outcome = ask(&mut gateway, START + index * FRESH, Some(set.clone()), "rsa-1", "first")?;
         ensure!(outcome.status == 200, "{} after the endpoint answered {set}", outcome.status);
     }
-    // A set that can be read and lacks the key is no failure: the issuer has withdrawn it.
+    // A readable key set without the key is not a failure: the issuer has withdrawn the key.
     let withdrawn = keys::key_set(&["p256-1"])?;
     let outcome = ask(&mut gateway, START + 7 * FRESH, Some(withdrawn), "rsa-1", "first")?;
     ensure!(outcome.status == 401, "{} with a key that was withdrawn", outcome.status);
@@ -83,10 +83,10 @@ fn gateway() -> Result<Box<dyn Gateway>> {
     core_gateway::open(&policy, &[])
 }
 
-/// One request at a time of the check's own; `key_set` is what the endpoint answers then, if it does.
+/// Sends one request. `key_set` is the response of the endpoint, or `None` if it fails.
 fn ask(gateway: &mut Box<dyn Gateway>, now: i64, key_set: Option<Value>, kid: &str, subject: &str) -> Result<Outcome> {
     let mut spec = TokenSpec::of(kid).claim("iss", ISSUER).claim("aud", "orders-api").claim("sub", subject);
-    // One token for the whole check where the subject is the same, so that it is remembered.
+    // Each subject uses one token for the whole check, so that it is cached.
     spec.claims.extend([("iat".to_owned(), START.into()), ("exp".to_owned(), (START + 86_400).into())]);
     let token = spec.mint(START, &Map::new())?;
     let request = Request::new("GET", "/orders/1", "api.example.com");
@@ -103,5 +103,5 @@ fn key_set() -> Result<Value> {
 const ISSUER: &str = "https://auth.example.com/";
 const START: i64 = 1_800_000_000;
 const FRESH: i64 = 300;
-/// An hour and a little, beyond the time for which the keys are fresh.
+/// Slightly more than an hour after the keys stop being fresh.
 const STALE: i64 = 4_000;

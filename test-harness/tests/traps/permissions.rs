@@ -1,4 +1,4 @@
-//! Permissions that the filter tells to what comes after it in the same proxy.
+//! Permissions that the filter passes to later filters in the same proxy.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[("3.1 a later filter and the access log see the caller's permissions", filter_state)];
 
-/// A filter behind this one puts the state into a header, which the upstream echoes; the access log prints it as well.
+/// A later filter puts the state into a header, which the upstream echoes. The access log prints it too.
 fn filter_state() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
@@ -43,7 +43,7 @@ fn filter_state() -> Result<()> {
         let received = servers.upstream.received().take();
         let seen = received.iter().flat_map(|request| &request.headers).find(|(name, _)| name == "x-seen");
         let seen = seen.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
-        // Envoy writes `-` for what is absent into a log, and nothing into a header.
+        // For an absent value, Envoy writes `-` into a log and nothing into a header.
         let shown = format!("seen {expected}").trim_end_matches(" -").to_owned();
         ensure!(seen.as_deref() == Some(shown.as_str()), "{form:?}: a later filter saw {seen:?}");
         let line = format!("permissions <{expected}>");
@@ -53,7 +53,7 @@ fn filter_state() -> Result<()> {
     Ok(())
 }
 
-/// Whether Envoy writes this line; it writes its access log when it finds the time.
+/// Waits for this line. Envoy writes its access log with a delay.
 fn logged(gate: &Gate, line: &str) -> bool {
     let written = || gate.envoy.lines().iter().any(|written| written == line).then_some(());
     Deadline::after(Duration::from_secs(10)).poll(written).is_some()

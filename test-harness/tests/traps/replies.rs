@@ -1,4 +1,4 @@
-//! Replies: in every phase of a request, to clients of every kind, with everything that belongs on them.
+//! Replies in every phase of a request, to every kind of client, with all required headers.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ pub const TRAPS: &[Trap] = &[
     ("0.13 replies in the place of an upstream's carry what all replies carry", replies_from_the_response_phase),
 ];
 
-/// Bodies, trailers and responses after every kind of verdict; a header read in the wrong phase ends the worker's filter.
+/// Bodies, trailers and responses after every kind of verdict. Reading a header in the wrong phase would crash the worker's
+/// filter.
 fn late_phases() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&servers.policy(), with_trailers)?;
@@ -46,14 +47,14 @@ fn late_phases() -> Result<()> {
             ensure!(response.status == status, "{target}: {} instead of {status}", response.status);
         }
     }
-    // Requests that end before the filter has seen any headers, and one that has no path (§2.6, §2.12).
+    // Requests that end before the filter has received headers, and one without a path (§2.6, §2.12).
     let mut nameless = get("/health");
     nameless.headers.clear();
     for request in [nameless, Request::new("CONNECT", "api.example.com:443", HOST), get("no-path"), get("*")] {
         let response = gate.send(&request)?;
         ensure!((400..=405).contains(&response.status), "{request:?}: {}", response.status);
     }
-    // A client that leaves early: the log callback is the first to know, with no request left.
+    // If a client leaves early, the log callback runs first, and the request no longer exists.
     for target in ["/open/1?delay_ms=500", "/health"] {
         let impatient = Duration::from_millis(20);
         let _left = test_harness::client::send(test_harness::ports::loopback(gate.port), &get(target), impatient);
@@ -85,7 +86,7 @@ fn grpc_statuses() -> Result<()> {
     let mut gate = Gate::open(&servers)?;
     let token = servers.token(&json!({}))?;
     let call = |target: &str| Request::new("POST", target, HOST).header("origin", ORIGIN);
-    // Statuses of google.golang.org/grpc/codes, which the table of refusals names.
+    // The statuses of google.golang.org/grpc/codes that the table of refusals names.
     for (request, http, grpc) in [
         (call("/orders/1"), 401, 16),
         (trial::bearer(call("/orders/1"), "no.token.atall"), 401, 16),
@@ -102,7 +103,7 @@ fn grpc_statuses() -> Result<()> {
             ensure!(!code(&response).is_empty(), "{target}: no envelope for a plain client");
         }
         if target.contains("%2f") {
-            // Envoy itself refuses this one, before any filter, and knows no gRPC there.
+            // Envoy refuses this request before any filter, without a gRPC reply.
             continue;
         }
         for kind in ["application/grpc", "application/grpc+proto"] {
@@ -153,13 +154,13 @@ fn details() -> Result<()> {
     gate.never_failed()
 }
 
-/// Upstreams that are down, break off or take too long, and routes that Envoy does not find.
+/// Upstreams that are down, cut off their response or time out, and routes that Envoy does not find.
 fn replies_from_the_response_phase() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
     put(&mut policy, "/routes/4/timeout", json!("300ms"))?;
     let mut gate = Gate::bent(&policy, |config| {
-        // One upstream's cluster is missing, as after a slip of an operator's hand.
+        // One upstream's cluster is missing, as after an operator's mistake.
         let is_tap = |cluster: &&mut Value| cluster.get("name") == Some(&json!("tap"));
         for cluster in trial::clusters(config)?.iter_mut().filter(is_tap) {
             put(cluster, "/name", json!("misnamed"))?;
@@ -179,7 +180,7 @@ fn replies_from_the_response_phase() -> Result<()> {
             complete(&response, expected).map_err(|error| error.context(target))?;
         }
     }
-    // An upstream's own failure is its own to tell.
+    // The upstream's own error is forwarded unchanged.
     let own = gate.send(&get("/open/1?status=503"))?;
     ensure!(own.status == 503 && code(&own).is_empty(), "the upstream's own 503 was replaced");
     gate.never_failed()

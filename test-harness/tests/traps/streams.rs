@@ -1,4 +1,4 @@
-//! One connection, several requests: one that is malformed ends no other over HTTP/2, and hides none behind it over HTTP/1.
+//! Several requests on one connection: a malformed one does not end others over HTTP/2, and does not hide others over HTTP/1.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ pub const TRAPS: &[Trap] = &[
     ("a malformed HTTP/1 request ends its connection", malformed_request),
 ];
 
-/// A request is under way on the connection, and another follows.
+/// A request is in progress on the connection, and another follows.
 fn malformed_stream() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::open(&servers)?;
@@ -70,7 +70,7 @@ fn malformed_stream() -> Result<()> {
     gate.never_failed()
 }
 
-/// Nobody knows where the next request would begin.
+/// The start of the next request is unknown.
 fn malformed_request() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::open(&servers)?;

@@ -1,4 +1,4 @@
-//! Traces and access logs: they read the request's path when it ends, and find no token or key in its query.
+//! Traces and access logs read the request's path when it ends. They must not contain a token or a key from its query.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub const TRAPS: &[Trap] = &[
     ("a route with forward_token gets the whole query after its request was held", forwarded_whole),
 ];
 
-/// Refusals, static answers, preflights and forwarded requests, decided at once and after waiting for keys.
+/// Refusals, static responses, preflights and forwarded requests, decided immediately and after waiting for keys.
 fn answered() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = traced(&servers)?;
@@ -28,7 +28,7 @@ fn answered() -> Result<()> {
     let preflight = Request { method: b"OPTIONS".to_vec(), ..with("/orders/1", &token) };
     servers.issuer.fail(Fault::Late);
     let requests = [
-        // The first waits for the keys.
+        // The first request waits for the keys.
         (alone("/orders/1", &token), 200),
         (alone("/reports/1", &token), 403),
         (alone("/orders/1", SECRET), 401),
@@ -52,7 +52,7 @@ fn answered() -> Result<()> {
     gate.never_failed()
 }
 
-/// The filter is not asked before such a request ends.
+/// The filter does not run before such a request ends.
 fn left() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = traced(&servers)?;
@@ -79,7 +79,7 @@ fn forwarded_whole() -> Result<()> {
     let token = servers.token(&json!({}))?;
     let target = format!("/orders/1?access_token={token}&q=1");
     servers.issuer.fail(Fault::Late);
-    // The first waits for the keys, the others do not.
+    // The first request waits for the keys, the others do not.
     for _ in 0..4 {
         ensure!(gate.send(&get(&target))?.status == 200, "the token was refused");
         let arrived = servers.upstream.received().take();
@@ -89,7 +89,7 @@ fn forwarded_whole() -> Result<()> {
     gate.never_failed()
 }
 
-/// A gateway that sends every span at once, and writes the path of each request into its log.
+/// Starts a gateway that sends every span immediately and logs the path of each request.
 fn traced(servers: &Servers) -> Result<Gate> {
     let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/environment", json!("test"))?;
@@ -112,7 +112,7 @@ fn traced(servers: &Servers) -> Result<Gate> {
     })
 }
 
-/// Waits for a span and a line of each request.
+/// Waits for a span and a log line of each request.
 fn written_without_secrets(servers: &Servers, gate: &Gate, requests: usize, token: &str) -> Result<()> {
     let mut spans = Vec::new();
     let complete = || {
@@ -128,7 +128,7 @@ fn written_without_secrets(servers: &Servers, gate: &Gate, requests: usize, toke
     for written in spans.iter().chain(&gate.envoy.lines()) {
         ensure!(!written.contains(SECRET) && !written.contains(token), "a credential was written: {written}");
     }
-    // The control: what is no credential is there.
+    // Control: parts of the query that are not credentials are present.
     ensure!(spans.iter().any(|span| span.contains("q=1")), "no span has a query: {spans:#?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A request over HTTP/1.1 whose body is long under way.
+//! An HTTP/1.1 request with a slow body.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,15 +8,15 @@ use anyhow::Result;
 use test_harness::trial::{HOST, PATIENCE};
 use test_harness::{client, ports};
 
-/// A request whose body is under way.
+/// A request whose body is incomplete.
 pub struct Upload {
     stream: TcpStream,
-    /// What came back before the body had ended.
+    /// The response that arrived before the end of the body.
     pub answer: Option<String>,
 }
 
 impl Upload {
-    /// Begins one, whose body is the beginning of a JSON text.
+    /// Starts a request. Its body is the start of a JSON text.
     pub fn open(port: u16, target: &str, token: Option<&str>) -> Result<Self> {
         let mut stream = client::connect(ports::loopback(port), PATIENCE)?;
         let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -40,7 +40,7 @@ impl Upload {
         Ok(self)
     }
 
-    /// Looks for an answer that came meanwhile: the last part that was sent may be refused a moment later.
+    /// Reads a response that arrived meanwhile. The refusal may arrive shortly after the last part was sent.
     pub fn look(mut self) -> Result<Self> {
         if self.answer.is_none() {
             self.stream.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -52,7 +52,7 @@ impl Upload {
         Ok(self)
     }
 
-    /// Ends the body; the head of the answer.
+    /// Ends the body and returns the head of the response.
     pub fn finish(mut self) -> Result<String> {
         self.stream.write_all(b"2\r\n\"]\r\n0\r\n\r\n")?;
         let mut head = [0; 16];
@@ -61,10 +61,10 @@ impl Upload {
     }
 }
 
-/// What the gateway still has to say on a connection that it does not read any more; nothing if a reset took it along.
+/// Returns the remaining bytes of a connection that the gateway no longer reads. A reset may have discarded them.
 fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset may follow what was said.
+    // A reset may follow the response.
     let _reset = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }

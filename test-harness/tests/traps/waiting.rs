@@ -1,4 +1,4 @@
-//! Requests that wait for keys: held back whole, decided once, never left hanging, and fetched for once.
+//! Requests that wait for keys: held completely, decided once, never left hanging, and sharing one fetch.
 
 use std::thread;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub const TRAPS: &[Trap] = &[
     ("two workers, many requests, one fetch of the keys", one_fetch),
 ];
 
-/// A good and a bad request over each protocol, all waiting; the keys arrive; two of the four get through, whole.
+/// A valid and an invalid request over each protocol, all waiting. After the keys arrive, two of the four pass completely.
 fn held(headers_alone: bool) -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -45,7 +45,7 @@ fn held(headers_alone: bool) -> Result<()> {
             scope.spawn(|| gate.send(&bad)),
             scope.spawn(|| gate.send_h2(&bad)),
         ];
-        // All bytes are in: whatever a callback could let slip, it has had the chance.
+        // All bytes have arrived, so every callback has had the chance to leak them.
         let arrived = gate.has_received(4 * BODY);
         let early = servers.tap.bytes();
         servers.issuer.fail(Fault::None);
@@ -75,7 +75,7 @@ fn forged_trailers() -> Result<()> {
     for name in ["x-org-id", "x_org_id", "X-User-Id", "x-portcullis-upstream"] {
         request.trailers.push((name.into(), b"forged".to_vec()));
     }
-    // Underscores are refused by the generated listener, so they must go for the rest to be seen.
+    // The generated listener refuses underscores, so they are removed to test the rest.
     let refused = gate.send(&request)?;
     ensure!(refused.status == 400, "{}: an underscore in a trailer is not refused", refused.status);
     request.trailers.retain(|(name, _)| !name.contains(&b'_'));
@@ -91,7 +91,7 @@ fn forged_trailers() -> Result<()> {
     gate.never_failed()
 }
 
-/// With headers held alone the body is buffered, and the buffer has an end: Envoy refuses while nothing is decided.
+/// If only the headers are held, Envoy buffers the body. It refuses a body above its buffer limit before there is a decision.
 fn too_large_to_wait() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -112,13 +112,13 @@ fn too_large_to_wait() -> Result<()> {
     gate.never_failed()
 }
 
-/// The call is under way and the request paused when the endpoint fails, in each way that one can.
+/// The endpoint fails in each possible way while the call is pending and the request is paused.
 fn no_failure_hangs() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
     let keys = json!({ "wait": "3s", "timeout": "2s", "cool_down": "1s" });
     extend(below(&mut policy, "/issuers/0/jwks")?, &keys);
-    // The first fetch may come before the first request, and must bring no keys either.
+    // The first fetch may happen before the first request. It must not return keys either.
     servers.issuer.fail(Fault::Held);
     let mut gate = Gate::bent(&policy, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
@@ -127,7 +127,7 @@ fn no_failure_hangs() -> Result<()> {
         let asked = servers.issuer.requests(KEY_SET_PATH);
         let answer = thread::scope(|scope| {
             let waiting = scope.spawn(|| gate.send(&trial::bearer(trial::get("/orders/1"), &token)));
-            // A fetch of after the request began, so that it is this request whose fetch fails.
+            // A fetch after the request began, so that the fetch of this request fails.
             let fetching = Deadline::after(Duration::from_secs(5));
             fetching.poll(|| (servers.issuer.requests(KEY_SET_PATH) > asked).then_some(()));
             servers.issuer.fail(fault);
@@ -147,7 +147,7 @@ fn no_failure_hangs() -> Result<()> {
     gate.never_failed()
 }
 
-/// The decision comes when the stream is gone already (CVE-2026-48090 is the same slip elsewhere).
+/// The decision arrives after the stream is gone (CVE-2026-48090 is the same mistake elsewhere).
 fn leaves_while_waiting() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -211,7 +211,7 @@ fn one_fetch() -> Result<()> {
     ensure!(first.iter().all(|status| *status == 200), "{first:?}");
     let fetched = servers.issuer.requests(KEY_SET_PATH);
     ensure!(fetched == 1, "{fetched} fetches for the first keys of two workers and 40 requests");
-    // RFC 7517 leaves unknown key ids to the reader; each costs the issuer at most one fetch in a cool-down.
+    // RFC 7517 leaves unknown key ids to the reader. They cost the issuer at most one fetch per cool-down.
     let forged = wave(&json!({ "kid": "forged" }), 40)?;
     ensure!(forged.iter().all(|status| *status == 401), "{forged:?}");
     let fetched = servers.issuer.requests(KEY_SET_PATH);
@@ -226,7 +226,7 @@ fn extend(object: &mut Value, members: &Value) {
     }
 }
 
-/// Sent in chunks over HTTP/1, because of its trailers.
+/// The body is chunked over HTTP/1, because of its trailers.
 fn upload(token: &str) -> Request {
     let mut request = trial::bearer(Request::new("POST", "/tap/1", HOST), token).body(vec![FILL; BODY]);
     request.trailers.push((b"x-checksum".to_vec(), b"42".to_vec()));
@@ -234,5 +234,5 @@ fn upload(token: &str) -> Request {
 }
 
 const FILL: u8 = b'~';
-/// Within an HTTP/2 stream's first window, so that every byte can arrive while the request waits.
+/// Within the initial window of an HTTP/2 stream, so that every byte can arrive while the request waits.
 const BODY: usize = 40_000;

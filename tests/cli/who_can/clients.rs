@@ -1,4 +1,4 @@
-//! Which clients can call what, by the filter's own word, and that it is the word that their real keys get.
+//! The routes that clients can call, according to the filter itself, and that the clients' real keys get the same verdict.
 
 use serde_json::{Value, json};
 
@@ -117,7 +117,7 @@ fn a_client_can_call_what_its_real_key_opens() {
             "client `billing` shows key b-1, its certificate\n"
         )
     );
-    // What the tool says with a key of its own is what the filter says with the real one.
+    // The tool's verdict with a key of its own is the filter's verdict on the real key.
     let real = "pck_test_bill0000ing1_HsT3cLqXo9vWm2BzYk7RfPd4NaEj8UiG49r4gm";
     for line in ran.out.lines().skip(1).filter(|line| !line.contains("pay")) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -173,7 +173,8 @@ fn clients_of_a_polled_document_are_known_as_well() {
     assert!(ran.out.contains("change    PUT /orders/any  yes"), "{}{}", ran.out, ran.err);
 }
 
-/// What the gateway asks of every token of an issuer is part of the token that the tool supposes: else nobody seems to get through.
+/// The assumed token contains everything that the gateway requires of an issuer's tokens. Otherwise no caller would seem to
+/// pass.
 #[test]
 fn tokens_have_what_the_issuer_and_the_upstreams_ask_of_each() {
     let bench = Bench::new("who-can-bound");

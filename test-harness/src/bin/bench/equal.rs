@@ -1,4 +1,4 @@
-//! Before anything is timed: all variants must do the same, seen by the client and by the upstream.
+//! Before anything is timed, all variants must have the same effect on the client and the upstream.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::site::{self, IDENTITY, Site};
 use crate::tokens::{self, Algorithm};
 use crate::upstream::Upstream;
 
-/// What one request led to.
+/// The effect of one request.
 #[derive(Debug, PartialEq, Eq)]
 struct Effect {
     status: u16,
-    /// The identity headers as the upstream got them; `None` when it got nothing.
+    /// The identity headers that the upstream received, or `None` if it received no request.
     identity: Option<BTreeMap<String, String>>,
-    /// The CORS headers as the client got them. Lists are sorted: their order and spacing mean nothing.
+    /// The CORS headers that the client received. Lists are sorted, because their order and spacing have no meaning.
     cors: BTreeMap<String, String>,
 }
 
@@ -25,11 +25,11 @@ struct Probe {
     request: Vec<u8>,
     status: u16,
     forwarded: bool,
-    /// Envoy's cors filter adds nothing where no route or a `direct_response` answers; Portcullis always does.
+    /// Envoy's cors filter adds nothing if no route or a `direct_response` answers. Portcullis always adds its headers.
     cors: bool,
 }
 
-/// Sends the same requests to all `variants` of `site` and compares their effects with what is due and with each other.
+/// Sends the same requests to all `variants` of `site` and compares their effects with the expected effect and with each other.
 pub fn verify(variants: &[(&str, &Process)], site: &Site, upstream: &Upstream) -> Result<usize> {
     let mut compared = 0;
     for algorithm in site.algorithms() {
@@ -38,12 +38,12 @@ pub fn verify(variants: &[(&str, &Process)], site: &Site, upstream: &Upstream) -
             for (name, process) in variants {
                 let context = || format!("{} {}, {name}", algorithm.name(), probe.what);
                 let mut effect = observe(process, upstream, &probe.request).with_context(context)?;
-                // A preflight is granted by any status of success (Fetch §4.8, CORS-preflight fetch, step 7).
+                // Any successful status grants a preflight (Fetch §4.8, CORS-preflight fetch, step 7).
                 if probe.what == PREFLIGHT && effect.status == 204 {
                     effect.status = 200;
                 }
                 if probe.what == PREFLIGHT {
-                    // Envoy's cors filter sends it here too, where no browser reads it.
+                    // Envoy's cors filter also sends it here, where browsers ignore it.
                     effect.cors.remove("access-control-expose-headers");
                 }
                 if !probe.cors {
@@ -98,7 +98,7 @@ fn observe(process: &Process, upstream: &Upstream, request: &[u8]) -> Result<Eff
     let answer = answer?;
     let identity = arrived.map(|headers| {
         let names = IDENTITY.map(|(header, _)| header.to_lowercase());
-        // Two copies of one header become one entry with both values: not equal to what is due.
+        // Two copies of one header become one entry with both values, which differs from the expected entry.
         headers.into_iter().filter(|(name, _)| names.contains(name)).fold(BTreeMap::new(), joined)
     });
     let cors = answer.headers.into_iter().filter(|(name, _)| name.starts_with("access-control-"));

@@ -1,6 +1,6 @@
-//! What the ABI alone costs: modules that make the host calls which Portcullis makes for a request, and decide nothing.
+//! The cost of the ABI alone: modules that make the same host calls as Portcullis for a request, and decide nothing.
 //!
-//! No filter that does the same to a request can be cheaper; what Portcullis costs beyond them is its own.
+//! No filter with the same effect can be cheaper. Only the cost above this floor is Portcullis' own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use test_harness::small_module::{self, Export};
 use wasm_encoder::Instruction;
 
-/// What the module does to every request.
+/// The effect of the module on every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Floor {
-    /// It is there, and lets the request pass to the upstream.
+    /// Lets the request pass to the upstream without any other host call.
     Idle,
-    /// It makes the calls for a request that is forwarded with identity headers and whose response gets CORS headers.
+    /// Makes the calls for a forwarded request with identity headers and CORS headers on the response.
     Forwards,
-    /// It makes the calls for a request that is refused with 401.
+    /// Makes the calls for a request that is refused with 401.
     Refuses,
 }
 
@@ -52,7 +52,7 @@ fn ended(mut body: Vec<Instruction<'static>>, action: i32) -> Vec<Instruction<'s
     body
 }
 
-/// Writes calls down, and the bytes that they point at. Results of the host are put into the first bytes of the memory.
+/// Collects the calls and the bytes that they point to. The host writes its results into the first bytes of the memory.
 #[derive(Default)]
 struct Calls {
     data: Vec<u8>,
@@ -107,7 +107,7 @@ impl Calls {
         body
     }
 
-    /// The time, the request's headers, and the record of it in the filter state.
+    /// Reads the time, the request's headers, and its record in the filter state.
     fn read(&mut self) -> Vec<Instruction<'static>> {
         let (name, record) = (self.place(b"portcullis"), self.place(RECORD.as_bytes()));
         let mut body = call("proxy_get_current_time_nanoseconds", &[SCRATCH]);
@@ -130,7 +130,7 @@ impl Calls {
         call(function, &[&[map], name.as_slice(), rest].concat())
     }
 
-    /// Where the bytes are, and how many.
+    /// Returns the address and the length of the bytes.
     fn place(&mut self, bytes: &[u8]) -> [i32; 2] {
         if self.data.is_empty() {
             self.data.resize(ROOM_FOR_RESULTS, 0);
@@ -148,7 +148,7 @@ fn call(function: &str, arguments: &[i32]) -> Vec<Instruction<'static>> {
     body
 }
 
-/// Pairs as the ABI lays them out: how many, the two lengths of each, then each name and value with a NUL behind it.
+/// Encodes pairs as the ABI requires: the count, the two lengths of each pair, then each name and value followed by a NUL.
 fn serialize(pairs: &[(&str, &str)]) -> Vec<u8> {
     let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
     let mut bytes = u32::try_from(pairs.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();

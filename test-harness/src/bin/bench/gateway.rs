@@ -1,4 +1,4 @@
-//! Portcullis as an operator would set it up: a document, turned into an Envoy configuration by `portcullis generate envoy`.
+//! Portcullis as an operator sets it up: a document, converted to an Envoy configuration by `portcullis generate envoy`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::site::{CALLER, CALLS, EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, Site};
 use crate::tokens::{AUDIENCE, SCOPE, SECRET};
 
-/// What is measured.
+/// The files under test.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     /// The filter's module.
@@ -20,7 +20,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The bootstrap for `site`. The document is written to `file` first.
+    /// Writes the document to `file` and returns the bootstrap for `site`.
     pub fn bootstrap(&self, site: &Site, port: u16, file: &Path) -> Result<Value> {
         fs::write(file, serde_json::to_vec_pretty(&document(site)?)?)?;
         let mut command = Command::new(&self.program);
@@ -39,7 +39,7 @@ impl Gateway {
         Ok(bootstrap)
     }
 
-    /// What Envoy's environment must hold.
+    /// Returns the environment variables that Envoy needs.
     pub fn environment() -> Vec<(String, String)> {
         vec![(SECRET_NAME.to_owned(), SECRET.to_owned())]
     }
@@ -65,7 +65,7 @@ fn document(site: &Site) -> Result<Value> {
     let callers = json!({ "name": "callers", "by": { "header": CALLER }, "rate": format!("{CALLS}/d") });
     Ok(json!({
         "version": "1.0",
-        // Told to clients by neither side.
+        // None of the variants sends limit headers to clients.
         "limit_headers": "none",
         "limits": if site.limited { vec![callers] } else { vec![] },
         "issuers": [issuer],
@@ -74,7 +74,7 @@ fn document(site: &Site) -> Result<Value> {
             "allow_origins": [ORIGIN], "allow_methods": METHODS, "allow_headers": HEADERS, "expose_headers": [EXPOSED],
             "allow_credentials": true, "max_age": MAX_AGE,
         },
-        // The rivals leave the host as it is, so this does too.
+        // The baselines do not change the host, so Portcullis does not either.
         "upstreams": { "api": { "url": format!("http://127.0.0.1:{}", site.upstream), "preserve_host": true } },
         "audit": { "to": "access_log" },
         "routes": std::iter::once(health).chain((0..site.routes).map(route)).collect::<Vec<_>>(),

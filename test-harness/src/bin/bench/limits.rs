@@ -1,4 +1,4 @@
-//! The table of limits: ten thousand callers, each with a limit of its own, against Envoy's local_ratelimit with dynamic descriptors.
+//! The table of limits: ten thousand callers with one limit each, against Envoy's local_ratelimit with dynamic descriptors.
 
 use anyhow::{Result, ensure};
 
@@ -12,7 +12,7 @@ use crate::tables::{CACHED, Extent, OURS, Party, Wallet, contest};
 use crate::tokens::Algorithm;
 use crate::variant::Workshop;
 
-/// The same work with and without the limit: what all of it costs, and what is the limit's own.
+/// Measures the same work with and without the limit, to get the total cost and the cost of the limit alone.
 pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let token = wallet.hot(Algorithm::Rs256)?;
     let free = shop.site(1);
@@ -40,7 +40,7 @@ pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Ro
     Ok(rows)
 }
 
-/// What the limit adds to the same filters without it, round by round.
+/// Returns the cost that the limit adds to the same filters, for each round.
 fn alone(whole: &Row) -> Row {
     let mut row = Row::of_requests(LIMITS, format!("{}, the limit alone", whole.name), vec![P5_ALONE]);
     for (with, without) in [(CACHED, CACHED_FREE), (OURS, OURS_FREE)] {
@@ -51,7 +51,7 @@ fn alone(whole: &Row) -> Row {
     row
 }
 
-/// One caller is refused after as many requests as its limit has, or a few more that came back meanwhile; another is not.
+/// Checks that one caller is refused after using up its limit, plus a few refilled requests, and that another caller is not.
 fn keeps_to_the_limit(party: &Party, path: &str, token: &str) -> Result<()> {
     let greedy = site::call_of(path, token, "greedy");
     let process: &Process = &party.process;

@@ -1,8 +1,8 @@
-//! The part of the bootstrap that all variants share: one hardened listener, one upstream cluster.
+//! The part of the bootstrap that all variants share: one hardened listener and one upstream cluster.
 
 use serde_json::{Value, json};
 
-/// A whole bootstrap: `filters` before the router, one virtual host, and an access log when `log` names its fields.
+/// Returns a bootstrap: `filters` before the router, one virtual host, and an access log if `log` names its fields.
 pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<Value>, host: &Value) -> Value {
     filters.push(filter("router", "router.v3.Router", json!({ "suppress_envoy_headers": true })));
     let access_log = log.map(|fields| {
@@ -16,7 +16,7 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "access_log": access_log.into_iter().collect::<Vec<_>>(),
-        // As the product's own listener is hardened, whoever decides behind it (`portcullis generate envoy`).
+        // All variants use the hardening of the generated listener (`portcullis generate envoy`).
         "early_header_mutation_extensions": [{
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
@@ -61,7 +61,7 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
     })
 }
 
-/// One HTTP filter of Envoy's own, with its configuration.
+/// Returns one of Envoy's own HTTP filters with its configuration.
 pub fn filter(name: &str, message: &str, mut config: Value) -> Value {
     if let Some(members) = config.as_object_mut() {
         members.insert("@type".to_owned(), json!(type_url(message)));
@@ -69,7 +69,7 @@ pub fn filter(name: &str, message: &str, mut config: Value) -> Value {
     json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config })
 }
 
-/// The type URL of a message of Envoy's HTTP filters.
+/// Returns the type URL of a message of Envoy's HTTP filters.
 pub fn type_url(message: &str) -> String {
     format!("type.googleapis.com/envoy.extensions.filters.http.{message}")
 }
@@ -78,7 +78,7 @@ fn address(port: u16) -> Value {
     json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
 }
 
-/// The cluster of the upstream.
+/// The name of the upstream cluster.
 pub const CLUSTER: &str = "upstream";
 const UNBELIEVABLE: [&str; 8] = [
     "x-original-url",

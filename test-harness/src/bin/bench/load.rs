@@ -1,4 +1,4 @@
-//! The load client: prebuilt requests over keep-alive connections, each answer read to its end and counted by status.
+//! The load client: prebuilt requests over keep-alive connections. Each response is read to its end and checked.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// Connections to one listener, each with at most one request under way.
+/// Connections to one listener, each with at most one outstanding request.
 #[derive(Debug)]
 pub struct Load {
     address: SocketAddr,
     connections: Vec<Connection>,
 }
 
-/// One answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// Header names in lower case, and values.
+    /// Header names in lower case, with their values.
     pub headers: Vec<(String, String)>,
 }
 
@@ -36,10 +36,10 @@ impl Load {
         Ok(Self { address, connections: opened? })
     }
 
-    /// Sends `count` requests, taken in turn from `requests`, and expects `status` as the answer to each.
+    /// Sends `count` requests, taken in turn from `requests`, and expects `status` in each response.
     ///
-    /// One thread serves the connections round robin: while it waits for the oldest answer, all other connections have a
-    /// request under way, so the proxy is never idle and the client costs two system calls a request.
+    /// One thread serves the connections in turn. While it waits for the oldest response, all other connections have an
+    /// outstanding request. The proxy is therefore never idle, and the client needs two system calls per request.
     pub fn drive(&mut self, requests: &mut dyn Iterator<Item = &[u8]>, count: usize, status: u16) -> Result<()> {
         let width = self.connections.len().min(count);
         let mut tally = BTreeMap::<u16, usize>::new();
@@ -64,7 +64,7 @@ impl Load {
         }
     }
 
-    /// Sends one request and gives the answer with its headers.
+    /// Sends one request and returns the response with its headers.
     pub fn ask(&mut self, request: &[u8]) -> Result<Answer> {
         let mut connection = Connection::open(self.address)?;
         connection.send(request)?;
@@ -89,7 +89,7 @@ impl Connection {
         Ok(self.stream.write_all(request)?)
     }
 
-    /// Reads one answer to its end and keeps it until the next; gives its status.
+    /// Reads one response to its end and keeps it until the next one. Returns its status.
     fn receive(&mut self) -> Result<u16> {
         self.received.clear();
         let mut chunk = [0; 16 * 1024];
@@ -109,7 +109,7 @@ impl Connection {
     }
 }
 
-/// The status, once the answer is complete. Answers must name their length, as Envoy's and the bench upstream's do.
+/// Returns the status of a complete response. Responses must have a length, like those of Envoy and of the bench upstream.
 fn whole(received: &[u8]) -> Result<Option<u16>> {
     let Some(head_length) = received.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(received.get(..head_length).unwrap_or_default());
@@ -126,7 +126,7 @@ fn whole(received: &[u8]) -> Result<Option<u16>> {
     Ok((received.len() >= head_length + 4 + length).then_some(status))
 }
 
-/// Has no body and names no length (RFC 9110 §15.3.5).
+/// This status has no body and no length (RFC 9110 §15.3.5).
 const NO_CONTENT: u16 = 204;
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -1,4 +1,4 @@
-//! Where and when a run took place: figures without that say nothing.
+//! The machine and the time of a run. Without them, the figures have no meaning.
 
 use std::fs;
 use std::path::Path;
@@ -7,27 +7,27 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-/// The circumstances of a run.
+/// The conditions of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
     /// Envoy's version line.
     pub envoy: String,
     /// The CPU's model.
     pub cpu: String,
-    /// How many cores there are.
+    /// The number of cores.
     pub cores: usize,
     /// The kernel's release.
     pub kernel: String,
-    /// The commit that was measured; `+` when files were changed since.
+    /// The measured commit, with `+` if files were changed since.
     pub commit: String,
     /// The day, in UTC.
     pub date: String,
-    /// Runnable threads on average in the minute before the run: above 0.5 others were at work.
+    /// The average number of runnable threads in the minute before the run. Above 0.5, other processes were running.
     pub load: f64,
 }
 
 impl Machine {
-    /// Asks Envoy, the kernel and git.
+    /// Reads the conditions from Envoy, the kernel and git.
     pub fn look(envoy: &Path) -> Result<Self> {
         let version = said(Command::new(envoy).arg("--version"))?;
         // `…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`

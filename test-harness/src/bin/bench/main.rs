@@ -1,4 +1,4 @@
-//! `make bench`: what Portcullis costs, in CPU time of a real Envoy, next to Envoy's own filters doing the same work.
+//! `make bench`: the CPU time that Portcullis costs in a real Envoy, compared with Envoy's own filters doing the same work.
 
 mod equal;
 mod floor;
@@ -83,7 +83,7 @@ fn run(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The module that `make wasm` builds and the command line that stands beside this program; `RIVALS_ONLY=1` leaves both out.
+/// Returns the module that `make wasm` builds and the command line in this program's folder. `RIVALS_ONLY=1` skips both.
 fn gateway() -> Result<Option<Gateway>> {
     if std::env::var_os("RIVALS_ONLY").is_some() {
         return Ok(None);

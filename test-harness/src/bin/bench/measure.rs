@@ -1,4 +1,4 @@
-//! Timed runs: every variant of every row gets its load in turn, round after round, and its Envoy's CPU clock is read around it.
+//! Timed runs: every variant of every row gets its load in turn, round by round, and Envoy's CPU time is read before and after.
 
 use std::rc::Rc;
 
@@ -11,59 +11,59 @@ use crate::row::Row;
 /// One variant under one kind of load.
 #[derive(Debug)]
 pub struct Lane {
-    /// The variant's name, as it stands in the tables.
+    /// The name of the variant in the tables.
     pub name: &'static str,
-    /// Its Envoy; lanes of different rows may share one.
+    /// Its Envoy. Lanes of different rows may share one.
     pub process: Rc<Process>,
-    /// The requests, sent in turn.
+    /// The requests, sent in order.
     pub requests: Rc<Requests>,
-    /// How many are sent in each round.
+    /// The number of requests in each round.
     pub count: usize,
-    /// The status each must get.
+    /// The status that each request must get.
     pub status: u16,
 }
 
 /// Prebuilt requests.
 #[derive(Debug)]
 pub struct Requests {
-    /// The bytes of each.
+    /// The bytes of each request.
     pub list: Vec<Vec<u8>>,
-    /// Sent, not timed, before each round, and counted as nothing.
+    /// A request that is sent before each round. It is neither timed nor counted.
     pub warm_up: Vec<u8>,
-    /// The status of the warm-up's answers; 0 when it is that of the lane.
+    /// The status of the warm-up's responses; 0 means the status of the lane.
     pub warm_up_status: u16,
-    /// Whether the list starts again at its end. Where tokens must be new, it must not.
+    /// Whether the list repeats. It must not repeat if tokens must be new.
     pub again: bool,
 }
 
-/// One row of a table, before it is run.
+/// A row of a table before the run.
 #[derive(Debug)]
 pub struct Contest {
-    /// The row, still without figures.
+    /// The row, without figures.
     pub row: Row,
     /// The variants, in the order of their turns.
     pub lanes: Vec<Lane>,
 }
 
 impl Requests {
-    /// One request, again and again.
+    /// Repeats one request.
     pub fn same(request: Vec<u8>) -> Rc<Self> {
         Self::cycle(vec![request])
     }
 
-    /// These, and from the start again.
+    /// Repeats these requests in order.
     pub fn cycle(list: Vec<Vec<u8>>) -> Rc<Self> {
         let warm_up = list.first().cloned().unwrap_or_default();
         Rc::new(Self { list, warm_up, warm_up_status: 0, again: true })
     }
 
-    /// These, each once. The warm-up, answered 200, keeps the rest of the proxy warm.
+    /// Sends each of these requests once. The warm-up, answered with 200, keeps the rest of the proxy warm.
     pub fn once(list: Vec<Vec<u8>>, warm_up: Vec<u8>) -> Rc<Self> {
         Rc::new(Self { list, warm_up, warm_up_status: 200, again: false })
     }
 }
 
-/// Runs all contests for `rounds` rounds, interleaved,.
+/// Runs all contests for `rounds` rounds, interleaved.
 pub fn run(contests: Vec<Contest>, rounds: usize) -> Result<Vec<Row>> {
     let mut contests = contests;
     for round in 0..rounds {
@@ -81,14 +81,14 @@ pub fn run(contests: Vec<Contest>, rounds: usize) -> Result<Vec<Row>> {
 }
 
 impl Lane {
-    /// CPU microseconds of the Envoy for each request of this round.
+    /// Returns the CPU microseconds of the Envoy for each request of this round.
     fn measure(&self, round: usize) -> Result<f64> {
         let mut load = Load::connect(self.process.address(), CONNECTIONS)?;
         let requests = &self.requests;
         let status = if requests.warm_up_status == 0 { self.status } else { requests.warm_up_status };
         load.drive(&mut std::iter::repeat(requests.warm_up.as_slice()), WARM_UP.min(self.count), status)?;
         if requests.again && round == 0 {
-            // Caches are filled before the first round: what is asked is the cost of going on, not of the first pass.
+            // Caches are filled before the first round, because the benchmark measures the steady state and not the first pass.
             load.drive(&mut requests.list.iter().map(Vec::as_slice), requests.list.len(), self.status)?;
         }
         let from = round * self.count;

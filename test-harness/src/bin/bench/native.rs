@@ -1,4 +1,4 @@
-//! The rivals: an Envoy without any filter, and Envoy's own jwt_authn + cors + rbac set up to do what Portcullis does.
+//! The baselines: Envoy without filters, and Envoy's own `jwt_authn`, `cors` and `rbac` set up to do the same as Portcullis.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -10,19 +10,19 @@ use crate::tokens::{AUDIENCE, SCOPE};
 /// How Envoy finds the route of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
-    /// A list of path templates, tried one after the other.
+    /// A list of path templates, tried in order.
     List,
-    /// A prefix map (`xds.type.matcher.v3.Matcher`), then the one template that is left.
+    /// A prefix map (`xds.type.matcher.v3.Matcher`), then the one remaining template.
     Tree,
 }
 
-/// The bootstrap of an Envoy that only forwards.
+/// Returns the bootstrap of an Envoy that only forwards.
 pub fn bare(site: &Site, port: u16) -> Value {
     let routes = json!({ "name": "bare", "domains": ["*"], "routes": [health(), forward(json!({ "prefix": "/" }))] });
     listener::bootstrap(port, site.upstream, None, vec![], &routes)
 }
 
-/// The bootstrap of Envoy's own filters. `cache` is the number of tokens that jwt_authn remembers; 0 turns that off.
+/// Returns the bootstrap of Envoy's own filters. `cache` is the number of tokens that `jwt_authn` caches; 0 disables the cache.
 pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value> {
     let mut chain = vec![
         listener::filter("cors", "cors.v3.Cors", json!({})),
@@ -36,7 +36,7 @@ pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value
     Ok(listener::bootstrap(port, site.upstream, log, chain, &virtual_host(site, table)))
 }
 
-/// The provider names nothing but the header as the token's place: the default would search the query as well.
+/// The provider names only the header as the location of the token. The default would also search the query.
 fn jwt_authn(site: &Site, cache: u32) -> Result<Value> {
     let algorithms = site.algorithms();
     let keys: Result<Vec<_>> = algorithms.iter().map(|algorithm| algorithm.jwk()).collect();
@@ -62,7 +62,7 @@ fn jwt_authn(site: &Site, cache: u32) -> Result<Value> {
     }))
 }
 
-/// A bucket for each value of the header, made when it is first seen; Envoy keeps twenty of them unless told otherwise.
+/// One bucket for each value of the header, created on first use. By default, Envoy keeps only twenty.
 fn local_ratelimit() -> Value {
     let always = json!({ "default_value": { "numerator": 100 } });
     let bucket = |tokens: u64| json!({ "max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "86400s" });
@@ -157,7 +157,7 @@ fn health() -> Value {
     json!({ "match": { "path": HEALTH }, "direct_response": answer })
 }
 
-/// One JSON line for each request, as Portcullis leaves one.
+/// One JSON line for each request, like the audit record of Portcullis.
 fn audit() -> Value {
     json!({
         "time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%", "status": "%RESPONSE_CODE%",

@@ -1,11 +1,11 @@
-//! The results as a picture: each goal's ratio with its limit, on a logarithmic axis, as SVG.
+//! The results as an SVG plot: each goal's ratio and its limit, on a logarithmic axis.
 
 use std::fmt::Write;
 
 use crate::machine::Machine;
 use crate::row::{Row, Verdict};
 
-/// The picture.
+/// Returns the plot.
 pub fn svg(machine: &Machine, rows: &[Row]) -> String {
     let bars: Vec<(String, Verdict)> = rows.iter().flat_map(of_row).collect();
     let mut y = TOP;
@@ -65,7 +65,7 @@ fn bar(label: &str, verdict: &Verdict, y: f64) -> String {
     )
 }
 
-/// Where a ratio lies on the axis; what is beyond an end is drawn at that end.
+/// Returns the position of a ratio on the axis. Values beyond an end are drawn at that end.
 fn place(ratio: f64) -> f64 {
     let [first, .., last] = TICKS;
     let share = (ratio.clamp(first, last) / first).ln() / (last / first).ln();

@@ -1,4 +1,4 @@
-//! One Envoy under test, pinned to a core: started, asked for its CPU time and memory, stopped.
+//! One Envoy under test, pinned to a core: started, measured for CPU time and memory, and stopped.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,41 +14,42 @@ use test_harness::ports;
 use crate::load::Load;
 use crate::timer::Timer;
 
-/// A running Envoy; it is stopped when this is dropped.
+/// A running Envoy. It stops on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     address: SocketAddr,
 }
 
-/// How to start an Envoy.
+/// The options for starting an Envoy.
 #[derive(Debug)]
 pub struct Launch<'a> {
     /// The binary.
     pub envoy: &'a Path,
-    /// Where the configuration and the log are written.
+    /// The directory for the configuration and the log.
     pub directory: &'a Path,
-    /// The name of the variant, part of the file names.
+    /// The name of the variant, which is part of the file names.
     pub name: &'a str,
-    /// The whole bootstrap.
+    /// The complete bootstrap.
     pub bootstrap: &'a Value,
-    /// The port its listener is configured with.
+    /// The port of its listener.
     pub port: u16,
-    /// How many workers.
+    /// The number of workers.
     pub workers: usize,
-    /// Whether it has one core to itself; else it may use all.
+    /// Whether it runs on one core that is reserved for it. Otherwise it may use all cores.
     pub pinned: bool,
-    /// The environment it gets besides PATH.
+    /// Its environment variables, in addition to PATH.
     pub environment: &'a [(String, String)],
 }
 
 impl Launch<'_> {
-    /// Starts it and waits until `probe` is answered. Gives the process and the milliseconds from start to that answer.
+    /// Starts Envoy and waits for a response to `probe`. Returns the process and the milliseconds until that response.
     pub fn start(&self, probe: &[u8]) -> Result<(Process, f64)> {
         let file = self.directory.join(format!("{}.json", self.name));
         fs::write(&file, serde_json::to_vec_pretty(self.bootstrap)?)?;
         let log = self.directory.join(format!("{}.log", self.name));
-        // Pinned through taskset, which replaces itself by Envoy: the process keeps its number, no unsafe call is needed.
+        // `taskset` pins the process and replaces itself with Envoy, so the process id stays the same and no unsafe call is
+        // needed.
         let mut command = Command::new("taskset");
         command.args(["-c", if self.pinned { ENVOY_CORE } else { ALL_CORES }]).arg(self.envoy).arg("-c").arg(&file);
         command.args(["--concurrency", &self.workers.to_string(), "--disable-hot-restart", "--log-level", "warning"]);
@@ -73,12 +74,12 @@ impl Launch<'_> {
 }
 
 impl Process {
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// CPU time of all its threads so far, in nanoseconds.
+    /// Returns the CPU time of all its threads so far, in nanoseconds.
     pub fn cpu_ns(&self) -> Result<u64> {
         let mut sum = 0;
         for thread in fs::read_dir(self.proc("task"))? {
@@ -89,7 +90,7 @@ impl Process {
         Ok(sum)
     }
 
-    /// Its resident memory in KiB.
+    /// Returns its resident memory in KiB.
     pub fn resident_kib(&self) -> Result<u64> {
         let status = fs::read_to_string(self.proc("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -112,7 +113,7 @@ impl Drop for Process {
     }
 }
 
-/// Moves this process, with all its threads, to the core that the Envoy under test does not have.
+/// Moves this process and all its threads to the core that the Envoy under test does not use.
 pub fn pin_self() -> Result<()> {
     let own = std::process::id().to_string();
     let pinned = Command::new("taskset").args(["-apc", OTHER_CORE, &own]).stdout(Stdio::null()).status();

@@ -1,4 +1,4 @@
-//! What is not counted by requests: how soon an Envoy answers, what a further worker takes, how large the module is.
+//! Figures that do not depend on requests: start-up time, memory of each additional worker, and module size.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::site::{self, Site};
 use crate::tables::{CACHED, OURS};
 use crate::variant::Workshop;
 
-/// Milliseconds from the start of an Envoy to its first answer. It may use all cores, as it compiles on several threads.
+/// Milliseconds from the start of an Envoy to its first response. It may use all cores, because it compiles on several threads.
 pub fn start_up(shop: &Workshop, site: &Site, rounds: usize) -> Result<Row> {
     let mut row = Row {
         table: "Start-up",
@@ -28,7 +28,7 @@ pub fn start_up(shop: &Workshop, site: &Site, rounds: usize) -> Result<Row> {
     Ok(row)
 }
 
-/// MiB of resident memory that each worker after the first takes, once it has served requests.
+/// MiB of resident memory for each worker after the first, after it has served requests.
 pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Result<Row> {
     let mut row = Row {
         table: "Memory",
@@ -43,7 +43,7 @@ pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Resul
             let mut resident = [0.0; 2];
             for (kib, workers) in resident.iter_mut().zip([1, 1 + FURTHER]) {
                 let (process, _) = shop.launch(variant, site, workers, false)?;
-                // Connections spread over the workers: with this many, none is left without.
+                // Connections are distributed over the workers. With this many, every worker gets some.
                 let mut load = Load::connect(process.address(), CONNECTIONS)?;
                 load.drive(&mut std::iter::repeat(call.as_slice()), REQUESTS, 200)?;
                 *kib = count(process.resident_kib()?);
@@ -55,7 +55,7 @@ pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Resul
     Ok(row)
 }
 
-/// KiB of a module's file.
+/// The size of a module's file in KiB.
 pub fn size(module: &Path) -> Result<Row> {
     let bytes = fs::metadata(module).with_context(|| format!("{}", module.display()))?.len();
     let mut row = Row { table: "Size", name: "module".to_owned(), unit: "KiB", figures: Vec::new(), goals: Vec::new() };

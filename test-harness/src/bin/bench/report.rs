@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::row::{BARE, Row, Verdict};
 use crate::spread::Spread;
 
-/// The whole report as Markdown.
+/// Returns the report as Markdown.
 pub fn markdown(machine: &Machine, rows: &[Row], compared: usize) -> String {
     let mut text = head(machine, compared);
     text.push_str(&goals(rows));
@@ -25,7 +25,7 @@ pub fn markdown(machine: &Machine, rows: &[Row], compared: usize) -> String {
     text
 }
 
-/// The same for programs, with the figure of every round.
+/// Returns the report as JSON, with the figures of every round.
 pub fn json(machine: &Machine, rows: &[Row], compared: usize) -> Value {
     let row = |row: &Row| {
         let variant = |(name, figures): &(&str, Vec<f64>)| {

@@ -1,15 +1,15 @@
-//! One row of the results: its figures, round by round, and the goals that are judged by them.
+//! One row of the results: its figures for each round, and its goals.
 
 use crate::spread::Spread;
 
-/// What was done, and what it cost each variant.
+/// A measurement and its figures for each variant.
 #[derive(Debug)]
 pub struct Row {
-    /// The table it stands in.
+    /// The table of the row.
     pub table: &'static str,
-    /// What was done.
+    /// The measured operation.
     pub name: String,
-    /// What the figures count.
+    /// The unit of the figures.
     pub unit: &'static str,
     /// For each variant, in order, its name and one figure for each round.
     pub figures: Vec<(&'static str, Vec<f64>)>,
@@ -20,36 +20,36 @@ pub struct Row {
 /// A goal of the performance page.
 #[derive(Debug, Clone, Copy)]
 pub struct Goal {
-    /// Its number, as `P1`.
+    /// Its number, such as `P1`.
     pub name: &'static str,
-    /// The variant that is judged.
+    /// The variant under test.
     pub variant: &'static str,
-    /// The variants it is compared with: the cheapest of them counts. With none, the limit is a figure, not a ratio.
+    /// The variants that it is compared with. The cheapest counts. Without any, the limit is a figure and not a ratio.
     pub against: &'static [&'static str],
-    /// Whether the proxy's own cost, without a filter, is taken off on both sides.
+    /// Whether the cost of the proxy without a filter is subtracted on both sides.
     pub added: bool,
-    /// The largest value that reaches the goal.
+    /// The largest value that meets the goal.
     pub limit: f64,
 }
 
-/// A goal, judged.
+/// The result of a goal.
 #[derive(Debug, Clone, Copy)]
 pub struct Verdict {
     /// The goal.
     pub goal: Goal,
-    /// The variant it was compared with.
+    /// The variant that it was compared with.
     pub against: Option<&'static str>,
-    /// The ratio, or the figure, over the rounds.
+    /// The spread of the ratio, or of the figure, over the rounds.
     pub value: Spread,
 }
 
 impl Row {
-    /// A row of CPU microseconds a request, without figures yet.
+    /// Creates a row of CPU microseconds per request, without figures.
     pub fn of_requests(table: &'static str, name: impl Into<String>, goals: Vec<Goal>) -> Self {
         Self { table, name: name.into(), unit: "µs CPU a request", figures: Vec::new(), goals }
     }
 
-    /// Adds the figure of one more round.
+    /// Adds the figure of one round.
     pub fn push(&mut self, variant: &'static str, figure: f64) {
         match self.figures.iter_mut().find(|(name, _)| *name == variant) {
             Some((_, figures)) => figures.push(figure),
@@ -57,7 +57,8 @@ impl Row {
         }
     }
 
-    /// What a variant costs, round by round; without the proxy's own cost when `added` and if that was measured.
+    /// Returns the cost of a variant for each round. If `added` is set, the cost without a filter is subtracted, if it was
+    /// measured.
     pub fn cost(&self, variant: &str, added: bool) -> Option<Vec<f64>> {
         let whole = self.of(variant)?;
         match self.of(BARE) {
@@ -66,12 +67,12 @@ impl Row {
         }
     }
 
-    /// The spread of what a variant costs.
+    /// Returns the spread of the cost of a variant.
     pub fn spread(&self, variant: &str, added: bool) -> Option<Spread> {
         Spread::of(self.cost(variant, added)?)
     }
 
-    /// The goals whose variants were measured, judged by the ratios within each round.
+    /// Returns the results of the goals whose variants were measured. Ratios are computed within each round.
     pub fn verdicts(&self) -> Vec<Verdict> {
         self.goals.iter().filter_map(|goal| self.verdict(*goal)).collect()
     }
@@ -99,7 +100,7 @@ impl Row {
 }
 
 impl Verdict {
-    /// Whether the goal was reached: by the median, as rounds scatter.
+    /// Returns whether the median meets the goal. The median is used because rounds vary.
     pub fn reached(&self) -> bool {
         self.value.median <= self.goal.limit
     }

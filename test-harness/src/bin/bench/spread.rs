@@ -1,4 +1,4 @@
-//! Minimum, median and maximum: what is said about figures from a noisy machine.
+//! Minimum, median and maximum of the figures from a noisy machine.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 pub struct Spread {
     /// The smallest.
     pub min: f64,
-    /// The middle one; of two middle ones their mean.
+    /// The middle one, or the mean of the two middle ones.
     pub median: f64,
     /// The largest.
     pub max: f64,
 }
 
 impl Spread {
-    /// The spread of at least one figure.
+    /// Returns the spread of one or more figures, or `None` without figures.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         sorted.sort_by(f64::total_cmp);

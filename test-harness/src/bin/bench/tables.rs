@@ -1,4 +1,4 @@
-//! The tables: which variants are set up for which load, and which goals they are judged by.
+//! The tables: the variants for each load, and the goals for each row.
 
 use std::rc::Rc;
 
@@ -14,29 +14,29 @@ use crate::site::{self, Site};
 use crate::tokens::{self, Algorithm};
 use crate::variant::{Variant, Workshop};
 
-/// How much is done.
+/// The extent of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
-    /// How often each variant has its turn.
+    /// The number of rounds of each variant.
     pub rounds: usize,
-    /// Requests in each turn.
+    /// The number of requests in each round.
     pub requests: usize,
-    /// Tokens never seen before in each turn.
+    /// The number of new tokens in each round.
     pub cold: usize,
-    /// How many tokens live side by side.
+    /// The numbers of tokens that are used in turn.
     pub live: &'static [usize],
     /// The sizes of the route tables.
     pub routes: &'static [usize],
-    /// How often each variant is started for start-up and memory.
+    /// How often each variant is started to measure start-up and memory.
     pub starts: usize,
 }
 
-/// The tokens of a run, minted before anything is timed.
+/// The tokens of a run, minted before the measurements.
 #[derive(Debug)]
 pub struct Wallet(Vec<(Algorithm, Vec<String>)>);
 
 impl Wallet {
-    /// For each algorithm one hot token, those that live side by side, and enough others that are new in every round.
+    /// Mints, for each algorithm, one hot token, the tokens that are used in turn, and new ones for every round.
     pub fn mint(extent: &Extent) -> Result<Self> {
         let enough = |algorithm: Algorithm| {
             tokens::mint(algorithm, 1, 2 + living(extent, algorithm) + extent.rounds * extent.cold)
@@ -44,23 +44,23 @@ impl Wallet {
         Ok(Self(Algorithm::ALL.iter().map(|algorithm| Ok((*algorithm, enough(*algorithm)?))).collect::<Result<_>>()?))
     }
 
-    /// A good token.
+    /// Returns a valid token.
     pub fn any(&self) -> Result<&str> {
         self.hot(Algorithm::Rs256)
     }
 
-    /// The token that is sent again and again.
+    /// Returns the token that is sent repeatedly.
     pub(crate) fn hot(&self, algorithm: Algorithm) -> Result<&str> {
         let all = self.0.iter().find(|(name, _)| *name == algorithm);
         all.and_then(|(_, tokens)| tokens.first()).map(String::as_str).context("no hot token was minted")
     }
 
-    /// Tokens that live side by side.
+    /// Returns tokens that are used in turn.
     fn live(&self, count: usize) -> &[String] {
         self.beside(Algorithm::Rs256).get(..count).unwrap_or_default()
     }
 
-    /// Tokens that nobody has seen; never one that lives, or every variant with a cache would know it.
+    /// Returns tokens that were never sent. They exclude the live ones, which every variant with a cache would know.
     fn fresh(&self, extent: &Extent, algorithm: Algorithm) -> &[String] {
         self.beside(algorithm).get(living(extent, algorithm)..).unwrap_or_default()
     }
@@ -75,7 +75,7 @@ fn living(extent: &Extent, algorithm: Algorithm) -> usize {
     if algorithm == Algorithm::Rs256 { extent.live.iter().copied().max().unwrap_or_default() } else { 0 }
 }
 
-/// Warm tokens, cold tokens and many live tokens, for each algorithm.
+/// Measures warm tokens, cold tokens and many live tokens for each algorithm.
 pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let mut contests = Vec::new();
     let mut shared: Vec<Vec<Party>> = Vec::new();
@@ -107,7 +107,7 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
         }
         shared.push(parties);
     }
-    // Without the access log on either side: what deciding alone costs.
+    // Without the access log on either side, this is the cost of the decision alone.
     let quiet = Site { audit: false, ..shop.site(1) };
     let names = [BARE, CACHED, OURS, FORWARDS, IDLE];
     let parties = shop.parties(&quiet, &names)?;
@@ -117,7 +117,7 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
     measure::run(contests, extent.rounds)
 }
 
-/// Route tables of growing size; the last route is hit.
+/// Measures route tables of growing size. Requests match the last route.
 pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let bare = shop.parties(&shop.site(1), &[BARE])?;
     let mut contests = Vec::new();
@@ -133,7 +133,7 @@ pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
         let hot = Requests::same(site::call(&site.last_path(), wallet.hot(Algorithm::Rs256)?));
         let goals = if *routes == 5_000 { vec![P4, P4_LIST] } else { vec![] };
         let row = Row::of_requests("Last of n routes", format!("{routes}"), goals);
-        // A list of thousands costs milliseconds a request: fewer show it well enough.
+        // A list of thousands costs milliseconds per request, so fewer requests are enough.
         let count = (extent.requests * 100 / (*routes).max(100)).max(200).min(extent.requests);
         let mut contest = contest(row, &parties, &[BARE, LIST, TREE, OURS], &hot, extent.requests);
         contest.lanes.iter_mut().filter(|lane| lane.name == LIST).for_each(|lane| lane.count = count);
@@ -157,7 +157,7 @@ pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
     measure::run(contests, extent.rounds)
 }
 
-/// What the proxy answers itself: refusals, preflights, static routes.
+/// Measures the proxy's own replies: refusals, preflights and static routes.
 pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let site = shop.site(1);
     let parties = shop.parties(&site, &[CACHED, OURS, REFUSES])?;
@@ -189,7 +189,7 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
     measure::run(contests.into(), extent.rounds)
 }
 
-/// A variant that is running.
+/// A running variant.
 #[derive(Debug, Clone)]
 pub(crate) struct Party {
     /// Its name in the tables.
@@ -199,7 +199,7 @@ pub(crate) struct Party {
 }
 
 impl Workshop {
-    /// Starts the named variants for `site` and makes sure that those with filters do the same.
+    /// Starts the named variants for `site` and checks that those with filters have the same effect.
     pub(crate) fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
         let start = |(name, variant)| Ok(Party { name, process: self.start(variant, site)? });
         let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
@@ -210,7 +210,7 @@ impl Workshop {
         Ok(started)
     }
 
-    /// The variants of these names, as far as they can be set up here.
+    /// Returns the variants with these names that are available here.
     pub fn known(&self, names: &[&'static str]) -> Vec<(&'static str, Variant)> {
         names.iter().filter_map(|name| Some((*name, self.variant(name)?))).collect()
     }
@@ -233,7 +233,7 @@ impl Workshop {
     }
 }
 
-/// The variants of these names under the same load.
+/// Returns a contest of these variants under the same load.
 pub(crate) fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>, count: usize) -> Contest {
     let taking_part = names.iter().filter_map(|name| parties.iter().find(|party| party.name == *name));
     let lane = |party: &Party| Lane {
@@ -246,9 +246,9 @@ pub(crate) fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc
     Contest { row, lanes: taking_part.map(lane).collect() }
 }
 
-/// The name of the variant that is judged.
+/// The name of the variant under test.
 pub const OURS: &str = "Portcullis";
-/// The rival in its usual form.
+/// The baseline in its usual form.
 pub const CACHED: &str = "native, cache of 1,000 tokens";
 const CACHED_ALL: &str = "native, cache of 10,000 tokens";
 const UNCACHED: &str = "native, no cache";

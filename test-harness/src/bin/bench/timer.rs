@@ -1,4 +1,4 @@
-//! The bench's stopwatch: starting Envoy is the one thing that is timed by the wall clock.
+//! The stopwatch of the benchmark. Only the start-up of Envoy is measured with the wall clock.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ impl Timer {
         Self(Instant::now())
     }
 
-    /// Milliseconds since it was started.
+    /// Returns the milliseconds since the start.
     pub fn milliseconds(self) -> f64 {
         self.0.elapsed().as_secs_f64() * 1e3
     }

@@ -1,4 +1,4 @@
-//! Tokens in bulk: the same caller's claims, each token distinct by its `jti`, signed by the development issuer's keys.
+//! Tokens in bulk: the same claims with a different `jti` for each token, signed with the development issuer's keys.
 
 use anyhow::{Result, bail};
 use base64::Engine;
@@ -27,10 +27,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them, in the order of the tables.
+    /// All algorithms, in the order of the tables.
     pub const ALL: [Self; 5] = [Self::Rs256, Self::Es256, Self::EdDsa, Self::Ps256, Self::Hs256];
 
-    /// Its name in a token's header.
+    /// Returns its name in a token's header.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -41,7 +41,7 @@ impl Algorithm {
         }
     }
 
-    /// The key that signs with it, by its name in the issuer's key set.
+    /// Returns the name of its key in the issuer's key set.
     pub fn kid(self) -> &'static str {
         match self {
             Self::Rs256 => "rsa-1",
@@ -52,12 +52,12 @@ impl Algorithm {
         }
     }
 
-    /// The issuer: the one with a shared secret is another than the one with public keys.
+    /// Returns the issuer. The issuer with a shared secret is not the one with public keys.
     pub fn issuer(self) -> &'static str {
         if self == Self::Hs256 { SHARED_ISSUER } else { PUBLIC_ISSUER }
     }
 
-    /// Its verification key as a JWK that names its algorithm. For HS256 that is the secret itself.
+    /// Returns its verification key as a JWK with its algorithm. For HS256 this is the secret itself.
     pub fn jwk(self) -> Result<Value> {
         if self == Self::Hs256 {
             let secret = URL_SAFE_NO_PAD.encode(SECRET);
@@ -71,9 +71,9 @@ impl Algorithm {
     }
 }
 
-/// Tokens `from..to` of the numbered tokens of `algorithm`, all good for a day.
+/// Mints the tokens with the numbers `from..to`, all valid for a day.
 pub fn mint(algorithm: Algorithm, from: usize, to: usize) -> Result<Vec<String>> {
-    // RSA signing is the slow part of a run's preparation, so each core takes half.
+    // RSA signing is the slow part of the preparation, so two threads share it.
     let middle = from.midpoint(to);
     std::thread::scope(|scope| {
         let first = scope.spawn(move || mint_here(algorithm, SCOPES, from, middle));
@@ -85,12 +85,12 @@ pub fn mint(algorithm: Algorithm, from: usize, to: usize) -> Result<Vec<String>>
     })
 }
 
-/// A good token of a caller who lacks the scope that the routes ask for.
+/// Mints a valid token without the scope that the routes require.
 pub fn without_scope(algorithm: Algorithm) -> Result<String> {
     Ok(mint_here(algorithm, &["orders:list"], 0, 1)?.concat())
 }
 
-/// The same token with one bit of its signature flipped.
+/// Returns the token with one bit of its signature flipped.
 pub fn forged(token: &str) -> Result<String> {
     let Some((signed, signature)) = token.rsplit_once('.') else { bail!("a token without dots") };
     let mut signature = URL_SAFE_NO_PAD.decode(signature)?;
@@ -102,7 +102,7 @@ pub fn forged(token: &str) -> Result<String> {
 
 fn mint_here(algorithm: Algorithm, scopes: &[&str], from: usize, to: usize) -> Result<Vec<String>> {
     let signer = Pen::new(algorithm)?;
-    // A shared secret has no name.
+    // A shared secret has no key id.
     let kid = (algorithm != Algorithm::Hs256).then(|| algorithm.kid());
     let mut header = json!({ "alg": algorithm.name(), "typ": "JWT" });
     if let (Some(members), Some(kid)) = (header.as_object_mut(), kid) {
@@ -123,7 +123,7 @@ fn mint_here(algorithm: Algorithm, scopes: &[&str], from: usize, to: usize) -> R
     (from..to).map(token).collect()
 }
 
-/// A signing key made ready once; minting thousands would otherwise be spent on preparing keys.
+/// A prepared signing key. Preparing it for each of thousands of tokens would be slow.
 enum Pen {
     Rs256(rsa::pkcs1v15::SigningKey<Sha256>),
     Es256(p256::ecdsa::SigningKey),
@@ -161,11 +161,11 @@ impl Pen {
     }
 }
 
-/// The audience that every variant asks for.
+/// The audience that every variant requires.
 pub const AUDIENCE: &str = "bench-api";
-/// The scope that every protected route asks for.
+/// The scope that every protected route requires.
 pub const SCOPE: &str = "orders:read";
-/// The shared secret of the issuer that signs with HS256; text, as it travels in an environment variable.
+/// The shared secret of the HS256 issuer. It is text because it is passed in an environment variable.
 pub const SECRET: &str = "bench-only-secret-0123456789abcdef-0123456789abcdef";
 const SCOPES: &[&str] = &["orders:list", SCOPE, "orders:write"];
 const PUBLIC_ISSUER: &str = "https://issuer.bench.test";

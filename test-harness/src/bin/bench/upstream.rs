@@ -1,4 +1,4 @@
-//! The upstream that all variants forward to: a thread for each connection, one fixed answer, and on request a look at what arrived.
+//! The upstream of all variants: one thread for each connection, one fixed response, and optional capture of the request.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,14 +8,14 @@ use std::thread;
 use anyhow::{Context, Result};
 use test_harness::ports;
 
-/// A listening upstream; it lives as long as the process.
+/// A listening upstream. It lives as long as the process.
 #[derive(Debug)]
 pub struct Upstream {
     port: u16,
     seen: Seen,
 }
 
-/// The last head that arrived while somebody watched.
+/// The last request head that arrived during [`Upstream::watch`].
 type Seen = Arc<Mutex<Watch>>;
 
 #[derive(Debug, Default)]
@@ -40,12 +40,12 @@ impl Upstream {
         Ok(Self { port, seen })
     }
 
-    /// Where it listens on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The head of the request that arrives during `act`, if one does, as header names in lower case and values.
+    /// Returns the header names, in lower case, and values of the request that arrives during `act`, if there is one.
     pub fn watch<T>(&self, act: impl FnOnce() -> T) -> (T, Option<Vec<(String, String)>>) {
         let set = |watching| *lock(&self.seen) = Watch { watching, head: None };
         set(true);
@@ -58,7 +58,7 @@ impl Upstream {
     }
 }
 
-/// Reads heads and answers each; requests of the bench have no body.
+/// Reads request heads and answers each one. Requests of the bench have no body.
 fn serve(mut stream: TcpStream, seen: &Seen) {
     let _slower_without = stream.set_nodelay(true);
     let mut pending = Vec::with_capacity(16 * 1024);

@@ -1,4 +1,4 @@
-//! The variants by their names in the tables, and how to set each up.
+//! The variants by their names in the tables, and their setup.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -15,60 +15,60 @@ use crate::process::{Launch, Process};
 use crate::site::{self, Site};
 use crate::upstream::Upstream;
 
-/// What stands in front of the upstream.
+/// The proxy in front of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     /// Envoy that only forwards.
     Bare,
-    /// jwt_authn + cors + rbac; how many tokens jwt_authn remembers, and the form of the route table.
+    /// `jwt_authn`, `cors` and `rbac`, with the size of the token cache of `jwt_authn` and the form of the route table.
     Native(u32, Table),
     /// Portcullis.
     Gateway,
-    /// A module in its place that decides nothing.
+    /// A module that decides nothing, instead of Portcullis.
     Floor(Floor),
 }
 
-/// Where variants are set up.
+/// The environment in which variants run.
 #[derive(Debug)]
 pub struct Workshop {
     /// Envoy's binary.
     pub envoy: PathBuf,
-    /// Where configurations and logs are written.
+    /// The directory for configurations and logs.
     pub directory: PathBuf,
     /// The upstream of all variants.
     pub upstream: Upstream,
-    /// What is measured; without it only the rivals are.
+    /// The files under test. Without them, only the baselines are measured.
     pub gateway: Option<Gateway>,
     compared: Cell<usize>,
 }
 
 impl Workshop {
-    /// Opens it.
+    /// Creates a workshop.
     pub fn open(envoy: PathBuf, directory: PathBuf, upstream: Upstream, gateway: Option<Gateway>) -> Self {
         Self { envoy, directory, upstream, gateway, compared: Cell::new(0) }
     }
 
-    /// How many effects of different variants were found equal.
+    /// Returns how many effects of different variants were equal.
     pub fn compared(&self) -> usize {
         self.compared.get()
     }
 
-    /// Counts effects that were found equal.
+    /// Counts effects that were equal.
     pub fn count(&self, compared: usize) {
         self.compared.set(self.compared.get() + compared);
     }
 
-    /// A site of `routes` routes in front of the upstream.
+    /// Returns a site with `routes` routes in front of the upstream.
     pub fn site(&self, routes: usize) -> Site {
         Site::new(self.upstream.port(), routes)
     }
 
-    /// Starts an Envoy of one worker.
+    /// Starts an Envoy with one worker.
     pub fn start(&self, variant: Variant, site: &Site) -> Result<Rc<Process>> {
         Ok(Rc::new(self.launch(variant, site, 1, true)?.0))
     }
 
-    /// Starts an Envoy, `pinned` to one core or not; gives also the milliseconds to its first answer.
+    /// Starts an Envoy, optionally pinned to one core. Also returns the milliseconds to its first response.
     pub fn launch(&self, variant: Variant, site: &Site, workers: usize, pinned: bool) -> Result<(Process, f64)> {
         let [port] = ports::free()?;
         let bootstrap = match variant {
@@ -92,7 +92,7 @@ impl Workshop {
         launch.start(&site::anonymous(site::HEALTH))
     }
 
-    /// The bootstrap of Portcullis, with another module in its place if one is named.
+    /// Returns the bootstrap of Portcullis, with another module if one is given.
     fn gateway(&self, site: &Site, port: u16, module: Option<&Path>) -> Result<Value> {
         let gateway = self.gateway.as_ref().context("there is no module to measure")?;
         let gateway = Gateway { module: module.unwrap_or(&gateway.module).to_owned(), ..gateway.clone() };

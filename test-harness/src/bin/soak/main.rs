@@ -1,4 +1,4 @@
-//! `make soak`: a long mix of requests, every answer counted, while Envoy's memory and open files are watched.
+//! `make soak`: sends a long mix of requests, counts every response, and records Envoy's memory and open files.
 
 mod mix;
 mod watch;
@@ -47,7 +47,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         let clients: Vec<_> = (0..CLIENTS).map(client).collect();
         while clients.iter().any(|client| !client.is_finished()) {
             samples.push(look(&gate, next.load(Ordering::Relaxed).min(count))?);
-            // What the upstream writes down is not part of what is watched.
+            // Memory for the upstream's records is not part of the measurement.
             servers.upstream.received().take();
             mix::publish(&servers, samples.len());
             thread::sleep(Duration::from_millis(250));
@@ -55,7 +55,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         clients.into_iter().try_for_each(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
     })?;
     let seconds = clock::unix_seconds() - began;
-    // Clients are gone; Envoy needs a moment to see it.
+    // The clients have disconnected. Envoy notices this after a moment.
     thread::sleep(Duration::from_secs(2));
     let open = gate.envoy.stat("http.portcullis.downstream_rq_active")?;
     let connections = gate.envoy.stat("http.portcullis.downstream_cx_active")?;
@@ -86,8 +86,8 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         wrong == 0 && open == 0 && connections == 0 && waiting == 0,
         "{said}; {open} requests and {connections} connections left open, and {waiting} requests to upstreams"
     );
-    // Connections to upstreams are kept for the next request; of all other files there are no more than at the start, but for
-    // connections of the admin interface, over which this was asked, that are being closed.
+    // Connections to upstreams are kept for the next request. The number of other open files must not grow. Connections of the
+    // admin interface that are still closing are an exception.
     ensure!(
         last.files <= first.files + kept + CLOSING,
         "{said}; {} files are open, {kept} of them connections to upstreams, {} at the start",
@@ -98,7 +98,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
     Ok(said)
 }
 
-/// One client: a kept connection, now and then a request over HTTP/2, every answer compared with those that are right.
+/// One client: a kept connection, an occasional request over HTTP/2, and a check of every response.
 fn send(servers: &Servers, port: u16, count: usize, next: &AtomicUsize, wrong: &AtomicU64, seed: u64) -> Result<()> {
     let mut dice = Dice::new(seed * 7919 + 1);
     let mut tokens = Tokens::mint(servers, seed)?;

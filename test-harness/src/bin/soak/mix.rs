@@ -1,4 +1,4 @@
-//! What the soak asks of the gateway: a document that uses every part of it, and requests of every sort with the right answers.
+//! The requests of the soak: a document that uses every feature, and requests of every kind with the correct responses.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use test_harness::scene::document_path;
 use test_harness::token::{Tamper, TokenSpec};
 use test_harness::trial::{HOST, ORIGIN, Servers, bearer, get};
 
-/// The trial's document with the rest of what a document can have.
+/// Returns the trial's document with all other features of a document added.
 pub fn document(servers: &Servers) -> Result<Value> {
     let at = |name: &str| format!("{}{}", servers.issuer.url(), document_path(name));
     publish(servers, 0);
@@ -50,7 +50,7 @@ pub fn document(servers: &Servers) -> Result<Value> {
     Ok(document)
 }
 
-/// Publishes what the gateway polls anew: other keys of the issuer, another client, another entry of the list.
+/// Changes the documents that the gateway polls: the issuer's keys, a client, and an entry of the revocation list.
 pub fn publish(servers: &Servers, turn: usize) {
     let (one, other) = (["rsa-1", "p256-1"], ["p256-1", "rsa-1"]);
     servers.issuer.publish(if turn.is_multiple_of(2) { &one } else { &other });
@@ -65,10 +65,10 @@ pub fn publish(servers: &Servers, turn: usize) {
     servers.issuer.documents.publish(&document_path(REVOCATIONS), revoked);
 }
 
-/// The tokens of one client of the gateway; its own changes all the time.
+/// The tokens of one client of the gateway. Its own token changes all the time.
 #[derive(Debug)]
 pub struct Tokens {
-    /// The good one.
+    /// The valid token.
     pub own: String,
     subject: String,
     permitted: bool,
@@ -77,7 +77,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The first ones, for a client of this number.
+    /// Mints the first tokens for the client with this number.
     pub fn mint(servers: &Servers, client: u64) -> Result<Tokens> {
         let forged = TokenSpec { tamper: Some(Tamper::Signature), ..servers.spec(&json!({})) };
         let now = clock::unix_seconds();
@@ -87,7 +87,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Another caller: there are more of them than any cache holds.
+    /// Switches to another caller. There are more callers than any cache has entries.
     pub fn renew(&mut self, servers: &Servers, client: u64, number: usize) -> Result<()> {
         self.subject = format!("user-{client}-{number}");
         self.permitted = number.is_multiple_of(2);
@@ -99,7 +99,7 @@ impl Tokens {
     }
 }
 
-/// One request of many sorts, and the statuses that are right.
+/// Returns a request of a random kind and the statuses that are correct.
 pub fn request(dice: &mut Dice, tokens: &Tokens, number: usize) -> (Request, &'static [u16]) {
     let own = &tokens.own;
     let post = |path: &str| Request::new("POST", path, HOST);

@@ -1,22 +1,22 @@
-//! What is watched of Envoy meanwhile: memory and open files, as figures and as a curve.
+//! Samples of Envoy's memory and open files, as numbers and as a curve.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 use test_harness::trial::Gate;
 
-/// One look at Envoy.
+/// One sample.
 #[derive(Debug)]
 pub struct Sample {
-    /// Requests that were sent so far.
+    /// The number of requests sent so far.
     pub requests: usize,
     /// Resident memory.
     pub memory_kib: u64,
-    /// Open files, connections among them.
+    /// Open files, including connections.
     pub files: usize,
 }
 
-/// Looks at Envoy once more.
+/// Takes a sample.
 pub fn look(gate: &Gate, requests: usize) -> Result<Sample> {
     let process = format!("/proc/{}", gate.envoy.pid());
     let status = fs::read_to_string(format!("{process}/status"))?;
@@ -25,14 +25,14 @@ pub fn look(gate: &Gate, requests: usize) -> Result<Sample> {
     Ok(Sample { requests, memory_kib: resident.context("no VmRSS")?, files })
 }
 
-/// A gauge of clusters, over all of them.
+/// Returns the sum of a gauge over all clusters.
 pub fn total(gate: &Gate, gauge: &str) -> Result<usize> {
     let lines = gate.envoy.admin(&format!("/stats?filter=^cluster\\..*\\.{gauge}$"))?;
     let counts = lines.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
     Ok(counts.sum())
 }
 
-/// Memory over requests.
+/// Plots memory over requests.
 pub fn plot(samples: &[Sample], count: usize) -> String {
     let most = samples.iter().map(|sample| sample.memory_kib).max().unwrap_or(1).max(1);
     let point = |sample: &Sample| {

@@ -1,5 +1,6 @@
-//! A second reader of patterns, written from ECMA-262 §22.2 and sharing no code with the gateway: it walks the syntax tree with
-//! sets of positions, so that no pattern takes it long either.
+//! A second pattern engine, written from ECMA-262 §22.2, that shares no code with the gateway.
+//!
+//! It walks the syntax tree with sets of positions, so that no pattern takes it long.
 
 use std::collections::BTreeSet;
 use std::iter::Peekable;
@@ -10,11 +11,11 @@ use std::str::Chars;
 pub enum Node {
     /// One character: in one of the ranges, or in none of them.
     Set(Vec<(char, char)>, bool),
-    /// One after the other.
+    /// A sequence.
     Sequence(Vec<Node>),
-    /// One of several.
+    /// A choice.
     Choice(Vec<Node>),
-    /// From `1` to `2` times; no upper bound without `2`.
+    /// From `1` to `2` repetitions. Without `2` there is no upper bound.
     Repeat(Box<Node>, u32, Option<u32>),
     /// `^`.
     Start,
@@ -24,14 +25,14 @@ pub enum Node {
     Boundary(bool),
 }
 
-/// Reads a pattern. `None` where ECMA-262 refuses it in its Unicode mode, or needs tables or memory of groups to match it.
+/// Parses a pattern. Returns `None` if ECMA-262 refuses it in Unicode mode, or if it needs tables or group captures.
 pub fn parse(pattern: &str) -> Option<Node> {
     let mut reader = Reader { letters: pattern.chars().peekable(), depth: 0 };
     let node = reader.choice()?;
     reader.letters.next().is_none().then_some(node)
 }
 
-/// Whether it matches anywhere; `None` if finding out takes too long.
+/// Returns whether the pattern matches anywhere, or `None` if this takes too long.
 pub fn is_in(node: &Node, text: &str) -> Option<bool> {
     let mut search = Search { text: text.chars().collect(), steps: MOST_STEPS };
     let starts = (0..=search.text.len()).collect();
@@ -44,7 +45,7 @@ struct Search {
 }
 
 impl Search {
-    /// Where matches can end that start at one of these places.
+    /// Returns the end positions of all matches that start at one of these positions.
     fn ends(&mut self, node: &Node, starts: BTreeSet<usize>) -> Option<BTreeSet<usize>> {
         self.steps = self.steps.checked_sub(1 + starts.len())?;
         let (text, length) = (&self.text, self.text.len());
@@ -89,7 +90,6 @@ struct Reader<'t> {
     depth: usize,
 }
 
-/// One part of a class.
 enum Part {
     Letter(char),
     Set(Vec<(char, char)>),
@@ -153,7 +153,7 @@ impl Reader<'_> {
                     Part::Set(ranges) => Node::Set(ranges, true),
                 },
             },
-            // A quantifier of nothing; a brace alone is an ordinary letter to browsers, and to the gateway.
+            // A quantifier without an operand. Browsers and the gateway read a lone brace as a literal.
             '*' | '+' | '?' | '(' | ')' => return None,
             '{' if counts(std::iter::once('{').chain(self.letters.clone())).is_some() => return None,
             letter => Node::Set(vec![(letter, letter)], true),
@@ -246,7 +246,7 @@ impl Reader<'_> {
     }
 }
 
-/// How often, if braces that say so come next.
+/// Parses the counts in braces, if they follow.
 fn counts(mut letters: impl Iterator<Item = char>) -> Option<(u32, Option<u32>)> {
     letters.next().filter(|letter| *letter == '{')?;
     let mut closed = false;
@@ -269,7 +269,7 @@ fn in_order((least, most): (u32, Option<u32>)) -> bool {
     most.is_none_or(|most| least <= most)
 }
 
-/// What is in none of these ranges, which are in order.
+/// Returns the complement of these sorted ranges.
 fn outside(ranges: &[(char, char)]) -> Vec<(char, char)> {
     let mut from = '\0';
     let mut found = Vec::new();

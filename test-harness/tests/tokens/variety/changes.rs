@@ -1,9 +1,9 @@
-//! What may stand in a header or among claims instead of the usual: a member's name, its value as JSON text, and what is odd about it.
+//! Unusual members of headers and claims: the name, the value as JSON text, and the oddity.
 
-/// A member; what is behind a comma in its value are further ones.
+/// A member. After a comma, the value may contain further members.
 pub type Change = (&'static str, &'static str, &'static str);
 
-/// In place of a value: the member is left out.
+/// Used instead of a value: the member is omitted.
 pub const ABSENT: &str = "absent";
 
 const NESTED: &str = "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[7]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]";
@@ -85,7 +85,7 @@ pub const HEADERS: &[Change] = &[
     ("x", "NaN", ""),
 ];
 
-/// Members of the claims, but for times.
+/// Members of the claims, except for times.
 pub const CLAIMS: &[Change] = &[
     ("iss", ABSENT, ""),
     ("iss", r#""https://accounts.example.com""#, ""),
@@ -141,7 +141,7 @@ pub const CLAIMS: &[Change] = &[
     ("x", "1,", ""),
 ];
 
-/// Values of a time that are not near now.
+/// Times that are not near the current time.
 pub const TIMES: &[&str] = &[
     ABSENT,
     ABSENT,
