@@ -53,7 +53,7 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// Whether there are so many mistakes that more would not help.
+    /// Whether there are enough mistakes that more would not help.
     pub fn are_plenty(&self) -> bool {
         self.0.len() >= PLENTY
     }

@@ -4,6 +4,8 @@
 //! Each document uses two shared values: a small state that every worker reads at every tick, and the text, which is read when
 //! it changed.
 
+mod state;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use super::log;
 use super::shared::SharedData;
 use crate::policy::polled::{PollPlan, Polled};
 use crate::policy::verdict::wait::PolledId;
+
+use state::{SharedState, packed, unpacked};
 
 /// The polling of one policy in one worker.
 #[derive(Debug, Default)]
@@ -48,19 +52,6 @@ struct Fetch {
 
 /// The part of a log line that names the failure, and the reason.
 type FetchFailure = (&'static str, String);
-
-/// The state that workers share about one document, in milliseconds since the Unix epoch; 0 means never.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct SharedState {
-    /// The start of the last fetch.
-    leased_at: u64,
-    /// The end of the last fetch, successful or not.
-    ended_at: u64,
-    /// The last time that the endpoint confirmed the shared text.
-    fetched_at: u64,
-    /// The version of the shared text: the time when it was fetched.
-    version: u64,
-}
 
 impl Polling {
     /// Watches every document of `polled`. Creates the shared states, so that the first lease is already a comparison
@@ -250,42 +241,6 @@ impl Watched {
             None => "none is at hand".to_string(),
         };
         logs.push(log(Level::Warn, format!("{name} {failed}: {reason}; {age}")));
-    }
-}
-
-impl SharedState {
-    fn read(key: &str, shared: &dyn SharedData) -> (SharedState, u32) {
-        let (bytes, version) = shared.get(key).unwrap_or_default();
-        let word = |i: usize| {
-            let word = bytes.get(i * 8..i * 8 + 8).and_then(|w| w.try_into().ok());
-            word.map(u64::from_le_bytes).unwrap_or_default()
-        };
-        (SharedState { leased_at: word(0), ended_at: word(1), fetched_at: word(2), version: word(3) }, version)
-    }
-
-    fn to_bytes(self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        let words = [self.leased_at, self.ended_at, self.fetched_at, self.version];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
-    }
-
-    fn share(self, key: &str, shared: &dyn SharedData) {
-        shared.set(key, &self.to_bytes());
-    }
-}
-
-/// Packs the entity tag as one line, followed by the text.
-fn packed(etag: Option<&str>, text: &[u8]) -> Vec<u8> {
-    [etag.unwrap_or_default().as_bytes(), b"\n", text].concat()
-}
-
-fn unpacked(packed: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    match packed.iter().position(|byte| *byte == b'\n').and_then(|end| packed.split_at_checked(end)) {
-        Some((etag, rest)) => (Some(etag).filter(|etag| !etag.is_empty()), rest.get(1..).unwrap_or_default()),
-        None => (None, &[]),
     }
 }
 

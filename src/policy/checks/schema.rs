@@ -10,6 +10,7 @@ mod builder;
 mod dialect;
 mod evaluated;
 mod graph;
+mod here;
 mod id;
 mod judge;
 mod keyword;

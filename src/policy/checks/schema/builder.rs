@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::dialect::Vocabularies;
+use super::here::Here;
 use super::keyword::{Dynamic, Keyword};
-use super::keywords::Here;
 use super::library::{Library, SchemaFault};
 use super::places::Places;
 use super::program::{Program, SchemaNode};

@@ -4,37 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::dialect::Vocabularies;
+use super::here::Here;
 use super::id::SchemaNodeId;
 use super::keyword::{Contains, Dynamic, IfThenElse, Items, Keyword, ObjectMembers, Types};
 use super::pattern::Pattern;
-use super::places::Places;
 use super::reference::{is_reference, split};
-use crate::config::pointer;
 use crate::strict_json::number::Number;
-
-/// The location whose keywords are being parsed.
-pub(super) struct Here<'b, 'l> {
-    pub places: &'b mut Places<'l>,
-    pub document: usize,
-    pub pointer: String,
-    pub resource: usize,
-    pub vocabularies: Vocabularies,
-}
-
-impl Here<'_, '_> {
-    /// Reports a fault of a keyword.
-    pub fn fault(&mut self, keyword: &str, message: impl Into<String>) {
-        let pointer = pointer::join(&self.pointer, keyword);
-        self.places.fault(self.document, &pointer, message.into());
-    }
-
-    /// Returns the node of a subschema.
-    pub fn inner(&mut self, way: &[&str]) -> SchemaNodeId {
-        let pointer = way.iter().fold(self.pointer.clone(), |pointer, segment| pointer::join(&pointer, segment));
-        self.places.node(self.document, pointer)
-    }
-}
 
 /// Parses all keywords with an effect. Annotations are checked for their form; unknown keywords are allowed (Core §6.5).
 pub(super) fn read(here: &mut Here<'_, '_>, members: &Map<String, Value>) -> Vec<Keyword> {

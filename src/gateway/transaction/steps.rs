@@ -1,0 +1,280 @@
+//! The steps of a transaction: decide, judge a body, apply a decision, and move on.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Headers, Stage, Transaction};
+use crate::config::document::Audit;
+use crate::gateway::Gateway;
+use crate::gateway::command::Command;
+use crate::gateway::host::Host;
+use crate::policy::checks::body::Body;
+use crate::policy::pipeline::decision::Decision;
+use crate::policy::pipeline::forward::Forward;
+use crate::policy::pipeline::inspection::Inspection;
+use crate::policy::request::RequestParts;
+use crate::policy::respond::refusal::REPLIED_HEADER;
+use crate::policy::verdict::edit::HeaderEdit;
+use crate::policy::verdict::reply::Reply;
+use crate::policy::world::World;
+
+impl Transaction {
+    /// Decides the request, and turns the decision into commands.
+    pub(super) fn decide(
+        &mut self,
+        gateway: &Gateway,
+        headers: Headers<'_>,
+        host: &mut Host<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        let own_target = self.own_target.clone();
+        let headers = with_target(headers, own_target.as_deref());
+        // If too many requests wait already, this one is decided as if its wait had timed out.
+        let is_full = gateway.waiting.borrow().is_full();
+        let received_at = if is_full { Duration::ZERO } else { self.received_at };
+        let parts = RequestParts { headers: &headers, received_at, ended: self.body.headers_only };
+        let decision = {
+            let memory = &mut *gateway.memory.borrow_mut();
+            let mut world = World {
+                now: host.now,
+                polled: &mut memory.polled,
+                tokens: &mut memory.tokens,
+                limits: &mut *host.limits,
+                quotas: &mut memory.quotas,
+                verifier: host.verifier,
+                peer: host.stream.peer(),
+                fresh_id: host.fresh_id,
+                trace: host.trace.as_deref_mut(),
+            };
+            gateway.policy.decide(&parts, &mut self.progress, &mut world)
+        };
+        if !matches!(decision, Decision::Forward(_)) {
+            self.hide_query_secrets(gateway, &headers, commands);
+        }
+        match decision {
+            Decision::Await(wait) => {
+                self.stage = Stage::Waiting(wait.on);
+                gateway.waiting.borrow_mut().insert(self.id, wait);
+                if !self.body.reserve(&headers, host.stream, &gateway.held) {
+                    self.refuse_crowded(gateway, host, commands);
+                }
+            }
+            Decision::Inspect(inspection) => {
+                self.end(gateway, Stage::Inspecting);
+                match self.body.inspect_later(inspection, &gateway.kept) {
+                    Ok(()) if self.body.has_begun() => {}
+                    Ok(()) => {
+                        gateway.unseen.borrow_mut().push(self.id);
+                    }
+                    Err(inspection) => self.judge(gateway, *inspection, Body::Crowded, host, commands),
+                }
+            }
+            Decision::Forward(forward) => self.forward(gateway, forward, commands),
+            Decision::Reply(reply) => self.refuse_or_answer(gateway, reply, host, commands),
+        }
+    }
+
+    /// Inspects a body that is complete or already too large.
+    pub(super) fn inspect(&mut self, gateway: &Gateway, host: &mut Host<'_>, commands: &mut Vec<Command>) {
+        let Some(inspection) = self.body.take_ready() else { return };
+        let too_large = inspection.is_too_large(self.body.size());
+        let (progress, now) = (&mut self.progress, host.now);
+        let judge = |body: Body<'_>| gateway.policy.inspect(*inspection, body, progress, now);
+        let decision = self.body.with_body(too_large, host.stream, judge);
+        self.conclude(gateway, decision, host, commands);
+        if self.stage == Stage::Forwarded {
+            self.body.let_go();
+        }
+    }
+
+    pub(super) fn judge(
+        &mut self,
+        gateway: &Gateway,
+        inspection: Inspection,
+        body: Body<'_>,
+        host: &mut Host<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        let decision = gateway.policy.inspect(inspection, body, &mut self.progress, host.now);
+        self.conclude(gateway, decision, host, commands);
+    }
+
+    /// Refuses a request whose body exceeds the worker's bound.
+    pub(super) fn refuse_crowded(&mut self, gateway: &Gateway, host: &mut Host<'_>, commands: &mut Vec<Command>) {
+        match self.body.take_inspection() {
+            Some(inspection) => self.judge(gateway, *inspection, Body::Crowded, host, commands),
+            None => {
+                let reply = gateway.policy.refuse_crowded(&mut self.progress, host.now);
+                self.refuse_or_answer(gateway, reply, host, commands);
+            }
+        }
+    }
+
+    /// Turns a decision about a body into commands.
+    pub(super) fn conclude(
+        &mut self,
+        gateway: &Gateway,
+        decision: Decision,
+        host: &mut Host<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        match decision {
+            Decision::Forward(forward) => self.forward(gateway, forward, commands),
+            Decision::Reply(reply) => self.refuse_or_answer(gateway, reply, host, commands),
+            // A body is inspected once and never waits.
+            Decision::Inspect(_) | Decision::Await(_) => {}
+        }
+    }
+
+    pub(super) fn forward(&mut self, gateway: &Gateway, mut forward: Forward, commands: &mut Vec<Command>) {
+        self.end_waiting(gateway, Stage::Forwarded);
+        self.body.drop_kept();
+        self.body.meter = forward.take_meter();
+        self.publish_record(gateway, commands);
+        if forward.is_routed_elsewhere() {
+            commands.push(Command::SetFilterState("portcullis.decision", b"forward".to_vec()));
+        }
+        if let Some(permissions) = forward.permissions() {
+            commands.push(Command::SetFilterState("portcullis.permissions", permissions.as_bytes().to_vec()));
+        }
+        let mut edits = Vec::new();
+        if let Some(target) = self.own_target.take() {
+            // Routes with `forward_token` need the original target; later edits may set another.
+            edits.push(HeaderEdit::Set(PATH.into(), target));
+        }
+        edits.extend(forward.into_edits());
+        commands.push(Command::EditRequest(edits));
+    }
+
+    pub(super) fn refuse_or_answer(
+        &mut self,
+        gateway: &Gateway,
+        reply: Reply,
+        host: &mut Host<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        // Envoy adds the new part to the held part before it reports it, and refuses at once if the sum is too large
+        // (envoy-facts §2.7). If the gateway replied now, the client would receive Envoy's reply, without the gateway's
+        // headers.
+        let is_late = self.body.has_begun() && !host.stream.response_details().is_empty();
+        self.end(gateway, Stage::Replied);
+        self.publish_record(gateway, commands);
+        if is_late {
+            self.late = Some(reply);
+        } else {
+            self.reply(reply, commands);
+        }
+    }
+
+    /// Sends a reply. A refusal also marks the request.
+    pub(super) fn reply(&mut self, reply: Reply, commands: &mut Vec<Command>) {
+        if reply.status >= 400 {
+            commands.push(Command::EditRequest(vec![HeaderEdit::set(REPLIED_HEADER, "1")]));
+        }
+        commands.push(Command::Reply(reply));
+    }
+
+    /// Resumes a request that waited while its body arrived. The part that arrived is not reported again.
+    pub(super) fn release(
+        &mut self,
+        gateway: &Gateway,
+        headers: Headers<'_>,
+        host: &mut Host<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        // With a `content-length`, another part is certain to arrive, and releases the held part. If the request resumed
+        // earlier and the route retries or mirrors, Envoy would send the held part twice: it appends the next part to its
+        // buffer and sends both.
+        let is_announced = headers.iter().any(|(name, _)| *name == b"content-length");
+        if self.body.has_begun() && !self.body.has_ended() && is_announced {
+            return;
+        }
+        let ended = self.body.has_ended();
+        let size = self.body.let_go();
+        self.count(gateway, size, ended, host, commands);
+        if self.stage == Stage::Forwarded && self.is_held {
+            self.is_held = false;
+            commands.push(Command::Resume);
+        }
+    }
+
+    /// Counts a forwarded body with its meter.
+    pub(super) fn count(
+        &mut self,
+        gateway: &Gateway,
+        size: usize,
+        ended: bool,
+        host: &mut Host<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(mut meter) = self.body.meter.take() else { return };
+        let bytes = if size > 0 && meter.wants_bytes() { host.stream.body(size) } else { Vec::new() };
+        match meter.add(size, &bytes, &gateway.copied) {
+            Err(rejection) => {
+                let reply = gateway.policy.cut_off(&rejection, &mut self.progress, host.now);
+                self.publish_record(gateway, commands);
+                self.stage = Stage::Replied;
+                self.reply(reply, commands);
+            }
+            Ok(()) if ended => {
+                if let Some(remark) = meter.finish() {
+                    self.progress.audit.remark(remark);
+                    self.publish_record(gateway, commands);
+                }
+            }
+            Ok(()) => self.body.meter = Some(meter),
+        }
+    }
+
+    /// Publishes the audit record in the filter state, if Envoy's access log writes it.
+    pub(super) fn publish_record(&self, gateway: &Gateway, commands: &mut Vec<Command>) {
+        if gateway.policy.audit() == Audit::AccessLog {
+            commands.push(Command::SetFilterState("portcullis", self.progress.audit.to_json().into_bytes()));
+        }
+    }
+
+    /// Removes tokens and keys from `:path` unless the request is forwarded now. Envoy may end a held request without an event,
+    /// after a timeout or when the client disconnects. Access logs and traces read `:path` at the end.
+    pub(super) fn hide_query_secrets(&mut self, gateway: &Gateway, headers: Headers<'_>, commands: &mut Vec<Command>) {
+        if self.own_target.is_some() {
+            return;
+        }
+        let Some((_, target)) = headers.iter().find(|(name, _)| *name == PATH.as_bytes()) else { return };
+        if let Some(cleaned) = gateway.policy.without_query_secrets(target) {
+            commands.push(Command::EditRequest(vec![HeaderEdit::Set(PATH.into(), cleaned.into())]));
+            self.own_target = Some(Rc::from(*target));
+        }
+    }
+
+    pub(super) fn forget_unseen(&self, gateway: &Gateway) {
+        gateway.unseen.borrow_mut().retain(|id| *id != self.id);
+    }
+
+    /// Ends the wait and enters the next stage.
+    pub(super) fn end_waiting(&mut self, gateway: &Gateway, next: Stage) {
+        match self.stage {
+            Stage::Waiting(_) => gateway.waiting.borrow_mut().remove(self.id),
+            Stage::Inspecting if !self.body.has_begun() => self.forget_unseen(gateway),
+            Stage::New | Stage::Inspecting | Stage::Forwarded | Stage::Replied => {}
+        }
+        self.stage = next;
+    }
+
+    /// Ends the wait and enters the next stage. After a reply, also releases the held body.
+    pub(super) fn end(&mut self, gateway: &Gateway, next: Stage) {
+        self.end_waiting(gateway, next);
+        if next == Stage::Replied {
+            self.body.let_go();
+        }
+    }
+}
+
+/// Replaces `:path` with the client's original target.
+fn with_target<'h>(headers: Headers<'h>, own: Option<&'h [u8]>) -> Cow<'h, [(&'h [u8], &'h [u8])]> {
+    let Some(own) = own else { return Cow::Borrowed(headers) };
+    let with = |(name, value): &(&'h [u8], &'h [u8])| (*name, if *name == PATH.as_bytes() { own } else { *value });
+    headers.iter().map(with).collect()
+}
+
+const PATH: &str = ":path";

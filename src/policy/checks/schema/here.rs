@@ -1,0 +1,29 @@
+//! The schema whose keywords are being read.
+
+use super::dialect::Vocabularies;
+use super::id::SchemaNodeId;
+use super::places::Places;
+use crate::config::pointer;
+
+/// The location whose keywords are being parsed.
+pub(super) struct Here<'b, 'l> {
+    pub places: &'b mut Places<'l>,
+    pub document: usize,
+    pub pointer: String,
+    pub resource: usize,
+    pub vocabularies: Vocabularies,
+}
+
+impl Here<'_, '_> {
+    /// Reports a fault of a keyword.
+    pub fn fault(&mut self, keyword: &str, message: impl Into<String>) {
+        let pointer = pointer::join(&self.pointer, keyword);
+        self.places.fault(self.document, &pointer, message.into());
+    }
+
+    /// Returns the node of a subschema.
+    pub fn inner(&mut self, way: &[&str]) -> SchemaNodeId {
+        let pointer = way.iter().fold(self.pointer.clone(), |pointer, segment| pointer::join(&pointer, segment));
+        self.places.node(self.document, pointer)
+    }
+}
