@@ -14,7 +14,6 @@ pub mod respond;
 pub mod verdict;
 pub mod world;
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ use pipeline::inspection::Inspection;
 use pipeline::progress::Progress;
 use pipeline::rule::{RouteAction, Rule};
 use polled::{PollPlan, Polled};
-use request::guard::{self, SafePath};
+use request::guard;
 use request::route::RouteTable;
 use request::routing::{MatchedRoute, Routes};
 use request::{Request, RequestParts, overrides};
@@ -51,6 +50,17 @@ use crate::config::document::Audit;
 use crate::config::limit::LimitHeaders;
 
 /// A compiled document. It is immutable and fully validated, so requests do not check it again.
+///
+/// ```
+/// use portcullis::config::source;
+/// use portcullis::policy::Policy;
+///
+/// // Every problem is reported at once, each with its location.
+/// let document = br#"{ "version": "1.0", "rotues": [], "routes": [{ "path": "orders", "response": {} }] }"#;
+/// let problems = Policy::from_node(&source::read(document)?, &|_| None).err().unwrap_or_default();
+/// assert!(problems.len() >= 2);
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug)]
 pub struct Policy {
     plans: Vec<PollPlan>,
@@ -95,7 +105,7 @@ impl Policy {
         world: &mut World<'_>,
     ) -> Result<Decision, Stop> {
         let request = &self.read(parts, progress, world)?;
-        let target = &guard_target(request, progress, world)?;
+        let target = &progress.guard_target(request, world)?;
         let host =
             guard::read_host(request.authority).map_err(|f| Rejection::new(RejectionKind::BadRequest, f.reason()))?;
         if let Some(preflight) = self.routes.preflight(request, host.name(), target.path()) {
@@ -158,7 +168,7 @@ impl Policy {
         }
         progress.audit.request_id = progress.plan.request_id.clone();
         if let Some(request) = known {
-            progress.audit.method = recorded_method(request.method);
+            progress.record_method(request.method);
             progress.plan.grpc = request.grpc;
             progress.plan.cors = self.cors.as_ref().map(|cors| cors.response(request.origin.value()));
             request.check_headers()?;
@@ -272,28 +282,4 @@ impl Policy {
     pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
         &self.routes.table
     }
-}
-
-/// Validates the target. The target that is matched must be the one that is forwarded.
-fn guard_target<'r>(
-    request: &Request<'r>,
-    progress: &mut Progress,
-    world: &mut World<'_>,
-) -> Result<SafePath<'r>, Rejection> {
-    match guard::read_target(request.target) {
-        Ok(target) => {
-            progress.audit.path = target.path().to_string();
-            Ok(target)
-        }
-        Err(fault) => {
-            world.note("guard", || format!("the path is refused: {}", fault.reason()));
-            Err(Rejection::new(RejectionKind::BadRequest, fault.reason()))
-        }
-    }
-}
-
-/// Returns the method for the audit record, without allocating for common methods.
-fn recorded_method(method: &str) -> Cow<'static, str> {
-    const USUAL: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-    USUAL.into_iter().find(|usual| *usual == method).map_or_else(|| method.to_string().into(), Cow::Borrowed)
 }

@@ -93,7 +93,7 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     body::announce(&mut request, &body);
     let gateway = Gateway::new(file.policy.clone(), &LocalData::default());
     let mut host = SimulatedHost::new(now);
-    host.id_prefix = "explained";
+    host.id = |_| "explained".to_string();
     host.stream.body = body;
     host.stream.peer = KnownPeer { address: options.from, certificate: options.certificate.clone() };
     let token = match &options.claims {

@@ -28,8 +28,8 @@ pub struct SimulatedHost<'v> {
     pub limits: LocalStore,
     /// Verifies signatures.
     pub verifier: &'v dyn SignatureVerifier,
-    /// The prefix of generated request ids.
-    pub id_prefix: &'static str,
+    /// The id of the nth request that brings none.
+    pub id: fn(u64) -> String,
     ids: Cell<u64>,
 }
 
@@ -75,7 +75,7 @@ impl<'v> SimulatedHost<'v> {
             stream: SimulatedStream::default(),
             limits: LocalStore::default(),
             verifier: &Software,
-            id_prefix: "simulated",
+            id: |n| format!("simulated-{n}"),
             ids: Cell::new(0),
         }
     }
@@ -120,10 +120,10 @@ impl<'v> SimulatedHost<'v> {
 
     /// Passes one event to a gateway or a transaction.
     pub fn with<T>(&mut self, trace: Option<&mut Vec<TraceStep>>, event: impl FnOnce(&mut Host<'_>) -> T) -> T {
-        let (ids, prefix) = (&self.ids, self.id_prefix);
+        let (ids, id) = (&self.ids, self.id);
         let fresh_id = || {
             ids.set(ids.get() + 1);
-            format!("{prefix}-{}", ids.get())
+            id(ids.get())
         };
         event(&mut Host {
             now: self.now,

@@ -24,6 +24,32 @@ use crate::policy::verdict::wait::Awaited;
 pub type Headers<'h> = &'h [(&'h [u8], &'h [u8])];
 
 /// One request and its response.
+///
+/// ```
+/// use std::rc::Rc;
+/// use std::time::Duration;
+///
+/// use portcullis::config::source;
+/// use portcullis::gateway::Gateway;
+/// use portcullis::gateway::command::Command;
+/// use portcullis::gateway::shared::LocalData;
+/// use portcullis::gateway::simulation::SimulatedHost;
+/// use portcullis::gateway::transaction::Transaction;
+/// use portcullis::gateway::waiting::StreamId;
+/// use portcullis::policy::Policy;
+///
+/// let document = br#"{ "version": "1.0", "routes": [{ "path": "/health", "auth": "none", "response": {} }] }"#;
+/// let node = source::read(document)?;
+/// let policy = Policy::from_node(&node, &|_| None).map_err(|problems| format!("{problems:?}"))?;
+/// let gateway = Gateway::new(Rc::new(policy), &LocalData::default());
+///
+/// let mut host = SimulatedHost::new(Duration::from_secs(1_800_000_000));
+/// let mut transaction = Transaction::new(StreamId(1));
+/// let headers: &[(&[u8], &[u8])] = &[(b":method", b"GET"), (b":path", b"/health"), (b":authority", b"api.example.com")];
+/// let commands = host.with(None, |host| transaction.on_request_headers(&gateway, headers, true, host));
+/// assert!(matches!(commands.as_slice(), [Command::Reply(reply)] if reply.status == 200));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug)]
 pub struct Transaction {
     id: StreamId,

@@ -6,6 +6,7 @@ mod commands;
 mod host;
 mod limits;
 mod plugin;
+mod properties;
 mod request_id;
 mod stream;
 mod verifier;

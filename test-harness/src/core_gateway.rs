@@ -48,7 +48,7 @@ pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>
         anyhow!("the policy is refused:\n  {}", lines.join("\n  "))
     })?;
     let mut host = SimulatedHost::new(Duration::ZERO);
-    host.id_prefix = "native";
+    host.id = |n| format!("native-{n}");
     let gateway = portcullis::gateway::Gateway::new(Rc::new(policy), &LocalData::default());
     Ok(Box::new(CoreGateway { gateway, host, published: BTreeMap::new(), fetches: 0, requests: 0 }))
 }

@@ -2,6 +2,7 @@
 //!
 //! It outlives waits and the request itself: the response and the audit record are built from it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::decision::Decision;
@@ -12,11 +13,12 @@ use crate::policy::authority::authorize::Grant;
 use crate::policy::checks::{BodyPlan, Checks};
 use crate::policy::credentials::caller::Caller;
 use crate::policy::request::Request;
+use crate::policy::request::guard::{self, SafePath};
 use crate::policy::respond::cors::PreflightAnswer;
 use crate::policy::respond::refusal::{Refusals, RouteCredentials};
 use crate::policy::verdict::audit::{AuditRecord, Outcome, Witness};
 use crate::policy::verdict::plan::ResponsePlan;
-use crate::policy::verdict::rejection::Rejection;
+use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
 use crate::policy::world::World;
 
@@ -41,6 +43,31 @@ impl Progress {
         self.plan.request_id = plan.request_id;
         self.plan.budget = plan.budget;
         self.audit.would_limit = audit.would_limit;
+    }
+
+    /// Records the method, without a copy of the usual ones.
+    pub(in crate::policy) fn record_method(&mut self, method: &str) {
+        const USUAL: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+        let usual = USUAL.into_iter().find(|usual| *usual == method);
+        self.audit.method = usual.map_or_else(|| method.to_string().into(), Cow::Borrowed);
+    }
+
+    /// Makes the target safe, or refuses it: the target that is matched is the one that is forwarded.
+    pub(in crate::policy) fn guard_target<'r>(
+        &mut self,
+        request: &Request<'r>,
+        world: &mut World<'_>,
+    ) -> Result<SafePath<'r>, Rejection> {
+        match guard::read_target(request.target) {
+            Ok(target) => {
+                self.audit.path = target.path().to_string();
+                Ok(target)
+            }
+            Err(fault) => {
+                world.note("guard", || format!("the path is refused: {}", fault.reason()));
+                Err(Rejection::new(RejectionKind::BadRequest, fault.reason()))
+            }
+        }
     }
 
     pub(in crate::policy) fn enter(&mut self, rule: &Rc<Rule>, request: &Request<'_>) {

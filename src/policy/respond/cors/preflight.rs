@@ -173,5 +173,5 @@ const LONGEST_LIST: usize = 4096;
 const LONGEST_SHOWN: usize = 64;
 const MOST_NAMES: usize = 64;
 const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
-const VARY_PRIVATE_NETWORK: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-AllowedHeaders, \
+const VARY_PRIVATE_NETWORK: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, \
                                     Access-Control-Request-Private-Network";

@@ -124,7 +124,9 @@ impl Reader<'_> {
                 Some(counts) => {
                     self.letters.by_ref().find(|letter| *letter == '}');
                     let _lazy = self.letters.next_if_eq(&'?');
-                    return Some(Node::Repeat(Box::new(node), counts.0, counts.1)).filter(|_| in_order(counts));
+                    // The gateway refuses counts beyond 32 bits.
+                    let is_known = in_order(counts) && counts.0 < u32::MAX && counts.1 != Some(u32::MAX);
+                    return Some(Node::Repeat(Box::new(node), counts.0, counts.1)).filter(|_| is_known);
                 }
                 None => return Some(node),
             },
@@ -256,7 +258,12 @@ fn counts(mut letters: impl Iterator<Item = char>) -> Option<(u32, Option<u32>)>
             closed
         })
         .collect();
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let number = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| (!text.is_empty()).then(|| text.parse().unwrap_or(u32::MAX)))
+            .flatten()
+    };
     let found = match inside.split_once(',') {
         None => number(&inside).map(|count| (count, Some(count))),
         Some((least, "")) => number(least).map(|least| (least, None)),

@@ -1,0 +1,86 @@
+//! Reads facts about a request from Envoy's properties.
+
+use std::cell::OnceCell;
+use std::net::{IpAddr, SocketAddr};
+
+use super::host;
+use crate::config::client::hex_bytes;
+use crate::gateway::host::RequestFacts;
+use crate::policy::request::peer::{Certificate, Peer};
+use crate::policy::verdict::audit::End;
+
+/// The request of the current callback, described by Envoy's properties (envoy-facts §3.1).
+#[derive(Default)]
+pub struct StreamProperties {
+    address: OnceCell<Option<IpAddr>>,
+}
+
+impl RequestFacts for StreamProperties {
+    fn peer(&self) -> &dyn Peer {
+        self
+    }
+
+    fn is_http1(&self) -> bool {
+        host::property("request\0protocol").is_some_and(|protocol| protocol.starts_with(b"HTTP/1"))
+    }
+
+    fn received_bytes(&self) -> Option<u64> {
+        host::number("request\0total_size")
+    }
+
+    fn body(&self, max: usize) -> Vec<u8> {
+        host::request_body(max)
+    }
+
+    fn response_details(&self) -> String {
+        String::from_utf8_lossy(&host::property(DETAILS).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Peer for StreamProperties {
+    /// Envoy appends the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+    fn address(&self) -> Option<IpAddr> {
+        *self.address.get_or_init(|| {
+            let text = text("source\0address")?;
+            text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok()
+        })
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        let digest = text("connection\0sha256_peer_certificate_digest").filter(|_| is_verified())?;
+        Some(Certificate {
+            sha256: hex_bytes(&digest)?,
+            uri: text("connection\0uri_san_peer_certificate"),
+            dns: text("connection\0dns_san_peer_certificate"),
+            subject: text("connection\0subject_peer_certificate"),
+        })
+    }
+}
+
+/// Returns `true` if Envoy verified the certificate. `connection.mtls` is not sufficient: a listener may accept a certificate
+/// without a CA, or from an unknown CA. Before Envoy 1.39, a separate RBAC rule must check it.
+fn is_verified() -> bool {
+    match host::property("connection\0peer_certificate_valid") {
+        Some(valid) => valid == [1],
+        None => text(VERIFIED_BY_RULE).is_some_and(|result| result == "allowed"),
+    }
+}
+
+fn text(path: &str) -> Option<String> {
+    host::property(path).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty())
+}
+
+/// Returns the facts that are known only when the request has ended.
+pub fn end() -> End {
+    End {
+        status: host::number("response\0code").and_then(|code| code.try_into().ok()),
+        details: text(DETAILS),
+        duration_millis: host::number("request\0duration").map(|nanos| nanos / 1_000_000),
+    }
+}
+
+/// The result of a shadow rule of Envoy's RBAC filter; no client can set it.
+const VERIFIED_BY_RULE: &str = "metadata\0filter_metadata\0envoy.filters.http.rbac\0portcullis_shadow_engine_result";
+
+/// Envoy's reason for the response.
+const DETAILS: &str = "response\0code_details";
