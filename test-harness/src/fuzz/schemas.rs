@@ -61,7 +61,7 @@ impl Target for Schemas {
         if !is_described && !OTHERS.iter().any(|keyword| written.contains(keyword)) {
             return Err("a schema is accepted that the standard's own description refuses".to_owned());
         }
-        let own = format!("{written}{WORDS}");
+        let own = format!("{written} {} {WORDS}", texts(&value));
         for body in [value, json!([1, "a", null, { "id": "x", "children": [{}] }]), json!({ "left": { "left": 1.5 } })]
         {
             judge(&schema, &own, &(&body).into(), &body)?;
@@ -116,6 +116,23 @@ fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Every name and text in a value, without escapes.
+fn texts(value: &Value) -> String {
+    let (mut found, mut pending) = (Vec::new(), vec![value]);
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::String(text) => found.push(text.as_str()),
+            Value::Array(items) => pending.extend(items),
+            Value::Object(members) => {
+                found.extend(members.keys().map(String::as_str));
+                pending.extend(members.values());
+            }
+            _ => {}
+        }
+    }
+    found.join(" ")
 }
 
 /// Keywords of older drafts, which are described and not read, and keywords that select another description.
