@@ -126,8 +126,33 @@ impl Gateway {
         outcome
     }
 
-    /// Returns the next call to start; the host calls it until it returns `None`. If a call cannot start, the host reports
-    /// [`Answer::NotStarted`].
+    /// Starts the calls that are due, with `start`, which returns `false` for a call that the host cannot start. Returns the
+    /// requests to decide because of that; the host decides them and calls again, until there is nothing left to do.
+    ///
+    /// One event wakes about [`MAX_WOKEN`] requests. `woken` counts them, and the rest follows at the next tick.
+    pub fn start_calls(
+        &self,
+        now: Duration,
+        shared: &dyn SharedData,
+        woken: &mut usize,
+        mut start: impl FnMut(&Call) -> bool,
+    ) -> Option<Consequences> {
+        while *woken < MAX_WOKEN {
+            let call = self.next_call(now)?;
+            if start(&call) {
+                continue;
+            }
+            let outcome = self.on_answer(call.id, Answer::NotStarted, now, shared);
+            *woken += outcome.due.len();
+            if !outcome.due.is_empty() || !outcome.commands.is_empty() {
+                return Some(outcome);
+            }
+        }
+        self.set_hurried(true);
+        None
+    }
+
+    /// Returns the next call to start. Tools and tests answer calls instead of starting them.
     pub fn next_call(&self, now: Duration) -> Option<Call> {
         let calls = &mut *self.calls.borrow_mut();
         calls.polling.next_call().or_else(|| calls.quotas.next_call(&mut self.memory.borrow_mut().quotas, now))
@@ -162,13 +187,21 @@ impl Gateway {
     /// Returns held requests of which no part of the body has arrived, at most as many as may be woken at once. See
     /// [`transaction::Transaction::on_unseen_body`].
     pub fn unseen(&self) -> Vec<StreamId> {
-        self.unseen.borrow().iter().take(MAX_WOKEN).copied().collect()
+        let mut unseen = self.unseen.borrow_mut();
+        let batch: Vec<_> = unseen.iter().take(MAX_WOKEN).copied().collect();
+        // The next call looks at others: requests without a body must not keep the rest from being found.
+        unseen.rotate_left(batch.len());
+        batch
     }
 
     /// Finds the requests that timed out or whose awaited result has arrived. A large number is spread over several ticks.
     fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut Consequences) {
         let (due, more) = self.waiting.borrow_mut().take(now, come);
         outcome.due = due;
+        self.set_hurried(more);
+    }
+
+    fn set_hurried(&self, more: bool) {
         if self.is_hurried.replace(more) != more {
             self.tick.set(Some(if more { HURRIED_TICK } else { TICK }));
         }

@@ -21,7 +21,7 @@ pub struct Fetched {
     pub variables: Variables,
 }
 
-/// Reads the document of a file as gateways do: strict JSON within their bounds, with places in the text.
+/// Parses a file the way gateways parse a fetched document: strict JSON within the same bounds. Records the position of each value.
 pub fn open(file: &str, most_bytes: usize, bounds: Bounds) -> Result<Node, Failure> {
     let text = gateway::read_whole(file)?;
     if text.len() > most_bytes {

@@ -25,7 +25,7 @@ pub struct GatewayFile {
     pub unset: BTreeSet<String>,
 }
 
-/// The source of `$NAME` in addresses and of secrets.
+/// The values of `$NAME` in upstream URLs and of secret variables: from `--set`, then from the environment.
 #[derive(Args)]
 pub struct Variables {
     /// Set a variable; overrides the environment

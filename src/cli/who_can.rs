@@ -73,7 +73,7 @@ pub fn run(options: &WhoCanOptions) -> Result<ToolOutcome, Failure> {
     let mut entries = entries(options, &cast)?;
     let mut asked = HypotheticalGateway::new(gateway, None, cast.listed.as_deref(), now)?;
     for entry in &mut entries {
-        entry.clients = clients::of_route(&cast, &mut asked, entry.route, &entry.rule.name, now)?;
+        entry.clients = clients::client_verdicts(&cast, &mut asked, entry.route, &entry.rule.name, now)?;
     }
     let result = match options.format {
         WhoCanFormat::Text => {

@@ -7,8 +7,8 @@ use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
 
-/// The rules that the tokens of an issuer have to meet, and the claims that hold what they grant. The decision core checks them as
-/// they are read here.
+/// The rules that the tokens of an issuer have to meet, and the claims that hold what they grant. The decision core
+/// uses this struct directly; there is no compiled form.
 #[derive(Clone, Debug)]
 pub struct TokenRules {
     /// Accepted `aud` values, any of them.

@@ -117,7 +117,7 @@ pub fn redacted(text: &str) -> String {
     place + query
 }
 
-/// RFC 1035 §2.3.4, in characters.
+/// The maximum length of a host name and of one label, in characters (RFC 1035 §2.3.4).
 const MOST_NAME: usize = 253;
 const MOST_LABEL: usize = 63;
 

@@ -63,8 +63,13 @@ impl BodyState {
     }
 
     /// Holds a request for inspection of its body. Returns the inspection if the worker's bound is exceeded.
-    pub fn inspect_later(&mut self, inspection: Box<Inspection>, kept: &Rc<ByteBound>) -> Result<(), Box<Inspection>> {
-        let Some(bytes) = kept.hold(inspection.kept_bytes()) else { return Err(inspection) };
+    pub fn inspect_later(
+        &mut self,
+        inspection: Box<Inspection>,
+        target_bytes: usize,
+        kept: &Rc<ByteBound>,
+    ) -> Result<(), Box<Inspection>> {
+        let Some(bytes) = kept.hold(inspection.kept_bytes() + target_bytes) else { return Err(inspection) };
         (self.kept, self.inspection) = (Some(bytes), Some(inspection));
         Ok(())
     }

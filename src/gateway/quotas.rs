@@ -21,7 +21,7 @@ pub struct QuotaCalls {
 impl QuotaCalls {
     /// Returns the next pending call, unless too many are running.
     pub fn next_call(&mut self, quotas: &mut Quotas, now: Duration) -> Option<Call> {
-        if self.running.len() >= MAX_CALLS {
+        if self.is_full || self.running.len() >= MAX_CALLS {
             self.running.retain(|_, ends_at| now < *ends_at);
         }
         self.is_full &= !self.running.is_empty();

@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::config::node::Node;
 use crate::gateway::Gateway;
+use crate::gateway::HURRIED_TICK;
 use crate::gateway::call::{Answer, CallRequest, GrpcMessage};
 use crate::gateway::shared::LocalData;
 use crate::gateway::simulation::{SimulatedHost, Stuck};
 use crate::gateway::transaction::Transaction;
-use crate::gateway::waiting::StreamId;
+use crate::gateway::waiting::{MAX_WOKEN, StreamId};
 use crate::policy::Policy;
 use crate::policy::verdict::wait::{Await, Awaited, PolledId};
 use crate::protobuf::{Message, Wire};
@@ -187,6 +188,41 @@ fn a_shadow_limit_refuses_no_request() {
     assert_eq!((status, said.as_str()), (200, "- a -"));
     site.host.now += Duration::from_secs(2);
     assert_eq!(site.request(|_| Err(14)).0, 200);
+}
+
+#[test]
+fn an_outage_of_the_service_wakes_requests_in_several_ticks() {
+    let mut site = Site::new(&json!([limit("a", json!({ "header": "x-tenant" }), json!({ "on_failure": "open" }))]));
+    let tenants: Vec<String> = (0..200).map(|n| format!("tenant-{n}")).collect();
+    for (id, tenant) in (1..).zip(&tenants) {
+        let headers = [&HEADERS[..3], &[(b"x-tenant".as_slice(), tenant.as_bytes())]].concat();
+        let mut transaction = Transaction::new(StreamId(id));
+        site.host.with(None, |host| transaction.on_request_headers(&site.gateway, &headers, true, host));
+        assert!(transaction.awaited().is_some());
+    }
+    let _usual = site.gateway.next_tick();
+    let mut ticks = 0;
+    let mut due = 0;
+    while due < tenants.len() {
+        let mut woken = 0;
+        let before = due;
+        let shared = LocalData::default();
+        while let Some(outcome) = site.gateway.start_calls(site.host.now, &shared, &mut woken, |_| false) {
+            due += outcome.due.len();
+        }
+        assert!(due - before <= 2 * MAX_WOKEN && due > before, "{} requests in one event", due - before);
+        ticks += 1;
+    }
+    assert!(ticks > 1);
+    assert_eq!(site.gateway.next_tick(), Some(HURRIED_TICK));
+}
+
+#[test]
+fn a_refusal_keeps_the_shadow_limits_that_would_have_refused() {
+    let shadow = limit("a", json!("address"), json!({ "shadow": true }));
+    let mut site = Site::new(&json!([shadow, limit("b", json!("route"), json!({}))]));
+    let (status, limits, _) = site.request(|_| Ok(REFUSED.to_vec()));
+    assert_eq!((status, limits.as_str()), (429, "b a -"));
 }
 
 #[test]

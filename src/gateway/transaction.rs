@@ -226,12 +226,14 @@ impl Transaction {
         &mut self,
         gateway: &Gateway,
         status: u16,
-        has_grpc_status: bool,
+        has_grpc_status: &dyn Fn() -> bool,
         host: &mut Host<'_>,
     ) -> Vec<Command> {
         let mut commands = Vec::new();
         if matches!(self.stage, Stage::New | Stage::Replied) {
-            commands.extend(self.late.take().map(Command::Reply));
+            if let Some(reply) = self.late.take() {
+                self.reply(reply, &mut commands);
+            }
             return commands;
         }
         let details = || host.stream.response_details();

@@ -18,7 +18,7 @@ pub struct ResponseHead<'h> {
     pub status: u16,
     /// The response has a `grpc-status` header. Envoy reports a failure to a gRPC client with status 200 and the trailers as
     /// headers.
-    pub has_grpc_status: bool,
+    pub has_grpc_status: &'h dyn Fn() -> bool,
     /// The request was forwarded. Before that, a response can come only from Envoy.
     pub is_forwarded: bool,
     /// Envoy's response code details (envoy-facts §2.6). They are read only for failures.
@@ -49,7 +49,7 @@ pub(super) fn respond(
 
 /// Returns the reply that replaces a local reply of Envoy.
 fn replacement(refusals: &Refusals, head: &ResponseHead<'_>, progress: &mut Progress, now: Duration) -> Option<Reply> {
-    let may_be_trailers = progress.plan.grpc && head.status == 200 && head.has_grpc_status;
+    let may_be_trailers = progress.plan.grpc && head.status == 200 && (head.has_grpc_status)();
     if head.status < 400 && !may_be_trailers {
         return None;
     }

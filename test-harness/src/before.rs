@@ -20,7 +20,7 @@ pub struct Before {
     /// The documents that are now published.
     #[serde(default)]
     pub documents: BTreeMap<String, Value>,
-    /// The new failures of the endpoints of these documents.
+    /// The failure that the endpoint of each document simulates from now on, by document name.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
     /// The complete new content of the document `revocations`.

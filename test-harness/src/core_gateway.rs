@@ -105,8 +105,8 @@ impl CoreGateway {
         let status = wish.status();
         let response = wish.headers();
         host.stream.details = "via_upstream".to_owned();
-        let has_grpc_status = response.iter().any(|(name, _)| name == "grpc-status");
-        sent.add(host.with(None, |host| transaction.on_response_headers(gateway, status, has_grpc_status, host)));
+        let has_grpc_status = || response.iter().any(|(name, _)| name == "grpc-status");
+        sent.add(host.with(None, |host| transaction.on_response_headers(gateway, status, &has_grpc_status, host)));
         let body = if arrival.request.method == b"HEAD" { Vec::new() } else { wish.body(&seen).into_bytes() };
         let headers = edited(response, &sent.response);
         let audit = serde_json::from_str(&transaction.close(end(status), String::new)).ok();

@@ -25,7 +25,7 @@ pub struct Upstream {
     received: Received,
 }
 
-/// Received requests that were not taken yet. The upstreams of one stage share it.
+/// Requests that the test has not taken yet. All upstreams of a stage share this list.
 #[derive(Debug, Clone, Default)]
 pub struct Received(Arc<Mutex<Vec<Forwarded>>>);
 

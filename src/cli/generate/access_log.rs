@@ -34,8 +34,8 @@ fn decided_if() -> Value {
     any(vec![all(vec![status("GE", 1), status("LE", 399)]), refused, expression("audit", RECORDED)])
 }
 
-/// Whether the mark of the filter's refusals is missing, or the reply is of a kind that Envoy may send before it removes the mark
-/// from a client's request.
+/// Matches replies that may not come from the filter: replies without its refusal mark, and statuses that Envoy can send before it
+/// removes a forged mark from the request.
 fn unsure() -> Value {
     let others = [status("LE", 400), all(vec![status("GE", 408), status("LE", 428)]), status("GE", 430)];
     any([replied(false)].into_iter().chain(others).collect())

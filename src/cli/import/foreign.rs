@@ -19,7 +19,7 @@ pub fn refusal(root: &Node) -> Option<String> {
     Some(format!("this is {format}, which import does not support; {SUPPORTED}"))
 }
 
-/// An OpenAPI or Swagger document by its version, or by `paths` being a mapping.
+/// Recognizes an OpenAPI or Swagger document by its version key, or by a `paths` key that is a mapping.
 fn open_api(root: &Node) -> Option<String> {
     for (key, name) in [("openapi", "OpenAPI"), ("swagger", "OpenAPI (Swagger)")] {
         let Some(version) = root.get(key) else { continue };

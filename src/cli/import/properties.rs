@@ -107,7 +107,7 @@ fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool
     }
 }
 
-/// Whether a path of the file, in the form of the result, is explicitly open.
+/// Returns `true` if the imported file explicitly makes this route public. `route` is a route of the result.
 fn is_said_to_be_open(file: &Value, route: &Value) -> bool {
     let items = |key: &str| file[key].as_array().cloned().unwrap_or_default();
     let serverless = items("paths")

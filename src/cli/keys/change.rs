@@ -50,7 +50,7 @@ impl Author<'_> {
 }
 
 impl Reason {
-    /// The author with this reason.
+    /// Returns the author (`--by`, or `USER`) together with the reason.
     pub fn author(&self) -> Result<Author<'_>, Failure> {
         Ok(Author { by: self.who()?, reason: &self.reason })
     }

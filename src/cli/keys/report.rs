@@ -22,7 +22,7 @@ pub struct KeysReportOptions {
     /// A gateway.yaml, an Envoy configuration, an Istio manifest or a document of clients
     #[arg(value_name = "FILE")]
     file: String,
-    /// Report the keys that end within this time
+    /// Report keys that expire within this time
     #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = clock::parse_span)]
     expiring_within: Duration,
     /// Report the valid keys that are older than this

@@ -37,7 +37,7 @@ struct Offer {
 }
 
 /// Every client with its verdicts; empty if the route does not authenticate callers.
-pub fn of_route<'c>(
+pub fn client_verdicts<'c>(
     cast: &'c Cast,
     asked: &mut HypotheticalGateway<'_>,
     route: &Route,

@@ -115,7 +115,7 @@ fn read_header(field: &Field<'_>) -> Option<String> {
 
 fn read_allowance(fields: &Fields<'_>) -> Option<Allowance> {
     let own_written = ["rate", "burst", "quota"].map(|key| fields.get(key).is_some()).contains(&true);
-    let own = windows_of(fields);
+    let own = read_own_windows(fields);
     let windows = fields.get("windows").map(|f| read_windows(&f));
     let plan = fields.get("plan").map(|f| f.text_at());
     let from = fields.get("plan_from").map(|f| PlanFrom::read(&f));
@@ -164,7 +164,7 @@ fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
     let mut found = Vec::new();
     for item in field.one_or_more() {
         let Some(fields) = item.fields() else { continue };
-        let windows = windows_of(&fields);
+        let windows = read_own_windows(&fields);
         if windows.is_empty() && fields.get("rate").is_none() && fields.get("quota").is_none() {
             fields.problem("expected `rate`, as `100/s`, or `quota`, as `10000/d`");
         }
@@ -180,7 +180,7 @@ fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
     found
 }
 
-fn windows_of(fields: &Fields<'_>) -> Vec<At<WindowSettings>> {
+fn read_own_windows(fields: &Fields<'_>) -> Vec<At<WindowSettings>> {
     let rate = fields.get("rate").and_then(|f| read_rate(&f));
     let burst = fields.get("burst");
     let quota = fields.get("quota").and_then(|f| read_quota(&f));

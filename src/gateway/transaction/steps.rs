@@ -62,7 +62,9 @@ impl Transaction {
             }
             Decision::Inspect(inspection) => {
                 self.end(gateway, Stage::Inspecting);
-                match self.body.inspect_later(inspection, &gateway.kept) {
+                let target_bytes =
+                    self.progress.audit.path.len() + own_target.as_ref().map_or(0, |target| target.len());
+                match self.body.inspect_later(inspection, target_bytes, &gateway.kept) {
                     Ok(()) if self.body.has_begun() => {}
                     Ok(()) => {
                         gateway.unseen.borrow_mut().push(self.id);

@@ -82,20 +82,20 @@ impl Plugin {
         }
     }
 
-    /// Starts the calls that are due. If a call cannot start, the requests that wait for it are decided at once.
-    pub fn start_calls(&self, wake: &dyn Fn(StreamId)) {
+    /// Starts the calls that are due. Requests that wait for a call that cannot be started are decided at once.
+    pub fn start_calls(&self, mut woken: usize, wake: &dyn Fn(StreamId)) {
         let now = host::now();
-        while let Some(call) = self.gateway.next_call(now) {
-            match start(&call) {
-                Some(token) => {
-                    self.calls.borrow_mut().insert(token, call.id);
-                }
-                None => {
-                    let outcome = self.gateway.on_answer(call.id, Answer::NotStarted, now, &SharedMap);
-                    decide_due(outcome, wake);
-                }
+        let start = |call: &Call| match start(call) {
+            Some(token) => {
+                self.calls.borrow_mut().insert(token, call.id);
+                true
             }
+            None => false,
+        };
+        while let Some(outcome) = self.gateway.start_calls(now, &SharedMap, &mut woken, start) {
+            decide_due(outcome, wake);
         }
+        self.set_tick();
     }
 
     fn handle_answer(&self, call: u32, answer: Answer<'_>, wake: &dyn Fn(StreamId)) {
@@ -106,9 +106,9 @@ impl Plugin {
     }
 
     fn handle(&self, outcome: Consequences, wake: &dyn Fn(StreamId)) {
+        let woken = outcome.due.len();
         decide_due(outcome, wake);
-        self.start_calls(wake);
-        self.set_tick();
+        self.start_calls(woken, wake);
     }
 
     fn set_tick(&self) {

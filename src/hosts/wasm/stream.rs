@@ -69,9 +69,9 @@ impl Stream {
         let status = host::header(Map::Response, ":status");
         let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
         // A status of 200 with this header occurs only for a gRPC failure that Envoy reports.
-        let has_grpc_status = status == 200 && host::header(Map::Response, "grpc-status").is_some();
+        let has_grpc_status = || host::header(Map::Response, "grpc-status").is_some();
         self.handle(|transaction, plugin, host| {
-            transaction.on_response_headers(&plugin.gateway, status, has_grpc_status, host)
+            transaction.on_response_headers(&plugin.gateway, status, &has_grpc_status, host)
         });
         CallbackResult::Continue
     }

@@ -2,8 +2,8 @@
 //!
 //! Schemas are compiled once, and validation time is bounded for every body.
 //!
-//! This is not a library, because a client's data must neither appear in messages nor determine how long a worker is busy. So
-//! every step is counted, including those of patterns, and failed branches are not searched for reasons. `no_schema.rs`
+//! This is own code instead of a library: client data must not appear in messages, and must not control how long validation takes.
+//! Every step is counted, including those of patterns, and failed branches are not searched for reasons. `no_schema.rs`
 //! replaces it in the module built without schemas.
 
 mod builder;

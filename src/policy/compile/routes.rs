@@ -63,7 +63,7 @@ impl CompiledRoutes {
             };
             match pattern {
                 Ok(pattern) => {
-                    if public.insert(&[], pattern, &[], Rc::new(around.open_rule(text, limits))).is_err() {
+                    if public.insert(&[], pattern, &[], Rc::new(around.public_path_rule(text, limits))).is_err() {
                         problems.add(&path.path.place, format!("`{text}` is listed twice"));
                     }
                 }
@@ -100,7 +100,7 @@ impl RouteContext<'_, '_> {
         }
     }
 
-    fn open_rule(&self, text: &str, limits: &Limits<'_>) -> Rule {
+    fn public_path_rule(&self, text: &str, limits: &Limits<'_>) -> Rule {
         let action = RouteAction::Forward(Destination::default());
         Rule {
             name: format!("public {text}").into(),

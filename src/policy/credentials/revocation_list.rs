@@ -14,7 +14,7 @@ use serde_json::Value;
 #[derive(Debug, Default)]
 pub struct Revocations {
     /// All entries, keyed by what they revoke; see [`RevokedName::write`].
-    terms: HashMap<Box<[u8]>, RevocationTerms, BuildHasherDefault<DefaultHasher>>,
+    terms: HashMap<Box<[u8]>, RevocationCutoff, BuildHasherDefault<DefaultHasher>>,
     /// One bit per kind of entry in the list. Lookups skip kinds without entries.
     kinds: u8,
     entries: usize,
@@ -65,7 +65,7 @@ struct RevokedName<'n>(RevokedKind, &'n str, &'n str);
 
 /// The tokens that an entry applies to, and when it expires.
 #[derive(Clone, Copy, Debug)]
-struct RevocationTerms {
+struct RevocationCutoff {
     /// Applies to tokens issued before this time; `u64::MAX` for all tokens.
     issued_before: u64,
     /// In seconds since the Unix epoch; `u64::MAX` for no expiry.
@@ -95,7 +95,7 @@ impl Revocations {
     pub fn of(entries: &[Revoked], now: Duration) -> Revocations {
         let mut list = Revocations::default();
         for entry in entries {
-            let terms = RevocationTerms {
+            let terms = RevocationCutoff {
                 issued_before: entry.issued_before.unwrap_or(u64::MAX),
                 expires: entry.expires.map_or(u64::MAX, |at| at + LEEWAY),
             };
@@ -107,7 +107,7 @@ impl Revocations {
         list
     }
 
-    fn add(&mut self, entry: &Revoked, terms: RevocationTerms) {
+    fn add(&mut self, entry: &Revoked, terms: RevocationCutoff) {
         let issuer = entry.issuer.as_ref().map_or("", |issuer| issuer.value.as_str());
         let name = match &entry.what {
             RevokedWhat::Token(jti) => RevokedName(RevokedKind::Token, issuer, jti),
@@ -136,7 +136,7 @@ impl Revocations {
         ];
         let mut key = Vec::new();
         names.into_iter().filter_map(|(kind, name)| Some((kind, name?))).any(|(kind, name)| {
-            let covers = |terms: RevocationTerms| terms.cover(shown.issued_at, now);
+            let covers = |terms: RevocationCutoff| terms.cover(shown.issued_at, now);
             ["", shown.issuer]
                 .iter()
                 .any(|issuer| self.find(RevokedName(kind, issuer, name), &mut key).is_some_and(covers))
@@ -153,7 +153,7 @@ impl Revocations {
         names.into_iter().flatten().any(|name| self.find(name, &mut key).is_some_and(|terms| terms.is_needed(now)))
     }
 
-    fn find(&self, name: RevokedName<'_>, key: &mut Vec<u8>) -> Option<RevocationTerms> {
+    fn find(&self, name: RevokedName<'_>, key: &mut Vec<u8>) -> Option<RevocationCutoff> {
         if self.kinds & 1 << name.0 as u8 == 0 {
             return None;
         }
@@ -183,7 +183,7 @@ impl RevokedName<'_> {
     }
 }
 
-impl RevocationTerms {
+impl RevocationCutoff {
     fn is_needed(self, now: Duration) -> bool {
         now.as_secs() < self.expires
     }
@@ -193,8 +193,8 @@ impl RevocationTerms {
         self.is_needed(now) && issued_at.is_none_or(|issued_at| issued_at < self.issued_before)
     }
 
-    fn or_wider(self, other: Option<RevocationTerms>) -> RevocationTerms {
-        other.map_or(self, |other| RevocationTerms {
+    fn or_wider(self, other: Option<RevocationCutoff>) -> RevocationCutoff {
+        other.map_or(self, |other| RevocationCutoff {
             issued_before: self.issued_before.max(other.issued_before),
             expires: self.expires.max(other.expires),
         })

@@ -34,7 +34,8 @@ impl ByteBound {
         Rc::new(ByteBound { most, held: Cell::new(0) })
     }
 
-    /// Reserves this many bytes; `None` if the bound has too few left.
+    /// Reserves this many bytes; `None` if the bound has too few
+    /// free bytes.
     pub fn hold(self: &Rc<Self>, bytes: usize) -> Option<HeldBytes> {
         let mut held = HeldBytes { bound: self.clone(), bytes: 0 };
         held.resize(bytes).then_some(held)

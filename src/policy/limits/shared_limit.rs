@@ -66,8 +66,6 @@ pub(in crate::policy) fn reserve(
     for (account, limit) in &asked.available {
         report(*account, limit, &subject, world, progress);
     }
-    progress.audit.uncounted.extend(asked.open);
-    asked.shadows.iter().for_each(|limit| progress.note_shadow(limit));
     Ok(asked.reserved)
 }
 
@@ -81,12 +79,8 @@ struct ServiceAnswers<'l> {
     answered: Vec<(AccountId, &'l Limit)>,
     /// The exhausted limit with the longest wait, and the end of that wait.
     exhausted: Option<(Duration, AccountId, &'l Limit)>,
-    /// Shadow limits that would have refused.
-    shadows: Vec<Rc<str>>,
     /// Limits that are counted locally while the service fails.
     local: Vec<Rc<Limit>>,
-    /// Limits that are not enforced while the service fails.
-    open: Vec<Rc<str>>,
     /// The first answer that is still missing.
     wait: Option<Await>,
 }
@@ -107,7 +101,7 @@ fn ask<'l>(
         world.note("limit", || format!("{}: the rate limit service {}", limit.name, standing.describe(now)));
         match standing {
             QuotaState::Free => asked.reserved.0.push(account),
-            QuotaState::Over(_) if limit.shadow => asked.shadows.push(limit.name.clone()),
+            QuotaState::Over(_) if limit.shadow => progress.note_shadow(&limit.name),
             QuotaState::Over(until) => {
                 if asked.exhausted.is_none_or(|(other, ..)| until > other) {
                     asked.exhausted = Some((until, account, limit));
@@ -119,7 +113,7 @@ fn ask<'l>(
             QuotaState::Failed | QuotaState::Late if limit.shadow => {}
             QuotaState::Failed | QuotaState::Late => match (sharing.on_failure, standing) {
                 (OnFailure::Local, _) => asked.local.push(limit.clone()),
-                (OnFailure::Open, QuotaState::Failed) => asked.open.push(limit.name.clone()),
+                (OnFailure::Open, QuotaState::Failed) => progress.audit.uncounted.push(limit.name.clone()),
                 // A client can keep a worker busy. That must not bypass a limit.
                 (_, standing) => {
                     progress.audit.limit = Some(limit.name.clone());

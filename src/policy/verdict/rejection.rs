@@ -33,7 +33,7 @@ pub enum RejectionKind {
     ExpiredToken,
     /// The caller is known but not allowed.
     Forbidden,
-    /// The caller lacks a scope that the route requires; the missing scopes.
+    /// The caller lacks scopes that the route requires. Contains the missing scopes.
     InsufficientScope(Rc<str>),
     /// The caller lacks a permission that the route requires.
     PermissionDenied,

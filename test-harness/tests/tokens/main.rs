@@ -35,7 +35,7 @@ struct Theirs {
     sub: Value,
 }
 
-/// The verdict of the gateway on it.
+/// The gateway's verdict on a token.
 struct Ours<'m> {
     made: &'m Made,
     again: bool,

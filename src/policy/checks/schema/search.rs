@@ -32,7 +32,7 @@ impl PatternSearch {
     pub fn run(&mut self, Pattern(pattern): &Pattern, text: &str, steps_left: &mut u64) -> Option<bool> {
         let most = steps_left.saturating_mul(MOVES_OF_A_STEP);
         self.moves = 0;
-        // A search that ended early leaves states of another pattern.
+        // The previous search may have ended early and left states of its own pattern in the buffers.
         self.here.clear();
         self.next.clear();
         let states = pattern.states().len();

@@ -130,8 +130,8 @@ impl Account {
         self.asking.is_some()
     }
 
-    /// Returns the number of hits to request now, and the timeout of the call. The hits cover all waiting requests, plus a
-    /// block according to the recent rate and the remaining limit.
+    /// Returns the number of hits to request now, and the timeout of the call. The hits are the larger of two numbers:
+    /// the waiting requests, and a block sized by the recent rate and a share of the remaining limit. They never exceed that limit.
     pub(super) fn ask(&mut self, terms: &LeaseTerms, is_patient: bool, now: Duration) -> (u32, Duration) {
         let remaining = self.told.remaining.filter(|_| self.told.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);

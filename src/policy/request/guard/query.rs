@@ -41,8 +41,8 @@ pub enum Naming {
     Other,
 }
 
-/// Iterates over the parameters of a query: first those of [`query_pairs`], then for a pair with `;` those found by servers
-/// that also split there (as HTML 4.01 §B.2.2 recommended).
+/// Iterates over the parameters of a query, as [`query_pairs`] splits them. A pair that contains `;` is followed by its pieces,
+/// because some servers also split there (HTML 4.01 §B.2.2).
 pub fn parameters(query: &str) -> impl Iterator<Item = QueryParameter<'_>> {
     query.split('&').filter(|pair| !pair.is_empty()).flat_map(|pair| {
         let pieces =

@@ -17,7 +17,7 @@ pub struct Overlap<'t, T> {
     pub winner: &'t T,
     /// The other route.
     pub loser: &'t T,
-    /// The reason, for the author of both.
+    /// Explains to the author of the document why the winner is selected.
     pub explanation: String,
 }
 

@@ -133,7 +133,7 @@ pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
         let hot = Requests::same(site::call(&site.last_path(), wallet.hot(Algorithm::Rs256)?));
         let goals = if *routes == 5_000 { vec![P4, P4_LIST] } else { vec![] };
         let row = Row::of_requests("Last of n routes", format!("{routes}"), goals);
-        // A list of thousands costs milliseconds per request, so fewer requests are enough.
+        // A linear list of thousands of routes takes milliseconds per request, so fewer requests give a stable measurement.
         let count = (extent.requests * 100 / (*routes).max(100)).max(200).min(extent.requests);
         let mut contest = contest(row, &parties, &[BARE, LIST, TREE, OURS], &hot, extent.requests);
         contest.lanes.iter_mut().filter(|lane| lane.name == LIST).for_each(|lane| lane.count = count);
