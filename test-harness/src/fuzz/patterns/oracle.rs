@@ -251,25 +251,15 @@ impl Reader<'_> {
 /// Parses the counts in braces, if they follow.
 fn counts(mut letters: impl Iterator<Item = char>) -> Option<(u32, Option<u32>)> {
     letters.next().filter(|letter| *letter == '{')?;
-    let mut closed = false;
-    let inside: String = letters
-        .take_while(|letter| !{
-            closed = *letter == '}';
-            closed
-        })
-        .collect();
-    let number = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| (!text.is_empty()).then(|| text.parse().unwrap_or(u32::MAX)))
-            .flatten()
-    };
-    let found = match inside.split_once(',') {
-        None => number(&inside).map(|count| (count, Some(count))),
+    let rest: String = letters.collect();
+    let (inside, _) = rest.split_once('}')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = |text: &str| is_number(text).then(|| text.parse().unwrap_or(u32::MAX));
+    match inside.split_once(',') {
+        None => number(inside).map(|count| (count, Some(count))),
         Some((least, "")) => number(least).map(|least| (least, None)),
         Some((least, most)) => number(least).zip(number(most)).map(|(least, most)| (least, Some(most))),
-    };
-    found.filter(|_| closed)
+    }
 }
 
 fn in_order((least, most): (u32, Option<u32>)) -> bool {
