@@ -185,15 +185,17 @@ impl Policy {
         &rule.requirements
     }
 
-    /// Decides a held request by its body: forwards it or refuses it.
-    pub fn inspect(&self, inspection: Inspection, body: Body<'_>, progress: &mut Progress, now: Duration) -> Decision {
-        match inspection.judge(body) {
-            Ok(forward) => {
-                progress.allowed();
-                Decision::Forward(forward)
-            }
-            Err(rejection) => Decision::Reply(self.refuse(rejection, progress, now)),
-        }
+    /// Decides a held request by its body: forwards it, or refuses it with this reply. A body never waits.
+    pub fn inspect(
+        &self,
+        inspection: Inspection,
+        body: Body<'_>,
+        progress: &mut Progress,
+        now: Duration,
+    ) -> Result<Forward, Reply> {
+        let forward = inspection.judge(body).map_err(|rejection| self.refuse(rejection, progress, now))?;
+        progress.allowed();
+        Ok(forward)
     }
 
     /// Builds the reply for a request that is refused after its headers were decided, or while it waits.

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use super::host::RequestFacts;
-use crate::policy::checks::body::Body;
 use crate::policy::checks::meter::BodyMeter;
 use crate::policy::limits::memory::{ByteBound, HeldBytes};
 use crate::policy::pipeline::inspection::Inspection;
@@ -113,17 +112,6 @@ impl BodyState {
     /// Takes the inspection although the body is incomplete.
     pub fn take_inspection(&mut self) -> Option<Box<Inspection>> {
         self.inspection.take()
-    }
-
-    /// Passes the held body to `judge`.
-    pub fn with_body<T>(&self, too_large: bool, stream: &dyn RequestFacts, judge: impl FnOnce(Body<'_>) -> T) -> T {
-        let size = self.size();
-        let bytes = if too_large || size == 0 { Vec::new() } else { stream.body(size) };
-        judge(match bytes.len() == size {
-            _ if too_large => Body::TooLarge,
-            true => Body::Whole(&bytes),
-            false => Body::Lost,
-        })
     }
 
     /// Records the size of the request before its body, to detect a body that Envoy hides.

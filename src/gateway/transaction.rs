@@ -90,11 +90,6 @@ impl Transaction {
         }
     }
 
-    /// Returns the id of the request.
-    pub fn id(&self) -> StreamId {
-        self.id
-    }
-
     /// Returns the external result that the request waits for.
     pub fn awaited(&self) -> Option<Awaited> {
         match self.stage {
@@ -248,7 +243,7 @@ impl Transaction {
         }
         // Envoy ended a held request itself because it was too large or too slow.
         if !is_forwarded {
-            self.end(gateway, Stage::Replied);
+            self.end(gateway);
         }
         commands
     }
@@ -261,7 +256,7 @@ impl Transaction {
         end: impl FnOnce() -> End,
         known_id: impl FnOnce() -> String,
     ) -> Option<String> {
-        self.end(gateway, Stage::Replied);
+        self.end(gateway);
         if gateway.policy.audit() != Audit::Log {
             return None;
         }

@@ -34,7 +34,7 @@ pub(super) fn arrive(
     if std::mem::replace(&mut progress.arrived, true) || limits.arrival.is_empty() {
         return Ok(());
     }
-    spend(&limits.arrival, &subject(rule, parts, world.peer), How::Take, world, progress)
+    spend(&limits.arrival, &subject(rule, parts, world.peer), world, progress)
 }
 
 /// Refuses a credential if the caller exceeded the limit of invalid ones. A token that is already in the cache does not count
@@ -82,7 +82,7 @@ pub(super) fn count_caller(
         return Ok(());
     }
     let subject = Subject { caller: grant.caller(), ..subject(Some(rule), parts, world.peer) };
-    spend(&rule.limits.caller, &subject, How::Take, world, progress)
+    spend(&rule.limits.caller, &subject, world, progress)
 }
 
 pub(super) fn subject<'s>(rule: Option<&'s Rule>, parts: &RequestParts<'s>, peer: &'s dyn Peer) -> Subject<'s> {
@@ -97,12 +97,11 @@ fn charges<'l>(limits: &'l [Rc<Limit>], subject: &Subject<'_>, world: &World<'_>
 pub(super) fn spend(
     limits: &[Rc<Limit>],
     subject: &Subject<'_>,
-    how: How,
     world: &mut World<'_>,
     progress: &mut Progress,
 ) -> Result<(), Rejection> {
     let charges = charges(limits, subject, world);
-    let counted = count(&charges, how, world.now, world.limits);
+    let counted = count(&charges, How::Take, world.now, world.limits);
     for (charge, standing) in charges.iter().zip(&counted.standings).filter(|(charge, _)| !charge.limit.shadow) {
         if let Some(standing) = standing {
             world.note("limit", || format!("{}: {} left of {}", standing.window, standing.left, standing.most));

@@ -61,9 +61,9 @@ impl Transaction {
                 }
             }
             Decision::Inspect(inspection) => {
-                self.end(gateway, Stage::Inspecting);
-                let target_bytes =
-                    self.progress.audit.path.len() + own_target.as_ref().map_or(0, |target| target.len());
+                self.end_waiting(gateway, Stage::Inspecting);
+                let own_target_bytes = self.own_target.as_ref().map_or(0, |target| target.len());
+                let target_bytes = self.progress.audit.path.len() + own_target_bytes;
                 match self.body.inspect_later(inspection, target_bytes, &gateway.kept) {
                     Ok(()) if self.body.has_begun() => {}
                     Ok(()) => {
@@ -80,11 +80,15 @@ impl Transaction {
     /// Inspects a body that is complete or already too large.
     pub(super) fn inspect(&mut self, gateway: &Gateway, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         let Some(inspection) = self.body.take_ready() else { return };
-        let too_large = inspection.is_too_large(self.body.size());
-        let (progress, now) = (&mut self.progress, host.now);
-        let judge = |body: Body<'_>| gateway.policy.inspect(*inspection, body, progress, now);
-        let decision = self.body.with_body(too_large, host.stream, judge);
-        self.conclude(gateway, decision, host, commands);
+        let size = self.body.size();
+        let too_large = inspection.is_too_large(size);
+        let bytes = if too_large || size == 0 { Vec::new() } else { host.stream.body(size) };
+        let body = match bytes.len() == size {
+            _ if too_large => Body::TooLarge,
+            true => Body::Whole(&bytes),
+            false => Body::Lost,
+        };
+        self.judge(gateway, *inspection, body, host, commands);
         if self.stage == Stage::Forwarded {
             self.body.let_go();
         }
@@ -98,8 +102,10 @@ impl Transaction {
         host: &mut Host<'_>,
         commands: &mut Vec<Command>,
     ) {
-        let decision = gateway.policy.inspect(inspection, body, &mut self.progress, host.now);
-        self.conclude(gateway, decision, host, commands);
+        match gateway.policy.inspect(inspection, body, &mut self.progress, host.now) {
+            Ok(forward) => self.forward(gateway, forward, commands),
+            Err(reply) => self.refuse_or_answer(gateway, reply, host, commands),
+        }
     }
 
     /// Refuses a request whose body exceeds the worker's bound.
@@ -110,22 +116,6 @@ impl Transaction {
                 let reply = gateway.policy.refuse_crowded(&mut self.progress, host.now);
                 self.refuse_or_answer(gateway, reply, host, commands);
             }
-        }
-    }
-
-    /// Turns a decision about a body into commands.
-    pub(super) fn conclude(
-        &mut self,
-        gateway: &Gateway,
-        decision: Decision,
-        host: &mut Host<'_>,
-        commands: &mut Vec<Command>,
-    ) {
-        match decision {
-            Decision::Forward(forward) => self.forward(gateway, forward, commands),
-            Decision::Reply(reply) => self.refuse_or_answer(gateway, reply, host, commands),
-            // A body is inspected once and never waits.
-            Decision::Inspect(_) | Decision::Await(_) => {}
         }
     }
 
@@ -160,7 +150,7 @@ impl Transaction {
         // (envoy-facts §2.7). If the gateway replied now, the client would receive Envoy's reply, without the gateway's
         // headers.
         let is_late = self.body.has_begun() && !host.stream.response_details().is_empty();
-        self.end(gateway, Stage::Replied);
+        self.end(gateway);
         self.publish_record(gateway, commands);
         if is_late {
             self.late = Some(reply);
@@ -263,12 +253,10 @@ impl Transaction {
         self.stage = next;
     }
 
-    /// Ends the wait and enters the next stage. After a reply, also releases the held body.
-    pub(super) fn end(&mut self, gateway: &Gateway, next: Stage) {
-        self.end_waiting(gateway, next);
-        if next == Stage::Replied {
-            self.body.let_go();
-        }
+    /// Ends the wait after a reply or at the end of the request, and releases the held body.
+    pub(super) fn end(&mut self, gateway: &Gateway) {
+        self.end_waiting(gateway, Stage::Replied);
+        self.body.let_go();
     }
 }
 

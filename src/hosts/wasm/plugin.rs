@@ -44,13 +44,13 @@ impl Plugin {
         let bytes = host::plugin_configuration();
         match load(&bytes) {
             Ok(policy) => {
-                let (documents, routes) = (policy.polled().plans().count(), policy.routes().len());
+                let gateway = Gateway::new(Rc::new(policy), &SharedMap);
+                let (documents, routes) = (gateway.polled().plans().count(), gateway.policy().routes().len());
                 let fingerprint = fingerprint(&bytes);
                 host::log(
                     LogLevel::Info,
                     &format!("policy {fingerprint:016x} is active: {routes} routes, {documents} polled documents"),
                 );
-                let gateway = Gateway::new(Rc::new(policy), &SharedMap);
                 let plugin = Plugin { gateway, limits: RefCell::new(SharedCells::open()), calls: RefCell::default() };
                 plugin.set_tick();
                 Some(Rc::new(plugin))

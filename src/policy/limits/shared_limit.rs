@@ -7,8 +7,8 @@ mod descriptor;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::rate_limit::Limit;
 use super::rate_limit::key::Subject;
-use super::rate_limit::{How, Limit};
 use super::rate_limit_client::{QuotaState, Rest};
 use super::{spend, subject};
 use crate::config::auth::Auth;
@@ -58,7 +58,7 @@ pub(in crate::policy) fn reserve(
         return Err(Stop::Wait(wait));
     }
     progress.audit.uncounted.extend(asked.local.iter().map(|limit| limit.name.clone()));
-    let spent = spend(&asked.local, &subject, How::Take, world, progress);
+    let spent = spend(&asked.local, &subject, world, progress);
     if spent.is_err() {
         asked.list_limits(rule, auth, &subject, world, progress);
     }
@@ -100,9 +100,16 @@ fn ask<'l>(
         let now = world.now;
         world.note("limit", || format!("{}: the rate limit service {}", limit.name, standing.describe(now)));
         match standing {
-            QuotaState::Free => asked.reserved.0.push(account),
+            QuotaState::Free => {
+                asked.reserved.0.push(account);
+                if !limit.shadow {
+                    asked.answered.push((account, limit));
+                    asked.available.push((account, limit));
+                }
+            }
             QuotaState::Over(_) if limit.shadow => progress.note_shadow(&limit.name),
             QuotaState::Over(until) => {
+                asked.answered.push((account, limit));
                 if asked.exhausted.is_none_or(|(other, ..)| until > other) {
                     asked.exhausted = Some((until, account, limit));
                 }
@@ -126,16 +133,6 @@ fn ask<'l>(
                     ));
                 }
             },
-        }
-        if !limit.shadow {
-            match standing {
-                QuotaState::Free => {
-                    asked.answered.push((account, limit));
-                    asked.available.push((account, limit));
-                }
-                QuotaState::Over(_) => asked.answered.push((account, limit)),
-                QuotaState::Wait(_) | QuotaState::Failed | QuotaState::Late => {}
-            }
         }
     }
     Ok(asked)
