@@ -127,7 +127,7 @@ impl BodyState {
     }
 }
 
-/// How much of a waiting request's body the generated listener buffers: `per_connection_buffer_limit_bytes` for HTTP/1,
-/// `initial_stream_window_size` for HTTP/2.
+/// How much of a waiting request's body a proxy may buffer: `per_connection_buffer_limit_bytes` for HTTP/1, where the examples for
+/// Kubernetes set the most; `initial_stream_window_size` for HTTP/2.
 const CONNECTION_BUFFER: usize = 1 << 20;
 const STREAM_WINDOW: usize = 1 << 16;

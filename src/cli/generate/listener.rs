@@ -31,7 +31,13 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
 /// The raised buffer limit of every connection, for Envoy versions that ignore the virtual host's limit for held bodies.
 fn lifted(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
     let held = gateway.policy.largest_held_body().filter(|_| options.envoy_version < LIFTS_LIMITS);
-    held.map_or(0, |bytes| bytes + ROOM_TO_READ)
+    held.map_or(0, held_bytes)
+}
+
+/// How much of a body Envoy holds where checks hold bodies back. One network read is added: without that room, Envoy would refuse
+/// a body that the filter is about to accept (envoy-facts §2.7).
+fn held_bytes(largest_body: u64) -> u64 {
+    largest_body.max(WAITING_BYTES) + ROOM_TO_READ
 }
 
 /// A note on this limit, for users of such a version.
@@ -139,9 +145,8 @@ fn routes(largest_body: Option<u64>) -> Value {
         ],
     });
     if let (Some(bytes), Some(host)) = (largest_body, host.as_object_mut()) {
-        // Set on the host, because no route is selected yet while a body is held. One network read is added: without that room,
-        // Envoy would refuse a body that the filter is about to accept (envoy-facts §2.7).
-        host.insert("request_body_buffer_limit".to_string(), json!(bytes + ROOM_TO_READ));
+        // Set on the host, because no route is selected yet while a body is held.
+        host.insert("request_body_buffer_limit".to_string(), json!(held_bytes(bytes)));
     }
     json!({
         "name": "portcullis",
@@ -153,8 +158,12 @@ fn routes(largest_body: Option<u64>) -> Value {
     })
 }
 
-const BUFFER_BYTES: u64 = 1 << 20;
+/// Also limits how much Envoy reads of one connection before it serves the next. With Envoy's default of 1 MiB, a few clients
+/// that send large bodies delay all others by 100 ms.
+const BUFFER_BYTES: u64 = 1 << 15;
 const STREAM_BYTES: u64 = 1 << 16;
+/// The body of a request that waits for keys or a limit is held too, on every route.
+const WAITING_BYTES: u64 = 1 << 20;
 const ROOM_TO_READ: u64 = 1 << 18;
 /// Set by the filter; removed from client requests before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";

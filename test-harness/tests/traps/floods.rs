@@ -15,7 +15,7 @@ use test_harness::trial::{self, Gate, HOST, Servers, bearer, clusters, code, get
 use test_harness::{latency, ports};
 
 use crate::Trap;
-use crate::upload::Upload;
+use crate::upload::{PART, Upload};
 
 pub const TRAPS: &[Trap] = &[
     ("many large bodies under checks that only write to the record leave the filter alive", copied),
@@ -32,7 +32,7 @@ fn copied() -> Result<()> {
     let mut gate = flood.gate(|_| Ok(()))?;
     let port = gate.port;
     let mut streams = flood.attack(&gate, "copied bodies", "/seen/1", |target| {
-        at_once((0..64).map(|_| || Upload::open(port, target, None)?.send(10 << 20)).collect())
+        at_once((0..64).map(|_| || Upload::open(port, target, None)?.send_slowly(10 << 20, pause(64))).collect())
     })?;
     ensure!(streams.iter().all(|upload| upload.answer.is_none()), "a body is refused that should only be looked at");
     flood.others_are_served(&gate)?;
@@ -63,7 +63,7 @@ fn copied_over_http2() -> Result<()> {
                 hyper::Request::post(format!("http://{HOST}{target}")).header("content-type", "application/json");
             let (response, mut body) = client.send_request(head.body(())?, false)?;
             uploads.spawn(async move {
-                let sent = fill(&mut body, 1 << 20).await;
+                let sent = fill(&mut body, 1 << 19, pause(CONNECTIONS * STREAMS)).await;
                 (response, body, sent)
             });
         }
@@ -249,7 +249,7 @@ impl Flood {
 }
 
 /// Sends an unfinished JSON text of about this many bytes.
-async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize) -> Result<()> {
+async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize, pause: Duration) -> Result<()> {
     body.send_data(Bytes::from_static(b"[\""), false)?;
     let mut left = bytes - 100;
     while left > 0 {
@@ -259,8 +259,14 @@ async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize) -> Result<()> {
         let part = capacity.min(left);
         body.send_data(vec![b'x'; part].into(), false)?;
         left -= part;
+        tokio::time::sleep(pause).await;
     }
     Ok(())
+}
+
+/// The pause after each [`PART`] at which this many clients fill a line of one gigabit per second together.
+fn pause(clients: usize) -> Duration {
+    Duration::from_secs_f64((clients * PART) as f64 / 125e6)
 }
 
 fn chunked(target: &str, body: Vec<u8>) -> Request {

@@ -176,7 +176,7 @@ fn edge_settings() -> Result<()> {
         ensure!(!below(http, place)?.is_null(), "`{place}` is not set");
     }
     let limit = below(&mut config, "/static_resources/listeners/0/per_connection_buffer_limit_bytes")?;
-    ensure!(limit.as_u64().is_some_and(|bytes| bytes <= 1 << 20), "buffers of {limit} bytes");
+    ensure!(limit.as_u64().is_some_and(|bytes| bytes <= 1 << 15), "buffers of {limit} bytes");
     let admin = below(&mut config, "/admin/address/socket_address/address")?;
     ensure!(*admin == json!("127.0.0.1"), "the admin interface listens on {admin}");
     Ok(())

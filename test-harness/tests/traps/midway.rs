@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use test_harness::client::{self, Request};
 use test_harness::clock::Deadline;
 use test_harness::issuer::Fault;
-use test_harness::trial::{self, Gate, HOST, ORIGIN, Servers, below, http, plugin, put};
+use test_harness::trial::{self, Gate, HOST, ORIGIN, Servers, below, http, put};
 use test_harness::{ports, tap};
 
 use crate::Trap;
@@ -56,7 +56,7 @@ fn once() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
     let mut gate = Gate::bent(&trial::patient(servers.policy())?, |config| {
-        put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(true))?;
+        trial::show_bodies(config)?;
         let hosts = below(http(config)?, "/route_config/virtual_hosts")?.as_array_mut();
         for host in hosts.into_iter().flatten() {
             put(host, "/retry_policy", json!({ "retry_on": "5xx,reset", "num_retries": 2 }))?;

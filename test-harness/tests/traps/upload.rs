@@ -2,11 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 use test_harness::trial::{HOST, PATIENCE};
 use test_harness::{client, ports};
+
+/// How many bytes are sent at once.
+pub const PART: usize = 64 << 10;
 
 /// A request whose body is incomplete.
 pub struct Upload {
@@ -28,14 +32,19 @@ impl Upload {
     }
 
     /// Sends about this many bytes, or fewer if the gateway stops reading.
-    pub fn send(mut self, bytes: usize) -> Result<Self> {
-        const PART: usize = 64 << 10;
+    pub fn send(self, bytes: usize) -> Result<Self> {
+        self.send_slowly(bytes, Duration::ZERO)
+    }
+
+    /// Sends like [`Self::send`], with this pause after each [`PART`].
+    pub fn send_slowly(mut self, bytes: usize, pause: Duration) -> Result<Self> {
         let part = [format!("{PART:x}\r\n").as_bytes(), &[b'x'; PART], b"\r\n"].concat();
         for _ in 0..(bytes - PART) / PART {
             if self.stream.write_all(&part).is_err() {
                 self.answer = Some(rest(&mut self.stream));
                 break;
             }
+            thread::sleep(pause);
         }
         Ok(self)
     }

@@ -9,7 +9,7 @@ use test_harness::client::{self, Request, Response};
 use test_harness::clock::Deadline;
 use test_harness::issuer::{Fault, KEY_SET_PATH};
 use test_harness::token::Tamper;
-use test_harness::trial::{self, Gate, HOST, Servers, below, code, plugin, put, with_trailers};
+use test_harness::trial::{self, Gate, HOST, Servers, below, code, with_trailers};
 use test_harness::{clock, ports, tap};
 
 use crate::Trap;
@@ -30,7 +30,9 @@ fn held(headers_alone: bool) -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
     let mut gate = Gate::bent(&trial::patient(servers.policy())?, |config| {
-        put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(headers_alone))?;
+        if headers_alone {
+            trial::show_bodies(config)?;
+        }
         with_trailers(config)
     })?;
     let good = upload(&servers.token(&json!({}))?);
@@ -95,10 +97,7 @@ fn forged_trailers() -> Result<()> {
 fn too_large_to_wait() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |config| {
-        put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(true))?;
-        Ok(())
-    })?;
+    let mut gate = Gate::bent(&trial::patient(servers.policy())?, trial::show_bodies)?;
     let request = Request::new("POST", "/tap/1", HOST).header("origin", trial::ORIGIN);
     let request = trial::bearer(request, &servers.token(&json!({}))?).body(vec![FILL; 3 << 20]);
     let response = gate.send(&request)?;

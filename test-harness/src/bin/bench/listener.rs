@@ -47,7 +47,7 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
     json!({
         "static_resources": {
             "listeners": [{
-                "name": "gateway", "address": address(port), "per_connection_buffer_limit_bytes": 1_048_576,
+                "name": "gateway", "address": address(port), "per_connection_buffer_limit_bytes": 32_768,
                 "filter_chains": [chain],
             }],
             "clusters": [{
