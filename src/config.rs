@@ -137,9 +137,11 @@ impl Errors {
             field.problem("a realm may hold visible ASCII and spaces only, no quotes and backslashes");
         }
         let denied = fields.get("permission_denied_status");
-        let status = denied.as_ref().and_then(|f| f.number(401, 403));
-        if let (Some(field), Some(402)) = (&denied, status) {
-            field.problem("a caller without a permission is refused with 403, or with 401");
+        let status = denied.as_ref().and_then(|f| f.number(0, u64::MAX));
+        if let (Some(field), Some(status)) = (&denied, status)
+            && !matches!(status, 401 | 403)
+        {
+            field.problem(format!("`{status}` is neither 403 nor 401"));
         }
         fields.finish();
         Some(Errors { realm: text.filter(is_plain), denied_as_401: status == Some(401) })
@@ -164,5 +166,31 @@ fn cors_setting(field: &Field<'_>) -> Option<Option<Cors>> {
             None
         }
         _ => Cors::read(field).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_missing_permission_is_answered_with_403_or_401_only() {
+        let read = |status: Value| {
+            let document = json!({
+                "version": "1.0",
+                "errors": { "permission_denied_status": status },
+                "routes": [{ "path": "/a", "auth": "none", "response": {} }],
+            });
+            let (_, problems) = Document::read(&Node::from(document), &|_| None);
+            problems.sorted().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!([read(json!(403)), read(json!(401))], ["", ""]);
+        for status in [400, 402, 404, 500] {
+            assert_eq!(read(json!(status)), format!("`{status}` is neither 403 nor 401"));
+        }
     }
 }
