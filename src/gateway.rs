@@ -6,6 +6,7 @@ pub mod body;
 pub mod call;
 pub mod command;
 pub mod host;
+pub mod metrics;
 pub mod polling;
 pub mod quotas;
 pub mod shared;

@@ -20,7 +20,7 @@ pub struct TokenOptions {
 enum TokenAction {
     /// Get a token from an authorization server with client credentials; standard output contains only the token
     Get(get::TokenGetOptions),
-    /// Sign a token as a development issuer, for at most 15 minutes; gateways accept it if the issuer is `self_issued`
+    /// Sign a token as a development issuer, for at most 15 minutes; gateways that trust its key accept it
     Mint(mint::TokenMintOptions),
     /// Print the header and the claims of a token; with a document also its permissions and the routes it opens
     Inspect(inspect::TokenInspectOptions),

@@ -1,5 +1,6 @@
 //! Commands: the actions that the gateway asks a host to perform, as plain data.
 
+use super::metrics::Count;
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 
@@ -20,6 +21,8 @@ pub enum Command {
     Resume,
     /// Write a line to the log.
     Log(Level, String),
+    /// Increase a counter by one.
+    Count(Count),
 }
 
 /// The severity of a log line.
@@ -38,6 +41,8 @@ pub enum Level {
 pub enum Flow {
     /// Continue.
     Continue,
-    /// Hold it.
+    /// Hold it, and report its body as it arrives.
     Pause,
+    /// Hold it with its body: the proxy reads as much as its buffers take, and reports the body when the request continues.
+    PauseWhole,
 }

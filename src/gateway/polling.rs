@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::call::{Answer, Call, CallId, CallRequest, HttpResponse};
 use super::command::{Command, Level};
 use super::log;
+use super::metrics::{CallOutcome, Count};
 use super::shared::SharedData;
 use crate::policy::polled::{PollPlan, Polled};
 use crate::policy::verdict::wait::PolledId;
@@ -78,12 +79,12 @@ impl Polling {
         polled: &mut Polled,
         now: Duration,
         shared: &dyn SharedData,
-        logs: &mut Vec<Command>,
+        commands: &mut Vec<Command>,
     ) -> bool {
         let mut changed = false;
         for watched in &mut self.watched {
             let (state, version) = SharedState::read(&watched.state_key, shared);
-            changed |= watched.take_over(polled, state, shared, logs);
+            changed |= watched.take_over(polled, state, shared, commands);
             let Some(timeout) = polled.plan(watched.id).map(|plan| plan.timeout) else { continue };
             // A lease in the future was taken before the clock was set back.
             let leased_at = Duration::from_millis(state.leased_at);
@@ -112,22 +113,27 @@ impl Polling {
         polled: &mut Polled,
         now: Duration,
         shared: &dyn SharedData,
-        logs: &mut Vec<Command>,
+        commands: &mut Vec<Command>,
     ) {
         let Some(watched) = self.watched.iter_mut().find(|watched| watched.id == id) else { return };
         let Some(fetch) = watched.fetch.take() else { return };
+        let count = |outcome, polled: &Polled| {
+            let plan = polled.plan(id);
+            plan.map(|plan| Command::Count(Count::Call(plan.what.name(), plan.cluster.as_str().into(), outcome)))
+        };
         let mut state = SharedState { ended_at: as_millis(now), ..SharedState::read(&watched.state_key, shared).0 };
         let Answer::Http(response) = answer else {
             // Every worker records the failure at its next tick.
             if let Some(plan) = polled.plan(id) {
                 let (name, cluster) = (plan.name(), &plan.cluster);
-                logs.push(log(Level::Error, format!("{name} {UNFETCHED}: Envoy has no cluster {cluster}")));
+                commands.push(log(Level::Error, format!("{name} {UNFETCHED}: Envoy has no cluster {cluster}")));
             }
+            commands.extend(count(CallOutcome::NotStarted, polled));
             state.share(&watched.state_key, shared);
             return;
         };
         let taken = match response.header(":status").unwrap_or_default().as_slice() {
-            b"200" => watched.take(response, polled, &mut state, now, shared, logs),
+            b"200" => watched.take(response, polled, &mut state, now, shared, commands),
             // The 304 refers to the version that was sent. Another worker may have shared a later one since.
             b"304" if fetch.conditional && watched.used == state.version => {
                 polled.confirm(watched.id, now);
@@ -138,9 +144,15 @@ impl Polling {
             other => Err((UNFETCHED, format!("status {}", String::from_utf8_lossy(other).escape_default()))),
         };
         watched.ended_at = state.ended_at;
+        let outcome = match taken {
+            Ok(()) => CallOutcome::Ok,
+            Err((REFUSED, _)) => CallOutcome::Refused,
+            Err(_) => CallOutcome::Failed,
+        };
+        commands.extend(count(outcome, polled));
         if let Err((failed, reason)) = taken {
             polled.note_failure(watched.id, now);
-            watched.log_failure(polled, failed, &reason, now, logs);
+            watched.log_failure(polled, failed, &reason, now, commands);
         }
         state.share(&watched.state_key, shared);
     }
@@ -181,12 +193,12 @@ impl Watched {
         state: &mut SharedState,
         now: Duration,
         shared: &dyn SharedData,
-        logs: &mut Vec<Command>,
+        commands: &mut Vec<Command>,
     ) -> Result<(), FetchFailure> {
         let max = polled.plan(self.id).map_or(0, |plan| plan.what.most_bytes());
         let text = response.body(max + 1);
         let taken = polled.install(self.id, &text, now).map_err(|fault| (REFUSED, short(&fault.0)))?;
-        self.log_skipped(polled, &taken.skipped, logs);
+        self.log_skipped(polled, &taken.skipped, commands);
         let etag = response.header("etag").as_deref().and_then(usable_etag);
         state.fetched_at = state.ended_at;
         if taken.changed || self.used == 0 || self.used != state.version || self.etag != etag {
@@ -203,7 +215,7 @@ impl Watched {
         polled: &mut Polled,
         state: SharedState,
         shared: &dyn SharedData,
-        logs: &mut Vec<Command>,
+        commands: &mut Vec<Command>,
     ) -> bool {
         if state.ended_at == self.ended_at {
             return false;
@@ -217,7 +229,7 @@ impl Watched {
             match polled.install(self.id, text, fetched_at) {
                 Ok(_) => (self.used, self.etag) = (state.version, etag.and_then(usable_etag)),
                 // The worker that shared it could read it, so this policy reads documents differently.
-                Err(fault) => self.log_failure(polled, REFUSED, &short(&fault.0), fetched_at, logs),
+                Err(fault) => self.log_failure(polled, REFUSED, &short(&fault.0), fetched_at, commands),
             }
         } else if self.used == state.version {
             polled.confirm(self.id, fetched_at);
@@ -226,21 +238,21 @@ impl Watched {
         true
     }
 
-    fn log_skipped(&self, polled: &Polled, skipped: &[String], logs: &mut Vec<Command>) {
+    fn log_skipped(&self, polled: &Polled, skipped: &[String], commands: &mut Vec<Command>) {
         let Some(plan) = polled.plan(self.id) else { return };
         let lines = skipped.iter().map(|part| format!("{}: {}", plan.name(), short(part)));
-        logs.extend(lines.map(|line| log(Level::Warn, line)));
+        commands.extend(lines.map(|line| log(Level::Warn, line)));
     }
 
     /// Logs a failure, and the age of the document that stays in use.
-    fn log_failure(&self, polled: &Polled, failed: &str, reason: &str, now: Duration, logs: &mut Vec<Command>) {
+    fn log_failure(&self, polled: &Polled, failed: &str, reason: &str, now: Duration, commands: &mut Vec<Command>) {
         let Some(plan) = polled.plan(self.id) else { return };
         let name = plan.name();
         let age = match polled.stale_for(self.id, now) {
             Some(age) => format!("the one at hand is {} s old", age.as_secs()),
             None => "none is at hand".to_string(),
         };
-        logs.push(log(Level::Warn, format!("{name} {failed}: {reason}; {age}")));
+        commands.push(log(Level::Warn, format!("{name} {failed}: {reason}; {age}")));
     }
 }
 

@@ -1,19 +1,21 @@
 //! Calls to rate limit services: a bounded number at a time, and at most one per account.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::call::{Answer, Call, CallId, CallRequest};
 use super::command::{Command, Level};
 use super::log;
-use crate::policy::limits::rate_limit_client::{CallFault, Quotas, Turn, wire};
+use super::metrics::{CallOutcome, Count};
+use crate::policy::limits::rate_limit_client::{CallFault, Quotas, Service, Turn, wire};
 use crate::policy::verdict::wait::AccountId;
 
 /// The running calls of one worker.
 #[derive(Debug, Default)]
 pub struct QuotaCalls {
-    /// Each call with its deadline.
-    running: HashMap<AccountId, Duration>,
+    /// Each call with its deadline and its service.
+    running: HashMap<AccountId, (Duration, Rc<Service>)>,
     /// The cluster is at its request limit: no call starts before another one ends.
     is_full: bool,
 }
@@ -22,14 +24,15 @@ impl QuotaCalls {
     /// Returns the next pending call, unless too many are running.
     pub fn next_call(&mut self, quotas: &mut Quotas, now: Duration) -> Option<Call> {
         if self.is_full || self.running.len() >= MAX_CALLS {
-            self.running.retain(|_, ends_at| now < *ends_at);
+            self.running.retain(|_, (ends_at, _)| now < *ends_at);
         }
         self.is_full &= !self.running.is_empty();
         if self.is_full || self.running.len() >= MAX_CALLS {
             return None;
         }
         let call = quotas.poll_call(now)?;
-        self.running.insert(call.account, now + call.timeout + LONGEST_DELAY);
+        let ends_at = now + call.timeout + LONGEST_DELAY;
+        self.running.insert(call.account, (ends_at, call.service.clone()));
         Some(Call {
             id: CallId::Quota(call.account),
             cluster: call.service.cluster.clone(),
@@ -47,9 +50,7 @@ impl QuotaCalls {
         now: Duration,
         commands: &mut Vec<Command>,
     ) -> bool {
-        if self.running.remove(&account).is_none() {
-            return false;
-        }
+        let Some((_, service)) = self.running.remove(&account) else { return false };
         self.is_full = false;
         let message = match answer {
             // The cluster may be at its request limit; that is not a failure of the service.
@@ -63,6 +64,12 @@ impl QuotaCalls {
             Answer::Status(status) => Err(CallFault::Status(status)),
             Answer::Http(_) => Err(CallFault::Unreadable),
         };
+        let outcome = match &message {
+            Ok(_) => CallOutcome::Ok,
+            Err(CallFault::NotMade) => CallOutcome::NotStarted,
+            Err(_) => CallOutcome::Failed,
+        };
+        commands.push(Command::Count(Count::Call("rate limit", service.cluster.as_str().into(), outcome)));
         match quotas.handle_answer(account, message.as_deref().map_err(|fault| *fault), now) {
             Some(Turn::Paused(fault)) => {
                 let text = format!("the rate limit service is not asked for a second: {fault:?}");

@@ -167,7 +167,7 @@ impl Sent {
                 Command::EditRequestTrailers(edits) => self.trailers.extend(edits),
                 Command::EditResponse(edits) => self.response.extend(edits),
                 Command::Reply(reply) => self.reply = Some(reply),
-                Command::SetFilterState(..) | Command::Resume | Command::Log(..) => {}
+                Command::SetFilterState(..) | Command::Resume | Command::Log(..) | Command::Count(_) => {}
             }
         }
     }

@@ -10,11 +10,13 @@ use crate::config::node::Node;
 use crate::gateway::Gateway;
 use crate::gateway::HURRIED_TICK;
 use crate::gateway::call::{Answer, CallRequest, GrpcMessage};
+use crate::gateway::command::Command;
 use crate::gateway::shared::LocalData;
 use crate::gateway::simulation::{SimulatedHost, Stuck};
 use crate::gateway::transaction::Transaction;
 use crate::gateway::waiting::{MAX_WOKEN, StreamId};
 use crate::policy::Policy;
+use crate::policy::verdict::audit::End;
 use crate::policy::verdict::wait::{Await, Awaited, PolledId};
 use crate::protobuf::{Message, Wire};
 #[cfg(target_os = "unknown")]
@@ -26,6 +28,8 @@ struct Site {
     host: SimulatedHost<'static>,
     /// The `RateLimit-Policy` of the last answer.
     policies: String,
+    /// What was counted for the last request.
+    counted: Vec<String>,
 }
 
 /// A response message of the service.
@@ -49,7 +53,12 @@ impl Site {
         let policy = Policy::from_node(&Node::from(document), &|_| None).unwrap();
         let mut host = SimulatedHost::new(Duration::from_secs(1_700_000_000));
         host.stream.peer.address = Some([192, 0, 2, 1].into());
-        Site { gateway: Gateway::new(Rc::new(policy), &LocalData::default()), host, policies: String::new() }
+        Site {
+            gateway: Gateway::new(Rc::new(policy), &LocalData::default()),
+            host,
+            policies: String::new(),
+            counted: Vec::new(),
+        }
     }
 
     /// Runs one request. `answer` responds to each call by the limit's name. Returns the status, the limits in the record, and
@@ -76,6 +85,12 @@ impl Site {
             Ok::<(), Stuck>(())
         });
         let reply = sent.unwrap().reply.unwrap();
+        let counted =
+            transaction.on_done(gateway, End::default, String::new).into_iter().filter_map(|command| match command {
+                Command::Count(count) => Some(count.statistic()),
+                _ => None,
+            });
+        self.counted = counted.collect();
         let listed = reply.headers.iter().find(|(name, _)| &**name == "ratelimit-policy");
         self.policies = listed.map(|(_, value)| value.to_string()).unwrap_or_default();
         let record: Value = serde_json::from_str(&transaction.record().to_json()).unwrap();
@@ -224,6 +239,17 @@ fn a_refusal_keeps_the_shadow_limits_that_would_have_refused() {
     let mut site = Site::new(&json!([shadow, limit("b", json!("route"), json!({}))]));
     let (status, limits, _) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, limits.as_str()), (429, "b a -"));
+    let counted = [
+        "requests_total;route=ANY /a;decision=deny",
+        "refusals_total;reason=rate_limited;status=429",
+        "limit_hits_total;limit=b;mode=enforced",
+        "limit_hits_total;limit=a;mode=shadow",
+    ];
+    assert_eq!(
+        site.counted,
+        counted.map(|name| format!("portcullis_{name}")),
+        "counted once, although the request waited"
+    );
 }
 
 /// A credential in the query is removed from `:path` while the body arrives, and the original target is kept beside it.

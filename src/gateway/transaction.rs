@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::body::BodyState;
 use super::command::{Command, Flow, Level};
 use super::host::Host;
+use super::metrics::Count;
 use super::waiting::StreamId;
 use super::{Gateway, log};
 use crate::config::document::Audit;
@@ -112,7 +113,13 @@ impl Transaction {
     /// held, the body would release them (envoy-facts §0.3).
     pub fn flow(&mut self) -> Flow {
         self.is_held = self.stage != Stage::Forwarded;
-        if self.is_held { Flow::Pause } else { Flow::Continue }
+        match self.stage {
+            Stage::Forwarded => Flow::Continue,
+            // A body that the proxy reports is buffered, and refused with 413 if it exceeds the buffer (envoy-facts §2.7). So only
+            // routes that may hold it back have it reported early.
+            Stage::Waiting(_) if !self.progress.may_hold_body() => Flow::PauseWhole,
+            Stage::New | Stage::Waiting(_) | Stage::Inspecting | Stage::Replied => Flow::Pause,
+        }
     }
 
     /// Handles the request's headers. `ended` means that there is no body.
@@ -248,19 +255,21 @@ impl Transaction {
         commands
     }
 
-    /// Handles the end of the request. Returns the audit log line, if the host writes it. `known_id` returns the id in Envoy's
-    /// log for a request that was never decided.
+    /// Handles the end of the request: counts it, and logs its audit record unless Envoy's access log writes it. `known_id`
+    /// returns the id in Envoy's log for a request that was never decided.
     pub fn on_done(
         &mut self,
         gateway: &Gateway,
         end: impl FnOnce() -> End,
         known_id: impl FnOnce() -> String,
-    ) -> Option<String> {
+    ) -> Vec<Command> {
         self.end(gateway);
-        if gateway.policy.audit() != Audit::Log {
-            return None;
+        let counts = Count::of_request(&self.progress.audit);
+        let mut commands: Vec<_> = counts.into_iter().map(Command::Count).collect();
+        if gateway.policy.audit() == Audit::Log {
+            commands.push(log(Level::Info, self.close(end(), known_id)));
         }
-        Some(self.close(end(), known_id))
+        commands
     }
 
     /// Completes the audit record at the end of the request.

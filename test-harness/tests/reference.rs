@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use portcullis::gateway::metrics::{METRICS, tag_rule};
 use serde_json::Value;
 use test_harness::envoy::root;
 use test_harness::manual::{Page, Table, coded, tests_shown};
@@ -155,6 +156,30 @@ fn the_reference_has_every_field_of_the_audit_record() -> Result<()> {
 }
 
 /// Each guarantee in the README names an existing test.
+/// The table of metrics and the tag rules are those of the code.
+#[test]
+fn the_page_of_metrics_has_every_metric() -> Result<()> {
+    let page = Page::read(Path::new("docs/metrics.md"))?;
+    let table = page.tables().into_iter().find(|table| table.header.first().is_some_and(|title| title == "Metric"));
+    let rows = table.context("no table of metrics")?.rows;
+    let expected: Vec<Vec<String>> = METRICS
+        .iter()
+        .map(|metric| {
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            vec![format!("`{}`", metric.name), labels.join(", "), metric.help.to_owned()]
+        })
+        .collect();
+    ensure!(rows == expected, "{rows:#?} are not {expected:#?}");
+    let rules = page.blocks().into_iter().find(|block| block.text.contains("stats_tags")).context("no tag rules")?.text;
+    let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
+    for label in &labels {
+        let rule = format!("{{ tag_name: {label}, regex: '{}' }}", tag_rule(label));
+        ensure!(rules.contains(&rule), "no rule {rule}");
+    }
+    ensure!(rules.matches("tag_name").count() == labels.len(), "a rule for an unknown label");
+    Ok(())
+}
+
 #[test]
 fn every_guarantee_is_shown_by_a_test() -> Result<()> {
     let readme = Page::read(Path::new("README.md"))?;

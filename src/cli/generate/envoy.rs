@@ -1,5 +1,7 @@
 //! The complete Envoy configuration of a gateway: listener, filter, clusters, limits, and a local admin port.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::address::socket;
@@ -7,11 +9,13 @@ use super::traffic::Traffic;
 use super::{EnvoyOptions, clusters, listener};
 use crate::cli::gateway::GatewayFile;
 use crate::config::problem::Problems;
+use crate::gateway::metrics::{METRICS, tag_rule};
 
 /// The bootstrap for one document.
 pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) -> Value {
     let mut bootstrap = json!({
         "overload_manager": overload_manager(&options.traffic),
+        "stats_config": { "stats_tags": stats_tags() },
         "static_resources": {
             "clusters": clusters::clusters(&gateway.document, options, problems),
             "listeners": [listener::listener(gateway, options)],
@@ -22,6 +26,12 @@ pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut P
         members.insert("admin".to_string(), json!({ "address": socket("127.0.0.1", options.admin_port) }));
     }
     bootstrap
+}
+
+/// Turns the labels in the names of the filter's statistics into Envoy's tags.
+fn stats_tags() -> Vec<Value> {
+    let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
+    labels.into_iter().map(|label| json!({ "tag_name": label, "regex": tag_rule(label) })).collect()
 }
 
 /// Sheds load before the proxy runs out of memory: new requests first, and never more connections than file descriptors.
@@ -70,5 +80,6 @@ fn overload_manager(traffic: &Traffic) -> Value {
 }
 
 const HEAP: &str = "envoy.resource_monitors.fixed_heap";
-/// Streams that buffer less than 1 MiB (a power of two) are not worth a reset.
-const TRACKED_FROM: u32 = 20;
+/// Streams that buffer less than 128 KiB (a power of two) are not worth a reset. It is less than an upstream's connection buffers, so
+/// that clients that do not read their responses are among those that are reset.
+const TRACKED_FROM: u32 = 17;

@@ -1,11 +1,20 @@
 //! Performs the commands of the gateway with Envoy's host calls.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use proxy_wasm::types::LogLevel;
 
 use super::host::{self, LocalReply, Map};
 use crate::gateway::command::{Command, Level};
+use crate::gateway::metrics::Count;
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
+
+thread_local! {
+    /// Envoy's numbers of the counters; `None` for one that Envoy refuses.
+    static COUNTERS: RefCell<HashMap<Count, Option<u32>>> = RefCell::default();
+}
 
 /// Performs commands about the request of the current callback, or the one selected by [`host::act_for`].
 pub fn perform(commands: Vec<Command>) {
@@ -18,6 +27,7 @@ pub fn perform(commands: Vec<Command>) {
             Command::Reply(reply) => send(&reply),
             Command::Resume => host::resume_request(),
             Command::Log(level, text) => host::log(log_level(level), &text),
+            Command::Count(count) => increment(count),
         }
     }
 }
@@ -40,6 +50,23 @@ fn send(reply: &Reply) {
         None => (-1, reply.body.as_ref()),
     };
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
+}
+
+/// Increases a counter. Envoy keeps a counter for as long as it runs, and the number of its name belongs to this VM.
+fn increment(count: Count) {
+    COUNTERS.with_borrow_mut(|counters| {
+        let id = match counters.get(&count) {
+            Some(id) => *id,
+            None => {
+                let id = host::define_counter(&count.statistic());
+                counters.insert(count, id);
+                id
+            }
+        };
+        if let Some(id) = id {
+            host::increment_counter(id);
+        }
+    });
 }
 
 fn log_level(level: Level) -> LogLevel {

@@ -112,6 +112,21 @@ pub fn set_filter_state(name: &str, value: &[u8]) {
     unsafe { ffi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
+/// Returns the number of the counter with this name. Envoy creates it at first use.
+pub fn define_counter(name: &str) -> Option<u32> {
+    const COUNTER: u32 = 0;
+    let mut id = 0_u32;
+    // SAFETY: the name is a live slice, and the host writes four bytes to the pointer, which is that of a live u32.
+    let status = unsafe { ffi::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
+    (status == OK).then_some(id)
+}
+
+/// Increases a counter by one.
+pub fn increment_counter(id: u32) {
+    // SAFETY: the arguments are plain numbers, and the host writes nothing.
+    unsafe { ffi::proxy_increment_metric(id, 1) };
+}
+
 /// Sends a local reply to the request. Returns `false` if the host refuses it.
 pub fn reply(reply: &LocalReply<'_>) -> bool {
     let (details, headers, body) = (reply.details, reply.headers, reply.body);

@@ -52,7 +52,7 @@ impl Stream {
     /// Handles a part of the request's body.
     pub fn handle_request_body(&self, size: usize, ended: bool) -> CallbackResult {
         self.handle(|transaction, plugin, host| transaction.on_request_body(&plugin.gateway, size, ended, host));
-        self.action()
+        self.later_action()
     }
 
     /// Handles the request's trailers.
@@ -61,7 +61,7 @@ impl Stream {
         self.handle(|transaction, plugin, host| {
             transaction.on_request_trailers(&plugin.gateway, &host::pairs(&block), host)
         });
-        self.action()
+        self.later_action()
     }
 
     /// Handles the response's headers.
@@ -91,13 +91,11 @@ impl Stream {
         }
     }
 
-    /// Handles the end of the request. Writes its audit record, unless Envoy's access log does.
+    /// Handles the end of the request. Counts it, and writes its audit record unless Envoy's access log does.
     pub fn end(&self) {
         let Some(plugin) = &self.plugin else { return };
-        let record = self.transaction.borrow_mut().on_done(&plugin.gateway, end, known_id);
-        if let Some(record) = record {
-            host::log(proxy_wasm::types::LogLevel::Info, &record);
-        }
+        let commands = self.transaction.borrow_mut().on_done(&plugin.gateway, end, known_id);
+        perform(commands);
     }
 
     fn handle(&self, event: impl FnOnce(&mut Transaction, &Plugin, &mut Host<'_>) -> Vec<Command>) {
@@ -117,7 +115,15 @@ impl Stream {
         perform(commands);
     }
 
-    /// Returns the result of a callback about the request.
+    /// Returns the result of a callback about the request's body or trailers, where every number has another meaning.
+    fn later_action(&self) -> CallbackResult {
+        match self.action() {
+            CallbackResult::PauseWhole => CallbackResult::Pause,
+            action => action,
+        }
+    }
+
+    /// Returns the result of a callback about the request's headers.
     pub fn action(&self) -> CallbackResult {
         if self.plugin.is_none() {
             return CallbackResult::Pause;
@@ -125,11 +131,12 @@ impl Stream {
         match self.transaction.borrow_mut().flow() {
             Flow::Continue => CallbackResult::Continue,
             Flow::Pause => CallbackResult::Pause,
+            Flow::PauseWhole => CallbackResult::PauseWhole,
         }
     }
 }
 
-/// The result of a callback (proxy-wasm ABI, `proxy_action_t`).
+/// The result of a callback (proxy-wasm ABI, `proxy_action_t`; Envoy also takes the numbers of its own filter status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum CallbackResult {
@@ -137,4 +144,6 @@ pub enum CallbackResult {
     Continue = 0,
     /// Hold the request.
     Pause = 1,
+    /// Hold the request with its body, for the callback of the headers only: Envoy's `StopAllIterationAndWatermark`.
+    PauseWhole = 4,
 }

@@ -86,7 +86,7 @@ pub struct Witness {
 }
 
 /// The outcome of a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Forwarded.
     Allow,
@@ -106,6 +106,17 @@ pub enum Remark {
     NotInspected(&'static str),
 }
 
+impl Outcome {
+    /// Returns the word for it in records and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Allow => "allow",
+            Outcome::Deny => "deny",
+            Outcome::Answer => "answer",
+        }
+    }
+}
+
 impl AuditRecord {
     /// Adds a remark of report-only checks about the body.
     pub fn remark(&mut self, remark: Remark) {
@@ -118,6 +129,11 @@ impl AuditRecord {
     /// Returns `true` if the request was decided before it ended.
     pub fn is_decided(&self) -> bool {
         !self.reason.is_empty()
+    }
+
+    /// Returns the reason of the record, also for a request that ended before it was decided.
+    pub fn settled_reason(&self) -> &'static str {
+        if self.is_decided() { self.reason } else { "ended_before_decision" }
     }
 
     /// Returns the record as one JSON object without line breaks.
@@ -150,16 +166,11 @@ impl AuditRecord {
             }
             out.push(']');
         }
-        let outcome = match self.outcome {
-            Outcome::Allow => "allow",
-            Outcome::Deny => "deny",
-            Outcome::Answer => "answer",
-        };
-        member(&mut out, "decision", outcome);
+        member(&mut out, "decision", self.outcome.name());
         if let Some(code) = self.code {
             member(&mut out, "code", code);
         }
-        member(&mut out, "reason", if self.is_decided() { self.reason } else { "ended_before_decision" });
+        member(&mut out, "reason", self.settled_reason());
         if let Some(detail) = &self.detail {
             member(&mut out, "detail", detail);
         }

@@ -9,6 +9,7 @@ mod failure;
 mod floods;
 mod headers;
 mod limits;
+mod metrics;
 mod midway;
 mod modules;
 mod outage;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         ("floods", floods::TRAPS),
         ("headers", headers::TRAPS),
         ("limits", limits::TRAPS),
+        ("metrics", metrics::TRAPS),
         ("midway", midway::TRAPS),
         ("modules", modules::TRAPS),
         ("outage", outage::TRAPS),

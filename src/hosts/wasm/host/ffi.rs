@@ -26,6 +26,8 @@ unsafe extern "C" {
         value_size: usize,
     ) -> u32;
     pub fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    pub fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    pub fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     pub fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     pub fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     pub fn proxy_get_buffer_bytes(buffer: u32, start: usize, most: usize, data: *mut *mut u8, size: *mut usize) -> u32;

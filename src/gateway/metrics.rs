@@ -1,0 +1,215 @@
+//! What the gateway counts, as plain data: one table of metrics, and the counts of one event.
+//!
+//! Label values come from the policy and from fixed lists of words, never from a client.
+
+use std::rc::Rc;
+
+use crate::policy::verdict::audit::{AuditRecord, Outcome};
+
+/// A counter with labels.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The name, following the Prometheus conventions for counters.
+    pub name: &'static str,
+    /// The labels, in the order of their values in the statistic's name.
+    pub labels: &'static [&'static str],
+    /// What is counted.
+    pub help: &'static str,
+}
+
+/// All metrics, in the order of the reference.
+pub const METRICS: [&Metric; 5] = [&REQUESTS, &REFUSALS, &AUTHENTICATIONS, &LIMIT_HITS, &CALLS];
+
+static REQUESTS: Metric = Metric {
+    name: "portcullis_requests_total",
+    labels: &["route", "decision"],
+    help: "requests that ended, by the route and by the `decision` of the audit record",
+};
+static REFUSALS: Metric = Metric {
+    name: "portcullis_refusals_total",
+    labels: &["reason", "status"],
+    help: "refused requests, by the `reason` of the audit record and by the HTTP status of the refusal",
+};
+static AUTHENTICATIONS: Metric = Metric {
+    name: "portcullis_authentications_total",
+    labels: &["credential", "issuer"],
+    help: "callers that proved who they are, by the kind of credential and by the issuer of the token",
+};
+static LIMIT_HITS: Metric = Metric {
+    name: "portcullis_limit_hits_total",
+    labels: &["limit", "mode"],
+    help: "requests beyond a limit: refused (`enforced`), or only recorded (`shadow`)",
+};
+static CALLS: Metric = Metric {
+    name: "portcullis_calls_total",
+    labels: &["call", "cluster", "outcome"],
+    help: "calls of the gateway to key sets, polled documents and rate limit services, by the Envoy cluster",
+};
+
+/// One occurrence to count.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Count {
+    /// A request ended.
+    Request(Option<Rc<str>>, Outcome),
+    /// A request was refused for this reason, with this status.
+    Refusal(&'static str, Option<u16>),
+    /// A caller was authenticated by this kind of credential, and by a token of this issuer.
+    Authentication(&'static str, Option<Rc<str>>),
+    /// A request exceeded this limit, which refused it or only recorded it.
+    LimitHit(Rc<str>, LimitMode),
+    /// A call to this cluster ended.
+    Call(&'static str, Rc<str>, CallOutcome),
+}
+
+/// What a limit does with a request that exceeds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitMode {
+    /// Refuse it.
+    Enforced,
+    /// Record it.
+    Shadow,
+}
+
+/// The result of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallOutcome {
+    /// The answer was usable.
+    Ok,
+    /// There was no answer, or its status was not the expected one.
+    Failed,
+    /// The answer was not usable.
+    Refused,
+    /// Envoy could not start the call.
+    NotStarted,
+}
+
+impl Count {
+    /// Returns the counts of a request that has ended.
+    pub fn of_request(record: &AuditRecord) -> Vec<Count> {
+        let mut counts = Vec::with_capacity(2);
+        counts.push(Count::Request(record.route.clone(), record.outcome));
+        if let Some(credential) = record.credential {
+            counts.push(Count::Authentication(credential, record.issuer.clone()));
+        }
+        if record.outcome == Outcome::Deny {
+            counts.push(Count::Refusal(record.settled_reason(), record.status));
+        }
+        counts.extend(record.limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Enforced)));
+        counts.extend(record.would_limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Shadow)));
+        counts
+    }
+
+    /// Returns the metric that counts this.
+    pub fn metric(&self) -> &'static Metric {
+        match self {
+            Count::Request(..) => &REQUESTS,
+            Count::Refusal(..) => &REFUSALS,
+            Count::Authentication(..) => &AUTHENTICATIONS,
+            Count::LimitHit(..) => &LIMIT_HITS,
+            Count::Call(..) => &CALLS,
+        }
+    }
+
+    /// Returns the name of the statistic: the metric, and a part `;label=value` for each label. A value that is missing is `none`.
+    pub fn statistic(&self) -> String {
+        let status;
+        let values: [&str; 3] = match self {
+            Count::Request(route, outcome) => [or_none(route.as_deref()), outcome.name(), ""],
+            Count::Refusal(reason, code) => {
+                status = code.map(|code| code.to_string());
+                [reason, or_none(status.as_deref()), ""]
+            }
+            Count::Authentication(credential, issuer) => [credential, or_none(issuer.as_deref()), ""],
+            Count::LimitHit(limit, mode) => [limit, mode.name(), ""],
+            Count::Call(call, cluster, outcome) => [call, cluster, outcome.name()],
+        };
+        let metric = self.metric();
+        let mut name = metric.name.to_string();
+        for (label, value) in metric.labels.iter().zip(values) {
+            name.extend([";", label, "="]);
+            escape(&mut name, value);
+        }
+        name
+    }
+}
+
+impl LimitMode {
+    const fn name(self) -> &'static str {
+        match self {
+            LimitMode::Enforced => "enforced",
+            LimitMode::Shadow => "shadow",
+        }
+    }
+}
+
+impl CallOutcome {
+    const fn name(self) -> &'static str {
+        match self {
+            CallOutcome::Ok => "ok",
+            CallOutcome::Failed => "failed",
+            CallOutcome::Refused => "refused",
+            CallOutcome::NotStarted => "not_started",
+        }
+    }
+}
+
+/// Envoy's tag rule for a label: the part of the statistic's name to remove, and the value inside it.
+pub fn tag_rule(label: &str) -> String {
+    format!(r"^wasmcustom\.portcullis_.*?(;{label}=([^;]*))")
+}
+
+fn or_none(value: Option<&str>) -> &str {
+    value.filter(|value| !value.is_empty()).unwrap_or("none")
+}
+
+/// Writes the separator, the escape character itself and control characters as `%` and two hexadecimal digits.
+fn escape(out: &mut String, value: &str) {
+    for c in value.chars() {
+        if c == ';' || c == '%' || c.is_control() {
+            out.extend(c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")));
+        } else {
+            out.push(c);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_statistic_names_each_label_once() {
+        let refused = AuditRecord {
+            route: Some("GET /v1.0/orders;x".into()),
+            credential: Some("token"),
+            issuer: Some("accounts".into()),
+            outcome: Outcome::Deny,
+            status: Some(429),
+            reason: "rate_limited",
+            limit: Some("burst".into()),
+            would_limit: vec!["daily".into()],
+            ..AuditRecord::default()
+        };
+        let names: Vec<_> = Count::of_request(&refused).iter().map(Count::statistic).collect();
+        assert_eq!(
+            names,
+            [
+                "portcullis_requests_total;route=GET /v1.0/orders%3Bx;decision=deny",
+                "portcullis_authentications_total;credential=token;issuer=accounts",
+                "portcullis_refusals_total;reason=rate_limited;status=429",
+                "portcullis_limit_hits_total;limit=burst;mode=enforced",
+                "portcullis_limit_hits_total;limit=daily;mode=shadow",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_request_that_ended_early_has_no_route_and_no_status() {
+        let names: Vec<_> = Count::of_request(&AuditRecord::default()).iter().map(Count::statistic).collect();
+        let expected =
+            ["requests_total;route=none;decision=deny", "refusals_total;reason=ended_before_decision;status=none"];
+        assert_eq!(names, expected.map(|name| format!("portcullis_{name}")));
+    }
+}
