@@ -89,8 +89,8 @@ impl BodyState {
         }
     }
 
-    /// Reserves the bytes that Envoy may hold of a waiting request's body. If Envoy hides the bodies of waiting requests
-    /// (envoy-facts §2.7), the gateway never learns their size. Returns `false` if the worker's bound is exceeded.
+    /// Reserves the bytes that Envoy may hold of a body that it does not report while the request waits (envoy-facts §2.7).
+    /// Returns `false` if the worker's bound is exceeded.
     pub fn reserve(&mut self, headers: &[(&[u8], &[u8])], stream: &dyn RequestFacts, held: &Rc<ByteBound>) -> bool {
         if self.held.is_some() || self.headers_only {
             return true;
@@ -99,7 +99,7 @@ impl BodyState {
         let announced = header(b"content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
         let is_http1 = header(b"upgrade").is_none() && stream.is_http1();
         let buffered = if is_http1 { CONNECTION_BUFFER } else { STREAM_WINDOW };
-        self.held = held.hold(announced.unwrap_or(buffered).min(CONNECTION_BUFFER));
+        self.held = held.hold(announced.unwrap_or(buffered).min(buffered));
         self.held.is_some()
     }
 
@@ -127,7 +127,7 @@ impl BodyState {
     }
 }
 
-/// How much of a waiting request's body a proxy may buffer: `per_connection_buffer_limit_bytes` for HTTP/1, where the examples for
-/// Kubernetes set the most; `initial_stream_window_size` for HTTP/2.
-const CONNECTION_BUFFER: usize = 1 << 20;
-const STREAM_WINDOW: usize = 1 << 16;
+/// How much of a waiting request's body the generated listener reads: over HTTP/1 `per_connection_buffer_limit_bytes` and one
+/// network read, over HTTP/2 `initial_stream_window_size`.
+const CONNECTION_BUFFER: usize = (32 << 10) + (128 << 10);
+const STREAM_WINDOW: usize = 64 << 10;

@@ -203,12 +203,6 @@ pub fn plugin(config: &mut Value) -> Result<&mut Value> {
     below(http(config)?, "/http_filters/0/typed_config/config")
 }
 
-/// Configures Envoy as for a gateway whose checks hold bodies back: it shows the bodies of waiting requests and buffers them.
-pub fn show_bodies(config: &mut Value) -> Result<()> {
-    put(plugin(config)?, "/allow_on_headers_stop_iteration", json!(true))?;
-    put(config, "/static_resources/listeners/0/per_connection_buffer_limit_bytes", json!(5 << 18))
-}
-
 /// Returns the value at a JSON pointer, or an error if the generator wrote none there.
 pub fn below<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {
     value.pointer_mut(pointer).with_context(|| format!("the generated configuration has no `{pointer}`"))

@@ -74,8 +74,9 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(&url.host, url.port) } }] }],
         },
-        // With less, a full connection over HTTP/2 pauses and resumes all its streams more often, which costs more than the bytes.
-        "per_connection_buffer_limit_bytes": 1_048_576,
+        // A client that does not read its responses occupies this much for each of its requests. With much less, a full connection
+        // over HTTP/2 pauses and resumes all its streams more often, which costs more than the bytes.
+        "per_connection_buffer_limit_bytes": 262_144,
         "type": if ip.is_some() { "STATIC" } else { "STRICT_DNS" },
     });
     let Some(members) = cluster.as_object_mut() else { return cluster };

@@ -56,7 +56,9 @@ impl Transaction {
             Decision::Await(wait) => {
                 self.stage = Stage::Waiting(wait.on);
                 gateway.waiting.borrow_mut().insert(self.id, wait);
-                if !self.body.reserve(&headers, host.stream, &gateway.held) {
+                // A body that is reported is counted as it arrives.
+                let is_counted = self.progress.may_hold_body();
+                if !is_counted && !self.body.reserve(&headers, host.stream, &gateway.held) {
                     self.refuse_crowded(gateway, host, commands);
                 }
             }

@@ -76,6 +76,11 @@ impl Progress {
         self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
     }
 
+    /// Returns `true` if the checks of the request's route may hold its body back.
+    pub fn may_hold_body(&self) -> bool {
+        self.rule.as_ref().and_then(|rule| rule.checks.as_ref()?.holds()).is_some()
+    }
+
     pub(in crate::policy) fn note_caller(&mut self, caller: &Caller) {
         self.audit.credential = Some(caller.kind().word());
         self.audit.issuer = caller.issuer_name().cloned();

@@ -126,14 +126,14 @@ fn held() -> Result<()> {
 fn waiting(shown: bool) -> Result<()> {
     let flood = Flood::start()?;
     flood.servers.issuer.fail(Fault::Held);
+    // A body that is reported counts with its bytes, any other with what the connection buffers: 160 KiB.
+    let held_body_bytes = if shown { 4 << 20 } else { 800 << 10 };
     let mut gate = flood.gate(|policy| {
-        put(policy, "/bounds", json!({ "held_body_bytes": 4 << 20 }))?;
+        put(policy, "/bounds", json!({ "held_body_bytes": held_body_bytes }))?;
         let routes = policy.pointer_mut("/routes").and_then(Value::as_array_mut).context("no routes")?;
-        routes.retain(|route| shown || route.get("checks").is_none());
-        for route in routes {
-            if route.get("upstream") == Some(&json!("drain")) {
-                put(route, "/checks", json!({ "max_body_bytes": 4 << 20 }))?;
-            }
+        routes.retain(|route| route.get("checks").is_none());
+        if shown {
+            put(policy, "/routes/1/checks", json!({ "max_body_bytes": 4 << 20 }))?;
         }
         *policy = trial::patient(std::mem::take(policy))?;
         Ok(())
@@ -145,7 +145,8 @@ fn waiting(shown: bool) -> Result<()> {
     )?;
     let mut waiting = at_once(uploads.into_iter().map(|upload| move || upload.look()).collect())?;
     let refused: Vec<String> = waiting.iter_mut().filter_map(|upload| upload.answer.take()).collect();
-    ensure!((8..16).contains(&refused.len()), "{} of 16 bodies are refused", refused.len());
+    let least = if shown { 8 } else { 6 };
+    ensure!((least..16).contains(&refused.len()), "{} of 16 bodies are refused", refused.len());
     ensure!(refused.iter().all(|answer| answer.is_empty() || answer.starts_with("HTTP/1.1 503 ")), "{refused:?}");
     recorded(&gate, "\"reason\":\"held_bytes_exceeded\"")?;
     drop(waiting);

@@ -9,7 +9,7 @@ use test_harness::client::{self, Request, Response};
 use test_harness::clock::Deadline;
 use test_harness::issuer::{Fault, KEY_SET_PATH};
 use test_harness::token::Tamper;
-use test_harness::trial::{self, Gate, HOST, Servers, below, code, with_trailers};
+use test_harness::trial::{self, Gate, HOST, Servers, below, code, put, with_trailers};
 use test_harness::{clock, ports, tap};
 
 use crate::Trap;
@@ -19,6 +19,7 @@ pub const TRAPS: &[Trap] = &[
     ("0.2 0.3 body and trailers wait with a request that waits whole", || held(false)),
     ("0.2 trailers cannot forge what headers cannot", forged_trailers),
     ("0.3 a body too large to wait is refused in the envelope", too_large_to_wait),
+    ("0.3 uploads to a route without checks wait, also beside a route that holds bodies back", unchecked_uploads_wait),
     ("0.6 no failure of the key endpoint leaves a request hanging", no_failure_hangs),
     ("0.6 a missing cluster for keys refuses at once", missing_cluster),
     ("0.6 a client that leaves while it waits leaves nothing behind", leaves_while_waiting),
@@ -29,12 +30,12 @@ pub const TRAPS: &[Trap] = &[
 fn held(headers_alone: bool) -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |config| {
-        if headers_alone {
-            trial::show_bodies(config)?;
-        }
-        with_trailers(config)
-    })?;
+    let mut policy = trial::patient(servers.policy())?;
+    if headers_alone {
+        // Envoy reports the bodies of waiting requests where checks may hold them back.
+        put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": 1 << 20 }))?;
+    }
+    let mut gate = Gate::bent(&policy, with_trailers)?;
     let good = upload(&servers.token(&json!({}))?);
     let mut forged = servers.spec(&json!({}));
     forged.tamper = Some(Tamper::Signature);
@@ -97,9 +98,12 @@ fn forged_trailers() -> Result<()> {
 fn too_large_to_wait() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&trial::patient(servers.policy())?, trial::show_bodies)?;
+    let mut policy = trial::patient(servers.policy())?;
+    put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": 2 << 20 }))?;
+    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
     let request = Request::new("POST", "/tap/1", HOST).header("origin", trial::ORIGIN);
     let request = trial::bearer(request, &servers.token(&json!({}))?).body(vec![FILL; 3 << 20]);
+    let request = Request { chunked: true, ..request };
     let response = gate.send(&request)?;
     ensure!(response.status == 413 && code(&response) == "PAYLOAD_TOO_LARGE", "{response:?}");
     let allowed = trial::header(&response, "access-control-allow-origin");
@@ -108,6 +112,49 @@ fn too_large_to_wait() -> Result<()> {
     let after = gate.send(&trial::bearer(trial::get("/orders/1"), &servers.token(&json!({}))?))?;
     ensure!(after.status == 200, "{} after the keys came", after.status);
     ensure!(servers.tap.bytes() == 0, "the refused request reached the upstream");
+    gate.never_failed()
+}
+
+/// Large uploads wait in the connection, and small ones do not reserve what they do not use.
+fn unchecked_uploads_wait() -> Result<()> {
+    const LARGE: usize = 3 << 20;
+    const SMALL: usize = 40;
+    let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
+    let mut policy = trial::patient(servers.policy())?;
+    put(&mut policy, "/bounds", json!({ "held_body_bytes": 8 << 20 }))?;
+    put(&mut policy, "/routes/2/checks", json!({ "json": {} }))?;
+    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let token = servers.token(&json!({ "scope": "read:reports" }))?;
+    let post = |target: &str, bytes: usize| {
+        let request = trial::bearer(Request::new("POST", target, HOST), &token);
+        Request { chunked: true, ..request.header("content-type", "application/json").body(vec![b'1'; bytes]) }
+    };
+    let (large, checked) = (post("/orders/1", LARGE), post("/reports/1", 3));
+    let announced = Request { chunked: false, ..large.clone() };
+    thread::scope(|scope| -> Result<()> {
+        let gate = &gate;
+        let mut sent = vec![
+            scope.spawn(|| gate.send(&large)),
+            scope.spawn(|| gate.send(&announced)),
+            scope.spawn(|| gate.send_h2(&large)),
+        ];
+        let small = post("/orders/1", 3);
+        sent.extend((0..SMALL).map(|_| {
+            scope.spawn({
+                let small = small.clone();
+                move || gate.send(&small)
+            })
+        }));
+        sent.extend((0..SMALL).map(|_| scope.spawn(|| gate.send(&checked))));
+        thread::sleep(Duration::from_millis(500));
+        servers.issuer.fail(Fault::None);
+        for answer in sent {
+            let answer = answer.join().map_err(|_| anyhow!("a client panicked"))??;
+            ensure!(answer.status == 200, "{} {}", answer.status, code(&answer));
+        }
+        Ok(())
+    })?;
     gate.never_failed()
 }
 
