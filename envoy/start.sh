@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the Envoy configuration of the document $GATEWAY and runs Envoy with it; arguments go to Envoy. $GENERATE_OPTIONS has
-# further options of `portcullis generate envoy`, separated by spaces.
+# Generates the Envoy configuration from the document $GATEWAY and runs Envoy with it. Arguments are passed to Envoy. Set
+# $GENERATE_OPTIONS to further options of `portcullis generate envoy`, separated by spaces.
 set -eu
 
 config=$(mktemp -d)/envoy.yaml

@@ -1,4 +1,4 @@
-"""An upstream for trying the gateway: answers every request with what it received, as JSON."""
+"""An upstream for the demo: answers every request with the request itself, as JSON."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""An issuer for trying the gateway: publishes a key set and mints RS256 tokens for anyone who asks. Never for real callers."""
+"""An issuer for the demo: publishes a key set and signs RS256 tokens for every caller. Do not use it in production."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-// Runs cross-origin calls in a real Chromium and prints what the browser made of each: its own words, not ours.
+// Makes cross-origin calls in a real Chromium and prints the browser's own verdict on each.
 import { readFileSync } from 'node:fs';
 import { load } from './packages.mjs';
 
@@ -7,7 +7,7 @@ const { chromiumPath, calls } = JSON.parse(readFileSync(0, 'utf8'));
 const browser = await chromium.launch({ executablePath: chromiumPath, headless: true, args: ['--no-sandbox'] });
 const verdicts = [];
 for (const { page: address, url, init } of calls) {
-  // A context of its own for each call: Chromium remembers preflights.
+  // Each call gets its own context, because Chromium caches preflights.
   const context = await browser.newContext();
   const page = await context.newPage();
   await page.goto(address);
@@ -27,7 +27,7 @@ for (const { page: address, url, init } of calls) {
       return { error: String(error) };
     }
   }, [url, init]);
-  // The failure's event may come a moment after the promise; a call that was allowed has none to wait for.
+  // The event of a failure can arrive shortly after the promise settles. A call that succeeded has no such event.
   for (let turn = 0; seen.error && corsErrors.length === 0 && turn < 50; turn += 1) await page.waitForTimeout(20);
   verdicts.push({ ...seen, corsError: corsErrors[0] ?? null, preflight: methods.includes('OPTIONS') });
   await context.close();

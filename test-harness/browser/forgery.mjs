@@ -1,4 +1,4 @@
-// Has pages in a real Chromium make requests with a visitor's cookie, and prints what the gateway answered to each.
+// Lets pages in a real Chromium make requests with a visitor's cookie, and prints the gateway's response to each.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
@@ -7,7 +7,7 @@ import { load } from './packages.mjs';
 const { chromium } = (await load('playwright-core')).default;
 const { chromiumPath, sockets, calls } = JSON.parse(readFileSync(0, 'utf8'));
 
-// The upstream behind the gateway that speaks WebSocket (RFC 6455 §4.2.2).
+// The upstream behind the gateway. It accepts WebSocket handshakes (RFC 6455 §4.2.2).
 const upstream = http.createServer().on('upgrade', (request, socket) => {
   const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
   const accept = createHash('sha1').update(key).digest('base64');
@@ -16,7 +16,7 @@ const upstream = http.createServer().on('upgrade', (request, socket) => {
 });
 await new Promise((listening) => upstream.listen(sockets, '127.0.0.1', listening));
 
-// What a page's script does; each returns when the browser has an answer.
+// The ways in which a page's script makes a request. Each returns when the browser has a response.
 const ways = {
   fetch: async (url) => fetch(url, { method: 'POST', credentials: 'include', body: 'x' }).catch(() => {}),
   'no-cors': async (url) => fetch(url, { method: 'POST', mode: 'no-cors', credentials: 'include', body: 'x' }),
@@ -47,7 +47,7 @@ for (const { page: address, way, url, cookie } of calls) {
   const devtools = await context.newCDPSession(page);
   await devtools.send('Network.enable');
   const answered = new Promise((answer) => {
-    // Of an answer that CORS hides from the page there is only the extra info, which names no URL.
+    // If CORS hides a response from the page, Chromium reports only its extra info, which has no URL.
     const [asked, statuses] = [new Set(), new Map()];
     const match = () => asked.forEach((id) => statuses.has(id) && answer(statuses.get(id)));
     devtools.on('Network.requestWillBeSent', ({ requestId, request }) => {

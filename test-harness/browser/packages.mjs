@@ -1,4 +1,4 @@
-// The packages that set-up put under build/node, found from wherever a script stands.
+// Loads the packages that `make browser` installs in build/node, whatever folder a script is in.
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 

@@ -1,4 +1,4 @@
-// A real authorization server: oidc-provider, until standard input ends. Its address is the first line of standard output.
+// Runs oidc-provider, a real authorization server, until standard input ends. Prints its address as the first line.
 import http from 'node:http';
 import https from 'node:https';
 import { generateKeyPairSync } from 'node:crypto';

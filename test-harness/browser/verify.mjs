@@ -1,4 +1,4 @@
-// Verifies each token on standard input with jose, by the rules that it names: why it is refused, if it is, and whose it is.
+// Verifies each token on standard input with jose and the rules that its entry selects. Prints its subject, or why it is refused.
 import { readFileSync } from 'node:fs';
 import { load } from './packages.mjs';
 
@@ -12,7 +12,7 @@ const judges = rules.map(({ keySet, secret, options }) => ({
 async function judged(token, keys, options) {
   try {
     const { payload } = await jwtVerify(token, keys, options);
-    // Half a surrogate pair is no text that JSON could carry.
+    // JSON cannot carry half of a surrogate pair.
     return { refused: null, sub: payload.sub?.isWellFormed?.() ? payload.sub : null };
   } catch (error) {
     return { refused: `${error.code ?? error.name}: ${error.message}`, error };
@@ -24,7 +24,7 @@ for (const { by, now, token } of tokens) {
   const { keys, options } = judges[by];
   const at = { ...options, currentDate: new Date(now * 1000) };
   let verdict = await judged(token, keys, at);
-  // A token that names no key is tried with each that fits, as the documentation of createLocalJWKSet shows.
+  // A token without a key id is tried with each matching key, as the documentation of createLocalJWKSet shows.
   if (verdict.error?.code === 'ERR_JWKS_MULTIPLE_MATCHING_KEYS') {
     for await (const key of verdict.error) {
       verdict = await judged(token, key, at);

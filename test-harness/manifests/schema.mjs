@@ -1,4 +1,4 @@
-// Says of each document (JSON on standard input) whether a JSON Schema of draft 2020-12 accepts it.
+// Prints whether a JSON Schema of draft 2020-12 accepts each of the documents (JSON on standard input).
 import { readFileSync } from 'node:fs';
 
 const HOME = new URL('../../build/manifests/node_modules/', import.meta.url);

@@ -1,4 +1,4 @@
-// Holds Kubernetes objects (JSON on standard input) against the schemas of their CRDs, and finds fields no schema knows.
+// Validates Kubernetes objects (JSON on standard input) against the schemas of their CRDs, and finds unknown fields.
 import { readFileSync } from 'node:fs';
 
 const PACKAGES = {
@@ -19,8 +19,8 @@ async function model({ apiVersion, kind }) {
   }
 }
 
-// The schemas are open: an unknown field passes. But their validators read every field they know, so one that was never
-// read is one that no schema knows.
+// The schemas accept unknown fields. Their validators read every field that they know, so a field that was never read
+// is unknown.
 function watched(value, path, unread) {
   if (typeof value !== 'object' || value === null) return value;
   const children = new Map();
@@ -43,7 +43,7 @@ for (const object of objects) {
   const name = `${object.kind} ${object.metadata.name}`;
   const unread = new Set();
   try {
-    // Called on the object itself: a model made of it would be a copy, for which every field is read.
+    // This validates the object itself. A model built from it would be a copy, and the copying would read every field.
     (await model(object)).prototype.validate.call(watched(object, '', unread));
   } catch (error) {
     faults.push(`${name}: ${error.message ?? error}`);
