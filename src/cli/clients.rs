@@ -1,6 +1,6 @@
 //! `portcullis clients check`: every problem in a document of clients with its place, before a gateway fetches it.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::fetched::Fetched;
 use super::gateway::{GatewayFile, Variables};
@@ -12,22 +12,16 @@ use crate::config::problem::Problems;
 use crate::policy::compile::clients::ClientReader;
 use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 
-/// The options of `clients`.
-#[derive(Args)]
-pub struct ClientsOptions {
-    #[command(subcommand)]
-    action: ClientsAction,
-}
-
+/// The subcommands of `clients`.
 #[derive(Subcommand)]
-enum ClientsAction {
+pub enum ClientsAction {
     /// Find every problem in a document of clients
     Check(Fetched),
 }
 
 /// Checks the document.
-pub fn run(options: &ClientsOptions) -> Result<ToolOutcome, Failure> {
-    let ClientsAction::Check(options) = &options.action;
+pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
+    let ClientsAction::Check(options) = action;
     let file = &options.file;
     let gateway = options.gateway.as_deref().map(|name| gateway::look_at(name, &options.variables)).transpose()?;
     let node = open(file, gateway.as_ref().and_then(|gateway| gateway.policy.client_reader()))?;
