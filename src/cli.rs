@@ -78,6 +78,11 @@ enum Failure {
     Message(String),
 }
 
+/// The text of a SHA-256.
+fn hash_text(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 /// The hint after an unknown name.
 fn hint(near: Option<&str>) -> String {
     near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
