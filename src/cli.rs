@@ -78,6 +78,11 @@ enum Failure {
     Message(String),
 }
 
+/// The text of a SHA-256.
+fn hash_text(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 /// The hint after an unknown name.
 fn hint(near: Option<&str>) -> String {
     near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
@@ -98,23 +103,29 @@ enum ToolCommand {
     /// Find every problem in a document: a gateway.yaml, an Envoy file that embeds the plugin, or an Istio manifest
     Check(check::CheckOptions),
     /// Check a document of clients before gateways fetch it
-    Clients(clients::ClientsOptions),
+    #[command(subcommand)]
+    Clients(clients::ClientsAction),
     /// Show how the filter decides one request, stage by stage; exits with 0 if it is allowed and 2 if it is refused
     Explain(explain::ExplainOptions),
     /// Generate the Envoy configuration around the filter
-    Generate(generate::GenerateOptions),
+    #[command(subcommand)]
+    Generate(generate::GenerateTarget),
     /// Convert the configuration of another gateway
     Import(import::ImportOptions),
     /// Add, list, explain and lock the permissions of a document
-    Permission(permission::PermissionOptions),
+    #[command(subcommand)]
+    Permission(permission::PermissionAction),
     /// Create, rotate, revoke and list API keys, and record each change with its author and reason
-    Keys(keys::KeysOptions),
+    #[command(subcommand)]
+    Keys(keys::KeysAction),
     /// Check a revocation list before gateways fetch it
-    Revocation(revocation::RevocationOptions),
+    #[command(subcommand)]
+    Revocation(revocation::RevocationAction),
     /// Print the JSON Schema of the document
     Schema,
     /// Get a token with client credentials, mint a short-lived one for development, or inspect one
-    Token(token::TokenOptions),
+    #[command(subcommand)]
+    Token(token::TokenAction),
     /// List what a caller needs for a request, a route or an upstream
     WhoCan(who_can::WhoCanOptions),
 }
@@ -129,15 +140,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = match command {
         ToolCommand::Can(options) => can::run(&options),
         ToolCommand::Check(options) => check::run(&options),
-        ToolCommand::Clients(options) => clients::run(&options),
+        ToolCommand::Clients(action) => clients::run(&action),
         ToolCommand::Explain(options) => explain::run(&options),
-        ToolCommand::Generate(options) => generate::run(&options),
+        ToolCommand::Generate(target) => generate::run(&target),
         ToolCommand::Import(options) => import::run(&options),
-        ToolCommand::Permission(options) => permission::run(&options),
-        ToolCommand::Keys(options) => keys::run(&options),
-        ToolCommand::Revocation(options) => revocation::run(&options),
+        ToolCommand::Permission(action) => permission::run(&action),
+        ToolCommand::Keys(action) => keys::run(&action),
+        ToolCommand::Revocation(action) => revocation::run(&action),
         ToolCommand::Schema => Ok(schema::run()),
-        ToolCommand::Token(options) => token::run(&options),
+        ToolCommand::Token(action) => token::run(&action),
         ToolCommand::WhoCan(options) => who_can::run(&options),
     };
     finish(outcome)

@@ -27,6 +27,7 @@
 //! The README names the test for each invariant.
 
 pub mod config;
+pub mod date;
 pub mod gateway;
 pub mod hosts;
 pub mod policy;

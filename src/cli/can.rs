@@ -6,11 +6,12 @@ use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
 use super::cast::StandInSource;
+use super::explain::supposed::SupposedClaims;
 use super::explain::{HypotheticalGateway, PresentedCredentials};
 use super::gateway::GatewayFile;
 use super::keys::book::refuse_key_itself;
 use super::who_can::WhoCanFormat;
-use super::{Exit, Failure, Printed, ToolOutcome, asking, cast, clock, explain, table};
+use super::{Exit, Failure, Printed, ToolOutcome, asking, cast, clock, table};
 use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
@@ -20,12 +21,8 @@ use crate::policy::credentials::api_key::environment_of;
 pub struct CanOptions {
     #[command(flatten)]
     source: StandInSource,
-    /// The claims of a token that counts as validly signed, as a JSON object; iss, aud, iat and exp are added if missing
-    #[arg(long, value_name = "JSON")]
-    claims: Option<String>,
-    /// The issuer of the claims, by its name in the document
-    #[arg(long, value_name = "NAME", requires = "claims")]
-    issuer: Option<String>,
+    #[command(flatten)]
+    claims: SupposedClaims,
     /// A client that sends its key and its certificate, by its id; with --claims, it also sends a token
     #[arg(long, value_name = "ID")]
     client: Option<String>,
@@ -44,9 +41,8 @@ pub struct CanOptions {
 pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
     let cast = options.source.open()?;
     let now = options.at.unwrap_or_else(clock::now);
-    let (gateway, issuer) = (&cast.gateway, options.issuer.as_deref());
-    let token = options.claims.as_deref();
-    let token = token.map(|claims| explain::supposed::token(&gateway.document, claims, issuer, now)).transpose()?;
+    let gateway = &cast.gateway;
+    let token = options.claims.token(&gateway.document, now)?;
     let client = options.client.as_deref().map(|id| cast.client(id)).transpose()?;
     let key = client.map(|client| key(client, options.key.as_deref(), gateway, now)).transpose()?.flatten();
     let certificate = client.and_then(cast::certificate_of);

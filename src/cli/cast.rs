@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::explain::supposed;
 use super::explain::supposed::Supposed;
 use super::gateway::{GatewayFile, Variables};
-use super::{Failure, clients, gateway, hint};
+use super::{Failure, clients, gateway, hash_text, hint};
 use crate::config::auth::CredentialKind;
 use crate::config::claim::ClaimPath;
 use crate::config::client::{ClientKey, ClientSettings, Evidence};
@@ -53,14 +53,13 @@ impl StandInSource {
         let mut configuration = gateway.configuration.clone();
         give_keys(&mut configuration);
         let mut cast = Cast {
-            clients: gateway.document.clients,
+            clients: gateway.document.clients.clone(),
             gateway: gateway::again(configuration, &self.variables)?,
             listed: None,
         };
         if let Some(file) = &self.clients {
             let node = clients::open(file, cast.gateway.policy.client_reader())?;
-            let (clients, _) = clients::read(file, &node, Some(&self.file), &self.variables)?;
-            cast.clients.extend(clients);
+            cast.clients.extend(clients::read(file, &node, Some((&self.file, &gateway)))?);
             let mut listed = node.to_json();
             give_keys(&mut listed);
             cast.listed = Some(listed.to_string());
@@ -181,9 +180,7 @@ fn give_keys(document: &mut Value) {
     for key in keys {
         let shown = key.get("prefix").and_then(Value::as_str).and_then(secret_of);
         if let (Some(shown), Some(members)) = (shown, key.as_object_mut()) {
-            let digest = Sha256::digest(shown.as_bytes());
-            let hash = digest.iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"));
-            members.insert("hash".to_string(), hash.into());
+            members.insert("hash".to_string(), hash_text(Sha256::digest(shown.as_bytes())).into());
         }
     }
 }

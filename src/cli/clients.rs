@@ -1,9 +1,9 @@
 //! `portcullis clients check`: every problem in a document of clients with its place, before a gateway fetches it.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::fetched::Fetched;
-use super::gateway::{GatewayFile, Variables};
+use super::gateway::GatewayFile;
 use super::{Exit, Failure, Printed, ToolOutcome, check, clock, fetched, gateway};
 use crate::config::client::ClientSettings;
 use crate::config::clients_from::{USUAL_ENTRIES, check_entries, read_document};
@@ -12,26 +12,21 @@ use crate::config::problem::Problems;
 use crate::policy::compile::clients::ClientReader;
 use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 
-/// The options of `clients`.
-#[derive(Args)]
-pub struct ClientsOptions {
-    #[command(subcommand)]
-    action: ClientsAction,
-}
-
+/// The subcommands of `clients`.
 #[derive(Subcommand)]
-enum ClientsAction {
+pub enum ClientsAction {
     /// Find every problem in a document of clients
     Check(Fetched),
 }
 
 /// Checks the document.
-pub fn run(options: &ClientsOptions) -> Result<ToolOutcome, Failure> {
-    let ClientsAction::Check(options) = &options.action;
+pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
+    let ClientsAction::Check(options) = action;
     let file = &options.file;
     let gateway = options.gateway.as_deref().map(|name| gateway::look_at(name, &options.variables)).transpose()?;
     let node = open(file, gateway.as_ref().and_then(|gateway| gateway.policy.client_reader()))?;
-    let (clients, _) = read(file, &node, options.gateway.as_deref(), &options.variables)?;
+    let named = options.gateway.as_deref().zip(gateway.as_ref());
+    let clients = read(file, &node, named)?;
     let keys: usize = clients.iter().map(|client| client.keys.len()).sum();
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let result = format!("{file}: {}, {}, no problems", count(clients.len(), "client"), count(keys, "key"));
@@ -39,9 +34,8 @@ pub fn run(options: &ClientsOptions) -> Result<ToolOutcome, Failure> {
     let past_keys = if past == 1 { "1 key never holds".to_string() } else { format!("{past} keys never hold") };
     let note = (past > 0).then(|| format!("{file}: note: {past_keys} again and can be taken out"));
     let mut notes: Vec<String> = note.into_iter().collect();
-    if let Some(name) = &options.gateway {
-        let issuers = gateway::look_at(name, &options.variables)?.document.issuers;
-        let several = check::clients::named_by_several(&clients, &issuers);
+    if let Some(gateway) = &gateway {
+        let several = check::clients::named_by_several(&clients, &gateway.document.issuers);
         notes.extend(several.iter().map(|(place, note)| check::noted(file, place, note)));
     }
     Ok(ToolOutcome { result: Printed::line(result), notes, exit: Exit::Success })
@@ -53,29 +47,21 @@ pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> 
     fetched::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
-/// The clients of a separate document, read as the given gateway would read them, and that gateway's environment. Without a
-/// gateway, only checks that need no gateway apply.
-pub fn read(
-    file: &str,
-    node: &Node,
-    gateway: Option<&str>,
-    variables: &Variables,
-) -> Result<(Vec<ClientSettings>, Option<String>), Failure> {
+/// The clients of a separate document, read as the given gateway, which has this name, would read them. Without a gateway, only
+/// checks that need no gateway apply.
+pub fn read(file: &str, node: &Node, gateway: Option<(&str, &GatewayFile)>) -> Result<Vec<ClientSettings>, Failure> {
     let (clients, mut problems) = read_document(node);
-    let mut environment = None;
     match gateway {
         None => {
             check_entries(&clients, USUAL_ENTRIES, &mut problems);
             ClientDirectory::check_alone(&clients, &mut problems);
         }
-        Some(name) => {
-            let gateway = gateway::look_at(name, variables)?;
-            check_for(&gateway, name, file, node)?;
+        Some((name, gateway)) => {
+            check_for(gateway, name, file, node)?;
             problems = Problems::default();
-            environment = gateway.document.environment.map(|environment| environment.value);
         }
     }
-    if problems.is_empty() { Ok((clients, environment)) } else { Err(Failure::in_file(file, problems)) }
+    if problems.is_empty() { Ok(clients) } else { Err(Failure::in_file(file, problems)) }
 }
 
 /// Refuses a document of clients that this gateway would refuse.

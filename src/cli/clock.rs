@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::config::reader::parse_any_duration;
 use crate::config::time::rfc3339;
 
 /// The time since the Unix epoch.
@@ -26,19 +27,10 @@ pub fn parse_end(text: &str) -> Result<Duration, String> {
     parse_time(text).or_else(|_| parse_span(text).map(|span| now().saturating_add(span))).map_err(|_| fault.to_string())
 }
 
-/// Parses `90s`, `15m`, `1h` or `7d`.
+/// Parses `90s`, `15m`, `1h` or `7d`. The tools print and write whole seconds, so milliseconds are not accepted.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
-    let unit = text.chars().last().unwrap_or_default();
-    let number: Option<u64> = text.strip_suffix(unit).and_then(|digits| digits.parse().ok());
-    let seconds = match unit {
-        's' => Some(1),
-        'm' => Some(60),
-        'h' => Some(3_600),
-        'd' => Some(86_400),
-        _ => None,
-    };
-    let span = number.zip(seconds).and_then(|(number, seconds)| number.checked_mul(seconds));
-    span.map(Duration::from_secs).ok_or_else(|| "expected a span of time as 90s, 15m, 1h or 7d".to_string())
+    let span = parse_any_duration(text).filter(|_| !text.ends_with("ms"));
+    span.ok_or_else(|| "expected a span of time as 90s, 15m, 1h or 7d".to_string())
 }
 
 #[cfg(test)]
@@ -64,6 +56,8 @@ mod tests {
             ("1", None),
             ("", None),
             ("1w", None),
+            ("500ms", None),
+            ("7300d", Some(630_720_000)),
         ] {
             assert_eq!(parse_span(text).ok().map(|t| t.as_secs()), expected, "{text}");
         }

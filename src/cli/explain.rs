@@ -26,6 +26,7 @@ use crate::policy::request::peer::{Certificate, KnownPeer};
 use crate::policy::verdict::audit;
 use crate::policy::verdict::wait::Awaited;
 use crate::policy::world::TraceStep;
+use supposed::SupposedClaims;
 
 pub use shown::{HypotheticalGateway, PresentedCredentials};
 
@@ -56,12 +57,8 @@ pub struct ExplainOptions {
     /// A token, sent as `Authorization: Bearer`; `-` reads it from standard input
     #[arg(long, conflicts_with = "claims")]
     token: Option<String>,
-    /// The claims of a token that counts as validly signed, as a JSON object; iss, aud, iat and exp are added if missing
-    #[arg(long, value_name = "JSON")]
-    claims: Option<String>,
-    /// The issuer of the claims, by its name in the document
-    #[arg(long, value_name = "NAME", requires = "claims")]
-    issuer: Option<String>,
+    #[command(flatten)]
+    claims: SupposedClaims,
     /// A client certificate that counts as verified: its SPIFFE ID, its DNS name or its SHA-256
     #[arg(long, value_name = "NAME", value_parser = certificate::supposed)]
     certificate: Option<Certificate>,
@@ -96,10 +93,7 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     host.id = |_| "explained".to_string();
     host.stream.body = body;
     host.stream.peer = KnownPeer { address: options.from, certificate: options.certificate.clone() };
-    let token = match &options.claims {
-        Some(claims) => Some(supposed::token(&file.document, claims, options.issuer.as_deref(), now)?),
-        None => None,
-    };
+    let token = options.claims.token(&file.document, now)?;
     let mut polled = gateway.polled();
     if let Some(token) = &token {
         supposed::publish(&mut polled, now);

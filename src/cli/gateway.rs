@@ -45,6 +45,10 @@ impl Variables {
     fn look_up(&self, name: &str) -> Option<String> {
         self.get(name).or_else(|| self.stand_in.map(str::to_string))
     }
+
+    fn with_stand_in(&self) -> Variables {
+        Variables { set: self.set.clone(), stand_in: Some(STAND_IN_URL) }
+    }
 }
 
 /// Opens a file with exactly one document.
@@ -67,9 +71,7 @@ pub fn look_at(file: &str, variables: &Variables) -> Result<GatewayFile, Failure
 
 /// The same with the current or future text of a file.
 pub fn look_at_text(file: &str, text: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
-    let set = variables.set.iter().cloned();
-    let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
-    only(file, open_all_text(file, text, &with_stand_in)?)
+    only(file, open_all_text(file, text, &variables.with_stand_in())?)
 }
 
 /// Opens every document in a text. All problems of all documents are reported at once.
@@ -88,9 +90,7 @@ pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Ve
 
 /// Compiles a changed copy of a document that was opened before.
 pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<GatewayFile, Failure> {
-    let set = variables.set.iter().cloned();
-    let with_stand_in = Variables { set: set.collect(), stand_in: Some(STAND_IN_URL) };
-    let compiled = GatewayFile::compile(&Node::from(configuration), &with_stand_in);
+    let compiled = GatewayFile::compile(&Node::from(configuration), &variables.with_stand_in());
     let in_file = |problem| ("the document that was asked about".to_string(), problem);
     compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
 }

@@ -28,15 +28,9 @@ use tls::Tls;
 use traffic::Traffic;
 use version::EnvoyVersion;
 
-/// The options of `generate`.
-#[derive(Args)]
-pub struct GenerateOptions {
-    #[command(subcommand)]
-    target: GenerateTarget,
-}
-
+/// The subcommands of `generate`.
 #[derive(Subcommand)]
-enum GenerateTarget {
+pub enum GenerateTarget {
     /// An Envoy bootstrap with a listener, the filter, and a cluster for each upstream, each key set and the rate limit service
     Envoy(EnvoyOptions),
 }
@@ -92,8 +86,8 @@ enum Form {
 }
 
 /// Writes the configuration.
-pub fn run(options: &GenerateOptions) -> Result<ToolOutcome, Failure> {
-    let GenerateTarget::Envoy(options) = &options.target;
+pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
+    let GenerateTarget::Envoy(options) = target;
     if !options.no_admin && options.port == options.admin_port {
         let message = format!(
             "port {} is that of the listener and of the admin interface: choose another --port or --admin-port",

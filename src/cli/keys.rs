@@ -11,21 +11,15 @@ mod trail;
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::{Failure, ToolOutcome};
 use crate::config::client::ClientKey;
 use crate::policy::respond::refusal::timestamp;
 
-/// The options of `keys`.
-#[derive(Args)]
-pub struct KeysOptions {
-    #[command(subcommand)]
-    action: KeysAction,
-}
-
+/// The subcommands of `keys`.
 #[derive(Subcommand)]
-enum KeysAction {
+pub enum KeysAction {
     /// Create a key: standard output gets the key once, the document gets a record with only its hash
     Create(create::KeysCreateOptions),
     /// List the keys of a document with their clients, states and ends
@@ -39,8 +33,8 @@ enum KeysAction {
 }
 
 /// Runs the subcommand.
-pub fn run(options: &KeysOptions) -> Result<ToolOutcome, Failure> {
-    match &options.action {
+pub fn run(action: &KeysAction) -> Result<ToolOutcome, Failure> {
+    match action {
         KeysAction::Create(options) => create::run(options),
         KeysAction::List(options) => list::run(options),
         KeysAction::Rotate(options) => rotate::run(options),

@@ -14,15 +14,9 @@ use super::gateway::{self, GatewayFile, Variables};
 use super::{Failure, ToolOutcome};
 use crate::config::permission::{Permission, PermissionDomain};
 
-/// The options of `permission`.
-#[derive(Args)]
-pub struct PermissionOptions {
-    #[command(subcommand)]
-    command: PermissionAction,
-}
-
+/// The subcommands of `permission`.
 #[derive(Subcommand)]
-enum PermissionAction {
+pub enum PermissionAction {
     /// Add a permission to the document, on the next bit of its domain; the rest of the text does not change
     Add(add::PermissionAddOptions),
     /// List every permission and the routes that require it
@@ -57,8 +51,8 @@ impl File {
 }
 
 /// Runs the subcommand.
-pub fn run(options: &PermissionOptions) -> Result<ToolOutcome, Failure> {
-    match &options.command {
+pub fn run(action: &PermissionAction) -> Result<ToolOutcome, Failure> {
+    match action {
         PermissionAction::Add(options) => add::run(options),
         PermissionAction::List(options) => list::run(options),
         PermissionAction::Decode(options) => decode::run(options),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::fetched::Fetched;
 use super::{Exit, Failure, Printed, ToolOutcome, clock, fetched, gateway, hint};
@@ -14,22 +14,16 @@ use crate::policy::credentials::revocation_list::Revocations;
 use crate::policy::polled::What;
 use crate::strict_json::{Bounds, MAX_DEPTH};
 
-/// The options of `revocation`.
-#[derive(Args)]
-pub struct RevocationOptions {
-    #[command(subcommand)]
-    action: RevocationAction,
-}
-
+/// The subcommands of `revocation`.
 #[derive(Subcommand)]
-enum RevocationAction {
+pub enum RevocationAction {
     /// Find every problem in a revocation list
     Check(Fetched),
 }
 
 /// Checks the list.
-pub fn run(options: &RevocationOptions) -> Result<ToolOutcome, Failure> {
-    let RevocationAction::Check(options) = &options.action;
+pub fn run(action: &RevocationAction) -> Result<ToolOutcome, Failure> {
+    let RevocationAction::Check(options) = action;
     let file = &options.file;
     let opened = options.gateway.as_deref().map(|name| gateway::open(name, &options.variables)).transpose()?;
     let document = opened.as_ref().map(|gateway| &gateway.document);

@@ -5,19 +5,13 @@ mod inspect;
 mod mint;
 mod signer;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::{Failure, ToolOutcome};
 
-/// The options of `token`.
-#[derive(Args)]
-pub struct TokenOptions {
-    #[command(subcommand)]
-    action: TokenAction,
-}
-
+/// The subcommands of `token`.
 #[derive(Subcommand)]
-enum TokenAction {
+pub enum TokenAction {
     /// Get a token from an authorization server with client credentials; standard output contains only the token
     Get(get::TokenGetOptions),
     /// Sign a token as a development issuer, for at most 15 minutes; gateways that trust its key accept it
@@ -27,8 +21,8 @@ enum TokenAction {
 }
 
 /// Runs the subcommand.
-pub fn run(options: &TokenOptions) -> Result<ToolOutcome, Failure> {
-    match &options.action {
+pub fn run(action: &TokenAction) -> Result<ToolOutcome, Failure> {
+    match action {
         TokenAction::Get(options) => get::run(options),
         TokenAction::Mint(options) => mint::run(options),
         TokenAction::Inspect(options) => inspect::run(options),

@@ -1,8 +1,9 @@
-//! Header names: valid names, names that an upstream cannot tell apart, and names that only the proxy or the gateway sets.
+//! Header names: the characters of a name, names that an upstream cannot tell apart, and names that only the proxy or the gateway sets.
 
-/// Whether this is a valid header name (RFC 9110 §5.1: a token).
-pub fn is_header_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+/// Whether this is a token (RFC 9110 §5.6.2): the syntax of header names, methods, and the parts of a media type.
+pub fn is_token(text: impl AsRef<[u8]>) -> bool {
+    let text = text.as_ref();
+    !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
 /// Whether two names become the same variable in a server that passes headers to programs as variables.

@@ -1,7 +1,7 @@
 //! Reads `identity_headers`: the caller attributes that are sent to the upstream, and their headers.
 
 use super::claim::ClaimPath;
-use super::header_name::{OWN_PREFIX, is_header_name, same_to_an_upstream, starts_with_to_an_upstream};
+use super::header_name::{OWN_PREFIX, is_token, same_to_an_upstream, starts_with_to_an_upstream};
 use super::node::Value;
 use super::problem::At;
 use super::reader::Field;
@@ -67,7 +67,7 @@ impl IdentityHeader {
 /// Reads a header name (RFC 9110 §5.1: a token) and returns it in lower case. Names that the proxy depends on are refused.
 pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
     let lower = name.value.to_ascii_lowercase();
-    if !is_header_name(&lower) {
+    if !is_token(&lower) {
         field.problem(format!("`{}` is not a header name", name.value));
         return None;
     }

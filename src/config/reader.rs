@@ -268,8 +268,13 @@ impl Place {
     }
 }
 
-/// Parses a number and its unit.
+/// Parses a number and its unit, at most ten years.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    parse_any_duration(text).filter(|span| *span <= Duration::from_secs(MOST_SECONDS))
+}
+
+/// Parses a number and its unit.
+pub fn parse_any_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
     let number: u64 = number.parse().ok()?;
@@ -280,8 +285,8 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
         "h" => number.checked_mul(3_600_000),
         "d" => number.checked_mul(86_400_000),
         _ => None,
-    }?;
-    (millis <= MOST_SECONDS * 1_000).then(|| Duration::from_millis(millis))
+    };
+    millis.map(Duration::from_millis)
 }
 
 /// Ten years. Longer durations are mistakes, and sums of accepted ones cannot overflow.

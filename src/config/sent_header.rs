@@ -1,6 +1,6 @@
 //! Names of request headers that a document uses: a header that never reaches the filter is an error that names the alternative.
 
-use super::header_name::{is_header_name, same_to_an_upstream};
+use super::header_name::{is_token, same_to_an_upstream};
 
 /// Returns the name in lower case.
 ///
@@ -11,7 +11,7 @@ pub fn read(name: &str) -> Result<String, String> {
     if let Some((_, instead)) = PSEUDO.iter().find(|(pseudo, _)| *pseudo == lower) {
         return Err(format!("`{name}` is not a header name ({instead})"));
     }
-    if !is_header_name(name) {
+    if !is_token(name) {
         return Err(format!("`{name}` is not a header name"));
     }
     match UNSEEN.iter().find(|(unseen, _)| same_to_an_upstream(unseen, name)) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::Field;
+use crate::date::Date;
 
 impl Field<'_> {
     /// A moment, as the time since the Unix epoch.
@@ -20,23 +21,10 @@ impl Field<'_> {
 pub fn rfc3339(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix(['Z', 'z'])?.split_once(['T', 't'])?;
     let ([year, month, day], [hour, minute, second]) = (numbers(date, '-', [4, 2, 2])?, numbers(time, ':', [2, 2, 2])?);
-    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let last = match month {
-        2 if is_leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    let is_date = year >= 1970 && (1..=12).contains(&month) && (1..=last).contains(&day);
-    if !is_date || hour > 23 || minute > 59 || second > 60 {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    // Days since the epoch in years that start in March, so that the leap day is the last day (Howard Hinnant, chrono-dates).
-    let shifted = if month > 2 { year } else { year - 1 };
-    let (era, of_era) = (shifted / 400, shifted % 400);
-    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+    Some(Date { year, month, day }.days()? * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
 /// Parses three numbers, each with exactly the given number of digits.

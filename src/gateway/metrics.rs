@@ -33,7 +33,7 @@ static REFUSALS: Metric = Metric {
 static AUTHENTICATIONS: Metric = Metric {
     name: "portcullis_authentications_total",
     labels: &["credential", "issuer"],
-    help: "callers that proved who they are, by the kind of credential and by the issuer of the token",
+    help: "accepted credentials, by their kind and by the issuer of the token; a request may carry several",
 };
 static LIMIT_HITS: Metric = Metric {
     name: "portcullis_limit_hits_total",
@@ -88,9 +88,8 @@ impl Count {
     pub fn of_request(record: &AuditRecord) -> Vec<Count> {
         let mut counts = Vec::with_capacity(2);
         counts.push(Count::Request(record.route.clone(), record.outcome));
-        if let Some(credential) = record.credential {
-            counts.push(Count::Authentication(credential, record.issuer.clone()));
-        }
+        let proven = record.caller.iter().chain(&record.also);
+        counts.extend(proven.map(|caller| Count::Authentication(caller.credential, caller.issuer.clone())));
         if record.outcome == Outcome::Deny {
             counts.push(Count::Refusal(record.settled_reason(), record.status));
         }
@@ -176,6 +175,7 @@ fn escape(out: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::verdict::audit::Witness;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -183,8 +183,8 @@ mod tests {
     fn a_statistic_names_each_label_once() {
         let refused = AuditRecord {
             route: Some("GET /v1.0/orders;x".into()),
-            credential: Some("token"),
-            issuer: Some("accounts".into()),
+            caller: Some(Witness { credential: "token", issuer: Some("accounts".into()), ..Witness::default() }),
+            also: vec![Witness { credential: "certificate", ..Witness::default() }],
             outcome: Outcome::Deny,
             status: Some(429),
             reason: "rate_limited",
@@ -198,6 +198,7 @@ mod tests {
             [
                 "portcullis_requests_total;route=GET /v1.0/orders%3Bx;decision=deny",
                 "portcullis_authentications_total;credential=token;issuer=accounts",
+                "portcullis_authentications_total;credential=certificate;issuer=none",
                 "portcullis_refusals_total;reason=rate_limited;status=429",
                 "portcullis_limit_hits_total;limit=burst;mode=enforced",
                 "portcullis_limit_hits_total;limit=daily;mode=shadow",

@@ -86,21 +86,18 @@ impl Credentials {
                 CredentialKind::ApiKey => self.by_key(presented, world, progress)?,
                 CredentialKind::Certificate => self.by_certificate(presented, world, progress)?,
             };
-            match (found, &mut callers) {
-                (Some(caller), None) => {
-                    progress.note_caller(&caller);
-                    self.not_revoked(&caller, presented, world, progress)?;
-                    self.refuse_foreign_page(&caller, presented, world)?;
-                    callers = Some(Callers { first: caller, others: Vec::new() });
+            let Some(caller) = found else {
+                if matches!(auth, Auth::AllOf(_)) {
+                    return Err(missing(auth, *kind).into());
                 }
-                (Some(caller), Some(callers)) => {
-                    progress.note_witness(&caller);
-                    self.not_revoked(&caller, presented, world, progress)?;
-                    self.refuse_foreign_page(&caller, presented, world)?;
-                    callers.others.push(caller);
-                }
-                (None, _) if matches!(auth, Auth::AllOf(_)) => return Err(missing(auth, *kind).into()),
-                (None, _) => {}
+                continue;
+            };
+            progress.note_caller(&caller);
+            self.not_revoked(&caller, presented, world, progress)?;
+            self.refuse_foreign_page(&caller, presented, world)?;
+            match &mut callers {
+                None => callers = Some(Callers { first: caller, others: Vec::new() }),
+                Some(callers) => callers.others.push(caller),
             }
         }
         Ok(callers)

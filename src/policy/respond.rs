@@ -68,13 +68,14 @@ fn edits(status: u16, plan: &ResponsePlan) -> Vec<HeaderEdit> {
         // The next proxy towards the client would delete the headers that the upstream names here (RFC 9110 §7.6.1).
         edits.push(HeaderEdit::set("connection", "upgrade"));
     }
-    edits.extend(plan.budget.headers().into_iter().map(|(name, value)| HeaderEdit::set(name, &value)));
     if let Some(cors) = &plan.cors {
         // Removing an absent header costs a tenth of reading the whole map to check for it.
         edits.extend(cors.remove.iter().filter(|name| !cors.sets(name)).map(|name| HeaderEdit::Remove((*name).into())));
-        edits.extend(cors.set.iter().map(|(name, value)| HeaderEdit::Set(name.clone().into(), value.clone().into())));
-        edits.extend(cors.vary.iter().map(|vary| HeaderEdit::Add("vary".into(), vary.clone().into())));
     }
-    edits.push(HeaderEdit::Set("x-request-id".into(), plan.request_id.clone().into()));
+    edits.extend(plan.headers().map(|(name, value)| match &*name {
+        // The upstream's response may depend on other request headers too.
+        "vary" => HeaderEdit::Add(name, value.into()),
+        _ => HeaderEdit::Set(name, value.into()),
+    }));
     edits
 }

@@ -2,7 +2,6 @@
 
 pub mod audit;
 pub mod budget;
-pub mod date;
 pub mod edit;
 pub mod plan;
 pub mod rejection;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use portcullis::policy::verdict::date::Date;
+use portcullis::date::Date;
 
 /// Returns the Unix time of the machine's clock, which a real Envoy also reads.
 #[expect(clippy::disallowed_methods, reason = "a real Envoy judges tokens by the real time")]

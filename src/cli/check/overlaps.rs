@@ -154,7 +154,7 @@ pub fn common_path(first: &str, second: &str) -> Option<String> {
 }
 
 /// A segment that matches this segment of a pattern.
-fn example(segment: &str) -> &str {
+pub(super) fn example(segment: &str) -> &str {
     if segment.starts_with('{') { "any" } else { segment }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::looser::{has_caller, missing, missing_in_the_open};
-use super::overlaps::{ExampleRequest, spelling, title};
+use super::overlaps::{ExampleRequest, example, spelling, title};
 use crate::config::document::{Document, PublicPath, Route};
 use crate::config::problem::Place;
 use crate::policy::Policy;
@@ -207,11 +207,6 @@ fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
         Some(("other letter case", segments.iter().enumerate().map(segment).collect()))
     };
     (0..segments.len()).filter_map(changed).collect()
-}
-
-/// A segment that matches this segment of a pattern.
-fn example(segment: &str) -> &str {
-    if segment.starts_with('{') { "any" } else { segment }
 }
 
 /// If either route has no upstream, Envoy's own routes may send both to the same one.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
 use p384::elliptic_curve::sec1::ToEncodedPoint;
 use serde_json::{Map, Value, json};
 
@@ -21,6 +22,24 @@ pub struct Supposed {
     /// The input that passes the signature check; `None` for a token with a real signature.
     signing_input: Option<String>,
     source: TokenSource,
+}
+
+/// The claims of the token.
+#[derive(Args)]
+pub struct SupposedClaims {
+    /// The claims of a token that counts as validly signed, as a JSON object; iss, aud, iat and exp are added if missing
+    #[arg(long, value_name = "JSON")]
+    claims: Option<String>,
+    /// The issuer of the claims, by its name in the document
+    #[arg(long, value_name = "NAME", requires = "claims")]
+    issuer: Option<String>,
+}
+
+impl SupposedClaims {
+    /// Builds the token, if there are claims.
+    pub fn token(&self, document: &Document, now: Duration) -> Result<Option<Supposed>, Failure> {
+        self.claims.as_deref().map(|claims| token(document, claims, self.issuer.as_deref(), now)).transpose()
+    }
 }
 
 /// Builds the token. Missing registered claims get the values of an ordinary token of this issuer, valid for five minutes.

@@ -68,7 +68,9 @@ impl Around {
     }
 
     fn of_clients(&self, file: &str, text: &str, root: &Node) -> Result<Book, Failure> {
-        let (clients, environment) = clients::read(file, root, self.gateway.as_deref(), &self.variables)?;
+        let gateway = self.gateway.as_deref().map(|name| gateway::look_at(name, &self.variables)).transpose()?;
+        let clients = clients::read(file, root, self.gateway.as_deref().zip(gateway.as_ref()))?;
+        let environment = gateway.and_then(|gateway| gateway.document.environment).map(|environment| environment.value);
         let note = format!("{file}: note: without --gateway, names of permissions, plans and issuers were not checked");
         let notes = if self.gateway.is_none() { vec![note] } else { Vec::new() };
         Ok(Book { file: file.to_string(), text: text.to_string(), root: root.clone(), clients, environment, notes })

@@ -7,16 +7,16 @@ use clap::Args;
 use rsa::rand_core::{OsRng, RngCore};
 
 use super::book::{Around, Book};
-use super::trail;
 use super::trail::{Deed, Trail};
-use crate::cli::Failure;
-use crate::cli::edit::Draft;
+use super::{moment, trail};
+use crate::cli::edit::{Draft, PathStep};
 use crate::cli::files::Staged;
+use crate::cli::{Exit, Failure, Printed, ToolOutcome, hash_text};
 use crate::policy::credentials::api_key::ApiKey;
 
-/// The author of a change and the reason.
+/// The options of every change: its author and reason, its trail, and the context of the document.
 #[derive(Args)]
-pub struct Reason {
+pub struct ChangeOptions {
     /// The author of the change; by default the value of `USER`
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
@@ -26,6 +26,19 @@ pub struct Reason {
     /// The audit trail file, which gets one line without the key; by default beside FILE: clients.audit.jsonl for clients.yaml
     #[arg(long, value_name = "FILE")]
     pub trail: Option<PathBuf>,
+    #[command(flatten)]
+    around: Around,
+}
+
+/// A document that is open for a change, and its trail, which is locked until this is dropped.
+pub struct KeyChange<'o> {
+    /// The document.
+    pub book: Book,
+    /// The author and the reason.
+    pub author: Author<'o>,
+    trail: Trail,
+    around: &'o Around,
+    now: Duration,
 }
 
 /// The author of a change and the reason.
@@ -38,31 +51,39 @@ pub struct Author<'o> {
 
 impl Author<'_> {
     /// The trail entry for a change of a key: it contains id and prefix, never the key.
-    pub fn deed<'a>(
-        &'a self,
+    pub fn deed(
+        &self,
         action: &'static str,
-        client: &'a str,
-        (key, prefix): (&'a str, &'a str),
+        client: &str,
+        (key, prefix): (&str, &str),
         more: Vec<(&'static str, String)>,
-    ) -> Deed<'a> {
-        Deed { action, client, key, prefix, by: &self.by, reason: self.reason, more }
+    ) -> Deed {
+        Deed {
+            action,
+            client: client.to_string(),
+            key: key.to_string(),
+            prefix: prefix.to_string(),
+            by: self.by.clone(),
+            reason: self.reason.to_string(),
+            more,
+        }
     }
 }
 
-impl Reason {
+impl ChangeOptions {
     /// Returns the author (`--by`, or `USER`) together with the reason.
     pub fn author(&self) -> Result<Author<'_>, Failure> {
         Ok(Author { by: self.who()?, reason: &self.reason })
     }
 
-    /// Opens the document, its trail and the author. The trail is locked before the document is read, until it is dropped.
-    pub fn open(&self, around: &Around, file: &str) -> Result<(Book, Trail, Author<'_>), Failure> {
+    /// Opens a document and its trail. The trail is locked before the document is read.
+    pub fn open(&self, file: &str, now: Duration) -> Result<KeyChange<'_>, Failure> {
         let author = self.author()?;
         let trail = match &self.trail {
             Some(trail) => Trail::open(trail)?,
             None => Trail::open(&trail::beside(file)?)?,
         };
-        Ok((around.open(file)?, trail, author))
+        Ok(KeyChange { book: self.around.open(file)?, author, trail, around: &self.around, now })
     }
 
     fn who(&self) -> Result<String, Failure> {
@@ -80,73 +101,93 @@ pub struct NewKey {
     pub lookup: String,
     /// The part that is not secret.
     pub prefix: String,
+    /// The end of its validity.
+    pub expires: String,
     /// The hash of the complete key.
-    pub hash: String,
+    hash: String,
 }
 
 impl NewKey {
-    /// Generates a key for an environment.
-    pub fn generate(environment: &str) -> Result<NewKey, Failure> {
+    /// Generates a key for an environment, with the end of its validity.
+    pub fn generate(environment: &str, expires: Duration) -> Result<NewKey, Failure> {
         let lookup = random(LOOKUP_LETTERS)?;
         let secret = ApiKey::compose(environment, &lookup, &random(SECRET_LETTERS)?);
         let read = ApiKey::read(secret.as_bytes()).map_err(|fault| fault.to_string())?;
-        let hash = read.digest.iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"));
+        let hash = hash_text(read.digest);
         let prefix = read.prefix.to_string();
-        Ok(NewKey { secret, lookup, prefix, hash })
+        Ok(NewKey { secret, lookup, prefix, expires: moment(expires), hash })
     }
 
     /// Its record in the document.
-    pub fn record(&self, created: String, expires: String, author: &Author<'_>) -> Vec<(&'static str, String)> {
+    pub fn record(&self, author: &Author<'_>, now: Duration) -> Vec<(&'static str, String)> {
         vec![
             ("id", self.lookup.clone()),
             ("prefix", self.prefix.clone()),
             ("hash", self.hash.clone()),
-            ("created", created),
-            ("expires", expires),
+            ("created", moment(now)),
+            ("expires", self.expires.clone()),
             ("created_by", author.by.clone()),
             ("reason", author.reason.to_string()),
         ]
     }
+
+    /// The trail entry for the change that adds it.
+    pub fn deed(
+        &self,
+        action: &'static str,
+        client: &str,
+        author: &Author<'_>,
+        mut more: Vec<(&'static str, String)>,
+    ) -> Deed {
+        more.push(("expires", self.expires.clone()));
+        author.deed(action, client, (&self.lookup, &self.prefix), more)
+    }
 }
 
-/// Edits the document and records the change. Nothing is changed if a gateway would refuse the new text.
-pub fn make(
-    book: &Book,
-    around: &Around,
-    trail: &mut Trail,
-    deed: &Deed<'_>,
-    now: Duration,
-    edit: impl FnOnce(&mut Draft) -> Option<()>,
-) -> Result<(), Failure> {
-    book.check_editable()?;
-    let mut draft = Draft::new(&book.text, &book.root);
-    let edited = edit(&mut draft).and_then(|()| draft.finish());
-    let refusal = || format!("{}: its `clients` are laid out in a way that is not edited here", book.file);
-    let (text, _) = edited.ok_or_else(refusal)?;
-    around.read(&book.file, &text)?;
-    replace(Path::new(&book.file), &book.text, &text, trail, deed, now)
+impl KeyChange<'_> {
+    /// Edits the document and records the change. Nothing is changed if a gateway would refuse the new text.
+    pub fn make(
+        mut self,
+        deed: &Deed,
+        result: Printed,
+        mut notes: Vec<String>,
+        edit: impl FnOnce(&mut Draft) -> Option<()>,
+    ) -> Result<ToolOutcome, Failure> {
+        self.book.check_editable()?;
+        let mut draft = Draft::new(&self.book.text, &self.book.root);
+        let edited = edit(&mut draft).and_then(|()| draft.finish());
+        let refusal = || format!("{}: its `clients` are laid out in a way that is not edited here", self.book.file);
+        let (text, _) = edited.ok_or_else(refusal)?;
+        self.around.read(&self.book.file, &text)?;
+        self.replace(&text, deed)?;
+        notes.extend(self.book.notes.into_iter().chain(self.trail.fault));
+        Ok(ToolOutcome { result, notes, exit: Exit::Success })
+    }
+
+    /// Replaces the text of the file and adds the line about it to the trail.
+    fn replace(&mut self, text: &str, deed: &Deed) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", self.book.file));
+        let staged = Staged::write(Path::new(&self.book.file), text).map_err(failed)?;
+        staged.check_unchanged(&self.book.text).map_err(failed)?;
+        // The line is written first: a change without a line would be worse than a line without a change.
+        self.trail.append(deed, self.now)?;
+        staged.commit().map_err(|error| {
+            let undone = Deed { action: "failed", more: vec![("failed", deed.action.to_string())], ..deed.clone() };
+            // The user sees the failure even if this fails.
+            let _ = self.trail.append(&undone, self.now);
+            failed(error)
+        })
+    }
 }
 
-/// Replaces the text of a file and adds the line about it to the trail.
-fn replace(
-    file: &Path,
-    before: &str,
-    text: &str,
-    trail: &mut Trail,
-    deed: &Deed<'_>,
-    now: Duration,
-) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", file.display()));
-    let staged = Staged::write(file, text).map_err(failed)?;
-    staged.check_unchanged(before).map_err(failed)?;
-    // The line is written first: a change without a line would be worse than a line without a change.
-    trail.append(deed, now)?;
-    staged.commit().map_err(|error| {
-        let undone = Deed { action: "failed", more: vec![("failed", deed.action.to_string())], ..*deed };
-        // The user sees the failure even if this fails.
-        let _ = trail.append(&undone, now);
-        failed(error)
-    })
+/// The place of a client in the document.
+pub fn client_path(client: usize) -> [PathStep<'static>; 2] {
+    [PathStep::Key("clients"), PathStep::Item(client)]
+}
+
+/// The place of a client's key in the document.
+pub fn key_path(client: usize, key: usize) -> [PathStep<'static>; 4] {
+    [PathStep::Key("clients"), PathStep::Item(client), PathStep::Key("keys"), PathStep::Item(key)]
 }
 
 /// Random letters and digits from the operating system, all 62 equally likely.

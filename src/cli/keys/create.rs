@@ -5,11 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::book::Around;
-use super::change::{NewKey, Reason};
+use super::change::{ChangeOptions, NewKey, client_path};
+use super::moment;
 use super::trail::Trail;
-use super::{change, moment};
-use crate::cli::edit::PathStep;
 use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, emit};
 use crate::policy::credentials::api_key::is_environment;
 
@@ -29,9 +27,7 @@ pub struct KeysCreateOptions {
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]
-    reason: Reason,
-    #[command(flatten)]
-    around: Around,
+    change: ChangeOptions,
 }
 
 /// Creates the key.
@@ -39,42 +35,32 @@ pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
     let Some(file) = &options.file else { return print(options, now) };
-    let (book, mut trail, author) = options.reason.open(&options.around, file)?;
-    let (at, client) = book.client(&options.client)?;
-    let environment = options.environment.as_deref().or(book.environment.as_deref());
-    let key = NewKey::generate(environment.ok_or_else(needs_environment)?)?;
-    let record = key.record(moment(now), moment(options.expires), &author);
-    let more = vec![("expires", moment(options.expires))];
-    let deed = author.deed("create", &client.id.value, (&key.lookup, &key.prefix), more);
-    let path = [PathStep::Key("clients"), PathStep::Item(at)];
-    change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.push(&path, "keys", &record))?;
-    let mut notes = vec![format!(
-        "{file}: client `{}` has the key {}, until {}",
-        client.id.value,
-        key.prefix,
-        moment(options.expires)
-    )];
-    if let (Some(named), Some(own)) = (&options.environment, &book.environment)
+    let change = options.change.open(file, now)?;
+    let (at, client) = change.book.client(&options.client)?;
+    let (named, own) = (options.environment.as_deref(), change.book.environment.as_deref());
+    let key = NewKey::generate(named.or(own).ok_or_else(needs_environment)?, options.expires)?;
+    let text = format!("{file}: client `{}` has the key {}, until {}", client.id.value, key.prefix, key.expires);
+    let mut notes = vec![text];
+    if let (Some(named), Some(own)) = (named, own)
         && named != own
     {
         notes.push(format!("{file}: note: the gateway stands in `{own}` and refuses keys of `{named}`"));
     }
-    notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    let deed = key.deed("create", &client.id.value, &change.author, Vec::new());
+    let record = key.record(&change.author, now);
+    change.make(&deed, Printed::line(key.secret), notes, |draft| draft.push(&client_path(at), "keys", &record))
 }
 
 /// Prints the key, and its record for documents that are stored elsewhere.
 fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Failure> {
-    let author = options.reason.author()?;
-    let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?)?;
+    let author = options.change.author()?;
+    let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?, options.expires)?;
     let client = &options.client;
-    let record = key.record(moment(now), moment(options.expires), &author);
+    let record = key.record(&author, now);
     let members: Map<String, Value> =
         record.into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
-    if let Some(file) = &options.reason.trail {
-        let more = vec![("expires", moment(options.expires))];
-        let deed = author.deed("create", client, (&key.lookup, &key.prefix), more);
-        Trail::open(file)?.append(&deed, now)?;
+    if let Some(file) = &options.change.trail {
+        Trail::open(file)?.append(&key.deed("create", client, &author, Vec::new()), now)?;
     }
     let record = emit::yaml(&Value::Array(vec![Value::Object(members)]));
     let mut notes = vec![format!("add to `keys` of client `{client}`:")];

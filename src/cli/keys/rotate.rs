@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::book::{Around, Book};
-use super::change::{NewKey, Reason};
+use super::book::Book;
+use super::change::{ChangeOptions, NewKey, client_path, key_path};
 use super::create::check_end;
-use super::{change, is_alive, moment};
-use crate::cli::edit::PathStep;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock};
+use super::{is_alive, moment};
+use crate::cli::{Failure, Printed, ToolOutcome, clock};
 use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
@@ -32,41 +31,28 @@ pub struct KeysRotateOptions {
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]
-    reason: Reason,
-    #[command(flatten)]
-    around: Around,
+    change: ChangeOptions,
 }
 
 /// Rotates the key.
 pub fn run(options: &KeysRotateOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
-    let (book, mut trail, author) = options.reason.open(&options.around, &options.file)?;
-    let (client_at, key_at, client, old) = chosen(&book, options, now)?;
-    let environment = environment_of(&old.prefix).unwrap_or_default();
-    let key = NewKey::generate(environment)?;
-    let end = old.period.expires.into_iter().chain([now + options.overlap]).min().unwrap_or(now);
-    let record = key.record(moment(now), moment(options.expires), &author);
-    let more =
-        vec![("expires", moment(options.expires)), ("replaces", old.prefix.clone()), ("replaces_until", moment(end))];
-    let deed = author.deed("rotate", &client.id.value, (&key.lookup, &key.prefix), more);
-    let of_client = [PathStep::Key("clients"), PathStep::Item(client_at)];
-    let of_key = [PathStep::Key("clients"), PathStep::Item(client_at), PathStep::Key("keys"), PathStep::Item(key_at)];
-    change::make(&book, &options.around, &mut trail, &deed, now, |draft| {
-        draft.set(&of_key, "expires", &moment(end))?;
-        draft.push(&of_client, "keys", &record)
-    })?;
-    let mut notes = vec![format!(
-        "{}: client `{}` has the key {}, until {}; its key {} ends at {}",
-        options.file,
-        client.id.value,
-        key.prefix,
-        moment(options.expires),
-        old.prefix,
-        moment(end)
+    let change = options.change.open(&options.file, now)?;
+    let (client_at, key_at, client, old) = chosen(&change.book, options, now)?;
+    let key = NewKey::generate(environment_of(&old.prefix).unwrap_or_default(), options.expires)?;
+    let end = moment(old.period.expires.into_iter().chain([now + options.overlap]).min().unwrap_or(now));
+    let notes = vec![format!(
+        "{}: client `{}` has the key {}, until {}; its key {} ends at {end}",
+        options.file, client.id.value, key.prefix, key.expires, old.prefix
     )];
-    notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    let more = vec![("replaces", old.prefix.clone()), ("replaces_until", end.clone())];
+    let deed = key.deed("rotate", &client.id.value, &change.author, more);
+    let record = key.record(&change.author, now);
+    change.make(&deed, Printed::line(key.secret), notes, |draft| {
+        draft.set(&key_path(client_at, key_at), "expires", &end)?;
+        draft.push(&client_path(client_at), "keys", &record)
+    })
 }
 
 /// The named key, or the only valid one.

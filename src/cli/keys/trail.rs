@@ -12,22 +12,23 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::moment;
-use crate::cli::{Failure, files};
+use crate::cli::{Failure, files, hash_text};
 
 /// The content of a trail line, except the time: never a key or its hash.
-pub struct Deed<'d> {
+#[derive(Clone)]
+pub struct Deed {
     /// `create`, `rotate` or `revoke`.
     pub action: &'static str,
     /// The client, by its id.
-    pub client: &'d str,
+    pub client: String,
     /// The key's id.
-    pub key: &'d str,
+    pub key: String,
     /// The part of the key that is not secret.
-    pub prefix: &'d str,
+    pub prefix: String,
     /// The author of the change.
-    pub by: &'d str,
+    pub by: String,
     /// The reason.
-    pub reason: &'d str,
+    pub reason: String,
     /// Additional members for this action.
     pub more: Vec<(&'static str, String)>,
 }
@@ -85,15 +86,15 @@ impl Trail {
     }
 
     /// Appends one entry durably.
-    pub fn append(&mut self, deed: &Deed<'_>, now: Duration) -> Result<(), Failure> {
+    pub fn append(&mut self, deed: &Deed, now: Duration) -> Result<(), Failure> {
         let mut line: Map<String, Value> = Map::new();
         let told = [
             ("action", deed.action),
-            ("client", deed.client),
-            ("key", deed.key),
-            ("prefix", deed.prefix),
-            ("by", deed.by),
-            ("reason", deed.reason),
+            ("client", &deed.client),
+            ("key", &deed.key),
+            ("prefix", &deed.prefix),
+            ("by", &deed.by),
+            ("reason", &deed.reason),
             ("previous", &self.head),
         ];
         line.extend(told.map(|(name, value)| (name.to_string(), json!(value))));
@@ -135,8 +136,7 @@ impl Story {
 }
 
 fn hash(line: &str) -> String {
-    let digest = Sha256::digest(line.as_bytes());
-    digest.iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"))
+    hash_text(Sha256::digest(line.as_bytes()))
 }
 
 /// The hash of the previous line in the first line.

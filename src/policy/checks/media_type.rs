@@ -1,5 +1,6 @@
 //! Media types of bodies (RFC 9110 §8.3.1): parsing `content-type`, and matching it against the accepted types.
 
+use crate::config::header_name::is_token;
 use crate::policy::request::Request;
 
 /// A parsed `content-type`.
@@ -95,11 +96,6 @@ impl MediaRange {
                 .is_some_and(|rest| rest.len() > end.len() && rest.ends_with(end)),
         }
     }
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 #[cfg(test)]

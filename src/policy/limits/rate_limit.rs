@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::policy::verdict::budget::Remaining;
+use crate::policy::verdict::budget::{Remaining, whole_seconds};
 use cell::States;
 use key::{LimitKey, Subject};
 use store::{BucketStore, Cell, CellId};
@@ -274,9 +274,8 @@ pub fn record(charges: &[Charge<'_>], now: Duration, store: &mut dyn BucketStore
     }
 }
 
-/// Converts to whole seconds, rounded up.
 fn seconds(nanos: u64) -> u64 {
-    nanos.div_ceil(1_000_000_000)
+    whole_seconds(Duration::from_nanos(nanos))
 }
 
 /// The maximum number of attempts to update a cell that other workers change.

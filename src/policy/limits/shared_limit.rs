@@ -17,7 +17,7 @@ use crate::policy::authority::authorize::Grant;
 use crate::policy::pipeline::progress::Progress;
 use crate::policy::pipeline::rule::Rule;
 use crate::policy::request::RequestParts;
-use crate::policy::verdict::budget::Remaining as Budgeted;
+use crate::policy::verdict::budget::{Remaining as Budgeted, whole_seconds};
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{AccountId, Await, Awaited};
@@ -164,13 +164,13 @@ fn report(account: AccountId, limit: &Limit, subject: &Subject<'_>, world: &mut 
     if let (Some(left), Some(reset)) = (rest.remaining, rest.reset) {
         let (policy, most) = policy(limit, subject, rest);
         let left = u64::from(left).saturating_sub(1);
-        let standing = Budgeted { window: limit.name.clone(), most, left, seconds: seconds(reset) };
+        let standing = Budgeted { window: limit.name.clone(), most, left, seconds: whole_seconds(reset) };
         progress.plan.budget.add(&policy, standing);
     }
 }
 
 fn refuse(limit: &Limit, subject: &Subject<'_>, wait: Duration, rest: Rest, progress: &mut Progress) -> Rejection {
-    let seconds = seconds(wait).max(1);
+    let seconds = whole_seconds(wait).max(1);
     let (policy, most) = policy(limit, subject, rest);
     progress.plan.budget.refused(&policy, Budgeted { window: limit.name.clone(), most, left: 0, seconds });
     progress.audit.limit = Some(limit.name.clone());
@@ -194,9 +194,4 @@ fn policy(limit: &Limit, subject: &Subject<'_>, rest: Rest) -> (Rc<str>, u64) {
         (None, Some(meter), written) => (meter.policy.clone(), written.unwrap_or_default()),
         (None, None, _) => (format!("\"{}\"", limit.name).into(), 0),
     }
-}
-
-/// Converts to whole seconds, rounded up.
-fn seconds(span: Duration) -> u64 {
-    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }

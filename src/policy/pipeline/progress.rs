@@ -81,23 +81,19 @@ impl Progress {
         self.rule.as_ref().and_then(|rule| rule.checks.as_ref()?.holds()).is_some()
     }
 
+    /// Records a valid credential. The first one identifies the caller.
     pub(in crate::policy) fn note_caller(&mut self, caller: &Caller) {
-        self.audit.credential = Some(caller.kind().word());
-        self.audit.issuer = caller.issuer_name().cloned();
-        self.audit.subject = caller.subject.clone();
-        self.audit.client = caller.client_id.clone();
-        self.audit.key = caller.key().cloned();
-    }
-
-    /// Records a valid credential in addition to the first.
-    pub(in crate::policy) fn note_witness(&mut self, caller: &Caller) {
-        self.audit.also.push(Witness {
+        let witness = Witness {
             credential: caller.kind().word(),
             issuer: caller.issuer_name().cloned(),
             subject: caller.subject.clone(),
             client: caller.client_id.clone(),
             key: caller.key().cloned(),
-        });
+        };
+        match &self.audit.caller {
+            None => self.audit.caller = Some(witness),
+            Some(_) => self.audit.also.push(witness),
+        }
     }
 
     /// Records a shadow limit that would have refused the request.

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::auth::{Auth, CredentialKind};
+use crate::date::Date;
 use crate::policy::verdict::audit::escape;
-use crate::policy::verdict::date::Date;
 use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;

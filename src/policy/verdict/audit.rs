@@ -17,16 +17,8 @@ pub struct AuditRecord {
     pub path: String,
     /// The name of the route that decided.
     pub route: Option<Rc<str>>,
-    /// The kind of credential that identifies the caller.
-    pub credential: Option<&'static str>,
-    /// The name of the issuer whose token was accepted.
-    pub issuer: Option<Rc<str>>,
-    /// The token's `sub`.
-    pub subject: Option<Rc<str>>,
-    /// The client id.
-    pub client: Option<Rc<str>>,
-    /// The id of the API key; never the key.
-    pub key: Option<Rc<str>>,
+    /// The credential that identifies the caller.
+    pub caller: Option<Witness>,
     /// Additional valid credentials in the request.
     pub also: Vec<Witness>,
     /// The outcome.
@@ -70,18 +62,18 @@ pub struct End {
     pub duration_millis: Option<u64>,
 }
 
-/// A credential in addition to the first.
+/// A valid credential, and the caller that it identifies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Witness {
     /// Its kind.
     pub credential: &'static str,
-    /// Its issuer.
+    /// The name of the issuer whose token was accepted.
     pub issuer: Option<Rc<str>>,
-    /// Its subject.
+    /// The token's `sub`.
     pub subject: Option<Rc<str>>,
-    /// The client it belongs to.
+    /// The client id.
     pub client: Option<Rc<str>>,
-    /// The id of the API key.
+    /// The id of the API key; never the key.
     pub key: Option<Rc<str>>,
 }
 
@@ -148,20 +140,14 @@ impl AuditRecord {
         if let Some(route) = &self.route {
             member(&mut out, "route", route);
         }
-        if let Some(credential) = self.credential {
-            member(&mut out, "credential", credential);
+        if let Some(caller) = &self.caller {
+            caller.write(&mut out);
         }
-        who(
-            &mut out,
-            [("issuer", &self.issuer), ("subject", &self.subject), ("client", &self.client), ("key", &self.key)],
-        );
         if !self.also.is_empty() {
             out.push_str(",\"also\":[");
             for (i, witness) in self.also.iter().enumerate() {
                 out.push_str(if i == 0 { "{" } else { ",{" });
-                member(&mut out, "credential", witness.credential);
-                let Witness { issuer, subject, client, key, .. } = witness;
-                who(&mut out, [("issuer", issuer), ("subject", subject), ("client", client), ("key", key)]);
+                witness.write(&mut out);
                 out.push('}');
             }
             out.push(']');
@@ -214,10 +200,14 @@ impl AuditRecord {
     }
 }
 
-fn who(out: &mut String, values: [(&str, &Option<Rc<str>>); 4]) {
-    for (name, value) in values {
-        if let Some(value) = value {
-            member(out, name, value);
+impl Witness {
+    fn write(&self, out: &mut String) {
+        member(out, "credential", self.credential);
+        let Witness { issuer, subject, client, key, .. } = self;
+        for (name, value) in [("issuer", issuer), ("subject", subject), ("client", client), ("key", key)] {
+            if let Some(value) = value {
+                member(out, name, value);
+            }
         }
     }
 }
@@ -266,7 +256,7 @@ mod tests {
             method: "GET".into(),
             path: "/a\"b\n\u{1f600}".into(),
             route: Some("GET /a".into()),
-            subject: Some("x\\\u{7f}".into()),
+            caller: Some(Witness { subject: Some("x\\\u{7f}".into()), ..Witness::default() }),
             reason: "token_expired",
             spoofed: 2,
             ..AuditRecord::default()

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::config::limit::LimitHeaders;
 
@@ -71,4 +72,9 @@ impl Budget {
             ],
         }
     }
+}
+
+/// Converts to whole seconds, rounded up.
+pub fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }

@@ -74,3 +74,12 @@ impl From<Rc<str>> for HeaderName {
         HeaderName::Shared(name)
     }
 }
+
+impl From<HeaderName> for Rc<str> {
+    fn from(name: HeaderName) -> Rc<str> {
+        match name {
+            HeaderName::Fixed(name) => name.into(),
+            HeaderName::Shared(name) => name,
+        }
+    }
+}

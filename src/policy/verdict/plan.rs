@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::budget::Budget;
+use super::edit::HeaderName;
 
 /// The parts of the response that are known when the request is decided.
 #[derive(Clone, Debug, Default)]
@@ -21,14 +22,19 @@ pub struct ResponsePlan {
 pub type HeaderFields = Vec<(Rc<str>, Rc<str>)>;
 
 impl ResponsePlan {
-    /// Adds the headers of every gateway reply: the request id, the rate limit headers, and the CORS headers.
-    pub fn add_to_reply(&self, headers: &mut Vec<(Rc<str>, Rc<str>)>) {
-        headers.push(("x-request-id".into(), self.request_id.clone()));
-        headers.extend(self.budget.headers().into_iter().map(|(name, value)| (name.into(), value.into())));
-        if let Some(cors) = &self.cors {
-            headers.extend(cors.set.iter().cloned());
-            headers.extend(cors.vary.iter().map(|vary| ("vary".into(), vary.clone())));
-        }
+    /// Returns the headers of every response: the request id, the rate limit headers, and the CORS headers.
+    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, Rc<str>)> {
+        let limits = self.budget.headers().into_iter().map(|(name, value)| (name.into(), value.into()));
+        let cors = self.cors.iter().flat_map(|cors| {
+            let set = cors.set.iter().map(|(name, value)| (name.clone().into(), value.clone()));
+            set.chain(cors.vary.iter().map(|vary| ("vary".into(), vary.clone())))
+        });
+        std::iter::once(("x-request-id".into(), self.request_id.clone())).chain(limits).chain(cors)
+    }
+
+    /// Adds the headers of every response to those of a gateway reply.
+    pub fn add_to_reply(&self, headers: &mut HeaderFields) {
+        headers.extend(self.headers().map(|(name, value)| (name.into(), value)));
     }
 }
 

@@ -55,6 +55,20 @@ unsafe extern "C" {
         timeout_millis: u32,
         token: *mut u32,
     ) -> u32;
+    pub fn proxy_grpc_call(
+        upstream: *const u8,
+        upstream_size: usize,
+        service: *const u8,
+        service_size: usize,
+        method: *const u8,
+        method_size: usize,
+        metadata: *const u8,
+        metadata_size: usize,
+        message: *const u8,
+        message_size: usize,
+        timeout_millis: u32,
+        token: *mut u32,
+    ) -> u32;
     pub fn proxy_get_shared_data(
         key: *const u8,
         key_size: usize,

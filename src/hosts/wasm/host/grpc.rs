@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{OK, serialize, take};
+use super::{OK, ffi, serialize, take};
 
 /// A gRPC call with one message.
 #[derive(Clone, Copy, Debug)]
@@ -52,31 +52,4 @@ pub fn grpc_message(size: usize, most: usize) -> Option<Vec<u8>> {
     }
     // SAFETY: the other arguments are plain numbers; `take` explains the two pointers.
     take(|data, length| unsafe { ffi::proxy_get_buffer_bytes(GRPC_RECEIVE_BUFFER, 0, size, data, length) })
-}
-
-mod ffi {
-    #[link(wasm_import_module = "env")]
-    unsafe extern "C" {
-        pub fn proxy_grpc_call(
-            upstream: *const u8,
-            upstream_size: usize,
-            service: *const u8,
-            service_size: usize,
-            method: *const u8,
-            method_size: usize,
-            metadata: *const u8,
-            metadata_size: usize,
-            message: *const u8,
-            message_size: usize,
-            timeout_millis: u32,
-            token: *mut u32,
-        ) -> u32;
-        pub fn proxy_get_buffer_bytes(
-            buffer: u32,
-            start: usize,
-            most: usize,
-            data: *mut *mut u8,
-            size: *mut usize,
-        ) -> u32;
-    }
 }

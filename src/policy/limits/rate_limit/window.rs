@@ -6,7 +6,7 @@
 //! will be full again. The state of a quota is the number of its period and a count.
 
 use crate::config::limit::QuotaPeriod;
-use crate::policy::verdict::date::Date;
+use crate::date::Date;
 
 /// A compiled window. Times are nanoseconds since the Unix epoch, which fit in 64 bits until the year 2554.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{AllowedHeaders, CorsPolicy, Listed, Methods, Origins, names};
 use crate::config::document::Cors;
+use crate::config::header_name::is_token;
 use crate::config::problem::{At, Problems};
 use crate::policy::request::origin::OriginPattern;
 use crate::policy::verdict::plan::CorsResponse;
@@ -119,7 +120,7 @@ fn methods(section: &Cors, problems: &mut Problems) -> Methods {
             if list.len() > 1 {
                 problems.add(place, "`*` already takes every method: remove it, or all others");
             }
-        } else if !names::is_token(value.as_bytes()) {
+        } else if !is_token(value) {
             problems.add(place, format!("`{value}` is not a method: a single word as `GET`, or `*`"));
         } else if names::FORBIDDEN_METHODS.contains(&upper.as_str()) {
             problems.add(place, format!("no browser lets a script send `{value}`: remove it"));
@@ -149,7 +150,7 @@ fn headers(section: &Cors, problems: &mut Problems) -> AllowedHeaders {
             if section.allow_credentials {
                 problems.add(place, star_with_credentials("list the headers"));
             }
-        } else if !names::is_token(value.as_bytes()) {
+        } else if !is_token(value) {
             problems.add(place, format!("`{value}` is not a header name: a single word as `Content-Type`, or `*`"));
         } else if names::RESPONSE_HEADERS.contains(&lower.as_str()) {
             problems.add(place, format!("`{value}` stands on responses, and the gateway sets it itself: remove it"));
@@ -184,7 +185,7 @@ fn expose(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
             if list.len() > 1 {
                 problems.add(place, "`*` already exposes every header: remove it, or all others");
             }
-        } else if !names::is_token(value.as_bytes()) {
+        } else if !is_token(value) {
             problems.add(place, format!("`{value}` is not a header name: a single word as `X-Trace-Id`, or `*`"));
         } else if names::FORBIDDEN_RESPONSE_HEADERS.contains(&lower.as_str()) {
             problems.add(place, format!("no browser lets a script read `{value}`: remove it"));

@@ -30,11 +30,6 @@ pub(super) fn is_forbidden_request_header(name: &str) -> bool {
     FORBIDDEN_REQUEST_HEADERS.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-")
 }
 
-/// Returns `true` for a valid header name or method (RFC 9110 §5.6.2).
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
-}
-
 const FORBIDDEN_REQUEST_HEADERS: [&str; 22] = [
     "accept-charset",
     "accept-encoding",

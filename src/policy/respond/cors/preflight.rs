@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::{AllowedHeaders, CorsPolicy, Methods, names};
+use crate::config::header_name::is_token;
 use crate::policy::verdict::plan::HeaderFields;
 
 /// A CORS-preflight request (Fetch standard, §4.8).
@@ -110,7 +111,7 @@ impl Methods {
         match self {
             Methods::OfThePath if route_methods.contains(&"*") => echo(method).is_some(),
             Methods::OfThePath => safelisted || listed(route_methods),
-            Methods::Any => names::is_token(method),
+            Methods::Any => is_token(method),
             Methods::These(names, _) => safelisted || names.iter().any(|name| name.as_bytes() == method),
         }
     }
@@ -120,7 +121,7 @@ impl Methods {
         match self {
             Methods::OfThePath if route_methods.contains(&"*") => echo(method).unwrap_or_default(),
             Methods::OfThePath => Rc::from(route_methods.join(", ")),
-            Methods::Any => Rc::from(if names::is_token(method) { "*" } else { "" }),
+            Methods::Any => Rc::from(if is_token(method) { "*" } else { "" }),
             Methods::These(_, text) => text.clone(),
         }
     }
@@ -142,7 +143,7 @@ impl AllowedHeaders {
             if listed {
                 continue;
             }
-            if !self.any || !names::is_token(name) {
+            if !self.any || !is_token(name) {
                 return Err((HEADER_NOT_ALLOWED, shown(name)));
             }
             if name.eq_ignore_ascii_case(b"authorization") {
@@ -159,13 +160,13 @@ type Refusal = (&'static str, Option<Cow<'static, str>>);
 
 /// Returns the method if it is safe to echo to the browser.
 fn echo(method: &[u8]) -> Option<Rc<str>> {
-    std::str::from_utf8(method).ok().filter(|_| names::is_token(method)).map(Rc::from)
+    std::str::from_utf8(method).ok().filter(|_| is_token(method)).map(Rc::from)
 }
 
 /// Returns a client's text if it is short and plain enough for the audit record.
 fn shown(bytes: &[u8]) -> Option<Cow<'static, str>> {
     let text = std::str::from_utf8(bytes).ok()?;
-    (names::is_token(bytes) && bytes.len() <= LONGEST_SHOWN).then(|| Cow::Owned(text.to_owned()))
+    (is_token(bytes) && bytes.len() <= LONGEST_SHOWN).then(|| Cow::Owned(text.to_owned()))
 }
 
 const HEADER_NOT_ALLOWED: &str = "cors_header_not_allowed";

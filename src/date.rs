@@ -1,4 +1,4 @@
-//! Gregorian calendar dates in UTC, computed from days since 1970-01-01.
+//! Gregorian calendar dates in UTC, converted from and to days since 1970-01-01.
 
 /// A date: year, month from 1, day from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Date {
 impl Date {
     /// Returns the date this many days after 1970-01-01.
     pub fn of_day(days: u64) -> Date {
-        // Uses years that begin in March, so that leap days come last.
+        // Uses years that begin in March, so that leap days come last (Howard Hinnant, chrono-dates).
         let shifted = days + 719_468;
         let era = shifted / 146_097;
         let day_of_era = shifted % 146_097;
@@ -26,15 +26,31 @@ impl Date {
         Date { year: era * 400 + year_of_era + u64::from(month <= 2), month, day }
     }
 
+    /// Returns the number of days since 1970-01-01; `None` for an earlier date, or one that does not exist.
+    pub fn days(self) -> Option<u64> {
+        let Date { year, month, day } = self;
+        if year < 1970 || !(1..=12).contains(&month) || !(1..=self.days_in_month()).contains(&day) {
+            return None;
+        }
+        let shifted = if month > 2 { year } else { year - 1 };
+        let (era, year_of_era) = (shifted / 400, shifted % 400);
+        let month_from_march = if month > 2 { month - 3 } else { month + 9 };
+        let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+        Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
+    }
+
     /// Returns the number of days left in the month, including this one.
     pub fn days_left(self) -> u64 {
+        self.days_in_month() - self.day + 1
+    }
+
+    fn days_in_month(self) -> u64 {
         let leap = self.year.is_multiple_of(4) && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400));
-        let days = match self.month {
+        match self.month {
             2 => 28 + u64::from(leap),
             4 | 6 | 9 | 11 => 30,
             _ => 31,
-        };
-        days - self.day + 1
+        }
     }
 }
 
@@ -52,6 +68,7 @@ mod tests {
             let date = Date::of_day(day);
             let next = if last.month == 12 { (last.year + 1, 1) } else { (last.year, last.month + 1) };
             assert_eq!((date.year, date.month, date.day), (next.0, next.1, 1), "day {day}");
+            assert_eq!(date.days(), Some(day));
             day += date.days_left();
             assert_eq!(Date::of_day(day - 1).days_left(), 1);
             last = date;
