@@ -197,4 +197,4 @@ const SHARED: &[(&str, &str)] = &[
 ];
 
 /// Files that are compiled instead of another: without JSON Schema, and on a host that verifies ECDSA signatures itself.
-const ALTERNATIVES: [&str; 2] = ["src/policy/checks/no_schema.rs", "src/policy/credentials/signature/ec_host.rs"];
+const ALTERNATIVES: [&str; 2] = ["src/strict_json/no_schema.rs", "src/policy/credentials/signature/ec_host.rs"];
