@@ -113,7 +113,7 @@ clean: ## remove everything that was built or downloaded
 
 .PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm image fuzz soak sbom reproducible clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
 
-dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/policy/checks/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
+dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_json/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build build/portcullis.wasm
 	cargo run --quiet --package pack -- build/portcullis.wasm dist/portcullis.wasm
 	$(SETUP)/wasm-cargo build build/portcullis-full.wasm schema

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::config::claim::ClaimPath;
-use portcullis::policy::authority::condition::{Circumstances, Condition};
+use portcullis::policy::authority::circumstances::{Circumstances, Facts};
 use portcullis::policy::authority::permission::PermissionRegistry;
+use portcullis::policy::compile::conditions;
 use portcullis::policy::request::guard::read_target;
 use portcullis::policy::request::peer::KnownPeer;
 use portcullis::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
@@ -90,14 +91,15 @@ fn conditions(criterion: &mut Criterion) {
                and request.method == "GET" and not (time.weekday == "sunday") and time.hour >= 8 and starts_with(request.path, "/tenants/")"#,
         ),
     ] {
-        let Ok((condition, _)) = Condition::parse(text) else { continue };
-        assert_eq!(condition.judge(&claims, None, &circumstances), Some(true), "{text}");
-        group
-            .bench_function(what, |bencher| bencher.iter(|| condition.judge(black_box(&claims), None, &circumstances)));
+        let Ok((condition, _)) = conditions::parse(text) else { continue };
+        let verdict = |claims| condition.verdict(&Facts { claims, client: None, circumstances: &circumstances });
+        assert_eq!(verdict(&claims), Some(true), "{text}");
+        group.bench_function(what, |bencher| bencher.iter(|| verdict(black_box(&claims))));
     }
     group.bench_function("compile three tests", |bencher| {
-        bencher
-            .iter(|| Condition::parse(black_box("claims.a == 1 and claims.b in ['x', 'y'] and time.hour > 3")).is_ok());
+        bencher.iter(|| {
+            conditions::parse(black_box("claims.a == 1 and claims.b in ['x', 'y'] and time.hour > 3")).is_ok()
+        });
     });
     group.finish();
 }

@@ -17,7 +17,6 @@ pub mod limit;
 pub mod mask;
 pub mod node;
 pub mod permission;
-pub mod pointer;
 pub mod polled;
 pub mod problem;
 pub mod reader;

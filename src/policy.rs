@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use authority::authorize::Requirements;
-use authority::condition::Circumstances;
+use authority::circumstances::Circumstances;
 use authority::permission::PermissionRegistry;
 use checks::body::{Body, crowded};
 use compile::clients::ClientReader;

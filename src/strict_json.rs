@@ -1,10 +1,16 @@
-//! A strict JSON parser for security decisions: each text has one meaning or is rejected.
+//! JSON for security decisions: a strict parser, which gives each text one meaning or rejects it, and JSON Schema.
 //!
 //! If a token's header has two `alg` members, parsers may disagree about which one applies. An attacker can use that
 //! difference, so duplicate members are rejected (RFC 8259 §4 warns of them, RFC 7515 §4 and RFC 7519 §4 allow rejecting them).
 
 pub mod number;
+pub mod pointer;
 mod reader;
+#[cfg(any(feature = "schema", not(target_os = "wasi")))]
+pub mod schema;
+#[cfg(not(any(feature = "schema", not(target_os = "wasi"))))]
+#[path = "strict_json/no_schema.rs"]
+pub mod schema;
 pub mod tree;
 
 use std::fmt;

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::pointer;
 use super::problem::At;
 use super::reader::Field;
+use crate::strict_json::pointer;
 
 /// A path to a claim: a top-level name, `a.b` for nested claims, or a JSON Pointer (RFC 6901) if it starts with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Reads `schemas`, and `schema` of a JSON body: JSON Schemas as written, with the place of every part.
 
 use super::node::{MapKey, Node, Value};
-use super::pointer;
 use super::problem::{At, Place};
 use super::reader::Field;
+use crate::strict_json::pointer;
 
 /// A JSON Schema as written; the policy compiler interprets it.
 #[derive(Clone, Debug)]

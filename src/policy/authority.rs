@@ -1,6 +1,7 @@
 //! Authorizes callers, and records the requirements and the result in the trace.
 
 pub mod authorize;
+pub mod circumstances;
 pub mod condition;
 pub mod identity;
 pub mod permission;
@@ -11,7 +12,7 @@ use super::credentials::caller::{Caller, Callers};
 use super::verdict::rejection::Rejection;
 use super::world::World;
 use authorize::{Grant, Requirements, authorize};
-use condition::Circumstances;
+use circumstances::{Circumstances, Facts};
 use permission::PermissionRegistry;
 
 /// Returns the grant to forward or answer the request, or the reason for its refusal.
@@ -61,8 +62,9 @@ fn explain_conditions(
     circumstances: &Circumstances<'_>,
     world: &mut World<'_>,
 ) {
+    let facts = Facts::of(caller, circumstances);
     for condition in &requirements.conditions {
-        let verdict = match condition.verdict(caller, circumstances) {
+        let verdict = match condition.verdict(&facts) {
             Some(true) => "true",
             Some(false) => "false",
             None => "unknown (it reads a value that is absent, repeated, unreadable or of another kind)",

@@ -7,11 +7,6 @@ pub mod body;
 pub mod media_type;
 pub mod meter;
 pub mod parameter;
-#[cfg(any(feature = "schema", not(target_os = "wasi")))]
-pub mod schema;
-#[cfg(not(any(feature = "schema", not(target_os = "wasi"))))]
-#[path = "checks/no_schema.rs"]
-pub mod schema;
 
 use std::rc::Rc;
 

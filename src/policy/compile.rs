@@ -5,7 +5,7 @@
 mod bounds;
 mod checks;
 pub mod clients;
-mod conditions;
+pub mod conditions;
 mod credentials;
 mod issuers;
 mod limits;

@@ -32,6 +32,12 @@ impl Sources {
 
     /// Returns every import. Imports of an ancestor are omitted, because a child belongs to its parent.
     pub fn imports(&self) -> BTreeSet<Import> {
+        let is_ancestor = |import: &Import| names_of(&import.from).starts_with(&names_of(&import.to));
+        self.all_imports().into_iter().filter(|import| !is_ancestor(import)).collect()
+    }
+
+    /// Returns every import, also those of an ancestor.
+    pub fn all_imports(&self) -> BTreeSet<Import> {
         let mut found = BTreeSet::new();
         for (from, text) in &self.files {
             let own = names_of(from);
@@ -41,10 +47,7 @@ impl Sources {
                 let target = lengths.filter_map(|n| Some((n, self.modules.get(path.get(..n)?)?))).next();
                 let Some((length, to)) = target else { continue };
                 let Some(item) = path.get(length) else { continue };
-                let is_ancestor = own.starts_with(&names_of(to));
-                if !is_ancestor {
-                    found.insert(Import { from: from.clone(), to: to.clone(), item: item.clone() });
-                }
+                found.insert(Import { from: from.clone(), to: to.clone(), item: item.clone() });
             }
         }
         found

@@ -1,4 +1,5 @@
-//! Rules for imports: no loops, one direction between modules, third-party crates in fixed places, and no calls between stages.
+//! Rules for imports: no loops, one direction between modules, self-contained components, third-party crates in fixed places, and no
+//! calls between stages.
 //!
 //! Every rule is read from the directory tree and `Cargo.toml`.
 //!
@@ -49,6 +50,20 @@ fn the_vocabulary_imports_nothing_else_of_the_policy() {
     };
     let found: Vec<_> = sources().imports().into_iter().filter(is_upward).collect();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Every file of [`SELF_CONTAINED`] imports only files of its own component, the standard library and third-party crates.
+#[test]
+fn components_import_nothing_else_of_the_crate() {
+    let sources = sources();
+    let imports = sources.all_imports();
+    for (file, folder) in SELF_CONTAINED {
+        assert!(sources.files.contains_key(file), "no file {file}");
+        let is_inside = |path: &str| names_of(path).starts_with(&names_of(folder));
+        assert!(is_inside(file) && imports.iter().any(|import| is_inside(&import.from)), "{folder} imports nothing");
+        let found: Vec<_> = imports.iter().filter(|i| is_inside(&i.from) && !is_inside(&i.to)).collect();
+        assert!(found.is_empty(), "{folder} imports other parts of the crate: {found:#?}");
+    }
 }
 
 /// Each folder of `src/policy` is one concern. A concern uses the types of others, but calls their functions only as listed in
@@ -196,5 +211,13 @@ const SHARED: &[(&str, &str)] = &[
     ("credentials: policy::request::guard::without_query_pair", "queries are written in one place"),
 ];
 
+/// Components that could be crates of their own: the main file, and the folder with all that it needs. These are the JSON Schema
+/// validator, the RSA verification and the condition language.
+const SELF_CONTAINED: [(&str, &str); 3] = [
+    ("src/strict_json/schema.rs", "src/strict_json"),
+    ("src/policy/credentials/signature/rsa.rs", "src/policy/credentials/signature/rsa"),
+    ("src/policy/authority/condition.rs", "src/policy/authority/condition"),
+];
+
 /// Files that are compiled instead of another: without JSON Schema, and on a host that verifies ECDSA signatures itself.
-const ALTERNATIVES: [&str; 2] = ["src/policy/checks/no_schema.rs", "src/policy/credentials/signature/ec_host.rs"];
+const ALTERNATIVES: [&str; 2] = ["src/strict_json/no_schema.rs", "src/policy/credentials/signature/ec_host.rs"];

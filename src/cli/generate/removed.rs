@@ -4,8 +4,8 @@ use super::EnvoyOptions;
 use super::listener::FROM_PROXIES;
 use crate::cli::gateway::GatewayFile;
 use crate::config::problem::{At, Problems};
-use crate::policy::authority::condition::{Condition, ConditionSource};
-use crate::policy::compile::sent_headers;
+use crate::policy::authority::condition::ConditionSource;
+use crate::policy::compile::{conditions, sent_headers};
 
 /// Without a trusted proxy in front, the listener removes the headers in which proxies name the client. It sets `x-forwarded-for`
 /// itself.
@@ -32,7 +32,7 @@ pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Probl
 
 /// The headers used by a condition.
 fn headers_of(written: &At<String>) -> Vec<Box<str>> {
-    let sources = Condition::parse(&written.value).map(|(_, sources)| sources).unwrap_or_default();
+    let sources = conditions::parse(&written.value).map(|(_, sources)| sources).unwrap_or_default();
     let header = |(source, _)| match source {
         ConditionSource::Header(name) => Some(name),
         _ => None,

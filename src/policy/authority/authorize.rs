@@ -4,7 +4,8 @@
 
 use std::rc::Rc;
 
-use super::condition::{Circumstances, Condition};
+use super::circumstances::{Circumstances, Facts};
+use super::condition::Condition;
 use super::permission::PermissionNeed;
 use super::scopes::ScopeSet;
 use crate::config::auth::Auth;
@@ -78,7 +79,8 @@ pub fn authorize(
         (None, auth) if auth.is_required() => return Err(Rejection::new(RejectionKind::MissingToken, "token_missing")),
         (None, _) => return Err(Rejection::new(RejectionKind::MissingCredential, "credential_missing")),
     }
-    check_conditions(&requirements.conditions, callers.as_ref().map(|known| known.first.as_ref()), circumstances)?;
+    let caller = callers.as_ref().map(|known| known.first.as_ref());
+    check_conditions(&requirements.conditions, &Facts::of(caller, circumstances))?;
     Ok(Grant { callers })
 }
 
@@ -109,13 +111,9 @@ fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rej
 }
 
 /// Checks that all conditions are true. The audit record gets the text of the failed condition, never a value.
-fn check_conditions(
-    conditions: &[Condition],
-    caller: Option<&Caller>,
-    at: &Circumstances<'_>,
-) -> Result<(), Rejection> {
+fn check_conditions(conditions: &[Condition], facts: &Facts<'_>) -> Result<(), Rejection> {
     for (i, condition) in conditions.iter().enumerate() {
-        if condition.verdict(caller, at) != Some(true) {
+        if condition.verdict(facts) != Some(true) {
             let detail = format!("when[{i}] {}", condition.text());
             return Err(Rejection::new(RejectionKind::Forbidden, "condition_false").with(detail));
         }

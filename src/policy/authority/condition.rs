@@ -7,13 +7,14 @@
 //! Kleene's three-valued logic, and a request passes only if the condition is true. So `not (claims.tier == "free")` does not
 //! pass without a tier. `has` is true for a value that is present at least once, even if it is repeated or unreadable.
 
+mod attributes;
 mod lexer;
 mod network;
+mod occurrences;
 mod parse;
 #[cfg(test)]
 #[cfg(not(target_family = "wasm"))]
 mod properties;
-mod said;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -23,21 +24,13 @@ mod weekday;
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::config::claim::ClaimPath;
-use crate::policy::credentials::caller::Caller;
-use crate::policy::credentials::client::Client;
-use crate::policy::request::Request;
-use crate::policy::request::guard::SafePath;
-use crate::policy::request::peer::Peer;
-use crate::policy::request::route::Params;
 use network::Network;
 use value::Val;
 
+pub use attributes::{Attributes, ClientAttributes};
 pub use lexer::ConditionFault;
+pub use occurrences::Occurrences;
 
 /// A compiled condition.
 #[derive(Debug)]
@@ -46,28 +39,20 @@ pub struct Condition {
     test: Test,
 }
 
-/// The data that conditions can read.
-#[derive(Clone, Copy)]
-pub struct Circumstances<'c> {
-    /// The request.
-    pub request: &'c Request<'c>,
-    /// Its host without the port.
-    pub host: &'c str,
-    /// Its path and query.
-    pub target: &'c SafePath<'c>,
-    /// The values of the path's parameters; `None` on a public path without a route.
-    pub params: Option<Params<'c, 'c>>,
-    /// The peer of the connection.
-    pub peer: &'c dyn Peer,
-    /// The time since the Unix epoch.
-    pub now: Duration,
+/// The parts of the syntax that conditions share with the rest of a document.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedSyntax {
+    /// Parses a time in UTC, such as `2026-03-01T10:00:00Z`, to seconds since the Unix epoch.
+    pub moment: fn(&str) -> Option<u64>,
+    /// Returns the known word that the written one is probably meant to be.
+    pub near_miss: fn(&str, &[&'static str]) -> Option<&'static str>,
 }
 
 /// An attribute that is known at request time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConditionSource {
-    /// A claim of the token.
-    Claim(ClaimPath),
+    /// A claim of the token, by the names from the top level down.
+    Claim(Box<[Box<str>]>),
     /// An attribute of the client's entry in the client directory.
     Client(ClientFact),
     /// A parameter of the path, decoded.
@@ -158,8 +143,11 @@ impl Condition {
     ///
     /// # Errors
     /// The first fault of the text.
-    pub fn parse(text: &str) -> Result<(Condition, Vec<(ConditionSource, usize)>), ConditionFault> {
-        let (test, sources) = parse::condition(text)?;
+    pub fn parse(
+        text: &str,
+        syntax: SharedSyntax,
+    ) -> Result<(Condition, Vec<(ConditionSource, usize)>), ConditionFault> {
+        let (test, sources) = parse::condition(text, syntax)?;
         Ok((Condition { text: text.into(), test }, sources))
     }
 
@@ -168,34 +156,20 @@ impl Condition {
         &self.text
     }
 
-    /// Evaluates the condition for this caller. Returns `None` if it is unknown.
-    pub fn verdict<'c>(&'c self, caller: Option<&'c Caller>, circumstances: &'c Circumstances<'c>) -> Option<bool> {
-        let claims = caller.map_or(&Value::Null, |known| &known.claims);
-        self.judge(claims, caller.and_then(|known| known.client.as_deref()), circumstances)
-    }
-
-    /// Evaluates the condition for separate claims and a client.
-    pub fn judge<'c>(
-        &'c self,
-        claims: &'c Value,
-        client: Option<&'c Client>,
-        circumstances: &'c Circumstances<'c>,
-    ) -> Option<bool> {
-        Facts { claims, client, circumstances }.test(&self.test)
+    /// Evaluates the condition for a request. Returns `None` if it is unknown.
+    pub fn verdict(&self, attributes: &impl Attributes) -> Option<bool> {
+        Evaluation { attributes }.test(&self.test)
     }
 }
 
-/// The data of one request.
-#[derive(Clone, Copy)]
-struct Facts<'c> {
-    claims: &'c Value,
-    client: Option<&'c Client>,
-    circumstances: &'c Circumstances<'c>,
+/// The evaluation of a condition for one request.
+struct Evaluation<'c, A> {
+    attributes: &'c A,
 }
 
-impl<'c> Facts<'c> {
+impl<'c, A: Attributes> Evaluation<'c, A> {
     /// The recursion is as deep as the nesting of the text, which the parser bounds.
-    fn test(self, test: &'c Test) -> Option<bool> {
+    fn test(&self, test: &'c Test) -> Option<bool> {
         match test {
             Test::All(tests) => self.all(tests, false),
             Test::Any(tests) => self.all(tests, true),
@@ -207,16 +181,15 @@ impl<'c> Facts<'c> {
             },
             Test::Compare(left, comparison, right) => self.operand(left)?.compare(*comparison, &self.operand(right)?),
             Test::OneOf(left, literals) => self.is_among(left, literals.iter().map(|literal| Some(Val::of(literal)))),
-            Test::Among(left, ConditionSource::Client(_)) => {
-                self.is_among(left, self.client?.tags.iter().map(|tag| Some(Val::Text(tag.as_ref().into()))))
-            }
+            Test::Among(left, ConditionSource::Client(_)) => self
+                .is_among(left, self.attributes.client()?.tags.iter().map(|tag| Some(Val::Text(tag.as_ref().into())))),
             Test::Among(left, list) => {
                 let Val::List(items) = self.value(list)? else { return None };
                 self.is_among(left, items.iter().map(Val::of_json))
             }
             Test::Within(networks) => {
                 // An IPv4 address may be embedded in an IPv6 one (RFC 4291 §2.5.5.2).
-                let address: IpAddr = self.circumstances.peer.address()?.to_canonical();
+                let address: IpAddr = self.attributes.address()?.to_canonical();
                 Some(networks.iter().any(|network| network.contains(address)))
             }
             Test::Text(test, text, part) => {
@@ -233,7 +206,7 @@ impl<'c> Facts<'c> {
     }
 
     /// `and` ends at the first false, `or` at the first true. Otherwise, one unknown test makes the result unknown.
-    fn all(self, tests: &'c [Test], ends_at: bool) -> Option<bool> {
+    fn all(&self, tests: &'c [Test], ends_at: bool) -> Option<bool> {
         let mut all = Some(!ends_at);
         for test in tests {
             match self.test(test) {
@@ -247,7 +220,7 @@ impl<'c> Facts<'c> {
 
     /// `in` is `==` with each item, joined by `or`. An item that cannot be compared makes the result unknown unless another one
     /// matches.
-    fn is_among(self, left: &'c Operand, items: impl Iterator<Item = Option<Val<'c>>>) -> Option<bool> {
+    fn is_among(&self, left: &'c Operand, items: impl Iterator<Item = Option<Val<'c>>>) -> Option<bool> {
         let left = self.operand(left)?;
         let mut found = Some(false);
         for item in items {
@@ -261,7 +234,7 @@ impl<'c> Facts<'c> {
     }
 
     /// Returns a value that can be compared; `None` makes the test unknown.
-    fn operand(self, operand: &'c Operand) -> Option<Val<'c>> {
+    fn operand(&self, operand: &'c Operand) -> Option<Val<'c>> {
         let value = match operand {
             Operand::Literal(literal) => Some(Val::of(literal)),
             Operand::Source(source) => self.value(source),

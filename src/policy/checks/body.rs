@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::schema::{Misfit, Schema};
 use crate::policy::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::strict_json;
+use crate::strict_json::schema::{Misfit, Schema, SchemaFinding};
 use crate::strict_json::{Bounds, Malformed};
 
 /// The requirements for a body.
@@ -78,7 +78,11 @@ impl JsonCheck {
         }
         let judged = self.schema.as_ref().map_or(Ok(()), |schema| schema.judge(&value, "/body"));
         judged.map_err(|misfit| match misfit {
-            Misfit::Findings(findings) => Rejection::unprocessable("body_not_as_schema", findings),
+            Misfit::Findings(findings) => {
+                let findings =
+                    findings.into_iter().map(|SchemaFinding { pointer, message }| Finding { pointer, message });
+                Rejection::unprocessable("body_not_as_schema", findings.collect())
+            }
             Misfit::TooComplex => {
                 let finding = Finding::new("/body", "is too complex to be checked");
                 Rejection::unprocessable("body_too_complex", vec![finding])

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use crate::config::checks::ParameterType;
 use crate::config::document::TokenSource;
 use crate::config::header_name::same_to_an_upstream;
-use crate::config::pointer;
 use crate::policy::request::guard::{Naming, QueryParameter, parameters};
 use crate::policy::verdict::rejection::Finding;
 use crate::strict_json;
 use crate::strict_json::Bounds;
 use crate::strict_json::number::Number;
+use crate::strict_json::pointer;
 use crate::strict_json::tree::Json;
 
 /// The requirements for one parameter.

@@ -5,16 +5,26 @@ use super::sent_headers::forged;
 use crate::config::auth::{Auth, KeyPlace};
 use crate::config::document::{Document, Route, TokenSource};
 use crate::config::header_name::same_to_an_upstream;
-use crate::config::problem::{At, Problems};
+use crate::config::problem::{At, Problems, near_miss};
 use crate::config::sent_header;
-use crate::policy::authority::condition::{ClientFact, Condition, ConditionSource};
+use crate::config::time::rfc3339;
+use crate::policy::authority::condition::{ClientFact, Condition, ConditionFault, ConditionSource, SharedSyntax};
 use crate::policy::request::route::RoutePattern;
+
+/// Parses a condition. Also returns the attributes that it reads, each with its character position, starting at 1.
+///
+/// # Errors
+/// The first fault of the text.
+pub fn parse(text: &str) -> Result<(Condition, Vec<(ConditionSource, usize)>), ConditionFault> {
+    let near_miss = |written: &str, known: &[&'static str]| near_miss(written, known.iter().copied());
+    Condition::parse(text, SharedSyntax { moment: rfc3339, near_miss })
+}
 
 /// Compiles the conditions of a route.
 pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problems) -> Vec<Condition> {
     let mut conditions = Vec::new();
     for written in &route.when {
-        match Condition::parse(&written.value) {
+        match parse(&written.value) {
             Ok((condition, sources)) => {
                 for (source, at) in sources {
                     if let Some(fault) = fault(&source, route, document) {
@@ -32,8 +42,7 @@ pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problem
 /// Returns the headers that conditions of these routes read, in lower case.
 pub(super) fn headers_read(routes: &[Route]) -> impl Iterator<Item = String> {
     let conditions = routes.iter().flat_map(|route| &route.when);
-    let sources =
-        conditions.filter_map(|written| Condition::parse(&written.value).ok()).flat_map(|(_, sources)| sources);
+    let sources = conditions.filter_map(|written| parse(&written.value).ok()).flat_map(|(_, sources)| sources);
     sources.filter_map(|(source, _)| match source {
         ConditionSource::Header(name) => Some(name.to_string()),
         _ => None,

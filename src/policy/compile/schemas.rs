@@ -5,9 +5,9 @@ use std::rc::Rc;
 use super::issuers::unknown;
 use crate::config::checks::{CheckSettings, JsonBody};
 use crate::config::document::Document;
-use crate::config::problem::Problems;
+use crate::config::problem::{Problems, near_miss};
 use crate::config::schema::{SchemaSetting, WrittenSchema};
-use crate::policy::checks::schema::{Library, Schema};
+use crate::strict_json::schema::{Library, Schema};
 
 /// The schemas that check bodies.
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Schemas {
     pub fn compile(document: &Document, problems: &mut Problems) -> Schemas {
         let sections = document.checks.iter().chain(document.routes.iter().filter_map(|r| r.checks.as_ref()?.as_ref()));
         let settings: Vec<&SchemaSetting> = sections.filter_map(setting).collect();
-        let mut library = Library::default();
+        let mut library = Library::new(|written, known| near_miss(written, known));
         let mut written: Vec<(String, &WrittenSchema)> = Vec::new();
         for schema in &document.schemas {
             written.push((address(&schema.name.value), &schema.schema));

@@ -15,10 +15,11 @@ pub(in crate::policy) mod curve;
 pub(in crate::policy) mod der;
 #[cfg_attr(target_os = "wasi", path = "signature/ec_host.rs")]
 pub(in crate::policy) mod ec;
-mod montgomery;
 pub(in crate::policy) mod rsa;
 #[cfg(test)]
 mod tests;
+
+use self::rsa::{RsaHash, RsaScheme};
 
 /// Identifies a token by the first half of the SHA-256 of its signing input. The signature is excluded: anyone can turn an
 /// ECDSA signature (r, s) into the equally valid (r, n - s) without the key (SEC 1 §4.1.4).
@@ -47,7 +48,7 @@ impl SignatureVerifier for Software {
             return false;
         }
         match key.material() {
-            Material::Rsa(key) => key.verify(alg, signing_input, signature),
+            Material::Rsa(key) => rsa_scheme(alg).is_some_and(|scheme| key.verify(scheme, signing_input, signature)),
             Material::Ec(key) => key.verify(signing_input, signature),
             Material::Ed25519(key) => by_jwt_compact(&Ed25519, key, signing_input, signature),
             Material::Secret(secret) => match alg {
@@ -58,6 +59,19 @@ impl SignatureVerifier for Software {
             },
         }
     }
+}
+
+/// Returns the RSA signature scheme of an algorithm (RFC 7518 §3.3 and §3.5); `None` for other keys' algorithms.
+fn rsa_scheme(alg: Algorithm) -> Option<RsaScheme> {
+    Some(match alg {
+        Algorithm::Rs256 => RsaScheme::Pkcs1(RsaHash::Sha256),
+        Algorithm::Rs384 => RsaScheme::Pkcs1(RsaHash::Sha384),
+        Algorithm::Rs512 => RsaScheme::Pkcs1(RsaHash::Sha512),
+        Algorithm::Ps256 => RsaScheme::Pss(RsaHash::Sha256),
+        Algorithm::Ps384 => RsaScheme::Pss(RsaHash::Sha384),
+        Algorithm::Ps512 => RsaScheme::Pss(RsaHash::Sha512),
+        _ => return None,
+    })
 }
 
 /// Compares the length first: if the algorithm has a fixed length, `try_from_slice` may panic on any other.

@@ -1,8 +1,8 @@
 //! JSON Schema: bodies against schemas of every kind, and arbitrary input as a schema.
 
 use anyhow::{Context, Result};
-use portcullis::policy::checks::schema::{Library, Misfit, Schema};
 use portcullis::strict_json;
+use portcullis::strict_json::schema::{Library, Misfit, Schema};
 use portcullis::strict_json::tree::Json;
 use portcullis::strict_json::{Bounds, Malformed};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ impl Schemas {
         let files = CaseFile::read_all()?;
         let file = files.iter().find(|file| file.stem == "schema").context("no case file `schema`")?;
         let named = file.policy.get("schemas").and_then(Value::as_object).context("it has no schemas")?;
-        let mut library = Library::default();
+        let mut library = Library::new(|_, _| None);
         let mut seeds = vec![b"[[[[1e308,-0.0,18446744073709551615]]]]".to_vec()];
         for (name, schema) in named {
             library.add(&format!("schemas:///{name}"), schema.clone());
@@ -54,7 +54,7 @@ impl Target for Schemas {
             judge(schema, &self.own, &body, &value)?;
         }
         let is_described = self.metaschema.judge(&(&value).into(), "/body").is_ok();
-        let mut library = Library::default();
+        let mut library = Library::new(|_, _| None);
         library.add("schemas:///one", value.clone());
         let Ok(schema) = library.compile("schemas:///one") else { return Ok(()) };
         let written = value.to_string();

@@ -5,14 +5,17 @@
 use super::lexer::{ConditionFault, Lexer, Token};
 use super::source::ROOTS;
 use super::types::{ValueKind, WORDS, fit, fit_networks, kind_of};
-use super::{ClientFact, Comparison, ConditionSource, Literal, Operand, Test, TextTest, source};
+use super::{ClientFact, Comparison, ConditionSource, Literal, Operand, SharedSyntax, Test, TextTest, source};
 
 /// Parses a condition. Also returns the attributes that it reads, each with its position.
-pub(super) fn condition(text: &str) -> Result<(Test, Vec<(ConditionSource, usize)>), ConditionFault> {
+pub(super) fn condition(
+    text: &str,
+    syntax: SharedSyntax,
+) -> Result<(Test, Vec<(ConditionSource, usize)>), ConditionFault> {
     if text.len() > MOST_BYTES {
         return Err(ConditionFault { at: 1, message: format!("a condition has at most {MOST_BYTES} bytes") });
     }
-    let mut parser = Parser { lexer: Lexer::new(text), sources: Vec::new(), depth: 0 };
+    let mut parser = Parser { lexer: Lexer::new(text), syntax, sources: Vec::new(), depth: 0 };
     let test = parser.whole();
     // Parsing stops at the first fault.
     match (test, parser.lexer.fault) {
@@ -23,6 +26,7 @@ pub(super) fn condition(text: &str) -> Result<(Test, Vec<(ConditionSource, usize
 
 struct Parser<'t> {
     lexer: Lexer<'t>,
+    syntax: SharedSyntax,
     sources: Vec<(ConditionSource, usize)>,
     depth: usize,
 }
@@ -98,7 +102,7 @@ impl<'t> Parser<'t> {
             if let (Operand::Literal(_), Operand::Literal(_)) = (&left, &right) {
                 return self.fail(at, "both sides are constants");
             }
-            let (left, right) = self.accept(fit(left, at, (*comparison, sign_at), right, right_at))?;
+            let (left, right) = self.accept(fit(left, at, (*comparison, sign_at), right, right_at, self.syntax))?;
             return Some(Test::Compare(left, *comparison, right));
         }
         if self.takes_word("in")? {
@@ -144,7 +148,8 @@ impl<'t> Parser<'t> {
         let mut fitted = Vec::new();
         for (literal, literal_at) in literals {
             let right = Operand::Literal(literal);
-            let (_, right) = self.accept(fit(left.clone(), at, (Comparison::Equal, literal_at), right, literal_at))?;
+            let equal = (Comparison::Equal, literal_at);
+            let (_, right) = self.accept(fit(left.clone(), at, equal, right, literal_at, self.syntax))?;
             if let Operand::Literal(literal) = right {
                 fitted.push(literal);
             }
@@ -198,7 +203,7 @@ impl<'t> Parser<'t> {
         while let Some(step) = self.step()? {
             steps.push(step);
         }
-        let source = match source::named(root, &steps) {
+        let source = match source::named(root, &steps, self.syntax) {
             Ok(source) => source,
             Err(unknown) => return self.fail(at, &unknown),
         };

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::Condition;
 use super::tests::verdict;
+use crate::policy::compile::conditions::parse;
 
 /// Fragments of the language, so that random texts get far into the parser.
 const PIECES: [&str; 44] = [
@@ -117,7 +117,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,60}", pieces in proptest::collection::vec(select(PIECES.to_vec()), 0..24)) {
         for text in [text, pieces.join(" "), pieces.concat()] {
-            match Condition::parse(&text) {
+            match parse(&text) {
                 Ok((condition, _)) => prop_assert_eq!(&**condition.text(), text.as_str()),
                 Err(fault) => prop_assert!(fault.at >= 1 && fault.at <= text.chars().count() + 1, "{}: {:?}", text, fault),
             }

@@ -1,13 +1,11 @@
 //! The names of the attributes that conditions can read.
 
-use super::{ClientFact, ConditionSource};
-use crate::config::claim::ClaimPath;
-use crate::config::problem::near_miss;
+use super::{ClientFact, ConditionSource, SharedSyntax};
 
 /// Returns the attribute written as `root.step`. The error lists the known ones.
-pub(super) fn named(root: &str, steps: &[&str]) -> Result<ConditionSource, String> {
+pub(super) fn named(root: &str, steps: &[&str], syntax: SharedSyntax) -> Result<ConditionSource, String> {
     Ok(match (root, steps) {
-        ("claims", [_, ..]) => ConditionSource::Claim(ClaimPath::members(steps)),
+        ("claims", [_, ..]) => ConditionSource::Claim(steps.iter().copied().map(Box::from).collect()),
         ("client", ["id"]) => ConditionSource::Client(ClientFact::Id),
         ("client", ["owner"]) => ConditionSource::Client(ClientFact::Owner),
         ("client", ["plan"]) => ConditionSource::Client(ClientFact::Plan),
@@ -23,13 +21,13 @@ pub(super) fn named(root: &str, steps: &[&str]) -> Result<ConditionSource, Strin
         ("time", ["now"]) => ConditionSource::Now,
         ("time", ["hour"]) => ConditionSource::Hour,
         ("time", ["weekday"]) => ConditionSource::Weekday,
-        _ => return Err(unknown(root, steps)),
+        _ => return Err(unknown(root, steps, syntax)),
     })
 }
 
-fn unknown(root: &str, steps: &[&str]) -> String {
+fn unknown(root: &str, steps: &[&str], syntax: SharedSyntax) -> String {
     let written = [&[root], steps].concat().join(".");
-    match near_miss(&written, ROOTS) {
+    match (syntax.near_miss)(&written, &ROOTS) {
         Some(near) => format!("`{written}` is nothing that can be asked about (did you mean `{near}`?)"),
         None => format!("`{written}` is nothing that can be asked about (known: {})", ROOTS.join(", ")),
     }

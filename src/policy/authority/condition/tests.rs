@@ -3,14 +3,17 @@
 mod faults;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
-use crate::policy::request::RequestParts;
+use crate::policy::authority::circumstances::{Circumstances, Facts};
+use crate::policy::compile::conditions::parse;
+use crate::policy::credentials::client::Client;
 use crate::policy::request::guard::read_target;
 use crate::policy::request::peer::KnownPeer;
 use crate::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
+use crate::policy::request::{Request, RequestParts};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -26,7 +29,7 @@ pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
 }
 
 fn verdict_on(text: &str, claims: &Value, client: Option<&Client>, address: Option<IpAddr>) -> Option<bool> {
-    let (condition, _) = Condition::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+    let (condition, _) = parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
     let sent: [(&[u8], &[u8]); 9] = [
         (b":method", b"GET"),
         (b":path", TARGET.as_bytes()),
@@ -54,7 +57,7 @@ fn verdict_on(text: &str, claims: &Value, client: Option<&Client>, address: Opti
         peer: &peer,
         now: Duration::from_secs(NOW),
     };
-    condition.judge(claims, client, &circumstances)
+    condition.verdict(&Facts { claims, client, circumstances: &circumstances })
 }
 
 #[test]

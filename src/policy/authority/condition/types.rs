@@ -5,9 +5,7 @@
 use super::lexer::{ConditionFault, fault};
 use super::network::Network;
 use super::weekday::DAYS;
-use super::{ClientFact, Comparison, ConditionSource, Literal, Operand};
-use crate::config::problem::near_miss;
-use crate::config::time::rfc3339;
+use super::{ClientFact, Comparison, ConditionSource, Literal, Operand, SharedSyntax};
 
 /// The kind of a value, as far as it is known at compile time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +53,11 @@ pub(super) fn fit(
     (comparison, at): (Comparison, usize),
     right: Operand,
     right_at: usize,
+    syntax: SharedSyntax,
 ) -> Result<(Operand, Operand), ConditionFault> {
     let (of_left, of_right) = (kind_of(&left), kind_of(&right));
-    let left = convert(left, left_at, of_right)?;
-    let right = convert(right, right_at, of_left)?;
+    let left = convert(left, left_at, of_right, syntax)?;
+    let right = convert(right, right_at, of_left, syntax)?;
     let (of_left, of_right) = (class(&left, of_right), class(&right, of_left));
     if of_left == ValueKind::Address || of_right == ValueKind::Address {
         return Err(fault(at, "an address is tested by `peer.address in [\"10.0.0.0/8\"]`"));
@@ -87,7 +86,7 @@ pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>
 }
 
 /// Checks a constant against the kind it is compared with, and converts it.
-fn convert(operand: Operand, at: usize, other: ValueKind) -> Result<Operand, ConditionFault> {
+fn convert(operand: Operand, at: usize, other: ValueKind, syntax: SharedSyntax) -> Result<Operand, ConditionFault> {
     if let (Operand::Literal(Literal::Whole(_)), ValueKind::Moment) = (&operand, other) {
         return Err(fault(at, "a time is written as text in UTC, as `\"2026-03-01T10:00:00Z\"`"));
     }
@@ -95,12 +94,12 @@ fn convert(operand: Operand, at: usize, other: ValueKind) -> Result<Operand, Con
     match other {
         ValueKind::Moment => {
             let wrong = || fault(at, format!("`{text}` is no time in UTC, as `2026-03-01T10:00:00Z`"));
-            let seconds = rfc3339(text).and_then(|seconds| i64::try_from(seconds).ok());
+            let seconds = (syntax.moment)(text).and_then(|seconds| i64::try_from(seconds).ok());
             seconds.map(|seconds| Operand::Literal(Literal::Whole(seconds))).ok_or_else(wrong)
         }
         ValueKind::Weekday if !DAYS.contains(&&**text) => Err(fault(
             at,
-            match near_miss(text, DAYS) {
+            match (syntax.near_miss)(text, &DAYS) {
                 Some(near) => format!("`{text}` is no day of the week (did you mean `{near}`?)"),
                 None => format!("`{text}` is no day of the week ({})", DAYS.join(", ")),
             },

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::said::{Reading, Said};
+use super::occurrences::{Occurrences, Reading};
 use super::weekday::weekday;
-use super::{Circumstances, ClientFact, Comparison, ConditionSource, Facts, Literal};
+use super::{Attributes, ClientFact, Comparison, ConditionSource, Evaluation, Literal};
 
 /// A value at request time.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,56 +22,49 @@ pub(super) enum Val<'c> {
     Other,
 }
 
-impl<'c> Facts<'c> {
+impl<'c, A: Attributes> Evaluation<'c, A> {
     /// Returns whether an attribute is present; `None` (unknown) if only some upstreams would find it.
-    pub(super) fn has(self, source: &ConditionSource) -> Option<bool> {
+    pub(super) fn has(&self, source: &ConditionSource) -> Option<bool> {
         match source {
-            ConditionSource::Header(_) | ConditionSource::Query(_) => self.said(source).is_present(),
-            ConditionSource::Address => Some(self.circumstances.peer.address().is_some()),
+            ConditionSource::Header(name) => self.attributes.header(name).is_present(),
+            ConditionSource::Query(name) => self.attributes.query(name).is_present(),
+            ConditionSource::Address => Some(self.attributes.address().is_some()),
             _ => Some(self.value(source).is_some()),
         }
     }
 
     /// Returns the value of an attribute; `None` if it is absent.
-    pub(super) fn value(self, source: &ConditionSource) -> Option<Val<'c>> {
-        let Circumstances { request, host, target, params, now, .. } = *self.circumstances;
+    pub(super) fn value(&self, source: &ConditionSource) -> Option<Val<'c>> {
+        let attributes = self.attributes;
         let text = |text: &'c str| Some(Val::Text(Cow::Borrowed(text)));
         match source {
-            ConditionSource::Claim(path) => path.find(self.claims).and_then(Val::of_json),
+            ConditionSource::Claim(names) => {
+                let mut names = names.iter().map(|name| &**name);
+                let found = names.try_fold(attributes.claims(), |value, name| value.as_object()?.get(name));
+                found.and_then(Val::of_json)
+            }
             ConditionSource::Client(fact) => {
-                let client = self.client?;
+                let client = attributes.client()?;
                 match fact {
-                    ClientFact::Id => text(&client.id),
-                    ClientFact::Owner => text(&client.owner),
-                    ClientFact::Plan => text(client.plan.as_deref()?),
-                    ClientFact::Environment => text(client.environment.as_deref()?),
+                    ClientFact::Id => text(client.id),
+                    ClientFact::Owner => text(client.owner),
+                    ClientFact::Plan => text(client.plan?),
+                    ClientFact::Environment => text(client.environment?),
                     // Tags are only used with `in`.
                     ClientFact::Tags => Some(Val::Other),
                 }
             }
-            ConditionSource::Parameter(name) => params?.get(name).map(Val::Text),
-            ConditionSource::Header(_) | ConditionSource::Query(_) => match self.said(source).reading() {
-                Reading::Absent => None,
-                Reading::Text(text) => Some(Val::Text(text)),
-                Reading::Ambiguous => Some(Val::Other),
-            },
-            ConditionSource::Method => text(request.method),
-            ConditionSource::Host => text(host),
-            ConditionSource::Path => text(target.path()),
+            ConditionSource::Parameter(name) => attributes.parameter(name).map(Val::Text),
+            ConditionSource::Header(name) => Val::of_occurrences(attributes.header(name)),
+            ConditionSource::Query(name) => Val::of_occurrences(attributes.query(name)),
+            ConditionSource::Method => text(attributes.method()),
+            ConditionSource::Host => text(attributes.host()),
+            ConditionSource::Path => text(attributes.path()),
             // Addresses are compared only with networks.
             ConditionSource::Address => None,
-            ConditionSource::Now => i64::try_from(now.as_secs()).ok().map(Val::Whole),
-            ConditionSource::Hour => i64::try_from(now.as_secs() / 3_600 % 24).ok().map(Val::Whole),
-            ConditionSource::Weekday => text(weekday(now.as_secs())),
-        }
-    }
-
-    /// Returns all occurrences of a header or query parameter.
-    fn said(self, source: &ConditionSource) -> Said<'c> {
-        match source {
-            ConditionSource::Header(name) => Said::in_headers(name, self.circumstances.request.headers),
-            ConditionSource::Query(name) => Said::in_query(name, self.circumstances.target.query().unwrap_or_default()),
-            _ => Said::default(),
+            ConditionSource::Now => i64::try_from(attributes.now().as_secs()).ok().map(Val::Whole),
+            ConditionSource::Hour => i64::try_from(attributes.now().as_secs() / 3_600 % 24).ok().map(Val::Whole),
+            ConditionSource::Weekday => text(weekday(attributes.now().as_secs())),
         }
     }
 }
@@ -82,6 +75,15 @@ impl<'c> Val<'c> {
             Literal::Text(text) => Val::Text(Cow::Borrowed(text)),
             Literal::Whole(number) => Val::Whole(*number),
             Literal::Flag(flag) => Val::Flag(*flag),
+        }
+    }
+
+    /// Returns the value of a header or query parameter.
+    fn of_occurrences(occurrences: Occurrences<'c>) -> Option<Val<'c>> {
+        match occurrences.reading() {
+            Reading::Absent => None,
+            Reading::Text(text) => Some(Val::Text(text)),
+            Reading::Ambiguous => Some(Val::Other),
         }
     }
 

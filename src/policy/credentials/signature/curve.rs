@@ -2,7 +2,7 @@
 //!
 //! Envoy rejects every signature by a point off its curve, but only when the key is used. By then the previous key set is gone.
 
-use super::montgomery::Modulus;
+use super::rsa::montgomery::Modulus;
 use crate::policy::credentials::algorithm::Curve;
 
 /// Returns `true` if the curve y² = x³ - 3x + b has a point with these coordinates (FIPS 186-4 §D.1.2), each of the curve's

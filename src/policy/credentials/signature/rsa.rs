@@ -3,15 +3,16 @@
 //! jwt-compact uses the `rsa` crate, which takes half a millisecond per verification in Wasm. Envoy does not offer PSS, so
 //! every new PS256 token would cost that much. This implementation takes about a seventh of it.
 
+pub(super) mod montgomery;
+
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-pub(in crate::policy) use super::montgomery::MAX_BITS;
-use super::montgomery::{Modulus, bit_length};
-use crate::policy::credentials::algorithm::{Algorithm, Hash};
+pub use montgomery::MAX_BITS;
+use montgomery::{Modulus, bit_length};
 
 /// An RSA public key.
 #[derive(Clone)]
-pub(in crate::policy) struct RsaKey {
+pub struct RsaKey {
     modulus: Modulus,
     modulus_bits: usize,
     exponent: u64,
@@ -19,16 +20,36 @@ pub(in crate::policy) struct RsaKey {
 
 /// The reason why the key's numbers are rejected.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::policy) enum BadRsaKey {
+pub enum BadRsaKey {
     /// The modulus has this many bits, which is out of range.
     Size(usize),
     /// The modulus is even, or the exponent is even, 1, or over 33 bits (BoringSSL's maximum).
     Numbers,
 }
 
+/// A signature scheme: the padding, and the hash that it uses throughout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaScheme {
+    /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2).
+    Pkcs1(RsaHash),
+    /// RSASSA-PSS (RFC 8017 §8.1) with MGF1 by the same hash and a salt of the hash's length.
+    Pss(RsaHash),
+}
+
+/// The hash of a signature scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaHash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
 impl RsaKey {
     /// Creates a key from a modulus and exponent: big-endian numbers without leading zeros.
-    pub(in crate::policy) fn new(modulus: &[u8], exponent: &[u8]) -> Result<RsaKey, BadRsaKey> {
+    pub fn new(modulus: &[u8], exponent: &[u8]) -> Result<RsaKey, BadRsaKey> {
         let modulus_bits = bit_length(modulus);
         if !(MIN_BITS..=MAX_BITS).contains(&modulus_bits) {
             return Err(BadRsaKey::Size(modulus_bits));
@@ -46,40 +67,35 @@ impl RsaKey {
     }
 
     /// Returns the length of signatures by this key.
-    pub(in crate::policy) fn signature_bytes(&self) -> usize {
+    pub fn signature_bytes(&self) -> usize {
         self.modulus_bits.div_ceil(8)
     }
 
-    /// Returns `true` if this key made `signature` with an RS or PS algorithm.
-    pub(super) fn verify(&self, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
-        let Some(hash) = alg.hash() else { return false };
+    /// Returns `true` if this key made `signature` by this scheme.
+    pub fn verify(&self, scheme: RsaScheme, signing_input: &[u8], signature: &[u8]) -> bool {
         if signature.len() != self.signature_bytes() {
             return false;
         }
         let Some(encoded) = self.modulus.power(signature, self.exponent, signature.len()) else { return false };
+        let (RsaScheme::Pkcs1(hash) | RsaScheme::Pss(hash)) = scheme;
         let digest = digest(hash, &[signing_input]);
-        match alg {
-            Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => {
-                pkcs1_v1_5(hash, &digest, encoded.len()).is_some_and(|expected| expected == encoded)
-            }
-            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => {
-                is_pss(hash, &digest, &encoded, self.modulus_bits - 1).is_some()
-            }
-            _ => false,
+        match scheme {
+            RsaScheme::Pkcs1(_) => pkcs1_v1_5(hash, &digest, encoded.len()).is_some_and(|expected| expected == encoded),
+            RsaScheme::Pss(_) => is_pss(hash, &digest, &encoded, self.modulus_bits - 1).is_some(),
         }
     }
 }
 
 /// Encodes EMSA-PKCS1-v1_5 (RFC 8017 §9.2). The encoding is rebuilt and compared as a whole: lenient parsers of this padding
 /// have allowed forgeries in many libraries.
-fn pkcs1_v1_5(hash: Hash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
+fn pkcs1_v1_5(hash: RsaHash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
     let padding = length.checked_sub(DIGEST_INFO.len() + digest.len() + 3).filter(|padding| *padding >= 8)?;
     // The three encodings differ only in the hash's object identifier and the two lengths.
     let mut prefix = DIGEST_INFO;
     let (outer, identifier, inner) = match hash {
-        Hash::Sha256 => (0x31, 1, 32),
-        Hash::Sha384 => (0x41, 2, 48),
-        Hash::Sha512 => (0x51, 3, 64),
+        RsaHash::Sha256 => (0x31, 1, 32),
+        RsaHash::Sha384 => (0x41, 2, 48),
+        RsaHash::Sha512 => (0x51, 3, 64),
     };
     for (place, value) in [(1, outer), (14, identifier), (18, inner)] {
         *prefix.get_mut(place)? = value;
@@ -89,14 +105,14 @@ fn pkcs1_v1_5(hash: Hash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
 
 /// Verifies EMSA-PSS (RFC 8017 §9.1.2), with MGF1 by the same hash and a salt of the hash's length (RFC 7518 §3.5). Returns
 /// `Some` if consistent. The step numbers are those of the RFC.
-fn is_pss(hash: Hash, digest: &[u8], encoded: &[u8], encoded_bits: usize) -> Option<()> {
+fn is_pss(hash: RsaHash, digest: &[u8], encoded: &[u8], encoded_bits: usize) -> Option<()> {
     let length = encoded_bits.div_ceil(8);
     // §8.1.2 step 2c: if the modulus is one bit longer than whole bytes, the leading byte must be zero.
     let (front, encoded) = encoded.split_at_checked(encoded.len().checked_sub(length)?)?;
-    let salt_bytes = hash.output_bytes();
-    let padding = length.checked_sub(hash.output_bytes() + salt_bytes + 2)?; // step 3
+    let (hash_bytes, salt_bytes) = (digest.len(), digest.len());
+    let padding = length.checked_sub(hash_bytes + salt_bytes + 2)?; // step 3
     let (&trailer, encoded) = encoded.split_last()?;
-    let (masked, h) = encoded.split_at_checked(encoded.len().checked_sub(hash.output_bytes())?)?; // step 5
+    let (masked, h) = encoded.split_at_checked(encoded.len().checked_sub(hash_bytes)?)?; // step 5
     let unused_bits = 8 * length - encoded_bits;
     let used = 0xff_u8 >> unused_bits;
     let first = *masked.first()?;
@@ -114,8 +130,8 @@ fn is_pss(hash: Hash, digest: &[u8], encoded: &[u8], encoded_bits: usize) -> Opt
 }
 
 /// MGF1 (RFC 8017 §B.2.1).
-fn mask(hash: Hash, seed: &[u8], length: usize) -> Vec<u8> {
-    let mut mask = Vec::with_capacity(length + hash.output_bytes());
+fn mask(hash: RsaHash, seed: &[u8], length: usize) -> Vec<u8> {
+    let mut mask = Vec::with_capacity(length + seed.len());
     for counter in 0u32.. {
         if mask.len() >= length {
             break;
@@ -126,14 +142,14 @@ fn mask(hash: Hash, seed: &[u8], length: usize) -> Vec<u8> {
     mask
 }
 
-fn digest(hash: Hash, parts: &[&[u8]]) -> Vec<u8> {
+fn digest(hash: RsaHash, parts: &[&[u8]]) -> Vec<u8> {
     fn of<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
         parts.iter().fold(D::new(), |digest, part| digest.chain_update(part)).finalize().to_vec()
     }
     match hash {
-        Hash::Sha256 => of::<Sha256>(parts),
-        Hash::Sha384 => of::<Sha384>(parts),
-        Hash::Sha512 => of::<Sha512>(parts),
+        RsaHash::Sha256 => of::<Sha256>(parts),
+        RsaHash::Sha384 => of::<Sha384>(parts),
+        RsaHash::Sha512 => of::<Sha512>(parts),
     }
 }
 
@@ -142,6 +158,6 @@ const DIGEST_INFO: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 
 /// RFC 7518 §3.3.
-pub(in crate::policy) const MIN_BITS: usize = 2048;
+pub const MIN_BITS: usize = 2048;
 
 const MAX_EXPONENT_BITS: usize = 33;

@@ -1,6 +1,6 @@
 //! Tests of invalid conditions: each message has the position of the fault, and what is accepted there.
 
-use crate::policy::authority::condition::Condition;
+use crate::policy::compile::conditions::parse;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -64,16 +64,16 @@ fn faults_are_reported_with_their_position() {
         ("contains(1, 'a')", 10, "expected text"),
         ("claims.café == 1", 11, "`é` has no meaning here"),
     ] {
-        let fault = Condition::parse(text).map(|_| ()).expect_err(text);
+        let fault = parse(text).map(|_| ()).expect_err(text);
         if fault.at != at || !fault.message.contains(expected) {
             missed.push((text, fault));
         }
     }
     assert!(missed.is_empty(), "{missed:#?}");
     let deep = |levels: usize| format!("{}claims.a{}", "(".repeat(levels), ")".repeat(levels));
-    assert!(Condition::parse(&deep(30)).is_ok());
+    assert!(parse(&deep(30)).is_ok());
     for text in [deep(40), format!("{} claims.a", "not ".repeat(40)), deep(1_000)] {
-        assert!(Condition::parse(&text).unwrap_err().message.contains("levels deep"));
+        assert!(parse(&text).unwrap_err().message.contains("levels deep"));
     }
-    assert!(Condition::parse(&"claims.a and ".repeat(400)).unwrap_err().message.contains("at most 4096 bytes"));
+    assert!(parse(&"claims.a and ".repeat(400)).unwrap_err().message.contains("at most 4096 bytes"));
 }

@@ -1,8 +1,8 @@
 //! Keywords for arrays: `items`, `prefixItems`, `contains`, and unevaluated items.
 
 use super::{Judge, JudgeStep, SeenMembers, Voice, size};
-use crate::policy::checks::schema::id::SchemaNodeId;
-use crate::policy::checks::schema::keyword::{Contains, Items, Keyword};
+use crate::strict_json::schema::id::SchemaNodeId;
+use crate::strict_json::schema::keyword::{Contains, Items, Keyword};
 use crate::strict_json::tree::Json;
 
 impl<'s> Judge<'s> {

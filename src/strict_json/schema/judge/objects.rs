@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::{Judge, JudgeStep, SeenMembers, Voice, size};
-use crate::policy::checks::schema::id::SchemaNodeId;
-use crate::policy::checks::schema::keyword::{Keyword, ObjectMembers};
-use crate::policy::verdict::rejection::Finding;
+use crate::strict_json::schema::SchemaFinding;
+use crate::strict_json::schema::id::SchemaNodeId;
+use crate::strict_json::schema::keyword::{Keyword, ObjectMembers};
 use crate::strict_json::tree::{Json, Object};
 
 impl<'s> Judge<'s> {
@@ -127,7 +127,7 @@ impl<'s> Judge<'s> {
             if voice == Voice::Silent || self.is_enough() {
                 break;
             }
-            self.note(Finding { pointer: self.pointer(Some(name)), message: "is missing".into() });
+            self.note(SchemaFinding { pointer: self.pointer(Some(name)), message: "is missing".into() });
         }
         holds
     }

@@ -9,12 +9,12 @@ use super::dialect;
 use super::dialect::Vocabularies;
 use super::pointer::{is_inside, subschemas};
 use super::reference::{resolve, split, unescape};
-use crate::config::pointer;
-use crate::config::problem::near_miss;
+use crate::strict_json::pointer;
 
 /// The schemas of a document. References may lead only to these schemas or to the standard's metaschemas.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Library {
+    near_miss: NearMiss,
     documents: Vec<Rc<Value>>,
     pub(super) addresses: Vec<String>,
     resources: Vec<Resource>,
@@ -22,6 +22,9 @@ pub struct Library {
     faults: Vec<(usize, String, String)>,
     has_standard: bool,
 }
+
+/// Returns the known name that the written one is probably meant to be.
+pub type NearMiss = for<'n> fn(&str, &mut dyn Iterator<Item = &'n str>) -> Option<&'n str>;
 
 /// A fault of a schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +62,19 @@ pub(super) struct ReferenceTarget {
 }
 
 impl Library {
+    /// Creates an empty library. Faults suggest names by `near_miss`.
+    pub fn new(near_miss: NearMiss) -> Library {
+        Library {
+            near_miss,
+            documents: Vec::new(),
+            addresses: Vec::new(),
+            resources: Vec::new(),
+            by_address: BTreeMap::new(),
+            faults: Vec::new(),
+            has_standard: false,
+        }
+    }
+
     /// Adds a schema under its address.
     pub fn add(&mut self, address: &str, document: Value) {
         let number = self.documents.len();
@@ -114,7 +130,7 @@ impl Library {
         let nothing = || {
             let (folder, name) = address.rsplit_once('/').unwrap_or(("", &address));
             let others = self.by_address.keys().filter_map(|known| known.rsplit_once('/'));
-            let near = near_miss(name, others.filter(|(other, _)| *other == folder).map(|(_, name)| name));
+            let near = (self.near_miss)(name, &mut others.filter(|(other, _)| *other == folder).map(|(_, name)| name));
             let hint = near.filter(|near| *near != name).map(|near| format!(" (did you mean `{near}`?)"));
             let hint = hint.unwrap_or_default();
             format!(

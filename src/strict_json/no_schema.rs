@@ -2,26 +2,39 @@
 //!
 //! Documents with schemas are rejected.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use crate::policy::verdict::rejection::Finding;
-use crate::strict_json::tree::Json;
+use super::tree::Json;
 
 /// A compiled schema. This module cannot create one.
 #[derive(Debug)]
 pub enum Schema {}
 
-/// The reason why a body is refused.
+/// A requirement of the schema that a value does not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaFinding {
+    /// The location, as a JSON Pointer.
+    pub pointer: String,
+    /// The requirement.
+    pub message: Cow<'static, str>,
+}
+
+/// The reason why a value is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misfit {
     /// Violations of the schema.
-    Findings(Vec<Finding>),
+    Findings(Vec<SchemaFinding>),
     /// Validation would take too long.
     TooComplex,
 }
 
+/// Returns the known name that the written one is probably meant to be.
+pub type NearMiss = for<'n> fn(&str, &mut dyn Iterator<Item = &'n str>) -> Option<&'n str>;
+
 /// The schemas of a document.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Library(());
 
 /// A fault of a schema.
@@ -46,6 +59,11 @@ impl Schema {
 }
 
 impl Library {
+    /// Creates an empty library.
+    pub fn new(_near_miss: NearMiss) -> Library {
+        Library(())
+    }
+
     /// Ignores a schema.
     pub fn add(&mut self, _address: &str, _document: Value) {}
 

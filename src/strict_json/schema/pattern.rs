@@ -269,7 +269,7 @@ const MOST_BYTES: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::checks::schema::search::PatternSearch;
+    use crate::strict_json::schema::search::PatternSearch;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

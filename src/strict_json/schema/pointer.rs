@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::pointer::join;
+use crate::strict_json::pointer::join;
 
 /// Returns `true` if `pointer` leads to `root` or to a location inside it.
 pub(super) fn is_inside(pointer: &str, root: &str) -> bool {

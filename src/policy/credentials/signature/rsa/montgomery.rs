@@ -8,7 +8,7 @@
 
 /// A prepared odd modulus.
 #[derive(Clone)]
-pub(super) struct Modulus {
+pub struct Modulus {
     limbs: Box<[u32]>,
     /// -1/n modulo 2^27.
     negated_inverse: u32,
@@ -18,7 +18,7 @@ pub(super) struct Modulus {
 
 impl Modulus {
     /// Prepares a modulus; `None` if it is even, or outside 2 to [`MAX_BITS`] bits. The bytes must have no leading zero.
-    pub(super) fn new(big_endian: &[u8]) -> Option<Modulus> {
+    pub fn new(big_endian: &[u8]) -> Option<Modulus> {
         let bits = bit_length(big_endian);
         if !(2..=MAX_BITS).contains(&bits) || big_endian.last()? & 1 == 0 {
             return None;
@@ -32,7 +32,7 @@ impl Modulus {
 
     /// Computes `base` to the power of `exponent`, as big-endian bytes of `length`. Returns `None` unless `base` is below the
     /// modulus and `exponent` is odd and over 1, as every RSA exponent is.
-    pub(super) fn power(&self, base: &[u8], exponent: u64, length: usize) -> Option<Vec<u8>> {
+    pub fn power(&self, base: &[u8], exponent: u64, length: usize) -> Option<Vec<u8>> {
         if exponent < 3 || exponent.is_multiple_of(2) {
             return None;
         }
@@ -58,7 +58,7 @@ impl Modulus {
     }
 
     /// Returns `true` if y² = x³ - 3x + b modulo n. `x`, `y` and `b` are big-endian numbers; all must be below n.
-    pub(super) fn is_on_curve(&self, x: &[u8], y: &[u8], b: &[u8]) -> bool {
+    pub fn is_on_curve(&self, x: &[u8], y: &[u8], b: &[u8]) -> bool {
         let mut columns = vec![0; 2 * self.limbs.len()];
         let mut read = |number: &[u8]| {
             let plain = to_limbs(number, self.limbs.len());
@@ -202,7 +202,7 @@ impl Modulus {
 }
 
 /// Returns the number of bits of a number without leading zero bytes.
-pub(super) fn bit_length(big_endian: &[u8]) -> usize {
+pub fn bit_length(big_endian: &[u8]) -> usize {
     big_endian.first().map_or(0, |first| big_endian.len() * 8 - first.leading_zeros() as usize)
 }
 
@@ -263,7 +263,7 @@ fn to_bytes(limbs: &[u32], length: usize) -> Vec<u8> {
 }
 
 /// The largest modulus for which the columns cannot overflow.
-pub(in crate::policy) const MAX_BITS: usize = 8192;
+pub const MAX_BITS: usize = 8192;
 
 /// The number of limbs is a multiple of this, so that iterations over several limbs have no remainder.
 const CHUNK: usize = 4;

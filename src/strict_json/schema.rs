@@ -26,10 +26,11 @@ mod search;
 mod steps;
 mod words;
 
-pub use library::{Library, SchemaFault};
+pub use library::{Library, NearMiss, SchemaFault};
 
-use crate::policy::verdict::rejection::Finding;
-use crate::strict_json::tree::Json;
+use std::borrow::Cow;
+
+use super::tree::Json;
 use id::SchemaNodeId;
 use judge::Judge;
 use program::Program;
@@ -41,11 +42,20 @@ pub struct Schema {
     root: SchemaNodeId,
 }
 
-/// The reason why a body is refused.
+/// A requirement of the schema that a value does not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaFinding {
+    /// The location, as a JSON Pointer.
+    pub pointer: String,
+    /// The requirement.
+    pub message: Cow<'static, str>,
+}
+
+/// The reason why a value is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misfit {
     /// The first few violations of the schema: the location, and the requirement.
-    Findings(Vec<Finding>),
+    Findings(Vec<SchemaFinding>),
     /// Validation would take too long.
     TooComplex,
 }

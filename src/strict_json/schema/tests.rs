@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use super::{Library, Misfit, Schema};
 
 fn compile(schemas: &[(&str, Value)]) -> Result<Schema, Vec<String>> {
-    let mut library = Library::default();
+    let mut library = Library::new(|_, _| None);
     for (name, schema) in schemas {
         library.add(&format!("schemas:///{name}"), schema.clone());
     }

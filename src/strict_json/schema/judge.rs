@@ -14,9 +14,8 @@ use super::pattern::Pattern;
 use super::program::{Program, SchemaNode};
 use super::search::PatternSearch;
 use super::steps::size;
-use super::{Misfit, words};
-use crate::config::pointer::escape;
-use crate::policy::verdict::rejection::Finding;
+use super::{Misfit, SchemaFinding, words};
+use crate::strict_json::pointer::escape;
 use crate::strict_json::tree::Json;
 
 /// The validation of one value.
@@ -27,7 +26,7 @@ pub(super) struct Judge<'s> {
     scope: Vec<usize>,
     /// The path into the value.
     path: Vec<JudgeStep<'s>>,
-    findings: Vec<Finding>,
+    findings: Vec<SchemaFinding>,
     search: PatternSearch,
     steps_left: u64,
     frames: usize,
@@ -248,13 +247,13 @@ impl<'s> Judge<'s> {
     #[inline(never)]
     fn tell(&mut self, holds: bool, keyword: &Keyword, voice: Voice) -> bool {
         if !holds && voice == Voice::Aloud && !self.is_enough() {
-            let finding = Finding { pointer: self.pointer(None), message: words::of(keyword) };
+            let finding = SchemaFinding { pointer: self.pointer(None), message: words::of(keyword) };
             self.note(finding);
         }
         holds
     }
 
-    fn note(&mut self, finding: Finding) {
+    fn note(&mut self, finding: SchemaFinding) {
         // The same finding may be reached on two paths; it is reported once.
         if !self.findings.contains(&finding) {
             self.findings.push(finding);

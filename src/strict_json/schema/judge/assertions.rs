@@ -1,9 +1,9 @@
 //! Keywords that check only the value itself.
 
 use super::{size, weight};
-use crate::policy::checks::schema::keyword::{Keyword, Types};
-use crate::policy::checks::schema::order::{all_differ, equal};
 use crate::strict_json::number::Number;
+use crate::strict_json::schema::keyword::{Keyword, Types};
+use crate::strict_json::schema::order::{all_differ, equal};
 use crate::strict_json::tree::Json;
 
 /// Returns `true` if a value meets a keyword, or the keyword applies to another type. Patterns are checked elsewhere.

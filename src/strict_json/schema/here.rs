@@ -3,7 +3,7 @@
 use super::dialect::Vocabularies;
 use super::id::SchemaNodeId;
 use super::places::Places;
-use crate::config::pointer;
+use crate::strict_json::pointer;
 
 /// The location whose keywords are being parsed.
 pub(super) struct Here<'b, 'l> {

@@ -1,8 +1,8 @@
 //! Keywords that apply further schemas to the same value.
 
 use super::{Judge, SeenMembers, Voice};
-use crate::policy::checks::schema::id::SchemaNodeId;
-use crate::policy::checks::schema::keyword::{IfThenElse, Keyword};
+use crate::strict_json::schema::id::SchemaNodeId;
+use crate::strict_json::schema::keyword::{IfThenElse, Keyword};
 use crate::strict_json::tree::Json;
 
 impl<'s> Judge<'s> {

@@ -1,13 +1,10 @@
-//! Reads a header or a query parameter that a request may repeat, spell differently or send as invalid text.
+//! The occurrences of a header or a query parameter, which a request may repeat, spell differently or send as invalid text.
 
 use std::borrow::Cow;
 
-use crate::config::header_name::same_to_an_upstream;
-use crate::policy::request::guard::{Naming, parameters};
-
 /// All occurrences of one name in a request.
 #[derive(Debug, Default)]
-pub(super) struct Said<'c> {
+pub struct Occurrences<'c> {
     /// How often the exact name occurs.
     count: usize,
     /// The name also occurs in a spelling that some upstreams accept.
@@ -27,29 +24,16 @@ pub(super) enum Reading<'c> {
     Ambiguous,
 }
 
-impl<'c> Said<'c> {
-    pub(super) fn in_headers(name: &str, headers: &[(&'c [u8], &'c [u8])]) -> Said<'c> {
-        let mut said = Said::default();
-        for (sent, value) in headers {
-            if *sent == name.as_bytes() {
-                said.add(std::str::from_utf8(value).ok().map(Cow::Borrowed));
-            } else {
-                said.respelled |= same_to_an_upstream(sent, name.as_bytes());
-            }
-        }
-        said
+impl<'c> Occurrences<'c> {
+    /// Adds an occurrence of the exact name, with its value if that is valid text.
+    pub fn add(&mut self, value: Option<Cow<'c, str>>) {
+        self.count += 1;
+        self.text = value;
     }
 
-    pub(super) fn in_query(name: &str, query: &'c str) -> Said<'c> {
-        let mut said = Said::default();
-        for parameter in parameters(query) {
-            match parameter.naming(name) {
-                Naming::Exact => said.add(parameter.value),
-                Naming::Respelled => said.respelled = true,
-                Naming::Other => {}
-            }
-        }
-        said
+    /// Adds an occurrence in a spelling that some upstreams accept.
+    pub fn add_respelled(&mut self) {
+        self.respelled = true;
     }
 
     /// Returns whether the name is present; `None` if only some upstreams find it.
@@ -67,10 +51,5 @@ impl<'c> Said<'c> {
             (1, false, Some(text)) => Reading::Text(text),
             _ => Reading::Ambiguous,
         }
-    }
-
-    fn add(&mut self, value: Option<Cow<'c, str>>) {
-        self.count += 1;
-        self.text = value;
     }
 }

@@ -11,7 +11,7 @@ use super::library::{Library, SchemaFault};
 use super::places::Places;
 use super::program::{Program, SchemaNode};
 use super::{Schema, graph, keywords};
-use crate::config::pointer;
+use crate::strict_json::pointer;
 
 /// Compiles a document that is a schema.
 pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, Vec<SchemaFault>> {
