@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::fetched::Fetched;
+use super::fetched_document::FetchedDocument;
 use super::gateway::{GatewayFile, Variables};
-use super::{Exit, Failure, Printed, ToolOutcome, check, clock, fetched, gateway};
+use super::{Exit, Failure, Output, ToolOutcome, check, clock, fetched_document, gateway};
 use crate::config::client::ClientSettings;
 use crate::config::clients_from::{USUAL_ENTRIES, check_entries, read_document};
 use crate::config::node::Node;
@@ -22,35 +22,40 @@ pub struct ClientsOptions {
 #[derive(Subcommand)]
 enum ClientsAction {
     /// Find every problem in a document of clients
-    Check(Fetched),
+    Check(FetchedDocument),
 }
 
 /// Checks the document.
 pub fn run(options: &ClientsOptions) -> Result<ToolOutcome, Failure> {
     let ClientsAction::Check(options) = &options.action;
     let file = &options.file;
-    let gateway = options.gateway.as_deref().map(|name| gateway::look_at(name, &options.variables)).transpose()?;
+    let gateway =
+        options.gateway.as_deref().map(|name| gateway::open_for_inspection(name, &options.variables)).transpose()?;
     let node = open(file, gateway.as_ref().and_then(|gateway| gateway.policy.client_reader()))?;
     let (clients, _) = read(file, &node, options.gateway.as_deref(), &options.variables)?;
     let keys: usize = clients.iter().map(|client| client.keys.len()).sum();
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let result = format!("{file}: {}, {}, no problems", count(clients.len(), "client"), count(keys, "key"));
     let past = past_keys(&clients);
-    let past_keys = if past == 1 { "1 key never holds".to_string() } else { format!("{past} keys never hold") };
-    let note = (past > 0).then(|| format!("{file}: note: {past_keys} again and can be taken out"));
+    let past_keys = if past == 1 {
+        "1 key is revoked or expired".to_string()
+    } else {
+        format!("{past} keys are revoked or expired")
+    };
+    let note = (past > 0).then(|| format!("{file}: note: {past_keys} and can be removed"));
     let mut notes: Vec<String> = note.into_iter().collect();
     if let Some(name) = &options.gateway {
-        let issuers = gateway::look_at(name, &options.variables)?.document.issuers;
+        let issuers = gateway::open_for_inspection(name, &options.variables)?.document.issuers;
         let several = check::clients::named_by_several(&clients, &issuers);
         notes.extend(several.iter().map(|(place, note)| check::noted(file, place, note)));
     }
-    Ok(ToolOutcome { result: Printed::line(result), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(result), notes, exit: Exit::Success })
 }
 
 /// Opens a document of clients within the bounds of this gateway's reader, or within the default bounds.
 pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> {
     let most = reader.map_or(USUAL_ENTRIES, ReadClients::most_entries);
-    fetched::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
+    fetched_document::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
 /// The clients of a separate document, read as the given gateway would read them, and that gateway's environment. Without a
@@ -69,7 +74,7 @@ pub fn read(
             ClientDirectory::check_alone(&clients, &mut problems);
         }
         Some(name) => {
-            let gateway = gateway::look_at(name, variables)?;
+            let gateway = gateway::open_for_inspection(name, variables)?;
             check_for(&gateway, name, file, node)?;
             problems = Problems::default();
             environment = gateway.document.environment.map(|environment| environment.value);

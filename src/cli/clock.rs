@@ -22,7 +22,7 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
 
 /// Parses a time like [`parse_time`], or a duration from now.
 pub fn parse_end(text: &str) -> Result<Duration, String> {
-    let fault = "expected 2026-03-01T10:00:00Z, seconds since 1970, or a span of time from now as 90d";
+    let fault = "expected 2026-03-01T10:00:00Z, seconds since 1970, or a duration from now such as 90d";
     parse_time(text).or_else(|_| parse_span(text).map(|span| now().saturating_add(span))).map_err(|_| fault.to_string())
 }
 
@@ -38,7 +38,7 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
         _ => None,
     };
     let span = number.zip(seconds).and_then(|(number, seconds)| number.checked_mul(seconds));
-    span.map(Duration::from_secs).ok_or_else(|| "expected a span of time as 90s, 15m, 1h or 7d".to_string())
+    span.map(Duration::from_secs).ok_or_else(|| "expected a duration such as 90s, 15m, 1h or 7d".to_string())
 }
 
 #[cfg(test)]

@@ -30,14 +30,14 @@ enum PermissionAction {
     /// Decode `LIC=3` or the claims of a token into permissions, and list the routes they open
     Decode(decode::PermissionDecodeOptions),
     /// Record the released bits, so that none is ever renumbered or reused
-    Lock(lock::PermissionLockOptions),
+    PermissionLock(lock::PermissionLockOptions),
     /// Print the permissions as constants of a programming language
     Constants(constants::PermissionConstantsOptions),
 }
 
 /// A file with a gateway document, opened without requiring its variables.
 #[derive(Args)]
-struct File {
+struct PermissionFile {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
     #[arg(value_name = "FILE")]
     file: String,
@@ -45,9 +45,9 @@ struct File {
     variables: Variables,
 }
 
-impl File {
+impl PermissionFile {
     fn open(&self) -> Result<GatewayFile, Failure> {
-        gateway::look_at(&self.file, &self.variables)
+        gateway::open_for_inspection(&self.file, &self.variables)
     }
 
     /// The lock file of this document, in the same directory.
@@ -62,7 +62,7 @@ pub fn run(options: &PermissionOptions) -> Result<ToolOutcome, Failure> {
         PermissionAction::Add(options) => add::run(options),
         PermissionAction::List(options) => list::run(options),
         PermissionAction::Decode(options) => decode::run(options),
-        PermissionAction::Lock(options) => lock::run(options),
+        PermissionAction::PermissionLock(options) => lock::run(options),
         PermissionAction::Constants(options) => constants::run(options),
     }
 }

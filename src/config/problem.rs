@@ -62,7 +62,7 @@ impl Problems {
     pub fn in_short(self) -> String {
         let all = self.sorted();
         let first: Vec<String> = all.iter().take(MOST_TOLD).map(ToString::to_string).collect();
-        format!("{} ({} in all)", first.join("; "), all.len())
+        format!("{} ({} in total)", first.join("; "), all.len())
     }
 
     /// The mistakes in text order.

@@ -7,7 +7,7 @@ use super::cors_setting;
 use super::document::{PublicPath, Route, StaticResponse, Upstream};
 use super::environment::Environment;
 use super::identity::header_name;
-use super::limit::{LimitSettings, Without};
+use super::limit::{LimitExclusions, LimitSettings};
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
@@ -42,7 +42,7 @@ impl Route {
             response: fields.get("response").and_then(|f| StaticResponse::read(&f)),
             cors: fields.get("cors").and_then(|f| cors_setting(&f)),
             limits: fields.get("limits").map(|f| LimitSettings::read_all(&f, true)).unwrap_or_default(),
-            without_limits: fields.get("without_limits").and_then(|f| Without::read(&f)),
+            without_limits: fields.get("without_limits").and_then(|f| LimitExclusions::read(&f)),
             checks: fields.get("checks").and_then(|f| CheckSettings::setting(&f)),
             sensitivity: fields.get("sensitivity").and_then(|f| Sensitivity::read(&f)).unwrap_or_default(),
             description: fields.get("description").and_then(|f| f.text()),
@@ -70,7 +70,7 @@ fn read_headers(field: &Field<'_>) -> Vec<(At<String>, String)> {
     let headers: Vec<_> = field.entries().into_iter().filter_map(|(name, value)| read_header(&name, &value)).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.value.len() + value.len()).sum();
     if headers.len() > MOST_HEADERS || bytes > MOST_HEADER_BYTES {
-        field.problem(format!("a response may have {MOST_HEADERS} headers, of {MOST_HEADER_BYTES} bytes in all"));
+        field.problem(format!("a response may have {MOST_HEADERS} headers with {MOST_HEADER_BYTES} bytes in total"));
     }
     headers
 }
@@ -79,7 +79,7 @@ fn read_header(name: &At<String>, field: &Field<'_>) -> Option<(At<String>, Stri
     let lower = header_name(name, field)?;
     let value = field.text()?;
     if !value.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        field.problem("a header's value may hold visible ASCII and spaces only");
+        field.problem("a header value may contain only visible ASCII and spaces");
         return None;
     }
     Some((At { value: lower, place: name.place.clone() }, value))
@@ -107,7 +107,7 @@ impl Upstream {
         let has_address = url.is_some();
         let url = url.and_then(|f| f.url_from(environment));
         if url.as_ref().is_some_and(|u| u.value.path.contains('?')) {
-            fields.problem("an upstream's address has no query");
+            fields.problem("the address of an upstream must not have a query");
         }
         let preserve_host = fields.get("preserve_host").and_then(|f| f.flag()).unwrap_or(!has_address);
         fields.finish();
@@ -119,7 +119,7 @@ impl Upstream {
 fn either(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
     match (fields.get(one), fields.get(many)) {
         (Some(_), Some(second)) => {
-            second.problem(format!("`{one}` and `{many}` say the same thing: keep one"));
+            second.problem(format!("`{one}` and `{many}` have the same meaning: keep one"));
             Vec::new()
         }
         (Some(field), None) | (None, Some(field)) => field.some_texts(),

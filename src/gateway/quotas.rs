@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::call::{Answer, Call, CallId, CallRequest};
 use super::command::{Command, Level};
 use super::log;
-use crate::policy::limits::rate_limit_client::{CallFault, Quotas, Turn, wire};
+use crate::policy::limits::rate_limit_client::{CallFault, HealthChange, Quotas, wire};
 use crate::policy::verdict::wait::AccountId;
 
 /// The running calls of one worker.
@@ -64,11 +64,13 @@ impl QuotaCalls {
             Answer::Http(_) => Err(CallFault::Unreadable),
         };
         match quotas.handle_answer(account, message.as_deref().map_err(|fault| *fault), now) {
-            Some(Turn::Paused(fault)) => {
+            Some(HealthChange::Paused(fault)) => {
                 let text = format!("the rate limit service is not asked for a second: {fault:?}");
                 commands.push(log(Level::Warn, text));
             }
-            Some(Turn::Resumed) => commands.push(log(Level::Info, "the rate limit service answers again".to_string())),
+            Some(HealthChange::Resumed) => {
+                commands.push(log(Level::Info, "the rate limit service answers again".to_string()))
+            }
             None => {}
         }
         true

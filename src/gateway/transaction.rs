@@ -16,7 +16,7 @@ use crate::config::document::Audit;
 use crate::policy::checks::body::Body;
 use crate::policy::pipeline::progress::Progress;
 use crate::policy::respond::{Response, ResponseHead};
-use crate::policy::verdict::audit::{AuditRecord, End};
+use crate::policy::verdict::audit::{AuditRecord, RequestEnd};
 use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Awaited;
 
@@ -58,7 +58,7 @@ pub struct Transaction {
     progress: Progress,
     body: BodyState,
     /// A reply of this gateway, held until Envoy's own reply reaches the response phase.
-    late: Option<Reply>,
+    replacement_reply: Option<Reply>,
     /// The client's original target, while credentials are removed from `:path`.
     own_target: Option<Rc<[u8]>>,
     /// The proxy holds the request.
@@ -84,7 +84,7 @@ impl Transaction {
             received_at: Duration::ZERO,
             progress: Progress::default(),
             body: BodyState::default(),
-            late: None,
+            replacement_reply: None,
             own_target: None,
             is_held: false,
         }
@@ -204,7 +204,7 @@ impl Transaction {
     }
 
     /// Refuses a held request if the proxy hides its body.
-    pub fn on_unseen_body(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
+    pub fn on_awaited_body(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.stage == Stage::Inspecting && self.body.is_withheld(host.stream) {
             let text = "a body cannot be checked: the plugin needs `allow_on_headers_stop_iteration: true`";
@@ -226,7 +226,7 @@ impl Transaction {
     ) -> Vec<Command> {
         let mut commands = Vec::new();
         if matches!(self.stage, Stage::New | Stage::Replied) {
-            if let Some(reply) = self.late.take() {
+            if let Some(reply) = self.replacement_reply.take() {
                 self.reply(reply, &mut commands);
             }
             return commands;
@@ -253,7 +253,7 @@ impl Transaction {
     pub fn on_done(
         &mut self,
         gateway: &Gateway,
-        end: impl FnOnce() -> End,
+        end: impl FnOnce() -> RequestEnd,
         known_id: impl FnOnce() -> String,
     ) -> Option<String> {
         self.end(gateway);
@@ -264,7 +264,7 @@ impl Transaction {
     }
 
     /// Completes the audit record at the end of the request.
-    pub fn close(&mut self, end: End, known_id: impl FnOnce() -> String) -> String {
+    pub fn close(&mut self, end: RequestEnd, known_id: impl FnOnce() -> String) -> String {
         let audit = &mut self.progress.audit;
         if audit.request_id.is_empty() {
             audit.request_id = known_id().into();

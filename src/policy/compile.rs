@@ -29,7 +29,7 @@ use super::credentials::Credentials;
 use super::credentials::api_key::KeyPlaces;
 use super::request::routing::Routes;
 use super::respond::cors::CorsPolicy;
-use super::respond::refusal::Refusals;
+use super::respond::refusal::ReplyRenderer;
 use crate::config::document::Document;
 use crate::config::document_size;
 use crate::config::environment::Environment;
@@ -108,10 +108,10 @@ impl Policy {
             },
             cors,
             open: Requirements::nothing(),
-            limits: limits.elsewhere(),
+            limits: limits.default_limits(),
             limit_headers: document.limit_headers,
             asks_rate_limits: document.rate_limit_service.is_some(),
-            refusals: Refusals::new(document.errors.realm.as_deref()),
+            refusals: ReplyRenderer::new(document.errors.realm.as_deref()),
             audit: document.audit,
             bounds,
         }
@@ -204,8 +204,8 @@ mod tests {
             (none.clone(), json!({ "issuer": "c" }), Some("no issuer `c`")),
             (none.clone(), json!({ "scopes": ["a b"] }), Some("`a b` is not a scope")),
             (none.clone(), json!({ "auth": "none" }), None),
-            (none.clone(), json!({ "auth": "none", "issuer": "a" }), Some("`auth: none` asks nobody")),
-            (none.clone(), json!({ "auth": "none", "any_scope": ["s"] }), Some("`auth: none` asks nobody")),
+            (none.clone(), json!({ "auth": "none", "issuer": "a" }), Some("`auth: none` identifies no caller")),
+            (none.clone(), json!({ "auth": "none", "any_scope": ["s"] }), Some("`auth: none` identifies no caller")),
             (none.clone(), json!({ "auth": "optional", "issuer": "a" }), None),
             (none.clone(), json!({ "auth": "optional", "scopes": ["s"] }), Some("`auth: optional` lets callers")),
             (

@@ -187,13 +187,13 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
         }
     })?;
     for (path, expected) in [
-        ("/slow", "no answer in time (--timeout)"),
+        ("/slow", "timed out (--timeout)"),
         ("/elsewhere", "answers 302, a redirection, which is not followed"),
         ("/huge", "the answer is larger than 262144 bytes"),
         ("/text", "answers 200 without an `access_token` in JSON"),
         ("/without", "answers 200 without an `access_token` in JSON"),
-        ("/bound", "the `token_type` is DPoP: only Bearer can be used as it is"),
-        ("/lines", "the `access_token` is no text that a header can hold"),
+        ("/bound", "the `token_type` is DPoP: only Bearer is supported"),
+        ("/lines", "the `access_token` cannot be sent in a header"),
         ("/mute", "the token endpoint answers 503, without saying why"),
         ("/rude", "refuses (400): invalid_scope: \\u001b[2Jgone"),
         ("/echo", "refuses (401): invalid_client: not …\\u202e"),
@@ -213,9 +213,9 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
     for (arguments, expected) in [
         (["--issuer", &format!("{}/openid", odd.url())], "is the metadata of OPENID, not of"),
         (["--issuer", &odd.url()], "no metadata of"),
-        (["--issuer", "http://accounts.example.com"], "is not https, and not on this machine"),
-        (["--token-endpoint", "http://192.0.2.1/token"], "is not https, and not on this machine"),
-        (["--token-endpoint", "https://user:pass@192.0.2.1/token"], "a URL with a user in it is not used"),
+        (["--issuer", "http://accounts.example.com"], "must be https, or http on this machine"),
+        (["--token-endpoint", "http://192.0.2.1/token"], "must be https, or http on this machine"),
+        (["--token-endpoint", "https://user:pass@192.0.2.1/token"], "a URL with a user name is not accepted"),
         (["--token-endpoint", "/token"], "is no absolute URL"),
     ] {
         let said = get(SECRET, &[], &[&arguments[..], &["--client-id", "c", "--timeout", "2s"]].concat())?;

@@ -54,7 +54,7 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
             overlaps.push(OverlapNote {
                 line: public.path.place.line,
                 column: public.path.place.column,
-                message: format!("{path} is public here, although route {} asks for a token", title(route)),
+                message: format!("{path} is public, although route {} requires a token", title(route)),
             });
         }
     }

@@ -6,22 +6,22 @@ use std::time::Duration;
 use clap::Args;
 use rsa::rand_core::{OsRng, RngCore};
 
-use super::book::{Around, Book};
+use super::client_file::{ClientFile, ClientFileContext};
 use super::trail;
-use super::trail::{Deed, Trail};
+use super::trail::{Trail, TrailEntry};
 use crate::cli::Failure;
-use crate::cli::edit::Draft;
 use crate::cli::files::Staged;
+use crate::cli::yaml_edit::Draft;
 use crate::policy::credentials::api_key::ApiKey;
 
 /// The author of a change and the reason.
 #[derive(Args)]
-pub struct Reason {
+pub struct ChangeReason {
     /// The author of the change; by default the value of `USER`
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
     /// The reason
-    #[arg(long, value_name = "TEXT", value_parser = text)]
+    #[arg(long, value_name = "TEXT", value_parser = non_blank)]
     reason: String,
     /// The audit trail file, which gets one line without the key; by default beside FILE: clients.audit.jsonl for clients.yaml
     #[arg(long, value_name = "FILE")]
@@ -38,37 +38,37 @@ pub struct Author<'o> {
 
 impl Author<'_> {
     /// The trail entry for a change of a key: it contains id and prefix, never the key.
-    pub fn deed<'a>(
+    pub fn entry<'a>(
         &'a self,
         action: &'static str,
         client: &'a str,
         (key, prefix): (&'a str, &'a str),
         more: Vec<(&'static str, String)>,
-    ) -> Deed<'a> {
-        Deed { action, client, key, prefix, by: &self.by, reason: self.reason, more }
+    ) -> TrailEntry<'a> {
+        TrailEntry { action, client, key, prefix, by: &self.by, reason: self.reason, more }
     }
 }
 
-impl Reason {
+impl ChangeReason {
     /// Returns the author (`--by`, or `USER`) together with the reason.
     pub fn author(&self) -> Result<Author<'_>, Failure> {
-        Ok(Author { by: self.who()?, reason: &self.reason })
+        Ok(Author { by: self.author_name()?, reason: &self.reason })
     }
 
     /// Opens the document, its trail and the author. The trail is locked before the document is read, until it is dropped.
-    pub fn open(&self, around: &Around, file: &str) -> Result<(Book, Trail, Author<'_>), Failure> {
+    pub fn open(&self, context: &ClientFileContext, file: &str) -> Result<(ClientFile, Trail, Author<'_>), Failure> {
         let author = self.author()?;
         let trail = match &self.trail {
             Some(trail) => Trail::open(trail)?,
             None => Trail::open(&trail::beside(file)?)?,
         };
-        Ok((around.open(file)?, trail, author))
+        Ok((context.open(file)?, trail, author))
     }
 
-    fn who(&self) -> Result<String, Failure> {
+    fn author_name(&self) -> Result<String, Failure> {
         let user = || std::env::var("USER").ok();
-        let who = self.by.clone().or_else(user).filter(|who| !who.trim().is_empty());
-        who.ok_or_else(|| Failure::Message("--by is needed: nobody is known as `USER`".to_string()))
+        let name = self.by.clone().or_else(user).filter(|who| !who.trim().is_empty());
+        name.ok_or_else(|| Failure::Message("--by is required: `USER` is not set".to_string()))
     }
 }
 
@@ -110,21 +110,21 @@ impl NewKey {
 }
 
 /// Edits the document and records the change. Nothing is changed if a gateway would refuse the new text.
-pub fn make(
-    book: &Book,
-    around: &Around,
+pub fn apply(
+    document: &ClientFile,
+    context: &ClientFileContext,
     trail: &mut Trail,
-    deed: &Deed<'_>,
+    entry: &TrailEntry<'_>,
     now: Duration,
     edit: impl FnOnce(&mut Draft) -> Option<()>,
 ) -> Result<(), Failure> {
-    book.check_editable()?;
-    let mut draft = Draft::new(&book.text, &book.root);
+    document.check_editable()?;
+    let mut draft = Draft::new(&document.text, &document.root);
     let edited = edit(&mut draft).and_then(|()| draft.finish());
-    let refusal = || format!("{}: its `clients` are laid out in a way that is not edited here", book.file);
+    let refusal = || format!("{}: the layout of its `clients` cannot be edited", document.file);
     let (text, _) = edited.ok_or_else(refusal)?;
-    around.read(&book.file, &text)?;
-    replace(Path::new(&book.file), &book.text, &text, trail, deed, now)
+    context.read(&document.file, &text)?;
+    replace(Path::new(&document.file), &document.text, &text, trail, entry, now)
 }
 
 /// Replaces the text of a file and adds the line about it to the trail.
@@ -133,18 +133,18 @@ fn replace(
     before: &str,
     text: &str,
     trail: &mut Trail,
-    deed: &Deed<'_>,
+    entry: &TrailEntry<'_>,
     now: Duration,
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", file.display()));
     let staged = Staged::write(file, text).map_err(failed)?;
     staged.check_unchanged(before).map_err(failed)?;
     // The line is written first: a change without a line would be worse than a line without a change.
-    trail.append(deed, now)?;
+    trail.append(entry, now)?;
     staged.commit().map_err(|error| {
-        let undone = Deed { action: "failed", more: vec![("failed", deed.action.to_string())], ..*deed };
+        let failed_entry = TrailEntry { action: "failed", more: vec![("failed", entry.action.to_string())], ..*entry };
         // The user sees the failure even if this fails.
-        let _ = trail.append(&undone, now);
+        let _ = trail.append(&failed_entry, now);
         failed(error)
     })
 }
@@ -154,7 +154,7 @@ fn random(letters: usize) -> Result<String, Failure> {
     let mut text = String::with_capacity(letters);
     let mut bytes = [0_u8; 64];
     while text.len() < letters {
-        OsRng.try_fill_bytes(&mut bytes).map_err(|error| format!("no randomness: {error}"))?;
+        OsRng.try_fill_bytes(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
         // 248 is the largest multiple of 62 in a byte: higher values would favour the first letters.
         let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| usize::from(*byte % 62));
         text.extend(fair.filter_map(|at| LETTERS.get(at)).map(|letter| char::from(*letter)).take(letters - text.len()));
@@ -163,7 +163,7 @@ fn random(letters: usize) -> Result<String, Failure> {
 }
 
 /// Parses text that is not blank.
-pub fn text(text: &str) -> Result<String, String> {
+pub fn non_blank(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("expected text".to_string()) } else { Ok(text.to_string()) }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::book::Around;
-use super::change::{NewKey, Reason};
+use super::change::{ChangeReason, NewKey};
+use super::client_file::ClientFileContext;
 use super::trail::Trail;
-use super::{change, moment};
-use crate::cli::edit::PathStep;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, emit};
+use super::{change, format_time};
+use crate::cli::yaml_edit::PathStep;
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock, yaml_emitter};
 use crate::policy::credentials::api_key::is_environment;
 
 /// The options of `keys create`.
@@ -29,9 +29,9 @@ pub struct KeysCreateOptions {
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]
-    reason: Reason,
+    reason: ChangeReason,
     #[command(flatten)]
-    around: Around,
+    context: ClientFileContext,
 }
 
 /// Creates the key.
@@ -39,28 +39,28 @@ pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
     let Some(file) = &options.file else { return print(options, now) };
-    let (book, mut trail, author) = options.reason.open(&options.around, file)?;
-    let (at, client) = book.client(&options.client)?;
-    let environment = options.environment.as_deref().or(book.environment.as_deref());
+    let (document, mut trail, author) = options.reason.open(&options.context, file)?;
+    let (at, client) = document.client(&options.client)?;
+    let environment = options.environment.as_deref().or(document.environment.as_deref());
     let key = NewKey::generate(environment.ok_or_else(needs_environment)?)?;
-    let record = key.record(moment(now), moment(options.expires), &author);
-    let more = vec![("expires", moment(options.expires))];
-    let deed = author.deed("create", &client.id.value, (&key.lookup, &key.prefix), more);
+    let record = key.record(format_time(now), format_time(options.expires), &author);
+    let more = vec![("expires", format_time(options.expires))];
+    let entry = author.entry("create", &client.id.value, (&key.lookup, &key.prefix), more);
     let path = [PathStep::Key("clients"), PathStep::Item(at)];
-    change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.push(&path, "keys", &record))?;
+    change::apply(&document, &options.context, &mut trail, &entry, now, |draft| draft.push(&path, "keys", &record))?;
     let mut notes = vec![format!(
-        "{file}: client `{}` has the key {}, until {}",
+        "{file}: client `{}` has the new key {}, valid until {}",
         client.id.value,
         key.prefix,
-        moment(options.expires)
+        format_time(options.expires)
     )];
-    if let (Some(named), Some(own)) = (&options.environment, &book.environment)
+    if let (Some(named), Some(own)) = (&options.environment, &document.environment)
         && named != own
     {
-        notes.push(format!("{file}: note: the gateway stands in `{own}` and refuses keys of `{named}`"));
+        notes.push(format!("{file}: note: the gateway's environment is `{own}`, so it refuses keys for `{named}`"));
     }
-    notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    notes.extend(document.notes.iter().cloned().chain(trail.fault));
+    Ok(ToolOutcome { result: Output::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// Prints the key, and its record for documents that are stored elsewhere.
@@ -68,18 +68,18 @@ fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Fail
     let author = options.reason.author()?;
     let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?)?;
     let client = &options.client;
-    let record = key.record(moment(now), moment(options.expires), &author);
+    let record = key.record(format_time(now), format_time(options.expires), &author);
     let members: Map<String, Value> =
         record.into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
     if let Some(file) = &options.reason.trail {
-        let more = vec![("expires", moment(options.expires))];
-        let deed = author.deed("create", client, (&key.lookup, &key.prefix), more);
-        Trail::open(file)?.append(&deed, now)?;
+        let more = vec![("expires", format_time(options.expires))];
+        let entry = author.entry("create", client, (&key.lookup, &key.prefix), more);
+        Trail::open(file)?.append(&entry, now)?;
     }
-    let record = emit::yaml(&Value::Array(vec![Value::Object(members)]));
+    let record = yaml_emitter::yaml(&Value::Array(vec![Value::Object(members)]));
     let mut notes = vec![format!("add to `keys` of client `{client}`:")];
     notes.extend(record.lines().map(str::to_string));
-    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// Refuses a key that would already be expired.
@@ -87,12 +87,12 @@ pub fn check_end(end: Duration, now: Duration) -> Result<(), Failure> {
     if end > now {
         Ok(())
     } else {
-        Err(format!("--expires: {} is over already (`90d` is 90 days from now)", moment(end)).into())
+        Err(format!("--expires: {} is in the past (`90d` is 90 days from now)", format_time(end)).into())
     }
 }
 
 fn needs_environment() -> Failure {
-    Failure::Message("--environment is needed: nothing else says where the key is to hold".to_string())
+    Failure::Message("--environment is required: the document does not set one".to_string())
 }
 
 /// Parses an environment name.
@@ -100,6 +100,6 @@ fn environment(text: &str) -> Result<String, String> {
     if is_environment(text) {
         Ok(text.to_string())
     } else {
-        Err("expected a-z, 0-9 and `-`, 32 at the most".to_string())
+        Err("expected at most 32 characters of a-z, 0-9 and `-`".to_string())
     }
 }

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::book::Around;
-use super::change::{self, Reason};
-use super::{is_alive, moment};
-use crate::cli::edit::PathStep;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock};
+use super::change::{self, ChangeReason};
+use super::client_file::ClientFileContext;
+use super::{format_time, is_alive};
+use crate::cli::yaml_edit::PathStep;
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock};
 
 /// The options of `keys revoke`.
 #[derive(Args)]
@@ -21,27 +21,30 @@ pub struct KeysRevokeOptions {
     #[arg(long, value_name = "ID")]
     client: Option<String>,
     #[command(flatten)]
-    reason: Reason,
+    reason: ChangeReason,
     #[command(flatten)]
-    around: Around,
+    context: ClientFileContext,
 }
 
 /// Revokes the key.
 pub fn run(options: &KeysRevokeOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
-    let (book, mut trail, author) = options.reason.open(&options.around, &options.file)?;
-    let (client_at, key_at, client, key) = book.key(options.client.as_deref(), &options.key)?;
+    let (document, mut trail, author) = options.reason.open(&options.context, &options.file)?;
+    let (client_at, key_at, client, key) = document.key(options.client.as_deref(), &options.key)?;
     if let Some(since) = key.revoked {
-        let message = format!("{}: key `{}` is revoked since {}", options.file, options.key, moment(since));
+        let message =
+            format!("{}: key `{}` is already revoked, since {}", options.file, options.key, format_time(since));
         return Err(Failure::Message(message));
     }
-    let deed = author.deed("revoke", &client.id.value, (&key.id, &key.prefix), Vec::new());
+    let entry = author.entry("revoke", &client.id.value, (&key.id, &key.prefix), Vec::new());
     let path = [PathStep::Key("clients"), PathStep::Item(client_at), PathStep::Key("keys"), PathStep::Item(key_at)];
-    change::make(&book, &options.around, &mut trail, &deed, now, |draft| draft.set(&path, "revoked", &moment(now)))?;
+    change::apply(&document, &options.context, &mut trail, &entry, now, |draft| {
+        draft.set(&path, "revoked", &format_time(now))
+    })?;
     let mut notes = vec![format!("{}: key {} of client `{}` is revoked", options.file, key.prefix, client.id.value)];
     if !client.keys.iter().any(|other| other.prefix != key.prefix && is_alive(other, now)) {
-        notes.push(format!("note: client `{}` has no key left that holds", client.id.value));
+        notes.push(format!("note: client `{}` has no valid key left", client.id.value));
     }
-    notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(ToolOutcome { result: Printed::nothing(), notes, exit: Exit::Success })
+    notes.extend(document.notes.iter().cloned().chain(trail.fault));
+    Ok(ToolOutcome { result: Output::nothing(), notes, exit: Exit::Success })
 }

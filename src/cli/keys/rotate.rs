@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::book::{Around, Book};
-use super::change::{NewKey, Reason};
+use super::change::{ChangeReason, NewKey};
+use super::client_file::{ClientFile, ClientFileContext};
 use super::create::check_end;
-use super::{change, is_alive, moment};
-use crate::cli::edit::PathStep;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock};
+use super::{change, format_time, is_alive};
+use crate::cli::yaml_edit::PathStep;
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock};
 use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
@@ -26,73 +26,76 @@ pub struct KeysRotateOptions {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// How long the replaced key stays valid beside the new one
-    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = clock::parse_span)]
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = clock::parse_span)]
     overlap: Duration,
     /// When the new key ends: 2026-03-01T10:00:00Z, seconds since 1970, or a time from now such as 90d
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]
-    reason: Reason,
+    reason: ChangeReason,
     #[command(flatten)]
-    around: Around,
+    context: ClientFileContext,
 }
 
 /// Rotates the key.
 pub fn run(options: &KeysRotateOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
-    let (book, mut trail, author) = options.reason.open(&options.around, &options.file)?;
-    let (client_at, key_at, client, old) = chosen(&book, options, now)?;
+    let (document, mut trail, author) = options.reason.open(&options.context, &options.file)?;
+    let (client_at, key_at, client, old) = key_to_replace(&document, options, now)?;
     let environment = environment_of(&old.prefix).unwrap_or_default();
     let key = NewKey::generate(environment)?;
     let end = old.period.expires.into_iter().chain([now + options.overlap]).min().unwrap_or(now);
-    let record = key.record(moment(now), moment(options.expires), &author);
-    let more =
-        vec![("expires", moment(options.expires)), ("replaces", old.prefix.clone()), ("replaces_until", moment(end))];
-    let deed = author.deed("rotate", &client.id.value, (&key.lookup, &key.prefix), more);
+    let record = key.record(format_time(now), format_time(options.expires), &author);
+    let more = vec![
+        ("expires", format_time(options.expires)),
+        ("replaces", old.prefix.clone()),
+        ("replaces_until", format_time(end)),
+    ];
+    let entry = author.entry("rotate", &client.id.value, (&key.lookup, &key.prefix), more);
     let of_client = [PathStep::Key("clients"), PathStep::Item(client_at)];
     let of_key = [PathStep::Key("clients"), PathStep::Item(client_at), PathStep::Key("keys"), PathStep::Item(key_at)];
-    change::make(&book, &options.around, &mut trail, &deed, now, |draft| {
-        draft.set(&of_key, "expires", &moment(end))?;
+    change::apply(&document, &options.context, &mut trail, &entry, now, |draft| {
+        draft.set(&of_key, "expires", &format_time(end))?;
         draft.push(&of_client, "keys", &record)
     })?;
     let mut notes = vec![format!(
-        "{}: client `{}` has the key {}, until {}; its key {} ends at {}",
+        "{}: client `{}` has the new key {}, valid until {}; its key {} ends at {}",
         options.file,
         client.id.value,
         key.prefix,
-        moment(options.expires),
+        format_time(options.expires),
         old.prefix,
-        moment(end)
+        format_time(end)
     )];
-    notes.extend(book.notes.iter().cloned().chain(trail.fault));
-    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    notes.extend(document.notes.iter().cloned().chain(trail.fault));
+    Ok(ToolOutcome { result: Output::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// The named key, or the only valid one.
-fn chosen<'b>(
-    book: &'b Book,
+fn key_to_replace<'b>(
+    document: &'b ClientFile,
     options: &KeysRotateOptions,
     now: Duration,
 ) -> Result<(usize, usize, &'b ClientSettings, &'b ClientKey), Failure> {
     if let Some(name) = &options.key {
-        let found = book.key(Some(&options.client), name)?;
+        let found = document.key(Some(&options.client), name)?;
         return match is_alive(found.3, now) {
             true => Ok(found),
-            false => Err(Failure::Message(format!("{}: key `{name}` does not hold any more: use `create`", book.file))),
+            false => Err(Failure::Message(format!("{}: key `{name}` is no longer valid: use `create`", document.file))),
         };
     }
-    let (at, client) = book.client(&options.client)?;
+    let (at, client) = document.client(&options.client)?;
     let alive: Vec<_> = client.keys.iter().enumerate().filter(|(_, key)| is_alive(key, now)).collect();
     match alive.as_slice() {
         [(key_at, key)] => Ok((at, *key_at, client, key)),
         [] => Err(Failure::Message(format!(
-            "{}: client `{}` has no key that holds: use `create`",
-            book.file, options.client
+            "{}: client `{}` has no valid key: use `create`",
+            document.file, options.client
         ))),
         several => {
             let names: Vec<_> = several.iter().map(|(_, key)| key.prefix.as_str()).collect();
-            Err(Failure::Message(format!("--key is needed: which one is to end? ({})", names.join(", "))))
+            Err(Failure::Message(format!("--key is required: choose the key to replace ({})", names.join(", "))))
         }
     }
 }

@@ -67,7 +67,7 @@ impl Transaction {
                 match self.body.inspect_later(inspection, target_bytes, &gateway.kept) {
                     Ok(()) if self.body.has_begun() => {}
                     Ok(()) => {
-                        gateway.unseen.borrow_mut().push(self.id);
+                        gateway.awaiting_body.borrow_mut().push(self.id);
                     }
                     Err(inspection) => self.judge(gateway, *inspection, Body::Crowded, host, commands),
                 }
@@ -153,7 +153,7 @@ impl Transaction {
         self.end(gateway);
         self.publish_record(gateway, commands);
         if is_late {
-            self.late = Some(reply);
+            self.replacement_reply = Some(reply);
         } else {
             self.reply(reply, commands);
         }
@@ -240,7 +240,7 @@ impl Transaction {
     }
 
     pub(super) fn forget_unseen(&self, gateway: &Gateway) {
-        gateway.unseen.borrow_mut().retain(|id| *id != self.id);
+        gateway.awaiting_body.borrow_mut().retain(|id| *id != self.id);
     }
 
     /// Ends the wait and enters the next stage.

@@ -18,7 +18,7 @@ use crate::policy::verdict::edit::HeaderEdit;
 /// The identity headers of a policy.
 #[derive(Debug, Default)]
 pub struct IdentityHeaders {
-    headers: Vec<Compiled>,
+    headers: Vec<CompiledHeader>,
     /// Headers that only the gateway may set.
     reserved: Vec<Rc<str>>,
     /// Headers that a client may send, but only in this spelling.
@@ -28,7 +28,7 @@ pub struct IdentityHeaders {
 }
 
 #[derive(Debug)]
-struct Compiled {
+struct CompiledHeader {
     name: Rc<str>,
     from: Attribute,
     required: bool,
@@ -66,12 +66,12 @@ impl IdentityHeaders {
         reserved: impl Iterator<Item = &'h Rc<str>>,
         read: impl Iterator<Item = &'h str>,
     ) -> IdentityHeaders {
-        let compile = |h: &IdentityHeader| Compiled {
+        let compile = |h: &IdentityHeader| CompiledHeader {
             name: h.header.value.as_str().into(),
             from: h.from.clone(),
             required: h.required,
         };
-        let headers: Vec<Compiled> = headers.iter().map(compile).collect();
+        let headers: Vec<CompiledHeader> = headers.iter().map(compile).collect();
         let reserved = headers.iter().map(|header| header.name.clone()).chain(reserved.cloned()).collect();
         let read: Vec<Rc<str>> = read.chain(SINGLE_SPELLING).map(Rc::from).collect();
         let unusual = read.iter().filter(|name| !is_usual(&***name)).cloned().collect();

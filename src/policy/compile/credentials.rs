@@ -14,25 +14,22 @@ pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &
     if let Some(environment) = &document.environment
         && !is_environment(&environment.value)
     {
-        let message = format!("`{}` is not an environment's name: a-z, 0-9 and `-`, 32 at the most", environment.value);
+        let message = format!("`{}` is not an environment name: a-z, 0-9 and `-`, 32 at the most", environment.value);
         problems.add(&environment.place, message);
     }
     for place in document.api_keys.iter().flat_map(|keys| &keys.from) {
         if document.environment.is_none() {
-            problems.add(
-                &place.place,
-                "keys are made for one environment: say in which `environment` this document stands",
-            );
+            problems.add(&place.place, "keys are valid in one environment: set `environment` in this document");
         }
         let by_token = |issuer: &&IssuerSettings| issuer.token_from.iter().any(|token| collides(&place.value, token));
         if let Some(issuer) = document.issuers.iter().find(by_token) {
-            let message = format!("the tokens of issuer `{}` stand in the same place", issuer.name.value);
+            let message = format!("the tokens of issuer `{}` are read from the same place", issuer.name.value);
             problems.add(&place.place, message);
         }
         if let KeyPlace::Header(name) = &place.value
             && identity.has(name)
         {
-            problems.add(&place.place, format!("`{name}` is an identity header, which no client may send"));
+            problems.add(&place.place, format!("`{name}` is an identity header, which clients cannot send"));
         }
     }
     for issuer in &document.issuers {
@@ -49,11 +46,14 @@ fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Pro
         match here {
             None => problems.add(
                 &first.place,
-                format!("issuer `{name}` is not for every environment, and the document does not say in which `environment` it stands"),
+                format!("issuer `{name}` is not for every environment, and the document does not set `environment`"),
             ),
             Some(here) if !listed().any(|listed| listed == here) => {
                 let all: Vec<&str> = listed().collect();
-                let message = format!("issuer `{name}` is for {} only, and this document stands in `{here}`", all.join(", "));
+                let message = format!(
+                    "issuer `{name}` is for {} only, and the environment of this document is `{here}`",
+                    all.join(", ")
+                );
                 problems.add(&first.place, message);
             }
             Some(_) => {}
@@ -69,18 +69,14 @@ fn check_self_issued(issuer: &IssuerSettings, problems: &mut Problems) {
     if issuer.environments.is_empty() {
         problems.add(
             &at.place,
-            "developers make these tokens themselves: say in which `environments` they count, as [development]",
+            "self-issued tokens are for development: list the `environments` that accept them, such as [development]",
         );
     }
     for environment in issuer.environments.iter().filter(|e| is_production(&e.value)) {
-        problems.add(
-            &environment.place,
-            format!("tokens that developers make themselves do not count in `{}`", environment.value),
-        );
+        problems.add(&environment.place, format!("self-issued tokens are not accepted in `{}`", environment.value));
     }
     if issuer.rules.max_lifetime.is_some_and(|longest| longest > LONGEST_SELF_ISSUED) {
-        problems
-            .add(&at.place, "tokens that developers make themselves live 15 minutes at the most: lower `max_lifetime`");
+        problems.add(&at.place, "self-issued tokens may be valid for at most 15 minutes: lower `max_lifetime`");
     }
 }
 
@@ -100,7 +96,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
     if auth.value.takes(CredentialKind::ApiKey) && document.api_keys.is_none() {
         problems.add(
             &auth.place,
-            "the route takes API keys and nothing says where they stand (add `api_keys: { from: [{ header: X-API-Key }] }`)",
+            "the route accepts API keys, but the document does not say where they are sent (add `api_keys: { from: [{ header: X-API-Key }] }`)",
         );
     }
     if route.sensitivity == Sensitivity::High {
@@ -112,7 +108,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
 fn check_sensitive(route: &Route, problems: &mut Problems) {
     let key_is_enough = match &route.auth.value {
         Auth::None | Auth::Optional => {
-            let message = "`sensitivity: high` cannot hold on a route that is open to everyone";
+            let message = "`sensitivity: high` cannot be used on a route that is open to everyone";
             return problems.add(&route.auth.place, message);
         }
         Auth::AnyOf(kinds) => kinds.contains(&CredentialKind::ApiKey),
@@ -202,9 +198,12 @@ mod tests {
             (vec![auth(json!("none")), high.clone()], Some("cannot hold on a route that is open")),
             (vec![all(&["api_key", "certificate"]), high.clone()], None),
             (vec![any(&["token", "certificate"]), high], None),
-            (vec![("/environment", json!("Test"))], Some("is not an environment's name")),
+            (vec![("/environment", json!("Test"))], Some("is not an environment name")),
             (vec![environments(&["test"])], None),
-            (vec![environments(&["production"])], Some("is for production only, and this document stands in `test`")),
+            (
+                vec![environments(&["production"])],
+                Some("is for production only, and the environment of this document is `test`"),
+            ),
             (vec![("/issuers/0/self_issued", json!(true))], Some("say in which `environments` they count")),
             (vec![("/issuers/0/self_issued", json!(true)), environments(&["test"])], None),
             (
@@ -221,8 +220,8 @@ mod tests {
             ),
             (vec![("/api_keys/from", json!([{ "header": "Authorization" }]))], Some("write `scheme: ApiKey`")),
             (vec![("/api_keys/from", json!([{ "scheme": "Basic" }]))], Some("cannot be the scheme of a key")),
-            (vec![("/issuers/0/token_from", json!([{ "header": "x-api-key" }]))], Some("stand in the same place")),
-            (vec![("/issuers/0/token_from", json!([{ "header": "x.api_key" }]))], Some("stand in the same place")),
+            (vec![("/issuers/0/token_from", json!([{ "header": "x-api-key" }]))], Some("are read from the same place")),
+            (vec![("/issuers/0/token_from", json!([{ "header": "x.api_key" }]))], Some("are read from the same place")),
             (
                 vec![("/issuers/0/token_from", json!([{ "header": "x-token", "insecure_cross_origin": true }]))],
                 Some("is for a `cookie`"),
@@ -263,7 +262,7 @@ mod tests {
                 None,
             ),
             (vec![("/clients/1/id", json!("c"))], Some("client `c` is listed twice")),
-            (vec![("/clients/1/expires", json!("tomorrow"))], Some("is not a moment in UTC")),
+            (vec![("/clients/1/expires", json!("tomorrow"))], Some("is not a time in UTC")),
             (
                 vec![(
                     "/clients/1/certificates",

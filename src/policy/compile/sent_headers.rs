@@ -45,7 +45,7 @@ pub(super) fn forged(name: &str, document: &Document) -> Option<String> {
     let mut ours = identity.chain(permissions);
     let is_ours =
         ours.any(|ours| same_to_an_upstream(name, &ours.value)) || starts_with_to_an_upstream(name, OWN_PREFIX);
-    is_ours.then(|| format!("what a client sends as `{name}` is forged: ask about the claim instead"))
+    is_ours.then(|| format!("the filter removes `{name}` from what clients send: use the claim instead"))
 }
 
 #[cfg(test)]

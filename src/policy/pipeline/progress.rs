@@ -15,8 +15,8 @@ use crate::policy::credentials::caller::Caller;
 use crate::policy::request::Request;
 use crate::policy::request::guard::{self, SafePath};
 use crate::policy::respond::cors::PreflightAnswer;
-use crate::policy::respond::refusal::{Refusals, RouteCredentials};
-use crate::policy::verdict::audit::{AuditRecord, Outcome, Witness};
+use crate::policy::respond::refusal::{ReplyRenderer, RouteCredentials};
+use crate::policy::verdict::audit::{AuditRecord, Outcome, SecondaryCredential};
 use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
@@ -86,7 +86,7 @@ impl Progress {
 
     /// Records a valid credential in addition to the first.
     pub(in crate::policy) fn note_witness(&mut self, caller: &Caller) {
-        self.audit.also.push(Witness {
+        self.audit.also.push(SecondaryCredential {
             credential: caller.kind().word(),
             issuer: caller.issuer_name().cloned(),
             subject: caller.subject.clone(),
@@ -170,7 +170,7 @@ impl Progress {
     pub(in crate::policy) fn refuse(
         &mut self,
         rejection: Rejection,
-        refusals: &Refusals,
+        refusals: &ReplyRenderer,
         world: &mut World<'_>,
     ) -> Reply {
         let required = self.rule.as_ref().map(|rule| RouteCredentials {

@@ -28,7 +28,7 @@ pub struct AuditRecord {
     /// The id of the API key; never the key.
     pub key: Option<Rc<str>>,
     /// Additional valid credentials in the request.
-    pub also: Vec<Witness>,
+    pub also: Vec<SecondaryCredential>,
     /// The outcome.
     pub outcome: Outcome,
     /// HTTP status of the gateway's own reply; `None` for a forwarded request.
@@ -56,12 +56,12 @@ pub struct AuditRecord {
     /// Envoy's reason for a failure to forward the request.
     pub failure: Option<String>,
     /// The end of the request.
-    pub end: Option<End>,
+    pub end: Option<RequestEnd>,
 }
 
 /// The data that is known only at the end of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct End {
+pub struct RequestEnd {
     /// HTTP status of the response.
     pub status: Option<u16>,
     /// Envoy's response code details.
@@ -72,7 +72,7 @@ pub struct End {
 
 /// A credential in addition to the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Witness {
+pub struct SecondaryCredential {
     /// Its kind.
     pub credential: &'static str,
     /// Its issuer.
@@ -144,7 +144,7 @@ impl AuditRecord {
             for (i, witness) in self.also.iter().enumerate() {
                 out.push_str(if i == 0 { "{" } else { ",{" });
                 member(&mut out, "credential", witness.credential);
-                let Witness { issuer, subject, client, key, .. } = witness;
+                let SecondaryCredential { issuer, subject, client, key, .. } = witness;
                 who(&mut out, [("issuer", issuer), ("subject", subject), ("client", client), ("key", key)]);
                 out.push('}');
             }
@@ -187,7 +187,7 @@ impl AuditRecord {
         if let Some(failure) = &self.failure {
             member(&mut out, "failure", failure);
         }
-        if let Some(End { status, details, duration_millis }) = &self.end {
+        if let Some(RequestEnd { status, details, duration_millis }) = &self.end {
             if let Some(status) = status {
                 let _ = write!(out, ",\"status\":{status}");
             }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::config::header_name::same_to_an_upstream;
-use crate::policy::request::guard::{Naming, parameters};
+use crate::policy::request::guard::{ParameterNameMatch, parameters};
 
 /// All occurrences of one name in a request.
 #[derive(Debug, Default)]
@@ -44,9 +44,9 @@ impl<'c> Said<'c> {
         let mut said = Said::default();
         for parameter in parameters(query) {
             match parameter.naming(name) {
-                Naming::Exact => said.add(parameter.value),
-                Naming::Respelled => said.respelled = true,
-                Naming::Other => {}
+                ParameterNameMatch::Exact => said.add(parameter.value),
+                ParameterNameMatch::Respelled => said.respelled = true,
+                ParameterNameMatch::Other => {}
             }
         }
         said
