@@ -73,7 +73,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
     let fields = root.fields()?;
     check_version(&fields);
     let items = |key| fields.get(key).map(|f| f.items()).unwrap_or_default();
-    let auth = fields.get("auth").map_or_else(|| usual_auth(root), |f| default_auth(&f));
+    let auth = fields.get("auth").map_or_else(|| required_auth(root), |f| default_auth(&f));
     let document = Document {
         environment: fields.get("environment").and_then(|f| f.text_at()),
         issuers: items("issuers").iter().filter_map(IssuerSettings::read).collect(),
@@ -109,7 +109,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
     Some(document)
 }
 
-fn usual_auth(field: &Field<'_>) -> At<Auth> {
+fn required_auth(field: &Field<'_>) -> At<Auth> {
     At { value: Auth::required(), place: field.place.clone() }
 }
 
@@ -118,9 +118,9 @@ fn default_auth(field: &Field<'_>) -> At<Auth> {
     match Auth::read(field) {
         Some(At { value: Auth::None | Auth::Optional, .. }) => {
             field.problem("only a route can be open: write `none` or `optional` on the route");
-            usual_auth(field)
+            required_auth(field)
         }
-        found => found.unwrap_or_else(|| usual_auth(field)),
+        found => found.unwrap_or_else(|| required_auth(field)),
     }
 }
 

@@ -149,7 +149,7 @@ pub enum StandInCredential {
 
 /// The certificate of a client, with every field by which the document identifies it.
 pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
-    let mut certificate = Certificate { sha256: UNKNOWN, ..Certificate::default() };
+    let mut certificate = Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     for evidence in client.certificates.iter().rev() {
         match &evidence.value {
             CertificateIdentity::Spiffe(uri) => certificate.uri = Some(uri.clone()),
@@ -162,7 +162,7 @@ pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
 
 /// The certificate that an issuer's tokens must be bound to (RFC 8705 §3.1): the client's, or any certificate if it has none.
 pub fn bound_to(client: &ClientSettings, issuer: &IssuerSettings) -> Option<Certificate> {
-    let any = || Certificate { sha256: UNKNOWN, ..Certificate::default() };
+    let any = || Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     issuer.rules.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
 }
 
@@ -206,7 +206,7 @@ fn set_claim(claims: &mut Value, claim: &ClaimPath, value: Value) {
 }
 
 /// The hash of a certificate that is identified by another field.
-const UNKNOWN: [u8; 32] = [0xff; 32];
+const UNKNOWN_CERTIFICATE: [u8; 32] = [0xff; 32];
 
 /// A public value. Only the gateway that the tool compiles for itself accepts keys with it.
 const STAND_IN_SECRET: &str = "supposedsupposedsupposedsupposed";

@@ -43,7 +43,7 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
         for client in &listed {
             clients.extend(ClientSettings::read(client));
             // A document full of errors does not get more time than this.
-            if problems.borrow().are_plenty() {
+            if problems.borrow().is_full() {
                 break;
             }
         }

@@ -14,7 +14,7 @@ impl IssuerSettings {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| f.text_at());
         let issuer = fields.require("issuer").and_then(|f| f.text_at());
-        let algorithms = fields.get("algorithms").map(|f| f.some_texts()).unwrap_or_default();
+        let algorithms = fields.get("algorithms").map(|f| f.non_empty_texts()).unwrap_or_default();
         let keys = read_keys(&fields);
         let token_types = fields.get("token_types").map(|f| f.texts());
         let token_from = fields.get("token_from").map(|f| f.items()).unwrap_or_default();
@@ -32,7 +32,7 @@ impl IssuerSettings {
         let self_issued = self_issued.and_then(|f| f.flag().map(|value| At { value, place: f.place.clone() }));
         let self_issued = self_issued.filter(|flag| flag.value);
         let rules = TokenRules::read(&fields, self_issued.is_some());
-        let environments = fields.get("environments").map(|f| f.some_texts()).unwrap_or_default();
+        let environments = fields.get("environments").map(|f| f.non_empty_texts()).unwrap_or_default();
         fields.finish();
         Some(IssuerSettings {
             name: name?,

@@ -170,7 +170,7 @@ impl<'n> Field<'n> {
     }
 
     /// A non-empty list of texts, or one text.
-    pub fn some_texts(&self) -> Vec<At<String>> {
+    pub fn non_empty_texts(&self) -> Vec<At<String>> {
         self.refuse_empty_list();
         self.texts()
     }

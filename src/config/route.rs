@@ -19,20 +19,20 @@ impl Route {
         let path = fields.require("path").and_then(|f| f.text_at());
         let auth = fields.get("auth").and_then(|f| Auth::read(&f));
         let texts = |key| fields.get(key).map(|f| f.texts()).unwrap_or_default();
-        let some_texts = |key| fields.get(key).map(|f| f.some_texts()).unwrap_or_default();
+        let non_empty_texts = |key| fields.get(key).map(|f| f.non_empty_texts()).unwrap_or_default();
         let plain = |key| texts(key).into_iter().map(|t| t.value).collect();
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let route = Route {
             name: fields.get("name").and_then(|f| f.text()),
             path: path.unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
-            methods: either(&fields, "method", "methods"),
-            hosts: either(&fields, "host", "hosts"),
+            methods: singular_or_plural(&fields, "method", "methods"),
+            hosts: singular_or_plural(&fields, "host", "hosts"),
             auth: auth.unwrap_or_else(|| At { value: usual.value.clone(), place: fields.place().clone() }),
-            issuers: either(&fields, "issuer", "issuers"),
+            issuers: singular_or_plural(&fields, "issuer", "issuers"),
             scopes: plain("scopes"),
-            any_scope: some_texts("any_scope").into_iter().map(|t| t.value).collect(),
+            any_scope: non_empty_texts("any_scope").into_iter().map(|t| t.value).collect(),
             permissions: texts("permissions"),
-            any_permission: some_texts("any_permission"),
+            any_permission: non_empty_texts("any_permission"),
             require_claims: fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default(),
             when: texts("when"),
             upstream: fields.get("upstream").and_then(|f| f.text_at()),
@@ -116,13 +116,13 @@ impl Upstream {
 }
 
 /// A setting with a singular and a plural key; using both is an error.
-fn either(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
+fn singular_or_plural(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
     match (fields.get(one), fields.get(many)) {
         (Some(_), Some(second)) => {
             second.problem(format!("`{one}` and `{many}` have the same meaning: keep one"));
             Vec::new()
         }
-        (Some(field), None) | (None, Some(field)) => field.some_texts(),
+        (Some(field), None) | (None, Some(field)) => field.non_empty_texts(),
         (None, None) => Vec::new(),
     }
 }

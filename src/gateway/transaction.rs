@@ -161,12 +161,12 @@ impl Transaction {
         match self.stage {
             Stage::Forwarded => {
                 // If this part releases the held body, `size` covers both.
-                self.body.let_go();
+                self.body.end_hold();
                 self.count(gateway, size, ended, host, &mut commands);
             }
             Stage::Waiting(_) | Stage::Inspecting => {
                 if !self.body.has_begun() {
-                    self.forget_unseen(gateway);
+                    self.forget_awaited_body(gateway);
                 }
                 self.body.arrive(size, ended);
                 if !self.body.hold(&gateway.held) {
@@ -190,7 +190,7 @@ impl Transaction {
         let mut commands = match self.stage {
             Stage::Forwarded => {
                 let mut commands = Vec::new();
-                let size = self.body.let_go();
+                let size = self.body.end_hold();
                 self.count(gateway, size, true, host, &mut commands);
                 commands
             }

@@ -33,7 +33,7 @@ use super::respond::refusal::ReplyRenderer;
 use crate::config::document::Document;
 use crate::config::document_size;
 use crate::config::environment::Environment;
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::identity::IdentityHeader;
 use crate::config::node::Node;
 use crate::config::problem::{Problem, Problems};
@@ -121,7 +121,7 @@ impl Policy {
 /// A header can carry only one claim.
 fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     for (i, header) in headers.iter().enumerate() {
-        let is_same = |other: &IdentityHeader| same_to_an_upstream(&other.header.value, &header.header.value);
+        let is_same = |other: &IdentityHeader| is_same_cgi_variable(&other.header.value, &header.header.value);
         if headers.iter().take(i).any(is_same) {
             problems.add(
                 &header.header.place,

@@ -94,7 +94,7 @@ impl Credentials {
                     callers = Some(Callers { first: caller, others: Vec::new() });
                 }
                 (Some(caller), Some(callers)) => {
-                    progress.note_witness(&caller);
+                    progress.note_secondary_credential(&caller);
                     self.not_revoked(&caller, presented, world, progress)?;
                     self.refuse_foreign_page(&caller, presented, world)?;
                     callers.others.push(caller);

@@ -135,7 +135,7 @@ fn read_allowance(fields: &Fields<'_>) -> Option<Allowance> {
 impl PlanFrom {
     fn read(field: &Field<'_>) -> Option<PlanFrom> {
         let fields = field.fields()?;
-        let accepted = fields.get("plans").map(|f| f.some_texts());
+        let accepted = fields.get("plans").map(|f| f.non_empty_texts());
         let claim = fields.get("claim").map(|f| ClaimPath::read(&f));
         let client = fields.get("client").map(|f| f.word(&[("plan", ())]));
         let clients = fields.get("clients").map(|f| f.entries());

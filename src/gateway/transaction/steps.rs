@@ -90,7 +90,7 @@ impl Transaction {
         };
         self.judge(gateway, *inspection, body, host, commands);
         if self.stage == Stage::Forwarded {
-            self.body.let_go();
+            self.body.end_hold();
         }
     }
 
@@ -183,7 +183,7 @@ impl Transaction {
             return;
         }
         let ended = self.body.has_ended();
-        let size = self.body.let_go();
+        let size = self.body.end_hold();
         self.count(gateway, size, ended, host, commands);
         if self.stage == Stage::Forwarded && self.is_held {
             self.is_held = false;
@@ -239,7 +239,7 @@ impl Transaction {
         }
     }
 
-    pub(super) fn forget_unseen(&self, gateway: &Gateway) {
+    pub(super) fn forget_awaited_body(&self, gateway: &Gateway) {
         gateway.awaiting_body.borrow_mut().retain(|id| *id != self.id);
     }
 
@@ -247,7 +247,7 @@ impl Transaction {
     pub(super) fn end_waiting(&mut self, gateway: &Gateway, next: Stage) {
         match self.stage {
             Stage::Waiting(_) => gateway.waiting.borrow_mut().remove(self.id),
-            Stage::Inspecting if !self.body.has_begun() => self.forget_unseen(gateway),
+            Stage::Inspecting if !self.body.has_begun() => self.forget_awaited_body(gateway),
             Stage::New | Stage::Inspecting | Stage::Forwarded | Stage::Replied => {}
         }
         self.stage = next;
@@ -256,7 +256,7 @@ impl Transaction {
     /// Ends the wait after a reply or at the end of the request, and releases the held body.
     pub(super) fn end(&mut self, gateway: &Gateway) {
         self.end_waiting(gateway, Stage::Replied);
-        self.body.let_go();
+        self.body.end_hold();
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::config::header_name::{
-    OWN_PREFIX, SINGLE_SPELLING, SINGLE_SPELLING_PREFIXES, is_usual, same_to_an_upstream, starts_with_to_an_upstream,
+    OWN_PREFIX, SINGLE_SPELLING, SINGLE_SPELLING_PREFIXES, is_same_cgi_variable, is_usual, starts_with_as_cgi_variable,
 };
 use crate::config::identity::{Attribute, ClientAttribute, IdentityHeader};
 use crate::policy::credentials::client::Client;
@@ -142,11 +142,11 @@ fn attribute(what: ClientAttribute, client_id: Option<&str>, client: Option<&Cli
 }
 
 fn is_one_of(names: &[Rc<str>], sent: &[u8]) -> bool {
-    names.iter().any(|name| same_to_an_upstream(sent, &**name))
+    names.iter().any(|name| is_same_cgi_variable(sent, &**name))
 }
 
 fn is_of(families: &[&str], name: &[u8]) -> bool {
-    families.iter().any(|family| starts_with_to_an_upstream(name, family))
+    families.iter().any(|family| starts_with_as_cgi_variable(name, family))
 }
 
 /// Formats a claim as a header value: text unchanged, numbers and booleans as in JSON, lists joined by commas, objects as JSON.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::checks::ParameterType;
 use crate::config::document::TokenSource;
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::pointer;
 use crate::policy::request::guard::{ParameterNameMatch, QueryParameter, parameters};
 use crate::policy::verdict::rejection::Finding;
@@ -73,7 +73,7 @@ pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])
     for check in checks {
         let lines = headers.iter().filter(|(sent, _)| *sent == check.name.as_bytes());
         let values = lines.map(|(_, value)| std::str::from_utf8(value).map_err(|_| "must be text in UTF-8"));
-        let is_respelled = |sent: &[u8]| same_to_an_upstream(sent, check.name.as_bytes()) && !is_checked(sent);
+        let is_respelled = |sent: &[u8]| is_same_cgi_variable(sent, check.name.as_bytes()) && !is_checked(sent);
         check.check("/headers/", values, headers.iter().any(|(sent, _)| is_respelled(sent)), findings);
     }
 }

@@ -4,7 +4,7 @@ use super::issuers::unknown;
 use super::sent_headers::forged;
 use crate::config::auth::{Auth, KeyPlace};
 use crate::config::document::{Document, Route, TokenSource};
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::problem::{At, Problems};
 use crate::config::sent_header;
 use crate::policy::authority::condition::{ClientFact, Condition, ConditionSource};
@@ -79,7 +79,7 @@ fn header_fault(name: &str, document: &Document) -> Option<String> {
     if let Err(fault) = sent_header::read(name) {
         return Some(fault);
     }
-    let is_same = |other: &str| same_to_an_upstream(other, name);
+    let is_same = |other: &str| is_same_cgi_variable(other, name);
     let mut tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
     let is_token = tokens.any(|source| matches!(source, TokenSource::Header(token) if is_same(token)));
     let is_key = key_sources(document).any(|source| matches!(source, KeyPlace::Header(key) if is_same(key)));

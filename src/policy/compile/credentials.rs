@@ -3,7 +3,7 @@
 
 use crate::config::auth::{Auth, CredentialKind, KeyPlace, Sensitivity};
 use crate::config::document::{Document, IssuerSettings, Route, TokenSource};
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::problem::Problems;
 use crate::config::token_rules::LONGEST_SELF_ISSUED;
 use crate::policy::authority::identity::IdentityHeaders;
@@ -125,7 +125,7 @@ fn check_sensitive(route: &Route, problems: &mut Problems) {
 /// Returns `true` if tokens and keys would be indistinguishable in this place.
 fn collides(key: &KeyPlace, token: &TokenSource) -> bool {
     match (key, token) {
-        (KeyPlace::Header(key), TokenSource::Header(token)) => same_to_an_upstream(key, token),
+        (KeyPlace::Header(key), TokenSource::Header(token)) => is_same_cgi_variable(key, token),
         (KeyPlace::InsecureQuery(key), TokenSource::Query(token)) => key == token,
         _ => false,
     }

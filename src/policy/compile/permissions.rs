@@ -2,7 +2,7 @@
 
 use super::issuers::unknown;
 use crate::config::document::Document;
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::permission::PermissionDomain;
 use crate::config::problem::{At, Problems};
 use crate::policy::authority::permission::{PermissionNeed, PermissionRegistry};
@@ -65,7 +65,7 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
     for (i, (header, form)) in headers.iter().enumerate() {
         let identity = document.identity_headers.iter().map(|other| &other.header);
         let earlier = headers.iter().take(i).map(|(other, _)| other);
-        if identity.chain(earlier).any(|other| same_to_an_upstream(&other.value, &header.value)) {
+        if identity.chain(earlier).any(|other| is_same_cgi_variable(&other.value, &header.value)) {
             problems.add(
                 &header.place,
                 "this header already carries something else (all but letters and digits count as one)",

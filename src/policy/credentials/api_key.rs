@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 
 use crate::config::auth::KeyPlace;
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::policy::request::guard::{SafePath, query_pairs, without_query_pair};
 use crate::policy::request::{Request, SingleValue};
 use crate::policy::verdict::edit::HeaderEdit;
@@ -175,7 +175,7 @@ impl KeyPlaces {
 }
 
 fn remove_spellings(name: &str, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
-    HeaderEdit::remove_matching(sent, edits, |sent| same_to_an_upstream(sent, name));
+    HeaderEdit::remove_matching(sent, edits, |sent| is_same_cgi_variable(sent, name));
 }
 
 /// Returns the text after the scheme, which is case-insensitive (RFC 9110 §11.1).

@@ -82,7 +82,7 @@ impl Revocations {
         let json = strict_json::parse(text).map_err(|fault| RevocationListError(fault.to_string()))?;
         let (entries, problems) = read_list(&Node::from(json));
         if !problems.is_empty() {
-            return Err(RevocationListError(problems.in_short()));
+            return Err(RevocationListError(problems.summary()));
         }
         let list = Revocations::of(&entries, now);
         if list.entries > most_entries {

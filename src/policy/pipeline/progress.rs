@@ -85,7 +85,7 @@ impl Progress {
     }
 
     /// Records a valid credential in addition to the first.
-    pub(in crate::policy) fn note_witness(&mut self, caller: &Caller) {
+    pub(in crate::policy) fn note_secondary_credential(&mut self, caller: &Caller) {
         self.audit.also.push(SecondaryCredential {
             credential: caller.kind().word(),
             issuer: caller.issuer_name().cloned(),

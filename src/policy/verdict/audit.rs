@@ -141,10 +141,10 @@ impl AuditRecord {
         );
         if !self.also.is_empty() {
             out.push_str(",\"also\":[");
-            for (i, witness) in self.also.iter().enumerate() {
+            for (i, other) in self.also.iter().enumerate() {
                 out.push_str(if i == 0 { "{" } else { ",{" });
-                member(&mut out, "credential", witness.credential);
-                let SecondaryCredential { issuer, subject, client, key, .. } = witness;
+                member(&mut out, "credential", other.credential);
+                let SecondaryCredential { issuer, subject, client, key, .. } = other;
                 who(&mut out, [("issuer", issuer), ("subject", subject), ("client", client), ("key", key)]);
                 out.push('}');
             }

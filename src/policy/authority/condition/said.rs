@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::policy::request::guard::{ParameterNameMatch, parameters};
 
 /// All occurrences of one name in a request.
@@ -34,7 +34,7 @@ impl<'c> Said<'c> {
             if *sent == name.as_bytes() {
                 said.add(std::str::from_utf8(value).ok().map(Cow::Borrowed));
             } else {
-                said.respelled |= same_to_an_upstream(sent, name.as_bytes());
+                said.respelled |= is_same_cgi_variable(sent, name.as_bytes());
             }
         }
         said

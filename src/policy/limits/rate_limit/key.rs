@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::limit::KeyPart;
 use crate::policy::credentials::caller::{Caller, Proof};
 use crate::policy::request::SingleValue;
@@ -41,7 +41,7 @@ impl<'s> Subject<'s> {
         for (sent, value) in self.headers {
             if *sent == name.as_bytes() {
                 found.add(value);
-            } else if same_to_an_upstream(sent, name.as_bytes()) {
+            } else if is_same_cgi_variable(sent, name.as_bytes()) {
                 found = SingleValue::Repeated;
             }
         }
