@@ -275,7 +275,10 @@ mod tests {
                 "        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: 'routes: []'\n",
                 "not JSON",
             ),
-            ("        '@type': type.googleapis.com/google.protobuf.Int32Value\n        value: 1\n", "the plugin takes"),
+            (
+                "        '@type': type.googleapis.com/google.protobuf.Int32Value\n        value: 1\n",
+                "the plugin accepts",
+            ),
             ("        routes: []\n", "expected `@type"),
         ] {
             let problem = find("envoy.yaml", &format!("{PLUGIN}{value}")).unwrap_err();

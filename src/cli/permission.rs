@@ -30,7 +30,7 @@ enum PermissionAction {
     /// Decode `LIC=3` or the claims of a token into permissions, and list the routes they open
     Decode(decode::PermissionDecodeOptions),
     /// Record the released bits, so that none is ever renumbered or reused
-    PermissionLock(lock::PermissionLockOptions),
+    Lock(lock::PermissionLockOptions),
     /// Print the permissions as constants of a programming language
     Constants(constants::PermissionConstantsOptions),
 }
@@ -62,7 +62,7 @@ pub fn run(options: &PermissionOptions) -> Result<ToolOutcome, Failure> {
         PermissionAction::Add(options) => add::run(options),
         PermissionAction::List(options) => list::run(options),
         PermissionAction::Decode(options) => decode::run(options),
-        PermissionAction::PermissionLock(options) => lock::run(options),
+        PermissionAction::Lock(options) => lock::run(options),
         PermissionAction::Constants(options) => constants::run(options),
     }
 }

@@ -207,11 +207,11 @@ mod tests {
             (none.clone(), json!({ "auth": "none", "issuer": "a" }), Some("`auth: none` identifies no caller")),
             (none.clone(), json!({ "auth": "none", "any_scope": ["s"] }), Some("`auth: none` identifies no caller")),
             (none.clone(), json!({ "auth": "optional", "issuer": "a" }), None),
-            (none.clone(), json!({ "auth": "optional", "scopes": ["s"] }), Some("`auth: optional` lets callers")),
+            (none.clone(), json!({ "auth": "optional", "scopes": ["s"] }), Some("`auth: optional` accepts callers")),
             (
                 none.clone(),
                 json!({ "auth": "optional", "require_claims": { "c": 1 } }),
-                Some("`auth: optional` lets callers"),
+                Some("`auth: optional` accepts callers"),
             ),
         ] {
             let found = problems(issuer.clone(), route.clone());

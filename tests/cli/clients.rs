@@ -16,7 +16,7 @@ fn a_document_of_clients_is_checked_before_gateways_fetch_it() {
             alone,
             0,
             "1 key",
-            "1 key is revoked or expired again",
+            "1 key is revoked or expired and can be removed",
         ),
         (client(r#", "plan": "gold""#), alone, 0, "1 client", ""),
         (

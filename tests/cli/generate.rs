@@ -63,8 +63,8 @@ fn a_header_that_the_listener_removes_cannot_be_read() {
     let ran = bench.run(&["generate", "envoy", "removed.yaml"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
     for expected in [
-        "limits[0].by: the listener removes `x-forwarded-host` when no proxy is trusted: give `--trusted-hops`",
-        "routes[0].when: the listener removes `x-real-ip` when no proxy is trusted: give `--trusted-hops`",
+        "limits[0].by: the listener removes `x-forwarded-host` when no proxy is trusted: set `--trusted-hops`",
+        "routes[0].when: the listener removes `x-real-ip` when no proxy is trusted: set `--trusted-hops`",
     ] {
         assert!(ran.err.contains(expected), "{}", ran.err);
     }
@@ -135,7 +135,7 @@ fn a_document_with_schemas_gets_the_fuller_module() {
         ("gateway.yaml", "a/portcullis-full.wasm", "a/portcullis-full.wasm", ""),
         ("schemas.yaml", "a/portcullis.wasm", "a/portcullis-full.wasm", "the module is a/portcullis-full.wasm"),
         ("schemas.yaml", "a/portcullis-full.wasm", "a/portcullis-full.wasm", ""),
-        ("schemas.yaml", "own.wasm", "own.wasm", "own.wasm must be what is built as portcullis-full.wasm"),
+        ("schemas.yaml", "own.wasm", "own.wasm", "own.wasm must be a copy of portcullis-full.wasm"),
     ] {
         let (taken, said) = module(&["generate", "envoy", file, "--wasm", wasm]);
         assert_eq!(taken, expected, "{file} with {wasm}");
@@ -191,7 +191,7 @@ fn what_a_generated_configuration_cannot_do_is_told() {
 
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.35"]);
     assert_eq!(ran.code, 64);
-    assert!(ran.err.contains("need Envoy 1.36 at least"), "{}", ran.err);
+    assert!(ran.err.contains("need Envoy 1.36 or later"), "{}", ran.err);
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", "1.38.2"]);
     assert!(ran.code == 0 && ran.err.contains("Envoy 1.38 leaves `..;` to the filter"), "{}", ran.err);
 

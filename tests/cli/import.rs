@@ -8,7 +8,7 @@ fn other_gateways_are_imported_and_nothing_becomes_open() {
     bench.write("serverless.json", SERVERLESS);
     bench.write("routes.yaml", ROUTES);
     for (file, lost, routes) in [
-        ("serverless.json", "serverless.json:4:32: paths[1].path: warning: matched `/admin` itself as well", 2),
+        ("serverless.json", "serverless.json:4:32: paths[1].path: warning: also matched `/admin` itself", 2),
         ("routes.yaml", "routes.yaml:7:16: routes[0].cache_ttl: warning: responses are not cached here", 3),
     ] {
         let bare = bench.run(&["import", file]);
@@ -111,8 +111,8 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (r#"{"paths": [{"path": "/x/*", "method": "GET", "response": {}}]}"#.into(), "1:21: paths[0].path", "`/x/*`: segment 2 `*`: the rest of a path is written `{.+}`"),
         ("routes:\n- { path: '/x/*', proxy_upstream: http://a }\n".into(), "2:11: routes[0].path", "`/x/*`: segment 2 `*`"),
         ("routes:\n- { path: '/u/:id', proxy_upstream: http://a }\n".into(), "2:11: routes[0].path", "`/u/:id`: segment 2 `:id`: a parameter is written `{id}`"),
-        ("public_paths: [/assets/*]\n".into(), "1:16: public_paths[0]", "`/assets/*` is not one literal path"),
-        ("public_paths: ['/users/{id}']\n".into(), "1:16: public_paths[0]", "`/users/{id}` is not one literal path"),
+        ("public_paths: [/assets/*]\n".into(), "1:16: public_paths[0]", "`/assets/*` is not a literal path"),
+        ("public_paths: ['/users/{id}']\n".into(), "1:16: public_paths[0]", "`/users/{id}` is not a literal path"),
         (route("auth_required: true\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, but routes[0] requires a token: keep one of the two"),
         (route("scopes: [a]\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, but routes[0] requires a token: keep one of the two"),
         (
@@ -271,7 +271,7 @@ fn files_of_other_formats_are_refused_by_name() {
         ("http: { routers: {} }\n", "a dynamic configuration of Traefik"),
         ("AWSTemplateFormatVersion: '2010-09-09'\nResources: {}\n", "an AWS CloudFormation template"),
         ("Routes: []\nGlobalConfiguration: {}\n", "a configuration of Ocelot"),
-        ("version: '1.0'\nissuers: []\nroutes: []\n", "a document of this gateway already"),
+        ("version: '1.0'\nissuers: []\nroutes: []\n", "a document of this gateway, which import does not support"),
         ("hello: world\n", "not a file that import can read"),
         ("[]\n", "not a file that import can read"),
         ("5\n", "not a file that import can read"),

@@ -297,7 +297,7 @@ fn what_would_not_do_for_a_gateway_changes_nothing() {
         (
             &["create", "gateway.yaml", "--gateway", "gateway.yaml", "--client", "reports", "--expires", "9d"],
             1,
-            "leave out --gateway",
+            "omit --gateway",
         ),
     ] {
         let ran = bench.run(&[&["keys"], arguments, &why[..]].concat());

@@ -50,7 +50,7 @@ fn messages_repeat_no_secret() {
         (&["token", "inspect", &token], "not a JWT"),
         (
             &["keys", "revoke", "gateway.yaml", "--key", &key, "--by", "b", "--reason", "r"],
-            "a key is named by its id or its prefix",
+            "expected the id or the prefix of a key",
         ),
         (
             &[

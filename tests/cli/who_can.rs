@@ -96,6 +96,6 @@ fn conditions_are_listed_judged_and_explained() {
         assert!(ran.out.contains(&format!("authorize     the condition `{condition}` is {verdict}")), "{}", ran.out);
     }
     let path = ["explain", "gateway.yaml", "GET", "/forms", "--claims", r#"{"ORD": 1}"#];
-    let asked = "authorize     the route asks for one of LIC.READ_FORMS, ORD.READ; the caller has \"ORD.READ\"\n";
+    let asked = "authorize     the route requires one of LIC.READ_FORMS, ORD.READ; the caller has \"ORD.READ\"\n";
     assert!(bench.run(&path).out.contains(asked), "{}", bench.run(&path).out);
 }

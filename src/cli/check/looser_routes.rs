@@ -138,7 +138,7 @@ impl MatchNote<'_> {
             LooserMatch::Route(_) => "give these requests their own route, or give that route the same requirements",
             LooserMatch::Public(_) => "make the public path narrower",
         };
-        format!("{requests} {verb} to {name}{line}, not to {}, and so need {missing}: {remedy}", title(strict))
+        format!("{requests} {verb} {name}{line}, not to {}, and so need {missing}: {remedy}", title(strict))
     }
 }
 
@@ -265,8 +265,8 @@ mod tests {
             found,
             [
                 "5: `PUT /api/users` (another method), `GET /api/users/` (a slash at the end), `GET /api/Users` (other letter \
-              case), `GET /api/users/any` (a longer path) match_note to the looser route `ANY /api/{.+}` (line 6), not to \
-              `GET|POST /api/users`, and so need no scope `admin`: give them a route of their own, or give that route the \
+              case), `GET /api/users/any` (a longer path) match the looser route `ANY /api/{.+}` (line 6), not to \
+              `GET|POST /api/users`, and so need no scope `admin`: give these requests their own route, or give that route the \
               same requirements"
             ]
         );
@@ -340,7 +340,7 @@ mod tests {
             found,
             [
                 "6: `GET /docs/secret` (its own path), `GET /docs/secret/` (a slash at the end), `GET /docs/Secret` (other \
-              letter case), `GET /docs/secret/any` (a longer path) match_note to the public path `/docs/*` (line 4), not to \
+              letter case), `GET /docs/secret/any` (a longer path) match the public path `/docs/*` (line 4), not to \
               `ANY /docs/secret`, and so need no credential: make the public path narrower"
             ]
         );
@@ -352,7 +352,7 @@ mod tests {
             "public_paths: ['/%64ocs/*', '/fre%65']\nroutes:\n- {path: /docs/secret, upstream: u}\n- {path: /free, upstream: u}\n- {path: '/%61', method: PUT, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
         );
         assert_eq!(found.len(), 1, "{found:#?}");
-        assert!(found[0].contains("match_note to the public path `/%64ocs/*` (line 4)"), "{found:#?}");
+        assert!(found[0].contains("match the public path `/%64ocs/*` (line 4)"), "{found:#?}");
         let found = notes_on("routes:\n- {path: '/%61', scopes: [s], upstream: u}\n- {path: '/{.+}', upstream: u}\n");
         assert!(found[0].contains("`GET /A` (other letter case)"), "{found:#?}");
     }

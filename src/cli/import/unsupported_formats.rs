@@ -65,6 +65,6 @@ const FORMATS: [(&[&str], &str); 28] = [
     (&["asyncapi"], "an AsyncAPI document"),
     (&["info", "item"], "a collection of Postman"),
     (&["binds"], "a configuration of agentgateway"),
-    (&["issuers"], "already a document of this gateway, so there is nothing to import"),
-    (&["upstreams"], "already a document of this gateway, or one of APISIX"),
+    (&["issuers"], "a document of this gateway"),
+    (&["upstreams"], "a document of this gateway, or one of APISIX"),
 ];

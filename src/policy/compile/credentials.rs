@@ -195,7 +195,7 @@ mod tests {
             ),
             (vec![any(&["api_key", "token"]), high.clone()], Some("an API key alone opens this route")),
             (vec![all(&["api_key"]), high.clone()], Some("an API key alone opens this route")),
-            (vec![auth(json!("none")), high.clone()], Some("cannot hold on a route that is open")),
+            (vec![auth(json!("none")), high.clone()], Some("cannot be used on a route that is open")),
             (vec![all(&["api_key", "certificate"]), high.clone()], None),
             (vec![any(&["token", "certificate"]), high], None),
             (vec![("/environment", json!("Test"))], Some("is not an environment name")),
@@ -204,7 +204,7 @@ mod tests {
                 vec![environments(&["production"])],
                 Some("is for production only, and the environment of this document is `test`"),
             ),
-            (vec![("/issuers/0/self_issued", json!(true))], Some("say in which `environments` they count")),
+            (vec![("/issuers/0/self_issued", json!(true))], Some("list the `environments` that accept them")),
             (vec![("/issuers/0/self_issued", json!(true)), environments(&["test"])], None),
             (
                 vec![
@@ -212,11 +212,11 @@ mod tests {
                     environments(&["test"]),
                     ("/issuers/0/max_lifetime", json!("16m")),
                 ],
-                Some("15 minutes at the most"),
+                Some("at most 15 minutes"),
             ),
             (
                 vec![("/issuers/0/self_issued", json!(true)), environments(&["test", "eu-production"])],
-                Some("do not count in `eu-production`"),
+                Some("are not accepted in `eu-production`"),
             ),
             (vec![("/api_keys/from", json!([{ "header": "Authorization" }]))], Some("write `scheme: ApiKey`")),
             (vec![("/api_keys/from", json!([{ "scheme": "Basic" }]))], Some("cannot be the scheme of a key")),
@@ -237,7 +237,10 @@ mod tests {
                 vec![third(json!([key("k", "pck_test_other0000001", "e9e2", json!({}))]))],
                 Some("has the hash of key `k` of client `c`"),
             ),
-            (vec![third(json!([key("k", "bill0000ing1", "0000", json!({}))]))], Some("`prefix` is not that of a key")),
+            (
+                vec![third(json!([key("k", "bill0000ing1", "0000", json!({}))]))],
+                Some("`prefix` is not the prefix of a key"),
+            ),
             (
                 vec![
                     ("/clients/1/environments", json!(["production"])),
@@ -251,7 +254,7 @@ mod tests {
                     key("2", "pck_test_other0000002", "0002", json!({})),
                     key("3", "pck_test_other0000003", "0003", json!({})),
                 ]))],
-                Some("keys `1`, `2`, `3` hold at the same time"),
+                Some("keys `1`, `2`, `3` are valid at the same time"),
             ),
             (
                 vec![third(json!([
@@ -268,7 +271,7 @@ mod tests {
                     "/clients/1/certificates",
                     json!([{ "spiffe": "spiffe://td/x" }, { "spiffe": "spiffe://td/x" }]),
                 )],
-                Some("this certificate is already that of client `d`"),
+                Some("this certificate already belongs to client `d`"),
             ),
             (vec![("/clients/1/certificates", json!([{ "dns": "*.example.com" }]))], Some("patterns are not accepted")),
             (vec![("/clients/1/certificates", json!([{ "spiffe": "https://x" }]))], Some("is not a SPIFFE id")),
@@ -324,9 +327,9 @@ mod tests {
         };
         assert_eq!(without(&[]), Vec::<String>::new());
         let found = without(&[("api_keys", json!({ "from": [{ "header": "X-API-Key" }] }))]);
-        assert!(found.len() == 1 && found[0].contains("say in which `environment`"), "{found:?}");
+        assert!(found.len() == 1 && found[0].contains("set `environment` in this document"), "{found:?}");
         let client = json!({ "id": "c", "owner": "o", "purpose": "p", "environments": ["test"] });
         let found = without(&[("clients", json!([client]))]);
-        assert!(found.len() == 1 && found[0].contains("does not say in which `environment`"), "{found:?}");
+        assert!(found.len() == 1 && found[0].contains("does not set `environment`"), "{found:?}");
     }
 }

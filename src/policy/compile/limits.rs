@@ -362,7 +362,7 @@ mod tests {
                 Some("limits[0].rate: a burst that takes more than a year"),
             ),
             (limit(json!({ "quota": "1/s" })), Some("limits[0].quota: `1/s` is not a quota")),
-            (limit(json!({ "rate": none, "burst": 3 })), Some("limits[0].burst: `burst` belongs to a `rate`")),
+            (limit(json!({ "rate": none, "burst": 3 })), Some("limits[0].burst: `burst` needs a `rate`")),
             (limit(json!({ "rate": none })), Some("limits[0]: expected exactly one of `rate` and `quota`")),
             (limit(json!({ "plan": "gold" })), Some("limits[0]: expected exactly one of `rate` and `quota`")),
             (
@@ -384,7 +384,7 @@ mod tests {
                 limit(json!({ "rate": none, "plan_from": { "claim": "p", "default": "free" } })),
                 Some("limits[0].plan_from.default: `plan_from` needs a caller"),
             ),
-            (limit(json!({ "name": "a b" })), Some("limits[0].name: `a b` is not a limit's name")),
+            (limit(json!({ "name": "a b" })), Some("limits[0].name: `a b` is not a limit name")),
             (limit(json!({ "by": "ip" })), Some("limits[0].by: `ip` is not accepted here")),
             (limit(json!({ "by": ["route", "route"] })), Some("limits[0].by[1]: is repeated in `by`")),
             (limit(json!({ "by": { "header": "a b" } })), Some("limits[0].by.header: `a b` is not a header name")),

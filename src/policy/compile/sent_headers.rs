@@ -83,9 +83,9 @@ mod tests {
         let errors = ("errors", json!({}));
         for (header, expected) in [
             ("X-Tenant", None),
-            ("x_org_id", Some("`x_org_id` is forged")),
-            ("X-Perms", Some("is forged")),
-            ("X-Portcullis-Upstream", Some("is forged")),
+            ("x_org_id", Some("the filter removes `x_org_id` from what clients send")),
+            ("X-Perms", Some("from what clients send")),
+            ("X-Portcullis-Upstream", Some("from what clients send")),
             ("Host", Some("conditions read the host as `request.host`")),
             ("Connection", Some("never sees a header `Connection`")),
             (":path", Some("`:path` is not a header name")),

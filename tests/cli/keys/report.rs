@@ -66,10 +66,10 @@ fn a_trail_that_was_touched_shows_it() {
     check(None);
     let lines: Vec<&str> = trail.lines().collect();
     for (touched, expected) in [
-        (trail.replacen("alice", "mallo", 1), "line 2 does not follow the line before it"),
-        (format!("{}\n{}\n", lines[0], lines[2]), "line 2 does not follow"),
-        (format!("{}\n{}\n{}\n", lines[1], lines[0], lines[2]), "line 1 does not follow"),
-        (format!("{}\n{}\n", lines[1], lines[2]), "line 1 does not follow"),
+        (trail.replacen("alice", "mallo", 1), "line 2 does not continue the line before it"),
+        (format!("{}\n{}\n", lines[0], lines[2]), "line 2 does not continue"),
+        (format!("{}\n{}\n{}\n", lines[1], lines[0], lines[2]), "line 1 does not continue"),
+        (format!("{}\n{}\n", lines[1], lines[2]), "line 1 does not continue"),
         (format!("{trail}nonsense\n"), "line 4 is not a JSON object"),
     ] {
         bench.write("gateway.audit.jsonl", &touched);
@@ -89,7 +89,7 @@ fn a_trail_that_was_touched_shows_it() {
     bench.write("gateway.yaml", &unrevoked);
     bench.write("gateway.audit.jsonl", &cut.replacen("alice", "mallo", 1));
     let ran = bench.run(&[&["keys", "revoke", "gateway.yaml", "--key", "b-1"], &why[..]].concat());
-    assert!(ran.code == 0 && ran.err.contains("gateway.audit.jsonl: line 2 does not follow"), "{}", ran.err);
+    assert!(ran.code == 0 && ran.err.contains("gateway.audit.jsonl: line 2 does not continue"), "{}", ran.err);
     std::fs::remove_file(bench.0.join("gateway.audit.jsonl")).unwrap();
     let ran = bench.run(&["keys", "report", "gateway.yaml", "--trail"]);
     assert!(ran.code == 1 && ran.err.contains("no such trail"), "{}", ran.err);

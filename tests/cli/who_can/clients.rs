@@ -140,7 +140,7 @@ fn a_client_can_call_what_its_real_key_opens() {
     ]);
     assert!(both.out.contains("both      GET /both        yes"), "{}", both.out);
     let lost = can(&["--client", "billing", "--key", "b-lost"]);
-    assert!(lost.out.contains("change    PUT /orders/any  no   api_key_revoked"), "{}", lost.out);
+    assert!(lost.out.contains("change    PUT /orders/any  no       api_key_revoked"), "{}", lost.out);
     let none = can(&["--client", "elsewhere"]);
     assert_eq!(none.err, "client `elsewhere` has no credential to send\n");
     for (arguments, code, expected) in [
