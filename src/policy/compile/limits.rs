@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::issuers::unknown;
-use super::sharing::SharedLimitFactory;
+use super::sharing::SharedLimits;
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route};
 use crate::config::limit as written;
@@ -21,7 +21,7 @@ pub(super) struct Limits<'d> {
     document: &'d Document,
     wide: Vec<DocumentLimit<'d>>,
     tables: HashSet<u32>,
-    counter: SharedLimitFactory,
+    shared: SharedLimits,
 }
 
 /// A limit of the document, for all routes or for some.
@@ -32,6 +32,7 @@ struct DocumentLimit<'d> {
 
 /// A plan's name and its windows. A limit without plans uses an empty name.
 type NamedLimit<'d> = (&'d str, &'d [At<written::WindowSettings>]);
+type ChosenPlans<'d> = (Vec<NamedLimit<'d>>, MeterChoice);
 
 impl<'d> Limits<'d> {
     pub(super) fn compile(document: &'d Document, problems: &mut Problems) -> Limits<'d> {
@@ -41,8 +42,7 @@ impl<'d> Limits<'d> {
                 problems.add(&plan.name.place, format!("plan `{}` is declared twice", plan.name.value));
             }
         }
-        let mut limits =
-            Limits { document, wide: Vec::new(), tables: HashSet::new(), counter: SharedLimitFactory::of(document) };
+        let mut limits = Limits { document, wide: vec![], tables: HashSet::new(), shared: SharedLimits::of(document) };
         for limit in &document.limits {
             limits.check_name(limit, &limits.names(), problems);
             let compiled = limits.limit(limit, "", problems);
@@ -70,10 +70,7 @@ impl<'d> Limits<'d> {
                 set.add(wide.written.counts, &wide.compiled);
             }
             if let Some(named) = named.filter(|_| route.auth.value == Auth::None && wide.compiled.needs_caller()) {
-                problems.add(
-                    &named.place,
-                    format!("route `{name}` does not identify callers, so `by` cannot be used there"),
-                );
+                problems.add(&named.place, format!("route `{name}` does not identify callers, so `by` cannot be used"));
             }
         }
         for (i, own) in route.limits.iter().enumerate() {
@@ -132,16 +129,12 @@ impl<'d> Limits<'d> {
             meters,
             choice,
             shadow: limit.shadow,
-            sharing: self.counter.sharing(limit, problems),
+            sharing: self.shared.sharing(limit, problems),
         })
     }
 
-    /// Returns the plans of a limit, the default first, and how a caller's plan is chosen.
-    fn allowance(
-        &self,
-        limit: &'d written::LimitSettings,
-        problems: &mut Problems,
-    ) -> (Vec<NamedLimit<'d>>, MeterChoice) {
+    /// Returns the plans of a limit, the default first.
+    fn allowance(&self, limit: &'d written::LimitSettings, problems: &mut Problems) -> ChosenPlans<'d> {
         let from = match &limit.allowance {
             Allowance::Windows(windows) => return (vec![("", windows.as_slice())], MeterChoice::Only),
             Allowance::Plan(name) => return (self.plan(name, problems).into_iter().collect(), MeterChoice::Only),

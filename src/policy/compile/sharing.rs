@@ -10,11 +10,11 @@ use crate::policy::limits::rate_limit::Sharing;
 use crate::policy::limits::rate_limit_client::{LeaseTerms, Service, SharedLimit};
 
 /// The rate limit service, and the timeout of calls.
-pub(super) struct SharedLimitFactory(Option<(Rc<Service>, Duration)>);
+pub(super) struct SharedLimits(Option<(Rc<Service>, Duration)>);
 
-impl SharedLimitFactory {
-    pub(super) fn of(document: &Document) -> SharedLimitFactory {
-        SharedLimitFactory(document.rate_limit_service.as_ref().map(|service| {
+impl SharedLimits {
+    pub(super) fn of(document: &Document) -> SharedLimits {
+        SharedLimits(document.rate_limit_service.as_ref().map(|service| {
             let (cluster, domain) = (service.cluster.value.clone(), service.domain.clone());
             (Rc::new(Service { cluster, domain }), service.timeout)
         }))
