@@ -19,7 +19,7 @@ use portcullis::gateway::waiting::StreamId;
 use portcullis::policy::Policy;
 use portcullis::policy::credentials::algorithm::Algorithm;
 use portcullis::policy::credentials::jwks::{KeySet, KeySource};
-use portcullis::policy::credentials::signature::{SignatureVerifier, Software};
+use portcullis::policy::credentials::signature::{SignatureVerifier, SoftwareVerifier};
 use portcullis::policy::credentials::token::UnverifiedToken;
 use portcullis::policy::request::guard::{read_host, read_target};
 use portcullis::policy::request::{Request, RequestParts};
@@ -68,9 +68,9 @@ fn signatures(criterion: &mut Criterion) {
         let (Some(key), Some(algorithm)) = (keys.iter().next(), Algorithm::from_name(name)) else { continue };
         let signature = vector.get("signature").and_then(Value::as_str).unwrap_or_default();
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { continue };
-        assert!(Software.verify(key, algorithm, input.as_bytes(), &signature), "{name}");
+        assert!(SoftwareVerifier.verify(key, algorithm, input.as_bytes(), &signature), "{name}");
         criterion.bench_function(&format!("verify/{name}"), |b| {
-            b.iter(|| Software.verify(black_box(key), algorithm, input.as_bytes(), black_box(&signature)));
+            b.iter(|| SoftwareVerifier.verify(black_box(key), algorithm, input.as_bytes(), black_box(&signature)));
         });
     }
 }

@@ -8,7 +8,7 @@ use portcullis::config::limit::{KeyPart, QuotaPeriod};
 use portcullis::policy::limits::rate_limit::key::{LimitKey, Subject};
 use portcullis::policy::limits::rate_limit::store::LocalStore;
 use portcullis::policy::limits::rate_limit::window::Window;
-use portcullis::policy::limits::rate_limit::{Choice, How, Limit, Meter, count};
+use portcullis::policy::limits::rate_limit::{CountingMode, Limit, Meter, MeterChoice, count};
 use portcullis::policy::request::peer::KnownPeer;
 
 criterion_group!(benches, arithmetic, key, counting);
@@ -49,7 +49,7 @@ fn counting(criterion: &mut Criterion) {
                 let peer = KnownPeer { address: Some((0x0a00_0000 + caller).to_be_bytes().into()), certificate: None };
                 let subject = Subject { peer: &peer, headers: &[], route: "", caller: None };
                 let charges: Vec<_> = limits.iter().filter_map(|limit| limit.charge(&subject, [7; 16])).collect();
-                count(&charges, How::Take, Duration::from_nanos(NOW), &mut store)
+                count(&charges, CountingMode::Take, Duration::from_nanos(NOW), &mut store)
             });
         });
     }
@@ -64,7 +64,7 @@ fn limit(table: u32, windows: usize) -> Limit {
         name: "limit".into(),
         by: vec![KeyPart::Address],
         meters: vec![meter],
-        choice: Choice::Only,
+        choice: MeterChoice::Only,
         shadow: false,
         sharing: None,
     }

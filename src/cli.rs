@@ -2,17 +2,13 @@
 //!
 //! Results go to standard output, everything else to standard error. Each command has its own file.
 
-mod asking;
 mod can;
-mod cast;
 mod check;
 mod clients;
 mod clock;
 mod documents;
-mod edit;
-mod emit;
 mod explain;
-mod fetched;
+mod fetched_document;
 mod files;
 mod gateway;
 mod generate;
@@ -21,16 +17,20 @@ mod json_escapes;
 mod json_text;
 mod keys;
 mod module;
+mod output;
 mod permission;
-mod printed;
-mod private;
+mod private_argument;
 mod revocation;
-mod scalar;
 mod schema;
-mod table;
+mod stand_in_clients;
+mod text_table;
 mod token;
+mod try_routes;
 mod who_can;
 pub mod yaml;
+mod yaml_edit;
+mod yaml_emitter;
+mod yaml_scalar;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -40,7 +40,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::problem::{Problem, Problems};
 use crate::printable;
-use printed::Printed;
+use output::Output;
 
 /// The exit status of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl From<Exit> for ExitCode {
 /// The output and the exit status of a command.
 struct ToolOutcome {
     /// For standard output.
-    result: Printed,
+    result: Output,
     /// Lines for standard error.
     notes: Vec<String>,
     exit: Exit,
@@ -157,7 +157,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 /// Prints the usage error or the requested help.
 fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
     // The message may repeat arguments, so it is built again from their printable form.
-    let printable: Vec<OsString> = arguments.iter().map(|argument| printed::argument(argument)).collect();
+    let printable: Vec<OsString> = arguments.iter().map(|argument| output::argument(argument)).collect();
     match Arguments::try_parse_from(&printable) {
         Err(error) => drop(error.print()),
         Ok(_) => drop(write!(std::io::stderr(), "{}", printable::lines(&error.render().to_string()))),
@@ -169,9 +169,9 @@ fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
 fn finish(outcome: Result<ToolOutcome, Failure>) -> Exit {
     let (result, notes, exit) = match outcome {
         Ok(ToolOutcome { result, notes, exit }) => (result, notes, exit),
-        Err(Failure::Message(message)) => (Printed::nothing(), vec![format!("portcullis: {message}")], Exit::Failure),
+        Err(Failure::Message(message)) => (Output::nothing(), vec![format!("portcullis: {message}")], Exit::Failure),
         Err(Failure::Problems(problems)) => {
-            (Printed::nothing(), problems.iter().map(|(file, problem)| line(file, problem)).collect(), Exit::Failure)
+            (Output::nothing(), problems.iter().map(|(file, problem)| line(file, problem)).collect(), Exit::Failure)
         }
     };
     let _ = std::io::stdout().lock().write_all(result.text().as_bytes());

@@ -36,7 +36,7 @@ use bounds::WorkerBounds;
 use checks::CheckSettings;
 use client::ClientSettings;
 use clients_from::ClientsFrom;
-use document::{Audit, Cors, Document, Errors, IssuerSettings, PublicPath, Route, Upstream};
+use document::{Audit, Cors, Document, ErrorSettings, IssuerSettings, PublicPath, Route, Upstream};
 use environment::Environment;
 use identity::IdentityHeader;
 use limit::service::RateLimitService;
@@ -72,7 +72,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
     let fields = root.fields()?;
     check_version(&fields);
     let items = |key| fields.get(key).map(|f| f.items()).unwrap_or_default();
-    let auth = fields.get("auth").map_or_else(|| usual_auth(root), |f| default_auth(&f));
+    let auth = fields.get("auth").map_or_else(|| required_auth(root), |f| default_auth(&f));
     let document = Document {
         environment: fields.get("environment").and_then(|f| f.text_at()),
         issuers: items("issuers").iter().filter_map(IssuerSettings::read).collect(),
@@ -97,7 +97,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         limits: fields.get("limits").map(|f| LimitSettings::read_all(&f, false)).unwrap_or_default(),
         rate_limit_service: fields.get("rate_limit_service").and_then(|f| RateLimitService::read(&f, environment)),
         limit_headers: fields.get("limit_headers").and_then(|f| LimitHeaders::read(&f)).unwrap_or_default(),
-        errors: fields.get("errors").and_then(|f| Errors::read(&f)).unwrap_or_default(),
+        errors: fields.get("errors").and_then(|f| ErrorSettings::read(&f)).unwrap_or_default(),
         audit: fields.get("audit").and_then(|f| Audit::read(&f)).unwrap_or_default(),
         bounds: fields.get("bounds").and_then(|f| WorkerBounds::read(&f)),
     };
@@ -108,7 +108,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
     Some(document)
 }
 
-fn usual_auth(field: &Field<'_>) -> At<Auth> {
+fn required_auth(field: &Field<'_>) -> At<Auth> {
     At { value: Auth::required(), place: field.place.clone() }
 }
 
@@ -116,15 +116,15 @@ fn usual_auth(field: &Field<'_>) -> At<Auth> {
 fn default_auth(field: &Field<'_>) -> At<Auth> {
     match Auth::read(field) {
         Some(At { value: Auth::None | Auth::Optional, .. }) => {
-            field.problem("only a route can be open: write `none` or `optional` there");
-            usual_auth(field)
+            field.problem("only a route can be open: write `none` or `optional` on the route");
+            required_auth(field)
         }
-        found => found.unwrap_or_else(|| usual_auth(field)),
+        found => found.unwrap_or_else(|| required_auth(field)),
     }
 }
 
-impl Errors {
-    fn read(field: &Field<'_>) -> Option<Errors> {
+impl ErrorSettings {
+    fn read(field: &Field<'_>) -> Option<ErrorSettings> {
         let fields = field.fields()?;
         let realm = fields.get("realm");
         let text = realm.as_ref().and_then(|f| f.text());
@@ -133,7 +133,7 @@ impl Errors {
         if let (Some(field), Some(text)) = (&realm, &text)
             && !is_plain(text)
         {
-            field.problem("a realm may hold visible ASCII and spaces only, no quotes and backslashes");
+            field.problem("a realm may contain only visible ASCII and spaces, without quotes and backslashes");
         }
         let denied = fields.get("permission_denied_status");
         let status = denied.as_ref().and_then(|f| f.number(0, u64::MAX));
@@ -143,7 +143,7 @@ impl Errors {
             field.problem(format!("`{status}` is neither 403 nor 401"));
         }
         fields.finish();
-        Some(Errors { realm: text.filter(is_plain), denied_as_401: status == Some(401) })
+        Some(ErrorSettings { realm: text.filter(is_plain), denied_as_401: status == Some(401) })
     }
 }
 
@@ -161,7 +161,7 @@ fn cors_setting(field: &Field<'_>) -> Option<Option<Cors>> {
     match field.node.value {
         Value::Bool(false) => Some(None),
         Value::Bool(true) => {
-            field.problem("expected a CORS policy or `false`; without `cors` the route has the document's policy");
+            field.problem("expected a CORS policy or `false`; without `cors`, the document's policy applies");
             None
         }
         _ => Cors::read(field).map(Some),

@@ -35,11 +35,11 @@ use crate::policy::verdict::wait::Awaited;
 /// A running policy in one worker. All [`transaction::Transaction`]s of the worker share it.
 pub struct Gateway {
     pub(crate) policy: Rc<Policy>,
-    pub(crate) memory: RefCell<Memory>,
+    pub(crate) memory: RefCell<DecisionState>,
     calls: RefCell<Calls>,
     pub(crate) waiting: RefCell<Waiting>,
     /// Held requests of which no part of the body has arrived yet.
-    pub(crate) unseen: RefCell<Vec<StreamId>>,
+    pub(crate) awaiting_body: RefCell<Vec<StreamId>>,
     /// Bytes of held bodies, in the proxy's memory.
     pub(crate) held: Rc<ByteBound>,
     /// Bytes of body copies, for report-only checks.
@@ -53,7 +53,7 @@ pub struct Gateway {
 }
 
 /// The state that decisions read and change.
-pub(crate) struct Memory {
+pub(crate) struct DecisionState {
     pub polled: Polled,
     pub tokens: TokenCache,
     pub quotas: Quotas,
@@ -67,7 +67,7 @@ struct Calls {
 
 /// The effects of an event that concerns the whole gateway.
 #[derive(Debug, Default)]
-pub struct Consequences {
+pub struct GatewayEffects {
     /// Log lines.
     pub commands: Vec<Command>,
     /// Requests to decide again, with [`transaction::Transaction::on_wake`].
@@ -84,14 +84,14 @@ impl Gateway {
             held: ByteBound::new(bounds.held_bodies),
             copied: ByteBound::new(bounds.copied_bodies),
             kept: ByteBound::new(MAX_KEPT_BYTES),
-            memory: RefCell::new(Memory {
+            memory: RefCell::new(DecisionState {
                 polled,
                 tokens: TokenCache::new(MAX_TOKENS, bounds.token_cache),
                 quotas: Quotas::new(MAX_ACCOUNTS),
             }),
             calls: RefCell::new(Calls { polling, quotas: QuotaCalls::default() }),
             waiting: RefCell::default(),
-            unseen: RefCell::default(),
+            awaiting_body: RefCell::default(),
             is_hurried: Cell::default(),
             tick: Cell::new(Some(TICK)),
             policy,
@@ -117,8 +117,8 @@ impl Gateway {
     }
 
     /// Handles a tick: starts fetches that are due, and finds requests whose wait has timed out.
-    pub fn on_tick(&self, now: Duration, shared: &dyn SharedData) -> Consequences {
-        let mut outcome = Consequences::default();
+    pub fn on_tick(&self, now: Duration, shared: &dyn SharedData) -> GatewayEffects {
+        let mut outcome = GatewayEffects::default();
         let changed = {
             let memory = &mut *self.memory.borrow_mut();
             self.calls.borrow_mut().polling.poll(&mut memory.polled, now, shared, &mut outcome.commands)
@@ -137,7 +137,7 @@ impl Gateway {
         shared: &dyn SharedData,
         woken: &mut usize,
         mut start: impl FnMut(&Call) -> bool,
-    ) -> Option<Consequences> {
+    ) -> Option<GatewayEffects> {
         while *woken < MAX_WOKEN {
             let call = self.next_call(now)?;
             if start(&call) {
@@ -160,8 +160,14 @@ impl Gateway {
     }
 
     /// Handles the end of a call.
-    pub fn on_answer(&self, call: CallId, answer: Answer<'_>, now: Duration, shared: &dyn SharedData) -> Consequences {
-        let mut outcome = Consequences::default();
+    pub fn on_answer(
+        &self,
+        call: CallId,
+        answer: Answer<'_>,
+        now: Duration,
+        shared: &dyn SharedData,
+    ) -> GatewayEffects {
+        let mut outcome = GatewayEffects::default();
         match call {
             CallId::Document(id) => {
                 {
@@ -186,17 +192,17 @@ impl Gateway {
     }
 
     /// Returns held requests of which no part of the body has arrived, at most as many as may be woken at once. See
-    /// [`transaction::Transaction::on_unseen_body`].
-    pub fn unseen(&self) -> Vec<StreamId> {
-        let mut unseen = self.unseen.borrow_mut();
-        let batch: Vec<_> = unseen.iter().take(MAX_WOKEN).copied().collect();
+    /// [`transaction::Transaction::on_awaited_body`].
+    pub fn awaiting_body(&self) -> Vec<StreamId> {
+        let mut awaiting_body = self.awaiting_body.borrow_mut();
+        let batch: Vec<_> = awaiting_body.iter().take(MAX_WOKEN).copied().collect();
         // The next call looks at others: requests without a body must not keep the rest from being found.
-        unseen.rotate_left(batch.len());
+        awaiting_body.rotate_left(batch.len());
         batch
     }
 
     /// Finds the requests that timed out or whose awaited result has arrived. A large number is spread over several ticks.
-    fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut Consequences) {
+    fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut GatewayEffects) {
         let (due, more) = self.waiting.borrow_mut().take(now, come);
         outcome.due = due;
         self.set_hurried(more);

@@ -22,12 +22,12 @@ use authority::circumstances::Circumstances;
 use authority::permission::PermissionRegistry;
 use checks::body::{Body, crowded};
 use compile::clients::ClientReader;
-use credentials::{Credentials, Presented};
+use credentials::{AuthenticationInput, Credentials};
 use limits::memory::MemoryBounds;
 use limits::set::LimitSet;
 use limits::shared_limit;
 use pipeline::decision::Decision;
-use pipeline::forward::{Forward, Passage};
+use pipeline::forward::{Forward, ForwardContext};
 use pipeline::inspection::Inspection;
 use pipeline::progress::Progress;
 use pipeline::rule::{RouteAction, Rule};
@@ -37,7 +37,7 @@ use request::route::RouteTable;
 use request::routing::{MatchedRoute, Routes};
 use request::{Request, RequestParts, overrides};
 use respond::cors::CorsPolicy;
-use respond::refusal::Refusals;
+use respond::refusal::ReplyRenderer;
 use respond::{Response, ResponseHead};
 use verdict::budget::Budget;
 use verdict::edit::HeaderEdit;
@@ -75,7 +75,7 @@ pub struct Policy {
     limits: LimitSet,
     limit_headers: LimitHeaders,
     asks_rate_limits: bool,
-    refusals: Refusals,
+    refusals: ReplyRenderer,
     audit: Audit,
     bounds: MemoryBounds,
 }
@@ -124,7 +124,7 @@ impl Policy {
         progress.audit.spoofed = self.credentials.identity.strip(request.headers, &mut edits);
         overrides::strip(request.headers, &mut edits);
         let requirements = self.requirements(rule, target.path(), world);
-        let presented = Presented { rule, parts, request, target, host: &host };
+        let presented = AuthenticationInput { rule, parts, request, target, host: &host };
         let callers = self.credentials.verify(requirements, presented, world, progress)?;
         let circumstances =
             Circumstances { request, host: host.name(), target, params, peer: world.peer, now: world.now };
@@ -137,7 +137,7 @@ impl Policy {
         Ok(match &rule.action {
             RouteAction::Answer(answer) => Decision::Reply(progress.answer(answer, &grant)),
             RouteAction::Forward(to) => {
-                let passage = Passage {
+                let passage = ForwardContext {
                     request,
                     target,
                     tail,

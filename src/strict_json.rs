@@ -42,7 +42,7 @@ impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Malformed::DuplicateMember(name) => {
-                write!(f, "member `{}` stands twice in one object", name.escape_debug())
+                write!(f, "member `{}` is repeated in one object", name.escape_debug())
             }
             Malformed::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
             Malformed::TooMany => f.write_str("more values than are accepted"),

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::config::source;
 use portcullis::gateway::Gateway;
 use portcullis::gateway::shared::LocalData;
-use portcullis::gateway::simulation::{SimulatedHost, Stuck};
+use portcullis::gateway::simulation::{SimulatedHost, StillWaiting};
 use portcullis::gateway::transaction::Transaction;
 use portcullis::gateway::waiting::StreamId;
 use portcullis::policy::Policy;
@@ -68,7 +68,7 @@ impl Site {
         let mut host = SimulatedHost::new(Duration::from_secs(ISSUED + seconds));
         host.verifier = &self.verifier;
         let mut transaction = Transaction::new(StreamId::default());
-        let sent = host.run(&self.gateway, &mut transaction, &headers, None, |_, _| Err(Stuck)).unwrap();
+        let sent = host.run(&self.gateway, &mut transaction, &headers, None, |_, _| Err(StillWaiting)).unwrap();
         (sent.reply.is_none(), self.verifier.calls.get())
     }
 }

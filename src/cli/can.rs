@@ -9,7 +9,8 @@ use super::cast::StandInSource;
 use super::explain::supposed::SupposedClaims;
 use super::explain::{HypotheticalGateway, PresentedCredentials};
 use super::gateway::GatewayFile;
-use super::keys::book::refuse_key_itself;
+use super::keys::client_file::refuse_key_itself;
+use super::stand_in_clients::StandInSource;
 use super::who_can::WhoCanFormat;
 use super::{Exit, Failure, Printed, ToolOutcome, asking, cast, clock, table};
 use crate::config::client::{ClientKey, ClientSettings};
@@ -39,26 +40,26 @@ pub struct CanOptions {
 
 /// Asks about every route.
 pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
-    let cast = options.source.open()?;
+    let all_clients = options.source.open()?;
     let now = options.at.unwrap_or_else(clock::now);
     let gateway = &cast.gateway;
     let token = options.claims.token(&gateway.document, now)?;
     let client = options.client.as_deref().map(|id| cast.client(id)).transpose()?;
     let key = client.map(|client| key(client, options.key.as_deref(), gateway, now)).transpose()?.flatten();
-    let certificate = client.and_then(cast::certificate_of);
-    let shows = [
+    let certificate = client.and_then(stand_in_clients::certificate_of);
+    let names = [
         key.map(|key| format!("key {}", key.id)),
         certificate.as_ref().map(|_| "its certificate".to_string()),
         token.as_ref().map(|_| "a token".to_string()),
     ];
-    let shows: Vec<String> = shows.into_iter().flatten().collect();
-    let secret = key.and_then(cast::key_of);
-    let shown = PresentedCredentials { token: token.as_ref(), key: secret.as_deref(), certificate };
-    let mut asked = HypotheticalGateway::new(gateway, None, cast.listed.as_deref(), now)?;
-    let answers = asking::about_all(&mut asked, &shown)?;
+    let names: Vec<String> = names.into_iter().flatten().collect();
+    let secret = key.and_then(stand_in_clients::stand_in_for);
+    let presented = PresentedCredentials { token: token.as_ref(), key: secret.as_deref(), certificate };
+    let mut simulated = SimulatedGateway::new(gateway, None, all_clients.listed.as_deref(), now)?;
+    let answers = try_routes::try_all(&mut simulated, &presented)?;
     let result = match options.format {
-        WhoCanFormat::Text => Printed::Lines(table::text(&asking::rows(&answers))),
-        WhoCanFormat::Csv => Printed::Lines(table::csv(&asking::rows(&answers))),
+        WhoCanFormat::Text => Output::Lines(text_table::text(&try_routes::rows(&answers))),
+        WhoCanFormat::Csv => Output::Lines(text_table::csv(&try_routes::rows(&answers))),
         WhoCanFormat::Json => {
             let all = answers.iter().map(|answer| {
                 json!({
@@ -66,12 +67,12 @@ pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
                     "upstream": answer.route.upstream.as_ref().map(|upstream| &upstream.value),
                 })
             });
-            Printed::json(&Value::Array(all.collect()))
+            Output::json(&Value::Array(all.collect()))
         }
     };
-    let note = client.map(|client| match shows.is_empty() {
-        true => format!("client `{}` has nothing to show", client.id.value),
-        false => format!("client `{}` shows {}", client.id.value, shows.join(", ")),
+    let note = client.map(|client| match names.is_empty() {
+        true => format!("client `{}` has no credential to send", client.id.value),
+        false => format!("client `{}` sends {}", client.id.value, names.join(", ")),
     });
     Ok(ToolOutcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
 }

@@ -2,10 +2,10 @@
 
 mod caches;
 pub mod clients;
-mod looser;
+mod looser_routes;
 pub mod overlaps;
 mod permissions;
-mod siblings;
+mod requirements;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::gateway::{self, GatewayFile, Variables};
 use super::module::Module;
 use super::permission::lock;
-use super::{Exit, Failure, Printed, ToolOutcome, line};
+use super::{Exit, Failure, Output, ToolOutcome, line};
 use crate::config::problem::{Place, Problem};
 
 /// The options of `check`.
@@ -63,8 +63,8 @@ pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
                     }
                     let about_clients = clients::notes(&gateway.document);
                     let about_permissions = permissions::notes(&gateway.document);
-                    let about_siblings = siblings::notes(&gateway.document, &gateway.policy);
-                    let placed = about_clients.iter().chain(&about_permissions).chain(&about_siblings);
+                    let about_looser_routes = looser_routes::notes(&gateway.document, &gateway.policy);
+                    let placed = about_clients.iter().chain(&about_permissions).chain(&about_looser_routes);
                     notes.extend(placed.map(|(place, note)| noted(file, place, note)));
                     if options.overlaps {
                         let found = overlaps::find(&gateway.document, &gateway.policy);
@@ -91,10 +91,10 @@ pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
             .map(|(file, o)| json!({ "file": file, "line": o.line, "column": o.column, "message": o.message }))
             .collect();
         let result = json!({ "problems": found, "checked": summaries, "notes": notes, "overlaps": met });
-        return Ok(ToolOutcome { result: Printed::json(&result), notes: Vec::new(), exit });
+        return Ok(ToolOutcome { result: Output::json(&result), notes: Vec::new(), exit });
     }
     let met = met.iter().map(|(file, o)| format!("{file}:{}:{}: overlap: {}", o.line, o.column, o.message));
-    let result = Printed::Lines(summaries.into_iter().chain(met).collect());
+    let result = Output::Lines(summaries.into_iter().chain(met).collect());
     notes.extend(problems.iter().map(|(file, problem)| line(file, problem)));
     Ok(ToolOutcome { result, notes, exit })
 }

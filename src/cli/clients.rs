@@ -16,14 +16,15 @@ use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 #[derive(Subcommand)]
 pub enum ClientsAction {
     /// Find every problem in a document of clients
-    Check(Fetched),
+    Check(FetchedDocument),
 }
 
 /// Checks the document.
 pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
     let ClientsAction::Check(options) = action;
     let file = &options.file;
-    let gateway = options.gateway.as_deref().map(|name| gateway::look_at(name, &options.variables)).transpose()?;
+    let gateway =
+        options.gateway.as_deref().map(|name| gateway::open_for_inspection(name, &options.variables)).transpose()?;
     let node = open(file, gateway.as_ref().and_then(|gateway| gateway.policy.client_reader()))?;
     let named = options.gateway.as_deref().zip(gateway.as_ref());
     let clients = read(file, &node, named)?;
@@ -31,20 +32,24 @@ pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let result = format!("{file}: {}, {}, no problems", count(clients.len(), "client"), count(keys, "key"));
     let past = past_keys(&clients);
-    let past_keys = if past == 1 { "1 key never holds".to_string() } else { format!("{past} keys never hold") };
-    let note = (past > 0).then(|| format!("{file}: note: {past_keys} again and can be taken out"));
+    let past_keys = if past == 1 {
+        "1 key is revoked or expired".to_string()
+    } else {
+        format!("{past} keys are revoked or expired")
+    };
+    let note = (past > 0).then(|| format!("{file}: note: {past_keys} and can be removed"));
     let mut notes: Vec<String> = note.into_iter().collect();
     if let Some(gateway) = &gateway {
         let several = check::clients::named_by_several(&clients, &gateway.document.issuers);
         notes.extend(several.iter().map(|(place, note)| check::noted(file, place, note)));
     }
-    Ok(ToolOutcome { result: Printed::line(result), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(result), notes, exit: Exit::Success })
 }
 
 /// Opens a document of clients within the bounds of this gateway's reader, or within the default bounds.
 pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> {
     let most = reader.map_or(USUAL_ENTRIES, ReadClients::most_entries);
-    fetched::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
+    fetched_document::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
 /// The clients of a separate document, read as the given gateway, which has this name, would read them. Without a gateway, only

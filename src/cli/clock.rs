@@ -23,7 +23,7 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
 
 /// Parses a time like [`parse_time`], or a duration from now.
 pub fn parse_end(text: &str) -> Result<Duration, String> {
-    let fault = "expected 2026-03-01T10:00:00Z, seconds since 1970, or a span of time from now as 90d";
+    let fault = "expected 2026-03-01T10:00:00Z, seconds since 1970, or a duration from now such as 90d";
     parse_time(text).or_else(|_| parse_span(text).map(|span| now().saturating_add(span))).map_err(|_| fault.to_string())
 }
 

@@ -1,12 +1,12 @@
 //! Finds the gateway's documents in a file: the file itself, or documents embedded in an Envoy configuration or Istio manifest.
 
 mod caches;
-mod other;
+mod other_formats;
 
-pub use caches::{Cache, Side};
+pub use caches::{CacheFilter, CacheSide};
 
-use super::scalar::{self, Loader};
 use super::yaml::Ambiguous;
+use super::yaml_scalar::{self, Loader};
 use super::{json_text, yaml};
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{Place, Problem};
@@ -14,24 +14,25 @@ use crate::config::source;
 
 /// Reads a whole file: JSON by file extension, otherwise YAML with any number of documents.
 pub fn read(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
-    read_noting(file, text).map(|(roots, _)| roots)
+    read_with_ambiguous(file, text).map(|(roots, _)| roots)
 }
 
-fn read_noting(file: &str, text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
+fn read_with_ambiguous(file: &str, text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
     match json_text::is_name_of_json(file) {
         true => Ok((vec![json_text::read(text)?], Ambiguous::default())),
-        false => yaml::read_all_noting(text),
+        false => yaml::read_all_with_ambiguous(text),
     }
 }
 
 /// Every gateway document in one file. A file without any is also a problem.
 pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
-    let (roots, ambiguous) = read_noting(file, text)?;
-    let is_other = |root: &Node| MARKS.iter().any(|mark| root.get(mark).is_some());
+    let (roots, ambiguous) = read_with_ambiguous(file, text)?;
+    let is_other = |root: &Node| FOREIGN_KEYS.iter().any(|mark| root.get(mark).is_some());
     let mut search = DocumentSearch { text, ambiguous, found: Vec::new() };
     match roots.as_slice() {
         roots if !roots.iter().any(is_other) => {
-            if let Some((root, what)) = roots.iter().find_map(|root| other::kind(root).map(|what| (root, what))) {
+            if let Some((root, what)) = roots.iter().find_map(|root| other_formats::kind(root).map(|what| (root, what)))
+            {
                 return Err(problem(root.at, what));
             }
             // A plain gateway document is the only one in its file, so the other loaders' reading is not checked.
@@ -52,7 +53,7 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
 }
 
 /// Envoy's cache filters in a chain with this plugin. A file that cannot be read has none.
-pub fn caches(file: &str, text: &str) -> Vec<Cache> {
+pub fn caches(file: &str, text: &str) -> Vec<CacheFilter> {
     let is_ours = |node: &Node| {
         let mut search = DocumentSearch { text, ambiguous: Ambiguous::default(), found: Vec::new() };
         search.visit(node).is_err() || !search.found.is_empty()
@@ -106,7 +107,8 @@ impl DocumentSearch<'_> {
                 self.found.push(document);
             }
             ("google.protobuf.StringValue", Value::Text(json)) => {
-                let document = json_text::read(json).map(|node| shifted(node, &Shift::of(value.at, self.text)));
+                let document =
+                    json_text::read(json).map(|node| with_file_positions(node, &PositionMap::of(value.at, self.text)));
                 // Invalid JSON and YAML count as another plugin's document unless they have one of our sections.
                 let has_sections = || match &document {
                     Ok(document) => is_gateway(document),
@@ -118,7 +120,7 @@ impl DocumentSearch<'_> {
             }
             _ if is_ours(plugin) => {
                 let message =
-                    "the plugin takes a google.protobuf.Struct, or a google.protobuf.StringValue that holds JSON";
+                    "the plugin accepts a google.protobuf.Struct, or a google.protobuf.StringValue with JSON text";
                 return Err(problem(configuration.at, message));
             }
             _ => {}
@@ -130,7 +132,7 @@ impl DocumentSearch<'_> {
     fn as_struct(&self, node: Node, loader: Loader) -> Result<Node, Problem> {
         let flat = !matches!(node.value, Value::List(_) | Value::Map(_));
         if let Some(text) = self.ambiguous.get(&(node.at.line, node.at.column)).filter(|_| flat)
-            && let Some(what) = scalar::read_otherwise(text, loader)
+            && let Some(what) = yaml_scalar::reading_of_loader(text, loader)
         {
             let remedy = "put it in quotes if it is text, or embed the document as JSON text (StringValue)";
             return Err(problem(node.at, &format!("{loader:?} reads `{text}` as {what} here: {remedy}")));
@@ -140,7 +142,7 @@ impl DocumentSearch<'_> {
                 let as_double = number.as_f64().and_then(source::number);
                 if !number.is_f64() && as_double.as_ref() != Some(&number) {
                     let message = format!(
-                        "a Struct would not hold `{number}` exactly: its numbers are doubles, exact up to 2^53"
+                        "a Struct cannot represent `{number}` exactly: its numbers are doubles, exact up to 2^53"
                     );
                     return Err(problem(node.at, &message));
                 }
@@ -172,38 +174,38 @@ fn is_gateway(document: &Node) -> bool {
 }
 
 /// How places in an embedded text map to places in the file.
-enum Shift {
+enum PositionMap {
     /// Quoted or folded text: every place maps to the start of the text.
     Flat(Position),
     /// A literal block (`|`): lines map one to one, indented by this many columns.
     Literal { line: u32, column: u32 },
 }
 
-impl Shift {
-    fn of(at: Position, text: &str) -> Shift {
+impl PositionMap {
+    fn of(at: Position, text: &str) -> PositionMap {
         let above = at.line.checked_sub(2).and_then(|index| text.lines().nth(index as usize)).unwrap_or_default();
         let header = above.split(" #").next().unwrap_or_default().trim_end().trim_end_matches(['-', '+']);
         let header = header.trim_end_matches(|c: char| c.is_ascii_digit());
         match header.ends_with(": |") {
-            true => Shift::Literal { line: at.line.saturating_sub(1), column: at.column.saturating_sub(1) },
-            false => Shift::Flat(at),
+            true => PositionMap::Literal { line: at.line.saturating_sub(1), column: at.column.saturating_sub(1) },
+            false => PositionMap::Flat(at),
         }
     }
 }
 
-fn shifted(node: Node, shift: &Shift) -> Node {
-    let place = |at: Position| match shift {
-        Shift::Flat(start) => *start,
-        Shift::Literal { line, column } => Position { line: at.line + line, column: at.column + column },
+fn with_file_positions(node: Node, map: &PositionMap) -> Node {
+    let place = |at: Position| match map {
+        PositionMap::Flat(start) => *start,
+        PositionMap::Literal { line, column } => Position { line: at.line + line, column: at.column + column },
     };
     let value = match node.value {
-        Value::List(items) => Value::List(items.into_iter().map(|item| shifted(item, shift)).collect()),
+        Value::List(items) => Value::List(items.into_iter().map(|item| with_file_positions(item, map)).collect()),
         Value::Map(entries) => Value::Map(
             entries
                 .into_iter()
                 .map(|(mut key, value)| {
                     key.at = place(key.at);
-                    (key, shifted(value, shift))
+                    (key, with_file_positions(value, map))
                 })
                 .collect(),
         ),
@@ -218,7 +220,7 @@ fn problem(at: Position, message: &str) -> Problem {
 }
 
 /// Top-level keys of files that are not gateway documents: bootstraps, control plane resources, manifests.
-const MARKS: [&str; 9] = [
+const FOREIGN_KEYS: [&str; 9] = [
     "static_resources",
     "resources",
     "apiVersion",
@@ -273,7 +275,10 @@ mod tests {
                 "        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: 'routes: []'\n",
                 "not JSON",
             ),
-            ("        '@type': type.googleapis.com/google.protobuf.Int32Value\n        value: 1\n", "the plugin takes"),
+            (
+                "        '@type': type.googleapis.com/google.protobuf.Int32Value\n        value: 1\n",
+                "the plugin accepts",
+            ),
             ("        routes: []\n", "expected `@type"),
         ] {
             let problem = find("envoy.yaml", &format!("{PLUGIN}{value}")).unwrap_err();
@@ -303,10 +308,10 @@ mod tests {
             ("version: '1.0'\nclients: []\nplans: {}\n", None),
             ("version: '1.0'\nissuers: []\nkeys: []\n", None),
         ] {
-            let told = find("a.yaml", text).err().map(|problem| problem.message);
+            let message = find("a.yaml", text).err().map(|problem| problem.message);
             assert!(
-                told.as_deref().map(|told| told.contains(expected.unwrap_or("?"))) == expected.map(|_| true),
-                "{text}: {told:?}"
+                message.as_deref().map(|message| message.contains(expected.unwrap_or("?"))) == expected.map(|_| true),
+                "{text}: {message:?}"
             );
         }
     }
@@ -327,12 +332,12 @@ mod tests {
         let patch = format!("apiVersion: v1\nkind: EnvoyFilter\nspec: {{patch: {{value: {v1}}}}}\n");
         for (text, expected) in [
             (chains(&[ours, "{name: router}"]), vec![]),
-            (chains(&[ours, &v1]), vec![("static_resources.listeners[0].http_filters[1]", Side::Behind)]),
-            (chains(&[&v2, ours]), vec![("static_resources.listeners[0].http_filters[0]", Side::InFront)]),
-            (chains(&[ours, discovered]), vec![("static_resources.listeners[0].http_filters[1]", Side::Behind)]),
+            (chains(&[ours, &v1]), vec![("static_resources.listeners[0].http_filters[1]", CacheSide::Behind)]),
+            (chains(&[&v2, ours]), vec![("static_resources.listeners[0].http_filters[0]", CacheSide::InFront)]),
+            (chains(&[ours, discovered]), vec![("static_resources.listeners[0].http_filters[1]", CacheSide::Behind)]),
             (chains(&[other, &v1]), vec![]),
             (format!("{}, clusters: [{{http_filters: [{v1}]}}]}}", chains(&[ours]).trim_end_matches('}')), vec![]),
-            (format!("{plugin}{patch}"), vec![("spec.patch.value.typed_config.@type", Side::Unknown)]),
+            (format!("{plugin}{patch}"), vec![("spec.patch.value.typed_config.@type", CacheSide::Unknown)]),
             (patch.clone(), vec![]),
             ("routes: []".to_string(), vec![]),
             ("[".to_string(), vec![]),

@@ -2,10 +2,10 @@
 
 mod body;
 mod certificate;
+pub mod hypothetical_token;
+mod presented;
 mod published;
 mod report;
-mod shown;
-pub mod supposed;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::gateway::Variables;
-use super::private::Private;
-use super::{Exit, Failure, Printed, ToolOutcome, clock, gateway};
+use super::private_argument::PrivateArgument;
+use super::{Exit, Failure, Output, ToolOutcome, clock, gateway};
 use crate::gateway::Gateway;
 use crate::gateway::call::{Answer, GrpcMessage};
 use crate::gateway::shared::LocalData;
-use crate::gateway::simulation::{Sent, SimulatedHost, Stuck};
+use crate::gateway::simulation::{Sent, SimulatedHost, StillWaiting};
 use crate::gateway::transaction::Transaction;
 use crate::gateway::waiting::StreamId;
 use crate::policy::limits::rate_limit_client::wire;
@@ -28,7 +28,7 @@ use crate::policy::verdict::wait::Awaited;
 use crate::policy::world::TraceStep;
 use supposed::SupposedClaims;
 
-pub use shown::{HypotheticalGateway, PresentedCredentials};
+pub use presented::{PresentedCredentials, SimulatedGateway};
 
 /// The options of `explain`.
 #[derive(Args)]
@@ -49,7 +49,7 @@ pub struct ExplainOptions {
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
     /// A request header; can be repeated
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = Private(header))]
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = PrivateArgument(header))]
     headers: Vec<(String, String)>,
     /// The request body; `@FILE` reads it from a file
     #[arg(long, value_name = "TEXT")]
@@ -60,7 +60,7 @@ pub struct ExplainOptions {
     #[command(flatten)]
     claims: SupposedClaims,
     /// A client certificate that counts as verified: its SPIFFE ID, its DNS name or its SHA-256
-    #[arg(long, value_name = "NAME", value_parser = certificate::supposed)]
+    #[arg(long, value_name = "NAME", value_parser = certificate::parse)]
     certificate: Option<Certificate>,
     /// The key set of all remote issuers
     #[arg(long, value_name = "JWKS")]
@@ -96,21 +96,21 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     let token = options.claims.token(&file.document, now)?;
     let mut polled = gateway.polled();
     if let Some(token) = &token {
-        supposed::publish(&mut polled, now);
+        hypothetical_token::publish_keys(&mut polled, now);
         token.attach(&mut request);
         host.verifier = token;
     }
     if let Some(keys) = &options.keys {
         published::keys(&mut polled, keys, now)?;
     }
-    let supposed = [
+    let empty_documents = [
         (
             published::revocations(&mut polled, &file, options.revoked.as_deref(), now)?,
             "--revoked, so the polled list revokes nothing here",
         ),
         (
             published::clients(&mut polled, &file, &options.file, options.clients.as_deref(), now)?,
-            "--clients, so the polled document lists nobody here",
+            "--clients, so the polled document has no clients here",
         ),
     ];
     drop(polled);
@@ -119,13 +119,13 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     let sent = run_request(&gateway, &mut transaction, &mut host, &request, &mut trace)?;
     let audit = transaction.record();
     body::note_judgement(&sent, audit, &mut trace);
-    let report = report::Report { request: &request, trace: &trace, audit, sent: &sent };
+    let report = report::ExplainReport { request: &request, trace: &trace, audit, sent: &sent };
     let is_refused = sent.reply.is_some() && audit.outcome == audit::Outcome::Deny;
     let exit = if is_refused { Exit::Denied } else { Exit::Success };
-    let result = if options.json { Printed::json(&report.json()) } else { Printed::Lines(report.lines()) };
-    let supposed = supposed.into_iter().filter(|(is_so, _)| *is_so);
-    let supposed = supposed.map(|(_, what)| format!("{}: note: no {what}", options.file));
-    Ok(ToolOutcome { result, notes: file.notes(&options.file).chain(supposed).collect(), exit })
+    let result = if options.json { Output::json(&report.json()) } else { Output::Lines(report.lines()) };
+    let empty_documents = empty_documents.into_iter().filter(|(is_empty, _)| *is_empty);
+    let empty_documents = empty_documents.map(|(_, what)| format!("{}: note: no {what}", options.file));
+    Ok(ToolOutcome { result, notes: file.notes(&options.file).chain(empty_documents).collect(), exit })
 }
 
 /// Runs a request to its end. A fetch for an unknown key returns nothing new, which ends the waiting. No rate limit service is
@@ -142,7 +142,7 @@ fn run_request(
         Awaited::Document(document) => {
             let mut polled = gateway.polled();
             if polled.generation(document, host.now).is_none() {
-                let message = "the verdict depends on a remote key set: give it with --keys, or suppose a genuine token with --claims";
+                let message = "the verdict depends on a remote key set: pass it with --keys, or use --claims for a token that counts as validly signed";
                 return Err(Failure::Message(message.to_string()));
             }
             polled.note_failure(document, host.now);
@@ -166,8 +166,8 @@ impl GrpcMessage for Granted {
     }
 }
 
-impl From<Stuck> for Failure {
-    fn from(_: Stuck) -> Failure {
+impl From<StillWaiting> for Failure {
+    fn from(_: StillWaiting) -> Failure {
         Failure::Message("the request would wait for a key that no key set has".to_string())
     }
 }

@@ -88,7 +88,7 @@ impl Staged {
         let now = File::open(&self.file).and_then(bounded)?;
         match now.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now) == before.as_bytes() {
             true => Ok(()),
-            false => Err(io::Error::other("was changed by somebody else just now")),
+            false => Err(io::Error::other("was changed by another process in the meantime")),
         }
     }
 

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use clap::Args;
 
-use super::private::Private;
+use super::private_argument::PrivateArgument;
 use super::{Failure, documents, files, json_text};
-use crate::config::document::{Document, Keys};
+use crate::config::document::{Document, IssuerKeySettings};
 use crate::config::environment::expand;
 use crate::config::node::{Node, Value};
 use crate::config::problem::Problem;
@@ -29,7 +29,7 @@ pub struct GatewayFile {
 #[derive(Args)]
 pub struct Variables {
     /// Set a variable; overrides the environment
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = Private(assignment))]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = PrivateArgument(assignment))]
     set: Vec<(String, String)>,
     /// The value of variables that are not set.
     #[arg(skip)]
@@ -59,14 +59,14 @@ pub fn open(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
 fn only(file: &str, mut gateways: Vec<GatewayFile>) -> Result<GatewayFile, Failure> {
     match (gateways.pop(), gateways.is_empty()) {
         (Some(gateway), true) => Ok(gateway),
-        _ => Err(Failure::Message(format!("{file} holds several documents; this command needs one"))),
+        _ => Err(Failure::Message(format!("{file} contains several documents; this command accepts one"))),
     }
 }
 
 /// Opens a file with exactly one document to inspect it. Unset variables in addresses are not a problem, because no request is
 /// sent.
-pub fn look_at(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
-    look_at_text(file, &read_document(file)?, variables)
+pub fn open_for_inspection(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
+    inspect_text(file, &read_document(file)?, variables)
 }
 
 /// The same with the current or future text of a file.
@@ -121,7 +121,7 @@ impl GatewayFile {
             .issuers
             .iter()
             .filter_map(|issuer| match &issuer.keys.value {
-                Keys::Secret { env } if variables.get(env).is_none() => Some(env.clone()),
+                IssuerKeySettings::Secret { env } if variables.get(env).is_none() => Some(env.clone()),
                 _ => None,
             })
             .collect();

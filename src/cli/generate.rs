@@ -8,7 +8,7 @@ mod envoy;
 mod filter;
 mod listener;
 mod local_reply;
-mod removed;
+mod removed_headers;
 mod tls;
 mod traffic;
 mod version;
@@ -18,14 +18,14 @@ use serde_json::Value;
 
 use super::gateway::{GatewayFile, Variables};
 use super::module::Module;
-use super::scalar::Loader;
-use super::{Exit, Failure, Printed, ToolOutcome, emit, gateway, scalar};
+use super::yaml_scalar::Loader;
+use super::{Exit, Failure, Output, ToolOutcome, gateway, yaml_emitter, yaml_scalar};
 use crate::config::problem::Problems;
 use crate::policy::pipeline::rule::RouteAction;
 use crate::policy::request::route::{Method, RouteMatch};
 use crate::printable;
-use tls::Tls;
-use traffic::Traffic;
+use tls::TlsOptions;
+use traffic::TrafficOptions;
 use version::EnvoyVersion;
 
 /// The subcommands of `generate`.
@@ -58,7 +58,7 @@ pub struct EnvoyOptions {
     wasm: String,
     /// How the document is embedded
     #[arg(long, value_enum, default_value = "json")]
-    embed: Form,
+    embed: EmbeddedForm,
     /// The number of trusted proxies in front of this one that append to X-Forwarded-For
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     trusted_hops: u32,
@@ -66,19 +66,19 @@ pub struct EnvoyOptions {
     #[arg(long, value_name = "PATH", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     ca_file: String,
     #[command(flatten)]
-    traffic: Traffic,
+    traffic: TrafficOptions,
     /// The Envoy version that will read the configuration; versions without the required features are refused
     #[arg(long, value_name = "VERSION", value_parser = version::parse, default_value_t = EnvoyVersion::NEWEST)]
     envoy_version: EnvoyVersion,
     #[command(flatten)]
-    tls: Tls,
+    tls: TlsOptions,
     #[command(flatten)]
     variables: Variables,
 }
 
 /// The form in which the plugin receives the document.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum EmbeddedForm {
     /// A StringValue of compact JSON
     Json,
     /// A Struct: plain YAML inside the Envoy file
@@ -96,15 +96,15 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
         return Err(Failure::Message(message));
     }
     let gateway = gateway::open(&options.file, &options.variables)?;
-    if options.embed == Form::Struct
-        && let Some(number) = misread(&gateway.configuration)
+    if options.embed == EmbeddedForm::Struct
+        && let Some(number) = number_that_envoy_misreads(&gateway.configuration)
     {
         let message = format!("Envoy would read {number} as text in a Struct: embed the document as json");
         return Err(Failure::Message(format!("{}: {message}", options.file)));
     }
     let mut problems = Problems::default();
     let bootstrap = envoy::bootstrap(&gateway, options, &mut problems);
-    removed::check(&gateway, options, &mut problems);
+    removed_headers::check(&gateway, options, &mut problems);
     if !problems.is_empty() {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));
@@ -112,17 +112,18 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     // All of them are listed, because the environment of this command is not that of Envoy.
     let needed = filter::secrets(&gateway.document).into_iter();
     let needed = needed.map(|name| format!("Envoy needs `{name}` in its environment"));
-    let unrouted =
-        unrouted(&gateway).map(|path| format!("`{path}` is public and no route says where it leads, so it gets a 403"));
+    let public_paths_without_route = public_paths_without_route(&gateway)
+        .map(|path| format!("`{path}` is public but no route forwards it, so it gets a 403"));
     let version = options.envoy_version.notes();
     let buffers = listener::note(&gateway, options);
     let certificates = options.tls.note(&gateway.document);
     let module = needed_module(&gateway, options);
-    let notes = needed.chain(unrouted).chain(module).chain(certificates).chain(buffers).chain(version);
+    let notes =
+        needed.chain(public_paths_without_route).chain(module).chain(certificates).chain(buffers).chain(version);
     let notes = notes.map(|note| format!("{}: note: {note}", options.file)).collect();
     let file = printable::one_line(&options.file);
     let heading = format!("# Written by `portcullis generate envoy {file}`; change that file, not this one.\n");
-    Ok(ToolOutcome { result: Printed::Whole(heading + &emit::yaml(&bootstrap)), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::Whole(heading + &yaml_emitter::yaml(&bootstrap)), notes, exit: Exit::Success })
 }
 
 /// A note on the required module, if it is not the one named on the command line.
@@ -130,17 +131,15 @@ fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String
     let needed = Module::needed(&gateway.document);
     match needed.beside(&options.wasm) {
         Some(file) if file != options.wasm => Some(format!("the document has JSON Schemas, so the module is {file}")),
-        None if needed == Module::Full && !options.wasm.ends_with(needed.file()) => Some(format!(
-            "the document has JSON Schemas, so {} must be what is built as {}",
-            options.wasm,
-            needed.file()
-        )),
+        None if needed == Module::Full && !options.wasm.ends_with(needed.file()) => {
+            Some(format!("the document has JSON Schemas, so {} must be a copy of {}", options.wasm, needed.file()))
+        }
         _ => None,
     }
 }
 
 /// Public paths without an upstream. Only custom Envoy routes could forward them, and the generated configuration has none.
-fn unrouted(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
+fn public_paths_without_route(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
     gateway.document.public_paths.iter().map(|public| public.path.value.as_str()).filter(|path| {
         let example = path.strip_suffix('*').map(|tree| format!("{tree}any"));
         let example = example.as_deref().unwrap_or(path);
@@ -154,14 +153,14 @@ fn unrouted(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
 }
 
 /// A number that Envoy's YAML reader would read as text.
-fn misread(value: &Value) -> Option<String> {
+fn number_that_envoy_misreads(value: &Value) -> Option<String> {
     match value {
         Value::Number(n) => {
             let text = n.to_string();
-            scalar::read_otherwise(&text, Loader::Envoy).map(|_| text)
+            yaml_scalar::reading_of_loader(&text, Loader::Envoy).map(|_| text)
         }
-        Value::Array(items) => items.iter().find_map(misread),
-        Value::Object(members) => members.values().find_map(misread),
+        Value::Array(items) => items.iter().find_map(number_that_envoy_misreads),
+        Value::Object(members) => members.values().find_map(number_that_envoy_misreads),
         _ => None,
     }
 }

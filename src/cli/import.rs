@@ -2,26 +2,26 @@
 //!
 //! Input that import does not understand never opens a route: such a file is refused, with the place of each value.
 
-mod foreign;
 mod precedence;
 #[cfg(test)]
 mod properties;
 mod reader;
 mod routes_yaml;
 mod serverless;
-mod verify;
+mod unsupported_formats;
+mod verify_result;
 
 use clap::{ArgGroup, Args};
 use serde_json::{Map, Value, json};
 
-use super::private::Private;
-use super::{Exit, Failure, Printed, ToolOutcome, emit, gateway, yaml};
+use super::private_argument::PrivateArgument;
+use super::{Exit, Failure, Output, ToolOutcome, gateway, yaml, yaml_emitter};
 use crate::config::node::Node;
 use crate::config::problem::{Place, Problem};
 use crate::policy::request::guard::percent;
 use crate::policy::request::route::{Method, RoutePattern};
 use crate::printable;
-use reader::{Findings, ImportReader, Item};
+use reader::{Findings, ImportReader, ImportValue};
 
 /// The options of `import`.
 #[derive(Args)]
@@ -43,7 +43,7 @@ pub struct ImportOptions {
     #[arg(long, value_name = "NAME")]
     secret_env: Option<String>,
     /// Set the URL of an upstream, instead of the one in the file; can be repeated
-    #[arg(long = "upstream", value_name = "NAME=URL", value_parser = Private(gateway::assignment))]
+    #[arg(long = "upstream", value_name = "NAME=URL", value_parser = PrivateArgument(gateway::assignment))]
     upstreams: Vec<(String, String)>,
     /// An unknown key that import may leave out; can be repeated
     #[arg(long = "ignore-key", value_name = "KEY")]
@@ -64,7 +64,7 @@ struct Imported {
 }
 
 /// The command-line options that a format reader needs.
-struct Context<'o> {
+struct ImportContext<'o> {
     has_issuer: bool,
     upstreams: &'o [(String, String)],
 }
@@ -83,25 +83,25 @@ pub fn run(options: &ImportOptions) -> Result<ToolOutcome, Failure> {
     let in_file = |problem| Failure::Problems(vec![(options.file.clone(), problem)]);
     // A manifest may have several documents; naming its kind is more useful than reporting their number.
     for root in &yaml::read_all(&text).map_err(in_file)? {
-        refuse_foreign(root).map_err(in_file)?;
+        refuse_unsupported(root).map_err(in_file)?;
     }
     let root = yaml::read(&text).map_err(in_file)?;
-    let issuer = asked_for(options)?;
+    let issuer = issuer_from_options(options)?;
     let import = import(&root, issuer, options).map_err(|findings| refused(options, findings))?;
     let mut result = format!("# Imported from {} by `portcullis import`.\n", printable::one_line(&options.file));
     if import.lacks_issuer {
         result.push_str(NO_ISSUER);
     }
-    result.push_str(&emit::yaml(&import.document));
+    result.push_str(&yaml_emitter::yaml(&import.document));
     let notes = import.warnings.iter().map(|warning| note(&options.file, warning)).collect();
-    Ok(ToolOutcome { result: Printed::Whole(result), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::Whole(result), notes, exit: Exit::Success })
 }
 
 fn import(root: &Node, issuer: Option<Value>, options: &ImportOptions) -> Result<Import, Findings> {
     let refused = |problem| Findings { problems: vec![problem], warnings: Vec::new() };
-    refuse_foreign(root).map_err(refused)?;
+    refuse_unsupported(root).map_err(refused)?;
     let reader = ImportReader::new(root, &options.ignored_keys);
-    let context = Context { has_issuer: issuer.is_some(), upstreams: &options.upstreams };
+    let context = ImportContext { has_issuer: issuer.is_some(), upstreams: &options.upstreams };
     let mut imported = if root.get("paths").is_some() {
         serverless::read(&reader.root(), &context)
     } else {
@@ -125,7 +125,7 @@ fn import(root: &Node, issuer: Option<Value>, options: &ImportOptions) -> Result
     }
     let origins = std::mem::take(&mut imported.origins);
     let document = document(imported, issuer);
-    findings.problems = verify::problems(&document, &origins);
+    findings.problems = verify_result::problems(&document, &origins);
     if !findings.problems.is_empty() {
         return Err(findings);
     }
@@ -134,10 +134,11 @@ fn import(root: &Node, issuer: Option<Value>, options: &ImportOptions) -> Result
 }
 
 /// Refuses a file in an unknown format. An empty document would look like a success.
-fn refuse_foreign(root: &Node) -> Result<(), Problem> {
+fn refuse_unsupported(root: &Node) -> Result<(), Problem> {
     let is_known = ["paths", "routes", "public_paths"].iter().any(|key| root.get(key).is_some());
-    let unknown = || (!is_known).then(|| format!("this is not a file that import can read; {}", foreign::SUPPORTED));
-    match foreign::refusal(root).or_else(unknown) {
+    let unknown =
+        || (!is_known).then(|| format!("this is not a file that import can read; {}", unsupported_formats::SUPPORTED));
+    match unsupported_formats::refusal(root).or_else(unknown) {
         Some(message) => Err(problem_of(root, message)),
         None => Ok(()),
     }
@@ -166,18 +167,18 @@ fn note(file: &str, warning: &Problem) -> String {
 
 impl Imported {
     /// Adds a route read from this item.
-    fn route(&mut self, route: Value, item: &Item<'_, '_>) {
+    fn route(&mut self, route: Value, item: &ImportValue<'_, '_>) {
         self.origin(&format!("routes[{}]", self.routes.len()), item);
         self.routes.push(route);
     }
 
     /// Records the origin of a part of the result.
-    fn origin(&mut self, part: &str, item: &Item<'_, '_>) {
+    fn origin(&mut self, part: &str, item: &ImportValue<'_, '_>) {
         self.origins.push((part.to_string(), item.place.clone()));
     }
 }
 
-impl Context<'_> {
+impl ImportContext<'_> {
     /// Whether --upstream gives the address of this upstream.
     fn is_declared(&self, name: &str) -> bool {
         self.upstreams.iter().any(|(known, _)| known == name)
@@ -186,7 +187,7 @@ impl Context<'_> {
 
 /// A path that the filter's route table accepts, in canonical spelling. Other wildcard syntax is refused here, with the place in
 /// the file.
-fn pattern(item: &Item<'_, '_>) -> Option<String> {
+fn pattern(item: &ImportValue<'_, '_>) -> Option<String> {
     let text = item.text()?;
     match RoutePattern::parse(text) {
         Ok(pattern) => Some(pattern.spelling()),
@@ -199,7 +200,7 @@ fn pattern(item: &Item<'_, '_>) -> Option<String> {
 
 /// Refuses an open path with an unneeded escape. A gateway that does not decode it routes requests for the plain path elsewhere,
 /// perhaps to a path that needs a token.
-fn refuse_needless_escape(item: &Item<'_, '_>, pattern: &str) {
+fn refuse_needless_escape(item: &ImportValue<'_, '_>, pattern: &str) {
     let Some(text) = item.text() else { return };
     // Clients use escapes to send characters above ASCII.
     let escapes = |text: &str| percent_escapes(text).filter(u8::is_ascii).count();
@@ -216,7 +217,7 @@ fn percent_escapes(text: &str) -> impl Iterator<Item = u8> {
 
 /// One method or a list of them; the inner `None` is any method.
 #[expect(clippy::option_option, reason = "the outer one is a problem that was reported")]
-fn methods(item: &Item<'_, '_>) -> Option<Option<Value>> {
+fn methods(item: &ImportValue<'_, '_>) -> Option<Option<Value>> {
     let methods = item.texts()?;
     if methods.is_empty() {
         // A route with an empty list of methods would accept every method.
@@ -264,11 +265,11 @@ fn document(imported: Imported, issuer: Option<Value>) -> Value {
 }
 
 /// The issuer given on the command line. It replaces the issuer of the file.
-fn asked_for(options: &ImportOptions) -> Result<Option<Value>, Failure> {
+fn issuer_from_options(options: &ImportOptions) -> Result<Option<Value>, Failure> {
     let Some(issuer) = &options.issuer else { return Ok(None) };
     if options.audiences.is_empty() {
         return Err(Failure::Message(
-            "--issuer needs an --audience: a token for anyone is a token for nobody".to_string(),
+            "--issuer needs an --audience: without one, tokens for any audience would be accepted".to_string(),
         ));
     }
     let mut value = json!({ "name": ISSUER, "issuer": issuer, "audiences": options.audiences });

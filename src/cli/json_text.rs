@@ -21,7 +21,7 @@ pub fn read(text: &str) -> Result<Node, Problem> {
 
 /// [`read`] within the filter's bounds for this kind of document.
 pub fn read_within(text: &str, bounds: Bounds) -> Result<Node, Problem> {
-    let value = strict_json::parse_within(text.as_bytes(), bounds).map_err(|fault| unread(text, &fault))?;
+    let value = strict_json::parse_within(text.as_bytes(), bounds).map_err(|fault| syntax_problem(text, &fault))?;
     let mut node = Node::from(value);
     if let Ok(placed) = yaml::read(text) {
         take_places(&mut node, placed);
@@ -52,15 +52,15 @@ fn take_places(node: &mut Node, placed: Node) {
 
 /// The place and the reason of a syntax error. The strict reader has no positions, so the place comes from a second reader
 /// that rejects most of the same texts.
-fn unread(text: &str, fault: &Malformed) -> Problem {
+fn syntax_problem(text: &str, fault: &Malformed) -> Problem {
     let start = Place { line: 1, column: 1, path: String::new() };
     if text.starts_with('\u{feff}') {
         let message = "not JSON: it begins with a byte order mark, which JSON text must not have (RFC 8259 §8.1)";
         return Problem { place: start, message: message.to_string() };
     }
     let Err(error) = serde_json::from_str::<serde_json::Value>(text) else {
-        let told = yaml::read(text).err().filter(|_| matches!(fault, Malformed::DuplicateMember(_)));
-        return told.unwrap_or(Problem { place: start, message: fault.to_string() });
+        let duplicate = yaml::read(text).err().filter(|_| matches!(fault, Malformed::DuplicateMember(_)));
+        return duplicate.unwrap_or(Problem { place: start, message: fault.to_string() });
     };
     let said = error.to_string();
     let reason = said.split(" at line ").next().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `portcullis keys`: creates, rotates, revokes and lists API keys in a document of clients, and records each change in a trail.
 
-pub mod book;
 mod change;
+pub mod client_file;
 mod create;
 mod list;
 mod report;
@@ -43,14 +43,14 @@ pub fn run(action: &KeysAction) -> Result<ToolOutcome, Failure> {
     }
 }
 
-/// The state of a key at a moment, in one or two words.
-fn standing(key: &ClientKey, now: Duration) -> &'static str {
+/// The state of a key at a format_time, in one or two words.
+fn key_state(key: &ClientKey, now: Duration) -> &'static str {
     match (key.revoked, key.period.not_before, key.period.expires) {
         (Some(_), ..) => "revoked",
-        (_, Some(from), _) if now < from => "not yet",
+        (_, Some(from), _) if now < from => "not yet valid",
         (.., Some(until)) if now >= until => "expired",
-        (.., Some(until)) if until - now < SOON => "ends soon",
-        _ => "holds",
+        (.., Some(until)) if until - now < SOON => "expires soon",
+        _ => "valid",
     }
 }
 
@@ -60,7 +60,7 @@ fn is_alive(key: &ClientKey, now: Duration) -> bool {
 }
 
 /// `2026-03-01T10:00:00Z`
-fn moment(time: Duration) -> String {
+fn format_time(time: Duration) -> String {
     let mut out = String::new();
     timestamp(&mut out, time);
     out

@@ -31,7 +31,7 @@ pub enum PermissionAction {
 
 /// A file with a gateway document, opened without requiring its variables.
 #[derive(Args)]
-struct File {
+struct PermissionFile {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
     #[arg(value_name = "FILE")]
     file: String,
@@ -39,9 +39,9 @@ struct File {
     variables: Variables,
 }
 
-impl File {
+impl PermissionFile {
     fn open(&self) -> Result<GatewayFile, Failure> {
-        gateway::look_at(&self.file, &self.variables)
+        gateway::open_for_inspection(&self.file, &self.variables)
     }
 
     /// The lock file of this document, in the same directory.

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::fetched::Fetched;
-use super::{Exit, Failure, Printed, ToolOutcome, clock, fetched, gateway, hint};
+use super::fetched_document::FetchedDocument;
+use super::{Exit, Failure, Output, ToolOutcome, clock, fetched_document, gateway, hint};
 use crate::config::document::Document;
 use crate::config::node::Node;
 use crate::config::problem::{Place, near_miss};
-use crate::config::revocation::{Revoked, RevokedWhat, USUAL_ENTRIES, read_list};
+use crate::config::revocation::{Revoked, RevokedCredential, USUAL_ENTRIES, read_list};
 use crate::policy::credentials::revocation_list::Revocations;
-use crate::policy::polled::What;
+use crate::policy::polled::DocumentKind;
 use crate::strict_json::{Bounds, MAX_DEPTH};
 
 /// The subcommands of `revocation`.
 #[derive(Subcommand)]
 pub enum RevocationAction {
     /// Find every problem in a revocation list
-    Check(Fetched),
+    Check(FetchedDocument),
 }
 
 /// Checks the list.
@@ -28,18 +28,18 @@ pub fn run(action: &RevocationAction) -> Result<ToolOutcome, Failure> {
     let opened = options.gateway.as_deref().map(|name| gateway::open(name, &options.variables)).transpose()?;
     let document = opened.as_ref().map(|gateway| &gateway.document);
     let most_entries = most_entries(document);
-    let most_bytes = What::Revocations { most_entries }.most_bytes();
-    let (entries, needed) = read(document, file, &fetched::open(file, most_bytes, BOUNDS)?, clock::now())?;
+    let most_bytes = DocumentKind::Revocations { most_entries }.most_bytes();
+    let (entries, needed) = read(document, file, &fetched_document::open(file, most_bytes, BOUNDS)?, clock::now())?;
     let mut notes = Vec::new();
     if let (Some(gateway), Some(document)) = (&options.gateway, document) {
         let note = |(place, what)| format!("{file}:{place}: note: {what} in {gateway}");
         notes.extend(entries.iter().filter_map(|entry| stranger(entry, document)).map(note));
     }
     if needed < entries.len() {
-        notes.push(format!("{file}: note: {} entries have expired and can be taken out", entries.len() - needed));
+        notes.push(format!("{file}: note: {} entries have expired and can be removed", entries.len() - needed));
     }
     let count = if needed == 1 { "1 entry".to_string() } else { format!("{needed} entries") };
-    Ok(ToolOutcome { result: Printed::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
 }
 
 /// The entries of a list as this gateway's filter reads them, and the number of entries it needs.
@@ -56,7 +56,7 @@ pub fn read(
     let most = most_entries(gateway);
     let needed = Revocations::of(&entries, now).len();
     if needed > most {
-        return Err(Failure::Message(format!("{file}: {needed} entries, at most {most} are taken")));
+        return Err(Failure::Message(format!("{file}: {needed} entries, at most {most} are accepted")));
     }
     Ok((entries, needed))
 }
@@ -73,7 +73,7 @@ fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, S
         let known = document.issuers.iter().map(|issuer| issuer.issuer.value.as_str());
         return missing("issuer", &issuer.value, known).map(|what| (&issuer.place, what));
     }
-    let RevokedWhat::ApiKey { client: id, key } = &entry.what else { return None };
+    let RevokedCredential::ApiKey { client: id, key } = &entry.what else { return None };
     if document.clients_from.is_some() {
         return None;
     }

@@ -1,13 +1,13 @@
 //! `portcullis schema`: the JSON Schema of the document, for completion and checks in editors.
 
-use super::{Exit, Printed, ToolOutcome};
+use super::{Exit, Output, ToolOutcome};
 
 /// The schema, as published under `docs`.
 const SCHEMA: &str = include_str!("../../docs/gateway.schema.json");
 
 /// Prints the schema.
 pub fn run() -> ToolOutcome {
-    ToolOutcome { result: Printed::Whole(SCHEMA.to_string()), notes: Vec::new(), exit: Exit::Success }
+    ToolOutcome { result: Output::Whole(SCHEMA.to_string()), notes: Vec::new(), exit: Exit::Success }
 }
 
 #[cfg(test)]

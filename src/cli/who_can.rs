@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::cast::{Cast, StandInSource};
-use super::explain::HypotheticalGateway;
+use super::explain::SimulatedGateway;
 use super::gateway::GatewayFile;
-use super::{Exit, Failure, Printed, ToolOutcome, clock, hint, table};
+use super::stand_in_clients::{StandInClients, StandInSource};
+use super::{Exit, Failure, Output, ToolOutcome, clock, hint, text_table};
 use crate::config::auth::{Auth, CredentialKind};
 use crate::config::claim::RequiredClaim;
 use crate::config::document::{IssuerSettings, Route};
@@ -67,31 +67,31 @@ struct AccessEntry<'g> {
 
 /// Answers the question.
 pub fn run(options: &WhoCanOptions) -> Result<ToolOutcome, Failure> {
-    let cast = options.source.open()?;
-    let gateway = &cast.gateway;
+    let all_clients = options.source.open()?;
+    let gateway = &all_clients.gateway;
     let now = options.at.unwrap_or_else(clock::now);
-    let mut entries = entries(options, &cast)?;
-    let mut asked = HypotheticalGateway::new(gateway, None, cast.listed.as_deref(), now)?;
+    let mut entries = entries(options, &all_clients)?;
+    let mut simulated = SimulatedGateway::new(gateway, None, all_clients.listed.as_deref(), now)?;
     for entry in &mut entries {
-        entry.clients = clients::client_verdicts(&cast, &mut asked, entry.route, &entry.rule.name, now)?;
+        entry.clients = clients::client_verdicts(&all_clients, &mut simulated, entry.route, &entry.rule.name, now)?;
     }
     let result = match options.format {
         WhoCanFormat::Text => {
             let texts: Vec<_> = entries.iter().map(|entry| entry.lines(gateway)).collect();
-            Printed::Lines(texts.join(&String::new()))
+            Output::Lines(texts.join(&String::new()))
         }
         WhoCanFormat::Json => {
-            let all = entries.iter().map(|entry| entry.json(&cast));
-            Printed::json(&Value::Array(all.collect()))
+            let all = entries.iter().map(|entry| entry.json(&all_clients));
+            Output::json(&Value::Array(all.collect()))
         }
-        WhoCanFormat::Csv => Printed::Lines(table::csv(&csv(&entries, gateway))),
+        WhoCanFormat::Csv => Output::Lines(text_table::csv(&csv(&entries, gateway))),
     };
     Ok(ToolOutcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
 /// The selected routes. In a document without problems, the compiled rules are in document order.
-fn entries<'g>(options: &WhoCanOptions, cast: &'g Cast) -> Result<Vec<AccessEntry<'g>>, Failure> {
-    let gateway = &cast.gateway;
+fn entries<'g>(options: &WhoCanOptions, all_clients: &'g StandInClients) -> Result<Vec<AccessEntry<'g>>, Failure> {
+    let gateway = &all_clients.gateway;
     let compiled = gateway.policy.routes().iter().map(|(_, rule)| rule.as_ref());
     let mut all = gateway.document.routes.iter().zip(compiled).map(|(route, rule)| AccessEntry {
         route,
@@ -119,17 +119,19 @@ fn entries<'g>(options: &WhoCanOptions, cast: &'g Cast) -> Result<Vec<AccessEntr
                 }
                 RouteMatch::MethodNotAllowed { allow } => {
                     let methods = allow.methods().join(", ");
-                    return Err(Failure::Message(format!("nobody: no route has this method there (it has {methods})")));
+                    return Err(Failure::Message(format!(
+                        "nobody: no route for this path accepts this method (accepted: {methods})"
+                    )));
                 }
                 RouteMatch::NotFound => Vec::new(),
             }
         }
     };
-    if found.is_empty() { Err(nobody(options, gateway)) } else { Ok(found) }
+    if found.is_empty() { Err(no_match(options, gateway)) } else { Ok(found) }
 }
 
 /// The error that nothing matches, with a suggestion.
-fn nobody(options: &WhoCanOptions, gateway: &GatewayFile) -> Failure {
+fn no_match(options: &WhoCanOptions, gateway: &GatewayFile) -> Failure {
     let near = match (&options.route, &options.upstream) {
         (Some(name), _) => near_miss(name, gateway.policy.routes().iter().map(|(_, rule)| &*rule.name)),
         (_, Some(name)) => near_miss(name, gateway.document.upstreams.iter().map(|upstream| &*upstream.name.value)),
@@ -168,8 +170,8 @@ impl AccessEntry<'_> {
         };
         let credentials = |kinds: &[CredentialKind]| kinds.iter().map(credential).collect::<Vec<_>>();
         let who = match &route.auth.value {
-            Auth::None => "nothing: everybody".to_string(),
-            Auth::Optional => format!("nothing, or a token of {names}"),
+            Auth::None => "no credential: everybody".to_string(),
+            Auth::Optional => format!("no credential, or a token of {names}"),
             Auth::AnyOf(kinds) => credentials(kinds).join(", or "),
             Auth::AllOf(kinds) => credentials(kinds).join(", and "),
         };
@@ -199,7 +201,7 @@ impl AccessEntry<'_> {
     fn lines(&self, gateway: &GatewayFile) -> Vec<String> {
         let mut out = vec![self.rule.name.to_string()];
         if *self.rule.name != *self.request() {
-            out.push(format!("  {:11}  {}", "takes", self.request()));
+            out.push(format!("  {:11}  {}", "request", self.request()));
         }
         for (title, lines) in self.needs(gateway) {
             for (i, line) in lines.iter().enumerate() {
@@ -209,7 +211,7 @@ impl AccessEntry<'_> {
         out
     }
 
-    fn json(&self, cast: &Cast) -> Value {
+    fn json(&self, all_clients: &StandInClients) -> Value {
         let route = self.route;
         let (every, one) = self.rule.requirements.permissions.names();
         let words = |kinds: &[CredentialKind]| kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>();
@@ -223,7 +225,7 @@ impl AccessEntry<'_> {
         let claims = |claims: &[RequiredClaim]| -> Value {
             claims.iter().map(|claim| (claim.claim.text.clone(), Value::Array(claim.any_of.clone()))).collect()
         };
-        let issuers = cast
+        let issuers = all_clients
             .issuers(route)
             .map(|issuer| json!({ "name": issuer.name.value, "require_claims": claims(&issuer.rules.require_claims) }));
         json!({
@@ -240,7 +242,7 @@ impl AccessEntry<'_> {
 
 fn csv(entries: &[AccessEntry<'_>], gateway: &GatewayFile) -> Vec<[String; 8]> {
     let mut rows =
-        vec![["route", "takes", "needs", "scopes", "permissions", "claims", "when", "clients"].map(str::to_string)];
+        vec![["route", "request", "needs", "scopes", "permissions", "claims", "when", "clients"].map(str::to_string)];
     for entry in entries {
         let needs = entry.needs(gateway);
         let cell =

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use super::scalar::Loader;
-use super::{json_escapes, scalar};
+use super::yaml_scalar::Loader;
+use super::{json_escapes, yaml_scalar};
 use crate::config::document_size;
 use crate::config::node::{MapKey, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
@@ -26,11 +26,11 @@ pub fn read(text: &str) -> Result<Node, Problem> {
 
 /// Reads a file that may have several documents, such as Kubernetes manifests.
 pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
-    read_all_noting(text).map(|(nodes, _)| nodes)
+    read_all_with_ambiguous(text).map(|(nodes, _)| nodes)
 }
 
 /// [`read_all`], and the plain scalars that other readers of the file read differently.
-pub fn read_all_noting(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
+pub fn read_all_with_ambiguous(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
     refuse_controls(text)?;
     let text = json_escapes::as_yaml(text);
     let mut reader = YamlReader::new(&text);
@@ -69,14 +69,14 @@ fn refuse_controls(text: &str) -> Result<(), Problem> {
 struct YamlReader<'t> {
     text: &'t str,
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
-    anchors: HashMap<usize, (Node, Size)>,
-    size: Size,
+    anchors: HashMap<usize, (Node, ReadSize)>,
+    size: ReadSize,
     ambiguous: Ambiguous,
 }
 
 /// The amount that has been read.
 #[derive(Clone, Copy, Default)]
-struct Size {
+struct ReadSize {
     nodes: usize,
     text: usize,
 }
@@ -87,7 +87,7 @@ impl<'t> YamlReader<'t> {
             text,
             parser: Parser::new_from_str(text),
             anchors: HashMap::new(),
-            size: Size::default(),
+            size: ReadSize::default(),
             ambiguous: HashMap::new(),
         }
     }
@@ -121,7 +121,7 @@ impl<'t> YamlReader<'t> {
 
     fn node(&mut self, (event, span): (Event<'t>, Span), depth: usize) -> Result<Node, Problem> {
         let at = position(span.start);
-        self.count(Size { nodes: 1, text: 0 }, at)?;
+        self.count(ReadSize { nodes: 1, text: 0 }, at)?;
         if depth > MOST_DEPTH {
             return Err(fault(at, &format!("nested more than {MOST_DEPTH} levels deep")));
         }
@@ -130,14 +130,16 @@ impl<'t> YamlReader<'t> {
             Event::Alias(anchor) => return self.alias(anchor, at, depth),
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_tag(tag.as_deref(), at)?;
-                self.count(Size { nodes: 0, text: text.len() }, at)?;
+                self.count(ReadSize { nodes: 0, text: text.len() }, at)?;
                 if style == ScalarStyle::Plain
-                    && [Loader::Envoy, Loader::Kubernetes].iter().any(|l| scalar::read_otherwise(&text, *l).is_some())
+                    && [Loader::Envoy, Loader::Kubernetes]
+                        .iter()
+                        .any(|l| yaml_scalar::reading_of_loader(&text, *l).is_some())
                 {
                     self.ambiguous.insert((at.line, at.column), text.to_string());
                 }
                 let value = match style {
-                    ScalarStyle::Plain => scalar::resolve(&text).map_err(|message| fault(at, &message))?,
+                    ScalarStyle::Plain => yaml_scalar::resolve(&text).map_err(|message| fault(at, &message))?,
                     _ => Value::Text(text.into_owned()),
                 };
                 (anchor, value)
@@ -154,7 +156,7 @@ impl<'t> YamlReader<'t> {
         };
         let node = Node { at, value };
         if anchor > 0 {
-            let size = Size { nodes: self.size.nodes - before.nodes, text: self.size.text - before.text };
+            let size = ReadSize { nodes: self.size.nodes - before.nodes, text: self.size.text - before.text };
             self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
@@ -181,15 +183,15 @@ impl<'t> YamlReader<'t> {
                 Event::Scalar(text, style, _, tag) => {
                     refuse_tag(tag.as_deref(), at)?;
                     if style == ScalarStyle::Plain {
-                        scalar::check_key(&text).map_err(|message| fault(at, &message))?;
+                        yaml_scalar::check_key(&text).map_err(|message| fault(at, &message))?;
                     }
-                    self.count(Size { nodes: 0, text: text.len() }, at)?;
+                    self.count(ReadSize { nodes: 0, text: text.len() }, at)?;
                     text.into_owned()
                 }
                 _ => return Err(fault(at, "a key must be text")),
             };
             if let Some(first) = seen.insert(text.clone(), at) {
-                return Err(fault(at, &format!("`{text}` stands twice, first on line {}", first.line)));
+                return Err(fault(at, &format!("`{text}` is repeated, first on line {}", first.line)));
             }
             let value = self.next()?;
             let mut node = self.node(value, depth + 1)?;
@@ -206,11 +208,11 @@ impl<'t> YamlReader<'t> {
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Problem> {
         // Count before copying.
         let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
-            return Err(fault(at, "an alias cannot stand inside what it names"));
+            return Err(fault(at, "an alias cannot be inside its own anchor"));
         };
         self.count(size, at)?;
         let Some((node, _)) = self.anchors.get(&anchor).cloned() else {
-            return Err(fault(at, "an alias cannot stand inside what it names"));
+            return Err(fault(at, "an alias cannot be inside its own anchor"));
         };
         if depth + height(&node) > MOST_DEPTH {
             return Err(fault(at, &format!("nested more than {MOST_DEPTH} levels deep")));
@@ -218,8 +220,8 @@ impl<'t> YamlReader<'t> {
         Ok(node)
     }
 
-    fn count(&mut self, more: Size, at: Position) -> Result<(), Problem> {
-        self.size = Size { nodes: self.size.nodes + more.nodes, text: self.size.text + more.text };
+    fn count(&mut self, more: ReadSize, at: Position) -> Result<(), Problem> {
+        self.size = ReadSize { nodes: self.size.nodes + more.nodes, text: self.size.text + more.text };
         if self.size.nodes > MOST_NODES {
             return Err(fault(at, &format!("more than {MOST_NODES} values, aliases expanded")));
         }
@@ -302,8 +304,8 @@ mod tests {
     #[test]
     fn input_that_json_cannot_express_is_refused_with_its_place() {
         for (text, expected) in [
-            ("a: 1\na: 2\n", "2:1: document: `a` stands twice, first on line 1"),
-            ("{\"a\": 1,\n \"a\": 2}", "2:2: document: `a` stands twice, first on line 1"),
+            ("a: 1\na: 2\n", "2:1: document: `a` is repeated, first on line 1"),
+            ("{\"a\": 1,\n \"a\": 2}", "2:2: document: `a` is repeated, first on line 1"),
             ("a: 1\n---\nb: 2\n", "2:1: document: a second document begins here; one file holds one"),
             (
                 "a: !!str 1\n",
@@ -316,7 +318,7 @@ mod tests {
                 "x: &a {b: 1}\ny:\n  <<: *a\n",
                 "3:3: document: merge keys (`<<`) are not part of YAML 1.2; write the members out",
             ),
-            ("x: .inf\n", "1:4: document: `.inf` is not a number that JSON can hold; put it in quotes if it is text"),
+            ("x: .inf\n", "1:4: document: `.inf` cannot be written as a JSON number; put it in quotes if it is text"),
             ("", "1:1: document: the document is empty"),
             ("# only a comment\n", "1:1: document: the document is empty"),
         ] {

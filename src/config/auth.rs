@@ -101,9 +101,9 @@ impl Auth {
         let auth = match field.node.value {
             super::node::Value::Map(_) => read_composed(field)?,
             _ => match field.word(&WORDS)? {
-                Word::Required => Auth::required(),
-                Word::Optional => Auth::Optional,
-                Word::None => Auth::None,
+                AuthWord::Required => Auth::required(),
+                AuthWord::Optional => Auth::Optional,
+                AuthWord::None => Auth::None,
             },
         };
         Some(At { value: auth, place: field.place.clone() })
@@ -168,7 +168,7 @@ impl KeyPlace {
             let name = f.text_at()?;
             if name.value.eq_ignore_ascii_case("authorization") {
                 f.problem(
-                    "`Authorization` holds a scheme and a credential: write `scheme: ApiKey` in place of `header`",
+                    "`Authorization` contains a scheme and a credential: write `scheme: ApiKey` instead of `header`",
                 );
                 return None;
             }
@@ -199,13 +199,14 @@ fn read_scheme(field: &Field<'_>) -> Option<String> {
 }
 
 #[derive(Clone, Copy)]
-enum Word {
+enum AuthWord {
     Required,
     Optional,
     None,
 }
 
-const WORDS: [(&str, Word); 3] = [("required", Word::Required), ("optional", Word::Optional), ("none", Word::None)];
+const WORDS: [(&str, AuthWord); 3] =
+    [("required", AuthWord::Required), ("optional", AuthWord::Optional), ("none", AuthWord::None)];
 const KINDS: [(&str, CredentialKind); 3] = [
     ("token", CredentialKind::Token),
     ("api_key", CredentialKind::ApiKey),

@@ -10,7 +10,7 @@ use crate::strict_json::number::Number;
 #[derive(Clone, Debug, Default)]
 pub struct CheckSettings {
     /// Whether a failed check refuses the request or is only logged.
-    pub mode: Option<Mode>,
+    pub mode: Option<CheckMode>,
     /// The maximum length of the request target (path and query), in bytes.
     pub max_url_bytes: Option<At<u64>>,
     /// The maximum total size of header names and values, in bytes.
@@ -35,7 +35,7 @@ pub struct CheckSettings {
 
 /// The effect of a failed check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum CheckMode {
     /// The request is refused.
     Enforce,
     /// The request is forwarded, and its audit record says that it would have been refused.
@@ -102,7 +102,7 @@ impl CheckSettings {
             Some(At { value: field.number(0, most)?, place: field.place })
         };
         let checks = CheckSettings {
-            mode: fields.get("mode").and_then(|f| f.word(&[("enforce", Mode::Enforce), ("log", Mode::Log)])),
+            mode: fields.get("mode").and_then(|f| f.word(&[("enforce", CheckMode::Enforce), ("log", CheckMode::Log)])),
             max_url_bytes: number("max_url_bytes", MOST_URL_BYTES),
             max_header_bytes: number("max_header_bytes", MOST_HEADER_BYTES),
             max_headers: number("max_headers", MOST_HEADERS),
@@ -123,7 +123,7 @@ impl CheckSettings {
         match field.node.value {
             Value::Bool(false) => Some(None),
             Value::Bool(true) => {
-                field.problem("expected checks or `false`; without `checks` the route has the document's");
+                field.problem("expected checks or `false`; without `checks`, the document's checks apply");
                 None
             }
             _ => CheckSettings::read(field).map(Some),

@@ -32,7 +32,7 @@ pub struct ClientSettings {
     /// Its API keys.
     pub keys: Vec<ClientKey>,
     /// Its certificates.
-    pub certificates: Vec<At<Evidence>>,
+    pub certificates: Vec<At<CertificateIdentity>>,
 }
 
 /// A period of validity.
@@ -69,7 +69,7 @@ pub struct ClientKey {
 
 /// The certificate fields that identify its owner. Values are compared in full, never by part or pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Evidence {
+pub enum CertificateIdentity {
     /// The first URI in its subject alternative names.
     Spiffe(String),
     /// The first DNS name in its subject alternative names.
@@ -105,7 +105,7 @@ impl ClientSettings {
             token_issuers: texts("token_issuers"),
             period: ValidityPeriod::read(&fields),
             keys: items("keys").iter().filter_map(ClientKey::read).collect(),
-            certificates: items("certificates").iter().filter_map(Evidence::read).collect(),
+            certificates: items("certificates").iter().filter_map(CertificateIdentity::read).collect(),
         };
         fields.finish();
         id.is_some().then_some(client)
@@ -156,8 +156,8 @@ impl ClientKey {
     }
 }
 
-impl Evidence {
-    fn read(field: &Field<'_>) -> Option<At<Evidence>> {
+impl CertificateIdentity {
+    fn read(field: &Field<'_>) -> Option<At<CertificateIdentity>> {
         let fields = field.fields()?;
         let spiffe = fields.get("spiffe").and_then(|f| {
             let text = f.text()?;
@@ -166,7 +166,7 @@ impl Evidence {
                     f.problem(format!("`{text}` is not a SPIFFE id (spiffe://trust-domain/path): {fault}"));
                     None
                 }
-                None => Some(Evidence::Spiffe(text)),
+                None => Some(CertificateIdentity::Spiffe(text)),
             }
         });
         let dns = fields.get("dns").and_then(|f| {
@@ -176,7 +176,7 @@ impl Evidence {
                     f.problem(format!("`{text}` is not a host name: {fault}"));
                     None
                 }
-                None => Some(Evidence::Dns(text.to_ascii_lowercase())),
+                None => Some(CertificateIdentity::Dns(text.to_ascii_lowercase())),
             }
         });
         let sha256 = fields.get("sha256").and_then(|f| {
@@ -185,7 +185,7 @@ impl Evidence {
             if hash.is_none() {
                 f.problem("expected 64 hexadecimal digits: SHA-256 of the certificate in DER form");
             }
-            hash.map(Evidence::Sha256)
+            hash.map(CertificateIdentity::Sha256)
         });
         let written = ["spiffe", "dns", "sha256"].iter().filter(|key| fields.get(key).is_some()).count();
         if written != 1 {
@@ -199,36 +199,40 @@ impl Evidence {
 
 /// Returns why a text cannot be a SPIFFE ID (SPIFFE-ID §2).
 fn spiffe_fault(text: &str) -> Option<&'static str> {
-    let Some(rest) = text.strip_prefix("spiffe://") else { return Some("it starts with `spiffe://`, in lower case") };
+    let Some(rest) = text.strip_prefix("spiffe://") else {
+        return Some("it must start with `spiffe://`, in lower case");
+    };
     let mut parts = rest.split('/');
     let domain = parts.next().unwrap_or_default();
     let is_of_domain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     let is_of_path = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     if domain.is_empty() || domain.len() > MOST_TRUST_DOMAIN || !domain.bytes().all(is_of_domain) {
-        return Some("a trust domain has a-z, 0-9, `.`, `-` and `_` only, 255 at most");
+        return Some("a trust domain may contain only a-z, 0-9, `.`, `-` and `_`, at most 255");
     }
     for part in parts {
         match part {
-            "" => return Some("no part of its path is empty, and it does not end in `/`"),
-            "." | ".." => return Some("no part of its path is `.` or `..`"),
+            "" => return Some("no part of its path may be empty, and it must not end in `/`"),
+            "." | ".." => return Some("no part of its path may be `.` or `..`"),
             part if !part.bytes().all(is_of_path) => {
-                return Some("a path has letters, digits, `.`, `-` and `_` only; patterns are not accepted");
+                return Some("a path may contain only letters, digits, `.`, `-` and `_`; patterns are not accepted");
             }
             _ => {}
         }
     }
-    (text.len() > MOST_SPIFFE_ID).then_some("it has 2048 bytes at most")
+    (text.len() > MOST_SPIFFE_ID).then_some("it may have at most 2048 bytes")
 }
 
 /// Returns why a text cannot be a DNS name in a certificate (RFC 5280 §4.2.1.6).
 fn dns_fault(text: &str) -> Option<&'static str> {
     if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
-        return Some("it has letters, digits, `.`, `-` and `_` only; patterns are not accepted");
+        return Some("it may contain only letters, digits, `.`, `-` and `_`; patterns are not accepted");
     }
     if text.split('.').any(str::is_empty) {
-        return Some("it has no dot at its start or end, and no two in a row");
+        return Some("it must not start or end with a dot, or have two in a row");
     }
-    check_host(text).is_err().then_some("it has 253 characters at most, 63 between two dots, and is not an address")
+    check_host(text)
+        .is_err()
+        .then_some("it may have at most 253 characters, 63 between two dots, and must not be an address")
 }
 
 /// Text that needs no escaping in a header or a log line.

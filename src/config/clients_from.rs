@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::client::ClientSettings;
 use super::node::Node;
-use super::polled::PolledFrom;
+use super::polled::PolledSource;
 use super::problem::{Place, Problems};
 use super::reader::Field;
 
@@ -12,7 +12,7 @@ use super::reader::Field;
 #[derive(Clone, Debug)]
 pub struct ClientsFrom {
     /// The address of the document and its polling settings.
-    pub document: PolledFrom,
+    pub document: PolledSource,
     /// The maximum number of clients, keys and certificates in total.
     pub max_entries: usize,
 }
@@ -21,7 +21,7 @@ impl ClientsFrom {
     /// Reads the section.
     pub(super) fn read(field: &Field<'_>) -> Option<ClientsFrom> {
         let fields = field.fields()?;
-        let document = PolledFrom::read(&fields);
+        let document = PolledSource::read(&fields);
         let max_entries = fields.get("max_entries").and_then(|f| f.number(1, MOST_ENTRIES));
         if fields.get("uri").is_none() && fields.get("cluster").is_none() {
             fields.problem("`uri` and `cluster` are missing");
@@ -43,7 +43,7 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
         for client in &listed {
             clients.extend(ClientSettings::read(client));
             // A document full of errors does not get more time than this.
-            if problems.borrow().are_plenty() {
+            if problems.borrow().is_full() {
                 break;
             }
         }
@@ -58,7 +58,7 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
 pub fn check_entries(clients: &[ClientSettings], most: usize, problems: &mut Problems) -> bool {
     let entries: usize = clients.iter().map(|client| 1 + client.keys.len() + client.certificates.len()).sum();
     if entries > most {
-        let message = format!("{entries} clients, keys and certificates, at most {most} are taken");
+        let message = format!("{entries} clients, keys and certificates, at most {most} are accepted");
         problems.add(&Place::default(), message);
     }
     entries > most

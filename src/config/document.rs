@@ -8,9 +8,9 @@ use super::claim::RequiredClaim;
 use super::client::ClientSettings;
 use super::identity::IdentityHeader;
 use super::limit::service::RateLimitService;
-use super::limit::{LimitHeaders, LimitSettings, Plan, Without};
+use super::limit::{LimitExclusions, LimitHeaders, LimitSettings, Plan};
 use super::permission::{ForwardPermissions, PermissionDomain};
-use super::polled::PolledFrom;
+use super::polled::PolledSource;
 use super::problem::At;
 use super::schema::NamedSchema;
 use super::token_rules::TokenRules;
@@ -60,7 +60,7 @@ pub struct Document {
     /// The response headers about limits.
     pub limit_headers: LimitHeaders,
     /// The form of refusals.
-    pub errors: Errors,
+    pub errors: ErrorSettings,
     /// Where the audit record of each request goes.
     pub audit: Audit,
     /// Memory bounds of one worker.
@@ -77,7 +77,7 @@ pub struct IssuerSettings {
     /// Accepted algorithms; empty means every algorithm that the keys allow.
     pub algorithms: Vec<At<String>>,
     /// The source of the keys.
-    pub keys: At<Keys>,
+    pub keys: At<IssuerKeySettings>,
     /// The rules that its tokens have to meet.
     pub rules: TokenRules,
     /// Accepted `typ` header values, compared ignoring case and an `application/` prefix; an absent `typ` counts as `JWT`.
@@ -98,7 +98,7 @@ pub struct IssuerSettings {
 
 /// The source of an issuer's keys.
 #[derive(Clone, Debug)]
-pub enum Keys {
+pub enum IssuerKeySettings {
     /// A key set fetched over HTTP through an Envoy cluster.
     Jwks(RemoteKeys),
     /// A key set written into the document (RFC 7517), as JSON.
@@ -223,7 +223,7 @@ pub struct Route {
     /// The route's own limits, in addition to those of the document.
     pub limits: Vec<LimitSettings>,
     /// Limits of the document that do not apply to the route.
-    pub without_limits: Option<Without>,
+    pub without_limits: Option<LimitExclusions>,
     /// The route's own checks; each member overrides the document's. `Some(None)` disables all checks.
     pub checks: Option<Option<CheckSettings>>,
     /// How much harm a call to the route can do.
@@ -247,7 +247,7 @@ pub struct StaticResponse {
 
 /// The form of refusals.
 #[derive(Clone, Debug, Default)]
-pub struct Errors {
+pub struct ErrorSettings {
     /// The `realm` of challenges (RFC 9110 §11.5).
     pub realm: Option<String>,
     /// Whether a caller without a permission is refused with 401 instead of 403.
@@ -266,7 +266,7 @@ pub enum Audit {
 
 impl Document {
     /// The polled documents, except key sets.
-    pub fn polled(&self) -> impl Iterator<Item = &PolledFrom> {
+    pub fn polled(&self) -> impl Iterator<Item = &PolledSource> {
         let lists = self.revocation.iter().filter_map(|revocation| revocation.list.as_ref());
         lists.chain(self.clients_from.iter().map(|from| &from.document))
     }

@@ -17,7 +17,7 @@ pub fn expand(text: &str, environment: Environment<'_>) -> Result<String, String
             }
         };
         if name.is_empty() {
-            return Err("`$` stands without the name of a variable".to_string());
+            return Err("`$` without the name of a variable".to_string());
         }
         let value = environment(name).filter(|v| !v.is_empty());
         out.push_str(&value.ok_or_else(|| format!("the variable `{name}` is not set"))?);
@@ -47,7 +47,7 @@ mod tests {
             ("$B", Err("the variable `B` is not set")),
             ("$EMPTY", Err("the variable `EMPTY` is not set")),
             ("${A", Err("`${` has no closing brace")),
-            ("a$", Err("`$` stands without the name of a variable")),
+            ("a$", Err("`$` without the name of a variable")),
         ] {
             let read = expand(text, &environment);
             assert_eq!(read.as_deref().map_err(String::as_str), expected, "{text}");

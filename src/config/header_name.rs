@@ -11,14 +11,14 @@ pub fn is_token(text: impl AsRef<[u8]>) -> bool {
 /// RFC 3875 §4.1.18 folds case and turns `-` into `_`. Some servers also replace every other byte that a variable name cannot
 /// contain with `_`: then `x.org.id`, `x~org-id` and `X-Org-ID` are all `HTTP_X_ORG_ID`. One byte becomes one byte, so names of
 /// different lengths never become the same variable.
-pub fn same_to_an_upstream(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
+pub fn is_same_cgi_variable(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     let (one, other) = (one.as_ref(), other.as_ref());
     one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
 }
 
 /// Whether a name starts with this prefix, in any spelling that [`same_to_an_upstream`] treats as equal.
-pub fn starts_with_to_an_upstream(name: impl AsRef<[u8]>, prefix: &str) -> bool {
-    name.as_ref().split_at_checked(prefix.len()).is_some_and(|(start, _)| same_to_an_upstream(start, prefix))
+pub fn starts_with_as_cgi_variable(name: impl AsRef<[u8]>, prefix: &str) -> bool {
+    name.as_ref().split_at_checked(prefix.len()).is_some_and(|(start, _)| is_same_cgi_variable(start, prefix))
 }
 
 /// Whether a name has only lower-case letters, digits and `-`. Two such names are the same only if they are equal.
@@ -90,8 +90,8 @@ mod tests {
             ("xorgid", false),
             ("", false),
         ] {
-            assert_eq!(same_to_an_upstream(name, "x-org-id"), expected, "{name}");
-            assert_eq!(same_to_an_upstream("x-org-id", name), expected, "{name}");
+            assert_eq!(is_same_cgi_variable(name, "x-org-id"), expected, "{name}");
+            assert_eq!(is_same_cgi_variable("x-org-id", name), expected, "{name}");
         }
     }
 
@@ -100,7 +100,7 @@ mod tests {
         for (name, expected) in
             [("x-envoy-a", true), ("X.Envoy!", true), ("x-envoy-", true), ("x-envoy", false), ("x-envoya", false)]
         {
-            assert_eq!(starts_with_to_an_upstream(name, "x-envoy-"), expected, "{name}");
+            assert_eq!(starts_with_as_cgi_variable(name, "x-envoy-"), expected, "{name}");
         }
     }
 }

@@ -71,9 +71,9 @@ pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String
         field.problem(format!("`{}` is not a header name", name.value));
         return None;
     }
-    let is_owned = OWNED.iter().any(|owned| same_to_an_upstream(&lower, owned));
+    let is_owned = OWNED.iter().any(|owned| is_same_cgi_variable(&lower, owned));
     let mut families = ["x-envoy-", OWN_PREFIX].into_iter();
-    if is_owned || families.any(|family| starts_with_to_an_upstream(&lower, family)) {
+    if is_owned || families.any(|family| starts_with_as_cgi_variable(&lower, family)) {
         field.problem(format!("`{}` belongs to the proxy and cannot be set here", name.value));
         return None;
     }

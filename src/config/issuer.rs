@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::document::{IssuerSettings, Keys, RemoteKeys, TokenSource};
+use super::document::{IssuerKeySettings, IssuerSettings, RemoteKeys, TokenSource};
 use super::problem::At;
 use super::reader::{Field, Fields};
 use super::sent_header;
@@ -14,7 +14,7 @@ impl IssuerSettings {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| f.text_at());
         let issuer = fields.require("issuer").and_then(|f| f.text_at());
-        let algorithms = fields.get("algorithms").map(|f| f.some_texts()).unwrap_or_default();
+        let algorithms = fields.get("algorithms").map(|f| f.non_empty_texts()).unwrap_or_default();
         let keys = read_keys(&fields);
         let token_types = fields.get("token_types").map(|f| f.texts());
         let token_from = fields.get("token_from").map(|f| f.items()).unwrap_or_default();
@@ -32,7 +32,7 @@ impl IssuerSettings {
         let self_issued = self_issued.and_then(|f| f.flag().map(|value| At { value, place: f.place.clone() }));
         let self_issued = self_issued.filter(|flag| flag.value);
         let rules = TokenRules::read(&fields, self_issued.is_some());
-        let environments = fields.get("environments").map(|f| f.some_texts()).unwrap_or_default();
+        let environments = fields.get("environments").map(|f| f.non_empty_texts()).unwrap_or_default();
         fields.finish();
         Some(IssuerSettings {
             name: name?,
@@ -54,15 +54,15 @@ impl IssuerSettings {
     }
 }
 
-fn read_keys(fields: &Fields<'_>) -> Option<At<Keys>> {
+fn read_keys(fields: &Fields<'_>) -> Option<At<IssuerKeySettings>> {
     let jwks = fields.get("jwks");
     let inline = fields.get("keys");
     let secret = fields.get("secret");
-    let mut found: Vec<At<Keys>> = Vec::new();
+    let mut found: Vec<At<IssuerKeySettings>> = Vec::new();
     let mut written = 0;
     for (field, read) in [
-        (jwks, read_remote as fn(&Field<'_>) -> Option<Keys>),
-        (inline, |f| Some(Keys::Inline(f.node.to_json()))),
+        (jwks, read_remote as fn(&Field<'_>) -> Option<IssuerKeySettings>),
+        (inline, |f| Some(IssuerKeySettings::Inline(f.node.to_json()))),
         (secret, read_secret),
     ] {
         if let Some(field) = field {
@@ -76,7 +76,7 @@ fn read_keys(fields: &Fields<'_>) -> Option<At<Keys>> {
     found.into_iter().next()
 }
 
-fn read_remote(field: &Field<'_>) -> Option<Keys> {
+fn read_remote(field: &Field<'_>) -> Option<IssuerKeySettings> {
     let fields = field.fields()?;
     let uri = fields.require("uri").and_then(|f| f.url());
     let cluster = fields.require("cluster").and_then(|f| f.text());
@@ -87,14 +87,22 @@ fn read_remote(field: &Field<'_>) -> Option<Keys> {
     let cool_down = span("cool_down", Duration::from_secs(30));
     let wait = span("wait", Duration::from_secs(5));
     fields.finish();
-    Some(Keys::Jwks(RemoteKeys { uri: uri?, cluster: cluster?, fresh_for, stale_for, timeout, cool_down, wait }))
+    Some(IssuerKeySettings::Jwks(RemoteKeys {
+        uri: uri?,
+        cluster: cluster?,
+        fresh_for,
+        stale_for,
+        timeout,
+        cool_down,
+        wait,
+    }))
 }
 
-fn read_secret(field: &Field<'_>) -> Option<Keys> {
+fn read_secret(field: &Field<'_>) -> Option<IssuerKeySettings> {
     let fields = field.fields()?;
     let env = fields.require("env").and_then(|f| f.text());
     fields.finish();
-    Some(Keys::Secret { env: env? })
+    Some(IssuerKeySettings::Secret { env: env? })
 }
 
 /// A token source, and whether a cookie there is accepted regardless of the page that makes the request.

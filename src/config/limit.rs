@@ -25,12 +25,12 @@ pub struct WindowSettings {
     /// The number of requests.
     pub count: u64,
     /// The length of the window, and how it is counted.
-    pub span: Span,
+    pub span: WindowSpan,
 }
 
 /// The length of a window, and how it refills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
+pub enum WindowSpan {
     /// A rate: used requests come back evenly, and a burst is allowed.
     Rate {
         /// The time in which the whole count comes back.
@@ -61,7 +61,7 @@ pub struct LimitSettings {
     /// The parts of the bucket key. Each combination of values has its own bucket.
     pub by: Vec<At<KeyPart>>,
     /// The events that are counted.
-    pub counts: Counts,
+    pub counts: CountedEvents,
     /// The allowance.
     pub allowance: Allowance,
     /// The routes that share the limit, by name; `None` means all routes.
@@ -71,7 +71,7 @@ pub struct LimitSettings {
     /// The maximum number of buckets kept at the same time.
     pub max_entries: u32,
     /// Where the counts are kept.
-    pub store: Store,
+    pub store: CountStore,
     /// Where it is written.
     pub place: Place,
 }
@@ -97,7 +97,7 @@ pub enum KeyPart {
 
 /// The events that a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Counts {
+pub enum CountedEvents {
     /// Every request.
     #[default]
     Requests,
@@ -120,14 +120,14 @@ pub enum Allowance {
 #[derive(Clone, Debug)]
 pub struct PlanFrom {
     /// The source of the plan name.
-    pub chooser: Chooser,
+    pub chooser: PlanSource,
     /// The plan of callers without a plan, or with a plan that is not accepted.
     pub default: At<String>,
 }
 
 /// The source of a caller's plan name.
 #[derive(Clone, Debug)]
-pub enum Chooser {
+pub enum PlanSource {
     /// A claim contains the name; only the listed plans are accepted, or all if the list is empty.
     Claim(ClaimPath, Vec<At<String>>),
     /// The client's own plan; the list works as for `Claim`.
@@ -138,7 +138,7 @@ pub enum Chooser {
 
 /// Where counts are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum Store {
+pub enum CountStore {
     /// In the proxy's memory, shared by its workers.
     #[default]
     Local,
@@ -160,7 +160,7 @@ pub enum LimitHeaders {
 
 /// The document limits that do not apply to a route.
 #[derive(Clone, Debug)]
-pub enum Without {
+pub enum LimitExclusions {
     /// All of them.
     All,
     /// The limits with these names.

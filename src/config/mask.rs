@@ -161,10 +161,10 @@ impl MaskFault {
     /// The fault as text, for error messages and audit records.
     pub fn words(self) -> &'static str {
         match self {
-            MaskFault::Form => "is no mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
+            MaskFault::Form => "is not a mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
             MaskFault::LeadingZero => "has a leading zero",
             MaskFault::TooLarge => "has more than 1024 bits",
-            MaskFault::Inexact => "is a number above 2^53 - 1; such a mask is written as text",
+            MaskFault::Inexact => "is a number above 2^53 - 1; write such a mask as text",
             MaskFault::NotWhole => "is a number with a sign, a fraction or an exponent",
             MaskFault::Kind => "is neither a whole number nor text",
         }

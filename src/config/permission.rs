@@ -115,7 +115,7 @@ fn read_mask(field: &Field<'_>) -> Option<u16> {
     if let Some(shift) = written.as_str().and_then(|text| text.strip_prefix("1 << ")) {
         let bit = Mask::parse(shift).ok().and_then(|_| shift.parse().ok()).filter(|bit| *bit < MOST_BITS);
         if bit.is_none() {
-            field.problem(format!("`{shown}` shifts by no whole number from 0 to {}", MOST_BITS - 1));
+            field.problem(format!("the shift in `{shown}` is not a whole number from 0 to {}", MOST_BITS - 1));
         }
         return bit;
     }

@@ -8,7 +8,7 @@ use super::url::Url;
 
 /// The address of a polled document and its polling settings.
 #[derive(Clone, Debug)]
-pub struct PolledFrom {
+pub struct PolledSource {
     /// Its address.
     pub uri: At<Url>,
     /// The Envoy cluster it is fetched through.
@@ -23,9 +23,9 @@ pub struct PolledFrom {
     pub wait: Duration,
 }
 
-impl PolledFrom {
+impl PolledSource {
     /// Reads the keys of a polled document from a section; `None` if `uri` is absent.
-    pub(super) fn read(fields: &Fields<'_>) -> Option<PolledFrom> {
+    pub(super) fn read(fields: &Fields<'_>) -> Option<PolledSource> {
         let uri = fields.get("uri");
         let cluster = fields.get("cluster");
         let span = |key, default, least: Duration| {
@@ -39,7 +39,7 @@ impl PolledFrom {
         let uri = match (&uri, &cluster) {
             (None, None) => return None,
             (None, Some(_)) => {
-                fields.problem("`uri` is missing: a cluster leads to an address");
+                fields.problem("`uri` is missing: a cluster needs an address");
                 None
             }
             (Some(uri), _) => uri.url(),
@@ -55,7 +55,7 @@ impl PolledFrom {
             fields
                 .problem(format!("`stale_for` is shorter than {millis} ms, a tenth of `poll` and `timeout` together"));
         }
-        Some(PolledFrom { uri: uri?, cluster: cluster?, poll, stale_for, timeout, wait })
+        Some(PolledSource { uri: uri?, cluster: cluster?, poll, stale_for, timeout, wait })
     }
 }
 
@@ -63,7 +63,7 @@ fn span_within(field: &Field<'_>, least: Duration, most: Duration) -> Option<Dur
     let found = field.duration()?;
     if !(least..=most).contains(&found) {
         let (least, most) = (least.as_millis(), most.as_secs());
-        field.problem(format!("is not within the {least} ms to {most} s accepted here"));
+        field.problem(format!("is not between {least} ms and {most} s"));
         return None;
     }
     Some(found)

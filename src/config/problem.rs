@@ -54,15 +54,15 @@ impl Problems {
     }
 
     /// Whether there are enough mistakes that more would not help.
-    pub fn are_plenty(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.0.len() >= PLENTY
     }
 
     /// The first mistakes and the total number, for a single log line.
-    pub fn in_short(self) -> String {
+    pub fn summary(self) -> String {
         let all = self.sorted();
         let first: Vec<String> = all.iter().take(MOST_TOLD).map(ToString::to_string).collect();
-        format!("{} ({} in all)", first.join("; "), all.len())
+        format!("{} ({} in total)", first.join("; "), all.len())
     }
 
     /// The mistakes in text order.

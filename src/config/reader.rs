@@ -143,7 +143,7 @@ impl<'n> Field<'n> {
     pub fn text(&self) -> Option<String> {
         match &self.node.value {
             Value::Text(text) if text.is_empty() => {
-                self.problem("expected text, found an empty one");
+                self.problem("expected text, found empty text");
                 None
             }
             Value::Text(text) => Some(text.clone()),
@@ -170,7 +170,7 @@ impl<'n> Field<'n> {
     }
 
     /// A non-empty list of texts, or one text.
-    pub fn some_texts(&self) -> Vec<At<String>> {
+    pub fn non_empty_texts(&self) -> Vec<At<String>> {
         self.refuse_empty_list();
         self.texts()
     }
@@ -202,11 +202,11 @@ impl<'n> Field<'n> {
             Value::Text(text) => {
                 let found = parse_duration(text);
                 if found.is_none() {
-                    self.problem(format!("`{text}` is not a span of time (accepted: 500ms, 30s, 5m, 1h, 2d)"));
+                    self.problem(format!("`{text}` is not a duration (accepted: 500ms, 30s, 5m, 1h, 2d)"));
                 }
                 found
             }
-            _ => self.wrong_kind("a span of time (500ms, 30s, 5m, 1h, 2d)"),
+            _ => self.wrong_kind("a duration (500ms, 30s, 5m, 1h, 2d)"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::node::{Node, Value};
-use super::polled::PolledFrom;
+use super::polled::PolledSource;
 use super::problem::{At, Place, Problems};
 use super::reader::{Field, Fields};
 
@@ -11,7 +11,7 @@ use super::reader::{Field, Fields};
 #[derive(Clone, Debug)]
 pub struct RevocationSettings {
     /// The address and the polling settings of a revocation list.
-    pub list: Option<PolledFrom>,
+    pub list: Option<PolledSource>,
     /// The entries in the document itself.
     pub revoked: Vec<Revoked>,
     /// The handling of requests while no list is available.
@@ -37,7 +37,7 @@ pub enum ListUnavailable {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revoked {
     /// The revoked credentials.
-    pub what: RevokedWhat,
+    pub what: RevokedCredential,
     /// The `iss` of the issuer; `None` means every issuer.
     pub issuer: Option<At<String>>,
     /// Applies only to tokens issued before this time, in seconds since the Unix epoch.
@@ -50,7 +50,7 @@ pub struct Revoked {
 
 /// The credentials that an entry revokes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RevokedWhat {
+pub enum RevokedCredential {
     /// The token with this `jti`.
     Token(String),
     /// Tokens of this `sub`.
@@ -72,7 +72,7 @@ impl RevocationSettings {
     /// Reads the section.
     pub(super) fn read(field: &Field<'_>) -> Option<RevocationSettings> {
         let fields = field.fields()?;
-        let list = PolledFrom::read(&fields);
+        let list = PolledSource::read(&fields);
         let revoked = fields.get("revoked").map(|f| entries(&f));
         let unavailable = fields.get("on_unavailable").and_then(|f| {
             f.word(&[("refuse", ListUnavailable::Refuse), ("accept_unchecked", ListUnavailable::AcceptUnchecked)])
@@ -127,11 +127,11 @@ impl Revoked {
         let place = fields.place().clone();
         fields.finish();
         let what = match what? {
-            RevocationKey::Jti => RevokedWhat::Token(jti?),
-            RevocationKey::Sub => RevokedWhat::Subject(sub?),
-            RevocationKey::ClientId => RevokedWhat::Client(client_id?),
-            RevocationKey::Client => RevokedWhat::ApiKey { client: client?, key },
-            RevocationKey::Nobody => RevokedWhat::Everyone,
+            RevocationKey::Jti => RevokedCredential::Token(jti?),
+            RevocationKey::Sub => RevokedCredential::Subject(sub?),
+            RevocationKey::ClientId => RevokedCredential::Client(client_id?),
+            RevocationKey::Client => RevokedCredential::ApiKey { client: client?, key },
+            RevocationKey::Nobody => RevokedCredential::Everyone,
         };
         Some(Revoked { what, issuer, issued_before, expires, place })
     }
@@ -166,7 +166,7 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
     let mut named = names.iter().filter(|(key, _)| fields.get(key).is_some()).map(|(_, named)| *named);
     let what = named.next().unwrap_or(RevocationKey::Nobody);
     let fault = match what {
-        _ if named.next().is_some() => "names several things: expected one of `jti`, `sub`, `client_id` and `client`",
+        _ if named.next().is_some() => "has several names: expected one of `jti`, `sub`, `client_id` and `client`",
         _ if what != RevocationKey::Client && fields.get("key").is_some() => {
             "`key` is the id of an API key, and needs `client`"
         }
@@ -174,10 +174,10 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
             "expected one of `jti`, `sub`, `client_id` and `client`, or `issued_before` alone"
         }
         // A subject is unique only within its issuer (RFC 7519 §4.1.2).
-        RevocationKey::Sub if issuer.is_none() => "`sub` needs the `issuer` to whom the subject belongs",
-        RevocationKey::Jti if issued_before.is_some() => "a `jti` names one token, which `issued_before` cannot divide",
+        RevocationKey::Sub if issuer.is_none() => "`sub` needs the `issuer` of the subject",
+        RevocationKey::Jti if issued_before.is_some() => "a `jti` names one token, so it cannot have `issued_before`",
         RevocationKey::Client if issuer.is_some() || issued_before.is_some() => {
-            "an API key has no `issuer` and no time at which it was issued"
+            "an API key has no `issuer` and no issue time"
         }
         _ => return Some(what),
     };

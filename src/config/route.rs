@@ -7,7 +7,7 @@ use super::cors_setting;
 use super::document::{PublicPath, Route, StaticResponse, Upstream};
 use super::environment::Environment;
 use super::identity::header_name;
-use super::limit::{LimitSettings, Without};
+use super::limit::{LimitExclusions, LimitSettings};
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
@@ -19,20 +19,20 @@ impl Route {
         let path = fields.require("path").and_then(|f| f.text_at());
         let auth = fields.get("auth").and_then(|f| Auth::read(&f));
         let texts = |key| fields.get(key).map(|f| f.texts()).unwrap_or_default();
-        let some_texts = |key| fields.get(key).map(|f| f.some_texts()).unwrap_or_default();
+        let non_empty_texts = |key| fields.get(key).map(|f| f.non_empty_texts()).unwrap_or_default();
         let plain = |key| texts(key).into_iter().map(|t| t.value).collect();
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let route = Route {
             name: fields.get("name").and_then(|f| f.text()),
             path: path.unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
-            methods: either(&fields, "method", "methods"),
-            hosts: either(&fields, "host", "hosts"),
+            methods: singular_or_plural(&fields, "method", "methods"),
+            hosts: singular_or_plural(&fields, "host", "hosts"),
             auth: auth.unwrap_or_else(|| At { value: usual.value.clone(), place: fields.place().clone() }),
-            issuers: either(&fields, "issuer", "issuers"),
+            issuers: singular_or_plural(&fields, "issuer", "issuers"),
             scopes: plain("scopes"),
-            any_scope: some_texts("any_scope").into_iter().map(|t| t.value).collect(),
+            any_scope: non_empty_texts("any_scope").into_iter().map(|t| t.value).collect(),
             permissions: texts("permissions"),
-            any_permission: some_texts("any_permission"),
+            any_permission: non_empty_texts("any_permission"),
             require_claims: fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default(),
             when: texts("when"),
             upstream: fields.get("upstream").and_then(|f| f.text_at()),
@@ -42,7 +42,7 @@ impl Route {
             response: fields.get("response").and_then(|f| StaticResponse::read(&f)),
             cors: fields.get("cors").and_then(|f| cors_setting(&f)),
             limits: fields.get("limits").map(|f| LimitSettings::read_all(&f, true)).unwrap_or_default(),
-            without_limits: fields.get("without_limits").and_then(|f| Without::read(&f)),
+            without_limits: fields.get("without_limits").and_then(|f| LimitExclusions::read(&f)),
             checks: fields.get("checks").and_then(|f| CheckSettings::setting(&f)),
             sensitivity: fields.get("sensitivity").and_then(|f| Sensitivity::read(&f)).unwrap_or_default(),
             description: fields.get("description").and_then(|f| f.text()),
@@ -70,7 +70,7 @@ fn read_headers(field: &Field<'_>) -> Vec<(At<String>, String)> {
     let headers: Vec<_> = field.entries().into_iter().filter_map(|(name, value)| read_header(&name, &value)).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.value.len() + value.len()).sum();
     if headers.len() > MOST_HEADERS || bytes > MOST_HEADER_BYTES {
-        field.problem(format!("a response may have {MOST_HEADERS} headers, of {MOST_HEADER_BYTES} bytes in all"));
+        field.problem(format!("a response may have {MOST_HEADERS} headers with {MOST_HEADER_BYTES} bytes in total"));
     }
     headers
 }
@@ -79,7 +79,7 @@ fn read_header(name: &At<String>, field: &Field<'_>) -> Option<(At<String>, Stri
     let lower = header_name(name, field)?;
     let value = field.text()?;
     if !value.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        field.problem("a header's value may hold visible ASCII and spaces only");
+        field.problem("a header value may contain only visible ASCII and spaces");
         return None;
     }
     Some((At { value: lower, place: name.place.clone() }, value))
@@ -107,7 +107,7 @@ impl Upstream {
         let has_address = url.is_some();
         let url = url.and_then(|f| f.url_from(environment));
         if url.as_ref().is_some_and(|u| u.value.path.contains('?')) {
-            fields.problem("an upstream's address has no query");
+            fields.problem("the address of an upstream must not have a query");
         }
         let preserve_host = fields.get("preserve_host").and_then(|f| f.flag()).unwrap_or(!has_address);
         fields.finish();
@@ -116,13 +116,13 @@ impl Upstream {
 }
 
 /// A setting with a singular and a plural key; using both is an error.
-fn either(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
+fn singular_or_plural(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
     match (fields.get(one), fields.get(many)) {
         (Some(_), Some(second)) => {
-            second.problem(format!("`{one}` and `{many}` say the same thing: keep one"));
+            second.problem(format!("`{one}` and `{many}` have the same meaning: keep one"));
             Vec::new()
         }
-        (Some(field), None) | (None, Some(field)) => field.some_texts(),
+        (Some(field), None) | (None, Some(field)) => field.non_empty_texts(),
         (None, None) => Vec::new(),
     }
 }

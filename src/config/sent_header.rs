@@ -14,7 +14,7 @@ pub fn read(name: &str) -> Result<String, String> {
     if !is_token(name) {
         return Err(format!("`{name}` is not a header name"));
     }
-    match UNSEEN.iter().find(|(unseen, _)| same_to_an_upstream(unseen, name)) {
+    match HIDDEN_HEADERS.iter().find(|(hidden, _)| is_same_cgi_variable(hidden, name)) {
         Some((_, why)) => Err(format!("the filter never sees a header `{name}`: {why}")),
         None => Ok(lower),
     }
@@ -28,7 +28,7 @@ const PSEUDO: [(&str, &str); 3] = [
 
 /// Headers that Envoy removes before the filter runs, over HTTP/1 and HTTP/2, and headers that the generated configuration
 /// removes. The list omits `te`, `trailer` and `http2-settings`, which Envoy passes on, and `upgrade`, which handshakes have.
-const UNSEEN: [(&str, &str); 8] = [
+const HIDDEN_HEADERS: [(&str, &str); 8] = [
     ("connection", "Envoy removes it; handshakes have `upgrade`"),
     ("expect", "Envoy answers and removes it"),
     ("host", "conditions read the host as `request.host`"),

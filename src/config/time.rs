@@ -11,7 +11,7 @@ impl Field<'_> {
         let text = self.text()?;
         let found = rfc3339(&text).map(Duration::from_secs);
         if found.is_none() {
-            self.problem(format!("`{text}` is not a moment in UTC (accepted: 2026-03-01T10:00:00Z)"));
+            self.problem(format!("`{text}` is not a time in UTC (accepted: 2026-03-01T10:00:00Z)"));
         }
         found
     }

@@ -56,7 +56,7 @@ impl TokenRules {
 /// Reads the accepted audiences. An issuer must have one, because a token without an audience could be used at any service.
 fn audiences(field: &Field<'_>) -> Vec<At<String>> {
     if field.one_or_more().is_empty() {
-        field.problem("`audiences` is empty: a token for anyone is a token for nobody");
+        field.problem("`audiences` is empty: list at least one, or tokens for any audience would be accepted");
     }
     field.texts()
 }

@@ -28,7 +28,7 @@ impl Url {
             None => (rest, "/"),
         };
         if !path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'\\' | b'"' | b'<' | b'>')) {
-            return Err("its path may hold visible ASCII only, and no fragment");
+            return Err("its path may contain only visible ASCII, and no fragment");
         }
         // User and password would appear in every message that shows the address, and the filter does not use them (RFC 9110
         // §4.2.4).
@@ -81,7 +81,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
 pub fn check_host(host: &str) -> Result<(), &'static str> {
     // Service names in clusters may contain underscores.
     if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
-        return Err("its host may hold letters, digits, `.`, `-` and `_` only");
+        return Err("its host may contain only letters, digits, `.`, `-` and `_`");
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     if name.split('.').any(str::is_empty) {

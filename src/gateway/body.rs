@@ -50,7 +50,7 @@ impl BodyState {
     }
 
     /// Releases the held bytes from the worker's bound after the proxy released the body. Returns their number.
-    pub fn let_go(&mut self) -> usize {
+    pub fn end_hold(&mut self) -> usize {
         (self.held, self.kept, self.inspection) = (None, None, None);
         self.ended = false;
         self.arrived.take().unwrap_or(0)

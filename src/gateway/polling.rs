@@ -22,14 +22,14 @@ use state::{SharedState, packed, unpacked};
 /// The polling of one policy in one worker.
 #[derive(Debug, Default)]
 pub struct Polling {
-    watched: Vec<Watched>,
+    watched: Vec<WatchedDocument>,
     /// Fetches to start.
     ready: VecDeque<Call>,
 }
 
 /// One document: its keys in the shared data, and the version that this worker uses.
 #[derive(Debug)]
-struct Watched {
+struct WatchedDocument {
     id: PolledId,
     state_key: String,
     text_key: String,
@@ -58,7 +58,7 @@ impl Polling {
     /// Watches every document of `polled`. Creates the shared states, so that the first lease is already a comparison
     /// (envoy-facts §2.14: a missing key accepts any version).
     pub fn new(polled: &Polled, shared: &dyn SharedData) -> Polling {
-        let watched: Vec<Watched> = polled.plans().map(|(id, plan)| Watched::new(id, plan)).collect();
+        let watched: Vec<WatchedDocument> = polled.plans().map(|(id, plan)| WatchedDocument::new(id, plan)).collect();
         for one in &watched {
             if shared.get(&one.state_key).is_none() {
                 SharedState::default().share(&one.state_key, shared);
@@ -158,12 +158,12 @@ impl Polling {
     }
 }
 
-impl Watched {
+impl WatchedDocument {
     /// Policies share a document if its address, cluster and reader are the same.
-    fn new(id: PolledId, plan: &PollPlan) -> Watched {
+    fn new(id: PolledId, plan: &PollPlan) -> WatchedDocument {
         let name = format!("portcullis/{}/{}{}@{}", plan.what.tag(), plan.uri.authority(), plan.uri.path, plan.cluster);
         let (state_key, text_key) = (format!("{name}/state"), format!("{name}/document"));
-        Watched { id, state_key, text_key, ended_at: 0, seen: 0, used: 0, etag: None, fetch: None }
+        WatchedDocument { id, state_key, text_key, ended_at: 0, seen: 0, used: 0, etag: None, fetch: None }
     }
 
     fn call(&self, plan: &PollPlan, conditional: bool) -> Call {

@@ -71,11 +71,13 @@ impl QuotaCalls {
         };
         commands.push(Command::Count(Count::Call("rate limit", service.cluster.as_str().into(), outcome)));
         match quotas.handle_answer(account, message.as_deref().map_err(|fault| *fault), now) {
-            Some(Turn::Paused(fault)) => {
+            Some(HealthChange::Paused(fault)) => {
                 let text = format!("the rate limit service is not asked for a second: {fault:?}");
                 commands.push(log(Level::Warn, text));
             }
-            Some(Turn::Resumed) => commands.push(log(Level::Info, "the rate limit service answers again".to_string())),
+            Some(HealthChange::Resumed) => {
+                commands.push(log(Level::Info, "the rate limit service answers again".to_string()))
+            }
             None => {}
         }
         true

@@ -10,7 +10,7 @@ use super::Gateway;
 use super::command::Command;
 use super::host::{Host, RequestFacts};
 use super::transaction::{Headers, Transaction};
-use crate::policy::credentials::signature::{SignatureVerifier, Software};
+use crate::policy::credentials::signature::{SignatureVerifier, SoftwareVerifier};
 use crate::policy::limits::rate_limit::store::LocalStore;
 use crate::policy::request::peer::{KnownPeer, Peer};
 use crate::policy::verdict::edit::HeaderEdit;
@@ -65,7 +65,7 @@ pub struct Sent {
 
 /// The error for a request that still waits after several answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stuck;
+pub struct StillWaiting;
 
 impl<'v> SimulatedHost<'v> {
     /// Creates a host at this time.
@@ -74,7 +74,7 @@ impl<'v> SimulatedHost<'v> {
             now,
             stream: SimulatedStream::default(),
             limits: LocalStore::default(),
-            verifier: &Software,
+            verifier: &SoftwareVerifier,
             id: |n| format!("simulated-{n}"),
             ids: Cell::new(0),
         }
@@ -83,8 +83,8 @@ impl<'v> SimulatedHost<'v> {
     /// Runs a request until it is forwarded or answered. `on_wait` supplies the document or the hit that the request waits for.
     ///
     /// # Errors
-    /// The error of `on_wait`, or [`Stuck`] if the request still waits after several answers.
-    pub fn run<E: From<Stuck>>(
+    /// The error of `on_wait`, or [`StillWaiting`] if the request still waits after several answers.
+    pub fn run<E: From<StillWaiting>>(
         &mut self,
         gateway: &Gateway,
         transaction: &mut Transaction,
@@ -103,7 +103,7 @@ impl<'v> SimulatedHost<'v> {
             sent.add(self.with(trace.as_deref_mut(), |host| transaction.on_wake(gateway, headers, host)));
         }
         if transaction.awaited().is_some() {
-            return Err(Stuck.into());
+            return Err(StillWaiting.into());
         }
         sent.was_inspected = transaction.is_inspecting();
         let size = self.stream.body.len();
@@ -173,13 +173,13 @@ impl Sent {
     }
 }
 
-impl fmt::Display for Stuck {
+impl fmt::Display for StillWaiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the request still waits after several answers")
     }
 }
 
-impl std::error::Error for Stuck {}
+impl std::error::Error for StillWaiting {}
 
 /// Allows a first key set, a newer one for an unknown key id, clients, revocations and limits. More waits indicate a loop.
 const MAX_WAITS: usize = 8;

@@ -12,7 +12,7 @@ use crate::gateway::HURRIED_TICK;
 use crate::gateway::call::{Answer, CallRequest, GrpcMessage};
 use crate::gateway::command::Command;
 use crate::gateway::shared::LocalData;
-use crate::gateway::simulation::{SimulatedHost, Stuck};
+use crate::gateway::simulation::{SimulatedHost, StillWaiting};
 use crate::gateway::transaction::Transaction;
 use crate::gateway::waiting::{MAX_WOKEN, StreamId};
 use crate::policy::Policy;
@@ -23,7 +23,7 @@ use crate::protobuf::{Message, Wire};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// A gateway whose rate limit service is simulated by the test.
-struct Site {
+struct TestSite {
     gateway: Gateway,
     host: SimulatedHost<'static>,
     /// The `RateLimit-Policy` of the last answer.
@@ -41,9 +41,9 @@ impl GrpcMessage for Answered {
     }
 }
 
-impl Site {
+impl TestSite {
     /// Creates a site with these limits on a route without authentication.
-    fn new(limits: &Value) -> Site {
+    fn new(limits: &Value) -> TestSite {
         let document = json!({
             "version": "1.0",
             "rate_limit_service": { "cluster": "limits" },
@@ -82,7 +82,7 @@ impl Site {
                 gateway.on_answer(call.id, answered, host.now, &LocalData::default());
                 calls.push(entries.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","));
             }
-            Ok::<(), Stuck>(())
+            Ok::<(), StillWaiting>(())
         });
         let reply = sent.unwrap().reply.unwrap();
         let counted =
@@ -133,7 +133,7 @@ fn limits_are_queried_together_and_the_service_receives_only_required_data() {
         limit("by-tenant", json!([{ "header": "x-tenant" }, "route"]), json!({})),
         limit("by-none", json!({ "header": "x-none" }), json!({})),
     ]);
-    let mut site = Site::new(&limits);
+    let mut site = TestSite::new(&limits);
     let began = site.host.now;
     let (status, said, mut calls) = site.request(|_| Ok(GRANTED.to_vec()));
     assert_eq!(
@@ -153,7 +153,7 @@ fn limits_are_queried_together_and_the_service_receives_only_required_data() {
 #[test]
 fn a_refusal_by_one_limit_costs_no_hit_of_another() {
     let limits = json!([limit("a", json!("address"), json!({})), limit("b", json!("route"), json!({}))]);
-    let mut site = Site::new(&limits);
+    let mut site = TestSite::new(&limits);
     let answer = |name: &str| Ok(if name == "a" { GRANTED_FOR_A_MINUTE } else { REFUSED }.to_vec());
     assert_eq!(site.request(answer).0, 429);
     assert_eq!(site.policies, "\"a\";q=2;w=60, \"b\";q=2;w=60", "the client sees both limits");
@@ -167,13 +167,13 @@ fn a_refusal_by_one_limit_costs_no_hit_of_another() {
 #[test]
 fn on_failure_applies_without_an_answer() {
     let failing = |_: &str| Err(14);
-    let mut open = Site::new(&json!([limit("a", json!("address"), json!({ "on_failure": "open" }))]));
+    let mut open = TestSite::new(&json!([limit("a", json!("address"), json!({ "on_failure": "open" }))]));
     assert_eq!([(); 5].map(|()| open.request(failing).0), [200; 5]);
     assert_eq!(open.request(failing).1, "- - a");
-    let mut closed = Site::new(&json!([limit("a", json!("address"), json!({ "on_failure": "closed" }))]));
+    let mut closed = TestSite::new(&json!([limit("a", json!("address"), json!({ "on_failure": "closed" }))]));
     let (status, said, _) = closed.request(failing);
     assert_eq!((status, said.as_str()), (503, "a - -"));
-    let mut local = Site::new(&json!([limit("a", json!("address"), json!({}))]));
+    let mut local = TestSite::new(&json!([limit("a", json!("address"), json!({}))]));
     let statuses = [(); 5].map(|()| local.request(failing).0);
     assert_eq!(statuses, [200, 200, 429, 429, 429], "2/m counted by this proxy");
     local.host.now += Duration::from_secs(2);
@@ -183,12 +183,12 @@ fn on_failure_applies_without_an_answer() {
 #[test]
 fn a_busy_worker_does_not_bypass_limits() {
     let status = |on_failure: &str| {
-        let mut site = Site::new(&json!([limit("a", json!("address"), json!({ "on_failure": on_failure }))]));
+        let mut site = TestSite::new(&json!([limit("a", json!("address"), json!({ "on_failure": on_failure }))]));
         // Fills the waiting list.
         let wait = Await { on: Awaited::Document(PolledId(0)), until: Duration::MAX };
         (1..=2_000).for_each(|id| site.gateway.waiting.borrow_mut().insert(StreamId(id), wait.clone()));
         let mut transaction = Transaction::new(StreamId::default());
-        let sent = site.host.run(&site.gateway, &mut transaction, HEADERS, None, |_, _| Err(Stuck)).unwrap();
+        let sent = site.host.run(&site.gateway, &mut transaction, HEADERS, None, |_, _| Err(StillWaiting)).unwrap();
         let audit = transaction.record();
         (sent.reply.unwrap().status, audit.reason, audit.uncounted.len())
     };
@@ -199,7 +199,8 @@ fn a_busy_worker_does_not_bypass_limits() {
 
 #[test]
 fn a_shadow_limit_refuses_no_request() {
-    let mut site = Site::new(&json!([limit("a", json!("address"), json!({ "shadow": true, "on_failure": "closed" }))]));
+    let mut site =
+        TestSite::new(&json!([limit("a", json!("address"), json!({ "shadow": true, "on_failure": "closed" }))]));
     let (status, said, _) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, said.as_str()), (200, "- a -"));
     site.host.now += Duration::from_secs(2);
@@ -208,7 +209,8 @@ fn a_shadow_limit_refuses_no_request() {
 
 #[test]
 fn an_outage_of_the_service_wakes_requests_in_several_ticks() {
-    let mut site = Site::new(&json!([limit("a", json!({ "header": "x-tenant" }), json!({ "on_failure": "open" }))]));
+    let mut site =
+        TestSite::new(&json!([limit("a", json!({ "header": "x-tenant" }), json!({ "on_failure": "open" }))]));
     let tenants: Vec<String> = (0..200).map(|n| format!("tenant-{n}")).collect();
     for (id, tenant) in (1..).zip(&tenants) {
         let headers = [&HEADERS[..3], &[(b"x-tenant".as_slice(), tenant.as_bytes())]].concat();
@@ -236,7 +238,7 @@ fn an_outage_of_the_service_wakes_requests_in_several_ticks() {
 #[test]
 fn a_refusal_keeps_the_shadow_limits_that_would_have_refused() {
     let shadow = limit("a", json!("address"), json!({ "shadow": true }));
-    let mut site = Site::new(&json!([shadow, limit("b", json!("route"), json!({}))]));
+    let mut site = TestSite::new(&json!([shadow, limit("b", json!("route"), json!({}))]));
     let (status, limits, _) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, limits.as_str()), (429, "b a -"));
     let counted = [
@@ -301,15 +303,15 @@ fn limits_that_cannot_be_shared_are_rejected() {
     assert_eq!(with(Value::Null, shared(json!({}))), [expected]);
     let expected = "a rate limit service counts requests; failed authentications are counted here";
     assert_eq!(with(service(), shared(json!({ "counts": "failed_authentications" }))), [expected]);
-    let expected = "belongs to a limit with `store: global`";
+    let expected = "is only for a limit with `store: global`";
     let own = json!({ "store": "local", "on_failure": "open", "lease": { "most": 1 } });
     assert_eq!(with(service(), shared(own)), [expected; 2]);
     let slow = json!({ "cluster": "limits", "timeout": "1h", "url": "http://a.example/path" });
-    let expected = ["must lie between 1ms and 5s", "the address of a gRPC service has no path"];
+    let expected = ["must be between 1ms and 5s", "the address of a gRPC service must not have a path"];
     let mut found = with(slow, shared(json!({})));
     found.sort();
     assert_eq!(found, expected);
     let lease = shared(json!({ "lease": { "most": 0, "lasting": "1ms" } }));
-    let expected = ["must lie between 10ms and 60s", "`0` is not a whole number from 1 to 1000000"];
+    let expected = ["must be between 10ms and 60s", "`0` is not a whole number from 1 to 1000000"];
     assert_eq!(with(service(), lease), expected);
 }

@@ -17,7 +17,7 @@ use crate::config::document::Audit;
 use crate::policy::checks::body::Body;
 use crate::policy::pipeline::progress::Progress;
 use crate::policy::respond::{Response, ResponseHead};
-use crate::policy::verdict::audit::{AuditRecord, End};
+use crate::policy::verdict::audit::{AuditRecord, RequestEnd};
 use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Awaited;
 
@@ -59,7 +59,7 @@ pub struct Transaction {
     progress: Progress,
     body: BodyState,
     /// A reply of this gateway, held until Envoy's own reply reaches the response phase.
-    late: Option<Reply>,
+    replacement_reply: Option<Reply>,
     /// The client's original target, while credentials are removed from `:path`.
     own_target: Option<Rc<[u8]>>,
     /// The proxy holds the request.
@@ -85,7 +85,7 @@ impl Transaction {
             received_at: Duration::ZERO,
             progress: Progress::default(),
             body: BodyState::default(),
-            late: None,
+            replacement_reply: None,
             own_target: None,
             is_held: false,
         }
@@ -168,12 +168,12 @@ impl Transaction {
         match self.stage {
             Stage::Forwarded => {
                 // If this part releases the held body, `size` covers both.
-                self.body.let_go();
+                self.body.end_hold();
                 self.count(gateway, size, ended, host, &mut commands);
             }
             Stage::Waiting(_) | Stage::Inspecting => {
                 if !self.body.has_begun() {
-                    self.forget_unseen(gateway);
+                    self.forget_awaited_body(gateway);
                 }
                 self.body.arrive(size, ended);
                 if !self.body.hold(&gateway.held) {
@@ -197,7 +197,7 @@ impl Transaction {
         let mut commands = match self.stage {
             Stage::Forwarded => {
                 let mut commands = Vec::new();
-                let size = self.body.let_go();
+                let size = self.body.end_hold();
                 self.count(gateway, size, true, host, &mut commands);
                 commands
             }
@@ -211,7 +211,7 @@ impl Transaction {
     }
 
     /// Refuses a held request if the proxy hides its body.
-    pub fn on_unseen_body(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
+    pub fn on_awaited_body(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.stage == Stage::Inspecting && self.body.is_withheld(host.stream) {
             let text = "a body cannot be checked: the plugin needs `allow_on_headers_stop_iteration: true`";
@@ -233,7 +233,7 @@ impl Transaction {
     ) -> Vec<Command> {
         let mut commands = Vec::new();
         if matches!(self.stage, Stage::New | Stage::Replied) {
-            if let Some(reply) = self.late.take() {
+            if let Some(reply) = self.replacement_reply.take() {
                 self.reply(reply, &mut commands);
             }
             return commands;
@@ -260,7 +260,7 @@ impl Transaction {
     pub fn on_done(
         &mut self,
         gateway: &Gateway,
-        end: impl FnOnce() -> End,
+        end: impl FnOnce() -> RequestEnd,
         known_id: impl FnOnce() -> String,
     ) -> Vec<Command> {
         self.end(gateway);
@@ -273,7 +273,7 @@ impl Transaction {
     }
 
     /// Completes the audit record at the end of the request.
-    pub fn close(&mut self, end: End, known_id: impl FnOnce() -> String) -> String {
+    pub fn close(&mut self, end: RequestEnd, known_id: impl FnOnce() -> String) -> String {
         let audit = &mut self.progress.audit;
         if audit.request_id.is_empty() {
             audit.request_id = known_id().into();

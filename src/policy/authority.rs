@@ -30,8 +30,8 @@ pub(super) fn grant(
     }
     let grant = authorize(requirements, callers, circumstances);
     world.note("authorize", || match &grant {
-        Ok(grant) if grant.caller().is_some() => "the caller has what the route asks for".to_string(),
-        Ok(_) => "nobody is asked".to_string(),
+        Ok(grant) if grant.caller().is_some() => "the caller meets the route's requirements".to_string(),
+        Ok(_) => "no caller is required".to_string(),
         Err(rejection) => format!("refused: {}", rejection.reason),
     });
     grant
@@ -52,7 +52,7 @@ fn explain_permissions(
             (true, false) => format!("one of {any}"),
             (false, false) => format!("{all}, and one of {any}"),
         };
-        format!("the route asks for {required}; the caller has {:?}", permissions.names_of(&caller.permissions))
+        format!("the route requires {required}; the caller has {:?}", permissions.names_of(&caller.permissions))
     });
 }
 

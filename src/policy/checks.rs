@@ -10,7 +10,7 @@ pub mod parameter;
 
 use std::rc::Rc;
 
-use super::request::{Once, Request};
+use super::request::{Request, SingleValue};
 use super::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::config::document::TokenSource;
 use body::BodyCheck;
@@ -161,7 +161,7 @@ struct Framing {
 
 impl Framing {
     fn of(request: &Request<'_>) -> Framing {
-        let (mut said, mut coded, mut upgrade) = (Once::Absent, false, false);
+        let (mut said, mut coded, mut upgrade) = (SingleValue::Absent, false, false);
         for (name, value) in request.headers {
             match *name {
                 b"content-length" => said.add(value),
@@ -173,7 +173,7 @@ impl Framing {
         }
         let length = said.value().and_then(read_length);
         // A repeated or invalid length does not prove that there is no body.
-        let names_a_body = coded || said != Once::Absent && length != Some(0);
+        let names_a_body = coded || said != SingleValue::Absent && length != Some(0);
         let may_have_body = !request.ended && length != Some(0) && (names_a_body || !upgrade);
         Framing { length, names_a_body, may_have_body, upgrade }
     }

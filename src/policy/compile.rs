@@ -29,11 +29,11 @@ use super::credentials::Credentials;
 use super::credentials::api_key::KeyPlaces;
 use super::request::routing::Routes;
 use super::respond::cors::CorsPolicy;
-use super::respond::refusal::Refusals;
+use super::respond::refusal::ReplyRenderer;
 use crate::config::document::Document;
 use crate::config::document_size;
 use crate::config::environment::Environment;
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::identity::IdentityHeader;
 use crate::config::node::Node;
 use crate::config::problem::{Problem, Problems};
@@ -108,10 +108,10 @@ impl Policy {
             },
             cors,
             open: Requirements::nothing(),
-            limits: limits.elsewhere(),
+            limits: limits.default_limits(),
             limit_headers: document.limit_headers,
             asks_rate_limits: document.rate_limit_service.is_some(),
-            refusals: Refusals::new(document.errors.realm.as_deref()),
+            refusals: ReplyRenderer::new(document.errors.realm.as_deref()),
             audit: document.audit,
             bounds,
         }
@@ -121,7 +121,7 @@ impl Policy {
 /// A header can carry only one claim.
 fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     for (i, header) in headers.iter().enumerate() {
-        let is_same = |other: &IdentityHeader| same_to_an_upstream(&other.header.value, &header.header.value);
+        let is_same = |other: &IdentityHeader| is_same_cgi_variable(&other.header.value, &header.header.value);
         if headers.iter().take(i).any(is_same) {
             problems.add(
                 &header.header.place,
@@ -204,14 +204,14 @@ mod tests {
             (none.clone(), json!({ "issuer": "c" }), Some("no issuer `c`")),
             (none.clone(), json!({ "scopes": ["a b"] }), Some("`a b` is not a scope")),
             (none.clone(), json!({ "auth": "none" }), None),
-            (none.clone(), json!({ "auth": "none", "issuer": "a" }), Some("`auth: none` asks nobody")),
-            (none.clone(), json!({ "auth": "none", "any_scope": ["s"] }), Some("`auth: none` asks nobody")),
+            (none.clone(), json!({ "auth": "none", "issuer": "a" }), Some("`auth: none` identifies no caller")),
+            (none.clone(), json!({ "auth": "none", "any_scope": ["s"] }), Some("`auth: none` identifies no caller")),
             (none.clone(), json!({ "auth": "optional", "issuer": "a" }), None),
-            (none.clone(), json!({ "auth": "optional", "scopes": ["s"] }), Some("`auth: optional` lets callers")),
+            (none.clone(), json!({ "auth": "optional", "scopes": ["s"] }), Some("`auth: optional` accepts callers")),
             (
                 none.clone(),
                 json!({ "auth": "optional", "require_claims": { "c": 1 } }),
-                Some("`auth: optional` lets callers"),
+                Some("`auth: optional` accepts callers"),
             ),
         ] {
             let found = problems(issuer.clone(), route.clone());

@@ -60,7 +60,7 @@ pub(super) struct Credentials {
 
 /// A request, and the route that it matches.
 #[derive(Clone, Copy)]
-pub(super) struct Presented<'p, 'r> {
+pub(super) struct AuthenticationInput<'p, 'r> {
     pub(super) rule: &'p Rule,
     pub(super) parts: &'p RequestParts<'r>,
     pub(super) request: &'p Request<'r>,
@@ -74,7 +74,7 @@ impl Credentials {
     pub(super) fn verify(
         &self,
         requirements: &Requirements,
-        presented: Presented<'_, '_>,
+        presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
         progress: &mut Progress,
     ) -> Result<Option<Callers>, Stop> {
@@ -107,7 +107,7 @@ impl Credentials {
     fn not_revoked(
         &self,
         caller: &Caller,
-        presented: Presented<'_, '_>,
+        presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
         progress: &mut Progress,
     ) -> Result<(), Stop> {
@@ -123,7 +123,7 @@ impl Credentials {
     fn refuse_foreign_page(
         &self,
         caller: &Caller,
-        presented: Presented<'_, '_>,
+        presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
     ) -> Result<(), Rejection> {
         let Some(token) = caller.token() else { return Ok(()) };
@@ -141,11 +141,11 @@ impl Credentials {
     fn by_token(
         &self,
         auth: &Auth,
-        presented: Presented<'_, '_>,
+        presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
         progress: &mut Progress,
     ) -> Result<Option<Rc<Caller>>, Stop> {
-        let Presented { rule, parts, request, target, .. } = presented;
+        let AuthenticationInput { rule, parts, request, target, .. } = presented;
         let found = token_places::find(request, target.query(), &self.token_sources);
         let found = found.map_err(|rejection| after_authentication(rule, rejection.into(), parts, world))?;
         let Some(credential) = found else { return Ok(None) };
@@ -173,7 +173,7 @@ impl Credentials {
 
     fn by_key(
         &self,
-        presented: Presented<'_, '_>,
+        presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
         progress: &mut Progress,
     ) -> Result<Option<Rc<Caller>>, Stop> {
@@ -185,7 +185,7 @@ impl Credentials {
 
     fn by_certificate(
         &self,
-        presented: Presented<'_, '_>,
+        presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
         progress: &mut Progress,
     ) -> Result<Option<Rc<Caller>>, Stop> {
@@ -195,7 +195,7 @@ impl Credentials {
     }
 }
 
-impl Presented<'_, '_> {
+impl AuthenticationInput<'_, '_> {
     /// Counts an invalid key or certificate. Valid credentials do not count as attempts, even from the same address.
     fn settle(
         &self,

@@ -19,7 +19,7 @@ use super::verdict::stop::Stop;
 use super::world::World;
 use crate::config::auth::Auth;
 use rate_limit::key::Subject;
-use rate_limit::{Charge, Counted, How, Limit, count, record};
+use rate_limit::{Charge, CountResult, CountingMode, Limit, count, record};
 use set::LimitSet;
 
 /// Counts an arriving request once, regardless of its outcome.
@@ -51,7 +51,7 @@ pub(super) fn before_authentication(
     }
     let subject = subject(Some(rule), parts, world.peer);
     let charges = charges(&rule.limits.failures, &subject, world);
-    let counted = count(&charges, How::Try, world.now, world.limits);
+    let counted = count(&charges, CountingMode::Try, world.now, world.limits);
     refusal(&charges, counted, "too_many_failed_authentications", world, progress)
 }
 
@@ -101,7 +101,7 @@ pub(super) fn spend(
     progress: &mut Progress,
 ) -> Result<(), Rejection> {
     let charges = charges(limits, subject, world);
-    let counted = count(&charges, How::Take, world.now, world.limits);
+    let counted = count(&charges, CountingMode::Take, world.now, world.limits);
     for (charge, standing) in charges.iter().zip(&counted.standings).filter(|(charge, _)| !charge.limit.shadow) {
         if let Some(standing) = standing {
             world.note("limit", || format!("{}: {} left of {}", standing.window, standing.left, standing.most));
@@ -114,7 +114,7 @@ pub(super) fn spend(
 /// Records the limits that refused the request, or would have, and refuses it.
 fn refusal(
     charges: &[Charge<'_>],
-    counted: Counted,
+    counted: CountResult,
     reason: &'static str,
     world: &mut World<'_>,
     progress: &mut Progress,

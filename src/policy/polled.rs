@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use content::{Content, What};
+pub use content::{DocumentKind, PolledContent};
 
 use super::credentials::clients::ClientDirectory;
 use super::credentials::jwks::KeySet;
@@ -22,7 +22,7 @@ use crate::policy::verdict::wait::PolledId;
 #[derive(Clone, Debug)]
 pub struct PollPlan {
     /// The kind of document.
-    pub what: What,
+    pub what: DocumentKind,
     /// The address to fetch.
     pub uri: Url,
     /// The Envoy cluster for the fetch.
@@ -55,7 +55,7 @@ pub struct Polled {
 #[derive(Debug)]
 struct PolledDocument {
     plan: PollPlan,
-    held: Option<Held>,
+    held: Option<StoredDocument>,
     generation: u64,
     /// The end of the last fetch, successful or not.
     attempted_at: Option<Duration>,
@@ -64,8 +64,8 @@ struct PolledDocument {
 }
 
 #[derive(Debug)]
-struct Held {
-    content: Content,
+struct StoredDocument {
+    content: PolledContent,
     /// Compared with a new text, so that an unchanged document keeps its generation and the cache entries that depend on it.
     text: Box<[u8]>,
     /// The last time that the endpoint confirmed this document.
@@ -94,7 +94,7 @@ pub struct Installed {
 
 /// The reason why a fetched text was rejected: a sentence for the log, not for clients.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unusable(pub String);
+pub struct DocumentError(pub String);
 
 impl Polled {
     /// Creates the documents for these plans, none of them fetched yet.
@@ -115,17 +115,17 @@ impl Polled {
 
     /// Returns the key set for a request received at `received_at`.
     pub fn key_set(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<KeySet> {
-        self.standing(id, received_at, now, Content::key_set)
+        self.standing(id, received_at, now, PolledContent::key_set)
     }
 
     /// Returns the revocation list for a request received at `received_at`.
     pub fn revocations(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<Revocations> {
-        self.standing(id, received_at, now, Content::revocations)
+        self.standing(id, received_at, now, PolledContent::revocations)
     }
 
     /// Returns the client directory for a request received at `received_at`.
     pub fn clients(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<ClientDirectory> {
-        self.standing(id, received_at, now, Content::clients)
+        self.standing(id, received_at, now, PolledContent::clients)
     }
 
     fn standing<T>(
@@ -133,7 +133,7 @@ impl Polled {
         id: PolledId,
         received_at: Duration,
         now: Duration,
-        pick: fn(&Content) -> Option<&Rc<T>>,
+        pick: fn(&PolledContent) -> Option<&Rc<T>>,
     ) -> Availability<T> {
         let Some(document) = self.documents.get(id.0) else { return Availability::Unavailable };
         if let Some(content) = document.usable(now).and_then(|held| pick(&held.content)) {
@@ -196,7 +196,7 @@ impl Polled {
     }
 
     /// Installs a fetched text. An invalid or unusable text counts as a failed fetch.
-    pub fn install(&mut self, id: PolledId, text: &[u8], at: Duration) -> Result<Installed, Unusable> {
+    pub fn install(&mut self, id: PolledId, text: &[u8], at: Duration) -> Result<Installed, DocumentError> {
         let unchanged = Installed { changed: false, skipped: Vec::new() };
         let Some(document) = self.documents.get_mut(id.0) else { return Ok(unchanged) };
         document.ended(at);
@@ -204,8 +204,8 @@ impl Polled {
             held.fetched_at = held.fetched_at.max(at);
             return Ok(unchanged);
         }
-        let (content, skipped) = Content::read(&document.plan.what, text, at).map_err(Unusable)?;
-        document.held = Some(Held { content, text: text.into(), fetched_at: at });
+        let (content, skipped) = PolledContent::read(&document.plan.what, text, at).map_err(DocumentError)?;
+        document.held = Some(StoredDocument { content, text: text.into(), fetched_at: at });
         document.generation += 1;
         Ok(Installed { changed: true, skipped })
     }
@@ -227,7 +227,7 @@ impl Polled {
 }
 
 impl PolledDocument {
-    fn usable(&self, now: Duration) -> Option<&Held> {
+    fn usable(&self, now: Duration) -> Option<&StoredDocument> {
         self.held.as_ref().filter(|held| now < held.fetched_at + self.plan.usable_for)
     }
 
@@ -250,7 +250,7 @@ impl PolledDocument {
     }
 }
 
-impl fmt::Display for Unusable {
+impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -32,25 +32,25 @@ pub struct Request<'r> {
     /// `:authority` as sent.
     pub authority: &'r [u8],
     /// `authorization`.
-    pub authorization: Once<'r>,
+    pub authorization: SingleValue<'r>,
     /// `origin`.
-    pub origin: Once<'r>,
+    pub origin: SingleValue<'r>,
     /// `access-control-request-method`.
-    pub requested_method: Once<'r>,
+    pub requested_method: SingleValue<'r>,
     /// `access-control-request-headers`.
-    pub requested_headers: Once<'r>,
+    pub requested_headers: SingleValue<'r>,
     /// `access-control-request-private-network: true`.
     pub private_network: bool,
     /// `content-type: application/grpc`, alone or with a suffix (envoy-facts §2.5).
     pub grpc: bool,
     /// `x-request-id`.
-    pub request_id: Once<'r>,
+    pub request_id: SingleValue<'r>,
     /// The name of the first header whose value begins or ends with a byte that servers trim.
     pub padded: Option<&'r [u8]>,
     /// A header name is not ASCII.
     pub has_malformed_name: bool,
     /// `connection`. Envoy keeps it only for an upgrade, together with the `upgrade` header (envoy-facts §2.11, §2.12).
-    pub connection: Once<'r>,
+    pub connection: SingleValue<'r>,
     /// `upgrade` is present.
     pub upgrade: bool,
     /// The request has no body and no trailers.
@@ -61,7 +61,7 @@ pub struct Request<'r> {
 
 /// A header that may occur only once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Once<'r> {
+pub enum SingleValue<'r> {
     /// Not sent.
     #[default]
     Absent,
@@ -76,7 +76,7 @@ impl<'r> Request<'r> {
     pub fn read(parts: &RequestParts<'r>) -> Result<Request<'r>, Rejection> {
         let mut request = Request { headers: parts.headers, ended: parts.ended, ..Request::default() };
         let mut method: &[u8] = b"";
-        let mut content_type = Once::Absent;
+        let mut content_type = SingleValue::Absent;
         for &(name, value) in parts.headers {
             // Pseudo-headers have stricter parsers.
             if is_padded(value) && !name.starts_with(b":") {
@@ -125,14 +125,14 @@ impl<'r> Request<'r> {
     /// request (Fetch §3.2.2).
     pub fn preflight(&self) -> Option<(&'r [u8], &'r [u8])> {
         match (self.method, self.origin, self.requested_method) {
-            ("OPTIONS", Once::Value(origin), Once::Value(method)) => Some((origin, method)),
+            ("OPTIONS", SingleValue::Value(origin), SingleValue::Value(method)) => Some((origin, method)),
             _ => None,
         }
     }
 
     /// Returns the client's request id if it is well formed. A malformed id could forge log lines or confuse traces.
     pub fn usable_request_id(&self) -> Option<&'r str> {
-        let Once::Value(id) = self.request_id else { return None };
+        let SingleValue::Value(id) = self.request_id else { return None };
         well_formed_id(id)
     }
 }
@@ -144,16 +144,16 @@ pub fn well_formed_id(id: &[u8]) -> Option<&str> {
     std::str::from_utf8(id).ok().filter(|_| accepted)
 }
 
-impl<'r> Once<'r> {
+impl<'r> SingleValue<'r> {
     pub(super) fn add(&mut self, value: &'r [u8]) {
-        *self = if *self == Once::Absent { Once::Value(value) } else { Once::Repeated };
+        *self = if *self == SingleValue::Absent { SingleValue::Value(value) } else { SingleValue::Repeated };
     }
 
     /// Returns the value, if there is exactly one.
     pub fn value(self) -> Option<&'r [u8]> {
         match self {
-            Once::Value(value) => Some(value),
-            Once::Absent | Once::Repeated => None,
+            SingleValue::Value(value) => Some(value),
+            SingleValue::Absent | SingleValue::Repeated => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::pipeline::progress::Progress;
 use super::verdict::edit::HeaderEdit;
 use super::verdict::plan::ResponsePlan;
 use super::verdict::reply::Reply;
-use refusal::Refusals;
+use refusal::ReplyRenderer;
 
 /// The head of a response.
 pub struct ResponseHead<'h> {
@@ -36,7 +36,7 @@ pub enum Response {
 
 /// Decides a response.
 pub(super) fn respond(
-    refusals: &Refusals,
+    refusals: &ReplyRenderer,
     head: &ResponseHead<'_>,
     progress: &mut Progress,
     now: Duration,
@@ -48,7 +48,12 @@ pub(super) fn respond(
 }
 
 /// Returns the reply that replaces a local reply of Envoy.
-fn replacement(refusals: &Refusals, head: &ResponseHead<'_>, progress: &mut Progress, now: Duration) -> Option<Reply> {
+fn replacement(
+    refusals: &ReplyRenderer,
+    head: &ResponseHead<'_>,
+    progress: &mut Progress,
+    now: Duration,
+) -> Option<Reply> {
     let may_be_trailers = progress.plan.grpc && head.status == 200 && (head.has_grpc_status)();
     if head.status < 400 && !may_be_trailers {
         return None;

@@ -52,7 +52,7 @@ fn unescape(segment: &str) -> Option<String> {
     segment.split('~').skip(1).all(is_escape).then(|| segment.replace("~1", "/").replace("~0", "~"))
 }
 
-const ESCAPES: &str = "`~` is written `~0` and `/` in a name is written `~1`, and `~` begins nothing else (RFC 6901)";
+const ESCAPES: &str = "write `~` as `~0` and `/` in a name as `~1` (RFC 6901)";
 
 #[cfg(test)]
 mod tests {

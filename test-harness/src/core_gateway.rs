@@ -12,9 +12,9 @@ use portcullis::gateway::transaction::Transaction;
 use portcullis::gateway::waiting::StreamId;
 use portcullis::policy::Policy;
 use portcullis::policy::pipeline::forward::ROUTING_HEADER;
-use portcullis::policy::polled::What;
+use portcullis::policy::polled::DocumentKind;
 use portcullis::policy::request::peer::KnownPeer;
-use portcullis::policy::verdict::audit::End;
+use portcullis::policy::verdict::audit::RequestEnd;
 use portcullis::policy::verdict::edit::HeaderEdit;
 use portcullis::policy::verdict::reply::Reply;
 use portcullis::policy::verdict::wait::{Awaited, PolledId};
@@ -93,7 +93,7 @@ impl CoreGateway {
             endpoints.fetch(document, host.now);
             anyhow::Ok(())
         })?;
-        let end = |status| End { status: Some(status), ..End::default() };
+        let end = |status| RequestEnd { status: Some(status), ..RequestEnd::default() };
         if let Some(reply) = sent.reply.take() {
             let mut outcome = replied(&reply, arrival.request);
             outcome.audit = serde_json::from_str(&transaction.close(end(outcome.status), String::new)).ok();
@@ -138,11 +138,11 @@ impl Endpoints<'_, '_> {
         let polled = &mut *self.gateway.polled();
         let Some(plan) = polled.plan(id) else { return };
         let text = match plan.what {
-            What::KeySet => {
+            DocumentKind::KeySet => {
                 *self.fetches += 1;
                 self.arrival.key_set.as_ref().map(ToString::to_string)
             }
-            What::Revocations { .. } | What::Clients(_) => self.published.get(&plan.uri.path).cloned(),
+            DocumentKind::Revocations { .. } | DocumentKind::Clients(_) => self.published.get(&plan.uri.path).cloned(),
         };
         let installed = text.map(|text| polled.install(id, text.as_bytes(), at));
         if installed.is_none_or(|installed| installed.is_err()) {

@@ -93,7 +93,7 @@ fn a_token_that_was_got_opens_a_route_of_a_real_envoy() -> Result<()> {
     ] {
         let said = get(SECRET, &[], &[arguments, &["--scope", "orders:read"]].concat())?;
         let token = token(&said)?;
-        ensure!(said.err == "a token for 300 s, scope `orders:read`\n", "{}", said.err);
+        ensure!(said.err == "a token valid for 300 s, scope `orders:read`\n", "{}", said.err);
         let got = (ask("/orders", Some(token))?, ask("/changes", Some(token))?, ask("/orders", None)?);
         ensure!(got == (200, 403, 401), "{arguments:?}: {got:?}\n{}", gateway.log_tail(15));
     }
@@ -110,12 +110,16 @@ fn a_refusal_is_told_in_the_servers_own_words() -> Result<()> {
     let other_name = provider.issuer.replace("127.0.0.1", "localhost");
     let issuer = ["--issuer", &provider.issuer];
     for (secret, arguments, expected) in [
-        ("wrong", &["--client-id", "billing"][..], "refuses (401): invalid_client: client authentication failed"),
-        (SECRET, &["--client-id", "nobody"], "refuses (401): invalid_client"),
+        (
+            "wrong",
+            &["--client-id", "billing"][..],
+            "refused the request (401): invalid_client: client authentication failed",
+        ),
+        (SECRET, &["--client-id", "nobody"], "refused the request (401): invalid_client"),
         (
             SECRET,
             &["--client-id", "billing", "--resource", "https://elsewhere.example/"],
-            "refuses (400): invalid_target",
+            "refused the request (400): invalid_target",
         ),
     ] {
         let said = get(secret, &[], &[&issuer[..], arguments].concat())?;
@@ -187,16 +191,16 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
         }
     })?;
     for (path, expected) in [
-        ("/slow", "no answer in time (--timeout)"),
-        ("/elsewhere", "answers 302, a redirection, which is not followed"),
-        ("/huge", "the answer is larger than 262144 bytes"),
-        ("/text", "answers 200 without an `access_token` in JSON"),
-        ("/without", "answers 200 without an `access_token` in JSON"),
-        ("/bound", "the `token_type` is DPoP: only Bearer can be used as it is"),
-        ("/lines", "the `access_token` is no text that a header can hold"),
-        ("/mute", "the token endpoint answers 503, without saying why"),
-        ("/rude", "refuses (400): invalid_scope: \\u001b[2Jgone"),
-        ("/echo", "refuses (401): invalid_client: not …\\u202e"),
+        ("/slow", "timed out (--timeout)"),
+        ("/elsewhere", "returned 302, a redirect, which is not followed"),
+        ("/huge", "the response is larger than 262144 bytes"),
+        ("/text", "returned 200 without an `access_token` in JSON"),
+        ("/without", "returned 200 without an `access_token` in JSON"),
+        ("/bound", "the `token_type` is DPoP: only Bearer is supported"),
+        ("/lines", "the `access_token` cannot be sent in a header"),
+        ("/mute", "the token endpoint returned 503 without a reason"),
+        ("/rude", "refused the request (400): invalid_scope: \\u001b[2Jgone"),
+        ("/echo", "refused the request (401): invalid_client: not …\\u202e"),
     ] {
         let endpoint = format!("{}{path}", odd.url());
         let said = get(SECRET, &[], &["--token-endpoint", &endpoint, "--client-id", "c", "--timeout", "1s"])?;
@@ -206,17 +210,17 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
     let bare = format!("{}/bare", odd.url());
     let said = get(SECRET, &[], &["--token-endpoint", &bare, "--client-id", "c", "--scope", "a", "--scope", "b"])?;
     ensure!(
-        said.out == "opaque\n" && said.err == "a token of unknown life, scope `a` (not granted: b)\n",
+        said.out == "opaque\n" && said.err == "a token of unknown lifetime, scope `a` (not granted: b)\n",
         "{}",
         said.err
     );
     for (arguments, expected) in [
         (["--issuer", &format!("{}/openid", odd.url())], "is the metadata of OPENID, not of"),
         (["--issuer", &odd.url()], "no metadata of"),
-        (["--issuer", "http://accounts.example.com"], "is not https, and not on this machine"),
-        (["--token-endpoint", "http://192.0.2.1/token"], "is not https, and not on this machine"),
-        (["--token-endpoint", "https://user:pass@192.0.2.1/token"], "a URL with a user in it is not used"),
-        (["--token-endpoint", "/token"], "is no absolute URL"),
+        (["--issuer", "http://accounts.example.com"], "must be https, or http on this machine"),
+        (["--token-endpoint", "http://192.0.2.1/token"], "must be https, or http on this machine"),
+        (["--token-endpoint", "https://user:pass@192.0.2.1/token"], "a URL with a user name is not accepted"),
+        (["--token-endpoint", "/token"], "is not an absolute URL"),
     ] {
         let said = get(SECRET, &[], &[&arguments[..], &["--client-id", "c", "--timeout", "2s"]].concat())?;
         let as_expected = said.code == Some(1) && said.out.is_empty() && said.err.contains(expected);

@@ -34,7 +34,7 @@ fn five_mistakes_are_five_lines_with_their_places() {
         "gateway.yaml:8:5: issuers[1].nmae: unknown key `nmae` (did you mean `name`?)",
         "gateway.yaml:18:28: routes[0].auth: `nobody` is not accepted here",
         "gateway.yaml:19:52: routes[1].upstream: no upstream `ordres` (did you mean `orders`?)",
-        "gateway.yaml:19:92: routes[1].timeout: `3 s` is not a span of time",
+        "gateway.yaml:19:92: routes[1].timeout: `3 s` is not a duration",
     ] {
         assert!(ran.err.lines().any(|line| line.starts_with(expected)), "{expected}\nin\n{}", ran.err);
     }
@@ -177,7 +177,7 @@ fn what_cannot_be_read_is_told_in_one_line() {
     for (arguments, code, start) in [
         (&["check", "missing.yaml"][..], 1, "portcullis: missing.yaml: "),
         (&["check", "tab.yaml"], 1, "tab.yaml:2:"),
-        (&["check", "twice.yaml"], 1, "twice.yaml:2:1: document: `version` stands twice, first on line 1"),
+        (&["check", "twice.yaml"], 1, "twice.yaml:2:1: document: `version` is repeated, first on line 1"),
         (&["check", "number.yaml"], 1, "number.yaml:1:10: version: expected `\"1.0\"`, in quotes\n"),
         (&["check", "latin1.yaml"], 1, "portcullis: latin1.yaml:2: not UTF-8 text"),
         (&["chekc", "gateway.yaml"], 64, "error: unrecognized subcommand 'chekc'"),
@@ -204,7 +204,7 @@ fn a_file_without_routes_says_what_it_is_or_lacks() {
             "{\"version\": \"1.0\", \"revoked\": []}",
             1,
             "",
-            "a.yaml:1:1: document: this is a revocation list, which `portcullis revocation check` checks; a gateway's document has `routes`\n",
+            "a.yaml:1:1: document: this is a revocation list: check it with `portcullis revocation check`; a gateway document has `routes`\n",
         ),
         (
             "static_resources: {}\n",
@@ -261,7 +261,7 @@ fn issuers_and_clients_that_deserve_a_second_look_are_noted() {
         assert_eq!(check(&[("a", more)], &rest), expected, "{more} {rest}");
     }
     let two = [("a", ", require_client: true"), ("b", ", require_client: true")];
-    let several = "a.yaml:6:11: clients[0].id: note: every issuer may name `c` in its tokens, which then have its plan, tags and id (say whose tokens may, as `token_issuers: [a]`; declared: a, b)\n";
+    let several = "a.yaml:6:11: clients[0].id: note: every issuer may name `c` in its tokens, which then have its plan, tags and id (list the issuers that may in its entry, such as `token_issuers: [a]`; declared: a, b)\n";
     assert_eq!(check(&two, &listed("")), several);
     assert_eq!(check(&two, &listed(", token_issuers: [a, b]")), "");
     let by_name = "plans: { free: { rate: 1/s }, pro: { rate: 9/s } }

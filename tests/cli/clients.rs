@@ -16,7 +16,7 @@ fn a_document_of_clients_is_checked_before_gateways_fetch_it() {
             alone,
             0,
             "1 key",
-            "1 key never holds again",
+            "1 key is revoked or expired and can be removed",
         ),
         (client(r#", "plan": "gold""#), alone, 0, "1 client", ""),
         (
@@ -42,8 +42,14 @@ fn a_document_of_clients_is_checked_before_gateways_fetch_it() {
             "3 clients, keys and certificates, at most 2",
         ),
         (client(""), &["--gateway", "gateway.yaml"], 1, "", "gateway.yaml has no `clients_from`"),
-        (client("").replace("purpose", "id"), alone, 1, "", "clients.json:2:27: document: `id` stands twice"),
-        ("{id: a}".to_string(), alone, 1, "", "clients.json:2:2: document: not JSON, which gateways fetch: key must"),
+        (client("").replace("purpose", "id"), alone, 1, "", "clients.json:2:27: document: `id` is repeated"),
+        (
+            "{id: a}".to_string(),
+            alone,
+            1,
+            "",
+            "clients.json:2:2: document: not JSON, the format that gateways fetch: key must",
+        ),
     ] {
         bench.write("clients.json", &format!("{{\"version\": \"1.0\", \"clients\": [\n{clients}]}}\n"));
         let ran = bench.run(&[&["clients", "check", "clients.json"], gateway].concat());

@@ -40,13 +40,13 @@ fn where_the_body_decides_nothing_goes_on_before_it() {
     let route = "{ path: /a, auth: none, upstream: a, checks: { json: { max_depth: 1 } } }";
     bench.write("g.yaml", &format!("version: \"1.0\"\nupstreams: {{ a: }}\nroutes: [{route}]\n"));
     for (body, code, expected) in [
-        ("[1]", 0, "check      the body is what the route asks for\nforward    to upstream a\n\nallow"),
+        ("[1]", 0, "check      the body meets the route's requirements\nforward    to upstream a\n\nallow"),
         ("[[1]]", 2, "check      refused: body_too_deep\n\ndeny 422"),
     ] {
         let json = "content-type: application/json";
         let ran = bench.run(&["explain", "g.yaml", "POST", "/a", "--header", json, "--body", body]);
         assert_eq!(ran.code, code, "{body}\n{}\n{}", ran.out, ran.err);
-        let expected = format!("route      route ANY /a\nauthorize  nobody is asked\n{expected}");
+        let expected = format!("route      route ANY /a\nauthorize  no caller is required\n{expected}");
         assert!(ran.out.starts_with(&expected), "{body}: {}", ran.out);
     }
 }

@@ -8,7 +8,7 @@ fn other_gateways_are_imported_and_nothing_becomes_open() {
     bench.write("serverless.json", SERVERLESS);
     bench.write("routes.yaml", ROUTES);
     for (file, lost, routes) in [
-        ("serverless.json", "serverless.json:4:32: paths[1].path: warning: matched `/admin` itself as well", 2),
+        ("serverless.json", "serverless.json:4:32: paths[1].path: warning: also matched `/admin` itself", 2),
         ("routes.yaml", "routes.yaml:7:16: routes[0].cache_ttl: warning: responses are not cached here", 3),
     ] {
         let bare = bench.run(&["import", file]);
@@ -101,7 +101,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         ("routes: { a: b }\n".into(), "1:9: routes", "expected a list, found a mapping"),
         (route("scopes: { a: b }"), "4:11: routes[0].scopes", "expected text or a list of texts, found a mapping"),
         (route("scopes: [5]"), "4:12: routes[0].scopes[0]", "expected text, found a number"),
-        (route("timeout: [5]"), "2:3: routes[0]", "`check` would refuse routes[0].timeout of the imported document: expected a span of time"),
+        (route("timeout: [5]"), "2:3: routes[0]", "`check` would refuse routes[0].timeout of the imported document: expected a duration"),
         ("version: '2.0'\nroutes: []\n".into(), "1:10: version", "is not the version of the format that import reads"),
         // A route must not accept more methods or paths than before.
         (path(r#""method": []"#).replace(r#""method": "GET", "#, ""), "1:53: paths[0].method", "expected a method, found an empty list"),
@@ -111,10 +111,10 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (r#"{"paths": [{"path": "/x/*", "method": "GET", "response": {}}]}"#.into(), "1:21: paths[0].path", "`/x/*`: segment 2 `*`: the rest of a path is written `{.+}`"),
         ("routes:\n- { path: '/x/*', proxy_upstream: http://a }\n".into(), "2:11: routes[0].path", "`/x/*`: segment 2 `*`"),
         ("routes:\n- { path: '/u/:id', proxy_upstream: http://a }\n".into(), "2:11: routes[0].path", "`/u/:id`: segment 2 `:id`: a parameter is written `{id}`"),
-        ("public_paths: [/assets/*]\n".into(), "1:16: public_paths[0]", "`/assets/*` is not one literal path"),
-        ("public_paths: ['/users/{id}']\n".into(), "1:16: public_paths[0]", "`/users/{id}` is not one literal path"),
-        (route("auth_required: true\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, and routes[0] asks for a token: keep one"),
-        (route("scopes: [a]\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, and routes[0] asks for a token: keep one"),
+        ("public_paths: [/assets/*]\n".into(), "1:16: public_paths[0]", "`/assets/*` is not a literal path"),
+        ("public_paths: ['/users/{id}']\n".into(), "1:16: public_paths[0]", "`/users/{id}` is not a literal path"),
+        (route("auth_required: true\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, but routes[0] requires a token: keep one of the two"),
+        (route("scopes: [a]\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, but routes[0] requires a token: keep one of the two"),
         (
             r#"{"paths": [{"path": "/a/{.+}", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{id}", "method": "GET", "response": {}}]}"#.into(),
             "1:80: paths[1]",
@@ -124,12 +124,12 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (
             "public_paths: ['/a/%62']\nroutes:\n- { path: /a/b, auth_required: true, scopes: [z], proxy_upstream: http://a }\n".into(),
             "1:16: public_paths[0]",
-            "`/a/%62` is public here, and routes[0] asks for a token: keep one",
+            "`/a/%62` is public here, but routes[0] requires a token: keep one of the two",
         ),
         (
             "public_paths: [/a/b]\nroutes:\n- { path: '/a/%62', auth_required: true, proxy_upstream: http://a }\n".into(),
             "1:16: public_paths[0]",
-            "`/a/b` is public here, and routes[0] asks for a token: keep one",
+            "`/a/b` is public here, but routes[0] requires a token: keep one of the two",
         ),
         (
             r#"{"paths": [{"path": "/{x}/%62", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{y}", "method": "GET", "response": {}}]}"#.into(),
@@ -271,7 +271,7 @@ fn files_of_other_formats_are_refused_by_name() {
         ("http: { routers: {} }\n", "a dynamic configuration of Traefik"),
         ("AWSTemplateFormatVersion: '2010-09-09'\nResources: {}\n", "an AWS CloudFormation template"),
         ("Routes: []\nGlobalConfiguration: {}\n", "a configuration of Ocelot"),
-        ("version: '1.0'\nissuers: []\nroutes: []\n", "a document of this gateway already"),
+        ("version: '1.0'\nissuers: []\nroutes: []\n", "a document of this gateway, which import does not support"),
         ("hello: world\n", "not a file that import can read"),
         ("[]\n", "not a file that import can read"),
         ("5\n", "not a file that import can read"),

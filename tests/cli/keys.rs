@@ -35,9 +35,12 @@ fn a_key_that_was_made_opens_what_its_record_allows() {
     let secret = key.rsplit('_').next().unwrap();
     let trail = bench.read("trail.jsonl");
     assert!(!first.err.contains(secret) && !trail.contains(secret), "only standard output has the key");
-    assert_eq!(trail.lines().count(), 2, "one line a deed: {trail}");
-    let deed: serde_json::Value = serde_json::from_str(trail.lines().next().unwrap()).unwrap();
-    assert_eq!((&deed["action"], &deed["client"], &deed["by"]), (&"create".into(), &"billing".into(), &"alice".into()));
+    assert_eq!(trail.lines().count(), 2, "one line per change: {trail}");
+    let entry: serde_json::Value = serde_json::from_str(trail.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&entry["action"], &entry["client"], &entry["by"]),
+        (&"create".into(), &"billing".into(), &"alice".into())
+    );
     let record = first.err.split_once(":\n").unwrap().1;
     let record: String = record.lines().map(|line| format!("      {line}\n")).collect();
     bench.write("keys.yaml", &format!("{DOCUMENT}{record}"));
@@ -50,8 +53,8 @@ fn a_key_that_was_made_opens_what_its_record_allows() {
         ["explain", "keys.yaml", "GET", "/a", "--header", &format!("X-API-Key: {key}"), "--at", "2099-01-01T00:00:00Z"];
     assert!(bench.run(&late).out.contains("api_key_expired"));
     let listed = bench.run(&["keys", "list", "keys.yaml", "--at", "2098-12-30T00:00:00Z"]);
-    assert!(listed.out.contains("ends soon") && listed.out.contains("payments@example.com"), "{}", listed.out);
-    assert!(!listed.out.contains(secret) && bench.run(&["keys", "list", "keys.yaml"]).out.contains("holds"));
+    assert!(listed.out.contains("expires soon") && listed.out.contains("payments@example.com"), "{}", listed.out);
+    assert!(!listed.out.contains(secret) && bench.run(&["keys", "list", "keys.yaml"]).out.contains("valid"));
 }
 
 #[test]
@@ -136,7 +139,7 @@ impl Bench {
         said["audit"]["reason"].as_str().unwrap().replace("static_route", "allowed")
     }
 
-    fn deeds(&self, file: &str) -> Vec<Value> {
+    fn trail_entries(&self, file: &str) -> Vec<Value> {
         self.read(file).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
@@ -167,7 +170,10 @@ fn keys_are_made_exchanged_and_revoked_where_they_are_written_down() {
     let of_reports = made.out.strip_suffix('\n').unwrap();
     assert!(of_reports.starts_with("pck_test_") && !of_reports.contains('\n'), "{}", made.out);
     let prefix = of_reports.rsplit_once('_').unwrap().0;
-    assert_eq!(made.err, format!("gateway.yaml: client `reports` has the key {prefix}, until 2099-01-01T00:00:00Z\n"));
+    assert_eq!(
+        made.err,
+        format!("gateway.yaml: client `reports` has the new key {prefix}, valid until 2099-01-01T00:00:00Z\n")
+    );
     let text = bench.read("gateway.yaml");
     let flow = "  - { id: reports, owner: finance@example.com, purpose: reads, keys: [{ id: ";
     assert!(text.lines().any(|line| line.starts_with(flow) && line.ends_with(" }] } # flow")), "{text}");
@@ -177,9 +183,10 @@ fn keys_are_made_exchanged_and_revoked_where_they_are_written_down() {
     let rotated = change(&["rotate", "gateway.yaml", "--client", "billing", "--overlap", "2h", "--expires", "90d"]);
     assert_eq!(rotated.code, 0, "{}", rotated.err);
     let next = rotated.out.strip_suffix('\n').unwrap();
-    let now = bench.deeds("gateway.audit.jsonl")[1]["time"].as_str().unwrap().to_string();
+    let now = bench.trail_entries("gateway.audit.jsonl")[1]["time"].as_str().unwrap().to_string();
     assert_eq!((bench.ask(next, &now), bench.ask(BILLING, &now)), ("allowed".into(), "allowed".into()), "both hold");
-    let (later, end) = ("2098-01-01T00:00:00Z", bench.deeds("gateway.audit.jsonl")[1]["replaces_until"].clone());
+    let (later, end) =
+        ("2098-01-01T00:00:00Z", bench.trail_entries("gateway.audit.jsonl")[1]["replaces_until"].clone());
     assert_eq!(bench.ask(BILLING, end.as_str().unwrap()), "api_key_expired", "the older one ends");
     assert_eq!(bench.ask(next, later), "api_key_expired", "after 90 days");
     let after = bench.read("gateway.yaml");
@@ -193,15 +200,17 @@ fn keys_are_made_exchanged_and_revoked_where_they_are_written_down() {
     assert_eq!(bench.ask(BILLING, &now), "api_key_revoked");
     assert_eq!(bench.ask(next, &now), "allowed");
     let of_next = next.rsplit_once('_').unwrap().0;
-    assert!(change(&["revoke", "gateway.yaml", "--key", of_next]).err.contains("has no key left that holds"));
+    assert!(change(&["revoke", "gateway.yaml", "--key", of_next]).err.contains("has no valid key left"));
     assert_eq!(bench.ask(next, &now), "api_key_revoked", "by its prefix too");
 
-    let deeds = bench.deeds("gateway.audit.jsonl");
-    let told = |name: &str| deeds.iter().map(|deed| deed[name].as_str().unwrap().to_string()).collect::<Vec<_>>();
-    assert_eq!(told("action"), ["create", "rotate", "revoke", "revoke"]);
-    assert_eq!(told("client"), ["reports", "billing", "billing", "billing"]);
-    assert_eq!(told("prefix"), [prefix, of_next, "pck_test_bill0000ing1", of_next]);
-    assert!(told("by").iter().all(|by| by == "alice") && told("reason").iter().all(|r| r == "as agreed in ticket 7"));
+    let entries = bench.trail_entries("gateway.audit.jsonl");
+    let values = |name: &str| entries.iter().map(|entry| entry[name].as_str().unwrap().to_string()).collect::<Vec<_>>();
+    assert_eq!(values("action"), ["create", "rotate", "revoke", "revoke"]);
+    assert_eq!(values("client"), ["reports", "billing", "billing", "billing"]);
+    assert_eq!(values("prefix"), [prefix, of_next, "pck_test_bill0000ing1", of_next]);
+    assert!(
+        values("by").iter().all(|by| by == "alice") && values("reason").iter().all(|r| r == "as agreed in ticket 7")
+    );
     for (file, key) in ["gateway.yaml", "gateway.audit.jsonl"].iter().flat_map(|f| [of_reports, next].map(|k| (f, k))) {
         assert!(!bench.read(file).contains(key.rsplit('_').next().unwrap()), "{file} holds a secret");
     }
@@ -225,16 +234,16 @@ fn a_document_of_clients_alone_is_edited_as_well() {
     let keys = clients["clients"][0]["keys"].as_array().unwrap();
     assert_eq!((keys.len(), keys[0]["id"].as_str()), (2, Some("b-1")));
     assert!(keys[0]["revoked"].is_string() && keys[0]["expires"].is_string() && keys[1]["created_by"] == "bob");
-    assert_eq!(bench.deeds("clients.audit.jsonl").len(), 3);
+    assert_eq!(bench.trail_entries("clients.audit.jsonl").len(), 3);
     let elsewhere = run(&["create", "--client", "reports", "--environment", "tset", "--expires", "9d"]);
-    assert!(elsewhere.err.contains("stands in `test` and refuses keys of `tset`\n"), "{}", elsewhere.err);
+    assert!(elsewhere.err.contains("environment is `test`, so it refuses keys for `tset`\n"), "{}", elsewhere.err);
     let alone = bench.run(&["keys", "list", "clients.json"]);
     assert!(alone.out.contains("billing") && alone.err.contains("without --gateway, names of"), "{}", alone.err);
     bench.write("clients.yaml", "version: '1.0'\n# all\nclients:\n- id: a\n  owner: o\n  purpose: p\n");
     let create = ["keys", "create", "clients.yaml", "--client", "a", "--by", "b", "--reason", "r", "--expires", "9d"];
     let needs = bench.run(&create);
     assert_eq!((needs.code, needs.out.as_str()), (1, ""));
-    assert!(needs.err.contains("--environment is needed"), "{}", needs.err);
+    assert!(needs.err.contains("--environment is required"), "{}", needs.err);
     assert_eq!(bench.run(&[&create[..], &["--environment", "test"]].concat()).code, 0);
     assert!(
         bench
@@ -260,7 +269,7 @@ fn what_would_not_do_for_a_gateway_changes_nothing() {
         ),
     );
     for (arguments, code, expected) in [
-        (&create[..], 1, "hold at the same time: 2 at the most"),
+        (&create[..], 1, "are valid at the same time, at most 2 are accepted"),
         (
             &["create", "gateway.yaml", "--client", "biling", "--expires", "9d"],
             1,
@@ -269,30 +278,26 @@ fn what_would_not_do_for_a_gateway_changes_nothing() {
         (
             &["create", "gateway.yaml", "--client", "reports", "--expires", "2020-01-01T00:00:00Z"],
             1,
-            "2020-01-01T00:00:00Z is over already",
+            "2020-01-01T00:00:00Z is in the past",
         ),
         (
             &["rotate", "gateway.yaml", "--client", "billing", "--expires", "9d"],
             1,
-            "--key is needed: which one is to end? (pck_test_",
+            "--key is required: choose the key to replace (pck_test_",
         ),
         (
             &["rotate", "gateway.yaml", "--client", "billing", "--key", "b-1", "--expires", "9d"],
             1,
-            "hold at the same time",
+            "are valid at the same time",
         ),
-        (
-            &["rotate", "gateway.yaml", "--client", "reports", "--expires", "9d"],
-            1,
-            "has no key that holds: use `create`",
-        ),
+        (&["rotate", "gateway.yaml", "--client", "reports", "--expires", "9d"], 1, "has no valid key: use `create`"),
         (&["revoke", "gateway.yaml", "--key", "b-2"], 1, "no key `b-2` (did you mean `b-1`?)"),
         (&["create", "broken.yaml", "--client", "reports", "--expires", "9d"], 1, "broken.yaml:"),
         (&["create", "inside.yaml", "--client", "reports", "--expires", "9d"], 1, "has no `clients` at its top"),
         (
             &["create", "gateway.yaml", "--gateway", "gateway.yaml", "--client", "reports", "--expires", "9d"],
             1,
-            "leave out --gateway",
+            "omit --gateway",
         ),
     ] {
         let ran = bench.run(&[&["keys"], arguments, &why[..]].concat());

@@ -72,7 +72,7 @@ fn masks_and_claims_are_told_by_name() {
     assert_eq!(
         ran.out,
         "LIC.READ_REQUIREMENTS: Read licence requirements\nLIC.READ_ORDERS: Read licence orders\n\n\
-         opens, as far as permissions go\n  requirements\n  orders\n"
+         routes whose required permissions are met\n  requirements\n  orders\n"
     );
     assert_eq!(ran.err, "note: bit 3 of LIC has no name and grants nothing\n");
     let claims = bench.run(&["permission", "decode", "gateway.yaml", r#"{"sub": "x", "LIC": "0x4", "ORD": 1}"#]);
@@ -86,13 +86,13 @@ fn masks_and_claims_are_told_by_name() {
         ("LIC=03", "portcullis: claim .: LIC has a leading zero\n"),
         (
             "LIC=-1",
-            "portcullis: claim .: LIC is no mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url\n",
+            "portcullis: claim .: LIC is not a mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url\n",
         ),
         ("LIK=1", "portcullis: no domain `LIK` (declared: LIC, ORD)\n"),
-        ("LIC=1,LIC=2", "portcullis: `LIC` stands twice\n"),
+        ("LIC=1,LIC=2", "portcullis: `LIC` is listed twice\n"),
         ("LIC", "portcullis: expected masks like `LIC=3`, or claims as a JSON object\n"),
         (r#"{"LIC": 1.5}"#, "portcullis: claim .: LIC is a number with a sign, a fraction or an exponent\n"),
-        (r#"{"LIC": 1, "LIC": 2}"#, "portcullis: the claims: member `LIC` stands twice in one object\n"),
+        (r#"{"LIC": 1, "LIC": 2}"#, "portcullis: the claims: member `LIC` is repeated in one object\n"),
     ] {
         let ran = bench.run(&["permission", "decode", "gateway.yaml", masks]);
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (1, "", expected));
@@ -169,7 +169,7 @@ fn a_permission_is_added_on_the_next_bit_and_nothing_else_changes() {
 
     bench.write("gateway.yaml", LICENCES);
     for (domain, name, expected) in [
-        ("LIC", "READ_ORDERS", "portcullis: gateway.yaml: `LIC.READ_ORDERS` is there already\n"),
+        ("LIC", "READ_ORDERS", "portcullis: gateway.yaml: `LIC.READ_ORDERS` already exists\n"),
         ("LIC", "not-a-name", "portcullis: `not-a-name` is not a name: "),
         ("9", "A", "portcullis: `9` is not a name: "),
     ] {

@@ -103,11 +103,11 @@ fn a_json_file_is_read_as_the_filter_reads_json() {
         ("a byte order mark", format!("\u{feff}{good}"), Some("it begins with a byte order mark")),
         ("a trailing comma", edited("204}", "204,}"), Some("not JSON: trailing comma")),
         ("single quotes", edited("\"/a\"", "'/a'"), Some("not JSON: expected value")),
-        ("a member twice", edited("\"status\":204", "\"status\":204,\"status\":204"), Some("`status` stands twice")),
+        ("a member twice", edited("\"status\":204", "\"status\":204,\"status\":204"), Some("`status` is repeated")),
         (
             "a member twice, once escaped",
             edited("\"status\":204", "\"status\":204,\"st\\u0061tus\":204"),
-            Some("stands twice"),
+            Some("is repeated"),
         ),
         ("hexadecimal", edited("204", "0xcc"), Some("not JSON")),
         ("a leading plus", edited("204", "+204"), Some("not JSON")),
@@ -149,7 +149,7 @@ fn an_embedded_document_is_read_as_its_loader_reads_it() {
         ("1.5", Some("Envoy reads `1.5` as text here"), None),
         ("2147483648", Some("Envoy reads `2147483648` as text here"), None),
         ("017", Some("as an octal number here"), Some("as an octal number here")),
-        ("9007199254740993", Some("as text here"), Some("a Struct would not hold `9007199254740993` exactly")),
+        ("9007199254740993", Some("as text here"), Some("a Struct cannot represent `9007199254740993` exactly")),
     ] {
         for (text, expected) in [(envoy(value), by_envoy), (istio(value), by_kubernetes)] {
             bench.write("embedded.yaml", &text);

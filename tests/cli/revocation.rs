@@ -10,7 +10,7 @@ fn a_list_is_checked_before_gateways_fetch_it() {
     for (entries, code, out, err) in [
         (r#"{"jti": "a"}"#, 0, "list.json: 1 entry, no problems\n", ""),
         (r#"{"jti": "a"}, {"jti": "b", "expires": 5}"#, 0, "1 entry", "1 entries have expired"),
-        (r#"{"jti": "a"}, {"jti": "b"}, {"jti": "c"}"#, 1, "", "3 entries, at most 2 are taken"),
+        (r#"{"jti": "a"}, {"jti": "b"}, {"jti": "c"}"#, 1, "", "3 entries, at most 2 are accepted"),
         (
             r#"{"jti": "a", "issuer": "https://other.example/"}"#,
             0,
@@ -18,8 +18,8 @@ fn a_list_is_checked_before_gateways_fetch_it() {
             "list.json:2:24: revoked[0].issuer: note: no issuer `https://other.example/` in listed.yaml",
         ),
         ("{\"jti\": \"a\"},\n{\"sub\": \"b\"}", 1, "", "list.json:3:1: revoked[1]: `sub` needs the `issuer`"),
-        (r#"{"jti": "a", "jti": "b"}"#, 1, "", "list.json:2:14: document: `jti` stands twice"),
-        ("{jti: a}", 1, "", "list.json:2:2: document: not JSON, which gateways fetch: key must be a string"),
+        (r#"{"jti": "a", "jti": "b"}"#, 1, "", "list.json:2:14: document: `jti` is repeated"),
+        ("{jti: a}", 1, "", "list.json:2:2: document: not JSON, the format that gateways fetch: key must be a string"),
         (
             r#"{"jti": "a", "expires": "2026-03-01T10:00:00Z"}"#,
             1,

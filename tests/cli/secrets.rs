@@ -50,7 +50,7 @@ fn messages_repeat_no_secret() {
         (&["token", "inspect", &token], "not a JWT"),
         (
             &["keys", "revoke", "gateway.yaml", "--key", &key, "--by", "b", "--reason", "r"],
-            "a key is named by its id or its prefix",
+            "expected the id or the prefix of a key",
         ),
         (
             &[
@@ -63,7 +63,7 @@ fn messages_repeat_no_secret() {
                 "--secret-env",
                 "PATH",
             ],
-            "a URL with a user in it is not used",
+            "a URL with a user name is not accepted",
         ),
         (
             &[
@@ -76,7 +76,7 @@ fn messages_repeat_no_secret() {
                 "--secret-env",
                 "PATH",
             ],
-            "is no URL",
+            "is not a URL",
         ),
     ] {
         let ran = bench.run(arguments);

@@ -159,17 +159,17 @@ fn developers_tokens_are_short_and_for_issuers_of_their_own() {
         (
             &["--issuer", "developers", "--audience", "a", "--ttl", "16m"][..],
             64,
-            "a second to 15 minutes: no gateway takes longer ones",
+            "expected 1s to 15m: gateways refuse self-issued tokens",
         ),
         (
             &[&config[..], &["--ttl", "11m"]].concat(),
             1,
-            "--ttl: gateway.yaml takes tokens of 600 s at most from this issuer",
+            "--ttl: gateway.yaml accepts tokens of at most 600 s from this issuer",
         ),
         (
             &["--config", "gateway.yaml", "--issuer", "accounts"],
             1,
-            "issuer `accounts` is not `self_issued`: its tokens come from it",
+            "issuer `accounts` is not `self_issued`: get its tokens with",
         ),
         (&["--config", "gateway.yaml", "--issuer", "nobody"], 1, "no issuer `nobody` (declared: accounts, developers)"),
         (&["--issuer", "developers"], 64, "--audience <AUD>"),
@@ -200,28 +200,30 @@ fn a_token_is_inspected_by_the_names_and_the_filter_of_a_gateway() {
     let told = ran.out.split_once("\npermissions").unwrap().1;
     assert_eq!(
         told,
-        ", by the names of gateway.yaml\n  LIC.READ_ORDERS: Read licence orders\n\n\
-         routes, by the filter's own verdict, supposing that its signature holds\n\
-         ROUTE             REQUEST          MAY  REASON\n\
-         ANY /orders/{id}  GET /orders/any  yes  static_route\n\
-         POST /orders      POST /orders     no   permission_missing (permission LIC.WRITE_ORDERS)\n\
-         ANY /team         GET /team        yes  static_route\n"
+        ", as named in gateway.yaml\n  LIC.READ_ORDERS: Read licence orders\n\n\
+         routes, as decided by the filter, assuming that its signature is valid\n\
+         ROUTE             REQUEST          ALLOWED  REASON\n\
+         ANY /orders/{id}  GET /orders/any  yes      static_route\n\
+         POST /orders      POST /orders     no       permission_missing (permission LIC.WRITE_ORDERS)\n\
+         ANY /team         GET /team        yes      static_route\n"
     );
     assert_eq!(ran.err, "note: bit 2 of LIC has no name and grants nothing\n");
     let late = bench.run(&[&inspect[..], &["--at", "2100-01-01T00:00:00Z"]].concat());
-    assert!(late.out.contains("GET /team        no   token_expired"), "{}", late.out);
+    assert!(late.out.contains("GET /team        no       token_expired"), "{}", late.out);
     // If keys are given, nothing is assumed: the signature must be valid.
     bench.write("keys.json", &test_keys().1.to_string());
     let real = [&inspect[..], &["--keys", "keys.json"]].concat();
     let ran = with_secret(&real);
-    assert!(ran.out.contains("own verdict\n") && ran.out.contains("GET /team        yes  static_route"), "{}", ran.out);
+    assert!(
+        ran.out.contains("decided by the filter\n") && ran.out.contains("GET /team        yes      static_route"),
+        "{}",
+        ran.out
+    );
     let ran = bench.run(&real);
-    assert!(ran.out.contains("GET /team        no   token_signature_wrong"), "by another secret: {}", ran.out);
+    assert!(ran.out.contains("GET /team        no       token_signature_wrong"), "by another secret: {}", ran.out);
     let stranger = with_secret(&[&MINT[..], &["--issuer", "stranger", "--audience", "a"]].concat());
     let ran = bench.run(&["token", "inspect", stranger.out.trim(), "--config", "gateway.yaml"]);
-    assert!(
-        ran.out.ends_with("no issuer of gateway.yaml has this `iss`: it opens nothing there that asks for a token\n")
-    );
+    assert!(ran.out.ends_with("no issuer in gateway.yaml has this `iss`: routes that require a token refuse it\n"));
 }
 
 /// Members of a JWK that are not published (RFC 7518 §6).

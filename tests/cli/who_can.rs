@@ -16,9 +16,9 @@ fn who_can_call_a_service_has_an_answer() {
         (ran.code, ran.out.as_str()),
         (
             0,
-            "requirements\n  takes        GET /licences/requirements\n  needs        a token of accounts\n  permissions  LIC.READ_REQUIREMENTS (Read licence requirements)\n\n\
-             orders\n  takes        ANY /licences/orders/{id}\n  needs        a token of accounts\n  scopes       orders\n  permissions  LIC.READ_ORDERS (Read licence orders)\n\n\
-             forms\n  takes        ANY /forms\n  needs        a token of accounts\n  permissions  one of LIC.READ_FORMS (Read filing forms)\n               or ORD.READ (Read orders)\n"
+            "requirements\n  request      GET /licences/requirements\n  needs        a token of accounts\n  permissions  LIC.READ_REQUIREMENTS (Read licence requirements)\n\n\
+             orders\n  request      ANY /licences/orders/{id}\n  needs        a token of accounts\n  scopes       orders\n  permissions  LIC.READ_ORDERS (Read licence orders)\n\n\
+             forms\n  request      ANY /forms\n  needs        a token of accounts\n  permissions  one of LIC.READ_FORMS (Read filing forms)\n               or ORD.READ (Read orders)\n"
         )
     );
     let ran = bench.run(&["who-can", "gateway.yaml", "GET", "/licences/orders/7?x=1", "--format", "json"]);
@@ -29,12 +29,12 @@ fn who_can_call_a_service_has_an_answer() {
     let ran = bench.run(&["who-can", "gateway.yaml", "--route", "health", "--format", "csv"]);
     assert_eq!(
         ran.out,
-        "route,takes,needs,scopes,permissions,claims,when,clients\nhealth,ANY /health,nothing: everybody,,,,,\n"
+        "route,request,needs,scopes,permissions,claims,when,clients\nhealth,ANY /health,no credential: everybody,,,,,\n"
     );
     for (arguments, expected) in [
         (
             &["POST", "/licences/requirements"][..],
-            "portcullis: nobody: no route has this method there (it has GET, HEAD, OPTIONS)\n",
+            "portcullis: nobody: no route for this path accepts this method (accepted: GET, HEAD, OPTIONS)\n",
         ),
         (&["GET", "/nowhere"], "portcullis: nobody: there is no such route\n"),
         (&["GET", "/a/../b"], "portcullis: the path is refused: dot_segment\n"),
@@ -53,12 +53,12 @@ fn what_a_caller_can_call_is_what_the_filter_would_say() {
     let ran = bench.run(&["can", "gateway.yaml", "--claims", r#"{"LIC": 3}"#]);
     assert_eq!(
         ran.out,
-        "ROUTE         REQUEST                     MAY  REASON\n\
-         requirements  GET /licences/requirements  yes  allowed\n\
-         orders        GET /licences/orders/any    no   scope_missing\n\
-         forms         GET /forms                  no   permission_missing (one permission of LIC.READ_FORMS, ORD.READ)\n\
-         any           GET /any                    yes  allowed\n\
-         health        GET /health                 yes  static_route\n"
+        "ROUTE         REQUEST                     ALLOWED  REASON\n\
+         requirements  GET /licences/requirements  yes      allowed\n\
+         orders        GET /licences/orders/any    no       scope_missing\n\
+         forms         GET /forms                  no       permission_missing (one permission of LIC.READ_FORMS, ORD.READ)\n\
+         any           GET /any                    yes      allowed\n\
+         health        GET /health                 yes      static_route\n"
     );
     let expired = bench.run(&["can", "gateway.yaml", "--claims", r#"{"exp": 1}"#, "--format", "json"]);
     let answers: Value = serde_json::from_str(&expired.out).unwrap();
@@ -76,7 +76,7 @@ fn conditions_are_listed_judged_and_explained() {
     let ran = bench.run(&["who-can", "gateway.yaml", "--route", "any"]);
     assert_eq!(
         ran.out,
-        format!("any\n  takes        ANY /any\n  needs        a token of accounts\n  when         {condition}\n")
+        format!("any\n  request      ANY /any\n  needs        a token of accounts\n  when         {condition}\n")
     );
     let may = |claims: &str, at: &str| {
         let ran = bench.run(&["can", "gateway.yaml", "--claims", claims, "--at", at, "--format", "csv"]);
@@ -96,6 +96,6 @@ fn conditions_are_listed_judged_and_explained() {
         assert!(ran.out.contains(&format!("authorize     the condition `{condition}` is {verdict}")), "{}", ran.out);
     }
     let path = ["explain", "gateway.yaml", "GET", "/forms", "--claims", r#"{"ORD": 1}"#];
-    let asked = "authorize     the route asks for one of LIC.READ_FORMS, ORD.READ; the caller has \"ORD.READ\"\n";
+    let asked = "authorize     the route requires one of LIC.READ_FORMS, ORD.READ; the caller has \"ORD.READ\"\n";
     assert!(bench.run(&path).out.contains(asked), "{}", bench.run(&path).out);
 }

@@ -2,7 +2,7 @@
 
 use crate::config::client::ClientSettings;
 use crate::config::document::{Document, IssuerSettings};
-use crate::config::limit::{Allowance, Chooser, PlanFrom};
+use crate::config::limit::{Allowance, PlanFrom, PlanSource};
 use crate::config::problem::{At, Place};
 
 /// The notes on a document, each with its place.
@@ -17,7 +17,7 @@ pub fn notes(document: &Document) -> Vec<(Place, String)> {
 fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     let limits = document.limits.iter().chain(document.routes.iter().flat_map(|route| &route.limits));
     let chosen = limits.filter_map(|limit| match &limit.allowance {
-        Allowance::PlanFrom(PlanFrom { chooser: Chooser::Clients(clients), .. }) => Some(clients),
+        Allowance::PlanFrom(PlanFrom { chooser: PlanSource::Clients(clients), .. }) => Some(clients),
         _ => None,
     });
     let is_listed = |id: &str| document.clients.iter().any(|client| client.id.value == id);
@@ -76,7 +76,7 @@ pub fn named_by_several(clients: &[ClientSettings], issuers: &[IssuerSettings]) 
     let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);
     let note = |client: &ClientSettings| {
         let message = format!(
-            "every issuer may name `{}` in its tokens, which then have its plan, tags and id (say whose tokens may, as `token_issuers: [{}]`; declared: {})",
+            "every issuer may name `{}` in its tokens, which then have its plan, tags and id (list the issuers that may in its entry, such as `token_issuers: [{}]`; declared: {})",
             client.id.value,
             names.first().copied().unwrap_or_default(),
             names.join(", "),

@@ -54,7 +54,7 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
             overlaps.push(OverlapNote {
                 line: public.path.place.line,
                 column: public.path.place.column,
-                message: format!("{path} is public here, although route {} asks for a token", title(route)),
+                message: format!("{path} is public, although route {} requires a token", title(route)),
             });
         }
     }
@@ -206,9 +206,9 @@ mod tests {
             messages(text),
             [
                 "7:3: GET /docs/secret goes to `ANY /docs/secret` (line 5), not to `ANY /{any}/%73ecret`",
-                "2:16: /docs/secret is public here, although route `ANY /docs/secret` asks for a token",
-                "2:16: /docs/secret is public here, although route `ANY /{any}/%73ecret` asks for a token",
-                "2:29: /free is public here, although route `ANY /fre%65` asks for a token",
+                "2:16: /docs/secret is public, although route `ANY /docs/secret` requires a token",
+                "2:16: /docs/secret is public, although route `ANY /{any}/%73ecret` requires a token",
+                "2:29: /free is public, although route `ANY /fre%65` requires a token",
             ]
         );
     }
@@ -220,7 +220,7 @@ mod tests {
             routes:\n- {path: /docs/secret}\n- {path: '/{any}/thing', auth: none}\n";
         assert_eq!(
             messages(text),
-            ["2:16: /docs/secret is public here, although route `ANY /docs/secret` asks for a token"]
+            ["2:16: /docs/secret is public, although route `ANY /docs/secret` requires a token"]
         );
     }
 }

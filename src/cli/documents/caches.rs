@@ -6,16 +6,16 @@ use crate::config::problem::Place;
 
 /// A cache filter in the same chain.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Cache {
+pub struct CacheFilter {
     /// Where its entry is written.
     pub place: Place,
     /// Its position in the chain, if known.
-    pub side: Side,
+    pub side: CacheSide,
 }
 
 /// The side of this filter on which the cache is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum CacheSide {
     /// Before this filter.
     InFront,
     /// After this filter.
@@ -25,7 +25,7 @@ pub enum Side {
 }
 
 /// The caches in the documents of one file. `is_ours` returns whether a node configures this plugin.
-pub fn find(roots: &[Node], is_ours: &dyn Fn(&Node) -> bool) -> Vec<Cache> {
+pub fn find(roots: &[Node], is_ours: &dyn Fn(&Node) -> bool) -> Vec<CacheFilter> {
     let mut found = Vec::new();
     let is_manifest = |root: &&Node| root.get("apiVersion").is_some();
     let ours_is_in_manifest = roots.iter().filter(is_manifest).any(is_ours);
@@ -39,21 +39,21 @@ pub fn find(roots: &[Node], is_ours: &dyn Fn(&Node) -> bool) -> Vec<Cache> {
     found
 }
 
-fn in_chains(node: &Node, path: String, is_ours: &dyn Fn(&Node) -> bool, found: &mut Vec<Cache>) {
+fn in_chains(node: &Node, path: String, is_ours: &dyn Fn(&Node) -> bool, found: &mut Vec<CacheFilter>) {
     if let Some(Node { value: Value::List(filters), .. }) = node.get("http_filters")
         && let Some(ours) = filters.iter().position(is_ours)
     {
         for (index, filter) in filters.iter().enumerate().filter(|(_, filter)| holds_cache(filter)) {
-            let side = if index < ours { Side::InFront } else { Side::Behind };
-            found.push(Cache { place: place(filter.at, format!("{path}.http_filters[{index}]")), side });
+            let side = if index < ours { CacheSide::InFront } else { CacheSide::Behind };
+            found.push(CacheFilter { place: place(filter.at, format!("{path}.http_filters[{index}]")), side });
         }
     }
     children(node, &path, |child, path| in_chains(child, path, is_ours, found));
 }
 
-fn in_manifest(node: &Node, path: String, found: &mut Vec<Cache>) {
+fn in_manifest(node: &Node, path: String, found: &mut Vec<CacheFilter>) {
     if is_cache(node) {
-        found.push(Cache { place: place(node.at, path), side: Side::Unknown });
+        found.push(CacheFilter { place: place(node.at, path), side: CacheSide::Unknown });
         return;
     }
     children(node, &path, |child, path| in_manifest(child, path, found));

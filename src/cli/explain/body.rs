@@ -29,7 +29,7 @@ pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<TraceSte
     }
     let finding = match sent.reply {
         Some(_) => format!("refused: {}", audit.reason),
-        None => "the body is what the route asks for".to_string(),
+        None => "the body meets the route's requirements".to_string(),
     };
     let onward = trace.pop_if(|step| step.stage == "forward");
     trace.push(TraceStep { stage: "check", finding });

@@ -4,7 +4,7 @@ use crate::config::client::hex_bytes;
 use crate::policy::request::peer::Certificate;
 
 /// A certificate with this SPIFFE ID, this SHA-256 in hexadecimal digits, or else this DNS name.
-pub fn supposed(text: &str) -> Result<Certificate, String> {
+pub fn parse(text: &str) -> Result<Certificate, String> {
     let unlike_any = Certificate { sha256: [0xff; 32], ..Certificate::default() };
     if text.starts_with("spiffe://") {
         return Ok(Certificate { uri: Some(text.to_string()), ..unlike_any });

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use crate::cli::gateway::GatewayFile;
-use crate::cli::{Failure, clients, fetched, gateway, revocation};
+use crate::cli::{Failure, clients, fetched_document, gateway, revocation};
 use crate::config::clients_from::USUAL_ENTRIES;
 use crate::policy::compile::clients::ClientReader;
 use crate::policy::credentials::clients::ReadClients;
-use crate::policy::polled::{Polled, What};
+use crate::policy::polled::{DocumentKind, Polled};
 use crate::policy::verdict::wait::PolledId;
 
 /// Gives every remote issuer the key set of this file.
 pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
     let text = gateway::read_whole(file)?;
-    for id in those(polled, |what| matches!(what, What::KeySet)) {
+    for id in ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
         polled.install(id, text.as_bytes(), now).map_err(|fault| format!("{file}: {fault}"))?;
     }
     Ok(())
@@ -26,12 +26,12 @@ pub fn revocations(
     file: Option<&str>,
     now: Duration,
 ) -> Result<bool, Failure> {
-    let lists = those(polled, |what| matches!(what, What::Revocations { .. }));
+    let lists = ids_of_kind(polled, |what| matches!(what, DocumentKind::Revocations { .. }));
     let check = |file: &str, text: &str| {
-        let node = fetched::read(file, text, revocation::BOUNDS)?;
+        let node = fetched_document::read(file, text, revocation::BOUNDS)?;
         revocation::read(Some(&gateway.document), file, &node, now).map(drop)
     };
-    suppose(polled, &lists, file, check, r#"{"version":"1.0","revoked":[]}"#, now)
+    install(polled, &lists, file, check, r#"{"version":"1.0","revoked":[]}"#, now)
 }
 
 /// Installs the document of clients of this file, or an empty one. Returns true if it installed the empty one.
@@ -42,30 +42,32 @@ pub fn clients(
     file: Option<&str>,
     now: Duration,
 ) -> Result<bool, Failure> {
-    let documents = those(polled, |what| matches!(what, What::Clients(_)));
+    let documents = ids_of_kind(polled, |what| matches!(what, DocumentKind::Clients(_)));
     let check = |file: &str, text: &str| {
         let most = gateway.policy.client_reader().map_or(USUAL_ENTRIES, ReadClients::most_entries);
-        let node = fetched::read(file, text, ClientReader::bounds_of(most))?;
+        let node = fetched_document::read(file, text, ClientReader::bounds_of(most))?;
         clients::check_for(gateway, name, file, &node)
     };
-    suppose(polled, &documents, file, check, NOBODY, now)
+    install(polled, &documents, file, check, NO_CLIENTS, now)
 }
 
 /// The same with a text instead of a file.
 pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Result<(), Failure> {
-    for id in those(polled, |what| matches!(what, What::Clients(_))) {
-        polled.install(id, text.unwrap_or(NOBODY).as_bytes(), now).map_err(|fault| format!("the clients: {fault}"))?;
+    for id in ids_of_kind(polled, |what| matches!(what, DocumentKind::Clients(_))) {
+        polled
+            .install(id, text.unwrap_or(NO_CLIENTS).as_bytes(), now)
+            .map_err(|fault| format!("the clients: {fault}"))?;
     }
     Ok(())
 }
 
 /// Installs a document. Problems are reported in the same way as by the commands that check such documents.
-fn suppose(
+fn install(
     polled: &mut Polled,
     documents: &[PolledId],
     file: Option<&str>,
     check: impl FnOnce(&str, &str) -> Result<(), Failure>,
-    otherwise: &str,
+    empty: &str,
     now: Duration,
 ) -> Result<bool, Failure> {
     let text = file.map(gateway::read_whole).transpose()?;
@@ -73,15 +75,15 @@ fn suppose(
         check(file, text)?;
     }
     for id in documents {
-        let fault = polled.install(*id, text.as_deref().unwrap_or(otherwise).as_bytes(), now).err();
+        let fault = polled.install(*id, text.as_deref().unwrap_or(empty).as_bytes(), now).err();
         fault.map_or(Ok(()), |fault| Err(format!("{}: {fault}", file.unwrap_or_default())))?;
     }
     Ok(file.is_none() && !documents.is_empty())
 }
 
 /// The polled documents of a kind.
-pub fn those(polled: &Polled, is_meant: impl Fn(&What) -> bool) -> Vec<PolledId> {
-    polled.plans().filter(|(_, plan)| is_meant(&plan.what)).map(|(id, _)| id).collect()
+pub fn ids_of_kind(polled: &Polled, is_wanted: impl Fn(&DocumentKind) -> bool) -> Vec<PolledId> {
+    polled.plans().filter(|(_, plan)| is_wanted(&plan.what)).map(|(id, _)| id).collect()
 }
 
-const NOBODY: &str = r#"{"version":"1.0","clients":[]}"#;
+const NO_CLIENTS: &str = r#"{"version":"1.0","clients":[]}"#;

@@ -9,7 +9,7 @@ use crate::policy::verdict::reply::Reply;
 use crate::policy::world::TraceStep;
 
 /// One verdict and how it was reached.
-pub struct Report<'v> {
+pub struct ExplainReport<'v> {
     /// The request's headers, pseudo-headers first.
     pub request: &'v [(String, String)],
     /// The result of each stage.
@@ -20,7 +20,7 @@ pub struct Report<'v> {
     pub sent: &'v Sent,
 }
 
-impl Report<'_> {
+impl ExplainReport<'_> {
     /// The report as text.
     pub fn lines(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -35,7 +35,7 @@ impl Report<'_> {
                 out.extend([String::new(), format!("allow, by rule {rule}")]);
                 let (for_envoy, for_upstream): (Vec<_>, Vec<_>) =
                     self.forwarded().into_iter().partition(|(name, _)| FOR_ENVOY.contains(&name.as_str()));
-                for (title, headers) in [("Envoy is told", for_envoy), ("the upstream receives", for_upstream)] {
+                for (title, headers) in [("Envoy receives", for_envoy), ("the upstream receives", for_upstream)] {
                     out.extend([String::new(), title.to_string()]);
                     out.extend(headers.iter().map(|(name, value)| format!("  {name}: {value}")));
                 }

@@ -11,7 +11,7 @@ use super::local_reply::{HAS_ID, ID, MADE_ID};
 /// requests that the cheap conditions cannot classify: the client disconnected, or the reply is of a kind that Envoy also sends.
 pub fn loggers() -> Value {
     let failed = || any(vec![status("EQ", 0), status("GE", 400)]);
-    let undecided_if = |condition: String| all(vec![failed(), unsure(), expression("audit", &condition)]);
+    let undecided_if = |condition: String| all(vec![failed(), ambiguous_status(), expression("audit", &condition)]);
     json!([
         logger("decided", &decided_if(), &json!({ "text_format_source": { "inline_string": decided() } })),
         logger(
@@ -36,7 +36,7 @@ fn decided_if() -> Value {
 
 /// Matches replies that may not come from the filter: replies without its refusal mark, and statuses that Envoy can send before it
 /// removes a forged mark from the request.
-fn unsure() -> Value {
+fn ambiguous_status() -> Value {
     let others = [status("LE", 400), all(vec![status("GE", 408), status("LE", 428)]), status("GE", 430)];
     any([replied(false)].into_iter().chain(others).collect())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::EnvoyOptions;
 use super::address::socket;
-use crate::config::document::{Document, Keys};
+use crate::config::document::{Document, IssuerKeySettings};
 use crate::config::problem::{At, Problems};
 use crate::config::url::Url;
 
@@ -24,7 +24,7 @@ pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Prob
         }
     }
     for issuer in &document.issuers {
-        if let Keys::Jwks(remote) = &issuer.keys.value {
+        if let IssuerKeySettings::Jwks(remote) = &issuer.keys.value {
             add(&mut addresses, &remote.cluster, &remote.uri, problems);
         }
     }
@@ -52,10 +52,7 @@ fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d A
     if known
         .is_some_and(|known| (known.tls, &known.host, known.port) != (url.value.tls, &url.value.host, url.value.port))
     {
-        problems.add(
-            &url.place,
-            format!("the cluster `{name}` already stands for another address; give this one its own name"),
-        );
+        problems.add(&url.place, format!("the cluster `{name}` already has another address; use another name here"));
     }
 }
 

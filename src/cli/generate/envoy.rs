@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::address::socket;
-use super::traffic::Traffic;
+use super::traffic::TrafficOptions;
 use super::{EnvoyOptions, clusters, listener};
 use crate::cli::gateway::GatewayFile;
 use crate::config::problem::Problems;
@@ -38,7 +38,7 @@ fn stats_tags() -> Vec<Value> {
 ///
 /// Below that level, Envoy frees memory from its largest users. It resets HTTP/2 streams with large buffers, largest first, and
 /// shortens idle timeouts of streams and connections. Envoy does not track the buffers of HTTP/1 streams.
-fn overload_manager(traffic: &Traffic) -> Value {
+fn overload_manager(traffic: &TrafficOptions) -> Value {
     let trigger = |value: f64| json!([{ "name": HEAP, "threshold": { "value": value } }]);
     let rising = json!([{ "name": HEAP, "scaled": { "scaling_threshold": 0.75, "saturation_threshold": 0.95 } }]);
     json!({

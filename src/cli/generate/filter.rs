@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{EnvoyOptions, Form};
+use super::{EmbeddedForm, EnvoyOptions};
 use crate::cli::gateway::GatewayFile;
 use crate::cli::module::Module;
-use crate::config::document::{Document, Keys};
+use crate::config::document::{Document, IssuerKeySettings};
 
 /// The name of the filter's entry, which identifies its local replies.
 pub const FILTER: &str = "portcullis";
@@ -44,10 +44,10 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
 }
 
 /// The document in the form that the plugin receives.
-fn embedded(configuration: &Value, form: Form) -> Value {
+fn embedded(configuration: &Value, form: EmbeddedForm) -> Value {
     let (kind, value) = match form {
-        Form::Json => ("StringValue", Value::String(configuration.to_string())),
-        Form::Struct => ("Struct", configuration.clone()),
+        EmbeddedForm::Json => ("StringValue", Value::String(configuration.to_string())),
+        EmbeddedForm::Struct => ("Struct", configuration.clone()),
     };
     json!({ "@type": format!("type.googleapis.com/google.protobuf.{kind}"), "value": value })
 }
@@ -58,8 +58,8 @@ pub fn secrets(document: &Document) -> Vec<&str> {
         .issuers
         .iter()
         .filter_map(|issuer| match &issuer.keys.value {
-            Keys::Secret { env } => Some(env.as_str()),
-            Keys::Jwks(_) | Keys::Inline(_) => None,
+            IssuerKeySettings::Secret { env } => Some(env.as_str()),
+            IssuerKeySettings::Jwks(_) | IssuerKeySettings::Inline(_) => None,
         })
         .collect();
     names.sort_unstable();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::address::socket;
-use super::version::LIFTS_LIMITS;
+use super::version::RAISES_BUFFER_LIMIT;
 use super::{EnvoyOptions, access_log, filter, local_reply};
 use crate::cli::gateway::GatewayFile;
 use crate::config::document::Audit;
@@ -23,14 +23,14 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     json!({
         "name": "portcullis",
         "address": socket(&options.address, options.port),
-        "per_connection_buffer_limit_bytes": lifted(gateway, options).max(BUFFER_BYTES),
+        "per_connection_buffer_limit_bytes": raised_buffer_bytes(gateway, options).max(BUFFER_BYTES),
         "filter_chains": [chain],
     })
 }
 
 /// The raised buffer limit of every connection, for Envoy versions that ignore the virtual host's limit for held bodies.
-fn lifted(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
-    let held = gateway.policy.largest_held_body().filter(|_| options.envoy_version < LIFTS_LIMITS);
+fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
+    let held = gateway.policy.largest_held_body().filter(|_| options.envoy_version < RAISES_BUFFER_LIMIT);
     held.map_or(0, held_bytes)
 }
 
@@ -42,10 +42,10 @@ fn held_bytes(largest_body: u64) -> u64 {
 
 /// A note on this limit, for users of such a version.
 pub fn note(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
-    let (version, bytes) = (options.envoy_version, lifted(gateway, options));
-    let how = "as many as the largest body that is held back needs";
+    let (version, bytes) = (options.envoy_version, raised_buffer_bytes(gateway, options));
+    let how = "because the largest held body needs that many";
     (bytes > 0)
-        .then(|| format!("with Envoy {version} every connection and stream may fill {bytes} bytes of buffers, {how}"))
+        .then(|| format!("with Envoy {version}, every connection and stream may buffer up to {bytes} bytes, {how}"))
 }
 
 /// The connection manager, which checks every request before the filter sees it.
@@ -59,8 +59,8 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         },
     });
     let largest_body = gateway.policy.largest_held_body();
-    let witness = options.tls.witness(options.envoy_version);
-    let filters: Vec<Value> = witness.into_iter().chain([filter::wasm(gateway, options), router]).collect();
+    let certificate_filter = options.tls.certificate_filter(options.envoy_version);
+    let filters: Vec<Value> = certificate_filter.into_iter().chain([filter::wasm(gateway, options), router]).collect();
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "access_log": loggers,
@@ -74,7 +74,7 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                "mutations": unbelievable(options),
+                "mutations": untrusted_headers(options),
             },
         }],
         // Removes the client's claims about its certificate and adds nothing instead.
@@ -82,7 +82,7 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         "generate_request_id": true,
         "http2_protocol_options": {
             "initial_connection_window_size": 1_048_576,
-            "initial_stream_window_size": lifted(gateway, options).max(STREAM_BYTES),
+            "initial_stream_window_size": raised_buffer_bytes(gateway, options).max(STREAM_BYTES),
             "max_concurrent_streams": options.traffic.max_streams,
             // A malformed request ends its HTTP/2 stream instead of the connection. Over HTTP/1 the connection must end, because
             // the start of the next request is unknown.
@@ -117,7 +117,7 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
 
 /// Headers that are never accepted from a client: the cluster name, the refusal mark, and the client's address if no proxy in
 /// front is trusted. The filter removes headers that override the request line.
-fn unbelievable(options: &EnvoyOptions) -> Value {
+fn untrusted_headers(options: &EnvoyOptions) -> Value {
     let proxies = if options.trusted_hops == 0 { FROM_PROXIES.as_slice() } else { &[] };
     [UPSTREAM_HEADER, REPLIED_HEADER].iter().chain(proxies).map(|name| json!({ "remove": name })).collect()
 }

@@ -3,12 +3,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::version::{EnvoyVersion, TELLS_WHAT_IT_VERIFIED};
+use super::version::{EnvoyVersion, REPORTS_VERIFICATION};
 use crate::config::document::Document;
 
 /// The paths of the certificates for Envoy. Without TLS certificates, the listener accepts plaintext HTTP.
 #[derive(Args)]
-pub struct Tls {
+pub struct TlsOptions {
     /// The listener's certificate chain (PEM); enables TLS
     #[arg(long, value_name = "PATH", requires = "tls_key")]
     tls_certificate: Option<String>,
@@ -23,7 +23,7 @@ pub struct Tls {
     require_client_certificate: bool,
 }
 
-impl Tls {
+impl TlsOptions {
     /// The transport socket of the listener.
     pub fn transport_socket(&self) -> Option<Value> {
         let (certificate, key) = self.tls_certificate.as_ref().zip(self.tls_key.as_ref())?;
@@ -52,8 +52,8 @@ impl Tls {
     }
 
     /// A filter that reports to ours what Envoy verified, for versions that do not report it. It lets every request pass.
-    pub fn witness(&self, version: EnvoyVersion) -> Option<Value> {
-        if self.client_ca.is_none() || version >= TELLS_WHAT_IT_VERIFIED {
+    pub fn certificate_filter(&self, version: EnvoyVersion) -> Option<Value> {
+        if self.client_ca.is_none() || version >= REPORTS_VERIFICATION {
             return None;
         }
         let verified = json!({
@@ -83,10 +83,10 @@ impl Tls {
         let asks = document.clients.iter().any(|client| !client.certificates.is_empty())
             || document.issuers.iter().any(|issuer| issuer.rules.require_bound);
         let who = match &document.clients_from {
-            _ if asks => "the document counts on client certificates",
-            Some(_) => "the clients that are polled may have certificates",
+            _ if asks => "the document uses client certificates",
+            Some(_) => "polled clients may have certificates",
             None => return None,
         };
-        Some(format!("{who}, and without --client-ca no client can show one"))
+        Some(format!("{who}, but without --client-ca the listener requests none"))
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::clock;
 
 /// Limits on connections, requests, memory and time.
 #[derive(Args)]
-pub struct Traffic {
+pub struct TrafficOptions {
     /// The heap size in MiB above which new requests are refused
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = value_parser!(u64).range(1..))]
     pub max_heap_mib: u64,
@@ -22,14 +22,14 @@ pub struct Traffic {
     #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = value_parser!(u32).range(1..))]
     pub upstream_max_requests: u32,
     /// The time limit for a client to send a request; by default 60s if a route holds bodies back, else 300s
-    #[arg(long, value_name = "SPAN", value_parser = timeout)]
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
     request_timeout: Option<Duration>,
     /// The time limit for a request or a WebSocket without a byte in either direction
-    #[arg(long, value_name = "SPAN", default_value = "300s", value_parser = timeout)]
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = timeout)]
     idle_timeout: Duration,
 }
 
-impl Traffic {
+impl TrafficOptions {
     /// The timeout of a whole request. It is shorter if bodies are held back, because they occupy memory until they arrive.
     pub fn request_timeout(&self, holds_bodies: bool) -> String {
         seconds(self.request_timeout.unwrap_or(if holds_bodies { HELD } else { STREAMED }))
@@ -51,7 +51,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
     let span = clock::parse_span(text)?;
     match (LEAST..=MOST).contains(&span) {
         true => Ok(span),
-        false => Err("expected a span of time between 1s and 30d".to_string()),
+        false => Err("expected a duration between 1s and 30d".to_string()),
     }
 }
 

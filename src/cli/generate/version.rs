@@ -11,15 +11,15 @@ pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
     let mut numbers = text.split('.').map(|part| part.parse::<u32>().ok());
     let version = match (numbers.next().flatten(), numbers.next().flatten(), numbers.next(), numbers.next()) {
         (Some(major), Some(minor), None | Some(Some(_)), None) => EnvoyVersion(major, minor),
-        _ => return Err("a version of Envoy looks like 1.38 or 1.38.2".to_string()),
+        _ => return Err("expected an Envoy version such as 1.38 or 1.38.2".to_string()),
     };
     if version < OLDEST {
-        let lacks = match version < HOLDS_HEADERS_ALONE {
-            true => format!(": before {HOLDS_HEADERS_ALONE} headers cannot be held back until their body was judged"),
+        let lacks = match version < CAN_HOLD_HEADERS {
+            true => format!(": before {CAN_HOLD_HEADERS} headers cannot be held until their body is checked"),
             false => String::new(),
         };
         return Err(format!(
-            "the filter and its listener need Envoy {OLDEST} at least, and are tested with {OLDEST} to {}{lacks}",
+            "the filter and its listener need Envoy {OLDEST} or later, and are tested with {OLDEST} to {}{lacks}",
             EnvoyVersion::NEWEST
         ));
     }
@@ -54,11 +54,11 @@ impl fmt::Display for EnvoyVersion {
 
 const OLDEST: EnvoyVersion = EnvoyVersion(1, 36);
 /// From this version on, a filter can receive the body while it holds the headers (`allow_on_headers_stop_iteration`).
-const HOLDS_HEADERS_ALONE: EnvoyVersion = EnvoyVersion(1, 35);
+const CAN_HOLD_HEADERS: EnvoyVersion = EnvoyVersion(1, 35);
 /// From this version on, a virtual host's `request_body_buffer_limit` lets filters buffer more than the connection limit.
-pub const LIFTS_LIMITS: EnvoyVersion = EnvoyVersion(1, 37);
+pub const RAISES_BUFFER_LIMIT: EnvoyVersion = EnvoyVersion(1, 37);
 /// From this version on, the filter can read whether a client certificate was verified (`connection.peer_certificate_valid`).
-pub const TELLS_WHAT_IT_VERIFIED: EnvoyVersion = EnvoyVersion(1, 39);
+pub const REPORTS_VERIFICATION: EnvoyVersion = EnvoyVersion(1, 39);
 /// From this version on, dot segments with parameters count as dot segments.
 const PARAMETERS_IN_DOTS: EnvoyVersion = EnvoyVersion(1, 39);
 
@@ -72,7 +72,7 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("1.35").unwrap_err().ends_with("tested with 1.36 to 1.40"));
-        assert!(parse("1.34.4").unwrap_err().ends_with("until their body was judged"));
+        assert!(parse("1.34.4").unwrap_err().ends_with("until their body is checked"));
         assert_eq!(parse("1.40").unwrap().notes(), Vec::<String>::new());
         assert_eq!(parse("1.40.0"), parse("1.40"));
         assert!(parse("1.41").unwrap().notes().iter().any(|note| note.contains("not yet with 1.41")));

@@ -19,17 +19,17 @@ pub struct RankedRoute {
 
 /// A request that would become open.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenedRequest {
     /// The index of the open path that takes the request here.
-    pub here: usize,
+    pub open: usize,
     /// The index of the path that takes the request in the imported gateway, and needs a token.
-    pub there: usize,
+    pub protected: usize,
     /// The method and the path of the request.
     pub request: String,
 }
 
 /// One request for each pair of paths with different precedence, if it would become open.
-pub fn opened(entries: &[RankedRoute]) -> Vec<Opened> {
+pub fn opened(entries: &[RankedRoute]) -> Vec<OpenedRequest> {
     let mut table = RouteTable::builder();
     for (index, entry) in entries.iter().enumerate() {
         if let Ok(pattern) = RoutePattern::parse(&entry.pattern) {
@@ -38,7 +38,7 @@ pub fn opened(entries: &[RankedRoute]) -> Vec<Opened> {
         }
     }
     let table = table.build();
-    let mut found: Vec<Opened> = Vec::new();
+    let mut found: Vec<OpenedRequest> = Vec::new();
     for (there, protected) in entries.iter().enumerate().filter(|(_, entry)| !entry.is_open) {
         for (here, open) in entries.iter().enumerate().filter(|(_, entry)| entry.is_open) {
             let Some(method) = common_method(&protected.methods, &open.methods) else { continue };
@@ -49,7 +49,11 @@ pub fn opened(entries: &[RankedRoute]) -> Vec<Opened> {
                 };
                 taken && winner(entries, path, &method) == Some(there)
             });
-            found.extend(request.map(|path| Opened { here, there, request: format!("{method} {path}") }));
+            found.extend(request.map(|path| OpenedRequest {
+                open: here,
+                protected: there,
+                request: format!("{method} {path}"),
+            }));
         }
     }
     found

@@ -155,9 +155,9 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
     // No secret is copied.
     prop_assert!(!document.to_string().contains("hunter2"), "{}", document);
     // The text parses to the document, and passes `check` once the missing parts are added.
-    let text = emit::yaml(document);
+    let text = yaml_emitter::yaml(document);
     prop_assert_eq!(yaml::read(&text).map(|node| node.to_json()).ok(), Some(document.clone()));
-    prop_assert_eq!(verify::problems(document, &[]), vec![]);
+    prop_assert_eq!(verify_result::problems(document, &[]), vec![]);
     Ok(())
 }
 

@@ -36,7 +36,7 @@ pub struct Findings {
 
 /// A value that is being read.
 #[derive(Clone)]
-pub struct Item<'n, 'r> {
+pub struct ImportValue<'n, 'r> {
     /// Its place in the file.
     pub place: Place,
     node: &'n Node,
@@ -50,9 +50,9 @@ impl<'n> ImportReader<'n> {
     }
 
     /// The whole file.
-    pub fn root(&self) -> Item<'n, '_> {
+    pub fn root(&self) -> ImportValue<'n, '_> {
         let place = Place { line: self.root.at.line, column: self.root.at.column, path: String::new() };
-        Item { place, node: self.root, reader: self }
+        ImportValue { place, node: self.root, reader: self }
     }
 
     /// All findings, including each unused key.
@@ -105,14 +105,14 @@ impl<'n> ImportReader<'n> {
     }
 }
 
-impl<'n, 'r> Item<'n, 'r> {
+impl<'n, 'r> ImportValue<'n, 'r> {
     /// Whether this is a mapping. Any other type is a problem.
     pub fn is_mapping(&self) -> bool {
         matches!(self.node.value, Value::Map(_)) || self.wrong_kind::<()>("a mapping").is_some()
     }
 
     /// The value of a key of this mapping. Any other type than a mapping is a problem, reported once.
-    pub fn get(&self, key: &'static str) -> Option<Item<'n, 'r>> {
+    pub fn get(&self, key: &'static str) -> Option<ImportValue<'n, 'r>> {
         let Value::Map(entries) = &self.node.value else { return self.wrong_kind("a mapping") };
         {
             let mut state = self.reader.state.borrow_mut();
@@ -122,11 +122,11 @@ impl<'n, 'r> Item<'n, 'r> {
             }
         }
         let (_, node) = entries.iter().find(|(k, _)| k.text == key)?;
-        Some(Item { place: self.place.key(key, node.at), node, reader: self.reader })
+        Some(ImportValue { place: self.place.key(key, node.at), node, reader: self.reader })
     }
 
     /// The value of a required key.
-    pub fn require(&self, key: &'static str) -> Option<Item<'n, 'r>> {
+    pub fn require(&self, key: &'static str) -> Option<ImportValue<'n, 'r>> {
         let found = self.get(key);
         if found.is_none() && matches!(self.node.value, Value::Map(_)) {
             self.reader.add(true, &self.place, format!("`{key}` is missing"));
@@ -135,12 +135,12 @@ impl<'n, 'r> Item<'n, 'r> {
     }
 
     /// The items of this list. Any other type is a problem.
-    pub fn items(&self) -> Vec<Item<'n, 'r>> {
+    pub fn items(&self) -> Vec<ImportValue<'n, 'r>> {
         let Value::List(items) = &self.node.value else {
             return self.wrong_kind::<Vec<_>>("a list").unwrap_or_default();
         };
         self.reader.state.borrow_mut().entered.entry(std::ptr::from_ref(self.node)).or_default();
-        let item = |(index, node): (usize, &'n Node)| Item {
+        let item = |(index, node): (usize, &'n Node)| ImportValue {
             place: self.place.index(index, node.at),
             node,
             reader: self.reader,
@@ -163,7 +163,7 @@ impl<'n, 'r> Item<'n, 'r> {
     pub fn texts(&self) -> Option<Vec<&'n str>> {
         match &self.node.value {
             Value::List(_) => {
-                let texts: Vec<_> = self.items().iter().map(Item::text).collect();
+                let texts: Vec<_> = self.items().iter().map(ImportValue::text).collect();
                 texts.into_iter().collect()
             }
             Value::Text(_) => self.text().map(|text| vec![text]),
@@ -224,4 +224,4 @@ impl<'n, 'r> Item<'n, 'r> {
 }
 
 const UNKNOWN: &str =
-    "it may say who may call, so nothing is imported until you remove it or name it with `--ignore-key`";
+    "it may restrict who can call, so nothing is imported until you remove it or name it with `--ignore-key`";

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::reader::Item;
-use super::{Context, Imported, matches, methods, pattern, refuse_needless_escape};
+use super::reader::ImportValue;
+use super::{ImportContext, Imported, matches, methods, pattern, refuse_needless_escape};
 use crate::config::environment::expand;
 
 /// Reads the whole file.
-pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
+pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported {
     let mut imported = Imported {
         // The headers that backends of this format read.
         identity_headers: Some(json!({
@@ -43,7 +43,11 @@ struct ImportedRoute {
     asks_for_token: bool,
 }
 
-fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Imported) -> Option<ImportedRoute> {
+fn read_route(
+    route: &ImportValue<'_, '_>,
+    context: &ImportContext<'_>,
+    imported: &mut Imported,
+) -> Option<ImportedRoute> {
     if !route.is_mapping() {
         return None;
     }
@@ -66,7 +70,7 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
                 carried.insert("upstream".to_string(), json!(declare(imported, context, &address, url)));
             }
         }
-        None => route.warn("has no `proxy_upstream`, so nothing says where it leads"),
+        None => route.warn("has no `proxy_upstream`, so the route has no upstream"),
     }
     let (path, pattern) = (path?, pattern?);
     carried.insert("path".to_string(), json!(pattern));
@@ -87,16 +91,17 @@ fn read_route(route: &Item<'_, '_>, context: &Context<'_>, imported: &mut Import
 }
 
 /// A public path is open in both gateways, regardless of the route that matches its requests.
-fn read_public_path(public: &Item<'_, '_>, protected: &[(String, String)], imported: &mut Imported) {
+fn read_public_path(public: &ImportValue<'_, '_>, protected: &[(String, String)], imported: &mut Imported) {
     let Some(written) = public.text() else { return };
     if written.contains(['*', '{', '}']) {
         return public.problem(format!(
-            "`{written}` is not one literal path; import opens no pattern, so list its paths, or write it under `public_paths` of the result"
+            "`{written}` is not a literal path; import makes no pattern public: list the paths, or add the pattern to `public_paths` of the result"
         ));
     }
     let Some(path) = pattern(public) else { return };
     if let Some((_, place)) = protected.iter().find(|(pattern, _)| *pattern == path) {
-        return public.problem(format!("`{written}` is public here, and {place} asks for a token: keep one"));
+        return public
+            .problem(format!("`{written}` is public here, but {place} requires a token: keep one of the two"));
     }
     refuse_needless_escape(public, &path);
     let is_routed = imported.routes.iter().any(|route| {
@@ -117,12 +122,12 @@ fn read_public_path(public: &Item<'_, '_>, protected: &[(String, String)], impor
         imported.route(probe, public);
         public.warn("was answered by the gateway itself and became a static route");
     } else {
-        public.warn("has no route, so nothing says where it leads: add one with an `upstream`");
+        public.warn("has no route: add one with an `upstream`");
     }
 }
 
 /// The name of the upstream at this address; two addresses never share a name.
-fn declare(imported: &mut Imported, context: &Context<'_>, item: &Item<'_, '_>, address: &str) -> String {
+fn declare(imported: &mut Imported, context: &ImportContext<'_>, item: &ImportValue<'_, '_>, address: &str) -> String {
     if let Err(fault) = expand(address, &|_| Some("set".to_string())) {
         item.problem(format!("`{address}` is not an address: {fault}"));
     }

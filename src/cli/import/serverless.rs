@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::precedence::RankedRoute;
-use super::reader::Item;
-use super::{Context, ISSUER, Imported, methods, pattern, precedence, refuse_needless_escape};
+use super::reader::ImportValue;
+use super::{ISSUER, ImportContext, Imported, methods, pattern, precedence, refuse_needless_escape};
 use crate::policy::request::route::Method;
 
 /// Reads the whole file.
-pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
+pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported {
     let mut imported = Imported::default();
     for (key, why) in NOT_HERE {
         if let Some(value) = root.get(key) {
@@ -42,13 +42,13 @@ pub fn read(root: &Item<'_, '_>, context: &Context<'_>) -> Imported {
 }
 
 /// Refuses open paths that would take requests which need a token in the imported gateway.
-fn refuse_opened(imported: &Imported, paths: &[Item<'_, '_>]) {
+fn refuse_opened(imported: &Imported, paths: &[ImportValue<'_, '_>]) {
     let entries: Vec<RankedRoute> = imported.routes.iter().map(entry).collect();
     for opened in precedence::opened(&entries) {
-        let (Some(here), Some(there)) = (paths.get(opened.here), paths.get(opened.there)) else { continue };
-        here.problem(format!(
-            "`{}` needs a token because of {} (line {}); here this open path would take it: give that request a path of its own",
-            opened.request, there.place.path, there.place.line
+        let (Some(open), Some(protected)) = (paths.get(opened.open), paths.get(opened.protected)) else { continue };
+        open.problem(format!(
+            "`{}` needs a token because of {} (line {}); here this open path would match it: give that request its own path",
+            opened.request, protected.place.path, protected.place.line
         ));
     }
 }
@@ -65,14 +65,16 @@ fn entry(route: &Value) -> RankedRoute {
     }
 }
 
-fn read_cors(cors: &Item<'_, '_>) -> Value {
+fn read_cors(cors: &ImportValue<'_, '_>) -> Value {
     let carried = CORS.iter().filter_map(|key| Some(((*key).to_string(), cors.get(key)?.json())));
     Value::Object(carried.collect())
 }
 
-fn read_server(server: &Item<'_, '_>, context: &Context<'_>, imported: &mut Imported) {
+fn read_server(server: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: &mut Imported) {
     let (alias, url) = (server.require("alias"), server.require("url"));
-    let (Some(name), Some(address)) = (alias.as_ref().and_then(Item::text), url.as_ref().and_then(Item::text)) else {
+    let (Some(name), Some(address)) =
+        (alias.as_ref().and_then(ImportValue::text), url.as_ref().and_then(ImportValue::text))
+    else {
         return;
     };
     if let (true, Some(url)) = (context.is_declared(name), &url) {
@@ -86,7 +88,7 @@ fn read_server(server: &Item<'_, '_>, context: &Context<'_>, imported: &mut Impo
 }
 
 /// The file describes only tokens with a shared secret completely. Other kinds need the command-line options.
-fn read_authorizer(authorizer: &Item<'_, '_>) -> Option<Value> {
+fn read_authorizer(authorizer: &ImportValue<'_, '_>) -> Option<Value> {
     let kind = authorizer.require("type")?.text()?;
     if kind != "jwt" {
         authorizer.leave_out(format!(
@@ -110,9 +112,9 @@ fn read_authorizer(authorizer: &Item<'_, '_>) -> Option<Value> {
 }
 
 /// The name of the variable with the secret. A secret in the file is not copied into another file.
-fn secret_variable(authorizer: &Item<'_, '_>) -> String {
+fn secret_variable(authorizer: &ImportValue<'_, '_>) -> String {
     let secret = authorizer.get("secret");
-    let written = secret.as_ref().and_then(Item::text).unwrap_or_default();
+    let written = secret.as_ref().and_then(ImportValue::text).unwrap_or_default();
     let is_name = |name: &&str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     };
@@ -129,7 +131,7 @@ fn secret_variable(authorizer: &Item<'_, '_>) -> String {
 }
 
 /// Reads one path. Paths are never dropped: a more general route, perhaps an open one, could then take the requests.
-fn read_path(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) -> Option<Value> {
+fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: &Imported) -> Option<Value> {
     if !path.is_mapping() {
         return None;
     }
@@ -161,13 +163,13 @@ fn read_path(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) ->
         // The other gateway's proxy strips the prefix, and also matches the bare prefix.
         route.insert("strip_prefix".to_string(), json!(true));
         let bare = if prefix.is_empty() { "/" } else { prefix };
-        written.warn(format!("matched `{bare}` itself as well; here it takes a route of its own"));
+        written.warn(format!("also matched `{bare}` itself; here that needs a route of its own"));
     }
     Some(Value::Object(route))
 }
 
 /// The keys that define what happens to a request: its upstream, or the gateway's own response.
-fn read_action(path: &Item<'_, '_>, context: &Context<'_>, imported: &Imported) -> Map<String, Value> {
+fn read_action(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: &Imported) -> Map<String, Value> {
     let unanswered = || Map::from_iter([("response".to_string(), json!({ "status": 501 }))]);
     let response = path.get("response");
     let Some(integration) = path.get("integration") else {

@@ -21,7 +21,7 @@ pub struct ChangeOptions {
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
     /// The reason
-    #[arg(long, value_name = "TEXT", value_parser = text)]
+    #[arg(long, value_name = "TEXT", value_parser = non_blank)]
     reason: String,
     /// The audit trail file, which gets one line without the key; by default beside FILE: clients.audit.jsonl for clients.yaml
     #[arg(long, value_name = "FILE")]
@@ -73,7 +73,7 @@ impl Author<'_> {
 impl ChangeOptions {
     /// Returns the author (`--by`, or `USER`) together with the reason.
     pub fn author(&self) -> Result<Author<'_>, Failure> {
-        Ok(Author { by: self.who()?, reason: &self.reason })
+        Ok(Author { by: self.author_name()?, reason: &self.reason })
     }
 
     /// Opens a document and its trail. The trail is locked before the document is read.
@@ -86,10 +86,10 @@ impl ChangeOptions {
         Ok(KeyChange { book: self.around.open(file)?, author, trail, around: &self.around, now })
     }
 
-    fn who(&self) -> Result<String, Failure> {
+    fn author_name(&self) -> Result<String, Failure> {
         let user = || std::env::var("USER").ok();
-        let who = self.by.clone().or_else(user).filter(|who| !who.trim().is_empty());
-        who.ok_or_else(|| Failure::Message("--by is needed: nobody is known as `USER`".to_string()))
+        let name = self.by.clone().or_else(user).filter(|who| !who.trim().is_empty());
+        name.ok_or_else(|| Failure::Message("--by is required: `USER` is not set".to_string()))
     }
 }
 
@@ -195,7 +195,7 @@ fn random(letters: usize) -> Result<String, Failure> {
     let mut text = String::with_capacity(letters);
     let mut bytes = [0_u8; 64];
     while text.len() < letters {
-        OsRng.try_fill_bytes(&mut bytes).map_err(|error| format!("no randomness: {error}"))?;
+        OsRng.try_fill_bytes(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
         // 248 is the largest multiple of 62 in a byte: higher values would favour the first letters.
         let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| usize::from(*byte % 62));
         text.extend(fair.filter_map(|at| LETTERS.get(at)).map(|letter| char::from(*letter)).take(letters - text.len()));
@@ -204,7 +204,7 @@ fn random(letters: usize) -> Result<String, Failure> {
 }
 
 /// Parses text that is not blank.
-pub fn text(text: &str) -> Result<String, String> {
+pub fn non_blank(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("expected text".to_string()) } else { Ok(text.to_string()) }
 }

@@ -44,7 +44,7 @@ pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     if let (Some(named), Some(own)) = (named, own)
         && named != own
     {
-        notes.push(format!("{file}: note: the gateway stands in `{own}` and refuses keys of `{named}`"));
+        notes.push(format!("{file}: note: the gateway's environment is `{own}`, so it refuses keys for `{named}`"));
     }
     let deed = key.deed("create", &client.id.value, &change.author, Vec::new());
     let record = key.record(&change.author, now);
@@ -62,10 +62,10 @@ fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Fail
     if let Some(file) = &options.change.trail {
         Trail::open(file)?.append(&key.deed("create", client, &author, Vec::new()), now)?;
     }
-    let record = emit::yaml(&Value::Array(vec![Value::Object(members)]));
+    let record = yaml_emitter::yaml(&Value::Array(vec![Value::Object(members)]));
     let mut notes = vec![format!("add to `keys` of client `{client}`:")];
     notes.extend(record.lines().map(str::to_string));
-    Ok(ToolOutcome { result: Printed::line(key.secret), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(key.secret), notes, exit: Exit::Success })
 }
 
 /// Refuses a key that would already be expired.
@@ -73,12 +73,12 @@ pub fn check_end(end: Duration, now: Duration) -> Result<(), Failure> {
     if end > now {
         Ok(())
     } else {
-        Err(format!("--expires: {} is over already (`90d` is 90 days from now)", moment(end)).into())
+        Err(format!("--expires: {} is in the past (`90d` is 90 days from now)", format_time(end)).into())
     }
 }
 
 fn needs_environment() -> Failure {
-    Failure::Message("--environment is needed: nothing else says where the key is to hold".to_string())
+    Failure::Message("--environment is required: the document does not set one".to_string())
 }
 
 /// Parses an environment name.
@@ -86,6 +86,6 @@ fn environment(text: &str) -> Result<String, String> {
     if is_environment(text) {
         Ok(text.to_string())
     } else {
-        Err("expected a-z, 0-9 and `-`, 32 at the most".to_string())
+        Err("expected at most 32 characters of a-z, 0-9 and `-`".to_string())
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::book::Around;
-use super::{moment, standing};
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, table};
+use super::client_file::ClientFileContext;
+use super::{format_time, key_state};
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock, text_table};
 use crate::policy::credentials::api_key::environment_of;
 
 /// The options of `keys list`.
@@ -19,25 +19,25 @@ pub struct KeysListOptions {
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     #[command(flatten)]
-    around: Around,
+    context: ClientFileContext,
 }
 
 /// Lists the keys.
 pub fn run(options: &KeysListOptions) -> Result<ToolOutcome, Failure> {
-    let book = options.around.open(&options.file)?;
+    let document = options.context.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);
-    let mut rows = vec![["CLIENT", "KEY", "ENVIRONMENT", "STANDING", "EXPIRES", "OWNER"].map(str::to_string)];
-    for client in &book.clients {
+    let mut rows = vec![["CLIENT", "KEY", "ENVIRONMENT", "STATE", "EXPIRES", "OWNER"].map(str::to_string)];
+    for client in &document.clients {
         for key in &client.keys {
             rows.push([
                 client.id.value.clone(),
                 key.id.clone(),
                 environment_of(&key.prefix).unwrap_or_default().to_string(),
-                standing(key, now).to_string(),
-                key.period.expires.map_or_else(|| "never".to_string(), moment),
+                key_state(key, now).to_string(),
+                key.period.expires.map_or_else(|| "never".to_string(), format_time),
                 client.owner.clone(),
             ]);
         }
     }
-    Ok(ToolOutcome { result: Printed::Lines(table::text(&rows)), notes: book.notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::Lines(text_table::text(&rows)), notes: document.notes, exit: Exit::Success })
 }

@@ -1,6 +1,6 @@
 //! `keys report`: the owner of each client, the state of its keys, and the keys that need attention.
 
-mod told;
+mod trail_report;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::book::{Around, Book};
-use super::trail::Story;
-use super::{is_alive, moment, standing, trail};
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, gateway, table};
+use super::client_file::{ClientFile, ClientFileContext};
+use super::trail::TrailHistory;
+use super::{format_time, is_alive, key_state, trail};
+use trail_report::TrailReport;
+
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock, gateway, text_table};
 use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
@@ -23,10 +25,10 @@ pub struct KeysReportOptions {
     #[arg(value_name = "FILE")]
     file: String,
     /// Report keys that expire within this time
-    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = clock::parse_span)]
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = clock::parse_span)]
     expiring_within: Duration,
     /// Report the valid keys that are older than this
-    #[arg(long, value_name = "SPAN", default_value = "365d", value_parser = clock::parse_span)]
+    #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = clock::parse_span)]
     older_than: Duration,
     /// Report the clients whose owner is not in this file, which has one owner per line
     #[arg(long, value_name = "FILE")]
@@ -41,7 +43,7 @@ pub struct KeysReportOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    around: Around,
+    context: ClientFileContext,
 }
 
 /// An item that needs attention: a heading, and the clients and keys concerned.
@@ -53,33 +55,37 @@ struct KeyFinding<'b> {
 
 /// Creates the report.
 pub fn run(options: &KeysReportOptions) -> Result<ToolOutcome, Failure> {
-    let book = options.around.open(&options.file)?;
+    let document = options.context.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);
-    let findings = findings(&book, options, now)?;
-    let told = match &options.trail {
+    let findings = findings(&document, options, now)?;
+    let trail = match &options.trail {
         Some(file) => {
             let path = match file {
                 Some(file) => file.clone(),
                 None => trail::beside(&options.file)?,
             };
-            Some(check_trail(&book, &path)?)
+            Some(check_trail(&document, &path)?)
         }
         None => None,
     };
-    let exit = match &told {
-        Some(told) if !told.faults.is_empty() => Exit::Failure,
+    let exit = match &trail {
+        Some(trail) if !trail.faults.is_empty() => Exit::Failure,
         _ => Exit::Success,
     };
     let result = match options.json {
-        true => Printed::json(&as_json(&book, &findings, told.as_ref(), now)),
-        false => Printed::Lines(as_lines(&book, &findings, told.as_ref(), now)),
+        true => Output::json(&as_json(&document, &findings, trail.as_ref(), now)),
+        false => Output::Lines(as_lines(&document, &findings, trail.as_ref(), now)),
     };
-    Ok(ToolOutcome { result, notes: book.notes, exit })
+    Ok(ToolOutcome { result, notes: document.notes, exit })
 }
 
-fn findings<'b>(book: &'b Book, options: &KeysReportOptions, now: Duration) -> Result<Vec<KeyFinding<'b>>, Failure> {
+fn findings<'b>(
+    document: &'b ClientFile,
+    options: &KeysReportOptions,
+    now: Duration,
+) -> Result<Vec<KeyFinding<'b>>, Failure> {
     let alive = || {
-        let keys = book.clients.iter().flat_map(|client| client.keys.iter().map(move |key| (client, key)));
+        let keys = document.clients.iter().flat_map(|client| client.keys.iter().map(move |key| (client, key)));
         keys.filter(|(_, key)| is_alive(key, now))
     };
     let some = |(client, key)| (client, Some(key));
@@ -88,7 +94,7 @@ fn findings<'b>(book: &'b Book, options: &KeysReportOptions, now: Duration) -> R
     let mut findings = vec![
         KeyFinding {
             name: "expiring",
-            heading: format!("end within {}", days(options.expiring_within)),
+            heading: format!("expire within {}", days(options.expiring_within)),
             about: alive().filter(|(_, key)| ends(key)).map(some).collect(),
         },
         KeyFinding {
@@ -97,39 +103,44 @@ fn findings<'b>(book: &'b Book, options: &KeysReportOptions, now: Duration) -> R
             about: alive().filter(|(_, key)| is_old(key)).map(some).collect(),
         },
         KeyFinding {
-            name: "endless",
-            heading: "without an end".to_string(),
+            name: "without_expiry",
+            heading: "without an expiry time".to_string(),
             about: alive().filter(|(_, key)| key.period.expires.is_none()).map(some).collect(),
         },
     ];
     if let Some(file) = &options.owners {
         let text = gateway::read(file)?;
         let owners: BTreeSet<&str> = text.lines().map(str::trim).collect();
-        let unowned = book.clients.iter().filter(|client| !owners.contains(client.owner.trim()));
-        let heading = format!("owned by nobody in {file}");
+        let unowned = document.clients.iter().filter(|client| !owners.contains(client.owner.trim()));
+        let heading = format!("owner not in {file}");
         findings.push(KeyFinding { name: "unowned", heading, about: unowned.map(|client| (client, None)).collect() });
     }
     Ok(findings)
 }
 
 /// Verifies the trail and compares it with the document.
-fn check_trail(book: &Book, path: &Path) -> Result<told::KeyReport, Failure> {
-    let story = Story::open(path)?;
-    let story = story.ok_or_else(|| Failure::Message(format!("{}: there is no trail", path.display())))?;
-    Ok(told::KeyReport::compare(path.display().to_string(), story, book))
+fn check_trail(document: &ClientFile, path: &Path) -> Result<TrailReport, Failure> {
+    let history = TrailHistory::open(path)?;
+    let history = history.ok_or_else(|| Failure::Message(format!("{}: no such trail", path.display())))?;
+    Ok(TrailReport::compare(path.display().to_string(), history, document))
 }
 
-fn as_lines(book: &Book, findings: &[KeyFinding<'_>], told: Option<&told::KeyReport>, now: Duration) -> Vec<String> {
-    let titles = ["CLIENT", "KEY", "STANDING", "CREATED", "AGE", "EXPIRES", "ROTATED", "OWNER", "PURPOSE"];
+fn as_lines(
+    document: &ClientFile,
+    findings: &[KeyFinding<'_>],
+    trail: Option<&TrailReport>,
+    now: Duration,
+) -> Vec<String> {
+    let titles = ["CLIENT", "KEY", "STATE", "CREATED", "AGE", "EXPIRES", "ROTATED", "OWNER", "PURPOSE"];
     let mut rows = vec![titles.map(str::to_string)];
-    let day = |time: Duration| moment(time).split('T').next().unwrap_or_default().to_string();
+    let day = |time: Duration| format_time(time).split('T').next().unwrap_or_default().to_string();
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_string());
-    for client in &book.clients {
+    for client in &document.clients {
         let row = |key: Option<&ClientKey>| {
             [
                 client.id.value.clone(),
                 or_none(key.map(|key| key.prefix.clone())),
-                or_none(key.map(|key| standing(key, now).to_string())),
+                or_none(key.map(|key| key_state(key, now).to_string())),
                 or_none(key.and_then(|key| key.created).map(day)),
                 or_none(key.and_then(|key| key.created).map(|made| days(now.saturating_sub(made)))),
                 or_none(key.and_then(|key| key.period.expires).map(day)),
@@ -143,7 +154,7 @@ fn as_lines(book: &Book, findings: &[KeyFinding<'_>], told: Option<&told::KeyRep
             rows.push(row(None));
         }
     }
-    let mut out = table::text(&rows);
+    let mut out = text_table::text(&rows);
     for KeyFinding { heading, about, .. } in findings.iter().filter(|finding| !finding.about.is_empty()) {
         out.extend([String::new(), heading.clone()]);
         for (client, key) in about {
@@ -152,35 +163,36 @@ fn as_lines(book: &Book, findings: &[KeyFinding<'_>], told: Option<&told::KeyRep
             out.push(format!("  {what} ({})", client.owner));
         }
     }
-    if let Some(told) = told {
-        out.extend(told.lines());
+    if let Some(trail) = trail {
+        out.extend(trail.lines());
     }
     out
 }
 
-fn as_json(book: &Book, findings: &[KeyFinding<'_>], told: Option<&told::KeyReport>, now: Duration) -> Value {
+fn as_json(document: &ClientFile, findings: &[KeyFinding<'_>], trail: Option<&TrailReport>, now: Duration) -> Value {
     let key = |key: &ClientKey| {
         json!({
-            "id": key.id, "prefix": key.prefix, "environment": environment_of(&key.prefix), "standing": standing(key, now),
-            "created": key.created.map(moment), "created_by": key.created_by, "reason": key.reason,
+            "id": key.id, "prefix": key.prefix, "environment": environment_of(&key.prefix), "state": key_state(key, now),
+            "created": key.created.map(format_time), "created_by": key.created_by, "reason": key.reason,
             "age_days": key.created.map(|made| whole_days(now.saturating_sub(made))),
-            "not_before": key.period.not_before.map(moment), "expires": key.period.expires.map(moment),
-            "revoked": key.revoked.map(moment),
+            "not_before": key.period.not_before.map(format_time), "expires": key.period.expires.map(format_time),
+            "revoked": key.revoked.map(format_time),
         })
     };
     let client = |client: &ClientSettings| {
         json!({
-            "client": client.id.value, "owner": client.owner, "purpose": client.purpose, "rotated": rotated(client).map(moment),
+            "client": client.id.value, "owner": client.owner, "purpose": client.purpose, "rotated": rotated(client).map(format_time),
             "keys": client.keys.iter().map(key).collect::<Vec<_>>(),
         })
     };
     let about = |(client, key): &(&ClientSettings, Option<&ClientKey>)| json!({ "client": client.id.value, "owner": client.owner, "prefix": key.map(|key| &key.prefix) });
-    let mut report = json!({ "at": moment(now), "clients": book.clients.iter().map(client).collect::<Vec<_>>() });
+    let mut report =
+        json!({ "at": format_time(now), "clients": document.clients.iter().map(client).collect::<Vec<_>>() });
     if let Some(members) = report.as_object_mut() {
         for finding in findings {
             members.insert(finding.name.to_string(), finding.about.iter().map(about).collect());
         }
-        members.extend(told.map(|told| ("trail".to_string(), told.json())));
+        members.extend(trail.map(|trail| ("trail".to_string(), trail.json())));
     }
     report
 }

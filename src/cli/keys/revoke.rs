@@ -28,12 +28,13 @@ pub fn run(options: &KeysRevokeOptions) -> Result<ToolOutcome, Failure> {
     let change = options.change.open(&options.file, now)?;
     let (client_at, key_at, client, key) = change.book.key(options.client.as_deref(), &options.key)?;
     if let Some(since) = key.revoked {
-        let message = format!("{}: key `{}` is revoked since {}", options.file, options.key, moment(since));
+        let message =
+            format!("{}: key `{}` is already revoked, since {}", options.file, options.key, format_time(since));
         return Err(Failure::Message(message));
     }
     let mut notes = vec![format!("{}: key {} of client `{}` is revoked", options.file, key.prefix, client.id.value)];
     if !client.keys.iter().any(|other| other.prefix != key.prefix && is_alive(other, now)) {
-        notes.push(format!("note: client `{}` has no key left that holds", client.id.value));
+        notes.push(format!("note: client `{}` has no valid key left", client.id.value));
     }
     let deed = change.author.deed("revoke", &client.id.value, (&key.id, &key.prefix), Vec::new());
     let path = key_path(client_at, key_at);

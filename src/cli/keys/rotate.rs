@@ -25,7 +25,7 @@ pub struct KeysRotateOptions {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// How long the replaced key stays valid beside the new one
-    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = clock::parse_span)]
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = clock::parse_span)]
     overlap: Duration,
     /// When the new key ends: 2026-03-01T10:00:00Z, seconds since 1970, or a time from now such as 90d
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
@@ -56,29 +56,29 @@ pub fn run(options: &KeysRotateOptions) -> Result<ToolOutcome, Failure> {
 }
 
 /// The named key, or the only valid one.
-fn chosen<'b>(
-    book: &'b Book,
+fn key_to_replace<'b>(
+    document: &'b ClientFile,
     options: &KeysRotateOptions,
     now: Duration,
 ) -> Result<(usize, usize, &'b ClientSettings, &'b ClientKey), Failure> {
     if let Some(name) = &options.key {
-        let found = book.key(Some(&options.client), name)?;
+        let found = document.key(Some(&options.client), name)?;
         return match is_alive(found.3, now) {
             true => Ok(found),
-            false => Err(Failure::Message(format!("{}: key `{name}` does not hold any more: use `create`", book.file))),
+            false => Err(Failure::Message(format!("{}: key `{name}` is no longer valid: use `create`", document.file))),
         };
     }
-    let (at, client) = book.client(&options.client)?;
+    let (at, client) = document.client(&options.client)?;
     let alive: Vec<_> = client.keys.iter().enumerate().filter(|(_, key)| is_alive(key, now)).collect();
     match alive.as_slice() {
         [(key_at, key)] => Ok((at, *key_at, client, key)),
         [] => Err(Failure::Message(format!(
-            "{}: client `{}` has no key that holds: use `create`",
-            book.file, options.client
+            "{}: client `{}` has no valid key: use `create`",
+            document.file, options.client
         ))),
         several => {
             let names: Vec<_> = several.iter().map(|(_, key)| key.prefix.as_str()).collect();
-            Err(Failure::Message(format!("--key is needed: which one is to end? ({})", names.join(", "))))
+            Err(Failure::Message(format!("--key is required: choose the key to replace ({})", names.join(", "))))
         }
     }
 }

@@ -44,9 +44,9 @@ pub struct Trail {
 }
 
 /// A trail that was read.
-pub struct Story {
+pub struct TrailHistory {
     /// The recorded changes, in order.
-    pub deeds: Vec<Value>,
+    pub entries: Vec<Value>,
     /// The hash of the last line.
     pub head: String,
     /// The first line that breaks the chain, and why.
@@ -60,7 +60,9 @@ pub fn beside(file: &str) -> Result<PathBuf, Failure> {
     let (here, there) = (Path::new(file).with_extension("audit.jsonl"), real.with_extension("audit.jsonl"));
     if Path::new(file).is_symlink() && here.exists() && !there.exists() {
         let (here, there) = (here.display(), there.display());
-        return Err(Failure::Message(format!("{here} is beside a link: move it to {there}, or name it with --trail")));
+        return Err(Failure::Message(format!(
+            "{here} is beside a symbolic link: move it to {there}, or name it with --trail"
+        )));
     }
     Ok(there)
 }
@@ -76,13 +78,13 @@ impl Trail {
         }
         file.lock().map_err(failed)?;
         let text = files::bounded(&file).and_then(files::text).map_err(failed)?;
-        let mut story = Story::read(&text);
+        let mut history = TrailHistory::read(&text);
         if !text.is_empty() && !text.ends_with('\n') {
             // An incomplete last line stays as it is; the next entry starts on a new line.
             file.write_all(b"\n").map_err(failed)?;
-            story.fault.get_or_insert_with(|| "its last line has no end".to_string());
+            history.fault.get_or_insert_with(|| "the last line is incomplete".to_string());
         }
-        Ok(Trail { file, head: story.head, fault: story.fault.map(|fault| format!("{shown}: {fault}")), shown })
+        Ok(Trail { file, head: history.head, fault: history.fault.map(|fault| format!("{shown}: {fault}")), shown })
     }
 
     /// Appends one entry durably.
@@ -97,9 +99,9 @@ impl Trail {
             ("reason", &deed.reason),
             ("previous", &self.head),
         ];
-        line.extend(told.map(|(name, value)| (name.to_string(), json!(value))));
-        line.extend(deed.more.iter().map(|(name, value)| ((*name).to_string(), json!(value))));
-        line.insert("time".to_string(), json!(moment(now)));
+        line.extend(members.map(|(name, value)| (name.to_string(), json!(value))));
+        line.extend(entry.more.iter().map(|(name, value)| ((*name).to_string(), json!(value))));
+        line.insert("time".to_string(), json!(format_time(now)));
         let line = Value::Object(line).to_string();
         let written = writeln!(self.file, "{line}").and_then(|()| self.file.sync_data());
         written.map_err(|error| format!("{}: {error}", self.shown))?;
@@ -108,30 +110,30 @@ impl Trail {
     }
 }
 
-impl Story {
+impl TrailHistory {
     /// Reads the trail in a file; `None` if the file does not exist.
-    pub fn open(path: &Path) -> Result<Option<Story>, Failure> {
-        Ok(files::read_if_present(path)?.map(|text| Story::read(&text)))
+    pub fn open(path: &Path) -> Result<Option<TrailHistory>, Failure> {
+        Ok(files::read_if_present(path)?.map(|text| TrailHistory::read(&text)))
     }
 
-    fn read(text: &str) -> Story {
-        let mut story = Story { deeds: Vec::new(), head: BEGINNING.to_string(), fault: None };
+    fn read(text: &str) -> TrailHistory {
+        let mut history = TrailHistory { entries: Vec::new(), head: BEGINNING.to_string(), fault: None };
         for (number, line) in (1..).zip(text.lines()) {
-            let deed: Option<Value> = serde_json::from_str(line).ok().filter(Value::is_object);
-            let fault = match &deed {
-                None => Some("is no deed"),
-                Some(deed) if deed.get("previous") != Some(&json!(story.head)) => Some(
-                    "does not follow the line before it: one of the two was changed, or something between them is gone",
+            let entry: Option<Value> = serde_json::from_str(line).ok().filter(Value::is_object);
+            let fault = match &entry {
+                None => Some("is no entry"),
+                Some(entry) if entry.get("previous") != Some(&json!(history.head)) => Some(
+                    "does not continue the line before it: one of the two was changed, or lines between them were removed",
                 ),
                 Some(_) => None,
             };
-            if let (Some(fault), None) = (fault, &story.fault) {
-                story.fault = Some(format!("line {number} {fault}"));
+            if let (Some(fault), None) = (fault, &history.fault) {
+                history.fault = Some(format!("line {number} {fault}"));
             }
-            story.deeds.extend(deed);
-            story.head = hash(line);
+            history.entries.extend(entry);
+            history.head = hash(line);
         }
-        story
+        history
     }
 }
 

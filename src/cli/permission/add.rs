@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::lock::{self, Lock};
-use crate::cli::edit::{after_line, indent_in, indent_of, is_flow, last_line};
+use super::lock::{self, PermissionLock};
 use crate::cli::files::Staged;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, gateway, yaml};
+use crate::cli::yaml_edit::{after_line, indent_in, indent_of, is_flow, last_line};
+use crate::cli::{Exit, Failure, Output, ToolOutcome, gateway, yaml};
 use crate::config::document::Document;
 use crate::config::mask::{MOST_BITS, Mask};
 use crate::config::node::{MapKey, Node, Value};
@@ -46,19 +46,19 @@ pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     let domain = document.permissions.iter().find(|domain| domain.name.value == options.domain);
     let full = format!("{}.{}", options.domain, options.name);
     if domain.is_some_and(|domain| domain.permissions.iter().any(|p| p.name.value == options.name)) {
-        return Err(Failure::Message(format!("{}: `{full}` is there already", options.file)));
+        return Err(Failure::Message(format!("{}: `{full}` already exists", options.file)));
     }
-    let lock = Lock::read(&lock::beside(&options.file))?.unwrap_or_default();
+    let lock = PermissionLock::read(&lock::beside(&options.file))?.unwrap_or_default();
     let bit = next_bit(domain, &lock, &options.domain)?;
     let edited = insert(&text, &root, &options.domain, &entry(options, bit, text.trim_start().starts_with('{')));
-    let refusal = || format!("{}: its `permissions` are laid out in a way that is not edited here", options.file);
+    let refusal = || format!("{}: the layout of its `permissions` cannot be edited", options.file);
     let edited = edited.filter(|edited| adds_only(edited, &root, options, bit)).ok_or_else(refusal)?;
     read(&edited, &options.file)?;
     let staged = Staged::write(Path::new(&options.file), &edited);
     let written = staged.and_then(|staged| staged.check_unchanged(&text).and_then(|()| staged.commit()));
     written.map_err(|error| format!("{}: {error}", options.file))?;
     let result = format!("{}: added {full}, bit {bit} (mask {})", options.file, Mask::of_bit(bit));
-    Ok(ToolOutcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
 /// Reads only the permissions of the document; this command ignores other problems.
@@ -72,7 +72,7 @@ fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
 }
 
 /// The bit after the highest bit that was ever used, so that no token gets a permission through an old bit.
-fn next_bit(domain: Option<&PermissionDomain>, lock: &Lock, name: &str) -> Result<u16, Failure> {
+fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str) -> Result<u16, Failure> {
     let used = domain.into_iter().flat_map(|domain| domain.permissions.iter().map(|permission| permission.bit.value));
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
     match next < MOST_BITS {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 
-use super::{File, all, full_name};
-use crate::cli::{Exit, Failure, Printed, ToolOutcome};
+use super::{PermissionFile, all, full_name};
+use crate::cli::{Exit, Failure, Output, ToolOutcome};
 use crate::printable;
 
 /// The options of `permission constants`.
 #[derive(Args)]
 pub struct PermissionConstantsOptions {
     #[command(flatten)]
-    file: File,
+    file: PermissionFile,
     /// The programming language
     #[arg(long, value_enum)]
     language: Language,
@@ -52,7 +52,7 @@ pub fn run(options: &PermissionConstantsOptions) -> Result<ToolOutcome, Failure>
     }
     let source = options.file.file.as_str();
     Ok(ToolOutcome {
-        result: Printed::Whole(options.language.file(source, &constants)),
+        result: Output::Whole(options.language.file(source, &constants)),
         notes: Vec::new(),
         exit: Exit::Success,
     })

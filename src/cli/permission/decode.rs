@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{File, all, full_name};
+use super::{PermissionFile, all, full_name};
 use crate::cli::gateway::GatewayFile;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, gateway};
+use crate::cli::{Exit, Failure, Output, ToolOutcome, gateway};
 use crate::config::claim::ClaimPath;
 use crate::config::mask::Mask;
 use crate::config::permission::{Permission, PermissionDomain};
@@ -15,7 +15,7 @@ use crate::policy::authority::permission_set::PermissionSet;
 #[derive(Args)]
 pub struct PermissionDecodeOptions {
     #[command(flatten)]
-    file: File,
+    file: PermissionFile,
     /// `LIC=3,ORD=0x1`, or a token's claims as a JSON object; `-` reads standard input
     #[arg(value_name = "MASKS")]
     masks: String,
@@ -31,14 +31,14 @@ pub fn run(options: &PermissionDecodeOptions) -> Result<ToolOutcome, Failure> {
     let (claims, places) = read(text.trim(), &gateway, options.issuer.as_deref())?;
     let granted = gateway.policy.permissions().granted(&claims, &places).map_err(|fault| fault.0)?;
     let mut lines = described(&gateway, &granted);
-    lines.extend([String::new(), "opens, as far as permissions go".to_string()]);
+    lines.extend([String::new(), "routes whose required permissions are met".to_string()]);
     let opened = opened(&gateway, &granted);
     lines.extend(opened.iter().map(|name| format!("  {name}")));
     if opened.is_empty() {
-        lines.push("  no route that asks for permissions".to_string());
+        lines.push("  none".to_string());
     }
     let notes = nameless(&claims, &places, &gateway);
-    Ok(ToolOutcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::Lines(lines), notes, exit: Exit::Success })
 }
 
 /// The permissions of a set with their descriptions, one per line.
@@ -78,7 +78,7 @@ fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Valu
             return Err(Failure::Message("expected masks like `LIC=3`, or claims as a JSON object".to_string()));
         };
         if claims.insert(domain.to_string(), Value::String(mask.to_string())).is_some() {
-            return Err(Failure::Message(format!("`{domain}` stands twice")));
+            return Err(Failure::Message(format!("`{domain}` is listed twice")));
         }
         if !gateway.document.permissions.iter().any(|known| known.name.value == domain) {
             let known: Vec<_> = gateway.document.permissions.iter().map(|d| d.name.value.as_str()).collect();
@@ -91,8 +91,11 @@ fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Valu
 /// The routes that require permissions and accept these.
 fn opened(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
-    let asking = rules.filter(|rule| !rule.requirements.permissions.is_empty());
-    asking.filter(|rule| rule.requirements.permissions.is_met(granted)).map(|rule| rule.name.to_string()).collect()
+    let with_requirements = rules.filter(|rule| !rule.requirements.permissions.is_empty());
+    with_requirements
+        .filter(|rule| rule.requirements.permissions.is_met(granted))
+        .map(|rule| rule.name.to_string())
+        .collect()
 }
 
 /// Notes on bits that are set but have no name: they grant nothing, which the issuer may not expect.

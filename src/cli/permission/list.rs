@@ -3,16 +3,16 @@
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::{File, all, full_name};
+use super::{PermissionFile, all, full_name};
 use crate::cli::gateway::GatewayFile;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, table};
+use crate::cli::{Exit, Failure, Output, ToolOutcome, text_table};
 use crate::config::mask::Mask;
 
 /// The options of `permission list`.
 #[derive(Args)]
 pub struct PermissionListOptions {
     #[command(flatten)]
-    file: File,
+    file: PermissionFile,
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: ListFormat,
@@ -33,7 +33,7 @@ pub fn run(options: &PermissionListOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
-fn text(gateway: &GatewayFile) -> Printed {
+fn text(gateway: &GatewayFile) -> Output {
     let mut rows = vec![["PERMISSION", "BIT", "MASK", "ROUTES", "DESCRIPTION"].map(str::to_string)];
     for (domain, permission) in all(gateway) {
         let name = full_name(domain, permission);
@@ -48,28 +48,28 @@ fn text(gateway: &GatewayFile) -> Printed {
         ];
         let more: Vec<String> = more.into_iter().flatten().collect();
         let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join("; ")) };
-        let routes = asking(gateway, &name).len().to_string();
+        let routes = routes_requiring(gateway, &name).len().to_string();
         let description = format!("{}{more}", permission.description);
         rows.push([name, bit.to_string(), Mask::of_bit(bit).to_string(), routes, description]);
     }
-    Printed::Lines(table::text(&rows))
+    Output::Lines(text_table::text(&rows))
 }
 
-fn json(gateway: &GatewayFile) -> Printed {
+fn json(gateway: &GatewayFile) -> Output {
     let rows = all(gateway).into_iter().map(|(domain, permission)| {
         let name = full_name(domain, permission);
         json!({
             "domain": domain.name.value, "name": permission.name.value,
             "bit": permission.bit.value, "mask": Mask::of_bit(permission.bit.value).to_string(),
             "description": permission.description, "since": permission.since, "owner": permission.owner,
-            "deprecated": permission.deprecated, "routes": asking(gateway, &name),
+            "deprecated": permission.deprecated, "routes": routes_requiring(gateway, &name),
         })
     });
-    Printed::json(&serde_json::Value::Array(rows.collect()))
+    Output::json(&serde_json::Value::Array(rows.collect()))
 }
 
 /// The names of the routes that require a permission, alone or with others.
-fn asking(gateway: &GatewayFile, permission: &str) -> Vec<String> {
+fn routes_requiring(gateway: &GatewayFile, permission: &str) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let asks = rules.filter(|rule| {
         let (all, any) = rule.requirements.permissions.names();

@@ -9,9 +9,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::File;
+use super::PermissionFile;
 use crate::cli::files::{self, Staged};
-use crate::cli::{Exit, Failure, Printed, ToolOutcome};
+use crate::cli::{Exit, Failure, Output, ToolOutcome};
 use crate::config::document::Document;
 use crate::config::problem::{Place, Problem};
 
@@ -19,7 +19,7 @@ use crate::config::problem::{Place, Problem};
 #[derive(Args)]
 pub struct PermissionLockOptions {
     #[command(flatten)]
-    file: File,
+    file: PermissionFile,
     /// Write nothing; exit with 1 if the lock lacks a permission of the document
     #[arg(long)]
     check: bool,
@@ -28,7 +28,7 @@ pub struct PermissionLockOptions {
 /// The lock file: every permission that was ever released, by domain and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lock {
+pub struct PermissionLock {
     version: u32,
     digest: String,
     permissions: BTreeMap<String, BTreeMap<String, u16>>,
@@ -38,7 +38,7 @@ pub struct Lock {
 pub fn run(options: &PermissionLockOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
     let path = options.file.lock();
-    let before = Lock::read(&path)?.unwrap_or_default();
+    let before = PermissionLock::read(&path)?.unwrap_or_default();
     let problems = before.problems(&gateway.document);
     if !problems.is_empty() {
         return Err(Failure::Problems(problems.into_iter().map(|p| (options.file.file.clone(), p)).collect()));
@@ -69,7 +69,7 @@ pub fn run(options: &PermissionLockOptions) -> Result<ToolOutcome, Failure> {
         let written = Staged::write(&path, &(text + "\n")).and_then(|staged| staged.commit());
         written.map_err(|error| format!("{shown}: {error}"))?;
     }
-    Ok(ToolOutcome { result: Printed::line(result), notes: Vec::new(), exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
 /// The lock of a document: `permissions.lock` in the same directory. If the document is a symbolic link, the lock may be beside
@@ -84,20 +84,21 @@ pub fn beside(file: &str) -> PathBuf {
 
 /// The conflicts between a document and its lock; without a lock, there are none.
 pub fn check(file: &str, document: &Document) -> Result<Vec<Problem>, Failure> {
-    Ok(Lock::read(&beside(file))?.map(|lock| lock.problems(document)).unwrap_or_default())
+    Ok(PermissionLock::read(&beside(file))?.map(|lock| lock.problems(document)).unwrap_or_default())
 }
 
-impl Lock {
+impl PermissionLock {
     /// Reads the file, if it exists.
-    pub fn read(path: &Path) -> Result<Option<Lock>, Failure> {
+    pub fn read(path: &Path) -> Result<Option<PermissionLock>, Failure> {
         let shown = path.display();
         let Some(text) = files::read_if_present(path)? else { return Ok(None) };
-        let lock: Lock = serde_json::from_str(&text).map_err(|fault| format!("{shown}: not a lock: {fault}"))?;
+        let lock: PermissionLock =
+            serde_json::from_str(&text).map_err(|fault| format!("{shown}: not a lock: {fault}"))?;
         if lock.version != VERSION {
             return Err(Failure::Message(format!("{shown}: version {} is not {VERSION}", lock.version)));
         }
         if lock.digest != lock.compute_digest() {
-            let message = "its digest does not fit what it holds: it was changed by hand, or a merge went wrong";
+            let message = "its digest does not match its content: it was edited by hand or merged incorrectly";
             return Err(Failure::Message(format!("{shown}: {message}")));
         }
         Ok(Some(lock))

@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::Value;
 
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, gateway};
-use server::Server;
-use web::{Web, WebAnswer};
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock, gateway};
+use server::AuthorizationServer;
+use web::{WebAnswer, WebClient};
 
 /// The options of `token get`.
 #[derive(Args)]
@@ -47,7 +47,7 @@ pub struct TokenGetOptions {
     #[arg(long = "resource", value_name = "URL")]
     resources: Vec<String>,
     /// The time limit for all requests together
-    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = clock::parse_span)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = clock::parse_span)]
     timeout: Duration,
 }
 
@@ -73,10 +73,10 @@ impl ClientAuthMethod {
 /// Gets a token.
 pub fn run(options: &TokenGetOptions) -> Result<ToolOutcome, Failure> {
     let secret = secret(options)?;
-    let mut web = Web::new(options.timeout);
+    let mut web = WebClient::new(options.timeout);
     let server = match (&options.issuer, &options.token_endpoint) {
-        (Some(issuer), _) => Server::discover(issuer, &mut web)?,
-        (None, endpoint) => Server::at(endpoint.as_deref().unwrap_or_default())?,
+        (Some(issuer), _) => AuthorizationServer::discover(issuer, &mut web)?,
+        (None, endpoint) => AuthorizationServer::at(endpoint.as_deref().unwrap_or_default())?,
     };
     let method = match options.auth {
         Some(method) => method,
@@ -103,7 +103,7 @@ pub fn run(options: &TokenGetOptions) -> Result<ToolOutcome, Failure> {
     let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let answer = web.post(&server.token_endpoint, &body.join("&"), authorization.as_deref())?;
     let (token, note) = granted(&answer, options, &secret)?;
-    Ok(ToolOutcome { result: Printed::line(token), notes: vec![note], exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(token), notes: vec![note], exit: Exit::Success })
 }
 
 fn secret(options: &TokenGetOptions) -> Result<String, Failure> {
@@ -122,30 +122,32 @@ fn granted(answer: &WebAnswer, options: &TokenGetOptions, secret: &str) -> Resul
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(Value::is_object);
     let text = |name: &str| json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
     if answer.status != 200 {
-        let told = [text("error"), text("error_description"), text("error_uri")];
+        let details = [text("error"), text("error_description"), text("error_uri")];
         // Some servers echo the request.
         let hidden = |text: &str| bounded(&text.replace(secret, "…").replace(&encoded(secret), "…"));
-        let told: Vec<String> = told.into_iter().flatten().map(hidden).collect();
-        return Err(Failure::Message(match told.is_empty() {
-            false => format!("the authorization server refuses ({}): {}", answer.status, told.join(": ")),
-            true => format!("the token endpoint answers {}, without saying why", answer.status),
+        let details: Vec<String> = details.into_iter().flatten().map(hidden).collect();
+        return Err(Failure::Message(match details.is_empty() {
+            false => {
+                format!("the authorization server refused the request ({}): {}", answer.status, details.join(": "))
+            }
+            true => format!("the token endpoint returned {} without a reason", answer.status),
         }));
     }
-    let missing = || Failure::Message("the token endpoint answers 200 without an `access_token` in JSON".to_string());
+    let missing = || Failure::Message("the token endpoint returned 200 without an `access_token` in JSON".to_string());
     let token = text("access_token").ok_or_else(missing)?;
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Failure::Message("the `access_token` is no text that a header can hold".to_string()));
+        return Err(Failure::Message("the `access_token` cannot be sent in a header".to_string()));
     }
     // Other token types need more than the token itself (RFC 6749 §7.1).
     match text("token_type") {
         Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
         kind => {
             let kind = bounded(kind.unwrap_or("none"));
-            return Err(Failure::Message(format!("the `token_type` is {kind}: only Bearer can be used as it is")));
+            return Err(Failure::Message(format!("the `token_type` is {kind}: only Bearer is supported")));
         }
     }
     let lasts = json.as_ref().and_then(|json| json.get("expires_in")).and_then(Value::as_u64);
-    let lasts = lasts.map_or_else(|| "of unknown life".to_string(), |seconds| format!("for {seconds} s"));
+    let lasts = lasts.map_or_else(|| "of unknown lifetime".to_string(), |seconds| format!("valid for {seconds} s"));
     // If `scope` is absent, the granted scope is the requested one (RFC 6749 §5.1).
     let scope = text("scope").map_or_else(|| options.scopes.join(" "), bounded);
     let missing: Vec<&str> =

@@ -7,10 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::explain::{HypotheticalGateway, PresentedCredentials, supposed};
+use crate::cli::explain::{PresentedCredentials, SimulatedGateway, hypothetical_token};
 use crate::cli::gateway::{self, Variables};
 use crate::cli::permission::decode;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, asking, clock, printed, table};
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock, output, text_table, try_routes};
 use crate::strict_json;
 
 /// The options of `token inspect`.
@@ -40,8 +40,8 @@ pub fn run(options: &TokenInspectOptions) -> Result<ToolOutcome, Failure> {
     let now = options.at.unwrap_or_else(clock::now);
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts.as_slice() else {
-        let hint = "`-` reads one from standard input, as `token inspect - < FILE`";
-        return Err(Failure::Message(format!("not a JWT: no three parts with dots between them ({hint})")));
+        let hint = "`-` reads one from standard input, such as `token inspect - < FILE`";
+        return Err(Failure::Message(format!("not a JWT: expected three parts separated by dots ({hint})")));
     };
     let (header, claims) = (part("header", header)?, part("claims", claims)?);
     let times = ["iat", "nbf", "exp"].iter().filter_map(|name| {
@@ -49,24 +49,24 @@ pub fn run(options: &TokenInspectOptions) -> Result<ToolOutcome, Failure> {
         Some(format!("{name}  {}", distance(seconds, now.as_secs())))
     });
     let signed = if signature.is_empty() { "it has no signature" } else { "its signature was not checked" };
-    let mut lines = vec![format!("not verified: {signed}, and anyone can write such a token")];
+    let mut lines = vec![format!("not verified: {signed}, and anyone can create such a token")];
     for (title, part) in [("header", &header), ("claims", &claims)] {
         lines.extend([String::new(), title.to_string()]);
-        lines.extend(printed::json_lines(part));
+        lines.extend(output::json_lines(part));
     }
     lines.push(String::new());
     lines.extend(times);
     let mut notes = Vec::new();
     if let Some(file) = &options.config {
-        let (opens, nameless) = opens(options, file, token, &header, &claims, now)?;
-        lines.extend(opens);
-        notes = nameless;
+        let (opened, unnamed) = permissions_and_routes(options, file, token, &header, &claims, now)?;
+        lines.extend(opened);
+        notes = unnamed;
     }
-    Ok(ToolOutcome { result: Printed::Lines(lines), notes, exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::Lines(lines), notes, exit: Exit::Success })
 }
 
 /// The permissions with the document's names, and each route with the filter's verdict.
-fn opens(
+fn permissions_and_routes(
     options: &TokenInspectOptions,
     file: &str,
     token: &str,
@@ -74,28 +74,31 @@ fn opens(
     claims: &Value,
     now: Duration,
 ) -> Result<(Vec<String>, Vec<String>), Failure> {
-    let gateway = gateway::look_at(file, &options.variables)?;
+    let gateway = gateway::open_for_inspection(file, &options.variables)?;
     let document = &gateway.document;
-    let Some(issuer) = supposed::issuer_of(document, claims) else {
-        let line = format!("no issuer of {file} has this `iss`: it opens nothing there that asks for a token");
+    let Some(issuer) = hypothetical_token::issuer_of(document, claims) else {
+        let line = format!("no issuer in {file} has this `iss`: routes that require a token refuse it");
         return Ok((vec![String::new(), line], Vec::new()));
     };
     let mut out = Vec::new();
     if !document.permissions.is_empty() {
         let granted =
             gateway.policy.permissions().granted(claims, &issuer.rules.permission_claims).map_err(|fault| fault.0)?;
-        out.extend([String::new(), format!("permissions, by the names of {file}")]);
+        out.extend([String::new(), format!("permissions, as named in {file}")]);
         out.extend(decode::described(&gateway, &granted).iter().map(|line| format!("  {line}")));
     }
-    let (shown, condition) = match &options.keys {
-        Some(_) => (supposed::real(document, token, claims), ""),
-        None => (supposed::as_signed(document, header, claims), ", supposing that its signature holds"),
+    let (presented, condition) = match &options.keys {
+        Some(_) => (hypothetical_token::with_real_signature(document, token, claims), ""),
+        None => (
+            hypothetical_token::with_assumed_signature(document, header, claims),
+            ", assuming that its signature is valid",
+        ),
     };
-    let shown = PresentedCredentials { token: shown.as_ref(), ..PresentedCredentials::default() };
+    let presented = PresentedCredentials { token: presented.as_ref(), ..PresentedCredentials::default() };
     let answers =
-        asking::about_all(&mut HypotheticalGateway::new(&gateway, options.keys.as_deref(), None, now)?, &shown)?;
-    out.extend([String::new(), format!("routes, by the filter's own verdict{condition}")]);
-    out.extend(table::text(&asking::rows(&answers)));
+        try_routes::try_all(&mut SimulatedGateway::new(&gateway, options.keys.as_deref(), None, now)?, &presented)?;
+    out.extend([String::new(), format!("routes, as decided by the filter{condition}")]);
+    out.extend(text_table::text(&try_routes::rows(&answers)));
     Ok((out, decode::nameless(claims, &issuer.rules.permission_claims, &gateway)))
 }
 

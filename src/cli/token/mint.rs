@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::signer::Signer;
 use crate::cli::gateway::Variables;
-use crate::cli::private::Private;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, gateway};
+use crate::cli::private_argument::PrivateArgument;
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock, gateway};
 use crate::config::token_rules::LONGEST_SELF_ISSUED;
 use crate::policy::credentials::algorithm::Algorithm;
 
@@ -43,13 +43,13 @@ pub struct TokenMintOptions {
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     /// An additional claim; the value is JSON, or text if it is not valid JSON
-    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = Private(gateway::assignment))]
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = PrivateArgument(gateway::assignment))]
     claims: Vec<(String, String)>,
     /// The `kid` header, if the key has none
     #[arg(long, value_name = "KID")]
     kid: Option<String>,
     /// The lifetime, at most 15 minutes; by default the maximum, or the issuer's `max_lifetime`
-    #[arg(long, value_name = "SPAN", value_parser = lifetime)]
+    #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     ttl: Option<Duration>,
     #[command(flatten)]
     variables: Variables,
@@ -59,7 +59,7 @@ pub struct TokenMintOptions {
 pub fn run(options: &TokenMintOptions) -> Result<ToolOutcome, Failure> {
     let terms = TokenTerms::agreed(options)?;
     let token = mint(options, &terms)?;
-    Ok(ToolOutcome { result: Printed::line(token), notes: Vec::new(), exit: Exit::Success })
+    Ok(ToolOutcome { result: Output::line(token), notes: Vec::new(), exit: Exit::Success })
 }
 
 /// The issuer, audiences and lifetime of the token.
@@ -76,7 +76,7 @@ impl TokenTerms {
         let Some(file) = &options.config else {
             return Ok(TokenTerms { issuer, audiences, ttl: options.ttl.unwrap_or(LONGEST_SELF_ISSUED) });
         };
-        let gateway = gateway::look_at(file, &options.variables)?;
+        let gateway = gateway::open_for_inspection(file, &options.variables)?;
         let issuers = &gateway.document.issuers;
         let found = issuers.iter().find(|known| known.name.value == issuer || known.issuer.value == issuer);
         let found = found.ok_or_else(|| {
@@ -85,13 +85,12 @@ impl TokenTerms {
         })?;
         if found.self_issued.is_none() {
             let name = &found.name.value;
-            let message =
-                format!("{file}: issuer `{name}` is not `self_issued`: its tokens come from it, by `token get`");
+            let message = format!("{file}: issuer `{name}` is not `self_issued`: get its tokens with `token get`");
             return Err(Failure::Message(message));
         }
         let most = found.rules.max_lifetime.unwrap_or(LONGEST_SELF_ISSUED);
         if options.ttl.is_some_and(|ttl| ttl > most) {
-            let message = format!("--ttl: {file} takes tokens of {} s at most from this issuer", most.as_secs());
+            let message = format!("--ttl: {file} accepts tokens of at most {} s from this issuer", most.as_secs());
             return Err(Failure::Message(message));
         }
         let audiences = match audiences.is_empty() {
@@ -155,9 +154,6 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     let span = clock::parse_span(text)?;
     match (Duration::from_secs(1)..=LONGEST_SELF_ISSUED).contains(&span) {
         true => Ok(span),
-        false => {
-            Err("expected a second to 15 minutes: no gateway takes longer ones that developers make themselves"
-                .to_string())
-        }
+        false => Err("expected 1s to 15m: gateways refuse self-issued tokens with a longer lifetime".to_string()),
     }
 }

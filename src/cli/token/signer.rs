@@ -164,7 +164,7 @@ fn from_pem(text: &str) -> Result<(String, SigningKey, Option<String>), String> 
             let scalar = ec_scalar(key, *length).ok_or("not an EC private key")?;
             Ok(((*name).to_string(), SigningKey::Scalar(scalar.to_vec()), None))
         }
-        _ => Err("a key of this kind signs no tokens".to_string()),
+        _ => Err("keys of this type cannot sign tokens".to_string()),
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::cast::{Cast, StandInCredential, bound_to, credentials};
-use crate::cli::explain::supposed::Supposed;
-use crate::cli::explain::{HypotheticalGateway, PresentedCredentials};
-use crate::cli::{Failure, asking};
+use crate::cli::explain::hypothetical_token::HypotheticalToken;
+use crate::cli::explain::{PresentedCredentials, SimulatedGateway};
+use crate::cli::stand_in_clients::{StandInClients, StandInCredential, bound_to, credentials};
+use crate::cli::{Failure, try_routes};
 use crate::config::auth::{Auth, CredentialKind};
 use crate::config::client::ClientSettings;
 use crate::config::document::Route;
@@ -17,29 +17,29 @@ use crate::config::document::Route;
 /// A client, and the verdict for each of its credentials.
 pub struct ListedCaller<'c> {
     client: &'c ClientSettings,
-    ways: Vec<Way>,
+    verdicts: Vec<CredentialVerdict>,
 }
 
 /// One simulated request of a client.
-struct Way {
-    shows: Vec<String>,
+struct CredentialVerdict {
+    names: Vec<String>,
     allowed: bool,
     reason: String,
 }
 
 /// The credentials of one simulated request.
 #[derive(Clone, Default)]
-struct Offer {
-    shows: Vec<String>,
-    token: Option<Rc<Supposed>>,
+struct CredentialSet {
+    names: Vec<String>,
+    token: Option<Rc<HypotheticalToken>>,
     key: Option<String>,
     certificate: Option<crate::policy::request::peer::Certificate>,
 }
 
 /// Every client with its verdicts; empty if the route does not authenticate callers.
 pub fn client_verdicts<'c>(
-    cast: &'c Cast,
-    asked: &mut HypotheticalGateway<'_>,
+    all_clients: &'c StandInClients,
+    simulated: &mut SimulatedGateway<'_>,
     route: &Route,
     name: &str,
     now: Duration,
@@ -48,70 +48,75 @@ pub fn client_verdicts<'c>(
         return Ok(Vec::new());
     }
     let mut callers = Vec::new();
-    for client in &cast.clients {
-        let mut ways = Vec::new();
-        for offer in offers(cast, client, route, now)? {
-            let shown = PresentedCredentials {
-                token: offer.token.as_deref(),
-                key: offer.key.as_deref(),
-                certificate: offer.certificate.clone(),
+    for client in &all_clients.clients {
+        let mut verdicts = Vec::new();
+        for set in credential_sets(all_clients, client, route, now)? {
+            let presented = PresentedCredentials {
+                token: set.token.as_deref(),
+                key: set.key.as_deref(),
+                certificate: set.certificate.clone(),
             };
-            let answer = asking::about(asked, route, name, &shown)?;
-            ways.push(Way { shows: offer.shows, allowed: answer.allowed, reason: answer.reason });
+            let answer = try_routes::try_route(simulated, route, name, &presented)?;
+            verdicts.push(CredentialVerdict { names: set.names, allowed: answer.allowed, reason: answer.reason });
         }
-        callers.push(ListedCaller { client, ways });
+        callers.push(ListedCaller { client, verdicts });
     }
     Ok(callers)
 }
 
 /// For `any_of`, each credential alone; for `all_of`, all kinds together, as far as the client has them.
-fn offers(cast: &Cast, client: &ClientSettings, route: &Route, now: Duration) -> Result<Vec<Offer>, Failure> {
+fn credential_sets(
+    all_clients: &StandInClients,
+    client: &ClientSettings,
+    route: &Route,
+    now: Duration,
+) -> Result<Vec<CredentialSet>, Failure> {
     let auth = &route.auth.value;
-    let mut all = vec![Offer::default()];
+    let mut all = vec![CredentialSet::default()];
     let mut each = Vec::new();
     for kind in auth.kinds() {
-        let further = of_kind(cast, client, *kind, route, now)?;
+        let further = credential_sets_of_kind(all_clients, client, *kind, route, now)?;
         if !further.is_empty() {
-            all = all.iter().flat_map(|offer| further.iter().map(|more| offer.with(more))).collect();
+            all = all.iter().flat_map(|set| further.iter().map(|more| set.with(more))).collect();
         }
         each.extend(further);
     }
     Ok(if matches!(auth, Auth::AllOf(_)) { all } else { each })
 }
 
-fn of_kind(
-    cast: &Cast,
+fn credential_sets_of_kind(
+    all_clients: &StandInClients,
     client: &ClientSettings,
     kind: CredentialKind,
     route: &Route,
     now: Duration,
-) -> Result<Vec<Offer>, Failure> {
+) -> Result<Vec<CredentialSet>, Failure> {
     if kind == CredentialKind::Token {
         let token = |issuer| {
-            let token = Some(Rc::new(cast.token(client, issuer, route, now)?));
+            let token = Some(Rc::new(all_clients.token(client, issuer, route, now)?));
             let certificate = bound_to(client, issuer);
             let bound = if certificate.is_some() { " bound to its certificate" } else { "" };
-            let shows = vec![format!("a token of {}{bound}", issuer.name.value)];
-            Ok(Offer { shows, token, certificate, key: None })
+            let names = vec![format!("a token of {}{bound}", issuer.name.value)];
+            Ok(CredentialSet { names, token, certificate, key: None })
         };
-        return cast.issuers(route).map(token).collect();
+        return all_clients.issuers(route).map(token).collect();
     }
-    let offer = |credential| match credential {
+    let set = |credential| match credential {
         StandInCredential::Key(id, key) => {
-            Offer { shows: vec![format!("key {id}")], key: Some(key), ..Offer::default() }
+            CredentialSet { names: vec![format!("key {id}")], key: Some(key), ..CredentialSet::default() }
         }
         StandInCredential::Certificate(certificate) => {
-            let shows = vec!["its certificate".to_string()];
-            Offer { shows, certificate: Some(certificate), ..Offer::default() }
+            let names = vec!["its certificate".to_string()];
+            CredentialSet { names, certificate: Some(certificate), ..CredentialSet::default() }
         }
     };
-    Ok(credentials(client, kind).into_iter().map(offer).collect())
+    Ok(credentials(client, kind).into_iter().map(set).collect())
 }
 
-impl Offer {
-    fn with(&self, more: &Offer) -> Offer {
-        Offer {
-            shows: [self.shows.as_slice(), &more.shows].concat(),
+impl CredentialSet {
+    fn with(&self, more: &CredentialSet) -> CredentialSet {
+        CredentialSet {
+            names: [self.names.as_slice(), &more.names].concat(),
             token: self.token.clone().or_else(|| more.token.clone()),
             key: self.key.clone().or_else(|| more.key.clone()),
             certificate: self.certificate.clone().or_else(|| more.certificate.clone()),
@@ -122,20 +127,20 @@ impl Offer {
 /// Text output: the clients that may use the route, and how.
 pub fn lines(callers: &[ListedCaller<'_>]) -> Vec<String> {
     let line = |caller: &ListedCaller<'_>| {
-        let ways = caller.ways.iter().filter(|way| way.allowed);
-        let ways: Vec<String> = ways.map(|way| way.shows.join(" and ")).collect();
+        let verdicts = caller.verdicts.iter().filter(|verdict| verdict.allowed);
+        let verdicts: Vec<String> = verdicts.map(|verdict| verdict.names.join(" and ")).collect();
         let id = &caller.client.id.value;
         let plan = caller.client.plan.as_ref().map(|plan| format!(" (plan {})", plan.value)).unwrap_or_default();
-        (!ways.is_empty()).then(|| format!("{id}{plan}: {}", ways.join(", or ")))
+        (!verdicts.is_empty()).then(|| format!("{id}{plan}: {}", verdicts.join(", or ")))
     };
     let lines: Vec<String> = callers.iter().filter_map(line).collect();
     match callers.len() {
         0 => Vec::new(),
         known if lines.is_empty() => {
             let reasons: BTreeSet<&str> =
-                callers.iter().flat_map(|caller| &caller.ways).map(|way| way.reason.as_str()).collect();
+                callers.iter().flat_map(|caller| &caller.verdicts).map(|verdict| verdict.reason.as_str()).collect();
             let reasons: Vec<&str> = reasons.into_iter().collect();
-            vec![format!("none of the {known} that are known: {}", reasons.join(", "))]
+            vec![format!("none of the {known} known clients: {}", reasons.join(", "))]
         }
         _ => lines,
     }
@@ -144,11 +149,13 @@ pub fn lines(callers: &[ListedCaller<'_>]) -> Vec<String> {
 /// JSON output: all clients, with the filter's reasons.
 pub fn json(callers: &[ListedCaller<'_>]) -> Value {
     let one = |caller: &ListedCaller<'_>| {
-        let ListedCaller { client, ways } = caller;
-        let by = ways.iter().map(|way| json!({ "shows": way.shows, "allowed": way.allowed, "reason": way.reason }));
+        let ListedCaller { client, verdicts } = caller;
+        let by = verdicts.iter().map(
+            |verdict| json!({ "credentials": verdict.names, "allowed": verdict.allowed, "reason": verdict.reason }),
+        );
         json!({
             "client": client.id.value, "owner": client.owner, "plan": client.plan.as_ref().map(|plan| &plan.value),
-            "tags": client.tags, "allowed": ways.iter().any(|way| way.allowed), "by": by.collect::<Vec<_>>(),
+            "tags": client.tags, "allowed": verdicts.iter().any(|verdict| verdict.allowed), "by": by.collect::<Vec<_>>(),
         })
     };
     callers.iter().map(one).collect()

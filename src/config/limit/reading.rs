@@ -2,8 +2,8 @@
 
 use super::service::read_store;
 use super::{
-    Allowance, Chooser, Counts, KeyPart, LimitHeaders, LimitSettings, MOST_WINDOWS, Plan, PlanFrom, QuotaPeriod, Span,
-    WindowSettings, Without,
+    Allowance, CountedEvents, KeyPart, LimitExclusions, LimitHeaders, LimitSettings, MOST_WINDOWS, Plan, PlanFrom,
+    PlanSource, QuotaPeriod, WindowSettings, WindowSpan,
 };
 use crate::config::claim::ClaimPath;
 use crate::config::node::Value;
@@ -29,7 +29,7 @@ impl LimitSettings {
         let name = fields.require("name").and_then(|f| read_name(&f));
         let by = fields.require("by").map(|f| {
             if matches!(&f.node.value, Value::List(items) if items.is_empty()) {
-                f.problem("the list is empty: name what tells callers apart");
+                f.problem("the list is empty: list at least one attribute that distinguishes callers");
             }
             f.one_or_more().iter().filter_map(read_part).collect::<Vec<_>>()
         });
@@ -70,13 +70,13 @@ impl LimitHeaders {
     }
 }
 
-impl Without {
+impl LimitExclusions {
     /// `true` for all limits, or a list of names.
-    pub(in crate::config) fn read(field: &Field<'_>) -> Option<Without> {
+    pub(in crate::config) fn read(field: &Field<'_>) -> Option<LimitExclusions> {
         match &field.node.value {
-            Value::Bool(true) => Some(Without::All),
+            Value::Bool(true) => Some(LimitExclusions::All),
             Value::Bool(false) => None,
-            _ => Some(Without::Named(field.texts())),
+            _ => Some(LimitExclusions::Named(field.texts())),
         }
     }
 }
@@ -86,7 +86,7 @@ fn read_name(field: &Field<'_>) -> Option<At<String>> {
     let name = field.text_at()?;
     let is_plain = name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if !is_plain || name.value.len() > MOST_NAME_BYTES {
-        field.problem(format!("`{}` is not a limit's name: up to 64 letters, digits, `-`, `_` and `.`", name.value));
+        field.problem(format!("`{}` is not a limit name: up to 64 letters, digits, `-`, `_` and `.`", name.value));
         return None;
     }
     Some(name)
@@ -135,17 +135,17 @@ fn read_allowance(fields: &Fields<'_>) -> Option<Allowance> {
 impl PlanFrom {
     fn read(field: &Field<'_>) -> Option<PlanFrom> {
         let fields = field.fields()?;
-        let accepted = fields.get("plans").map(|f| f.some_texts());
+        let accepted = fields.get("plans").map(|f| f.non_empty_texts());
         let claim = fields.get("claim").map(|f| ClaimPath::read(&f));
         let client = fields.get("client").map(|f| f.word(&[("plan", ())]));
         let clients = fields.get("clients").map(|f| f.entries());
         let default = fields.require("default").and_then(|f| f.text_at());
         let chooser = match (claim, client, clients) {
-            (None, Some(word), None) => word.map(|()| Chooser::Client(accepted.unwrap_or_default())),
-            (Some(claim), None, None) => claim.map(|claim| Chooser::Claim(claim, accepted.unwrap_or_default())),
+            (None, Some(word), None) => word.map(|()| PlanSource::Client(accepted.unwrap_or_default())),
+            (Some(claim), None, None) => claim.map(|claim| PlanSource::Claim(claim, accepted.unwrap_or_default())),
             (None, None, Some(clients)) if accepted.is_none() => {
                 let pair = |(name, plan): (At<String>, Field<'_>)| Some((name, plan.text_at()?));
-                Some(Chooser::Clients(clients.into_iter().filter_map(pair).collect()))
+                Some(PlanSource::Clients(clients.into_iter().filter_map(pair).collect()))
             }
             _ => {
                 fields.problem(
@@ -166,16 +166,16 @@ fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
         let Some(fields) = item.fields() else { continue };
         let windows = read_own_windows(&fields);
         if windows.is_empty() && fields.get("rate").is_none() && fields.get("quota").is_none() {
-            fields.problem("expected `rate`, as `100/s`, or `quota`, as `10000/d`");
+            fields.problem("expected `rate`, such as `100/s`, or `quota`, such as `10000/d`");
         }
         fields.finish();
         found.extend(windows);
     }
     if matches!(&field.node.value, Value::List(items) if items.is_empty()) {
-        field.problem("expected `rate`, as `100/s`, or `quota`, as `10000/d`");
+        field.problem("expected `rate`, such as `100/s`, or `quota`, such as `10000/d`");
     }
     if found.len() > MOST_WINDOWS {
-        field.problem(format!("more than {MOST_WINDOWS} windows at a time"));
+        field.problem(format!("more than {MOST_WINDOWS} windows"));
     }
     found
 }
@@ -185,11 +185,11 @@ fn read_own_windows(fields: &Fields<'_>) -> Vec<At<WindowSettings>> {
     let burst = fields.get("burst");
     let quota = fields.get("quota").and_then(|f| read_quota(&f));
     if let (Some(burst), None) = (&burst, fields.get("rate")) {
-        burst.problem("`burst` belongs to a `rate`, and there is none");
+        burst.problem("`burst` needs a `rate`");
     }
     let burst = burst.and_then(|f| f.number(1, MOST_COUNT));
     let rate = rate.map(|mut rate| {
-        if let (Span::Rate { burst: most, .. }, Some(burst)) = (&mut rate.value.span, burst) {
+        if let (WindowSpan::Rate { burst: most, .. }, Some(burst)) = (&mut rate.value.span, burst) {
             *most = burst;
         }
         rate
@@ -209,7 +209,7 @@ fn read_rate(field: &Field<'_>) -> Option<At<WindowSettings>> {
         field.problem(format!("`{text}` is not a rate (accepted: 100/s, 30/m, 500/h, 1000/d, 5/10s)"));
         return None;
     };
-    let span = Span::Rate { per, burst: count };
+    let span = WindowSpan::Rate { per, burst: count };
     Some(At { value: WindowSettings { text, count, span }, place: field.place.clone() })
 }
 
@@ -224,11 +224,11 @@ fn read_quota(field: &Field<'_>) -> Option<At<WindowSettings>> {
         field.problem(format!("`{text}` is not a quota (accepted: 1000/h, 10000/d, 500000/month)"));
         return None;
     };
-    Some(At { value: WindowSettings { text, count, span: Span::Quota(period) }, place: field.place.clone() })
+    Some(At { value: WindowSettings { text, count, span: WindowSpan::Quota(period) }, place: field.place.clone() })
 }
 
-const COUNTS: [(&str, Counts); 2] =
-    [("requests", Counts::Requests), ("failed_authentications", Counts::FailedAuthentications)];
+const COUNTS: [(&str, CountedEvents); 2] =
+    [("requests", CountedEvents::Requests), ("failed_authentications", CountedEvents::FailedAuthentications)];
 const PARTS: [(&str, usize); 5] = [("address", 0), ("user", 1), ("token", 2), ("client", 3), ("route", 4)];
 const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::Token, KeyPart::Client, KeyPart::Route];
 const PERIODS: [(&str, QuotaPeriod); 3] =

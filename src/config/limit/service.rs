@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Store;
+use super::CountStore;
 use crate::config::environment::Environment;
 use crate::config::problem::At;
 use crate::config::reader::{Field, Fields};
@@ -50,7 +50,7 @@ impl RateLimitService {
         let cluster = fields.require("cluster").and_then(|f| f.text_at());
         let url = fields.get("url").and_then(|f| f.url_from(environment).map(|url| (f, url)));
         if let Some((field, _)) = url.as_ref().filter(|(_, url)| url.value.path != "/") {
-            field.problem("the address of a gRPC service has no path");
+            field.problem("the address of a gRPC service must not have a path");
         }
         let domain = fields.get("domain").and_then(|f| f.text());
         let timeout = fields.get("timeout").and_then(|f| span(&f, LEAST_TIMEOUT, MOST_TIMEOUT));
@@ -65,20 +65,20 @@ impl RateLimitService {
 }
 
 /// Reads where a limit's counts are kept.
-pub(super) fn read_store(fields: &Fields<'_>) -> Store {
+pub(super) fn read_store(fields: &Fields<'_>) -> CountStore {
     let is_global = fields.get("store").and_then(|f| f.word(&[("local", false), ("global", true)])).unwrap_or(false);
     let failure = fields.get("on_failure");
     let lease = fields.get("lease");
     if !is_global {
         for field in [failure, lease].iter().flatten() {
-            field.problem("belongs to a limit with `store: global`");
+            field.problem("is only for a limit with `store: global`");
         }
-        return Store::Local;
+        return CountStore::Local;
     }
     let words = [("local", OnFailure::Local), ("open", OnFailure::Open), ("closed", OnFailure::Closed)];
     let on_failure = failure.and_then(|f| f.word(&words)).unwrap_or(OnFailure::Local);
     let (most, lasting) = lease.and_then(|f| read_lease(&f)).unwrap_or_default();
-    Store::Global(SharedSettings { on_failure, most, lasting: lasting.unwrap_or(LASTING) })
+    CountStore::Global(SharedSettings { on_failure, most, lasting: lasting.unwrap_or(LASTING) })
 }
 
 fn read_lease(field: &Field<'_>) -> Option<(Option<u32>, Option<Duration>)> {
@@ -92,7 +92,7 @@ fn read_lease(field: &Field<'_>) -> Option<(Option<u32>, Option<Duration>)> {
 fn span(field: &Field<'_>, least: Duration, most: Duration) -> Option<Duration> {
     let found = field.duration()?;
     if found < least || found > most {
-        field.problem(format!("must lie between {} and {}", shown(least), shown(most)));
+        field.problem(format!("must be between {} and {}", shown(least), shown(most)));
         return None;
     }
     Some(found)

@@ -69,7 +69,7 @@ impl Transaction {
                 match self.body.inspect_later(inspection, target_bytes, &gateway.kept) {
                     Ok(()) if self.body.has_begun() => {}
                     Ok(()) => {
-                        gateway.unseen.borrow_mut().push(self.id);
+                        gateway.awaiting_body.borrow_mut().push(self.id);
                     }
                     Err(inspection) => self.judge(gateway, *inspection, Body::Crowded, host, commands),
                 }
@@ -92,7 +92,7 @@ impl Transaction {
         };
         self.judge(gateway, *inspection, body, host, commands);
         if self.stage == Stage::Forwarded {
-            self.body.let_go();
+            self.body.end_hold();
         }
     }
 
@@ -155,7 +155,7 @@ impl Transaction {
         self.end(gateway);
         self.publish_record(gateway, commands);
         if is_late {
-            self.late = Some(reply);
+            self.replacement_reply = Some(reply);
         } else {
             self.reply(reply, commands);
         }
@@ -185,7 +185,7 @@ impl Transaction {
             return;
         }
         let ended = self.body.has_ended();
-        let size = self.body.let_go();
+        let size = self.body.end_hold();
         self.count(gateway, size, ended, host, commands);
         if self.stage == Stage::Forwarded && self.is_held {
             self.is_held = false;
@@ -241,15 +241,15 @@ impl Transaction {
         }
     }
 
-    pub(super) fn forget_unseen(&self, gateway: &Gateway) {
-        gateway.unseen.borrow_mut().retain(|id| *id != self.id);
+    pub(super) fn forget_awaited_body(&self, gateway: &Gateway) {
+        gateway.awaiting_body.borrow_mut().retain(|id| *id != self.id);
     }
 
     /// Ends the wait and enters the next stage.
     pub(super) fn end_waiting(&mut self, gateway: &Gateway, next: Stage) {
         match self.stage {
             Stage::Waiting(_) => gateway.waiting.borrow_mut().remove(self.id),
-            Stage::Inspecting if !self.body.has_begun() => self.forget_unseen(gateway),
+            Stage::Inspecting if !self.body.has_begun() => self.forget_awaited_body(gateway),
             Stage::New | Stage::Inspecting | Stage::Forwarded | Stage::Replied => {}
         }
         self.stage = next;
@@ -258,7 +258,7 @@ impl Transaction {
     /// Ends the wait after a reply or at the end of the request, and releases the held body.
     pub(super) fn end(&mut self, gateway: &Gateway) {
         self.end_waiting(gateway, Stage::Replied);
-        self.body.let_go();
+        self.body.end_hold();
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::source;
 use crate::gateway::call::{Answer, Call, CallId, CallRequest, GrpcMessage, HttpResponse};
 use crate::gateway::shared::SharedData;
 use crate::gateway::waiting::StreamId;
-use crate::gateway::{Consequences, Gateway};
+use crate::gateway::{Gateway, GatewayEffects};
 use crate::policy::Policy;
 use crate::policy::limits::rate_limit_client::wire;
 
@@ -105,7 +105,7 @@ impl Plugin {
         }
     }
 
-    fn handle(&self, outcome: Consequences, wake: &dyn Fn(StreamId)) {
+    fn handle(&self, outcome: GatewayEffects, wake: &dyn Fn(StreamId)) {
         let woken = outcome.due.len();
         decide_due(outcome, wake);
         self.start_calls(woken, wake);
@@ -118,7 +118,7 @@ impl Plugin {
     }
 }
 
-fn decide_due(outcome: Consequences, wake: &dyn Fn(StreamId)) {
+fn decide_due(outcome: GatewayEffects, wake: &dyn Fn(StreamId)) {
     perform(outcome.commands);
     outcome.due.into_iter().for_each(wake);
 }

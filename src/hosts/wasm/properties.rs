@@ -7,7 +7,7 @@ use super::host;
 use crate::config::client::hex_bytes;
 use crate::gateway::host::RequestFacts;
 use crate::policy::request::peer::{Certificate, Peer};
-use crate::policy::verdict::audit::End;
+use crate::policy::verdict::audit::RequestEnd;
 
 /// The request of the current callback, described by Envoy's properties (envoy-facts §3.1).
 #[derive(Default)]
@@ -71,8 +71,8 @@ fn text(path: &str) -> Option<String> {
 }
 
 /// Returns the facts that are known only when the request has ended.
-pub fn end() -> End {
-    End {
+pub fn end() -> RequestEnd {
+    RequestEnd {
         status: host::number("response\0code").and_then(|code| code.try_into().ok()),
         details: text(DETAILS),
         duration_millis: host::number("request\0duration").map(|nanos| nanos / 1_000_000),

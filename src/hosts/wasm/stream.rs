@@ -87,7 +87,7 @@ impl Stream {
     /// Checks whether Envoy hides the body of a held request.
     pub fn look_for_body(&self) {
         if host::act_for(self.context) {
-            self.handle(|transaction, plugin, host| transaction.on_unseen_body(&plugin.gateway, host));
+            self.handle(|transaction, plugin, host| transaction.on_awaited_body(&plugin.gateway, host));
         }
     }
 

@@ -5,7 +5,7 @@ use proxy_wasm::types::Status;
 use super::host;
 use crate::policy::credentials::algorithm::Algorithm;
 use crate::policy::credentials::jwks::VerifyingKey;
-use crate::policy::credentials::signature::{HostRequest, SignatureVerifier, Software, host_request};
+use crate::policy::credentials::signature::{HostRequest, SignatureVerifier, SoftwareVerifier, host_request};
 use crate::protobuf::put_bytes;
 
 /// Uses Envoy's BoringSSL for RS and ES algorithms, and pure Rust for the others.
@@ -19,12 +19,12 @@ impl SignatureVerifier for HostVerifier {
             return false;
         }
         let Some(request) = host_request(key, alg, signature) else {
-            return Software.verify(key, alg, signing_input, signature);
+            return SoftwareVerifier.verify(key, alg, signing_input, signature);
         };
         match host::foreign("verify_signature", &argument(&request, signing_input)) {
             Ok(result) => result == VERIFIED,
             // Envoy before 1.30 and other hosts do not have this function.
-            Err(Status::NotFound) => Software.verify(key, alg, signing_input, signature),
+            Err(Status::NotFound) => SoftwareVerifier.verify(key, alg, signing_input, signature),
             Err(_) => false,
         }
     }

@@ -46,7 +46,7 @@ pub fn configure(root: u32) -> bool {
 pub fn tick(root: u32) {
     let Some(plugin) = plugin(root) else { return };
     plugin.tick(&wake);
-    for request in plugin.gateway.unseen() {
+    for request in plugin.gateway.awaiting_body() {
         with_stream(request, Stream::look_for_body);
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::config::header_name::{
-    OWN_PREFIX, SINGLE_SPELLING, SINGLE_SPELLING_PREFIXES, is_usual, same_to_an_upstream, starts_with_to_an_upstream,
+    OWN_PREFIX, SINGLE_SPELLING, SINGLE_SPELLING_PREFIXES, is_same_cgi_variable, is_usual, starts_with_as_cgi_variable,
 };
 use crate::config::identity::{Attribute, ClientAttribute, IdentityHeader};
 use crate::policy::credentials::client::Client;
@@ -18,7 +18,7 @@ use crate::policy::verdict::edit::HeaderEdit;
 /// The identity headers of a policy.
 #[derive(Debug, Default)]
 pub struct IdentityHeaders {
-    headers: Vec<Compiled>,
+    headers: Vec<CompiledHeader>,
     /// Headers that only the gateway may set.
     reserved: Vec<Rc<str>>,
     /// Headers that a client may send, but only in this spelling.
@@ -28,7 +28,7 @@ pub struct IdentityHeaders {
 }
 
 #[derive(Debug)]
-struct Compiled {
+struct CompiledHeader {
     name: Rc<str>,
     from: Attribute,
     required: bool,
@@ -66,12 +66,12 @@ impl IdentityHeaders {
         reserved: impl Iterator<Item = &'h Rc<str>>,
         read: impl Iterator<Item = &'h str>,
     ) -> IdentityHeaders {
-        let compile = |h: &IdentityHeader| Compiled {
+        let compile = |h: &IdentityHeader| CompiledHeader {
             name: h.header.value.as_str().into(),
             from: h.from.clone(),
             required: h.required,
         };
-        let headers: Vec<Compiled> = headers.iter().map(compile).collect();
+        let headers: Vec<CompiledHeader> = headers.iter().map(compile).collect();
         let reserved = headers.iter().map(|header| header.name.clone()).chain(reserved.cloned()).collect();
         let read: Vec<Rc<str>> = read.chain(SINGLE_SPELLING).map(Rc::from).collect();
         let unusual = read.iter().filter(|name| !is_usual(&***name)).cloned().collect();
@@ -142,11 +142,11 @@ fn attribute(what: ClientAttribute, client_id: Option<&str>, client: Option<&Cli
 }
 
 fn is_one_of(names: &[Rc<str>], sent: &[u8]) -> bool {
-    names.iter().any(|name| same_to_an_upstream(sent, &**name))
+    names.iter().any(|name| is_same_cgi_variable(sent, &**name))
 }
 
 fn is_of(families: &[&str], name: &[u8]) -> bool {
-    families.iter().any(|family| starts_with_to_an_upstream(name, family))
+    families.iter().any(|family| starts_with_as_cgi_variable(name, family))
 }
 
 /// Formats a claim as a header value: text unchanged, numbers and booleans as in JSON, lists joined by commas, objects as JSON.

@@ -48,16 +48,19 @@ pub(super) fn check_query(
         return;
     }
     let sent: Vec<QueryParameter<'_>> = parameters(query).collect();
-    let is_checked = |sent: &QueryParameter<'_>| checks.iter().any(|check| sent.naming(&check.name) == Naming::Exact);
+    let is_checked =
+        |sent: &QueryParameter<'_>| checks.iter().any(|check| sent.naming(&check.name) == ParameterNameMatch::Exact);
     for check in checks {
-        let values = sent.iter().filter(|sent| sent.naming(&check.name) == Naming::Exact);
+        let values = sent.iter().filter(|sent| sent.naming(&check.name) == ParameterNameMatch::Exact);
         let values = values.map(|sent| sent.value.as_deref().ok_or("must be UTF-8, with well-formed escapes"));
         let is_respelled =
-            |sent: &QueryParameter<'_>| sent.naming(&check.name) == Naming::Respelled && !is_checked(sent);
+            |sent: &QueryParameter<'_>| sent.naming(&check.name) == ParameterNameMatch::Respelled && !is_checked(sent);
         check.check("/query/", values, sent.iter().any(is_respelled), findings);
     }
     let is_token = |sent: &QueryParameter<'_>| {
-        tokens.iter().any(|token| matches!(token, TokenSource::Query(known) if sent.naming(known) == Naming::Exact))
+        tokens
+            .iter()
+            .any(|token| matches!(token, TokenSource::Query(known) if sent.naming(known) == ParameterNameMatch::Exact))
     };
     if !others && sent.iter().any(|sent| !is_checked(sent) && !is_token(sent)) {
         findings.push(Finding::new("/query", "has a parameter that is not accepted here"));
@@ -70,7 +73,7 @@ pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])
     for check in checks {
         let lines = headers.iter().filter(|(sent, _)| *sent == check.name.as_bytes());
         let values = lines.map(|(_, value)| std::str::from_utf8(value).map_err(|_| "must be text in UTF-8"));
-        let is_respelled = |sent: &[u8]| same_to_an_upstream(sent, check.name.as_bytes()) && !is_checked(sent);
+        let is_respelled = |sent: &[u8]| is_same_cgi_variable(sent, check.name.as_bytes()) && !is_checked(sent);
         check.check("/headers/", values, headers.iter().any(|(sent, _)| is_respelled(sent)), findings);
     }
 }
@@ -100,7 +103,7 @@ impl ParameterCheck {
             fault = Some("is missing".into());
         }
         if count > 1 && !self.repeat {
-            fault = Some("stands more than once".into());
+            fault = Some("is sent more than once".into());
         }
         findings.extend(
             fault.map(|message| Finding { pointer: format!("{room}{}", pointer::escape(&self.name)), message }),

@@ -7,7 +7,7 @@ use super::super::checks::body::{BodyCheck, JsonCheck};
 use super::super::checks::media_type::MediaRange;
 use super::super::checks::parameter::{ParameterCheck, number};
 use super::schemas::Schemas;
-use crate::config::checks::{CheckSettings as Section, JsonBody, Mode, ParameterSettings, ParameterType};
+use crate::config::checks::{CheckMode, CheckSettings as Section, JsonBody, ParameterSettings, ParameterType};
 use crate::config::problem::{At, Problems};
 use crate::config::sent_header;
 use crate::strict_json::{Bounds, MAX_DEPTH};
@@ -24,7 +24,7 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
         }
     }
     if section.content_types.as_ref().is_some_and(Vec::is_empty) {
-        problems.add(&section.place, "`content_types` is empty: leave it out to take every type");
+        problems.add(&section.place, "`content_types` is empty: omit it to accept every type");
     }
     for parameter in section.query.iter().flatten() {
         check_parameter(parameter, problems);
@@ -42,7 +42,8 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
     }
     let is_read = section.json.is_some();
     if let Some(most) = section.max_body_bytes.as_ref().filter(|most| is_read && most.value > MOST_JSON_BYTES) {
-        problems.add(&most.place, format!("a JSON body is read into memory: {MOST_JSON_BYTES} bytes are the most"));
+        problems
+            .add(&most.place, format!("a JSON body is read into memory: at most {MOST_JSON_BYTES} bytes are accepted"));
     }
 }
 
@@ -62,7 +63,7 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
         None => Vec::new(),
     };
     let checks = Checks {
-        log_only: sections().find_map(|s| s.mode) == Some(Mode::Log),
+        log_only: sections().find_map(|s| s.mode) == Some(CheckMode::Log),
         url_bytes: or_none(sections().find_map(|s| bound(&s.max_url_bytes))),
         header_bytes: or_none(sections().find_map(|s| bound(&s.max_header_bytes))),
         headers: or_none(sections().find_map(|s| bound(&s.max_headers))),
@@ -117,14 +118,16 @@ fn check_parameter(parameter: &ParameterSettings, problems: &mut Problems) {
     let mut add = |message: String| problems.add(&parameter.name.place, message);
     let name = &parameter.name.value;
     if !is_number && (parameter.min.is_some() || parameter.max.is_some()) {
-        add(format!("`{name}` is no number: `min` and `max` cannot hold (`min_length` and `max_length` are for text)"));
+        add(format!(
+            "`{name}` is not a number: `min` and `max` cannot be used (`min_length` and `max_length` are for text)"
+        ));
     }
     if !is_text && (parameter.min_length.is_some() || parameter.max_length.is_some()) {
-        add(format!("`{name}` is no text: `min_length` and `max_length` cannot hold"));
+        add(format!("`{name}` is not text: `min_length` and `max_length` cannot be used"));
     }
     let crossed = matches!((&parameter.min, &parameter.max), (Some(min), Some(max)) if min.value > max.value);
     if crossed || matches!((parameter.min_length, parameter.max_length), (Some(min), Some(max)) if min > max) {
-        add(format!("nothing meets the bounds of `{name}`"));
+        add(format!("no value meets the bounds of `{name}`"));
     }
     for value in parameter.one_of.iter().flatten() {
         let fits = match parameter.kind {

@@ -10,11 +10,11 @@ use serde_json::Value;
 pub use reader::ClientReader;
 use unique::UsedNames;
 
-use super::super::polled::{PollPlan, What};
+use super::super::polled::{DocumentKind, PollPlan};
 use super::issuers::{named, unknown};
 use super::revocation::plan;
 use crate::config::client;
-use crate::config::client::Evidence;
+use crate::config::client::CertificateIdentity;
 use crate::config::document::Document;
 use crate::config::problem::{At, Problems};
 use crate::policy::authority::identity::IdentityHeaders;
@@ -52,7 +52,7 @@ pub(super) fn compile(
     let own = ClientDirectory::compile(&document.clients, around, problems).into();
     let reader = document.clients_from.as_ref().map(|from| {
         let reader = Rc::new(ClientReader { around: around.clone(), taken, most_entries: from.max_entries });
-        plans.push(plan(&from.document, What::Clients(reader.clone())));
+        plans.push(plan(&from.document, DocumentKind::Clients(reader.clone())));
         reader
     });
     let polled = reader.as_ref().map(|_| PolledId(plans.len() - 1));
@@ -85,9 +85,9 @@ impl ClientDirectory {
             for evidence in &client.certificates {
                 let (known, caller) = (&mut directory.certificates, caller.clone());
                 match &evidence.value {
-                    Evidence::Sha256(digest) => known.by_digest.insert(*digest, caller),
-                    Evidence::Spiffe(uri) => known.by_uri.insert(uri.clone(), caller),
-                    Evidence::Dns(name) => known.by_dns.insert(name.clone(), caller),
+                    CertificateIdentity::Sha256(digest) => known.by_digest.insert(*digest, caller),
+                    CertificateIdentity::Spiffe(uri) => known.by_uri.insert(uri.clone(), caller),
+                    CertificateIdentity::Dns(name) => known.by_dns.insert(name.clone(), caller),
                 };
             }
         }
@@ -103,10 +103,7 @@ impl ClientDirectory {
 impl ClientContext {
     fn client(&self, client: &client::ClientSettings, problems: &mut Problems) -> Client {
         if client.environments.is_some() && self.environment.is_none() {
-            problems.add(
-                &client.id.place,
-                "`environments` cannot hold: the document does not say in which `environment` it stands",
-            );
+            problems.add(&client.id.place, "`environments` cannot be used: the document does not set `environment`");
         }
         for scope in client.scopes.iter().flatten().filter(|scope| !is_scope(&scope.value)) {
             problems.add(
@@ -117,7 +114,7 @@ impl ClientContext {
         for environment in
             client.environments.iter().flatten().filter(|environment| !is_environment(&environment.value))
         {
-            let message = format!("`{}` is not an environment's name: a-z, 0-9 and `-`", environment.value);
+            let message = format!("`{}` is not an environment name: a-z, 0-9 and `-`", environment.value);
             problems.add(&environment.place, message);
         }
         if let Some(At { value, place }) = &client.plan

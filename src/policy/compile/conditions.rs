@@ -58,14 +58,14 @@ fn fault(source: &ConditionSource, route: &Route, document: &Document) -> Option
     match source {
         // Otherwise, a caller without a token, or with an API key, would gain access that a caller with a token lacks.
         ConditionSource::Claim(_) if !route.auth.value.always_has_claims() => {
-            Some("claims are there only where `auth` is `required`, or `all_of` with the token first".to_string())
+            Some("claims exist only where `auth` is `required`, or `all_of` with the token first".to_string())
         }
         // Similarly, `not has(client.id)` would accept callers without credentials.
         ConditionSource::Client(_) if matches!(route.auth.value, Auth::None | Auth::Optional) => {
-            Some("clients are known only where `auth` asks for a credential".to_string())
+            Some("clients are known only where `auth` requires a credential".to_string())
         }
         ConditionSource::Client(ClientFact::Environment) if document.environment.is_none() => {
-            Some("the document does not say in which `environment` it stands".to_string())
+            Some("the document does not set `environment`".to_string())
         }
         ConditionSource::Parameter(name) => {
             let pattern = RoutePattern::parse(&route.path.value).ok()?;
@@ -88,7 +88,7 @@ fn header_fault(name: &str, document: &Document) -> Option<String> {
     if let Err(fault) = sent_header::read(name) {
         return Some(fault);
     }
-    let is_same = |other: &str| same_to_an_upstream(other, name);
+    let is_same = |other: &str| is_same_cgi_variable(other, name);
     let mut tokens = document.issuers.iter().flat_map(|issuer| &issuer.token_from);
     let is_token = tokens.any(|source| matches!(source, TokenSource::Header(token) if is_same(token)));
     let is_key = key_sources(document).any(|source| matches!(source, KeyPlace::Header(key) if is_same(key)));
@@ -102,7 +102,7 @@ fn key_sources(document: &Document) -> impl Iterator<Item = &KeyPlace> {
     document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value)
 }
 
-const CREDENTIAL: &str = "credentials are no conditions: their values would stand in the document";
+const CREDENTIAL: &str = "conditions cannot read credentials: their values would be written in the document";
 
 #[cfg(test)]
 mod tests {
@@ -123,21 +123,21 @@ mod tests {
             ),
             (
                 r#""auth":"none","when":"claims.a""#,
-                Some("when: character 1: claims are there only where `auth` is `required`"),
+                Some("when: character 1: claims exist only where `auth` is `required`"),
             ),
-            (r#""auth":"optional","when":"not has(claims.a)""#, Some("when: character 9: claims are there only where")),
+            (r#""auth":"optional","when":"not has(claims.a)""#, Some("when: character 9: claims exist only where")),
             (r#""auth":"none","when":"header.accept == 'x'""#, None),
             (r#""when":"client.id == 'x'""#, None),
-            (r#""auth":"none","when":"has(client.id)""#, Some("clients are known only where `auth` asks")),
-            (r#""auth":"optional","when":"not has(client.id)""#, Some("clients are known only where `auth` asks")),
-            (r#""when":"client.environment == 'x'""#, Some("does not say in which `environment` it stands")),
-            (r#""when":"header['x-org_id'] == 'x'""#, Some("what a client sends as `x-org_id` is forged")),
-            (r#""when":"header['X-Perms'] == 'x'""#, Some("what a client sends as `x-perms` is forged")),
-            (r#""when":"header['x-portcullis-upstream'] == 'x'""#, Some("is forged: ask about the claim instead")),
-            (r#""when":"header.Authorization == 'x'""#, Some("credentials are no conditions")),
-            (r#""when":"header.cookie == 'x'""#, Some("credentials are no conditions")),
-            (r#""when":"header['x-token'] == 'x'""#, Some("credentials are no conditions")),
-            (r#""when":"query.access_token == 'x'""#, Some("credentials are no conditions")),
+            (r#""auth":"none","when":"has(client.id)""#, Some("clients are known only where `auth` requires")),
+            (r#""auth":"optional","when":"not has(client.id)""#, Some("clients are known only where `auth` requires")),
+            (r#""when":"client.environment == 'x'""#, Some("does not set `environment`")),
+            (r#""when":"header['x-org_id'] == 'x'""#, Some("the filter removes `x-org_id` from what clients send")),
+            (r#""when":"header['X-Perms'] == 'x'""#, Some("the filter removes `x-perms` from what clients send")),
+            (r#""when":"header['x-portcullis-upstream'] == 'x'""#, Some("use the claim instead")),
+            (r#""when":"header.Authorization == 'x'""#, Some("conditions cannot read credentials")),
+            (r#""when":"header.cookie == 'x'""#, Some("conditions cannot read credentials")),
+            (r#""when":"header['x-token'] == 'x'""#, Some("conditions cannot read credentials")),
+            (r#""when":"query.access_token == 'x'""#, Some("conditions cannot read credentials")),
             (
                 r#""when":"header[':path'] == 'x'""#,
                 Some("`:path` is not a header name (conditions read the path as `request.path`)"),

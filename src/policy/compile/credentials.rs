@@ -3,7 +3,7 @@
 
 use crate::config::auth::{Auth, CredentialKind, KeyPlace, Sensitivity};
 use crate::config::document::{Document, IssuerSettings, Route, TokenSource};
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::problem::Problems;
 use crate::config::token_rules::LONGEST_SELF_ISSUED;
 use crate::policy::authority::identity::IdentityHeaders;
@@ -14,25 +14,22 @@ pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &
     if let Some(environment) = &document.environment
         && !is_environment(&environment.value)
     {
-        let message = format!("`{}` is not an environment's name: a-z, 0-9 and `-`, 32 at the most", environment.value);
+        let message = format!("`{}` is not an environment name: a-z, 0-9 and `-`, 32 at the most", environment.value);
         problems.add(&environment.place, message);
     }
     for place in document.api_keys.iter().flat_map(|keys| &keys.from) {
         if document.environment.is_none() {
-            problems.add(
-                &place.place,
-                "keys are made for one environment: say in which `environment` this document stands",
-            );
+            problems.add(&place.place, "keys are valid in one environment: set `environment` in this document");
         }
         let by_token = |issuer: &&IssuerSettings| issuer.token_from.iter().any(|token| collides(&place.value, token));
         if let Some(issuer) = document.issuers.iter().find(by_token) {
-            let message = format!("the tokens of issuer `{}` stand in the same place", issuer.name.value);
+            let message = format!("the tokens of issuer `{}` are read from the same place", issuer.name.value);
             problems.add(&place.place, message);
         }
         if let KeyPlace::Header(name) = &place.value
             && identity.has(name)
         {
-            problems.add(&place.place, format!("`{name}` is an identity header, which no client may send"));
+            problems.add(&place.place, format!("`{name}` is an identity header, which clients cannot send"));
         }
     }
     for issuer in &document.issuers {
@@ -49,11 +46,14 @@ fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Pro
         match here {
             None => problems.add(
                 &first.place,
-                format!("issuer `{name}` is not for every environment, and the document does not say in which `environment` it stands"),
+                format!("issuer `{name}` is not for every environment, and the document does not set `environment`"),
             ),
             Some(here) if !listed().any(|listed| listed == here) => {
                 let all: Vec<&str> = listed().collect();
-                let message = format!("issuer `{name}` is for {} only, and this document stands in `{here}`", all.join(", "));
+                let message = format!(
+                    "issuer `{name}` is for {} only, and the environment of this document is `{here}`",
+                    all.join(", ")
+                );
                 problems.add(&first.place, message);
             }
             Some(_) => {}
@@ -69,18 +69,14 @@ fn check_self_issued(issuer: &IssuerSettings, problems: &mut Problems) {
     if issuer.environments.is_empty() {
         problems.add(
             &at.place,
-            "developers make these tokens themselves: say in which `environments` they count, as [development]",
+            "self-issued tokens are for development: list the `environments` that accept them, such as [development]",
         );
     }
     for environment in issuer.environments.iter().filter(|e| is_production(&e.value)) {
-        problems.add(
-            &environment.place,
-            format!("tokens that developers make themselves do not count in `{}`", environment.value),
-        );
+        problems.add(&environment.place, format!("self-issued tokens are not accepted in `{}`", environment.value));
     }
     if issuer.rules.max_lifetime.is_some_and(|longest| longest > LONGEST_SELF_ISSUED) {
-        problems
-            .add(&at.place, "tokens that developers make themselves live 15 minutes at the most: lower `max_lifetime`");
+        problems.add(&at.place, "self-issued tokens may be valid for at most 15 minutes: lower `max_lifetime`");
     }
 }
 
@@ -100,7 +96,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
     if auth.value.takes(CredentialKind::ApiKey) && document.api_keys.is_none() {
         problems.add(
             &auth.place,
-            "the route takes API keys and nothing says where they stand (add `api_keys: { from: [{ header: X-API-Key }] }`)",
+            "the route accepts API keys, but the document does not say where they are sent (add `api_keys: { from: [{ header: X-API-Key }] }`)",
         );
     }
     if route.sensitivity == Sensitivity::High {
@@ -112,7 +108,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
 fn check_sensitive(route: &Route, problems: &mut Problems) {
     let key_is_enough = match &route.auth.value {
         Auth::None | Auth::Optional => {
-            let message = "`sensitivity: high` cannot hold on a route that is open to everyone";
+            let message = "`sensitivity: high` cannot be used on a route that is open to everyone";
             return problems.add(&route.auth.place, message);
         }
         Auth::AnyOf(kinds) => kinds.contains(&CredentialKind::ApiKey),
@@ -129,7 +125,7 @@ fn check_sensitive(route: &Route, problems: &mut Problems) {
 /// Returns `true` if tokens and keys would be indistinguishable in this place.
 fn collides(key: &KeyPlace, token: &TokenSource) -> bool {
     match (key, token) {
-        (KeyPlace::Header(key), TokenSource::Header(token)) => same_to_an_upstream(key, token),
+        (KeyPlace::Header(key), TokenSource::Header(token)) => is_same_cgi_variable(key, token),
         (KeyPlace::InsecureQuery(key), TokenSource::Query(token)) => key == token,
         _ => false,
     }
@@ -199,13 +195,16 @@ mod tests {
             ),
             (vec![any(&["api_key", "token"]), high.clone()], Some("an API key alone opens this route")),
             (vec![all(&["api_key"]), high.clone()], Some("an API key alone opens this route")),
-            (vec![auth(json!("none")), high.clone()], Some("cannot hold on a route that is open")),
+            (vec![auth(json!("none")), high.clone()], Some("cannot be used on a route that is open")),
             (vec![all(&["api_key", "certificate"]), high.clone()], None),
             (vec![any(&["token", "certificate"]), high], None),
-            (vec![("/environment", json!("Test"))], Some("is not an environment's name")),
+            (vec![("/environment", json!("Test"))], Some("is not an environment name")),
             (vec![environments(&["test"])], None),
-            (vec![environments(&["production"])], Some("is for production only, and this document stands in `test`")),
-            (vec![("/issuers/0/self_issued", json!(true))], Some("say in which `environments` they count")),
+            (
+                vec![environments(&["production"])],
+                Some("is for production only, and the environment of this document is `test`"),
+            ),
+            (vec![("/issuers/0/self_issued", json!(true))], Some("list the `environments` that accept them")),
             (vec![("/issuers/0/self_issued", json!(true)), environments(&["test"])], None),
             (
                 vec![
@@ -213,16 +212,16 @@ mod tests {
                     environments(&["test"]),
                     ("/issuers/0/max_lifetime", json!("16m")),
                 ],
-                Some("15 minutes at the most"),
+                Some("at most 15 minutes"),
             ),
             (
                 vec![("/issuers/0/self_issued", json!(true)), environments(&["test", "eu-production"])],
-                Some("do not count in `eu-production`"),
+                Some("are not accepted in `eu-production`"),
             ),
             (vec![("/api_keys/from", json!([{ "header": "Authorization" }]))], Some("write `scheme: ApiKey`")),
             (vec![("/api_keys/from", json!([{ "scheme": "Basic" }]))], Some("cannot be the scheme of a key")),
-            (vec![("/issuers/0/token_from", json!([{ "header": "x-api-key" }]))], Some("stand in the same place")),
-            (vec![("/issuers/0/token_from", json!([{ "header": "x.api_key" }]))], Some("stand in the same place")),
+            (vec![("/issuers/0/token_from", json!([{ "header": "x-api-key" }]))], Some("are read from the same place")),
+            (vec![("/issuers/0/token_from", json!([{ "header": "x.api_key" }]))], Some("are read from the same place")),
             (
                 vec![("/issuers/0/token_from", json!([{ "header": "x-token", "insecure_cross_origin": true }]))],
                 Some("is for a `cookie`"),
@@ -238,7 +237,10 @@ mod tests {
                 vec![third(json!([key("k", "pck_test_other0000001", "e9e2", json!({}))]))],
                 Some("has the hash of key `k` of client `c`"),
             ),
-            (vec![third(json!([key("k", "bill0000ing1", "0000", json!({}))]))], Some("`prefix` is not that of a key")),
+            (
+                vec![third(json!([key("k", "bill0000ing1", "0000", json!({}))]))],
+                Some("`prefix` is not the prefix of a key"),
+            ),
             (
                 vec![
                     ("/clients/1/environments", json!(["production"])),
@@ -252,7 +254,7 @@ mod tests {
                     key("2", "pck_test_other0000002", "0002", json!({})),
                     key("3", "pck_test_other0000003", "0003", json!({})),
                 ]))],
-                Some("keys `1`, `2`, `3` hold at the same time"),
+                Some("keys `1`, `2`, `3` are valid at the same time"),
             ),
             (
                 vec![third(json!([
@@ -263,13 +265,13 @@ mod tests {
                 None,
             ),
             (vec![("/clients/1/id", json!("c"))], Some("client `c` is listed twice")),
-            (vec![("/clients/1/expires", json!("tomorrow"))], Some("is not a moment in UTC")),
+            (vec![("/clients/1/expires", json!("tomorrow"))], Some("is not a time in UTC")),
             (
                 vec![(
                     "/clients/1/certificates",
                     json!([{ "spiffe": "spiffe://td/x" }, { "spiffe": "spiffe://td/x" }]),
                 )],
-                Some("this certificate is already that of client `d`"),
+                Some("this certificate already belongs to client `d`"),
             ),
             (vec![("/clients/1/certificates", json!([{ "dns": "*.example.com" }]))], Some("patterns are not accepted")),
             (vec![("/clients/1/certificates", json!([{ "spiffe": "https://x" }]))], Some("is not a SPIFFE id")),
@@ -325,9 +327,9 @@ mod tests {
         };
         assert_eq!(without(&[]), Vec::<String>::new());
         let found = without(&[("api_keys", json!({ "from": [{ "header": "X-API-Key" }] }))]);
-        assert!(found.len() == 1 && found[0].contains("say in which `environment`"), "{found:?}");
+        assert!(found.len() == 1 && found[0].contains("set `environment` in this document"), "{found:?}");
         let client = json!({ "id": "c", "owner": "o", "purpose": "p", "environments": ["test"] });
         let found = without(&[("clients", json!([client]))]);
-        assert!(found.len() == 1 && found[0].contains("does not say in which `environment`"), "{found:?}");
+        assert!(found.len() == 1 && found[0].contains("does not set `environment`"), "{found:?}");
     }
 }

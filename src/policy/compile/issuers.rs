@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::super::polled::{PollPlan, What};
+use super::super::polled::{DocumentKind, PollPlan};
 use crate::config::document;
-use crate::config::document::{Document, Keys, TokenSource};
+use crate::config::document::{Document, IssuerKeySettings, TokenSource};
 use crate::config::environment::Environment;
 use crate::config::problem::{At, Problems, near_miss};
 use crate::policy::credentials::algorithm::Algorithm;
@@ -60,11 +60,16 @@ impl Issuers {
         })
     }
 
-    fn keys(&mut self, keys: &At<Keys>, environment: Environment<'_>, problems: &mut Problems) -> IssuerKeys {
+    fn keys(
+        &mut self,
+        keys: &At<IssuerKeySettings>,
+        environment: Environment<'_>,
+        problems: &mut Problems,
+    ) -> IssuerKeys {
         match &keys.value {
-            Keys::Jwks(remote) => {
+            IssuerKeySettings::Jwks(remote) => {
                 self.plans.push(PollPlan {
-                    what: What::KeySet,
+                    what: DocumentKind::KeySet,
                     uri: remote.uri.value.clone(),
                     cluster: remote.cluster.clone(),
                     refresh_after: remote.fresh_for * 4 / 5,
@@ -75,7 +80,7 @@ impl Issuers {
                 });
                 IssuerKeys::Remote(PolledId(self.plans.len() - 1))
             }
-            Keys::Inline(json) => match KeySet::parse(json.to_string().as_bytes(), KeySource::Inline) {
+            IssuerKeySettings::Inline(json) => match KeySet::parse(json.to_string().as_bytes(), KeySource::Inline) {
                 Ok((set, skipped)) => {
                     for key in skipped {
                         problems.add(&keys.place, key.to_string());
@@ -84,7 +89,7 @@ impl Issuers {
                 }
                 Err(fault) => refuse(keys, fault.to_string(), problems),
             },
-            Keys::Secret { env } => match environment(env).filter(|secret| !secret.is_empty()) {
+            IssuerKeySettings::Secret { env } => match environment(env).filter(|secret| !secret.is_empty()) {
                 Some(secret) => match KeySet::from_secret(secret.as_bytes()) {
                     Ok(set) => IssuerKeys::Local(Rc::new(set)),
                     Err(weak) => refuse(keys, format!("variable `{env}`: {weak}"), problems),
@@ -120,8 +125,8 @@ pub(super) fn named(issuers: &[Issuer], names: &[At<String>], problems: &mut Pro
 /// Returns the algorithms allowed for an issuer's tokens. A secret is only for HMAC, and a published key is not: otherwise an
 /// attacker could use a public key as an HMAC secret (RFC 8725 §2.1).
 fn algorithms(issuer: &document::IssuerSettings, problems: &mut Problems) -> Vec<Algorithm> {
-    let may_be_symmetric = !matches!(issuer.keys.value, Keys::Jwks(_));
-    let may_be_asymmetric = !matches!(issuer.keys.value, Keys::Secret { .. });
+    let may_be_symmetric = !matches!(issuer.keys.value, IssuerKeySettings::Jwks(_));
+    let may_be_asymmetric = !matches!(issuer.keys.value, IssuerKeySettings::Secret { .. });
     let possible = |a: &Algorithm| if a.is_symmetric() { may_be_symmetric } else { may_be_asymmetric };
     let all: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(possible).collect();
     if issuer.algorithms.is_empty() {
@@ -152,7 +157,7 @@ pub(super) fn unknown<'w>(what: &str, written: &str, declared: impl Iterator<Ite
     format!("no {what} `{written}` ({hint})")
 }
 
-fn refuse(keys: &At<Keys>, message: String, problems: &mut Problems) -> IssuerKeys {
+fn refuse(keys: &At<IssuerKeySettings>, message: String, problems: &mut Problems) -> IssuerKeys {
     problems.add(&keys.place, message);
     IssuerKeys::Local(Rc::new(KeySet::default()))
 }

@@ -5,33 +5,34 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::issuers::unknown;
-use super::sharing::Counter;
+use super::sharing::SharedLimits;
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route};
 use crate::config::limit as written;
-use crate::config::limit::{Allowance, Chooser, Counts, KeyPart, QuotaPeriod, Span, Without};
+use crate::config::limit::{Allowance, CountedEvents, KeyPart, LimitExclusions, PlanSource, QuotaPeriod, WindowSpan};
 use crate::config::problem::{At, Problems};
 use crate::policy::limits::rate_limit::cell::MOST_ENTRIES;
 use crate::policy::limits::rate_limit::window::Window;
-use crate::policy::limits::rate_limit::{Choice, Limit, Meter};
+use crate::policy::limits::rate_limit::{Limit, Meter, MeterChoice};
 use crate::policy::limits::set::LimitSet;
 
 /// The limits of a document.
 pub(super) struct Limits<'d> {
     document: &'d Document,
-    wide: Vec<Wide<'d>>,
+    wide: Vec<DocumentLimit<'d>>,
     tables: HashSet<u32>,
-    counter: Counter,
+    shared: SharedLimits,
 }
 
 /// A limit of the document, for all routes or for some.
-struct Wide<'d> {
+struct DocumentLimit<'d> {
     written: &'d written::LimitSettings,
     compiled: Rc<Limit>,
 }
 
 /// A plan's name and its windows. A limit without plans uses an empty name.
 type NamedLimit<'d> = (&'d str, &'d [At<written::WindowSettings>]);
+type ChosenPlans<'d> = (Vec<NamedLimit<'d>>, MeterChoice);
 
 impl<'d> Limits<'d> {
     pub(super) fn compile(document: &'d Document, problems: &mut Problems) -> Limits<'d> {
@@ -41,17 +42,17 @@ impl<'d> Limits<'d> {
                 problems.add(&plan.name.place, format!("plan `{}` is declared twice", plan.name.value));
             }
         }
-        let mut limits = Limits { document, wide: Vec::new(), tables: HashSet::new(), counter: Counter::of(document) };
+        let mut limits = Limits { document, wide: vec![], tables: HashSet::new(), shared: SharedLimits::of(document) };
         for limit in &document.limits {
             limits.check_name(limit, &limits.names(), problems);
             let compiled = limits.limit(limit, "", problems);
-            limits.wide.push(Wide { written: limit, compiled });
+            limits.wide.push(DocumentLimit { written: limit, compiled });
         }
         limits
     }
 
     /// Returns the limits for requests that match no route.
-    pub(super) fn elsewhere(&self) -> LimitSet {
+    pub(super) fn default_limits(&self) -> LimitSet {
         let mut set = LimitSet::default();
         for wide in self.wide.iter().filter(|wide| wide.written.routes.is_none()) {
             set.add(wide.written.counts, &wide.compiled);
@@ -69,7 +70,7 @@ impl<'d> Limits<'d> {
                 set.add(wide.written.counts, &wide.compiled);
             }
             if let Some(named) = named.filter(|_| route.auth.value == Auth::None && wide.compiled.needs_caller()) {
-                problems.add(&named.place, format!("route `{name}` asks nobody who calls, so `by` cannot hold there"));
+                problems.add(&named.place, format!("route `{name}` does not identify callers, so `by` cannot be used"));
             }
         }
         for (i, own) in route.limits.iter().enumerate() {
@@ -77,7 +78,7 @@ impl<'d> Limits<'d> {
             self.check_name(own, &[self.names(), others].concat(), problems);
             let compiled = self.limit(own, name, problems);
             if route.auth.value == Auth::None && compiled.needs_caller() {
-                problems.add(&own.place, "the route asks nobody who calls (`auth: none`), so `by` cannot hold");
+                problems.add(&own.place, "the route does not identify callers (`auth: none`), so `by` cannot be used");
             }
             set.add(own.counts, &compiled);
         }
@@ -104,7 +105,7 @@ impl<'d> Limits<'d> {
     }
 
     fn check_without(&self, route: &Route, problems: &mut Problems) {
-        let Some(Without::Named(names)) = &route.without_limits else { return };
+        let Some(LimitExclusions::Named(names)) = &route.without_limits else { return };
         let declared = self.names();
         for name in names.iter().filter(|name| !declared.contains(&name.value.as_str())) {
             problems.add(&name.place, unknown("limit of the document", &name.value, declared.iter().copied()));
@@ -128,15 +129,15 @@ impl<'d> Limits<'d> {
             meters,
             choice,
             shadow: limit.shadow,
-            sharing: self.counter.sharing(limit, problems),
+            sharing: self.shared.sharing(limit, problems),
         })
     }
 
-    /// Returns the plans of a limit, the default first, and how a caller's plan is chosen.
-    fn allowance(&self, limit: &'d written::LimitSettings, problems: &mut Problems) -> (Vec<NamedLimit<'d>>, Choice) {
+    /// Returns the plans of a limit, the default first.
+    fn allowance(&self, limit: &'d written::LimitSettings, problems: &mut Problems) -> ChosenPlans<'d> {
         let from = match &limit.allowance {
-            Allowance::Windows(windows) => return (vec![("", windows.as_slice())], Choice::Only),
-            Allowance::Plan(name) => return (self.plan(name, problems).into_iter().collect(), Choice::Only),
+            Allowance::Windows(windows) => return (vec![("", windows.as_slice())], MeterChoice::Only),
+            Allowance::Plan(name) => return (self.plan(name, problems).into_iter().collect(), MeterChoice::Only),
             Allowance::PlanFrom(from) => from,
         };
         let mut plans: Vec<_> = self.plan(&from.default, problems).into_iter().collect();
@@ -148,17 +149,17 @@ impl<'d> Limits<'d> {
             })
         };
         let choice = match &from.chooser {
-            Chooser::Claim(claim, accepted) => {
+            PlanSource::Claim(claim, accepted) => {
                 let numbered = self.accepted(accepted).filter_map(|n| Some((n.value.clone(), number(n, problems)?)));
-                Choice::Claim(claim.clone(), numbered.collect())
+                MeterChoice::Claim(claim.clone(), numbered.collect())
             }
-            Chooser::Client(accepted) => {
+            PlanSource::Client(accepted) => {
                 let numbered = self.accepted(accepted).filter_map(|n| Some((n.value.clone(), number(n, problems)?)));
-                Choice::Directory(numbered.collect())
+                MeterChoice::Directory(numbered.collect())
             }
-            Chooser::Clients(clients) => {
+            PlanSource::Clients(clients) => {
                 let numbered = clients.iter().filter_map(|(c, plan)| Some((c.value.clone(), number(plan, problems)?)));
-                Choice::Client(numbered.collect())
+                MeterChoice::Client(numbered.collect())
             }
         };
         (plans, choice)
@@ -193,12 +194,12 @@ impl<'d> Limits<'d> {
 }
 
 impl LimitSet {
-    fn add(&mut self, counts: Counts, limit: &Rc<Limit>) {
+    fn add(&mut self, counts: CountedEvents, limit: &Rc<Limit>) {
         let list = match counts {
             _ if limit.sharing.is_some() => &mut self.shared,
-            Counts::FailedAuthentications => &mut self.failures,
-            Counts::Requests if limit.needs_caller() => &mut self.caller,
-            Counts::Requests => &mut self.arrival,
+            CountedEvents::FailedAuthentications => &mut self.failures,
+            CountedEvents::Requests if limit.needs_caller() => &mut self.caller,
+            CountedEvents::Requests => &mut self.arrival,
         };
         list.push(limit.clone());
     }
@@ -207,8 +208,8 @@ impl LimitSet {
 fn is_without(route: &Route, limit: &Limit) -> bool {
     match &route.without_limits {
         None => false,
-        Some(Without::All) => true,
-        Some(Without::Named(names)) => names.iter().any(|name| *name.value == *limit.name),
+        Some(LimitExclusions::All) => true,
+        Some(LimitExclusions::Named(names)) => names.iter().any(|name| *name.value == *limit.name),
     }
 }
 
@@ -216,15 +217,15 @@ fn check_parts(limit: &written::LimitSettings, problems: &mut Problems) {
     let needs_caller = limit.by.iter().any(|part| part.value.needs_caller());
     for (i, part) in limit.by.iter().enumerate() {
         if limit.by.iter().take(i).any(|other| other.value == part.value) {
-            problems.add(&part.place, "stands twice in `by`");
+            problems.add(&part.place, "is repeated in `by`");
         }
-        if limit.counts == Counts::FailedAuthentications && part.value.needs_caller() {
-            let message = "a failed authentication is nobody's: `by` may name `address`, `route` and a `header` only";
+        if limit.counts == CountedEvents::FailedAuthentications && part.value.needs_caller() {
+            let message = "a failed authentication has no caller: `by` may name `address`, `route` and a `header` only";
             problems.add(&part.place, message);
         }
     }
     if let (Allowance::PlanFrom(from), false) = (&limit.allowance, needs_caller) {
-        let message = "`plan_from` needs a caller, and `by` names none (user, token, client or a claim)";
+        let message = "`plan_from` needs a caller, and `by` has none (user, token, client or a claim)";
         problems.add(&from.default.place, message);
     }
 }
@@ -242,16 +243,16 @@ fn meter(
     for window in written {
         let title = if written.len() == 1 { name.clone() } else { format!("{name}:{}", window.value.text) };
         let (compiled, most, seconds) = match window.value.span {
-            Span::Rate { per, burst } => {
+            WindowSpan::Rate { per, burst } => {
                 let Some((interval, room)) = rate(window.value.count, per, burst) else {
-                    problems.add(&window.place, "a burst that takes more than a year to come back, or over 1000000/s");
+                    problems.add(&window.place, "a burst that takes more than a year to refill, or over 1000000/s");
                     continue;
                 };
                 // Uses the configured values because the interval is rounded up: ten seconds of 3/10s would become eleven.
                 let lasting = (per.as_nanos() * u128::from(burst)).div_ceil(u128::from(window.value.count * NANOS));
                 (Window::Rate { interval, room }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
             }
-            Span::Quota(period) => {
+            WindowSpan::Quota(period) => {
                 let most = u32::try_from(window.value.count).unwrap_or(u32::MAX);
                 (Window::Quota { most, period }, u64::from(most), seconds_of(period))
             }
@@ -354,7 +355,7 @@ mod tests {
                 Some("limits[0].rate: a burst that takes more than a year"),
             ),
             (limit(json!({ "quota": "1/s" })), Some("limits[0].quota: `1/s` is not a quota")),
-            (limit(json!({ "rate": none, "burst": 3 })), Some("limits[0].burst: `burst` belongs to a `rate`")),
+            (limit(json!({ "rate": none, "burst": 3 })), Some("limits[0].burst: `burst` needs a `rate`")),
             (limit(json!({ "rate": none })), Some("limits[0]: expected exactly one of `rate` and `quota`")),
             (limit(json!({ "plan": "gold" })), Some("limits[0]: expected exactly one of `rate` and `quota`")),
             (
@@ -376,9 +377,9 @@ mod tests {
                 limit(json!({ "rate": none, "plan_from": { "claim": "p", "default": "free" } })),
                 Some("limits[0].plan_from.default: `plan_from` needs a caller"),
             ),
-            (limit(json!({ "name": "a b" })), Some("limits[0].name: `a b` is not a limit's name")),
+            (limit(json!({ "name": "a b" })), Some("limits[0].name: `a b` is not a limit name")),
             (limit(json!({ "by": "ip" })), Some("limits[0].by: `ip` is not accepted here")),
-            (limit(json!({ "by": ["route", "route"] })), Some("limits[0].by[1]: stands twice in `by`")),
+            (limit(json!({ "by": ["route", "route"] })), Some("limits[0].by[1]: is repeated in `by`")),
             (limit(json!({ "by": { "header": "a b" } })), Some("limits[0].by.header: `a b` is not a header name")),
             (limit(json!({ "by": { "header": "a", "claim": "b" } })), Some("limits[0].by: expected exactly one of")),
             (
@@ -387,11 +388,11 @@ mod tests {
             ),
             (
                 limit(json!({ "by": "user", "routes": ["open"] })),
-                Some("limits[0].routes[0]: route `open` asks nobody who calls"),
+                Some("limits[0].routes[0]: route `open` does not identify callers"),
             ),
             (
                 limit(json!({ "by": "user", "counts": "failed_authentications" })),
-                Some("limits[0].by: a failed authentication is nobody's"),
+                Some("limits[0].by: a failed authentication has no caller"),
             ),
             (limit(json!({ "max_entries": 1 })), Some("limits[0].max_entries: `1` is not a whole number from 64")),
             (json!({ "plans": { "p": [] } }), Some("plans.p: expected `rate`")),
@@ -427,7 +428,10 @@ mod tests {
                 own(json!([limit("o", "user"), limit("o", "route")]), "required"),
                 Some("routes[0].limits[1].name: limit `o`"),
             ),
-            (own(json!([limit("own", "user")]), "none"), Some("routes[0].limits[0]: the route asks nobody who calls")),
+            (
+                own(json!([limit("own", "user")]), "none"),
+                Some("routes[0].limits[0]: the route does not identify callers"),
+            ),
             (without(json!(true)), None),
             (without(json!(["wide"])), None),
             (

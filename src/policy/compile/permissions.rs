@@ -2,7 +2,7 @@
 
 use super::issuers::unknown;
 use crate::config::document::Document;
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::permission::PermissionDomain;
 use crate::config::problem::{At, Problems};
 use crate::policy::authority::permission::{PermissionNeed, PermissionRegistry};
@@ -65,7 +65,7 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
     for (i, (header, form)) in headers.iter().enumerate() {
         let identity = document.identity_headers.iter().map(|other| &other.header);
         let earlier = headers.iter().take(i).map(|(other, _)| other);
-        if identity.chain(earlier).any(|other| same_to_an_upstream(&other.value, &header.value)) {
+        if identity.chain(earlier).any(|other| is_same_cgi_variable(&other.value, &header.value)) {
             problems.add(
                 &header.place,
                 "this header already carries something else (all but letters and digits count as one)",
@@ -74,7 +74,7 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
         let bytes = registry.told(&everything, *form).len();
         if bytes > MOST_HEADER_BYTES {
             let message = format!(
-                "all permissions together are {bytes} bytes in this form, and {MOST_HEADER_BYTES} are accepted: tell `masks`"
+                "all permissions together are {bytes} bytes in this form, and {MOST_HEADER_BYTES} are accepted: send `masks`"
             );
             problems.add(&header.place, message);
         }
@@ -118,12 +118,12 @@ mod tests {
             (r#""mask":0"#, Some("`0` is not one bit (accepted: 1, 2, 4, 8, …, or `1 << 3`)")),
             (r#""mask":3"#, Some("`3` is not one bit")),
             (r#""mask":1.5"#, Some("`1.5` is a number with a sign, a fraction")),
-            (r#""mask":9007199254740992"#, Some("above 2^53 - 1; such a mask is written as text")),
+            (r#""mask":9007199254740992"#, Some("above 2^53 - 1; write such a mask as text")),
             (r#""mask":"01""#, Some("`01` has a leading zero")),
-            (r#""mask":"1 << 1024""#, Some("`1 << 1024` shifts by no whole number from 0 to 1023")),
-            (r#""mask":"1 << -1""#, Some("shifts by no whole number")),
-            (r#""mask":"1 << 01""#, Some("shifts by no whole number")),
-            (r#""mask":"1<<1""#, Some("`1<<1` is no mask")),
+            (r#""mask":"1 << 1024""#, Some("the shift in `1 << 1024` is not a whole number from 0 to 1023")),
+            (r#""mask":"1 << -1""#, Some("the shift in")),
+            (r#""mask":"1 << 01""#, Some("the shift in")),
+            (r#""mask":"1<<1""#, Some("`1<<1` is not a mask")),
             (r#""mask":1,"bit":0"#, Some("expected exactly one of `bit` and `mask`")),
             (r#""since":"1.0""#, Some("expected exactly one of `bit` and `mask`")),
         ] {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::polled::{PollPlan, What};
+use super::super::polled::{DocumentKind, PollPlan};
 use super::issuers::unknown;
 use crate::config::document::IssuerSettings;
-use crate::config::polled::PolledFrom;
+use crate::config::polled::PolledSource;
 use crate::config::problem::Problems;
 use crate::config::revocation;
 use crate::config::revocation::ListUnavailable;
@@ -28,7 +28,7 @@ pub(super) fn compile(
         }
     }
     let list = written.list.as_ref().map(|from| {
-        plans.push(plan(from, What::Revocations { most_entries: written.max_entries }));
+        plans.push(plan(from, DocumentKind::Revocations { most_entries: written.max_entries }));
         PolledId(plans.len() - 1)
     });
     Some(Revocation {
@@ -41,7 +41,7 @@ pub(super) fn compile(
 }
 
 /// Returns the poll plan of a document: fetched every `poll`, and used for at most `stale_for` longer.
-pub(super) fn plan(from: &PolledFrom, what: What) -> PollPlan {
+pub(super) fn plan(from: &PolledSource, what: DocumentKind) -> PollPlan {
     PollPlan {
         what,
         uri: from.uri.value.clone(),

@@ -105,7 +105,7 @@ impl RouteContext<'_, '_> {
         Rule {
             name: format!("public {text}").into(),
             requirements: Requirements::nothing(),
-            limits: limits.elsewhere(),
+            limits: limits.default_limits(),
             checks: self.checks.clone(),
             cors: self.cors.cloned(),
             action,
@@ -119,7 +119,7 @@ impl RouteContext<'_, '_> {
             Some(Some(own)) => {
                 checks::check_section(own, problems);
                 if let (Some(_), Some(_)) = (&route.response, &own.json) {
-                    problems.add(&own.place, "a route with `response` reads no body: `json` cannot hold");
+                    problems.add(&own.place, "a route with `response` reads no body: `json` cannot be used");
                 }
                 checks::compile(self.document.checks.as_ref(), Some(own), self.schemas)
             }
@@ -136,14 +136,14 @@ impl RouteContext<'_, '_> {
         if *auth == Auth::None && (wants || !route.issuers.is_empty()) {
             problems.add(
                 &route.auth.place,
-                "`auth: none` asks nobody, so `scopes`, `any_scope`, `permissions`, `any_permission`, `require_claims` and `issuer` cannot hold",
+                "`auth: none` identifies no caller, so `scopes`, `any_scope`, `permissions`, `any_permission`, `require_claims` and `issuer` cannot be used",
             );
         }
         // Otherwise, a caller without a token would gain access that a caller with a token lacks.
         if *auth == Auth::Optional && wants {
             problems.add(
                 &route.auth.place,
-                "`auth: optional` lets callers without a token pass, so `scopes`, `any_scope`, `permissions`, `any_permission` and `require_claims` cannot hold",
+                "`auth: optional` accepts callers without a token, so `scopes`, `any_scope`, `permissions`, `any_permission` and `require_claims` cannot be used",
             );
         }
         super::credentials::check_route(route, self.document, problems);
@@ -173,14 +173,14 @@ impl RouteContext<'_, '_> {
     fn action(&self, route: &Route, problems: &mut Problems) -> RouteAction {
         if let Some(response) = &route.response {
             if route.upstream.is_some() || route.strip_prefix || route.timeout.is_some() || route.forward_token {
-                problems.add(&route.place, "a route with `response` goes nowhere: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot hold");
+                problems.add(&route.place, "a route with `response` has no upstream: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot be used");
             }
             if response.body.is_some() && matches!(response.status, 204 | 205 | 304) {
                 // RFC 9110 §6.4.1: a client would read body bytes after such a status as the next response.
                 let status = response.status;
                 problems.add(
                     &route.place,
-                    format!("an answer of {status} has no body: leave `body` out, or choose another `status`"),
+                    format!("a response with status {status} has no body: omit `body`, or choose another `status`"),
                 );
             }
             return RouteAction::Answer(StaticAnswer::compile(response));
@@ -188,7 +188,10 @@ impl RouteContext<'_, '_> {
         let upstream = route.upstream.as_ref().and_then(|name| self.upstream(name, problems));
         let has_tail = route.path.value.ends_with("/{.+}");
         if route.strip_prefix && !has_tail {
-            problems.add(&route.place, "`strip_prefix` needs a path that ends in `/{.+}`, which is what goes on");
+            problems.add(
+                &route.place,
+                "`strip_prefix` needs a path that ends in `/{.+}`, which is the part that is forwarded",
+            );
         }
         let url = upstream.and_then(|u| u.url.as_ref());
         RouteAction::Forward(Destination {
@@ -223,7 +226,7 @@ fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
         if let Some(url) = &upstream.url
             && let Err(fault) = guard::read_target(url.value.path.as_bytes())
         {
-            problems.add(&url.place, format!("the path of `{name}` has {fault}, which no upstream is sent"));
+            problems.add(&url.place, format!("the path of `{name}` has {fault}, which is never sent to an upstream"));
         }
     }
 }
@@ -254,7 +257,7 @@ fn insert(table: &mut RouteTableBuilder<Rc<Rule>>, route: &Route, rule: Rc<Rule>
     let name = rule.name.clone();
     if let Err(conflict) = table.insert(&hosts, pattern, &methods, rule) {
         let others: Vec<String> = conflict.taken.iter().map(|t| format!("`{}`", t.by.name)).collect();
-        let message = format!("route `{name}` takes the same requests as {}", others.join(", "));
+        let message = format!("route `{name}` matches the same requests as {}", others.join(", "));
         problems.add(&Place { path: format!("{}.path", route.place.path), ..route.path.place.clone() }, message);
     }
 }

@@ -1,7 +1,7 @@
 //! Rejects documents that read headers which only the gateway sets, because clients could forge them.
 
 use crate::config::document::{Document, TokenSource};
-use crate::config::header_name::{OWN_PREFIX, same_to_an_upstream, starts_with_to_an_upstream};
+use crate::config::header_name::{OWN_PREFIX, is_same_cgi_variable, starts_with_as_cgi_variable};
 use crate::config::limit::KeyPart;
 use crate::config::problem::{Place, Problems};
 
@@ -44,8 +44,8 @@ pub(super) fn forged(name: &str, document: &Document) -> Option<String> {
     let permissions = document.forward_permissions.headers.iter().map(|(header, _)| header);
     let mut ours = identity.chain(permissions);
     let is_ours =
-        ours.any(|ours| same_to_an_upstream(name, &ours.value)) || starts_with_to_an_upstream(name, OWN_PREFIX);
-    is_ours.then(|| format!("what a client sends as `{name}` is forged: ask about the claim instead"))
+        ours.any(|ours| is_same_cgi_variable(name, &ours.value)) || starts_with_as_cgi_variable(name, OWN_PREFIX);
+    is_ours.then(|| format!("the filter removes `{name}` from what clients send: use the claim instead"))
 }
 
 #[cfg(test)]
@@ -83,9 +83,9 @@ mod tests {
         let errors = ("errors", json!({}));
         for (header, expected) in [
             ("X-Tenant", None),
-            ("x_org_id", Some("`x_org_id` is forged")),
-            ("X-Perms", Some("is forged")),
-            ("X-Portcullis-Upstream", Some("is forged")),
+            ("x_org_id", Some("the filter removes `x_org_id` from what clients send")),
+            ("X-Perms", Some("from what clients send")),
+            ("X-Portcullis-Upstream", Some("from what clients send")),
             ("Host", Some("conditions read the host as `request.host`")),
             ("Connection", Some("never sees a header `Connection`")),
             (":path", Some("`:path` is not a header name")),

@@ -4,17 +4,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::document::Document;
-use crate::config::limit::{Counts, LimitSettings, Store};
+use crate::config::limit::{CountStore, CountedEvents, LimitSettings};
 use crate::config::problem::Problems;
 use crate::policy::limits::rate_limit::Sharing;
 use crate::policy::limits::rate_limit_client::{LeaseTerms, Service, SharedLimit};
 
 /// The rate limit service, and the timeout of calls.
-pub(super) struct Counter(Option<(Rc<Service>, Duration)>);
+pub(super) struct SharedLimits(Option<(Rc<Service>, Duration)>);
 
-impl Counter {
-    pub(super) fn of(document: &Document) -> Counter {
-        Counter(document.rate_limit_service.as_ref().map(|service| {
+impl SharedLimits {
+    pub(super) fn of(document: &Document) -> SharedLimits {
+        SharedLimits(document.rate_limit_service.as_ref().map(|service| {
             let (cluster, domain) = (service.cluster.value.clone(), service.domain.clone());
             (Rc::new(Service { cluster, domain }), service.timeout)
         }))
@@ -22,8 +22,8 @@ impl Counter {
 
     /// Returns how a limit is shared; `None` if each proxy counts it separately.
     pub(super) fn sharing(&self, limit: &LimitSettings, problems: &mut Problems) -> Option<Sharing> {
-        let Store::Global(shared) = &limit.store else { return None };
-        if limit.counts == Counts::FailedAuthentications {
+        let CountStore::Global(shared) = &limit.store else { return None };
+        if limit.counts == CountedEvents::FailedAuthentications {
             problems.add(&limit.place, "a rate limit service counts requests; failed authentications are counted here");
         }
         let Some((service, timeout)) = &self.0 else {

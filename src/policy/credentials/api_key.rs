@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 
 use crate::config::auth::KeyPlace;
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::policy::request::guard::{SafePath, query_pairs, without_query_pair};
-use crate::policy::request::{Once, Request};
+use crate::policy::request::{Request, SingleValue};
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
@@ -98,17 +98,17 @@ impl KeyPlaces {
                     lines.map(|(_, value)| Cow::Borrowed(*value)).try_for_each(&mut add)?;
                 }
                 KeyPlace::Scheme(scheme) => match request.authorization {
-                    Once::Repeated => {
+                    SingleValue::Repeated => {
                         return Err(Rejection::new(
                             RejectionKind::InvalidTokenRequest,
                             "several_authorization_headers",
                         ));
                     }
-                    Once::Value(value) => {
+                    SingleValue::Value(value) => {
                         let key = behind_scheme(value, scheme).filter(|key| is_key_behind(scheme, key));
                         key.map(Cow::Borrowed).map_or(Ok(()), &mut add)?;
                     }
-                    Once::Absent => {}
+                    SingleValue::Absent => {}
                 },
                 KeyPlace::InsecureQuery(name) => {
                     let pairs = query_pairs(query.unwrap_or_default()).filter(|(n, _)| n == name);
@@ -175,7 +175,7 @@ impl KeyPlaces {
 }
 
 fn remove_spellings(name: &str, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
-    HeaderEdit::remove_matching(sent, edits, |sent| same_to_an_upstream(sent, name));
+    HeaderEdit::remove_matching(sent, edits, |sent| is_same_cgi_variable(sent, name));
 }
 
 /// Returns the text after the scheme, which is case-insensitive (RFC 9110 §11.1).
@@ -252,7 +252,7 @@ mod tests {
             ("Bearer", "Bearer eyJ.a.b", None),
             ("Bearer", "Basic pck_x", None),
         ] {
-            let request = Request { authorization: Once::Value(value.as_bytes()), ..Request::default() };
+            let request = Request { authorization: SingleValue::Value(value.as_bytes()), ..Request::default() };
             let places = KeyPlaces(vec![KeyPlace::Scheme(scheme.into())]);
             let found = places.find(&request, None).unwrap();
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{scheme}: {value}");
@@ -284,7 +284,8 @@ mod tests {
             KeyPlace::InsecureQuery("key".into()),
         ]);
         let read = |headers: &[(&'static [u8], &'static [u8])], query| {
-            let authorization = headers.iter().find(|(n, _)| *n == b"authorization").map(|(_, v)| Once::Value(v));
+            let authorization =
+                headers.iter().find(|(n, _)| *n == b"authorization").map(|(_, v)| SingleValue::Value(v));
             let request = Request { headers, authorization: authorization.unwrap_or_default(), ..Request::default() };
             places.find(&request, query).map(|found| found.is_some()).map_err(|r| r.reason)
         };

@@ -5,7 +5,7 @@
 //! accepted.
 
 use crate::policy::request::guard::{RequestHost, read_host};
-use crate::policy::request::{Once, Request};
+use crate::policy::request::{Request, SingleValue};
 use crate::policy::respond::cors::CorsPolicy;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
@@ -25,21 +25,21 @@ pub fn check(
     }
     let site = once(request, b"sec-fetch-site");
     // The browser compares the page's origin with the URL that it requested, before any proxy changes it.
-    if site == Once::Value(b"same-origin") {
+    if site == SingleValue::Value(b"same-origin") {
         return Ok("the browser says that the page is of the same origin");
     }
-    let asked_by_no_other_page = matches!(site, Once::Absent | Once::Value(b"none"));
+    let asked_by_no_other_page = matches!(site, SingleValue::Absent | SingleValue::Value(b"none"));
     match request.origin {
-        Once::Absent if asked_by_no_other_page => Ok("no page of another origin is named"),
-        Once::Value(origin) if cors.is_some_and(|cors| cors.allows_credentials(origin)) => {
+        SingleValue::Absent if asked_by_no_other_page => Ok("no page of another origin is named"),
+        SingleValue::Value(origin) if cors.is_some_and(|cors| cors.allows_credentials(origin)) => {
             Ok("the CORS policy allows this origin's credentials")
         }
-        Once::Value(origin) if asked_by_no_other_page && is_own(origin, scheme(request), host) => {
+        SingleValue::Value(origin) if asked_by_no_other_page && is_own(origin, scheme(request), host) => {
             Ok("the page is of the gateway's own origin")
         }
-        Once::Value(origin) => Err(foreign(&format!("origin {}", text(origin)))),
-        Once::Repeated => Err(foreign("several origins")),
-        Once::Absent => Err(foreign("no origin, and Sec-Fetch-Site names another site")),
+        SingleValue::Value(origin) => Err(foreign(&format!("origin {}", text(origin)))),
+        SingleValue::Repeated => Err(foreign("several origins")),
+        SingleValue::Absent => Err(foreign("no origin, and Sec-Fetch-Site names another site")),
     }
 }
 
@@ -65,8 +65,8 @@ fn scheme<'r>(request: &Request<'r>) -> &'r [u8] {
     once(request, b":scheme").value().unwrap_or_default()
 }
 
-fn once<'r>(request: &Request<'r>, name: &[u8]) -> Once<'r> {
-    let mut found = Once::Absent;
+fn once<'r>(request: &Request<'r>, name: &[u8]) -> SingleValue<'r> {
+    let mut found = SingleValue::Absent;
     for (_, value) in request.headers.iter().filter(|(have, _)| *have == name) {
         found.add(value);
     }

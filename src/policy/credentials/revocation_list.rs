@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::caller::Caller;
 use crate::config::node::Node;
-use crate::config::revocation::{Revoked, RevokedWhat, read_list};
+use crate::config::revocation::{Revoked, RevokedCredential, read_list};
 use crate::strict_json;
 use serde_json::Value;
 
@@ -74,19 +74,19 @@ struct RevocationCutoff {
 
 /// The reason why a text is not a revocation list.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unread(pub String);
+pub struct RevocationListError(pub String);
 
 impl Revocations {
     /// Parses a list. A list with any problem is rejected. Entries that have expired at `now` are dropped and not counted.
-    pub fn parse(text: &[u8], most_entries: usize, now: Duration) -> Result<Revocations, Unread> {
-        let json = strict_json::parse(text).map_err(|fault| Unread(fault.to_string()))?;
+    pub fn parse(text: &[u8], most_entries: usize, now: Duration) -> Result<Revocations, RevocationListError> {
+        let json = strict_json::parse(text).map_err(|fault| RevocationListError(fault.to_string()))?;
         let (entries, problems) = read_list(&Node::from(json));
         if !problems.is_empty() {
-            return Err(Unread(problems.in_short()));
+            return Err(RevocationListError(problems.summary()));
         }
         let list = Revocations::of(&entries, now);
         if list.entries > most_entries {
-            return Err(Unread(format!("{} entries, at most {most_entries} are taken", list.entries)));
+            return Err(RevocationListError(format!("{} entries, at most {most_entries} are accepted", list.entries)));
         }
         Ok(list)
     }
@@ -110,12 +110,12 @@ impl Revocations {
     fn add(&mut self, entry: &Revoked, terms: RevocationCutoff) {
         let issuer = entry.issuer.as_ref().map_or("", |issuer| issuer.value.as_str());
         let name = match &entry.what {
-            RevokedWhat::Token(jti) => RevokedName(RevokedKind::Token, issuer, jti),
-            RevokedWhat::Subject(sub) => RevokedName(RevokedKind::Subject, issuer, sub),
-            RevokedWhat::Client(id) => RevokedName(RevokedKind::Client, issuer, id),
-            RevokedWhat::Everyone => RevokedName(RevokedKind::Everyone, issuer, ""),
-            RevokedWhat::ApiKey { client, key: Some(key) } => RevokedName(RevokedKind::ApiKey, client, key),
-            RevokedWhat::ApiKey { client, key: None } => RevokedName(RevokedKind::ApiClient, client, ""),
+            RevokedCredential::Token(jti) => RevokedName(RevokedKind::Token, issuer, jti),
+            RevokedCredential::Subject(sub) => RevokedName(RevokedKind::Subject, issuer, sub),
+            RevokedCredential::Client(id) => RevokedName(RevokedKind::Client, issuer, id),
+            RevokedCredential::Everyone => RevokedName(RevokedKind::Everyone, issuer, ""),
+            RevokedCredential::ApiKey { client, key: Some(key) } => RevokedName(RevokedKind::ApiKey, client, key),
+            RevokedCredential::ApiKey { client, key: None } => RevokedName(RevokedKind::ApiClient, client, ""),
         };
         let mut key = Vec::new();
         name.write(&mut key);
@@ -219,7 +219,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn parse(entries: &str) -> Result<Revocations, Unread> {
+    fn parse(entries: &str) -> Result<Revocations, RevocationListError> {
         let text = format!(r#"{{"version":"1.0","revoked":[{entries}]}}"#);
         Revocations::parse(text.as_bytes(), 4, at(NOW))
     }
@@ -308,10 +308,10 @@ mod tests {
         for (entries, expected) in [
             (r#"{"jti":"j","until":5}"#, "unknown key `until`"),
             (r#"{"jti":"j"},{"jit":"j"}"#, "unknown key `jit` (did you mean `jti`?)"),
-            (r#"{"jti":"j","sub":"s"}"#, "names several things"),
+            (r#"{"jti":"j","sub":"s"}"#, "has several names"),
             (r#"{"sub":"s"}"#, "`sub` needs the `issuer`"),
             (r#"{"jti":7}"#, "expected text, found a number"),
-            (r#"{"jti":""}"#, "expected text, found an empty one"),
+            (r#"{"jti":""}"#, "expected text, found empty text"),
             (r#"{"key":"k"}"#, "needs `client`"),
             (r#"{"client":"c","issuer":"a"}"#, "an API key has no `issuer`"),
             (r#"{"jti":"j","issued_before":1}"#, "names one token"),
@@ -321,7 +321,7 @@ mod tests {
             (r#"{"issued_before":1.5}"#, "is not a whole number"),
             (r#""j""#, "expected a mapping"),
             (r#"{"jti":"a"},{"jti":"b"},{"jti":"c"},{"jti":"d"},{"jti":"e"}"#, "5 entries, at most 4"),
-            (r#"{"jti":"a","jti":"b"}"#, "stands twice"),
+            (r#"{"jti":"a","jti":"b"}"#, "is repeated"),
         ] {
             let fault = parse(entries).unwrap_err().0;
             assert!(fault.contains(expected), "{entries}: {fault}");

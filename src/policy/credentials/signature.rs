@@ -28,7 +28,7 @@ pub fn fingerprint(signing_input: &[u8]) -> u128 {
     digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
-/// Verifies signatures. The filter uses Envoy's implementation, the tools use [`Software`].
+/// Verifies signatures. The filter uses Envoy's implementation, the tools use [`SoftwareVerifier`].
 pub trait SignatureVerifier {
     /// Returns `true` if `key` made `signature` over `signing_input` with `alg`. A key that does not support `alg` never
     /// matches.
@@ -40,9 +40,9 @@ pub trait SignatureVerifier {
 
 /// Verifies all algorithms in pure Rust. Inside Envoy, Envoy verifies ECDSA.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Software;
+pub struct SoftwareVerifier;
 
-impl SignatureVerifier for Software {
+impl SignatureVerifier for SoftwareVerifier {
     fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
         if !key.fits(alg) {
             return false;
@@ -93,7 +93,7 @@ pub struct HostRequest<'a> {
 }
 
 /// Returns the arguments for Envoy's verification. Returns `None` if Envoy cannot or need not verify: PS*, EdDSA and HS*, a key
-/// that does not support `alg`, or a signature of the wrong length. [`Software`] handles all of these.
+/// that does not support `alg`, or a signature of the wrong length. [`SoftwareVerifier`] handles all of these.
 ///
 /// Envoy would accept an EC key for an RS256 token, so this function checks that key and algorithm match (envoy-facts §1.2).
 pub fn host_request<'a>(key: &'a VerifyingKey, alg: Algorithm, signature: &'a [u8]) -> Option<HostRequest<'a>> {

@@ -24,13 +24,13 @@ pub struct TokenCache {
 
 #[derive(Debug, Default)]
 struct Generation {
-    callers: HashMap<Tail, Known, BuildHasherDefault<TailHasher>>,
+    callers: HashMap<TokenTail, CachedToken, BuildHasherDefault<TailHasher>>,
     bytes: usize,
 }
 
 /// A verified token and its caller.
 #[derive(Debug)]
-struct Known {
+struct CachedToken {
     token: Box<[u8]>,
     caller: Rc<Caller>,
     /// The memory that the entry takes.
@@ -39,7 +39,7 @@ struct Known {
 
 /// The last 16 bytes of a token: the end of a signature or MAC, which cannot be chosen without the key. Only verified tokens
 /// are inserted, so clients cannot create collisions. Lookups compare the whole token.
-pub(in crate::policy) type Tail = u128;
+pub(in crate::policy) type TokenTail = u128;
 
 impl TokenCache {
     /// Creates a cache with these maximum numbers of entries and of allocated bytes.
@@ -62,7 +62,7 @@ impl TokenCache {
     /// Inserts a verified caller.
     pub fn insert(&mut self, token: &[u8], caller: Rc<Caller>) {
         let bytes = room(token, &caller);
-        self.keep(Known { token: token.into(), caller, bytes });
+        self.keep(CachedToken { token: token.into(), caller, bytes });
     }
 
     /// Removes a token that is no longer valid.
@@ -81,7 +81,7 @@ impl TokenCache {
         self.len() == 0
     }
 
-    fn keep(&mut self, known: Known) {
+    fn keep(&mut self, known: CachedToken) {
         let bytes = known.bytes;
         if bytes > self.most_bytes || self.most_entries == 0 {
             return;
@@ -98,7 +98,7 @@ impl TokenCache {
 
 impl Generation {
     /// Removes an entry and its size, so that a token that is inserted repeatedly does not evict others.
-    fn take(&mut self, token: &[u8]) -> Option<Known> {
+    fn take(&mut self, token: &[u8]) -> Option<CachedToken> {
         let tail = tail(token);
         if !same(&self.callers.get(&tail)?.token, token) {
             return None;
@@ -109,11 +109,11 @@ impl Generation {
     }
 }
 
-/// Returns the [`Tail`] of a token.
-pub(in crate::policy) fn tail(token: &[u8]) -> Tail {
+/// Returns the [`TokenTail`] of a token.
+pub(in crate::policy) fn tail(token: &[u8]) -> TokenTail {
     match token.last_chunk::<16>() {
-        Some(bytes) => Tail::from_le_bytes(*bytes),
-        None => token.iter().fold(0, |word, byte| word << 8 | Tail::from(*byte)),
+        Some(bytes) => TokenTail::from_le_bytes(*bytes),
+        None => token.iter().fold(0, |word, byte| word << 8 | TokenTail::from(*byte)),
     }
 }
 
@@ -127,7 +127,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 /// Returns the memory for a token and its caller. A hash table has up to 16 slots for 7 entries: it doubles when it is 7/8
 /// full.
 fn room(token: &[u8], caller: &Caller) -> usize {
-    block(token.len()) + caller.allocated() + 3 * size_of::<(Tail, Known)>()
+    block(token.len()) + caller.allocated() + 3 * size_of::<(TokenTail, CachedToken)>()
 }
 
 /// Folds the tail, which is already effectively random.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::config::document::TokenSource;
-use crate::policy::request::{Once, Request, guard};
+use crate::policy::request::{Request, SingleValue, guard};
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
 /// A presented token.
@@ -79,13 +79,13 @@ fn tokens_at<'r>(
 }
 
 /// Parses `Authorization: Bearer b64token` (RFC 6750 §2.1). Another scheme is a different credential, not a malformed token.
-fn bearer(authorization: Once<'_>) -> Result<Option<&[u8]>, Rejection> {
+fn bearer(authorization: SingleValue<'_>) -> Result<Option<&[u8]>, Rejection> {
     let value = match authorization {
-        Once::Absent => return Ok(None),
-        Once::Repeated => {
+        SingleValue::Absent => return Ok(None),
+        SingleValue::Repeated => {
             return Err(Rejection::new(RejectionKind::InvalidTokenRequest, "several_authorization_headers"));
         }
-        Once::Value(value) => value,
+        SingleValue::Value(value) => value,
     };
     let Some(token) = strip_bearer(value) else {
         // A token after another scheme's credential would reach the upstream unnoticed.
@@ -149,7 +149,7 @@ mod tests {
             ("Bearer =a", Err("malformed_authorization")),
             ("Bearer a\tb", Err("malformed_authorization")),
         ] {
-            let read = bearer(Once::Value(value.as_bytes())).and_then(|found| {
+            let read = bearer(SingleValue::Value(value.as_bytes())).and_then(|found| {
                 let credential =
                     |token: &'static [u8]| PresentedToken { token: Cow::Borrowed(token), source: 0, bearer: true };
                 found.map_or(Ok(()), |token| credential(token).check_form()).map(|()| found)
@@ -157,7 +157,7 @@ mod tests {
             let read = read.map(|t| t.map(|t| std::str::from_utf8(t).unwrap())).map_err(|r| r.reason);
             assert_eq!(read, expected, "{value}");
         }
-        assert!(bearer(Once::Repeated).is_err());
+        assert!(bearer(SingleValue::Repeated).is_err());
     }
 
     #[test]
@@ -166,7 +166,8 @@ mod tests {
             [TokenSource::Bearer, TokenSource::Cookie("sid".into()), TokenSource::Query("access_token".into())];
         let read = |headers: &[(&'static str, &'static str)], query| {
             let headers: Vec<_> = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-            let authorization = headers.iter().find(|(n, _)| *n == b"authorization").map(|(_, v)| Once::Value(v));
+            let authorization =
+                headers.iter().find(|(n, _)| *n == b"authorization").map(|(_, v)| SingleValue::Value(v));
             let request =
                 Request { headers: &headers, authorization: authorization.unwrap_or_default(), ..Request::default() };
             find(&request, query, &sources).map(|c| c.map(|c| c.source)).map_err(|r| r.reason)

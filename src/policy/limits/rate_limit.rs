@@ -38,7 +38,7 @@ pub struct Limit {
     /// One meter per plan. The first is the default.
     pub meters: Vec<Meter>,
     /// How a caller's meter is chosen.
-    pub choice: Choice,
+    pub choice: MeterChoice,
     /// Report only: the limit records refusals but does not enforce them.
     pub shadow: bool,
     /// Set if a rate limit service counts this limit.
@@ -56,7 +56,7 @@ pub struct Sharing {
 
 /// How a caller's meter is chosen. The numbers are indexes in the list of meters.
 #[derive(Debug)]
-pub enum Choice {
+pub enum MeterChoice {
     /// There is only one meter.
     Only,
     /// By the value of a claim.
@@ -97,7 +97,7 @@ pub struct Charge<'l> {
 
 /// The counting mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum CountingMode {
     /// Count the request.
     Take,
     /// Only check whether the request could be counted.
@@ -106,9 +106,9 @@ pub enum How {
 
 /// The result of counting a request.
 #[derive(Debug, Default)]
-pub struct Counted {
+pub struct CountResult {
     /// The refusal, if a limit refused the request.
-    pub refused: Option<Refused>,
+    pub refused: Option<LimitRefusal>,
     /// The state of the tightest window per charge, in the order of the charges; `None` if the charge refused.
     pub standings: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
@@ -117,7 +117,7 @@ pub struct Counted {
 
 /// A refusal by a limit.
 #[derive(Debug)]
-pub struct Refused {
+pub struct LimitRefusal {
     /// The index of the charge that refused.
     pub charge: usize,
     /// The state of the window that refused.
@@ -141,23 +141,25 @@ impl Limit {
     }
 }
 
-impl Choice {
+impl MeterChoice {
     fn of(&self, subject: &Subject<'_>) -> usize {
         let claims = subject.caller.map(|caller| &caller.claims);
         let (text, plans) = match self {
-            Choice::Only => return 0,
-            Choice::Claim(path, plans) => (claims.and_then(|claims| path.find(claims)).and_then(Value::as_str), plans),
-            Choice::Directory(plans) => (subject.caller.and_then(Caller::plan).map(|plan| &**plan), plans),
-            Choice::Client(plans) => (subject.caller.and_then(|caller| caller.client_id.as_deref()), plans),
+            MeterChoice::Only => return 0,
+            MeterChoice::Claim(path, plans) => {
+                (claims.and_then(|claims| path.find(claims)).and_then(Value::as_str), plans)
+            }
+            MeterChoice::Directory(plans) => (subject.caller.and_then(Caller::plan).map(|plan| &**plan), plans),
+            MeterChoice::Client(plans) => (subject.caller.and_then(|caller| caller.client_id.as_deref()), plans),
         };
         plans.iter().find(|(name, _)| Some(name.as_str()) == text).map_or(0, |(_, at)| *at)
     }
 }
 
 /// Counts a request under all charges, or under none if one refuses. All limits are checked before any is counted.
-pub fn count(charges: &[Charge<'_>], how: How, now: Duration, store: &mut dyn BucketStore) -> Counted {
+pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &mut dyn BucketStore) -> CountResult {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-    let mut counted = Counted::default();
+    let mut counted = CountResult::default();
     let mut asked = Vec::with_capacity(charges.len());
     for (at, charge) in charges.iter().enumerate() {
         let change = charge.ask(store.load(charge.id), now);
@@ -168,7 +170,7 @@ pub fn count(charges: &[Charge<'_>], how: How, now: Duration, store: &mut dyn Bu
         return counted;
     }
     for (at, (charge, change)) in charges.iter().zip(asked).enumerate() {
-        let settled = if how == How::Take { charge.settle(change, now, store) } else { Some(change) };
+        let settled = if how == CountingMode::Take { charge.settle(change, now, store) } else { Some(change) };
         match settled {
             // Hits already counted under other limits stay: returning them would come too late.
             Some(change) => {
@@ -176,7 +178,9 @@ pub fn count(charges: &[Charge<'_>], how: How, now: Duration, store: &mut dyn Bu
                 counted.refuse(at, charge, &change);
             }
             None if charge.limit.shadow => counted.standings.push(None),
-            None => counted.refused = Some(Refused { charge: at, standing: charge.refusing(0, 0), contended: true }),
+            None => {
+                counted.refused = Some(LimitRefusal { charge: at, standing: charge.refusing(0, 0), contended: true })
+            }
         }
         if counted.refused.is_some() {
             break;
@@ -186,15 +190,15 @@ pub fn count(charges: &[Charge<'_>], how: How, now: Duration, store: &mut dyn Bu
 }
 
 /// The change of a charge to its cell.
-struct Change {
+struct BucketChange {
     cell: Cell,
     place: cell::CellPlace,
     /// The new states; or the window that refuses, and for how many nanoseconds.
-    outcome: Result<States, (usize, u64)>,
+    outcome: Result<WindowStates, (usize, u64)>,
 }
 
 impl Charge<'_> {
-    fn ask(&self, cell: Cell, now: u64) -> Change {
+    fn ask(&self, cell: Cell, now: u64) -> BucketChange {
         let windows = &self.meter.windows;
         let place = cell::find(&cell.bytes, self.fingerprint, windows, now);
         let mut states = place.states;
@@ -206,13 +210,13 @@ impl Charge<'_> {
                 Err(_) => {}
             }
         }
-        Change { cell, place, outcome: wait.map_or(Ok(states), Err) }
+        BucketChange { cell, place, outcome: wait.map_or(Ok(states), Err) }
     }
 
     /// Stores a change, and recomputes it if another worker changed the cell first. Returns `None` after too many conflicts.
     /// Some worker always succeeds, so there is no deadlock. A worker that fails every time refuses the request instead of
     /// letting it through uncounted.
-    fn settle(&self, mut change: Change, now: u64, store: &mut dyn BucketStore) -> Option<Change> {
+    fn settle(&self, mut change: BucketChange, now: u64, store: &mut dyn BucketStore) -> Option<BucketChange> {
         for _ in 0..MOST_TRIES {
             let Ok(states) = &change.outcome else { return Some(change) };
             cell::put(&mut change.cell.bytes, &change.place, self.fingerprint, states, &self.meter.windows);
@@ -225,7 +229,7 @@ impl Charge<'_> {
     }
 
     /// Returns the state of the tightest window after a change; `None` if it refused.
-    fn standing(&self, change: &Change, now: u64) -> Option<Remaining> {
+    fn standing(&self, change: &BucketChange, now: u64) -> Option<Remaining> {
         let states = change.outcome.as_ref().ok()?;
         let windows = self.meter.windows.iter().zip(states).zip(&self.meter.titles);
         let standings = windows.map(|((window, state), title)| (window.left(*state, now), title));
@@ -239,9 +243,9 @@ impl Charge<'_> {
     }
 }
 
-impl Counted {
+impl CountResult {
     /// Records a refusal. If several limits refuse, keeps the one with the longest wait.
-    fn refuse(&mut self, at: usize, charge: &Charge<'_>, change: &Change) {
+    fn refuse(&mut self, at: usize, charge: &Charge<'_>, change: &BucketChange) {
         let Err((window, wait)) = change.outcome else { return };
         if charge.limit.shadow {
             if !self.would.contains(&charge.limit.name) {
@@ -251,7 +255,7 @@ impl Counted {
         }
         let standing = charge.refusing(window, wait);
         if self.refused.as_ref().is_none_or(|refused| refused.standing.seconds < standing.seconds) {
-            self.refused = Some(Refused { charge: at, standing, contended: false });
+            self.refused = Some(LimitRefusal { charge: at, standing, contended: false });
         }
     }
 }
@@ -261,7 +265,7 @@ pub fn record(charges: &[Charge<'_>], now: Duration, store: &mut dyn BucketStore
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     for charge in charges {
         for _ in 0..MOST_TRIES {
-            let Change { mut cell, place, .. } = charge.ask(store.load(charge.id), now);
+            let BucketChange { mut cell, place, .. } = charge.ask(store.load(charge.id), now);
             let mut states = place.states;
             for (window, state) in charge.meter.windows.iter().zip(&mut states) {
                 *state = window.take(*state, 1, now).unwrap_or_else(|_| window.exhausted(now));

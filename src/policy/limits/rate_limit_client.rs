@@ -59,7 +59,7 @@ pub enum CallFault {
 
 /// A change in the health of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum HealthChange {
     /// The service failed too often, most recently with this fault; calls pause for a while.
     Paused(CallFault),
     /// The service answers again.
@@ -68,7 +68,7 @@ pub enum Turn {
 
 /// What is left of a limit for one key, as reported by the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rest {
+pub struct RemainingQuota {
     /// The limit.
     pub limit: Option<u32>,
     /// The remaining hits.
@@ -80,7 +80,7 @@ pub struct Rest {
 /// The accounts of all keys, up to a maximum number. Times are durations since the Unix epoch by the caller's clock.
 #[derive(Debug)]
 pub struct Quotas {
-    slots: Vec<Slot>,
+    slots: Vec<AccountSlot>,
     index: HashMap<Rc<[u8]>, u32>,
     most: usize,
     /// The clock hand: where the search for an account to evict continues.
@@ -90,7 +90,7 @@ pub struct Quotas {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct AccountSlot {
     /// The descriptor, used as the key.
     descriptor: Rc<[u8]>,
     limit: Rc<SharedLimit>,
@@ -142,7 +142,7 @@ impl Quotas {
     }
 
     /// Returns what is left of an account's limit.
-    pub fn rest(&mut self, id: AccountId, now: Duration) -> Rest {
+    pub fn rest(&mut self, id: AccountId, now: Duration) -> RemainingQuota {
         self.slot(id).map(|slot| slot.account.rest(now)).unwrap_or_default()
     }
 
@@ -168,7 +168,12 @@ impl Quotas {
     }
 
     /// Handles the answer or failure of a call. An answer for an evicted account is ignored.
-    pub fn handle_answer(&mut self, id: AccountId, answer: Result<&[u8], CallFault>, now: Duration) -> Option<Turn> {
+    pub fn handle_answer(
+        &mut self,
+        id: AccountId,
+        answer: Result<&[u8], CallFault>,
+        now: Duration,
+    ) -> Option<HealthChange> {
         let read = answer.and_then(|bytes| wire::answer(bytes).ok_or(CallFault::Unreadable));
         let is_healthy = !self.health.is_failing();
         if let Some(slot) = self.slot(id) {
@@ -210,7 +215,7 @@ impl Quotas {
         }
     }
 
-    fn slot(&mut self, id: AccountId) -> Option<&mut Slot> {
+    fn slot(&mut self, id: AccountId) -> Option<&mut AccountSlot> {
         self.slots.get_mut(id.slot as usize).filter(|slot| slot.turn == id.turn)
     }
 
@@ -222,7 +227,7 @@ impl Quotas {
             return AccountId { slot, turn: found.turn };
         }
         let key: Rc<[u8]> = descriptor.into();
-        let new = |turn| Slot {
+        let new = |turn| AccountSlot {
             descriptor: key.clone(),
             limit: limit.clone(),
             turn,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::rate_limit::Limit;
 use super::rate_limit::key::Subject;
-use super::rate_limit_client::{QuotaState, Rest};
+use super::rate_limit_client::{QuotaState, RemainingQuota};
 use super::{spend, subject};
 use crate::config::auth::Auth;
 use crate::config::limit::service::OnFailure;
@@ -26,9 +26,9 @@ use crate::policy::world::World;
 /// Reserved hits, spent only if nothing else stops the request.
 #[must_use]
 #[derive(Debug, Default)]
-pub(in crate::policy) struct Reserved(Vec<AccountId>);
+pub(in crate::policy) struct ReservedHits(Vec<AccountId>);
 
-impl Reserved {
+impl ReservedHits {
     pub(in crate::policy) fn spend(self, world: &mut World<'_>) {
         for account in self.0 {
             world.quotas.spend(account);
@@ -45,7 +45,7 @@ pub(in crate::policy) fn reserve(
     parts: &RequestParts<'_>,
     world: &mut World<'_>,
     progress: &mut Progress,
-) -> Result<Reserved, Stop> {
+) -> Result<ReservedHits, Stop> {
     let limits = rule.limits.shared.iter().filter(|limit| *auth != Auth::None || !limit.needs_caller());
     let subject = Subject { caller: grant.caller(), ..subject(Some(rule), parts, world.peer) };
     let asked = ask(limits, &subject, parts, world, progress)?;
@@ -72,7 +72,7 @@ pub(in crate::policy) fn reserve(
 /// The results of all shared limits for one request, grouped by their consequence.
 #[derive(Default)]
 struct ServiceAnswers<'l> {
-    reserved: Reserved,
+    reserved: ReservedHits,
     /// Limits with a hit left.
     available: Vec<(AccountId, &'l Limit)>,
     /// All enforced limits that the service answered for.
@@ -185,7 +185,7 @@ fn policies<'l>(limits: &'l [Rc<Limit>], subject: &'l Subject<'_>) -> impl Itera
 
 /// Returns the limit as reported to clients, and its number. The service's number takes precedence. If it equals the number in
 /// the document, the document's other settings apply too.
-fn policy(limit: &Limit, subject: &Subject<'_>, rest: Rest) -> (Rc<str>, u64) {
+fn policy(limit: &Limit, subject: &Subject<'_>, rest: RemainingQuota) -> (Rc<str>, u64) {
     let meter = limit.meter(subject);
     let written = meter.and_then(|meter| meter.titles.first()).map(|(_, most)| *most);
     match (rest.limit.map(u64::from), meter, written) {

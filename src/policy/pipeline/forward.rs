@@ -8,7 +8,7 @@ use crate::policy::checks::meter::BodyMeter;
 use crate::policy::credentials::api_key::KeyPlaces;
 use crate::policy::credentials::token_places::{cookies, strip_bearer};
 use crate::policy::request::guard::{SafePath, without_query_pair};
-use crate::policy::request::{Once, Request};
+use crate::policy::request::{Request, SingleValue};
 use crate::policy::verdict::edit::{HeaderEdit, HeaderName};
 
 /// The edits that turn the client's request into the upstream's. Only a [`Grant`] can create it.
@@ -39,7 +39,7 @@ pub struct Destination {
 
 /// The request data needed for forwarding.
 #[derive(Clone, Copy, Debug)]
-pub struct Passage<'p, 'r> {
+pub struct ForwardContext<'p, 'r> {
     /// The request.
     pub request: &'p Request<'r>,
     /// The validated target.
@@ -56,7 +56,12 @@ pub struct Passage<'p, 'r> {
 
 impl Forward {
     /// Creates the edits for an authorized request. `edits` already removes forged headers.
-    pub fn new(grant: &Grant, to: &Destination, passage: &Passage<'_, '_>, mut edits: Vec<HeaderEdit>) -> Forward {
+    pub fn new(
+        grant: &Grant,
+        to: &Destination,
+        passage: &ForwardContext<'_, '_>,
+        mut edits: Vec<HeaderEdit>,
+    ) -> Forward {
         if let Some(caller) = grant.caller() {
             edits.extend(caller.identity.edits.iter().cloned());
         }
@@ -73,7 +78,7 @@ impl Forward {
             // The upstream sees the client's own `Host`. A different `X-Forwarded-Host` would be forged.
             edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
         }
-        if passage.request.request_id != Once::Value(passage.request_id.as_bytes()) {
+        if passage.request.request_id != SingleValue::Value(passage.request_id.as_bytes()) {
             edits.push(HeaderEdit::Set("x-request-id".into(), passage.request_id.clone().into()));
         }
         leave_upgrade_only(passage.request, &mut edits);
@@ -140,7 +145,7 @@ impl Destination {
     }
 
     /// Returns the new `:path`, if it differs from the client's.
-    fn path(&self, passage: &Passage<'_, '_>, query: Option<String>) -> Option<String> {
+    fn path(&self, passage: &ForwardContext<'_, '_>, query: Option<String>) -> Option<String> {
         let target = passage.target;
         if self.base_path.is_empty() && !self.strip_prefix && query.is_none() && !target.changed() {
             return None;
@@ -166,10 +171,10 @@ impl Destination {
 /// `Connection`, and that could be an identity header (RFC 9110 §7.6.1). Envoy does this for all requests except upgrades.
 fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
     match request.connection {
-        Once::Absent => return,
-        Once::Value(value) if request.upgrade && value.eq_ignore_ascii_case(b"upgrade") => {}
-        Once::Value(_) | Once::Repeated if request.upgrade => edits.push(set("connection", "upgrade")),
-        Once::Value(_) | Once::Repeated => edits.push(HeaderEdit::Remove("connection".into())),
+        SingleValue::Absent => return,
+        SingleValue::Value(value) if request.upgrade && value.eq_ignore_ascii_case(b"upgrade") => {}
+        SingleValue::Value(_) | SingleValue::Repeated if request.upgrade => edits.push(set("connection", "upgrade")),
+        SingleValue::Value(_) | SingleValue::Repeated => edits.push(HeaderEdit::Remove("connection".into())),
     }
     for name in OF_ONE_CONNECTION {
         if request.headers.iter().any(|(have, _)| *have == name.as_bytes()) {
@@ -179,7 +184,7 @@ fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
 }
 
 /// Removes tokens from all token places. Returns the query without tokens if it contained one.
-fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Option<String> {
+fn remove_tokens(passage: &ForwardContext<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Option<String> {
     let mut query: Option<String> = None;
     for source in passage.sources {
         match source {
@@ -211,7 +216,7 @@ fn remove_tokens(passage: &Passage<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Opti
 }
 
 /// Returns all cookies except those that may contain tokens, byte for byte; `None` if no cookie may contain one.
-fn without_token_cookies(passage: &Passage<'_, '_>) -> Option<HeaderEdit> {
+fn without_token_cookies(passage: &ForwardContext<'_, '_>) -> Option<HeaderEdit> {
     let holds_token = |name: &[u8]| {
         passage.sources.iter().any(|source| matches!(source, TokenSource::Cookie(token) if token.as_bytes() == name))
     };

@@ -15,8 +15,8 @@ use crate::policy::credentials::caller::Caller;
 use crate::policy::request::Request;
 use crate::policy::request::guard::{self, SafePath};
 use crate::policy::respond::cors::PreflightAnswer;
-use crate::policy::respond::refusal::{Refusals, RouteCredentials};
-use crate::policy::verdict::audit::{AuditRecord, Outcome, Witness};
+use crate::policy::respond::refusal::{ReplyRenderer, RouteCredentials};
+use crate::policy::verdict::audit::{AuditRecord, Outcome, SecondaryCredential};
 use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
@@ -171,7 +171,7 @@ impl Progress {
     pub(in crate::policy) fn refuse(
         &mut self,
         rejection: Rejection,
-        refusals: &Refusals,
+        refusals: &ReplyRenderer,
         world: &mut World<'_>,
     ) -> Reply {
         let required = self.rule.as_ref().map(|rule| RouteCredentials {

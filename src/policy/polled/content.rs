@@ -12,7 +12,7 @@ use crate::policy::credentials::revocation_list::{MOST_BYTES_AN_ENTRY, Revocatio
 
 /// The kind of a document, and the data that its parser needs.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum DocumentKind {
     /// An issuer's keys.
     KeySet,
     /// A revocation list.
@@ -26,7 +26,7 @@ pub enum What {
 
 /// A parsed document.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub enum PolledContent {
     /// An issuer's keys, at least one of them usable.
     KeySet(Rc<KeySet>),
     /// A revocation list.
@@ -35,76 +35,76 @@ pub enum Content {
     Clients(Rc<ClientDirectory>),
 }
 
-impl What {
+impl DocumentKind {
     /// Returns the name of the kind in log lines.
     pub fn name(&self) -> &'static str {
         match self {
-            What::KeySet => "key set",
-            What::Revocations { .. } => "revocation list",
-            What::Clients(_) => "client document",
+            DocumentKind::KeySet => "key set",
+            DocumentKind::Revocations { .. } => "revocation list",
+            DocumentKind::Clients(_) => "client document",
         }
     }
 
     /// Returns a tag that distinguishes documents with the same address but different parsers.
     pub fn tag(&self) -> String {
         match self {
-            What::KeySet => "keys".to_string(),
-            What::Revocations { most_entries } => format!("revocations-{most_entries}"),
-            What::Clients(reader) => format!("clients-{}", reader.most_entries()),
+            DocumentKind::KeySet => "keys".to_string(),
+            DocumentKind::Revocations { most_entries } => format!("revocations-{most_entries}"),
+            DocumentKind::Clients(reader) => format!("clients-{}", reader.most_entries()),
         }
     }
 
     /// Returns the maximum document size in bytes.
     pub fn most_bytes(&self) -> usize {
         match self {
-            What::KeySet => jwks::MAX_BYTES,
-            What::Revocations { most_entries } => MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY,
-            What::Clients(reader) => reader.most_bytes(),
+            DocumentKind::KeySet => jwks::MAX_BYTES,
+            DocumentKind::Revocations { most_entries } => MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY,
+            DocumentKind::Clients(reader) => reader.most_bytes(),
         }
     }
 }
 
-impl Content {
+impl PolledContent {
     /// Parses a text. Also returns the skipped parts, each with the reason.
-    pub(super) fn read(what: &What, text: &[u8], at: Duration) -> Result<(Content, Vec<String>), String> {
+    pub(super) fn read(what: &DocumentKind, text: &[u8], at: Duration) -> Result<(PolledContent, Vec<String>), String> {
         if text.len() > what.most_bytes() {
             return Err(format!("longer than {} bytes", what.most_bytes()));
         }
         match what {
-            What::KeySet => {
+            DocumentKind::KeySet => {
                 let (keys, skipped) = KeySet::parse(text, KeySource::Remote).map_err(|fault| fault.to_string())?;
                 let skipped: Vec<String> = skipped.iter().map(ToString::to_string).collect();
                 match keys.is_empty() {
                     true => Err(format!("no key can be used: {}", skipped.join("; "))),
-                    false => Ok((Content::KeySet(Rc::new(keys)), skipped)),
+                    false => Ok((PolledContent::KeySet(Rc::new(keys)), skipped)),
                 }
             }
-            What::Revocations { most_entries } => {
+            DocumentKind::Revocations { most_entries } => {
                 let list = Revocations::parse(text, *most_entries, at).map_err(|fault| fault.0)?;
-                Ok((Content::Revocations(Rc::new(list)), Vec::new()))
+                Ok((PolledContent::Revocations(Rc::new(list)), Vec::new()))
             }
-            What::Clients(reader) => Ok((Content::Clients(Rc::new(reader.parse(text)?)), Vec::new())),
+            DocumentKind::Clients(reader) => Ok((PolledContent::Clients(Rc::new(reader.parse(text)?)), Vec::new())),
         }
     }
 
     pub(super) fn key_set(&self) -> Option<&Rc<KeySet>> {
         match self {
-            Content::KeySet(keys) => Some(keys),
-            Content::Revocations(_) | Content::Clients(_) => None,
+            PolledContent::KeySet(keys) => Some(keys),
+            PolledContent::Revocations(_) | PolledContent::Clients(_) => None,
         }
     }
 
     pub(super) fn revocations(&self) -> Option<&Rc<Revocations>> {
         match self {
-            Content::Revocations(list) => Some(list),
-            Content::KeySet(_) | Content::Clients(_) => None,
+            PolledContent::Revocations(list) => Some(list),
+            PolledContent::KeySet(_) | PolledContent::Clients(_) => None,
         }
     }
 
     pub(super) fn clients(&self) -> Option<&Rc<ClientDirectory>> {
         match self {
-            Content::Clients(directory) => Some(directory),
-            Content::KeySet(_) | Content::Revocations(_) => None,
+            PolledContent::Clients(directory) => Some(directory),
+            PolledContent::KeySet(_) | PolledContent::Revocations(_) => None,
         }
     }
 }

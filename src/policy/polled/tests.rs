@@ -17,7 +17,7 @@ fn at(seconds: u64) -> Duration {
 fn polled(fresh: u64) -> Polled {
     let span = Duration::from_secs;
     Polled::new([PollPlan {
-        what: What::KeySet,
+        what: DocumentKind::KeySet,
         uri: Url::parse("http://keys.example/").unwrap(),
         cluster: "keys".into(),
         refresh_after: span(fresh) * 4 / 5,

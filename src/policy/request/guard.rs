@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 pub use fault::PathFault;
 pub use host::{HostFault, RequestHost, read_host};
-pub use query::{Naming, QueryParameter, parameters, query_pairs, without_query_pair};
+pub use query::{ParameterNameMatch, QueryParameter, parameters, query_pairs, without_query_pair};
 
 /// A validated request target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +80,13 @@ pub fn read_target(raw: &[u8]) -> Result<SafePath<'_>, PathFault> {
     Ok(SafePath { raw, path, query })
 }
 
-struct Seen {
+struct PathScan {
     escape: bool,
     leading_dot: bool,
 }
 
-fn scan_path(path: &str) -> Result<Seen, PathFault> {
-    let mut seen = Seen { escape: false, leading_dot: false };
+fn scan_path(path: &str) -> Result<PathScan, PathFault> {
+    let mut seen = PathScan { escape: false, leading_dot: false };
     let mut previous = 0;
     for byte in path.bytes() {
         match byte {

@@ -2,7 +2,7 @@
 //!
 //! Method overrides in a body or a query (`_method`) are not checked: they are a convention of the upstream.
 
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::policy::verdict::edit::HeaderEdit;
 
 /// Adds edits that remove all such headers, in every spelling that an upstream might accept.
@@ -13,7 +13,7 @@ pub fn strip(sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
 fn overrides(name: &[u8]) -> bool {
     // Most headers begin with a different letter, so they cost only one comparison.
     matches!(name.first(), Some(b'x' | b'X' | b'p' | b'P'))
-        && OVERRIDES.iter().any(|known| same_to_an_upstream(name, known.as_bytes()))
+        && OVERRIDES.iter().any(|known| is_same_cgi_variable(name, known.as_bytes()))
 }
 
 /// Frameworks and auth services use these instead of the request line and `Host` (`X-Original-URL`: CVE-2018-14773). Programs

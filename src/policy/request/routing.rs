@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::route::{Method, Params, RouteMatch, RouteTable};
-use super::{Once, Request};
+use super::{Request, SingleValue};
 use crate::policy::pipeline::progress::Progress;
 use crate::policy::pipeline::rule::Rule;
 use crate::policy::respond::cors::{Preflight, PreflightAnswer};
@@ -54,7 +54,7 @@ impl Routes {
         let cors = rule.cors.as_ref()?;
         // A list may be split over several header lines (RFC 9110 §5.2).
         let lines = || request.headers.iter().filter(|(name, _)| *name == b"access-control-request-headers");
-        let joined = (request.requested_headers == Once::Repeated)
+        let joined = (request.requested_headers == SingleValue::Repeated)
             .then(|| lines().map(|(_, value)| *value).collect::<Vec<_>>().join(b",".as_slice()));
         let preflight = Preflight {
             origin,

@@ -87,7 +87,7 @@ enum Origins {
     /// Only these origins.
     These {
         /// Sorted by origin.
-        exact: Vec<Listed>,
+        exact: Vec<ListedOrigin>,
         subdomains: Vec<OriginPattern>,
         /// The response for all other origins, and for requests without an origin.
         refused: Rc<CorsResponse>,
@@ -96,7 +96,7 @@ enum Origins {
 
 /// An exact origin and its response.
 #[derive(Clone, Debug)]
-struct Listed {
+struct ListedOrigin {
     origin: Rc<str>,
     response: Rc<CorsResponse>,
 }
@@ -123,7 +123,7 @@ struct AllowedHeaders {
     text: Option<Rc<str>>,
 }
 
-fn find<'l>(listed: &'l [Listed], origin: &[u8]) -> Option<&'l Listed> {
+fn find<'l>(listed: &'l [ListedOrigin], origin: &[u8]) -> Option<&'l ListedOrigin> {
     let at = listed.binary_search_by(|listed| listed.origin.as_bytes().cmp(origin)).ok()?;
     listed.get(at)
 }

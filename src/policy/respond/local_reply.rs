@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::refusal::Refusals;
+use super::refusal::ReplyRenderer;
 use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
@@ -11,7 +11,7 @@ use crate::policy::verdict::reply::Reply;
 /// upstream's response. `details` are Envoy's response code details: `via_upstream` only for an upstream's response
 /// (envoy-facts §2.6).
 pub fn translate(
-    refusals: &Refusals,
+    refusals: &ReplyRenderer,
     status: u16,
     details: &str,
     plan: &ResponsePlan,

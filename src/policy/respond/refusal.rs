@@ -12,7 +12,7 @@ use crate::policy::verdict::reply::Reply;
 
 /// Converts refusals to replies.
 #[derive(Debug)]
-pub struct Refusals {
+pub struct ReplyRenderer {
     /// The scheme and realm of the Bearer challenge.
     bearer: String,
     /// The realm parameter of all other challenges.
@@ -28,11 +28,11 @@ pub struct RouteCredentials<'p> {
     pub scopes: &'p str,
 }
 
-impl Refusals {
+impl ReplyRenderer {
     /// Creates it with the realm of challenges, if any.
-    pub fn new(realm: Option<&str>) -> Refusals {
+    pub fn new(realm: Option<&str>) -> ReplyRenderer {
         let realm = realm.map(|realm| format!(" realm=\"{realm}\"")).unwrap_or_default();
-        Refusals { bearer: format!("Bearer{realm}"), realm }
+        ReplyRenderer { bearer: format!("Bearer{realm}"), realm }
     }
 
     /// Builds the reply to a refused request. The challenges list the route's requirements, if a route was found.

@@ -20,7 +20,7 @@ pub struct AuditRecord {
     /// The credential that identifies the caller.
     pub caller: Option<Witness>,
     /// Additional valid credentials in the request.
-    pub also: Vec<Witness>,
+    pub also: Vec<SecondaryCredential>,
     /// The outcome.
     pub outcome: Outcome,
     /// HTTP status of the gateway's own reply; `None` for a forwarded request.
@@ -48,12 +48,12 @@ pub struct AuditRecord {
     /// Envoy's reason for a failure to forward the request.
     pub failure: Option<String>,
     /// The end of the request.
-    pub end: Option<End>,
+    pub end: Option<RequestEnd>,
 }
 
 /// The data that is known only at the end of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct End {
+pub struct RequestEnd {
     /// HTTP status of the response.
     pub status: Option<u16>,
     /// Envoy's response code details.
@@ -64,7 +64,7 @@ pub struct End {
 
 /// A valid credential, and the caller that it identifies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Witness {
+pub struct SecondaryCredential {
     /// Its kind.
     pub credential: &'static str,
     /// The name of the issuer whose token was accepted.
@@ -145,7 +145,7 @@ impl AuditRecord {
         }
         if !self.also.is_empty() {
             out.push_str(",\"also\":[");
-            for (i, witness) in self.also.iter().enumerate() {
+            for (i, other) in self.also.iter().enumerate() {
                 out.push_str(if i == 0 { "{" } else { ",{" });
                 witness.write(&mut out);
                 out.push('}');
@@ -184,7 +184,7 @@ impl AuditRecord {
         if let Some(failure) = &self.failure {
             member(&mut out, "failure", failure);
         }
-        if let Some(End { status, details, duration_millis }) = &self.end {
+        if let Some(RequestEnd { status, details, duration_millis }) = &self.end {
             if let Some(status) = status {
                 let _ = write!(out, ",\"status\":{status}");
             }

@@ -99,7 +99,7 @@ impl Finding {
 
 /// A row of the table: the client-visible form of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appearance {
+pub struct ClientView {
     /// HTTP status.
     pub status: u16,
     /// The envelope's stable `error.code`.
@@ -138,8 +138,8 @@ impl Rejection {
 
 impl RejectionKind {
     /// The table of client-visible forms. Codes are stable.
-    pub fn appearance(&self) -> Appearance {
-        let row = |status, code, message, grpc, challenge| Appearance { status, code, message, grpc, challenge };
+    pub fn appearance(&self) -> ClientView {
+        let row = |status, code, message, grpc, challenge| ClientView { status, code, message, grpc, challenge };
         match self {
             RejectionKind::MissingToken => row(401, "UNAUTHORIZED", "Missing or invalid token", 16, Some("")),
             RejectionKind::InvalidToken => {

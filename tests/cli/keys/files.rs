@@ -21,10 +21,10 @@ fn a_file_keeps_its_rights_and_a_link_its_end() {
     assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(owner(std::fs::metadata(&real).unwrap()), before);
     assert!(bench.read("gateway.yaml").contains("revoked:"));
-    assert_eq!(bench.deeds("gateway.audit.jsonl")[0]["by"], "carol", "who is logged in did it");
+    assert_eq!(bench.trail_entries("gateway.audit.jsonl")[0]["by"], "carol", "who is logged in did it");
     assert!(!bench.0.join("current.audit.jsonl").exists(), "a document has one trail whichever way it is opened");
     let report = bench.run(&["keys", "report", "current.yaml", "--trail"]);
-    assert!(report.out.contains("1 deeds, nothing amiss"), "{}", report.out);
+    assert!(report.out.contains("1 entries, no problems"), "{}", report.out);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn many_hands_at_once_lose_nothing() {
     let listed = bench.run(&["keys", "list", "clients.yaml"]);
     assert_eq!(listed.out.lines().count(), 9, "{}", listed.out);
     let report = bench.run(&["keys", "report", "clients.yaml", "--trail"]);
-    assert!(report.code == 0 && report.out.contains("8 deeds, nothing amiss"), "{}", report.out);
+    assert!(report.code == 0 && report.out.contains("8 entries, no problems"), "{}", report.out);
 }
 
 #[test]
@@ -84,7 +84,11 @@ fn a_trail_beside_a_link_is_not_continued_elsewhere() {
     bench.write("current.audit.jsonl", "");
     let revoke = ["keys", "revoke", "current.yaml", "--key", "b-1", "--by", "carol", "--reason", "lost"];
     let ran = bench.run(&revoke);
-    assert!(ran.code == 1 && ran.err.contains("current.audit.jsonl is beside a link: move it to"), "{}", ran.err);
+    assert!(
+        ran.code == 1 && ran.err.contains("current.audit.jsonl is beside a symbolic link: move it to"),
+        "{}",
+        ran.err
+    );
     assert!(!bench.read("gateway.yaml").contains("revoked:"));
     let named = bench.run(&[&revoke[..], &["--trail", "current.audit.jsonl"]].concat());
     assert_eq!(named.code, 0, "{}", named.err);

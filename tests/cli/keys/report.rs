@@ -15,12 +15,12 @@ fn a_report_tells_who_answers_and_what_needs_attention() {
         (ran.code, ran.out.as_str()),
         (
             0,
-            "CLIENT   KEY                    STANDING   CREATED     AGE         EXPIRES     ROTATED  OWNER                 PURPOSE\n\
-             billing  pck_test_bill0000ing1  ends soon  2024-01-01  27012 days  2098-01-01  -        payments@example.com  settles orders\n\
-             reports  -                      -          -           -           -           -        finance@example.com   reads\n\
-             \nend within 30 days\n  billing pck_test_bill0000ing1 (payments@example.com)\n\
+            "CLIENT   KEY                    STATE         CREATED     AGE         EXPIRES     ROTATED  OWNER                 PURPOSE\n\
+             billing  pck_test_bill0000ing1  expires soon  2024-01-01  27012 days  2098-01-01  -        payments@example.com  settles orders\n\
+             reports  -                      -             -           -           -           -        finance@example.com   reads\n\
+             \nexpire within 30 days\n  billing pck_test_bill0000ing1 (payments@example.com)\n\
              \nolder than 365 days\n  billing pck_test_bill0000ing1 (payments@example.com)\n\
-             \nowned by nobody in owners.txt\n  reports (finance@example.com)\n"
+             \nowner not in owners.txt\n  reports (finance@example.com)\n"
         )
     );
     let quiet = ["--at", "2024-06-01T00:00:00Z", "--expiring-within", "7d", "--older-than", "200d"];
@@ -29,17 +29,17 @@ fn a_report_tells_who_answers_and_what_needs_attention() {
     let ran = bench.run(&[&report[..], &at[..], &["--json"]].concat());
     let said: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(said["clients"][0]["keys"][0]["age_days"], 27012);
-    assert_eq!(said["clients"][0]["keys"][0]["standing"], "ends soon");
+    assert_eq!(said["clients"][0]["keys"][0]["state"], "expires soon");
     assert_eq!(
         said["expiring"],
         json!([{ "client": "billing", "owner": "payments@example.com", "prefix": "pck_test_bill0000ing1" }])
     );
     assert_eq!(said["unowned"], json!([{ "client": "reports", "owner": "finance@example.com", "prefix": null }]));
-    assert_eq!((&said["endless"], &said["trail"]), (&json!([]), &Value::Null));
+    assert_eq!((&said["without_expiry"], &said["trail"]), (&json!([]), &Value::Null));
     bench.write("polling.yaml", super::POLLING);
     let alone = bench.run(&["keys", "report", "clients.json", "--json", "--gateway", "polling.yaml"]);
     let said: Value = serde_json::from_str(&alone.out).unwrap();
-    assert_eq!(said["endless"][0]["prefix"], "pck_test_bill0000ing1");
+    assert_eq!(said["without_expiry"][0]["prefix"], "pck_test_bill0000ing1");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_trail_that_was_touched_shows_it() {
         let ran = bench.run(&["keys", "report", "gateway.yaml", "--trail"]);
         assert_eq!(ran.code, i32::from(expected.is_some()), "{expected:?}: {}{}", ran.out, ran.err);
         assert!(
-            ran.out.contains(expected.unwrap_or("3 deeds, nothing amiss, last sha256:")),
+            ran.out.contains(expected.unwrap_or("3 entries, no problems, last sha256:")),
             "{expected:?}: {}",
             ran.out
         );
@@ -66,11 +66,11 @@ fn a_trail_that_was_touched_shows_it() {
     check(None);
     let lines: Vec<&str> = trail.lines().collect();
     for (touched, expected) in [
-        (trail.replacen("alice", "mallo", 1), "line 2 does not follow the line before it"),
-        (format!("{}\n{}\n", lines[0], lines[2]), "line 2 does not follow"),
-        (format!("{}\n{}\n{}\n", lines[1], lines[0], lines[2]), "line 1 does not follow"),
-        (format!("{}\n{}\n", lines[1], lines[2]), "line 1 does not follow"),
-        (format!("{trail}nonsense\n"), "line 4 is no deed"),
+        (trail.replacen("alice", "mallo", 1), "line 2 does not continue the line before it"),
+        (format!("{}\n{}\n", lines[0], lines[2]), "line 2 does not continue"),
+        (format!("{}\n{}\n{}\n", lines[1], lines[0], lines[2]), "line 1 does not continue"),
+        (format!("{}\n{}\n", lines[1], lines[2]), "line 1 does not continue"),
+        (format!("{trail}nonsense\n"), "line 4 is not a JSON object"),
     ] {
         bench.write("gateway.audit.jsonl", &touched);
         check(Some(expected));
@@ -84,13 +84,13 @@ fn a_trail_that_was_touched_shows_it() {
     bench.write("gateway.audit.jsonl", &cut);
     let replaced = serde_json::from_str::<Value>(lines[1]).unwrap()["replaces_until"].as_str().unwrap().to_string();
     bench.write("gateway.yaml", &unrevoked.replace(&replaced, "2098-01-01T00:00:00Z"));
-    check(Some("key pck_test_bill0000ing1 was to end at "));
+    check(Some("key pck_test_bill0000ing1 has a later end than "));
     // A broken trail is reported, and does not prevent the revocation of a key.
     bench.write("gateway.yaml", &unrevoked);
     bench.write("gateway.audit.jsonl", &cut.replacen("alice", "mallo", 1));
     let ran = bench.run(&[&["keys", "revoke", "gateway.yaml", "--key", "b-1"], &why[..]].concat());
-    assert!(ran.code == 0 && ran.err.contains("gateway.audit.jsonl: line 2 does not follow"), "{}", ran.err);
+    assert!(ran.code == 0 && ran.err.contains("gateway.audit.jsonl: line 2 does not continue"), "{}", ran.err);
     std::fs::remove_file(bench.0.join("gateway.audit.jsonl")).unwrap();
     let ran = bench.run(&["keys", "report", "gateway.yaml", "--trail"]);
-    assert!(ran.code == 1 && ran.err.contains("there is no trail"), "{}", ran.err);
+    assert!(ran.code == 1 && ran.err.contains("no such trail"), "{}", ran.err);
 }

@@ -67,7 +67,7 @@ fn clients_of_a_route_are_those_that_the_filter_lets_through() {
         assert_eq!(clients(route), expected, "{route}");
     }
     let late = bench.run(&["who-can", "gateway.yaml", "--route", "change", "--at", "2027-01-01T00:00:00Z"]);
-    assert!(late.out.contains("  clients      none of the 3 that are known: "), "{}", late.out);
+    assert!(late.out.contains("  clients      none of the 3 known clients: "), "{}", late.out);
     let ran = bench.run(&[&["who-can", "gateway.yaml", "--route", "read", "--format", "json"], &AT[..]].concat());
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     let billing = &answer[0]["clients"][0];
@@ -75,8 +75,12 @@ fn clients_of_a_route_are_those_that_the_filter_lets_through() {
         (&billing["client"], &billing["plan"], &billing["allowed"]),
         (&json!("billing"), &json!("gold"), &json!(true))
     );
-    let reasons: Vec<_> =
-        billing["by"].as_array().unwrap().iter().map(|way| (&way["shows"][0], &way["reason"])).collect();
+    let reasons: Vec<_> = billing["by"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|verdict| (&verdict["credentials"][0], &verdict["reason"]))
+        .collect();
     assert_eq!(
         json!(reasons),
         json!([
@@ -92,7 +96,7 @@ fn clients_of_a_route_are_those_that_the_filter_lets_through() {
     let csv = bench.run(&[&["who-can", "gateway.yaml", "--route", "change", "--format", "csv"], &AT[..]].concat());
     assert_eq!(
         csv.out,
-        "route,takes,needs,scopes,permissions,claims,when,clients\n\
+        "route,request,needs,scopes,permissions,claims,when,clients\n\
          change,PUT /orders/{id},an API key,write:orders,,,,reports: key r-1\n"
     );
 }
@@ -106,15 +110,15 @@ fn a_client_can_call_what_its_real_key_opens() {
     assert_eq!(
         (ran.out.as_str(), ran.err.as_str()),
         (
-            "ROUTE     REQUEST          MAY  REASON\n\
-             read      GET /orders/any  yes  static_route\n\
-             change    PUT /orders/any  no   scope_missing\n\
-             licences  GET /licences    yes  static_route\n\
-             payouts   GET /payouts     yes  static_route\n\
-             both      GET /both        no   token_missing\n\
-             partners  GET /partners    no   token_missing\n\
-             open      GET /open        yes  static_route\n",
-            "client `billing` shows key b-1, its certificate\n"
+            "ROUTE     REQUEST          ALLOWED  REASON\n\
+             read      GET /orders/any  yes      static_route\n\
+             change    PUT /orders/any  no       scope_missing\n\
+             licences  GET /licences    yes      static_route\n\
+             payouts   GET /payouts     yes      static_route\n\
+             both      GET /both        no       token_missing\n\
+             partners  GET /partners    no       token_missing\n\
+             open      GET /open        yes      static_route\n",
+            "client `billing` sends key b-1, its certificate\n"
         )
     );
     // The tool's verdict with a key of its own is the filter's verdict on the real key.
@@ -136,9 +140,9 @@ fn a_client_can_call_what_its_real_key_opens() {
     ]);
     assert!(both.out.contains("both      GET /both        yes"), "{}", both.out);
     let lost = can(&["--client", "billing", "--key", "b-lost"]);
-    assert!(lost.out.contains("change    PUT /orders/any  no   api_key_revoked"), "{}", lost.out);
+    assert!(lost.out.contains("change    PUT /orders/any  no       api_key_revoked"), "{}", lost.out);
     let none = can(&["--client", "elsewhere"]);
-    assert_eq!(none.err, "client `elsewhere` has nothing to show\n");
+    assert_eq!(none.err, "client `elsewhere` has no credential to send\n");
     for (arguments, code, expected) in [
         (&["--client", "biling"][..], 1, "no client `biling` (did you mean `billing`?)"),
         (&["--client", "billing", "--key", "b-9"], 1, "client `billing` has no key `b-9`"),

@@ -4,28 +4,28 @@ use serde_json::Value;
 use ureq::http::Uri;
 
 use super::ClientAuthMethod;
-use super::web::{Web, checked};
+use super::web::{WebClient, checked};
 use crate::cli::Failure;
 
 /// An authorization server.
-pub struct Server {
+pub struct AuthorizationServer {
     /// The token endpoint.
     pub token_endpoint: Uri,
     /// The supported methods, by their registered names.
     methods: Option<Vec<String>>,
 }
 
-impl Server {
+impl AuthorizationServer {
     /// A server without metadata.
-    pub fn at(token_endpoint: &str) -> Result<Server, Failure> {
-        Ok(Server { token_endpoint: checked(token_endpoint, "--token-endpoint")?, methods: None })
+    pub fn at(token_endpoint: &str) -> Result<AuthorizationServer, Failure> {
+        Ok(AuthorizationServer { token_endpoint: checked(token_endpoint, "--token-endpoint")?, methods: None })
     }
 
     /// Reads the metadata of an issuer from the RFC 8414 §3.1 location, else from that of OpenID Connect Discovery §4.
-    pub fn discover(issuer: &str, web: &mut Web) -> Result<Server, Failure> {
+    pub fn discover(issuer: &str, web: &mut WebClient) -> Result<AuthorizationServer, Failure> {
         let uri = checked(issuer, "--issuer")?;
         if uri.query().is_some() {
-            return Err(Failure::Message("--issuer: an issuer has no query (RFC 8414 §2)".to_string()));
+            return Err(Failure::Message("--issuer: an issuer must not have a query (RFC 8414 §2)".to_string()));
         }
         let origin =
             format!("{}://{}", uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |a| a.as_str()));
@@ -38,25 +38,25 @@ impl Server {
         for place in &places {
             let answer = web.get(&checked(place, "--issuer")?)?;
             if answer.status == 200 {
-                return Server::read(issuer, place, &answer.body);
+                return AuthorizationServer::read(issuer, place, &answer.body);
             }
-            tried.push(format!("{place} answers {}", answer.status));
+            tried.push(format!("{place} returned {}", answer.status));
         }
-        Err(Failure::Message(format!("no metadata of {issuer}: {} (--token-endpoint does without)", tried.join(", "))))
+        Err(Failure::Message(format!("no metadata of {issuer}: {} (use --token-endpoint instead)", tried.join(", "))))
     }
 
-    fn read(issuer: &str, place: &str, body: &[u8]) -> Result<Server, Failure> {
+    fn read(issuer: &str, place: &str, body: &[u8]) -> Result<AuthorizationServer, Failure> {
         let metadata: Value = serde_json::from_slice(body).map_err(|fault| format!("{place}: not JSON: {fault}"))?;
         let text = |name: &str| metadata.get(name).and_then(Value::as_str);
         // Metadata of another issuer must not be used (RFC 8414 §3.3), because it could redirect the secret.
         if text("issuer") != Some(issuer) {
-            let other = super::bounded(text("issuer").unwrap_or("nobody"));
+            let other = super::bounded(text("issuer").unwrap_or("no issuer"));
             return Err(Failure::Message(format!("{place}: is the metadata of {other}, not of {issuer}")));
         }
         let endpoint = text("token_endpoint").ok_or_else(|| format!("{place}: has no `token_endpoint`"))?;
         let methods = metadata.get("token_endpoint_auth_methods_supported").and_then(Value::as_array);
         let methods = methods.map(|list| list.iter().filter_map(Value::as_str).map(str::to_string).collect());
-        Ok(Server { token_endpoint: checked(endpoint, "token_endpoint")?, methods })
+        Ok(AuthorizationServer { token_endpoint: checked(endpoint, "token_endpoint")?, methods })
     }
 
     /// The client authentication method; `client_secret_basic` if the metadata lists none (RFC 8414 §2).
@@ -64,8 +64,8 @@ impl Server {
         let Some(methods) = &self.methods else { return Ok(ClientAuthMethod::Basic) };
         let takes = |method: &ClientAuthMethod| methods.iter().any(|known| known == method.registered());
         [ClientAuthMethod::Basic, ClientAuthMethod::Post].into_iter().find(takes).ok_or_else(|| {
-            let told = super::bounded(&methods.join(", "));
-            Failure::Message(format!("the authorization server takes no secrets of clients, only {told}"))
+            let methods = super::bounded(&methods.join(", "));
+            Failure::Message(format!("the authorization server does not accept client secrets, only {methods}"))
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::{Failure, clock};
 use crate::config::url::redacted;
 
 /// A client for the few requests of one command.
-pub struct Web {
+pub struct WebClient {
     until: Duration,
 }
 
@@ -25,10 +25,10 @@ pub struct WebAnswer {
     pub body: Vec<u8>,
 }
 
-impl Web {
+impl WebClient {
     /// Sets one time limit for all requests together.
-    pub fn new(timeout: Duration) -> Web {
-        Web { until: clock::now() + timeout }
+    pub fn new(timeout: Duration) -> WebClient {
+        WebClient { until: clock::now() + timeout }
     }
 
     /// Sends a GET request.
@@ -64,7 +64,7 @@ impl Web {
             agent = agent.tls_config(tls()?);
         }
         let agent: Agent = agent.build().into();
-        let failed = |error: Error| Failure::Message(format!("{}: {}", redacted(&uri.to_string()), told(&error)));
+        let failed = |error: Error| Failure::Message(format!("{}: {}", redacted(&uri.to_string()), describe(&error)));
         let request = request.body(body.to_string()).map_err(|error| failed(error.into()))?;
         let sent: Result<Response<Body>, Error> = match body.is_empty() {
             true => agent.run(request.map(|_| ())),
@@ -74,7 +74,7 @@ impl Web {
         let status = response.status().as_u16();
         if (300..400).contains(&status) {
             return Err(Failure::Message(format!(
-                "{}: answers {status}, a redirection, which is not followed",
+                "{}: returned {status}, a redirect, which is not followed",
                 redacted(&uri.to_string())
             )));
         }
@@ -86,14 +86,14 @@ impl Web {
 /// Checks an address to which a secret may be sent: TLS, or this machine.
 pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
     let shown = redacted(url);
-    let uri: Uri = url.parse().map_err(|fault| format!("{what}: `{shown}` is no URL: {fault}"))?;
+    let uri: Uri = url.parse().map_err(|fault| format!("{what}: `{shown}` is not a URL: {fault}"))?;
     let is_safe = uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && is_loopback(&uri);
     match (uri.authority(), is_safe) {
-        (None, _) => Err(Failure::Message(format!("{what}: `{shown}` is no absolute URL"))),
+        (None, _) => Err(Failure::Message(format!("{what}: `{shown}` is not an absolute URL"))),
         (Some(authority), _) if authority.as_str().contains('@') => {
-            Err(Failure::Message(format!("{what}: a URL with a user in it is not used")))
+            Err(Failure::Message(format!("{what}: a URL with a user name is not accepted")))
         }
-        (_, false) => Err(Failure::Message(format!("{what}: `{shown}` is not https, and not on this machine"))),
+        (_, false) => Err(Failure::Message(format!("{what}: `{shown}` must be https, or http on this machine"))),
         _ => Ok(uri),
     }
 }
@@ -110,9 +110,7 @@ fn tls() -> Result<TlsConfig, Failure> {
     let roots: Vec<_> = found.certs.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
     if roots.is_empty() {
         let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        return Err(Failure::Message(format!(
-            "no trusted certificates on this machine (SSL_CERT_FILE names some){why}"
-        )));
+        return Err(Failure::Message(format!("no trusted certificates on this machine (set SSL_CERT_FILE){why}")));
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(TlsConfig::builder()
@@ -121,10 +119,10 @@ fn tls() -> Result<TlsConfig, Failure> {
         .build())
 }
 
-fn told(error: &Error) -> String {
+fn describe(error: &Error) -> String {
     match error {
-        Error::Timeout(_) => "no answer in time (--timeout)".to_string(),
-        Error::BodyExceedsLimit(_) => format!("the answer is larger than {MOST_BODY} bytes"),
+        Error::Timeout(_) => "timed out (--timeout)".to_string(),
+        Error::BodyExceedsLimit(_) => format!("the response is larger than {MOST_BODY} bytes"),
         other => other.to_string(),
     }
 }

@@ -51,7 +51,7 @@ impl PermissionRegistry {
             let (name, mask) = pair.ok_or_else(|| "an item is not like `LIC:3`".to_string())?;
             let Some(domain) = self.domains.iter().find(|domain| *domain.name == *name) else { continue };
             if seen.contains(&name) {
-                return Err(format!("{name} stands twice"));
+                return Err(format!("{name} is repeated"));
             }
             seen.push(name);
             domain.grant(Mask::parse(mask), set)?;
@@ -125,19 +125,19 @@ mod tests {
             (json!({"p": {"LIC": -1}}), "claim p: LIC is a number with a sign, a fraction or an exponent"),
             (
                 json!({"p": {"LIC": 9_007_199_254_740_992_u64}}),
-                "claim p: LIC is a number above 2^53 - 1; such a mask is written as text",
+                "claim p: LIC is a number above 2^53 - 1; write such a mask as text",
             ),
             (json!({"p": {"LIC": "03"}}), "claim p: LIC has a leading zero"),
             (
                 json!({"p": {"LIC": "x"}}),
-                "claim p: LIC is no mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
+                "claim p: LIC is not a mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
             ),
             (json!({"p": {"LIC": [3]}}), "claim p: LIC is neither a whole number nor text"),
             (json!({"p": {"LIC": null}}), "claim p: LIC is neither a whole number nor text"),
-            (json!({"p": ["LIC:3", "LIC:3"]}), "claim p: LIC stands twice"),
+            (json!({"p": ["LIC:3", "LIC:3"]}), "claim p: LIC is repeated"),
             (
                 json!({"p": ["LIC:3", "ORD: 1"]}),
-                "claim p: ORD is no mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
+                "claim p: ORD is not a mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
             ),
             (json!({"p": ["admin"]}), "claim p: an item is not like `LIC:3`"),
             (json!({"p": [3]}), "claim p: an item is not like `LIC:3`"),

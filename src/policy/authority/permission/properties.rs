@@ -19,15 +19,15 @@ fn registry() -> PermissionRegistry {
     registry
 }
 
-type Names = BTreeSet<String>;
+type PermissionNames = BTreeSet<String>;
 
-fn some_names() -> impl Strategy<Value = Names> {
+fn some_names() -> impl Strategy<Value = PermissionNames> {
     let all: Vec<String> = registry().names().map(str::to_string).collect();
     subsequence(all.clone(), 0..=all.len()).prop_map(|names| names.into_iter().collect())
 }
 
 /// Encodes the set as a token would, and parses it with the registry.
-fn granted(registry: &PermissionRegistry, names: &Names) -> PermissionSet {
+fn granted(registry: &PermissionRegistry, names: &PermissionNames) -> PermissionSet {
     let mask = |domain: &str| {
         let mut mask = Mask::default();
         let mine = BITS.iter().filter(|(name, _)| names.contains(&format!("{domain}.{name}")));
@@ -39,7 +39,7 @@ fn granted(registry: &PermissionRegistry, names: &Names) -> PermissionSet {
     registry.granted(&claims, &[everywhere]).unwrap()
 }
 
-fn told(registry: &PermissionRegistry, set: &PermissionSet) -> Names {
+fn told(registry: &PermissionRegistry, set: &PermissionSet) -> PermissionNames {
     registry.names_of(set).split(',').filter(|name| !name.is_empty()).map(str::to_string).collect()
 }
 
@@ -56,7 +56,7 @@ proptest! {
         let (left, right) = (granted(&registry, &a), granted(&registry, &b));
         let add = |one: &PermissionSet, other: &PermissionSet| { let mut sum = one.clone(); sum.extend(other); sum };
         let sum = add(&left, &right);
-        prop_assert_eq!(told(&registry, &sum), a.union(&b).cloned().collect::<Names>());
+        prop_assert_eq!(told(&registry, &sum), a.union(&b).cloned().collect::<PermissionNames>());
         prop_assert_eq!(&sum, &add(&right, &left));
         prop_assert_eq!(&add(&sum, &left), &sum);
         prop_assert_eq!(&add(&PermissionSet::default(), &left), &left);

@@ -50,7 +50,7 @@ impl ReadClients for ClientReader {
     fn parse(&self, text: &[u8]) -> Result<ClientDirectory, String> {
         let bounds = Self::bounds_of(self.most_entries);
         let json = strict_json::parse_within(text, bounds).map_err(|fault| fault.to_string())?;
-        self.read(&Node::from(json)).map_err(Problems::in_short)
+        self.read(&Node::from(json)).map_err(Problems::summary)
     }
 
     fn most_entries(&self) -> usize {

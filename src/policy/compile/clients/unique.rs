@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::config::client::{ClientKey, ClientSettings, Evidence};
+use crate::config::client::{CertificateIdentity, ClientKey, ClientSettings};
 use crate::config::problem::Problems;
 use crate::policy::credentials::api_key::environment_of;
 
@@ -12,7 +12,7 @@ pub(super) type UsedNames = HashMap<String, String>;
 
 /// Checks clients for conflicts with each other and with the gateway's document. Returns the identifiers that they use.
 pub(super) fn check(clients: &[ClientSettings], own: &UsedNames, problems: &mut Problems) -> UsedNames {
-    let mut names = Names { own, taken: UsedNames::new() };
+    let mut names = TakenNames { own, taken: UsedNames::new() };
     for client in clients {
         let id = &client.id.value;
         if let Some(whose) = names.take("client", id, format!("client `{id}`")) {
@@ -24,24 +24,24 @@ pub(super) fn check(clients: &[ClientSettings], own: &UsedNames, problems: &mut 
         check_rotation(client, problems);
         for evidence in &client.certificates {
             let (what, value) = match &evidence.value {
-                Evidence::Spiffe(uri) => ("spiffe", uri.clone()),
-                Evidence::Dns(name) => ("dns", name.clone()),
-                Evidence::Sha256(digest) => ("sha256", spelled(digest)),
+                CertificateIdentity::Spiffe(uri) => ("spiffe", uri.clone()),
+                CertificateIdentity::Dns(name) => ("dns", name.clone()),
+                CertificateIdentity::Sha256(digest) => ("sha256", spelled(digest)),
             };
             if let Some(whose) = names.take(what, &value, format!("client `{id}`")) {
-                problems.add(&evidence.place, format!("this certificate is already that of {whose}"));
+                problems.add(&evidence.place, format!("this certificate already belongs to {whose}"));
             }
         }
     }
     names.taken
 }
 
-struct Names<'t> {
+struct TakenNames<'t> {
     own: &'t UsedNames,
     taken: UsedNames,
 }
 
-impl Names<'_> {
+impl TakenNames<'_> {
     /// Registers an identifier. Returns its previous owner, if it has one.
     fn take(&mut self, what: &str, value: &str, whose: String) -> Option<String> {
         let name = format!("{what} {value}");
@@ -53,7 +53,7 @@ impl Names<'_> {
         match environment_of(&key.prefix) {
             None => problems.add(
                 &key.place,
-                "`prefix` is not that of a key: pck_ENVIRONMENT_LOOKUP, all of the key before its last `_`",
+                "`prefix` is not the prefix of a key: pck_ENVIRONMENT_LOOKUP, all of the key before its last `_`",
             ),
             Some(environment) if !client.exists_in(Some(environment)) => {
                 problems.add(&key.place, format!("the key is for `{environment}`, where its client does not exist"));
@@ -90,7 +90,7 @@ fn check_rotation(client: &ClientSettings, problems: &mut Problems) {
         if live.len() > MOST_LIVE_KEYS {
             let names: Vec<String> = live.iter().map(|key| format!("`{}`", key.id)).collect();
             let message = format!(
-                "keys {} hold at the same time: {MOST_LIVE_KEYS} at the most, give the older ones an end",
+                "keys {} are valid at the same time, at most {MOST_LIVE_KEYS} are accepted: set `expires` on the older ones",
                 names.join(", ")
             );
             return problems.add(&client.id.place, message);

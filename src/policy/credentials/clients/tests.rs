@@ -176,15 +176,18 @@ fn a_document_with_a_problem_is_rejected_and_the_error_shows_no_secret() {
             "clients[0].permissions[0]: no permission `LIC.WRITE`",
         ),
         (json!([client(json!({ "token_issuers": ["b"] }))]), "clients[0].token_issuers[0]: no issuer `b`"),
-        (json!([client(json!({ "environments": ["Test"] }))]), "`Test` is not an environment's name"),
+        (json!([client(json!({ "environments": ["Test"] }))]), "`Test` is not an environment name"),
         (json!([client(json!({ "id": "own" }))]), "client `own` of the gateway's own document is listed twice"),
         (json!([client(json!({})), client(json!({}))]), "clients[1].id: client `a` is listed twice"),
         (keys(&[key("k", "bill0000ing1", "02")]), "has the prefix of key `k-1` of client `own` of the gateway's own"),
         (keys(&[key("k", "other0000001", "01")]), "has the hash of key `k-1` of client `own` of the gateway's own"),
-        (json!([client(json!({ "certificates": [{ "dns": "OWN.example" }] }))]), "already that of client `own` of the"),
+        (
+            json!([client(json!({ "certificates": [{ "dns": "OWN.example" }] }))]),
+            "already belongs to client `own` of the",
+        ),
         (
             keys(&[key("1", "other0000001", "02"), key("2", "other0000002", "03"), key("3", "other0000003", "04")]),
-            "hold at the",
+            "are valid at the",
         ),
         (
             json!([
@@ -212,7 +215,7 @@ fn a_document_with_a_problem_is_rejected_and_the_error_shows_no_secret() {
 fn the_cost_of_a_faulty_document_is_bounded() {
     let many = |item: &str| format!(r#"{{"version":"1.0","clients":[{}]}}"#, vec![item; 5_000].join(","));
     let fault = parse(&many("1")).unwrap_err();
-    assert!(fault.ends_with("(1000 in all)"), "{fault}");
+    assert!(fault.ends_with("(1000 in total)"), "{fault}");
     assert_eq!(parse(&many(&vec!["[]"; 100].join(","))).unwrap_err(), "more values than are accepted");
     let keys: Vec<_> = (0..4_000)
         .map(|n| json!({ "id": n.to_string(), "prefix": format!("pck_test_{n:012}"), "hash": format!("sha256:{n:064x}"),

@@ -173,11 +173,11 @@ impl fmt::Display for SkipReason {
     }
 }
 
-type Parsed = Result<(Material, Option<Vec<u8>>), SkipReason>;
+type ParsedKey = Result<(Material, Option<Vec<u8>>), SkipReason>;
 
 /// Parses an RSA key (RFC 7518 §6.3.1). Some issuers write a zero byte before the modulus, as the RFC warns; it does not change
 /// the number.
-fn rsa_key(jwk: &Value) -> Parsed {
+fn rsa_key(jwk: &Value) -> ParsedKey {
     let (n, e) = (octets(jwk, "n")?, octets(jwk, "e")?);
     let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
     let key = RsaKey::new(n, e).map_err(|fault| match fault {
@@ -188,7 +188,7 @@ fn rsa_key(jwk: &Value) -> Parsed {
 }
 
 /// Parses an EC key (RFC 7518 §6.2.1). Both coordinates must have the full length of the curve's field.
-fn elliptic_curve(jwk: &Value) -> Parsed {
+fn elliptic_curve(jwk: &Value) -> ParsedKey {
     let (curve, coordinate_bytes) = match required_text(jwk, "crv")? {
         "P-256" => (Curve::P256, 32),
         "P-384" => (Curve::P384, 48),
@@ -210,7 +210,7 @@ fn elliptic_curve(jwk: &Value) -> Parsed {
 }
 
 /// Parses an Ed25519 key (RFC 8037 §2).
-fn octet_key_pair(jwk: &Value) -> Parsed {
+fn octet_key_pair(jwk: &Value) -> ParsedKey {
     match required_text(jwk, "crv")? {
         "Ed25519" => {}
         other => return Err(SkipReason::UnknownCurve(other.into())),
@@ -226,7 +226,7 @@ fn octet_key_pair(jwk: &Value) -> Parsed {
 }
 
 /// Parses a symmetric key (RFC 7518 §6.4).
-fn shared_secret(jwk: &Value) -> Parsed {
+fn shared_secret(jwk: &Value) -> ParsedKey {
     let secret = Hs512Key::new(octets(jwk, "k")?);
     match secret.as_ref().len() {
         bytes if bytes < MIN_SECRET_BYTES => Err(SkipReason::WeakSecret(bytes)),

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{SignatureVerifier, Software, ecdsa_to_der, host_request};
+use super::{SignatureVerifier, SoftwareVerifier, ecdsa_to_der, host_request};
 use crate::policy::credentials::algorithm::Algorithm;
 use crate::policy::credentials::jwks::{KeySet, KeySource, VerifyingKey};
 #[cfg(target_os = "unknown")]
@@ -70,7 +70,7 @@ fn family(alg: Algorithm) -> &'static str {
 fn openssl_signatures_are_accepted_at_every_key_size() {
     let (input, signed) = vectors("good");
     for Signed { name, alg, key, signature, .. } in &signed {
-        assert!(Software.verify(key, *alg, &input, signature), "{name}");
+        assert!(SoftwareVerifier.verify(key, *alg, &input, signature), "{name}");
     }
 }
 
@@ -84,7 +84,7 @@ fn the_examples_of_the_rfcs_are_accepted() {
             (&example["name"], example["alg"].as_str().and_then(Algorithm::from_name).expect("an algorithm"));
         let (input, signature) = example["token"].as_str().and_then(|token| token.rsplit_once('.')).expect("a token");
         let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
-        assert!(Software.verify(&key(&example["jwk"]), alg, input.as_bytes(), &signature), "{name}");
+        assert!(SoftwareVerifier.verify(&key(&example["jwk"]), alg, input.as_bytes(), &signature), "{name}");
     }
 }
 
@@ -93,7 +93,7 @@ fn signatures_with_wrong_padding_hash_or_range_are_refused() {
     let (input, signed) = vectors("bad");
     assert!(signed.len() >= 13);
     for Signed { name, alg, key, signature, .. } in &signed {
-        assert!(!Software.verify(key, *alg, &input, signature), "{name}");
+        assert!(!SoftwareVerifier.verify(key, *alg, &input, signature), "{name}");
     }
 }
 
@@ -110,11 +110,11 @@ fn every_flipped_bit_of_any_other_signature_is_refused() {
 fn refuses_every_flipped_bit(family: fn(Algorithm) -> bool) {
     let (input, signed) = one_of_each();
     for Signed { name, alg, key, signature, .. } in signed.iter().filter(|signed| family(signed.alg)) {
-        assert!(Software.verify(key, *alg, &input, signature), "{name}, untouched");
+        assert!(SoftwareVerifier.verify(key, *alg, &input, signature), "{name}, untouched");
         for bit in 0..signature.len() * 8 {
             let mut forged = signature.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert!(!Software.verify(key, *alg, &input, &forged), "{name}, bit {bit}");
+            assert!(!SoftwareVerifier.verify(key, *alg, &input, &forged), "{name}, bit {bit}");
         }
     }
 }
@@ -126,9 +126,9 @@ fn every_flipped_bit_of_the_message_is_refused() {
         for bit in (0..input.len() * 8).step_by(29) {
             let mut forged = input.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert!(!Software.verify(key, *alg, &forged, signature), "{name}, bit {bit}");
+            assert!(!SoftwareVerifier.verify(key, *alg, &forged, signature), "{name}, bit {bit}");
         }
-        assert!(!Software.verify(key, *alg, b"", signature), "{name}, nothing");
+        assert!(!SoftwareVerifier.verify(key, *alg, b"", signature), "{name}, nothing");
     }
 }
 
@@ -143,13 +143,13 @@ fn signatures_of_another_length_are_refused_and_not_sent_to_the_host() {
         for forged in
             [&[][..], &[0], &signature[1..], &signature[..signature.len() - 1], &longer, &padded, &doubled, &huge]
         {
-            assert!(!Software.verify(key, *alg, &input, forged), "{name}, {} bytes", forged.len());
+            assert!(!SoftwareVerifier.verify(key, *alg, &input, forged), "{name}, {} bytes", forged.len());
             assert_eq!(host_request(key, *alg, forged), None, "{name}, {} bytes", forged.len());
         }
         let zeros = vec![0; signature.len()];
         let ones = vec![0xff; signature.len()];
-        assert!(!Software.verify(key, *alg, &input, &zeros), "{name}, zeros");
-        assert!(!Software.verify(key, *alg, &input, &ones), "{name}, ones");
+        assert!(!SoftwareVerifier.verify(key, *alg, &input, &zeros), "{name}, zeros");
+        assert!(!SoftwareVerifier.verify(key, *alg, &input, &ones), "{name}, ones");
     }
 }
 
@@ -158,7 +158,7 @@ fn a_key_verifies_only_algorithms_of_its_family() {
     let (input, signed) = one_of_each();
     for Signed { name, alg, key, signature, .. } in &signed {
         for other in Algorithm::ALL.into_iter().filter(|other| other != alg) {
-            assert!(!Software.verify(key, other, &input, signature), "{name} as {other}");
+            assert!(!SoftwareVerifier.verify(key, other, &input, signature), "{name} as {other}");
             let same_family = matches!(family(*alg), "RS" | "PS") && matches!(family(other), "RS" | "PS")
                 || alg.is_symmetric()
                     && other.is_symmetric()
@@ -181,9 +181,12 @@ fn a_public_key_used_as_an_hmac_secret_is_refused() {
         let forged =
             jwt_compact::Algorithm::sign(&jwt_compact::alg::Hs256, &jwt_compact::alg::Hs256Key::new(secret), &input);
         let forged = jwt_compact::AlgorithmSignature::as_bytes(&forged).into_owned();
-        assert!(Software.verify(forger, Algorithm::Hs256, &input, &forged), "{name}: the forged signature is valid");
+        assert!(
+            SoftwareVerifier.verify(forger, Algorithm::Hs256, &input, &forged),
+            "{name}: the forged signature is valid"
+        );
         for alg in Algorithm::ALL {
-            assert!(!Software.verify(key, alg, &input, &forged), "{name} by {alg}");
+            assert!(!SoftwareVerifier.verify(key, alg, &input, &forged), "{name} by {alg}");
         }
     }
 }

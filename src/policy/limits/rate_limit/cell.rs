@@ -9,7 +9,7 @@ use super::window::{Window, WindowState};
 use crate::config::limit::MOST_WINDOWS;
 
 /// The states of one caller, one per window.
-pub type States = [WindowState; MOST_WINDOWS];
+pub type WindowStates = [WindowState; MOST_WINDOWS];
 
 /// A caller's entry in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub struct CellPlace {
     /// Its index in the cell.
     pub at: usize,
     /// The caller's known or assumed states.
-    pub states: States,
+    pub states: WindowStates,
     /// The debt that new callers start with from now on, because this entry replaces one with debt.
-    floor: Option<States>,
+    floor: Option<WindowStates>,
 }
 
 /// Finds the entry of a caller, or the one that it may replace.
@@ -45,14 +45,14 @@ pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> Cel
 }
 
 /// Writes a caller's states to its entry.
-pub fn put(bytes: &mut Vec<u8>, place: &CellPlace, fingerprint: u64, states: &States, windows: &[Window]) {
+pub fn put(bytes: &mut Vec<u8>, place: &CellPlace, fingerprint: u64, states: &WindowStates, windows: &[Window]) {
     write(bytes, place.at, fingerprint, states, windows);
     if let Some(floor) = &place.floor {
         write(bytes, MOST_ENTRIES, 0, floor, windows);
     }
 }
 
-fn write(bytes: &mut Vec<u8>, at: usize, fingerprint: u64, states: &States, windows: &[Window]) {
+fn write(bytes: &mut Vec<u8>, at: usize, fingerprint: u64, states: &WindowStates, windows: &[Window]) {
     let size = entry_bytes(windows);
     if bytes.len() < (at + 1) * size {
         bytes.resize((at + 1) * size, 0);
@@ -64,12 +64,12 @@ fn write(bytes: &mut Vec<u8>, at: usize, fingerprint: u64, states: &States, wind
 }
 
 /// Returns the used fraction of the caller's tightest window.
-fn used(states: &States, windows: &[Window], now: u64) -> u32 {
+fn used(states: &WindowStates, windows: &[Window], now: u64) -> u32 {
     windows.iter().zip(states).map(|(window, state)| window.used(*state, now)).max().unwrap_or(0)
 }
 
-fn read(entry: &[u8]) -> States {
-    let mut states = States::default();
+fn read(entry: &[u8]) -> WindowStates {
+    let mut states = WindowStates::default();
     let (words, _) = entry.as_chunks::<8>();
     for (state, word) in states.iter_mut().zip(words.iter().skip(1)) {
         *state = u64::from_le_bytes(*word);
@@ -116,7 +116,7 @@ mod tests {
     fn the_entry_with_the_least_debt_is_evicted_and_new_callers_inherit_its_debt() {
         let mut bytes = full();
         let first = find(&bytes, 99, &WINDOWS, 1_000);
-        assert_eq!((first.at, first.states), (0, States::default()), "no entry was evicted before");
+        assert_eq!((first.at, first.states), (0, WindowStates::default()), "no entry was evicted before");
         put(&mut bytes, &first, 99, &[1_100, 9_000, 0, 0], &WINDOWS);
         assert_eq!(bytes.len(), 9 * 24, "memory is bounded");
         assert_eq!(find(&bytes, 8, &WINDOWS, 1_000).states[0], 1_080, "entries with more debt stay");
@@ -130,6 +130,6 @@ mod tests {
     #[test]
     fn entries_without_debt_are_replaced_without_a_trace() {
         let place = find(&full(), 99, &WINDOWS, 2_000);
-        assert_eq!((place.at, place.states, place.floor), (0, States::default(), None));
+        assert_eq!((place.at, place.states, place.floor), (0, WindowStates::default(), None));
     }
 }

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::limit::KeyPart;
 use crate::policy::credentials::caller::{Caller, Proof};
-use crate::policy::request::Once;
+use crate::policy::request::SingleValue;
 use crate::policy::request::peer::Peer;
 
 /// The data of a request that limits can count by.
@@ -36,13 +36,13 @@ pub struct LimitKey {
 impl<'s> Subject<'s> {
     /// Returns the value of a header. Requests that repeat the header, or also send another spelling of it, share one bucket.
     /// Otherwise a caller could get a new bucket with every request by adding a random second value.
-    pub fn header(&self, name: &str) -> Once<'s> {
-        let mut found = Once::Absent;
+    pub fn header(&self, name: &str) -> SingleValue<'s> {
+        let mut found = SingleValue::Absent;
         for (sent, value) in self.headers {
             if *sent == name.as_bytes() {
                 found.add(value);
-            } else if same_to_an_upstream(sent, name.as_bytes()) {
-                found = Once::Repeated;
+            } else if is_same_cgi_variable(sent, name.as_bytes()) {
+                found = SingleValue::Repeated;
             }
         }
         found
@@ -73,9 +73,9 @@ fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
         (KeyPart::Address, _) => address(subject, hasher),
         (KeyPart::Route, _) => piece(hasher, 1, subject.route.as_bytes()),
         (KeyPart::Header(name), _) => match subject.header(name) {
-            Once::Value(value) => piece(hasher, 2, value),
-            Once::Absent => piece(hasher, 3, &[]),
-            Once::Repeated => piece(hasher, 13, &[]),
+            SingleValue::Value(value) => piece(hasher, 2, value),
+            SingleValue::Absent => piece(hasher, 3, &[]),
+            SingleValue::Repeated => piece(hasher, 13, &[]),
         },
         (_, None) => address(subject, hasher),
         (KeyPart::Token, Some(caller)) => match &caller.proof {

@@ -118,7 +118,7 @@ proptest! {
         let mut exact = vec![[0_u64; 2]; 40];
         for (caller, gap) in requests {
             now += Duration::from_nanos(gap);
-            let counted = count(&[charge(&small, [10, 0, 0, caller])], How::Take, now, &mut store);
+            let counted = count(&[charge(&small, [10, 0, 0, caller])], CountingMode::Take, now, &mut store);
             if counted.refused.is_none() {
                 let nanos = now.as_nanos() as u64;
                 let states = &mut exact[usize::from(caller)];

@@ -27,7 +27,7 @@ pub(super) fn limit(name: &str, table: u32, windows: &[Window]) -> Limit {
         policy: name.into(),
     };
     let by = vec![KeyPart::Address];
-    Limit { name: name.into(), by, meters: vec![meter], choice: Choice::Only, shadow: false, sharing: None }
+    Limit { name: name.into(), by, meters: vec![meter], choice: MeterChoice::Only, shadow: false, sharing: None }
 }
 
 pub(super) fn charge<'l>(limit: &'l Limit, address: [u8; 4]) -> Charge<'l> {
@@ -46,15 +46,18 @@ fn a_request_counts_under_all_limits_or_none() {
     let (wide, narrow) = (limit("wide", 1, &[rate(10)]), limit("narrow", 2, &[rate(2)]));
     let charges = [charge(&wide, [1; 4]), charge(&narrow, [1; 4])];
     for _ in 0..2 {
-        assert!(count(&charges, How::Take, NOW, &mut store).refused.is_none());
+        assert!(count(&charges, CountingMode::Take, NOW, &mut store).refused.is_none());
     }
     for _ in 0..20 {
-        let refused = count(&charges, How::Take, NOW, &mut store).refused.unwrap();
+        let refused = count(&charges, CountingMode::Take, NOW, &mut store).refused.unwrap();
         assert_eq!((refused.charge, &*refused.standing.window, refused.standing.seconds), (1, "narrow:0", 1));
     }
-    let standings = count(&charges[..1], How::Take, NOW, &mut store).standings;
+    let standings = count(&charges[..1], CountingMode::Take, NOW, &mut store).standings;
     assert_eq!(standings[0].as_ref().unwrap().left, 7, "refused requests are not counted");
-    assert!(count(&[charge(&narrow, [2; 4])], How::Take, NOW, &mut store).refused.is_none(), "another address");
+    assert!(
+        count(&[charge(&narrow, [2; 4])], CountingMode::Take, NOW, &mut store).refused.is_none(),
+        "another address"
+    );
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn all_windows_of_a_limit_apply_and_the_longest_wait_is_reported() {
     let mut store = LocalStore::default();
     let both = limit("both", 1, &[rate(2), Window::Quota { most: 3, period: QuotaPeriod::Day }]);
     let one = [charge(&both, [1; 4])];
-    let wait = |store: &mut LocalStore, now| count(&one, How::Take, now, store).refused.map(|r| r.standing);
+    let wait = |store: &mut LocalStore, now| count(&one, CountingMode::Take, now, store).refused.map(|r| r.standing);
     assert_eq!((wait(&mut store, NOW), wait(&mut store, NOW)), (None, None));
     assert_eq!(wait(&mut store, NOW).unwrap().seconds, 1);
     assert_eq!(wait(&mut store, NOW + Duration::from_secs(1)), None);
@@ -77,8 +80,8 @@ fn a_shadow_limit_reports_refusals_without_enforcing_them() {
     let shadow = Limit { shadow: true, ..limit("shadow", 1, &[rate(1)]) };
     let open = limit("open", 2, &[rate(10)]);
     let charges = [charge(&shadow, [1; 4]), charge(&open, [1; 4])];
-    assert!(count(&charges, How::Take, NOW, &mut store).would.is_empty());
-    let counted = count(&charges, How::Take, NOW, &mut store);
+    assert!(count(&charges, CountingMode::Take, NOW, &mut store).would.is_empty());
+    let counted = count(&charges, CountingMode::Take, NOW, &mut store);
     assert!(counted.refused.is_none());
     assert_eq!(counted.would, ["shadow".into()]);
     assert_eq!(counted.standings[0], None);
@@ -95,10 +98,10 @@ fn past_events_are_recorded_even_if_too_little_is_left() {
     let failures = limit("failures", 1, &[rate(3)]);
     let charges = [charge(&failures, [1; 4])];
     for left in [true, true, true, false, false] {
-        assert_eq!(count(&charges, How::Try, NOW, &mut store).refused.is_none(), left);
+        assert_eq!(count(&charges, CountingMode::Try, NOW, &mut store).refused.is_none(), left);
         record(&charges, NOW, &mut store);
     }
-    let refused = count(&charges, How::Try, NOW + Duration::from_secs(1), &mut store).refused;
+    let refused = count(&charges, CountingMode::Try, NOW + Duration::from_secs(1), &mut store).refused;
     assert!(refused.is_none(), "more than enough failures do not make the wait longer");
 }
 
@@ -123,7 +126,7 @@ impl BucketStore for Contended {
         if self.others > 0 {
             self.others -= 1;
             let limit = limit("shared", 1, &[rate(self.burst)]);
-            let other = count(&[charge(&limit, [1; 4])], How::Take, NOW, &mut self.cells);
+            let other = count(&[charge(&limit, [1; 4])], CountingMode::Take, NOW, &mut self.cells);
             self.counted += usize::from(other.refused.is_none());
         }
         self.cells.store(id, bytes, version)
@@ -137,7 +140,8 @@ fn concurrent_workers_never_exceed_the_limit_together() {
         let mut store = Contended { cells: LocalStore::default(), others, burst: 5, counted: 0 };
         let mut mine = 0;
         for _ in 0..10 {
-            mine += usize::from(count(&[charge(&shared, [1; 4])], How::Take, NOW, &mut store).refused.is_none());
+            mine +=
+                usize::from(count(&[charge(&shared, [1; 4])], CountingMode::Take, NOW, &mut store).refused.is_none());
         }
         assert_eq!(mine + store.counted, 5, "{others} others");
     }
@@ -147,7 +151,7 @@ fn concurrent_workers_never_exceed_the_limit_together() {
 fn a_worker_that_loses_every_update_refuses_the_request() {
     let shared = limit("shared", 1, &[rate(100)]);
     let mut store = Contended { cells: LocalStore::default(), others: usize::MAX, burst: 100, counted: 0 };
-    let refused = count(&[charge(&shared, [1; 4])], How::Take, NOW, &mut store).refused.unwrap();
+    let refused = count(&[charge(&shared, [1; 4])], CountingMode::Take, NOW, &mut store).refused.unwrap();
     assert!(refused.contended);
     assert_eq!(refused.standing.seconds, 1);
 }

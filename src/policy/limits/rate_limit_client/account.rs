@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Rest;
+use super::RemainingQuota;
 use super::wire::LimitAnswer;
 
 /// How hits of one limit are requested.
@@ -60,7 +60,7 @@ pub(super) struct Account {
     /// When a call was last abandoned because the worker was late.
     late_at: Option<Duration>,
     /// The running call.
-    asking: Option<Asking>,
+    asking: Option<RunningCall>,
     /// The last call failed, and is retried once for the same requests.
     again: bool,
     /// The number of requests that wait for an answer.
@@ -68,12 +68,12 @@ pub(super) struct Account {
     /// The size of the last block, and when it was granted.
     granted: u32,
     granted_at: Duration,
-    told: ServiceReport,
+    reported: ServiceReport,
 }
 
 /// A running call.
 #[derive(Clone, Copy, Debug)]
-struct Asking {
+struct RunningCall {
     hits: u32,
     asked_at: Duration,
     timeout: Duration,
@@ -133,13 +133,13 @@ impl Account {
     /// Returns the number of hits to request now, and the timeout of the call. The hits are the larger of two numbers:
     /// the waiting requests, and a block sized by the recent rate and a share of the remaining limit. They never exceed that limit.
     pub(super) fn ask(&mut self, terms: &LeaseTerms, is_patient: bool, now: Duration) -> (u32, Duration) {
-        let remaining = self.told.remaining.filter(|_| self.told.resets_at.is_some_and(|at| now < at));
+        let remaining = self.reported.remaining.filter(|_| self.reported.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);
         let hits = self.block(terms, now).min(share).max(self.waiting);
         let hits = hits.min(remaining.unwrap_or(u32::MAX)).max(1);
         let timeout = if is_patient { terms.timeout.max(PATIENT_TIMEOUT) } else { terms.timeout };
         self.left = 0;
-        self.asking = Some(Asking { hits, asked_at: now, timeout });
+        self.asking = Some(RunningCall { hits, asked_at: now, timeout });
         (hits, timeout)
     }
 
@@ -152,10 +152,10 @@ impl Account {
     /// never more than the terms allow. If the service does not report the end of its window, nothing is prefetched: the hits
     /// might be spent in the next window.
     fn block(&self, terms: &LeaseTerms, now: Duration) -> u32 {
-        if self.told.resets_at.is_none() {
+        if self.reported.resets_at.is_none() {
             return 1;
         }
-        let most = terms.most.or(self.told.limit.map(|limit| limit / SHARE_OF_LIMIT)).unwrap_or(1);
+        let most = terms.most.or(self.reported.limit.map(|limit| limit / SHARE_OF_LIMIT)).unwrap_or(1);
         let spent = self.granted.saturating_sub(self.left);
         let micros = now.saturating_sub(self.granted_at).as_micros().max(1);
         let lasting = u128::from(spent) * terms.span.as_micros() / micros;
@@ -164,11 +164,11 @@ impl Account {
 
     /// Handles the service's answer to the running call.
     pub(super) fn answered(&mut self, answer: &LimitAnswer, now: Duration) {
-        let Some(Asking { hits, asked_at, .. }) = self.asking.take() else { return };
+        let Some(RunningCall { hits, asked_at, .. }) = self.asking.take() else { return };
         let waiting = std::mem::take(&mut self.waiting);
         let resets_at = answer.reset.map(|reset| asked_at + reset);
         (self.failed_at, self.again) = (None, false);
-        self.told = ServiceReport { limit: answer.limit, remaining: answer.remaining, resets_at };
+        self.reported = ServiceReport { limit: answer.limit, remaining: answer.remaining, resets_at };
         (self.granted, self.granted_at) = (0, now);
         if !answer.over {
             (self.left, self.granted, self.lapses_at) = (hits, hits, resets_at.unwrap_or_default());
@@ -178,10 +178,10 @@ impl Account {
             }
         } else if hits > 1 && answer.remaining != Some(0) {
             // Fewer hits may still be available, so the waiting requests ask once more for at most that number.
-            self.told.remaining = Some(answer.remaining.map_or(hits / 2, |rest| rest.min(hits - 1)));
-            self.told.resets_at = Some(resets_at.unwrap_or_default().max(now + GRACE));
+            self.reported.remaining = Some(answer.remaining.map_or(hits / 2, |rest| rest.min(hits - 1)));
+            self.reported.resets_at = Some(resets_at.unwrap_or_default().max(now + GRACE));
         } else {
-            self.told.remaining = Some(0);
+            self.reported.remaining = Some(0);
             self.refused_until = now + answer.reset.unwrap_or(UNTOLD_RESET).max(GRACE);
         }
     }
@@ -214,11 +214,11 @@ impl Account {
     }
 
     /// Returns the limit as reported by the service, and what remains for this key, including unspent hits.
-    pub(super) fn rest(&self, now: Duration) -> Rest {
+    pub(super) fn rest(&self, now: Duration) -> RemainingQuota {
         let left = if now < self.lapses_at { self.left } else { 0 };
-        let remaining = self.told.remaining.map(|rest| rest.saturating_add(left));
-        let reset = self.told.resets_at.filter(|at| now < *at).map(|at| at - now);
-        Rest { limit: self.told.limit, remaining, reset }
+        let remaining = self.reported.remaining.map(|rest| rest.saturating_add(left));
+        let reset = self.reported.resets_at.filter(|at| now < *at).map(|at| at - now);
+        RemainingQuota { limit: self.reported.limit, remaining, reset }
     }
 
     /// Returns `true` if the account can be removed without loss.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{CallFault, Turn};
+use super::{CallFault, HealthChange};
 
 /// Recent results of calls: the health of the service, and of the worker that makes them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,11 +16,11 @@ pub(super) struct Health {
 
 impl Health {
     /// Records a finished call, with its fault if it failed.
-    pub(super) fn note(&mut self, fault: Option<CallFault>, now: Duration) -> Option<Turn> {
+    pub(super) fn note(&mut self, fault: Option<CallFault>, now: Duration) -> Option<HealthChange> {
         let Some(fault) = fault else {
             let was_paused = self.failures >= MOST_FAILURES;
             (self.failures, self.paused_until) = (0, Duration::ZERO);
-            return was_paused.then_some(Turn::Resumed);
+            return was_paused.then_some(HealthChange::Resumed);
         };
         self.failures = self.failures.saturating_add(1);
         self.patient_until = Duration::ZERO;
@@ -28,7 +28,7 @@ impl Health {
             return None;
         }
         self.paused_until = now + PAUSE;
-        Some(Turn::Paused(fault))
+        Some(HealthChange::Paused(fault))
     }
 
     /// Returns `true` if the last call failed.

@@ -8,17 +8,17 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 mod failures;
 
 /// A rate limit service with one fixed window for all keys. Variants differ in their answers.
-struct Counter {
+struct FixedWindowService {
     limit: u32,
     window: Duration,
     used: u32,
     began: Duration,
     calls: u32,
-    habits: Habits,
+    habits: ServiceBehaviour,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Habits {
+enum ServiceBehaviour {
     /// Counts grants, and reports the remaining hits and the reset time.
     Exact,
     /// Like `Exact`, but also counts refused hits, as Envoy's reference service does.
@@ -27,9 +27,9 @@ enum Habits {
     Terse,
 }
 
-impl Counter {
-    fn new(limit: u32, habits: Habits) -> Counter {
-        Counter { limit, window: WINDOW, used: 0, began: START, calls: 0, habits }
+impl FixedWindowService {
+    fn new(limit: u32, habits: ServiceBehaviour) -> FixedWindowService {
+        FixedWindowService { limit, window: WINDOW, used: 0, began: START, calls: 0, habits }
     }
 
     fn answer(&mut self, message: &[u8], now: Duration) -> Vec<u8> {
@@ -42,12 +42,12 @@ impl Counter {
             self.used = 0;
         }
         let over = self.used + hits > self.limit;
-        if !over || self.habits == Habits::CountsRefused {
+        if !over || self.habits == ServiceBehaviour::CountsRefused {
             self.used = (self.used + hits).min(self.limit);
         }
         let mut out = Vec::new();
         put_number(&mut out, 1, if over { 2 } else { 1 });
-        if self.habits != Habits::Terse {
+        if self.habits != ServiceBehaviour::Terse {
             let (mut limit, mut reset, mut status) = (Vec::new(), Vec::new(), Vec::new());
             let left = self.began + self.window - now;
             put_number(&mut limit, 1, self.limit.into());
@@ -81,7 +81,7 @@ impl Workers {
     }
 
     /// A request arrives; the resulting calls start at once.
-    fn arrive(&mut self, counter: &mut Counter, worker: usize, now: Duration) {
+    fn arrive(&mut self, counter: &mut FixedWindowService, worker: usize, now: Duration) {
         self.run(counter, now);
         self.decide(worker, now, now);
         self.make_calls(counter, now);
@@ -103,7 +103,7 @@ impl Workers {
         }
     }
 
-    fn make_calls(&mut self, counter: &mut Counter, now: Duration) {
+    fn make_calls(&mut self, counter: &mut FixedWindowService, now: Duration) {
         for (worker, quotas) in self.quotas.iter_mut().enumerate() {
             while let Some(call) = quotas.poll_call(now) {
                 self.running.push((now + LATENCY, worker, call.account, counter.answer(&call.message, now)));
@@ -112,7 +112,7 @@ impl Workers {
     }
 
     /// Advances the time to `now`, and delivers answers.
-    fn run(&mut self, counter: &mut Counter, now: Duration) {
+    fn run(&mut self, counter: &mut FixedWindowService, now: Duration) {
         while let Some(at) = self.running.iter().position(|(due, ..)| *due <= now) {
             let (due, worker, id, bytes) = self.running.remove(at);
             self.quotas[worker].handle_answer(id, Ok(&bytes), due);
@@ -141,11 +141,11 @@ fn noise(state: &mut u64) -> u64 {
 
 #[test]
 fn a_window_admits_the_limit_less_unspent_hits() {
-    for habits in [Habits::Exact, Habits::CountsRefused] {
+    for habits in [ServiceBehaviour::Exact, ServiceBehaviour::CountsRefused] {
         for (workers, most, limit) in [(1, 1, 10), (4, 1, 100), (4, 10, 400), (8, 50, 1_000), (2, 100, 300), (8, 5, 37)]
         {
             let mut seed = 0x9e37_79b9_7f4a_7c15 ^ u64::from(limit);
-            let (mut counter, mut world) = (Counter::new(limit, habits), Workers::new(workers, most));
+            let (mut counter, mut world) = (FixedWindowService::new(limit, habits), Workers::new(workers, most));
             // Three windows, each with twice as many requests as the limit, spread unevenly over its first nine tenths.
             for window in 0..3_u32 {
                 world.admitted = 0;
@@ -156,8 +156,8 @@ fn a_window_admits_the_limit_less_unspent_hits() {
                     world.arrive(&mut counter, if pick.is_multiple_of(4) { pick / 4 % workers } else { 0 }, now);
                 }
                 world.run(&mut counter, START + WINDOW * window + WINDOW - LATENCY * 2);
-                let lost =
-                    u32::try_from(workers).unwrap() * (most - 1) + if habits == Habits::Exact { 0 } else { most };
+                let lost = u32::try_from(workers).unwrap() * (most - 1)
+                    + if habits == ServiceBehaviour::Exact { 0 } else { most };
                 let (admitted, least) = (world.admitted, limit.saturating_sub(lost));
                 assert!(admitted <= limit, "{admitted} of {limit}, {workers} workers with blocks of {most}");
                 assert!(admitted >= least, "{admitted} of at least {least}, {workers} workers with blocks of {most}");
@@ -170,8 +170,8 @@ fn a_window_admits_the_limit_less_unspent_hits() {
 
 #[test]
 fn blocks_save_calls_for_busy_keys_and_prefetch_nothing_for_idle_ones() {
-    let calls = |per_second: u32, most: u32, habits: Habits| {
-        let (mut counter, mut world) = (Counter::new(100_000, habits), Workers::new(1, most));
+    let calls = |per_second: u32, most: u32, habits: ServiceBehaviour| {
+        let (mut counter, mut world) = (FixedWindowService::new(100_000, habits), Workers::new(1, most));
         let requests = per_second * 9;
         for i in 0..requests {
             let now = START + Duration::from_secs(9) * i / requests;
@@ -181,20 +181,20 @@ fn blocks_save_calls_for_busy_keys_and_prefetch_nothing_for_idle_ones() {
         assert_eq!(world.admitted, requests);
         (counter.calls, counter.used)
     };
-    let (without, _) = calls(100, 1, Habits::Exact);
+    let (without, _) = calls(100, 1, ServiceBehaviour::Exact);
     assert!(without > 850, "{without} calls for 900 requests");
-    let (with, used) = calls(100, 1_000, Habits::Exact);
+    let (with, used) = calls(100, 1_000, ServiceBehaviour::Exact);
     assert!(with <= 20, "{with} calls for 900 requests");
     assert!(used <= 1_000 + 100, "{used} hits counted for 900 requests: about a second's worth may be too many");
-    let (with, used) = calls(1, 1_000, Habits::Exact);
+    let (with, used) = calls(1, 1_000, ServiceBehaviour::Exact);
     assert!(with >= 5 && used <= 11, "{with} calls and {used} hits for 9 requests");
-    let (terse, used) = calls(100, 1_000, Habits::Terse);
+    let (terse, used) = calls(100, 1_000, ServiceBehaviour::Terse);
     assert!(terse > 800 && used == 900, "{terse} calls to a service that does not say when its windows end");
 }
 
 #[test]
 fn waiting_requests_share_one_call_and_get_the_remaining_hits() {
-    let (mut counter, mut world) = (Counter::new(30, Habits::Exact), Workers::new(1, 1));
+    let (mut counter, mut world) = (FixedWindowService::new(30, ServiceBehaviour::Exact), Workers::new(1, 1));
     (0..100).for_each(|_| world.arrive(&mut counter, 0, START));
     world.run(&mut counter, START + Duration::from_millis(50));
     assert_eq!((world.admitted, world.refused, world.failed), (30, 70, 0));
@@ -209,7 +209,7 @@ fn waiting_requests_share_one_call_and_get_the_remaining_hits() {
 
 #[test]
 fn a_terse_service_still_grants_the_remaining_hits() {
-    let (mut counter, mut world) = (Counter::new(30, Habits::Terse), Workers::new(1, 100));
+    let (mut counter, mut world) = (FixedWindowService::new(30, ServiceBehaviour::Terse), Workers::new(1, 100));
     (0..100).for_each(|_| world.arrive(&mut counter, 0, START));
     world.run(&mut counter, START + Duration::from_millis(50));
     assert_eq!((world.admitted, world.refused, world.failed), (30, 70, 0));
@@ -217,7 +217,7 @@ fn a_terse_service_still_grants_the_remaining_hits() {
 
 #[test]
 fn hits_of_one_window_are_not_spent_in_the_next() {
-    let (mut counter, mut world) = (Counter::new(1_000, Habits::Exact), Workers::new(1, 100));
+    let (mut counter, mut world) = (FixedWindowService::new(1_000, ServiceBehaviour::Exact), Workers::new(1, 100));
     for i in 0..100 {
         let now = START + Duration::from_millis(i * 5);
         world.arrive(&mut counter, 0, now);
@@ -233,7 +233,7 @@ fn hits_of_one_window_are_not_spent_in_the_next() {
 #[test]
 fn ten_thousand_callers_stay_within_the_memory_bound() {
     let (limit, mut quotas) = (shared(Some(10)), Quotas::new(1_000));
-    let mut counter = Counter::new(1_000_000, Habits::Exact);
+    let mut counter = FixedWindowService::new(1_000_000, ServiceBehaviour::Exact);
     for caller in 0..10_000_u32 {
         let now = START + Duration::from_micros(u64::from(caller));
         let (id, _) = quotas.standing(&limit, &caller.to_le_bytes(), now, now);
@@ -248,7 +248,7 @@ fn ten_thousand_callers_stay_within_the_memory_bound() {
 
 #[test]
 fn the_reported_rest_includes_unspent_hits() {
-    let (mut counter, mut world) = (Counter::new(1_000, Habits::Exact), Workers::new(1, 100));
+    let (mut counter, mut world) = (FixedWindowService::new(1_000, ServiceBehaviour::Exact), Workers::new(1, 100));
     for i in 0..40 {
         let now = START + Duration::from_millis(i * 10);
         world.arrive(&mut counter, 0, now);

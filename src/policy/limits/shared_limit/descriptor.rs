@@ -12,7 +12,7 @@ use crate::policy::credentials::caller::{Caller, Proof};
 use crate::policy::limits::rate_limit::Limit;
 use crate::policy::limits::rate_limit::key::Subject;
 use crate::policy::limits::rate_limit_client::wire;
-use crate::policy::request::Once;
+use crate::policy::request::SingleValue;
 
 /// Builds the descriptor: the limit, the plan if there are several, and one entry per part of `by`. Personal or secret parts
 /// are sent as a digest, because the service only needs to distinguish callers.
@@ -44,9 +44,9 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
         (KeyPart::Address, _) => address(subject),
         (KeyPart::Route, _) => subject.route.to_string(),
         (KeyPart::Header(name), _) => match subject.header(name) {
-            Once::Value(value) => digest(&[value]),
-            Once::Absent => ABSENT.to_string(),
-            Once::Repeated => REPEATED.to_string(),
+            SingleValue::Value(value) => digest(&[value]),
+            SingleValue::Absent => ABSENT.to_string(),
+            SingleValue::Repeated => REPEATED.to_string(),
         },
         (_, None) => format!("address/{}", address(subject)),
         (KeyPart::Token, Some(caller)) => match &caller.proof {

@@ -156,9 +156,9 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    type Row = (&'static str, Result<(&'static str, Option<u16>), &'static str>);
+    type AuthorityCase = (&'static str, Result<(&'static str, Option<u16>), &'static str>);
 
-    const AUTHORITIES: &[Row] = &[
+    const AUTHORITIES: &[AuthorityCase] = &[
         ("api.example.com", Ok(("api.example.com", None))),
         ("API.Example.COM:443", Ok(("api.example.com", Some(443)))),
         ("api.example.com.", Ok(("api.example.com", None))),

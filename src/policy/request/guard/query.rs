@@ -32,7 +32,7 @@ pub struct QueryParameter<'q> {
 
 /// How a parameter of a request relates to a name in the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Naming {
+pub enum ParameterNameMatch {
     /// Every server finds the parameter under this name.
     Exact,
     /// Some servers find it.
@@ -60,12 +60,12 @@ fn parameter(pair: &str, behind_semicolon: bool) -> QueryParameter<'_> {
 impl QueryParameter<'_> {
     /// Compares its name as servers do. ASP.NET ignores case. PHP drops leading spaces, ends a name at a NUL, and reads ` ` and
     /// `.` as `_`. PHP, Rack and `qs` read `name[]` and `name[key]` as `name`; Rack and `qs` also read `[name]` as `name`.
-    pub fn naming(&self, name: &str) -> Naming {
+    pub fn naming(&self, name: &str) -> ParameterNameMatch {
         if !self.behind_semicolon && self.name == name {
-            return Naming::Exact;
+            return ParameterNameMatch::Exact;
         }
         let is_respelled = self.has_malformed_name || starts_with_name(&self.name, name);
-        if is_respelled { Naming::Respelled } else { Naming::Other }
+        if is_respelled { ParameterNameMatch::Respelled } else { ParameterNameMatch::Other }
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn parameters_include_the_readings_of_other_servers() {
         let naming = |query, name| parameters(query).map(|found| found.naming(name)).collect::<Vec<_>>();
-        use Naming::{Exact, Other, Respelled};
+        use ParameterNameMatch::{Exact, Other, Respelled};
         for (query, name, expected) in [
             ("op=1", "op", vec![Exact]),
             ("%6Fp", "op", vec![Exact]),

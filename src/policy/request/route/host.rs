@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::id::TrieNodeId;
-use super::literals::{Literals, Piece};
+use super::literals::{Literals, PathSegment};
 use crate::config::url::ends_in_number;
 use crate::policy::request::guard;
 
@@ -31,7 +31,7 @@ impl HostPattern {
         }
         let name = text.strip_prefix("*.").unwrap_or(text);
         if name.contains('*') {
-            return fault("`*` stands for the whole host or, as in `*.example.com`, for its first labels".into());
+            return fault("`*` matches the whole host or, as in `*.example.com`, for its first labels".into());
         }
         if !name.is_ascii() {
             return fault("a host outside ASCII is written in its `xn--` form".into());
@@ -115,7 +115,7 @@ impl Hosts {
     pub(super) fn add(&mut self, pattern: &HostPattern, root: TrieNodeId) {
         match pattern {
             HostPattern::Exact(text) | HostPattern::Suffix(text) => {
-                self.named.add(NO_PARENT, &Piece::plain(text), root);
+                self.named.add(NO_PARENT, &PathSegment::plain(text), root);
             }
             HostPattern::Any => self.any = Some(root),
         }
@@ -140,7 +140,7 @@ impl Hosts {
     }
 
     fn named(&self, text: &str) -> Option<TrieNodeId> {
-        self.named.get(NO_PARENT, &Piece::plain(text))
+        self.named.get(NO_PARENT, &PathSegment::plain(text))
     }
 }
 
@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn invalid_host_patterns_are_explained() {
         for (text, message) in [
-            ("api.*.com", "`*` stands for the whole host or, as in `*.example.com`, for its first labels"),
-            ("*example.com", "`*` stands for the whole host or, as in `*.example.com`, for its first labels"),
+            ("api.*.com", "`*` matches the whole host or, as in `*.example.com`, for its first labels"),
+            ("*example.com", "`*` matches the whole host or, as in `*.example.com`, for its first labels"),
             ("example.com:443", "routes match the host without its port: write `example.com`"),
             ("https://example.com", "write the host alone, without scheme and path"),
             ("café.example", "a host outside ASCII is written in its `xn--` form"),

@@ -8,13 +8,13 @@ use super::id::TrieNodeId;
 use crate::policy::request::guard::percent;
 
 /// A path segment for lookup in the table of literals. Comparisons use the decoded text.
-pub(super) struct Piece<'a> {
+pub(super) struct PathSegment<'a> {
     pub(super) text: &'a str,
     hash: u64,
     escaped: bool,
 }
 
-impl<'a> Piece<'a> {
+impl<'a> PathSegment<'a> {
     /// Splits off the first segment. Returns it and the text after its slash.
     pub(super) fn split(rest: &'a str) -> (Self, Option<&'a str>) {
         let (mut len, mut escaped) = (0, false);
@@ -45,11 +45,11 @@ impl<'a> Piece<'a> {
 pub(super) struct Literals {
     /// One more than the index of an edge; zero means free.
     slots: Vec<u32>,
-    edges: Vec<Edge>,
+    edges: Vec<LiteralEdge>,
 }
 
 #[derive(Clone, Debug)]
-struct Edge {
+struct LiteralEdge {
     hash: u64,
     parent: TrieNodeId,
     child: TrieNodeId,
@@ -57,7 +57,7 @@ struct Edge {
 }
 
 impl Literals {
-    pub(super) fn get(&self, parent: TrieNodeId, piece: &Piece<'_>) -> Option<TrieNodeId> {
+    pub(super) fn get(&self, parent: TrieNodeId, piece: &PathSegment<'_>) -> Option<TrieNodeId> {
         let mut at = slot(parent, piece.hash);
         loop {
             // A free slot ends the search, and half of the slots are free.
@@ -70,8 +70,8 @@ impl Literals {
         }
     }
 
-    pub(super) fn add(&mut self, parent: TrieNodeId, piece: &Piece<'_>, child: TrieNodeId) {
-        self.edges.push(Edge { hash: piece.hash, parent, child, text: piece.text.into() });
+    pub(super) fn add(&mut self, parent: TrieNodeId, piece: &PathSegment<'_>, child: TrieNodeId) {
+        self.edges.push(LiteralEdge { hash: piece.hash, parent, child, text: piece.text.into() });
         if self.edges.len() * 2 > self.slots.len() {
             self.slots = vec![0; (self.edges.len() * 4).next_power_of_two()];
             (0..self.edges.len()).for_each(|edge| self.place(edge));
@@ -90,7 +90,7 @@ impl Literals {
     }
 
     fn place(&mut self, edge: usize) {
-        let Some(Edge { hash, parent, .. }) = self.edges.get(edge) else { return };
+        let Some(LiteralEdge { hash, parent, .. }) = self.edges.get(edge) else { return };
         let (start, mask) = (slot(*parent, *hash), self.slots.len() - 1);
         let free = (0..=mask).map(|step| start.wrapping_add(step) & mask).find(|at| self.slots.get(*at) == Some(&0));
         if let Some(slot) = free.and_then(|at| self.slots.get_mut(at)) {
@@ -139,26 +139,30 @@ mod tests {
         let mut literals = Literals::default();
         let texts: Vec<String> = (0..40).map(|len| "abcdefghé".chars().cycle().take(len).collect()).collect();
         for (child, text) in texts.iter().enumerate() {
-            literals.add(7, &Piece::plain(text), child as TrieNodeId);
+            literals.add(7, &PathSegment::plain(text), child as TrieNodeId);
         }
         for (child, text) in texts.iter().enumerate() {
             let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
             let mixed = text.replace('a', "%61").replace('é', "%C3%A9") + "/more";
             for sent in [escaped, mixed] {
-                assert_eq!(literals.get(7, &Piece::split(&sent).0), Some(child as TrieNodeId), "{sent}");
-                assert_eq!(literals.get(8, &Piece::split(&sent).0), None, "{sent} is not a child of another node");
+                assert_eq!(literals.get(7, &PathSegment::split(&sent).0), Some(child as TrieNodeId), "{sent}");
+                assert_eq!(
+                    literals.get(8, &PathSegment::split(&sent).0),
+                    None,
+                    "{sent} is not a child of another node"
+                );
             }
         }
-        assert_eq!(literals.get(7, &Piece::plain("abd")), None);
+        assert_eq!(literals.get(7, &PathSegment::plain("abd")), None);
     }
 
     #[test]
     fn names_that_differ_by_a_number_are_spread_out() {
         let mut literals = Literals::default();
         for at in 0..10_000 {
-            literals.add(at % 3, &Piece::plain(&format!("items{at}")), at);
+            literals.add(at % 3, &PathSegment::plain(&format!("items{at}")), at);
         }
-        let home = |edge: &Edge| slot(edge.parent, edge.hash) & (literals.slots.len() - 1);
+        let home = |edge: &LiteralEdge| slot(edge.parent, edge.hash) & (literals.slots.len() - 1);
         let mut homes: Vec<usize> = literals.edges.iter().map(home).collect();
         homes.sort_unstable();
         homes.dedup();

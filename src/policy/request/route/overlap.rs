@@ -37,8 +37,14 @@ impl<T> RouteTable<T> {
         for (parent, text, child) in self.trie.literals() {
             children.entry(parent).or_default().push((text, child));
         }
-        let mut walk =
-            Walk { trie: &self.trie, children, pairs: Vec::new(), seen: BTreeSet::new(), limit, steps: MAX_STEPS };
+        let mut walk = OverlapWalk {
+            trie: &self.trie,
+            children,
+            pairs: Vec::new(),
+            seen: BTreeSet::new(),
+            limit,
+            steps: MAX_STEPS,
+        };
         let hosts: HashMap<TrieNodeId, HostPattern> = self.hosts.iter().map(|(host, root)| (root, host)).collect();
         let mut found = Vec::new();
         for (host, root) in self.hosts.iter() {
@@ -59,7 +65,7 @@ impl<T> RouteTable<T> {
         Overlaps { found, complete: walk.steps > 0 && walk.seen.len() <= limit }
     }
 
-    fn explain(&self, pair: &Pair, hosts: Option<(&HostPattern, &HostPattern)>) -> Option<Overlap<'_, T>> {
+    fn explain(&self, pair: &OverlapPair, hosts: Option<(&HostPattern, &HostPattern)>) -> Option<Overlap<'_, T>> {
         let (won, winner) = self.routes.get(pair.winner as usize)?;
         let (lost, loser) = self.routes.get(pair.loser as usize)?;
         let method = pair.method.as_ref().map_or("any method", Method::as_str);
@@ -74,7 +80,7 @@ impl<T> RouteTable<T> {
     }
 }
 
-struct Pair {
+struct OverlapPair {
     winner: RouteId,
     loser: RouteId,
     /// A method for which the routes overlap; `None` if they overlap for any method.
@@ -83,17 +89,17 @@ struct Pair {
 }
 
 /// Walks two places of the trie in parallel. The left one is never less specific than the right one.
-struct Walk<'t> {
+struct OverlapWalk<'t> {
     trie: &'t Trie,
     children: HashMap<TrieNodeId, Vec<(&'t str, TrieNodeId)>>,
-    pairs: Vec<Pair>,
+    pairs: Vec<OverlapPair>,
     seen: BTreeSet<(RouteId, RouteId)>,
     limit: usize,
     /// The number of nodes and edges that may still be visited.
     steps: usize,
 }
 
-impl<'t> Walk<'t> {
+impl<'t> OverlapWalk<'t> {
     /// Finds pairs among the routes below one node.
     fn same(&mut self, id: TrieNodeId) {
         let Some(node) = self.step(id) else { return };
@@ -160,7 +166,7 @@ impl<'t> Walk<'t> {
             let Some(method) = method else { continue };
             let get = (*method == Method::Head).then(|| endpoint.occupant(Some(&Method::Get))).flatten();
             for loser in get.into_iter().chain(endpoint.occupant(None)) {
-                self.note(Pair { winner, loser, method: Some(method.clone()), by_method: true });
+                self.note(OverlapPair { winner, loser, method: Some(method.clone()), by_method: true });
             }
         }
     }
@@ -173,13 +179,13 @@ impl<'t> Walk<'t> {
                     && takes(left, method, winner)
                     && takes(right, method, loser)
                 {
-                    self.note(Pair { winner, loser, method: method.cloned(), by_method: false });
+                    self.note(OverlapPair { winner, loser, method: method.cloned(), by_method: false });
                 }
             }
         }
     }
 
-    fn note(&mut self, pair: Pair) {
+    fn note(&mut self, pair: OverlapPair) {
         let new = pair.winner != pair.loser && self.seen.insert((pair.winner, pair.loser));
         if new && self.seen.len() <= self.limit {
             self.pairs.push(pair);

@@ -51,10 +51,10 @@ impl RoutePattern {
             }
             let segment = Segment::parse(piece).map_err(in_segment)?;
             if segment == Segment::Tail && !last {
-                return Err(in_segment("`{.+}` takes the rest of the path, so it stands last".into()));
+                return Err(in_segment("`{.+}` takes the rest of the path, so it must be last".into()));
             }
             if matches!(segment, Segment::Param(_)) && segments.contains(&segment) {
-                return Err(in_segment("this name is taken by an earlier segment".into()));
+                return Err(in_segment("an earlier segment has this name".into()));
             }
             segments.push(segment);
         }
@@ -137,7 +137,7 @@ impl Segment {
         }
         // If the guard would refuse or normalize this text in a request, the literal could never match.
         let target = format!("/{}", escape_non_ascii(piece));
-        read_target(target.as_bytes()).map_err(|problem| format!("no request may have this: {problem}"))?;
+        read_target(target.as_bytes()).map_err(|problem| format!("no request can contain this: {problem}"))?;
         Ok(Self::Literal(percent::decode(piece).into()))
     }
 }
@@ -159,7 +159,7 @@ fn other_dialect(piece: &str) -> Option<String> {
 
 fn not_a_name(name: &str) -> String {
     let nearest: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let rule = "a parameter's name has letters, digits and `_` and starts with no digit";
+    let rule = "a parameter's name has letters, digits and `_` and does not start with a digit";
     if is_name(&nearest) { format!("{rule}: write `{{{nearest}}}`") } else { rule.to_owned() }
 }
 
@@ -256,13 +256,13 @@ mod tests {
             ("users", "a path starts with `/`: write `/users`"),
             ("/a?x=1", "a route matches the path alone: leave out the query (a literal `?` is written `%3F`)"),
             ("/a//b", "segment 2 ``: an empty segment (`//`) never reaches a route"),
-            ("/{.+}/a", "segment 1 `{.+}`: `{.+}` takes the rest of the path, so it stands last"),
-            ("/{a}/{a}", "segment 2 `{a}`: this name is taken by an earlier segment"),
+            ("/{.+}/a", "segment 1 `{.+}`: `{.+}` takes the rest of the path, so it must be last"),
+            ("/{a}/{a}", "segment 2 `{a}`: an earlier segment has this name"),
             (
                 "/{a-b}",
-                "segment 1 `{a-b}`: a parameter's name has letters, digits and `_` and starts with no digit: write `{a_b}`",
+                "segment 1 `{a-b}`: a parameter's name has letters, digits and `_` and does not start with a digit: write `{a_b}`",
             ),
-            ("/{1}", "segment 1 `{1}`: a parameter's name has letters, digits and `_` and starts with no digit"),
+            ("/{1}", "segment 1 `{1}`: a parameter's name has letters, digits and `_` and does not start with a digit"),
             (
                 "/{a}.json",
                 "segment 1 `{a}.json`: a parameter takes a whole segment, as in `/{name}/` (a literal brace is written `%7B` or `%7D`)",
@@ -270,16 +270,16 @@ mod tests {
             ("/:id", "segment 1 `:id`: a parameter is written `{id}` (a literal `:` is written `%3A`)"),
             (
                 "/a b",
-                "segment 1 `a b`: no request may have this: a control character or space (a space is written `%20`)",
+                "segment 1 `a b`: no request can contain this: a control character or space (a space is written `%20`)",
             ),
-            ("/a/..", "segment 2 `..`: no request may have this: a `.` or `..` segment"),
-            ("/a%2fb", "segment 1 `a%2fb`: no request may have this: an escaped slash (`%2F`)"),
+            ("/a/..", "segment 2 `..`: no request can contain this: a `.` or `..` segment"),
+            ("/a%2fb", "segment 1 `a%2fb`: no request can contain this: an escaped slash (`%2F`)"),
             (
                 "/100%",
-                "segment 1 `100%`: no request may have this: a `%` without two hex digits (a literal one is written `%25`)",
+                "segment 1 `100%`: no request can contain this: a `%` without two hex digits (a literal one is written `%25`)",
             ),
-            ("/a;b", "segment 1 `a;b`: no request may have this: `;`, behind which some servers ignore the rest"),
-            ("/\u{85}", "segment 1 `\u{85}`: no request may have this: an escaped control character"),
+            ("/a;b", "segment 1 `a;b`: no request can contain this: `;`, behind which some servers ignore the rest"),
+            ("/\u{85}", "segment 1 `\u{85}`: no request can contain this: an escaped control character"),
         ] {
             assert_eq!(RoutePattern::parse(text).unwrap_err().to_string(), format!("`{text}`: {problem}"));
         }

@@ -12,7 +12,7 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[derive(Clone, Debug)]
-struct Written {
+struct WrittenRoute {
     hosts: Vec<&'static str>,
     segments: Vec<&'static str>,
     methods: Vec<&'static str>,
@@ -22,7 +22,7 @@ const HOSTS: [&str; 5] = ["*", "*.x", "*.b.x", "a.b.x", "x"];
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "PURGE"];
 const REQUEST_HOSTS: [&str; 5] = ["", "x", "a.x", "a.b.x", "c.b.x"];
 
-fn written() -> impl Strategy<Value = Written> {
+fn written() -> impl Strategy<Value = WrittenRoute> {
     let segments = proptest::collection::vec(select(vec!["a", "b", "é", "{p}"]), 0..3);
     let end = select(vec!["", "a", "{q}", "{.+}"]);
     let hosts = prop_oneof![3 => Just(vec!["*"]), 2 => subsequence(HOSTS.to_vec(), 1..3)];
@@ -32,7 +32,7 @@ fn written() -> impl Strategy<Value = Written> {
             segments.iter_mut().skip(first + 1).filter(|segment| **segment == "{p}").for_each(|later| *later = "{r}");
         }
         segments.push(end);
-        Written { hosts, segments, methods }
+        WrittenRoute { hosts, segments, methods }
     })
 }
 
@@ -51,7 +51,7 @@ fn paths() -> Vec<String> {
 /// How specific a route is for one request; the smallest value is the most specific. `None` if it does not match.
 type Rank = (usize, Vec<u8>, u8);
 
-fn rank(route: &Written, host: &str, path: &str, method: &str) -> Option<Rank> {
+fn rank(route: &WrittenRoute, host: &str, path: &str, method: &str) -> Option<Rank> {
     let host_rank = |pattern: &str| match pattern.strip_prefix('*') {
         Some("") => Some(1000),
         Some(suffix) => (host.ends_with(suffix) && host.len() > suffix.len()).then(|| 500 - suffix.len()),
@@ -86,7 +86,7 @@ fn path_rank(segments: &[&str], path: &str) -> Option<Vec<u8>> {
 }
 
 /// The combinations of host, shape and method that must be unique.
-fn places(route: &Written) -> BTreeSet<(&str, String, &str)> {
+fn places(route: &WrittenRoute) -> BTreeSet<(&str, String, &str)> {
     let shape: Vec<&str> =
         route.segments.iter().map(|s| if s.starts_with('{') && *s != "{.+}" { "{}" } else { s }).collect();
     let methods = if route.methods.is_empty() { vec!["any"] } else { route.methods.clone() };
@@ -95,7 +95,7 @@ fn places(route: &Written) -> BTreeSet<(&str, String, &str)> {
 }
 
 /// Builds a table of the routes without conflicts, and returns which they are.
-fn build(routes: &[Written], order: &[usize]) -> (RouteTable<usize>, Vec<usize>) {
+fn build(routes: &[WrittenRoute], order: &[usize]) -> (RouteTable<usize>, Vec<usize>) {
     let mut builder = RouteTable::builder();
     let mut kept: Vec<usize> = Vec::new();
     for &at in order {
@@ -116,7 +116,7 @@ fn build(routes: &[Written], order: &[usize]) -> (RouteTable<usize>, Vec<usize>)
     (builder.build(), kept)
 }
 
-fn expected_allow(routes: &[Written], kept: &[usize], host: &str, path: &str) -> Vec<&'static str> {
+fn expected_allow(routes: &[WrittenRoute], kept: &[usize], host: &str, path: &str) -> Vec<&'static str> {
     let mut allow = BTreeSet::new();
     for method in METHODS {
         if kept.iter().any(|at| rank(&routes[*at], host, path, method).is_some()) {
@@ -197,11 +197,11 @@ proptest! {
 }
 
 /// Pairs of routes that match one request: each the best of its host and pattern, or both with the same host and pattern.
-fn rivals(routes: &[Written], kept: &[usize], host: &str, path: &str, method: &str) -> BTreeSet<(usize, usize)> {
+fn rivals(routes: &[WrittenRoute], kept: &[usize], host: &str, path: &str, method: &str) -> BTreeSet<(usize, usize)> {
     let mut ranked = Vec::new();
     for at in kept {
         for one_host in &routes[*at].hosts {
-            let alone = Written { hosts: vec![*one_host], ..routes[*at].clone() };
+            let alone = WrittenRoute { hosts: vec![*one_host], ..routes[*at].clone() };
             ranked.extend(rank(&alone, host, path, method).map(|rank| (rank, *at)));
         }
     }
@@ -219,7 +219,7 @@ fn rivals(routes: &[Written], kept: &[usize], host: &str, path: &str, method: &s
     pairs
 }
 
-fn check_values(route: &Written, path: &str, params: &Params<'_, '_>, tail: Option<&str>) {
+fn check_values(route: &WrittenRoute, path: &str, params: &Params<'_, '_>, tail: Option<&str>) {
     let pieces: Vec<&str> = path.split('/').skip(1).collect();
     for (segment, piece) in route.segments.iter().zip(&pieces) {
         if let Some(name) =

@@ -3,7 +3,7 @@
 //! A lookup does not copy the path.
 
 use super::id::{RouteId, TrieNodeId};
-use super::literals::{Literals, Piece};
+use super::literals::{Literals, PathSegment};
 use super::method::{Allowed, Method};
 use super::pattern::Segment;
 
@@ -31,7 +31,7 @@ pub(super) struct Endpoint {
 }
 
 /// The result of a search: the route and, if its pattern ends in a tail, the rest of the path.
-pub(super) type Hit<'p> = (RouteId, Option<&'p str>);
+pub(super) type TrieMatch<'p> = (RouteId, Option<&'p str>);
 
 impl Trie {
     pub(super) fn add_node(&mut self) -> TrieNodeId {
@@ -44,7 +44,7 @@ impl Trie {
         let mut node = root;
         for segment in segments {
             node = match segment {
-                Segment::Literal(text) => self.literals.get(node, &Piece::plain(text))?,
+                Segment::Literal(text) => self.literals.get(node, &PathSegment::plain(text))?,
                 Segment::Param(_) => self.node(node)?.param?,
                 Segment::Tail => return self.endpoint_at(self.node(node)?.tail),
             };
@@ -58,7 +58,7 @@ impl Trie {
         for segment in segments {
             match segment {
                 Segment::Literal(text) => {
-                    let piece = Piece::plain(text);
+                    let piece = PathSegment::plain(text);
                     node = match self.literals.get(node, &piece) {
                         Some(child) => child,
                         None => {
@@ -99,9 +99,9 @@ impl Trie {
         rest: &'p str,
         method: Option<&Method>,
         seen: &mut Allowed<'t>,
-    ) -> Option<Hit<'p>> {
+    ) -> Option<TrieMatch<'p>> {
         let branches = self.node(node)?;
-        let (piece, more) = Piece::split(rest);
+        let (piece, more) = PathSegment::split(rest);
         if let Some(child) = self.literals.get(node, &piece)
             && let Some(hit) = self.follow(child, more, method, seen)
         {
@@ -125,7 +125,7 @@ impl Trie {
         more: Option<&'p str>,
         method: Option<&Method>,
         seen: &mut Allowed<'t>,
-    ) -> Option<Hit<'p>> {
+    ) -> Option<TrieMatch<'p>> {
         match more {
             Some(more) => self.search(child, more, method, seen),
             None => self.take(self.node(child)?.here, method, seen).map(|route| (route, None)),

@@ -95,7 +95,7 @@ fn browser_shows(name: &str, call: &BrowserCall, response: &HeaderFields) -> boo
 fn value<'f>(fields: &'f HeaderFields, name: &str) -> Option<&'f str> {
     let mut found = fields.iter().filter(|(field, _)| &**field == name).map(|(_, value)| &**value);
     let first = found.next();
-    assert_eq!(found.next(), None, "{name} stands twice");
+    assert_eq!(found.next(), None, "{name} is repeated");
     first
 }
 

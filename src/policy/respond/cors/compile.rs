@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{AllowedHeaders, CorsPolicy, Listed, Methods, Origins, names};
+use super::{AllowedHeaders, CorsPolicy, ListedOrigin, Methods, Origins, names};
 use crate::config::document::Cors;
 use crate::config::header_name::is_token;
 use crate::config::problem::{At, Problems};
@@ -39,7 +39,7 @@ fn arrange(policy: &CorsPolicy, patterns: Vec<OriginPattern>) -> Origins {
                 continue;
             }
         };
-        exact.push(Listed { response: Rc::new(policy.allowing(origin.clone())), origin });
+        exact.push(ListedOrigin { response: Rc::new(policy.allowing(origin.clone())), origin });
     }
     exact.sort_by(|a, b| a.origin.cmp(&b.origin));
     Origins::These { exact, subdomains, refused: refused() }
@@ -53,7 +53,7 @@ fn refused() -> Rc<CorsResponse> {
 
 fn origins(section: &Cors, problems: &mut Problems) -> Vec<OriginPattern> {
     if section.allow_origins.is_empty() {
-        problems.add(&section.place, "`allow_origins` names nobody: list at least one origin, or leave `cors` out");
+        problems.add(&section.place, "`allow_origins` is empty: list at least one origin, or omit `cors`");
     }
     let mut patterns: Vec<OriginPattern> = Vec::new();
     for At { value, place } in &section.allow_origins {
@@ -125,7 +125,7 @@ fn methods(section: &Cors, problems: &mut Problems) -> Methods {
         } else if names::FORBIDDEN_METHODS.contains(&upper.as_str()) {
             problems.add(place, format!("no browser lets a script send `{value}`: remove it"));
         } else if *value != upper && names::USUAL_METHODS.contains(&upper.as_str()) {
-            problems.add(place, format!("methods are told apart by case: write `{upper}` instead of `{value}`"));
+            problems.add(place, format!("methods are case-sensitive: write `{upper}` instead of `{value}`"));
         } else if methods.contains(value) {
             problems.add(place, format!("method `{value}` is listed twice"));
         }
@@ -153,7 +153,7 @@ fn headers(section: &Cors, problems: &mut Problems) -> AllowedHeaders {
         } else if !is_token(value) {
             problems.add(place, format!("`{value}` is not a header name: a single word as `Content-Type`, or `*`"));
         } else if names::RESPONSE_HEADERS.contains(&lower.as_str()) {
-            problems.add(place, format!("`{value}` stands on responses, and the gateway sets it itself: remove it"));
+            problems.add(place, format!("`{value}` is a response header that the gateway sets itself: remove it"));
         } else if names::is_forbidden_request_header(&lower) {
             problems.add(place, format!("no browser lets a script set `{value}`, so it is never asked for: remove it"));
         } else if any && lower != "authorization" {

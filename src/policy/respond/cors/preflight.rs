@@ -53,7 +53,7 @@ impl CorsPolicy {
     }
 
     /// Performs the browser's checks of the lists (Fetch §4.8 step 7), so that a refusal is recorded.
-    fn check(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<(), Refusal> {
+    fn check(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<(), PreflightRefusal> {
         if !self.methods.permit(request.method, route_methods) {
             return Err(("cors_method_not_allowed", shown(request.method)));
         }
@@ -130,7 +130,7 @@ impl Methods {
 impl AllowedHeaders {
     /// Checks that every name in the list is allowed. Names are case-insensitive, empty elements are skipped (RFC 9110
     /// §5.6.1.2), and the number of names is bounded.
-    fn permit(&self, list: &[u8]) -> Result<(), Refusal> {
+    fn permit(&self, list: &[u8]) -> Result<(), PreflightRefusal> {
         if list.len() > LONGEST_LIST {
             return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed("the list of requested headers is too long"))));
         }
@@ -156,7 +156,7 @@ impl AllowedHeaders {
 }
 
 /// A reason and its detail, both for the audit record.
-type Refusal = (&'static str, Option<Cow<'static, str>>);
+type PreflightRefusal = (&'static str, Option<Cow<'static, str>>);
 
 /// Returns the method if it is safe to echo to the browser.
 fn echo(method: &[u8]) -> Option<Rc<str>> {

@@ -1,6 +1,6 @@
 //! Tests of requests while the service fails, answers late, or never answers.
 
-use super::{Counter, Habits, LATENCY, START, shared};
+use super::{FixedWindowService, LATENCY, START, ServiceBehaviour, shared};
 use crate::policy::limits::rate_limit_client::health::PAUSE;
 use crate::policy::limits::rate_limit_client::*;
 #[cfg(target_os = "unknown")]
@@ -26,7 +26,7 @@ fn failures_reach_the_waiting_requests_and_pause_calls() {
         }
     };
     let turns = [b"a", b"b", b"c"].map(|key| fail(&mut quotas, key, &mut now));
-    assert_eq!(turns, [None, None, Some(Turn::Paused(CallFault::Status(14)))]);
+    assert_eq!(turns, [None, None, Some(HealthChange::Paused(CallFault::Status(14)))]);
     assert_eq!(quotas.standing(&limit, b"d", now, now).1, QuotaState::Failed, "after three failures no request waits");
     assert!(quotas.poll_call(now).is_none());
     now += PAUSE;
@@ -36,11 +36,11 @@ fn failures_reach_the_waiting_requests_and_pause_calls() {
     let (id, _) = quotas.standing(&limit, b"a", now, now);
     let call = quotas.poll_call(now).unwrap();
     assert_eq!(call.account, id);
-    assert_eq!(quotas.handle_answer(id, Ok(b"\x08\x07"), now), Some(Turn::Paused(CallFault::Unreadable)));
+    assert_eq!(quotas.handle_answer(id, Ok(b"\x08\x07"), now), Some(HealthChange::Paused(CallFault::Unreadable)));
     now += PAUSE + LATENCY;
     quotas.standing(&limit, b"a", now, now);
     let call = quotas.poll_call(now).unwrap();
-    assert_eq!(quotas.handle_answer(call.account, Ok(b"\x08\x01"), now + LATENCY), Some(Turn::Resumed));
+    assert_eq!(quotas.handle_answer(call.account, Ok(b"\x08\x01"), now + LATENCY), Some(HealthChange::Resumed));
     assert_eq!(quotas.standing(&limit, b"a", now, now + LATENCY).1, QuotaState::Free);
     quotas.standing(&limit, b"b", now, now);
     assert!(quotas.poll_call(now).is_some(), "calls are made again");
@@ -81,7 +81,8 @@ fn a_wait_ends_even_without_an_answer() {
 /// A worker reads requests for half a second before it does anything else, and its calls have timed out by then.
 #[test]
 fn a_flood_that_keeps_its_worker_busy_stays_within_the_limit() {
-    let (limit, mut quotas, mut counter) = (shared(None), Quotas::new(10), Counter::new(10, Habits::Exact));
+    let (limit, mut quotas, mut counter) =
+        (shared(None), Quotas::new(10), FixedWindowService::new(10, ServiceBehaviour::Exact));
     let crowd: Vec<Duration> = (0..2_000).map(|n| START + Duration::from_micros(n * 250)).collect();
     for at in &crowd {
         let standing = quotas.standing(&limit, b"a", *at, *at).1;

@@ -10,7 +10,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
     let ok = || section(APP, None, "", "");
     for (section, told) in [
-        (section("", None, "", ""), &["cors: `allow_origins` names nobody"][..]),
+        (section("", None, "", ""), &["cors: `allow_origins` is empty"][..]),
         (
             section("https://a.test https://a.test", None, "", ""),
             &["cors.allow_origins[1]: origin `https://a.test` is listed twice"],
@@ -53,7 +53,7 @@ fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
         (section(APP, Some(""), "", ""), &["cors: `allow_methods` is empty"]),
         (
             section(APP, Some("put"), "", ""),
-            &["cors.allow_methods[0]: methods are told apart by case: write `PUT` instead of `put`"],
+            &["cors.allow_methods[0]: methods are case-sensitive: write `PUT` instead of `put`"],
         ),
         (section(APP, Some("TRACE"), "", ""), &["cors.allow_methods[0]: no browser lets a script send `TRACE`"]),
         (section(APP, Some("connect"), "", ""), &["cors.allow_methods[0]: no browser lets a script send `connect`"]),
@@ -68,7 +68,7 @@ fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
         ),
         (
             section(APP, None, "Access-Control-Allow-Origin", ""),
-            &["cors.allow_headers[0]: `Access-Control-Allow-Origin` stands on responses"],
+            &["cors.allow_headers[0]: `Access-Control-Allow-Origin` is a response header"],
         ),
         (section(APP, None, "* Authorization X-A", ""), &["cors.allow_headers[2]: `*` already takes `X-A`"]),
         (section(APP, None, "", "Set-Cookie"), &["cors.expose_headers[0]: no browser lets a script read `Set-Cookie`"]),

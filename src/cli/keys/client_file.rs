@@ -11,7 +11,7 @@ use crate::policy::credentials::api_key::environment_of;
 
 /// The context for reading a document.
 #[derive(Args)]
-pub struct Around {
+pub struct ClientFileContext {
     /// The gateway's document, if FILE is a document of clients; permissions and issuers are checked against it
     #[arg(long, value_name = "FILE")]
     pub gateway: Option<String>,
@@ -20,7 +20,7 @@ pub struct Around {
 }
 
 /// A document without problems.
-pub struct Book {
+pub struct ClientFile {
     /// Its file.
     pub file: String,
     /// Its text.
@@ -35,14 +35,14 @@ pub struct Book {
     pub notes: Vec<String>,
 }
 
-impl Around {
+impl ClientFileContext {
     /// Opens a file.
-    pub fn open(&self, file: &str) -> Result<Book, Failure> {
+    pub fn open(&self, file: &str) -> Result<ClientFile, Failure> {
         self.read(file, &gateway::read_document(file)?)
     }
 
     /// Parses a text as the content of a file. Reports all problems that the gateway would find.
-    pub fn read(&self, file: &str, text: &str) -> Result<Book, Failure> {
+    pub fn read(&self, file: &str, text: &str) -> Result<ClientFile, Failure> {
         let in_file = |problem| (file.to_string(), problem);
         let roots = documents::read(file, text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
         match roots.as_slice() {
@@ -50,11 +50,11 @@ impl Around {
             [root, ..] => {
                 if self.gateway.is_some() {
                     return Err(Failure::Message(format!(
-                        "{file} is no document of clients alone: leave out --gateway"
+                        "{file} is a gateway document, not a document of clients: omit --gateway"
                     )));
                 }
-                let gateway = gateway::look_at_text(file, text, &self.variables)?;
-                Ok(Book {
+                let gateway = gateway::inspect_text(file, text, &self.variables)?;
+                Ok(ClientFile {
                     file: file.to_string(),
                     text: text.to_string(),
                     root: root.clone(),
@@ -73,11 +73,18 @@ impl Around {
         let environment = gateway.and_then(|gateway| gateway.document.environment).map(|environment| environment.value);
         let note = format!("{file}: note: without --gateway, names of permissions, plans and issuers were not checked");
         let notes = if self.gateway.is_none() { vec![note] } else { Vec::new() };
-        Ok(Book { file: file.to_string(), text: text.to_string(), root: root.clone(), clients, environment, notes })
+        Ok(ClientFile {
+            file: file.to_string(),
+            text: text.to_string(),
+            root: root.clone(),
+            clients,
+            environment,
+            notes,
+        })
     }
 }
 
-impl Book {
+impl ClientFile {
     /// The client with this id, and its index in the list.
     pub fn client(&self, id: &str) -> Result<(usize, &ClientSettings), Failure> {
         let found = self.clients.iter().enumerate().find(|(_, client)| client.id.value == id);
@@ -107,7 +114,7 @@ impl Book {
         match (found.next(), found.next()) {
             (Some(key), None) => Ok(key),
             (Some(_), Some(_)) => {
-                Err(Failure::Message(format!("{}: several clients have a key `{name}`: say --client", self.file)))
+                Err(Failure::Message(format!("{}: several clients have a key `{name}`: add --client", self.file)))
             }
             (None, _) => {
                 let near = near_miss(name, keys.flat_map(|(.., key)| [key.id.as_str(), key.prefix.as_str()]));
@@ -121,7 +128,7 @@ impl Book {
         match self.root.get("clients") {
             Some(_) => Ok(()),
             None => Err(Failure::Message(format!(
-                "{}: has no `clients` at its top: only a gateway.yaml and documents of clients alone are edited here",
+                "{}: has no `clients` at its top level: only a gateway.yaml or a document of clients can be edited",
                 self.file
             ))),
         }
@@ -132,7 +139,7 @@ impl Book {
 pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     match name.rsplit_once('_').filter(|(prefix, _)| environment_of(prefix).is_some()) {
         Some((prefix, _)) => {
-            Err(Failure::Message(format!("a key is named by its id or its prefix (`{prefix}`), not by itself")))
+            Err(Failure::Message(format!("expected the id or the prefix of a key (`{prefix}`), not the key itself")))
         }
         None => Ok(()),
     }

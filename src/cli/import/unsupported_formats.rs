@@ -65,6 +65,6 @@ const FORMATS: [(&[&str], &str); 28] = [
     (&["asyncapi"], "an AsyncAPI document"),
     (&["info", "item"], "a collection of Postman"),
     (&["binds"], "a configuration of agentgateway"),
-    (&["issuers"], "a document of this gateway already, to which nothing has to be done"),
-    (&["upstreams"], "a document of this gateway already, or one of APISIX"),
+    (&["issuers"], "a document of this gateway"),
+    (&["upstreams"], "a document of this gateway, or one of APISIX"),
 ];

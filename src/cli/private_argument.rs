@@ -8,9 +8,9 @@ use clap::{Arg, Command, Error};
 
 /// Parses an argument with the given function. clap's own error message would repeat the value.
 #[derive(Clone)]
-pub struct Private<T>(pub fn(&str) -> Result<T, String>);
+pub struct PrivateArgument<T>(pub fn(&str) -> Result<T, String>);
 
-impl<T: Clone + Send + Sync + 'static> TypedValueParser for Private<T> {
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for PrivateArgument<T> {
     type Value = T;
 
     fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<T, Error> {

@@ -50,7 +50,7 @@ pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
 }
 
 /// The same for a route without any requirements.
-pub fn missing_in_the_open(strict: &Route) -> Vec<String> {
+pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     match has_caller(&strict.auth.value) {
         true => vec![NO_CREDENTIAL.to_string()],
         false => strict.when.iter().map(|condition| format!("not fulfil `{}`", condition.value)).collect(),

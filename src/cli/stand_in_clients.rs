@@ -9,13 +9,13 @@ use clap::Args;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::explain::supposed;
-use super::explain::supposed::Supposed;
+use super::explain::hypothetical_token;
+use super::explain::hypothetical_token::HypotheticalToken;
 use super::gateway::{GatewayFile, Variables};
 use super::{Failure, clients, gateway, hash_text, hint};
 use crate::config::auth::CredentialKind;
 use crate::config::claim::ClaimPath;
-use crate::config::client::{ClientKey, ClientSettings, Evidence};
+use crate::config::client::{CertificateIdentity, ClientKey, ClientSettings};
 use crate::config::document::{IssuerSettings, Route};
 use crate::config::identity::Attribute;
 use crate::config::mask::Mask;
@@ -37,7 +37,7 @@ pub struct StandInSource {
 }
 
 /// A gateway and all its clients.
-pub struct Cast {
+pub struct StandInClients {
     /// The gateway, with stand-in keys.
     pub gateway: GatewayFile,
     /// Its clients, including those of the polled document.
@@ -48,8 +48,8 @@ pub struct Cast {
 
 impl StandInSource {
     /// Opens both documents.
-    pub fn open(&self) -> Result<Cast, Failure> {
-        let gateway = gateway::look_at(&self.file, &self.variables)?;
+    pub fn open(&self) -> Result<StandInClients, Failure> {
+        let gateway = gateway::open_for_inspection(&self.file, &self.variables)?;
         let mut configuration = gateway.configuration.clone();
         give_keys(&mut configuration);
         let mut cast = Cast {
@@ -61,14 +61,14 @@ impl StandInSource {
             let node = clients::open(file, cast.gateway.policy.client_reader())?;
             cast.clients.extend(clients::read(file, &node, Some((&self.file, &gateway)))?);
             let mut listed = node.to_json();
-            give_keys(&mut listed);
-            cast.listed = Some(listed.to_string());
+            replace_key_hashes(&mut listed);
+            opened.listed = Some(listed.to_string());
         }
-        Ok(cast)
+        Ok(opened)
     }
 }
 
-impl Cast {
+impl StandInClients {
     /// The client with this id.
     pub fn client(&self, id: &str) -> Result<&ClientSettings, Failure> {
         let found = self.clients.iter().find(|client| client.id.value == id);
@@ -91,33 +91,37 @@ impl Cast {
         issuer: &IssuerSettings,
         route: &Route,
         now: std::time::Duration,
-    ) -> Result<Supposed, Failure> {
+    ) -> Result<HypotheticalToken, Failure> {
         let mut claims = json!({ "sub": client.id.value, "client_id": client.id.value });
         if let Some(certificate) = bound_to(client, issuer) {
-            set(&mut claims, &ClaimPath::top("cnf"), json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(certificate.sha256) }));
+            set_claim(
+                &mut claims,
+                &ClaimPath::top("cnf"),
+                json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(certificate.sha256) }),
+            );
         }
         for header in self.gateway.document.identity_headers.iter().filter(|header| header.required) {
             if let Attribute::Claim(claim) = &header.from
                 && claim.find(&claims).is_none()
             {
-                set(&mut claims, claim, "any".into());
+                set_claim(&mut claims, claim, "any".into());
             }
         }
         for required in issuer.rules.require_claims.iter().chain(&route.require_claims) {
-            set(&mut claims, &required.claim, required.any_of.first().cloned().unwrap_or_default());
+            set_claim(&mut claims, &required.claim, required.any_of.first().cloned().unwrap_or_default());
         }
         let scopes: Vec<&str> = route.scopes.iter().chain(&route.any_scope).map(String::as_str).collect();
         if let Some(place) = issuer.rules.scope_claims.first().filter(|_| !scopes.is_empty()) {
-            set(&mut claims, place, scopes.join(" ").into());
+            set_claim(&mut claims, place, scopes.join(" ").into());
         }
         if let Some(place) = issuer.rules.permission_claims.first() {
             for domain in &self.gateway.document.permissions {
                 let mut mask = Mask::default();
                 domain.permissions.iter().for_each(|permission| mask.set(permission.bit.value));
-                set(&mut claims, &place.member(&domain.name.value), mask.to_string().into());
+                set_claim(&mut claims, &place.member(&domain.name.value), mask.to_string().into());
             }
         }
-        supposed::token(&self.gateway.document, &claims.to_string(), Some(&issuer.name.value), now)
+        hypothetical_token::token(&self.gateway.document, &claims.to_string(), Some(&issuer.name.value), now)
     }
 }
 
@@ -128,7 +132,7 @@ pub fn credentials(client: &ClientSettings, kind: CredentialKind) -> Vec<StandIn
         CredentialKind::ApiKey => client
             .keys
             .iter()
-            .filter_map(|key| Some(StandInCredential::Key(key.id.clone(), secret_of(&key.prefix)?)))
+            .filter_map(|key| Some(StandInCredential::Key(key.id.clone(), stand_in_key(&key.prefix)?)))
             .collect(),
         CredentialKind::Certificate => certificate_of(client).map(StandInCredential::Certificate).into_iter().collect(),
     }
@@ -144,12 +148,12 @@ pub enum StandInCredential {
 
 /// The certificate of a client, with every field by which the document identifies it.
 pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
-    let mut certificate = Certificate { sha256: UNKNOWN, ..Certificate::default() };
+    let mut certificate = Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     for evidence in client.certificates.iter().rev() {
         match &evidence.value {
-            Evidence::Spiffe(uri) => certificate.uri = Some(uri.clone()),
-            Evidence::Dns(name) => certificate.dns = Some(name.clone()),
-            Evidence::Sha256(digest) => certificate.sha256 = *digest,
+            CertificateIdentity::Spiffe(uri) => certificate.uri = Some(uri.clone()),
+            CertificateIdentity::Dns(name) => certificate.dns = Some(name.clone()),
+            CertificateIdentity::Sha256(digest) => certificate.sha256 = *digest,
         }
     }
     (!client.certificates.is_empty()).then_some(certificate)
@@ -157,24 +161,24 @@ pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
 
 /// The certificate that an issuer's tokens must be bound to (RFC 8705 §3.1): the client's, or any certificate if it has none.
 pub fn bound_to(client: &ClientSettings, issuer: &IssuerSettings) -> Option<Certificate> {
-    let any = || Certificate { sha256: UNKNOWN, ..Certificate::default() };
+    let any = || Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     issuer.rules.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
 }
 
 /// The stand-in for this key.
-pub fn key_of(key: &ClientKey) -> Option<String> {
-    secret_of(&key.prefix)
+pub fn stand_in_for(key: &ClientKey) -> Option<String> {
+    stand_in_key(&key.prefix)
 }
 
 /// Builds a stand-in key with this prefix.
-fn secret_of(prefix: &str) -> Option<String> {
+fn stand_in_key(prefix: &str) -> Option<String> {
     let environment = environment_of(prefix)?;
     let lookup = prefix.rsplit('_').next()?;
-    Some(ApiKey::compose(environment, lookup, SUPPOSED))
+    Some(ApiKey::compose(environment, lookup, STAND_IN_SECRET))
 }
 
 /// Replaces the hash of every key with the hash of its stand-in.
-fn give_keys(document: &mut Value) {
+fn replace_key_hashes(document: &mut Value) {
     let clients = document.get_mut("clients").and_then(Value::as_array_mut).into_iter().flatten();
     let keys = clients.filter_map(|client| client.get_mut("keys")?.as_array_mut()).flatten();
     for key in keys {
@@ -186,20 +190,20 @@ fn give_keys(document: &mut Value) {
 }
 
 /// Sets a claim to a value and creates the objects around it.
-fn set(claims: &mut Value, claim: &ClaimPath, value: Value) {
-    let mut place = claims;
+fn set_claim(claims: &mut Value, claim: &ClaimPath, value: Value) {
+    let mut target = claims;
     for segment in claim.segments() {
-        if !place.is_object() {
-            *place = json!({});
+        if !target.is_object() {
+            *target = json!({});
         }
-        let Some(members) = place.as_object_mut() else { return };
-        place = members.entry(segment.clone()).or_insert(Value::Null);
+        let Some(members) = target.as_object_mut() else { return };
+        target = members.entry(segment.clone()).or_insert(Value::Null);
     }
-    *place = value;
+    *target = value;
 }
 
 /// The hash of a certificate that is identified by another field.
-const UNKNOWN: [u8; 32] = [0xff; 32];
+const UNKNOWN_CERTIFICATE: [u8; 32] = [0xff; 32];
 
 /// A public value. Only the gateway that the tool compiles for itself accepts keys with it.
-const SUPPOSED: &str = "supposedsupposedsupposedsupposed";
+const STAND_IN_SECRET: &str = "supposedsupposedsupposedsupposed";

@@ -11,34 +11,34 @@ use serde_json::Value;
 use crate::printable;
 
 /// The result of a command, for standard output.
-pub enum Printed {
+pub enum Output {
     /// Lines of text.
     Lines(Vec<String>),
     /// Text that is a complete file: JSON, YAML, source code. Its line breaks and tabs are kept.
     Whole(String),
 }
 
-impl Printed {
+impl Output {
     /// No result.
-    pub fn nothing() -> Printed {
-        Printed::Lines(Vec::new())
+    pub fn nothing() -> Output {
+        Output::Lines(Vec::new())
     }
 
     /// One line.
-    pub fn line(line: impl Into<String>) -> Printed {
-        Printed::Lines(vec![line.into()])
+    pub fn line(line: impl Into<String>) -> Output {
+        Output::Lines(vec![line.into()])
     }
 
     /// One JSON value on several lines.
-    pub fn json(value: &Value) -> Printed {
-        Printed::Whole(format!("{value:#}\n"))
+    pub fn json(value: &Value) -> Output {
+        Output::Whole(format!("{value:#}\n"))
     }
 
     /// The text to write.
     pub fn text(&self) -> String {
         match self {
-            Printed::Lines(lines) => lines.iter().map(|line| printable::one_line(line) + "\n").collect(),
-            Printed::Whole(text) => printable::lines(text).into_owned(),
+            Output::Lines(lines) => lines.iter().map(|line| printable::one_line(line) + "\n").collect(),
+            Output::Whole(text) => printable::lines(text).into_owned(),
         }
     }
 }
@@ -63,12 +63,12 @@ mod tests {
     #[test]
     fn a_line_stays_one_line_and_json_stays_json() {
         let forged = "a: 1 route, no problems\nb: 1 route\u{1b}[2K";
-        assert_eq!(Printed::line(forged).text(), "a: 1 route, no problems\\nb: 1 route\\u001b[2K\n");
+        assert_eq!(Output::line(forged).text(), "a: 1 route, no problems\\nb: 1 route\\u001b[2K\n");
         let value = serde_json::json!({ "name": forged });
-        let text = Printed::json(&value).text();
+        let text = Output::json(&value).text();
         assert!(!text.contains('\u{1b}'));
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-        assert_eq!(Printed::Whole("a: 1\n\tb\u{202e}\n".to_string()).text(), "a: 1\n\tb\\u202e\n");
-        assert_eq!(Printed::nothing().text(), "");
+        assert_eq!(Output::Whole("a: 1\n\tb\u{202e}\n".to_string()).text(), "a: 1\n\tb\\u202e\n");
+        assert_eq!(Output::nothing().text(), "");
     }
 }

@@ -18,7 +18,9 @@ pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Probl
         name != "x-forwarded-for" && FROM_PROXIES.contains(&name.as_str())
     };
     let why = |name: &str| {
-        format!("the listener removes `{name}` when no proxy is trusted: give `--trusted-hops` if one sets this header")
+        format!(
+            "the listener removes `{name}` when no proxy is trusted: set `--trusted-hops` if a proxy sets this header"
+        )
     };
     for (name, place) in sent_headers::read_by(&gateway.document).into_iter().filter(|(name, _)| is_removed(name)) {
         problems.add(place, why(name));

@@ -1,11 +1,11 @@
 //! Runs a request for a route through the filter's core, with example values for everything that the route leaves open.
 
 use super::Failure;
-use super::explain::{HypotheticalGateway, PresentedCredentials};
+use super::explain::{PresentedCredentials, SimulatedGateway};
 use crate::config::document::Route;
 
 /// One route, and the verdict on a request for it.
-pub struct RouteAnswer<'g> {
+pub struct RouteVerdict<'g> {
     /// The route as written.
     pub route: &'g Route,
     /// The route name.
@@ -18,19 +18,19 @@ pub struct RouteAnswer<'g> {
     pub reason: String,
 }
 
-/// Asks about every route, in document order.
-pub fn about_all<'g>(
-    asked: &mut HypotheticalGateway<'g>,
-    shown: &PresentedCredentials<'_>,
-) -> Result<Vec<RouteAnswer<'g>>, Failure> {
-    let gateway = asked.gateway;
+/// Tries every route, in document order.
+pub fn try_all<'g>(
+    simulated: &mut SimulatedGateway<'g>,
+    presented: &PresentedCredentials<'_>,
+) -> Result<Vec<RouteVerdict<'g>>, Failure> {
+    let gateway = simulated.gateway;
     let routes = gateway.document.routes.iter().zip(gateway.policy.routes().iter());
-    routes.map(|(route, (_, rule))| about(asked, route, &rule.name, shown)).collect()
+    routes.map(|(route, (_, rule))| try_route(simulated, route, &rule.name, presented)).collect()
 }
 
 /// Answers as table rows, including the header row.
-pub fn rows(answers: &[RouteAnswer<'_>]) -> Vec<[String; 4]> {
-    let mut rows = vec![["ROUTE", "REQUEST", "MAY", "REASON"].map(str::to_string)];
+pub fn rows(answers: &[RouteVerdict<'_>]) -> Vec<[String; 4]> {
+    let mut rows = vec![["ROUTE", "REQUEST", "ALLOWED", "REASON"].map(str::to_string)];
     rows.extend(answers.iter().map(|answer| {
         let may = if answer.allowed { "yes" } else { "no" };
         [answer.name.clone(), answer.request.clone(), may.to_string(), answer.reason.clone()]
@@ -38,13 +38,13 @@ pub fn rows(answers: &[RouteAnswer<'_>]) -> Vec<[String; 4]> {
     rows
 }
 
-/// Asks about one route.
-pub fn about<'g>(
-    asked: &mut HypotheticalGateway<'_>,
+/// Tries one route.
+pub fn try_route<'g>(
+    simulated: &mut SimulatedGateway<'_>,
     route: &'g Route,
     name: &str,
-    shown: &PresentedCredentials<'_>,
-) -> Result<RouteAnswer<'g>, Failure> {
+    presented: &PresentedCredentials<'_>,
+) -> Result<RouteVerdict<'g>, Failure> {
     let method = route.methods.first().map_or("GET", |method| method.value.as_str());
     let method = if method == "ANY" { "GET" } else { method };
     let host = route.hosts.first().map_or("gateway.test", |host| host.value.as_str()).replacen('*', "any", 1);
@@ -60,12 +60,12 @@ pub fn about<'g>(
             .collect();
         let request = [(":method", method), (":path", &path), (":scheme", "http"), (":authority", &host)];
         let request = request.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
-        let verdict = asked.about(request, shown)?;
+        let verdict = simulated.verdict_on(request, presented)?;
         let is_ours = verdict.route.as_deref() == Some(name);
         let detail = verdict.detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
         let reason = format!("{}{detail}", verdict.reason);
         let request = format!("{method} {path}");
-        last = Some(RouteAnswer { route, name: name.to_string(), request, allowed: verdict.allowed, reason });
+        last = Some(RouteVerdict { route, name: name.to_string(), request, allowed: verdict.allowed, reason });
         if is_ours {
             break;
         }

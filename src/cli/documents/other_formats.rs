@@ -12,17 +12,19 @@ pub fn kind(root: &Node) -> Option<&'static str> {
     let has = |key: &str| root.get(key).is_some();
     let has_only = |key: &str| has(key) && entries.iter().all(|(k, _)| k.text == key || k.text == "version");
     if has_only("clients") {
-        Some("this is a document of clients, which `portcullis clients check` checks; a gateway's has `routes`")
+        Some("this is a document of clients: check it with `portcullis clients check`; a gateway document has `routes`")
     } else if has_only("revoked") {
-        Some("this is a revocation list, which `portcullis revocation check` checks; a gateway's document has `routes`")
+        Some("this is a revocation list: check it with `portcullis revocation check`; a gateway document has `routes`")
     } else if has_only("keys") {
-        Some("this is a key set, which `portcullis explain --keys` takes; a gateway's document has `routes`")
+        Some("this is a key set: pass it to `portcullis explain --keys`; a gateway document has `routes`")
     } else if has("$schema") || has("type") && (has("properties") || has("items")) {
-        Some("this is a JSON Schema, which stands under `schemas` of a gateway's document; that has `routes`")
+        Some("this is a JSON Schema: put it under `schemas` of a gateway document, which has `routes`")
     } else if has("openapi") || has("swagger") {
-        Some("this is an OpenAPI document, which no command reads yet; a gateway's document has `routes`")
+        Some("this is an OpenAPI document, which no command reads yet; a gateway document has `routes`")
     } else if has("paths") {
-        Some("this has the `paths` of another gateway, which `portcullis import` turns into a document with `routes`")
+        Some(
+            "this has the `paths` of another gateway: convert it with `portcullis import`; a gateway document has `routes`",
+        )
     } else {
         None
     }

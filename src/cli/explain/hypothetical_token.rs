@@ -10,14 +10,14 @@ use serde_json::{Map, Value, json};
 
 use super::published;
 use crate::cli::Failure;
-use crate::config::document::{Document, IssuerSettings, Keys, TokenSource};
+use crate::config::document::{Document, IssuerKeySettings, IssuerSettings, TokenSource};
 use crate::policy::credentials::algorithm::Algorithm;
 use crate::policy::credentials::jwks::{KeySet, KeySource, VerifyingKey};
-use crate::policy::credentials::signature::{SignatureVerifier, Software};
-use crate::policy::polled::{Polled, What};
+use crate::policy::credentials::signature::{SignatureVerifier, SoftwareVerifier};
+use crate::policy::polled::{DocumentKind, Polled};
 
 /// The token, and where its issuer expects it in the request.
-pub struct Supposed {
+pub struct HypotheticalToken {
     text: String,
     /// The input that passes the signature check; `None` for a token with a real signature.
     signing_input: Option<String>,
@@ -43,10 +43,15 @@ impl SupposedClaims {
 }
 
 /// Builds the token. Missing registered claims get the values of an ordinary token of this issuer, valid for five minutes.
-pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Duration) -> Result<Supposed, Failure> {
+pub fn token(
+    document: &Document,
+    claims: &str,
+    issuer: Option<&str>,
+    now: Duration,
+) -> Result<HypotheticalToken, Failure> {
     let mut claims: Map<String, Value> =
         serde_json::from_str(claims).map_err(|fault| format!("--claims: not a JSON object: {fault}"))?;
-    let issuer = choose(document, &claims, issuer)?;
+    let issuer = choose_issuer(document, &claims, issuer)?;
     let usual = [
         ("iss", json!(issuer.issuer.value)),
         ("aud", issuer.rules.audiences.first().map_or(Value::Null, |audience| json!(audience))),
@@ -58,20 +63,20 @@ pub fn token(document: &Document, claims: &str, issuer: Option<&str>, now: Durat
     }
     let typ = issuer.token_types.first().map_or("JWT", String::as_str);
     let header = json!({ "alg": algorithm(issuer)?.name(), "typ": typ });
-    Ok(Supposed::genuine(&header, &Value::Object(claims), issuer))
+    Ok(HypotheticalToken::build(&header, &Value::Object(claims), issuer))
 }
 
 /// A token with these parts that counts as signed by its issuer. The key that it names does not matter.
-pub fn as_signed(document: &Document, header: &Value, claims: &Value) -> Option<Supposed> {
+pub fn with_assumed_signature(document: &Document, header: &Value, claims: &Value) -> Option<HypotheticalToken> {
     let mut header = header.clone();
     header.as_object_mut().map(|members| members.remove("kid"));
-    Some(Supposed::genuine(&header, claims, issuer_of(document, claims)?))
+    Some(HypotheticalToken::build(&header, claims, issuer_of(document, claims)?))
 }
 
 /// A real token, whose signature is checked.
-pub fn real(document: &Document, token: &str, claims: &Value) -> Option<Supposed> {
-    let source = place(issuer_of(document, claims)?);
-    Some(Supposed { text: token.to_string(), signing_input: None, source })
+pub fn with_real_signature(document: &Document, token: &str, claims: &Value) -> Option<HypotheticalToken> {
+    let source = source_of(issuer_of(document, claims)?);
+    Some(HypotheticalToken { text: token.to_string(), signing_input: None, source })
 }
 
 /// The issuer named by a token.
@@ -80,25 +85,25 @@ pub fn issuer_of<'d>(document: &'d Document, claims: &Value) -> Option<&'d Issue
     document.issuers.iter().find(|issuer| Some(issuer.issuer.value.as_str()) == iss)
 }
 
-fn place(issuer: &IssuerSettings) -> TokenSource {
+fn source_of(issuer: &IssuerSettings) -> TokenSource {
     issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer)
 }
 
 /// Gives every remote issuer keys for every algorithm. No signature is ever checked with them.
-pub fn publish(polled: &mut Polled, now: Duration) {
-    for id in published::those(polled, |what| matches!(what, What::KeySet)) {
+pub fn publish_keys(polled: &mut Polled, now: Duration) {
+    for id in published::ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
         // If a set cannot be installed, the verdict reports that it waits for keys.
         let _ = polled.install(id, key_set().as_bytes(), now);
     }
 }
 
-impl Supposed {
-    fn genuine(header: &Value, claims: &Value, issuer: &IssuerSettings) -> Supposed {
+impl HypotheticalToken {
+    fn build(header: &Value, claims: &Value, issuer: &IssuerSettings) -> HypotheticalToken {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signing_input = format!("{}.{}", part(header), part(claims));
         // Three parts are a JWS; the signature part is never read.
         let text = format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode([0_u8; 64]));
-        Supposed { text, signing_input: Some(signing_input), source: place(issuer) }
+        HypotheticalToken { text, signing_input: Some(signing_input), source: source_of(issuer) }
     }
 
     /// Adds the token to the request.
@@ -119,17 +124,17 @@ impl Supposed {
 }
 
 /// Accepts this one token and refuses any other token in the same request.
-impl SignatureVerifier for Supposed {
+impl SignatureVerifier for HypotheticalToken {
     fn verify(&self, key: &VerifyingKey, algorithm: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
         match &self.signing_input {
-            Some(supposed) => signing_input == supposed.as_bytes(),
-            None => Software.verify(key, algorithm, signing_input, signature),
+            Some(accepted) => signing_input == accepted.as_bytes(),
+            None => SoftwareVerifier.verify(key, algorithm, signing_input, signature),
         }
     }
 }
 
 /// The named issuer, else the issuer of the `iss` claim, else the only issuer.
-fn choose<'d>(
+fn choose_issuer<'d>(
     document: &'d Document,
     claims: &Map<String, Value>,
     name: Option<&str>,
@@ -145,7 +150,7 @@ fn choose<'d>(
         (None, [only]) => Some(only),
         (None, _) => None,
     };
-    found.ok_or_else(|| Failure::Message(format!("--issuer is needed to suppose a token (declared: {})", names())))
+    found.ok_or_else(|| Failure::Message(format!("--issuer is required to build a token (declared: {})", names())))
 }
 
 /// An algorithm that the issuer accepts and has a key for.
@@ -153,9 +158,9 @@ fn algorithm(issuer: &IssuerSettings) -> Result<Algorithm, Failure> {
     let allowed = |a: &Algorithm| issuer.algorithms.is_empty() || issuer.algorithms.iter().any(|n| n.value == a.name());
     let mut accepted = Algorithm::ALL.into_iter().filter(allowed);
     let found = match &issuer.keys.value {
-        Keys::Secret { .. } => accepted.find(|a| a.is_symmetric()),
-        Keys::Jwks(_) => accepted.find(|a| !a.is_symmetric()),
-        Keys::Inline(set) => {
+        IssuerKeySettings::Secret { .. } => accepted.find(|a| a.is_symmetric()),
+        IssuerKeySettings::Jwks(_) => accepted.find(|a| !a.is_symmetric()),
+        IssuerKeySettings::Inline(set) => {
             let set =
                 KeySet::parse(set.to_string().as_bytes(), KeySource::Inline).map(|(set, _)| set).unwrap_or_default();
             accepted.find(|a| set.candidates(None, *a).next().is_some())

@@ -42,7 +42,7 @@ pub enum Loader {
 }
 
 /// The type that another reader gives to a plain scalar; `None` if it agrees with [`resolve`].
-pub fn read_otherwise(text: &str, loader: Loader) -> Option<&'static str> {
+pub fn reading_of_loader(text: &str, loader: Loader) -> Option<&'static str> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     match text.to_ascii_lowercase().as_str() {
         "y" | "yes" | "on" => return Some("`true`"),
@@ -110,7 +110,7 @@ fn is_unbounded(text: &str) -> bool {
 }
 
 fn not_json(text: &str) -> String {
-    format!("`{text}` is not a number that JSON can hold; put it in quotes if it is text")
+    format!("`{text}` cannot be written as a JSON number; put it in quotes if it is text")
 }
 
 #[cfg(test)]
@@ -172,8 +172,8 @@ mod tests {
             ("12:30", None, None),
             ("1.0.0", None, None),
         ] {
-            assert_eq!(read_otherwise(text, Loader::Envoy), envoy, "{text}");
-            assert_eq!(read_otherwise(text, Loader::Kubernetes), kubernetes, "{text}");
+            assert_eq!(reading_of_loader(text, Loader::Envoy), envoy, "{text}");
+            assert_eq!(reading_of_loader(text, Loader::Kubernetes), kubernetes, "{text}");
         }
         assert!(resolve("18446744073709551616").is_err());
         assert!(resolve("1e999").is_err());

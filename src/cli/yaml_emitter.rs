@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::scalar;
+use super::yaml_scalar;
 use crate::config::node;
 use crate::printable;
 
@@ -120,7 +120,7 @@ fn flow(value: &Value) -> String {
 
 /// Whether a word needs no quotes in YAML 1.2 or in YAML 1.1 parsers, which are still in use (`no`, `12:30`, `1_000`).
 fn is_plain(text: &str) -> bool {
-    let resolves_to_text = matches!(scalar::resolve(text), Ok(node::Value::Text(_)));
+    let resolves_to_text = matches!(yaml_scalar::resolve(text), Ok(node::Value::Text(_)));
     let starts_safely = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'))
         || text.strip_suffix('s').is_some_and(|span| span.bytes().all(|b| b.is_ascii_digit()));
     let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '.' | '-' | ':' | ' ' | '+' | '=');

@@ -21,26 +21,26 @@ pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
     let mut notes = Vec::new();
     // The number of notes for each looser route, by its name.
     let mut named: HashMap<String, (Place, usize)> = HashMap::new();
-    for strict in document.routes.iter().filter(|route| route.response.is_none() && asks(route)) {
-        let mut falls: Vec<Fall<'_>> = Vec::new();
-        for (kind, request) in beside(strict) {
-            let Some(taker) = routes.taker(&request, strict) else { continue };
-            let missing = taker.missing(strict);
+    for strict in document.routes.iter().filter(|route| route.response.is_none() && has_requirements(route)) {
+        let mut match_notes: Vec<MatchNote<'_>> = Vec::new();
+        for (kind, request) in similar_requests(strict) {
+            let Some(looser_match) = routes.looser_match(&request, strict) else { continue };
+            let missing = looser_match.missing(strict);
             if missing.is_empty() {
                 continue;
             }
             let shown = format!("`{} {}` ({kind})", request.method, request.path);
-            match falls.iter_mut().find(|fall| fall.taker == taker) {
-                Some(fall) => fall.add(kind, shown),
-                None => falls.push(Fall { taker, missing, kinds: vec![kind], requests: vec![shown] }),
+            match match_notes.iter_mut().find(|match_note| match_note.looser_match == looser_match) {
+                Some(match_note) => match_note.add(kind, shown),
+                None => match_notes.push(MatchNote { looser_match, missing, kinds: vec![kind], requests: vec![shown] }),
             }
         }
-        for fall in falls {
-            let (name, place) = fall.taker.name();
+        for match_note in match_notes {
+            let (name, place) = match_note.looser_match.name();
             let (_, count) = named.entry(name).or_insert_with(|| (place, 0));
             *count += 1;
             if *count <= MOST_NOTES {
-                notes.push((strict.place.clone(), fall.note(strict)));
+                notes.push((strict.place.clone(), match_note.message(strict)));
             }
         }
     }
@@ -49,7 +49,7 @@ pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
         .filter(|(_, (_, count))| *count > MOST_NOTES)
         .map(|(name, (place, count))| {
             let others = count - MOST_NOTES;
-            (place, format!("{name} takes requests beside {others} more routes that are stricter"))
+            (place, format!("{name} matches requests similar to those of {others} more, stricter routes"))
         })
         .collect();
     more.sort();
@@ -80,7 +80,7 @@ impl<'d> RouteIndex<'d> {
     }
 
     /// The match of a request similar to a strict route: a route with another pattern, or a public path.
-    fn taker(&self, request: &ExampleRequest, strict: &Route) -> Option<Taker<'d>> {
+    fn looser_match(&self, request: &ExampleRequest, strict: &Route) -> Option<LooserMatch<'d>> {
         let route = self.route(request);
         let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));
         if self.policy.is_public(&request.path) {
@@ -88,38 +88,38 @@ impl<'d> RouteIndex<'d> {
             let public = public.find(|public| covers(&public.path.value, &request.path))?;
             // A public path equal to the path of a route is meant to open it.
             let is_meant = is_same_path(&public.path.value, &strict.path.value);
-            return (may_share && !is_meant).then_some(Taker::Public(public));
+            return (may_share && !is_meant).then_some(LooserMatch::Public(public));
         }
-        route.filter(|route| may_share && !is_same_path(&route.path.value, &strict.path.value)).map(Taker::Route)
+        route.filter(|route| may_share && !is_same_path(&route.path.value, &strict.path.value)).map(LooserMatch::Route)
     }
 }
 
 /// The match of a request.
 #[derive(Clone, Copy)]
-enum Taker<'d> {
+enum LooserMatch<'d> {
     Route(&'d Route),
     Public(&'d PublicPath),
 }
 
-impl PartialEq for Taker<'_> {
+impl PartialEq for LooserMatch<'_> {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Taker::Route(one), Taker::Route(two)) => std::ptr::eq(*one, *two),
-            (Taker::Public(one), Taker::Public(two)) => std::ptr::eq(*one, *two),
+            (LooserMatch::Route(one), LooserMatch::Route(two)) => std::ptr::eq(*one, *two),
+            (LooserMatch::Public(one), LooserMatch::Public(two)) => std::ptr::eq(*one, *two),
             _ => false,
         }
     }
 }
 
 /// Requests similar to a strict route that one looser route takes.
-struct Fall<'d> {
-    taker: Taker<'d>,
+struct MatchNote<'d> {
+    looser_match: LooserMatch<'d>,
     missing: Vec<String>,
     kinds: Vec<&'static str>,
     requests: Vec<String>,
 }
 
-impl Fall<'_> {
+impl MatchNote<'_> {
     /// One example of each kind is enough.
     fn add(&mut self, kind: &'static str, request: String) {
         if !self.kinds.contains(&kind) {
@@ -128,44 +128,46 @@ impl Fall<'_> {
         }
     }
 
-    fn note(&self, strict: &Route) -> String {
+    fn message(&self, strict: &Route) -> String {
         let requests = self.requests.join(", ");
-        let verb = if self.requests.len() == 1 { "falls" } else { "fall" };
-        let (name, place) = self.taker.name();
+        let verb = if self.requests.len() == 1 { "matches" } else { "match" };
+        let (name, place) = self.looser_match.name();
         let line = if place.line > 0 { format!(" (line {})", place.line) } else { String::new() };
         let missing = self.missing.join(", ");
-        let remedy = match self.taker {
-            Taker::Route(_) => "give them a route of their own, or give that route the same requirements",
-            Taker::Public(_) => "make the public path narrower",
+        let remedy = match self.looser_match {
+            LooserMatch::Route(_) => "give these requests their own route, or give that route the same requirements",
+            LooserMatch::Public(_) => "make the public path narrower",
         };
-        format!("{requests} {verb} to {name}{line}, not to {}, and so need {missing}: {remedy}", title(strict))
+        format!("{requests} {verb} {name}{line}, not to {}, and so need {missing}: {remedy}", title(strict))
     }
 }
 
-impl Taker<'_> {
+impl LooserMatch<'_> {
     fn name(&self) -> (String, Place) {
         match self {
-            Taker::Route(route) => (format!("the looser route {}", title(route)), route.place.clone()),
-            Taker::Public(public) => (format!("the public path `{}`", public.path.value), public.path.place.clone()),
+            LooserMatch::Route(route) => (format!("the looser route {}", title(route)), route.place.clone()),
+            LooserMatch::Public(public) => {
+                (format!("the public path `{}`", public.path.value), public.path.place.clone())
+            }
         }
     }
 
     /// Every requirement of the strict route that this one lacks.
     fn missing(&self, strict: &Route) -> Vec<String> {
         match self {
-            Taker::Public(_) => missing_in_the_open(strict),
-            Taker::Route(loose) => missing(strict, loose),
+            LooserMatch::Public(_) => missing_on_public_path(strict),
+            LooserMatch::Route(loose) => missing(strict, loose),
         }
     }
 }
 
 /// Whether a route has any requirements.
-fn asks(route: &Route) -> bool {
+fn has_requirements(route: &Route) -> bool {
     has_caller(&route.auth.value) || !route.when.is_empty()
 }
 
 /// Requests similar to those of a route, each with the difference.
-fn beside(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
+fn similar_requests(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
     let pattern = spelling(&strict.path.value);
     let path: String = pattern.split('/').skip(1).map(|s| format!("/{}", example(s))).collect();
     let host = strict.hosts.first().map_or("any.test", |host| host.value.as_str()).replacen('*', "any", 1);
@@ -258,8 +260,8 @@ mod tests {
             found,
             [
                 "5: `PUT /api/users` (another method), `GET /api/users/` (a slash at the end), `GET /api/Users` (other letter \
-              case), `GET /api/users/any` (a longer path) fall to the looser route `ANY /api/{.+}` (line 6), not to \
-              `GET|POST /api/users`, and so need no scope `admin`: give them a route of their own, or give that route the \
+              case), `GET /api/users/any` (a longer path) match the looser route `ANY /api/{.+}` (line 6), not to \
+              `GET|POST /api/users`, and so need no scope `admin`: give these requests their own route, or give that route the \
               same requirements"
             ]
         );
@@ -333,7 +335,7 @@ mod tests {
             found,
             [
                 "6: `GET /docs/secret` (its own path), `GET /docs/secret/` (a slash at the end), `GET /docs/Secret` (other \
-              letter case), `GET /docs/secret/any` (a longer path) fall to the public path `/docs/*` (line 4), not to \
+              letter case), `GET /docs/secret/any` (a longer path) match the public path `/docs/*` (line 4), not to \
               `ANY /docs/secret`, and so need no credential: make the public path narrower"
             ]
         );
@@ -345,7 +347,7 @@ mod tests {
             "public_paths: ['/%64ocs/*', '/fre%65']\nroutes:\n- {path: /docs/secret, upstream: u}\n- {path: /free, upstream: u}\n- {path: '/%61', method: PUT, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
         );
         assert_eq!(found.len(), 1, "{found:#?}");
-        assert!(found[0].contains("fall to the public path `/%64ocs/*` (line 4)"), "{found:#?}");
+        assert!(found[0].contains("match the public path `/%64ocs/*` (line 4)"), "{found:#?}");
         let found = notes_on("routes:\n- {path: '/%61', scopes: [s], upstream: u}\n- {path: '/{.+}', upstream: u}\n");
         assert!(found[0].contains("`GET /A` (other letter case)"), "{found:#?}");
     }
@@ -355,6 +357,9 @@ mod tests {
         let strict: String = (0..5).map(|i| format!("- {{path: /a{i}, scopes: [s], upstream: u}}\n")).collect();
         let found = notes_on(&format!("routes:\n{strict}- {{path: '/{{.+}}', upstream: u}}\n"));
         assert_eq!(found.len(), 4);
-        assert_eq!(found[3], "10: the looser route `ANY /{.+}` takes requests beside 2 more routes that are stricter");
+        assert_eq!(
+            found[3],
+            "10: the looser route `ANY /{.+}` matches requests similar to those of 2 more, stricter routes"
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::strict_json::Bounds;
 
 /// The document, and the gateway that will fetch it.
 #[derive(Args)]
-pub struct Fetched {
+pub struct FetchedDocument {
     /// The document; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub file: String,
@@ -34,7 +34,7 @@ pub fn open(file: &str, most_bytes: usize, bounds: Bounds) -> Result<Node, Failu
 pub fn read(file: &str, text: &str, bounds: Bounds) -> Result<Node, Failure> {
     json_text::read_within(text, bounds).map_err(|mut problem| {
         if let Some(reason) = problem.message.strip_prefix("not JSON: ") {
-            problem.message = format!("not JSON, which gateways fetch: {reason}");
+            problem.message = format!("not JSON, the format that gateways fetch: {reason}");
         }
         Failure::Problems(vec![(file.to_string(), problem)])
     })

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::supposed::Supposed;
-use super::{published, run_request, supposed};
+use super::hypothetical_token::HypotheticalToken;
+use super::{hypothetical_token, published, run_request};
 use crate::cli::Failure;
 use crate::cli::gateway::GatewayFile;
 use crate::config::auth::KeyPlace;
@@ -17,7 +17,7 @@ use crate::policy::request::peer::Certificate;
 use crate::policy::verdict::audit;
 
 /// A gateway for many simulated requests at one point in time.
-pub struct HypotheticalGateway<'g> {
+pub struct SimulatedGateway<'g> {
     /// The gateway.
     pub gateway: &'g GatewayFile,
     running: running::Gateway,
@@ -28,7 +28,7 @@ pub struct HypotheticalGateway<'g> {
 #[derive(Default)]
 pub struct PresentedCredentials<'s> {
     /// A token.
-    pub token: Option<&'s Supposed>,
+    pub token: Option<&'s HypotheticalToken>,
     /// An API key.
     pub key: Option<&'s str>,
     /// A client certificate.
@@ -36,7 +36,7 @@ pub struct PresentedCredentials<'s> {
 }
 
 /// A short verdict.
-pub struct Supposition {
+pub struct SimulatedVerdict {
     /// The route that matched.
     pub route: Option<String>,
     /// Whether the request was forwarded or answered.
@@ -47,7 +47,7 @@ pub struct Supposition {
     pub detail: Option<String>,
 }
 
-impl<'g> HypotheticalGateway<'g> {
+impl<'g> SimulatedGateway<'g> {
     /// A gateway with a fixed world. Remote issuers publish the key set of a file, or stand-in keys if tokens are only simulated.
     /// The document of clients is the given text or empty; the revocation list is empty.
     pub fn new(
@@ -55,41 +55,41 @@ impl<'g> HypotheticalGateway<'g> {
         keys: Option<&str>,
         clients: Option<&str>,
         now: Duration,
-    ) -> Result<HypotheticalGateway<'g>, Failure> {
+    ) -> Result<SimulatedGateway<'g>, Failure> {
         let running = running::Gateway::new(gateway.policy.clone(), &LocalData::default());
         {
             let polled = &mut *running.polled();
             match keys {
                 Some(file) => published::keys(polled, file, now)?,
-                None => supposed::publish(polled, now),
+                None => hypothetical_token::publish_keys(polled, now),
             }
             published::revocations(polled, gateway, None, now)?;
             published::client_text(polled, clients, now)?;
         }
-        Ok(HypotheticalGateway { gateway, running, now })
+        Ok(SimulatedGateway { gateway, running, now })
     }
 
     /// The filter's verdict on a request with these credentials.
-    pub fn about(
+    pub fn verdict_on(
         &mut self,
         mut request: Vec<(String, String)>,
-        shown: &PresentedCredentials<'_>,
-    ) -> Result<Supposition, Failure> {
-        if let Some(token) = shown.token {
+        presented: &PresentedCredentials<'_>,
+    ) -> Result<SimulatedVerdict, Failure> {
+        if let Some(token) = presented.token {
             token.attach(&mut request);
         }
-        if let Some(key) = shown.key {
+        if let Some(key) = presented.key {
             attach_key(&self.gateway.document, key, &mut request);
         }
         let mut host = SimulatedHost::new(self.now);
-        if let Some(token) = shown.token {
+        if let Some(token) = presented.token {
             host.verifier = token;
         }
-        host.stream.peer.certificate = shown.certificate.clone();
+        host.stream.peer.certificate = presented.certificate.clone();
         let mut transaction = Transaction::new(StreamId::default());
         run_request(&self.running, &mut transaction, &mut host, &request, &mut Vec::new())?;
         let audit = transaction.record();
-        Ok(Supposition {
+        Ok(SimulatedVerdict {
             route: audit.route.as_ref().map(|route| route.to_string()),
             // Query and body checks run after a caller is allowed; simulated requests have neither a query nor a body.
             allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{emit, yaml};
+use super::{yaml, yaml_emitter};
 use crate::config::node::{Node, Position, Value};
 
 /// A text under edit, and the value that it must have in the end.
@@ -113,7 +113,7 @@ impl Draft {
 
     fn quoted(&self, value: &str) -> String {
         let needs_quotes = self.is_json() || value.contains([',', '[', ']', '{', '}']);
-        if needs_quotes { Json::from(value).to_string() } else { emit::text(value) }
+        if needs_quotes { Json::from(value).to_string() } else { yaml_emitter::text(value) }
     }
 
     /// `{ id: b-1, prefix: … }`
