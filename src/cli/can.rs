@@ -5,14 +5,13 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::cast::StandInSource;
-use super::explain::supposed::SupposedClaims;
-use super::explain::{HypotheticalGateway, PresentedCredentials};
+use super::explain::hypothetical_token::SupposedClaims;
+use super::explain::{PresentedCredentials, SimulatedGateway};
 use super::gateway::GatewayFile;
 use super::keys::client_file::refuse_key_itself;
 use super::stand_in_clients::StandInSource;
 use super::who_can::WhoCanFormat;
-use super::{Exit, Failure, Printed, ToolOutcome, asking, cast, clock, table};
+use super::{Exit, Failure, Output, ToolOutcome, clock, stand_in_clients, text_table, try_routes};
 use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
@@ -42,9 +41,9 @@ pub struct CanOptions {
 pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
     let all_clients = options.source.open()?;
     let now = options.at.unwrap_or_else(clock::now);
-    let gateway = &cast.gateway;
+    let gateway = &all_clients.gateway;
     let token = options.claims.token(&gateway.document, now)?;
-    let client = options.client.as_deref().map(|id| cast.client(id)).transpose()?;
+    let client = options.client.as_deref().map(|id| all_clients.client(id)).transpose()?;
     let key = client.map(|client| key(client, options.key.as_deref(), gateway, now)).transpose()?.flatten();
     let certificate = client.and_then(stand_in_clients::certificate_of);
     let names = [

@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 
-use super::fetched::Fetched;
+use super::fetched_document::FetchedDocument;
 use super::gateway::GatewayFile;
-use super::{Exit, Failure, Printed, ToolOutcome, check, clock, fetched, gateway};
+use super::{Exit, Failure, Output, ToolOutcome, check, clock, fetched_document, gateway};
 use crate::config::client::ClientSettings;
 use crate::config::clients_from::{USUAL_ENTRIES, check_entries, read_document};
 use crate::config::node::Node;

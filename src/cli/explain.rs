@@ -26,7 +26,7 @@ use crate::policy::request::peer::{Certificate, KnownPeer};
 use crate::policy::verdict::audit;
 use crate::policy::verdict::wait::Awaited;
 use crate::policy::world::TraceStep;
-use supposed::SupposedClaims;
+use hypothetical_token::SupposedClaims;
 
 pub use presented::{PresentedCredentials, SimulatedGateway};
 

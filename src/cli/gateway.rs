@@ -70,7 +70,7 @@ pub fn open_for_inspection(file: &str, variables: &Variables) -> Result<GatewayF
 }
 
 /// The same with the current or future text of a file.
-pub fn look_at_text(file: &str, text: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
+pub fn inspect_text(file: &str, text: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     only(file, open_all_text(file, text, &variables.with_stand_in())?)
 }
 
@@ -89,7 +89,7 @@ pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Ve
 }
 
 /// Compiles a changed copy of a document that was opened before.
-pub fn again(configuration: serde_json::Value, variables: &Variables) -> Result<GatewayFile, Failure> {
+pub fn recompile(configuration: serde_json::Value, variables: &Variables) -> Result<GatewayFile, Failure> {
     let compiled = GatewayFile::compile(&Node::from(configuration), &variables.with_stand_in());
     let in_file = |problem| ("the document that was asked about".to_string(), problem);
     compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))

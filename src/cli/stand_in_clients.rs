@@ -51,15 +51,15 @@ impl StandInSource {
     pub fn open(&self) -> Result<StandInClients, Failure> {
         let gateway = gateway::open_for_inspection(&self.file, &self.variables)?;
         let mut configuration = gateway.configuration.clone();
-        give_keys(&mut configuration);
-        let mut cast = Cast {
+        replace_key_hashes(&mut configuration);
+        let mut opened = StandInClients {
             clients: gateway.document.clients.clone(),
-            gateway: gateway::again(configuration, &self.variables)?,
+            gateway: gateway::recompile(configuration, &self.variables)?,
             listed: None,
         };
         if let Some(file) = &self.clients {
-            let node = clients::open(file, cast.gateway.policy.client_reader())?;
-            cast.clients.extend(clients::read(file, &node, Some((&self.file, &gateway)))?);
+            let node = clients::open(file, opened.gateway.policy.client_reader())?;
+            opened.clients.extend(clients::read(file, &node, Some((&self.file, &gateway)))?);
             let mut listed = node.to_json();
             replace_key_hashes(&mut listed);
             opened.listed = Some(listed.to_string());
@@ -182,7 +182,7 @@ fn replace_key_hashes(document: &mut Value) {
     let clients = document.get_mut("clients").and_then(Value::as_array_mut).into_iter().flatten();
     let keys = clients.filter_map(|client| client.get_mut("keys")?.as_array_mut()).flatten();
     for key in keys {
-        let shown = key.get("prefix").and_then(Value::as_str).and_then(secret_of);
+        let shown = key.get("prefix").and_then(Value::as_str).and_then(stand_in_key);
         if let (Some(shown), Some(members)) = (shown, key.as_object_mut()) {
             members.insert("hash".to_string(), hash_text(Sha256::digest(shown.as_bytes())).into());
         }

@@ -1,7 +1,7 @@
 //! Reads `identity_headers`: the caller attributes that are sent to the upstream, and their headers.
 
 use super::claim::ClaimPath;
-use super::header_name::{OWN_PREFIX, is_token, same_to_an_upstream, starts_with_to_an_upstream};
+use super::header_name::{OWN_PREFIX, is_same_cgi_variable, is_token, starts_with_as_cgi_variable};
 use super::node::Value;
 use super::problem::At;
 use super::reader::Field;

@@ -1,6 +1,6 @@
 //! Names of request headers that a document uses: a header that never reaches the filter is an error that names the alternative.
 
-use super::header_name::{is_token, same_to_an_upstream};
+use super::header_name::{is_same_cgi_variable, is_token};
 
 /// Returns the name in lower case.
 ///

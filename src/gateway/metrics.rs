@@ -175,7 +175,7 @@ fn escape(out: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::verdict::audit::Witness;
+    use crate::policy::verdict::audit::SecondaryCredential;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -183,8 +183,12 @@ mod tests {
     fn a_statistic_names_each_label_once() {
         let refused = AuditRecord {
             route: Some("GET /v1.0/orders;x".into()),
-            caller: Some(Witness { credential: "token", issuer: Some("accounts".into()), ..Witness::default() }),
-            also: vec![Witness { credential: "certificate", ..Witness::default() }],
+            caller: Some(SecondaryCredential {
+                credential: "token",
+                issuer: Some("accounts".into()),
+                ..SecondaryCredential::default()
+            }),
+            also: vec![SecondaryCredential { credential: "certificate", ..SecondaryCredential::default() }],
             outcome: Outcome::Deny,
             status: Some(429),
             reason: "rate_limited",

@@ -8,7 +8,7 @@ use super::call::{Answer, Call, CallId, CallRequest};
 use super::command::{Command, Level};
 use super::log;
 use super::metrics::{CallOutcome, Count};
-use crate::policy::limits::rate_limit_client::{CallFault, Quotas, Service, Turn, wire};
+use crate::policy::limits::rate_limit_client::{CallFault, HealthChange, Quotas, Service, wire};
 use crate::policy::verdict::wait::AccountId;
 
 /// The running calls of one worker.

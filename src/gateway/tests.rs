@@ -16,7 +16,7 @@ use crate::gateway::simulation::{SimulatedHost, StillWaiting};
 use crate::gateway::transaction::Transaction;
 use crate::gateway::waiting::{MAX_WOKEN, StreamId};
 use crate::policy::Policy;
-use crate::policy::verdict::audit::End;
+use crate::policy::verdict::audit::RequestEnd;
 use crate::policy::verdict::wait::{Await, Awaited, PolledId};
 use crate::protobuf::{Message, Wire};
 #[cfg(target_os = "unknown")]
@@ -53,7 +53,7 @@ impl TestSite {
         let policy = Policy::from_node(&Node::from(document), &|_| None).unwrap();
         let mut host = SimulatedHost::new(Duration::from_secs(1_700_000_000));
         host.stream.peer.address = Some([192, 0, 2, 1].into());
-        Site {
+        TestSite {
             gateway: Gateway::new(Rc::new(policy), &LocalData::default()),
             host,
             policies: String::new(),
@@ -86,9 +86,11 @@ impl TestSite {
         });
         let reply = sent.unwrap().reply.unwrap();
         let counted =
-            transaction.on_done(gateway, End::default, String::new).into_iter().filter_map(|command| match command {
-                Command::Count(count) => Some(count.statistic()),
-                _ => None,
+            transaction.on_done(gateway, RequestEnd::default, String::new).into_iter().filter_map(|command| {
+                match command {
+                    Command::Count(count) => Some(count.statistic()),
+                    _ => None,
+                }
             });
         self.counted = counted.collect();
         let listed = reply.headers.iter().find(|(name, _)| &**name == "ratelimit-policy");

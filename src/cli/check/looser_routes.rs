@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::looser::{has_caller, missing, missing_in_the_open};
 use super::overlaps::{ExampleRequest, example, spelling, title};
+use super::requirements::{has_caller, missing, missing_on_public_path};
 use crate::config::document::{Document, PublicPath, Route};
 use crate::config::problem::Place;
 use crate::policy::Policy;

@@ -37,7 +37,7 @@ pub struct SupposedClaims {
 
 impl SupposedClaims {
     /// Builds the token, if there are claims.
-    pub fn token(&self, document: &Document, now: Duration) -> Result<Option<Supposed>, Failure> {
+    pub fn token(&self, document: &Document, now: Duration) -> Result<Option<HypotheticalToken>, Failure> {
         self.claims.as_deref().map(|claims| token(document, claims, self.issuer.as_deref(), now)).transpose()
     }
 }

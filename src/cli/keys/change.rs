@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Args;
 use rsa::rand_core::{OsRng, RngCore};
 
-use super::book::{Around, Book};
-use super::trail::{Deed, Trail};
-use super::{moment, trail};
-use crate::cli::edit::{Draft, PathStep};
+use super::client_file::{ClientFile, ClientFileContext};
+use super::trail::{Trail, TrailEntry};
+use super::{format_time, trail};
 use crate::cli::files::Staged;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, hash_text};
+use crate::cli::yaml_edit::{Draft, PathStep};
+use crate::cli::{Exit, Failure, Output, ToolOutcome, hash_text};
 use crate::policy::credentials::api_key::ApiKey;
 
 /// The options of every change: its author and reason, its trail, and the context of the document.
@@ -27,17 +27,17 @@ pub struct ChangeOptions {
     #[arg(long, value_name = "FILE")]
     pub trail: Option<PathBuf>,
     #[command(flatten)]
-    around: Around,
+    around: ClientFileContext,
 }
 
 /// A document that is open for a change, and its trail, which is locked until this is dropped.
 pub struct KeyChange<'o> {
     /// The document.
-    pub book: Book,
+    pub document: ClientFile,
     /// The author and the reason.
     pub author: Author<'o>,
     trail: Trail,
-    around: &'o Around,
+    around: &'o ClientFileContext,
     now: Duration,
 }
 
@@ -51,14 +51,14 @@ pub struct Author<'o> {
 
 impl Author<'_> {
     /// The trail entry for a change of a key: it contains id and prefix, never the key.
-    pub fn deed(
+    pub fn entry(
         &self,
         action: &'static str,
         client: &str,
         (key, prefix): (&str, &str),
         more: Vec<(&'static str, String)>,
-    ) -> Deed {
-        Deed {
+    ) -> TrailEntry {
+        TrailEntry {
             action,
             client: client.to_string(),
             key: key.to_string(),
@@ -83,7 +83,7 @@ impl ChangeOptions {
             Some(trail) => Trail::open(trail)?,
             None => Trail::open(&trail::beside(file)?)?,
         };
-        Ok(KeyChange { book: self.around.open(file)?, author, trail, around: &self.around, now })
+        Ok(KeyChange { document: self.around.open(file)?, author, trail, around: &self.around, now })
     }
 
     fn author_name(&self) -> Result<String, Failure> {
@@ -115,7 +115,7 @@ impl NewKey {
         let read = ApiKey::read(secret.as_bytes()).map_err(|fault| fault.to_string())?;
         let hash = hash_text(read.digest);
         let prefix = read.prefix.to_string();
-        Ok(NewKey { secret, lookup, prefix, expires: moment(expires), hash })
+        Ok(NewKey { secret, lookup, prefix, expires: format_time(expires), hash })
     }
 
     /// Its record in the document.
@@ -124,7 +124,7 @@ impl NewKey {
             ("id", self.lookup.clone()),
             ("prefix", self.prefix.clone()),
             ("hash", self.hash.clone()),
-            ("created", moment(now)),
+            ("created", format_time(now)),
             ("expires", self.expires.clone()),
             ("created_by", author.by.clone()),
             ("reason", author.reason.to_string()),
@@ -132,15 +132,15 @@ impl NewKey {
     }
 
     /// The trail entry for the change that adds it.
-    pub fn deed(
+    pub fn entry(
         &self,
         action: &'static str,
         client: &str,
         author: &Author<'_>,
         mut more: Vec<(&'static str, String)>,
-    ) -> Deed {
+    ) -> TrailEntry {
         more.push(("expires", self.expires.clone()));
-        author.deed(action, client, (&self.lookup, &self.prefix), more)
+        author.entry(action, client, (&self.lookup, &self.prefix), more)
     }
 }
 
@@ -148,31 +148,32 @@ impl KeyChange<'_> {
     /// Edits the document and records the change. Nothing is changed if a gateway would refuse the new text.
     pub fn make(
         mut self,
-        deed: &Deed,
-        result: Printed,
+        entry: &TrailEntry,
+        result: Output,
         mut notes: Vec<String>,
         edit: impl FnOnce(&mut Draft) -> Option<()>,
     ) -> Result<ToolOutcome, Failure> {
-        self.book.check_editable()?;
-        let mut draft = Draft::new(&self.book.text, &self.book.root);
+        self.document.check_editable()?;
+        let mut draft = Draft::new(&self.document.text, &self.document.root);
         let edited = edit(&mut draft).and_then(|()| draft.finish());
-        let refusal = || format!("{}: its `clients` are laid out in a way that is not edited here", self.book.file);
+        let refusal = || format!("{}: its `clients` are laid out in a way that is not edited here", self.document.file);
         let (text, _) = edited.ok_or_else(refusal)?;
-        self.around.read(&self.book.file, &text)?;
-        self.replace(&text, deed)?;
-        notes.extend(self.book.notes.into_iter().chain(self.trail.fault));
+        self.around.read(&self.document.file, &text)?;
+        self.replace(&text, entry)?;
+        notes.extend(self.document.notes.into_iter().chain(self.trail.fault));
         Ok(ToolOutcome { result, notes, exit: Exit::Success })
     }
 
     /// Replaces the text of the file and adds the line about it to the trail.
-    fn replace(&mut self, text: &str, deed: &Deed) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", self.book.file));
-        let staged = Staged::write(Path::new(&self.book.file), text).map_err(failed)?;
-        staged.check_unchanged(&self.book.text).map_err(failed)?;
+    fn replace(&mut self, text: &str, entry: &TrailEntry) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", self.document.file));
+        let staged = Staged::write(Path::new(&self.document.file), text).map_err(failed)?;
+        staged.check_unchanged(&self.document.text).map_err(failed)?;
         // The line is written first: a change without a line would be worse than a line without a change.
-        self.trail.append(deed, self.now)?;
+        self.trail.append(entry, self.now)?;
         staged.commit().map_err(|error| {
-            let undone = Deed { action: "failed", more: vec![("failed", deed.action.to_string())], ..deed.clone() };
+            let undone =
+                TrailEntry { action: "failed", more: vec![("failed", entry.action.to_string())], ..entry.clone() };
             // The user sees the failure even if this fails.
             let _ = self.trail.append(&undone, self.now);
             failed(error)

@@ -67,8 +67,9 @@ impl ClientFileContext {
         }
     }
 
-    fn of_clients(&self, file: &str, text: &str, root: &Node) -> Result<Book, Failure> {
-        let gateway = self.gateway.as_deref().map(|name| gateway::look_at(name, &self.variables)).transpose()?;
+    fn of_clients(&self, file: &str, text: &str, root: &Node) -> Result<ClientFile, Failure> {
+        let gateway =
+            self.gateway.as_deref().map(|name| gateway::open_for_inspection(name, &self.variables)).transpose()?;
         let clients = clients::read(file, root, self.gateway.as_deref().zip(gateway.as_ref()))?;
         let environment = gateway.and_then(|gateway| gateway.document.environment).map(|environment| environment.value);
         let note = format!("{file}: note: without --gateway, names of permissions, plans and issuers were not checked");

@@ -6,9 +6,9 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::change::{ChangeOptions, NewKey, client_path};
-use super::moment;
+use super::format_time;
 use super::trail::Trail;
-use crate::cli::{Exit, Failure, Printed, ToolOutcome, clock, emit};
+use crate::cli::{Exit, Failure, Output, ToolOutcome, clock, yaml_emitter};
 use crate::policy::credentials::api_key::is_environment;
 
 /// The options of `keys create`.
@@ -36,8 +36,8 @@ pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     check_end(options.expires, now)?;
     let Some(file) = &options.file else { return print(options, now) };
     let change = options.change.open(file, now)?;
-    let (at, client) = change.book.client(&options.client)?;
-    let (named, own) = (options.environment.as_deref(), change.book.environment.as_deref());
+    let (at, client) = change.document.client(&options.client)?;
+    let (named, own) = (options.environment.as_deref(), change.document.environment.as_deref());
     let key = NewKey::generate(named.or(own).ok_or_else(needs_environment)?, options.expires)?;
     let text = format!("{file}: client `{}` has the key {}, until {}", client.id.value, key.prefix, key.expires);
     let mut notes = vec![text];
@@ -46,9 +46,9 @@ pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     {
         notes.push(format!("{file}: note: the gateway's environment is `{own}`, so it refuses keys for `{named}`"));
     }
-    let deed = key.deed("create", &client.id.value, &change.author, Vec::new());
+    let entry = key.entry("create", &client.id.value, &change.author, Vec::new());
     let record = key.record(&change.author, now);
-    change.make(&deed, Printed::line(key.secret), notes, |draft| draft.push(&client_path(at), "keys", &record))
+    change.make(&entry, Output::line(key.secret), notes, |draft| draft.push(&client_path(at), "keys", &record))
 }
 
 /// Prints the key, and its record for documents that are stored elsewhere.
@@ -60,7 +60,7 @@ fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Fail
     let members: Map<String, Value> =
         record.into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
     if let Some(file) = &options.change.trail {
-        Trail::open(file)?.append(&key.deed("create", client, &author, Vec::new()), now)?;
+        Trail::open(file)?.append(&key.entry("create", client, &author, Vec::new()), now)?;
     }
     let record = yaml_emitter::yaml(&Value::Array(vec![Value::Object(members)]));
     let mut notes = vec![format!("add to `keys` of client `{client}`:")];

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::change::{ChangeOptions, key_path};
-use super::{is_alive, moment};
-use crate::cli::{Failure, Printed, ToolOutcome, clock};
+use super::{format_time, is_alive};
+use crate::cli::{Failure, Output, ToolOutcome, clock};
 
 /// The options of `keys revoke`.
 #[derive(Args)]
@@ -26,7 +26,7 @@ pub struct KeysRevokeOptions {
 pub fn run(options: &KeysRevokeOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     let change = options.change.open(&options.file, now)?;
-    let (client_at, key_at, client, key) = change.book.key(options.client.as_deref(), &options.key)?;
+    let (client_at, key_at, client, key) = change.document.key(options.client.as_deref(), &options.key)?;
     if let Some(since) = key.revoked {
         let message =
             format!("{}: key `{}` is already revoked, since {}", options.file, options.key, format_time(since));
@@ -36,7 +36,7 @@ pub fn run(options: &KeysRevokeOptions) -> Result<ToolOutcome, Failure> {
     if !client.keys.iter().any(|other| other.prefix != key.prefix && is_alive(other, now)) {
         notes.push(format!("note: client `{}` has no valid key left", client.id.value));
     }
-    let deed = change.author.deed("revoke", &client.id.value, (&key.id, &key.prefix), Vec::new());
+    let entry = change.author.entry("revoke", &client.id.value, (&key.id, &key.prefix), Vec::new());
     let path = key_path(client_at, key_at);
-    change.make(&deed, Printed::nothing(), notes, |draft| draft.set(&path, "revoked", &moment(now)))
+    change.make(&entry, Output::nothing(), notes, |draft| draft.set(&path, "revoked", &format_time(now)))
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::book::Book;
 use super::change::{ChangeOptions, NewKey, client_path, key_path};
+use super::client_file::ClientFile;
 use super::create::check_end;
-use super::{is_alive, moment};
-use crate::cli::{Failure, Printed, ToolOutcome, clock};
+use super::{format_time, is_alive};
+use crate::cli::{Failure, Output, ToolOutcome, clock};
 use crate::config::client::{ClientKey, ClientSettings};
 use crate::policy::credentials::api_key::environment_of;
 
@@ -39,17 +39,17 @@ pub fn run(options: &KeysRotateOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;
     let change = options.change.open(&options.file, now)?;
-    let (client_at, key_at, client, old) = chosen(&change.book, options, now)?;
+    let (client_at, key_at, client, old) = key_to_replace(&change.document, options, now)?;
     let key = NewKey::generate(environment_of(&old.prefix).unwrap_or_default(), options.expires)?;
-    let end = moment(old.period.expires.into_iter().chain([now + options.overlap]).min().unwrap_or(now));
+    let end = format_time(old.period.expires.into_iter().chain([now + options.overlap]).min().unwrap_or(now));
     let notes = vec![format!(
         "{}: client `{}` has the key {}, until {}; its key {} ends at {end}",
         options.file, client.id.value, key.prefix, key.expires, old.prefix
     )];
     let more = vec![("replaces", old.prefix.clone()), ("replaces_until", end.clone())];
-    let deed = key.deed("rotate", &client.id.value, &change.author, more);
+    let entry = key.entry("rotate", &client.id.value, &change.author, more);
     let record = key.record(&change.author, now);
-    change.make(&deed, Printed::line(key.secret), notes, |draft| {
+    change.make(&entry, Output::line(key.secret), notes, |draft| {
         draft.set(&key_path(client_at, key_at), "expires", &end)?;
         draft.push(&client_path(client_at), "keys", &record)
     })

@@ -11,12 +11,12 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::moment;
+use super::format_time;
 use crate::cli::{Failure, files, hash_text};
 
 /// The content of a trail line, except the time: never a key or its hash.
 #[derive(Clone)]
-pub struct Deed {
+pub struct TrailEntry {
     /// `create`, `rotate` or `revoke`.
     pub action: &'static str,
     /// The client, by its id.
@@ -88,15 +88,15 @@ impl Trail {
     }
 
     /// Appends one entry durably.
-    pub fn append(&mut self, deed: &Deed, now: Duration) -> Result<(), Failure> {
+    pub fn append(&mut self, entry: &TrailEntry, now: Duration) -> Result<(), Failure> {
         let mut line: Map<String, Value> = Map::new();
-        let told = [
-            ("action", deed.action),
-            ("client", &deed.client),
-            ("key", &deed.key),
-            ("prefix", &deed.prefix),
-            ("by", &deed.by),
-            ("reason", &deed.reason),
+        let members = [
+            ("action", entry.action),
+            ("client", &entry.client),
+            ("key", &entry.key),
+            ("prefix", &entry.prefix),
+            ("by", &entry.by),
+            ("reason", &entry.reason),
             ("previous", &self.head),
         ];
         line.extend(members.map(|(name, value)| (name.to_string(), json!(value))));

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::condition::{Attributes, ClientAttributes, Occurrences};
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::policy::credentials::caller::Caller;
 use crate::policy::credentials::client::Client;
 use crate::policy::request::Request;
-use crate::policy::request::guard::{Naming, SafePath, parameters};
+use crate::policy::request::guard::{ParameterNameMatch, SafePath, parameters};
 use crate::policy::request::peer::Peer;
 use crate::policy::request::route::Params;
 
@@ -75,7 +75,7 @@ impl Attributes for Facts<'_> {
         for (sent, value) in self.circumstances.request.headers {
             if *sent == name.as_bytes() {
                 found.add(std::str::from_utf8(value).ok().map(Cow::Borrowed));
-            } else if same_to_an_upstream(sent, name) {
+            } else if is_same_cgi_variable(sent, name) {
                 found.add_respelled();
             }
         }
@@ -86,9 +86,9 @@ impl Attributes for Facts<'_> {
         let mut found = Occurrences::default();
         for parameter in parameters(self.circumstances.target.query().unwrap_or_default()) {
             match parameter.naming(name) {
-                Naming::Exact => found.add(parameter.value),
-                Naming::Respelled => found.add_respelled(),
-                Naming::Other => {}
+                ParameterNameMatch::Exact => found.add(parameter.value),
+                ParameterNameMatch::Respelled => found.add_respelled(),
+                ParameterNameMatch::Other => {}
             }
         }
         found

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::config::checks::ParameterType;
 use crate::config::document::TokenSource;
-use crate::config::header_name::same_to_an_upstream;
-use crate::policy::request::guard::{Naming, QueryParameter, parameters};
+use crate::config::header_name::is_same_cgi_variable;
+use crate::policy::request::guard::{ParameterNameMatch, QueryParameter, parameters};
 use crate::policy::verdict::rejection::Finding;
 use crate::strict_json;
 use crate::strict_json::Bounds;

@@ -4,7 +4,7 @@ use super::issuers::unknown;
 use super::sent_headers::forged;
 use crate::config::auth::{Auth, KeyPlace};
 use crate::config::document::{Document, Route, TokenSource};
-use crate::config::header_name::same_to_an_upstream;
+use crate::config::header_name::is_same_cgi_variable;
 use crate::config::problem::{At, Problems, near_miss};
 use crate::config::sent_header;
 use crate::config::time::rfc3339;

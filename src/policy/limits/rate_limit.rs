@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::policy::verdict::budget::{Remaining, whole_seconds};
-use cell::States;
+use cell::WindowStates;
 use key::{LimitKey, Subject};
 use store::{BucketStore, Cell, CellId};
 use window::Window;

@@ -169,7 +169,13 @@ fn report(account: AccountId, limit: &Limit, subject: &Subject<'_>, world: &mut 
     }
 }
 
-fn refuse(limit: &Limit, subject: &Subject<'_>, wait: Duration, rest: Rest, progress: &mut Progress) -> Rejection {
+fn refuse(
+    limit: &Limit,
+    subject: &Subject<'_>,
+    wait: Duration,
+    rest: RemainingQuota,
+    progress: &mut Progress,
+) -> Rejection {
     let seconds = whole_seconds(wait).max(1);
     let (policy, most) = policy(limit, subject, rest);
     progress.plan.budget.refused(&policy, Budgeted { window: limit.name.clone(), most, left: 0, seconds });

@@ -83,7 +83,7 @@ impl Progress {
 
     /// Records a valid credential. The first one identifies the caller.
     pub(in crate::policy) fn note_caller(&mut self, caller: &Caller) {
-        let witness = Witness {
+        let witness = SecondaryCredential {
             credential: caller.kind().word(),
             issuer: caller.issuer_name().cloned(),
             subject: caller.subject.clone(),

@@ -18,7 +18,7 @@ pub struct AuditRecord {
     /// The name of the route that decided.
     pub route: Option<Rc<str>>,
     /// The credential that identifies the caller.
-    pub caller: Option<Witness>,
+    pub caller: Option<SecondaryCredential>,
     /// Additional valid credentials in the request.
     pub also: Vec<SecondaryCredential>,
     /// The outcome.
@@ -147,7 +147,7 @@ impl AuditRecord {
             out.push_str(",\"also\":[");
             for (i, other) in self.also.iter().enumerate() {
                 out.push_str(if i == 0 { "{" } else { ",{" });
-                witness.write(&mut out);
+                other.write(&mut out);
                 out.push('}');
             }
             out.push(']');
@@ -200,10 +200,10 @@ impl AuditRecord {
     }
 }
 
-impl Witness {
+impl SecondaryCredential {
     fn write(&self, out: &mut String) {
         member(out, "credential", self.credential);
-        let Witness { issuer, subject, client, key, .. } = self;
+        let SecondaryCredential { issuer, subject, client, key, .. } = self;
         for (name, value) in [("issuer", issuer), ("subject", subject), ("client", client), ("key", key)] {
             if let Some(value) = value {
                 member(out, name, value);
@@ -256,7 +256,7 @@ mod tests {
             method: "GET".into(),
             path: "/a\"b\n\u{1f600}".into(),
             route: Some("GET /a".into()),
-            caller: Some(Witness { subject: Some("x\\\u{7f}".into()), ..Witness::default() }),
+            caller: Some(SecondaryCredential { subject: Some("x\\\u{7f}".into()), ..SecondaryCredential::default() }),
             reason: "token_expired",
             spoofed: 2,
             ..AuditRecord::default()
