@@ -226,7 +226,8 @@ fn what_a_generated_configuration_cannot_do_is_told() {
     }
     // The same applies to fetched clients.
     bench.write("polling.yaml", &(GATEWAY.to_owned() + POLLED));
-    let told = "polling.yaml: note: polled clients may have certificates, and without --client-ca no client can";
+    let told =
+        "polling.yaml: note: polled clients may have certificates, but without --client-ca the listener requests none";
     assert!(bench.run(&["generate", "envoy", "polling.yaml"]).err.contains(told));
     // TLS needs all of its arguments.
     for lacking in [&with_tls[..5], &["generate", "envoy", "gateway.yaml", "--client-ca", "c.pem"]] {

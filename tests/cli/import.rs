@@ -118,7 +118,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (
             r#"{"paths": [{"path": "/a/{.+}", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{id}", "method": "GET", "response": {}}]}"#.into(),
             "1:80: paths[1]",
-            "`GET /a/any` needs a token because of paths[0] (line 1); here this open path would take it",
+            "`GET /a/any` needs a token because of paths[0] (line 1); here this open path would match it",
         ),
         // An escaped letter is the same path.
         (
@@ -134,7 +134,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (
             r#"{"paths": [{"path": "/{x}/%62", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{y}", "method": "GET", "response": {}}]}"#.into(),
             "1:81: paths[1]",
-            "`GET /a/b` needs a token because of paths[0] (line 1); here this open path would take it",
+            "`GET /a/b` needs a token because of paths[0] (line 1); here this open path would match it",
         ),
         // There it may be another path, and `/{x}/b` accepts `GET /a/b`.
         (

@@ -225,7 +225,7 @@ fn a_released_bit_keeps_its_meaning() {
 
     bench.write("permissions.lock", &locked.replace("\"READ_ORDERS\": 1", "\"READ_ORDERS\": 3"));
     let ran = bench.run(&check);
-    assert!(ran.err.contains("its digest does not fit"), "{}", ran.err);
+    assert!(ran.err.contains("its digest does not match its content"), "{}", ran.err);
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn developers_tokens_are_short_and_for_issuers_of_their_own() {
     let production = DEVELOPMENT.replace("environment: development", "environment: production");
     bench.write("production.yaml", &production.replace("[development]", "[development, production]"));
     let ran = mint(&["--config", "production.yaml", "--issuer", "developers"]);
-    assert!(ran.code == 1 && ran.err.contains("do not count in `production`"), "{}", ran.err);
+    assert!(ran.code == 1 && ran.err.contains("are not accepted in `production`"), "{}", ran.err);
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl TrailHistory {
         for (number, line) in (1..).zip(text.lines()) {
             let entry: Option<Value> = serde_json::from_str(line).ok().filter(Value::is_object);
             let fault = match &entry {
-                None => Some("is no entry"),
+                None => Some("is not a JSON object"),
                 Some(entry) if entry.get("previous") != Some(&json!(history.head)) => Some(
                     "does not continue the line before it: one of the two was changed, or lines between them were removed",
                 ),
