@@ -21,7 +21,7 @@ fn the_generated_configuration_says_what_an_edge_needs() {
     let clusters = "/static_resources/clusters";
     for (pointer, expected) in [
         ("/admin/address/socket_address/address".to_string(), json!("127.0.0.1")),
-        ("/static_resources/listeners/0/per_connection_buffer_limit_bytes".to_string(), json!(1_048_576)),
+        ("/static_resources/listeners/0/per_connection_buffer_limit_bytes".to_string(), json!(32_768)),
         (format!("{manager}/use_remote_address"), json!(true)),
         (format!("{manager}/xff_num_trusted_hops"), json!(2)),
         (format!("{manager}/normalize_path"), json!(true)),

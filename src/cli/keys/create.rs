@@ -39,7 +39,8 @@ pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     let (at, client) = change.document.client(&options.client)?;
     let (named, own) = (options.environment.as_deref(), change.document.environment.as_deref());
     let key = NewKey::generate(named.or(own).ok_or_else(needs_environment)?, options.expires)?;
-    let text = format!("{file}: client `{}` has the key {}, until {}", client.id.value, key.prefix, key.expires);
+    let text =
+        format!("{file}: client `{}` has the new key {}, valid until {}", client.id.value, key.prefix, key.expires);
     let mut notes = vec![text];
     if let (Some(named), Some(own)) = (named, own)
         && named != own

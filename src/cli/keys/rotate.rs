@@ -43,7 +43,7 @@ pub fn run(options: &KeysRotateOptions) -> Result<ToolOutcome, Failure> {
     let key = NewKey::generate(environment_of(&old.prefix).unwrap_or_default(), options.expires)?;
     let end = format_time(old.period.expires.into_iter().chain([now + options.overlap]).min().unwrap_or(now));
     let notes = vec![format!(
-        "{}: client `{}` has the key {}, until {}; its key {} ends at {end}",
+        "{}: client `{}` has the new key {}, valid until {}; its key {} ends at {end}",
         options.file, client.id.value, key.prefix, key.expires, old.prefix
     )];
     let more = vec![("replaces", old.prefix.clone()), ("replaces_until", end.clone())];
