@@ -1,5 +1,4 @@
-//! Tests of shared limits in requests: they are queried together, spent together, and follow `on_failure` without an answer; and
-//! of the bytes counted for held requests.
+//! Tests of shared limits in requests: they are queried together, spent together, and follow `on_failure` without an answer.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -254,36 +253,6 @@ fn a_refusal_keeps_the_shadow_limits_that_would_have_refused() {
         counted.map(|name| format!("portcullis_{name}")),
         "counted once, although the request waited"
     );
-}
-
-/// A credential in the query is removed from `:path` while the body arrives, and the original target is kept beside it.
-#[test]
-fn the_bytes_of_a_held_request_include_its_original_target() {
-    let document = json!({
-        "version": "1.0",
-        "environment": "test",
-        "upstreams": { "orders": { "url": "http://127.0.0.1:1" } },
-        "api_keys": { "from": [{ "insecure_query": "key" }] },
-        "clients": [{ "id": "a", "owner": "team", "purpose": "test" }],
-        "routes": [{ "path": "/a", "auth": "none", "upstream": "orders", "checks": { "json": {} } }],
-    });
-    let policy = Policy::from_node(&Node::from(document), &|_| None).unwrap();
-    let gateway = Gateway::new(Rc::new(policy), &LocalData::default());
-    let mut host = SimulatedHost::new(Duration::from_secs(1_700_000_000));
-    let mut kept = |target: &str| {
-        let headers: Vec<(&[u8], &[u8])> = vec![
-            (b":method", b"POST"),
-            (b":authority", b"api.example"),
-            (b":path", target.as_bytes()),
-            (b"content-type", b"application/json"),
-        ];
-        let mut transaction = Transaction::new(StreamId::default());
-        host.with(None, |host| transaction.on_request_headers(&gateway, &headers, false, host));
-        gateway.kept.held()
-    };
-    let plain = kept("/a");
-    let with_key = kept(&format!("/a?key={}", "k".repeat(1_000)));
-    assert!(plain > 0 && with_key >= plain + 1_000, "{plain} bytes, and {with_key} with a key");
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! The figures in the README are those that `make bench` published.
+//! Tables of the documentation that repeat what the code or `make bench` says: figures and metrics.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use portcullis::gateway::metrics::{METRICS, tag_rule};
 use serde_json::Value;
 use test_harness::envoy::root;
 use test_harness::manual::Page;
@@ -37,4 +38,28 @@ fn verdict<'v>(published: &'v Value, goal: &str, measured: &str) -> Option<&'v V
     let rows = published.get("rows")?.as_array()?;
     let row = rows.iter().filter(|row| format!("{}, {}", text(row, "table"), text(row, "row")) == measured);
     row.filter_map(|row| row.get("goals")?.as_array()).flatten().find(|verdict| text(verdict, "goal") == goal)
+}
+
+/// The table of metrics and the tag rules are those of the code.
+#[test]
+fn the_page_of_metrics_has_every_metric() -> Result<()> {
+    let page = Page::read(Path::new("docs/metrics.md"))?;
+    let table = page.tables().into_iter().find(|table| table.header.first().is_some_and(|title| title == "Metric"));
+    let rows = table.context("no table of metrics")?.rows;
+    let expected: Vec<Vec<String>> = METRICS
+        .iter()
+        .map(|metric| {
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            vec![format!("`{}`", metric.name), labels.join(", "), metric.help.to_owned()]
+        })
+        .collect();
+    ensure!(rows == expected, "{rows:#?} are not {expected:#?}");
+    let rules = page.blocks().into_iter().find(|block| block.text.contains("stats_tags")).context("no tag rules")?.text;
+    let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
+    for label in &labels {
+        let rule = format!("{{ tag_name: {label}, regex: '{}' }}", tag_rule(label));
+        ensure!(rules.contains(&rule), "no rule {rule}");
+    }
+    ensure!(rules.matches("tag_name").count() == labels.len(), "a rule for an unknown label");
+    Ok(())
 }

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use portcullis::gateway::metrics::{METRICS, tag_rule};
 use serde_json::Value;
 use test_harness::envoy::root;
 use test_harness::manual::{Page, Table, coded, tests_shown};
@@ -152,30 +151,6 @@ fn the_reference_has_every_field_of_the_audit_record() -> Result<()> {
     fields.extend(own.split(",\\\"").skip(1).filter_map(|rest| rest.split('\\').next()).map(str::to_owned));
     let documented = documented("Field")?;
     ensure!(documented == fields, "not the same fields: {:?}", documented.symmetric_difference(&fields));
-    Ok(())
-}
-
-/// The table of metrics and the tag rules are those of the code.
-#[test]
-fn the_page_of_metrics_has_every_metric() -> Result<()> {
-    let page = Page::read(Path::new("docs/metrics.md"))?;
-    let table = page.tables().into_iter().find(|table| table.header.first().is_some_and(|title| title == "Metric"));
-    let rows = table.context("no table of metrics")?.rows;
-    let expected: Vec<Vec<String>> = METRICS
-        .iter()
-        .map(|metric| {
-            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-            vec![format!("`{}`", metric.name), labels.join(", "), metric.help.to_owned()]
-        })
-        .collect();
-    ensure!(rows == expected, "{rows:#?} are not {expected:#?}");
-    let rules = page.blocks().into_iter().find(|block| block.text.contains("stats_tags")).context("no tag rules")?.text;
-    let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
-    for label in &labels {
-        let rule = format!("{{ tag_name: {label}, regex: '{}' }}", tag_rule(label));
-        ensure!(rules.contains(&rule), "no rule {rule}");
-    }
-    ensure!(rules.matches("tag_name").count() == labels.len(), "a rule for an unknown label");
     Ok(())
 }
 
