@@ -34,13 +34,13 @@ pub struct ImportOptions {
     #[arg(long, value_name = "ISS", requires = "key")]
     issuer: Option<String>,
     /// An accepted `aud`; can be repeated
-    #[arg(long = "audience", value_name = "AUD")]
+    #[arg(long = "audience", value_name = "AUD", requires = "issuer")]
     audiences: Vec<String>,
     /// The address of the issuer's key set
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", requires = "issuer")]
     jwks_uri: Option<String>,
     /// The environment variable with the issuer's shared secret
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "issuer")]
     secret_env: Option<String>,
     /// Set the URL of an upstream, instead of the one in the file; can be repeated
     #[arg(long = "upstream", value_name = "NAME=URL", value_parser = PrivateArgument(gateway::assignment))]

@@ -228,6 +228,16 @@ fn what_the_command_line_replaces_is_named() {
     assert!(ran.out.contains("http://new") && !ran.out.contains("http://old"), "{}", ran.out);
 }
 
+/// Without `--issuer` they would have no effect, and the result would trust other tokens than its author meant.
+#[test]
+fn options_about_an_issuer_need_one() {
+    let bench = Bench::new("import-issuer");
+    for options in [["--audience", "a"], ["--jwks-uri", "https://i/keys"], ["--secret-env", "S"]] {
+        let ran = import(&bench, "file.json", r#"{"paths": []}"#, &options);
+        assert!(ran.code == 2 && ran.err.contains("--issuer <ISS>"), "{options:?}: {} {}", ran.code, ran.err);
+    }
+}
+
 #[test]
 fn an_open_api_file_is_refused_as_not_supported_yet() {
     let bench = Bench::new("import-openapi");

@@ -124,7 +124,8 @@ fn secret_variable(authorizer: &ImportValue<'_, '_>) -> String {
         Some(name) => name.to_string(),
         None => {
             let place = secret.as_ref().unwrap_or(authorizer);
-            place.warn(format!("the secret was not copied: put it into the variable {SECRET} of Envoy's environment"));
+            let what = if secret.is_some() { "the secret was not copied" } else { "the file has no secret" };
+            place.warn(format!("{what}: put it into the variable {SECRET} of Envoy's environment"));
             SECRET.to_string()
         }
     }
