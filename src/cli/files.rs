@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The maximum size of a file or of standard input, in bytes. The limit also applies to devices and pipes.
-pub const MOST_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Reads a file, or standard input for `-`. The error names the file.
 pub fn read(file: &str) -> Result<Vec<u8>, String> {
@@ -26,9 +26,9 @@ pub fn read_if_present(path: &Path) -> Result<Option<String>, String> {
 /// Reads all of a source, up to the size limit.
 pub fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > MOST_BYTES {
-        true => Err(io::Error::new(ErrorKind::FileTooLarge, format!("longer than {} MiB", MOST_BYTES >> 20))),
+    source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_BYTES {
+        true => Err(io::Error::new(ErrorKind::FileTooLarge, format!("longer than {} MiB", MAX_BYTES >> 20))),
         false => Ok(bytes),
     }
 }

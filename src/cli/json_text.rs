@@ -16,7 +16,7 @@ pub fn is_name_of_json(file: &str) -> bool {
 
 /// Reads a JSON text. Values are exactly those that the filter sees; only their places come from the YAML reader.
 pub fn read(text: &str) -> Result<Node, Problem> {
-    read_within(text, Bounds { depth: yaml::MOST_DEPTH, values: usize::MAX })
+    read_within(text, Bounds { depth: yaml::MAX_DEPTH, values: usize::MAX })
 }
 
 /// [`read`] within the filter's bounds for this kind of document.

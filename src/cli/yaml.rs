@@ -46,11 +46,11 @@ pub type Ambiguous = HashMap<(u32, u32), String>;
 
 /// Limits on the content of a file, with aliases expanded. Envoy and Kubernetes files are larger than a gateway document, which
 /// has its own narrower bounds (`config::document_size`).
-const MOST_NODES: usize = 2 * document_size::MOST_VALUES;
-const MOST_TEXT: usize = 4 * document_size::MOST_TEXT;
+const MAX_NODES: usize = 2 * document_size::MAX_VALUES;
+const MAX_TEXT: usize = 4 * document_size::MAX_TEXT;
 
 /// The maximum nesting depth. A gateway document can be embedded about 25 levels deep.
-pub const MOST_DEPTH: usize = 3 * document_size::MOST_DEPTH;
+pub const MAX_DEPTH: usize = 3 * document_size::MAX_DEPTH;
 
 /// Refuses control characters, which YAML does not allow (YAML 1.2.2 §5.1). The parser ends the text at NUL, so the rest would be
 /// silently missing.
@@ -122,8 +122,8 @@ impl<'t> YamlReader<'t> {
     fn node(&mut self, (event, span): (Event<'t>, Span), depth: usize) -> Result<Node, Problem> {
         let at = position(span.start);
         self.count(ReadSize { nodes: 1, text: 0 }, at)?;
-        if depth > MOST_DEPTH {
-            return Err(fault(at, &format!("nested more than {MOST_DEPTH} levels deep")));
+        if depth > MAX_DEPTH {
+            return Err(fault(at, &format!("nested more than {MAX_DEPTH} levels deep")));
         }
         let before = self.size;
         let (anchor, value) = match event {
@@ -214,19 +214,19 @@ impl<'t> YamlReader<'t> {
         let Some((node, _)) = self.anchors.get(&anchor).cloned() else {
             return Err(fault(at, "an alias cannot be inside its own anchor"));
         };
-        if depth + height(&node) > MOST_DEPTH {
-            return Err(fault(at, &format!("nested more than {MOST_DEPTH} levels deep")));
+        if depth + height(&node) > MAX_DEPTH {
+            return Err(fault(at, &format!("nested more than {MAX_DEPTH} levels deep")));
         }
         Ok(node)
     }
 
     fn count(&mut self, more: ReadSize, at: Position) -> Result<(), Problem> {
         self.size = ReadSize { nodes: self.size.nodes + more.nodes, text: self.size.text + more.text };
-        if self.size.nodes > MOST_NODES {
-            return Err(fault(at, &format!("more than {MOST_NODES} values, aliases expanded")));
+        if self.size.nodes > MAX_NODES {
+            return Err(fault(at, &format!("more than {MAX_NODES} values, aliases expanded")));
         }
-        if self.size.text > MOST_TEXT {
-            return Err(fault(at, &format!("more than {} MiB of text, aliases expanded", MOST_TEXT >> 20)));
+        if self.size.text > MAX_TEXT {
+            return Err(fault(at, &format!("more than {} MiB of text, aliases expanded", MAX_TEXT >> 20)));
         }
         Ok(())
     }
@@ -341,8 +341,8 @@ mod tests {
     #[test]
     fn depth_is_bounded_with_and_without_aliases() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(read(&nested(MOST_DEPTH)).is_ok());
-        assert!(read(&nested(MOST_DEPTH + 2)).unwrap_err().message.contains("levels deep"));
+        assert!(read(&nested(MAX_DEPTH)).is_ok());
+        assert!(read(&nested(MAX_DEPTH + 2)).unwrap_err().message.contains("levels deep"));
         let half = nested(60);
         let text = format!("a: &a {half}\nb: {}*a{}\n", "[".repeat(60), "]".repeat(60));
         assert!(read(&text).unwrap_err().message.contains("levels deep"));

@@ -21,9 +21,9 @@ impl WorkerBounds {
         let held = fields.get("held_body_bytes");
         let bounds = WorkerBounds {
             held_body_bytes: held
-                .and_then(|f| f.number(0, MOST_HELD_BYTES).map(|value| At { value, place: f.place.clone() })),
-            copied_body_bytes: number("copied_body_bytes", MOST_BYTES_IN_FILTER),
-            token_cache_bytes: number("token_cache_bytes", MOST_BYTES_IN_FILTER),
+                .and_then(|f| f.number(0, MAX_HELD_BYTES).map(|value| At { value, place: f.place.clone() })),
+            copied_body_bytes: number("copied_body_bytes", MAX_BYTES_IN_FILTER),
+            token_cache_bytes: number("token_cache_bytes", MAX_BYTES_IN_FILTER),
         };
         fields.finish();
         Some(bounds)
@@ -31,6 +31,6 @@ impl WorkerBounds {
 }
 
 /// Envoy buffers these bytes, so the filter's own memory does not limit them.
-const MOST_HELD_BYTES: u64 = 64 << 30;
+const MAX_HELD_BYTES: u64 = 64 << 30;
 /// The filter has 1 GiB (envoy-facts §2.1). Reading the largest JSON body takes up to half of it.
-const MOST_BYTES_IN_FILTER: u64 = 128 << 20;
+const MAX_BYTES_IN_FILTER: u64 = 128 << 20;

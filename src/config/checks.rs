@@ -103,10 +103,10 @@ impl CheckSettings {
         };
         let checks = CheckSettings {
             mode: fields.get("mode").and_then(|f| f.word(&[("enforce", CheckMode::Enforce), ("log", CheckMode::Log)])),
-            max_url_bytes: number("max_url_bytes", MOST_URL_BYTES),
-            max_header_bytes: number("max_header_bytes", MOST_HEADER_BYTES),
-            max_headers: number("max_headers", MOST_HEADERS),
-            max_body_bytes: number("max_body_bytes", MOST_BODY_BYTES),
+            max_url_bytes: number("max_url_bytes", MAX_URL_BYTES),
+            max_header_bytes: number("max_header_bytes", MAX_HEADER_BYTES),
+            max_headers: number("max_headers", MAX_HEADERS),
+            max_body_bytes: number("max_body_bytes", MAX_BODY_BYTES),
             content_types: fields.get("content_types").map(|f| f.texts()),
             query: fields.get("query").map(|f| ParameterSettings::read_all(&f)),
             other_query: fields.get("other_query").and_then(|f| f.word(&[("allow", true), ("refuse", false)])),
@@ -140,7 +140,7 @@ impl ParameterSettings {
         let fields = field.fields()?;
         let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let bound = |key| fields.get(key).and_then(|f| bound(&f));
-        let length = |key| fields.get(key).and_then(|f| f.number(0, MOST_URL_BYTES));
+        let length = |key| fields.get(key).and_then(|f| f.number(0, MAX_URL_BYTES));
         let parameter = ParameterSettings {
             name,
             kind: fields.get("type").and_then(|f| f.word(&TYPES)).unwrap_or(ParameterType::Text),
@@ -163,8 +163,8 @@ impl JsonBody {
         let number = |key, least, most| fields.get(key).and_then(|f| f.number(least, most));
         let body = JsonBody {
             required: fields.get("required").and_then(|f| f.flag()),
-            max_depth: number("max_depth", 0, MOST_DEPTH),
-            max_values: number("max_values", 1, MOST_VALUES),
+            max_depth: number("max_depth", 0, MAX_DEPTH),
+            max_values: number("max_values", 1, MAX_VALUES),
             case_variants: fields.get("case_variants").and_then(|f| f.word(&[("allow", true), ("refuse", false)])),
             schema: fields.get("schema").and_then(|f| SchemaSetting::read(&f)),
         };
@@ -201,12 +201,12 @@ const TYPES: [(&str, ParameterType); 4] = [
 ];
 
 /// Longer paths are refused before route matching; Envoy accepts at most 8 MiB of headers.
-const MOST_URL_BYTES: u64 = 65_536;
-const MOST_HEADER_BYTES: u64 = 8 << 20;
-const MOST_HEADERS: u64 = 1_024;
+const MAX_URL_BYTES: u64 = 65_536;
+const MAX_HEADER_BYTES: u64 = 8 << 20;
+const MAX_HEADERS: u64 = 1_024;
 /// Held bodies are buffered in memory.
-const MOST_BODY_BYTES: u64 = 64 << 20;
+const MAX_BODY_BYTES: u64 = 64 << 20;
 /// The nesting limit of the JSON reader (`strict_json::parse_to_depth`).
-const MOST_DEPTH: u64 = 127;
+const MAX_DEPTH: u64 = 127;
 /// Each value takes up to 420 bytes of filter memory while a body is parsed: a one-member object has its own map node.
-const MOST_VALUES: u64 = 1_000_000;
+const MAX_VALUES: u64 = 1_000_000;

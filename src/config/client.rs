@@ -206,7 +206,7 @@ fn spiffe_fault(text: &str) -> Option<&'static str> {
     let domain = parts.next().unwrap_or_default();
     let is_of_domain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     let is_of_path = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    if domain.is_empty() || domain.len() > MOST_TRUST_DOMAIN || !domain.bytes().all(is_of_domain) {
+    if domain.is_empty() || domain.len() > MAX_TRUST_DOMAIN || !domain.bytes().all(is_of_domain) {
         return Some("a trust domain may contain only a-z, 0-9, `.`, `-` and `_`, at most 255");
     }
     for part in parts {
@@ -219,7 +219,7 @@ fn spiffe_fault(text: &str) -> Option<&'static str> {
             _ => {}
         }
     }
-    (text.len() > MOST_SPIFFE_ID).then_some("it may have at most 2048 bytes")
+    (text.len() > MAX_SPIFFE_ID).then_some("it may have at most 2048 bytes")
 }
 
 /// Returns why a text cannot be a DNS name in a certificate (RFC 5280 §4.2.1.6).
@@ -239,7 +239,7 @@ fn dns_fault(text: &str) -> Option<&'static str> {
 fn plain(field: &Field<'_>) -> Option<At<String>> {
     let text = field.text_at()?;
     if !is_plain(&text.value) {
-        field.problem(format!("expected up to {MOST_BYTES} characters of visible ASCII without spaces"));
+        field.problem(format!("expected up to {MAX_BYTES} characters of visible ASCII without spaces"));
         return None;
     }
     Some(text)
@@ -247,7 +247,7 @@ fn plain(field: &Field<'_>) -> Option<At<String>> {
 
 /// Whether a text is a valid client id: up to 200 characters of visible ASCII.
 pub fn is_plain(text: &str) -> bool {
-    is_visible(text) && text.len() <= MOST_BYTES
+    is_visible(text) && text.len() <= MAX_BYTES
 }
 
 fn is_visible(text: &str) -> bool {
@@ -267,10 +267,10 @@ pub fn hex_bytes(hex: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-const MOST_BYTES: usize = 200;
+const MAX_BYTES: usize = 200;
 /// Limits of SPIFFE-ID §2.1 and §2.3, in bytes.
-const MOST_TRUST_DOMAIN: usize = 255;
-const MOST_SPIFFE_ID: usize = 2_048;
+const MAX_TRUST_DOMAIN: usize = 255;
+const MAX_SPIFFE_ID: usize = 2_048;
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,7 @@ impl ClientsFrom {
     pub(super) fn read(field: &Field<'_>) -> Option<ClientsFrom> {
         let fields = field.fields()?;
         let document = PolledSource::read(&fields);
-        let max_entries = fields.get("max_entries").and_then(|f| f.number(1, MOST_ENTRIES));
+        let max_entries = fields.get("max_entries").and_then(|f| f.number(1, MAX_ENTRIES));
         if fields.get("uri").is_none() && fields.get("cluster").is_none() {
             fields.problem("`uri` and `cluster` are missing");
         }
@@ -67,4 +67,4 @@ pub fn check_entries(clients: &[ClientSettings], most: usize, problems: &mut Pro
 /// The default maximum number of entries in a document.
 pub const USUAL_ENTRIES: usize = 10_000;
 /// Envoy buffers at most 32 MiB of a response; a document with this many entries stays below it.
-const MOST_ENTRIES: u64 = 50_000;
+const MAX_ENTRIES: u64 = 50_000;

@@ -5,13 +5,13 @@ use super::node::{Node, Value};
 use super::problem::{Place, Problem};
 
 /// The maximum nesting depth of lists and mappings; the document itself is the first level.
-pub const MOST_DEPTH: usize = crate::strict_json::MAX_DEPTH;
+pub const MAX_DEPTH: usize = crate::strict_json::MAX_DEPTH;
 
 /// The maximum number of values in a document, with aliases expanded.
-pub const MOST_VALUES: usize = 500_000;
+pub const MAX_VALUES: usize = 500_000;
 
 /// The maximum total size of keys and texts in bytes, with aliases expanded.
-pub const MOST_TEXT: usize = 16 * 1024 * 1024;
+pub const MAX_TEXT: usize = 16 * 1024 * 1024;
 
 /// The remaining budget.
 struct SizeLeft {
@@ -24,7 +24,7 @@ struct SizeLeft {
 /// # Errors
 /// The first place that exceeds a bound.
 pub fn check(root: &Node) -> Result<(), Problem> {
-    walk(root, 0, &mut SizeLeft { values: MOST_VALUES, text: MOST_TEXT })
+    walk(root, 0, &mut SizeLeft { values: MAX_VALUES, text: MAX_TEXT })
 }
 
 fn walk(node: &Node, depth: usize, left: &mut SizeLeft) -> Result<(), Problem> {
@@ -39,12 +39,12 @@ fn walk(node: &Node, depth: usize, left: &mut SizeLeft) -> Result<(), Problem> {
     };
     match (left.values.checked_sub(1), left.text.checked_sub(text)) {
         (Some(values), Some(text)) => *left = SizeLeft { values, text },
-        (None, _) => return beyond(format!("more than {MOST_VALUES} values, aliases expanded")),
-        (_, None) => return beyond(format!("more than {} MiB of text, aliases expanded", MOST_TEXT >> 20)),
+        (None, _) => return beyond(format!("more than {MAX_VALUES} values, aliases expanded")),
+        (_, None) => return beyond(format!("more than {} MiB of text, aliases expanded", MAX_TEXT >> 20)),
     }
     match &node.value {
-        Value::List(_) | Value::Map(_) if depth == MOST_DEPTH => {
-            beyond(format!("nested more than {MOST_DEPTH} levels deep"))
+        Value::List(_) | Value::Map(_) if depth == MAX_DEPTH => {
+            beyond(format!("nested more than {MAX_DEPTH} levels deep"))
         }
         Value::List(items) => items
             .iter()

@@ -80,7 +80,7 @@ fn read_remote(field: &Field<'_>) -> Option<IssuerKeySettings> {
     let fields = field.fields()?;
     let uri = fields.require("uri").and_then(|f| f.url());
     let cluster = fields.require("cluster").and_then(|f| f.text());
-    let span = |key, default| fields.get(key).and_then(|f| short_duration(&f, MOST_KEY_AGE)).unwrap_or(default);
+    let span = |key, default| fields.get(key).and_then(|f| short_duration(&f, MAX_KEY_AGE)).unwrap_or(default);
     let fresh_for = span("fresh_for", Duration::from_secs(300)).max(Duration::from_secs(1));
     let stale_for = span("stale_for", Duration::from_secs(3600));
     let timeout = span("timeout", Duration::from_secs(5)).max(Duration::from_millis(10));
@@ -138,6 +138,6 @@ fn read_header(field: &Field<'_>) -> Option<TokenSource> {
     }
 }
 
-const MOST_KEY_AGE: Duration = Duration::from_secs(7 * 86_400);
+const MAX_KEY_AGE: Duration = Duration::from_secs(7 * 86_400);
 /// RFC 7519 §5.1 and RFC 9068 §2.1.
 const TOKEN_TYPES: [&str; 2] = ["JWT", "at+jwt"];

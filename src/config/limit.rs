@@ -168,4 +168,4 @@ pub enum LimitExclusions {
 }
 
 /// More windows in one limit would enlarge the shared counters without a practical use.
-pub const MOST_WINDOWS: usize = 4;
+pub const MAX_WINDOWS: usize = 4;

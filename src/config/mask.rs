@@ -23,7 +23,7 @@ pub enum MaskFault {
     Form,
     /// `007`, or base64url with leading zero bytes: other readers might see another number, or none.
     LeadingZero,
-    /// More than [`MOST_BITS`] bits.
+    /// More than [`MAX_BITS`] bits.
     TooLarge,
     /// A JSON number above 2^53 - 1, which some JSON readers do not keep exact (RFC 8259 §6).
     Inexact,
@@ -66,7 +66,7 @@ impl Mask {
     /// The numbers of the bits, lowest first.
     pub fn bits(&self) -> impl Iterator<Item = u16> {
         let has = |bit: &u16| self.0.get(usize::from(bit / 64)).is_some_and(|word| word >> (bit % 64) & 1 == 1);
-        (0..MOST_BITS).filter(has)
+        (0..MAX_BITS).filter(has)
     }
 
     /// The bit of a mask that has exactly one bit; otherwise `None`.
@@ -94,7 +94,7 @@ impl Mask {
         match value {
             Value::String(text) => Mask::parse(text),
             Value::Number(number) => match number.as_u64() {
-                Some(exact) if exact <= MOST_EXACT => Ok(Mask::from_words(&[exact])),
+                Some(exact) if exact <= MAX_EXACT => Ok(Mask::from_words(&[exact])),
                 Some(_) => Err(MaskFault::Inexact),
                 None => Err(MaskFault::NotWhole),
             },
@@ -117,7 +117,7 @@ impl Mask {
             if carry > 0 {
                 words.push(low(carry));
             }
-            if words.len() > MOST_WORDS {
+            if words.len() > MAX_WORDS {
                 return Err(MaskFault::TooLarge);
             }
         }
@@ -129,7 +129,7 @@ impl Mask {
         match bytes.as_slice() {
             [] => return Err(MaskFault::Form),
             [0, _, ..] => return Err(MaskFault::LeadingZero),
-            _ if bytes.len() > MOST_WORDS * 8 => return Err(MaskFault::TooLarge),
+            _ if bytes.len() > MAX_WORDS * 8 => return Err(MaskFault::TooLarge),
             _ => {}
         }
         let word = |chunk: &[u8]| chunk.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
@@ -148,7 +148,7 @@ impl fmt::Display for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
             [] => f.write_str("0"),
-            [word] if *word <= MOST_EXACT => write!(f, "{word}"),
+            [word] if *word <= MAX_EXACT => write!(f, "{word}"),
             [lower @ .., highest] => {
                 write!(f, "0x{highest:x}")?;
                 lower.iter().rev().try_for_each(|word| write!(f, "{word:016x}"))
@@ -172,10 +172,10 @@ impl MaskFault {
 }
 
 /// The largest number that every JSON reader keeps exact (RFC 8259 §6).
-pub const MOST_EXACT: u64 = (1 << 53) - 1;
+pub const MAX_EXACT: u64 = (1 << 53) - 1;
 /// The maximum number of bits of a domain: 16 words. A claim with all of them has 256 hexadecimal digits.
-pub const MOST_BITS: u16 = 1024;
-const MOST_WORDS: usize = MOST_BITS as usize / 64;
+pub const MAX_BITS: u16 = 1024;
+const MAX_WORDS: usize = MAX_BITS as usize / 64;
 
 #[cfg(test)]
 mod tests {
@@ -238,8 +238,8 @@ mod tests {
         for (value, expected) in [
             (json!(0), Ok("0")),
             (json!(3), Ok("3")),
-            (json!(MOST_EXACT), Ok("9007199254740991")),
-            (json!(MOST_EXACT + 1), Err(MaskFault::Inexact)),
+            (json!(MAX_EXACT), Ok("9007199254740991")),
+            (json!(MAX_EXACT + 1), Err(MaskFault::Inexact)),
             (json!("9007199254740992"), Ok("0x20000000000000")),
             (json!(-1), Err(MaskFault::NotWhole)),
             (json!(3.0), Err(MaskFault::NotWhole)),

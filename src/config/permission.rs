@@ -1,7 +1,7 @@
 //! Reads `permissions` and `forward_permissions`: the permissions that exist, and how they are sent to the upstream.
 
 use super::identity::header_name;
-use super::mask::{MOST_BITS, Mask};
+use super::mask::{MAX_BITS, Mask};
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
@@ -98,7 +98,7 @@ fn read_bit(fields: &Fields<'_>) -> Option<At<u16>> {
     let (bit, mask) = (fields.get("bit"), fields.get("mask"));
     match (bit, mask) {
         (Some(field), None) => {
-            let bit = field.number(0, u64::from(MOST_BITS - 1)).and_then(|bit| u16::try_from(bit).ok())?;
+            let bit = field.number(0, u64::from(MAX_BITS - 1)).and_then(|bit| u16::try_from(bit).ok())?;
             Some(At { value: bit, place: field.place })
         }
         (None, Some(field)) => read_mask(&field).map(|value| At { value, place: field.place }),
@@ -113,9 +113,9 @@ fn read_mask(field: &Field<'_>) -> Option<u16> {
     let written = field.node.to_json();
     let shown = written.as_str().map_or_else(|| written.to_string(), str::to_string);
     if let Some(shift) = written.as_str().and_then(|text| text.strip_prefix("1 << ")) {
-        let bit = Mask::parse(shift).ok().and_then(|_| shift.parse().ok()).filter(|bit| *bit < MOST_BITS);
+        let bit = Mask::parse(shift).ok().and_then(|_| shift.parse().ok()).filter(|bit| *bit < MAX_BITS);
         if bit.is_none() {
-            field.problem(format!("the shift in `{shown}` is not a whole number from 0 to {}", MOST_BITS - 1));
+            field.problem(format!("the shift in `{shown}` is not a whole number from 0 to {}", MAX_BITS - 1));
         }
         return bit;
     }
@@ -151,10 +151,10 @@ fn check_name(name: &At<String>, field: &Field<'_>) {
 /// Returns why a name is invalid. Names appear in claims, headers and code, so only letters, digits and `_` are allowed.
 pub fn name_fault(text: &str) -> Option<String> {
     let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let is_name = is_plain && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= MOST_NAME_BYTES;
-    let fault = || format!("`{text}` is not a name: a letter, then letters, digits and `_`, at most {MOST_NAME_BYTES}");
+    let is_name = is_plain && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= MAX_NAME_BYTES;
+    let fault = || format!("`{text}` is not a name: a letter, then letters, digits and `_`, at most {MAX_NAME_BYTES}");
     (!is_name).then(fault)
 }
 
 const FORMS: [(&str, PermissionForm); 2] = [("masks", PermissionForm::Masks), ("names", PermissionForm::Names)];
-const MOST_NAME_BYTES: usize = 64;
+const MAX_NAME_BYTES: usize = 64;

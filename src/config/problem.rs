@@ -61,7 +61,7 @@ impl Problems {
     /// The first mistakes and the total number, for a single log line.
     pub fn summary(self) -> String {
         let all = self.sorted();
-        let first: Vec<String> = all.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+        let first: Vec<String> = all.iter().take(MAX_TOLD).map(ToString::to_string).collect();
         format!("{} ({} in total)", first.join("; "), all.len())
     }
 
@@ -119,7 +119,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The number of mistakes named in a log line.
-const MOST_TOLD: usize = 3;
+const MAX_TOLD: usize = 3;
 /// A document with this many mistakes does not need more reported.
 const PLENTY: usize = 1_000;
 

@@ -198,7 +198,7 @@ impl<'n> Field<'n> {
     /// A duration: `500ms`, `30s`, `5m`, `1h`, `2d`, or a number of seconds.
     pub fn duration(&self) -> Option<Duration> {
         match &self.node.value {
-            Value::Number(n) if n.as_u64().is_some_and(|s| s <= MOST_SECONDS) => n.as_u64().map(Duration::from_secs),
+            Value::Number(n) if n.as_u64().is_some_and(|s| s <= MAX_SECONDS) => n.as_u64().map(Duration::from_secs),
             Value::Text(text) => {
                 let found = parse_duration(text);
                 if found.is_none() {
@@ -270,7 +270,7 @@ impl Place {
 
 /// Parses a number and its unit, at most ten years.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
-    parse_any_duration(text).filter(|span| *span <= Duration::from_secs(MOST_SECONDS))
+    parse_any_duration(text).filter(|span| *span <= Duration::from_secs(MAX_SECONDS))
 }
 
 /// Parses a number and its unit.
@@ -290,7 +290,7 @@ pub fn parse_any_duration(text: &str) -> Option<Duration> {
 }
 
 /// Ten years. Longer durations are mistakes, and sums of accepted ones cannot overflow.
-const MOST_SECONDS: u64 = 10 * 366 * 86_400;
+const MAX_SECONDS: u64 = 10 * 366 * 86_400;
 
 #[cfg(test)]
 mod tests {

@@ -77,7 +77,7 @@ impl RevocationSettings {
         let unavailable = fields.get("on_unavailable").and_then(|f| {
             f.word(&[("refuse", ListUnavailable::Refuse), ("accept_unchecked", ListUnavailable::AcceptUnchecked)])
         });
-        let max_entries = fields.get("max_entries").and_then(|f| f.number(1, MOST_ENTRIES));
+        let max_entries = fields.get("max_entries").and_then(|f| f.number(1, MAX_ENTRIES));
         let require_jti = fields.get("require_jti").and_then(|f| f.flag()).unwrap_or(false);
         if list.is_none() && revoked.is_none() && fields.get("uri").is_none() {
             fields.problem("expected `uri` and `cluster` of a list, or `revoked` with the list itself");
@@ -152,7 +152,7 @@ fn seconds(field: &Field<'_>) -> Option<u64> {
         field.problem("expected a number, seconds since 1970 as a token's own `exp`, found text");
         return None;
     }
-    field.number(0, MOST_SECONDS)
+    field.number(0, MAX_SECONDS)
 }
 
 /// The credentials that an entry names, if its members are a valid combination.
@@ -187,6 +187,6 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
 
 /// The default maximum number of entries in a list.
 pub const USUAL_ENTRIES: usize = 10_000;
-const MOST_ENTRIES: u64 = 100_000;
+const MAX_ENTRIES: u64 = 100_000;
 /// The end of the year 9999.
-const MOST_SECONDS: u64 = 253_402_300_799;
+const MAX_SECONDS: u64 = 253_402_300_799;

@@ -69,8 +69,8 @@ impl StaticResponse {
 fn read_headers(field: &Field<'_>) -> Vec<(At<String>, String)> {
     let headers: Vec<_> = field.entries().into_iter().filter_map(|(name, value)| read_header(&name, &value)).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.value.len() + value.len()).sum();
-    if headers.len() > MOST_HEADERS || bytes > MOST_HEADER_BYTES {
-        field.problem(format!("a response may have {MOST_HEADERS} headers with {MOST_HEADER_BYTES} bytes in total"));
+    if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+        field.problem(format!("a response may have {MAX_HEADERS} headers with {MAX_HEADER_BYTES} bytes in total"));
     }
     headers
 }
@@ -127,5 +127,5 @@ fn singular_or_plural(fields: &Fields<'_>, one: &'static str, many: &'static str
     }
 }
 
-const MOST_HEADERS: usize = 100;
-const MOST_HEADER_BYTES: usize = 65_536;
+const MAX_HEADERS: usize = 100;
+const MAX_HEADER_BYTES: usize = 65_536;

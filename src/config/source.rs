@@ -96,4 +96,4 @@ fn bare(value: Value) -> Node {
 }
 
 /// Limits the recursion, to protect the stack. [`super::document_size`] has the real bound, and reports the place.
-const DEEPEST: usize = 2 * super::document_size::MOST_DEPTH;
+const DEEPEST: usize = 2 * super::document_size::MAX_DEPTH;

@@ -87,7 +87,7 @@ pub fn check_host(host: &str) -> Result<(), &'static str> {
     if name.split('.').any(str::is_empty) {
         return Err("its host has an empty label: a dot at its start, or two in a row");
     }
-    if name.len() > MOST_NAME || name.split('.').any(|label| label.len() > MOST_LABEL) {
+    if name.len() > MAX_NAME || name.split('.').any(|label| label.len() > MAX_LABEL) {
         return Err("its host is longer than DNS can carry: 253 characters, 63 between two dots");
     }
     if ends_in_number(name) && host.parse::<Ipv4Addr>().is_err() {
@@ -118,8 +118,8 @@ pub fn redacted(text: &str) -> String {
 }
 
 /// The maximum length of a host name and of one label, in characters (RFC 1035 §2.3.4).
-const MOST_NAME: usize = 253;
-const MOST_LABEL: usize = 63;
+const MAX_NAME: usize = 253;
+const MAX_LABEL: usize = 63;
 
 #[cfg(test)]
 mod tests {

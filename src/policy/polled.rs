@@ -190,7 +190,7 @@ impl Polled {
         // Only a failing endpoint is fetched less often. One that answers is fetched as often as the plan requires, even every
         // second.
         let failed = document.held.as_ref().is_none_or(|held| held.fetched_at < attempted_at);
-        let pause = if failed { plan.cool_down.clamp(LEAST_RETRY, MOST_RETRY) } else { Duration::ZERO };
+        let pause = if failed { plan.cool_down.clamp(LEAST_RETRY, MAX_RETRY) } else { Duration::ZERO };
         document.wanted && since >= plan.cool_down
             || refresh_at.is_none_or(|at| now >= at) && since >= spread(pause, attempted_at)
     }
@@ -234,7 +234,7 @@ impl PolledDocument {
     /// Handles a clock that was set back: times in the future are set to now. Otherwise a document would be used for too long,
     /// or its next fetch delayed.
     fn meet_clock(&mut self, now: Duration) {
-        if self.attempted_at.is_some_and(|at| at > now + MOST_SKEW) {
+        if self.attempted_at.is_some_and(|at| at > now + MAX_SKEW) {
             self.attempted_at = Some(now);
             self.held.iter_mut().for_each(|held| held.fetched_at = held.fetched_at.min(now));
         }
@@ -264,10 +264,10 @@ fn spread(span: Duration, ended_at: Duration) -> Duration {
 
 /// The minimum and maximum pause after a failed fetch.
 const LEAST_RETRY: Duration = Duration::from_secs(1);
-const MOST_RETRY: Duration = Duration::from_secs(5);
+const MAX_RETRY: Duration = Duration::from_secs(5);
 
 /// Workers read the same clock at slightly different times.
-const MOST_SKEW: Duration = Duration::from_secs(1);
+const MAX_SKEW: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

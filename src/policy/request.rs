@@ -117,7 +117,7 @@ impl<'r> Request<'r> {
         }
         let Some(name) = self.padded else { return Ok(()) };
         let rejection = Rejection::new(RejectionKind::BadRequest, "header_value_padded");
-        let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MOST_SHOWN_BYTES);
+        let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_SHOWN_BYTES);
         Err(name.map_or(rejection.clone(), |name| rejection.with(format!("header {name}"))))
     }
 
@@ -140,7 +140,7 @@ impl<'r> Request<'r> {
 /// Accepts an id of up to 128 letters, digits, `-`, `_` and `.`.
 pub fn well_formed_id(id: &[u8]) -> Option<&str> {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let accepted = !id.is_empty() && id.len() <= MOST_ID_BYTES && id.iter().all(is_plain);
+    let accepted = !id.is_empty() && id.len() <= MAX_ID_BYTES && id.iter().all(is_plain);
     std::str::from_utf8(id).ok().filter(|_| accepted)
 }
 
@@ -173,9 +173,9 @@ fn is_padded(value: &[u8]) -> bool {
     is_control(first) || is_control(last) || (is_latin(first) || is_latin(last)) && std::str::from_utf8(value).is_err()
 }
 
-const MOST_ID_BYTES: usize = 128;
+const MAX_ID_BYTES: usize = 128;
 /// Longer header names are omitted from the audit record.
-const MOST_SHOWN_BYTES: usize = 64;
+const MAX_SHOWN_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {

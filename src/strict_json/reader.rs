@@ -9,7 +9,7 @@ use super::{Bounds, Malformed};
 /// Parses a whole text.
 pub(super) fn read(text: &str, bounds: Bounds) -> Result<Json<'_>, Malformed> {
     let mut reader = JsonReader { text, at: 0, values_left: bounds.values };
-    let value = reader.value(bounds.depth.min(MOST_DEPTH))?;
+    let value = reader.value(bounds.depth.min(MAX_DEPTH))?;
     reader.skip_space();
     if reader.peek().is_none() { Ok(value) } else { Err(Malformed::Syntax) }
 }
@@ -202,4 +202,4 @@ impl<'t> JsonReader<'t> {
 }
 
 /// Each level uses two stack frames.
-const MOST_DEPTH: usize = 127;
+const MAX_DEPTH: usize = 127;

@@ -1,4 +1,4 @@
-//! The product's module with a flaw: it traps on a request with more than [`MOST_HEADERS`] headers and otherwise works as usual.
+//! The product's module with a flaw: it traps on a request with more than [`MAX_HEADERS`] headers and otherwise works as usual.
 
 use anyhow::{Context, Result};
 use wasm_encoder::{
@@ -78,7 +78,7 @@ pub fn build(product: &[u8]) -> Result<Vec<u8>> {
 fn trap_or(original: u32) -> Function {
     use Instruction::{Call, End, I32Const, I32GtU, If, LocalGet, Unreachable};
     let mut function = Function::new([]);
-    let check = [LocalGet(1), I32Const(MOST_HEADERS), I32GtU, If(BlockType::Empty), Unreachable, End];
+    let check = [LocalGet(1), I32Const(MAX_HEADERS), I32GtU, If(BlockType::Empty), Unreachable, End];
     let go_on = [LocalGet(0), LocalGet(1), LocalGet(2), Call(original), End];
     check.iter().chain(&go_on).for_each(|instruction| {
         function.instruction(instruction);
@@ -97,5 +97,5 @@ fn kind(kind: ExternalKind) -> Result<ExportKind> {
 }
 
 /// The limit includes pseudo-headers. The generated listener accepts more.
-pub const MOST_HEADERS: i32 = 60;
+pub const MAX_HEADERS: i32 = 60;
 const CALLBACK: &str = "proxy_on_request_headers";

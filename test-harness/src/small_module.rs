@@ -79,7 +79,7 @@ fn always() -> Vec<Export> {
 fn types() -> TypeSection {
     let mut types = TypeSection::new();
     for results in 0..2 {
-        for parameters in 0..=MOST_PARAMETERS {
+        for parameters in 0..=MAX_PARAMETERS {
             types.ty().function(vec![ValType::I32; parameters as usize], vec![ValType::I32; results]);
         }
     }
@@ -87,8 +87,8 @@ fn types() -> TypeSection {
 }
 
 fn of_type(parameters: u32, results: u32) -> u32 {
-    results * (MOST_PARAMETERS + 1) + parameters
+    results * (MAX_PARAMETERS + 1) + parameters
 }
 
-const MOST_PARAMETERS: u32 = 8;
+const MAX_PARAMETERS: u32 = 8;
 const SCRATCH: i32 = 65_536;

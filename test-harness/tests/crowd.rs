@@ -69,7 +69,7 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let too_many = statuses.get(&503).copied().unwrap_or(0);
     assert_eq!(passed + too_many, CONNECTIONS * STREAMS, "{statuses:?}");
-    assert!(passed >= MOST_WAITING, "{statuses:?}");
+    assert!(passed >= MAX_WAITING, "{statuses:?}");
     crowd.stage.filter_never_failed().unwrap();
 }
 
@@ -152,7 +152,7 @@ impl Crowd {
 }
 
 /// The number of requests that one worker holds while keys are fetched.
-const MOST_WAITING: usize = 2_000;
+const MAX_WAITING: usize = 2_000;
 
 const CROWD: usize = 100;
 /// More requests than a worker can resume in one callback, over few connections because of the limit on open files.

@@ -63,8 +63,8 @@ fn restricted(document: &Document) -> Option<String> {
     };
     let restricted = document.clients.iter().filter(is_restricted);
     let mut all: Vec<String> = restricted.map(|client| format!("`{}`", client.id.value)).collect();
-    let further = all.len().saturating_sub(MOST_NAMED);
-    all.truncate(MOST_NAMED);
+    let further = all.len().saturating_sub(MAX_NAMED);
+    all.truncate(MAX_NAMED);
     all.extend((further > 0).then(|| format!("one of {further} others")));
     all.extend(document.clients_from.is_some().then(|| "a client of `clients_from`".to_string()));
     (!all.is_empty()).then(|| all.join(" or "))
@@ -86,4 +86,4 @@ pub fn named_by_several(clients: &[ClientSettings], issuers: &[IssuerSettings]) 
     open.map(note).collect()
 }
 
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;

@@ -39,16 +39,16 @@ pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
             let (name, place) = match_note.looser_match.name();
             let (_, count) = named.entry(name).or_insert_with(|| (place, 0));
             *count += 1;
-            if *count <= MOST_NOTES {
+            if *count <= MAX_NOTES {
                 notes.push((strict.place.clone(), match_note.message(strict)));
             }
         }
     }
     let mut more: Vec<(Place, String)> = named
         .into_iter()
-        .filter(|(_, (_, count))| *count > MOST_NOTES)
+        .filter(|(_, (_, count))| *count > MAX_NOTES)
         .map(|(name, (place, count))| {
-            let others = count - MOST_NOTES;
+            let others = count - MAX_NOTES;
             (place, format!("{name} matches requests similar to those of {others} more, stricter routes"))
         })
         .collect();
@@ -235,7 +235,7 @@ fn covers(public: &str, path: &str) -> bool {
 /// Methods that upstreams commonly support.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 /// The maximum number of notes that name one catch-all route.
-const MOST_NOTES: usize = 3;
+const MAX_NOTES: usize = 3;
 
 #[cfg(test)]
 mod tests {

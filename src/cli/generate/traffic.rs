@@ -16,7 +16,7 @@ pub struct TrafficOptions {
     #[arg(long, value_name = "COUNT", default_value_t = 50_000, value_parser = value_parser!(u64).range(1..))]
     pub max_connections: u64,
     /// The maximum number of open requests on an HTTP/2 connection
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = value_parser!(u32).range(1..=MOST_STREAMS))]
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = value_parser!(u32).range(1..=MAX_STREAMS))]
     pub max_streams: u32,
     /// The maximum number of open requests to each upstream; over HTTP/1, also the maximum number of connections
     #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = value_parser!(u32).range(1..))]
@@ -60,7 +60,7 @@ fn seconds(span: Duration) -> String {
 }
 
 /// The maximum number of streams that Envoy accepts (RFC 9113 §5.1.1).
-const MOST_STREAMS: i64 = 0x7fff_ffff;
+const MAX_STREAMS: i64 = 0x7fff_ffff;
 const LEAST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(30 * 86_400);
 const HELD: Duration = Duration::from_secs(60);

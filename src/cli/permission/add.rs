@@ -9,7 +9,7 @@ use crate::cli::files::Staged;
 use crate::cli::yaml_edit::{after_line, indent_in, indent_of, is_flow, last_line};
 use crate::cli::{Exit, Failure, Output, ToolOutcome, gateway, yaml};
 use crate::config::document::Document;
-use crate::config::mask::{MOST_BITS, Mask};
+use crate::config::mask::{MAX_BITS, Mask};
 use crate::config::node::{MapKey, Node, Value};
 use crate::config::permission::{PermissionDomain, name_fault};
 
@@ -75,9 +75,9 @@ fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
 fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str) -> Result<u16, Failure> {
     let used = domain.into_iter().flat_map(|domain| domain.permissions.iter().map(|permission| permission.bit.value));
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
-    match next < MOST_BITS {
+    match next < MAX_BITS {
         true => Ok(next),
-        false => Err(Failure::Message(format!("`{name}` has no bit left: there are {MOST_BITS}"))),
+        false => Err(Failure::Message(format!("`{name}` has no bit left: there are {MAX_BITS}"))),
     }
 }
 

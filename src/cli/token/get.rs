@@ -178,7 +178,7 @@ fn encoded(text: &str) -> String {
 
 /// The start of a text chosen by the server: long enough for a reason, too short to flood a terminal.
 fn bounded(text: &str) -> String {
-    text.chars().take(MOST_LETTERS).collect()
+    text.chars().take(MAX_LETTERS).collect()
 }
 
-const MOST_LETTERS: usize = 300;
+const MAX_LETTERS: usize = 300;

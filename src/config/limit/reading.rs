@@ -2,7 +2,7 @@
 
 use super::service::read_store;
 use super::{
-    Allowance, CountedEvents, KeyPart, LimitExclusions, LimitHeaders, LimitSettings, MOST_WINDOWS, Plan, PlanFrom,
+    Allowance, CountedEvents, KeyPart, LimitExclusions, LimitHeaders, LimitSettings, MAX_WINDOWS, Plan, PlanFrom,
     PlanSource, QuotaPeriod, WindowSettings, WindowSpan,
 };
 use crate::config::claim::ClaimPath;
@@ -37,7 +37,7 @@ impl LimitSettings {
         let allowance = read_allowance(&fields);
         let routes = if of_route { None } else { fields.get("routes").map(|f| f.texts()) };
         let shadow = fields.get("shadow").and_then(|f| f.flag()).unwrap_or(false);
-        let max_entries = fields.get("max_entries").and_then(|f| f.number(LEAST_ENTRIES, MOST_ENTRIES));
+        let max_entries = fields.get("max_entries").and_then(|f| f.number(LEAST_ENTRIES, MAX_ENTRIES));
         let store = read_store(&fields);
         let place = fields.place().clone();
         fields.finish();
@@ -85,7 +85,7 @@ impl LimitExclusions {
 fn read_name(field: &Field<'_>) -> Option<At<String>> {
     let name = field.text_at()?;
     let is_plain = name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if !is_plain || name.value.len() > MOST_NAME_BYTES {
+    if !is_plain || name.value.len() > MAX_NAME_BYTES {
         field.problem(format!("`{}` is not a limit name: up to 64 letters, digits, `-`, `_` and `.`", name.value));
         return None;
     }
@@ -174,8 +174,8 @@ fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
     if matches!(&field.node.value, Value::List(items) if items.is_empty()) {
         field.problem("expected `rate`, such as `100/s`, or `quota`, such as `10000/d`");
     }
-    if found.len() > MOST_WINDOWS {
-        field.problem(format!("more than {MOST_WINDOWS} windows"));
+    if found.len() > MAX_WINDOWS {
+        field.problem(format!("more than {MAX_WINDOWS} windows"));
     }
     found
 }
@@ -187,7 +187,7 @@ fn read_own_windows(fields: &Fields<'_>) -> Vec<At<WindowSettings>> {
     if let (Some(burst), None) = (&burst, fields.get("rate")) {
         burst.problem("`burst` needs a `rate`");
     }
-    let burst = burst.and_then(|f| f.number(1, MOST_COUNT));
+    let burst = burst.and_then(|f| f.number(1, MAX_COUNT));
     let rate = rate.map(|mut rate| {
         if let (WindowSpan::Rate { burst: most, .. }, Some(burst)) = (&mut rate.value.span, burst) {
             *most = burst;
@@ -201,7 +201,7 @@ fn read_own_windows(fields: &Fields<'_>) -> Vec<At<WindowSettings>> {
 fn read_rate(field: &Field<'_>) -> Option<At<WindowSettings>> {
     let text = field.text()?;
     let parts = text.split_once('/').and_then(|(count, per)| {
-        let count = count.parse().ok().filter(|n| (1..=MOST_COUNT).contains(n))?;
+        let count = count.parse().ok().filter(|n| (1..=MAX_COUNT).contains(n))?;
         let per = if per.starts_with(|c: char| c.is_ascii_digit()) { per.to_string() } else { format!("1{per}") };
         Some((count, parse_duration(&per).filter(|per| !per.is_zero())?))
     });
@@ -217,7 +217,7 @@ fn read_rate(field: &Field<'_>) -> Option<At<WindowSettings>> {
 fn read_quota(field: &Field<'_>) -> Option<At<WindowSettings>> {
     let text = field.text()?;
     let parts = text.split_once('/').and_then(|(count, period)| {
-        let count = count.parse().ok().filter(|n| (1..=MOST_COUNT).contains(n))?;
+        let count = count.parse().ok().filter(|n| (1..=MAX_COUNT).contains(n))?;
         PERIODS.iter().find(|(name, _)| *name == period).map(|(_, period)| (count, *period))
     });
     let Some((count, period)) = parts else {
@@ -234,8 +234,8 @@ const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::To
 const PERIODS: [(&str, QuotaPeriod); 3] =
     [("h", QuotaPeriod::Hour), ("d", QuotaPeriod::Day), ("month", QuotaPeriod::Month)];
 /// One billion: more than any proxy forwards in a month.
-const MOST_COUNT: u64 = 1_000_000_000;
-const MOST_NAME_BYTES: usize = 64;
+const MAX_COUNT: u64 = 1_000_000_000;
+const MAX_NAME_BYTES: usize = 64;
 const ENTRIES: u32 = 65_536;
 const LEAST_ENTRIES: u64 = 64;
-const MOST_ENTRIES: u64 = 16_777_216;
+const MAX_ENTRIES: u64 = 16_777_216;

@@ -53,7 +53,7 @@ impl RateLimitService {
             field.problem("the address of a gRPC service must not have a path");
         }
         let domain = fields.get("domain").and_then(|f| f.text());
-        let timeout = fields.get("timeout").and_then(|f| span(&f, LEAST_TIMEOUT, MOST_TIMEOUT));
+        let timeout = fields.get("timeout").and_then(|f| span(&f, LEAST_TIMEOUT, MAX_TIMEOUT));
         fields.finish();
         Some(RateLimitService {
             cluster: cluster?,
@@ -83,8 +83,8 @@ pub(super) fn read_store(fields: &Fields<'_>) -> CountStore {
 
 fn read_lease(field: &Field<'_>) -> Option<(Option<u32>, Option<Duration>)> {
     let fields = field.fields()?;
-    let most = fields.get("most").and_then(|f| f.number(1, MOST_HITS)).and_then(|n| u32::try_from(n).ok());
-    let lasting = fields.get("lasting").and_then(|f| span(&f, LEAST_LASTING, MOST_LASTING));
+    let most = fields.get("most").and_then(|f| f.number(1, MAX_HITS)).and_then(|n| u32::try_from(n).ok());
+    let lasting = fields.get("lasting").and_then(|f| span(&f, LEAST_LASTING, MAX_LASTING));
     fields.finish();
     Some((most, lasting))
 }
@@ -104,8 +104,8 @@ fn shown(span: Duration) -> String {
 
 const TIMEOUT: Duration = Duration::from_millis(50);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
-const MOST_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 const LASTING: Duration = Duration::from_secs(1);
 const LEAST_LASTING: Duration = Duration::from_millis(10);
-const MOST_LASTING: Duration = Duration::from_secs(60);
-const MOST_HITS: u64 = 1_000_000;
+const MAX_LASTING: Duration = Duration::from_secs(60);
+const MAX_HITS: u64 = 1_000_000;

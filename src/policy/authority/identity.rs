@@ -166,7 +166,7 @@ fn header_value(claim: &Value) -> Option<String> {
         }
         other => encode(&mut out, &scalar(other), b""),
     }
-    (!out.is_empty() && out.len() <= MOST_VALUE_BYTES).then_some(out)
+    (!out.is_empty() && out.len() <= MAX_VALUE_BYTES).then_some(out)
 }
 
 fn scalar(value: &Value) -> String {
@@ -189,7 +189,7 @@ fn encode(out: &mut String, text: &str, also: &[u8]) {
     }
 }
 
-const MOST_VALUE_BYTES: usize = 4_096;
+const MAX_VALUE_BYTES: usize = 4_096;
 
 #[cfg(all(test, not(target_family = "wasm")))]
 mod properties;

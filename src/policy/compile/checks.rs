@@ -41,9 +41,9 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
         check_parameter(parameter, problems);
     }
     let is_read = section.json.is_some();
-    if let Some(most) = section.max_body_bytes.as_ref().filter(|most| is_read && most.value > MOST_JSON_BYTES) {
+    if let Some(most) = section.max_body_bytes.as_ref().filter(|most| is_read && most.value > MAX_JSON_BYTES) {
         problems
-            .add(&most.place, format!("a JSON body is read into memory: at most {MOST_JSON_BYTES} bytes are accepted"));
+            .add(&most.place, format!("a JSON body is read into memory: at most {MAX_JSON_BYTES} bytes are accepted"));
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
     let json = sections().find_map(|s| s.json.as_ref()).map(|json| compile_json(json, schemas));
     let most_bytes = sections().find_map(|s| bound(&s.max_body_bytes)).or(json.as_ref().map(|_| USUAL_JSON_BYTES));
     // The document may allow larger bodies than a route that parses them in memory.
-    let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MOST_JSON_BYTES) } else { most });
+    let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MAX_JSON_BYTES) } else { most });
     let types: Vec<&str> = match sections().find_map(|s| s.content_types.as_ref()) {
         Some(types) => types.iter().map(|text| text.value.as_str()).collect(),
         None if json.is_some() => JSON_TYPES.to_vec(),
@@ -149,4 +149,4 @@ const JSON_TYPES: [&str; 2] = ["application/json", "application/*+json"];
 const USUAL_JSON_BYTES: u64 = 1 << 20;
 const USUAL_VALUES: usize = 10_000;
 /// Parsing takes about 20 ms per MiB and blocks the worker.
-const MOST_JSON_BYTES: u64 = 10 << 20;
+const MAX_JSON_BYTES: u64 = 10 << 20;

@@ -11,7 +11,7 @@ use crate::config::document::{Document, Route};
 use crate::config::limit as written;
 use crate::config::limit::{Allowance, CountedEvents, KeyPart, LimitExclusions, PlanSource, QuotaPeriod, WindowSpan};
 use crate::config::problem::{At, Problems};
-use crate::policy::limits::rate_limit::cell::MOST_ENTRIES;
+use crate::policy::limits::rate_limit::cell::MAX_ENTRIES;
 use crate::policy::limits::rate_limit::window::Window;
 use crate::policy::limits::rate_limit::{Limit, Meter, MeterChoice};
 use crate::policy::limits::set::LimitSet;
@@ -118,7 +118,7 @@ impl<'d> Limits<'d> {
         let (plans, choice) = self.allowance(limit, problems);
         let meters = plans.into_iter().map(|(plan, windows)| {
             let windows_count = windows.len();
-            let cells = limit.max_entries.div_ceil(u32::try_from(MOST_ENTRIES).unwrap_or(1));
+            let cells = limit.max_entries.div_ceil(u32::try_from(MAX_ENTRIES).unwrap_or(1));
             let table = self.table(&[home, &limit.name.value, plan], windows_count, cells);
             meter(limit, plan, windows, table, cells, problems)
         });

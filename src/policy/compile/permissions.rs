@@ -72,9 +72,9 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
             );
         }
         let bytes = registry.told(&everything, *form).len();
-        if bytes > MOST_HEADER_BYTES {
+        if bytes > MAX_HEADER_BYTES {
             let message = format!(
-                "all permissions together are {bytes} bytes in this form, and {MOST_HEADER_BYTES} are accepted: send `masks`"
+                "all permissions together are {bytes} bytes in this form, and {MAX_HEADER_BYTES} are accepted: send `masks`"
             );
             problems.add(&header.place, message);
         }
@@ -82,7 +82,7 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
 }
 
 /// Envoy and upstreams allow a few times this size for all headers together.
-const MOST_HEADER_BYTES: usize = 8_192;
+const MAX_HEADER_BYTES: usize = 8_192;
 
 #[cfg(test)]
 mod tests {

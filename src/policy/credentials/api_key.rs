@@ -31,7 +31,7 @@ impl<'k> ApiKey<'k> {
     /// itself.
     pub fn read(text: &'k [u8]) -> Result<ApiKey<'k>, &'static str> {
         let malformed = "api_key_malformed";
-        let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MOST_BYTES).ok_or(malformed)?;
+        let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_BYTES).ok_or(malformed)?;
         let (prefix, secret) = text.rsplit_once('_').ok_or(malformed)?;
         let environment = environment_of(prefix).ok_or(malformed)?;
         let (body, sum) = text.split_at_checked(text.len().saturating_sub(CHECKSUM)).ok_or(malformed)?;
@@ -199,7 +199,7 @@ pub const MARK: &str = "pck_";
 /// 22 base-62 digits have 131 bits.
 const LEAST_SECRET: usize = 22;
 const CHECKSUM: usize = 6;
-const MOST_BYTES: usize = 256;
+const MAX_BYTES: usize = 256;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 #[cfg(test)]

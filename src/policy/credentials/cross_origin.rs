@@ -75,10 +75,10 @@ fn once<'r>(request: &Request<'r>, name: &[u8]) -> SingleValue<'r> {
 
 /// Shortens an origin for the audit record; it may contain any bytes.
 fn text(origin: &[u8]) -> String {
-    String::from_utf8_lossy(origin).chars().take(MOST_SHOWN).collect()
+    String::from_utf8_lossy(origin).chars().take(MAX_SHOWN).collect()
 }
 
-const MOST_SHOWN: usize = 128;
+const MAX_SHOWN: usize = 128;
 
 #[cfg(test)]
 mod tests {

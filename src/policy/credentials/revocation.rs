@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use super::revocation_list::{MOST_BYTES_AN_ENTRY, RevocableClaims, RevocationListError, Revocations};
+pub use super::revocation_list::{MAX_BYTES_AN_ENTRY, RevocableClaims, RevocationListError, Revocations};
 
 use super::caller::{Caller, Proof};
 use crate::policy::polled::Availability;

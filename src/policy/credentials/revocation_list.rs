@@ -205,7 +205,7 @@ impl RevocationCutoff {
 const LEEWAY: u64 = 300;
 
 /// The number of bytes that are read per allowed entry.
-pub const MOST_BYTES_AN_ENTRY: usize = 256;
+pub const MAX_BYTES_AN_ENTRY: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -64,7 +64,7 @@ fn read_header(header: &Value) -> Result<(Algorithm, Option<String>, Option<Stri
     let name = text("alg", "token_algorithm_unknown")?.unwrap_or_default();
     let algorithm = Algorithm::from_name(&name).ok_or_else(|| invalid("token_algorithm_unknown"))?;
     let kid = text("kid", "token_kid_malformed")?;
-    if kid.as_ref().is_some_and(|kid| kid.len() > MOST_KID_BYTES) {
+    if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
         return Err(invalid("token_kid_malformed"));
     }
     let typ = text("typ", "token_type_malformed")?.map(|typ| plain_type(&typ));
@@ -87,4 +87,4 @@ fn invalid(reason: &'static str) -> Rejection {
     Rejection::new(RejectionKind::InvalidToken, reason)
 }
 
-const MOST_KID_BYTES: usize = 1_024;
+const MAX_KID_BYTES: usize = 1_024;

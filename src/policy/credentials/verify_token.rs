@@ -185,7 +185,7 @@ impl Authenticator<'_> {
                 }
             },
         };
-        let fitting = keys.candidates(token.kid.as_deref(), token.algorithm).take(MOST_KEYS_TRIED);
+        let fitting = keys.candidates(token.kid.as_deref(), token.algorithm).take(MAX_KEYS_TRIED);
         let mut tried = 0;
         for key in fitting {
             tried += 1;
@@ -236,4 +236,4 @@ fn invalid(reason: &'static str) -> Stop {
 
 /// The maximum number of keys tried for a token, if the token or the keys have no `kid`. Each attempt costs a full
 /// verification.
-const MOST_KEYS_TRIED: usize = 4;
+const MAX_KEYS_TRIED: usize = 4;

@@ -217,7 +217,7 @@ impl Charge<'_> {
     /// Some worker always succeeds, so there is no deadlock. A worker that fails every time refuses the request instead of
     /// letting it through uncounted.
     fn settle(&self, mut change: BucketChange, now: u64, store: &mut dyn BucketStore) -> Option<BucketChange> {
-        for _ in 0..MOST_TRIES {
+        for _ in 0..MAX_TRIES {
             let Ok(states) = &change.outcome else { return Some(change) };
             cell::put(&mut change.cell.bytes, &change.place, self.fingerprint, states, &self.meter.windows);
             if store.store(self.id, &change.cell.bytes, change.cell.version) {
@@ -264,7 +264,7 @@ impl CountResult {
 pub fn record(charges: &[Charge<'_>], now: Duration, store: &mut dyn BucketStore) {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     for charge in charges {
-        for _ in 0..MOST_TRIES {
+        for _ in 0..MAX_TRIES {
             let BucketChange { mut cell, place, .. } = charge.ask(store.load(charge.id), now);
             let mut states = place.states;
             for (window, state) in charge.meter.windows.iter().zip(&mut states) {
@@ -283,4 +283,4 @@ fn seconds(nanos: u64) -> u64 {
 }
 
 /// The maximum number of attempts to update a cell that other workers change.
-const MOST_TRIES: usize = 16;
+const MAX_TRIES: usize = 16;

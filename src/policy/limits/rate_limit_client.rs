@@ -256,7 +256,7 @@ impl Quotas {
     fn give_up_one(&mut self, now: Duration) -> usize {
         let count = self.slots.len().max(1);
         let mut second_best = self.hand % count;
-        for _ in 0..MOST_LOOKED_AT {
+        for _ in 0..MAX_LOOKED_AT {
             let at = self.hand % count;
             self.hand = at + 1;
             let Some(slot) = self.slots.get_mut(at) else { continue };
@@ -272,7 +272,7 @@ impl Quotas {
 }
 
 /// How many accounts the search for an eviction candidate looks at.
-const MOST_LOOKED_AT: usize = 16;
+const MAX_LOOKED_AT: usize = 16;
 
 #[cfg(test)]
 mod tests;

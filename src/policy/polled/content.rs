@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 use crate::policy::credentials::jwks;
 use crate::policy::credentials::jwks::{KeySet, KeySource};
-use crate::policy::credentials::revocation_list::{MOST_BYTES_AN_ENTRY, Revocations};
+use crate::policy::credentials::revocation_list::{MAX_BYTES_AN_ENTRY, Revocations};
 
 /// The kind of a document, and the data that its parser needs.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl DocumentKind {
     pub fn most_bytes(&self) -> usize {
         match self {
             DocumentKind::KeySet => jwks::MAX_BYTES,
-            DocumentKind::Revocations { most_entries } => MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY,
+            DocumentKind::Revocations { most_entries } => MAX_BYTES_AROUND + most_entries * MAX_BYTES_AN_ENTRY,
             DocumentKind::Clients(reader) => reader.most_bytes(),
         }
     }
@@ -110,4 +110,4 @@ impl PolledContent {
 }
 
 /// Room for whitespace and expired entries in a list.
-const MOST_BYTES_AROUND: usize = 64 * 1024;
+const MAX_BYTES_AROUND: usize = 64 * 1024;

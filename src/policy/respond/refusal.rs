@@ -131,7 +131,7 @@ pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding
     }
     escape(&mut out, request_id);
     out.push('"');
-    for (i, finding) in findings.iter().take(MOST_FINDINGS).enumerate() {
+    for (i, finding) in findings.iter().take(MAX_FINDINGS).enumerate() {
         out.push_str(if i == 0 { ",\"details\":[{\"pointer\":\"" } else { ",{\"pointer\":\"" });
         escape(&mut out, &finding.pointer);
         out.push_str("\",\"message\":\"");
@@ -168,7 +168,7 @@ pub fn timestamp(out: &mut String, since_epoch: Duration) {
 pub const REPLIED_HEADER: &str = "x-portcullis-replied";
 
 /// The maximum number of findings in a reply.
-const MOST_FINDINGS: usize = 20;
+const MAX_FINDINGS: usize = 20;
 
 #[cfg(test)]
 mod tests {

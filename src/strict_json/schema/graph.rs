@@ -33,8 +33,8 @@ pub(super) fn faults(nodes: &[SchemaNode]) -> Vec<(SchemaNodeId, String)> {
             }
             let inner = steps.get(id).into_iter().flatten().filter_map(|next| lengths.get(*next).copied().flatten());
             let length = inner.max().map_or(0, |inner| inner + 1);
-            if length == MOST_STEPS {
-                found.push((id, format!("more than {MOST_STEPS} references follow each other from here")));
+            if length == MAX_STEPS {
+                found.push((id, format!("more than {MAX_STEPS} references follow each other from here")));
             }
             if let (Some(mark), Some(place)) = (is_on_the_way.get_mut(id), lengths.get_mut(id)) {
                 *mark = false;
@@ -46,4 +46,4 @@ pub(super) fn faults(nodes: &[SchemaNode]) -> Vec<(SchemaNodeId, String)> {
 }
 
 /// Each step is a stack frame during validation.
-const MOST_STEPS: usize = 50;
+const MAX_STEPS: usize = 50;

@@ -89,7 +89,7 @@ impl<'s> Judge<'s> {
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let Some(node) = self.program.node(id) else { return false };
-        if !self.spend(1) || self.frames >= MOST_FRAMES {
+        if !self.spend(1) || self.frames >= MAX_FRAMES {
             self.exhausted = true;
             return false;
         }
@@ -241,7 +241,7 @@ impl<'s> Judge<'s> {
     }
 
     fn is_enough(&self) -> bool {
-        self.exhausted || self.findings.len() >= MOST_FINDINGS
+        self.exhausted || self.findings.len() >= MAX_FINDINGS
     }
 
     #[inline(never)]
@@ -293,7 +293,7 @@ const STEPS: u64 = 100_000;
 const STEPS_FOR_EACH_PART: u64 = 100;
 
 /// Three times as many of the largest frames fit on the stack of an Envoy worker.
-const MOST_FRAMES: usize = 600;
+const MAX_FRAMES: usize = 600;
 
 /// More findings would not help a client.
-const MOST_FINDINGS: usize = 20;
+const MAX_FINDINGS: usize = 20;

@@ -18,7 +18,7 @@ impl Pattern {
     /// Compiles a pattern. Rejects features that need backtracking, so that a client cannot determine how long a match takes.
     pub fn parse(text: &str) -> Result<Pattern, String> {
         let translated = Translation { letters: text.chars().peekable(), out: String::new() }.run()?;
-        let bounds = Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(MOST_BYTES));
+        let bounds = Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(MAX_BYTES));
         let nfa = Compiler::new().configure(bounds).build(&translated).map_err(|fault| match fault.size_limit() {
             Some(_) => "a pattern of this size is too large".to_string(),
             None => "this is not a regular expression".to_string(),
@@ -264,7 +264,7 @@ const CATEGORIES: [&str; 80] = [
 const LOOKS_AROUND: &str = "looking ahead and behind is not supported: it takes too long";
 
 /// The maximum memory of a compiled pattern.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

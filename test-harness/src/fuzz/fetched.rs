@@ -30,7 +30,7 @@ impl Clients {
             "permissions": { "LIC": { "READ_ORDERS": { "bit": 0, "description": "see orders" } } },
             "plans": { "free": { "rate": "1/s" }, "pro": { "rate": "9/s" } },
             "clients": [{ "id": OWN, "owner": "o", "purpose": "p", "keys": [key], "certificates": [{ "dns": "own.example" }] }],
-            "clients_from": { "uri": "https://clients.example/", "cluster": "clients", "max_entries": MOST_ENTRIES },
+            "clients_from": { "uri": "https://clients.example/", "cluster": "clients", "max_entries": MAX_ENTRIES },
             "routes": [{ "path": "/", "auth": "none", "response": {} }],
         });
         let policy = Policy::from_node(&Node::from(gateway), &|_| None);
@@ -57,7 +57,7 @@ impl Target for Clients {
                 if directory.client(OWN).is_some() || directory.has_key(&own) {
                     return Err("a client of the gateway's own was listed again".to_owned());
                 }
-                if directory.len() > MOST_ENTRIES {
+                if directory.len() > MAX_ENTRIES {
                     return Err(format!("{} clients were taken", directory.len()));
                 }
                 respelled(input, directory.len(), |text| read(text).map(|directory| directory.len()))?;
@@ -88,12 +88,12 @@ impl Target for RevocationLists {
 
     /// The result is deterministic, bounded and complete: every entry that names a client revokes it.
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
-        let read = |text: &[u8]| Revocations::parse(text, MOST_ENTRIES, NOW);
+        let read = |text: &[u8]| Revocations::parse(text, MAX_ENTRIES, NOW);
         let (first, again) = (read(input), read(input));
         match (first, again) {
             (Err(fault), Err(same)) if !fault.0.is_empty() && fault == same => Ok(()),
             (Ok(list), Ok(same)) if list.len() == same.len() => {
-                if list.len() > MOST_ENTRIES {
+                if list.len() > MAX_ENTRIES {
                     return Err(format!("{} entries were taken", list.len()));
                 }
                 respelled(input, list.len(), |text| read(text).map(|list| list.len()))?;
@@ -141,5 +141,5 @@ fn seeds(list: &str) -> Vec<Vec<u8>> {
 const OWN: &str = "operations";
 const OWN_LOOKUP: &str = "own000000001";
 const SECRET: &str = "0123456789abcdefghijKLMNOPQRSTUV";
-const MOST_ENTRIES: usize = 20;
+const MAX_ENTRIES: usize = 20;
 const NOW: Duration = Duration::from_secs(1_790_000_000);

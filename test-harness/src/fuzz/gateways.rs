@@ -104,7 +104,7 @@ impl Subject {
         for request in &requests {
             for word in words(request) {
                 let is_token = word.starts_with(b"eyJ") && word.iter().filter(|byte| **byte == b'.').count() == 2;
-                if is_token && word.len() > 100 && tokens.len() < MOST_TOKENS && !tokens.contains(&word) {
+                if is_token && word.len() > 100 && tokens.len() < MAX_TOKENS && !tokens.contains(&word) {
                     tokens.push(word.clone());
                 }
                 credentials.push(word);
@@ -269,7 +269,7 @@ fn cut<'b>(bytes: &'b [u8], at: &[u8]) -> (&'b [u8], &'b [u8]) {
 
 const FROM: &[u8] = b"@from";
 const CERTIFICATE: &[u8] = b"@certificate";
-const MOST_TOKENS: usize = 64;
+const MAX_TOKENS: usize = 64;
 /// Longer bodies add no coverage and are slow to mutate.
 const LONGEST_BODY: usize = 4_096;
 const SHORTEST_CREDENTIAL: usize = 8;

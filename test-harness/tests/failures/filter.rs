@@ -62,7 +62,7 @@ fn traps_once() -> Result<()> {
     )?;
     site.until("good", 200)?;
     site.under_load(WELL)?;
-    let many = 0..flawed_module::MOST_HEADERS;
+    let many = 0..flawed_module::MAX_HEADERS;
     let trap = many.fold(get("/health"), |request, i| request.header(&format!("x-{i}"), "1"));
     let ask =
         |request: &Request| -> Result<u16> { Ok(client::send(ports::loopback(site.port), request, PATIENCE)?.status) };

@@ -53,7 +53,7 @@ impl WebClient {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(left.max(Duration::from_millis(1))))
-            .max_response_header_size(MOST_HEADERS)
+            .max_response_header_size(MAX_HEADERS)
             .accept("application/json")
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
         if here {
@@ -78,7 +78,7 @@ impl WebClient {
                 redacted(&uri.to_string())
             )));
         }
-        let body = response.body_mut().with_config().limit(MOST_BODY).read_to_vec().map_err(failed)?;
+        let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec().map_err(failed)?;
         Ok(WebAnswer { status, body })
     }
 }
@@ -122,11 +122,11 @@ fn tls() -> Result<TlsConfig, Failure> {
 fn describe(error: &Error) -> String {
     match error {
         Error::Timeout(_) => "timed out (--timeout)".to_string(),
-        Error::BodyExceedsLimit(_) => format!("the response is larger than {MOST_BODY} bytes"),
+        Error::BodyExceedsLimit(_) => format!("the response is larger than {MAX_BODY} bytes"),
         other => other.to_string(),
     }
 }
 
 /// Real metadata and tokens are far smaller.
-const MOST_BODY: u64 = 256 * 1024;
-const MOST_HEADERS: usize = 32 * 1024;
+const MAX_BODY: u64 = 256 * 1024;
+const MAX_HEADERS: usize = 32 * 1024;

@@ -12,8 +12,8 @@ pub(super) fn condition(
     text: &str,
     syntax: SharedSyntax,
 ) -> Result<(Test, Vec<(ConditionSource, usize)>), ConditionFault> {
-    if text.len() > MOST_BYTES {
-        return Err(ConditionFault { at: 1, message: format!("a condition has at most {MOST_BYTES} bytes") });
+    if text.len() > MAX_BYTES {
+        return Err(ConditionFault { at: 1, message: format!("a condition has at most {MAX_BYTES} bytes") });
     }
     let mut parser = Parser { lexer: Lexer::new(text), syntax, sources: Vec::new(), depth: 0 };
     let test = parser.whole();
@@ -61,8 +61,8 @@ impl<'t> Parser<'t> {
     fn one(&mut self) -> Option<Test> {
         let at = self.lexer.next.1;
         self.depth += 1;
-        if self.depth > MOST_DEPTH {
-            return self.fail(at, &format!("nested more than {MOST_DEPTH} levels deep"));
+        if self.depth > MAX_DEPTH {
+            return self.fail(at, &format!("nested more than {MAX_DEPTH} levels deep"));
         }
         let test = if self.takes_word("not")? {
             Test::Not(Box::new(self.one()?))
@@ -272,5 +272,5 @@ const COMPARISONS: [(&str, Comparison); 6] = [
     (">=", Comparison::GreaterOrEqual),
 ];
 /// Longer conditions should be split.
-const MOST_BYTES: usize = 4_096;
-const MOST_DEPTH: usize = 32;
+const MAX_BYTES: usize = 4_096;
+const MAX_DEPTH: usize = 32;

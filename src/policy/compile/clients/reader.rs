@@ -37,12 +37,12 @@ impl ClientReader {
 
     /// Returns the maximum size of a document with at most this many entries.
     pub fn most_bytes_of(most_entries: usize) -> usize {
-        MOST_BYTES_AROUND + most_entries * MOST_BYTES_AN_ENTRY
+        MAX_BYTES_AROUND + most_entries * MAX_BYTES_AN_ENTRY
     }
 
     /// Returns the parser bounds for such a document.
     pub fn bounds_of(most_entries: usize) -> Bounds {
-        Bounds { depth: MOST_DEPTH, values: MOST_VALUES_AROUND + most_entries * MOST_VALUES_AN_ENTRY }
+        Bounds { depth: MAX_DEPTH, values: MAX_VALUES_AROUND + most_entries * MAX_VALUES_AN_ENTRY }
     }
 }
 
@@ -63,10 +63,10 @@ impl ReadClients for ClientReader {
 }
 
 /// The document, the client list, a client, its key list, a key.
-const MOST_DEPTH: usize = 8;
+const MAX_DEPTH: usize = 8;
 /// The number of bytes and values allowed per entry, and in addition to all entries. Values are also bounded, because a tree
 /// takes much more memory than its text.
-const MOST_BYTES_AN_ENTRY: usize = 512;
-const MOST_BYTES_AROUND: usize = 64 * 1024;
-const MOST_VALUES_AN_ENTRY: usize = 32;
-const MOST_VALUES_AROUND: usize = 1_000;
+const MAX_BYTES_AN_ENTRY: usize = 512;
+const MAX_BYTES_AROUND: usize = 64 * 1024;
+const MAX_VALUES_AN_ENTRY: usize = 32;
+const MAX_VALUES_AROUND: usize = 1_000;

@@ -87,10 +87,10 @@ fn check_rotation(client: &ClientSettings, problems: &mut Problems) {
         let holds = |other: &&ClientKey| other.period.expires.is_none_or(|end| order(key).1 < end);
         live.retain(|other| environment_of(&other.prefix) == environment_of(&key.prefix) && holds(other));
         live.push(key);
-        if live.len() > MOST_LIVE_KEYS {
+        if live.len() > MAX_LIVE_KEYS {
             let names: Vec<String> = live.iter().map(|key| format!("`{}`", key.id)).collect();
             let message = format!(
-                "keys {} are valid at the same time, at most {MOST_LIVE_KEYS} are accepted: set `expires` on the older ones",
+                "keys {} are valid at the same time, at most {MAX_LIVE_KEYS} are accepted: set `expires` on the older ones",
                 names.join(", ")
             );
             return problems.add(&client.id.place, message);
@@ -103,4 +103,4 @@ fn order(key: &ClientKey) -> (Option<&str>, Duration) {
     (environment_of(&key.prefix), key.period.not_before.unwrap_or_default())
 }
 
-const MOST_LIVE_KEYS: usize = 2;
+const MAX_LIVE_KEYS: usize = 2;

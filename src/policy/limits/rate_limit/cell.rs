@@ -6,10 +6,10 @@
 //! Metwally, Agrawal and El Abbadi, 2005, for several windows at once.)
 
 use super::window::{Window, WindowState};
-use crate::config::limit::MOST_WINDOWS;
+use crate::config::limit::MAX_WINDOWS;
 
 /// The states of one caller, one per window.
-pub type WindowStates = [WindowState; MOST_WINDOWS];
+pub type WindowStates = [WindowState; MAX_WINDOWS];
 
 /// A caller's entry in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +25,15 @@ pub struct CellPlace {
 /// Finds the entry of a caller, or the one that it may replace.
 pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> CellPlace {
     let size = entry_bytes(windows);
-    let entries = || bytes.chunks_exact(size).take(MOST_ENTRIES).enumerate();
+    let entries = || bytes.chunks_exact(size).take(MAX_ENTRIES).enumerate();
     let fingerprint = fingerprint.to_le_bytes();
     if let Some((at, entry)) = entries().find(|(_, entry)| entry.starts_with(&fingerprint)) {
         return CellPlace { at, states: read(entry), floor: None };
     }
-    let floor = bytes.chunks_exact(size).nth(MOST_ENTRIES).map(read).unwrap_or_default();
+    let floor = bytes.chunks_exact(size).nth(MAX_ENTRIES).map(read).unwrap_or_default();
     let taken = entries().count();
     let least = entries().map(|(at, entry)| (used(&read(entry), windows, now), at, read(entry))).min();
-    match least.filter(|_| taken == MOST_ENTRIES) {
+    match least.filter(|_| taken == MAX_ENTRIES) {
         None => CellPlace { at: taken, states: floor, floor: None },
         Some((0, at, _)) => CellPlace { at, states: floor, floor: None },
         Some((_, at, owed)) => {
@@ -48,7 +48,7 @@ pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> Cel
 pub fn put(bytes: &mut Vec<u8>, place: &CellPlace, fingerprint: u64, states: &WindowStates, windows: &[Window]) {
     write(bytes, place.at, fingerprint, states, windows);
     if let Some(floor) = &place.floor {
-        write(bytes, MOST_ENTRIES, 0, floor, windows);
+        write(bytes, MAX_ENTRIES, 0, floor, windows);
     }
 }
 
@@ -82,7 +82,7 @@ fn entry_bytes(windows: &[Window]) -> usize {
 }
 
 /// The maximum number of entries per cell. With the table half full, one cell in fifty would need more.
-pub const MOST_ENTRIES: usize = 8;
+pub const MAX_ENTRIES: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -96,7 +96,7 @@ impl Window {
 /// would never correct it, and the bucket would stay empty until the clock reached that time.
 fn full_at(state: WindowState, room: u64, now: u64) -> u64 {
     let most = now.saturating_add(room);
-    if state > most.saturating_add(MOST_SKEW) { now } else { state.clamp(now, most) }
+    if state > most.saturating_add(MAX_SKEW) { now } else { state.clamp(now, most) }
 }
 
 /// Returns the count of this period, or of the next one if another worker already saw it begin. A count of a later period was
@@ -125,7 +125,7 @@ fn numbered(period: QuotaPeriod, now: u64) -> (u32, u64) {
 }
 
 /// Workers read the same clock at slightly different times.
-const MOST_SKEW: u64 = 10_000_000_000;
+const MAX_SKEW: u64 = 10_000_000_000;
 const HOUR: u64 = 3_600_000_000_000;
 const DAY: u64 = 24 * HOUR;
 

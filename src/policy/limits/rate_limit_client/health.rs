@@ -18,13 +18,13 @@ impl Health {
     /// Records a finished call, with its fault if it failed.
     pub(super) fn note(&mut self, fault: Option<CallFault>, now: Duration) -> Option<HealthChange> {
         let Some(fault) = fault else {
-            let was_paused = self.failures >= MOST_FAILURES;
+            let was_paused = self.failures >= MAX_FAILURES;
             (self.failures, self.paused_until) = (0, Duration::ZERO);
             return was_paused.then_some(HealthChange::Resumed);
         };
         self.failures = self.failures.saturating_add(1);
         self.patient_until = Duration::ZERO;
-        if self.failures < MOST_FAILURES || now < self.paused_until {
+        if self.failures < MAX_FAILURES || now < self.paused_until {
             return None;
         }
         self.paused_until = now + PAUSE;
@@ -52,8 +52,8 @@ impl Health {
     }
 }
 
-/// After `MOST_FAILURES` failures in a row, calls stop for `PAUSE`. After a pause, one failure starts the next.
-const MOST_FAILURES: u32 = 3;
+/// After `MAX_FAILURES` failures in a row, calls stop for `PAUSE`. After a pause, one failure starts the next.
+const MAX_FAILURES: u32 = 3;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a worker is assumed to stay busy.

@@ -93,7 +93,7 @@ fn read_status(bytes: &[u8]) -> Option<LimitAnswer> {
             Wire::Varint(3, left) => remaining = left,
             Wire::Bytes(4, duration) => {
                 // A negative number of seconds is encoded as a value above 2^63.
-                let seconds = number_in(duration, 1)?.filter(|s| *s < MOST_SECONDS).unwrap_or(0);
+                let seconds = number_in(duration, 1)?.filter(|s| *s < MAX_SECONDS).unwrap_or(0);
                 let nanos = number_in(duration, 2)?.and_then(|n| u32::try_from(n).ok()).filter(|n| *n < 1_000_000_000);
                 answer.reset = Some(Duration::new(seconds, nanos.unwrap_or(0)));
             }
@@ -124,7 +124,7 @@ fn read_header(bytes: &[u8], found: &mut LimitAnswer) -> Option<()> {
         found.limit = Some(clamp(number));
     } else if name.eq_ignore_ascii_case(b"x-ratelimit-remaining") {
         found.remaining = Some(clamp(number));
-    } else if name.eq_ignore_ascii_case(b"x-ratelimit-reset") && number < MOST_SECONDS {
+    } else if name.eq_ignore_ascii_case(b"x-ratelimit-reset") && number < MAX_SECONDS {
         found.reset = Some(Duration::from_secs(number));
     }
     Some(())
@@ -152,7 +152,7 @@ const OK: u64 = 1;
 const OVER_LIMIT: u64 = 2;
 
 /// A century; a later end of the window is ignored.
-const MOST_SECONDS: u64 = 3_155_760_000;
+const MAX_SECONDS: u64 = 3_155_760_000;
 
 #[cfg(test)]
 mod tests {

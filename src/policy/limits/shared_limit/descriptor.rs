@@ -69,7 +69,7 @@ fn client(caller: &Caller) -> String {
     let issuer =
         caller.issuer_name().filter(|_| caller.is_client_of_its_issuer()).map(AsRef::as_ref).unwrap_or_default();
     match &caller.client_id {
-        Some(id) if id.len() <= MOST_PLAIN_BYTES => format!("{}/{}", segment(issuer), segment(id)),
+        Some(id) if id.len() <= MAX_PLAIN_BYTES => format!("{}/{}", segment(issuer), segment(id)),
         id => of_issuer(caller, id.as_deref()),
     }
 }
@@ -118,7 +118,7 @@ const ABSENT: &str = "absent";
 const REPEATED: &str = "repeated";
 
 /// Longer client names are sent as a digest.
-const MOST_PLAIN_BYTES: usize = 128;
+const MAX_PLAIN_BYTES: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -88,7 +88,7 @@ impl CorsPolicy {
         // If a list cannot express the policy (`*`, or too many names), no list is sent, which also refuses.
         let list = request.headers.unwrap_or_default();
         let is_plain =
-            !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MOST_NAMES;
+            !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MAX_NAMES;
         if let Some(text) = self.headers.text.as_ref().filter(|_| reason != Some(HEADER_NOT_ALLOWED) || is_plain) {
             headers.push((Rc::from(names::ALLOW_HEADERS), text.clone()));
         }
@@ -136,7 +136,7 @@ impl AllowedHeaders {
         }
         let requested = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
         for (count, name) in requested.enumerate() {
-            if count == MOST_NAMES {
+            if count == MAX_NAMES {
                 return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed("too many requested headers"))));
             }
             let listed = self.names.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(name));
@@ -172,7 +172,7 @@ fn shown(bytes: &[u8]) -> Option<Cow<'static, str>> {
 const HEADER_NOT_ALLOWED: &str = "cors_header_not_allowed";
 const LONGEST_LIST: usize = 4096;
 const LONGEST_SHOWN: usize = 64;
-const MOST_NAMES: usize = 64;
+const MAX_NAMES: usize = 64;
 const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 const VARY_PRIVATE_NETWORK: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, \
                                     Access-Control-Request-Private-Network";

@@ -34,7 +34,7 @@ pub fn parse(pattern: &str) -> Option<Node> {
 
 /// Returns whether the pattern matches anywhere, or `None` if this takes too long.
 pub fn is_in(node: &Node, text: &str) -> Option<bool> {
-    let mut search = Search { text: text.chars().collect(), steps: MOST_STEPS };
+    let mut search = Search { text: text.chars().collect(), steps: MAX_STEPS };
     let starts = (0..=search.text.len()).collect();
     search.ends(node, starts).map(|ends| !ends.is_empty())
 }
@@ -142,7 +142,7 @@ impl Reader<'_> {
             '^' => Node::Start,
             '$' => Node::End,
             '.' => Node::Set(LINE_ENDS.map(|letter| (letter, letter)).to_vec(), false),
-            '(' if self.depth < MOST_DEPTH => self.group()?,
+            '(' if self.depth < MAX_DEPTH => self.group()?,
             '[' => self.class()?,
             '\\' => match self.letters.peek().copied()? {
                 letter @ ('b' | 'B') => {
@@ -293,5 +293,5 @@ const SPACE: [(char, char); 10] = [
     ('\u{feff}', '\u{feff}'),
 ];
 const LINE_ENDS: [char; 4] = ['\n', '\r', '\u{2028}', '\u{2029}'];
-const MOST_STEPS: usize = 20_000;
-const MOST_DEPTH: usize = 20;
+const MAX_STEPS: usize = 20_000;
+const MAX_DEPTH: usize = 20;
