@@ -42,6 +42,8 @@ pub struct Gateway {
     pub(crate) awaiting_body: RefCell<Vec<StreamId>>,
     /// Bytes of held bodies, in the proxy's memory.
     pub(crate) held: Rc<ByteBound>,
+    /// The proxy's buffer limit for every request, in a document whose checks hold bodies back.
+    pub(crate) raised_buffer: Option<u64>,
     /// Bytes of body copies, for report-only checks.
     pub(crate) copied: Rc<ByteBound>,
     /// Bytes of headers kept for requests whose bodies are held.
@@ -82,6 +84,7 @@ impl Gateway {
         let bounds = policy.bounds();
         Gateway {
             held: ByteBound::new(bounds.held_bodies),
+            raised_buffer: policy.largest_held_body().map(body::buffer_limit),
             copied: ByteBound::new(bounds.copied_bodies),
             kept: ByteBound::new(MAX_KEPT_BYTES),
             memory: RefCell::new(DecisionState {

@@ -90,15 +90,23 @@ impl BodyState {
     }
 
     /// Reserves the bytes that Envoy may hold of a body that it does not report while the request waits (envoy-facts §2.7).
-    /// Returns `false` if the worker's bound is exceeded.
-    pub fn reserve(&mut self, headers: &[(&[u8], &[u8])], stream: &dyn RequestFacts, held: &Rc<ByteBound>) -> bool {
+    /// `raised` is the buffer limit of a document whose checks hold bodies back. Returns `false` if the worker's bound is exceeded.
+    pub fn reserve(
+        &mut self,
+        headers: &[(&[u8], &[u8])],
+        stream: &dyn RequestFacts,
+        raised: Option<u64>,
+        held: &Rc<ByteBound>,
+    ) -> bool {
         if self.held.is_some() || self.headers_only {
             return true;
         }
         let header = |name: &[u8]| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         let announced = header(b"content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
         let is_http1 = header(b"upgrade").is_none() && stream.is_http1();
-        let buffered = if is_http1 { CONNECTION_BUFFER } else { STREAM_WINDOW };
+        let usual = if is_http1 { CONNECTION_BUFFER } else { STREAM_WINDOW };
+        let raised = raised.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let buffered = usual.max(raised).saturating_add(ONE_READ);
         self.held = held.hold(announced.unwrap_or(buffered).min(buffered));
         self.held.is_some()
     }
@@ -127,10 +135,18 @@ impl BodyState {
     }
 }
 
-/// How much of a waiting request's body the generated listener reads: over HTTP/1 `per_connection_buffer_limit_bytes` and one
-/// network read, over HTTP/2 `initial_stream_window_size`.
-const CONNECTION_BUFFER: usize = (32 << 10) + (128 << 10);
+/// Returns the buffer limit of requests in a document whose checks hold bodies back up to this size. A network read is added:
+/// without that room, Envoy would refuse a body that the filter is about to accept (envoy-facts §2.7).
+pub const fn buffer_limit(largest_held_body: u64) -> u64 {
+    largest_held_body + (1 << 18)
+}
+
+/// The buffer limits of the generated listener in other documents: `per_connection_buffer_limit_bytes` for HTTP/1, `initial_stream_window_size` for
+/// HTTP/2.
+const CONNECTION_BUFFER: usize = 32 << 10;
 const STREAM_WINDOW: usize = 64 << 10;
+/// How much Envoy may read beyond such a limit before it pauses the client.
+const ONE_READ: usize = 128 << 10;
 
 #[cfg(test)]
 mod tests {

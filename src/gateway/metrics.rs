@@ -33,7 +33,7 @@ static REFUSALS: Metric = Metric {
 static AUTHENTICATIONS: Metric = Metric {
     name: "portcullis_authentications_total",
     labels: &["credential", "issuer"],
-    help: "accepted credentials, by their kind and by the issuer of the token; a request may carry several",
+    help: "valid credentials, also of requests that are refused later, by their kind and by the issuer of the token",
 };
 static LIMIT_HITS: Metric = Metric {
     name: "portcullis_limit_hits_total",
@@ -93,7 +93,9 @@ impl Count {
         if record.outcome == Outcome::Deny {
             counts.push(Count::Refusal(record.settled_reason(), record.status));
         }
-        counts.extend(record.limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Enforced)));
+        // Another status means that the limit could not be counted.
+        let enforced = record.limit.iter().filter(|_| record.status == Some(429));
+        counts.extend(enforced.map(|limit| Count::LimitHit(limit.clone(), LimitMode::Enforced)));
         counts.extend(record.would_limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Shadow)));
         counts
     }

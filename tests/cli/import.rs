@@ -234,7 +234,7 @@ fn options_about_an_issuer_need_one() {
     let bench = Bench::new("import-issuer");
     for options in [["--audience", "a"], ["--jwks-uri", "https://i/keys"], ["--secret-env", "S"]] {
         let ran = import(&bench, "file.json", r#"{"paths": []}"#, &options);
-        assert!(ran.code == 2 && ran.err.contains("--issuer <ISS>"), "{options:?}: {} {}", ran.code, ran.err);
+        assert!(ran.code == 64 && ran.err.contains("--issuer <ISS>"), "{options:?}: {} {}", ran.code, ran.err);
     }
 }
 

@@ -7,6 +7,7 @@ use super::version::RAISES_BUFFER_LIMIT;
 use super::{EnvoyOptions, access_log, filter, local_reply};
 use crate::cli::gateway::GatewayFile;
 use crate::config::document::Audit;
+use crate::gateway::body::buffer_limit;
 use crate::policy::respond::refusal::REPLIED_HEADER;
 
 /// The listener with the filter and its routes.
@@ -31,13 +32,7 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
 /// The raised buffer limit of every connection, for Envoy versions that ignore the virtual host's limit for held bodies.
 fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
     let held = gateway.policy.largest_held_body().filter(|_| options.envoy_version < RAISES_BUFFER_LIMIT);
-    held.map_or(0, held_bytes)
-}
-
-/// How much of a body Envoy holds where checks hold bodies back. One network read is added: without that room, Envoy would refuse
-/// a body that the filter is about to accept (envoy-facts §2.7).
-fn held_bytes(largest_body: u64) -> u64 {
-    largest_body.max(WAITING_BYTES) + ROOM_TO_READ
+    held.map_or(0, buffer_limit)
 }
 
 /// A note on this limit, for users of such a version.
@@ -146,7 +141,7 @@ fn routes(largest_body: Option<u64>) -> Value {
     });
     if let (Some(bytes), Some(host)) = (largest_body, host.as_object_mut()) {
         // Set on the host, because no route is selected yet while a body is held.
-        host.insert("request_body_buffer_limit".to_string(), json!(held_bytes(bytes)));
+        host.insert("request_body_buffer_limit".to_string(), json!(buffer_limit(bytes)));
     }
     json!({
         "name": "portcullis",
@@ -162,9 +157,6 @@ fn routes(largest_body: Option<u64>) -> Value {
 /// that send large bodies delay all others by 100 ms.
 const BUFFER_BYTES: u64 = 1 << 15;
 const STREAM_BYTES: u64 = 1 << 16;
-/// The body of a request that waits for keys or a limit is held too, on every route.
-const WAITING_BYTES: u64 = 1 << 20;
-const ROOM_TO_READ: u64 = 1 << 18;
 /// Set by the filter; removed from client requests before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";
 pub(super) const FROM_PROXIES: [&str; 6] =

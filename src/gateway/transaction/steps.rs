@@ -58,7 +58,7 @@ impl Transaction {
                 gateway.waiting.borrow_mut().insert(self.id, wait);
                 // A body that is reported is counted as it arrives.
                 let is_counted = self.progress.may_hold_body();
-                if !is_counted && !self.body.reserve(&headers, host.stream, &gateway.held) {
+                if !is_counted && !self.body.reserve(&headers, host.stream, gateway.raised_buffer, &gateway.held) {
                     self.refuse_crowded(gateway, host, commands);
                 }
             }

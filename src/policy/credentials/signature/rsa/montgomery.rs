@@ -294,7 +294,7 @@ mod tests {
     fn powers_agree_with_plain_arithmetic() {
         let mut numbers = numbers();
         for round in 0..2000 {
-            let mut next = || numbers.next().expect("without_expiry");
+            let mut next = || numbers.next().expect("endless");
             let modulus = (next() >> (round % 60)) | 3;
             let (base, exponent) = (next() % modulus, (next() >> (31 + round % 31)) | 3);
             let bytes = modulus.to_be_bytes();
