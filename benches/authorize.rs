@@ -17,7 +17,7 @@ use serde_json::json;
 criterion_group!(benches, permissions, conditions);
 criterion_main!(benches);
 
-/// Permissions are read once for each token and checked for each request.
+/// Measures permissions, which are read once for each token and checked for each request.
 fn permissions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("permissions");
     let names: Vec<String> = (0..1024).map(|bit| format!("P{bit}")).collect();

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 criterion_group!(benches, stages, signatures, whole);
 criterion_main!(benches);
 
-/// The stages that read the request.
+/// Measures the stages that read the request.
 fn stages(criterion: &mut Criterion) {
     let token = token();
     let request = request("GET", "/api/v1/orders/42", Some(&token));
@@ -55,7 +55,8 @@ fn stages(criterion: &mut Criterion) {
     });
 }
 
-/// The algorithms in pure Rust, with signatures from OpenSSL. Inside Envoy, its own library verifies RS and ES signatures.
+/// Measures the algorithms in pure Rust, with signatures from OpenSSL. In the filter, Envoy's library verifies RS and ES
+/// signatures.
 fn signatures(criterion: &mut Criterion) {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap_or_default();
     let input = vectors.get("signing_input").and_then(Value::as_str).unwrap_or_default();
@@ -75,7 +76,7 @@ fn signatures(criterion: &mut Criterion) {
     }
 }
 
-/// `Transaction::on_request_headers`, from the headers to the commands and the record.
+/// Measures `Transaction::on_request_headers`, from the headers to the commands and the audit record.
 fn whole(criterion: &mut Criterion) {
     let Some(policy) = policy() else { return };
     let token = token();
@@ -113,7 +114,7 @@ fn whole(criterion: &mut Criterion) {
     });
 }
 
-/// A gateway and a host of plain memory.
+/// A gateway and an in-memory host.
 struct Site {
     gateway: Gateway,
     host: SimulatedHost<'static>,

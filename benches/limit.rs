@@ -1,4 +1,4 @@
-//! The cost of counting a request in the core, with ten thousand callers: `cargo bench --bench limit`.
+//! The cost of counting a request without Envoy, with ten thousand callers: `cargo bench --bench limit`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn key(criterion: &mut Criterion) {
     });
 }
 
-/// One and three limits, one and four windows. Each limit reads and writes one cell, regardless of the number of its windows.
+/// Measures one and three limits, with one and four windows. Each limit reads and writes one cell for all its windows.
 fn counting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("limit/10,000 callers");
     for (name, limits, windows) in [("1 limit, 1 window", 1, 1), ("1 limit, 4 windows", 1, 4), ("3 limits", 3, 1)] {

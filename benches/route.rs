@@ -9,7 +9,7 @@ use portcullis::policy::request::route::{Method, RoutePattern, RouteTable};
 criterion_group!(benches, by_number_of_routes, backtracking, guard);
 criterion_main!(benches);
 
-/// The goal is similar times for 10 and for 10,000 routes.
+/// Measures different numbers of routes. The goal is similar times for 10 and for 10,000 routes.
 fn by_number_of_routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("route");
     for count in [10, 100, 1_000, 10_000] {
@@ -29,7 +29,7 @@ fn by_number_of_routes(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Every level has a literal and a parameter that both match, but no pattern matches the whole path.
+/// Measures backtracking. At every level, both a literal and a parameter match, but no pattern matches the whole path.
 fn backtracking(criterion: &mut Criterion) {
     let depth = 10;
     let shapes = (0..1 << depth).map(|bits: u32| {

@@ -1,6 +1,6 @@
-//! The command line: checks and explains documents, generates Envoy configuration, and imports from other gateways.
+//! The commands of `portcullis`: check and explain documents, generate Envoy configuration, and import from other gateways.
 //!
-//! Results go to standard output, everything else to standard error. Each command has its own file.
+//! Results go to standard output, and all other messages go to standard error. Each command has its own file.
 
 mod can;
 mod check;
@@ -45,11 +45,11 @@ use output::Output;
 /// The exit status of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Success without problems; for `explain`: the request is allowed.
+    /// The command succeeded without problems; for `explain`, the request is allowed.
     Success = 0,
     /// The document has problems, or the command failed.
     Failure = 1,
-    /// `explain`: the request is refused.
+    /// The request is refused; only `explain` returns this status.
     Denied = 2,
     /// The command line is invalid (EX_USAGE of sysexits).
     Usage = 64,
@@ -61,9 +61,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The output and the exit status of a command.
+/// The result of a command: its output and its exit status.
 struct ToolOutcome {
-    /// For standard output.
+    /// The output for standard output.
     result: Output,
     /// Lines for standard error.
     notes: Vec<String>,
@@ -72,18 +72,18 @@ struct ToolOutcome {
 
 /// Why a command failed.
 enum Failure {
-    /// Problems in the documents that were read.
+    /// The documents have problems; each problem has the name of its file.
     Problems(Vec<(String, Problem)>),
-    /// Any other failure, in one line.
+    /// Another failure, described in one line.
     Message(String),
 }
 
-/// The text of a SHA-256.
+/// Formats a SHA-256 digest as `sha256:` and hexadecimal digits.
 fn hash_text(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// The hint after an unknown name.
+/// Returns the hint that follows an unknown name in an error message, if a similar name exists.
 fn hint(near: Option<&str>) -> String {
     near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
@@ -130,7 +130,7 @@ enum ToolCommand {
     WhoCan(who_can::WhoCanOptions),
 }
 
-/// Runs one command line, which starts with the program name.
+/// Runs one command line. The first argument is the program name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = match Arguments::try_parse_from(&arguments) {
@@ -154,9 +154,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     finish(outcome)
 }
 
-/// Prints the usage error or the requested help.
+/// Prints a usage error or the help that the user requested.
 fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
-    // The message may repeat arguments, so it is built again from their printable form.
+    // The error message can contain arguments, so the error is created again from printable arguments.
     let printable: Vec<OsString> = arguments.iter().map(|argument| output::argument(argument)).collect();
     match Arguments::try_parse_from(&printable) {
         Err(error) => drop(error.print()),
@@ -165,7 +165,7 @@ fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
     if error.use_stderr() { Exit::Usage } else { Exit::Success }
 }
 
-/// Writes the outcome. A closed pipe (`| head`) is not an error.
+/// Writes the result to standard output and the notes to standard error. A closed pipe (`| head`) is not an error.
 fn finish(outcome: Result<ToolOutcome, Failure>) -> Exit {
     let (result, notes, exit) = match outcome {
         Ok(ToolOutcome { result, notes, exit }) => (result, notes, exit),
@@ -181,13 +181,13 @@ fn finish(outcome: Result<ToolOutcome, Failure>) -> Exit {
     exit
 }
 
-/// `file:line:col: path: message`, the format that editors and CI systems parse.
+/// Formats a problem as `file:line:col: path: message`, which editors and CI systems can parse.
 fn line(file: &str, problem: &Problem) -> String {
     if problem.place.line > 0 { format!("{file}:{problem}") } else { format!("{file}: {problem}") }
 }
 
 impl Failure {
-    /// The problems of one file.
+    /// Returns a failure with the problems of one file.
     fn in_file(file: &str, problems: Problems) -> Failure {
         Failure::Problems(problems.sorted().into_iter().map(|problem| (file.to_string(), problem)).collect())
     }

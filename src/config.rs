@@ -1,4 +1,4 @@
-//! The document that an operator writes, read field by field; all problems are found at once, each with its place.
+//! Reads the document that an operator writes, field by field, and reports all problems together, each with its place.
 
 pub mod auth;
 pub mod bounds;
@@ -49,8 +49,8 @@ use revocation::RevocationSettings;
 use schema::NamedSchema;
 
 impl Document {
-    /// Reads a parsed document. It returns the readable parts even if there are problems, so that checks of the whole document
-    /// can add theirs. Callers must check the problems before they use the document.
+    /// Reads a parsed document. If there are problems, the result contains the readable parts, so that checks of the whole
+    /// document can report further problems. Callers must check the problems before they use the document.
     pub fn read(node: &Node, environment: Environment<'_>) -> (Document, Problems) {
         let problems = RefCell::new(Problems::default());
         let document = read_document(&Field::root(node, &problems), environment).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Document {
     }
 }
 
-/// YAML parses a version without quotes as a number.
+/// Checks that `version` is the string `1.0`. Without quotes, YAML parses the version as a number.
 fn check_version(fields: &Fields<'_>) {
     if let Some(version) = fields.require("version")
         && version.node.value != Value::Text("1.0".to_string())
@@ -67,7 +67,7 @@ fn check_version(fields: &Fields<'_>) {
     }
 }
 
-/// One line per section, in the order of the reference.
+/// Reads all sections, in the order of the reference documentation.
 fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Document> {
     let fields = root.fields()?;
     check_version(&fields);
@@ -112,7 +112,8 @@ fn required_auth(field: &Field<'_>) -> At<Auth> {
     At { value: Auth::required(), place: field.place.clone() }
 }
 
-/// The `auth` of routes without their own. It cannot open routes: an open route must say so itself.
+/// Reads the `auth` that applies to routes without their own `auth`. It must require credentials; only a route itself can allow
+/// requests without credentials.
 fn default_auth(field: &Field<'_>) -> At<Auth> {
     match Auth::read(field) {
         Some(At { value: Auth::None | Auth::Optional, .. }) => {
@@ -128,7 +129,7 @@ impl ErrorSettings {
         let fields = field.fields()?;
         let realm = fields.get("realm");
         let text = realm.as_ref().and_then(|f| f.text());
-        // A realm is a quoted-string (RFC 9110 §5.6.4); without quotes and backslashes it needs no escaping.
+        // A realm is a quoted-string (RFC 9110 §5.6.4). A realm without quotes and backslashes needs no escaping.
         let is_plain = |t: &String| t.bytes().all(|b| (0x20..0x7f).contains(&b) && !matches!(b, b'"' | b'\\'));
         if let (Some(field), Some(text)) = (&realm, &text)
             && !is_plain(text)
@@ -156,7 +157,7 @@ impl Audit {
     }
 }
 
-/// A route's own `cors`: a policy, or `false` to disable CORS.
+/// Reads the `cors` of a route: a policy, or `false`, which disables CORS.
 fn cors_setting(field: &Field<'_>) -> Option<Option<Cors>> {
     match field.node.value {
         Value::Bool(false) => Some(None),

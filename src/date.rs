@@ -1,6 +1,6 @@
 //! Gregorian calendar dates in UTC, converted from and to days since 1970-01-01.
 
-/// A date: year, month from 1, day from 1.
+/// A calendar date in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
     /// The year.
@@ -14,7 +14,7 @@ pub struct Date {
 impl Date {
     /// Returns the date this many days after 1970-01-01.
     pub fn of_day(days: u64) -> Date {
-        // Uses years that begin in March, so that leap days come last (Howard Hinnant, chrono-dates).
+        // Counts years from March, so that the leap day is the last day of a year (Howard Hinnant, chrono-dates).
         let shifted = days + 719_468;
         let era = shifted / 146_097;
         let day_of_era = shifted % 146_097;
@@ -26,7 +26,7 @@ impl Date {
         Date { year: era * 400 + year_of_era + u64::from(month <= 2), month, day }
     }
 
-    /// Returns the number of days since 1970-01-01; `None` for an earlier date, or one that does not exist.
+    /// Returns the number of days since 1970-01-01; `None` if the date is earlier or does not exist.
     pub fn days(self) -> Option<u64> {
         let Date { year, month, day } = self;
         if year < 1970 || !(1..=12).contains(&month) || !(1..=self.days_in_month()).contains(&day) {
@@ -39,7 +39,7 @@ impl Date {
         Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
     }
 
-    /// Returns the number of days left in the month, including this one.
+    /// Returns the number of days left in the month, including this day.
     pub fn days_left(self) -> u64 {
         self.days_in_month() - self.day + 1
     }

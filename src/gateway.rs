@@ -1,6 +1,6 @@
 //! Runs a policy: tracks its requests, its polled documents and its outgoing calls.
 //!
-//! It takes events and returns commands; a host performs the I/O.
+//! The gateway takes events and returns commands; a host performs the I/O.
 
 pub mod body;
 pub mod call;
@@ -32,23 +32,23 @@ use crate::policy::limits::rate_limit_client::Quotas;
 use crate::policy::polled::Polled;
 use crate::policy::verdict::wait::Awaited;
 
-/// A running policy in one worker. All [`transaction::Transaction`]s of the worker share it.
+/// A running policy in one worker. All [`transaction::Transaction`]s of the worker share the gateway.
 pub struct Gateway {
     pub(crate) policy: Rc<Policy>,
     pub(crate) memory: RefCell<DecisionState>,
     calls: RefCell<Calls>,
     pub(crate) waiting: RefCell<Waiting>,
-    /// Held requests of which no part of the body has arrived yet.
+    /// Held requests whose body has not begun to arrive.
     pub(crate) awaiting_body: RefCell<Vec<StreamId>>,
-    /// Bytes of held bodies, in the proxy's memory.
+    /// Counts and limits the bytes of held bodies in the proxy's memory.
     pub(crate) held: Rc<ByteBound>,
-    /// The proxy's buffer limit for every request, in a document whose checks hold bodies back.
+    /// The proxy's buffer limit for every request, if the checks of any route hold bodies back.
     pub(crate) raised_buffer: Option<u64>,
-    /// Bytes of body copies, for report-only checks.
+    /// Counts and limits the bytes of body copies for report-only checks.
     pub(crate) copied: Rc<ByteBound>,
-    /// Bytes of headers kept for requests whose bodies are held.
+    /// Counts and limits the bytes of headers kept for requests whose bodies are held.
     pub(crate) kept: Rc<ByteBound>,
-    /// More requests are due than one tick may wake.
+    /// Whether more requests are due than one tick may wake.
     is_hurried: Cell<bool>,
     /// The tick period that the host should set.
     tick: Cell<Option<Duration>>,
@@ -61,7 +61,7 @@ pub(crate) struct DecisionState {
     pub quotas: Quotas,
 }
 
-/// Outgoing calls: due and running.
+/// The outgoing calls that are due or running.
 struct Calls {
     polling: Polling,
     quotas: QuotaCalls,
@@ -70,7 +70,7 @@ struct Calls {
 /// The effects of an event that concerns the whole gateway.
 #[derive(Debug, Default)]
 pub struct GatewayEffects {
-    /// Log lines.
+    /// Log lines to write and counters to increase.
     pub commands: Vec<Command>,
     /// Requests to decide again, with [`transaction::Transaction::on_wake`].
     pub due: Vec<StreamId>,
@@ -106,12 +106,13 @@ impl Gateway {
         &self.policy
     }
 
-    /// Returns the polled documents. Tools and tests use it to supply documents without fetching them.
+    /// Returns the polled documents. Tools and tests use this function to supply documents without fetching them.
     pub fn polled(&self) -> RefMut<'_, Polled> {
         RefMut::map(self.memory.borrow_mut(), |memory| &mut memory.polled)
     }
 
-    /// Returns the new period of [`Gateway::on_tick`] if it changed. A policy without polls and waits needs no ticks.
+    /// Returns the new period of [`Gateway::on_tick`] if it changed. Returns `None` for a policy that never polls or waits,
+    /// because such a policy needs no ticks.
     pub fn next_tick(&self) -> Option<Duration> {
         let period = self.tick.take()?;
         let polls = self.memory.borrow().polled.plans().next().is_some();
@@ -130,10 +131,11 @@ impl Gateway {
         outcome
     }
 
-    /// Starts the calls that are due, with `start`, which returns `false` for a call that the host cannot start. Returns the
-    /// requests to decide because of that; the host decides them and calls again, until there is nothing left to do.
+    /// Starts the due calls with `start`, which returns `false` if the host cannot start a call. Then this function returns the
+    /// requests that wait for that call. The host decides these requests and calls this function again, until it returns `None`.
     ///
-    /// One event wakes about [`MAX_WOKEN`] requests. `woken` counts them, and the rest follows at the next tick.
+    /// One event wakes about [`MAX_WOKEN`] requests. `woken` counts these requests, and the remaining calls are started at the
+    /// next tick.
     pub fn start_calls(
         &self,
         now: Duration,
@@ -194,17 +196,18 @@ impl Gateway {
         outcome
     }
 
-    /// Returns held requests of which no part of the body has arrived, at most as many as may be woken at once. See
+    /// Returns held requests whose body has not begun to arrive, at most [`MAX_WOKEN`]. See
     /// [`transaction::Transaction::on_awaited_body`].
     pub fn awaiting_body(&self) -> Vec<StreamId> {
         let mut awaiting_body = self.awaiting_body.borrow_mut();
         let batch: Vec<_> = awaiting_body.iter().take(MAX_WOKEN).copied().collect();
-        // The next call looks at others: requests without a body must not keep the rest from being found.
+        // The next call returns other requests. Otherwise, requests without a body would always be returned first.
         awaiting_body.rotate_left(batch.len());
         batch
     }
 
-    /// Finds the requests that timed out or whose awaited result has arrived. A large number is spread over several ticks.
+    /// Finds the requests that timed out or whose awaited result has arrived. A large number of requests is spread over several
+    /// ticks.
     fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut GatewayEffects) {
         let (due, more) = self.waiting.borrow_mut().take(now, come);
         outcome.due = due;
@@ -218,20 +221,20 @@ impl Gateway {
     }
 }
 
-/// Builds a log line.
+/// Returns the command that writes a log line.
 fn log(level: Level, text: String) -> Command {
     Command::Log(level, text)
 }
 
-/// How often a worker looks for documents that other workers fetched. It adds at most this delay to a waiting request.
+/// The period at which a worker looks for documents that other workers fetched. A request waits at most this much longer.
 const TICK: Duration = Duration::from_millis(100);
 /// The tick period while more requests are due than may be woken at once.
 const HURRIED_TICK: Duration = Duration::from_millis(2);
-/// The number of verified tokens that each worker caches.
+/// The maximum number of verified tokens that each worker caches.
 const MAX_TOKENS: usize = 20_000;
-/// Bound on header bytes kept while bodies arrive. Ten thousand typical requests use a tenth of it.
+/// The maximum number of header bytes kept while bodies arrive. Ten thousand typical requests use a tenth of this bound.
 const MAX_KEPT_BYTES: u64 = 64 << 20;
-/// The number of rate limit service accounts that one worker keeps.
+/// The maximum number of rate limit keys for which one worker stores answers of the rate limit service.
 const MAX_ACCOUNTS: usize = 10_000;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The decision core: a compiled policy, and the pipeline that decides one request and its response.
 //!
-//! It reads no clock, file or network.
+//! The policy reads no clock, file or network.
 
 pub mod authority;
 pub mod checks;
@@ -49,7 +49,7 @@ use world::World;
 use crate::config::document::Audit;
 use crate::config::limit::LimitHeaders;
 
-/// A compiled document. It is immutable and fully validated, so requests do not check it again.
+/// A compiled document. A policy is immutable and fully validated, so the pipeline does not validate its settings again.
 ///
 /// ```
 /// use portcullis::config::source;
@@ -67,9 +67,9 @@ pub struct Policy {
     client_reader: Option<Rc<ClientReader>>,
     routes: Routes,
     credentials: Credentials,
-    /// The document's CORS policy. It applies until a route is found.
+    /// The CORS policy at the top level of the document. It applies to responses until the request has matched a route.
     cors: Option<Rc<CorsPolicy>>,
-    /// The empty requirements of a public path.
+    /// The empty requirements, used for requests with a public path.
     open: Requirements,
     /// The limits for requests that match no route.
     limits: LimitSet,
@@ -81,8 +81,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Decides one request. The same policy, world, request and progress give the same decision. After [`Decision::Await`],
-    /// call it again with the same progress: it resumes the decision and counts nothing twice.
+    /// Decides one request. Equal arguments give equal decisions. After [`Decision::Await`], call this function again with the
+    /// same `progress`: it resumes the decision and counts nothing twice.
     pub fn decide(&self, parts: &RequestParts<'_>, progress: &mut Progress, world: &mut World<'_>) -> Decision {
         progress.resume();
         match self.pipeline(parts, progress, world) {
@@ -152,7 +152,7 @@ impl Policy {
         })
     }
 
-    /// Reads the request and assigns an id. The document's CORS policy applies until a route is found.
+    /// Reads the request and assigns an id to it. Until the request has matched a route, the CORS policy of the document applies.
     fn read<'r>(
         &self,
         parts: &RequestParts<'r>,
@@ -176,7 +176,7 @@ impl Policy {
         request
     }
 
-    /// Returns the requirements of a route. A public path has none, even if its route sets some.
+    /// Returns the requirements of a route, or no requirements if the path is public.
     fn requirements<'p>(&'p self, rule: &'p Rule, path: &str, world: &mut World<'_>) -> &'p Requirements {
         if self.is_public(path) {
             world.note("authenticate", || "the path is public: no credential is needed".to_string());
@@ -185,7 +185,8 @@ impl Policy {
         &rule.requirements
     }
 
-    /// Decides a held request by its body: forwards it, or refuses it with this reply. A body never waits.
+    /// Decides a held request by its body: returns the request to forward, or the reply that refuses it. This function never
+    /// waits.
     pub fn inspect(
         &self,
         inspection: Inspection,
@@ -198,21 +199,21 @@ impl Policy {
         Ok(forward)
     }
 
-    /// Builds the reply for a request that is refused after its headers were decided, or while it waits.
+    /// Builds the reply for a request that is refused after the decision about its headers, or while the request waits.
     pub fn refuse(&self, rejection: Rejection, progress: &mut Progress, now: Duration) -> Reply {
         let reply = self.refusals.reply(&rejection, &progress.plan, None, now);
         progress.record_refusal(rejection, &reply);
         reply
     }
 
-    /// Builds the reply that ends a request whose body grew too large during forwarding.
+    /// Builds the reply for a request whose body grew too large while it was forwarded.
     pub fn cut_off(&self, rejection: &Rejection, progress: &mut Progress, now: Duration) -> Reply {
         progress.audit.code = Some(rejection.kind.appearance().code);
         progress.audit.failure = Some(rejection.reason.to_string());
         self.refusals.reply(rejection, &progress.plan, None, now)
     }
 
-    /// Builds the reply for a waiting request when the worker's bound on held bodies is exceeded.
+    /// Builds the reply for a waiting request if the held bodies of this worker together exceed their bound.
     pub fn refuse_crowded(&self, progress: &mut Progress, now: Duration) -> Reply {
         self.refuse(crowded(), progress, now)
     }
@@ -222,7 +223,7 @@ impl Policy {
         respond::respond(&self.refusals, head, progress, now)
     }
 
-    /// Returns the edits for request trailers. They remove identity headers, credentials, request line overrides and every
+    /// Returns the edits for request trailers. The edits remove identity headers, credentials, request line overrides and every
     /// other header that the policy reads.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
@@ -232,35 +233,35 @@ impl Policy {
         edits
     }
 
-    /// Returns the target without the tokens and keys in its query; `None` if there are none, or if queries carry no
-    /// credentials.
+    /// Returns the target without the tokens and keys in its query; `None` if the query contains no credential, or if the policy
+    /// reads no credentials from queries.
     ///
-    /// The target may be one that the guard refuses: it may be neither a path nor valid UTF-8.
+    /// This function also accepts targets that the guard refuses, such as a target that is not a path or not valid UTF-8.
     pub fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
         self.credentials.without_query_secrets(target)
     }
 
-    /// Returns the documents that this policy polls. None of them is fetched yet.
+    /// Returns the documents that this policy polls, before the first fetch.
     pub fn polled(&self) -> Polled {
         Polled::new(self.plans.iter().cloned())
     }
 
-    /// Returns `true` if requests may wait for a rate limit service.
+    /// Returns `true` if the policy has limits that a rate limit service counts, so that requests may wait for an answer.
     pub fn asks_rate_limits(&self) -> bool {
         self.asks_rate_limits
     }
 
-    /// Returns the reader of the client document that this policy polls; `None` if it polls none.
+    /// Returns the reader for the polled client document; `None` if the policy polls no client document.
     pub fn client_reader(&self) -> Option<&ClientReader> {
         self.client_reader.as_deref()
     }
 
-    /// Returns the destination of audit records.
+    /// Returns where audit records are written.
     pub fn audit(&self) -> Audit {
         self.audit
     }
 
-    /// Returns the size limit of the largest body that a route holds a request for; `None` if no route holds requests.
+    /// Returns the largest body size in bytes that any route accepts for a held request; `None` if no route holds requests.
     pub fn largest_held_body(&self) -> Option<u64> {
         self.routes.table.iter().chain(self.routes.public.iter()).filter_map(|(_, rule)| rule.held_body()).max()
     }
@@ -270,7 +271,7 @@ impl Policy {
         &self.bounds
     }
 
-    /// Returns the configured permissions, for the tools.
+    /// Returns the configured permissions. Only the command line tools use them.
     pub fn permissions(&self) -> &PermissionRegistry {
         &self.credentials.permissions
     }
@@ -280,7 +281,7 @@ impl Policy {
         !self.routes.public.is_empty() && self.routes.public_rule(path).is_some()
     }
 
-    /// Returns the routes, for the tools.
+    /// Returns the routes. Only the command line tools use them.
     pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
         &self.routes.table
     }

@@ -1,11 +1,11 @@
 //! Escapes control characters and invisible characters, so that text is safe to print in a terminal or a log.
 //!
-//! The escapes are those of JSON (RFC 8259 §7), so JSON text stays valid and keeps its meaning.
+//! The functions use the escapes of JSON (RFC 8259 §7), so JSON text stays valid and keeps its meaning.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Escapes the text for one line, including line breaks and tabs.
+/// Escapes the text for output on one line. Line breaks and tabs are escaped too.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
@@ -18,7 +18,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 /// Returns `true` for characters without a faithful visible form: controls (C0, DEL, C1), line and paragraph separators,
 /// bidirectional controls (CVE-2021-42574), and all other invisible characters.
 pub fn is_hidden(c: char) -> bool {
-    // Most text is ASCII.
+    // Most text is ASCII and needs no table.
     if c.is_ascii() {
         return c.is_ascii_control();
     }
@@ -26,7 +26,7 @@ pub fn is_hidden(c: char) -> bool {
 }
 
 fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
-    // Fast path for audit records.
+    // Most audit records are printable ASCII and are returned unchanged.
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return Cow::Borrowed(text);
     }
@@ -76,7 +76,7 @@ const HIDDEN: [(u32, u32); 31] = [
     (0x0001_3430, 0x0001_343f),
     (0x0001_bca0, 0x0001_bca3),
     (0x0001_d173, 0x0001_d17a),
-    // Tags and supplementary variation selectors can encode a whole hidden text.
+    // Tags and supplementary variation selectors can encode hidden text.
     (0x000e_0000, 0x000e_0fff),
     // Noncharacters.
     (0xfdd0, 0xfdef),

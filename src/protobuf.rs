@@ -2,14 +2,14 @@
 //!
 //! The gateway reads and writes only four small messages. The modules that define their field numbers cite the source.
 
-/// Iterates over the fields of one message. For malformed bytes it yields `None` as an item, then ends.
+/// Iterates over the fields of one message. At malformed bytes, the iterator yields `None` as an item and then ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'b>(pub &'b [u8]);
 
 /// One field: its number and its value, by wire type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire<'b> {
-    /// An integer, a flag or an enum value.
+    /// An integer, a Boolean or an enum value.
     Varint(u64, u64),
     /// Eight bytes.
     Fixed64(u64, u64),

@@ -1,7 +1,7 @@
-//! JSON for security decisions: a strict parser, which gives each text one meaning or rejects it, and JSON Schema.
+//! JSON for security decisions: a strict parser that rejects ambiguous text, and a JSON Schema validator.
 //!
-//! If a token's header has two `alg` members, parsers may disagree about which one applies. An attacker can use that
-//! difference, so duplicate members are rejected (RFC 8259 §4 warns of them, RFC 7515 §4 and RFC 7519 §4 allow rejecting them).
+//! If a token's header has two `alg` members, parsers may disagree about which one applies. An attacker can use that difference,
+//! so the parser rejects duplicate members (RFC 8259 §4 warns of them, RFC 7515 §4 and RFC 7519 §4 allow rejecting them).
 
 pub mod number;
 pub mod pointer;
@@ -19,22 +19,22 @@ use serde_json::Value;
 
 use tree::Json;
 
-/// The reason why a text is rejected.
+/// The reason why the parser rejects a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Malformed {
     /// An object has two members of this name, after resolving escapes.
     DuplicateMember(String),
     /// Arrays and objects are nested deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// The text has more values than allowed.
+    /// The text has more values than the bounds allow.
     TooMany,
-    /// A number outside the range of a double (RFC 8259 §6 lets readers set such a limit).
+    /// A number is outside the range of a double (RFC 8259 §6 allows parsers to set such a limit).
     OutOfRange,
-    /// A `\u` escape that is half of a surrogate pair: the grammar allows it, Unicode does not (RFC 8259 §8.2).
+    /// A `\u` escape is only one half of a surrogate pair. The JSON grammar allows it, but Unicode does not (RFC 8259 §8.2).
     LoneSurrogate,
-    /// Not JSON, or more than one value.
+    /// The text is not JSON, or contains more than one value.
     Syntax,
-    /// Not UTF-8, which RFC 8259 §8.1 requires.
+    /// The text is not UTF-8, which RFC 8259 §8.1 requires.
     NotUtf8,
 }
 
@@ -56,19 +56,20 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Parses one JSON value. Only whitespace may follow it.
+/// Parses one JSON value. Only whitespace may follow the value.
 ///
 /// Integers within `i64` or `u64` stay exact; every other number becomes the nearest `f64`.
 pub fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
     parse_to_depth(bytes, MAX_DEPTH)
 }
 
-/// Like [`parse`], with a different nesting bound: a scalar has depth 0, `[]` has depth 1. The maximum is 127.
+/// Parses one JSON value like [`parse`], with another bound on nesting. A scalar has depth 0, `[]` has depth 1. The maximum is
+/// 127.
 pub fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Value, Malformed> {
     parse_within(bytes, Bounds { depth: max_depth, values: usize::MAX })
 }
 
-/// Bounds on a text. A tree takes much more memory than its text.
+/// Bounds for parsing a text. The parsed tree needs much more memory than the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// The maximum nesting: a scalar has depth 0, `[]` has depth 1. Values above 127 count as 127.
@@ -77,7 +78,7 @@ pub struct Bounds {
     pub values: usize,
 }
 
-/// Like [`parse`], with bounds that the caller sets. Use [`read`] to keep the text of numbers.
+/// Parses one JSON value like [`parse`], within these bounds. Use [`read`] to keep the text of numbers.
 pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
     read(bytes, bounds)?.into_value().ok_or(Malformed::OutOfRange)
 }
@@ -85,13 +86,14 @@ pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
 /// Parses one JSON value into a tree that keeps the text of numbers. Only whitespace may follow the value.
 ///
 /// # Errors
-/// The reason why the text is rejected.
+/// Returns the reason why the parser rejects the text.
 pub fn read(bytes: &[u8], bounds: Bounds) -> Result<Json<'_>, Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
     reader::read(text, bounds)
 }
 
-/// The maximum nesting of arrays and objects. Real claims stay under ten; the bound prevents stack overflow by hostile text.
+/// The maximum nesting of arrays and objects. The claims of real tokens have fewer than ten levels. The bound prevents hostile
+/// text from overflowing the stack.
 pub const MAX_DEPTH: usize = 32;
 
 #[cfg(test)]

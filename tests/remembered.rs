@@ -20,7 +20,7 @@ use portcullis::policy::credentials::jwks::VerifyingKey;
 use portcullis::policy::credentials::signature::SignatureVerifier;
 use serde_json::json;
 
-/// Returns a fixed result, and counts its calls.
+/// A verifier that returns a fixed result and counts its calls.
 struct Counting {
     result: Cell<bool>,
     calls: Cell<usize>,
@@ -105,7 +105,7 @@ fn a_token_that_was_pushed_out_is_verified_again() {
     assert_eq!(gateway.ask(&token("user-0"), 0), (true, 1));
 }
 
-/// An HS256 token with a signature of the right length; [`Counting`] decides whether it is valid.
+/// Returns an HS256 token with a signature of the right length. [`Counting`] decides whether the signature is valid.
 fn token(subject: &str) -> String {
     let claims = json!({ "iss": "https://auth.example.com", "aud": "orders-api", "sub": subject, "iat": ISSUED, "exp": ISSUED + 3_600 });
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);

@@ -1,4 +1,4 @@
-//! `portcullis can`: the routes that a caller can use, found by running a request for each route through the filter's core.
+//! `portcullis can`: lists the routes that a caller can use, by running one request for each route through the filter's core.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct CanOptions {
     format: WhoCanFormat,
 }
 
-/// Asks about every route.
+/// Runs one request for every route and reports the verdicts.
 pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
     let all_clients = options.source.open()?;
     let now = options.at.unwrap_or_else(clock::now);
@@ -76,7 +76,7 @@ pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
 }
 
-/// The named key; by default the first key that is valid here, else the first key.
+/// Returns the key with this id. Without an id, returns the first key that is valid in this gateway, or else the first key.
 fn key<'c>(
     client: &'c ClientSettings,
     id: Option<&str>,

@@ -1,4 +1,4 @@
-//! `portcullis check`: every problem in every file with its place, and a one-line summary for each file without problems.
+//! `portcullis check`: reports every problem with its file and place, and a one-line summary for each file without problems.
 
 mod caches;
 pub mod clients;
@@ -40,7 +40,7 @@ enum CheckFormat {
     Json,
 }
 
-/// Checks all files, even if the first has problems.
+/// Checks all files, even if the first file has problems.
 pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
@@ -99,12 +99,13 @@ pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes, exit })
 }
 
-/// `gateway.yaml:8:5: routes[0].permissions[0]: note: …`
+/// Formats a note with its place, such as `gateway.yaml:8:5: routes[0].permissions[0]: note: …`.
 pub fn noted(file: &str, place: &Place, note: &str) -> String {
     line(file, &Problem { place: place.clone(), message: format!("note: {note}") })
 }
 
-/// `gateway.yaml: 7 routes, 2 issuers, no problems`, and the required module if the smaller one is not enough.
+/// Returns a summary such as `gateway.yaml: 7 routes, 2 issuers, no problems`. It names the required module if the smaller module
+/// lacks a feature.
 fn summary(file: &str, gateway: &GatewayFile) -> String {
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let document = &gateway.document;

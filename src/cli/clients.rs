@@ -1,4 +1,4 @@
-//! `portcullis clients check`: every problem in a document of clients with its place, before a gateway fetches it.
+//! `portcullis clients check`: reports every problem in a document of clients with its place, before gateways fetch it.
 
 use clap::Subcommand;
 
@@ -19,7 +19,7 @@ pub enum ClientsAction {
     Check(FetchedDocument),
 }
 
-/// Checks the document.
+/// Checks the document and reports its clients and keys.
 pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
     let ClientsAction::Check(options) = action;
     let file = &options.file;
@@ -46,14 +46,14 @@ pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(result), notes, exit: Exit::Success })
 }
 
-/// Opens a document of clients within the bounds of this gateway's reader, or within the default bounds.
+/// Opens a document of clients with the size limits of this gateway, or with the default limits.
 pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> {
     let most = reader.map_or(USUAL_ENTRIES, ReadClients::most_entries);
     fetched_document::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
-/// The clients of a separate document, read as the given gateway, which has this name, would read them. Without a gateway, only
-/// checks that need no gateway apply.
+/// Reads a document of clients as the given gateway would read it; the string is the name of the gateway. Without a gateway, only
+/// the checks that need no gateway are made.
 pub fn read(file: &str, node: &Node, gateway: Option<(&str, &GatewayFile)>) -> Result<Vec<ClientSettings>, Failure> {
     let (clients, mut problems) = read_document(node);
     match gateway {
@@ -69,14 +69,14 @@ pub fn read(file: &str, node: &Node, gateway: Option<(&str, &GatewayFile)>) -> R
     if problems.is_empty() { Ok(clients) } else { Err(Failure::in_file(file, problems)) }
 }
 
-/// Refuses a document of clients that this gateway would refuse.
+/// Returns the problems that this gateway would report in a document of clients.
 pub fn check_for(gateway: &GatewayFile, name: &str, file: &str, node: &Node) -> Result<(), Failure> {
     let reader = gateway.policy.client_reader();
     let reader = reader.ok_or_else(|| format!("{name} has no `clients_from`: it fetches no document of clients"))?;
     reader.read(node).map(drop).map_err(|problems| Failure::in_file(file, problems))
 }
 
-/// The number of revoked or expired keys.
+/// Counts the keys that are revoked or expired.
 fn past_keys(clients: &[ClientSettings]) -> usize {
     let now = clock::now();
     let keys = clients.iter().flat_map(|client| &client.keys);

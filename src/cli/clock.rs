@@ -1,11 +1,11 @@
-//! The only place where the tools read the clock, and the time formats that an operator may use instead.
+//! The only place where the command line reads the clock, and the formats in which a user can specify a time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::reader::parse_any_duration;
 use crate::config::time::rfc3339;
 
-/// The time since the Unix epoch.
+/// Returns the time since the Unix epoch.
 #[expect(clippy::disallowed_methods, reason = "the command line is where the core's time comes from")]
 pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -21,13 +21,14 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected 2026-03-01T10:00:00Z or seconds since 1970".to_string())
 }
 
-/// Parses a time like [`parse_time`], or a duration from now.
+/// Parses a time in the formats of [`parse_time`], or a duration from now.
 pub fn parse_end(text: &str) -> Result<Duration, String> {
     let fault = "expected 2026-03-01T10:00:00Z, seconds since 1970, or a duration from now such as 90d";
     parse_time(text).or_else(|_| parse_span(text).map(|span| now().saturating_add(span))).map_err(|_| fault.to_string())
 }
 
-/// Parses `90s`, `15m`, `1h` or `7d`. The tools print and write whole seconds, so milliseconds are not accepted.
+/// Parses a duration such as `90s`, `15m`, `1h` or `7d`. Milliseconds are refused, because the tools print and write whole
+/// seconds.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let span = parse_any_duration(text).filter(|_| !text.ends_with("ms"));
     span.ok_or_else(|| "expected a span of time as 90s, 15m, 1h or 7d".to_string())

@@ -1,4 +1,4 @@
-//! Finds the gateway's documents in a file: the file itself, or documents embedded in an Envoy configuration or Istio manifest.
+//! Finds gateway documents in a file: the file itself, or documents embedded in an Envoy configuration or an Istio manifest.
 
 mod caches;
 mod other_formats;
@@ -12,7 +12,7 @@ use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 use crate::config::source;
 
-/// Reads a whole file: JSON by file extension, otherwise YAML with any number of documents.
+/// Parses a whole file: JSON if the file extension says so, otherwise YAML with any number of documents.
 pub fn read(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     read_with_ambiguous(file, text).map(|(roots, _)| roots)
 }
@@ -24,7 +24,7 @@ fn read_with_ambiguous(file: &str, text: &str) -> Result<(Vec<Node>, Ambiguous),
     }
 }
 
-/// Every gateway document in one file. A file without any is also a problem.
+/// Returns every gateway document in one file. A file without a gateway document is a problem.
 pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     let (roots, ambiguous) = read_with_ambiguous(file, text)?;
     let is_other = |root: &Node| FOREIGN_KEYS.iter().any(|mark| root.get(mark).is_some());
@@ -35,7 +35,8 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
             {
                 return Err(problem(root.at, what));
             }
-            // A plain gateway document is the only one in its file, so the other loaders' reading is not checked.
+            // No other loader reads a file with a plain gateway document, so scalars that other loaders read differently are
+            // accepted.
             match (json_text::is_name_of_json(file), roots) {
                 (true, [root]) => search.found.push(root.clone()),
                 _ => search.found.push(yaml::read(text)?),
@@ -52,7 +53,7 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     }
 }
 
-/// Envoy's cache filters in a chain with this plugin. A file that cannot be read has none.
+/// Returns Envoy's cache filters in the filter chains with this plugin. The list is empty for a file that cannot be parsed.
 pub fn caches(file: &str, text: &str) -> Vec<CacheFilter> {
     let is_ours = |node: &Node| {
         let mut search = DocumentSearch { text, ambiguous: Ambiguous::default(), found: Vec::new() };
@@ -61,7 +62,7 @@ pub fn caches(file: &str, text: &str) -> Vec<CacheFilter> {
     read(file, text).map(|roots| caches::find(&roots, &is_ours)).unwrap_or_default()
 }
 
-/// The search for documents in a file that embeds them.
+/// The state of the search for gateway documents in a file that embeds them.
 struct DocumentSearch<'t> {
     text: &'t str,
     ambiguous: Ambiguous,
@@ -78,7 +79,7 @@ impl DocumentSearch<'_> {
                 {
                     return self.embedded(node, configuration);
                 }
-                // Istio's WasmPlugin and Envoy Gateway's EnvoyExtensionPolicy take the document as plain YAML.
+                // Istio's WasmPlugin and Envoy Gateway's EnvoyExtensionPolicy contain the document as plain YAML.
                 let plain = ["pluginConfig", "config"].into_iter().filter_map(|key| node.get(key));
                 for document in plain.filter(|document| is_gateway(document)) {
                     let document = self.as_struct(document.clone(), Loader::Kubernetes)?;
@@ -90,7 +91,7 @@ impl DocumentSearch<'_> {
         }
     }
 
-    /// The document under `configuration`: JSON text in a StringValue, or plain YAML in a Struct (envoy-facts §2.1).
+    /// Adds the document under `configuration`: JSON text in a StringValue, or plain YAML in a Struct (envoy-facts §2.1).
     fn embedded(&mut self, plugin: &Node, configuration: &Node) -> Result<(), Problem> {
         let kind = match configuration.get("@type").map(|kind| &kind.value) {
             Some(Value::Text(kind)) => kind.rsplit('/').next().unwrap_or_default(),
@@ -109,7 +110,7 @@ impl DocumentSearch<'_> {
             ("google.protobuf.StringValue", Value::Text(json)) => {
                 let document =
                     json_text::read(json).map(|node| with_file_positions(node, &PositionMap::of(value.at, self.text)));
-                // Invalid JSON and YAML count as another plugin's document unless they have one of our sections.
+                // A string without sections of a gateway document, in JSON or YAML, is the configuration of another plugin.
                 let has_sections = || match &document {
                     Ok(document) => is_gateway(document),
                     Err(_) => yaml::read(json).is_ok_and(|document| is_gateway(&document)),
@@ -128,7 +129,7 @@ impl DocumentSearch<'_> {
         Ok(())
     }
 
-    /// The document as it arrives in a Struct: its numbers are doubles (envoy-facts §2.1).
+    /// Converts a document to the values that arrive in a Struct, whose numbers are doubles (envoy-facts §2.1).
     fn as_struct(&self, node: Node, loader: Loader) -> Result<Node, Problem> {
         let flat = !matches!(node.value, Value::List(_) | Value::Map(_));
         if let Some(text) = self.ambiguous.get(&(node.at.line, node.at.column)).filter(|_| flat)
@@ -161,7 +162,8 @@ impl DocumentSearch<'_> {
     }
 }
 
-/// The same file may configure other plugins; ours is identified by its names.
+/// Whether a plugin configuration belongs to this filter. The same file can configure other plugins; the names identify this
+/// filter.
 fn is_ours(plugin: &Node) -> bool {
     let machine = plugin.get("vm_config");
     let code = machine.and_then(|m| m.get("code")).and_then(|c| c.get("local")).and_then(|l| l.get("filename"));
@@ -173,11 +175,11 @@ fn is_gateway(document: &Node) -> bool {
     SECTIONS.iter().any(|section| document.get(section).is_some())
 }
 
-/// How places in an embedded text map to places in the file.
+/// How places in an embedded document map to places in the file.
 enum PositionMap {
-    /// Quoted or folded text: every place maps to the start of the text.
+    /// A quoted or folded string: every place maps to the start of the string.
     Flat(Position),
-    /// A literal block (`|`): lines map one to one, indented by this many columns.
+    /// A literal block (`|`): each line maps to one line of the file, indented by this number of columns.
     Literal { line: u32, column: u32 },
 }
 
@@ -303,7 +305,7 @@ mod tests {
             ("type: object\nproperties: {}\n", Some("a JSON Schema")),
             ("openapi: 3.1.0\npaths: {}\n", Some("an OpenAPI document")),
             ("cors: {}\npaths: []\n", Some("`paths`")),
-            // Gateway documents, despite other mistakes.
+            // These are gateway documents, although they have other problems.
             ("version: '1.0'\nclients: []\nroutes: []\n", None),
             ("version: '1.0'\nclients: []\nplans: {}\n", None),
             ("version: '1.0'\nissuers: []\nkeys: []\n", None),

@@ -1,4 +1,4 @@
-//! `portcullis explain`: the filter's verdict on one request, stage by stage, and the effects for client and upstream.
+//! `portcullis explain`: shows the filter's verdict on one request, stage by stage, and the resulting headers or reply.
 
 mod body;
 mod certificate;
@@ -128,8 +128,8 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes: file.notes(&options.file).chain(empty_documents).collect(), exit })
 }
 
-/// Runs a request to its end. A fetch for an unknown key returns nothing new, which ends the waiting. No rate limit service is
-/// called; every hit counts as granted.
+/// Runs a request until its end. A fetch for an unknown key id counts as failed, so that the request stops waiting. No rate limit
+/// service is called; all hits are granted.
 fn run_request(
     gateway: &Gateway,
     transaction: &mut Transaction,
@@ -157,7 +157,7 @@ fn run_request(
     })
 }
 
-/// A rate limit service response that grants everything.
+/// The response of a rate limit service that grants all hits.
 struct Granted;
 
 impl GrpcMessage for Granted {

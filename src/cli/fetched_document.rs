@@ -1,4 +1,4 @@
-//! Documents that gateways fetch, read as gateways read them, and the arguments of the commands that check them.
+//! Reads documents that gateways fetch in the same way as gateways, and defines the arguments of the commands that check them.
 
 use clap::Args;
 
@@ -21,7 +21,7 @@ pub struct FetchedDocument {
     pub variables: Variables,
 }
 
-/// Parses a file the way gateways parse a fetched document: strict JSON within the same bounds. Records the position of each value.
+/// Parses a file with the rules for a fetched document: strict JSON with the same limits. Records the position of each value.
 pub fn open(file: &str, most_bytes: usize, bounds: Bounds) -> Result<Node, Failure> {
     let text = gateway::read_whole(file)?;
     if text.len() > most_bytes {
@@ -30,7 +30,7 @@ pub fn open(file: &str, most_bytes: usize, bounds: Bounds) -> Result<Node, Failu
     read(file, &text, bounds)
 }
 
-/// The same with the text of a file.
+/// Parses the content of a file with the rules of [`open`], except for the maximum size.
 pub fn read(file: &str, text: &str, bounds: Bounds) -> Result<Node, Failure> {
     json_text::read_within(text, bounds).map_err(|mut problem| {
         if let Some(reason) = problem.message.strip_prefix("not JSON: ") {

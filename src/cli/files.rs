@@ -1,4 +1,4 @@
-//! Reads files up to a size limit, and replaces a file atomically while keeping its owner and permissions.
+//! Reads files up to a size limit, and replaces a file atomically without changing its owner and permissions.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,7 +13,7 @@ pub fn read(file: &str) -> Result<Vec<u8>, String> {
     read.map_err(|error| format!("{file}: {error}"))
 }
 
-/// Reads the text of a file that may not exist.
+/// Reads the text of a file; `None` if the file does not exist.
 pub fn read_if_present(path: &Path) -> Result<Option<String>, String> {
     let failed = |error: io::Error| format!("{}: {error}", path.display());
     match File::open(path) {
@@ -23,7 +23,7 @@ pub fn read_if_present(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// Reads all of a source, up to the size limit.
+/// Reads a source to its end, and fails if it exceeds the size limit.
 pub fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
@@ -38,21 +38,22 @@ pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8 text"))
 }
 
-/// The target of a symbolic link; any other path unchanged.
+/// Returns the target of a symbolic link, and any other path unchanged.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
     if path.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_path_buf()) }
 }
 
-/// The new text of a file, in a temporary file beside it, until it is committed or dropped.
+/// A temporary file beside a file, with the new text of the file, until the new text is committed or dropped.
 ///
-/// Readers of the file see the old text or the new text, never a mix. A symbolic link keeps its target.
+/// Readers of the file see the complete old text or the complete new text. If the file is a symbolic link, its target is
+/// replaced.
 pub struct Staged {
     file: PathBuf,
     beside: PathBuf,
 }
 
 impl Staged {
-    /// Writes the text. The new file has the owner, the group and the permissions of the old one.
+    /// Writes the new text to the temporary file, which gets the owner, the group and the permissions of the old file.
     pub fn write(file: &Path, text: &str) -> io::Result<Staged> {
         let file = real(file)?;
         let old = match fs::metadata(&file) {
@@ -66,7 +67,7 @@ impl Staged {
         let beside = file.with_file_name(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
-        // Until the file has the old permissions, only its owner can read it.
+        // Until the temporary file has the permissions of the old file, only its owner can read it.
         #[cfg(unix)]
         if old.is_some() {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -83,7 +84,7 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Fails if the file has changed since it was read. A byte order mark makes no difference.
+    /// Fails if the file has changed since it was read. A byte order mark is ignored.
     pub fn check_unchanged(&self, before: &str) -> io::Result<()> {
         let now = File::open(&self.file).and_then(bounded)?;
         match now.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now) == before.as_bytes() {
@@ -92,11 +93,11 @@ impl Staged {
         }
     }
 
-    /// Replaces the old text with the new text durably.
+    /// Replaces the old text with the new text, and syncs the directory.
     pub fn commit(&self) -> io::Result<()> {
         fs::rename(&self.beside, &self.file)?;
-        // Sync the directory too, so that the rename survives a crash. Errors are ignored: some systems cannot sync a
-        // directory, and the rename is already done.
+        // The sync makes the rename survive a crash. Errors are ignored, because some systems cannot sync a directory and the
+        // rename is already done.
         #[cfg(unix)]
         let _ = self.file.parent().map(|folder| {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -108,19 +109,19 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // After the rename, this file no longer exists.
+        // After a successful rename, the temporary file no longer exists, and this call fails.
         let _ = fs::remove_file(&self.beside);
     }
 }
 
-/// Keeps the owner if the user is allowed to change it. The group is always kept, because another group must not gain read
+/// Copies the owner if the user has the right to change it. The group must be copied, because another group must not gain read
 /// access.
 #[cfg(unix)]
 fn keep_owner(new: &File, old: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
     let made = new.metadata()?;
     if made.uid() != old.uid() {
-        // Only the superuser can do this; for other users, the copy belongs to them.
+        // Only the superuser can change the owner. For other users, the new file belongs to them.
         let _ = fchown(new, Some(old.uid()), None);
     }
     if made.gid() == old.gid() { Ok(()) } else { fchown(new, None, Some(old.gid())) }

@@ -1,4 +1,4 @@
-//! Opens a file with a gateway document: parsed, compiled by the filter's own compiler, with addresses resolved.
+//! Opens a file with a gateway document, compiles the document with the filter's own compiler and resolves its addresses.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -13,15 +13,15 @@ use crate::config::node::{Node, Value};
 use crate::config::problem::Problem;
 use crate::policy::Policy;
 
-/// A document without problems.
+/// A gateway document without problems.
 pub struct GatewayFile {
-    /// The document as read.
+    /// The document with typed values.
     pub document: Document,
     /// The compiled policy.
     pub policy: Rc<Policy>,
-    /// The configuration for the filter, with the addresses of upstreams resolved.
+    /// The configuration for the filter; the addresses of upstreams contain the values of variables.
     pub configuration: serde_json::Value,
-    /// Secret variables that are not set here, so their values were not checked.
+    /// Variables with secrets that are not set in this environment, so the values were not checked.
     pub unset: BTreeSet<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct Variables {
     /// Set a variable; overrides the environment
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = PrivateArgument(assignment))]
     set: Vec<(String, String)>,
-    /// The value of variables that are not set.
+    /// The value for variables that are not set; `None` means that an unset variable is a problem.
     #[arg(skip)]
     stand_in: Option<&'static str>,
 }
@@ -63,18 +63,17 @@ fn only(file: &str, mut gateways: Vec<GatewayFile>) -> Result<GatewayFile, Failu
     }
 }
 
-/// Opens a file with exactly one document to inspect it. Unset variables in addresses are not a problem, because no request is
-/// sent.
+/// Opens a file with exactly one document to inspect it. Variables in addresses can be unset, because no request is sent.
 pub fn open_for_inspection(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     inspect_text(file, &read_document(file)?, variables)
 }
 
-/// The same with the current or future text of a file.
+/// Inspects the current or future content of a file that contains exactly one document.
 pub fn inspect_text(file: &str, text: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     only(file, open_all_text(file, text, &variables.with_stand_in())?)
 }
 
-/// Opens every document in a text. All problems of all documents are reported at once.
+/// Opens every document in a file and reports the problems of all documents together.
 pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Vec<GatewayFile>, Failure> {
     let nodes = documents::find(file, text).map_err(|problem| Failure::Problems(vec![(file.to_string(), problem)]))?;
     let mut gateways = Vec::new();
@@ -88,25 +87,26 @@ pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Ve
     if problems.is_empty() { Ok(gateways) } else { Err(Failure::Problems(problems)) }
 }
 
-/// Compiles a changed copy of a document that was opened before.
+/// Compiles a changed copy of a document that has already been compiled.
 pub fn recompile(configuration: serde_json::Value, variables: &Variables) -> Result<GatewayFile, Failure> {
     let compiled = GatewayFile::compile(&Node::from(configuration), &variables.with_stand_in());
     let in_file = |problem| ("the document that was asked about".to_string(), problem);
     compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
 }
 
-/// Reads a text file, or standard input for `-`, without a leading byte order mark.
+/// Reads a text file, or standard input for `-`, and removes a byte order mark at the start.
 pub fn read(file: &str) -> Result<String, Failure> {
     let text = read_whole(file)?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
 }
 
-/// Reads the text of a gateway document. In JSON, a byte order mark is an error (RFC 8259 §8.1), so it is kept.
+/// Reads the text of a gateway document. A byte order mark in JSON is an error (RFC 8259 §8.1), so it is kept for the JSON
+/// reader.
 pub fn read_document(file: &str) -> Result<String, Failure> {
     if json_text::is_name_of_json(file) { read_whole(file) } else { read(file) }
 }
 
-/// Reads a text file, or standard input for `-`, with every character.
+/// Reads a text file, or standard input for `-`, and keeps a byte order mark.
 pub fn read_whole(file: &str) -> Result<String, Failure> {
     String::from_utf8(files::read(file)?).map_err(|error| {
         let line = 1 + error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
@@ -125,7 +125,7 @@ impl GatewayFile {
                 _ => None,
             })
             .collect();
-        // Secrets exist where Envoy runs. If one is not set here, the rest of the document is still checked.
+        // Secrets are set where Envoy runs. If a secret is not set here, the rest of the document is still checked.
         let environment = |name: &str| match unset.contains(name) {
             true => Some(STAND_IN.to_string()),
             false => variables.look_up(name),
@@ -134,7 +134,7 @@ impl GatewayFile {
         Ok(GatewayFile { document, policy, configuration: resolved(node, variables), unset })
     }
 
-    /// One note for each secret that was not checked.
+    /// Returns one note for each secret that was not checked.
     pub fn notes<'g>(&'g self, file: &'g str) -> impl Iterator<Item = String> + 'g {
         self.unset
             .iter()
@@ -142,7 +142,7 @@ impl GatewayFile {
     }
 }
 
-/// The document as JSON with `$NAME` in upstream addresses replaced; the compiler has checked that all are set.
+/// Returns the document as JSON, with the values of variables in upstream addresses. The compiler has checked that all are set.
 fn resolved(node: &Node, variables: &Variables) -> serde_json::Value {
     let mut node = node.clone();
     if let Some(Value::Map(upstreams)) = member(&mut node, "upstreams") {
@@ -172,7 +172,7 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// An address that never resolves (RFC 2606 §2).
+/// A URL whose host never resolves (RFC 2606 §2).
 const STAND_IN_URL: &str = "http://unset.invalid";
-/// Long enough for every HMAC (RFC 7518 §3.2); never used for a signature.
+/// A secret that is long enough for every HMAC algorithm (RFC 7518 §3.2); it is never used for a signature.
 const STAND_IN: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0-stands-in-for-a-secret-that-is-not-set-here-and-signs-nothing";

@@ -1,4 +1,4 @@
-//! `portcullis generate`: the Envoy configuration around the filter; the same document always gives the same text.
+//! `portcullis generate`: writes the Envoy configuration around the filter; the same document always gives the same output.
 
 mod access_log;
 mod address;
@@ -85,7 +85,7 @@ enum EmbeddedForm {
     Struct,
 }
 
-/// Writes the configuration.
+/// Writes the configuration to standard output.
 pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     let GenerateTarget::Envoy(options) = target;
     if !options.no_admin && options.port == options.admin_port {
@@ -109,7 +109,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));
     }
-    // All of them are listed, because the environment of this command is not that of Envoy.
+    // All secrets are listed, because the environment of this command differs from the environment of Envoy.
     let needed = filter::secrets(&gateway.document).into_iter();
     let needed = needed.map(|name| format!("Envoy needs `{name}` in its environment"));
     let public_paths_without_route = public_paths_without_route(&gateway)
@@ -126,7 +126,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::Whole(heading + &yaml_emitter::yaml(&bootstrap)), notes, exit: Exit::Success })
 }
 
-/// A note on the required module, if it is not the one named on the command line.
+/// Returns a note that names the required module, if the command line names another module.
 fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let needed = Module::needed(&gateway.document);
     match needed.beside(&options.wasm) {
@@ -138,7 +138,8 @@ fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String
     }
 }
 
-/// Public paths without an upstream. Only custom Envoy routes could forward them, and the generated configuration has none.
+/// Returns the public paths without an upstream. Only custom Envoy routes can forward them, and the generated configuration has
+/// none.
 fn public_paths_without_route(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
     gateway.document.public_paths.iter().map(|public| public.path.value.as_str()).filter(|path| {
         let example = path.strip_suffix('*').map(|tree| format!("{tree}any"));
@@ -152,7 +153,7 @@ fn public_paths_without_route(gateway: &GatewayFile) -> impl Iterator<Item = &st
     })
 }
 
-/// A number that Envoy's YAML reader would read as text.
+/// Returns a number that Envoy's YAML reader would read as a string.
 fn number_that_envoy_misreads(value: &Value) -> Option<String> {
     match value {
         Value::Number(n) => {

@@ -1,6 +1,6 @@
-//! `portcullis import`: converts the configuration of another gateway, and reports every key that it did not carry over.
+//! `portcullis import`: converts the configuration of another gateway, and reports every key that it leaves out.
 //!
-//! Input that import does not understand never opens a route: such a file is refused, with the place of each value.
+//! Values that import does not understand never remove a token requirement: the file is refused, with the place of each value.
 
 mod precedence;
 #[cfg(test)]
@@ -50,7 +50,7 @@ pub struct ImportOptions {
     ignored_keys: Vec<String>,
 }
 
-/// The content of the imported file, in the terms of this gateway.
+/// The content of the imported file, in the form of a gateway document.
 #[derive(Default)]
 struct Imported {
     issuer: Option<Value>,
@@ -59,29 +59,29 @@ struct Imported {
     upstreams: Map<String, Value>,
     public_paths: Vec<Value>,
     routes: Vec<Value>,
-    /// The parts of the result, such as `routes[2]`, and the places in the file from which they were read.
+    /// Parts of the result, such as `routes[2]`, each with the place in the file from which it was read.
     origins: Vec<(String, Place)>,
 }
 
-/// The command-line options that a format reader needs.
+/// The command-line options that the readers of the file formats need.
 struct ImportContext<'o> {
     has_issuer: bool,
     upstreams: &'o [(String, String)],
 }
 
-/// The converted document, and notes for its author.
+/// The converted document and the notes for the user.
 struct Import {
     document: Value,
-    /// Routes need a token, but no issuer is known.
+    /// Whether routes need a token although no issuer is known.
     lacks_issuer: bool,
     warnings: Vec<Problem>,
 }
 
-/// Reads the file and writes the document.
+/// Reads the file and prints the converted document.
 pub fn run(options: &ImportOptions) -> Result<ToolOutcome, Failure> {
     let text = gateway::read(&options.file)?;
     let in_file = |problem| Failure::Problems(vec![(options.file.clone(), problem)]);
-    // A manifest may have several documents; naming its kind is more useful than reporting their number.
+    // A manifest can have several documents. An error that names its kind is more useful than one about the number of documents.
     for root in &yaml::read_all(&text).map_err(in_file)? {
         refuse_unsupported(root).map_err(in_file)?;
     }
@@ -133,7 +133,7 @@ fn import(root: &Node, issuer: Option<Value>, options: &ImportOptions) -> Result
     Ok(Import { document, lacks_issuer, warnings: findings.warnings })
 }
 
-/// Refuses a file in an unknown format. An empty document would look like a success.
+/// Refuses a file in an unknown format, because an empty result would look like a success.
 fn refuse_unsupported(root: &Node) -> Result<(), Problem> {
     let is_known = ["paths", "routes", "public_paths"].iter().any(|key| root.get(key).is_some());
     let unknown =
@@ -148,7 +148,7 @@ fn problem_of(root: &Node, message: String) -> Problem {
     Problem { place: Place { line: root.at.line, column: root.at.column, path: String::new() }, message }
 }
 
-/// All findings in a file that cannot be imported, in text order.
+/// Returns all problems and warnings for a file that cannot be imported, in file order.
 fn refused(options: &ImportOptions, findings: Findings) -> Failure {
     let warning = |found: Problem| Problem { message: format!("warning: {}", found.message), ..found };
     let mut all = findings.problems;
@@ -157,7 +157,7 @@ fn refused(options: &ImportOptions, findings: Findings) -> Failure {
     Failure::Problems(all.into_iter().map(|problem| (options.file.clone(), problem)).collect())
 }
 
-/// `file:line:col: path: warning: message`.
+/// Formats a warning as `file:line:col: path: warning: message`.
 fn note(file: &str, warning: &Problem) -> String {
     match warning.place.line {
         0 => format!("{file}: warning: {}", warning.message),
@@ -166,27 +166,27 @@ fn note(file: &str, warning: &Problem) -> String {
 }
 
 impl Imported {
-    /// Adds a route read from this item.
+    /// Adds a route, and records the item from which it was read.
     fn route(&mut self, route: Value, item: &ImportValue<'_, '_>) {
         self.origin(&format!("routes[{}]", self.routes.len()), item);
         self.routes.push(route);
     }
 
-    /// Records the origin of a part of the result.
+    /// Records the place from which a part of the result was read.
     fn origin(&mut self, part: &str, item: &ImportValue<'_, '_>) {
         self.origins.push((part.to_string(), item.place.clone()));
     }
 }
 
 impl ImportContext<'_> {
-    /// Whether --upstream gives the address of this upstream.
+    /// Whether `--upstream` sets the address of this upstream.
     fn is_declared(&self, name: &str) -> bool {
         self.upstreams.iter().any(|(known, _)| known == name)
     }
 }
 
-/// A path that the filter's route table accepts, in canonical spelling. Other wildcard syntax is refused here, with the place in
-/// the file.
+/// Reads a path that the filter's route table accepts, and returns it in canonical spelling. Other wildcard syntax is a problem
+/// with its place in the file.
 fn pattern(item: &ImportValue<'_, '_>) -> Option<String> {
     let text = item.text()?;
     match RoutePattern::parse(text) {
@@ -198,11 +198,11 @@ fn pattern(item: &ImportValue<'_, '_>) -> Option<String> {
     }
 }
 
-/// Refuses an open path with an unneeded escape. A gateway that does not decode it routes requests for the plain path elsewhere,
-/// perhaps to a path that needs a token.
+/// Refuses a path without a token requirement if it has an unneeded escape. A gateway that does not decode the escape routes
+/// requests for the decoded path elsewhere, perhaps to a path that needs a token.
 fn refuse_needless_escape(item: &ImportValue<'_, '_>, pattern: &str) {
     let Some(text) = item.text() else { return };
-    // Clients use escapes to send characters above ASCII.
+    // Clients must escape characters above ASCII.
     let escapes = |text: &str| percent_escapes(text).filter(u8::is_ascii).count();
     if escapes(text) != escapes(pattern) {
         item.problem(format!(
@@ -215,12 +215,12 @@ fn percent_escapes(text: &str) -> impl Iterator<Item = u8> {
     text.split('%').skip(1).filter_map(|after| percent::byte(after.get(..2)?))
 }
 
-/// One method or a list of them; the inner `None` is any method.
+/// Reads one method or a list of methods. The inner `None` means all methods.
 #[expect(clippy::option_option, reason = "the outer one is a problem that was reported")]
 fn methods(item: &ImportValue<'_, '_>) -> Option<Option<Value>> {
     let methods = item.texts()?;
     if methods.is_empty() {
-        // A route with an empty list of methods would accept every method.
+        // A route with an empty list of methods accepts every method.
         item.problem("expected a method, found an empty list");
         return None;
     }
@@ -236,7 +236,7 @@ fn methods(item: &ImportValue<'_, '_>) -> Option<Option<Value>> {
     Some(Some(if let [method] = methods.as_slice() { json!(method) } else { json!(methods) }))
 }
 
-/// Whether a pattern matches a path without parameters; both are in canonical spelling.
+/// Whether a pattern matches a path without parameters. Both are in canonical spelling.
 fn matches(pattern: &str, path: &str) -> bool {
     let mut path = path.split('/');
     for segment in pattern.split('/') {
@@ -264,7 +264,7 @@ fn document(imported: Imported, issuer: Option<Value>) -> Value {
     document
 }
 
-/// The issuer given on the command line. It replaces the issuer of the file.
+/// Returns the issuer in the command-line options, which replaces the issuer of the file.
 fn issuer_from_options(options: &ImportOptions) -> Result<Option<Value>, Failure> {
     let Some(issuer) = &options.issuer else { return Ok(None) };
     if options.audiences.is_empty() {
@@ -284,9 +284,9 @@ fn issuer_from_options(options: &ImportOptions) -> Result<Option<Value>, Failure
     Ok(Some(value))
 }
 
-/// The issuer name in the result. The other gateways have one unnamed issuer.
+/// The name of the issuer in the result. The formats of other gateways have one issuer without a name.
 const ISSUER: &str = "accounts";
-/// The word for any method, in both formats.
+/// The word for all methods in both formats.
 const ANY: &str = "ANY";
 const LACKS_ISSUER: &str = "routes need a token and no issuer is known; `check` refuses the document until one is declared (--issuer, --audience and --jwks-uri or --secret-env)";
 

@@ -1,8 +1,8 @@
-//! Rewrites JSON text whose string escapes have another meaning in YAML.
+//! Rewrites JSON text in which YAML would read string escapes differently.
 
 use std::borrow::Cow;
 
-/// Converts JSON text to YAML text: a character above U+FFFF is two escapes in JSON and one in YAML. Other text is unchanged.
+/// Converts JSON text to YAML text. A character above U+FFFF has two escapes in JSON and one in YAML; all else stays unchanged.
 pub fn as_yaml(text: &str) -> Cow<'_, str> {
     let may_hold_pairs = text.trim_start().starts_with(['{', '[', '"']) && text.contains("\\u");
     if !may_hold_pairs || serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
@@ -18,7 +18,7 @@ pub fn as_yaml(text: &str) -> Cow<'_, str> {
                 rest = behind;
             }
             None => {
-                // The character after a backslash belongs to the escape, even if it is another backslash.
+                // The character after a backslash belongs to the escape, even if that character is another backslash.
                 let mut characters = escape.chars();
                 out.push('\\');
                 out.extend(characters.next());
@@ -30,7 +30,7 @@ pub fn as_yaml(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Parses `uD83D\uDE00`, after the first backslash (RFC 8259 §7).
+/// Parses a surrogate pair such as `uD83D\uDE00`, which follows the first backslash (RFC 8259 §7).
 fn pair(escape: &str) -> Option<(char, &str)> {
     let (high, rest) = unit(escape)?;
     let (low, rest) = unit(rest.strip_prefix('\\')?)?;

@@ -1,4 +1,4 @@
-//! Reads JSON text with the filter's own reader, and finds the places of its values with the YAML reader.
+//! Reads JSON text with the filter's own reader, and takes the places of the values from the YAML reader.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,17 +9,17 @@ use crate::config::problem::{Place, Problem};
 use crate::strict_json;
 use crate::strict_json::{Bounds, Malformed};
 
-/// Whether a file is JSON by its extension.
+/// Whether the extension of a file name means JSON.
 pub fn is_name_of_json(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-/// Reads a JSON text. Values are exactly those that the filter sees; only their places come from the YAML reader.
+/// Reads JSON text. The values are exactly those that the filter reads; only the places come from the YAML reader.
 pub fn read(text: &str) -> Result<Node, Problem> {
     read_within(text, Bounds { depth: yaml::MAX_DEPTH, values: usize::MAX })
 }
 
-/// [`read`] within the filter's bounds for this kind of document.
+/// Reads JSON text with the filter's bounds for this kind of document.
 pub fn read_within(text: &str, bounds: Bounds) -> Result<Node, Problem> {
     let value = strict_json::parse_within(text.as_bytes(), bounds).map_err(|fault| syntax_problem(text, &fault))?;
     let mut node = Node::from(value);
@@ -29,7 +29,7 @@ pub fn read_within(text: &str, bounds: Bounds) -> Result<Node, Problem> {
     Ok(node)
 }
 
-/// Copies the places of another tree of the same text.
+/// Copies the places from another tree of the same text.
 fn take_places(node: &mut Node, placed: Node) {
     node.at = placed.at;
     match (&mut node.value, placed.value) {
@@ -50,8 +50,8 @@ fn take_places(node: &mut Node, placed: Node) {
     }
 }
 
-/// The place and the reason of a syntax error. The strict reader has no positions, so the place comes from a second reader
-/// that rejects most of the same texts.
+/// Returns the place and the reason of a syntax error. The strict reader reports no positions, so they come from a second reader,
+/// which refuses nearly the same input.
 fn syntax_problem(text: &str, fault: &Malformed) -> Problem {
     let start = Place { line: 1, column: 1, path: String::new() };
     if text.starts_with('\u{feff}') {

@@ -1,4 +1,4 @@
-//! `portcullis keys`: creates, rotates, revokes and lists API keys in a document of clients, and records each change in a trail.
+//! `portcullis keys`: creates, rotates, revokes and lists the API keys of clients, and records each change in an audit trail.
 
 mod change;
 pub mod client_file;
@@ -43,7 +43,7 @@ pub fn run(action: &KeysAction) -> Result<ToolOutcome, Failure> {
     }
 }
 
-/// Returns the state of a key at this time, in one or two words.
+/// Returns the state of a key at a point in time, in one or two words.
 fn key_state(key: &ClientKey, now: Duration) -> &'static str {
     match (key.revoked, key.period.not_before, key.period.expires) {
         (Some(_), ..) => "revoked",
@@ -54,12 +54,12 @@ fn key_state(key: &ClientKey, now: Duration) -> &'static str {
     }
 }
 
-/// Whether a key is valid, or will be.
+/// Whether a key is valid now or will be valid later.
 fn is_alive(key: &ClientKey, now: Duration) -> bool {
     key.revoked.is_none() && key.period.expires.is_none_or(|end| now < end)
 }
 
-/// `2026-03-01T10:00:00Z`
+/// Formats a time as `2026-03-01T10:00:00Z`.
 fn format_time(time: Duration) -> String {
     let mut out = String::new();
     timestamp(&mut out, time);

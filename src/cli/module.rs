@@ -1,18 +1,18 @@
-//! The two modules of the filter: a smaller one, and one with JSON Schema, which takes Envoy longer to load.
+//! The two modules of the filter: a small one, and one with JSON Schema support, which Envoy takes longer to load.
 
 use crate::config::document::Document;
 
-/// The module that a document needs.
+/// The module of the filter that a document needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
-    /// Without JSON Schema.
+    /// The module without JSON Schema support.
     Plain,
-    /// With JSON Schema.
+    /// The module with JSON Schema support.
     Full,
 }
 
 impl Module {
-    /// The smallest module with the features that the document uses.
+    /// Returns the smallest module with all features that the document uses.
     pub fn needed(document: &Document) -> Module {
         let on_routes = document.routes.iter().filter_map(|route| route.checks.as_ref()?.as_ref());
         let mut checks = document.checks.iter().chain(on_routes);
@@ -20,7 +20,7 @@ impl Module {
         if uses_schema || !document.schemas.is_empty() { Module::Full } else { Module::Plain }
     }
 
-    /// The name of its file.
+    /// Returns the file name of the module.
     pub fn file(self) -> &'static str {
         match self {
             Module::Plain => "portcullis.wasm",
@@ -28,7 +28,8 @@ impl Module {
         }
     }
 
-    /// The path of this module, if `plain` is the path of the smaller one; `None` if that file has another name.
+    /// Returns the path of this module in the directory of `plain`, the path of the small module; `None` if that file has another
+    /// name.
     pub fn beside(self, plain: &str) -> Option<String> {
         plain.strip_suffix(Module::Plain.file()).map(|folder| format!("{folder}{}", self.file()))
     }

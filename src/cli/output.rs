@@ -1,7 +1,7 @@
-//! The output of commands: the only way to standard output and standard error, with every hidden character escaped.
+//! The output of commands: all output passes through this module, which escapes every hidden character.
 //!
-//! Commands pass lines, one JSON value or a whole document. A line cannot contain a line break, so text from a document, token or
-//! argument cannot imitate a message of the program.
+//! Commands pass lines, one JSON value or a whole document. A line cannot contain a line break, so a string from a document, a
+//! token or an argument cannot imitate a message of the program.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -14,27 +14,27 @@ use crate::printable;
 pub enum Output {
     /// Lines of text.
     Lines(Vec<String>),
-    /// Text that is a complete file: JSON, YAML, source code. Its line breaks and tabs are kept.
+    /// The content of a whole file, such as JSON, YAML or source code. Its line breaks and tabs are kept.
     Whole(String),
 }
 
 impl Output {
-    /// No result.
+    /// Returns an empty result.
     pub fn nothing() -> Output {
         Output::Lines(Vec::new())
     }
 
-    /// One line.
+    /// Returns a result with one line.
     pub fn line(line: impl Into<String>) -> Output {
         Output::Lines(vec![line.into()])
     }
 
-    /// One JSON value on several lines.
+    /// Returns a result with one JSON value on several lines.
     pub fn json(value: &Value) -> Output {
         Output::Whole(format!("{value:#}\n"))
     }
 
-    /// The text to write.
+    /// Returns the text for standard output.
     pub fn text(&self) -> String {
         match self {
             Output::Lines(lines) => lines.iter().map(|line| printable::one_line(line) + "\n").collect(),
@@ -43,12 +43,12 @@ impl Output {
     }
 }
 
-/// The lines of a JSON value inside a longer text.
+/// Formats a JSON value as lines that can be part of a longer text.
 pub fn json_lines(value: &Value) -> Vec<String> {
     format!("{value:#}").lines().map(str::to_string).collect()
 }
 
-/// An argument in a form that messages may repeat.
+/// Escapes the hidden characters of an argument, so that messages can repeat it.
 pub fn argument(argument: &OsStr) -> OsString {
     match printable::one_line(&argument.to_string_lossy()) {
         Cow::Borrowed(_) => argument.to_os_string(),

@@ -1,4 +1,4 @@
-//! `portcullis permission`: adds, lists, decodes and locks permissions, and prints them as constants for code.
+//! `portcullis permission`: adds, lists, decodes and locks permissions, and prints them as constants of a programming language.
 
 mod add;
 mod constants;
@@ -44,7 +44,7 @@ impl PermissionFile {
         gateway::open_for_inspection(&self.file, &self.variables)
     }
 
-    /// The lock file of this document, in the same directory.
+    /// Returns the path of the lock file for this document.
     fn lock(&self) -> PathBuf {
         lock::beside(&self.file)
     }
@@ -61,7 +61,7 @@ pub fn run(action: &PermissionAction) -> Result<ToolOutcome, Failure> {
     }
 }
 
-/// Every permission with its domain, ordered by domain name and bit.
+/// Returns every permission with its domain, ordered by domain name and bit.
 fn all(gateway: &GatewayFile) -> Vec<(&PermissionDomain, &Permission)> {
     let domains = gateway.document.permissions.iter();
     let mut all: Vec<_> = domains.flat_map(|d| d.permissions.iter().map(move |p| (d, p))).collect();
@@ -69,7 +69,7 @@ fn all(gateway: &GatewayFile) -> Vec<(&PermissionDomain, &Permission)> {
     all
 }
 
-/// `LIC.READ_ORDERS`
+/// Returns the domain and the name of a permission, such as `LIC.READ_ORDERS`.
 fn full_name(domain: &PermissionDomain, permission: &Permission) -> String {
     format!("{}.{}", domain.name.value, permission.name.value)
 }

@@ -1,4 +1,4 @@
-//! Arguments that may contain a secret: errors do not repeat their value.
+//! Command-line arguments that may contain a secret: error messages do not repeat their value.
 
 use std::ffi::OsStr;
 
@@ -6,7 +6,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 
-/// Parses an argument with the given function. clap's own error message would repeat the value.
+/// Parses an argument with the given function, because clap's own error message would repeat the value.
 #[derive(Clone)]
 pub struct PrivateArgument<T>(pub fn(&str) -> Result<T, String>);
 

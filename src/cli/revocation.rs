@@ -1,4 +1,4 @@
-//! `portcullis revocation check`: every problem in a revocation list with its place, before a gateway fetches it.
+//! `portcullis revocation check`: reports every problem in a revocation list with its place, before gateways fetch it.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub enum RevocationAction {
     Check(FetchedDocument),
 }
 
-/// Checks the list.
+/// Checks the revocation list and reports the number of its entries.
 pub fn run(action: &RevocationAction) -> Result<ToolOutcome, Failure> {
     let RevocationAction::Check(options) = action;
     let file = &options.file;
@@ -42,7 +42,7 @@ pub fn run(action: &RevocationAction) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
 }
 
-/// The entries of a list as this gateway's filter reads them, and the number of entries it needs.
+/// Reads the entries of a list as the filter of this gateway reads them. Also returns how many entries are still needed.
 pub fn read(
     gateway: Option<&Document>,
     file: &str,
@@ -61,13 +61,13 @@ pub fn read(
     Ok((entries, needed))
 }
 
-/// The maximum number of entries in a list.
+/// Returns the maximum number of entries in a list.
 fn most_entries(gateway: Option<&Document>) -> usize {
     gateway.and_then(|document| document.revocation.as_ref()).map_or(USUAL_ENTRIES, |r| r.max_entries)
 }
 
-/// A name in an entry that the gateway does not have, so that the entry revokes nothing. Clients are checked unless they are
-/// polled.
+/// Returns a name in an entry that the gateway does not know, so that the entry revokes nothing. The names of clients are not
+/// checked if the gateway polls its clients.
 fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, String)> {
     if let Some(issuer) = &entry.issuer {
         let known = document.issuers.iter().map(|issuer| issuer.issuer.value.as_str());
@@ -86,12 +86,12 @@ fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, S
     what.map(|what| (&entry.place, what))
 }
 
-/// `no client `billng` (did you mean `billing`?)`, if the name is unknown.
+/// Returns a message such as `no client `billng` (did you mean `billing`?)` if the name is unknown.
 fn missing<'k>(what: &str, name: &str, mut known: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
     let hint = hint(near_miss(name, known.clone()));
     let is_known = known.any(|known| known == name);
     (!is_known).then(|| format!("no {what} `{name}`{hint}"))
 }
 
-/// The bounds with which gateways read a list.
+/// The limits with which gateways read a revocation list.
 pub const BOUNDS: Bounds = Bounds { depth: MAX_DEPTH, values: usize::MAX };

@@ -1,4 +1,4 @@
-//! `portcullis schema`: the JSON Schema of the document, for completion and checks in editors.
+//! `portcullis schema`: prints the JSON Schema of the document, which editors use for completion and checks.
 
 use super::{Exit, Output, ToolOutcome};
 
@@ -20,7 +20,7 @@ mod tests {
     use crate::config::problem::Problems;
     use crate::config::revocation::read_list;
 
-    /// Documents with an unknown key in one place, and the schema object that describes that place.
+    /// Returns documents that each have an unknown key in one place, with the schema object that describes the place.
     fn places() -> Vec<(&'static str, Value)> {
         let bogus = || json!({ "zzzzzzzzzzzzzzzzzzzzzzzz": 1 });
         let issuer = |key: &str, value: Value| json!({ "issuers": [{ "name": "a", key: value }] });

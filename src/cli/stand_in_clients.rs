@@ -1,7 +1,7 @@
-//! Stand-in clients: the same documents, but with key hashes replaced by those of keys that the tool knows.
+//! Stand-in clients: clients of a document whose key hashes were replaced by the hashes of keys that the tool knows.
 //!
-//! This lets the tools run each client through the filter's own lookup. No real key is needed, and the stand-in keys open nothing
-//! else.
+//! With stand-in keys, the tools can run each client through the filter's own lookup without real keys. Other gateways do not
+//! accept the stand-in keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -36,18 +36,18 @@ pub struct StandInSource {
     variables: Variables,
 }
 
-/// A gateway and all its clients.
+/// A gateway and all its clients, with stand-in keys.
 pub struct StandInClients {
-    /// The gateway, with stand-in keys.
+    /// The gateway, compiled with the hashes of the stand-in keys.
     pub gateway: GatewayFile,
-    /// Its clients, including those of the polled document.
+    /// The clients of the gateway, including those of the polled document.
     pub clients: Vec<ClientSettings>,
-    /// The polled document, with stand-in keys.
+    /// The content of the polled document, with the hashes of the stand-in keys.
     pub listed: Option<String>,
 }
 
 impl StandInSource {
-    /// Opens both documents.
+    /// Opens the gateway document and the polled document.
     pub fn open(&self) -> Result<StandInClients, Failure> {
         let gateway = gateway::open_for_inspection(&self.file, &self.variables)?;
         let mut configuration = gateway.configuration.clone();
@@ -69,7 +69,7 @@ impl StandInSource {
 }
 
 impl StandInClients {
-    /// The client with this id.
+    /// Returns the client with this id.
     pub fn client(&self, id: &str) -> Result<&ClientSettings, Failure> {
         let found = self.clients.iter().find(|client| client.id.value == id);
         found.ok_or_else(|| {
@@ -78,13 +78,13 @@ impl StandInClients {
         })
     }
 
-    /// The issuers whose tokens a route accepts.
+    /// Returns the issuers whose tokens a route accepts.
     pub fn issuers(&self, route: &Route) -> impl Iterator<Item = &IssuerSettings> {
         let accepted = |name: &str| route.issuers.is_empty() || route.issuers.iter().any(|issuer| issuer.value == name);
         self.gateway.document.issuers.iter().filter(move |issuer| accepted(&issuer.name.value))
     }
 
-    /// A token for a client and a route, with every claim that the issuer and the route are known to require.
+    /// Builds a token for a client and a route, with every claim that the issuer and the route are known to require.
     pub fn token(
         &self,
         client: &ClientSettings,
@@ -125,7 +125,7 @@ impl StandInClients {
     }
 }
 
-/// The credentials of one kind that a client can send, each with its name.
+/// Returns the API keys or the certificate that a client can send. Tokens are built separately, for one issuer and one route.
 pub fn credentials(client: &ClientSettings, kind: CredentialKind) -> Vec<StandInCredential> {
     match kind {
         CredentialKind::Token => Vec::new(),
@@ -140,13 +140,13 @@ pub fn credentials(client: &ClientSettings, kind: CredentialKind) -> Vec<StandIn
 
 /// A credential of a client.
 pub enum StandInCredential {
-    /// An API key: its id and the stand-in key.
+    /// An API key, as its id and the stand-in key.
     Key(String, String),
     /// A certificate.
     Certificate(Certificate),
 }
 
-/// The certificate of a client, with every field by which the document identifies it.
+/// Returns a certificate of a client, with every certificate field that the document lists for the client.
 pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
     let mut certificate = Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     for evidence in client.certificates.iter().rev() {
@@ -159,13 +159,14 @@ pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
     (!client.certificates.is_empty()).then_some(certificate)
 }
 
-/// The certificate that an issuer's tokens must be bound to (RFC 8705 §3.1): the client's, or any certificate if it has none.
+/// Returns the certificate to which an issuer's tokens must be bound (RFC 8705 §3.1). For a client without certificates, it is
+/// any certificate.
 pub fn bound_to(client: &ClientSettings, issuer: &IssuerSettings) -> Option<Certificate> {
     let any = || Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     issuer.rules.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
 }
 
-/// The stand-in for this key.
+/// Returns the stand-in for this key.
 pub fn stand_in_for(key: &ClientKey) -> Option<String> {
     stand_in_key(&key.prefix)
 }
@@ -177,7 +178,7 @@ fn stand_in_key(prefix: &str) -> Option<String> {
     Some(ApiKey::compose(environment, lookup, STAND_IN_SECRET))
 }
 
-/// Replaces the hash of every key with the hash of its stand-in.
+/// Replaces the hash of every key with the hash of its stand-in key.
 fn replace_key_hashes(document: &mut Value) {
     let clients = document.get_mut("clients").and_then(Value::as_array_mut).into_iter().flatten();
     let keys = clients.filter_map(|client| client.get_mut("keys")?.as_array_mut()).flatten();
@@ -189,7 +190,7 @@ fn replace_key_hashes(document: &mut Value) {
     }
 }
 
-/// Sets a claim to a value and creates the objects around it.
+/// Sets a claim to a value and creates the missing parent objects.
 fn set_claim(claims: &mut Value, claim: &ClaimPath, value: Value) {
     let mut target = claims;
     for segment in claim.segments() {
@@ -202,8 +203,8 @@ fn set_claim(claims: &mut Value, claim: &ClaimPath, value: Value) {
     *target = value;
 }
 
-/// The hash of a certificate that is identified by another field.
+/// The hash of a certificate that the document identifies by another field.
 const UNKNOWN_CERTIFICATE: [u8; 32] = [0xff; 32];
 
-/// A public value. Only the gateway that the tool compiles for itself accepts keys with it.
+/// A public value. Only the gateway that the tool compiles accepts keys with this secret.
 const STAND_IN_SECRET: &str = "supposedsupposedsupposedsupposed";

@@ -1,8 +1,8 @@
-//! Tables: columns padded for people, or comma-separated values (RFC 4180) for spreadsheets.
+//! Formats tables as aligned columns for people, or as comma-separated values (RFC 4180) for spreadsheets.
 
 use crate::printable;
 
-/// Rows of equal length as aligned columns, two spaces apart; the last column is not padded.
+/// Formats rows as aligned columns, two spaces apart. The last column is not padded.
 pub fn text<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let rows: Vec<_> = rows.iter().map(printable).collect();
     let width =
@@ -15,7 +15,7 @@ pub fn text<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// The same rows as comma-separated cells, quoted if necessary.
+/// Formats rows as comma-separated cells, which have quotes if necessary.
 pub fn csv<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let cell = |cell: &String| match cell.contains([',', '"']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
@@ -24,7 +24,7 @@ pub fn csv<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     rows.iter().map(|row| printable(row).iter().map(cell).collect::<Vec<_>>().join(",")).collect()
 }
 
-/// Cells in their printable form, so that column widths match the terminal.
+/// Returns the cells in printable form, so that column widths match the output in a terminal.
 fn printable<const N: usize>(row: &[String; N]) -> [String; N] {
     row.each_ref().map(|cell| printable::one_line(cell).into_owned())
 }

@@ -1,4 +1,4 @@
-//! `portcullis token`: mints short-lived tokens for developers, gets real ones, and inspects tokens.
+//! `portcullis token`: gets tokens from an authorization server, mints short-lived tokens for developers, and inspects tokens.
 
 mod get;
 mod inspect;

@@ -1,24 +1,24 @@
-//! Runs a request for a route through the filter's core, with example values for everything that the route leaves open.
+//! Runs a request for a route through the filter's core, with example values for the parts that the route does not determine.
 
 use super::Failure;
 use super::explain::{PresentedCredentials, SimulatedGateway};
 use crate::config::document::Route;
 
-/// One route, and the verdict on a request for it.
+/// A route, and the verdict on a request for the route.
 pub struct RouteVerdict<'g> {
-    /// The route as written.
+    /// The route in the document.
     pub route: &'g Route,
     /// The route name.
     pub name: String,
     /// The method and path of the request.
     pub request: String,
-    /// Whether the request was forwarded or answered.
+    /// Whether the filter forwarded or answered the request instead of refusing it.
     pub allowed: bool,
-    /// The audit reason with its detail.
+    /// The reason and the detail in the audit record.
     pub reason: String,
 }
 
-/// Tries every route, in document order.
+/// Sends one request for every route, in document order.
 pub fn try_all<'g>(
     simulated: &mut SimulatedGateway<'g>,
     presented: &PresentedCredentials<'_>,
@@ -28,7 +28,7 @@ pub fn try_all<'g>(
     routes.map(|(route, (_, rule))| try_route(simulated, route, &rule.name, presented)).collect()
 }
 
-/// Answers as table rows, including the header row.
+/// Returns the verdicts as table rows, including the header row.
 pub fn rows(answers: &[RouteVerdict<'_>]) -> Vec<[String; 4]> {
     let mut rows = vec![["ROUTE", "REQUEST", "ALLOWED", "REASON"].map(str::to_string)];
     rows.extend(answers.iter().map(|answer| {
@@ -38,7 +38,7 @@ pub fn rows(answers: &[RouteVerdict<'_>]) -> Vec<[String; 4]> {
     rows
 }
 
-/// Tries one route.
+/// Sends one request for a route and returns the verdict.
 pub fn try_route<'g>(
     simulated: &mut SimulatedGateway<'_>,
     route: &'g Route,
@@ -49,7 +49,8 @@ pub fn try_route<'g>(
     let method = if method == "ANY" { "GET" } else { method };
     let host = route.hosts.first().map_or("gateway.test", |host| host.value.as_str()).replacen('*', "any", 1);
     let mut last = None;
-    // A parameter value may match a more specific route; it is unlikely that a document has all of these.
+    // An example value for a parameter can match a more specific route. A document is unlikely to have a route for each of these
+    // values.
     for value in ["any", "any-other", "7b1c", "x-0f3e"] {
         let path: String = route
             .path

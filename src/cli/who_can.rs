@@ -1,4 +1,4 @@
-//! `portcullis who-can`: what a caller needs for a request, a route or an upstream, as text or for auditors.
+//! `portcullis who-can`: reports what a caller needs for a request, a route or an upstream, as text or for auditors.
 
 mod clients;
 
@@ -58,14 +58,14 @@ pub enum WhoCanFormat {
     Csv,
 }
 
-/// A route as written, and its compiled rule.
+/// A route of the document, and its compiled rule.
 struct AccessEntry<'g> {
     route: &'g Route,
     rule: &'g Rule,
     clients: Vec<clients::ListedCaller<'g>>,
 }
 
-/// Answers the question.
+/// Reports the requirements of the selected routes and the clients that can call them.
 pub fn run(options: &WhoCanOptions) -> Result<ToolOutcome, Failure> {
     let all_clients = options.source.open()?;
     let gateway = &all_clients.gateway;
@@ -89,7 +89,7 @@ pub fn run(options: &WhoCanOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
-/// The selected routes. In a document without problems, the compiled rules are in document order.
+/// Returns the selected routes. In a document without problems, the compiled rules are in document order.
 fn entries<'g>(options: &WhoCanOptions, all_clients: &'g StandInClients) -> Result<Vec<AccessEntry<'g>>, Failure> {
     let gateway = &all_clients.gateway;
     let compiled = gateway.policy.routes().iter().map(|(_, rule)| rule.as_ref());
@@ -130,7 +130,7 @@ fn entries<'g>(options: &WhoCanOptions, all_clients: &'g StandInClients) -> Resu
     if found.is_empty() { Err(no_match(options, gateway)) } else { Ok(found) }
 }
 
-/// The error that nothing matches, with a suggestion.
+/// Returns the error that no route matches, with a suggestion.
 fn no_match(options: &WhoCanOptions, gateway: &GatewayFile) -> Failure {
     let near = match (&options.route, &options.upstream) {
         (Some(name), _) => near_miss(name, gateway.policy.routes().iter().map(|(_, rule)| &*rule.name)),
@@ -141,7 +141,7 @@ fn no_match(options: &WhoCanOptions, gateway: &GatewayFile) -> Failure {
 }
 
 impl AccessEntry<'_> {
-    /// The requirements, each with a title and lines.
+    /// Returns the requirements of the route, each with a title and lines.
     fn needs(&self, gateway: &GatewayFile) -> Vec<(&'static str, Vec<String>)> {
         let all = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" and ")] };
         let any = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" or ")] };
@@ -261,7 +261,7 @@ fn csv(entries: &[AccessEntry<'_>], gateway: &GatewayFile) -> Vec<[String; 8]> {
     rows
 }
 
-/// `LIC.READ_ORDERS (Read licence orders)`
+/// Describes a permission, such as `LIC.READ_ORDERS (Read licence orders)`.
 fn described(gateway: &GatewayFile, name: &str) -> String {
     let declared = gateway.document.permissions.iter().flat_map(|d| d.permissions.iter().map(move |p| (d, p)));
     let found = declared.into_iter().find(|(d, p)| format!("{}.{}", d.name.value, p.name.value) == name);

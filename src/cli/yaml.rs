@@ -1,6 +1,6 @@
-//! Reads YAML 1.2 or JSON text into a tree with the line and column of every key and value.
+//! Parses YAML 1.2 or JSON text into a tree with the line and column of every key and value.
 //!
-//! Input that JSON cannot express is refused instead of guessed: tags, keys that are not text, several documents.
+//! Content that JSON cannot express is refused: tags, keys that are not strings, and several documents where one is expected.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::config::document_size;
 use crate::config::node::{MapKey, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 
-/// Reads a file with one document. A syntax error ends the reading, because the rest has no certain meaning.
+/// Parses a file with one document. Parsing ends at the first syntax error, because the meaning of the rest is not certain.
 pub fn read(text: &str) -> Result<Node, Problem> {
     refuse_controls(text)?;
     let text = json_escapes::as_yaml(text);
@@ -24,12 +24,12 @@ pub fn read(text: &str) -> Result<Node, Problem> {
     }
 }
 
-/// Reads a file that may have several documents, such as Kubernetes manifests.
+/// Parses a file that can have several documents, such as Kubernetes manifests.
 pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
     read_all_with_ambiguous(text).map(|(nodes, _)| nodes)
 }
 
-/// [`read_all`], and the plain scalars that other readers of the file read differently.
+/// Parses a file that can have several documents. Also returns the plain scalars that other YAML loaders read differently.
 pub fn read_all_with_ambiguous(text: &str) -> Result<(Vec<Node>, Ambiguous), Problem> {
     refuse_controls(text)?;
     let text = json_escapes::as_yaml(text);
@@ -41,19 +41,19 @@ pub fn read_all_with_ambiguous(text: &str) -> Result<(Vec<Node>, Ambiguous), Pro
     Ok((nodes, reader.ambiguous))
 }
 
-/// Plain scalars by line and column.
+/// Plain scalars, by line and column.
 pub type Ambiguous = HashMap<(u32, u32), String>;
 
-/// Limits on the content of a file, with aliases expanded. Envoy and Kubernetes files are larger than a gateway document, which
-/// has its own narrower bounds (`config::document_size`).
+/// Limits on the content of a file, with aliases expanded. Files for Envoy and Kubernetes are larger than a gateway document,
+/// which has lower limits (`config::document_size`).
 const MAX_NODES: usize = 2 * document_size::MAX_VALUES;
 const MAX_TEXT: usize = 4 * document_size::MAX_TEXT;
 
-/// The maximum nesting depth. A gateway document can be embedded about 25 levels deep.
+/// The maximum nesting depth. A gateway document can be embedded at a depth of about 25 levels.
 pub const MAX_DEPTH: usize = 3 * document_size::MAX_DEPTH;
 
-/// Refuses control characters, which YAML does not allow (YAML 1.2.2 §5.1). The parser ends the text at NUL, so the rest would be
-/// silently missing.
+/// Refuses control characters, which YAML does not allow (YAML 1.2.2 §5.1). The parser stops at NUL, so the content after a NUL
+/// would be ignored silently.
 fn refuse_controls(text: &str) -> Result<(), Problem> {
     let is_control = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{7f}');
     for (line, number) in text.split('\n').zip(1..) {
@@ -74,7 +74,7 @@ struct YamlReader<'t> {
     ambiguous: Ambiguous,
 }
 
-/// The amount that has been read.
+/// The number of nodes and bytes that have been read.
 #[derive(Clone, Copy, Default)]
 struct ReadSize {
     nodes: usize,
@@ -100,7 +100,7 @@ impl<'t> YamlReader<'t> {
         self.node(first, 0).map(Some)
     }
 
-    /// Moves to the next document; `None` at the end of the text.
+    /// Moves to the next document. Returns `None` at the end of the file.
     fn start(&mut self) -> Result<Option<Position>, Problem> {
         loop {
             match self.next()? {
@@ -196,17 +196,17 @@ impl<'t> YamlReader<'t> {
             let value = self.next()?;
             let mut node = self.node(value, depth + 1)?;
             if node.value == Value::Null && self.is_absent(node.at) {
-                // An absent value has no position, so it gets that of its key.
+                // An absent value has no position of its own, so it gets the position of its key.
                 node.at = at;
             }
             entries.push((MapKey { at, text }, node));
         }
     }
 
-    /// Copies the value of an anchor. The expansion counts as if it had been written out, so that a document that doubles itself
-    /// many times is refused before it fills the memory.
+    /// Copies the value of an anchor. The copy counts like any other content, so that a document whose aliases multiply its size
+    /// is refused before it fills the memory.
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Problem> {
-        // Count before copying.
+        // Count before copying, so that a value that is too large is never copied.
         let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
             return Err(fault(at, "an alias cannot be inside its own anchor"));
         };
@@ -231,7 +231,7 @@ impl<'t> YamlReader<'t> {
         Ok(())
     }
 
-    /// True if no value was written, as after `key:` at the end of a line.
+    /// Whether a null value has no characters in the file, as after `key:` at the end of a line.
     fn is_absent(&self, at: Position) -> bool {
         let line = self.text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
         let written = line.chars().nth(at.column.saturating_sub(1) as usize);
@@ -239,7 +239,7 @@ impl<'t> YamlReader<'t> {
     }
 }
 
-/// Envoy reads no tags either, and a tag can silently turn a number into text.
+/// Refuses tags. Envoy supports no tags either, and a tag can silently turn a number into a string.
 fn refuse_tag(tag: Option<&Tag>, at: Position) -> Result<(), Problem> {
     match tag {
         Some(tag) => Err(fault(at, &format!("the tag `{tag}` has no meaning here; write the value without it"))),

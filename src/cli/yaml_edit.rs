@@ -1,32 +1,32 @@
-//! Edits the text of a YAML or JSON document in place: everything else keeps every character, including comments.
+//! Edits the text of a YAML or JSON document in place; all other characters stay unchanged, including comments.
 //!
-//! An edit is based on a guess about the layout. It is accepted only if the new text parses to exactly the intended value.
+//! An edit assumes a usual layout. It is accepted only if the new text parses to exactly the intended value.
 
 use serde_json::{Map, Value as Json};
 
 use super::{yaml, yaml_emitter};
 use crate::config::node::{Node, Position, Value};
 
-/// A text under edit, and the value that it must have in the end.
+/// The text of a document during an edit, and the value that the text must have at the end.
 pub struct Draft {
     text: String,
     meant: Json,
 }
 
-/// One step from the root of a document towards a value.
+/// One step on the path from the root of a document to a value.
 #[derive(Clone, Copy)]
 pub enum PathStep<'s> {
-    /// Into a member.
+    /// A step to the member of a mapping.
     Key(&'s str),
-    /// To an item.
+    /// A step to the item of a list.
     Item(usize),
 }
 
-/// The members of a mapping to write, in order; all values are text.
+/// The members of a new mapping, in order; all values are strings.
 pub type YamlMembers<'m> = [(&'m str, String)];
 
 impl Draft {
-    /// Starts with a text that parses.
+    /// Starts an edit of a document; `root` is its parsed tree.
     pub fn new(text: &str, root: &Node) -> Draft {
         Draft { text: text.to_string(), meant: root.to_json() }
     }
@@ -56,7 +56,7 @@ impl Draft {
         Some(())
     }
 
-    /// Appends an item to the list under `key` of the mapping at `path`. Creates the list if it does not exist.
+    /// Appends an item to the list under `key` of the mapping at `path`. If the list does not exist, creates it.
     pub fn push(&mut self, path: &[PathStep<'_>], key: &str, item: &YamlMembers<'_>) -> Option<()> {
         let root = yaml::read(&self.text).ok()?;
         let map = at(&root, path)?;
@@ -68,7 +68,7 @@ impl Draft {
                     add_flow(&self.text, list, last, &self.flow(item))?
                 }
                 Value::List(items) => self.add_block(items, item)?,
-                // `keys:` without a value.
+                // The key has no value, as in `keys:`.
                 Value::Null if list.at == name.at => {
                     let lines = self.block(indent_of(name.at) + 2, item);
                     after_line(&self.text, name.at.line, &lines)
@@ -97,7 +97,7 @@ impl Draft {
         Some(())
     }
 
-    /// The new text and its tree; `None` if the text does not have the intended value.
+    /// Returns the new text and its tree; `None` if the text does not have the intended value.
     pub fn finish(self) -> Option<(String, Node)> {
         let root = yaml::read(&self.text).ok()?;
         (root.to_json() == self.meant).then_some((self.text, root))
@@ -116,21 +116,21 @@ impl Draft {
         if needs_quotes { Json::from(value).to_string() } else { yaml_emitter::text(value) }
     }
 
-    /// `{ id: b-1, prefix: … }`
+    /// Formats an item in flow style, such as `{ id: b-1, prefix: … }`.
     fn flow(&self, item: &YamlMembers<'_>) -> String {
         let members: Vec<_> =
             item.iter().map(|(key, value)| format!("{}: {}", self.word(key), self.quoted(value))).collect();
         format!("{{ {} }}", members.join(", "))
     }
 
-    /// `- id: b-1` and the lines below it.
+    /// Formats an item in block style: `- id: b-1` and the lines below it.
     fn block(&self, indent: usize, item: &YamlMembers<'_>) -> Vec<String> {
         let lead = |i: usize| format!("{}{}", " ".repeat(indent), if i == 0 { "- " } else { "  " });
         let line = |(i, (key, value)): (usize, &(&str, String))| format!("{}{key}: {}", lead(i), self.quoted(value));
         item.iter().enumerate().map(line).collect()
     }
 
-    /// Appends an item to a block-style list, in the layout of its first item.
+    /// Appends an item to a block-style list. The new item has the layout of the first item.
     fn add_block(&self, items: &[Node], item: &YamlMembers<'_>) -> Option<String> {
         let first = items.first()?;
         let (before, _) = split_at(&self.text, first.at)?;
@@ -148,7 +148,7 @@ impl Draft {
     }
 }
 
-/// The value at a path.
+/// Returns the value at a path.
 fn at<'n>(root: &'n Node, path: &[PathStep<'_>]) -> Option<&'n Node> {
     path.iter().try_fold(root, |node, step| match (step, &node.value) {
         (PathStep::Key(key), _) => node.get(key),
@@ -165,14 +165,14 @@ fn object<'j>(root: &'j mut Json, path: &[PathStep<'_>]) -> Option<&'j mut Map<S
     found?.as_object_mut()
 }
 
-/// Whether a mapping or list is written in brackets. A block list may start at the same position as its first item, which may
-/// have brackets.
+/// Whether a mapping or list is written in brackets. A block-style list can start at the position of its first item, and that
+/// item can be in brackets.
 pub fn is_flow(text: &str, node: &Node) -> bool {
     let bracket = if matches!(node.value, Value::List(_)) { '[' } else { '{' };
     split_at(text, node.at).is_some_and(|(_, rest)| rest.starts_with(bracket))
 }
 
-/// The text with one string value replaced; its quotes are kept.
+/// Returns the text with one string value replaced. The quotes of the old value are kept.
 fn replaced(text: &str, old: &Node, value: &str) -> Option<String> {
     let Value::Text(was) = &old.value else { return None };
     let (before, rest) = split_at(text, old.at)?;
@@ -183,7 +183,8 @@ fn replaced(text: &str, old: &Node, value: &str) -> Option<String> {
     Some(format!("{before}{quote}{value}{quote}{after}"))
 }
 
-/// The text with an entry after the last one in brackets, on its own line if the last one is.
+/// Returns the text with an entry added after the last entry in brackets. If the last entry starts a line, the new entry also
+/// starts one.
 fn add_flow(text: &str, node: &Node, last: Option<(Position, &Node)>, entry: &str) -> Option<String> {
     let Some((start, value)) = last else {
         let (before, rest) = split_at(text, node.at)?;
@@ -201,7 +202,7 @@ fn add_flow(text: &str, node: &Node, last: Option<(Position, &Node)>, entry: &st
     Some(format!("{before}{last}{separator}{entry}{after}"))
 }
 
-/// The length in bytes of the value at the start of a text.
+/// Returns the length in bytes of the value at the start of a text.
 fn length(text: &str) -> Option<usize> {
     let quoted = |text: &str, quote: char| {
         let mut escaped = false;
@@ -246,7 +247,7 @@ fn length(text: &str) -> Option<usize> {
     }
 }
 
-/// The text before a position, and the rest.
+/// Splits the text at a position.
 fn split_at(text: &str, at: Position) -> Option<(&str, &str)> {
     let before: usize = text.split_inclusive('\n').take(at.line.checked_sub(1)? as usize).map(str::len).sum();
     let line = text.get(before..)?;
@@ -254,17 +255,17 @@ fn split_at(text: &str, at: Position) -> Option<(&str, &str)> {
     text.split_at_checked(before + within)
 }
 
-/// The number of characters before a position.
+/// Returns the number of characters before a position on its line.
 pub fn indent_of(at: Position) -> usize {
     at.column.saturating_sub(1) as usize
 }
 
-/// The number of spaces at the start of a line.
+/// Returns the number of spaces at the start of a line.
 pub fn indent_in(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
-/// The last content line of a block that starts at line `from`. Comments and blank lines are not content.
+/// Returns the last content line of a block that starts at line `from`. Comments and blank lines are not content.
 pub fn last_line(text: &str, from: u32, belongs: impl Fn(&str) -> bool) -> u32 {
     let says = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     let following = text.lines().zip(1_u32..).skip(from as usize);
@@ -272,7 +273,7 @@ pub fn last_line(text: &str, from: u32, belongs: impl Fn(&str) -> bool) -> u32 {
     inside.filter(|(line, _)| says(line)).map(|(_, number)| number).last().unwrap_or(from)
 }
 
-/// The text with new lines inserted after a line.
+/// Returns the text with new lines inserted after a line.
 pub fn after_line(text: &str, line: u32, new: &[String]) -> String {
     let end = newline(text);
     let mut out = String::with_capacity(text.len() + new.iter().map(|line| line.len() + 2).sum::<usize>());
@@ -288,7 +289,7 @@ pub fn after_line(text: &str, line: u32, new: &[String]) -> String {
     out
 }
 
-/// The line ending of the text.
+/// Returns the line ending that the text uses.
 fn newline(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }

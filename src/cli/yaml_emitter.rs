@@ -1,5 +1,5 @@
-//! Writes readable YAML that every parser reads the same way.
-//! Key order is stable, and words that could be read as another type are quoted.
+//! Writes readable YAML that every parser reads in the same way.
+//! The order of keys is stable, and strings that a parser could read as another type are quoted.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,8 @@ use super::yaml_scalar;
 use crate::config::node;
 use crate::printable;
 
-/// The value as a YAML document. `@type`, `name`, `version` and `path` come first, then the other keys in alphabetical order.
+/// Writes a value as a YAML document. `@type`, `name`, `version` and `path` come first, then the other keys in alphabetical
+/// order.
 pub fn yaml(value: &Value) -> String {
     let mut out = String::new();
     match value {
@@ -21,7 +22,7 @@ pub fn yaml(value: &Value) -> String {
     out
 }
 
-/// Text as a YAML scalar on one line.
+/// Writes a string as a YAML scalar on one line.
 pub fn text(text: &str) -> String {
     if is_plain(text) {
         text.to_string()
@@ -34,8 +35,8 @@ pub fn text(text: &str) -> String {
     }
 }
 
-/// A double-quoted scalar with every hidden character escaped. JSON escapes are valid in YAML, except that YAML has no surrogate
-/// pairs (YAML 1.2.2 §5.7).
+/// Writes a double-quoted scalar with every hidden character escaped. JSON escapes are valid in YAML, except surrogate pairs
+/// (YAML 1.2.2 §5.7).
 fn double_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in Value::String(text.to_string()).to_string().chars() {
@@ -75,7 +76,7 @@ fn list(out: &mut String, items: &[Value], indent: usize) {
     }
 }
 
-/// The value of a key: on the same line if it is short and flat, otherwise below it.
+/// Writes the value of a key: on the line of the key if the value is flat, otherwise on the lines below.
 fn below(out: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Object(members) if !members.is_empty() => {
@@ -94,7 +95,7 @@ fn below(out: &mut String, value: &Value, indent: usize) {
     }
 }
 
-/// A value on one line: flow style for flat values and nested lists.
+/// Writes a value on one line, with nested values in flow style.
 fn inline(value: &Value) -> String {
     match value {
         Value::String(t) => text(t),
@@ -108,7 +109,8 @@ fn inline(value: &Value) -> String {
     }
 }
 
-/// Inside brackets, commas and braces end a plain scalar, so such words are quoted.
+/// Writes a value inside brackets. Commas and brackets would end a plain scalar there, so strings with these characters are
+/// quoted.
 fn flow(value: &Value) -> String {
     match value {
         Value::String(t) if t.contains([',', '[', ']', '{', '}']) && !t.chars().any(printable::is_hidden) => {
@@ -118,7 +120,8 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Whether a word needs no quotes in YAML 1.2 or in YAML 1.1 parsers, which are still in use (`no`, `12:30`, `1_000`).
+/// Whether a string needs no quotes. YAML 1.1 parsers, which are still in use, need quotes for more strings (`no`, `12:30`,
+/// `1_000`).
 fn is_plain(text: &str) -> bool {
     let resolves_to_text = matches!(yaml_scalar::resolve(text), Ok(node::Value::Text(_)));
     let starts_safely = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'))

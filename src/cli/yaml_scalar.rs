@@ -4,7 +4,7 @@ use serde_json::Number;
 
 use crate::config::node::Value;
 
-/// The value of a plain scalar. The error says why a number cannot be represented.
+/// Returns the value of a plain scalar. The error says why a number cannot be represented.
 pub fn resolve(text: &str) -> Result<Value, String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
@@ -32,16 +32,16 @@ pub fn resolve(text: &str) -> Result<Value, String> {
     Ok(Value::Text(text.to_string()))
 }
 
-/// The loader of a file with an embedded document, before the filter gets the document.
+/// The program that loads a file with an embedded document before the filter gets the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loader {
-    /// Envoy's own YAML reader (observed on 1.40.0): 32-bit integers are numbers, all other scalars are text.
+    /// Envoy's own YAML reader (observed with 1.40.0): it reads 32-bit integers as numbers, and all other numbers as strings.
     Envoy,
-    /// Kubernetes, whose readers partly follow YAML 1.1.
+    /// Kubernetes, whose YAML readers partly follow YAML 1.1.
     Kubernetes,
 }
 
-/// The type that another reader gives to a plain scalar; `None` if it agrees with [`resolve`].
+/// Returns the type that a loader gives to a plain scalar; `None` if the loader agrees with [`resolve`].
 pub fn reading_of_loader(text: &str, loader: Loader) -> Option<&'static str> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     match text.to_ascii_lowercase().as_str() {
@@ -71,7 +71,8 @@ pub fn reading_of_loader(text: &str, loader: Loader) -> Option<&'static str> {
     }
 }
 
-/// Refuses a plain key that some readers do not read as text: `1:`, `true:`, `<<:`. In quotes, every reader does.
+/// Refuses a plain key that some YAML readers do not read as a string: `1:`, `true:`, `<<:`. In quotes, every reader reads a
+/// string.
 pub fn check_key(text: &str) -> Result<(), String> {
     match resolve(text) {
         Ok(Value::Text(_)) if text != "<<" => Ok(()),
@@ -90,7 +91,7 @@ fn is_digits(text: &str, radix: u32) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_digit(radix))
 }
 
-/// `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`, without the sign.
+/// Whether a number matches `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`; the sign is already removed.
 fn is_float(unsigned: &str) -> bool {
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),

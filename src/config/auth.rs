@@ -8,18 +8,19 @@ use super::reader::Field;
 pub enum Auth {
     /// No credential is required.
     None,
-    /// A valid token is used; a missing token is accepted; an invalid token is refused.
+    /// A request without a token is accepted. If the request has a token, the token must be valid.
     Optional,
-    /// At least one of these is required. Every credential sent must be valid; the first in this list identifies the caller.
+    /// At least one of these credentials is required. Every credential sent must be valid; the first in this list identifies the
+    /// caller.
     AnyOf(Vec<CredentialKind>),
-    /// All of these are required; the first in this list identifies the caller.
+    /// All of these credentials are required; the first in this list identifies the caller.
     AllOf(Vec<CredentialKind>),
 }
 
 /// A way to prove the caller's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// A token from one of the issuers.
+    /// A token of an accepted issuer.
     Token,
     /// An API key of one of the clients.
     ApiKey,
@@ -37,26 +38,26 @@ pub enum Sensitivity {
     High,
 }
 
-/// Where API keys may be sent.
+/// The `api_keys` section: where clients may send API keys.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys {
-    /// The accepted places.
+    /// The places in a request where the gateway looks for an API key.
     pub from: Vec<At<KeyPlace>>,
 }
 
-/// A place where an API key may be sent.
+/// A part of a request that can contain an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyPlace {
     /// The whole value of a header; the name is in lower case.
     Header(String),
-    /// The value after this scheme in `Authorization`, such as `ApiKey` or `Bearer`.
+    /// The value after this scheme in `Authorization`; the scheme is for example `ApiKey` or `Bearer`.
     Scheme(String),
-    /// A query parameter. Insecure, because URLs are written to logs.
+    /// A query parameter. This is insecure, because servers and proxies write URLs to their logs.
     InsecureQuery(String),
 }
 
 impl CredentialKind {
-    /// The word used in the document.
+    /// Returns the word for this kind in the document.
     pub fn word(self) -> &'static str {
         match self {
             CredentialKind::Token => "token",
@@ -67,22 +68,22 @@ impl CredentialKind {
 }
 
 impl Auth {
-    /// The default for routes: a token is required.
+    /// Returns the default for routes: a token is required.
     pub fn required() -> Auth {
         Auth::AnyOf(vec![CredentialKind::Token])
     }
 
-    /// Whether this equals the value of `required`.
+    /// Whether exactly a token is required, which is the meaning of `required`.
     pub fn is_required(&self) -> bool {
         matches!(self, Auth::AnyOf(kinds) if matches!(kinds.as_slice(), [CredentialKind::Token]))
     }
 
-    /// Whether a token always identifies the caller, so that claims are always available.
+    /// Whether the caller is always identified by a token, so that claims are always available.
     pub fn always_has_claims(&self) -> bool {
         self.is_required() || matches!(self, Auth::AllOf(kinds) if kinds.first() == Some(&CredentialKind::Token))
     }
 
-    /// The credentials accepted here, in document order.
+    /// Returns the accepted kinds of credentials, in document order.
     pub fn kinds(&self) -> &[CredentialKind] {
         match self {
             Auth::None => &[],
@@ -91,7 +92,7 @@ impl Auth {
         }
     }
 
-    /// Whether this credential is accepted here.
+    /// Whether the route accepts this kind of credential.
     pub fn takes(&self, kind: CredentialKind) -> bool {
         self.kinds().contains(&kind)
     }
@@ -147,7 +148,7 @@ impl Sensitivity {
 }
 
 impl ApiKeys {
-    /// Reads the section.
+    /// Reads the `api_keys` section.
     pub(super) fn read(field: &Field<'_>) -> Option<ApiKeys> {
         let fields = field.fields()?;
         let from = fields.require("from");
@@ -187,7 +188,8 @@ impl KeyPlace {
     }
 }
 
-/// A scheme of RFC 9110 §11.1. Well-known schemes are refused, because a proxy in front of the gateway would misread them.
+/// Reads an authentication scheme (RFC 9110 §11.1). Well-known schemes are refused, because a proxy in front of the gateway would
+/// expect another credential after them.
 fn read_scheme(field: &Field<'_>) -> Option<String> {
     let scheme = field.text()?;
     let is_token = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

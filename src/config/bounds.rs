@@ -3,12 +3,12 @@
 use super::problem::At;
 use super::reader::Field;
 
-/// Bounds on the memory of one worker. An absent bound has its default.
+/// Bounds on the memory of one worker. `None` means the default of the bound.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerBounds {
-    /// The maximum total size of request bodies held back at the same time.
+    /// The maximum total size of the request bodies that are held back at one time.
     pub held_body_bytes: Option<At<u64>>,
-    /// The maximum total size of request bodies copied at the same time for checks in `log` mode.
+    /// The maximum total size of the request bodies that are copied at one time for checks in `log` mode.
     pub copied_body_bytes: Option<u64>,
     /// The maximum memory for verified tokens and their claims.
     pub token_cache_bytes: Option<u64>,
@@ -30,7 +30,7 @@ impl WorkerBounds {
     }
 }
 
-/// Envoy buffers these bytes, so the filter's own memory does not limit them.
+/// Envoy buffers held bodies, so the memory of the filter does not limit them.
 const MAX_HELD_BYTES: u64 = 64 << 30;
-/// The filter has 1 GiB (envoy-facts §2.1). Reading the largest JSON body takes up to half of it.
+/// The memory of the filter is limited to 1 GiB (envoy-facts §2.1). Reading the largest JSON body takes up to half of it.
 const MAX_BYTES_IN_FILTER: u64 = 128 << 20;

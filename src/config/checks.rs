@@ -1,4 +1,4 @@
-//! Reads `checks`: the allowed size of a request, and rules for its parameters and its body.
+//! Reads `checks`: limits on the size of a request, and rules for its parameters and its body.
 
 use super::node::{Node, Value};
 use super::problem::{At, Place};
@@ -6,7 +6,7 @@ use super::reader::Field;
 use super::schema::SchemaSetting;
 use crate::strict_json::number::Number;
 
-/// Rules for requests. An absent member means no check.
+/// Rules for requests. `None` means that the check is disabled.
 #[derive(Clone, Debug, Default)]
 pub struct CheckSettings {
     /// Whether a failed check refuses the request or is only logged.
@@ -21,15 +21,15 @@ pub struct CheckSettings {
     pub max_body_bytes: Option<At<u64>>,
     /// Accepted media types of bodies: `application/json`, `image/*`, `application/*+json`.
     pub content_types: Option<Vec<At<String>>>,
-    /// Query parameters.
+    /// Rules for query parameters.
     pub query: Option<Vec<ParameterSettings>>,
-    /// Whether other query parameters are allowed.
+    /// Whether query parameters without a rule in `query` are allowed.
     pub other_query: Option<bool>,
-    /// Headers.
+    /// Rules for headers.
     pub headers: Option<Vec<ParameterSettings>>,
     /// Rules for a JSON body.
     pub json: Option<JsonBody>,
-    /// Where the section is written.
+    /// The place of the section in the document.
     pub place: Place,
 }
 
@@ -38,14 +38,14 @@ pub struct CheckSettings {
 pub enum CheckMode {
     /// The request is refused.
     Enforce,
-    /// The request is forwarded, and its audit record says that it would have been refused.
+    /// The request is forwarded. The audit record reports that the request would have been refused.
     Log,
 }
 
-/// One query parameter or one header.
+/// The rules for one query parameter or one header.
 #[derive(Clone, Debug)]
 pub struct ParameterSettings {
-    /// The name.
+    /// The name of the parameter or header.
     pub name: At<String>,
     /// The required type of the value.
     pub kind: ParameterType,
@@ -53,13 +53,13 @@ pub struct ParameterSettings {
     pub required: bool,
     /// Whether the parameter may appear more than once.
     pub repeat: bool,
-    /// The minimum number.
+    /// The minimum value of a number.
     pub min: Option<At<Number<'static>>>,
-    /// The maximum number.
+    /// The maximum value of a number.
     pub max: Option<At<Number<'static>>>,
-    /// The minimum number of characters.
+    /// The minimum length in characters.
     pub min_length: Option<u64>,
-    /// The maximum number of characters.
+    /// The maximum length in characters.
     pub max_length: Option<u64>,
     /// The accepted values.
     pub one_of: Option<Vec<String>>,
@@ -68,7 +68,7 @@ pub struct ParameterSettings {
 /// The type of a parameter's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterType {
-    /// Any text.
+    /// Any string.
     Text,
     /// An integer in JSON syntax.
     Integer,
@@ -81,20 +81,20 @@ pub enum ParameterType {
 /// Rules for a JSON body.
 #[derive(Clone, Debug)]
 pub struct JsonBody {
-    /// Whether a body is required.
+    /// Whether the request must have a body.
     pub required: Option<bool>,
     /// The maximum nesting depth of arrays and objects.
     pub max_depth: Option<u64>,
-    /// The maximum number of values: members, items and the body itself.
+    /// The maximum number of JSON values: members, items and the body itself.
     pub max_values: Option<u64>,
-    /// Whether one object may have two members whose names differ only in case.
+    /// Whether an object may have two members whose names differ only in case.
     pub case_variants: Option<bool>,
     /// The schema that the body must match.
     pub schema: Option<SchemaSetting>,
 }
 
 impl CheckSettings {
-    /// Reads one section, of the document or of a route.
+    /// Reads the `checks` section of the document or of a route.
     pub(super) fn read(field: &Field<'_>) -> Option<CheckSettings> {
         let fields = field.fields()?;
         let number = |key, most| {
@@ -118,7 +118,7 @@ impl CheckSettings {
         Some(checks)
     }
 
-    /// A route's own `checks`; `false` disables all checks.
+    /// Reads the `checks` of a route; `false` disables all checks.
     pub(super) fn setting(field: &Field<'_>) -> Option<Option<CheckSettings>> {
         match field.node.value {
             Value::Bool(false) => Some(None),
@@ -181,7 +181,7 @@ fn bound(field: &Field<'_>) -> Option<At<Number<'static>>> {
     Some(At { value: number.into(), place: field.place.clone() })
 }
 
-/// The text form of a value in a query or a header.
+/// Returns the string form of a value, as it appears in a query or a header.
 fn scalar(field: &Field<'_>) -> Option<String> {
     match &field.node.value {
         Value::Text(text) => Some(text.clone()),
@@ -200,13 +200,14 @@ const TYPES: [(&str, ParameterType); 4] = [
     ("boolean", ParameterType::Boolean),
 ];
 
-/// Longer paths are refused before route matching; Envoy accepts at most 8 MiB of headers.
+/// The filter refuses longer paths before it matches routes. Envoy accepts at most 8 MiB of headers.
 const MAX_URL_BYTES: u64 = 65_536;
 const MAX_HEADER_BYTES: u64 = 8 << 20;
 const MAX_HEADERS: u64 = 1_024;
-/// Held bodies are buffered in memory.
+/// Envoy buffers held bodies in memory.
 const MAX_BODY_BYTES: u64 = 64 << 20;
 /// The nesting limit of the JSON reader (`strict_json::parse_to_depth`).
 const MAX_DEPTH: u64 = 127;
-/// Each value takes up to 420 bytes of filter memory while a body is parsed: a one-member object has its own map node.
+/// While a body is parsed, each value takes up to 420 bytes of filter memory, because an object with one member has its own map
+/// node.
 const MAX_VALUES: u64 = 1_000_000;

@@ -1,4 +1,4 @@
-//! The path to a claim of a token, in the form used everywhere in the document.
+//! Paths to the claims of a token, in the form that the whole document uses.
 
 use serde_json::Value;
 
@@ -9,19 +9,19 @@ use crate::strict_json::pointer;
 /// A path to a claim: a top-level name, `a.b` for nested claims, or a JSON Pointer (RFC 6901) if it starts with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPath {
-    /// The path as written.
+    /// The path in the form of the document.
     pub text: String,
     segments: Vec<String>,
-    /// Only pointers can address list items.
+    /// Whether the path is a JSON Pointer. Only JSON Pointers can address list items.
     is_pointer: bool,
 }
 
-/// A claim that must have one of these values.
+/// A claim that must have one of the listed values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequiredClaim {
-    /// The claim.
+    /// The path to the claim.
     pub claim: ClaimPath,
-    /// Scalars. If the claim is a list, it must contain one of them.
+    /// The accepted values, which are scalars. If the claim is a list, it must contain one of them.
     pub any_of: Vec<serde_json::Value>,
 }
 
@@ -29,7 +29,7 @@ impl ClaimPath {
     /// Parses a claim path: `/a/b` is a JSON Pointer, a name with `://` is one top-level claim, dots separate nested names.
     ///
     /// # Errors
-    /// The text starts with `/` and is not a valid JSON Pointer.
+    /// The string starts with `/` and is not a valid JSON Pointer.
     pub fn parse(text: &str) -> Result<ClaimPath, String> {
         let is_pointer = text.starts_with('/');
         let segments = match is_pointer {
@@ -40,25 +40,25 @@ impl ClaimPath {
         Ok(ClaimPath { text: text.to_string(), segments, is_pointer })
     }
 
-    /// The top-level claim with this name; every character is part of the name.
+    /// Returns the path to the top-level claim with this name; every character is part of the name.
     pub fn top(name: &str) -> ClaimPath {
         ClaimPath::members(&[name])
     }
 
-    /// The member of these nested objects; an empty list addresses all claims.
+    /// Returns the path through nested objects with these names. An empty list addresses all claims.
     pub fn members(names: &[&str]) -> ClaimPath {
         let text = if names.is_empty() { ".".to_string() } else { names.join(".") };
         ClaimPath { text, segments: names.iter().map(ToString::to_string).collect(), is_pointer: false }
     }
 
-    /// The member of this claim with this name.
+    /// Returns the path to a member of the claim at this path.
     pub fn member(&self, name: &str) -> ClaimPath {
         let mut inner = self.clone();
         inner.segments.push(name.to_string());
         inner
     }
 
-    /// The names from the top level down. Segments of a pointer may be list indexes.
+    /// Returns the names on the path, starting at the top level. Segments of a JSON Pointer can also be list indexes.
     pub fn segments(&self) -> &[String] {
         &self.segments
     }
@@ -78,7 +78,7 @@ impl ClaimPath {
     }
 }
 
-/// Reads a mapping from claims to accepted values.
+/// Reads a mapping from claim paths to accepted values.
 pub(super) fn required_claims(field: &Field<'_>) -> Vec<RequiredClaim> {
     let scalar = |f: &Field<'_>| {
         let value = f.node.to_json();

@@ -1,4 +1,4 @@
-//! Reads `clients`: machine callers, their credentials, their permissions and their owners.
+//! Reads `clients`: applications that call the gateway, with their credentials, their permissions and their owners.
 
 use std::time::Duration;
 
@@ -6,56 +6,57 @@ use super::problem::{At, Place};
 use super::reader::{Field, Fields};
 use super::url::check_host;
 
-/// A client as written.
+/// The settings of one client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// The name in audit records, headers and limits; for a token, the `client_id` or `azp` claim.
+    /// The client id, used in audit records, headers and limits. A token names the client by its `client_id` or `azp` claim.
     pub id: At<String>,
     /// The owner responsible for the client.
     pub owner: String,
     /// The purpose of the client.
     pub purpose: String,
-    /// The scopes of its keys and certificates; scopes of its tokens are reduced to them. `None`: no scopes, tokens not reduced.
+    /// The scopes of API keys and certificates, and the maximum scopes of tokens. `None` means no scopes for keys and
+    /// certificates, and no maximum for tokens.
     pub scopes: Option<Vec<At<String>>>,
-    /// The same for permissions.
+    /// The permissions, with the same meaning as `scopes`.
     pub permissions: Option<Vec<At<String>>>,
-    /// The plan used by limits.
+    /// The plan that limits use for the client.
     pub plan: Option<At<String>>,
-    /// Tags that rules and limits can use.
+    /// Tags that conditions and limits can use.
     pub tags: Vec<String>,
-    /// The environments in which the client exists; `None` means all, an empty list means none.
+    /// The environments in which the client exists; `None` means all environments, an empty list means no environment.
     pub environments: Option<Vec<At<String>>>,
-    /// The issuers whose tokens may name the client; `None` means all, an empty list means none.
+    /// The issuers whose tokens can name the client; `None` means all issuers, an empty list means no issuer.
     pub token_issuers: Option<Vec<At<String>>>,
-    /// When the client may call.
+    /// The time in which the client may call.
     pub period: ValidityPeriod,
-    /// Its API keys.
+    /// The client's API keys.
     pub keys: Vec<ClientKey>,
-    /// Its certificates.
+    /// The client's certificates.
     pub certificates: Vec<At<CertificateIdentity>>,
 }
 
-/// A period of validity.
+/// A period in which a client or an API key is valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ValidityPeriod {
-    /// Valid from this moment.
+    /// The first moment of the period; `None` means no start.
     pub not_before: Option<Duration>,
-    /// Valid until just before this moment.
+    /// The first moment after the period; `None` means no end.
     pub expires: Option<Duration>,
 }
 
-/// An API key as written in the document: a hash, never the key itself.
+/// An API key in the document. The document contains only the hash of the key.
 #[derive(Clone, Debug)]
 pub struct ClientKey {
-    /// The name in audit records.
+    /// The key id, used in audit records.
     pub id: String,
-    /// The part of the key that is not secret.
+    /// The public part of the key.
     pub prefix: String,
-    /// SHA-256 of the whole key.
+    /// The SHA-256 hash of the whole key.
     pub hash: [u8; 32],
     /// When the key is valid.
     pub period: ValidityPeriod,
-    /// The time of its revocation; a revoked key is invalid regardless of its period.
+    /// When the key was revoked. A revoked key is invalid regardless of its period.
     pub revoked: Option<Duration>,
     /// When the key was created.
     pub created: Option<Duration>,
@@ -63,23 +64,23 @@ pub struct ClientKey {
     pub created_by: Option<String>,
     /// The reason for creating the key.
     pub reason: Option<String>,
-    /// Where it is written.
+    /// The place of the entry in the document.
     pub place: Place,
 }
 
-/// The certificate fields that identify its owner. Values are compared in full, never by part or pattern.
+/// A certificate field that identifies the owner of the certificate. The whole value must be equal; patterns are not supported.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateIdentity {
-    /// The first URI in its subject alternative names.
+    /// The first URI in the certificate's subject alternative names.
     Spiffe(String),
-    /// The first DNS name in its subject alternative names.
+    /// The first DNS name in the certificate's subject alternative names.
     Dns(String),
-    /// The SHA-256 hash of its DER encoding.
+    /// The SHA-256 hash of the certificate in DER encoding.
     Sha256([u8; 32]),
 }
 
 impl ClientSettings {
-    /// Whether the client exists in this environment; `None` is a document without an environment.
+    /// Whether the client exists in this environment. `None` means that the document sets no environment.
     pub fn exists_in(&self, environment: Option<&str>) -> bool {
         let named = |names: &Vec<At<String>>| names.iter().any(|named| Some(named.value.as_str()) == environment);
         self.environments.as_ref().is_none_or(named)
@@ -197,7 +198,7 @@ impl CertificateIdentity {
     }
 }
 
-/// Returns why a text cannot be a SPIFFE ID (SPIFFE-ID §2).
+/// Returns why a string cannot be a SPIFFE ID (SPIFFE-ID §2).
 fn spiffe_fault(text: &str) -> Option<&'static str> {
     let Some(rest) = text.strip_prefix("spiffe://") else {
         return Some("it must start with `spiffe://`, in lower case");
@@ -222,7 +223,7 @@ fn spiffe_fault(text: &str) -> Option<&'static str> {
     (text.len() > MAX_SPIFFE_ID).then_some("it may have at most 2048 bytes")
 }
 
-/// Returns why a text cannot be a DNS name in a certificate (RFC 5280 §4.2.1.6).
+/// Returns why a string cannot be a DNS name in a certificate (RFC 5280 §4.2.1.6).
 fn dns_fault(text: &str) -> Option<&'static str> {
     if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
         return Some("it may contain only letters, digits, `.`, `-` and `_`; patterns are not accepted");
@@ -235,7 +236,7 @@ fn dns_fault(text: &str) -> Option<&'static str> {
         .then_some("it may have at most 253 characters, 63 between two dots, and must not be an address")
 }
 
-/// Text that needs no escaping in a header or a log line.
+/// Reads a string that needs no escaping in a header or a log line.
 fn plain(field: &Field<'_>) -> Option<At<String>> {
     let text = field.text_at()?;
     if !is_plain(&text.value) {
@@ -245,7 +246,7 @@ fn plain(field: &Field<'_>) -> Option<At<String>> {
     Some(text)
 }
 
-/// Whether a text is a valid client id: up to 200 characters of visible ASCII.
+/// Whether a string is a valid client id: up to 200 characters of visible ASCII.
 pub fn is_plain(text: &str) -> bool {
     is_visible(text) && text.len() <= MAX_BYTES
 }
@@ -254,7 +255,7 @@ fn is_visible(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Decodes 32 bytes of hexadecimal.
+/// Decodes 64 hexadecimal digits to 32 bytes.
 pub fn hex_bytes(hex: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     let (pairs, rest) = hex.as_bytes().as_chunks::<2>();

@@ -1,4 +1,4 @@
-//! Reads `clients_from`, the location of a polled document of clients, and the polled documents themselves.
+//! Reads `clients_from`, the address of a polled document of clients, and parses the polled document.
 
 use std::cell::RefCell;
 
@@ -11,14 +11,14 @@ use super::reader::Field;
 /// Where additional clients are listed.
 #[derive(Clone, Debug)]
 pub struct ClientsFrom {
-    /// The address of the document and its polling settings.
+    /// The address of the document of clients, and its polling settings.
     pub document: PolledSource,
-    /// The maximum number of clients, keys and certificates in total.
+    /// The maximum total number of clients, keys and certificates.
     pub max_entries: usize,
 }
 
 impl ClientsFrom {
-    /// Reads the section.
+    /// Reads the `clients_from` section.
     pub(super) fn read(field: &Field<'_>) -> Option<ClientsFrom> {
         let fields = field.fields()?;
         let document = PolledSource::read(&fields);
@@ -32,7 +32,7 @@ impl ClientsFrom {
     }
 }
 
-/// Reads a document that contains only clients. If there are problems, the result must not be used.
+/// Reads a document that contains only clients. If there are problems, callers must not use the clients.
 pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
     let problems = RefCell::new(Problems::default());
     let read = || {
@@ -42,7 +42,7 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
         let mut clients = Vec::new();
         for client in &listed {
             clients.extend(ClientSettings::read(client));
-            // A document full of errors does not get more time than this.
+            // Stop early: a document full of errors must not take more time.
             if problems.borrow().is_full() {
                 break;
             }
@@ -54,7 +54,7 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
     (clients, problems.into_inner())
 }
 
-/// Refuses a list with more than `most` clients, keys and certificates in total. Returns true if it has more.
+/// Adds a problem if the list has more than `most` clients, keys and certificates in total. Returns whether it added the problem.
 pub fn check_entries(clients: &[ClientSettings], most: usize, problems: &mut Problems) -> bool {
     let entries: usize = clients.iter().map(|client| 1 + client.keys.len() + client.certificates.len()).sum();
     if entries > most {
@@ -66,5 +66,5 @@ pub fn check_entries(clients: &[ClientSettings], most: usize, problems: &mut Pro
 
 /// The default maximum number of entries in a document.
 pub const USUAL_ENTRIES: usize = 10_000;
-/// Envoy buffers at most 32 MiB of a response; a document with this many entries stays below it.
+/// Envoy buffers at most 32 MiB of a response. A document with this number of entries is smaller.
 const MAX_ENTRIES: u64 = 50_000;

@@ -1,4 +1,4 @@
-//! The sections of the document as an operator writes them, with typed values; see `docs/configuration.md`.
+//! The sections of the document with typed values; `docs/configuration.md` describes them.
 
 use std::time::Duration;
 
@@ -16,54 +16,54 @@ use super::schema::NamedSchema;
 use super::token_rules::TokenRules;
 use super::url::Url;
 
-/// The whole document.
+/// A gateway document.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
     /// The environment in which this gateway runs.
     pub environment: Option<At<String>>,
     /// The token issuers.
     pub issuers: Vec<IssuerSettings>,
-    /// Where API keys may be sent.
+    /// Where clients may send API keys.
     pub api_keys: Option<ApiKeys>,
-    /// Clients with keys, certificates, or tokens issued to them.
+    /// The clients, with their API keys, their certificates, and settings for the tokens that name them.
     pub clients: Vec<ClientSettings>,
-    /// Where additional clients are listed.
+    /// The source of additional clients.
     pub clients_from: Option<super::clients_from::ClientsFrom>,
     /// Whether `clients` or `clients_from` is present, even if the list is empty.
     pub has_directory: bool,
-    /// Credentials that are revoked before they expire.
+    /// Revoked credentials, which are refused before they expire.
     pub revocation: Option<super::revocation::RevocationSettings>,
-    /// The claims sent to the upstream, and their headers.
+    /// The claims that are sent to the upstream, each with its header.
     pub identity_headers: Vec<IdentityHeader>,
     /// The permissions that callers can be granted.
     pub permissions: Vec<PermissionDomain>,
     /// How permissions are sent to the upstream.
     pub forward_permissions: ForwardPermissions,
-    /// The CORS policy of every route without its own.
+    /// The CORS policy of every route that does not set its own policy.
     pub cors: Option<Cors>,
     /// The backend services.
     pub upstreams: Vec<Upstream>,
-    /// Paths open to everyone, without route rules; a trailing `/*` includes the tree below.
+    /// Public paths, which need no credential. A path that ends in `/*` includes all paths below it.
     pub public_paths: Vec<PublicPath>,
-    /// JSON Schemas by name.
+    /// The named JSON Schemas.
     pub schemas: Vec<NamedSchema>,
-    /// The request checks of every route that does not override them.
+    /// The request checks of every route that does not set its own checks.
     pub checks: Option<CheckSettings>,
-    /// The routes and who may call them.
+    /// The routes and their access rules.
     pub routes: Vec<Route>,
-    /// Named sets of windows for limits.
+    /// The plans: named sets of windows for limits.
     pub plans: Vec<Plan>,
     /// The rate limits.
     pub limits: Vec<LimitSettings>,
-    /// The service that counts limits shared by several proxies.
+    /// The service that counts the limits shared by several proxies.
     pub rate_limit_service: Option<RateLimitService>,
-    /// The response headers about limits.
+    /// Which response headers report limits.
     pub limit_headers: LimitHeaders,
-    /// The form of refusals.
+    /// How refusals are reported to the client.
     pub errors: ErrorSettings,
-    /// Where the audit record of each request goes.
+    /// Where audit records are written.
     pub audit: Audit,
-    /// Memory bounds of one worker.
+    /// The memory bounds of one worker.
     pub bounds: Option<super::bounds::WorkerBounds>,
 }
 
@@ -74,25 +74,25 @@ pub struct IssuerSettings {
     pub name: At<String>,
     /// The `iss` claim, compared exactly (RFC 7519 §4.1.1).
     pub issuer: At<String>,
-    /// Accepted algorithms; empty means every algorithm that the keys allow.
+    /// The accepted algorithms. An empty list accepts every algorithm that the keys allow.
     pub algorithms: Vec<At<String>>,
     /// The source of the keys.
     pub keys: At<IssuerKeySettings>,
-    /// The rules that its tokens have to meet.
+    /// The rules for the tokens of this issuer.
     pub rules: TokenRules,
-    /// Accepted `typ` header values, compared ignoring case and an `application/` prefix; an absent `typ` counts as `JWT`.
+    /// The accepted `typ` header values. Case and an `application/` prefix are ignored; an absent `typ` counts as `JWT`.
     pub token_types: Vec<String>,
-    /// Where the token may be in the request.
+    /// Where the token can be in the request.
     pub token_from: Vec<TokenSource>,
-    /// Cookies in `token_from` that are accepted on requests from pages of any origin.
+    /// Cookies from `token_from` that are accepted even if a page of another origin sends the request.
     pub insecure_cross_origin: Vec<TokenSource>,
-    /// Whether a token must name a listed client; `None` if not set.
+    /// Whether a token must name a listed client; `None` means that the document does not set it.
     pub require_client: Option<bool>,
-    /// Whether tokens that name an unlisted client are accepted although the document lists clients.
+    /// Whether tokens that name an unlisted client are accepted, although the document lists clients.
     pub allow_unlisted_clients: bool,
-    /// Whether developers mint these tokens themselves.
+    /// Whether developers mint the tokens of this issuer themselves.
     pub self_issued: Option<At<bool>>,
-    /// The environments in which the issuer is trusted; empty means all.
+    /// The environments in which the issuer is trusted; an empty list means all environments.
     pub environments: Vec<At<String>>,
 }
 
@@ -101,83 +101,83 @@ pub struct IssuerSettings {
 pub enum IssuerKeySettings {
     /// A key set fetched over HTTP through an Envoy cluster.
     Jwks(RemoteKeys),
-    /// A key set written into the document (RFC 7517), as JSON.
+    /// A key set inside the document, as JSON (RFC 7517).
     Inline(serde_json::Value),
     /// A shared secret from an environment variable (HS256 to HS512).
     Secret {
-        /// The variable's name.
+        /// The name of the variable.
         env: String,
     },
 }
 
-/// A remote key set.
+/// A remote key set and its fetch settings.
 #[derive(Clone, Debug)]
 pub struct RemoteKeys {
-    /// Its address.
+    /// The address of the key set.
     pub uri: At<Url>,
-    /// The Envoy cluster it is fetched through.
+    /// The Envoy cluster through which the filter fetches the key set.
     pub cluster: String,
-    /// How long the key set is used without a refresh.
+    /// How long the filter uses the key set before it refreshes it.
     pub fresh_for: Duration,
-    /// How long after that it is still used while refreshes fail.
+    /// How long the filter continues to use the key set after `fresh_for` while refreshes fail.
     pub stale_for: Duration,
-    /// The timeout of one fetch.
+    /// The timeout of each fetch.
     pub timeout: Duration,
     /// The minimum time between two fetches caused by unknown key ids.
     pub cool_down: Duration,
-    /// How long a request may wait for a fetch.
+    /// The maximum time that a request waits for a fetch.
     pub wait: Duration,
 }
 
-/// Where a token may be in the request.
+/// Where a token can be in the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSource {
     /// `Authorization: Bearer …` (RFC 6750 §2.1).
     Bearer,
-    /// The whole value of another header.
+    /// The whole value of a header other than `Authorization`.
     Header(String),
-    /// A cookie.
+    /// A cookie with this name.
     Cookie(String),
-    /// A query parameter (RFC 6750 §2.3 discourages it).
+    /// A query parameter with this name (RFC 6750 §2.3 discourages it).
     Query(String),
 }
 
 /// A CORS policy (Fetch standard, §3.2).
 #[derive(Clone, Debug)]
 pub struct Cors {
-    /// Exact origins, `https://*.example.com`, `*` or `null`.
+    /// The allowed origins: exact origins, `https://*.example.com`, `*` or `null`.
     pub allow_origins: Vec<At<String>>,
-    /// Methods, or `*`; `None` means the methods of the path.
+    /// The allowed methods, or `*`; `None` means the methods of the routes with this path.
     pub allow_methods: Option<Vec<At<String>>>,
-    /// Request headers, or `*`.
+    /// The allowed request headers, or `*`.
     pub allow_headers: Vec<At<String>>,
-    /// Response headers that scripts may read, or `*`.
+    /// The response headers that scripts can read, or `*`.
     pub expose_headers: Vec<At<String>>,
-    /// Whether cookies and `Authorization` are allowed.
+    /// Whether scripts can send credentials, such as cookies.
     pub allow_credentials: bool,
-    /// How long a preflight response may be cached.
+    /// How long a browser can cache a preflight response.
     pub max_age: Option<At<Duration>>,
-    /// Whether a public page may call into a private network.
+    /// Whether a public page can call into a private network.
     pub allow_private_network: bool,
-    /// Where the section is written.
+    /// The place of the section in the document.
     pub place: super::problem::Place,
 }
 
 /// A backend service.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// The name, also used as the name of its Envoy cluster.
+    /// The name of the upstream and of its Envoy cluster.
     pub name: At<String>,
-    /// Its address; `None` if Envoy already has the cluster.
+    /// The address; `None` if the Envoy configuration already defines the cluster.
     pub url: Option<At<Url>>,
-    /// Whether the client's `Host` is kept instead of the host of the address.
+    /// Whether the upstream receives the `Host` of the client instead of the host in the address.
     pub preserve_host: bool,
 }
 
-/// A path open to everyone.
+/// A public path, which needs no credential.
 #[derive(Clone, Debug)]
 pub struct PublicPath {
-    /// The path; a trailing `/*` includes the tree below.
+    /// The path. A path that ends in `/*` includes all paths below it.
     pub path: At<String>,
 }
 
@@ -188,29 +188,29 @@ pub struct Route {
     pub name: Option<String>,
     /// The path pattern.
     pub path: At<String>,
-    /// The methods; empty means any.
+    /// The methods; an empty list means all methods.
     pub methods: Vec<At<String>>,
-    /// The hosts; empty means any.
+    /// The hosts; an empty list means all hosts.
     pub hosts: Vec<At<String>>,
     /// The credentials that the route requires.
     pub auth: At<Auth>,
-    /// The accepted token issuers; empty means any.
+    /// The accepted token issuers; an empty list means all issuers.
     pub issuers: Vec<At<String>>,
-    /// Required scopes, all of them.
+    /// Scopes that the caller needs; all of them are required.
     pub scopes: Vec<String>,
-    /// Required scopes, at least one of them.
+    /// Scopes of which the caller needs at least one.
     pub any_scope: Vec<String>,
-    /// Required permissions, all of them.
+    /// Permissions that the caller needs; all of them are required.
     pub permissions: Vec<At<String>>,
-    /// Required permissions, at least one of them.
+    /// Permissions of which the caller needs at least one.
     pub any_permission: Vec<At<String>>,
-    /// Claims that must have one of the listed values.
+    /// Required claims; each of them must have one of its listed values.
     pub require_claims: Vec<RequiredClaim>,
-    /// Conditions that must all be true.
+    /// Conditions; all of them must be true.
     pub when: Vec<At<String>>,
-    /// The upstream that receives the request; `None` leaves the choice to Envoy's own routes.
+    /// The upstream that receives the request; `None` means that Envoy's own routes choose the cluster.
     pub upstream: Option<At<String>>,
-    /// Whether the literal part of the pattern is removed before forwarding.
+    /// Whether the filter removes the literal part of the path pattern before it forwards the request.
     pub strip_prefix: bool,
     /// The timeout of the upstream.
     pub timeout: Option<Duration>,
@@ -220,32 +220,32 @@ pub struct Route {
     pub response: Option<StaticResponse>,
     /// The route's own CORS policy; `Some(None)` disables CORS.
     pub cors: Option<Option<Cors>>,
-    /// The route's own limits, in addition to those of the document.
+    /// The limits of this route, in addition to the limits of the document.
     pub limits: Vec<LimitSettings>,
-    /// Limits of the document that do not apply to the route.
+    /// The limits of the document that do not apply to the route.
     pub without_limits: Option<LimitExclusions>,
-    /// The route's own checks; each member overrides the document's. `Some(None)` disables all checks.
+    /// The route's own checks; each member overrides the member of the document's checks. `Some(None)` disables all checks.
     pub checks: Option<Option<CheckSettings>>,
     /// How much harm a call to the route can do.
     pub sensitivity: Sensitivity,
     /// A description of the route.
     pub description: Option<String>,
-    /// Where it is written.
+    /// The place of the route in the document.
     pub place: super::problem::Place,
 }
 
 /// The response of a static route.
 #[derive(Clone, Debug)]
 pub struct StaticResponse {
-    /// The status, 200 to 599.
+    /// The status code, from 200 to 599.
     pub status: u16,
-    /// Headers; names are in lower case.
+    /// The response headers; names are in lower case.
     pub headers: Vec<(At<String>, String)>,
     /// The JSON body; `None` means an empty body.
     pub body: Option<serde_json::Value>,
 }
 
-/// The form of refusals.
+/// How refusals are reported to the client.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorSettings {
     /// The `realm` of challenges (RFC 9110 §11.5).
@@ -257,15 +257,16 @@ pub struct ErrorSettings {
 /// Where audit records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Audit {
-    /// One JSON line per request in Envoy's application log, written by the filter.
+    /// The filter writes one line of JSON per request to Envoy's application log.
     #[default]
     Log,
-    /// Filter state `wasm.portcullis`, for an access log format to print. Cheaper, and Envoy can add its own fields.
+    /// Filter state `wasm.portcullis`, which an access log format can print. This costs less than `Log`, and Envoy can add its
+    /// own fields.
     AccessLog,
 }
 
 impl Document {
-    /// The polled documents, except key sets.
+    /// Returns the sources of the polled documents, without the key sets.
     pub fn polled(&self) -> impl Iterator<Item = &PolledSource> {
         let lists = self.revocation.iter().filter_map(|revocation| revocation.list.as_ref());
         lists.chain(self.clients_from.iter().map(|from| &from.document))

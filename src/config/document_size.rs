@@ -1,5 +1,6 @@
 //! Bounds on the size of a gateway document.
-//! They are the same for YAML, JSON text and a protobuf `Struct`: the filter accepts what the command line accepts.
+//! YAML, JSON text and a protobuf `Struct` have the same bounds, so the filter accepts every document that the command line
+//! accepts.
 
 use super::node::{Node, Value};
 use super::problem::{Place, Problem};
@@ -10,19 +11,19 @@ pub const MAX_DEPTH: usize = crate::strict_json::MAX_DEPTH;
 /// The maximum number of values in a document, with aliases expanded.
 pub const MAX_VALUES: usize = 500_000;
 
-/// The maximum total size of keys and texts in bytes, with aliases expanded.
+/// The maximum total size of keys and strings in bytes, with aliases expanded.
 pub const MAX_TEXT: usize = 16 * 1024 * 1024;
 
-/// The remaining budget.
+/// The number of values and bytes that the rest of the document may have.
 struct SizeLeft {
     values: usize,
     text: usize,
 }
 
-/// Checks a parsed document. Readers bound their own recursion at no less than twice this depth.
+/// Checks a parsed document against all bounds. Readers limit their own recursion to at least twice `MAX_DEPTH`.
 ///
 /// # Errors
-/// The first place that exceeds a bound.
+/// The problem contains the first place that exceeds a bound.
 pub fn check(root: &Node) -> Result<(), Problem> {
     walk(root, 0, &mut SizeLeft { values: MAX_VALUES, text: MAX_TEXT })
 }
@@ -57,7 +58,7 @@ fn walk(node: &Node, depth: usize, left: &mut SizeLeft) -> Result<(), Problem> {
     }
 }
 
-/// Moves a problem from an inner value to the value around it, so that paths are built only when there is a problem.
+/// Prepends a step to the path of a problem, so that paths are built only if there is a problem.
 fn below(step: &str, mut problem: Problem) -> Problem {
     let inner = std::mem::take(&mut problem.place.path);
     let dot = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };

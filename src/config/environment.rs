@@ -1,9 +1,9 @@
-//! Replaces `$NAME` and `${NAME}` with values of environment variables; an unset name is an error, never an empty text.
+//! Replaces `$NAME` and `${NAME}` with the values of environment variables; an unset variable is an error.
 
-/// Looks up a variable. The caller passes it in, because the core does not read the environment.
+/// A function that returns the value of a variable. The caller passes it in, because the core does not read the environment.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// Replaces every reference in `text`. The error is the unset name, or the text around a malformed reference.
+/// Replaces every reference in `text`. The error names the unset variable or describes the malformed reference.
 pub fn expand(text: &str, environment: Environment<'_>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,27 +1,27 @@
-//! Header names: the characters of a name, names that an upstream cannot tell apart, and names that only the proxy or the gateway sets.
+//! Header names: their syntax, names that an upstream cannot tell apart, and names that only the gateway or a proxy sets.
 
-/// Whether this is a token (RFC 9110 §5.6.2): the syntax of header names, methods, and the parts of a media type.
+/// Whether this is a token (RFC 9110 §5.6.2), the syntax of header names, of methods, and of the parts of a media type.
 pub fn is_token(text: impl AsRef<[u8]>) -> bool {
     let text = text.as_ref();
     !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
-/// Whether two names become the same variable in a server that passes headers to programs as variables.
+/// Whether two header names become the same variable in a server that passes headers to programs as environment variables.
 ///
-/// RFC 3875 §4.1.18 folds case and turns `-` into `_`. Some servers also replace every other byte that a variable name cannot
-/// contain with `_`: then `x.org.id`, `x~org-id` and `X-Org-ID` are all `HTTP_X_ORG_ID`. One byte becomes one byte, so names of
-/// different lengths never become the same variable.
+/// RFC 3875 §4.1.18 ignores case and replaces `-` with `_`. Some servers also replace every other byte that is not allowed in a
+/// variable name with `_`. On such a server `x.org.id`, `x~org-id` and `X-Org-ID` all become `HTTP_X_ORG_ID`. One byte becomes
+/// one byte, so names of different lengths always become different variables.
 pub fn is_same_cgi_variable(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     let (one, other) = (one.as_ref(), other.as_ref());
     one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
 }
 
-/// Whether a name starts with this prefix, in any spelling that [`same_to_an_upstream`] treats as equal.
+/// Whether a name starts with this prefix, in any spelling that [`is_same_cgi_variable`] treats as equal.
 pub fn starts_with_as_cgi_variable(name: impl AsRef<[u8]>, prefix: &str) -> bool {
     name.as_ref().split_at_checked(prefix.len()).is_some_and(|(start, _)| is_same_cgi_variable(start, prefix))
 }
 
-/// Whether a name has only lower-case letters, digits and `-`. Two such names are the same only if they are equal.
+/// Whether a name has only lower-case letters, digits and `-`. Two such names become the same variable only if they are equal.
 pub fn is_usual(name: impl AsRef<[u8]>) -> bool {
     name.as_ref().iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
@@ -34,9 +34,9 @@ fn fold(byte: u8) -> u8 {
     }
 }
 
-/// Headers that frame the message, route it, describe its body or carry credentials, and headers that proxies set.
+/// Headers with a special meaning: they frame or route the message, describe its body, carry credentials, or are set by proxies.
 ///
-/// Envoy and the gateway read each of them in this spelling only. Another spelling would reach the upstream unchecked.
+/// Envoy and the gateway read each of these headers only in this spelling. Another spelling would reach the upstream unchecked.
 pub const SINGLE_SPELLING: [&str; 20] = [
     "authorization",
     "connection",
@@ -60,10 +60,10 @@ pub const SINGLE_SPELLING: [&str; 20] = [
     "x-rewrite-url",
 ];
 
-/// Prefixes of headers that proxies set; see [`SINGLE_SPELLING`].
+/// Prefixes of headers that proxies set. They have only one accepted spelling, like the names in [`SINGLE_SPELLING`].
 pub const SINGLE_SPELLING_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
 
-/// Headers with this prefix control the proxy behind the filter; only the filter may set them.
+/// The prefix of headers that control the proxy behind the filter; only the filter may set such headers.
 pub const OWN_PREFIX: &str = "x-portcullis-";
 
 #[cfg(test)]

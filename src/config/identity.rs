@@ -1,4 +1,4 @@
-//! Reads `identity_headers`: the caller attributes that are sent to the upstream, and their headers.
+//! Reads `identity_headers`: attributes of the caller that are sent to the upstream, each with its header.
 
 use super::claim::ClaimPath;
 use super::header_name::{OWN_PREFIX, is_same_cgi_variable, is_token, starts_with_as_cgi_variable};
@@ -11,9 +11,9 @@ use super::reader::Field;
 pub struct IdentityHeader {
     /// The header name in lower case.
     pub header: At<String>,
-    /// The attribute it carries.
+    /// The attribute that the header contains.
     pub from: Attribute,
-    /// Whether a caller without the attribute is refused.
+    /// Whether callers without the attribute are refused.
     pub required: bool,
 }
 
@@ -29,18 +29,18 @@ pub enum Attribute {
 /// A client attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAttribute {
-    /// Its id.
+    /// The id of the client.
     Id,
-    /// Its plan.
+    /// The plan of the client.
     Plan,
-    /// Its tags.
+    /// The tags of the client.
     Tags,
     /// The owner responsible for the client.
     Owner,
 }
 
 impl IdentityHeader {
-    /// Reads the whole section: `Header: claim`, `Header: { claim: …, required: true }` or `Header: { client: id }`.
+    /// Reads the `identity_headers` section: `Header: claim`, `Header: { claim: …, required: true }` or `Header: { client: id }`.
     pub(super) fn read_all(field: &Field<'_>) -> Vec<IdentityHeader> {
         field.entries().into_iter().filter_map(|(name, value)| IdentityHeader::read(name, &value)).collect()
     }
@@ -64,7 +64,7 @@ impl IdentityHeader {
     }
 }
 
-/// Reads a header name (RFC 9110 §5.1: a token) and returns it in lower case. Names that the proxy depends on are refused.
+/// Reads a header name (RFC 9110 §5.1: a token) and returns it in lower case. Names on which the proxy depends are refused.
 pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
     let lower = name.value.to_ascii_lowercase();
     if !is_token(&lower) {
@@ -81,7 +81,7 @@ pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String
 }
 
 impl ClientAttribute {
-    /// The word used in the document.
+    /// Returns the word for this attribute in the document.
     pub fn word(self) -> &'static str {
         CLIENT.iter().find(|(_, attribute)| *attribute == self).map(|(word, _)| *word).unwrap_or_default()
     }
@@ -94,8 +94,9 @@ const CLIENT: [(&str, ClientAttribute); 4] = [
     ("owner", ClientAttribute::Owner),
 ];
 
-/// Headers that frame the message or control the proxy: setting one from a claim or a static route would allow request smuggling.
-/// The gateway removes or sets headers with credentials and the client's host itself, so a claim there would be lost.
+/// Headers that cannot be set from a claim or by a static route. Headers that frame the message or control the proxy would allow
+/// request smuggling. The gateway itself removes or sets the headers with credentials and the client's host, so a claim there
+/// would be lost.
 const OWNED: [&str; 15] = [
     "authorization",
     "connection",

@@ -105,7 +105,7 @@ fn read_secret(field: &Field<'_>) -> Option<IssuerKeySettings> {
     Some(IssuerKeySettings::Secret { env: env? })
 }
 
-/// A token source, and whether a cookie there is accepted regardless of the page that makes the request.
+/// Reads a token source. For a cookie, the flag is true if the cookie is accepted on requests from pages of any origin.
 fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     let fields = field.fields()?;
     let sources = [
@@ -139,5 +139,5 @@ fn read_header(field: &Field<'_>) -> Option<TokenSource> {
 }
 
 const MAX_KEY_AGE: Duration = Duration::from_secs(7 * 86_400);
-/// RFC 7519 §5.1 and RFC 9068 §2.1.
+/// The default `token_types` (RFC 7519 §5.1 and RFC 9068 §2.1).
 const TOKEN_TYPES: [&str; 2] = ["JWT", "at+jwt"];

@@ -1,4 +1,4 @@
-//! `plans`, `limits` and a route's own limits as written: the number of requests allowed per time window.
+//! The settings of `plans`, `limits` and the limits of a route: the number of requests allowed per time window.
 
 mod reading;
 pub mod service;
@@ -8,63 +8,63 @@ use std::time::Duration;
 use super::claim::ClaimPath;
 use super::problem::{At, Place};
 
-/// A named set of windows that limits refer to.
+/// A named set of windows. Limits refer to a plan by its name.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The name.
+    /// The name of the plan.
     pub name: At<String>,
-    /// The windows; all of them apply.
+    /// The windows; a request must be within the limit of each window.
     pub windows: Vec<At<WindowSettings>>,
 }
 
-/// A rate: a number of requests per time window.
+/// A window: the number of requests allowed in a time span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowSettings {
-    /// As written: `100/s`.
+    /// The window in the form of the document, such as `100/s`.
     pub text: String,
     /// The number of requests.
     pub count: u64,
-    /// The length of the window, and how it is counted.
+    /// The length of the window, and how it refills.
     pub span: WindowSpan,
 }
 
 /// The length of a window, and how it refills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowSpan {
-    /// A rate: used requests come back evenly, and a burst is allowed.
+    /// A rate: used requests are given back evenly, and a burst is allowed.
     Rate {
-        /// The time in which the whole count comes back.
+        /// The time after which all used requests are given back.
         per: Duration,
-        /// How many requests may arrive at once.
+        /// The maximum number of requests that can arrive at the same time.
         burst: u64,
     },
-    /// A quota: the whole count comes back at the start of the next hour, day or month in UTC.
+    /// A quota: the full number of requests is available again at the start of the next hour, day or month in UTC.
     Quota(QuotaPeriod),
 }
 
 /// A calendar period in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaPeriod {
-    /// Starts at every full hour.
+    /// A period that starts at every full hour.
     Hour,
-    /// Starts at midnight.
+    /// A period that starts at midnight.
     Day,
-    /// Starts at midnight on the first day of the month.
+    /// A period that starts at midnight on the first day of the month.
     Month,
 }
 
-/// A limit: the bucket key, the events it counts, and the allowance.
+/// A limit: the bucket key, the counted events, and the number of events allowed.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
-    /// The name in audit records and in headers about limits.
+    /// The name, used in audit records and in the response headers about limits.
     pub name: At<String>,
     /// The parts of the bucket key. Each combination of values has its own bucket.
     pub by: Vec<At<KeyPart>>,
-    /// The events that are counted.
+    /// Which events the limit counts.
     pub counts: CountedEvents,
-    /// The allowance.
+    /// The number of events allowed.
     pub allowance: Allowance,
-    /// The routes that share the limit, by name; `None` means all routes.
+    /// The names of the routes that share the limit; `None` means all routes.
     pub routes: Option<Vec<At<String>>>,
     /// Whether the limit only logs the requests that it would refuse.
     pub shadow: bool,
@@ -72,22 +72,22 @@ pub struct LimitSettings {
     pub max_entries: u32,
     /// Where the counts are kept.
     pub store: CountStore,
-    /// Where it is written.
+    /// The place of the limit in the document.
     pub place: Place,
 }
 
 /// One part of a bucket key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyPart {
-    /// The client's address; for IPv6 the first 64 bits, the usual size of a subscriber's network.
+    /// The address of the client. For IPv6, only the first 64 bits, which is the usual size of a subscriber's network.
     Address,
-    /// The token's issuer and subject.
+    /// The issuer and the subject of the token.
     User,
     /// The token itself.
     Token,
-    /// The calling application.
+    /// The client that calls.
     Client,
-    /// The route.
+    /// The route that matched.
     Route,
     /// A request header; the name is in lower case.
     Header(String),
@@ -95,77 +95,77 @@ pub enum KeyPart {
     Claim(ClaimPath),
 }
 
-/// The events that a limit counts.
+/// Which events a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CountedEvents {
-    /// Every request.
+    /// All requests.
     #[default]
     Requests,
-    /// Invalid credentials. When the limit is exceeded, further credentials are not verified.
+    /// Invalid credentials. After the limit is exceeded, the gateway does not verify further credentials.
     FailedAuthentications,
 }
 
-/// The allowance of a limit.
+/// The number of events that a limit allows.
 #[derive(Clone, Debug)]
 pub enum Allowance {
-    /// All of these windows.
+    /// These windows; a request must be within the limit of each window.
     Windows(Vec<At<WindowSettings>>),
-    /// The windows of a plan.
+    /// The windows of the plan with this name.
     Plan(At<String>),
-    /// The windows of the caller's plan.
+    /// The windows of the plan that the caller has.
     PlanFrom(PlanFrom),
 }
 
-/// How a caller's plan is found.
+/// How the filter finds the plan of a caller.
 #[derive(Clone, Debug)]
 pub struct PlanFrom {
-    /// The source of the plan name.
+    /// The source of the caller's plan name.
     pub chooser: PlanSource,
-    /// The plan of callers without a plan, or with a plan that is not accepted.
+    /// The plan of callers that have no plan, or whose plan is not accepted.
     pub default: At<String>,
 }
 
 /// The source of a caller's plan name.
 #[derive(Clone, Debug)]
 pub enum PlanSource {
-    /// A claim contains the name; only the listed plans are accepted, or all if the list is empty.
+    /// A claim that contains the plan name. Only the listed plans are accepted; an empty list accepts all plans.
     Claim(ClaimPath, Vec<At<String>>),
-    /// The client's own plan; the list works as for `Claim`.
+    /// The `plan` of the client. The list has the same meaning as in `Claim`.
     Client(Vec<At<String>>),
-    /// A list of clients and their plans.
+    /// A list of clients, each with its plan.
     Clients(Vec<(At<String>, At<String>)>),
 }
 
 /// Where counts are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum CountStore {
-    /// In the proxy's memory, shared by its workers.
+    /// The counts are kept in the memory of the proxy. All workers of the proxy share them.
     #[default]
     Local,
-    /// In a rate limit service, shared by all proxies that call it.
+    /// The counts are kept in a rate limit service. All proxies that call the service share them.
     Global(service::SharedSettings),
 }
 
-/// The response headers about limits.
+/// Which response headers report limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum LimitHeaders {
-    /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
+    /// The headers `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
     #[default]
     Ietf,
-    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+    /// The headers `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`.
     XRateLimit,
-    /// Only `Retry-After`.
+    /// Only the header `Retry-After`.
     None,
 }
 
-/// The document limits that do not apply to a route.
+/// The limits of the document that do not apply to a route.
 #[derive(Clone, Debug)]
 pub enum LimitExclusions {
-    /// All of them.
+    /// No limit of the document applies.
     All,
-    /// The limits with these names.
+    /// The limits with these names do not apply.
     Named(Vec<At<String>>),
 }
 
-/// More windows in one limit would enlarge the shared counters without a practical use.
+/// The maximum number of windows in one limit. More windows would enlarge the shared counters without a practical use.
 pub const MAX_WINDOWS: usize = 4;

@@ -1,6 +1,6 @@
-//! A mask of permissions as written in documents and tokens: one grammar, in which no text has two meanings.
+//! A mask of permissions in documents and tokens: a grammar in which every accepted string has exactly one meaning.
 //!
-//! | Text | Reads as |
+//! | Form | Meaning |
 //! |---|---|
 //! | `0`, or digits that do not start with `0` | decimal |
 //! | `0x` and hexadecimal digits | hexadecimal |
@@ -12,36 +12,37 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-/// A set of bits, numbered from 0.
+/// A set of bit numbers, which start at 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask(Vec<u64>);
 
-/// Why a value is not a mask. It never contains the value itself, which may come from a token.
+/// Why a value is not a mask. The fault does not contain the value, because the value may come from a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaskFault {
-    /// None of the three forms.
+    /// The string has none of the three forms.
     Form,
-    /// `007`, or base64url with leading zero bytes: other readers might see another number, or none.
+    /// The number starts with zeros, as in `007`, or the base64url form starts with zero bytes. Other readers could read another
+    /// number, or refuse the value.
     LeadingZero,
-    /// More than [`MAX_BITS`] bits.
+    /// The mask has more than [`MAX_BITS`] bits.
     TooLarge,
-    /// A JSON number above 2^53 - 1, which some JSON readers do not keep exact (RFC 8259 §6).
+    /// The value is a JSON number above 2^53 - 1. Some JSON readers do not keep such numbers exact (RFC 8259 §6).
     Inexact,
-    /// A JSON number with a sign, a fraction or an exponent.
+    /// The value is a JSON number with a sign, a fraction or an exponent.
     NotWhole,
-    /// Neither a number nor text.
+    /// The value is neither a number nor a string.
     Kind,
 }
 
 impl Mask {
-    /// The mask with this one bit.
+    /// Returns the mask with only this bit.
     pub fn of_bit(bit: u16) -> Mask {
         let mut mask = Mask::default();
         mask.set(bit);
         mask
     }
 
-    /// Adds a bit.
+    /// Adds a bit to the mask.
     pub fn set(&mut self, bit: u16) {
         let word = usize::from(bit / 64);
         if self.0.len() <= word {
@@ -52,30 +53,30 @@ impl Mask {
         }
     }
 
-    /// The mask with these bits, 64 per word.
+    /// Returns the mask with these bits, 64 bits in each word.
     pub fn from_words(words: &[u64]) -> Mask {
         let used = words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
         Mask(words.get(..used).unwrap_or_default().to_vec())
     }
 
-    /// The bits, 64 per word, lowest word first, without trailing zero words.
+    /// Returns the bits, 64 in each word, lowest word first, without trailing zero words.
     pub fn words(&self) -> &[u64] {
         &self.0
     }
 
-    /// The numbers of the bits, lowest first.
+    /// Returns the numbers of the bits, lowest first.
     pub fn bits(&self) -> impl Iterator<Item = u16> {
         let has = |bit: &u16| self.0.get(usize::from(bit / 64)).is_some_and(|word| word >> (bit % 64) & 1 == 1);
         (0..MAX_BITS).filter(has)
     }
 
-    /// The bit of a mask that has exactly one bit; otherwise `None`.
+    /// Returns the bit number if the mask has exactly one bit.
     pub fn single_bit(&self) -> Option<u16> {
         let mut bits = self.bits();
         bits.next().filter(|_| bits.next().is_none())
     }
 
-    /// Parses text.
+    /// Parses one of the three forms.
     pub fn parse(text: &str) -> Result<Mask, MaskFault> {
         if let Some(digits) = text.strip_prefix("0x") {
             return Mask::from_digits(digits, 16);
@@ -89,7 +90,7 @@ impl Mask {
         Mask::from_digits(text, 10)
     }
 
-    /// Reads a JSON value: text as above, or a whole number up to 2^53 - 1.
+    /// Reads a JSON value: a string in one of the three forms, or a whole number up to 2^53 - 1.
     pub fn from_json(value: &Value) -> Result<Mask, MaskFault> {
         match value {
             Value::String(text) => Mask::parse(text),
@@ -143,7 +144,7 @@ fn low(wide: u128) -> u64 {
     wide as u64
 }
 
-/// Writes decimal digits if a JSON number would be exact, otherwise hexadecimal. [`Mask::parse`] reads both.
+/// Writes decimal digits if a JSON number would be exact, and hexadecimal digits otherwise. [`Mask::parse`] reads both.
 impl fmt::Display for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
@@ -158,7 +159,7 @@ impl fmt::Display for Mask {
 }
 
 impl MaskFault {
-    /// The fault as text, for error messages and audit records.
+    /// Describes the fault for error messages and audit records.
     pub fn words(self) -> &'static str {
         match self {
             MaskFault::Form => "is not a mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
@@ -173,7 +174,7 @@ impl MaskFault {
 
 /// The largest number that every JSON reader keeps exact (RFC 8259 §6).
 pub const MAX_EXACT: u64 = (1 << 53) - 1;
-/// The maximum number of bits of a domain: 16 words. A claim with all of them has 256 hexadecimal digits.
+/// The maximum number of bits in a domain: 16 words. A claim in which all bits are set has 256 hexadecimal digits.
 pub const MAX_BITS: u16 = 1024;
 const MAX_WORDS: usize = MAX_BITS as usize / 64;
 

@@ -1,20 +1,20 @@
-//! A parsed document before validation: the same tree for YAML, JSON and a protobuf `Struct`.
+//! A parsed document before validation: YAML, JSON and a protobuf `Struct` become the same type of tree.
 
-/// One value and where it was written.
+/// One value and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Where the value starts.
+    /// The position of the first character of the value.
     pub at: Position,
     /// The value.
     pub value: Value,
 }
 
-/// A position in the text; zero if there was no text.
+/// A position in the file; zero if the document has no text form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// Line from 1.
+    /// The line, counted from 1.
     pub line: u32,
-    /// Column from 1, in characters.
+    /// The column in characters, counted from 1.
     pub column: u32,
 }
 
@@ -25,27 +25,27 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number; integers stay exact. A protobuf `Struct` has only doubles: whole ones become integers again.
+    /// A number. Integers stay exact. A protobuf `Struct` contains only doubles, so whole doubles become integers again.
     Number(serde_json::Number),
     /// A string.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A mapping in written order. The parser refuses duplicate keys.
+    /// A mapping in document order. The parser refuses duplicate keys.
     Map(Vec<(MapKey, Node)>),
 }
 
 /// A key of a mapping and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapKey {
-    /// Where the key starts.
+    /// The position of the first character of the key.
     pub at: Position,
     /// The key.
     pub text: String,
 }
 
 impl Node {
-    /// The kind of this value, as named in error messages.
+    /// Returns the type of this value in the words of error messages.
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
@@ -57,7 +57,7 @@ impl Node {
         }
     }
 
-    /// The member of a mapping with this key.
+    /// Returns the value of this key if the node is a mapping.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|(k, _)| k.text == key).map(|(_, node)| node),
@@ -65,7 +65,7 @@ impl Node {
         }
     }
 
-    /// The same value as JSON, without positions.
+    /// Converts the tree to JSON, without positions.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -79,7 +79,7 @@ impl Node {
 }
 
 impl From<serde_json::Value> for Node {
-    /// Builds a tree without positions, for JSON whose text is not available.
+    /// Builds a tree without positions, for JSON values whose source text is not available.
     fn from(value: serde_json::Value) -> Node {
         use serde_json::Value as Json;
         let value = match value {

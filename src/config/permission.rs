@@ -1,4 +1,4 @@
-//! Reads `permissions` and `forward_permissions`: the permissions that exist, and how they are sent to the upstream.
+//! Reads `permissions` and `forward_permissions`: the existing permissions, and how they are sent to the upstream.
 
 use super::identity::header_name;
 use super::mask::{MAX_BITS, Mask};
@@ -6,52 +6,52 @@ use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
 
-/// A business domain, whose permissions share one mask.
+/// A business domain. The permissions of a domain share one mask.
 #[derive(Clone, Debug)]
 pub struct PermissionDomain {
-    /// The name, also used as the name of its claim.
+    /// The name of the domain and of its claim.
     pub name: At<String>,
     /// The permissions of the domain.
     pub permissions: Vec<Permission>,
 }
 
-/// One permission: a named bit.
+/// A permission: a bit with a name.
 #[derive(Clone, Debug)]
 pub struct Permission {
     /// The name within the domain.
     pub name: At<String>,
-    /// The bit number, from 0.
+    /// The bit number, which starts at 0.
     pub bit: At<u16>,
     /// A description of the permission.
     pub description: String,
-    /// The version or date that introduced it.
+    /// The version or date that introduced the permission.
     pub since: Option<String>,
-    /// Why routes should no longer require it.
+    /// The reason why routes should stop requiring the permission.
     pub deprecated: Option<String>,
-    /// The owner responsible for it.
+    /// The owner responsible for the permission.
     pub owner: Option<String>,
 }
 
-/// The format in which permissions are sent.
+/// The format in which permissions are sent to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermissionForm {
-    /// Masks: `LIC=3`.
+    /// The mask of each domain, such as `LIC=3`.
     Masks,
-    /// Names: `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
+    /// The names of the permissions, such as `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
     Names,
 }
 
-/// Where the caller's permissions are sent.
+/// Where the filter sends the caller's permissions.
 #[derive(Clone, Debug, Default)]
 pub struct ForwardPermissions {
-    /// Headers for the upstream; names are in lower case.
+    /// Headers for the upstream, each with its format; names are in lower case.
     pub headers: Vec<(At<String>, PermissionForm)>,
-    /// The filter state `wasm.portcullis.permissions`, for later filters and the access log.
+    /// The format in the filter state `wasm.portcullis.permissions`, which later filters and the access log can read.
     pub filter_state: Option<PermissionForm>,
 }
 
 impl PermissionDomain {
-    /// Reads the whole section.
+    /// Reads the `permissions` section.
     pub(super) fn read_all(field: &Field<'_>) -> Vec<PermissionDomain> {
         let read = |(name, permissions): (At<String>, Field<'_>)| {
             check_name(&name, &permissions);
@@ -78,7 +78,7 @@ impl Permission {
 }
 
 impl ForwardPermissions {
-    /// Reads the section.
+    /// Reads the `forward_permissions` section.
     pub(super) fn read(field: &Field<'_>) -> Option<ForwardPermissions> {
         let fields = field.fields()?;
         let headers = fields.get("headers").map(|f| f.entries()).unwrap_or_default();
@@ -93,7 +93,7 @@ impl ForwardPermissions {
     }
 }
 
-/// `bit: 1`, `mask: 2` or `mask: "1 << 1"`: three ways to write the same bit.
+/// Reads a bit number, written as `bit: 1`, as `mask: 2` or as `mask: "1 << 1"`.
 fn read_bit(fields: &Fields<'_>) -> Option<At<u16>> {
     let (bit, mask) = (fields.get("bit"), fields.get("mask"));
     match (bit, mask) {
@@ -134,7 +134,7 @@ fn read_mask(field: &Field<'_>) -> Option<u16> {
     }
 }
 
-/// `deprecated: true`, or the reason as text.
+/// Reads `deprecated: true`, or the reason for the deprecation as a string.
 fn read_deprecation(field: &Field<'_>) -> Option<String> {
     match field.node.value {
         Value::Bool(flag) => flag.then(String::new),

@@ -1,4 +1,4 @@
-//! Reads the address and the interval of a polled document; key sets have their own keys for the same settings.
+//! Reads the address and the poll interval of a polled document. Key sets have the same settings under other keys.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use super::url::Url;
 /// The address of a polled document and its polling settings.
 #[derive(Clone, Debug)]
 pub struct PolledSource {
-    /// Its address.
+    /// The address of the document.
     pub uri: At<Url>,
-    /// The Envoy cluster it is fetched through.
+    /// The Envoy cluster through which the filter fetches the document.
     pub cluster: String,
-    /// The time from one fetch to the next.
+    /// The time between two fetches.
     pub poll: Duration,
-    /// How long after that the document is still used while fetches fail.
+    /// How long the filter continues to use the document after `poll` while fetches fail.
     pub stale_for: Duration,
-    /// The timeout of one fetch.
+    /// The timeout of each fetch.
     pub timeout: Duration,
-    /// How long a request may wait for the first fetch.
+    /// The maximum time that a request waits for the first fetch.
     pub wait: Duration,
 }
 
 impl PolledSource {
-    /// Reads the keys of a polled document from a section; `None` if `uri` is absent.
+    /// Reads the settings of a polled document from a section; `None` if `uri` is absent or invalid.
     pub(super) fn read(fields: &Fields<'_>) -> Option<PolledSource> {
         let uri = fields.get("uri");
         let cluster = fields.get("cluster");
@@ -48,7 +48,8 @@ impl PolledSource {
             fields.problem("`cluster` is missing");
         }
         let cluster = cluster.and_then(|f| f.text());
-        // The next fetch starts up to a tenth late and takes time; a document must stay usable until then.
+        // The next fetch can start a tenth of the interval late, and then takes time. The document must stay usable until the
+        // fetch ends.
         let least = poll / 10 + timeout;
         if stale_for < least {
             let millis = least.as_millis();

@@ -1,13 +1,13 @@
-//! Problems in a document: what is wrong, where it is, and what would be accepted.
+//! Problems in a document: the fault, its place, and the accepted values.
 
 use std::fmt;
 
-/// A place in a document: the path of keys, and line and column if there was text.
+/// A place in a document: the path of keys, and the line and column if the document has a text form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Line from 1; 0 if the document came without text positions (binary protobuf, JSON inside Envoy).
+    /// The line, counted from 1; 0 if the document came without positions (binary protobuf, or JSON inside an Envoy file).
     pub line: u32,
-    /// Column from 1, in characters; 0 if unknown.
+    /// The column in characters, counted from 1; 0 if unknown.
     pub column: u32,
     /// Keys and indexes from the root, such as `routes[2].issuer`; empty for the document itself.
     pub path: String,
@@ -18,54 +18,54 @@ pub struct Place {
 pub struct At<T> {
     /// The value.
     pub value: T,
-    /// Its place in the document.
+    /// The place of the value in the document.
     pub place: Place,
 }
 
-/// One mistake in a document.
+/// One problem in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The place of the mistake.
+    /// The place of the problem.
     pub place: Place,
-    /// The fault and the accepted values; no capital letter, no full stop.
+    /// The fault and the accepted values, without a capital letter at the start and without a full stop.
     pub message: String,
 }
 
-/// All mistakes found so far; reading does not stop at the first.
+/// All problems found so far. Reading continues after the first problem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Adds a mistake at `place`.
+    /// Adds a problem at `place`.
     pub fn add(&mut self, place: &Place, message: impl Into<String>) {
         self.0.push(Problem { place: place.clone(), message: message.into() });
     }
 
-    /// Adds a mistake unless it is already in the list.
+    /// Adds a problem unless the list already contains it.
     pub fn add_once(&mut self, place: &Place, message: String) {
         if !self.0.iter().any(|known| known.place == *place && known.message == message) {
             self.add(place, message);
         }
     }
 
-    /// Whether there are no mistakes.
+    /// Whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether there are enough mistakes that more would not help.
+    /// Whether the list is long enough that the reader can stop.
     pub fn is_full(&self) -> bool {
         self.0.len() >= PLENTY
     }
 
-    /// The first mistakes and the total number, for a single log line.
+    /// Describes the first problems and gives the total number, for a single log line.
     pub fn summary(self) -> String {
         let all = self.sorted();
         let first: Vec<String> = all.iter().take(MAX_TOLD).map(ToString::to_string).collect();
         format!("{} ({} in total)", first.join("; "), all.len())
     }
 
-    /// The mistakes in text order.
+    /// Returns the problems in document order.
     pub fn sorted(mut self) -> Vec<Problem> {
         self.0.sort_by(|a, b| a.place.cmp(&b.place));
         self.0
@@ -87,7 +87,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The accepted word nearest to the written one, if it is close enough to be a typing error.
+/// Returns the accepted word that is most similar to the written word, if the difference may be a typing error.
 pub fn near_miss<'w>(written: &str, accepted: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     accepted
         .into_iter()
@@ -97,7 +97,7 @@ pub fn near_miss<'w>(written: &str, accepted: impl IntoIterator<Item = &'w str>)
         .map(|(_, word)| word)
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) between two short words: optimal string alignment.
+/// Counts the edits between two short words: insert, delete, replace, and swap of neighbours (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
@@ -118,9 +118,9 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
-/// The number of mistakes named in a log line.
+/// The maximum number of problems described in a log line.
 const MAX_TOLD: usize = 3;
-/// A document with this many mistakes does not need more reported.
+/// The number of problems after which a reader can stop.
 const PLENTY: usize = 1_000;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::node::{MapKey, Node, Position, Value};
 use super::problem::{At, Place, Problems, near_miss};
 use super::url::{Url, redacted};
 
-/// A mapping that is being read. It records the keys that were read, so that unknown keys can be refused.
+/// A mapping that is being read. It records which keys were read, so that [`Fields::finish`] can refuse all other keys.
 pub struct Fields<'n> {
     place: Place,
     entries: &'n [(MapKey, Node)],
@@ -19,7 +19,7 @@ pub struct Fields<'n> {
 /// One value that is being read.
 #[derive(Clone)]
 pub struct Field<'n> {
-    /// Its place in the document.
+    /// The place of the value in the document.
     pub place: Place,
     /// The value.
     pub node: &'n Node,
@@ -27,7 +27,7 @@ pub struct Field<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// The value of `key`, if present.
+    /// Returns the value of `key`, if present.
     pub fn get(&self, key: &'static str) -> Option<Field<'n>> {
         if !self.accepted.borrow().contains(&key) {
             self.accepted.borrow_mut().push(key);
@@ -36,7 +36,7 @@ impl<'n> Fields<'n> {
         Some(Field { place: self.place.key(key, node.at), node, problems: self.problems })
     }
 
-    /// The value of `key`; adds a problem if it is absent.
+    /// Returns the value of `key`. Adds a problem if the key is absent.
     pub fn require(&self, key: &'static str) -> Option<Field<'n>> {
         let field = self.get(key);
         if field.is_none() {
@@ -45,7 +45,7 @@ impl<'n> Fields<'n> {
         field
     }
 
-    /// Refuses every key that was not read.
+    /// Adds a problem for every key that was not read.
     pub fn finish(self) {
         let accepted = self.accepted.borrow();
         for (key, _) in self.entries.iter().filter(|(key, _)| !accepted.contains(&key.text.as_str())) {
@@ -58,30 +58,30 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Adds a problem with the mapping as a whole.
+    /// Adds a problem at the place of the mapping.
     pub fn problem(&self, message: impl Into<String>) {
         self.problems.borrow_mut().add(&self.place, message);
     }
 
-    /// The place of the mapping.
+    /// Returns the place of the mapping.
     pub fn place(&self) -> &Place {
         &self.place
     }
 }
 
 impl<'n> Field<'n> {
-    /// The document itself.
+    /// Returns the document itself as a field.
     pub fn root(node: &'n Node, problems: &'n RefCell<Problems>) -> Field<'n> {
         let place = Place { line: node.at.line, column: node.at.column, path: String::new() };
         Field { place, node, problems }
     }
 
-    /// Adds a problem with this value.
+    /// Adds a problem at the place of this value.
     pub fn problem(&self, message: impl Into<String>) {
         self.problems.borrow_mut().add(&self.place, message);
     }
 
-    /// Adds a problem at another place, such as the key of this value.
+    /// Adds a problem at another place, such as the place of the key.
     pub fn problem_at(&self, place: &Place, message: impl Into<String>) {
         self.problems.borrow_mut().add(place, message);
     }
@@ -91,7 +91,7 @@ impl<'n> Field<'n> {
         None
     }
 
-    /// A mapping with known keys.
+    /// Reads a mapping whose keys are known. Any other type is a problem.
     pub fn fields(&self) -> Option<Fields<'n>> {
         match &self.node.value {
             Value::Map(entries) => Some(Fields {
@@ -104,7 +104,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// A mapping with arbitrary keys.
+    /// Reads a mapping with arbitrary keys. Any other type is a problem.
     pub fn entries(&self) -> Vec<(At<String>, Field<'n>)> {
         let Value::Map(entries) = &self.node.value else {
             return self.wrong_kind::<Vec<_>>("a mapping").unwrap_or_default();
@@ -119,7 +119,7 @@ impl<'n> Field<'n> {
             .collect()
     }
 
-    /// A list.
+    /// Reads a list. Any other type is a problem.
     pub fn items(&self) -> Vec<Field<'n>> {
         match &self.node.value {
             Value::List(items) => items
@@ -131,7 +131,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// A list, or a single value that counts as a list of one.
+    /// Reads a list. A single value counts as a list with one item.
     pub fn one_or_more(&self) -> Vec<Field<'n>> {
         match self.node.value {
             Value::List(_) => self.items(),
@@ -139,7 +139,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Non-empty text.
+    /// Reads a non-empty string. An empty string or any other type is a problem.
     pub fn text(&self) -> Option<String> {
         match &self.node.value {
             Value::Text(text) if text.is_empty() => {
@@ -151,31 +151,31 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Text together with its place.
+    /// Reads a non-empty string and returns it with its place.
     pub fn text_at(&self) -> Option<At<String>> {
         self.text().map(|value| At { value, place: self.place.clone() })
     }
 
-    /// A list of texts, or one text.
+    /// Reads one string or a list of strings.
     pub fn texts(&self) -> Vec<At<String>> {
         self.one_or_more().iter().filter_map(Field::text_at).collect()
     }
 
-    /// Refuses an empty list for a setting that accepts everything when absent. Otherwise removing the last item would accept
-    /// values that were refused before.
+    /// Refuses an empty list for a setting that accepts everything if it is absent. Without this check, removing the last item of
+    /// a list would accept values that were refused before.
     pub fn refuse_empty_list(&self) {
         if matches!(&self.node.value, Value::List(items) if items.is_empty()) {
             self.problem("the list is empty: name what is accepted, or leave the key out to accept everything");
         }
     }
 
-    /// A non-empty list of texts, or one text.
+    /// Reads one string or a non-empty list of strings.
     pub fn non_empty_texts(&self) -> Vec<At<String>> {
         self.refuse_empty_list();
         self.texts()
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn flag(&self) -> Option<bool> {
         match self.node.value {
             Value::Bool(flag) => Some(flag),
@@ -183,7 +183,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// An integer within bounds.
+    /// Reads a whole number from `least` to `most`.
     pub fn number(&self, least: u64, most: u64) -> Option<u64> {
         let Value::Number(number) = &self.node.value else {
             return self.wrong_kind("a number");
@@ -195,7 +195,7 @@ impl<'n> Field<'n> {
         found
     }
 
-    /// A duration: `500ms`, `30s`, `5m`, `1h`, `2d`, or a number of seconds.
+    /// Reads a duration such as `500ms`, `30s`, `5m`, `1h` or `2d`, or a number of seconds.
     pub fn duration(&self) -> Option<Duration> {
         match &self.node.value {
             Value::Number(n) if n.as_u64().is_some_and(|s| s <= MAX_SECONDS) => n.as_u64().map(Duration::from_secs),
@@ -210,13 +210,13 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// An `http` or `https` address without query, fragment and user.
+    /// Reads an `http` or `https` address. A fragment or a user name is a problem.
     pub fn url(&self) -> Option<At<Url>> {
         let text = self.text()?;
         self.address(&text, &text)
     }
 
-    /// An address that may contain environment variables.
+    /// Reads an address that can contain environment variables.
     pub fn url_from(&self, environment: Environment<'_>) -> Option<At<Url>> {
         let text = self.text()?;
         match expand(&text, environment) {
@@ -228,7 +228,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Reads an address. Messages show it as written, because the value of a variable may be secret.
+    /// Parses an address. Error messages show the form in the document, because the value of a variable may be secret.
     fn address(&self, written: &str, text: &str) -> Option<At<Url>> {
         match Url::parse(text) {
             Ok(value) => Some(At { value, place: self.place.clone() }),
@@ -240,7 +240,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// One of the given words.
+    /// Reads one of these words and returns its value; any other word is a problem.
     pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -256,24 +256,24 @@ impl<'n> Field<'n> {
 }
 
 impl Place {
-    /// The place of the value under `key`.
+    /// Returns the place of the value under `key`.
     pub fn key(&self, key: &str, at: Position) -> Place {
         let path = if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) };
         Place { line: at.line, column: at.column, path }
     }
 
-    /// The place of the item at `index`.
+    /// Returns the place of the item at `index`.
     pub fn index(&self, index: usize, at: Position) -> Place {
         Place { line: at.line, column: at.column, path: format!("{}[{index}]", self.path) }
     }
 }
 
-/// Parses a number and its unit, at most ten years.
+/// Parses a number and its unit. Durations over ten years are refused.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     parse_any_duration(text).filter(|span| *span <= Duration::from_secs(MAX_SECONDS))
 }
 
-/// Parses a number and its unit.
+/// Parses a number and its unit, without a maximum.
 pub fn parse_any_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
@@ -289,7 +289,7 @@ pub fn parse_any_duration(text: &str) -> Option<Duration> {
     millis.map(Duration::from_millis)
 }
 
-/// Ten years. Longer durations are mistakes, and sums of accepted ones cannot overflow.
+/// Ten years. A longer duration is probably a mistake, and the sum of two accepted durations cannot overflow.
 const MAX_SECONDS: u64 = 10 * 366 * 86_400;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reads the `revocation` section, and revocation lists in the document or in a polled file.
+//! Reads the `revocation` section, and revocation lists inside the document or in a polled file.
 
 use std::cell::RefCell;
 
@@ -7,29 +7,29 @@ use super::polled::PolledSource;
 use super::problem::{At, Place, Problems};
 use super::reader::{Field, Fields};
 
-/// Credentials that are revoked before they expire.
+/// The revocation settings: revoked credentials are refused before they expire.
 #[derive(Clone, Debug)]
 pub struct RevocationSettings {
     /// The address and the polling settings of a revocation list.
     pub list: Option<PolledSource>,
-    /// The entries in the document itself.
+    /// The revocation entries in the document itself.
     pub revoked: Vec<Revoked>,
-    /// The handling of requests while no list is available.
+    /// How requests are handled while no revocation list is available.
     pub on_unavailable: ListUnavailable,
-    /// The maximum number of entries in a list.
+    /// The maximum number of entries in a revocation list.
     pub max_entries: usize,
-    /// Whether a token without a `jti` is refused.
+    /// Whether tokens without a `jti` are refused.
     pub require_jti: bool,
-    /// Where the section is written.
+    /// The place of the section in the document.
     pub place: Place,
 }
 
-/// The handling of requests while no revocation list is available.
+/// How requests are handled while no revocation list is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListUnavailable {
-    /// The request is refused.
+    /// Requests are refused.
     Refuse,
-    /// The request is accepted, although its credentials may be revoked.
+    /// Requests are accepted, although their credentials may be revoked.
     AcceptUnchecked,
 }
 
@@ -38,13 +38,13 @@ pub enum ListUnavailable {
 pub struct Revoked {
     /// The revoked credentials.
     pub what: RevokedCredential,
-    /// The `iss` of the issuer; `None` means every issuer.
+    /// The `iss` of the issuer whose tokens are revoked; `None` means all issuers.
     pub issuer: Option<At<String>>,
-    /// Applies only to tokens issued before this time, in seconds since the Unix epoch.
+    /// If set, the entry revokes only tokens issued before this time, in seconds since the Unix epoch.
     pub issued_before: Option<u64>,
-    /// The time after which the entry can be removed, in seconds since the Unix epoch.
+    /// The time in seconds since the Unix epoch after which the entry can be removed.
     pub expires: Option<u64>,
-    /// Where it is written.
+    /// The place of the entry in the document.
     pub place: Place,
 }
 
@@ -53,23 +53,23 @@ pub struct Revoked {
 pub enum RevokedCredential {
     /// The token with this `jti`.
     Token(String),
-    /// Tokens of this `sub`.
+    /// All tokens with this `sub`.
     Subject(String),
-    /// Tokens issued to this client.
+    /// All tokens issued to this client.
     Client(String),
-    /// API keys of a client: one key by its id, or all keys.
+    /// One API key of a client, or all API keys of the client.
     ApiKey {
-        /// The client's name.
+        /// The id of the client.
         client: String,
-        /// The key's id.
+        /// The id of the key; `None` means all keys of the client.
         key: Option<String>,
     },
-    /// Every token.
+    /// All tokens.
     Everyone,
 }
 
 impl RevocationSettings {
-    /// Reads the section.
+    /// Reads the `revocation` section.
     pub(super) fn read(field: &Field<'_>) -> Option<RevocationSettings> {
         let fields = field.fields()?;
         let list = PolledSource::read(&fields);
@@ -95,7 +95,7 @@ impl RevocationSettings {
     }
 }
 
-/// Reads a separate revocation list. If there are problems, the result must not be used.
+/// Reads a separate revocation list. If there are problems, callers must not use the entries.
 pub fn read_list(node: &Node) -> (Vec<Revoked>, Problems) {
     let problems = RefCell::new(Problems::default());
     let list = || {
@@ -114,7 +114,7 @@ fn entries(field: &Field<'_>) -> Vec<Revoked> {
 }
 
 impl Revoked {
-    /// Reads one entry. Every member must be understood: a partial entry would revoke more than intended, or less.
+    /// Reads one entry. Unknown members are refused: an entry without them could revoke more or less than intended.
     fn read(field: &Field<'_>) -> Option<Revoked> {
         let fields = field.fields()?;
         let text = |key| fields.get(key).and_then(|f| f.text());
@@ -146,7 +146,8 @@ enum RevocationKey {
     Nobody,
 }
 
-/// A time in the format of tokens (RFC 7519 §2, NumericDate), unlike other times in a document.
+/// Reads a time as a number of seconds, which is the format of tokens (RFC 7519 §2, NumericDate). Other times in a document are
+/// strings.
 fn seconds(field: &Field<'_>) -> Option<u64> {
     if let Value::Text(_) = field.node.value {
         field.problem("expected a number, seconds since 1970 as a token's own `exp`, found text");
@@ -155,7 +156,7 @@ fn seconds(field: &Field<'_>) -> Option<u64> {
     field.number(0, MAX_SECONDS)
 }
 
-/// The credentials that an entry names, if its members are a valid combination.
+/// Returns which credentials an entry names, if the combination of its members is valid.
 fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<u64>) -> Option<RevocationKey> {
     let names = [
         ("jti", RevocationKey::Jti),
@@ -173,7 +174,7 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
         RevocationKey::Nobody if issued_before.is_none() => {
             "expected one of `jti`, `sub`, `client_id` and `client`, or `issued_before` alone"
         }
-        // A subject is unique only within its issuer (RFC 7519 §4.1.2).
+        // A subject is unique only within an issuer (RFC 7519 §4.1.2).
         RevocationKey::Sub if issuer.is_none() => "`sub` needs the `issuer` of the subject",
         RevocationKey::Jti if issued_before.is_some() => "a `jti` names one token, so it cannot have `issued_before`",
         RevocationKey::Client if issuer.is_some() || issued_before.is_some() => {
@@ -185,7 +186,7 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
     None
 }
 
-/// The default maximum number of entries in a list.
+/// The default maximum number of entries in a revocation list.
 pub const USUAL_ENTRIES: usize = 10_000;
 const MAX_ENTRIES: u64 = 100_000;
 /// The end of the year 9999.

@@ -1,4 +1,4 @@
-//! Reads `routes`, `public_paths` and `upstreams`: the paths that can be called, who may call them, and their backends.
+//! Reads `routes`, `public_paths` and `upstreams`: the accepted paths, the access rules and the backend services.
 
 use super::auth::{Auth, Sensitivity};
 use super::checks::CheckSettings;
@@ -13,7 +13,7 @@ use super::problem::At;
 use super::reader::{Field, Fields};
 
 impl Route {
-    /// Reads one route; `usual` is its `auth` if it has none.
+    /// Reads one route. A route without `auth` gets the value of `usual`.
     pub(super) fn read(field: &Field<'_>, usual: &At<Auth>) -> Option<Route> {
         let fields = field.fields()?;
         let path = fields.require("path").and_then(|f| f.text_at());
@@ -64,8 +64,8 @@ impl StaticResponse {
     }
 }
 
-/// Reads response headers. Envoy silently drops a reply with more than 1024 headers or 1 MiB of headers (envoy-facts §0.14), so
-/// the limits here are far lower.
+/// Reads response headers. The limits are far below those of Envoy, which silently drops a reply with more than 1024 headers or 1
+/// MiB of headers (envoy-facts §0.14).
 fn read_headers(field: &Field<'_>) -> Vec<(At<String>, String)> {
     let headers: Vec<_> = field.entries().into_iter().filter_map(|(name, value)| read_header(&name, &value)).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.value.len() + value.len()).sum();
@@ -86,14 +86,14 @@ fn read_header(name: &At<String>, field: &Field<'_>) -> Option<(At<String>, Stri
 }
 
 impl PublicPath {
-    /// Reads one path, or a tree that ends in `/*`.
+    /// Reads a public path. A path that ends in `/*` includes all paths below it.
     pub(super) fn read(field: &Field<'_>) -> Option<PublicPath> {
         field.text_at().map(|path| PublicPath { path })
     }
 }
 
 impl Upstream {
-    /// Reads the whole section; `$NAME` in an address is resolved from `environment`.
+    /// Reads the `upstreams` section and replaces `$NAME` in addresses with values from `environment`.
     pub(super) fn read_all(field: &Field<'_>, environment: Environment<'_>) -> Vec<Upstream> {
         field.entries().into_iter().filter_map(|(name, value)| Upstream::read(name, &value, environment)).collect()
     }
@@ -115,7 +115,7 @@ impl Upstream {
     }
 }
 
-/// A setting with a singular and a plural key; using both is an error.
+/// Reads a setting that has a singular and a plural key; using both keys is a problem.
 fn singular_or_plural(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
     match (fields.get(one), fields.get(many)) {
         (Some(_), Some(second)) => {

@@ -1,11 +1,11 @@
-//! Reads `schemas`, and `schema` of a JSON body: JSON Schemas as written, with the place of every part.
+//! Reads `schemas` and the `schema` of a JSON body: JSON Schemas in the form of the document, with the place of every part.
 
 use super::node::{MapKey, Node, Value};
 use super::problem::{At, Place};
 use super::reader::Field;
 use crate::strict_json::pointer;
 
-/// A JSON Schema as written; the policy compiler interprets it.
+/// A JSON Schema in the form of the document; the policy compiler interprets it.
 #[derive(Clone, Debug)]
 pub struct WrittenSchema {
     node: Node,
@@ -15,7 +15,7 @@ pub struct WrittenSchema {
 /// A schema that routes and other schemas refer to by its name.
 #[derive(Clone, Debug)]
 pub struct NamedSchema {
-    /// Its name.
+    /// The name of the schema.
     pub name: At<String>,
     /// The schema itself.
     pub schema: WrittenSchema,
@@ -24,24 +24,25 @@ pub struct NamedSchema {
 /// The schema of a JSON body.
 #[derive(Clone, Debug)]
 pub enum SchemaSetting {
-    /// One of the document's `schemas`.
+    /// The name of a schema in the document's `schemas`.
     Named(At<String>),
-    /// A schema written inline.
+    /// A schema inside the `json` section.
     Own(WrittenSchema),
 }
 
 impl WrittenSchema {
-    /// The schema as JSON.
+    /// Returns the schema as JSON.
     pub fn to_json(&self) -> serde_json::Value {
         self.node.to_json()
     }
 
-    /// The place of the schema.
+    /// Returns the place of the schema in the document.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The place of a part, given by a JSON Pointer (RFC 6901). If the pointer does not resolve fully, the last part found.
+    /// Returns the place of the part at a JSON Pointer (RFC 6901). If a part on the way is missing, returns the place of the last
+    /// existing part.
     pub fn part(&self, pointer: &str) -> Place {
         let (mut node, mut place) = (&self.node, self.place.clone());
         for name in pointer::parse(pointer).unwrap_or_default() {
@@ -74,7 +75,7 @@ impl WrittenSchema {
 }
 
 impl NamedSchema {
-    /// Reads the whole section.
+    /// Reads the `schemas` section.
     pub(super) fn read_all(field: &Field<'_>) -> Vec<NamedSchema> {
         let mut found = Vec::new();
         for (name, value) in field.entries() {

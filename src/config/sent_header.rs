@@ -1,11 +1,11 @@
-//! Names of request headers that a document uses: a header that never reaches the filter is an error that names the alternative.
+//! Checks the names of request headers that a document uses: if a header never reaches the filter, the error says why.
 
 use super::header_name::{is_same_cgi_variable, is_token};
 
-/// Returns the name in lower case.
+/// Checks a header name and returns it in lower case.
 ///
 /// # Errors
-/// The text is not a header name (RFC 9110 §5.1), or the filter never sees this header.
+/// The string is not a header name (RFC 9110 §5.1), or the header never reaches the filter.
 pub fn read(name: &str) -> Result<String, String> {
     let lower = name.to_ascii_lowercase();
     if let Some((_, instead)) = PSEUDO.iter().find(|(pseudo, _)| *pseudo == lower) {
@@ -26,8 +26,8 @@ const PSEUDO: [(&str, &str); 3] = [
     (":path", "conditions read the path as `request.path`"),
 ];
 
-/// Headers that Envoy removes before the filter runs, over HTTP/1 and HTTP/2, and headers that the generated configuration
-/// removes. The list omits `te`, `trailer` and `http2-settings`, which Envoy passes on, and `upgrade`, which handshakes have.
+/// Headers that never reach the filter: Envoy removes them over HTTP/1 and HTTP/2, or the generated configuration removes them.
+/// The list omits `te`, `trailer` and `http2-settings`, which Envoy passes on, and `upgrade`, which handshakes contain.
 const HIDDEN_HEADERS: [(&str, &str); 8] = [
     ("connection", "Envoy removes it; handshakes have `upgrade`"),
     ("expect", "Envoy answers and removes it"),

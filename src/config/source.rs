@@ -1,4 +1,4 @@
-//! Parses the bytes that Envoy passes to the plugin into a document: JSON text, or a binary protobuf `Struct`.
+//! Parses the bytes that Envoy passes to the plugin into a document; the bytes are JSON text or a binary protobuf `Struct`.
 //!
 //! Plain YAML under `configuration:` arrives as a `google.protobuf.Struct` (envoy-facts §2.1).
 
@@ -8,12 +8,12 @@ use super::node::{MapKey, Node, Position, Value};
 use crate::protobuf::{Message, Wire};
 use crate::strict_json;
 
-/// Reads a plugin configuration. The error describes the fault and does not repeat any of the bytes.
+/// Reads a plugin configuration. The error describes the fault and contains none of the bytes.
 pub fn read(bytes: &[u8]) -> Result<Node, String> {
     if bytes.is_empty() {
         return Err("the plugin has no configuration".to_string());
     }
-    // Every non-empty Struct starts with the tag 0x0a, which JSON reads as a line break. Only text starts with `{`.
+    // Every non-empty Struct starts with the tag 0x0a, which is a line break in JSON text. Only JSON text starts with `{`.
     let is_text = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
     if !bytes.starts_with(b"{")
         && let Some(node) = read_struct(bytes, 1)
@@ -28,7 +28,7 @@ pub fn read(bytes: &[u8]) -> Result<Node, String> {
         .map_err(|fault| format!("the configuration is not JSON: {fault}"))
 }
 
-/// `message Struct { map<string, Value> fields = 1; }`. Entries keep the order of the bytes; `None` if malformed.
+/// Reads `message Struct { map<string, Value> fields = 1; }`. Entries keep the order of the bytes; `None` means malformed bytes.
 fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
     if depth > DEEPEST {
         return None;
@@ -53,7 +53,7 @@ fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
     Some(bare(Value::Map(entries)))
 }
 
-/// `message Value { oneof kind { null = 1; number = 2; string = 3; bool = 4; Struct = 5; ListValue = 6; } }`
+/// Reads `message Value { oneof kind { null = 1; number = 2; string = 3; bool = 4; Struct = 5; ListValue = 6; } }`.
 fn read_value(bytes: &[u8], depth: usize) -> Option<Node> {
     let mut found = None;
     for part in Message(bytes) {
@@ -81,7 +81,7 @@ fn read_list(bytes: &[u8], depth: usize) -> Option<Node> {
     Some(bare(Value::List(items.collect::<Option<Vec<Node>>>()?)))
 }
 
-/// A Struct has only doubles; a whole number that a double represents exactly becomes an integer again.
+/// Converts a double of a Struct to a number. A whole number that a double represents exactly becomes an integer.
 pub fn number(value: f64) -> Option<serde_json::Number> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {
@@ -95,5 +95,5 @@ fn bare(value: Value) -> Node {
     Node { at: Position::default(), value }
 }
 
-/// Limits the recursion, to protect the stack. [`super::document_size`] has the real bound, and reports the place.
+/// Limits the recursion to protect the stack. [`super::document_size`] checks the real limit and reports the place.
 const DEEPEST: usize = 2 * super::document_size::MAX_DEPTH;

@@ -1,4 +1,4 @@
-//! Reads a moment as an operator writes it: `2026-03-01T10:00:00Z` (RFC 3339 §5.6), in UTC only.
+//! Reads a point in time in the form `2026-03-01T10:00:00Z` (RFC 3339 §5.6), in UTC only.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::reader::Field;
 use crate::date::Date;
 
 impl Field<'_> {
-    /// A moment, as the time since the Unix epoch.
+    /// Reads a point in time and returns the time since the Unix epoch.
     pub fn moment(&self) -> Option<Duration> {
         let text = self.text()?;
         let found = rfc3339(&text).map(Duration::from_secs);
@@ -17,7 +17,7 @@ impl Field<'_> {
     }
 }
 
-/// Seconds since the Unix epoch.
+/// Parses a point in time and returns the seconds since the Unix epoch.
 pub fn rfc3339(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix(['Z', 'z'])?.split_once(['T', 't'])?;
     let ([year, month, day], [hour, minute, second]) = (numbers(date, '-', [4, 2, 2])?, numbers(time, ':', [2, 2, 2])?);

@@ -1,4 +1,4 @@
-//! Reads the rules that the tokens of an issuer have to meet, one line per key.
+//! Reads the rules that the tokens of an issuer must meet.
 
 use std::time::Duration;
 
@@ -7,30 +7,31 @@ use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
 
-/// The rules that the tokens of an issuer have to meet, and the claims that hold what they grant. The decision core
-/// uses this struct directly; there is no compiled form.
+/// The rules that the tokens of an issuer must meet, and the claims that contain scopes and permissions. The decision core uses
+/// this struct directly; there is no compiled form.
 #[derive(Clone, Debug)]
 pub struct TokenRules {
-    /// Accepted `aud` values, any of them.
+    /// The accepted values of `aud`; a token needs at least one of them.
     pub audiences: Vec<String>,
     /// Clock leeway for `exp`, `nbf` and `iat`.
     pub leeway: Duration,
-    /// The longest time between `iat` (or now) and `exp`.
+    /// The maximum time between `iat` (or the current time) and `exp`.
     pub max_lifetime: Option<Duration>,
-    /// Claims that must have one of the listed values.
+    /// Required claims; each of them must have one of its listed values.
     pub require_claims: Vec<RequiredClaim>,
-    /// The claims that hold scopes, in order of preference.
+    /// The claims that contain scopes, in order of preference.
     pub scope_claims: Vec<ClaimPath>,
-    /// The claims that hold permissions. Their permissions are added up.
+    /// The claims that contain permissions. The caller gets the permissions of all these claims.
     pub permission_claims: Vec<ClaimPath>,
-    /// The longest token accepted, in bytes.
+    /// The maximum length of a token in bytes.
     pub max_token_bytes: usize,
-    /// Only tokens that are bound to a certificate are accepted (RFC 8705 §3).
+    /// Whether a token must be bound to a certificate (RFC 8705 §3).
     pub require_bound: bool,
 }
 
 impl TokenRules {
-    /// Reads the keys of an issuer that are rules. Tokens that developers make themselves are short-lived by default.
+    /// Reads the keys of an issuer that define rules. Tokens that developers mint themselves have a short maximum lifetime by
+    /// default.
     pub(super) fn read(fields: &Fields<'_>, is_self_issued: bool) -> TokenRules {
         let audiences = fields.require("audiences").map(|f| audiences(&f)).unwrap_or_default();
         let claims = |key, read: fn(&Field<'_>) -> Option<ClaimPath>| -> Option<Vec<ClaimPath>> {
@@ -53,7 +54,7 @@ impl TokenRules {
     }
 }
 
-/// Reads the accepted audiences. An issuer must have one, because a token without an audience could be used at any service.
+/// Reads the accepted audiences. At least one is required, because a token without an audience could be used at every service.
 fn audiences(field: &Field<'_>) -> Vec<At<String>> {
     if field.one_or_more().is_empty() {
         field.problem("`audiences` is empty: list at least one, or tokens for any audience would be accepted");
@@ -61,7 +62,7 @@ fn audiences(field: &Field<'_>) -> Vec<At<String>> {
     field.texts()
 }
 
-/// Reads where permissions are: a claim, or `.` for top-level claims named after the domains.
+/// Reads the claim that contains permissions. The value `.` means top-level claims with the names of the domains.
 fn permission_place(field: &Field<'_>) -> Option<ClaimPath> {
     match &field.node.value {
         Value::Text(text) if text == ALL_CLAIMS => Some(ClaimPath::members(&[])),
@@ -80,10 +81,11 @@ pub(super) fn short_duration(field: &Field<'_>, most: Duration) -> Option<Durati
 
 /// The maximum lifetime of a token that a developer mints.
 pub const LONGEST_SELF_ISSUED: Duration = Duration::from_secs(900);
-/// Clocks of issuers and gateways differ by seconds (RFC 7519 §4.1.4: "usually no more than a few minutes").
+/// The default leeway. The clocks of issuers and gateways differ by seconds (RFC 7519 §4.1.4: "usually no more than a few
+/// minutes").
 const LEEWAY: Duration = Duration::from_secs(30);
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 const MAX_TOKEN_BYTES: usize = 8_192;
 const ALL_CLAIMS: &str = ".";
-/// RFC 9068 §2.2.3 `scope`; some well-known issuers use `scp` or `scopes` instead.
+/// The default scope claims. RFC 9068 §2.2.3 defines `scope`; some well-known issuers use `scp` or `scopes` instead.
 const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];

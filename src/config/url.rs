@@ -5,18 +5,18 @@ use std::net::Ipv4Addr;
 /// An address: scheme, authority and base path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// `https` rather than `http`.
+    /// Whether the scheme is `https`; otherwise it is `http`.
     pub tls: bool,
-    /// The host name or address; IPv6 without brackets.
+    /// The host name or IP address; an IPv6 address has no brackets.
     pub host: String,
-    /// The port; the default of the scheme if none was written.
+    /// The port; the default port of the scheme if the address has none.
     pub port: u16,
-    /// The path with its query, if any; at least `/`.
+    /// The path with its query, if it has one; at least `/`.
     pub path: String,
 }
 
 impl Url {
-    /// Reads `http://host[:port][/path]` or `https://…`; user, query and fragment are refused.
+    /// Reads `http://host[:port][/path]` or `https://…`. A user name and a fragment are refused.
     pub fn parse(text: &str) -> Result<Url, &'static str> {
         let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
@@ -30,8 +30,8 @@ impl Url {
         if !path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'\\' | b'"' | b'<' | b'>')) {
             return Err("its path may contain only visible ASCII, and no fragment");
         }
-        // User and password would appear in every message that shows the address, and the filter does not use them (RFC 9110
-        // §4.2.4).
+        // Every message that shows the address would contain the user name and the password, and the filter uses neither (RFC
+        // 9110 §4.2.4).
         if authority.contains('@') {
             return Err("it must not have a user or a password before the host");
         }
@@ -40,13 +40,14 @@ impl Url {
         Ok(Url { tls, host: host.to_ascii_lowercase(), port, path: path.to_string() })
     }
 
-    /// The `Host` value for this address; the port appears only if it is not the scheme's default (RFC 9110 §7.2).
+    /// Returns the `Host` value for this address. The port appears only if it is not the default port of the scheme (RFC 9110
+    /// §7.2).
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// The form for logs: authority and path, without the query, which may contain secrets.
+    /// Returns the authority and the path for logs, without the query, because the query may contain secrets.
     pub fn shown(&self) -> String {
         self.authority() + self.path.split('?').next().unwrap_or_default()
     }
@@ -74,12 +75,12 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     Ok((host, port))
 }
 
-/// Checks a host that is not an IPv6 address: a name valid in DNS (RFC 1035 §2.3.4), or a complete IPv4 address.
+/// Checks a host other than an IPv6 address. The host must be a valid DNS name (RFC 1035 §2.3.4) or a complete IPv4 address.
 ///
 /// # Errors
-/// An error message that says what is wrong with the host.
+/// The error says what is wrong with the host.
 pub fn check_host(host: &str) -> Result<(), &'static str> {
-    // Service names in clusters may contain underscores.
+    // Underscores are accepted, because the names of services in clusters can contain them.
     if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err("its host may contain only letters, digits, `.`, `-` and `_`");
     }
@@ -104,7 +105,7 @@ pub fn ends_in_number(name: &str) -> bool {
     is_decimal || last.strip_prefix("0x").or(last.strip_prefix("0X")).is_some_and(is_hex)
 }
 
-/// An address for a message, without user, password and query, which may be secret.
+/// Removes user name, password and query from an address for error messages, because each of them may be secret.
 pub fn redacted(text: &str) -> String {
     let (place, query) = text.split_once('?').map_or((text, ""), |(place, _)| (place, "?…"));
     let place = match place.rsplit_once('@') {
@@ -117,7 +118,7 @@ pub fn redacted(text: &str) -> String {
     place + query
 }
 
-/// The maximum length of a host name and of one label, in characters (RFC 1035 §2.3.4).
+/// The maximum length of a host name and of each label, in characters (RFC 1035 §2.3.4).
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 

@@ -1,4 +1,4 @@
-//! The body of one request: how much has arrived, its share of the worker's bounds, and its inspection or meter.
+//! The body of one request: its size so far, its bytes counted against the worker's bounds, and its inspection or meter.
 
 use std::rc::Rc;
 
@@ -10,31 +10,31 @@ use crate::policy::pipeline::inspection::Inspection;
 /// The body of one request.
 #[derive(Debug, Default)]
 pub(super) struct BodyState {
-    /// The request has no body.
+    /// Whether the request has no body.
     pub headers_only: bool,
-    /// The size of the held part so far; `None` before the first part.
+    /// The size of the held body so far; `None` before the first part arrives.
     arrived: Option<usize>,
-    /// The body is complete.
+    /// Whether the body is complete.
     ended: bool,
     /// The bytes that the proxy holds, counted against the worker's bound.
     held: Option<HeldBytes>,
-    /// The header bytes kept while the body arrives.
+    /// The header bytes kept while the body arrives, counted against the worker's bound.
     kept: Option<HeldBytes>,
-    /// The inspection that checks the complete body. The request is held until then.
+    /// The inspection that checks the complete body. The proxy holds the request until the inspection has ended.
     inspection: Option<Box<Inspection>>,
-    /// Counts a body that is forwarded without being held.
+    /// Counts the bytes of a body that is forwarded without being held.
     pub meter: Option<BodyMeter>,
-    /// The number of bytes received before the first part of the body.
+    /// The number of bytes of the request received before the first part of the body.
     received_before: Option<u64>,
 }
 
 impl BodyState {
-    /// Returns `true` if any part has arrived.
+    /// Returns `true` if at least one part of the body has arrived.
     pub fn has_begun(&self) -> bool {
         self.arrived.is_some()
     }
 
-    /// Returns the size of the held part so far.
+    /// Returns the size of the held body so far.
     pub fn size(&self) -> usize {
         self.arrived.unwrap_or(0)
     }
@@ -49,19 +49,19 @@ impl BodyState {
         (self.arrived, self.ended) = (Some(size), ended);
     }
 
-    /// Releases the held bytes from the worker's bound after the proxy released the body. Returns their number.
+    /// Subtracts the held bytes from the worker's bound after the proxy released the body. Returns the size of the held body.
     pub fn end_hold(&mut self) -> usize {
         (self.held, self.kept, self.inspection) = (None, None, None);
         self.ended = false;
         self.arrived.take().unwrap_or(0)
     }
 
-    /// Releases the bytes kept for the headers.
+    /// Subtracts the kept header bytes from the worker's bound.
     pub fn drop_kept(&mut self) {
         self.kept = None;
     }
 
-    /// Holds a request for inspection of its body. Returns the inspection if the worker's bound is exceeded.
+    /// Stores the inspection until the body is complete. Returns the inspection immediately if the worker's bound is exceeded.
     pub fn inspect_later(
         &mut self,
         inspection: Box<Inspection>,
@@ -73,8 +73,8 @@ impl BodyState {
         Ok(())
     }
 
-    /// Counts the held bytes. Returns `false` if the worker's bound is exceeded. A body that exceeds its route's limit is not
-    /// counted: the request is refused for that reason.
+    /// Counts the held bytes. Returns `false` if the worker's bound is exceeded. A body that exceeds the limit of its route is
+    /// not counted, because the request is refused anyway.
     pub fn hold(&mut self, held: &Rc<ByteBound>) -> bool {
         let size = self.size();
         if self.inspection.as_ref().is_some_and(|inspection| inspection.is_too_large(size)) {
@@ -117,32 +117,32 @@ impl BodyState {
         self.inspection.take_if(|inspection| self.ended || inspection.is_too_large(size))
     }
 
-    /// Takes the inspection although the body is incomplete.
+    /// Takes the inspection even if the body is incomplete.
     pub fn take_inspection(&mut self) -> Option<Box<Inspection>> {
         self.inspection.take()
     }
 
-    /// Records the size of the request before its body, to detect a body that Envoy hides.
+    /// Records the size of the request before its body. [`BodyState::is_withheld`] compares later sizes with it.
     pub fn note_received(&mut self, stream: &dyn RequestFacts) {
         self.received_before = stream.received_bytes();
     }
 
-    /// Returns `true` if the request has grown although no part of its body was reported. With
-    /// `allow_on_headers_stop_iteration: false`, Envoy hides the body of a request while its headers are held (envoy-facts
-    /// §2.7), so the body could never be checked.
+    /// Returns `true` if the request has grown although no part of its body was reported. With `allow_on_headers_stop_iteration:
+    /// false`, Envoy does not report the body of a request while it holds the headers (envoy-facts §2.7), so the body could never
+    /// be checked.
     pub fn is_withheld(&self, stream: &dyn RequestFacts) -> bool {
         !self.has_begun() && stream.received_bytes() > self.received_before
     }
 }
 
-/// Returns the buffer limit of requests in a document whose checks hold bodies back up to this size. A network read is added:
-/// without that room, Envoy would refuse a body that the filter is about to accept (envoy-facts §2.7).
+/// Returns the buffer limit of every request, if the checks of a route hold bodies of this size back. The limit includes room for
+/// one network read; otherwise Envoy would refuse a body that the filter is about to accept (envoy-facts §2.7).
 pub const fn buffer_limit(largest_held_body: u64) -> u64 {
     largest_held_body + (1 << 18)
 }
 
-/// The buffer limits of the generated listener in other documents: `per_connection_buffer_limit_bytes` for HTTP/1, `initial_stream_window_size` for
-/// HTTP/2.
+/// The buffer limits of the generated listener if no checks hold bodies back: `per_connection_buffer_limit_bytes` for HTTP/1,
+/// `initial_stream_window_size` for HTTP/2.
 const CONNECTION_BUFFER: usize = 32 << 10;
 const STREAM_WINDOW: usize = 64 << 10;
 /// How much Envoy may read beyond such a limit before it pauses the client.
@@ -164,7 +164,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// A credential in the query is removed from `:path` while the body arrives, and the original target is kept beside it.
+    /// While the body arrives, `:path` does not contain the credential from the query. The gateway keeps the original target.
     #[test]
     fn the_bytes_of_a_held_request_include_its_original_target() {
         let document = json!({

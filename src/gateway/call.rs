@@ -1,6 +1,6 @@
 //! Outgoing HTTP and gRPC calls as plain data.
 //!
-//! Each has an id that identifies its answer.
+//! Each call has an id that identifies its answer.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Call {
 pub enum CallId {
     /// Fetches a polled document.
     Document(PolledId),
-    /// Queries a rate limit service about one account.
+    /// Queries a rate limit service about one key of a limit.
     Quota(AccountId),
 }
 
@@ -37,9 +37,9 @@ pub enum CallRequest {
     Grpc {
         /// The full name of the service.
         service: &'static str,
-        /// The method.
+        /// The name of the method.
         method: &'static str,
-        /// The message.
+        /// The encoded request message.
         message: Vec<u8>,
     },
 }
@@ -56,7 +56,7 @@ pub enum Answer<'a> {
     Status(u32),
 }
 
-/// Read access to an HTTP response.
+/// Reads an HTTP response.
 pub trait HttpResponse {
     /// Returns the first value of a header. A failed call has no `:status`.
     fn header(&self, name: &str) -> Option<Vec<u8>>;

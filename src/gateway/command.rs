@@ -41,8 +41,9 @@ pub enum Level {
 pub enum Flow {
     /// Continue.
     Continue,
-    /// Hold it, and report its body as it arrives.
+    /// Hold the request, and report its body as it arrives.
     Pause,
-    /// Hold it with its body: the proxy reads as much as its buffers take, and reports the body when the request continues.
+    /// Hold the request with its body. The proxy reads the body until its buffers are full, and reports the body when the request
+    /// continues.
     PauseWhole,
 }

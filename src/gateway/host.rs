@@ -17,7 +17,7 @@ pub struct Host<'h> {
     pub limits: &'h mut dyn BucketStore,
     /// Verifies signatures.
     pub verifier: &'h dyn SignatureVerifier,
-    /// Makes an id for a request without one: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
+    /// Creates an id for a request that has no id: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
     pub fresh_id: &'h dyn Fn() -> String,
     /// Receives the findings of each stage; `None` if tracing is off.
     pub trace: Option<&'h mut Vec<TraceStep>>,
@@ -25,13 +25,13 @@ pub struct Host<'h> {
 
 /// The current request as the proxy describes it. Each value is read only when needed.
 pub trait RequestFacts {
-    /// The client's connection.
+    /// Returns the client's connection.
     fn peer(&self) -> &dyn Peer;
 
     /// Returns `true` if the request uses HTTP/1.
     fn is_http1(&self) -> bool;
 
-    /// Returns the bytes of the request received so far, including headers; `None` if unknown.
+    /// Returns the number of bytes received for the request so far, including headers; `None` if it is unknown.
     fn received_bytes(&self) -> Option<u64>;
 
     /// Returns the first bytes of the part of the body that the current event reports.

@@ -1,6 +1,6 @@
-//! What the gateway counts, as plain data: one table of metrics, and the counts of one event.
+//! The metrics of the gateway as plain data: one table of metrics, and the counts of one event.
 //!
-//! Label values come from the policy and from fixed lists of words, never from a client.
+//! Label values come from the policy and from fixed lists of words, never from client data.
 
 use std::rc::Rc;
 
@@ -13,11 +13,11 @@ pub struct Metric {
     pub name: &'static str,
     /// The labels, in the order of their values in the statistic's name.
     pub labels: &'static [&'static str],
-    /// What is counted.
+    /// The help text, which describes the counted events.
     pub help: &'static str,
 }
 
-/// All metrics, in the order of the reference.
+/// All metrics, in the order of the reference documentation.
 pub const METRICS: [&Metric; 5] = [&REQUESTS, &REFUSALS, &AUTHENTICATIONS, &LIMIT_HITS, &CALLS];
 
 static REQUESTS: Metric = Metric {
@@ -46,27 +46,27 @@ static CALLS: Metric = Metric {
     help: "calls of the gateway to key sets, polled documents and rate limit services, by the Envoy cluster",
 };
 
-/// One occurrence to count.
+/// One occurrence that a metric counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Count {
     /// A request ended.
     Request(Option<Rc<str>>, Outcome),
     /// A request was refused for this reason, with this status.
     Refusal(&'static str, Option<u16>),
-    /// A caller was authenticated by this kind of credential, and by a token of this issuer.
+    /// A caller was authenticated with this kind of credential. For a token, its issuer follows.
     Authentication(&'static str, Option<Rc<str>>),
-    /// A request exceeded this limit, which refused it or only recorded it.
+    /// A request exceeded this limit. The mode says whether the limit refused the request or only recorded it.
     LimitHit(Rc<str>, LimitMode),
     /// A call to this cluster ended.
     Call(&'static str, Rc<str>, CallOutcome),
 }
 
-/// What a limit does with a request that exceeds it.
+/// The action of a limit on a request that exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitMode {
-    /// Refuse it.
+    /// Refuse the request.
     Enforced,
-    /// Record it.
+    /// Only record the request.
     Shadow,
 }
 
@@ -75,7 +75,7 @@ pub enum LimitMode {
 pub enum CallOutcome {
     /// The answer was usable.
     Ok,
-    /// There was no answer, or its status was not the expected one.
+    /// The call got no answer, or an answer with an unexpected status.
     Failed,
     /// The answer was not usable.
     Refused,
@@ -100,7 +100,7 @@ impl Count {
         counts
     }
 
-    /// Returns the metric that counts this.
+    /// Returns the metric that the count belongs to.
     pub fn metric(&self) -> &'static Metric {
         match self {
             Count::Request(..) => &REQUESTS,
@@ -111,7 +111,8 @@ impl Count {
         }
     }
 
-    /// Returns the name of the statistic: the metric, and a part `;label=value` for each label. A value that is missing is `none`.
+    /// Returns the name of the statistic: the name of the metric, and `;label=value` for each label. A missing value becomes
+    /// `none`.
     pub fn statistic(&self) -> String {
         let status;
         let values: [&str; 3] = match self {
@@ -154,7 +155,8 @@ impl CallOutcome {
     }
 }
 
-/// Envoy's tag rule for a label: the part of the statistic's name to remove, and the value inside it.
+/// Returns Envoy's tag rule for a label. The outer group is the part to remove from the statistic's name, the inner group is the
+/// value.
 pub fn tag_rule(label: &str) -> String {
     format!(r"^wasmcustom\.portcullis_.*?(;{label}=([^;]*))")
 }
@@ -163,7 +165,7 @@ fn or_none(value: Option<&str>) -> &str {
     value.filter(|value| !value.is_empty()).unwrap_or("none")
 }
 
-/// Writes the separator, the escape character itself and control characters as `%` and two hexadecimal digits.
+/// Appends a label value. Writes `;`, `%` and control characters as `%` and two hexadecimal digits.
 fn escape(out: &mut String, value: &str) {
     for c in value.chars() {
         if c == ';' || c == '%' || c.is_control() {

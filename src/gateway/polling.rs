@@ -1,8 +1,9 @@
-//! Fetches polled documents and shares them among workers: the worker that gets the lease fetches, and the others read its
-//! result.
+//! Fetches polled documents and shares them among workers.
 //!
-//! Each document uses two shared values: a small state that every worker reads at every tick, and the text, which is read when
-//! it changed.
+//! The worker that gets the lease of a document fetches the document, and the other workers read the result.
+//!
+//! Each document uses two shared values: a small state that every worker reads at every tick, and the text, which workers read
+//! only after a change.
 
 mod state;
 
@@ -19,7 +20,7 @@ use crate::policy::verdict::wait::PolledId;
 
 use state::{SharedState, packed, unpacked};
 
-/// The polling of one policy in one worker.
+/// The state of polling for one policy in one worker.
 #[derive(Debug, Default)]
 pub struct Polling {
     watched: Vec<WatchedDocument>,
@@ -27,15 +28,15 @@ pub struct Polling {
     ready: VecDeque<Call>,
 }
 
-/// One document: its keys in the shared data, and the version that this worker uses.
+/// A polled document: its keys in the shared data, and the version that this worker uses.
 #[derive(Debug)]
 struct WatchedDocument {
     id: PolledId,
     state_key: String,
     text_key: String,
-    /// The end of the last fetch that this worker knows of.
+    /// The end time of the last fetch that this worker knows of.
     ended_at: u64,
-    /// The version that this worker checked last, and the version in use; 0 means none.
+    /// `seen` is the version that this worker checked last, and `used` is the version in use; 0 means none.
     seen: u64,
     used: u64,
     /// The entity tag of the version in use.
@@ -47,16 +48,16 @@ struct WatchedDocument {
 /// A fetch in progress.
 #[derive(Clone, Copy, Debug)]
 struct Fetch {
-    /// The request is conditional: the response may be 304.
+    /// Whether the request is conditional, so that the response may be 304.
     conditional: bool,
 }
 
-/// The part of a log line that names the failure, and the reason.
+/// A failed fetch: the words for the failure in a log line, and the reason.
 type FetchFailure = (&'static str, String);
 
 impl Polling {
-    /// Watches every document of `polled`. Creates the shared states, so that the first lease is already a comparison
-    /// (envoy-facts §2.14: a missing key accepts any version).
+    /// Watches every document of `polled`. Creates the shared states first, because a missing key accepts any version
+    /// (envoy-facts §2.14). Otherwise, several workers could take the first lease.
     pub fn new(polled: &Polled, shared: &dyn SharedData) -> Polling {
         let watched: Vec<WatchedDocument> = polled.plans().map(|(id, plan)| WatchedDocument::new(id, plan)).collect();
         for one in &watched {
@@ -72,8 +73,8 @@ impl Polling {
         self.ready.pop_front()
     }
 
-    /// Handles a tick: takes over documents that other workers fetched, and prepares due fetches. Returns `true` if waiting
-    /// requests should be decided again.
+    /// Handles a tick: reads documents that other workers fetched, and prepares due fetches. Returns `true` if waiting requests
+    /// should be decided again.
     pub fn poll(
         &mut self,
         polled: &mut Polled,
@@ -86,7 +87,7 @@ impl Polling {
             let (state, version) = SharedState::read(&watched.state_key, shared);
             changed |= watched.take_over(polled, state, shared, commands);
             let Some(timeout) = polled.plan(watched.id).map(|plan| plan.timeout) else { continue };
-            // A lease in the future was taken before the clock was set back.
+            // If the start of a lease is in the future, the clock was set back after a worker took the lease.
             let leased_at = Duration::from_millis(state.leased_at);
             let over = now > leased_at + timeout + LEASE_MARGIN || now + LEASE_MARGIN < leased_at;
             let is_free = state.leased_at <= state.ended_at || over;
@@ -134,7 +135,7 @@ impl Polling {
         };
         let taken = match response.header(":status").unwrap_or_default().as_slice() {
             b"200" => watched.take(response, polled, &mut state, now, shared, commands),
-            // The 304 refers to the version that was sent. Another worker may have shared a later one since.
+            // The 304 refers to the version that the request named. Another worker may have shared a later version since then.
             b"304" if fetch.conditional && watched.used == state.version => {
                 polled.confirm(watched.id, now);
                 state.fetched_at = state.ended_at;
@@ -159,7 +160,7 @@ impl Polling {
 }
 
 impl WatchedDocument {
-    /// Policies share a document if its address, cluster and reader are the same.
+    /// Watches one document. Policies share a document if they use the same address, cluster and kind of document.
     fn new(id: PolledId, plan: &PollPlan) -> WatchedDocument {
         let name = format!("portcullis/{}/{}{}@{}", plan.what.tag(), plan.uri.authority(), plan.uri.path, plan.cluster);
         let (state_key, text_key) = (format!("{name}/state"), format!("{name}/document"));
@@ -185,7 +186,7 @@ impl WatchedDocument {
         }
     }
 
-    /// Takes the body of a response, and shares it if it differs from the shared text.
+    /// Reads the body of a response, and shares the body if it differs from the shared text.
     fn take(
         &mut self,
         response: &dyn HttpResponse,
@@ -209,7 +210,7 @@ impl WatchedDocument {
         Ok(())
     }
 
-    /// Takes over a document that another worker fetched. Returns `true` if a fetch has ended since the last check.
+    /// Starts to use a document that another worker fetched. Returns `true` if a fetch has ended since the last check.
     fn take_over(
         &mut self,
         polled: &mut Polled,
@@ -228,7 +229,7 @@ impl WatchedDocument {
             let (etag, text) = unpacked(&packed);
             match polled.install(self.id, text, fetched_at) {
                 Ok(_) => (self.used, self.etag) = (state.version, etag.and_then(usable_etag)),
-                // The worker that shared it could read it, so this policy reads documents differently.
+                // The other worker could read the document, so its policy reads documents differently from this policy.
                 Err(fault) => self.log_failure(polled, REFUSED, &short(&fault.0), fetched_at, commands),
             }
         } else if self.used == state.version {
@@ -244,7 +245,7 @@ impl WatchedDocument {
         commands.extend(lines.map(|line| log(Level::Warn, line)));
     }
 
-    /// Logs a failure, and the age of the document that stays in use.
+    /// Logs a failure with the age of the document that stays in use.
     fn log_failure(&self, polled: &Polled, failed: &str, reason: &str, now: Duration, commands: &mut Vec<Command>) {
         let Some(plan) = polled.plan(self.id) else { return };
         let name = plan.name();
@@ -256,7 +257,7 @@ impl WatchedDocument {
     }
 }
 
-/// Returns an entity tag that can be sent back unchanged (RFC 9110 §8.8.3); other values are ignored.
+/// Returns the entity tag if a request can send it back unchanged (RFC 9110 §8.8.3); otherwise `None`.
 fn usable_etag(etag: &[u8]) -> Option<String> {
     let opaque = etag.strip_prefix(b"W/").unwrap_or(etag);
     let quoted = opaque.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))?;
@@ -264,7 +265,7 @@ fn usable_etag(etag: &[u8]) -> Option<String> {
     (is_plain && etag.len() <= MAX_ETAG_BYTES).then(|| String::from_utf8_lossy(etag).into_owned())
 }
 
-/// Shortens a text from an endpoint for a log line. Hosts escape control characters.
+/// Shortens a string from an endpoint for a log line. Hosts escape control characters.
 fn short(text: &str) -> String {
     text.chars().take(MAX_LOGGED).collect()
 }
@@ -274,7 +275,7 @@ fn as_millis(time: Duration) -> u64 {
 }
 
 const UNFETCHED: &str = "was not fetched";
-/// The response is not a document of this kind.
+/// The log words for a response that is not a document of the expected kind.
 const REFUSED: &str = "was refused";
 
 /// If a worker dies, its lease blocks other workers for this long after the fetch timeout.

@@ -1,4 +1,4 @@
-//! Calls to rate limit services: a bounded number at a time, and at most one per account.
+//! Calls to rate limit services: a bounded number at a time, and at most one for each key of a limit.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -14,9 +14,9 @@ use crate::policy::verdict::wait::AccountId;
 /// The running calls of one worker.
 #[derive(Debug, Default)]
 pub struct QuotaCalls {
-    /// Each call with its deadline and its service.
+    /// The running calls, each with its deadline and its service.
     running: HashMap<AccountId, (Duration, Rc<Service>)>,
-    /// The cluster is at its request limit: no call starts before another one ends.
+    /// Whether the cluster is at its request limit. If so, no call starts before another call ends.
     is_full: bool,
 }
 
@@ -41,7 +41,7 @@ impl QuotaCalls {
         })
     }
 
-    /// Handles the result of a call. Returns `false` if no request waits for it any more.
+    /// Handles the result of a call. Returns `false` if the result does not help any waiting request.
     pub fn on_answer(
         &mut self,
         account: AccountId,
@@ -53,7 +53,7 @@ impl QuotaCalls {
         let Some((_, service)) = self.running.remove(&account) else { return false };
         self.is_full = false;
         let message = match answer {
-            // The cluster may be at its request limit; that is not a failure of the service.
+            // The cluster may be at its request limit, which is not a failure of the service.
             Answer::NotStarted if !self.running.is_empty() => {
                 quotas.put_off(account);
                 self.is_full = true;
@@ -91,5 +91,5 @@ const MAX_CALLS: usize = 100;
 /// A call without a result is dropped this long after its timeout.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// Bound on a response, which contains a code, a status and a few headers.
+/// The maximum size of a response, which contains a code, a status and a few headers.
 const MAX_ANSWER_BYTES: usize = 16_384;

@@ -1,6 +1,6 @@
 //! An in-memory host for tools and tests.
 //!
-//! The caller supplies the proxy's values in advance.
+//! The tool or test supplies the proxy's values in advance.
 
 use std::cell::Cell;
 use std::fmt;
@@ -28,23 +28,23 @@ pub struct SimulatedHost<'v> {
     pub limits: LocalStore,
     /// Verifies signatures.
     pub verifier: &'v dyn SignatureVerifier,
-    /// The id of the nth request that brings none.
+    /// Returns the id for the nth request that has no id.
     pub id: fn(u64) -> String,
     ids: Cell<u64>,
 }
 
-/// A request supplied in advance.
+/// The properties of a request, supplied in advance.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedStream {
     /// The client's connection.
     pub peer: KnownPeer,
     /// The body.
     pub body: Vec<u8>,
-    /// The body is chunked, so the headers do not show whether there is one.
+    /// Whether the body is chunked, so that the headers do not show whether the request has a body.
     pub is_chunked: bool,
     /// The trailers, with lower-case names.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Response code details.
+    /// Envoy's response code details.
     pub details: String,
 }
 
@@ -59,7 +59,7 @@ pub struct Sent {
     pub trailers: Vec<HeaderEdit>,
     /// Changes to the response's headers.
     pub response: Vec<HeaderEdit>,
-    /// The request was held for inspection of its body.
+    /// Whether the request was held for inspection of its body.
     pub was_inspected: bool,
 }
 
@@ -80,10 +80,11 @@ impl<'v> SimulatedHost<'v> {
         }
     }
 
-    /// Runs a request until it is forwarded or answered. `on_wait` supplies the document or the hit that the request waits for.
+    /// Runs a request until it is forwarded or answered. `on_wait` supplies the document or the rate limit answer that the
+    /// request waits for.
     ///
     /// # Errors
-    /// The error of `on_wait`, or [`StillWaiting`] if the request still waits after several answers.
+    /// Returns the error of `on_wait`, or [`StillWaiting`] if the request still waits after several answers.
     pub fn run<E: From<StillWaiting>>(
         &mut self,
         gateway: &Gateway,
@@ -159,7 +160,7 @@ impl RequestFacts for SimulatedStream {
 }
 
 impl Sent {
-    /// Adds the effects of further commands.
+    /// Records the effects of more commands.
     pub fn add(&mut self, commands: Vec<Command>) {
         for command in commands {
             match command {
@@ -181,5 +182,6 @@ impl fmt::Display for StillWaiting {
 
 impl std::error::Error for StillWaiting {}
 
-/// Allows a first key set, a newer one for an unknown key id, clients, revocations and limits. More waits indicate a loop.
+/// The maximum number of waits of one request. A request may wait for a key set, for a newer key set with an unknown key id, for
+/// clients, for revocations and for limits. More waits indicate a loop.
 const MAX_WAITS: usize = 8;

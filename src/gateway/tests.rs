@@ -1,4 +1,4 @@
-//! Tests of shared limits in requests: they are queried together, spent together, and follow `on_failure` without an answer.
+//! Tests of shared limits: the gateway queries and spends them together, and follows `on_failure` if no answer arrives.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ struct TestSite {
     host: SimulatedHost<'static>,
     /// The `RateLimit-Policy` of the last answer.
     policies: String,
-    /// What was counted for the last request.
+    /// The statistics counted for the last request.
     counted: Vec<String>,
 }
 
@@ -60,8 +60,8 @@ impl TestSite {
         }
     }
 
-    /// Runs one request. `answer` responds to each call by the limit's name. Returns the status, the limits in the record, and
-    /// the calls.
+    /// Runs one request. `answer` gets the name of a limit and returns the response to its call. Returns the status, the limits
+    /// in the record, and the calls.
     fn request(&mut self, answer: impl Fn(&str) -> Result<Vec<u8>, u32>) -> (u16, String, Vec<String>) {
         let mut calls = Vec::new();
         let mut transaction = Transaction::new(StreamId::default());
@@ -158,7 +158,7 @@ fn a_refusal_by_one_limit_costs_no_hit_of_another() {
     let answer = |name: &str| Ok(if name == "a" { GRANTED_FOR_A_MINUTE } else { REFUSED }.to_vec());
     assert_eq!(site.request(answer).0, 429);
     assert_eq!(site.policies, "\"a\";q=2;w=60, \"b\";q=2;w=60", "the client sees both limits");
-    // The hit of `a` is still available, so only `b` is queried when its refusal expires.
+    // The hit of `a` is still available, so the gateway queries only `b`, whose refusal has expired.
     site.host.now += Duration::from_secs(1) + Duration::from_millis(1);
     let (status, said, calls) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, said.as_str()), (429, "b - -"));

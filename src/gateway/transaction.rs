@@ -1,6 +1,6 @@
 //! The state machine of one request and its response.
 //!
-//! Hosts pass events to it and perform the commands that it returns.
+//! Hosts pass events to a transaction and perform the commands that it returns.
 
 mod steps;
 
@@ -58,11 +58,11 @@ pub struct Transaction {
     received_at: Duration,
     progress: Progress,
     body: BodyState,
-    /// A reply of this gateway, held until Envoy's own reply reaches the response phase.
+    /// A reply of this gateway that replaces Envoy's own reply in the response phase.
     replacement_reply: Option<Reply>,
-    /// The client's original target, while credentials are removed from `:path`.
+    /// The client's original target, stored while credentials are removed from `:path`.
     own_target: Option<Rc<[u8]>>,
-    /// The proxy holds the request.
+    /// Whether the proxy holds the request.
     is_held: bool,
 }
 
@@ -109,20 +109,20 @@ impl Transaction {
         &self.progress.audit
     }
 
-    /// Returns whether the proxy continues the request. While a request waits, its body waits too: if only the headers were
-    /// held, the body would release them (envoy-facts §0.3).
+    /// Returns whether the proxy continues the request. While a request waits, the proxy also holds its body. If it held only the
+    /// headers, the body would release them (envoy-facts §0.3).
     pub fn flow(&mut self) -> Flow {
         self.is_held = self.stage != Stage::Forwarded;
         match self.stage {
             Stage::Forwarded => Flow::Continue,
-            // A body that the proxy reports is buffered, and refused with 413 if it exceeds the buffer (envoy-facts §2.7). So only
-            // routes that may hold it back have it reported early.
+            // The proxy buffers a body that it reports, and refuses it with 413 if it exceeds the buffer (envoy-facts §2.7). So
+            // the proxy reports the body early only for routes that may hold it.
             Stage::Waiting(_) if !self.progress.may_hold_body() => Flow::PauseWhole,
             Stage::New | Stage::Waiting(_) | Stage::Inspecting | Stage::Replied => Flow::Pause,
         }
     }
 
-    /// Handles the request's headers. `ended` means that there is no body.
+    /// Handles the request's headers. `ended` is `true` for a request without a body.
     pub fn on_request_headers(
         &mut self,
         gateway: &Gateway,
@@ -140,7 +140,8 @@ impl Transaction {
         commands
     }
 
-    /// Decides a waiting request again, after its awaited result arrived or timed out. Hosts may call it for any request.
+    /// Decides a waiting request again, after its awaited result arrived or timed out. Hosts may call this function for any
+    /// request.
     pub fn on_wake(&mut self, gateway: &Gateway, headers: Headers<'_>, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.awaited().is_none() {
@@ -167,7 +168,7 @@ impl Transaction {
         let mut commands = Vec::new();
         match self.stage {
             Stage::Forwarded => {
-                // If this part releases the held body, `size` covers both.
+                // If this part releases the held body, `size` includes the held body.
                 self.body.end_hold();
                 self.count(gateway, size, ended, host, &mut commands);
             }
@@ -186,8 +187,9 @@ impl Transaction {
         commands
     }
 
-    /// Handles the request's trailers. Trailers end the body without a separate event (envoy-facts §0.2). They can forge a
-    /// header for upstreams that merge trailers into headers. Envoy reports them once, whether or not the request is decided.
+    /// Handles the request's trailers. Trailers end the body without a separate event (envoy-facts §0.2). A trailer can forge a
+    /// header for an upstream that merges trailers into headers. Envoy reports trailers once, and may do so before the request is
+    /// decided.
     pub fn on_request_trailers(
         &mut self,
         gateway: &Gateway,
@@ -210,7 +212,7 @@ impl Transaction {
         commands
     }
 
-    /// Refuses a held request if the proxy hides its body.
+    /// Refuses a held request if the proxy does not report its body.
     pub fn on_awaited_body(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.stage == Stage::Inspecting && self.body.is_withheld(host.stream) {
@@ -248,15 +250,15 @@ impl Transaction {
                 self.reply(reply, &mut commands);
             }
         }
-        // Envoy ended a held request itself because it was too large or too slow.
+        // Envoy ended a held request itself, because the request was too large or too slow.
         if !is_forwarded {
             self.end(gateway);
         }
         commands
     }
 
-    /// Handles the end of the request: counts it, and logs its audit record unless Envoy's access log writes it. `known_id`
-    /// returns the id in Envoy's log for a request that was never decided.
+    /// Handles the end of the request: counts the request, and logs its audit record unless Envoy's access log writes the record.
+    /// `known_id` returns the id in Envoy's log for a request that was never decided.
     pub fn on_done(
         &mut self,
         gateway: &Gateway,
@@ -272,7 +274,7 @@ impl Transaction {
         commands
     }
 
-    /// Completes the audit record at the end of the request.
+    /// Completes the audit record at the end of the request, and returns it.
     pub fn close(&mut self, end: RequestEnd, known_id: impl FnOnce() -> String) -> String {
         let audit = &mut self.progress.audit;
         if audit.request_id.is_empty() {

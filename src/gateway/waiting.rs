@@ -38,7 +38,7 @@ impl Waiting {
     }
 
     /// Takes the requests that timed out or whose awaited result arrived, oldest first and at most [`MAX_WOKEN`]. Also returns
-    /// whether there are more.
+    /// whether more such requests remain.
     pub fn take(&mut self, now: Duration, come: impl Fn(Awaited) -> bool) -> (Vec<StreamId>, bool) {
         let mut taken = Vec::new();
         let mut more = false;
@@ -58,9 +58,9 @@ impl Waiting {
     }
 }
 
-/// The number of requests that may wait in one worker at a time.
+/// The maximum number of requests that wait in one worker at a time.
 const MAX_WAITING: usize = 2_000;
 
-/// How many requests are woken at once. Envoy applies decisions after the callback, each reply or resumed stream nested in the
-/// previous one. About a thousand nested calls exhaust the stack and stop the worker's module.
+/// The maximum number of requests that are woken at once. Envoy applies the decisions after the callback, and nests each reply or
+/// resumed stream in the previous one. About a thousand nested calls exhaust the stack and stop the worker's module.
 pub const MAX_WOKEN: usize = 50;

@@ -1,6 +1,6 @@
 //! The proxy-wasm host: the only module that uses proxy-wasm.
 //!
-//! It makes no decision.
+//! This module makes no decisions.
 
 mod commands;
 mod host;
@@ -12,7 +12,7 @@ mod stream;
 mod verifier;
 mod worker;
 
-/// Initializes the module. Envoy calls it once after loading.
+/// Initializes the wasm module. Envoy calls this function once after it loads the module.
 pub fn start() {
     host::start();
 }

@@ -15,7 +15,7 @@ use authorize::{Grant, Requirements, authorize};
 use circumstances::{Circumstances, Facts};
 use permission::PermissionRegistry;
 
-/// Returns the grant to forward or answer the request, or the reason for its refusal.
+/// Authorizes a request. Returns the grant that is needed to forward or answer the request, or the rejection.
 pub(super) fn grant(
     permissions: &PermissionRegistry,
     requirements: &Requirements,

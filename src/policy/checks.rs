@@ -1,7 +1,7 @@
 //! Request validation: sizes, query parameters, headers, and the body.
 //!
-//! Sizes are checked right after routing, because that is cheap. All other checks run after authorization, because their errors
-//! reveal details of the route.
+//! The size checks are cheap and run right after routing. All other checks run after authorization, because their errors reveal
+//! details of the route.
 
 pub mod body;
 pub mod media_type;
@@ -21,7 +21,7 @@ use parameter::ParameterCheck;
 /// The checks of one route. Bounds that are not configured are unlimited.
 #[derive(Debug)]
 pub struct Checks {
-    /// Report only: failures are recorded and no request is refused.
+    /// Whether the checks are report-only: the filter records failed checks and refuses no request.
     pub log_only: bool,
     pub(super) url_bytes: u64,
     pub(super) header_bytes: u64,
@@ -38,15 +38,15 @@ pub struct Checks {
 /// How to handle the body of a forwarded request.
 #[derive(Debug)]
 pub enum BodyPlan {
-    /// Do not check it: there is no body, or no check applies.
+    /// Do not check the body: the request has no body, or the route has no check for it.
     Pass,
-    /// Count it during forwarding.
+    /// Count the bytes while the body is forwarded.
     Count(BodyMeter),
-    /// Hold the request until the whole body has arrived and was checked.
+    /// Hold the request until the whole body has arrived and has passed its check.
     Read {
-        /// The check of the body.
+        /// The check that the body must pass.
         check: Rc<BodyCheck>,
-        /// The content type is JSON.
+        /// Whether the content type is JSON.
         is_json: bool,
     },
 }
@@ -69,7 +69,7 @@ impl Checks {
             }
         }
         match &self.body {
-            // An early reply: such a body need not arrive (RFC 9110 §15.5.14).
+            // Refuses the request before its body arrives (RFC 9110 §15.5.14).
             Some(body) if Framing::of(request).length.is_some_and(|length| length > body.most_bytes) => {
                 Err(body::too_large())
             }
@@ -77,7 +77,7 @@ impl Checks {
         }
     }
 
-    /// Checks the query, the headers, and the body's headers.
+    /// Checks the query, the headers, and the headers that describe the body.
     pub fn examine(&self, request: &Request<'_>, query: &str, tokens: &[TokenSource]) -> Result<(), Rejection> {
         let mut findings = Vec::new();
         parameter::check_query(&self.query, self.other_query, query, tokens, &mut findings);
@@ -87,7 +87,7 @@ impl Checks {
         }
         let framing = Framing::of(request);
         if framing.upgrade && framing.names_a_body && self.looks_at_bodies() {
-            // One server would treat the bytes after such a request as a body, another as tunnel data.
+            // Some servers treat the bytes after such a request as a body, and others treat them as tunnel data.
             return Err(Rejection::new(RejectionKind::BadRequest, "upgrade_with_body"));
         }
         if !framing.may_have_body {
@@ -107,7 +107,8 @@ impl Checks {
             return BodyPlan::Pass;
         };
         let is_json = body.json.is_some() && MediaType::of(request).is_some_and(|media| media.is_json());
-        // An endless body cannot be held. A body with a declared length was already checked, and Envoy enforces the length.
+        // A stream of unknown length cannot be held. If the request declares a length, `measure` has checked the length and Envoy
+        // enforces it.
         let can_pass = request.grpc || Framing::of(request).length.is_some();
         if self.log_only {
             BodyPlan::Count(BodyMeter::listening(body.clone(), is_json))
@@ -118,7 +119,7 @@ impl Checks {
         }
     }
 
-    /// Returns the size limit of held bodies; `None` if the route holds none.
+    /// Returns the maximum size of a held body; `None` if the route holds no bodies.
     pub fn holds(&self) -> Option<u64> {
         self.body.as_ref().filter(|_| !self.log_only).map(|body| body.most_bytes)
     }
@@ -140,8 +141,7 @@ impl Checks {
         }
         let is_read = self.body.as_ref().is_some_and(|body| body.json.is_some());
         match media.filter(|media| is_read && media.is_json()) {
-            // RFC 8259 §8.1 allows only UTF-8. A body with another charset would be parsed differently here and at the
-            // upstream.
+            // RFC 8259 §8.1 allows only UTF-8. The filter and the upstream would parse a body with another charset differently.
             Some(media) if !media.is_utf8() => Err(not_accepted()),
             Some(_) if is_encoded(request) => {
                 Err(Rejection::new(RejectionKind::UnsupportedCoding, "content_coding_not_accepted"))
@@ -166,20 +166,20 @@ impl Framing {
             match *name {
                 b"content-length" => said.add(value),
                 b"transfer-encoding" => coded = true,
-                // Envoy keeps this header only for an upgrade (envoy-facts §2.11, §2.12).
+                // Envoy keeps `upgrade` only for an upgrade request (envoy-facts §2.11, §2.12).
                 b"upgrade" => upgrade = true,
                 _ => {}
             }
         }
         let length = said.value().and_then(read_length);
-        // A repeated or invalid length does not prove that there is no body.
+        // If the length is repeated or invalid, the request may still have a body.
         let names_a_body = coded || said != SingleValue::Absent && length != Some(0);
         let may_have_body = !request.ended && length != Some(0) && (names_a_body || !upgrade);
         Framing { length, names_a_body, may_have_body, upgrade }
     }
 }
 
-/// Accepts digits only (RFC 9110 §8.6): `parse` alone would accept `+5`.
+/// Parses a `content-length`. Accepts only digits (RFC 9110 §8.6), because `parse` would also accept `+5`.
 fn read_length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok().filter(|_| value.iter().all(u8::is_ascii_digit))?.parse().ok()
 }

@@ -1,6 +1,6 @@
-//! Compiles a document into a policy, or reports all its problems.
+//! Compiles a document into a policy, or reports all problems of the document.
 //!
-//! It resolves references and checks that settings are compatible.
+//! The compiler resolves references and checks that settings are compatible.
 
 mod bounds;
 mod checks;
@@ -41,10 +41,10 @@ use routes::CompiledRoutes;
 use schemas::Schemas;
 
 impl Policy {
-    /// Parses and compiles a document. Secrets and `$NAME` in addresses come from `environment`.
+    /// Parses and compiles a document. `environment` provides the secrets and the values of `$NAME` in addresses.
     ///
     /// # Errors
-    /// All problems of the document, in the order of its text. There is no partial policy.
+    /// Returns all problems in the order of the document. If there is a problem, no policy is created.
     pub fn from_node(node: &Node, environment: Environment<'_>) -> Result<Policy, Vec<Problem>> {
         document_size::check(node).map_err(|problem| vec![problem])?;
         let (document, mut problems) = Document::read(node, environment);
@@ -118,7 +118,7 @@ impl Policy {
     }
 }
 
-/// A header can carry only one claim.
+/// Reports identity headers that are configured twice, because a header can carry only one claim.
 fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     for (i, header) in headers.iter().enumerate() {
         let is_same = |other: &IdentityHeader| is_same_cgi_variable(&other.header.value, &header.header.value);
@@ -131,8 +131,8 @@ fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     }
 }
 
-/// Returns the client headers that the policy reads or checks, in lower case. The upstream must receive the same values that
-/// the policy read.
+/// Returns the names, in lower case, of the client headers that the policy reads or checks. The upstream must receive the values
+/// that the policy has read.
 fn headers_read(document: &Document) -> Vec<String> {
     let read = sent_headers::read_by(document).into_iter().map(|(name, _)| name.to_ascii_lowercase());
     read.chain(conditions::headers_read(&document.routes)).collect()
@@ -146,7 +146,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Returns the problems of a valid document with this issuer and this route merged in.
+    /// Returns the problems of a valid document after adding the settings of this issuer and this route.
     fn problems(issuer: Value, route: Value) -> Vec<String> {
         let mut document = json!({
             "version": "1.0",

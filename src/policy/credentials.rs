@@ -1,6 +1,6 @@
-//! Verifies the credentials of a request that its route accepts.
+//! Verifies those credentials of a request that the route accepts.
 //!
-//! Any invalid credential refuses the request.
+//! The request is refused if one of these credentials is invalid.
 
 pub mod algorithm;
 pub mod api_key;
@@ -58,7 +58,7 @@ pub(super) struct Credentials {
     pub(super) identity: Rc<IdentityHeaders>,
 }
 
-/// A request, and the route that it matches.
+/// A request, and the route that the request matches.
 #[derive(Clone, Copy)]
 pub(super) struct AuthenticationInput<'p, 'r> {
     pub(super) rule: &'p Rule,
@@ -69,8 +69,8 @@ pub(super) struct AuthenticationInput<'p, 'r> {
 }
 
 impl Credentials {
-    /// Verifies all credentials of the request that the route accepts. Returns `None` if the route requires none, or the
-    /// request has none. An invalid credential always refuses the request, even if another one is valid.
+    /// Verifies all credentials of the kinds that the route accepts. Returns `None` if the route accepts no credentials or the
+    /// request has none. The request is refused if one credential is invalid, even if another credential is valid.
     pub(super) fn verify(
         &self,
         requirements: &Requirements,
@@ -119,7 +119,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// Refuses a caller whose cookie was attached by a browser to a cross-site request.
+    /// Refuses a request of a foreign page if the caller's token is in a cookie, because the browser may have attached the
+    /// cookie.
     fn refuse_foreign_page(
         &self,
         caller: &Caller,
@@ -196,7 +197,7 @@ impl Credentials {
 }
 
 impl AuthenticationInput<'_, '_> {
-    /// Counts an invalid key or certificate. Valid credentials do not count as attempts, even from the same address.
+    /// Counts an invalid key or certificate as a failed attempt. Valid credentials are not counted, even from the same address.
     fn settle(
         &self,
         caller: Result<Rc<Caller>, Stop>,

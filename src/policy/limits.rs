@@ -1,5 +1,4 @@
-//! Counts requests against their limits at each stage of the pipeline, and records the results for the client and the audit
-//! record.
+//! Counts requests against their limits at each stage of the pipeline, and reports the results to clients and operators.
 
 pub mod memory;
 pub mod rate_limit;
@@ -22,7 +21,7 @@ use rate_limit::key::Subject;
 use rate_limit::{Charge, CountResult, CountingMode, Limit, count, record};
 use set::LimitSet;
 
-/// Counts an arriving request once, regardless of its outcome.
+/// Counts an arriving request once, regardless of the decision about it.
 pub(super) fn arrive(
     unrouted: &LimitSet,
     rule: Option<&Rule>,
@@ -37,8 +36,8 @@ pub(super) fn arrive(
     spend(&limits.arrival, &subject(rule, parts, world.peer), world, progress)
 }
 
-/// Refuses a credential if the caller exceeded the limit of invalid ones. A token that is already in the cache does not count
-/// as an attempt.
+/// Refuses a credential if too many failed authentications were counted for its caller. A token from the cache is always accepted
+/// here.
 pub(super) fn before_authentication(
     rule: &Rule,
     token: &[u8],
@@ -55,7 +54,7 @@ pub(super) fn before_authentication(
     refusal(&charges, counted, "too_many_failed_authentications", world, progress)
 }
 
-/// Counts an invalid credential. Expired credentials and failed key fetches do not count.
+/// Counts a failed authentication if the credential is invalid. Expired credentials and failed key fetches do not count.
 pub(super) fn after_authentication(rule: &Rule, stop: Stop, parts: &RequestParts<'_>, world: &mut World<'_>) -> Stop {
     if let Stop::Refuse(Rejection { kind, .. }) = &stop
         && matches!(
@@ -69,7 +68,7 @@ pub(super) fn after_authentication(rule: &Rule, stop: Stop, parts: &RequestParts
     stop
 }
 
-/// Counts a request of an authorized caller. A route without authentication has no caller to count.
+/// Counts a request of an authorized caller. Does nothing on a route without authentication.
 pub(super) fn count_caller(
     rule: &Rule,
     auth: &Auth,
@@ -111,7 +110,7 @@ pub(super) fn spend(
     refusal(&charges, counted, "rate_limited", world, progress)
 }
 
-/// Records the limits that refused the request, or would have, and refuses it.
+/// Records the shadow limits that would have refused the request. Returns the refusal if an enforced limit refuses it.
 fn refusal(
     charges: &[Charge<'_>],
     counted: CountResult,

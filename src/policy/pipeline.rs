@@ -1,4 +1,4 @@
-//! The types that pass between pipeline stages, from the matched route to the decision.
+//! The types that the pipeline stages pass to each other, from the matched route to the decision.
 
 pub mod decision;
 pub mod forward;

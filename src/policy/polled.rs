@@ -1,7 +1,6 @@
-//! Documents that are fetched periodically, and their age: which are usable, when each is due, and which requests may wait for
-//! one.
+//! Tracks documents that are fetched periodically: their age, when they are due, and which requests may wait for a document.
 //!
-//! The life cycle does not depend on the kind of document. This module performs no I/O: an adapter polls for due documents,
+//! The life cycle is the same for every kind of document. This module performs no I/O: an adapter polls for due documents,
 //! fetches them, and passes in the results.
 
 mod content;
@@ -18,7 +17,7 @@ use super::credentials::revocation_list::Revocations;
 use crate::config::url::Url;
 use crate::policy::verdict::wait::PolledId;
 
-/// The address of a polled document, and its configured times.
+/// The address of a polled document, and the times for its life cycle.
 #[derive(Clone, Debug)]
 pub struct PollPlan {
     /// The kind of document.
@@ -29,24 +28,24 @@ pub struct PollPlan {
     pub cluster: String,
     /// The age at which the document is refreshed.
     pub refresh_after: Duration,
-    /// The age at which the document is no longer used.
+    /// The age at which the document becomes unusable.
     pub usable_for: Duration,
-    /// The minimum time between fetches caused by requests. It also bounds the pause after a failed fetch.
+    /// The minimum time between fetches that requests cause. It also limits the pause after a failed fetch.
     pub cool_down: Duration,
     /// The timeout of one fetch.
     pub timeout: Duration,
-    /// The maximum wait of a request.
+    /// The longest time that a request waits for the document.
     pub wait: Duration,
 }
 
 impl PollPlan {
-    /// Returns the name in log lines: the kind of document, and its address.
+    /// Returns the name of the document in log lines, such as `key set` followed by the address.
     pub fn name(&self) -> String {
         format!("{} {}", self.what.name(), self.uri.shown())
     }
 }
 
-/// The polled documents of one policy. Times are durations since the Unix epoch by the caller's clock.
+/// The polled documents of one policy. All times are durations since the Unix epoch.
 #[derive(Debug, Default)]
 pub struct Polled {
     documents: Vec<PolledDocument>,
@@ -57,53 +56,54 @@ struct PolledDocument {
     plan: PollPlan,
     held: Option<StoredDocument>,
     generation: u64,
-    /// The end of the last fetch, successful or not.
+    /// The time when the last fetch ended, whether or not it succeeded.
     attempted_at: Option<Duration>,
-    /// A request needs an entry that this version does not contain.
+    /// Whether a request needs an entry that the stored document does not contain.
     wanted: bool,
 }
 
 #[derive(Debug)]
 struct StoredDocument {
     content: PolledContent,
-    /// Compared with a new text, so that an unchanged document keeps its generation and the cache entries that depend on it.
+    /// The fetched bytes. If the next fetch returns equal bytes, the document keeps its generation, and dependent cache entries
+    /// stay valid.
     text: Box<[u8]>,
-    /// The last time that the endpoint confirmed this document.
+    /// The time when the endpoint last returned or confirmed this document.
     fetched_at: Duration,
 }
 
-/// The availability of a document for a request.
+/// Whether a request can use a document.
 #[derive(Debug)]
 pub enum Availability<T> {
-    /// The document, and its generation, which changes with every change of the document.
+    /// The document is usable. The number is its generation, which increases with every change of the document.
     Usable(Rc<T>, u64),
-    /// The document is missing or too old; the request may wait until this time.
+    /// The document is missing or too old. The request may wait until this time.
     Wait(Duration),
-    /// The document is unavailable, and waiting would not help.
+    /// The document is missing or too old, and waiting would not help.
     Unavailable,
 }
 
 /// The result of installing a document.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Installed {
-    /// The document differs from the previous one.
+    /// Whether the document differs from the previous one.
     pub changed: bool,
     /// The skipped parts of the document, each with the reason.
     pub skipped: Vec<String>,
 }
 
-/// The reason why a fetched text was rejected: a sentence for the log, not for clients.
+/// The reason why a fetched document was rejected, as a sentence for the log. Do not send it to clients.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DocumentError(pub String);
 
 impl Polled {
-    /// Creates the documents for these plans, none of them fetched yet.
+    /// Creates one entry per plan. No document is fetched yet.
     pub fn new(plans: impl IntoIterator<Item = PollPlan>) -> Polled {
         let document = |plan| PolledDocument { plan, held: None, generation: 0, attempted_at: None, wanted: false };
         Polled { documents: plans.into_iter().map(document).collect() }
     }
 
-    /// Iterates over all documents with their plans.
+    /// Returns an iterator over the plans of all documents.
     pub fn plans(&self) -> impl Iterator<Item = (PolledId, &PollPlan)> {
         self.documents.iter().enumerate().map(|(i, document)| (PolledId(i), &document.plan))
     }
@@ -158,15 +158,15 @@ impl Polled {
         self.documents.get(id.0).is_some_and(|document| document.attempted_at.is_some())
     }
 
-    /// Returns the age of the document if its last fetch failed; `None` if it is current, or if there is none.
+    /// Returns the age of the document if its last fetch failed; `None` if the document is current or was never fetched.
     pub fn stale_for(&self, id: PolledId, now: Duration) -> Option<Duration> {
         let document = self.documents.get(id.0)?;
         let held = document.held.as_ref().filter(|held| document.attempted_since(held.fetched_at))?;
         Some(now.saturating_sub(held.fetched_at))
     }
 
-    /// Requests a newer version for an entry that the document does not contain. Returns how long the request may wait for it,
-    /// if at all. Invented entries cause at most one fetch per cool-down.
+    /// Requests a newer document, because a request needs an entry that the document does not contain. Returns the end of the
+    /// wait, or `None` if the request must not wait. Requests with invented entries cause at most one fetch per cool-down.
     pub fn want_newer(&mut self, id: PolledId, received_at: Duration, now: Duration) -> Option<Duration> {
         let document = self.documents.get_mut(id.0)?;
         let until = received_at + document.plan.wait;
@@ -178,7 +178,7 @@ impl Polled {
         Some(until)
     }
 
-    /// Returns `true` if a fetch is due: the document is missing or about to expire, or a request needs a newer one.
+    /// Returns `true` if a fetch is due, because the document is missing or old, or because a request needs a newer document.
     pub fn is_due(&mut self, id: PolledId, now: Duration) -> bool {
         let Some(document) = self.documents.get_mut(id.0) else { return false };
         document.meet_clock(now);
@@ -187,15 +187,14 @@ impl Polled {
         let since = now.saturating_sub(attempted_at);
         let refresh_at =
             document.held.as_ref().map(|held| held.fetched_at + spread(plan.refresh_after, held.fetched_at));
-        // Only a failing endpoint is fetched less often. One that answers is fetched as often as the plan requires, even every
-        // second.
+        // Only a failing endpoint is fetched less often. An endpoint that answers is fetched as often as the plan requires.
         let failed = document.held.as_ref().is_none_or(|held| held.fetched_at < attempted_at);
         let pause = if failed { plan.cool_down.clamp(LEAST_RETRY, MAX_RETRY) } else { Duration::ZERO };
         document.wanted && since >= plan.cool_down
             || refresh_at.is_none_or(|at| now >= at) && since >= spread(pause, attempted_at)
     }
 
-    /// Installs a fetched text. An invalid or unusable text counts as a failed fetch.
+    /// Installs a fetched document. A document that is invalid or unusable counts as a failed fetch.
     pub fn install(&mut self, id: PolledId, text: &[u8], at: Duration) -> Result<Installed, DocumentError> {
         let unchanged = Installed { changed: false, skipped: Vec::new() };
         let Some(document) = self.documents.get_mut(id.0) else { return Ok(unchanged) };
@@ -218,7 +217,7 @@ impl Polled {
         }
     }
 
-    /// Records that a fetch ended at `at` without a usable document. The current document stays in use.
+    /// Records that a fetch failed at `at`. The current document stays in use.
     pub fn note_failure(&mut self, id: PolledId, at: Duration) {
         if let Some(document) = self.documents.get_mut(id.0) {
             document.ended(at);
@@ -231,8 +230,8 @@ impl PolledDocument {
         self.held.as_ref().filter(|held| now < held.fetched_at + self.plan.usable_for)
     }
 
-    /// Handles a clock that was set back: times in the future are set to now. Otherwise a document would be used for too long,
-    /// or its next fetch delayed.
+    /// Handles a clock that was set back, by replacing times in the future with the current time. Otherwise the document could be
+    /// used for too long, or its next fetch could be late.
     fn meet_clock(&mut self, now: Duration) {
         if self.attempted_at.is_some_and(|at| at > now + MAX_SKEW) {
             self.attempted_at = Some(now);
@@ -256,8 +255,8 @@ impl fmt::Display for DocumentError {
     }
 }
 
-/// Extends the period by up to a tenth, so that gateways that started together do not fetch together forever. The sub-second
-/// part of the fetch time is effectively random, and the same in all workers.
+/// Extends a period by up to a tenth, so that gateways that started together do not always fetch together. The extension depends
+/// on the milliseconds of the fetch time, which vary between gateways but are equal in all workers of a gateway.
 fn spread(span: Duration, ended_at: Duration) -> Duration {
     span + span * ended_at.subsec_millis() / 10_000
 }
@@ -266,7 +265,7 @@ fn spread(span: Duration, ended_at: Duration) -> Duration {
 const LEAST_RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(5);
 
-/// Workers read the same clock at slightly different times.
+/// The tolerated clock difference. Workers read the same clock at slightly different times.
 const MAX_SKEW: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

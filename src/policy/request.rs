@@ -1,4 +1,4 @@
-//! The parsed request: all headers, with the security-relevant ones extracted in one pass.
+//! The parsed request: all headers, and the headers that decisions use, which are extracted in one pass.
 
 pub mod guard;
 pub mod origin;
@@ -11,63 +11,64 @@ use std::time::Duration;
 
 use super::verdict::rejection::{Rejection, RejectionKind};
 
-/// A request as passed in by an adapter.
+/// A request, as an adapter passes it in.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestParts<'r> {
     /// All headers in order, with lower-case names, including pseudo-headers (`:method`, `:path`, `:authority`).
     pub headers: &'r [(&'r [u8], &'r [u8])],
-    /// When the request was first received, since the Unix epoch. It stays the same when a waiting request is decided again.
+    /// When the request was received, since the Unix epoch. The time does not change when a waiting request is decided again.
     pub received_at: Duration,
-    /// The request has no body and no trailers.
+    /// Whether the request has neither a body nor trailers.
     pub ended: bool,
 }
 
-/// The headers that decisions use, found in one pass over the list.
+/// The headers that decisions use. One pass over all headers finds them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'r> {
-    /// `:method`.
+    /// The value of `:method`.
     pub method: &'r str,
-    /// `:path` as sent.
+    /// The value of `:path`, as sent by the client.
     pub target: &'r [u8],
-    /// `:authority` as sent.
+    /// The value of `:authority`, as sent by the client.
     pub authority: &'r [u8],
-    /// `authorization`.
+    /// The value of `authorization`.
     pub authorization: SingleValue<'r>,
-    /// `origin`.
+    /// The value of `origin`.
     pub origin: SingleValue<'r>,
-    /// `access-control-request-method`.
+    /// The value of `access-control-request-method`.
     pub requested_method: SingleValue<'r>,
-    /// `access-control-request-headers`.
+    /// The value of `access-control-request-headers`.
     pub requested_headers: SingleValue<'r>,
-    /// `access-control-request-private-network: true`.
+    /// Whether the request has `access-control-request-private-network: true`.
     pub private_network: bool,
-    /// `content-type: application/grpc`, alone or with a suffix (envoy-facts §2.5).
+    /// Whether the content type is `application/grpc`, with or without a suffix (envoy-facts §2.5).
     pub grpc: bool,
-    /// `x-request-id`.
+    /// The value of `x-request-id`.
     pub request_id: SingleValue<'r>,
     /// The name of the first header whose value begins or ends with a byte that servers trim.
     pub padded: Option<&'r [u8]>,
-    /// A header name is not ASCII.
+    /// Whether the name of a header has a character outside ASCII.
     pub has_malformed_name: bool,
-    /// `connection`. Envoy keeps it only for an upgrade, together with the `upgrade` header (envoy-facts §2.11, §2.12).
+    /// The value of `connection`. Envoy keeps it only for an upgrade, together with the `upgrade` header (envoy-facts §2.11,
+    /// §2.12).
     pub connection: SingleValue<'r>,
-    /// `upgrade` is present.
+    /// Whether the request has the header `upgrade`.
     pub upgrade: bool,
-    /// The request has no body and no trailers.
+    /// Whether the request has neither a body nor trailers.
     pub ended: bool,
-    /// All headers.
+    /// All headers, in order.
     pub headers: &'r [(&'r [u8], &'r [u8])],
 }
 
-/// A header that may occur only once.
+/// The value of a header that may occur only once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SingleValue<'r> {
-    /// Not sent.
+    /// The header is absent.
     #[default]
     Absent,
-    /// Sent once.
+    /// The header occurs once, with this value.
     Value(&'r [u8]),
-    /// Sent more than once. Servers disagree about which value to use (CVE-2020-25017).
+    /// The header occurs more than once. Servers disagree about which value to use (CVE-2020-25017).
     Repeated,
 }
 
@@ -78,7 +79,7 @@ impl<'r> Request<'r> {
         let mut method: &[u8] = b"";
         let mut content_type = SingleValue::Absent;
         for &(name, value) in parts.headers {
-            // Pseudo-headers have stricter parsers.
+            // Servers parse pseudo-headers more strictly, so padding in them is not checked here.
             if is_padded(value) && !name.starts_with(b":") {
                 request.padded = request.padded.or(Some(name));
             }
@@ -107,10 +108,12 @@ impl<'r> Request<'r> {
         Ok(request)
     }
 
-    /// Refuses names that are not ASCII: an edit could not remove such a header, and Envoy refuses them too (RFC 9110 §5.1).
+    /// Refuses names that are not ASCII, because a header edit could not remove such a header. Envoy refuses them too (RFC 9110
+    /// §5.1).
     ///
-    /// Refuses values that Envoy leaves padded and an HTTP/1 upstream trims: the gateway would check a different value than the
-    /// upstream uses. RFC 9113 §8.2.1 treats such a request as malformed; Envoy only trims HTTP/1 values.
+    /// Refuses padded values that Envoy does not trim but an HTTP/1 upstream trims: the gateway would check a different value
+    /// than the upstream uses. RFC 9113 §8.2.1 treats such a request as malformed. Envoy trims only the values of HTTP/1
+    /// requests.
     pub fn check_headers(&self) -> Result<(), Rejection> {
         if self.has_malformed_name {
             return Err(Rejection::new(RejectionKind::BadRequest, "header_name_malformed"));
@@ -121,8 +124,8 @@ impl<'r> Request<'r> {
         Err(name.map_or(rejection.clone(), |name| rejection.with(format!("header {name}"))))
     }
 
-    /// Returns the headers of a CORS preflight: an OPTIONS request with both headers. Any other OPTIONS request is an ordinary
-    /// request (Fetch §3.2.2).
+    /// Returns `Origin` and `Access-Control-Request-Method` of a CORS preflight, which is an OPTIONS request that has both
+    /// headers. Returns `None` for other requests (Fetch §3.2.2).
     pub fn preflight(&self) -> Option<(&'r [u8], &'r [u8])> {
         match (self.method, self.origin, self.requested_method) {
             ("OPTIONS", SingleValue::Value(origin), SingleValue::Value(method)) => Some((origin, method)),
@@ -130,14 +133,14 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// Returns the client's request id if it is well formed. A malformed id could forge log lines or confuse traces.
+    /// Returns the client's request id if it is well formed. A malformed id could forge log lines or confuse tracing systems.
     pub fn usable_request_id(&self) -> Option<&'r str> {
         let SingleValue::Value(id) = self.request_id else { return None };
         well_formed_id(id)
     }
 }
 
-/// Accepts an id of up to 128 letters, digits, `-`, `_` and `.`.
+/// Returns the id if it has 1 to 128 characters, which are letters, digits, `-`, `_` and `.`.
 pub fn well_formed_id(id: &[u8]) -> Option<&str> {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let accepted = !id.is_empty() && id.len() <= MAX_ID_BYTES && id.iter().all(is_plain);
@@ -149,7 +152,7 @@ impl<'r> SingleValue<'r> {
         *self = if *self == SingleValue::Absent { SingleValue::Value(value) } else { SingleValue::Repeated };
     }
 
-    /// Returns the value, if there is exactly one.
+    /// Returns the value if the header occurs exactly once.
     pub fn value(self) -> Option<&'r [u8]> {
         match self {
             SingleValue::Value(value) => Some(value),
@@ -164,8 +167,8 @@ fn is_grpc(content_type: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
-/// Returns `true` if a value begins or ends with a space, a tab or another control character. For a value that is not UTF-8,
-/// this includes the Latin-1 spaces (0x85, 0xa0), which servers that read headers as Latin-1 also trim.
+/// Returns `true` if a value begins or ends with a space, a tab or another control character. In a value that is not UTF-8, the
+/// Latin-1 bytes 0x85 and 0xa0 count too, because servers that read headers as Latin-1 trim these bytes.
 fn is_padded(value: &[u8]) -> bool {
     let (Some(first), Some(last)) = (value.first(), value.last()) else { return false };
     let is_control = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
@@ -174,7 +177,7 @@ fn is_padded(value: &[u8]) -> bool {
 }
 
 const MAX_ID_BYTES: usize = 128;
-/// Longer header names are omitted from the audit record.
+/// The maximum length of a header name in the audit record. Longer names are omitted.
 const MAX_SHOWN_BYTES: usize = 64;
 
 #[cfg(test)]

@@ -14,14 +14,14 @@ use refusal::ReplyRenderer;
 
 /// The head of a response.
 pub struct ResponseHead<'h> {
-    /// HTTP status.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// The response has a `grpc-status` header. Envoy reports a failure to a gRPC client with status 200 and the trailers as
-    /// headers.
+    /// Whether the response has a `grpc-status` header. Envoy reports a failure to a gRPC client with status 200 and sends
+    /// `grpc-status` as a header.
     pub has_grpc_status: &'h dyn Fn() -> bool,
-    /// The request was forwarded. Before that, a response can come only from Envoy.
+    /// Whether the request was forwarded. Until then, only Envoy itself can send a response.
     pub is_forwarded: bool,
-    /// Envoy's response code details (envoy-facts §2.6). They are read only for failures.
+    /// Returns Envoy's response code details (envoy-facts §2.6). They are read only for failures.
     pub details: &'h dyn Fn() -> String,
 }
 
@@ -34,7 +34,7 @@ pub enum Response {
     Replace(Reply),
 }
 
-/// Decides a response.
+/// Decides whether a response is replaced or passed on.
 pub(super) fn respond(
     refusals: &ReplyRenderer,
     head: &ResponseHead<'_>,
@@ -47,7 +47,7 @@ pub(super) fn respond(
     }
 }
 
-/// Returns the reply that replaces a local reply of Envoy.
+/// Returns the reply that replaces a local reply of Envoy; `None` if the response is not a local reply.
 fn replacement(
     refusals: &ReplyRenderer,
     head: &ResponseHead<'_>,
@@ -66,19 +66,19 @@ fn replacement(
     Some(reply)
 }
 
-/// Returns the changes to the headers of the upstream's response.
+/// Returns the header edits for a response that is passed on.
 fn edits(status: u16, plan: &ResponsePlan) -> Vec<HeaderEdit> {
     let mut edits = Vec::with_capacity(8);
     if status == 101 {
-        // The next proxy towards the client would delete the headers that the upstream names here (RFC 9110 §7.6.1).
+        // The next proxy towards the client would delete every header that the upstream names in `Connection` (RFC 9110 §7.6.1).
         edits.push(HeaderEdit::set("connection", "upgrade"));
     }
     if let Some(cors) = &plan.cors {
-        // Removing an absent header costs a tenth of reading the whole map to check for it.
+        // Does not check whether a header exists: removing an absent header costs a tenth of reading the whole header map.
         edits.extend(cors.remove.iter().filter(|name| !cors.sets(name)).map(|name| HeaderEdit::Remove((*name).into())));
     }
     edits.extend(plan.headers().map(|(name, value)| match &*name {
-        // The upstream's response may depend on other request headers too.
+        // The upstream's own `Vary` must stay, because its response may depend on other request headers too.
         "vary" => HeaderEdit::Add(name, value.into()),
         _ => HeaderEdit::Set(name, value.into()),
     }));

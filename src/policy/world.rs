@@ -1,4 +1,4 @@
-//! The inputs of a decision that the core does not read itself, passed in by the caller.
+//! The inputs of a decision that the core does not read itself. The caller passes them in.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::limits::rate_limit_client::Quotas;
 use super::polled::Polled;
 use super::request::peer::Peer;
 
-/// The inputs of one decision. The filter builds it from Envoy's host calls; tools and tests build it in memory.
+/// The inputs of one decision. The filter reads them from Envoy; tools and tests create them in memory.
 pub struct World<'w> {
     /// The time since the Unix epoch.
     pub now: Duration,
@@ -19,22 +19,22 @@ pub struct World<'w> {
     pub tokens: &'w mut TokenCache,
     /// The buckets of local limits.
     pub limits: &'w mut dyn BucketStore,
-    /// The accounts with rate limit services.
+    /// The accounts of all descriptors at rate limit services.
     pub quotas: &'w mut Quotas,
-    /// The signature verifier.
+    /// Verifies signatures.
     pub verifier: &'w dyn SignatureVerifier,
     /// The peer of the connection.
     pub peer: &'w dyn Peer,
-    /// Makes an id for a request without one: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
+    /// Creates an id for a request that has none. The id has 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
     pub fresh_id: &'w dyn Fn() -> String,
-    /// Receives the findings of each stage; `None` if tracing is off.
+    /// Collects the findings of each stage; `None` if tracing is off.
     pub trace: Option<&'w mut Vec<TraceStep>>,
 }
 
 /// A finding of one pipeline stage, for `portcullis explain`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceStep {
-    /// The stage, as in the pipeline's description.
+    /// The name of the stage, as in the documentation of the pipeline.
     pub stage: &'static str,
     /// The finding, as a sentence for an operator.
     pub finding: String,

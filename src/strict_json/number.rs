@@ -1,14 +1,14 @@
-//! A JSON number as written.
+//! A JSON number that keeps its original spelling.
 //!
-//! It is compared and divided by its digits, not by the nearest double.
+//! Comparison and division use the digits of the number, not the nearest double.
 //!
-//! Each operation reads the text once and allocates nothing: the cost grows with the length of the text, not with the exponent.
+//! Each operation reads the text once and allocates nothing. Its cost grows with the length of the text, not with the exponent.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
-/// The text of a number (RFC 8259 §6).
+/// A number, stored as its text (RFC 8259 §6).
 #[derive(Clone, Debug)]
 pub struct Number<'t>(Cow<'t, str>);
 
@@ -35,7 +35,7 @@ impl<'t> Number<'t> {
         !decimal.is_zero() && !decimal.negative
     }
 
-    /// Returns `true` if the number is a multiple of `unit`. For a unit that is 0 or has more than 19 digits, only 0 is a
+    /// Returns `true` if the number is a multiple of `unit`. If `unit` is 0 or its digits do not fit in 64 bits, only 0 is a
     /// multiple.
     pub fn is_multiple_of(&self, unit: &Number<'_>) -> bool {
         let (value, unit) = (self.decimal(), unit.decimal());
@@ -43,7 +43,7 @@ impl<'t> Number<'t> {
             return true;
         }
         let Some(modulus) = unit.digits_as_integer().filter(|modulus| *modulus != 0) else { return false };
-        // The last digit of the value is not 0, so it cannot be a multiple of a higher power of ten.
+        // The last digit of the value is not 0, so the value cannot be a multiple of a higher power of ten.
         let Ok(shift) = u64::try_from(value.lowest_power() - unit.lowest_power()) else { return false };
         let rest = value.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit)) % modulus);
         (rest * power_of_ten(shift, modulus)).is_multiple_of(modulus)
@@ -55,8 +55,8 @@ impl<'t> Number<'t> {
 }
 
 impl From<&serde_json::Number> for Number<'static> {
-    /// Keeps the digits of an integer; for a double, uses the fewest digits that parse to the same value. Doubles between 2^53
-    /// and 2^64 are integers, and keep all their digits.
+    /// Keeps all digits of an integer. A double gets the fewest digits that parse to the same value. A double between 2^53 and
+    /// 2^64 is an integer and keeps all digits.
     fn from(number: &serde_json::Number) -> Number<'static> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         const BEYOND_64_BITS: f64 = 18_446_744_073_709_551_616.0;
@@ -96,7 +96,7 @@ impl Ord for Number<'_> {
     }
 }
 
-/// A parsed number: digits without zeros at either end, and the power of ten of the first digit.
+/// A parsed number: its digits without leading and trailing zeros, and the power of ten of the first digit.
 struct Decimal<'t> {
     negative: bool,
     whole: &'t str,
@@ -137,7 +137,7 @@ impl<'t> Decimal<'t> {
         self.whole.bytes().chain(self.fraction.bytes()).map(|byte| byte.wrapping_sub(b'0'))
     }
 
-    /// Returns all digits as one integer, if it fits in 64 bits.
+    /// Returns all digits as one integer, if that integer fits in 64 bits.
     fn digits_as_integer(&self) -> Option<u128> {
         let integer = self.digits().try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit)));
         integer.map(u128::from)
@@ -148,7 +148,7 @@ impl<'t> Decimal<'t> {
         self.highest_power.saturating_sub(length(self.whole) + length(self.fraction) - 1)
     }
 
-    /// Compares the absolute values of two numbers. Either both are 0 or neither is.
+    /// Compares the absolute values of two numbers. The numbers must both be 0 or both differ from 0.
     fn compare_size(&self, other: &Decimal<'_>) -> Ordering {
         if self.is_zero() {
             return Ordering::Equal;
@@ -161,7 +161,7 @@ fn length(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
 
-/// Parses an exponent, saturating at ±2^40. This leaves room to add lengths to it.
+/// Parses an exponent and limits it to ±2^40, so that adding a length to the exponent cannot overflow.
 fn saturated(exponent: &str) -> i64 {
     const MOST: i64 = 1 << 40;
     let (negative, digits) = match exponent.strip_prefix('-') {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-/// Returns the names and indexes of a pointer, with `~1` and `~0` decoded. An empty text is the whole document.
+/// Returns the names and indexes of a pointer, with `~1` and `~0` decoded. An empty pointer refers to the whole document.
 ///
 /// # Errors
-/// The text is not a pointer (RFC 6901 §3); the message gives the reason.
+/// Returns the reason why the text is not a pointer (RFC 6901 §3).
 pub fn parse(text: &str) -> Result<Vec<String>, String> {
     let mut pieces = text.split('/');
     if pieces.next() != Some("") {
@@ -20,7 +20,7 @@ pub fn find<'v>(value: &'v Value, text: &str) -> Option<&'v Value> {
     parse(text).ok()?.iter().try_fold(value, step)
 }
 
-/// The member or element with this name. `-`, the element after the last, never exists (RFC 6901 §4).
+/// Returns the member or element that a segment names. The element `-`, after the last one, never exists (RFC 6901 §4).
 pub fn step<'v>(value: &'v Value, segment: &String) -> Option<&'v Value> {
     match value {
         Value::Object(members) => members.get(segment),
@@ -29,7 +29,7 @@ pub fn step<'v>(value: &'v Value, segment: &String) -> Option<&'v Value> {
     }
 }
 
-/// The list index that a segment names: `0`, or digits without a leading zero (RFC 6901 §4).
+/// Returns the list index that a segment names: `0`, or digits without a leading zero (RFC 6901 §4).
 pub fn index(segment: &str) -> Option<usize> {
     let is_index = segment == "0" || !segment.starts_with('0') && segment.bytes().all(|b| b.is_ascii_digit());
     is_index.then(|| segment.parse().ok()).flatten()
@@ -45,7 +45,7 @@ pub fn join(pointer: &str, segment: &str) -> String {
     format!("{pointer}/{}", escape(segment))
 }
 
-/// Returns `None` for a `~` that is not followed by `0` or `1`.
+/// Decodes the escapes of a segment. Returns `None` if a `~` is not followed by `0` or `1`.
 fn unescape(segment: &str) -> Option<String> {
     let is_escape = |rest: &str| rest.starts_with(['0', '1']);
     // Decode `~1` first, so that `~01` becomes the text `~1`.

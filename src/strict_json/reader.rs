@@ -6,7 +6,7 @@ use super::number::Number;
 use super::tree::{Json, Object};
 use super::{Bounds, Malformed};
 
-/// Parses a whole text.
+/// Parses a text that contains exactly one value.
 pub(super) fn read(text: &str, bounds: Bounds) -> Result<Json<'_>, Malformed> {
     let mut reader = JsonReader { text, at: 0, values_left: bounds.values };
     let value = reader.value(bounds.depth.min(MAX_DEPTH))?;
@@ -41,7 +41,7 @@ impl<'t> JsonReader<'t> {
         let mut members = Vec::new();
         self.skip_space();
         if !self.takes(b'}') {
-            // A growing vector allocates room for four members, but objects in large bodies often have one member.
+            // A growing vector allocates memory for four members, but objects in large bodies often have one member.
             members.reserve_exact(1);
             loop {
                 self.skip_space();
@@ -95,12 +95,13 @@ impl<'t> JsonReader<'t> {
             let _signed = self.takes(b'+') || self.takes(b'-');
             self.digits()?;
         }
-        // A number must be followed by a separator; otherwise it is a syntax error, even if it is also out of range.
+        // A separator must follow the number. Otherwise the text has a syntax error, even if the number is also out of range.
         if !matches!(self.peek(), None | Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
             return Err(Malformed::Syntax);
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        // Parsers treat a number beyond the range of a double differently: as an error, as infinity, or exactly.
+        // Parsers disagree about a number beyond the range of a double: they report an error, use infinity or keep the exact
+        // number.
         let is_short = self.at == whole && text.len() < 19;
         if !is_short && text.parse::<serde_json::Number>().is_err() {
             return Err(Malformed::OutOfRange);
@@ -127,7 +128,7 @@ impl<'t> JsonReader<'t> {
             text.push(self.escape()?);
             text.push_str(self.plain());
         }
-        // Reached at a control character or the end of the text: both are errors.
+        // The next byte is a quote, a control character or the end of the text. Only the quote is valid.
         self.expect(b'"')?;
         Ok(Cow::Owned(text))
     }
@@ -201,5 +202,5 @@ impl<'t> JsonReader<'t> {
     }
 }
 
-/// Each level uses two stack frames.
+/// The maximum nesting. Each level uses two stack frames.
 const MAX_DEPTH: usize = 127;

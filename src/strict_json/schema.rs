@@ -2,9 +2,9 @@
 //!
 //! Schemas are compiled once, and validation time is bounded for every body.
 //!
-//! This is own code instead of a library: client data must not appear in messages, and must not control how long validation takes.
-//! Every step is counted, including those of patterns, and failed branches are not searched for reasons. `no_schema.rs`
-//! replaces it in the module built without schemas.
+//! The project uses no library for this, because messages must not contain client data, and client data must not control how long
+//! validation takes. The validator counts every step, including the steps of patterns. It does not collect the reasons why
+//! branches fail. `no_schema.rs` replaces this file in the module that is built without JSON Schema.
 
 mod builder;
 mod dialect;
@@ -42,29 +42,30 @@ pub struct Schema {
     root: SchemaNodeId,
 }
 
-/// A requirement of the schema that a value does not meet.
+/// A violation: a requirement of the schema that the value does not meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaFinding {
-    /// The location, as a JSON Pointer.
+    /// The location in the value, as a JSON Pointer.
     pub pointer: String,
-    /// The requirement.
+    /// The requirement that the value does not meet.
     pub message: Cow<'static, str>,
 }
 
-/// The reason why a value is refused.
+/// The reason why validation refuses a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// The first few violations of the schema: the location, and the requirement.
+    /// The value violates the schema. The list contains the first violations.
     Findings(Vec<SchemaFinding>),
     /// Validation would take too long.
     TooComplex,
 }
 
 impl Schema {
-    /// Validates a value. Pointers in findings start with `room`; the only part of the value in them is array indexes.
+    /// Validates a value. Pointers in findings start with `room`. They contain names from the schema and array indexes, but no
+    /// names from the value.
     ///
     /// # Errors
-    /// The reason why the value does not match the schema.
+    /// Returns the reason why the value does not match the schema.
     pub fn judge(&self, value: &Json<'_>, room: &'static str) -> Result<(), Misfit> {
         Judge::new(&self.program, room, value).run(self.root, value)
     }

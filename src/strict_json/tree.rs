@@ -16,7 +16,7 @@ pub enum Json<'t> {
     Bool(bool),
     /// A number as written.
     Number(Number<'t>),
-    /// A string, escapes resolved.
+    /// A string with decoded escapes.
     Text(Cow<'t, str>),
     /// An array.
     List(Vec<Json<'t>>),
@@ -24,12 +24,13 @@ pub enum Json<'t> {
     Object(Object<'t>),
 }
 
-/// The members of an object, sorted by name, without duplicates. A single vector, because most objects are small and numerous.
+/// The members of an object, sorted by name, without duplicates. The members are in a single vector, because bodies often contain
+/// many small objects.
 #[derive(Clone, Debug, Default)]
 pub struct Object<'t>(Vec<(Cow<'t, str>, Json<'t>)>);
 
 impl<'t> Json<'t> {
-    /// Converts numbers to 64-bit integers or doubles; `None` if a number fits neither.
+    /// Converts the tree, with numbers as 64-bit integers or doubles. Returns `None` if a number fits neither type.
     pub fn into_value(self) -> Option<Value> {
         Some(match self {
             Json::Null => Value::Null,
@@ -45,7 +46,7 @@ impl<'t> Json<'t> {
     }
 
     /// Returns `true` if an object in the tree has two members whose names differ only in the case of Latin letters. A
-    /// case-insensitive reader confuses them, and also reads `ſ` as `s`, the Kelvin sign as `k`, and `ı` and `İ` as `i`.
+    /// case-insensitive parser confuses such members. It also reads `ſ` as `s`, the Kelvin sign as `k`, and `ı` and `İ` as `i`.
     pub fn has_case_variants(&self) -> bool {
         match self {
             Json::List(items) => items.iter().any(Json::has_case_variants),

@@ -1,28 +1,28 @@
-//! A minimal Envoy configuration around the filter: Envoy's defaults, which pass every hostile input to the filter.
+//! A minimal Envoy configuration with the filter. It uses Envoy's defaults, which pass every hostile input to the filter.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// The contents of the configuration.
+/// The values that the configuration is generated from.
 #[derive(Debug, Clone)]
 pub struct Bootstrap<'a> {
-    /// The port Envoy listens on.
+    /// The port that Envoy listens on.
     pub port: u16,
     /// The port of the admin interface.
     pub admin: u16,
-    /// The filter's module. With `None`, Envoy only forwards.
+    /// The path of the filter's module. With `None`, Envoy forwards requests without a filter.
     pub module: Option<&'a Path>,
     /// The filter's configuration as JSON.
     pub policy: &'a Value,
-    /// Clusters on 127.0.0.1, by name and port.
+    /// The name and the port of each cluster. All clusters are on 127.0.0.1.
     pub clusters: Vec<(String, u16)>,
-    /// Environment variables that the filter may read.
+    /// The names of the environment variables that the filter may read.
     pub env: Vec<&'a str>,
 }
 
 impl Bootstrap<'_> {
-    /// Returns the text of the configuration. It is JSON, which Envoy reads as YAML.
+    /// Returns the configuration as JSON. Envoy reads it as YAML, because JSON is valid YAML.
     pub fn text(&self) -> String {
         let clusters: Vec<_> = self.clusters.iter().map(|(name, port)| cluster(name, *port)).collect();
         json!({
@@ -43,7 +43,7 @@ impl Bootstrap<'_> {
         })
     }
 
-    // envoy-facts §0.16: by default, Envoy does not normalise paths and does not reject underscores.
+    // By default, Envoy does not normalise paths and does not reject header names with underscores (envoy-facts §0.16).
     fn connection_manager(&self) -> Value {
         let mut filters: Vec<_> = self.module.map(|module| self.filter(module)).into_iter().collect();
         let router =

@@ -1,4 +1,4 @@
-//! The case file: a policy and cases that describe its effect on requests. `test-harness/README.md` shows the format.
+//! The case file: a policy, and cases that describe the effect of the policy on requests. See `test-harness/README.md`.
 
 mod request;
 
@@ -15,7 +15,7 @@ use crate::documents::Fault;
 use crate::versions::Versions;
 pub use request::RequestSpec;
 
-/// One file under `test-harness/cases`.
+/// A file in the folder `test-harness/cases`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseFile {
@@ -27,7 +27,7 @@ pub struct CaseFile {
     /// The gateway's document, with `${…}` placeholders.
     #[serde(default)]
     pub policy: Map<String, Value>,
-    /// Another gateway's document to import. The members of [`CaseFile::policy`] replace the imported ones.
+    /// Another gateway's document to import. The members of [`CaseFile::policy`] replace the imported members.
     #[serde(default)]
     pub import: Option<Import>,
     /// The Envoy configuration around the filter.
@@ -39,36 +39,36 @@ pub struct CaseFile {
     /// The gateway's environment variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Client certificates by name. If there are any, the gateway uses TLS and requests a client certificate.
+    /// Client certificates by name. If this map is not empty, the gateway uses TLS and requests a client certificate.
     #[serde(default)]
     pub certificates: BTreeMap<String, CertificateSpec>,
     /// The keys that the issuer publishes at the start. The default is [`PUBLISHED`].
     #[serde(default)]
     pub publish: Option<Vec<String>>,
-    /// The failure of the key endpoint at the start.
+    /// The initial failure of the key endpoint.
     #[serde(default)]
     pub issuer: Fault,
-    /// Documents published from the start, by name. `${DOCUMENT.name}` is the address of each.
+    /// The documents that the issuer publishes at the start, by name. `${DOCUMENT.name}` is replaced with the URL of a document.
     #[serde(default)]
     pub documents: BTreeMap<String, Value>,
-    /// The failures of the document endpoints at the start.
+    /// The initial failures of the document endpoints, by document name.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
-    /// Default claims of every token. They replace those of [`CaseFile::default_claims`].
+    /// Default claims of every token. A claim replaces the claim with the same name in [`CaseFile::default_claims`].
     #[serde(default)]
     pub claims: Map<String, Value>,
-    /// Texts that must never be logged, besides tokens and the secrets in the environment.
+    /// Strings that must never be logged, in addition to tokens and the secrets in the environment.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// The cases. They run in order against one gateway.
+    /// The cases, which run in order against one gateway.
     pub cases: Vec<Case>,
 }
 
-/// Another gateway's document.
+/// An import of another gateway's document.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
-    /// The path of its file, relative to the project root.
+    /// The path of the document's file, relative to the project root.
     pub file: String,
     /// Further arguments of `portcullis import`, with `${…}` placeholders.
     #[serde(default)]
@@ -82,9 +82,10 @@ pub enum Proxy {
     /// The output of `portcullis generate envoy`, with the document embedded as JSON.
     #[default]
     Generated,
-    /// The same output with the document embedded as a Struct.
+    /// The output of `portcullis generate envoy`, with the document embedded as a `google.protobuf.Struct`.
     GeneratedStruct,
-    /// Envoy's defaults: nothing is normalised or rejected before the filter, so the filter has no other protection.
+    /// A configuration with Envoy's defaults. Envoy does not normalise or reject anything before the filter, so the filter has no
+    /// other protection.
     Bare,
 }
 
@@ -92,12 +93,13 @@ pub enum Proxy {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// The name, one sentence.
+    /// The name of the case: one sentence.
     pub name: String,
-    /// The changes before the request.
+    /// The changes that take effect before the request is sent.
     #[serde(default)]
     pub before: Before,
-    /// Seconds by which the clock is ahead. Native only, because the clock of a real Envoy cannot be changed.
+    /// The number of seconds that the clock is ahead. A case with an offset runs only natively, because the clock of a real Envoy
+    /// is fixed.
     #[serde(default)]
     pub at: i64,
     /// How often the request is sent. Only the last outcome is checked.
@@ -107,64 +109,65 @@ pub struct Case {
     pub request: RequestSpec,
     /// The expected outcome.
     pub expect: Expect,
-    /// The reason if it cannot run through Envoy.
+    /// Why the case cannot run through Envoy. Set only for cases that run only natively.
     #[serde(default)]
     pub native_only: Option<String>,
-    /// The reason if it cannot run natively.
+    /// Why the case cannot run natively. Set only for cases that run only through Envoy.
     #[serde(default)]
     pub envoy_only: Option<String>,
-    /// The Envoy versions that it applies to.
+    /// The Envoy versions that the case applies to. By default, it applies to all versions.
     #[serde(default)]
     pub envoy: Option<Versions>,
-    /// The reason if it cannot be sent over HTTP/2.
+    /// Why the request cannot be sent over HTTP/2. Set only for cases that need HTTP/1.
     #[serde(default)]
     pub http1_only: Option<String>,
-    /// The reason if it cannot be sent over HTTP/1.
+    /// Why the request cannot be sent over HTTP/1. Set only for cases that need HTTP/2.
     #[serde(default)]
     pub http2_only: Option<String>,
 }
 
-/// The expected outcome of a request. Absent members are not checked, except `upstream`.
+/// The expected outcome of a request. A field that is absent is not checked, except `upstream`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// The status.
+    /// The status code of the response.
     pub status: u16,
-    /// `error.code` of the envelope.
+    /// The value of `error.code` in the response body.
     #[serde(default)]
     pub code: Option<String>,
-    /// Response headers.
+    /// The expected response headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
-    /// Response header lines that must not be present with exactly this value.
+    /// Response headers that must not have exactly this value.
     #[serde(default)]
     pub not_headers: BTreeMap<String, String>,
     /// Members that the JSON body must contain; `"*"` matches any value.
     #[serde(default)]
     pub body_json: Option<Value>,
-    /// The complete body.
+    /// The complete response body.
     #[serde(default)]
     pub body: Option<String>,
-    /// The request at the upstream. `null` means that no upstream was reached; so does an absent member if `code` is set.
+    /// The request that the upstream must have received. `null` means that no upstream may be reached. If `code` is set, an
+    /// absent `upstream` means the same.
     #[serde(default, deserialize_with = "stated")]
     pub upstream: Stated<UpstreamIs>,
     /// Members that the audit record must contain.
     #[serde(default)]
     pub audit: Option<Value>,
-    /// How often the key endpoint was called since the previous case.
+    /// The number of calls to the key endpoint since the previous case.
     #[serde(default)]
     pub fetches: Option<usize>,
 }
 
-/// A member that is absent, `null`, or present.
+/// A field of a case file that is absent, `null`, or set to a value.
 #[derive(Debug, Clone, Default)]
 pub enum Stated<T> {
-    /// The member is absent.
+    /// The field is absent.
     #[default]
     Unsaid,
-    /// The member is `null`.
+    /// The field is `null`.
     Null,
-    /// The member has a value.
+    /// The field has a value.
     This(T),
 }
 
@@ -181,13 +184,13 @@ pub struct UpstreamIs {
     /// The path and the query.
     #[serde(default)]
     pub path: Option<String>,
-    /// Headers.
+    /// The expected request headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
-    /// Header lines that must not be present with exactly this value.
+    /// Request headers that must not have exactly this value.
     #[serde(default)]
     pub not_headers: BTreeMap<String, String>,
-    /// Trailers.
+    /// The expected request trailers.
     #[serde(default)]
     pub trailers: BTreeMap<String, HeaderIs>,
     /// The size of the body in bytes.
@@ -195,18 +198,19 @@ pub struct UpstreamIs {
     pub body_bytes: Option<usize>,
 }
 
-/// The lines of one header: `-` for none, `*` for at least one, a text for exactly that line, a list for these lines in order.
+/// The expected lines of one header. `-` expects no line and `*` at least one line. Another string expects exactly that line, and
+/// a list expects its lines in order.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum HeaderIs {
-    /// `-`, `*` or the text.
+    /// `-`, `*`, or the value of the only line.
     Line(String),
-    /// The lines.
+    /// The values of all lines, in order.
     Lines(Vec<String>),
 }
 
 impl CaseFile {
-    /// Reads one file.
+    /// Reads one case file.
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the case file {name}"))?;
@@ -231,7 +235,7 @@ impl CaseFile {
         self.publish.as_ref().map_or_else(|| PUBLISHED.to_vec(), |kids| kids.iter().map(String::as_str).collect())
     }
 
-    /// Returns the default claims of a token: a caller that most policies accept.
+    /// Returns the default claims of a token. They describe a caller that most policies accept.
     pub fn default_claims(&self) -> Map<String, Value> {
         let usual = [("iss", "${ISSUER}"), ("aud", "orders-api"), ("sub", "user-1")];
         let mut claims: Map<_, _> = usual.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
@@ -269,5 +273,5 @@ fn once() -> u32 {
     1
 }
 
-/// All trusted asymmetric keys, without the foreign keys and the weak key.
+/// The names of all trusted asymmetric keys. The foreign keys and the weak key are not included.
 pub const PUBLISHED: [&str; 7] = ["rsa-1", "rsa-2", "p256-1", "p256-2", "p384-1", "p521-1", "ed-1"];

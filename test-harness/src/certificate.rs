@@ -1,4 +1,4 @@
-//! Test certificates: an authority, the gateway's own certificate, and the client certificates of a case file.
+//! Creates test certificates: an authority, the gateway's own certificate, and the client certificates of a case file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,10 +22,10 @@ use crate::envoy;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateSpec {
-    /// The URIs in its subject alternative names, in order.
+    /// The URIs in the subject alternative names of the certificate, in order.
     #[serde(default)]
     pub uri: Vec<String>,
-    /// The DNS names in its subject alternative names.
+    /// The DNS names in the subject alternative names of the certificate.
     #[serde(default)]
     pub dns: Vec<String>,
     /// The flaw of the certificate, if any.
@@ -37,26 +37,26 @@ pub struct CertificateSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// It was issued by an authority with the same name and another key.
+    /// The certificate was issued by an authority with the same name but another key.
     Stranger,
-    /// It expired yesterday or earlier.
+    /// The certificate has expired.
     Expired,
 }
 
-/// A client and its certificate.
+/// The certificate and the private key of a client.
 pub struct Identity {
-    /// The certificates that the client sends.
+    /// The certificate chain that the client sends.
     pub chain: Vec<CertificateDer<'static>>,
     /// The private key.
     pub key: PrivateKeyDer<'static>,
-    /// The verified certificate as the core sees it.
+    /// The fields of the verified certificate that the core uses.
     pub certificate: Certificate,
 }
 
-/// All certificates of a test, and the files that Envoy reads them from.
+/// All certificates of a test, and the temporary files from which Envoy reads them.
 #[derive(Debug)]
 pub struct Certificates {
-    /// The authority's certificate. Clients trust it.
+    /// The authority's certificate, which clients trust.
     pub authority: CertificateDer<'static>,
     /// Whether the gateway rejects connections without a client certificate.
     pub insists: bool,
@@ -67,7 +67,7 @@ pub struct Certificates {
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
 impl Certificates {
-    /// Creates the certificates.
+    /// Creates an authority, the gateway's certificate, and the client certificates that `specs` describes.
     pub fn make(specs: &BTreeMap<String, CertificateSpec>) -> Result<Self> {
         let (authority, stranger) = (authority()?, authority()?);
         let mut clients = BTreeMap::new();
@@ -94,13 +94,13 @@ impl Certificates {
             .collect()
     }
 
-    /// Returns the client with this name.
+    /// Returns the client certificate with this name and its key.
     pub fn client(&self, name: &str) -> Result<&Identity> {
         self.clients.get(name).with_context(|| format!("`certificates` has no `{name}`"))
     }
 
-    /// Returns the placeholders for each certificate: its digest, and the digest in the form that binds a token to it (RFC 8705
-    /// §3.1).
+    /// Returns the placeholders for each certificate and their values. `SHA256.name` is the digest in hexadecimal. `X5T.name` is
+    /// the digest in the form that binds a token to a certificate (RFC 8705 §3.1).
     pub fn places(&self) -> impl Iterator<Item = (String, String)> {
         self.clients.iter().flat_map(|(name, client)| {
             let digest = client.certificate.sha256;
@@ -165,5 +165,5 @@ fn authority() -> Result<Authority> {
     Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
 }
 
-/// The name in the gateway's certificate.
+/// The DNS name in the gateway's certificate.
 pub const SERVER: &str = "api.example.com";

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::outcome::Headers;
 
-/// A request as bytes.
+/// A request. All parts are bytes, so that tests can send invalid requests.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The method.
@@ -18,13 +18,14 @@ pub struct Request {
     pub target: Vec<u8>,
     /// Header lines as sent, including `host`.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The body. `content-length` is added unless the headers already have a length or an encoding.
+    /// The body. The client adds `content-length` unless `headers` contains `content-length` or `transfer-encoding`.
     pub body: Vec<u8>,
-    /// Whether the body is sent in chunks, without its length.
+    /// Whether the body is sent with `transfer-encoding: chunked` instead of `content-length`.
     pub chunked: bool,
-    /// Trailer lines. If there are any, the body is sent in chunks.
+    /// Trailer lines. If this list is not empty, the body is sent in chunks.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Sent only over HTTP/2, where Envoy does not trim header values. The core receives them untrimmed.
+    /// Whether the native run passes header values untrimmed to the core. Envoy does not trim the header values of HTTP/2
+    /// requests.
     pub untrimmed: bool,
 }
 
@@ -35,7 +36,7 @@ pub struct Response {
     pub status: u16,
     /// Header lines with names in lower case.
     pub headers: Headers,
-    /// The body, with its chunks joined.
+    /// The complete body, without chunk framing.
     pub body: Vec<u8>,
 }
 
@@ -77,7 +78,8 @@ impl Request {
                 line(&mut out, b"transfer-encoding", b"chunked");
             }
             out.extend_from_slice(b"\r\n");
-            // The body is split into several pieces where possible, so that no test passes by reading only the first.
+            // A body of at least three bytes is sent in several chunks. A filter that reads only the first chunk then fails the
+            // test.
             for piece in self.body.chunks(self.body.len().div_ceil(3).clamp(1, PIECE)) {
                 out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
                 out.extend_from_slice(piece);
@@ -119,7 +121,7 @@ pub fn connect(to: SocketAddr, patience: Duration) -> Result<TcpStream> {
 }
 
 impl Connection {
-    /// Connects. Each later read and write times out after `patience`.
+    /// Connects to a server. Each later read and write times out after `patience`.
     pub fn open(to: SocketAddr, patience: Duration) -> Result<Self> {
         Ok(Self::over(connect(to, patience)?))
     }
@@ -131,7 +133,7 @@ impl Connection {
 
     /// Sends one request and reads its final response. Interim (1xx) responses are skipped.
     pub fn exchange(&mut self, request: &Request) -> Result<Response> {
-        // A server may refuse early and close the connection. Its response can still be read.
+        // A server may refuse the request early and close the connection, but its response can still be read.
         let sent = self.stream.get_mut().write_all(&request.on_the_wire());
         let response = loop {
             let response = self.response(request.method == b"HEAD").context("no complete response");
@@ -217,7 +219,7 @@ impl Connection {
     }
 }
 
-/// The largest chunk.
+/// The maximum size of a chunk in bytes.
 const PIECE: usize = 16_384;
 
 /// Sends one request on a new connection.

@@ -1,4 +1,4 @@
-//! The only clock of the harness. It provides the current time for tokens and the deadlines for servers.
+//! The only clock of the harness: the current time for tokens, and deadlines for servers.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,8 @@ pub fn unix_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Returns [`unix_seconds`], or three days less if the month ends within two days. Cases about monthly quotas advance by hours.
+/// Returns [`unix_seconds`], but subtracts three days if the month ends within two days. Cases about monthly quotas advance the
+/// clock by hours and must not reach the next month.
 pub fn within_month() -> i64 {
     const DAY: i64 = 86_400;
     let now = unix_seconds();
@@ -30,7 +31,7 @@ pub fn now() -> Instant {
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// Creates a deadline after `wait`.
+    /// Creates a deadline that passes after `wait`.
     #[expect(clippy::disallowed_methods, reason = "processes and sockets are waited for in real time")]
     pub fn after(wait: Duration) -> Self {
         Self(Instant::now() + wait)

@@ -1,4 +1,4 @@
-//! The native gateway: the transaction of the package, with plain memory as its host and the harness's upstream.
+//! The native gateway: it runs the filter's transactions on a simulated host and imitates the responses of the upstream.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use crate::outcome::{Forwarded, Headers, Outcome};
 use crate::shown;
 use crate::upstream::Wish;
 
-/// A running policy and the responses of the endpoints of its documents.
+/// A gateway with its simulated host and the documents that it fetches.
 struct CoreGateway {
     gateway: portcullis::gateway::Gateway,
     host: SimulatedHost<'static>,
@@ -36,7 +36,7 @@ struct CoreGateway {
     requests: u32,
 }
 
-/// Creates a gateway with the package's own core for a document.
+/// Creates a gateway that runs the core of the package with this document.
 ///
 /// # Errors
 /// Returns every problem of the document, one per line.
@@ -70,7 +70,7 @@ impl Gateway for CoreGateway {
 
 impl CoreGateway {
     fn outcome(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        // Requests never arrive at the same instant, and none arrives while the fetch of another one ends.
+        // Each request arrives at a different time, and no request arrives while the fetch for another request is in progress.
         self.host.now = Duration::from_secs(u64::try_from(arrival.now)?) + BETWEEN_REQUESTS * self.requests;
         self.requests += 1;
         let headers = shown::headers(arrival.request);
@@ -122,7 +122,7 @@ struct Endpoints<'g, 'a> {
 }
 
 impl Endpoints<'_, '_> {
-    /// Fetches every document that is due, like a timer tick.
+    /// Fetches every document that is due, as the filter does on a timer tick.
     fn fetch_what_is_due(&mut self, now: Duration) {
         let ids: Vec<_> = self.gateway.polled().plans().map(|(id, _)| id).collect();
         for id in ids {
@@ -133,7 +133,7 @@ impl Endpoints<'_, '_> {
         }
     }
 
-    /// Passes the endpoint's response to the gateway at this time.
+    /// Passes the endpoint's response to the gateway at the time `at`.
     fn fetch(&mut self, id: PolledId, at: Duration) {
         let polled = &mut *self.gateway.polled();
         let Some(plan) = polled.plan(id) else { return };
@@ -195,7 +195,7 @@ fn replied(reply: &Reply, request: &Request) -> Outcome {
     let mut headers: Headers =
         reply.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
     let mut outcome = Outcome { status: reply.status, body: reply.body.to_vec(), ..Outcome::default() };
-    // A gRPC client receives only trailers, always with status 200 (envoy-facts §2.5).
+    // A gRPC client receives a response without a body, always with status 200 (envoy-facts §2.5).
     if let Some((code, message)) = reply.grpc {
         headers.retain(|(name, _)| name != "content-type");
         headers.push(("content-type".into(), b"application/grpc".to_vec()));
@@ -211,6 +211,6 @@ fn replied(reply: &Reply, request: &Request) -> Outcome {
     outcome
 }
 
-/// The duration of a fetch, and the time between two requests.
+/// The simulated duration of a fetch.
 const FETCH_TIME: Duration = Duration::from_millis(1);
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(5);

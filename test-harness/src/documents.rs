@@ -1,4 +1,4 @@
-//! Documents that a server publishes, each under its own path, with validators and every kind of failure.
+//! Documents that the issuer publishes by path, with `ETag` validators and with simulated failures.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,34 +23,34 @@ struct Published {
     unchanged: usize,
 }
 
-/// The failure of a document endpoint.
+/// The failure that a document endpoint simulates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// No failure.
+    /// The endpoint works.
     #[default]
     None,
-    /// The connection is closed without a response.
+    /// The server closes the connection without a response.
     Down,
-    /// No failure, but the response takes a second.
+    /// The response is correct but takes one second.
     Late,
-    /// The response takes 30 seconds.
+    /// The response takes 30 seconds and has an empty body.
     Slow,
-    /// Status 500.
+    /// The response has status 500.
     Error,
-    /// Status 200 with HTML.
+    /// The response has status 200 and an HTML body.
     Garbage,
-    /// A valid document of 5 MB, nearly all of it whitespace.
+    /// The response is a valid document followed by 5 MB of whitespace.
     Huge,
-    /// The body ends half-way.
+    /// The connection is closed after half of the body.
     Truncated,
-    /// An empty document.
+    /// The response is a key set without keys.
     Empty,
-    /// Status 302 with the address of the document.
+    /// The response has status 302 and redirects to a working copy of the document.
     Redirecting,
-    /// Status 304 to every request.
+    /// The response always has status 304.
     NotModified,
-    /// No response until the fault changes. The response then follows the new fault.
+    /// The server does not respond until the fault changes. Then it responds as the new fault requires.
     Held,
 }
 
@@ -60,7 +60,7 @@ impl Documents {
         self.lock().entry(path.to_owned()).or_default().document = document;
     }
 
-    /// Sets the failure of a path.
+    /// Sets the failure that the endpoint at a path simulates.
     pub fn fail(&self, path: &str, fault: Fault) {
         self.lock().entry(path.to_owned()).or_default().fault = fault;
     }
@@ -70,12 +70,12 @@ impl Documents {
         self.lock().get(path).map_or(0, |published| published.requests)
     }
 
-    /// Returns how often the response was 304.
+    /// Returns how often the server found the client's copy current and returned 304.
     pub fn unchanged(&self, path: &str) -> usize {
         self.lock().get(path).map_or(0, |published| published.unchanged)
     }
 
-    /// Returns the text of the endpoint's current response, or `None` if it has no usable response.
+    /// Returns the body that the endpoint at a path currently returns, or `None` if the response has no usable body.
     pub fn text(&self, path: &str) -> Option<String> {
         let published = self.lock();
         let published = published.get(path)?;
@@ -85,7 +85,7 @@ impl Documents {
     /// Returns the response to a request, or `None` if nothing is published under its path.
     pub(crate) async fn answer(&self, request: &Request) -> Option<io::Result<Response>> {
         let asked_for = request.uri().path();
-        // The target of a redirect never fails: a gateway that knows the document has followed the redirect.
+        // The target of a redirect always works. A gateway that receives the document has therefore followed the redirect.
         let path = if asked_for == ELSEWHERE { request.uri().query()? } else { asked_for };
         if !self.lock().contains_key(path) {
             return None;
@@ -136,7 +136,7 @@ impl Documents {
 }
 
 impl Fault {
-    /// Returns the text of the body, or `None` if the response is not usable.
+    /// Returns the response body with this fault, or `None` if the response has no usable body.
     pub fn text(self, document: &Value) -> Option<String> {
         let whole = document.to_string();
         match self {
@@ -144,19 +144,19 @@ impl Fault {
             Fault::Garbage => Some("<!doctype html><title>Maintenance</title>".to_owned()),
             Fault::Huge => Some(whole + &" ".repeat(5_000_000)),
             Fault::Truncated => whole.get(..whole.len() / 2).map(str::to_owned),
-            // A key set without keys. For other documents this is an unknown member.
+            // An endpoint of another document then returns an unknown member.
             Fault::Empty => Some(json!({ "keys": [] }).to_string()),
             Fault::Down | Fault::Slow | Fault::Error | Fault::Redirecting | Fault::NotModified | Fault::Held => None,
         }
     }
 }
 
-/// Returns a validator as servers create it: quoted, and different for each text.
+/// Returns an `ETag` value for a response body: a quoted hash.
 fn etag(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// The target of redirects.
+/// The path that redirects lead to.
 pub const ELSEWHERE: &str = "/elsewhere.json";

@@ -1,4 +1,4 @@
-//! A real Envoy: found, started with a given configuration, monitored, and stopped on drop.
+//! Finds, starts and monitors a real Envoy.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -24,11 +24,11 @@ pub struct Launch<'a> {
     pub admin: u16,
     /// The number of worker threads.
     pub workers: u32,
-    /// Environment variables.
+    /// The environment variables of the process, in addition to those of the test.
     pub env: Vec<(String, String)>,
 }
 
-/// A running Envoy.
+/// A running Envoy. It stops on drop.
 #[derive(Debug)]
 pub struct Envoy {
     child: Child,
@@ -55,14 +55,14 @@ impl Envoy {
         Ok(envoy)
     }
 
-    /// Returns the response of the admin interface to `GET` on a path.
+    /// Sends `GET` to the admin interface and returns the response body.
     pub fn admin(&self, path: &str) -> Result<String> {
         let request = Request::new("GET", path, "admin");
         let response = client::send(ports::loopback(self.admin), &request, Duration::from_secs(5))?;
         Ok(String::from_utf8_lossy(&response.body).into_owned())
     }
 
-    /// Sends `POST` to the admin interface.
+    /// Sends `POST` to the admin interface. Returns an error unless the status is 200.
     pub fn admin_post(&self, path: &str) -> Result<()> {
         let request = Request::new("POST", path, "admin").header("content-length", "0");
         let response = client::send(ports::loopback(self.admin), &request, Duration::from_secs(5))?;
@@ -70,25 +70,25 @@ impl Envoy {
         Ok(())
     }
 
-    /// Returns all lines written so far: the access log, then the log.
+    /// Returns all lines that Envoy has written so far: first standard output with the access log, then the application log.
     pub fn lines(&self) -> Vec<String> {
         ["out.log", "envoy.log"].iter().flat_map(|name| lines_of(&self.folder.join(name))).collect()
     }
 
-    /// Returns the last `count` lines of the log.
+    /// Returns the last `count` lines that [`Envoy::lines`] returns.
     pub fn log_tail(&self, count: usize) -> String {
         let lines = self.lines();
         lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
     }
 
-    /// Kills Envoy like `kill -9`. Returns every line that it had written.
+    /// Kills Envoy like `kill -9`. Returns every line that Envoy had written.
     pub fn kill(mut self) -> Vec<String> {
         self.end();
         self.lines()
     }
 
     fn end(&mut self) {
-        // It may have exited already. There is no caller to report an error to.
+        // The error is ignored, because the process may have exited already.
         let _gone = self.child.kill().and_then(|()| self.child.wait().map(drop));
     }
 
@@ -100,19 +100,20 @@ impl Envoy {
         }
     }
 
-    /// Returns an error if a filter has failed since the start or a worker runs without one. A panic or a trap ends the whole
-    /// filter of its worker (envoy-facts §0.4). A worker whose filter could not be configured lets every request pass (§0.1).
+    /// Returns an error if the filter has failed since the start or if a worker runs without the filter. A panic or a trap ends
+    /// the Wasm VM of a worker (envoy-facts §0.4). If the filter of a worker could not be configured, the worker lets every
+    /// request pass (§0.1).
     pub fn filter_never_failed(&mut self, workers: u32) -> Result<()> {
         self.still_runs()?;
         let failed = |line: &String| line.contains("[critical][wasm]") || line.contains("failed: Uncaught");
         if let Some(line) = self.lines().iter().find(|line| failed(line)) {
             bail!("the filter failed: {line}\n{}", self.log_tail(15));
         }
-        // There is one VM for the base, one for the main thread and one for each worker (§2.1).
+        // Envoy creates a base VM, a VM for the main thread, and a VM for each worker (§2.1).
         let (active, all) = (self.stat("wasm.envoy.wasm.runtime.v8.active")?, u64::from(workers) + 2);
         if active != all {
-            // Two workers can set this gauge at the same time, and the lower value can win. If a VM is really missing, the log
-            // reports it after a delay, or the counter does, because Envoy creates the VM again.
+            // The gauge can be too low, because two workers may set it at the same time. If a VM has really failed, the log
+            // reports this after a delay, or the counter is too high because Envoy has created the VM again.
             thread::sleep(UNWRITTEN);
             let tells = |line: &String| failed(line) || line.contains("Wasm VM failed");
             let none_failed = !self.lines().iter().any(tells);
@@ -158,8 +159,8 @@ impl Drop for Envoy {
     }
 }
 
-/// Returns whether Envoy accepts a configuration. `--mode validate` loads and configures the module, so this includes the
-/// filter's own.
+/// Returns Envoy's output as an error if Envoy rejects a configuration. `--mode validate` loads and configures the module, so
+/// Envoy also rejects an invalid configuration of the filter.
 pub fn validate(bootstrap: &str, env: &[(String, String)]) -> Result<(), String> {
     let run = || -> Result<Result<(), String>> {
         let folder = fresh_folder()?;
@@ -175,7 +176,7 @@ pub fn validate(bootstrap: &str, env: &[(String, String)]) -> Result<(), String>
     run().unwrap_or_else(|error| Err(format!("{error:#}")))
 }
 
-/// Returns `$ENVOY`, else `envoy` on the PATH, else the binary that `make` installed.
+/// Returns the path of Envoy: `$ENVOY` if it is set, else `envoy` on the PATH, else the binary that `make envoy` installs.
 pub fn find() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("ENVOY").filter(|named| !named.is_empty()) {
         let named = PathBuf::from(named);
@@ -189,13 +190,13 @@ pub fn find() -> Result<PathBuf> {
     found.context("no Envoy: set $ENVOY, put `envoy` on the PATH, or run `make envoy`")
 }
 
-/// Returns the first two numbers of a version. Both `1.37` and `1.37.0` give (1, 37).
+/// Returns the first two numbers of a version: (1, 37) for both `1.37` and `1.37.0`.
 pub fn version_number(text: &str) -> (u32, u32) {
     let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Returns the version of the Envoy that [`find`] returns.
+/// Returns the version of the Envoy at the path that [`find`] returns.
 pub fn version() -> Result<(u32, u32)> {
     static FOUND: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     let ask = || {
@@ -211,7 +212,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Returns the filter's module, built by `make wasm`. The generator looks for the module with JSON Schema in the same folder.
+/// Returns the path of the filter's module, which `make wasm` builds. The module with JSON Schema support must be in the same
+/// folder, because `portcullis generate envoy` looks for it there.
 pub fn module() -> Result<PathBuf> {
     for name in ["dist/portcullis.wasm", "dist/portcullis-full.wasm"] {
         anyhow::ensure!(root().join(name).is_file(), "{name} is missing: run `make wasm`");
@@ -219,7 +221,7 @@ pub fn module() -> Result<PathBuf> {
     Ok(root().join("dist/portcullis.wasm"))
 }
 
-/// Creates a folder for the files of one run. The caller removes it.
+/// Creates a new folder for temporary files. The caller removes the folder.
 pub fn fresh_folder() -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -233,5 +235,5 @@ fn lines_of(file: &Path) -> Vec<String> {
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
 }
 
-/// The longest time that log lines stay in memory: four times the interval that [`Envoy::start`] sets.
+/// How long to wait until Envoy has written its log lines: four times the flush interval that [`Envoy::start`] sets.
 const UNWRITTEN: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! Compares the outcome of a request with the expected outcome. Each difference is one line.
+//! Compares the outcome of a request with the expected outcome and describes each difference in one line.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ fn headers(
             }
             HeaderIs::Lines(lines) => {
                 let lines = lines.iter().map(|line| places.fill(line)).collect::<Result<Vec<_>>>()?;
-                // Several lines and one line with commas have the same meaning (RFC 9110 §5.3), and Envoy may join them.
+                // Several lines have the same meaning as one line with commas (RFC 9110 §5.3), and Envoy may join lines.
                 (members(&got).eq(members(&lines)), format!("{lines:?}"))
             }
         };
@@ -100,7 +100,8 @@ fn headers(
     Ok(())
 }
 
-/// Compares two texts. `{5..9}` matches any integer from 5 to 9, for values that depend on the time between two requests.
+/// Compares two strings. In `wanted`, `{5..9}` matches any integer from 5 to 9. Case files use such ranges for values that depend
+/// on the time between two requests.
 fn alike(wanted: &str, got: &str) -> bool {
     let range = wanted.split_once('{').and_then(|(before, rest)| {
         let (range, after) = rest.split_once('}')?;
@@ -134,7 +135,7 @@ fn not_headers(
     Ok(())
 }
 
-/// Checks the envelope of a refusal byte for byte, and its headers.
+/// Checks the body of a refusal byte for byte, and checks the headers that every refusal has.
 fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     let body = outcome.body_json().unwrap_or_default();
     let text = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
@@ -144,7 +145,7 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     let wanted = format!(
         r#"{{"error":{{"code":"{code}","message":"{message}","request_id":"{id}"{details}}},"metadata":{{"success":false,"timestamp":"{time}"}}}}"#
     );
-    // Envoy ends a formatted line with a newline.
+    // Envoy appends a newline to a body that it formats from JSON.
     let got = String::from_utf8_lossy(&outcome.body);
     if got.trim_end_matches('\n') != wanted {
         found.push(format!("envelope: expected `{wanted}`, got `{got}`"));
@@ -163,7 +164,7 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     }
 }
 
-/// Returns the list of findings in its only valid form, or an empty text if there is none.
+/// Formats the list of findings exactly as the filter must write it. Returns an empty string if the body has no findings.
 fn details(body: &Value) -> String {
     let Some(Value::Array(findings)) = body.pointer("/error/details") else { return String::new() };
     let text = |finding: &Value, name| finding.get(name).unwrap_or(&Value::Null).to_string();
@@ -171,7 +172,7 @@ fn details(body: &Value) -> String {
     format!(r#","details":[{}]"#, findings.iter().map(one).collect::<Vec<_>>().join(","))
 }
 
-/// The client, the upstream and the record must have the same request id.
+/// Checks that the client and the upstream received the same request id.
 fn same_id(found: &mut Vec<String>, outcome: &Outcome) {
     let client = outcome::values(&outcome.headers, "x-request-id");
     let upstream = outcome.forwarded.as_ref().map(|seen| outcome::values(&seen.headers, "x-request-id"));
@@ -186,7 +187,8 @@ fn is_timestamp(text: &str) -> bool {
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)
 }
 
-/// Objects may contain additional members. Lists and plain values must match exactly. `"*"` matches any value.
+/// Checks that `got` contains `wanted`. Objects may have additional members. Lists must have the same length, and plain values
+/// must be equal. `"*"` matches any value.
 fn contained(found: &mut Vec<String>, at: &str, wanted: &Value, got: Option<&Value>) {
     match (wanted, got) {
         (Value::String(any), Some(_)) if any == "*" => {}

@@ -1,4 +1,4 @@
-//! The report of a failing case: configuration, request, expected and actual outcome, and Envoy's last log lines.
+//! Reports a failing case: the configuration, the request, the expected and the actual outcome, and Envoy's last log lines.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::octets;
 use crate::outcome::{self, Outcome};
 use crate::scene::Scene;
 
-/// Returns `Ok` if the case passes, else a report with all details.
+/// Returns `Ok` if the case passes. Otherwise returns a report with all details.
 pub fn judge(
     case: &Case,
     scene: &Scene,
@@ -52,7 +52,7 @@ pub fn judge(
     Err(text)
 }
 
-/// Returns the names of the cases that `wanted` selects, for the list of a runner.
+/// Returns the names of the cases that `wanted` selects. A test runner lists these names.
 pub fn names(file: &CaseFile, wanted: fn(&Case) -> bool) -> Vec<String> {
     file.cases.iter().filter(|case| wanted(case)).map(|case| case.name.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! The product's module with a flaw: it traps on a request with more than [`MAX_HEADERS`] headers and otherwise works as usual.
+//! The product's module with a deliberate flaw: it traps on each request that has more than [`MAX_HEADERS`] headers.
 
 use anyhow::{Context, Result};
 use wasm_encoder::{
@@ -8,8 +8,8 @@ use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
 /// Returns the bytes of the flawed version of `product`.
 ///
-/// A function is added after all others and exported instead of the original. It traps, or else calls the original. This way no
-/// index changes.
+/// The new function is exported in place of the original callback. It traps if there are too many headers, and calls the original
+/// callback otherwise. It comes after all other functions, so that no function index changes.
 pub fn build(product: &[u8]) -> Result<Vec<u8>> {
     let sections: Vec<Payload<'_>> = Parser::new(0).parse_all(product).collect::<Result<_, _>>()?;
     let (mut imported, mut types, mut bodies, mut original) = (0, Vec::new(), Vec::new(), None);
@@ -74,7 +74,7 @@ pub fn build(product: &[u8]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The second parameter is the number of headers.
+/// Returns the new callback. Its second parameter is the number of headers.
 fn trap_or(original: u32) -> Function {
     use Instruction::{Call, End, I32Const, I32GtU, If, LocalGet, Unreachable};
     let mut function = Function::new([]);
@@ -96,6 +96,6 @@ fn kind(kind: ExternalKind) -> Result<ExportKind> {
     }
 }
 
-/// The limit includes pseudo-headers. The generated listener accepts more.
+/// The largest number of headers without a trap, including pseudo-headers. The generated listener accepts more headers.
 pub const MAX_HEADERS: i32 = 60;
 const CALLBACK: &str = "proxy_on_request_headers";

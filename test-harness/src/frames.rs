@@ -1,21 +1,21 @@
-//! HTTP/2 as bytes, for requests that no library sends: frames (RFC 9113 §4.1) and field blocks (RFC 7541).
+//! Encodes HTTP/2 requests that no library sends, as frames (RFC 9113 §4.1) and field blocks (RFC 7541).
 
 use crate::client::Request;
 
-/// The client's connection preface and its empty SETTINGS frame.
+/// The client's connection preface, which includes an empty SETTINGS frame.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// A frame type.
+/// The type of DATA frames.
 pub const DATA: u8 = 0;
-/// See [`DATA`].
+/// The type of HEADERS frames.
 pub const HEADERS: u8 = 1;
-/// See [`DATA`].
+/// The type of CONTINUATION frames.
 pub const CONTINUATION: u8 = 9;
-/// The last frame of the stream.
+/// The flag of the last frame that a peer sends on a stream.
 pub const END_STREAM: u8 = 1;
-/// The last frame of the field block.
+/// The flag of the last frame of a field block.
 pub const END_HEADERS: u8 = 4;
 
-/// Returns the field lines of a request in the order of HTTP/2.
+/// Returns the field lines of a request in the order that HTTP/2 requires: pseudo-headers first.
 pub fn fields(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
     let host = request.headers.iter().find(|(name, _)| name == b"host").map(|(_, value)| value.clone());
     let pseudo: [(&[u8], &[u8]); 4] = [
@@ -30,7 +30,7 @@ pub fn fields(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
     fields
 }
 
-/// Returns a field block of literals, without indexing or compression (RFC 7541 §6.2.2).
+/// Encodes fields as a field block. All fields are literals, without indexing or compression (RFC 7541 §6.2.2).
 pub fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -43,13 +43,14 @@ pub fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     block
 }
 
-/// Returns one frame.
+/// Encodes one frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
     [length.get(1..).unwrap_or_default(), &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Returns whether the bytes are complete server frames. The end of the connection may have cut the last one.
+/// Returns whether the bytes are frames of a server. The last frame may be incomplete, because the server may have closed the
+/// connection.
 pub fn are_frames(mut bytes: &[u8]) -> bool {
     while let Some(([a, b, c, kind, ..], _)) = bytes.split_first_chunk::<9>() {
         let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
@@ -61,8 +62,8 @@ pub fn are_frames(mut bytes: &[u8]) -> bool {
     true
 }
 
-/// Returns the status of a stream if its field block uses only an index for it (RFC 7541, appendix A). Returns `Some(0)` for
-/// any other status and for a reset.
+/// Returns the response status of a stream if its field block encodes the status as an index of the static table (RFC 7541,
+/// appendix A). Returns `Some(0)` for any other status and if the server reset the stream.
 pub fn status(mut bytes: &[u8], stream: u32) -> Option<u16> {
     const RST_STREAM: u8 = 3;
     while let Some((head, rest)) = bytes.split_first_chunk::<9>() {
@@ -79,7 +80,8 @@ pub fn status(mut bytes: &[u8], stream: u32) -> Option<u16> {
     None
 }
 
-/// A length in seven bits, or with more groups of seven bits, lowest first (RFC 7541 §5.1).
+/// Appends a length to a field block. A length of 127 or more continues in groups of seven bits, lowest group first (RFC 7541
+/// §5.1).
 fn length(block: &mut Vec<u8>, length: usize) {
     let Some(mut rest) = length.checked_sub(127) else {
         block.extend(u8::try_from(length));

@@ -1,7 +1,7 @@
-//! Fuzz targets: every parser of untrusted bytes, with its seeds and the properties that every input must satisfy.
+//! Fuzz targets for every parser of untrusted bytes, with seeds and the properties that every input must satisfy.
 //!
-//! `make fuzz` runs libFuzzer to find inputs that reach new code. `tests/hostile.rs` runs the stored inputs and some random
-//! ones on every test run.
+//! `make fuzz` runs libFuzzer to find inputs that reach new code. `tests/hostile.rs` is part of every test run: it runs the
+//! stored inputs and some random inputs.
 
 mod browser;
 pub mod dice;
@@ -20,19 +20,19 @@ use anyhow::{Context, Result};
 
 use crate::{envoy, octets};
 
-/// The property that failed, and the input.
+/// A message that names the failed property and the input.
 pub type Broken = String;
 
-/// A fuzz target.
+/// A fuzz target: seeds, and a check that every input must pass.
 pub trait Target {
-    /// Returns valid inputs.
+    /// Returns valid inputs, from which fuzzing starts.
     fn seeds(&self) -> Vec<Vec<u8>>;
 
-    /// Runs one input. A panic is a finding too.
+    /// Runs one input and returns an error if the input violates a property. A panic is also a finding.
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken>;
 }
 
-/// Opens a target.
+/// A function that creates a target.
 pub type Open = fn() -> Result<Box<dyn Target>>;
 
 /// All targets by name.
@@ -53,7 +53,7 @@ pub const TARGETS: &[(&str, Open)] = &[
     ("pattern", patterns::Patterns::open),
 ];
 
-/// Opens the target with this name.
+/// Creates the target with this name.
 pub fn open(name: &str) -> Result<Box<dyn Target>> {
     let names = || TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let found = TARGETS.iter().find(|(have, _)| *have == name);
@@ -70,12 +70,12 @@ pub fn corpus(name: &str) -> Result<Vec<Vec<u8>>> {
     files.iter().map(|file| Ok(fs::read(file)?)).collect()
 }
 
-/// Returns the folder of the stored inputs.
+/// Returns the folder with the stored inputs of a target.
 pub fn corpus_folder(name: &str) -> PathBuf {
     envoy::root().join("test-harness/corpus").join(name)
 }
 
-/// Runs one input and catches panics.
+/// Runs one input and returns a panic as an error.
 pub fn feed(target: &mut dyn Target, input: &[u8]) -> Result<(), Broken> {
     let shown = |what: &str| format!("{what}\ninput: {}", octets::escape(input));
     match catch_unwind(AssertUnwindSafe(|| target.hold(input))) {

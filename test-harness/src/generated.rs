@@ -1,4 +1,4 @@
-//! The Envoy configuration as users get it: written by the product's command line, run as a process.
+//! Generates the Envoy configuration like users do: it runs the product's command line as a process.
 
 use std::path::Path;
 
@@ -7,27 +7,27 @@ use anyhow::Result;
 use crate::certificate::Certificates;
 use crate::{envoy, program};
 
-/// The inputs of the configuration.
+/// The inputs of `portcullis generate envoy`.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// The gateway's document.
     pub document: &'a Path,
-    /// The port Envoy listens on.
+    /// The port that Envoy listens on.
     pub port: u16,
-    /// The port of its admin interface.
+    /// The port of Envoy's admin interface.
     pub admin: u16,
-    /// The filter's module.
+    /// The path of the filter's module.
     pub module: &'a Path,
-    /// How the document is embedded: `json` or `struct`.
+    /// The form in which the configuration contains the document: `json` or `struct`.
     pub embed: &'a str,
-    /// The number of trusted proxies that report the client's address.
+    /// The number of trusted proxies in front of Envoy. They report the client's address.
     pub trusted_hops: u32,
-    /// The certificates of a TLS listener.
+    /// The certificates of the listener. With `None`, the listener accepts plaintext HTTP.
     pub tls: Option<&'a Certificates>,
 }
 
 impl Wanted<'_> {
-    /// Runs `portcullis generate envoy` with these environment variables.
+    /// Runs `portcullis generate envoy` with these environment variables and returns the Envoy configuration.
     pub fn generate(&self, env: &[(String, String)]) -> Result<String> {
         let text = |path: &Path| path.display().to_string();
         let (document, module) = (text(self.document), text(self.module));

@@ -13,16 +13,16 @@ use tokio::net::TcpStream;
 use crate::client::{Request, Response};
 use crate::server;
 
-/// Sends one request on a new connection. Each header line becomes one field line. The trailers of the response follow its
-/// headers.
+/// Sends one request on a new connection. Each header line becomes one field line. The trailers of the response are appended to
+/// the headers of the response.
 pub fn send(to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
     let exchange = async { exchange(TcpStream::connect(to).await?, "http", request).await };
     let answer = async { tokio::time::timeout(patience, exchange).await };
     server::runtime()?.block_on(answer).context("no complete response in time")?
 }
 
-/// Sends a request with its body and does not end it. Returns the status that the server sends anyway, or an error if it ends
-/// the stream.
+/// Sends a request and its body but does not end the stream. Returns the status that the server sends before the request is
+/// complete. Returns an error if the server ends the stream without a response.
 pub fn send_unfinished(to: SocketAddr, request: &Request, patience: Duration) -> Result<u16> {
     let exchange = async {
         let (client, connection) = h2::client::handshake(TcpStream::connect(to).await?).await?;
@@ -38,7 +38,7 @@ pub fn send_unfinished(to: SocketAddr, request: &Request, patience: Duration) ->
     server::runtime()?.block_on(answer).context("no answer in time")?
 }
 
-/// Sends one request over an existing connection.
+/// Sends one request over an existing byte stream.
 pub async fn exchange<S>(stream: S, scheme: &str, request: &Request) -> Result<Response>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -72,7 +72,7 @@ async fn on_stream(client: h2::client::SendRequest<Bytes>, scheme: &str, request
     Ok(received)
 }
 
-/// Sends no more than the peer allows. A gateway that holds a request back lets its window fill up.
+/// Sends only the bytes that the peer's flow-control window allows. While a gateway delays a request, the window can become full.
 async fn send_body(stream: &mut h2::SendStream<Bytes>, request: &Request) -> Result<()> {
     send_pieces(stream, &request.body, request.trailers.is_empty()).await?;
     if !request.trailers.is_empty() {

@@ -1,4 +1,4 @@
-//! The development issuer: publishes a key set and other documents, mints tokens for the demo, and simulates failures.
+//! The development issuer publishes a key set and other documents, issues tokens for the demo, and simulates failures.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,19 +46,19 @@ impl Issuer {
         Ok(issuer)
     }
 
-    /// Returns its base URL without a trailing slash. It is also the `iss` of its tokens.
+    /// Returns the base URL of the issuer without a trailing slash. The issuer's tokens have this URL as `iss`.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// Publishes exactly these keys.
+    /// Publishes these keys and removes all other keys.
     pub fn publish(&self, kids: &[impl AsRef<str>]) {
         self.state.lock().published = kids.iter().map(|kid| kid.as_ref().to_owned()).collect();
-        // An unknown key name publishes no key. The tests that need the key then fail with a clear message.
+        // If a key name is unknown, the issuer publishes no key. Tests that need a key then fail with a clear message.
         self.documents.publish(KEY_SET_PATH, keys::key_set(kids).unwrap_or_default());
     }
 
-    /// Sets the failure of the key endpoint.
+    /// Sets the failure that the key endpoint simulates.
     pub fn fail(&self, fault: Fault) {
         self.documents.fail(KEY_SET_PATH, fault);
     }
@@ -88,7 +88,7 @@ async fn answer(documents: Documents, state: State, request: Request) -> io::Res
     published.unwrap_or_else(|| json_reply(404, &json!({ "error": "not_found" })))
 }
 
-/// The client credentials grant (RFC 6749 §4.4), without a client secret because this is a demo.
+/// Issues a token with the client credentials grant (RFC 6749 §4.4). The demo does not require a client secret.
 async fn token(state: State, request: Request) -> io::Result<Response> {
     let header =
         |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
@@ -112,7 +112,7 @@ async fn token(state: State, request: Request) -> io::Result<Response> {
     spec.claims.extend(field("scope").map(|scope| ("scope".to_owned(), scope.into())));
     spec.exp_in = Some(lifetime.into());
     match spec.mint(clock::unix_seconds(), &claims) {
-        // Plain text is easier to use in shells than JSON.
+        // A plain token is easier to use in shell commands than JSON.
         Ok(token) if accept == "text/plain" => server::reply(200, "text/plain", token),
         Ok(token) => json_reply(200, &json!({ "access_token": token, "token_type": "Bearer", "expires_in": lifetime })),
         Err(error) => json_reply(400, &json!({ "error": "invalid_request", "error_description": error.to_string() })),

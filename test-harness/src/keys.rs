@@ -1,4 +1,4 @@
-//! The fixed key pairs of the development issuer. They are public, so nothing outside the harness may trust them.
+//! The fixed key pairs of the development issuer, which are public and must not be trusted outside the harness.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use rsa::BigUint;
 use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use serde_json::{Map, Value, json};
 
-/// A key, identified by its name, which is also its `kid`.
+/// A key of the development issuer. The name of a key is also its `kid`.
 #[derive(Debug, Clone, Copy)]
 pub struct Key(&'static Map<String, Value>);
 
@@ -23,7 +23,7 @@ impl Key {
         }
     }
 
-    /// Returns its name.
+    /// Returns the name of the key.
     pub fn kid(self) -> &'static str {
         self.text("kid").unwrap_or_default()
     }
@@ -59,8 +59,8 @@ impl Key {
         Ok(rsa::RsaPrivateKey::from_components(number("n")?, number("e")?, number("d")?, primes)?)
     }
 
-    /// Returns the bytes that a forger would use as an HMAC secret. For an `oct` key it is the secret. Otherwise it is the
-    /// public key: the PEM text for RSA, the member `x` for others.
+    /// Returns the bytes that a forger would use as an HMAC secret. For an `oct` key, this is the secret itself. For an RSA key,
+    /// it is the public key in PEM form. For other keys, it is the member `x` of the public key.
     pub fn as_hmac_secret(self) -> Result<Vec<u8>> {
         match self.text("kty")? {
             "oct" => self.bytes("k"),
@@ -74,7 +74,7 @@ impl Key {
     }
 }
 
-/// Returns the key set with the public halves of these keys.
+/// Returns a JWK set with the public part of each of these keys.
 pub fn key_set(kids: &[impl AsRef<str>]) -> Result<Value> {
     let keys: Result<Vec<_>> = kids.iter().map(|kid| Ok(Key::named(kid.as_ref())?.public())).collect();
     Ok(json!({ "keys": keys? }))

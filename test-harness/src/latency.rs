@@ -8,19 +8,20 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::clock;
 
-/// Returns the 99th percentile of the duration of 300 calls of `send`.
+/// Calls `send` 300 times and returns the 99th percentile of the durations.
 ///
 /// # Errors
-/// The first failure of `send`.
+/// Returns the error of the first call of `send` that fails.
 pub fn p99(mut send: impl FnMut() -> Result<()>) -> Result<Duration> {
     let times: Vec<_> = (0..SAMPLES).map(|_| timed(&mut send)).collect::<Result<_>>()?;
     percentile(times)
 }
 
-/// Returns the result of `attack`, and the 99th percentile of the duration of `send` while it runs.
+/// Calls `send` repeatedly while `attack` runs. Returns the result of `attack` and the 99th percentile of the durations of
+/// `send`.
 ///
 /// # Errors
-/// The failure of `attack`, or the first failure of `send`.
+/// Returns the error of `attack`, or the error of the first call of `send` that fails.
 pub fn p99_during<T>(
     mut send: impl FnMut() -> Result<()> + Send,
     attack: impl FnOnce() -> Result<T>,
@@ -41,7 +42,8 @@ pub fn p99_during<T>(
     })
 }
 
-/// Prints both values and their ratio. Tests do not check them, because several tests may share two cores.
+/// Prints the durations before and during an attack, and their ratio. Tests do not check these values, because several tests may
+/// share two cores.
 pub fn report(attack: &str, before: Duration, during: Duration) {
     let ratio = during.as_secs_f64() / before.as_secs_f64();
     eprintln!("p99 of another caller: {before:?} alone, {during:?} during {attack}: {ratio:.2} times as long");

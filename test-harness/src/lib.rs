@@ -1,9 +1,10 @@
 //! The test harness: a real Envoy, a real upstream and a real issuer around the filter, and the cases that run through them.
 //!
-//! The path of a case: [`case`] reads the file, [`scene`] starts the servers, [`token`] signs the tokens, [`client`] sends the
-//! request through the Envoy of a [`stage`], [`expect`] compares, and [`runner`] reports. [`native`] does the same without
-//! Envoy. [`trial`] tests Envoy's own settings: it modifies the configuration that the product generates. The harness uses the
-//! gateway only as users do: as a file for Envoy, or through the public API of the package.
+//! A case runs in these steps: [`case`] reads the file, [`scene`] starts the servers, and [`token`] signs the tokens. [`client`]
+//! sends the request to the Envoy of a [`stage`]. [`expect`] compares the outcome with the expected one, and [`runner`] reports
+//! the result. [`native`] runs the same cases without Envoy. [`trial`] tests the generated Envoy configuration and modifies it
+//! where a test needs that. The harness uses the gateway only as users do: as a module for Envoy, or through the public API of
+//! the package.
 
 pub mod before;
 pub mod bootstrap;

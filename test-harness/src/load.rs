@@ -1,4 +1,4 @@
-//! Load: a mix of requests from several concurrent clients. Each request has an id, and each response is counted.
+//! Sends a mix of requests from several concurrent clients. Each request has an id, and every response is recorded.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,35 +10,35 @@ use serde_json::Value;
 use crate::client::{self, Request, Response};
 use crate::{clock, outcome};
 
-/// A kind of request: its name and the request.
+/// The name of a kind of request, and a request of this kind.
 pub type Sort = (&'static str, Request);
 
-/// A sent request and its result.
+/// A sent request and its response.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// Its kind.
+    /// The kind of the request.
     pub sort: &'static str,
-    /// Its `x-request-id`.
+    /// The `x-request-id` of the request.
     pub id: String,
-    /// Its response, or the error.
+    /// The response to the request, or the error.
     pub answer: Result<Answer, String>,
-    /// The time of the response.
+    /// The time at which the response arrived.
     pub at: Instant,
 }
 
-/// The parts of a response that identify its sender.
+/// The parts of a response that show whether the gateway or the upstream sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The envelope's `error.code`, or an empty text.
+    /// The value of `error.code` in the body, or an empty string.
     pub code: String,
     /// The `retry-after` header.
     pub retry_after: Option<String>,
 }
 
-/// Sends the kinds in turn from `clients` threads while `act` runs. Each request uses a new connection, so that all workers
-/// share the load. Returns the result of `act` and every sent request.
+/// Sends the requests in `sorts` repeatedly from `clients` threads while `act` runs. Each request uses a new connection, so that
+/// all workers share the load. `act` gets the number of responses so far. Returns the result of `act` and every sent request.
 pub fn during<T>(
     to: SocketAddr,
     clients: usize,
@@ -82,7 +82,7 @@ fn send(to: SocketAddr, sort: &'static str, request: &Request) -> Sent {
 }
 
 impl Answer {
-    /// Reads the parts from a response.
+    /// Extracts the relevant parts of a response.
     pub fn of(response: &Response) -> Self {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let code = body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned();

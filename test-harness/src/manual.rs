@@ -1,4 +1,4 @@
-//! The documentation as the tests read it: pages with their fenced blocks, tables, links and code spans.
+//! Reads the documentation for tests: pages with their fenced blocks, tables, links and code spans.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,24 +10,24 @@ use crate::envoy;
 /// One Markdown page.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// Its path, relative to the project root.
+    /// The path of the page, relative to the project root.
     pub path: PathBuf,
-    /// Its text.
+    /// The Markdown source of the page.
     pub text: String,
 }
 
-/// A fenced block.
+/// A fenced code block.
 #[derive(Debug, Clone)]
 pub struct Block {
-    /// The info string after the fence: the language, and what the tests do with the block.
+    /// The info string after the fence. It names the language and how the tests use the block.
     pub info: String,
-    /// The text between the fences.
+    /// The content between the fences.
     pub text: String,
-    /// Page and line, for messages.
+    /// The page and the line of the block, for failure messages.
     pub place: String,
 }
 
-/// A table. Cells are trimmed.
+/// A Markdown table. Its cells are trimmed.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     /// The cells of the header row.
@@ -124,7 +124,7 @@ impl Page {
         outside.map(|(_, line, _)| slug(line)).collect()
     }
 
-    /// Returns the lines with their numbers and their position relative to fences.
+    /// Returns each line with its number and whether it is a fence, inside a fenced block or outside.
     fn lines(&self) -> impl Iterator<Item = (usize, &str, Fence)> {
         let mut inside = false;
         self.text.lines().enumerate().map(move |(index, line)| {
@@ -142,22 +142,22 @@ impl Page {
 }
 
 impl Table {
-    /// Returns the cells of the column `title`, if it exists.
+    /// Returns the cells of the column with the header `title`, if there is such a column.
     pub fn column(&self, title: &str) -> Option<Vec<&str>> {
         let at = self.header.iter().position(|cell| cell == title)?;
         Some(self.rows.iter().filter_map(|row| row.get(at)).map(String::as_str).collect())
     }
 }
 
-/// Returns the code spans of a cell.
+/// Returns the code spans of a table cell or another string.
 pub fn coded(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// Returns how many tests a text names. The text names a file, then tests in that file, all as code spans.
+/// Returns how many tests a string names. The string names a file and then tests in that file, all as code spans.
 ///
 /// # Errors
-/// A file does not have the test.
+/// Returns an error if a test is not in its file or follows no file.
 pub fn tests_shown(text: &str) -> Result<usize> {
     let mut file = None;
     let mut tests = 0;

@@ -1,4 +1,4 @@
-//! Moves the wall clock of one process. `setup/clock.c` is preloaded and adds an offset from a file that the test writes.
+//! Changes the wall clock of one process with a preloaded library (`setup/clock.c`) that adds an offset to the time.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::envoy;
 
-/// The clock of a process that is started with [`MovedClock::env`].
+/// The clock of a process that is started with [`MovedClock::env`]. The library reads the offset from a file that the test
+/// writes.
 #[derive(Debug)]
 pub struct MovedClock {
     folder: PathBuf,
@@ -17,10 +18,10 @@ pub struct MovedClock {
 }
 
 impl MovedClock {
-    /// Creates a clock without an offset.
+    /// Compiles the library and creates a clock with offset 0.
     pub fn new() -> Result<Self> {
         let folder = envoy::fresh_folder()?;
-        // The compiler uses a C compiler as its linker, so `cc` is available.
+        // `rustc` uses `cc` as its linker, so `cc` is available.
         let mut compiler = Command::new("cc");
         compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(folder.join(LIBRARY));
         let built = compiler.arg(envoy::root().join("test-harness/setup/clock.c")).status().context("no `cc`")?;
@@ -37,7 +38,7 @@ impl MovedClock {
         vec![("LD_PRELOAD".to_owned(), path(LIBRARY)), ("CLOCK_OFFSET".to_owned(), path(OFFSET))]
     }
 
-    /// Sets the clock this many seconds ahead of the machine's clock.
+    /// Sets how many seconds the clock is ahead of the machine's clock.
     pub fn set(&self, seconds: i64) -> Result<()> {
         Ok(self.offset.write_all_at(&seconds.to_ne_bytes(), 0)?)
     }

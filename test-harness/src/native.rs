@@ -1,4 +1,4 @@
-//! The native run: the same cases against the core in this process, without Envoy, and with a clock that a case can move.
+//! Runs the cases natively: against the core in this process, without Envoy, and with a clock that a case can advance.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,16 +12,17 @@ use crate::outcome::Outcome;
 use crate::scene::{Scene, document_path};
 use crate::{issuer, keys};
 
-/// A gateway for a policy. It keeps its state between requests.
+/// A gateway with a policy. The gateway keeps its state between requests.
 pub trait Gateway {
-    /// Decides one request.
+    /// Processes one request and returns its outcome.
     fn decide(&mut self, arrival: &Arrival<'_>) -> Result<Outcome>;
 
-    /// Sets the response of the endpoint of a polled document, by path. `None` means that there is no readable response.
+    /// Sets the response of the endpoint at `path`, which serves a polled document. `None` means that the endpoint returns no
+    /// readable response.
     fn publish(&mut self, path: &str, text: Option<String>);
 }
 
-/// A request as it arrives at the gateway, and the state of the servers around it.
+/// A request as it arrives at the gateway, with the client's identity and the issuer's current keys.
 #[derive(Debug)]
 pub struct Arrival<'a> {
     /// The time, in Unix seconds.
@@ -32,23 +33,23 @@ pub struct Arrival<'a> {
     pub key_set: Option<Value>,
     /// The client's address.
     pub from: Option<IpAddr>,
-    /// The verified client certificate.
+    /// The client certificate, if the client sent one. It is already verified.
     pub certificate: Option<Certificate>,
-    /// Whether the audit record is needed.
+    /// Whether the case checks the audit record.
     pub audit: bool,
 }
 
-/// Creates a gateway for a document and its environment variables.
+/// A function that creates a gateway from a document and environment variables.
 pub type Open = fn(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>>;
 
-/// A case file that runs natively.
+/// A case file that runs natively, with its gateway.
 pub struct NativeStage {
-    /// The servers. Only their addresses and keys are used.
+    /// The servers of the case file. The native run uses only their addresses, keys and documents.
     pub scene: Scene,
     gateway: Box<dyn Gateway>,
     published: Vec<String>,
     fault: issuer::Fault,
-    /// Seconds by which the clock was advanced past the polls of changed documents.
+    /// The number of seconds that the clock was advanced so that the gateway polls changed documents.
     elapsed: i64,
 }
 
@@ -65,7 +66,7 @@ impl NativeStage {
         Ok(Self { scene, gateway, published, fault, elapsed: 0 })
     }
 
-    /// Sends the request of `case` as often as it states.
+    /// Sends the request of `case` as often as `times` specifies, and returns the last outcome.
     pub fn run(&mut self, case: &Case) -> Result<(Request, Outcome)> {
         self.fault = case.before.issuer.unwrap_or(self.fault);
         if let Some(published) = &case.before.publish {
@@ -105,5 +106,5 @@ impl NativeStage {
     }
 }
 
-/// Longer than the poll interval of any case's documents, in seconds.
+/// A number of seconds that is longer than every poll interval in the case files.
 const POLLED_WITHIN: i64 = 5;

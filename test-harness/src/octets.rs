@@ -1,9 +1,9 @@
-//! Bytes as text, with `\xNN` for every byte that is not printable ASCII.
+//! Converts bytes to strings and back, with `\xNN` for every byte that is not printable ASCII.
 
 use anyhow::{Result, bail};
 
-/// Parses `\xNN` and `\\`; all other characters are literal. In YAML, write such text in single quotes or plain. In double
-/// quotes, YAML itself reads `\xE9` as the character é, which is two bytes.
+/// Converts a string to bytes. `\xNN` and `\\` are escapes, and all other characters are literal. In YAML, write such a string in
+/// single quotes or without quotes. In double quotes, YAML itself reads `\xE9` as the character é, which is two bytes.
 pub fn parse(text: &str) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Result<Vec<u8>> {
     }
 }
 
-/// The inverse of [`parse`].
+/// Converts bytes to a string that [`parse`] converts back to the same bytes.
 pub fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for byte in bytes {

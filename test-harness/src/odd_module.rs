@@ -1,4 +1,4 @@
-//! Small wasm filters that misbehave on purpose. They replace the product's module to test the configuration around it.
+//! Small Wasm filters that misbehave on purpose. Tests use them in place of the product's module to test Envoy's configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ use crate::small_module::{self, Export};
 /// The misbehaviour of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Oddity {
-    /// Traps on the headers of each request, like a panic.
+    /// The filter traps on the headers of each request, like a panic.
     TrapsAtRequests,
-    /// Allocates memory on the headers of each request until the host refuses, like a leak.
+    /// The filter allocates memory on the headers of each request until the host refuses, like a memory leak.
     EatsMemory,
-    /// Accepts its configuration on the main thread and refuses it on every worker (envoy-facts §0.1).
+    /// The filter accepts its configuration on the main thread and rejects it on every worker (envoy-facts §0.1).
     RefusesOnWorkers,
 }
 
-/// A module in a temporary file, which is removed when this value is dropped.
+/// A module in a temporary file. The file is removed on drop.
 #[derive(Debug)]
 pub struct File(PathBuf);
 
@@ -29,7 +29,7 @@ impl File {
         Self::of(&build(oddity)?)
     }
 
-    /// Writes any module.
+    /// Writes the bytes of a module.
     pub fn of(module: &[u8]) -> Result<Self> {
         let file = Self(envoy::fresh_folder()?.join("odd.wasm"));
         std::fs::write(&file.0, module)?;
@@ -48,7 +48,7 @@ impl Drop for File {
     }
 }
 
-/// Returns the bytes of the module, with only the exports that a proxy-wasm host requires.
+/// Returns the bytes of a misbehaving module. The module exports only what a proxy-wasm host requires.
 pub fn build(oddity: Oddity) -> Result<Vec<u8>> {
     use Instruction::{I32Const, Unreachable};
     let at_requests = match oddity {
@@ -67,11 +67,11 @@ pub fn build(oddity: Oddity) -> Result<Vec<u8>> {
     small_module::build(&[("proxy_get_shared_data", 5), ("proxy_set_shared_data", 5)], callbacks, KEY)
 }
 
-/// An allocator that gets no more memory ends its program. Rust's allocator uses this instruction.
+/// Returns instructions that grow the memory until the host refuses and then trap, as Rust's allocator does.
 fn until_no_more() -> Vec<Instruction<'static>> {
     use Instruction::{Br, End, I32Const, I32Eq, If, Loop, MemoryGrow, Unreachable};
     let nothing = BlockType::Empty;
-    // 16 MiB at a time.
+    // Each step adds 16 MiB (256 pages).
     let grow = [I32Const(256), MemoryGrow(0), I32Const(-1), I32Eq];
     let mut body = vec![Loop(nothing)];
     body.extend(grow);
@@ -79,14 +79,14 @@ fn until_no_more() -> Vec<Instruction<'static>> {
     body
 }
 
-/// Envoy configures its trial VM first, then the VM of the main thread, then those of the workers (§2.1). The length of a
-/// shared value counts them.
+/// Returns instructions that return 1 on the first two calls across all VMs, and 0 on later calls. Envoy configures its base VM
+/// first, then the VM of the main thread, and then the VMs of the workers (§2.1). The length of a shared value counts the calls.
 fn only_twice() -> Vec<Instruction<'static>> {
     use Instruction::{Call, Drop, Else, End, I32Add, I32Const, I32GeU, I32Load, If, LocalGet, LocalSet};
     const COUNT: u32 = 2;
     let size = MemArg { offset: 0, align: 2, target: MemArgTarget::Memory(0), ordering: None };
     vec![
-        // If the key is missing, the size stays zero.
+        // If the shared value does not exist yet, its size stays 0.
         I32Const(KEY_AT),
         I32Const(KEY_SIZE),
         I32Const(64),

@@ -1,4 +1,4 @@
-//! The outcome of one request: what the client received, what the upstream received, and what was recorded.
+//! The outcome of one request: the response, the request that reached the upstream, and the audit record.
 
 use serde_json::Value;
 
@@ -10,13 +10,13 @@ pub type Headers = Vec<(String, Vec<u8>)>;
 /// The complete outcome of one request.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// The status the client received.
+    /// The status that the client received.
     pub status: u16,
-    /// The headers the client received.
+    /// The headers that the client received.
     pub headers: Headers,
-    /// The body the client received.
+    /// The body that the client received.
     pub body: Vec<u8>,
-    /// The request as the upstream received it, or `None` if no upstream was reached.
+    /// The request as the upstream received it, or `None` if no upstream received a request.
     pub forwarded: Option<Forwarded>,
     /// How often the key endpoint was called.
     pub fetches: usize,
@@ -29,13 +29,13 @@ pub struct Outcome {
 pub struct Forwarded {
     /// The name of the upstream.
     pub upstream: String,
-    /// Its method.
+    /// The method of the request.
     pub method: String,
-    /// Its path and query.
+    /// The path and the query of the request.
     pub path: String,
-    /// Its headers.
+    /// The headers of the request.
     pub headers: Headers,
-    /// Its trailers.
+    /// The trailers of the request.
     pub trailers: Headers,
     /// The number of body bytes that arrived.
     pub body_bytes: usize,
@@ -54,7 +54,7 @@ pub fn values(headers: &Headers, name: &str) -> Vec<String> {
     headers.iter().filter(same).map(|(_, value)| octets::escape(value)).collect()
 }
 
-/// Formats header lines for messages.
+/// Formats header lines for failure messages.
 pub fn print(headers: &Headers) -> String {
     headers.iter().map(|(name, value)| format!("    {name}: {}\n", octets::escape(value))).collect()
 }

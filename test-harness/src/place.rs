@@ -1,6 +1,6 @@
-//! Placeholders in a case file that are filled once the servers run: `${ISSUER}`, `${UPSTREAM.agents}`, `${DOWN}`.
+//! Placeholders in a case file, such as `${ISSUER}` and `${UPSTREAM.agents}`. The harness replaces them after the servers start.
 //!
-//! `${LONG_9000}` is a text of 9000 letters, and `${9*ab}` repeats a text nine times.
+//! `${LONG_9000}` becomes a string of 9000 letters. `${9*ab}` becomes the string `ab`, repeated nine times.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl Places {
         self.0.insert(name.into(), text.into());
     }
 
-    /// Returns `text` with every placeholder filled. An unknown one is an error.
+    /// Returns `text` with every placeholder replaced by its value. An unknown placeholder is an error.
     pub fn fill(&self, text: &str) -> Result<String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -38,7 +38,7 @@ impl Places {
         Ok(out)
     }
 
-    /// Fills every text within `value`, including member names.
+    /// Replaces the placeholders in every string within `value`, including member names.
     pub fn fill_all(&self, value: &Value) -> Result<Value> {
         Ok(match value {
             Value::String(text) => self.fill(text)?.into(),
@@ -48,7 +48,7 @@ impl Places {
         })
     }
 
-    /// Fills every text within an object.
+    /// Replaces the placeholders in every string within an object.
     pub fn fill_object(&self, members: &Map<String, Value>) -> Result<Map<String, Value>> {
         members.iter().map(|(name, value)| Ok((self.fill(name)?, self.fill_all(value)?))).collect()
     }

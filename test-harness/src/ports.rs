@@ -5,11 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-/// Returns unused ports of 127.0.0.1. Each is given out once among all running test processes. Two things could take a port
-/// before its server listens. Linux assigns ports from 32768 up to sockets without a fixed port, including clients, so these
-/// ports are below that range. Another test could also use the same port, because Envoy shares its port (SO_REUSEPORT); each
-/// Envoy would then answer the other's clients. To prevent this, the UDP port with the same number stays bound, without
-/// sharing, while this process lives.
+/// Returns unused ports of 127.0.0.1. No two running test processes get the same port. Linux assigns ports from 32768 upwards to
+/// sockets without a fixed port, including client sockets, so the returned ports are below 32768. Two tests must not use the same
+/// port: Envoy listens with SO_REUSEPORT, so one Envoy would receive connections for the other one. Therefore this process binds
+/// the UDP port with the same number, without SO_REUSEPORT, and keeps it bound until the process exits.
 pub fn free<const N: usize>() -> Result<[u16; N]> {
     static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,7 +28,8 @@ fn first_free() -> Option<(u16, UdpSocket)> {
     })
 }
 
-/// Returns a one-line error if `port` of 127.0.0.1 is taken. `hint` explains how to choose another port.
+/// Returns a one-line error if `port` of 127.0.0.1 is in use. The error contains `hint`, which explains how to free the port or
+/// choose another one.
 pub fn require_free(port: u16, hint: &str) -> Result<()> {
     match TcpListener::bind(loopback(port)) {
         Ok(_) => Ok(()),

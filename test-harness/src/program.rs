@@ -1,4 +1,4 @@
-//! The command line of the package. It is built on first use, so that no test runs an old version.
+//! Runs the command line of the package, which is built on first use so that no test runs an old version.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::envoy;
 
-/// Returns the output of the command line for these arguments, or an error if it fails.
+/// Runs the command line with these arguments. Returns its standard output, or an error if it fails.
 pub fn output(arguments: &[String], env: &[(String, String)]) -> Result<String> {
     let mut command = Command::new(program()?);
     let output = command.current_dir(envoy::root()).args(arguments).envs(env.iter().cloned()).output()?;
@@ -24,7 +24,7 @@ pub fn import(file: &str, arguments: &[String]) -> Result<Value> {
     serde_saphyr::from_str(&output(&all, &[])?).context("the imported document cannot be read")
 }
 
-/// Returns the path of the freshly built program.
+/// Builds the command line on the first call and returns its path.
 pub fn program() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));

@@ -1,8 +1,8 @@
-//! Encodes a `google.protobuf.Struct` like Envoy, for the parsers that must read it.
+//! Encodes a `google.protobuf.Struct` like Envoy does, as test input for the filter's parsers.
 
 use serde_json::{Map, Value};
 
-/// `message Struct { map<string, Value> fields = 1; }`. A value that is not an object becomes an empty Struct.
+/// Encodes `message Struct { map<string, Value> fields = 1; }`. A value that is not an object becomes an empty Struct.
 pub fn of_struct(value: &Value) -> Vec<u8> {
     value.as_object().map(fields).unwrap_or_default()
 }
@@ -18,7 +18,7 @@ fn fields(members: &Map<String, Value>) -> Vec<u8> {
     out
 }
 
-/// `message Value { oneof kind { null = 1; number = 2; string = 3; bool = 4; Struct = 5; ListValue = 6; } }`
+/// Encodes `message Value { oneof kind { null = 1; number = 2; string = 3; bool = 4; Struct = 5; ListValue = 6; } }`.
 fn of_value(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     match value {

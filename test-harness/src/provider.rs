@@ -1,4 +1,4 @@
-//! A real authorization server that shares no code with this project: npm's `oidc-provider` under Node. Stopped on drop.
+//! A real authorization server that shares no code with this project: the npm package `oidc-provider`, run under Node.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use crate::envoy;
 
-/// A running server.
+/// A running authorization server. It stops on drop.
 #[derive(Debug)]
 pub struct Provider {
     child: Child,
-    /// Its issuer URL, which is also its address.
+    /// The issuer URL of the server, which is also its address.
     pub issuer: String,
 }
 
 impl Provider {
-    /// Starts a server with these clients that signs tokens for one resource with ES256. With `tls`, a PEM certificate and its
-    /// key, it uses TLS.
+    /// Starts an authorization server with these clients. The server signs tokens for one resource with ES256. If `tls` contains
+    /// a PEM certificate and its key, the server uses TLS.
     pub fn start(clients: &Value, resource: &str, tls: Option<(&str, &str)>) -> Result<Self> {
         let tls = tls.map(|(cert, key)| json!({ "cert": cert, "key": key }));
         let job = json!({ "clients": clients, "resource": resource, "tls": tls });
@@ -38,7 +38,7 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        // It may have exited already. There is no caller to report an error to.
+        // The error is ignored, because the process may have exited already.
         let _gone = self.child.kill().and_then(|()| self.child.wait().map(drop));
     }
 }

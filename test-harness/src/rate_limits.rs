@@ -1,4 +1,4 @@
-//! A rate limit service with Redis: Limitador's engine behind Envoy's protocol, as separate processes on free ports.
+//! Starts a rate limit service and its Redis as separate processes. The service uses Limitador's engine and Envoy's protocol.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::clock::Deadline;
 use crate::{envoy, ports};
 
-/// The service and its Redis. Both stop on drop.
+/// A rate limit service and its Redis. Both processes stop on drop.
 #[derive(Debug)]
 pub struct RateLimits {
     folder: PathBuf,
-    /// The port of the service. It stays the same after a restart.
+    /// The port of the service. The port does not change when the service restarts.
     pub port: u16,
     redis_port: u16,
     redis: Option<Child>,
@@ -31,17 +31,17 @@ struct Service {
     orders: ChildStdin,
 }
 
-/// The lines that the service wrote.
+/// The lines that the service wrote to standard output.
 type Heard = Arc<Mutex<Vec<String>>>;
 
-/// One call that the service received.
+/// One rate limit request that the service received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The domain and the descriptor's entries: `portcullis/limit=per-client,client=c1`.
+    /// The domain and the entries of the descriptor, for example `portcullis/limit=per-client,client=c1`.
     pub about: String,
-    /// The number of hits in the request, or 0 if the service failed before it counted.
+    /// The number of hits in the request. It is 0 if the service failed before it counted the hits.
     pub hits: u32,
-    /// `OK`, `OVER_LIMIT` or `ERROR`.
+    /// The response of the service: `OK`, `OVER_LIMIT` or `ERROR`.
     pub answer: String,
 }
 
@@ -87,7 +87,7 @@ impl RateLimits {
         let (orders, lines) = (child.stdin.take(), child.stdout.take());
         let (Some(orders), Some(lines)) = (orders, lines) else { bail!("the service has no standard streams") };
         let heard = self.heard.clone();
-        // The thread ends when the service exits.
+        // The thread ends when the service exits and closes its output.
         thread::spawn(move || {
             for line in BufReader::new(lines).lines().map_while(Result::ok) {
                 heard.lock().unwrap_or_else(PoisonError::into_inner).push(line);
@@ -103,7 +103,7 @@ impl RateLimits {
         end(self.service.take().map(|service| service.child));
     }
 
-    /// Makes the service fail: `error`, `garbage`, `slow 200`, or `none`.
+    /// Sets the fault that the service simulates: `error`, `garbage`, `slow 200` (milliseconds), or `none`.
     pub fn fail(&mut self, fault: &str) -> Result<()> {
         let order = format!("fault {fault}");
         let before = self.count(&order);
@@ -112,7 +112,7 @@ impl RateLimits {
         Deadline::after(PATIENCE).poll(|| (self.count(&order) > before).then_some(())).context("it did not obey")
     }
 
-    /// Returns every call so far.
+    /// Returns every rate limit request that the service has received so far.
     pub fn calls(&self) -> Result<Vec<Call>> {
         let lines = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         lines.iter().filter_map(|line| line.strip_prefix("call ")).map(Call::read).collect()
@@ -143,8 +143,8 @@ impl Call {
     }
 }
 
-/// Returns a limit in Limitador's format: a number of hits in a number of seconds, for each value of `entry`, with the
-/// descriptor `limit=name`.
+/// Returns a limit in Limitador's format. The limit allows `hits` hits in `seconds` seconds for each value of the descriptor
+/// entry `entry`. It applies to descriptors with the entry `limit=name`.
 pub fn limit(name: &str, hits: u64, seconds: u64, entry: &str) -> Value {
     json!({
         "namespace": "portcullis", "name": name, "max_value": hits, "seconds": seconds,
@@ -155,7 +155,7 @@ pub fn limit(name: &str, hits: u64, seconds: u64, entry: &str) -> Value {
 
 fn end(child: Option<Child>) {
     if let Some(mut child) = child {
-        // It may have exited already. There is no caller to report an error to.
+        // The error is ignored, because the process may have exited already.
         let _gone = child.kill().and_then(|()| child.wait().map(drop));
     }
 }

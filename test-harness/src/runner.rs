@@ -1,4 +1,4 @@
-//! Runs named checks, a few groups at a time, and reports them in the format of `cargo test`.
+//! Runs groups of named checks in parallel and reports the results in the format of `cargo test`.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,9 +9,9 @@ use anyhow::Result;
 
 /// Checks that share servers and run one after the other.
 pub struct Group {
-    /// The prefix of the names of its checks.
+    /// The name of the group, which is printed before the name of each check.
     pub name: String,
-    /// The names of its checks.
+    /// The names of the checks in the group.
     pub checks: Vec<String>,
     /// Starts the servers and returns the function that runs the check with a given index.
     pub set_up: Box<dyn FnOnce() -> Result<Check> + Send>,
@@ -20,7 +20,8 @@ pub struct Group {
 /// Runs one check of a group and returns the reason if it fails.
 pub type Check = Box<dyn FnMut(usize) -> Result<(), String>>;
 
-/// Runs all groups that match a word on the command line (without words, all groups), `at_once` groups at a time.
+/// Runs all checks whose name contains one of the arguments of the command line. Without arguments, it runs all checks. At most
+/// `at_once` groups run at the same time.
 pub fn run(groups: Vec<Group>, at_once: usize) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
@@ -74,7 +75,7 @@ fn run_group(group: Group, marked: Vec<(bool, String)>, mut done: impl FnMut(Str
     }
 }
 
-/// A panic fails only its own check. The other checks still run.
+/// Turns a panic into an error, so that it fails only one check and the other checks still run.
 fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("it panicked; its message stands above".to_owned()))
 }
@@ -88,7 +89,7 @@ fn report(failures: &[(String, String)], passed: usize, count: usize, left: usiz
         println!("\nfailures:");
         failures.iter().for_each(|(name, _)| println!("    {name}"));
     }
-    // A check that neither passed nor failed was lost, which is also a failure.
+    // If a check neither passed nor failed, its result was lost. This counts as a failure.
     let good = failures.is_empty() && passed == count;
     let word = if good { "ok" } else { "FAILED" };
     let failed = count - passed;

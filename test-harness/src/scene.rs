@@ -1,4 +1,4 @@
-//! The servers of a case file and its requests, shared by the Envoy run and the native run.
+//! Starts the servers of a case file and builds its requests, both for the Envoy run and for the native run.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct Scene {
     pub issuer: Issuer,
     /// The upstreams by name.
     pub upstreams: Vec<Upstream>,
-    /// The requests that the upstreams received.
+    /// The requests that the upstreams received and the test has not read yet.
     pub received: Received,
     /// The certificates, if the gateway uses TLS.
     pub certificates: Option<Certificates>,
@@ -35,7 +35,7 @@ pub struct Scene {
     pub places: Places,
     claims: Map<String, Value>,
     secrets: RefCell<Vec<String>>,
-    /// Seconds since 1970, for tokens.
+    /// Returns the Unix time at which tokens are issued.
     pub clock: fn() -> i64,
 }
 
@@ -92,7 +92,7 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Uses another clock to issue tokens.
+    /// Replaces the clock that tokens are issued with.
     pub fn at(self, clock: fn() -> i64) -> Self {
         Self { clock, ..self }
     }
@@ -121,7 +121,7 @@ impl Scene {
         Ok(texts.keys().chain(faults.keys()).map(|name| document_path(name)).collect())
     }
 
-    /// Returns the request of `case` as bytes, with its token.
+    /// Returns the request of `case` with a newly signed token.
     pub fn request(&self, case: &Case) -> Result<Request> {
         let spec = &case.request;
         let token = match &spec.token {
@@ -153,7 +153,8 @@ impl Scene {
         })
     }
 
-    /// Returns the texts that must never be logged: secrets of the environment, and claims and signatures of all tokens so far.
+    /// Returns the strings that must never be logged: the secrets of the case file, and the claims and signatures of all tokens
+    /// so far.
     pub fn secrets(&self) -> Vec<String> {
         self.secrets.borrow().clone()
     }
@@ -169,7 +170,8 @@ impl Scene {
     }
 }
 
-/// Returns the document of the file, merged over the imported one if there is one.
+/// Returns the document of the case file. If the file imports a document, the members of the case file replace the imported
+/// members.
 fn policy(file: &CaseFile, places: &Places) -> Result<Value> {
     let own = places.fill_object(&file.policy)?;
     let Some(import) = &file.import else { return Ok(own.into()) };
@@ -179,7 +181,7 @@ fn policy(file: &CaseFile, places: &Places) -> Result<Value> {
     Ok(imported)
 }
 
-/// Returns the path under which a document is published.
+/// Returns the path at which the issuer publishes a document.
 pub fn document_path(name: &str) -> String {
     format!("/documents/{name}")
 }

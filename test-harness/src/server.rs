@@ -1,4 +1,4 @@
-//! The base of the upstream and the issuer: an HTTP/1.1 and h2c server on a loopback port, stopped on drop.
+//! The HTTP/1.1 and h2c server that the upstream and the issuer are built on. It listens on a loopback port.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,10 +25,10 @@ use crate::ports;
 
 /// A request whose body is still being received.
 pub type Request = hyper::Request<Incoming>;
-/// A response whose body may be cut off.
+/// A response. Its body can end early with an error.
 pub type Response = hyper::Response<BoxBody<Bytes, io::Error>>;
 
-/// A running server.
+/// A running server. It stops on drop.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -50,12 +50,12 @@ impl Server {
         Ok(Self { address, accepting })
     }
 
-    /// Returns the address that it listens on.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns its base URL without a trailing slash.
+    /// Returns the base URL of the server without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -67,19 +67,19 @@ impl Drop for Server {
     }
 }
 
-/// The runtime for all servers of this process. It lives as long as the process.
+/// Returns the runtime for all servers of this process. The runtime lives as long as the process.
 pub fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
     let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     RUNTIME.get_or_init(build).as_ref().map_err(|error| anyhow::anyhow!("no runtime for the servers: {error}"))
 }
 
-/// Returns a complete body.
+/// Returns a body with these bytes.
 pub fn full(body: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
     Full::new(body.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 
-/// Returns a body that sends `start` and then closes the connection.
+/// Returns a body that sends `start` and then fails, so that the server closes the connection.
 pub fn broken_off(start: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
     let gone_out = Box::pin(tokio::time::sleep(Duration::from_millis(50)));
     Breaking { start: Some(start.into()), gone_out }.boxed()
@@ -111,7 +111,8 @@ where
 
 struct Breaking {
     start: Option<Bytes>,
-    /// A server that closes immediately does not send even the response head. This delay lets it be sent.
+    /// A delay before the connection is closed. Without the delay, the server would close the connection before it sends the
+    /// response head.
     gone_out: Pin<Box<Sleep>>,
 }
 

@@ -1,10 +1,11 @@
-//! A request as Envoy shows it to a filter.
+//! Converts a request to the headers that Envoy passes to a filter.
 
 use crate::client::Request;
 use crate::outcome::Headers;
 
-/// Returns the header list: pseudo-headers first, names in lower case. Values are trimmed (envoy-facts §2.11) unless they
-/// arrive over HTTP/2. Repeated headers that Envoy keeps once are joined (§0.9).
+/// Returns the header list as Envoy passes it to a filter: pseudo-headers first, and names in lower case. Values are trimmed
+/// (envoy-facts §2.11) unless they arrive over HTTP/2. If Envoy stores only one line of a header, the values of repeated lines
+/// are joined with commas (§0.9).
 pub fn headers(request: &Request) -> Headers {
     let mut headers: Headers =
         vec![(":method".into(), request.method.clone()), (":path".into(), request.target.clone())];
@@ -29,5 +30,5 @@ pub fn headers(request: &Request) -> Headers {
     headers
 }
 
-/// The headers of this kind that tests send twice.
+/// Headers of which Envoy stores only one line. The list contains only headers that tests send twice.
 const KEPT_ONCE: [&str; 4] = ["access-control-request-method", "authorization", "content-type", "origin"];

@@ -1,4 +1,4 @@
-//! Proxy-wasm modules of a few hand-written instructions: filters that do only one thing.
+//! Builds proxy-wasm modules from a few hand-written instructions, for filters that do only one thing.
 
 use anyhow::{Context, Result};
 use wasm_encoder::{
@@ -6,10 +6,10 @@ use wasm_encoder::{
     ImportSection, Instruction, MemorySection, MemoryType, Module, TypeSection, ValType,
 };
 
-/// An exported function. It has two local variables besides its parameters. All numbers are `i32`.
+/// An exported function. In addition to its parameters, it has two local variables. All values are `i32`.
 #[derive(Debug)]
 pub struct Export {
-    /// The name of a callback of the ABI.
+    /// The name of the proxy-wasm callback.
     pub name: &'static str,
     /// The number of parameters.
     pub parameters: u32,
@@ -31,10 +31,11 @@ impl Export {
     }
 }
 
-/// Returns the bytes of a module (ABI 0.2.1). Each import has a name and a number of parameters and returns a status. The
-/// module exports what every host requires and then `exports`. `data` is at the start of its memory.
+/// Returns the bytes of a module for ABI 0.2.1. `imports` gives the name and the number of parameters of each imported function;
+/// every imported function returns a status. The module exports the functions that every host requires, and `exports`. The memory
+/// of the module starts with `data`.
 ///
-/// An import is called by its index in `imports`.
+/// To call an imported function, use its index in `imports`.
 pub fn build(imports: &[(&str, u32)], exports: Vec<Export>, data: &[u8]) -> Result<Vec<u8>> {
     let mut imported = ImportSection::new();
     for (name, parameters) in imports {
@@ -68,14 +69,15 @@ pub fn build(imports: &[(&str, u32)], exports: Vec<Export>, data: &[u8]) -> Resu
 fn always() -> Vec<Export> {
     vec![
         Export::silent("proxy_abi_version_0_2_1", 0, vec![]),
-        // The host reads the result before it allocates again, so one address is enough.
+        // The host uses each allocation immediately, so one address is enough for all of them.
         Export::number("proxy_on_memory_allocate", 1, vec![Instruction::I32Const(SCRATCH)]),
         Export::silent("proxy_on_context_create", 2, vec![]),
         Export::number("proxy_on_vm_start", 2, vec![Instruction::I32Const(1)]),
     ]
 }
 
-/// The function types by number of parameters: first without a result, then with one.
+/// Returns all function types, ordered by the number of parameters: first the types without a result, then the types with one
+/// result.
 fn types() -> TypeSection {
     let mut types = TypeSection::new();
     for results in 0..2 {

@@ -1,4 +1,4 @@
-//! Runs a case file against a real Envoy with the filter, between the client and the servers of the file.
+//! Runs a case file against a real Envoy with the filter. Envoy is between the client and the servers of the case file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::scene::Scene;
 use crate::tls::Tls;
 use crate::{h2c, ports};
 
-/// A running case file.
+/// A case file with its running Envoy and servers.
 #[derive(Debug)]
 pub struct Stage {
-    /// The servers.
+    /// The servers of the case file.
     pub scene: Scene,
-    /// The Envoy.
+    /// The Envoy process under test.
     pub envoy: Envoy,
-    /// The port the client connects to.
+    /// The port that the client connects to.
     pub port: u16,
     speaks_http2: bool,
-    /// The total number of calls to the key endpoint after the previous case.
+    /// The number of calls to the key endpoint from the start to the end of the previous case.
     fetches: usize,
 }
 
@@ -47,7 +47,7 @@ impl Stage {
         Ok(Self { scene, envoy, port, speaks_http2: false, fetches: 0 })
     }
 
-    /// Uses an HTTP/2 client.
+    /// Sends all requests over HTTP/2 instead of HTTP/1.1.
     pub fn over_http2(self) -> Self {
         Self { speaks_http2: true, ..self }
     }
@@ -91,8 +91,8 @@ impl Stage {
         }
     }
 
-    /// Waits for two fetches of a changed document. The second fetch begins after the first has ended, and by then every worker
-    /// has had time to apply the first one.
+    /// Waits until Envoy has fetched a changed document twice. The second fetch begins after the first fetch has ended. By then,
+    /// every worker has had time to apply the result of the first fetch.
     fn await_polls(&self, path: &str) -> Result<()> {
         let documents = &self.scene.issuer.documents;
         let before = documents.requests(path);
@@ -100,7 +100,8 @@ impl Stage {
         polled.with_context(|| format!("nobody polls {path}"))
     }
 
-    /// Returns the client's TLS settings, if the gateway uses TLS. Each case has new ones, so that no session is resumed.
+    /// Returns the client's TLS settings if the gateway uses TLS. Each case gets new settings, so that no case resumes a session
+    /// of another case.
     fn tls(&self, case: &Case) -> Result<Option<Tls>> {
         let shown = case.request.certificate.as_deref();
         self.scene.certificates.as_ref().map(|certificates| Tls::of(certificates, shown)).transpose()
@@ -126,7 +127,8 @@ impl Stage {
         }
     }
 
-    /// Returns the audit record with the response's request id. It is written shortly after the response.
+    /// Returns the audit record that has the request id of the response. Envoy writes the record shortly after the response, so
+    /// the method waits for it.
     fn audit(&self, response: &Headers) -> Result<Option<Value>> {
         let Some(id) = outcome::values(response, "x-request-id").pop() else { return Ok(None) };
         let named = |record: &Value| record.get("request_id").and_then(Value::as_str) == Some(&id);
@@ -141,7 +143,7 @@ impl Stage {
 }
 
 fn generated(scene: &Scene, file: &CaseFile, port: u16, admin: u16, module: &Path, embed: &str) -> Result<String> {
-    // The client acts as a proxy that reports the address of its client.
+    // If a case sets `from`, the harness sends the request like a proxy that reports the address of its client.
     let trusted_hops = u32::from(file.cases.iter().any(|case| case.request.from.is_some()));
     let folder = envoy::fresh_folder()?;
     let document = folder.join("gateway.json");
@@ -160,7 +162,8 @@ fn bare(scene: &Scene, port: u16, admin: u16, module: &Path) -> Result<String> {
     Ok(Bootstrap { port, admin, module: Some(module), policy: &scene.policy, clusters, env }.text())
 }
 
-/// A log line may have a prefix before its JSON. An access log has the record under `audit`, next to Envoy's fields.
+/// Returns the audit record in a log line, if the line contains JSON. The JSON may have a prefix. In an access log, the record is
+/// the member `audit`, next to Envoy's own fields.
 fn record_in(line: &str) -> Option<Value> {
     let (prefix, _) = line.split_once('{')?;
     let mut record: Value = serde_json::from_str(line.get(prefix.len()..)?).ok()?;
@@ -171,7 +174,8 @@ fn record_in(line: &str) -> Option<Value> {
     Some(record)
 }
 
-/// Returns the clusters that a policy names: one for each upstream, and the issuers' key endpoints.
+/// Returns the name and the port of each cluster that a policy needs: for upstreams, for key endpoints, and for fetched
+/// documents.
 fn clusters(policy: &Value, scene: &Scene) -> Result<Vec<(String, u16)>> {
     let mut found = Vec::new();
     for (name, upstream) in policy.get("upstreams").and_then(Value::as_object).into_iter().flatten() {
@@ -204,5 +208,5 @@ fn port_of(url: &str) -> Result<u16> {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// More than one worker, so that requests reach workers that do not have the state of another one.
+/// The number of Envoy workers. There are several workers so that requests reach workers with different state.
 const WORKERS: u32 = 2;

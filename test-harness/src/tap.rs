@@ -1,6 +1,7 @@
-//! An upstream that records every byte as it arrives, to show what a gateway forwards before it decides.
+//! An upstream that records every byte on arrival, so that tests see which bytes a gateway forwards before its decision.
 //!
-//! It answers each complete HTTP/1.1 request with an empty 200. It only parses enough of HTTP to find the end of a request.
+//! The tap answers each complete HTTP/1.1 request with an empty 200 response. It parses only enough of HTTP to find the end of a
+//! request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,12 +36,12 @@ impl Tap {
         Ok(Self { port, seen, accepting })
     }
 
-    /// Returns its port on 127.0.0.1.
+    /// Returns the port of the tap on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Returns how many bytes have arrived.
+    /// Returns how many bytes have arrived since the last call of [`Tap::forget`].
     pub fn bytes(&self) -> usize {
         lock(&self.seen).bytes
     }
@@ -50,7 +51,7 @@ impl Tap {
         std::mem::take(&mut lock(&self.seen).bytes)
     }
 
-    /// Returns the complete requests since the last call as bytes.
+    /// Returns the bytes of each complete request that arrived since the last call.
     pub fn take(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut lock(&self.seen).requests)
     }

@@ -1,4 +1,4 @@
-//! A TLS client: its trusted authority, its client certificate, and the same requests over TLS.
+//! A TLS client for HTTP/1.1 and HTTP/2, with a trusted authority and an optional client certificate.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -13,17 +13,18 @@ use crate::certificate::{Certificates, SERVER};
 use crate::client::{Connection, Request, Response};
 use crate::{client, h2c, server};
 
-/// The settings of a client. Connections with the same settings resume each other's sessions if the server allows it.
+/// The TLS settings of a client. A connection can resume the session of an earlier connection with the same settings, if the
+/// server allows it.
 #[derive(Debug, Clone)]
 pub struct Tls(ClientConfig);
 
 impl Tls {
-    /// Creates a client with the certificate of this name, or without one.
+    /// Creates a client that sends the client certificate named `shows`. With `None`, the client sends no certificate.
     pub fn of(certificates: &Certificates, shows: Option<&str>) -> Result<Self> {
         Self::speaking(certificates, shows, rustls::DEFAULT_VERSIONS)
     }
 
-    /// Limits the client to some TLS versions.
+    /// Creates a client like [`Tls::of`] that supports only these TLS versions.
     pub fn speaking(
         certificates: &Certificates,
         shows: Option<&str>,
@@ -44,7 +45,7 @@ impl Tls {
         Ok(self.send_and_tell(to, request, patience)?.0)
     }
 
-    /// Also returns the kind of handshake.
+    /// Sends one HTTP/1.1 request on a new connection. Returns the response and the kind of the TLS handshake.
     pub fn send_and_tell(
         &self,
         to: SocketAddr,

@@ -1,4 +1,4 @@
-//! Mints tokens: valid ones for every algorithm, and invalid ones for every attack of a forger.
+//! Mints tokens: valid tokens for every algorithm, and invalid tokens for every kind of forgery.
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -18,16 +18,16 @@ use crate::keys::Key;
 pub struct TokenSpec {
     /// The name of the signing key.
     pub key: String,
-    /// The algorithm, if it is not the key's default. `HS256` with an asymmetric key uses its public half as the secret.
+    /// The algorithm, if it is not the key's default. `HS256` with an asymmetric key uses the public key as the HMAC secret.
     #[serde(default)]
     pub alg: Option<String>,
-    /// Claims that replace the defaults; `null` removes a default.
+    /// Claims that replace the default claims. `null` removes a default claim.
     #[serde(default)]
     pub claims: Map<String, Value>,
-    /// Header members that replace `alg`, `kid` and `typ`; `null` removes one.
+    /// Header members that replace the default `alg`, `kid` and `typ`. `null` removes a member.
     #[serde(default)]
     pub header: Map<String, Value>,
-    /// Seconds from now to `exp`, possibly fractional. The default is 300.
+    /// Seconds from now to `exp`. The value can be fractional. The default is 300.
     #[serde(default)]
     pub exp_in: Option<Number>,
     /// Seconds from now to `nbf`. By default there is no `nbf`.
@@ -36,13 +36,13 @@ pub struct TokenSpec {
     /// Seconds from now to `iat`. The default is 0.
     #[serde(default)]
     pub iat_in: Option<i64>,
-    /// The claims as literal JSON text, for texts that no map can represent (duplicate members, deep nesting).
+    /// The claims as literal JSON, for JSON that a map cannot represent (duplicate members, deep nesting).
     #[serde(default)]
     pub claims_text: Option<String>,
-    /// The header as literal JSON text, for the same purpose.
+    /// The header as literal JSON, for JSON that a map cannot represent.
     #[serde(default)]
     pub header_text: Option<String>,
-    /// The change to the signed token.
+    /// A change that is made to the token after signing.
     #[serde(default)]
     pub tamper: Option<Tamper>,
 }
@@ -51,34 +51,34 @@ pub struct TokenSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tamper {
-    /// One bit of the signature flipped.
+    /// Flips one bit of the signature.
     Signature,
-    /// One claim added after signing.
+    /// Adds a claim after signing.
     Claims,
-    /// One header member added after signing.
+    /// Adds a header member after signing.
     Header,
-    /// `alg` replaced by `none`, the signature removed.
+    /// Replaces `alg` with `none` and removes the signature.
     AlgNone,
-    /// The signature removed, the last dot kept.
+    /// Removes the signature and keeps the dot before it.
     EmptySignature,
-    /// The signature removed with its dot.
+    /// Removes the signature and the dot before it.
     TwoSegments,
-    /// A fourth segment added.
+    /// Adds a fourth segment.
     ExtraSegment,
-    /// Every segment padded with `=`.
+    /// Pads every segment with `=`.
     Padded,
-    /// The last character of the signature with padding bits that no encoder sets (RFC 4648 §3.5).
+    /// Sets padding bits in the last character of the signature that no encoder sets (RFC 4648 §3.5).
     StrayBits,
-    /// The signature in the standard base64 alphabet, with `+` and `/`.
+    /// Encodes the signature in the standard base64 alphabet, which uses `+` and `/`.
     PlainBase64,
-    /// An ECDSA signature in ASN.1 DER instead of the fixed width of RFC 7518 §3.4.
+    /// Encodes an ECDSA signature in ASN.1 DER instead of the fixed-width form of RFC 7518 §3.4.
     DerSignature,
-    /// An ECDSA signature (r, s) changed to (r, n - s), which is also valid and which anyone can compute.
+    /// Changes an ECDSA signature (r, s) to (r, n - s). Anyone can compute this signature, and it is valid too.
     TwinSignature,
 }
 
 impl TokenSpec {
-    /// Describes a valid token of `key`.
+    /// Creates the description of a valid token that is signed with `key`.
     pub fn of(key: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -100,7 +100,7 @@ impl TokenSpec {
         self
     }
 
-    /// Signs the token. `now` is the Unix time; the token's claims replace `defaults`.
+    /// Signs the token. `now` is the Unix time. The claims of the description replace `defaults`.
     pub fn mint(&self, now: i64, defaults: &Map<String, Value>) -> Result<String> {
         let key = Key::named(&self.key)?;
         let alg = self.alg.as_deref().unwrap_or_else(|| key.usual_algorithm());
@@ -150,7 +150,7 @@ impl Tamper {
             Self::StrayBits => {
                 let encoded = encode(signature);
                 let (kept, last) = encoded.split_at_checked(encoded.len().saturating_sub(1)).context("no signature")?;
-                // The next character of the alphabet differs in the lowest bit, which is padding here.
+                // The next character of the alphabet differs in the lowest bit, which is a padding bit in the last character.
                 let stray = last.bytes().map(|byte| char::from(byte + 1)).collect::<String>();
                 anyhow::ensure!(matches!(last, "A" | "Q" | "g" | "w"), "this signature leaves no bits over");
                 format!("{unsigned}.{kept}{stray}")
@@ -162,7 +162,7 @@ impl Tamper {
     }
 }
 
-/// Signs any bytes with `alg` (RFC 7518 §3.1).
+/// Signs bytes with the algorithm `alg` (RFC 7518 §3.1).
 pub fn sign(alg: &str, key: Key, text: &[u8]) -> Result<Vec<u8>> {
     // RFC 7518 §3 defines the algorithms; RFC 8037 §3.1 defines EdDSA.
     Ok(match alg {
@@ -234,7 +234,7 @@ fn overlay(under: &mut Map<String, Value>, over: &Map<String, Value>) {
     }
 }
 
-/// Returns an integer unless the span has a fraction.
+/// Adds a span of seconds to `now`. Returns an integer unless the span has a fraction.
 fn after(now: i64, span: &Number) -> Value {
     match span.as_i64() {
         Some(seconds) => json!(now + seconds),

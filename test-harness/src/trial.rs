@@ -1,4 +1,4 @@
-//! Tests of the generated configuration: the product's own listener, modified where a test needs it, in a real Envoy.
+//! Runs the generated configuration in a real Envoy. Tests can modify the configuration before Envoy starts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::token::TokenSpec;
 use crate::upstream::{Received, Upstream};
 use crate::{clock, h2c, ports};
 
-/// The servers around the gateway.
+/// The servers that the gateway uses.
 #[derive(Debug)]
 pub struct Servers {
     /// The issuer.
@@ -32,9 +32,9 @@ pub struct Servers {
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gate {
-    /// Its Envoy.
+    /// The Envoy process of the gateway.
     pub envoy: Envoy,
-    /// The port it listens on.
+    /// The port that the gateway listens on.
     pub port: u16,
 }
 
@@ -46,8 +46,8 @@ impl Servers {
         Ok(Self { issuer: Issuer::start(0, &["rsa-1", "p256-1"])?, upstream, tap: Tap::start()?, gone })
     }
 
-    /// Returns a document that uses all servers: a static route, routes with and without a token, and one whose upstream is
-    /// down.
+    /// Returns a document that uses all servers. It has a static route, routes with and without a token, and a route whose
+    /// upstream is down.
     pub fn policy(&self) -> Value {
         let at = |port: u16| json!({ "url": format!("http://127.0.0.1:{port}") });
         json!({
@@ -72,12 +72,12 @@ impl Servers {
         })
     }
 
-    /// Returns a token that the document accepts, with these claims in addition.
+    /// Returns a token with these additional claims. The issuer of the document accepts the token.
     pub fn token(&self, claims: &Value) -> Result<String> {
         self.spec(claims).mint(clock::unix_seconds(), &Map::new())
     }
 
-    /// Returns the description of such a token, for tests that invalidate it.
+    /// Returns the description of a token that [`Servers::token`] returns, so that tests can modify the token.
     pub fn spec(&self, claims: &Value) -> TokenSpec {
         let mut spec = TokenSpec::of("rsa-1").claim("sub", "user-1").claim("aud", "orders-api");
         spec = spec.claim("iss", self.issuer.url());
@@ -87,7 +87,7 @@ impl Servers {
 }
 
 impl Gate {
-    /// Starts a gateway with the usual document and the generated configuration.
+    /// Starts a gateway with the document of [`Servers::policy`] and the unmodified generated configuration.
     pub fn open(servers: &Servers) -> Result<Self> {
         Self::bent(&servers.policy(), |_| Ok(()))
     }
@@ -97,7 +97,7 @@ impl Gate {
         Self::set_up(policy, None, bend)
     }
 
-    /// Starts a gateway that uses TLS.
+    /// Starts a gateway like [`Gate::bent`] that uses TLS.
     pub fn over_tls(
         policy: &Value,
         certificates: &Certificates,
@@ -114,7 +114,7 @@ impl Gate {
         Ok(Self::of(Envoy::start(&launch)?, port))
     }
 
-    /// Uses an Envoy that was started elsewhere with [`WORKERS`] workers.
+    /// Wraps a running Envoy that has [`WORKERS`] workers.
     pub fn of(envoy: Envoy, port: u16) -> Self {
         Self { envoy, port }
     }
@@ -134,7 +134,7 @@ impl Gate {
         Ok([self.send(request).context("over HTTP/1.1")?, self.send_h2(request).context("over HTTP/2")?])
     }
 
-    /// Waits until this many bytes have arrived since the start.
+    /// Waits until the gateway has received this many bytes from clients since its start.
     pub fn has_received(&self, bytes: usize) -> Result<()> {
         let bytes = u64::try_from(bytes)?;
         let received = || self.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok();
@@ -148,7 +148,7 @@ impl Gate {
     }
 }
 
-/// Returns a version of the document that waits long enough for a blocked key endpoint.
+/// Returns the document with long timeouts for key fetches, for tests that block the key endpoint.
 pub fn patient(mut policy: Value) -> Result<Value> {
     for name in ["wait", "timeout"] {
         put(&mut policy, &format!("/issuers/0/jwks/{name}"), json!("15s"))?;
@@ -156,7 +156,7 @@ pub fn patient(mut policy: Value) -> Result<Value> {
     Ok(policy)
 }
 
-/// Returns a `GET` request from the allowed origin.
+/// Returns a `GET` request with the allowed origin.
 pub fn get(target: &str) -> Request {
     Request::new("GET", target, HOST).header("origin", ORIGIN)
 }
@@ -178,7 +178,8 @@ pub fn code(response: &Response) -> String {
     body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Returns the output of the product's command line for a document. It is YAML; tests use it as a JSON value.
+/// Returns the Envoy configuration that `portcullis generate envoy` writes for a document. The YAML output is parsed into a JSON
+/// value.
 pub fn generate(policy: &Value, port: u16, admin: u16) -> Result<Value> {
     written(policy, port, admin, None)
 }
@@ -193,7 +194,7 @@ fn written(policy: &Value, port: u16, admin: u16, tls: Option<&Certificates>) ->
     Ok(serde_saphyr::from_str(&text.context("the document is refused")?)?)
 }
 
-/// Returns the HTTP settings of a generated configuration.
+/// Returns the settings of the HTTP connection manager in a generated configuration.
 pub fn http(config: &mut Value) -> Result<&mut Value> {
     below(config, "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
 }
@@ -203,7 +204,7 @@ pub fn plugin(config: &mut Value) -> Result<&mut Value> {
     below(http(config)?, "/http_filters/0/typed_config/config")
 }
 
-/// Returns the value at a JSON pointer, or an error if the generator wrote none there.
+/// Returns the value at a JSON pointer, or an error if there is no such value.
 pub fn below<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {
     value.pointer_mut(pointer).with_context(|| format!("the generated configuration has no `{pointer}`"))
 }
@@ -216,7 +217,7 @@ pub fn put(value: &mut Value, pointer: &str, new: Value) -> Result<()> {
     Ok(())
 }
 
-/// Enables trailers. Over HTTP/1, they must be enabled on both sides.
+/// Enables HTTP/1 trailers for clients and for upstreams. Envoy has a separate option for each side.
 pub fn with_trailers(config: &mut Value) -> Result<()> {
     put(http(config)?, "/http_protocol_options", json!({ "enable_trailers": true }))?;
     let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -233,11 +234,11 @@ pub fn clusters(config: &mut Value) -> Result<&mut Vec<Value>> {
     below(config, "/static_resources/clusters")?.as_array_mut().context("the clusters are no list")
 }
 
-/// The origin that the usual document allows.
+/// The origin that the document of [`Servers::policy`] allows.
 pub const ORIGIN: &str = "https://admin.example.com";
-/// The `Host` of requests.
+/// The `Host` header of requests.
 pub const HOST: &str = "api.example.com";
-/// More than one worker, so that requests reach workers that do not have the state of another one.
+/// The number of Envoy workers. There are several workers so that requests reach workers with different state.
 pub const WORKERS: u32 = 2;
 /// The timeout of a client.
 pub const PATIENCE: Duration = Duration::from_secs(20);

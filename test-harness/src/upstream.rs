@@ -1,8 +1,9 @@
-//! The upstream: a real HTTP/1.1 and h2c server that echoes and records requests, and fails on demand.
+//! The upstream: an HTTP/1.1 and h2c server that echoes and records requests, and fails on demand.
 //!
-//! The query of the request controls the response: `status=503`, `delay_ms=200`, `reset=1` (closes the connection without a
-//! response), `break=length` or `break=chunks` (cuts the body off, with or without a known length), `body_bytes=100000`, and
-//! `h.NAME=VALUE` for a response header. Names and values are percent-decoded.
+//! The query of the request controls the response. `status=503` sets the status, `delay_ms=200` delays the response, and
+//! `body_bytes=100000` sets the size of the body. `reset=1` closes the connection without a response. `break=length` and
+//! `break=chunks` cut the body off, with or without a `content-length`. `h.NAME=VALUE` adds a response header. Names and values
+//! are percent-decoded.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,12 +26,12 @@ pub struct Upstream {
     received: Received,
 }
 
-/// Requests that the test has not taken yet. All upstreams of a stage share this list.
+/// The requests that the upstreams received and the test has not read yet. All upstreams of a test share this list.
 #[derive(Debug, Clone, Default)]
 pub struct Received(Arc<Mutex<Vec<Forwarded>>>);
 
 impl Received {
-    /// Takes the requests since the last call.
+    /// Removes and returns the requests that arrived since the last call.
     pub fn take(&self) -> Vec<Forwarded> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -48,22 +49,22 @@ impl Upstream {
         Ok(Self { name: name.to_owned(), server, received })
     }
 
-    /// Returns its name.
+    /// Returns the name of the upstream.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns its base URL without a trailing slash.
+    /// Returns the base URL of the upstream without a trailing slash.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// Returns its port on 127.0.0.1.
+    /// Returns the port of the upstream on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.server.address().port()
     }
 
-    /// Returns the requests that it and the other upstreams received.
+    /// Returns the list of received requests, which this upstream shares with other upstreams.
     pub fn received(&self) -> &Received {
         &self.received
     }
@@ -94,7 +95,7 @@ async fn echo(upstream: String, received: Received, request: Request) -> io::Res
     reply
 }
 
-/// Records the request on drop, because a request whose body is cut off has reached the upstream too.
+/// Records a request on drop. A request is therefore recorded even if its body is incomplete.
 struct Arrival {
     seen: Forwarded,
     received: Received,
@@ -106,7 +107,7 @@ impl Drop for Arrival {
     }
 }
 
-/// The response that the query asks for.
+/// The response that the query of a request asks for.
 #[derive(Debug, Default)]
 pub struct Wish {
     status: Option<u16>,
@@ -131,7 +132,7 @@ impl Wish {
                 "body_bytes" => wish.body_bytes = value.parse().ok(),
                 _ => {
                     let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
-                    // A random query may ask for an invalid header, which no server sends.
+                    // Fuzzing can produce a query with an invalid header. No server can send such a header, so it is ignored.
                     let can_be_sent = |(name, value): &(String, Vec<u8>)| {
                         hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok()
                             && hyper::header::HeaderValue::from_bytes(value).is_ok()
@@ -148,12 +149,12 @@ impl Wish {
         self.status.unwrap_or(200)
     }
 
-    /// Returns the headers of the response, except those of its body.
+    /// Returns the response headers that the query asks for.
     pub fn headers(&self) -> Headers {
         self.headers.clone()
     }
 
-    /// Returns the body of the response: the received request, unless the query asks for a size.
+    /// Returns the response body. It describes the received request, or has the size that the query asks for.
     pub fn body(&self, seen: &Forwarded) -> String {
         let lines: Vec<_> = seen.headers.iter().map(|(name, value)| json!([name, octets::escape(value)])).collect();
         let echo = json!({ "upstream": seen.upstream, "method": seen.method, "path": seen.path, "headers": lines,

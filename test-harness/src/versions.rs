@@ -1,4 +1,4 @@
-//! Cases that apply only to some versions of Envoy, because Envoy itself behaves differently in the others.
+//! Limits a case to some versions of Envoy, because Envoy itself behaves differently in other versions.
 
 use serde::Deserialize;
 
@@ -8,13 +8,13 @@ use crate::envoy::{self, version_number};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Versions {
-    /// The first version. By default, the oldest.
+    /// The first version of the range. By default, the range starts with the oldest version.
     #[serde(default)]
     pub from: Option<String>,
-    /// The first version after the range.
+    /// The first version after the range. By default, the range has no end.
     #[serde(default)]
     pub below: Option<String>,
-    /// The difference in behaviour.
+    /// The reason: how Envoy's behaviour differs in other versions.
     pub reason: String,
 }
 

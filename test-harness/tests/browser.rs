@@ -1,4 +1,4 @@
-//! Cross-origin calls by a real Chromium through Envoy: calls that the browser blocks, or that the gateway refuses over a cookie.
+//! Tests cross-origin calls and requests with cookies from a real Chromium through Envoy.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 #[serde(deny_unknown_fields)]
 struct Call {
     name: String,
-    /// The host of the script's page.
+    /// The host of the page that runs the script.
     from: String,
     path: String,
     #[serde(default)]
@@ -61,7 +61,7 @@ struct Call {
     /// The status that the script can read, or `None` if the browser blocks the call.
     #[serde(default)]
     status: Option<u16>,
-    /// Chromium's name for the reason if it blocks the call.
+    /// If Chromium blocks the call, Chromium's name for the reason.
     #[serde(default)]
     blocked: Option<String>,
     /// Headers that the script can read (`*`) or cannot read (`-`).
@@ -90,16 +90,16 @@ impl Call {
     }
 }
 
-/// A request that a page makes with its visitor's cookie, and the expected response of the gateway.
+/// A request that a page makes with the visitor's cookie, and the expected response of the gateway.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Act {
     name: String,
-    /// The page: the gateway's `own`, or a `foreign` one on another port of the same host.
+    /// The page: `own` for a page of the gateway, or `foreign` for a page on another port of the gateway's host.
     from: String,
     /// The kind of request, as named in `browser/forgery.mjs`.
     way: String,
-    /// The visitor's cookie.
+    /// The name of the visitor's cookie.
     cookie: String,
     status: u16,
 }
@@ -217,7 +217,7 @@ const CALLS: &str = r#"
 - { name: the upstream's own permission does not count, from: evil.localhost, path: '/open?h.access-control-allow-origin=*', blocked: MissingAllowOriginHeader }
 "#;
 
-/// The page's port belongs to the same site as the gateway's port, so `SameSite` does not block the visitor's cookies.
+/// The page and the gateway differ only in the port. They belong to one site, so `SameSite` does not block the visitor's cookies.
 const COOKIES: &str = r#"
 about: What a page can do with its visitor's cookie.
 policy:

@@ -1,4 +1,4 @@
-//! Many concurrent requests, before there are keys and with unknown key ids: none is lost, and the issuer is called once.
+//! Tests many concurrent requests that need keys or share a limit: every request gets a response.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -73,7 +73,7 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
     crowd.stage.filter_never_failed().unwrap();
 }
 
-/// All workers count at the same time, and no request above the limit passes.
+/// All workers count requests at the same time. No request above the limit may pass.
 #[test]
 fn a_throng_gets_exactly_what_its_limit_has() {
     let mut crowd = Crowd::of(LIMITED).unwrap();
@@ -121,7 +121,8 @@ impl Crowd {
         answers.collect()
     }
 
-    /// Sends the request of one case thousands of times concurrently over HTTP/2. Returns how often each status came back.
+    /// Sends the request of one case thousands of times concurrently over HTTP/2. Returns the number of responses for each
+    /// status.
     async fn throng(&self, case: usize) -> Result<BTreeMap<u16, usize>> {
         let case = self.cases.get(case).context("there is no such case")?;
         let request = self.stage.scene.request(case)?;
@@ -155,7 +156,7 @@ impl Crowd {
 const MAX_WAITING: usize = 2_000;
 
 const CROWD: usize = 100;
-/// More requests than a worker can resume in one callback, over few connections because of the limit on open files.
+/// A worker cannot resume this many requests in one callback. The connections are few, because open files are limited.
 const CONNECTIONS: usize = 41;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -177,7 +178,7 @@ cases:
   - { name: new, request: { path: /orders, token: { key: rsa-2 } }, expect: { status: 200 } }
   - { name: forged, request: { path: /orders, token: { key: rsa-stranger } }, expect: { status: 401 } }
 "#;
-/// At 600 an hour, one request is refilled every six seconds.
+/// The hourly limit. The bucket gains one request every six seconds.
 const LIMIT: usize = 600;
 const LIMITED: &str = r#"
 about: Many requests at once under one limit.

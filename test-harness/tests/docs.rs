@@ -1,4 +1,4 @@
-//! Runs the examples in the documentation: documents compile, commands print the shown output, requests get the shown status.
+//! Checks the examples in the documentation: documents, filter entries, commands and requests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use test_harness::manual::{Block, Page};
 use test_harness::upstream::{Received, Upstream};
 use test_harness::{ports, program};
 
-/// `yaml gateway` is a complete document. `yaml section` is a part that [`BASE`] completes.
+/// A `yaml gateway` block is a complete document. A `yaml section` block is a part of a document, and [`BASE`] adds the rest.
 #[test]
 fn every_document_compiles() -> Result<()> {
     let base = node(BASE)?;
@@ -42,7 +42,7 @@ fn every_document_compiles() -> Result<()> {
     Ok(())
 }
 
-/// `yaml filter` is an entry of `http_filters`. Loading it makes the filter check its configuration.
+/// A `yaml filter` block is an entry of `http_filters`. Envoy loads it, and the filter checks the configuration in it.
 #[test]
 fn envoy_loads_every_filter_entry() -> Result<()> {
     let module = envoy::module()?;
@@ -58,7 +58,7 @@ fn envoy_loads_every_filter_entry() -> Result<()> {
     Ok(())
 }
 
-/// Each `$ ` line of a `console` block is run and must print the text below it; `…` matches anything.
+/// Runs each `$ ` line of a `console` block. The output must match the lines below, in which `…` matches any characters.
 #[test]
 fn commands_print_what_the_documentation_shows() -> Result<()> {
     let mut ran = 0;
@@ -85,7 +85,8 @@ fn commands_print_what_the_documentation_shows() -> Result<()> {
     Ok(())
 }
 
-/// The `sh demo` block of the README, against an Envoy with `envoy/gateway.yaml`. Each comment names the expected status.
+/// Runs the `sh demo` block of the README against an Envoy with `envoy/gateway.yaml`. Each comment in the block names the
+/// expected status.
 #[test]
 fn the_quick_start_answers_as_it_says() -> Result<()> {
     let readme = Page::read(Path::new("README.md"))?;
@@ -140,7 +141,7 @@ fn node(text: &str) -> Result<Node> {
     yaml::read(text).map_err(|problem| anyhow::anyhow!("{problem}"))
 }
 
-/// Returns the addresses and secrets that the examples read from the environment.
+/// Returns the address or secret that an example reads from this environment variable.
 fn variable(name: &str) -> Option<String> {
     let secret = "a secret that is long enough for HS512 and protects nothing at all";
     Some(if name.ends_with("_URL") { "http://127.0.0.1:9" } else { secret }.to_owned())
@@ -159,7 +160,7 @@ fn commands(block: &Block) -> Vec<(&str, String)> {
     found
 }
 
-/// Creates a folder with a page's files at their project paths, and with `portcullis` on the PATH.
+/// Creates a folder in which the commands of a page can run. It contains the files that the commands name.
 fn workplace(page: &Page) -> Result<PathBuf> {
     let name = page.path.display().to_string().replace(['/', '.'], "-");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("docs-{}-{name}", std::process::id()));
@@ -184,7 +185,7 @@ fn shell(command: &str, folder: &Path) -> Result<Output> {
     shell.output().with_context(|| format!("cannot run {command}"))
 }
 
-/// Returns whether `printed` matches `expected`, in which `…` matches any text.
+/// Returns whether `printed` matches `expected`, in which `…` matches any characters.
 fn looks_like(printed: &str, expected: &str) -> bool {
     let (first, rest) = expected.split_once('…').unwrap_or((expected, ""));
     let Some(mut printed) = printed.strip_prefix(first) else { return false };
@@ -200,7 +201,7 @@ fn looks_like(printed: &str, expected: &str) -> bool {
     printed.ends_with(last)
 }
 
-/// Returns the smallest Envoy configuration with this entry.
+/// Returns the smallest Envoy configuration that contains this entry of `http_filters`.
 fn around(filter: &str) -> Result<String> {
     let filter: serde_json::Value = serde_saphyr::from_str(filter)?;
     let kind = |name: &str| format!("type.googleapis.com/envoy.extensions.filters.{name}");

@@ -1,4 +1,4 @@
-//! Runs every case file through a real Envoy with the filter, and also over HTTP/2 if the file says so.
+//! Runs every case file through a real Envoy with the filter. Some case files also run over HTTP/2.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A client: the name of its groups, the cases that it can send, and how it prepares the stage.
+/// A client: the name of its groups, whether it can send a case, and a function that prepares the stage.
 type Client = (&'static str, fn(&Case) -> bool, fn(Stage) -> Stage);
 
 fn group(file: CaseFile, (client, sends, set): Client) -> Group {

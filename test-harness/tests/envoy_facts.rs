@@ -1,4 +1,4 @@
-//! Every Envoy fact that a comment cites is described in `docs/envoy-facts.md`, with an existing test or a source.
+//! Checks that `docs/envoy-facts.md` describes every cited Envoy fact, and names a test or a source for each.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,7 @@ fn every_fact_that_is_cited_is_described() -> Result<()> {
     let page = page()?;
     let sections = page.split("\n## ").skip(1).map(|section| section.split(' ').next().unwrap_or_default());
     let described: BTreeSet<&str> = sections.chain(facts(&page)?.into_iter().map(|(number, _)| number)).collect();
-    // The text is split so that this line is not a citation itself.
+    // The string is split so that this line does not count as a citation.
     let mark = ["envoy-facts ", "§"].concat();
     let mut cited = 0;
     for folder in ["src", "test-harness/src", "test-harness/tests", "tests", "benches"] {
@@ -54,7 +54,7 @@ fn page() -> Result<String> {
     Ok(fs::read_to_string(root().join("docs/envoy-facts.md"))?)
 }
 
-/// Returns the numbers and the texts of all facts.
+/// Returns the number and the description of each fact.
 fn facts(page: &str) -> Result<Vec<(&str, &str)>> {
     let mut facts: Vec<(&str, &str)> = Vec::new();
     for fact in page.split("\n## ").flat_map(|section| section.split("\n### ").skip(1)) {
@@ -65,7 +65,7 @@ fn facts(page: &str) -> Result<Vec<(&str, &str)>> {
     Ok(facts)
 }
 
-/// Returns the names and the texts of all Rust files below a folder.
+/// Returns the name and the content of each Rust file below a folder.
 fn rust_files(folder: &Path) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -1,4 +1,4 @@
-//! Tables of the documentation that repeat what the code or `make bench` says: figures and metrics.
+//! Checks that the tables of figures and metrics in the documentation agree with the benchmark and the code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -32,7 +32,7 @@ fn the_readme_quotes_what_the_bench_published() -> Result<()> {
     Ok(())
 }
 
-/// Returns the result of this goal in the row `table, row`.
+/// Finds the published result of a goal. `measured` has the form `table, row`.
 fn verdict<'v>(published: &'v Value, goal: &str, measured: &str) -> Option<&'v Value> {
     let text = |value: &'v Value, key| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let rows = published.get("rows")?.as_array()?;
@@ -40,7 +40,7 @@ fn verdict<'v>(published: &'v Value, goal: &str, measured: &str) -> Option<&'v V
     row.filter_map(|row| row.get("goals")?.as_array()).flatten().find(|verdict| text(verdict, "goal") == goal)
 }
 
-/// The table of metrics and the tag rules are those of the code.
+/// The page must have the metrics and the tag rules that the code defines.
 #[test]
 fn the_page_of_metrics_has_every_metric() -> Result<()> {
     let page = Page::read(Path::new("docs/metrics.md"))?;

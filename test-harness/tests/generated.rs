@@ -1,4 +1,4 @@
-//! The output of `portcullis generate envoy`: a real Envoy accepts it, and it protects where the filter does not.
+//! Tests that Envoy accepts the output of `portcullis generate envoy`, and that its listener protects the gateway.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers end it as its assertions do")]
 
@@ -67,7 +67,7 @@ fn envoy_accepts_a_listener_with_tls() {
             assert!(bootstrap.contains(&format!("require_client_certificate: {insists}")), "{version}: {bootstrap}");
             assert_eq!(bootstrap.contains("mtls_authenticated"), version == "1.36", "{version}: {bootstrap}");
         }
-        // Control: Envoy reads this file.
+        // Control: Envoy reads the file of the authority, because it refuses a missing one.
         let misled = generate(GATEWAY, "http://localhost:9", 8080, 9901, &more).replace("clients.pem", "others.pem");
         assert!(envoy::validate(&misled, &environment).is_err(), "an authority that is not there was accepted");
     }
@@ -104,7 +104,7 @@ fn requests_get_one_envelope_and_one_line_whoever_refuses_them() {
         (get("/open/a").header("connection", "upgrade").header("upgrade", "other"), 403, Some("FORBIDDEN")),
         (get("https://gateway.test/open/a"), 403, Some("FORBIDDEN")),
         (get("ftp://gateway.test/open/a"), 400, Some("BAD_REQUEST")),
-        // The client's own `HTTP/1.1` becomes part of a header.
+        // The `HTTP/1.1` that the test client appends becomes part of a header.
         (get("/open/a HTTP/1.0\r\nx-rest: "), 426, Some("UPGRADE_REQUIRED")),
         (get("/open/a HTTP/2.0\r\nx-rest: "), 426, Some("UPGRADE_REQUIRED")),
         (get("/open/a").header("transfer-encoding", "gzip"), 501, Some("NOT_IMPLEMENTED")),
@@ -143,9 +143,9 @@ fn requests_get_one_envelope_and_one_line_whoever_refuses_them() {
     }
 }
 
-/// Runs the command line that was built with this test.
+/// Returns the output of `portcullis generate envoy`. The program must be in the folder of the test build.
 fn generate(document: &str, echo: &str, port: u16, admin: u16, more: &[&str]) -> String {
-    // The name is unique because older versions of Envoy are tested at the same time.
+    // The name is unique, because runs with other versions of Envoy may be in progress.
     let name = format!("generated-{}-{port}-{}", std::process::id(), more.join("-").replace('/', "_"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).unwrap();

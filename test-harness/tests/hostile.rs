@@ -1,4 +1,4 @@
-//! Runs hostile input on every test run: stored fuzzing findings and random input. `make fuzz` searches for more.
+//! Runs the fuzz targets with stored findings and random input. `make fuzz` searches for new findings.
 
 use test_harness::fuzz::dice::Dice;
 use test_harness::fuzz::{self, TARGETS};

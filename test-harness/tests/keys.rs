@@ -1,4 +1,4 @@
-//! The life of an API key: created, rotated and revoked by `portcullis keys`, published, and enforced by a real Envoy.
+//! Creates, rotates and revokes API keys with `portcullis keys`, and checks that a real Envoy enforces each change.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use test_harness::clock::Deadline;
 use test_harness::stage::Stage;
 use test_harness::{envoy, ports, program};
 
-/// The files of an admin, and the stage that uses them.
+/// The folder with an admin's files, and the stage that uses the files.
 struct Desk {
     stage: Stage,
     folder: PathBuf,
@@ -40,7 +40,7 @@ impl Desk {
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
-    /// Publishes the document and waits for two fetches. After that, every worker has the first response.
+    /// Publishes the document and waits for two fetches. By the second fetch, every worker has the response of the first.
     fn publish(&self) -> Result<()> {
         let documents = &self.stage.scene.issuer.documents;
         let text = std::fs::read_to_string(self.folder.join("clients.json"))?;
@@ -55,7 +55,7 @@ impl Desk {
         Ok(client::send(ports::loopback(self.stage.port), &request, PATIENCE)?.status)
     }
 
-    /// Checks the status on several connections, so that every worker is likely to answer.
+    /// Checks the status of several requests, so that every worker is likely to answer one.
     fn everywhere(&self, key: &str, status: u16) -> Result<()> {
         for _ in 0..ROUND {
             let got = self.status(key)?;

@@ -1,4 +1,4 @@
-//! Polled documents: the published schema and the reader accept the same documents.
+//! Checks that the published schema and the reader of a polled document accept and refuse the same documents.
 
 use std::fs;
 use std::time::Duration;
@@ -130,7 +130,7 @@ fn a_document_of_clients_is_good_by_schema_and_reader() -> Result<()> {
     entries_agree("clients", "clients", &good, &bad)
 }
 
-/// Checks each entry alone, and errors around the entries.
+/// Compares the schema and the reader on documents with one entry each, and on documents with errors outside the entries.
 fn entries_agree(kind: &str, list: &str, good: &[Value], bad: &[Value]) -> Result<()> {
     let document = |entry: &Value| json!({ "version": "1.0", list: [entry] });
     let mut lists: Vec<Value> = good.iter().chain(bad).map(document).collect();
@@ -148,7 +148,7 @@ fn reads_as_revocations(list: &Value) -> bool {
     Revocations::parse(list.to_string().as_bytes(), 100, Duration::ZERO).is_ok()
 }
 
-/// Reads it with the policy of a gateway in the environment `test`.
+/// Returns whether a gateway in the environment `test` accepts a document of clients.
 fn reads_as_clients(list: &Value) -> bool {
     let from = json!({ "uri": "https://clients.example/", "cluster": "clients" });
     let open = json!({ "path": "/", "auth": "none", "response": {} });
@@ -158,7 +158,7 @@ fn reads_as_clients(list: &Value) -> bool {
     parsed.unwrap_or(false)
 }
 
-/// Compares the verdict of a published schema on documents with that of the product's reader.
+/// Checks that a published schema and the product's reader give the same verdict on each document.
 fn agree(schema: &str, documents: &[Value], reads: Reader) -> Result<()> {
     let file = envoy::root().join(format!("docs/{schema}.schema.json"));
     let schema: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
@@ -171,8 +171,8 @@ fn agree(schema: &str, documents: &[Value], reads: Reader) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a document can be read.
+/// Returns whether the product's reader accepts a document.
 type Reader = fn(&Value) -> bool;
 
-/// The kinds of fetched documents, each with the product's reader.
+/// The kinds of polled documents, each with the product's reader.
 const KINDS: &[(&str, Reader)] = &[("revocation", reads_as_revocations), ("clients", reads_as_clients)];

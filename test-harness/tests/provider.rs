@@ -1,4 +1,4 @@
-//! `portcullis token get` against a real authorization server. A real Envoy with the filter accepts its tokens.
+//! Tests `portcullis token get` with a real authorization server, and its tokens with a real Envoy.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -44,7 +44,7 @@ fn get(secret: &str, env: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
     Ok(Said { code: output.status.code(), out, err })
 }
 
-/// Returns the token, which must be the only text, on one line.
+/// Returns the token. Standard output must have only the token, on one line.
 fn token(said: &Said) -> Result<&str> {
     ensure!(said.code == Some(0), "{}", said.err);
     let token = said.out.strip_suffix('\n').context("no line")?;
@@ -151,14 +151,14 @@ fn a_server_over_tls_is_believed_by_its_certificate() -> Result<()> {
     Ok(())
 }
 
-/// Endpoints with invalid responses.
+/// Endpoints with invalid responses must cause an error.
 #[test]
 fn an_answer_that_is_no_token_is_none() -> Result<()> {
     let json = |status, body: &str| server::reply(status, "application/json", body.to_owned());
     let odd = Server::start(0, move |request: server::Request| {
         let path = request.uri().path().to_owned();
         async move {
-            // A server that responds before the end of a request may cut its sender off.
+            // The server reads the whole request first, because an early response may cut off the client.
             request.into_body().collect().await.map_err(std::io::Error::other)?;
             match path.as_str() {
                 "/slow" => {
@@ -230,6 +230,6 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
 }
 
 const RESOURCE: &str = "https://api.test/orders";
-/// Contains every character that is special in a form, in `name:password` or in a header.
+/// A secret with every character that is special in a form, in `name:password` or in a header.
 const SECRET: &str = "s:ecr%et+of/the&test=x";
 const PATIENCE: Duration = Duration::from_secs(20);

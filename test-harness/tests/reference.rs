@@ -1,4 +1,4 @@
-//! The documentation names nothing that was removed and omits nothing that users see: files, commands, keys, codes, reasons.
+//! Checks that the documentation names exactly the commands, keys, codes and reasons that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -75,7 +75,7 @@ fn named_flags_exist() -> Result<()> {
     Ok(())
 }
 
-/// The reference has every key of the published schema, and no other.
+/// The reference must have exactly the keys of the published schema.
 #[test]
 fn the_reference_has_every_key() -> Result<()> {
     let schema: Value = serde_json::from_str(&fs::read_to_string(root().join("docs/gateway.schema.json"))?)?;
@@ -115,7 +115,7 @@ fn the_reference_has_every_code() -> Result<()> {
     Ok(())
 }
 
-/// A reason is a text in snake case. [`NO_REASONS`] and [`ENVOY_DETAILS`] list the other such texts of the core.
+/// A reason is a string in snake case. [`NO_REASONS`] and [`ENVOY_DETAILS`] list the strings in snake case that are not reasons.
 #[test]
 fn the_reference_has_every_reason() -> Result<()> {
     let documented = documented("Reason")?;
@@ -154,7 +154,7 @@ fn the_reference_has_every_field_of_the_audit_record() -> Result<()> {
     Ok(())
 }
 
-/// Each guarantee in the README names an existing test.
+/// Each guarantee in the README must name an existing test.
 #[test]
 fn every_guarantee_is_shown_by_a_test() -> Result<()> {
     let readme = Page::read(Path::new("README.md"))?;
@@ -173,7 +173,7 @@ fn looks_like_a_path(span: &str) -> bool {
     is_plain && tops.iter().any(|top| span.starts_with(top))
 }
 
-/// Returns the code spans in the column with this title, over all tables of the reference.
+/// Returns the code spans in the first columns with this title, from all tables of the reference.
 fn documented(title: &str) -> Result<BTreeSet<String>> {
     let reference = Page::read(Path::new("docs/configuration.md"))?;
     let tables = reference.tables();
@@ -204,7 +204,7 @@ fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
     }
 }
 
-/// Returns the code of every file below a folder, without tests.
+/// Returns the code of all files below a folder, without their tests.
 fn text_of(folder: &str) -> Result<String> {
     let mut text = String::new();
     for entry in fs::read_dir(root().join(folder))? {
@@ -237,7 +237,7 @@ fn clean(path: &Path) -> std::path::PathBuf {
     clean
 }
 
-/// Flags of other programs.
+/// Command-line flags in the documentation that belong to other programs.
 const OTHERS_FLAGS: [&str; 3] = ["file-flush-interval-msec", "mode", "test"];
 
 /// Envoy's response code details that classify a failed gRPC request.
@@ -260,7 +260,7 @@ const ENVOY_DETAILS: &[&str] = &[
     "via_upstream",
 ];
 
-/// Texts in snake case that are not reasons: fields, errors of challenges, members of keys, words of conditions.
+/// Strings in snake case that are not reasons, such as field names, challenge errors and condition operators.
 const NO_REASONS: &[&str] = &[
     "0code_details",
     "client_id",

@@ -1,4 +1,4 @@
-//! The life of a key set in a real Envoy, with short lifetimes: refresh, outage, and expiry.
+//! Tests the refresh, outage and expiry of a key set in a real Envoy, with short lifetimes.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn keys_are_refreshed_by_one_worker_for_all_and_retired_ones_are_let_go() {
     life.until(0, 200).unwrap();
     let seconds = usize::try_from(clock::unix_seconds() - began + 1).unwrap();
     let fetches = life.fetches() - before;
-    // At least four fifths of a second pass between two fetches, regardless of the number of workers.
+    // The gateway must wait at least 0.8 seconds between two fetches, regardless of the number of workers.
     assert!(fetches <= seconds * 5 / 4 + 2, "{fetches} fetches within {seconds} seconds");
     life.stage.filter_never_failed().unwrap();
 }
@@ -81,7 +81,7 @@ impl Life {
         (0..ROUND).map(|_| send()).collect()
     }
 
-    /// Waits until every request of one case gets this status.
+    /// Waits until a round of requests of one case gets only this status.
     fn until(&self, case: usize, status: u16) -> Result<()> {
         let all = || self.statuses(case).ok().filter(|got| got.iter().all(|got| *got == status));
         Deadline::after(PATIENCE).poll(all).with_context(|| format!("it never became {status}"))?;

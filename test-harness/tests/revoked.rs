@@ -1,4 +1,4 @@
-//! A revocation that arrives during traffic: each worker refuses the revoked token from then on, and nothing else.
+//! Tests a revocation during traffic: each worker refuses the revoked token and still accepts other tokens.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -40,7 +40,8 @@ fn a_revocation_under_load_reaches_every_worker_and_nobody_else() -> Result<()> 
     stage.filter_never_failed()
 }
 
-/// Sends both requests until every worker is likely to have refused the first. Returns how often it passed before.
+/// Sends both requests until every worker is likely to have refused the revoked one. Returns how often the revoked request passed
+/// before that.
 fn load(
     send: &(impl Fn(&client::Request) -> Result<u16> + Sync),
     revoked: &client::Request,

@@ -1,4 +1,4 @@
-//! The official JSON Schema Test Suite against bodies: the whole required part, and the optional parts that the reference names.
+//! Runs the official JSON Schema Test Suite: all required tests, and the optional tests that the reference names.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,7 +76,7 @@ struct Test {
     valid: bool,
 }
 
-/// Checks the instance of a test like the body of a request, starting from its bytes.
+/// Serializes the instance of a test and checks it as the body of a request.
 fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> {
     let mut library = Library::new(|_, _| None);
     library.add("schemas:///tested", group.schema.clone());
@@ -97,7 +97,7 @@ fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> 
     Ok(())
 }
 
-/// Returns the schemas that the suite refers to, under the suite's addresses, without those of older drafts.
+/// Returns the schemas that the suite refers to, each with its address, except for schemas of older drafts.
 fn remotes() -> Result<Vec<(String, Value)>> {
     let top = root().join("build/suite/remotes");
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! The supply chain: licences and sources of every crate in the module and the command line, and third-party advisories.
+//! Checks the licences, sources, digests and known advisories of dependencies, and the bill of materials.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use test_harness::envoy::root;
 use test_harness::manual::{Page, coded};
 
-/// cargo-deny reads `deny.toml`. This test checks its lists without cargo-deny.
+/// Checks the lists of `deny.toml` without cargo-deny.
 #[test]
 fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() -> Result<()> {
     let policy = fs::read_to_string(root().join("deny.toml"))?;
@@ -29,7 +29,7 @@ fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() -> Result<()
     Ok(())
 }
 
-/// Envoy's wheels and the packages of Node are downloaded, and a version alone does not identify their content.
+/// The setup downloads Envoy's wheels and the packages of Node. Only a digest identifies their content.
 #[test]
 fn downloads_have_a_known_digest() -> Result<()> {
     let read = |path: &str| fs::read_to_string(root().join(path)).with_context(|| path.to_owned());
@@ -58,7 +58,7 @@ fn downloads_have_a_known_digest() -> Result<()> {
     Ok(())
 }
 
-/// A row names existing tests, or explains why the mistake is impossible.
+/// Each row must name existing tests, or explain why the mistake is impossible.
 #[test]
 fn every_advisory_has_a_test_or_a_reason() -> Result<()> {
     let rows = security_column("Why not here")?;
@@ -83,7 +83,7 @@ fn every_attack_names_the_test_of_its_protection() -> Result<()> {
     Ok(())
 }
 
-/// Returns the cells of one column of docs/security.md.
+/// Returns the cells of one column in docs/security.md.
 fn security_column(title: &str) -> Result<Vec<String>> {
     let page = Page::read(Path::new("docs/security.md"))?;
     let tables = page.tables();
@@ -108,7 +108,7 @@ fn named_tests(cell: &str) -> Result<(bool, usize)> {
     Ok((file.is_some(), tests))
 }
 
-/// The component list has the crates of the module, and none that only tests or the command line use.
+/// The list must have every crate of the module, and no crate that only tests or the command line use.
 #[test]
 fn the_bill_of_materials_lists_the_module_and_no_more() -> Result<()> {
     let of = |features: &[&str]| -> Result<BTreeSet<String>> {
@@ -136,7 +136,7 @@ fn the_bill_of_materials_lists_the_module_and_no_more() -> Result<()> {
     Ok(())
 }
 
-/// SPDX: `A OR B` allows a choice, `A AND B` requires both.
+/// Returns whether an SPDX licence expression is allowed. `A OR B` allows a choice, and `A AND B` requires both.
 fn fits(licence: &str, allowed: &BTreeSet<&str>) -> bool {
     let one = |name: &str| allowed.contains(name.trim_matches(|c: char| c == '(' || c == ')' || c.is_whitespace()));
     let all = |names: &str| names.split(" AND ").all(|name| name.split(" OR ").any(one));
@@ -148,7 +148,7 @@ fn listed<'t>(policy: &'t str, list: &str) -> impl Iterator<Item = &'t str> {
     inner.split('"').skip(1).step_by(2)
 }
 
-/// Returns the crates of the module and the command line from cargo's metadata.
+/// Returns cargo's metadata about the crates of the module and of the command line.
 fn metadata() -> Result<Vec<Value>> {
     let mut crates = Vec::new();
     for platform in ["wasm32-wasip1", "x86_64-unknown-linux-gnu"] {

@@ -1,4 +1,4 @@
-//! Flips every bit of a valid token, one at a time, for every algorithm. None of the results may be accepted.
+//! Flips every bit of a valid token, one at a time, for every algorithm. The gateway must refuse each changed token.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -56,7 +56,7 @@ fn is_believed(outcome: &Outcome) -> bool {
     outcome.forwarded.is_some() || outcome.audit.as_ref().is_some_and(|audit| audit.get("subject").is_some())
 }
 
-/// The gateway caches the valid token, so that a similar token also meets the cache.
+/// Sends a token. Each algorithm has one gateway, which caches the valid token, so the changed tokens also test its cache.
 fn ask(gateway: &mut dyn Gateway, token: &[u8]) -> Result<Outcome> {
     let mut request = Request::new("GET", "/orders", "api.example.com");
     request.headers.push((b"authorization".to_vec(), [b"Bearer ", token].concat()));

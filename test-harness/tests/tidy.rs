@@ -1,4 +1,4 @@
-//! House rules that no compiler checks: allowed dependencies, the first lines and lengths of files, and names in documents.
+//! Checks the project's own rules for dependencies, files, comments and documents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,7 +110,7 @@ fn documents_name_only_targets_and_files_that_exist() {
     assert_eq!(found, Vec::<String>::new());
 }
 
-/// Readers who are not native speakers stopped at these phrases. CONTRIBUTING.md asks for plain English.
+/// Readers who are not native speakers stopped at the phrases in [`STIFF`]. CONTRIBUTING.md asks for plain English.
 #[test]
 fn comments_and_pages_are_plain_english() {
     let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|page| root().join(page));
@@ -162,7 +162,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Returns all text files that belong to the project.
+/// Returns the text files in the folders of the project.
 fn tracked_texts() -> Vec<PathBuf> {
     let mut found = sources("src");
     found.extend(sources("test-harness"));
@@ -188,7 +188,7 @@ fn shown(file: &Path) -> String {
 }
 
 const MAX_LINES: usize = 300;
-/// Longer files, each with its reason.
+/// Files that may be longer than [`MAX_LINES`], each with the reason.
 const LONGER: &[(&str, &str)] = &[];
 
 const STIFF: &[&str] = &[

@@ -27,9 +27,10 @@ fn filter_and_core_say_the_same_about_any_request() -> Result<()> {
     Ok(())
 }
 
-/// Returns the differences over many requests like those of `file`, and how many requests both decided.
+/// Sends variations of the requests in `file` to Envoy and to the core. Returns the differences, and how many requests were
+/// compared.
 fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> {
-    // Envoy's defaults repair nothing, so every difference is caused by the filter.
+    // Without the generated settings, Envoy does not repair requests, so a difference comes from the filter.
     file.proxy = Proxy::Bare;
     let cases = std::mem::take(&mut file.cases);
     let cases: Vec<Case> = cases.into_iter().filter(runs_in_both).collect();
@@ -68,7 +69,7 @@ fn runs_in_both(case: &Case) -> bool {
         && !case.request.headers.iter().any(tells_an_address)
 }
 
-/// Returns the request with another path, another method, or one more header, and an id to find its record.
+/// Returns a case whose request has random changes, and a request id to find its audit record.
 fn varied(mut case: Case, round: usize, dice: &mut Dice) -> Case {
     case.times = 1;
     case.before = Before::default();
@@ -95,7 +96,7 @@ fn varied(mut case: Case, round: usize, dice: &mut Dice) -> Case {
     case
 }
 
-/// Returns all visible effects of a decision: for the client, the upstream and the operator.
+/// Returns the effects of a decision that the client, the upstream or the operator can see.
 fn said(request: &Request, outcome: &Outcome) -> Vec<String> {
     let body = outcome.body_json().unwrap_or_default();
     let shown = |from: &serde_json::Value, pointer| from.pointer(pointer).map(ToString::to_string).unwrap_or_default();
@@ -109,7 +110,7 @@ fn said(request: &Request, outcome: &Outcome) -> Vec<String> {
     ));
     said.extend(FORWARDED.map(|name| {
         let values = forwarded.map(|forwarded| values(&forwarded.headers, name)).unwrap_or_default();
-        // Each run has its own issuer, and so its own tokens.
+        // Envoy and the core have different issuers and tokens, so a forwarded header is only compared with the sent headers.
         let as_sent = |value: &String| request.headers.iter().any(|(_, sent)| sent == value.as_bytes());
         let values: Vec<_> = values.iter().map(|value| if as_sent(value) { "as sent" } else { value }).collect();
         format!("upstream {name}: {values:?}")

@@ -1,4 +1,4 @@
-//! Bytes that no HTTP library sends, over HTTP/1 and HTTP/2, to a real Envoy with the filter. Nothing breaks or slips through.
+//! Sends broken HTTP/1 and HTTP/2 requests, which no HTTP library would send, to a real Envoy with the filter.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -24,11 +24,11 @@ fn broken_http1_breaks_nothing_and_passes_nothing() -> Result<()> {
     )
 }
 
-/// Half of the field blocks have a broken field. The others have broken bytes or broken frames around them.
+/// Some requests have broken fields. The other requests have broken bytes or broken frames.
 #[test]
 fn broken_http2_breaks_nothing_and_passes_nothing() -> Result<()> {
     walk(broken_http2, |answer| {
-        // An invalid preface is answered as HTTP/1.
+        // Envoy answers an invalid preface over HTTP/1.
         answer.starts_with(b"HTTP/1.1 ") || frames::are_frames(answer)
     })
 }
@@ -71,7 +71,7 @@ fn broken_http2(dice: &mut Dice, request: &Request) -> Vec<u8> {
     [frames::PREFACE, &sent].concat()
 }
 
-/// Sends many broken requests, and checks every response and every request at an upstream.
+/// Sends many broken requests. Checks every response, and every request that reaches an upstream.
 fn walk(broken: fn(&mut Dice, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) -> bool) -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::open(&servers)?;
@@ -118,7 +118,7 @@ fn walk(broken: fn(&mut Dice, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) ->
     for request in servers.upstream.received().take() {
         let user = values(&request.headers, "x-user-id");
         let path = request.path.split('?').next().unwrap_or_default();
-        // On a protected path, the identity must be the subject of the token. On an open path, there is no identity.
+        // On a protected path, the identity must be the subject of the token. On a public path, the identity must be absent.
         let right = match path.split('/').nth(1) {
             Some("orders") => user == ["user-1"],
             Some("open") => user.is_empty(),
@@ -140,7 +140,7 @@ fn walk(broken: fn(&mut Dice, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) ->
 fn exchange(to: std::net::SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    // The gateway may refuse the request before its end.
+    // The gateway may close the connection before it has read the whole request.
     let _refused = stream.write_all(bytes);
     let (mut answer, mut block) = (Vec::new(), [0; 4096]);
     loop {
@@ -157,7 +157,7 @@ fn exchange(to: std::net::SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// Fields that HTTP/2 forbids (RFC 9113 §8.2, §8.3), and fields that only this gateway may set.
+/// Fields that HTTP/2 forbids (RFC 9113 §8.2, §8.3), and fields that only the gateway may set.
 const FIELDS: &[(&[u8], &[u8])] = &[
     (b":path", b"/open/1"),
     (b":authority", b"evil.example"),

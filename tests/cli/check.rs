@@ -1,4 +1,4 @@
-//! The output of `check` and `schema`, and the reports of errors in the text or the arguments.
+//! Tests the output of `check` and `schema`, and the reports of errors in documents and arguments.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -62,7 +62,8 @@ fn a_cache_beside_the_filter_is_reported() {
         (with(&generated, router, v1), Some("http_filters[1]: a cache behind the gateway's filter")),
         (with(&generated, router, v2), Some("http_filters[1]: a cache behind the gateway's filter")),
         (with(&generated, ours, v1), Some("http_filters[0]: a cache in front of the gateway's filter")),
-        // Responses on open routes are the same for every caller, unless they are fetched past the filter.
+        // Responses on public routes are the same for every caller, so a cache behind the filter is accepted. A cache in front of
+        // the filter is not.
         (with(&open, router, v1), None),
         (with(&open, ours, v2), Some("http_filters[0]: a cache in front of the gateway's filter")),
     ] {
@@ -251,7 +252,7 @@ fn issuers_and_clients_that_deserve_a_second_look_are_noted() {
             listed(", scopes: [read]") + polled,
             "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of `a` without the limits of any client: when `c` or a client of `clients_from` is removed, its tokens may do more than before\n".to_string(),
         ),
-        // No token may name the client while it is listed.
+        // While the client is listed, its empty `token_issuers` lets no token name it.
         (
             ", allow_unlisted_clients: true",
             listed(", token_issuers: []"),

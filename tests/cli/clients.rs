@@ -1,4 +1,4 @@
-//! The output of `clients check` for a document of clients, and how `explain` uses one.
+//! Tests the output of `clients check`, and how `explain` uses a document of clients.
 
 use crate::Bench;
 

@@ -1,4 +1,4 @@
-//! The output of `explain` and its exit code.
+//! Tests the output and the exit code of `explain`.
 
 use serde_json::Value;
 

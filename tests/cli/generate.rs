@@ -1,4 +1,4 @@
-//! The output of `generate`, and that `check` can read it.
+//! Tests the output of `generate`, and that `check` can read this output.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn the_generated_configuration_says_what_an_edge_needs() {
     let bench = Bench::new("generated");
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--port", "8443", "--trusted-hops", "2"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    // The variables that Envoy needs do not depend on the environment of the generator.
+    // `generate` lists the variables that Envoy needs, even if `--set` gives a value.
     let needs = "gateway.yaml: note: Envoy needs `PORTCULLIS_TEST_SECRET` in its environment";
     let secret = "PORTCULLIS_TEST_SECRET=0123456789abcdef0123456789abcdef";
     let with_secret = bench.run(&["generate", "envoy", "gateway.yaml", "--set", secret]);
@@ -224,12 +224,12 @@ fn what_a_generated_configuration_cannot_do_is_told() {
         let ran = bench.run(arguments);
         assert_eq!((ran.code, ran.err.contains("the listener requests none")), (0, told), "{arguments:?}: {}", ran.err);
     }
-    // The same applies to fetched clients.
+    // `generate` prints the same note for polled clients.
     bench.write("polling.yaml", &(GATEWAY.to_owned() + POLLED));
     let told =
         "polling.yaml: note: polled clients may have certificates, but without --client-ca the listener requests none";
     assert!(bench.run(&["generate", "envoy", "polling.yaml"]).err.contains(told));
-    // TLS needs all of its arguments.
+    // The arguments for TLS are required together.
     for lacking in [&with_tls[..5], &["generate", "envoy", "gateway.yaml", "--client-ca", "c.pem"]] {
         assert_eq!(bench.run(lacking).code, 64, "{lacking:?}");
     }

@@ -1,4 +1,4 @@
-//! `portcullis import`: what it converts and reports, and that it opens no route that it does not understand.
+//! Tests what `portcullis import` converts and reports, and that no route becomes public by mistake.
 
 use crate::Bench;
 
@@ -48,7 +48,7 @@ fn a_secret_in_an_imported_file_stays_there() {
     assert!(ran.out.contains("env: JWT_SECRET"), "{}", ran.out);
 }
 
-/// Imports a text as a file with this name. The arguments follow.
+/// Writes the text to a file with this name, and imports that file with these arguments.
 fn import(bench: &Bench, file: &str, text: &str, arguments: &[&str]) -> crate::Ran {
     bench.write(file, text);
     bench.run(&[&["import", file][..], arguments].concat())
@@ -62,7 +62,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
     let route = |members: &str| format!("routes:\n- path: /a\n  proxy_upstream: http://a\n  {members}\n");
     let expected_flag = "expected true or false, found";
     for (text, place, problem) in [
-        // Only `true` and `false` set whether a route is open.
+        // Only `true` and `false` decide whether a route is public.
         (path(r#""auth": "true""#), "1:68: paths[0].auth", expected_flag),
         (path(r#""auth": "false""#), "1:68: paths[0].auth", expected_flag),
         (path(r#""auth": "none""#), "1:68: paths[0].auth", expected_flag),
@@ -87,7 +87,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
         (route("auth: true"), "4:3: routes[0].auth", "unknown key `auth`"),
         (r#"{"auth": true, "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:2: auth", "unknown key `auth`"),
         ("default_auth: true\nroutes: []\n".into(), "1:1: default_auth", "unknown key"),
-        // Values of a type that the format does not have.
+        // These values have a type that the format does not allow.
         (path(r#""cors": 5"#), "1:60: paths[0].cors", "unknown key `cors`"),
         (r#"{"cors": 5, "paths": []}"#.into(), "1:10: cors", "expected a mapping, found a number"),
         (r#"{"servers": {"alias": "a"}, "paths": []}"#.into(), "1:13: servers", "expected a list, found a mapping"),
@@ -120,7 +120,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
             "1:80: paths[1]",
             "`GET /a/any` needs a token because of paths[0] (line 1); here this open path would match it",
         ),
-        // An escaped letter is the same path.
+        // An escaped letter does not change the path: `%62` is `b`.
         (
             "public_paths: ['/a/%62']\nroutes:\n- { path: /a/b, auth_required: true, scopes: [z], proxy_upstream: http://a }\n".into(),
             "1:16: public_paths[0]",
@@ -136,7 +136,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
             "1:81: paths[1]",
             "`GET /a/b` needs a token because of paths[0] (line 1); here this open path would match it",
         ),
-        // There it may be another path, and `/{x}/b` accepts `GET /a/b`.
+        // The other gateway may not decode `/a/%62`, and then `GET /a/b` needs a token there because of `/{x}/b`.
         (
             r#"{"paths": [{"path": "/{x}/b", "method": "GET", "auth": true, "response": {}}, {"path": "/a/%62", "method": "GET", "response": {}}]}"#.into(),
             "1:88: paths[1].path",
@@ -148,7 +148,7 @@ fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
             "2:11: routes[0].path",
             "`/a/%62` is open and has an escape that it does not need",
         ),
-        // The result would not pass `check`.
+        // The imported document would not pass `check`.
         (r#"{"servers": [{"alias": "a", "url": "a:80"}], "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:14: servers[0]", "`check` would refuse upstreams.a.url of the imported document"),
         (route("auth_required: false\n  scopes: [a]"), "2:3: routes[0]", "`check` would refuse routes[0]"),
         (r#"{"paths": []}"#.into(), "1:1: document", "there is nothing to import"),
@@ -228,7 +228,7 @@ fn what_the_command_line_replaces_is_named() {
     assert!(ran.out.contains("http://new") && !ran.out.contains("http://old"), "{}", ran.out);
 }
 
-/// Without `--issuer` they would have no effect, and the result would trust other tokens than its author meant.
+/// Without `--issuer`, these options would have no effect, and the imported document would not restrict tokens as intended.
 #[test]
 fn options_about_an_issuer_need_one() {
     let bench = Bench::new("import-issuer");

@@ -1,4 +1,4 @@
-//! Created keys open the right routes, only the key itself contains the key, and the content of a list.
+//! Tests that created keys give access to the right routes, that only the output contains the secret, and how keys are listed.
 
 use serde_json::Value;
 
@@ -71,7 +71,7 @@ fn a_key_says_who_why_and_until_when() {
     }
 }
 
-/// A gateway with comments and with two layouts side by side, as people write it.
+/// A configuration with comments and with two YAML layouts, as people write it.
 const GATEWAY: &str = r#"version: "1.0"
 environment: test
 api_keys: { from: [{ header: X-API-Key }] }
@@ -92,7 +92,7 @@ routes:
   - { path: /a, auth: { any_of: [api_key] }, response: { body: {} } }
 "#;
 
-/// A gateway that fetches its clients.
+/// A configuration of a gateway that fetches its clients.
 const POLLING: &str = r#"version: "1.0"
 environment: test
 api_keys: { from: [{ header: X-API-Key }] }
@@ -101,7 +101,7 @@ routes:
   - { path: /a, auth: { any_of: [api_key] }, response: { body: {} } }
 "#;
 
-/// The same clients in a separate document.
+/// The clients of [`GATEWAY`] in a separate document.
 const CLIENTS: &str = r#"{
   "version": "1.0",
   "clients": [
@@ -119,7 +119,7 @@ const CLIENTS: &str = r#"{
 const BILLING: &str = "pck_test_bill0000ing1_HsT3cLqXo9vWm2BzYk7RfPd4NaEj8UiG49r4gm";
 
 impl Bench {
-    /// A folder with the gateway and the clients, without a trail.
+    /// Creates a directory with the configuration and the clients, but without an audit trail.
     fn of_keys(name: &str) -> Bench {
         let bench = Bench::new(name);
         for entry in std::fs::read_dir(&bench.0).unwrap() {
@@ -130,7 +130,7 @@ impl Bench {
         bench
     }
 
-    /// Returns the gateway's verdict on a key, in the words of its record.
+    /// Returns the gateway's verdict on a key, as the audit record states it.
     fn ask(&self, key: &str, at: &str) -> String {
         let header = format!("X-API-Key: {key}");
         let ran = self.run(&["explain", "gateway.yaml", "GET", "/a", "--header", &header, "--at", at, "--json"]);

@@ -1,4 +1,4 @@
-//! The command line as a process: its output and its exit codes.
+//! Tests of the command line as a process: output and exit codes.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers end it as its assertions do")]
 
@@ -41,7 +41,7 @@ routes:
   - { path: "/files/{.+}", upstream: files, strip_prefix: true, auth: optional }
 "#;
 
-/// A separate directory for each test, with its files.
+/// A separate directory with the files of one test.
 struct Bench(PathBuf);
 
 impl Bench {

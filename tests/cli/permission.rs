@@ -1,10 +1,10 @@
-//! The output of the `permission` commands.
+//! Tests the output of the `permission` commands.
 
 use serde_json::{Value, json};
 
 use crate::Bench;
 
-/// A document with permissions, with comments and blank lines as people write them.
+/// A configuration with permissions, and with comments and blank lines as people write them.
 pub const LICENCES: &str = r#"version: "1.0"
 issuers:
   - { name: accounts, issuer: "https://auth.example.com/", audiences: [api], jwks: { uri: "https://auth.example.com/jwks.json", cluster: auth } }
@@ -216,7 +216,7 @@ fn a_released_bit_keeps_its_meaning() {
         assert_eq!(bench.read("permissions.lock"), locked);
     }
 
-    // The bit of a removed permission is still set.
+    // The lock file still reserves the bit of a removed permission.
     let gone = LICENCES.replace("    LATE: { bit: 60, description: Late }\n", "");
     bench.write("gateway.yaml", &gone);
     assert_eq!(bench.run(&["check", "gateway.yaml"]).code, 0);
@@ -256,7 +256,8 @@ fn constants_compile_and_have_the_value_of_their_mask() {
     assert_eq!(bench.tool("rustc", &["--edition", "2024", "permissions.rs", "-o", "constants"]), Some(String::new()));
     let compiled = bench.0.join("constants");
     assert_eq!(bench.tool(compiled.to_str().unwrap(), &[]).as_deref(), Some("4 70"));
-    // The other languages, if the machine has their tools. The text for Go and Java is checked above.
+    // Compiles and runs the generated code in other languages if their tools are installed. The text for Go and Java is checked
+    // above.
     for (language, file, tool, arguments, add) in [
         (
             "python",

@@ -20,7 +20,7 @@ fn check(ran: &Ran, what: &str) {
     }
 }
 
-/// Returns a document with this text in every free-text position.
+/// Returns a configuration with [`EVIL`] in every field that accepts free text.
 fn document() -> Value {
     json!({
         "version": "1.0",

@@ -1,4 +1,4 @@
-//! Tests that all readers accept and refuse the same documents, and the bounds on files.
+//! Tests that all readers accept and refuse the same documents, and that the size of files is bounded.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -16,7 +16,7 @@ fn filter(bytes: &[u8]) -> Result<(), String> {
     Policy::from_node(&node, &|_| None).map(drop).map_err(|problems| problems[0].to_string())
 }
 
-/// `google.protobuf.Struct` in binary (struct.proto of protobuf).
+/// Encodes an object as a `google.protobuf.Struct` (struct.proto of protobuf).
 fn encoded_struct(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     for (key, value) in value.as_object().unwrap() {
@@ -48,7 +48,7 @@ fn encoded_value(value: &Value) -> Vec<u8> {
     out
 }
 
-/// Returns a document whose deepest list is at this level. The document itself is level one.
+/// Returns a document whose deepest list is at this level. The level of the document itself is one.
 fn nested(levels: usize) -> Value {
     let body = (5..levels).fold(json!([]), |inner, _| json!([inner]));
     json!({ "version": "1.0", "routes": [{ "path": "/a", "auth": "none", "response": { "body": body } }] })
@@ -123,7 +123,7 @@ fn a_json_file_is_read_as_the_filter_reads_json() {
         assert_eq!(ran.code == 0, message.is_none(), "{name}: {}", ran.err);
         assert!(message.is_none_or(|message| ran.err.contains(message)), "{name}: {}", ran.err);
     }
-    // Positions refer to the text.
+    // Messages give the position in the text of the file.
     bench.write("gateway.json", &good.replace("\"none\"", "\n \"nobody\""));
     let ran = bench.run(&["check", "gateway.json"]);
     assert!(ran.err.contains("gateway.json:2:2: routes[0].auth: "), "{}", ran.err);
@@ -163,7 +163,7 @@ fn an_embedded_document_is_read_as_its_loader_reads_it() {
 #[test]
 fn yaml_text_has_no_control_characters() {
     let bench = Bench::new("controls");
-    // The YAML parser reads NUL as the end of the text, so the route after it would be missing.
+    // The YAML parser reads NUL as the end of the text, so the lines after NUL would be ignored.
     bench.write("gateway.yaml", "version: '1.0'\nroutes: []\n\u{0}\nissuers: nonsense\n");
     let ran = bench.run(&["check", "gateway.yaml"]);
     assert_eq!(ran.err, "gateway.yaml:3:1: document: the control character U+0000 cannot be part of YAML text\n");

@@ -1,4 +1,4 @@
-//! The output of `revocation check` for a list, and how `explain` uses one.
+//! Tests the output of `revocation check`, and how `explain` uses a revocation list.
 
 use crate::Bench;
 

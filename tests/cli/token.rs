@@ -1,10 +1,10 @@
-//! The filter accepts minted tokens, and `inspect` shows no signature.
+//! Tests that the filter accepts minted tokens, and that `inspect` shows no signature.
 
 use serde_json::{Value, json};
 
 use crate::{Bench, GATEWAY, Ran};
 
-/// Returns the keys of the test harness: the private keys by id, and the key set of the public keys.
+/// Returns the keys of the test harness: the private keys, and a key set of the public keys.
 fn test_keys() -> (Vec<Value>, Value) {
     let text = include_str!("../../test-harness/keys/test-only.jwks.json");
     let keys = serde_json::from_str::<Value>(text).unwrap()["keys"].as_array().unwrap().clone();
@@ -105,7 +105,7 @@ fn inspecting_a_token_shows_no_signature_and_vouches_for_nothing() {
     }
 }
 
-/// A gateway of a development environment, where tokens of developers are accepted.
+/// The configuration of a development environment, where tokens of developers are accepted.
 const DEVELOPMENT: &str = r#"version: "1.0"
 environment: development
 issuers:
@@ -210,7 +210,7 @@ fn a_token_is_inspected_by_the_names_and_the_filter_of_a_gateway() {
     assert_eq!(ran.err, "note: bit 2 of LIC has no name and grants nothing\n");
     let late = bench.run(&[&inspect[..], &["--at", "2100-01-01T00:00:00Z"]].concat());
     assert!(late.out.contains("GET /team        no       token_expired"), "{}", late.out);
-    // If keys are given, nothing is assumed: the signature must be valid.
+    // With `--keys`, `inspect` does not assume a valid signature. The keys must verify it.
     bench.write("keys.json", &test_keys().1.to_string());
     let real = [&inspect[..], &["--keys", "keys.json"]].concat();
     let ran = with_secret(&real);
@@ -226,5 +226,5 @@ fn a_token_is_inspected_by_the_names_and_the_filter_of_a_gateway() {
     assert!(ran.out.ends_with("no issuer in gateway.yaml has this `iss`: routes that require a token refuse it\n"));
 }
 
-/// Members of a JWK that are not published (RFC 7518 §6).
+/// The members of a JWK that must stay secret (RFC 7518 §6).
 const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];

@@ -1,4 +1,4 @@
-//! The callers of a route and the routes of a caller: two views of the same document.
+//! Tests the lists of the callers of a route and of the routes of a caller, for the same configuration.
 
 mod clients;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Sources {
     /// The text by path, such as `src/policy/world.rs`.
     pub files: BTreeMap<String, String>,
-    /// The path of each module, by its names from the crate root.
+    /// The file path of each module, by the names from the crate root to the module.
     modules: BTreeMap<Vec<String>, String>,
 }
 
@@ -21,7 +21,7 @@ pub struct Import {
 }
 
 impl Sources {
-    /// Reads the tree under this folder.
+    /// Reads all source files under this folder.
     pub fn read(root: &Path) -> Self {
         let mut files = BTreeMap::new();
         collect(root, &root.join("src"), &mut files);
@@ -36,7 +36,7 @@ impl Sources {
         self.all_imports().into_iter().filter(|import| !is_ancestor(import)).collect()
     }
 
-    /// Returns every import, also those of an ancestor.
+    /// Returns every import, including the imports of an ancestor.
     pub fn all_imports(&self) -> BTreeSet<Import> {
         let mut found = BTreeSet::new();
         for (from, text) in &self.files {
@@ -107,7 +107,7 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Returns every path in a file that may lead to another one: those in `use`, and those in the code.
+/// Returns every path in a file that may lead to another file: the paths in `use` and the paths in the code.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut code = String::new();

@@ -1,7 +1,9 @@
-//! Rules for imports: no loops, one direction between modules, self-contained components, third-party crates in fixed places, and no
+//! Tests the rules for imports between the files of `src`.
+//!
+//! The rules: no loops, one direction between modules, self-contained components, third-party crates in fixed places, and no
 //! calls between stages.
 //!
-//! Every rule is read from the directory tree and `Cargo.toml`.
+//! The tests find the files in the directory tree and the dependencies in `Cargo.toml`.
 //!
 //! `SOURCES=DIR cargo test --test stages` checks another checkout.
 
@@ -27,7 +29,7 @@ fn no_files_import_each_other_in_a_loop() {
     assert!(found.is_empty(), "{} loops: {found:#?}", found.len());
 }
 
-/// The folders of `src` form layers: no folder imports one that imports it.
+/// The folders of `src` form layers: their imports contain no loop.
 #[test]
 fn no_modules_import_each_other_in_a_loop() {
     let top = |path: &str| names_of(path).into_iter().next().unwrap_or_default();
@@ -40,7 +42,7 @@ fn no_modules_import_each_other_in_a_loop() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The shared vocabulary of the policy is its lowest layer.
+/// The shared vocabulary is the lowest layer of the policy.
 #[test]
 fn the_vocabulary_imports_nothing_else_of_the_policy() {
     let is_upward = |import: &Import| {
@@ -66,8 +68,8 @@ fn components_import_nothing_else_of_the_crate() {
     }
 }
 
-/// Each folder of `src/policy` is one concern. A concern uses the types of others, but calls their functions only as listed in
-/// [`SHARED`]. The compiler and the pipeline's values use all concerns.
+/// Each folder of `src/policy` is one concern. A concern may use the types of other concerns, but may call only those of their
+/// functions that [`SHARED`] lists. The compiler and the pipeline's values use all concerns.
 #[test]
 fn no_stage_calls_another() {
     let concern = |path: &str| match names_of(path).as_slice() {
@@ -116,7 +118,8 @@ fn third_party_names_stay_in_their_places() {
     }
 }
 
-/// A name has one meaning. [`ALTERNATIVES`] are compiled instead of another file, so they repeat its names.
+/// A type name has one meaning. Each file of [`ALTERNATIVES`] is compiled instead of another file and repeats the names of that
+/// file.
 #[test]
 fn no_two_types_share_a_name() {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -140,7 +143,8 @@ fn no_two_types_share_a_name() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// No rule counts comments. The figure is printed for reviewers (`cargo test --test stages -- --nocapture`).
+/// No rule limits comments. This test prints the ratio of code to comments for reviewers (`cargo test --test stages --
+/// --nocapture`).
 #[test]
 fn comments_are_reported() {
     let (mut code, mut comments) = (0, 0);
@@ -195,7 +199,7 @@ fn is_named(text: &str, pattern: &str) -> bool {
     !text.lines().any(|line| is_own(line) && is_word(line)) && text.match_indices(pattern).any(|(at, _)| starts(at))
 }
 
-/// Functions of one concern that others may call, and the reason.
+/// Functions of one concern that other concerns may call, each with the reason.
 const SHARED: &[(&str, &str)] = &[
     ("authority: policy::credentials::footprint::block", "sizes in memory are rounded in one place"),
     ("authority: policy::credentials::issuer::holds", "claims are compared in one way"),
@@ -211,13 +215,13 @@ const SHARED: &[(&str, &str)] = &[
     ("credentials: policy::request::guard::without_query_pair", "queries are written in one place"),
 ];
 
-/// Components that could be crates of their own: the main file, and the folder with all that it needs. These are the JSON Schema
-/// validator, the RSA verification and the condition language.
+/// Components that could be crates of their own: the main file, and the folder with all files that the component needs. These are
+/// the JSON Schema validator, the RSA verification and the condition language.
 const SELF_CONTAINED: [(&str, &str); 3] = [
     ("src/strict_json/schema.rs", "src/strict_json"),
     ("src/policy/credentials/signature/rsa.rs", "src/policy/credentials/signature/rsa"),
     ("src/policy/authority/condition.rs", "src/policy/authority/condition"),
 ];
 
-/// Files that are compiled instead of another: without JSON Schema, and on a host that verifies ECDSA signatures itself.
+/// Files that are compiled instead of another file: without JSON Schema, and on a host that verifies ECDSA signatures itself.
 const ALTERNATIVES: [&str; 2] = ["src/strict_json/no_schema.rs", "src/policy/credentials/signature/ec_host.rs"];

@@ -1,4 +1,4 @@
-//! Reports Envoy's cache filters in the same filter chain, because they serve one caller's response to another.
+//! Reports Envoy's cache filters in the same filter chain, because a cache can serve one caller's response to another caller.
 
 use crate::cli::documents;
 use crate::cli::documents::CacheSide;
@@ -7,7 +7,7 @@ use crate::config::auth::Auth;
 use crate::config::problem::Problem;
 use crate::policy::pipeline::rule::RouteAction;
 
-/// The problems in a file that configures Envoy around these documents.
+/// Returns one problem for each unsafe cache filter in a file that also configures these gateways.
 pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem> {
     let has_authenticated_route = gateways.iter().any(has_authenticated_route);
     let caches = documents::caches(file, text)
@@ -16,7 +16,7 @@ pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem
     caches.map(|cache| Problem { place: cache.place, message: message(cache.side).to_string() }).collect()
 }
 
-/// Whether upstream responses depend on the caller. On a route that is open to everyone, they do not.
+/// Whether upstream responses can depend on the caller. They cannot if every forwarding route has `auth: none`.
 fn has_authenticated_route(gateway: &GatewayFile) -> bool {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let mut authenticated = rules.filter(|rule| rule.requirements.auth != Auth::None);

@@ -1,11 +1,11 @@
-//! Notes on valid but risky client settings: tokens of unlisted clients, and clients that several issuers may name.
+//! Notes on client settings that are valid but risky: tokens of unlisted clients, and clients that several issuers can name.
 
 use crate::config::client::ClientSettings;
 use crate::config::document::{Document, IssuerSettings};
 use crate::config::limit::{Allowance, PlanFrom, PlanSource};
 use crate::config::problem::{At, Place};
 
-/// The notes on a document, each with its place.
+/// Returns the notes on a document, each with its place.
 pub fn notes(document: &Document) -> Vec<(Place, String)> {
     let mut notes: Vec<_> = document.issuers.iter().filter_map(|issuer| about_unlisted(issuer, document)).collect();
     notes.extend(named_by_several(&document.clients, &document.issuers));
@@ -13,7 +13,7 @@ pub fn notes(document: &Document) -> Vec<(Place, String)> {
     notes
 }
 
-/// Plans that a limit assigns to clients by name alone, although several issuers may use that name.
+/// Notes plans that a limit assigns to a client by its name, although every issuer can use that name in its tokens.
 fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     let limits = document.limits.iter().chain(document.routes.iter().flat_map(|route| &route.limits));
     let chosen = limits.filter_map(|limit| match &limit.allowance {
@@ -33,7 +33,7 @@ fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     open.map(note).collect()
 }
 
-/// A note on how an issuer's tokens of unlisted clients are handled, if the document does not set it explicitly.
+/// Returns a note on how an issuer's tokens for unlisted clients are handled, unless the document sets the handling explicitly.
 fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place, String)> {
     if !document.has_directory {
         return None;
@@ -54,7 +54,7 @@ fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place
     Some((issuer.name.place.clone(), message))
 }
 
-/// The clients whose entry restricts or refuses tokens that name them.
+/// Returns the clients whose entry restricts or refuses the tokens that name them.
 fn restricted(document: &Document) -> Option<String> {
     let is_restricted = |client: &&ClientSettings| {
         let period = client.period;
@@ -70,7 +70,7 @@ fn restricted(document: &Document) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" or "))
 }
 
-/// Clients that tokens of several issuers may name.
+/// Notes clients that the tokens of several issuers can name.
 pub fn named_by_several(clients: &[ClientSettings], issuers: &[IssuerSettings]) -> Vec<(Place, String)> {
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
     let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);

@@ -1,8 +1,8 @@
-//! Finds requests similar to a strict route that match a looser one.
-//! They differ in method, trailing slash, letter case or path length, or match a public path.
+//! Finds requests that are similar to those of a strict route but match a looser route.
+//! Such a request differs in method, trailing slash, letter case or path length, or matches a public path.
 //!
-//! A route is looser than another if it accepts a caller that the other refuses. Only routes that may lead to the same upstream
-//! count: another backend does not serve the same resource.
+//! Route A is looser than route B if A accepts a caller that B refuses. Only routes that can lead to the same upstream are
+//! compared, because another upstream does not serve the same resource.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use crate::policy::Policy;
 use crate::policy::pipeline::rule::Rule;
 use crate::policy::request::route::{Method, RouteMatch};
 
-/// The notes on a document, each with its place.
+/// Returns the notes on a document, each with its place.
 pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
     let routes = RouteIndex::of(document, policy);
     let mut notes = Vec::new();
-    // The number of notes for each looser route, by its name.
+    // The place of each looser route and the number of its notes, by the route's name.
     let mut named: HashMap<String, (Place, usize)> = HashMap::new();
     for strict in document.routes.iter().filter(|route| route.response.is_none() && has_requirements(route)) {
         let mut match_notes: Vec<MatchNote<'_>> = Vec::new();
@@ -57,7 +57,7 @@ pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
     notes
 }
 
-/// The routes as written, indexed by their compiled rules.
+/// The routes of the document, indexed by their compiled rules.
 struct RouteIndex<'d> {
     document: &'d Document,
     policy: &'d Policy,
@@ -66,7 +66,7 @@ struct RouteIndex<'d> {
 
 impl<'d> RouteIndex<'d> {
     fn of(document: &'d Document, policy: &'d Policy) -> RouteIndex<'d> {
-        // A document without problems has one rule for each route, in the same order.
+        // In a document without problems, the compiled rules are in the order of the routes.
         let rules = policy.routes().iter().map(|(_, rule)| Rc::as_ptr(rule));
         RouteIndex { document, policy, by_rule: rules.zip(&document.routes).collect() }
     }
@@ -79,14 +79,14 @@ impl<'d> RouteIndex<'d> {
         }
     }
 
-    /// The match of a request similar to a strict route: a route with another pattern, or a public path.
+    /// Finds the route or public path that matches a request, unless its pattern is that of the strict route.
     fn looser_match(&self, request: &ExampleRequest, strict: &Route) -> Option<LooserMatch<'d>> {
         let route = self.route(request);
         let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));
         if self.policy.is_public(&request.path) {
             let mut public = self.document.public_paths.iter();
             let public = public.find(|public| covers(&public.path.value, &request.path))?;
-            // A public path equal to the path of a route is meant to open it.
+            // If a public path equals the path of a route, the author made that route public on purpose.
             let is_meant = is_same_path(&public.path.value, &strict.path.value);
             return (may_share && !is_meant).then_some(LooserMatch::Public(public));
         }
@@ -94,7 +94,7 @@ impl<'d> RouteIndex<'d> {
     }
 }
 
-/// The match of a request.
+/// The route or public path that a request matches.
 #[derive(Clone, Copy)]
 enum LooserMatch<'d> {
     Route(&'d Route),
@@ -111,7 +111,7 @@ impl PartialEq for LooserMatch<'_> {
     }
 }
 
-/// Requests similar to a strict route that one looser route takes.
+/// The requests that are similar to those of a strict route but match one looser route.
 struct MatchNote<'d> {
     looser_match: LooserMatch<'d>,
     missing: Vec<String>,
@@ -120,7 +120,7 @@ struct MatchNote<'d> {
 }
 
 impl MatchNote<'_> {
-    /// One example of each kind is enough.
+    /// Adds a request, unless the note already has a request of the same kind.
     fn add(&mut self, kind: &'static str, request: String) {
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
@@ -152,7 +152,7 @@ impl LooserMatch<'_> {
         }
     }
 
-    /// Every requirement of the strict route that this one lacks.
+    /// Returns the requirements of the strict route that this match does not have.
     fn missing(&self, strict: &Route) -> Vec<String> {
         match self {
             LooserMatch::Public(_) => missing_on_public_path(strict),
@@ -161,12 +161,12 @@ impl LooserMatch<'_> {
     }
 }
 
-/// Whether a route has any requirements.
+/// Whether a route has requirements that another route can lack.
 fn has_requirements(route: &Route) -> bool {
     has_caller(&route.auth.value) || !route.when.is_empty()
 }
 
-/// Requests similar to those of a route, each with the difference.
+/// Returns requests that are similar to those of a route, each with a description of the difference.
 fn similar_requests(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
     let pattern = spelling(&strict.path.value);
     let path: String = pattern.split('/').skip(1).map(|s| format!("/{}", example(s))).collect();
@@ -175,7 +175,7 @@ fn similar_requests(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
     let method = own.first().copied().unwrap_or("GET");
     let request = |method: &str, path: String| ExampleRequest { method: method.to_string(), host: host.clone(), path };
     let mut requests = vec![("its own path", request(method, path.clone()))];
-    // A route for GET takes HEAD as well.
+    // A route for GET also matches HEAD.
     let is_other = |method: &&str| !(own.contains(method) || *method == "HEAD" && own.contains(&"GET"));
     if !own.is_empty() {
         let others = METHODS.into_iter().filter(is_other);
@@ -192,12 +192,12 @@ fn similar_requests(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
     requests
 }
 
-/// The path variants with the first letter of one literal segment in the other case.
+/// Returns variants of a path. In each variant, the first letter of one literal segment has the other case.
 fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     let segments: Vec<&str> = pattern.split('/').skip(1).collect();
     let changed = |at: usize| {
         let literal = segments.get(at).filter(|segment| !segment.starts_with('{'))?;
-        // The case of letters in an escape has no meaning.
+        // The case of the hexadecimal digits in a percent escape has no meaning.
         let letter = literal.char_indices().find(|(_, c)| c.is_ascii_alphabetic() && !literal.contains('%'))?.0;
         let other = |(i, c): (usize, char)| match (i == letter, c.is_ascii_uppercase()) {
             (true, true) => c.to_ascii_lowercase(),
@@ -211,7 +211,8 @@ fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     (0..segments.len()).filter_map(changed).collect()
 }
 
-/// If either route has no upstream, Envoy's own routes may send both to the same one.
+/// Whether two routes can lead to the same upstream. For a route without an upstream, Envoy's own routes select one, which can be
+/// the same.
 fn may_share_upstream(one: &Route, other: &Route) -> bool {
     match (&one.upstream, &other.upstream) {
         (Some(one), Some(other)) => one.value == other.value,
@@ -219,12 +220,12 @@ fn may_share_upstream(one: &Route, other: &Route) -> bool {
     }
 }
 
-/// Whether two paths are the same except for their escapes.
+/// Whether two paths are equal after unneeded escapes are decoded.
 fn is_same_path(one: &str, other: &str) -> bool {
     one == other || spelling(one) == spelling(other)
 }
 
-/// Whether a public path is this path (in canonical spelling), or has it in its tree.
+/// Whether a public path equals this path or includes it in its tree. The path must be in canonical spelling.
 fn covers(public: &str, path: &str) -> bool {
     match public.strip_suffix("/*") {
         Some(tree) => path.strip_prefix(&spelling(tree)).is_some_and(|rest| rest.starts_with('/')),
@@ -234,7 +235,7 @@ fn covers(public: &str, path: &str) -> bool {
 
 /// Methods that upstreams commonly support.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-/// The maximum number of notes that name one catch-all route.
+/// The maximum number of notes on one catch-all route.
 const MAX_NOTES: usize = 3;
 
 #[cfg(test)]
@@ -272,7 +273,7 @@ mod tests {
         let closed = "routes:\n- {path: /api/users, scopes: [admin], upstream: u}\n- {path: /api/users/, scopes: [admin], upstream: u}\n\
                       - {path: '/api/users/{.+}', scopes: [admin, more], upstream: u}\n";
         assert_eq!(notes_on(closed), [""; 0]);
-        // Only another spelling remains that a catch-all matches.
+        // The only remaining requests are other spellings that a catch-all route matches.
         let found = notes_on(&format!("{closed}- {{path: '/{{.+}}', upstream: u}}\n"));
         assert_eq!(found.len(), 3);
         assert!(
@@ -319,7 +320,7 @@ mod tests {
             ));
             assert_eq!(found, [""; 0], "{loose}");
         }
-        // Different methods of one path are side by side on purpose.
+        // A document often has different rules for different methods of one path.
         let found = notes_on(
             "routes:\n- {path: /a, method: POST, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
         );

@@ -1,4 +1,4 @@
-//! Finds requests that two routes match, and reports which of them takes the request in the compiled policy.
+//! Finds requests that match two routes, and reports which of the two routes the compiled policy selects.
 
 use std::rc::Rc;
 
@@ -7,30 +7,30 @@ use crate::config::document::{Document, Route};
 use crate::policy::Policy;
 use crate::policy::request::route::{Method, RouteMatch, RoutePattern};
 
-/// A request that more than one rule matches.
+/// A request that matches more than one route or public path.
 pub struct OverlapNote {
-    /// The line of the rule that does not take the request.
+    /// The line of the route or public path to which the note belongs.
     pub line: u32,
-    /// Its column.
+    /// The column of that route or public path.
     pub column: u32,
-    /// The text of the finding.
+    /// The description of the overlap.
     pub message: String,
 }
 
-/// Every pair of overlapping routes, and every public path that opens a route which requires a token.
+/// Reports every pair of overlapping routes, and every public path that matches requests for a route with authentication.
 pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
     let mut overlaps = Vec::new();
     let routes: Vec<(&Route, String)> =
         document.routes.iter().map(|route| (route, spelling(&route.path.value))).collect();
     for (i, (first, first_path)) in routes.iter().enumerate() {
         for (second, second_path) in routes.iter().skip(i + 1) {
-            // Ten thousand routes are fifty million pairs: most already differ in the first segment.
+            // Ten thousand routes make fifty million pairs. Most pairs already differ in the first segment.
             if first_segments_differ(first_path, second_path) {
                 continue;
             }
             let Some(request) = meet((first, first_path), (second, second_path)) else { continue };
             let Some(winner) = winner(&request, document, policy) else { continue };
-            // If a third route is more specific than both, it is reported with each of them.
+            // If a third route is more specific than both routes, the overlap of each with the third route is reported instead.
             let loser = match (std::ptr::eq(winner, *first), std::ptr::eq(winner, *second)) {
                 (true, _) => second,
                 (_, true) => first,
@@ -61,14 +61,14 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
     overlaps
 }
 
-/// A request for which routes are compared.
+/// An example request for the comparison of routes.
 pub(super) struct ExampleRequest {
     pub(super) method: String,
     pub(super) host: String,
     pub(super) path: String,
 }
 
-/// The path of a route in canonical spelling. In a compiled document, every path can be parsed.
+/// Returns the path of a route in canonical spelling. In a document that compiles, every path can be parsed.
 pub(super) fn spelling(path: &str) -> String {
     RoutePattern::parse(path).map_or_else(|_| path.to_string(), |pattern| pattern.spelling())
 }
@@ -81,7 +81,8 @@ fn meet((first, first_path): (&Route, &str), (second, second_path): (&Route, &st
     })
 }
 
-/// The route that takes a request. The table lists routes in document order, followed by public paths.
+/// Returns the route that the policy selects for a request. The route table lists routes in document order, followed by public
+/// paths.
 fn winner<'d>(request: &ExampleRequest, document: &'d Document, policy: &Policy) -> Option<&'d Route> {
     let method = Method::parse(&request.method).ok()?;
     let RouteMatch::Route { value, .. } = policy.routes().find(&request.host, &request.path, &method) else {
@@ -91,7 +92,7 @@ fn winner<'d>(request: &ExampleRequest, document: &'d Document, policy: &Policy)
     document.routes.get(index)
 }
 
-/// The label of a route in this report: its name, or its methods and path.
+/// Returns the label of a route in this report: its name, or its methods and path.
 pub(super) fn title(route: &Route) -> String {
     let methods = if route.methods.is_empty() { "ANY".to_string() } else { texts(&route.methods).join("|") };
     route.name.as_ref().map_or_else(|| format!("`{methods} {}`", route.path.value), |name| format!("`{name}`"))
@@ -104,7 +105,7 @@ fn first_segments_differ(first: &str, second: &str) -> bool {
     }
 }
 
-/// The overlap of two lists; an empty list matches everything.
+/// Returns an element that both lists match; an empty list matches everything.
 fn common(first: &[&str], second: &[&str], meet: impl Fn(&str, &str) -> Option<String>, any: &str) -> Option<String> {
     match (first, second) {
         ([], []) => Some(any.to_string()),
@@ -125,7 +126,7 @@ fn common_host(first: &str, second: &str) -> Option<String> {
     }
 }
 
-/// A path that both patterns match; both are in canonical spelling.
+/// Returns a path that both patterns match. Both patterns are in canonical spelling.
 pub fn common_path(first: &str, second: &str) -> Option<String> {
     let (mut first, mut second) = (first.split('/').skip(1).peekable(), second.split('/').skip(1).peekable());
     let mut path = String::new();
@@ -139,7 +140,7 @@ pub fn common_path(first: &str, second: &str) -> Option<String> {
         if a == TAIL || b == TAIL {
             let (longer, rest) = if a == TAIL { (b, &mut second) } else { (a, &mut first) };
             let rest: Vec<&str> = std::iter::once(longer).chain(rest).map(example).collect();
-            // The tail matches at least one non-empty segment.
+            // The tail of a pattern matches at least one non-empty segment.
             return (rest != [""]).then(|| path + &rest.join("/"));
         }
         match (a.starts_with('{'), b.starts_with('{')) {
@@ -153,7 +154,7 @@ pub fn common_path(first: &str, second: &str) -> Option<String> {
     }
 }
 
-/// A segment that matches this segment of a pattern.
+/// Returns a segment that matches this segment of a pattern.
 pub(super) fn example(segment: &str) -> &str {
     if segment.starts_with('{') { "any" } else { segment }
 }

@@ -1,12 +1,12 @@
-//! Notes on permissions that are valid but risky: deprecated ones in use, and masks too large for a JSON number.
+//! Notes on permissions that are valid but risky: deprecated permissions in use, and masks too large for a JSON number.
 
 use crate::config::document::Document;
 use crate::config::problem::Place;
 
-/// The highest bit of an integer that every JSON reader keeps exact (RFC 8259 §6).
+/// The highest bit in the integers that every JSON reader keeps exact (RFC 8259 §6).
 const HIGHEST_EXACT_BIT: u16 = 52;
 
-/// The notes on a document, each with its place.
+/// Returns the notes on a document, each with its place.
 pub fn notes(document: &Document) -> Vec<(Place, String)> {
     let mut notes = Vec::new();
     for route in &document.routes {

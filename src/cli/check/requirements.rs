@@ -9,7 +9,7 @@ pub fn has_caller(auth: &Auth) -> bool {
     !matches!(auth, Auth::None | Auth::Optional)
 }
 
-/// The requirements of the strict route that the other lacks, worded to follow "need".
+/// Returns the requirements of the strict route that the looser route does not have. Each item completes a sentence with "need".
 pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     let mut missing = Vec::new();
     missing.extend(
@@ -49,7 +49,7 @@ pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     missing
 }
 
-/// The same for a route without any requirements.
+/// Returns the requirements of the strict route that a public path does not have. Each item completes a sentence with "need".
 pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     match has_caller(&strict.auth.value) {
         true => vec![NO_CREDENTIAL.to_string()],
@@ -57,13 +57,14 @@ pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     }
 }
 
-/// The difference between the credentials of two routes that both require some.
+/// Describes the credentials that the looser route accepts, if some of them do not satisfy the strict route. Both routes require
+/// credentials.
 fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
     let words = |auth: &Auth, between: &str| {
         auth.kinds().iter().map(|kind| kind.word().replace('_', " ")).collect::<Vec<_>>().join(between)
     };
     let is_met = match (strict, loose) {
-        // No difference if every set of credentials that the loose route accepts also satisfies the strict route.
+        // There is no difference if every set of credentials that the looser route accepts also satisfies the strict route.
         (Auth::AnyOf(accepted), Auth::AnyOf(others)) => others.iter().all(|kind| accepted.contains(kind)),
         (Auth::AnyOf(accepted), Auth::AllOf(others)) => others.iter().any(|kind| accepted.contains(kind)),
         (Auth::AllOf(demanded), Auth::AllOf(others)) => demanded.iter().all(|kind| others.contains(kind)),
@@ -74,7 +75,7 @@ fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
     (!is_met).then(|| format!("only {}", words(loose, between)))
 }
 
-/// The scopes or permissions that only one of the two routes requires.
+/// Adds the scopes or permissions that the strict route requires and the looser route does not require.
 fn names(
     what: &str,
     (all, any): (&[String], &[String]),

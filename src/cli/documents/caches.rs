@@ -1,30 +1,30 @@
-//! Finds Envoy's cache filters in a filter chain with this filter.
-//! In front of it, a cache lets requests bypass the filter; behind it, a cache serves one caller's response to another.
+//! Finds Envoy's cache filters in the filter chains that contain this filter.
+//! A cache in front of this filter lets requests bypass it; a cache behind this filter serves one caller's response to another.
 
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::Place;
 
-/// A cache filter in the same chain.
+/// A cache filter in the same filter chain.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CacheFilter {
-    /// Where its entry is written.
+    /// The place of the cache filter in the file.
     pub place: Place,
-    /// Its position in the chain, if known.
+    /// The position of the cache filter relative to this filter.
     pub side: CacheSide,
 }
 
-/// The side of this filter on which the cache is.
+/// The position of a cache filter relative to this filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheSide {
-    /// Before this filter.
+    /// The cache runs before this filter.
     InFront,
-    /// After this filter.
+    /// The cache runs after this filter.
     Behind,
-    /// A control plane puts both into one chain, in an order that the file does not specify.
+    /// A control plane puts both filters into one chain, and the file does not specify their order.
     Unknown,
 }
 
-/// The caches in the documents of one file. `is_ours` returns whether a node configures this plugin.
+/// Returns the caches in the documents of one file. `is_ours` returns whether a node configures this plugin.
 pub fn find(roots: &[Node], is_ours: &dyn Fn(&Node) -> bool) -> Vec<CacheFilter> {
     let mut found = Vec::new();
     let is_manifest = |root: &&Node| root.get("apiVersion").is_some();
@@ -67,7 +67,8 @@ fn children(node: &Node, path: &str, mut visit: impl FnMut(&Node, String)) {
     }
 }
 
-/// Whether a filter's entry configures a cache anywhere: composite filters and filters from a discovery service can contain one.
+/// Whether a filter's entry configures a cache at any depth, because composite filters and discovered filters can contain a
+/// cache.
 fn holds_cache(node: &Node) -> bool {
     let mut found = is_cache(node);
     children(node, "", |child, _| found = found || holds_cache(child));

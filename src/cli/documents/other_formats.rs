@@ -1,9 +1,9 @@
-//! Recognizes files that are not gateway documents by their own keys, so that the error does not list unknown keys.
+//! Recognizes other document formats by their keys, so that the error names the format instead of many unknown keys.
 
 use super::is_gateway;
 use crate::config::node::{Node, Value};
 
-/// Returns what a document is and which command reads it, if it is certainly not a gateway document.
+/// Returns the format of a document and the command that reads it, unless the document may be a gateway document.
 pub fn kind(root: &Node) -> Option<&'static str> {
     let Value::Map(entries) = &root.value else { return None };
     if is_gateway(root) {

@@ -1,11 +1,11 @@
-//! The body of the explained request: its source, its effect on the headers, and the verdict on it.
+//! The body of the explained request: reading it, announcing it in the headers, and reporting the verdict on it.
 
 use crate::cli::{Failure, files};
 use crate::gateway::simulation::Sent;
 use crate::policy::verdict::audit::AuditRecord;
 use crate::policy::world::TraceStep;
 
-/// Reads the bytes: the text itself, or the content of the file after `@`.
+/// Returns the bytes of the body. The argument is the body itself, or `@` and the name of a file.
 pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
     match given.map(|text| (text, text.strip_prefix('@'))) {
         None => Ok(Vec::new()),
@@ -14,7 +14,7 @@ pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Adds the `content-length` that a client would send.
+/// Adds the `content-length` header that a client would send.
 pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     let named = |(name, _): &(String, String)| name == "content-length" || name == "transfer-encoding";
     if !body.is_empty() && !request.iter().any(named) {
@@ -22,7 +22,7 @@ pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     }
 }
 
-/// Adds the verdict on the body to the trace, before the step that forwards the request.
+/// Adds the verdict on the body to the trace, before the step that reports the forwarding.
 pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<TraceStep>) {
     if !sent.was_inspected {
         return;

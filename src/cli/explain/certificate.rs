@@ -1,9 +1,9 @@
-//! The client certificate of the explained request; it counts as verified.
+//! Parses the client certificate of the explained request; the filter treats the certificate as verified.
 
 use crate::config::client::hex_bytes;
 use crate::policy::request::peer::Certificate;
 
-/// A certificate with this SPIFFE ID, this SHA-256 in hexadecimal digits, or else this DNS name.
+/// Returns a certificate with this SPIFFE ID, with this SHA-256 hash in hexadecimal digits, or otherwise with this DNS name.
 pub fn parse(text: &str) -> Result<Certificate, String> {
     let unlike_any = Certificate { sha256: [0xff; 32], ..Certificate::default() };
     if text.starts_with("spiffe://") {

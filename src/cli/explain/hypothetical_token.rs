@@ -1,4 +1,4 @@
-//! A token that counts as validly signed for this one command; every other check runs as usual.
+//! A token whose signature counts as valid in this one command; the filter makes all other checks as usual.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::policy::credentials::jwks::{KeySet, KeySource, VerifyingKey};
 use crate::policy::credentials::signature::{SignatureVerifier, SoftwareVerifier};
 use crate::policy::polled::{DocumentKind, Polled};
 
-/// The token, and where its issuer expects it in the request.
+/// A token, and the part of the request in which its issuer expects it.
 pub struct HypotheticalToken {
     text: String,
-    /// The input that passes the signature check; `None` for a token with a real signature.
+    /// The signing input that passes the signature check; `None` for a token with a real signature.
     signing_input: Option<String>,
     source: TokenSource,
 }
@@ -36,13 +36,13 @@ pub struct SupposedClaims {
 }
 
 impl SupposedClaims {
-    /// Builds the token, if there are claims.
+    /// Builds the token if the user specified claims.
     pub fn token(&self, document: &Document, now: Duration) -> Result<Option<HypotheticalToken>, Failure> {
         self.claims.as_deref().map(|claims| token(document, claims, self.issuer.as_deref(), now)).transpose()
     }
 }
 
-/// Builds the token. Missing registered claims get the values of an ordinary token of this issuer, valid for five minutes.
+/// Builds a token. Missing registered claims get the values of an ordinary token of this issuer that is valid for five minutes.
 pub fn token(
     document: &Document,
     claims: &str,
@@ -66,20 +66,21 @@ pub fn token(
     Ok(HypotheticalToken::build(&header, &Value::Object(claims), issuer))
 }
 
-/// A token with these parts that counts as signed by its issuer. The key that it names does not matter.
+/// Builds a token with this header and these claims; its signature counts as valid. The `kid` is removed, because the key does
+/// not matter.
 pub fn with_assumed_signature(document: &Document, header: &Value, claims: &Value) -> Option<HypotheticalToken> {
     let mut header = header.clone();
     header.as_object_mut().map(|members| members.remove("kid"));
     Some(HypotheticalToken::build(&header, claims, issuer_of(document, claims)?))
 }
 
-/// A real token, whose signature is checked.
+/// Wraps a real token, whose signature the filter verifies.
 pub fn with_real_signature(document: &Document, token: &str, claims: &Value) -> Option<HypotheticalToken> {
     let source = source_of(issuer_of(document, claims)?);
     Some(HypotheticalToken { text: token.to_string(), signing_input: None, source })
 }
 
-/// The issuer named by a token.
+/// Returns the issuer that the `iss` claim names.
 pub fn issuer_of<'d>(document: &'d Document, claims: &Value) -> Option<&'d IssuerSettings> {
     let iss = claims.get("iss").and_then(Value::as_str);
     document.issuers.iter().find(|issuer| Some(issuer.issuer.value.as_str()) == iss)
@@ -89,10 +90,10 @@ fn source_of(issuer: &IssuerSettings) -> TokenSource {
     issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer)
 }
 
-/// Gives every remote issuer keys for every algorithm. No signature is ever checked with them.
+/// Installs stand-in keys for every algorithm at every remote issuer. The filter never verifies a signature with these keys.
 pub fn publish_keys(polled: &mut Polled, now: Duration) {
     for id in published::ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
-        // If a set cannot be installed, the verdict reports that it waits for keys.
+        // If the stand-in key set cannot be installed, the verdict reports that the request waits for keys.
         let _ = polled.install(id, key_set().as_bytes(), now);
     }
 }
@@ -101,12 +102,12 @@ impl HypotheticalToken {
     fn build(header: &Value, claims: &Value, issuer: &IssuerSettings) -> HypotheticalToken {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signing_input = format!("{}.{}", part(header), part(claims));
-        // Three parts are a JWS; the signature part is never read.
+        // Three parts are a JWS. The filter never reads the signature part.
         let text = format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode([0_u8; 64]));
         HypotheticalToken { text, signing_input: Some(signing_input), source: source_of(issuer) }
     }
 
-    /// Adds the token to the request.
+    /// Adds the token to the request where the issuer expects it.
     pub fn attach(&self, request: &mut Vec<(String, String)>) {
         let token = self.text.clone();
         match &self.source {
@@ -123,7 +124,7 @@ impl HypotheticalToken {
     }
 }
 
-/// Accepts this one token and refuses any other token in the same request.
+/// Accepts the signature of this token and refuses the signature of every other token in the same request.
 impl SignatureVerifier for HypotheticalToken {
     fn verify(&self, key: &VerifyingKey, algorithm: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
         match &self.signing_input {
@@ -133,7 +134,8 @@ impl SignatureVerifier for HypotheticalToken {
     }
 }
 
-/// The named issuer, else the issuer of the `iss` claim, else the only issuer.
+/// Returns the issuer with this name. Without a name, returns the issuer of the `iss` claim, or the first issuer if none matches.
+/// Without an `iss` claim, returns the only issuer.
 fn choose_issuer<'d>(
     document: &'d Document,
     claims: &Map<String, Value>,
@@ -153,7 +155,7 @@ fn choose_issuer<'d>(
     found.ok_or_else(|| Failure::Message(format!("--issuer is required to build a token (declared: {})", names())))
 }
 
-/// An algorithm that the issuer accepts and has a key for.
+/// Returns an algorithm that the issuer accepts and for which it has a key.
 fn algorithm(issuer: &IssuerSettings) -> Result<Algorithm, Failure> {
     let allowed = |a: &Algorithm| issuer.algorithms.is_empty() || issuer.algorithms.iter().any(|n| n.value == a.name());
     let mut accepted = Algorithm::ALL.into_iter().filter(allowed);
@@ -169,7 +171,8 @@ fn algorithm(issuer: &IssuerSettings) -> Result<Algorithm, Failure> {
     found.ok_or_else(|| Failure::Message(format!("issuer `{}` has no key for its algorithms", issuer.name.value)))
 }
 
-/// One key of each kind. The curve points are generators (SEC 2), the modulus is an arbitrary large odd number.
+/// Returns a key set with one key of each type. The curve points are generators (SEC 2); the modulus is an arbitrary large odd
+/// number.
 fn key_set() -> String {
     let mut modulus = vec![0xff_u8; 256];
     if let Some(first) = modulus.first_mut() {
@@ -187,7 +190,7 @@ fn key_set() -> String {
     keys.to_string()
 }
 
-/// A point in the uncompressed form of SEC 1 §2.3.3: the byte 4, x, y.
+/// Returns a JWK for a point in the uncompressed form of SEC 1 §2.3.3: the byte 4, x, y.
 fn point(curve: &str, sec1: &[u8]) -> Value {
     let coordinates = sec1.strip_prefix(&[4]).unwrap_or_default();
     let (x, y) = coordinates.split_at_checked(coordinates.len() / 2).unwrap_or_default();

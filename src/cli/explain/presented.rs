@@ -1,4 +1,4 @@
-//! Simulated requests of a stand-in caller: the credentials they send, and the filter's verdict.
+//! Simulates the requests of a stand-in caller: adds the credentials and returns the filter's verdict.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::gateway::waiting::StreamId;
 use crate::policy::request::peer::Certificate;
 use crate::policy::verdict::audit;
 
-/// A gateway for many simulated requests at one point in time.
+/// A gateway that decides many simulated requests at the same point in time.
 pub struct SimulatedGateway<'g> {
     /// The gateway.
     pub gateway: &'g GatewayFile,
@@ -24,7 +24,7 @@ pub struct SimulatedGateway<'g> {
     now: Duration,
 }
 
-/// The credentials that a request sends.
+/// The credentials that a simulated request sends.
 #[derive(Default)]
 pub struct PresentedCredentials<'s> {
     /// A token.
@@ -35,21 +35,21 @@ pub struct PresentedCredentials<'s> {
     pub certificate: Option<Certificate>,
 }
 
-/// A short verdict.
+/// The verdict on a simulated request.
 pub struct SimulatedVerdict {
     /// The route that matched.
     pub route: Option<String>,
-    /// Whether the request was forwarded or answered.
+    /// Whether the filter forwarded or answered the request instead of refusing it.
     pub allowed: bool,
-    /// The audit reason.
+    /// The reason in the audit record.
     pub reason: &'static str,
-    /// Its detail.
+    /// The detail of the reason.
     pub detail: Option<String>,
 }
 
 impl<'g> SimulatedGateway<'g> {
-    /// A gateway with a fixed world. Remote issuers publish the key set of a file, or stand-in keys if tokens are only simulated.
-    /// The document of clients is the given text or empty; the revocation list is empty.
+    /// Starts a gateway with fixed polled documents. Remote issuers publish the key set of the file, or stand-in keys if tokens
+    /// are only simulated. The document of clients is the given string or an empty document; the revocation list is empty.
     pub fn new(
         gateway: &'g GatewayFile,
         keys: Option<&str>,
@@ -69,7 +69,7 @@ impl<'g> SimulatedGateway<'g> {
         Ok(SimulatedGateway { gateway, running, now })
     }
 
-    /// The filter's verdict on a request with these credentials.
+    /// Runs a request with these credentials and returns the filter's verdict.
     pub fn verdict_on(
         &mut self,
         mut request: Vec<(String, String)>,
@@ -91,7 +91,8 @@ impl<'g> SimulatedGateway<'g> {
         let audit = transaction.record();
         Ok(SimulatedVerdict {
             route: audit.route.as_ref().map(|route| route.to_string()),
-            // Query and body checks run after a caller is allowed; simulated requests have neither a query nor a body.
+            // Query and body checks run after the caller is allowed. Simulated requests have no query and no body, so a failed
+            // check counts as allowed.
             allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
             reason: audit.reason,
             detail: audit.detail.as_ref().map(|detail| detail.to_string()),
@@ -99,7 +100,7 @@ impl<'g> SimulatedGateway<'g> {
     }
 }
 
-/// Adds a key where the document expects keys, without replacing a token.
+/// Adds a key where the document expects keys, without replacing a token if possible.
 fn attach_key(document: &Document, key: &str, request: &mut Vec<(String, String)>) {
     let has_token = request.iter().any(|(name, _)| name == "authorization");
     let places = || document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value);

@@ -1,4 +1,4 @@
-//! The content of polled documents while one request is explained: key sets, the revocation list and the clients.
+//! Installs the polled documents for simulated requests: key sets, the revocation list and the document of clients.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::policy::credentials::clients::ReadClients;
 use crate::policy::polled::{DocumentKind, Polled};
 use crate::policy::verdict::wait::PolledId;
 
-/// Gives every remote issuer the key set of this file.
+/// Installs the key set of this file for every remote issuer.
 pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
     let text = gateway::read_whole(file)?;
     for id in ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
@@ -19,7 +19,7 @@ pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failur
     Ok(())
 }
 
-/// Installs the revocation list of this file, or an empty one. Returns true if it installed the empty one.
+/// Installs the revocation list of this file, or an empty list. Returns true if it installed the empty list.
 pub fn revocations(
     polled: &mut Polled,
     gateway: &GatewayFile,
@@ -34,7 +34,7 @@ pub fn revocations(
     install(polled, &lists, file, check, r#"{"version":"1.0","revoked":[]}"#, now)
 }
 
-/// Installs the document of clients of this file, or an empty one. Returns true if it installed the empty one.
+/// Installs the document of clients in this file, or an empty document. Returns true if it installed the empty document.
 pub fn clients(
     polled: &mut Polled,
     gateway: &GatewayFile,
@@ -51,7 +51,7 @@ pub fn clients(
     install(polled, &documents, file, check, NO_CLIENTS, now)
 }
 
-/// The same with a text instead of a file.
+/// Installs the document of clients in this string, or an empty document.
 pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Result<(), Failure> {
     for id in ids_of_kind(polled, |what| matches!(what, DocumentKind::Clients(_))) {
         polled
@@ -61,7 +61,7 @@ pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Re
     Ok(())
 }
 
-/// Installs a document. Problems are reported in the same way as by the commands that check such documents.
+/// Installs a document. It reports problems in the same way as the commands that check such documents.
 fn install(
     polled: &mut Polled,
     documents: &[PolledId],
@@ -81,7 +81,7 @@ fn install(
     Ok(file.is_none() && !documents.is_empty())
 }
 
-/// The polled documents of a kind.
+/// Returns the polled documents of one kind.
 pub fn ids_of_kind(polled: &Polled, is_wanted: impl Fn(&DocumentKind) -> bool) -> Vec<PolledId> {
     polled.plans().filter(|(_, plan)| is_wanted(&plan.what)).map(|(id, _)| id).collect()
 }

@@ -1,4 +1,4 @@
-//! The text and JSON forms of a verdict: stages, the deciding rule, and what the client or the upstream receives.
+//! Writes a verdict as text and as JSON: the stages, the deciding rule, and what the client or the upstream receives.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 use crate::policy::world::TraceStep;
 
-/// One verdict and how it was reached.
+/// One verdict and the steps that led to it.
 pub struct ExplainReport<'v> {
     /// The request's headers, pseudo-headers first.
     pub request: &'v [(String, String)],
@@ -16,12 +16,12 @@ pub struct ExplainReport<'v> {
     pub trace: &'v [TraceStep],
     /// The audit record.
     pub audit: &'v AuditRecord,
-    /// The effects of the decision.
+    /// The edited request or the reply that results from the decision.
     pub sent: &'v Sent,
 }
 
 impl ExplainReport<'_> {
-    /// The report as text.
+    /// Formats the report as text.
     pub fn lines(&self) -> Vec<String> {
         let mut out = Vec::new();
         let width = self.trace.iter().map(|step| step.stage.len()).max().unwrap_or(0);
@@ -58,7 +58,7 @@ impl ExplainReport<'_> {
         out
     }
 
-    /// The report as JSON.
+    /// Formats the report as JSON.
     pub fn json(&self) -> Value {
         let stages: Vec<Value> =
             self.trace.iter().map(|step| json!({ "stage": step.stage, "finding": step.finding })).collect();
@@ -74,7 +74,7 @@ impl ExplainReport<'_> {
         report
     }
 
-    /// The request's headers with the filter's edits applied.
+    /// Returns the request's headers after the edits of the filter.
     fn forwarded(&self) -> Vec<(String, String)> {
         let mut headers = self.request.to_vec();
         for edit in &self.sent.request {
@@ -95,7 +95,8 @@ impl ExplainReport<'_> {
     }
 }
 
-/// Removes token signatures from a header value: reports are shared, and a whole token is a credential.
+/// Removes the signatures of tokens from a header value, because users share reports and a token with its signature is a
+/// credential.
 fn without_signatures(value: &str) -> String {
     let pieces = value.split_inclusive([' ', ';', ',', '=', '&']).map(|piece| {
         let is_token = piece.starts_with("eyJ") && piece.matches('.').count() == 2;
@@ -117,10 +118,10 @@ fn reply_json(reply: &Reply) -> Value {
     json!({ "status": reply.status, "headers": pairs(headers), "body": body })
 }
 
-/// Headers with which the filter selects the cluster and the timeout; the proxy removes them.
+/// The filter passes the cluster and the timeout to Envoy in these headers. Envoy removes them.
 const FOR_ENVOY: [&str; 2] = ["x-portcullis-upstream", "x-envoy-upstream-rq-timeout-ms"];
 
-/// Headers may repeat, so they are a list of pairs instead of an object.
+/// Returns headers as a list of pairs, because a JSON object cannot repeat a name.
 fn pairs(headers: impl IntoIterator<Item = (String, String)>) -> Value {
     headers.into_iter().map(|(name, value)| json!([name, value])).collect()
 }

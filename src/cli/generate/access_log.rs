@@ -1,14 +1,15 @@
-//! The access log: one line of JSON per request, with the filter's audit record and fields that only Envoy knows.
+//! Generates the access log: one line of JSON per request, with the filter's audit record and fields that only Envoy knows.
 
 use serde_json::{Value, json};
 
 use super::condition::{all, any, expression, replied, status};
 use super::local_reply::{HAS_ID, ID, MADE_ID};
 
-/// Three loggers with mutually exclusive conditions, so that each request has exactly one line.
+/// Returns three loggers with mutually exclusive conditions, so that each request has exactly one line.
 ///
-/// An expression takes microseconds; three of them cost as much as the whole decision. So expressions come last, and only for
-/// requests that the cheap conditions cannot classify: the client disconnected, or the reply is of a kind that Envoy also sends.
+/// An expression takes microseconds; three expressions cost as much as the whole decision. So expressions come last, and only
+/// apply if the cheap conditions cannot classify the request: the client disconnected, or Envoy itself can send the same kind of
+/// reply.
 pub fn loggers() -> Value {
     let failed = || any(vec![status("EQ", 0), status("GE", 400)]);
     let undecided_if = |condition: String| all(vec![failed(), ambiguous_status(), expression("audit", &condition)]);
@@ -27,15 +28,16 @@ pub fn loggers() -> Value {
     ])
 }
 
-/// Every response below 400 was decided by the filter: the routes refuse requests without an upstream name.
+/// Returns the condition that the filter decided the request. Every response below 400 matches, because the routes refuse
+/// requests without an upstream name.
 fn decided_if() -> Value {
     let refused =
         all(vec![replied(true), any(vec![all(vec![status("GE", 401), status("LE", 407)]), status("EQ", 429)])]);
     any(vec![all(vec![status("GE", 1), status("LE", 399)]), refused, expression("audit", RECORDED)])
 }
 
-/// Matches replies that may not come from the filter: replies without its refusal mark, and statuses that Envoy can send before it
-/// removes a forged mark from the request.
+/// Matches replies that Envoy itself may have sent: replies without the refusal mark of the filter, and statuses that Envoy can
+/// send before it removes a forged mark from the request.
 fn ambiguous_status() -> Value {
     let others = [status("LE", 400), all(vec![status("GE", 408), status("LE", 428)]), status("GE", 430)];
     any([replied(false)].into_iter().chain(others).collect())
@@ -52,8 +54,9 @@ fn logger(name: &str, condition: &Value, format: &Value) -> Value {
     })
 }
 
-/// The record is already JSON, and only a text format can embed it unquoted. All other fields are numbers, or text from Envoy
-/// without characters that JSON must escape. No field contains client input.
+/// Returns the format for requests that the filter decided. The audit record is already JSON, and only a text format can embed it
+/// without quotes. All other fields are numbers, or strings from Envoy without characters that JSON must escape. No field
+/// contains client input.
 fn decided() -> String {
     concat!(
         r#"{"time":"%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%","audit":%FILTER_STATE(wasm.portcullis:PLAIN)%,"#,
@@ -65,7 +68,8 @@ fn decided() -> String {
     .to_string()
 }
 
-/// Requests that never reached the filter: malformed, too large, too slow. Envoy's JSON formatter escapes their values.
+/// Returns the format for requests that never reached the filter: malformed, too large or too slow requests. Envoy's JSON
+/// formatter escapes the values.
 fn undecided(id: &str) -> Value {
     json!({
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -79,5 +83,5 @@ fn undecided(id: &str) -> Value {
     })
 }
 
-/// The filter stores its record here before anything else can end the request.
+/// Whether the filter has stored its audit record. The filter stores the record before anything else can end the request.
 const RECORDED: &str = "'wasm.portcullis' in filter_state";

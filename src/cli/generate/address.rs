@@ -1,8 +1,8 @@
-//! Addresses in the form of the Envoy configuration.
+//! Formats addresses for the Envoy configuration.
 
 use serde_json::{Value, json};
 
-/// A socket address of the Envoy configuration.
+/// Returns a socket address in the form of the Envoy configuration.
 pub fn socket(address: &str, port: u16) -> Value {
     json!({ "socket_address": { "address": address, "port_value": port } })
 }

@@ -1,4 +1,4 @@
-//! Envoy clusters for upstreams, remote key sets, polled documents and the rate limit service, with limits and verified TLS.
+//! Generates Envoy clusters for upstreams, key sets, polled documents and the rate limit service, with limits and verified TLS.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use crate::config::document::{Document, IssuerKeySettings};
 use crate::config::problem::{At, Problems};
 use crate::config::url::Url;
 
-/// The clusters, by name. Two uses of one name must have the same address.
+/// Returns the clusters, ordered by name. If two settings use the same cluster name, their addresses must be equal.
 pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Problems) -> Vec<Value> {
     let mut addresses: BTreeMap<&str, &Url> = BTreeMap::new();
     for upstream in &document.upstreams {
@@ -58,8 +58,8 @@ fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d A
 
 fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Value {
     let ip = url.host.parse::<IpAddr>().ok();
-    // Each unfinished client request occupies a connection of an HTTP/1 upstream. The limit is higher than the number of streams
-    // that a few clients can open.
+    // Each unfinished client request occupies one connection of an HTTP/1 upstream. The limit is higher than the number of
+    // streams that a few clients can open.
     let most = options.traffic.upstream_max_requests;
     let mut cluster = json!({
         "name": name,
@@ -71,14 +71,14 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(&url.host, url.port) } }] }],
         },
-        // A client that does not read its responses occupies this much for each of its requests. With much less, a full connection
-        // over HTTP/2 pauses and resumes all its streams more often, which costs more than the bytes.
+        // If a client does not read its responses, each of its requests occupies this number of bytes. With a much lower limit, a
+        // full HTTP/2 connection pauses and resumes all its streams more often, which costs more than the memory.
         "per_connection_buffer_limit_bytes": 262_144,
         "type": if ip.is_some() { "STATIC" } else { "STRICT_DNS" },
     });
     let Some(members) = cluster.as_object_mut() else { return cluster };
     if ip.is_none() {
-        // `localhost` and many other names have an IPv6 address without a listener.
+        // `localhost` and many other names have an IPv6 address on which no server listens.
         members.insert("dns_lookup_family".to_string(), json!("V4_PREFERRED"));
     }
     if url.tls {
@@ -90,7 +90,7 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
     cluster
 }
 
-/// Without a name matcher, any certificate of a public CA would be accepted.
+/// Returns the TLS settings of a cluster. Without the name matcher, Envoy would accept every certificate of a public CA.
 fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
     let kind = if ip.is_some() { "IP_ADDRESS" } else { "DNS" };
     let mut context = json!({
@@ -104,15 +104,16 @@ fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
         },
     });
     if let (None, Some(members)) = (ip, context.as_object_mut()) {
-        // SNI carries only names (RFC 6066 §3).
+        // SNI can contain only host names (RFC 6066 §3).
         members.insert("sni".to_string(), json!(host));
     }
     json!({ "name": "envoy.transport_sockets.tls", "typed_config": context })
 }
 
-/// gRPC uses HTTP/2 only. Other upstreams use HTTP/2 if ALPN selects it, otherwise HTTP/1.1.
+/// Returns the HTTP versions of a cluster. gRPC uses only HTTP/2. Other upstreams use HTTP/2 if ALPN selects it, otherwise
+/// HTTP/1.1.
 fn http(is_grpc: bool) -> Value {
-    // A malformed response ends its stream instead of the shared connection.
+    // With this option, a malformed response ends only its stream. Otherwise it would end the shared connection.
     let http2 = json!({ "override_stream_error_on_invalid_http_message": true });
     let versions = if is_grpc {
         json!({ "explicit_http_config": { "http2_protocol_options": http2 } })

@@ -1,32 +1,32 @@
-//! Conditions for access loggers and local reply mappers: cheap filters, and CEL expressions for everything else.
+//! Conditions for access loggers and local reply mappers: cheap filters, and CEL expressions where no cheap filter exists.
 
 use serde_json::{Value, json};
 
 use crate::policy::respond::refusal::REPLIED_HEADER;
 
-/// True if all conditions are true; evaluation stops at the first false one.
+/// Returns a condition that is true if all these conditions are true. Envoy stops at the first false condition.
 pub fn all(conditions: Vec<Value>) -> Value {
     json!({ "and_filter": { "filters": conditions } })
 }
 
-/// True if any condition is true; evaluation stops at the first true one.
+/// Returns a condition that is true if at least one of these conditions is true. Envoy stops at the first true condition.
 pub fn any(conditions: Vec<Value>) -> Value {
     json!({ "or_filter": { "filters": conditions } })
 }
 
-/// Compares the response status, which is 0 if no response was sent.
+/// Returns a comparison with the response status, which is 0 if Envoy sent no response.
 pub fn status(operator: &str, number: u16) -> Value {
-    // Envoy requires a runtime key that could override the number; nothing sets this one.
+    // Envoy requires a runtime key that can override the number. No runtime layer sets this key.
     let value = json!({ "default_value": number, "runtime_key": "portcullis.status" });
     json!({ "status_code_filter": { "comparison": { "op": operator, "value": value } } })
 }
 
-/// Whether the filter marked the reply as its own refusal.
+/// Returns a condition on the mark with which the filter labels its own refusals: the mark is present or absent.
 pub fn replied(marked: bool) -> Value {
     json!({ "header_filter": { "header": { "name": REPLIED_HEADER, "present_match": true, "invert_match": !marked } } })
 }
 
-/// A CEL expression. It costs microseconds; the cost of the other conditions is negligible.
+/// Returns a CEL expression as a condition. An evaluation takes microseconds; the cost of the other conditions is negligible.
 pub fn expression(name: &str, expression: &str) -> Value {
     json!({ "extension_filter": {
         "name": name,

@@ -1,4 +1,4 @@
-//! The complete Envoy configuration of a gateway: listener, filter, clusters, limits, and a local admin port.
+//! Generates the complete Envoy configuration of a gateway: listener, filter, clusters, limits and a local admin port.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::cli::gateway::GatewayFile;
 use crate::config::problem::Problems;
 use crate::gateway::metrics::{METRICS, tag_rule};
 
-/// The bootstrap for one document.
+/// Returns the bootstrap for one document.
 pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) -> Value {
     let mut bootstrap = json!({
         "overload_manager": overload_manager(&options.traffic),
@@ -22,22 +22,23 @@ pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut P
         },
     });
     if let (false, Some(members)) = (options.no_admin, bootstrap.as_object_mut()) {
-        // A client of the admin port can stop the proxy and read its configuration, so only the local host may connect.
+        // A client of the admin port can stop the proxy and read its configuration, so only the local host can connect.
         members.insert("admin".to_string(), json!({ "address": socket("127.0.0.1", options.admin_port) }));
     }
     bootstrap
 }
 
-/// Turns the labels in the names of the filter's statistics into Envoy's tags.
+/// Turns labels in the names of the filter's statistics into Envoy's tags.
 fn stats_tags() -> Vec<Value> {
     let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
     labels.into_iter().map(|label| json!({ "tag_name": label, "regex": tag_rule(label) })).collect()
 }
 
-/// Sheds load before the proxy runs out of memory: new requests first, and never more connections than file descriptors.
+/// Returns the settings that shed load before the proxy runs out of memory or file descriptors: the proxy refuses new requests
+/// first.
 ///
-/// Below that level, Envoy frees memory from its largest users. It resets HTTP/2 streams with large buffers, largest first, and
-/// shortens idle timeouts of streams and connections. Envoy does not track the buffers of HTTP/1 streams.
+/// Below that memory level, Envoy resets the HTTP/2 streams with the largest buffers, and shortens the idle timeouts of streams
+/// and connections. Envoy does not track the buffers of HTTP/1 streams.
 fn overload_manager(traffic: &TrafficOptions) -> Value {
     let trigger = |value: f64| json!([{ "name": HEAP, "threshold": { "value": value } }]);
     let rising = json!([{ "name": HEAP, "scaled": { "scaling_threshold": 0.75, "saturation_threshold": 0.95 } }]);
@@ -80,6 +81,6 @@ fn overload_manager(traffic: &TrafficOptions) -> Value {
 }
 
 const HEAP: &str = "envoy.resource_monitors.fixed_heap";
-/// Streams that buffer less than 128 KiB (a power of two) are not worth a reset. It is less than an upstream's connection buffers, so
-/// that clients that do not read their responses are among those that are reset.
+/// Streams that buffer less than 128 KiB (a power of two) are not worth a reset. The threshold is below the connection buffer of
+/// an upstream, so that the streams of clients that do not read their responses can be reset.
 const TRACKED_FROM: u32 = 17;

@@ -1,4 +1,4 @@
-//! The filter's entry in the chain: fails closed, reloads after a second, and receives secrets only by variable name.
+//! Generates the filter's entry in the chain: it fails closed, reloads after a second, and names the variables with secrets.
 
 use serde_json::{Value, json};
 
@@ -7,16 +7,16 @@ use crate::cli::gateway::GatewayFile;
 use crate::cli::module::Module;
 use crate::config::document::{Document, IssuerKeySettings};
 
-/// The name of the filter's entry, which identifies its local replies.
+/// The name of the filter's entry. Envoy also records this name as the sender of local replies.
 pub const FILTER: &str = "portcullis";
 
-/// The entry under `http_filters`.
+/// Returns the entry for `http_filters`.
 pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     let module = Module::needed(&gateway.document).beside(&options.wasm);
     let mut machine = json!({
         "code": { "local": { "filename": module.as_ref().unwrap_or(&options.wasm) } },
         "runtime": "envoy.wasm.runtime.v8",
-        // VMs with the same vm_id share data (envoy-facts §2.14); the port differs between two gateways in one Envoy.
+        // VMs with the same vm_id share data (envoy-facts §2.14). The port distinguishes two gateways in one Envoy.
         "vm_id": format!("{FILTER}-{}", options.port),
     });
     let variables = secrets(&gateway.document);
@@ -30,12 +30,12 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
             "config": {
                 "name": FILTER,
                 "root_id": FILTER,
-                // With this, the filter sees the body while the headers wait; without it, the body is buffered unseen
-                // (envoy-facts §2.7).
+                // With this setting, the filter receives the body while Envoy holds the headers. Otherwise Envoy buffers the body
+                // and the filter does not see it (envoy-facts §2.7).
                 "allow_on_headers_stop_iteration": gateway.policy.largest_held_body().is_some(),
                 "configuration": embedded(&gateway.configuration, options.embed),
                 "failure_policy": "FAIL_RELOAD",
-                // Below two milliseconds, Envoy divides by zero at the first reload (envoy-facts §0.5).
+                // With less than two milliseconds, Envoy divides by zero at the first reload (envoy-facts §0.5).
                 "reload_config": { "backoff": { "base_interval": "1s" } },
                 "vm_config": machine,
             },
@@ -43,7 +43,7 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     })
 }
 
-/// The document in the form that the plugin receives.
+/// Returns the document in the form that the plugin receives.
 fn embedded(configuration: &Value, form: EmbeddedForm) -> Value {
     let (kind, value) = match form {
         EmbeddedForm::Json => ("StringValue", Value::String(configuration.to_string())),
@@ -52,7 +52,7 @@ fn embedded(configuration: &Value, form: EmbeddedForm) -> Value {
     json!({ "@type": format!("type.googleapis.com/google.protobuf.{kind}"), "value": value })
 }
 
-/// The variables with secrets: sorted and unique. Their values stay in Envoy's environment.
+/// Returns the names of the variables with secrets, sorted and without duplicates. The values stay in Envoy's environment.
 pub fn secrets(document: &Document) -> Vec<&str> {
     let mut names: Vec<&str> = document
         .issuers

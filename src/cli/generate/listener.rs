@@ -1,4 +1,4 @@
-//! The listener: an HTTP edge with the limits and refusals that Envoy leaves to its operator (envoy-facts §0.16, §2.13).
+//! Generates the listener, with the limits and refusals that Envoy leaves to its operator (envoy-facts §0.16, §2.13).
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::config::document::Audit;
 use crate::gateway::body::buffer_limit;
 use crate::policy::respond::refusal::REPLIED_HEADER;
 
-/// The listener with the filter and its routes.
+/// Returns the listener with the filter and its routes.
 pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     let mut chain = json!({ "filters": [{
         "name": "envoy.filters.network.http_connection_manager",
@@ -18,7 +18,7 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     }]});
     if let (Some(tls), Some(chain)) = (options.tls.transport_socket(), chain.as_object_mut()) {
         chain.insert("transport_socket".to_string(), tls);
-        // Without this, Envoy waits forever for the end of a handshake.
+        // Without this timeout, Envoy waits forever for the end of a handshake.
         chain.insert("transport_socket_connect_timeout".to_string(), json!("10s"));
     }
     json!({
@@ -29,13 +29,14 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     })
 }
 
-/// The raised buffer limit of every connection, for Envoy versions that ignore the virtual host's limit for held bodies.
+/// Returns the buffer limit of every connection for Envoy versions that ignore the limit of the virtual host for held bodies;
+/// otherwise 0.
 fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
     let held = gateway.policy.largest_held_body().filter(|_| options.envoy_version < RAISES_BUFFER_LIMIT);
     held.map_or(0, buffer_limit)
 }
 
-/// A note on this limit, for users of such a version.
+/// Returns a note on the raised buffer limit, for users of such an Envoy version.
 pub fn note(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let (version, bytes) = (options.envoy_version, raised_buffer_bytes(gateway, options));
     let how = "because the largest held body needs that many";
@@ -43,7 +44,7 @@ pub fn note(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
         .then(|| format!("with Envoy {version}, every connection and stream may buffer up to {bytes} bytes, {how}"))
 }
 
-/// The connection manager, which checks every request before the filter sees it.
+/// Returns the connection manager, which checks every request before the filter receives it.
 fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     let loggers = if gateway.document.audit == Audit::AccessLog { access_log::loggers() } else { json!([]) };
     let router = json!({
@@ -72,20 +73,20 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
                 "mutations": untrusted_headers(options),
             },
         }],
-        // Removes the client's claims about its certificate and adds nothing instead.
+        // Envoy removes the header with the client's claims about its certificate, and adds no header instead.
         "forward_client_cert_details": "SANITIZE",
         "generate_request_id": true,
         "http2_protocol_options": {
             "initial_connection_window_size": 1_048_576,
             "initial_stream_window_size": raised_buffer_bytes(gateway, options).max(STREAM_BYTES),
             "max_concurrent_streams": options.traffic.max_streams,
-            // A malformed request ends its HTTP/2 stream instead of the connection. Over HTTP/1 the connection must end, because
-            // the start of the next request is unknown.
+            // A malformed request ends only its HTTP/2 stream. Over HTTP/1 the connection must end, because the start of the next
+            // request is unknown.
             "override_stream_error_on_invalid_http_message": true,
         },
         "http_filters": filters,
-        // An empty list would mean RFC 1918 ranges, and clients in them could set timeouts and retries by header
-        // (CVE-2024-45806).
+        // With an empty list, Envoy would trust the RFC 1918 ranges, and clients in these ranges could set timeouts and retries
+        // by header (CVE-2024-45806).
         "internal_address_config": { "cidr_ranges": [{ "address_prefix": "255.255.255.255", "prefix_len": 32 }] },
         "local_reply_config": local_reply::config(),
         "merge_slashes": true,
@@ -93,14 +94,14 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "preserve_external_request_id": true,
         "request_headers_timeout": "10s",
-        // Otherwise Envoy encodes its tracing decision in the id chosen by the client.
+        // Without these settings, Envoy encodes its tracing decision in the request id that the client chose.
         "request_id_extension": { "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
             "pack_trace_reason": false,
         }},
         "request_timeout": options.traffic.request_timeout(largest_body.is_some()),
         "route_config": routes(largest_body),
-        // The route table also removes the upstream's `server` header, so the client never receives one.
+        // The virtual host also removes the upstream's `server` header, so the client never receives one.
         "server_header_transformation": "PASS_THROUGH",
         "stat_prefix": "portcullis",
         "stream_idle_timeout": options.traffic.idle_timeout(),
@@ -110,18 +111,20 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     })
 }
 
-/// Headers that are never accepted from a client: the cluster name, the refusal mark, and the client's address if no proxy in
-/// front is trusted. The filter removes headers that override the request line.
+/// Returns the headers that Envoy removes from client requests: the cluster name, the refusal mark, and the client's address if
+/// no proxy in front is trusted. The filter itself removes headers that override the request line.
 fn untrusted_headers(options: &EnvoyOptions) -> Value {
     let proxies = if options.trusted_hops == 0 { FROM_PROXIES.as_slice() } else { &[] };
     [UPSTREAM_HEADER, REPLIED_HEADER].iter().chain(proxies).map(|name| json!({ "remove": name })).collect()
 }
 
-/// The filter names the cluster. A request without a name was not allowed, and is refused even if the filter did not run.
+/// Returns the routes. The filter names the cluster in a header; a request without the header is refused, even if the filter did
+/// not run.
 fn routes(largest_body: Option<u64>) -> Value {
     let refused = match largest_body {
         None => json!({ "name": "refused", "match": { "prefix": "/" }, "direct_response": { "status": 403 } }),
-        // Envoy ignores the limit on a direct response route. Without the filter's header, this route leads nowhere.
+        // Envoy ignores the body limit on a direct response route. Without the filter's header, this route has no cluster and
+        // responds with 404.
         Some(_) => json!({ "name": "refused", "match": { "prefix": "/" }, "route": {
             "cluster_header": UPSTREAM_HEADER, "cluster_not_found_response_code": "NOT_FOUND",
         }}),
@@ -140,12 +143,12 @@ fn routes(largest_body: Option<u64>) -> Value {
         ],
     });
     if let (Some(bytes), Some(host)) = (largest_body, host.as_object_mut()) {
-        // Set on the host, because no route is selected yet while a body is held.
+        // The limit is set on the virtual host, because no route is selected yet while Envoy holds a body.
         host.insert("request_body_buffer_limit".to_string(), json!(buffer_limit(bytes)));
     }
     json!({
         "name": "portcullis",
-        // Headers that reveal details of services and their sidecars.
+        // These headers reveal details of services and their sidecars.
         "response_headers_to_remove": [
             "server", "x-envoy-attempt-count", "x-envoy-decorator-operation", "x-envoy-upstream-service-time", "x-powered-by",
         ],
@@ -153,11 +156,11 @@ fn routes(largest_body: Option<u64>) -> Value {
     })
 }
 
-/// Also limits how much Envoy reads of one connection before it serves the next. With Envoy's default of 1 MiB, a few clients
-/// that send large bodies delay all others by 100 ms.
+/// This buffer also limits how much Envoy reads from one connection before it serves the next connection. With Envoy's default of
+/// 1 MiB, a few clients that send large bodies delay all other clients by 100 ms.
 const BUFFER_BYTES: u64 = 1 << 15;
 const STREAM_BYTES: u64 = 1 << 16;
-/// Set by the filter; removed from client requests before the filter runs.
+/// The filter sets this header. Envoy removes it from client requests before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";
 pub(super) const FROM_PROXIES: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip"];

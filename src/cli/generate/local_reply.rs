@@ -1,4 +1,4 @@
-//! Puts Envoy's own local replies into the filter's error envelope; the filter's replies are not changed.
+//! Formats Envoy's own local replies like the filter's error responses; the filter's own replies stay unchanged.
 
 use serde_json::{Value, json};
 
@@ -6,12 +6,12 @@ use super::condition::{all, any, expression, replied, status};
 use super::filter::FILTER;
 use crate::policy::verdict::rejection::RejectionKind;
 
-/// The `local_reply_config`. The order of the mappers matters:
+/// Returns the `local_reply_config`. The order of the mappers matters:
 ///
-/// 1. The filter's own replies stay unchanged. Their status (Envoy itself sends only errors), mark or owner identifies them.
-/// 2. Two mappers add an id to replies for gRPC clients.
-/// 3. Replies to unreadable requests, which have no id.
-/// 4. One mapper per status of the table, and two for all other statuses.
+/// 1. The filter's own replies stay unchanged. The mark, the sender or a status below 400 identifies them.
+/// 2. Two mappers add a request id to replies for gRPC clients.
+/// 3. Replies to unreadable requests get a generated id, because these requests have no id.
+/// 4. There is one mapper for each status of the table, and two mappers for all other statuses.
 pub fn config() -> Value {
     let of = |kind: &RejectionKind, condition: &str, id: &str| {
         let row = kind.appearance();
@@ -38,12 +38,12 @@ pub fn config() -> Value {
     json!({ "mappers": mappers })
 }
 
-/// A gRPC client reads the status from trailers and ignores an envelope.
+/// Returns a mapper that only adds the id. A gRPC client reads the status from trailers and ignores the body.
 fn grpc(condition: &str, id: &str) -> Value {
     json!({ "filter": expression("local-reply", condition), "headers_to_add": [header("x-request-id", id)] })
 }
 
-/// A proxy that sheds load sends `retry-after`.
+/// Returns the mapper for requests refused by the overload manager, which adds `retry-after`.
 fn overloaded(condition: &str, id: &str) -> Value {
     let row = RejectionKind::ServiceUnavailable.appearance();
     let mut mapper = mapper(&format!("{OVERLOADED}{condition}"), row.code, row.message, id);
@@ -60,8 +60,8 @@ fn header(key: &str, value: &str) -> Value {
 fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
     json!({
         "filter": expression("local-reply", condition),
-        // The JSON formatter escapes the client's request id. It sorts members alphabetically, which is the order of the
-        // envelope.
+        // The JSON formatter escapes the request id of the client. It sorts the members alphabetically, which is also the order
+        // in the filter's own error responses.
         "body_format_override": { "json_format": {
             "error": { "code": code, "message": message, "request_id": id },
             "metadata": { "success": false, "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%SZ)%" },
@@ -70,7 +70,7 @@ fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
     })
 }
 
-/// True if the filter sent the reply on purpose, and neither failed nor lacked a policy.
+/// Whether the filter sent the reply on purpose. It is false if the filter failed or had no policy.
 fn written_by_the_filter() -> String {
     format!(
         "'{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}' \
@@ -78,29 +78,29 @@ fn written_by_the_filter() -> String {
     )
 }
 
-/// True for gRPC clients; Envoy does not treat gRPC-Web as gRPC (envoy-facts §2.5).
+/// Whether the client uses gRPC. Envoy does not treat gRPC-Web as gRPC (envoy-facts §2.5).
 const GRPC: &str = "'content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc') \
      && !request.headers['content-type'].startsWith('application/grpc-web')";
 
-/// True if the overload manager refused the request (envoy.overload_actions.stop_accepting_requests).
+/// Whether the overload manager refused the request (envoy.overload_actions.stop_accepting_requests).
 const OVERLOADED: &str = "response.code_details == 'overload'";
-/// Envoy checks the pressure four times a second, and freeing memory takes longer.
+/// Envoy checks the memory pressure four times a second, and freeing memory takes longer.
 const RETRY_AFTER_SECONDS: &str = "2";
 
-/// Where Envoy records which filter sent a local reply (envoy-facts §2.6); the value is bytes.
+/// The filter state in which Envoy records the filter that sent a local reply (envoy-facts §2.6); the value is bytes.
 const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";
 
-/// Whether the request has an id in the form that the filter accepts from clients. Other values may contain a token, so they are
-/// neither echoed nor logged.
+/// Whether the client sent a request id that the filter would accept. Other values may contain a token, so the replies and the
+/// logs do not repeat them.
 pub const HAS_ID: &str = "'x-request-id' in request.headers && size(request.headers['x-request-id']) <= 128 \
      && request.headers['x-request-id'].matches('^[A-Za-z0-9._-]+$')";
-/// The request's id.
+/// The id of the request.
 pub const ID: &str = "%REQ(X-REQUEST-ID)%";
-/// An id for a request without one; the reply and the access log use the same form.
+/// An id for a request without an accepted id. The reply and the access log use the same form.
 pub const MADE_ID: &str = "connection-%CONNECTION_ID%-%START_TIME(%s%3f)%";
 
-/// Replies to requests that Envoy ends before it assigns an id, except malformed requests: a scheme that does not match the
-/// connection (403), no path, too slow, HTTP/1.0, too large, an unknown transfer coding.
+/// The kinds of replies to requests that Envoy ends before it assigns an id, except malformed requests: a scheme that does not
+/// match the connection (403), no path, too slow, HTTP/1.0, too large, an unknown transfer coding.
 const UNREAD: [RejectionKind; 6] = [
     RejectionKind::Forbidden,
     RejectionKind::NotFound,
@@ -110,7 +110,7 @@ const UNREAD: [RejectionKind; 6] = [
     RejectionKind::NotImplemented,
 ];
 
-/// The meaning of the statuses of Envoy's own replies.
+/// The kinds of Envoy's own replies, one for each status.
 const KINDS: [RejectionKind; 12] = [
     RejectionKind::BadRequest,
     RejectionKind::Forbidden,

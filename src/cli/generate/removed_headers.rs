@@ -1,4 +1,4 @@
-//! Refuses documents that use a header which the generated listener removes: it would always be absent.
+//! Refuses documents that use a header which the generated listener removes, because the header would always be absent.
 
 use super::EnvoyOptions;
 use super::listener::FROM_PROXIES;
@@ -7,8 +7,8 @@ use crate::config::problem::{At, Problems};
 use crate::policy::authority::condition::ConditionSource;
 use crate::policy::compile::{conditions, sent_headers};
 
-/// Without a trusted proxy in front, the listener removes the headers in which proxies name the client. It sets `x-forwarded-for`
-/// itself.
+/// Adds a problem for each use of a removed header. Without a trusted proxy in front, the listener removes the headers in which
+/// proxies name the client, except `x-forwarded-for`, which the listener itself sets.
 pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) {
     if options.trusted_hops > 0 {
         return;
@@ -32,7 +32,7 @@ pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Probl
     }
 }
 
-/// The headers used by a condition.
+/// Returns the headers that a condition reads.
 fn headers_of(written: &At<String>) -> Vec<Box<str>> {
     let sources = conditions::parse(&written.value).map(|(_, sources)| sources).unwrap_or_default();
     let header = |(source, _)| match source {

@@ -1,4 +1,4 @@
-//! TLS at the listener: the gateway's own certificate, and the CAs of accepted client certificates.
+//! Configures TLS at the listener: the gateway's own certificate, and the CAs of accepted client certificates.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// The transport socket of the listener.
+    /// Returns the transport socket of the listener; `None` if TLS is disabled.
     pub fn transport_socket(&self) -> Option<Value> {
         let (certificate, key) = self.tls_certificate.as_ref().zip(self.tls_key.as_ref())?;
         let mut common = json!({
@@ -40,8 +40,8 @@ impl TlsOptions {
         {
             common.insert("validation_context".to_string(), json!({ "trusted_ca": { "filename": authorities } }));
             context.insert("require_client_certificate".to_string(), json!(self.require_client_certificate));
-            // A resumed session would reuse the certificate without verification, even after it expired. Envoy no longer reports
-            // such a certificate as verified, so no certificate would be accepted on that connection.
+            // A resumed session would reuse the client certificate without verification, even after the certificate expired.
+            // Envoy stops reporting such a certificate as verified, so the filter would accept no certificate on that connection.
             context.insert("disable_stateful_session_resumption".to_string(), json!(true));
             context.insert("disable_stateless_session_resumption".to_string(), json!(true));
         }
@@ -51,7 +51,8 @@ impl TlsOptions {
         Some(json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }))
     }
 
-    /// A filter that reports to ours what Envoy verified, for versions that do not report it. It lets every request pass.
+    /// Returns an Envoy filter that records whether Envoy verified the client certificate, for versions that do not report it. It
+    /// allows every request.
     pub fn certificate_filter(&self, version: EnvoyVersion) -> Option<Value> {
         if self.client_ca.is_none() || version >= REPORTS_VERIFICATION {
             return None;
@@ -75,7 +76,7 @@ impl TlsOptions {
         }))
     }
 
-    /// A note if the document uses client certificates but the listener does not request any.
+    /// Returns a note if the document uses client certificates but the listener does not request them.
     pub fn note(&self, document: &Document) -> Option<String> {
         if self.client_ca.is_some() {
             return None;

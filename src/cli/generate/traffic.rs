@@ -1,4 +1,4 @@
-//! Limits on concurrent work and on waiting for clients.
+//! Limits on connections, requests, memory and the time that the proxy waits for clients.
 
 use std::time::Duration;
 
@@ -30,23 +30,23 @@ pub struct TrafficOptions {
 }
 
 impl TrafficOptions {
-    /// The timeout of a whole request. It is shorter if bodies are held back, because they occupy memory until they arrive.
+    /// Returns the timeout of a whole request. It is shorter if bodies are held back, because held bodies occupy memory.
     pub fn request_timeout(&self, holds_bodies: bool) -> String {
         seconds(self.request_timeout.unwrap_or(if holds_bodies { HELD } else { STREAMED }))
     }
 
-    /// The idle timeout.
+    /// Returns the idle timeout.
     pub fn idle_timeout(&self) -> String {
         seconds(self.idle_timeout)
     }
 
-    /// The idle timeout when memory is short.
+    /// Returns the idle timeout while memory is short.
     pub fn least_idle_timeout(&self) -> String {
         seconds(self.idle_timeout.min(LEAST_IDLE))
     }
 }
 
-/// Envoy disables a timeout of 0.
+/// Parses a timeout of at least one second, because Envoy treats 0 as no timeout.
 fn timeout(text: &str) -> Result<Duration, String> {
     let span = clock::parse_span(text)?;
     match (LEAST..=MOST).contains(&span) {
@@ -65,5 +65,5 @@ const LEAST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(30 * 86_400);
 const HELD: Duration = Duration::from_secs(60);
 const STREAMED: Duration = Duration::from_secs(300);
-/// The default upstream timeout, so that requests which wait for an upstream do not end earlier.
+/// The default upstream timeout. With a shorter idle timeout, requests that wait for an upstream would end earlier.
 const LEAST_IDLE: Duration = Duration::from_secs(15);

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// An Envoy version: its first two numbers, which determine its features.
+/// An Envoy version. Only its first two numbers are kept, because they determine the features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvoyVersion(u32, u32);
 
-/// Parses `1.38` or `1.38.2`. Versions without the features that the filter relies on are refused, not served less safely.
+/// Parses `1.38` or `1.38.2`. Versions without the features that the filter needs are refused.
 pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
     let mut numbers = text.split('.').map(|part| part.parse::<u32>().ok());
     let version = match (numbers.next().flatten(), numbers.next().flatten(), numbers.next(), numbers.next()) {
@@ -27,10 +27,10 @@ pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
 }
 
 impl EnvoyVersion {
-    /// The newest tested version.
+    /// The newest version that the project tests.
     pub const NEWEST: Self = Self(1, 40);
 
-    /// Notes on the differences of this version.
+    /// Returns notes on the differences of this version.
     pub fn notes(self) -> Vec<String> {
         let mut notes = Vec::new();
         if self > Self::NEWEST {
@@ -53,13 +53,14 @@ impl fmt::Display for EnvoyVersion {
 }
 
 const OLDEST: EnvoyVersion = EnvoyVersion(1, 36);
-/// From this version on, a filter can receive the body while it holds the headers (`allow_on_headers_stop_iteration`).
+/// From this version on, a filter can receive the body while Envoy holds the headers (`allow_on_headers_stop_iteration`).
 const CAN_HOLD_HEADERS: EnvoyVersion = EnvoyVersion(1, 35);
-/// From this version on, a virtual host's `request_body_buffer_limit` lets filters buffer more than the connection limit.
+/// From this version on, `request_body_buffer_limit` of a virtual host lets filters buffer more than the connection limit.
 pub const RAISES_BUFFER_LIMIT: EnvoyVersion = EnvoyVersion(1, 37);
-/// From this version on, the filter can read whether a client certificate was verified (`connection.peer_certificate_valid`).
+/// From this version on, Envoy reports to the filter whether it verified the client certificate
+/// (`connection.peer_certificate_valid`).
 pub const REPORTS_VERIFICATION: EnvoyVersion = EnvoyVersion(1, 39);
-/// From this version on, dot segments with parameters count as dot segments.
+/// From this version on, Envoy treats dot segments with parameters as dot segments.
 const PARAMETERS_IN_DOTS: EnvoyVersion = EnvoyVersion(1, 39);
 
 #[cfg(test)]

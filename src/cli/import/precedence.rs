@@ -1,8 +1,8 @@
-//! Finds requests that need a token in the imported gateway but would be open here, because path precedence differs.
+//! Finds requests that need a token in the imported gateway but would need none here, because the path precedence differs.
 //!
 //! The serverless gateway prefers, in this order: a path without parameters, more matched segments, a path without `{.+}`, a
-//! named method, the earlier path. Its `{.+}` also matches an empty tail. This filter compares segments from left to right, and
-//! `{.+}` matches at least one segment.
+//! named method, the earlier path. Its `{.+}` also matches an empty tail. In contrast, this filter compares segments from left to
+//! right, and its `{.+}` matches at least one segment.
 
 use crate::cli::check::overlaps::common_path;
 use crate::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
@@ -11,29 +11,30 @@ use crate::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable
 pub struct RankedRoute {
     /// The pattern in canonical spelling.
     pub pattern: String,
-    /// The methods; empty means any.
+    /// The methods; an empty list means all methods.
     pub methods: Vec<Method>,
     /// Whether the path needs no token.
     pub is_open: bool,
 }
 
-/// A request that would become open.
+/// A request that would no longer need a token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OpenedRequest {
-    /// The index of the open path that takes the request here.
+    /// The index of the path that matches the request here and needs no token.
     pub open: usize,
-    /// The index of the path that takes the request in the imported gateway, and needs a token.
+    /// The index of the path that matches the request in the imported gateway and needs a token.
     pub protected: usize,
     /// The method and the path of the request.
     pub request: String,
 }
 
-/// One request for each pair of paths with different precedence, if it would become open.
+/// Compares each path that needs a token with each path that needs none, and returns one request that would no longer need a
+/// token.
 pub fn opened(entries: &[RankedRoute]) -> Vec<OpenedRequest> {
     let mut table = RouteTable::builder();
     for (index, entry) in entries.iter().enumerate() {
         if let Ok(pattern) = RoutePattern::parse(&entry.pattern) {
-            // Two paths that match the same requests are a problem of the result, and are reported there.
+            // Two paths that match the same requests are a problem of the result; `verify_result` reports that problem.
             let _ = table.insert(&[], pattern, &entry.methods, index);
         }
     }
@@ -59,7 +60,7 @@ pub fn opened(entries: &[RankedRoute]) -> Vec<OpenedRequest> {
     found
 }
 
-/// Paths that both patterns match in the imported gateway.
+/// Returns paths that both patterns match in the imported gateway.
 fn requests(protected: &str, open: &str) -> Vec<String> {
     let mut patterns = vec![protected.to_string()];
     if let Some(prefix) = protected.strip_suffix("/{.+}") {
@@ -76,7 +77,7 @@ fn common_method(first: &[Method], second: &[Method]) -> Option<Method> {
     }
 }
 
-/// The path that takes a request in the imported gateway.
+/// Returns the index of the path that the imported gateway selects for a request.
 fn winner(entries: &[RankedRoute], path: &str, method: &Method) -> Option<usize> {
     let takes = |entry: &RankedRoute| entry.methods.is_empty() || entry.methods.contains(method);
     let ranked = entries.iter().enumerate().filter(|(_, entry)| takes(entry)).filter_map(|(index, entry)| {
@@ -86,7 +87,7 @@ fn winner(entries: &[RankedRoute], path: &str, method: &Method) -> Option<usize>
     ranked.max().map(|(_, index)| index)
 }
 
-/// The rank of a match in the imported gateway: exact or not, number of segments, by `{.+}` or not.
+/// Ranks a match in the imported gateway: whether it is exact, its number of segments, and whether it uses `{.+}`.
 fn rank(pattern: &str, path: &str) -> Option<(bool, usize, bool)> {
     let (wanted, found): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
     let has_tail = wanted.last() == Some(&"{.+}");
@@ -122,14 +123,15 @@ mod tests {
     #[test]
     fn requests_that_become_open_here_are_found() {
         for (paths, expected) in [
-            // Both gateways have the same order.
+            // Both gateways select the same path.
             (vec![("GET", "/a/b", true), ("GET", "/a/{.+}", false)], vec![]),
             (vec![("ANY", "/{.+}", true), ("GET", "/a", false), ("GET", "/b/{id}", false)], vec![]),
             (vec![("GET", "/a/{id}", false), ("POST", "/a/{id}", true)], vec![]),
             (vec![("GET", "/{x}/b", true), ("GET", "/a/{y}", true)], vec![]),
-            // The other gateway prefers `{.+}` to a parameter if it matches one segment.
+            // If `{.+}` and a parameter match the same segment, the other gateway prefers `{.+}`.
             (vec![("GET", "/a/{.+}", false), ("GET", "/a/{id}", true)], vec!["GET /a/any"]),
-            // The other gateway prefers the earlier of two equal paths; this filter prefers the one with the earlier literal.
+            // Of two patterns with equal rank, the other gateway prefers the first in the file; this filter prefers the earlier
+            // literal segment.
             (vec![("GET", "/{x}/b", false), ("GET", "/a/{y}", true)], vec!["GET /a/b"]),
             // In the other gateway, `{.+}` also matches an empty tail.
             (vec![("GET", "/a/b/{.+}", false), ("ANY", "/{.+}", true)], vec!["GET /a/b"]),

@@ -1,4 +1,4 @@
-//! Properties of `import` on random files: no key is lost silently, no path becomes open, and the result passes `check`.
+//! Properties of `import` on random files: no key is lost silently, no path loses its token, and the result passes `check`.
 
 mod files;
 
@@ -27,7 +27,8 @@ fn imported(file: &Value, ignored: &[&str]) -> Result<Import, Findings> {
     import(&root, None, &options(ignored))
 }
 
-/// Every key of a file with its path and value, down to values that are carried over unchanged.
+/// Collects every key of a file with its path and value. It does not descend into values that `import` copies or leaves out as a
+/// whole.
 fn keys<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) {
     match value {
         Value::Object(members) => {
@@ -48,12 +49,12 @@ fn keys<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) 
     }
 }
 
-/// A path without escapes; random files escape only plain letters.
+/// Decodes the escapes of a path. Random files escape only letters that need no escape.
 fn decoded(path: &Value) -> Value {
     path.as_str().map_or(path.clone(), |path| json!(percent::decode(path)))
 }
 
-/// Whether the result has this member of the file, at its new place.
+/// Whether the result contains this member of the file in the corresponding part.
 fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool {
     let key = path.rsplit(['.', ']']).next().unwrap_or_default();
     let route = |prefix: &str| {
@@ -107,7 +108,7 @@ fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool
     }
 }
 
-/// Returns `true` if the imported file explicitly makes this route public. `route` is a route of the result.
+/// Whether the imported file explicitly makes this route public. `route` is a route of the result.
 fn is_said_to_be_open(file: &Value, route: &Value) -> bool {
     let items = |key: &str| file[key].as_array().cloned().unwrap_or_default();
     let serverless = items("paths")
@@ -127,7 +128,7 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
         }
     };
     let document = &import.document;
-    // Every key is carried over, or a warning names it or a parent.
+    // Every key is in the result, or a warning names the key or a parent of the key.
     let mut all = Vec::new();
     keys(file, "", &mut all);
     for (path, value) in all {
@@ -137,7 +138,7 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
         });
         prop_assert!(is_named || is_carried(file, document, &path, value), "{} was lost: {}\n{}", path, file, document);
     }
-    // No route is open unless the file says so.
+    // A route without a token requirement is always explicit in the file.
     for route in document["routes"].as_array().into_iter().flatten() {
         let is_open = route.get("auth").is_some();
         prop_assert!(!is_open || is_said_to_be_open(file, route), "{} became open: {}", route, file);
@@ -154,14 +155,14 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
     }
     // No secret is copied.
     prop_assert!(!document.to_string().contains("hunter2"), "{}", document);
-    // The text parses to the document, and passes `check` once the missing parts are added.
+    // The YAML parses to the document, and passes `check` after the missing parts are added.
     let text = yaml_emitter::yaml(document);
     prop_assert_eq!(yaml::read(&text).map(|node| node.to_json()).ok(), Some(document.clone()));
     prop_assert_eq!(verify_result::problems(document, &[]), vec![]);
     Ok(())
 }
 
-/// A failing case is saved beside this file and tried first in later runs.
+/// Saves each failing case beside this file. Later runs try these cases first.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }
@@ -185,7 +186,7 @@ proptest! {
     }
 }
 
-/// Checks that the generators are useful: many files are imported, and some have open routes.
+/// Checks that the generators are useful: `import` accepts many files, and some files have routes without a token requirement.
 #[test]
 fn many_random_files_are_imported() {
     use proptest::strategy::ValueTree;

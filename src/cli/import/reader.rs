@@ -1,7 +1,8 @@
-//! Reads another gateway's file and tracks which values were used, so that `import` can report every key that was not.
+//! Reads another gateway's file and records which values were used, so that `import` can report every unused key.
 //!
-//! A value counts as used only if its content was read, or if a warning says why it was left out. [`ImportReader::finish`] walks the
-//! whole file and reports the rest. A format reader cannot overlook a key: to ignore a key, it must name it.
+//! A value counts as used only if its content was read, or if a warning explains why it was left out. [`ImportReader::finish`]
+//! walks the whole file and reports all other values. So a format reader cannot overlook a key: to ignore a key, it must name the
+//! key.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -18,44 +19,44 @@ pub struct ImportReader<'n> {
 
 #[derive(Default)]
 struct ReadingState {
-    /// Values whose content was used or reported.
+    /// Values whose content was read or reported.
     used: HashSet<*const Node>,
-    /// Mappings and lists whose members are read one by one, with the keys that were read.
+    /// Mappings and lists whose members are read one by one. For a mapping, the keys that were read are listed.
     entered: HashMap<*const Node, Vec<&'static str>>,
     findings: Findings,
 }
 
-/// The findings for the author: problems and warnings.
+/// The problems and warnings that the user receives.
 #[derive(Default)]
 pub struct Findings {
     /// Reasons why the file cannot be imported.
     pub problems: Vec<Problem>,
-    /// Parts that were left out or changed.
+    /// Warnings about parts that were left out or changed.
     pub warnings: Vec<Problem>,
 }
 
 /// A value that is being read.
 #[derive(Clone)]
 pub struct ImportValue<'n, 'r> {
-    /// Its place in the file.
+    /// The place of the value in the file.
     pub place: Place,
     node: &'n Node,
     reader: &'r ImportReader<'n>,
 }
 
 impl<'n> ImportReader<'n> {
-    /// Starts reading a file. Unknown keys with one of the `ignored` names are left out with a warning.
+    /// Starts to read a file. Unknown keys whose name is in `ignored` are left out with a warning.
     pub fn new(root: &'n Node, ignored: &'n [String]) -> ImportReader<'n> {
         ImportReader { root, ignored, state: RefCell::default() }
     }
 
-    /// The whole file.
+    /// Returns the root value of the file.
     pub fn root(&self) -> ImportValue<'n, '_> {
         let place = Place { line: self.root.at.line, column: self.root.at.column, path: String::new() };
         ImportValue { place, node: self.root, reader: self }
     }
 
-    /// All findings, including each unused key.
+    /// Returns all problems and warnings, including one for each unused key.
     pub fn finish(self) -> Findings {
         let root = self.root();
         self.report_unused(self.root, &root.place);
@@ -106,12 +107,12 @@ impl<'n> ImportReader<'n> {
 }
 
 impl<'n, 'r> ImportValue<'n, 'r> {
-    /// Whether this is a mapping. Any other type is a problem.
+    /// Whether this value is a mapping. Any other type is a problem.
     pub fn is_mapping(&self) -> bool {
         matches!(self.node.value, Value::Map(_)) || self.wrong_kind::<()>("a mapping").is_some()
     }
 
-    /// The value of a key of this mapping. Any other type than a mapping is a problem, reported once.
+    /// Returns the value of a key of this mapping. If this value is not a mapping, one problem is reported.
     pub fn get(&self, key: &'static str) -> Option<ImportValue<'n, 'r>> {
         let Value::Map(entries) = &self.node.value else { return self.wrong_kind("a mapping") };
         {
@@ -125,7 +126,7 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         Some(ImportValue { place: self.place.key(key, node.at), node, reader: self.reader })
     }
 
-    /// The value of a required key.
+    /// Returns the value of a key of this mapping. A missing key is a problem.
     pub fn require(&self, key: &'static str) -> Option<ImportValue<'n, 'r>> {
         let found = self.get(key);
         if found.is_none() && matches!(self.node.value, Value::Map(_)) {
@@ -134,7 +135,7 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         found
     }
 
-    /// The items of this list. Any other type is a problem.
+    /// Returns the items of this list. Any other type is a problem.
     pub fn items(&self) -> Vec<ImportValue<'n, 'r>> {
         let Value::List(items) = &self.node.value else {
             return self.wrong_kind::<Vec<_>>("a list").unwrap_or_default();
@@ -148,7 +149,7 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         items.iter().enumerate().map(item).collect()
     }
 
-    /// Non-empty text.
+    /// Reads a non-empty string. Any other value is a problem.
     pub fn text(&self) -> Option<&'n str> {
         match &self.node.value {
             Value::Text(text) if !text.is_empty() => {
@@ -159,7 +160,7 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         }
     }
 
-    /// A list of texts, or one text. `None` if any of them has another type.
+    /// Reads one string or a list of strings; `None` if a value has another type.
     pub fn texts(&self) -> Option<Vec<&'n str>> {
         match &self.node.value {
             Value::List(_) => {
@@ -171,7 +172,7 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         }
     }
 
-    /// `true` or `false`; no other spelling is accepted.
+    /// Reads `true` or `false`. Any other value is a problem.
     pub fn flag(&self) -> Option<bool> {
         match self.node.value {
             Value::Bool(flag) => {
@@ -182,7 +183,7 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         }
     }
 
-    /// The whole value, of any type.
+    /// Reads the whole value, which can have any type.
     pub fn json(&self) -> serde_json::Value {
         self.mark_used();
         self.node.to_json()
@@ -194,12 +195,12 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         self.warn(message);
     }
 
-    /// Reports something about the value without using it.
+    /// Adds a warning about the value. The warning does not mark the value as used.
     pub fn warn(&self, message: impl Into<String>) {
         self.reader.add(false, &self.place, message);
     }
 
-    /// Refuses the value.
+    /// Adds a problem with the value.
     pub fn problem(&self, message: impl Into<String>) {
         self.mark_used();
         self.reader.add(true, &self.place, message);
@@ -209,7 +210,8 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         self.reader.state.borrow_mut().used.insert(std::ptr::from_ref(self.node));
     }
 
-    /// Adds a problem. The message never contains the value, which may be a secret.
+    /// Adds a problem unless the value already has one. The message does not contain the value, because the value may be a
+    /// secret.
     fn wrong_kind<T>(&self, wanted: &str) -> Option<T> {
         let is_new = self.reader.state.borrow_mut().used.insert(std::ptr::from_ref(self.node));
         if is_new {

@@ -1,4 +1,4 @@
-//! Reads a routes.yaml: `public_paths`, and routes with `proxy_upstream`, `auth_required`, `scopes`, `timeout`.
+//! Reads a routes.yaml with `public_paths`, and with routes that have `proxy_upstream`, `auth_required`, `scopes` and `timeout`.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::config::environment::expand;
 /// Reads the whole file.
 pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported {
     let mut imported = Imported {
-        // The headers that backends of this format read.
+        // The headers that the upstreams of this format read.
         identity_headers: Some(json!({
             "X-Org-ID": "org_id", "X-User-ID": "user_id", "X-User-Email": "email", "X-User-Role": "role",
         })),
@@ -39,7 +39,7 @@ pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported
 struct ImportedRoute {
     route: Value,
     pattern: String,
-    /// Whether the file requires a token, by `auth_required: true` or by scopes.
+    /// Whether the file requires a token for this route, by `auth_required: true` or by scopes.
     asks_for_token: bool,
 }
 
@@ -54,7 +54,7 @@ fn read_route(
     let path = route.require("path");
     let pattern = path.as_ref().and_then(pattern);
     let method = route.get("method").map(|method| methods(&method));
-    // Only `false` opens a route. Any other word than true or false is a problem.
+    // Only `false` removes the token requirement. Any value other than true or false is a problem.
     let needs_token = route.get("auth_required").map(|auth| auth.flag());
     let scopes = route.get("scopes").map(|scopes| scopes.texts());
     let mut carried = Map::new();
@@ -90,7 +90,7 @@ fn read_route(
     Some(ImportedRoute { route: Value::Object(carried), pattern, asks_for_token })
 }
 
-/// A public path is open in both gateways, regardless of the route that matches its requests.
+/// Reads a public path. In both gateways a public path needs no token, regardless of the route that matches the request.
 fn read_public_path(public: &ImportValue<'_, '_>, protected: &[(String, String)], imported: &mut Imported) {
     let Some(written) = public.text() else { return };
     if written.contains(['*', '{', '}']) {
@@ -126,7 +126,7 @@ fn read_public_path(public: &ImportValue<'_, '_>, protected: &[(String, String)]
     }
 }
 
-/// The name of the upstream at this address; two addresses never share a name.
+/// Adds the upstream with this address and returns its name. Two addresses never get the same name.
 fn declare(imported: &mut Imported, context: &ImportContext<'_>, item: &ImportValue<'_, '_>, address: &str) -> String {
     if let Err(fault) = expand(address, &|_| Some("set".to_string())) {
         item.problem(format!("`{address}` is not an address: {fault}"));
@@ -146,7 +146,7 @@ fn declare(imported: &mut Imported, context: &ImportContext<'_>, item: &ImportVa
     name
 }
 
-/// Both `$AGENTS_SERVICE_URL` and `http://agents:8080` become `agents`.
+/// Derives a name from an address: both `$AGENTS_SERVICE_URL` and `http://agents:8080` become `agents`.
 fn upstream_name(address: &str) -> String {
     let variable = address.strip_prefix('$').map(|name| name.trim_start_matches('{').trim_end_matches('}'));
     let name = match variable {
@@ -167,5 +167,5 @@ fn upstream_name(address: &str) -> String {
     }
 }
 
-/// The paths that gateways of this format answer directly.
+/// The paths to which gateways of this format respond directly.
 const PROBES: [&str; 2] = ["/health", "/ready"];

@@ -1,4 +1,4 @@
-//! Reads the JSON of a serverless API gateway: `cors`, `paths` with static responses or proxies, `servers`, `authorizer`.
+//! Reads the JSON of a serverless API gateway: `cors`, `servers`, `authorizer`, and `paths` with static responses or upstreams.
 
 use serde_json::{Map, Value, json};
 
@@ -41,7 +41,7 @@ pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported
     imported
 }
 
-/// Refuses open paths that would take requests which need a token in the imported gateway.
+/// Refuses paths without a token requirement that would match requests which need a token in the imported gateway.
 fn refuse_opened(imported: &Imported, paths: &[ImportValue<'_, '_>]) {
     let entries: Vec<RankedRoute> = imported.routes.iter().map(entry).collect();
     for opened in precedence::opened(&entries) {
@@ -87,7 +87,8 @@ fn read_server(server: &ImportValue<'_, '_>, context: &ImportContext<'_>, import
     }
 }
 
-/// The file describes only tokens with a shared secret completely. Other kinds need the command-line options.
+/// Reads the authorizer. The file describes only tokens with a shared secret completely; other types need the command-line
+/// options.
 fn read_authorizer(authorizer: &ImportValue<'_, '_>) -> Option<Value> {
     let kind = authorizer.require("type")?.text()?;
     if kind != "jwt" {
@@ -111,7 +112,7 @@ fn read_authorizer(authorizer: &ImportValue<'_, '_>) -> Option<Value> {
     Some(issuer)
 }
 
-/// The name of the variable with the secret. A secret in the file is not copied into another file.
+/// Returns the name of the variable with the secret. A secret in the file is never copied into the result.
 fn secret_variable(authorizer: &ImportValue<'_, '_>) -> String {
     let secret = authorizer.get("secret");
     let written = secret.as_ref().and_then(ImportValue::text).unwrap_or_default();
@@ -131,7 +132,8 @@ fn secret_variable(authorizer: &ImportValue<'_, '_>) -> String {
     }
 }
 
-/// Reads one path. Paths are never dropped: a more general route, perhaps an open one, could then take the requests.
+/// Reads one path. A path is never dropped, because a more general route, perhaps one without a token, could then match its
+/// requests.
 fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: &Imported) -> Option<Value> {
     if !path.is_mapping() {
         return None;
@@ -139,7 +141,8 @@ fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: 
     let written = path.require("path");
     let pattern = written.as_ref().and_then(pattern);
     let method = path.require("method").and_then(|method| methods(&method));
-    // In the other format, paths are open by default; here they are protected. Only `false` or an absent `auth` means open.
+    // In the other format, paths need no token by default; here they do. Only `false` or an absent `auth` means that no token is
+    // needed.
     let needs_token = match path.get("auth") {
         Some(auth) => auth.flag(),
         None => Some(false),
@@ -161,7 +164,7 @@ fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: 
         route.insert("auth".to_string(), json!("none"));
     }
     if let (Some(prefix), true) = (pattern.strip_suffix("/{.+}"), route.contains_key("upstream")) {
-        // The other gateway's proxy strips the prefix, and also matches the bare prefix.
+        // The other gateway removes the prefix before it forwards the request, and also matches the prefix without a tail.
         route.insert("strip_prefix".to_string(), json!(true));
         let bare = if prefix.is_empty() { "/" } else { prefix };
         written.warn(format!("also matched `{bare}` itself; here that needs a route of its own"));
@@ -169,7 +172,7 @@ fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: 
     Some(Value::Object(route))
 }
 
-/// The keys that define what happens to a request: its upstream, or the gateway's own response.
+/// Returns the keys that define how a request is handled: the name of an upstream, or a static response.
 fn read_action(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: &Imported) -> Map<String, Value> {
     let unanswered = || Map::from_iter([("response".to_string(), json!({ "status": 501 }))]);
     let response = path.get("response");
@@ -206,7 +209,7 @@ fn read_action(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported
 const CORS: [&str; 6] =
     ["allow_origins", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "max_age"];
 const SECRET: &str = "JWT_SECRET";
-/// Keys of the file that do not affect access, and have no counterpart here.
+/// Keys of the file that do not affect access and have no equivalent in a gateway document.
 const NOT_HERE: [(&str, &str); 7] = [
     ("$schema", "was not carried over: the schema of these documents is that of `portcullis schema`"),
     ("title", "was not carried over: a document has no title"),
@@ -216,7 +219,7 @@ const NOT_HERE: [(&str, &str); 7] = [
     ("serviceBindings", "was not carried over: a route leads to an upstream"),
     ("servicesBindings", "was not carried over: a route leads to an upstream"),
 ];
-/// The same for the keys of a path.
+/// Keys of a path that have no equivalent on a route.
 const NOT_ON_A_PATH: [(&str, &str); 2] = [
     (
         "mapping",

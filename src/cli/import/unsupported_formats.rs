@@ -1,8 +1,8 @@
-//! Recognizes the files of other tools that people try to import, so that the error can name the format.
+//! Recognizes the files of other tools that users try to import, so that the error can name the format.
 
 use crate::config::node::{Node, Value};
 
-/// Returns why a file with this content cannot be imported; `None` if it may be in a supported format.
+/// Returns why a file cannot be imported; `None` if the file may be in a supported format.
 pub fn refusal(root: &Node) -> Option<String> {
     let has = |key: &str| root.get(key).is_some();
     if let Some(what) = open_api(root) {
@@ -33,11 +33,11 @@ fn open_api(root: &Node) -> Option<String> {
     is_mapping.then(|| "OpenAPI document (its `paths` is a mapping)".to_string())
 }
 
-/// The supported formats, for the end of each message.
+/// The list of supported formats at the end of each message.
 pub const SUPPORTED: &str =
     "import reads a serverless gateway's JSON (`paths` is a list) and a routes.yaml (`routes` with `proxy_upstream`)";
 
-/// Keys that together identify a format. The first match wins, so the more specific formats come first.
+/// Keys that together identify a format. The first match is reported, so the more specific formats come first.
 const FORMATS: [(&[&str], &str); 28] = [
     (&["_format_version"], "a declarative configuration of Kong"),
     (&["endpoints", "version"], "a configuration of KrakenD"),

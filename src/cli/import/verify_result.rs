@@ -1,4 +1,4 @@
-//! Compiles the imported document with the filter's own compiler, so that `import` reports what `check` would refuse.
+//! Compiles the imported document with the filter's own compiler, so that `import` reports what `check` would report.
 
 use serde_json::{Value, json};
 
@@ -7,9 +7,9 @@ use crate::config::node::Node;
 use crate::config::problem::{Place, Problem};
 use crate::policy::Policy;
 
-/// The problems that `check` would report, each with its place in the imported file if known.
+/// Returns the problems that `check` would report, each with its place in the imported file if known.
 ///
-/// Two parts may still be missing, because `import` has warned about them: the issuer and the addresses of upstreams.
+/// The issuer and the addresses of upstreams can still be missing, because `import` has already warned about them.
 pub fn problems(document: &Value, origins: &[(String, Place)]) -> Vec<Problem> {
     let mut complete = document.clone();
     add_missing_parts(&mut complete);
@@ -30,7 +30,7 @@ fn add_missing_parts(document: &mut Value) {
     for name in routes.iter().filter_map(|route| route.get("upstream")?.as_str()) {
         upstreams.entry(name).or_insert(Value::Null);
     }
-    // An address with variables can only be checked where Envoy runs, because the values are set there.
+    // An address with variables can be checked only where Envoy runs, because the variables are set there.
     for url in upstreams.values_mut().filter_map(|upstream| upstream.get_mut("url")) {
         if url.as_str().is_some_and(|url| url.contains('$')) {
             *url = json!("http://unset.invalid");
@@ -38,7 +38,7 @@ fn add_missing_parts(document: &mut Value) {
     }
 }
 
-/// Moves a problem to the place in the file from which the part was read.
+/// Replaces the place of a problem with the place in the file from which the part was read.
 fn in_file(problem: Problem, origins: &[(String, Place)]) -> Problem {
     let path = &problem.place.path;
     let is_inside =
@@ -49,5 +49,5 @@ fn in_file(problem: Problem, origins: &[(String, Place)]) -> Problem {
     Problem { place, message: format!("`check` would refuse {part} of the imported document: {}", problem.message) }
 }
 
-/// Long enough for every HMAC secret (RFC 7518 §3.2); never used for a signature.
+/// A secret that is long enough for every HMAC algorithm (RFC 7518 §3.2); it is never used for a signature.
 const STAND_IN: &str = "stands-in-for-a-secret-that-is-not-set-here-0f1e2d3c4b5a69788796a5b4c3d2e1f0";

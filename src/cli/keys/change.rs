@@ -1,4 +1,4 @@
-//! A change to a document of clients: it has an author and a reason, is checked first, and is applied completely or not at all.
+//! A change to a document of clients, with an author and a reason; it is applied only if gateways would accept the new document.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct ChangeOptions {
     around: ClientFileContext,
 }
 
-/// A document that is open for a change, and its trail, which is locked until this is dropped.
+/// A document that is open for a change, and its audit trail, which stays locked until this value is dropped.
 pub struct KeyChange<'o> {
     /// The document.
     pub document: ClientFile,
@@ -41,7 +41,7 @@ pub struct KeyChange<'o> {
     now: Duration,
 }
 
-/// The author of a change and the reason.
+/// The author and the reason of a change.
 pub struct Author<'o> {
     /// The author.
     pub by: String,
@@ -50,7 +50,7 @@ pub struct Author<'o> {
 }
 
 impl Author<'_> {
-    /// The trail entry for a change of a key: it contains id and prefix, never the key.
+    /// Returns the trail entry for a change of a key. The entry contains the id and the prefix of the key, never the key itself.
     pub fn entry(
         &self,
         action: &'static str,
@@ -76,7 +76,7 @@ impl ChangeOptions {
         Ok(Author { by: self.author_name()?, reason: &self.reason })
     }
 
-    /// Opens a document and its trail. The trail is locked before the document is read.
+    /// Opens a document and its audit trail. The trail is locked before the document is read.
     pub fn open(&self, file: &str, now: Duration) -> Result<KeyChange<'_>, Failure> {
         let author = self.author()?;
         let trail = match &self.trail {
@@ -93,22 +93,22 @@ impl ChangeOptions {
     }
 }
 
-/// A new key and its public parts.
+/// A new key and the values for its record.
 pub struct NewKey {
     /// The key itself.
     pub secret: String,
-    /// Its lookup part, also used as its id.
+    /// The part by which gateways look up the key; it is also the key id.
     pub lookup: String,
-    /// The part that is not secret.
+    /// The public part of the key.
     pub prefix: String,
-    /// The end of its validity.
+    /// The end of the key's validity.
     pub expires: String,
-    /// The hash of the complete key.
+    /// The hash of the whole key.
     hash: String,
 }
 
 impl NewKey {
-    /// Generates a key for an environment, with the end of its validity.
+    /// Generates a key for an environment; `expires` is the end of its validity.
     pub fn generate(environment: &str, expires: Duration) -> Result<NewKey, Failure> {
         let lookup = random(LOOKUP_LETTERS)?;
         let secret = ApiKey::compose(environment, &lookup, &random(SECRET_LETTERS)?);
@@ -118,7 +118,7 @@ impl NewKey {
         Ok(NewKey { secret, lookup, prefix, expires: format_time(expires), hash })
     }
 
-    /// Its record in the document.
+    /// Returns the record of the key for the document.
     pub fn record(&self, author: &Author<'_>, now: Duration) -> Vec<(&'static str, String)> {
         vec![
             ("id", self.lookup.clone()),
@@ -131,7 +131,7 @@ impl NewKey {
         ]
     }
 
-    /// The trail entry for the change that adds it.
+    /// Returns the trail entry for the change that adds the key.
     pub fn entry(
         &self,
         action: &'static str,
@@ -145,7 +145,8 @@ impl NewKey {
 }
 
 impl KeyChange<'_> {
-    /// Edits the document and records the change. Nothing is changed if a gateway would refuse the new text.
+    /// Edits the document and records the change in the trail. The document stays unchanged if gateways would refuse the new
+    /// text.
     pub fn make(
         mut self,
         entry: &TrailEntry,
@@ -164,47 +165,47 @@ impl KeyChange<'_> {
         Ok(ToolOutcome { result, notes, exit: Exit::Success })
     }
 
-    /// Replaces the text of the file and adds the line about it to the trail.
+    /// Replaces the text of the file and appends an entry to the trail.
     fn replace(&mut self, text: &str, entry: &TrailEntry) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", self.document.file));
         let staged = Staged::write(Path::new(&self.document.file), text).map_err(failed)?;
         staged.check_unchanged(&self.document.text).map_err(failed)?;
-        // The line is written first: a change without a line would be worse than a line without a change.
+        // The entry is written first: an entry without a change is better than a change without an entry.
         self.trail.append(entry, self.now)?;
         staged.commit().map_err(|error| {
             let undone =
                 TrailEntry { action: "failed", more: vec![("failed", entry.action.to_string())], ..entry.clone() };
-            // The user sees the failure even if this fails.
+            // The user receives the first error even if this entry cannot be written.
             let _ = self.trail.append(&undone, self.now);
             failed(error)
         })
     }
 }
 
-/// The place of a client in the document.
+/// Returns the path to a client in the document.
 pub fn client_path(client: usize) -> [PathStep<'static>; 2] {
     [PathStep::Key("clients"), PathStep::Item(client)]
 }
 
-/// The place of a client's key in the document.
+/// Returns the path to a client's key in the document.
 pub fn key_path(client: usize, key: usize) -> [PathStep<'static>; 4] {
     [PathStep::Key("clients"), PathStep::Item(client), PathStep::Key("keys"), PathStep::Item(key)]
 }
 
-/// Random letters and digits from the operating system, all 62 equally likely.
+/// Returns random letters and digits from the operating system. All 62 characters are equally likely.
 fn random(letters: usize) -> Result<String, Failure> {
     let mut text = String::with_capacity(letters);
     let mut bytes = [0_u8; 64];
     while text.len() < letters {
         OsRng.try_fill_bytes(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
-        // 248 is the largest multiple of 62 in a byte: higher values would favour the first letters.
+        // 248 is the largest multiple of 62 that fits into a byte. Higher bytes would make the first letters more likely.
         let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| usize::from(*byte % 62));
         text.extend(fair.filter_map(|at| LETTERS.get(at)).map(|letter| char::from(*letter)).take(letters - text.len()));
     }
     Ok(text)
 }
 
-/// Parses text that is not blank.
+/// Parses a string that is not blank.
 pub fn non_blank(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("expected text".to_string()) } else { Ok(text.to_string()) }
@@ -212,5 +213,5 @@ pub fn non_blank(text: &str) -> Result<String, String> {
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const LOOKUP_LETTERS: usize = 12;
-/// 190 bits of randomness.
+/// The secret part has 190 bits of randomness.
 const SECRET_LETTERS: usize = 32;

@@ -1,4 +1,4 @@
-//! A document with clients: a gateway document, or a document of clients; it is used only if it has no problems.
+//! A file with clients: a gateway document or a document of clients, which is used only if it has no problems.
 
 use clap::Args;
 
@@ -19,19 +19,19 @@ pub struct ClientFileContext {
     variables: Variables,
 }
 
-/// A document without problems.
+/// A file with clients and without problems.
 pub struct ClientFile {
-    /// Its file.
+    /// The name of the file.
     pub file: String,
-    /// Its text.
+    /// The content of the file.
     pub text: String,
-    /// The tree of the text.
+    /// The parsed tree of the content.
     pub root: Node,
     /// The clients.
     pub clients: Vec<ClientSettings>,
-    /// The gateway's environment, if known.
+    /// The environment of the gateway, if known.
     pub environment: Option<String>,
-    /// Notes on parts that were not checked.
+    /// Notes on the parts that were not checked.
     pub notes: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl ClientFileContext {
         self.read(file, &gateway::read_document(file)?)
     }
 
-    /// Parses a text as the content of a file. Reports all problems that the gateway would find.
+    /// Parses the content of a file. Reports all problems that the gateway would report.
     pub fn read(&self, file: &str, text: &str) -> Result<ClientFile, Failure> {
         let in_file = |problem| (file.to_string(), problem);
         let roots = documents::read(file, text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
@@ -86,7 +86,7 @@ impl ClientFileContext {
 }
 
 impl ClientFile {
-    /// The client with this id, and its index in the list.
+    /// Returns the client with this id, and its index in the list.
     pub fn client(&self, id: &str) -> Result<(usize, &ClientSettings), Failure> {
         let found = self.clients.iter().enumerate().find(|(_, client)| client.id.value == id);
         found.ok_or_else(|| {
@@ -99,7 +99,7 @@ impl ClientFile {
         })
     }
 
-    /// The key with this id or prefix, with the indexes of its client and of the key itself.
+    /// Returns the key with this id or prefix, with the index of its client and its own index.
     pub fn key(
         &self,
         client: Option<&str>,
@@ -124,7 +124,7 @@ impl ClientFile {
         }
     }
 
-    /// Whether the clients are at the top level of the text, where they can be edited.
+    /// Checks that `clients` is at the top level of the file, because only such a file can be edited.
     pub fn check_editable(&self) -> Result<(), Failure> {
         match self.root.get("clients") {
             Some(_) => Ok(()),
@@ -136,7 +136,7 @@ impl ClientFile {
     }
 }
 
-/// Refuses a complete key given instead of an id: messages would repeat it, and it is already in the shell history.
+/// Refuses a whole key in place of an id, because error messages would repeat the secret. The shell history already contains it.
 pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     match name.rsplit_once('_').filter(|(prefix, _)| environment_of(prefix).is_some()) {
         Some((prefix, _)) => {
@@ -146,7 +146,7 @@ pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whether this is a document of clients, which has no other sections.
+/// Whether this is a document of clients, which has no sections except `version` and `clients`.
 fn is_of_clients(root: &Node) -> bool {
     let Value::Map(entries) = &root.value else { return false };
     root.get("clients").is_some() && entries.iter().all(|(key, _)| matches!(key.text.as_str(), "version" | "clients"))

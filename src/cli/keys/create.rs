@@ -52,7 +52,7 @@ pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     change.make(&entry, Output::line(key.secret), notes, |draft| draft.push(&client_path(at), "keys", &record))
 }
 
-/// Prints the key, and its record for documents that are stored elsewhere.
+/// Prints the key to standard output, and its record to standard error for a document that is stored elsewhere.
 fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Failure> {
     let author = options.change.author()?;
     let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?, options.expires)?;

@@ -1,4 +1,4 @@
-//! `keys list`: the keys of a document with their owners and expiry times.
+//! `keys list`: prints the keys of a document with their owners and expiry times.
 
 use std::time::Duration;
 

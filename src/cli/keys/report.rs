@@ -1,4 +1,4 @@
-//! `keys report`: the owner of each client, the state of its keys, and the keys that need attention.
+//! `keys report`: prints the owner of each client, the state of its keys, and the keys that need attention.
 
 mod trail_report;
 
@@ -46,14 +46,14 @@ pub struct KeysReportOptions {
     context: ClientFileContext,
 }
 
-/// An item that needs attention: a heading, and the clients and keys concerned.
+/// A finding that needs attention: a heading, and the clients and keys concerned.
 struct KeyFinding<'b> {
     name: &'static str,
     heading: String,
     about: Vec<(&'b ClientSettings, Option<&'b ClientKey>)>,
 }
 
-/// Creates the report.
+/// Creates the report on the clients and their keys.
 pub fn run(options: &KeysReportOptions) -> Result<ToolOutcome, Failure> {
     let document = options.context.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);
@@ -118,7 +118,7 @@ fn findings<'b>(
     Ok(findings)
 }
 
-/// Verifies the trail and compares it with the document.
+/// Verifies the audit trail and compares it with the document.
 fn check_trail(document: &ClientFile, path: &Path) -> Result<TrailReport, Failure> {
     let history = TrailHistory::open(path)?;
     let history = history.ok_or_else(|| Failure::Message(format!("{}: no such trail", path.display())))?;
@@ -197,7 +197,7 @@ fn as_json(document: &ClientFile, findings: &[KeyFinding<'_>], trail: Option<&Tr
     report
 }
 
-/// When a client's key was last rotated.
+/// Returns when the newest of several keys of a client was created, which is the time of the last rotation.
 fn rotated(client: &ClientSettings) -> Option<Duration> {
     let made = client.keys.iter().filter_map(|key| key.created);
     made.max().filter(|_| client.keys.len() > 1)
@@ -207,7 +207,7 @@ fn whole_days(span: Duration) -> u64 {
     span.as_secs() / 86_400
 }
 
-/// `30 days`
+/// Formats a duration in days, such as `30 days`.
 fn days(span: Duration) -> String {
     match whole_days(span) {
         1 => "1 day".to_string(),

@@ -1,4 +1,4 @@
-//! `keys revoke`: marks a key as revoked, so that gateways with the document refuse it regardless of its validity period.
+//! `keys revoke`: marks a key as revoked, so that gateways refuse it regardless of its validity period.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `keys rotate`: creates the next key of a client, and sets an end for the previous one.
+//! `keys rotate`: creates the next key of a client, and sets an end for the key that it replaces.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub fn run(options: &KeysRotateOptions) -> Result<ToolOutcome, Failure> {
     })
 }
 
-/// The named key, or the only valid one.
+/// Returns the key that the user named, or the only valid key.
 fn key_to_replace<'b>(
     document: &'b ClientFile,
     options: &KeysRotateOptions,

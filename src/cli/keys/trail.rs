@@ -1,7 +1,7 @@
-//! The audit trail of a document of clients: one JSON line per change, each with the hash of the previous line.
+//! The audit trail of a document of clients: one JSON line per change; each line contains the hash of the previous line.
 //!
-//! A changed, moved or removed line breaks the chain. A writer of the file can still rewrite all of it, or cut off its end. To
-//! detect that, keep the hash of the last line where they cannot write.
+//! A changed, moved or removed line breaks the chain. A user with write access can still rewrite the whole file or remove lines
+//! at its end. To detect such changes, keep the hash of the last line in a place to which those users cannot write.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,26 +14,26 @@ use sha2::{Digest, Sha256};
 use super::format_time;
 use crate::cli::{Failure, files, hash_text};
 
-/// The content of a trail line, except the time: never a key or its hash.
+/// The content of a trail line except its time. It never contains a key or the hash of a key.
 #[derive(Clone)]
 pub struct TrailEntry {
     /// `create`, `rotate` or `revoke`.
     pub action: &'static str,
     /// The client, by its id.
     pub client: String,
-    /// The key's id.
+    /// The id of the key.
     pub key: String,
-    /// The part of the key that is not secret.
+    /// The public part of the key.
     pub prefix: String,
     /// The author of the change.
     pub by: String,
-    /// The reason.
+    /// The reason for the change.
     pub reason: String,
-    /// Additional members for this action.
+    /// Further members, which depend on the action.
     pub more: Vec<(&'static str, String)>,
 }
 
-/// A trail that is locked for writing until this is dropped.
+/// An audit trail that is locked for writing until this value is dropped.
 pub struct Trail {
     file: File,
     shown: String,
@@ -43,18 +43,18 @@ pub struct Trail {
     pub fault: Option<String>,
 }
 
-/// A trail that was read.
+/// The content of an audit trail.
 pub struct TrailHistory {
     /// The recorded changes, in order.
     pub entries: Vec<Value>,
     /// The hash of the last line.
     pub head: String,
-    /// The first line that breaks the chain, and why.
+    /// The first line that breaks the chain, and the reason.
     pub fault: Option<String>,
 }
 
-/// The trail of a document: `clients.audit.jsonl` beside `clients.yaml`. A symbolic link uses the trail of its target, so that a
-/// document has one trail regardless of how it is opened.
+/// Returns the trail of a document, such as `clients.audit.jsonl` beside `clients.yaml`. For a symbolic link, it is the trail of
+/// the link's target, so that a document has one trail regardless of the path by which it is opened.
 pub fn beside(file: &str) -> Result<PathBuf, Failure> {
     let real = files::real(Path::new(file)).map_err(|error| format!("{file}: {error}"))?;
     let (here, there) = (Path::new(file).with_extension("audit.jsonl"), real.with_extension("audit.jsonl"));
@@ -68,7 +68,7 @@ pub fn beside(file: &str) -> Result<PathBuf, Failure> {
 }
 
 impl Trail {
-    /// Opens or creates a trail, and waits until no other process writes to it.
+    /// Opens or creates a trail. Waits until no other process has it locked.
     pub fn open(path: &Path) -> Result<Trail, Failure> {
         let shown = path.display().to_string();
         let failed = |error: std::io::Error| format!("{shown}: {error}");
@@ -80,14 +80,14 @@ impl Trail {
         let text = files::bounded(&file).and_then(files::text).map_err(failed)?;
         let mut history = TrailHistory::read(&text);
         if !text.is_empty() && !text.ends_with('\n') {
-            // An incomplete last line stays as it is; the next entry starts on a new line.
+            // An incomplete last line is kept; the next entry starts on a new line.
             file.write_all(b"\n").map_err(failed)?;
             history.fault.get_or_insert_with(|| "the last line is incomplete".to_string());
         }
         Ok(Trail { file, head: history.head, fault: history.fault.map(|fault| format!("{shown}: {fault}")), shown })
     }
 
-    /// Appends one entry durably.
+    /// Appends one entry and syncs the file.
     pub fn append(&mut self, entry: &TrailEntry, now: Duration) -> Result<(), Failure> {
         let mut line: Map<String, Value> = Map::new();
         let members = [
@@ -141,5 +141,5 @@ fn hash(line: &str) -> String {
     hash_text(Sha256::digest(line.as_bytes()))
 }
 
-/// The hash of the previous line in the first line.
+/// The first line contains this value instead of the hash of a previous line.
 const BEGINNING: &str = "none";

@@ -1,4 +1,4 @@
-//! `permission add`: inserts a permission into the document's text and changes no other character.
+//! `permission add`: inserts a permission into the text of the document and changes no other character.
 
 use std::path::Path;
 
@@ -71,7 +71,7 @@ fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
     if ours.is_empty() { Ok((root, document)) } else { Err(Failure::Problems(ours)) }
 }
 
-/// The bit after the highest bit that was ever used, so that no token gets a permission through an old bit.
+/// Returns the bit after the highest bit that was ever used, because old tokens can contain every bit that was used.
 fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str) -> Result<u16, Failure> {
     let used = domain.into_iter().flat_map(|domain| domain.permissions.iter().map(|permission| permission.bit.value));
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
@@ -81,7 +81,7 @@ fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str
     }
 }
 
-/// `READ: { bit: 0, description: "…" }`; strings in JSON syntax, which is valid YAML.
+/// Formats an entry such as `READ: { bit: 0, description: "…" }`. Strings are in JSON syntax, which is also valid YAML.
 fn entry(options: &PermissionAddOptions, bit: u16, as_json: bool) -> String {
     let quoted = |text: &str| serde_json::Value::String(text.to_string()).to_string();
     let key = |name: &str| if as_json { quoted(name) } else { name.to_string() };
@@ -93,7 +93,7 @@ fn entry(options: &PermissionAddOptions, bit: u16, as_json: bool) -> String {
     format!("{}: {{ {} }}", key(&options.name), members.join(", "))
 }
 
-/// The text with the entry inserted.
+/// Returns the text with the entry inserted.
 fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> {
     let Value::Map(sections) = &root.value else { return None };
     let whole = |text: &str, indent: usize| format!("{}{text}", " ".repeat(indent));
@@ -124,7 +124,7 @@ fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> 
     }
 }
 
-/// Whether the edited text has the old content plus the new permission.
+/// Whether the edited text has the old content plus exactly the new permission.
 fn adds_only(edited: &str, root: &Node, options: &PermissionAddOptions, bit: u16) -> bool {
     let Ok(after) = yaml::read(edited) else { return false };
     let (mut before, mut after) = (root.to_json(), after.to_json());
@@ -139,17 +139,17 @@ fn adds_only(edited: &str, root: &Node, options: &PermissionAddOptions, bit: u16
     added == Some(bit.into()) && before == after
 }
 
-/// Quotes a key if the document is JSON.
+/// Adds quotes to a key if the document is JSON.
 fn quoted_like(text: &str, key: &str) -> String {
     if text.trim_start().starts_with('{') { format!("\"{key}\"") } else { key.to_string() }
 }
 
-/// The last content line of the block under a key: its lines are indented deeper than the key.
+/// Returns the last content line of the block under a key. The lines of the block are indented deeper than the key.
 fn end_of_block(text: &str, key: &MapKey) -> u32 {
     last_line(text, key.at.line, |line| indent_in(line) > indent_of(key.at))
 }
 
-/// Inserts the entry right after `{`, before existing entries.
+/// Inserts the entry directly after `{`, before all existing entries.
 fn after_brace(text: &str, node: &Node, entry: &str) -> Option<String> {
     let is_empty = matches!(&node.value, Value::Map(entries) if entries.is_empty());
     let before: usize = text.split_inclusive('\n').take(node.at.line.saturating_sub(1) as usize).map(str::len).sum();

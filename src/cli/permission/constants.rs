@@ -1,4 +1,4 @@
-//! `permission constants`: prints the permissions as constants, so that services do not write masks by hand.
+//! `permission constants`: prints the permissions as constants, so that developers do not write masks by hand.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ impl Language {
 
     fn constant(self, Constant { name, bit, about }: &Constant) -> String {
         match self {
-            // JavaScript numbers are exact up to 53 bits, and shifts use 32 bits.
+            // JavaScript numbers are exact only up to 53 bits, and its shifts use 32 bits.
             Language::Typescript => format!("/** {about} */\nexport const {name} = 1n << {bit}n;\n"),
             Language::Go => format!("// {about}\nconst {name} = 1 << {bit}\n"),
             Language::Python => format!("# {about}\n{name} = 1 << {bit}\n"),
@@ -92,7 +92,7 @@ impl Language {
     }
 }
 
-/// Text that cannot end a comment early: one line, without `*/` and without escapes.
+/// Returns a string that cannot end a code comment early: one line, without `*/` and without escapes.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if printable::is_hidden(c) || c == '\\' { ' ' } else { c })

@@ -24,7 +24,7 @@ pub struct PermissionDecodeOptions {
     issuer: Option<String>,
 }
 
-/// Decodes the masks.
+/// Decodes the masks and lists the routes whose required permissions they satisfy.
 pub fn run(options: &PermissionDecodeOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
     let text = if options.masks == "-" { gateway::read("-")? } else { options.masks.clone() };
@@ -41,7 +41,7 @@ pub fn run(options: &PermissionDecodeOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::Lines(lines), notes, exit: Exit::Success })
 }
 
-/// The permissions of a set with their descriptions, one per line.
+/// Describes the permissions of a set, one permission per line.
 pub fn described(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
     let held = gateway.policy.permissions().names_of(granted);
     let held: Vec<&str> = held.split(',').collect();
@@ -54,7 +54,7 @@ pub fn described(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> 
     if granted.is_empty() { vec!["no permission".to_string()] } else { lines }
 }
 
-/// The claims in the input, and the places of permissions in them.
+/// Returns the claims in the input, and the paths of the claims that contain permissions.
 fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Value, Vec<ClaimPath>), Failure> {
     if text.starts_with('{') {
         let claims = crate::strict_json::parse(text.as_bytes()).map_err(|fault| format!("the claims: {fault}"))?;
@@ -74,7 +74,7 @@ fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Valu
     let mut claims = Map::new();
     for pair in text.split(',') {
         let Some((domain, mask)) = pair.trim().split_once('=') else {
-            // The text may be a whole token, so it is not repeated.
+            // The error does not repeat the input, which may be a whole token.
             return Err(Failure::Message("expected masks like `LIC=3`, or claims as a JSON object".to_string()));
         };
         if claims.insert(domain.to_string(), Value::String(mask.to_string())).is_some() {
@@ -88,7 +88,7 @@ fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Valu
     Ok((Value::Object(claims), vec![ClaimPath::members(&[])]))
 }
 
-/// The routes that require permissions and accept these.
+/// Returns the routes that require permissions and accept the granted permissions.
 fn opened(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let with_requirements = rules.filter(|rule| !rule.requirements.permissions.is_empty());
@@ -98,7 +98,7 @@ fn opened(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
         .collect()
 }
 
-/// Notes on bits that are set but have no name: they grant nothing, which the issuer may not expect.
+/// Returns notes on set bits without a name. They grant nothing, which the issuer may not expect.
 pub fn nameless(claims: &Value, places: &[ClaimPath], gateway: &GatewayFile) -> Vec<String> {
     let mut notes = Vec::new();
     for domain in &gateway.document.permissions {

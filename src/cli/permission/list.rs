@@ -1,4 +1,4 @@
-//! `permission list`: a table of all permissions and the routes that require them.
+//! `permission list`: prints a table of all permissions and the routes that require them.
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -68,7 +68,7 @@ fn json(gateway: &GatewayFile) -> Output {
     Output::json(&serde_json::Value::Array(rows.collect()))
 }
 
-/// The names of the routes that require a permission, alone or with others.
+/// Returns the names of the routes that require a permission, alone or together with other permissions.
 fn routes_requiring(gateway: &GatewayFile, permission: &str) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let asks = rules.filter(|rule| {

@@ -1,6 +1,6 @@
-//! `permission lock`: records released bits in a file beside the document, so that no bit ever changes its meaning.
+//! `permission lock`: records the released bits in a file beside the document, so that no bit ever changes its meaning.
 //!
-//! Tokens with a bit outlive the document that named it. A removed permission keeps its bit in the lock forever.
+//! A token can still contain a bit after the document stops naming it, so a removed permission keeps its bit in the lock forever.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct PermissionLockOptions {
     check: bool,
 }
 
-/// The lock file: every permission that was ever released, by domain and name.
+/// The content of the lock file: every permission that was ever released, by domain and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PermissionLock {
@@ -72,8 +72,8 @@ pub fn run(options: &PermissionLockOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
-/// The lock of a document: `permissions.lock` in the same directory. If the document is a symbolic link, the lock may be beside
-/// the link; otherwise it is beside the target of the link.
+/// Returns the path of the lock file, `permissions.lock` in the directory of the document. If the document is a symbolic link, a
+/// lock file beside the link is used if it exists, otherwise the one beside the target.
 pub fn beside(file: &str) -> PathBuf {
     let here = Path::new(file).with_file_name("permissions.lock");
     match files::real(Path::new(file)) {
@@ -82,13 +82,13 @@ pub fn beside(file: &str) -> PathBuf {
     }
 }
 
-/// The conflicts between a document and its lock; without a lock, there are none.
+/// Returns the conflicts between a document and its lock. Without a lock, there are no conflicts.
 pub fn check(file: &str, document: &Document) -> Result<Vec<Problem>, Failure> {
     Ok(PermissionLock::read(&beside(file))?.map(|lock| lock.problems(document)).unwrap_or_default())
 }
 
 impl PermissionLock {
-    /// Reads the file, if it exists.
+    /// Reads the lock file; `None` if it does not exist.
     pub fn read(path: &Path) -> Result<Option<PermissionLock>, Failure> {
         let shown = path.display();
         let Some(text) = files::read_if_present(path)? else { return Ok(None) };
@@ -104,12 +104,12 @@ impl PermissionLock {
         Ok(Some(lock))
     }
 
-    /// The released bits of a domain, including those of removed permissions.
+    /// Returns the released bits of a domain, including the bits of removed permissions.
     pub fn bits(&self, domain: &str) -> impl Iterator<Item = u16> {
         self.permissions.get(domain).into_iter().flat_map(|names| names.values().copied())
     }
 
-    /// Permissions that were renumbered, and bits that would change their meaning.
+    /// Reports permissions with another bit than the released one, and released bits with another meaning.
     fn problems(&self, document: &Document) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut add = |place: &Place, message| problems.push(Problem { place: place.clone(), message });
@@ -130,7 +130,7 @@ impl PermissionLock {
         problems
     }
 
-    /// Hashes one line per permission, `LIC.READ=0`, sorted by name.
+    /// Hashes one line per permission, such as `LIC.READ=0`, sorted by name.
     fn compute_digest(&self) -> String {
         let mut hash = Sha256::new();
         for (domain, names) in &self.permissions {

@@ -61,7 +61,7 @@ enum ClientAuthMethod {
 }
 
 impl ClientAuthMethod {
-    /// Its name in metadata (RFC 7591 §2).
+    /// Returns the registered name of the method in metadata (RFC 7591 §2).
     fn registered(self) -> &'static str {
         match self {
             ClientAuthMethod::Basic => "client_secret_basic",
@@ -70,7 +70,7 @@ impl ClientAuthMethod {
     }
 }
 
-/// Gets a token.
+/// Gets a token from the authorization server.
 pub fn run(options: &TokenGetOptions) -> Result<ToolOutcome, Failure> {
     let secret = secret(options)?;
     let mut web = WebClient::new(options.timeout);
@@ -84,14 +84,15 @@ pub fn run(options: &TokenGetOptions) -> Result<ToolOutcome, Failure> {
     };
     let mut form = vec![("grant_type", "client_credentials".to_string())];
     if !options.scopes.is_empty() {
-        // One string, separated by spaces (RFC 6749 §3.3).
+        // All scopes are one string, separated by spaces (RFC 6749 §3.3).
         form.push(("scope", options.scopes.join(" ")));
     }
     form.extend(options.audience.iter().map(|audience| ("audience", audience.clone())));
     form.extend(options.resources.iter().map(|resource| ("resource", resource.clone())));
     let authorization = match method {
         ClientAuthMethod::Basic => {
-            // Both parts are form-encoded before they are joined (RFC 6749 §2.3.1), so that neither contains a colon.
+            // The client id and the secret are form-encoded before they are joined (RFC 6749 §2.3.1), so that neither contains a
+            // colon.
             let pair = format!("{}:{}", encoded(&options.client_id), encoded(&secret));
             Some(format!("Basic {}", STANDARD.encode(pair)))
         }
@@ -117,13 +118,13 @@ fn secret(options: &TokenGetOptions) -> Result<String, Failure> {
     if secret.is_empty() { Err(Failure::Message("the secret is empty".to_string())) } else { Ok(secret) }
 }
 
-/// The token and notes from a success response (RFC 6749 §5.1), or the error of an error response (§5.2).
+/// Returns the token and a note from a success response (RFC 6749 §5.1), or the error of an error response (§5.2).
 fn granted(answer: &WebAnswer, options: &TokenGetOptions, secret: &str) -> Result<(String, String), Failure> {
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(Value::is_object);
     let text = |name: &str| json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
     if answer.status != 200 {
         let details = [text("error"), text("error_description"), text("error_uri")];
-        // Some servers echo the request.
+        // Some servers repeat the request in the error, so the secret is removed.
         let hidden = |text: &str| bounded(&text.replace(secret, "…").replace(&encoded(secret), "…"));
         let details: Vec<String> = details.into_iter().flatten().map(hidden).collect();
         return Err(Failure::Message(match details.is_empty() {
@@ -138,7 +139,7 @@ fn granted(answer: &WebAnswer, options: &TokenGetOptions, secret: &str) -> Resul
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Failure::Message("the `access_token` cannot be sent in a header".to_string()));
     }
-    // Other token types need more than the token itself (RFC 6749 §7.1).
+    // A token of another type cannot be used without further data (RFC 6749 §7.1).
     match text("token_type") {
         Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
         kind => {
@@ -148,7 +149,7 @@ fn granted(answer: &WebAnswer, options: &TokenGetOptions, secret: &str) -> Resul
     }
     let lasts = json.as_ref().and_then(|json| json.get("expires_in")).and_then(Value::as_u64);
     let lasts = lasts.map_or_else(|| "of unknown lifetime".to_string(), |seconds| format!("valid for {seconds} s"));
-    // If `scope` is absent, the granted scope is the requested one (RFC 6749 §5.1).
+    // If the response has no `scope`, the server granted the requested scope (RFC 6749 §5.1).
     let scope = text("scope").map_or_else(|| options.scopes.join(" "), bounded);
     let missing: Vec<&str> =
         options.scopes.iter().map(String::as_str).filter(|s| !scope.split(' ').any(|g| g == *s)).collect();
@@ -162,7 +163,7 @@ fn granted(answer: &WebAnswer, options: &TokenGetOptions, secret: &str) -> Resul
     Ok((token.to_string(), note))
 }
 
-/// `application/x-www-form-urlencoded` (RFC 6749 appendix B).
+/// Encodes a string as `application/x-www-form-urlencoded` (RFC 6749 appendix B).
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -176,7 +177,7 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// The start of a text chosen by the server: long enough for a reason, too short to flood a terminal.
+/// Truncates a string that the server chose: long enough for a reason, and too short to flood a terminal.
 fn bounded(text: &str) -> String {
     text.chars().take(MAX_LETTERS).collect()
 }

@@ -1,4 +1,4 @@
-//! `token inspect`: shows the content of a token without verifying it; with a document also its permissions and routes.
+//! `token inspect`: prints the content of a token without verifying it; with a document also its permissions and routes.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct TokenInspectOptions {
     variables: Variables,
 }
 
-/// Shows the token.
+/// Prints the token.
 pub fn run(options: &TokenInspectOptions) -> Result<ToolOutcome, Failure> {
     let text = if options.token == "-" { gateway::read("-")? } else { options.token.clone() };
     let text = text.trim();
@@ -65,7 +65,7 @@ pub fn run(options: &TokenInspectOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::Lines(lines), notes, exit: Exit::Success })
 }
 
-/// The permissions with the document's names, and each route with the filter's verdict.
+/// Returns the permissions in the token by their names in the document, and each route with the filter's verdict.
 fn permissions_and_routes(
     options: &TokenInspectOptions,
     file: &str,
@@ -102,7 +102,7 @@ fn permissions_and_routes(
     Ok((out, decode::nameless(claims, &issuer.rules.permission_claims, &gateway)))
 }
 
-/// Decodes one part of the token as strictly as the filter: no padding, no duplicate members.
+/// Decodes one part of the token with the rules of the filter: padding and duplicate members are refused.
 fn part(name: &str, text: &str) -> Result<Value, Failure> {
     let bytes =
         URL_SAFE_NO_PAD.decode(text).map_err(|fault| format!("not a JWT: the {name} is not base64url: {fault}"))?;

@@ -1,4 +1,4 @@
-//! `token mint`: a token signed by a developer, short-lived and accepted only in development environments.
+//! `token mint`: creates a token signed by a developer; it is short-lived and accepted only in development environments.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ struct TokenTerms {
 }
 
 impl TokenTerms {
-    /// The requested terms, checked against the gateway. Only `self_issued` issuers are allowed.
+    /// Returns the requested terms after checking them against the gateway. The issuer must be `self_issued`.
     fn agreed(options: &TokenMintOptions) -> Result<TokenTerms, Failure> {
         let (issuer, audiences) = (options.issuer.clone(), options.audiences.clone());
         let Some(file) = &options.config else {
@@ -120,7 +120,7 @@ fn mint(options: &TokenMintOptions, terms: &TokenTerms) -> Result<String, Failur
         [one] => json!(one),
         several => json!(several),
     };
-    // The options that restrict the token override every --claim.
+    // The options that restrict the token override every `--claim`.
     for (name, value) in [
         ("iss", json!(terms.issuer)),
         ("aud", audience),
@@ -131,7 +131,7 @@ fn mint(options: &TokenMintOptions, terms: &TokenTerms) -> Result<String, Failur
         claims.insert(name.to_string(), value);
     }
     if !options.scopes.is_empty() {
-        // One string, separated by spaces (RFC 8693 §4.2).
+        // All scopes are one string, separated by spaces (RFC 8693 §4.2).
         claims.insert("scope".to_string(), json!(options.scopes.join(" ")));
     }
     let mut header = json!({ "alg": options.alg.name(), "typ": "JWT" });
@@ -149,7 +149,8 @@ fn algorithm(text: &str) -> Result<Algorithm, String> {
     Algorithm::from_name(text).ok_or_else(|| format!("accepted: {names}"))
 }
 
-/// A longer-lived token would be a credential, and only a real issuer creates those. Gateways also refuse longer lifetimes.
+/// Parses a lifetime of at most 15 minutes. Only a real issuer creates tokens that live longer, and gateways refuse longer
+/// lifetimes.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let span = clock::parse_span(text)?;
     match (Duration::from_secs(1)..=LONGEST_SELF_ISSUED).contains(&span) {

@@ -1,4 +1,4 @@
-//! Signs with a developer's key: shared secrets, and private keys as JWK (RFC 7517) or PEM (RFC 5958).
+//! Signs with a developer's key: a shared secret, or a private key as JWK (RFC 7517) or PEM (RFC 5958).
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,7 +13,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use crate::policy::credentials::algorithm::Algorithm;
 use crate::policy::credentials::jwks::KeySet;
 
-/// A key that can sign with one algorithm.
+/// A key that signs with one algorithm.
 pub struct Signer {
     key: SigningKey,
     alg: Algorithm,
@@ -27,7 +27,7 @@ enum SigningKey {
 }
 
 impl Signer {
-    /// A shared secret of the minimum strength that the filter requires.
+    /// Returns a signer with a shared secret. The secret must have the minimum strength that the filter requires.
     pub fn from_secret(secret: &[u8], alg: Algorithm) -> Result<Signer, String> {
         if !alg.is_symmetric() {
             return Err(format!("{} needs a private key, not a secret", alg.name()));
@@ -39,7 +39,7 @@ impl Signer {
         Ok(Signer { key: SigningKey::Secret(secret.to_vec()), alg })
     }
 
-    /// A private key in either format, and its `kid` if present.
+    /// Returns a signer with a private key in JWK or PEM form, and the `kid` of the key if present.
     pub fn from_file(text: &str, alg: Algorithm) -> Result<(Signer, Option<String>), String> {
         let (kind, key, kid) = if text.trim_start().starts_with('{') { from_jwk(text)? } else { from_pem(text)? };
         if kind != kind_for(alg) {
@@ -51,7 +51,7 @@ impl Signer {
         }
     }
 
-    /// The signature in the form of a JWS (RFC 7518 §3).
+    /// Returns the signature of a message in the form of a JWS (RFC 7518 §3).
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
         match &self.key {
             SigningKey::Secret(secret) => Ok(match self.alg {
@@ -103,7 +103,7 @@ fn curve_signature(alg: Algorithm, scalar: &[u8], message: &[u8]) -> Result<Vec<
     }
 }
 
-/// The key type that an algorithm needs: its `kty`, or its curve if it has one.
+/// Returns the key type that an algorithm needs: the curve if the key type has one, otherwise the `kty`.
 fn kind_for(alg: Algorithm) -> &'static str {
     match alg {
         Algorithm::Es256 => "P-256",
@@ -153,7 +153,7 @@ fn from_pem(text: &str) -> Result<(String, SigningKey, Option<String>), String> 
             let key = RsaPrivateKey::try_from(info).map_err(|fault| format!("not an RSA key: {fault}"))?;
             Ok(("RSA".to_string(), SigningKey::Rsa(Box::new(key)), None))
         }
-        // RFC 8410 §7: an OCTET STRING of 32 bytes inside.
+        // The key is an OCTET STRING of 32 bytes inside another OCTET STRING (RFC 8410 §7).
         (ED25519, _) => {
             let seed = key.strip_prefix(&[4, 32]).ok_or("not an Ed25519 key")?;
             Ok(("Ed25519".to_string(), SigningKey::Scalar(seed.to_vec()), None))
@@ -168,11 +168,11 @@ fn from_pem(text: &str) -> Result<(String, SigningKey, Option<String>), String> 
     }
 }
 
-/// `ECPrivateKey ::= SEQUENCE { version INTEGER 1, privateKey OCTET STRING, … }` (RFC 5915 §3).
+/// Extracts the scalar of `ECPrivateKey ::= SEQUENCE { version INTEGER 1, privateKey OCTET STRING, … }` (RFC 5915 §3).
 fn ec_scalar(der: &[u8], length: usize) -> Option<&[u8]> {
     let inner = der.strip_prefix(&[0x30])?;
     let (length_byte, inner) = inner.split_first()?;
-    // A length of 128 or more needs additional bytes; here it is one byte.
+    // A length from 128 to 255 has one additional byte; no key here is longer.
     let inner = if *length_byte == 0x81 { inner.split_first()?.1 } else { inner };
     let (octets, inner) = inner.strip_prefix(&[2, 1, 1, 4])?.split_first()?;
     inner.split_at_checked(length).filter(|_| usize::from(*octets) == length).map(|(scalar, _)| scalar)

@@ -36,7 +36,7 @@ struct CredentialSet {
     certificate: Option<crate::policy::request::peer::Certificate>,
 }
 
-/// Every client with its verdicts; empty if the route does not authenticate callers.
+/// Returns every client with its verdicts. The list is empty if the route does not require authentication.
 pub fn client_verdicts<'c>(
     all_clients: &'c StandInClients,
     simulated: &mut SimulatedGateway<'_>,
@@ -64,7 +64,7 @@ pub fn client_verdicts<'c>(
     Ok(callers)
 }
 
-/// For `any_of`, each credential alone; for `all_of`, all kinds together, as far as the client has them.
+/// Returns each credential alone for `any_of`. For `all_of`, combines one credential of each kind, as far as the client has them.
 fn credential_sets(
     all_clients: &StandInClients,
     client: &ClientSettings,
@@ -124,7 +124,7 @@ impl CredentialSet {
     }
 }
 
-/// Text output: the clients that may use the route, and how.
+/// Lists the clients that may use the route and the credentials that each client needs.
 pub fn lines(callers: &[ListedCaller<'_>]) -> Vec<String> {
     let line = |caller: &ListedCaller<'_>| {
         let verdicts = caller.verdicts.iter().filter(|verdict| verdict.allowed);
@@ -146,7 +146,7 @@ pub fn lines(callers: &[ListedCaller<'_>]) -> Vec<String> {
     }
 }
 
-/// JSON output: all clients, with the filter's reasons.
+/// Returns all clients with the filter's reasons as JSON.
 pub fn json(callers: &[ListedCaller<'_>]) -> Value {
     let one = |caller: &ListedCaller<'_>| {
         let ListedCaller { client, verdicts } = caller;

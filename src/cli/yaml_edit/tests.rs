@@ -1,4 +1,4 @@
-//! Common layouts, each edited and compared character by character.
+//! Tests edits of common layouts; each result is compared character by character.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Reads `plans`, `limits` and a route's own limits.
+//! Reads `plans`, `limits` and the limits of a route.
 
 use super::service::read_store;
 use super::{
@@ -12,7 +12,7 @@ use crate::config::reader::{Field, Fields, parse_duration};
 use crate::config::sent_header;
 
 impl Plan {
-    /// Reads the whole section.
+    /// Reads the `plans` section.
     pub(in crate::config) fn read_all(field: &Field<'_>) -> Vec<Plan> {
         let plan = |(name, field): (At<String>, Field<'_>)| {
             let windows = read_windows(&field);
@@ -23,7 +23,7 @@ impl Plan {
 }
 
 impl LimitSettings {
-    /// Reads one limit. A limit of a route applies to that route only.
+    /// Reads one limit. With `of_route`, the limit applies only to the route that contains it.
     pub(in crate::config) fn read(field: &Field<'_>, of_route: bool) -> Option<LimitSettings> {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| read_name(&f));
@@ -71,7 +71,7 @@ impl LimitHeaders {
 }
 
 impl LimitExclusions {
-    /// `true` for all limits, or a list of names.
+    /// Reads `true`, which excludes all limits, or a list of limit names.
     pub(in crate::config) fn read(field: &Field<'_>) -> Option<LimitExclusions> {
         match &field.node.value {
             Value::Bool(true) => Some(LimitExclusions::All),
@@ -81,7 +81,7 @@ impl LimitExclusions {
     }
 }
 
-/// Reads a name. Names also appear in headers and records (RFC 9651 §3.3.3: a string without characters that need escaping).
+/// Reads the name of a limit. The name also appears in headers and audit records, so it must not need escaping (RFC 9651 §3.3.3).
 fn read_name(field: &Field<'_>) -> Option<At<String>> {
     let name = field.text_at()?;
     let is_plain = name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -159,7 +159,7 @@ impl PlanFrom {
     }
 }
 
-/// One mapping of `rate`, `burst` and `quota`, or a list of them.
+/// Reads one mapping of `rate`, `burst` and `quota`, or a list of such mappings.
 fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
     let mut found = Vec::new();
     for item in field.one_or_more() {
@@ -197,7 +197,7 @@ fn read_own_windows(fields: &Fields<'_>) -> Vec<At<WindowSettings>> {
     rate.into_iter().chain(quota).collect()
 }
 
-/// `100/s`, `30/m`, `5/10s`.
+/// Reads a rate such as `100/s`, `30/m` or `5/10s`.
 fn read_rate(field: &Field<'_>) -> Option<At<WindowSettings>> {
     let text = field.text()?;
     let parts = text.split_once('/').and_then(|(count, per)| {
@@ -213,7 +213,7 @@ fn read_rate(field: &Field<'_>) -> Option<At<WindowSettings>> {
     Some(At { value: WindowSettings { text, count, span }, place: field.place.clone() })
 }
 
-/// `1000/h`, `10000/d`, `500000/month`.
+/// Reads a quota such as `1000/h`, `10000/d` or `500000/month`.
 fn read_quota(field: &Field<'_>) -> Option<At<WindowSettings>> {
     let text = field.text()?;
     let parts = text.split_once('/').and_then(|(count, period)| {
@@ -233,7 +233,7 @@ const PARTS: [(&str, usize); 5] = [("address", 0), ("user", 1), ("token", 2), ("
 const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::Token, KeyPart::Client, KeyPart::Route];
 const PERIODS: [(&str, QuotaPeriod); 3] =
     [("h", QuotaPeriod::Hour), ("d", QuotaPeriod::Day), ("month", QuotaPeriod::Month)];
-/// One billion: more than any proxy forwards in a month.
+/// One billion, which is more than a proxy forwards in a month.
 const MAX_COUNT: u64 = 1_000_000_000;
 const MAX_NAME_BYTES: usize = 64;
 const ENTRIES: u32 = 65_536;

@@ -1,4 +1,4 @@
-//! `rate_limit_service`, and the settings of limits that the service counts for several proxies.
+//! Reads `rate_limit_service`, and the settings of the limits that this service counts for several proxies.
 
 use std::time::Duration;
 
@@ -11,40 +11,40 @@ use crate::config::url::Url;
 /// A service that counts requests for several proxies (`envoy.service.ratelimit.v3`).
 #[derive(Clone, Debug)]
 pub struct RateLimitService {
-    /// The Envoy cluster it is called through.
+    /// The Envoy cluster through which the filter calls the service.
     pub cluster: At<String>,
-    /// Its address, used in the generated configuration; `None` if Envoy already has the cluster.
+    /// The address, used in the generated configuration; `None` if the Envoy configuration already defines the cluster.
     pub url: Option<At<Url>>,
-    /// The domain under which the service knows the limits.
+    /// The domain that identifies these limits at the service.
     pub domain: String,
-    /// The timeout of one call.
+    /// The timeout of each call.
     pub timeout: Duration,
 }
 
 /// How the filter calls the service for a shared limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedSettings {
-    /// The handling of requests while the service does not respond.
+    /// How requests are handled while the service does not respond.
     pub on_failure: OnFailure,
-    /// The maximum hits reserved in one call; `None` means a twentieth of the limit that the service reports.
+    /// The maximum number of hits reserved in one call; `None` means a twentieth of the limit that the service reports.
     pub most: Option<u32>,
-    /// How long a reservation should last.
+    /// The time that a reservation is meant to last.
     pub lasting: Duration,
 }
 
-/// The handling of requests while the service does not respond.
+/// How requests are handled while the service does not respond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// This proxy counts requests itself, with the allowance of the document.
+    /// This proxy counts the requests itself, with the rate in the document.
     Local,
-    /// All requests pass.
+    /// All requests are allowed.
     Open,
-    /// No request passes.
+    /// All requests are refused.
     Closed,
 }
 
 impl RateLimitService {
-    /// Reads the section; `$NAME` in the address is resolved from `environment`.
+    /// Reads the `rate_limit_service` section and replaces `$NAME` in the address with the value from `environment`.
     pub(in crate::config) fn read(field: &Field<'_>, environment: Environment<'_>) -> Option<RateLimitService> {
         let fields = field.fields()?;
         let cluster = fields.require("cluster").and_then(|f| f.text_at());
@@ -64,7 +64,7 @@ impl RateLimitService {
     }
 }
 
-/// Reads where a limit's counts are kept.
+/// Reads where the counts of a limit are kept.
 pub(super) fn read_store(fields: &Fields<'_>) -> CountStore {
     let is_global = fields.get("store").and_then(|f| f.word(&[("local", false), ("global", true)])).unwrap_or(false);
     let failure = fields.get("on_failure");

@@ -39,7 +39,7 @@ impl SharedState {
     }
 }
 
-/// Packs the entity tag as one line, followed by the text.
+/// Encodes the entity tag as the first line, followed by the text.
 pub(super) fn packed(etag: Option<&str>, text: &[u8]) -> Vec<u8> {
     [etag.unwrap_or_default().as_bytes(), b"\n", text].concat()
 }

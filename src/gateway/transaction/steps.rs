@@ -1,4 +1,4 @@
-//! The steps of a transaction: decide, judge a body, apply a decision, and move on.
+//! The steps of a transaction: decide the request, judge its body, apply the decision and enter the next stage.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ impl Transaction {
     ) {
         let own_target = self.own_target.clone();
         let headers = with_target(headers, own_target.as_deref());
-        // If too many requests wait already, this one is decided as if its wait had timed out.
+        // If too many requests wait already, the gateway decides this request as if its wait had timed out.
         let is_full = gateway.waiting.borrow().is_full();
         let received_at = if is_full { Duration::ZERO } else { self.received_at };
         let parts = RequestParts { headers: &headers, received_at, ended: self.body.headers_only };
@@ -56,7 +56,7 @@ impl Transaction {
             Decision::Await(wait) => {
                 self.stage = Stage::Waiting(wait.on);
                 gateway.waiting.borrow_mut().insert(self.id, wait);
-                // A body that is reported is counted as it arrives.
+                // If the proxy reports the body early, its bytes are counted as they arrive.
                 let is_counted = self.progress.may_hold_body();
                 if !is_counted && !self.body.reserve(&headers, host.stream, gateway.raised_buffer, &gateway.held) {
                     self.refuse_crowded(gateway, host, commands);
@@ -134,7 +134,7 @@ impl Transaction {
         }
         let mut edits = Vec::new();
         if let Some(target) = self.own_target.take() {
-            // Routes with `forward_token` need the original target; later edits may set another.
+            // Routes with `forward_token` need the original target; later edits may set another target.
             edits.push(HeaderEdit::Set(PATH.into(), target));
         }
         edits.extend(forward.into_edits());
@@ -161,7 +161,7 @@ impl Transaction {
         }
     }
 
-    /// Sends a reply. A refusal also marks the request.
+    /// Sends a reply. A reply with an error status also marks the request with a header.
     pub(super) fn reply(&mut self, reply: Reply, commands: &mut Vec<Command>) {
         if reply.status >= 400 {
             commands.push(Command::EditRequest(vec![HeaderEdit::set(REPLIED_HEADER, "1")]));
@@ -169,7 +169,7 @@ impl Transaction {
         commands.push(Command::Reply(reply));
     }
 
-    /// Resumes a request that waited while its body arrived. The part that arrived is not reported again.
+    /// Resumes a request that waited while its body arrived. Envoy does not report the arrived part a second time.
     pub(super) fn release(
         &mut self,
         gateway: &Gateway,
@@ -177,8 +177,8 @@ impl Transaction {
         host: &mut Host<'_>,
         commands: &mut Vec<Command>,
     ) {
-        // With a `content-length`, another part is certain to arrive, and releases the held part. If the request resumed
-        // earlier and the route retries or mirrors, Envoy would send the held part twice: it appends the next part to its
+        // With a `content-length`, another part is certain to arrive, and that part releases the held part. If the request
+        // resumed earlier and the route retries or mirrors, Envoy would send the held part twice: it appends the next part to its
         // buffer and sends both.
         let is_announced = headers.iter().any(|(name, _)| *name == b"content-length");
         if self.body.has_begun() && !self.body.has_ended() && is_announced {
@@ -193,7 +193,7 @@ impl Transaction {
         }
     }
 
-    /// Counts a forwarded body with its meter.
+    /// Counts a part of a forwarded body. Refuses the request if the meter of the body rejects the part.
     pub(super) fn count(
         &mut self,
         gateway: &Gateway,
@@ -221,7 +221,7 @@ impl Transaction {
         }
     }
 
-    /// Publishes the audit record in the filter state, if Envoy's access log writes it.
+    /// Publishes the audit record in the filter state, if Envoy's access log writes the record.
     pub(super) fn publish_record(&self, gateway: &Gateway, commands: &mut Vec<Command>) {
         if gateway.policy.audit() == Audit::AccessLog {
             commands.push(Command::SetFilterState("portcullis", self.progress.audit.to_json().into_bytes()));

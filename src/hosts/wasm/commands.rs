@@ -12,11 +12,11 @@ use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 
 thread_local! {
-    /// Envoy's numbers of the counters; `None` for one that Envoy refuses.
+    /// The number that Envoy assigned to each counter; `None` for a counter that Envoy refused.
     static COUNTERS: RefCell<HashMap<Count, Option<u32>>> = RefCell::default();
 }
 
-/// Performs commands about the request of the current callback, or the one selected by [`host::act_for`].
+/// Performs commands for the request of the current callback, or for the request selected by [`host::act_for`].
 pub fn perform(commands: Vec<Command>) {
     for command in commands {
         match command {
@@ -42,7 +42,7 @@ fn edit(map: Map, edits: &[HeaderEdit]) {
     }
 }
 
-/// Sends a reply. A gRPC client gets its status and a short message instead of the body (envoy-facts §2.5).
+/// Sends a reply. A gRPC client gets a gRPC status and a short message instead of the body (envoy-facts §2.5).
 fn send(reply: &Reply) {
     let headers = host::serialize(reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
     let (grpc_status, body) = match &reply.grpc {
@@ -52,7 +52,7 @@ fn send(reply: &Reply) {
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
 }
 
-/// Increases a counter. Envoy keeps a counter for as long as it runs, and the number of its name belongs to this VM.
+/// Increases a counter. Envoy keeps a counter until Envoy exits, but the number of a counter is valid only in this VM.
 fn increment(count: Count) {
     COUNTERS.with_borrow_mut(|counters| {
         let id = match counters.get(&count) {

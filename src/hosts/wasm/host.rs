@@ -1,7 +1,7 @@
 //! Safe wrappers for Envoy's host calls: the only file that names `proxy_wasm` functions, and the only one with `unsafe`.
 //!
-//! The calls on the hot path are made directly. The crate's wrappers allocate more, and panic on an unexpected status or byte,
-//! which would crash the worker's VM (envoy-facts §0.7, §0.8). These wrappers return a fallback value.
+//! Frequent calls do not use the wrappers of the `proxy_wasm` crate. Those wrappers allocate more, and panic on an unexpected
+//! status or byte, which would crash the worker's VM (envoy-facts §0.7, §0.8). The wrappers in this file return a fallback value.
 
 #![expect(unsafe_code, reason = "the host hands over raw pointers; every block says why it is sound")]
 
@@ -31,20 +31,20 @@ pub enum Map {
     RequestTrailers = 1,
     /// Response headers.
     Response = 2,
-    /// Response headers of an HTTP call, available only in its callback.
+    /// Response headers of an HTTP call, available only in the callback of the call.
     CallResponse = 6,
 }
 
-/// The arguments of a local reply. They are borrowed, because everything is copied into one buffer for the host.
+/// The arguments of a local reply. The fields are borrowed, because the host copies them.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalReply<'a> {
     /// HTTP status.
     pub status: u16,
-    /// Response code details: one word.
+    /// Response code details, without spaces.
     pub details: &'a str,
     /// Header pairs, already serialised by [`serialize`].
     pub headers: &'a [u8],
-    /// The body; for a gRPC client, the message.
+    /// The body, or the message for a gRPC client.
     pub body: &'a [u8],
     /// gRPC status, or -1 for none.
     pub grpc_status: i32,
@@ -58,7 +58,7 @@ pub fn start() {
 /// Returns the time since the Unix epoch.
 pub fn now() -> Duration {
     let mut nanos = 0_u64;
-    // SAFETY: the host writes eight bytes to the pointer, which is that of a live u64.
+    // SAFETY: the host writes eight bytes to the pointer, which points to a live u64.
     unsafe { ffi::proxy_get_current_time_nanoseconds(&raw mut nanos) };
     Duration::from_nanos(nanos)
 }
@@ -75,48 +75,49 @@ pub fn header(map: Map, name: &str) -> Option<Vec<u8>> {
     take(|data, size| unsafe { ffi::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) })
 }
 
-/// Replaces all headers of this name with one. Returns `false` if the map no longer exists.
+/// Replaces all headers of this name with one header. Returns `false` if the map no longer exists.
 pub fn set_header(map: Map, name: &str, value: &[u8]) -> bool {
-    // SAFETY: both pointers are of live slices with their lengths; the host copies them.
+    // SAFETY: both pointers and lengths belong to live slices; the host copies the bytes.
     unsafe {
         ffi::proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) == OK
     }
 }
 
-/// Adds a header and keeps existing ones of the same name.
+/// Adds a header and keeps existing headers of the same name.
 pub fn add_header(map: Map, name: &str, value: &[u8]) -> bool {
-    // SAFETY: both pointers are of live slices with their lengths; the host copies them.
+    // SAFETY: both pointers and lengths belong to live slices; the host copies the bytes.
     unsafe { ffi::proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) == OK }
 }
 
 /// Removes all headers of this name.
 pub fn remove_header(map: Map, name: &str) -> bool {
-    // SAFETY: the pointer is of a live slice with its length.
+    // SAFETY: the pointer and the length belong to a live slice.
     unsafe { ffi::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) == OK }
 }
 
-/// Returns a property. The parts of its path are separated by NUL. Empty and absent values look the same (envoy-facts §2.8).
+/// Returns a property. NUL separates the parts of the path. Envoy does not distinguish empty from absent values (envoy-facts
+/// §2.8).
 pub fn property(path: &str) -> Option<Vec<u8>> {
     // SAFETY: the path is a live slice; `take` explains the rest.
     take(|data, size| unsafe { ffi::proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
-/// Returns an unsigned property; the host writes eight bytes, least significant first (envoy-facts §3.1).
+/// Returns a property that is an unsigned integer. The host writes eight bytes, least significant first (envoy-facts §3.1).
 pub fn number(path: &str) -> Option<u64> {
     property(path)?.as_slice().try_into().ok().map(u64::from_le_bytes)
 }
 
 /// Sets a value in the request's filter state, under the key `wasm.` plus this name.
 pub fn set_filter_state(name: &str, value: &[u8]) {
-    // SAFETY: both pointers are of live slices with their lengths; the host copies them.
+    // SAFETY: both pointers and lengths belong to live slices; the host copies the bytes.
     unsafe { ffi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
-/// Returns the number of the counter with this name. Envoy creates it at first use.
+/// Returns the number of the counter with this name. Envoy creates the counter at its first use.
 pub fn define_counter(name: &str) -> Option<u32> {
     const COUNTER: u32 = 0;
     let mut id = 0_u32;
-    // SAFETY: the name is a live slice, and the host writes four bytes to the pointer, which is that of a live u32.
+    // SAFETY: the name is a live slice, and the host writes four bytes to the pointer, which points to a live u32.
     let status = unsafe { ffi::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
     (status == OK).then_some(id)
 }
@@ -130,7 +131,7 @@ pub fn increment_counter(id: u32) {
 /// Sends a local reply to the request. Returns `false` if the host refuses it.
 pub fn reply(reply: &LocalReply<'_>) -> bool {
     let (details, headers, body) = (reply.details, reply.headers, reply.body);
-    // SAFETY: every pointer is of a live slice with its length; the host copies them.
+    // SAFETY: every pointer and its length belong to a live slice; the host copies the bytes.
     let status = unsafe {
         ffi::proxy_send_local_response(
             u32::from(reply.status),
@@ -153,14 +154,14 @@ pub fn resume_request() {
     unsafe { ffi::proxy_continue_stream(REQUEST) };
 }
 
-/// Selects the stream or root that the following calls apply to. Returns `false` if it no longer exists.
+/// Selects the stream or root that the following calls apply to. Returns `false` if that stream or root no longer exists.
 pub fn act_for(context_id: u32) -> bool {
     // SAFETY: the argument is a plain number, and the host writes nothing.
     unsafe { ffi::proxy_set_effective_context(context_id) == OK }
 }
 
-/// Writes one line to Envoy's log. Envoy escapes nothing (envoy-facts §3.4), so this escapes line breaks and other control
-/// characters.
+/// Writes one line to Envoy's log. Envoy escapes nothing (envoy-facts §3.4), so this function escapes line breaks and other
+/// control characters.
 pub fn log(level: LogLevel, text: &str) {
     let _ = hostcalls::log(level, &printable::one_line(text));
 }
@@ -187,19 +188,19 @@ pub fn request_body(most: usize) -> Vec<u8> {
     take(|data, size| unsafe { ffi::proxy_get_buffer_bytes(REQUEST_BODY, 0, most, data, size) }).unwrap_or_default()
 }
 
-/// Returns at most `most` bytes of the response body of an HTTP call, available only in its callback.
+/// Returns at most `most` bytes of the response body of an HTTP call. The body is available only in the callback of the call.
 pub fn call_body(most: usize) -> Vec<u8> {
     hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten().unwrap_or_default()
 }
 
-/// Starts an HTTP call through a cluster. Returns `None` if Envoy does not know the cluster. A cluster without healthy
-/// endpoints fails only in the callback.
+/// Starts an HTTP call through a cluster. Returns `None` if Envoy does not know the cluster. For a cluster without healthy
+/// endpoints, the call starts and then fails in the callback.
 pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<u32> {
     let headers = serialize(headers.iter().copied());
     let trailers = serialize([].into_iter());
     let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0_u32;
-    // SAFETY: every pointer is of a live slice with its length, and the body is empty; the host writes four bytes to the
+    // SAFETY: every pointer and its length belong to a live slice, and the body is empty; the host writes four bytes to the
     // token's pointer.
     let status = unsafe {
         ffi::proxy_http_call(
@@ -258,7 +259,8 @@ pub fn serialize<'h>(headers: impl ExactSizeIterator<Item = (&'h str, &'h str)> 
     block
 }
 
-/// Runs a call that returns a buffer. The host allocates it with this module's allocator, so this function owns it.
+/// Runs a call that returns a buffer. The host allocates the buffer with this module's allocator, so this function owns the
+/// buffer.
 fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
     let mut data: *mut u8 = null_mut();
     let mut size = 0_usize;

@@ -23,7 +23,7 @@ pub struct Plugin {
     pub gateway: Gateway,
     /// The buckets of local limits, shared by all workers.
     pub limits: RefCell<SharedCells>,
-    /// The running calls, by Envoy's number.
+    /// The running calls, by the number that Envoy assigned.
     calls: RefCell<HashMap<u32, CallId>>,
 }
 
@@ -37,9 +37,9 @@ struct CallResponse;
 struct MessageBuffer(usize);
 
 impl Plugin {
-    /// Loads the configuration of the current root. The result must depend only on the configuration and the VM's variables: if
-    /// it failed on one worker only, Envoy would skip the filter there (envoy-facts §0.1). Returns `None` for a configuration
-    /// with any problem; Envoy then keeps the previous one.
+    /// Loads the configuration of the current root. The result must depend only on the configuration and the VM's variables. If
+    /// loading failed in only one worker, Envoy would skip the filter in that worker (envoy-facts §0.1). Returns `None` for a
+    /// configuration with any problem; Envoy then keeps the previous configuration.
     pub fn configure() -> Option<Rc<Plugin>> {
         let bytes = host::plugin_configuration();
         match load(&bytes) {
@@ -82,7 +82,7 @@ impl Plugin {
         }
     }
 
-    /// Starts the calls that are due. Requests that wait for a call that cannot be started are decided at once.
+    /// Starts the calls that are due. If Envoy cannot start a call, the requests that wait for it are decided immediately.
     pub fn start_calls(&self, mut woken: usize, wake: &dyn Fn(StreamId)) {
         let now = host::now();
         let start = |call: &Call| match start(call) {
@@ -178,7 +178,7 @@ fn load(bytes: &[u8]) -> Result<Policy, Vec<String>> {
     Policy::from_node(&node, &environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-/// Computes an FNV-1a fingerprint. It only distinguishes configurations in a log; it is not a security measure.
+/// Computes an FNV-1a fingerprint that distinguishes configurations in a log. The fingerprint is not a security measure.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

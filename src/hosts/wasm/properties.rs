@@ -38,7 +38,7 @@ impl RequestFacts for StreamProperties {
 }
 
 impl Peer for StreamProperties {
-    /// Envoy appends the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+    /// Returns the client's address. Envoy appends the port, as in `192.0.2.1:4711` and `[2001:db8::1]:4711`.
     fn address(&self) -> Option<IpAddr> {
         *self.address.get_or_init(|| {
             let text = text("source\0address")?;
@@ -58,7 +58,7 @@ impl Peer for StreamProperties {
 }
 
 /// Returns `true` if Envoy verified the certificate. `connection.mtls` is not sufficient: a listener may accept a certificate
-/// without a CA, or from an unknown CA. Before Envoy 1.39, a separate RBAC rule must check it.
+/// without a CA, or from an unknown CA. Before Envoy 1.39, a separate RBAC rule must check the certificate.
 fn is_verified() -> bool {
     match host::property("connection\0peer_certificate_valid") {
         Some(valid) => valid == [1],
@@ -79,7 +79,7 @@ pub fn end() -> RequestEnd {
     }
 }
 
-/// The result of a shadow rule of Envoy's RBAC filter; no client can set it.
+/// The result of a shadow rule of Envoy's RBAC filter. Clients cannot set this property.
 const VERIFIED_BY_RULE: &str = "metadata\0filter_metadata\0envoy.filters.http.rbac\0portcullis_shadow_engine_result";
 
 /// Envoy's reason for the response.

@@ -22,7 +22,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Creates a request of a plugin. Without a plugin, it is refused.
+    /// Creates a request of a plugin. Without a plugin, the request is refused.
     pub fn new(context: u32, plugin: Option<Rc<Plugin>>) -> Stream {
         Stream { context, plugin, transaction: RefCell::new(Transaction::new(StreamId(context.into()))) }
     }
@@ -84,14 +84,15 @@ impl Stream {
         }
     }
 
-    /// Checks whether Envoy hides the body of a held request.
+    /// Checks whether Envoy holds the body of a held request without reporting it.
     pub fn look_for_body(&self) {
         if host::act_for(self.context) {
             self.handle(|transaction, plugin, host| transaction.on_awaited_body(&plugin.gateway, host));
         }
     }
 
-    /// Handles the end of the request. Counts it, and writes its audit record unless Envoy's access log does.
+    /// Handles the end of the request. Counts the request, and writes its audit record unless Envoy's access log writes the
+    /// record.
     pub fn end(&self) {
         let Some(plugin) = &self.plugin else { return };
         let commands = self.transaction.borrow_mut().on_done(&plugin.gateway, end, known_id);
@@ -115,7 +116,7 @@ impl Stream {
         perform(commands);
     }
 
-    /// Returns the result of a callback about the request's body or trailers, where every number has another meaning.
+    /// Returns the result of a callback about the request's body or trailers, for which the numbers have other meanings.
     fn later_action(&self) -> CallbackResult {
         match self.action() {
             CallbackResult::PauseWhole => CallbackResult::Pause,
@@ -136,7 +137,7 @@ impl Stream {
     }
 }
 
-/// The result of a callback (proxy-wasm ABI, `proxy_action_t`; Envoy also takes the numbers of its own filter status).
+/// The result of a callback (proxy-wasm ABI, `proxy_action_t`; Envoy also accepts the numbers of its own filter status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum CallbackResult {
@@ -144,6 +145,6 @@ pub enum CallbackResult {
     Continue = 0,
     /// Hold the request.
     Pause = 1,
-    /// Hold the request with its body, for the callback of the headers only: Envoy's `StopAllIterationAndWatermark`.
+    /// Hold the request with its body (Envoy's `StopAllIterationAndWatermark`). Only the callback for the headers may return it.
     PauseWhole = 4,
 }

@@ -8,7 +8,7 @@ use crate::policy::credentials::jwks::VerifyingKey;
 use crate::policy::credentials::signature::{HostRequest, SignatureVerifier, SoftwareVerifier, host_request};
 use crate::protobuf::put_bytes;
 
-/// Uses Envoy's BoringSSL for RS and ES algorithms, and pure Rust for the others.
+/// Uses Envoy's BoringSSL for RS and ES algorithms, and pure Rust for the other algorithms.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostVerifier;
 
@@ -30,7 +30,7 @@ impl SignatureVerifier for HostVerifier {
     }
 }
 
-/// `VerifySignatureArguments { hash_function = 1; public_key = 2; signature = 3; text = 4 }` (envoy-facts §1.1).
+/// Encodes `VerifySignatureArguments { hash_function = 1; public_key = 2; signature = 3; text = 4 }` (envoy-facts §1.1).
 fn argument(request: &HostRequest<'_>, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(32 + request.spki.len() + request.signature.len() + text.len());
     for (field, bytes) in [(1, request.hash.as_bytes()), (2, request.spki), (3, request.signature.as_ref()), (4, text)]
@@ -40,5 +40,5 @@ fn argument(request: &HostRequest<'_>, text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `VerifySignatureResult { result: true }`; any other value is a failure.
+/// The encoded `VerifySignatureResult { result: true }`. Any other value means that the signature is invalid.
 const VERIFIED: [u8; 2] = [0x08, 0x01];

@@ -27,8 +27,8 @@ pub fn create(context: u32, parent: u32) {
     STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
 }
 
-/// Configures a root. Envoy does not report the end of a root separately: the same callback also runs for each request. So
-/// roots that ended are removed here, when a new configuration replaces an old one.
+/// Configures a root. Envoy does not report the end of a root separately, because the same callback also runs for each request.
+/// So this function removes the roots that ended, when a new configuration replaces an old one.
 pub fn configure(root: u32) -> bool {
     PLUGINS.with_borrow_mut(|plugins| plugins.retain(|(id, _)| host::act_for(*id)));
     host::act_for(root);
@@ -61,7 +61,7 @@ pub fn handle_message(root: u32, call: u32, answer: Result<usize, u32>) {
     plugin(root).iter().for_each(|plugin| plugin.handle_message(call, answer, &wake));
 }
 
-/// Handles the request's headers, and starts the calls that it waits for.
+/// Handles the request's headers, and starts the calls that the request waits for.
 pub fn handle_request_headers(context: u32, ended: bool) -> CallbackResult {
     let stream = stream(context);
     stream.handle_request_headers(ended);
@@ -76,7 +76,7 @@ fn plugin(root: u32) -> Option<Rc<Plugin>> {
     PLUGINS.with_borrow(|plugins| plugins.iter().find(|(id, _)| *id == root)?.1.clone())
 }
 
-/// Returns a running request. An unknown request is refused, as without a policy.
+/// Returns a running request. For an unknown id, returns a request without a plugin, which is refused.
 pub fn stream(context: u32) -> Rc<Stream> {
     let known = STREAMS.with_borrow(|streams| streams.get(&context).cloned());
     known.unwrap_or_else(|| Rc::new(Stream::new(context, None)))
@@ -99,8 +99,8 @@ pub fn end(context: u32) {
     ended.iter().for_each(|stream| stream.end());
 }
 
-/// Envoy numbers contexts consecutively. The hasher moves the number to the high bits, which the map uses to distinguish
-/// entries; no further mixing is needed.
+/// Envoy numbers contexts consecutively. The hasher moves the number to the high bits, because the map distinguishes entries by
+/// these bits. More mixing is not needed.
 #[derive(Debug, Default)]
 struct NumberHasher(u64);
 

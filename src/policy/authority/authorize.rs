@@ -1,4 +1,4 @@
-//! The authorization decision.
+//! Decides whether a request is authorized.
 //!
 //! Only this module can create a [`Grant`], which is needed to forward or answer a request.
 
@@ -17,28 +17,28 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 /// The requirements of a route for its callers.
 #[derive(Debug)]
 pub struct Requirements {
-    /// The required credentials.
+    /// Which credentials the route requires.
     pub auth: Auth,
-    /// Accepted issuers of tokens, as indexes; empty means all issuers.
+    /// The indexes of the issuers whose tokens the route accepts; an empty list means all issuers.
     pub issuers: Vec<usize>,
-    /// Scopes that are all required.
+    /// The caller must have all of these scopes.
     pub scopes: ScopeSet,
-    /// Scopes of which at least one is required.
+    /// The caller must have at least one of these scopes, unless the set is empty.
     pub any_scope: ScopeSet,
-    /// Permissions that are all required, and permissions of which at least one is required.
+    /// The permissions that the caller must have.
     pub permissions: PermissionNeed,
-    /// The refusal for callers without them.
+    /// The rejection for a caller without the required permissions.
     pub permission_denied: RejectionKind,
-    /// The scopes for a challenge (RFC 6750 §3): a space-delimited list.
+    /// The `scope` attribute of a challenge (RFC 6750 §3): a space-delimited list of scopes.
     pub scope_text: Rc<str>,
-    /// Claims that must have one of the listed values.
+    /// The claims that the caller must have, each with the accepted values.
     pub require_claims: Vec<RequiredClaim>,
     /// Conditions that must all be true.
     pub conditions: Vec<Condition>,
 }
 
 impl Requirements {
-    /// Returns empty requirements, without authentication.
+    /// Returns requirements without authentication, scopes, permissions, claims and conditions.
     pub fn nothing() -> Requirements {
         Requirements {
             auth: Auth::None,
@@ -54,20 +54,20 @@ impl Requirements {
     }
 }
 
-/// Proof that a request was authorized. Its field is private, so only this file can create one.
+/// The proof that a request was authorized. Only this module can create a `Grant`, because the field is private.
 #[derive(Debug)]
 pub struct Grant {
     callers: Option<Callers>,
 }
 
 impl Grant {
-    /// Returns the authorized caller; `None` on a route without authentication.
+    /// Returns the authorized caller; `None` for an anonymous request.
     pub fn caller(&self) -> Option<&Caller> {
         self.callers.as_ref().map(|callers| callers.first.as_ref())
     }
 }
 
-/// Decides whether a caller may use the route. `None` is an anonymous request.
+/// Decides whether a caller may use the route. `callers` is `None` for an anonymous request.
 pub fn authorize(
     requirements: &Requirements,
     callers: Option<Callers>,
@@ -84,7 +84,7 @@ pub fn authorize(
     Ok(Grant { callers })
 }
 
-/// Checks that the calling credential meets the route's requirements, and that every token has an accepted issuer.
+/// Checks that the first caller meets the route's requirements, and that the route accepts the issuer of every token.
 fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rejection> {
     let mut tokens = std::iter::once(&known.first).chain(&known.others).filter_map(|caller| caller.token());
     if !requirements.issuers.is_empty() && tokens.any(|token| !requirements.issuers.contains(&token.issuer)) {
@@ -110,7 +110,7 @@ fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rej
     Ok(())
 }
 
-/// Checks that all conditions are true. The audit record gets the text of the failed condition, never a value.
+/// Checks that all conditions are true. The audit record gets the source text of the failed condition, but no attribute values.
 fn check_conditions(conditions: &[Condition], facts: &Facts<'_>) -> Result<(), Rejection> {
     for (i, condition) in conditions.iter().enumerate() {
         if condition.verdict(facts) != Some(true) {

@@ -15,36 +15,36 @@ use crate::policy::request::guard::{ParameterNameMatch, SafePath, parameters};
 use crate::policy::request::peer::Peer;
 use crate::policy::request::route::Params;
 
-/// The data of a request that conditions can read, except its caller.
+/// The attributes of a request that conditions can read, without the attributes of the caller.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'c> {
     /// The request.
     pub request: &'c Request<'c>,
-    /// Its host without the port.
+    /// The request's host, without the port.
     pub host: &'c str,
-    /// Its path and query.
+    /// The request's path and query.
     pub target: &'c SafePath<'c>,
-    /// The values of the path's parameters; `None` on a public path without a route.
+    /// The values of the path parameters; `None` for a public path without a route.
     pub params: Option<Params<'c, 'c>>,
     /// The peer of the connection.
     pub peer: &'c dyn Peer,
-    /// The time since the Unix epoch.
+    /// The current time, since the Unix epoch.
     pub now: Duration,
 }
 
-/// A caller and the circumstances of its request.
+/// All attributes that conditions can read: the attributes of the caller and of the request.
 #[derive(Clone, Copy)]
 pub struct Facts<'c> {
-    /// The caller's claims; null without a token.
+    /// The claims of the caller's token; null without a token.
     pub claims: &'c Value,
-    /// The caller's entry in the client directory.
+    /// The caller's entry in the client directory; `None` without an entry.
     pub client: Option<&'c Client>,
-    /// The circumstances.
+    /// The attributes of the request.
     pub circumstances: &'c Circumstances<'c>,
 }
 
 impl<'c> Facts<'c> {
-    /// Returns the facts about this caller.
+    /// Combines a caller with the circumstances of the request. `caller` is `None` for an anonymous request.
     pub fn of(caller: Option<&'c Caller>, circumstances: &'c Circumstances<'c>) -> Facts<'c> {
         let claims = caller.map_or(&Value::Null, |known| &known.claims);
         Facts { claims, client: caller.and_then(|known| known.client.as_deref()), circumstances }

@@ -1,11 +1,12 @@
-//! `when` of a route: a condition over claims, the client, the request, the peer and the time.
+//! Parses and evaluates the `when` conditions of routes, which test claims, the client, the request, the peer and the time.
 //!
-//! Types are checked when the document is compiled.
+//! The types of compared values are checked when the document is compiled.
 //!
-//! Evaluation always ends and never fails: there are no loops, and depth and length are bounded. A test is *unknown* if a value
-//! is absent, repeated, unreadable or of another kind than the value it is compared with. `not`, `and`, `or` and `in` follow
-//! Kleene's three-valued logic, and a request passes only if the condition is true. So `not (claims.tier == "free")` does not
-//! pass without a tier. `has` is true for a value that is present at least once, even if it is repeated or unreadable.
+//! Evaluation always ends and never fails, because there are no loops, and the depth and length of a condition are limited. A
+//! test is *unknown* if a value is absent, repeated or unreadable, or if the two compared values have different kinds. `not`,
+//! `and`, `or` and `in` follow Kleene's three-valued logic, and a request passes only if the condition is true. So a request
+//! without a `tier` claim does not pass `not (claims.tier == "free")`. `has` is true for a value that is present, even if the
+//! value is repeated or unreadable.
 
 mod attributes;
 mod lexer;
@@ -39,56 +40,56 @@ pub struct Condition {
     test: Test,
 }
 
-/// The parts of the syntax that conditions share with the rest of a document.
+/// Functions for the syntax that conditions share with the rest of the document.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedSyntax {
     /// Parses a time in UTC, such as `2026-03-01T10:00:00Z`, to seconds since the Unix epoch.
     pub moment: fn(&str) -> Option<u64>,
-    /// Returns the known word that the written one is probably meant to be.
+    /// Returns the known word that the author of an unknown word probably meant.
     pub near_miss: fn(&str, &[&'static str]) -> Option<&'static str>,
 }
 
 /// An attribute that is known at request time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConditionSource {
-    /// A claim of the token, by the names from the top level down.
+    /// A claim of the token, identified by member names from the top level down.
     Claim(Box<[Box<str>]>),
     /// An attribute of the client's entry in the client directory.
     Client(ClientFact),
-    /// A parameter of the path, decoded.
+    /// A path parameter, percent-decoded.
     Parameter(Box<str>),
-    /// A header. Its value is known if it occurs once.
+    /// A request header. The value is known only if the header occurs exactly once.
     Header(Box<str>),
-    /// A query parameter. Its value is known if it occurs once.
+    /// A query parameter. The value is known only if the parameter occurs exactly once.
     Query(Box<str>),
-    /// The method.
+    /// The request's method.
     Method,
-    /// The host, without its port.
+    /// The request's host, without the port.
     Host,
-    /// The normalized path.
+    /// The request's path, normalized.
     Path,
-    /// The peer's address.
+    /// The peer's IP address.
     Address,
-    /// Seconds since the Unix epoch.
+    /// The current time, in seconds since the Unix epoch.
     Now,
-    /// The hour of the day in UTC, 0 to 23.
+    /// The current hour of the day in UTC, 0 to 23.
     Hour,
-    /// The day of the week in UTC.
+    /// The current day of the week in UTC.
     Weekday,
 }
 
-/// The attributes of a client. An unlisted client has none of them.
+/// An attribute of a client's entry in the client directory. A client without an entry has none of these attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientFact {
-    /// Its id.
+    /// The client's id.
     Id,
-    /// The owner of the client.
+    /// The client's owner.
     Owner,
-    /// Its plan.
+    /// The client's plan.
     Plan,
-    /// The environment in which it calls.
+    /// The name of the environment in which the client calls the gateway.
     Environment,
-    /// Its tags, a list.
+    /// The list of the client's tags.
     Tags,
 }
 
@@ -96,7 +97,7 @@ pub enum ClientFact {
 enum Operand {
     Literal(Literal),
     Source(ConditionSource),
-    /// A number or boolean converted to text.
+    /// The value of an attribute, converted to a string.
     Text(ConditionSource),
 }
 
@@ -139,10 +140,11 @@ enum Test {
 }
 
 impl Condition {
-    /// Parses a condition. Also returns the attributes that it reads, each with its character position, starting at 1.
+    /// Parses a condition. Also returns each attribute that the condition reads, with the character position of the attribute,
+    /// starting at 1.
     ///
     /// # Errors
-    /// The first fault of the text.
+    /// Returns the first fault in `text`.
     pub fn parse(
         text: &str,
         syntax: SharedSyntax,
@@ -151,12 +153,12 @@ impl Condition {
         Ok((Condition { text: text.into(), test }, sources))
     }
 
-    /// Returns the text as written by the author.
+    /// Returns the source text of the condition.
     pub fn text(&self) -> &Rc<str> {
         &self.text
     }
 
-    /// Evaluates the condition for a request. Returns `None` if it is unknown.
+    /// Evaluates the condition for a request. Returns `None` if the result is unknown.
     pub fn verdict(&self, attributes: &impl Attributes) -> Option<bool> {
         Evaluation { attributes }.test(&self.test)
     }
@@ -168,7 +170,7 @@ struct Evaluation<'c, A> {
 }
 
 impl<'c, A: Attributes> Evaluation<'c, A> {
-    /// The recursion is as deep as the nesting of the text, which the parser bounds.
+    /// Evaluates a test. The recursion depth is limited, because the parser limits the nesting of a condition.
     fn test(&self, test: &'c Test) -> Option<bool> {
         match test {
             Test::All(tests) => self.all(tests, false),
@@ -188,7 +190,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
                 self.is_among(left, items.iter().map(Val::of_json))
             }
             Test::Within(networks) => {
-                // An IPv4 address may be embedded in an IPv6 one (RFC 4291 §2.5.5.2).
+                // An IPv4 address may be embedded in an IPv6 address (RFC 4291 §2.5.5.2).
                 let address: IpAddr = self.attributes.address()?.to_canonical();
                 Some(networks.iter().any(|network| network.contains(address)))
             }
@@ -205,7 +207,8 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
         }
     }
 
-    /// `and` ends at the first false, `or` at the first true. Otherwise, one unknown test makes the result unknown.
+    /// Evaluates `and` (`ends_at` is `false`) or `or` (`ends_at` is `true`). The evaluation stops at the first test whose result
+    /// is `ends_at`. Otherwise, one unknown test makes the result unknown.
     fn all(&self, tests: &'c [Test], ends_at: bool) -> Option<bool> {
         let mut all = Some(!ends_at);
         for test in tests {
@@ -218,8 +221,8 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
         all
     }
 
-    /// `in` is `==` with each item, joined by `or`. An item that cannot be compared makes the result unknown unless another one
-    /// matches.
+    /// Evaluates `in` like `==` with each item, joined by `or`. An item that cannot be compared makes the result unknown unless
+    /// another item matches.
     fn is_among(&self, left: &'c Operand, items: impl Iterator<Item = Option<Val<'c>>>) -> Option<bool> {
         let left = self.operand(left)?;
         let mut found = Some(false);
@@ -233,7 +236,8 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
         found
     }
 
-    /// Returns a value that can be compared; `None` makes the test unknown.
+    /// Returns the value of an operand. Returns `None` if the value is absent or cannot be compared, which makes the test
+    /// unknown.
     fn operand(&self, operand: &'c Operand) -> Option<Val<'c>> {
         let value = match operand {
             Operand::Literal(literal) => Some(Val::of(literal)),

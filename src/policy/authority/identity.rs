@@ -1,6 +1,6 @@
-//! Identity headers: they describe the caller to the upstream, and only the gateway sets them.
+//! Identity headers, which describe the caller to the upstream and which only the gateway may set.
 //!
-//! On every route, the gateway removes the client's headers of these names, in every spelling that an upstream might accept.
+//! On every route, the gateway removes identity headers that the client sent, in every spelling that an upstream may accept.
 
 use std::fmt::Write;
 use std::rc::Rc;
@@ -21,9 +21,9 @@ pub struct IdentityHeaders {
     headers: Vec<CompiledHeader>,
     /// Headers that only the gateway may set.
     reserved: Vec<Rc<str>>,
-    /// Headers that a client may send, but only in this spelling.
+    /// Headers that the policy reads. A client may send these headers only in this spelling.
     read: Vec<Rc<str>>,
-    /// The names in `read` that are not [usual](is_usual). A usual name can be another spelling of only these names.
+    /// The names in `read` that are not [usual](is_usual). A usual name can be a different spelling only of a name in this list.
     unusual: Vec<Rc<str>>,
 }
 
@@ -46,7 +46,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Returns the memory allocated for the headers, without their names and the filter state.
+    /// Returns the bytes allocated for this identity, without the header names and the filter state.
     pub fn allocated(&self) -> usize {
         let value = |edit: &HeaderEdit| match edit {
             HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) => block(value.len() + 2 * size_of::<usize>()),
@@ -60,7 +60,7 @@ impl Identity {
 
 impl IdentityHeaders {
     /// Compiles the document's identity headers. Only the gateway may set the `reserved` headers. A client may send the headers
-    /// in `read`, and they reach an upstream only in the spelling that the policy read.
+    /// in `read`, but other spellings of their names are removed.
     pub fn compile<'h>(
         headers: &[IdentityHeader],
         reserved: impl Iterator<Item = &'h Rc<str>>,
@@ -78,7 +78,8 @@ impl IdentityHeaders {
         IdentityHeaders { headers, reserved, read, unusual }
     }
 
-    /// Removes the client's headers that only the gateway may set, and other spellings of those that the policy reads.
+    /// Removes client headers that only the gateway may set, and other spellings of headers that the policy reads. Returns the
+    /// number of removed header names.
     pub fn strip(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) -> usize {
         HeaderEdit::remove_matching(sent, edits, |name| {
             // This runs for every header of every request. Nearly all names are usual.
@@ -91,8 +92,8 @@ impl IdentityHeaders {
         })
     }
 
-    /// Removes the same headers from trailers, including the usual spelling. Some upstreams merge trailers into headers, and
-    /// none of these is a valid trailer (RFC 9110 §6.5.1).
+    /// Removes from trailers all headers that `strip` removes, and also the headers that the policy reads in their exact
+    /// spelling. Some upstreams merge trailers into headers, and none of these headers is a valid trailer (RFC 9110 §6.5.1).
     pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
         HeaderEdit::remove_matching(sent, edits, |name| {
             is_one_of(&self.reserved, name)
@@ -102,12 +103,12 @@ impl IdentityHeaders {
         });
     }
 
-    /// Returns `true` if only the gateway may set this header, in any spelling.
+    /// Returns `true` if `name` is a spelling of a header that only the gateway may set.
     pub fn has(&self, name: &str) -> bool {
         is_one_of(&self.reserved, name.as_bytes())
     }
 
-    /// Returns the headers for these claims and this client, if known.
+    /// Returns the identity headers of a caller. `client` is the caller's entry in the client directory.
     pub fn of(&self, claims: &Value, client_id: Option<&str>, client: Option<&Client>) -> Identity {
         let mut identity = Identity::default();
         for header in &self.headers {
@@ -149,9 +150,10 @@ fn is_of(families: &[&str], name: &[u8]) -> bool {
     families.iter().any(|family| starts_with_as_cgi_variable(name, family))
 }
 
-/// Formats a claim as a header value: text unchanged, numbers and booleans as in JSON, lists joined by commas, objects as JSON.
-/// `%` and everything except visible ASCII is percent-encoded as UTF-8 (RFC 3986 §2.1), and in a list also the comma. So the
-/// value can be decoded, and no claim can end the header (CVE-2023-27493). Null and empty text count as absent.
+/// Formats a claim as a header value: strings unchanged, numbers and booleans as in JSON, lists joined by commas, objects as
+/// JSON. `%`, outer spaces and all bytes except printable ASCII are percent-encoded (RFC 3986 §2.1), and also commas in list
+/// items. So an upstream can decode the value, and no claim can end the header (CVE-2023-27493). Null and empty strings count as
+/// absent.
 fn header_value(claim: &Value) -> Option<String> {
     let mut out = String::new();
     match claim {
@@ -241,7 +243,7 @@ mod tests {
             ("x-portcullis-upstream", true, true),
             ("x_portcullis_upstream", true, true),
             ("x!portcullis!upstream", true, true),
-            // The policy reads these in one spelling.
+            // The policy reads the following headers in one spelling.
             ("x-action", false, true),
             ("x.action", true, true),
             ("x_tenant", false, true),

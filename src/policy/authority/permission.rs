@@ -1,6 +1,6 @@
 //! Permissions: named bits in domains.
 //!
-//! They are read from a token once and checked with one AND per domain that a route requires.
+//! The gateway reads the permissions of a token once, and checks them with one AND per domain that a route requires.
 
 mod claims;
 #[cfg(test)]
@@ -18,27 +18,27 @@ use crate::policy::verdict::edit::HeaderEdit;
 
 pub use claims::PermissionFault;
 
-/// All permissions, numbered when the policy is compiled, and how they are sent to upstreams.
+/// All permissions of a policy, and the headers and filter state that forward them.
 #[derive(Debug, Default)]
 pub struct PermissionRegistry {
     domains: Vec<Domain>,
-    /// The number of words in a set: one per domain, more for a domain with bits above 63.
+    /// The number of 64-bit words in a set: one word per domain, and more words for a domain with bits above 63.
     words: usize,
     headers: Vec<(Rc<str>, PermissionForm)>,
     filter_state: Option<PermissionForm>,
 }
 
-/// A domain. Its words in every set start at `first`.
+/// A domain of permissions. In every set, the words of the domain start at the index `first`.
 #[derive(Debug)]
 struct Domain {
     name: Rc<str>,
     first: usize,
-    /// The bits that have a name. Other bits in a token are ignored.
+    /// The mask of all bits that have a name. Other bits in a token are ignored.
     defined: Vec<u64>,
     permissions: Vec<NamedPermission>,
 }
 
-/// A permission and its bit, as a mask of one word of a set.
+/// A permission and its bit: the index of a word in a set, and a mask for that word.
 #[derive(Clone, Debug)]
 struct NamedPermission {
     name: Rc<str>,
@@ -49,16 +49,16 @@ struct NamedPermission {
 /// The permissions that a route requires.
 #[derive(Debug, Default)]
 pub struct PermissionNeed {
-    /// Words with the bits that are all required: one word, one AND, per domain.
+    /// Word indexes and masks. All bits of the masks are required.
     all: Vec<(usize, u64)>,
-    /// Words with the bits of which at least one is required.
+    /// Word indexes and masks. At least one bit of the masks is required.
     any: Vec<(usize, u64)>,
     all_names: Vec<NamedPermission>,
     any_names: Vec<NamedPermission>,
 }
 
 impl PermissionRegistry {
-    /// Adds a domain with its permissions, each with a name and a bit.
+    /// Adds a domain and its permissions. Each permission has a name and a bit.
     pub fn add<'d>(&mut self, domain: &str, permissions: impl Iterator<Item = (&'d str, u16)> + Clone) {
         let mut defined = Mask::default();
         permissions.clone().for_each(|(_, bit)| defined.set(bit));
@@ -71,7 +71,7 @@ impl PermissionRegistry {
         };
         let mut ordered: Vec<NamedPermission> = Vec::new();
         for permission in permissions.map(named) {
-            // Sorted by bit, because JSON and Protobuf do not preserve the order of the text.
+            // The permissions are sorted by bit, because JSON and Protobuf do not preserve the order in the document.
             let later = |other: &NamedPermission| (other.word, other.mask) > (permission.word, permission.mask);
             let at = ordered.iter().position(later).unwrap_or(ordered.len());
             ordered.insert(at, permission);
@@ -81,14 +81,14 @@ impl PermissionRegistry {
         self.domains.insert(at, Domain { name: domain.into(), first, defined, permissions: ordered });
     }
 
-    /// Sets how permissions are sent to upstreams.
+    /// Sets the headers and filter state that forward permissions.
     pub fn forward(&mut self, how: &ForwardPermissions) {
         let name = |(header, form): &(At<String>, PermissionForm)| (header.value.as_str().into(), *form);
         self.headers = how.headers.iter().map(name).collect();
         self.filter_state = how.filter_state;
     }
 
-    /// Returns the permission with this name, such as `LIC.READ_ORDERS`, as a set.
+    /// Returns a set with the one permission of this name, such as `LIC.READ_ORDERS`; `None` if the name is unknown.
     pub fn named(&self, name: &str) -> Option<PermissionSet> {
         let found = self.permissions().find(|permission| *permission.name == *name)?;
         let mut set = self.nothing();
@@ -101,14 +101,14 @@ impl PermissionRegistry {
         self.permissions().map(|permission| &*permission.name)
     }
 
-    /// Returns the requirement for these permissions. Unknown names are ignored.
+    /// Compiles the requirement for all permissions in `all` and at least one permission in `any`. Unknown names are ignored.
     pub fn need<'n>(&self, all: impl Iterator<Item = &'n str>, any: impl Iterator<Item = &'n str>) -> PermissionNeed {
         let find = |name: &str| self.permissions().find(|permission| *permission.name == *name).cloned();
         let (all_names, any_names): (Vec<_>, Vec<_>) = (all.filter_map(find).collect(), any.filter_map(find).collect());
         PermissionNeed { all: by_word(&all_names), any: by_word(&any_names), all_names, any_names }
     }
 
-    /// Formats the domains and masks of a set: `LIC=3`, joined by commas. Domains without a granted bit are omitted.
+    /// Formats a set as domains and masks, such as `LIC=3,ORD=1`. Domains without a granted bit are omitted.
     pub fn masks(&self, set: &PermissionSet) -> String {
         let mask = |domain: &Domain| Mask::from_words(domain.words(&set.0));
         let masks = self.domains.iter().map(|domain| (&domain.name, mask(domain)));
@@ -116,13 +116,13 @@ impl PermissionRegistry {
         told.collect::<Vec<_>>().join(",")
     }
 
-    /// Formats the names of a set: `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
+    /// Formats a set as permission names, such as `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
     pub fn names_of(&self, set: &PermissionSet) -> String {
         let held = self.permissions().filter(|permission| set.word(permission.word) & permission.mask != 0);
         held.map(|permission| &*permission.name).collect::<Vec<_>>().join(",")
     }
 
-    /// Adds the headers and filter state for these permissions to a caller's identity. Adds nothing if none is granted.
+    /// Adds the headers and filter state for these permissions to a caller's identity. Adds nothing if the set is empty.
     pub fn tell(&self, set: &PermissionSet, identity: &mut Identity) {
         if set.is_empty() {
             return;
@@ -134,7 +134,7 @@ impl PermissionRegistry {
         identity.filter_state = self.filter_state.map(|form| self.told(set, form).into());
     }
 
-    /// Formats a set.
+    /// Formats a set as masks or as names.
     pub fn told(&self, set: &PermissionSet, form: PermissionForm) -> String {
         match form {
             PermissionForm::Masks => self.masks(set),
@@ -163,7 +163,8 @@ impl Domain {
 }
 
 impl PermissionNeed {
-    /// Returns `true` if these permissions are sufficient: `have & need == need` for each domain.
+    /// Returns `true` if the permissions in `have` are sufficient: all bits of `all`, and at least one bit of `any` unless `any`
+    /// is empty.
     pub fn is_met(&self, have: &PermissionSet) -> bool {
         self.all.iter().all(|(word, need)| have.word(*word) & need == *need)
             && (self.any.is_empty() || self.any.iter().any(|(word, need)| have.word(*word) & need != 0))
@@ -188,7 +189,7 @@ impl PermissionNeed {
         }
     }
 
-    /// Returns the names of permissions that are all required, and of those of which at least one is required.
+    /// Returns two lists of names: permissions that are all required, and permissions of which at least one is required.
     pub fn names(&self) -> (impl Iterator<Item = &str>, impl Iterator<Item = &str>) {
         (self.all_names.iter().map(|named| &*named.name), self.any_names.iter().map(|named| &*named.name))
     }

@@ -1,18 +1,18 @@
-//! A set of permissions, one bit each, in registry order.
+//! A set of permissions, with one bit per permission.
 
 use crate::policy::credentials::footprint::block;
 
-/// Granted permissions; only registered ones.
+/// A set of granted permissions. The set contains only permissions that are in the registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PermissionSet(pub(super) Box<[u64]>);
 
 impl PermissionSet {
-    /// Returns the memory allocated for the set.
+    /// Returns the bytes allocated for the set.
     pub fn allocated(&self) -> usize {
         block(size_of_val(&*self.0))
     }
 
-    /// Returns `true` if nothing is granted.
+    /// Returns `true` if the set contains no permission.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }

@@ -1,4 +1,4 @@
-//! Scopes of a token, as bits over the scopes that routes require.
+//! Sets of scopes, with one bit for each scope that a route requires.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub struct ScopeRegistry {
 pub struct ScopeSet(Vec<u64>);
 
 impl ScopeRegistry {
-    /// Returns the set of these scopes, and registers new ones.
+    /// Returns the set of these scopes. New scopes are added to the registry.
     pub fn register<'s>(&mut self, scopes: impl IntoIterator<Item = &'s String>) -> ScopeSet {
         let mut set = ScopeSet::default();
         for scope in scopes {
@@ -28,15 +28,16 @@ impl ScopeRegistry {
         set
     }
 
-    /// Returns the set of these scopes, ignoring those that no route requires.
+    /// Returns the set of these scopes, without scopes that no route requires.
     pub fn listed<'s>(&self, scopes: impl IntoIterator<Item = &'s str>) -> ScopeSet {
         let mut set = ScopeSet::default();
         scopes.into_iter().for_each(|scope| self.grant(&mut set, scope));
         set
     }
 
-    /// Returns the scopes that a token grants, from the first of these claims that is present: a space-delimited text (RFC 6749
-    /// §3.3) or a list of strings. Any other value, and a list with an item that is not a string, grants nothing.
+    /// Returns the scopes that a token grants. Only the first claim of `places` that is present is read: a space-delimited string
+    /// (RFC 6749 §3.3) or a list of strings. A claim with another type grants nothing, and neither does a list with an item that
+    /// is not a string.
     pub fn granted(&self, claims: &Value, places: &[ClaimPath]) -> ScopeSet {
         let mut set = ScopeSet::default();
         match places.iter().find_map(|place| place.find(claims)) {
@@ -57,7 +58,7 @@ impl ScopeRegistry {
 }
 
 impl ScopeSet {
-    /// Returns the memory allocated for the set.
+    /// Returns the bytes allocated for the set.
     pub fn allocated(&self) -> usize {
         block(self.0.capacity() * size_of::<u64>())
     }
@@ -90,7 +91,7 @@ impl ScopeSet {
     }
 }
 
-/// RFC 6749 §3.3: NQCHAR. These characters need no escape in a challenge.
+/// Returns `true` if `text` is a scope token (RFC 6749 §3.3). The characters of a scope token need no escape in a challenge.
 pub fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }

@@ -1,4 +1,4 @@
-//! Body checks: the size, and for JSON its depth, its number of values, its schema, and that it is unambiguous.
+//! Body checks: the size, and for JSON the depth, the number of values, the schema, and ambiguous content.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use crate::strict_json::{Bounds, Malformed};
 /// The requirements for a body.
 #[derive(Debug)]
 pub struct BodyCheck {
-    /// The maximum size.
+    /// The maximum size in bytes.
     pub most_bytes: u64,
     /// The requirements for a JSON body.
     pub json: Option<JsonCheck>,
@@ -19,11 +19,11 @@ pub struct BodyCheck {
 /// The requirements for a JSON body.
 #[derive(Debug)]
 pub struct JsonCheck {
-    /// A body is required.
+    /// Whether the request must have a body.
     pub required: bool,
-    /// The bounds on depth and number of values, checked before the schema.
+    /// The maximum depth and number of values, checked before the schema.
     pub bounds: Bounds,
-    /// An object may have two members whose names differ only in case.
+    /// Whether an object may have two members whose names differ only in case.
     pub case_variants: bool,
     /// The schema of the body.
     pub schema: Option<Rc<Schema>>,
@@ -34,13 +34,13 @@ pub struct JsonCheck {
 pub enum Body<'b> {
     /// The whole body.
     Whole(&'b [u8]),
-    /// More than the maximum size.
+    /// The body exceeds the maximum size.
     TooLarge,
-    /// The body has ended, but can no longer be read.
+    /// The body has ended, but its bytes cannot be read.
     Lost,
-    /// A part of it, which the proxy does not expose.
+    /// Envoy does not expose a part of the body.
     Withheld,
-    /// A part of it; the worker's bound on held bytes is exceeded.
+    /// The body is incomplete, because the held bytes of this worker exceed their bound.
     Crowded,
 }
 
@@ -50,7 +50,7 @@ impl BodyCheck {
         self.json.as_ref().is_some_and(|json| json.required)
     }
 
-    /// Checks a body. `is_json` means that its content type is JSON.
+    /// Checks a body. Set `is_json` if its content type is JSON.
     pub fn judge(&self, body: Body<'_>, is_json: bool) -> Result<(), Rejection> {
         match (body, self.json.as_ref().filter(|_| is_json)) {
             (Body::TooLarge, _) => Err(too_large()),
@@ -90,7 +90,8 @@ impl JsonCheck {
         })
     }
 
-    /// RFC 9110 §15.5.21: 422 is for content that can be parsed but not processed, 400 for content that cannot be parsed.
+    /// Returns the refusal for a JSON body. 422 is for content that can be parsed but not processed, and 400 for content that
+    /// cannot be parsed (RFC 9110 §15.5.21).
     fn refusal(&self, fault: &Malformed) -> Rejection {
         let (reason, message) = match fault {
             Malformed::OutOfRange => ("body_number_out_of_range", "has a number out of range"),
@@ -111,7 +112,7 @@ impl JsonCheck {
     }
 }
 
-/// Returns the refusal for a request that may not be held, because the worker's bound on held bytes is exceeded.
+/// Returns the refusal for a request that cannot be held because the held bytes of this worker exceed their bound.
 pub(in crate::policy) fn crowded() -> Rejection {
     Rejection::new(RejectionKind::Overloaded, "held_bytes_exceeded")
 }

@@ -11,7 +11,7 @@ pub struct MediaType {
     charset: Option<String>,
 }
 
-/// An accepted media range: `application/json`, `image/*`, `application/*+json`, `*/*`.
+/// A media range that a route accepts: `application/json`, `image/*`, `application/*+json`, `*/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaRange {
     start: String,
@@ -19,7 +19,7 @@ pub struct MediaRange {
 }
 
 impl MediaType {
-    /// Returns the media type of a request with exactly one well-formed `content-type`.
+    /// Returns the media type of a request; `None` unless the request has exactly one well-formed `content-type`.
     pub fn of(request: &Request<'_>) -> Option<MediaType> {
         let mut lines = request.headers.iter().filter(|(name, _)| *name == b"content-type");
         let (_, value) = lines.next()?;
@@ -28,7 +28,7 @@ impl MediaType {
     }
 
     fn parse(text: &str) -> Option<MediaType> {
-        // Trims only optional whitespace (RFC 9110 §5.6.3): an upstream need not trim other Unicode spaces.
+        // Trims only optional whitespace (RFC 9110 §5.6.3), because some upstreams do not trim other Unicode spaces.
         let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
         let essence = parts.next()?.to_ascii_lowercase();
         let (kind, sub) = essence.split_once('/')?;
@@ -57,7 +57,7 @@ impl MediaType {
         self.essence.ends_with("/json") || self.essence.ends_with("+json")
     }
 
-    /// Returns `true` if no charset other than UTF-8 is declared.
+    /// Returns `true` if the type declares UTF-8 or no charset.
     pub fn is_utf8(&self) -> bool {
         self.charset.as_deref().is_none_or(|charset| matches!(charset, "utf-8" | "utf8"))
     }

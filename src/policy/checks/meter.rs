@@ -1,6 +1,6 @@
-//! Counts a body that is forwarded without being held.
+//! Counts the bytes of a body while it is forwarded.
 //!
-//! For report-only checks, it keeps a copy to check at the end.
+//! For report-only checks, the meter also copies the body and checks the copy at the end.
 
 use std::rc::Rc;
 
@@ -19,13 +19,13 @@ pub struct BodyMeter {
 
 #[derive(Debug)]
 enum MeterKind {
-    /// Enforcing: ends the request if its body is too large.
+    /// Enforcing mode: the meter ends the request if the body is too large.
     CutsOff,
-    /// Report only. Without `copy`, only the size is checked.
+    /// Report-only mode. Without `copy`, the meter checks only the size.
     Listens { copy: Option<BodyCopy>, dropped: bool },
 }
 
-/// A copy of the forwarded bytes. Its capacity counts against the bound for all copies of a worker.
+/// A copy of the forwarded bytes. All copies of a worker share one bound; the capacity of each copy counts.
 #[derive(Debug, Default)]
 struct BodyCopy {
     bytes: Vec<u8>,
@@ -33,7 +33,7 @@ struct BodyCopy {
 }
 
 impl BodyMeter {
-    /// Creates an enforcing meter, for streams and for bodies that exceed their declared length.
+    /// Creates a meter that enforces the maximum size. It catches streams, and bodies that exceed their declared length.
     pub(super) fn new(check: Rc<BodyCheck>) -> BodyMeter {
         BodyMeter { check, passed: 0, kind: MeterKind::CutsOff }
     }
@@ -47,12 +47,12 @@ impl BodyMeter {
         }
     }
 
-    /// Returns `true` if the meter needs the bytes and not only their number.
+    /// Returns `true` if the meter needs the bytes, and `false` if it needs only their number.
     pub fn wants_bytes(&self) -> bool {
         matches!(self.kind, MeterKind::Listens { copy: Some(_), .. })
     }
 
-    /// Records the next part. Its copy counts against `room`. Returns a refusal if the body is too large.
+    /// Counts the next part, and reserves memory from `room` if the meter copies it. Returns a refusal if the body is too large.
     pub fn add(&mut self, size: usize, bytes: &[u8], room: &Rc<ByteBound>) -> Result<(), Rejection> {
         self.passed = self.passed.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
         let is_too_large = self.passed > self.check.most_bytes;
@@ -62,7 +62,7 @@ impl BodyMeter {
             MeterKind::Listens { copy, .. } if is_too_large => *copy = None,
             MeterKind::Listens { copy, dropped } => {
                 if let Some(kept) = copy {
-                    // If the proxy does not expose a part, the copy is incomplete.
+                    // If Envoy does not expose a part, the copy is incomplete.
                     let is_whole = bytes.len() == size && kept.append(bytes, self.check.most_bytes, room);
                     if !is_whole {
                         (*copy, *dropped) = (None, true);
@@ -73,7 +73,7 @@ impl BodyMeter {
         Ok(())
     }
 
-    /// Returns the remark of report-only checks about the complete body.
+    /// Returns the finding of report-only checks about the complete body.
     pub fn finish(self) -> Option<Remark> {
         let MeterKind::Listens { copy, dropped } = &self.kind else { return None };
         let (body, is_json) = match copy {
@@ -87,7 +87,7 @@ impl BodyMeter {
 }
 
 impl BodyCopy {
-    /// Appends a part. Returns `false` if the bound is exceeded.
+    /// Appends a part. Returns `false` if the copies of this worker exceed their bound.
     fn append(&mut self, part: &[u8], most: u64, room: &Rc<ByteBound>) -> bool {
         let needed = self.bytes.len().saturating_add(part.len());
         if needed > self.bytes.capacity() && !self.grow(needed, most, room) {
@@ -97,7 +97,7 @@ impl BodyCopy {
         true
     }
 
-    /// Doubles the capacity within the maximum body size and the bound, so that long bodies are rarely reallocated.
+    /// Doubles the capacity, up to the maximum body size and the free memory, so that long bodies are rarely reallocated.
     fn grow(&mut self, needed: usize, most: u64, room: &Rc<ByteBound>) -> bool {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let doubled = self.bytes.capacity().saturating_mul(2).min(most).max(needed);
@@ -132,7 +132,7 @@ mod tests {
         BodyMeter::listening(Rc::new(BodyCheck { most_bytes, json: Some(json) }), is_json)
     }
 
-    /// Feeds `body` to the meter in parts of this size.
+    /// Passes `body` to the meter in parts of the given size.
     fn show(meter: &mut BodyMeter, body: &[u8], part: usize, room: &Rc<ByteBound>) {
         body.chunks(part).for_each(|bytes| meter.add(bytes.len(), bytes, room).unwrap());
     }

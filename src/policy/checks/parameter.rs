@@ -1,4 +1,4 @@
-//! Checks query parameters and headers: required ones are present, each value is accepted, and none is ambiguous.
+//! Checks query parameters and headers for missing, unaccepted and ambiguous values.
 
 use std::borrow::Cow;
 
@@ -16,27 +16,27 @@ use crate::strict_json::tree::Json;
 /// The requirements for one parameter.
 #[derive(Debug)]
 pub struct ParameterCheck {
-    /// Its name; for a header, in lower case.
+    /// The name of the parameter. Header names are in lower case.
     pub name: String,
-    /// The type of its value.
+    /// The type of the value.
     pub kind: ParameterType,
-    /// It is required.
+    /// Whether the parameter is required.
     pub required: bool,
-    /// It may occur more than once.
+    /// Whether the parameter may occur more than once.
     pub repeat: bool,
-    /// The minimum number.
+    /// The smallest accepted number.
     pub min: Option<Number<'static>>,
-    /// The maximum number.
+    /// The largest accepted number.
     pub max: Option<Number<'static>>,
-    /// The minimum number of characters.
+    /// The minimum length of the value in characters.
     pub min_length: Option<u64>,
-    /// The maximum number of characters.
+    /// The maximum length of the value in characters.
     pub max_length: Option<u64>,
     /// The accepted values.
     pub one_of: Option<Vec<String>>,
 }
 
-/// Checks the query. Parameters that contain tokens are allowed on every route, because they identify the caller.
+/// Checks the query. A parameter that contains a token is allowed on every route, because it identifies the caller.
 pub(super) fn check_query(
     checks: &[ParameterCheck],
     others: bool,
@@ -79,8 +79,8 @@ pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])
 }
 
 impl ParameterCheck {
-    /// Checks the values of one name. An unreadable value is passed as the reason. `respelled` means that the request also has
-    /// a name that some upstreams accept as this one.
+    /// Checks the values of one name. For a value that cannot be read, `values` yields the reason. `respelled` means that the
+    /// request also has another name that some upstreams treat as this name.
     fn check<'v>(
         &self,
         room: &str,
@@ -110,7 +110,7 @@ impl ParameterCheck {
         );
     }
 
-    /// Returns the fault of a value, without repeating the value.
+    /// Returns the reason why a value is not accepted. The reason does not contain the value.
     fn fault(&self, value: &str) -> Option<Cow<'static, str>> {
         if self.one_of.as_ref().is_some_and(|values| !values.iter().any(|accepted| accepted == value)) {
             return Some("must be one of the accepted values".into());
@@ -141,7 +141,7 @@ impl ParameterCheck {
     }
 }
 
-/// Parses a number in JSON syntax (RFC 8259 §6), which all languages parse the same way. Integers must fit into 64 bits.
+/// Parses a number in JSON syntax (RFC 8259 §6), because all languages parse this syntax alike. Integers must fit into 64 bits.
 pub fn number(text: &str, whole: bool) -> Option<Number<'_>> {
     let starts = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     if !starts || !text.ends_with(|c: char| c.is_ascii_digit()) {

@@ -5,7 +5,7 @@ use crate::config::problem::Problems;
 use crate::policy::limits::memory::MemoryBounds;
 use crate::policy::pipeline::rule::Rule;
 
-/// Returns the bounds of a document whose routes have these rules.
+/// Applies the defaults to the section, and reports a bound that is smaller than the largest body that these rules hold.
 pub(super) fn compile<'r>(
     section: Option<&WorkerBounds>,
     rules: impl Iterator<Item = &'r Rule>,
@@ -45,7 +45,8 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Returns the bounds of a document with this section and a route that holds bodies of this size, or the problems.
+    /// Returns the bounds of a document with this section and a route that holds bodies of this size, or the problems of the
+    /// document.
     fn bounds(section: Value, body: u64) -> Result<MemoryBounds, Vec<String>> {
         let checks = json!({ "max_body_bytes": body });
         let mut document = json!({

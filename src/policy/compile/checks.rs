@@ -1,4 +1,4 @@
-//! Compiles `checks`: a route's settings override the document's, and impossible checks are rejected.
+//! Compiles `checks`: settings of a route override those of the document, and impossible checks are rejected.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::config::problem::{At, Problems};
 use crate::config::sent_header;
 use crate::strict_json::{Bounds, MAX_DEPTH};
 
-/// Validates the document's section, whether or not a route uses it.
+/// Validates the `checks` section of the document, even if no route uses the section.
 pub(super) fn check_section(section: &Section, problems: &mut Problems) {
     for text in section.content_types.iter().flatten() {
         if MediaRange::parse(&text.value).is_none() {
@@ -47,7 +47,7 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
     }
 }
 
-/// Returns the checks of a route, or the document's if `own` is `None`; `None` if there is nothing to check.
+/// Returns the checks of a route; `None` if there is nothing to check. A setting that `own` omits is taken from `document`.
 pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas: &Schemas) -> Option<Rc<Checks>> {
     let sections = [own, document];
     let sections = || sections.iter().flatten();
@@ -55,7 +55,7 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
     let or_none = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
     let json = sections().find_map(|s| s.json.as_ref()).map(|json| compile_json(json, schemas));
     let most_bytes = sections().find_map(|s| bound(&s.max_body_bytes)).or(json.as_ref().map(|_| USUAL_JSON_BYTES));
-    // The document may allow larger bodies than a route that parses them in memory.
+    // The document may allow larger bodies than the filter can parse in memory.
     let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MAX_JSON_BYTES) } else { most });
     let types: Vec<&str> = match sections().find_map(|s| s.content_types.as_ref()) {
         Some(types) => types.iter().map(|text| text.value.as_str()).collect(),
@@ -111,7 +111,7 @@ fn compile_parameter(parameter: &ParameterSettings, lower: bool) -> ParameterChe
     }
 }
 
-/// Reports bounds of a different type, and bounds that no value can meet.
+/// Reports bounds that do not apply to the parameter's type, and bounds that no value can meet.
 fn check_parameter(parameter: &ParameterSettings, problems: &mut Problems) {
     let is_text = parameter.kind == ParameterType::Text;
     let is_number = matches!(parameter.kind, ParameterType::Integer | ParameterType::Number);
@@ -145,8 +145,8 @@ fn check_parameter(parameter: &ParameterSettings, problems: &mut Problems) {
 }
 
 const JSON_TYPES: [&str; 2] = ["application/json", "application/*+json"];
-/// The default size limit of a JSON body.
+/// The default size limit of a JSON body in bytes.
 const USUAL_JSON_BYTES: u64 = 1 << 20;
 const USUAL_VALUES: usize = 10_000;
-/// Parsing takes about 20 ms per MiB and blocks the worker.
+/// The maximum size of a JSON body in bytes. Parsing takes about 20 ms per MiB and blocks the worker.
 const MAX_JSON_BYTES: u64 = 10 << 20;

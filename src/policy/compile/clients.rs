@@ -1,4 +1,4 @@
-//! Compiles `clients` from the gateway's document or a separate client document: maps each key and certificate to its client.
+//! Compiles `clients` of the policy document or of a client document: maps each key and certificate to its client.
 
 mod reader;
 mod unique;
@@ -28,7 +28,7 @@ use crate::policy::credentials::clients::{ClientDirectory, KeyEntry};
 use crate::policy::credentials::issuer::Issuer;
 use crate::policy::verdict::wait::PolledId;
 
-/// The data that clients are compiled against.
+/// The settings of the policy document that affect its clients.
 #[derive(Clone, Debug)]
 pub(super) struct ClientContext {
     pub(super) environment: Option<Rc<str>>,
@@ -36,12 +36,13 @@ pub(super) struct ClientContext {
     pub(super) scopes: Rc<ScopeRegistry>,
     pub(super) permissions: Rc<PermissionRegistry>,
     pub(super) identity: Rc<IdentityHeaders>,
-    /// The plans that limits use; `None` if the document defines no plans. A plan is then only a label for upstreams.
+    /// The plans that limits use; `None` if the document defines no plans. Without plans, a client's plan is only a label for
+    /// upstreams.
     pub(super) plans: Rc<[Rc<str>]>,
 }
 
-/// Compiles the clients of the document, and the reader of the polled client document. The polled document gets the next poll
-/// plan number.
+/// Compiles the clients of the policy document, and the reader of the polled client document. Adds a poll plan for the client
+/// document to `plans`.
 pub(super) fn compile(
     document: &Document,
     around: &ClientContext,
@@ -60,7 +61,7 @@ pub(super) fn compile(
 }
 
 impl ClientDirectory {
-    /// Builds the directory. The clients were already checked for duplicates.
+    /// Builds the directory. The caller has already checked the clients for duplicates.
     fn compile(written: &[client::ClientSettings], around: &ClientContext, problems: &mut Problems) -> ClientDirectory {
         let mut directory = ClientDirectory::default();
         for client in written {
@@ -94,7 +95,7 @@ impl ClientDirectory {
         directory
     }
 
-    /// Checks that the clients of a document do not conflict, without the gateway's document.
+    /// Checks that the clients of one client document do not conflict with each other. No policy document is needed.
     pub fn check_alone(listed: &[client::ClientSettings], problems: &mut Problems) {
         unique::check(listed, &UsedNames::new(), problems);
     }
@@ -139,7 +140,7 @@ impl ClientContext {
         }
     }
 
-    /// Builds the caller that a key or certificate of this client proves.
+    /// Builds the caller that is authenticated by a key or certificate of this client.
     fn caller(&self, client: &Rc<Client>, proof: Proof) -> Caller {
         let permissions = client.permissions.clone().unwrap_or_default();
         let mut identity = self.identity.of(&Value::Null, Some(&client.id), Some(client));

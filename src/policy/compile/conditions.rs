@@ -1,4 +1,4 @@
-//! Compiles `when` of routes: parses each condition, and checks that the attributes it reads exist and are trustworthy.
+//! Compiles `when` of routes: parses each condition, and checks that its attributes exist and cannot be forged.
 
 use super::issuers::unknown;
 use super::sent_headers::forged;
@@ -11,10 +11,10 @@ use crate::config::time::rfc3339;
 use crate::policy::authority::condition::{ClientFact, Condition, ConditionFault, ConditionSource, SharedSyntax};
 use crate::policy::request::route::RoutePattern;
 
-/// Parses a condition. Also returns the attributes that it reads, each with its character position, starting at 1.
+/// Parses a condition. Also returns each attribute that the condition reads, and its position in characters, counted from 1.
 ///
 /// # Errors
-/// The first fault of the text.
+/// Returns the first fault in the text.
 pub fn parse(text: &str) -> Result<(Condition, Vec<(ConditionSource, usize)>), ConditionFault> {
     let near_miss = |written: &str, known: &[&'static str]| near_miss(written, known.iter().copied());
     Condition::parse(text, SharedSyntax { moment: rfc3339, near_miss })
@@ -39,7 +39,7 @@ pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problem
     conditions
 }
 
-/// Returns the headers that conditions of these routes read, in lower case.
+/// Returns the headers, in lower case, that the conditions of these routes read.
 pub(super) fn headers_read(routes: &[Route]) -> impl Iterator<Item = String> {
     let conditions = routes.iter().flat_map(|route| &route.when);
     let sources = conditions.filter_map(|written| parse(&written.value).ok()).flat_map(|(_, sources)| sources);
@@ -53,14 +53,14 @@ fn add(written: &At<String>, at: usize, fault: &str, problems: &mut Problems) {
     problems.add(&written.place, format!("character {at}: {fault}"));
 }
 
-/// Returns the reason why a route's condition cannot read an attribute.
+/// Returns the reason why a condition of this route must not read this attribute.
 fn fault(source: &ConditionSource, route: &Route, document: &Document) -> Option<String> {
     match source {
-        // Otherwise, a caller without a token, or with an API key, would gain access that a caller with a token lacks.
+        // Otherwise a condition could grant access to callers without claims and deny it to callers with a token.
         ConditionSource::Claim(_) if !route.auth.value.always_has_claims() => {
             Some("claims exist only where `auth` is `required`, or `all_of` with the token first".to_string())
         }
-        // Similarly, `not has(client.id)` would accept callers without credentials.
+        // For the same reason, `not has(client.id)` would accept callers without credentials.
         ConditionSource::Client(_) if matches!(route.auth.value, Auth::None | Auth::Optional) => {
             Some("clients are known only where `auth` requires a credential".to_string())
         }

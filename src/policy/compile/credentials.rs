@@ -1,5 +1,4 @@
-//! Checks credential settings across sections: conflicting places, routes that no credential can open, and routes with too
-//! little protection.
+//! Checks credential settings across sections: conflicting places, unusable routes, and routes with too little protection.
 
 use crate::config::auth::{Auth, CredentialKind, KeyPlace, Sensitivity};
 use crate::config::document::{Document, IssuerSettings, Route, TokenSource};
@@ -9,7 +8,7 @@ use crate::config::token_rules::LONGEST_SELF_ISSUED;
 use crate::policy::authority::identity::IdentityHeaders;
 use crate::policy::credentials::api_key::is_environment;
 
-/// Checks the whole document.
+/// Checks the credential settings of the whole document.
 pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &mut Problems) {
     if let Some(environment) = &document.environment
         && !is_environment(&environment.value)
@@ -37,7 +36,7 @@ pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &
     }
 }
 
-/// An issuer that is not allowed in this environment is an error. It is not silently skipped.
+/// Reports an issuer that is not allowed in this environment, instead of silently skipping the issuer.
 fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Problems) {
     let name = &issuer.name.value;
     if let Some(first) = issuer.environments.first() {
@@ -62,8 +61,8 @@ fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Pro
     check_self_issued(issuer, problems);
 }
 
-/// The key holder of a self-issued issuer can claim any identity. So such an issuer is not allowed in production, and its
-/// tokens must be short-lived.
+/// Checks a self-issued issuer. Its key holder can claim any identity, so the issuer is not allowed in production and its tokens
+/// must be short-lived.
 fn check_self_issued(issuer: &IssuerSettings, problems: &mut Problems) {
     let Some(at) = &issuer.self_issued else { return };
     if issuer.environments.is_empty() {
@@ -84,7 +83,7 @@ fn is_production(environment: &str) -> bool {
     environment.split('-').any(|part| part.starts_with("prod") || part == "live")
 }
 
-/// Checks one route.
+/// Checks the credentials of one route.
 pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Problems) {
     let auth = &route.auth;
     if auth.value.takes(CredentialKind::Token) && document.issuers.is_empty() {
@@ -104,7 +103,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
     }
 }
 
-/// An API key is a bearer credential: possession is the only proof.
+/// Checks a route with `sensitivity: high`. An API key alone is not enough, because possession is its only proof.
 fn check_sensitive(route: &Route, problems: &mut Problems) {
     let key_is_enough = match &route.auth.value {
         Auth::None | Auth::Optional => {
@@ -122,7 +121,7 @@ fn check_sensitive(route: &Route, problems: &mut Problems) {
     }
 }
 
-/// Returns `true` if tokens and keys would be indistinguishable in this place.
+/// Returns `true` if the filter could not distinguish a token from a key, because both are read from the same place.
 fn collides(key: &KeyPlace, token: &TokenSource) -> bool {
     match (key, token) {
         (KeyPlace::Header(key), TokenSource::Header(token)) => is_same_cgi_variable(key, token),
@@ -142,7 +141,7 @@ mod tests {
 
     const HASH: &str = "sha256:e9e2de7848614c3ade03610a9cd630406a8b86a674aab267875ae4b35bf5e571";
 
-    /// Returns the problems of a valid document with these members set by JSON Pointer.
+    /// Returns the problems of a valid document after setting each JSON Pointer in `over` to its value.
     fn problems(over: &[(&str, Value)]) -> Vec<String> {
         let key = json!({ "id": "k", "prefix": "pck_test_bill0000ing1", "hash": HASH });
         let client = json!({ "id": "c", "owner": "o", "purpose": "p", "keys": [key] });

@@ -1,4 +1,4 @@
-//! Compiles `issuers`: parses keys, checks algorithms against them, and numbers the places that may contain tokens.
+//! Compiles `issuers`: parses keys, checks the algorithms for these keys, and numbers the token places.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::policy::credentials::jwks::{KeySet, KeySource};
 use crate::policy::credentials::token::plain_type;
 use crate::policy::verdict::wait::PolledId;
 
-/// The compiled issuers, and the numbered token places and poll plans.
+/// The compiled issuers, the numbered token places, and the poll plans.
 #[derive(Debug, Default)]
 pub(super) struct Issuers {
     pub(super) issuers: Vec<Issuer>,
@@ -100,7 +100,8 @@ impl Issuers {
     }
 }
 
-/// If the document has a client directory, even an empty one, unlisted client ids are refused.
+/// Returns the client ids that an issuer's tokens may have. If the document has a client directory, tokens with an unlisted
+/// client id are refused unless `allow_unlisted_clients` is set. This also applies to an empty directory.
 fn accepted_clients(issuer: &document::IssuerSettings, has_directory: bool) -> AcceptedClients {
     match issuer.require_client {
         Some(true) => AcceptedClients::Listed,
@@ -109,7 +110,7 @@ fn accepted_clients(issuer: &document::IssuerSettings, has_directory: bool) -> A
     }
 }
 
-/// Returns the indexes of the named issuers.
+/// Returns the index of each named issuer in `issuers`.
 pub(super) fn named(issuers: &[Issuer], names: &[At<String>], problems: &mut Problems) -> Vec<usize> {
     let declared = || issuers.iter().map(|issuer| issuer.name.as_ref());
     let find = |name: &At<String>| {
@@ -122,8 +123,8 @@ pub(super) fn named(issuers: &[Issuer], names: &[At<String>], problems: &mut Pro
     names.iter().filter_map(find).collect()
 }
 
-/// Returns the algorithms allowed for an issuer's tokens. A secret is only for HMAC, and a published key is not: otherwise an
-/// attacker could use a public key as an HMAC secret (RFC 8725 §2.1).
+/// Returns the algorithms allowed for an issuer's tokens. A secret allows only HMAC. A fetched key set never allows HMAC:
+/// otherwise an attacker could use a public key as an HMAC secret (RFC 8725 §2.1).
 fn algorithms(issuer: &document::IssuerSettings, problems: &mut Problems) -> Vec<Algorithm> {
     let may_be_symmetric = !matches!(issuer.keys.value, IssuerKeySettings::Jwks(_));
     let may_be_asymmetric = !matches!(issuer.keys.value, IssuerKeySettings::Secret { .. });
@@ -146,7 +147,7 @@ fn algorithms(issuer: &document::IssuerSettings, problems: &mut Problems) -> Vec
     accepted
 }
 
-/// Builds the message "no issuer `acounts` (declared: accounts, partners)", with a suggestion for a similar name.
+/// Builds a message such as "no issuer `acounts` (did you mean `accounts`?)".
 pub(super) fn unknown<'w>(what: &str, written: &str, declared: impl Iterator<Item = &'w str>) -> String {
     let declared: Vec<&str> = declared.collect();
     let hint = match near_miss(written, declared.iter().copied()) {

@@ -24,13 +24,13 @@ pub(super) struct Limits<'d> {
     shared: SharedLimits,
 }
 
-/// A limit of the document, for all routes or for some.
+/// A limit at the top level of the document. It applies to all routes, or to the routes that it names.
 struct DocumentLimit<'d> {
     written: &'d written::LimitSettings,
     compiled: Rc<Limit>,
 }
 
-/// A plan's name and its windows. A limit without plans uses an empty name.
+/// The name of a plan, and its windows. For a limit without plans, the name is empty.
 type NamedLimit<'d> = (&'d str, &'d [At<written::WindowSettings>]);
 type ChosenPlans<'d> = (Vec<NamedLimit<'d>>, MeterChoice);
 
@@ -60,7 +60,7 @@ impl<'d> Limits<'d> {
         set
     }
 
-    /// Returns the limits of a route: its own, and those of the document that it does not exclude.
+    /// Returns the limits of a route: those that the route defines, and those of the document that the route does not exclude.
     pub(super) fn of_route(&mut self, route: &'d Route, name: &str, problems: &mut Problems) -> LimitSet {
         self.check_without(route, problems);
         let mut set = LimitSet::default();
@@ -112,7 +112,7 @@ impl<'d> Limits<'d> {
         }
     }
 
-    /// Compiles a limit. `home` is the route that defines it.
+    /// Compiles a limit. `home` is the name of the route that defines the limit.
     fn limit(&mut self, limit: &'d written::LimitSettings, home: &str, problems: &mut Problems) -> Rc<Limit> {
         check_parts(limit, problems);
         let (plans, choice) = self.allowance(limit, problems);
@@ -133,7 +133,7 @@ impl<'d> Limits<'d> {
         })
     }
 
-    /// Returns the plans of a limit, the default first.
+    /// Returns the plans of a limit, with the default plan first, and how a caller's plan is chosen.
     fn allowance(&self, limit: &'d written::LimitSettings, problems: &mut Problems) -> ChosenPlans<'d> {
         let from = match &limit.allowance {
             Allowance::Windows(windows) => return (vec![("", windows.as_slice())], MeterChoice::Only),
@@ -165,7 +165,7 @@ impl<'d> Limits<'d> {
         (plans, choice)
     }
 
-    /// Returns the plans that clients may have: all plans if the list is empty.
+    /// Returns the plans that callers may have. An empty list means all plans of the document.
     fn accepted(&self, listed: &'d [At<String>]) -> impl Iterator<Item = &'d At<String>> {
         let all = self.document.plans.iter().map(|plan| &plan.name).filter(|_| listed.is_empty());
         listed.iter().chain(all)
@@ -180,8 +180,8 @@ impl<'d> Limits<'d> {
         found.map(|plan| (plan.name.value.as_str(), plan.windows.as_slice()))
     }
 
-    /// Returns the number of a table. It is the same in every worker, and after every change that keeps the format of the
-    /// cells. So counts survive a new rate and are never misread.
+    /// Returns the number of a table. Every worker computes the same number. A reload changes the number only if the format of
+    /// the cells changes, so counts survive a new rate and are never misread.
     fn table(&mut self, name: &[&str], windows: usize, cells: u32) -> u32 {
         let form = format!("{name:?}{windows},{cells}");
         let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
@@ -248,7 +248,7 @@ fn meter(
                     problems.add(&window.place, "a burst that takes more than a year to refill, or over 1000000/s");
                     continue;
                 };
-                // Uses the configured values because the interval is rounded up: ten seconds of 3/10s would become eleven.
+                // Do not use `interval` here, because it is rounded up: a burst of 3 at 3/10s would take 11 seconds.
                 let lasting = (per.as_nanos() * u128::from(burst)).div_ceil(u128::from(window.value.count * NANOS));
                 (Window::Rate { interval, room }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
             }
@@ -265,7 +265,7 @@ fn meter(
     Meter { plan: plan.into(), table, cells, windows, titles, policy: policies.join(", ").into() }
 }
 
-/// Returns the nanoseconds to refill one request, and a whole burst; `None` if they are out of range.
+/// Returns the time to refill one request and the time to refill a whole burst, in nanoseconds; `None` if a time is out of range.
 fn rate(count: u64, per: Duration, burst: u64) -> Option<(u64, u64)> {
     let per = u64::try_from(per.as_nanos()).ok()?;
     let interval = per.div_ceil(count.max(1));
@@ -273,7 +273,7 @@ fn rate(count: u64, per: Duration, burst: u64) -> Option<(u64, u64)> {
     (interval >= 1_000).then_some((interval, room))
 }
 
-/// A month has no fixed length, so `w` is omitted (draft-ietf-httpapi-ratelimit-headers-10 §3.1.3).
+/// Returns the seconds of a period for `w` (draft-ietf-httpapi-ratelimit-headers-10 §3.1.3); `None` for a month, which varies.
 fn seconds_of(period: QuotaPeriod) -> Option<u64> {
     match period {
         QuotaPeriod::Hour => Some(3_600),
@@ -289,7 +289,7 @@ impl KeyPart {
 }
 
 impl Limit {
-    /// Returns `true` if the limit counts by an attribute that only an authenticated caller has.
+    /// Returns `true` if the limit counts by an attribute that only authenticated callers have.
     pub fn needs_caller(&self) -> bool {
         self.by.iter().any(KeyPart::needs_caller)
     }
@@ -307,7 +307,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Returns the problems of a document with these limits, one route with authentication and one without.
+    /// Returns the problems of a document that has these limits, a route with authentication and a route without.
     fn problems(over: &Value) -> Vec<String> {
         let mut document = json!({
             "version": "1.0",

@@ -1,4 +1,4 @@
-//! Compiles `permissions`: assigns one bit to each name, and converts the names used by routes and clients to sets.
+//! Compiles `permissions`: assigns a bit to each permission, and converts the names that routes and clients use to sets.
 
 use super::issuers::unknown;
 use crate::config::document::Document;
@@ -23,7 +23,7 @@ impl PermissionRegistry {
         registry
     }
 
-    /// Returns the set of these permissions, each named like `LIC.READ_ORDERS`. Unknown names are reported as problems.
+    /// Returns the set of these permissions, which are named like `LIC.READ_ORDERS`. Reports unknown names as problems.
     pub(in crate::policy) fn set_of(&self, names: &[At<String>], problems: &mut Problems) -> PermissionSet {
         let mut set = PermissionSet::default();
         for name in names {
@@ -35,7 +35,7 @@ impl PermissionRegistry {
         set
     }
 
-    /// Returns the permissions that a route requires. Unknown names are reported as problems.
+    /// Returns the permissions that a route requires. Reports unknown names as problems.
     pub(super) fn need_of(&self, all: &[At<String>], any: &[At<String>], problems: &mut Problems) -> PermissionNeed {
         self.set_of(all, problems);
         self.set_of(any, problems);
@@ -45,7 +45,7 @@ impl PermissionRegistry {
     }
 }
 
-/// Two names with the same bit would be indistinguishable in a token.
+/// Reports two permissions with the same bit, because a token could not distinguish them.
 fn check_bits(domain: &PermissionDomain, problems: &mut Problems) {
     for (i, permission) in domain.permissions.iter().enumerate() {
         let bit = permission.bit.value;
@@ -56,7 +56,7 @@ fn check_bits(domain: &PermissionDomain, problems: &mut Problems) {
     }
 }
 
-/// Checks that each header has one use, and that the permissions fit in it.
+/// Checks that each header is used only once, and that its value is not too long when it contains all permissions.
 fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &mut Problems) {
     let names: Vec<At<String>> =
         registry.names().map(|name| At { value: name.to_string(), place: Default::default() }).collect();
@@ -81,7 +81,7 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
     }
 }
 
-/// Envoy and upstreams allow a few times this size for all headers together.
+/// The maximum length of a permission header. Envoy and upstreams limit all headers together to a few times this size.
 const MAX_HEADER_BYTES: usize = 8_192;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Compiles `revocation`: the revocations in the document, and the poll plan of the list.
+//! Compiles `revocation`: the revocations in the document, and the poll plan of the revocation list.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::policy::credentials::revocation::Revocation;
 use crate::policy::credentials::revocation_list::Revocations;
 use crate::policy::verdict::wait::PolledId;
 
-/// Compiles the section, if the document has it. A polled list gets the next poll plan number.
+/// Compiles the section, if the document has one. Adds the poll plan of a polled list to `plans`.
 pub(super) fn compile(
     written: Option<&revocation::RevocationSettings>,
     issuers: &[IssuerSettings],
@@ -32,7 +32,7 @@ pub(super) fn compile(
         PolledId(plans.len() - 1)
     });
     Some(Revocation {
-        // Entries in the document never expire, so none is dropped.
+        // Revocations in the document never expire, so the time zero keeps all of them.
         inline: Revocations::of(&written.revoked, Duration::ZERO),
         list,
         accept_unchecked: written.on_unavailable == ListUnavailable::AcceptUnchecked,
@@ -40,7 +40,7 @@ pub(super) fn compile(
     })
 }
 
-/// Returns the poll plan of a document: fetched every `poll`, and used for at most `stale_for` longer.
+/// Returns the poll plan of a document. The document is fetched every `poll`, and stays in use for up to `stale_for` after that.
 pub(super) fn plan(from: &PolledSource, what: DocumentKind) -> PollPlan {
     PollPlan {
         what,

@@ -33,7 +33,7 @@ pub(super) struct RouteContext<'a, 'd> {
     pub(super) permissions: &'a PermissionRegistry,
     pub(super) cors: Option<&'a Rc<CorsPolicy>>,
     pub(super) schemas: &'a Schemas,
-    /// The checks of routes that do not set their own.
+    /// The checks for routes that have no `checks` section.
     pub(super) checks: Option<Rc<Checks>>,
 }
 
@@ -139,7 +139,7 @@ impl RouteContext<'_, '_> {
                 "`auth: none` identifies no caller, so `scopes`, `any_scope`, `permissions`, `any_permission`, `require_claims` and `issuer` cannot be used",
             );
         }
-        // Otherwise, a caller without a token would gain access that a caller with a token lacks.
+        // Otherwise such a route could accept callers without a token and refuse callers with a token.
         if *auth == Auth::Optional && wants {
             problems.add(
                 &route.auth.place,
@@ -176,7 +176,7 @@ impl RouteContext<'_, '_> {
                 problems.add(&route.place, "a route with `response` has no upstream: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot be used");
             }
             if response.body.is_some() && matches!(response.status, 204 | 205 | 304) {
-                // RFC 9110 §6.4.1: a client would read body bytes after such a status as the next response.
+                // After such a status, a client would read a body as the start of the next response (RFC 9110 §6.4.1).
                 let status = response.status;
                 problems.add(
                     &route.place,
@@ -215,7 +215,8 @@ impl RouteContext<'_, '_> {
     }
 }
 
-/// An upstream's name is used as a cluster name and in a header. Its base path precedes validated paths.
+/// Checks the names and base paths of the upstreams. A name is used as a cluster name and in a header. The filter puts the base
+/// path in front of validated paths.
 fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
     for upstream in upstreams {
         let name = &upstream.name.value;

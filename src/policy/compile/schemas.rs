@@ -9,16 +9,16 @@ use crate::config::problem::{Problems, near_miss};
 use crate::config::schema::{SchemaSetting, WrittenSchema};
 use crate::strict_json::schema::{Library, Schema};
 
-/// The schemas that check bodies.
+/// The schemas for request bodies.
 #[derive(Default)]
 pub(super) struct Schemas {
     named: Vec<(String, Option<Rc<Schema>>)>,
-    /// Inline schemas, by their path in the document.
+    /// Inline schemas, each with its path in the document.
     own: Vec<(String, Option<Rc<Schema>>)>,
 }
 
 impl Schemas {
-    /// Compiles all schemas, used or not.
+    /// Compiles all schemas, including schemas that no route uses.
     pub fn compile(document: &Document, problems: &mut Problems) -> Schemas {
         let sections = document.checks.iter().chain(document.routes.iter().filter_map(|r| r.checks.as_ref()?.as_ref()));
         let settings: Vec<&SchemaSetting> = sections.filter_map(setting).collect();
@@ -29,7 +29,7 @@ impl Schemas {
         }
         for setting in &settings {
             if let SchemaSetting::Own(schema) = setting {
-                // No name contains this letter, and all references from here point to names.
+                // Schema names cannot contain `~`, so this address is unique.
                 written.push((address(&format!("~{}", written.len())), schema));
             }
         }
@@ -41,7 +41,7 @@ impl Schemas {
                 Ok(compiled) => return (schema, Some(Rc::new(compiled))),
                 Err(faults) => faults,
             };
-            // Reports a fault once, even if several schemas refer to it.
+            // Reports each fault once, even if several schemas refer to the faulty schema.
             for fault in faults {
                 let schema = written.iter().find(|(address, _)| *address == fault.address);
                 let place = schema.map(|(_, schema)| schema.part(&fault.pointer)).unwrap_or_default();
@@ -77,7 +77,7 @@ fn setting(section: &CheckSettings) -> Option<&SchemaSetting> {
     section.json.as_ref()?.schema.as_ref()
 }
 
-/// Returns the address of a named schema. Other schemas refer to it by its plain name.
+/// Returns the address of a named schema. Other schemas refer to the schema by its plain name.
 fn address(name: &str) -> String {
     format!("schemas:///{name}")
 }

@@ -1,11 +1,12 @@
-//! Rejects documents that read headers which only the gateway sets, because clients could forge them.
+//! Rejects documents that trust a client's value of a header that only the gateway sets.
 
 use crate::config::document::{Document, TokenSource};
 use crate::config::header_name::{OWN_PREFIX, is_same_cgi_variable, starts_with_as_cgi_variable};
 use crate::config::limit::KeyPart;
 use crate::config::problem::{Place, Problems};
 
-/// Checks the headers used by limits, `checks` and token places. Conditions check theirs with [`forged`].
+/// Checks the headers that limits, `checks` and token places read. `conditions` calls [`forged`] for the headers that conditions
+/// read.
 pub(super) fn check(document: &Document, problems: &mut Problems) {
     for (name, place) in read_by(document) {
         if let Some(fault) = forged(name, document) {
@@ -14,7 +15,7 @@ pub(super) fn check(document: &Document, problems: &mut Problems) {
     }
 }
 
-/// The request headers that limits, `checks` and `token_from` read, each with its place in the document.
+/// Returns the request headers that limits, `checks` and `token_from` read, each with its place in the document.
 pub fn read_by(document: &Document) -> Vec<(&str, &Place)> {
     let mut found: Vec<(&str, &Place)> = Vec::new();
     let routes = &document.routes;
@@ -38,7 +39,7 @@ pub fn read_by(document: &Document) -> Vec<(&str, &Place)> {
     found
 }
 
-/// Returns the reason why a policy must not trust a client's value of this header.
+/// Returns the reason why a policy must not trust this header from a client; `None` if it may.
 pub(super) fn forged(name: &str, document: &Document) -> Option<String> {
     let identity = document.identity_headers.iter().map(|header| &header.header);
     let permissions = document.forward_permissions.headers.iter().map(|(header, _)| header);
@@ -57,7 +58,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Returns the problems of a document with one more member at the top level, in its route and in its issuer.
+    /// Returns the problems of a document with three additional settings: at the top level, in its route, and in its issuer.
     fn problems(document: (&str, Value), route: (&str, Value), issuer: (&str, Value)) -> Vec<String> {
         let mut text = json!({
             "version": "1.0",

@@ -9,7 +9,7 @@ use crate::config::problem::Problems;
 use crate::policy::limits::rate_limit::Sharing;
 use crate::policy::limits::rate_limit_client::{LeaseTerms, Service, SharedLimit};
 
-/// The rate limit service, and the timeout of calls.
+/// The rate limit service, and the timeout of its calls; `None` if the document has no service.
 pub(super) struct SharedLimits(Option<(Rc<Service>, Duration)>);
 
 impl SharedLimits {

@@ -11,11 +11,11 @@ pub enum Algorithm {
     Rs384,
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     Rs512,
-    /// RSASSA-PSS with SHA-256, also for MGF1, and a salt of 32 bytes.
+    /// RSASSA-PSS and MGF1 with SHA-256, and a salt of 32 bytes.
     Ps256,
-    /// RSASSA-PSS with SHA-384, also for MGF1, and a salt of 48 bytes.
+    /// RSASSA-PSS and MGF1 with SHA-384, and a salt of 48 bytes.
     Ps384,
-    /// RSASSA-PSS with SHA-512, also for MGF1, and a salt of 64 bytes.
+    /// RSASSA-PSS and MGF1 with SHA-512, and a salt of 64 bytes.
     Ps512,
     /// ECDSA on P-256 with SHA-256.
     Es256,
@@ -70,8 +70,7 @@ impl Algorithm {
         }
     }
 
-    /// Returns the algorithm with exactly this name: `alg` is case-sensitive (RFC 7515 §4.1.1), so `rs256` and `NONE` are
-    /// unknown.
+    /// Returns the algorithm with exactly this name. `alg` is case-sensitive (RFC 7515 §4.1.1), so `rs256` is an unknown name.
     pub fn from_name(name: &str) -> Option<Algorithm> {
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
@@ -81,7 +80,7 @@ impl Algorithm {
         matches!(self, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
     }
 
-    /// Returns the hash of the signing input; `None` for EdDSA, which hashes internally.
+    /// Returns the hash function for the signing input; `None` for EdDSA, which hashes internally.
     pub const fn hash(self) -> Option<Hash> {
         match self {
             Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256 | Algorithm::Hs256 => Some(Hash::Sha256),

@@ -1,8 +1,8 @@
 //! API keys: their format, their places in a request, and their removal before forwarding.
 //!
-//! Example: `pck_production_8fK2mQ7xW1bT_…`. A key consists of a mark for secret scanners, the environment, a lookup id, and
-//! after the last `_` the secret with a checksum. The checksum distinguishes a typing error from a guess. Everything except the
-//! secret is the prefix, which is not confidential. Only the SHA-256 of the whole key is stored.
+//! Example: `pck_production_8fK2mQ7xW1bT_…`. A key consists of `pck_` for secret scanners, the environment, a lookup id, and the
+//! secret with a checksum. The checksum distinguishes a typing error from a guess. The part before the last `_` is the prefix,
+//! which is not confidential. Only the SHA-256 of the whole key is stored.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 /// A key with a valid format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiKey<'k> {
-    /// Everything except the secret.
+    /// The part before the last `_`, which does not contain the secret.
     pub prefix: &'k str,
     /// The environment of the key.
     pub environment: &'k str,
@@ -27,8 +27,7 @@ pub struct ApiKey<'k> {
 }
 
 impl<'k> ApiKey<'k> {
-    /// Parses a presented key. The error is the reason for the audit record. The parser uses no secret data except the key
-    /// itself.
+    /// Parses a key from a request. The error is the reason for the audit record. The parser does not read any stored key.
     pub fn read(text: &'k [u8]) -> Result<ApiKey<'k>, &'static str> {
         let malformed = "api_key_malformed";
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_BYTES).ok_or(malformed)?;
@@ -60,7 +59,7 @@ pub fn environment_of(prefix: &str) -> Option<&str> {
     (is_environment(environment) && is_lookup).then_some(environment)
 }
 
-/// Returns `true` if the name is valid for an environment. Keys contain it.
+/// Returns `true` if `name` is a valid name of an environment. API keys contain the name.
 pub fn is_environment(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -84,7 +83,8 @@ fn checksum(text: &str) -> [u8; CHECKSUM] {
 pub struct KeyPlaces(pub Vec<KeyPlace>);
 
 impl KeyPlaces {
-    /// Finds the key of a request. Two keys are refused even if they are equal, because it is ambiguous which one applies.
+    /// Finds the key of a request. A request with two keys is refused, even if the keys are equal, because it is ambiguous which
+    /// key applies.
     pub fn find<'r>(&self, request: &Request<'r>, query: Option<&'r str>) -> Result<Option<Cow<'r, [u8]>>, Rejection> {
         let mut found: Option<Cow<'r, [u8]>> = None;
         let mut add = |key: Cow<'r, [u8]>| match found.replace(key) {
@@ -129,8 +129,9 @@ impl KeyPlaces {
             && self.0.iter().any(|place| matches!(place, KeyPlace::Scheme(s) if s.eq_ignore_ascii_case("bearer")))
     }
 
-    /// Removes the contents of all key places, in every spelling that an upstream might accept. Returns the query without keys
-    /// if it contained one. No route forwards a key, because the upstream could use it to impersonate the client.
+    /// Removes the keys from all key places, in every spelling of a header that an upstream may accept. Returns the query without
+    /// keys if the query contained a key, and `query` otherwise. No route forwards a key, because the upstream could use the key
+    /// to impersonate the client.
     pub fn strip(
         &self,
         request: &Request<'_>,
@@ -178,14 +179,15 @@ fn remove_spellings(name: &str, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderE
     HeaderEdit::remove_matching(sent, edits, |sent| is_same_cgi_variable(sent, name));
 }
 
-/// Returns the text after the scheme, which is case-insensitive (RFC 9110 §11.1).
+/// Returns the bytes after the scheme; `None` for another scheme. The scheme is case-insensitive (RFC 9110 §11.1).
 fn behind_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
     let (start, rest) = value.split_at_checked(scheme.len())?;
     let ends = matches!(rest.first(), None | Some(b' '));
     (start.eq_ignore_ascii_case(scheme.as_bytes()) && ends).then(|| rest.trim_ascii())
 }
 
-/// `Bearer` is also used for tokens, so only a marked credential is a key there. Any other scheme contains only keys.
+/// Returns `true` if the credential after `scheme` is an API key. `Bearer` is also used for tokens, so a bearer credential is an
+/// API key only if it starts with [`MARK`]. Other schemes are used only for API keys.
 fn is_key_behind(scheme: &str, key: &[u8]) -> bool {
     !scheme.eq_ignore_ascii_case("bearer") || is_marked(key)
 }
@@ -196,7 +198,7 @@ fn is_marked(text: &[u8]) -> bool {
 
 /// The prefix of every key. Secret scanners search for it.
 pub const MARK: &str = "pck_";
-/// 22 base-62 digits have 131 bits.
+/// The minimum length of a secret: 22 base-62 digits have 131 bits.
 const LEAST_SECRET: usize = 22;
 const CHECKSUM: usize = 6;
 const MAX_BYTES: usize = 256;

@@ -1,4 +1,4 @@
-//! An authenticated caller: its proof, issuer, client id and permissions.
+//! An authenticated caller, with the verified credential, the client id and the permissions.
 
 use std::rc::Rc;
 
@@ -16,17 +16,17 @@ use crate::policy::authority::scopes::ScopeSet;
 /// A caller whose credential was verified.
 #[derive(Debug)]
 pub struct Caller {
-    /// The credential that proved the caller.
+    /// The credential that authenticated the caller.
     pub proof: Proof,
     /// The `sub` claim of the token.
     pub subject: Option<Rc<str>>,
     /// The client id: the owner of the key or certificate, or the `client_id` or `azp` claim of the token.
     pub client_id: Option<Rc<str>>,
-    /// The client's entry in the client list. A token may name a client that is not listed.
+    /// The client's entry in the client directory. A token may name a client without an entry.
     pub client: Option<Rc<Client>>,
     /// All claims of the token; null without a token.
     pub claims: Value,
-    /// The caller's scopes, limited to those that some route requires.
+    /// The caller's scopes, without scopes that no route requires.
     pub scopes: ScopeSet,
     /// The permissions granted to the caller.
     pub permissions: PermissionSet,
@@ -34,7 +34,7 @@ pub struct Caller {
     pub identity: Identity,
 }
 
-/// The credential that proved a caller.
+/// The credential that authenticated a caller.
 #[derive(Debug)]
 pub enum Proof {
     /// A token.
@@ -45,22 +45,23 @@ pub enum Proof {
     Certificate,
 }
 
-/// The conditions for using a cached token again.
+/// The data of a verified token, which is checked when the cached token is used again.
 #[derive(Debug)]
 pub struct TokenProof {
-    /// The issuer, as an index into the policy's list.
+    /// The issuer, as an index into the policy's list of issuers.
     pub issuer: usize,
     /// The name of the issuer.
     pub issuer_name: Rc<str>,
-    /// Identifies the token by its signing input, so that another encoding of the signature does not make it a different token.
+    /// An identifier of the token, computed from the signing input. A different encoding of the signature does not change the
+    /// identifier.
     pub id: u128,
     /// The time range in which the token is valid.
     pub validity: Validity,
     /// The generation of the remote key set that verified the signature; 0 for keys in the configuration.
     pub generation: u64,
-    /// The generation of the polled client document used for the lookup; `None` if it was not used.
+    /// The generation of the polled client document; `None` if the client lookup did not use the document.
     pub clients: Option<u64>,
-    /// The place of the token in the request.
+    /// The place of the token, as an index into the policy's list of places.
     pub source: usize,
     /// The SHA-256 of the certificate that the token is bound to (RFC 8705 §3.1).
     pub bound: Option<[u8; 32]>,
@@ -76,7 +77,7 @@ impl Caller {
         }
     }
 
-    /// Returns the token's data, if a token proved the caller.
+    /// Returns the token's data, if a token authenticated the caller.
     pub fn token(&self) -> Option<&TokenProof> {
         match &self.proof {
             Proof::Token(token) => Some(token),
@@ -89,7 +90,7 @@ impl Caller {
         self.token().map(|token| &token.issuer_name)
     }
 
-    /// Returns the id of the API key, if a key proved the caller.
+    /// Returns the id of the API key, if a key authenticated the caller.
     pub fn key(&self) -> Option<&Rc<str>> {
         match &self.proof {
             Proof::ApiKey(key) => Some(key),
@@ -97,8 +98,8 @@ impl Caller {
         }
     }
 
-    /// Returns `true` if the client id is valid only within its token's issuer. A key, a certificate, and a token of the only
-    /// issuer that may name a listed client all prove the same client. Any other id is scoped to its issuer.
+    /// Returns `true` if two issuers may use the caller's client id for different clients. API keys and certificates identify a
+    /// listed client. A token identifies a listed client only if no other issuer may name the client.
     pub fn is_client_of_its_issuer(&self) -> bool {
         self.token().is_some() && self.client.as_ref().is_none_or(|client| client.several_issuers)
     }
@@ -108,8 +109,7 @@ impl Caller {
         self.client.as_ref()?.plan.as_ref()
     }
 
-    /// Returns the memory allocated for this caller. Shared data does not count: the client, the header names and the issuer's
-    /// name.
+    /// Returns the bytes allocated for this caller, without shared data: the client, the header names and the issuer's name.
     pub fn allocated(&self) -> usize {
         let text = |text: &Option<Rc<str>>| text.as_ref().map_or(0, |text| shared(text.len()));
         shared(size_of::<Caller>())
@@ -136,16 +136,16 @@ impl Caller {
     }
 }
 
-/// An `Rc` allocation starts with two reference counts.
+/// Returns the size of an `Rc` allocation, which starts with two reference counts.
 fn shared(bytes: usize) -> usize {
     block(bytes + 2 * size_of::<usize>())
 }
 
-/// The callers proved by one request. The first one's authority applies.
+/// The callers that the credentials of one request authenticated. Authorization uses the permissions of the first caller.
 #[derive(Debug)]
 pub struct Callers {
-    /// The caller whose authority applies.
+    /// The caller whose scopes, permissions and claims are checked.
     pub first: Rc<Caller>,
-    /// Callers proved by additional credentials.
+    /// The callers that additional credentials authenticated.
     pub others: Vec<Rc<Caller>>,
 }

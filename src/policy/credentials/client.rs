@@ -1,4 +1,4 @@
-//! A compiled client: the permissions and validity of its credentials.
+//! A compiled client, with the permissions and the validity period of the client.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,19 +18,19 @@ pub struct Client {
     pub plan: Option<Rc<str>>,
     /// Labels that conditions and limits can use.
     pub tags: Vec<Rc<str>>,
-    /// The scopes of its keys and certificates. A token's scopes are restricted to them.
+    /// The scopes of the client's keys and certificates. The scopes of a token are restricted to these scopes.
     pub scopes: Option<ScopeSet>,
-    /// The permissions, used in the same way.
+    /// The permissions of the client's keys and certificates. The permissions of a token are restricted to these permissions.
     pub permissions: Option<PermissionSet>,
-    /// The issuers whose tokens may name the client, as indexes into the policy's list. `None` means all issuers, an empty list
-    /// none.
+    /// The issuers whose tokens may name the client, as indexes into the policy's list. `None` means all issuers; an empty list
+    /// means no issuer.
     pub token_issuers: Option<Vec<usize>>,
-    /// Tokens of several issuers may name the client. Limits then count each issuer separately, so that one issuer cannot
-    /// exhaust the client's limits for another.
+    /// Whether tokens of several issuers may name the client. If so, limits count each issuer separately, so that one issuer
+    /// cannot exhaust the client's limits for another issuer.
     pub several_issuers: bool,
-    /// The client exists in this environment.
+    /// Whether the client exists in the gateway's environment.
     pub here: bool,
-    /// The name of this environment: the only one in which the client can call this gateway.
+    /// The name of the gateway's environment; `None` if the document sets no environment.
     pub environment: Option<Rc<str>>,
     /// The period in which the client may call.
     pub period: ValidityPeriod,

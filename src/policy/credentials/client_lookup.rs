@@ -1,7 +1,8 @@
 //! Looks up clients in the gateway's document and in a polled client document.
 //!
-//! A polled document cannot redefine a client of the gateway's document. So a key or client found in the gateway's document
-//! needs no other lookup. Every other lookup waits for the polled document, and is refused as unavailable if there is none.
+//! A polled document cannot redefine a client of the gateway's document. So a key or client id that is found in the gateway's
+//! document is not looked up in the polled document. Every other lookup waits for the polled document. If the polled document is
+//! unavailable, the request is refused.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,11 +23,12 @@ use crate::policy::world::World;
 pub struct Clients {
     /// The clients in the gateway's document.
     pub(in crate::policy) own: Rc<ClientDirectory>,
-    /// The polled document with more clients.
+    /// The polled document with more clients, if the policy polls one.
     pub(in crate::policy) polled: Option<PolledId>,
 }
 
-/// A client found by id, and the generation of the polled document used; `None` if it was not used.
+/// The client with an id, and the generation of the polled document. The generation is `None` if the polled document was not
+/// used.
 pub type FoundClient = (Option<Rc<Client>>, Option<u64>);
 
 impl Clients {
@@ -38,8 +40,8 @@ impl Clients {
         Ok(directory.by_key(&key, world.now)?)
     }
 
-    /// Returns the caller for a verified certificate. A certificate that matches two clients proves neither, so both documents
-    /// are searched.
+    /// Returns the caller for a verified certificate. Both documents are searched, because a certificate that matches two clients
+    /// is refused.
     pub fn by_certificate(
         &self,
         shown: &Certificate,
@@ -52,7 +54,7 @@ impl Clients {
         Ok(ClientDirectory::by_certificate(&directories, shown, world.now)?)
     }
 
-    /// Returns the client with this id, if it is listed.
+    /// Returns the client with this id, if a document lists the client.
     pub fn by_id(&self, id: &str, received_at: Duration, world: &World<'_>) -> Result<FoundClient, Stop> {
         if let Some(own) = self.own.client(id) {
             return Ok((Some(own.clone()), None));
@@ -61,7 +63,7 @@ impl Clients {
         Ok(directory.map_or((None, None), |(directory, generation)| (directory.client(id).cloned(), Some(generation))))
     }
 
-    /// Returns `true` if a lookup in this generation of the polled document would still give the same result.
+    /// Returns `true` if a lookup that used this generation of the polled document would give the same result now.
     pub fn finds_the_same(&self, generation: Option<u64>, world: &World<'_>) -> bool {
         generation.is_none() || self.polled.and_then(|id| world.polled.generation(id, world.now)) == generation
     }

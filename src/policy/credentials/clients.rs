@@ -1,6 +1,6 @@
 //! The client directory: maps keys and certificates to clients, and checks their validity.
 //!
-//! It is built from the gateway's document or from a polled document. A polled document can revoke a key without a new
+//! The directory is built from the gateway's document or from a polled document. A polled document can revoke a key without a new
 //! configuration.
 
 use std::collections::HashMap;
@@ -25,12 +25,12 @@ pub struct ClientDirectory {
     pub(in crate::policy) certificates: Certificates,
 }
 
-/// Parses client documents against the policy that uses them.
+/// Parses client documents for a policy.
 pub trait ReadClients {
     /// Parses a document, `{ "version": "1.0", "clients": […] }`.
     ///
     /// # Errors
-    /// The problems of the document, as one sentence for the log. The whole document is then rejected.
+    /// Returns the problems of the document, as one line for the log. A document with a problem is rejected as a whole.
     fn parse(&self, text: &[u8]) -> Result<ClientDirectory, String>;
 
     /// Returns the maximum number of clients, keys and certificates in a document.
@@ -40,25 +40,25 @@ pub trait ReadClients {
     fn most_bytes(&self) -> usize;
 }
 
-/// Omits the reader's contents, which are the whole policy.
+/// Formats only the name of the trait, because a reader contains the whole policy.
 impl fmt::Debug for dyn ReadClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReadClients")
     }
 }
 
-/// A compiled key.
+/// A compiled API key.
 #[derive(Debug)]
 pub(in crate::policy) struct KeyEntry {
     pub(in crate::policy) digest: [u8; 32],
     pub(in crate::policy) here: bool,
     pub(in crate::policy) revoked: bool,
     pub(in crate::policy) period: ValidityPeriod,
-    /// The caller that the key proves, built once.
+    /// The caller that the key authenticates. The caller is built once, when the document is parsed.
     pub(in crate::policy) caller: Rc<Caller>,
 }
 
-/// Maps the identifying certificate fields to callers.
+/// Maps digests, URIs and DNS names of certificates to callers.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct Certificates {
     pub(in crate::policy) by_digest: HashMap<[u8; 32], Rc<Caller>>,
@@ -82,13 +82,13 @@ impl ClientDirectory {
         self.clients.get(id)
     }
 
-    /// Returns `true` if a key with this prefix is listed.
+    /// Returns `true` if the directory has a key with the prefix of `key`.
     pub fn has_key(&self, key: &ApiKey<'_>) -> bool {
         self.keys.contains_key(key.prefix)
     }
 
-    /// Returns the caller for a presented key. Known and unknown prefixes take the same path, and hashes are compared in
-    /// constant time. So neither the response nor its timing shows which part of a guess was right.
+    /// Returns the caller for a presented key. A hash is compared for known and for unknown prefixes, in constant time. So
+    /// neither the response nor its timing shows which part of a guess was correct.
     pub fn by_key(&self, key: &ApiKey<'_>, now: Duration) -> Result<Rc<Caller>, Rejection> {
         let known = self.keys.get(key.prefix);
         let digest = known.map_or(&NOBODYS, |known| &known.digest);
@@ -106,14 +106,14 @@ impl ClientDirectory {
         standing.map(|()| known.caller.clone()).map_err(|reason| refused(reason).with(known.describe()))
     }
 
-    /// Returns the caller for a verified certificate. All fields that match a client, in any directory, must lead to the same
-    /// client.
+    /// Returns the caller for a verified certificate. If several fields of the certificate match, in any directory, all of them
+    /// must identify the same client.
     pub fn by_certificate(
         directories: &[&ClientDirectory],
         shown: &Certificate,
         now: Duration,
     ) -> Result<Rc<Caller>, Rejection> {
-        // A name truncated at a NUL would match another name (CVE-2025-66220).
+        // A name that is truncated at a NUL would match another name (CVE-2025-66220).
         let has_nul = |name: &Option<String>| name.as_ref().is_some_and(|name| name.contains('\0'));
         if has_nul(&shown.uri) || has_nul(&shown.dns) {
             return Err(refused("certificate_malformed"));
@@ -151,7 +151,7 @@ pub(in crate::policy) fn refused(reason: &'static str) -> Rejection {
     Rejection::new(RejectionKind::InvalidCredential, reason)
 }
 
-/// Used in the comparison for unknown prefixes. No key is known with this hash, and such a key would still match no client.
+/// The hash that is compared for an unknown prefix. No key with this hash is known, and such a key would be refused anyway.
 const NOBODYS: [u8; 32] = [0; 32];
 
 #[cfg(test)]

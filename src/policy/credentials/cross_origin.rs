@@ -1,30 +1,30 @@
-//! Prevents cross-site request forgery: refuses requests that a foreign page makes with a cookie attached by the browser.
+//! Prevents cross-site request forgery: refuses a request if a foreign page caused it and a cookie authenticates the caller.
 //!
-//! Only browsers attach cookies automatically, and they identify the page in `Origin` (RFC 6454 §7, Fetch §3.1) and in
-//! `Sec-Fetch-Site` (Fetch Metadata §2.3). A page's script cannot set either header. Other clients send neither and are
-//! accepted.
+//! Only browsers attach cookies automatically. Browsers identify the page in `Origin` (RFC 6454 §7, Fetch §3.1) and in
+//! `Sec-Fetch-Site` (Fetch Metadata §2.3), and the scripts of a page cannot set these headers. Other clients send neither header,
+//! so their requests are accepted.
 
 use crate::policy::request::guard::{RequestHost, read_host};
 use crate::policy::request::{Request, SingleValue};
 use crate::policy::respond::cors::CorsPolicy;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
-/// Checks a request whose credential is a cookie. Returns the finding for `portcullis explain`.
+/// Checks a request whose credential is a cookie. Returns the reason for accepting the request, for `portcullis explain`.
 ///
 /// # Errors
-/// The request is unsafe, and a page of a foreign origin made it.
+/// Returns a rejection if the method is unsafe and a page of a foreign origin may have caused the request.
 pub fn check(
     request: &Request<'_>,
     host: &RequestHost<'_>,
     cors: Option<&CorsPolicy>,
 ) -> Result<&'static str, Rejection> {
-    // For safe methods (RFC 9110 §9.2.1), a page cannot read the response unless CORS allows it. A WebSocket could be read and
-    // written.
+    // Safe methods (RFC 9110 §9.2.1) change nothing, and a page can read the response only if CORS allows it. But a page can read
+    // from and write to a WebSocket.
     if matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !request.upgrade {
         return Ok("a safe method: pages of any origin may cause it");
     }
     let site = once(request, b"sec-fetch-site");
-    // The browser compares the page's origin with the URL that it requested, before any proxy changes it.
+    // The browser compares the page's origin with the requested URL, before a proxy can change the URL.
     if site == SingleValue::Value(b"same-origin") {
         return Ok("the browser says that the page is of the same origin");
     }
@@ -47,9 +47,9 @@ fn foreign(detail: &str) -> Rejection {
     Rejection::new(RejectionKind::Forbidden, "origin_foreign").with(detail.to_string())
 }
 
-/// Returns `true` if this is the origin of the request's own address. Behind a proxy that terminates TLS, the gateway sees
-/// `http` while the browser sees `https`. The reverse is not accepted: anyone on the network can forge a page delivered over
-/// `http`.
+/// Returns `true` if `origin` is the origin of the request's own address. Behind a proxy that terminates TLS, the gateway sees
+/// `http` while the browser sees `https`. An `http` origin for an `https` request is not accepted, because anyone on the network
+/// can forge a page delivered over `http`.
 fn is_own(origin: &[u8], scheme: &[u8], host: &RequestHost<'_>) -> bool {
     let is = |prefix: &[u8]| origin.strip_prefix(prefix);
     let (authority, usual_port) = match (is(b"https://"), is(b"http://")) {
@@ -73,7 +73,7 @@ fn once<'r>(request: &Request<'r>, name: &[u8]) -> SingleValue<'r> {
     found
 }
 
-/// Shortens an origin for the audit record; it may contain any bytes.
+/// Shortens an origin for the audit record, and replaces invalid UTF-8.
 fn text(origin: &[u8]) -> String {
     String::from_utf8_lossy(origin).chars().take(MAX_SHOWN).collect()
 }
@@ -120,7 +120,7 @@ mod tests {
             ("http", "[::1]:8080", "http://[::1]:8080", false),
             ("http", "api.example.com", "http://api.example.com", false),
             ("http", "api.example.com:80", "http://api.example.com", false),
-            // A proxy in front terminates TLS.
+            // A proxy in front of the gateway terminates TLS.
             ("http", "api.example.com", "https://api.example.com", false),
             ("http", "api.example.com:443", "https://api.example.com", false),
             ("https", "api.example.com", "http://api.example.com", true),
@@ -159,9 +159,9 @@ mod tests {
             (vec![own, site("cross-site")], true),
             (vec![foreign, site("cross-site")], true),
             (vec![foreign, site("none")], true),
-            // A proxy in front replaced the host.
+            // A proxy in front of the gateway replaced the host.
             (vec![foreign, site("same-origin")], false),
-            // A page whose referrer policy hides its origin.
+            // The page's referrer policy hides the origin.
             (vec![("origin", "null"), site("same-origin")], false),
             (vec![("origin", "null"), site("cross-site")], true),
             (vec![own, own], true),
@@ -218,7 +218,7 @@ mod tests {
             (cors(&listed, true), "null", true),
             (cors(&listed, false), "https://app.example.com", true),
             (cors(&["*"], false), "https://app.example.com", true),
-            // The compiler rejects such a policy.
+            // The compiler rejects this CORS policy.
             (cors(&["*"], true), "https://app.example.com", true),
         ] {
             let headers = [

@@ -1,8 +1,8 @@
-//! Measures the allocated memory of values, for caches with a bound in bytes.
+//! Measures the allocated memory of values, for caches with a maximum size in bytes.
 
 use serde_json::Value;
 
-/// Returns the bytes of all allocations of a JSON value. The size of the value itself belongs to its owner.
+/// Returns the bytes of all allocations of a JSON value. The size of the `Value` itself is not included.
 pub fn json(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
@@ -20,8 +20,8 @@ pub fn block(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { (bytes + BLOCK_HEADER).next_multiple_of(BLOCK_STEP) }
 }
 
-/// Returns the size of a map's tree nodes. Each node has room for eleven members and contains at least five, except a single
-/// root node. One member takes as much memory as eleven.
+/// Returns the size of a map's tree nodes. Each node has room for eleven members and contains at least five, except a single root
+/// node. A map with one member takes as much memory as a map with eleven members.
 fn nodes(members: usize) -> usize {
     let leaf = NODE_MEMBERS * (size_of::<String>() + size_of::<Value>()) + 2 * size_of::<usize>();
     match members {
@@ -44,7 +44,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Returns the bytes counted for a JSON text.
+    /// Parses a JSON document, and returns the bytes counted for the value.
     fn of(text: &str) -> usize {
         json(&serde_json::from_str(text).unwrap())
     }
@@ -55,7 +55,7 @@ mod tests {
             assert_eq!(of(text), 0, "{text}");
         }
         assert!(of("\"0123456789\"") >= 10);
-        // An object with one member has the same node size as one with eleven.
+        // An object with one member has the same node size as an object with eleven members.
         let (one, eleven) =
             (of(r#"{"":0}"#), of(r#"{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0,"j":0,"k":0}"#));
         assert!(one >= 11 * (size_of::<String>() + size_of::<Value>()), "{one}");

@@ -1,4 +1,4 @@
-//! A compiled issuer: the requirements for its tokens, and its keys.
+//! A compiled issuer, with the keys of the issuer and the requirements for the issuer's tokens.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,58 +18,58 @@ use crate::policy::verdict::wait::PolledId;
 /// A compiled issuer.
 #[derive(Debug)]
 pub struct Issuer {
-    /// Its name in routes and in the audit record.
+    /// The name of the issuer in routes and in the audit record.
     pub name: Rc<str>,
     /// The exact `iss` value.
     pub issuer: String,
     /// Accepted algorithms. The key must also support the algorithm.
     pub algorithms: Vec<Algorithm>,
-    /// The source of its keys.
+    /// The source of the issuer's keys.
     pub keys: IssuerKeys,
-    /// The rules that its tokens have to meet, as the document has them.
+    /// The rules for the issuer's tokens, as written in the document.
     pub rules: TokenRules,
     /// Accepted token types, in lower case and without `application/`.
     pub token_types: Vec<String>,
-    /// The places that may contain its tokens, as indexes into the policy's list.
+    /// The places that may contain the issuer's tokens, as indexes into the policy's list of places.
     pub sources: Vec<usize>,
-    /// Cookie places that accept requests from pages of any origin.
+    /// The places of cookies that authenticate requests from pages of any origin, as indexes into the same list.
     pub cross_origin: Vec<usize>,
-    /// The clients that its tokens may name.
+    /// The clients that the issuer's tokens may name.
     pub clients: AcceptedClients,
 }
 
 /// The clients that an issuer's tokens may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptedClients {
-    /// Any client, or none.
+    /// A token may name any client or no client.
     Any,
-    /// A listed client, or none. Removing a client's entry must not remove its limits, so a token with an unlisted client id is
-    /// refused.
+    /// A token may name a listed client or no client. A token with an unlisted client id is refused, because removing a client's
+    /// entry must not remove the client's limits.
     ListedOrNone,
-    /// A listed client.
+    /// A token must name a listed client.
     Listed,
 }
 
 /// The source of an issuer's keys.
 #[derive(Debug)]
 pub enum IssuerKeys {
-    /// In the configuration.
+    /// A key set in the configuration.
     Local(Rc<KeySet>),
-    /// Fetched from a remote key set.
+    /// A remote key set, which the gateway fetches.
     Remote(PolledId),
 }
 
-/// The time range in which a token is valid, since the Unix epoch. It includes the leeway.
+/// The time range in which a token is valid, including the leeway. Both times count from the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// Valid from this time.
+    /// The token is valid from this time.
     pub from: Duration,
-    /// Valid before this time.
+    /// The token is valid before this time.
     pub until: Duration,
 }
 
 impl Issuer {
-    /// Checks the type, algorithm and place before the signature is verified. It does not look at the claims.
+    /// Checks the length, place, type and algorithm of a token before the signature is verified. The claims are not checked here.
     pub fn check_form(&self, token: &UnverifiedToken<'_>, bytes: usize, source: usize) -> Result<(), Rejection> {
         if bytes > self.rules.max_token_bytes {
             return Err(invalid("token_too_long"));
@@ -88,7 +88,8 @@ impl Issuer {
         Ok(())
     }
 
-    /// Checks the claims of a token with a verified signature (RFC 7519 §4.1), except for the time.
+    /// Checks the claims of a token with a verified signature (RFC 7519 §4.1). The caller must compare the time with the returned
+    /// range.
     pub fn check_claims(&self, claims: &Value) -> Result<Validity, Rejection> {
         let is_text = |name: &str| matches!(claims.get(name), None | Some(Value::Null | Value::String(_)));
         if let Some(name) = TEXT_CLAIMS.into_iter().find(|name| !is_text(name)) {
@@ -112,8 +113,8 @@ impl Issuer {
         self.validity(claims)
     }
 
-    /// Returns the SHA-256 of the certificate that a token is bound to (RFC 8705 §3.1). A token bound to anything else, such as
-    /// a DPoP key (RFC 9449 §6.1), is refused: the filter does not check that proof, so it would accept a stolen token.
+    /// Returns the SHA-256 of the certificate that a token is bound to (RFC 8705 §3.1). A token that is bound to anything else,
+    /// such as a DPoP key (RFC 9449 §6.1), is refused. The filter does not check such a proof, so it would accept a stolen token.
     pub fn binding(&self, claims: &Value) -> Result<Option<[u8; 32]>, Rejection> {
         let Some(confirmation) = claims.get("cnf") else {
             return if self.rules.require_bound { Err(invalid("token_not_bound")) } else { Ok(None) };
@@ -141,7 +142,8 @@ impl Issuer {
                 return Err(invalid("token_lifetime_too_long"));
             }
         }
-        // `iat` in the future means that a clock is wrong. Leeway covers small differences; larger ones make the token invalid.
+        // `iat` in the future means that a clock is wrong. The leeway covers small differences; a larger difference makes the
+        // token invalid.
         let from = not_before.unwrap_or_default().max(issued.unwrap_or_default());
         Ok(Validity { from: from.saturating_sub(self.rules.leeway), until: expires + self.rules.leeway })
     }
@@ -160,7 +162,7 @@ impl Validity {
     }
 }
 
-/// Returns `true` if a claim equals one of the values, or is a list that contains one.
+/// Returns `true` if the claim equals one of the accepted values, or is a list that contains one of the accepted values.
 pub fn holds(required: &RequiredClaim, claims: &Value) -> bool {
     match required.claim.find(claims) {
         Some(Value::Array(items)) => items.iter().any(|item| required.any_of.contains(item)),
@@ -169,8 +171,8 @@ pub fn holds(required: &RequiredClaim, claims: &Value) -> bool {
     }
 }
 
-/// Parses a NumericDate (RFC 7519 §2): seconds since the Unix epoch. Fractions are kept; truncating them would make a token
-/// valid too early.
+/// Parses a NumericDate (RFC 7519 §2): seconds since the Unix epoch. Fractions are kept, because a truncated `nbf` would make the
+/// token valid too early.
 fn numeric_date(claims: &Value, name: &str) -> Result<Option<Duration>, Rejection> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let date = match value.as_u64() {
@@ -192,7 +194,7 @@ fn invalid(reason: &'static str) -> Rejection {
 }
 
 /// Claims that must be strings (RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2). A claim of another type must not be
-/// treated as absent: a token whose `jti` is a number could not be revoked, and one whose `client_id` is a list would have no
+/// treated as absent: a token whose `jti` is a number could not be revoked, and a token whose `client_id` is a list would have no
 /// client.
 const TEXT_CLAIMS: [&str; 4] = ["sub", "jti", "client_id", "azp"];
 
@@ -202,5 +204,5 @@ const THUMBPRINT: &str = "x5t#S256";
 /// Other registered confirmation methods (RFC 7800 §3.1, RFC 9449 §6.1) that the audit record may name.
 const CONFIRMATIONS: [&str; 5] = ["jkt", "jwk", "jwe", "kid", "jku"];
 
-/// The end of the year 9999. Later dates are invalid, and adding to them could overflow.
+/// The end of the year 9999. Later dates are invalid, because adding the leeway to such a date could overflow.
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);

@@ -1,6 +1,6 @@
 //! A set of verification keys, parsed from an issuer's JWK Set (RFC 7517) or made from a shared secret.
 //!
-//! An unusable key does not affect the others: it is skipped, and the reason is reported.
+//! An unusable key is skipped, and the reason is reported. The other keys remain usable.
 
 use std::fmt;
 
@@ -24,10 +24,10 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Parses a JWK Set. A set without any usable key is valid but empty.
+    /// Parses a JWK Set. A JWK Set without usable keys gives an empty key set, not an error.
     ///
     /// # Errors
-    /// The text is too long, has too many keys, is not JSON, or is not a JWK Set.
+    /// Returns an error if the document is too large, has too many keys, is not JSON, or is not a JWK Set.
     pub fn parse(document: &[u8], source: KeySource) -> Result<(KeySet, Vec<SkippedKey>), JwksError> {
         if document.len() > MAX_BYTES {
             return Err(JwksError::TooLarge(document.len()));
@@ -54,7 +54,7 @@ impl KeySet {
     /// be at least as long as the hash output (RFC 7518 §3.2).
     ///
     /// # Errors
-    /// The secret is too short for HS256.
+    /// Returns an error if the secret is too short for HS256.
     pub fn from_secret(secret: &[u8]) -> Result<KeySet, WeakSecret> {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(WeakSecret { bytes: secret.len() });
@@ -65,8 +65,8 @@ impl KeySet {
     /// Returns the keys that may have made a signature with this `alg` and `kid`. The key's type, curve and `alg` member must
     /// match.
     ///
-    /// A key without a `kid` is a candidate for every token. Keys with the requested `kid` come first, so that no number of
-    /// other keys displaces them.
+    /// A key without a `kid` is a candidate for every token. Keys with the requested `kid` come first, because a verification
+    /// tries only a limited number of keys.
     pub fn candidates<'k>(&'k self, kid: Option<&str>, alg: Algorithm) -> impl Iterator<Item = &'k VerifyingKey> {
         let named = self.keys.iter().filter(move |key| kid.is_some() && key.kid() == kid);
         let unnamed = self.keys.iter().filter(move |key| kid.is_none() || key.kid().is_none());
@@ -78,7 +78,7 @@ impl KeySet {
         self.keys.iter()
     }
 
-    /// Returns `true` if a key has exactly this `kid`. If none does, a newer set may.
+    /// Returns `true` if a key has exactly this `kid`. If no key has this `kid`, a newer key set may contain one.
     pub fn has_kid(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid() == Some(kid))
     }
@@ -94,23 +94,23 @@ impl KeySet {
     }
 }
 
-/// The origin of the set, which determines the allowed key types.
+/// The origin of a key set, which determines the allowed key types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeySource {
-    /// Published by an issuer. A secret in it is not secret.
+    /// Published by an issuer. Symmetric keys are not allowed, because a published key is not secret.
     Remote,
-    /// Written in the configuration. It may contain symmetric keys, but no private keys.
+    /// Written in the configuration. Symmetric keys are allowed, but private keys are not.
     Inline,
 }
 
-/// An unusable key of the set.
+/// An unusable key of a key set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedKey {
-    /// Its index in `keys`.
+    /// The index of the key in `keys`.
     pub index: usize,
-    /// Its `kid`, if it has one.
+    /// The `kid` of the key, if present.
     pub kid: Option<String>,
-    /// The reason why it is unusable.
+    /// The reason why the key is unusable.
     pub reason: SkipReason,
 }
 
@@ -124,16 +124,16 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-/// The reason why a text is not a key set.
+/// The reason why a document is not a key set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwksError {
-    /// The text has this many bytes, more than [`MAX_BYTES`].
+    /// The document has this many bytes, which is more than [`MAX_BYTES`].
     TooLarge(usize),
-    /// The set has this many keys, more than [`MAX_KEYS`].
+    /// The key set has this many keys, which is more than [`MAX_KEYS`].
     TooManyKeys(usize),
-    /// The text is not valid JSON.
+    /// The document is not valid JSON.
     Malformed(Malformed),
-    /// The value is not an object with an array named `keys` (RFC 7517 §5).
+    /// The document is not an object with an array named `keys` (RFC 7517 §5).
     NoKeys,
 }
 
@@ -153,7 +153,7 @@ impl std::error::Error for JwksError {}
 /// A shared secret that is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WeakSecret {
-    /// Its length in bytes.
+    /// The length of the secret in bytes.
     pub bytes: usize,
 }
 

@@ -1,6 +1,6 @@
-//! Removes credentials from the target of a request that the gateway holds or answers.
+//! Removes credentials from the request target if the gateway pauses or answers the request.
 //!
-//! This keeps tokens and API keys out of access logs and traces.
+//! So access logs and traces contain no tokens and no API keys.
 
 use super::Credentials;
 use crate::config::auth::KeyPlace;
@@ -8,16 +8,17 @@ use crate::config::document::TokenSource;
 use crate::policy::request::guard::without_query_pair;
 
 impl Credentials {
-    /// Returns the target without the tokens and keys in its query; `None` if there are none, or if queries carry no
-    /// credentials.
+    /// Returns the target without the tokens and keys in the query. Returns `None` if the query contains no tokens and keys, or
+    /// if the policy accepts none in queries.
     ///
-    /// The target may be one that the guard refuses: it may be neither a path nor valid UTF-8.
+    /// The target may be malformed: the guard refuses targets that are not a path or not valid UTF-8.
     pub(in crate::policy) fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
         self.query_credentials().next()?;
         let (path, query) = target.split_at_checked(target.iter().position(|b| *b == b'?')?)?;
         // Envoy requires a path that is not empty.
         let mut kept = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
-        // Parameter names are compared as text. A query that is not UTF-8 may hide one, so it is removed completely.
+        // Parameter names are compared as strings. A query that is not UTF-8 may hide a credential, so the whole query is
+        // removed.
         if let Some(query) = std::str::from_utf8(query).ok().and_then(|query| query.strip_prefix('?')) {
             let cleaned =
                 self.query_credentials().fold(query.to_string(), |query, name| without_query_pair(&query, name));

@@ -1,6 +1,7 @@
 //! Checks a verified caller against the revocations in the document and in the polled list.
 //!
-//! The check runs for every request, including cached callers, because a credential may be revoked after it was verified.
+//! The check runs for every request, including requests of cached callers, because a credential may be revoked after it was
+//! verified.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -15,20 +16,20 @@ use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{Await, Awaited, PolledId};
 use crate::policy::world::World;
 
-/// The sources of revocations.
+/// The revocations of a policy, and the rules for checking them.
 #[derive(Debug)]
 pub struct Revocation {
     /// The revocations in the document.
     pub inline: Revocations,
-    /// The polled list.
+    /// The polled revocation list, if the policy polls one.
     pub list: Option<PolledId>,
-    /// Accept callers while the list is unavailable.
+    /// Whether callers are accepted while the polled list is unavailable.
     pub accept_unchecked: bool,
-    /// Refuse tokens without a `jti`.
+    /// Whether tokens without a `jti` are refused.
     pub require_jti: bool,
 }
 
-/// The state of the list for the audit record; `None` if the list is current.
+/// The state of the polled list for the audit record; `None` if the list is current or if the policy polls no list.
 pub type ListState = Option<Cow<'static, str>>;
 
 impl Revocation {
@@ -41,7 +42,7 @@ impl Revocation {
         world: &mut World<'_>,
     ) -> Result<ListState, Stop> {
         let shown = RevocableClaims::of(caller, issuer);
-        // A list cannot contain an empty `jti`.
+        // A revocation list cannot contain an empty `jti`.
         if self.require_jti && caller.token().is_some() && shown.jti.is_none_or(str::is_empty) {
             return Err(Rejection::new(RejectionKind::InvalidToken, "token_without_jti").into());
         }
@@ -60,7 +61,7 @@ impl Revocation {
         Ok(state)
     }
 
-    /// Returns the current list, and its state for the audit record.
+    /// Returns the polled list, and the state of the list for the audit record.
     fn list(&self, received_at: Duration, world: &World<'_>) -> Result<(Option<Rc<Revocations>>, ListState), Stop> {
         let Some(id) = self.list else { return Ok((None, None)) };
         match world.polled.revocations(id, received_at, world.now) {
@@ -82,7 +83,7 @@ impl Revocation {
     }
 }
 
-/// The client sees the same response as for an invalid credential of the same kind.
+/// Returns the rejection of a revoked caller. The client gets the same response as for an invalid credential of the same kind.
 fn revoked(caller: &Caller) -> Rejection {
     match &caller.proof {
         Proof::Token(_) => Rejection::new(RejectionKind::InvalidToken, "token_revoked"),

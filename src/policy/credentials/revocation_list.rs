@@ -1,4 +1,4 @@
-//! A revocation list with constant-time lookups by token, subject and client.
+//! A revocation list, in which hash lookups find the entries for a token, subject, client or API key.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -10,12 +10,12 @@ use crate::config::revocation::{Revoked, RevokedCredential, read_list};
 use crate::strict_json;
 use serde_json::Value;
 
-/// The revoked credentials.
+/// A set of revoked credentials.
 #[derive(Debug, Default)]
 pub struct Revocations {
-    /// All entries, keyed by what they revoke; see [`RevokedName::write`].
+    /// All entries. [`RevokedName::write`] builds the keys of the map.
     terms: HashMap<Box<[u8]>, RevocationCutoff, BuildHasherDefault<DefaultHasher>>,
-    /// One bit per kind of entry in the list. Lookups skip kinds without entries.
+    /// A bit for each kind of entry that the list contains. Lookups skip kinds without entries.
     kinds: u8,
     entries: usize,
 }
@@ -26,7 +26,7 @@ pub struct RevocableClaims<'c> {
     issuer: &'c str,
     pub(super) jti: Option<&'c str>,
     subject: Option<&'c str>,
-    /// `client_id` (RFC 9068 §2.2), and `azp` as OpenID Connect calls it.
+    /// The claims `client_id` (RFC 9068 §2.2) and `azp` (OpenID Connect Core §2).
     clients: [Option<&'c str>; 2],
     issued_at: Option<u64>,
 }
@@ -48,7 +48,7 @@ impl<'c> RevocableClaims<'c> {
     }
 }
 
-/// The kinds of entries.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug)]
 enum RevokedKind {
     Token,
@@ -59,25 +59,27 @@ enum RevokedKind {
     ApiClient,
 }
 
-/// The key of an entry: its kind, its issuer (or the client for an API key; empty for any issuer), and its name.
+/// The key of an entry: the kind, the issuer and the name. An empty issuer means all issuers. An entry for an API key has the
+/// client instead of the issuer.
 #[derive(Clone, Copy, Debug)]
 struct RevokedName<'n>(RevokedKind, &'n str, &'n str);
 
-/// The tokens that an entry applies to, and when it expires.
+/// The tokens that an entry applies to, and the expiry time of the entry.
 #[derive(Clone, Copy, Debug)]
 struct RevocationCutoff {
-    /// Applies to tokens issued before this time; `u64::MAX` for all tokens.
+    /// The entry applies to tokens issued before this time; `u64::MAX` for all tokens.
     issued_before: u64,
-    /// In seconds since the Unix epoch; `u64::MAX` for no expiry.
+    /// The entry expires at this time, in seconds since the Unix epoch; `u64::MAX` for no expiry.
     expires: u64,
 }
 
-/// The reason why a text is not a revocation list.
+/// The reason why a document is not a valid revocation list.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RevocationListError(pub String);
 
 impl Revocations {
-    /// Parses a list. A list with any problem is rejected. Entries that have expired at `now` are dropped and not counted.
+    /// Parses a list. A list with a problem is rejected. Entries that have expired at `now` are dropped, and do not count against
+    /// `most_entries`.
     pub fn parse(text: &[u8], most_entries: usize, now: Duration) -> Result<Revocations, RevocationListError> {
         let json = strict_json::parse(text).map_err(|fault| RevocationListError(fault.to_string()))?;
         let (entries, problems) = read_list(&Node::from(json));
@@ -91,7 +93,8 @@ impl Revocations {
         Ok(list)
     }
 
-    /// Builds a list from entries. Two entries with the same key are merged into the wider terms of both.
+    /// Builds a list from entries. Two entries with the same key become one entry, with the later cutoff and the later expiry
+    /// time.
     pub fn of(entries: &[Revoked], now: Duration) -> Revocations {
         let mut list = Revocations::default();
         for entry in entries {
@@ -173,7 +176,7 @@ impl Revocations {
 }
 
 impl RevokedName<'_> {
-    /// Writes a unique key. The issuer's length separates it from the name.
+    /// Writes a unique key. The length of the issuer shows where the issuer ends and the name starts.
     fn write(&self, key: &mut Vec<u8>) {
         key.clear();
         key.push(self.0 as u8);
@@ -188,7 +191,7 @@ impl RevocationCutoff {
         now.as_secs() < self.expires
     }
 
-    /// A token without an issue time may have been issued before.
+    /// Returns `true` if the entry revokes a token now. A token without an issue time may have been issued before the cutoff.
     fn cover(self, issued_at: Option<u64>, now: Duration) -> bool {
         self.is_needed(now) && issued_at.is_none_or(|issued_at| issued_at < self.issued_before)
     }
@@ -201,10 +204,10 @@ impl RevocationCutoff {
     }
 }
 
-/// A token is accepted for its issuer's leeway after `exp`, so its entry is kept for the maximum leeway.
+/// A token is accepted after `exp` for the leeway of the issuer, so entries are kept for the maximum leeway, in seconds.
 const LEEWAY: u64 = 300;
 
-/// The number of bytes that are read per allowed entry.
+/// The maximum size of a list in bytes is this number per allowed entry, plus a constant.
 pub const MAX_BYTES_AN_ENTRY: usize = 256;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Verifies token signatures with Envoy's crypto where possible, and in pure Rust otherwise, with the same results.
+//! Verifies token signatures with Envoy's cryptography if possible, and in pure Rust otherwise.
 
 use std::borrow::Cow;
 
@@ -21,14 +21,14 @@ mod tests;
 
 use self::rsa::{RsaHash, RsaScheme};
 
-/// Identifies a token by the first half of the SHA-256 of its signing input. The signature is excluded: anyone can turn an
-/// ECDSA signature (r, s) into the equally valid (r, n - s) without the key (SEC 1 §4.1.4).
+/// Returns an identifier for a token: the first half of the SHA-256 of the signing input. The signature is excluded, because
+/// anyone can change an ECDSA signature (r, s) to the equally valid signature (r, n - s) without the key (SEC 1 §4.1.4).
 pub fn fingerprint(signing_input: &[u8]) -> u128 {
     let digest = Sha256::digest(signing_input);
     digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
-/// Verifies signatures. The filter uses Envoy's implementation, the tools use [`SoftwareVerifier`].
+/// Verifies signatures. The filter uses Envoy's implementation, and the tools use [`SoftwareVerifier`].
 pub trait SignatureVerifier {
     /// Returns `true` if `key` made `signature` over `signing_input` with `alg`. A key that does not support `alg` never
     /// matches.
@@ -38,7 +38,7 @@ pub trait SignatureVerifier {
     fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool;
 }
 
-/// Verifies all algorithms in pure Rust. Inside Envoy, Envoy verifies ECDSA.
+/// Verifies signatures in pure Rust. In the filter, it accepts no ECDSA signatures, because Envoy verifies them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SoftwareVerifier;
 
@@ -61,7 +61,7 @@ impl SignatureVerifier for SoftwareVerifier {
     }
 }
 
-/// Returns the RSA signature scheme of an algorithm (RFC 7518 §3.3 and §3.5); `None` for other keys' algorithms.
+/// Returns the RSA signature scheme of an algorithm (RFC 7518 §3.3 and §3.5); `None` for algorithms of other keys.
 fn rsa_scheme(alg: Algorithm) -> Option<RsaScheme> {
     Some(match alg {
         Algorithm::Rs256 => RsaScheme::Pkcs1(RsaHash::Sha256),
@@ -74,7 +74,8 @@ fn rsa_scheme(alg: Algorithm) -> Option<RsaScheme> {
     })
 }
 
-/// Compares the length first: if the algorithm has a fixed length, `try_from_slice` may panic on any other.
+/// Verifies a signature with jwt-compact. The length is checked first, because `try_from_slice` may panic if the algorithm has a
+/// fixed length and the signature has another length.
 fn by_jwt_compact<A: JwtAlgorithm>(alg: &A, key: &A::VerifyingKey, signing_input: &[u8], signature: &[u8]) -> bool {
     A::Signature::LENGTH.is_none_or(|length| length.get() == signature.len())
         && A::Signature::try_from_slice(signature)
@@ -84,18 +85,20 @@ fn by_jwt_compact<A: JwtAlgorithm>(alg: &A, key: &A::VerifyingKey, signing_input
 /// The arguments of Envoy's foreign function `verify_signature`, except the signing input (envoy-facts §1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRequest<'a> {
-    /// The name of the hash in Envoy's spelling.
+    /// The name of the hash function in Envoy.
     pub hash: &'static str,
     /// The public key as a DER SubjectPublicKeyInfo.
     pub spki: &'a [u8],
-    /// The signature; for ECDSA, converted to DER.
+    /// The signature. An ECDSA signature is converted to DER.
     pub signature: Cow<'a, [u8]>,
 }
 
-/// Returns the arguments for Envoy's verification. Returns `None` if Envoy cannot or need not verify: PS*, EdDSA and HS*, a key
-/// that does not support `alg`, or a signature of the wrong length. [`SoftwareVerifier`] handles all of these.
+/// Returns the arguments for Envoy's verification. Returns `None` if Envoy cannot or need not verify the signature: for PS*,
+/// EdDSA and HS*, for a key that does not support `alg`, and for a signature of the wrong length. [`SoftwareVerifier`] handles
+/// these cases.
 ///
-/// Envoy would accept an EC key for an RS256 token, so this function checks that key and algorithm match (envoy-facts §1.2).
+/// Envoy would accept an EC key for an RS256 token, so this function checks that the key and the algorithm match (envoy-facts
+/// §1.2).
 pub fn host_request<'a>(key: &'a VerifyingKey, alg: Algorithm, signature: &'a [u8]) -> Option<HostRequest<'a>> {
     if !key.fits(alg) {
         return None;
@@ -116,7 +119,7 @@ pub fn host_request<'a>(key: &'a VerifyingKey, alg: Algorithm, signature: &'a [u
 
 /// Converts a JWS signature r‖s (RFC 7518 §3.4) to a DER ECDSA-Sig-Value (RFC 3279 §2.2.3).
 ///
-/// Returns `None` unless the length is that of P-256, P-384 or P-521 and neither number is zero.
+/// Returns `None` if the length is wrong for P-256, P-384 and P-521, or if r or s is zero.
 pub fn ecdsa_to_der(raw: &[u8]) -> Option<Vec<u8>> {
     if !matches!(raw.len(), P256_BYTES | P384_BYTES | P521_BYTES) {
         return None;

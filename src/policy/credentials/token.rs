@@ -11,22 +11,22 @@ use crate::strict_json;
 /// A parsed token whose signature is not verified yet.
 #[derive(Debug)]
 pub struct UnverifiedToken<'t> {
-    /// The algorithm in its header. The key decides whether it is accepted.
+    /// The algorithm in the token's header. The issuer and the key decide whether the algorithm is accepted.
     pub algorithm: Algorithm,
-    /// The key id in its header.
+    /// The key id in the token's header.
     pub kid: Option<String>,
-    /// The type in its header, in lower case and without `application/`.
+    /// The type in the token's header, in lower case and without `application/`.
     pub typ: Option<String>,
-    /// The claims.
+    /// The claims, which are not checked yet.
     pub claims: Value,
-    /// The signed bytes (RFC 7515 §5.2).
+    /// The bytes that the signature covers (RFC 7515 §5.2).
     pub signing_input: &'t [u8],
     /// The decoded signature.
     pub signature: Vec<u8>,
 }
 
 impl<'t> UnverifiedToken<'t> {
-    /// Parses a token. The client sees the same error for every fault; the audit record has the reason.
+    /// Parses a token. The client gets the same error for every fault. Only the audit record contains the reason.
     pub fn read(token: &'t [u8]) -> Result<UnverifiedToken<'t>, Rejection> {
         let mut dots = token.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(i, _)| i);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
@@ -45,15 +45,15 @@ impl<'t> UnverifiedToken<'t> {
     }
 }
 
-/// Reads the relevant header parameters. `jku`, `x5u`, `jwk` and `x5c` are ignored: keys come only from the configuration.
+/// Reads the relevant header parameters. `jku`, `x5u`, `jwk` and `x5c` are ignored, because keys come only from the
+/// configuration.
 fn read_header(header: &Value) -> Result<(Algorithm, Option<String>, Option<String>), Rejection> {
     let text = |name: &str, fault| match header.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(invalid(fault)),
     };
-    // A token with a critical extension that the reader does not support is invalid. This reader supports none (RFC 7515
-    // §4.1.11).
+    // A token with an unsupported critical extension is invalid (RFC 7515 §4.1.11). This parser supports no critical extensions.
     if header.get("crit").is_some() {
         return Err(invalid("token_crit_not_understood"));
     }

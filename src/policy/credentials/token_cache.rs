@@ -1,6 +1,7 @@
 //! Caches callers with verified tokens, so that a repeated token costs a lookup instead of a signature verification.
 //!
-//! The cache stores who the caller is, not what the caller may do: time, key set and route are checked on every use.
+//! The cache stores verified callers, but no authorization decisions. The time, the key set and the requirements of the route are
+//! checked for every request.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -10,10 +11,10 @@ use std::rc::Rc;
 use super::caller::Caller;
 use super::footprint::block;
 
-/// Verified callers by token, bounded in entries and bytes.
+/// A cache of verified callers by token, with a maximum number of entries and bytes.
 ///
-/// The cache has two generations. New and used entries are in the young one. When it is full, the old one is dropped and the
-/// young one becomes the old one. So recently used entries survive, without a list ordered by use.
+/// The cache has two generations. New and recently used entries are in the young generation. When the young generation is full,
+/// it replaces the old generation. So recently used entries remain in the cache, without a list that is ordered by use.
 #[derive(Debug)]
 pub struct TokenCache {
     young: Generation,
@@ -33,22 +34,22 @@ struct Generation {
 struct CachedToken {
     token: Box<[u8]>,
     caller: Rc<Caller>,
-    /// The memory that the entry takes.
+    /// The number of bytes that the entry uses.
     bytes: usize,
 }
 
-/// The last 16 bytes of a token: the end of a signature or MAC, which cannot be chosen without the key. Only verified tokens
-/// are inserted, so clients cannot create collisions. Lookups compare the whole token.
+/// The last 16 bytes of a token: the end of a signature or MAC, which nobody can choose without the key. Only verified tokens are
+/// inserted, so clients cannot create collisions. Lookups compare the whole token.
 pub(in crate::policy) type TokenTail = u128;
 
 impl TokenCache {
-    /// Creates a cache with these maximum numbers of entries and of allocated bytes.
+    /// Creates a cache with a maximum number of entries and of allocated bytes.
     pub fn new(most_entries: usize, most_bytes: usize) -> TokenCache {
         let (young, old) = (Generation::default(), Generation::default());
         TokenCache { young, old, most_entries: most_entries / 2, most_bytes: most_bytes / 2 }
     }
 
-    /// Returns the caller whose verified token is exactly this one.
+    /// Returns the caller that was verified with exactly this token.
     pub fn get(&mut self, token: &[u8]) -> Option<Rc<Caller>> {
         if let Some(known) = self.young.callers.get(&tail(token)) {
             return same(&known.token, token).then(|| known.caller.clone());
@@ -97,7 +98,7 @@ impl TokenCache {
 }
 
 impl Generation {
-    /// Removes an entry and its size, so that a token that is inserted repeatedly does not evict others.
+    /// Removes an entry and subtracts its size, so that a token that is inserted repeatedly does not evict other tokens.
     fn take(&mut self, token: &[u8]) -> Option<CachedToken> {
         let tail = tail(token);
         if !same(&self.callers.get(&tail)?.token, token) {
@@ -117,20 +118,20 @@ pub(in crate::policy) fn tail(token: &[u8]) -> TokenTail {
     }
 }
 
-/// Compares eight bytes at a time. In Wasm, slice comparison works byte by byte.
+/// Compares two tokens, eight bytes at a time. In Wasm, a comparison of slices works byte by byte.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let words = |chunks| <[[u8; 8]]>::iter(chunks).map(|chunk| u64::from_le_bytes(*chunk));
     a.len() == b.len() && words(a_words).eq(words(b_words)) && a_rest == b_rest
 }
 
-/// Returns the memory for a token and its caller. A hash table has up to 16 slots for 7 entries: it doubles when it is 7/8
-/// full.
+/// Returns the bytes that a token and its caller use. A hash table may have up to 16 slots for 7 entries, because the table
+/// doubles when it is 7/8 full.
 fn room(token: &[u8], caller: &Caller) -> usize {
     block(token.len()) + caller.allocated() + 3 * size_of::<(TokenTail, CachedToken)>()
 }
 
-/// Folds the tail, which is already effectively random.
+/// A hasher that only folds a token's tail, because the tail is already effectively random.
 #[derive(Debug, Default)]
 struct TailHasher(u64);
 
@@ -288,7 +289,7 @@ mod tests {
             let claims: Value = serde_json::from_str(&text).unwrap();
             Rc::new(Caller { claims, ..Caller::proven(Proof::Certificate) })
         };
-        // Each object has a node with room for eleven members.
+        // Each JSON object allocates a node for eleven members.
         let least = 500 * 11 * (size_of::<String>() + size_of::<Value>());
         assert!(room(&token(0), &dense(0)) >= least);
         let mut cache = TokenCache::new(20_000, BOUND);
@@ -299,7 +300,7 @@ mod tests {
         assert!(!cache.is_empty());
     }
 
-    /// Returns the size of one of the tokens below.
+    /// Returns the size of a cache entry for one of the tokens of `token`.
     fn one() -> usize {
         room(&token(0), &named("us"))
     }

@@ -1,4 +1,4 @@
-//! Finds the token of a request: exactly one, in one of the accepted places, in the format of RFC 6750.
+//! Finds the token of a request in the accepted places, and refuses a request with several tokens.
 
 use std::borrow::Cow;
 
@@ -6,21 +6,21 @@ use crate::config::document::TokenSource;
 use crate::policy::request::{Request, SingleValue, guard};
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
-/// A presented token.
+/// A token found in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentedToken<'r> {
-    /// Its unverified text.
+    /// The token, which is not verified yet.
     pub token: Cow<'r, [u8]>,
-    /// Its place, as an index into the policy's list of places.
+    /// The place of the token, as an index into the policy's list of places.
     pub source: usize,
-    /// It followed the `Bearer` scheme, so it must match that grammar.
+    /// Whether the token follows the `Bearer` scheme. The token must then match the grammar of this scheme.
     pub bearer: bool,
 }
 
 impl PresentedToken<'_> {
-    /// Checks that a bearer token is a `b64token` (RFC 6750 §2.1). A violation makes the request malformed (§3.1); in a cookie
-    /// or a parameter it only makes the token invalid. Cached tokens skip this check. Envoy joins repeated headers with a comma
-    /// (envoy-facts §0.9), so a comma indicates a second token.
+    /// Checks that a token after `Bearer` is a `b64token` (RFC 6750 §2.1). Otherwise, the request is malformed (§3.1). In another
+    /// place, such as a cookie, only the token would be invalid. Cached tokens skip this check. Envoy joins repeated headers with
+    /// a comma (envoy-facts §0.9), so a comma indicates a second token.
     pub fn check_form(&self) -> Result<(), Rejection> {
         if !self.bearer {
             return Ok(());
@@ -35,8 +35,8 @@ impl PresentedToken<'_> {
     }
 }
 
-/// Finds the token. Two tokens are refused even if they are equal, because it is ambiguous which one the next server uses (RFC
-/// 6750 §2: clients must not use more than one method).
+/// Finds the token. A request with two tokens is refused, even if the tokens are equal, because the next server may use either
+/// token (RFC 6750 §2: clients must not use more than one method).
 pub fn find<'r>(
     request: &Request<'r>,
     query: Option<&'r str>,
@@ -78,7 +78,8 @@ fn tokens_at<'r>(
     })
 }
 
-/// Parses `Authorization: Bearer b64token` (RFC 6750 §2.1). Another scheme is a different credential, not a malformed token.
+/// Parses `Authorization: Bearer b64token` (RFC 6750 §2.1). A value with another scheme is a different credential, not a
+/// malformed token.
 fn bearer(authorization: SingleValue<'_>) -> Result<Option<&[u8]>, Rejection> {
     let value = match authorization {
         SingleValue::Absent => return Ok(None),
@@ -88,7 +89,7 @@ fn bearer(authorization: SingleValue<'_>) -> Result<Option<&[u8]>, Rejection> {
         SingleValue::Value(value) => value,
     };
     let Some(token) = strip_bearer(value) else {
-        // A token after another scheme's credential would reach the upstream unnoticed.
+        // A token after the credential of another scheme would reach the upstream without verification.
         let hides = value.split(|b| *b == b',').skip(1).any(|part| strip_bearer(part.trim_ascii()).is_some());
         return if hides { Err(malformed()) } else { Ok(None) };
     };
@@ -99,7 +100,7 @@ fn malformed() -> Rejection {
     Rejection::new(RejectionKind::InvalidTokenRequest, "malformed_authorization")
 }
 
-/// Returns the text after `Bearer `; the scheme is case-insensitive (RFC 9110 §11.1). A bare `Bearer` is a malformed token.
+/// Returns the bytes after `Bearer `. The scheme is case-insensitive (RFC 9110 §11.1). `Bearer` alone is a malformed token.
 pub fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"bearer") {
@@ -112,8 +113,8 @@ pub fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Returns the cookies of a request (RFC 6265 §4.2.1) from all its `cookie` headers, because HTTP/2 may split them (RFC 9113
-/// §8.2.3).
+/// Returns the cookies of a request (RFC 6265 §4.2.1) from all `cookie` headers, because HTTP/2 clients may send several (RFC
+/// 9113 §8.2.3).
 pub fn cookies<'r>(request: &Request<'r>) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
     let headers = request.headers.iter().filter(|(name, _)| *name == b"cookie").map(|(_, value)| *value);
     headers.flat_map(|value| value.split(|b| *b == b';')).filter_map(|pair| {

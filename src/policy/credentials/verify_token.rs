@@ -1,4 +1,4 @@
-//! Authenticates a token: returns its [`Caller`], or the reason for refusing it.
+//! Authenticates a token: returns the [`Caller`], or the reason for refusing the token.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,19 +26,19 @@ use crate::policy::world::World;
 pub struct Authenticator<'p> {
     /// All issuers.
     pub issuers: &'p [Issuer],
-    /// The scopes that routes use.
+    /// The scopes that routes require.
     pub scopes: &'p ScopeRegistry,
     /// The configured permissions.
     pub permissions: &'p PermissionRegistry,
     /// The identity headers.
     pub identity: &'p IdentityHeaders,
-    /// The listed clients.
+    /// The client directories.
     pub clients: &'p Clients,
 }
 
 impl Authenticator<'_> {
-    /// Returns the caller that a token proves. A verified token is taken from the cache. The data that can change between
-    /// requests (time, keys, place of the token) is checked every time.
+    /// Returns the caller that a token authenticates. If the token was verified before, the caller comes from the cache. The data
+    /// that can change between requests, such as the time and the keys, is checked for every request.
     pub fn authenticate(
         &self,
         credential: &PresentedToken<'_>,
@@ -66,8 +66,8 @@ impl Authenticator<'_> {
         Ok(caller)
     }
 
-    /// A cached caller is valid only while the key set that verified it is in use, and the document in which its client was
-    /// found.
+    /// Returns `true` if a cached caller may be used: the token is in the same place, and the key set that verified the token and
+    /// the client document that was searched are still in use.
     fn still_holds(&self, proof: &TokenProof, source: usize, world: &World<'_>) -> bool {
         let generation = match self.issuers.get(proof.issuer).map(|issuer| &issuer.keys) {
             Some(IssuerKeys::Remote(id)) => world.polled.generation(*id, world.now),
@@ -135,7 +135,7 @@ impl Authenticator<'_> {
         })
     }
 
-    /// Looks up the client that a token names, and checks that the issuer's tokens may name it.
+    /// Looks up the client that a token names, and checks that the issuer's tokens may name this client.
     fn client(
         &self,
         id: Option<&str>,
@@ -209,7 +209,7 @@ impl Authenticator<'_> {
     }
 }
 
-/// Checks what may change between uses of a cached token: the client's validity, and the certificate of the connection.
+/// Checks the data that can change between uses of a cached token: the client's validity, and the certificate of the connection.
 fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(), Rejection> {
     if let Some(client) = &caller.client {
         let refused =
@@ -234,6 +234,5 @@ fn invalid(reason: &'static str) -> Stop {
     Stop::Refuse(Rejection::new(RejectionKind::InvalidToken, reason))
 }
 
-/// The maximum number of keys tried for a token, if the token or the keys have no `kid`. Each attempt costs a full
-/// verification.
+/// The maximum number of keys that are tried for one token. Each attempt costs a full verification.
 const MAX_KEYS_TRIED: usize = 4;

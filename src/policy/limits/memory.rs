@@ -1,4 +1,4 @@
-//! Bounds the bytes that all requests of one worker hold together.
+//! Bounds the memory that the requests of one worker use together.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,22 +6,22 @@ use std::rc::Rc;
 /// The memory bounds of one worker, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryBounds {
-    /// Bodies of held requests. Envoy stores the bytes; the filter only counts them.
+    /// The bodies of held requests. Envoy stores these bytes, and the filter counts them.
     pub held_bodies: u64,
     /// Copies of bodies for report-only checks.
     pub copied_bodies: u64,
-    /// Verified tokens with their claims.
+    /// The cached tokens and their claims.
     pub token_cache: usize,
 }
 
-/// A byte budget that several holders share.
+/// A bound in bytes that several holders share.
 #[derive(Debug)]
 pub struct ByteBound {
     most: u64,
     held: Cell<u64>,
 }
 
-/// One holder's share of a [`ByteBound`]. Dropping it returns the bytes.
+/// One holder's share of a [`ByteBound`]. Dropping the value frees the share.
 #[derive(Debug)]
 pub struct HeldBytes {
     bound: Rc<ByteBound>,
@@ -29,26 +29,25 @@ pub struct HeldBytes {
 }
 
 impl ByteBound {
-    /// Creates a bound with nothing held.
+    /// Creates a bound of `most` bytes. All of them are free.
     pub fn new(most: u64) -> Rc<ByteBound> {
         Rc::new(ByteBound { most, held: Cell::new(0) })
     }
 
-    /// Reserves this many bytes; `None` if the bound has too few
-    /// free bytes.
+    /// Reserves `bytes` bytes; `None` if fewer bytes are free.
     pub fn hold(self: &Rc<Self>, bytes: usize) -> Option<HeldBytes> {
         let mut held = HeldBytes { bound: self.clone(), bytes: 0 };
         held.resize(bytes).then_some(held)
     }
 
-    /// Returns the number of bytes held by all holders.
+    /// Returns the number of bytes that all holders together have reserved.
     pub fn held(&self) -> u64 {
         self.held.get()
     }
 }
 
 impl HeldBytes {
-    /// Changes the number of held bytes. Returns `false` and changes nothing if the bound has too few left.
+    /// Changes the size of the share. Returns `false` and changes nothing if too few bytes are free.
     pub fn resize(&mut self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let others = self.bound.held.get().saturating_sub(self.bytes);

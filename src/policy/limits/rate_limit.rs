@@ -1,4 +1,4 @@
-//! Local rate limits: counts a request against all limits that apply, or refuses it and counts nothing.
+//! Counts a request against all local limits that apply, or refuses the request and counts nothing.
 
 pub mod cell;
 pub mod key;
@@ -35,13 +35,13 @@ pub struct Limit {
     pub name: Rc<str>,
     /// The request attributes that select the bucket.
     pub by: Vec<KeyPart>,
-    /// One meter per plan. The first is the default.
+    /// One meter per plan. The first meter is for the default plan.
     pub meters: Vec<Meter>,
-    /// How a caller's meter is chosen.
+    /// How the caller's meter is chosen.
     pub choice: MeterChoice,
-    /// Report only: the limit records refusals but does not enforce them.
+    /// Whether the limit is report-only: it records the requests that it would refuse, but does not refuse them.
     pub shadow: bool,
-    /// Set if a rate limit service counts this limit.
+    /// How proxies share the limit; `None` if this proxy counts the limit alone.
     pub sharing: Option<Sharing>,
 }
 
@@ -50,11 +50,11 @@ pub struct Limit {
 pub struct Sharing {
     /// The limit as the service counts it.
     pub limit: Rc<SharedLimit>,
-    /// The behaviour while the service does not answer.
+    /// What happens to requests while the service does not answer.
     pub on_failure: OnFailure,
 }
 
-/// How a caller's meter is chosen. The numbers are indexes in the list of meters.
+/// How the caller's meter is chosen. Each number is an index in [`Limit::meters`].
 #[derive(Debug)]
 pub enum MeterChoice {
     /// There is only one meter.
@@ -70,21 +70,21 @@ pub enum MeterChoice {
 /// The windows of one plan, and the table that stores their buckets.
 #[derive(Debug)]
 pub struct Meter {
-    /// The plan's name; empty if the limit has no plans.
+    /// The name of the plan; empty if the limit has no plans.
     pub plan: Rc<str>,
-    /// The number of the table.
+    /// The number of the table. All workers use the same number.
     pub table: u32,
     /// The number of cells in the table.
     pub cells: u32,
-    /// The windows.
+    /// The windows of the plan. A request must fit into all of them.
     pub windows: Vec<Window>,
-    /// The name of each window, and its number of requests.
+    /// The name of each window, and the number of requests that it allows.
     pub titles: Vec<(Rc<str>, u64)>,
     /// The windows in the format of `RateLimit-Policy`.
     pub policy: Rc<str>,
 }
 
-/// The bucket of one request under one limit.
+/// A limit that applies to a request, with the request's bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Charge<'l> {
     /// The limit.
@@ -100,7 +100,7 @@ pub struct Charge<'l> {
 pub enum CountingMode {
     /// Count the request.
     Take,
-    /// Only check whether the request could be counted.
+    /// Only check whether the limit allows the request.
     Try,
 }
 
@@ -109,30 +109,30 @@ pub enum CountingMode {
 pub struct CountResult {
     /// The refusal, if a limit refused the request.
     pub refused: Option<LimitRefusal>,
-    /// The state of the tightest window per charge, in the order of the charges; `None` if the charge refused.
+    /// The tightest window of each charge, in the order of the charges; `None` for a charge that refused.
     pub standings: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
     pub would: Vec<Rc<str>>,
 }
 
-/// A refusal by a limit.
+/// The refusal of a request by a limit.
 #[derive(Debug)]
 pub struct LimitRefusal {
     /// The index of the charge that refused.
     pub charge: usize,
-    /// The state of the window that refused.
+    /// The state of the window that is exhausted.
     pub standing: Remaining,
-    /// Other workers changed the bucket faster than this one could.
+    /// Whether the cause is contention: other workers changed the bucket in every attempt to update it.
     pub contended: bool,
 }
 
 impl Limit {
-    /// Returns the caller's meter.
+    /// Returns the meter of the caller's plan.
     pub fn meter(&self, subject: &Subject<'_>) -> Option<&Meter> {
         self.meters.get(self.choice.of(subject)).or_else(|| self.meters.first())
     }
 
-    /// Returns the bucket of a request.
+    /// Returns the charge of a request: the meter of its caller's plan, and its bucket.
     pub fn charge(&self, subject: &Subject<'_>, hash_key: [u8; 16]) -> Option<Charge<'_>> {
         let meter = self.meter(subject)?;
         let key = LimitKey::new(&self.by, subject, hash_key);
@@ -156,7 +156,7 @@ impl MeterChoice {
     }
 }
 
-/// Counts a request under all charges, or under none if one refuses. All limits are checked before any is counted.
+/// Counts a request for all charges, or for none if a charge refuses. Checks all limits before counting the first.
 pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &mut dyn BucketStore) -> CountResult {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     let mut counted = CountResult::default();
@@ -172,7 +172,8 @@ pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &m
     for (at, (charge, change)) in charges.iter().zip(asked).enumerate() {
         let settled = if how == CountingMode::Take { charge.settle(change, now, store) } else { Some(change) };
         match settled {
-            // Hits already counted under other limits stay: returning them would come too late.
+            // Charges that were already counted stay counted. Undoing them would come too late for requests that were refused
+            // meanwhile.
             Some(change) => {
                 counted.standings.push(charge.standing(&change, now));
                 counted.refuse(at, charge, &change);
@@ -189,11 +190,11 @@ pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &m
     counted
 }
 
-/// The change of a charge to its cell.
+/// The change of a cell that a charge makes.
 struct BucketChange {
     cell: Cell,
     place: cell::CellPlace,
-    /// The new states; or the window that refuses, and for how many nanoseconds.
+    /// The new states, or the index of the window that refuses and the wait in nanoseconds.
     outcome: Result<WindowStates, (usize, u64)>,
 }
 
@@ -213,9 +214,9 @@ impl Charge<'_> {
         BucketChange { cell, place, outcome: wait.map_or(Ok(states), Err) }
     }
 
-    /// Stores a change, and recomputes it if another worker changed the cell first. Returns `None` after too many conflicts.
-    /// Some worker always succeeds, so there is no deadlock. A worker that fails every time refuses the request instead of
-    /// letting it through uncounted.
+    /// Stores a change. If another worker changed the cell first, computes the change again. Returns `None` after too many
+    /// conflicts. In each conflict one worker succeeds, so there is no deadlock. A request whose changes all fail is refused,
+    /// because it must not pass uncounted.
     fn settle(&self, mut change: BucketChange, now: u64, store: &mut dyn BucketStore) -> Option<BucketChange> {
         for _ in 0..MAX_TRIES {
             let Ok(states) = &change.outcome else { return Some(change) };
@@ -228,7 +229,7 @@ impl Charge<'_> {
         None
     }
 
-    /// Returns the state of the tightest window after a change; `None` if it refused.
+    /// Returns the tightest window after a change; `None` if the change is a refusal.
     fn standing(&self, change: &BucketChange, now: u64) -> Option<Remaining> {
         let states = change.outcome.as_ref().ok()?;
         let windows = self.meter.windows.iter().zip(states).zip(&self.meter.titles);
@@ -244,7 +245,7 @@ impl Charge<'_> {
 }
 
 impl CountResult {
-    /// Records a refusal. If several limits refuse, keeps the one with the longest wait.
+    /// Records a refusal. If several limits refuse, the result keeps the one with the longest wait.
     fn refuse(&mut self, at: usize, charge: &Charge<'_>, change: &BucketChange) {
         let Err((window, wait)) = change.outcome else { return };
         if charge.limit.shadow {
@@ -260,7 +261,7 @@ impl CountResult {
     }
 }
 
-/// Counts an event that has already happened. If a window has too little left, it is exhausted.
+/// Counts an event that has already happened. If a window has too little left for the event, the window becomes exhausted.
 pub fn record(charges: &[Charge<'_>], now: Duration, store: &mut dyn BucketStore) {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     for charge in charges {

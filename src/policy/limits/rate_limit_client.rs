@@ -1,6 +1,6 @@
-//! Limits that a rate limit service counts for several proxies: grants, refusals, and the next calls to make.
+//! Decides requests by limits that a rate limit service counts for several proxies, and schedules the calls to the service.
 //!
-//! This module performs no I/O. An adapter polls for due calls, makes them, and passes the answers in.
+//! This module performs no I/O. An adapter polls for due calls, makes the calls, and passes in the answers.
 
 mod account;
 mod health;
@@ -24,19 +24,19 @@ pub struct Service {
     pub domain: String,
 }
 
-/// A limit that a service counts.
+/// A limit that a rate limit service counts.
 #[derive(Debug)]
 pub struct SharedLimit {
     /// The service that counts.
     pub service: Rc<Service>,
-    /// How hits are requested.
+    /// How the filter requests hits.
     pub terms: LeaseTerms,
 }
 
 /// A call to make.
 #[derive(Debug)]
 pub struct QuotaCall {
-    /// The account that the answer is for.
+    /// The [`Quotas`] account that receives the answer.
     pub account: AccountId,
     /// The Envoy cluster and the domain.
     pub service: Rc<Service>,
@@ -57,33 +57,33 @@ pub enum CallFault {
     Unreadable,
 }
 
-/// A change in the health of a service.
+/// A change in the health of a rate limit service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthChange {
-    /// The service failed too often, most recently with this fault; calls pause for a while.
+    /// Calls pause because too many failed in a row. Contains the fault of the last call.
     Paused(CallFault),
-    /// The service answers again.
+    /// The service answers calls again after a pause.
     Resumed,
 }
 
-/// What is left of a limit for one key, as reported by the service.
+/// The state of a limit for one descriptor, as reported by the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemainingQuota {
-    /// The limit.
+    /// The number of hits that the limit allows per window.
     pub limit: Option<u32>,
     /// The remaining hits.
     pub remaining: Option<u32>,
-    /// The time until the limit is full again.
+    /// The time until the service resets the limit.
     pub reset: Option<Duration>,
 }
 
-/// The accounts of all keys, up to a maximum number. Times are durations since the Unix epoch by the caller's clock.
+/// The accounts of all descriptors, up to a maximum number. Times are durations since the Unix epoch.
 #[derive(Debug)]
 pub struct Quotas {
     slots: Vec<AccountSlot>,
     index: HashMap<Rc<[u8]>, u32>,
     most: usize,
-    /// The clock hand: where the search for an account to evict continues.
+    /// The position of the clock algorithm, where the next search for an account to evict starts.
     hand: usize,
     wanted: VecDeque<AccountId>,
     health: Health,
@@ -91,7 +91,7 @@ pub struct Quotas {
 
 #[derive(Debug)]
 struct AccountSlot {
-    /// The descriptor, used as the key.
+    /// The descriptor, which is the key of the account.
     descriptor: Rc<[u8]>,
     limit: Rc<SharedLimit>,
     turn: u32,
@@ -106,8 +106,8 @@ impl Quotas {
         Quotas { slots, index, most: most.max(1), hand: 0, wanted, health: Health::default() }
     }
 
-    /// Checks for one hit of `limit` for this descriptor, on behalf of a request received at `received_at`. Only
-    /// [`Self::spend`] spends the hit, so a request that another limit refuses costs none.
+    /// Checks whether a request may spend one hit of `limit` for this descriptor. `received_at` is the time when the request was
+    /// received. Only [`Self::spend`] spends the hit, so a request that another limit refuses costs no hit.
     pub fn standing(
         &mut self,
         limit: &Rc<SharedLimit>,
@@ -134,19 +134,19 @@ impl Quotas {
         (id, if fails { QuotaState::Failed } else { standing })
     }
 
-    /// Spends one hit of an account with hits left.
+    /// Spends one hit of an account, if the account has a hit.
     pub fn spend(&mut self, id: AccountId) {
         if let Some(slot) = self.slot(id) {
             slot.account.spend();
         }
     }
 
-    /// Returns what is left of an account's limit.
+    /// Returns the state of an account's limit, as reported by the service.
     pub fn rest(&mut self, id: AccountId, now: Duration) -> RemainingQuota {
         self.slot(id).map(|slot| slot.account.rest(now)).unwrap_or_default()
     }
 
-    /// Returns the next call to make. One call requests the hits for all requests that wait on the account.
+    /// Returns the next call to make. The call requests hits for all requests that wait for this account.
     pub fn poll_call(&mut self, now: Duration) -> Option<QuotaCall> {
         let is_patient = self.health.is_patient(now);
         while let Some(account) = self.wanted.pop_front() {
@@ -159,7 +159,7 @@ impl Quotas {
         None
     }
 
-    /// Postpones the call of this account until others have ended.
+    /// Puts a call that could not start back into the queue. The adapter makes the call when other calls have ended.
     pub fn put_off(&mut self, id: AccountId) {
         if let Some(slot) = self.slot(id) {
             slot.account.put_off();
@@ -167,7 +167,7 @@ impl Quotas {
         }
     }
 
-    /// Handles the answer or failure of a call. An answer for an evicted account is ignored.
+    /// Handles the answer or failure of a call. Ignores an answer for an evicted account.
     pub fn handle_answer(
         &mut self,
         id: AccountId,
@@ -179,7 +179,7 @@ impl Quotas {
         if let Some(slot) = self.slot(id) {
             match &read {
                 Ok(answer) => slot.account.answered(answer, now),
-                // The waiting requests are decided again, and start one more call.
+                // The filter decides the waiting requests again, and they start one more call.
                 Err(CallFault::Status(_)) if is_healthy && slot.account.try_again() => {
                     self.health.be_patient(now);
                     return None;
@@ -204,7 +204,7 @@ impl Quotas {
         self.index.is_empty()
     }
 
-    /// Removes evicted accounts from the queue of wanted calls, so that it stays bounded.
+    /// Removes evicted accounts from the queue of wanted calls, so that the queue stays bounded.
     fn forget_given_up(&mut self) {
         if self.wanted.len() > self.most {
             let slots = &self.slots;
@@ -219,7 +219,7 @@ impl Quotas {
         self.slots.get_mut(id.slot as usize).filter(|slot| slot.turn == id.turn)
     }
 
-    /// Returns the account of this descriptor, creating it if needed.
+    /// Returns the account of this descriptor. Creates the account if it does not exist.
     fn account(&mut self, limit: &Rc<SharedLimit>, descriptor: &[u8], now: Duration) -> AccountId {
         if let Some(slot) = self.index.get(descriptor).copied()
             && let Some(found) = self.slots.get(slot as usize)
@@ -250,9 +250,9 @@ impl Quotas {
         AccountId { slot, turn: self.slots.get(slot as usize).map_or(0, |slot| slot.turn) }
     }
 
-    /// Chooses a slot to evict: the first idle account from the clock hand on, or else one that was not used for a round. It
-    /// looks at only a few slots, so that no request pays for a long search. Unspent hits of the evicted account are lost until
-    /// their window ends.
+    /// Chooses a slot to evict. Prefers the first idle account after the clock hand, and otherwise an account that was not used
+    /// since the last round. The search looks at only a few slots, so that it costs a request little time. Unspent hits of an
+    /// evicted account are lost until their window ends.
     fn give_up_one(&mut self, now: Duration) -> usize {
         let count = self.slots.len().max(1);
         let mut second_best = self.hand % count;
@@ -271,7 +271,7 @@ impl Quotas {
     }
 }
 
-/// How many accounts the search for an eviction candidate looks at.
+/// The maximum number of accounts that a search for an account to evict looks at.
 const MAX_LOOKED_AT: usize = 16;
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use super::rate_limit::Limit;
 pub struct LimitSet {
     /// Checked when a request arrives, before authentication.
     pub arrival: Vec<Rc<Limit>>,
-    /// Checked before a credential is verified, and counted if it is invalid.
+    /// Checked before a credential is verified. Only invalid credentials are counted.
     pub failures: Vec<Rc<Limit>>,
     /// Checked after authorization.
     pub caller: Vec<Rc<Limit>>,
-    /// Checked with the rate limit service after authorization.
+    /// Checked with the rate limit service, after authorization.
     pub shared: Vec<Rc<Limit>>,
 }

@@ -1,6 +1,6 @@
 //! Consults the rate limit service for limits that several proxies share.
 //!
-//! Runs after authorization and before local limits are counted.
+//! This stage runs after authorization and before local limits are counted.
 
 mod descriptor;
 
@@ -23,7 +23,7 @@ use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{AccountId, Await, Awaited};
 use crate::policy::world::World;
 
-/// Reserved hits, spent only if nothing else stops the request.
+/// Reserved hits. They are spent only if nothing else stops the request.
 #[must_use]
 #[derive(Debug, Default)]
 pub(in crate::policy) struct ReservedHits(Vec<AccountId>);
@@ -36,8 +36,8 @@ impl ReservedHits {
     }
 }
 
-/// Reserves one hit of every shared limit. All limits are checked before any hit is spent, so a request that waits or is
-/// refused costs none, and all calls run in parallel.
+/// Reserves one hit of every shared limit. Checks all limits before any hit is spent. So a request that waits or is refused costs
+/// no hit, and the calls for all limits run in parallel.
 pub(in crate::policy) fn reserve(
     rule: &Rule,
     auth: &Auth,
@@ -69,19 +69,19 @@ pub(in crate::policy) fn reserve(
     Ok(asked.reserved)
 }
 
-/// The results of all shared limits for one request, grouped by their consequence.
+/// The results of all shared limits for one request, grouped by their effect.
 #[derive(Default)]
 struct ServiceAnswers<'l> {
     reserved: ReservedHits,
-    /// Limits with a hit left.
+    /// Enforced limits that have a hit left.
     available: Vec<(AccountId, &'l Limit)>,
-    /// All enforced limits that the service answered for.
+    /// All enforced limits that the service has answered for.
     answered: Vec<(AccountId, &'l Limit)>,
-    /// The exhausted limit with the longest wait, and the end of that wait.
+    /// The exhausted limit with the longest wait, and the time when it can be used again.
     exhausted: Option<(Duration, AccountId, &'l Limit)>,
-    /// Limits that are counted locally while the service fails.
+    /// Limits that this proxy counts itself while the service fails.
     local: Vec<Rc<Limit>>,
-    /// The first answer that is still missing.
+    /// The first answer that the request has to wait for.
     wait: Option<Await>,
 }
 
@@ -121,7 +121,7 @@ fn ask<'l>(
             QuotaState::Failed | QuotaState::Late => match (sharing.on_failure, standing) {
                 (OnFailure::Local, _) => asked.local.push(limit.clone()),
                 (OnFailure::Open, QuotaState::Failed) => progress.audit.uncounted.push(limit.name.clone()),
-                // A client can keep a worker busy. That must not bypass a limit.
+                // A client can keep a worker busy, and must not bypass a limit that way.
                 (_, standing) => {
                     progress.audit.limit = Some(limit.name.clone());
                     return Err(Rejection::new(
@@ -139,8 +139,8 @@ fn ask<'l>(
 }
 
 impl ServiceAnswers<'_> {
-    /// Lists the windows of all limits for a refused request: limits counted locally while the service fails, limits that the
-    /// service counts, and limits that would have been checked next.
+    /// Adds all limits to the rate limit headers of a refused request: limits that this proxy counts itself while the service
+    /// fails, limits that the service counts, and limits that would have been checked next.
     fn list_limits(
         &self,
         rule: &Rule,
@@ -158,7 +158,7 @@ impl ServiceAnswers<'_> {
     }
 }
 
-/// Reports a limit with a hit left to the client, as far as the service reported it.
+/// Adds a limit with a hit left to the rate limit headers, if the service reported its numbers.
 fn report(account: AccountId, limit: &Limit, subject: &Subject<'_>, world: &mut World<'_>, progress: &mut Progress) {
     let rest = world.quotas.rest(account, world.now);
     if let (Some(left), Some(reset)) = (rest.remaining, rest.reset) {
@@ -183,14 +183,14 @@ fn refuse(
     Rejection::new(RejectionKind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), "rate_limited")
 }
 
-/// Returns the windows of locally counted limits in the format of `RateLimit-Policy`.
+/// Returns the windows of locally counted limits, in the format of `RateLimit-Policy`.
 fn policies<'l>(limits: &'l [Rc<Limit>], subject: &'l Subject<'_>) -> impl Iterator<Item = Rc<str>> + 'l {
     let meters = limits.iter().filter(|limit| !limit.shadow).filter_map(|limit| limit.meter(subject));
     meters.map(|meter| meter.policy.clone())
 }
 
-/// Returns the limit as reported to clients, and its number. The service's number takes precedence. If it equals the number in
-/// the document, the document's other settings apply too.
+/// Returns the limit in the format of `RateLimit-Policy`, and its number of requests. The service's number takes precedence. If
+/// that number equals the number in the document, the window of the document is included too.
 fn policy(limit: &Limit, subject: &Subject<'_>, rest: RemainingQuota) -> (Rc<str>, u64) {
     let meter = limit.meter(subject);
     let written = meter.and_then(|meter| meter.titles.first()).map(|(_, most)| *most);

@@ -1,4 +1,4 @@
-//! The outcome of a decision: forward, reply, inspect the body first, or wait.
+//! The outcome of a decision: forward the request, reply to it, inspect its body first, or wait.
 
 use super::forward::Forward;
 use super::inspection::Inspection;
@@ -12,8 +12,8 @@ pub enum Decision {
     Forward(Forward),
     /// Hold the request until its body has arrived, then call [`crate::policy::Policy::inspect`].
     Inspect(Box<Inspection>),
-    /// Reply to the request: refusals, preflights and static routes.
+    /// Reply to the request. Refusals, preflights and static routes lead to a reply.
     Reply(Reply),
-    /// Decide again when the awaited result is available, or at this time.
+    /// Wait, and decide the request again when the awaited result is available or the wait ends.
     Await(Await),
 }

@@ -11,7 +11,7 @@ use crate::policy::request::guard::{SafePath, without_query_pair};
 use crate::policy::request::{Request, SingleValue};
 use crate::policy::verdict::edit::{HeaderEdit, HeaderName};
 
-/// The edits that turn the client's request into the upstream's. Only a [`Grant`] can create it.
+/// The header edits for an authorized request before it is forwarded. Only a [`Grant`] allows creating them.
 #[derive(Debug)]
 pub struct Forward {
     edits: Vec<HeaderEdit>,
@@ -20,20 +20,20 @@ pub struct Forward {
     meter: Option<BodyMeter>,
 }
 
-/// The destination of a route's requests.
+/// Where and how a route forwards its requests.
 #[derive(Debug, Default)]
 pub struct Destination {
-    /// The upstream's name, which Envoy's route uses as the cluster. `None` leaves the choice to Envoy's own routes.
+    /// The name of the upstream. Envoy's route uses it as the cluster. With `None`, Envoy's own routes choose the cluster.
     pub upstream: Option<Rc<str>>,
-    /// The upstream's `Host`; `None` keeps the client's.
+    /// The `Host` that the upstream receives; `None` keeps the client's `Host`.
     pub authority: Option<Rc<str>>,
-    /// The path in the upstream's address. It precedes every path and has no trailing slash.
+    /// The path in the upstream's address, without a trailing slash. The filter puts it in front of every forwarded path.
     pub base_path: String,
-    /// Forward only the part of the path that `{.+}` matches.
+    /// Whether to forward only the part of the path that `{.+}` matches.
     pub strip_prefix: bool,
     /// The upstream timeout in milliseconds.
     pub timeout_millis: Option<Rc<str>>,
-    /// Forward the token too.
+    /// Whether to forward the client's token too.
     pub forward_token: bool,
 }
 
@@ -50,12 +50,12 @@ pub struct ForwardContext<'p, 'r> {
     pub sources: &'p [TokenSource],
     /// The places that may contain API keys.
     pub key_places: &'p KeyPlaces,
-    /// The request's id.
+    /// The id of the request.
     pub request_id: &'p Rc<str>,
 }
 
 impl Forward {
-    /// Creates the edits for an authorized request. `edits` already removes forged headers.
+    /// Creates the edits for an authorized request. The given `edits` already remove forged headers.
     pub fn new(
         grant: &Grant,
         to: &Destination,
@@ -75,7 +75,7 @@ impl Forward {
             edits.push(set("x-forwarded-host", host));
             edits.push(HeaderEdit::Set(":authority".into(), authority.clone().into()));
         } else if passage.request.headers.iter().any(|(name, _)| *name == b"x-forwarded-host") {
-            // The upstream sees the client's own `Host`. A different `X-Forwarded-Host` would be forged.
+            // The upstream receives the client's own `Host`. A different `X-Forwarded-Host` from the client could be forged.
             edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
         }
         if passage.request.request_id != SingleValue::Value(passage.request_id.as_bytes()) {
@@ -85,8 +85,7 @@ impl Forward {
         if let Some(millis) = &to.timeout_millis {
             edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone().into()));
         }
-        // This must be the last edit: Envoy selects the route again after the edits, and this header selects it (envoy-facts
-        // §2.9).
+        // This must be the last edit. Envoy selects the route again after the edits, and uses this header (envoy-facts §2.9).
         if let Some(upstream) = &to.upstream {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }
@@ -94,27 +93,27 @@ impl Forward {
         Forward { edits, permissions, routed_elsewhere: to.upstream.is_none(), meter: None }
     }
 
-    /// Attaches a meter that counts the body.
+    /// Adds the meter that counts the body.
     pub(in crate::policy) fn metered(self, meter: BodyMeter) -> Forward {
         Forward { meter: Some(meter), ..self }
     }
 
-    /// Takes the meter that must see every forwarded part of the body.
+    /// Takes the meter out of this value. Pass every forwarded part of the body to the meter.
     pub fn take_meter(&mut self) -> Option<BodyMeter> {
         self.meter.take()
     }
 
-    /// Returns the changes to the request's headers, in order.
+    /// Returns the edits of the request's headers, in the order of their application.
     pub fn edits(&self) -> &[HeaderEdit] {
         &self.edits
     }
 
-    /// Converts into the header edits.
+    /// Converts this value into its header edits.
     pub fn into_edits(self) -> Vec<HeaderEdit> {
         self.edits
     }
 
-    /// Returns the number of bytes that the changes take in memory.
+    /// Returns the memory that the edits use, in bytes.
     pub(in crate::policy) fn kept_bytes(&self) -> usize {
         let value = |edit: &HeaderEdit| match edit {
             HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) => value.len(),
@@ -123,20 +122,20 @@ impl Forward {
         self.edits.capacity() * size_of::<HeaderEdit>() + self.edits.iter().map(value).sum::<usize>()
     }
 
-    /// Returns `true` if Envoy's own routes choose the upstream. They cannot see in the headers that the request was
-    /// authorized.
+    /// Returns `true` if Envoy's own routes choose the upstream. The forwarded headers do not show these routes that the request
+    /// was authorized.
     pub fn is_routed_elsewhere(&self) -> bool {
         self.routed_elsewhere
     }
 
-    /// Returns the caller's permissions for later filters and the access log, if configured.
+    /// Returns the caller's permissions for later filters and the access log; `None` if the document does not configure this.
     pub fn permissions(&self) -> Option<&str> {
         self.permissions.as_deref()
     }
 }
 
 impl Destination {
-    /// Describes the destination for an operator.
+    /// Describes the destination to an operator.
     pub fn describe(&self) -> String {
         match &self.upstream {
             Some(upstream) => format!("to upstream {upstream}"),
@@ -144,7 +143,7 @@ impl Destination {
         }
     }
 
-    /// Returns the new `:path`, if it differs from the client's.
+    /// Returns the new `:path`; `None` if the client's `:path` needs no change.
     fn path(&self, passage: &ForwardContext<'_, '_>, query: Option<String>) -> Option<String> {
         let target = passage.target;
         if self.base_path.is_empty() && !self.strip_prefix && query.is_none() && !target.changed() {
@@ -167,8 +166,9 @@ impl Destination {
     }
 }
 
-/// Removes all hop-by-hop headers of an upgrade request except the upgrade itself. The next proxy deletes every header named in
-/// `Connection`, and that could be an identity header (RFC 9110 §7.6.1). Envoy does this for all requests except upgrades.
+/// Removes all hop-by-hop headers of an upgrade request, except for the upgrade itself. The next proxy deletes every header that
+/// `Connection` names, and the client could name an identity header (RFC 9110 §7.6.1). Envoy itself removes these headers from
+/// all other requests.
 fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
     match request.connection {
         SingleValue::Absent => return,
@@ -183,7 +183,7 @@ fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
     }
 }
 
-/// Removes tokens from all token places. Returns the query without tokens if it contained one.
+/// Removes tokens from all token places. Returns the remaining query if the query contained a token.
 fn remove_tokens(passage: &ForwardContext<'_, '_>, edits: &mut Vec<HeaderEdit>) -> Option<String> {
     let mut query: Option<String> = None;
     for source in passage.sources {
@@ -215,7 +215,8 @@ fn remove_tokens(passage: &ForwardContext<'_, '_>, edits: &mut Vec<HeaderEdit>) 
     query
 }
 
-/// Returns all cookies except those that may contain tokens, byte for byte; `None` if no cookie may contain one.
+/// Returns an edit that keeps all cookies except those that may contain tokens, byte for byte; `None` if no cookie may contain a
+/// token.
 fn without_token_cookies(passage: &ForwardContext<'_, '_>) -> Option<HeaderEdit> {
     let holds_token = |name: &[u8]| {
         passage.sources.iter().any(|source| matches!(source, TokenSource::Cookie(token) if token.as_bytes() == name))

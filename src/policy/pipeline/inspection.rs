@@ -1,4 +1,4 @@
-//! A request with acceptable headers, held until its body has been inspected.
+//! A request that is held until its body is inspected. Its headers are already accepted.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::forward::Forward;
 use crate::policy::checks::body::{Body, BodyCheck};
 use crate::policy::verdict::rejection::Rejection;
 
-/// A held request. It releases its [`Forward`] only if the body is acceptable.
+/// A held request. It returns its [`Forward`] only after the body was accepted.
 #[derive(Debug)]
 pub struct Inspection {
     check: Rc<BodyCheck>,
@@ -19,12 +19,12 @@ impl Inspection {
         Inspection { check, is_json, forward }
     }
 
-    /// Returns the number of bytes that the request keeps in memory while its body arrives.
+    /// Returns the memory in bytes that the request uses while its body arrives.
     pub fn kept_bytes(&self) -> usize {
         size_of::<Inspection>() + self.forward.kept_bytes()
     }
 
-    /// Returns `true` if a body of this size is already too large.
+    /// Returns `true` if the body is too large at this size.
     pub fn is_too_large(&self, size: usize) -> bool {
         u64::try_from(size).unwrap_or(u64::MAX) > self.check.most_bytes
     }

@@ -1,6 +1,6 @@
 //! The state of one request.
 //!
-//! It outlives waits and the request itself: the response and the audit record are built from it.
+//! The state outlives waits and the end of the request: the filter builds the response and the audit record from it.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -25,18 +25,18 @@ use crate::policy::world::World;
 /// The state of one request.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The audit record written so far.
+    /// The audit record, as far as it is known.
     pub audit: AuditRecord,
-    /// The parts of the response that are already known.
+    /// The parts of the response, as far as they are known.
     pub plan: ResponsePlan,
     pub(in crate::policy) rule: Option<Rc<Rule>>,
-    /// The request was counted by the limits that apply on arrival. It is counted once, even if it is decided several times.
+    /// Whether the arrival limits have counted the request. They count it once, even if the request is decided several times.
     pub(in crate::policy) arrived: bool,
 }
 
 impl Progress {
-    /// Prepares for another decision after a wait. The decision recomputes results that depend only on the request and the
-    /// time, but repeats no side effect: the request keeps its id and the results of the limits on arrival.
+    /// Prepares for another decision after a wait. The next decision computes again everything that depends only on the request
+    /// and the time. It repeats no side effect: the request keeps its id and the results of the arrival limits.
     pub(in crate::policy) fn resume(&mut self) {
         let Progress { audit, plan, arrived, .. } = std::mem::take(self);
         self.arrived = arrived;
@@ -45,14 +45,14 @@ impl Progress {
         self.audit.would_limit = audit.would_limit;
     }
 
-    /// Records the method, without a copy of the usual ones.
+    /// Records the method. Does not allocate for the usual methods.
     pub(in crate::policy) fn record_method(&mut self, method: &str) {
         const USUAL: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
         let usual = USUAL.into_iter().find(|usual| *usual == method);
         self.audit.method = usual.map_or_else(|| method.to_string().into(), Cow::Borrowed);
     }
 
-    /// Makes the target safe, or refuses it: the target that is matched is the one that is forwarded.
+    /// Validates the target with the guard. Routes match exactly the target that is forwarded.
     pub(in crate::policy) fn guard_target<'r>(
         &mut self,
         request: &Request<'r>,
@@ -76,12 +76,12 @@ impl Progress {
         self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
     }
 
-    /// Returns `true` if the checks of the request's route may hold its body back.
+    /// Returns `true` if the checks of the matched route may hold the body of the request.
     pub fn may_hold_body(&self) -> bool {
         self.rule.as_ref().and_then(|rule| rule.checks.as_ref()?.holds()).is_some()
     }
 
-    /// Records a valid credential. The first one identifies the caller.
+    /// Records a valid credential. The first recorded credential identifies the caller.
     pub(in crate::policy) fn note_caller(&mut self, caller: &Caller) {
         let witness = SecondaryCredential {
             credential: caller.kind().word(),
@@ -108,7 +108,7 @@ impl Progress {
         self.audit.reason = "allowed";
     }
 
-    /// Runs the route's checks, if it has any. Report-only checks record a note instead of refusing.
+    /// Runs a check if the route has checks. If the route's checks are report-only, a failure is recorded and the result is `Ok`.
     pub(in crate::policy) fn examine(
         &mut self,
         rule: &Rule,
@@ -124,9 +124,9 @@ impl Progress {
         }
     }
 
-    /// Releases a request: immediately, with a meter for its body, or after inspection of its body.
+    /// Decides how to forward a request: immediately, with a meter for its body, or after the inspection of its body.
     pub(in crate::policy) fn release(&mut self, forward: Forward, rule: &Rule, request: &Request<'_>) -> Decision {
-        // For report-only checks, the record needs only one reason.
+        // The audit record has room for one reason, so report-only checks need not check the body after another failure.
         let checks = rule.checks.as_ref().filter(|_| self.audit.would_refuse.is_none());
         match checks.map_or(BodyPlan::Pass, |checks| checks.body(request)) {
             BodyPlan::Pass => {
@@ -147,14 +147,15 @@ impl Progress {
         self.audit.reason = "static_route";
         let mut headers = answer.headers.clone();
         if let Some(cors) = &self.plan.cors {
-            // A browser rejects a repeated `Access-Control-Allow-Origin` (Fetch §4.10, step 2), so only the policy sets it.
+            // Only the CORS policy sets CORS headers. A browser rejects a repeated `Access-Control-Allow-Origin` (Fetch §4.10,
+            // step 2).
             headers.retain(|(name, _)| !cors.remove.contains(&name.as_ref()));
         }
         self.plan.add_to_reply(&mut headers);
         Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
     }
 
-    /// Builds and records the reply to a preflight. It has the CORS headers of its own answer.
+    /// Builds and records the reply to a preflight. The reply has only the CORS headers of the preflight answer.
     pub(in crate::policy) fn answer_preflight(&mut self, rule: &Rule, answer: PreflightAnswer) -> Reply {
         self.plan.cors = None;
         self.audit.route = Some(rule.name.clone());

@@ -11,22 +11,23 @@ use crate::policy::respond::cors::CorsPolicy;
 /// A compiled route: its requirements and its action.
 #[derive(Debug)]
 pub struct Rule {
-    /// The route's name in the audit record.
+    /// The name of the route, as written in the audit record.
     pub name: Rc<str>,
     /// The authentication and authorization requirements.
     pub requirements: Requirements,
     /// The rate limits of the route.
     pub limits: LimitSet,
-    /// The checks of its requests.
+    /// The checks of the route's requests.
     pub checks: Option<Rc<Checks>>,
-    /// Its CORS policy.
+    /// The CORS policy of the route.
     pub cors: Option<Rc<CorsPolicy>>,
-    /// The action for authorized requests.
+    /// The action for requests that are authorized.
     pub action: RouteAction,
 }
 
 impl Rule {
-    /// Returns the size limit of held bodies; `None` if the route replies itself or does not inspect bodies.
+    /// Returns the maximum size of a held body; `None` if the route holds no bodies. A route that replies itself never holds a
+    /// body.
     pub fn held_body(&self) -> Option<u64> {
         let checks = self.checks.as_ref().filter(|_| matches!(self.action, RouteAction::Forward(_)))?;
         checks.holds()
@@ -36,9 +37,9 @@ impl Rule {
 /// The action of a route.
 #[derive(Debug)]
 pub enum RouteAction {
-    /// Forwards the request.
+    /// Forwards the request to this destination.
     Forward(Destination),
-    /// Replies to the request.
+    /// Replies to the request with this response.
     Answer(StaticAnswer),
 }
 

@@ -1,6 +1,6 @@
-//! The kinds of polled documents, and their parsers.
+//! The kinds of polled documents, and the parser of each kind.
 //!
-//! An invalid document is rejected as a whole.
+//! A parser rejects an invalid document as a whole.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::policy::credentials::jwks;
 use crate::policy::credentials::jwks::{KeySet, KeySource};
 use crate::policy::credentials::revocation_list::{MAX_BYTES_AN_ENTRY, Revocations};
 
-/// The kind of a document, and the data that its parser needs.
+/// The kind of a document, and the settings of its parser.
 #[derive(Clone, Debug)]
 pub enum DocumentKind {
-    /// An issuer's keys.
+    /// The keys of an issuer.
     KeySet,
     /// A revocation list.
     Revocations {
@@ -27,16 +27,16 @@ pub enum DocumentKind {
 /// A parsed document.
 #[derive(Clone, Debug)]
 pub enum PolledContent {
-    /// An issuer's keys, at least one of them usable.
+    /// The keys of an issuer. At least one key is usable.
     KeySet(Rc<KeySet>),
     /// A revocation list.
     Revocations(Rc<Revocations>),
-    /// The clients in addition to those of the gateway's document.
+    /// The clients of a client document. The clients of the policy document are not included.
     Clients(Rc<ClientDirectory>),
 }
 
 impl DocumentKind {
-    /// Returns the name of the kind in log lines.
+    /// Returns the name of this kind in log lines.
     pub fn name(&self) -> &'static str {
         match self {
             DocumentKind::KeySet => "key set",
@@ -45,7 +45,7 @@ impl DocumentKind {
         }
     }
 
-    /// Returns a tag that distinguishes documents with the same address but different parsers.
+    /// Returns a tag that distinguishes documents that have the same address but different parsers.
     pub fn tag(&self) -> String {
         match self {
             DocumentKind::KeySet => "keys".to_string(),
@@ -54,7 +54,7 @@ impl DocumentKind {
         }
     }
 
-    /// Returns the maximum document size in bytes.
+    /// Returns the maximum size of the document in bytes.
     pub fn most_bytes(&self) -> usize {
         match self {
             DocumentKind::KeySet => jwks::MAX_BYTES,
@@ -65,7 +65,7 @@ impl DocumentKind {
 }
 
 impl PolledContent {
-    /// Parses a text. Also returns the skipped parts, each with the reason.
+    /// Parses a document. Also returns the parts that the parser skipped, each with the reason.
     pub(super) fn read(what: &DocumentKind, text: &[u8], at: Duration) -> Result<(PolledContent, Vec<String>), String> {
         if text.len() > what.most_bytes() {
             return Err(format!("longer than {} bytes", what.most_bytes()));
@@ -109,5 +109,5 @@ impl PolledContent {
     }
 }
 
-/// Room for whitespace and expired entries in a list.
+/// The bytes allowed for whitespace and expired entries in a list.
 const MAX_BYTES_AROUND: usize = 64 * 1024;

@@ -1,8 +1,8 @@
-//! Refuses ambiguous request targets and normalizes the rest, so that the path that is matched is the path that is forwarded.
+//! Refuses ambiguous request targets and normalizes all others, so that routes match the path that is forwarded.
 //!
-//! Envoy passes `:path` as the client sent it unless its listener is hardened (envoy-facts §0.16), and even then keeps `%2f`,
-//! `%5c` and `;` (envoy-facts §2.13). The guard only normalizes escapes (RFC 3986 §6.2.2.1 and §6.2.2.2). A path that would need other
-//! changes is refused.
+//! Envoy passes `:path` as the client sent it, unless the listener is hardened (envoy-facts §0.16). Even a hardened listener
+//! keeps `%2f`, `%5c` and `;` (envoy-facts §2.13). The guard normalizes only escapes (RFC 3986 §6.2.2.1 and §6.2.2.2). It refuses
+//! a path that needs other changes.
 
 mod fault;
 mod host;
@@ -27,22 +27,22 @@ pub struct SafePath<'a> {
 }
 
 impl<'a> SafePath<'a> {
-    /// Returns the normalized path: unreserved characters unescaped, other escapes in upper-case hex.
+    /// Returns the normalized path. Unreserved characters are not escaped, and other escapes use upper-case hex digits.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Returns the query after the first `?`, as sent by the client.
+    /// Returns the part of the target after the first `?`, as sent by the client.
     pub fn query(&self) -> Option<&'a str> {
         self.query
     }
 
-    /// Returns `true` if the target differs from what the client sent, so that `:path` must be set before forwarding.
+    /// Returns `true` if the path was normalized. Then set `:path` before forwarding the request.
     pub fn changed(&self) -> bool {
         matches!(self.path, Cow::Owned(_))
     }
 
-    /// Returns the path and query to forward.
+    /// Returns the normalized path and the query, which together form the target to forward.
     pub fn target(&self) -> Cow<'a, str> {
         match (&self.path, self.query) {
             (Cow::Borrowed(_), _) => Cow::Borrowed(self.raw),
@@ -52,10 +52,10 @@ impl<'a> SafePath<'a> {
     }
 }
 
-/// Validates the bytes of `:path`. A path is copied only if its escapes must be normalized.
+/// Validates the value of `:path`. Copies the path only if its escapes must be normalized.
 ///
 /// # Errors
-/// The first fault from the left.
+/// Returns the first fault that the scan finds.
 pub fn read_target(raw: &[u8]) -> Result<SafePath<'_>, PathFault> {
     if raw.len() > MAX_TARGET_LEN {
         return Err(PathFault::TooLong);
@@ -73,7 +73,7 @@ pub fn read_target(raw: &[u8]) -> Result<SafePath<'_>, PathFault> {
         scan_query(query)?;
     }
     let path = if seen.escape { respell(path)? } else { Cow::Borrowed(path) };
-    // A decoded `%2e` may have created a dot segment that the scan did not see.
+    // The scan does not decode escapes, so it does not see a dot segment that contains `%2e`.
     if (seen.leading_dot || seen.escape) && path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(PathFault::DotSegment);
     }
@@ -105,7 +105,7 @@ fn scan_path(path: &str) -> Result<PathScan, PathFault> {
     Ok(seen)
 }
 
-/// The upstream interprets the query, so only characters that no target may contain are refused (RFC 3986 §3.4).
+/// Refuses only characters that no target may contain (RFC 3986 §3.4), because the upstream interprets the query.
 fn scan_query(query: &str) -> Result<(), PathFault> {
     for byte in query.bytes() {
         match byte {
@@ -118,8 +118,8 @@ fn scan_query(query: &str) -> Result<(), PathFault> {
     Ok(())
 }
 
-/// Decodes escapes of unreserved characters and writes other escapes in upper-case hex. Refuses escapes that an upstream may
-/// act on after decoding.
+/// Decodes escapes of unreserved characters, and writes other escapes in upper-case hex digits. Refuses escapes that some
+/// upstreams decode before they interpret the path.
 fn respell(path: &str) -> Result<Cow<'_, str>, PathFault> {
     let mut spelled = String::with_capacity(path.len());
     let mut pieces = path.split('%');
@@ -141,7 +141,7 @@ fn respell(path: &str) -> Result<Cow<'_, str>, PathFault> {
         }
         spelled.push_str(plain);
     }
-    // Checks the normalized path, because `%25%32%66` hides `%252f`.
+    // Checks the normalized path, because `%25%32%66` becomes `%252f`.
     if spelled.split("%25").skip(1).any(|after| after.get(..2).and_then(percent::byte).is_some()) {
         return Err(PathFault::EncodedPercent);
     }
@@ -154,7 +154,7 @@ fn respell(path: &str) -> Result<Cow<'_, str>, PathFault> {
     }
 }
 
-/// RFC 3986 §2.3.
+/// Returns `true` for unreserved characters (RFC 3986 §2.3).
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -168,14 +168,14 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Each row has a target as sent, and either the normalized path or the reason for the refusal.
+    /// Each row has a target as sent, and the normalized path or the reason for the refusal.
     const TARGETS: &[(&str, Result<&str, &str>)] = &[
         ("/", Ok("/")),
         ("/admin", Ok("/admin")),
         ("/admin/", Ok("/admin/")),
         ("/a.b/.well-known/...", Ok("/a.b/.well-known/...")),
         ("/a:b@c!$&'()*+,=|[]", Ok("/a:b@c!$&'()*+,=|[]")),
-        // Normalization
+        // Normalized escapes
         ("/%61dmin", Ok("/admin")),
         ("/%7euser/%2d%2E%5f", Ok("/~user/-._")),
         ("/caf%c3%a9", Ok("/caf%C3%A9")),
@@ -183,17 +183,17 @@ mod tests {
         ("/a%20b%3f%3A", Ok("/a%20b%3F%3A")),
         ("/100%25", Ok("/100%25")),
         ("/100%25/x", Ok("/100%25/x")),
-        // Not an origin-form target
+        // Targets that are not in origin form
         ("", Err("not_origin_form")),
         ("*", Err("not_origin_form")),
         ("admin", Err("not_origin_form")),
         ("http://example.com/admin", Err("not_origin_form")),
         ("?x=/admin", Err("not_origin_form")),
-        // `//admin` is neither an authority (CVE-2026-26205) nor equal to `/admin` (CVE-2021-29492)
+        // Empty segments: `//admin` must not be parsed as an authority (CVE-2026-26205) or matched like `/admin` (CVE-2021-29492)
         ("//admin", Err("empty_segment")),
         ("/a//b", Err("empty_segment")),
         ("/a//", Err("empty_segment")),
-        // CVE-2019-9901
+        // Dot segments (CVE-2019-9901)
         ("/p/../admin", Err("dot_segment")),
         ("/admin/.", Err("dot_segment")),
         ("/./admin", Err("dot_segment")),
@@ -202,15 +202,15 @@ mod tests {
         ("/p/.%2E/admin", Err("dot_segment")),
         ("/p/%2e./admin", Err("dot_segment")),
         ("/admin/%2e", Err("dot_segment")),
-        // CVE-2021-29492
+        // Escaped slashes and backslashes (CVE-2021-29492)
         ("/p/..%2fadmin", Err("encoded_slash")),
         ("/p%2Fadmin", Err("encoded_slash")),
         ("/p/..%5cadmin", Err("encoded_backslash")),
         ("/p\\..\\admin", Err("backslash")),
-        // CVE-2021-32779
+        // Fragments (CVE-2021-32779)
         ("/admin#x", Err("fragment")),
         ("/admin?x#y", Err("fragment")),
-        // Path parameters, which some upstreams remove before matching
+        // Path parameters, which some upstreams remove before they match the path
         ("/admin;x=1", Err("semicolon")),
         ("/..;/admin", Err("semicolon")),
         ("/admin%3bx=1", Err("encoded_semicolon")),
@@ -230,11 +230,11 @@ mod tests {
         ("/%zz", Err("invalid_escape")),
         ("/%u002f", Err("invalid_escape")),
         ("/%+1", Err("invalid_escape")),
-        // Targets that match another row after a second decoding
+        // Targets that become another target after a second decoding
         ("/%252e%252e/admin", Err("encoded_percent")),
         ("/p%25%32%66admin", Err("encoded_percent")),
         ("/%2525", Err("encoded_percent")),
-        // Raw bytes that are not allowed in a target
+        // Raw bytes that no target may contain
         ("/a b", Err("control_or_space")),
         ("/a\tb", Err("control_or_space")),
         ("/a\0", Err("control_or_space")),

@@ -1,40 +1,41 @@
-//! The web origins of a CORS policy: exact origins, the subdomains of a domain, any origin, or the opaque `null`.
+//! The web origins of a CORS policy: an exact origin, the subdomains of a domain, every origin, or the opaque origin `null`.
 
 mod parse;
 
 /// One entry of `allow_origins`, in the form that browsers send (HTML standard, serialization of an origin).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
-    /// `*`: every origin, including `null`.
+    /// `*` matches every origin, including `null`.
     Any,
-    /// `null`: sent by sandboxed frames, local files and some redirects. It does not identify a site.
+    /// `null` is the origin of sandboxed frames, local files and some redirects. It does not identify a site.
     Null,
-    /// One origin.
+    /// Matches one origin.
     Exact {
         /// The origin as browsers send it.
         text: String,
-        /// Traffic of this origin can be read and forged on the network: `http`, except to the local machine.
+        /// Whether an attacker on the network can read and forge the traffic of this origin, because its scheme is `http` and its
+        /// host is not the local machine.
         cleartext: bool,
     },
-    /// Every host below a domain, but not the domain itself.
+    /// Matches every host below a domain, but not the domain itself.
     Subdomains {
-        /// Scheme and `://`.
+        /// The scheme and `://`.
         before: String,
-        /// The domain with its leading dot, and the port, if any.
+        /// The domain with a leading dot, and the port if there is one.
         after: String,
-        /// As in `Exact`.
+        /// Whether an attacker can read and forge the traffic, as in `Exact`.
         cleartext: bool,
     },
 }
 
 impl OriginPattern {
-    /// Parses an entry. The error explains the problem to the author, and suggests the corrected form if there is one.
+    /// Parses an entry. The error explains the fault to the author of the document, and suggests a correction if there is one.
     pub fn parse(text: &str) -> Result<OriginPattern, String> {
         parse::pattern(text)
     }
 
-    /// Returns `true` if the pattern matches an `Origin` value. It compares bytes: browsers send only one form (RFC 6454 §6.2),
-    /// and the value is echoed in the response. Never allocates.
+    /// Returns `true` if the pattern matches the value of an `Origin` header. Compares bytes, because browsers send each origin
+    /// in only one form (RFC 6454 §6.2) and the response repeats the value. Never allocates.
     pub fn matches(&self, origin: &[u8]) -> bool {
         match self {
             OriginPattern::Any => true,
@@ -47,7 +48,7 @@ impl OriginPattern {
         }
     }
 
-    /// Returns `true` if an attacker on the network could impersonate such an origin.
+    /// Returns `true` if an attacker on the network can impersonate an origin that matches.
     pub fn is_cleartext(&self) -> bool {
         match self {
             OriginPattern::Any | OriginPattern::Null => false,
@@ -56,8 +57,8 @@ impl OriginPattern {
     }
 }
 
-/// Returns `true` for one or more host labels in the form that browsers send: lower case and not empty (so no leading, doubled
-/// or trailing dot).
+/// Returns `true` for one or more host labels in the form that browsers send. The labels are in lower case and not empty, so
+/// leading, trailing and repeated dots are refused.
 fn is_labels(bytes: &[u8]) -> bool {
     bytes.split(|byte| *byte == b'.').all(|label| {
         (1..=LONGEST_LABEL).contains(&label.len())
@@ -65,10 +66,10 @@ fn is_labels(bytes: &[u8]) -> bool {
     })
 }
 
-/// RFC 1035 §2.3.4, in octets of text.
+/// The maximum lengths of a host and of a label in bytes (RFC 1035 §2.3.4).
 const LONGEST_HOST: usize = 253;
 const LONGEST_LABEL: usize = 63;
-/// `:65535`.
+/// The length of the longest port, `:65535`.
 const PORT: usize = 6;
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
-//! Removes request headers that ask an upstream for a different method, path or host than the gateway matched.
+//! Removes request headers that ask an upstream for another method, path or host than the one that the gateway matched.
 //!
-//! Method overrides in a body or a query (`_method`) are not checked: they are a convention of the upstream.
+//! Method overrides in a body or a query (`_method`) are not checked, because only some upstream frameworks support them.
 
 use crate::config::header_name::is_same_cgi_variable;
 use crate::policy::verdict::edit::HeaderEdit;
 
-/// Adds edits that remove all such headers, in every spelling that an upstream might accept.
+/// Adds edits that remove these headers, in every spelling that an upstream might accept.
 pub fn strip(sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
     HeaderEdit::remove_matching(sent, edits, overrides);
 }
 
 fn overrides(name: &[u8]) -> bool {
-    // Most headers begin with a different letter, so they cost only one comparison.
+    // Compares the first letter, because most headers begin with another letter.
     matches!(name.first(), Some(b'x' | b'X' | b'p' | b'P'))
         && OVERRIDES.iter().any(|known| is_same_cgi_variable(name, known.as_bytes()))
 }
 
-/// Frameworks and auth services use these instead of the request line and `Host` (`X-Original-URL`: CVE-2018-14773). Programs
-/// that receive headers as environment variables treat `Proxy` as `HTTP_PROXY` (httpoxy, CVE-2016-5385).
+/// Headers that frameworks and auth services use instead of the request line and `Host` (`X-Original-URL`: CVE-2018-14773).
+/// Programs that receive headers as environment variables treat `Proxy` as `HTTP_PROXY` (httpoxy, CVE-2016-5385).
 const OVERRIDES: [&str; 14] = [
     "proxy",
     "x-forwarded-method",

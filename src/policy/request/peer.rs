@@ -2,35 +2,36 @@
 
 use std::net::IpAddr;
 
-/// The proxy's data about the connection of a request. It is read only when a rule needs it, because each value may be a host
-/// call.
+/// The data that Envoy has about the connection of a request. A rule reads a value only when it needs the value, because reading
+/// may be a host call.
 pub trait Peer {
-    /// Returns the client's address, based on the proxy's settings for trusted hops (envoy-facts §2.13); `None` if it has none.
+    /// Returns the client's address according to Envoy's settings for trusted hops (envoy-facts §2.13); `None` if the address is
+    /// unknown.
     fn address(&self) -> Option<IpAddr>;
 
-    /// Returns the client's certificate, if the proxy requested one and verified its chain.
+    /// Returns the client's certificate if Envoy requested a certificate and verified its chain.
     fn certificate(&self) -> Option<Certificate>;
 }
 
 /// The fields of a verified client certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
-    /// SHA-256 of its DER form (RFC 8705 §3.1).
+    /// The SHA-256 digest of the certificate in DER form (RFC 8705 §3.1).
     pub sha256: [u8; 32],
-    /// Its first URI subject alternative name, such as a SPIFFE id.
+    /// The first URI subject alternative name, such as a SPIFFE id.
     pub uri: Option<String>,
-    /// Its first DNS subject alternative name.
+    /// The first DNS subject alternative name.
     pub dns: Option<String>,
-    /// Its subject (RFC 4514).
+    /// The subject (RFC 4514).
     pub subject: Option<String>,
 }
 
 /// A peer with fixed values, for tools and tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownPeer {
-    /// See [`Peer::address`].
+    /// The value that [`Peer::address`] returns.
     pub address: Option<IpAddr>,
-    /// See [`Peer::certificate`].
+    /// The value that [`Peer::certificate`] returns.
     pub certificate: Option<Certificate>,
 }
 

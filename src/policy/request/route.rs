@@ -1,7 +1,7 @@
-//! Selects the route of a request by host, path and method, independent of the order of the routes.
+//! Selects the route of a request by host, path and method. The order of the routes does not matter.
 //!
-//! The most specific host wins, then the most specific path (segment by segment: literal, `{param}`, `{.+}`), then a named
-//! method over any method. A route must match in all three; otherwise the next best one is tried.
+//! The most specific host wins, then the most specific path (segment by segment: literal, `{param}`, `{.+}`), then a named method
+//! over any method. If the best host and path have no route for the method, the next best host and path are tried.
 
 mod host;
 mod id;
@@ -44,13 +44,13 @@ pub enum RouteMatch<'t, 'p, T> {
         value: &'t T,
         /// The values of the pattern's parameters.
         params: Params<'t, 'p>,
-        /// The part of the path that `{.+}` matches, without a leading slash, if the pattern has one.
+        /// The part of the path that `{.+}` matches, without a leading slash; `None` if the pattern has no `{.+}`.
         tail: Option<&'p str>,
     },
-    /// Routes match the host and path, but not the method. This includes `OPTIONS`, unless a route names it or accepts any
+    /// Routes match the host and path, but no route accepts the method. `OPTIONS` needs a route that names it or accepts any
     /// method.
     MethodNotAllowed {
-        /// The methods of these routes.
+        /// The methods that these routes accept.
         allow: Allowed<'t>,
     },
     /// No route matches the host and path.
@@ -63,7 +63,7 @@ impl<T> RouteTable<T> {
         RouteTableBuilder::default()
     }
 
-    /// Finds the route for a host and path normalized by the guard. A request without a host has an empty one.
+    /// Finds the route for a host and a path that the guard has normalized. For a request without a host, pass an empty host.
     pub fn find<'p>(&self, host: &str, path: &'p str, method: &Method) -> RouteMatch<'_, 'p, T> {
         let mut allow = Allowed::default();
         let rest = path.strip_prefix('/').unwrap_or_default();
@@ -77,7 +77,7 @@ impl<T> RouteTable<T> {
         if allow.is_empty() { RouteMatch::NotFound } else { RouteMatch::MethodNotAllowed { allow } }
     }
 
-    /// Returns the methods of the routes for a host and path.
+    /// Returns the methods of all routes that match a host and a path.
     pub fn methods_for(&self, host: &str, path: &str) -> Allowed<'_> {
         let mut allow = Allowed::default();
         let rest = path.strip_prefix('/').unwrap_or_default();
@@ -97,13 +97,13 @@ impl<T> RouteTable<T> {
         self.routes.is_empty()
     }
 
-    /// Iterates over the routes in insertion order.
+    /// Returns an iterator over the routes in insertion order.
     pub fn iter(&self) -> impl Iterator<Item = (&RoutePattern, &T)> {
         self.routes.iter().map(|(pattern, value)| (pattern, value))
     }
 }
 
-/// The values of a pattern's parameters in one path. They are parsed only when read.
+/// The values of a pattern's parameters in one path. The path is split only when a value is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params<'t, 'p> {
     pattern: &'t RoutePattern,
@@ -116,19 +116,19 @@ impl<'t, 'p> Params<'t, 'p> {
         self.pattern
     }
 
-    /// Returns a parameter's value, decoded.
+    /// Returns the decoded value of a parameter.
     pub fn get(&self, name: &str) -> Option<Cow<'p, str>> {
         self.raw(name).map(percent::decode)
     }
 
-    /// Returns a parameter's value as written in the path.
+    /// Returns the value of a parameter as written in the path.
     pub fn raw(&self, name: &str) -> Option<&'p str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// Iterates over names and values as written in the path, from left to right.
+    /// Returns an iterator over the names and values from left to right. Values are returned as written in the path.
     pub fn iter(&self) -> impl Iterator<Item = (&'t str, &'p str)> {
-        // The path begins with a slash, so its first piece is empty.
+        // The path begins with a slash, so the first part of the split is empty.
         let segments = self.pattern.segments().iter().zip(self.path.split('/').skip(1));
         segments.filter_map(|(segment, value)| match segment {
             Segment::Param(name) => Some((&**name, value)),
@@ -150,33 +150,34 @@ impl<T> Default for RouteTableBuilder<T> {
     }
 }
 
-/// A route that conflicts with earlier routes and was not inserted.
+/// A route that was not inserted, because it conflicts with earlier routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict<'t, T> {
-    /// The value that was to be inserted.
+    /// The value of the route that was not inserted.
     pub value: T,
-    /// All conflicts, at least one.
+    /// All conflicts. There is at least one.
     pub taken: Vec<RouteConflict<'t, T>>,
 }
 
-/// A host, pattern and method already used by an earlier route.
+/// An earlier route with the same host, pattern and method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteConflict<'t, T> {
-    /// The earlier route's value.
+    /// The value of the earlier route.
     pub by: &'t T,
-    /// The earlier route's pattern, which may use other parameter names.
+    /// The pattern of the earlier route, which may use other parameter names.
     pub pattern: &'t RoutePattern,
-    /// The host of both routes.
+    /// The host that both routes have.
     pub host: HostPattern,
-    /// The method of both routes; `None` if both accept any method.
+    /// The method that both routes have; `None` if both accept any method.
     pub method: Option<Method>,
 }
 
 impl<T> RouteTableBuilder<T> {
-    /// Adds a route for these hosts (none: any) and methods (none: any).
+    /// Adds a route for these hosts and methods. An empty list means any host or any method.
     ///
     /// # Errors
-    /// An earlier route has the same host, pattern (except for parameter names) and method. The table is then unchanged.
+    /// Returns the conflicts if an earlier route has the same host, method and pattern. Parameter names are not compared. The
+    /// table does not change.
     pub fn insert(
         &mut self,
         hosts: &[HostPattern],
@@ -205,7 +206,7 @@ impl<T> RouteTableBuilder<T> {
             });
             let Some(endpoint) = table.trie.endpoint_mut(root, pattern.segments()) else { continue };
             for method in &methods {
-                // The author may have written a host or method twice.
+                // A document may list a host or a method twice.
                 if endpoint.occupant(*method).is_none() {
                     endpoint.put(*method, route);
                 }

@@ -14,30 +14,30 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 #[derive(Debug)]
 pub(in crate::policy) struct Routes {
     pub(in crate::policy) table: RouteTable<Rc<Rule>>,
-    /// Paths that need no authentication. Their rules apply if no route matches.
+    /// The public paths, which need no authentication. Their rules apply to requests that match no route.
     pub(in crate::policy) public: RouteTable<Rc<Rule>>,
 }
 
-/// The rule that matches a request, and the matched parts of the path.
+/// The rule for a request, and the parts of the path that its pattern matches.
 pub(in crate::policy) struct MatchedRoute<'p, 't> {
     pub(in crate::policy) rule: &'p Rc<Rule>,
-    /// The part that `{.+}` matches.
+    /// The part of the path that `{.+}` matches.
     pub(in crate::policy) tail: Option<&'t str>,
-    /// The parts that the parameters match; parsed only when read.
+    /// The values of the path parameters; `None` for a public path without a route.
     pub(in crate::policy) params: Option<Params<'p, 't>>,
 }
 
-/// The answer to a preflight, and its route.
+/// The answer to a preflight, and the rule of its route.
 pub(in crate::policy) struct PreflightRoute<'p> {
     pub(in crate::policy) rule: &'p Rc<Rule>,
-    /// The CORS headers of any other reply to this request.
+    /// The CORS headers for other replies to this request, such as a refusal.
     pub(in crate::policy) cors: Rc<CorsResponse>,
     pub(in crate::policy) answer: PreflightAnswer,
 }
 
 impl Routes {
-    /// Answers a preflight (Fetch §3.2.2). Returns `None` if the request is not a preflight, or if the path has no CORS policy.
-    /// A preflight never needs a token.
+    /// Answers a preflight (Fetch §3.2.2), which never needs a token. Returns `None` if the request is not a preflight, or if the
+    /// path has no CORS policy.
     pub(in crate::policy) fn preflight(
         &self,
         request: &Request<'_>,
@@ -52,7 +52,7 @@ impl Routes {
         let rule = requested.as_ref().and_then(|m| self.rule_for(host, path, m));
         let rule = rule.or_else(|| self.rule_of_path(host, path, &methods)).or(open)?;
         let cors = rule.cors.as_ref()?;
-        // A list may be split over several header lines (RFC 9110 §5.2).
+        // The list may be split over several header lines (RFC 9110 §5.2).
         let lines = || request.headers.iter().filter(|(name, _)| *name == b"access-control-request-headers");
         let joined = (request.requested_headers == SingleValue::Repeated)
             .then(|| lines().map(|(_, value)| *value).collect::<Vec<_>>().join(b",".as_slice()));
@@ -66,7 +66,7 @@ impl Routes {
         Some(PreflightRoute { rule, cors: cors.response(Some(origin)), answer })
     }
 
-    /// Finds the route of the request.
+    /// Finds the route of the request, or refuses the request.
     pub(in crate::policy) fn find<'p, 't>(
         &'p self,
         request: &Request<'_>,
@@ -85,7 +85,7 @@ impl Routes {
                 }
                 Err(Rejection::new(RejectionKind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
             }
-            // A public path without a route is allowed; Envoy's own routes choose the upstream.
+            // A public path needs no route here. Envoy's own routes choose the upstream.
             RouteMatch::NotFound => match self.public_rule(path) {
                 Some(rule) => Ok(MatchedRoute { rule, tail: None, params: None }),
                 None => Err(Rejection::new(RejectionKind::NotFound, "no_route")),
@@ -93,7 +93,7 @@ impl Routes {
         }
     }
 
-    /// Returns the rule of a public path.
+    /// Returns the rule for a public path; `None` if the path is not public.
     pub(in crate::policy) fn public_rule(&self, path: &str) -> Option<&Rc<Rule>> {
         match self.public.find("", path, &Method::Get) {
             RouteMatch::Route { value, .. } => Some(value),
@@ -108,7 +108,7 @@ impl Routes {
         }
     }
 
-    /// Returns the first route of a path that accepts one of its methods. `OPTIONS` is always listed but often has no route.
+    /// Returns the rule of the first method that has a route. `OPTIONS` is always in the list but often has no route.
     fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rc<Rule>> {
         methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
     }

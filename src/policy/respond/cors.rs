@@ -26,13 +26,13 @@ pub struct CorsPolicy {
 }
 
 impl CorsPolicy {
-    /// Compiles the CORS section of the document. Unsafe or ineffective combinations are reported as problems.
+    /// Compiles the CORS section of the document. Reports unsafe or ineffective combinations of settings as problems.
     pub fn compile(document: &document::Cors, problems: &mut Problems) -> CorsPolicy {
         compile::policy(document, problems)
     }
 
-    /// Returns the CORS headers for a request with this `Origin`, or without one. For listed origins, foreign origins and
-    /// requests without an origin, the value is prebuilt.
+    /// Returns the CORS headers for a request with this `Origin`; `None` means that the request has no origin. Only the headers
+    /// for subdomain patterns are built here; all others are prebuilt.
     pub fn response(&self, origin: Option<&[u8]>) -> Rc<CorsResponse> {
         match &self.origins {
             Origins::Any(response) => response.clone(),
@@ -49,13 +49,14 @@ impl CorsPolicy {
         }
     }
 
-    /// Returns `true` if pages of this origin may send requests with credentials. Never `true` for `*`.
+    /// Returns `true` if pages of this origin may send requests with credentials. Always returns `false` if the policy allows
+    /// `*`.
     pub fn allows_credentials(&self, origin: &[u8]) -> bool {
         self.credentials && matches!(self.origins, Origins::These { .. }) && self.allow_origin(origin).is_some()
     }
 
-    /// Returns the value of `Access-Control-Allow-Origin` for this origin; `None` if it is not allowed. Except for `*`, it is
-    /// byte for byte equal to a listed origin, or its form was validated.
+    /// Returns the value of `Access-Control-Allow-Origin` for this origin; `None` if the origin is not allowed. The value is `*`,
+    /// a listed origin, or an origin whose form was validated.
     fn allow_origin(&self, origin: &[u8]) -> Option<Rc<str>> {
         match &self.origins {
             Origins::Any(_) => Some(Rc::from("*")),
@@ -65,7 +66,7 @@ impl CorsPolicy {
         }
     }
 
-    /// Returns the response for an allowed origin.
+    /// Returns the CORS headers for an allowed origin.
     fn allowing(&self, origin: Rc<str>) -> CorsResponse {
         let vary = (&*origin != "*").then(|| Rc::from("Origin"));
         let mut set = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
@@ -82,31 +83,31 @@ impl CorsPolicy {
 /// The allowed origins.
 #[derive(Clone, Debug)]
 enum Origins {
-    /// All origins; all get this response.
+    /// All origins are allowed and get these CORS headers.
     Any(Rc<CorsResponse>),
-    /// Only these origins.
+    /// Only these origins are allowed.
     These {
-        /// Sorted by origin.
+        /// The listed origins, sorted by origin.
         exact: Vec<ListedOrigin>,
         subdomains: Vec<OriginPattern>,
-        /// The response for all other origins, and for requests without an origin.
+        /// The CORS headers for all other origins, and for requests without an origin.
         refused: Rc<CorsResponse>,
     },
 }
 
-/// An exact origin and its response.
+/// An exact origin, and its CORS headers.
 #[derive(Clone, Debug)]
 struct ListedOrigin {
     origin: Rc<str>,
     response: Rc<CorsResponse>,
 }
 
-/// The methods that scripts may use in addition to the safelisted ones.
+/// The methods that scripts may use. The safelisted methods are always allowed.
 #[derive(Clone, Debug)]
 enum Methods {
-    /// The methods of the path's routes.
+    /// The methods of the routes that match the path.
     OfThePath,
-    /// `*`.
+    /// Any method, from the setting `*`.
     Any,
     /// Only these methods; the second field is the header value.
     These(Vec<String>, Rc<str>),
@@ -115,11 +116,12 @@ enum Methods {
 /// The request headers that scripts may set.
 #[derive(Clone, Debug)]
 struct AllowedHeaders {
-    /// `*`, which does not include `Authorization` (Fetch standard, CORS non-wildcard request-header name).
+    /// Whether the section contains `*`, which does not include `Authorization` (Fetch standard, CORS non-wildcard request-header
+    /// name).
     any: bool,
-    /// In lower case.
+    /// The allowed names, in lower case.
     names: Vec<String>,
-    /// The header value; `None` if no header is allowed.
+    /// The value of `Access-Control-Allow-Headers`; `None` if no header is allowed.
     text: Option<Rc<str>>,
 }
 

@@ -7,8 +7,8 @@ use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
 
-/// Returns the reply that replaces a local reply of the proxy, and its code for the audit record. Returns `None` for an
-/// upstream's response. `details` are Envoy's response code details: `via_upstream` only for an upstream's response
+/// Returns the reply that replaces a local reply of Envoy, and the code for the audit record. Returns `None` for a response of
+/// the upstream. `details` are Envoy's response code details, which are `via_upstream` only for a response of the upstream
 /// (envoy-facts §2.6).
 pub fn translate(
     refusals: &ReplyRenderer,
@@ -39,9 +39,9 @@ pub fn translate(
     Some((refusals.reply(&Rejection::new(kind, reason), plan, None, now), code))
 }
 
-/// Returns the status that Envoy's reply to a gRPC client represents. Envoy sends such clients status 200 and a less precise
-/// gRPC status, so the status is derived from the details. `held` means that the request was not forwarded yet, so only Envoy
-/// can have replied. Returns 0 if it is not a failure of Envoy.
+/// Returns the HTTP status that Envoy would send to a client without gRPC. To a gRPC client, Envoy sends status 200 and a less
+/// precise gRPC status, so the function derives the status from the details. `held` means that the request was not forwarded yet,
+/// so only Envoy can have replied. Returns 0 if Envoy reports no failure.
 pub fn meant(details: &str, held: bool) -> u16 {
     match details.split_once('{').map_or(details, |(word, _)| word) {
         "request_payload_too_large" => 413,

@@ -1,4 +1,4 @@
-//! Builds refusal replies: the error envelope, the standard challenge, the request id, and the time.
+//! Builds the replies to refused requests: the error envelope, the standard challenge, the request id, and the time.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,23 +19,23 @@ pub struct ReplyRenderer {
     realm: String,
 }
 
-/// The credentials that the refusing route requires.
+/// The credentials that the route of a refused request accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteCredentials<'p> {
     /// The credential kinds that the route accepts.
     pub auth: &'p Auth,
-    /// The required scopes, as listed in a challenge.
+    /// The scopes that the route requires, as written in a challenge.
     pub scopes: &'p str,
 }
 
 impl ReplyRenderer {
-    /// Creates it with the realm of challenges, if any.
+    /// Creates a renderer. `realm` is the realm of all challenges.
     pub fn new(realm: Option<&str>) -> ReplyRenderer {
         let realm = realm.map(|realm| format!(" realm=\"{realm}\"")).unwrap_or_default();
         ReplyRenderer { bearer: format!("Bearer{realm}"), realm }
     }
 
-    /// Builds the reply to a refused request. The challenges list the route's requirements, if a route was found.
+    /// Builds the reply to a refused request. If a route was found, the challenges list the credentials that the route accepts.
     pub fn reply(
         &self,
         rejection: &Rejection,
@@ -77,8 +77,8 @@ impl ReplyRenderer {
         }
     }
 
-    /// Builds one challenge per credential kind that the route accepts (RFC 9110 §11.6.1). Keys and certificates have no
-    /// registered scheme. A client that does not know the name can still see that other credentials are accepted.
+    /// Builds one challenge for each credential kind that the route accepts (RFC 9110 §11.6.1). API keys and certificates have no
+    /// registered scheme. A client that does not know the scheme can still see that the route accepts other credentials.
     fn challenges(
         &self,
         kind: &RejectionKind,
@@ -99,7 +99,8 @@ impl ReplyRenderer {
         }
     }
 
-    /// RFC 6750 §3: no `error` if no token was sent; `scope` if the route requires scopes.
+    /// Builds the Bearer challenge (RFC 6750 §3). It has no `error` if the request has no token, and has `scope` if the route
+    /// requires scopes.
     fn challenge(&self, kind: &RejectionKind, error: &str, scopes: Option<&str>) -> String {
         let mut challenge = String::with_capacity(128);
         challenge.push_str(&self.bearer);
@@ -123,7 +124,7 @@ impl ReplyRenderer {
     }
 }
 
-/// Builds the error envelope, with exactly this order of members; `details` only if there are findings.
+/// Builds the error envelope. The order of its members is fixed, and `details` is present only if there are findings.
 pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding], now: Duration) -> String {
     let mut out = String::with_capacity(192);
     for part in ["{\"error\":{\"code\":\"", code, "\",\"message\":\"", message, "\",\"request_id\":\""] {
@@ -147,13 +148,13 @@ pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding
     out
 }
 
-/// Writes a time in RFC 3339 format, in UTC and whole seconds.
+/// Writes a time in UTC with whole seconds, in RFC 3339 format.
 pub fn timestamp(out: &mut String, since_epoch: Duration) {
     let seconds = since_epoch.as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let Date { year, month, day } = Date::of_day(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    // Formatted by hand: every refusal contains it, and `format!` takes longer than the rest of the reply.
+    // Does not use `format!`, which would take longer than the rest of the reply.
     for (number, digits, behind) in
         [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T'), (hour, 2, ':'), (minute, 2, ':'), (second, 2, 'Z')]
     {
@@ -163,8 +164,8 @@ pub fn timestamp(out: &mut String, since_epoch: Duration) {
     }
 }
 
-/// The request header that marks a refused request, so that Envoy's access log and local reply mappers recognize the gateway's
-/// replies without a CEL expression.
+/// The request header that the filter sets on a refused request. With it, Envoy's access log and local reply mappers recognize
+/// replies of the gateway without a CEL expression.
 pub const REPLIED_HEADER: &str = "x-portcullis-replied";
 
 /// The maximum number of findings in a reply.

@@ -1,6 +1,6 @@
-//! The audit record of a request: the caller, the request, the decision and its precise reason.
+//! The audit record of a request: the caller, the request, the decision, and the precise reason.
 //!
-//! It never contains a token, key or claim.
+//! The record never contains a token, a key or the value of a claim.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -9,35 +9,35 @@ use std::rc::Rc;
 /// The record of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditRecord {
-    /// The request id, as seen by the client and the upstream.
+    /// The request id that the client and the upstream receive.
     pub request_id: Rc<str>,
-    /// The method, if it is valid.
+    /// The request method, if it is valid.
     pub method: Cow<'static, str>,
     /// The normalized path without its query, which may contain secrets; empty if the path was refused.
     pub path: String,
-    /// The name of the route that decided.
+    /// The name of the matched route.
     pub route: Option<Rc<str>>,
-    /// The credential that identifies the caller.
+    /// The credential that identifies the caller, and the caller's ids.
     pub caller: Option<SecondaryCredential>,
-    /// Additional valid credentials in the request.
+    /// The other valid credentials of the request.
     pub also: Vec<SecondaryCredential>,
     /// The outcome.
     pub outcome: Outcome,
-    /// HTTP status of the gateway's own reply; `None` for a forwarded request.
+    /// The HTTP status of the gateway's own reply; `None` for a forwarded request.
     pub status: Option<u16>,
     /// The stable code sent to the client.
     pub code: Option<&'static str>,
-    /// The precise reason, as a stable word.
+    /// The precise reason for the outcome, as a stable word.
     pub reason: &'static str,
-    /// More about the reason, for operators.
+    /// Further information about the reason, for operators.
     pub detail: Option<Cow<'static, str>>,
-    /// The limit that refused, and its window if it has several.
+    /// The limit that refused the request, with the window if the limit has several windows.
     pub limit: Option<Rc<str>>,
-    /// The shadow limits that would have refused.
+    /// The shadow limits that would have refused the request.
     pub would_limit: Vec<Rc<str>>,
-    /// The shared limits that did not count this request because the rate limit service did not answer.
+    /// The shared limits that did not count the request, because the rate limit service did not answer.
     pub uncounted: Vec<Rc<str>>,
-    /// The state of the revocation list, if it is not current.
+    /// The state of the revocation list; `None` if the list is current.
     pub revocation_list: Option<Cow<'static, str>>,
     /// The number of identity headers that the client tried to send.
     pub spoofed: usize,
@@ -47,49 +47,49 @@ pub struct AuditRecord {
     pub not_inspected: Option<&'static str>,
     /// Envoy's reason for a failure to forward the request.
     pub failure: Option<String>,
-    /// The end of the request.
+    /// The end of the request; `None` until the request ends.
     pub end: Option<RequestEnd>,
 }
 
 /// The data that is known only at the end of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestEnd {
-    /// HTTP status of the response.
+    /// The HTTP status of the response.
     pub status: Option<u16>,
     /// Envoy's response code details.
     pub details: Option<String>,
-    /// Duration of the request in milliseconds.
+    /// The duration of the request in milliseconds.
     pub duration_millis: Option<u64>,
 }
 
 /// A valid credential, and the caller that it identifies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecondaryCredential {
-    /// Its kind.
+    /// The kind of the credential, as a stable word.
     pub credential: &'static str,
-    /// The name of the issuer whose token was accepted.
+    /// The name of the issuer that accepts the token.
     pub issuer: Option<Rc<str>>,
-    /// The token's `sub`.
+    /// The claim `sub` of the token.
     pub subject: Option<Rc<str>>,
     /// The client id.
     pub client: Option<Rc<str>>,
-    /// The id of the API key; never the key.
+    /// The id of the API key, which is not secret.
     pub key: Option<Rc<str>>,
 }
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Forwarded.
+    /// The request was forwarded.
     Allow,
-    /// Refused.
+    /// The request was refused.
     #[default]
     Deny,
-    /// Answered by the gateway: a static route or a preflight.
+    /// The gateway answered the request itself: a static route or a preflight.
     Answer,
 }
 
-/// A remark about a body from report-only checks.
+/// The result of report-only checks of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// The checks would have refused the body for this reason.
@@ -99,7 +99,7 @@ pub enum Remark {
 }
 
 impl Outcome {
-    /// Returns the word for it in records and metrics.
+    /// Returns the word for the outcome in records and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Outcome::Allow => "allow",
@@ -110,7 +110,7 @@ impl Outcome {
 }
 
 impl AuditRecord {
-    /// Adds a remark of report-only checks about the body.
+    /// Records the result of report-only checks of the body.
     pub fn remark(&mut self, remark: Remark) {
         match remark {
             Remark::WouldRefuse(reason) => self.would_refuse = Some(reason),
@@ -118,12 +118,12 @@ impl AuditRecord {
         }
     }
 
-    /// Returns `true` if the request was decided before it ended.
+    /// Returns `true` if the filter decided the request before the request ended.
     pub fn is_decided(&self) -> bool {
         !self.reason.is_empty()
     }
 
-    /// Returns the reason of the record, also for a request that ended before it was decided.
+    /// Returns the reason for the outcome. A request that ended before it was decided has a reason too.
     pub fn settled_reason(&self) -> &'static str {
         if self.is_decided() { self.reason } else { "ended_before_decision" }
     }
@@ -223,8 +223,8 @@ fn member(out: &mut String, name: &str, value: &str) {
     out.push('"');
 }
 
-/// Appends `value` as the contents of a JSON string (RFC 8259 §7). It escapes everything except printable ASCII, so that no
-/// part of a path or a subject looks like a separate line in a terminal or log (CVE-2024-45808).
+/// Appends `value` as the contents of a JSON string (RFC 8259 §7). Escapes everything except printable ASCII, so that no part of
+/// a path or a subject can look like a separate line in a terminal or a log (CVE-2024-45808).
 pub fn escape(out: &mut String, value: &str) {
     if value.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
         out.push_str(value);

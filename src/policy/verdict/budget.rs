@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::limit::LimitHeaders;
 
-/// The limits that apply to a request, and the state of the tightest one.
+/// The limits that apply to a request, and the state of the tightest window.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     form: LimitHeaders,
@@ -17,23 +17,23 @@ pub struct Budget {
 /// The state of one window of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remaining {
-    /// The window's name.
+    /// The name of the window.
     pub window: Rc<str>,
-    /// The number of requests that it allows.
+    /// The number of requests that the window allows.
     pub most: u64,
-    /// The number of requests that are left.
+    /// The number of requests that the window still allows.
     pub left: u64,
-    /// The seconds until the window is full again; for a refused request, until one request is available.
+    /// The seconds until the window is full again. For a refused request, the seconds until the next request is allowed.
     pub seconds: u64,
 }
 
 impl Budget {
-    /// Creates an empty budget for this header format.
+    /// Creates an empty budget that uses this header format.
     pub fn new(form: LimitHeaders) -> Budget {
         Budget { form, ..Budget::default() }
     }
 
-    /// Adds a limit: its policy in the draft's format, and the state of its tightest window.
+    /// Adds a limit. `policy` is in the format of `RateLimit-Policy`, and `standing` is the state of the tightest window.
     pub fn add(&mut self, policy: &Rc<str>, standing: Remaining) {
         self.policies.push(policy.clone());
         if self.tightest.as_ref().is_none_or(|tightest| standing.left < tightest.left) {
@@ -48,14 +48,14 @@ impl Budget {
         }
     }
 
-    /// Records the limit that refused; it takes precedence. `t` then equals `Retry-After`
-    /// (draft-ietf-httpapi-ratelimit-headers-10 §4).
+    /// Records the limit that refused the request. This limit takes precedence over the tightest window, so that `t` equals
+    /// `Retry-After` (draft-ietf-httpapi-ratelimit-headers-10 §4).
     pub fn refused(&mut self, policy: &Rc<str>, standing: Remaining) {
         self.list(policy);
         self.tightest = Some(standing);
     }
 
-    /// Returns the headers.
+    /// Returns the rate limit headers of the response.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let Some(tightest) = &self.tightest else { return Vec::new() };
         match self.form {
@@ -74,7 +74,7 @@ impl Budget {
     }
 }
 
-/// Converts to whole seconds, rounded up.
+/// Converts a duration to whole seconds, rounded up.
 pub fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }

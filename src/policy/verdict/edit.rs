@@ -1,14 +1,14 @@
-//! Header edits as plain data that a host applies.
+//! Header edits as plain data. The host applies them.
 
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// A change to a header map. Names are lower case.
+/// A change to a header map. All names are in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
-    /// Replace all headers of this name with one that has this value. Values are bytes because they may not be valid UTF-8.
+    /// Replace all headers of this name with one header that has this value. The value is bytes because it may be invalid UTF-8.
     Set(HeaderName, Rc<[u8]>),
-    /// Add a header with this value, and keep existing ones of the same name.
+    /// Add a header with this value, and keep existing headers of the same name.
     Add(HeaderName, Rc<[u8]>),
     /// Remove all headers of this name.
     Remove(HeaderName),
@@ -24,12 +24,12 @@ pub enum HeaderName {
 }
 
 impl HeaderEdit {
-    /// Replaces all headers of this name with one that has this value.
+    /// Returns an edit that replaces all headers of this name with one header that has this value.
     pub fn set(name: impl Into<HeaderName>, value: &str) -> HeaderEdit {
         HeaderEdit::Set(name.into(), value.as_bytes().into())
     }
 
-    /// Adds one removal per header name that `matches`. Returns the number of removals.
+    /// Adds one removal for each header name that `matches` accepts. Returns the number of removals.
     pub fn remove_matching(
         sent: &[(&[u8], &[u8])],
         edits: &mut Vec<HeaderEdit>,

@@ -14,15 +14,15 @@ pub struct ResponsePlan {
     pub cors: Option<Rc<CorsResponse>>,
     /// The rate limit information for the client.
     pub budget: Budget,
-    /// The client uses gRPC and expects gRPC errors.
+    /// Whether the client uses gRPC and so expects gRPC errors.
     pub grpc: bool,
 }
 
-/// Header fields, shared rather than copied.
+/// Header fields whose names and values are shared instead of copied.
 pub type HeaderFields = Vec<(Rc<str>, Rc<str>)>;
 
 impl ResponsePlan {
-    /// Returns the headers of every response: the request id, the rate limit headers, and the CORS headers.
+    /// Returns the headers that every response gets: the request id, the rate limit headers, and the CORS headers.
     pub fn headers(&self) -> impl Iterator<Item = (HeaderName, Rc<str>)> {
         let limits = self.budget.headers().into_iter().map(|(name, value)| (name.into(), value.into()));
         let cors = self.cors.iter().flat_map(|cors| {
@@ -32,25 +32,25 @@ impl ResponsePlan {
         std::iter::once(("x-request-id".into(), self.request_id.clone())).chain(limits).chain(cors)
     }
 
-    /// Adds the headers of every response to those of a gateway reply.
+    /// Adds the headers that every response gets to the headers of a gateway reply.
     pub fn add_to_reply(&self, headers: &mut HeaderFields) {
         headers.extend(self.headers().map(|(name, value)| (name.into(), value)));
     }
 }
 
-/// The CORS headers of a response, whether it comes from the gateway or the upstream.
+/// The CORS headers of a response. Gateway replies and upstream responses both get them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsResponse {
-    /// Headers to set, names in lower case.
+    /// The headers to set. Names are in lower case.
     pub set: HeaderFields,
-    /// The value to merge into `Vary`; `None` if all origins get the same response.
+    /// The value to add to `Vary`; `None` if all origins get the same response.
     pub vary: Option<Rc<str>>,
-    /// The upstream's CORS headers to remove before `set`, because only the gateway's policy applies.
+    /// The headers to remove from the upstream's response before `set` is applied, because only the gateway's policy applies.
     pub remove: &'static [&'static str],
 }
 
 impl CorsResponse {
-    /// Returns `true` if this header gets a value, which then replaces the upstream's.
+    /// Returns `true` if `set` contains this header, so that its value replaces the upstream's value.
     pub fn sets(&self, name: &str) -> bool {
         self.set.iter().any(|(set, _)| **set == *name)
     }

@@ -3,67 +3,67 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-/// A refusal. `kind` determines the client's response; `reason` is only for the audit record.
+/// The refusal of a request. `kind` determines the reply to the client; `reason` is only for the audit record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The class of refusal, which determines everything that the client sees.
+    /// The class of the refusal. It determines everything that the client sees.
     pub kind: RejectionKind,
     /// The precise reason as a stable word, such as `token_not_yet_valid`.
     pub reason: &'static str,
-    /// More information for readers of the audit record; never a secret, a token or a claim's value.
+    /// Further information for readers of the audit record. It never contains a secret, a token or the value of a claim.
     pub detail: Option<Cow<'static, str>>,
 }
 
 /// The client-visible classes of refusals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RejectionKind {
-    /// The request is malformed: ambiguous path, invalid header.
+    /// The request is malformed, for example its path is ambiguous or a header is invalid.
     BadRequest,
-    /// More than one token, or a malformed one (RFC 6750 §3.1 `invalid_request`).
+    /// The request has more than one token, or a malformed token (RFC 6750 §3.1 `invalid_request`).
     InvalidTokenRequest,
-    /// No credential, although one is required.
+    /// The route requires a token, and the request has no credential.
     MissingToken,
-    /// An invalid token.
+    /// The token is invalid.
     InvalidToken,
-    /// No credential, although one is required and the route also accepts other kinds than tokens.
+    /// The request has no credential. The route accepts other kinds of credentials besides tokens.
     MissingCredential,
-    /// An invalid API key or certificate.
+    /// The API key or the certificate is invalid.
     InvalidCredential,
-    /// An expired token with a valid signature.
+    /// The token has a valid signature but is expired.
     ExpiredToken,
-    /// The caller is known but not allowed.
+    /// The caller is authenticated but not allowed.
     Forbidden,
     /// The caller lacks scopes that the route requires. Contains the missing scopes.
     InsufficientScope(Rc<str>),
     /// The caller lacks a permission that the route requires.
     PermissionDenied,
-    /// The same, if the document requires a response as for unauthenticated callers.
+    /// Like `PermissionDenied`, but the document requires the response for unauthenticated callers.
     PermissionDeniedAsUnauthorized,
     /// No route matches the host and path.
     NotFound,
-    /// The path does not support this method; the methods for `Allow`.
+    /// No route of the path accepts the method. Contains the accepted methods for `Allow`.
     MethodNotAllowed(Rc<str>),
-    /// Keys that are needed to decide are unavailable.
+    /// The keys that are needed for the decision are unavailable.
     AuthUnavailable,
-    /// Too many requests; the seconds until the next request is allowed.
+    /// A limit refuses the request. Contains the seconds until the next request is allowed.
     RateLimited(u32),
-    /// A limit cannot be counted, and requests must not pass uncounted.
+    /// A limit cannot count the request, and the request must not pass uncounted.
     LimitUnavailable,
-    /// The request's body is larger than the route allows or the proxy buffers.
+    /// The body is larger than the route allows or Envoy buffers.
     PayloadTooLarge,
-    /// The request's target is longer than the route allows.
+    /// The target is longer than the route allows.
     UriTooLong,
-    /// The body has a type that the route does not accept; the types for `Accept`.
+    /// The route does not accept the content type. Contains the accepted types for `Accept`.
     UnsupportedMediaType(Rc<str>),
-    /// The body has an encoding that the filter cannot decode.
+    /// The body has a content coding that the filter cannot decode.
     UnsupportedCoding,
-    /// Parameters or a body that cannot be parsed or are invalid; the findings.
+    /// Parameters are invalid, or the body cannot be parsed. Contains the findings.
     Invalid(Rc<[Finding]>),
-    /// A body that can be parsed but is invalid; the findings.
+    /// The body can be parsed but is invalid. Contains the findings.
     Unprocessable(Rc<[Finding]>),
-    /// An HTTP version that the proxy does not support.
+    /// The client uses an HTTP version that Envoy does not support.
     UpgradeRequired,
-    /// The request headers are larger than the proxy or the route allows.
+    /// The request headers are larger than Envoy or the route allows.
     HeadersTooLarge,
     /// The upstream sent an invalid response or closed the connection.
     BadGateway,
@@ -75,18 +75,18 @@ pub enum RejectionKind {
     GatewayTimeout,
     /// The client was too slow to send its request.
     RequestTimeout,
-    /// An internal fault of the gateway.
+    /// The gateway has an internal fault.
     Internal,
-    /// A transfer coding that the proxy does not support.
+    /// The request has a transfer coding that Envoy does not support.
     NotImplemented,
 }
 
-/// A fault of a request, reported to its client without repeating any of the client's data.
+/// A fault in the data of a request, for the reply to the client. It never repeats that data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The location, as a JSON Pointer (RFC 6901) into `query`, `headers` and `body`.
+    /// The location of the fault, as a JSON Pointer (RFC 6901) that starts with `query`, `headers` or `body`.
     pub pointer: String,
-    /// The requirement that is not met.
+    /// The requirement that the data does not meet.
     pub message: Cow<'static, str>,
 }
 
@@ -97,34 +97,34 @@ impl Finding {
     }
 }
 
-/// A row of the table: the client-visible form of a refusal.
+/// The part of a refusal that the client sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientView {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// The envelope's stable `error.code`.
+    /// The stable `error.code` of the envelope.
     pub code: &'static str,
-    /// The envelope's `error.message`.
+    /// The `error.message` of the envelope.
     pub message: &'static str,
-    /// gRPC status code (grpc/status.proto), for clients that speak gRPC.
+    /// The gRPC status code (grpc/status.proto) for gRPC clients.
     pub grpc: u8,
-    /// The `error` parameter of the Bearer challenge (RFC 6750 §3.1); `Some("")` means a challenge without it.
+    /// The `error` parameter of the Bearer challenge (RFC 6750 §3.1). `Some("")` means a challenge without `error`.
     pub challenge: Option<&'static str>,
 }
 
 impl Rejection {
-    /// Creates a refusal with its precise reason.
+    /// Creates a refusal without a detail.
     pub fn new(kind: RejectionKind, reason: &'static str) -> Rejection {
         Rejection { kind, reason, detail: None }
     }
 
-    /// Creates a refusal for parameters or a body that cannot be parsed or are invalid. The first finding is the detail.
+    /// Creates a refusal for invalid parameters or for a body that cannot be parsed. The first finding becomes the detail.
     pub fn invalid(reason: &'static str, findings: Vec<Finding>) -> Rejection {
         let detail = detail(&findings);
         Rejection { kind: RejectionKind::Invalid(findings.into()), reason, detail }
     }
 
-    /// Creates a refusal for a body that can be parsed but is invalid. The first finding is the detail.
+    /// Creates a refusal for a body that can be parsed but is invalid. The first finding becomes the detail.
     pub fn unprocessable(reason: &'static str, findings: Vec<Finding>) -> Rejection {
         let detail = detail(&findings);
         Rejection { kind: RejectionKind::Unprocessable(findings.into()), reason, detail }
@@ -137,7 +137,7 @@ impl Rejection {
 }
 
 impl RejectionKind {
-    /// The table of client-visible forms. Codes are stable.
+    /// Returns the part of the refusal that the client sees. Codes are stable.
     pub fn appearance(&self) -> ClientView {
         let row = |status, code, message, grpc, challenge| ClientView { status, code, message, grpc, challenge };
         match self {

@@ -1,18 +1,18 @@
-//! A reply of the gateway itself.
+//! A reply that the gateway sends itself.
 
 use std::rc::Rc;
 
-/// A reply of the gateway itself, as plain data that a host sends.
+/// A reply of the gateway, as plain data. The host sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// HTTP status, 200 to 599.
+    /// The HTTP status, from 200 to 599.
     pub status: u16,
-    /// The headers. Names are lower case; values contain no control characters.
+    /// The headers. Names are in lower case, and values contain no control characters.
     pub headers: Vec<(Rc<str>, Rc<str>)>,
-    /// The body; the proxy omits it for a HEAD request.
+    /// The body. Envoy omits it in the reply to a HEAD request.
     pub body: Rc<[u8]>,
-    /// The gRPC status code and message for a gRPC client (envoy-facts §2.5).
+    /// The gRPC status code and message; `None` if the client does not use gRPC (envoy-facts §2.5).
     pub grpc: Option<(u8, &'static str)>,
-    /// Envoy's response code details: one word.
+    /// The response code details for Envoy, as one word.
     pub details: &'static str,
 }

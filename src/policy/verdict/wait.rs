@@ -5,18 +5,18 @@ use std::time::Duration;
 /// A request that cannot be decided yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Await {
-    /// The awaited result.
+    /// The result that the request waits for.
     pub on: Awaited,
-    /// The end of the wait, since the Unix epoch. The request is decided again no later than this.
+    /// The end of the wait, since the Unix epoch. The request is decided again at this time at the latest.
     pub until: Duration,
 }
 
 /// An external result that a decision needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
-    /// A polled document that is missing or may have a newer version.
+    /// A polled document that is missing, or a newer version of a polled document.
     Document(PolledId),
-    /// A hit from a rate limit service.
+    /// The answer of a rate limit service.
     Quota(AccountId),
 }
 
@@ -24,11 +24,11 @@ pub enum Awaited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PolledId(pub usize);
 
-/// The account of one key with a rate limit service.
+/// Identifies the account of one descriptor at a rate limit service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AccountId {
-    /// Its slot in the worker's table of accounts.
+    /// The index of the slot in the worker's table of accounts.
     pub slot: u32,
-    /// Distinguishes the accounts that used this slot one after another.
+    /// Distinguishes the accounts that use this slot one after another.
     pub turn: u32,
 }

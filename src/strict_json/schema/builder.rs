@@ -1,4 +1,4 @@
-//! Compiles all schemas that a schema reaches, one after the other, without recursion.
+//! Compiles a schema and all schemas that it refers to, one by one and without recursion.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use super::program::{Program, SchemaNode};
 use super::{Schema, graph, keywords};
 use crate::strict_json::pointer;
 
-/// Compiles a document that is a schema.
+/// Compiles a document as a schema, and all schemas that it refers to.
 pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, Vec<SchemaFault>> {
     let mut builder = Builder { places: Places::new(library), nodes: Vec::new() };
     let root = builder.places.node(document, String::new());
-    // A dynamic reference may lead to any reached resource, and so reach more of them.
+    // A dynamic reference may lead to any reached resource, and resolving the reference may reach more schemas.
     while builder.nodes.len() < builder.places.len() {
         while let Some((document, pointer)) = builder.places.get(builder.nodes.len()) {
             let node = builder.build(document, pointer);
@@ -43,7 +43,7 @@ impl Library {
     /// Compiles the schema at this address.
     ///
     /// # Errors
-    /// All faults of the schema, and of the schemas it refers to.
+    /// Returns all faults in the schema and in the schemas that it refers to.
     pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<SchemaFault>> {
         let Some(document) = self.addresses.iter().position(|known| known == address) else {
             let message = "no schema has this address".to_string();

@@ -42,7 +42,7 @@ impl Vocabularies {
     }
 }
 
-/// Returns `true` if this is the default dialect.
+/// Returns `true` if the address is that of the JSON Schema 2020-12 dialect.
 pub(super) fn is_standard(named: &str) -> bool {
     named.strip_suffix('#').unwrap_or(named) == STANDARD
 }
@@ -53,7 +53,7 @@ pub(super) fn documents() -> Vec<Value> {
     serde_json::from_str(include_str!("dialect.json")).unwrap_or_default()
 }
 
-/// The prefix of the addresses of the standard's metaschemas.
+/// The common prefix of the addresses of the standard metaschemas.
 pub(super) const FAMILY: &str = "https://json-schema.org/draft/2020-12/";
 
 const STANDARD: &str = "https://json-schema.org/draft/2020-12/schema";

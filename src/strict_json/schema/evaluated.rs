@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub(super) struct Evaluated<'v> {
     pub all_members: bool,
     pub members: BTreeSet<&'v str>,
-    /// The number of evaluated items from the start.
+    /// The number of evaluated items at the start of the array.
     pub first_items: usize,
     pub items: BTreeSet<usize>,
 }

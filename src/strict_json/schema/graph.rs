@@ -1,15 +1,16 @@
-//! Detects schemas that apply each other to the same value in a cycle, or in too long a chain.
+//! Detects schemas that apply each other to the same value in a cycle or in a chain that is too long.
 
 use super::id::SchemaNodeId;
 use super::keyword::Keyword;
 use super::program::SchemaNode;
 
-/// Returns the nodes on cycles or long chains, with a message. It uses no recursion, because schemas can be long.
+/// Returns the nodes on cycles or long chains, with a message. The function uses no recursion, because chains of schemas can be
+/// long.
 pub(super) fn faults(nodes: &[SchemaNode]) -> Vec<(SchemaNodeId, String)> {
     let steps: Vec<Vec<SchemaNodeId>> =
         nodes.iter().map(|node| node.keywords.iter().flat_map(Keyword::in_place).collect()).collect();
     let mut found = Vec::new();
-    // The length of the longest path from a node, once all its paths were visited.
+    // The length of the longest path from each node. Set after all paths from the node were visited.
     let mut lengths: Vec<Option<usize>> = vec![None; nodes.len()];
     let mut is_on_the_way = vec![false; nodes.len()];
     for start in 0..nodes.len() {
@@ -45,5 +46,5 @@ pub(super) fn faults(nodes: &[SchemaNode]) -> Vec<(SchemaNodeId, String)> {
     found
 }
 
-/// Each step is a stack frame during validation.
+/// The maximum length of a chain. Validation needs one stack frame for each step.
 const MAX_STEPS: usize = 50;

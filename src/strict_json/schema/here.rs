@@ -1,4 +1,4 @@
-//! The schema whose keywords are being read.
+//! The location in a schema whose keywords are being parsed.
 
 use super::dialect::Vocabularies;
 use super::id::SchemaNodeId;
@@ -15,13 +15,13 @@ pub(super) struct Here<'b, 'l> {
 }
 
 impl Here<'_, '_> {
-    /// Reports a fault of a keyword.
+    /// Reports a fault in a keyword.
     pub fn fault(&mut self, keyword: &str, message: impl Into<String>) {
         let pointer = pointer::join(&self.pointer, keyword);
         self.places.fault(self.document, &pointer, message.into());
     }
 
-    /// Returns the node of a subschema.
+    /// Returns the node id of the subschema at this relative path.
     pub fn inner(&mut self, way: &[&str]) -> SchemaNodeId {
         let pointer = way.iter().fold(self.pointer.clone(), |pointer, segment| pointer::join(&pointer, segment));
         self.places.node(self.document, pointer)

@@ -1,4 +1,4 @@
 //! The ids of nodes in a compiled schema.
 
-/// The number of a node in its program.
+/// The index of a node in the table of its program.
 pub(super) type SchemaNodeId = usize;

@@ -18,13 +18,13 @@ use super::{Misfit, SchemaFinding, words};
 use crate::strict_json::pointer::escape;
 use crate::strict_json::tree::Json;
 
-/// The validation of one value.
+/// The state of the validation of one value.
 pub(super) struct Judge<'s> {
     program: &'s Program,
     room: &'static str,
     /// The resources on the path to the current node, outermost first (Core §7.1).
     scope: Vec<usize>,
-    /// The path into the value.
+    /// The path to the current part of the value.
     path: Vec<JudgeStep<'s>>,
     findings: Vec<SchemaFinding>,
     search: PatternSearch,
@@ -33,24 +33,24 @@ pub(super) struct Judge<'s> {
     exhausted: bool,
 }
 
-/// One step of the path into the value.
+/// One step of the path to the current part of the value.
 #[derive(Clone, Copy)]
 enum JudgeStep<'s> {
     /// A member that the schema names.
     Member(&'s str),
     Item(usize),
-    /// A member whose name comes from the client, and is not repeated.
+    /// A member whose name comes from the client. Findings contain `*` instead of the name.
     Other,
 }
 
-/// Whether findings are reported, or only the result matters.
+/// Whether validation collects findings, or only returns the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Voice {
     Aloud,
     Silent,
 }
 
-/// The evaluated members and items, if a keyword needs them.
+/// The set that collects evaluated members and items; `None` if no keyword needs it.
 type SeenMembers<'e, 'v> = Option<&'e mut Evaluated<'v>>;
 
 impl<'s> Judge<'s> {
@@ -80,7 +80,8 @@ impl<'s> Judge<'s> {
         }
     }
 
-    /// Returns `true` if a value matches a schema. `Aloud` collects all findings; `Silent` ends at the first one.
+    /// Returns `true` if a value matches a schema. With `Aloud`, collects all findings. With `Silent`, stops at the first
+    /// failure.
     fn judge<'v>(
         &mut self,
         id: SchemaNodeId,
@@ -115,8 +116,8 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    // The functions below with `inline(never)` keep their locals out of the recursive stack frame. Otherwise one frame would
-    // take two kilobytes, and Envoy's workers give the module less than one megabyte of stack.
+    // The functions below with `inline(never)` keep their locals out of the recursive stack frame. Otherwise one frame would need
+    // two kilobytes, and Envoy's workers give the module less than one megabyte of stack.
     fn keyword<'v>(
         &mut self,
         keyword: &'s Keyword,
@@ -167,7 +168,7 @@ impl<'s> Judge<'s> {
         }
     }
 
-    /// Returns `true` if a text contains a match of a pattern, within the remaining steps.
+    /// Returns `true` if a string contains a match of a pattern. The search uses up remaining steps.
     #[inline(never)]
     fn is_in(&mut self, pattern: &Pattern, text: &str) -> bool {
         if self.exhausted {
@@ -178,7 +179,7 @@ impl<'s> Judge<'s> {
         found == Some(true)
     }
 
-    /// Applies a schema to the same value. If it matches, its evaluated members and items count.
+    /// Applies a schema to the same value. If the schema matches, `seen` gets the members and items that it evaluated.
     fn in_place<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, voice: Voice, seen: SeenMembers<'_, 'v>) -> bool {
         match seen {
             Some(seen) => self.in_place_seen(id, value, voice, seen),
@@ -202,7 +203,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Applies a schema to a part of the value. Evaluated members and items of the whole do not matter.
+    /// Applies a schema to a part of the value. The part has a separate set of evaluated members and items.
     fn part(&mut self, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
         if self.program.tracks { self.part_seen(id, part, voice) } else { self.judge(id, part, voice, None) }
     }
@@ -213,7 +214,7 @@ impl<'s> Judge<'s> {
         self.judge(id, part, voice, Some(&mut seen))
     }
 
-    /// Applies a schema to a part, one path step further in.
+    /// Applies a schema to a part of the value, which is one step further along the path.
     fn inside(&mut self, step: JudgeStep<'s>, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
         self.path.push(step);
         let holds = self.part(id, part, voice);
@@ -221,7 +222,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// The outermost resource on the path that defines the name applies (Core §8.2.3.2).
+    /// Resolves a dynamic reference to the outermost resource on the path that defines the name (Core §8.2.3.2).
     fn dynamic(&self, dynamic: &Dynamic) -> SchemaNodeId {
         let named = self.scope.iter().find_map(|resource| dynamic.named.get(resource));
         named.copied().unwrap_or(dynamic.usual)
@@ -254,7 +255,7 @@ impl<'s> Judge<'s> {
     }
 
     fn note(&mut self, finding: SchemaFinding) {
-        // The same finding may be reached on two paths; it is reported once.
+        // Two branches may produce the same finding, which is reported once.
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
@@ -275,7 +276,7 @@ impl<'s> Judge<'s> {
     }
 }
 
-/// Returns the size of a value: the number of its parts, where long strings and long numbers count as several.
+/// Returns the size of a value: the number of its parts. Long strings and long numbers count as several parts.
 fn weight(value: &Json<'_>) -> u64 {
     let text = |text: &str| 1 + size(text.len()) / 16;
     match value {
@@ -287,13 +288,13 @@ fn weight(value: &Json<'_>) -> u64 {
     }
 }
 
-/// The bound on validation: a fixed number of steps, plus a number for each part of the value. Schemas that select a form by a
-/// discriminating member must stay far below it.
+/// The bound on validation: a fixed number of steps, plus a number for each part of the value. Validation must stay far below
+/// this bound for schemas that select a form by one member.
 const STEPS: u64 = 100_000;
 const STEPS_FOR_EACH_PART: u64 = 100;
 
-/// Three times as many of the largest frames fit on the stack of an Envoy worker.
+/// The maximum number of nested frames. The stack of an Envoy worker has space for three times this number of the largest frames.
 const MAX_FRAMES: usize = 600;
 
-/// More findings would not help a client.
+/// The maximum number of findings. More findings would not help a client.
 const MAX_FINDINGS: usize = 20;

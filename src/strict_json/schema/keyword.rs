@@ -7,7 +7,7 @@ use super::pattern::Pattern;
 use crate::strict_json::number::Number;
 use crate::strict_json::tree::Json;
 
-/// A keyword, or several that belong together.
+/// One keyword, or several keywords that are applied together.
 #[derive(Debug)]
 pub(super) enum Keyword {
     /// `false`: no value is valid.
@@ -29,7 +29,7 @@ pub(super) enum Keyword {
     MinProperties(u64),
     MaxProperties(u64),
     Required(Vec<String>),
-    /// A member name, and the names that it requires.
+    /// Each member name, and the names that this member requires.
     DependentRequired(Vec<(String, Vec<String>)>),
     PropertyNames(SchemaNodeId),
     Members(ObjectMembers),
@@ -47,7 +47,7 @@ pub(super) enum Keyword {
     UnevaluatedProperties(SchemaNodeId),
 }
 
-/// `properties`, `patternProperties` and `additionalProperties`.
+/// The keywords `properties`, `patternProperties` and `additionalProperties`.
 #[derive(Debug, Default)]
 pub(super) struct ObjectMembers {
     pub named: BTreeMap<String, SchemaNodeId>,
@@ -55,14 +55,14 @@ pub(super) struct ObjectMembers {
     pub rest: Option<SchemaNodeId>,
 }
 
-/// `prefixItems` and `items`.
+/// The keywords `prefixItems` and `items`.
 #[derive(Debug, Default)]
 pub(super) struct Items {
     pub prefix: Vec<SchemaNodeId>,
     pub rest: Option<SchemaNodeId>,
 }
 
-/// `contains`, `minContains` and `maxContains`.
+/// The keywords `contains`, `minContains` and `maxContains`.
 #[derive(Debug)]
 pub(super) struct Contains {
     pub item: SchemaNodeId,
@@ -70,7 +70,7 @@ pub(super) struct Contains {
     pub max: Option<u64>,
 }
 
-/// `$dynamicRef`.
+/// The keyword `$dynamicRef`.
 #[derive(Debug)]
 pub(super) struct Dynamic {
     /// The target if no resource on the path defines the name.
@@ -81,7 +81,7 @@ pub(super) struct Dynamic {
     pub named: BTreeMap<usize, SchemaNodeId>,
 }
 
-/// `if`, `then` and `else`.
+/// The keywords `if`, `then` and `else`.
 #[derive(Debug)]
 pub(super) struct IfThenElse {
     pub test: SchemaNodeId,
@@ -89,12 +89,12 @@ pub(super) struct IfThenElse {
     pub otherwise: Option<SchemaNodeId>,
 }
 
-/// A set of types.
+/// A set of JSON types, with one bit for each type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Types(pub u8);
 
 impl Types {
-    /// The types by name, in the order of messages, each with its name in messages.
+    /// All types, in the order of messages. Each has its name in schemas, its bit, and its name in messages.
     pub const ALL: [(&str, u8, &str); 7] = [
         ("object", 1, "an object"),
         ("array", 2, "an array"),
@@ -107,7 +107,7 @@ impl Types {
 }
 
 impl Keyword {
-    /// The order in which keywords are applied: cheap ones first, those that depend on others last.
+    /// Returns the keyword's position in the order of application: cheap keywords first, keywords that depend on others last.
     pub fn rank(&self) -> u8 {
         match self {
             Keyword::Nothing | Keyword::Type(_) => 0,
@@ -118,13 +118,13 @@ impl Keyword {
         }
     }
 
-    /// Returns `true` if the keyword depends on what all others have evaluated.
+    /// Returns `true` if the keyword depends on the members or items that all other keywords have evaluated.
     pub fn depends_on_others(&self) -> bool {
         matches!(self, Keyword::UnevaluatedItems(_) | Keyword::UnevaluatedProperties(_))
     }
 
     /// Returns `true` if the keyword should be checked for a value that is already invalid. After a failure, the evaluated
-    /// members are unknown; and a pattern is not searched in a text of unbounded length.
+    /// members are unknown. A pattern is skipped, because the string may exceed its maximum length.
     pub fn asks_what_is_wrong(&self) -> bool {
         !self.depends_on_others() && !matches!(self, Keyword::Pattern(_))
     }

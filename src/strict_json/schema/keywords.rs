@@ -11,7 +11,7 @@ use super::pattern::Pattern;
 use super::reference::{is_reference, split};
 use crate::strict_json::number::Number;
 
-/// Parses all keywords with an effect. Annotations are checked for their form; unknown keywords are allowed (Core §6.5).
+/// Parses all keywords that affect validation. Also checks the form of annotations; unknown keywords are allowed (Core §6.5).
 pub(super) fn read(here: &mut Here<'_, '_>, members: &Map<String, Value>) -> Vec<Keyword> {
     let mut found = Vec::new();
     for (name, value) in members {
@@ -199,7 +199,7 @@ fn contains(here: &mut Here<'_, '_>, members: &Map<String, Value>) -> Option<Key
 }
 
 impl Here<'_, '_> {
-    /// Returns the node of a reference's target, and its name if the reference is dynamic.
+    /// Returns the node id of a reference's target, and the name of the anchor if the target is dynamic.
     fn target(&mut self, keyword: &str, reference: &str) -> Option<(SchemaNodeId, Option<String>)> {
         if !is_reference(reference) {
             self.fault(keyword, format!("`{reference}` is no reference"));
@@ -246,7 +246,7 @@ fn number(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<Numbe
     value.as_number().map(Number::from)
 }
 
-/// Parses a non-negative integer, including one written as `2.0`.
+/// Parses a non-negative integer, including an integer that is written as `2.0`.
 fn count(here: &mut Here<'_, '_>, keyword: &str, value: &Value) -> Option<u64> {
     let number = value.as_number().filter(|number| Number::from(*number).is_integer());
     #[expect(

@@ -11,7 +11,7 @@ use super::pointer::{is_inside, subschemas};
 use super::reference::{resolve, split, unescape};
 use crate::strict_json::pointer;
 
-/// The schemas of a document. References may lead only to these schemas or to the standard's metaschemas.
+/// The schemas of a configuration. References may lead only to these schemas or to the standard metaschemas.
 #[derive(Debug)]
 pub struct Library {
     near_miss: NearMiss,
@@ -23,21 +23,21 @@ pub struct Library {
     has_standard: bool,
 }
 
-/// Returns the known name that the written one is probably meant to be.
+/// A function that suggests one of the known names for a misspelled name.
 pub type NearMiss = for<'n> fn(&str, &mut dyn Iterator<Item = &'n str>) -> Option<&'n str>;
 
-/// A fault of a schema.
+/// A fault in a schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SchemaFault {
     /// The address of the document that contains the schema.
     pub address: String,
-    /// The location, as a JSON Pointer.
+    /// The location in the document, as a JSON Pointer.
     pub pointer: String,
-    /// The fault, and what is accepted.
+    /// A description of the fault and of the accepted values.
     pub message: String,
 }
 
-/// A schema with a separate address (Core §4.3.5).
+/// A schema resource: a schema with its own address (Core §4.3.5).
 #[derive(Debug)]
 struct Resource {
     document: usize,
@@ -57,12 +57,12 @@ struct Anchor {
 pub(super) struct ReferenceTarget {
     pub document: usize,
     pub pointer: String,
-    /// The name by which other resources may override it.
+    /// The name of the dynamic anchor, by which other resources can override the target.
     pub dynamic: Option<String>,
 }
 
 impl Library {
-    /// Creates an empty library. Faults suggest names by `near_miss`.
+    /// Creates an empty library. Messages use `near_miss` to suggest names.
     pub fn new(near_miss: NearMiss) -> Library {
         Library {
             near_miss,
@@ -105,7 +105,7 @@ impl Library {
         }
     }
 
-    /// Registers a resource at an address. The first one keeps the address.
+    /// Registers a resource at an address. If two resources have the same address, the first one keeps it.
     fn resource(&mut self, document: usize, pointer: &str, address: String) -> usize {
         let number = self.resources.len();
         if self.by_address.contains_key(&address) {
@@ -119,7 +119,7 @@ impl Library {
         number
     }
 
-    /// Resolves a reference within a resource.
+    /// Resolves a reference against the address of a resource.
     pub(super) fn target(&mut self, resource: usize, reference: &str) -> Result<ReferenceTarget, String> {
         let (address, fragment) = split(reference);
         let base = self.resources.get(resource).map(|resource| resource.address.as_str()).unwrap_or_default();
@@ -162,14 +162,14 @@ impl Library {
         around.max_by_key(|(number, r)| (r.pointer.len(), *number)).map(|(number, _)| number).unwrap_or_default()
     }
 
-    /// Returns the schema of a resource that dynamic references with this name target (Core §8.2.3.2).
+    /// Returns the location in a resource to which dynamic references with this name lead (Core §8.2.3.2).
     pub(super) fn dynamic_target(&self, resource: usize, name: &str) -> Option<(usize, String)> {
         let resource = self.resources.get(resource)?;
         let anchor = resource.anchors.get(name).filter(|anchor| anchor.is_dynamic)?;
         Some((resource.document, anchor.pointer.clone()))
     }
 
-    /// Returns the vocabularies of a resource, from its `$schema` or that of the enclosing document.
+    /// Returns the vocabularies of a resource, from the `$schema` of the resource or of the enclosing document.
     pub(super) fn vocabularies(&mut self, resource: usize) -> Result<Vocabularies, String> {
         let Some(found) = self.resources.get(resource) else { return Ok(Vocabularies::standard()) };
         let Some(document) = self.documents.get(found.document).cloned() else { return Ok(Vocabularies::standard()) };
@@ -200,7 +200,7 @@ impl Library {
         faults.map(|(document, pointer, message)| self.fault(*document, pointer, message.clone())).collect()
     }
 
-    /// Adds the standard's metaschemas, for schemas that refer to them.
+    /// Adds the standard metaschemas, for schemas that refer to them.
     fn add_standard(&mut self) {
         if std::mem::replace(&mut self.has_standard, true) {
             return;

@@ -9,15 +9,15 @@ pub(super) fn equal(a: &Json<'_>, b: &Json<'_>) -> bool {
     order(a, b) == Ordering::Equal
 }
 
-/// Returns `true` if no two items are equal. It sorts the items: comparing all pairs would take a hundred million comparisons
-/// for ten thousand items.
+/// Returns `true` if no two items are equal. The function sorts the items, because comparing all pairs would take too long: fifty
+/// million comparisons for ten thousand items.
 pub(super) fn all_differ(items: &[Json<'_>]) -> bool {
     let mut sorted: Vec<&Json<'_>> = items.iter().collect();
     sorted.sort_unstable_by(|a, b| order(a, b));
     sorted.windows(2).all(|pair| !matches!(pair, [a, b] if equal(a, b)))
 }
 
-/// The recursion is as deep as the value, which is bounded.
+/// Compares two values. The recursion is bounded, because the nesting of values is bounded.
 fn order(a: &Json<'_>, b: &Json<'_>) -> Ordering {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => a.cmp(b),

@@ -1,7 +1,7 @@
 //! Patterns: regular expressions of ECMA-262 with flag `u` (Core §6.4), matched without backtracking by `search.rs`.
 //!
-//! A pattern is translated to the syntax of `regex-automata`. Each literal character is written as a letter, a digit or
-//! `\x{…}`, because that syntax gives some escaped punctuation another meaning: `\<` is the start of a word.
+//! A pattern is translated to the syntax of `regex-automata`. Each literal character is written as a letter, a digit or `\x{…}`,
+//! because some escaped punctuation has another meaning in that syntax. For example, `\<` matches the start of a word.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -10,7 +10,7 @@ use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};
 use regex_automata::util::look::{Look, LookSet};
 use regex_automata::util::syntax;
 
-/// A compiled pattern. It may match anywhere in a text.
+/// A compiled pattern. A pattern may match anywhere in a string.
 #[derive(Debug)]
 pub(super) struct Pattern(pub NFA);
 
@@ -23,7 +23,7 @@ impl Pattern {
             Some(_) => "a pattern of this size is too large".to_string(),
             None => "this is not a regular expression".to_string(),
         })?;
-        // Other assertions need tables that are not compiled in, and matching them would panic.
+        // Matching other assertions would panic, because they need tables that are not compiled in.
         if !nfa.look_set_any().subtract(assertions()).is_empty() {
             return Err("this has an assertion other than `^`, `$`, `\\b` and `\\B`".to_string());
         }
@@ -36,7 +36,7 @@ fn assertions() -> LookSet {
     [Look::Start, Look::End, Look::WordAscii, Look::WordAsciiNegate].into_iter().fold(LookSet::empty(), LookSet::insert)
 }
 
-/// Translates between the two regular expression syntaxes.
+/// Translates a pattern from the syntax of ECMA-262 to the syntax of `regex-automata`.
 struct Translation<'t> {
     letters: Peekable<Chars<'t>>,
     out: String,
@@ -58,7 +58,7 @@ impl Translation<'_> {
         Ok(self.out)
     }
 
-    /// Groups never capture, because there are no backreferences.
+    /// Translates the start of a group. Groups never capture, because there are no backreferences.
     fn group(&mut self) -> Result<(), String> {
         self.out.push_str("(?:");
         if self.letters.next_if_eq(&'?').is_none() {
@@ -99,8 +99,7 @@ impl Translation<'_> {
                 '\\' => self.escape(true)?,
                 letter => self.literal(letter),
             }
-            // Only here does `-` make a range. After a set it is a literal, and in the target syntax two of them would mean set
-            // difference.
+            // Only here, `-` means a range. After a set, `-` is a literal. In the target syntax, `--` would mean set difference.
             let mut ahead = self.letters.clone();
             let stands_alone = in_range || is_set || after_set && letter == '-';
             in_range = !stands_alone && ahead.next() == Some('-') && ahead.next().is_some_and(|end| end != ']');
@@ -114,7 +113,7 @@ impl Translation<'_> {
         Ok(())
     }
 
-    /// Translates the text after a backslash.
+    /// Translates the rest of an escape after its backslash.
     fn escape(&mut self, in_class: bool) -> Result<(), String> {
         let letter = self.letters.next().ok_or("a pattern cannot end in `\\`")?;
         let set = |negated: bool, set: &str| match (negated, in_class) {
@@ -247,7 +246,7 @@ const ANYTHING: &str = r"[\x{0}-\x{10FFFF}]";
 const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
 
 /// The general categories and their aliases (ECMA-262, PropertyValueAliases.txt). The properties that the regex crate supports
-/// depend on its features, and the command line must reject the same patterns as the filter.
+/// depend on its features. With this list, the command line and the filter reject the same patterns.
 #[rustfmt::skip]
 const CATEGORIES: [&str; 80] = [
     "C", "Other", "Cc", "Control", "cntrl", "Cf", "Format", "Cn", "Unassigned", "Co", "Private_Use", "Cs", "Surrogate",

@@ -19,7 +19,7 @@ impl<'l> Places<'l> {
         Places { library, known: BTreeMap::new(), reached: Vec::new(), faults: Vec::new() }
     }
 
-    /// Returns the node id of a location, which is then queued for compilation.
+    /// Returns the node id of a location. A new location is queued for compilation.
     pub fn node(&mut self, document: usize, pointer: String) -> SchemaNodeId {
         let place = (document, pointer);
         let next = self.reached.len();
@@ -40,12 +40,12 @@ impl<'l> Places<'l> {
         self.reached.len()
     }
 
-    /// Reports a fault.
+    /// Adds a fault to the faults found so far.
     pub fn fault(&mut self, document: usize, pointer: &str, message: String) {
         self.faults.push(self.library.fault(document, pointer, message));
     }
 
-    /// Returns all faults, including those of the documents, sorted and without duplicates.
+    /// Returns all faults, including the faults of the reached documents, sorted and without duplicates.
     pub fn into_faults(mut self) -> Vec<SchemaFault> {
         let mut documents: Vec<usize> = self.reached.iter().map(|(document, _)| *document).collect();
         documents.dedup();

@@ -9,7 +9,8 @@ pub(super) fn is_inside(pointer: &str, root: &str) -> bool {
     pointer.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns the direct subschemas of a schema, each with its relative pointer. Other parts are not schemas.
+/// Returns the direct subschemas of a schema, each with its relative pointer. Other parts of a schema, such as the values of
+/// `enum`, are not schemas.
 pub(super) fn subschemas(schema: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (name, value) in schema.as_object().into_iter().flatten() {

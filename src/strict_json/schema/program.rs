@@ -7,23 +7,23 @@ use super::keyword::Keyword;
 #[derive(Debug)]
 pub(super) struct Program {
     pub nodes: Vec<SchemaNode>,
-    /// A node depends on what others have evaluated.
+    /// Whether a keyword depends on the members or items that other keywords have evaluated.
     pub tracks: bool,
 }
 
 /// A compiled schema or subschema.
 #[derive(Debug, Default)]
 pub(super) struct SchemaNode {
-    /// The resource that contains it.
+    /// The resource that contains the schema.
     pub resource: usize,
-    /// Its keywords, in the order of application.
+    /// The keywords of the schema, in the order of application.
     pub keywords: Vec<Keyword>,
-    /// It checks only the value itself.
+    /// Whether the schema checks only the value itself, and not its parts.
     pub is_cheap: bool,
 }
 
 impl SchemaNode {
-    /// Returns `true` if the schema is `false`.
+    /// Returns `true` if the schema is `false`, which no value matches.
     pub fn takes_nothing(&self) -> bool {
         matches!(self.keywords.as_slice(), [Keyword::Nothing])
     }

@@ -1,6 +1,6 @@
 //! Resolves references between schemas (RFC 3986 §5), without any network access.
 
-/// Splits a reference into its address and the fragment after `#`.
+/// Splits a reference into the address before `#` and the fragment after it.
 pub(super) fn split(reference: &str) -> (&str, &str) {
     reference.split_once('#').unwrap_or((reference, ""))
 }
@@ -32,7 +32,7 @@ pub(super) fn resolve(base: &str, reference: &str) -> String {
     to.text(&without_dots(&path))
 }
 
-/// Unescapes the fragment of a reference (RFC 6901 §6); `None` if it is not valid UTF-8.
+/// Decodes the fragment of a reference (RFC 6901 §6). Returns `None` if the fragment is not valid UTF-8.
 pub(super) fn unescape(fragment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(fragment.len());
     let mut rest = fragment.bytes();
@@ -96,7 +96,7 @@ impl<'t> Parts<'t> {
     }
 }
 
-/// RFC 3986 §5.2.4.
+/// Removes the `.` and `..` segments of a path (RFC 3986 §5.2.4).
 fn without_dots(path: &str) -> String {
     if !path.contains('/') {
         return path.to_string();

@@ -1,8 +1,9 @@
-//! Searches a text for a pattern and counts the work: it simulates all states of the automaton in parallel, each at most once
-//! per position.
+//! Searches a string for a pattern and counts the work.
 //!
-//! A counted repetition has as many states as its count, and every letter can keep all of them active. This is linear in the
-//! text, but can still take minutes. So the search counts transitions, not letters.
+//! The search simulates all states of the automaton in parallel, and enters each state at most once per position.
+//!
+//! A repetition such as `{3000}` has three thousand states, and every letter can keep all of them active. The time is linear in
+//! the length of the string, but it can still be minutes. So the search counts transitions, not letters.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
@@ -13,12 +14,12 @@ use super::steps::size;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod properties;
 
-/// The buffers of a search. They are reused between searches, so that many short ones need no allocation.
+/// The buffers of a search. Searches reuse the buffers, so that many short searches need no allocation.
 #[derive(Debug, Default)]
 pub(super) struct PatternSearch {
     /// The last position at which each state was entered.
     entered: Vec<u64>,
-    /// The position in the text. It keeps increasing over all searches, so that nothing has to be cleared.
+    /// The number of the current position. The number increases over all searches, so that `entered` is never cleared.
     place: u64,
     here: Vec<StateID>,
     next: Vec<StateID>,
@@ -84,7 +85,8 @@ impl PatternSearch {
         Some(false)
     }
 
-    /// Enters a state, and all states reachable without a letter. Returns `true` if the pattern matches there.
+    /// Enters a state, and all states that it reaches without reading a letter. Returns `true` if the pattern matches at this
+    /// position.
     fn enter(&mut self, pattern: &NFA, state: StateID, text: &[u8], at: usize) -> bool {
         self.open.push(state);
         while let Some(id) = self.open.pop() {
@@ -115,7 +117,7 @@ impl PatternSearch {
     }
 }
 
-/// The number of transitions per validation step: one takes two or three nanoseconds natively.
+/// The number of transitions that count as one validation step. A transition takes two or three nanoseconds in native code.
 const MOVES_OF_A_STEP: u64 = 4;
 
 #[cfg(test)]

@@ -127,17 +127,17 @@ fn all_faults_of_schemas_are_reported_with_their_places() {
     assert!(compile(&[("s", chain)]).err().unwrap_or_default().concat().contains("references follow each other"));
 }
 
-/// Without a bound, each level of nesting doubles the work: forty levels would never finish.
+/// Without a bound, each level of nesting would double the work, and forty levels would never finish.
 #[test]
 fn validation_time_is_bounded_for_every_value() {
     let nested = |depth: usize, op: Value| (0..depth).fold(json!("x"), |inner, _| json!({ "left": inner, "op": op }));
     let form = |op: Value| json!({ "type": "object", "required": ["left", "op"], "properties": { "left": { "$ref": "#/$defs/e" }, "op": op } });
     let expression = |one: Value, two: Value| json!({ "$ref": "#/$defs/e", "$defs": { "e": { "oneOf": [{ "type": "string" }, form(one), form(two)] } } });
-    // If a member selects the form, no search is needed.
+    // If one member selects the form, the other forms fail immediately.
     let told_apart = compile(&[("s", expression(json!({ "const": "and" }), json!({ "const": "or" })))]).unwrap();
     assert_eq!(findings(&told_apart, &nested(100, json!("or"))), Vec::<String>::new());
     assert_eq!(findings(&told_apart, &nested(100, json!(1))), ["/body must have exactly one of the accepted forms"]);
-    // Otherwise, the search ends at the bound.
+    // Otherwise, validation stops at the bound.
     let alike = compile(&[("s", expression(json!(true), json!(true)))]).unwrap();
     assert_eq!(findings(&alike, &nested(100, json!(1))), ["too complex"]);
     assert_eq!(findings(&alike, &nested(3, json!(1))), ["/body must have exactly one of the accepted forms"]);
@@ -146,7 +146,7 @@ fn validation_time_is_bounded_for_every_value() {
     assert_eq!(findings(&unique, &json!(vec![1; 100_000])), ["/body must not have the same item twice"]);
     let pattern = compile(&[("s", json!({ "pattern": "^(a|aa)+$" }))]).unwrap();
     assert_eq!(findings(&pattern, &json!(format!("{}b", "a".repeat(1 << 20)))), ["/body must have the accepted form"]);
-    // A counted repetition has as many states as its count. The exact work is counted.
+    // A repetition of 3000 has three thousand states. Validation counts the transitions between the states.
     let counted = compile(&[("s", json!({ "pattern": "(?:a|b|ab|ba|[a-z]){3000}1" }))]).unwrap();
     assert_eq!(findings(&counted, &json!("ab".repeat(1 << 19))), ["too complex"]);
     assert_eq!(findings(&counted, &json!("ab".repeat(9))), ["/body must have the accepted form"]);
@@ -154,10 +154,10 @@ fn validation_time_is_bounded_for_every_value() {
     assert_eq!(findings(&names, &json!({ "ab".repeat(1 << 19): 1 })), ["too complex"]);
     let mail = compile(&[("s", json!({ "items": { "pattern": "^[^@]{1,64}@[^@.]{1,200}\\.[^@]{1,55}$" } }))]).unwrap();
     assert_eq!(findings(&mail, &json!(vec!["somebody@orders.example.com"; 10_000])), Vec::<String>::new());
-    // A text that is already too long is not searched: this pattern would visit each letter five hundred times.
+    // A string that exceeds `maxLength` is not searched: this pattern would visit each letter five hundred times.
     let long = compile(&[("s", json!({ "pattern": "x.{500}y", "maxLength": 100 }))]).unwrap();
     assert_eq!(findings(&long, &json!("x".repeat(1 << 20))), ["/body must have at most 100 characters"]);
-    // Members that are not allowed are counted too. Here, each level of nesting doubles how often they are visited.
+    // Members that are not allowed are counted too. Here, each level of nesting doubles the number of visits.
     let child = json!({ "properties": { "child": { "$ref": "#" } } });
     for only in ["additionalProperties", "unevaluatedProperties"] {
         let leaf = json!({ "properties": { "child": true }, only: false });

@@ -1,10 +1,10 @@
-//! The client's messages for violated keywords: the requirement, never the value.
+//! Messages to clients about violated keywords, which contain the requirement and never the value.
 
 use std::borrow::Cow;
 
 use super::keyword::{Keyword, Types};
 
-/// Returns the requirement of a keyword.
+/// Returns the requirement of a keyword, as the end of a sentence about the value.
 pub(super) fn of(keyword: &Keyword) -> Cow<'static, str> {
     match keyword {
         Keyword::Nothing => "is not accepted".into(),
@@ -35,7 +35,7 @@ pub(super) fn of(keyword: &Keyword) -> Cow<'static, str> {
         Keyword::AnyOf(_) => "must have one of the accepted forms".into(),
         Keyword::OneOf(_) => "must have exactly one of the accepted forms".into(),
         Keyword::Not(_) => "has a form that is not accepted".into(),
-        // These keywords report their findings where they fail.
+        // The functions that check these keywords report their own findings.
         Keyword::Required(_)
         | Keyword::DependentRequired(_)
         | Keyword::DependentSchemas(_)

@@ -1,7 +1,7 @@
-//! Packs the filter's module: keeps only the callbacks that it needs, empties unreachable functions, and checks its imports.
+//! Packs the filter's module: keeps only the callbacks that it uses, empties unreachable functions, and checks its imports.
 //!
-//! Envoy calls every exported callback for its event, so an unused one costs time on each request. Envoy compiles the whole
-//! module at start-up, so an unreachable function costs start-up time. `pack --sizes` prints the size of each crate.
+//! Envoy calls every exported callback, so an unused callback costs time on each request. Envoy compiles the whole module at
+//! start-up, so an unreachable function costs start-up time. `pack --sizes` prints the sizes of the largest crates in the module.
 
 mod sizes;
 
@@ -41,7 +41,7 @@ fn pack_file(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Prints the ten largest crates of a compiled module. Packing removes the names, so it reads the module before packing.
+/// Prints the ten largest crates of a module. The module must not be packed yet, because packing removes the function names.
 fn print_sizes(from: &Path) -> Result<()> {
     let module = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     let sketch = Sketch::of(&module)?;
@@ -71,7 +71,7 @@ struct Sketch<'a> {
     imported_functions: u32,
     exports: Vec<wasmparser::Export<'a>>,
     bodies: Vec<FunctionBody<'a>>,
-    /// Functions that can be called without naming them: those in a table, and the start function.
+    /// Functions that can run without a direct call: the functions in tables, and the start function.
     held: BTreeSet<u32>,
 }
 
@@ -131,7 +131,8 @@ impl<'a> Sketch<'a> {
         Ok(())
     }
 
-    /// Returns the kept exports under the names that hosts use. The filter's own callbacks replace those of the crate.
+    /// Returns the exports to keep, with the names that hosts use. A callback `portcullis_on_…` of the filter replaces the
+    /// callback `proxy_on_…` of the proxy-wasm crate.
     fn kept(&self) -> Vec<wasmparser::Export<'a>> {
         let named = |export: &wasmparser::Export<'a>| {
             let name =
@@ -143,7 +144,7 @@ impl<'a> Sketch<'a> {
         named.map(|(name, kind, index)| wasmparser::Export { name, kind, index }).collect()
     }
 
-    /// Returns all functions that are reachable from the kept exports and the tables.
+    /// Returns all functions that are reachable from the kept exports, the tables and the start function.
     fn reached(&self) -> Result<BTreeSet<u32>> {
         let functions = self.kept().into_iter().filter(|export| export.kind == ExternalKind::Func);
         let mut to_visit: Vec<u32> = functions.map(|export| export.index).chain(self.held.iter().copied()).collect();
@@ -162,8 +163,8 @@ impl<'a> Sketch<'a> {
         Ok(reached)
     }
 
-    /// Returns the module without the other exports. An unreachable function keeps its index, so that no index changes, but its
-    /// body becomes a trap.
+    /// Returns the packed module. It has only the kept exports. The body of an unreachable function becomes a trap; the function
+    /// itself stays, so that no function index changes.
     fn write(&self, module: &[u8]) -> Result<Vec<u8>> {
         let kept = self.kept();
         for needed in REQUIRED.iter().chain(CALLBACKS) {
@@ -176,7 +177,7 @@ impl<'a> Sketch<'a> {
             match &payload {
                 Payload::ExportSection(_) => drop(out.section(&self.export_section()?)),
                 Payload::CodeSectionStart { .. } => drop(out.section(&self.code_section(&reached)?)),
-                // Hosts do not need names and producers.
+                // Hosts do not need the custom sections with names and producers.
                 Payload::CustomSection(_) => {}
                 _ => {
                     if let Some((id, range)) = payload.as_section() {
@@ -225,10 +226,11 @@ fn called(operator: &Operator<'_>) -> Option<u32> {
 /// The exports that Envoy needs besides the callbacks.
 const KEPT: &[&str] = &["memory", "_initialize", "malloc", "proxy_on_memory_allocate", "proxy_abi_version_0_2_1"];
 
-/// The exports without which no host can run the module.
+/// The exports that every host needs to run the module.
 const REQUIRED: &[&str] = &["memory", "_initialize", "proxy_on_memory_allocate", "proxy_abi_version_0_2_1"];
 
-/// The callbacks that Portcullis implements. The module exports them as `portcullis_on_…`, next to the crate's own.
+/// The callbacks that Portcullis implements. Before packing, the module exports them as `portcullis_on_…`, next to the callbacks
+/// of the proxy-wasm crate.
 const CALLBACKS: &[&str] = &[
     "proxy_on_configure",
     "proxy_on_context_create",
@@ -243,7 +245,7 @@ const CALLBACKS: &[&str] = &[
     "proxy_on_log",
 ];
 
-/// The WASI functions of the proxy-wasm ABI 0.2.1.
+/// The WASI functions that the proxy-wasm ABI 0.2.1 requires hosts to provide.
 const WASI: &[&str] = &[
     "args_get",
     "args_sizes_get",

@@ -1,12 +1,12 @@
-//! The size of each crate in the module, based on the function names that the compiler left.
+//! Computes the code size of each crate in a module from the function names that the compiler writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-/// Returns the largest crates of a module that still has its names, largest first. Functions outside `reached` are not packed,
-/// so they do not count.
+/// Returns the crates of a module and their code sizes, largest first. The module must still have its function names. Functions
+/// outside `reached` do not count, because packing empties them.
 pub fn largest(module: &[u8], bodies: &[(u32, usize)], reached: &BTreeSet<u32>) -> Result<Vec<(String, usize)>> {
     let names = names(module)?;
     let mut crates = BTreeMap::<String, usize>::new();
@@ -36,8 +36,8 @@ fn names(module: &[u8]) -> Result<BTreeMap<u32, &str>> {
     Ok(found)
 }
 
-/// Returns the crate of a function: the crate of the method's type or of the path. A function without a path is from the C
-/// library.
+/// Returns the crate of a function: the first segment of its path, or of the path of the type that it is a method of. A function
+/// without a path is from the C library.
 fn owner(name: &str) -> String {
     let path = format!("{:#}", rustc_demangle::demangle(name));
     let path = path.trim_start_matches(['<', '&', '*', '[', '(']);

@@ -1,11 +1,11 @@
-//! Faults on demand: each line on standard input sets one (`none`, `error`, `garbage`, `slow 200`), and is echoed once active.
+//! Faults that the service simulates on demand: each line on standard input selects a fault.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// The current fault of the service.
+/// The fault that the service currently simulates.
 #[derive(Default)]
 pub struct Faults(Mutex<Fault>);
 
@@ -15,11 +15,11 @@ pub enum Fault {
     /// No fault.
     #[default]
     None,
-    /// Every call fails.
+    /// Every call fails with a gRPC error.
     Error,
-    /// Every response has a code that does not exist.
+    /// Every response has a code that the protocol does not define.
     Garbage,
-    /// Every call is counted immediately and answered after this delay.
+    /// The service counts every call immediately and responds after this delay.
     Slow(Duration),
 }
 
@@ -29,7 +29,9 @@ impl Faults {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows standard input until it ends. It ends when the parent process exits, and then this service exits too.
+    /// Reads lines from standard input and sets the fault that each line names: `none`, `error`, `garbage`, or `slow` and
+    /// milliseconds. Prints `fault` and the line when the fault is active. Standard input ends when the parent process exits, and
+    /// the service then exits too.
     pub async fn obey(self: Arc<Self>) {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(line)) = lines.next_line().await {

@@ -1,4 +1,4 @@
-//! The rate limit service of the tests: `rls ADDRESS LIMITS.json REDIS_URL`. Prints `ready`, then one line for each call.
+//! The rate limit service of the tests, which prints `ready` at the start and then one line for each call.
 
 mod faults;
 mod service;

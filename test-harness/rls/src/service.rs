@@ -1,4 +1,4 @@
-//! `envoy.service.ratelimit.v3` with Limitador's engine: a domain is a namespace, and conditions read `descriptors`.
+//! Implements `envoy.service.ratelimit.v3` with Limitador's engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use tonic::{Request, Response, Status};
 
 use crate::faults::{Fault, Faults};
 
-/// The service.
+/// The rate limit service. The domain of a request is Limitador's namespace, and limit conditions can read `descriptors`.
 pub struct Service {
     limiter: AsyncRateLimiter,
     faults: Arc<Faults>,
 }
 
 impl Service {
-    /// Creates a service with this engine and these faults.
+    /// Creates a service that counts with `limiter` and simulates `faults`.
     pub fn new(limiter: AsyncRateLimiter, faults: Arc<Faults>) -> Self {
         Self { limiter, faults }
     }
@@ -36,7 +36,7 @@ impl Service {
         });
         let mut context = Context::default();
         context.list_binding("descriptors".into(), entries.collect());
-        // Envoy's own filter sends 0 for 1.
+        // In this protocol, 0 means one hit. Envoy's own filter sends 0.
         let hits = u64::from(request.hits_addend.max(1));
         let checked = self.limiter.check_rate_limited_and_update(&namespace, &context, hits).await;
         let mut checked = checked.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -72,8 +72,8 @@ impl RateLimitService for Service {
     }
 }
 
-/// Like Limitador's own server with draft 03 of the RateLimit headers. Sorts the counters so that the nearest to its limit is
-/// first.
+/// Returns the RateLimit headers of draft 03, like Limitador's own server. As a side effect, it sorts the counters so that the
+/// counter nearest to its limit comes first.
 fn headers(checked: &mut CheckResult) -> Vec<HeaderValue> {
     let headers = checked.response_header().into_iter();
     headers.map(|(key, value)| HeaderValue { key, value, ..Default::default() }).collect()
@@ -105,7 +105,7 @@ fn status(code: Code, counter: Option<&Counter>) -> DescriptorStatus {
     }
 }
 
-/// Returns the domain and the first descriptor as one word.
+/// Returns the domain and the entries of all descriptors as one string without spaces.
 fn describe(request: &RateLimitRequest) -> String {
     let entries = request.descriptors.iter().flat_map(|descriptor| &descriptor.entries);
     let entries: Vec<String> = entries.map(|entry| format!("{}={}", entry.key, entry.value)).collect();

@@ -1,6 +1,7 @@
-//! Limitador's counters in Redis. One script checks and counts, so that no two calls get the same hit.
+//! Stores Limitador's counters in Redis, with one script that checks and counts atomically.
 //!
-//! The crate's own Redis storage reads and counts in two steps, and does not compile without its RocksDB storage.
+//! The Redis storage of the `limitador` crate checks and counts in two steps, so two concurrent calls could both get the last
+//! hit. It also does not compile without the RocksDB storage.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, Script};
 use tokio::sync::Mutex;
 
-/// Counters in one Redis.
+/// A counter storage for Limitador in a Redis server.
 pub struct RedisStorage {
     client: Client,
     count: Script,
@@ -23,13 +24,13 @@ pub struct RedisStorage {
 }
 
 impl RedisStorage {
-    /// Creates a storage for the Redis at this URL. Redis need not run yet.
+    /// Creates a storage for the Redis at this URL. Redis does not have to run yet.
     pub fn new(url: &str) -> Result<Self, RedisError> {
         Ok(Self { client: Client::open(url)?, count: Script::new(COUNT), connection: Mutex::default() })
     }
 
-    /// Counts `delta` if it fits every counter. Returns whether it fits, and for each counter its previous value and the
-    /// milliseconds until it resets.
+    /// Adds `delta` to all counters if every counter stays within its limit. Returns whether the counters stay within their
+    /// limits. For each counter, also returns the previous value and the milliseconds until the counter resets.
     async fn count(&self, counters: &[Counter], delta: u64) -> Result<(bool, Vec<(u64, u64)>), RedisError> {
         let mut call = self.count.prepare_invoke();
         for counter in counters {
@@ -42,7 +43,7 @@ impl RedisStorage {
             None => self.connect().await?,
         };
         let (fits, found): (u8, _) = call.invoke_async(&mut connection).await?;
-        // Only a working connection is kept.
+        // A connection is reused only if the call succeeded.
         *held = Some(connection);
         Ok((fits == 1, found))
     }
@@ -53,7 +54,8 @@ impl RedisStorage {
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// The crate's error type has no public constructor. The default implementation of a missing method returns one.
+    /// Returns an error of the `limitador` crate. `StorageErr` has no public constructor, but the default implementation of
+    /// `release_reservation` returns one.
     async fn fail(&self) -> Result<(), StorageErr> {
         self.release_reservation(&[], &ReservationId::default()).await.map(|_| ())
     }
@@ -80,7 +82,7 @@ impl AsyncCounterStorage for RedisStorage {
         Ok(if fits { Authorization::Ok } else { Authorization::Limited(over.flatten()) })
     }
 
-    // The engine never calls these methods for this protocol.
+    // The engine does not call the following methods for this protocol.
 
     async fn is_within_limits(&self, _counter: &Counter, _delta: u64) -> Result<bool, StorageErr> {
         self.fail().await.map(|()| false)
@@ -107,7 +109,7 @@ impl AsyncCounterStorage for RedisStorage {
     }
 }
 
-/// Returns the namespace, the limit and the values of its variables.
+/// Returns the Redis key of a counter: the namespace, the name and the window of the limit, and the values of its variables.
 fn key(counter: &Counter) -> String {
     let variables = counter.set_variables().iter().map(|(name, value)| format!("{name}={value}"));
     let variables: Vec<String> = variables.collect();
@@ -117,7 +119,8 @@ fn key(counter: &Counter) -> String {
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// KEYS are the counters. ARGV has their limits and windows in milliseconds as pairs, and the delta last.
+/// The script that checks and counts. KEYS contains the keys of the counters. ARGV contains the limit and the window in
+/// milliseconds of each counter, and then the delta.
 const COUNT: &str = "
 local delta = tonumber(ARGV[#ARGV])
 local fits, found = 1, {}

@@ -1,4 +1,4 @@
-//! `make run`: the demo gateway of `envoy/gateway.yaml`, with upstreams that echo and an issuer that mints tokens.
+//! `make run` starts the demo gateway of `envoy/gateway.yaml`, with upstreams that echo requests and an issuer of tokens.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -60,7 +60,7 @@ fn chosen_port() -> Result<u16> {
     port.with_context(|| format!("PORT is `{text}`; a number from 1 to 65535 is wanted"))
 }
 
-/// The demo announces itself only after a refusal and an upstream's response were received.
+/// Checks that the gateway refuses a request without a token and forwards a request with a token.
 fn check(port: u16) -> Result<()> {
     let ask = |request: &Request| client::send(ports::loopback(port), request, Duration::from_secs(10));
     let request = || Request::new("GET", "/api/v1/agents", "127.0.0.1");
@@ -127,7 +127,7 @@ fn until_interrupted(gateway: &mut Envoy) -> Result<()> {
 }
 
 const ADMIN: u16 = 9901;
-/// The port is fixed because `envoy/gateway.yaml` names it.
+/// The port of the issuer. It is fixed because `envoy/gateway.yaml` contains it.
 const ISSUER: u16 = 9902;
-/// The upstreams of `envoy/gateway.yaml` and the variables with their addresses.
+/// The upstreams of `envoy/gateway.yaml`, each with the environment variable that contains its URL.
 const UPSTREAMS: [(&str, &str); 2] = [("agents", "AGENTS_SERVICE_URL"), ("admin", "ADMIN_SERVICE_URL")];

@@ -35,7 +35,7 @@ fuzz_target!(
     }
 );
 
-/// libFuzzer keeps the input if the process aborts.
+/// Prints a finding and aborts. When the process aborts, libFuzzer saves the input.
 fn end(why: &str) -> ! {
     eprintln!("{why}");
     std::process::abort()

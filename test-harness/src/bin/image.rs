@@ -1,7 +1,7 @@
-//! Packs the filter's module into an OCI image layout for Istio and registries. The same module gives the same bytes.
+//! Packs the filter's module into an OCI image layout for Istio and registries.
 //!
-//! It is the variant of the Wasm image specification that is compatible with containers: one gzipped tar layer with
-//! `plugin.wasm` at its root. `skopeo copy oci:dist/oci docker://…` pushes it without a daemon.
+//! The same module always gives the same bytes. The image has the container-compatible form of the Wasm image specification: one
+//! gzipped tar layer with `plugin.wasm` at its root. `skopeo copy oci:dist/oci docker://…` pushes the image without a daemon.
 
 use std::fs;
 use std::io::Write;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes the layout and returns the digest of its manifest.
+/// Writes the image layout and returns the digest of the manifest.
 fn write(module: &Path, layout: &Path) -> Result<String> {
     let title = module.file_stem().and_then(|stem| stem.to_str()).unwrap_or("portcullis").to_owned();
     let module = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
@@ -81,7 +81,8 @@ fn add(blobs: &Path, kind: &str, content: &[u8]) -> Result<Value> {
     Ok(json!({ "mediaType": media_type(kind), "digest": digest, "size": content.len() }))
 }
 
-/// Returns a tar archive (POSIX.1 ustar) with one world-readable file, without an owner or a time.
+/// Returns a tar archive (POSIX.1 ustar) with one world-readable file. The owner and the time are zero, so that the archive is
+/// reproducible.
 fn tar(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     let mut header = [0u8; BLOCK];
     let mut field = |at: usize, text: &str| -> Result<()> {
@@ -95,7 +96,7 @@ fn tar(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     field(116, "0000000\0")?;
     field(124, &format!("{:011o}\0", content.len()))?;
     field(136, "00000000000\0")?;
-    // The checksum is computed with spaces in its own field.
+    // The checksum is computed while the checksum field contains spaces.
     field(148, "        ")?;
     field(156, "0")?;
     field(257, "ustar\x0000")?;

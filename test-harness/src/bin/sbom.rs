@@ -1,4 +1,4 @@
-//! `make sbom`: the components of a module as a CycloneDX list, from cargo's metadata. The argument is a feature of the module.
+//! `make sbom` lists the components of a module in CycloneDX format, based on the metadata of cargo.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, ExitCode};
@@ -20,7 +20,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns components and their dependencies as CycloneDX 1.5. The same lock file gives the same text.
+/// Returns components and their dependencies as CycloneDX 1.5. The arguments of the program are features of the module. The same
+/// lock file always gives the same result.
 fn list() -> Result<Value> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip1"]);
@@ -71,8 +72,8 @@ fn list() -> Result<Value> {
     }))
 }
 
-/// Returns every package that is built for the module, as `name vversion`. `cargo metadata` also lists packages that only other
-/// targets and tests need.
+/// Returns every package that is part of the module, in the form `name v1.2.3`. `cargo metadata` also lists packages that only
+/// tests and other targets need, so this function runs `cargo tree`.
 fn built() -> Result<BTreeSet<String>> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["tree", "--locked", "--package", "portcullis", "--edges", "normal", "--target", "wasm32-wasip1"]);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::token::TokenSpec;
 
-/// A request. [`crate::octets::parse`] reads all of its texts.
+/// The description of a request. [`crate::octets::parse`] converts each string to the bytes that are sent.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestSpec {
@@ -15,28 +15,29 @@ pub struct RequestSpec {
     pub method: String,
     /// The request target: the path and the query.
     pub path: String,
-    /// The `Host` header; `-` sends none.
+    /// The `Host` header. With `-`, the request has no `Host` header.
     #[serde(default = "host")]
     pub host: String,
     /// The client's address, as a trusted proxy reports it to Envoy.
     #[serde(default)]
     pub from: Option<IpAddr>,
-    /// The client certificate, by its name in the file.
+    /// The name of the client certificate in `certificates`.
     #[serde(default)]
     pub certificate: Option<String>,
     /// Header lines in order.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
-    /// A token. It replaces `${TOKEN}` in the path and the headers; without `${TOKEN}`, it is sent as `Authorization: Bearer`.
+    /// The token of the request. It replaces `${TOKEN}` in the path and the headers. Without `${TOKEN}`, it is sent as
+    /// `Authorization: Bearer`.
     #[serde(default)]
     pub token: Option<TokenSpec>,
     /// The body.
     #[serde(default)]
     pub body: String,
-    /// The size of a generated body, instead of a literal one.
+    /// The size of a generated body in bytes. It replaces `body`.
     #[serde(default)]
     pub body_bytes: Option<usize>,
-    /// Whether the body is sent without its length. Over HTTP/1 it is then chunked.
+    /// Whether the body is sent without `content-length`. Over HTTP/1, it is then sent in chunks.
     #[serde(default)]
     pub chunked: bool,
     /// Trailer lines.

@@ -1,4 +1,4 @@
-//! CORS as a browser sees it: which origin may read which response, judged only by the document's text and the Fetch standard.
+//! Fuzzes CORS: checks which origin may read a response, based only on the document and the Fetch standard.
 
 use anyhow::Result;
 use portcullis::policy::request::peer::KnownPeer;
@@ -9,11 +9,11 @@ use super::{Broken, Target, gateways};
 use crate::octets;
 use crate::outcome::{Outcome, values};
 
-/// Page requests to the gateways of the case files that have CORS.
+/// The target for cross-origin requests to the gateways whose document has `cors`.
 pub struct Cors(Vec<Subject>);
 
 impl Cors {
-    /// Opens the gateways.
+    /// Creates the target with the gateways whose document has `cors`.
     pub fn open() -> Result<Box<dyn Target>> {
         let mut subjects = gateways::all()?;
         subjects.retain(|subject| subject.scene.policy.get("cors").is_some());
@@ -31,7 +31,8 @@ impl Target for Cors {
         let message = Message::read(input);
         let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
         let mut request = subject.filled(&message.request, b"");
-        // The upstream's own CORS headers are tested by cases. They pass unchanged if the gateway leaves CORS to the upstream.
+        // The query `h.NAME=VALUE` makes the upstream send response headers. It is disabled here, because the gateway may forward
+        // CORS headers of the upstream unchanged. Cases test such headers.
         if request.target.windows(2).any(|window| window == b"h.") {
             request.target.retain(|byte| *byte != b'.');
         }
@@ -46,14 +47,15 @@ impl Target for Cors {
     }
 }
 
-/// Returns whether the request was parsed. Otherwise the status is 400, or 429 if its address exceeded a limit.
+/// Returns whether the gateway could parse the request. If it could not, the status is 400, or 429 if the client's address
+/// exceeded a limit, and the record has no route.
 fn was_read(outcome: &Outcome) -> bool {
     let has_route = outcome.audit.as_ref().is_some_and(|audit| audit.get("route").is_some());
     !matches!(outcome.status, 400 | 429) || has_route
 }
 
-/// Applies the CORS check (Fetch §4.10) to the lists of the document. An unlisted origin may not read any response. An origin
-/// that is listed literally may read every response.
+/// Applies the CORS check (Fetch §4.10) to a response. An origin that the document does not list must not be able to read the
+/// response. An origin that the document lists literally must be able to read it.
 fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), Broken> {
     let one = |name: &str| match values(&outcome.headers, name).as_slice() {
         [] => Ok(None),
@@ -86,7 +88,8 @@ fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), 
     }
 }
 
-/// Returns whether an entry matches this origin: the same text, a wildcard, or `scheme://*.domain` for subdomains.
+/// Returns whether an entry of `allow_origins` matches an origin. An entry is an origin, `*`, or `scheme://*.domain` for
+/// subdomains.
 fn covers(entry: &str, origin: &str) -> bool {
     let below = |(scheme, domain): (&str, &str)| {
         let name = origin.strip_prefix(scheme)?.strip_prefix("://")?.strip_suffix(domain)?;

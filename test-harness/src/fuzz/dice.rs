@@ -1,6 +1,6 @@
-//! Reproducible randomness: the same seed gives the same bytes, flips and cuts on every machine.
+//! A reproducible random generator: the same seed gives the same numbers and mutations on every machine.
 
-/// Marsaglia's xorshift: small, and identical on every machine.
+/// Marsaglia's xorshift generator.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
@@ -24,12 +24,13 @@ impl Dice {
         usize::try_from(self.roll() % bound).unwrap_or(0)
     }
 
-    /// Returns a random element.
+    /// Returns a random element, or `None` if there are no elements.
     pub fn one_of<'t, T>(&mut self, these: &'t [T]) -> Option<&'t T> {
         these.get(self.below(these.len()))
     }
 
-    /// Applies one to five changes: flips a bit, removes or duplicates bytes, or inserts one of [`NASTY`].
+    /// Returns a copy of `input` with one to five changes. A change flips a bit, removes or duplicates bytes, or inserts an
+    /// element of [`NASTY`].
     pub fn mutated(&mut self, input: &[u8]) -> Vec<u8> {
         let mut out = input.to_vec();
         for _ in 0..=self.below(5) {
@@ -55,7 +56,7 @@ impl Dice {
     }
 }
 
-/// Inputs that have broken parsers of requests, documents and tokens elsewhere.
+/// Byte sequences that have broken parsers of requests, documents and tokens in other software.
 pub const NASTY: &[&[u8]] = &[
     b"/../",
     b"%2e%2e",

@@ -1,4 +1,4 @@
-//! The parsers of fetched documents: clients with their keys, and revocation lists.
+//! Fuzzes the parsers of fetched documents: client documents and revocation lists.
 
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use super::{Broken, Target};
 use crate::case::CaseFile;
 
-/// Client documents, for a gateway that has its own clients, plans and permissions.
+/// The target for fetched client documents. The gateway of the target also has clients, plans and permissions in its own
+/// document.
 pub struct Clients {
     policy: Policy,
 }
 
 impl Clients {
-    /// Opens the target.
+    /// Creates the target.
     pub fn open() -> Result<Box<dyn Target>> {
         let own = ApiKey::compose("test", OWN_LOOKUP, SECRET);
         let (prefix, _) = own.rsplit_once('_').context("a key has no prefix")?;
@@ -44,7 +45,8 @@ impl Target for Clients {
         seeds("clients")
     }
 
-    /// The result is deterministic and bounded, and never replaces the gateway's own clients.
+    /// Checks that the result is deterministic and bounded, and that it never contains a client or key of the gateway's own
+    /// document.
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
         let Some(reader) = self.policy.client_reader() else { return Err("the gateway fetches nothing".to_owned()) };
         let read = |text: &[u8]| reader.parse(text);
@@ -71,11 +73,11 @@ impl Target for Clients {
     }
 }
 
-/// Revocation lists.
+/// The target for fetched revocation lists.
 pub struct RevocationLists;
 
 impl RevocationLists {
-    /// Opens the target.
+    /// Creates the target.
     pub fn open() -> Result<Box<dyn Target>> {
         Ok(Box::new(Self))
     }
@@ -86,7 +88,8 @@ impl Target for RevocationLists {
         seeds("revoked")
     }
 
-    /// The result is deterministic, bounded and complete: every entry that names a client revokes it.
+    /// Checks that the result is deterministic and bounded, and that every entry with `client` and without `expires` revokes this
+    /// client.
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
         let read = |text: &[u8]| Revocations::parse(text, MAX_ENTRIES, NOW);
         let (first, again) = (read(input), read(input));
@@ -108,7 +111,7 @@ impl Target for RevocationLists {
     }
 }
 
-/// The same document with its members and entries in another order must give the same result.
+/// Checks that a document with its entries in reverse order gives a result of the same size.
 fn respelled<E>(input: &[u8], size: usize, read: impl Fn(&[u8]) -> Result<usize, E>) -> Result<(), Broken> {
     let mut document: Value = serde_json::from_slice(input).map_err(|_| "what was read is no JSON".to_owned())?;
     let lists = document.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_array_mut());
@@ -125,7 +128,7 @@ fn every_entry(input: &[u8], list: &str, holds: impl Fn(&Value) -> bool) -> Resu
     lost.map_or(Ok(()), |entry| Err(format!("an entry has no effect: {entry}")))
 }
 
-/// Returns the documents with this list that the cases publish.
+/// Returns the documents of the cases that have a member named `list`.
 fn seeds(list: &str) -> Vec<Vec<u8>> {
     let files = CaseFile::read_all().unwrap_or_default();
     let published = files.iter().flat_map(|file| {

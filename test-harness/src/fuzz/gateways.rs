@@ -1,9 +1,9 @@
-//! Gateways as fuzz targets: the document of every case file, run in the core of this process, and valid requests for it.
+//! Gateways for fuzz targets: one for the document of each case file, with valid requests as seeds.
 //!
-//! A request is written as text, so that corpora are readable and inputs stay close to real requests. The text has the name of
-//! the case file, the request line and the header lines. After an empty line it has the body or other input of the target.
-//! `<3>` is a placeholder for the fourth token that the cases of that file mint. The lines `@from` and `@certificate` set the
-//! address and the certificate of the peer.
+//! Inputs are readable, so that mutated inputs stay close to real requests. An input contains the name of the case file, the
+//! request line and the header lines. After an empty line, it contains the body or other data for the target. `<3>` is a
+//! placeholder for the fourth token in the requests of the case file. The lines `@from` and `@certificate` set the address and
+//! the certificate of the peer.
 
 use std::collections::BTreeMap;
 
@@ -18,23 +18,23 @@ use crate::outcome::Outcome;
 use crate::scene::{Scene, document_path};
 use crate::{clock, core_gateway, keys};
 
-/// A gateway and the requests of its cases.
+/// The gateway of a case file, with the requests of the cases.
 pub struct Subject {
-    /// The name of its case file.
+    /// The name of the case file.
     pub stem: String,
-    /// The servers that its document names, and the default claims of its tokens.
+    /// The servers that the document names, and the default claims of tokens.
     pub scene: Scene,
-    /// The names of its identity headers, in lower case.
+    /// The names of the gateway's identity headers, in lower case.
     pub identity: Vec<String>,
-    /// The requests of its cases as text.
+    /// The requests of the cases as fuzz inputs.
     pub seeds: Vec<Vec<u8>>,
     /// The tokens for the placeholders `<0>`, `<1>` and so on.
     tokens: Vec<Vec<u8>>,
-    /// Every text in the requests of the cases that may identify the caller.
+    /// Every string in the requests of the cases that may identify the caller.
     credentials: Vec<Vec<u8>>,
-    /// The client certificates that a proxy accepts.
+    /// The client certificates of the case file that a proxy accepts, by name.
     certificates: BTreeMap<String, Certificate>,
-    /// The responses of the endpoints of its documents.
+    /// The path and the response of each document endpoint.
     published: Vec<(String, Option<String>)>,
     gateway: Box<dyn Gateway>,
     asked: u32,
@@ -42,23 +42,23 @@ pub struct Subject {
     key_set: Value,
 }
 
-/// A parsed request text.
+/// A parsed fuzz input.
 #[derive(Debug, Clone, Default)]
 pub struct Message {
-    /// The case file that selects the gateway.
+    /// The name of the case file, which selects the gateway.
     pub stem: Vec<u8>,
-    /// The request with its placeholders.
+    /// The request, in which placeholders are not replaced yet.
     pub request: Request,
-    /// The text after the empty line.
+    /// The bytes after the empty line.
     pub rest: Vec<u8>,
-    /// The client's address as text.
+    /// The client's address as a string.
     from: Vec<u8>,
     /// The name of the client certificate.
     certificate: Vec<u8>,
 }
 
 impl Message {
-    /// Parses any bytes.
+    /// Parses a fuzz input. Every input is valid.
     pub fn read(input: &[u8]) -> Self {
         let (head, rest) = cut(input, b"\n\n");
         let mut lines = head.split(|byte| *byte == b'\n');
@@ -87,7 +87,7 @@ pub fn all() -> Result<Vec<Subject>> {
     subjects.collect()
 }
 
-/// Returns the gateway with this name. An unknown name always selects the same arbitrary gateway.
+/// Returns the gateway of this case file. For an unknown name, a hash of the name selects a gateway.
 pub fn named<'s>(subjects: &'s mut [Subject], stem: &[u8]) -> Option<&'s mut Subject> {
     let sum = stem.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
     let some = sum.checked_rem(subjects.len())?;
@@ -149,7 +149,8 @@ impl Subject {
         KnownPeer { address: text(&message.from).and_then(|from| from.parse().ok()), certificate }
     }
 
-    /// Returns the request with its placeholders filled: the subject's tokens, and `own` for `<own>`.
+    /// Returns the request with its placeholders replaced: `<0>`, `<1>` and so on by tokens of the cases, and `<own>` by `own`.
+    /// The body is empty.
     pub fn filled(&self, request: &Request, own: &[u8]) -> Request {
         let fill = |text: &[u8]| {
             let mut out = Vec::with_capacity(text.len());
@@ -182,7 +183,8 @@ impl Subject {
         Request { method: request.method.clone(), target: fill(&request.target), headers, ..Request::default() }
     }
 
-    /// Decides a request. The gateway is reset from time to time, so that its state depends only on a few recent inputs.
+    /// Processes a request and returns its outcome. The gateway is reset regularly, so that its state depends only on a few
+    /// recent inputs.
     pub fn decide(&mut self, request: &Request, peer: KnownPeer) -> Result<Outcome> {
         self.asked += 1;
         if self.asked.is_multiple_of(FORGET_AFTER) {
@@ -200,7 +202,7 @@ impl Subject {
         outcome.map_err(|error| anyhow!("{}: {error:#}", self.stem))
     }
 
-    /// Returns whether the request contains a credential of the cases literally.
+    /// Returns whether the target or a header of the request contains a credential of the cases.
     pub fn has_credential(&self, request: &Request) -> bool {
         let line = request.headers.iter().flat_map(|(_, value)| [b"\n".as_slice(), value]).collect::<Vec<_>>().concat();
         let all = [request.target.as_slice(), &line].concat();
@@ -208,7 +210,7 @@ impl Subject {
     }
 }
 
-/// Creates a gateway with no state except the addresses of its documents.
+/// Creates a gateway that has not processed a request yet.
 fn fresh(scene: &Scene, published: &[(String, Option<String>)]) -> Result<Box<dyn Gateway>> {
     let mut gateway = core_gateway::open(&scene.policy, &scene.env)?;
     for (path, text) in published {
@@ -217,7 +219,7 @@ fn fresh(scene: &Scene, published: &[(String, Option<String>)]) -> Result<Box<dy
     Ok(gateway)
 }
 
-/// Returns the request of a case as text, with placeholders for its tokens.
+/// Returns the request of a case as a fuzz input, with placeholders for tokens.
 fn text(stem: &str, case: &Case, request: &Request, tokens: &[Vec<u8>]) -> Vec<u8> {
     let mut out = [stem.as_bytes(), b"\n", &request.method, b" ", &request.target].concat();
     let from = case.request.from.map(|from| (FROM.to_vec(), from.to_string().into_bytes()));
@@ -247,7 +249,7 @@ fn replaced(text: &[u8], wanted: &[u8], by: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Returns the long words of a request that may be credentials.
+/// Returns the long alphanumeric strings in a request. Each of them may be a credential.
 fn words(request: &Request) -> Vec<Vec<u8>> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
     let values = request.headers.iter().map(|(_, value)| value.as_slice()).chain([request.target.as_slice()]);
@@ -255,7 +257,7 @@ fn words(request: &Request) -> Vec<Vec<u8>> {
     words.filter(|word| word.len() >= SHORTEST_CREDENTIAL).map(<[u8]>::to_vec).collect()
 }
 
-/// Returns a header name as an upstream may read it.
+/// Normalises a header name like an upstream that ignores case and replaces special characters with `-`.
 pub fn folded(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }

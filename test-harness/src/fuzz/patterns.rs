@@ -1,4 +1,4 @@
-//! Patterns of JSON Schemas: compiled, matched against texts, and compared with a second engine.
+//! Fuzzes the regular expressions of JSON Schemas and compares the results with a second engine.
 
 mod oracle;
 
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::{Broken, Target};
 use crate::case::CaseFile;
 
-/// An input has a pattern in its first line and texts in the others.
+/// The target for patterns. The first line of an input is the pattern, and the other lines are strings to match.
 pub struct Patterns {
     seeds: Vec<Vec<u8>>,
 }
 
 impl Patterns {
-    /// Opens the target with the patterns of the cases and of `CONSTRUCTS`.
+    /// Creates the target with the patterns of the cases and of `CONSTRUCTS`.
     pub fn open() -> Result<Box<dyn Target>> {
         let files = CaseFile::read_all()?;
         let file = files.iter().find(|file| file.stem == "schema").context("no case file `schema`")?;
@@ -60,7 +60,7 @@ impl Target for Patterns {
             }
             Err(_) => return Ok(()),
         };
-        // Texts that resemble the pattern: the pattern itself, its halves, and its letters and digits.
+        // The subjects include strings that resemble the pattern: the pattern itself, its halves, and its letters and digits.
         let letters: String = pattern.chars().filter(|letter| letter.is_alphanumeric()).collect();
         let (left, right) = pattern.split_at(pattern.floor_char_boundary(pattern.len() / 2));
         let near = ["", "a", "<", "a<b", pattern, left, right, &letters, subjects];
@@ -83,7 +83,8 @@ fn compile(schema: &Value) -> Result<Schema, String> {
     library.compile("schemas:///one").map_err(|faults| faults.into_iter().map(|fault| fault.message).collect())
 }
 
-/// Returns whether the pattern matches, for each keyword that can contain it. Returns `None` if this takes too long.
+/// Returns whether the pattern matches. All keywords that can contain a pattern must give the same result. Returns `None` if
+/// matching takes too many steps.
 fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, Broken> {
     let text = Json::Text(Cow::Borrowed(subject));
     let object = Json::from(&json!({ subject: 1 }));
@@ -94,7 +95,7 @@ fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, Broken> {
             Err(Misfit::Findings(_)) => false,
             Err(Misfit::TooComplex) => return Ok(None),
         };
-        // The third schema refuses a text that matches.
+        // The third schema rejects a string that matches.
         found.push(accepts != (number == 2));
     }
     found.dedup();
@@ -104,7 +105,7 @@ fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, Broken> {
     }
 }
 
-/// One pattern for each construct, for mutations to combine.
+/// One pattern for each construct of the syntax. Mutations combine these patterns.
 const CONSTRUCTS: &[&str] = &[
     r"^[^<>]*$",
     r"\<a\>|\x3c\u003e\u{3c}",

@@ -1,4 +1,4 @@
-//! Whole requests through the whole pipeline, and the properties that every request must satisfy.
+//! Fuzzes the complete processing of requests and checks the properties that every request must satisfy.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -11,14 +11,14 @@ use crate::outcome::{Forwarded, Outcome, values};
 use crate::shown;
 use crate::token::TokenSpec;
 
-/// Requests of every kind, sent to the gateways of all case files.
+/// The target for arbitrary requests to the gateways of all case files.
 pub struct Decide(Vec<Subject>);
 
-/// Signed claims of every kind: an issuer can put anything into its own tokens.
+/// The target for arbitrary claims in correctly signed tokens. An issuer can put any claims into its own tokens.
 pub struct Claims(Vec<Subject>);
 
 impl Decide {
-    /// Opens the gateways.
+    /// Creates the target with the gateways of all case files.
     pub fn open() -> Result<Box<dyn Target>> {
         Ok(Box::new(Self(gateways::all()?)))
     }
@@ -43,7 +43,7 @@ impl Target for Decide {
 }
 
 impl Claims {
-    /// Opens the gateways that accept tokens of the issuer.
+    /// Creates the target with the gateways of all case files.
     pub fn open() -> Result<Box<dyn Target>> {
         Ok(Box::new(Self(gateways::all()?)))
     }
@@ -70,14 +70,14 @@ impl Target for Claims {
         let issuer = subject.scene.issuer.url();
         let Ok(claims) = std::str::from_utf8(&message.rest) else { return Ok(()) };
         let claims = claims.replace("${ISSUER}", &issuer);
-        // Ed25519 is the fastest to sign, and the claims do not depend on the key.
+        // Ed25519 signs fastest, and the processing of claims does not depend on the key.
         let spec = TokenSpec { claims_text: Some(claims.clone()), ..TokenSpec::of("ed-1") };
         let Ok(token) = spec.mint(0, &serde_json::Map::new()) else { return Ok(()) };
         let request = subject.filled(&message.request, token.as_bytes());
         let outcome = decided(subject, &request, &message)?;
         let told = |broken: String| told(&format!("{broken}\nclaims: {claims}"), &request, &outcome);
         let subject_seen = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).and_then(Value::as_str);
-        // Accepted claims must be what the standard JSON parser reads, with each member only once.
+        // If the gateway accepts the token, `serde_json` must accept the claims too and must not find another `sub`.
         if subject_seen.is_some() && request.headers.iter().any(|(_, value)| value.ends_with(token.as_bytes())) {
             let read: Result<Value, _> = serde_json::from_str(&claims);
             let good = read
@@ -86,7 +86,8 @@ impl Target for Claims {
                 return Err(told("the caller is not the one that the claims name".to_owned()));
             }
         }
-        // Tokens are not accepted in the path, and the path is recorded as it is.
+        // The gateway does not accept tokens in the path, and it records the path unchanged. Therefore a token in the path may
+        // appear in the record.
         let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let in_path = path.windows(token.len()).any(|window| window == token.as_bytes());
         if !in_path && outcome.audit.as_ref().is_some_and(|audit| audit.to_string().contains(&token)) {
@@ -117,7 +118,7 @@ pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<
         if name.bytes().chain(value.iter().copied()).any(ends_line) && !sent(request, value) {
             return Err(format!("the gateway itself wrote a line break into `{name}`"));
         }
-        // Invariant 3: only the gateway sets such a header, and the forged value is never forwarded.
+        // Invariant 3: only the gateway sets identity headers, and the upstream never receives the forged value.
         let mut identity = subject.identity.iter().filter(|identity| folded(identity) == folded(name));
         if identity.any(|identity| identity != name || value == FORGED.as_bytes()) {
             return Err(format!("the client's `{name}` reached the upstream"));
@@ -126,7 +127,7 @@ pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<
     Ok(())
 }
 
-/// Every client must be able to parse a reply of the gateway.
+/// Checks that clients can parse a response that the gateway itself sends.
 fn answer(outcome: &Outcome) -> Result<(), Broken> {
     if !(200..=599).contains(&outcome.status) {
         return Err(format!("it answers {}", outcome.status));
@@ -148,7 +149,7 @@ fn answer(outcome: &Outcome) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Invariant 11: no ambiguous path is forwarded.
+/// Checks invariant 11: the gateway never forwards an ambiguous path.
 pub fn safe_path(forwarded: &Forwarded) -> Result<(), Broken> {
     let path = forwarded.path.split('?').next().unwrap_or_default();
     let lower = path.to_ascii_lowercase();
@@ -162,7 +163,8 @@ pub fn safe_path(forwarded: &Forwarded) -> Result<(), Broken> {
     }
 }
 
-/// Returns whether the client sent the whole value: as Envoy shows it, or in pieces if the gateway removed a cookie.
+/// Returns whether the client sent every part of a header value. The value is split at semicolons, because the gateway may have
+/// removed a cookie.
 fn sent(request: &Request, value: &[u8]) -> bool {
     let headers = shown::headers(request);
     let known = |piece: &[u8]| {
@@ -172,10 +174,10 @@ fn sent(request: &Request, value: &[u8]) -> bool {
     value.split(|byte| *byte == b';').all(|piece| known(piece.trim_ascii()))
 }
 
-/// A subject that no token of the cases has.
+/// A value of identity headers that no token of the cases contains.
 const FORGED: &str = "root";
 
-/// Claim texts. `exp` is later than the end of any run.
+/// The claims of the seeds. `exp` is so late that the tokens never expire.
 const CLAIMS: [&str; 4] = [
     r#"{"iss":"${ISSUER}","aud":"orders-api","sub":"user-1","exp":4102444800,"iat":1,"scope":"read:orders write:orders"}"#,
     r#"{"iss":"${ISSUER}","aud":["orders-api","other"],"sub":"é\r\nx: 1","exp":4102444800,"scp":["read:orders"],"org_id":"org-1","roles":["admin","user"],"act":{"sub":"a"}}"#,

@@ -1,4 +1,4 @@
-//! JSON Schema: bodies against schemas of every kind, and arbitrary input as a schema.
+//! Fuzzes JSON Schema validation: arbitrary bodies against the schemas of the cases, and arbitrary input as a schema.
 
 use anyhow::{Context, Result};
 use portcullis::strict_json;
@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use super::{Broken, Target};
 use crate::case::CaseFile;
 
-/// The compiled schemas, and one that describes schemas.
+/// The compiled schemas of the cases, and the metaschema.
 pub struct Schemas {
     schemas: Vec<Schema>,
     metaschema: Schema,
-    /// All text of the schemas, which may appear in findings.
+    /// The source of all schemas and the fixed words of findings. A finding may contain any of these words.
     own: String,
     seeds: Vec<Vec<u8>>,
 }
 
 impl Schemas {
-    /// Opens the target with the schemas of the cases.
+    /// Creates the target with the schemas of the cases.
     pub fn open() -> Result<Box<dyn Target>> {
         let files = CaseFile::read_all()?;
         let file = files.iter().find(|file| file.stem == "schema").context("no case file `schema`")?;
@@ -70,8 +70,8 @@ impl Target for Schemas {
     }
 }
 
-/// Compares the gateway's parser with another one. Both must read the same value from an accepted body. Only ambiguous bodies
-/// and bodies beyond the bounds may be refused.
+/// Compares the gateway's JSON parser with `serde_json`. If the gateway accepts a body, both parsers must return the same value.
+/// If the gateway rejects a body that `serde_json` accepts, the body must have duplicate members or exceed the bounds.
 fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
     let body = strict_json::read(input, Bounds { depth: 127, values: 10_000 });
     match (body, serde_json::from_slice::<Value>(input)) {
@@ -84,7 +84,8 @@ fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
     }
 }
 
-/// The same value must get the same verdict. The findings must be short, point into the body, and not repeat its values.
+/// Checks that a schema gives the same verdict twice. There must be at most 20 findings. They must point into the body and must
+/// not repeat its values.
 fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(), Broken> {
     let judged = schema.judge(body, "/body");
     if judged != schema.judge(body, "/body") {
@@ -99,7 +100,8 @@ fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(
         if !told.starts_with("/body") {
             return Err(format!("`{told}` leads nowhere"));
         }
-        // Short texts can match by chance. The slashes of a pointer are its own, because it escapes those of names as `~1`.
+        // Short strings can appear in a finding by chance. Strings with a slash are ignored, because a pointer contains slashes
+        // and escapes a slash in a name as `~1`.
         let is_strange = |text: &str| text.split(' ').any(|word| !own.contains(word));
         let is_echo = |text: &str| text.len() > 3 && !text.contains('/') && is_strange(text) && told.contains(text);
         let mut pending = vec![value];
@@ -118,7 +120,7 @@ fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(
     Ok(())
 }
 
-/// Every name and text in a value, without escapes.
+/// Returns every member name and string in a value, without JSON escapes.
 fn texts(value: &Value) -> String {
     let (mut found, mut pending) = (Vec::new(), vec![value]);
     while let Some(value) = pending.pop() {
@@ -135,10 +137,10 @@ fn texts(value: &Value) -> String {
     found.join(" ")
 }
 
-/// Keywords of older drafts, which are described and not read, and keywords that select another description.
+/// Keywords of older drafts, which the metaschema describes but the gateway ignores, and keywords that select another metaschema.
 const OTHERS: [&str; 5] = ["definitions", "dependencies", "$recursive", "$vocabulary", "$schema"];
 
-/// Words of the findings, which a value may contain by chance.
+/// The fixed words of findings. A body may contain these words by chance.
 const WORDS: &str = "/body must be an object or an array or a string or a number or a whole number or true or false or null \
     must be one of the accepted values must have one of the accepted forms must be the accepted value must have the accepted form \
     must have exactly one of the accepted forms is missing is not accepted has a form that is not accepted \

@@ -1,4 +1,4 @@
-//! The parsers of single texts: documents, tokens, key sets, request targets, hosts, and header lists.
+//! Fuzzes the parsers of single inputs: documents, tokens, key sets, request targets, hosts, and header lists.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::scene::Scene;
 use crate::token::TokenSpec;
 use crate::{keys, protobuf};
 
-/// A parser, its seeds, and the properties that every input must satisfy.
+/// A fuzz target that consists of seeds and a function. The function checks the properties that every input must satisfy.
 pub struct Reader {
     seeds: Vec<Vec<u8>>,
     hold: fn(&[u8]) -> Result<(), Broken>,
@@ -45,7 +45,7 @@ fn reader(seeds: Vec<Vec<u8>>, hold: fn(&[u8]) -> Result<(), Broken>) -> Result<
     Ok(Box::new(Reader { seeds, hold }))
 }
 
-/// Documents as Envoy passes them, as JSON and protobuf.
+/// Creates the target for documents in the forms that Envoy passes to the filter: JSON and protobuf.
 pub fn document() -> Result<Box<dyn Target>> {
     let mut seeds = Vec::new();
     for policy in policies()? {
@@ -55,7 +55,7 @@ pub fn document() -> Result<Box<dyn Target>> {
     reader(seeds, |input| source::read(input).map_or(Ok(()), |node| compiles_alike(&node)))
 }
 
-/// Documents as YAML.
+/// Creates the target for documents in YAML.
 pub fn yaml() -> Result<Box<dyn Target>> {
     let mut seeds: Vec<_> = policies()?.iter().map(|policy| policy.to_string().into_bytes()).collect();
     for file in ["envoy/gateway.yaml", "envoy/istio/wasmplugin.yaml"] {
@@ -67,7 +67,7 @@ pub fn yaml() -> Result<Box<dyn Target>> {
     })
 }
 
-/// The same document must get the same verdict, and every problem must have a message.
+/// Checks that compiling a document twice gives the same result, and that every problem has a message.
 fn compiles_alike(node: &Node) -> Result<(), Broken> {
     let compiled = || Policy::from_node(node, &variable).map(drop);
     let first = compiled();
@@ -92,14 +92,14 @@ fn policies() -> Result<Vec<Value>> {
     CaseFile::read_all()?.iter().map(|file| Ok(Scene::set(file)?.policy)).collect()
 }
 
-/// Tokens before verification.
+/// Creates the target for the parser of tokens, which runs before verification.
 pub fn token() -> Result<Box<dyn Target>> {
     let mint = |name: &&str| Ok(TokenSpec::of(name).claim("sub", "u").mint(1, &serde_json::Map::new())?.into_bytes());
     let names = keys::names()?.into_iter().filter(|name| !name.contains("weak"));
     let seeds = names.collect::<Vec<_>>().iter().map(mint).collect::<Result<_>>()?;
     reader(seeds, |input| {
         let Ok(token) = UnverifiedToken::read(input) else { return Ok(()) };
-        // RFC 7515 §7.1 allows one form, so encoding the parsed token must give the input.
+        // RFC 7515 §7.1 allows only one encoding, so encoding the parsed token must give the input.
         let signature = URL_SAFE_NO_PAD.encode(&token.signature);
         if [token.signing_input, b".", signature.as_bytes()].concat() != input {
             return Err("a token that was read has another spelling".to_owned());
@@ -108,7 +108,7 @@ pub fn token() -> Result<Box<dyn Target>> {
     })
 }
 
-/// Key sets of an issuer and of a document.
+/// Creates the target for key sets, both those that an issuer publishes and those in a document.
 pub fn key_set() -> Result<Box<dyn Target>> {
     let names = keys::names()?;
     let mut seeds = vec![keys::key_set(&names)?.to_string().into_bytes()];
@@ -133,7 +133,7 @@ pub fn key_set() -> Result<Box<dyn Target>> {
     })
 }
 
-/// Request targets.
+/// Creates the target for the parser of request targets.
 pub fn path() -> Result<Box<dyn Target>> {
     let mut seeds = Vec::new();
     for subject in gateways::all()? {
@@ -153,7 +153,7 @@ pub fn path() -> Result<Box<dyn Target>> {
     })
 }
 
-/// Hosts.
+/// Creates the target for the parser of hosts.
 pub fn host() -> Result<Box<dyn Target>> {
     let seeds = ["api.example.com", "API.example.com:8443", "[::1]:80", "127.0.0.1", "xn--bcher-kva.example.", "a_b"];
     reader(seeds.map(|seed| seed.as_bytes().to_vec()).to_vec(), |input| {
@@ -166,7 +166,7 @@ pub fn host() -> Result<Box<dyn Target>> {
     })
 }
 
-/// Header lists, and the token found in them.
+/// Creates the target for header lists and for the search for a token in the headers and the query.
 pub fn headers() -> Result<Box<dyn Target>> {
     let mut seeds = Vec::new();
     for subject in gateways::all()? {

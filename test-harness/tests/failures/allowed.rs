@@ -1,4 +1,4 @@
-//! The allowed outcomes of a row: the possible responses to each kind of request, and the content of their records.
+//! Defines the outcomes that a row allows: the responses to each kind of request, and the content of their records.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,17 +8,17 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use test_harness::load::{Answer, Sent};
 
-/// A correct response: its status, the envelope's code, and the text of its record. The text has the decision and the reason,
-/// then Envoy's detail for a failure (without the part in braces) and the uncounted limits. For a status below 400 it also has
-/// Envoy's response flags, if any.
+/// A correct response: the status, the code in the envelope, and the expected summary of the audit record. The summary contains
+/// the decision and the reason, Envoy's detail of a failure without the part in braces, and the uncounted limits. For a status
+/// below 400, the summary also contains Envoy's response flags.
 pub type Right<'a> = (u16, &'a str, &'a str);
 
-/// The correct responses to each kind of request. The first of two entries for the same kind applies.
+/// The correct responses to each kind of request. If a kind has two entries, the first entry applies.
 pub type Allowed<'a> = &'a [(&'a str, &'a [Right<'a>])];
 
 /// A response of a static route.
 pub const ANSWERED: Right<'static> = (200, "", "answer static_route");
-/// Forwarded and answered successfully.
+/// The gateway forwarded the request, and the upstream answered with success.
 pub const SERVED: Right<'static> = (200, "", "allow allowed");
 pub const NO_TOKEN: Right<'static> = (401, "UNAUTHORIZED", "deny token_missing");
 pub const FORGED: Right<'static> = (401, "UNAUTHORIZED", "deny token_signature_wrong");
@@ -28,29 +28,29 @@ pub const REVOKED: Right<'static> = (401, "UNAUTHORIZED", "deny token_revoked");
 pub const NO_KEYS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny keys_unavailable");
 pub const NO_CLIENTS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny clients_unavailable");
 pub const NO_LIST: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny revocation_list_unavailable");
-/// The filter of the worker does not work.
+/// The worker has no working filter, so Envoy refuses the request.
 pub const FAILED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny wasm_fail_stream");
-/// The worker's filter failed after the request was forwarded.
+/// The worker's filter failed after it had forwarded the request.
 pub const UNDER_WAY: Right<'static> = (503, "SERVICE_UNAVAILABLE", "allow allowed");
-/// The response head arrived, and its body was cut off.
+/// The head of the response arrived, but the upstream cut off the body.
 pub const CUT_OFF: Right<'static> = (200, "cut off", "allow allowed UPE");
-/// Envoy sheds load.
+/// Envoy refused the request to shed load.
 pub const SHED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny overload");
 
-/// Everything works.
+/// The correct responses while everything works.
 pub const WELL: Allowed<'static> =
     &[("static", &[ANSWERED]), ("good", &[SERVED]), ("no token", &[NO_TOKEN]), ("forged", &[FORGED])];
 
-/// No keys: tokens cannot be verified. Requests that need none are still served.
+/// The correct responses while the gateway has no keys. It cannot verify tokens, but still serves requests without a token.
 pub const KEYLESS: Allowed<'static> =
     &[("static", &[ANSWERED]), ("good", &[NO_KEYS]), ("no token", &[NO_TOKEN]), ("forged", &[NO_KEYS])];
 
-/// Everything works except these kinds.
+/// Returns the outcomes of [`WELL`] with other outcomes for the kinds in `these`.
 pub fn but<'a>(these: &[(&'a str, &'a [Right<'a>])]) -> Vec<(&'a str, &'a [Right<'a>])> {
     over(these, WELL)
 }
 
-/// The given outcomes, except these kinds.
+/// Returns the outcomes in `those`, with other outcomes for the kinds in `these`.
 pub fn over<'a>(
     these: &[(&'a str, &'a [Right<'a>])],
     those: &[(&'a str, &'a [Right<'a>])],
@@ -58,23 +58,23 @@ pub fn over<'a>(
     [these, those].concat()
 }
 
-/// Every kind has these outcomes.
+/// Returns the outcomes in `right` for every kind of request.
 pub fn all<'a>(right: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
     WELL.iter().map(|(sort, _)| (*sort, right)).collect()
 }
 
-/// The outcomes of either of two states, while the gateway changes from one to the other.
+/// Returns the outcomes of both states, for a gateway that changes from one state to the other.
 pub fn either<'a>(these: Allowed<'a>, those: Allowed<'a>) -> Vec<(&'a str, Vec<Right<'a>>)> {
     let found = |sort: &str| those.iter().find(|(name, _)| *name == sort).map(|(_, answers)| *answers);
     these.iter().map(|(sort, answers)| (*sort, [*answers, found(sort).unwrap_or_default()].concat())).collect()
 }
 
-/// Returns a borrowed view.
+/// Borrows the outcomes, because [`Allowed`] contains slices.
 pub fn slices<'a>(these: &'a [(&'a str, Vec<Right<'a>>)]) -> Vec<(&'a str, &'a [Right<'a>])> {
     these.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect()
 }
 
-/// Returns the outcomes of one kind.
+/// Returns the outcomes that are allowed for the kind `sort` of requests.
 pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [Right<'a>]> {
     let row = allowed.iter().find(|(name, _)| *name == sort);
     row.map(|(_, may_be)| *may_be).with_context(|| format!("nothing is said about `{sort}`"))
@@ -85,7 +85,7 @@ pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [Right<'a>]> {
 pub struct Record {
     pub id: String,
     pub status: u64,
-    /// The content, in the form of a [`Right`].
+    /// The summary of the record, in the form that [`Right`] describes.
     pub says: String,
 }
 
@@ -107,12 +107,12 @@ impl Record {
     }
 }
 
-/// The losses that a row allows. The default is none.
+/// The losses that a row allows. By default, a row allows no loss.
 #[derive(Debug, Default)]
 pub struct Loss {
-    /// The number of requests that may have no response.
+    /// The number of requests that can lack a response.
     pub under_way: usize,
-    /// Requests that were answered in this span may have no record, because it was still in memory.
+    /// The time span in which answered requests can lack a record, because Envoy had not yet written it.
     pub unwritten: Option<Range<Instant>>,
 }
 
@@ -144,7 +144,7 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &Loss, records: &[Rec
     Ok(())
 }
 
-/// Returns the response. A failed response counts as cut off if the row allows that.
+/// Returns the response of a request. If the row allows cut-off responses, an error counts as one.
 pub fn seen(one: &Sent, may_be: &[Right<'_>]) -> Result<Answer, String> {
     match &one.answer {
         Err(_) if may_be.contains(&CUT_OFF) => {
@@ -154,7 +154,7 @@ pub fn seen(one: &Sent, may_be: &[Right<'_>]) -> Result<Answer, String> {
     }
 }
 
-/// Returns whether a response matches, as far as its client can see.
+/// Returns whether a response has the correct status and code. The audit record is checked separately.
 pub fn answers(right: &Right<'_>, answer: &Answer) -> bool {
     right.0 == answer.status && right.1 == answer.code
 }

@@ -1,4 +1,4 @@
-//! The clock of a real Envoy, set forward and back while requests run.
+//! Sets the clock of a real Envoy forward and back while requests run.
 
 use anyhow::Result;
 use serde_json::json;
@@ -23,8 +23,8 @@ pub fn cells() -> Vec<Cell> {
     ]
 }
 
-/// Sets another time and returns to the correct one. All fetched documents are briefly too old or from the future. Recently
-/// used limits would block all callers if their times were trusted.
+/// Sets the clock to another time and back. Fetched documents then seem too old or come from the future. After a step back, the
+/// last use of a limit lies in the future, and this must not block requests.
 fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
     let clock = MovedClock::new()?;
     let mut site = Site::with_env(
@@ -57,7 +57,7 @@ fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
     let elsewhen = well(&elsewhen);
     site.under_load(&elsewhen)?;
 
-    // Documents are still fetched.
+    // The gateway must still fetch documents.
     site.issuer.documents.publish(CLIENTS_PATH, clients(&["next"]));
     site.issuer.documents.publish(REVOCATIONS_PATH, revoked(&[]));
     let listed: &[_] = &[SERVED, REVOKED];
@@ -78,14 +78,14 @@ fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Everything works, with this response to a token of today.
+/// Returns the outcomes while everything works, with the outcomes `good` for a token that is valid today.
 fn well<'a>(good: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
     let ours: Allowed<'a> =
         &[("lasting", &[SERVED]), ("key", &[SERVED]), ("own key", &[SERVED]), ("revoked", &[REVOKED])];
     [&[("good", good)], ours, but(&[]).as_slice()].concat()
 }
 
-/// The state until everything is fetched again.
+/// Returns the outcomes while the gateway fetches its documents again.
 fn fetching<'a>(good: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
     let ours: Allowed<'a> = &[
         ("lasting", &[SERVED, NO_KEYS, NO_LIST]),

@@ -1,4 +1,4 @@
-//! Endpoints of fetched documents in every state: key sets, documents of clients, and revocation lists.
+//! Tests every failure of the endpoints for key sets, documents of clients, and revocation lists.
 
 use std::time::Duration;
 
@@ -21,25 +21,25 @@ use crate::{Cell, Plain};
 /// A kind of document, and the outcomes of requests with and without it.
 #[derive(Clone, Copy)]
 pub struct Kind {
-    /// The prefix of the rows about its endpoint.
+    /// The name of the endpoint. The names of the rows about the endpoint start with it.
     name: &'static str,
-    /// Its name in the log.
+    /// The name of the document in the log.
     logged: &'static str,
     path: &'static str,
     /// The response of an endpoint that works but publishes an empty document.
     empty: &'static str,
     /// Publishes the document and makes the gateway of this configuration fetch it.
     pub add: fn(&mut Value, &Issuer) -> Result<()>,
-    /// Adds requests that depend on it to the usual ones.
+    /// Adds the kinds of requests that depend on the document.
     pub also: fn(&mut Site) -> Result<()>,
     /// The kind of request that is forwarded only with the document.
     shows: &'static str,
-    /// The correct outcomes that differ from the usual ones: with the document, and without it.
+    /// The outcomes that differ from the usual outcomes: `well` with the document, and `without` if it is missing.
     well: Allowed<'static>,
     without: Allowed<'static>,
     /// The longest time until recovery after the endpoint recovers.
     heals: Duration,
-    /// The key of the gateway's document that sets how long it serves a stale document.
+    /// The path in the gateway's document to the setting that limits the use of a stale document.
     stale_for: &'static str,
 }
 
@@ -115,7 +115,7 @@ pub fn cells() -> Vec<Cell> {
 }
 
 impl Kind {
-    /// All correct outcomes with a document.
+    /// Returns all outcomes that are allowed while the gateway has the document.
     fn well(self) -> Vec<(&'static str, &'static [Right<'static>])> {
         but(self.well)
     }
@@ -136,12 +136,12 @@ impl Kind {
         Ok(site)
     }
 
-    /// First with a cached document, then before the first one.
+    /// Makes the endpoint fail while the gateway has a cached document, then before it has fetched any document.
     fn fails(self, fault: Fault) -> Result<()> {
         let mut site = self.open()?;
         site.issuer.documents.fail(self.path, fault);
         let before = site.issuer.requests(self.path);
-        // Two more calls: at least one was made, and failed, during the load.
+        // The endpoint must get two more requests, so that at least one fetch fails during the load.
         let failed = || Ok(site.issuer.requests(self.path) >= before + 2);
         site.during(&self.well(), |_| until("fetches that fail", failed))?;
         site.under_load(&self.well())?;
@@ -157,7 +157,7 @@ impl Kind {
         site.filter_never_failed()
     }
 
-    /// The log must name the document, whether it arrived, its error, and that the cached one is still used.
+    /// Checks that the log names the document and its error, and mentions the cached document.
     fn is_told(self, site: &Site, fault: Fault) -> Result<()> {
         let what_failed = match fault {
             Fault::Garbage if self.path == KEY_SET_PATH => "was refused: key set cannot be read: not JSON",
@@ -189,13 +189,14 @@ impl Kind {
     }
 }
 
-/// The new key is accepted when a token with it arrives. The old key is dropped at the next fetch.
+/// Rotates the keys of the issuer. The gateway fetches a new key when a token needs it, and removes the old key at the next
+/// fetch.
 fn rotated() -> Result<()> {
     let mut site = KEYS.open()?;
     let fresh = bearer(get("/orders/1"), &site.token("rsa-2")?);
     site.also("new", fresh);
     site.issuer.publish(&["rsa-1", "rsa-2"]);
-    // A fetch less than `cool_down` ago did not return it, and the next fetch must wait.
+    // The gateway may have fetched the key set just before the rotation. It fetches again only after `cool_down`.
     let coming = but(&[("new", COMING_OR_GOING)]);
     site.during(&coming, |_| site.within(COOL_DOWN, "new", 200))?;
     site.under_load(&but(&[("new", &[SERVED])]))?;
@@ -205,7 +206,7 @@ fn rotated() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Fetches fail while the issuer changes its keys.
+/// Rotates the keys while the issuer holds its responses back. The gateway must accept the new key once fetches succeed again.
 fn rotated_behind_a_fetch() -> Result<()> {
     let mut site = KEYS.open()?;
     let fresh = bearer(get("/orders/1"), &site.token("rsa-2")?);
@@ -225,7 +226,7 @@ fn rotated_behind_a_fetch() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// A client changes from one key to the next.
+/// Publishes a second key for a client, and then removes the first key.
 fn clients_changed() -> Result<()> {
     let mut site = CLIENTS.open()?;
     site.also("new", key("next"));
@@ -240,7 +241,7 @@ fn clients_changed() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// An empty client list is a valid document.
+/// Removes all clients. A document without clients is valid.
 fn clients_emptied() -> Result<()> {
     let mut site = CLIENTS.open()?;
     site.issuer.documents.publish(CLIENTS_PATH, clients(&[]));
@@ -250,7 +251,7 @@ fn clients_emptied() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// A token is added to the list, and the list is emptied again.
+/// Adds a token to the revocation list, then publishes an empty list.
 fn list_changed() -> Result<()> {
     let mut site = REVOCATIONS.open()?;
     let token = lasting(&site.issuer, "two")?;
@@ -266,7 +267,7 @@ fn list_changed() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// How old a document of these rows may become after it is due.
+/// The time for which the gateway uses a stale document in the rows about expiry.
 const STALE: Duration = Duration::from_secs(2);
 const COMING_OR_GOING: &[Right<'_>] = &[SERVED, UNKNOWN_KEY];
 const FAULTS: &[(&str, Fault)] = &[

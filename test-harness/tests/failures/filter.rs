@@ -1,4 +1,4 @@
-//! A filter that fails: on every request, until a new configuration replaces it, or once.
+//! Tests a filter that fails on every request until a new configuration replaces it, and a filter that fails once.
 
 use std::fs;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub const CELLS: &[Plain] = &[
     ("filter traps once", traps_once),
 ];
 
-/// A filter that fails on every request and is replaced by a good one while requests run.
+/// Starts with a filter that fails on every request, and replaces it with a good filter while requests run.
 fn faulty_filter(oddity: Oddity) -> Result<()> {
     let module = odd_module::File::write(oddity)?;
     let listeners = Listeners::new()?;
@@ -40,7 +40,7 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
         Ok(site.envoy()?.lines().iter().any(|line| line.contains("unreachable") || line.contains("wasm_fail_stream")))
     };
     until("the filter to fail", failed)?;
-    // Until the new filter serves on all workers. Its first requests may arrive before its keys.
+    // The old outcomes are allowed until all workers use the new filter. That filter may get its first requests before its keys.
     let fresh = either(WELL, KEYLESS);
     site.during(&slices(&either(&slices(&fresh), &nothing)), |_| {
         listeners.push(&mut good)?;
@@ -50,7 +50,7 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
     site.envoy.as_mut().context("no Envoy runs")?.still_runs()
 }
 
-/// The product's filter with a flaw that one request triggers.
+/// Runs the product's filter with a flaw that one request triggers. Envoy must reload the failed filter once.
 fn traps_once() -> Result<()> {
     let module = odd_module::File::of(&flawed_module::build(&fs::read(envoy::module()?)?)?)?;
     let mut site = Site::bent(
@@ -74,10 +74,10 @@ fn traps_once() -> Result<()> {
         let mut statuses = Vec::new();
         until("the other worker to serve while one has failed", || {
             statuses.push(ask(&get("/health"))?);
-            // The failed filter recovers only once, so a 200 before its last 503 is from the other worker.
+            // The failed filter recovers only once, so a 200 before the last 503 comes from the other worker.
             Ok(served_between(&statuses))
         })?;
-        // Six consecutive responses may all be from the other worker.
+        // The log of reloads is checked too, because six consecutive responses may all come from the other worker.
         within(RELOAD, "the filter to be loaded again", || Ok(site.envoy()?.stat(RELOADED)? == 1))?;
         site.until("good", 200)
     })?;
@@ -89,7 +89,7 @@ fn traps_once() -> Result<()> {
     site.envoy.as_mut().context("no Envoy runs")?.still_runs()
 }
 
-/// Returns whether a 200 is between two 503.
+/// Returns whether a 200 comes between two responses with 503.
 fn served_between(statuses: &[u16]) -> bool {
     let refused = |status: &u16| *status == 503;
     let (first, last) = (statuses.iter().position(refused), statuses.iter().rposition(refused));

@@ -1,4 +1,4 @@
-//! The gateway itself: pushed configurations, and Envoy restarted, drained and overloaded.
+//! Tests failures of the gateway itself: bad configurations, restarts, draining and overload.
 
 use std::cell::RefCell;
 use std::fs;
@@ -26,7 +26,7 @@ pub const CELLS: &[Plain] = &[
     ("more connections than may be", too_many_connections),
 ];
 
-/// A gateway whose configuration can be pushed again, and its current configuration.
+/// Starts a gateway that reloads its listeners from a file. Also returns its configuration.
 fn reloadable() -> Result<(Listeners, Site, Value)> {
     let listeners = Listeners::new()?;
     let mut good = Value::Null;
@@ -66,7 +66,7 @@ fn bad_configuration() -> Result<()> {
         for (count, fault) in ["/routes/1/upstreem", "/isuers", "/routes/0/methd"].iter().enumerate() {
             let mut policy = site.policy();
             put(&mut policy, fault, json!("x"))?;
-            // This route would be open if only half of the configuration were applied.
+            // If the gateway applied half of the configuration, this route would be public.
             put(&mut policy, "/routes/1/auth", json!("none"))?;
             put(plugin(&mut good)?, "/configuration/value", json!(policy.to_string()))?;
             listeners.push(&mut good)?;
@@ -82,7 +82,7 @@ fn bad_configuration() -> Result<()> {
     Ok(())
 }
 
-/// Requests in progress and unwritten records are lost. No response is wrong.
+/// Kills Envoy. Requests in progress and unwritten records are lost, but every response that arrives is correct.
 fn killed() -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -90,7 +90,7 @@ fn killed() -> Result<()> {
     let (sorts, port) = (site.sorts(), ports::loopback(site.port));
     let mut killed = None;
     let (before, mut sent) = load::during(port, CLIENTS, &sorts, |answered| {
-        // Longer than records wait in memory, so that most earlier records must be present.
+        // This pause is longer than Envoy keeps records in memory, so most earlier records must be present.
         std::thread::sleep(UNWRITTEN * 3);
         let start = clock::now();
         site.kill();
@@ -102,7 +102,7 @@ fn killed() -> Result<()> {
         Ok(before)
     })?;
     ensure!(before >= 40, "only {before} were sent before");
-    // A client that could not connect has lost nothing. Each other client has one connection.
+    // A client that could not connect has lost no request. Each connected client can lose one request.
     sent.retain(|one| !one.answer.as_ref().is_err_and(|error| error.contains("cannot connect")));
     let allowed = either(WELL, KEYLESS);
     let counts = site.judge(&sent, &slices(&allowed), &Loss { under_way: CLIENTS, unwritten: killed })?;
@@ -111,7 +111,7 @@ fn killed() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Open requests complete; no client is cut off.
+/// Drains Envoy. Requests in progress must complete.
 fn drained() -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -155,7 +155,8 @@ fn overloaded() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Existing connections stay open. Connections above the limit are closed without a response until another one closes.
+/// Opens more connections than the limit allows. Envoy closes each excess connection without a response, and keeps the existing
+/// connections.
 fn too_many_connections() -> Result<()> {
     const MOST: usize = 8;
     let document = RefCell::new(Value::Null);
@@ -194,7 +195,7 @@ fn too_many_connections() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Returns the part of the configuration that `--max-connections` generates.
+/// Returns the overload manager that `--max-connections` generates.
 fn overload_manager(document: &Value, most: usize) -> Result<Value> {
     let folder = envoy::fresh_folder()?;
     let file = folder.join("gateway.json");
@@ -209,12 +210,12 @@ fn overload_manager(document: &Value, most: usize) -> Result<Value> {
     Ok(below(&mut config, "/overload_manager")?.take())
 }
 
-/// The longest time that records wait in memory: ten times the interval of the harness.
+/// The longest time for which Envoy may keep records in memory: ten times the flush interval of the harness.
 const UNWRITTEN: Duration = Duration::from_millis(500);
-/// The interval at which Envoy checks the pressure.
+/// The interval at which Envoy reads the pressure.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Listeners in a file. Envoy reads it when another file is moved over it.
+/// A file with the listeners. Envoy reads the file again when a rename replaces it.
 pub struct Listeners(PathBuf);
 
 impl Listeners {

@@ -1,4 +1,4 @@
-//! The inputs of the failure matrix: the gateway's document, the documents that it fetches, and the kinds of requests.
+//! Creates the gateway's document, the documents that the gateway fetches, and the kinds of requests.
 
 use std::time::Duration;
 
@@ -50,18 +50,18 @@ pub fn policy(issuer: &Issuer, upstream: u16) -> Value {
     })
 }
 
-/// Returns a token with this id that is valid at any time.
+/// Returns a token whose `jti` is `id`. The token never expires during the tests.
 pub fn lasting(issuer: &Issuer, id: &str) -> Result<String> {
     let spec = spec(issuer, "rsa-1").claim("jti", id).claim("iat", 1_700_000_000).claim("exp", 4_102_444_800_i64);
     spec.mint(0, &Map::new())
 }
 
-/// Returns a request with the API key of this name.
+/// Returns a request with the API key named `name`.
 pub fn key(name: &str) -> Request {
     get("/keys/1").header("x-api-key", &key_text(name))
 }
 
-/// Makes the gateway fetch clients, in addition to one of its own.
+/// Makes the gateway fetch a document of clients, and adds one client to the gateway's own document.
 pub fn add_clients(policy: &mut Value, issuer: &Issuer) -> Result<()> {
     issuer.documents.publish(CLIENTS_PATH, clients(&["polled"]));
     put(policy, "/environment", json!("test"))?;
@@ -80,14 +80,14 @@ pub fn add_revocations(policy: &mut Value, issuer: &Issuer) -> Result<()> {
     put(policy, "/revocation", fetched(issuer, REVOCATIONS_PATH))
 }
 
-/// Returns a document of one client with these keys. Without keys, it has no client.
+/// Returns a document of clients with one client that has these keys. Without keys, the document has no client.
 pub fn clients(keys: &[&str]) -> Value {
     let all: Vec<Value> =
         [keys].into_iter().filter(|keys| !keys.is_empty()).map(|keys| client("reports", keys)).collect();
     json!({ "version": "1.0", "clients": all })
 }
 
-/// Returns a revocation list with the tokens of these ids.
+/// Returns a revocation list with these values of `jti`.
 pub fn revoked(ids: &[&str]) -> Value {
     let entries: Vec<Value> = ids.iter().map(|id| json!({ "jti": id })).collect();
     json!({ "version": "1.0", "revoked": entries })
@@ -107,15 +107,16 @@ fn key_text(name: &str) -> String {
     ApiKey::compose("test", &format!("{name:0<12}"), "0123456789abcdefghijKLMNOPQRSTUV")
 }
 
-/// The shortest poll interval, so that a test can wait for the end of a document's lifetime.
+/// Returns the settings of a polled document. The poll interval is the shortest that is allowed, so that tests can wait for a
+/// poll.
 fn fetched(issuer: &Issuer, path: &str) -> Value {
     json!({ "uri": format!("{}{path}", issuer.url()), "cluster": "issuer", "poll": "1s", "stale_for": "1h",
         "timeout": "500ms", "wait": "700ms", "max_entries": 100 })
 }
 
-/// `cool_down` of the key set.
+/// The value of `cool_down` of the key set.
 pub const COOL_DOWN: Duration = Duration::from_secs(1);
-/// `poll` of the other documents, and `fresh_for` of the key set.
+/// The value of `poll` of the polled documents and of `fresh_for` of the key set.
 pub const POLL: Duration = Duration::from_secs(1);
 /// The longest delay between fetches from a failing endpoint.
 pub const RETRY: Duration = Duration::from_secs(5);

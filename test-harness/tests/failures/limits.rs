@@ -1,4 +1,4 @@
-//! The rate limit service: down, silent, or sending invalid responses.
+//! Tests a rate limit service that is down, silent, or sends invalid responses.
 
 use std::io;
 use std::net::TcpListener;
@@ -54,20 +54,20 @@ fn answering(answer: fn() -> io::Result<server::Response>) -> Result<()> {
     each(service.address().port())
 }
 
-/// A complete response with only a status (gRPC over HTTP/2, Trailers-Only).
+/// Turns the response into a gRPC response that has only an error status (Trailers-Only).
 fn with_status(mut response: server::Response) -> io::Result<server::Response> {
     const INTERNAL: &str = "13";
     response.headers_mut().insert("grpc-status", INTERNAL.parse().map_err(io::Error::other)?);
     Ok(response)
 }
 
-/// Encodes a message for the wire: a byte for "not compressed", the length, and the message.
+/// Encodes a gRPC message: a byte for "not compressed", the length, and the message.
 fn message(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
     [&[0], length.as_slice(), bytes].concat()
 }
 
-/// The outcome of requests for each value of `on_failure`.
+/// Checks the outcome of requests for each value of `on_failure`.
 fn each(port: u16) -> Result<()> {
     let refused = but(&[("good", &[REFUSED])]);
     let passed = but(&[("good", &[UNCOUNTED])]);
@@ -88,7 +88,7 @@ fn limited(port: u16, on_failure: &str, timeout: &str) -> impl FnOnce(&mut Value
     }
 }
 
-/// A real service that stops and starts again while requests run.
+/// Stops and restarts a real service while requests run.
 fn comes_back() -> Result<()> {
     for (word, meanwhile) in [("closed", REFUSED), ("local", UNCOUNTED)] {
         let mut service = RateLimits::start(&json!([limit("per-user", 1_000_000, 60, "user")]))?;
@@ -114,10 +114,10 @@ fn one(port: u16, on_failure: &str, allowed: Allowed<'_>) -> Result<()> {
     site.filter_never_failed()
 }
 
-/// The outcome of a call without a response with `closed`.
+/// The outcome with `on_failure: closed` if the service does not respond.
 const REFUSED: Right<'_> = (503, "LIMIT_UNAVAILABLE", "deny rate_limit_service_unavailable");
-/// The outcome with `open` and `local`.
+/// The outcome with `on_failure: open` or `local` if the service does not respond.
 const UNCOUNTED: Right<'_> = (200, "", "allow allowed uncounted per-user");
-/// How long a service is not called after several failures.
+/// The time for which the gateway does not call a service that has failed several times.
 const PAUSE: Duration = Duration::from_secs(1);
 const GRPC: &str = "application/grpc";

@@ -1,4 +1,4 @@
-//! The failure matrix of `docs/failures.md`, row by row: a real Envoy with several workers under load, every request counted.
+//! Tests each row of the failure matrix in `docs/failures.md` with a real Envoy under load.
 
 mod allowed;
 mod clock;
@@ -21,10 +21,10 @@ use test_harness::envoy;
 use test_harness::manual::Page;
 use test_harness::runner::{self, Check, Group};
 
-/// A row of the matrix: its name, and the function that causes its fault and checks the outcome.
+/// A row of the matrix: the name, and the function that causes the fault and checks the outcome.
 type Cell = (String, Box<dyn Fn() -> Result<()> + Send>);
 
-/// A row without parameters.
+/// A row of the matrix whose function has no parameters.
 type Plain = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {

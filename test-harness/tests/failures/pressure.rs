@@ -1,4 +1,4 @@
-//! Memory pressure from a file that the test writes, instead of the heap. The overload actions are as generated.
+//! Sets Envoy's memory pressure with a file instead of the real heap. The overload actions stay as generated.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use test_harness::envoy;
 use test_harness::trial::below;
 
-/// The file, which Envoy reads four times a second.
+/// A folder with the file that sets the pressure. Envoy reads the file four times a second.
 pub struct Pressure(PathBuf);
 
 impl Pressure {
-    /// Starts with almost no pressure.
+    /// Creates the file with almost no pressure.
     pub fn new() -> Result<Self> {
         let pressure = Self(envoy::fresh_folder()?);
         pressure.rise_to("0.1")?;
@@ -32,7 +32,7 @@ impl Pressure {
         Ok(())
     }
 
-    /// Sets the pressure to this share of the heap.
+    /// Sets the pressure to a share of the heap. A rename replaces the file, so Envoy never reads an incomplete file.
     pub fn rise_to(&self, share: &str) -> Result<()> {
         fs::write(self.0.join("draft"), share)?;
         Ok(fs::rename(self.0.join("draft"), self.0.join("pressure"))?)

@@ -1,4 +1,4 @@
-//! A gateway and the servers around it that can fail, the load on it, and the checks of every sent request.
+//! Runs a gateway and servers that can fail, puts load on the gateway, and checks every request that was sent.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,15 +19,15 @@ use test_harness::upstream::{Received, Upstream};
 use crate::allowed::{Allowed, Loss, Record, answers, of, one_each, seen};
 use crate::given::{policy, sorts, token};
 
-/// The servers and the gateway.
+/// The servers, the gateway, and the kinds of requests that the load consists of.
 pub struct Site {
     pub issuer: Issuer,
-    /// `None` while it is down.
+    /// The upstream, or `None` while it is down.
     pub upstream: Option<Upstream>,
     pub upstream_port: u16,
     pub envoy: Option<Envoy>,
     pub port: u16,
-    /// The lines that killed Envoys had written.
+    /// The log lines of Envoys that were killed.
     written: Vec<String>,
     admin: u16,
     received: Received,
@@ -36,16 +36,16 @@ pub struct Site {
     env: Vec<(String, String)>,
 }
 
-/// The number of requests for each outcome.
+/// The number of requests for each kind, status and code.
 pub type Counts = BTreeMap<(&'static str, u16, String), usize>;
 
 impl Site {
-    /// Starts the servers and a gateway with lifetimes that are short enough to wait for.
+    /// Starts the servers and a gateway. Lifetimes are short, so that tests can wait for their end.
     pub fn open() -> Result<Self> {
         Self::bent(|_, _| Ok(()), |_| Ok(()))
     }
 
-    /// Also changes the document and the generated configuration.
+    /// Starts a site as [`Site::open`] does, after `amend` has changed the document and `bend` the generated configuration.
     pub fn bent(
         amend: impl FnOnce(&mut Value, &Issuer) -> Result<()>,
         bend: impl FnOnce(&mut Value) -> Result<()>,
@@ -53,7 +53,7 @@ impl Site {
         Self::with_env(Vec::new(), amend, bend)
     }
 
-    /// Also sets environment variables for Envoy.
+    /// Starts a site as [`Site::bent`] does, with environment variables for Envoy.
     pub fn with_env(
         env: Vec<(String, String)>,
         amend: impl FnOnce(&mut Value, &Issuer) -> Result<()>,
@@ -77,7 +77,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Starts Envoy, also after a stop.
+    /// Starts Envoy. Kills the previous Envoy first.
     pub fn start(&mut self) -> Result<()> {
         let launch =
             Launch { bootstrap: &self.config.to_string(), admin: self.admin, workers: WORKERS, env: self.env.clone() };
@@ -86,49 +86,49 @@ impl Site {
         Ok(())
     }
 
-    /// Kills Envoy.
+    /// Kills Envoy and keeps its log lines.
     pub fn kill(&mut self) {
         self.written.extend(self.envoy.take().into_iter().flat_map(Envoy::kill));
     }
 
-    /// Returns the kinds of requests.
+    /// Returns the kinds of requests that the load consists of.
     pub fn sorts(&self) -> Vec<Sort> {
         self.sorts.clone()
     }
 
-    /// Adds a kind of request.
+    /// Adds a kind of request to the load.
     pub fn also(&mut self, name: &'static str, request: Request) {
         self.sorts.push((name, request));
     }
 
-    /// Returns the document, to be changed and pushed.
+    /// Returns the gateway's document, so that a test can change and reload it.
     pub fn policy(&self) -> Value {
         policy(&self.issuer, self.upstream_port)
     }
 
-    /// Returns a token signed with this key.
+    /// Returns a token that the key `key` signed.
     pub fn token(&self, key: &str) -> Result<String> {
         token(&self.issuer, key)
     }
 
-    /// Puts load on the gateway while `act` runs, and checks every request that was sent meanwhile.
+    /// Puts load on the gateway while `act` runs, and checks every request of the load.
     pub fn during(&self, allowed: Allowed<'_>, act: impl FnOnce(&AtomicU64) -> Result<()>) -> Result<Counts> {
         self.received.take();
         let ((), sent) = load::during(ports::loopback(self.port), CLIENTS, &self.sorts, act)?;
         self.judge(&sent, allowed, &Loss::default())
     }
 
-    /// Puts load on the gateway for [`ENOUGH`] responses.
+    /// Puts load on the gateway until [`ENOUGH`] responses have arrived, and checks every request.
     pub fn under_load(&self, allowed: Allowed<'_>) -> Result<Counts> {
         self.during(allowed, |answered| more(answered, ENOUGH))
     }
 
-    /// Waits until one request gets this status.
+    /// Waits until the kind `sort` of requests gets this status on all workers.
     pub fn until(&self, sort: &str, status: u16) -> Result<()> {
         self.becomes(sort, status, PATIENCE)
     }
 
-    /// Waits like [`Site::until`], at most for the time that the row states plus a margin for slow machines.
+    /// Waits as [`Site::until`] does, but at most for the time that the row states plus a margin for slow machines.
     pub fn within(&self, stated: Duration, sort: &str, status: u16) -> Result<()> {
         self.becomes(sort, status, stated + SLACK).with_context(|| format!("{stated:?} are stated"))
     }
@@ -137,7 +137,7 @@ impl Site {
         let (_, request) = self.sorts.iter().find(|(name, _)| *name == sort).context("no such sort")?;
         let to = ports::loopback(self.port);
         let asked = || test_harness::client::send(to, request, PATIENCE).ok().map(|response| response.status);
-        // Each worker has its own state.
+        // Several requests must agree, because each worker has its own state.
         let settled = || (0..6).all(|_| asked() == Some(status)).then_some(());
         let last = || format!("`{sort}` did not become {status} within {wait:?}; it is {:?}", asked());
         Deadline::after(wait).poll(settled).with_context(last)
@@ -148,14 +148,14 @@ impl Site {
         self.envoy.as_ref().context("no Envoy runs")
     }
 
-    /// Checks that no worker's filter has failed.
+    /// Checks that the filter has not failed on any worker.
     pub fn filter_never_failed(&mut self) -> Result<()> {
         self.envoy.as_mut().context("no Envoy runs")?.filter_never_failed(WORKERS)
     }
 
-    /// Checks every request. Each has an allowed response. No refused request reached the upstream, and no request reached it
-    /// twice. Each answered request has exactly one record with the same status and the reason that its row gives, except for
-    /// the allowed losses.
+    /// Checks every request. Each request must have an allowed response. A refused request must not reach the upstream, and no
+    /// request may reach the upstream twice. Except for the allowed losses, each answered request must have exactly one record,
+    /// with the status of the response and an allowed reason.
     pub fn judge(&self, sent: &[Sent], allowed: Allowed<'_>, loss: &Loss) -> Result<Counts> {
         let mut counts = Counts::new();
         let mut unanswered = 0;
@@ -222,13 +222,13 @@ impl Site {
     }
 }
 
-/// Returns whether the gateway reported that nothing was forwarded.
+/// Returns whether the response says that the gateway did not forward the request.
 fn refused(answer: &Answer) -> bool {
     matches!(answer.status, 400 | 401 | 403 | 404 | 405 | 429)
         || ["AUTH_UNAVAILABLE", "LIMIT_UNAVAILABLE"].contains(&answer.code.as_str())
 }
 
-/// Waits for this many more responses.
+/// Waits until `count` more responses have arrived.
 pub fn more(answered: &AtomicU64, count: u64) -> Result<()> {
     let enough = answered.load(Ordering::Relaxed) + count;
     let reached = || (answered.load(Ordering::Relaxed) >= enough).then_some(());
@@ -240,7 +240,7 @@ pub fn until(what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
     wait(PATIENCE, what, holds)
 }
 
-/// Waits at most for the time that the row states plus a margin for slow machines.
+/// Waits until a condition is true, but at most for the time that the row states plus a margin for slow machines.
 pub fn within(stated: Duration, what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
     wait(stated + SLACK, what, holds)
 }
@@ -255,8 +255,8 @@ fn wait(longest: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) 
 }
 
 pub const CLIENTS: usize = 4;
-/// The number of responses in one sample: some for each kind, worker and client.
+/// The number of responses in one sample. It is large enough that each client sends each kind of request.
 const ENOUGH: u64 = 120;
-/// The margin is wide, because two cores may run several tests at once.
+/// The margin for slow machines. It is wide, because several tests may share two cores.
 const SLACK: Duration = Duration::from_secs(10);
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Uploads that never end: they use connections of an upstream, or memory if they are held back.
+//! Tests uploads that never end. They occupy connections of an upstream, or memory if the filter holds them.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ use crate::site::{PATIENCE, Site, more, until};
 pub const CELLS: &[Plain] =
     &[("uploads of one byte occupy connections", many_small), ("uploads that are held back fill the heap", few_large)];
 
-/// All streams of [`CONNECTIONS`] connections, each on its way to an HTTP/1 upstream.
+/// Starts uploads on all streams of [`CONNECTIONS`] connections. Each upload occupies a connection to an HTTP/1 upstream.
 fn many_small() -> Result<()> {
     let site = Site::bent(
         |policy, _| add_route(policy, &json!({ "path": "/uploads", "auth": "none", "upstream": "orders" })),
@@ -37,7 +37,8 @@ fn many_small() -> Result<()> {
     Ok(())
 }
 
-/// Envoy resets the streams that hold the most memory before it refuses new requests.
+/// Raises the memory pressure during large uploads. Envoy must reset the streams that use the most memory before it refuses
+/// requests.
 fn few_large() -> Result<()> {
     let route = json!({ "path": "/held", "auth": "none", "upstream": "orders", "checks": { "max_body_bytes": LARGE } });
     let pressure = Pressure::new()?;
@@ -84,7 +85,7 @@ fn begin_uploads(port: u16) -> Result<TcpStream> {
     Ok(connection)
 }
 
-/// Sends a valid request, which must be allowed.
+/// Returns a function that sends a valid request, which must get 200.
 fn good(site: &Site) -> Result<impl FnMut() -> Result<()> + Send> {
     let sorts = site.sorts();
     let (_, good) = sorts.into_iter().find(|(name, _)| *name == "good").context("no good request")?;
@@ -101,9 +102,9 @@ fn add_route(policy: &mut Value, route: &Value) -> Result<()> {
     Ok(())
 }
 
-/// 1,100 uploads in total: more than Envoy's default limit of connections to an upstream.
+/// The number of connections. Together they carry 1,100 uploads, more than Envoy's default limit of connections to an upstream.
 const CONNECTIONS: u64 = 11;
 const STREAMS: u64 = 100;
 const HOLDERS: usize = 16;
-/// Larger than Envoy's minimum for a reset.
+/// The size limit of a held body. It exceeds the memory below which Envoy does not reset a stream.
 const LARGE: usize = 2 << 20;

@@ -1,4 +1,4 @@
-//! Upstreams that fail: refused requests stay refused, and allowed ones get an error.
+//! Tests upstreams that fail: the gateway still refuses bad requests, and allowed requests get an error.
 
 use anyhow::{Context, Result, ensure};
 use test_harness::trial::{bearer, get};
@@ -38,7 +38,7 @@ fn resets() -> Result<()> {
     wish("resets", "/orders/1?reset=1", &[(502, "BAD_GATEWAY", BROKEN), (503, "SERVICE_UNAVAILABLE", BROKEN)])
 }
 
-/// A truncated body must not look complete, with or without a declared length.
+/// Truncates response bodies with and without a declared length. A truncated body must not look complete to the client.
 fn breaks_off() -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -59,12 +59,12 @@ fn breaks_off() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// The upstream's own response is forwarded unchanged.
+/// The gateway must forward the upstream's own error unchanged.
 fn answers_500() -> Result<()> {
     wish("fails", "/orders/1?status=500", &[(500, "", "allow allowed")])
 }
 
-/// Some requests ask for the failure. The others must not be affected.
+/// Adds requests that make the upstream fail. All other requests must succeed.
 fn wish(sort: &'static str, target: &str, answers: &[Right<'_>]) -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -75,5 +75,5 @@ fn wish(sort: &'static str, target: &str, answers: &[Right<'_>]) -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Forwarded without a response.
+/// The record of a request that was forwarded and got no response.
 const BROKEN: &str = "allow allowed upstream_reset_before_response_started";

@@ -1,4 +1,4 @@
-//! Thousands of concurrent requests, which keep a worker busy for longer than the timeout of a call.
+//! Sends thousands of concurrent requests, which keep a worker busy for longer than the timeout of a call.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use test_harness::{ports, server};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Sends one request this often over HTTP/2. Returns how often each status came back.
+/// Sends `request` concurrently on [`STREAMS`] streams of each connection. Returns the number of responses for each status.
 pub fn burst(port: u16, request: &Request) -> Result<BTreeMap<u16, usize>> {
     // The timer must be created inside the runtime.
     server::runtime()?.block_on(async { tokio::time::timeout(PATIENCE, send(port, request)).await })?
@@ -44,7 +44,7 @@ async fn send(port: u16, request: &Request) -> Result<BTreeMap<u16, usize>> {
     Ok(statuses)
 }
 
-/// More requests than two workers hold, over few connections because of the limit on open files.
+/// Two workers cannot hold this many requests. The connections are few, because open files are limited.
 const CONNECTIONS: usize = 60;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(30);

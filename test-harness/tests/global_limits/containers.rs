@@ -1,4 +1,4 @@
-//! The two gateways of `envoy/compose.limits.yaml` without containers: the same document and limits, the addresses of this run.
+//! Runs the two gateways of `envoy/compose.limits.yaml` without containers, with the document and the limits of the example.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ fn the_gateways_of_the_example_admit_together_what_one_may() {
     let document = [
         ("http://127.0.0.1:9902", issuer.url()),
         ("http://limits:8081", format!("http://127.0.0.1:{}", limits.port)),
-        // The speed of this machine must not decide the test, so the timeout is longer.
+        // The timeout is longer than in the example, so that a slow machine does not fail the test.
         ("url: \"http", "timeout: 5s, url: \"http".to_owned()),
     ]
     .iter()

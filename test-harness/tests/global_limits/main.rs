@@ -1,4 +1,4 @@
-//! Limits that several proxies share, counted by a real rate limit service in a real Redis.
+//! Tests limits that several proxies share, with a real rate limit service and a real Redis.
 
 mod burst;
 mod containers;
@@ -49,7 +49,7 @@ fn the_fourth_request_of_a_client_is_refused_and_another_client_is_not() {
         calls.iter().all(|call| call.about.starts_with("portcullis/limit=per-client,client=accounts/c")),
         "{calls:?}"
     );
-    // A worker that was refused does not call again before the window ends, so two workers make no more than two calls.
+    // After a refusal, a worker does not call the service again before the window ends. So two workers make at most two calls.
     let before = calls.len();
     assert_eq!(site.statuses("c1", 20).unwrap(), [429; 20]);
     assert!(site.limits.calls().unwrap().len() <= before + 2);
@@ -84,7 +84,8 @@ fn two_gateways_and_envoys_own_filter_share_one_limit() {
             .map(|response| response.unwrap().status);
         admitted += statuses.iter().filter(|status| **status == 200).count();
     }
-    // 30 / 20 is one: nothing was taken in advance, and nothing was lost.
+    // The largest block has 30 / 20 hits, rounded down to one. So no worker takes hits in advance, and the gateways admit exactly
+    // the limit.
     assert_eq!(admitted, 30);
     site.gate.never_failed().unwrap();
     second.never_failed().unwrap();
@@ -100,7 +101,7 @@ fn blocks_save_calls_and_two_gateways_admit_the_limit_less_what_their_workers_ho
     let request = site.request("c1").unwrap();
     let mut admitted = 0;
     for i in 0..LIMIT * 3 / 2 {
-        // Each connection is new, so that every worker of both gateways gets some.
+        // Each request opens a new connection, so that every worker of both gateways gets requests.
         let gate = if i % 3 == 0 { &second } else { &site.gate };
         let status = gate.send(&request).unwrap().status;
         assert!(status == 200 || status == 429, "{status}");

@@ -1,4 +1,4 @@
-//! The setup of these tests: a gateway, the servers around it, and a rate limit service.
+//! Starts a gateway, its servers and a rate limit service for the tests of shared limits.
 
 use std::time::Duration;
 
@@ -9,33 +9,33 @@ use test_harness::clock::Deadline;
 use test_harness::rate_limits::{RateLimits, limit};
 use test_harness::trial::{self, Gate, HOST, Servers, bearer};
 
-/// A gateway, the servers around it, and a rate limit service.
+/// A gateway, its servers and a rate limit service.
 pub struct Site {
     /// The issuer and the upstreams.
     pub servers: Servers,
-    /// The service.
+    /// The rate limit service.
     pub limits: RateLimits,
     /// The gateway.
     pub gate: Gate,
     settings: Value,
-    /// How long the gateway waits for the service.
+    /// The time for which the gateway waits for the rate limit service.
     timeout: &'static str,
 }
 
 impl Site {
-    /// Starts a gateway with one limit, `per-client`, and merges `settings` into it.
+    /// Starts a gateway with the limit `per-client`, and merges `settings` into the limit.
     pub fn open(limits: RateLimits, settings: &Value) -> Result<Self> {
         Self::patient(limits, settings, "200ms")
     }
 
-    /// Also sets how long the gateway waits for the service.
+    /// Starts a gateway as [`Site::open`] does, but with another timeout for calls to the rate limit service.
     pub fn patient(limits: RateLimits, settings: &Value, timeout: &'static str) -> Result<Self> {
         let servers = Servers::start()?;
         let gate = Gate::bent(&policy(&servers, &limits, settings, timeout), |_| Ok(()))?;
         Ok(Self { servers, limits, gate, settings: settings.clone(), timeout })
     }
 
-    /// Replaces the gateway with one that has other settings.
+    /// Replaces the gateway with a new gateway that has these settings.
     pub fn reopen(&mut self, settings: &Value) -> Result<()> {
         self.gate.never_failed()?;
         self.settings = settings.clone();
@@ -43,7 +43,7 @@ impl Site {
         Ok(())
     }
 
-    /// Starts one more gateway with the same document.
+    /// Starts a second gateway with the document of the first.
     pub fn another_gate(&self) -> Result<Gate> {
         Gate::bent(&policy(&self.servers, &self.limits, &self.settings, self.timeout), |_| Ok(()))
     }
@@ -59,13 +59,13 @@ impl Site {
         self.gate.send(&self.request(client)?)
     }
 
-    /// Sends it `count` times and returns the statuses.
+    /// Sends a client's request `count` times and returns the statuses.
     pub fn statuses(&self, client: &str, count: usize) -> Result<Vec<u16>> {
         let request = self.request(client)?;
         (0..count).map(|_| Ok(self.gate.send(&request)?.status)).collect()
     }
 
-    /// Waits until a client's requests get this status on every worker.
+    /// Waits until three requests of a client in sequence get this status.
     pub fn until(&self, client: &str, status: u16) -> Result<()> {
         let all = || self.statuses(client, 3).ok().filter(|got| got.iter().all(|got| *got == status));
         let reached = Deadline::after(Duration::from_secs(20)).poll(all);
@@ -88,12 +88,12 @@ fn policy(servers: &Servers, limits: &RateLimits, settings: &Value, timeout: &st
     policy
 }
 
-/// Starts a service whose limit is three hits of each client in ten seconds.
+/// Starts a rate limit service that allows each client three hits in ten seconds.
 pub fn three_in_ten_seconds() -> Result<RateLimits> {
     limits(3, 10)
 }
 
-/// Starts a service with one limit.
+/// Starts a rate limit service with one limit for each client.
 pub fn limits(hits: u64, seconds: u64) -> Result<RateLimits> {
     RateLimits::start(&json!([limit("per-client", hits, seconds, "client")]))
 }

@@ -1,4 +1,4 @@
-//! The files under `envoy/` for other platforms: their objects fit the schemas, and their documents and Envoy parts load.
+//! Checks the files under `envoy/` for Kubernetes and containers against their schemas and with Envoy.
 
 mod surroundings;
 
@@ -32,7 +32,7 @@ fn kubernetes_objects_fit_their_schemas() -> Result<()> {
     Ok(())
 }
 
-/// Control: one error of each kind must be found.
+/// Control: the check of the schemas must find one error of each kind.
 #[test]
 fn slips_in_kubernetes_objects_are_found() -> Result<()> {
     for (kind, path, value, found) in [
@@ -76,7 +76,7 @@ fn documents_in_manifests_compile() -> Result<()> {
     Ok(())
 }
 
-/// Only Envoy can check these: the settings merged into the listener, and the cluster of the key set.
+/// Only Envoy can check the settings that are merged into the listener, and the cluster of the key set.
 #[test]
 fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
     let objects = objects()?;
@@ -109,7 +109,7 @@ fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
     envoy::validate(&bootstrap.to_string(), &[]).map_err(|said| anyhow::anyhow!("{said}"))
 }
 
-/// Every host path in the container's files exists, except for build outputs.
+/// Every host path in the Docker files must exist, except for build outputs.
 #[test]
 fn the_containers_files_name_what_exists() -> Result<()> {
     let folder = envoy::root().join("envoy");
@@ -142,7 +142,7 @@ fn the_containers_files_name_what_exists() -> Result<()> {
     Ok(())
 }
 
-/// Runs the container's entry point here. It writes a configuration that Envoy accepts.
+/// Runs the container's entry point without a container. Envoy must accept the configuration that it writes.
 #[test]
 fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> {
     let programs = program::program()?.parent().context("no folder")?;
@@ -162,7 +162,7 @@ fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> 
     Ok(())
 }
 
-/// Runs the container's issuer here. The gateway accepts its tokens.
+/// Runs the container's issuer without a container. The gateway must accept the issuer's tokens.
 #[test]
 fn the_containers_issuer_is_believed() -> Result<()> {
     let [port] = ports::free()?;
@@ -185,7 +185,7 @@ fn the_containers_issuer_is_believed() -> Result<()> {
     Ok(())
 }
 
-/// `envoy/envoy.yaml` is an example for readers. It is the output of the command.
+/// The example `envoy/envoy.yaml` must be the output of the current command.
 #[test]
 fn the_published_configuration_is_the_generated_one() -> Result<()> {
     let generate = ["generate", "envoy", "envoy/gateway.yaml", "--embed", "struct"].map(str::to_owned);
@@ -197,7 +197,7 @@ fn the_published_configuration_is_the_generated_one() -> Result<()> {
     Ok(())
 }
 
-/// A program that stops when its test ends.
+/// A program that is killed when the test ends.
 struct Running(Child);
 
 impl Drop for Running {
@@ -214,7 +214,7 @@ fn upstreams() -> Vec<(String, String)> {
 }
 
 fn validate(objects: &[Value]) -> Result<Verdict> {
-    // Parts that the schemas do not check: documents and pieces of Envoy configuration.
+    // The schemas do not check these parts, which contain documents and Envoy configuration.
     let free = [
         r"\.spec\.pluginConfig",
         r"\.spec\.wasm\.0\.config",

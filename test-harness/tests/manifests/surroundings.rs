@@ -1,6 +1,6 @@
-//! The Kubernetes files as Envoy runs them, applied to the listener of Istio or Envoy Gateway as their controllers do.
+//! Applies the Kubernetes files to listeners of Istio and Envoy Gateway, as their controllers do, and tests the result in Envoy.
 //!
-//! The controllers themselves do not run. Their behaviour is reproduced here from their documentation.
+//! The controllers themselves do not run. The test reproduces their documented behaviour.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use test_harness::odd_module::{self, Oddity};
 use test_harness::ports;
 use test_harness::trial::{Gate, HOST, Servers, WORKERS, bearer, below, put};
 
-/// Creates Envoy's configuration for a module. `guarded` adds the refusal of requests that the filter did not see.
+/// Creates Envoy's configuration for a module. `guarded` adds the rule that refuses requests which the filter has not decided.
 type Surroundings = fn(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value>;
 
 #[test]
@@ -26,7 +26,7 @@ fn behind_envoy_gateway_a_request_gets_past_the_filter_only_by_its_word() -> Res
     only_by_its_word(envoy_gateway)
 }
 
-/// The manual shows the same refusal for custom listeners.
+/// The manual and the Kubernetes files must refuse undecided requests with the same configuration.
 #[test]
 fn the_refusal_is_the_same_everywhere() -> Result<()> {
     let blocks = Page::read(Path::new("docs/operations.md"))?.blocks();
@@ -64,7 +64,7 @@ fn only_by_its_word(around: Surroundings) -> Result<()> {
     nothing_passes(&open(around, &servers, refusing.path(), true, |_| Ok(()))?, &servers, 403)?;
     let trapping = odd_module::File::write(Oddity::TrapsAtRequests)?;
     nothing_passes(&open(around, &servers, trapping.path(), true, |_| Ok(()))?, &servers, 503)?;
-    // Control: the files close this hole (envoy-facts §0.1).
+    // Control: without the guard, a request passes a filter that has no configuration (envoy-facts §0.1).
     let open_door = open(around, &servers, refusing.path(), false, |_| Ok(()))?;
     ensure!(open_door.send(&Request::new("GET", "/orders/1", HOST))?.status == 200, "there was no hole to close");
     ensure!(servers.upstream.received().take().len() == 1, "nothing went through it");
@@ -83,7 +83,7 @@ fn decides(gate: &Gate, servers: &Servers) -> Result<()> {
         (get("/elsewhere"), 404, false),
         (bearer(get("/orders/1"), &token).header("x-user-id", "forged"), 200, true),
     ] {
-        // Repeated so that every worker is likely to answer.
+        // Each request is repeated, so that every worker is likely to answer one.
         for _ in 0..4 {
             let response = gate.send(&request)?;
             let target = String::from_utf8_lossy(&request.target).into_owned();
@@ -128,7 +128,7 @@ fn open(
     Ok(Gate::of(Envoy::start(&launch)?, port))
 }
 
-/// An Istio ingress gateway with the two files of `envoy/istio`, without the filters that only Istio's own Envoy has.
+/// Builds an Istio ingress gateway with the two files of `envoy/istio`, without the filters that only Istio's own Envoy has.
 fn istio(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value> {
     let plugin = super::object("WasmPlugin")?;
     let take = |path: &str| plugin.pointer(path).cloned().with_context(|| format!("WasmPlugin has no {path}"));
@@ -174,7 +174,7 @@ fn istio(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<V
     Ok(config)
 }
 
-/// Applies a patch of an EnvoyFilter like istiod.
+/// Applies a patch of an EnvoyFilter as istiod does.
 fn apply(patch: &Value, listener: &mut Value) -> Result<()> {
     let text = |path: &str| patch.pointer(path).and_then(Value::as_str).with_context(|| format!("no {path}"));
     let value = patch.pointer("/patch/value").cloned().context("no value")?;
@@ -194,7 +194,7 @@ fn apply(patch: &Value, listener: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// An Envoy Gateway with the files of `envoy/gateway-api`: the filter is off for the listener and on for each route.
+/// Builds an Envoy Gateway with the files of `envoy/gateway-api`. The filter is off for the listener and on for each route.
 fn envoy_gateway(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value> {
     let policy = super::object("EnvoyExtensionPolicy")?;
     let wasm = policy.pointer("/spec/wasm/0").context("the policy has no filter")?;
@@ -235,7 +235,7 @@ fn envoy_gateway(servers: &Servers, port: u16, module: &Path, guarded: bool) -> 
         let found = path.strip_prefix("..http_filters[?(@.name == '").and_then(|rest| rest.strip_suffix("')]"));
         let value = patch.pointer("/operation/value").cloned().context("no value")?;
         ensure!(patch.pointer("/operation/op").is_some_and(|op| op == "add"), "another operation");
-        // RFC 6902 §4.1: adding at an element of a list inserts the value before it.
+        // An added element goes before the existing element at that index (RFC 6902 §4.1).
         let filters = below(&mut listener, "/default_filter_chain/filters/0/typed_config/http_filters")?;
         insert_before(found.context("another path")?, value, filters.as_array_mut().context("no list")?)?;
     }
@@ -268,7 +268,7 @@ fn insert_before(name: &str, value: Value, filters: &mut Vec<Value>) -> Result<(
     Ok(())
 }
 
-/// Merges like protobuf: fields replace, messages merge, lists append.
+/// Merges as protobuf does: fields are replaced, messages are merged, and lists are appended.
 fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {

@@ -1,4 +1,4 @@
-//! The harness's tokens, checked by an implementation that shares no code with this project: npm's `jose`, under Node.
+//! Compares the gateway's verdict on random tokens with the verdict of an independent implementation, npm's `jose`.
 
 #![expect(
     clippy::unwrap_used,
@@ -65,8 +65,8 @@ fn every_algorithm_is_signed_as_the_world_expects_it() {
     }
 }
 
-/// If the gateway accepts a token, jose accepts it too, at the same time and with the same subject, also when the gateway has
-/// seen it before. If only jose accepts it, the gateway's reason must be in [`STRICTER`].
+/// Each token that the gateway accepts, cached or not, must be accepted by jose with the same subject at the same time. If only
+/// jose accepts a token, the gateway's reason must be in [`STRICTER`].
 #[test]
 fn two_implementations_decide_alike() {
     let mut dice = Dice::new(SEED);
@@ -124,7 +124,7 @@ fn compare(ours: &[Ours<'_>], theirs: &[Theirs]) {
         wrong[..wrong.len().min(20)].join("\n")
     );
     println!("believed by both {believed:?}, refused by both {refused}, by the gateway alone {stricter:?}");
-    // None of these comparisons may be empty.
+    // The random tokens must cover every algorithm, many refusals and every row of [`STRICTER`].
     assert!(RULES.iter().flat_map(|rules| rules.algorithms).all(|alg| believed.get(alg) > Some(&20)), "{believed:?}");
     assert!(refused > ours.len() / 4, "{refused}");
     let idle: Vec<_> = STRICTER.iter().zip(&stricter).filter(|(_, used)| **used == 0).map(|(rule, _)| rule).collect();
@@ -152,7 +152,7 @@ fn mint(key: &str, alg: &str, tamper: Option<Tamper>) -> Result<String> {
     spec.mint(clock::unix_seconds(), &Map::new())
 }
 
-/// The number of tokens that one gateway sees once and then again later.
+/// The number of tokens that one gateway gets twice: at first, and again later.
 const BATCH: usize = 20;
 const BATCHES: usize = 60;
 const LATER: [i64; 3] = [1, 31, 300];

@@ -1,4 +1,4 @@
-//! The same rules twice: as a gateway's document, and as the options of jose's `jwtVerify`.
+//! Writes rules for tokens twice: as a gateway's document, and as options of jose's `jwtVerify`.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -12,9 +12,9 @@ use test_harness::native::Gateway;
 pub struct Rules {
     /// The accepted algorithms.
     pub algorithms: &'static [&'static str],
-    /// The one accepted type. With `None`, jose accepts any type and the gateway its default types.
+    /// The accepted type. With `None`, jose accepts any type, and the gateway accepts its default types.
     pub typ: Option<&'static str>,
-    /// The allowed clock difference in seconds.
+    /// The allowed difference between clocks, in seconds.
     leeway: u32,
     /// Whether the key is a shared secret instead of a set of public keys.
     secret: bool,
@@ -60,7 +60,7 @@ fn secret() -> Result<String> {
     Ok(String::from_utf8(Key::named("hs-text")?.as_hmac_secret()?)?)
 }
 
-/// Every algorithm is accepted under at least one set of rules.
+/// The sets of rules. Each algorithm is accepted by at least one set.
 pub const RULES: [Rules; 4] = [
     Rules { algorithms: &EVERY_KEYED, typ: None, leeway: 0, secret: false },
     Rules { algorithms: &["HS256", "HS384", "HS512"], typ: None, leeway: 30, secret: true },

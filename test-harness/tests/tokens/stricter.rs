@@ -1,19 +1,19 @@
-//! The complete list of reasons to refuse a token that jose accepts, each with the clause that allows or requires it.
+//! Lists all reasons to refuse a token that jose accepts, each with the clause that allows or requires the refusal.
 
-/// One such reason.
+/// A reason to refuse a token that jose accepts.
 #[derive(Debug)]
 pub struct Stricter {
-    /// The reason in the audit record, or several possible ones.
+    /// The possible reasons in the audit record.
     reasons: &'static [&'static str],
-    /// The required oddity of the token, as the generator names it.
+    /// The oddity that the token must have. The generator of tokens names it.
     odd: &'static str,
-    /// The explanation.
+    /// The explanation, with the clause that allows or requires the refusal.
     #[expect(dead_code, reason = "read by people, and printed with the row")]
     because: &'static str,
 }
 
 impl Stricter {
-    /// Returns whether it explains the refusal of a token with these oddities.
+    /// Returns whether this entry explains why the gateway refused a token with these oddities.
     pub fn covers(&self, reason: &str, odd: &[&str]) -> bool {
         self.reasons.contains(&reason) && odd.contains(&self.odd)
     }
@@ -26,7 +26,7 @@ const fn row(reasons: &'static [&'static str], odd: &'static str, because: &'sta
 const MALFORMED: &[&str] = &["token_header_malformed", "token_claims_malformed", "token_signature_malformed"];
 const CLAIMS: &[&str] = &["token_claims_malformed"];
 
-/// The complete list. A row that no token needs fails the test.
+/// All reasons. The test fails if no token needs a row.
 pub const STRICTER: &[Stricter] = &[
     row(MALFORMED, "a member twice", "two readers may take another one (RFC 7515 §4, RFC 7519 §4)"),
     row(MALFORMED, "stray bits", "one text for the same bytes (RFC 4648 §3.5, RFC 7515 §2)"),

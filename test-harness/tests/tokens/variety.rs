@@ -1,6 +1,6 @@
-//! Random tokens: properly signed, with every kind of odd header and claim in JSON, and some of them damaged afterwards.
+//! Creates random tokens: most are properly signed, many have odd headers or claims, and some are damaged after signing.
 //!
-//! The same seed gives the same tokens, except for the salts of PSS.
+//! A seed always gives the same tokens, except for the salts of PSS.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,25 +10,25 @@ use test_harness::token::sign;
 
 use crate::rules::{ISSUER, Rules};
 
-/// A token.
+/// A random token.
 #[derive(Debug)]
 pub struct Made {
     /// The signing algorithm.
     pub alg: &'static str,
-    /// The token as it is sent. Spaces around it would belong to the header and not to the token (RFC 9110 §5.5).
+    /// The token as it is sent. Whitespace around it would belong to the header field and not to the token (RFC 9110 §5.5).
     pub text: Vec<u8>,
-    /// The oddities that one of the two readers may refuse.
+    /// The oddities for which jose or the gateway may refuse the token.
     pub odd: Vec<&'static str>,
 }
 
 impl Made {
-    /// Returns its bytes as text, one character for each byte.
+    /// Returns the token as a string with one character for each byte.
     pub fn shown(&self) -> String {
         self.text.iter().copied().map(char::from).collect()
     }
 }
 
-/// Returns `count` tokens for a gateway with these rules. One may contain parts of another.
+/// Returns `count` tokens for a gateway with these rules. A token may contain parts of another token.
 pub fn tokens(dice: &mut Dice, rules: &Rules, now: i64, count: usize) -> Vec<Made> {
     let mut all: Vec<Made> = Vec::new();
     for _ in 0..count {
@@ -73,7 +73,7 @@ fn signed(dice: &mut Dice, rules: &Rules, now: i64) -> Made {
             _ => claims.change_time(dice, now, &mut odd),
         }
     }
-    // A forger has another key, or uses the public half of the right key as a secret.
+    // Some tokens are forged: signed with another key, signed with the public half of the right key as a secret, or not signed.
     let (by, with) = match dice.below(24) {
         0 if signers(alg).contains(&"rsa-1") => (alg, "rsa-stranger"),
         1 if alg == "ES256" => (alg, "p256-stranger"),
@@ -99,7 +99,7 @@ fn signed(dice: &mut Dice, rules: &Rules, now: i64) -> Made {
     Made { alg, text: format!("{input}.{signature}").into_bytes(), odd }
 }
 
-/// The members of an object with names and values as written, so that a name can be repeated.
+/// The members of a JSON object with their names and values as written, so that a name can be repeated.
 struct Members(Vec<(String, String)>);
 
 impl Members {
@@ -140,7 +140,7 @@ impl Members {
         self.0.retain(|(_, value)| value != ABSENT);
     }
 
-    /// Sometimes adds a repeated member, spaces, or escapes in a name.
+    /// Returns the object as JSON, sometimes with a repeated member, spaces, or escapes in a name.
     fn text(mut self, dice: &mut Dice, odd: &mut Vec<&'static str>) -> String {
         if dice.below(12) == 0 {
             let at = dice.below(self.0.len());
@@ -163,7 +163,7 @@ impl Members {
     }
 }
 
-/// Sometimes returns text that is not a JSON object, or that begins or ends incorrectly.
+/// Sometimes replaces the JSON object with other bytes, or damages the start or the end of the object.
 fn bent(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> Vec<u8> {
     let within = |bytes: &[u8]| [text.trim_end_matches('}').as_bytes(), bytes, b"}"].concat();
     match dice.below(80) {
@@ -180,14 +180,14 @@ fn bent(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> Vec<u8> {
     }
 }
 
-/// Sometimes returns another text for the same bytes.
+/// Sometimes changes the base64url encoding, mostly to another encoding of the same bytes.
 fn loosened(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> String {
     match dice.below(60) {
         0 | 1 if text.len() % 4 > 1 => {
             odd.push("padding");
             format!("{text}{}", &"=="[text.len() % 4 - 2..])
         }
-        // The bits after the last whole byte are zero. The next character of the alphabet has its lowest bit set.
+        // The unused bits of the last character are zero. The next character of the alphabet has the lowest of these bits set.
         2 | 3 if text.len() % 4 > 1 => {
             odd.push("stray bits");
             let (kept, last) = text.split_at(text.len() - 1);
@@ -207,7 +207,7 @@ fn loosened(dice: &mut Dice, text: String, odd: &mut Vec<&'static str>) -> Strin
     }
 }
 
-/// Damages a token, as in transit or by an attacker who has another token.
+/// Damages a token, or mixes it with parts of another token as an attacker could.
 fn spoilt(dice: &mut Dice, token: &[u8], other: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = token.split(|byte| *byte == b'.').collect();
     let others: Vec<&[u8]> = other.split(|byte| *byte == b'.').collect();
@@ -247,5 +247,5 @@ const EVERY: [&str; 13] = [
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// The number of oddities in one token. It is low, so that many tokens are accepted.
 const FEW: &[usize] = &[0, 0, 0, 0, 1, 2];
-/// The end of the year 9999.
+/// The last second of the year 9999. A later time is an oddity.
 const LAST_SECOND: f64 = 253_402_300_799.0;

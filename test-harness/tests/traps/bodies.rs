@@ -1,4 +1,4 @@
-//! Checked bodies: nothing of a request reaches an upstream before its body was checked, however it is sent.
+//! Checked bodies: no byte of a request reaches an upstream before the filter has checked the whole body.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ pub const TRAPS: &[Trap] = &[
     ("a client that leaves in its body leaves nothing behind", leaves),
 ];
 
-/// Valid and invalid bodies with and without trailers, over each protocol.
+/// Sends valid and invalid bodies, with and without trailers, over each protocol.
 fn judged_first() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, with_trailers)?;
@@ -55,7 +55,7 @@ fn judged_first() -> Result<()> {
     gate.never_failed()
 }
 
-/// The body, and so the end of the request, arrives before the caller is authorized.
+/// Sends complete requests while the issuer holds its keys back, so that each body arrives before the caller is authorized.
 fn judged_after_waiting() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -99,7 +99,7 @@ fn judged_after_waiting() -> Result<()> {
     gate.never_failed()
 }
 
-/// The head and most of the body, a pause, and the rest.
+/// Sends the head and most of the body, pauses, and sends the rest.
 fn in_pieces() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
@@ -124,7 +124,7 @@ fn in_pieces() -> Result<()> {
     gate.never_failed()
 }
 
-/// `allow_on_headers_stop_iteration: false`, by mistake in a handwritten configuration.
+/// Sets `allow_on_headers_stop_iteration: false`, as a handwritten configuration may do by mistake.
 fn withheld() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |config| {
@@ -150,8 +150,8 @@ fn withheld() -> Result<()> {
     gate.never_failed()
 }
 
-/// One read takes a body past its own limit and past Envoy's buffer limit. Envoy refuses it before it shows the filter the new
-/// bytes. The client still gets the filter's reply, and the record has its reason.
+/// Sends a body that exceeds its size limit and Envoy's buffer limit in the same read. Envoy refuses the body before it passes
+/// the new bytes to the filter. The client still gets the filter's reply, and the audit record has the filter's reason.
 fn outgrown() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |config| {
@@ -178,7 +178,7 @@ fn outgrown() -> Result<()> {
     gate.never_failed()
 }
 
-/// An endless body cannot be held until it ends. Its size limit still applies.
+/// Sends bodies of streaming calls. The filter cannot hold such a body until it ends, but the size limit still applies.
 fn cut_off() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
@@ -202,7 +202,7 @@ fn cut_off() -> Result<()> {
     gate.never_failed()
 }
 
-/// A short declared length with a longer body: Envoy ends the stream, and the upstream never gets a complete request.
+/// Declares a short length and sends a longer body. Envoy ends the stream, and the upstream never gets a complete request.
 fn announced() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |_| Ok(()))?;
@@ -258,5 +258,6 @@ fn upload(body: &[u8], chunked: bool) -> Request {
 }
 
 const FILL: u8 = b'~';
-/// More than the initial window of an HTTP/2 stream, so that Envoy must keep reading while it holds the request.
+/// The size limit of a checked body. It exceeds the initial window of an HTTP/2 stream, so that Envoy must keep reading while it
+/// holds the request.
 const LARGEST: usize = 200_000;

@@ -1,4 +1,4 @@
-//! Client certificates: connections that a listener accepts without verification, and verification in resumed sessions.
+//! Tests client certificates on listeners that accept unverified connections, and in resumed sessions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub const TRAPS: &[Trap] = &[
     ("2.13 a handshake that does not end is ended", unended_handshake),
 ];
 
-/// Envoy verifies during the handshake. The filter never sees such a client.
+/// Envoy refuses invalid certificates during the handshake, so the filter never sees these clients.
 fn refused_in_the_handshake() -> Result<()> {
     let stand = Stand::new()?;
     let gate = stand.gate(|_| Ok(()))?;
@@ -36,7 +36,7 @@ fn refused_in_the_handshake() -> Result<()> {
     Ok(())
 }
 
-/// `connection.mtls` is true in all of these cases.
+/// Checks that the filter refuses unverified certificates, although `connection.mtls` is true for them.
 fn accepted_unverified() -> Result<()> {
     let stand = Stand::new()?;
     let lenient = |config: &mut Value| {
@@ -155,7 +155,7 @@ impl Stand {
         Gate::over_tls(&self.policy, &self.certificates, bend)
     }
 
-    /// Control: the right certificate is accepted.
+    /// Checks that the gateway accepts the right certificate, as a control.
     fn is_known(&self, gate: &Gate) -> Result<()> {
         let response = Tls::of(&self.certificates, Some("client"))?;
         let response = response.send(ports::loopback(gate.port), &certified(), PATIENCE)?;
@@ -163,7 +163,7 @@ impl Stand {
         Ok(())
     }
 
-    /// Requests a route to the upstream.
+    /// Requests a route to the upstream with the named client certificate, or without a certificate.
     fn ask(&self, gate: &Gate, certificate: Option<&str>) -> Result<Response> {
         let client = Tls::of(&self.certificates, certificate)?;
         client.send(ports::loopback(gate.port), &trial::get("/passing"), PATIENCE)

@@ -1,4 +1,4 @@
-//! Configurations that are refused: at start, on reload under traffic, and by some workers only.
+//! Tests refused configurations: at start, on reload under traffic, and if only some workers refuse them.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn every_vm_or_none() -> Result<()> {
     gate.never_failed()?;
     let mut policy = servers.policy();
     put(&mut policy, "/routes/0/paht\nforged\u{1b}[31m\u{202e}", json!("/x"))?;
-    // The generator also refuses this document. Here Envoy must refuse it.
+    // The generator would refuse this document too, so the test puts the document into the finished configuration.
     let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
     let Err(refused) = started else { bail!("envoy started with a configuration that has a problem") };
     let said = format!("{refused:#}");
@@ -61,7 +61,7 @@ fn filter_on_no_worker() -> Result<()> {
     nothing_passes(&gate, &servers)
 }
 
-/// Neither plain requests nor requests with forged filter headers pass.
+/// Checks that the gateway refuses plain requests and requests with forged headers of the filter.
 fn nothing_passes(gate: &Gate, servers: &Servers) -> Result<()> {
     let token = servers.token(&json!({}))?;
     for target in ["/orders/1", "/open/1", "/health", "/"] {
@@ -82,7 +82,7 @@ fn nothing_passes(gate: &Gate, servers: &Servers) -> Result<()> {
     Ok(())
 }
 
-/// Invariant 5, H1: listeners from a file. A bad configuration and then a better one are pushed while requests run.
+/// Reloads the listeners from a file while requests run: first with a bad configuration, then with a good one. (Invariant 5, H1.)
 fn reload() -> Result<()> {
     let servers = Servers::start()?;
     let [port, admin] = ports::free()?;
@@ -118,7 +118,7 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
     more()?;
     let fresh = || gate.send(&get("/fresh")).map(|response| response.status);
     ensure!(fresh()? == 404, "the new route is there before it was pushed");
-    // One with an error, and one that needs more than the module has.
+    // The first document has an error, and the second one needs a feature that the module does not have.
     for (rejected, pointer, value) in
         [(1, "/routes/1/upstream", json!("orderz")), (2, "/schemas", json!({ "any": true }))]
     {
@@ -141,7 +141,7 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
     push(&mut config, listeners)?;
     until("the good configuration to serve", || Ok(fresh()? == 200))?;
     more()?;
-    // The last digest in the log is that of the active configuration.
+    // The last digest in the log belongs to the active configuration.
     let digest =
         |line: &String| line.split_once("policy ")?.1.split_once(" is active").map(|(digest, _)| digest.to_owned());
     let digests = || -> Vec<String> { gate.envoy.lines().iter().filter_map(digest).collect() };
@@ -151,7 +151,7 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
     Ok(())
 }
 
-/// Sends valid and invalid requests continuously. Each response must be the same as without the reload.
+/// Sends valid and invalid requests continuously. Each response must have the status that it has without a reload.
 fn traffic(gate: &Gate, token: &str, asked: &AtomicUsize) -> Result<()> {
     let expected: [(Request, u16); 3] =
         [(get("/orders/1"), 401), (trial::bearer(get("/orders/1"), token), 200), (get("/health"), 200)];
@@ -165,19 +165,19 @@ fn traffic(gate: &Gate, token: &str, asked: &AtomicUsize) -> Result<()> {
     Ok(())
 }
 
-/// Gives the plugin a document that the generator has not seen.
+/// Puts a document into the filter's configuration without the checks of the generator.
 pub fn give(config: &mut Value, policy: &Value) -> Result<()> {
     put(plugin(config)?, "/configuration/value", json!(policy.to_string()))?;
     Ok(())
 }
 
-/// Replaces the product's module.
+/// Makes the filter load the given module instead of the product's module.
 pub fn odd(config: &mut Value, module: &Path) -> Result<()> {
     *below(plugin(config)?, "/vm_config/code/local/filename")? = json!(module);
     Ok(())
 }
 
-/// Envoy reads a file when another one is moved over it.
+/// Publishes the listener by renaming a file, because Envoy rereads the file only after a rename.
 fn push(config: &mut Value, to: &Path) -> Result<()> {
     let listener = below(config, "/static_resources/listeners/0")?;
     put(listener, "/@type", json!("type.googleapis.com/envoy.config.listener.v3.Listener"))?;
@@ -195,5 +195,5 @@ fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     reached.unwrap_or_else(|| bail!("waited 20 s for {what}"))
 }
 
-/// More requests than any reload needs.
+/// A number of requests that ends the traffic. No reload takes that many requests.
 const ENOUGH: usize = 1 << 30;

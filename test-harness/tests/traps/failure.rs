@@ -1,4 +1,4 @@
-//! A filter that fails: requests are refused, the VM is restarted, and Envoy keeps running.
+//! Tests a filter that fails: Envoy refuses requests, restarts the VM, and keeps running.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn reload_is_configured() -> Result<()> {
     let interval = below(plugin, "/reload_config/backoff/base_interval")?;
     let seconds = interval.as_str().and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
     ensure!(seconds.context("no base interval in seconds")? >= 0.002, "{interval} is less than 2 ms");
-    // Shared data and VMs belong to the name. VMs with an empty name are shared.
+    // Envoy identifies VMs and their shared data by these names. Filters with an empty name would share them.
     for name in ["/name", "/vm_config/vm_id"] {
         ensure!(below(plugin, name)?.as_str().is_some_and(|text| !text.is_empty()), "`{name}` is empty");
     }

@@ -1,4 +1,4 @@
-//! Clients that send as many bytes as they can: the memory of the filter stays bounded, and other clients are served.
+//! Floods of request bodies: the filter's memory stays bounded, and other clients are served.
 
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub const TRAPS: &[Trap] = &[
     ("the densest bodies that may be read leave the filter alive", dense),
 ];
 
-/// Each body is a text of 10 MiB whose end is sent only after all others have started.
+/// Sends 64 JSON strings of 10 MiB each. No client ends its body before all clients have sent theirs.
 fn copied() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
@@ -39,7 +39,7 @@ fn copied() -> Result<()> {
     let statuses = at_once(streams.drain(..).map(|upload| move || upload.finish()).collect())?;
     ensure!(statuses.iter().all(|answer| answer.starts_with("HTTP/1.1 200 ")), "{statuses:?}");
     let dropped = || gate.envoy.lines().iter().filter(|line| line.contains(NOT_INSPECTED)).count();
-    // Each worker has room for one copy.
+    // Each of the two workers can copy one body.
     let written = Deadline::after(PATIENCE).poll(|| (dropped() >= 62).then_some(()));
     written.with_context(|| format!("{} records say that a body was not inspected", dropped()))?;
     flood.others_are_served(&gate)?;
@@ -80,7 +80,7 @@ fn copied_over_http2() -> Result<()> {
         open.into_iter().collect::<Result<Vec<_>>>()
     })?;
     let sent = open.iter().flat_map(|(_, uploads)| uploads).filter(|(_, _, sent)| sent.is_ok()).count();
-    // The upstream accepts 200 concurrent requests from each of the two workers. The others wait.
+    // The upstream accepts 200 concurrent requests from each of the two workers. The remaining requests wait.
     ensure!(sent >= 300, "{sent} bodies were sent");
     flood.others_are_served(&gate)?;
     drop(open);
@@ -88,7 +88,7 @@ fn copied_over_http2() -> Result<()> {
     gate.never_failed()
 }
 
-/// Bodies that are checked as a whole, from clients that never end them.
+/// Sends bodies that never end to a route that holds each body until it is complete.
 fn held() -> Result<()> {
     let flood = Flood::start()?;
     let mut gate = flood.gate(|_| Ok(()))?;
@@ -102,7 +102,7 @@ fn held() -> Result<()> {
         "{} of 16 bodies of 60 MiB are refused, and each worker may hold 64 MiB",
         refused.len()
     );
-    // A client that continues to send may be cut off before it reads the response.
+    // The gateway may cut off a client that continues to send, before the client reads the response.
     let answers: Vec<&str> = refused.into_iter().filter(|answer| !answer.is_empty()).collect();
     ensure!(!answers.is_empty(), "no client was answered");
     for answer in answers {
@@ -121,12 +121,13 @@ fn held() -> Result<()> {
     gate.never_failed()
 }
 
-/// Bodies are held while the requests wait for keys, before any check runs. Without checks, Envoy does not pass them to the
-/// filter.
+/// Sends bodies while the requests wait for keys, before any check runs. Without checks on the route, Envoy does not pass the
+/// bodies to the filter.
 fn waiting(shown: bool) -> Result<()> {
     let flood = Flood::start()?;
     flood.servers.issuer.fail(Fault::Held);
-    // A body that is reported counts with its bytes, any other with what the connection buffers: 160 KiB.
+    // A body that Envoy passes to the filter counts with its length. A body that it does not pass counts with the size of the
+    // connection's buffers, 160 KiB.
     let held_body_bytes = if shown { 4 << 20 } else { 800 << 10 };
     let mut gate = flood.gate(|policy| {
         put(policy, "/bounds", json!({ "held_body_bytes": held_body_bytes }))?;
@@ -157,7 +158,7 @@ fn waiting(shown: bool) -> Result<()> {
     gate.never_failed()
 }
 
-/// Bodies that need many times their length when parsed: a million values each, which is the limit of a document.
+/// Sends bodies with a million values each, the limit of a document. Parsed, such a body needs many times its length.
 fn dense() -> Result<()> {
     const VALUES: usize = 1_000_000;
     let flood = Flood::start()?;
@@ -210,7 +211,7 @@ impl Flood {
             routes.push(route("/dense/{.+}", json!({ "max_body_bytes": most, "json": json })));
         }
         bend(&mut policy)?;
-        // One connection carries all requests to this upstream, regardless of their number.
+        // The filter reaches this upstream over HTTP/2, so that one connection carries all requests.
         Gate::bent(&policy, |config| {
             let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
             let options = json!({ "@type": format!("type.googleapis.com/{kind}"),
@@ -221,8 +222,8 @@ impl Flood {
         })
     }
 
-    /// Attacks the gateway while another caller sends requests, each of which must get 200. The same bytes are first sent to a
-    /// route without checks, to measure how much of the delay is the load of the machine.
+    /// Attacks the gateway while another client sends requests, each of which must get 200. An equal attack on a route without
+    /// checks runs first, to measure how much of the delay comes from the load of the machine.
     fn attack<T>(&self, gate: &Gate, name: &str, target: &str, attack: impl Fn(&str) -> Result<T>) -> Result<T> {
         let to = ports::loopback(gate.port);
         let other = || {
@@ -239,7 +240,7 @@ impl Flood {
         Ok(attacked)
     }
 
-    /// Sends requests of other callers to every worker.
+    /// Checks that every worker still answers requests of other clients.
     fn others_are_served(&self, gate: &Gate) -> Result<()> {
         for target in ["/health", "/open/1"].repeat(6) {
             let answer = gate.send(&get(target))?;
@@ -249,7 +250,7 @@ impl Flood {
     }
 }
 
-/// Sends an unfinished JSON text of about this many bytes.
+/// Sends the start of a JSON document, about `bytes` bytes of it.
 async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize, pause: Duration) -> Result<()> {
     body.send_data(Bytes::from_static(b"[\""), false)?;
     let mut left = bytes - 100;
@@ -265,7 +266,7 @@ async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize, pause: Duration) -
     Ok(())
 }
 
-/// The pause after each [`PART`] at which this many clients fill a line of one gigabit per second together.
+/// Returns the pause after each [`PART`] at which `clients` clients together send one gigabit per second.
 fn pause(clients: usize) -> Duration {
     Duration::from_secs_f64((clients * PART) as f64 / 125e6)
 }

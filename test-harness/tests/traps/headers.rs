@@ -1,4 +1,4 @@
-//! Header bytes that are not text, repeated headers, and values that would end a header.
+//! Tests header bytes that are not UTF-8, repeated headers, and values that contain line breaks.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -101,7 +101,7 @@ fn two_authorizations() -> Result<()> {
             ensure!(response.status == 400, "request {index}: {} with two credentials", response.status);
         }
     }
-    // Envoy joins the two with a comma. The result looks like one credential of an unknown scheme.
+    // Envoy joins the two headers with a comma. The joined value looks like one credential of an unknown scheme.
     let basic = trial::bearer(trial::get("/orders/1").header("authorization", "Basic dXNlcjpwYXNz"), &token);
     for response in gate.send_both(&basic)? {
         ensure!(response.status == 400, "{} with a second credential behind a foreign one", response.status);
@@ -168,7 +168,7 @@ fn upgrade_tokens() -> Result<()> {
     let upgrade = |connection: &[&str]| {
         let request = trial::bearer(trial::get("/tap/1"), &token).header("upgrade", "websocket");
         let request = connection.iter().fold(request, |request, line| request.header("connection", line));
-        // Hop-by-hop fields that do not belong to an upgrade (RFC 9110 §7.6.1).
+        // Hop-by-hop fields that have no part in an upgrade (RFC 9110 §7.6.1).
         let hop = [
             ("te", "trailers, x-org-id"),
             ("keep-alive", "timeout=5"),
@@ -223,7 +223,7 @@ fn claims_end_nothing() -> Result<()> {
         ensure!(!request.contains(&0) && !request.contains(&0x7f), "a control byte arrived: {text}");
         ensure!(tap::find(request, b"x-org-id: ").is_some(), "the claim did not arrive: {text}");
     }
-    // The record of each request is still one line.
+    // A claim with a line break must not start a new line in the log.
     let lines = gate.envoy.lines();
     let broken = lines.iter().find(|line| line.starts_with("x-evil") || line.starts_with("GET /evil"));
     ensure!(broken.is_none(), "a claim began a line of the log: {broken:?}");
@@ -252,7 +252,7 @@ fn clients_end_nothing() -> Result<()> {
                     request = request.header("origin", ORIGIN);
                 }
                 request.headers.push((name.into(), value.clone()));
-                // In HTTP/1, a line break starts another client header. It must not be echoed.
+                // In HTTP/1, the line break starts a second header of the client. The filter must not echo that header.
                 let response = gate.send(&request)?;
                 ensure!(header(&response, "x-evil").is_none(), "{name}: {evil} came back as a header");
                 let raw = |value: &[u8]| value.iter().any(|byte| *byte < b' ' || *byte == 0x7f);
@@ -293,8 +293,8 @@ fn documents_end_nothing() -> Result<()> {
     Ok(())
 }
 
-/// An invalid token is refused as a bad request or as unauthenticated, depending on its location.
+/// The accepted statuses for an invalid token. The status depends on where the request carries the token.
 const UNPROVEN: &[u16] = &[400, 401];
 
-/// Either status blocks a browser. The cases about CORS test which one it is.
+/// The accepted statuses for a preflight. The cases about CORS test the exact status.
 const PREFLIGHT: &[u16] = &[204, 403];

@@ -1,4 +1,4 @@
-//! Inputs without a natural limit: header lists, shared data, and paths that Envoy forwards unchanged.
+//! Tests inputs that only a configured limit bounds: header lists, shared data and paths.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn too_many_bytes() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&servers.policy(), raise)?;
     for kilobytes in [100, 1_000, 1_023, 1_024, 1_100, 3_000] {
-        // Split into pieces, because one line has its own limit.
+        // The bytes are split over several headers, because Envoy also limits the size of one header.
         let piece = "a".repeat(16 * 1_024);
         let lines = kilobytes / 16;
         let filled =
@@ -50,7 +50,7 @@ fn too_many_bytes() -> Result<()> {
     gate.never_failed()
 }
 
-/// A forged identity header, first and last among many. The filter must read all headers of a forwarded request.
+/// Sends forged identity headers before and after many other headers. The filter must refuse the request or remove both.
 fn refused_or_read(gate: &Gate, servers: &Servers, filled: &dyn Fn(Request) -> Request, what: &str) -> Result<()> {
     let request = filled(get("/sink/1").header("x-org-id", "forged")).header("x-user-id", "forged");
     let response = gate.send(&request)?;
@@ -77,7 +77,7 @@ fn too_many_trailers() -> Result<()> {
         request.trailers.push((b"x-org-id".to_vec(), b"forged".to_vec()));
         request.trailers.extend((0..count).map(|i| (format!("x-{i}").into_bytes(), b"1".to_vec())));
         request.trailers.push((b"x-user-id".to_vec(), b"forged".to_vec()));
-        // The request is refused or cleaned. Closing the connection is a refusal too.
+        // The filter must refuse the request or remove the trailer. It may also close the connection, so the test ignores errors.
         let _answer = gate.send(&request);
         let arrived = Deadline::after(Duration::from_millis(200)).poll(|| servers.tap.take().pop());
         let forged = arrived.is_some_and(|request| tap::find(&request, b"forged").is_some());
@@ -121,7 +121,8 @@ fn reply_headers() -> Result<()> {
     gate.never_failed()
 }
 
-/// Envoy's trace log has the size of each name in a host call. Only the sizes of two names may appear.
+/// Checks that entries of shared data have no names that clients choose. Envoy's trace log has the size of the name in each host
+/// call, and only two sizes may appear.
 fn shared_names() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
@@ -189,7 +190,7 @@ fn edge_paths() -> Result<()> {
         ("/p/../open//a%2fb", 400, None),
         ("/p/../open//a%5cb", 400, None),
         ("/open/a\\b", 200, Some("/open/a/b")),
-        // From Envoy 1.39 on, a dot segment with parameters is also a dot segment.
+        // From version 1.39, Envoy also resolves a dot segment that has parameters.
         ("/open/..;/orders/1", if envoy::version()? < (1, 39) { 400 } else { 401 }, None),
         ("/open/a;b/c", 400, None),
         ("/open/%2e%2e/orders/1", 401, None),

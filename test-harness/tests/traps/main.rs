@@ -1,4 +1,4 @@
-//! The known traps of Envoy and proxy-wasm for a gateway filter (envoy-facts §0), each tested in a real Envoy.
+//! Tests the known traps of Envoy and proxy-wasm for a gateway filter (envoy-facts §0) in a real Envoy.
 //!
 //! Each check fails if the filter or its generated configuration falls into the trap.
 

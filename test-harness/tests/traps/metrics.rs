@@ -1,4 +1,4 @@
-//! What the filter counts, as Envoy's statistics in the format of Prometheus.
+//! Tests the filter's counters as Envoy reports them in the Prometheus format.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn calls() -> Result<()> {
     gate.never_failed()
 }
 
-/// Returns the lines of the filter's metrics, as soon as a line begins with each of these texts.
+/// Waits until each expected string starts a line of the filter's metrics, and returns all lines of these metrics.
 fn until(gate: &Gate, expected: &[&str]) -> Result<Vec<String>> {
     let lines = || {
         let answer = gate.envoy.admin("/stats/prometheus")?;

@@ -1,4 +1,4 @@
-//! Requests that are resumed or aborted in the middle of their bodies: the first part counts, arrives once, and is recorded.
+//! Tests requests that the filter resumes or Envoy aborts in the middle of the body.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ pub const TRAPS: &[Trap] = &[
     ("0.11 a gRPC client whose request Envoy gives up is told why, and the record too", given_up),
 ];
 
-/// Some streams are cut off and others are only inspected. The part that passes after the wait is not the whole body.
+/// Checks that limits and inspection count the bytes that arrived while the request waited for keys.
 fn counted() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -51,7 +51,8 @@ fn counted() -> Result<()> {
     gate.never_failed()
 }
 
-/// The operator's route retries, so Envoy keeps the bytes that it has sent.
+/// Checks that the bytes before the wait reach the upstream once. The route has a retry policy, so Envoy also buffers the bytes
+/// for a retry.
 fn once() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -76,8 +77,8 @@ fn once() -> Result<()> {
     gate.never_failed()
 }
 
-/// Aborted while the request waits for keys, while its body is incomplete, while its upstream is slow, and without an upstream;
-/// in both kinds of record. Envoy alone would report such a failure to the client with too little or too much detail.
+/// Tests requests that Envoy aborts because keys, the rest of the body or the upstream are too late, or because the upstream is
+/// down. The filter must replace Envoy's error. Each kind of audit record is tested.
 fn given_up() -> Result<()> {
     thread::scope(|scope| {
         let both = ["log", "access_log"].map(|audit| scope.spawn(move || given_up_in(audit).context(audit)));
@@ -134,7 +135,7 @@ fn given_up_in(audit: &str) -> Result<()> {
     gate.never_failed()
 }
 
-/// A request that is sent in two parts.
+/// A request that the client sends in two parts.
 struct Halves {
     stream: TcpStream,
     rest: Vec<u8>,
@@ -142,7 +143,7 @@ struct Halves {
 }
 
 impl Halves {
-    /// Sends the head and this many bytes of the body, framed.
+    /// Sends the head and `body` bytes of the framed body.
     fn send(gate: &Gate, request: &Request, body: usize) -> Result<Self> {
         let mut bytes = request.clone().header("connection", "close").on_the_wire();
         let head = tap::find(&bytes, b"\r\n\r\n").context("no head")? + 4;
@@ -153,7 +154,7 @@ impl Halves {
     }
 
     fn finish(&mut self) -> Result<String> {
-        // A gateway that refuses may have closed the connection by now.
+        // If the gateway refused the request, it may have closed the connection.
         let _refused = self.stream.write_all(&self.rest);
         self.answer()
     }
@@ -165,16 +166,16 @@ impl Halves {
     }
 }
 
-/// Releases the keys after this many bytes have arrived, and waits until each worker has resumed its waiting requests.
+/// Waits until `sent` bytes have arrived, releases the keys, and waits until each worker has resumed its requests.
 fn release(gate: &Gate, servers: &Servers, sent: usize, token: &str) -> Result<()> {
     gate.has_received(sent)?;
     servers.issuer.fail(Fault::None);
     ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), token))?.status == 200, "no keys");
-    // Workers check every 100 ms for documents that others have fetched.
+    // Each worker looks every 100 ms for key sets that another worker has fetched.
     thread::sleep(Duration::from_millis(400));
     Ok(())
 }
 
 const FILL: u8 = b'~';
-/// Less than Envoy buffers for one request, and more than one read returns.
+/// The size limit of a body: less than Envoy buffers for one request, and more than one read returns.
 const MOST: usize = 100_000;

@@ -1,4 +1,4 @@
-//! The two modules: the generator selects the one that a document needs, and the other one refuses the document.
+//! Tests that the generator selects the module that a document needs, and that the smaller module refuses the document.
 
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn with_schema(servers: &Servers) -> Result<Value> {
 fn refused_whole() -> Result<()> {
     let servers = Servers::start()?;
     let policy = with_schema(&servers)?;
-    // The generator would select the other module. Here the document is given to the wrong one.
+    // The generator would select the fuller module, so the test puts the document into a configuration with the smaller module.
     let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
     let Err(refused) = started else { bail!("envoy started with a document whose schemas nobody looks at") };
     let said = format!("{refused:#}");

@@ -1,4 +1,4 @@
-//! A key endpoint that is down for an hour and longer. The check moves the clock instead of waiting.
+//! Tests a key endpoint that is down for an hour or longer. The test sets the clock instead of waiting.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ pub const TRAPS: &[Trap] = &[
     ("an empty or withdrawn key set of a failing endpoint removes no key", failures_remove_nothing),
 ];
 
-/// Invariant 6, H2.
+/// Checks that keys work during the outage up to the configured bound, and not longer. (Invariant 6, H2.)
 fn down_for_an_hour() -> Result<()> {
     let mut gateway = gateway()?;
     let now = START;
@@ -42,7 +42,7 @@ fn no_longer_than_the_bound() -> Result<()> {
     let before = ask(&mut gateway, bound - 5, None, "rsa-1", "first")?;
     ensure!(before.status == 200, "{} within the bound", before.status);
     for late in [5, 60, 3_600] {
-        // The verified token is cached, and its cache entry has the same bound.
+        // The verified token of `first` is cached. Its cache entry must expire with the keys.
         for subject in ["first", "other"] {
             let outcome = ask(&mut gateway, bound + late, None, "rsa-1", subject)?;
             let code = outcome.body_json().and_then(|body| Some(body.pointer("/error/code")?.as_str()?.to_owned()));
@@ -64,7 +64,7 @@ fn failures_remove_nothing() -> Result<()> {
         let outcome = ask(&mut gateway, START + index * FRESH, Some(set.clone()), "rsa-1", "first")?;
         ensure!(outcome.status == 200, "{} after the endpoint answered {set}", outcome.status);
     }
-    // A readable key set without the key is not a failure: the issuer has withdrawn the key.
+    // If a valid key set lacks the key, the issuer has withdrawn the key.
     let withdrawn = keys::key_set(&["p256-1"])?;
     let outcome = ask(&mut gateway, START + 7 * FRESH, Some(withdrawn), "rsa-1", "first")?;
     ensure!(outcome.status == 401, "{} with a key that was withdrawn", outcome.status);
@@ -83,10 +83,10 @@ fn gateway() -> Result<Box<dyn Gateway>> {
     core_gateway::open(&policy, &[])
 }
 
-/// Sends one request. `key_set` is the response of the endpoint, or `None` if it fails.
+/// Sends one request. `key_set` is the response of the key endpoint, or `None` if the endpoint fails.
 fn ask(gateway: &mut Box<dyn Gateway>, now: i64, key_set: Option<Value>, kid: &str, subject: &str) -> Result<Outcome> {
     let mut spec = TokenSpec::of(kid).claim("iss", ISSUER).claim("aud", "orders-api").claim("sub", subject);
-    // Each subject uses one token for the whole check, so that it is cached.
+    // The token of a subject never changes, so that the gateway can cache the token.
     spec.claims.extend([("iat".to_owned(), START.into()), ("exp".to_owned(), (START + 86_400).into())]);
     let token = spec.mint(START, &Map::new())?;
     let request = Request::new("GET", "/orders/1", "api.example.com");
@@ -103,5 +103,5 @@ fn key_set() -> Result<Value> {
 const ISSUER: &str = "https://auth.example.com/";
 const START: i64 = 1_800_000_000;
 const FRESH: i64 = 300;
-/// Slightly more than an hour after the keys stop being fresh.
+/// The seconds for which stale keys remain usable: slightly more than an hour.
 const STALE: i64 = 4_000;

@@ -1,4 +1,4 @@
-//! Permissions that the filter passes to later filters in the same proxy.
+//! Tests the permissions that the filter passes to later filters in the same proxy.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[("3.1 a later filter and the access log see the caller's permissions", filter_state)];
 
-/// A later filter puts the state into a header, which the upstream echoes. The access log prints it too.
+/// Checks that a later filter and the access log can read the filter state. The later filter copies the state into a header,
+/// which the upstream echoes.
 fn filter_state() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
@@ -53,7 +54,7 @@ fn filter_state() -> Result<()> {
     Ok(())
 }
 
-/// Waits for this line. Envoy writes its access log with a delay.
+/// Waits for the line `line` in the log. Envoy writes its access log with a delay.
 fn logged(gate: &Gate, line: &str) -> bool {
     let written = || gate.envoy.lines().iter().any(|written| written == line).then_some(());
     Deadline::after(Duration::from_secs(10)).poll(written).is_some()

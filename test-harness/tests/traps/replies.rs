@@ -1,4 +1,4 @@
-//! Replies in every phase of a request, to every kind of client, with all required headers.
+//! Tests replies in every phase of a request, to every kind of client, for the required headers.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ pub const TRAPS: &[Trap] = &[
     ("0.13 replies in the place of an upstream's carry what all replies carry", replies_from_the_response_phase),
 ];
 
-/// Bodies, trailers and responses after every kind of verdict. Reading a header in the wrong phase would crash the worker's
-/// filter.
+/// Sends bodies and trailers after every kind of verdict. If the filter read a header in the wrong phase, it would crash in that
+/// worker.
 fn late_phases() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&servers.policy(), with_trailers)?;
@@ -47,14 +47,14 @@ fn late_phases() -> Result<()> {
             ensure!(response.status == status, "{target}: {} instead of {status}", response.status);
         }
     }
-    // Requests that end before the filter has received headers, and one without a path (§2.6, §2.12).
+    // Requests that Envoy ends before the filter receives headers, and a request without a path (envoy-facts §2.6, §2.12).
     let mut nameless = get("/health");
     nameless.headers.clear();
     for request in [nameless, Request::new("CONNECT", "api.example.com:443", HOST), get("no-path"), get("*")] {
         let response = gate.send(&request)?;
         ensure!((400..=405).contains(&response.status), "{request:?}: {}", response.status);
     }
-    // If a client leaves early, the log callback runs first, and the request no longer exists.
+    // If a client disconnects early, Envoy calls the log callback first, after it has deleted the request.
     for target in ["/open/1?delay_ms=500", "/health"] {
         let impatient = Duration::from_millis(20);
         let _left = test_harness::client::send(test_harness::ports::loopback(gate.port), &get(target), impatient);
@@ -86,7 +86,7 @@ fn grpc_statuses() -> Result<()> {
     let mut gate = Gate::open(&servers)?;
     let token = servers.token(&json!({}))?;
     let call = |target: &str| Request::new("POST", target, HOST).header("origin", ORIGIN);
-    // The statuses of google.golang.org/grpc/codes that the table of refusals names.
+    // The gRPC statuses (google.golang.org/grpc/codes) in the table of refusals.
     for (request, http, grpc) in [
         (call("/orders/1"), 401, 16),
         (trial::bearer(call("/orders/1"), "no.token.atall"), 401, 16),
@@ -103,7 +103,7 @@ fn grpc_statuses() -> Result<()> {
             ensure!(!code(&response).is_empty(), "{target}: no envelope for a plain client");
         }
         if target.contains("%2f") {
-            // Envoy refuses this request before any filter, without a gRPC reply.
+            // Envoy refuses this request before any filter runs, and does not send a gRPC reply.
             continue;
         }
         for kind in ["application/grpc", "application/grpc+proto"] {
@@ -154,13 +154,13 @@ fn details() -> Result<()> {
     gate.never_failed()
 }
 
-/// Upstreams that are down, cut off their response or time out, and routes that Envoy does not find.
+/// Tests upstreams that are down, cut off their response or time out, and clusters that do not exist.
 fn replies_from_the_response_phase() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
     put(&mut policy, "/routes/4/timeout", json!("300ms"))?;
     let mut gate = Gate::bent(&policy, |config| {
-        // One upstream's cluster is missing, as after an operator's mistake.
+        // The cluster of one upstream is missing, as after a mistake of an operator.
         let is_tap = |cluster: &&mut Value| cluster.get("name") == Some(&json!("tap"));
         for cluster in trial::clusters(config)?.iter_mut().filter(is_tap) {
             put(cluster, "/name", json!("misnamed"))?;
@@ -180,7 +180,7 @@ fn replies_from_the_response_phase() -> Result<()> {
             complete(&response, expected).map_err(|error| error.context(target))?;
         }
     }
-    // The upstream's own error is forwarded unchanged.
+    // The filter forwards an error of the upstream unchanged.
     let own = gate.send(&get("/open/1?status=503"))?;
     ensure!(own.status == 503 && code(&own).is_empty(), "the upstream's own 503 was replaced");
     gate.never_failed()

@@ -1,4 +1,4 @@
-//! Several requests on one connection: a malformed one does not end others over HTTP/2, and does not hide others over HTTP/1.
+//! Tests a malformed request among other requests on one connection.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ pub const TRAPS: &[Trap] = &[
     ("a malformed HTTP/1 request ends its connection", malformed_request),
 ];
 
-/// A request is in progress on the connection, and another follows.
+/// Sends a malformed request while another request is in progress on the HTTP/2 connection. Only the malformed request may fail.
 fn malformed_stream() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::open(&servers)?;
@@ -70,7 +70,7 @@ fn malformed_stream() -> Result<()> {
     gate.never_failed()
 }
 
-/// The start of the next request is unknown.
+/// Sends a malformed HTTP/1 request. It has no known end, so the gateway must not read the bytes behind it as a request.
 fn malformed_request() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::open(&servers)?;

@@ -1,4 +1,4 @@
-//! Traces and access logs read the request's path when it ends. They must not contain a token or a key from its query.
+//! Tests that traces and access logs contain no token or API key from the query of a request.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub const TRAPS: &[Trap] = &[
     ("a route with forward_token gets the whole query after its request was held", forwarded_whole),
 ];
 
-/// Refusals, static responses, preflights and forwarded requests, decided immediately and after waiting for keys.
+/// Sends requests that are refused, answered or forwarded, some of them after a wait for keys.
 fn answered() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = traced(&servers)?;
@@ -52,7 +52,7 @@ fn answered() -> Result<()> {
     gate.never_failed()
 }
 
-/// The filter does not run before such a request ends.
+/// Sends requests whose client disconnects before the filter decides. Their traces and log lines must not contain a secret.
 fn left() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = traced(&servers)?;
@@ -79,7 +79,7 @@ fn forwarded_whole() -> Result<()> {
     let token = servers.token(&json!({}))?;
     let target = format!("/orders/1?access_token={token}&q=1");
     servers.issuer.fail(Fault::Late);
-    // The first request waits for the keys, the others do not.
+    // The first request waits for the keys. The later requests use the fetched keys.
     for _ in 0..4 {
         ensure!(gate.send(&get(&target))?.status == 200, "the token was refused");
         let arrived = servers.upstream.received().take();

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 request with a slow body.
+//! Sends an HTTP/1.1 request with a slow body.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,18 +9,18 @@ use anyhow::Result;
 use test_harness::trial::{HOST, PATIENCE};
 use test_harness::{client, ports};
 
-/// How many bytes are sent at once.
+/// The number of body bytes in each chunk.
 pub const PART: usize = 64 << 10;
 
 /// A request whose body is incomplete.
 pub struct Upload {
     stream: TcpStream,
-    /// The response that arrived before the end of the body.
+    /// The response, if it arrived before the end of the body.
     pub answer: Option<String>,
 }
 
 impl Upload {
-    /// Starts a request. Its body is the start of a JSON text.
+    /// Sends the head of a request and the start of a JSON string as its body.
     pub fn open(port: u16, target: &str, token: Option<&str>) -> Result<Self> {
         let mut stream = client::connect(ports::loopback(port), PATIENCE)?;
         let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -31,12 +31,12 @@ impl Upload {
         Ok(Self { stream, answer: None })
     }
 
-    /// Sends about this many bytes, or fewer if the gateway stops reading.
+    /// Sends about `bytes` bytes, or fewer if the gateway closes the connection.
     pub fn send(self, bytes: usize) -> Result<Self> {
         self.send_slowly(bytes, Duration::ZERO)
     }
 
-    /// Sends like [`Self::send`], with this pause after each [`PART`].
+    /// Sends about `bytes` bytes as [`Self::send`] does, and pauses after each [`PART`].
     pub fn send_slowly(mut self, bytes: usize, pause: Duration) -> Result<Self> {
         let part = [format!("{PART:x}\r\n").as_bytes(), &[b'x'; PART], b"\r\n"].concat();
         for _ in 0..(bytes - PART) / PART {
@@ -49,7 +49,7 @@ impl Upload {
         Ok(self)
     }
 
-    /// Reads a response that arrived meanwhile. The refusal may arrive shortly after the last part was sent.
+    /// Waits two seconds for a response, because a refusal can arrive shortly after the last part was sent.
     pub fn look(mut self) -> Result<Self> {
         if self.answer.is_none() {
             self.stream.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -61,7 +61,7 @@ impl Upload {
         Ok(self)
     }
 
-    /// Ends the body and returns the head of the response.
+    /// Ends the body and returns the start of the response.
     pub fn finish(mut self) -> Result<String> {
         self.stream.write_all(b"2\r\n\"]\r\n0\r\n\r\n")?;
         let mut head = [0; 16];
@@ -70,7 +70,7 @@ impl Upload {
     }
 }
 
-/// Returns the remaining bytes of a connection that the gateway no longer reads. A reset may have discarded them.
+/// Reads the response until the connection ends. The response is empty if a reset discarded it.
 fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A reset may follow the response.

@@ -1,4 +1,4 @@
-//! Requests that wait for keys: held completely, decided once, never left hanging, and sharing one fetch.
+//! Tests requests that wait for keys: the filter holds them completely, decides them once, and shares one fetch among them.
 
 use std::thread;
 use std::time::Duration;
@@ -26,13 +26,13 @@ pub const TRAPS: &[Trap] = &[
     ("two workers, many requests, one fetch of the keys", one_fetch),
 ];
 
-/// A valid and an invalid request over each protocol, all waiting. After the keys arrive, two of the four pass completely.
+/// Sends a valid and an invalid request over each protocol. All four wait for keys; then only the two valid requests pass.
 fn held(headers_alone: bool) -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
     let mut policy = trial::patient(servers.policy())?;
     if headers_alone {
-        // Envoy reports the bodies of waiting requests where checks may hold them back.
+        // Envoy passes the bodies of waiting requests to the filter only if the route has checks.
         put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": 1 << 20 }))?;
     }
     let mut gate = Gate::bent(&policy, with_trailers)?;
@@ -48,7 +48,7 @@ fn held(headers_alone: bool) -> Result<()> {
             scope.spawn(|| gate.send(&bad)),
             scope.spawn(|| gate.send_h2(&bad)),
         ];
-        // All bytes have arrived, so every callback has had the chance to leak them.
+        // All bytes have arrived, so every callback that could leak them has run.
         let arrived = gate.has_received(4 * BODY);
         let early = servers.tap.bytes();
         servers.issuer.fail(Fault::None);
@@ -94,7 +94,7 @@ fn forged_trailers() -> Result<()> {
     gate.never_failed()
 }
 
-/// If only the headers are held, Envoy buffers the body. It refuses a body above its buffer limit before there is a decision.
+/// Sends a body above Envoy's buffer limit while the request waits. Envoy refuses the body before the filter decides.
 fn too_large_to_wait() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -158,13 +158,13 @@ fn unchecked_uploads_wait() -> Result<()> {
     gate.never_failed()
 }
 
-/// The endpoint fails in each possible way while the call is pending and the request is paused.
+/// Makes the key endpoint fail in each possible way while a request waits for it. Each request must get 503.
 fn no_failure_hangs() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
     let keys = json!({ "wait": "3s", "timeout": "2s", "cool_down": "1s" });
     extend(below(&mut policy, "/issuers/0/jwks")?, &keys);
-    // The first fetch may happen before the first request. It must not return keys either.
+    // The filter may fetch keys before the first request. That fetch must not return keys.
     servers.issuer.fail(Fault::Held);
     let mut gate = Gate::bent(&policy, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
@@ -173,7 +173,7 @@ fn no_failure_hangs() -> Result<()> {
         let asked = servers.issuer.requests(KEY_SET_PATH);
         let answer = thread::scope(|scope| {
             let waiting = scope.spawn(|| gate.send(&trial::bearer(trial::get("/orders/1"), &token)));
-            // A fetch after the request began, so that the fetch of this request fails.
+            // The endpoint must fail during the fetch of this request, not during an earlier fetch.
             let fetching = Deadline::after(Duration::from_secs(5));
             fetching.poll(|| (servers.issuer.requests(KEY_SET_PATH) > asked).then_some(()));
             servers.issuer.fail(fault);
@@ -193,7 +193,7 @@ fn no_failure_hangs() -> Result<()> {
     gate.never_failed()
 }
 
-/// The decision arrives after the stream is gone (CVE-2026-48090 is the same mistake elsewhere).
+/// Closes the connection while the request waits, so that the keys arrive after the stream has ended (compare CVE-2026-48090).
 fn leaves_while_waiting() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -257,7 +257,7 @@ fn one_fetch() -> Result<()> {
     ensure!(first.iter().all(|status| *status == 200), "{first:?}");
     let fetched = servers.issuer.requests(KEY_SET_PATH);
     ensure!(fetched == 1, "{fetched} fetches for the first keys of two workers and 40 requests");
-    // RFC 7517 leaves unknown key ids to the reader. They cost the issuer at most one fetch per cool-down.
+    // Unknown key ids cause at most one fetch per cool-down. RFC 7517 does not say how to handle an unknown key id.
     let forged = wave(&json!({ "kid": "forged" }), 40)?;
     ensure!(forged.iter().all(|status| *status == 401), "{forged:?}");
     let fetched = servers.issuer.requests(KEY_SET_PATH);
@@ -272,7 +272,7 @@ fn extend(object: &mut Value, members: &Value) {
     }
 }
 
-/// The body is chunked over HTTP/1, because of its trailers.
+/// Returns an upload with trailers, so its body is chunked over HTTP/1.
 fn upload(token: &str) -> Request {
     let mut request = trial::bearer(Request::new("POST", "/tap/1", HOST), token).body(vec![FILL; BODY]);
     request.trailers.push((b"x-checksum".to_vec(), b"42".to_vec()));
@@ -280,5 +280,5 @@ fn upload(token: &str) -> Request {
 }
 
 const FILL: u8 = b'~';
-/// Within the initial window of an HTTP/2 stream, so that every byte can arrive while the request waits.
+/// The size of an upload. It fits the initial window of an HTTP/2 stream, so that all bytes can arrive while the request waits.
 const BODY: usize = 40_000;

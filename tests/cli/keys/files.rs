@@ -1,4 +1,4 @@
-//! How a document is replaced: with its permissions, at the target of its link, and by one process at a time.
+//! Tests how a document is replaced: with its file permissions, at the target of a symbolic link, and by one process at a time.
 
 use crate::{Bench, Ran};
 
@@ -9,7 +9,7 @@ fn a_file_keeps_its_rights_and_a_link_its_end() {
     let bench = Bench::of_keys("keys-rights");
     let real = bench.0.join("gateway.yaml");
     std::fs::set_permissions(&real, PermissionsExt::from_mode(0o640)).unwrap();
-    // Only a superuser can give a file away. Otherwise the owner stays the same.
+    // Only a superuser can change the owner of a file. For other users, the owner stays the same.
     chown(&real, Some(4711), Some(4712)).ok();
     let owner = |file: std::fs::Metadata| (file.uid(), file.gid());
     let before = owner(std::fs::metadata(&real).unwrap());
@@ -65,7 +65,7 @@ fn permission_commands_keep_rights_and_links_too() {
     let mode = |name: &str| std::fs::metadata(bench.0.join(name)).unwrap().permissions().mode() & 0o777;
     std::fs::set_permissions(bench.0.join("real/gateway.yaml"), PermissionsExt::from_mode(0o640)).unwrap();
     assert_eq!(bench.run(&["permission", "lock", "gateway.yaml"]).code, 0);
-    // Without a lock beside the link, the lock of the file is used.
+    // If there is no lock file beside the link, the command uses the lock file beside the target.
     std::fs::set_permissions(bench.0.join("real/permissions.lock"), PermissionsExt::from_mode(0o604)).unwrap();
     let ran = bench.run(&["permission", "add", "gateway.yaml", "LIC", "WRITE", "--description", "Write"]);
     assert_eq!(ran.code, 0, "{}", ran.err);

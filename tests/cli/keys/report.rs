@@ -1,4 +1,4 @@
-//! The content of a report on clients and their keys, and that a modified trail is detected.
+//! Tests the content of a report on clients and their keys, and that a modified audit trail is detected.
 
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ fn a_trail_that_was_touched_shows_it() {
     let replaced = serde_json::from_str::<Value>(lines[1]).unwrap()["replaces_until"].as_str().unwrap().to_string();
     bench.write("gateway.yaml", &unrevoked.replace(&replaced, "2098-01-01T00:00:00Z"));
     check(Some("key pck_test_bill0000ing1 has a later end than "));
-    // A broken trail is reported, and does not prevent the revocation of a key.
+    // The command reports a broken audit trail, but still revokes the key.
     bench.write("gateway.yaml", &unrevoked);
     bench.write("gateway.audit.jsonl", &cut.replacen("alice", "mallo", 1));
     let ran = bench.run(&[&["keys", "revoke", "gateway.yaml", "--key", "b-1"], &why[..]].concat());

@@ -1,4 +1,4 @@
-//! The routes that clients can call, according to the filter itself, and that the clients' real keys get the same verdict.
+//! Tests the list of routes that clients can call, and that the filter gives the same verdict for the clients' real keys.
 
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ fn a_client_can_call_what_its_real_key_opens() {
             "client `billing` sends key b-1, its certificate\n"
         )
     );
-    // The tool's verdict with a key of its own is the filter's verdict on the real key.
+    // The command decides with a generated key. The filter must give the same verdict for the real key.
     let real = "pck_test_bill0000ing1_HsT3cLqXo9vWm2BzYk7RfPd4NaEj8UiG49r4gm";
     for line in ran.out.lines().skip(1).filter(|line| !line.contains("pay")) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -177,8 +177,8 @@ fn clients_of_a_polled_document_are_known_as_well() {
     assert!(ran.out.contains("change    PUT /orders/any  yes"), "{}{}", ran.out, ran.err);
 }
 
-/// The assumed token contains everything that the gateway requires of an issuer's tokens. Otherwise no caller would seem to
-/// pass.
+/// The assumed token contains everything that the gateway requires of an issuer's tokens. Otherwise the list would contain no
+/// callers.
 #[test]
 fn tokens_have_what_the_issuer_and_the_upstreams_ask_of_each() {
     let bench = Bench::new("who-can-bound");

@@ -1,10 +1,10 @@
-//! Random files of the formats that `import` reads, with known and unknown keys and values of every kind.
+//! Generates random files in the formats that `import` reads, with known and unknown keys and values of every type.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
-/// Any small value, including every spelling that could be mistaken for `false`.
+/// Generates a small value of any type, including every spelling that could be mistaken for `false`.
 fn any_value() -> BoxedStrategy<Value> {
     let leaf = select(vec![
         json!(true),
@@ -29,14 +29,14 @@ fn any_value() -> BoxedStrategy<Value> {
     leaf.boxed()
 }
 
-/// Usually one of these values, sometimes any value.
+/// Generates one of these values in most cases, and sometimes any other value.
 fn mostly(usual: &[Value]) -> BoxedStrategy<Value> {
     prop_oneof![12 => select(usual.to_vec()), 1 => any_value()].boxed()
 }
 
 type Member = (&'static str, BoxedStrategy<Value>);
 
-/// A mapping with a random choice of these members, and sometimes an unknown key.
+/// Generates a mapping with all needed members, some of the other members, and sometimes an unknown key.
 fn mapping(needed: Vec<Member>, others: Vec<Member>) -> BoxedStrategy<Value> {
     let unknown = prop_oneof![
         30 => Just(None),
@@ -80,7 +80,7 @@ fn paths() -> BoxedStrategy<Value> {
     prop_oneof![4 => mostly(&of(&plain)), 1 => mostly(&of(&escaped))].boxed()
 }
 
-/// A serverless gateway's file: most values are valid, some have another type or are missing.
+/// Generates the file of a serverless gateway. Most values are valid; some have another type or are missing.
 pub fn serverless_file() -> BoxedStrategy<Value> {
     let integration = mapping(
         vec![
@@ -127,7 +127,7 @@ pub fn serverless_file() -> BoxedStrategy<Value> {
     )
 }
 
-/// A random routes.yaml, similar to [`serverless_file`].
+/// Generates a routes.yaml. Most values are valid; some have another type or are missing.
 pub fn routes_file() -> BoxedStrategy<Value> {
     let route = mapping(
         vec![("path", paths()), ("proxy_upstream", mostly(&[json!("$A_SERVICE_URL"), json!("http://b:80")]))],

@@ -1,4 +1,4 @@
-//! Compares the trail with the document: a key that was revoked or replaced, but is still valid, is a fault.
+//! Compares the audit trail with the document: a key that is valid although the trail says it was revoked or replaced is a fault.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use crate::cli::keys::trail::TrailHistory;
 use crate::config::client::ClientKey;
 use crate::config::time::rfc3339;
 
-/// The findings.
+/// The result of the comparison.
 pub struct TrailReport {
     file: String,
     entries: usize,
     head: String,
-    /// Breaks in the trail, and contradictions between the trail and the document.
+    /// Lines that break the chain of the trail, and contradictions between the trail and the document.
     pub faults: Vec<String>,
     /// Keys that are not in the trail.
     unrecorded: Vec<String>,
 }
 
 impl TrailReport {
-    /// Compares trail and document.
+    /// Compares the audit trail with the document.
     pub fn compare(file: String, history: TrailHistory, document: &ClientFile) -> TrailReport {
         let mut last: BTreeMap<&str, &Value> = BTreeMap::new();
         let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_string);
-        // A failed change has a line of its own right after its first line; neither counts.
+        // If a change failed, a second line follows the line of the change. Both lines are ignored.
         let mut done: Vec<&Value> = Vec::new();
         for entry in &history.entries {
             match text(entry, "action").as_deref() {
@@ -33,7 +33,7 @@ impl TrailReport {
                 _ => done.push(entry),
             }
         }
-        // Each line concerns its own key and the key that it replaces; the last line for a key counts.
+        // A line is about its own key and the key that it replaces. For each key, the last line counts.
         for entry in done {
             let names = ["prefix", "replaces"].iter().filter_map(|name| entry.get(*name)?.as_str());
             last.extend(names.map(|name| (name, entry)));
@@ -64,7 +64,7 @@ impl TrailReport {
         TrailReport { file, entries: history.entries.len(), head: history.head, faults, unrecorded }
     }
 
-    /// The result as text.
+    /// Formats the result as text.
     pub fn lines(&self) -> Vec<String> {
         let state = if self.faults.is_empty() { "no problems" } else { "PROBLEMS FOUND" };
         let trail = format!("trail {}: {} entries, {state}, last {}", self.file, self.entries, self.head);
@@ -73,13 +73,13 @@ impl TrailReport {
         [String::new(), trail].into_iter().chain(faults).chain(unrecorded).collect()
     }
 
-    /// The result as JSON.
+    /// Formats the result as JSON.
     pub fn json(&self) -> Value {
         json!({ "file": self.file, "entries": self.entries, "last": self.head, "faults": self.faults, "unrecorded": self.unrecorded })
     }
 }
 
-/// Whether a key is valid longer than recorded; revoked keys are not.
+/// Whether a key is valid after the recorded end. A revoked key is never valid.
 fn outlives(key: &ClientKey, end: &str) -> bool {
     let end = rfc3339(end);
     key.revoked.is_none() && end.is_some_and(|end| key.period.expires.is_none_or(|until| until.as_secs() > end))

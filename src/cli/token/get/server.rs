@@ -1,4 +1,4 @@
-//! The token endpoint of an authorization server and its client authentication methods, from its metadata.
+//! Finds the token endpoint and the client authentication methods of an authorization server in its metadata.
 
 use serde_json::Value;
 use ureq::http::Uri;
@@ -11,17 +11,18 @@ use crate::cli::Failure;
 pub struct AuthorizationServer {
     /// The token endpoint.
     pub token_endpoint: Uri,
-    /// The supported methods, by their registered names.
+    /// The registered names of the supported methods, if the metadata lists them.
     methods: Option<Vec<String>>,
 }
 
 impl AuthorizationServer {
-    /// A server without metadata.
+    /// Returns a server whose token endpoint is known and whose metadata is not read.
     pub fn at(token_endpoint: &str) -> Result<AuthorizationServer, Failure> {
         Ok(AuthorizationServer { token_endpoint: checked(token_endpoint, "--token-endpoint")?, methods: None })
     }
 
-    /// Reads the metadata of an issuer from the RFC 8414 §3.1 location, else from that of OpenID Connect Discovery §4.
+    /// Reads the metadata of an issuer from the location in RFC 8414 §3.1, or else from the location in OpenID Connect Discovery
+    /// §4.
     pub fn discover(issuer: &str, web: &mut WebClient) -> Result<AuthorizationServer, Failure> {
         let uri = checked(issuer, "--issuer")?;
         if uri.query().is_some() {
@@ -48,7 +49,7 @@ impl AuthorizationServer {
     fn read(issuer: &str, place: &str, body: &[u8]) -> Result<AuthorizationServer, Failure> {
         let metadata: Value = serde_json::from_slice(body).map_err(|fault| format!("{place}: not JSON: {fault}"))?;
         let text = |name: &str| metadata.get(name).and_then(Value::as_str);
-        // Metadata of another issuer must not be used (RFC 8414 §3.3), because it could redirect the secret.
+        // The metadata of another issuer must not be used (RFC 8414 §3.3), because it could send the secret to another server.
         if text("issuer") != Some(issuer) {
             let other = super::bounded(text("issuer").unwrap_or("no issuer"));
             return Err(Failure::Message(format!("{place}: is the metadata of {other}, not of {issuer}")));
@@ -59,7 +60,7 @@ impl AuthorizationServer {
         Ok(AuthorizationServer { token_endpoint: checked(endpoint, "token_endpoint")?, methods })
     }
 
-    /// The client authentication method; `client_secret_basic` if the metadata lists none (RFC 8414 §2).
+    /// Returns the client authentication method, which is `client_secret_basic` if the metadata lists none (RFC 8414 §2).
     pub fn method(&self) -> Result<ClientAuthMethod, Failure> {
         let Some(methods) = &self.methods else { return Ok(ClientAuthMethod::Basic) };
         let takes = |method: &ClientAuthMethod| methods.iter().any(|known| known == method.registered());

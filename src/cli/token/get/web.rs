@@ -1,4 +1,4 @@
-//! The only HTTP client of the command line: TLS except to this machine, limits on time and size, no redirects.
+//! The only HTTP client of the command line: TLS is required except to this machine, time and size are limited, no redirects.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use ureq::{Agent, Body, Error};
 use crate::cli::{Failure, clock};
 use crate::config::url::redacted;
 
-/// A client for the few requests of one command.
+/// An HTTP client for the few requests of one command.
 pub struct WebClient {
     until: Duration,
 }
 
-/// A response.
+/// An HTTP response.
 pub struct WebAnswer {
     /// The status.
     pub status: u16,
@@ -26,7 +26,7 @@ pub struct WebAnswer {
 }
 
 impl WebClient {
-    /// Sets one time limit for all requests together.
+    /// Creates a client with one time limit for all requests together.
     pub fn new(timeout: Duration) -> WebClient {
         WebClient { until: clock::now() + timeout }
     }
@@ -57,7 +57,7 @@ impl WebClient {
             .accept("application/json")
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
         if here {
-            // Requests to this machine do not use a proxy.
+            // Requests to this machine never use a proxy.
             agent = agent.proxy(None);
         }
         if uri.scheme_str() == Some("https") {
@@ -83,7 +83,7 @@ impl WebClient {
     }
 }
 
-/// Checks an address to which a secret may be sent: TLS, or this machine.
+/// Checks an address to which the command may send a secret: it must use TLS or be on this machine.
 pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
     let shown = redacted(url);
     let uri: Uri = url.parse().map_err(|fault| format!("{what}: `{shown}` is not a URL: {fault}"))?;
@@ -98,13 +98,13 @@ pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
     }
 }
 
-/// `localhost` always resolves to this machine (RFC 6761 §6.3).
+/// Whether a host is this machine. `localhost` always resolves to this machine (RFC 6761 §6.3).
 fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The CA certificates that this machine trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+/// Returns TLS settings with the CA certificates that this machine trusts, or with those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 fn tls() -> Result<TlsConfig, Failure> {
     let found = rustls_native_certs::load_native_certs();
     let roots: Vec<_> = found.certs.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
@@ -127,6 +127,6 @@ fn describe(error: &Error) -> String {
     }
 }
 
-/// Real metadata and tokens are far smaller.
+/// The metadata of real servers and real tokens are far smaller.
 const MAX_BODY: u64 = 256 * 1024;
 const MAX_HEADERS: usize = 32 * 1024;

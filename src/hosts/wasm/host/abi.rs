@@ -1,74 +1,74 @@
 //! The proxy-wasm callbacks that Envoy finds in the module.
 //!
-//! Each one calls the worker's roots and requests.
+//! Each callback calls the worker's roots or requests.
 //!
-//! The crate exports all callbacks of the ABI, and Envoy calls every one that it finds: seven calls per request instead of
-//! four. `make wasm` therefore keeps these under their ABI names (`portcullis_on_log` as `proxy_on_log`), and removes the
-//! crate's exports (test-harness/pack).
+//! The crate exports all callbacks of the ABI, and Envoy calls every exported callback: seven calls per request instead of four.
+//! `make wasm` therefore keeps the callbacks in this file under their ABI names (`portcullis_on_log` as `proxy_on_log`), and
+//! removes the crate's exports (test-harness/pack).
 
 use super::super::worker;
 
-/// A root (`parent` is 0) or a request is created.
+/// Called when Envoy creates a root, which has the `parent` 0, or a request.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_context_create(context: u32, parent: u32) {
     worker::create(context, parent);
 }
 
-/// A root receives its configuration.
+/// Called when a root receives its configuration.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_configure(root: u32, _size: usize) -> bool {
     worker::configure(root)
 }
 
-/// A timer tick.
+/// Called when the timer of a root fires.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_tick(root: u32) {
     worker::tick(root);
 }
 
-/// An HTTP call of a root was answered or failed.
+/// Called when an HTTP call of a root was answered or failed.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_http_call_response(root: u32, call: u32, _headers: usize, _body: usize, _trailers: usize) {
     worker::handle_response(root, call);
 }
 
-/// A gRPC call of a root was answered.
+/// Called when a gRPC call of a root was answered.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_grpc_receive(root: u32, call: u32, size: usize) {
     worker::handle_message(root, call, Ok(size));
 }
 
-/// A gRPC call of a root ended without an answer.
+/// Called when a gRPC call of a root ended without an answer.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_grpc_close(root: u32, call: u32, status: u32) {
     worker::handle_message(root, call, Err(status));
 }
 
-/// The request's headers have arrived.
+/// Called when the request's headers have arrived.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_request_headers(context: u32, _count: usize, end: bool) -> u32 {
     worker::handle_request_headers(context, end) as u32
 }
 
-/// A part of the request's body has arrived.
+/// Called when a part of the request's body has arrived.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_request_body(context: u32, size: usize, end: bool) -> u32 {
     worker::stream(context).handle_request_body(size, end) as u32
 }
 
-/// The request's trailers have arrived.
+/// Called when the request's trailers have arrived.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_request_trailers(context: u32, _count: usize) -> u32 {
     worker::stream(context).handle_request_trailers() as u32
 }
 
-/// The response's headers have arrived.
+/// Called when the response's headers have arrived.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_response_headers(context: u32, _count: usize, _end: bool) -> u32 {
     worker::stream(context).handle_response_headers() as u32
 }
 
-/// The request has ended. This is the last callback, and the only one that Envoy calls for every request.
+/// Called when the request has ended. This callback is the last, and the only callback that Envoy calls for every request.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_log(context: u32) {
     worker::end(context);

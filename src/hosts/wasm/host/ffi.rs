@@ -1,4 +1,4 @@
-//! The host functions that are called directly, as declared by proxy-wasm ABI 0.2.1.
+//! The host functions that this crate calls directly, as declared by proxy-wasm ABI 0.2.1.
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {

@@ -11,7 +11,7 @@ pub struct GrpcCall<'a> {
     pub upstream: &'a [u8],
     /// The full name of the service.
     pub service: &'a str,
-    /// The method.
+    /// The name of the method.
     pub method: &'a str,
     /// The request message.
     pub message: &'a [u8],
@@ -19,12 +19,12 @@ pub struct GrpcCall<'a> {
     pub timeout: Duration,
 }
 
-/// Starts a call. Returns `None` if it failed immediately: unknown cluster, no healthy endpoint, or too many calls.
+/// Starts a call. Returns `None` if the call failed immediately: unknown cluster, no healthy endpoint, or too many calls.
 pub fn grpc_call(call: &GrpcCall<'_>) -> Option<u32> {
     let metadata = serialize([].into_iter());
     let millis = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0_u32;
-    // SAFETY: every pointer is of a live slice with its length; the host writes four bytes to the token's pointer.
+    // SAFETY: every pointer and its length belong to a live slice; the host writes four bytes to the token's pointer.
     let status = unsafe {
         ffi::proxy_grpc_call(
             call.upstream.as_ptr(),
@@ -44,7 +44,7 @@ pub fn grpc_call(call: &GrpcCall<'_>) -> Option<u32> {
     (status == OK).then_some(token)
 }
 
-/// Returns the response message of a call, available only in its callback; `None` if it is longer than `most` bytes.
+/// Returns the response message in the callback of a call; `None` if the message is longer than `most` bytes.
 pub fn grpc_message(size: usize, most: usize) -> Option<Vec<u8>> {
     const GRPC_RECEIVE_BUFFER: u32 = 5;
     if size > most {

@@ -6,25 +6,26 @@ use super::{OK, ffi, take};
 pub fn shared(key: &(impl AsRef<[u8]> + ?Sized)) -> (Option<Vec<u8>>, Option<u32>) {
     let key = key.as_ref();
     let mut version = 0_u32;
-    // SAFETY: the key is a live slice, the version a live u32 to which the host writes four bytes; `take` explains the rest.
+    // SAFETY: the key is a live slice, and the host writes four bytes to `version`, which is a live u32; `take` explains the
+    // rest.
     let value =
         take(|data, size| unsafe { ffi::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version) });
     (value, Some(version).filter(|version| *version != 0))
 }
 
-/// Shares a value with all workers. With a version, it does so only if that version is still current.
+/// Shares a value with all workers. With a version, shares it only if the stored value still has that version.
 pub fn share(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8], version: Option<u32>) -> bool {
     set(key.as_ref(), value, version.unwrap_or(ANY))
 }
 
-/// Shares a value if none exists. The host checks versions only for existing values, so a version that no value has lets only a
-/// new value through.
+/// Shares a value if none exists. The host checks the version only if a value exists. So with a version that no value has, the
+/// host stores only new values.
 pub fn share_new(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
     set(key.as_ref(), value, NEVER)
 }
 
 fn set(key: &[u8], value: &[u8], version: u32) -> bool {
-    // SAFETY: both pointers are of live slices with their lengths; the host copies them.
+    // SAFETY: both pointers and lengths belong to live slices; the host copies the bytes.
     unsafe { ffi::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) == OK }
 }
 

@@ -1,4 +1,4 @@
-//! The attributes of a request, as the evaluation asks for them.
+//! The attributes of a request that the evaluation of a condition can read.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -9,18 +9,18 @@ use serde_json::Value;
 
 use super::occurrences::Occurrences;
 
-/// The attributes of one request. Each is read only when a condition needs it.
+/// The attributes of one request. The evaluation reads an attribute only when a condition needs it.
 pub trait Attributes {
     /// Returns the claims of the token; null without a token.
     fn claims(&self) -> &Value;
 
-    /// Returns the client; `None` if it is unknown.
+    /// Returns the attributes of the client; `None` if the client directory has no entry for the caller.
     fn client(&self) -> Option<ClientAttributes<'_>>;
 
-    /// Returns a parameter of the path, decoded.
+    /// Returns the percent-decoded value of a path parameter.
     fn parameter(&self, name: &str) -> Option<Cow<'_, str>>;
 
-    /// Returns the occurrences of a header. The name is in lower case.
+    /// Returns the occurrences of a header. `name` must be in lower case.
     fn header(&self, name: &str) -> Occurrences<'_>;
 
     /// Returns the occurrences of a query parameter.
@@ -35,24 +35,24 @@ pub trait Attributes {
     /// Returns the normalized path.
     fn path(&self) -> &str;
 
-    /// Returns the peer's address; `None` if it has none.
+    /// Returns the peer's IP address; `None` if the peer has no IP address.
     fn address(&self) -> Option<IpAddr>;
 
-    /// Returns the time since the Unix epoch.
+    /// Returns the current time, since the Unix epoch.
     fn now(&self) -> Duration;
 }
 
-/// The attributes of a client in the client directory.
+/// The attributes of a client's entry in the client directory.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAttributes<'c> {
-    /// Its id.
+    /// The client's id.
     pub id: &'c str,
-    /// Its owner.
+    /// The client's owner.
     pub owner: &'c str,
-    /// Its plan.
+    /// The client's plan.
     pub plan: Option<&'c str>,
-    /// The environment in which it calls.
+    /// The name of the environment in which the client calls the gateway.
     pub environment: Option<&'c str>,
-    /// Its tags.
+    /// The client's tags.
     pub tags: &'c [Rc<str>],
 }

@@ -1,15 +1,15 @@
-//! Splits the text of a condition into words, strings, numbers and operators, each with its position.
+//! Splits the text of a condition into words, strings, numbers and operators, each with a position.
 
-/// A fault of a condition, and its character position, starting at 1.
+/// A fault in a condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConditionFault {
-    /// The position in the text.
+    /// The character position of the fault in the condition, starting at 1.
     pub at: usize,
-    /// The fault, for the author.
+    /// A description of the fault for the author of the condition.
     pub message: String,
 }
 
-/// A token of the text.
+/// A token of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'t> {
     Word(&'t str),
@@ -19,7 +19,7 @@ pub(super) enum Token<'t> {
     End,
 }
 
-/// The tokens of a text, with one token of lookahead.
+/// Reads the tokens of a condition, with one token of lookahead.
 #[derive(Debug)]
 pub(super) struct Lexer<'t> {
     rest: &'t str,
@@ -37,7 +37,8 @@ impl<'t> Lexer<'t> {
         lexer
     }
 
-    /// Takes the next token. Returns `None` after a fault, including a fault in the lookahead.
+    /// Returns the token in `next`, and reads the token after it. Returns `None` after a fault, including a fault in the token
+    /// just read.
     pub(super) fn advance(&mut self) -> Option<(Token<'t>, usize)> {
         if self.fault.is_some() {
             return None;
@@ -101,7 +102,7 @@ pub(super) fn fault(at: usize, message: impl Into<String>) -> ConditionFault {
     ConditionFault { at, message: message.into() }
 }
 
-/// Suggests the operator for the syntax of another language.
+/// Describes an unknown sign. For an operator of another language, such as `&`, the message suggests the word to use.
 fn unknown(rest: &str) -> String {
     let others = [("&", "and"), ("|", "or"), ("!", "not"), ("=", "==")];
     let meant = others.iter().find(|(other, _)| rest.starts_with(other));
@@ -112,5 +113,5 @@ fn unknown(rest: &str) -> String {
     }
 }
 
-/// Longer operators before their prefixes.
+/// All signs. A longer sign comes before its prefixes, because the lexer takes the first match.
 const SIGNS: [&str; 12] = ["==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]", ",", "."];

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// A block of addresses of one family.
+/// A block of IPv4 addresses or a block of IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Network {
     base: IpAddr,
@@ -10,10 +10,10 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Parses `10.0.0.0/8`, `2001:db8::/32`, or one address.
+    /// Parses a network, such as `10.0.0.0/8` or `2001:db8::/32`, or a single address.
     ///
     /// # Errors
-    /// The problem with the text, for its author.
+    /// Returns a message for the author if `text` is invalid.
     pub(super) fn parse(text: &str) -> Result<Network, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let no_network = || format!("`{text}` is no network: write `10.0.0.0/8`, `2001:db8::/32` or one address");
@@ -38,7 +38,7 @@ impl Network {
         self.base.is_ipv4() == address.is_ipv4() && number(address) & self.mask() == number(self.base)
     }
 
-    /// Returns the bits of the prefix, for an address read by [`number`].
+    /// Returns a mask that keeps only the prefix of an address converted by [`number`].
     fn mask(&self) -> u128 {
         let behind = if self.base.is_ipv4() { 32 - self.prefix } else { 128 - self.prefix };
         u128::MAX.checked_shl(behind).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! The occurrences of a header or a query parameter, which a request may repeat, spell differently or send as invalid text.
+//! Collects the occurrences of a header or query parameter, which may be repeated, spelled differently or impossible to decode.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use std::borrow::Cow;
 pub struct Occurrences<'c> {
     /// How often the exact name occurs.
     count: usize,
-    /// The name also occurs in a spelling that some upstreams accept.
+    /// Whether the name also occurs in another spelling that some upstreams treat as this name.
     respelled: bool,
-    /// The last value, if it is valid text.
+    /// The last value; `None` if the value cannot be decoded.
     text: Option<Cow<'c, str>>,
 }
 
@@ -18,25 +18,25 @@ pub struct Occurrences<'c> {
 pub(super) enum Reading<'c> {
     /// No upstream finds a value.
     Absent,
-    /// Every upstream reads this value.
+    /// All upstreams read this value.
     Text(Cow<'c, str>),
-    /// Upstreams may disagree, or the value is not valid text.
+    /// Upstreams may read different values, or the value cannot be decoded.
     Ambiguous,
 }
 
 impl<'c> Occurrences<'c> {
-    /// Adds an occurrence of the exact name, with its value if that is valid text.
+    /// Adds an occurrence of the exact name. `value` is `None` if the value cannot be decoded.
     pub fn add(&mut self, value: Option<Cow<'c, str>>) {
         self.count += 1;
         self.text = value;
     }
 
-    /// Adds an occurrence in a spelling that some upstreams accept.
+    /// Adds an occurrence in another spelling that some upstreams treat as this name.
     pub fn add_respelled(&mut self) {
         self.respelled = true;
     }
 
-    /// Returns whether the name is present; `None` if only some upstreams find it.
+    /// Returns whether the name is present; `None` if only some upstreams find the name.
     pub(super) fn is_present(&self) -> Option<bool> {
         match (self.count, self.respelled) {
             (0, true) => None,
@@ -44,7 +44,7 @@ impl<'c> Occurrences<'c> {
         }
     }
 
-    /// Returns the value, if all upstreams read the same one.
+    /// Returns the value if all upstreams read the same value.
     pub(super) fn reading(self) -> Reading<'c> {
         match (self.count, self.respelled, self.text) {
             (0, _, _) => Reading::Absent,

@@ -7,7 +7,7 @@ use super::source::ROOTS;
 use super::types::{ValueKind, WORDS, fit, fit_networks, kind_of};
 use super::{ClientFact, Comparison, ConditionSource, Literal, Operand, SharedSyntax, Test, TextTest, source};
 
-/// Parses a condition. Also returns the attributes that it reads, each with its position.
+/// Parses a condition. Also returns each attribute that the condition reads, with the position of the attribute.
 pub(super) fn condition(
     text: &str,
     syntax: SharedSyntax,
@@ -114,7 +114,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Parses the right side of `in`: a list of constants, networks for an address, a claim that is a list, or a client's tags.
+    /// Parses the right side of `in`: a list of constants, a list of networks (after `peer.address`), a claim or `client.tags`.
     fn membership(&mut self, left: Operand, at: usize) -> Option<Test> {
         let list_at = self.lexer.next.1;
         if !self.takes_sign("[")? {
@@ -157,7 +157,7 @@ impl<'t> Parser<'t> {
         Some(Test::OneOf(left, fitted))
     }
 
-    /// Parses an operand that may be text.
+    /// Parses an operand that is a string, or a claim, which may be a string.
     fn text(&mut self) -> Option<Operand> {
         let (operand, at) = self.operand()?;
         match kind_of(&operand) {
@@ -211,7 +211,7 @@ impl<'t> Parser<'t> {
         Some(source)
     }
 
-    /// Parses `.name` or `["name"]`.
+    /// Parses `.name` or `["name"]`. Returns `Some(None)` if neither comes next.
     fn step(&mut self) -> Option<Option<&'t str>> {
         if self.takes_sign(".")? {
             return match self.lexer.advance()? {
@@ -229,7 +229,7 @@ impl<'t> Parser<'t> {
         Some(None)
     }
 
-    /// Records a fault. Parsing stops there.
+    /// Records a fault, and returns `None`, so that parsing stops.
     fn fail<T>(&mut self, at: usize, message: &str) -> Option<T> {
         self.lexer.fault = Some(ConditionFault { at, message: message.to_string() });
         None
@@ -271,6 +271,6 @@ const COMPARISONS: [(&str, Comparison); 6] = [
     (">", Comparison::Greater),
     (">=", Comparison::GreaterOrEqual),
 ];
-/// Longer conditions should be split.
+/// The maximum length of a condition. Authors should split longer conditions.
 const MAX_BYTES: usize = 4_096;
 const MAX_DEPTH: usize = 32;

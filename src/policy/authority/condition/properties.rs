@@ -1,4 +1,4 @@
-//! Properties of all conditions and tokens: parsing and evaluation do not panic, and the three values follow Kleene's tables.
+//! Property tests: parsing and evaluation never panic, and the three truth values follow the tables of Kleene's logic.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::tests::verdict;
 use crate::policy::compile::conditions::parse;
 
-/// Fragments of the language, so that random texts get far into the parser.
+/// Fragments of conditions. Random sequences of fragments reach more of the parser than random characters.
 const PIECES: [&str; 44] = [
     "claims",
     "client",
@@ -72,7 +72,7 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A condition that parses, with tests of every kind.
+/// Generates valid conditions with tests of every kind.
 fn condition() -> impl Strategy<Value = String> {
     let tests = vec![
         "claims.a == 1",
@@ -167,7 +167,8 @@ proptest! {
     #[test]
     fn a_verdict_never_depends_on_an_unknown_value(p in condition(), a in json_value(), b in json_value()) {
         let with = |a: &Value| verdict(&p, &json!({ "a": a, "b": b, "c": 1 }));
-        // An object cannot be compared with anything. `has` is true for both, and only known values are lists or have members.
+        // The object represents an unknown value, because it cannot be compared. `has(claims.a)` is true for the object and for
+        // each value that replaces it. Lists, objects and conditions that read items or members of `claims.a` are excluded.
         let known = !matches!(a, Value::Null | Value::Array(_) | Value::Object(_));
         if let (true, Some(verdict)) = (known && !p.contains("in claims.a") && !p.contains("a.b"), with(&json!({ "o": 1 }))) {
             prop_assert_eq!(with(&a), Some(verdict), "{}", p);

@@ -2,7 +2,7 @@
 
 use super::{ClientFact, ConditionSource, SharedSyntax};
 
-/// Returns the attribute written as `root.step`. The error lists the known ones.
+/// Returns the attribute with the name `root.step`. The error suggests a similar name or lists all names.
 pub(super) fn named(root: &str, steps: &[&str], syntax: SharedSyntax) -> Result<ConditionSource, String> {
     Ok(match (root, steps) {
         ("claims", [_, ..]) => ConditionSource::Claim(steps.iter().copied().map(Box::from).collect()),
@@ -33,7 +33,7 @@ fn unknown(root: &str, steps: &[&str], syntax: SharedSyntax) -> String {
     }
 }
 
-/// All known names.
+/// The names of all attributes. The step `name` is a placeholder.
 pub(super) const ROOTS: [&str; 16] = [
     "claims.name",
     "client.id",

@@ -1,4 +1,4 @@
-//! Tests of conditions against requests, with the documented verdicts.
+//! Tests that conditions evaluate as documented.
 
 mod faults;
 
@@ -23,7 +23,7 @@ const NOW: u64 = 1_772_461_800;
 const TARGET: &str = "/tenants/acme/orders/42?page=2&tag=a&tag=b&name=J%C3%B6rg&%6fp=%70urge&a+b=1&flag&=nameless\
     &bytes=%ff&escape=50%&list[]=1&Case=1&cut=1;hidden=2&x.y=1&+lead=1&nul%00x=1&[front]=1";
 
-/// Returns the verdict for a request for `/tenants/acme/orders/42`, whose pattern is `/tenants/{tenant}/orders/{id}`.
+/// Evaluates a condition for a request to `/tenants/acme/orders/42` on the route `/tenants/{tenant}/orders/{id}`.
 pub(super) fn verdict(text: &str, claims: &Value) -> Option<bool> {
     verdict_on(text, claims, None, "192.0.2.7".parse().ok())
 }
@@ -149,7 +149,7 @@ fn conditions_evaluate_as_documented() {
         (r#""admin" in claims.roles"#, yes),
         (r#""owner" in claims.roles"#, unknown),
         ("7 in claims.roles", yes),
-        // `7` cannot be compared with text.
+        // The item `7` cannot be compared with a string.
         ("path.tenant in claims.roles", unknown),
         ("not ('owner' in claims.roles)", unknown),
         ("path.tenant in claims.names", no),
@@ -251,7 +251,7 @@ fn conditions_evaluate_as_documented() {
         ("query.bytes != 'x'", unknown),
         ("has(query.escape)", yes),
         ("query.escape != 'x'", unknown),
-        // Only some upstreams find these parameters.
+        // Only some upstreams find the following parameters.
         ("has(query.list)", unknown),
         ("not has(query.list)", unknown),
         ("query.list != '2'", unknown),

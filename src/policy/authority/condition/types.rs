@@ -1,4 +1,4 @@
-//! Type checks at compile time.
+//! Checks the types of a condition when the document is compiled.
 //!
 //! A comparison that can never be true is an error.
 
@@ -7,7 +7,7 @@ use super::network::Network;
 use super::weekday::DAYS;
 use super::{ClientFact, Comparison, ConditionSource, Literal, Operand, SharedSyntax};
 
-/// The kind of a value, as far as it is known at compile time.
+/// The kind of an operand, as known at compile time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueKind {
     Text,
@@ -19,7 +19,7 @@ pub(super) enum ValueKind {
     Address,
     /// A list of strings.
     Words,
-    /// A claim: its kind depends on the token.
+    /// A claim. The kind of its value depends on the token.
     Any,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn kind_of(operand: &Operand) -> ValueKind {
     }
 }
 
-/// Converts both sides of a comparison to the form in which they are compared: a time written as text becomes a number.
+/// Checks that both sides of a comparison can be compared, and converts constants: a time in quotes becomes a number of seconds.
 pub(super) fn fit(
     left: Operand,
     left_at: usize,
@@ -76,7 +76,7 @@ pub(super) fn fit(
     Ok((left, right))
 }
 
-/// Parses the networks of a list.
+/// Parses the constants of a list as networks.
 pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>, ConditionFault> {
     let network = |(literal, at): &(Literal, usize)| match literal {
         Literal::Text(text) => Network::parse(text).map_err(|message| fault(*at, message)),
@@ -85,7 +85,7 @@ pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>
     literals.iter().map(network).collect()
 }
 
-/// Checks a constant against the kind it is compared with, and converts it.
+/// Checks that a constant can be compared with a value of the kind `other`, and converts a time to seconds.
 fn convert(operand: Operand, at: usize, other: ValueKind, syntax: SharedSyntax) -> Result<Operand, ConditionFault> {
     if let (Operand::Literal(Literal::Whole(_)), ValueKind::Moment) = (&operand, other) {
         return Err(fault(at, "a time is written as text in UTC, as `\"2026-03-01T10:00:00Z\"`"));
@@ -111,7 +111,8 @@ fn convert(operand: Operand, at: usize, other: ValueKind, syntax: SharedSyntax) 
     }
 }
 
-/// Returns the kind for comparisons: methods and days are text, and a time is a number that is compared only with times.
+/// Returns the kind that matters for a comparison. Methods and weekdays count as strings. A time constant counts as a time,
+/// although `convert` made it a number.
 fn class(operand: &Operand, other: ValueKind) -> ValueKind {
     match (kind_of(operand), other) {
         (ValueKind::Method | ValueKind::Weekday, _) => ValueKind::Text,
@@ -132,5 +133,5 @@ fn name(kind: ValueKind) -> &'static str {
     }
 }
 
-/// The error for wrong uses of a list of strings.
+/// The error for a use of `client.tags` other than `in` and `has`.
 pub(super) const WORDS: &str = "tags are tested by `\"word\" in client.tags`";

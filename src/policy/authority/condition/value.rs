@@ -9,7 +9,7 @@ use super::occurrences::{Occurrences, Reading};
 use super::weekday::weekday;
 use super::{Attributes, ClientFact, Comparison, ConditionSource, Evaluation, Literal};
 
-/// A value at request time.
+/// The value of an operand at request time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Val<'c> {
     Text(Cow<'c, str>),
@@ -18,12 +18,13 @@ pub(super) enum Val<'c> {
     Real(f64),
     Flag(bool),
     List(&'c [Value]),
-    /// Present but not comparable: an object, a number beyond 64 bits, a repeated or unreadable header or parameter.
+    /// A value that is present but cannot be compared: an object, an integer above the range of `i64`, or a repeated or
+    /// unreadable header or query parameter.
     Other,
 }
 
 impl<'c, A: Attributes> Evaluation<'c, A> {
-    /// Returns whether an attribute is present; `None` (unknown) if only some upstreams would find it.
+    /// Returns whether an attribute is present; `None` (unknown) if only some upstreams find the attribute.
     pub(super) fn has(&self, source: &ConditionSource) -> Option<bool> {
         match source {
             ConditionSource::Header(name) => self.attributes.header(name).is_present(),
@@ -33,7 +34,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
         }
     }
 
-    /// Returns the value of an attribute; `None` if it is absent.
+    /// Returns the value of an attribute; `None` if the attribute is absent.
     pub(super) fn value(&self, source: &ConditionSource) -> Option<Val<'c>> {
         let attributes = self.attributes;
         let text = |text: &'c str| Some(Val::Text(Cow::Borrowed(text)));
@@ -50,7 +51,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
                     ClientFact::Owner => text(client.owner),
                     ClientFact::Plan => text(client.plan?),
                     ClientFact::Environment => text(client.environment?),
-                    // Tags are only used with `in`.
+                    // Only `has` reads the tags here; `in` reads the tags in `Evaluation::test`.
                     ClientFact::Tags => Some(Val::Other),
                 }
             }
@@ -78,7 +79,7 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Returns the value of a header or query parameter.
+    /// Converts the occurrences of a header or query parameter to a value. Returns `None` if the name is absent.
     fn of_occurrences(occurrences: Occurrences<'c>) -> Option<Val<'c>> {
         match occurrences.reading() {
             Reading::Absent => None,
@@ -87,7 +88,7 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Returns a claim's value. Null counts as absent.
+    /// Converts the value of a claim. A claim with the value null counts as absent.
     pub(super) fn of_json(value: &'c Value) -> Option<Val<'c>> {
         match value {
             Value::String(text) => Some(Val::Text(Cow::Borrowed(text))),
@@ -100,7 +101,7 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Converts a scalar to text, numbers in decimal.
+    /// Converts a string, integer or boolean to a string. Returns `None` for other kinds.
     pub(super) fn into_text(self) -> Option<Val<'c>> {
         match self {
             Val::Text(text) => Some(Val::Text(text)),
@@ -110,7 +111,8 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Compares two values of the same kind. Returns `None` for different kinds, and for an order that the kind does not have.
+    /// Compares two values. Returns `None` if the values have different kinds, if strings or booleans are compared by order, or
+    /// if a conversion to a double would be inexact.
     pub(super) fn compare(&self, comparison: Comparison, other: &Val<'_>) -> Option<bool> {
         let order = match (self, other) {
             (Val::Text(a), Val::Text(b)) => unordered(a == b, comparison)?,
@@ -132,14 +134,14 @@ impl<'c> Val<'c> {
     }
 }
 
-/// Text and booleans have no order, only equality.
+/// Compares strings or booleans. Returns `None` unless the comparison is `==` or `!=`, because these kinds have no order.
 fn unordered(equal: bool, comparison: Comparison) -> Option<Ordering> {
     let asks_for_order = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
     let order = if equal { Ordering::Equal } else { Ordering::Less };
     (!asks_for_order).then_some(order)
 }
 
-/// Converts an integer to a double, if that is exact.
+/// Converts an integer to a double. Returns `None` if the result may be inexact.
 fn exact(number: i64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "exact within ±2^53, as checked")]
     (number.unsigned_abs() <= 1 << 53).then_some(number as f64)

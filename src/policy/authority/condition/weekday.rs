@@ -1,9 +1,9 @@
 //! The days of the week for conditions.
 
-/// The names of the days of the week, from Monday (ISO 8601 §5.2.3).
+/// The names of the days of the week, starting with Monday (ISO 8601 §5.2.3).
 pub(super) const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
-/// Returns the day of the week; 1970-01-01 was a Thursday.
+/// Returns the day of the week for a time in seconds since the Unix epoch. 1970-01-01 was a Thursday.
 pub(super) fn weekday(seconds: u64) -> &'static str {
     let day = usize::try_from((seconds / 86_400 + 3) % 7).unwrap_or_default();
     DAYS.get(day).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Property: no spelling of a header that only the gateway may set reaches an upstream.
+//! Property tests: a client's header that only the gateway may set reaches no upstream, in any spelling.
 
 use proptest::prelude::*;
 use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
@@ -8,16 +8,16 @@ use crate::config::claim::ClaimPath;
 use crate::config::identity::{Attribute, IdentityHeader};
 use crate::policy::verdict::edit::HeaderEdit;
 
-/// All bytes in header names other than letters and digits (RFC 9110 §5.6.2).
+/// All bytes that a header name may contain, except letters and digits (RFC 9110 §5.6.2).
 const OTHERS: &[u8] = b"!#$%&'*+-.^_`|~";
 
-/// The variable name that a CGI-style server derives from a header, implemented independently of the tested code.
+/// Returns the variable name that a CGI server derives from a header name. The code is independent of the tested code.
 fn variable(name: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     format!("HTTP_{}", name.chars().map(letter).collect::<String>())
 }
 
-/// A name and another spelling of it.
+/// Generates a header name and a second spelling of the name.
 fn spellings() -> impl Strategy<Value = (String, String)> {
     let name = "[a-z][a-z0-9!#$%&'*+.^_`|~-]{0,30}";
     name.prop_flat_map(|name| {
@@ -80,7 +80,7 @@ proptest! {
     }
 }
 
-/// Returns `true` if the gateway removes other spellings of the name for every document.
+/// Returns `true` if the gateway removes other spellings of this name, no matter what the document contains.
 fn is_answered_for(name: &str) -> bool {
     let families = ["HTTP_X_ENVOY_", "HTTP_X_FORWARDED_", "HTTP_X_PORTCULLIS_"];
     let variable_of = |known: &str| variable(known) == variable(name);

@@ -1,4 +1,4 @@
-//! Reads the permissions that a token grants: an object, members among the claims, or a list of `LIC:3`.
+//! Reads the permissions that a token grants: from an object, from top-level claims, or from items such as `LIC:3`.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::config::claim::ClaimPath;
 use crate::config::mask::{Mask, MaskFault};
 use crate::policy::authority::permission_set::PermissionSet;
 
-/// The reason why a token's permissions are invalid. It names claims and domains, but never a value.
+/// The reason why a token's permissions are invalid. The reason contains names of claims and domains, but no values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermissionFault(pub String);
 
@@ -15,7 +15,8 @@ impl PermissionRegistry {
     /// Returns the union of the permissions in these claims. Unknown domains and bits grant nothing.
     ///
     /// # Errors
-    /// A known domain has an invalid mask, or a claim has a type without masks. Such a token was not made for this gateway.
+    /// Returns a fault if a known domain has an invalid mask or is repeated, if a claim is neither an object nor a list, or if a
+    /// list item is not like `LIC:3`.
     pub fn granted(&self, claims: &Value, places: &[ClaimPath]) -> Result<PermissionSet, PermissionFault> {
         if self.domains.is_empty() {
             return Ok(PermissionSet::default());
@@ -33,7 +34,7 @@ impl PermissionRegistry {
         Ok(set)
     }
 
-    /// Reads `{"LIC": 3}`. Other members are ignored.
+    /// Reads the masks of an object such as `{"LIC": 3}`. Members that are not a known domain are ignored.
     fn add_members(&self, members: &Map<String, Value>, set: &mut PermissionSet) -> Result<(), String> {
         for domain in &self.domains {
             if let Some(value) = members.get(&*domain.name) {
@@ -43,7 +44,7 @@ impl PermissionRegistry {
         Ok(())
     }
 
-    /// Reads `["LIC:3"]`. A repeated domain is an error, because it is ambiguous which mask applies.
+    /// Reads the masks of a list such as `["LIC:3"]`. A repeated domain is an error, because its mask is ambiguous.
     fn add_items(&self, items: &[Value], set: &mut PermissionSet) -> Result<(), String> {
         let mut seen: Vec<&str> = Vec::new();
         for item in items {

@@ -1,4 +1,4 @@
-//! Properties of permissions, tested against plain sets of names: parsing, merging and checking match union and inclusion.
+//! Property tests: parsing, merging and checking permissions give the same results as operations on plain sets of names.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn some_names() -> impl Strategy<Value = PermissionNames> {
     subsequence(all.clone(), 0..=all.len()).prop_map(|names| names.into_iter().collect())
 }
 
-/// Encodes the set as a token would, and parses it with the registry.
+/// Encodes the names as claims of a token, and reads the claims with the registry.
 fn granted(registry: &PermissionRegistry, names: &PermissionNames) -> PermissionSet {
     let mask = |domain: &str| {
         let mut mask = Mask::default();

@@ -1,6 +1,6 @@
-//! Parses separate client documents for a running policy.
+//! Parses client documents for a running policy.
 //!
-//! A document with any problem is rejected.
+//! The reader rejects a document that has any problem.
 
 use super::unique::UsedNames;
 use super::{ClientContext, unique};
@@ -11,20 +11,20 @@ use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
 use crate::strict_json;
 use crate::strict_json::Bounds;
 
-/// The context for parsing client documents: the policy that uses them.
+/// Parses client documents for the policy that polls them.
 #[derive(Debug)]
 pub struct ClientReader {
     pub(super) around: ClientContext,
-    /// The ids, keys and certificates of the gateway's own clients. No other document may reuse them.
+    /// The ids, keys and certificates of the clients in the policy document. A client document must not reuse them.
     pub(super) taken: UsedNames,
     pub(super) most_entries: usize,
 }
 
 impl ClientReader {
-    /// Compiles a parsed document.
+    /// Compiles a client document.
     ///
     /// # Errors
-    /// All problems of the document.
+    /// Returns all problems of the client document.
     pub fn read(&self, node: &Node) -> Result<ClientDirectory, Problems> {
         let (clients, mut problems) = read_document(node);
         if check_entries(&clients, self.most_entries, &mut problems) {
@@ -35,12 +35,12 @@ impl ClientReader {
         if problems.is_empty() { Ok(directory) } else { Err(problems) }
     }
 
-    /// Returns the maximum size of a document with at most this many entries.
+    /// Returns the maximum size in bytes of a client document that may have `most_entries` entries.
     pub fn most_bytes_of(most_entries: usize) -> usize {
         MAX_BYTES_AROUND + most_entries * MAX_BYTES_AN_ENTRY
     }
 
-    /// Returns the parser bounds for such a document.
+    /// Returns the parser bounds for a client document that may have `most_entries` entries.
     pub fn bounds_of(most_entries: usize) -> Bounds {
         Bounds { depth: MAX_DEPTH, values: MAX_VALUES_AROUND + most_entries * MAX_VALUES_AN_ENTRY }
     }
@@ -62,10 +62,10 @@ impl ReadClients for ClientReader {
     }
 }
 
-/// The document, the client list, a client, its key list, a key.
+/// The maximum depth. Used levels: the document, the client list, a client, its key list, a key.
 const MAX_DEPTH: usize = 8;
-/// The number of bytes and values allowed per entry, and in addition to all entries. Values are also bounded, because a tree
-/// takes much more memory than its text.
+/// The bytes and values allowed for each entry, and for the rest of the document. Values are bounded separately, because parsed
+/// values take much more memory than their text.
 const MAX_BYTES_AN_ENTRY: usize = 512;
 const MAX_BYTES_AROUND: usize = 64 * 1024;
 const MAX_VALUES_AN_ENTRY: usize = 32;

@@ -7,10 +7,10 @@ use crate::config::client::{CertificateIdentity, ClientKey, ClientSettings};
 use crate::config::problem::Problems;
 use crate::policy::credentials::api_key::environment_of;
 
-/// The identifiers in use, each with its owner.
+/// The ids, keys and certificates in use, each with a description of its client.
 pub(super) type UsedNames = HashMap<String, String>;
 
-/// Checks clients for conflicts with each other and with the gateway's document. Returns the identifiers that they use.
+/// Checks that `clients` do not conflict with each other or with `own`. Returns the identifiers that `clients` use.
 pub(super) fn check(clients: &[ClientSettings], own: &UsedNames, problems: &mut Problems) -> UsedNames {
     let mut names = TakenNames { own, taken: UsedNames::new() };
     for client in clients {
@@ -42,7 +42,7 @@ struct TakenNames<'t> {
 }
 
 impl TakenNames<'_> {
-    /// Registers an identifier. Returns its previous owner, if it has one.
+    /// Registers an identifier. Returns a description of the client that already uses the identifier.
     fn take(&mut self, what: &str, value: &str, whose: String) -> Option<String> {
         let name = format!("{what} {value}");
         let of_the_gateway = self.own.get(&name).map(|whose| format!("{whose} of the gateway's own document"));
@@ -71,12 +71,12 @@ impl TakenNames<'_> {
     }
 }
 
-/// Formats bytes as a unique text for internal use.
+/// Maps each byte to one character. The string is only used as a unique key.
 fn spelled(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// Two keys of one environment may overlap during a rotation. A third one was probably forgotten.
+/// Reports more than two usable keys in one environment. A rotation needs two keys; a third key was probably forgotten.
 fn check_rotation(client: &ClientSettings, problems: &mut Problems) {
     let mut usable: Vec<&ClientKey> = Vec::new();
     for key in client.keys.iter().filter(|key| key.revoked.is_none()) {
@@ -98,7 +98,7 @@ fn check_rotation(client: &ClientSettings, problems: &mut Problems) {
     }
 }
 
-/// Returns the environment and the start of a key.
+/// Returns the sort key of a client key: its environment and the start of its validity.
 fn order(key: &ClientKey) -> (Option<&str>, Duration) {
     (environment_of(&key.prefix), key.period.not_before.unwrap_or_default())
 }

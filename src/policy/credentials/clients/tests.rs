@@ -1,4 +1,4 @@
-//! Tests of keys and certificates: modified keys, the validity of both, and replaced directories.
+//! Tests API keys and certificates: modified keys, validity periods, and replaced directories.
 
 use std::time::Duration;
 

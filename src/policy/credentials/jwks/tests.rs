@@ -1,11 +1,12 @@
-//! Tests of valid, faulty and hostile key sets.
+//! Tests valid, invalid and malicious key sets.
 
 use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
-/// Keys of RFC 7515 A.3, RFC 8037 A.2 and RFC 7520 §3.3, and a symmetric one of 32 bytes.
+/// Returns the EC key of RFC 7515 A.3. The next functions return the keys of RFC 8037 A.2 and RFC 7520 §3.3, and a symmetric key
+/// of 32 bytes.
 fn ec() -> Value {
     json!({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"})
@@ -125,7 +126,7 @@ fn valid_key_variants_are_accepted() {
     let cases = [
         with(rsa(), json!({"alg": "PS256", "use": "sig", "x5c": ["MII"], "x5t": 1, "issuer": "https://a"})),
         with(rsa(), json!({"e": "Aw"})),
-        // A zero byte before the modulus: RFC 7518 §6.3.1.1 notes that some libraries write it.
+        // Some libraries write a zero byte before the modulus (RFC 7518 §6.3.1.1).
         with(
             rsa(),
             json!({"n": URL_SAFE_NO_PAD.encode([&[0][..], &URL_SAFE_NO_PAD.decode(rsa()["n"].as_str().expect("n")).expect("n")].concat())}),

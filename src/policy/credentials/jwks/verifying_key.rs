@@ -1,4 +1,4 @@
-//! A public key or shared secret, validated once when parsed, and bound to the algorithms that it supports.
+//! Parses public keys and shared secrets, and limits each key to the algorithms that the key supports.
 
 use std::fmt;
 
@@ -25,18 +25,18 @@ pub struct VerifyingKey {
     spki: Option<Box<[u8]>>,
 }
 
-/// The key material, in the form that its algorithms use.
+/// The key material, in the form that the signature verification uses.
 #[derive(Clone)]
 pub(in crate::policy) enum Material {
     Rsa(RsaKey),
     Ec(EcKey),
     Ed25519(<Ed25519 as JwtAlgorithm>::VerifyingKey),
-    /// Zeroized on drop. The type accepts any length.
+    /// The secret for HS256, HS384 and HS512. `Hs512Key` accepts secrets of every length, and overwrites the secret when dropped.
     Secret(Hs512Key),
 }
 
 impl VerifyingKey {
-    /// Parses one member of `keys`.
+    /// Parses one element of the array `keys`.
     pub(super) fn from_jwk(jwk: &Value, source: KeySource) -> Result<VerifyingKey, SkipReason> {
         if !jwk.is_object() {
             return Err(SkipReason::NotAnObject);
@@ -79,7 +79,7 @@ impl VerifyingKey {
         self.alg.is_none_or(|own| own == alg) && self.material.fits(alg)
     }
 
-    /// Returns the key as a DER SubjectPublicKeyInfo, for RSA and EC keys. Envoy requires this format.
+    /// Returns an RSA or EC key as a DER SubjectPublicKeyInfo, the format that Envoy requires; `None` for other keys.
     pub fn spki_der(&self) -> Option<&[u8]> {
         self.spki.as_deref()
     }
@@ -118,10 +118,10 @@ impl Material {
     }
 }
 
-/// The reason why a key of a set is skipped.
+/// The reason why a key of a key set is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SkipReason {
-    /// It is not a JSON object.
+    /// The key is not a JSON object.
     NotAnObject,
     /// This member is missing, has a wrong type or length, or is not strict base64url.
     BadMember(&'static str),
@@ -135,17 +135,17 @@ pub enum SkipReason {
     AlgorithmMismatch(Algorithm),
     /// `use` or `key_ops` exclude verification (RFC 7517 §4.2, §4.3).
     NotForVerifying,
-    /// It contains private members, so everyone who can read it can sign.
+    /// The key contains private members, so everyone who can read the key set can sign tokens.
     PrivateKey,
-    /// A symmetric key in a published set.
+    /// The key is symmetric, and the key set is published.
     PublishedSecret,
-    /// A symmetric key with this many bytes, which is too short.
+    /// The symmetric key has this many bytes, which is too short.
     WeakSecret(usize),
-    /// An RSA modulus with this many bits, which is out of range.
+    /// The RSA modulus has this many bits, which is out of range.
     RsaSize(usize),
-    /// An even RSA modulus, or an exponent that is even, 1, or too large.
+    /// The RSA modulus is even, or the exponent is even, 1, or too large.
     RsaNumbers,
-    /// Its point is not on the curve, or has a small order.
+    /// The point is not on the curve, or the point has a small order.
     BadPoint,
 }
 
@@ -175,8 +175,8 @@ impl fmt::Display for SkipReason {
 
 type ParsedKey = Result<(Material, Option<Vec<u8>>), SkipReason>;
 
-/// Parses an RSA key (RFC 7518 §6.3.1). Some issuers write a zero byte before the modulus, as the RFC warns; it does not change
-/// the number.
+/// Parses an RSA key (RFC 7518 §6.3.1). Leading zero bytes are removed, because some issuers write a zero byte before the
+/// modulus, as the RFC warns.
 fn rsa_key(jwk: &Value) -> ParsedKey {
     let (n, e) = (octets(jwk, "n")?, octets(jwk, "e")?);
     let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
@@ -259,10 +259,10 @@ fn octets(jwk: &Value, name: &'static str) -> Result<Vec<u8>, SkipReason> {
     URL_SAFE_NO_PAD.decode(required_text(jwk, name)?).map_err(|_| SkipReason::BadMember(name))
 }
 
-/// RFC 7518 §6.2.2 and §6.3.2, RFC 8037 §2.
+/// The private members of EC, RSA and OKP keys (RFC 7518 §6.2.2 and §6.3.2, RFC 8037 §2).
 const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
-/// RFC 8032 §5.1.5.
+/// The length of an Ed25519 public key (RFC 8032 §5.1.5).
 const ED25519_BYTES: usize = 32;
 
 /// The first byte of an uncompressed point (SEC 1 §2.3.3).

@@ -1,12 +1,14 @@
-//! Checks that a public point is on its curve before its key set replaces a working one.
+//! Checks that the point of a public key is on the curve, before the key set replaces a working key set.
 //!
-//! Envoy rejects every signature by a point off its curve, but only when the key is used. By then the previous key set is gone.
+//! Envoy also rejects a key whose point is not on the curve, but only when the key is used. By then, the new key set has already
+//! replaced the previous key set.
 
 use super::rsa::montgomery::Modulus;
 use crate::policy::credentials::algorithm::Curve;
 
-/// Returns `true` if the curve y² = x³ - 3x + b has a point with these coordinates (FIPS 186-4 §D.1.2), each of the curve's
-/// full length. The order of these curves is prime, so no further check is needed (SP 800-56A §5.6.2.3.4).
+/// Returns `true` if the curve y² = x³ - 3x + b has a point with these coordinates (FIPS 186-4 §D.1.2). Both coordinates must
+/// have the full length of the curve's field. The order of these curves is prime, so no further check is needed (SP 800-56A
+/// §5.6.2.3.4).
 pub(in crate::policy) fn has_point(curve: Curve, x: &[u8], y: &[u8]) -> bool {
     let (prime, b): (&[u8], &[u8]) = match curve {
         Curve::P256 => (&P256.0, &P256.1),
@@ -16,7 +18,7 @@ pub(in crate::policy) fn has_point(curve: Curve, x: &[u8], y: &[u8]) -> bool {
     Modulus::new(prime).is_some_and(|prime| prime.is_on_curve(x, y, b))
 }
 
-/// P-256: 2^256 - 2^224 + 2^192 + 2^96 - 1 and `b` (FIPS 186-4 §D.1.2.3).
+/// P-256: the prime 2^256 - 2^224 + 2^192 + 2^96 - 1 and the coefficient `b` (FIPS 186-4 §D.1.2.3).
 const P256: ([u8; 32], [u8; 32]) = (
     [
         0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -28,7 +30,7 @@ const P256: ([u8; 32], [u8; 32]) = (
     ],
 );
 
-/// P-384: 2^384 - 2^128 - 2^96 + 2^32 - 1 and `b` (FIPS 186-4 §D.1.2.4).
+/// P-384: the prime 2^384 - 2^128 - 2^96 + 2^32 - 1 and the coefficient `b` (FIPS 186-4 §D.1.2.4).
 const P384: ([u8; 48], [u8; 48]) = (
     [
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -42,7 +44,7 @@ const P384: ([u8; 48], [u8; 48]) = (
     ],
 );
 
-/// P-521: 2^521 - 1 and `b` (FIPS 186-4 §D.1.2.5).
+/// P-521: the prime 2^521 - 1 and the coefficient `b` (FIPS 186-4 §D.1.2.5).
 const P521: ([u8; 66], [u8; 66]) = (
     [
         0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -65,7 +67,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// The generators (FIPS 186-4 §D.1.2).
+    /// The generator points of the curves (FIPS 186-4 §D.1.2).
     const GENERATORS: [(Curve, &str, &str); 3] = [
         (
             Curve::P256,
@@ -124,7 +126,7 @@ mod tests {
             sum.reverse();
             (carry == 0).then_some(sum)
         };
-        // Only P-521 has room for the same residue in its 66 bytes.
+        // Only P-521 coordinates have enough bytes for a larger number with the same residue.
         let (_, x, y) = GENERATORS[2];
         let above = add(&bytes(x), &P521.0).unwrap();
         assert!(!has_point(Curve::P521, &above, &bytes(y)));

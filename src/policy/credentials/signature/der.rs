@@ -1,12 +1,12 @@
 //! Encodes the ASN.1 DER types (X.690) that Envoy needs for public keys and ECDSA signatures.
 
-/// Encodes a SEQUENCE of these parts.
+/// Encodes a SEQUENCE of parts that are already encoded.
 pub(in crate::policy) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     element(0x30, &parts.concat())
 }
 
-/// Encodes a non-negative INTEGER from big-endian bytes. It is as short as possible, with a leading zero byte if the first bit
-/// would otherwise be a sign (X.690 §8.3).
+/// Encodes a non-negative INTEGER from big-endian bytes. The encoding is as short as possible, but starts with a zero byte if the
+/// first bit would otherwise be a sign (X.690 §8.3).
 pub(in crate::policy) fn unsigned_integer(big_endian: &[u8]) -> Vec<u8> {
     let bytes = without_leading_zeros(big_endian);
     match bytes.first() {
@@ -35,7 +35,7 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     match length {
         [] => out.push(0),
         [short] if *short < 0x80 => out.push(*short),
-        // A length has at most eight bytes, so their count fits in seven bits.
+        // The length has at most eight bytes, so the number of these bytes fits in seven bits.
         long => {
             out.push(0x80 | long.len() as u8);
             out.extend_from_slice(long);

@@ -8,7 +8,7 @@ use p384::ecdsa::signature::Verifier;
 use super::by_jwt_compact;
 use crate::policy::credentials::algorithm::Curve;
 
-/// A public point, checked to be on its curve.
+/// The point of a public key. `EcKey::new` checks that the point is on the curve.
 #[derive(Clone)]
 pub struct EcKey(Point);
 
@@ -44,7 +44,7 @@ impl EcKey {
         }
     }
 
-    /// Returns `true` if this key made the signature, r followed by s.
+    /// Returns `true` if `signature`, r followed by s, is a valid signature of `signing_input` by this key.
     pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> bool {
         match &self.0 {
             Point::P256(key) => by_jwt_compact(&Es256, key, signing_input, signature),

@@ -1,11 +1,11 @@
 //! ECDSA keys in the filter.
 //!
-//! Envoy verifies these signatures: the curves in pure Rust would make the module half as large again, and Envoy compiles it at
+//! Envoy verifies ECDSA signatures. The curves in pure Rust would make the module 50% larger, and Envoy compiles the module at
 //! every start.
 
 use crate::policy::credentials::algorithm::Curve;
 
-/// A public point, checked to be on its curve ([`super::curve`]).
+/// The curve of a public key. [`super::curve`] checks that the point is on the curve.
 #[derive(Clone)]
 pub struct EcKey(Curve);
 
@@ -20,7 +20,7 @@ impl EcKey {
         self.0
     }
 
-    /// Always returns `false`: a host without `verify_signature` (Envoy before 1.30) accepts no ECDSA token.
+    /// Always returns `false`. So ECDSA tokens are refused on a host without `verify_signature` (Envoy before 1.30).
     pub fn verify(&self, _signing_input: &[u8], _signature: &[u8]) -> bool {
         false
     }

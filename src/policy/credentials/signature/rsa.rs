@@ -1,7 +1,7 @@
 //! Verifies RSA signatures (RFC 8017 §8) in pure Rust.
 //!
-//! jwt-compact uses the `rsa` crate, which takes half a millisecond per verification in Wasm. Envoy does not offer PSS, so
-//! every new PS256 token would cost that much. This implementation takes about a seventh of it.
+//! jwt-compact uses the `rsa` crate, which takes half a millisecond per verification in Wasm. Envoy does not offer PSS, so every
+//! new PS256 token would take half a millisecond. This implementation takes about a seventh of this time.
 
 pub(super) mod montgomery;
 
@@ -18,7 +18,7 @@ pub struct RsaKey {
     exponent: u64,
 }
 
-/// The reason why the key's numbers are rejected.
+/// The reason why the numbers of an RSA key are rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BadRsaKey {
     /// The modulus has this many bits, which is out of range.
@@ -27,16 +27,16 @@ pub enum BadRsaKey {
     Numbers,
 }
 
-/// A signature scheme: the padding, and the hash that it uses throughout.
+/// A signature scheme: a padding, and the hash function for all its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RsaScheme {
     /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2).
     Pkcs1(RsaHash),
-    /// RSASSA-PSS (RFC 8017 §8.1) with MGF1 by the same hash and a salt of the hash's length.
+    /// RSASSA-PSS (RFC 8017 §8.1) with MGF1 by the same hash function and a salt of the length of the hash.
     Pss(RsaHash),
 }
 
-/// The hash of a signature scheme.
+/// The hash function of a signature scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RsaHash {
     /// SHA-256.
@@ -48,7 +48,7 @@ pub enum RsaHash {
 }
 
 impl RsaKey {
-    /// Creates a key from a modulus and exponent: big-endian numbers without leading zeros.
+    /// Creates a key from a modulus and an exponent. Both are big-endian numbers without leading zero bytes.
     pub fn new(modulus: &[u8], exponent: &[u8]) -> Result<RsaKey, BadRsaKey> {
         let modulus_bits = bit_length(modulus);
         if !(MIN_BITS..=MAX_BITS).contains(&modulus_bits) {
@@ -66,12 +66,12 @@ impl RsaKey {
         }
     }
 
-    /// Returns the length of signatures by this key.
+    /// Returns the length in bytes of a signature by this key.
     pub fn signature_bytes(&self) -> usize {
         self.modulus_bits.div_ceil(8)
     }
 
-    /// Returns `true` if this key made `signature` by this scheme.
+    /// Returns `true` if `signature` is a valid signature of `signing_input` by this key.
     pub fn verify(&self, scheme: RsaScheme, signing_input: &[u8], signature: &[u8]) -> bool {
         if signature.len() != self.signature_bytes() {
             return false;
@@ -86,11 +86,11 @@ impl RsaKey {
     }
 }
 
-/// Encodes EMSA-PKCS1-v1_5 (RFC 8017 §9.2). The encoding is rebuilt and compared as a whole: lenient parsers of this padding
-/// have allowed forgeries in many libraries.
+/// Encodes a digest by EMSA-PKCS1-v1_5 (RFC 8017 §9.2). The encoding is compared as a whole, because lenient parsers of this
+/// padding have allowed forgeries in many libraries.
 fn pkcs1_v1_5(hash: RsaHash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
     let padding = length.checked_sub(DIGEST_INFO.len() + digest.len() + 3).filter(|padding| *padding >= 8)?;
-    // The three encodings differ only in the hash's object identifier and the two lengths.
+    // The encodings of the three hash functions differ only in the object identifier and in two lengths.
     let mut prefix = DIGEST_INFO;
     let (outer, identifier, inner) = match hash {
         RsaHash::Sha256 => (0x31, 1, 32),
@@ -103,8 +103,8 @@ fn pkcs1_v1_5(hash: RsaHash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
     Some([&[0, 1], vec![0xff; padding].as_slice(), &[0], &prefix, digest].concat())
 }
 
-/// Verifies EMSA-PSS (RFC 8017 §9.1.2), with MGF1 by the same hash and a salt of the hash's length (RFC 7518 §3.5). Returns
-/// `Some` if consistent. The step numbers are those of the RFC.
+/// Verifies EMSA-PSS (RFC 8017 §9.1.2), with MGF1 by the same hash function and a salt of the length of the hash (RFC 7518 §3.5).
+/// Returns `Some(())` if the encoding is consistent. The comments have the step numbers of the RFC.
 fn is_pss(hash: RsaHash, digest: &[u8], encoded: &[u8], encoded_bits: usize) -> Option<()> {
     let length = encoded_bits.div_ceil(8);
     // §8.1.2 step 2c: if the modulus is one bit longer than whole bytes, the leading byte must be zero.
@@ -129,7 +129,7 @@ fn is_pss(hash: RsaHash, digest: &[u8], encoded: &[u8], encoded_bits: usize) -> 
     (self::digest(hash, &[&[0; 8], digest, salt]) == h).then_some(()) // steps 12 to 14
 }
 
-/// MGF1 (RFC 8017 §B.2.1).
+/// Generates a mask of `length` bytes with MGF1 (RFC 8017 §B.2.1).
 fn mask(hash: RsaHash, seed: &[u8], length: usize) -> Vec<u8> {
     let mut mask = Vec::with_capacity(length + seed.len());
     for counter in 0u32.. {
@@ -153,11 +153,11 @@ fn digest(hash: RsaHash, parts: &[&[u8]]) -> Vec<u8> {
     }
 }
 
-/// A DER DigestInfo up to the digest, as listed in RFC 8017 §9.2 note 1, for SHA-256.
+/// The first bytes of a DER DigestInfo for SHA-256, before the digest (RFC 8017 §9.2 note 1).
 const DIGEST_INFO: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 
-/// RFC 7518 §3.3.
+/// The minimum length of a modulus in bits (RFC 7518 §3.3).
 pub const MIN_BITS: usize = 2048;
 
 const MAX_EXPONENT_BITS: usize = 33;

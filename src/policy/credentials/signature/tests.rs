@@ -1,4 +1,4 @@
-//! Tests of every algorithm with signatures made by OpenSSL and the examples of the RFCs, intact and modified.
+//! Tests every algorithm with signatures made by OpenSSL and with the examples of the RFCs, both unchanged and modified.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,7 +32,8 @@ fn key(jwk: &Value) -> VerifyingKey {
     set.iter().next().expect("one key").clone()
 }
 
-/// Made by OpenSSL 3 through Python's `cryptography`. The private keys were deleted and signed nothing else.
+/// Returns the signing input and the signatures of a list in `vectors.json`. OpenSSL 3 made the signatures, through Python's
+/// `cryptography`. The private keys were deleted and signed nothing else.
 fn vectors(list: &str) -> (Vec<u8>, Vec<Signed>) {
     let vectors: Value = serde_json::from_str(VECTORS).expect("vectors");
     let signed = vectors[list].as_array().expect("a list").iter().map(|vector| Signed {
@@ -61,7 +62,7 @@ fn one_of_each() -> (Vec<u8>, Vec<Signed>) {
     (input, signed)
 }
 
-/// Returns `RS`, `PS`, `ES`, `Ed` or `HS`.
+/// Returns the first two letters of the algorithm: `RS`, `PS`, `ES`, `Ed` or `HS`.
 fn family(alg: Algorithm) -> &'static str {
     alg.name().split_at(2).0
 }
@@ -216,7 +217,7 @@ fn ecdsa_signatures_convert_to_the_der_of_the_curve_crates() {
     let (_, signed) = vectors("good");
     let mut numbers = Vec::new();
     for length in [32, 48, 66] {
-        // Numbers that cover all encodings: short, with the high bit set, with leading zeros.
+        // These numbers cover all encodings: short, with the high bit set, and with leading zeros.
         for (shape, head) in [(0, 0x01), (1, 0x7f), (1, 0x80), (2, 0xff), (length - 1, 0x01), (length - 1, 0x80)] {
             let mut number = vec![0; length];
             number[shape] = head;

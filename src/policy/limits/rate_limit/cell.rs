@@ -1,28 +1,28 @@
-//! The format of a shared cell: up to eight callers, each with a fingerprint and the states of its windows.
+//! The format of a shared cell: entries of up to eight callers, each with a fingerprint and the states of its windows.
 //!
-//! If more callers are in debt than a cell can hold, a new caller replaces the entry with the least debt. The cell remembers
-//! the largest debt of all replaced entries, and a caller without an entry starts with that debt. So memory is bounded, and no
-//! flood of addresses lets a caller exceed the limit. A flood can only make new callers wait. (The Space-Saving algorithm of
-//! Metwally, Agrawal and El Abbadi, 2005, for several windows at once.)
+//! If a cell is full of callers with debt, a new caller replaces the entry with the least debt. The cell stores the largest debt
+//! of all replaced entries, and a caller without an entry starts with that debt. So memory is bounded, and a flood of addresses
+//! never lets a caller exceed the limit. A flood can only make new callers wait. This is the Space-Saving algorithm (Metwally,
+//! Agrawal and El Abbadi, 2005), applied to several windows at once.
 
 use super::window::{Window, WindowState};
 use crate::config::limit::MAX_WINDOWS;
 
-/// The states of one caller, one per window.
+/// The states of one caller's windows.
 pub type WindowStates = [WindowState; MAX_WINDOWS];
 
-/// A caller's entry in a cell.
+/// The entry for a caller in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CellPlace {
-    /// Its index in the cell.
+    /// The index of the entry in the cell.
     pub at: usize,
-    /// The caller's known or assumed states.
+    /// The states of the caller's windows. They are assumed if the caller has no entry yet.
     pub states: WindowStates,
-    /// The debt that new callers start with from now on, because this entry replaces one with debt.
+    /// The new initial debt of callers without an entry; `None` if this caller replaces no entry with debt.
     floor: Option<WindowStates>,
 }
 
-/// Finds the entry of a caller, or the one that it may replace.
+/// Finds the entry of a caller, or the entry that the caller may use or replace.
 pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> CellPlace {
     let size = entry_bytes(windows);
     let entries = || bytes.chunks_exact(size).take(MAX_ENTRIES).enumerate();
@@ -44,7 +44,7 @@ pub fn find(bytes: &[u8], fingerprint: u64, windows: &[Window], now: u64) -> Cel
     }
 }
 
-/// Writes a caller's states to its entry.
+/// Writes a caller's states to the entry of the caller.
 pub fn put(bytes: &mut Vec<u8>, place: &CellPlace, fingerprint: u64, states: &WindowStates, windows: &[Window]) {
     write(bytes, place.at, fingerprint, states, windows);
     if let Some(floor) = &place.floor {

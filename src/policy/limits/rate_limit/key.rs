@@ -1,4 +1,4 @@
-//! Maps the attributes that a limit counts by to a bucket, with a hash whose key no client knows.
+//! Maps the attributes that a limit counts by to a bucket, with a hash whose key is unknown to clients.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -21,21 +21,21 @@ pub struct Subject<'s> {
     pub headers: &'s [(&'s [u8], &'s [u8])],
     /// The name of the route; empty if no route matches.
     pub route: &'s str,
-    /// The caller, once known.
+    /// The caller; `None` before authentication, or if the request has no credential.
     pub caller: Option<&'s Caller>,
 }
 
-/// The hash that identifies a bucket of one limit: a fingerprint and a cell.
+/// The bucket of a request, as a hash: a fingerprint, and a number that selects the cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitKey {
-    /// Distinguishes the bucket from others in its cell.
+    /// Distinguishes the bucket from other buckets in the same cell.
     pub fingerprint: u64,
     spread: u64,
 }
 
 impl<'s> Subject<'s> {
-    /// Returns the value of a header. Requests that repeat the header, or also send another spelling of it, share one bucket.
-    /// Otherwise a caller could get a new bucket with every request by adding a random second value.
+    /// Returns the value of a header. All requests that repeat the header, or also send the header in another spelling, share one
+    /// bucket. Otherwise a caller could get a new bucket for each request by adding a random second value.
     pub fn header(&self, name: &str) -> SingleValue<'s> {
         let mut found = SingleValue::Absent;
         for (sent, value) in self.headers {
@@ -50,8 +50,8 @@ impl<'s> Subject<'s> {
 }
 
 impl LimitKey {
-    /// Computes the key from these parts. Requests without a part share one bucket for its absence. If the caller is unknown,
-    /// the address is used instead, so that anonymous callers do not share one bucket.
+    /// Computes the key from these parts. All requests without a part share one bucket. If the limit counts by caller and the
+    /// caller is unknown, the address replaces the caller, so that anonymous callers do not share one bucket.
     pub fn new(parts: &[KeyPart], subject: &Subject<'_>, hash_key: [u8; 16]) -> LimitKey {
         let mut hasher = SipHasher13::new_with_key(&hash_key);
         for part in parts {
@@ -61,7 +61,7 @@ impl LimitKey {
         LimitKey { fingerprint: hash.h1, spread: hash.h2 }
     }
 
-    /// Returns the index of its cell in a table of `cells` cells.
+    /// Returns the index of the bucket's cell in a table of `cells` cells.
     pub fn cell(&self, cells: u32) -> u32 {
         let scaled = (u128::from(self.spread) * u128::from(cells)) >> 64;
         u32::try_from(scaled).unwrap_or(0)
@@ -97,8 +97,8 @@ fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
-/// Adds the address. For IPv6, adds only the first 64 bits, because a subscriber has at least that many addresses (RFC 6177
-/// §2).
+/// Adds the client's address to the hash. For IPv6, adds only the first 64 bits, because a subscriber has at least that many
+/// addresses (RFC 6177 §2).
 fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     match subject.peer.address().map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => piece(hasher, 5, &address.octets()),
@@ -107,7 +107,7 @@ fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
-/// Adds the calling application.
+/// Adds the calling application to the hash.
 fn client(hasher: &mut SipHasher13, caller: &Caller) {
     let id = caller.client_id.as_deref().map(str::as_bytes);
     match id.filter(|_| !caller.is_client_of_its_issuer()) {
@@ -116,7 +116,7 @@ fn client(hasher: &mut SipHasher13, caller: &Caller) {
     }
 }
 
-/// Adds a value scoped to its issuer: equal subjects of two issuers are different callers (RFC 7519 §4.1.2).
+/// Adds a value together with its issuer, because equal subjects of two issuers are different callers (RFC 7519 §4.1.2).
 fn of_issuer(hasher: &mut SipHasher13, caller: &Caller, value: Option<&[u8]>) {
     piece(hasher, 8, caller.issuer_name().map(|name| name.as_bytes()).unwrap_or_default());
     match value {
@@ -125,7 +125,7 @@ fn of_issuer(hasher: &mut SipHasher13, caller: &Caller, value: Option<&[u8]>) {
     }
 }
 
-/// Adds the length before the bytes, so that different lists of pieces never produce the same input.
+/// Adds a piece to the hash. Its length precedes its bytes, so that different lists of pieces never produce the same input.
 fn piece(hasher: &mut SipHasher13, kind: u8, bytes: &[u8]) {
     hasher.write_u64(u64::from(kind) << 56 | bytes.len() as u64);
     hasher.write(bytes);

@@ -11,7 +11,7 @@ use store::LocalStore;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Replays earlier failing cases first, if there is a file system to store them.
+/// Configures the properties. If a file system is available, earlier failing cases are stored in it and run first.
 fn config() -> ProptestConfig {
     let file = FileFailurePersistence::Direct("src/policy/limit/properties.regressions");
     let kept = cfg!(not(target_family = "wasm")).then(|| Box::new(file) as Box<dyn FailurePersistence>);
@@ -48,7 +48,7 @@ proptest! {
         }
     }
 
-    /// A caller that keeps to the rate is never refused, and a caller that waits for `Retry-After` is not refused again.
+    /// A caller that keeps to the rate is never refused. A caller that waits for `Retry-After` is not refused again.
     #[test]
     fn a_caller_that_keeps_to_the_rate_is_never_refused(
         interval in 1_u64..1_000_000_000,
@@ -69,8 +69,8 @@ proptest! {
         prop_assert!(window.take(state, 1, now + wait - 1).is_err());
     }
 
-    /// A clock that jumps grants at most one burst or one quota per jump. A refused caller succeeds after the reported wait; if
-    /// the clock was just set back a little, it has to wait that much longer.
+    /// A clock that jumps grants at most one burst or one quota per jump. A refused caller succeeds after the reported wait. If
+    /// the clock was set back slightly, the caller has to wait longer by that amount.
     #[test]
     fn a_clock_jump_grants_at_most_one_burst(
         jumps in vec((any::<bool>(), 0_u64..4_000_000_000_000_000), 1..100),
@@ -114,7 +114,7 @@ proptest! {
         small.meters.iter_mut().for_each(|meter| meter.cells = 1);
         let mut store = LocalStore::default();
         let mut now = Duration::from_nanos(START);
-        // Each caller's debt if the table had room for all.
+        // The exact debt of each caller, as if the table had room for all callers.
         let mut exact = vec![[0_u64; 2]; 40];
         for (caller, gap) in requests {
             now += Duration::from_nanos(gap);

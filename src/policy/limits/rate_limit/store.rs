@@ -1,8 +1,8 @@
-//! Storage of buckets: cells that several workers share and update by compare-and-set.
+//! Storage of buckets: workers share cells, and update them by compare-and-set.
 
 use std::collections::HashMap;
 
-/// Identifies a cell of one limit, or of one of its plans.
+/// Identifies a cell of one limit, or of one plan of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CellId {
     /// The number of the table.
@@ -11,10 +11,10 @@ pub struct CellId {
     pub cell: u32,
 }
 
-/// The contents of a cell, and the version that an update refers to.
+/// The contents of a cell, and the version of these contents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// Its bytes; empty if nothing is stored.
+    /// The bytes of the cell; empty if nothing is stored.
     pub bytes: Vec<u8>,
     /// The version of the contents; `None` if the cell does not exist yet.
     pub version: Option<u32>,
@@ -22,14 +22,14 @@ pub struct Cell {
 
 /// Storage for buckets. In the filter, all workers of a proxy share it; tools and tests have separate stores.
 pub trait BucketStore {
-    /// Returns the secret key of the hash that assigns callers to cells. All users of the store share it. Because it is secret,
-    /// clients cannot choose values that collide in one cell.
+    /// Returns the key of the hash that assigns callers to cells. All users of the store share the key. Clients do not know the
+    /// key, so they cannot choose values that collide in one cell.
     fn hash_key(&self) -> [u8; 16];
 
     /// Loads a cell.
     fn load(&mut self, id: CellId) -> Cell;
 
-    /// Replaces the contents of a cell. Returns `false` and does nothing if it changed since `version` was loaded.
+    /// Replaces the contents of a cell. Returns `false` and changes nothing if the cell no longer has this version.
     fn store(&mut self, id: CellId, bytes: &[u8], version: Option<u32>) -> bool;
 }
 
@@ -45,7 +45,7 @@ impl LocalStore {
         self.cells.len()
     }
 
-    /// Returns `true` if nothing was counted.
+    /// Returns `true` if the store contains no cell.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }

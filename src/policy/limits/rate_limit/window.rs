@@ -1,9 +1,9 @@
-//! The arithmetic of one window: what is left, the cost of a request, and the wait until enough is left.
+//! The arithmetic of one window: the remaining requests, the cost of a request, and the wait until a request is allowed.
 //!
-//! Integers only.
+//! All calculations use integers.
 //!
-//! A rate uses the generic cell rate algorithm (ITU-T I.371, virtual scheduling): the state of a bucket is the time when it
-//! will be full again. The state of a quota is the number of its period and a count.
+//! A rate uses the generic cell rate algorithm (ITU-T I.371, virtual scheduling). Its state is the time when the bucket will be
+//! full again. The state of a quota is the number of the period and a count.
 
 use crate::config::limit::QuotaPeriod;
 use crate::date::Date;
@@ -27,21 +27,21 @@ pub enum Window {
     },
 }
 
-/// A caller's state in a window; zero means nothing used.
+/// The state of a caller in a window. Zero means that the caller has used nothing.
 pub type WindowState = u64;
 
-/// What is left of a window.
+/// The remaining requests of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowLeft {
-    /// The number of requests that could pass now.
+    /// The number of requests that the window allows now.
     pub requests: u64,
     /// The number of nanoseconds until the window is full.
     pub until_full: u64,
 }
 
 impl Window {
-    /// Returns the state after a request of this cost, or the time that it would have to wait. A request that has to wait
-    /// changes nothing.
+    /// Returns the state after a request of this cost. If too little is left, returns the necessary wait in nanoseconds, and the
+    /// state does not change.
     pub fn take(self, state: WindowState, cost: u32, now: u64) -> Result<WindowState, u64> {
         match self {
             Window::Rate { interval, room } => {
@@ -57,7 +57,7 @@ impl Window {
         }
     }
 
-    /// Returns the state of an exhausted window.
+    /// Returns the state of a window that has nothing left.
     pub fn exhausted(self, now: u64) -> WindowState {
         match self {
             Window::Rate { room, .. } => now.saturating_add(room),
@@ -65,7 +65,7 @@ impl Window {
         }
     }
 
-    /// Returns what is left.
+    /// Returns the remaining requests of the window.
     pub fn left(self, state: WindowState, now: u64) -> WindowLeft {
         match self {
             Window::Rate { interval, room } => {
@@ -80,7 +80,7 @@ impl Window {
         }
     }
 
-    /// Returns the used fraction of the window, from 0 to `u32::MAX`. It is zero only if the state can be dropped.
+    /// Returns the used fraction of the window, scaled to 0 to `u32::MAX`. If the fraction is zero, the state can be dropped.
     pub fn used(self, state: WindowState, now: u64) -> u32 {
         let (used, all) = match self {
             Window::Rate { room, .. } => (full_at(state, room, now).saturating_sub(now), room),
@@ -91,16 +91,16 @@ impl Window {
     }
 }
 
-/// Returns the time when the bucket is full again. A time more than a whole bucket plus the clock skew of workers ahead is
-/// stale: it was written before the clock was set back, or by a slower limit. If it meant an empty bucket, refused requests
-/// would never correct it, and the bucket would stay empty until the clock reached that time.
+/// Returns the time when the bucket is full again. A state beyond the time for a whole refill, plus the clock skew of workers, is
+/// stale: it was written before the clock was set back, or by a limit that refills more slowly. A stale state counts as a full
+/// bucket. If it counted as empty, the bucket would stay empty until the clock reached that time.
 fn full_at(state: WindowState, room: u64, now: u64) -> u64 {
     let most = now.saturating_add(room);
     if state > most.saturating_add(MAX_SKEW) { now } else { state.clamp(now, most) }
 }
 
-/// Returns the count of this period, or of the next one if another worker already saw it begin. A count of a later period was
-/// written before the clock was set back.
+/// Returns the count of this period, or of the next period if another worker has already started it. Returns zero for other
+/// periods. A later period was written before the clock was set back.
 fn count(state: WindowState, number: u32) -> u32 {
     let [a, b, c, d, counted @ ..] = state.to_be_bytes();
     let ahead = u32::from_be_bytes([a, b, c, d]).checked_sub(number);
@@ -124,7 +124,7 @@ fn numbered(period: QuotaPeriod, now: u64) -> (u32, u64) {
     (u32::try_from(number).unwrap_or(u32::MAX), ends)
 }
 
-/// Workers read the same clock at slightly different times.
+/// The tolerated clock difference in nanoseconds. Workers read the same clock at slightly different times.
 const MAX_SKEW: u64 = 10_000_000_000;
 const HOUR: u64 = 3_600_000_000_000;
 const DAY: u64 = 24 * HOUR;
@@ -136,7 +136,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const SECOND: u64 = 1_000_000_000;
-    /// 2024-02-29 23:59:58 UTC.
+    /// 2024-02-29 23:59:58 UTC, shortly before the end of a leap day.
     const LATE: u64 = 1_709_251_198 * SECOND;
     const RATE: Window = Window::Rate { interval: SECOND / 10, room: 2 * SECOND };
 

@@ -1,43 +1,42 @@
-//! One key's account with a rate limit service: prefetched hits, and how many to request next.
+//! The account of one descriptor: hits that the service has granted in advance, and how many hits to request next.
 //!
-//! Hits are requested in blocks, so that most requests need no call. A block expires when the service's window ends, because
-//! hits of one window must not be spent in the next. Unspent hits are lost.
+//! The filter requests hits in blocks, so that most requests need no call. A block expires when the service's window ends,
+//! because hits of one window must not be spent in the next. Unspent hits are lost.
 
 use std::time::Duration;
 
 use super::RemainingQuota;
 use super::wire::LimitAnswer;
 
-/// How hits of one limit are requested.
+/// How the filter requests hits of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTerms {
-    /// The maximum block size; 1 means one call per request, and `None` means one twentieth of the limit that the service
+    /// The maximum block size. With 1, each request needs a call. `None` means one twentieth of the limit that the service
     /// reports.
     pub most: Option<u32>,
-    /// How long a block should last at the key's current rate.
+    /// The time for which a block should last at the current rate of the descriptor.
     pub span: Duration,
     /// The timeout of one call.
     pub timeout: Duration,
 }
 
-/// The result of a check for one hit.
+/// The result of checking whether a request may spend a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaState {
-    /// A hit is available.
+    /// A hit is available to spend.
     Free,
-    /// The service refused, and will refuse until this time.
+    /// The service refused the hits. Requests are refused until this time.
     Over(Duration),
-    /// The service must be called; the request may wait until this time.
+    /// The request must wait for a call to the service, at most until this time.
     Wait(Duration),
     /// The service gave no usable answer.
     Failed,
-    /// This worker is too busy to read the service's answer in time, or to let the request wait. It is not a failure of the
-    /// service.
+    /// The worker is too busy to read the service's answer in time, or the request has waited too long. The service did not fail.
     Late,
 }
 
 impl QuotaState {
-    /// Describes the result for the trace.
+    /// Describes the result for the trace, as the predicate of a sentence about the service.
     pub fn describe(self, now: Duration) -> String {
         match self {
             QuotaState::Free => "grants it".to_string(),
@@ -49,29 +48,29 @@ impl QuotaState {
     }
 }
 
-/// The account.
+/// The state of one descriptor at a rate limit service.
 #[derive(Debug, Default)]
 pub(super) struct Account {
-    /// Unspent hits that the service has counted, valid until `lapses_at`.
+    /// The number of unspent hits. The service has already counted them, and they expire at `lapses_at`.
     left: u32,
     lapses_at: Duration,
     refused_until: Duration,
     failed_at: Option<Duration>,
-    /// When a call was last abandoned because the worker was late.
+    /// The time when the filter last abandoned a call because the worker was late.
     late_at: Option<Duration>,
     /// The running call.
     asking: Option<RunningCall>,
-    /// The last call failed, and is retried once for the same requests.
+    /// Whether the last call failed and is being retried for the same requests.
     again: bool,
-    /// The number of requests that wait for an answer.
+    /// The number of requests that wait for the next answer.
     waiting: u32,
-    /// The size of the last block, and when it was granted.
+    /// The size of the last block, and the time when the service granted it.
     granted: u32,
     granted_at: Duration,
     reported: ServiceReport,
 }
 
-/// A running call.
+/// A call that has no answer yet.
 #[derive(Clone, Copy, Debug)]
 struct RunningCall {
     hits: u32,
@@ -79,17 +78,17 @@ struct RunningCall {
     timeout: Duration,
 }
 
-/// The limit as last reported by the service.
+/// The limit as the service last reported it.
 #[derive(Clone, Copy, Debug, Default)]
 struct ServiceReport {
     limit: Option<u32>,
     remaining: Option<u32>,
-    /// The end of the window, measured from the start of the call: rather too early than too late.
+    /// The end of the window, measured from the start of the call. The true end may be slightly later.
     resets_at: Option<Duration>,
 }
 
 impl Account {
-    /// Checks for a hit for a request received at `received_at`. If the request has to wait, it is counted as waiting.
+    /// Checks for a hit for a request received at `received_at`. Adds the request to the waiting requests if it has to wait.
     pub(super) fn standing(&mut self, received_at: Duration, now: Duration) -> QuotaState {
         if self.left > 0 && now < self.lapses_at {
             return QuotaState::Free;
@@ -98,29 +97,29 @@ impl Account {
             return QuotaState::Over(self.refused_until);
         }
         let since = |at: Option<Duration>| at.is_some_and(|at| at >= received_at);
-        // A request that cannot wait has `received_at` zero, which would match every earlier failure.
+        // The filter sets `received_at` to zero for a request that cannot wait. Earlier failures must not refuse that request.
         if since(self.failed_at) && received_at > Duration::ZERO {
             return QuotaState::Failed;
         }
-        // Envoy ends every call, but may be late if the worker is busy. The answer may arrive until then.
+        // Envoy ends every call. If the worker is busy, the call may end late, so the request waits for longer than the timeout.
         let until = received_at + LONGEST_WAIT;
         if since(self.late_at) || now >= until {
             return QuotaState::Late;
         }
         if self.asking.is_some_and(|call| now >= call.asked_at + call.timeout + LONGEST_WAIT) {
-            // The call's answer was lost.
+            // The answer of the running call was lost.
             (self.asking, self.waiting) = (None, 0);
         }
         self.waiting = self.waiting.saturating_add(1);
         QuotaState::Wait(until.min(now + LOOK_AGAIN))
     }
 
-    /// Spends one hit.
+    /// Spends one hit, if there is one.
     pub(super) fn spend(&mut self) {
         self.left = self.left.saturating_sub(1);
     }
 
-    /// Returns `true` if requests wait and no call is running.
+    /// Returns `true` if requests wait for a call and no call is running.
     pub(super) fn wants(&self) -> bool {
         self.waiting > 0 && self.asking.is_none()
     }
@@ -130,8 +129,9 @@ impl Account {
         self.asking.is_some()
     }
 
-    /// Returns the number of hits to request now, and the timeout of the call. The hits are the larger of two numbers:
-    /// the waiting requests, and a block sized by the recent rate and a share of the remaining limit. They never exceed that limit.
+    /// Returns the number of hits to request now, and the timeout of the call. The number is at least the number of waiting
+    /// requests. It may be a whole block, sized by the recent rate and by a share of the remaining limit. It never exceeds the
+    /// remaining limit.
     pub(super) fn ask(&mut self, terms: &LeaseTerms, is_patient: bool, now: Duration) -> (u32, Duration) {
         let remaining = self.reported.remaining.filter(|_| self.reported.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);
@@ -143,14 +143,14 @@ impl Account {
         (hits, timeout)
     }
 
-    /// Records that the call could not be started yet.
+    /// Records that the adapter could not start the call yet.
     pub(super) fn put_off(&mut self) {
         self.asking = None;
     }
 
-    /// Returns the block size that lasts for the span at the rate of the last block. It is at most twice the last block, and
-    /// never more than the terms allow. If the service does not report the end of its window, nothing is prefetched: the hits
-    /// might be spent in the next window.
+    /// Returns the block size that lasts for the span at the rate of the last block. The size is at most twice that of the last
+    /// block, and at most the maximum of the terms. If the service does not report the end of its window, the size is 1, because
+    /// more hits might be spent in the next window.
     fn block(&self, terms: &LeaseTerms, now: Duration) -> u32 {
         if self.reported.resets_at.is_none() {
             return 1;
@@ -162,7 +162,7 @@ impl Account {
         u32::try_from(lasting).unwrap_or(u32::MAX).min(self.granted.saturating_mul(2)).min(most)
     }
 
-    /// Handles the service's answer to the running call.
+    /// Handles the answer of the service to the running call.
     pub(super) fn answered(&mut self, answer: &LimitAnswer, now: Duration) {
         let Some(RunningCall { hits, asked_at, .. }) = self.asking.take() else { return };
         let waiting = std::mem::take(&mut self.waiting);
@@ -177,7 +177,7 @@ impl Account {
                 self.lapses_at = now + GRACE;
             }
         } else if hits > 1 && answer.remaining != Some(0) {
-            // Fewer hits may still be available, so the waiting requests ask once more for at most that number.
+            // A smaller number of hits may still be available. The waiting requests start one more call, for at most that number.
             self.reported.remaining = Some(answer.remaining.map_or(hits / 2, |rest| rest.min(hits - 1)));
             self.reported.resets_at = Some(resets_at.unwrap_or_default().max(now + GRACE));
         } else {
@@ -186,8 +186,8 @@ impl Account {
         }
     }
 
-    /// Handles a call that ended without an answer. Returns `true` if it may be retried for the waiting requests. If the worker
-    /// was busy for longer than the timeout, Envoy ends the call before the worker reads the answer.
+    /// Handles a call that ended without an answer. Returns `true` if the call may be retried for the waiting requests. Envoy
+    /// also ends a call if the worker was busy for longer than the timeout, before the worker reads the answer.
     pub(super) fn try_again(&mut self) -> bool {
         if self.asking.is_none() || std::mem::replace(&mut self.again, true) {
             return false;
@@ -196,24 +196,24 @@ impl Account {
         true
     }
 
-    /// Returns `true` if the running call exceeded its timeout so far that the worker must have been late.
+    /// Returns `true` if the running call is so late that the worker must have been busy.
     pub(super) fn is_late(&self, now: Duration) -> bool {
         self.asking.is_some_and(|call| now > call.asked_at + call.timeout + LATENESS)
     }
 
-    /// Abandons the running call. The service's answer is unknown.
+    /// Abandons the running call without knowing its answer.
     pub(super) fn give_up(&mut self, now: Duration) {
         (self.asking, self.waiting, self.again) = (None, 0, false);
         self.late_at = Some(now);
     }
 
-    /// Records that the running call failed. Requests that wait now get no answer.
+    /// Records that the running call failed. Requests that wait for the call get [`QuotaState::Failed`].
     pub(super) fn failed(&mut self, now: Duration) {
         (self.asking, self.waiting, self.again) = (None, 0, false);
         self.failed_at = Some(now);
     }
 
-    /// Returns the limit as reported by the service, and what remains for this key, including unspent hits.
+    /// Returns the limit as the service reported it. The remaining hits include the unspent hits of this account.
     pub(super) fn rest(&self, now: Duration) -> RemainingQuota {
         let left = if now < self.lapses_at { self.left } else { 0 };
         let remaining = self.reported.remaining.map(|rest| rest.saturating_add(left));
@@ -221,33 +221,33 @@ impl Account {
         RemainingQuota { limit: self.reported.limit, remaining, reset }
     }
 
-    /// Returns `true` if the account can be removed without loss.
+    /// Returns `true` if evicting the account loses nothing.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
         let holds = self.left > 0 && now < self.lapses_at;
         !holds && self.asking.is_none() && self.waiting == 0 && now >= self.refused_until
     }
 }
 
-/// The divisor for the block size, as a share of the limit, unless configured.
+/// The default maximum block size is the limit divided by this number.
 const SHARE_OF_LIMIT: u32 = 20;
 
-/// The divisor for prefetched hits, as a share of what remains. Near the end of the limit nothing is prefetched.
+/// A block is at most the remaining hits divided by this number. So near the end of the limit, no hits are requested in advance.
 const SHARE_OF_REST: u32 = 8;
 
-/// The minimum timeout while the worker may be busy; it is longer than a worker is usually late.
+/// The minimum timeout of calls while the worker may be busy. Delays of a worker are usually shorter.
 const PATIENT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Envoy ends a call on time, unless the worker is busy. This is the tolerated delay.
+/// The tolerated delay of a call. Envoy ends a call on time unless the worker is busy.
 const LATENESS: Duration = Duration::from_millis(250);
 
-/// The maximum wait of a request.
+/// The longest time that a request waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// A waiting request is decided again after this long, because its account may have been evicted.
+/// The time after which a waiting request is decided again, because its account may have been evicted.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// If hits arrive when their window is about to end, waiting requests may still spend them for this long.
+/// The time for which waiting requests may spend hits that arrive shortly before their window ends.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// How long a refusal applies if the service reports no reset time.
+/// The duration of a refusal if the service reports no reset time.
 const UNTOLD_RESET: Duration = Duration::from_secs(1);

@@ -1,12 +1,12 @@
-//! Health of a rate limit service.
+//! Tracks the health of a rate limit service.
 //!
-//! After repeated failures, calls pause for a while, so that requests do not all wait for a timeout.
+//! After repeated failures, calls pause for a while, so that requests need not wait for the timeout of every call.
 
 use std::time::Duration;
 
 use super::{CallFault, HealthChange};
 
-/// Recent results of calls: the health of the service, and of the worker that makes them.
+/// The health of the service, and whether the worker that makes the calls is busy, judged by recent calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Health {
     failures: u32,
@@ -41,20 +41,20 @@ impl Health {
         now < self.paused_until
     }
 
-    /// Records a call that ended without an answer, possibly because the worker was busy. The next calls have a longer timeout.
+    /// Records a call that ended without an answer, possibly because the worker was busy. The next calls get a longer timeout.
     pub(super) fn be_patient(&mut self, now: Duration) {
         self.patient_until = now + PATIENCE;
     }
 
-    /// Returns `true` while calls have a longer timeout.
+    /// Returns `true` while calls get a longer timeout.
     pub(super) fn is_patient(&self, now: Duration) -> bool {
         now < self.patient_until
     }
 }
 
-/// After `MAX_FAILURES` failures in a row, calls stop for `PAUSE`. After a pause, one failure starts the next.
+/// After `MAX_FAILURES` failures in a row, calls pause for `PAUSE`. After a pause, a single failure starts another pause.
 const MAX_FAILURES: u32 = 3;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a worker is assumed to stay busy.
+/// The time for which a worker is assumed to stay busy.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Tests of accounts against a service that counts in windows: never more than granted, and no less than the documented bound.
+//! Tests of accounts: workers admit at most the hits that the service grants, and at least the documented share of the limit.
 
 use super::*;
 use crate::protobuf::{Message, Wire, put_bytes, put_number};
@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 mod failures;
 
-/// A rate limit service with one fixed window for all keys. Variants differ in their answers.
+/// A rate limit service with one fixed window for all descriptors. `ServiceBehaviour` selects what it answers.
 struct FixedWindowService {
     limit: u32,
     window: Duration,
@@ -19,11 +19,11 @@ struct FixedWindowService {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ServiceBehaviour {
-    /// Counts grants, and reports the remaining hits and the reset time.
+    /// Counts granted hits, and reports the remaining hits and the reset time.
     Exact,
-    /// Like `Exact`, but also counts refused hits, as Envoy's reference service does.
+    /// Counts refused hits too, as Envoy's reference service does. Otherwise equal to `Exact`.
     CountsRefused,
-    /// Reports only the decision.
+    /// Reports only whether the hits are granted.
     Terse,
 }
 
@@ -62,7 +62,7 @@ impl FixedWindowService {
     }
 }
 
-/// Workers of several proxies, whose calls take a millisecond, and their waiting requests.
+/// The workers of several proxies, and their waiting requests. A call takes a millisecond.
 struct Workers {
     quotas: Vec<Quotas>,
     limit: Rc<SharedLimit>,
@@ -80,7 +80,7 @@ impl Workers {
         Workers { quotas, limit: shared(Some(most)), running, waiting, admitted: 0, refused: 0, failed: 0 }
     }
 
-    /// A request arrives; the resulting calls start at once.
+    /// Simulates the arrival of a request, and starts the resulting calls at once.
     fn arrive(&mut self, counter: &mut FixedWindowService, worker: usize, now: Duration) {
         self.run(counter, now);
         self.decide(worker, now, now);
@@ -111,7 +111,7 @@ impl Workers {
         }
     }
 
-    /// Advances the time to `now`, and delivers answers.
+    /// Advances the time to `now`, and delivers the answers that are due.
     fn run(&mut self, counter: &mut FixedWindowService, now: Duration) {
         while let Some(at) = self.running.iter().position(|(due, ..)| *due <= now) {
             let (due, worker, id, bytes) = self.running.remove(at);
@@ -131,7 +131,7 @@ fn shared(most: Option<u32>) -> Rc<SharedLimit> {
     Rc::new(SharedLimit { service, terms })
 }
 
-/// Pseudo-random numbers (xorshift), independent of the arithmetic under test.
+/// Returns a pseudo-random number (xorshift) that does not depend on the arithmetic under test.
 fn noise(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -146,12 +146,13 @@ fn a_window_admits_the_limit_less_unspent_hits() {
         {
             let mut seed = 0x9e37_79b9_7f4a_7c15 ^ u64::from(limit);
             let (mut counter, mut world) = (FixedWindowService::new(limit, habits), Workers::new(workers, most));
-            // Three windows, each with twice as many requests as the limit, spread unevenly over its first nine tenths.
+            // There are three windows. Each gets twice as many requests as the limit, spread unevenly over the first nine tenths
+            // of the window.
             for window in 0..3_u32 {
                 world.admitted = 0;
                 for i in 0..limit * 2 {
                     let now = START + WINDOW * window + WINDOW * 9 / 10 * i / (limit * 2);
-                    // Most traffic is on the first worker, so that the others keep their unspent hits.
+                    // Most requests arrive at the first worker, so that the other workers keep their unspent hits.
                     let pick = noise(&mut seed) as usize;
                     world.arrive(&mut counter, if pick.is_multiple_of(4) { pick / 4 % workers } else { 0 }, now);
                 }
@@ -199,7 +200,7 @@ fn waiting_requests_share_one_call_and_get_the_remaining_hits() {
     world.run(&mut counter, START + Duration::from_millis(50));
     assert_eq!((world.admitted, world.refused, world.failed), (30, 70, 0));
     assert!(counter.calls <= 4, "{} calls", counter.calls);
-    // The refusal is cached until the window ends, and no longer.
+    // Workers cache the refusal only until the window ends.
     (0..100).for_each(|_| world.arrive(&mut counter, 0, START + WINDOW / 2));
     assert_eq!((world.refused, counter.calls <= 4), (170, true));
     world.arrive(&mut counter, 0, START + WINDOW + LATENCY);

@@ -1,28 +1,29 @@
-//! The messages of the rate limit service protocol: the fields of `envoy.service.ratelimit.v3` that the filter uses.
+//! Encodes and decodes the fields of `envoy.service.ratelimit.v3` messages that the filter uses.
 
 use std::time::Duration;
 
 use crate::protobuf::{Message, Wire, put_bytes, put_number};
 
-/// The gRPC service.
+/// The gRPC service that counts.
 pub const SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
 /// The only method of [`SERVICE`].
 pub const METHOD: &str = "ShouldRateLimit";
 
-/// The service's answer about one descriptor.
+/// The answer of the service about one descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitAnswer {
-    /// The requested hits exceed the limit and are not granted.
+    /// Whether the service refuses the requested hits because they exceed the limit.
     pub over: bool,
     /// The limit, in hits per window.
     pub limit: Option<u32>,
-    /// The remaining hits in this window.
+    /// The number of hits that remain in this window.
     pub remaining: Option<u32>,
-    /// The time until the window ends and the limit is full again.
+    /// The time until the window ends.
     pub reset: Option<Duration>,
 }
 
-/// `RateLimitDescriptor { repeated Entry entries = 1 }`, `Entry { key = 1; value = 2 }` (envoy.extensions.common.ratelimit.v3).
+/// Encodes `RateLimitDescriptor { repeated Entry entries = 1 }`, `Entry { key = 1; value = 2 }`
+/// (envoy.extensions.common.ratelimit.v3).
 pub fn descriptor<'e>(entries: impl IntoIterator<Item = (&'e str, &'e str)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(96);
     let mut pair = Vec::with_capacity(64);
@@ -35,7 +36,7 @@ pub fn descriptor<'e>(entries: impl IntoIterator<Item = (&'e str, &'e str)>) -> 
     out
 }
 
-/// `RateLimitRequest { domain = 1; repeated RateLimitDescriptor descriptors = 2; uint32 hits_addend = 3 }`.
+/// Encodes `RateLimitRequest { domain = 1; repeated RateLimitDescriptor descriptors = 2; uint32 hits_addend = 3 }`.
 pub fn request(domain: &str, descriptor: &[u8], hits: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 + domain.len() + descriptor.len());
     put_bytes(&mut out, 1, domain.as_bytes());
@@ -51,8 +52,8 @@ pub fn granted() -> Vec<u8> {
     out
 }
 
-/// Encodes the Envoy cluster of a call: `GrpcService { EnvoyGrpc envoy_grpc = 1 }`, `EnvoyGrpc { cluster_name = 1 }`. Envoy
-/// also accepts a bare name, unless it happens to parse as such a message.
+/// Encodes the Envoy cluster of a call: `GrpcService { EnvoyGrpc envoy_grpc = 1 }`, `EnvoyGrpc { cluster_name = 1 }`. Envoy also
+/// accepts a plain cluster name, but not if the name can be parsed as such a message.
 pub fn grpc_service(cluster: &str) -> Vec<u8> {
     let (mut inner, mut out) = (Vec::new(), Vec::new());
     put_bytes(&mut inner, 1, cluster.as_bytes());
@@ -67,13 +68,13 @@ pub fn answer(bytes: &[u8]) -> Option<LimitAnswer> {
     for field in Message(bytes) {
         match field? {
             Wire::Varint(1, value) => code = value,
-            // One descriptor was sent, so there is one status.
+            // The request contains one descriptor, so the response has one status.
             Wire::Bytes(2, status) => answer = read_status(status)?,
             Wire::Bytes(3, header) => read_header(header, &mut headers)?,
             _ => {}
         }
     }
-    // Services that omit the statuses may report the same numbers in headers for the client.
+    // A service that omits the statuses may report the numbers in headers for the client instead.
     answer.limit = answer.limit.or(headers.limit);
     answer.reset = answer.reset.or(headers.reset);
     answer.remaining = answer.remaining.or(headers.remaining);
@@ -84,7 +85,8 @@ pub fn answer(bytes: &[u8]) -> Option<LimitAnswer> {
     }
 }
 
-/// `DescriptorStatus { code = 1; RateLimit current_limit = 2; uint32 limit_remaining = 3; Duration duration_until_reset = 4 }`.
+/// Parses `DescriptorStatus { code = 1; RateLimit current_limit = 2; uint32 limit_remaining = 3; Duration duration_until_reset =
+/// 4 }`.
 fn read_status(bytes: &[u8]) -> Option<LimitAnswer> {
     let (mut answer, mut remaining) = (LimitAnswer::default(), 0);
     for field in Message(bytes) {
@@ -92,7 +94,7 @@ fn read_status(bytes: &[u8]) -> Option<LimitAnswer> {
             Wire::Bytes(2, limit) => answer.limit = number_in(limit, 1)?.map(clamp),
             Wire::Varint(3, left) => remaining = left,
             Wire::Bytes(4, duration) => {
-                // A negative number of seconds is encoded as a value above 2^63.
+                // Protobuf encodes a negative number of seconds as a value above 2^63.
                 let seconds = number_in(duration, 1)?.filter(|s| *s < MAX_SECONDS).unwrap_or(0);
                 let nanos = number_in(duration, 2)?.and_then(|n| u32::try_from(n).ok()).filter(|n| *n < 1_000_000_000);
                 answer.reset = Some(Duration::new(seconds, nanos.unwrap_or(0)));
@@ -100,14 +102,14 @@ fn read_status(bytes: &[u8]) -> Option<LimitAnswer> {
             _ => {}
         }
     }
-    // Protobuf omits a zero, so an absent field is zero only if a limit or a reset is present.
+    // Protobuf omits zeros. So if a limit or a reset is present, an absent field means that zero hits remain.
     let known = answer.limit.is_some() || answer.reset.is_some();
     answer.remaining = known.then(|| clamp(remaining));
     Some(answer)
 }
 
-/// Parses `HeaderValue { key = 1; value = 2; raw_value = 3 }`. Three headers contain numbers (draft 03 of the RateLimit
-/// headers, as Limitador and Envoy's reference service write them).
+/// Parses `HeaderValue { key = 1; value = 2; raw_value = 3 }`. Reads the numbers from the three headers that Limitador and
+/// Envoy's reference service send (draft 03 of the RateLimit headers).
 fn read_header(bytes: &[u8], found: &mut LimitAnswer) -> Option<()> {
     let (mut name, mut value) = (&[] as &[u8], &[] as &[u8]);
     for field in Message(bytes) {
@@ -117,7 +119,7 @@ fn read_header(bytes: &[u8], found: &mut LimitAnswer) -> Option<()> {
             _ => {}
         }
     }
-    // `X-RateLimit-Limit: 3, 3;w=10` repeats the number with its window.
+    // The value may have several parts: `X-RateLimit-Limit: 3, 3;w=10` repeats the number with its window.
     let number = value.split(|b| *b == b',' || *b == b';').next().and_then(|first| std::str::from_utf8(first).ok());
     let Some(number) = number.and_then(|text| text.trim().parse::<u64>().ok()) else { return Some(()) };
     if name.eq_ignore_ascii_case(b"x-ratelimit-limit") {
@@ -130,7 +132,7 @@ fn read_header(bytes: &[u8], found: &mut LimitAnswer) -> Option<()> {
     Some(())
 }
 
-/// Returns the integer field with this number; the outer `None` means a malformed message.
+/// Returns the value of the integer field with the number `wanted`. The outer `None` means that the message is malformed.
 fn number_in(bytes: &[u8], wanted: u64) -> Option<Option<u64>> {
     let mut found = None;
     for field in Message(bytes) {
@@ -147,11 +149,11 @@ fn clamp(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// `RateLimitResponse.Code`.
+/// The values of `RateLimitResponse.Code`.
 const OK: u64 = 1;
 const OVER_LIMIT: u64 = 2;
 
-/// A century; a later end of the window is ignored.
+/// A century. The parser ignores resets that are further away.
 const MAX_SECONDS: u64 = 3_155_760_000;
 
 #[cfg(test)]
@@ -172,7 +174,7 @@ mod tests {
     fn an_answer_is_read_from_statuses_or_headers() {
         let ok =
             LimitAnswer { over: false, limit: Some(3), remaining: Some(0), reset: Some(Duration::from_millis(9_500)) };
-        // overall_code: OK, one status: OK, 3 per second, 0 left, 9.5 s.
+        // The bytes mean: overall_code OK, and one status with OK, 3 per second, 0 left, 9.5 s until the reset.
         let status = b"\x08\x01\x12\x12\x08\x01\x12\x04\x08\x03\x10\x01\x22\x08\x08\x09\x10\x80\xca\xb5\xee\x01";
         assert_eq!(answer(status), Some(ok), "statuses");
         let mut headers = b"\x08\x02".to_vec();
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn absurd_numbers_are_bounded() {
-        // A status with 2^64-1 hits per window, as many left, and -1 seconds until it ends.
+        // The status has 2^64-1 hits per window, the same number of hits left, and -1 seconds until the reset.
         let huge = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
         let (mut limit, mut duration, mut status, mut bytes) = (vec![0x08], vec![0x08], Vec::new(), vec![0x08, 0x01]);
         limit.extend(huge);

@@ -1,4 +1,4 @@
-//! The descriptor sent to a rate limit service: enough to distinguish callers, and no more.
+//! Builds the descriptor for a rate limit service, with only the data that distinguishes callers.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use crate::policy::limits::rate_limit::key::Subject;
 use crate::policy::limits::rate_limit_client::wire;
 use crate::policy::request::SingleValue;
 
-/// Builds the descriptor: the limit, the plan if there are several, and one entry per part of `by`. Personal or secret parts
+/// Returns the descriptor: the limit, the plan if there are several, and one entry per part of `by`. Personal or secret values
 /// are sent as a digest, because the service only needs to distinguish callers.
 pub(super) fn of(limit: &Limit, subject: &Subject<'_>) -> Vec<u8> {
     let plan = limit.meter(subject).map_or("", |meter| &meter.plan);
@@ -37,8 +37,8 @@ fn name_of(part: &KeyPart) -> String {
     }
 }
 
-/// As in [`crate::policy::limits::rate_limit::key`], requests without a part share its absence, and the address replaces an
-/// unknown caller.
+/// Returns the value of a part. As in [`crate::policy::limits::rate_limit::key`], all requests without the part have the same
+/// value, and the address replaces an unknown caller.
 fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     match (part, subject.caller) {
         (KeyPart::Address, _) => address(subject),
@@ -64,7 +64,7 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     }
 }
 
-/// Returns the calling application.
+/// Returns the name of the calling application.
 fn client(caller: &Caller) -> String {
     let issuer =
         caller.issuer_name().filter(|_| caller.is_client_of_its_issuer()).map(AsRef::as_ref).unwrap_or_default();
@@ -74,7 +74,7 @@ fn client(caller: &Caller) -> String {
     }
 }
 
-/// Percent-encodes the slashes of a name (RFC 3986 §2.1), so that different lists of names never produce the same text.
+/// Percent-encodes the slashes of a name (RFC 3986 §2.1), so that different lists of names never produce the same string.
 fn segment(name: &str) -> Cow<'_, str> {
     match name.contains(['%', '/']) {
         true => name.replace('%', "%25").replace('/', "%2F").into(),
@@ -82,7 +82,7 @@ fn segment(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the address; for IPv6, the first 64 bits.
+/// Returns the client's address. For IPv6, returns the first 64 bits.
 fn address(subject: &Subject<'_>) -> String {
     match subject.peer.address().map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => address.to_string(),
@@ -99,7 +99,7 @@ fn of_issuer(caller: &Caller, value: Option<&str>) -> String {
     value.map_or_else(|| ABSENT.to_string(), |value| digest(&[str::as_bytes(issuer), value.as_bytes()]))
 }
 
-/// Returns the first half of SHA-256 over the length-prefixed pieces, in hexadecimal. It is the same in every proxy.
+/// Returns the first half of SHA-256 over the length-prefixed pieces, in hexadecimal. Every proxy computes the same digest.
 fn digest(pieces: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for piece in pieces {
@@ -114,10 +114,10 @@ fn digest(pieces: &[&[u8]]) -> String {
 }
 
 const ABSENT: &str = "absent";
-/// The value for a repeated header. No digest has this form.
+/// The value of a part whose header is repeated. No digest equals this string.
 const REPEATED: &str = "repeated";
 
-/// Longer client names are sent as a digest.
+/// The maximum length of a client name in the descriptor. Longer names are sent as a digest.
 const MAX_PLAIN_BYTES: usize = 128;
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
         client(&Caller { client_id: Some(client_id.into()), ..Caller::proven(Proof::Token(token)) })
     }
 
-    /// Returns the descriptor names of a listed client, by token and by key. The client is bound to one issuer or to several.
+    /// Returns the descriptor names of a listed client that uses a token, and of the same client with a key.
     fn listed(several_issuers: bool) -> [String; 2] {
         let listed = Client {
             id: "web".into(),

@@ -1,43 +1,44 @@
-//! The reasons for refusing a request target: a stable word for the audit record, and a phrase for people.
+//! The reasons for refusing a request target, each with a stable word for the audit record and a phrase for people.
 
 use std::fmt;
 
 /// The reason why a request target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PathFault {
-    /// Not a path that starts with `/`: `*`, an absolute form, or an authority.
+    /// The target is not a path that starts with `/`, but `*`, an absolute form, or an authority.
     NotOriginForm,
-    /// More than [`super::MAX_TARGET_LEN`] bytes.
+    /// The target has more than [`super::MAX_TARGET_LEN`] bytes.
     TooLong,
-    /// A raw control byte or space.
+    /// The target has a raw control byte or space.
     ControlOrSpace,
-    /// A raw byte of 0x80 or above.
+    /// The target has a raw byte of 0x80 or above.
     NotAscii,
-    /// A `#`. Clients do not send it, and many parsers cut the target there.
+    /// The target has a `#`. Clients do not send this character, and many parsers end the target there.
     Fragment,
-    /// A `\`, which some upstreams treat as `/`.
+    /// The path has a `\`, which some upstreams treat as `/`.
     Backslash,
-    /// A `;`. Some upstreams ignore the rest of the segment.
+    /// The path has a `;`. Some upstreams ignore the rest of the segment.
     Semicolon,
-    /// Two slashes in a row.
+    /// The path has two slashes in a row.
     EmptySegment,
-    /// A `.` or `..` segment, plain or escaped.
+    /// The path has a `.` or `..` segment, plain or escaped.
     DotSegment,
-    /// A `%` that is not followed by two hex digits.
+    /// The path has a `%` that is not followed by two hex digits.
     InvalidEscape,
-    /// `%2f`.
+    /// The path has `%2f`, an escaped slash.
     EncodedSlash,
-    /// `%5c`.
+    /// The path has `%5c`, an escaped backslash.
     EncodedBackslash,
-    /// `%3b`.
+    /// The path has `%3b`, an escaped semicolon.
     EncodedSemicolon,
-    /// `%00`.
+    /// The path has `%00`, an escaped NUL.
     EncodedNul,
-    /// Another escaped control character, including U+0080 to U+009F.
+    /// The path has another escaped control character. U+0080 to U+009F count as control characters.
     EncodedControl,
-    /// `%25` followed by two hex digits: an escape after a second decoding. Before anything else, `%25` is a percent sign.
+    /// The path has `%25` followed by two hex digits, which become an escape after one decoding. Other uses of `%25` are
+    /// accepted.
     EncodedPercent,
-    /// Escapes that are not UTF-8, including overlong forms.
+    /// The escapes of the path are not valid UTF-8. Overlong forms are invalid.
     NotUtf8,
 }
 

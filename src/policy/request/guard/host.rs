@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// A host name or address without its port: lower case (RFC 9110 §4.2.3), no trailing dot.
+/// A host name or address without its port. The name is in lower case (RFC 9110 §4.2.3) and has no trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHost<'a> {
     name: Cow<'a, str>,
@@ -12,7 +12,7 @@ pub struct RequestHost<'a> {
 }
 
 impl RequestHost<'_> {
-    /// Returns the name, an IPv4 address, or an IPv6 address in brackets and canonical form (RFC 5952).
+    /// Returns the name or the IPv4 address, or an IPv6 address in brackets and canonical form (RFC 5952).
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -23,22 +23,22 @@ impl RequestHost<'_> {
     }
 }
 
-/// The reason why an authority is refused.
+/// The reason why the host of a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HostFault {
-    /// The name is empty.
+    /// The host is empty.
     Empty,
-    /// The name has more than 253 characters, or a label more than 63, which are the DNS limits (RFC 1035 §2.3.4).
+    /// The name has more than 253 characters, or a label has more than 63. These are the DNS limits (RFC 1035 §2.3.4).
     TooLong,
-    /// `user@`, which is not allowed in a request (RFC 9110 §4.2.4).
+    /// The authority contains `user@`, which is not allowed in a request (RFC 9110 §4.2.4).
     UserInfo,
-    /// A port that is not a number up to 65535.
+    /// The port is not a number up to 65535.
     Port,
-    /// A byte that is not a letter, a digit, `-`, `_` or a dot between labels.
+    /// The name has a character other than letters, digits, `-`, `_`, and dots between labels.
     Character,
-    /// Two dots in a row, or one at the start.
+    /// The name starts with a dot, or has two dots in a row.
     EmptyLabel,
-    /// Brackets without a valid IPv6 address.
+    /// The host has brackets, but no valid IPv6 address in them.
     Address,
 }
 
@@ -69,11 +69,11 @@ impl fmt::Display for HostFault {
 
 impl std::error::Error for HostFault {}
 
-/// Parses the bytes of `:authority`. Hosts must be normalized before comparison; otherwise mixed case bypasses rules
-/// (CVE-2021-39155).
+/// Parses the value of `:authority`. Hosts must be normalized before a comparison; otherwise a client can bypass rules with mixed
+/// case (CVE-2021-39155).
 ///
 /// # Errors
-/// The first fault.
+/// Returns the first fault.
 pub fn read_host(authority: &[u8]) -> Result<RequestHost<'_>, HostFault> {
     let authority = std::str::from_utf8(authority).map_err(|_| HostFault::Character)?;
     if authority.contains('@') {
@@ -96,7 +96,7 @@ pub fn read_host(authority: &[u8]) -> Result<RequestHost<'_>, HostFault> {
     Ok(RequestHost { name: read_name(name)?, port })
 }
 
-/// The port may be empty (RFC 3986 §3.2.3).
+/// Parses a port. An empty port is allowed (RFC 3986 §3.2.3).
 fn read_port(digits: &str) -> Result<Option<u16>, HostFault> {
     if digits.is_empty() {
         return Ok(None);
@@ -126,7 +126,7 @@ fn read_name(name: &str) -> Result<Cow<'_, str>, HostFault> {
                 continue;
             }
             b'A'..=b'Z' => upper = true,
-            // Service names in clusters contain underscores, so they are accepted.
+            // Accepts underscores, because service names in clusters contain them.
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
             _ => return Err(HostFault::Character),
         }

@@ -1,10 +1,10 @@
-//! Decodes percent-escapes (RFC 3986 §2.1) to bytes or text, without validating the result.
+//! Decodes percent-escapes (RFC 3986 §2.1) to bytes or a string, without validating the result.
 
 use std::borrow::Cow;
 use std::slice;
 
-/// Decodes the escapes of a text; borrowed if there are none. A sequence that is not UTF-8 becomes U+FFFD. This cannot happen
-/// for a path that the guard accepted.
+/// Decodes the escapes of a string. Returns the string itself if it has no escapes. A sequence that is not UTF-8 becomes U+FFFD;
+/// a path that the guard accepted has no such sequence.
 pub fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -16,7 +16,7 @@ pub fn decode(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Iterates over the decoded bytes without copying. A `%` that is not followed by two hex digits is kept.
+/// Returns an iterator over the decoded bytes. It copies nothing, and keeps a `%` that is not followed by two hex digits.
 pub fn bytes(text: &str) -> Bytes<'_> {
     Bytes { rest: text.as_bytes().iter() }
 }
@@ -43,7 +43,7 @@ impl Iterator for Bytes<'_> {
     }
 }
 
-/// Parses two hex digits, in either case.
+/// Parses two hex digits in upper or lower case.
 pub fn byte(digits: &str) -> Option<u8> {
     match *digits.as_bytes() {
         [high, low] => join(high, low),

@@ -1,4 +1,4 @@
-//! Properties of the guard for arbitrary bytes.
+//! Properties of the guard that must be true for arbitrary bytes.
 
 use proptest::prelude::*;
 use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
@@ -7,7 +7,7 @@ use super::{query_pairs, read_host, read_target, without_query_pair};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Arbitrary bytes, and paths made of typical attack fragments, which random bytes would rarely contain.
+/// Generates arbitrary bytes, and paths made of typical attack fragments that arbitrary bytes would rarely contain.
 fn target() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => proptest::sample::select(vec!["/", "a", "B", "%41", "%7e", "%c3%a9", "%20", "%3f", "%25", "25", "."]),
@@ -20,7 +20,7 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => pieces, 1 => proptest::collection::vec(any::<u8>(), 0..40)]
 }
 
-/// An independent percent-decoder, so that the guard's decoder does not test itself.
+/// Decodes percent-escapes independently of the guard, so that the guard's decoder does not test itself.
 fn decode(path: &str) -> Vec<u8> {
     let (mut rest, mut decoded) = (path.as_bytes(), Vec::new());
     while let Some((first, after)) = rest.split_first() {
@@ -41,7 +41,7 @@ fn decode(path: &str) -> Vec<u8> {
     decoded
 }
 
-/// A failing case is saved next to this file and replayed first.
+/// Stores failing cases next to this file. They run first the next time.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }

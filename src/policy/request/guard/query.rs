@@ -1,15 +1,15 @@
 //! Parses query parameters, and removes one from a query.
 //!
-//! Servers disagree about separators, parameter names and malformed escapes, so the parser also reports parameters that some
-//! servers read differently.
+//! Servers disagree about separators, parameter names and malformed escapes. So the parser also reports parameters that only some
+//! servers read under a given name.
 
 use std::borrow::Cow;
 
 use super::percent;
 
-/// Iterates over the name and value pairs of a query, decoded like forms (WHATWG URL, `application/x-www-form-urlencoded`
-/// parsing): `+` is a space, a malformed escape is kept, a pair without `=` has an empty value. Repeated names are all
-/// returned.
+/// Returns an iterator over the names and values of a query, decoded like a form (WHATWG URL, `application/x-www-form-urlencoded`
+/// parsing). `+` is a space, a malformed escape is kept, and a pair without `=` has an empty value. A repeated name is returned
+/// for each occurrence.
 pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -20,29 +20,29 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
 /// One parameter of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryParameter<'q> {
-    /// Its name, decoded.
+    /// The decoded name.
     pub name: Cow<'q, str>,
-    /// Its value, decoded; `None` if an escape is malformed or the decoded bytes are not UTF-8.
+    /// The decoded value; `None` if an escape is malformed or the decoded bytes are not UTF-8.
     pub value: Option<Cow<'q, str>>,
-    /// Only servers that also separate parameters at `;` find it.
+    /// Whether only some servers find the parameter, because it follows a `;` instead of a `&`.
     behind_semicolon: bool,
-    /// An escape of its name is malformed, so servers read different names: ASP.NET reads `%u006fp` as `op`.
+    /// Whether the name has a malformed escape. Servers then read different names: ASP.NET reads `%u006fp` as `op`.
     has_malformed_name: bool,
 }
 
-/// How a parameter of a request relates to a name in the document.
+/// Whether servers find a parameter of a request under a name of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterNameMatch {
-    /// Every server finds the parameter under this name.
+    /// Every server finds the parameter under the name.
     Exact,
-    /// Some servers find it.
+    /// Some servers find the parameter under the name.
     Respelled,
-    /// No known server finds it.
+    /// No known server finds the parameter under the name.
     Other,
 }
 
-/// Iterates over the parameters of a query, as [`query_pairs`] splits them. A pair that contains `;` is followed by its pieces,
-/// because some servers also split there (HTML 4.01 §B.2.2).
+/// Returns an iterator over the parameters of a query, split like in [`query_pairs`]. After a pair that contains `;`, it also
+/// returns the parts between the semicolons, because some servers split there too (HTML 4.01 §B.2.2).
 pub fn parameters(query: &str) -> impl Iterator<Item = QueryParameter<'_>> {
     query.split('&').filter(|pair| !pair.is_empty()).flat_map(|pair| {
         let pieces =
@@ -58,8 +58,9 @@ fn parameter(pair: &str, behind_semicolon: bool) -> QueryParameter<'_> {
 }
 
 impl QueryParameter<'_> {
-    /// Compares its name as servers do. ASP.NET ignores case. PHP drops leading spaces, ends a name at a NUL, and reads ` ` and
-    /// `.` as `_`. PHP, Rack and `qs` read `name[]` and `name[key]` as `name`; Rack and `qs` also read `[name]` as `name`.
+    /// Compares the parameter's name with `name` as servers do. ASP.NET ignores case. PHP drops leading spaces, ends a name at a
+    /// NUL, and reads ` ` and `.` as `_`. PHP, Rack and `qs` read `name[]` and `name[key]` as `name`; Rack and `qs` also read
+    /// `[name]` as `name`.
     pub fn naming(&self, name: &str) -> ParameterNameMatch {
         if !self.behind_semicolon && self.name == name {
             return ParameterNameMatch::Exact;
@@ -69,7 +70,7 @@ impl QueryParameter<'_> {
     }
 }
 
-/// Returns `true` if `sent`, after folding, is the name or the name followed by brackets.
+/// Returns `true` if `sent`, after folding, equals `name` or is `name` with brackets after it.
 fn starts_with_name(sent: &str, name: &str) -> bool {
     let mut sent = folded(sent);
     let mut name = folded(name);
@@ -87,7 +88,7 @@ fn folded(name: &str) -> impl Iterator<Item = u8> {
     name.map(|byte| if matches!(byte, b' ' | b'.') { b'_' } else { byte.to_ascii_lowercase() })
 }
 
-/// Returns the query without any pair of this decoded name. The other pairs are unchanged.
+/// Returns the query without the pairs that have this decoded name. All other pairs stay unchanged.
 pub fn without_query_pair(query: &str, name: &str) -> String {
     let is_other = |pair: &&str| {
         let raw_name = pair.split_once('=').map_or(*pair, |(raw_name, _)| raw_name);
@@ -98,13 +99,13 @@ pub fn without_query_pair(query: &str, name: &str) -> String {
 
 fn decode(text: &str) -> Cow<'_, str> {
     if text.contains('+') {
-        // Plus signs are replaced before decoding, because an escaped one (`%2B`) is a plus.
+        // Replaces `+` before decoding, because `%2B` must become a plus and not a space.
         return Cow::Owned(percent::decode(&text.replace('+', " ")).into_owned());
     }
     percent::decode(text)
 }
 
-/// Decodes like [`query_pairs`], but only text whose escapes all servers decode to the same characters.
+/// Decodes like [`query_pairs`]; `None` if servers may decode the string to different characters.
 fn decode_strictly(text: &str) -> Option<Cow<'_, str>> {
     let well_formed = text.split('%').skip(1).all(|after| after.get(..2).and_then(percent::byte).is_some());
     let is_text = || String::from_utf8(percent::bytes(text).collect()).is_ok();

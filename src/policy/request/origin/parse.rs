@@ -1,10 +1,10 @@
-//! Parses an entry of `allow_origins`. Errors show how a browser would write it.
+//! Parses an entry of `allow_origins`. Errors show the form that a browser would send.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{LONGEST_HOST, OriginPattern, is_labels};
 
-/// Parses the author's text. The error is for the author.
+/// Parses an entry. The error is a message for the author of the document.
 pub(super) fn pattern(text: &str) -> Result<OriginPattern, String> {
     match text {
         "*" => return Ok(OriginPattern::Any),
@@ -80,7 +80,7 @@ fn read_scheme(text: &str, scheme: &str, faults: &mut Vec<&'static str>) -> Resu
     Ok(lower)
 }
 
-/// Returns the text between `://` and the path, without user information (RFC 3986 §3.2).
+/// Returns the part between `://` and the path, without the user information (RFC 3986 §3.2).
 fn read_authority<'t>(rest: &'t str, faults: &mut Vec<&'static str>) -> &'t str {
     let (authority, tail) = match rest.find(['/', '?', '#', '\\']) {
         Some(at) => rest.split_at(at),
@@ -146,7 +146,7 @@ fn read_port(
     Ok(Some(number))
 }
 
-/// Returns the host as the URL standard serializes it. An IPv6 address has only its opening bracket here.
+/// Returns the host as the URL standard serializes it. If `host` is an IPv6 address, it has no closing bracket.
 fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static str>) -> Result<String, String> {
     if let Some(address) = host.strip_prefix('[') {
         let Ok(address) = address.parse::<Ipv6Addr>() else {
@@ -179,7 +179,7 @@ fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static s
     if name.len() > LONGEST_HOST || !is_labels(name.as_bytes()) {
         return Err(format!("`{text}` has no valid host name: {ACCEPTED}"));
     }
-    // URL standard, "ends in a number": such a host is a valid IPv4 address or invalid.
+    // A host that ends in a number must be a valid IPv4 address (URL standard, "ends in a number").
     let last = name.rsplit('.').next().unwrap_or_default();
     let number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
     if number && (wildcard || name.parse::<Ipv4Addr>().is_err()) {
@@ -189,7 +189,7 @@ fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static s
     Ok(name.to_owned())
 }
 
-/// Refuses wildcards over public suffixes, where anyone can register names. The list contains the best-known public suffixes.
+/// Refuses wildcards below public suffixes, where anyone can register names. Only the best-known public suffixes are listed.
 fn check_domain(text: &str, scheme: &str, domain: &str) -> Result<(), String> {
     if !matches!(scheme, "http" | "https") {
         return Err(format!("`{text}` has a wildcard with another scheme than `https` or `http`"));
@@ -210,7 +210,7 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// URL standard, IPv6 serializer: like RFC 5952, but never with dotted decimals.
+/// Formats an address like the IPv6 serializer of the URL standard. Unlike RFC 5952, it never uses dotted decimals.
 fn serialise_ipv6(address: Ipv6Addr) -> String {
     match (address.to_ipv4_mapped(), address.segments()) {
         (Some(_), [.., high, low]) => format!("::ffff:{high:x}:{low:x}"),
@@ -221,7 +221,7 @@ fn serialise_ipv6(address: Ipv6Addr) -> String {
 const ACCEPTED: &str = "accepted are `https://app.example.com`, `https://*.example.com`, `*` and `null`";
 const UPPER_CASE: &str = "browsers send lower case";
 
-/// Schemes whose pages have an opaque origin (URL standard, origin of a URL).
+/// The schemes whose pages have an opaque origin (URL standard, origin of a URL).
 const OPAQUE_SCHEMES: [&str; 6] = ["about", "blob", "data", "file", "javascript", "mailto"];
 
 const SHARED_SUFFIXES: [&str; 36] = [

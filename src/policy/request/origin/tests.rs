@@ -1,4 +1,4 @@
-//! Tests of origin patterns: matching values, non-matching values, and the messages for authors.
+//! Tests of origin patterns: values that match, values that do not match, and messages for authors.
 
 use super::OriginPattern;
 #[cfg(target_os = "unknown")]

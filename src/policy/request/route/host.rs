@@ -1,4 +1,4 @@
-//! The hosts of routes, and their precedence: the exact host, then the longest `*.suffix`, then any.
+//! The hosts of routes. The exact host has precedence, then the longest `*.suffix`, then any host.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -11,11 +11,11 @@ use crate::policy::request::guard;
 /// A host pattern of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostPattern {
-    /// Exactly this host.
+    /// Matches exactly this host.
     Exact(Box<str>),
-    /// Every host below this one, at any depth, but not the host itself. It is stored with its leading dot.
+    /// Matches every host below this host, at any depth, but not the host itself. The stored string starts with a dot.
     Suffix(Box<str>),
-    /// Every host, and requests without a host.
+    /// Matches every host, and requests without a host.
     Any,
 }
 
@@ -23,7 +23,7 @@ impl HostPattern {
     /// Parses `api.example.com`, `*.example.com` or `*`.
     ///
     /// # Errors
-    /// The problem with the text, for its author.
+    /// Returns the problem of the text, as a message for its author.
     pub fn parse(text: &str) -> Result<Self, HostPatternFault> {
         let fault = |problem: String| Err(HostPatternFault { text: text.to_owned(), problem });
         if text == "*" {
@@ -47,7 +47,7 @@ impl HostPattern {
             return fault(format!("routes match the host without its port: write `{}`", host.name()));
         }
         let is_exact = name.len() == text.len();
-        // Every client treats such a name as an address, so no request can contain it.
+        // Every client treats such a name as an IPv4 address, so no request can contain the name.
         if ends_in_number(host.name()) && !(is_exact && host.name().parse::<Ipv4Addr>().is_ok()) {
             let problem = match is_exact {
                 true => "a host that ends in a number is an IPv4 address: four numbers from 0 to 255",
@@ -61,7 +61,7 @@ impl HostPattern {
         Ok(Self::Suffix(format!(".{}", host.name()).into()))
     }
 
-    /// Returns `true` if the pattern matches a host normalized by the guard.
+    /// Returns `true` if the pattern matches a host that the guard has normalized.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exact(name) => **name == *host,
@@ -81,7 +81,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// A text that is not a host pattern.
+/// The error for a string that is not a host pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPatternFault {
     text: String,
@@ -96,7 +96,7 @@ impl fmt::Display for HostPatternFault {
 
 impl std::error::Error for HostPatternFault {}
 
-/// The trie root of each host that routes name.
+/// The root node of each host pattern in the trie.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
     named: Literals,
@@ -106,7 +106,7 @@ pub(super) struct Hosts {
 impl Hosts {
     pub(super) fn root(&self, pattern: &HostPattern) -> Option<TrieNodeId> {
         match pattern {
-            // A suffix has a leading dot, which no exact host has, so both share one map.
+            // Only suffixes have a leading dot, so exact hosts and suffixes can share one map.
             HostPattern::Exact(text) | HostPattern::Suffix(text) => self.named(text),
             HostPattern::Any => self.any,
         }
@@ -121,7 +121,7 @@ impl Hosts {
         }
     }
 
-    /// Iterates over all roots with their hosts, sorted by text.
+    /// Returns an iterator over all roots with their host patterns, sorted by text.
     pub(super) fn iter(&self) -> impl Iterator<Item = (HostPattern, TrieNodeId)> {
         let mut named: Vec<(&str, TrieNodeId)> = self.named.iter().map(|(_, text, root)| (text, root)).collect();
         named.sort_unstable();
@@ -132,7 +132,7 @@ impl Hosts {
         named.chain(self.any.map(|root| (HostPattern::Any, root)))
     }
 
-    /// Iterates over the roots that match this host, most specific first.
+    /// Returns an iterator over the roots whose patterns match this host, the most specific pattern first.
     pub(super) fn roots(&self, host: &str) -> impl Iterator<Item = TrieNodeId> {
         let host = if self.named.is_empty() { "" } else { host };
         let suffixes = host.match_indices('.').filter_map(|(at, _)| host.get(at..));
@@ -144,7 +144,7 @@ impl Hosts {
     }
 }
 
-/// Hosts are in a separate table and have no parent node.
+/// The parent of all hosts in their separate table.
 const NO_PARENT: TrieNodeId = 0;
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The literal children of all trie nodes in one hash table.
 //!
-//! A lookup costs the same for nodes with one and with ten thousand children.
+//! A lookup costs the same for a node with one child and for a node with ten thousand children.
 //!
-//! Only the operator chooses the keys, and requests only look them up, so a cheap hash is safe.
+//! Only the operator chooses the keys, and requests only look them up. So a cheap hash is safe against collision attacks.
 
 use super::id::TrieNodeId;
 use crate::policy::request::guard::percent;
 
-/// A path segment for lookup in the table of literals. Comparisons use the decoded text.
+/// A path segment to look up in the table of literals. The lookup compares decoded text.
 pub(super) struct PathSegment<'a> {
     pub(super) text: &'a str,
     hash: u64,
@@ -15,7 +15,7 @@ pub(super) struct PathSegment<'a> {
 }
 
 impl<'a> PathSegment<'a> {
-    /// Splits off the first segment. Returns it and the text after its slash.
+    /// Splits off the first segment. Returns the segment and the rest after its slash.
     pub(super) fn split(rest: &'a str) -> (Self, Option<&'a str>) {
         let (mut len, mut escaped) = (0, false);
         for byte in rest.bytes() {
@@ -40,10 +40,10 @@ impl<'a> PathSegment<'a> {
     }
 }
 
-/// The literal children of all nodes: open addressing with a power-of-two number of slots, at most half of them used.
+/// The literal children of all nodes. The table uses open addressing, has a power of two of slots, and uses at most half of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Literals {
-    /// One more than the index of an edge; zero means free.
+    /// Each slot contains the index of an edge plus one. Zero means that the slot is free.
     slots: Vec<u32>,
     edges: Vec<LiteralEdge>,
 }
@@ -60,7 +60,7 @@ impl Literals {
     pub(super) fn get(&self, parent: TrieNodeId, piece: &PathSegment<'_>) -> Option<TrieNodeId> {
         let mut at = slot(parent, piece.hash);
         loop {
-            // A free slot ends the search, and half of the slots are free.
+            // The loop ends at the first free slot, because at least half of the slots are free.
             let place = self.slots.get(at & self.slots.len().checked_sub(1)?)?.checked_sub(1)?;
             let edge = self.edges.get(place as usize)?;
             if edge.hash == piece.hash && edge.parent == parent && piece.is(&edge.text) {
@@ -80,7 +80,7 @@ impl Literals {
         }
     }
 
-    /// Iterates over the parent, text and child of every edge, in insertion order.
+    /// Returns an iterator over the parent, text and child of every edge, in insertion order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (TrieNodeId, &str, TrieNodeId)> {
         self.edges.iter().map(|edge| (edge.parent, &*edge.text, edge.child))
     }
@@ -99,12 +99,13 @@ impl Literals {
     }
 }
 
-/// Combines the parent with the hash, so that equal texts of different nodes are spread, then uses the well-mixed upper half.
+/// Mixes the parent into the hash, so that equal texts of different nodes get different slots. Uses the upper half, which is well
+/// mixed.
 fn slot(parent: TrieNodeId, hash: u64) -> usize {
     ((hash ^ u64::from(parent)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }
 
-/// Hashes eight bytes per multiplication; the length is mixed in with the remainder.
+/// Hashes eight bytes with each multiplication. The last step includes the remaining bytes and the length.
 fn hash_words(text: &str) -> u64 {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
     let state = words.iter().fold(0, |state, word| mix(state, u64::from_le_bytes(*word)));
@@ -112,7 +113,7 @@ fn hash_words(text: &str) -> u64 {
     mix(state, last | (text.len() as u64) << 56)
 }
 
-/// Computes the same hash from single bytes.
+/// Computes the hash of `hash_words` from single bytes.
 fn hash_bytes(bytes: impl Iterator<Item = u8>) -> u64 {
     let (mut state, mut word, mut len) = (0, 0, 0_u64);
     for byte in bytes {
@@ -166,7 +167,7 @@ mod tests {
         let mut homes: Vec<usize> = literals.edges.iter().map(home).collect();
         homes.sort_unstable();
         homes.dedup();
-        // By chance, 10,000 edges over at most 32,768 slots share at most a quarter of their home slots.
+        // Chance alone makes some of the 10,000 edges share a home slot, but fewer than 3,000 of them.
         assert!(homes.len() > 7_000, "{} homes for 10,000 edges in {} slots", homes.len(), literals.slots.len());
     }
 }

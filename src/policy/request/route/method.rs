@@ -1,8 +1,8 @@
-//! Request methods, and the set of methods that a path supports.
+//! Request methods, and the set of methods that the routes of a path accept.
 
 use std::fmt;
 
-/// A request method (RFC 9110 §9). Methods are case-sensitive, and every registered one is in upper case.
+/// A request method (RFC 9110 §9). Methods are case-sensitive, and all registered methods are in upper case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are the methods")]
 pub enum Method {
@@ -15,15 +15,15 @@ pub enum Method {
     Post,
     Put,
     Trace,
-    /// Any other token.
+    /// Any other method.
     Other(Box<str>),
 }
 
 impl Method {
-    /// Parses a token (RFC 9110 §5.6.2) without lower-case letters.
+    /// Parses a method, which must be a token (RFC 9110 §5.6.2) without lower-case letters.
     ///
     /// # Errors
-    /// The text is empty, not a token, or has lower-case letters.
+    /// Returns a fault if the text is empty, is not a token, or has lower-case letters.
     pub fn parse(token: impl AsRef<[u8]>) -> Result<Self, MethodFault> {
         let token = token.as_ref();
         if let Some(known) = KNOWN.iter().find(|known| known.as_str().as_bytes() == token) {
@@ -63,7 +63,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// A text that is not a method.
+/// The error for a string that is not a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodFault {
     text: String,
@@ -81,7 +81,7 @@ impl fmt::Display for MethodFault {
 
 impl std::error::Error for MethodFault {}
 
-/// The methods that a path supports at a host.
+/// The methods that routes accept for one host and path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed<'t> {
     known: u16,
@@ -108,8 +108,8 @@ impl<'t> Allowed<'t> {
         !self.any && self.known == 0 && self.other.is_empty()
     }
 
-    /// Returns `true` if a route accepts any method for the path. [`Allowed::methods`] then lists only the methods that routes
-    /// name.
+    /// Returns `true` if a route accepts any method for the path. In this case, [`Allowed::methods`] returns only the methods
+    /// that other routes name.
     pub fn any(&self) -> bool {
         self.any
     }
@@ -125,7 +125,7 @@ impl<'t> Allowed<'t> {
         self.any || named
     }
 
-    /// Returns the methods in alphabetical order. `GET` implies `HEAD` (RFC 9110 §9.3.2), and every path supports `OPTIONS`.
+    /// Returns the methods in alphabetical order. `GET` includes `HEAD` (RFC 9110 §9.3.2), and every path has `OPTIONS`.
     pub fn methods(&self) -> Vec<&'t str> {
         if self.is_empty() {
             return Vec::new();
@@ -138,14 +138,14 @@ impl<'t> Allowed<'t> {
     }
 }
 
-/// The value of an `Allow` header (RFC 9110 §10.2.1).
+/// Formats the value of an `Allow` header (RFC 9110 §10.2.1).
 impl fmt::Display for Allowed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.methods().join(", "))
     }
 }
 
-/// `tchar` of RFC 9110 §5.6.2, without lower-case letters.
+/// Returns `true` for a `tchar` (RFC 9110 §5.6.2) that is not a lower-case letter.
 fn is_upper_token(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,6 +1,6 @@
-//! Reports routes that can match the same request, and which of them is selected.
+//! Reports routes that match the same request, and which of these routes is selected.
 //!
-//! No route is ever hidden completely: such routes are a conflict when they are inserted.
+//! No route is hidden completely by another route, because `insert` reports such a pair as a conflict.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,10 +10,10 @@ use super::id::{RouteId, TrieNodeId};
 use super::method::Method;
 use super::trie::{Endpoint, Trie, TrieNode};
 
-/// Two routes that match the same request.
+/// Two routes that match a common request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlap<'t, T> {
-    /// The route that is selected for such a request.
+    /// The route that is selected for the common request.
     pub winner: &'t T,
     /// The other route.
     pub loser: &'t T,
@@ -24,14 +24,14 @@ pub struct Overlap<'t, T> {
 /// The result of [`RouteTable::overlaps`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlaps<'t, T> {
-    /// One entry for each pair of routes and winner.
+    /// The overlaps. A pair of routes occurs twice if each route wins for some request.
     pub found: Vec<Overlap<'t, T>>,
-    /// The search completed within its bounds.
+    /// Whether the search found all overlaps before it reached its bounds.
     pub complete: bool,
 }
 
 impl<T> RouteTable<T> {
-    /// Returns up to `limit` pairs of overlapping routes. The work is bounded for every table.
+    /// Returns up to `limit` pairs of overlapping routes. The number of steps is bounded for every table.
     pub fn overlaps(&self, limit: usize) -> Overlaps<'_, T> {
         let mut children: HashMap<TrieNodeId, Vec<(&str, TrieNodeId)>> = HashMap::new();
         for (parent, text, child) in self.trie.literals() {
@@ -83,24 +83,24 @@ impl<T> RouteTable<T> {
 struct OverlapPair {
     winner: RouteId,
     loser: RouteId,
-    /// A method for which the routes overlap; `None` if they overlap for any method.
+    /// A method that both routes accept; `None` if both accept any method.
     method: Option<Method>,
     by_method: bool,
 }
 
-/// Walks two places of the trie in parallel. The left one is never less specific than the right one.
+/// Walks two subtrees of the trie in parallel. The left node is at least as specific as the right node.
 struct OverlapWalk<'t> {
     trie: &'t Trie,
     children: HashMap<TrieNodeId, Vec<(&'t str, TrieNodeId)>>,
     pairs: Vec<OverlapPair>,
     seen: BTreeSet<(RouteId, RouteId)>,
     limit: usize,
-    /// The number of nodes and edges that may still be visited.
+    /// The number of nodes and edges that the walk may still visit.
     steps: usize,
 }
 
 impl<'t> OverlapWalk<'t> {
-    /// Finds pairs among the routes below one node.
+    /// Finds overlaps among the routes below one node.
     fn same(&mut self, id: TrieNodeId) {
         let Some(node) = self.step(id) else { return };
         for endpoint in [node.here, node.tail] {
@@ -119,7 +119,7 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Finds pairs of a route below the left node, which is more specific, and one below the right node.
+    /// Finds overlaps between routes below the left node and routes below the right node. The left node is more specific.
     fn apart(&mut self, left_id: TrieNodeId, right_id: TrieNodeId) {
         let (Some(left), Some(right)) = (self.step(left_id), self.step(right_id)) else { return };
         self.between(left.here, right.here);
@@ -144,7 +144,7 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Visits every endpoint below a node that a tail at the same node covers: the rest of the path must not be empty.
+    /// Visits every endpoint below a node that also matches `{.+}` at this node. `{.+}` does not match an empty rest of the path.
     fn each_longer(&mut self, id: TrieNodeId, mut visit: impl FnMut(&mut Self, u32)) {
         let first = self.trie.node(id).and_then(|node| node.param);
         let literals = self.literals(id);
@@ -158,8 +158,8 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Compares routes with the same pattern: a named method precedes any method, and `HEAD` precedes the `GET` that would
-    /// serve it.
+    /// Compares routes with the same pattern. A named method has precedence over any method, and a `HEAD` route has precedence
+    /// over a `GET` route, which would otherwise serve `HEAD`.
     fn within(&mut self, endpoint: Option<u32>) {
         let Some(endpoint) = self.trie.endpoint_at(endpoint) else { return };
         for (method, winner) in endpoint.entries() {
@@ -192,7 +192,7 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Visits a node, if the bounds allow it.
+    /// Returns a node and counts the visit; `None` if the walk has reached its bounds.
     fn step(&mut self, id: TrieNodeId) -> Option<TrieNode> {
         if self.seen.len() > self.limit {
             return None;
@@ -207,7 +207,7 @@ impl<'t> OverlapWalk<'t> {
     }
 }
 
-/// Returns a method that both accept; `Some(None)` means any method.
+/// Returns a method that both arguments accept; `Some(None)` means any method.
 fn shared<'m>(one: Option<&'m Method>, two: Option<&'m Method>) -> Option<Option<&'m Method>> {
     match (one, two) {
         (None, method) | (method, None) => Some(method),
@@ -219,10 +219,10 @@ fn shared<'m>(one: Option<&'m Method>, two: Option<&'m Method>) -> Option<Option
     }
 }
 
-/// Returns `true` if this route serves the method among the routes with its pattern.
+/// Returns `true` if `route` serves the method. Other routes with the same pattern may serve it instead.
 fn takes(endpoint: &Endpoint, method: Option<&Method>, route: RouteId) -> bool {
     method.is_none_or(|method| endpoint.route(method) == Some(route))
 }
 
-/// Bounds the work for a table in which many parameters and tails overlap.
+/// The maximum number of steps, which bounds the work for a table in which many parameters and `{.+}` patterns overlap.
 const MAX_STEPS: usize = 500_000;

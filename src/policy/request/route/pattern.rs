@@ -1,4 +1,4 @@
-//! The path pattern of a route: literal segments, `{param}` for one segment, `{.+}` for the rest.
+//! The path pattern of a route: literal segments, `{param}` for one segment, and `{.+}` for the rest of the path.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use crate::policy::request::guard::{percent, read_target};
 
 /// The path pattern of a route.
 ///
-/// Literal text is compared after decoding. So `/café` matches `/caf%C3%A9`, and a request cannot bypass a route by escaping
+/// Literal text is compared after decoding. So `/café` matches `/caf%C3%A9`, and a client cannot bypass a route by escaping
 /// characters that need no escape (`%3A` for `:`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutePattern {
@@ -15,7 +15,7 @@ pub struct RoutePattern {
     segments: Box<[Segment]>,
 }
 
-/// A segment of a pattern. Literal text is decoded.
+/// A segment of a pattern. The text of a literal is decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
     Literal(Box<str>),
@@ -27,7 +27,7 @@ impl RoutePattern {
     /// Parses a pattern.
     ///
     /// # Errors
-    /// The first invalid segment, and what would be accepted, for the author.
+    /// Returns the first invalid segment and what is accepted instead, as a message for the author.
     pub fn parse(text: &str) -> Result<Self, PatternFault> {
         let fault = |problem: String| PatternFault { text: text.to_owned(), problem };
         let Some(rest) = text.strip_prefix('/') else {
@@ -69,15 +69,16 @@ impl RoutePattern {
         })
     }
 
-    /// Returns the text before a tail, without the slash between them: `/admin` for `/admin/{.+}`; `None` without a tail.
+    /// Returns the part before `/{.+}`, such as `/admin` for `/admin/{.+}`; `None` if the pattern does not end in `{.+}`.
     pub fn wildcard_prefix(&self) -> Option<&str> {
         self.text.strip_suffix(TAIL)?.strip_suffix('/')
     }
 
-    /// Returns the normalized text: patterns that differ only in their escapes have the same one, and it parses to the same
-    /// pattern.
+    /// Returns the normalized text of the pattern. Patterns that differ only in their escapes have the same normalized text, and
+    /// parsing the normalized text gives an equal pattern.
     ///
-    /// Do not compare the texts of two patterns: `/%61` matches the requests of `/a`. Compare their normalized texts.
+    /// To compare two patterns, compare their normalized texts and not the written texts: `/%61` and `/a` match the same
+    /// requests.
     pub fn spelling(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for segment in &self.segments {
@@ -96,14 +97,14 @@ impl RoutePattern {
     }
 }
 
-/// The text as written by the author.
+/// Formats the pattern as its author wrote it.
 impl fmt::Display for RoutePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-/// A text that is not a path pattern.
+/// The error for a string that is not a path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternFault {
     text: String,
@@ -135,14 +136,15 @@ impl Segment {
                     .into(),
             );
         }
-        // If the guard would refuse or normalize this text in a request, the literal could never match.
+        // The guard refuses or normalizes some texts in requests. A literal with such a text could never match.
         let target = format!("/{}", escape_non_ascii(piece));
         read_target(target.as_bytes()).map_err(|problem| format!("no request can contain this: {problem}"))?;
         Ok(Self::Literal(percent::decode(piece).into()))
     }
 }
 
-/// Detects the parameter and wildcard syntax of other routers. As literals they would silently match nothing.
+/// Detects the parameter and wildcard syntax of other routers. Taken as literals, they would match no request, and nobody would
+/// notice.
 fn other_dialect(piece: &str) -> Option<String> {
     let inner = piece.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let wildcard = matches!(piece, "*" | "**")
@@ -169,12 +171,12 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Writes the text of a literal segment, with escapes only where a pattern needs them.
+/// Writes the text of a literal segment. Escapes only the characters that a pattern cannot contain literally.
 fn spell(literal: &str, text: &mut String) {
     for (at, c) in literal.chars().enumerate() {
         let is_read_otherwise = match c {
             '%' | '?' | '#' | ';' | '/' | '\\' | '{' | '}' => true,
-            // At the start of a segment, these are parameters and wildcards of other routers.
+            // At the start of a segment, these characters begin a parameter or wildcard in other routers.
             ':' | '*' => at == 0,
             _ => c == ' ' || c.is_ascii_control(),
         };
@@ -196,7 +198,7 @@ fn escape_non_ascii(piece: &str) -> Cow<'_, str> {
 
 const TAIL: &str = "{.+}";
 
-/// Bounds the depth of the trie, and so the recursion of a search.
+/// The maximum number of segments. It bounds the depth of the trie, and so the recursion of a search.
 const MAX_SEGMENTS: usize = 64;
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Properties of the route table, tested against a reference that lists all matching routes and sorts them by how specific they
-//! are.
+//! Properties of the route table. They are tested against a reference that sorts all matching routes by how specific they are.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +26,7 @@ fn written() -> impl Strategy<Value = WrittenRoute> {
     let end = select(vec!["", "a", "{q}", "{.+}"]);
     let hosts = prop_oneof![3 => Just(vec!["*"]), 2 => subsequence(HOSTS.to_vec(), 1..3)];
     (hosts, segments, end, subsequence(METHODS.to_vec(), 0..3)).prop_map(|(hosts, mut segments, end, methods)| {
-        // A name may occur only once in a pattern.
+        // A parameter name may occur only once in a pattern.
         if let Some(first) = segments.iter().position(|segment| *segment == "{p}") {
             segments.iter_mut().skip(first + 1).filter(|segment| **segment == "{p}").for_each(|later| *later = "{r}");
         }
@@ -36,7 +35,8 @@ fn written() -> impl Strategy<Value = WrittenRoute> {
     })
 }
 
-/// All paths of up to four segments over the texts in the patterns, another text, and an unnecessary escape.
+/// Returns all paths of up to three segments, with and without a trailing slash, made of texts in the patterns, another text, and
+/// an unnecessary escape.
 fn paths() -> Vec<String> {
     let mut all = vec![String::new()];
     let mut longest = all.clone();
@@ -48,7 +48,7 @@ fn paths() -> Vec<String> {
     all.iter().flat_map(|path| [path.clone(), format!("{path}/")]).filter(|path| !path.is_empty()).collect()
 }
 
-/// How specific a route is for one request; the smallest value is the most specific. `None` if it does not match.
+/// How specific a route is for one request. The smallest value is the most specific.
 type Rank = (usize, Vec<u8>, u8);
 
 fn rank(route: &WrittenRoute, host: &str, path: &str, method: &str) -> Option<Rank> {
@@ -85,7 +85,8 @@ fn path_rank(segments: &[&str], path: &str) -> Option<Vec<u8>> {
     long_enough.then_some(ranks)
 }
 
-/// The combinations of host, shape and method that must be unique.
+/// Returns the combinations of host, pattern and method that only one route may use. Parameter names are removed from the
+/// pattern.
 fn places(route: &WrittenRoute) -> BTreeSet<(&str, String, &str)> {
     let shape: Vec<&str> =
         route.segments.iter().map(|s| if s.starts_with('{') && *s != "{.+}" { "{}" } else { s }).collect();
@@ -94,7 +95,7 @@ fn places(route: &WrittenRoute) -> BTreeSet<(&str, String, &str)> {
     route.hosts.iter().flat_map(|host| place(*host)).map(|(host, method)| (host, shape.join("/"), method)).collect()
 }
 
-/// Builds a table of the routes without conflicts, and returns which they are.
+/// Builds a table from the routes. Skips routes that conflict with earlier routes, and returns the indexes of the other routes.
 fn build(routes: &[WrittenRoute], order: &[usize]) -> (RouteTable<usize>, Vec<usize>) {
     let mut builder = RouteTable::builder();
     let mut kept: Vec<usize> = Vec::new();
@@ -129,7 +130,7 @@ fn expected_allow(routes: &[WrittenRoute], kept: &[usize], host: &str, path: &st
     allow.into_iter().collect()
 }
 
-/// A failing case is saved next to this file and replayed first.
+/// Stores failing cases next to this file. They run first the next time.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }
@@ -196,7 +197,8 @@ proptest! {
     }
 }
 
-/// Pairs of routes that match one request: each the best of its host and pattern, or both with the same host and pattern.
+/// Returns the pairs of routes that match one request. All routes with the same host and pattern form pairs. Only the best of
+/// them forms pairs with routes of other hosts and patterns.
 fn rivals(routes: &[WrittenRoute], kept: &[usize], host: &str, path: &str, method: &str) -> BTreeSet<(usize, usize)> {
     let mut ranked = Vec::new();
     for at in kept {

@@ -1,10 +1,11 @@
-//! Tests of route precedence, one rule per table.
+//! Tests of route precedence. Each table tests one rule.
 
 use super::*;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Builds a table whose values are the texts of its routes: `METHOD,METHOD host/path`, `-` for any method, no host for any.
+/// Builds a table in which each route's value is its own text: `METHOD,METHOD host/path`. `-` means any method, and an empty host
+/// means any host.
 fn table(routes: &[&'static str]) -> RouteTable<&'static str> {
     let mut builder = RouteTable::builder();
     for text in routes {
@@ -26,7 +27,7 @@ fn insert<'b>(
     builder.insert(&hosts, RoutePattern::parse(path).unwrap(), &methods, text)
 }
 
-/// Returns the route's text, `405` with the allowed methods, or `404`.
+/// Returns the text of the matching route, `405` with the allowed methods, or `404`.
 fn answer(table: &RouteTable<&'static str>, method: &str, host: &str, path: &str) -> String {
     match table.find(host, path, &Method::parse(method).unwrap()) {
         RouteMatch::Route { value, .. } => (*value).to_owned(),

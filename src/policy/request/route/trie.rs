@@ -1,4 +1,4 @@
-//! All patterns of the table as one tree of segments.
+//! Stores the patterns of all routes as one tree of segments.
 //!
 //! A lookup does not copy the path.
 
@@ -17,20 +17,20 @@ pub(super) struct Trie {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TrieNode {
     pub(super) param: Option<TrieNodeId>,
-    /// The endpoint for a path that ends here.
+    /// The endpoint for a path that ends at this node.
     pub(super) here: Option<u32>,
-    /// The endpoint for a path that continues.
+    /// The endpoint for `{.+}`, which matches a path that continues after this node.
     pub(super) tail: Option<u32>,
 }
 
-/// The routes of one pattern, by method.
+/// The routes that have the same pattern, by method.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Endpoint {
     any: Option<RouteId>,
     named: Vec<(Method, RouteId)>,
 }
 
-/// The result of a search: the route and, if its pattern ends in a tail, the rest of the path.
+/// The result of a search: the route, and the part of the path that `{.+}` matches.
 pub(super) type TrieMatch<'p> = (RouteId, Option<&'p str>);
 
 impl Trie {
@@ -39,7 +39,7 @@ impl Trie {
         self.nodes.len() as TrieNodeId - 1
     }
 
-    /// Returns the routes with exactly this pattern, ignoring parameter names.
+    /// Returns the routes that have exactly this pattern. Parameter names are not compared.
     pub(super) fn endpoint(&self, root: TrieNodeId, segments: &[Segment]) -> Option<&Endpoint> {
         let mut node = root;
         for segment in segments {
@@ -90,9 +90,10 @@ impl Trie {
         self.endpoints.get_mut(at as usize)
     }
 
-    /// Finds the most specific route for the rest of a path, without its leading slash. Without a method it matches no route,
-    /// so that `seen` collects the methods of all matching routes. Each node is visited at most once, because the tree has one
-    /// path to each. The recursion is as deep as the longest pattern.
+    /// Finds the most specific route for the rest of a path, which has no leading slash. Adds to `seen` the methods of routes
+    /// that match the path but not the method. With `method: None` it returns no route, so `seen` gets the methods of all
+    /// matching routes. Each node is visited at most once, because the tree has only one path to each node. The recursion is as
+    /// deep as the longest pattern.
     pub(super) fn search<'t, 'p>(
         &'t self,
         node: TrieNodeId,
@@ -144,7 +145,7 @@ impl Trie {
         route
     }
 
-    /// Iterates over the literal children of every node in insertion order: parent, text, child.
+    /// Returns an iterator over the parent, text and child of all literal edges, in insertion order.
     pub(super) fn literals(&self) -> impl Iterator<Item = (TrieNodeId, &str, TrieNodeId)> {
         self.literals.iter()
     }
@@ -159,13 +160,14 @@ impl Trie {
 }
 
 impl Endpoint {
-    /// Returns the route for a method: its own, the `GET` route for `HEAD` (RFC 9110 §9.3.2), or the route for any method.
+    /// Returns the route that serves a method: the route that names it, the `GET` route for `HEAD` (RFC 9110 §9.3.2), or the
+    /// route for any method.
     pub(super) fn route(&self, method: &Method) -> Option<RouteId> {
         let head_as_get = || if *method == Method::Head { self.occupant(Some(&Method::Get)) } else { None };
         self.occupant(Some(method)).or_else(head_as_get).or(self.any)
     }
 
-    /// Returns the route inserted for exactly this method, or for any method if `None`.
+    /// Returns the route that was inserted for exactly this method. `None` means the route for any method.
     pub(super) fn occupant(&self, method: Option<&Method>) -> Option<RouteId> {
         match method {
             Some(method) => self.named.iter().find(|(named, _)| named == method).map(|(_, route)| *route),
@@ -173,7 +175,7 @@ impl Endpoint {
         }
     }
 
-    /// Iterates over the routes of the pattern with their methods.
+    /// Returns an iterator over the routes of this pattern. The method of the route for any method is `None`.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Option<&Method>, RouteId)> {
         self.named.iter().map(|(method, route)| (Some(method), *route)).chain(self.any.map(|route| (None, route)))
     }

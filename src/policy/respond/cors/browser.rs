@@ -1,4 +1,4 @@
-//! A model of a browser's CORS checks, written from the Fetch standard alone, compared with the meaning of the policy.
+//! Compares the policy with a model of a browser's CORS checks, which is written from the Fetch standard alone.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -11,22 +11,22 @@ use crate::policy::verdict::plan::HeaderFields;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// A request by a script.
+/// A cross-origin request that a script sends.
 #[derive(Clone, Debug)]
 struct BrowserCall {
     origin: &'static str,
     method: &'static str,
-    /// Names of headers that are not safelisted with the values that the script sets.
+    /// The names of the headers that the script sets and that are not safelisted.
     unsafe_headers: Vec<&'static str>,
-    /// Credentials mode `include`.
+    /// Whether the credentials mode is `include`.
     credentials: bool,
-    /// The request goes from a public page to a private network.
+    /// Whether a public page sends the request to a private network.
     private_network: bool,
-    /// The use-CORS-preflight flag: the script listens to upload progress.
+    /// Whether the script listens to upload progress, which sets the use-CORS-preflight flag.
     listens_to_upload: bool,
 }
 
-/// Returns `true` if the script may read the response: HTTP fetch (Fetch §4.4) with the response tainting `cors`.
+/// Returns `true` if the browser lets the script read the response: HTTP fetch (Fetch §4.4) with the response tainting `cors`.
 fn browser_lets_the_script_read(call: &BrowserCall, policy: &CorsPolicy, path: &[&str]) -> bool {
     let preflight = !is_safelisted(call.method)
         || !call.unsafe_headers.is_empty()
@@ -38,7 +38,8 @@ fn browser_lets_the_script_read(call: &BrowserCall, policy: &CorsPolicy, path: &
     cors_check(call, &policy.response(Some(call.origin.as_bytes())).set)
 }
 
-/// CORS-preflight fetch (Fetch §4.8), with the additional step of Private Network Access.
+/// Returns `true` if the preflight succeeds: CORS-preflight fetch (Fetch §4.8), with the additional step of Private Network
+/// Access.
 fn preflight_succeeds(call: &BrowserCall, policy: &CorsPolicy, path: &[&str]) -> bool {
     let mut names: Vec<String> = call.unsafe_headers.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.sort();
@@ -73,7 +74,7 @@ fn preflight_succeeds(call: &BrowserCall, policy: &CorsPolicy, path: &[&str]) ->
     !call.private_network || value(&answer.headers, "access-control-allow-private-network") == Some("true")
 }
 
-/// CORS check (Fetch §4.10).
+/// Returns `true` if the response passes the CORS check (Fetch §4.10).
 fn cors_check(call: &BrowserCall, response: &HeaderFields) -> bool {
     let Some(origin) = value(response, "access-control-allow-origin") else { return false };
     if !call.credentials && origin == "*" {
@@ -91,7 +92,7 @@ fn browser_shows(name: &str, call: &BrowserCall, response: &HeaderFields) -> boo
     exposed.iter().any(|item| item.eq_ignore_ascii_case(name) || (item == "*" && !call.credentials))
 }
 
-/// Get (Fetch §2.2.2): one value, or several joined, which then match no expected value.
+/// Returns the value of a field. Fetch §2.2.2 joins repeated fields, but then no expected value would match.
 fn value<'f>(fields: &'f HeaderFields, name: &str) -> Option<&'f str> {
     let mut found = fields.iter().filter(|(field, _)| &**field == name).map(|(_, value)| &**value);
     let first = found.next();
@@ -99,7 +100,7 @@ fn value<'f>(fields: &'f HeaderFields, name: &str) -> Option<&'f str> {
     first
 }
 
-/// Extract header list values (Fetch §2.2.2).
+/// Returns the elements of a list field: extract header list values (Fetch §2.2.2).
 fn values(fields: &HeaderFields, name: &str) -> Option<Vec<String>> {
     value(fields, name).map(|value| value.split(',').map(|item| item.trim().to_owned()).collect())
 }
@@ -108,7 +109,7 @@ fn is_safelisted(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "POST")
 }
 
-/// Answers the same question from the section as its author would read it.
+/// Returns `true` if the CORS section allows the request, as its author would read the section.
 fn policy_says(section: &Cors, path: &[&str], call: &BrowserCall) -> bool {
     let holds = |list: &[crate::config::problem::At<String>], word: &str| list.iter().any(|item| item.value == word);
     let origin = section.allow_origins.iter().any(|entry| match entry.value.split_once("://*") {
@@ -156,11 +157,11 @@ const CALLERS: [&str; 14] = [
     "https://other.test",
 ];
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "QUERY"];
-/// Counterexamples are stored next to this file.
+/// Stores failing cases next to this file.
 const REGRESSIONS: FileFailurePersistence = FileFailurePersistence::WithSource("regressions");
 const HEADERS: [&str; 4] = ["Authorization", "Content-Type", "X-A", "X-B"];
 
-/// Sections that an author might write. Those expected to compile must compile, so none is filtered out.
+/// Generates sections that an author might write. The test expects them to compile, so it filters none out.
 fn sections() -> impl Strategy<Value = Cors> {
     let lists = (
         subsequence(TRUSTED.to_vec(), 1..=TRUSTED.len()),

@@ -10,7 +10,7 @@ use crate::config::problem::{At, Problems};
 use crate::policy::request::origin::OriginPattern;
 use crate::policy::verdict::plan::CorsResponse;
 
-/// Compiles a section. The result must not be used if problems were added.
+/// Compiles a section. Do not use the result if problems were added.
 pub(super) fn policy(section: &Cors, problems: &mut Problems) -> CorsPolicy {
     let patterns = origins(section, problems);
     let mut policy = CorsPolicy {
@@ -26,7 +26,7 @@ pub(super) fn policy(section: &Cors, problems: &mut Problems) -> CorsPolicy {
     policy
 }
 
-/// Prebuilds the response of each origin.
+/// Builds the CORS headers of each origin in advance.
 fn arrange(policy: &CorsPolicy, patterns: Vec<OriginPattern>) -> Origins {
     let (mut exact, mut subdomains) = (Vec::new(), Vec::new());
     for pattern in patterns {
@@ -45,8 +45,8 @@ fn arrange(policy: &CorsPolicy, patterns: Vec<OriginPattern>) -> Origins {
     Origins::These { exact, subdomains, refused: refused() }
 }
 
-/// The response to a foreign origin and to requests without one. It also differs by origin, so caches need `Vary` (Fetch
-/// §3.2.5).
+/// Returns the CORS headers for origins that are not allowed, and for requests without an origin. The response depends on the
+/// origin, so caches need `Vary` (Fetch §3.2.5).
 fn refused() -> Rc<CorsResponse> {
     Rc::new(CorsResponse { set: Vec::new(), vary: Some(Rc::from("Origin")), remove: &names::RESPONSE_HEADERS })
 }
@@ -76,7 +76,7 @@ fn origins(section: &Cors, problems: &mut Problems) -> Vec<OriginPattern> {
     patterns
 }
 
-/// Returns the reason why an origin must not be combined with the section's other settings.
+/// Returns the reason why an origin is unsafe together with the other settings of the section.
 fn danger(pattern: &OriginPattern, section: &Cors) -> Option<&'static str> {
     let (credentials, private) = (section.allow_credentials, section.allow_private_network);
     match pattern {
@@ -211,7 +211,7 @@ fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
     Some(Rc::from(value.as_secs().to_string()))
 }
 
-/// With credentials, browsers treat `*` as a method or header of that name (Fetch §3.2.3).
+/// Returns the problem of `*` with credentials: browsers then treat `*` as the name of a method or header (Fetch §3.2.3).
 fn star_with_credentials(instead: &str) -> String {
     format!("`*` means nothing to browsers beside `allow_credentials: true`: {instead}")
 }

@@ -10,32 +10,32 @@ use crate::policy::verdict::plan::HeaderFields;
 /// A CORS-preflight request (Fetch standard, §4.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preflight<'r> {
-    /// `Origin`.
+    /// The value of `Origin`.
     pub origin: &'r [u8],
-    /// `Access-Control-Request-Method`.
+    /// The value of `Access-Control-Request-Method`.
     pub method: &'r [u8],
-    /// `Access-Control-Request-Headers`; several header lines joined with commas.
+    /// The value of `Access-Control-Request-Headers`. Several header lines are joined with commas.
     pub headers: Option<&'r [u8]>,
-    /// `Access-Control-Request-Private-Network: true` (Private Network Access §3.1).
+    /// Whether the request has `Access-Control-Request-Private-Network: true` (Private Network Access §3.1).
     pub private_network: bool,
 }
 
 /// The answer to a preflight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightAnswer {
-    /// 204 if the origin is allowed, otherwise 403. Disallowed methods and headers are missing from the lists, and the browser
-    /// names them to the page's author. A 403 would only show that something is wrong.
+    /// 204 if the origin is allowed, and otherwise 403. A refused method or header also gets 204, but is missing from the lists.
+    /// The browser then names it to the author of the page, which it would not do for a 403.
     pub status: u16,
     /// All headers of the answer, including `vary`, with lower-case names.
     pub headers: HeaderFields,
-    /// The reason for a refusal, as a stable word for the audit record; `None` if allowed.
+    /// The reason for a refusal, as a stable word for the audit record; `None` if the preflight is allowed.
     pub reason: Option<&'static str>,
-    /// The refused method or header name, if helpful.
+    /// The refused method or header name; `None` if it is unknown or unsafe to log.
     pub detail: Option<Cow<'static, str>>,
 }
 
 impl CorsPolicy {
-    /// Answers a preflight for a path whose routes have these methods; `*` means any method.
+    /// Answers a preflight for a path whose routes accept `route_methods`. `*` in this list means any method.
     pub fn preflight(&self, request: &Preflight<'_>, route_methods: &[&str]) -> PreflightAnswer {
         let vary = if self.private_network || request.private_network { VARY_PRIVATE_NETWORK } else { VARY };
         let vary = (Rc::from("vary"), Rc::from(vary));
@@ -52,7 +52,7 @@ impl CorsPolicy {
         PreflightAnswer { status: 204, headers, reason, detail }
     }
 
-    /// Performs the browser's checks of the lists (Fetch §4.8 step 7), so that a refusal is recorded.
+    /// Checks the method and headers as the browser will (Fetch §4.8 step 7), so that the audit record can contain the refusal.
     fn check(&self, request: &Preflight<'_>, route_methods: &[&str]) -> Result<(), PreflightRefusal> {
         if !self.methods.permit(request.method, route_methods) {
             return Err(("cors_method_not_allowed", shown(request.method)));
@@ -64,8 +64,8 @@ impl CorsPolicy {
         Ok(())
     }
 
-    /// Builds the lists for this origin. They contain the requested method or headers only if the policy allows them, so the
-    /// browser refuses other requests.
+    /// Builds the CORS headers for this origin. They contain the requested method and headers only if the policy allows them, so
+    /// the browser refuses other requests.
     fn lists(
         &self,
         request: &Preflight<'_>,
@@ -81,11 +81,12 @@ impl CorsPolicy {
         if !methods.is_empty() {
             headers.push((Rc::from(names::ALLOW_METHODS), methods));
         } else if reason.is_some() {
-            // Without the list, a browser treats the requested method as listed (Fetch §4.8 step 7.3). So list the methods that
-            // are always allowed.
+            // Without this header, a browser treats the requested method as allowed (Fetch §4.8 step 7.3). So list only the
+            // methods that are always allowed.
             headers.push((Rc::from(names::ALLOW_METHODS), Rc::from(names::SAFELISTED_METHODS.join(", "))));
         }
-        // If a list cannot express the policy (`*`, or too many names), no list is sent, which also refuses.
+        // If a list cannot express the policy (`*`, or too many names), no list is sent. The browser then refuses the request
+        // too.
         let list = request.headers.unwrap_or_default();
         let is_plain =
             !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MAX_NAMES;
@@ -103,8 +104,8 @@ impl CorsPolicy {
 }
 
 impl Methods {
-    /// Returns `true` if the method is allowed. Methods are case-sensitive (RFC 9110 §9.1). Safelisted methods are always
-    /// allowed, as in browsers.
+    /// Returns `true` if the method is allowed. Methods are case-sensitive (RFC 9110 §9.1). Like browsers, the policy always
+    /// allows safelisted methods.
     fn permit(&self, method: &[u8], route_methods: &[&str]) -> bool {
         let listed = |methods: &[&str]| methods.iter().any(|name| name.as_bytes() == method);
         let safelisted = listed(&names::SAFELISTED_METHODS);
@@ -128,8 +129,8 @@ impl Methods {
 }
 
 impl AllowedHeaders {
-    /// Checks that every name in the list is allowed. Names are case-insensitive, empty elements are skipped (RFC 9110
-    /// §5.6.1.2), and the number of names is bounded.
+    /// Checks that the policy allows every name in the list. Names are case-insensitive, and empty elements are skipped (RFC 9110
+    /// §5.6.1.2). The number of names is bounded.
     fn permit(&self, list: &[u8]) -> Result<(), PreflightRefusal> {
         if list.len() > LONGEST_LIST {
             return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed("the list of requested headers is too long"))));
@@ -155,15 +156,15 @@ impl AllowedHeaders {
     }
 }
 
-/// A reason and its detail, both for the audit record.
+/// The reason of a refusal and its detail. Both are for the audit record.
 type PreflightRefusal = (&'static str, Option<Cow<'static, str>>);
 
-/// Returns the method if it is safe to echo to the browser.
+/// Returns the method if it is a token, which is safe to send back to the browser.
 fn echo(method: &[u8]) -> Option<Rc<str>> {
     std::str::from_utf8(method).ok().filter(|_| is_token(method)).map(Rc::from)
 }
 
-/// Returns a client's text if it is short and plain enough for the audit record.
+/// Returns a method or header name from the client if it is a token and short enough for the audit record.
 fn shown(bytes: &[u8]) -> Option<Cow<'static, str>> {
     let text = std::str::from_utf8(bytes).ok()?;
     (is_token(bytes) && bytes.len() <= LONGEST_SHOWN).then(|| Cow::Owned(text.to_owned()))

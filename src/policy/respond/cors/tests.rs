@@ -1,4 +1,4 @@
-//! Tests of CORS answers to browsers and other clients, as tables.
+//! Tests of CORS answers to browsers and other clients. The cases are in tables.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::policy::verdict::plan::HeaderFields;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Builds a section. Each list is written as one string, empty for an empty list; every entry gets a separate place.
+/// Builds a CORS section. Each argument lists its entries separated by spaces. Every entry gets its own place in the document.
 pub(super) fn section(origins: &str, methods: Option<&str>, headers: &str, expose: &str) -> Cors {
     let list = |name: &str, words: &str| -> Vec<At<String>> {
         let place = |at| Place { line: 0, column: 0, path: format!("cors.{name}[{at}]") };
@@ -50,7 +50,7 @@ pub(super) fn private(section: Cors) -> Cors {
     Cors { allow_private_network: true, ..section }
 }
 
-/// Formats fields as `name: value` lines for comparison.
+/// Formats header fields as `name: value` lines for comparison.
 fn lines(fields: &HeaderFields) -> Vec<String> {
     fields.iter().map(|(name, value)| format!("{name}: {value}")).collect()
 }

@@ -6,7 +6,7 @@ use crate::strict_json::schema::keyword::{Keyword, Types};
 use crate::strict_json::schema::order::{all_differ, equal};
 use crate::strict_json::tree::Json;
 
-/// Returns `true` if a value meets a keyword, or the keyword applies to another type. Patterns are checked elsewhere.
+/// Returns `true` if a value meets a keyword, or if the keyword does not apply to the type of the value. `Judge` checks patterns.
 pub(super) fn holds(keyword: &Keyword, value: &Json<'_>) -> bool {
     match (keyword, value) {
         (Keyword::Nothing, _) => false,
@@ -24,7 +24,7 @@ pub(super) fn holds(keyword: &Keyword, value: &Json<'_>) -> bool {
     }
 }
 
-/// Returns the number of steps for this check.
+/// Returns the number of steps that the check of this keyword costs.
 pub(super) fn cost(keyword: &Keyword, value: &Json<'_>) -> u64 {
     match (keyword, value) {
         (Keyword::MinLength(_) | Keyword::MaxLength(_), Json::Text(text)) => size(text.len()) / 64,

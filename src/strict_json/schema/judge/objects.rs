@@ -19,7 +19,7 @@ impl<'s> Judge<'s> {
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = self.spend(size(members.named.len()) / 8);
-        // Cheap schemas come first: if a member selects the form of the others, wrong forms fail here.
+        // Cheap schemas are applied first: if one member selects the form of the object, the wrong forms fail early.
         for is_cheap in [true, false] {
             for (name, id) in &members.named {
                 if self.program.node(*id).is_some_and(|node| node.is_cheap) != is_cheap {
@@ -45,7 +45,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Checks a member by the patterns, or as an additional one.
+    /// Checks a member against the patterns, or as an additional member if no pattern matches.
     #[inline(never)]
     fn any_member<'v>(
         &mut self,
@@ -75,7 +75,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Checks an additional member. If none is allowed, the finding names the object and not the member.
+    /// Checks an additional member. If no additional members are allowed, the finding points to the object, not to the member.
     fn left_over(&mut self, keyword: &'s Keyword, id: SchemaNodeId, value: &Json<'_>, voice: Voice) -> bool {
         if self.takes_nothing(id) {
             self.spend(1) && self.tell(false, keyword, voice)

@@ -1,4 +1,4 @@
-//! Property: the search agrees with the engine of `regex-automata` for the same automaton.
+//! Tests that the search agrees with the engine of `regex-automata` for the same automaton.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Before anything is timed, all variants must have the same effect on the client and the upstream.
+//! Checks before the measurements that all variants have the same effect on the client and the upstream.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,14 @@ use crate::site::{self, IDENTITY, Site};
 use crate::tokens::{self, Algorithm};
 use crate::upstream::Upstream;
 
-/// The effect of one request.
+/// The effect of one request on the client and the upstream.
 #[derive(Debug, PartialEq, Eq)]
 struct Effect {
     status: u16,
-    /// The identity headers that the upstream received, or `None` if it received no request.
+    /// The identity headers that the upstream received, or `None` if the upstream received no request.
     identity: Option<BTreeMap<String, String>>,
-    /// The CORS headers that the client received. Lists are sorted, because their order and spacing have no meaning.
+    /// The CORS headers that the client received. The values of lists are sorted and trimmed, because order and spacing have no
+    /// meaning.
     cors: BTreeMap<String, String>,
 }
 
@@ -25,11 +26,13 @@ struct Probe {
     request: Vec<u8>,
     status: u16,
     forwarded: bool,
-    /// Envoy's cors filter adds nothing if no route or a `direct_response` answers. Portcullis always adds its headers.
+    /// Whether CORS headers are compared. They are not compared for unknown and static routes: Portcullis always adds CORS
+    /// headers, but Envoy's `cors` filter does not add them if no route matches or if the route has a `direct_response`.
     cors: bool,
 }
 
-/// Sends the same requests to all `variants` of `site` and compares their effects with the expected effect and with each other.
+/// Sends the same requests to all variants. Checks the effect of each request and that it is the same for all variants. Returns
+/// the number of comparisons between variants.
 pub fn verify(variants: &[(&str, &Process)], site: &Site, upstream: &Upstream) -> Result<usize> {
     let mut compared = 0;
     for algorithm in site.algorithms() {
@@ -38,12 +41,12 @@ pub fn verify(variants: &[(&str, &Process)], site: &Site, upstream: &Upstream) -
             for (name, process) in variants {
                 let context = || format!("{} {}, {name}", algorithm.name(), probe.what);
                 let mut effect = observe(process, upstream, &probe.request).with_context(context)?;
-                // Any successful status grants a preflight (Fetch §4.8, CORS-preflight fetch, step 7).
+                // Browsers accept any successful status for a preflight (Fetch §4.8, CORS-preflight fetch, step 7).
                 if probe.what == PREFLIGHT && effect.status == 204 {
                     effect.status = 200;
                 }
                 if probe.what == PREFLIGHT {
-                    // Envoy's cors filter also sends it here, where browsers ignore it.
+                    // Envoy's `cors` filter also sends this header on preflights, where browsers ignore it.
                     effect.cors.remove("access-control-expose-headers");
                 }
                 if !probe.cors {
@@ -98,7 +101,7 @@ fn observe(process: &Process, upstream: &Upstream, request: &[u8]) -> Result<Eff
     let answer = answer?;
     let identity = arrived.map(|headers| {
         let names = IDENTITY.map(|(header, _)| header.to_lowercase());
-        // Two copies of one header become one entry with both values, which differs from the expected entry.
+        // If the upstream receives a header twice, the entry contains both values and differs from the expected entry.
         headers.into_iter().filter(|(name, _)| names.contains(name)).fold(BTreeMap::new(), joined)
     });
     let cors = answer.headers.into_iter().filter(|(name, _)| name.starts_with("access-control-"));

@@ -1,6 +1,6 @@
-//! The cost of the ABI alone: modules that make the same host calls as Portcullis for a request, and decide nothing.
+//! Measures the cost of the ABI alone with modules that make the same host calls as Portcullis and decide nothing.
 //!
-//! No filter with the same effect can be cheaper. Only the cost above this floor is Portcullis' own.
+//! No Wasm filter with the same effect can be cheaper. Only the cost above this floor is caused by Portcullis itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use test_harness::small_module::{self, Export};
 use wasm_encoder::Instruction;
 
-/// The effect of the module on every request.
+/// The behaviour of a module on every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Floor {
-    /// Lets the request pass to the upstream without any other host call.
+    /// Makes only the host call that routes the request to the upstream.
     Idle,
-    /// Makes the calls for a forwarded request with identity headers and CORS headers on the response.
+    /// Makes the host calls for a forwarded request: sets identity headers on the request and CORS headers on the response.
     Forwards,
-    /// Makes the calls for a request that is refused with 401.
+    /// Makes the host calls for a request that is refused with 401.
     Refuses,
 }
 
@@ -52,7 +52,8 @@ fn ended(mut body: Vec<Instruction<'static>>, action: i32) -> Vec<Instruction<'s
     body
 }
 
-/// Collects the calls and the bytes that they point to. The host writes its results into the first bytes of the memory.
+/// Collects the data that the host calls of a module point to. The host writes results into the first bytes of the module's
+/// memory.
 #[derive(Default)]
 struct Calls {
     data: Vec<u8>,
@@ -107,7 +108,7 @@ impl Calls {
         body
     }
 
-    /// Reads the time, the request's headers, and its record in the filter state.
+    /// Reads the time and the request headers, and writes the audit record into the filter state.
     fn read(&mut self) -> Vec<Instruction<'static>> {
         let (name, record) = (self.place(b"portcullis"), self.place(RECORD.as_bytes()));
         let mut body = call("proxy_get_current_time_nanoseconds", &[SCRATCH]);
@@ -130,7 +131,7 @@ impl Calls {
         call(function, &[&[map], name.as_slice(), rest].concat())
     }
 
-    /// Returns the address and the length of the bytes.
+    /// Adds bytes to the data. Returns their address and their length.
     fn place(&mut self, bytes: &[u8]) -> [i32; 2] {
         if self.data.is_empty() {
             self.data.resize(ROOM_FOR_RESULTS, 0);
@@ -148,7 +149,8 @@ fn call(function: &str, arguments: &[i32]) -> Vec<Instruction<'static>> {
     body
 }
 
-/// Encodes pairs as the ABI requires: the count, the two lengths of each pair, then each name and value followed by a NUL.
+/// Encodes header pairs as the ABI requires: first the number of pairs, then the two lengths of each pair, then each name and
+/// value followed by a NUL.
 fn serialize(pairs: &[(&str, &str)]) -> Vec<u8> {
     let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
     let mut bytes = u32::try_from(pairs.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();

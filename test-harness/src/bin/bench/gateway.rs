@@ -1,4 +1,4 @@
-//! Portcullis as an operator sets it up: a document, converted to an Envoy configuration by `portcullis generate envoy`.
+//! Sets Portcullis up like an operator does: `portcullis generate envoy` converts a document to an Envoy configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ fn document(site: &Site) -> Result<Value> {
     let callers = json!({ "name": "callers", "by": { "header": CALLER }, "rate": format!("{CALLS}/d") });
     Ok(json!({
         "version": "1.0",
-        // None of the variants sends limit headers to clients.
+        // The baselines do not send limit headers to clients.
         "limit_headers": "none",
         "limits": if site.limited { vec![callers] } else { vec![] },
         "issuers": [issuer],
@@ -74,7 +74,7 @@ fn document(site: &Site) -> Result<Value> {
             "allow_origins": [ORIGIN], "allow_methods": METHODS, "allow_headers": HEADERS, "expose_headers": [EXPOSED],
             "allow_credentials": true, "max_age": MAX_AGE,
         },
-        // The baselines do not change the host, so Portcullis does not either.
+        // The baselines forward the host unchanged, so Portcullis must do this too.
         "upstreams": { "api": { "url": format!("http://127.0.0.1:{}", site.upstream), "preserve_host": true } },
         "audit": { "to": "access_log" },
         "routes": std::iter::once(health).chain((0..site.routes).map(route)).collect::<Vec<_>>(),

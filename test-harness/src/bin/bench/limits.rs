@@ -1,4 +1,4 @@
-//! The table of limits: ten thousand callers with one limit each, against Envoy's local_ratelimit with dynamic descriptors.
+//! Measures limits for ten thousand callers and compares them with Envoy's `local_ratelimit` with dynamic descriptors.
 
 use anyhow::{Result, ensure};
 
@@ -12,7 +12,7 @@ use crate::tables::{CACHED, Extent, OURS, Party, Wallet, contest};
 use crate::tokens::Algorithm;
 use crate::variant::Workshop;
 
-/// Measures the same work with and without the limit, to get the total cost and the cost of the limit alone.
+/// Measures the same requests with and without the limit. The rows show the total cost and the cost of the limit alone.
 pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let token = wallet.hot(Algorithm::Rs256)?;
     let free = shop.site(1);
@@ -40,7 +40,7 @@ pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Ro
     Ok(rows)
 }
 
-/// Returns the cost that the limit adds to the same filters, for each round.
+/// Returns a row with the difference between the cost with and without the limit for each round.
 fn alone(whole: &Row) -> Row {
     let mut row = Row::of_requests(LIMITS, format!("{}, the limit alone", whole.name), vec![P5_ALONE]);
     for (with, without) in [(CACHED, CACHED_FREE), (OURS, OURS_FREE)] {
@@ -51,7 +51,8 @@ fn alone(whole: &Row) -> Row {
     row
 }
 
-/// Checks that one caller is refused after using up its limit, plus a few refilled requests, and that another caller is not.
+/// Checks that a variant refuses a caller that has used up the limit, and still accepts another caller. The limit refills slowly,
+/// so a few additional requests may pass.
 fn keeps_to_the_limit(party: &Party, path: &str, token: &str) -> Result<()> {
     let greedy = site::call_of(path, token, "greedy");
     let process: &Process = &party.process;

@@ -1,8 +1,9 @@
-//! The part of the bootstrap that all variants share: one hardened listener and one upstream cluster.
+//! The part of the bootstrap that the baselines share: one hardened listener and one upstream cluster.
 
 use serde_json::{Value, json};
 
-/// Returns a bootstrap: `filters` before the router, one virtual host, and an access log if `log` names its fields.
+/// Returns a bootstrap with these filters before the router and one virtual host. If `log` contains fields, Envoy writes an
+/// access log with these fields.
 pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<Value>, host: &Value) -> Value {
     filters.push(filter("router", "router.v3.Router", json!({ "suppress_envoy_headers": true })));
     let access_log = log.map(|fields| {
@@ -16,7 +17,7 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "access_log": access_log.into_iter().collect::<Vec<_>>(),
-        // All variants use the hardening of the generated listener (`portcullis generate envoy`).
+        // The baselines use the same hardening as the listener that `portcullis generate envoy` writes.
         "early_header_mutation_extensions": [{
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
@@ -61,7 +62,7 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
     })
 }
 
-/// Returns one of Envoy's own HTTP filters with its configuration.
+/// Returns the filter chain entry for one of Envoy's own HTTP filters.
 pub fn filter(name: &str, message: &str, mut config: Value) -> Value {
     if let Some(members) = config.as_object_mut() {
         members.insert("@type".to_owned(), json!(type_url(message)));
@@ -69,7 +70,7 @@ pub fn filter(name: &str, message: &str, mut config: Value) -> Value {
     json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config })
 }
 
-/// Returns the type URL of a message of Envoy's HTTP filters.
+/// Returns the type URL of a protobuf message of Envoy's HTTP filters.
 pub fn type_url(message: &str) -> String {
     format!("type.googleapis.com/envoy.extensions.filters.http.{message}")
 }

@@ -1,4 +1,4 @@
-//! The load client: prebuilt requests over keep-alive connections. Each response is read to its end and checked.
+//! The load client, which sends prebuilt requests over keep-alive connections and checks each response.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -14,12 +14,12 @@ pub struct Load {
     connections: Vec<Connection>,
 }
 
-/// A response.
+/// The status and the headers of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The status.
+    /// The status of the response.
     pub status: u16,
-    /// Header names in lower case, with their values.
+    /// The header names, in lower case, and their values.
     pub headers: Vec<(String, String)>,
 }
 
@@ -36,10 +36,10 @@ impl Load {
         Ok(Self { address, connections: opened? })
     }
 
-    /// Sends `count` requests, taken in turn from `requests`, and expects `status` in each response.
+    /// Sends the first `count` requests of `requests`. Returns an error if a response has another status than `status`.
     ///
-    /// One thread serves the connections in turn. While it waits for the oldest response, all other connections have an
-    /// outstanding request. The proxy is therefore never idle, and the client needs two system calls per request.
+    /// One thread uses the connections in turn. While it waits for the oldest response, all other connections have an outstanding
+    /// request. Therefore the proxy is never idle, and the client needs only two system calls per request.
     pub fn drive(&mut self, requests: &mut dyn Iterator<Item = &[u8]>, count: usize, status: u16) -> Result<()> {
         let width = self.connections.len().min(count);
         let mut tally = BTreeMap::<u16, usize>::new();
@@ -64,7 +64,7 @@ impl Load {
         }
     }
 
-    /// Sends one request and returns the response with its headers.
+    /// Sends one request on a new connection and returns the status and the headers of the response.
     pub fn ask(&mut self, request: &[u8]) -> Result<Answer> {
         let mut connection = Connection::open(self.address)?;
         connection.send(request)?;
@@ -89,7 +89,7 @@ impl Connection {
         Ok(self.stream.write_all(request)?)
     }
 
-    /// Reads one response to its end and keeps it until the next one. Returns its status.
+    /// Reads one complete response and returns its status. The response stays in `received` until the next call.
     fn receive(&mut self) -> Result<u16> {
         self.received.clear();
         let mut chunk = [0; 16 * 1024];
@@ -109,7 +109,8 @@ impl Connection {
     }
 }
 
-/// Returns the status of a complete response. Responses must have a length, like those of Envoy and of the bench upstream.
+/// Returns the status of a response, or `None` if the response is not complete yet. A response without a `content-length` is an
+/// error, because Envoy and the upstream always send one.
 fn whole(received: &[u8]) -> Result<Option<u16>> {
     let Some(head_length) = received.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(received.get(..head_length).unwrap_or_default());
@@ -126,7 +127,7 @@ fn whole(received: &[u8]) -> Result<Option<u16>> {
     Ok((received.len() >= head_length + 4 + length).then_some(status))
 }
 
-/// This status has no body and no length (RFC 9110 §15.3.5).
+/// A response with this status has no body and no `content-length` (RFC 9110 §15.3.5).
 const NO_CONTENT: u16 = 204;
 const PATIENCE: Duration = Duration::from_secs(20);
 

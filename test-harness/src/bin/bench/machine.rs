@@ -1,4 +1,4 @@
-//! The machine and the time of a run. Without them, the figures have no meaning.
+//! The machine and the software versions of a run, without which the figures have no meaning.
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +18,12 @@ pub struct Machine {
     pub cores: usize,
     /// The kernel's release.
     pub kernel: String,
-    /// The measured commit, with `+` if files were changed since.
+    /// The measured commit, followed by `+` if the working tree has uncommitted changes.
     pub commit: String,
-    /// The day, in UTC.
+    /// The date of the run in UTC.
     pub date: String,
-    /// The average number of runnable threads in the minute before the run. Above 0.5, other processes were running.
+    /// The average number of runnable threads in the minute before the run. A value above 0.5 means that other processes were
+    /// running.
     pub load: f64,
 }
 

@@ -1,4 +1,4 @@
-//! `make bench`: the CPU time that Portcullis costs in a real Envoy, compared with Envoy's own filters doing the same work.
+//! `make bench` measures the CPU time of Portcullis in a real Envoy and compares it with Envoy's own filters for the same task.
 
 mod equal;
 mod floor;
@@ -83,7 +83,8 @@ fn run(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Returns the module that `make wasm` builds and the command line in this program's folder. `RIVALS_ONLY=1` skips both.
+/// Returns the paths of the module that `make wasm` builds and of the command line in this program's folder. If `RIVALS_ONLY` is
+/// set, returns `None`, and the benchmark measures only the baselines.
 fn gateway() -> Result<Option<Gateway>> {
     if std::env::var_os("RIVALS_ONLY").is_some() {
         return Ok(None);
@@ -97,7 +98,8 @@ fn gateway() -> Result<Option<Gateway>> {
     Ok(Some(gateway))
 }
 
-/// A quick run is too short to be published.
+/// Returns the folder for the results. The results of a quick run are not written to `docs/bench`, because they are too imprecise
+/// to publish.
 fn out_folder(extent: &Extent) -> PathBuf {
     envoy::root().join(if extent.rounds == FULL.rounds { "docs/bench" } else { "target/bench" })
 }

@@ -1,4 +1,4 @@
-//! Timed runs: every variant of every row gets its load in turn, round by round, and Envoy's CPU time is read before and after.
+//! Measures the CPU time of Envoy for every variant of every row, in several rounds.
 
 use std::rc::Rc;
 
@@ -8,62 +8,64 @@ use crate::load::Load;
 use crate::process::Process;
 use crate::row::Row;
 
-/// One variant under one kind of load.
+/// A variant and the load that it gets.
 #[derive(Debug)]
 pub struct Lane {
     /// The name of the variant in the tables.
     pub name: &'static str,
-    /// Its Envoy. Lanes of different rows may share one.
+    /// The Envoy of the variant. Lanes of different rows may share an Envoy.
     pub process: Rc<Process>,
-    /// The requests, sent in order.
+    /// The requests, which are sent in order.
     pub requests: Rc<Requests>,
     /// The number of requests in each round.
     pub count: usize,
-    /// The status that each request must get.
+    /// The expected status of each response.
     pub status: u16,
 }
 
-/// Prebuilt requests.
+/// A list of prebuilt requests.
 #[derive(Debug)]
 pub struct Requests {
     /// The bytes of each request.
     pub list: Vec<Vec<u8>>,
-    /// A request that is sent before each round. It is neither timed nor counted.
+    /// A request that is sent several times before each round. These requests are not part of the measurement.
     pub warm_up: Vec<u8>,
-    /// The status of the warm-up's responses; 0 means the status of the lane.
+    /// The expected status of the response to `warm_up`. 0 means the status of the lane.
     pub warm_up_status: u16,
-    /// Whether the list repeats. It must not repeat if tokens must be new.
+    /// Whether the list is repeated. It is not repeated if each token must be new.
     pub again: bool,
 }
 
-/// A row of a table before the run.
+/// A row of a table and the variants to measure for it.
 #[derive(Debug)]
 pub struct Contest {
-    /// The row, without figures.
+    /// The row, which has no figures before the run.
     pub row: Row,
     /// The variants, in the order of their turns.
     pub lanes: Vec<Lane>,
 }
 
 impl Requests {
-    /// Repeats one request.
+    /// Creates a list that repeats one request.
     pub fn same(request: Vec<u8>) -> Rc<Self> {
         Self::cycle(vec![request])
     }
 
-    /// Repeats these requests in order.
+    /// Creates a list that repeats these requests in order.
     pub fn cycle(list: Vec<Vec<u8>>) -> Rc<Self> {
         let warm_up = list.first().cloned().unwrap_or_default();
         Rc::new(Self { list, warm_up, warm_up_status: 0, again: true })
     }
 
-    /// Sends each of these requests once. The warm-up, answered with 200, keeps the rest of the proxy warm.
+    /// Creates a list in which each request is sent only once. `warm_up` must get status 200. It warms up the proxy without using
+    /// one of the requests.
     pub fn once(list: Vec<Vec<u8>>, warm_up: Vec<u8>) -> Rc<Self> {
         Rc::new(Self { list, warm_up, warm_up_status: 200, again: false })
     }
 }
 
-/// Runs all contests for `rounds` rounds, interleaved.
+/// Measures all contests for `rounds` rounds. In each round, every variant of every contest takes one turn, so that slow changes
+/// of the machine affect all variants equally.
 pub fn run(contests: Vec<Contest>, rounds: usize) -> Result<Vec<Row>> {
     let mut contests = contests;
     for round in 0..rounds {
@@ -81,14 +83,15 @@ pub fn run(contests: Vec<Contest>, rounds: usize) -> Result<Vec<Row>> {
 }
 
 impl Lane {
-    /// Returns the CPU microseconds of the Envoy for each request of this round.
+    /// Sends the requests of one round. Returns Envoy's CPU time per request in microseconds.
     fn measure(&self, round: usize) -> Result<f64> {
         let mut load = Load::connect(self.process.address(), CONNECTIONS)?;
         let requests = &self.requests;
         let status = if requests.warm_up_status == 0 { self.status } else { requests.warm_up_status };
         load.drive(&mut std::iter::repeat(requests.warm_up.as_slice()), WARM_UP.min(self.count), status)?;
         if requests.again && round == 0 {
-            // Caches are filled before the first round, because the benchmark measures the steady state and not the first pass.
+            // All requests are sent once before the first round to fill the caches, because the benchmark measures the steady
+            // state.
             load.drive(&mut requests.list.iter().map(Vec::as_slice), requests.list.len(), self.status)?;
         }
         let from = round * self.count;

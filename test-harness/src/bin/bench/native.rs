@@ -1,4 +1,4 @@
-//! The baselines: Envoy without filters, and Envoy's own `jwt_authn`, `cors` and `rbac` set up to do the same as Portcullis.
+//! The baselines: Envoy without filters, and Envoy's own `jwt_authn`, `cors` and `rbac` filters for the same task as Portcullis.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -10,19 +10,20 @@ use crate::tokens::{AUDIENCE, SCOPE};
 /// How Envoy finds the route of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
-    /// A list of path templates, tried in order.
+    /// A list of path templates, which Envoy tries in order.
     List,
-    /// A prefix map (`xds.type.matcher.v3.Matcher`), then the one remaining template.
+    /// A prefix map (`xds.type.matcher.v3.Matcher`) that selects one path template.
     Tree,
 }
 
-/// Returns the bootstrap of an Envoy that only forwards.
+/// Returns the bootstrap of an Envoy that forwards requests without filters.
 pub fn bare(site: &Site, port: u16) -> Value {
     let routes = json!({ "name": "bare", "domains": ["*"], "routes": [health(), forward(json!({ "prefix": "/" }))] });
     listener::bootstrap(port, site.upstream, None, vec![], &routes)
 }
 
-/// Returns the bootstrap of Envoy's own filters. `cache` is the number of tokens that `jwt_authn` caches; 0 disables the cache.
+/// Returns the bootstrap of an Envoy with Envoy's own filters. `cache` is the number of tokens that `jwt_authn` caches; 0
+/// disables the cache.
 pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value> {
     let mut chain = vec![
         listener::filter("cors", "cors.v3.Cors", json!({})),
@@ -36,7 +37,8 @@ pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value
     Ok(listener::bootstrap(port, site.upstream, log, chain, &virtual_host(site, table)))
 }
 
-/// The provider names only the header as the location of the token. The default would also search the query.
+/// Returns the configuration of `jwt_authn`. It accepts the token only in the header `authorization`; by default, `jwt_authn`
+/// also searches the query.
 fn jwt_authn(site: &Site, cache: u32) -> Result<Value> {
     let algorithms = site.algorithms();
     let keys: Result<Vec<_>> = algorithms.iter().map(|algorithm| algorithm.jwk()).collect();
@@ -62,7 +64,8 @@ fn jwt_authn(site: &Site, cache: u32) -> Result<Value> {
     }))
 }
 
-/// One bucket for each value of the header, created on first use. By default, Envoy keeps only twenty.
+/// Returns the configuration of `local_ratelimit`. Envoy creates one bucket for each value of the header on first use. By
+/// default, it would keep only twenty buckets.
 fn local_ratelimit() -> Value {
     let always = json!({ "default_value": { "numerator": 100 } });
     let bucket = |tokens: u64| json!({ "max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "86400s" });
@@ -127,7 +130,7 @@ fn tree(routes: impl Iterator<Item = (String, Value)>) -> Value {
     json!({ "matcher_tree": { "input": { "name": "path", "typed_config": path }, "prefix_match_map": { "map": map } } })
 }
 
-/// A route to the upstream for callers with the scope.
+/// Returns a route to the upstream that only callers with the scope may use.
 fn protected(matching: Value) -> Value {
     let scopes = json!({
         "filter": "envoy.filters.http.jwt_authn",
@@ -157,7 +160,7 @@ fn health() -> Value {
     json!({ "match": { "path": HEALTH }, "direct_response": answer })
 }
 
-/// One JSON line for each request, like the audit record of Portcullis.
+/// Returns the fields of the access log. Envoy writes one JSON line for each request, like the audit record of Portcullis.
 fn audit() -> Value {
     json!({
         "time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%", "status": "%RESPONSE_CODE%",

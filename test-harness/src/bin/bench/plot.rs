@@ -1,11 +1,11 @@
-//! The results as an SVG plot: each goal's ratio and its limit, on a logarithmic axis.
+//! Plots the results as SVG: the ratio and the limit of each goal, on a logarithmic axis.
 
 use std::fmt::Write;
 
 use crate::machine::Machine;
 use crate::row::{Row, Verdict};
 
-/// Returns the plot.
+/// Returns the plot as an SVG document.
 pub fn svg(machine: &Machine, rows: &[Row]) -> String {
     let bars: Vec<(String, Verdict)> = rows.iter().flat_map(of_row).collect();
     let mut y = TOP;

@@ -1,4 +1,4 @@
-//! One Envoy under test, pinned to a core: started, measured for CPU time and memory, and stopped.
+//! Starts and stops an Envoy under test and reads its CPU time and memory.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,32 +24,32 @@ pub struct Process {
 /// The options for starting an Envoy.
 #[derive(Debug)]
 pub struct Launch<'a> {
-    /// The binary.
+    /// The path of Envoy's binary.
     pub envoy: &'a Path,
-    /// The directory for the configuration and the log.
+    /// The directory of the configuration file and the log file.
     pub directory: &'a Path,
     /// The name of the variant, which is part of the file names.
     pub name: &'a str,
     /// The complete bootstrap.
     pub bootstrap: &'a Value,
-    /// The port of its listener.
+    /// The port of the listener.
     pub port: u16,
-    /// The number of workers.
+    /// The number of Envoy's workers.
     pub workers: usize,
-    /// Whether it runs on one core that is reserved for it. Otherwise it may use all cores.
+    /// Whether Envoy runs on one core that no other process of the benchmark uses. Otherwise it may use all cores.
     pub pinned: bool,
-    /// Its environment variables, in addition to PATH.
+    /// The environment variables of Envoy, in addition to PATH.
     pub environment: &'a [(String, String)],
 }
 
 impl Launch<'_> {
-    /// Starts Envoy and waits for a response to `probe`. Returns the process and the milliseconds until that response.
+    /// Starts Envoy and sends `probe` until Envoy responds. Returns the process and the milliseconds until the response.
     pub fn start(&self, probe: &[u8]) -> Result<(Process, f64)> {
         let file = self.directory.join(format!("{}.json", self.name));
         fs::write(&file, serde_json::to_vec_pretty(self.bootstrap)?)?;
         let log = self.directory.join(format!("{}.log", self.name));
-        // `taskset` pins the process and replaces itself with Envoy, so the process id stays the same and no unsafe call is
-        // needed.
+        // `taskset` sets the cores and then replaces itself with Envoy, so the process id stays the same. Setting the cores in
+        // Rust would need an unsafe call.
         let mut command = Command::new("taskset");
         command.args(["-c", if self.pinned { ENVOY_CORE } else { ALL_CORES }]).arg(self.envoy).arg("-c").arg(&file);
         command.args(["--concurrency", &self.workers.to_string(), "--disable-hot-restart", "--log-level", "warning"]);
@@ -74,23 +74,23 @@ impl Launch<'_> {
 }
 
 impl Process {
-    /// Returns the address that it listens on.
+    /// Returns the address that Envoy listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns the CPU time of all its threads so far, in nanoseconds.
+    /// Returns the CPU time that all threads of Envoy have used so far, in nanoseconds.
     pub fn cpu_ns(&self) -> Result<u64> {
         let mut sum = 0;
         for thread in fs::read_dir(self.proc("task"))? {
-            // Kernel documentation, scheduler/sched-stats: the first number is the time spent on the CPU, in ns.
+            // The first number is the time on the CPU in nanoseconds (kernel documentation, scheduler/sched-stats).
             let text = fs::read_to_string(thread?.path().join("schedstat"))?;
             sum += text.split(' ').next().unwrap_or_default().parse::<u64>().context("no schedstat in this kernel")?;
         }
         Ok(sum)
     }
 
-    /// Returns its resident memory in KiB.
+    /// Returns the resident memory of Envoy in KiB.
     pub fn resident_kib(&self) -> Result<u64> {
         let status = fs::read_to_string(self.proc("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -113,7 +113,7 @@ impl Drop for Process {
     }
 }
 
-/// Moves this process and all its threads to the core that the Envoy under test does not use.
+/// Moves all threads of this process to the core that the Envoy under test does not use.
 pub fn pin_self() -> Result<()> {
     let own = std::process::id().to_string();
     let pinned = Command::new("taskset").args(["-apc", OTHER_CORE, &own]).stdout(Stdio::null()).status();

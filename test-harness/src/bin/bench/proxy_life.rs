@@ -1,4 +1,4 @@
-//! Figures that do not depend on requests: start-up time, memory of each additional worker, and module size.
+//! Measures start-up time, the memory of each additional worker, and the size of the module.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,8 @@ use crate::site::{self, Site};
 use crate::tables::{CACHED, OURS};
 use crate::variant::Workshop;
 
-/// Milliseconds from the start of an Envoy to its first response. It may use all cores, because it compiles on several threads.
+/// Measures the milliseconds from the start of Envoy to its first response. Envoy may use all cores, because it compiles the
+/// module on several threads.
 pub fn start_up(shop: &Workshop, site: &Site, rounds: usize) -> Result<Row> {
     let mut row = Row {
         table: "Start-up",
@@ -28,7 +29,7 @@ pub fn start_up(shop: &Workshop, site: &Site, rounds: usize) -> Result<Row> {
     Ok(row)
 }
 
-/// MiB of resident memory for each worker after the first, after it has served requests.
+/// Measures the resident memory in MiB that each additional worker needs after it has served requests.
 pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Result<Row> {
     let mut row = Row {
         table: "Memory",
@@ -43,7 +44,8 @@ pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Resul
             let mut resident = [0.0; 2];
             for (kib, workers) in resident.iter_mut().zip([1, 1 + FURTHER]) {
                 let (process, _) = shop.launch(variant, site, workers, false)?;
-                // Connections are distributed over the workers. With this many, every worker gets some.
+                // Envoy distributes connections over its workers. There are enough connections that every worker gets some of
+                // them.
                 let mut load = Load::connect(process.address(), CONNECTIONS)?;
                 load.drive(&mut std::iter::repeat(call.as_slice()), REQUESTS, 200)?;
                 *kib = count(process.resident_kib()?);
@@ -55,7 +57,7 @@ pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Resul
     Ok(row)
 }
 
-/// The size of a module's file in KiB.
+/// Returns a row with the size of the module's file in KiB.
 pub fn size(module: &Path) -> Result<Row> {
     let bytes = fs::metadata(module).with_context(|| format!("{}", module.display()))?.len();
     let mut row = Row { table: "Size", name: "module".to_owned(), unit: "KiB", figures: Vec::new(), goals: Vec::new() };

@@ -1,4 +1,4 @@
-//! The results for people and for programs: `latest.md` and `latest.json`.
+//! Formats the results as Markdown for people and as JSON for programs.
 
 use std::fmt::Write;
 

@@ -1,55 +1,56 @@
-//! One row of the results: its figures for each round, and its goals.
+//! A row of the results, with the figures of each round and the goals.
 
 use crate::spread::Spread;
 
-/// A measurement and its figures for each variant.
+/// A measured operation and the figures of each variant.
 #[derive(Debug)]
 pub struct Row {
-    /// The table of the row.
+    /// The title of the table that contains the row.
     pub table: &'static str,
     /// The measured operation.
     pub name: String,
     /// The unit of the figures.
     pub unit: &'static str,
-    /// For each variant, in order, its name and one figure for each round.
+    /// The name of each variant and its figures, one for each round.
     pub figures: Vec<(&'static str, Vec<f64>)>,
-    /// The goals.
+    /// The goals that the row is checked against.
     pub goals: Vec<Goal>,
 }
 
-/// A goal of the performance page.
+/// A performance goal.
 #[derive(Debug, Clone, Copy)]
 pub struct Goal {
-    /// Its number, such as `P1`.
+    /// The name of the goal, such as `P1`.
     pub name: &'static str,
     /// The variant under test.
     pub variant: &'static str,
-    /// The variants that it is compared with. The cheapest counts. Without any, the limit is a figure and not a ratio.
+    /// The variants that the variant under test is compared with. Only the cheapest of them counts. If the list is empty, the
+    /// limit applies to the figure itself instead of a ratio.
     pub against: &'static [&'static str],
-    /// Whether the cost of the proxy without a filter is subtracted on both sides.
+    /// Whether the cost of an Envoy without filters is subtracted from both figures.
     pub added: bool,
     /// The largest value that meets the goal.
     pub limit: f64,
 }
 
-/// The result of a goal.
+/// The result of checking a goal.
 #[derive(Debug, Clone, Copy)]
 pub struct Verdict {
     /// The goal.
     pub goal: Goal,
-    /// The variant that it was compared with.
+    /// The variant that the variant under test was compared with.
     pub against: Option<&'static str>,
     /// The spread of the ratio, or of the figure, over the rounds.
     pub value: Spread,
 }
 
 impl Row {
-    /// Creates a row of CPU microseconds per request, without figures.
+    /// Creates a row without figures. The unit is CPU microseconds per request.
     pub fn of_requests(table: &'static str, name: impl Into<String>, goals: Vec<Goal>) -> Self {
         Self { table, name: name.into(), unit: "µs CPU a request", figures: Vec::new(), goals }
     }
 
-    /// Adds the figure of one round.
+    /// Adds the figure of one round for a variant.
     pub fn push(&mut self, variant: &'static str, figure: f64) {
         match self.figures.iter_mut().find(|(name, _)| *name == variant) {
             Some((_, figures)) => figures.push(figure),
@@ -57,8 +58,8 @@ impl Row {
         }
     }
 
-    /// Returns the cost of a variant for each round. If `added` is set, the cost without a filter is subtracted, if it was
-    /// measured.
+    /// Returns the cost of a variant for each round. If `added` is set and the row has figures of [`BARE`], these figures are
+    /// subtracted.
     pub fn cost(&self, variant: &str, added: bool) -> Option<Vec<f64>> {
         let whole = self.of(variant)?;
         match self.of(BARE) {
@@ -67,12 +68,12 @@ impl Row {
         }
     }
 
-    /// Returns the spread of the cost of a variant.
+    /// Returns the spread of the cost of a variant over the rounds.
     pub fn spread(&self, variant: &str, added: bool) -> Option<Spread> {
         Spread::of(self.cost(variant, added)?)
     }
 
-    /// Returns the results of the goals whose variants were measured. Ratios are computed within each round.
+    /// Returns the results of the goals whose variants were measured. A ratio is computed for each round.
     pub fn verdicts(&self) -> Vec<Verdict> {
         self.goals.iter().filter_map(|goal| self.verdict(*goal)).collect()
     }
@@ -100,13 +101,13 @@ impl Row {
 }
 
 impl Verdict {
-    /// Returns whether the median meets the goal. The median is used because rounds vary.
+    /// Returns whether the median over the rounds meets the goal.
     pub fn reached(&self) -> bool {
         self.value.median <= self.goal.limit
     }
 }
 
-/// The name of the variant without a filter.
+/// The name of the variant without filters.
 pub const BARE: &str = "no filter";
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! The common task of all variants: the routes, the claims that become headers, the origins, and the requests.
+//! The task that all variants must perform: the routes, the identity headers, the CORS settings, and the requests.
 
 use crate::tokens::Algorithm;
 
-/// A site in front of one upstream.
+/// The settings that all variants are configured with.
 #[derive(Debug, Clone, Copy)]
 pub struct Site {
     /// The number of protected routes: `/api/v1/r0/items/{id}` and so on.
     pub routes: usize,
-    /// Whether its issuer signs with a shared secret instead of public keys.
+    /// Whether the issuer uses a shared secret instead of public keys.
     pub shared_secret: bool,
     /// Whether each request writes one JSON line to an access log.
     pub audit: bool,
-    /// Whether each caller, identified by the header [`CALLER`], is limited to [`CALLS`] requests a day.
+    /// Whether each caller may send only [`CALLS`] requests per day. The header [`CALLER`] identifies the caller.
     pub limited: bool,
     /// The port of the upstream on 127.0.0.1.
     pub upstream: u16,
@@ -23,12 +23,12 @@ impl Site {
         Self { routes, shared_secret: false, audit: true, limited: false, upstream }
     }
 
-    /// Uses the issuer that can verify `algorithm`.
+    /// Selects the issuer whose tokens are signed with `algorithm`.
     pub fn verifying(self, algorithm: Algorithm) -> Self {
         Self { shared_secret: algorithm == Algorithm::Hs256, ..self }
     }
 
-    /// Returns the algorithms of its keys.
+    /// Returns the algorithms of the issuer's keys.
     pub fn algorithms(&self) -> &'static [Algorithm] {
         let [public @ .., shared] = &Algorithm::ALL;
         if self.shared_secret { std::slice::from_ref(shared) } else { public }
@@ -46,23 +46,23 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nhost: gateway.bench.test\r\n{BROWSER}{lines}\r\n").into_bytes()
 }
 
-/// Returns a cross-origin GET with a token.
+/// Returns a cross-origin `GET` request with a token.
 pub fn call(path: &str, token: &str) -> Vec<u8> {
     request("GET", path, &[("origin", ORIGIN), ("authorization", &format!("Bearer {token}"))])
 }
 
-/// Returns a cross-origin GET without a token.
+/// Returns a cross-origin `GET` request without a token.
 pub fn anonymous(path: &str) -> Vec<u8> {
     request("GET", path, &[("origin", ORIGIN)])
 }
 
-/// Returns the preflight that a browser sends before `call`.
+/// Returns the preflight request that a browser sends before the request of [`call`].
 pub fn preflight(path: &str, origin: &str) -> Vec<u8> {
     let asks = [("access-control-request-method", "GET"), ("access-control-request-headers", "authorization")];
     request("OPTIONS", path, &[[("origin", origin)].as_slice(), &asks].concat())
 }
 
-/// Returns a request of one of many callers.
+/// Returns the request of [`call`] with the name of the caller in the header [`CALLER`].
 pub fn call_of(path: &str, token: &str, caller: &str) -> Vec<u8> {
     request("GET", path, &[("origin", ORIGIN), ("authorization", &format!("Bearer {token}")), (CALLER, caller)])
 }
@@ -71,20 +71,20 @@ pub fn call_of(path: &str, token: &str, caller: &str) -> Vec<u8> {
 pub const CALLER: &str = "x-caller";
 /// The daily limit of each caller.
 pub const CALLS: usize = 10_000;
-/// Upstream headers and the claims that they carry.
+/// The identity headers and the claim that each of them contains.
 pub const IDENTITY: [(&str, &str); 4] =
     [("X-Org-ID", "org_id"), ("X-User-ID", "user_id"), ("X-User-Email", "email"), ("X-User-Role", "role")];
 /// The allowed origin.
 pub const ORIGIN: &str = "https://admin.example.com";
-/// The methods that preflights grant.
+/// The methods that CORS allows.
 pub const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
-/// The request headers that preflights grant.
+/// The request headers that CORS allows.
 pub const HEADERS: [&str; 2] = ["authorization", "content-type"];
 /// The response header that scripts may read.
 pub const EXPOSED: &str = "x-trace-id";
-/// The lifetime of a preflight response in seconds.
+/// The time in seconds for which browsers may cache a preflight response.
 pub const MAX_AGE: u32 = 300;
-/// The route that the proxy answers itself.
+/// The path of the static route, which the proxy answers itself.
 pub const HEALTH: &str = "/health";
 /// A path that matches no route.
 pub const NOWHERE: &str = "/api/v2/nothing";

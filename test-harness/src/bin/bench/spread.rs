@@ -1,20 +1,20 @@
-//! Minimum, median and maximum of the figures from a noisy machine.
+//! Computes the minimum, median and maximum of figures that vary between rounds.
 
 use serde::Serialize;
 
 /// The spread of a figure over the rounds of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// The smallest.
+    /// The smallest figure.
     pub min: f64,
-    /// The middle one, or the mean of the two middle ones.
+    /// The middle figure, or the mean of the two middle figures.
     pub median: f64,
-    /// The largest.
+    /// The largest figure.
     pub max: f64,
 }
 
 impl Spread {
-    /// Returns the spread of one or more figures, or `None` without figures.
+    /// Returns the spread of these figures, or `None` if there are no figures.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         sorted.sort_by(f64::total_cmp);

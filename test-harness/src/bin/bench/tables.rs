@@ -1,4 +1,4 @@
-//! The tables: the variants for each load, and the goals for each row.
+//! Defines the tables: the load of each row, the variants to compare, and the goals.
 
 use std::rc::Rc;
 
@@ -14,29 +14,29 @@ use crate::site::{self, Site};
 use crate::tokens::{self, Algorithm};
 use crate::variant::{Variant, Workshop};
 
-/// The extent of a run.
+/// The number of rounds, requests and other repetitions in a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
-    /// The number of rounds of each variant.
+    /// The number of measured rounds of each variant.
     pub rounds: usize,
     /// The number of requests in each round.
     pub requests: usize,
-    /// The number of new tokens in each round.
+    /// The number of tokens in each round that no variant has seen before.
     pub cold: usize,
-    /// The numbers of tokens that are used in turn.
+    /// For the table of live tokens: how many tokens take turns.
     pub live: &'static [usize],
-    /// The sizes of the route tables.
+    /// The numbers of routes in the route tables.
     pub routes: &'static [usize],
     /// How often each variant is started to measure start-up and memory.
     pub starts: usize,
 }
 
-/// The tokens of a run, minted before the measurements.
+/// The tokens of a run, which are minted before the measurements.
 #[derive(Debug)]
 pub struct Wallet(Vec<(Algorithm, Vec<String>)>);
 
 impl Wallet {
-    /// Mints, for each algorithm, one hot token, the tokens that are used in turn, and new ones for every round.
+    /// Mints the tokens for each algorithm: one hot token, live tokens that take turns, and fresh tokens for every round.
     pub fn mint(extent: &Extent) -> Result<Self> {
         let enough = |algorithm: Algorithm| {
             tokens::mint(algorithm, 1, 2 + living(extent, algorithm) + extent.rounds * extent.cold)
@@ -49,18 +49,19 @@ impl Wallet {
         self.hot(Algorithm::Rs256)
     }
 
-    /// Returns the token that is sent repeatedly.
+    /// Returns the token that is sent again and again.
     pub(crate) fn hot(&self, algorithm: Algorithm) -> Result<&str> {
         let all = self.0.iter().find(|(name, _)| *name == algorithm);
         all.and_then(|(_, tokens)| tokens.first()).map(String::as_str).context("no hot token was minted")
     }
 
-    /// Returns tokens that are used in turn.
+    /// Returns the live tokens, which take turns.
     fn live(&self, count: usize) -> &[String] {
         self.beside(Algorithm::Rs256).get(..count).unwrap_or_default()
     }
 
-    /// Returns tokens that were never sent. They exclude the live ones, which every variant with a cache would know.
+    /// Returns tokens that have not been sent yet. Live tokens are not included, because variants with a cache may have cached
+    /// them.
     fn fresh(&self, extent: &Extent, algorithm: Algorithm) -> &[String] {
         self.beside(algorithm).get(living(extent, algorithm)..).unwrap_or_default()
     }
@@ -75,7 +76,7 @@ fn living(extent: &Extent, algorithm: Algorithm) -> usize {
     if algorithm == Algorithm::Rs256 { extent.live.iter().copied().max().unwrap_or_default() } else { 0 }
 }
 
-/// Measures warm tokens, cold tokens and many live tokens for each algorithm.
+/// Measures a warm token and new tokens for each algorithm, and many live tokens for RS256.
 pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let mut contests = Vec::new();
     let mut shared: Vec<Vec<Party>> = Vec::new();
@@ -107,7 +108,7 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
         }
         shared.push(parties);
     }
-    // Without the access log on either side, this is the cost of the decision alone.
+    // In this row, no variant writes an access log, so the row shows the cost of the decision alone.
     let quiet = Site { audit: false, ..shop.site(1) };
     let names = [BARE, CACHED, OURS, FORWARDS, IDLE];
     let parties = shop.parties(&quiet, &names)?;
@@ -117,7 +118,7 @@ pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
     measure::run(contests, extent.rounds)
 }
 
-/// Measures route tables of growing size. Requests match the last route.
+/// Measures route tables of different sizes. All requests match the last route.
 pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let bare = shop.parties(&shop.site(1), &[BARE])?;
     let mut contests = Vec::new();
@@ -133,7 +134,7 @@ pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
         let hot = Requests::same(site::call(&site.last_path(), wallet.hot(Algorithm::Rs256)?));
         let goals = if *routes == 5_000 { vec![P4, P4_LIST] } else { vec![] };
         let row = Row::of_requests("Last of n routes", format!("{routes}"), goals);
-        // A linear list of thousands of routes takes milliseconds per request, so fewer requests give a stable measurement.
+        // A list of thousands of routes costs milliseconds per request, so this variant gets fewer requests in each round.
         let count = (extent.requests * 100 / (*routes).max(100)).max(200).min(extent.requests);
         let mut contest = contest(row, &parties, &[BARE, LIST, TREE, OURS], &hot, extent.requests);
         contest.lanes.iter_mut().filter(|lane| lane.name == LIST).for_each(|lane| lane.count = count);
@@ -157,7 +158,7 @@ pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
     measure::run(contests, extent.rounds)
 }
 
-/// Measures the proxy's own replies: refusals, preflights and static routes.
+/// Measures the responses that the proxy itself sends: refusals, preflights and static routes.
 pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
     let site = shop.site(1);
     let parties = shop.parties(&site, &[CACHED, OURS, REFUSES])?;
@@ -178,7 +179,7 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
         let names: &[_] = if name == "no token" { &[CACHED, OURS, REFUSES] } else { &[CACHED, OURS] };
         let mut contest = contest(Row::of_requests(table, name, goals), &parties, names, &requests, extent.requests);
         contest.lanes.iter_mut().for_each(|lane| lane.status = status);
-        // Envoy's cors filter grants preflights with 200, Portcullis with 204.
+        // Envoy's `cors` filter answers preflights with status 200, and Portcullis answers them with status 204.
         contest
             .lanes
             .iter_mut()
@@ -192,14 +193,14 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
 /// A running variant.
 #[derive(Debug, Clone)]
 pub(crate) struct Party {
-    /// Its name in the tables.
+    /// The name of the variant in the tables.
     pub name: &'static str,
-    /// Its Envoy.
+    /// The Envoy of the variant.
     pub process: Rc<Process>,
 }
 
 impl Workshop {
-    /// Starts the named variants for `site` and checks that those with filters have the same effect.
+    /// Starts these variants for `site` and checks that all variants with complete filters have the same effect.
     pub(crate) fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
         let start = |(name, variant)| Ok(Party { name, process: self.start(variant, site)? });
         let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
@@ -210,7 +211,7 @@ impl Workshop {
         Ok(started)
     }
 
-    /// Returns the variants with these names that are available here.
+    /// Returns the variants with these names. Variants that need the module are left out if there is no module.
     pub fn known(&self, names: &[&'static str]) -> Vec<(&'static str, Variant)> {
         names.iter().filter_map(|name| Some((*name, self.variant(name)?))).collect()
     }
@@ -233,7 +234,7 @@ impl Workshop {
     }
 }
 
-/// Returns a contest of these variants under the same load.
+/// Returns a contest in which these variants get the same load. Every response must have status 200.
 pub(crate) fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>, count: usize) -> Contest {
     let taking_part = names.iter().filter_map(|name| parties.iter().find(|party| party.name == *name));
     let lane = |party: &Party| Lane {
@@ -248,7 +249,7 @@ pub(crate) fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc
 
 /// The name of the variant under test.
 pub const OURS: &str = "Portcullis";
-/// The baseline in its usual form.
+/// The name of the baseline that most goals compare with.
 pub const CACHED: &str = "native, cache of 1,000 tokens";
 const CACHED_ALL: &str = "native, cache of 10,000 tokens";
 const UNCACHED: &str = "native, no cache";

@@ -1,4 +1,4 @@
-//! The stopwatch of the benchmark. Only the start-up of Envoy is measured with the wall clock.
+//! The stopwatch of the benchmark, for the start-up time of Envoy and the total time of a run.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use std::time::Instant;
 pub struct Timer(Instant);
 
 impl Timer {
-    /// Starts it.
+    /// Starts a stopwatch.
     #[expect(clippy::disallowed_methods, reason = "the bench measures real processes in real time")]
     pub fn start() -> Self {
         Self(Instant::now())

@@ -1,4 +1,4 @@
-//! Tokens in bulk: the same claims with a different `jti` for each token, signed with the development issuer's keys.
+//! Mints many tokens that differ only in `jti`, signed with the keys of the development issuer.
 
 use anyhow::{Result, bail};
 use base64::Engine;
@@ -11,7 +11,7 @@ use sha2::Sha256;
 use test_harness::clock;
 use test_harness::keys::Key;
 
-/// An algorithm of the tables.
+/// A signature algorithm of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits.
@@ -30,7 +30,7 @@ impl Algorithm {
     /// All algorithms, in the order of the tables.
     pub const ALL: [Self; 5] = [Self::Rs256, Self::Es256, Self::EdDsa, Self::Ps256, Self::Hs256];
 
-    /// Returns its name in a token's header.
+    /// Returns the `alg` value of the algorithm.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -41,7 +41,7 @@ impl Algorithm {
         }
     }
 
-    /// Returns the name of its key in the issuer's key set.
+    /// Returns the name of the development issuer's key for the algorithm.
     pub fn kid(self) -> &'static str {
         match self {
             Self::Rs256 => "rsa-1",
@@ -52,12 +52,12 @@ impl Algorithm {
         }
     }
 
-    /// Returns the issuer. The issuer with a shared secret is not the one with public keys.
+    /// Returns the `iss` of tokens. HS256, which uses a shared secret, has another issuer than the algorithms with public keys.
     pub fn issuer(self) -> &'static str {
         if self == Self::Hs256 { SHARED_ISSUER } else { PUBLIC_ISSUER }
     }
 
-    /// Returns its verification key as a JWK with its algorithm. For HS256 this is the secret itself.
+    /// Returns the verification key as a JWK with `alg`. For HS256, this is the shared secret.
     pub fn jwk(self) -> Result<Value> {
         if self == Self::Hs256 {
             let secret = URL_SAFE_NO_PAD.encode(SECRET);
@@ -71,9 +71,9 @@ impl Algorithm {
     }
 }
 
-/// Mints the tokens with the numbers `from..to`, all valid for a day.
+/// Mints the tokens with the numbers `from..to`. Each token is valid for one day.
 pub fn mint(algorithm: Algorithm, from: usize, to: usize) -> Result<Vec<String>> {
-    // RSA signing is the slow part of the preparation, so two threads share it.
+    // RSA signing is slow, so two threads share the work.
     let middle = from.midpoint(to);
     std::thread::scope(|scope| {
         let first = scope.spawn(move || mint_here(algorithm, SCOPES, from, middle));
@@ -102,7 +102,7 @@ pub fn forged(token: &str) -> Result<String> {
 
 fn mint_here(algorithm: Algorithm, scopes: &[&str], from: usize, to: usize) -> Result<Vec<String>> {
     let signer = Pen::new(algorithm)?;
-    // A shared secret has no key id.
+    // Tokens that are signed with a shared secret have no `kid`.
     let kid = (algorithm != Algorithm::Hs256).then(|| algorithm.kid());
     let mut header = json!({ "alg": algorithm.name(), "typ": "JWT" });
     if let (Some(members), Some(kid)) = (header.as_object_mut(), kid) {
@@ -123,7 +123,7 @@ fn mint_here(algorithm: Algorithm, scopes: &[&str], from: usize, to: usize) -> R
     (from..to).map(token).collect()
 }
 
-/// A prepared signing key. Preparing it for each of thousands of tokens would be slow.
+/// A prepared signing key. It is prepared only once, because preparing it for each token would be slow.
 enum Pen {
     Rs256(rsa::pkcs1v15::SigningKey<Sha256>),
     Es256(p256::ecdsa::SigningKey),
@@ -165,7 +165,7 @@ impl Pen {
 pub const AUDIENCE: &str = "bench-api";
 /// The scope that every protected route requires.
 pub const SCOPE: &str = "orders:read";
-/// The shared secret of the HS256 issuer. It is text because it is passed in an environment variable.
+/// The shared secret of the HS256 issuer. It is a string because Envoy passes it in an environment variable.
 pub const SECRET: &str = "bench-only-secret-0123456789abcdef-0123456789abcdef";
 const SCOPES: &[&str] = &["orders:list", SCOPE, "orders:write"];
 const PUBLIC_ISSUER: &str = "https://issuer.bench.test";

@@ -1,4 +1,4 @@
-//! The upstream of all variants: one thread for each connection, one fixed response, and optional capture of the request.
+//! The upstream of all variants, which sends one fixed response and can record a request.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,14 +8,14 @@ use std::thread;
 use anyhow::{Context, Result};
 use test_harness::ports;
 
-/// A listening upstream. It lives as long as the process.
+/// A running upstream. It lives as long as the process and uses one thread for each connection.
 #[derive(Debug)]
 pub struct Upstream {
     port: u16,
     seen: Seen,
 }
 
-/// The last request head that arrived during [`Upstream::watch`].
+/// The last request head that arrived during [`Upstream::watch`], shared by all threads.
 type Seen = Arc<Mutex<Watch>>;
 
 #[derive(Debug, Default)]
@@ -40,12 +40,13 @@ impl Upstream {
         Ok(Self { port, seen })
     }
 
-    /// Returns its port on 127.0.0.1.
+    /// Returns the port of the upstream on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Returns the header names, in lower case, and values of the request that arrives during `act`, if there is one.
+    /// Calls `act` and records the last request that arrives during the call. Returns the result of `act` and the headers of the
+    /// request, if one arrived. Header names are in lower case.
     pub fn watch<T>(&self, act: impl FnOnce() -> T) -> (T, Option<Vec<(String, String)>>) {
         let set = |watching| *lock(&self.seen) = Watch { watching, head: None };
         set(true);
@@ -58,7 +59,7 @@ impl Upstream {
     }
 }
 
-/// Reads request heads and answers each one. Requests of the bench have no body.
+/// Reads request heads from a connection and answers each of them. Requests of the benchmark have no body.
 fn serve(mut stream: TcpStream, seen: &Seen) {
     let _slower_without = stream.set_nodelay(true);
     let mut pending = Vec::with_capacity(16 * 1024);

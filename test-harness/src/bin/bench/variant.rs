@@ -1,4 +1,4 @@
-//! The variants by their names in the tables, and their setup.
+//! The variants of the benchmark and how they are started.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,14 @@ use crate::upstream::Upstream;
 /// The proxy in front of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
-    /// Envoy that only forwards.
+    /// Envoy without filters.
     Bare,
-    /// `jwt_authn`, `cors` and `rbac`, with the size of the token cache of `jwt_authn` and the form of the route table.
+    /// Envoy with its own filters `jwt_authn`, `cors` and `rbac`. The parameters are the size of the token cache of `jwt_authn`
+    /// and the form of the route table.
     Native(u32, Table),
-    /// Portcullis.
+    /// Envoy with Portcullis.
     Gateway,
-    /// A module that decides nothing, instead of Portcullis.
+    /// Envoy with a module that makes the host calls of Portcullis but decides nothing.
     Floor(Floor),
 }
 
@@ -48,27 +49,28 @@ impl Workshop {
         Self { envoy, directory, upstream, gateway, compared: Cell::new(0) }
     }
 
-    /// Returns how many effects of different variants were equal.
+    /// Returns how many comparisons of effects of two variants have succeeded.
     pub fn compared(&self) -> usize {
         self.compared.get()
     }
 
-    /// Counts effects that were equal.
+    /// Adds the number of successful comparisons.
     pub fn count(&self, compared: usize) {
         self.compared.set(self.compared.get() + compared);
     }
 
-    /// Returns a site with `routes` routes in front of the upstream.
+    /// Returns a site with `routes` routes to the upstream.
     pub fn site(&self, routes: usize) -> Site {
         Site::new(self.upstream.port(), routes)
     }
 
-    /// Starts an Envoy with one worker.
+    /// Starts a variant with one worker on the reserved core.
     pub fn start(&self, variant: Variant, site: &Site) -> Result<Rc<Process>> {
         Ok(Rc::new(self.launch(variant, site, 1, true)?.0))
     }
 
-    /// Starts an Envoy, optionally pinned to one core. Also returns the milliseconds to its first response.
+    /// Starts a variant. If `pinned` is set, Envoy runs on the reserved core only. Returns the process and the milliseconds until
+    /// the first response.
     pub fn launch(&self, variant: Variant, site: &Site, workers: usize, pinned: bool) -> Result<(Process, f64)> {
         let [port] = ports::free()?;
         let bootstrap = match variant {
@@ -92,7 +94,7 @@ impl Workshop {
         launch.start(&site::anonymous(site::HEALTH))
     }
 
-    /// Returns the bootstrap of Portcullis, with another module if one is given.
+    /// Returns the bootstrap of Portcullis. If `module` is set, Envoy loads this module instead of Portcullis.
     fn gateway(&self, site: &Site, port: u16, module: Option<&Path>) -> Result<Value> {
         let gateway = self.gateway.as_ref().context("there is no module to measure")?;
         let gateway = Gateway { module: module.unwrap_or(&gateway.module).to_owned(), ..gateway.clone() };

@@ -1,4 +1,4 @@
-//! `make soak`: sends a long mix of requests, counts every response, and records Envoy's memory and open files.
+//! `make soak` sends a long mix of requests, checks every response, and records Envoy's memory and open files.
 
 mod mix;
 mod watch;
@@ -47,7 +47,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         let clients: Vec<_> = (0..CLIENTS).map(client).collect();
         while clients.iter().any(|client| !client.is_finished()) {
             samples.push(look(&gate, next.load(Ordering::Relaxed).min(count))?);
-            // Memory for the upstream's records is not part of the measurement.
+            // The requests that the upstream has recorded are deleted, so that the memory of this process does not grow.
             servers.upstream.received().take();
             mix::publish(&servers, samples.len());
             thread::sleep(Duration::from_millis(250));
@@ -55,7 +55,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         clients.into_iter().try_for_each(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
     })?;
     let seconds = clock::unix_seconds() - began;
-    // The clients have disconnected. Envoy notices this after a moment.
+    // The clients have disconnected, but Envoy notices this only after a moment.
     thread::sleep(Duration::from_secs(2));
     let open = gate.envoy.stat("http.portcullis.downstream_rq_active")?;
     let connections = gate.envoy.stat("http.portcullis.downstream_cx_active")?;
@@ -86,8 +86,8 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         wrong == 0 && open == 0 && connections == 0 && waiting == 0,
         "{said}; {open} requests and {connections} connections left open, and {waiting} requests to upstreams"
     );
-    // Connections to upstreams are kept for the next request. The number of other open files must not grow. Connections of the
-    // admin interface that are still closing are an exception.
+    // Envoy keeps connections to upstreams for later requests. The number of other open files must not grow, except for a few
+    // connections to the admin interface that are still closing.
     ensure!(
         last.files <= first.files + kept + CLOSING,
         "{said}; {} files are open, {kept} of them connections to upstreams, {} at the start",
@@ -98,7 +98,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
     Ok(said)
 }
 
-/// One client: a kept connection, an occasional request over HTTP/2, and a check of every response.
+/// Runs one client. The client reuses one connection, sends some requests over HTTP/2, and checks every response.
 fn send(servers: &Servers, port: u16, count: usize, next: &AtomicUsize, wrong: &AtomicU64, seed: u64) -> Result<()> {
     let mut dice = Dice::new(seed * 7919 + 1);
     let mut tokens = Tokens::mint(servers, seed)?;

@@ -1,4 +1,4 @@
-//! The requests of the soak: a document that uses every feature, and requests of every kind with the correct responses.
+//! The document of the soak test and its mix of requests, each with the correct statuses.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use test_harness::scene::document_path;
 use test_harness::token::{Tamper, TokenSpec};
 use test_harness::trial::{HOST, ORIGIN, Servers, bearer, get};
 
-/// Returns the trial's document with all other features of a document added.
+/// Returns the document of [`Servers::policy`] with all other features added.
 pub fn document(servers: &Servers) -> Result<Value> {
     let at = |name: &str| format!("{}{}", servers.issuer.url(), document_path(name));
     publish(servers, 0);
@@ -50,7 +50,7 @@ pub fn document(servers: &Servers) -> Result<Value> {
     Ok(document)
 }
 
-/// Changes the documents that the gateway polls: the issuer's keys, a client, and an entry of the revocation list.
+/// Changes the documents that the gateway fetches: the order of the issuer's keys, a client, and an entry of the revocation list.
 pub fn publish(servers: &Servers, turn: usize) {
     let (one, other) = (["rsa-1", "p256-1"], ["p256-1", "rsa-1"]);
     servers.issuer.publish(if turn.is_multiple_of(2) { &one } else { &other });
@@ -65,7 +65,7 @@ pub fn publish(servers: &Servers, turn: usize) {
     servers.issuer.documents.publish(&document_path(REVOCATIONS), revoked);
 }
 
-/// The tokens of one client of the gateway. Its own token changes all the time.
+/// The tokens of one client. Its valid token changes regularly.
 #[derive(Debug)]
 pub struct Tokens {
     /// The valid token.
@@ -77,7 +77,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Mints the first tokens for the client with this number.
+    /// Mints the initial tokens of the client with this number.
     pub fn mint(servers: &Servers, client: u64) -> Result<Tokens> {
         let forged = TokenSpec { tamper: Some(Tamper::Signature), ..servers.spec(&json!({})) };
         let now = clock::unix_seconds();
@@ -87,7 +87,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Switches to another caller. There are more callers than any cache has entries.
+    /// Replaces the valid token with a token for a new subject. There are more subjects than any cache has entries.
     pub fn renew(&mut self, servers: &Servers, client: u64, number: usize) -> Result<()> {
         self.subject = format!("user-{client}-{number}");
         self.permitted = number.is_multiple_of(2);

@@ -1,22 +1,22 @@
-//! Samples of Envoy's memory and open files, as numbers and as a curve.
+//! Samples Envoy's memory and open files, and plots the memory.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 use test_harness::trial::Gate;
 
-/// One sample.
+/// The state of the Envoy process at one time.
 #[derive(Debug)]
 pub struct Sample {
     /// The number of requests sent so far.
     pub requests: usize,
-    /// Resident memory.
+    /// The resident memory in KiB.
     pub memory_kib: u64,
-    /// Open files, including connections.
+    /// The number of open files, including connections.
     pub files: usize,
 }
 
-/// Takes a sample.
+/// Takes a sample of the Envoy process after `requests` requests.
 pub fn look(gate: &Gate, requests: usize) -> Result<Sample> {
     let process = format!("/proc/{}", gate.envoy.pid());
     let status = fs::read_to_string(format!("{process}/status"))?;
@@ -32,7 +32,7 @@ pub fn total(gate: &Gate, gauge: &str) -> Result<usize> {
     Ok(counts.sum())
 }
 
-/// Plots memory over requests.
+/// Returns an SVG plot of memory over requests.
 pub fn plot(samples: &[Sample], count: usize) -> String {
     let most = samples.iter().map(|sample| sample.memory_kib).max().unwrap_or(1).max(1);
     let point = |sample: &Sample| {

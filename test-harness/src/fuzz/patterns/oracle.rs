@@ -1,38 +1,39 @@
-//! A second pattern engine, written from ECMA-262 §22.2, that shares no code with the gateway.
+//! A second pattern engine that implements ECMA-262 §22.2 and shares no code with the gateway.
 //!
-//! It walks the syntax tree with sets of positions, so that no pattern takes it long.
+//! The engine matches sets of positions against the syntax tree, so that no pattern needs exponential time.
 
 use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A pattern as a tree.
+/// A node of the syntax tree of a pattern.
 #[derive(Debug)]
 pub enum Node {
-    /// One character: in one of the ranges, or in none of them.
+    /// One character. If the flag is set, it must be in one of the ranges; otherwise it must be in none of them.
     Set(Vec<(char, char)>, bool),
-    /// A sequence.
+    /// Nodes that match one after the other.
     Sequence(Vec<Node>),
-    /// A choice.
+    /// Alternatives, of which one must match.
     Choice(Vec<Node>),
-    /// From `1` to `2` repetitions. Without `2` there is no upper bound.
+    /// A node with its minimum and maximum number of repetitions. `None` means no maximum.
     Repeat(Box<Node>, u32, Option<u32>),
     /// `^`.
     Start,
     /// `$`.
     End,
-    /// `\b`, or `\B` when false.
+    /// `\b` if the flag is set, otherwise `\B`.
     Boundary(bool),
 }
 
-/// Parses a pattern. Returns `None` if ECMA-262 refuses it in Unicode mode, or if it needs tables or group captures.
+/// Parses a pattern. Returns `None` if the pattern is invalid in the Unicode mode of ECMA-262, or if it needs Unicode tables or
+/// captured groups.
 pub fn parse(pattern: &str) -> Option<Node> {
     let mut reader = Reader { letters: pattern.chars().peekable(), depth: 0 };
     let node = reader.choice()?;
     reader.letters.next().is_none().then_some(node)
 }
 
-/// Returns whether the pattern matches anywhere, or `None` if this takes too long.
+/// Returns whether the pattern matches anywhere in `text`, or `None` if the search takes too many steps.
 pub fn is_in(node: &Node, text: &str) -> Option<bool> {
     let mut search = Search { text: text.chars().collect(), steps: MAX_STEPS };
     let starts = (0..=search.text.len()).collect();
@@ -45,7 +46,7 @@ struct Search {
 }
 
 impl Search {
-    /// Returns the end positions of all matches that start at one of these positions.
+    /// Returns the end positions of all matches of `node` that begin at one of `starts`.
     fn ends(&mut self, node: &Node, starts: BTreeSet<usize>) -> Option<BTreeSet<usize>> {
         self.steps = self.steps.checked_sub(1 + starts.len())?;
         let (text, length) = (&self.text, self.text.len());
@@ -124,7 +125,7 @@ impl Reader<'_> {
                 Some(counts) => {
                     self.letters.by_ref().find(|letter| *letter == '}');
                     let _lazy = self.letters.next_if_eq(&'?');
-                    // The gateway refuses counts beyond 32 bits.
+                    // The gateway rejects repetition counts that do not fit into 32 bits.
                     let is_known = in_order(counts) && counts.0 < u32::MAX && counts.1 != Some(u32::MAX);
                     return Some(Node::Repeat(Box::new(node), counts.0, counts.1)).filter(|_| is_known);
                 }
@@ -155,7 +156,8 @@ impl Reader<'_> {
                     Part::Set(ranges) => Node::Set(ranges, true),
                 },
             },
-            // A quantifier without an operand. Browsers and the gateway read a lone brace as a literal.
+            // A quantifier without an operand is an error. Browsers and the gateway treat a brace that is not part of a
+            // quantifier as a literal.
             '*' | '+' | '?' | '(' | ')' => return None,
             '{' if counts(std::iter::once('{').chain(self.letters.clone())).is_some() => return None,
             letter => Node::Set(vec![(letter, letter)], true),
@@ -248,7 +250,7 @@ impl Reader<'_> {
     }
 }
 
-/// Parses the counts in braces, if they follow.
+/// Parses repetition counts in braces, if `letters` starts with them.
 fn counts(mut letters: impl Iterator<Item = char>) -> Option<(u32, Option<u32>)> {
     letters.next().filter(|letter| *letter == '{')?;
     let rest: String = letters.collect();
@@ -266,7 +268,7 @@ fn in_order((least, most): (u32, Option<u32>)) -> bool {
     most.is_none_or(|most| least <= most)
 }
 
-/// Returns the complement of these sorted ranges.
+/// Returns the characters that are in none of these sorted ranges.
 fn outside(ranges: &[(char, char)]) -> Vec<(char, char)> {
     let mut from = '\0';
     let mut found = Vec::new();

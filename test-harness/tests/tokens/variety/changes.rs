@@ -1,14 +1,14 @@
-//! Unusual members of headers and claims: the name, the value as JSON text, and the oddity.
+//! Lists unusual members of headers and claims: the name, the value as JSON, and the oddity.
 
-/// A member. After a comma, the value may contain further members.
+/// A member: the name, the value as JSON, and the oddity. The value may contain further members after a comma.
 pub type Change = (&'static str, &'static str, &'static str);
 
-/// Used instead of a value: the member is omitted.
+/// A placeholder for the value of a member that the token omits.
 pub const ABSENT: &str = "absent";
 
 const NESTED: &str = "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[7]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]";
 
-/// Members of a header.
+/// Changed members of a token's header.
 pub const HEADERS: &[Change] = &[
     ("kid", ABSENT, ""),
     ("kid", ABSENT, ""),
@@ -85,7 +85,7 @@ pub const HEADERS: &[Change] = &[
     ("x", "NaN", ""),
 ];
 
-/// Members of the claims, except for times.
+/// Changed members of a token's claims, except for times.
 pub const CLAIMS: &[Change] = &[
     ("iss", ABSENT, ""),
     ("iss", r#""https://accounts.example.com""#, ""),

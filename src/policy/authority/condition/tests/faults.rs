@@ -1,4 +1,4 @@
-//! Tests of invalid conditions: each message has the position of the fault, and what is accepted there.
+//! Tests that invalid conditions are reported with the position of the fault and a helpful message.
 
 use crate::policy::compile::conditions::parse;
 #[cfg(target_os = "unknown")]

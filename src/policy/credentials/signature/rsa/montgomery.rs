@@ -1,10 +1,11 @@
-//! Montgomery arithmetic modulo an RSA modulus or the prime of a curve, for use without help from the host.
+//! Montgomery arithmetic modulo an RSA modulus or the prime of a curve, for verification without Envoy's cryptography.
 //!
-//! It processes only public numbers, so it need not run in constant time, and does not.
+//! The code does not run in constant time, because it processes only public numbers.
 //!
-//! Numbers are limbs of 27 bits, lowest first. Products of 54 bits leave ten bits of room in a 64-bit column, so a whole
-//! multiplication runs without carrying: at most 2 × 304 products for 8192 bits. There is one limb more than the modulus may
-//! need. So R = 2^(27 × limbs) is over 4n, and factors and products may stay unreduced below 2n.
+//! A number is a list of limbs of 27 bits, lowest limb first. The product of two limbs has 54 bits, so a 64-bit column can sum
+//! 2^10 products without a carry. A multiplication for a modulus n of 8192 bits sums at most 2 × 304 products per column. A
+//! number has at least two bits more than the modulus. So R = 2^(27 × limbs) is over 4n, and factors and products may stay
+//! unreduced below 2n.
 
 /// A prepared odd modulus.
 #[derive(Clone)]
@@ -17,7 +18,8 @@ pub struct Modulus {
 }
 
 impl Modulus {
-    /// Prepares a modulus; `None` if it is even, or outside 2 to [`MAX_BITS`] bits. The bytes must have no leading zero.
+    /// Prepares a modulus. Returns `None` if the modulus is even, or has fewer than 2 or more than [`MAX_BITS`] bits.
+    /// `big_endian` must not start with a zero byte.
     pub fn new(big_endian: &[u8]) -> Option<Modulus> {
         let bits = bit_length(big_endian);
         if !(2..=MAX_BITS).contains(&bits) || big_endian.last()? & 1 == 0 {
@@ -30,8 +32,8 @@ impl Modulus {
         Some(modulus)
     }
 
-    /// Computes `base` to the power of `exponent`, as big-endian bytes of `length`. Returns `None` unless `base` is below the
-    /// modulus and `exponent` is odd and over 1, as every RSA exponent is.
+    /// Computes `base` to the power of `exponent`, as `length` big-endian bytes. Returns `None` if `base` is not below the
+    /// modulus, or if `exponent` is even or below 3.
     pub fn power(&self, base: &[u8], exponent: u64, length: usize) -> Option<Vec<u8>> {
         if exponent < 3 || exponent.is_multiple_of(2) {
             return None;
@@ -49,15 +51,16 @@ impl Modulus {
                 power = self.product(&power, &base, &mut columns);
             }
         }
-        // The last bit of an odd exponent is set. Multiplying by its factor in plain form converts the result back from
-        // Montgomery form.
+        // The last bit of an odd exponent is set. For this bit, multiplying by the base in plain form also converts the result
+        // from Montgomery form.
         power = self.square(&power, &mut columns);
         let mut result = self.product(&power, &plain, &mut columns);
         subtract_unless_less(&mut result, &self.limbs);
         Some(to_bytes(&result, length))
     }
 
-    /// Returns `true` if y² = x³ - 3x + b modulo n. `x`, `y` and `b` are big-endian numbers; all must be below n.
+    /// Returns `true` if y² = x³ - 3x + b modulo n. `x`, `y` and `b` are big-endian numbers. Returns `false` if one of the
+    /// numbers is not below n.
     pub fn is_on_curve(&self, x: &[u8], y: &[u8], b: &[u8]) -> bool {
         let mut columns = vec![0; 2 * self.limbs.len()];
         let mut read = |number: &[u8]| {
@@ -72,7 +75,7 @@ impl Modulus {
         self.sum(&[&y_squared, &x, &x, &x]) == self.sum(&[&x_cubed, &b])
     }
 
-    /// Adds numbers below 2n and reduces the sum below n. The spare limb absorbs the carry.
+    /// Adds numbers below 2n and reduces the sum below n. The additional bits of a number prevent an overflow.
     fn sum(&self, numbers: &[&[u32]]) -> Box<[u32]> {
         let mut sum: Box<[u32]> = vec![0; self.limbs.len()].into();
         for number in numbers {
@@ -89,13 +92,13 @@ impl Modulus {
         sum
     }
 
-    /// Computes a × b ÷ R modulo n, below 2n if `a` and `b` are.
+    /// Computes a × b ÷ R modulo n. The result is below 2n if `a` and `b` are below 2n.
     fn product(&self, a: &[u32], b: &[u32], columns: &mut [u64]) -> Box<[u32]> {
         columns.fill(0);
         let mut row = &mut *columns;
         for a in a {
             let a = u64::from(*a);
-            // Processes several limbs per iteration, here and below, because the Wasm engine does not unroll loops.
+            // All inner loops process several limbs per iteration, because the Wasm engine does not unroll loops.
             for (columns, b) in row.as_chunks_mut::<4>().0.iter_mut().zip(b.as_chunks::<4>().0) {
                 for (column, b) in columns.iter_mut().zip(b) {
                     *column += a * u64::from(*b);
@@ -106,7 +109,8 @@ impl Modulus {
         self.reduced(columns)
     }
 
-    /// Computes a² ÷ R modulo n, below 2n if `a` is. Products that occur twice are computed once, with a doubled factor.
+    /// Computes a² ÷ R modulo n. The result is below 2n if `a` is below 2n. Products that occur twice are computed once, with a
+    /// doubled factor.
     fn square(&self, a: &[u32], columns: &mut [u64]) -> Box<[u32]> {
         columns.fill(0);
         let (mut rows, mut row) = (a, &mut *columns);
@@ -131,8 +135,7 @@ impl Modulus {
         self.reduced(columns)
     }
 
-    /// Computes the value of the columns ÷ R modulo n. It adds multiples of n that clear the lower half, two columns per
-    /// iteration.
+    /// Divides the number in `columns` by R modulo n. Each iteration adds multiples of n that clear the two lowest columns.
     fn reduced(&self, columns: &mut [u64]) -> Box<[u32]> {
         let [n0, n1, n_higher @ ..] = &*self.limbs else { return Box::default() };
         let (n0, n1) = (u64::from(*n0), u64::from(*n1));
@@ -167,7 +170,8 @@ impl Modulus {
         carried.collect()
     }
 
-    /// Doubles 2^(bits - 1) up to R, then raises 2R to R² by squaring: 2^k × R squared is 2^2k × R.
+    /// Computes R² modulo n. First, 2^(bits - 1) is doubled until it is R. In Montgomery form, the square of 2^k × R is 2^2k × R,
+    /// so squaring and doubling then lead to R².
     fn square_of_r(&self, bits: usize) -> Box<[u32]> {
         let r_bits = self.limbs.len() * LIMB_BITS;
         let mut power: Box<[u32]> = vec![0; self.limbs.len()].into();
@@ -187,7 +191,7 @@ impl Modulus {
         power
     }
 
-    /// Doubles a number below 2n, modulo n. The spare limb absorbs the carry.
+    /// Doubles a number below 2n, modulo n. The additional bits of a number prevent an overflow.
     fn double(&self, number: &mut [u32]) {
         let mut carry = 0;
         for limb in number.iter_mut() {
@@ -206,7 +210,7 @@ pub fn bit_length(big_endian: &[u8]) -> usize {
     big_endian.first().map_or(0, |first| big_endian.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// Newton's iteration: each round doubles the number of correct bits, starting from three.
+/// Computes the inverse modulo 2^32 by Newton's iteration. Each round doubles the number of correct bits, starting with three.
 fn inverse_of_odd(number: u32) -> u32 {
     (0..4).fold(number, |inverse, _| inverse.wrapping_mul(2u32.wrapping_sub(number.wrapping_mul(inverse))))
 }
@@ -262,10 +266,10 @@ fn to_bytes(limbs: &[u32], length: usize) -> Vec<u8> {
     bytes
 }
 
-/// The largest modulus for which the columns cannot overflow.
+/// The maximum length of a modulus in bits. Up to this length, the columns cannot overflow.
 pub const MAX_BITS: usize = 8192;
 
-/// The number of limbs is a multiple of this, so that iterations over several limbs have no remainder.
+/// The number of limbs is a multiple of `CHUNK`, so that loops over several limbs have no remainder.
 const CHUNK: usize = 4;
 
 const LIMB_BITS: usize = 27;
@@ -275,7 +279,7 @@ const MASK: u32 = (1 << LIMB_BITS) - 1;
 mod tests {
     use super::*;
 
-    /// A deterministic sequence of 64-bit numbers (Knuth's MMIX generator).
+    /// Generates a deterministic sequence of 64-bit numbers (Knuth's MMIX generator).
     fn numbers() -> impl Iterator<Item = u64> {
         std::iter::successors(Some(0x9e37_79b9_7f4a_7c15_u64), |number| {
             Some(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))

@@ -54,7 +54,7 @@ fn late_and_unexpected_answers_change_nothing() {
     quotas.handle_answer(first, Err(CallFault::Status(4)), START + LATENCY);
     quotas.handle_answer(call.account, Ok(b"\x08\x01"), START + LATENCY * 2);
     assert!(matches!(quotas.standing(&limit, b"a", START, START + LATENCY * 3).1, QuotaState::Wait(_)));
-    // The account is evicted for another key while its call runs.
+    // While the call runs, its account is evicted for another descriptor.
     let now = START + LATENCY * 4;
     quotas.standing(&limit, b"a", now, now);
     let call = quotas.poll_call(now).unwrap();
@@ -78,7 +78,7 @@ fn a_wait_ends_even_without_an_answer() {
     assert!(quotas.poll_call(later).is_some(), "a call whose answer is lost is made again");
 }
 
-/// A worker reads requests for half a second before it does anything else, and its calls have timed out by then.
+/// A worker reads new requests for half a second before it does anything else. By then its calls have timed out.
 #[test]
 fn a_flood_that_keeps_its_worker_busy_stays_within_the_limit() {
     let (limit, mut quotas, mut counter) =

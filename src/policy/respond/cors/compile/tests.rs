@@ -1,4 +1,4 @@
-//! Tests of the messages about unsafe or ineffective sections.
+//! Tests of the messages about unsafe or ineffective settings.
 
 use crate::config::problem::Problems;
 use crate::policy::respond::cors::CorsPolicy;
