@@ -42,7 +42,7 @@ pub struct Gateway {
     pub(crate) awaiting_body: RefCell<Vec<StreamId>>,
     /// Counts and limits the bytes of held bodies in the proxy's memory.
     pub(crate) held: Rc<ByteBound>,
-    /// The proxy's buffer limit for every request, if the checks of any route hold bodies back.
+    /// Envoy's buffer limit, the same for every request; `None` if no route holds bodies for checks.
     pub(crate) raised_buffer: Option<u64>,
     /// Counts and limits the bytes of body copies for report-only checks.
     pub(crate) copied: Rc<ByteBound>,

@@ -53,7 +53,7 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// Whether the list is long enough that the reader can stop.
+    /// Whether there are enough problems for the code to stop reading the document.
     pub fn is_full(&self) -> bool {
         self.0.len() >= PLENTY
     }

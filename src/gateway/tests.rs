@@ -124,7 +124,7 @@ fn limit(name: &str, by: Value, settings: Value) -> Value {
 
 const GRANTED: &[u8] = b"\x08\x01";
 const REFUSED: &[u8] = b"\x08\x02";
-/// A response with a status: two hits in a window that ends in sixty seconds.
+/// An allowing response with a descriptor status: the limit is two hits per window, and the window ends in sixty seconds.
 const GRANTED_FOR_A_MINUTE: &[u8] = b"\x08\x01\x12\x08\x12\x02\x08\x02\x22\x02\x08\x3c";
 
 #[test]

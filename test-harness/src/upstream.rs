@@ -132,7 +132,8 @@ impl Wish {
                 "body_bytes" => wish.body_bytes = value.parse().ok(),
                 _ => {
                     let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
-                    // Fuzzing can produce a query with an invalid header. No server can send such a header, so it is ignored.
+                    // Fuzzing can produce a query that asks for an invalid response header (`h.<name>`). No server can send such
+                    // a header, so it is ignored.
                     let can_be_sent = |(name, value): &(String, Vec<u8>)| {
                         hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok()
                             && hyper::header::HeaderValue::from_bytes(value).is_ok()

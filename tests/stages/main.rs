@@ -90,8 +90,9 @@ fn no_stage_calls_another() {
     assert!(unused.is_empty(), "these calls are allowed and not made: {unused:#?}");
 }
 
-/// `Cargo.toml` decides where a crate may be named. A crate for wasm only may be named in a host. A crate for native targets
-/// only may be named in the command line. Any other crate may be named in the command line and in at most two other folders.
+/// The table of `Cargo.toml` that lists a crate decides which folders may use the crate. A crate for wasm only may be named in a
+/// host. A crate for native targets only may be named in the command line. Any other crate may be named in the command line and
+/// in at most two other folders.
 #[test]
 fn third_party_names_stay_in_their_places() {
     let sources = sources();
@@ -104,7 +105,7 @@ fn third_party_names_stay_in_their_places() {
         let is_for_wasm = tables.iter().all(|table| table.contains("target_os = \"wasi\"") && !table.contains("not("));
         let is_for_native = tables.iter().all(|table| table.contains("not(target_family = \"wasm\")"));
         match () {
-            // JSON values are part of the vocabulary everywhere.
+            // Every folder may use `serde_json` and `serde`.
             () if name == "serde_json" || name == "serde" => {}
             () if is_for_wasm => assert!(
                 places.iter().all(|place| place.starts_with("hosts/") || place.is_empty()),

@@ -17,7 +17,7 @@ pub struct RankedRoute {
     pub is_open: bool,
 }
 
-/// A request that would no longer need a token.
+/// A request that needs a token in the imported gateway but not in this one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OpenedRequest {
     /// The index of the path that matches the request here and needs no token.

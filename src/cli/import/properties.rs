@@ -49,7 +49,8 @@ fn keys<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) 
     }
 }
 
-/// Decodes the escapes of a path. Random files escape only letters that need no escape.
+/// Decodes the escapes of a path. The generated files percent-encode only letters, such as `%61` for `a`, so decoding does not
+/// change how the path is split.
 fn decoded(path: &Value) -> Value {
     path.as_str().map_or(path.clone(), |path| json!(percent::decode(path)))
 }

@@ -149,8 +149,8 @@ fn algorithm(text: &str) -> Result<Algorithm, String> {
     Algorithm::from_name(text).ok_or_else(|| format!("accepted: {names}"))
 }
 
-/// Parses a lifetime of at most 15 minutes. Only a real issuer creates tokens that live longer, and gateways refuse longer
-/// lifetimes.
+/// Parses a lifetime of at most 15 minutes. Gateways refuse self-issued tokens that live longer. Only tokens of a real issuer may
+/// live longer.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let span = clock::parse_span(text)?;
     match (Duration::from_secs(1)..=LONGEST_SELF_ISSUED).contains(&span) {

@@ -243,7 +243,8 @@ mod tests {
             ("x-portcullis-upstream", true, true),
             ("x_portcullis_upstream", true, true),
             ("x!portcullis!upstream", true, true),
-            // The policy reads the following headers in one spelling.
+            // The policy reads the following headers only in their exact spelling. Requests keep this spelling and lose all
+            // others; trailers lose every spelling.
             ("x-action", false, true),
             ("x.action", true, true),
             ("x_tenant", false, true),

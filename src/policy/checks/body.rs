@@ -38,7 +38,7 @@ pub enum Body<'b> {
     TooLarge,
     /// The body has ended, but its bytes cannot be read.
     Lost,
-    /// Envoy does not expose a part of the body.
+    /// Envoy received bytes of the body but reports none of them to the filter.
     Withheld,
     /// The body is incomplete, because the held bytes of this worker exceed their bound.
     Crowded,

@@ -98,7 +98,8 @@ impl TokenCache {
 }
 
 impl Generation {
-    /// Removes an entry and subtracts its size, so that a token that is inserted repeatedly does not evict other tokens.
+    /// Removes an entry and subtracts its size from the byte count. Otherwise, a token that is removed and inserted again and
+    /// again would fill the count and evict other tokens.
     fn take(&mut self, token: &[u8]) -> Option<CachedToken> {
         let tail = tail(token);
         if !same(&self.callers.get(&tail)?.token, token) {

@@ -32,7 +32,7 @@ impl ResponsePlan {
         std::iter::once(("x-request-id".into(), self.request_id.clone())).chain(limits).chain(cors)
     }
 
-    /// Adds the headers that every response gets to the headers of a gateway reply.
+    /// Extends the headers of a gateway reply with the headers that every response has.
     pub fn add_to_reply(&self, headers: &mut HeaderFields) {
         headers.extend(self.headers().map(|(name, value)| (name.into(), value)));
     }

@@ -32,7 +32,7 @@ pub struct Kind {
     pub add: fn(&mut Value, &Issuer) -> Result<()>,
     /// Adds the kinds of requests that depend on the document.
     pub also: fn(&mut Site) -> Result<()>,
-    /// The kind of request that is forwarded only with the document.
+    /// The kind of request that the gateway forwards only if it has the document.
     shows: &'static str,
     /// The outcomes that differ from the usual outcomes: `well` with the document, and `without` if it is missing.
     well: Allowed<'static>,

@@ -266,7 +266,7 @@ async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize, pause: Duration) -
     Ok(())
 }
 
-/// Returns the pause after each [`PART`] at which `clients` clients together send one gigabit per second.
+/// Returns how long each client must pause after a [`PART`], so that all clients together send one gigabit per second.
 fn pause(clients: usize) -> Duration {
     Duration::from_secs_f64((clients * PART) as f64 / 125e6)
 }

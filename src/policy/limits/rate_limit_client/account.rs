@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::RemainingQuota;
 use super::wire::LimitAnswer;
 
-/// How the filter requests hits of one limit.
+/// How the filter asks the service for hits of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTerms {
     /// The maximum block size. With 1, each request needs a call. `None` means one twentieth of the limit that the service

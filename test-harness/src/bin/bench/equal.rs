@@ -1,4 +1,4 @@
-//! Checks before the measurements that all variants have the same effect on the client and the upstream.
+//! Before the measurements, checks that all variants have the same effect on the client and the upstream.
 
 use std::collections::BTreeMap;
 
