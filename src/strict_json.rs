@@ -11,6 +11,7 @@ pub mod schema;
 #[cfg(not(any(feature = "schema", not(target_os = "wasi"))))]
 #[path = "strict_json/no_schema.rs"]
 pub mod schema;
+mod schema_types;
 pub mod tree;
 
 use std::fmt;

@@ -2,7 +2,7 @@
 //!
 //! That module rejects configurations that contain a schema.
 
-use std::borrow::Cow;
+pub use super::schema_types::{Misfit, NearMiss, SchemaFault, SchemaFinding};
 
 use serde_json::Value;
 
@@ -12,41 +12,9 @@ use super::tree::Json;
 #[derive(Debug)]
 pub enum Schema {}
 
-/// A violation: a requirement of the schema that the value does not meet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SchemaFinding {
-    /// The location of the problem, as a JSON Pointer.
-    pub pointer: String,
-    /// The requirement that the value does not meet.
-    pub message: Cow<'static, str>,
-}
-
-/// The reason why validation refuses a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misfit {
-    /// The value violates the schema.
-    Findings(Vec<SchemaFinding>),
-    /// Validation would take too long.
-    TooComplex,
-}
-
-/// A function that suggests one of the known names for a misspelled name.
-pub type NearMiss = for<'n> fn(&str, &mut dyn Iterator<Item = &'n str>) -> Option<&'n str>;
-
 /// The schemas of a configuration. This module stores none.
 #[derive(Debug)]
 pub struct Library(());
-
-/// A fault in a schema.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SchemaFault {
-    /// The address of the document that contains the schema.
-    pub address: String,
-    /// The location of the problem, as a JSON Pointer.
-    pub pointer: String,
-    /// A description of the fault and of the accepted values.
-    pub message: String,
-}
 
 impl Schema {
     /// Validates a value.

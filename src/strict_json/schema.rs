@@ -26,9 +26,8 @@ mod search;
 mod steps;
 mod words;
 
-pub use library::{Library, NearMiss, SchemaFault};
-
-use std::borrow::Cow;
+pub use super::schema_types::{Misfit, NearMiss, SchemaFault, SchemaFinding};
+pub use library::Library;
 
 use super::tree::Json;
 use id::SchemaNodeId;
@@ -40,24 +39,6 @@ use program::Program;
 pub struct Schema {
     program: Program,
     root: SchemaNodeId,
-}
-
-/// A violation: a requirement of the schema that the value does not meet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SchemaFinding {
-    /// The location in the value, as a JSON Pointer.
-    pub pointer: String,
-    /// The requirement that the value does not meet.
-    pub message: Cow<'static, str>,
-}
-
-/// The reason why validation refuses a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misfit {
-    /// The value violates the schema. The list contains the first violations.
-    Findings(Vec<SchemaFinding>),
-    /// Validation would take too long.
-    TooComplex,
 }
 
 impl Schema {

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::dialect::Vocabularies;
 use super::here::Here;
 use super::keyword::{Dynamic, Keyword};
-use super::library::{Library, SchemaFault};
+use super::library::Library;
 use super::places::Places;
 use super::program::{Program, SchemaNode};
 use super::{Schema, graph, keywords};
 use crate::strict_json::pointer;
+use crate::strict_json::schema_types::SchemaFault;
 
 /// Compiles a document as a schema, and all schemas that it refers to.
 pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, Vec<SchemaFault>> {

@@ -10,6 +10,7 @@ use super::dialect::Vocabularies;
 use super::pointer::{is_inside, subschemas};
 use super::reference::{resolve, split, unescape};
 use crate::strict_json::pointer;
+use crate::strict_json::schema_types::{NearMiss, SchemaFault};
 
 /// The schemas of a configuration. References may lead only to these schemas or to the standard metaschemas.
 #[derive(Debug)]
@@ -21,20 +22,6 @@ pub struct Library {
     by_address: BTreeMap<String, usize>,
     faults: Vec<(usize, String, String)>,
     has_standard: bool,
-}
-
-/// A function that suggests one of the known names for a misspelled name.
-pub type NearMiss = for<'n> fn(&str, &mut dyn Iterator<Item = &'n str>) -> Option<&'n str>;
-
-/// A fault in a schema.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SchemaFault {
-    /// The address of the document that contains the schema.
-    pub address: String,
-    /// The location in the document, as a JSON Pointer.
-    pub pointer: String,
-    /// A description of the fault and of the accepted values.
-    pub message: String,
 }
 
 /// A schema resource: a schema with its own address (Core §4.3.5).

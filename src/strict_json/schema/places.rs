@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::id::SchemaNodeId;
-use super::library::{Library, SchemaFault};
+use super::library::Library;
+use crate::strict_json::schema_types::SchemaFault;
 
 /// The locations that a schema reaches, and the faults found there.
 pub(super) struct Places<'l> {
