@@ -105,9 +105,9 @@ impl BodyState {
         let announced = header(b"content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
         let is_http1 = header(b"upgrade").is_none() && stream.is_http1();
         let usual = if is_http1 { CONNECTION_BUFFER } else { STREAM_WINDOW };
-        let raised = raised.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        let buffered = usual.max(raised).saturating_add(ONE_READ);
-        self.held = held.hold(announced.unwrap_or(buffered).min(buffered));
+        let buffered = usual.max(raised.unwrap_or(0)).saturating_add(ONE_READ);
+        let bytes: u64 = announced.unwrap_or(buffered).min(buffered);
+        self.held = held.hold(usize::try_from(bytes).unwrap_or(usize::MAX));
         self.held.is_some()
     }
 
@@ -141,12 +141,14 @@ pub const fn buffer_limit(largest_held_body: u64) -> u64 {
     largest_held_body + (1 << 18)
 }
 
-/// The buffer limits of the generated listener if no checks hold bodies back: `per_connection_buffer_limit_bytes` for HTTP/1,
-/// `initial_stream_window_size` for HTTP/2.
-const CONNECTION_BUFFER: usize = 32 << 10;
-const STREAM_WINDOW: usize = 64 << 10;
+/// The buffer limit of the generated listener for a connection, `per_connection_buffer_limit_bytes`. Envoy also reads up to this
+/// size from one connection before it serves the next. With Envoy's default of 1 MiB, a few clients that send large bodies delay all
+/// others by 100 ms.
+pub const CONNECTION_BUFFER: u64 = 32 << 10;
+/// The window of the generated listener for an HTTP/2 stream, `initial_stream_window_size`.
+pub const STREAM_WINDOW: u64 = 64 << 10;
 /// How much Envoy may read beyond such a limit before it pauses the client.
-const ONE_READ: usize = 128 << 10;
+const ONE_READ: u64 = 128 << 10;
 
 #[cfg(test)]
 mod tests {

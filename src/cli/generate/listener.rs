@@ -7,7 +7,7 @@ use super::version::RAISES_BUFFER_LIMIT;
 use super::{EnvoyOptions, access_log, filter, local_reply};
 use crate::cli::gateway::GatewayFile;
 use crate::config::document::Audit;
-use crate::gateway::body::buffer_limit;
+use crate::gateway::body::{CONNECTION_BUFFER, STREAM_WINDOW, buffer_limit};
 use crate::policy::respond::refusal::REPLIED_HEADER;
 
 /// Returns the listener with the filter and its routes.
@@ -24,7 +24,7 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     json!({
         "name": "portcullis",
         "address": socket(&options.address, options.port),
-        "per_connection_buffer_limit_bytes": raised_buffer_bytes(gateway, options).max(BUFFER_BYTES),
+        "per_connection_buffer_limit_bytes": raised_buffer_bytes(gateway, options).max(CONNECTION_BUFFER),
         "filter_chains": [chain],
     })
 }
@@ -78,7 +78,7 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         "generate_request_id": true,
         "http2_protocol_options": {
             "initial_connection_window_size": 1_048_576,
-            "initial_stream_window_size": raised_buffer_bytes(gateway, options).max(STREAM_BYTES),
+            "initial_stream_window_size": raised_buffer_bytes(gateway, options).max(STREAM_WINDOW),
             "max_concurrent_streams": options.traffic.max_streams,
             // A malformed request ends only its HTTP/2 stream. Over HTTP/1 the connection must end, because the start of the next
             // request is unknown.
@@ -156,10 +156,6 @@ fn routes(largest_body: Option<u64>) -> Value {
     })
 }
 
-/// This buffer also limits how much Envoy reads from one connection before it serves the next connection. With Envoy's default of
-/// 1 MiB, a few clients that send large bodies delay all other clients by 100 ms.
-const BUFFER_BYTES: u64 = 1 << 15;
-const STREAM_BYTES: u64 = 1 << 16;
 /// The filter sets this header. Envoy removes it from client requests before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";
 pub(super) const FROM_PROXIES: [&str; 6] =
