@@ -179,7 +179,7 @@ fn escape(out: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::verdict::audit::SecondaryCredential;
+    use crate::policy::verdict::audit::AcceptedCredential;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -187,12 +187,12 @@ mod tests {
     fn a_statistic_names_each_label_once() {
         let refused = AuditRecord {
             route: Some("GET /v1.0/orders;x".into()),
-            caller: Some(SecondaryCredential {
+            caller: Some(AcceptedCredential {
                 credential: "token",
                 issuer: Some("accounts".into()),
-                ..SecondaryCredential::default()
+                ..AcceptedCredential::default()
             }),
-            also: vec![SecondaryCredential { credential: "certificate", ..SecondaryCredential::default() }],
+            also: vec![AcceptedCredential { credential: "certificate", ..AcceptedCredential::default() }],
             outcome: Outcome::Deny,
             status: Some(429),
             reason: "rate_limited",

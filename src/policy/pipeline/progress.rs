@@ -16,7 +16,7 @@ use crate::policy::request::Request;
 use crate::policy::request::guard::{self, SafePath};
 use crate::policy::respond::cors::PreflightAnswer;
 use crate::policy::respond::refusal::{ReplyRenderer, RouteCredentials};
-use crate::policy::verdict::audit::{AuditRecord, Outcome, SecondaryCredential};
+use crate::policy::verdict::audit::{AcceptedCredential, AuditRecord, Outcome};
 use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
@@ -83,7 +83,7 @@ impl Progress {
 
     /// Records a valid credential. The first recorded credential identifies the caller.
     pub(in crate::policy) fn note_caller(&mut self, caller: &Caller) {
-        let witness = SecondaryCredential {
+        let accepted = AcceptedCredential {
             credential: caller.kind().word(),
             issuer: caller.issuer_name().cloned(),
             subject: caller.subject.clone(),
@@ -91,8 +91,8 @@ impl Progress {
             key: caller.key().cloned(),
         };
         match &self.audit.caller {
-            None => self.audit.caller = Some(witness),
-            Some(_) => self.audit.also.push(witness),
+            None => self.audit.caller = Some(accepted),
+            Some(_) => self.audit.also.push(accepted),
         }
     }
 

@@ -18,9 +18,9 @@ pub struct AuditRecord {
     /// The name of the matched route.
     pub route: Option<Rc<str>>,
     /// The credential that identifies the caller, and the caller's ids.
-    pub caller: Option<SecondaryCredential>,
+    pub caller: Option<AcceptedCredential>,
     /// The other valid credentials of the request.
-    pub also: Vec<SecondaryCredential>,
+    pub also: Vec<AcceptedCredential>,
     /// The outcome.
     pub outcome: Outcome,
     /// The HTTP status of the gateway's own reply; `None` for a forwarded request.
@@ -64,7 +64,7 @@ pub struct RequestEnd {
 
 /// A valid credential, and the caller that it identifies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecondaryCredential {
+pub struct AcceptedCredential {
     /// The kind of the credential, as a stable word.
     pub credential: &'static str,
     /// The name of the issuer that accepts the token.
@@ -200,10 +200,10 @@ impl AuditRecord {
     }
 }
 
-impl SecondaryCredential {
+impl AcceptedCredential {
     fn write(&self, out: &mut String) {
         member(out, "credential", self.credential);
-        let SecondaryCredential { issuer, subject, client, key, .. } = self;
+        let AcceptedCredential { issuer, subject, client, key, .. } = self;
         for (name, value) in [("issuer", issuer), ("subject", subject), ("client", client), ("key", key)] {
             if let Some(value) = value {
                 member(out, name, value);
@@ -256,7 +256,7 @@ mod tests {
             method: "GET".into(),
             path: "/a\"b\n\u{1f600}".into(),
             route: Some("GET /a".into()),
-            caller: Some(SecondaryCredential { subject: Some("x\\\u{7f}".into()), ..SecondaryCredential::default() }),
+            caller: Some(AcceptedCredential { subject: Some("x\\\u{7f}".into()), ..AcceptedCredential::default() }),
             reason: "token_expired",
             spoofed: 2,
             ..AuditRecord::default()
