@@ -2,6 +2,8 @@
 //!
 //! Label values come from the policy and from fixed lists of words, never from client data.
 
+use std::collections::BTreeSet;
+use std::iter;
 use std::rc::Rc;
 
 use crate::policy::verdict::audit::{AuditRecord, Outcome};
@@ -85,47 +87,35 @@ pub enum CallOutcome {
 
 impl Count {
     /// Returns the counts of a request that has ended.
-    pub fn of_request(record: &AuditRecord) -> Vec<Count> {
-        let mut counts = Vec::with_capacity(2);
-        counts.push(Count::Request(record.route.clone(), record.outcome));
-        let proven = record.caller.iter().chain(&record.also);
-        counts.extend(proven.map(|caller| Count::Authentication(caller.credential, caller.issuer.clone())));
-        if record.outcome == Outcome::Deny {
-            counts.push(Count::Refusal(record.settled_reason(), record.status));
-        }
+    pub fn of_request(record: &AuditRecord) -> impl Iterator<Item = Count> {
+        let request = Count::Request(record.route.clone(), record.outcome);
+        let accepted = record.caller.iter().chain(&record.also);
+        let accepted = accepted.map(|caller| Count::Authentication(caller.credential, caller.issuer.clone()));
+        let is_refused = record.outcome == Outcome::Deny;
+        let refusal = is_refused.then(|| Count::Refusal(record.settled_reason(), record.status));
         // Another status means that the limit could not be counted.
         let enforced = record.limit.iter().filter(|_| record.status == Some(429));
-        counts.extend(enforced.map(|limit| Count::LimitHit(limit.clone(), LimitMode::Enforced)));
-        counts.extend(record.would_limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Shadow)));
-        counts
-    }
-
-    /// Returns the metric that the count belongs to.
-    pub fn metric(&self) -> &'static Metric {
-        match self {
-            Count::Request(..) => &REQUESTS,
-            Count::Refusal(..) => &REFUSALS,
-            Count::Authentication(..) => &AUTHENTICATIONS,
-            Count::LimitHit(..) => &LIMIT_HITS,
-            Count::Call(..) => &CALLS,
-        }
+        let enforced = enforced.map(|limit| Count::LimitHit(limit.clone(), LimitMode::Enforced));
+        let shadow = record.would_limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Shadow));
+        iter::once(request).chain(accepted).chain(refusal).chain(enforced).chain(shadow)
     }
 
     /// Returns the name of the statistic: the name of the metric, and `;label=value` for each label. A missing value becomes
     /// `none`.
     pub fn statistic(&self) -> String {
         let status;
-        let values: [&str; 3] = match self {
-            Count::Request(route, outcome) => [or_none(route.as_deref()), outcome.name(), ""],
+        let (metric, values): (&Metric, [&str; 3]) = match self {
+            Count::Request(route, outcome) => (&REQUESTS, [or_none(route.as_deref()), outcome.name(), ""]),
             Count::Refusal(reason, code) => {
                 status = code.map(|code| code.to_string());
-                [reason, or_none(status.as_deref()), ""]
+                (&REFUSALS, [reason, or_none(status.as_deref()), ""])
             }
-            Count::Authentication(credential, issuer) => [credential, or_none(issuer.as_deref()), ""],
-            Count::LimitHit(limit, mode) => [limit, mode.name(), ""],
-            Count::Call(call, cluster, outcome) => [call, cluster, outcome.name()],
+            Count::Authentication(credential, issuer) => {
+                (&AUTHENTICATIONS, [credential, or_none(issuer.as_deref()), ""])
+            }
+            Count::LimitHit(limit, mode) => (&LIMIT_HITS, [limit, mode.name(), ""]),
+            Count::Call(call, cluster, outcome) => (&CALLS, [call, cluster, outcome.name()]),
         };
-        let metric = self.metric();
         let mut name = metric.name.to_string();
         for (label, value) in metric.labels.iter().zip(values) {
             name.extend([";", label, "="]);
@@ -155,10 +145,11 @@ impl CallOutcome {
     }
 }
 
-/// Returns Envoy's tag rule for a label. The outer group is the part to remove from the statistic's name, the inner group is the
-/// value.
-pub fn tag_rule(label: &str) -> String {
-    format!(r"^wasmcustom\.portcullis_.*?(;{label}=([^;]*))")
+/// Returns each label with Envoy's tag rule for the label, sorted by label. In a rule, the outer group is the part to remove from
+/// the statistic's name, and the inner group is the value.
+pub fn tag_rules() -> impl Iterator<Item = (&'static str, String)> {
+    let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
+    labels.into_iter().map(|label| (label, format!(r"^wasmcustom\.portcullis_.*?(;{label}=([^;]*))")))
 }
 
 fn or_none(value: Option<&str>) -> &str {
@@ -200,7 +191,7 @@ mod tests {
             would_limit: vec!["daily".into()],
             ..AuditRecord::default()
         };
-        let names: Vec<_> = Count::of_request(&refused).iter().map(Count::statistic).collect();
+        let names: Vec<_> = Count::of_request(&refused).map(|count| count.statistic()).collect();
         assert_eq!(
             names,
             [
@@ -216,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_request_that_ended_early_has_no_route_and_no_status() {
-        let names: Vec<_> = Count::of_request(&AuditRecord::default()).iter().map(Count::statistic).collect();
+        let names: Vec<_> = Count::of_request(&AuditRecord::default()).map(|count| count.statistic()).collect();
         let expected =
             ["requests_total;route=none;decision=deny", "refusals_total;reason=ended_before_decision;status=none"];
         assert_eq!(names, expected.map(|name| format!("portcullis_{name}")));

@@ -266,8 +266,7 @@ impl Transaction {
         known_id: impl FnOnce() -> String,
     ) -> Vec<Command> {
         self.end(gateway);
-        let counts = Count::of_request(&self.progress.audit);
-        let mut commands: Vec<_> = counts.into_iter().map(Command::Count).collect();
+        let mut commands: Vec<_> = Count::of_request(&self.progress.audit).map(Command::Count).collect();
         if gateway.policy.audit() == Audit::Log {
             commands.push(log(Level::Info, self.close(end(), known_id)));
         }

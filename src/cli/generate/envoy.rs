@@ -1,7 +1,5 @@
 //! Generates the complete Envoy configuration of a gateway: listener, filter, clusters, limits and a local admin port.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::address::socket;
@@ -9,7 +7,7 @@ use super::traffic::TrafficOptions;
 use super::{EnvoyOptions, clusters, listener};
 use crate::cli::gateway::GatewayFile;
 use crate::config::problem::Problems;
-use crate::gateway::metrics::{METRICS, tag_rule};
+use crate::gateway::metrics::tag_rules;
 
 /// Returns the bootstrap for one document.
 pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) -> Value {
@@ -30,8 +28,7 @@ pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut P
 
 /// Turns labels in the names of the filter's statistics into Envoy's tags.
 fn stats_tags() -> Vec<Value> {
-    let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
-    labels.into_iter().map(|label| json!({ "tag_name": label, "regex": tag_rule(label) })).collect()
+    tag_rules().map(|(label, rule)| json!({ "tag_name": label, "regex": rule })).collect()
 }
 
 /// Returns the settings that shed load before the proxy runs out of memory or file descriptors: the proxy refuses new requests
