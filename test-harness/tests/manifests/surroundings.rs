@@ -64,7 +64,7 @@ fn only_by_its_word(around: Surroundings) -> Result<()> {
     nothing_passes(&open(around, &servers, refusing.path(), true, |_| Ok(()))?, &servers, 403)?;
     let trapping = odd_module::File::write(Oddity::TrapsAtRequests)?;
     nothing_passes(&open(around, &servers, trapping.path(), true, |_| Ok(()))?, &servers, 503)?;
-    // Control: without the guard, a request passes a filter that has no configuration (envoy-facts §0.1).
+    // Counter-check: without the guard, a request passes a filter that has no configuration (envoy-facts §0.1).
     let open_door = open(around, &servers, refusing.path(), false, |_| Ok(()))?;
     ensure!(open_door.send(&Request::new("GET", "/orders/1", HOST))?.status == 200, "there was no hole to close");
     ensure!(servers.upstream.received().take().len() == 1, "nothing went through it");

@@ -97,7 +97,8 @@ impl Account {
             return QuotaState::Over(self.refused_until);
         }
         let since = |at: Option<Duration>| at.is_some_and(|at| at >= received_at);
-        // The filter sets `received_at` to zero for a request that cannot wait. Earlier failures must not refuse that request.
+        // The filter sets `received_at` to zero for a request that cannot wait. An earlier failure of the service must not refuse
+        // such a request.
         if since(self.failed_at) && received_at > Duration::ZERO {
             return QuotaState::Failed;
         }
