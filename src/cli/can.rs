@@ -76,7 +76,8 @@ pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
 }
 
-/// Returns the key with this id. Without an id, returns the first key that is valid in this gateway, or else the first key.
+/// Returns the key with this id. Without an id, returns the first key that is valid in this gateway. If no key is valid,
+/// returns the first key.
 fn key<'c>(
     client: &'c ClientSettings,
     id: Option<&str>,

@@ -1,4 +1,4 @@
-//! `portcullis check`: reports every problem with its file and place, and a one-line summary for each file without problems.
+//! `portcullis check`: reports every problem with its file and location, and a one-line summary for each file without problems.
 
 mod caches;
 pub mod clients;
@@ -99,13 +99,13 @@ pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes, exit })
 }
 
-/// Formats a note with its place, such as `gateway.yaml:8:5: routes[0].permissions[0]: note: …`.
+/// Formats a note with its location, such as `gateway.yaml:8:5: routes[0].permissions[0]: note: …`.
 pub fn noted(file: &str, place: &Place, note: &str) -> String {
     line(file, &Problem { place: place.clone(), message: format!("note: {note}") })
 }
 
-/// Returns a summary such as `gateway.yaml: 7 routes, 2 issuers, no problems`. It names the required module if the smaller module
-/// lacks a feature.
+/// Returns a summary such as `gateway.yaml: 7 routes, 2 issuers, no problems`. If the document needs a feature that the smaller
+/// module lacks, the summary names the larger module.
 fn summary(file: &str, gateway: &GatewayFile) -> String {
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let document = &gateway.document;

@@ -1,4 +1,4 @@
-//! `portcullis clients check`: reports every problem in a document of clients with its place, before gateways fetch it.
+//! `portcullis clients check`: reports every problem in a document of clients with its location, before gateways fetch it.
 
 use clap::Subcommand;
 

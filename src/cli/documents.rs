@@ -12,7 +12,8 @@ use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 use crate::config::source;
 
-/// Parses a whole file: JSON if the file extension says so, otherwise YAML with any number of documents.
+/// Parses a whole file. A file with the extension of JSON is parsed as JSON, any other file as YAML with any number of
+/// documents.
 pub fn read(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     read_with_ambiguous(file, text).map(|(roots, _)| roots)
 }
@@ -35,8 +36,7 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
             {
                 return Err(problem(root.at, what));
             }
-            // No other loader reads a file with a plain gateway document, so scalars that other loaders read differently are
-            // accepted.
+            // Envoy and Kubernetes never read this file, so scalars that they would read differently are accepted.
             match (json_text::is_name_of_json(file), roots) {
                 (true, [root]) => search.found.push(root.clone()),
                 _ => search.found.push(yaml::read(text)?),
@@ -110,7 +110,7 @@ impl DocumentSearch<'_> {
             ("google.protobuf.StringValue", Value::Text(json)) => {
                 let document =
                     json_text::read(json).map(|node| with_file_positions(node, &PositionMap::of(value.at, self.text)));
-                // A string without sections of a gateway document, in JSON or YAML, is the configuration of another plugin.
+                // If the string contains no section of a gateway document, it is the configuration of another plugin.
                 let has_sections = || match &document {
                     Ok(document) => is_gateway(document),
                     Err(_) => yaml::read(json).is_ok_and(|document| is_gateway(&document)),
@@ -129,7 +129,8 @@ impl DocumentSearch<'_> {
         Ok(())
     }
 
-    /// Converts a document to the values that arrive in a Struct, whose numbers are doubles (envoy-facts §2.1).
+    /// Converts a document to the values that the filter receives in a Struct. All numbers in a Struct are doubles (envoy-facts
+    /// §2.1).
     fn as_struct(&self, node: Node, loader: Loader) -> Result<Node, Problem> {
         let flat = !matches!(node.value, Value::List(_) | Value::Map(_));
         if let Some(text) = self.ambiguous.get(&(node.at.line, node.at.column)).filter(|_| flat)
@@ -162,8 +163,8 @@ impl DocumentSearch<'_> {
     }
 }
 
-/// Whether a plugin configuration belongs to this filter. The same file can configure other plugins; the names identify this
-/// filter.
+/// Whether a plugin configuration belongs to this filter. The same file can also configure other plugins, so this function
+/// compares the names.
 fn is_ours(plugin: &Node) -> bool {
     let machine = plugin.get("vm_config");
     let code = machine.and_then(|m| m.get("code")).and_then(|c| c.get("local")).and_then(|l| l.get("filename"));
@@ -175,9 +176,9 @@ fn is_gateway(document: &Node) -> bool {
     SECTIONS.iter().any(|section| document.get(section).is_some())
 }
 
-/// How places in an embedded document map to places in the file.
+/// How locations in an embedded document map to locations in the file.
 enum PositionMap {
-    /// A quoted or folded string: every place maps to the start of the string.
+    /// A quoted or folded string: every location maps to the start of the string.
     Flat(Position),
     /// A literal block (`|`): each line maps to one line of the file, indented by this number of columns.
     Literal { line: u32, column: u32 },

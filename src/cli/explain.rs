@@ -128,8 +128,8 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes: file.notes(&options.file).chain(empty_documents).collect(), exit })
 }
 
-/// Runs a request until its end. A fetch for an unknown key id counts as failed, so that the request stops waiting. No rate limit
-/// service is called; all hits are granted.
+/// Runs a request until its end. If the request waits for a newer key set, the fetch counts as failed, so that the wait ends.
+/// No rate limit service is called; all hits are granted.
 fn run_request(
     gateway: &Gateway,
     transaction: &mut Transaction,

@@ -43,9 +43,9 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     if path.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_path_buf()) }
 }
 
-/// A temporary file beside a file, with the new text of the file, until the new text is committed or dropped.
+/// The new text of a file, stored in a temporary file beside it until the change is committed or dropped.
 ///
-/// Readers of the file see the complete old text or the complete new text. If the file is a symbolic link, its target is
+/// Other processes read either the complete old text or the complete new text. If the file is a symbolic link, its target is
 /// replaced.
 pub struct Staged {
     file: PathBuf,
@@ -114,8 +114,8 @@ impl Drop for Staged {
     }
 }
 
-/// Copies the owner if the user has the right to change it. The group must be copied, because another group must not gain read
-/// access.
+/// Copies the owner if the user has the right to change it. Fails if the group cannot be copied, because another group could
+/// gain read access.
 #[cfg(unix)]
 fn keep_owner(new: &File, old: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};

@@ -31,7 +31,7 @@ pub struct Variables {
     /// Set a variable; overrides the environment
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = PrivateArgument(assignment))]
     set: Vec<(String, String)>,
-    /// The value for variables that are not set; `None` means that an unset variable is a problem.
+    /// The value for variables that are not set. If it is `None`, an unset variable is a problem.
     #[arg(skip)]
     stand_in: Option<&'static str>,
 }
@@ -125,7 +125,7 @@ impl GatewayFile {
                 _ => None,
             })
             .collect();
-        // Secrets are set where Envoy runs. If a secret is not set here, the rest of the document is still checked.
+        // Secrets are set in the environment of Envoy. If a secret is not set here, the rest of the document is still checked.
         let environment = |name: &str| match unset.contains(name) {
             true => Some(STAND_IN.to_string()),
             false => variables.look_up(name),
@@ -142,7 +142,8 @@ impl GatewayFile {
     }
 }
 
-/// Returns the document as JSON, with the values of variables in upstream addresses. The compiler has checked that all are set.
+/// Returns the document as JSON, with the values of variables in upstream addresses. The compiler has already checked that all
+/// variables are set.
 fn resolved(node: &Node, variables: &Variables) -> serde_json::Value {
     let mut node = node.clone();
     if let Some(Value::Map(upstreams)) = member(&mut node, "upstreams") {

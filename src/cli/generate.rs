@@ -109,7 +109,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));
     }
-    // All secrets are listed, because the environment of this command differs from the environment of Envoy.
+    // Lists all secrets, even those that are set here, because Envoy runs in another environment.
     let needed = filter::secrets(&gateway.document).into_iter();
     let needed = needed.map(|name| format!("Envoy needs `{name}` in its environment"));
     let public_paths_without_route = public_paths_without_route(&gateway)

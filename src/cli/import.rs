@@ -1,6 +1,7 @@
 //! `portcullis import`: converts the configuration of another gateway, and reports every key that it leaves out.
 //!
-//! Values that import does not understand never remove a token requirement: the file is refused, with the place of each value.
+//! An unknown value never removes a token requirement: the file is refused, and each unknown value is reported with its
+//! location.
 
 mod precedence;
 #[cfg(test)]
@@ -59,7 +60,7 @@ struct Imported {
     upstreams: Map<String, Value>,
     public_paths: Vec<Value>,
     routes: Vec<Value>,
-    /// Parts of the result, such as `routes[2]`, each with the place in the file from which it was read.
+    /// Parts of the result, such as `routes[2]`, each with the location in the file from which it was read.
     origins: Vec<(String, Place)>,
 }
 
@@ -72,7 +73,7 @@ struct ImportContext<'o> {
 /// The converted document and the notes for the user.
 struct Import {
     document: Value,
-    /// Whether routes need a token although no issuer is known.
+    /// Whether a route needs a token, but neither the file nor the options name an issuer.
     lacks_issuer: bool,
     warnings: Vec<Problem>,
 }
@@ -81,7 +82,8 @@ struct Import {
 pub fn run(options: &ImportOptions) -> Result<ToolOutcome, Failure> {
     let text = gateway::read(&options.file)?;
     let in_file = |problem| Failure::Problems(vec![(options.file.clone(), problem)]);
-    // A manifest can have several documents. An error that names its kind is more useful than one about the number of documents.
+    // A manifest can have several documents. The error for its format is more useful than an error about the number of
+    // documents.
     for root in &yaml::read_all(&text).map_err(in_file)? {
         refuse_unsupported(root).map_err(in_file)?;
     }
@@ -172,7 +174,7 @@ impl Imported {
         self.routes.push(route);
     }
 
-    /// Records the place from which a part of the result was read.
+    /// Records the location from which a part of the result was read.
     fn origin(&mut self, part: &str, item: &ImportValue<'_, '_>) {
         self.origins.push((part.to_string(), item.place.clone()));
     }
@@ -186,7 +188,7 @@ impl ImportContext<'_> {
 }
 
 /// Reads a path that the filter's route table accepts, and returns it in canonical spelling. Other wildcard syntax is a problem
-/// with its place in the file.
+/// with its location in the file.
 fn pattern(item: &ImportValue<'_, '_>) -> Option<String> {
     let text = item.text()?;
     match RoutePattern::parse(text) {
@@ -198,8 +200,8 @@ fn pattern(item: &ImportValue<'_, '_>) -> Option<String> {
     }
 }
 
-/// Refuses a path without a token requirement if it has an unneeded escape. A gateway that does not decode the escape routes
-/// requests for the decoded path elsewhere, perhaps to a path that needs a token.
+/// Refuses a path without a token requirement if it has an unneeded escape. If the imported gateway does not decode the escape,
+/// it sends requests for the decoded path to another route, which may need a token.
 fn refuse_needless_escape(item: &ImportValue<'_, '_>, pattern: &str) {
     let Some(text) = item.text() else { return };
     // Clients must escape characters above ASCII.

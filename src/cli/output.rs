@@ -1,7 +1,7 @@
 //! The output of commands: all output passes through this module, which escapes every hidden character.
 //!
-//! Commands pass lines, one JSON value or a whole document. A line cannot contain a line break, so a string from a document, a
-//! token or an argument cannot imitate a message of the program.
+//! Commands pass lines, one JSON value or a whole document. Line breaks inside a line are escaped, so a string from a document,
+//! a token or an argument cannot imitate a message of the program.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};

@@ -1,4 +1,4 @@
-//! `portcullis revocation check`: reports every problem in a revocation list with its place, before gateways fetch it.
+//! `portcullis revocation check`: reports every problem in a revocation list with its location, before gateways fetch it.
 
 use std::time::Duration;
 
@@ -66,8 +66,8 @@ fn most_entries(gateway: Option<&Document>) -> usize {
     gateway.and_then(|document| document.revocation.as_ref()).map_or(USUAL_ENTRIES, |r| r.max_entries)
 }
 
-/// Returns a name in an entry that the gateway does not know, so that the entry revokes nothing. The names of clients are not
-/// checked if the gateway polls its clients.
+/// Returns a name in an entry that the gateway document does not define, because such an entry revokes nothing. The names of
+/// clients are not checked if the gateway polls its clients.
 fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, String)> {
     if let Some(issuer) = &entry.issuer {
         let known = document.issuers.iter().map(|issuer| issuer.issuer.value.as_str());

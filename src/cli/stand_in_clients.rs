@@ -1,7 +1,7 @@
-//! Stand-in clients: clients of a document whose key hashes were replaced by the hashes of keys that the tool knows.
+//! Stand-in clients: clients of a document in which the hash of each key is replaced by the hash of a generated key.
 //!
-//! With stand-in keys, the tools can run each client through the filter's own lookup without real keys. Other gateways do not
-//! accept the stand-in keys.
+//! With these stand-in keys, the tools can run each client through the filter's own lookup without the real keys. Other
+//! gateways do not accept the stand-in keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -159,8 +159,8 @@ pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
     (!client.certificates.is_empty()).then_some(certificate)
 }
 
-/// Returns the certificate to which an issuer's tokens must be bound (RFC 8705 §3.1). For a client without certificates, it is
-/// any certificate.
+/// Returns the certificate to which an issuer's tokens must be bound (RFC 8705 §3.1). For a client without certificates,
+/// returns an arbitrary certificate.
 pub fn bound_to(client: &ClientSettings, issuer: &IssuerSettings) -> Option<Certificate> {
     let any = || Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     issuer.rules.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
@@ -203,8 +203,8 @@ fn set_claim(claims: &mut Value, claim: &ClaimPath, value: Value) {
     *target = value;
 }
 
-/// The hash of a certificate that the document identifies by another field.
+/// A hash that matches no certificate, for a client whose certificate the document identifies by another field.
 const UNKNOWN_CERTIFICATE: [u8; 32] = [0xff; 32];
 
-/// A public value. Only the gateway that the tool compiles accepts keys with this secret.
+/// This secret is public. Only the gateway that the tool compiles accepts keys with this secret.
 const STAND_IN_SECRET: &str = "supposedsupposedsupposedsupposed";

@@ -49,8 +49,8 @@ pub fn try_route<'g>(
     let method = if method == "ANY" { "GET" } else { method };
     let host = route.hosts.first().map_or("gateway.test", |host| host.value.as_str()).replacen('*', "any", 1);
     let mut last = None;
-    // An example value for a parameter can match a more specific route. A document is unlikely to have a route for each of these
-    // values.
+    // The example value of a parameter can match a more specific route, so several values are tried. A document is unlikely to
+    // have such a route for all of them.
     for value in ["any", "any-other", "7b1c", "x-0f3e"] {
         let path: String = route
             .path

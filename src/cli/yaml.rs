@@ -12,7 +12,7 @@ use crate::config::document_size;
 use crate::config::node::{MapKey, Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 
-/// Parses a file with one document. Parsing ends at the first syntax error, because the meaning of the rest is not certain.
+/// Parses a file with one document. Parsing ends at the first syntax error, because the rest could be misinterpreted.
 pub fn read(text: &str) -> Result<Node, Problem> {
     refuse_controls(text)?;
     let text = json_escapes::as_yaml(text);
@@ -203,8 +203,8 @@ impl<'t> YamlReader<'t> {
         }
     }
 
-    /// Copies the value of an anchor. The copy counts like any other content, so that a document whose aliases multiply its size
-    /// is refused before it fills the memory.
+    /// Copies the value of an anchor. The copy counts against the size limits like any other content, so that a small file with
+    /// many aliases cannot fill the memory.
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Problem> {
         // Count before copying, so that a value that is too large is never copied.
         let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {

@@ -1,6 +1,6 @@
 //! Edits the text of a YAML or JSON document in place; all other characters stay unchanged, including comments.
 //!
-//! An edit assumes a usual layout. It is accepted only if the new text parses to exactly the intended value.
+//! An edit supports the usual layouts. The new text is accepted only if it parses to exactly the intended value.
 
 use serde_json::{Map, Value as Json};
 
@@ -165,8 +165,8 @@ fn object<'j>(root: &'j mut Json, path: &[PathStep<'_>]) -> Option<&'j mut Map<S
     found?.as_object_mut()
 }
 
-/// Whether a mapping or list is written in brackets. A block-style list can start at the position of its first item, and that
-/// item can be in brackets.
+/// Whether a mapping or list is written in brackets. Comparing positions is not enough: a block-style list can start at the
+/// position of its first item, and that item can be in brackets.
 pub fn is_flow(text: &str, node: &Node) -> bool {
     let bracket = if matches!(node.value, Value::List(_)) { '[' } else { '{' };
     split_at(text, node.at).is_some_and(|(_, rest)| rest.starts_with(bracket))

@@ -109,8 +109,8 @@ fn inline(value: &Value) -> String {
     }
 }
 
-/// Writes a value inside brackets. Commas and brackets would end a plain scalar there, so strings with these characters are
-/// quoted.
+/// Writes a value inside brackets. Inside brackets, a comma or bracket ends a plain scalar, so strings with these characters
+/// are quoted.
 fn flow(value: &Value) -> String {
     match value {
         Value::String(t) if t.contains([',', '[', ']', '{', '}']) && !t.chars().any(printable::is_hidden) => {

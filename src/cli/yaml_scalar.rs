@@ -4,7 +4,7 @@ use serde_json::Number;
 
 use crate::config::node::Value;
 
-/// Returns the value of a plain scalar. The error says why a number cannot be represented.
+/// Returns the value of a plain scalar. The error explains why a number cannot be represented.
 pub fn resolve(text: &str) -> Result<Value, String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
@@ -32,7 +32,7 @@ pub fn resolve(text: &str) -> Result<Value, String> {
     Ok(Value::Text(text.to_string()))
 }
 
-/// The program that loads a file with an embedded document before the filter gets the document.
+/// The program that reads a file with an embedded document and passes the document to the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loader {
     /// Envoy's own YAML reader (observed with 1.40.0): it reads 32-bit integers as numbers, and all other numbers as strings.
@@ -41,7 +41,7 @@ pub enum Loader {
     Kubernetes,
 }
 
-/// Returns the type that a loader gives to a plain scalar; `None` if the loader agrees with [`resolve`].
+/// Returns the type that a loader gives to a plain scalar; `None` if the loader reads the same type as [`resolve`].
 pub fn reading_of_loader(text: &str, loader: Loader) -> Option<&'static str> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     match text.to_ascii_lowercase().as_str() {

@@ -5,7 +5,7 @@ use crate::config::document::{Document, IssuerSettings};
 use crate::config::limit::{Allowance, PlanFrom, PlanSource};
 use crate::config::problem::{At, Place};
 
-/// Returns the notes on a document, each with its place.
+/// Returns the notes on a document, each with its location.
 pub fn notes(document: &Document) -> Vec<(Place, String)> {
     let mut notes: Vec<_> = document.issuers.iter().filter_map(|issuer| about_unlisted(issuer, document)).collect();
     notes.extend(named_by_several(&document.clients, &document.issuers));
@@ -13,7 +13,7 @@ pub fn notes(document: &Document) -> Vec<(Place, String)> {
     notes
 }
 
-/// Notes plans that a limit assigns to a client by its name, although every issuer can use that name in its tokens.
+/// Reports each plan that a limit assigns to a client by name, if tokens of every issuer can contain that name.
 fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     let limits = document.limits.iter().chain(document.routes.iter().flat_map(|route| &route.limits));
     let chosen = limits.filter_map(|limit| match &limit.allowance {
@@ -33,7 +33,7 @@ fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     open.map(note).collect()
 }
 
-/// Returns a note on how an issuer's tokens for unlisted clients are handled, unless the document sets the handling explicitly.
+/// Returns a note on what happens to an issuer's tokens for unlisted clients, unless the document sets this explicitly.
 fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place, String)> {
     if !document.has_directory {
         return None;
@@ -70,7 +70,7 @@ fn restricted(document: &Document) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" or "))
 }
 
-/// Notes clients that the tokens of several issuers can name.
+/// Reports each client that the tokens of several issuers can name.
 pub fn named_by_several(clients: &[ClientSettings], issuers: &[IssuerSettings]) -> Vec<(Place, String)> {
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
     let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);

@@ -1,5 +1,5 @@
-//! Finds requests that are similar to those of a strict route but match a looser route.
-//! Such a request differs in method, trailing slash, letter case or path length, or matches a public path.
+//! Finds requests that are similar to those of a strict route but match a looser route. The requests differ in method, trailing
+//! slash, letter case or path length, or match a public path.
 //!
 //! Route A is looser than route B if A accepts a caller that B refuses. Only routes that can lead to the same upstream are
 //! compared, because another upstream does not serve the same resource.
@@ -15,11 +15,11 @@ use crate::policy::Policy;
 use crate::policy::pipeline::rule::Rule;
 use crate::policy::request::route::{Method, RouteMatch};
 
-/// Returns the notes on a document, each with its place.
+/// Returns the notes on a document, each with its location.
 pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
     let routes = RouteIndex::of(document, policy);
     let mut notes = Vec::new();
-    // The place of each looser route and the number of its notes, by the route's name.
+    // Maps the name of each looser route to its location in the document and the number of its notes.
     let mut named: HashMap<String, (Place, usize)> = HashMap::new();
     for strict in document.routes.iter().filter(|route| route.response.is_none() && has_requirements(route)) {
         let mut match_notes: Vec<MatchNote<'_>> = Vec::new();
@@ -66,7 +66,7 @@ struct RouteIndex<'d> {
 
 impl<'d> RouteIndex<'d> {
     fn of(document: &'d Document, policy: &'d Policy) -> RouteIndex<'d> {
-        // In a document without problems, the compiled rules are in the order of the routes.
+        // A document that compiles has its rules in the order of its routes, so the two lists correspond.
         let rules = policy.routes().iter().map(|(_, rule)| Rc::as_ptr(rule));
         RouteIndex { document, policy, by_rule: rules.zip(&document.routes).collect() }
     }
@@ -79,14 +79,14 @@ impl<'d> RouteIndex<'d> {
         }
     }
 
-    /// Finds the route or public path that matches a request, unless its pattern is that of the strict route.
+    /// Finds the route or public path that matches a request. Ignores a match with the same pattern as the strict route.
     fn looser_match(&self, request: &ExampleRequest, strict: &Route) -> Option<LooserMatch<'d>> {
         let route = self.route(request);
         let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));
         if self.policy.is_public(&request.path) {
             let mut public = self.document.public_paths.iter();
             let public = public.find(|public| covers(&public.path.value, &request.path))?;
-            // If a public path equals the path of a route, the author made that route public on purpose.
+            // If a public path equals the path of a route, the document makes that route public on purpose.
             let is_meant = is_same_path(&public.path.value, &strict.path.value);
             return (may_share && !is_meant).then_some(LooserMatch::Public(public));
         }
@@ -152,7 +152,7 @@ impl LooserMatch<'_> {
         }
     }
 
-    /// Returns the requirements of the strict route that this match does not have.
+    /// Returns the requirements of the strict route that the looser route or public path does not have.
     fn missing(&self, strict: &Route) -> Vec<String> {
         match self {
             LooserMatch::Public(_) => missing_on_public_path(strict),
@@ -192,7 +192,7 @@ fn similar_requests(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
     requests
 }
 
-/// Returns variants of a path. In each variant, the first letter of one literal segment has the other case.
+/// Returns variants of a path. Each variant changes the case of the first letter of one literal segment.
 fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     let segments: Vec<&str> = pattern.split('/').skip(1).collect();
     let changed = |at: usize| {
@@ -211,8 +211,8 @@ fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     (0..segments.len()).filter_map(changed).collect()
 }
 
-/// Whether two routes can lead to the same upstream. For a route without an upstream, Envoy's own routes select one, which can be
-/// the same.
+/// Whether two routes can lead to the same upstream. Envoy's own routes select the upstream of a route that names none, so such
+/// a route can lead to any upstream.
 fn may_share_upstream(one: &Route, other: &Route) -> bool {
     match (&one.upstream, &other.upstream) {
         (Some(one), Some(other)) => one.value == other.value,
@@ -273,7 +273,7 @@ mod tests {
         let closed = "routes:\n- {path: /api/users, scopes: [admin], upstream: u}\n- {path: /api/users/, scopes: [admin], upstream: u}\n\
                       - {path: '/api/users/{.+}', scopes: [admin, more], upstream: u}\n";
         assert_eq!(notes_on(closed), [""; 0]);
-        // The only remaining requests are other spellings that a catch-all route matches.
+        // These routes cover all variants except other letter cases, which only the catch-all route matches.
         let found = notes_on(&format!("{closed}- {{path: '/{{.+}}', upstream: u}}\n"));
         assert_eq!(found.len(), 3);
         assert!(
@@ -320,7 +320,7 @@ mod tests {
             ));
             assert_eq!(found, [""; 0], "{loose}");
         }
-        // A document often has different rules for different methods of one path.
+        // Documents often have different rules for different methods of one path, so this is not worth a note.
         let found = notes_on(
             "routes:\n- {path: /a, method: POST, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
         );

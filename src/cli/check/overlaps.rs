@@ -24,13 +24,13 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
         document.routes.iter().map(|route| (route, spelling(&route.path.value))).collect();
     for (i, (first, first_path)) in routes.iter().enumerate() {
         for (second, second_path) in routes.iter().skip(i + 1) {
-            // Ten thousand routes make fifty million pairs. Most pairs already differ in the first segment.
+            // Ten thousand routes make fifty million pairs. This cheap comparison excludes most of them.
             if first_segments_differ(first_path, second_path) {
                 continue;
             }
             let Some(request) = meet((first, first_path), (second, second_path)) else { continue };
             let Some(winner) = winner(&request, document, policy) else { continue };
-            // If a third route is more specific than both routes, the overlap of each with the third route is reported instead.
+            // If a third route wins, it is more specific than both. Its overlap with each of them is reported instead.
             let loser = match (std::ptr::eq(winner, *first), std::ptr::eq(winner, *second)) {
                 (true, _) => second,
                 (_, true) => first,
@@ -105,7 +105,7 @@ fn first_segments_differ(first: &str, second: &str) -> bool {
     }
 }
 
-/// Returns an element that both lists match; an empty list matches everything.
+/// Returns an element that matches both lists. An empty list matches every element.
 fn common(first: &[&str], second: &[&str], meet: impl Fn(&str, &str) -> Option<String>, any: &str) -> Option<String> {
     match (first, second) {
         ([], []) => Some(any.to_string()),

@@ -6,7 +6,7 @@ use crate::config::problem::Place;
 /// The highest bit in the integers that every JSON reader keeps exact (RFC 8259 §6).
 const HIGHEST_EXACT_BIT: u16 = 52;
 
-/// Returns the notes on a document, each with its place.
+/// Returns the notes on a document, each with its location.
 pub fn notes(document: &Document) -> Vec<(Place, String)> {
     let mut notes = Vec::new();
     for route in &document.routes {

@@ -9,7 +9,8 @@ pub fn has_caller(auth: &Auth) -> bool {
     !matches!(auth, Auth::None | Auth::Optional)
 }
 
-/// Returns the requirements of the strict route that the looser route does not have. Each item completes a sentence with "need".
+/// Returns the requirements of the strict route that the looser route does not have. Each item completes the sentence "and so
+/// need …" in the note.
 pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     let mut missing = Vec::new();
     missing.extend(
@@ -49,7 +50,8 @@ pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     missing
 }
 
-/// Returns the requirements of the strict route that a public path does not have. Each item completes a sentence with "need".
+/// Returns the requirements of the strict route that a public path does not have. Each item completes the sentence "and so need
+/// …" in the note.
 pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     match has_caller(&strict.auth.value) {
         true => vec![NO_CREDENTIAL.to_string()],
@@ -57,14 +59,14 @@ pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     }
 }
 
-/// Describes the credentials that the looser route accepts, if some of them do not satisfy the strict route. Both routes require
-/// credentials.
+/// Describes the credentials that the looser route accepts, if some of them do not satisfy the strict route. Call this only if
+/// both routes require credentials.
 fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
     let words = |auth: &Auth, between: &str| {
         auth.kinds().iter().map(|kind| kind.word().replace('_', " ")).collect::<Vec<_>>().join(between)
     };
     let is_met = match (strict, loose) {
-        // There is no difference if every set of credentials that the looser route accepts also satisfies the strict route.
+        // All accepted credentials satisfy the strict route if each set of credentials of the looser route does.
         (Auth::AnyOf(accepted), Auth::AnyOf(others)) => others.iter().all(|kind| accepted.contains(kind)),
         (Auth::AnyOf(accepted), Auth::AllOf(others)) => others.iter().any(|kind| accepted.contains(kind)),
         (Auth::AllOf(demanded), Auth::AllOf(others)) => demanded.iter().all(|kind| others.contains(kind)),

@@ -7,7 +7,7 @@ use crate::config::problem::Place;
 /// A cache filter in the same filter chain.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CacheFilter {
-    /// The place of the cache filter in the file.
+    /// The location of the cache filter in the file.
     pub place: Place,
     /// The position of the cache filter relative to this filter.
     pub side: CacheSide,
@@ -67,8 +67,8 @@ fn children(node: &Node, path: &str, mut visit: impl FnMut(&Node, String)) {
     }
 }
 
-/// Whether a filter's entry configures a cache at any depth, because composite filters and discovered filters can contain a
-/// cache.
+/// Whether a filter's entry configures a cache. Searches all levels, because composite filters and discovered filters can
+/// contain a cache.
 fn holds_cache(node: &Node) -> bool {
     let mut found = is_cache(node);
     children(node, "", |child, _| found = found || holds_cache(child));

@@ -1,4 +1,4 @@
-//! The body of the explained request: reading it, announcing it in the headers, and reporting the verdict on it.
+//! Handles the body of the explained request: reads it, adds its length to the headers, and reports the verdict on it.
 
 use crate::cli::{Failure, files};
 use crate::gateway::simulation::Sent;
@@ -22,7 +22,7 @@ pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     }
 }
 
-/// Adds the verdict on the body to the trace, before the step that reports the forwarding.
+/// Adds the verdict on the body to the trace, before the step `forward`.
 pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<TraceStep>) {
     if !sent.was_inspected {
         return;

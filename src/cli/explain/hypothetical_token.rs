@@ -102,7 +102,8 @@ impl HypotheticalToken {
     fn build(header: &Value, claims: &Value, issuer: &IssuerSettings) -> HypotheticalToken {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signing_input = format!("{}.{}", part(header), part(claims));
-        // Three parts are a JWS. The filter never reads the signature part.
+        // A JWS needs a third part for the signature (RFC 7515 §7.1). Its content has no effect, because `verify` compares only
+        // the signing input.
         let text = format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode([0_u8; 64]));
         HypotheticalToken { text, signing_input: Some(signing_input), source: source_of(issuer) }
     }
@@ -134,8 +135,8 @@ impl SignatureVerifier for HypotheticalToken {
     }
 }
 
-/// Returns the issuer with this name. Without a name, returns the issuer of the `iss` claim, or the first issuer if none matches.
-/// Without an `iss` claim, returns the only issuer.
+/// Returns the issuer with this name. Without a name, returns the issuer that the `iss` claim names, or the first issuer if the
+/// claim names none. Without an `iss` claim, returns the only issuer.
 fn choose_issuer<'d>(
     document: &'d Document,
     claims: &Map<String, Value>,

@@ -48,7 +48,7 @@ pub struct SimulatedVerdict {
 }
 
 impl<'g> SimulatedGateway<'g> {
-    /// Starts a gateway with fixed polled documents. Remote issuers publish the key set of the file, or stand-in keys if tokens
+    /// Starts a gateway with fixed polled documents. Remote issuers have the key set of the file, or stand-in keys if tokens
     /// are only simulated. The document of clients is the given string or an empty document; the revocation list is empty.
     pub fn new(
         gateway: &'g GatewayFile,
@@ -91,8 +91,8 @@ impl<'g> SimulatedGateway<'g> {
         let audit = transaction.record();
         Ok(SimulatedVerdict {
             route: audit.route.as_ref().map(|route| route.to_string()),
-            // Query and body checks run after the caller is allowed. Simulated requests have no query and no body, so a failed
-            // check counts as allowed.
+            // Query and body checks run after the caller is authorized. Simulated requests have no query and no body, so the
+            // result of these checks is ignored.
             allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
             reason: audit.reason,
             detail: audit.detail.as_ref().map(|detail| detail.to_string()),
@@ -100,7 +100,8 @@ impl<'g> SimulatedGateway<'g> {
     }
 }
 
-/// Adds a key where the document expects keys, without replacing a token if possible.
+/// Adds a key to the request, in a place where the document expects keys. Prefers a place that does not already contain a
+/// token.
 fn attach_key(document: &Document, key: &str, request: &mut Vec<(String, String)>) {
     let has_token = request.iter().any(|(name, _)| name == "authorization");
     let places = || document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value);

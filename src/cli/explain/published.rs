@@ -61,7 +61,7 @@ pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Re
     Ok(())
 }
 
-/// Installs a document. It reports problems in the same way as the commands that check such documents.
+/// Installs a document. Problems are reported in the same format as by the `check` commands for these documents.
 fn install(
     polled: &mut Polled,
     documents: &[PolledId],

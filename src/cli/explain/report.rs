@@ -95,8 +95,7 @@ impl ExplainReport<'_> {
     }
 }
 
-/// Removes the signatures of tokens from a header value, because users share reports and a token with its signature is a
-/// credential.
+/// Removes the signatures of tokens from a header value. Users share reports, and a token with its signature is a credential.
 fn without_signatures(value: &str) -> String {
     let pieces = value.split_inclusive([' ', ';', ',', '=', '&']).map(|piece| {
         let is_token = piece.starts_with("eyJ") && piece.matches('.').count() == 2;
@@ -118,7 +117,7 @@ fn reply_json(reply: &Reply) -> Value {
     json!({ "status": reply.status, "headers": pairs(headers), "body": body })
 }
 
-/// The filter passes the cluster and the timeout to Envoy in these headers. Envoy removes them.
+/// The filter passes the cluster and the timeout to Envoy in these headers. Upstreams never receive them.
 const FOR_ENVOY: [&str; 2] = ["x-portcullis-upstream", "x-envoy-upstream-rq-timeout-ms"];
 
 /// Returns headers as a list of pairs, because a JSON object cannot repeat a name.

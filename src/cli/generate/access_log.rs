@@ -1,4 +1,4 @@
-//! Generates the access log: one line of JSON per request, with the filter's audit record and fields that only Envoy knows.
+//! Generates the access log: one line of JSON per request, with the filter's audit record and fields that only Envoy has.
 
 use serde_json::{Value, json};
 
@@ -7,9 +7,9 @@ use super::local_reply::{HAS_ID, ID, MADE_ID};
 
 /// Returns three loggers with mutually exclusive conditions, so that each request has exactly one line.
 ///
-/// An expression takes microseconds; three expressions cost as much as the whole decision. So expressions come last, and only
-/// apply if the cheap conditions cannot classify the request: the client disconnected, or Envoy itself can send the same kind of
-/// reply.
+/// Evaluating a CEL expression takes microseconds, and three expressions cost as much as the whole decision. So an expression
+/// comes last in each condition. Envoy evaluates it only if the cheap conditions cannot classify the request: because the
+/// client disconnected, or because Envoy itself can send the same kind of reply.
 pub fn loggers() -> Value {
     let failed = || any(vec![status("EQ", 0), status("GE", 400)]);
     let undecided_if = |condition: String| all(vec![failed(), ambiguous_status(), expression("audit", &condition)]);
@@ -28,16 +28,16 @@ pub fn loggers() -> Value {
     ])
 }
 
-/// Returns the condition that the filter decided the request. Every response below 400 matches, because the routes refuse
-/// requests without an upstream name.
+/// Returns the condition that the filter decided the request. Every response below 400 matches, because the routes refuse every
+/// request to which the filter has not added an upstream name.
 fn decided_if() -> Value {
     let refused =
         all(vec![replied(true), any(vec![all(vec![status("GE", 401), status("LE", 407)]), status("EQ", 429)])]);
     any(vec![all(vec![status("GE", 1), status("LE", 399)]), refused, expression("audit", RECORDED)])
 }
 
-/// Matches replies that Envoy itself may have sent: replies without the refusal mark of the filter, and statuses that Envoy can
-/// send before it removes a forged mark from the request.
+/// Matches replies that Envoy itself may have sent. These replies lack the refusal mark of the filter, or have a status that
+/// Envoy can send before it removes a forged mark from the request.
 fn ambiguous_status() -> Value {
     let others = [status("LE", 400), all(vec![status("GE", 408), status("LE", 428)]), status("GE", 430)];
     any([replied(false)].into_iter().chain(others).collect())

@@ -58,7 +58,7 @@ fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d A
 
 fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Value {
     let ip = url.host.parse::<IpAddr>().ok();
-    // Each unfinished client request occupies one connection of an HTTP/1 upstream. The limit is higher than the number of
+    // Each unfinished client request occupies one connection of an HTTP/1 upstream. So the limit is higher than the number of
     // streams that a few clients can open.
     let most = options.traffic.upstream_max_requests;
     let mut cluster = json!({
@@ -78,7 +78,7 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
     });
     let Some(members) = cluster.as_object_mut() else { return cluster };
     if ip.is_none() {
-        // `localhost` and many other names have an IPv6 address on which no server listens.
+        // `localhost` and many other names have an IPv6 address, but often no server listens on it.
         members.insert("dns_lookup_family".to_string(), json!("V4_PREFERRED"));
     }
     if url.tls {

@@ -21,12 +21,12 @@ pub fn status(operator: &str, number: u16) -> Value {
     json!({ "status_code_filter": { "comparison": { "op": operator, "value": value } } })
 }
 
-/// Returns a condition on the mark with which the filter labels its own refusals: the mark is present or absent.
+/// Returns a condition on the mark that the filter adds to its own refusals: the mark is present, or it is absent.
 pub fn replied(marked: bool) -> Value {
     json!({ "header_filter": { "header": { "name": REPLIED_HEADER, "present_match": true, "invert_match": !marked } } })
 }
 
-/// Returns a CEL expression as a condition. An evaluation takes microseconds; the cost of the other conditions is negligible.
+/// Returns a CEL expression as a condition. An expression takes microseconds; the cost of all other conditions is negligible.
 pub fn expression(name: &str, expression: &str) -> Value {
     json!({ "extension_filter": {
         "name": name,

@@ -31,11 +31,11 @@ fn stats_tags() -> Vec<Value> {
     tag_rules().map(|(label, rule)| json!({ "tag_name": label, "regex": rule })).collect()
 }
 
-/// Returns the settings that shed load before the proxy runs out of memory or file descriptors: the proxy refuses new requests
-/// first.
+/// Returns the settings that shed load before the proxy runs out of memory or file descriptors. At 95 % of the heap limit,
+/// Envoy refuses new requests.
 ///
-/// Below that memory level, Envoy resets the HTTP/2 streams with the largest buffers, and shortens the idle timeouts of streams
-/// and connections. Envoy does not track the buffers of HTTP/1 streams.
+/// From 75 % on, Envoy resets the HTTP/2 streams with the largest buffers, and shortens the idle timeouts of streams and
+/// connections. Envoy does not track the buffers of HTTP/1 streams.
 fn overload_manager(traffic: &TrafficOptions) -> Value {
     let trigger = |value: f64| json!([{ "name": HEAP, "threshold": { "value": value } }]);
     let rising = json!([{ "name": HEAP, "scaled": { "scaling_threshold": 0.75, "saturation_threshold": 0.95 } }]);
@@ -78,6 +78,6 @@ fn overload_manager(traffic: &TrafficOptions) -> Value {
 }
 
 const HEAP: &str = "envoy.resource_monitors.fixed_heap";
-/// Streams that buffer less than 128 KiB (a power of two) are not worth a reset. The threshold is below the connection buffer of
-/// an upstream, so that the streams of clients that do not read their responses can be reset.
+/// Envoy does not reset streams that buffer less than 128 KiB, given as a power of two. This is less than the connection buffer
+/// of an upstream, so Envoy can reset the streams of clients that do not read their responses.
 const TRACKED_FROM: u32 = 17;

@@ -30,12 +30,12 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
             "config": {
                 "name": FILTER,
                 "root_id": FILTER,
-                // With this setting, the filter receives the body while Envoy holds the headers. Otherwise Envoy buffers the body
-                // and the filter does not see it (envoy-facts §2.7).
+                // With this setting, the filter receives the body while Envoy holds the headers. Without it, Envoy buffers the
+                // body and does not pass it to the filter (envoy-facts §2.7).
                 "allow_on_headers_stop_iteration": gateway.policy.largest_held_body().is_some(),
                 "configuration": embedded(&gateway.configuration, options.embed),
                 "failure_policy": "FAIL_RELOAD",
-                // With less than two milliseconds, Envoy divides by zero at the first reload (envoy-facts §0.5).
+                // If the interval is less than two milliseconds, Envoy divides by zero at the first reload (envoy-facts §0.5).
                 "reload_config": { "backoff": { "base_interval": "1s" } },
                 "vm_config": machine,
             },

@@ -36,7 +36,7 @@ fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
     held.map_or(0, buffer_limit)
 }
 
-/// Returns a note on the raised buffer limit, for users of such an Envoy version.
+/// Returns a note on the raised buffer limit, if the Envoy version needs it.
 pub fn note(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let (version, bytes) = (options.envoy_version, raised_buffer_bytes(gateway, options));
     let how = "because the largest held body needs that many";
@@ -73,7 +73,7 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
                 "mutations": untrusted_headers(options),
             },
         }],
-        // Envoy removes the header with the client's claims about its certificate, and adds no header instead.
+        // Envoy removes `x-forwarded-client-cert`, which the client could forge, and does not add its own.
         "forward_client_cert_details": "SANITIZE",
         "generate_request_id": true,
         "http2_protocol_options": {
@@ -94,7 +94,7 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "preserve_external_request_id": true,
         "request_headers_timeout": "10s",
-        // Without these settings, Envoy encodes its tracing decision in the request id that the client chose.
+        // Without these settings, Envoy changes the client's request id, because it encodes its tracing decision in the id.
         "request_id_extension": { "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
             "pack_trace_reason": false,

@@ -84,14 +84,14 @@ const GRPC: &str = "'content-type' in request.headers && request.headers['conten
 
 /// Whether the overload manager refused the request (envoy.overload_actions.stop_accepting_requests).
 const OVERLOADED: &str = "response.code_details == 'overload'";
-/// Envoy checks the memory pressure four times a second, and freeing memory takes longer.
+/// Envoy checks the memory pressure every 250 ms, and it takes longer until memory is free again.
 const RETRY_AFTER_SECONDS: &str = "2";
 
 /// The filter state in which Envoy records the filter that sent a local reply (envoy-facts §2.6); the value is bytes.
 const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";
 
-/// Whether the client sent a request id that the filter would accept. Other values may contain a token, so the replies and the
-/// logs do not repeat them.
+/// Whether the client sent a request id that the filter would accept. Any other value may contain a token, so replies and logs
+/// do not repeat it.
 pub const HAS_ID: &str = "'x-request-id' in request.headers && size(request.headers['x-request-id']) <= 128 \
      && request.headers['x-request-id'].matches('^[A-Za-z0-9._-]+$')";
 /// The id of the request.

@@ -40,8 +40,8 @@ impl TlsOptions {
         {
             common.insert("validation_context".to_string(), json!({ "trusted_ca": { "filename": authorities } }));
             context.insert("require_client_certificate".to_string(), json!(self.require_client_certificate));
-            // A resumed session would reuse the client certificate without verification, even after the certificate expired.
-            // Envoy stops reporting such a certificate as verified, so the filter would accept no certificate on that connection.
+            // In a resumed session, Envoy does not verify the client certificate again, even if it has expired. Envoy then no
+            // longer reports an expired certificate as verified, so the filter would refuse it on the whole connection.
             context.insert("disable_stateful_session_resumption".to_string(), json!(true));
             context.insert("disable_stateless_session_resumption".to_string(), json!(true));
         }

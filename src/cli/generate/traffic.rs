@@ -30,7 +30,8 @@ pub struct TrafficOptions {
 }
 
 impl TrafficOptions {
-    /// Returns the timeout of a whole request. It is shorter if bodies are held back, because held bodies occupy memory.
+    /// Returns the timeout of a whole request. The default is shorter if bodies are held back, because held bodies occupy
+    /// memory.
     pub fn request_timeout(&self, holds_bodies: bool) -> String {
         seconds(self.request_timeout.unwrap_or(if holds_bodies { HELD } else { STREAMED }))
     }
@@ -65,5 +66,5 @@ const LEAST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(30 * 86_400);
 const HELD: Duration = Duration::from_secs(60);
 const STREAMED: Duration = Duration::from_secs(300);
-/// The default upstream timeout. With a shorter idle timeout, requests that wait for an upstream would end earlier.
+/// The default upstream timeout. A shorter idle timeout would end requests before their upstream timeout.
 const LEAST_IDLE: Duration = Duration::from_secs(15);

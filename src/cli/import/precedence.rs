@@ -1,8 +1,8 @@
 //! Finds requests that need a token in the imported gateway but would need none here, because the path precedence differs.
 //!
-//! The serverless gateway prefers, in this order: a path without parameters, more matched segments, a path without `{.+}`, a
-//! named method, the earlier path. Its `{.+}` also matches an empty tail. In contrast, this filter compares segments from left to
-//! right, and its `{.+}` matches at least one segment.
+//! The serverless gateway prefers a path without parameters, then the path with more matched segments, then a path without
+//! `{.+}`, then a named method, then the earlier path. Its `{.+}` also matches an empty tail. In contrast, this filter compares
+//! segments from left to right, and its `{.+}` matches at least one segment.
 
 use crate::cli::check::overlaps::common_path;
 use crate::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
@@ -28,13 +28,13 @@ pub struct OpenedRequest {
     pub request: String,
 }
 
-/// Compares each path that needs a token with each path that needs none, and returns one request that would no longer need a
-/// token.
+/// Compares each path that needs a token with each path that needs none. For each pair, returns at most one request that would
+/// no longer need a token.
 pub fn opened(entries: &[RankedRoute]) -> Vec<OpenedRequest> {
     let mut table = RouteTable::builder();
     for (index, entry) in entries.iter().enumerate() {
         if let Ok(pattern) = RoutePattern::parse(&entry.pattern) {
-            // Two paths that match the same requests are a problem of the result; `verify_result` reports that problem.
+            // If two paths match the same requests, `insert` fails. `verify_result` reports that problem.
             let _ = table.insert(&[], pattern, &entry.methods, index);
         }
     }

@@ -50,7 +50,7 @@ fn keys<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) 
 }
 
 /// Decodes the escapes of a path. The generated files percent-encode only letters, such as `%61` for `a`, so decoding does not
-/// change how the path is split.
+/// change the segments of the path.
 fn decoded(path: &Value) -> Value {
     path.as_str().map_or(path.clone(), |path| json!(percent::decode(path)))
 }
@@ -187,7 +187,8 @@ proptest! {
     }
 }
 
-/// Checks that the generators are useful: `import` accepts many files, and some files have routes without a token requirement.
+/// Checks that the generators are useful: `import` must accept many files, and some files must have routes without a token
+/// requirement.
 #[test]
 fn many_random_files_are_imported() {
     use proptest::strategy::ValueTree;

@@ -1,8 +1,8 @@
 //! Reads another gateway's file and records which values were used, so that `import` can report every unused key.
 //!
 //! A value counts as used only if its content was read, or if a warning explains why it was left out. [`ImportReader::finish`]
-//! walks the whole file and reports all other values. So a format reader cannot overlook a key: to ignore a key, it must name the
-//! key.
+//! walks the whole file and reports all other values. So a format reader cannot overlook a key. To ignore a key on purpose, it
+//! must call [`ImportValue::leave_out`].
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -21,7 +21,7 @@ pub struct ImportReader<'n> {
 struct ReadingState {
     /// Values whose content was read or reported.
     used: HashSet<*const Node>,
-    /// Mappings and lists whose members are read one by one. For a mapping, the keys that were read are listed.
+    /// Mappings and lists whose members are read one by one. For a mapping, the value lists the keys that were read.
     entered: HashMap<*const Node, Vec<&'static str>>,
     findings: Findings,
 }
@@ -38,7 +38,7 @@ pub struct Findings {
 /// A value that is being read.
 #[derive(Clone)]
 pub struct ImportValue<'n, 'r> {
-    /// The place of the value in the file.
+    /// The location of the value in the file.
     pub place: Place,
     node: &'n Node,
     reader: &'r ImportReader<'n>,

@@ -41,7 +41,7 @@ pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported
     imported
 }
 
-/// Refuses paths without a token requirement that would match requests which need a token in the imported gateway.
+/// Refuses each path without a token requirement that would match requests for which the imported gateway requires a token.
 fn refuse_opened(imported: &Imported, paths: &[ImportValue<'_, '_>]) {
     let entries: Vec<RankedRoute> = imported.routes.iter().map(entry).collect();
     for opened in precedence::opened(&entries) {

@@ -7,7 +7,7 @@ use crate::config::node::Node;
 use crate::config::problem::{Place, Problem};
 use crate::policy::Policy;
 
-/// Returns the problems that `check` would report, each with its place in the imported file if known.
+/// Returns the problems that `check` would report, each with its location in the imported file if known.
 ///
 /// The issuer and the addresses of upstreams can still be missing, because `import` has already warned about them.
 pub fn problems(document: &Value, origins: &[(String, Place)]) -> Vec<Problem> {
@@ -30,7 +30,7 @@ fn add_missing_parts(document: &mut Value) {
     for name in routes.iter().filter_map(|route| route.get("upstream")?.as_str()) {
         upstreams.entry(name).or_insert(Value::Null);
     }
-    // An address with variables can be checked only where Envoy runs, because the variables are set there.
+    // An address with variables cannot be checked here, because the variables are set in Envoy's environment.
     for url in upstreams.values_mut().filter_map(|upstream| upstream.get_mut("url")) {
         if url.as_str().is_some_and(|url| url.contains('$')) {
             *url = json!("http://unset.invalid");
@@ -38,7 +38,7 @@ fn add_missing_parts(document: &mut Value) {
     }
 }
 
-/// Replaces the place of a problem with the place in the file from which the part was read.
+/// Replaces the location of a problem with the location in the file from which the part was read.
 fn in_file(problem: Problem, origins: &[(String, Place)]) -> Problem {
     let path = &problem.place.path;
     let is_inside =

@@ -170,12 +170,12 @@ impl KeyChange<'_> {
         let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", self.document.file));
         let staged = Staged::write(Path::new(&self.document.file), text).map_err(failed)?;
         staged.check_unchanged(&self.document.text).map_err(failed)?;
-        // The entry is written first: an entry without a change is better than a change without an entry.
+        // The entry is written first, because an entry without a change is less harmful than a change without an entry.
         self.trail.append(entry, self.now)?;
         staged.commit().map_err(|error| {
             let undone =
                 TrailEntry { action: "failed", more: vec![("failed", entry.action.to_string())], ..entry.clone() };
-            // The user receives the first error even if this entry cannot be written.
+            // The first error is reported, even if this second entry cannot be written.
             let _ = self.trail.append(&undone, self.now);
             failed(error)
         })

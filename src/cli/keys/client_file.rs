@@ -136,7 +136,7 @@ impl ClientFile {
     }
 }
 
-/// Refuses a whole key in place of an id, because error messages would repeat the secret. The shell history already contains it.
+/// Refuses a whole key where an id is expected, because error messages repeat ids and would repeat the secret.
 pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     match name.rsplit_once('_').filter(|(prefix, _)| environment_of(prefix).is_some()) {
         Some((prefix, _)) => {

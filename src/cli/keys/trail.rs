@@ -1,7 +1,7 @@
 //! The audit trail of a document of clients: one JSON line per change; each line contains the hash of the previous line.
 //!
 //! A changed, moved or removed line breaks the chain. A user with write access can still rewrite the whole file or remove lines
-//! at its end. To detect such changes, keep the hash of the last line in a place to which those users cannot write.
+//! at its end. To detect this, store the hash of the last line where those users cannot write.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -53,8 +53,8 @@ pub struct TrailHistory {
     pub fault: Option<String>,
 }
 
-/// Returns the trail of a document, such as `clients.audit.jsonl` beside `clients.yaml`. For a symbolic link, it is the trail of
-/// the link's target, so that a document has one trail regardless of the path by which it is opened.
+/// Returns the trail of a document, such as `clients.audit.jsonl` beside `clients.yaml`. A symbolic link has the trail of its
+/// target, so that every document has exactly one trail.
 pub fn beside(file: &str) -> Result<PathBuf, Failure> {
     let real = files::real(Path::new(file)).map_err(|error| format!("{file}: {error}"))?;
     let (here, there) = (Path::new(file).with_extension("audit.jsonl"), real.with_extension("audit.jsonl"));

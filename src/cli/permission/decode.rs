@@ -98,7 +98,7 @@ fn opened(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
         .collect()
 }
 
-/// Returns notes on set bits without a name. They grant nothing, which the issuer may not expect.
+/// Returns notes on set bits without a name. Such a bit grants nothing, which is probably a mistake of the issuer.
 pub fn nameless(claims: &Value, places: &[ClaimPath], gateway: &GatewayFile) -> Vec<String> {
     let mut notes = Vec::new();
     for domain in &gateway.document.permissions {

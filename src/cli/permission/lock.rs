@@ -1,6 +1,6 @@
 //! `permission lock`: records the released bits in a file beside the document, so that no bit ever changes its meaning.
 //!
-//! A token can still contain a bit after the document stops naming it, so a removed permission keeps its bit in the lock forever.
+//! Old tokens can still contain the bit of a removed permission, so the lock keeps the bit forever.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,8 +72,8 @@ pub fn run(options: &PermissionLockOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
-/// Returns the path of the lock file, `permissions.lock` in the directory of the document. If the document is a symbolic link, a
-/// lock file beside the link is used if it exists, otherwise the one beside the target.
+/// Returns the path of the lock file, `permissions.lock` in the directory of the document. If the document is a symbolic link,
+/// prefers an existing lock file beside the link to the lock file beside the target.
 pub fn beside(file: &str) -> PathBuf {
     let here = Path::new(file).with_file_name("permissions.lock");
     match files::real(Path::new(file)) {
@@ -109,7 +109,7 @@ impl PermissionLock {
         self.permissions.get(domain).into_iter().flat_map(|names| names.values().copied())
     }
 
-    /// Reports permissions with another bit than the released one, and released bits with another meaning.
+    /// Reports permissions that changed their released bit, and released bits that changed their permission.
     fn problems(&self, document: &Document) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut add = |place: &Place, message| problems.push(Problem { place: place.clone(), message });

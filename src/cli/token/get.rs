@@ -91,8 +91,8 @@ pub fn run(options: &TokenGetOptions) -> Result<ToolOutcome, Failure> {
     form.extend(options.resources.iter().map(|resource| ("resource", resource.clone())));
     let authorization = match method {
         ClientAuthMethod::Basic => {
-            // The client id and the secret are form-encoded before they are joined (RFC 6749 §2.3.1), so that neither contains a
-            // colon.
+            // The client id and the secret are form-encoded before they are joined (RFC 6749 §2.3.1), so that neither part
+            // contains a colon.
             let pair = format!("{}:{}", encoded(&options.client_id), encoded(&secret));
             Some(format!("Basic {}", STANDARD.encode(pair)))
         }

@@ -120,7 +120,7 @@ fn mint(options: &TokenMintOptions, terms: &TokenTerms) -> Result<String, Failur
         [one] => json!(one),
         several => json!(several),
     };
-    // The options that restrict the token override every `--claim`.
+    // The options of these claims restrict the token, so they override every `--claim`.
     for (name, value) in [
         ("iss", json!(terms.issuer)),
         ("aud", audience),
@@ -149,8 +149,7 @@ fn algorithm(text: &str) -> Result<Algorithm, String> {
     Algorithm::from_name(text).ok_or_else(|| format!("accepted: {names}"))
 }
 
-/// Parses a lifetime of at most 15 minutes. Gateways refuse self-issued tokens that live longer. Only tokens of a real issuer may
-/// live longer.
+/// Parses a lifetime of at most 15 minutes. Gateways refuse self-issued tokens that are valid for longer.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let span = clock::parse_span(text)?;
     match (Duration::from_secs(1)..=LONGEST_SELF_ISSUED).contains(&span) {

@@ -36,7 +36,7 @@ struct CredentialSet {
     certificate: Option<crate::policy::request::peer::Certificate>,
 }
 
-/// Returns every client with its verdicts. The list is empty if the route does not require authentication.
+/// Returns every client with its verdicts. Returns an empty list if the route does not require authentication.
 pub fn client_verdicts<'c>(
     all_clients: &'c StandInClients,
     simulated: &mut SimulatedGateway<'_>,
@@ -64,7 +64,7 @@ pub fn client_verdicts<'c>(
     Ok(callers)
 }
 
-/// Returns each credential alone for `any_of`. For `all_of`, combines one credential of each kind, as far as the client has them.
+/// Returns each credential alone for `any_of`. For `all_of`, combines one credential of each kind that the client has.
 fn credential_sets(
     all_clients: &StandInClients,
     client: &ClientSettings,

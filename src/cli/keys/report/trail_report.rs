@@ -25,7 +25,7 @@ impl TrailReport {
     pub fn compare(file: String, history: TrailHistory, document: &ClientFile) -> TrailReport {
         let mut last: BTreeMap<&str, &Value> = BTreeMap::new();
         let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_string);
-        // If a change failed, a second line follows the line of the change. Both lines are ignored.
+        // A change that failed has two lines: one for the change and one for its failure. Both lines are ignored.
         let mut done: Vec<&Value> = Vec::new();
         for entry in &history.entries {
             match text(entry, "action").as_deref() {
@@ -33,7 +33,7 @@ impl TrailReport {
                 _ => done.push(entry),
             }
         }
-        // A line is about its own key and the key that it replaces. For each key, the last line counts.
+        // Each line is about its own key and the key that it replaces. For each key, only the last line counts.
         for entry in done {
             let names = ["prefix", "replaces"].iter().filter_map(|name| entry.get(*name)?.as_str());
             last.extend(names.map(|name| (name, entry)));

@@ -49,7 +49,8 @@ impl AuthorizationServer {
     fn read(issuer: &str, place: &str, body: &[u8]) -> Result<AuthorizationServer, Failure> {
         let metadata: Value = serde_json::from_slice(body).map_err(|fault| format!("{place}: not JSON: {fault}"))?;
         let text = |name: &str| metadata.get(name).and_then(Value::as_str);
-        // The metadata of another issuer must not be used (RFC 8414 §3.3), because it could send the secret to another server.
+        // The metadata of another issuer must not be used (RFC 8414 §3.3), because the secret could then be sent to another
+        // server.
         if text("issuer") != Some(issuer) {
             let other = super::bounded(text("issuer").unwrap_or("no issuer"));
             return Err(Failure::Message(format!("{place}: is the metadata of {other}, not of {issuer}")));
