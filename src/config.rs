@@ -1,4 +1,4 @@
-//! Reads the document that an operator writes, field by field, and reports all problems together, each with its place.
+//! Reads the document that an operator writes, field by field, and reports all problems together, each with its location.
 
 pub mod auth;
 pub mod bounds;
@@ -49,8 +49,8 @@ use revocation::RevocationSettings;
 use schema::NamedSchema;
 
 impl Document {
-    /// Reads a parsed document. If there are problems, the result contains the readable parts, so that checks of the whole
-    /// document can report further problems. Callers must check the problems before they use the document.
+    /// Reads a parsed document. If there are problems, the result contains only the valid parts, so that later checks can
+    /// report further problems. Callers must check the problems before they use the document.
     pub fn read(node: &Node, environment: Environment<'_>) -> (Document, Problems) {
         let problems = RefCell::new(Problems::default());
         let document = read_document(&Field::root(node, &problems), environment).unwrap_or_default();

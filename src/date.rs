@@ -14,7 +14,7 @@ pub struct Date {
 impl Date {
     /// Returns the date this many days after 1970-01-01.
     pub fn of_day(days: u64) -> Date {
-        // Counts years from March, so that the leap day is the last day of a year (Howard Hinnant, chrono-dates).
+        // Counts years from March, so that a leap day is the last day of its year (Howard Hinnant, chrono-dates).
         let shifted = days + 719_468;
         let era = shifted / 146_097;
         let day_of_era = shifted % 146_097;

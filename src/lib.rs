@@ -39,7 +39,7 @@ pub mod strict_json;
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;
 
-/// The entry point. Envoy runs it once in each VM before any other callback (proxy-wasm ABI, `_initialize`).
+/// The entry point. Envoy calls it once in each VM before any other callback (proxy-wasm ABI, `_initialize`).
 #[cfg(target_os = "wasi")]
 mod entry {
     proxy_wasm::main! {{

@@ -5,6 +5,6 @@ fn main() -> std::process::ExitCode {
     portcullis::cli::run(std::env::args_os()).into()
 }
 
-/// Does nothing. The wasm filter is the library, so a wasm host never calls this function.
+/// Does nothing. On wasm, the filter is the library, and a wasm host never calls this function.
 #[cfg(target_family = "wasm")]
 fn main() {}

@@ -15,8 +15,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// Returns `true` for characters without a faithful visible form: controls (C0, DEL, C1), line and paragraph separators,
-/// bidirectional controls (CVE-2021-42574), and all other invisible characters.
+/// Returns `true` for characters that a terminal does not show as themselves: controls (C0, DEL, C1), line and paragraph
+/// separators, bidirectional controls (CVE-2021-42574), and all other invisible characters.
 pub fn is_hidden(c: char) -> bool {
     // Most text is ASCII and needs no table.
     if c.is_ascii() {

@@ -1,8 +1,9 @@
 //! The Protobuf wire format: reads and writes messages field by field, without a schema or a code generator.
 //!
-//! The gateway reads and writes only four small messages. The modules that define their field numbers cite the source.
+//! The gateway reads and writes only four small messages. The modules that define the field numbers of these messages cite the
+//! source.
 
-/// Iterates over the fields of one message. At malformed bytes, the iterator yields `None` as an item and then ends.
+/// Iterates over the fields of one message. If the bytes are malformed, the last item is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'b>(pub &'b [u8]);
 

@@ -1,7 +1,8 @@
 //! JSON for security decisions: a strict parser that rejects ambiguous text, and a JSON Schema validator.
 //!
-//! If a token's header has two `alg` members, parsers may disagree about which one applies. An attacker can use that difference,
-//! so the parser rejects duplicate members (RFC 8259 §4 warns of them, RFC 7515 §4 and RFC 7519 §4 allow rejecting them).
+//! If a token's header has two `alg` members, different parsers may use different ones, and an attacker can use this
+//! difference. So the parser rejects duplicate members. RFC 8259 §4 warns of them, and RFC 7515 §4 and RFC 7519 §4 allow
+//! rejecting them.
 
 pub mod number;
 pub mod pointer;
@@ -31,7 +32,8 @@ pub enum Malformed {
     TooMany,
     /// A number is outside the range of a double (RFC 8259 §6 allows parsers to set such a limit).
     OutOfRange,
-    /// A `\u` escape is only one half of a surrogate pair. The JSON grammar allows it, but Unicode does not (RFC 8259 §8.2).
+    /// A `\u` escape contains only one half of a surrogate pair. The JSON grammar allows such an escape, but Unicode does not
+    /// (RFC 8259 §8.2).
     LoneSurrogate,
     /// The text is not JSON, or contains more than one value.
     Syntax,
@@ -64,7 +66,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
     parse_to_depth(bytes, MAX_DEPTH)
 }
 
-/// Parses one JSON value like [`parse`], with another bound on nesting. A scalar has depth 0, `[]` has depth 1. The maximum is
+/// Parses one JSON value like [`parse`], but with this bound on nesting. A scalar has depth 0, `[]` has depth 1. The maximum is
 /// 127.
 pub fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Value, Malformed> {
     parse_within(bytes, Bounds { depth: max_depth, values: usize::MAX })

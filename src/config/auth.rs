@@ -10,10 +10,10 @@ pub enum Auth {
     None,
     /// A request without a token is accepted. If the request has a token, the token must be valid.
     Optional,
-    /// At least one of these credentials is required. Every credential sent must be valid; the first in this list identifies the
-    /// caller.
+    /// At least one of these credentials is required. Every credential of the request must be valid. If there are several, the
+    /// kind that comes first in this list identifies the caller.
     AnyOf(Vec<CredentialKind>),
-    /// All of these credentials are required; the first in this list identifies the caller.
+    /// All of these credentials are required. The kind that comes first in this list identifies the caller.
     AllOf(Vec<CredentialKind>),
 }
 
@@ -73,7 +73,7 @@ impl Auth {
         Auth::AnyOf(vec![CredentialKind::Token])
     }
 
-    /// Whether exactly a token is required, which is the meaning of `required`.
+    /// Whether the route requires exactly a token, which is the meaning of the word `required`.
     pub fn is_required(&self) -> bool {
         matches!(self, Auth::AnyOf(kinds) if matches!(kinds.as_slice(), [CredentialKind::Token]))
     }
@@ -188,8 +188,8 @@ impl KeyPlace {
     }
 }
 
-/// Reads an authentication scheme (RFC 9110 §11.1). Well-known schemes are refused, because a proxy in front of the gateway would
-/// expect another credential after them.
+/// Reads an authentication scheme (RFC 9110 §11.1). Well-known schemes are refused, because a proxy in front of the gateway
+/// expects another type of credential after them.
 fn read_scheme(field: &Field<'_>) -> Option<String> {
     let scheme = field.text()?;
     let is_token = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

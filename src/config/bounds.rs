@@ -30,7 +30,8 @@ impl WorkerBounds {
     }
 }
 
-/// Envoy buffers held bodies, so the memory of the filter does not limit them.
+/// Envoy buffers held bodies, so the memory limit of the filter does not apply to them.
 const MAX_HELD_BYTES: u64 = 64 << 30;
-/// The memory of the filter is limited to 1 GiB (envoy-facts §2.1). Reading the largest JSON body takes up to half of it.
+/// The memory of the filter is limited to 1 GiB (envoy-facts §2.1). Parsing the largest JSON body takes up to half of this
+/// memory.
 const MAX_BYTES_IN_FILTER: u64 = 128 << 20;

@@ -29,7 +29,7 @@ pub struct CheckSettings {
     pub headers: Option<Vec<ParameterSettings>>,
     /// Rules for a JSON body.
     pub json: Option<JsonBody>,
-    /// The place of the section in the document.
+    /// The location of the section in the document.
     pub place: Place,
 }
 
@@ -200,14 +200,15 @@ const TYPES: [(&str, ParameterType); 4] = [
     ("boolean", ParameterType::Boolean),
 ];
 
-/// The filter refuses longer paths before it matches routes. Envoy accepts at most 8 MiB of headers.
+/// The largest limits that a document can set. The guard refuses longer request targets before routing, and Envoy accepts at
+/// most 8 MiB of headers.
 const MAX_URL_BYTES: u64 = 65_536;
 const MAX_HEADER_BYTES: u64 = 8 << 20;
 const MAX_HEADERS: u64 = 1_024;
-/// Envoy buffers held bodies in memory.
+/// Envoy keeps held bodies in memory, so a larger limit would be dangerous.
 const MAX_BODY_BYTES: u64 = 64 << 20;
 /// The nesting limit of the JSON reader (`strict_json::parse_to_depth`).
 const MAX_DEPTH: u64 = 127;
-/// While a body is parsed, each value takes up to 420 bytes of filter memory, because an object with one member has its own map
-/// node.
+/// While a body is parsed, each value takes up to 420 bytes of filter memory. An object with one member takes the most, because
+/// it has its own map node.
 const MAX_VALUES: u64 = 1_000_000;

@@ -6,7 +6,8 @@ use super::problem::At;
 use super::reader::Field;
 use crate::strict_json::pointer;
 
-/// A path to a claim: a top-level name, `a.b` for nested claims, or a JSON Pointer (RFC 6901) if it starts with `/`.
+/// A path to a claim. `a` is a top-level claim, `a.b` is a nested claim, and a path that starts with `/` is a JSON Pointer (RFC
+/// 6901).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPath {
     /// The path in the form of the document.
@@ -26,7 +27,8 @@ pub struct RequiredClaim {
 }
 
 impl ClaimPath {
-    /// Parses a claim path: `/a/b` is a JSON Pointer, a name with `://` is one top-level claim, dots separate nested names.
+    /// Parses a claim path: `/a/b` is a JSON Pointer, a name with `://` is one top-level claim, and dots separate the names of
+    /// nested claims.
     ///
     /// # Errors
     /// The string starts with `/` and is not a valid JSON Pointer.
@@ -40,7 +42,7 @@ impl ClaimPath {
         Ok(ClaimPath { text: text.to_string(), segments, is_pointer })
     }
 
-    /// Returns the path to the top-level claim with this name; every character is part of the name.
+    /// Returns the path to the top-level claim with this name; every character is part of the name, even `.` and `/`.
     pub fn top(name: &str) -> ClaimPath {
         ClaimPath::members(&[name])
     }

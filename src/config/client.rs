@@ -15,8 +15,8 @@ pub struct ClientSettings {
     pub owner: String,
     /// The purpose of the client.
     pub purpose: String,
-    /// The scopes of API keys and certificates, and the maximum scopes of tokens. `None` means no scopes for keys and
-    /// certificates, and no maximum for tokens.
+    /// The scopes of API keys and certificates, and the maximum scopes of tokens. `None` gives keys and certificates no scopes,
+    /// and does not restrict tokens.
     pub scopes: Option<Vec<At<String>>>,
     /// The permissions, with the same meaning as `scopes`.
     pub permissions: Option<Vec<At<String>>>,
@@ -64,7 +64,7 @@ pub struct ClientKey {
     pub created_by: Option<String>,
     /// The reason for creating the key.
     pub reason: Option<String>,
-    /// The place of the entry in the document.
+    /// The location of the entry in the document.
     pub place: Place,
 }
 

@@ -8,7 +8,7 @@ use super::polled::PolledSource;
 use super::problem::{Place, Problems};
 use super::reader::Field;
 
-/// Where additional clients are listed.
+/// The `clients_from` section: the source of additional clients, and a bound on its size.
 #[derive(Clone, Debug)]
 pub struct ClientsFrom {
     /// The address of the document of clients, and its polling settings.
@@ -42,7 +42,7 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
         let mut clients = Vec::new();
         for client in &listed {
             clients.extend(ClientSettings::read(client));
-            // Stop early: a document full of errors must not take more time.
+            // Stops early, so that a document full of errors takes no more time.
             if problems.borrow().is_full() {
                 break;
             }
@@ -66,5 +66,5 @@ pub fn check_entries(clients: &[ClientSettings], most: usize, problems: &mut Pro
 
 /// The default maximum number of entries in a document.
 pub const USUAL_ENTRIES: usize = 10_000;
-/// Envoy buffers at most 32 MiB of a response. A document with this number of entries is smaller.
+/// Envoy buffers at most 32 MiB of a response, and a document with this number of entries is smaller.
 const MAX_ENTRIES: u64 = 50_000;

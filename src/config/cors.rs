@@ -1,4 +1,4 @@
-//! Reads a `cors` section; the policy compiler checks how its values combine.
+//! Reads a `cors` section; the policy compiler checks whether the values are safe together.
 
 use super::document::Cors;
 use super::problem::At;

@@ -159,7 +159,7 @@ pub struct Cors {
     pub max_age: Option<At<Duration>>,
     /// Whether a public page can call into a private network.
     pub allow_private_network: bool,
-    /// The place of the section in the document.
+    /// The location of the section in the document.
     pub place: super::problem::Place,
 }
 
@@ -230,7 +230,7 @@ pub struct Route {
     pub sensitivity: Sensitivity,
     /// A description of the route.
     pub description: Option<String>,
-    /// The place of the route in the document.
+    /// The location of the route in the document.
     pub place: super::problem::Place,
 }
 

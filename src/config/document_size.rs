@@ -14,7 +14,7 @@ pub const MAX_VALUES: usize = 500_000;
 /// The maximum total size of keys and strings in bytes, with aliases expanded.
 pub const MAX_TEXT: usize = 16 * 1024 * 1024;
 
-/// The number of values and bytes that the rest of the document may have.
+/// The number of values and bytes that the unchecked rest of the document may still have.
 struct SizeLeft {
     values: usize,
     text: usize,
@@ -23,7 +23,7 @@ struct SizeLeft {
 /// Checks a parsed document against all bounds. Readers limit their own recursion to at least twice `MAX_DEPTH`.
 ///
 /// # Errors
-/// The problem contains the first place that exceeds a bound.
+/// The problem contains the first location that exceeds a bound.
 pub fn check(root: &Node) -> Result<(), Problem> {
     walk(root, 0, &mut SizeLeft { values: MAX_VALUES, text: MAX_TEXT })
 }
@@ -58,7 +58,8 @@ fn walk(node: &Node, depth: usize, left: &mut SizeLeft) -> Result<(), Problem> {
     }
 }
 
-/// Prepends a step to the path of a problem, so that paths are built only if there is a problem.
+/// Prepends a step to the path of a problem. Paths are built here and not during the check, because most documents have no
+/// problem.
 fn below(step: &str, mut problem: Problem) -> Problem {
     let inner = std::mem::take(&mut problem.place.path);
     let dot = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };

@@ -1,4 +1,4 @@
-//! Header names: their syntax, names that an upstream cannot tell apart, and names that only the gateway or a proxy sets.
+//! Header names: their syntax, names that an upstream can confuse, and names that only the gateway or a proxy sets.
 
 /// Whether this is a token (RFC 9110 §5.6.2), the syntax of header names, of methods, and of the parts of a media type.
 pub fn is_token(text: impl AsRef<[u8]>) -> bool {
@@ -9,8 +9,8 @@ pub fn is_token(text: impl AsRef<[u8]>) -> bool {
 /// Whether two header names become the same variable in a server that passes headers to programs as environment variables.
 ///
 /// RFC 3875 §4.1.18 ignores case and replaces `-` with `_`. Some servers also replace every other byte that is not allowed in a
-/// variable name with `_`. On such a server `x.org.id`, `x~org-id` and `X-Org-ID` all become `HTTP_X_ORG_ID`. One byte becomes
-/// one byte, so names of different lengths always become different variables.
+/// variable name with `_`. On such a server `x.org.id`, `x~org-id` and `X-Org-ID` all become `HTTP_X_ORG_ID`. Each byte becomes
+/// exactly one byte, so names of different lengths always become different variables.
 pub fn is_same_cgi_variable(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     let (one, other) = (one.as_ref(), other.as_ref());
     one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
@@ -34,9 +34,10 @@ fn fold(byte: u8) -> u8 {
     }
 }
 
-/// Headers with a special meaning: they frame or route the message, describe its body, carry credentials, or are set by proxies.
+/// Headers that frame or route the message, describe its body, carry credentials, or are set by proxies.
 ///
-/// Envoy and the gateway read each of these headers only in this spelling. Another spelling would reach the upstream unchecked.
+/// Envoy and the gateway read each of these headers only in this spelling, so another spelling would reach the upstream
+/// unchecked.
 pub const SINGLE_SPELLING: [&str; 20] = [
     "authorization",
     "connection",
@@ -63,7 +64,7 @@ pub const SINGLE_SPELLING: [&str; 20] = [
 /// Prefixes of headers that proxies set. They have only one accepted spelling, like the names in [`SINGLE_SPELLING`].
 pub const SINGLE_SPELLING_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
 
-/// The prefix of headers that control the proxy behind the filter; only the filter may set such headers.
+/// The prefix of headers that control the proxy behind the filter. Only the filter may set them.
 pub const OWN_PREFIX: &str = "x-portcullis-";
 
 #[cfg(test)]

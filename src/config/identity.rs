@@ -94,9 +94,9 @@ const CLIENT: [(&str, ClientAttribute); 4] = [
     ("owner", ClientAttribute::Owner),
 ];
 
-/// Headers that cannot be set from a claim or by a static route. If a claim could set a header that frames the message or
-/// controls the proxy, request smuggling would be possible. The gateway itself removes or sets the headers with credentials and
-/// the client's host, so a claim there would be lost.
+/// Headers that cannot be set from a claim or by a static route. Some of them frame the message or control the proxy, and a
+/// claim in such a header would allow request smuggling. The gateway itself removes or sets the others, so a claim in them
+/// would be lost.
 const OWNED: [&str; 15] = [
     "authorization",
     "connection",

@@ -105,7 +105,7 @@ fn read_secret(field: &Field<'_>) -> Option<IssuerKeySettings> {
     Some(IssuerKeySettings::Secret { env: env? })
 }
 
-/// Reads a token source. For a cookie, the flag is true if the cookie is accepted on requests from pages of any origin.
+/// Reads a token source. For a cookie, the flag is true if requests from pages of any origin may use the cookie.
 fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     let fields = field.fields()?;
     let sources = [

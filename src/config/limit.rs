@@ -72,14 +72,15 @@ pub struct LimitSettings {
     pub max_entries: u32,
     /// Where the counts are kept.
     pub store: CountStore,
-    /// The place of the limit in the document.
+    /// The location of the limit in the document.
     pub place: Place,
 }
 
 /// One part of a bucket key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyPart {
-    /// The address of the client. For IPv6, only the first 64 bits, which is the usual size of a subscriber's network.
+    /// The address of the client. For IPv6, only the first 64 bits are used, because one subscriber usually has all addresses
+    /// with these bits.
     Address,
     /// The issuer and the subject of the token.
     User,

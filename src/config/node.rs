@@ -25,7 +25,8 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number. Integers stay exact. A protobuf `Struct` contains only doubles, so whole doubles become integers again.
+    /// A number. Integers stay exact. A protobuf `Struct` contains only doubles, so its whole numbers are converted back to
+    /// integers.
     Number(serde_json::Number),
     /// A string.
     Text(String),

@@ -26,7 +26,7 @@ pub struct Permission {
     pub description: String,
     /// The version or date that introduced the permission.
     pub since: Option<String>,
-    /// The reason why routes should stop requiring the permission.
+    /// The reason for the deprecation, if the permission is deprecated.
     pub deprecated: Option<String>,
     /// The owner responsible for the permission.
     pub owner: Option<String>,

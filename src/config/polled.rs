@@ -1,4 +1,5 @@
-//! Reads the address and the poll interval of a polled document. Key sets have the same settings under other keys.
+//! Reads the address and the poll interval of a polled document. The settings of key sets have the same meaning but other
+//! names.
 
 use std::time::Duration;
 
@@ -48,8 +49,8 @@ impl PolledSource {
             fields.problem("`cluster` is missing");
         }
         let cluster = cluster.and_then(|f| f.text());
-        // The next fetch can start a tenth of the interval late, and then takes time. The document must stay usable until the
-        // fetch ends.
+        // The next fetch can start a tenth of the interval late, and it can take as long as the timeout. The document must stay
+        // usable until that fetch ends.
         let least = poll / 10 + timeout;
         if stale_for < least {
             let millis = least.as_millis();

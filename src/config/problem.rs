@@ -1,8 +1,8 @@
-//! Problems in a document: the fault, its place, and the accepted values.
+//! Problems in a document: the fault, its location, and the accepted values.
 
 use std::fmt;
 
-/// A place in a document: the path of keys, and the line and column if the document has a text form.
+/// A location in a document: the path of keys, and the line and column if the document has a text form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The line, counted from 1; 0 if the document came without positions (binary protobuf, or JSON inside an Envoy file).
@@ -13,19 +13,19 @@ pub struct Place {
     pub path: String,
 }
 
-/// A value together with its place, for checks that need other parts of the document.
+/// A value together with its location, for checks that need other parts of the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct At<T> {
     /// The value.
     pub value: T,
-    /// The place of the value in the document.
+    /// The location of the value in the document.
     pub place: Place,
 }
 
 /// One problem in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The place of the problem.
+    /// The location of the problem.
     pub place: Place,
     /// The fault and the accepted values, without a capital letter at the start and without a full stop.
     pub message: String,
@@ -36,7 +36,7 @@ pub struct Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Adds a problem at `place`.
+    /// Adds a problem at this location.
     pub fn add(&mut self, place: &Place, message: impl Into<String>) {
         self.0.push(Problem { place: place.clone(), message: message.into() });
     }
@@ -53,7 +53,7 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// Whether there are enough problems for the code to stop reading the document.
+    /// Whether the list has enough problems to stop reading the document.
     pub fn is_full(&self) -> bool {
         self.0.len() >= PLENTY
     }
@@ -87,7 +87,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Returns the accepted word that is most similar to the written word, if the difference may be a typing error.
+/// Returns the accepted word that is most similar to the written word. Returns `None` if even this word is too different for a
+/// typing error.
 pub fn near_miss<'w>(written: &str, accepted: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     accepted
         .into_iter()

@@ -1,4 +1,4 @@
-//! Reads a parsed document field by field and reports missing, unknown and wrong values with their places.
+//! Reads a parsed document field by field and reports missing, unknown and wrong values with their locations.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Fields<'n> {
 /// One value that is being read.
 #[derive(Clone)]
 pub struct Field<'n> {
-    /// The place of the value in the document.
+    /// The location of the value in the document.
     pub place: Place,
     /// The value.
     pub node: &'n Node,
@@ -58,12 +58,12 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Adds a problem at the place of the mapping.
+    /// Adds a problem at the location of the mapping.
     pub fn problem(&self, message: impl Into<String>) {
         self.problems.borrow_mut().add(&self.place, message);
     }
 
-    /// Returns the place of the mapping.
+    /// Returns the location of the mapping.
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -76,12 +76,12 @@ impl<'n> Field<'n> {
         Field { place, node, problems }
     }
 
-    /// Adds a problem at the place of this value.
+    /// Adds a problem at the location of this value.
     pub fn problem(&self, message: impl Into<String>) {
         self.problems.borrow_mut().add(&self.place, message);
     }
 
-    /// Adds a problem at another place, such as the place of the key.
+    /// Adds a problem at another location, such as the location of the key.
     pub fn problem_at(&self, place: &Place, message: impl Into<String>) {
         self.problems.borrow_mut().add(place, message);
     }
@@ -151,7 +151,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Reads a non-empty string and returns it with its place.
+    /// Reads a non-empty string and returns it with its location.
     pub fn text_at(&self) -> Option<At<String>> {
         self.text().map(|value| At { value, place: self.place.clone() })
     }
@@ -256,13 +256,13 @@ impl<'n> Field<'n> {
 }
 
 impl Place {
-    /// Returns the place of the value under `key`.
+    /// Returns the location of the value under `key`.
     pub fn key(&self, key: &str, at: Position) -> Place {
         let path = if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) };
         Place { line: at.line, column: at.column, path }
     }
 
-    /// Returns the place of the item at `index`.
+    /// Returns the location of the item at `index`.
     pub fn index(&self, index: usize, at: Position) -> Place {
         Place { line: at.line, column: at.column, path: format!("{}[{index}]", self.path) }
     }
@@ -289,7 +289,7 @@ pub fn parse_any_duration(text: &str) -> Option<Duration> {
     millis.map(Duration::from_millis)
 }
 
-/// Ten years. A longer duration is probably a mistake, and the sum of two accepted durations cannot overflow.
+/// Ten years. A longer duration is probably a mistake. With this limit, the sum of two durations cannot overflow.
 const MAX_SECONDS: u64 = 10 * 366 * 86_400;
 
 #[cfg(test)]

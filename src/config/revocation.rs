@@ -20,7 +20,7 @@ pub struct RevocationSettings {
     pub max_entries: usize,
     /// Whether tokens without a `jti` are refused.
     pub require_jti: bool,
-    /// The place of the section in the document.
+    /// The location of the section in the document.
     pub place: Place,
 }
 
@@ -44,7 +44,7 @@ pub struct Revoked {
     pub issued_before: Option<u64>,
     /// The time in seconds since the Unix epoch after which the entry can be removed.
     pub expires: Option<u64>,
-    /// The place of the entry in the document.
+    /// The location of the entry in the document.
     pub place: Place,
 }
 
@@ -114,7 +114,8 @@ fn entries(field: &Field<'_>) -> Vec<Revoked> {
 }
 
 impl Revoked {
-    /// Reads one entry. Unknown members are refused: an entry without them could revoke more or less than intended.
+    /// Reads one entry. Unknown members are refused, because ignoring one could make the entry revoke more or less than
+    /// intended.
     fn read(field: &Field<'_>) -> Option<Revoked> {
         let fields = field.fields()?;
         let text = |key| fields.get(key).and_then(|f| f.text());
@@ -146,8 +147,8 @@ enum RevocationKey {
     Nobody,
 }
 
-/// Reads a time as a number of seconds, which is the format of tokens (RFC 7519 §2, NumericDate). Other times in a document are
-/// strings.
+/// Reads a time as a number of seconds, which is the format of tokens (RFC 7519 §2, NumericDate). All other times in a document
+/// are strings.
 fn seconds(field: &Field<'_>) -> Option<u64> {
     if let Value::Text(_) = field.node.value {
         field.problem("expected a number, seconds since 1970 as a token's own `exp`, found text");
@@ -189,5 +190,5 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
 /// The default maximum number of entries in a revocation list.
 pub const USUAL_ENTRIES: usize = 10_000;
 const MAX_ENTRIES: u64 = 100_000;
-/// The end of the year 9999.
+/// The end of the year 9999. A later time is probably a mistake.
 const MAX_SECONDS: u64 = 253_402_300_799;

@@ -1,4 +1,4 @@
-//! Reads `schemas` and the `schema` of a JSON body: JSON Schemas in the form of the document, with the place of every part.
+//! Reads `schemas` and the `schema` of a JSON body: JSON Schemas in the form of the document, with the location of every part.
 
 use super::node::{MapKey, Node, Value};
 use super::problem::{At, Place};
@@ -36,13 +36,13 @@ impl WrittenSchema {
         self.node.to_json()
     }
 
-    /// Returns the place of the schema in the document.
+    /// Returns the location of the schema in the document.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Returns the place of the part at a JSON Pointer (RFC 6901). If a part on the way is missing, returns the place of the last
-    /// existing part.
+    /// Returns the location of the part at a JSON Pointer (RFC 6901). If a part on the path is missing, returns the location of
+    /// the last part that exists.
     pub fn part(&self, pointer: &str) -> Place {
         let (mut node, mut place) = (&self.node, self.place.clone());
         for name in pointer::parse(pointer).unwrap_or_default() {
@@ -79,7 +79,7 @@ impl NamedSchema {
     pub(super) fn read_all(field: &Field<'_>) -> Vec<NamedSchema> {
         let mut found = Vec::new();
         for (name, value) in field.entries() {
-            // Names are used in references without escaping.
+            // Names may contain only these characters, because references to schemas contain the names without escaping.
             let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
             let starts = name.value.starts_with(|c: char| c.is_ascii_alphanumeric());
             if !starts || !name.value.bytes().all(is_plain) {

@@ -27,7 +27,8 @@ const PSEUDO: [(&str, &str); 3] = [
 ];
 
 /// Headers that never reach the filter: Envoy removes them over HTTP/1 and HTTP/2, or the generated configuration removes them.
-/// The list omits `te`, `trailer` and `http2-settings`, which Envoy passes on, and `upgrade`, which handshakes contain.
+/// The list omits `te`, `trailer` and `http2-settings`, because Envoy passes them on, and `upgrade`, because WebSocket
+/// handshakes contain it.
 const HIDDEN_HEADERS: [(&str, &str); 8] = [
     ("connection", "Envoy removes it; handshakes have `upgrade`"),
     ("expect", "Envoy answers and removes it"),

@@ -95,5 +95,5 @@ fn bare(value: Value) -> Node {
     Node { at: Position::default(), value }
 }
 
-/// Limits the recursion to protect the stack. [`super::document_size`] checks the real limit and reports the place.
+/// Limits the recursion to protect the stack. [`super::document_size`] checks the real limit and reports the location.
 const DEEPEST: usize = 2 * super::document_size::MAX_DEPTH;

@@ -8,7 +8,7 @@ use super::problem::At;
 use super::reader::{Field, Fields};
 
 /// The rules that the tokens of an issuer must meet, and the claims that contain scopes and permissions. The decision core uses
-/// this struct directly; there is no compiled form.
+/// these settings directly, without a compiled form.
 #[derive(Clone, Debug)]
 pub struct TokenRules {
     /// The accepted values of `aud`; a token needs at least one of them.
@@ -30,8 +30,8 @@ pub struct TokenRules {
 }
 
 impl TokenRules {
-    /// Reads the keys of an issuer that define rules. Tokens that developers mint themselves have a short maximum lifetime by
-    /// default.
+    /// Reads the keys of an issuer that define rules. If developers mint the tokens themselves, the default maximum lifetime is
+    /// short.
     pub(super) fn read(fields: &Fields<'_>, is_self_issued: bool) -> TokenRules {
         let audiences = fields.require("audiences").map(|f| audiences(&f)).unwrap_or_default();
         let claims = |key, read: fn(&Field<'_>) -> Option<ClaimPath>| -> Option<Vec<ClaimPath>> {

@@ -11,7 +11,7 @@ pub struct Url {
     pub host: String,
     /// The port; the default port of the scheme if the address has none.
     pub port: u16,
-    /// The path with its query, if it has one; at least `/`.
+    /// The path and, if present, the query. The path is at least `/`.
     pub path: String,
 }
 
@@ -30,8 +30,8 @@ impl Url {
         if !path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'\\' | b'"' | b'<' | b'>')) {
             return Err("its path may contain only visible ASCII, and no fragment");
         }
-        // Every message that shows the address would contain the user name and the password, and the filter uses neither (RFC
-        // 9110 §4.2.4).
+        // An address with a user name is refused, because every message that shows the address would contain the password. The
+        // filter uses neither (RFC 9110 §4.2.4).
         if authority.contains('@') {
             return Err("it must not have a user or a password before the host");
         }
@@ -80,7 +80,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
 /// # Errors
 /// The error says what is wrong with the host.
 pub fn check_host(host: &str) -> Result<(), &'static str> {
-    // Underscores are accepted, because the names of services in clusters can contain them.
+    // Underscores are accepted, because service names in Kubernetes and similar clusters can contain them.
     if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err("its host may contain only letters, digits, `.`, `-` and `_`");
     }

@@ -1,6 +1,6 @@
 //! Replaces the JSON Schema validator in the module that is built without JSON Schema.
 //!
-//! That module rejects configurations that contain a schema.
+//! The small module, which is built in this way, rejects configurations that contain a schema.
 
 pub use super::schema_types::{Misfit, NearMiss, SchemaFault, SchemaFinding};
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::tree::Json;
 
-/// A compiled schema. The type has no values, because this module cannot compile schemas.
+/// A compiled schema. The type has no values, because this build cannot compile schemas.
 #[derive(Debug)]
 pub enum Schema {}
 
-/// The schemas of a configuration. This module stores none.
+/// The schemas of a configuration. This build stores none.
 #[derive(Debug)]
 pub struct Library(());
 
@@ -32,7 +32,7 @@ impl Library {
         Library(())
     }
 
-    /// Ignores the schema. [`Library::compile`] reports the problem.
+    /// Ignores the schema. [`Library::compile`] reports that schemas are not supported.
     pub fn add(&mut self, _address: &str, _document: Value) {}
 
     /// Rejects the schema.

@@ -2,7 +2,8 @@
 //!
 //! Comparison and division use the digits of the number, not the nearest double.
 //!
-//! Each operation reads the text once and allocates nothing. Its cost grows with the length of the text, not with the exponent.
+//! Each operation reads the text once and allocates nothing. Its cost depends on the length of the text, not on the size of the
+//! exponent.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -43,7 +44,7 @@ impl<'t> Number<'t> {
             return true;
         }
         let Some(modulus) = unit.digits_as_integer().filter(|modulus| *modulus != 0) else { return false };
-        // The last digit of the value is not 0, so the value cannot be a multiple of a higher power of ten.
+        // The last digit of the value is not 0. So the value is no multiple of a higher power of ten than its own lowest one.
         let Ok(shift) = u64::try_from(value.lowest_power() - unit.lowest_power()) else { return false };
         let rest = value.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit)) % modulus);
         (rest * power_of_ten(shift, modulus)).is_multiple_of(modulus)
@@ -55,8 +56,8 @@ impl<'t> Number<'t> {
 }
 
 impl From<&serde_json::Number> for Number<'static> {
-    /// Keeps all digits of an integer. A double gets the fewest digits that parse to the same value. A double between 2^53 and
-    /// 2^64 is an integer and keeps all digits.
+    /// Keeps all digits of an integer. A double is written with the fewest digits that parse to the same double. A double
+    /// between 2^53 and 2^64 is an integer and keeps all digits.
     fn from(number: &serde_json::Number) -> Number<'static> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         const BEYOND_64_BITS: f64 = 18_446_744_073_709_551_616.0;

@@ -41,7 +41,8 @@ impl<'t> JsonReader<'t> {
         let mut members = Vec::new();
         self.skip_space();
         if !self.takes(b'}') {
-            // A growing vector allocates memory for four members, but objects in large bodies often have one member.
+            // Reserves memory for exactly one member, because objects in large bodies often have one member. By default, a
+            // vector would reserve memory for four.
             members.reserve_exact(1);
             loop {
                 self.skip_space();
@@ -95,13 +96,14 @@ impl<'t> JsonReader<'t> {
             let _signed = self.takes(b'+') || self.takes(b'-');
             self.digits()?;
         }
-        // A separator must follow the number. Otherwise the text has a syntax error, even if the number is also out of range.
+        // A separator must follow the number. This check comes first, because text after the number is a syntax error even if
+        // the number is also out of range.
         if !matches!(self.peek(), None | Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
             return Err(Malformed::Syntax);
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        // Parsers disagree about a number beyond the range of a double: they report an error, use infinity or keep the exact
-        // number.
+        // Refuses a number beyond the range of a double, because parsers treat it differently: as an error, as infinity, or as
+        // the exact number.
         let is_short = self.at == whole && text.len() < 19;
         if !is_short && text.parse::<serde_json::Number>().is_err() {
             return Err(Malformed::OutOfRange);

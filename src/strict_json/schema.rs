@@ -2,9 +2,10 @@
 //!
 //! Schemas are compiled once, and validation time is bounded for every body.
 //!
-//! The project uses no library for this, because messages must not contain client data, and client data must not control how long
-//! validation takes. The validator counts every step, including the steps of patterns. It does not collect the reasons why
-//! branches fail. `no_schema.rs` replaces this file in the module that is built without JSON Schema.
+//! The project uses no library for this, because messages must not contain client data, and client data must not control how
+//! long validation takes. The validator counts every step, including the steps of patterns. It collects no findings for
+//! branches that may fail without making the value invalid. `no_schema.rs` replaces this file in the module that is built
+//! without JSON Schema.
 
 mod builder;
 mod dialect;

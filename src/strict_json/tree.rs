@@ -46,7 +46,8 @@ impl<'t> Json<'t> {
     }
 
     /// Returns `true` if an object in the tree has two members whose names differ only in the case of Latin letters. A
-    /// case-insensitive parser confuses such members. It also reads `ſ` as `s`, the Kelvin sign as `k`, and `ı` and `İ` as `i`.
+    /// case-insensitive parser confuses such members. Such a parser also reads `ſ` as `s`, the Kelvin sign as `k`, and `ı` and
+    /// `İ` as `i`.
     pub fn has_case_variants(&self) -> bool {
         match self {
             Json::List(items) => items.iter().any(Json::has_case_variants),
@@ -72,7 +73,7 @@ impl From<&Value> for Json<'static> {
             Value::Array(items) => Json::List(items.iter().map(Json::from).collect()),
             Value::Object(members) => {
                 let members = members.iter().map(|(name, value)| (Cow::Owned(name.clone()), value.into()));
-                // The map's order depends on the Cargo features of other crates, so sort the members.
+                // The order of the map depends on the Cargo features of other crates, so the members are sorted here.
                 Json::Object(Object::sorted(members.collect()))
             }
         }

@@ -233,7 +233,7 @@ const PARTS: [(&str, usize); 5] = [("address", 0), ("user", 1), ("token", 2), ("
 const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::Token, KeyPart::Client, KeyPart::Route];
 const PERIODS: [(&str, QuotaPeriod); 3] =
     [("h", QuotaPeriod::Hour), ("d", QuotaPeriod::Day), ("month", QuotaPeriod::Month)];
-/// One billion, which is more than a proxy forwards in a month.
+/// The largest accepted number of requests: one billion, which is more than a proxy forwards in a month.
 const MAX_COUNT: u64 = 1_000_000_000;
 const MAX_NAME_BYTES: usize = 64;
 const ENTRIES: u32 = 65_536;

@@ -18,7 +18,8 @@ use crate::strict_json::schema_types::SchemaFault;
 pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, Vec<SchemaFault>> {
     let mut builder = Builder { places: Places::new(library), nodes: Vec::new() };
     let root = builder.places.node(document, String::new());
-    // A dynamic reference may lead to any reached resource, and resolving the reference may reach more schemas.
+    // Resolving a dynamic reference may reach more schemas, and a schema that is reached later may be another target of the
+    // reference. So both steps repeat until nothing new is reached.
     while builder.nodes.len() < builder.places.len() {
         while let Some((document, pointer)) = builder.places.get(builder.nodes.len()) {
             let node = builder.build(document, pointer);

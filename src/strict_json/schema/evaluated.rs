@@ -1,4 +1,4 @@
-//! The members and items that keywords other than `unevaluatedProperties` and `unevaluatedItems` have evaluated (Core §11).
+//! The members and items that other keywords have evaluated, for `unevaluatedProperties` and `unevaluatedItems` (Core §11).
 
 use std::collections::BTreeSet;
 

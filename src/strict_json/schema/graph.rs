@@ -1,4 +1,4 @@
-//! Detects schemas that apply each other to the same value in a cycle or in a chain that is too long.
+//! Detects cycles and long chains of schemas that apply each other to the same value.
 
 use super::id::SchemaNodeId;
 use super::keyword::Keyword;
@@ -10,7 +10,7 @@ pub(super) fn faults(nodes: &[SchemaNode]) -> Vec<(SchemaNodeId, String)> {
     let steps: Vec<Vec<SchemaNodeId>> =
         nodes.iter().map(|node| node.keywords.iter().flat_map(Keyword::in_place).collect()).collect();
     let mut found = Vec::new();
-    // The length of the longest path from each node. Set after all paths from the node were visited.
+    // The length of the longest path from each node; `None` until all paths from the node have been visited.
     let mut lengths: Vec<Option<usize>> = vec![None; nodes.len()];
     let mut is_on_the_way = vec![false; nodes.len()];
     for start in 0..nodes.len() {

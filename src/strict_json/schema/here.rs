@@ -1,11 +1,11 @@
-//! The location in a schema whose keywords are being parsed.
+//! A location in a schema, whose keywords are being parsed.
 
 use super::dialect::Vocabularies;
 use super::id::SchemaNodeId;
 use super::places::Places;
 use crate::strict_json::pointer;
 
-/// The location whose keywords are being parsed.
+/// A location in a schema, and the builder state that the parsers of its keywords share.
 pub(super) struct Here<'b, 'l> {
     pub places: &'b mut Places<'l>,
     pub document: usize,

@@ -39,7 +39,7 @@ enum JudgeStep<'s> {
     /// A member that the schema names.
     Member(&'s str),
     Item(usize),
-    /// A member whose name comes from the client. Findings contain `*` instead of the name.
+    /// A member that the schema does not name. Its name comes from the client, so findings contain `*` instead.
     Other,
 }
 
@@ -116,8 +116,8 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    // The functions below with `inline(never)` keep their locals out of the recursive stack frame. Otherwise one frame would need
-    // two kilobytes, and Envoy's workers give the module less than one megabyte of stack.
+    // Some functions below have `inline(never)`, so that their local variables are not part of the recursive stack frame.
+    // Otherwise one frame would need two kilobytes, and Envoy's workers give the module less than one megabyte of stack.
     fn keyword<'v>(
         &mut self,
         keyword: &'s Keyword,
@@ -168,7 +168,7 @@ impl<'s> Judge<'s> {
         }
     }
 
-    /// Returns `true` if a string contains a match of a pattern. The search uses up remaining steps.
+    /// Returns `true` if a string contains a match of a pattern. The search counts against the remaining steps.
     #[inline(never)]
     fn is_in(&mut self, pattern: &Pattern, text: &str) -> bool {
         if self.exhausted {
@@ -179,7 +179,8 @@ impl<'s> Judge<'s> {
         found == Some(true)
     }
 
-    /// Applies a schema to the same value. If the schema matches, `seen` gets the members and items that it evaluated.
+    /// Applies a schema to the same value. If the schema matches, adds the members and items that the schema evaluated to
+    /// `seen`.
     fn in_place<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, voice: Voice, seen: SeenMembers<'_, 'v>) -> bool {
         match seen {
             Some(seen) => self.in_place_seen(id, value, voice, seen),
@@ -203,7 +204,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Applies a schema to a part of the value. The part has a separate set of evaluated members and items.
+    /// Applies a schema to a part of the value. The part has its own set of evaluated members and items.
     fn part(&mut self, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
         if self.program.tracks { self.part_seen(id, part, voice) } else { self.judge(id, part, voice, None) }
     }
@@ -214,7 +215,7 @@ impl<'s> Judge<'s> {
         self.judge(id, part, voice, Some(&mut seen))
     }
 
-    /// Applies a schema to a part of the value, which is one step further along the path.
+    /// Applies a schema to a part of the value, and extends the path by `step` during the call.
     fn inside(&mut self, step: JudgeStep<'s>, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
         self.path.push(step);
         let holds = self.part(id, part, voice);
@@ -255,7 +256,7 @@ impl<'s> Judge<'s> {
     }
 
     fn note(&mut self, finding: SchemaFinding) {
-        // Two branches may produce the same finding, which is reported once.
+        // Two branches may produce the same finding, which must be reported once.
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
@@ -288,8 +289,8 @@ fn weight(value: &Json<'_>) -> u64 {
     }
 }
 
-/// The bound on validation: a fixed number of steps, plus a number for each part of the value. Validation must stay far below
-/// this bound for schemas that select a form by one member.
+/// The bound on validation: a fixed number of steps, plus a number for each part of the value. If one member of the value
+/// decides which branch applies, validation must need far fewer steps than this bound.
 const STEPS: u64 = 100_000;
 const STEPS_FOR_EACH_PART: u64 = 100;
 

@@ -123,13 +123,14 @@ impl Keyword {
         matches!(self, Keyword::UnevaluatedItems(_) | Keyword::UnevaluatedProperties(_))
     }
 
-    /// Returns `true` if the keyword should be checked for a value that is already invalid. After a failure, the evaluated
-    /// members are unknown. A pattern is skipped, because the string may exceed its maximum length.
+    /// Returns `true` if the keyword is also checked after another keyword has failed, to find more violations. Keywords about
+    /// unevaluated members and items are skipped, because these sets are incomplete after a failure. A pattern is skipped,
+    /// because the string may exceed its maximum length.
     pub fn asks_what_is_wrong(&self) -> bool {
         !self.depends_on_others() && !matches!(self, Keyword::Pattern(_))
     }
 
-    /// Returns `true` if the keyword checks only the value itself, and so is cheap.
+    /// Returns `true` if the keyword checks only the value itself, which is cheap.
     pub fn is_assertion(&self) -> bool {
         !matches!(
             self,

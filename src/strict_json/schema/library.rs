@@ -44,7 +44,7 @@ struct Anchor {
 pub(super) struct ReferenceTarget {
     pub document: usize,
     pub pointer: String,
-    /// The name of the dynamic anchor, by which other resources can override the target.
+    /// The name of the dynamic anchor, if the target has one. Other resources can override such a target.
     pub dynamic: Option<String>,
 }
 
@@ -142,7 +142,7 @@ impl Library {
         }
     }
 
-    /// Returns the innermost resource that contains a location.
+    /// Returns the innermost resource that contains this location.
     pub(super) fn resource_of(&self, document: usize, pointer: &str) -> usize {
         let around = self.resources.iter().enumerate();
         let around = around.filter(|(_, r)| r.document == document && is_inside(pointer, &r.pointer));

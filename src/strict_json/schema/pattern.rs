@@ -79,7 +79,7 @@ impl Translation<'_> {
     fn class(&mut self) -> Result<(), String> {
         let negated = self.letters.next_if_eq(&'^').is_some();
         if self.letters.next_if_eq(&']').is_some() {
-            // `[]` matches nothing, `[^]` matches everything.
+            // `[]` matches no character, and `[^]` matches every character.
             self.out.push_str(if negated { ANYTHING } else { NOTHING });
             return Ok(());
         }
@@ -99,7 +99,8 @@ impl Translation<'_> {
                 '\\' => self.escape(true)?,
                 letter => self.literal(letter),
             }
-            // Only here, `-` means a range. After a set, `-` is a literal. In the target syntax, `--` would mean set difference.
+            // Here, `-` means a range. After a set such as `\d`, it is a literal, which must be escaped because `--` means set
+            // difference in the target syntax.
             let mut ahead = self.letters.clone();
             let stands_alone = in_range || is_set || after_set && letter == '-';
             in_range = !stands_alone && ahead.next() == Some('-') && ahead.next().is_some_and(|end| end != ']');
@@ -245,8 +246,8 @@ const SPACES: &str = r"\t\n\x0B\x0C\r\x20\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x
 const ANYTHING: &str = r"[\x{0}-\x{10FFFF}]";
 const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
 
-/// The general categories and their aliases (ECMA-262, PropertyValueAliases.txt). The properties that the regex crate supports
-/// depend on its features. With this list, the command line and the filter reject the same patterns.
+/// The general categories and their aliases (ECMA-262, PropertyValueAliases.txt). The regex crate supports more properties,
+/// depending on its features. This list makes the command line and the filter reject the same patterns.
 #[rustfmt::skip]
 const CATEGORIES: [&str; 80] = [
     "C", "Other", "Cc", "Control", "cntrl", "Cf", "Format", "Cn", "Unassigned", "Co", "Private_Use", "Cs", "Surrogate",
@@ -300,7 +301,7 @@ mod tests {
             (r"^[^\d]$", &["a"], &["1"]),
             (r"^[\D]$", &["a"], &["1"]),
             (r"\bword\b", &["a word."], &["words"]),
-            // No match position is inside a character.
+            // No position inside a multi-byte character is a match.
             (r"\B", &["", "é", "ab"], &["a", "aéb"]),
             (r"é\B", &["é", "éé"], &["éa"]),
             (r"^\/\-\@$", &["/-@"], &[r"\/"]),

@@ -2,8 +2,8 @@
 //!
 //! The search simulates all states of the automaton in parallel, and enters each state at most once per position.
 //!
-//! A repetition such as `{3000}` has three thousand states, and every letter can keep all of them active. The time is linear in
-//! the length of the string, but it can still be minutes. So the search counts transitions, not letters.
+//! A repetition such as `{3000}` has three thousand states, and all of them can be active at every letter. The time is linear
+//! in the length of the string, but can still be minutes. So the search bounds the number of transitions, not of letters.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
@@ -19,7 +19,7 @@ mod properties;
 pub(super) struct PatternSearch {
     /// The last position at which each state was entered.
     entered: Vec<u64>,
-    /// The number of the current position. The number increases over all searches, so that `entered` is never cleared.
+    /// The number of the current position. It increases across all searches, so that `entered` need not be cleared.
     place: u64,
     here: Vec<StateID>,
     next: Vec<StateID>,
@@ -33,7 +33,7 @@ impl PatternSearch {
     pub fn run(&mut self, Pattern(pattern): &Pattern, text: &str, steps_left: &mut u64) -> Option<bool> {
         let most = steps_left.saturating_mul(MOVES_OF_A_STEP);
         self.moves = 0;
-        // The previous search may have ended early and left states of its own pattern in the buffers.
+        // The previous search may have stopped early. Its states belong to another pattern, so they are removed.
         self.here.clear();
         self.next.clear();
         let states = pattern.states().len();
@@ -50,7 +50,7 @@ impl PatternSearch {
         let starts_anywhere = !pattern.is_always_start_anchored();
         self.place += 1;
         for at in 0..=bytes.len() {
-            // Never start inside a character, because `\B` would match there.
+            // Never starts inside a character, because `\B` would match there.
             if (at == 0 || starts_anywhere && text.is_char_boundary(at))
                 && self.enter(pattern, pattern.start_anchored(), bytes, at)
             {
@@ -67,7 +67,7 @@ impl PatternSearch {
                 let to = match pattern.state(id) {
                     State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
                     State::Sparse(choices) => {
-                        // Sparse transitions are searched linearly.
+                        // The engine searches sparse transitions linearly, so they cost more.
                         self.moves += size(choices.transitions.len()) / 8;
                         choices.matches_byte(byte)
                     }

@@ -133,11 +133,11 @@ fn validation_time_is_bounded_for_every_value() {
     let nested = |depth: usize, op: Value| (0..depth).fold(json!("x"), |inner, _| json!({ "left": inner, "op": op }));
     let form = |op: Value| json!({ "type": "object", "required": ["left", "op"], "properties": { "left": { "$ref": "#/$defs/e" }, "op": op } });
     let expression = |one: Value, two: Value| json!({ "$ref": "#/$defs/e", "$defs": { "e": { "oneOf": [{ "type": "string" }, form(one), form(two)] } } });
-    // If one member selects the form, the other forms fail immediately.
+    // If one member decides which branch applies, the other branches fail immediately.
     let told_apart = compile(&[("s", expression(json!({ "const": "and" }), json!({ "const": "or" })))]).unwrap();
     assert_eq!(findings(&told_apart, &nested(100, json!("or"))), Vec::<String>::new());
     assert_eq!(findings(&told_apart, &nested(100, json!(1))), ["/body must have exactly one of the accepted forms"]);
-    // Otherwise, validation stops at the bound.
+    // Otherwise all branches must be tried, and validation stops at the bound.
     let alike = compile(&[("s", expression(json!(true), json!(true)))]).unwrap();
     assert_eq!(findings(&alike, &nested(100, json!(1))), ["too complex"]);
     assert_eq!(findings(&alike, &nested(3, json!(1))), ["/body must have exactly one of the accepted forms"]);
@@ -157,7 +157,7 @@ fn validation_time_is_bounded_for_every_value() {
     // A string that exceeds `maxLength` is not searched: this pattern would visit each letter five hundred times.
     let long = compile(&[("s", json!({ "pattern": "x.{500}y", "maxLength": 100 }))]).unwrap();
     assert_eq!(findings(&long, &json!("x".repeat(1 << 20))), ["/body must have at most 100 characters"]);
-    // Members that are not allowed are counted too. Here, each level of nesting doubles the number of visits.
+    // Members that are not allowed also count as steps. Here, each level of nesting doubles the number of visits.
     let child = json!({ "properties": { "child": { "$ref": "#" } } });
     for only in ["additionalProperties", "unevaluatedProperties"] {
         let leaf = json!({ "properties": { "child": true }, only: false });

@@ -35,7 +35,7 @@ pub(super) fn of(keyword: &Keyword) -> Cow<'static, str> {
         Keyword::AnyOf(_) => "must have one of the accepted forms".into(),
         Keyword::OneOf(_) => "must have exactly one of the accepted forms".into(),
         Keyword::Not(_) => "has a form that is not accepted".into(),
-        // The functions that check these keywords report their own findings.
+        // Other functions report the findings for these keywords.
         Keyword::Required(_)
         | Keyword::DependentRequired(_)
         | Keyword::DependentSchemas(_)

@@ -29,7 +29,7 @@ impl<'s> Judge<'s> {
         let mut holds = false;
         for id in all {
             holds |= self.in_place(*id, value, Voice::Silent, seen.as_deref_mut());
-            // If evaluated members are tracked, all branches are applied, because each matching branch adds to the set.
+            // If evaluated members are tracked, this applies all branches, because each branch that matches adds to the set.
             if holds && !self.program.tracks {
                 break;
             }
@@ -84,8 +84,8 @@ impl<'s> Judge<'s> {
         self.each(named.map(|(_, id)| id), value, voice, seen)
     }
 
-    /// Returns `true` if all schemas match. The function is inlined, because each stack frame reduces the possible depth of
-    /// schemas.
+    /// Returns `true` if all schemas match. The function is inlined, because an additional stack frame would reduce the
+    /// possible depth of schemas.
     #[inline(always)]
     fn each<'v>(
         &mut self,

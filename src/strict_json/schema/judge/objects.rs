@@ -19,7 +19,7 @@ impl<'s> Judge<'s> {
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = self.spend(size(members.named.len()) / 8);
-        // Cheap schemas are applied first: if one member selects the form of the object, the wrong forms fail early.
+        // Cheap schemas are applied first. If one member decides which branch applies, all other branches then fail early.
         for is_cheap in [true, false] {
             for (name, id) in &members.named {
                 if self.program.node(*id).is_some_and(|node| node.is_cheap) != is_cheap {
