@@ -67,7 +67,7 @@ pub struct Policy {
     client_reader: Option<Rc<ClientReader>>,
     routes: Routes,
     credentials: Credentials,
-    /// The CORS policy at the top level of the document. It applies to responses until the request has matched a route.
+    /// The CORS policy at the top level of the document. It applies to the response if the request has not matched a route.
     cors: Option<Rc<CorsPolicy>>,
     /// The empty requirements, used for requests with a public path.
     open: Requirements,
@@ -89,7 +89,7 @@ impl Policy {
             Ok(decision) => decision,
             Err(Stop::Wait(wait)) => Decision::Await(wait),
             Err(Stop::Refuse(rejection)) => {
-                // A request refused before routing still counts as an arrival, and may exceed a limit.
+                // A request that is refused before routing still counts as an arrival, so a limit can refuse it too.
                 let late = limits::arrive(&self.limits, None, parts, world, progress);
                 let rejection = late.err().unwrap_or(rejection);
                 Decision::Reply(progress.refuse(rejection, &self.refusals, world))
@@ -176,7 +176,7 @@ impl Policy {
         request
     }
 
-    /// Returns the requirements of a route, or no requirements if the path is public.
+    /// Returns the requirements of the request's route. Returns empty requirements if the path is public.
     fn requirements<'p>(&'p self, rule: &'p Rule, path: &str, world: &mut World<'_>) -> &'p Requirements {
         if self.is_public(path) {
             world.note("authenticate", || "the path is public: no credential is needed".to_string());
@@ -206,14 +206,14 @@ impl Policy {
         reply
     }
 
-    /// Builds the reply for a request whose body grew too large while it was forwarded.
+    /// Builds the reply for a request whose body exceeded its size limit while it was forwarded.
     pub fn cut_off(&self, rejection: &Rejection, progress: &mut Progress, now: Duration) -> Reply {
         progress.audit.code = Some(rejection.kind.appearance().code);
         progress.audit.failure = Some(rejection.reason.to_string());
         self.refusals.reply(rejection, &progress.plan, None, now)
     }
 
-    /// Builds the reply for a waiting request if the held bodies of this worker together exceed their bound.
+    /// Builds the reply for a waiting request if the worker already holds too many bytes of bodies.
     pub fn refuse_crowded(&self, progress: &mut Progress, now: Duration) -> Reply {
         self.refuse(crowded(), progress, now)
     }
@@ -223,8 +223,8 @@ impl Policy {
         respond::respond(&self.refusals, head, progress, now)
     }
 
-    /// Returns the edits for request trailers. The edits remove identity headers, credentials, request line overrides and every
-    /// other header that the policy reads.
+    /// Returns the edits for request trailers. The edits remove trailers that an upstream could confuse with headers: identity
+    /// headers, credentials, request line overrides and all headers that the policy reads.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
         self.credentials.identity.strip_trailers(sent, &mut edits);
@@ -246,7 +246,7 @@ impl Policy {
         Polled::new(self.plans.iter().cloned())
     }
 
-    /// Returns `true` if the policy has limits that a rate limit service counts, so that requests may wait for an answer.
+    /// Returns `true` if the policy has limits that a rate limit service counts, so requests may have to wait for the service.
     pub fn asks_rate_limits(&self) -> bool {
         self.asks_rate_limits
     }

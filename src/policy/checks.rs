@@ -1,7 +1,7 @@
 //! Request validation: sizes, query parameters, headers, and the body.
 //!
-//! The size checks are cheap and run right after routing. All other checks run after authorization, because their errors reveal
-//! details of the route.
+//! The size checks are cheap and run right after routing. All other checks run after authorization, because their error
+//! messages reveal details of the route.
 
 pub mod body;
 pub mod media_type;
@@ -101,14 +101,14 @@ impl Checks {
         self.check_media_type(request)
     }
 
-    /// Returns how to handle the body of this request.
+    /// Returns the plan for the body of this request.
     pub fn body(&self, request: &Request<'_>) -> BodyPlan {
         let Some(body) = self.body.as_ref().filter(|_| Framing::of(request).may_have_body) else {
             return BodyPlan::Pass;
         };
         let is_json = body.json.is_some() && MediaType::of(request).is_some_and(|media| media.is_json());
-        // A stream of unknown length cannot be held. If the request declares a length, `measure` has checked the length and Envoy
-        // enforces it.
+        // A stream of unknown length cannot be held, because it may never end. If the request declares a length, `measure` has
+        // already checked it, and Envoy enforces it.
         let can_pass = request.grpc || Framing::of(request).length.is_some();
         if self.log_only {
             BodyPlan::Count(BodyMeter::listening(body.clone(), is_json))
@@ -141,7 +141,8 @@ impl Checks {
         }
         let is_read = self.body.as_ref().is_some_and(|body| body.json.is_some());
         match media.filter(|media| is_read && media.is_json()) {
-            // RFC 8259 §8.1 allows only UTF-8. The filter and the upstream would parse a body with another charset differently.
+            // RFC 8259 §8.1 allows only UTF-8. With another charset, the upstream could parse the body differently than the
+            // filter.
             Some(media) if !media.is_utf8() => Err(not_accepted()),
             Some(_) if is_encoded(request) => {
                 Err(Rejection::new(RejectionKind::UnsupportedCoding, "content_coding_not_accepted"))
@@ -172,7 +173,7 @@ impl Framing {
             }
         }
         let length = said.value().and_then(read_length);
-        // If the length is repeated or invalid, the request may still have a body.
+        // If the length is repeated or invalid, the request is treated as one with a body.
         let names_a_body = coded || said != SingleValue::Absent && length != Some(0);
         let may_have_body = !request.ended && length != Some(0) && (names_a_body || !upgrade);
         Framing { length, names_a_body, may_have_body, upgrade }

@@ -58,7 +58,7 @@ pub(super) struct Credentials {
     pub(super) identity: Rc<IdentityHeaders>,
 }
 
-/// A request, and the route that the request matches.
+/// The parts of a request and of its route that authentication needs.
 #[derive(Clone, Copy)]
 pub(super) struct AuthenticationInput<'p, 'r> {
     pub(super) rule: &'p Rule,
@@ -70,7 +70,7 @@ pub(super) struct AuthenticationInput<'p, 'r> {
 
 impl Credentials {
     /// Verifies all credentials of the kinds that the route accepts. Returns `None` if the route accepts no credentials or the
-    /// request has none. The request is refused if one credential is invalid, even if another credential is valid.
+    /// request has none. An invalid credential leads to a refusal, even if another credential is valid.
     pub(super) fn verify(
         &self,
         requirements: &Requirements,
@@ -119,8 +119,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// Refuses a request of a foreign page if the caller's token is in a cookie, because the browser may have attached the
-    /// cookie.
+    /// Refuses a request of a foreign page if the caller's token is in a cookie. The browser may have attached the cookie
+    /// without the user's intent.
     fn refuse_foreign_page(
         &self,
         caller: &Caller,

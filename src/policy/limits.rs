@@ -36,8 +36,8 @@ pub(super) fn arrive(
     spend(&limits.arrival, &subject(rule, parts, world.peer), world, progress)
 }
 
-/// Refuses a credential if too many failed authentications were counted for its caller. A token from the cache is always accepted
-/// here.
+/// Refuses a credential if too many failed authentications were counted for its caller. A cached token was verified before, so
+/// it is always accepted here.
 pub(super) fn before_authentication(
     rule: &Rule,
     token: &[u8],
@@ -110,7 +110,8 @@ pub(super) fn spend(
     refusal(&charges, counted, "rate_limited", world, progress)
 }
 
-/// Records the shadow limits that would have refused the request. Returns the refusal if an enforced limit refuses it.
+/// Records the shadow limits that would have refused the request. If an enforced limit refuses the request, returns the
+/// refusal.
 fn refusal(
     charges: &[Charge<'_>],
     counted: CountResult,

@@ -166,7 +166,7 @@ impl Polled {
     }
 
     /// Requests a newer document, because a request needs an entry that the document does not contain. Returns the end of the
-    /// wait, or `None` if the request must not wait. Requests with invented entries cause at most one fetch per cool-down.
+    /// wait, or `None` if the request must not wait. So a client that invents entries causes at most one fetch per cool-down.
     pub fn want_newer(&mut self, id: PolledId, received_at: Duration, now: Duration) -> Option<Duration> {
         let document = self.documents.get_mut(id.0)?;
         let until = received_at + document.plan.wait;
@@ -187,7 +187,7 @@ impl Polled {
         let since = now.saturating_sub(attempted_at);
         let refresh_at =
             document.held.as_ref().map(|held| held.fetched_at + spread(plan.refresh_after, held.fetched_at));
-        // Only a failing endpoint is fetched less often. An endpoint that answers is fetched as often as the plan requires.
+        // There is an additional pause between fetches only while the endpoint fails.
         let failed = document.held.as_ref().is_none_or(|held| held.fetched_at < attempted_at);
         let pause = if failed { plan.cool_down.clamp(LEAST_RETRY, MAX_RETRY) } else { Duration::ZERO };
         document.wanted && since >= plan.cool_down

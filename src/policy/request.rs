@@ -45,7 +45,7 @@ pub struct Request<'r> {
     pub grpc: bool,
     /// The value of `x-request-id`.
     pub request_id: SingleValue<'r>,
-    /// The name of the first header whose value begins or ends with a byte that servers trim.
+    /// The name of the first header whose value begins or ends with a byte that servers trim, such as a space.
     pub padded: Option<&'r [u8]>,
     /// Whether the name of a header has a character outside ASCII.
     pub has_malformed_name: bool,
@@ -79,7 +79,7 @@ impl<'r> Request<'r> {
         let mut method: &[u8] = b"";
         let mut content_type = SingleValue::Absent;
         for &(name, value) in parts.headers {
-            // Servers parse pseudo-headers more strictly, so padding in them is not checked here.
+            // Servers parse pseudo-headers strictly, so this check does not include them.
             if is_padded(value) && !name.starts_with(b":") {
                 request.padded = request.padded.or(Some(name));
             }
@@ -111,9 +111,9 @@ impl<'r> Request<'r> {
     /// Refuses names that are not ASCII, because a header edit could not remove such a header. Envoy refuses them too (RFC 9110
     /// §5.1).
     ///
-    /// Refuses padded values that Envoy does not trim but an HTTP/1 upstream trims: the gateway would check a different value
-    /// than the upstream uses. RFC 9113 §8.2.1 treats such a request as malformed. Envoy trims only the values of HTTP/1
-    /// requests.
+    /// Refuses values with leading or trailing whitespace that Envoy does not trim. An HTTP/1 upstream trims it, and would use
+    /// another value than the gateway has checked. Envoy trims only the values of HTTP/1 requests, although RFC 9113 §8.2.1
+    /// treats such values in HTTP/2 as malformed.
     pub fn check_headers(&self) -> Result<(), Rejection> {
         if self.has_malformed_name {
             return Err(Rejection::new(RejectionKind::BadRequest, "header_name_malformed"));

@@ -17,7 +17,7 @@ pub struct World<'w> {
     pub polled: &'w mut Polled,
     /// The cache of verified tokens.
     pub tokens: &'w mut TokenCache,
-    /// The buckets of local limits.
+    /// The storage of the buckets of local limits.
     pub limits: &'w mut dyn BucketStore,
     /// The accounts of all descriptors at rate limit services.
     pub quotas: &'w mut Quotas,

@@ -44,7 +44,8 @@ impl<'t> Number<'t> {
             return true;
         }
         let Some(modulus) = unit.digits_as_integer().filter(|modulus| *modulus != 0) else { return false };
-        // The last digit of the value is not 0. So the value is no multiple of a higher power of ten than its own lowest one.
+        // If the lowest power of ten of the unit is higher than that of the value, the value is no multiple, because its last
+        // digit is not 0.
         let Ok(shift) = u64::try_from(value.lowest_power() - unit.lowest_power()) else { return false };
         let rest = value.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit)) % modulus);
         (rest * power_of_ten(shift, modulus)).is_multiple_of(modulus)

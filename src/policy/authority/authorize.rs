@@ -54,7 +54,7 @@ impl Requirements {
     }
 }
 
-/// The proof that a request was authorized. Only this module can create a `Grant`, because the field is private.
+/// The proof that a request was authorized. Its field is private, so only this module can create a `Grant`.
 #[derive(Debug)]
 pub struct Grant {
     callers: Option<Callers>,
@@ -84,7 +84,8 @@ pub fn authorize(
     Ok(Grant { callers })
 }
 
-/// Checks that the first caller meets the route's requirements, and that the route accepts the issuer of every token.
+/// Checks that the first caller meets the route's requirements. Also checks that the route accepts the issuer of every caller's
+/// token.
 fn check_callers(requirements: &Requirements, known: &Callers) -> Result<(), Rejection> {
     let mut tokens = std::iter::once(&known.first).chain(&known.others).filter_map(|caller| caller.token());
     if !requirements.issuers.is_empty() && tokens.any(|token| !requirements.issuers.contains(&token.issuer)) {

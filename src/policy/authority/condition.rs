@@ -1,8 +1,8 @@
 //! Parses and evaluates the `when` conditions of routes, which test claims, the client, the request, the peer and the time.
 //!
-//! The types of compared values are checked when the document is compiled.
+//! The compiler of the document checks the types of compared values.
 //!
-//! Evaluation always ends and never fails, because there are no loops, and the depth and length of a condition are limited. A
+//! Evaluation always ends and never fails: the language has no loops, and the depth and length of a condition are limited. A
 //! test is *unknown* if a value is absent, repeated or unreadable, or if the two compared values have different kinds. `not`,
 //! `and`, `or` and `in` follow Kleene's three-valued logic, and a request passes only if the condition is true. So a request
 //! without a `tier` claim does not pass `not (claims.tier == "free")`. `has` is true for a value that is present, even if the
@@ -97,7 +97,7 @@ pub enum ClientFact {
 enum Operand {
     Literal(Literal),
     Source(ConditionSource),
-    /// The value of an attribute, converted to a string.
+    /// An attribute whose value is converted to a string before it is compared.
     Text(ConditionSource),
 }
 
@@ -207,8 +207,8 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
         }
     }
 
-    /// Evaluates `and` (`ends_at` is `false`) or `or` (`ends_at` is `true`). The evaluation stops at the first test whose result
-    /// is `ends_at`. Otherwise, one unknown test makes the result unknown.
+    /// Evaluates `and` if `ends_at` is `false`, and `or` if `ends_at` is `true`. Stops at the first test whose result is
+    /// `ends_at`. If there is none, one unknown test makes the whole result unknown.
     fn all(&self, tests: &'c [Test], ends_at: bool) -> Option<bool> {
         let mut all = Some(!ends_at);
         for test in tests {
@@ -221,8 +221,8 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
         all
     }
 
-    /// Evaluates `in` like `==` with each item, joined by `or`. An item that cannot be compared makes the result unknown unless
-    /// another item matches.
+    /// Evaluates `in`: compares the operand with each item. If one item is equal, the result is true. Otherwise, an item that
+    /// cannot be compared makes the result unknown.
     fn is_among(&self, left: &'c Operand, items: impl Iterator<Item = Option<Val<'c>>>) -> Option<bool> {
         let left = self.operand(left)?;
         let mut found = Some(false);
@@ -236,8 +236,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
         found
     }
 
-    /// Returns the value of an operand. Returns `None` if the value is absent or cannot be compared, which makes the test
-    /// unknown.
+    /// Returns the value of an operand. Returns `None` if the value is absent or cannot be compared; the test is then unknown.
     fn operand(&self, operand: &'c Operand) -> Option<Val<'c>> {
         let value = match operand {
             Operand::Literal(literal) => Some(Val::of(literal)),

@@ -23,7 +23,8 @@ pub struct IdentityHeaders {
     reserved: Vec<Rc<str>>,
     /// Headers that the policy reads. A client may send these headers only in this spelling.
     read: Vec<Rc<str>>,
-    /// The names in `read` that are not [usual](is_usual). A usual name can be a different spelling only of a name in this list.
+    /// The names in `read` that are not [usual](is_usual). If a client's header has a usual name, it can be another spelling
+    /// only of a name in this list.
     unusual: Vec<Rc<str>>,
 }
 
@@ -60,7 +61,7 @@ impl Identity {
 
 impl IdentityHeaders {
     /// Compiles the document's identity headers. Only the gateway may set the `reserved` headers. A client may send the headers
-    /// in `read`, but other spellings of their names are removed.
+    /// in `read`, but only in this spelling.
     pub fn compile<'h>(
         headers: &[IdentityHeader],
         reserved: impl Iterator<Item = &'h Rc<str>>,
@@ -82,7 +83,8 @@ impl IdentityHeaders {
     /// number of removed header names.
     pub fn strip(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) -> usize {
         HeaderEdit::remove_matching(sent, edits, |name| {
-            // This runs for every header of every request. Nearly all names are usual.
+            // This runs for every header of every request, and nearly all names are usual. For usual names, a cheaper
+            // comparison is enough.
             let is_usual = is_usual(name);
             let read = if is_usual { &self.unusual } else { &self.read };
             is_one_of(&self.reserved, name)
@@ -93,7 +95,7 @@ impl IdentityHeaders {
     }
 
     /// Removes from trailers all headers that `strip` removes, and also the headers that the policy reads in their exact
-    /// spelling. Some upstreams merge trailers into headers, and none of these headers is a valid trailer (RFC 9110 §6.5.1).
+    /// spelling. Some upstreams merge trailers into headers. None of these headers is allowed in trailers (RFC 9110 §6.5.1).
     pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
         HeaderEdit::remove_matching(sent, edits, |name| {
             is_one_of(&self.reserved, name)
@@ -151,9 +153,9 @@ fn is_of(families: &[&str], name: &[u8]) -> bool {
 }
 
 /// Formats a claim as a header value: strings unchanged, numbers and booleans as in JSON, lists joined by commas, objects as
-/// JSON. `%`, outer spaces and all bytes except printable ASCII are percent-encoded (RFC 3986 §2.1), and also commas in list
-/// items. So an upstream can decode the value, and no claim can end the header (CVE-2023-27493). Null and empty strings count as
-/// absent.
+/// JSON. Percent-encodes `%`, leading and trailing spaces, commas in list items, and all bytes except printable ASCII (RFC 3986
+/// §2.1). So an upstream can decode the value, and a claim cannot start another header (CVE-2023-27493). Null and empty strings
+/// count as absent.
 fn header_value(claim: &Value) -> Option<String> {
     let mut out = String::new();
     match claim {
@@ -181,7 +183,7 @@ fn scalar(value: &Value) -> String {
 fn encode(out: &mut String, text: &str, also: &[u8]) {
     let last = text.len().saturating_sub(1);
     for (i, byte) in text.bytes().enumerate() {
-        // Leading and trailing spaces would be trimmed in transit (RFC 9110 §5.5).
+        // Proxies and servers trim leading and trailing spaces (RFC 9110 §5.5).
         let is_outer_space = byte == b' ' && (i == 0 || i == last);
         if (0x20..0x7f).contains(&byte) && byte != b'%' && !is_outer_space && !also.contains(&byte) {
             out.push(char::from(byte));
@@ -243,8 +245,8 @@ mod tests {
             ("x-portcullis-upstream", true, true),
             ("x_portcullis_upstream", true, true),
             ("x!portcullis!upstream", true, true),
-            // The policy reads the following headers only in their exact spelling. Requests keep this spelling and lose all
-            // others; trailers lose every spelling.
+            // The policy reads the following headers only in their exact spelling. The gateway keeps this spelling in requests
+            // and removes all others. In trailers, it removes every spelling.
             ("x-action", false, true),
             ("x.action", true, true),
             ("x_tenant", false, true),

@@ -1,6 +1,7 @@
 //! Permissions: named bits in domains.
 //!
-//! The gateway reads the permissions of a token once, and checks them with one AND per domain that a route requires.
+//! The gateway reads the permissions of a token once. Checking them costs one bitwise AND for each domain that a route
+//! requires.
 
 mod claims;
 #[cfg(test)]
@@ -28,12 +29,12 @@ pub struct PermissionRegistry {
     filter_state: Option<PermissionForm>,
 }
 
-/// A domain of permissions. In every set, the words of the domain start at the index `first`.
+/// A domain of permissions. In every permission set, the words of the domain start at the index `first`.
 #[derive(Debug)]
 struct Domain {
     name: Rc<str>,
     first: usize,
-    /// The mask of all bits that have a name. Other bits in a token are ignored.
+    /// The mask of all bits that have a name. A token's other bits grant nothing.
     defined: Vec<u64>,
     permissions: Vec<NamedPermission>,
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::config::claim::ClaimPath;
 use crate::policy::credentials::footprint::block;
 
-/// The scopes that routes require, numbered when the policy is compiled. Other scopes are ignored.
+/// The scopes that routes require, numbered when the policy is compiled. Scopes that no route requires are ignored.
 #[derive(Debug, Default)]
 pub struct ScopeRegistry {
     numbers: HashMap<String, usize>,

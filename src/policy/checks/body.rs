@@ -38,7 +38,7 @@ pub enum Body<'b> {
     TooLarge,
     /// The body has ended, but its bytes cannot be read.
     Lost,
-    /// Envoy received bytes of the body but reports none of them to the filter.
+    /// Envoy has bytes of the body but does not pass them to the filter.
     Withheld,
     /// The body is incomplete, because the held bytes of this worker exceed their bound.
     Crowded,
@@ -90,8 +90,8 @@ impl JsonCheck {
         })
     }
 
-    /// Returns the refusal for a JSON body. 422 is for content that can be parsed but not processed, and 400 for content that
-    /// cannot be parsed (RFC 9110 §15.5.21).
+    /// Returns the refusal for a JSON body. The status is 422 for content that can be parsed but not processed, and 400 for
+    /// content that cannot be parsed (RFC 9110 §15.5.21).
     fn refusal(&self, fault: &Malformed) -> Rejection {
         let (reason, message) = match fault {
             Malformed::OutOfRange => ("body_number_out_of_range", "has a number out of range"),

@@ -9,7 +9,7 @@ use crate::policy::limits::memory::{ByteBound, HeldBytes};
 use crate::policy::verdict::audit::Remark;
 use crate::policy::verdict::rejection::Rejection;
 
-/// The state of one forwarded body.
+/// Counts the bytes of one forwarded body, and checks them as `kind` specifies.
 #[derive(Debug)]
 pub struct BodyMeter {
     check: Rc<BodyCheck>,
@@ -25,7 +25,7 @@ enum MeterKind {
     Listens { copy: Option<BodyCopy>, dropped: bool },
 }
 
-/// A copy of the forwarded bytes. All copies of a worker share one bound; the capacity of each copy counts.
+/// A copy of the forwarded bytes. All copies of a worker share one bound, and each copy counts with its capacity.
 #[derive(Debug, Default)]
 struct BodyCopy {
     bytes: Vec<u8>,
@@ -33,7 +33,8 @@ struct BodyCopy {
 }
 
 impl BodyMeter {
-    /// Creates a meter that enforces the maximum size. It catches streams, and bodies that exceed their declared length.
+    /// Creates a meter that enforces the maximum size. It is needed for streams of unknown length, and for bodies that exceed
+    /// their declared length.
     pub(super) fn new(check: Rc<BodyCheck>) -> BodyMeter {
         BodyMeter { check, passed: 0, kind: MeterKind::CutsOff }
     }
@@ -62,7 +63,7 @@ impl BodyMeter {
             MeterKind::Listens { copy, .. } if is_too_large => *copy = None,
             MeterKind::Listens { copy, dropped } => {
                 if let Some(kept) = copy {
-                    // If Envoy does not expose a part, the copy is incomplete.
+                    // If Envoy does not pass all bytes of a part to the filter, the copy would be incomplete, so it is dropped.
                     let is_whole = bytes.len() == size && kept.append(bytes, self.check.most_bytes, room);
                     if !is_whole {
                         (*copy, *dropped) = (None, true);
@@ -97,7 +98,8 @@ impl BodyCopy {
         true
     }
 
-    /// Doubles the capacity, up to the maximum body size and the free memory, so that long bodies are rarely reallocated.
+    /// Doubles the capacity, so that long bodies are rarely reallocated. The capacity never exceeds the maximum body size or
+    /// the free memory.
     fn grow(&mut self, needed: usize, most: u64, room: &Rc<ByteBound>) -> bool {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let doubled = self.bytes.capacity().saturating_mul(2).min(most).max(needed);

@@ -36,7 +36,7 @@ pub struct ParameterCheck {
     pub one_of: Option<Vec<String>>,
 }
 
-/// Checks the query. A parameter that contains a token is allowed on every route, because it identifies the caller.
+/// Checks the query. A parameter that contains the caller's token is allowed on every route.
 pub(super) fn check_query(
     checks: &[ParameterCheck],
     others: bool,
@@ -79,8 +79,8 @@ pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])
 }
 
 impl ParameterCheck {
-    /// Checks the values of one name. For a value that cannot be read, `values` yields the reason. `respelled` means that the
-    /// request also has another name that some upstreams treat as this name.
+    /// Checks the values of one name. For a value that cannot be read, `values` yields the reason. If `respelled` is set, the
+    /// request also has a parameter with another name that some upstreams treat as this name.
     fn check<'v>(
         &self,
         room: &str,
@@ -141,7 +141,8 @@ impl ParameterCheck {
     }
 }
 
-/// Parses a number in JSON syntax (RFC 8259 §6), because all languages parse this syntax alike. Integers must fit into 64 bits.
+/// Parses a number in JSON syntax (RFC 8259 §6), because all languages parse this syntax in the same way. Integers must fit
+/// into 64 bits.
 pub fn number(text: &str, whole: bool) -> Option<Number<'_>> {
     let starts = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     if !starts || !text.ends_with(|c: char| c.is_ascii_digit()) {
@@ -150,7 +151,7 @@ pub fn number(text: &str, whole: bool) -> Option<Number<'_>> {
     let Json::Number(number) = strict_json::read(text.as_bytes(), Bounds { depth: 0, values: 1 }).ok()? else {
         return None;
     };
-    // Some parsers treat `-0` as a fraction.
+    // Some parsers read `-0` as a number with a fraction.
     let is_whole = text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok());
     (is_whole || !whole).then_some(number)
 }

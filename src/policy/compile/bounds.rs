@@ -5,7 +5,8 @@ use crate::config::problem::Problems;
 use crate::policy::limits::memory::MemoryBounds;
 use crate::policy::pipeline::rule::Rule;
 
-/// Applies the defaults to the section, and reports a bound that is smaller than the largest body that these rules hold.
+/// Applies the defaults to the section. Reports a bound as too small if the largest body that one of these rules holds exceeds
+/// it.
 pub(super) fn compile<'r>(
     section: Option<&WorkerBounds>,
     rules: impl Iterator<Item = &'r Rule>,
@@ -45,8 +46,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Returns the bounds of a document with this section and a route that holds bodies of this size, or the problems of the
-    /// document.
+    /// Compiles a document with this section and a route that holds bodies of this size. Returns its bounds, or its problems.
     fn bounds(section: Value, body: u64) -> Result<MemoryBounds, Vec<String>> {
         let checks = json!({ "max_body_bytes": body });
         let mut document = json!({

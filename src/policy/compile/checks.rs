@@ -47,7 +47,8 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
     }
 }
 
-/// Returns the checks of a route; `None` if there is nothing to check. A setting that `own` omits is taken from `document`.
+/// Returns the checks of a route; `None` if there is nothing to check. If `own` omits a setting, the setting of `document`
+/// applies.
 pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas: &Schemas) -> Option<Rc<Checks>> {
     let sections = [own, document];
     let sections = || sections.iter().flatten();
@@ -55,7 +56,7 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
     let or_none = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
     let json = sections().find_map(|s| s.json.as_ref()).map(|json| compile_json(json, schemas));
     let most_bytes = sections().find_map(|s| bound(&s.max_body_bytes)).or(json.as_ref().map(|_| USUAL_JSON_BYTES));
-    // The document may allow larger bodies than the filter can parse in memory.
+    // The document may allow larger bodies than the filter can parse in its memory.
     let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MAX_JSON_BYTES) } else { most });
     let types: Vec<&str> = match sections().find_map(|s| s.content_types.as_ref()) {
         Some(types) => types.iter().map(|text| text.value.as_str()).collect(),

@@ -28,7 +28,7 @@ use crate::policy::credentials::clients::{ClientDirectory, KeyEntry};
 use crate::policy::credentials::issuer::Issuer;
 use crate::policy::verdict::wait::PolledId;
 
-/// The settings of the policy document that affect its clients.
+/// The parts of the policy document that are needed to compile clients.
 #[derive(Clone, Debug)]
 pub(super) struct ClientContext {
     pub(super) environment: Option<Rc<str>>,
@@ -95,7 +95,7 @@ impl ClientDirectory {
         directory
     }
 
-    /// Checks that the clients of one client document do not conflict with each other. No policy document is needed.
+    /// Checks that the clients of one client document do not conflict with each other. This check needs no policy document.
     pub fn check_alone(listed: &[client::ClientSettings], problems: &mut Problems) {
         unique::check(listed, &UsedNames::new(), problems);
     }

@@ -56,7 +56,7 @@ fn add(written: &At<String>, at: usize, fault: &str, problems: &mut Problems) {
 /// Returns the reason why a condition of this route must not read this attribute.
 fn fault(source: &ConditionSource, route: &Route, document: &Document) -> Option<String> {
     match source {
-        // Otherwise a condition could grant access to callers without claims and deny it to callers with a token.
+        // Otherwise a condition could be true for callers without claims and false for callers with a token.
         ConditionSource::Claim(_) if !route.auth.value.always_has_claims() => {
             Some("claims exist only where `auth` is `required`, or `all_of` with the token first".to_string())
         }

@@ -36,7 +36,7 @@ pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &
     }
 }
 
-/// Reports an issuer that is not allowed in this environment, instead of silently skipping the issuer.
+/// Reports an issuer that is not trusted in this environment. Skipping it silently would hide the mistake.
 fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Problems) {
     let name = &issuer.name.value;
     if let Some(first) = issuer.environments.first() {
@@ -61,8 +61,8 @@ fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Pro
     check_self_issued(issuer, problems);
 }
 
-/// Checks a self-issued issuer. Its key holder can claim any identity, so the issuer is not allowed in production and its tokens
-/// must be short-lived.
+/// Checks a self-issued issuer. A developer with its key can claim any identity. So the issuer is not allowed in production,
+/// and its tokens must be short-lived.
 fn check_self_issued(issuer: &IssuerSettings, problems: &mut Problems) {
     let Some(at) = &issuer.self_issued else { return };
     if issuer.environments.is_empty() {
@@ -103,7 +103,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
     }
 }
 
-/// Checks a route with `sensitivity: high`. An API key alone is not enough, because possession is its only proof.
+/// Checks a route with `sensitivity: high`. An API key alone is not enough for it, because anyone who has the key can use it.
 fn check_sensitive(route: &Route, problems: &mut Problems) {
     let key_is_enough = match &route.auth.value {
         Auth::None | Auth::Optional => {

@@ -101,7 +101,7 @@ impl Issuers {
 }
 
 /// Returns the client ids that an issuer's tokens may have. If the document has a client directory, tokens with an unlisted
-/// client id are refused unless `allow_unlisted_clients` is set. This also applies to an empty directory.
+/// client id are refused unless `allow_unlisted_clients` is set. This also applies if the directory is empty.
 fn accepted_clients(issuer: &document::IssuerSettings, has_directory: bool) -> AcceptedClients {
     match issuer.require_client {
         Some(true) => AcceptedClients::Listed,

@@ -181,7 +181,7 @@ impl<'d> Limits<'d> {
     }
 
     /// Returns the number of a table. Every worker computes the same number. A reload changes the number only if the format of
-    /// the cells changes, so counts survive a new rate and are never misread.
+    /// the cells changes. So counts stay valid if only the rate changes, and cells of an old format are never read.
     fn table(&mut self, name: &[&str], windows: usize, cells: u32) -> u32 {
         let form = format!("{name:?}{windows},{cells}");
         let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
@@ -248,7 +248,7 @@ fn meter(
                     problems.add(&window.place, "a burst that takes more than a year to refill, or over 1000000/s");
                     continue;
                 };
-                // Do not use `interval` here, because it is rounded up: a burst of 3 at 3/10s would take 11 seconds.
+                // Does not use `interval`, because it is rounded up: with it, a burst of 3 at 3/10s would take 11 seconds.
                 let lasting = (per.as_nanos() * u128::from(burst)).div_ceil(u128::from(window.value.count * NANOS));
                 (Window::Rate { interval, room }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
             }
@@ -307,7 +307,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Returns the problems of a document that has these limits, a route with authentication and a route without.
+    /// Compiles a document with these limits, a route with authentication and a route without. Returns its problems.
     fn problems(over: &Value) -> Vec<String> {
         let mut document = json!({
             "version": "1.0",

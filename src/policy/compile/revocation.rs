@@ -32,7 +32,8 @@ pub(super) fn compile(
         PolledId(plans.len() - 1)
     });
     Some(Revocation {
-        // Revocations in the document never expire, so the time zero keeps all of them.
+        // Time zero drops no entry as expired. The document can be edited, so its revocations apply as long as it contains
+        // them.
         inline: Revocations::of(&written.revoked, Duration::ZERO),
         list,
         accept_unchecked: written.on_unavailable == ListUnavailable::AcceptUnchecked,

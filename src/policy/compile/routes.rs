@@ -176,7 +176,8 @@ impl RouteContext<'_, '_> {
                 problems.add(&route.place, "a route with `response` has no upstream: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot be used");
             }
             if response.body.is_some() && matches!(response.status, 204 | 205 | 304) {
-                // After such a status, a client would read a body as the start of the next response (RFC 9110 §6.4.1).
+                // A response with such a status has no body. A client would read a body as the start of the next response (RFC
+                // 9110 §6.4.1).
                 let status = response.status;
                 problems.add(
                     &route.place,
@@ -215,8 +216,8 @@ impl RouteContext<'_, '_> {
     }
 }
 
-/// Checks the names and base paths of the upstreams. A name is used as a cluster name and in a header. The filter puts the base
-/// path in front of validated paths.
+/// Checks the names and base paths of the upstreams. Names are used as cluster names and in a header, so only some characters
+/// are allowed. Base paths must be as safe as the validated paths that follow them.
 fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
     for upstream in upstreams {
         let name = &upstream.name.value;

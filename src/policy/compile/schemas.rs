@@ -29,7 +29,7 @@ impl Schemas {
         }
         for setting in &settings {
             if let SchemaSetting::Own(schema) = setting {
-                // Schema names cannot contain `~`, so this address is unique.
+                // The names of schemas cannot contain `~`, so this address is not used by a named schema.
                 written.push((address(&format!("~{}", written.len())), schema));
             }
         }
@@ -77,7 +77,7 @@ fn setting(section: &CheckSettings) -> Option<&SchemaSetting> {
     section.json.as_ref()?.schema.as_ref()
 }
 
-/// Returns the address of a named schema. Other schemas refer to the schema by its plain name.
+/// Returns the address of a named schema. Other schemas use the plain name as the reference.
 fn address(name: &str) -> String {
     format!("schemas:///{name}")
 }

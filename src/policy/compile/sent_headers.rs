@@ -1,4 +1,4 @@
-//! Rejects documents that trust a client's value of a header that only the gateway sets.
+//! Rejects documents that read a client's header although only the gateway sets that header.
 
 use crate::config::document::{Document, TokenSource};
 use crate::config::header_name::{OWN_PREFIX, is_same_cgi_variable, starts_with_as_cgi_variable};

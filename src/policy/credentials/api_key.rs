@@ -1,8 +1,8 @@
 //! API keys: their format, their places in a request, and their removal before forwarding.
 //!
-//! Example: `pck_production_8fK2mQ7xW1bT_…`. A key consists of `pck_` for secret scanners, the environment, a lookup id, and the
-//! secret with a checksum. The checksum distinguishes a typing error from a guess. The part before the last `_` is the prefix,
-//! which is not confidential. Only the SHA-256 of the whole key is stored.
+//! Example: `pck_production_8fK2mQ7xW1bT_…`. A key consists of `pck_` for secret scanners, the environment, a lookup id, and
+//! the secret with a checksum. With the checksum, the audit record can distinguish a typing error from a guess. The part before
+//! the last `_` is the prefix, which is not confidential. Only the SHA-256 of the whole key is stored.
 
 use std::borrow::Cow;
 
@@ -83,7 +83,7 @@ fn checksum(text: &str) -> [u8; CHECKSUM] {
 pub struct KeyPlaces(pub Vec<KeyPlace>);
 
 impl KeyPlaces {
-    /// Finds the key of a request. A request with two keys is refused, even if the keys are equal, because it is ambiguous which
+    /// Finds the key of a request. A request with two keys is refused, even if the keys are equal, because it is unclear which
     /// key applies.
     pub fn find<'r>(&self, request: &Request<'r>, query: Option<&'r str>) -> Result<Option<Cow<'r, [u8]>>, Rejection> {
         let mut found: Option<Cow<'r, [u8]>> = None;

@@ -34,7 +34,7 @@ pub struct Caller {
     pub identity: Identity,
 }
 
-/// The credential that authenticated a caller.
+/// The kind of credential that authenticated a caller, with its data.
 #[derive(Debug)]
 pub enum Proof {
     /// A token.
@@ -98,8 +98,8 @@ impl Caller {
         }
     }
 
-    /// Returns `true` if two issuers may use the caller's client id for different clients. API keys and certificates identify a
-    /// listed client. A token identifies a listed client only if no other issuer may name the client.
+    /// Returns `true` if tokens of another issuer may contain the same client id for a different client. API keys and
+    /// certificates identify a listed client. A token identifies a listed client only if no other issuer may name the client.
     pub fn is_client_of_its_issuer(&self) -> bool {
         self.token().is_some() && self.client.as_ref().is_none_or(|client| client.several_issuers)
     }

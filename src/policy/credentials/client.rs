@@ -28,7 +28,7 @@ pub struct Client {
     /// Whether tokens of several issuers may name the client. If so, limits count each issuer separately, so that one issuer
     /// cannot exhaust the client's limits for another issuer.
     pub several_issuers: bool,
-    /// Whether the client exists in the gateway's environment.
+    /// Whether the client exists in the environment of this gateway.
     pub here: bool,
     /// The name of the gateway's environment; `None` if the document sets no environment.
     pub environment: Option<Rc<str>>,

@@ -1,8 +1,8 @@
 //! Looks up clients in the gateway's document and in a polled client document.
 //!
-//! A polled document cannot redefine a client of the gateway's document. So a key or client id that is found in the gateway's
-//! document is not looked up in the polled document. Every other lookup waits for the polled document. If the polled document is
-//! unavailable, the request is refused.
+//! A polled document cannot redefine a client of the gateway's document. So the lookup searches the polled document only if the
+//! gateway's document does not contain the key or the client id. Such a lookup waits for the polled document, and refuses the
+//! request if that document is unavailable.
 
 use std::rc::Rc;
 use std::time::Duration;

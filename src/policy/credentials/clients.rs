@@ -106,8 +106,8 @@ impl ClientDirectory {
         standing.map(|()| known.caller.clone()).map_err(|reason| refused(reason).with(known.describe()))
     }
 
-    /// Returns the caller for a verified certificate. If several fields of the certificate match, in any directory, all of them
-    /// must identify the same client.
+    /// Returns the caller for a verified certificate. If several fields of the certificate match an entry of a directory, all
+    /// of these entries must be of the same client.
     pub fn by_certificate(
         directories: &[&ClientDirectory],
         shown: &Certificate,
@@ -151,7 +151,7 @@ pub(in crate::policy) fn refused(reason: &'static str) -> Rejection {
     Rejection::new(RejectionKind::InvalidCredential, reason)
 }
 
-/// The hash that is compared for an unknown prefix. No key with this hash is known, and such a key would be refused anyway.
+/// The hash that a key with an unknown prefix is compared with. Even a key that matches this hash would be refused.
 const NOBODYS: [u8; 32] = [0; 32];
 
 #[cfg(test)]

@@ -18,13 +18,13 @@ pub fn check(
     host: &RequestHost<'_>,
     cors: Option<&CorsPolicy>,
 ) -> Result<&'static str, Rejection> {
-    // Safe methods (RFC 9110 §9.2.1) change nothing, and a page can read the response only if CORS allows it. But a page can read
-    // from and write to a WebSocket.
+    // Requests with safe methods (RFC 9110 §9.2.1) change nothing, and a page can read the response only if CORS allows it.
+    // WebSockets are different: any page can read from and write to them.
     if matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !request.upgrade {
         return Ok("a safe method: pages of any origin may cause it");
     }
     let site = once(request, b"sec-fetch-site");
-    // The browser compares the page's origin with the requested URL, before a proxy can change the URL.
+    // The browser has compared the page's origin with the requested URL, which a proxy may have changed since.
     if site == SingleValue::Value(b"same-origin") {
         return Ok("the browser says that the page is of the same origin");
     }
@@ -47,9 +47,9 @@ fn foreign(detail: &str) -> Rejection {
     Rejection::new(RejectionKind::Forbidden, "origin_foreign").with(detail.to_string())
 }
 
-/// Returns `true` if `origin` is the origin of the request's own address. Behind a proxy that terminates TLS, the gateway sees
-/// `http` while the browser sees `https`. An `http` origin for an `https` request is not accepted, because anyone on the network
-/// can forge a page delivered over `http`.
+/// Returns `true` if `origin` is the origin of the request's own address. Behind a proxy that terminates TLS, the request has
+/// the scheme `http` here and `https` in the browser, so an `https` origin is accepted. An `http` origin is not accepted for an
+/// `https` request, because anyone on the network can forge a page that is delivered over `http`.
 fn is_own(origin: &[u8], scheme: &[u8], host: &RequestHost<'_>) -> bool {
     let is = |prefix: &[u8]| origin.strip_prefix(prefix);
     let (authority, usual_port) = match (is(b"https://"), is(b"http://")) {

@@ -43,8 +43,8 @@ pub struct Issuer {
 pub enum AcceptedClients {
     /// A token may name any client or no client.
     Any,
-    /// A token may name a listed client or no client. A token with an unlisted client id is refused, because removing a client's
-    /// entry must not remove the client's limits.
+    /// A token may name a listed client or no client. A token with an unlisted client id is refused. Otherwise, removing a
+    /// client from the list would also remove its restrictions.
     ListedOrNone,
     /// A token must name a listed client.
     Listed,
@@ -88,8 +88,7 @@ impl Issuer {
         Ok(())
     }
 
-    /// Checks the claims of a token with a verified signature (RFC 7519 §4.1). The caller must compare the time with the returned
-    /// range.
+    /// Checks the claims of a token with a verified signature (RFC 7519 §4.1). The returned time range is not checked here.
     pub fn check_claims(&self, claims: &Value) -> Result<Validity, Rejection> {
         let is_text = |name: &str| matches!(claims.get(name), None | Some(Value::Null | Value::String(_)));
         if let Some(name) = TEXT_CLAIMS.into_iter().find(|name| !is_text(name)) {
@@ -114,7 +113,8 @@ impl Issuer {
     }
 
     /// Returns the SHA-256 of the certificate that a token is bound to (RFC 8705 §3.1). A token that is bound to anything else,
-    /// such as a DPoP key (RFC 9449 §6.1), is refused. The filter does not check such a proof, so it would accept a stolen token.
+    /// such as a DPoP key (RFC 9449 §6.1), is refused, because the filter does not check such a binding and would accept a
+    /// stolen token.
     pub fn binding(&self, claims: &Value) -> Result<Option<[u8; 32]>, Rejection> {
         let Some(confirmation) = claims.get("cnf") else {
             return if self.rules.require_bound { Err(invalid("token_not_bound")) } else { Ok(None) };

@@ -17,7 +17,7 @@ impl Credentials {
         let (path, query) = target.split_at_checked(target.iter().position(|b| *b == b'?')?)?;
         // Envoy requires a path that is not empty.
         let mut kept = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
-        // Parameter names are compared as strings. A query that is not UTF-8 may hide a credential, so the whole query is
+        // Parameter names are compared as strings. If the query is not UTF-8, no name can be compared, so the whole query is
         // removed.
         if let Some(query) = std::str::from_utf8(query).ok().and_then(|query| query.strip_prefix('?')) {
             let cleaned =

@@ -69,7 +69,7 @@ impl Revocation {
                 let age = world.polled.stale_for(id, world.now);
                 Ok((Some(list), age.map(|age| format!("{} s old", age.as_secs()).into())))
             }
-            // If unchecked callers are accepted, requests wait only for the first fetch.
+            // If unchecked callers are accepted, requests wait only until the first fetch has ended.
             Availability::Wait(until) if !self.accept_unchecked || !world.polled.was_attempted(id) => {
                 Err(Stop::Wait(Await { on: Awaited::Document(id), until }))
             }

@@ -64,7 +64,7 @@ enum RevokedKind {
 #[derive(Clone, Copy, Debug)]
 struct RevokedName<'n>(RevokedKind, &'n str, &'n str);
 
-/// The tokens that an entry applies to, and the expiry time of the entry.
+/// The range of tokens that an entry revokes, and the expiry time of the entry.
 #[derive(Clone, Copy, Debug)]
 struct RevocationCutoff {
     /// The entry applies to tokens issued before this time; `u64::MAX` for all tokens.
@@ -191,7 +191,7 @@ impl RevocationCutoff {
         now.as_secs() < self.expires
     }
 
-    /// Returns `true` if the entry revokes a token now. A token without an issue time may have been issued before the cutoff.
+    /// Returns `true` if the entry revokes a token now. A token without an issue time counts as issued before the cutoff.
     fn cover(self, issued_at: Option<u64>, now: Duration) -> bool {
         self.is_needed(now) && issued_at.is_none_or(|issued_at| issued_at < self.issued_before)
     }

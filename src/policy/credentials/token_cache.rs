@@ -14,7 +14,7 @@ use super::footprint::block;
 /// A cache of verified callers by token, with a maximum number of entries and bytes.
 ///
 /// The cache has two generations. New and recently used entries are in the young generation. When the young generation is full,
-/// it replaces the old generation. So recently used entries remain in the cache, without a list that is ordered by use.
+/// it replaces the old generation. So recently used entries stay in the cache, and the cache needs no list ordered by use.
 #[derive(Debug)]
 pub struct TokenCache {
     young: Generation,
@@ -38,8 +38,8 @@ struct CachedToken {
     bytes: usize,
 }
 
-/// The last 16 bytes of a token: the end of a signature or MAC, which nobody can choose without the key. Only verified tokens are
-/// inserted, so clients cannot create collisions. Lookups compare the whole token.
+/// The last 16 bytes of a token: the end of a signature or MAC, which nobody can choose without the key. Only verified tokens
+/// are inserted, so clients cannot create collisions on purpose. Lookups compare the whole token.
 pub(in crate::policy) type TokenTail = u128;
 
 impl TokenCache {
@@ -132,7 +132,7 @@ fn room(token: &[u8], caller: &Caller) -> usize {
     block(token.len()) + caller.allocated() + 3 * size_of::<(TokenTail, CachedToken)>()
 }
 
-/// A hasher that only folds a token's tail, because the tail is already effectively random.
+/// A hasher that only mixes the two halves of a token's tail, because the tail is already random.
 #[derive(Debug, Default)]
 struct TailHasher(u64);
 

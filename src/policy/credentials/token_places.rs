@@ -18,9 +18,9 @@ pub struct PresentedToken<'r> {
 }
 
 impl PresentedToken<'_> {
-    /// Checks that a token after `Bearer` is a `b64token` (RFC 6750 §2.1). Otherwise, the request is malformed (§3.1). In another
-    /// place, such as a cookie, only the token would be invalid. Cached tokens skip this check. Envoy joins repeated headers with
-    /// a comma (envoy-facts §0.9), so a comma indicates a second token.
+    /// Checks that a token after `Bearer` is a `b64token` (RFC 6750 §2.1). Otherwise, the request is malformed (§3.1). In any
+    /// other place, such as a cookie, the value is only an invalid token. Cached tokens skip this check. Envoy joins repeated
+    /// headers with a comma (envoy-facts §0.9), so a comma indicates a second token.
     pub fn check_form(&self) -> Result<(), Rejection> {
         if !self.bearer {
             return Ok(());
@@ -35,7 +35,7 @@ impl PresentedToken<'_> {
     }
 }
 
-/// Finds the token. A request with two tokens is refused, even if the tokens are equal, because the next server may use either
+/// Finds the token. A request with two tokens is refused, even if the tokens are equal, because the upstream may use either
 /// token (RFC 6750 §2: clients must not use more than one method).
 pub fn find<'r>(
     request: &Request<'r>,
@@ -89,7 +89,7 @@ fn bearer(authorization: SingleValue<'_>) -> Result<Option<&[u8]>, Rejection> {
         SingleValue::Value(value) => value,
     };
     let Some(token) = strip_bearer(value) else {
-        // A token after the credential of another scheme would reach the upstream without verification.
+        // A token that follows the credential of another scheme would reach the upstream without verification.
         let hides = value.split(|b| *b == b',').skip(1).any(|part| strip_bearer(part.trim_ascii()).is_some());
         return if hides { Err(malformed()) } else { Ok(None) };
     };

@@ -66,8 +66,8 @@ impl Authenticator<'_> {
         Ok(caller)
     }
 
-    /// Returns `true` if a cached caller may be used: the token is in the same place, and the key set that verified the token and
-    /// the client document that was searched are still in use.
+    /// Returns `true` if a cached caller may be used. The token must be in the same place, and the key set and the client
+    /// document that were used to verify it must still be current.
     fn still_holds(&self, proof: &TokenProof, source: usize, world: &World<'_>) -> bool {
         let generation = match self.issuers.get(proof.issuer).map(|issuer| &issuer.keys) {
             Some(IssuerKeys::Remote(id)) => world.polled.generation(*id, world.now),
@@ -167,7 +167,7 @@ impl Authenticator<'_> {
         known.ok_or_else(|| Rejection::new(RejectionKind::InvalidToken, "token_issuer_unknown"))
     }
 
-    /// Verifies the signature with the matching keys. Returns the generation of the key set.
+    /// Verifies the signature with the keys that match the token's header. Returns the generation of the key set.
     fn check_signature(
         &self,
         issuer: &Issuer,
@@ -193,7 +193,7 @@ impl Authenticator<'_> {
                 return Ok(generation);
             }
         }
-        // A `kid` that the key set does not contain may belong to a newer key.
+        // If the key set does not contain the `kid`, the issuer may have published a newer key.
         let is_unknown = token.kid.as_deref().is_some_and(|kid| !keys.has_kid(kid));
         if is_unknown
             && let IssuerKeys::Remote(id) = &issuer.keys

@@ -14,14 +14,14 @@ pub struct MemoryBounds {
     pub token_cache: usize,
 }
 
-/// A bound in bytes that several holders share.
+/// A bound in bytes that several values share.
 #[derive(Debug)]
 pub struct ByteBound {
     most: u64,
     held: Cell<u64>,
 }
 
-/// One holder's share of a [`ByteBound`]. Dropping the value frees the share.
+/// The bytes that one value has reserved from a [`ByteBound`]. Dropping this frees the bytes.
 #[derive(Debug)]
 pub struct HeldBytes {
     bound: Rc<ByteBound>,
@@ -40,14 +40,14 @@ impl ByteBound {
         held.resize(bytes).then_some(held)
     }
 
-    /// Returns the number of bytes that all holders together have reserved.
+    /// Returns the total number of reserved bytes.
     pub fn held(&self) -> u64 {
         self.held.get()
     }
 }
 
 impl HeldBytes {
-    /// Changes the size of the share. Returns `false` and changes nothing if too few bytes are free.
+    /// Changes the number of reserved bytes. If too few bytes are free, changes nothing and returns `false`.
     pub fn resize(&mut self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let others = self.bound.held.get().saturating_sub(self.bytes);

@@ -50,7 +50,7 @@ pub struct Limit {
 pub struct Sharing {
     /// The limit as the service counts it.
     pub limit: Rc<SharedLimit>,
-    /// What happens to requests while the service does not answer.
+    /// How requests are handled while the service does not answer.
     pub on_failure: OnFailure,
 }
 
@@ -109,7 +109,7 @@ pub enum CountingMode {
 pub struct CountResult {
     /// The refusal, if a limit refused the request.
     pub refused: Option<LimitRefusal>,
-    /// The tightest window of each charge, in the order of the charges; `None` for a charge that refused.
+    /// The state of each charge, in order: its window with the fewest remaining requests; `None` for a charge that refused.
     pub standings: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
     pub would: Vec<Rc<str>>,
@@ -172,8 +172,8 @@ pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &m
     for (at, (charge, change)) in charges.iter().zip(asked).enumerate() {
         let settled = if how == CountingMode::Take { charge.settle(change, now, store) } else { Some(change) };
         match settled {
-            // Charges that were already counted stay counted. Undoing them would come too late for requests that were refused
-            // meanwhile.
+            // Charges that were already counted stay counted. Undoing them would not help requests that were refused in the
+            // meantime.
             Some(change) => {
                 counted.standings.push(charge.standing(&change, now));
                 counted.refuse(at, charge, &change);
@@ -215,7 +215,7 @@ impl Charge<'_> {
     }
 
     /// Stores a change. If another worker changed the cell first, computes the change again. Returns `None` after too many
-    /// conflicts. In each conflict one worker succeeds, so there is no deadlock. A request whose changes all fail is refused,
+    /// conflicts. In each conflict one worker succeeds, so there is no deadlock. If all attempts fail, the request is refused,
     /// because it must not pass uncounted.
     fn settle(&self, mut change: BucketChange, now: u64, store: &mut dyn BucketStore) -> Option<BucketChange> {
         for _ in 0..MAX_TRIES {
@@ -229,7 +229,7 @@ impl Charge<'_> {
         None
     }
 
-    /// Returns the tightest window after a change; `None` if the change is a refusal.
+    /// Returns the window with the fewest remaining requests after a change; `None` if the change is a refusal.
     fn standing(&self, change: &BucketChange, now: u64) -> Option<Remaining> {
         let states = change.outcome.as_ref().ok()?;
         let windows = self.meter.windows.iter().zip(states).zip(&self.meter.titles);

@@ -46,7 +46,7 @@ pub struct QuotaCall {
     pub message: Vec<u8>,
 }
 
-/// The reason why a call had no usable answer.
+/// The reason why a call gave no usable answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallFault {
     /// The call could not start: unknown cluster, no healthy endpoint, or too many calls.
@@ -106,8 +106,9 @@ impl Quotas {
         Quotas { slots, index, most: most.max(1), hand: 0, wanted, health: Health::default() }
     }
 
-    /// Checks whether a request may spend one hit of `limit` for this descriptor. `received_at` is the time when the request was
-    /// received. Only [`Self::spend`] spends the hit, so a request that another limit refuses costs no hit.
+    /// Checks whether a request may spend one hit of `limit` for this descriptor. `received_at` is the time when the request
+    /// was received. This function does not spend the hit; [`Self::spend`] does. So a request that another limit refuses costs
+    /// no hit.
     pub fn standing(
         &mut self,
         limit: &Rc<SharedLimit>,
@@ -129,7 +130,7 @@ impl Quotas {
             self.wanted.push_back(id);
             self.forget_given_up();
         }
-        // While the service fails, a late call counts as a failure of the service, not as a busy worker.
+        // While the service fails, a late call means that the service does not answer, not that the worker is busy.
         let fails = self.health.is_failing() && standing == QuotaState::Late;
         (id, if fails { QuotaState::Failed } else { standing })
     }
@@ -179,7 +180,7 @@ impl Quotas {
         if let Some(slot) = self.slot(id) {
             match &read {
                 Ok(answer) => slot.account.answered(answer, now),
-                // The filter decides the waiting requests again, and they start one more call.
+                // The filter then decides the waiting requests again, which starts one more call.
                 Err(CallFault::Status(_)) if is_healthy && slot.account.try_again() => {
                     self.health.be_patient(now);
                     return None;
@@ -250,9 +251,9 @@ impl Quotas {
         AccountId { slot, turn: self.slots.get(slot as usize).map_or(0, |slot| slot.turn) }
     }
 
-    /// Chooses a slot to evict. Prefers the first idle account after the clock hand, and otherwise an account that was not used
-    /// since the last round. The search looks at only a few slots, so that it costs a request little time. Unspent hits of an
-    /// evicted account are lost until their window ends.
+    /// Chooses a slot to evict. Chooses the first idle account after the clock hand. If there is none, chooses an account that
+    /// was not used since the last round. The search looks at only a few slots, so that it costs a request little time. Unspent
+    /// hits of an evicted account are lost until their window ends.
     fn give_up_one(&mut self, now: Duration) -> usize {
         let count = self.slots.len().max(1);
         let mut second_best = self.hand % count;

@@ -36,8 +36,8 @@ impl ReservedHits {
     }
 }
 
-/// Reserves one hit of every shared limit. Checks all limits before any hit is spent. So a request that waits or is refused costs
-/// no hit, and the calls for all limits run in parallel.
+/// Reserves one hit of every shared limit. Hits are spent later, after all limits were checked. So a request that waits or is
+/// refused costs no hit, and the calls for all limits run in parallel.
 pub(in crate::policy) fn reserve(
     rule: &Rule,
     auth: &Auth,
@@ -121,7 +121,8 @@ fn ask<'l>(
             QuotaState::Failed | QuotaState::Late => match (sharing.on_failure, standing) {
                 (OnFailure::Local, _) => asked.local.push(limit.clone()),
                 (OnFailure::Open, QuotaState::Failed) => progress.audit.uncounted.push(limit.name.clone()),
-                // A client can keep a worker busy, and must not bypass a limit that way.
+                // `QuotaState::Late` refuses the request even with `on_failure: open`, because a client could keep a worker
+                // busy to bypass the limit.
                 (_, standing) => {
                     progress.audit.limit = Some(limit.name.clone());
                     return Err(Rejection::new(
@@ -139,8 +140,8 @@ fn ask<'l>(
 }
 
 impl ServiceAnswers<'_> {
-    /// Adds all limits to the rate limit headers of a refused request: limits that this proxy counts itself while the service
-    /// fails, limits that the service counts, and limits that would have been checked next.
+    /// Adds all limits to the rate limit headers of a refused request. These are the limits that the service counts, the limits
+    /// that this proxy counts while the service fails, and the limits that would have been checked next.
     fn list_limits(
         &self,
         rule: &Rule,

@@ -11,7 +11,7 @@ use crate::policy::request::guard::{SafePath, without_query_pair};
 use crate::policy::request::{Request, SingleValue};
 use crate::policy::verdict::edit::{HeaderEdit, HeaderName};
 
-/// The header edits for an authorized request before it is forwarded. Only a [`Grant`] allows creating them.
+/// The header edits for an authorized request before it is forwarded. They can be created only with a [`Grant`].
 #[derive(Debug)]
 pub struct Forward {
     edits: Vec<HeaderEdit>,
@@ -75,7 +75,8 @@ impl Forward {
             edits.push(set("x-forwarded-host", host));
             edits.push(HeaderEdit::Set(":authority".into(), authority.clone().into()));
         } else if passage.request.headers.iter().any(|(name, _)| *name == b"x-forwarded-host") {
-            // The upstream receives the client's own `Host`. A different `X-Forwarded-Host` from the client could be forged.
+            // The upstream receives the client's own `Host`. The client may have forged `X-Forwarded-Host`, so this header is
+            // removed.
             edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
         }
         if passage.request.request_id != SingleValue::Value(passage.request_id.as_bytes()) {
@@ -85,7 +86,7 @@ impl Forward {
         if let Some(millis) = &to.timeout_millis {
             edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone().into()));
         }
-        // This must be the last edit. Envoy selects the route again after the edits, and uses this header (envoy-facts §2.9).
+        // This must be the last edit. Envoy then selects the route again, by this header (envoy-facts §2.9).
         if let Some(upstream) = &to.upstream {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }
@@ -122,8 +123,8 @@ impl Forward {
         self.edits.capacity() * size_of::<HeaderEdit>() + self.edits.iter().map(value).sum::<usize>()
     }
 
-    /// Returns `true` if Envoy's own routes choose the upstream. The forwarded headers do not show these routes that the request
-    /// was authorized.
+    /// Returns `true` if Envoy's own routes choose the upstream. These routes cannot recognize an authorized request by its
+    /// headers.
     pub fn is_routed_elsewhere(&self) -> bool {
         self.routed_elsewhere
     }
@@ -166,9 +167,9 @@ impl Destination {
     }
 }
 
-/// Removes all hop-by-hop headers of an upgrade request, except for the upgrade itself. The next proxy deletes every header that
-/// `Connection` names, and the client could name an identity header (RFC 9110 §7.6.1). Envoy itself removes these headers from
-/// all other requests.
+/// Removes all hop-by-hop headers of an upgrade request, except for the upgrade itself. Otherwise the client could name an
+/// identity header in `Connection`, and the next proxy would delete that header (RFC 9110 §7.6.1). Envoy itself removes these
+/// headers from all other requests.
 fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
     match request.connection {
         SingleValue::Absent => return,

@@ -35,8 +35,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Prepares for another decision after a wait. The next decision computes again everything that depends only on the request
-    /// and the time. It repeats no side effect: the request keeps its id and the results of the arrival limits.
+    /// Prepares for another decision after a wait. The next decision repeats all steps that depend only on the request and the
+    /// time. It repeats no side effect: the request keeps its id and the results of the arrival limits.
     pub(in crate::policy) fn resume(&mut self) {
         let Progress { audit, plan, arrived, .. } = std::mem::take(self);
         self.arrived = arrived;
@@ -108,7 +108,7 @@ impl Progress {
         self.audit.reason = "allowed";
     }
 
-    /// Runs a check if the route has checks. If the route's checks are report-only, a failure is recorded and the result is `Ok`.
+    /// Runs a check if the route has checks. If the route's checks are report-only, records a failure and returns `Ok`.
     pub(in crate::policy) fn examine(
         &mut self,
         rule: &Rule,

@@ -119,7 +119,7 @@ fn scan_query(query: &str) -> Result<(), PathFault> {
 }
 
 /// Decodes escapes of unreserved characters, and writes other escapes in upper-case hex digits. Refuses escapes that some
-/// upstreams decode before they interpret the path.
+/// upstreams decode before they split the path into segments.
 fn respell(path: &str) -> Result<Cow<'_, str>, PathFault> {
     let mut spelled = String::with_capacity(path.len());
     let mut pieces = path.split('%');

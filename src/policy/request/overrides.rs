@@ -1,4 +1,4 @@
-//! Removes request headers that ask an upstream for another method, path or host than the one that the gateway matched.
+//! Removes request headers that could make an upstream use another method, path or host than the gateway has matched.
 //!
 //! Method overrides in a body or a query (`_method`) are not checked, because only some upstream frameworks support them.
 
@@ -11,7 +11,7 @@ pub fn strip(sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
 }
 
 fn overrides(name: &[u8]) -> bool {
-    // Compares the first letter, because most headers begin with another letter.
+    // Compares only the first letter at first, because most headers begin with another letter.
     matches!(name.first(), Some(b'x' | b'X' | b'p' | b'P'))
         && OVERRIDES.iter().any(|known| is_same_cgi_variable(name, known.as_bytes()))
 }

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-/// The data that Envoy has about the connection of a request. A rule reads a value only when it needs the value, because reading
-/// may be a host call.
+/// The data that Envoy has about the connection of a request. Each value is read only when a rule needs it, because reading it
+/// may cost a host call.
 pub trait Peer {
     /// Returns the client's address according to Envoy's settings for trusted hops (envoy-facts §2.13); `None` if the address is
     /// unknown.

@@ -47,8 +47,8 @@ pub enum RouteMatch<'t, 'p, T> {
         /// The part of the path that `{.+}` matches, without a leading slash; `None` if the pattern has no `{.+}`.
         tail: Option<&'p str>,
     },
-    /// Routes match the host and path, but no route accepts the method. `OPTIONS` needs a route that names it or accepts any
-    /// method.
+    /// Routes match the host and path, but no route accepts the method. This also applies to `OPTIONS`, unless a route names it
+    /// or accepts any method.
     MethodNotAllowed {
         /// The methods that these routes accept.
         allow: Allowed<'t>,

@@ -108,7 +108,8 @@ impl Routes {
         }
     }
 
-    /// Returns the rule of the first method that has a route. `OPTIONS` is always in the list but often has no route.
+    /// Returns the rule of the first method in the list that has a route. The list always contains `OPTIONS`, which often has
+    /// no route.
     fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rc<Rule>> {
         methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
     }

@@ -123,7 +123,7 @@ impl AuditRecord {
         !self.reason.is_empty()
     }
 
-    /// Returns the reason for the outcome. A request that ended before it was decided has a reason too.
+    /// Returns the reason for the outcome. A request that ended before it was decided also has a reason.
     pub fn settled_reason(&self) -> &'static str {
         if self.is_decided() { self.reason } else { "ended_before_decision" }
     }
@@ -223,8 +223,8 @@ fn member(out: &mut String, name: &str, value: &str) {
     out.push('"');
 }
 
-/// Appends `value` as the contents of a JSON string (RFC 8259 §7). Escapes everything except printable ASCII, so that no part of
-/// a path or a subject can look like a separate line in a terminal or a log (CVE-2024-45808).
+/// Appends `value` as the contents of a JSON string (RFC 8259 §7). Escapes everything except printable ASCII, so that no path
+/// or subject can imitate a line of a terminal or a log (CVE-2024-45808).
 pub fn escape(out: &mut String, value: &str) {
     if value.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
         out.push_str(value);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::limit::LimitHeaders;
 
-/// The limits that apply to a request, and the state of the tightest window.
+/// The limits that apply to a request, and the state of the window with the fewest remaining requests.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     form: LimitHeaders,
@@ -33,7 +33,8 @@ impl Budget {
         Budget { form, ..Budget::default() }
     }
 
-    /// Adds a limit. `policy` is in the format of `RateLimit-Policy`, and `standing` is the state of the tightest window.
+    /// Adds a limit. `policy` is in the format of `RateLimit-Policy`, and `standing` is the state of its window with the fewest
+    /// remaining requests.
     pub fn add(&mut self, policy: &Rc<str>, standing: Remaining) {
         self.policies.push(policy.clone());
         if self.tightest.as_ref().is_none_or(|tightest| standing.left < tightest.left) {
@@ -48,8 +49,8 @@ impl Budget {
         }
     }
 
-    /// Records the limit that refused the request. This limit takes precedence over the tightest window, so that `t` equals
-    /// `Retry-After` (draft-ietf-httpapi-ratelimit-headers-10 §4).
+    /// Records the limit that refused the request. Its window replaces the window with the fewest remaining requests, so that
+    /// `t` equals `Retry-After` (draft-ietf-httpapi-ratelimit-headers-10 §4).
     pub fn refused(&mut self, policy: &Rc<str>, standing: Remaining) {
         self.list(policy);
         self.tightest = Some(standing);

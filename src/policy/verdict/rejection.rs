@@ -6,7 +6,7 @@ use std::rc::Rc;
 /// The refusal of a request. `kind` determines the reply to the client; `reason` is only for the audit record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The class of the refusal. It determines everything that the client sees.
+    /// The class of the refusal, which determines the reply to the client.
     pub kind: RejectionKind,
     /// The precise reason as a stable word, such as `token_not_yet_valid`.
     pub reason: &'static str,
@@ -49,7 +49,7 @@ pub enum RejectionKind {
     RateLimited(u32),
     /// A limit cannot count the request, and the request must not pass uncounted.
     LimitUnavailable,
-    /// The body is larger than the route allows or Envoy buffers.
+    /// The body is larger than the route allows, or larger than Envoy can buffer.
     PayloadTooLarge,
     /// The target is longer than the route allows.
     UriTooLong,

@@ -29,6 +29,6 @@ pub struct PolledId(pub usize);
 pub struct AccountId {
     /// The index of the slot in the worker's table of accounts.
     pub slot: u32,
-    /// Distinguishes the accounts that use this slot one after another.
+    /// Distinguishes accounts that use the same slot one after the other.
     pub turn: u32,
 }

@@ -38,7 +38,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// Returns the token in `next`, and reads the token after it. Returns `None` after a fault, including a fault in the token
-    /// just read.
+    /// after it.
     pub(super) fn advance(&mut self) -> Option<(Token<'t>, usize)> {
         if self.fault.is_some() {
             return None;

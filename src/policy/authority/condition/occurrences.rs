@@ -13,7 +13,7 @@ pub struct Occurrences<'c> {
     text: Option<Cow<'c, str>>,
 }
 
-/// The value of one name as upstreams read it.
+/// The value of one name, from the point of view of all upstreams.
 #[derive(Debug)]
 pub(super) enum Reading<'c> {
     /// No upstream finds a value.

@@ -163,12 +163,13 @@ proptest! {
         prop_assert_eq!(verdict("claims.a in ['x', 1, true]", &claims), verdict("claims.a == 'x' or claims.a == 1 or claims.a == true", &claims));
     }
 
-    /// Kleene's logic is monotone: if an unknown value becomes known, a verdict that was true or false does not change.
+    /// Kleene's logic is monotone: if an unknown value becomes known, a verdict of true or false stays the same.
     #[test]
     fn a_verdict_never_depends_on_an_unknown_value(p in condition(), a in json_value(), b in json_value()) {
         let with = |a: &Value| verdict(&p, &json!({ "a": a, "b": b, "c": 1 }));
-        // The object represents an unknown value, because it cannot be compared. `has(claims.a)` is true for the object and for
-        // each value that replaces it. Lists, objects and conditions that read items or members of `claims.a` are excluded.
+        // In this test, an object represents an unknown value, because an object cannot be compared. `has(claims.a)` is true
+        // for the object and for each value that replaces it. The test excludes lists and objects, and conditions that read
+        // items or members of `claims.a`.
         let known = !matches!(a, Value::Null | Value::Array(_) | Value::Object(_));
         if let (true, Some(verdict)) = (known && !p.contains("in claims.a") && !p.contains("a.b"), with(&json!({ "o": 1 }))) {
             prop_assert_eq!(with(&a), Some(verdict), "{}", p);

@@ -251,7 +251,7 @@ fn conditions_evaluate_as_documented() {
         ("query.bytes != 'x'", unknown),
         ("has(query.escape)", yes),
         ("query.escape != 'x'", unknown),
-        // Only some upstreams find the following parameters.
+        // Only some upstreams read the following parameters under these names.
         ("has(query.list)", unknown),
         ("not has(query.list)", unknown),
         ("query.list != '2'", unknown),

@@ -51,7 +51,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
                     ClientFact::Owner => text(client.owner),
                     ClientFact::Plan => text(client.plan?),
                     ClientFact::Environment => text(client.environment?),
-                    // Only `has` reads the tags here; `in` reads the tags in `Evaluation::test`.
+                    // Only `has` reads the tags here, and any value is enough for it. `in` reads them in `Evaluation::test`.
                     ClientFact::Tags => Some(Val::Other),
                 }
             }
@@ -111,8 +111,8 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Compares two values. Returns `None` if the values have different kinds, if strings or booleans are compared by order, or
-    /// if a conversion to a double would be inexact.
+    /// Compares two values. Returns `None` if the values have different kinds, or if strings or booleans are compared by order.
+    /// Also returns `None` if a conversion to a double would be inexact.
     pub(super) fn compare(&self, comparison: Comparison, other: &Val<'_>) -> Option<bool> {
         let order = match (self, other) {
             (Val::Text(a), Val::Text(b)) => unordered(a == b, comparison)?,

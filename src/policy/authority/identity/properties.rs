@@ -11,7 +11,7 @@ use crate::policy::verdict::edit::HeaderEdit;
 /// All bytes that a header name may contain, except letters and digits (RFC 9110 §5.6.2).
 const OTHERS: &[u8] = b"!#$%&'*+-.^_`|~";
 
-/// Returns the variable name that a CGI server derives from a header name. The code is independent of the tested code.
+/// Returns the variable name that a CGI server derives from a header name. This function shares no code with the tested code.
 fn variable(name: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     format!("HTTP_{}", name.chars().map(letter).collect::<String>())
@@ -80,7 +80,7 @@ proptest! {
     }
 }
 
-/// Returns `true` if the gateway removes other spellings of this name, no matter what the document contains.
+/// Returns `true` if the gateway removes other spellings of this name for every document.
 fn is_answered_for(name: &str) -> bool {
     let families = ["HTTP_X_ENVOY_", "HTTP_X_FORWARDED_", "HTTP_X_PORTCULLIS_"];
     let variable_of = |known: &str| variable(known) == variable(name);

@@ -44,7 +44,8 @@ impl PermissionRegistry {
         Ok(())
     }
 
-    /// Reads the masks of a list such as `["LIC:3"]`. A repeated domain is an error, because its mask is ambiguous.
+    /// Reads the masks of a list such as `["LIC:3"]`. A repeated domain is an error, because it is ambiguous which mask
+    /// applies.
     fn add_items(&self, items: &[Value], set: &mut PermissionSet) -> Result<(), String> {
         let mut seen: Vec<&str> = Vec::new();
         for item in items {

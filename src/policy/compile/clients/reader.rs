@@ -62,10 +62,10 @@ impl ReadClients for ClientReader {
     }
 }
 
-/// The maximum depth. Used levels: the document, the client list, a client, its key list, a key.
+/// The maximum depth. A valid document has this many levels: the document, the client list, a client, its key list, a key.
 const MAX_DEPTH: usize = 8;
-/// The bytes and values allowed for each entry, and for the rest of the document. Values are bounded separately, because parsed
-/// values take much more memory than their text.
+/// The bytes and values allowed for each entry, and for the rest of the document. The number of values has its own bound,
+/// because a parsed value takes much more memory than its text.
 const MAX_BYTES_AN_ENTRY: usize = 512;
 const MAX_BYTES_AROUND: usize = 64 * 1024;
 const MAX_VALUES_AN_ENTRY: usize = 32;

@@ -42,7 +42,7 @@ struct TakenNames<'t> {
 }
 
 impl TakenNames<'_> {
-    /// Registers an identifier. Returns a description of the client that already uses the identifier.
+    /// Registers an identifier. If another client already uses it, returns a description of that client.
     fn take(&mut self, what: &str, value: &str, whose: String) -> Option<String> {
         let name = format!("{what} {value}");
         let of_the_gateway = self.own.get(&name).map(|whose| format!("{whose} of the gateway's own document"));
@@ -71,7 +71,7 @@ impl TakenNames<'_> {
     }
 }
 
-/// Maps each byte to one character. The string is only used as a unique key.
+/// Maps each byte to one character, because the keys of [`UsedNames`] are strings.
 fn spelled(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }

@@ -1,7 +1,7 @@
-//! Checks that the point of a public key is on the curve, before the key set replaces a working key set.
+//! Checks that the point of a public key is on the curve, before its key set replaces the previous key set.
 //!
-//! Envoy also rejects a key whose point is not on the curve, but only when the key is used. By then, the new key set has already
-//! replaced the previous key set.
+//! Envoy also rejects a key whose point is not on the curve, but only when the key is used. By then, the previous key set with
+//! usable keys is gone.
 
 use super::rsa::montgomery::Modulus;
 use crate::policy::credentials::algorithm::Curve;

@@ -1,9 +1,10 @@
 //! The format of a shared cell: entries of up to eight callers, each with a fingerprint and the states of its windows.
 //!
-//! If a cell is full of callers with debt, a new caller replaces the entry with the least debt. The cell stores the largest debt
-//! of all replaced entries, and a caller without an entry starts with that debt. So memory is bounded, and a flood of addresses
-//! never lets a caller exceed the limit. A flood can only make new callers wait. This is the Space-Saving algorithm (Metwally,
-//! Agrawal and El Abbadi, 2005), applied to several windows at once.
+//! The debt of a caller is the part of the limit that the caller has used and that is not refilled yet. If a cell is full of
+//! callers with debt, a new caller replaces the entry with the least debt. The cell stores the largest debt of all replaced
+//! entries, and a caller without an entry starts with that debt. So memory is bounded, and a flood of addresses never lets a
+//! caller exceed the limit. A flood can only make new callers wait. This is the Space-Saving algorithm (Metwally, Agrawal and
+//! El Abbadi, 2005), applied to several windows at once.
 
 use super::window::{Window, WindowState};
 use crate::config::limit::MAX_WINDOWS;
@@ -16,7 +17,7 @@ pub type WindowStates = [WindowState; MAX_WINDOWS];
 pub struct CellPlace {
     /// The index of the entry in the cell.
     pub at: usize,
-    /// The states of the caller's windows. They are assumed if the caller has no entry yet.
+    /// The states of the caller's windows. If the caller has no entry yet, they are an upper bound of the caller's debt.
     pub states: WindowStates,
     /// The new initial debt of callers without an entry; `None` if this caller replaces no entry with debt.
     floor: Option<WindowStates>,
@@ -63,7 +64,7 @@ fn write(bytes: &mut Vec<u8>, at: usize, fingerprint: u64, states: &WindowStates
     }
 }
 
-/// Returns the used fraction of the caller's tightest window.
+/// Returns the largest used fraction of the caller's windows.
 fn used(states: &WindowStates, windows: &[Window], now: u64) -> u32 {
     windows.iter().zip(states).map(|(window, state)| window.used(*state, now)).max().unwrap_or(0)
 }
@@ -81,7 +82,7 @@ fn entry_bytes(windows: &[Window]) -> usize {
     8 + 8 * windows.len()
 }
 
-/// The maximum number of entries per cell. With the table half full, one cell in fifty would need more.
+/// The maximum number of entries per cell. If the table is half full, one cell in fifty would need more.
 pub const MAX_ENTRIES: usize = 8;
 
 #[cfg(test)]

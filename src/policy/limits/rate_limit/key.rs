@@ -34,8 +34,8 @@ pub struct LimitKey {
 }
 
 impl<'s> Subject<'s> {
-    /// Returns the value of a header. All requests that repeat the header, or also send the header in another spelling, share one
-    /// bucket. Otherwise a caller could get a new bucket for each request by adding a random second value.
+    /// Returns the value of a header. All requests that repeat the header, or also send the header in another spelling, share
+    /// one bucket. Otherwise a caller could add a random second value to each request, and get a new bucket each time.
     pub fn header(&self, name: &str) -> SingleValue<'s> {
         let mut found = SingleValue::Absent;
         for (sent, value) in self.headers {
@@ -50,8 +50,8 @@ impl<'s> Subject<'s> {
 }
 
 impl LimitKey {
-    /// Computes the key from these parts. All requests without a part share one bucket. If the limit counts by caller and the
-    /// caller is unknown, the address replaces the caller, so that anonymous callers do not share one bucket.
+    /// Computes the key from these parts. All requests without a part share one bucket. If a part describes the caller and the
+    /// caller is unknown, the address is used instead, so that anonymous callers do not share one bucket.
     pub fn new(parts: &[KeyPart], subject: &Subject<'_>, hash_key: [u8; 16]) -> LimitKey {
         let mut hasher = SipHasher13::new_with_key(&hash_key);
         for part in parts {
@@ -97,8 +97,8 @@ fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
-/// Adds the client's address to the hash. For IPv6, adds only the first 64 bits, because a subscriber has at least that many
-/// addresses (RFC 6177 §2).
+/// Adds the client's address to the hash. For IPv6, adds only the first 64 bits, because a subscriber has at least all
+/// addresses with the same first 64 bits (RFC 6177 §2).
 fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     match subject.peer.address().map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => piece(hasher, 5, &address.octets()),

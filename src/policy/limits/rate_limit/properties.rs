@@ -23,7 +23,7 @@ const START: u64 = 1_700_000_000_000_000_000;
 proptest! {
     #![proptest_config(config())]
 
-    /// In any period t, at most burst + t / interval requests pass.
+    /// In any period of length t, at most burst + t / interval requests pass.
     #[test]
     fn a_rate_never_passes_more_than_its_burst_and_refill(
         interval in 1_u64..1_000_000_000,
@@ -70,7 +70,7 @@ proptest! {
     }
 
     /// A clock that jumps grants at most one burst or one quota per jump. A refused caller succeeds after the reported wait. If
-    /// the clock was set back slightly, the caller has to wait longer by that amount.
+    /// the clock was set back slightly, the wait is longer by that amount.
     #[test]
     fn a_clock_jump_grants_at_most_one_burst(
         jumps in vec((any::<bool>(), 0_u64..4_000_000_000_000_000), 1..100),
@@ -114,7 +114,7 @@ proptest! {
         small.meters.iter_mut().for_each(|meter| meter.cells = 1);
         let mut store = LocalStore::default();
         let mut now = Duration::from_nanos(START);
-        // The exact debt of each caller, as if the table had room for all callers.
+        // The exact debt of each caller, computed without a table.
         let mut exact = vec![[0_u64; 2]; 40];
         for (caller, gap) in requests {
             now += Duration::from_nanos(gap);

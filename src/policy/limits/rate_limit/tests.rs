@@ -105,7 +105,7 @@ fn past_events_are_recorded_even_if_too_little_is_left() {
     assert!(refused.is_none(), "more than enough failures do not make the wait longer");
 }
 
-/// A store in which another worker counts between a load and the next store, for a given number of times.
+/// A store that simulates contention: another worker changes the cell after each load, for a given number of times.
 struct Contended {
     cells: LocalStore,
     others: usize,

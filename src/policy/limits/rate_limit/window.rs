@@ -80,7 +80,8 @@ impl Window {
         }
     }
 
-    /// Returns the used fraction of the window, scaled to 0 to `u32::MAX`. If the fraction is zero, the state can be dropped.
+    /// Returns the used fraction of the window, scaled to 0 to `u32::MAX`. If the fraction is zero, the state need not be
+    /// stored.
     pub fn used(self, state: WindowState, now: u64) -> u32 {
         let (used, all) = match self {
             Window::Rate { room, .. } => (full_at(state, room, now).saturating_sub(now), room),
@@ -91,9 +92,9 @@ impl Window {
     }
 }
 
-/// Returns the time when the bucket is full again. A state beyond the time for a whole refill, plus the clock skew of workers, is
-/// stale: it was written before the clock was set back, or by a limit that refills more slowly. A stale state counts as a full
-/// bucket. If it counted as empty, the bucket would stay empty until the clock reached that time.
+/// Returns the time when the bucket is full again. A state beyond the time for a whole refill, plus the clock skew of workers,
+/// is stale: it was written before the clock was set back, or by a limit that refills more slowly. A stale state counts as a
+/// full bucket. Otherwise, the bucket would stay empty until the clock reached that time again.
 fn full_at(state: WindowState, room: u64, now: u64) -> u64 {
     let most = now.saturating_add(room);
     if state > most.saturating_add(MAX_SKEW) { now } else { state.clamp(now, most) }

@@ -60,7 +60,7 @@ pub(super) struct Account {
     late_at: Option<Duration>,
     /// The running call.
     asking: Option<RunningCall>,
-    /// Whether the last call failed and is being retried for the same requests.
+    /// Whether a call for the waiting requests has already failed once and is retried.
     again: bool,
     /// The number of requests that wait for the next answer.
     waiting: u32,
@@ -102,7 +102,8 @@ impl Account {
         if since(self.failed_at) && received_at > Duration::ZERO {
             return QuotaState::Failed;
         }
-        // Envoy ends every call. If the worker is busy, the call may end late, so the request waits for longer than the timeout.
+        // Envoy always ends a call, with an answer or after the timeout. A busy worker learns of the end late, so the request
+        // waits for longer than the timeout.
         let until = received_at + LONGEST_WAIT;
         if since(self.late_at) || now >= until {
             return QuotaState::Late;
@@ -178,7 +179,7 @@ impl Account {
                 self.lapses_at = now + GRACE;
             }
         } else if hits > 1 && answer.remaining != Some(0) {
-            // A smaller number of hits may still be available. The waiting requests start one more call, for at most that number.
+            // Fewer hits may still be available. The waiting requests start one more call, for at most the remaining hits.
             self.reported.remaining = Some(answer.remaining.map_or(hits / 2, |rest| rest.min(hits - 1)));
             self.reported.resets_at = Some(resets_at.unwrap_or_default().max(now + GRACE));
         } else {
@@ -187,8 +188,8 @@ impl Account {
         }
     }
 
-    /// Handles a call that ended without an answer. Returns `true` if the call may be retried for the waiting requests. Envoy
-    /// also ends a call if the worker was busy for longer than the timeout, before the worker reads the answer.
+    /// Handles a call that ended without an answer. Returns `true` if the call may be retried for the waiting requests. If the
+    /// worker was busy for longer than the timeout, Envoy ends the call although the service has answered.
     pub(super) fn try_again(&mut self) -> bool {
         if self.asking.is_none() || std::mem::replace(&mut self.again, true) {
             return false;
@@ -202,7 +203,7 @@ impl Account {
         self.asking.is_some_and(|call| now > call.asked_at + call.timeout + LATENESS)
     }
 
-    /// Abandons the running call without knowing its answer.
+    /// Abandons the running call without an answer.
     pub(super) fn give_up(&mut self, now: Duration) {
         (self.asking, self.waiting, self.again) = (None, 0, false);
         self.late_at = Some(now);
@@ -232,10 +233,10 @@ impl Account {
 /// The default maximum block size is the limit divided by this number.
 const SHARE_OF_LIMIT: u32 = 20;
 
-/// A block is at most the remaining hits divided by this number. So near the end of the limit, no hits are requested in advance.
+/// A block is at most the remaining hits divided by this number. So if few hits remain, no hits are requested in advance.
 const SHARE_OF_REST: u32 = 8;
 
-/// The minimum timeout of calls while the worker may be busy. Delays of a worker are usually shorter.
+/// The minimum timeout of calls while the worker may be busy. A worker is usually busy for less time.
 const PATIENT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The tolerated delay of a call. Envoy ends a call on time unless the worker is busy.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CallFault, HealthChange};
 
-/// The health of the service, and whether the worker that makes the calls is busy, judged by recent calls.
+/// The health of the service, and whether this worker seems to be busy. Both are derived from recent calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Health {
     failures: u32,

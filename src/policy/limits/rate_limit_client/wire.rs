@@ -102,7 +102,7 @@ fn read_status(bytes: &[u8]) -> Option<LimitAnswer> {
             _ => {}
         }
     }
-    // Protobuf omits zeros. So if a limit or a reset is present, an absent field means that zero hits remain.
+    // Protobuf omits zeros. So if a limit or a reset is present, an absent `limit_remaining` means that zero hits remain.
     let known = answer.limit.is_some() || answer.reset.is_some();
     answer.remaining = known.then(|| clamp(remaining));
     Some(answer)

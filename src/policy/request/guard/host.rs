@@ -126,7 +126,7 @@ fn read_name(name: &str) -> Result<Cow<'_, str>, HostFault> {
                 continue;
             }
             b'A'..=b'Z' => upper = true,
-            // Accepts underscores, because service names in clusters contain them.
+            // Underscores are accepted, because service names in Kubernetes and similar clusters can contain them.
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
             _ => return Err(HostFault::Character),
         }

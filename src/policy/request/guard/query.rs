@@ -1,7 +1,7 @@
 //! Parses query parameters, and removes one from a query.
 //!
-//! Servers disagree about separators, parameter names and malformed escapes. So the parser also reports parameters that only some
-//! servers read under a given name.
+//! Servers disagree about separators, parameter names and malformed escapes. So the parser also returns parameters that only
+//! some servers read under a given name.
 
 use std::borrow::Cow;
 
@@ -105,7 +105,7 @@ fn decode(text: &str) -> Cow<'_, str> {
     percent::decode(text)
 }
 
-/// Decodes like [`query_pairs`]; `None` if servers may decode the string to different characters.
+/// Decodes like [`query_pairs`]; `None` if servers may decode the string differently.
 fn decode_strictly(text: &str) -> Option<Cow<'_, str>> {
     let well_formed = text.split('%').skip(1).all(|after| after.get(..2).and_then(percent::byte).is_some());
     let is_text = || String::from_utf8(percent::bytes(text).collect()).is_ok();

@@ -47,7 +47,7 @@ impl HostPattern {
             return fault(format!("routes match the host without its port: write `{}`", host.name()));
         }
         let is_exact = name.len() == text.len();
-        // Every client treats such a name as an IPv4 address, so no request can contain the name.
+        // Every client treats a name that ends in a number as an IPv4 address. So no request can have such a host name.
         if ends_in_number(host.name()) && !(is_exact && host.name().parse::<Ipv4Addr>().is_ok()) {
             let problem = match is_exact {
                 true => "a host that ends in a number is an IPv4 address: four numbers from 0 to 255",
@@ -144,7 +144,7 @@ impl Hosts {
     }
 }
 
-/// The parent of all hosts in their separate table.
+/// The parent of all hosts. Their table is separate from the trie, so all entries can have the same parent.
 const NO_PARENT: TrieNodeId = 0;
 
 #[cfg(test)]

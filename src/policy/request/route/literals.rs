@@ -2,7 +2,8 @@
 //!
 //! A lookup costs the same for a node with one child and for a node with ten thousand children.
 //!
-//! Only the operator chooses the keys, and requests only look them up. So a cheap hash is safe against collision attacks.
+//! The keys come only from the operator, and requests only look them up. So a cheap hash function is safe against collision
+//! attacks.
 
 use super::id::TrieNodeId;
 use crate::policy::request::guard::percent;

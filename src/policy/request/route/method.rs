@@ -63,7 +63,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// The error for a string that is not a method.
+/// The error for a string that is not a valid method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodFault {
     text: String,
@@ -109,7 +109,7 @@ impl<'t> Allowed<'t> {
     }
 
     /// Returns `true` if a route accepts any method for the path. In this case, [`Allowed::methods`] returns only the methods
-    /// that other routes name.
+    /// that the other routes name.
     pub fn any(&self) -> bool {
         self.any
     }

@@ -1,6 +1,6 @@
 //! Reports routes that match the same request, and which of these routes is selected.
 //!
-//! No route is hidden completely by another route, because `insert` reports such a pair as a conflict.
+//! Every route is selected for some request, because `insert` reports two routes that match the same requests as a conflict.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -144,7 +144,8 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Visits every endpoint below a node that also matches `{.+}` at this node. `{.+}` does not match an empty rest of the path.
+    /// Visits every endpoint below a node. These endpoints also match the `{.+}` at this node, which does not match an empty
+    /// rest of the path.
     fn each_longer(&mut self, id: TrieNodeId, mut visit: impl FnMut(&mut Self, u32)) {
         let first = self.trie.node(id).and_then(|node| node.param);
         let literals = self.literals(id);
@@ -159,7 +160,7 @@ impl<'t> OverlapWalk<'t> {
     }
 
     /// Compares routes with the same pattern. A named method has precedence over any method, and a `HEAD` route has precedence
-    /// over a `GET` route, which would otherwise serve `HEAD`.
+    /// over a `GET` route, which serves `HEAD` otherwise.
     fn within(&mut self, endpoint: Option<u32>) {
         let Some(endpoint) = self.trie.endpoint_at(endpoint) else { return };
         for (method, winner) in endpoint.entries() {

@@ -136,15 +136,15 @@ impl Segment {
                     .into(),
             );
         }
-        // The guard refuses or normalizes some texts in requests. A literal with such a text could never match.
+        // The guard refuses or normalizes some texts in requests. A literal that contains such a text could never match.
         let target = format!("/{}", escape_non_ascii(piece));
         read_target(target.as_bytes()).map_err(|problem| format!("no request can contain this: {problem}"))?;
         Ok(Self::Literal(percent::decode(piece).into()))
     }
 }
 
-/// Detects the parameter and wildcard syntax of other routers. Taken as literals, they would match no request, and nobody would
-/// notice.
+/// Detects the parameter and wildcard syntax of other routers. As literals, they would match no request, and the author would
+/// not notice the mistake.
 fn other_dialect(piece: &str) -> Option<String> {
     let inner = piece.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let wildcard = matches!(piece, "*" | "**")

@@ -35,8 +35,8 @@ fn written() -> impl Strategy<Value = WrittenRoute> {
     })
 }
 
-/// Returns all paths of up to three segments, with and without a trailing slash, made of texts in the patterns, another text, and
-/// an unnecessary escape.
+/// Returns all paths of up to three segments, with and without a trailing slash. The segments are texts from the patterns, a
+/// text that no pattern has, and a text with an unnecessary escape.
 fn paths() -> Vec<String> {
     let mut all = vec![String::new()];
     let mut longest = all.clone();
@@ -48,7 +48,7 @@ fn paths() -> Vec<String> {
     all.iter().flat_map(|path| [path.clone(), format!("{path}/")]).filter(|path| !path.is_empty()).collect()
 }
 
-/// How specific a route is for one request. The smallest value is the most specific.
+/// A rank that describes how specific a route is for one request. The smallest rank is the most specific.
 type Rank = (usize, Vec<u8>, u8);
 
 fn rank(route: &WrittenRoute, host: &str, path: &str, method: &str) -> Option<Rank> {
@@ -197,8 +197,8 @@ proptest! {
     }
 }
 
-/// Returns the pairs of routes that match one request. All routes with the same host and pattern form pairs. Only the best of
-/// them forms pairs with routes of other hosts and patterns.
+/// Returns the pairs of routes that match one request. All routes with the same host and pattern form pairs. Only the most
+/// specific of them forms pairs with routes of other hosts and patterns.
 fn rivals(routes: &[WrittenRoute], kept: &[usize], host: &str, path: &str, method: &str) -> BTreeSet<(usize, usize)> {
     let mut ranked = Vec::new();
     for at in kept {

@@ -90,9 +90,9 @@ impl Trie {
         self.endpoints.get_mut(at as usize)
     }
 
-    /// Finds the most specific route for the rest of a path, which has no leading slash. Adds to `seen` the methods of routes
-    /// that match the path but not the method. With `method: None` it returns no route, so `seen` gets the methods of all
-    /// matching routes. Each node is visited at most once, because the tree has only one path to each node. The recursion is as
+    /// Finds the most specific route for the rest of a path, which has no leading slash. Adds the methods of routes that match
+    /// the path but not the method to `seen`. With `method: None`, returns no route and adds the methods of all matching
+    /// routes. The search visits each node at most once, because the tree has only one path to each node. Its recursion is as
     /// deep as the longest pattern.
     pub(super) fn search<'t, 'p>(
         &'t self,

@@ -7,7 +7,7 @@
 //! number has at least two bits more than the modulus. So R = 2^(27 × limbs) is over 4n, and factors and products may stay
 //! unreduced below 2n.
 
-/// A prepared odd modulus.
+/// An odd modulus, with the values that are computed once for all operations.
 #[derive(Clone)]
 pub struct Modulus {
     limbs: Box<[u32]>,
@@ -170,8 +170,8 @@ impl Modulus {
         carried.collect()
     }
 
-    /// Computes R² modulo n. First, 2^(bits - 1) is doubled until it is R. In Montgomery form, the square of 2^k × R is 2^2k × R,
-    /// so squaring and doubling then lead to R².
+    /// Computes R² modulo n. First doubles 2^(bits - 1) until it is R. In Montgomery form, the square of 2^k × R is 2^2k × R.
+    /// So a few squarings and doublings then lead to R².
     fn square_of_r(&self, bits: usize) -> Box<[u32]> {
         let r_bits = self.limbs.len() * LIMB_BITS;
         let mut power: Box<[u32]> = vec![0; self.limbs.len()].into();

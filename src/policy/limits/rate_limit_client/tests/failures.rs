@@ -78,7 +78,7 @@ fn a_wait_ends_even_without_an_answer() {
     assert!(quotas.poll_call(later).is_some(), "a call whose answer is lost is made again");
 }
 
-/// A worker reads new requests for half a second before it does anything else. By then its calls have timed out.
+/// A worker reads new requests for half a second before it reads the answers to its calls. By then, the calls have timed out.
 #[test]
 fn a_flood_that_keeps_its_worker_busy_stays_within_the_limit() {
     let (limit, mut quotas, mut counter) =
