@@ -74,7 +74,7 @@ impl BodyState {
     }
 
     /// Counts the held bytes. Returns `false` if the worker's bound is exceeded. A body that exceeds the limit of its route is
-    /// not counted, because the request is refused anyway.
+    /// not counted, because its request is refused in any case.
     pub fn hold(&mut self, held: &Rc<ByteBound>) -> bool {
         let size = self.size();
         if self.inspection.as_ref().is_some_and(|inspection| inspection.is_too_large(size)) {
@@ -89,8 +89,9 @@ impl BodyState {
         }
     }
 
-    /// Reserves the bytes that Envoy may hold of a body that it does not report while the request waits (envoy-facts §2.7).
-    /// `raised` is the buffer limit of a document whose checks hold bodies back. Returns `false` if the worker's bound is exceeded.
+    /// Reserves bytes for a request that waits while Envoy does not report its body: as many as Envoy may buffer (envoy-facts
+    /// §2.7). `raised` is the buffer limit of a document whose checks hold bodies back. Returns `false` if the worker's bound
+    /// is exceeded.
     pub fn reserve(
         &mut self,
         headers: &[(&[u8], &[u8])],
@@ -127,16 +128,16 @@ impl BodyState {
         self.received_before = stream.received_bytes();
     }
 
-    /// Returns `true` if the request has grown although no part of its body was reported. With `allow_on_headers_stop_iteration:
-    /// false`, Envoy does not report the body of a request while it holds the headers (envoy-facts §2.7), so the body could never
-    /// be checked.
+    /// Returns `true` if the request has grown although no part of its body was reported. This happens with
+    /// `allow_on_headers_stop_iteration: false`: while Envoy holds the headers, it does not report the body (envoy-facts §2.7).
+    /// The body could then never be checked.
     pub fn is_withheld(&self, stream: &dyn RequestFacts) -> bool {
         !self.has_begun() && stream.received_bytes() > self.received_before
     }
 }
 
-/// Returns the buffer limit of every request, if the checks of a route hold bodies of this size back. The limit includes room for
-/// one network read; otherwise Envoy would refuse a body that the filter is about to accept (envoy-facts §2.7).
+/// Returns the buffer limit that Envoy needs for every request, if checks hold back bodies of this size. The limit includes one
+/// network read. Otherwise Envoy would refuse a body that the filter would accept (envoy-facts §2.7).
 pub const fn buffer_limit(largest_held_body: u64) -> u64 {
     largest_held_body + (1 << 18)
 }
@@ -147,7 +148,7 @@ pub const fn buffer_limit(largest_held_body: u64) -> u64 {
 pub const CONNECTION_BUFFER: u64 = 32 << 10;
 /// The window of the generated listener for an HTTP/2 stream, `initial_stream_window_size`.
 pub const STREAM_WINDOW: u64 = 64 << 10;
-/// How much Envoy may read beyond such a limit before it pauses the client.
+/// The number of bytes that Envoy may read beyond a buffer limit before it pauses the client.
 const ONE_READ: u64 = 128 << 10;
 
 #[cfg(test)]
@@ -166,7 +167,8 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// While the body arrives, `:path` does not contain the credential from the query. The gateway keeps the original target.
+    /// While the body arrives, the gateway stores the original target, because the credential in the query was removed from
+    /// `:path`.
     #[test]
     fn the_bytes_of_a_held_request_include_its_original_target() {
         let document = json!({

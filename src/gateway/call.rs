@@ -19,7 +19,7 @@ pub struct Call {
     pub request: CallRequest,
 }
 
-/// The purpose of a call. A worker runs at most one call per id.
+/// The purpose of a call. A worker runs at most one call per id at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallId {
     /// Fetches a polled document.

@@ -1,4 +1,4 @@
-//! Commands: the actions that the gateway asks a host to perform, as plain data.
+//! Commands: the actions that a host performs for the gateway, as plain data.
 
 use super::metrics::Count;
 use crate::policy::verdict::edit::HeaderEdit;
@@ -43,7 +43,7 @@ pub enum Flow {
     Continue,
     /// Hold the request, and report its body as it arrives.
     Pause,
-    /// Hold the request with its body. The proxy reads the body until its buffers are full, and reports the body when the request
-    /// continues.
+    /// Hold the request with its body. The proxy buffers the body until its buffers are full, and reports it to the filter only
+    /// after the request continues.
     PauseWhole,
 }

@@ -55,9 +55,9 @@ pub enum Count {
     Request(Option<Rc<str>>, Outcome),
     /// A request was refused for this reason, with this status.
     Refusal(&'static str, Option<u16>),
-    /// A caller was authenticated with this kind of credential. For a token, its issuer follows.
+    /// A caller was authenticated with this kind of credential. For a token, the second field is its issuer.
     Authentication(&'static str, Option<Rc<str>>),
-    /// A request exceeded this limit. The mode says whether the limit refused the request or only recorded it.
+    /// A request exceeded this limit. The mode is the action of the limit: it refused the request, or only recorded it.
     LimitHit(Rc<str>, LimitMode),
     /// A call to this cluster ended.
     Call(&'static str, Rc<str>, CallOutcome),
@@ -93,7 +93,7 @@ impl Count {
         let accepted = accepted.map(|caller| Count::Authentication(caller.credential, caller.issuer.clone()));
         let is_refused = record.outcome == Outcome::Deny;
         let refusal = is_refused.then(|| Count::Refusal(record.settled_reason(), record.status));
-        // Another status means that the limit could not be counted.
+        // With another status, the request was refused because the limit could not be counted.
         let enforced = record.limit.iter().filter(|_| record.status == Some(429));
         let enforced = enforced.map(|limit| Count::LimitHit(limit.clone(), LimitMode::Enforced));
         let shadow = record.would_limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Shadow));
@@ -145,8 +145,8 @@ impl CallOutcome {
     }
 }
 
-/// Returns each label with Envoy's tag rule for the label, sorted by label. In a rule, the outer group is the part to remove from
-/// the statistic's name, and the inner group is the value.
+/// Returns each label with Envoy's tag rule for the label, sorted by label. In a rule, the outer group matches the part that
+/// Envoy removes from the statistic's name, and the inner group matches the value.
 pub fn tag_rules() -> impl Iterator<Item = (&'static str, String)> {
     let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
     labels.into_iter().map(|label| (label, format!(r"^wasmcustom\.portcullis_.*?(;{label}=([^;]*))")))

@@ -2,8 +2,8 @@
 //!
 //! The worker that gets the lease of a document fetches the document, and the other workers read the result.
 //!
-//! Each document uses two shared values: a small state that every worker reads at every tick, and the text, which workers read
-//! only after a change.
+//! Each document uses two shared values: a small state that every worker reads at every tick, and the text of the document,
+//! which workers read only after a change.
 
 mod state;
 
@@ -34,7 +34,7 @@ struct WatchedDocument {
     id: PolledId,
     state_key: String,
     text_key: String,
-    /// The end time of the last fetch that this worker knows of.
+    /// The end of the last fetch of any worker, as last read from the shared state.
     ended_at: u64,
     /// `seen` is the version that this worker checked last, and `used` is the version in use; 0 means none.
     seen: u64,
@@ -135,7 +135,8 @@ impl Polling {
         };
         let taken = match response.header(":status").unwrap_or_default().as_slice() {
             b"200" => watched.take(response, polled, &mut state, now, shared, commands),
-            // The 304 refers to the version that the request named. Another worker may have shared a later version since then.
+            // The status 304 confirms the version that the request named. Another worker may have shared a later version in the
+            // meantime.
             b"304" if fetch.conditional && watched.used == state.version => {
                 polled.confirm(watched.id, now);
                 state.fetched_at = state.ended_at;
@@ -229,7 +230,8 @@ impl WatchedDocument {
             let (etag, text) = unpacked(&packed);
             match polled.install(self.id, text, fetched_at) {
                 Ok(_) => (self.used, self.etag) = (state.version, etag.and_then(usable_etag)),
-                // The other worker could read the document, so its policy reads documents differently from this policy.
+                // The worker that shared the document could read it, so its policy has other settings for the reader than this
+                // policy.
                 Err(fault) => self.log_failure(polled, REFUSED, &short(&fault.0), fetched_at, commands),
             }
         } else if self.used == state.version {
@@ -278,7 +280,7 @@ const UNFETCHED: &str = "was not fetched";
 /// The log words for a response that is not a document of the expected kind.
 const REFUSED: &str = "was refused";
 
-/// If a worker dies, its lease blocks other workers for this long after the fetch timeout.
+/// If a worker stops during a fetch, other workers can take its lease this long after the fetch timeout.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
 const MAX_ETAG_BYTES: usize = 1_024;
 const MAX_LOGGED: usize = 500;

@@ -41,7 +41,7 @@ impl QuotaCalls {
         })
     }
 
-    /// Handles the result of a call. Returns `false` if the result does not help any waiting request.
+    /// Handles the result of a call. Returns `false` if no waiting request can be decided with the result.
     pub fn on_answer(
         &mut self,
         account: AccountId,
@@ -53,7 +53,7 @@ impl QuotaCalls {
         let Some((_, service)) = self.running.remove(&account) else { return false };
         self.is_full = false;
         let message = match answer {
-            // The cluster may be at its request limit, which is not a failure of the service.
+            // Other calls are running, so the cluster may be at its request limit. This is not a failure of the service.
             Answer::NotStarted if !self.running.is_empty() => {
                 quotas.put_off(account);
                 self.is_full = true;
@@ -85,10 +85,10 @@ impl QuotaCalls {
 }
 
 /// The maximum number of concurrent calls of one worker. Envoy's limit for a cluster (1024 by default) applies to all workers
-/// together. A call beyond that limit fails, and must not count as a failure of the service.
+/// together. A call beyond Envoy's limit fails, although the service works.
 const MAX_CALLS: usize = 100;
 
-/// A call without a result is dropped this long after its timeout.
+/// A call without a result is removed from the running calls this long after its timeout.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 /// The maximum size of a response, which contains a code, a status and a few headers.

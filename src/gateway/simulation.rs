@@ -182,6 +182,6 @@ impl fmt::Display for StillWaiting {
 
 impl std::error::Error for StillWaiting {}
 
-/// The maximum number of waits of one request. A request may wait for a key set, for a newer key set with an unknown key id, for
-/// clients, for revocations and for limits. More waits indicate a loop.
+/// The maximum number of waits of one request. A request may wait for a key set, then for a newer key set, for clients, for
+/// revocations and for limits. More waits indicate a loop.
 const MAX_WAITS: usize = 8;

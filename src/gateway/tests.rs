@@ -158,7 +158,7 @@ fn a_refusal_by_one_limit_costs_no_hit_of_another() {
     let answer = |name: &str| Ok(if name == "a" { GRANTED_FOR_A_MINUTE } else { REFUSED }.to_vec());
     assert_eq!(site.request(answer).0, 429);
     assert_eq!(site.policies, "\"a\";q=2;w=60, \"b\";q=2;w=60", "the client sees both limits");
-    // The hit of `a` is still available, so the gateway queries only `b`, whose refusal has expired.
+    // The hit of `a` is still reserved, and the refusal of `b` has expired. So the gateway queries only `b`.
     site.host.now += Duration::from_secs(1) + Duration::from_millis(1);
     let (status, said, calls) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, said.as_str()), (429, "b - -"));

@@ -61,6 +61,7 @@ impl Waiting {
 /// The maximum number of requests that wait in one worker at a time.
 const MAX_WAITING: usize = 2_000;
 
-/// The maximum number of requests that are woken at once. Envoy applies the decisions after the callback, and nests each reply or
-/// resumed stream in the previous one. About a thousand nested calls exhaust the stack and stop the worker's module.
+/// The maximum number of requests that are woken at once. Envoy applies the decisions after the callback, and handles each
+/// reply or resumed stream in a call that is nested in the previous one. About a thousand nested calls exhaust the stack, which
+/// stops the worker's module.
 pub const MAX_WOKEN: usize = 50;

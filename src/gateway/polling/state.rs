@@ -39,7 +39,7 @@ impl SharedState {
     }
 }
 
-/// Encodes the entity tag as the first line, followed by the text.
+/// Encodes a text with its entity tag. The entity tag is the first line.
 pub(super) fn packed(etag: Option<&str>, text: &[u8]) -> Vec<u8> {
     [etag.unwrap_or_default().as_bytes(), b"\n", text].concat()
 }

@@ -12,7 +12,7 @@ use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 
 thread_local! {
-    /// The number that Envoy assigned to each counter; `None` for a counter that Envoy refused.
+    /// The number with which Envoy identifies each counter; `None` for a counter that Envoy refused.
     static COUNTERS: RefCell<HashMap<Count, Option<u32>>> = RefCell::default();
 }
 
@@ -52,7 +52,8 @@ fn send(reply: &Reply) {
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
 }
 
-/// Increases a counter. Envoy keeps a counter until Envoy exits, but the number of a counter is valid only in this VM.
+/// Increases a counter. Envoy keeps a counter until it exits, but the number that identifies the counter is valid only in this
+/// VM.
 fn increment(count: Count) {
     COUNTERS.with_borrow_mut(|counters| {
         let id = match counters.get(&count) {

@@ -1,7 +1,8 @@
 //! Safe wrappers for Envoy's host calls: the only file that names `proxy_wasm` functions, and the only one with `unsafe`.
 //!
-//! Frequent calls do not use the wrappers of the `proxy_wasm` crate. Those wrappers allocate more, and panic on an unexpected
-//! status or byte, which would crash the worker's VM (envoy-facts §0.7, §0.8). The wrappers in this file return a fallback value.
+//! Frequent calls do not use the wrappers of the `proxy_wasm` crate. Those wrappers allocate more memory. They also panic on an
+//! unexpected status or byte, which would stop the worker's VM (envoy-facts §0.7, §0.8). The wrappers in this file return a
+//! fallback value instead.
 
 #![expect(unsafe_code, reason = "the host hands over raw pointers; every block says why it is sound")]
 
@@ -171,7 +172,7 @@ pub fn foreign(name: &str, argument: &[u8]) -> Result<Vec<u8>, Status> {
     hostcalls::call_foreign_function(name, Some(argument)).map(Option::unwrap_or_default)
 }
 
-/// Asks the host to call the root's `on_tick` with this period.
+/// Sets the period with which the host calls the root's `on_tick`.
 pub fn tick_every(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
@@ -193,7 +194,7 @@ pub fn call_body(most: usize) -> Vec<u8> {
     hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten().unwrap_or_default()
 }
 
-/// Starts an HTTP call through a cluster. Returns `None` if Envoy does not know the cluster. For a cluster without healthy
+/// Starts an HTTP call through a cluster. Returns `None` if the cluster does not exist. For a cluster without healthy
 /// endpoints, the call starts and then fails in the callback.
 pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<u32> {
     let headers = serialize(headers.iter().copied());

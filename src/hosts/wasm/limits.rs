@@ -40,7 +40,8 @@ impl BucketStore for SharedCells {
     }
 }
 
-/// Returns the name of a cell in the shared data. The host stores and finds such a short name without a separate allocation.
+/// Returns the name of a cell in the shared data. The host stores and looks up a name of this length without a separate
+/// allocation.
 fn name(id: CellId) -> [u8; 21] {
     let mut name = *b"portcullis/l/--------";
     let number = id.table.to_be_bytes().into_iter().chain(id.cell.to_be_bytes());

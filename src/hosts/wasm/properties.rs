@@ -57,8 +57,8 @@ impl Peer for StreamProperties {
     }
 }
 
-/// Returns `true` if Envoy verified the certificate. `connection.mtls` is not sufficient: a listener may accept a certificate
-/// without a CA, or from an unknown CA. Before Envoy 1.39, a separate RBAC rule must check the certificate.
+/// Returns `true` if Envoy verified the certificate. `connection.mtls` is not enough, because a listener may have no CA or may
+/// accept certificates from an unknown CA. Before Envoy 1.39, a separate RBAC rule must check the certificate.
 fn is_verified() -> bool {
     match host::property("connection\0peer_certificate_valid") {
         Some(valid) => valid == [1],

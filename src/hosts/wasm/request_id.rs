@@ -1,4 +1,4 @@
-//! Creates ids for requests without an id: a random id, or an id that Envoy logs for a request that it could not parse.
+//! Creates ids for requests without an id: a random id, or for a request that Envoy could not parse, the id in Envoy's log.
 
 use super::host;
 use crate::policy::request::well_formed_id;

@@ -14,7 +14,7 @@ pub struct HostVerifier;
 
 impl SignatureVerifier for HostVerifier {
     fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
-        // The host checks neither the family nor the strength of the key (envoy-facts §1.2).
+        // Envoy checks neither the type nor the strength of the key (envoy-facts §1.2).
         if !key.fits(alg) {
             return false;
         }

@@ -2,9 +2,9 @@
 //!
 //! Each callback calls the worker's roots or requests.
 //!
-//! The crate exports all callbacks of the ABI, and Envoy calls every exported callback: seven calls per request instead of four.
-//! `make wasm` therefore keeps the callbacks in this file under their ABI names (`portcullis_on_log` as `proxy_on_log`), and
-//! removes the crate's exports (test-harness/pack).
+//! The `proxy_wasm` crate exports all callbacks of the ABI, and Envoy calls every exported callback. This would cost seven
+//! calls per request instead of four. `make wasm` therefore keeps the callbacks in this file under their ABI names
+//! (`portcullis_on_log` as `proxy_on_log`), and removes the crate's exports (test-harness/pack).
 
 use super::super::worker;
 
@@ -68,7 +68,8 @@ extern "C" fn portcullis_on_response_headers(context: u32, _count: usize, _end: 
     worker::stream(context).handle_response_headers() as u32
 }
 
-/// Called when the request has ended. This callback is the last, and the only callback that Envoy calls for every request.
+/// Called when the request has ended. This is the last callback of a request, and the only one that Envoy calls for every
+/// request.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_log(context: u32) {
     worker::end(context);

@@ -18,8 +18,8 @@ pub fn share(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8], version: Option<u3
     set(key.as_ref(), value, version.unwrap_or(ANY))
 }
 
-/// Shares a value if none exists. The host checks the version only if a value exists. So with a version that no value has, the
-/// host stores only new values.
+/// Shares a value if none exists. The host checks the version only if a value exists. So this function passes a version that no
+/// value has, and the host then stores only new values.
 pub fn share_new(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
     set(key.as_ref(), value, NEVER)
 }
@@ -31,5 +31,5 @@ fn set(key: &[u8], value: &[u8], version: u32) -> bool {
 
 /// Disables the version check.
 const ANY: u32 = 0;
-/// The host counts versions of all values upwards from one, so this version practically never occurs.
+/// The host numbers the versions of all values upwards from one, so no value ever has this version in practice.
 const NEVER: u32 = u32::MAX;
