@@ -55,8 +55,7 @@ fn stages(criterion: &mut Criterion) {
     });
 }
 
-/// Measures the algorithms in pure Rust, with signatures from OpenSSL. In the filter, Envoy's library verifies RS and ES
-/// signatures.
+/// Measures the algorithms in pure Rust, with signatures from OpenSSL. In the filter, Envoy verifies RS and ES signatures.
 fn signatures(criterion: &mut Criterion) {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap_or_default();
     let input = vectors.get("signing_input").and_then(Value::as_str).unwrap_or_default();
@@ -76,7 +75,7 @@ fn signatures(criterion: &mut Criterion) {
     }
 }
 
-/// Measures `Transaction::on_request_headers`, from the headers to the commands and the audit record.
+/// Measures the whole decision: `Transaction::on_request_headers`, including the audit record.
 fn whole(criterion: &mut Criterion) {
     let Some(policy) = policy() else { return };
     let token = token();

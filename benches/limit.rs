@@ -36,7 +36,8 @@ fn key(criterion: &mut Criterion) {
     });
 }
 
-/// Measures one and three limits, with one and four windows. Each limit reads and writes one cell for all its windows.
+/// Measures one and three limits, with one and four windows. A limit stores all its windows in one cell, which it reads and
+/// writes once.
 fn counting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("limit/10,000 callers");
     for (name, limits, windows) in [("1 limit, 1 window", 1, 1), ("1 limit, 4 windows", 1, 4), ("3 limits", 3, 1)] {

@@ -9,7 +9,7 @@ use portcullis::policy::request::route::{Method, RoutePattern, RouteTable};
 criterion_group!(benches, by_number_of_routes, backtracking, guard);
 criterion_main!(benches);
 
-/// Measures different numbers of routes. The goal is similar times for 10 and for 10,000 routes.
+/// Measures different numbers of routes. The times for 10 and for 10,000 routes should be similar.
 fn by_number_of_routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("route");
     for count in [10, 100, 1_000, 10_000] {

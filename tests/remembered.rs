@@ -53,8 +53,8 @@ impl Site {
         Site { gateway: Gateway::new(Rc::new(policy), &LocalData::default()), verifier }
     }
 
-    /// Sends a request with this token, this many seconds after the token was issued. Returns whether it is forwarded, and how
-    /// often its signature was verified.
+    /// Sends a request with this token, `seconds` after the token was issued. Returns whether the request is forwarded, and how
+    /// often the signature of the token was verified.
     fn ask(&self, token: &str, seconds: u64) -> (bool, usize) {
         let authorization = format!("Bearer {token}");
         let headers: Vec<(&[u8], &[u8])> = vec![

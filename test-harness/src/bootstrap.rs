@@ -1,4 +1,5 @@
-//! A minimal Envoy configuration with the filter. It uses Envoy's defaults, which pass every hostile input to the filter.
+//! A minimal Envoy configuration with the filter. It uses Envoy's defaults, with which Envoy passes every hostile input to the
+//! filter.
 
 use std::path::Path;
 

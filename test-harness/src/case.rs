@@ -84,8 +84,8 @@ pub enum Proxy {
     Generated,
     /// The output of `portcullis generate envoy`, with the document embedded as a `google.protobuf.Struct`.
     GeneratedStruct,
-    /// A configuration with Envoy's defaults. Envoy does not normalise or reject anything before the filter, so the filter has no
-    /// other protection.
+    /// A configuration with Envoy's defaults. Envoy does not normalise or reject anything before the filter, so only the filter
+    /// protects the upstream.
     Bare,
 }
 
@@ -98,8 +98,8 @@ pub struct Case {
     /// The changes that take effect before the request is sent.
     #[serde(default)]
     pub before: Before,
-    /// The number of seconds that the clock is ahead. A case with an offset runs only natively, because the clock of a real Envoy
-    /// is fixed.
+    /// The number of seconds by which the gateway's clock is ahead. A case with an offset runs only natively, because the clock
+    /// of a real Envoy is fixed.
     #[serde(default)]
     pub at: i64,
     /// How often the request is sent. Only the last outcome is checked.
@@ -147,8 +147,8 @@ pub struct Expect {
     /// The complete response body.
     #[serde(default)]
     pub body: Option<String>,
-    /// The request that the upstream must have received. `null` means that no upstream may be reached. If `code` is set, an
-    /// absent `upstream` means the same.
+    /// The request that the upstream must have received. `null` means that no upstream may receive the request. If `code` is
+    /// set, an absent `upstream` means the same as `null`.
     #[serde(default, deserialize_with = "stated")]
     pub upstream: Stated<UpstreamIs>,
     /// Members that the audit record must contain.

@@ -12,7 +12,7 @@ pub fn unix_seconds() -> i64 {
 }
 
 /// Returns [`unix_seconds`], but subtracts three days if the month ends within two days. Cases about monthly quotas advance the
-/// clock by hours and must not reach the next month.
+/// clock by hours, and the clock must not reach the next month.
 pub fn within_month() -> i64 {
     const DAY: i64 = 86_400;
     let now = unix_seconds();

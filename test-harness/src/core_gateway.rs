@@ -70,7 +70,7 @@ impl Gateway for CoreGateway {
 
 impl CoreGateway {
     fn outcome(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        // Each request arrives at a different time, and no request arrives while the fetch for another request is in progress.
+        // Moves the time forward for each request, so that the fetch for the previous request has ended.
         self.host.now = Duration::from_secs(u64::try_from(arrival.now)?) + BETWEEN_REQUESTS * self.requests;
         self.requests += 1;
         let headers = shown::headers(arrival.request);

@@ -50,7 +50,7 @@ pub enum Fault {
     Redirecting,
     /// The response always has status 304.
     NotModified,
-    /// The server does not respond until the fault changes. Then it responds as the new fault requires.
+    /// The server does not respond until the fault changes. Then it responds according to the new fault.
     Held,
 }
 
@@ -85,7 +85,7 @@ impl Documents {
     /// Returns the response to a request, or `None` if nothing is published under its path.
     pub(crate) async fn answer(&self, request: &Request) -> Option<io::Result<Response>> {
         let asked_for = request.uri().path();
-        // The target of a redirect always works. A gateway that receives the document has therefore followed the redirect.
+        // The target of a redirect always works. So if a gateway receives the document, it has followed the redirect.
         let path = if asked_for == ELSEWHERE { request.uri().query()? } else { asked_for };
         if !self.lock().contains_key(path) {
             return None;
@@ -144,7 +144,7 @@ impl Fault {
             Fault::Garbage => Some("<!doctype html><title>Maintenance</title>".to_owned()),
             Fault::Huge => Some(whole + &" ".repeat(5_000_000)),
             Fault::Truncated => whole.get(..whole.len() / 2).map(str::to_owned),
-            // An endpoint of another document then returns an unknown member.
+            // For any other document, this is a document with an unknown member.
             Fault::Empty => Some(json!({ "keys": [] }).to_string()),
             Fault::Down | Fault::Slow | Fault::Error | Fault::Redirecting | Fault::NotModified | Fault::Held => None,
         }

@@ -101,8 +101,8 @@ impl Envoy {
     }
 
     /// Returns an error if the filter has failed since the start or if a worker runs without the filter. A panic or a trap ends
-    /// the Wasm VM of a worker (envoy-facts §0.4). If the filter of a worker could not be configured, the worker lets every
-    /// request pass (§0.1).
+    /// the Wasm VM of a worker (envoy-facts §0.4). If a worker could not configure the filter, it lets every request pass
+    /// (§0.1).
     pub fn filter_never_failed(&mut self, workers: u32) -> Result<()> {
         self.still_runs()?;
         let failed = |line: &String| line.contains("[critical][wasm]") || line.contains("failed: Uncaught");
@@ -112,8 +112,9 @@ impl Envoy {
         // Envoy creates a base VM, a VM for the main thread, and a VM for each worker (§2.1).
         let (active, all) = (self.stat("wasm.envoy.wasm.runtime.v8.active")?, u64::from(workers) + 2);
         if active != all {
-            // The gauge can be too low, because two workers may set it at the same time. If a VM has really failed, the log
-            // reports this after a delay, or the counter is too high because Envoy has created the VM again.
+            // The gauge can be too low although no VM has failed, because two workers may set it at the same time. If a VM has
+            // failed, the log contains the failure after a delay, or the counter is too high because Envoy has created the VM
+            // again.
             thread::sleep(UNWRITTEN);
             let tells = |line: &String| failed(line) || line.contains("Wasm VM failed");
             let none_failed = !self.lines().iter().any(tells);

@@ -8,8 +8,8 @@ use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
 /// Returns the bytes of the flawed version of `product`.
 ///
-/// The new function is exported in place of the original callback. It traps if there are too many headers, and calls the original
-/// callback otherwise. It comes after all other functions, so that no function index changes.
+/// The new function is exported in place of the original callback. It traps if there are too many headers, and calls the
+/// original callback otherwise. The new function is the last one, so that no function index changes.
 pub fn build(product: &[u8]) -> Result<Vec<u8>> {
     let sections: Vec<Payload<'_>> = Parser::new(0).parse_all(product).collect::<Result<_, _>>()?;
     let (mut imported, mut types, mut bodies, mut original) = (0, Vec::new(), Vec::new(), None);

@@ -63,7 +63,7 @@ pub fn are_frames(mut bytes: &[u8]) -> bool {
 }
 
 /// Returns the response status of a stream if its field block encodes the status as an index of the static table (RFC 7541,
-/// appendix A). Returns `Some(0)` for any other status and if the server reset the stream.
+/// appendix A). Returns `Some(0)` for a status in any other encoding, and if the server reset the stream.
 pub fn status(mut bytes: &[u8], stream: u32) -> Option<u16> {
     const RST_STREAM: u8 = 3;
     while let Some((head, rest)) = bytes.split_first_chunk::<9>() {

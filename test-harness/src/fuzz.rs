@@ -23,7 +23,7 @@ use crate::{envoy, octets};
 /// A message that names the failed property and the input.
 pub type Broken = String;
 
-/// A fuzz target: seeds, and a check that every input must pass.
+/// A fuzz target: seeds, and properties that every input must have.
 pub trait Target {
     /// Returns valid inputs, from which fuzzing starts.
     fn seeds(&self) -> Vec<Vec<u8>>;

@@ -54,7 +54,7 @@ impl Issuer {
     /// Publishes these keys and removes all other keys.
     pub fn publish(&self, kids: &[impl AsRef<str>]) {
         self.state.lock().published = kids.iter().map(|kid| kid.as_ref().to_owned()).collect();
-        // If a key name is unknown, the issuer publishes no key. Tests that need a key then fail with a clear message.
+        // If a name is unknown, the issuer publishes an empty key set. Tests that need a key then fail with a clear message.
         self.documents.publish(KEY_SET_PATH, keys::key_set(kids).unwrap_or_default());
     }
 

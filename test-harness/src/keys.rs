@@ -59,8 +59,8 @@ impl Key {
         Ok(rsa::RsaPrivateKey::from_components(number("n")?, number("e")?, number("d")?, primes)?)
     }
 
-    /// Returns the bytes that a forger would use as an HMAC secret. For an `oct` key, this is the secret itself. For an RSA key,
-    /// it is the public key in PEM form. For other keys, it is the member `x` of the public key.
+    /// Returns the bytes that an attacker would use as an HMAC secret. For an `oct` key, this is the secret itself. For an RSA
+    /// key, it is the public key in PEM form. For other keys, it is the member `x` of the public key.
     pub fn as_hmac_secret(self) -> Result<Vec<u8>> {
         match self.text("kty")? {
             "oct" => self.bytes("k"),

@@ -1,10 +1,10 @@
 //! The test harness: a real Envoy, a real upstream and a real issuer around the filter, and the cases that run through them.
 //!
-//! A case runs in these steps: [`case`] reads the file, [`scene`] starts the servers, and [`token`] signs the tokens. [`client`]
-//! sends the request to the Envoy of a [`stage`]. [`expect`] compares the outcome with the expected one, and [`runner`] reports
-//! the result. [`native`] runs the same cases without Envoy. [`trial`] tests the generated Envoy configuration and modifies it
-//! where a test needs that. The harness uses the gateway only as users do: as a module for Envoy, or through the public API of
-//! the package.
+//! A case runs in these steps: [`case`] reads the file, [`scene`] starts the servers, and [`token`] signs the tokens.
+//! [`client`] sends the request to the Envoy of a [`stage`]. [`expect`] compares the outcome with the expected one, and
+//! [`runner`] reports the result. [`native`] runs the same cases without Envoy. [`trial`] runs the generated Envoy
+//! configuration, which tests can modify. The harness uses the gateway only in the same ways as users: as a module for Envoy,
+//! or through the public API of the package.
 
 pub mod before;
 pub mod bootstrap;

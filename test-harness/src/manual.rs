@@ -154,7 +154,8 @@ pub fn coded(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// Returns how many tests a string names. The string names a file and then tests in that file, all as code spans.
+/// Returns how many tests a string names. In the string, a code span with a file name comes first, followed by code spans with
+/// the names of tests in that file.
 ///
 /// # Errors
 /// Returns an error if a test is not in its file or follows no file.

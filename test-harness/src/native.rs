@@ -49,7 +49,7 @@ pub struct NativeStage {
     gateway: Box<dyn Gateway>,
     published: Vec<String>,
     fault: issuer::Fault,
-    /// The number of seconds that the clock was advanced so that the gateway polls changed documents.
+    /// The total number of seconds by which the clock was advanced to make the gateway poll changed documents.
     elapsed: i64,
 }
 

@@ -13,7 +13,7 @@ use crate::small_module::{self, Export};
 pub enum Oddity {
     /// The filter traps on the headers of each request, like a panic.
     TrapsAtRequests,
-    /// The filter allocates memory on the headers of each request until the host refuses, like a memory leak.
+    /// The filter allocates memory on the headers of each request until the host refuses more memory, like a memory leak.
     EatsMemory,
     /// The filter accepts its configuration on the main thread and rejects it on every worker (envoy-facts §0.1).
     RefusesOnWorkers,
@@ -67,7 +67,7 @@ pub fn build(oddity: Oddity) -> Result<Vec<u8>> {
     small_module::build(&[("proxy_get_shared_data", 5), ("proxy_set_shared_data", 5)], callbacks, KEY)
 }
 
-/// Returns instructions that grow the memory until the host refuses and then trap, as Rust's allocator does.
+/// Returns instructions that grow the memory until the host refuses, and then trap like Rust's allocator.
 fn until_no_more() -> Vec<Instruction<'static>> {
     use Instruction::{Br, End, I32Const, I32Eq, If, Loop, MemoryGrow, Unreachable};
     let nothing = BlockType::Empty;
@@ -79,8 +79,9 @@ fn until_no_more() -> Vec<Instruction<'static>> {
     body
 }
 
-/// Returns instructions that return 1 on the first two calls across all VMs, and 0 on later calls. Envoy configures its base VM
-/// first, then the VM of the main thread, and then the VMs of the workers (§2.1). The length of a shared value counts the calls.
+/// Returns instructions that return 1 on the first two calls in all VMs together, and 0 on later calls. Envoy configures its
+/// base VM first, then the VM of the main thread, and then the VMs of the workers (§2.1). The number of calls is stored as the
+/// length of a shared value.
 fn only_twice() -> Vec<Instruction<'static>> {
     use Instruction::{Call, Drop, Else, End, I32Add, I32Const, I32GeU, I32Load, If, LocalGet, LocalSet};
     const COUNT: u32 = 2;

@@ -1,4 +1,4 @@
-//! Runs the command line of the package, which is built on first use so that no test runs an old version.
+//! Runs the command line of the package, which is built at the first call, so that no test runs an old version.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -154,7 +154,7 @@ impl Scene {
     }
 
     /// Returns the strings that must never be logged: the secrets of the case file, and the claims and signatures of all tokens
-    /// so far.
+    /// that were issued so far.
     pub fn secrets(&self) -> Vec<String> {
         self.secrets.borrow().clone()
     }

@@ -36,7 +36,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `port` (0: any free port) of 127.0.0.1. An `Err` from `answer` closes the connection without a response.
+    /// Listens on `port` (0: any free port) of 127.0.0.1. If `answer` returns `Err`, the server closes the connection without a
+    /// response.
     pub fn start<F, A>(port: u16, answer: F) -> Result<Self>
     where
         F: Fn(Request) -> A + Send + Sync + 'static,
@@ -111,8 +112,8 @@ where
 
 struct Breaking {
     start: Option<Bytes>,
-    /// A delay before the connection is closed. Without the delay, the server would close the connection before it sends the
-    /// response head.
+    /// A delay before the server closes the connection. Without it, the connection would be closed before the response head is
+    /// sent.
     gone_out: Pin<Box<Sleep>>,
 }
 

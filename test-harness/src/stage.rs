@@ -1,4 +1,5 @@
-//! Runs a case file against a real Envoy with the filter. Envoy is between the client and the servers of the case file.
+//! Runs a case file against a real Envoy with the filter. The client sends requests to Envoy, and Envoy forwards them to the
+//! servers of the case file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -91,8 +92,8 @@ impl Stage {
         }
     }
 
-    /// Waits until Envoy has fetched a changed document twice. The second fetch begins after the first fetch has ended. By then,
-    /// every worker has had time to apply the result of the first fetch.
+    /// Waits until Envoy has fetched a changed document twice. The second fetch begins after the first one has ended, and every
+    /// worker has applied the result of the first fetch by then.
     fn await_polls(&self, path: &str) -> Result<()> {
         let documents = &self.scene.issuer.documents;
         let before = documents.requests(path);
@@ -143,7 +144,7 @@ impl Stage {
 }
 
 fn generated(scene: &Scene, file: &CaseFile, port: u16, admin: u16, module: &Path, embed: &str) -> Result<String> {
-    // If a case sets `from`, the harness sends the request like a proxy that reports the address of its client.
+    // If a case sets `from`, the harness acts as a trusted proxy in front of Envoy, which reports this address.
     let trusted_hops = u32::from(file.cases.iter().any(|case| case.request.from.is_some()));
     let folder = envoy::fresh_folder()?;
     let document = folder.join("gateway.json");
@@ -208,5 +209,5 @@ fn port_of(url: &str) -> Result<u16> {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The number of Envoy workers. There are several workers so that requests reach workers with different state.
+/// The number of Envoy workers. There are two workers, because each worker has its own state, which can differ.
 const WORKERS: u32 = 2;

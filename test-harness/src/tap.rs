@@ -1,4 +1,4 @@
-//! An upstream that records every byte on arrival, so that tests see which bytes a gateway forwards before its decision.
+//! An upstream that records every byte on arrival, so that tests can check which bytes a gateway forwards before its decision.
 //!
 //! The tap answers each complete HTTP/1.1 request with an empty 200 response. It parses only enough of HTTP to find the end of a
 //! request.

@@ -238,7 +238,7 @@ pub fn clusters(config: &mut Value) -> Result<&mut Vec<Value>> {
 pub const ORIGIN: &str = "https://admin.example.com";
 /// The `Host` header of requests.
 pub const HOST: &str = "api.example.com";
-/// The number of Envoy workers. There are several workers so that requests reach workers with different state.
+/// The number of Envoy workers. There are two workers, because each worker has its own state, which can differ.
 pub const WORKERS: u32 = 2;
 /// The timeout of a client.
 pub const PATIENCE: Duration = Duration::from_secs(20);

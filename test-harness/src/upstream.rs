@@ -107,7 +107,7 @@ impl Drop for Arrival {
     }
 }
 
-/// The response that the query of a request asks for.
+/// The response that the query of a request specifies.
 #[derive(Debug, Default)]
 pub struct Wish {
     status: Option<u16>,
@@ -132,8 +132,8 @@ impl Wish {
                 "body_bytes" => wish.body_bytes = value.parse().ok(),
                 _ => {
                     let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
-                    // Fuzzing can produce a query that asks for an invalid response header (`h.<name>`). No server can send such
-                    // a header, so it is ignored.
+                    // Fuzzing can produce a query with an invalid response header (`h.<name>`). The server cannot send it, so
+                    // it is ignored.
                     let can_be_sent = |(name, value): &(String, Vec<u8>)| {
                         hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok()
                             && hyper::header::HeaderValue::from_bytes(value).is_ok()
@@ -150,12 +150,12 @@ impl Wish {
         self.status.unwrap_or(200)
     }
 
-    /// Returns the response headers that the query asks for.
+    /// Returns the response headers that the query specifies.
     pub fn headers(&self) -> Headers {
         self.headers.clone()
     }
 
-    /// Returns the response body. It describes the received request, or has the size that the query asks for.
+    /// Returns the response body. It describes the received request, or has the size that the query specifies.
     pub fn body(&self, seen: &Forwarded) -> String {
         let lines: Vec<_> = seen.headers.iter().map(|(name, value)| json!([name, octets::escape(value)])).collect();
         let echo = json!({ "upstream": seen.upstream, "method": seen.method, "path": seen.path, "headers": lines,

@@ -65,7 +65,8 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
     let mut crowd = Crowd::gather("late", "1h").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let statuses = runtime.block_on(crowd.throng(0)).unwrap();
-    // Envoy distributes connections over its workers unevenly, and each worker holds only a limited number of requests.
+    // Envoy distributes connections unevenly over its workers, and each worker holds a limited number of requests. So some
+    // requests may be refused.
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let too_many = statuses.get(&503).copied().unwrap_or(0);
     assert_eq!(passed + too_many, CONNECTIONS * STREAMS, "{statuses:?}");
@@ -156,7 +157,8 @@ impl Crowd {
 const MAX_WAITING: usize = 2_000;
 
 const CROWD: usize = 100;
-/// A worker cannot resume this many requests in one callback. The connections are few, because open files are limited.
+/// The requests of these connections are more than a worker can resume in one callback. There are few connections with many
+/// requests each, because open files are limited.
 const CONNECTIONS: usize = 41;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(20);

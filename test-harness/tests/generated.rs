@@ -67,7 +67,7 @@ fn envoy_accepts_a_listener_with_tls() {
             assert!(bootstrap.contains(&format!("require_client_certificate: {insists}")), "{version}: {bootstrap}");
             assert_eq!(bootstrap.contains("mtls_authenticated"), version == "1.36", "{version}: {bootstrap}");
         }
-        // Control: Envoy reads the file of the authority, because it refuses a missing one.
+        // Control: if the authority's file is missing, Envoy refuses the configuration, so Envoy does read this file.
         let misled = generate(GATEWAY, "http://localhost:9", 8080, 9901, &more).replace("clients.pem", "others.pem");
         assert!(envoy::validate(&misled, &environment).is_err(), "an authority that is not there was accepted");
     }

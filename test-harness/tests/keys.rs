@@ -40,7 +40,8 @@ impl Desk {
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
-    /// Publishes the document and waits for two fetches. By the second fetch, every worker has the response of the first.
+    /// Publishes the document and waits for two fetches. Before the second fetch, every worker has applied the result of the
+    /// first.
     fn publish(&self) -> Result<()> {
         let documents = &self.stage.scene.issuer.documents;
         let text = std::fs::read_to_string(self.folder.join("clients.json"))?;

@@ -130,7 +130,7 @@ fn a_document_of_clients_is_good_by_schema_and_reader() -> Result<()> {
     entries_agree("clients", "clients", &good, &bad)
 }
 
-/// Compares the schema and the reader on documents with one entry each, and on documents with errors outside the entries.
+/// Compares the schema and the reader on documents that have one entry each, and on documents with errors outside the entries.
 fn entries_agree(kind: &str, list: &str, good: &[Value], bad: &[Value]) -> Result<()> {
     let document = |entry: &Value| json!({ "version": "1.0", list: [entry] });
     let mut lists: Vec<Value> = good.iter().chain(bad).map(document).collect();

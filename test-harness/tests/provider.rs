@@ -158,7 +158,7 @@ fn an_answer_that_is_no_token_is_none() -> Result<()> {
     let odd = Server::start(0, move |request: server::Request| {
         let path = request.uri().path().to_owned();
         async move {
-            // The server reads the whole request first, because an early response may cut off the client.
+            // The server reads the whole request first, because an early response could interrupt the client while it sends.
             request.into_body().collect().await.map_err(std::io::Error::other)?;
             match path.as_str() {
                 "/slow" => {

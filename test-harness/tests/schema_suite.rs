@@ -76,7 +76,7 @@ struct Test {
     valid: bool,
 }
 
-/// Serializes the instance of a test and checks it as the body of a request.
+/// Serializes the JSON value of a test and validates it like the body of a request.
 fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> {
     let mut library = Library::new(|_, _| None);
     library.add("schemas:///tested", group.schema.clone());

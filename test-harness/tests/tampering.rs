@@ -56,7 +56,8 @@ fn is_believed(outcome: &Outcome) -> bool {
     outcome.forwarded.is_some() || outcome.audit.as_ref().is_some_and(|audit| audit.get("subject").is_some())
 }
 
-/// Sends a token. Each algorithm has one gateway, which caches the valid token, so the changed tokens also test its cache.
+/// Sends a token. All tokens of an algorithm are sent to one gateway, which has cached the valid token. So the changed tokens
+/// also test the cache.
 fn ask(gateway: &mut dyn Gateway, token: &[u8]) -> Result<Outcome> {
     let mut request = Request::new("GET", "/orders", "api.example.com");
     request.headers.push((b"authorization".to_vec(), [b"Bearer ", token].concat()));

@@ -110,7 +110,7 @@ fn documents_name_only_targets_and_files_that_exist() {
     assert_eq!(found, Vec::<String>::new());
 }
 
-/// Readers who are not native speakers stopped at the phrases in [`STIFF`]. CONTRIBUTING.md asks for plain English.
+/// The phrases in [`STIFF`] are hard to read for engineers who are not native speakers. CONTRIBUTING.md requires plain English.
 #[test]
 fn comments_and_pages_are_plain_english() {
     let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|page| root().join(page));

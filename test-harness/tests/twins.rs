@@ -41,7 +41,7 @@ fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> 
         let case = dice.one_of(&cases).cloned().context("no case runs in both")?;
         let case = varied(case, round, dice);
         let (request, in_envoy) = real.run(&case)?;
-        // The filter never sees a request that Envoy itself refuses.
+        // If Envoy itself refuses a request, the filter does not receive it, so the results are not compared.
         if !in_envoy.audit.as_ref().is_some_and(|audit| audit["reason"] != "ended_before_decision") {
             ensure!(in_envoy.forwarded.is_none(), "forwarded without a record: {request:?}");
             continue;
@@ -60,7 +60,8 @@ fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> 
     Ok((differences, compared))
 }
 
-/// By default, Envoy trusts the client address in a request, so requests that set it are not compared.
+/// In the configuration with Envoy's defaults, Envoy trusts a client address in the request. So requests that set the address
+/// are not compared.
 fn runs_in_both(case: &Case) -> bool {
     let tells_an_address = |(name, _): &(String, String)| name.eq_ignore_ascii_case("x-forwarded-for");
     case.for_envoy()
@@ -96,7 +97,7 @@ fn varied(mut case: Case, round: usize, dice: &mut Dice) -> Case {
     case
 }
 
-/// Returns the effects of a decision that the client, the upstream or the operator can see.
+/// Returns all visible effects of a decision: on the client, on the upstream, and in the audit record.
 fn said(request: &Request, outcome: &Outcome) -> Vec<String> {
     let body = outcome.body_json().unwrap_or_default();
     let shown = |from: &serde_json::Value, pointer| from.pointer(pointer).map(ToString::to_string).unwrap_or_default();
@@ -110,7 +111,8 @@ fn said(request: &Request, outcome: &Outcome) -> Vec<String> {
     ));
     said.extend(FORWARDED.map(|name| {
         let values = forwarded.map(|forwarded| values(&forwarded.headers, name)).unwrap_or_default();
-        // Envoy and the core have different issuers and tokens, so a forwarded header is only compared with the sent headers.
+        // Envoy and the core have different issuers and tokens. So this compares only whether a forwarded header equals the
+        // header that was sent.
         let as_sent = |value: &String| request.headers.iter().any(|(_, sent)| sent == value.as_bytes());
         let values: Vec<_> = values.iter().map(|value| if as_sent(value) { "as sent" } else { value }).collect();
         format!("upstream {name}: {values:?}")

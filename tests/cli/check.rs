@@ -252,7 +252,7 @@ fn issuers_and_clients_that_deserve_a_second_look_are_noted() {
             listed(", scopes: [read]") + polled,
             "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of `a` without the limits of any client: when `c` or a client of `clients_from` is removed, its tokens may do more than before\n".to_string(),
         ),
-        // While the client is listed, its empty `token_issuers` lets no token name it.
+        // While the client is listed, its empty `token_issuers` means that no token can name it.
         (
             ", allow_unlisted_clients: true",
             listed(", token_issuers: []"),

@@ -216,7 +216,7 @@ fn a_released_bit_keeps_its_meaning() {
         assert_eq!(bench.read("permissions.lock"), locked);
     }
 
-    // The lock file still reserves the bit of a removed permission.
+    // The lock file still contains the bit of the removed permission, so the bit is not used again.
     let gone = LICENCES.replace("    LATE: { bit: 60, description: Late }\n", "");
     bench.write("gateway.yaml", &gone);
     assert_eq!(bench.run(&["check", "gateway.yaml"]).code, 0);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Sources {
     /// The text by path, such as `src/policy/world.rs`.
     pub files: BTreeMap<String, String>,
-    /// The file path of each module, by the names from the crate root to the module.
+    /// Maps the names from the crate root to a module to the path of its file.
     modules: BTreeMap<Vec<String>, String>,
 }
 
@@ -30,7 +30,7 @@ impl Sources {
         Self { files, modules }
     }
 
-    /// Returns every import. Imports of an ancestor are omitted, because a child belongs to its parent.
+    /// Returns every import. Omits imports of an ancestor module, because a child module belongs to its parent.
     pub fn imports(&self) -> BTreeSet<Import> {
         let is_ancestor = |import: &Import| names_of(&import.from).starts_with(&names_of(&import.to));
         self.all_imports().into_iter().filter(|import| !is_ancestor(import)).collect()
@@ -107,7 +107,7 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Returns every path in a file that may lead to another file: the paths in `use` and the paths in the code.
+/// Returns every path in a file that may refer to another file: the paths in `use` and the paths in the code.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut code = String::new();

@@ -90,9 +90,9 @@ fn no_stage_calls_another() {
     assert!(unused.is_empty(), "these calls are allowed and not made: {unused:#?}");
 }
 
-/// The table of `Cargo.toml` that lists a crate decides which folders may use the crate. A crate for wasm only may be named in a
-/// host. A crate for native targets only may be named in the command line. Any other crate may be named in the command line and
-/// in at most two other folders.
+/// The table of `Cargo.toml` that lists a crate decides which folders may use the crate. Only a host may use a crate for wasm
+/// targets. Only the command line may use a crate for native targets. The command line and at most two other folders may use
+/// any other crate.
 #[test]
 fn third_party_names_stay_in_their_places() {
     let sources = sources();
@@ -119,8 +119,8 @@ fn third_party_names_stay_in_their_places() {
     }
 }
 
-/// A type name has one meaning. Each file of [`ALTERNATIVES`] is compiled instead of another file and repeats the names of that
-/// file.
+/// No two types share a name, so that each name has one meaning. Each file of [`ALTERNATIVES`] is compiled instead of another
+/// file and repeats the names of that file.
 #[test]
 fn no_two_types_share_a_name() {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -216,8 +216,8 @@ const SHARED: &[(&str, &str)] = &[
     ("credentials: policy::request::guard::without_query_pair", "queries are written in one place"),
 ];
 
-/// Components that could be crates of their own: the main file, and the folder with all files that the component needs. These are
-/// the JSON Schema validator, the RSA verification and the condition language.
+/// Components that could be separate crates. Each entry has the main file of a component, and the folder with all other files
+/// that it needs. These are the JSON Schema validator, the RSA verification and the condition language.
 const SELF_CONTAINED: [(&str, &str); 3] = [
     ("src/strict_json/schema.rs", "src/strict_json"),
     ("src/policy/credentials/signature/rsa.rs", "src/policy/credentials/signature/rsa"),

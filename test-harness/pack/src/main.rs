@@ -71,7 +71,7 @@ struct Sketch<'a> {
     imported_functions: u32,
     exports: Vec<wasmparser::Export<'a>>,
     bodies: Vec<FunctionBody<'a>>,
-    /// Functions that can run without a direct call: the functions in tables, and the start function.
+    /// Functions that can run although no function calls them directly: the functions in tables, and the start function.
     held: BTreeSet<u32>,
 }
 
@@ -131,8 +131,8 @@ impl<'a> Sketch<'a> {
         Ok(())
     }
 
-    /// Returns the exports to keep, with the names that hosts use. A callback `portcullis_on_…` of the filter replaces the
-    /// callback `proxy_on_…` of the proxy-wasm crate.
+    /// Returns the exports to keep, with the names that hosts use. A callback `portcullis_on_…` of the filter is exported as
+    /// `proxy_on_…`, instead of the callback of the proxy-wasm crate.
     fn kept(&self) -> Vec<wasmparser::Export<'a>> {
         let named = |export: &wasmparser::Export<'a>| {
             let name =

@@ -36,7 +36,7 @@ fn names(module: &[u8]) -> Result<BTreeMap<u32, &str>> {
     Ok(found)
 }
 
-/// Returns the crate of a function: the first segment of its path, or of the path of the type that it is a method of. A function
+/// Returns the crate of a function: the first segment of its path. For a method, this is the path of its type. A function
 /// without a path is from the C library.
 fn owner(name: &str) -> String {
     let path = format!("{:#}", rustc_demangle::demangle(name));

@@ -16,7 +16,8 @@ use tonic::{Request, Response, Status};
 
 use crate::faults::{Fault, Faults};
 
-/// The rate limit service. The domain of a request is Limitador's namespace, and limit conditions can read `descriptors`.
+/// The rate limit service. Limitador uses the domain of a request as its namespace. The conditions of limits can read
+/// `descriptors`.
 pub struct Service {
     limiter: AsyncRateLimiter,
     faults: Arc<Faults>,

@@ -29,8 +29,8 @@ impl RedisStorage {
         Ok(Self { client: Client::open(url)?, count: Script::new(COUNT), connection: Mutex::default() })
     }
 
-    /// Adds `delta` to all counters if every counter stays within its limit. Returns whether the counters stay within their
-    /// limits. For each counter, also returns the previous value and the milliseconds until the counter resets.
+    /// Adds `delta` to all counters if every counter stays within its limit. Returns whether it added `delta`. For each
+    /// counter, also returns the previous value and the milliseconds until the counter resets.
     async fn count(&self, counters: &[Counter], delta: u64) -> Result<(bool, Vec<(u64, u64)>), RedisError> {
         let mut call = self.count.prepare_invoke();
         for counter in counters {
@@ -82,7 +82,7 @@ impl AsyncCounterStorage for RedisStorage {
         Ok(if fits { Authorization::Ok } else { Authorization::Limited(over.flatten()) })
     }
 
-    // The engine does not call the following methods for this protocol.
+    // The engine never calls the following methods for this protocol.
 
     async fn is_within_limits(&self, _counter: &Counter, _delta: u64) -> Result<bool, StorageErr> {
         self.fail().await.map(|()| false)

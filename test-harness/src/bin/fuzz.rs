@@ -1,4 +1,4 @@
-//! The libFuzzer target named by `FUZZ_TARGET`. `setup/fuzz` builds it with coverage and `make fuzz` runs it.
+//! The libFuzzer target named by `FUZZ_TARGET`. `setup/fuzz` builds this target with coverage, and `make fuzz` runs it.
 
 #![no_main]
 

@@ -31,8 +31,8 @@ impl Target for Cors {
         let message = Message::read(input);
         let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
         let mut request = subject.filled(&message.request, b"");
-        // The query `h.NAME=VALUE` makes the upstream send response headers. It is disabled here, because the gateway may forward
-        // CORS headers of the upstream unchanged. Cases test such headers.
+        // The query `h.NAME=VALUE` makes the upstream send response headers. The target does not use it, because the gateway
+        // may forward CORS headers of the upstream unchanged. The cases test such headers.
         if request.target.windows(2).any(|window| window == b"h.") {
             request.target.retain(|byte| *byte != b'.');
         }

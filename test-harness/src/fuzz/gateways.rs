@@ -1,6 +1,6 @@
 //! Gateways for fuzz targets: one for the document of each case file, with valid requests as seeds.
 //!
-//! Inputs are readable, so that mutated inputs stay close to real requests. An input contains the name of the case file, the
+//! Inputs are text, so that mutated inputs stay similar to real requests. An input contains the name of the case file, the
 //! request line and the header lines. After an empty line, it contains the body or other data for the target. `<3>` is a
 //! placeholder for the fourth token in the requests of the case file. The lines `@from` and `@certificate` set the address and
 //! the certificate of the peer.
@@ -272,7 +272,7 @@ fn cut<'b>(bytes: &'b [u8], at: &[u8]) -> (&'b [u8], &'b [u8]) {
 const FROM: &[u8] = b"@from";
 const CERTIFICATE: &[u8] = b"@certificate";
 const MAX_TOKENS: usize = 64;
-/// Longer bodies add no coverage and are slow to mutate.
+/// A longer body would not reach more code, and is slow to mutate.
 const LONGEST_BODY: usize = 4_096;
 const SHORTEST_CREDENTIAL: usize = 8;
 const FORGET_AFTER: u32 = 64;

@@ -95,7 +95,7 @@ fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, Broken> {
             Err(Misfit::Findings(_)) => false,
             Err(Misfit::TooComplex) => return Ok(None),
         };
-        // The third schema rejects a string that matches.
+        // The third schema negates the pattern, so it rejects a string that matches.
         found.push(accepts != (number == 2));
     }
     found.dedup();

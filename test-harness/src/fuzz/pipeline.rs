@@ -86,8 +86,8 @@ impl Target for Claims {
                 return Err(told("the caller is not the one that the claims name".to_owned()));
             }
         }
-        // The gateway does not accept tokens in the path, and it records the path unchanged. Therefore a token in the path may
-        // appear in the record.
+        // The gateway does not search the path for tokens, and records the path unchanged. So a token in the path may appear in
+        // the record.
         let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let in_path = path.windows(token.len()).any(|window| window == token.as_bytes());
         if !in_path && outcome.audit.as_ref().is_some_and(|audit| audit.to_string().contains(&token)) {
@@ -127,7 +127,7 @@ pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<
     Ok(())
 }
 
-/// Checks that clients can parse a response that the gateway itself sends.
+/// Checks that clients can parse a reply of the gateway.
 fn answer(outcome: &Outcome) -> Result<(), Broken> {
     if !(200..=599).contains(&outcome.status) {
         return Err(format!("it answers {}", outcome.status));

@@ -14,7 +14,7 @@ use crate::case::CaseFile;
 pub struct Schemas {
     schemas: Vec<Schema>,
     metaschema: Schema,
-    /// The source of all schemas and the fixed words of findings. A finding may contain any of these words.
+    /// The text of all schemas and the fixed words of findings. A finding may contain any word of this text.
     own: String,
     seeds: Vec<Vec<u8>>,
 }
@@ -100,8 +100,8 @@ fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(
         if !told.starts_with("/body") {
             return Err(format!("`{told}` leads nowhere"));
         }
-        // Short strings can appear in a finding by chance. Strings with a slash are ignored, because a pointer contains slashes
-        // and escapes a slash in a name as `~1`.
+        // Short strings are ignored, because they can appear in a finding by chance. Strings with a slash are ignored, because
+        // pointers contain slashes.
         let is_strange = |text: &str| text.split(' ').any(|word| !own.contains(word));
         let is_echo = |text: &str| text.len() > 3 && !text.contains('/') && is_strange(text) && told.contains(text);
         let mut pending = vec![value];
@@ -137,7 +137,8 @@ fn texts(value: &Value) -> String {
     found.join(" ")
 }
 
-/// Keywords of older drafts, which the metaschema describes but the gateway ignores, and keywords that select another metaschema.
+/// Keywords with which the gateway may accept a schema that the metaschema refuses: keywords of older drafts, which the gateway
+/// ignores, and keywords that select another metaschema.
 const OTHERS: [&str; 5] = ["definitions", "dependencies", "$recursive", "$vocabulary", "$schema"];
 
 /// The fixed words of findings. A body may contain these words by chance.

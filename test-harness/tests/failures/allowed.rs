@@ -13,7 +13,7 @@ use test_harness::load::{Answer, Sent};
 /// below 400, the summary also contains Envoy's response flags.
 pub type Right<'a> = (u16, &'a str, &'a str);
 
-/// The correct responses to each kind of request. If a kind has two entries, the first entry applies.
+/// The correct responses to each kind of request. If there are two entries for a kind, the first one applies.
 pub type Allowed<'a> = &'a [(&'a str, &'a [Right<'a>])];
 
 /// A response of a static route.
@@ -110,9 +110,9 @@ impl Record {
 /// The losses that a row allows. By default, a row allows no loss.
 #[derive(Debug, Default)]
 pub struct Loss {
-    /// The number of requests that can lack a response.
+    /// The number of requests that may lack a response.
     pub under_way: usize,
-    /// The time span in which answered requests can lack a record, because Envoy had not yet written it.
+    /// The time span in which answered requests may lack a record, because Envoy had not written it yet.
     pub unwritten: Option<Range<Instant>>,
 }
 
@@ -136,7 +136,7 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &Loss, records: &[Rec
         ensure!(same, "`{}` is recorded as {record:?}, answered {answer:?}", one.sort);
         let fits = may_be.iter().any(|right| answers(right, answer) && right.2 == record.says);
         ensure!(fits, "`{}` was answered {answer:?} and recorded as `{}`: only {may_be:?}", one.sort, record.says);
-        // A temporary refusal has a `retry-after` header. A failed filter cannot add it.
+        // A temporary refusal has a `retry-after` header. A filter that has failed cannot add one.
         let by_nobody = [FAILED, UNDER_WAY].iter().any(|right| record.says == right.2);
         let told = answer.status != 503 || by_nobody || answer.retry_after.is_some();
         ensure!(told, "`{}` got a 503 without Retry-After, recorded as `{}`", one.sort, record.says);

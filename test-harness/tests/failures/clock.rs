@@ -23,8 +23,8 @@ pub fn cells() -> Vec<Cell> {
     ]
 }
 
-/// Sets the clock to another time and back. Fetched documents then seem too old or come from the future. After a step back, the
-/// last use of a limit lies in the future, and this must not block requests.
+/// Sets the clock to another time and back. Fetched documents then seem too old, or seem to be fetched in the future. After a
+/// step back, the last use of a limit also lies in the future, which must not block requests.
 fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
     let clock = MovedClock::new()?;
     let mut site = Site::with_env(

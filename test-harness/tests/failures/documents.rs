@@ -26,7 +26,7 @@ pub struct Kind {
     /// The name of the document in the log.
     logged: &'static str,
     path: &'static str,
-    /// The response of an endpoint that works but publishes an empty document.
+    /// The description of the fault in which the endpoint publishes an empty document.
     empty: &'static str,
     /// Publishes the document and makes the gateway of this configuration fetch it.
     pub add: fn(&mut Value, &Issuer) -> Result<()>,
@@ -196,7 +196,7 @@ fn rotated() -> Result<()> {
     let fresh = bearer(get("/orders/1"), &site.token("rsa-2")?);
     site.also("new", fresh);
     site.issuer.publish(&["rsa-1", "rsa-2"]);
-    // The gateway may have fetched the key set just before the rotation. It fetches again only after `cool_down`.
+    // The gateway may have fetched the key set just before the rotation. Then it fetches the next one only after `cool_down`.
     let coming = but(&[("new", COMING_OR_GOING)]);
     site.during(&coming, |_| site.within(COOL_DOWN, "new", 200))?;
     site.under_load(&but(&[("new", &[SERVED])]))?;

@@ -40,7 +40,8 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
         Ok(site.envoy()?.lines().iter().any(|line| line.contains("unreachable") || line.contains("wasm_fail_stream")))
     };
     until("the filter to fail", failed)?;
-    // The old outcomes are allowed until all workers use the new filter. That filter may get its first requests before its keys.
+    // The old outcomes are allowed until all workers use the new filter. The new filter may receive its first requests before
+    // it has fetched the keys.
     let fresh = either(WELL, KEYLESS);
     site.during(&slices(&either(&slices(&fresh), &nothing)), |_| {
         listeners.push(&mut good)?;
@@ -74,7 +75,7 @@ fn traps_once() -> Result<()> {
         let mut statuses = Vec::new();
         until("the other worker to serve while one has failed", || {
             statuses.push(ask(&get("/health"))?);
-            // The failed filter recovers only once, so a 200 before the last 503 comes from the other worker.
+            // The failed filter is reloaded only once. So if a 200 comes before the last 503, it comes from the other worker.
             Ok(served_between(&statuses))
         })?;
         // The log of reloads is checked too, because six consecutive responses may all come from the other worker.

@@ -102,7 +102,7 @@ fn killed() -> Result<()> {
         Ok(before)
     })?;
     ensure!(before >= 40, "only {before} were sent before");
-    // A client that could not connect has lost no request. Each connected client can lose one request.
+    // A client that could not connect has lost no request. Every other client can lose one request.
     sent.retain(|one| !one.answer.as_ref().is_err_and(|error| error.contains("cannot connect")));
     let allowed = either(WELL, KEYLESS);
     let counts = site.judge(&sent, &slices(&allowed), &Loss { under_way: CLIENTS, unwritten: killed })?;
@@ -174,7 +174,7 @@ fn too_many_connections() -> Result<()> {
     let (to, health) = (ports::loopback(site.port), trial::get("/health"));
     let well = |connection: &mut Connection| connection.exchange(&health).is_ok_and(|response| response.status == 200);
     let mut open = Vec::new();
-    // Envoy may not have noticed yet that the previous clients disconnected.
+    // Envoy may not have closed the connections of the previous clients yet.
     until("as many connections as may be", || {
         let mut next = Connection::open(to, PATIENCE)?;
         if well(&mut next) {

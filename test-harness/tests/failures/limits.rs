@@ -40,7 +40,7 @@ pub const CELLS: &[Plain] = &[
 ];
 
 fn without_service(silent: bool) -> Result<()> {
-    // The kernel accepts connections, and no process reads from them.
+    // The kernel accepts connections on this port, but no process reads from them.
     let listener = TcpListener::bind(ports::loopback(0))?;
     let port = listener.local_addr()?.port();
     let listener = silent.then_some(listener);

@@ -137,7 +137,7 @@ impl Site {
         let (_, request) = self.sorts.iter().find(|(name, _)| *name == sort).context("no such sort")?;
         let to = ports::loopback(self.port);
         let asked = || test_harness::client::send(to, request, PATIENCE).ok().map(|response| response.status);
-        // Several requests must agree, because each worker has its own state.
+        // Several requests must get the same status, because each worker has its own state.
         let settled = || (0..6).all(|_| asked() == Some(status)).then_some(());
         let last = || format!("`{sort}` did not become {status} within {wait:?}; it is {:?}", asked());
         Deadline::after(wait).poll(settled).with_context(last)
@@ -222,7 +222,7 @@ impl Site {
     }
 }
 
-/// Returns whether the response says that the gateway did not forward the request.
+/// Returns whether the response proves that the gateway did not forward the request.
 fn refused(answer: &Answer) -> bool {
     matches!(answer.status, 400 | 401 | 403 | 404 | 405 | 429)
         || ["AUTH_UNAVAILABLE", "LIMIT_UNAVAILABLE"].contains(&answer.code.as_str())
@@ -255,7 +255,7 @@ fn wait(longest: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) 
 }
 
 pub const CLIENTS: usize = 4;
-/// The number of responses in one sample. It is large enough that each client sends each kind of request.
+/// The number of responses in one sample. It is large enough for each client to send each kind of request.
 const ENOUGH: u64 = 120;
 /// The margin for slow machines. It is wide, because several tests may share two cores.
 const SLACK: Duration = Duration::from_secs(10);

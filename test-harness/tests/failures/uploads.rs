@@ -106,5 +106,5 @@ fn add_route(policy: &mut Value, route: &Value) -> Result<()> {
 const CONNECTIONS: u64 = 11;
 const STREAMS: u64 = 100;
 const HOLDERS: usize = 16;
-/// The size limit of a held body. It exceeds the memory below which Envoy does not reset a stream.
+/// The size limit of a held body. It is large enough for Envoy to reset such a stream under memory pressure.
 const LARGE: usize = 2 << 20;

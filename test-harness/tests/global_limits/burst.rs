@@ -44,7 +44,8 @@ async fn send(port: u16, request: &Request) -> Result<BTreeMap<u16, usize>> {
     Ok(statuses)
 }
 
-/// Two workers cannot hold this many requests. The connections are few, because open files are limited.
+/// Two workers cannot hold the requests of all these connections. There are few connections with many requests each, because
+/// open files are limited.
 const CONNECTIONS: usize = 60;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(30);

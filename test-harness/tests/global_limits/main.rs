@@ -84,8 +84,8 @@ fn two_gateways_and_envoys_own_filter_share_one_limit() {
             .map(|response| response.unwrap().status);
         admitted += statuses.iter().filter(|status| **status == 200).count();
     }
-    // The largest block has 30 / 20 hits, rounded down to one. So no worker takes hits in advance, and the gateways admit exactly
-    // the limit.
+    // A block is at most 30 / 20 hits, rounded down to one. So no worker takes hits in advance, and the gateways admit exactly
+    // as many requests as the limit allows.
     assert_eq!(admitted, 30);
     site.gate.never_failed().unwrap();
     second.never_failed().unwrap();

@@ -214,7 +214,7 @@ fn upstreams() -> Vec<(String, String)> {
 }
 
 fn validate(objects: &[Value]) -> Result<Verdict> {
-    // The schemas do not check these parts, which contain documents and Envoy configuration.
+    // The schemas do not describe these parts, because they contain documents of the gateway and Envoy configuration.
     let free = [
         r"\.spec\.pluginConfig",
         r"\.spec\.wasm\.0\.config",

@@ -152,7 +152,7 @@ fn mint(key: &str, alg: &str, tamper: Option<Tamper>) -> Result<String> {
     spec.mint(clock::unix_seconds(), &Map::new())
 }
 
-/// The number of tokens that one gateway gets twice: at first, and again later.
+/// The number of tokens that one gateway receives. Each of them is sent twice, the second time after all others.
 const BATCH: usize = 20;
 const BATCHES: usize = 60;
 const LATER: [i64; 3] = [1, 31, 300];

@@ -12,7 +12,7 @@ use test_harness::native::Gateway;
 pub struct Rules {
     /// The accepted algorithms.
     pub algorithms: &'static [&'static str],
-    /// The accepted type. With `None`, jose accepts any type, and the gateway accepts its default types.
+    /// The accepted type. If it is `None`, jose accepts any type, and the gateway accepts its default types.
     pub typ: Option<&'static str>,
     /// The allowed difference between clocks, in seconds.
     leeway: u32,

@@ -26,7 +26,7 @@ const fn row(reasons: &'static [&'static str], odd: &'static str, because: &'sta
 const MALFORMED: &[&str] = &["token_header_malformed", "token_claims_malformed", "token_signature_malformed"];
 const CLAIMS: &[&str] = &["token_claims_malformed"];
 
-/// All reasons. The test fails if no token needs a row.
+/// All reasons. The test fails if a row is not needed for any token.
 pub const STRICTER: &[Stricter] = &[
     row(MALFORMED, "a member twice", "two readers may take another one (RFC 7515 §4, RFC 7519 §4)"),
     row(MALFORMED, "stray bits", "one text for the same bytes (RFC 4648 §3.5, RFC 7515 §2)"),

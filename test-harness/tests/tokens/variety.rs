@@ -245,7 +245,7 @@ const EVERY: [&str; 13] = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
 ];
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// The number of oddities in one token. It is low, so that many tokens are accepted.
+/// The number of oddities in one token. Most numbers are zero, so that many tokens are accepted.
 const FEW: &[usize] = &[0, 0, 0, 0, 1, 2];
 /// The last second of the year 9999. A later time is an oddity.
 const LAST_SECOND: f64 = 253_402_300_799.0;

@@ -150,8 +150,9 @@ fn withheld() -> Result<()> {
     gate.never_failed()
 }
 
-/// Sends a body that exceeds its size limit and Envoy's buffer limit in the same read. Envoy refuses the body before it passes
-/// the new bytes to the filter. The client still gets the filter's reply, and the audit record has the filter's reason.
+/// Sends a body that exceeds its size limit and Envoy's buffer limit in the same read. Envoy then refuses the body before it
+/// passes the new bytes to the filter. The client must still get the filter's reply, and the audit record must have the
+/// filter's reason.
 fn outgrown() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&checked(&servers)?, |config| {
@@ -258,6 +259,6 @@ fn upload(body: &[u8], chunked: bool) -> Request {
 }
 
 const FILL: u8 = b'~';
-/// The size limit of a checked body. It exceeds the initial window of an HTTP/2 stream, so that Envoy must keep reading while it
-/// holds the request.
+/// The size limit of a checked body. It exceeds the initial window of an HTTP/2 stream, so Envoy must enlarge the window while
+/// it holds the request.
 const LARGEST: usize = 200_000;

@@ -195,5 +195,5 @@ fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     reached.unwrap_or_else(|| bail!("waited 20 s for {what}"))
 }
 
-/// A number of requests that ends the traffic. No reload takes that many requests.
+/// A number of requests that the traffic never reaches, so that only the caller ends it.
 const ENOUGH: usize = 1 << 30;

@@ -27,7 +27,7 @@ fn reload_is_configured() -> Result<()> {
     let interval = below(plugin, "/reload_config/backoff/base_interval")?;
     let seconds = interval.as_str().and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
     ensure!(seconds.context("no base interval in seconds")? >= 0.002, "{interval} is less than 2 ms");
-    // Envoy identifies VMs and their shared data by these names. Filters with an empty name would share them.
+    // Envoy identifies VMs and their shared data by these names. Filters with empty names would share a VM and its data.
     for name in ["/name", "/vm_config/vm_id"] {
         ensure!(below(plugin, name)?.as_str().is_some_and(|text| !text.is_empty()), "`{name}` is empty");
     }

@@ -102,7 +102,7 @@ fn held() -> Result<()> {
         "{} of 16 bodies of 60 MiB are refused, and each worker may hold 64 MiB",
         refused.len()
     );
-    // The gateway may cut off a client that continues to send, before the client reads the response.
+    // If a client continues to send, the gateway may close its connection before the client reads the response.
     let answers: Vec<&str> = refused.into_iter().filter(|answer| !answer.is_empty()).collect();
     ensure!(!answers.is_empty(), "no client was answered");
     for answer in answers {
@@ -126,7 +126,7 @@ fn held() -> Result<()> {
 fn waiting(shown: bool) -> Result<()> {
     let flood = Flood::start()?;
     flood.servers.issuer.fail(Fault::Held);
-    // A body that Envoy passes to the filter counts with its length. A body that it does not pass counts with the size of the
+    // If Envoy passes a body to the filter, the body counts with its length. Otherwise it counts with the size of the
     // connection's buffers, 160 KiB.
     let held_body_bytes = if shown { 4 << 20 } else { 800 << 10 };
     let mut gate = flood.gate(|policy| {
@@ -158,7 +158,8 @@ fn waiting(shown: bool) -> Result<()> {
     gate.never_failed()
 }
 
-/// Sends bodies with a million values each, the limit of a document. Parsed, such a body needs many times its length.
+/// Sends bodies with a million values each, the limit of a document. A parsed body of this kind needs many times its length in
+/// memory.
 fn dense() -> Result<()> {
     const VALUES: usize = 1_000_000;
     let flood = Flood::start()?;
@@ -250,7 +251,7 @@ impl Flood {
     }
 }
 
-/// Sends the start of a JSON document, about `bytes` bytes of it.
+/// Sends the first bytes of a JSON document, about `bytes` in total.
 async fn fill(body: &mut h2::SendStream<Bytes>, bytes: usize, pause: Duration) -> Result<()> {
     body.send_data(Bytes::from_static(b"[\""), false)?;
     let mut left = bytes - 100;

@@ -121,8 +121,8 @@ fn reply_headers() -> Result<()> {
     gate.never_failed()
 }
 
-/// Checks that entries of shared data have no names that clients choose. Envoy's trace log has the size of the name in each host
-/// call, and only two sizes may appear.
+/// Checks that clients cannot choose the names of entries in the shared data. Envoy's trace log has the size of the name in
+/// each host call, and only two sizes may appear.
 fn shared_names() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();

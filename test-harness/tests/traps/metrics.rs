@@ -78,7 +78,7 @@ fn calls() -> Result<()> {
     gate.never_failed()
 }
 
-/// Waits until each expected string starts a line of the filter's metrics, and returns all lines of these metrics.
+/// Waits until the filter's metrics contain each expected string at the start of a line. Returns all lines of these metrics.
 fn until(gate: &Gate, expected: &[&str]) -> Result<Vec<String>> {
     let lines = || {
         let answer = gate.envoy.admin("/stats/prometheus")?;

@@ -64,7 +64,7 @@ fn failures_remove_nothing() -> Result<()> {
         let outcome = ask(&mut gateway, START + index * FRESH, Some(set.clone()), "rsa-1", "first")?;
         ensure!(outcome.status == 200, "{} after the endpoint answered {set}", outcome.status);
     }
-    // If a valid key set lacks the key, the issuer has withdrawn the key.
+    // A valid key set without the key means that the issuer has withdrawn the key.
     let withdrawn = keys::key_set(&["p256-1"])?;
     let outcome = ask(&mut gateway, START + 7 * FRESH, Some(withdrawn), "rsa-1", "first")?;
     ensure!(outcome.status == 401, "{} with a key that was withdrawn", outcome.status);

@@ -19,8 +19,8 @@ pub const TRAPS: &[Trap] = &[
     ("0.13 replies in the place of an upstream's carry what all replies carry", replies_from_the_response_phase),
 ];
 
-/// Sends bodies and trailers after every kind of verdict. If the filter read a header in the wrong phase, it would crash in that
-/// worker.
+/// Sends bodies and trailers after every kind of verdict. If the filter read a header in the wrong phase, the filter of that
+/// worker would crash.
 fn late_phases() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::bent(&servers.policy(), with_trailers)?;
@@ -54,7 +54,7 @@ fn late_phases() -> Result<()> {
         let response = gate.send(&request)?;
         ensure!((400..=405).contains(&response.status), "{request:?}: {}", response.status);
     }
-    // If a client disconnects early, Envoy calls the log callback first, after it has deleted the request.
+    // If a client disconnects early, Envoy has already deleted the request when it calls the log callback.
     for target in ["/open/1?delay_ms=500", "/health"] {
         let impatient = Duration::from_millis(20);
         let _left = test_harness::client::send(test_harness::ports::loopback(gate.port), &get(target), impatient);

@@ -70,7 +70,8 @@ fn malformed_stream() -> Result<()> {
     gate.never_failed()
 }
 
-/// Sends a malformed HTTP/1 request. It has no known end, so the gateway must not read the bytes behind it as a request.
+/// Sends a malformed HTTP/1 request. The end of this request is unknown, so the gateway must not read the following bytes as
+/// another request.
 fn malformed_request() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::open(&servers)?;

@@ -177,8 +177,8 @@ fn clients_of_a_polled_document_are_known_as_well() {
     assert!(ran.out.contains("change    PUT /orders/any  yes"), "{}{}", ran.out, ran.err);
 }
 
-/// The assumed token contains everything that the gateway requires of an issuer's tokens. Otherwise the list would contain no
-/// callers.
+/// The assumed token contains everything that the gateway requires of an issuer's tokens. Otherwise the filter would refuse
+/// every caller, and the list would be empty.
 #[test]
 fn tokens_have_what_the_issuer_and_the_upstreams_ask_of_each() {
     let bench = Bench::new("who-can-bound");

@@ -1,6 +1,6 @@
 //! Measures the cost of the ABI alone with modules that make the same host calls as Portcullis and decide nothing.
 //!
-//! No Wasm filter with the same effect can be cheaper. Only the cost above this floor is caused by Portcullis itself.
+//! A Wasm filter with the same effect cannot be cheaper, so only the cost above this floor is caused by Portcullis itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -40,7 +40,7 @@ pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Ro
     Ok(rows)
 }
 
-/// Returns a row with the difference between the cost with and without the limit for each round.
+/// Returns a row with the cost of the limit alone: for each round, the cost with the limit minus the cost without it.
 fn alone(whole: &Row) -> Row {
     let mut row = Row::of_requests(LIMITS, format!("{}, the limit alone", whole.name), vec![P5_ALONE]);
     for (with, without) in [(CACHED, CACHED_FREE), (OURS, OURS_FREE)] {
@@ -51,8 +51,8 @@ fn alone(whole: &Row) -> Row {
     row
 }
 
-/// Checks that a variant refuses a caller that has used up the limit, and still accepts another caller. The limit refills slowly,
-/// so a few additional requests may pass.
+/// Checks that a variant refuses a caller that has used up the limit, and still accepts another caller. The limit refills
+/// slowly meanwhile, so a few more requests may pass.
 fn keeps_to_the_limit(party: &Party, path: &str, token: &str) -> Result<()> {
     let greedy = site::call_of(path, token, "greedy");
     let process: &Process = &party.process;

@@ -1,4 +1,4 @@
-//! The machine and the software versions of a run, without which the figures have no meaning.
+//! The machine and the software versions of a run, because figures of different machines cannot be compared.
 
 use std::fs;
 use std::path::Path;

@@ -30,9 +30,9 @@ pub struct Requests {
     pub list: Vec<Vec<u8>>,
     /// A request that is sent several times before each round. These requests are not part of the measurement.
     pub warm_up: Vec<u8>,
-    /// The expected status of the response to `warm_up`. 0 means the status of the lane.
+    /// The expected status of the response to `warm_up`. 0 means the status that the lane expects.
     pub warm_up_status: u16,
-    /// Whether the list is repeated. It is not repeated if each token must be new.
+    /// Whether the list is repeated. It is not repeated if each token may be sent only once.
     pub again: bool,
 }
 
@@ -64,8 +64,8 @@ impl Requests {
     }
 }
 
-/// Measures all contests for `rounds` rounds. In each round, every variant of every contest takes one turn, so that slow changes
-/// of the machine affect all variants equally.
+/// Measures all contests for `rounds` rounds. In each round, every variant of every contest takes one turn, so that slow
+/// changes in the speed of the machine affect all variants equally.
 pub fn run(contests: Vec<Contest>, rounds: usize) -> Result<Vec<Row>> {
     let mut contests = contests;
     for round in 0..rounds {

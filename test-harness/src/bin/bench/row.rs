@@ -24,8 +24,8 @@ pub struct Goal {
     pub name: &'static str,
     /// The variant under test.
     pub variant: &'static str,
-    /// The variants that the variant under test is compared with. Only the cheapest of them counts. If the list is empty, the
-    /// limit applies to the figure itself instead of a ratio.
+    /// The variants that the variant under test is compared with. The ratio is computed with the cheapest of them. If the list
+    /// is empty, the limit applies to the figure itself.
     pub against: &'static [&'static str],
     /// Whether the cost of an Envoy without filters is subtracted from both figures.
     pub added: bool,

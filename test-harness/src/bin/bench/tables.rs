@@ -134,7 +134,7 @@ pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Ve
         let hot = Requests::same(site::call(&site.last_path(), wallet.hot(Algorithm::Rs256)?));
         let goals = if *routes == 5_000 { vec![P4, P4_LIST] } else { vec![] };
         let row = Row::of_requests("Last of n routes", format!("{routes}"), goals);
-        // A list of thousands of routes costs milliseconds per request, so this variant gets fewer requests in each round.
+        // With a list of thousands of routes, a request costs milliseconds, so this variant gets fewer requests in each round.
         let count = (extent.requests * 100 / (*routes).max(100)).max(200).min(extent.requests);
         let mut contest = contest(row, &parties, &[BARE, LIST, TREE, OURS], &hot, extent.requests);
         contest.lanes.iter_mut().filter(|lane| lane.name == LIST).for_each(|lane| lane.count = count);

@@ -123,7 +123,7 @@ fn mint_here(algorithm: Algorithm, scopes: &[&str], from: usize, to: usize) -> R
     (from..to).map(token).collect()
 }
 
-/// A prepared signing key. It is prepared only once, because preparing it for each token would be slow.
+/// A prepared signing key. A key is prepared only once, because preparing it for each token would be slow.
 enum Pen {
     Rs256(rsa::pkcs1v15::SigningKey<Sha256>),
     Es256(p256::ecdsa::SigningKey),

@@ -55,7 +55,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         clients.into_iter().try_for_each(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
     })?;
     let seconds = clock::unix_seconds() - began;
-    // The clients have disconnected, but Envoy notices this only after a moment.
+    // The clients have disconnected, but Envoy closes their connections only after a moment.
     thread::sleep(Duration::from_secs(2));
     let open = gate.envoy.stat("http.portcullis.downstream_rq_active")?;
     let connections = gate.envoy.stat("http.portcullis.downstream_cx_active")?;

@@ -87,7 +87,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Replaces the valid token with a token for a new subject. There are more subjects than any cache has entries.
+    /// Replaces the valid token with a token for a new subject. There are more subjects than entries in any cache.
     pub fn renew(&mut self, servers: &Servers, client: u64, number: usize) -> Result<()> {
         self.subject = format!("user-{client}-{number}");
         self.permitted = number.is_multiple_of(2);

@@ -1,6 +1,7 @@
 //! A second pattern engine that implements ECMA-262 §22.2 and shares no code with the gateway.
 //!
-//! The engine matches sets of positions against the syntax tree, so that no pattern needs exponential time.
+//! For each node of the syntax tree, the engine computes the set of all end positions, so that no pattern needs exponential
+//! time.
 
 use std::collections::BTreeSet;
 use std::iter::Peekable;
@@ -156,8 +157,8 @@ impl Reader<'_> {
                     Part::Set(ranges) => Node::Set(ranges, true),
                 },
             },
-            // A quantifier without an operand is an error. Browsers and the gateway treat a brace that is not part of a
-            // quantifier as a literal.
+            // A quantifier without an operand is an error. A brace that is not part of a quantifier is a literal, as in
+            // browsers and in the gateway.
             '*' | '+' | '?' | '(' | ')' => return None,
             '{' if counts(std::iter::once('{').chain(self.letters.clone())).is_some() => return None,
             letter => Node::Set(vec![(letter, letter)], true),
