@@ -48,7 +48,7 @@ pub struct Gateway {
     pub(crate) copied: Rc<ByteBound>,
     /// Counts and limits the bytes of headers kept for requests whose bodies are held.
     pub(crate) kept: Rc<ByteBound>,
-    /// Whether more requests are due than one tick may wake.
+    /// Whether more requests are due than one tick may wake, so that the next tick must come early.
     is_hurried: Cell<bool>,
     /// The tick period that the host should set.
     tick: Cell<Option<Duration>>,
@@ -131,8 +131,9 @@ impl Gateway {
         outcome
     }
 
-    /// Starts the due calls with `start`, which returns `false` if the host cannot start a call. Then this function returns the
-    /// requests that wait for that call. The host decides these requests and calls this function again, until it returns `None`.
+    /// Starts the due calls with `start`. If `start` returns `false`, the host could not start the call, and this function
+    /// returns the requests that wait for it. The host decides these requests and calls this function again, until it returns
+    /// `None`.
     ///
     /// One event wakes about [`MAX_WOKEN`] requests. `woken` counts these requests, and the remaining calls are started at the
     /// next tick.
@@ -201,7 +202,7 @@ impl Gateway {
     pub fn awaiting_body(&self) -> Vec<StreamId> {
         let mut awaiting_body = self.awaiting_body.borrow_mut();
         let batch: Vec<_> = awaiting_body.iter().take(MAX_WOKEN).copied().collect();
-        // The next call returns other requests. Otherwise, requests without a body would always be returned first.
+        // The next call returns other requests. Otherwise, the same requests without a body could be returned each time.
         awaiting_body.rotate_left(batch.len());
         batch
     }

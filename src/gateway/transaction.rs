@@ -109,14 +109,14 @@ impl Transaction {
         &self.progress.audit
     }
 
-    /// Returns whether the proxy continues the request. While a request waits, the proxy also holds its body. If it held only the
-    /// headers, the body would release them (envoy-facts §0.3).
+    /// Returns whether the proxy continues the request. While a request waits, the proxy also holds its body. If it held only
+    /// the headers, the arrival of the body would release them (envoy-facts §0.3).
     pub fn flow(&mut self) -> Flow {
         self.is_held = self.stage != Stage::Forwarded;
         match self.stage {
             Stage::Forwarded => Flow::Continue,
-            // The proxy buffers a body that it reports, and refuses it with 413 if it exceeds the buffer (envoy-facts §2.7). So
-            // the proxy reports the body early only for routes that may hold it.
+            // If the proxy reports a body while it holds the request, it buffers the body, and replies with 413 if the body
+            // exceeds the buffer (envoy-facts §2.7). So it reports the body early only for routes that may hold bodies.
             Stage::Waiting(_) if !self.progress.may_hold_body() => Flow::PauseWhole,
             Stage::New | Stage::Waiting(_) | Stage::Inspecting | Stage::Replied => Flow::Pause,
         }
@@ -187,9 +187,9 @@ impl Transaction {
         commands
     }
 
-    /// Handles the request's trailers. Trailers end the body without a separate event (envoy-facts §0.2). A trailer can forge a
-    /// header for an upstream that merges trailers into headers. Envoy reports trailers once, and may do so before the request is
-    /// decided.
+    /// Handles the request's trailers. Trailers end the body without a separate event (envoy-facts §0.2). Removes trailers that
+    /// could forge a header at an upstream that merges trailers into headers. Envoy reports trailers only once, possibly before
+    /// the request is decided.
     pub fn on_request_trailers(
         &mut self,
         gateway: &Gateway,

@@ -19,7 +19,7 @@ pub struct ResponseHead<'h> {
     /// Whether the response has a `grpc-status` header. Envoy reports a failure to a gRPC client with status 200 and sends
     /// `grpc-status` as a header.
     pub has_grpc_status: &'h dyn Fn() -> bool,
-    /// Whether the request was forwarded. Until then, only Envoy itself can send a response.
+    /// Whether the request was forwarded. If it was not, only Envoy itself can have sent the response.
     pub is_forwarded: bool,
     /// Returns Envoy's response code details (envoy-facts §2.6). They are read only for failures.
     pub details: &'h dyn Fn() -> String,
@@ -70,11 +70,13 @@ fn replacement(
 fn edits(status: u16, plan: &ResponsePlan) -> Vec<HeaderEdit> {
     let mut edits = Vec::with_capacity(8);
     if status == 101 {
-        // The next proxy towards the client would delete every header that the upstream names in `Connection` (RFC 9110 §7.6.1).
+        // Replaces the upstream's `Connection`. Otherwise the next proxy towards the client would delete every header that the
+        // upstream names in it (RFC 9110 §7.6.1).
         edits.push(HeaderEdit::set("connection", "upgrade"));
     }
     if let Some(cors) = &plan.cors {
-        // Does not check whether a header exists: removing an absent header costs a tenth of reading the whole header map.
+        // Does not check whether a header exists, because removing an absent header costs only a tenth of reading the whole
+        // header map.
         edits.extend(cors.remove.iter().filter(|name| !cors.sets(name)).map(|name| HeaderEdit::Remove((*name).into())));
     }
     edits.extend(plan.headers().map(|(name, value)| match &*name {

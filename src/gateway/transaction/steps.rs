@@ -1,4 +1,4 @@
-//! The steps of a transaction: decide the request, judge its body, apply the decision and enter the next stage.
+//! The steps of a transaction: decide the request, inspect its body, apply the decision and enter the next stage.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -148,9 +148,9 @@ impl Transaction {
         host: &mut Host<'_>,
         commands: &mut Vec<Command>,
     ) {
-        // Envoy adds the new part to the held part before it reports it, and refuses at once if the sum is too large
-        // (envoy-facts §2.7). If the gateway replied now, the client would receive Envoy's reply, without the gateway's
-        // headers.
+        // Envoy adds a new part to the held part before it reports the part, and replies with 413 itself if the sum is too
+        // large (envoy-facts §2.7). In that case a reply of the gateway would come too late: the client would receive Envoy's
+        // reply, without the gateway's headers.
         let is_late = self.body.has_begun() && !host.stream.response_details().is_empty();
         self.end(gateway);
         self.publish_record(gateway, commands);
@@ -178,8 +178,8 @@ impl Transaction {
         commands: &mut Vec<Command>,
     ) {
         // With a `content-length`, another part is certain to arrive, and that part releases the held part. If the request
-        // resumed earlier and the route retries or mirrors, Envoy would send the held part twice: it appends the next part to its
-        // buffer and sends both.
+        // resumed now and the route has retries or mirroring, Envoy would send the held part twice, because it appends the next
+        // part to its buffer and sends both.
         let is_announced = headers.iter().any(|(name, _)| *name == b"content-length");
         if self.body.has_begun() && !self.body.has_ended() && is_announced {
             return;
@@ -228,8 +228,8 @@ impl Transaction {
         }
     }
 
-    /// Removes tokens and keys from `:path` unless the request is forwarded now. Envoy may end a held request without an event,
-    /// after a timeout or when the client disconnects. Access logs and traces read `:path` at the end.
+    /// Removes tokens and keys from `:path` unless the request is forwarded now. Access logs and traces read `:path` at the end
+    /// of the request. Envoy may end a held request without an event, after a timeout or when the client disconnects.
     pub(super) fn hide_query_secrets(&mut self, gateway: &Gateway, headers: Headers<'_>, commands: &mut Vec<Command>) {
         if self.own_target.is_some() {
             return;

@@ -38,7 +38,7 @@ struct MessageBuffer(usize);
 
 impl Plugin {
     /// Loads the configuration of the current root. The result must depend only on the configuration and the VM's variables. If
-    /// loading failed in only one worker, Envoy would skip the filter in that worker (envoy-facts §0.1). Returns `None` for a
+    /// loading failed in only one worker, that worker would run without the filter (envoy-facts §0.1). Returns `None` for a
     /// configuration with any problem; Envoy then keeps the previous configuration.
     pub fn configure() -> Option<Rc<Plugin>> {
         let bytes = host::plugin_configuration();

@@ -28,7 +28,7 @@ pub fn create(context: u32, parent: u32) {
 }
 
 /// Configures a root. Envoy does not report the end of a root separately, because the same callback also runs for each request.
-/// So this function removes the roots that ended, when a new configuration replaces an old one.
+/// So this function removes the roots that have ended, whenever a root gets a new configuration.
 pub fn configure(root: u32) -> bool {
     PLUGINS.with_borrow_mut(|plugins| plugins.retain(|(id, _)| host::act_for(*id)));
     host::act_for(root);
@@ -100,7 +100,7 @@ pub fn end(context: u32) {
 }
 
 /// Envoy numbers contexts consecutively. The hasher moves the number to the high bits, because the map distinguishes entries by
-/// these bits. More mixing is not needed.
+/// these bits. Consecutive numbers need no further mixing.
 #[derive(Debug, Default)]
 struct NumberHasher(u64);
 

@@ -39,9 +39,9 @@ pub fn translate(
     Some((refusals.reply(&Rejection::new(kind, reason), plan, None, now), code))
 }
 
-/// Returns the HTTP status that Envoy would send to a client without gRPC. To a gRPC client, Envoy sends status 200 and a less
-/// precise gRPC status, so the function derives the status from the details. `held` means that the request was not forwarded yet,
-/// so only Envoy can have replied. Returns 0 if Envoy reports no failure.
+/// Returns the HTTP status that Envoy would send to a client without gRPC. A gRPC client gets status 200 and a less precise
+/// gRPC status from Envoy, so this function derives the status from the details. `held` means that the request was not
+/// forwarded yet, so only Envoy can have replied. Returns 0 if Envoy reports no failure.
 pub fn meant(details: &str, held: bool) -> u16 {
     match details.split_once('{').map_or(details, |(word, _)| word) {
         "request_payload_too_large" => 413,

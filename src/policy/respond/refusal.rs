@@ -77,8 +77,9 @@ impl ReplyRenderer {
         }
     }
 
-    /// Builds one challenge for each credential kind that the route accepts (RFC 9110 §11.6.1). API keys and certificates have no
-    /// registered scheme. A client that does not know the scheme can still see that the route accepts other credentials.
+    /// Builds one challenge for each credential kind that the route accepts (RFC 9110 §11.6.1). API keys and certificates have
+    /// no registered scheme. A client that does not support the scheme still gets the information that the route accepts other
+    /// credentials.
     fn challenges(
         &self,
         kind: &RejectionKind,
@@ -154,7 +155,7 @@ pub fn timestamp(out: &mut String, since_epoch: Duration) {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let Date { year, month, day } = Date::of_day(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    // Does not use `format!`, which would take longer than the rest of the reply.
+    // `format!` would take longer than the rest of the reply, so the digits are written directly.
     for (number, digits, behind) in
         [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T'), (hour, 2, ':'), (minute, 2, ':'), (second, 2, 'Z')]
     {

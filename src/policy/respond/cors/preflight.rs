@@ -1,4 +1,4 @@
-//! Answers preflights, the requests in which a browser asks whether a cross-origin request is allowed.
+//! Answers preflights: requests that a browser sends first, to check whether a cross-origin request is allowed.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -23,8 +23,8 @@ pub struct Preflight<'r> {
 /// The answer to a preflight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightAnswer {
-    /// 204 if the origin is allowed, and otherwise 403. A refused method or header also gets 204, but is missing from the lists.
-    /// The browser then names it to the author of the page, which it would not do for a 403.
+    /// 204 if the origin is allowed, and otherwise 403. A refused method or header also gets 204, but is missing from the
+    /// lists. The browser then shows the author of the page which method or header was refused, which it does not do for a 403.
     pub status: u16,
     /// All headers of the answer, including `vary`, with lower-case names.
     pub headers: HeaderFields,
@@ -85,8 +85,8 @@ impl CorsPolicy {
             // methods that are always allowed.
             headers.push((Rc::from(names::ALLOW_METHODS), Rc::from(names::SAFELISTED_METHODS.join(", "))));
         }
-        // If a list cannot express the policy (`*`, or too many names), no list is sent. The browser then refuses the request
-        // too.
+        // If a header is refused and a list cannot express the policy (`*`, or too many names), no list is sent. The browser
+        // then also refuses the request.
         let list = request.headers.unwrap_or_default();
         let is_plain =
             !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MAX_NAMES;
