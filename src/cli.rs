@@ -187,7 +187,6 @@ fn line(file: &str, problem: &Problem) -> String {
 }
 
 impl Failure {
-    /// Returns a failure with the problems of one file.
     fn in_file(file: &str, problems: Problems) -> Failure {
         Failure::Problems(problems.sorted().into_iter().map(|problem| (file.to_string(), problem)).collect())
     }

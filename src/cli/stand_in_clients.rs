@@ -69,7 +69,7 @@ impl StandInSource {
 }
 
 impl StandInClients {
-    /// Returns the client with this id.
+    /// Returns the client with this id. The error suggests a similar id.
     pub fn client(&self, id: &str) -> Result<&ClientSettings, Failure> {
         let found = self.clients.iter().find(|client| client.id.value == id);
         found.ok_or_else(|| {
@@ -142,7 +142,7 @@ pub fn credentials(client: &ClientSettings, kind: CredentialKind) -> Vec<StandIn
 pub enum StandInCredential {
     /// An API key, as its id and the stand-in key.
     Key(String, String),
-    /// A certificate.
+    /// A client certificate.
     Certificate(Certificate),
 }
 
@@ -166,7 +166,7 @@ pub fn bound_to(client: &ClientSettings, issuer: &IssuerSettings) -> Option<Cert
     issuer.rules.require_bound.then(|| certificate_of(client).unwrap_or_else(any))
 }
 
-/// Returns the stand-in for this key.
+/// Returns the stand-in key that replaces this key.
 pub fn stand_in_for(key: &ClientKey) -> Option<String> {
     stand_in_key(&key.prefix)
 }

@@ -247,7 +247,6 @@ fn length(text: &str) -> Option<usize> {
     }
 }
 
-/// Splits the text at a position.
 fn split_at(text: &str, at: Position) -> Option<(&str, &str)> {
     let before: usize = text.split_inclusive('\n').take(at.line.checked_sub(1)? as usize).map(str::len).sum();
     let line = text.get(before..)?;

@@ -86,7 +86,6 @@ impl ClientSettings {
         self.environments.as_ref().is_none_or(named)
     }
 
-    /// Reads one client.
     pub(super) fn read(field: &Field<'_>) -> Option<ClientSettings> {
         let fields = field.fields()?;
         let id = fields.require("id").and_then(|f| plain(&f));

@@ -9,7 +9,6 @@ use super::sent_header;
 use super::token_rules::{TokenRules, short_duration};
 
 impl IssuerSettings {
-    /// Reads one issuer.
     pub(super) fn read(field: &Field<'_>) -> Option<IssuerSettings> {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| f.text_at());

@@ -15,7 +15,7 @@ pub struct Call {
     pub cluster: String,
     /// The call times out after this duration.
     pub timeout: Duration,
-    /// The request.
+    /// The request to send.
     pub request: CallRequest,
 }
 
@@ -28,7 +28,7 @@ pub enum CallId {
     Quota(AccountId),
 }
 
-/// The request of a call.
+/// The request of a call, over HTTP or gRPC.
 #[derive(Clone, Debug)]
 pub enum CallRequest {
     /// An HTTP request without a body. The headers include `:method`, `:path` and `:authority`.
@@ -56,7 +56,7 @@ pub enum Answer<'a> {
     Status(u32),
 }
 
-/// Reads an HTTP response.
+/// An HTTP response that the host has received.
 pub trait HttpResponse {
     /// Returns the first value of a header. A failed call has no `:status`.
     fn header(&self, name: &str) -> Option<Vec<u8>>;
@@ -65,7 +65,7 @@ pub trait HttpResponse {
     fn body(&self, max: usize) -> Vec<u8>;
 }
 
-/// A gRPC message.
+/// A gRPC message that the host has received.
 pub trait GrpcMessage {
     /// Returns the message; `None` if it is longer than `max` bytes.
     fn bytes(&self, max: usize) -> Option<Vec<u8>>;

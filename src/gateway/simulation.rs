@@ -38,7 +38,7 @@ pub struct SimulatedHost<'v> {
 pub struct SimulatedStream {
     /// The client's connection.
     pub peer: KnownPeer,
-    /// The body.
+    /// The body of the request.
     pub body: Vec<u8>,
     /// Whether the body is chunked, so that the headers do not show whether the request has a body.
     pub is_chunked: bool,

@@ -1,4 +1,4 @@
-//! Tests of shared limits: the gateway queries and spends them together, and follows `on_failure` if no answer arrives.
+//! Tests of shared limits: the gateway queries all limits together, a refusal costs no hits, and `on_failure` applies.
 
 use std::rc::Rc;
 use std::time::Duration;

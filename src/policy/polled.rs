@@ -20,7 +20,7 @@ use crate::policy::verdict::wait::PolledId;
 /// The address of a polled document, and the times for its life cycle.
 #[derive(Clone, Debug)]
 pub struct PollPlan {
-    /// The kind of document.
+    /// The kind of the document, which determines its parser.
     pub what: DocumentKind,
     /// The address to fetch.
     pub uri: Url,

@@ -12,7 +12,7 @@ use super::verdict::plan::ResponsePlan;
 use super::verdict::reply::Reply;
 use refusal::ReplyRenderer;
 
-/// The head of a response.
+/// The parts of a response that determine how it is handled.
 pub struct ResponseHead<'h> {
     /// The HTTP status of the response.
     pub status: u16,

@@ -23,7 +23,7 @@ pub enum Misfit {
 /// A function that suggests one of the known names for a misspelled name.
 pub type NearMiss = for<'n> fn(&str, &mut dyn Iterator<Item = &'n str>) -> Option<&'n str>;
 
-/// A fault in a schema.
+/// A fault in a schema, reported to the author of the schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SchemaFault {
     /// The address of the document that contains the schema.

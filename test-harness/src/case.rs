@@ -105,7 +105,7 @@ pub struct Case {
     /// How often the request is sent. Only the last outcome is checked.
     #[serde(default = "once")]
     pub times: u32,
-    /// The request.
+    /// The request to send.
     pub request: RequestSpec,
     /// The expected outcome.
     pub expect: Expect,
@@ -178,7 +178,7 @@ pub struct UpstreamIs {
     /// The name of the upstream.
     #[serde(default)]
     pub name: Option<String>,
-    /// The method.
+    /// The method that the upstream must have received.
     #[serde(default)]
     pub method: Option<String>,
     /// The path and the query.

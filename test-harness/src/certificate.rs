@@ -47,7 +47,7 @@ pub enum Fault {
 pub struct Identity {
     /// The certificate chain that the client sends.
     pub chain: Vec<CertificateDer<'static>>,
-    /// The private key.
+    /// The private key of the certificate.
     pub key: PrivateKeyDer<'static>,
     /// The fields of the verified certificate that the core uses.
     pub certificate: Certificate,

@@ -12,7 +12,7 @@ use crate::outcome::Headers;
 /// A request. All parts are bytes, so that tests can send invalid requests.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// The method.
+    /// The method of the request.
     pub method: Vec<u8>,
     /// The request target, usually the path and the query.
     pub target: Vec<u8>,

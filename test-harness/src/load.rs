@@ -29,7 +29,7 @@ pub struct Sent {
 /// The parts of a response that show whether the gateway or the upstream sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The status.
+    /// The status of the response.
     pub status: u16,
     /// The value of `error.code` in the body, or an empty string.
     pub code: String,

@@ -23,7 +23,7 @@ pub struct Scene {
     pub policy: Value,
     /// The gateway's environment variables.
     pub env: Vec<(String, String)>,
-    /// The issuer.
+    /// The issuer of the tokens.
     pub issuer: Issuer,
     /// The upstreams by name.
     pub upstreams: Vec<Upstream>,

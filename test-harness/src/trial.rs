@@ -20,7 +20,7 @@ use crate::{clock, h2c, ports};
 /// The servers that the gateway uses.
 #[derive(Debug)]
 pub struct Servers {
-    /// The issuer.
+    /// The issuer of the tokens.
     pub issuer: Issuer,
     /// The upstream that echoes requests and records them.
     pub upstream: Upstream,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Sources {
     /// The text by path, such as `src/policy/world.rs`.
     pub files: BTreeMap<String, String>,
-    /// Maps the names from the crate root to a module to the path of its file.
+    /// Maps each module to the path of its file. The key is the list of names from the crate root to the module.
     modules: BTreeMap<Vec<String>, String>,
 }
 

@@ -18,7 +18,7 @@ use crate::policy::verdict::audit;
 
 /// A gateway that decides many simulated requests at the same point in time.
 pub struct SimulatedGateway<'g> {
-    /// The gateway.
+    /// The gateway document and its compiled policy.
     pub gateway: &'g GatewayFile,
     running: running::Gateway,
     now: Duration,
@@ -27,11 +27,11 @@ pub struct SimulatedGateway<'g> {
 /// The credentials that a simulated request sends.
 #[derive(Default)]
 pub struct PresentedCredentials<'s> {
-    /// A token.
+    /// The token to send, if any.
     pub token: Option<&'s HypotheticalToken>,
-    /// An API key.
+    /// The API key to send, if any.
     pub key: Option<&'s str>,
-    /// A client certificate.
+    /// The client certificate to send, if any.
     pub certificate: Option<Certificate>,
 }
 

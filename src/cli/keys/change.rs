@@ -32,7 +32,7 @@ pub struct ChangeOptions {
 
 /// A document that is open for a change, and its audit trail, which stays locked until this value is dropped.
 pub struct KeyChange<'o> {
-    /// The document.
+    /// The open document, which contains the clients.
     pub document: ClientFile,
     /// The author and the reason.
     pub author: Author<'o>,
@@ -45,7 +45,7 @@ pub struct KeyChange<'o> {
 pub struct Author<'o> {
     /// The author.
     pub by: String,
-    /// The reason.
+    /// The reason for the change.
     pub reason: &'o str,
 }
 

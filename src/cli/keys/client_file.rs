@@ -27,7 +27,7 @@ pub struct ClientFile {
     pub text: String,
     /// The parsed tree of the content.
     pub root: Node,
-    /// The clients.
+    /// The clients that the file contains.
     pub clients: Vec<ClientSettings>,
     /// The environment of the gateway, if known.
     pub environment: Option<String>,
@@ -36,7 +36,7 @@ pub struct ClientFile {
 }
 
 impl ClientFileContext {
-    /// Opens a file.
+    /// Opens a file with clients. Reports all problems that the gateway would report.
     pub fn open(&self, file: &str) -> Result<ClientFile, Failure> {
         self.read(file, &gateway::read_document(file)?)
     }

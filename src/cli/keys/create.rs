@@ -30,7 +30,7 @@ pub struct KeysCreateOptions {
     change: ChangeOptions,
 }
 
-/// Creates the key.
+/// Creates a key and prints it. Adds its record to the document, or prints the record if no document is given.
 pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     let now = clock::now();
     check_end(options.expires, now)?;

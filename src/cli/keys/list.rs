@@ -22,7 +22,7 @@ pub struct KeysListOptions {
     context: ClientFileContext,
 }
 
-/// Lists the keys.
+/// Prints a table of all keys in the document.
 pub fn run(options: &KeysListOptions) -> Result<ToolOutcome, Failure> {
     let document = options.context.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);

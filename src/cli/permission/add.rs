@@ -36,7 +36,7 @@ pub struct PermissionAddOptions {
     owner: Option<String>,
 }
 
-/// Adds the permission.
+/// Adds the permission to the document.
 pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     if let Some(fault) = name_fault(&options.domain).or_else(|| name_fault(&options.name)) {
         return Err(Failure::Message(fault));
@@ -93,7 +93,6 @@ fn entry(options: &PermissionAddOptions, bit: u16, as_json: bool) -> String {
     format!("{}: {{ {} }}", key(&options.name), members.join(", "))
 }
 
-/// Returns the text with the entry inserted.
 fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> {
     let Value::Map(sections) = &root.value else { return None };
     let whole = |text: &str, indent: usize| format!("{}{text}", " ".repeat(indent));

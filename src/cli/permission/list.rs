@@ -26,7 +26,7 @@ enum ListFormat {
     Json,
 }
 
-/// Lists the permissions.
+/// Prints all permissions of the document, as a table or as JSON.
 pub fn run(options: &PermissionListOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
     let result = if options.format == ListFormat::Json { json(&gateway) } else { text(&gateway) };

@@ -55,7 +55,7 @@ pub struct TokenMintOptions {
     variables: Variables,
 }
 
-/// Mints the token.
+/// Mints the token and prints it.
 pub fn run(options: &TokenMintOptions) -> Result<ToolOutcome, Failure> {
     let terms = TokenTerms::agreed(options)?;
     let token = mint(options, &terms)?;

@@ -18,7 +18,7 @@ use crate::policy::request::route::Params;
 /// The attributes of a request that conditions can read, without the attributes of the caller.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'c> {
-    /// The request.
+    /// The parsed request.
     pub request: &'c Request<'c>,
     /// The request's host, without the port.
     pub host: &'c str,

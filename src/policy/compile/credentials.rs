@@ -83,7 +83,7 @@ fn is_production(environment: &str) -> bool {
     environment.split('-').any(|part| part.starts_with("prod") || part == "live")
 }
 
-/// Checks the credentials of one route.
+/// Checks that the document has the issuers and the key places that the credentials of the route need.
 pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Problems) {
     let auth = &route.auth;
     if auth.value.takes(CredentialKind::Token) && document.issuers.is_empty() {

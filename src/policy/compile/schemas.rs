@@ -63,7 +63,7 @@ impl Schemas {
         Schemas { named, own }
     }
 
-    /// Returns the schema of a JSON body.
+    /// Returns the compiled schema of a JSON body.
     pub fn of(&self, body: &JsonBody) -> Option<Rc<Schema>> {
         let (known, wanted) = match body.schema.as_ref()? {
             SchemaSetting::Named(name) => (&self.named, &name.value),

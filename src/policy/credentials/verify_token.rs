@@ -30,7 +30,7 @@ pub struct Authenticator<'p> {
     pub scopes: &'p ScopeRegistry,
     /// The configured permissions.
     pub permissions: &'p PermissionRegistry,
-    /// The identity headers.
+    /// The identity headers that are computed for each caller.
     pub identity: &'p IdentityHeaders,
     /// The client directories.
     pub clients: &'p Clients,

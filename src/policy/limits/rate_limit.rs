@@ -87,7 +87,7 @@ pub struct Meter {
 /// A limit that applies to a request, with the request's bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Charge<'l> {
-    /// The limit.
+    /// The limit that applies.
     pub limit: &'l Limit,
     /// The caller's meter.
     pub meter: &'l Meter,
@@ -95,7 +95,7 @@ pub struct Charge<'l> {
     fingerprint: u64,
 }
 
-/// The counting mode.
+/// Whether a request is counted, or only checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountingMode {
     /// Count the request.

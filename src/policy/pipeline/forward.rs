@@ -40,7 +40,7 @@ pub struct Destination {
 /// The request data needed for forwarding.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardContext<'p, 'r> {
-    /// The request.
+    /// The request to forward.
     pub request: &'p Request<'r>,
     /// The validated target.
     pub target: &'p SafePath<'r>,
@@ -50,7 +50,7 @@ pub struct ForwardContext<'p, 'r> {
     pub sources: &'p [TokenSource],
     /// The places that may contain API keys.
     pub key_places: &'p KeyPlaces,
-    /// The id of the request.
+    /// The request id that the upstream receives.
     pub request_id: &'p Rc<str>,
 }
 

@@ -34,7 +34,7 @@ impl Rule {
     }
 }
 
-/// The action of a route.
+/// The action of a route for an authorized request.
 #[derive(Debug)]
 pub enum RouteAction {
     /// Forwards the request to this destination.

@@ -216,7 +216,7 @@ impl<T> RouteTableBuilder<T> {
         Ok(())
     }
 
-    /// Builds the table.
+    /// Builds the table from all inserted routes.
     pub fn build(self) -> RouteTable<T> {
         self.table
     }

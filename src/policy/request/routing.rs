@@ -10,7 +10,6 @@ use crate::policy::respond::cors::{Preflight, PreflightAnswer};
 use crate::policy::verdict::plan::CorsResponse;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
-/// The routes of a policy.
 #[derive(Debug)]
 pub(in crate::policy) struct Routes {
     pub(in crate::policy) table: RouteTable<Rc<Rule>>,

@@ -21,7 +21,7 @@ pub struct AuditRecord {
     pub caller: Option<AcceptedCredential>,
     /// The other valid credentials of the request.
     pub also: Vec<AcceptedCredential>,
-    /// The outcome.
+    /// Whether the request was allowed, refused or answered.
     pub outcome: Outcome,
     /// The HTTP status of the gateway's own reply; `None` for a forwarded request.
     pub status: Option<u16>,

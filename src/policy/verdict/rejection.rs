@@ -91,7 +91,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Creates a finding.
+    /// Creates a finding about the part of the request at `pointer`.
     pub fn new(pointer: &str, message: impl Into<Cow<'static, str>>) -> Finding {
         Finding { pointer: pointer.to_string(), message: message.into() }
     }

@@ -11,7 +11,7 @@ pub(super) struct Vocabularies {
 }
 
 impl Vocabularies {
-    /// Returns the vocabularies of 2020-12.
+    /// Returns the vocabularies of the standard dialect, JSON Schema 2020-12.
     pub fn standard() -> Vocabularies {
         Vocabularies { applicator: true, validation: true, unevaluated: true }
     }

@@ -39,7 +39,6 @@ struct Anchor {
     is_dynamic: bool,
 }
 
-/// The target of a reference.
 #[derive(Debug)]
 pub(super) struct ReferenceTarget {
     pub document: usize,

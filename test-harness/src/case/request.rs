@@ -31,7 +31,7 @@ pub struct RequestSpec {
     /// `Authorization: Bearer`.
     #[serde(default)]
     pub token: Option<TokenSpec>,
-    /// The body.
+    /// The body of the request.
     #[serde(default)]
     pub body: String,
     /// The size of a generated body in bytes. It replaces `body`.

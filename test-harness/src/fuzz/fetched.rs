@@ -20,7 +20,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Creates the target.
+    /// Creates the target for client documents.
     pub fn open() -> Result<Box<dyn Target>> {
         let own = ApiKey::compose("test", OWN_LOOKUP, SECRET);
         let (prefix, _) = own.rsplit_once('_').context("a key has no prefix")?;
@@ -77,7 +77,7 @@ impl Target for Clients {
 pub struct RevocationLists;
 
 impl RevocationLists {
-    /// Creates the target.
+    /// Creates the target for revocation lists.
     pub fn open() -> Result<Box<dyn Target>> {
         Ok(Box::new(Self))
     }

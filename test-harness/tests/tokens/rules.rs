@@ -41,7 +41,7 @@ impl Rules {
         core_gateway::open(&policy, &[("JWT_SECRET".to_owned(), secret()?)])
     }
 
-    /// Returns the options of jose.
+    /// Returns the same rules as options of jose.
     pub fn for_jose(&self) -> Result<Value> {
         let mut options = json!({
             "issuer": ISSUER, "audience": AUDIENCES, "algorithms": self.algorithms, "clockTolerance": self.leeway,

@@ -7,9 +7,9 @@ use super::ClientAuthMethod;
 use super::web::{WebClient, checked};
 use crate::cli::Failure;
 
-/// An authorization server.
+/// An authorization server that issues tokens to clients.
 pub struct AuthorizationServer {
-    /// The token endpoint.
+    /// The address to which a token request is sent.
     pub token_endpoint: Uri,
     /// The registered names of the supported methods, if the metadata lists them.
     methods: Option<Vec<String>>,

@@ -19,7 +19,7 @@ pub struct WebClient {
 
 /// An HTTP response.
 pub struct WebAnswer {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
     /// The body, up to the size limit.
     pub body: Vec<u8>,
@@ -36,7 +36,7 @@ impl WebClient {
         self.send(uri, Request::get(uri), "")
     }
 
-    /// Posts a form.
+    /// Sends a form with a POST request.
     pub fn post(&mut self, uri: &Uri, form: &str, authorization: Option<&str>) -> Result<WebAnswer, Failure> {
         let mut request = Request::post(uri).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(authorization) = authorization {

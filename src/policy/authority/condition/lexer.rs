@@ -1,6 +1,6 @@
 //! Splits the text of a condition into words, strings, numbers and operators, each with a position.
 
-/// A fault in a condition.
+/// A fault in a condition, and its position.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConditionFault {
     /// The character position of the fault in the condition, starting at 1.

@@ -82,7 +82,8 @@ fn entry_bytes(windows: &[Window]) -> usize {
     8 + 8 * windows.len()
 }
 
-/// The maximum number of entries per cell. If the table is half full, one cell in fifty would need more.
+/// The maximum number of entries per cell. Even in a table that is half full, only one cell in fifty has more callers than
+/// entries.
 pub const MAX_ENTRIES: usize = 8;
 
 #[cfg(test)]

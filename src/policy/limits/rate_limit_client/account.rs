@@ -58,7 +58,7 @@ pub(super) struct Account {
     failed_at: Option<Duration>,
     /// The time when the filter last abandoned a call because the worker was late.
     late_at: Option<Duration>,
-    /// The running call.
+    /// The call that is running for this account.
     asking: Option<RunningCall>,
     /// Whether a call for the waiting requests has already failed once and is retried.
     again: bool,

@@ -36,7 +36,7 @@ pub struct Goal {
 /// The result of checking a goal.
 #[derive(Debug, Clone, Copy)]
 pub struct Verdict {
-    /// The goal.
+    /// The goal that was checked.
     pub goal: Goal,
     /// The variant that the variant under test was compared with.
     pub against: Option<&'static str>,
