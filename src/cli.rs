@@ -63,7 +63,7 @@ impl From<Exit> for ExitCode {
 
 /// The result of a command: its output and its exit status.
 struct ToolOutcome {
-    /// The output for standard output.
+    /// The result, which is written to standard output.
     result: Output,
     /// Lines for standard error.
     notes: Vec<String>,

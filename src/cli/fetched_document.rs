@@ -1,4 +1,4 @@
-//! Reads documents that gateways fetch in the same way as gateways, and defines the arguments of the commands that check them.
+//! Reads a document that gateways fetch, with the same rules as a gateway, and defines the arguments of the `check` commands.
 
 use clap::Args;
 

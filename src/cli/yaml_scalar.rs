@@ -71,8 +71,8 @@ pub fn reading_of_loader(text: &str, loader: Loader) -> Option<&'static str> {
     }
 }
 
-/// Refuses a plain key that some YAML readers do not read as a string: `1:`, `true:`, `<<:`. In quotes, every reader reads a
-/// string.
+/// Refuses a plain key that some YAML readers do not read as a string: `1:`, `true:`, `<<:`. Every reader reads a quoted key as
+/// a string.
 pub fn check_key(text: &str) -> Result<(), String> {
     match resolve(text) {
         Ok(Value::Text(_)) if text != "<<" => Ok(()),

@@ -64,7 +64,8 @@ impl IdentityHeader {
     }
 }
 
-/// Reads a header name (RFC 9110 §5.1: a token) and returns it in lower case. Names on which the proxy depends are refused.
+/// Reads a header name (RFC 9110 §5.1: a token) and returns it in lower case. Refuses names of headers that the proxy itself
+/// reads or sets.
 pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
     let lower = name.value.to_ascii_lowercase();
     if !is_token(&lower) {

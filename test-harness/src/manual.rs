@@ -52,7 +52,7 @@ impl Page {
         Ok(pages)
     }
 
-    /// Reads one page.
+    /// Reads the page at this path, which is relative to the project root.
     pub fn read(path: &Path) -> Result<Page> {
         let path = path.strip_prefix(".").unwrap_or(path);
         let text = fs::read_to_string(envoy::root().join(path)).with_context(|| path.display().to_string())?;

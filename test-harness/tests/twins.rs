@@ -30,7 +30,7 @@ fn filter_and_core_say_the_same_about_any_request() -> Result<()> {
 /// Sends variations of the requests in `file` to Envoy and to the core. Returns the differences, and how many requests were
 /// compared.
 fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> {
-    // Without the generated settings, Envoy does not repair requests, so a difference comes from the filter.
+    // With its default settings, Envoy does not normalize requests, so a difference can come only from the filter.
     file.proxy = Proxy::Bare;
     let cases = std::mem::take(&mut file.cases);
     let cases: Vec<Case> = cases.into_iter().filter(runs_in_both).collect();

@@ -48,7 +48,7 @@ fn encoded_value(value: &Value) -> Vec<u8> {
     out
 }
 
-/// Returns a document whose deepest list is at this level. The level of the document itself is one.
+/// Returns a document with nested lists. The document itself is level 1, and the deepest list is level `levels`.
 fn nested(levels: usize) -> Value {
     let body = (5..levels).fold(json!([]), |inner, _| json!([inner]));
     json!({ "version": "1.0", "routes": [{ "path": "/a", "auth": "none", "response": { "body": body } }] })

@@ -28,8 +28,8 @@ pub fn loggers() -> Value {
     ])
 }
 
-/// Returns the condition that the filter decided the request. Every response below 400 matches, because the routes refuse every
-/// request to which the filter has not added an upstream name.
+/// Returns a condition that is true if the filter decided the request. Every response below 400 matches, because the routes
+/// refuse every request to which the filter has not added an upstream name.
 fn decided_if() -> Value {
     let refused =
         all(vec![replied(true), any(vec![all(vec![status("GE", 401), status("LE", 407)]), status("EQ", 429)])]);

@@ -198,7 +198,8 @@ fn random(letters: usize) -> Result<String, Failure> {
     let mut bytes = [0_u8; 64];
     while text.len() < letters {
         OsRng.try_fill_bytes(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
-        // 248 is the largest multiple of 62 that fits into a byte. Higher bytes would make the first letters more likely.
+        // 248 is the largest multiple of 62 that fits into a byte. Bytes from 248 upwards are skipped, because they would make
+        // some letters more likely.
         let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| usize::from(*byte % 62));
         text.extend(fair.filter_map(|at| LETTERS.get(at)).map(|letter| char::from(*letter)).take(letters - text.len()));
     }

@@ -217,7 +217,7 @@ impl RouteContext<'_, '_> {
 }
 
 /// Checks the names and base paths of the upstreams. Names are used as cluster names and in a header, so only some characters
-/// are allowed. Base paths must be as safe as the validated paths that follow them.
+/// are allowed. The guard checks base paths too, because the filter appends validated paths to them.
 fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
     for upstream in upstreams {
         let name = &upstream.name.value;

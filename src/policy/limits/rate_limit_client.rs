@@ -135,7 +135,7 @@ impl Quotas {
         (id, if fails { QuotaState::Failed } else { standing })
     }
 
-    /// Spends one hit of an account, if the account has a hit.
+    /// Spends one hit of an account, if it has an unspent hit.
     pub fn spend(&mut self, id: AccountId) {
         if let Some(slot) = self.slot(id) {
             slot.account.spend();

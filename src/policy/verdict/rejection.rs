@@ -37,7 +37,7 @@ pub enum RejectionKind {
     InsufficientScope(Rc<str>),
     /// The caller lacks a permission that the route requires.
     PermissionDenied,
-    /// Like `PermissionDenied`, but the document requires the response for unauthenticated callers.
+    /// Like `PermissionDenied`, but the document sets `permission_denied_status: 401`.
     PermissionDeniedAsUnauthorized,
     /// No route matches the host and path.
     NotFound,

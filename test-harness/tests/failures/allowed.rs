@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use test_harness::load::{Answer, Sent};
 
-/// A correct response: the status, the code in the envelope, and the expected summary of the audit record. The summary contains
-/// the decision and the reason, Envoy's detail of a failure without the part in braces, and the uncounted limits. For a status
-/// below 400, the summary also contains Envoy's response flags.
+/// A correct response: the status, the code in the envelope, and the expected summary of the audit record. The summary consists
+/// of the decision, the reason, Envoy's detail of a failure (without the part in braces), and the uncounted limits. For a
+/// status below 400, the summary also contains Envoy's response flags.
 pub type Right<'a> = (u16, &'a str, &'a str);
 
 /// The correct responses to each kind of request. If there are two entries for a kind, the first one applies.

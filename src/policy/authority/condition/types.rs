@@ -111,7 +111,7 @@ fn convert(operand: Operand, at: usize, other: ValueKind, syntax: SharedSyntax) 
     }
 }
 
-/// Returns the kind that matters for a comparison. Methods and weekdays count as strings. A time constant counts as a time,
+/// Returns the kind as which an operand is compared. Methods and weekdays count as strings. A time constant counts as a time,
 /// although `convert` made it a number.
 fn class(operand: &Operand, other: ValueKind) -> ValueKind {
     match (kind_of(operand), other) {

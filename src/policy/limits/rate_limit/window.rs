@@ -101,7 +101,7 @@ fn full_at(state: WindowState, room: u64, now: u64) -> u64 {
 }
 
 /// Returns the count of this period, or of the next period if another worker has already started it. Returns zero for other
-/// periods. A later period was written before the clock was set back.
+/// periods. A state of a later period is stale, because it was written before the clock was set back.
 fn count(state: WindowState, number: u32) -> u32 {
     let [a, b, c, d, counted @ ..] = state.to_be_bytes();
     let ahead = u32::from_be_bytes([a, b, c, d]).checked_sub(number);

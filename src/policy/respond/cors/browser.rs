@@ -109,7 +109,7 @@ fn is_safelisted(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "POST")
 }
 
-/// Returns `true` if the CORS section allows the request, as its author would read the section.
+/// Returns `true` if the CORS section allows the request, according to a plain reading of its settings.
 fn policy_says(section: &Cors, path: &[&str], call: &BrowserCall) -> bool {
     let holds = |list: &[crate::config::problem::At<String>], word: &str| list.iter().any(|item| item.value == word);
     let origin = section.allow_origins.iter().any(|entry| match entry.value.split_once("://*") {

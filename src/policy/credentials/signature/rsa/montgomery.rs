@@ -316,7 +316,7 @@ mod tests {
             let mut minus_one = ones.clone();
             *minus_one.last_mut().expect("a byte") -= 1;
             assert_eq!(modulus.power(&minus_one, 65537, length), Some(minus_one), "(-1)^65537, {length} bytes");
-            // 2^(8 × length) is 1 modulo n here, so a power of 2 above that wraps around.
+            // Modulo n, 2^(8 × length) is 1 here, so a higher power of 2 becomes a small power of 2.
             let two = [vec![0; length - 1], vec![2]].concat();
             let mut expected = vec![0; length];
             let bit = 65537 % (length * 8);
