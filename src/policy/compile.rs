@@ -131,8 +131,8 @@ fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     }
 }
 
-/// Returns the names, in lower case, of the client headers that the policy reads or checks. The upstream must receive the values
-/// that the policy has read.
+/// Returns the names, in lower case, of the client headers that the policy reads or checks. The filter removes other spellings
+/// of these names, so that the upstream receives the values that the policy has read.
 fn headers_read(document: &Document) -> Vec<String> {
     let read = sent_headers::read_by(document).into_iter().map(|(name, _)| name.to_ascii_lowercase());
     read.chain(conditions::headers_read(&document.routes)).collect()

@@ -23,8 +23,8 @@ pub struct IdentityHeaders {
     reserved: Vec<Rc<str>>,
     /// Headers that the policy reads. A client may send these headers only in this spelling.
     read: Vec<Rc<str>>,
-    /// The names in `read` that are not [usual](is_usual). If a client's header has a usual name, it can be another spelling
-    /// only of a name in this list.
+    /// The names in `read` that are not [usual](is_usual). A client's header with a usual name can be another spelling of these
+    /// names, but of no other name in `read`.
     unusual: Vec<Rc<str>>,
 }
 

@@ -106,8 +106,8 @@ impl ClientDirectory {
         standing.map(|()| known.caller.clone()).map_err(|reason| refused(reason).with(known.describe()))
     }
 
-    /// Returns the caller for a verified certificate. If several fields of the certificate match an entry of a directory, all
-    /// of these entries must be of the same client.
+    /// Returns the caller for a verified certificate. A certificate whose fields match different clients, in one or several
+    /// directories, is refused.
     pub fn by_certificate(
         directories: &[&ClientDirectory],
         shown: &Certificate,

@@ -88,7 +88,8 @@ impl Issuer {
         Ok(())
     }
 
-    /// Checks the claims of a token with a verified signature (RFC 7519 §4.1). The returned time range is not checked here.
+    /// Checks the claims of a token with a verified signature (RFC 7519 §4.1). Does not compare the returned time range with
+    /// the current time.
     pub fn check_claims(&self, claims: &Value) -> Result<Validity, Rejection> {
         let is_text = |name: &str| matches!(claims.get(name), None | Some(Value::Null | Value::String(_)));
         if let Some(name) = TEXT_CLAIMS.into_iter().find(|name| !is_text(name)) {

@@ -151,8 +151,8 @@ impl Account {
     }
 
     /// Returns the block size that lasts for the span at the rate of the last block. The size is at most twice that of the last
-    /// block, and at most the maximum of the terms. If the service does not report the end of its window, the size is 1, because
-    /// more hits might be spent in the next window.
+    /// block, and at most the maximum block size of the terms. If the service does not report the end of its window, the size
+    /// is 1, because more hits might be spent in the next window.
     fn block(&self, terms: &LeaseTerms, now: Duration) -> u32 {
         if self.reported.resets_at.is_none() {
             return 1;
