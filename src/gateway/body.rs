@@ -142,9 +142,9 @@ pub const fn buffer_limit(largest_held_body: u64) -> u64 {
     largest_held_body + (1 << 18)
 }
 
-/// The buffer limit of the generated listener for a connection, `per_connection_buffer_limit_bytes`. Envoy also reads up to this
-/// size from one connection before it serves the next. With Envoy's default of 1 MiB, a few clients that send large bodies delay all
-/// others by 100 ms.
+/// The buffer limit of the generated listener for a connection, `per_connection_buffer_limit_bytes`. Envoy also reads up to
+/// this size from one connection before it serves the next. With Envoy's default of 1 MiB, a few clients with large bodies
+/// delay all others by 100 ms.
 pub const CONNECTION_BUFFER: u64 = 32 << 10;
 /// The window of the generated listener for an HTTP/2 stream, `initial_stream_window_size`.
 pub const STREAM_WINDOW: u64 = 64 << 10;

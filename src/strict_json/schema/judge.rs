@@ -179,8 +179,7 @@ impl<'s> Judge<'s> {
         found == Some(true)
     }
 
-    /// Applies a schema to the same value. If the schema matches, adds the members and items that the schema evaluated to
-    /// `seen`.
+    /// Applies a schema to the same value. If the schema matches, adds the members and items that it evaluated to `seen`.
     fn in_place<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, voice: Voice, seen: SeenMembers<'_, 'v>) -> bool {
         match seen {
             Some(seen) => self.in_place_seen(id, value, voice, seen),

@@ -64,8 +64,7 @@ fn only_by_its_word(around: Surroundings) -> Result<()> {
     nothing_passes(&open(around, &servers, refusing.path(), true, |_| Ok(()))?, &servers, 403)?;
     let trapping = odd_module::File::write(Oddity::TrapsAtRequests)?;
     nothing_passes(&open(around, &servers, trapping.path(), true, |_| Ok(()))?, &servers, 503)?;
-    // Counter-check: without the guard, requests reach the upstream although the filter has no configuration (envoy-facts
-    // §0.1).
+    // Counter-check: without the guard, requests pass although the filter has no configuration (envoy-facts §0.1).
     let open_door = open(around, &servers, refusing.path(), false, |_| Ok(()))?;
     ensure!(open_door.send(&Request::new("GET", "/orders/1", HOST))?.status == 200, "there was no hole to close");
     ensure!(servers.upstream.received().take().len() == 1, "nothing went through it");
@@ -195,8 +194,7 @@ fn apply(patch: &Value, listener: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// Builds an Envoy Gateway with the files of `envoy/gateway-api`. The filter is disabled for the listener and enabled for each
-/// route.
+/// Builds an Envoy Gateway with the files of `envoy/gateway-api`. The listener disables the filter, and each route enables it.
 fn envoy_gateway(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value> {
     let policy = super::object("EnvoyExtensionPolicy")?;
     let wasm = policy.pointer("/spec/wasm/0").context("the policy has no filter")?;
