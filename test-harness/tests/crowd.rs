@@ -64,7 +64,7 @@ fn a_crowd_of_forgers_causes_one_fetch_in_each_cool_down_and_brings_new_keys_in(
 fn a_throng_that_waits_for_the_first_key_set_passes() {
     let mut crowd = Crowd::gather("late", "1h").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let statuses = runtime.block_on(crowd.throng(0)).unwrap();
+    let statuses = runtime.block_on(crowd.load(0)).unwrap();
     // Envoy distributes connections over its workers unevenly, and each worker holds only a limited number of requests.
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let too_many = statuses.get(&503).copied().unwrap_or(0);
@@ -79,7 +79,7 @@ fn a_throng_gets_exactly_what_its_limit_has() {
     let mut crowd = Crowd::of(LIMITED).unwrap();
     let began = clock::unix_seconds();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let statuses = runtime.block_on(crowd.throng(0)).unwrap();
+    let statuses = runtime.block_on(crowd.load(0)).unwrap();
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let came_back = usize::try_from((clock::unix_seconds() - began) / 6 + 1).unwrap();
     assert_eq!(passed + statuses.get(&429).copied().unwrap_or(0), CONNECTIONS * STREAMS, "{statuses:?}");
@@ -123,7 +123,7 @@ impl Crowd {
 
     /// Sends the request of one case thousands of times concurrently over HTTP/2. Returns the number of responses for each
     /// status.
-    async fn throng(&self, case: usize) -> Result<BTreeMap<u16, usize>> {
+    async fn load(&self, case: usize) -> Result<BTreeMap<u16, usize>> {
         let case = self.cases.get(case).context("there is no such case")?;
         let request = self.stage.scene.request(case)?;
         let mut sent = JoinSet::new();

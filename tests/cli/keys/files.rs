@@ -1,6 +1,6 @@
 //! Tests how a document is replaced: with its file permissions, at the target of a symbolic link, and by one process at a time.
 
-use crate::{Bench, Ran};
+use crate::{Bench, CommandOutput};
 
 #[test]
 #[cfg(unix)]
@@ -15,7 +15,7 @@ fn a_file_keeps_its_rights_and_a_link_its_end() {
     let before = owner(std::fs::metadata(&real).unwrap());
     symlink("gateway.yaml", bench.0.join("current.yaml")).unwrap();
     let revoke = ["keys", "revoke", "current.yaml", "--key", "b-1", "--reason", "lost"];
-    let ran = Ran::from(bench.command(&revoke).env("USER", "carol").output().unwrap());
+    let ran = CommandOutput::from(bench.command(&revoke).env("USER", "carol").output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(bench.0.join("current.yaml").is_symlink());
     assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);

@@ -20,7 +20,7 @@ pub fn share(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8], version: Option<u3
 
 /// Shares a value if none exists. The host checks the version only if a value exists. So with a version that no value has, the
 /// host stores only new values.
-pub fn share_new(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
+pub fn share_if_absent(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
     set(key.as_ref(), value, NEVER)
 }
 
