@@ -99,7 +99,7 @@ pub fn of_tokens(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> 
             let live = if *algorithm == Algorithm::Rs256 { size.live } else { &[] };
             for count in live {
                 let goals = if *count == 4_000 { vec![P2B] } else { vec![] };
-                let row = Row::of_requests("Live tokens in turn", format!("{count}, {}", algorithm.name()), goals);
+                let row = Row::of_requests("Valid tokens in rotation", format!("{count}, {}", algorithm.name()), goals);
                 let calls = Requests::cycle(calls(tokens.live(*count)));
                 let names = [BARE, CACHED, CACHED_ALL, UNCACHED, OURS];
                 benchmarks.push(benchmark(row, &variants, &names, &calls, size.requests));
