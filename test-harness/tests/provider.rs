@@ -60,7 +60,7 @@ fn clients() -> Value {
 }
 
 #[test]
-fn a_token_that_was_got_opens_a_route_of_a_real_envoy() -> Result<()> {
+fn a_fetched_token_opens_a_route_of_a_real_envoy() -> Result<()> {
     let provider = Provider::start(&clients(), RESOURCE, None)?;
     let upstream = Upstream::start("orders", 0, Received::default())?;
     let document = json!({
@@ -105,7 +105,7 @@ fn a_token_that_was_got_opens_a_route_of_a_real_envoy() -> Result<()> {
 }
 
 #[test]
-fn a_refusal_is_told_in_the_servers_own_words() -> Result<()> {
+fn a_refusal_of_the_token_server_is_reported_verbatim() -> Result<()> {
     let provider = Provider::start(&clients(), RESOURCE, None)?;
     let other_name = provider.issuer.replace("127.0.0.1", "localhost");
     let issuer = ["--issuer", &provider.issuer];

@@ -28,7 +28,7 @@ fn keys_are_refreshed_by_one_worker_for_all_and_retired_ones_are_let_go() {
 }
 
 #[test]
-fn what_has_not_changed_is_not_sent_again_and_stays_as_good_as_new() {
+fn a_not_modified_response_renews_the_document() {
     let mut fixture = RefreshFixture::begin("2s").unwrap();
     assert_eq!(fixture.statuses(0).unwrap(), [200; ROUND]);
     let documents = fixture.stage.scene.issuer.documents.clone();

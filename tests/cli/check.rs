@@ -76,7 +76,7 @@ fn a_cache_beside_the_filter_is_reported() {
 }
 
 #[test]
-fn faults_of_schemas_are_told_where_they_are_written() {
+fn faults_of_schemas_are_reported_with_their_location() {
     let bench = Bench::new("schemas");
     let schemas = "\
 schemas:
@@ -169,7 +169,7 @@ fn documents_come_from_standard_input_too() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_in_one_line() {
+fn unreadable_input_is_reported_in_one_line() {
     let bench = Bench::new("unreadable");
     bench.write("tab.yaml", "a:\n\t- b\n");
     bench.write("twice.yaml", "version: '1.0'\nversion: '1.0'\n");
@@ -221,7 +221,7 @@ fn a_file_without_routes_says_what_it_is_or_lacks() {
 }
 
 #[test]
-fn issuers_and_clients_that_deserve_a_second_look_are_noted() {
+fn risky_issuers_and_clients_are_noted() {
     let bench = Bench::new("clients_noted");
     let issuer = |name: &str, more: &str| {
         format!("  - {{ name: {name}, issuer: https://{name}.example/, audiences: [x], secret: {{ env: S }}{more} }}\n")

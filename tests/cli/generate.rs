@@ -175,7 +175,7 @@ fn a_cluster_stands_for_one_address_only() {
 }
 
 #[test]
-fn what_a_generated_configuration_cannot_do_is_told() {
+fn limitations_of_a_generated_configuration_are_reported() {
     let bench = Bench::new("limits");
     bench.write("gateway.yaml", &format!("{GATEWAY}public_paths: [/health, /docs, /assets/*]\n"));
     let ran = bench.run(&["generate", "envoy", "gateway.yaml"]);

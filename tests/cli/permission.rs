@@ -65,7 +65,7 @@ fn permissions_are_listed_for_people_and_for_programs() {
 }
 
 #[test]
-fn masks_and_claims_are_told_by_name() {
+fn masks_and_claims_are_decoded_to_names() {
     let bench = Bench::new("permission-decode");
     bench.write("gateway.yaml", LICENCES);
     let ran = bench.run(&["permission", "decode", "gateway.yaml", "LIC=11"]);

@@ -119,7 +119,7 @@ fn blocks_save_calls_and_two_gateways_admit_the_limit_less_what_their_workers_ho
 }
 
 #[test]
-fn what_holds_while_the_service_is_gone_is_what_the_document_says() {
+fn on_failure_decides_while_the_service_is_down() {
     let mut site = Site::open(three_in_ten_seconds().unwrap(), &json!({ "on_failure": "open" })).unwrap();
     site.limits.stop_service();
     assert_eq!(site.statuses("c1", 8).unwrap(), [200; 8]);
