@@ -72,5 +72,5 @@ fn limit(table: u32, windows: usize) -> Limit {
 }
 
 const NOW: u64 = 1_700_000_000_000_000_000;
-const RATE: Window = Window::Rate { interval: 1, room: 1_000_000_000_000 };
+const RATE: Window = Window::Rate { interval: 1, capacity: 1_000_000_000_000 };
 const QUOTA: Window = Window::Quota { most: u32::MAX, period: QuotaPeriod::Day };

@@ -48,8 +48,8 @@ pub struct Gateway {
     pub(crate) copied: Rc<ByteBound>,
     /// Counts and limits the bytes of headers kept for requests whose bodies are held.
     pub(crate) kept: Rc<ByteBound>,
-    /// Whether more requests are due than one tick may wake, so that the next tick must come early.
-    is_hurried: Cell<bool>,
+    /// Whether more requests are due than one tick may wake.
+    is_tick_fast: Cell<bool>,
     /// The tick period that the host should set.
     tick: Cell<Option<Duration>>,
 }
@@ -90,12 +90,12 @@ impl Gateway {
             memory: RefCell::new(DecisionState {
                 polled,
                 tokens: TokenCache::new(MAX_TOKENS, bounds.token_cache),
-                quotas: Quotas::new(MAX_ACCOUNTS),
+                quotas: Quotas::new(MAX_LEASES),
             }),
             calls: RefCell::new(Calls { polling, quotas: QuotaCalls::default() }),
             waiting: RefCell::default(),
             awaiting_body: RefCell::default(),
-            is_hurried: Cell::default(),
+            is_tick_fast: Cell::default(),
             tick: Cell::new(Some(TICK)),
             policy,
         }
@@ -155,7 +155,7 @@ impl Gateway {
                 return Some(outcome);
             }
         }
-        self.set_hurried(true);
+        self.set_fast_tick(true);
         None
     }
 
@@ -183,14 +183,14 @@ impl Gateway {
                 }
                 self.wake(now, |on| matches!(on, Awaited::Document(_)), &mut outcome);
             }
-            CallId::Quota(account) => {
+            CallId::Quota(lease) => {
                 let known = {
                     let memory = &mut *self.memory.borrow_mut();
                     let quotas = &mut self.calls.borrow_mut().quotas;
-                    quotas.on_answer(account, answer, &mut memory.quotas, now, &mut outcome.commands)
+                    quotas.on_answer(lease, answer, &mut memory.quotas, now, &mut outcome.commands)
                 };
                 if known {
-                    self.wake(now, |on| on == Awaited::Quota(account), &mut outcome);
+                    self.wake(now, |on| on == Awaited::Quota(lease), &mut outcome);
                 }
             }
         }
@@ -212,12 +212,12 @@ impl Gateway {
     fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut GatewayEffects) {
         let (due, more) = self.waiting.borrow_mut().take(now, come);
         outcome.due = due;
-        self.set_hurried(more);
+        self.set_fast_tick(more);
     }
 
-    fn set_hurried(&self, more: bool) {
-        if self.is_hurried.replace(more) != more {
-            self.tick.set(Some(if more { HURRIED_TICK } else { TICK }));
+    fn set_fast_tick(&self, more: bool) {
+        if self.is_tick_fast.replace(more) != more {
+            self.tick.set(Some(if more { FAST_TICK } else { TICK }));
         }
     }
 }
@@ -230,13 +230,13 @@ fn log(level: Level, text: String) -> Command {
 /// The period at which a worker looks for documents that other workers fetched. A request waits at most this much longer.
 const TICK: Duration = Duration::from_millis(100);
 /// The tick period while more requests are due than may be woken at once.
-const HURRIED_TICK: Duration = Duration::from_millis(2);
+const FAST_TICK: Duration = Duration::from_millis(2);
 /// The maximum number of verified tokens that each worker caches.
 const MAX_TOKENS: usize = 20_000;
 /// The maximum number of header bytes kept while bodies arrive. Ten thousand typical requests use a tenth of this bound.
 const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// The maximum number of rate limit keys for which one worker stores answers of the rate limit service.
-const MAX_ACCOUNTS: usize = 10_000;
+const MAX_LEASES: usize = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -85,7 +85,7 @@ fn a_token_is_verified_once() {
 }
 
 #[test]
-fn a_token_that_does_not_hold_is_verified_each_time() {
+fn an_invalid_token_is_verified_each_time() {
     let gateway = Site::open();
     let token = token("user-1");
     gateway.verifier.result.set(false);
@@ -96,7 +96,7 @@ fn a_token_that_does_not_hold_is_verified_each_time() {
 }
 
 #[test]
-fn a_token_that_was_pushed_out_is_verified_again() {
+fn an_evicted_token_is_verified_again() {
     let gateway = Site::open();
     for user in 0..40 {
         assert_eq!(gateway.ask(&token(&format!("user-{user}")), 0), (true, 1));

@@ -61,7 +61,7 @@ impl Problems {
     /// Describes the first problems and gives the total number, for a single log line.
     pub fn summary(self) -> String {
         let all = self.sorted();
-        let first: Vec<String> = all.iter().take(MAX_TOLD).map(ToString::to_string).collect();
+        let first: Vec<String> = all.iter().take(MAX_REPORTED).map(ToString::to_string).collect();
         format!("{} ({} in total)", first.join("; "), all.len())
     }
 
@@ -120,7 +120,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The maximum number of problems described in a log line.
-const MAX_TOLD: usize = 3;
+const MAX_REPORTED: usize = 3;
 /// The number of problems after which a reader can stop.
 const PLENTY: usize = 1_000;
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::policy::verdict::wait::{AccountId, PolledId};
+use crate::policy::verdict::wait::{LeaseId, PolledId};
 
 /// A call to start.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub enum CallId {
     /// Fetches a polled document.
     Document(PolledId),
     /// Queries a rate limit service about one key of a limit.
-    Quota(AccountId),
+    Quota(LeaseId),
 }
 
 /// The request of a call, over HTTP or gRPC.

@@ -9,13 +9,13 @@ use super::command::{Command, Level};
 use super::log;
 use super::metrics::{CallOutcome, Count};
 use crate::policy::limits::rate_limit_client::{CallFault, HealthChange, Quotas, Service, wire};
-use crate::policy::verdict::wait::AccountId;
+use crate::policy::verdict::wait::LeaseId;
 
 /// The running calls of one worker.
 #[derive(Debug, Default)]
 pub struct QuotaCalls {
     /// The running calls, each with its deadline and its service.
-    running: HashMap<AccountId, (Duration, Rc<Service>)>,
+    running: HashMap<LeaseId, (Duration, Rc<Service>)>,
     /// Whether the cluster is at its request limit. If so, no call starts before another call ends.
     is_full: bool,
 }
@@ -32,9 +32,9 @@ impl QuotaCalls {
         }
         let call = quotas.poll_call(now)?;
         let ends_at = now + call.timeout + LONGEST_DELAY;
-        self.running.insert(call.account, (ends_at, call.service.clone()));
+        self.running.insert(call.lease, (ends_at, call.service.clone()));
         Some(Call {
-            id: CallId::Quota(call.account),
+            id: CallId::Quota(call.lease),
             cluster: call.service.cluster.clone(),
             timeout: call.timeout,
             request: CallRequest::Grpc { service: wire::SERVICE, method: wire::METHOD, message: call.message },
@@ -44,18 +44,18 @@ impl QuotaCalls {
     /// Handles the result of a call. Returns `false` if no waiting request can be decided with the result.
     pub fn on_answer(
         &mut self,
-        account: AccountId,
+        lease: LeaseId,
         answer: Answer<'_>,
         quotas: &mut Quotas,
         now: Duration,
         commands: &mut Vec<Command>,
     ) -> bool {
-        let Some((_, service)) = self.running.remove(&account) else { return false };
+        let Some((_, service)) = self.running.remove(&lease) else { return false };
         self.is_full = false;
         let message = match answer {
             // Other calls are running, so the cluster may be at its request limit. This is not a failure of the service.
             Answer::NotStarted if !self.running.is_empty() => {
-                quotas.put_off(account);
+                quotas.put_off(lease);
                 self.is_full = true;
                 return false;
             }
@@ -70,7 +70,7 @@ impl QuotaCalls {
             Err(_) => CallOutcome::Failed,
         };
         commands.push(Command::Count(Count::Call("rate limit", service.cluster.as_str().into(), outcome)));
-        match quotas.handle_answer(account, message.as_deref().map_err(|fault| *fault), now) {
+        match quotas.handle_answer(lease, message.as_deref().map_err(|fault| *fault), now) {
             Some(HealthChange::Paused(fault)) => {
                 let text = format!("the rate limit service is not asked for a second: {fault:?}");
                 commands.push(log(Level::Warn, text));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::config::node::Node;
+use crate::gateway::FAST_TICK;
 use crate::gateway::Gateway;
-use crate::gateway::HURRIED_TICK;
 use crate::gateway::call::{Answer, CallRequest, GrpcMessage};
 use crate::gateway::command::Command;
 use crate::gateway::shared::LocalData;
@@ -233,7 +233,7 @@ fn an_outage_of_the_service_wakes_requests_in_several_ticks() {
         ticks += 1;
     }
     assert!(ticks > 1);
-    assert_eq!(site.gateway.next_tick(), Some(HURRIED_TICK));
+    assert_eq!(site.gateway.next_tick(), Some(FAST_TICK));
 }
 
 #[test]

@@ -101,10 +101,10 @@ pub(super) fn spend(
 ) -> Result<(), Rejection> {
     let charges = charges(limits, subject, world);
     let counted = count(&charges, CountingMode::Take, world.now, world.limits);
-    for (charge, standing) in charges.iter().zip(&counted.standings).filter(|(charge, _)| !charge.limit.shadow) {
-        if let Some(standing) = standing {
-            world.note("limit", || format!("{}: {} left of {}", standing.window, standing.left, standing.most));
-            progress.plan.budget.add(&charge.meter.policy, standing.clone());
+    for (charge, remaining) in charges.iter().zip(&counted.remaining).filter(|(charge, _)| !charge.limit.shadow) {
+        if let Some(remaining) = remaining {
+            world.note("limit", || format!("{}: {} left of {}", remaining.window, remaining.left, remaining.most));
+            progress.plan.budget.add(&charge.meter.policy, remaining.clone());
         }
     }
     refusal(&charges, counted, "rate_limited", world, progress)
@@ -124,16 +124,16 @@ fn refusal(
     }
     counted.would.iter().for_each(|limit| progress.note_shadow(limit));
     let Some(refused) = counted.refused else { return Ok(()) };
-    let seconds = refused.standing.seconds;
-    world.note("limit", || format!("{}: nothing left for {seconds} s", refused.standing.window));
-    progress.audit.limit = Some(refused.standing.window.clone());
+    let seconds = refused.remaining.seconds;
+    world.note("limit", || format!("{}: nothing left for {seconds} s", refused.remaining.window));
+    progress.audit.limit = Some(refused.remaining.window.clone());
     if reason == "rate_limited"
         && let Some(charge) = charges.get(refused.charge)
     {
         for charge in charges.iter().filter(|charge| !charge.limit.shadow) {
             progress.plan.budget.list(&charge.meter.policy);
         }
-        progress.plan.budget.refused(&charge.meter.policy, refused.standing);
+        progress.plan.budget.refused(&charge.meter.policy, refused.remaining);
     }
     let reason = if refused.contended { "limit_contended" } else { reason };
     Err(Rejection::new(RejectionKind::RateLimited(u32::try_from(seconds).unwrap_or(u32::MAX)), reason))

@@ -115,20 +115,20 @@ impl Polled {
 
     /// Returns the key set for a request received at `received_at`.
     pub fn key_set(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<KeySet> {
-        self.standing(id, received_at, now, PolledContent::key_set)
+        self.availability(id, received_at, now, PolledContent::key_set)
     }
 
     /// Returns the revocation list for a request received at `received_at`.
     pub fn revocations(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<Revocations> {
-        self.standing(id, received_at, now, PolledContent::revocations)
+        self.availability(id, received_at, now, PolledContent::revocations)
     }
 
     /// Returns the client directory for a request received at `received_at`.
     pub fn clients(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<ClientDirectory> {
-        self.standing(id, received_at, now, PolledContent::clients)
+        self.availability(id, received_at, now, PolledContent::clients)
     }
 
-    fn standing<T>(
+    fn availability<T>(
         &self,
         id: PolledId,
         received_at: Duration,
@@ -181,7 +181,7 @@ impl Polled {
     /// Returns `true` if a fetch is due, because the document is missing or old, or because a request needs a newer document.
     pub fn is_due(&mut self, id: PolledId, now: Duration) -> bool {
         let Some(document) = self.documents.get_mut(id.0) else { return false };
-        document.meet_clock(now);
+        document.handle_clock_set_back(now);
         let Some(attempted_at) = document.attempted_at else { return true };
         let plan = &document.plan;
         let since = now.saturating_sub(attempted_at);
@@ -232,7 +232,7 @@ impl PolledDocument {
 
     /// Handles a clock that was set back, by replacing times in the future with the current time. Otherwise the document could be
     /// used for too long, or its next fetch could be late.
-    fn meet_clock(&mut self, now: Duration) {
+    fn handle_clock_set_back(&mut self, now: Duration) {
         if self.attempted_at.is_some_and(|at| at > now + MAX_SKEW) {
             self.attempted_at = Some(now);
             self.held.iter_mut().for_each(|held| held.fetched_at = held.fetched_at.min(now));

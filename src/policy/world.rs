@@ -19,7 +19,7 @@ pub struct World<'w> {
     pub tokens: &'w mut TokenCache,
     /// The storage of the buckets of local limits.
     pub limits: &'w mut dyn BucketStore,
-    /// The accounts of all descriptors at rate limit services.
+    /// The leases of all descriptors at rate limit services.
     pub quotas: &'w mut Quotas,
     /// Verifies signatures.
     pub verifier: &'w dyn SignatureVerifier,

@@ -2,7 +2,7 @@
 //!
 //! The small module, which is built in this way, rejects configurations that contain a schema.
 
-pub use super::schema_types::{Misfit, NearMiss, SchemaFault, SchemaFinding};
+pub use super::schema_types::{NearMiss, SchemaFault, SchemaFinding, ValidationError};
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ impl Schema {
     ///
     /// # Errors
     /// Never returns an error, because no schema can exist.
-    pub fn judge(&self, _value: &Json<'_>, _room: &'static str) -> Result<(), Misfit> {
+    pub fn judge(&self, _value: &Json<'_>, _prefix: &'static str) -> Result<(), ValidationError> {
         match *self {}
     }
 }

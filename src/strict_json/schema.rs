@@ -11,12 +11,12 @@ mod builder;
 mod dialect;
 mod evaluated;
 mod graph;
-mod here;
 mod id;
 mod judge;
 mod keyword;
 mod keywords;
 mod library;
+mod location;
 mod order;
 mod pattern;
 mod places;
@@ -27,7 +27,7 @@ mod search;
 mod steps;
 mod words;
 
-pub use super::schema_types::{Misfit, NearMiss, SchemaFault, SchemaFinding};
+pub use super::schema_types::{NearMiss, SchemaFault, SchemaFinding, ValidationError};
 pub use library::Library;
 
 use super::tree::Json;
@@ -43,13 +43,13 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Validates a value. Pointers in findings start with `room`. They contain names from the schema and array indexes, but no
+    /// Validates a value. Pointers in findings start with `prefix`. They contain names from the schema and array indexes, but no
     /// names from the value.
     ///
     /// # Errors
     /// Returns the reason why the value does not match the schema.
-    pub fn judge(&self, value: &Json<'_>, room: &'static str) -> Result<(), Misfit> {
-        Judge::new(&self.program, room, value).run(self.root, value)
+    pub fn judge(&self, value: &Json<'_>, prefix: &'static str) -> Result<(), ValidationError> {
+        Judge::new(&self.program, prefix, value).run(self.root, value)
     }
 }
 

@@ -13,7 +13,7 @@ pub struct SchemaFinding {
 
 /// The reason why validation refuses a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misfit {
+pub enum ValidationError {
     /// The value violates the schema. The list contains the first violations.
     Findings(Vec<SchemaFinding>),
     /// Validation would take too long.

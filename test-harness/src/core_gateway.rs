@@ -24,7 +24,7 @@ use crate::client::Request;
 use crate::native::{Arrival, Gateway};
 use crate::outcome::{Forwarded, Headers, Outcome};
 use crate::shown;
-use crate::upstream::Wish;
+use crate::upstream::ResponseSpec;
 
 /// A gateway with its simulated host and the documents that it fetches.
 struct CoreGateway {
@@ -101,13 +101,13 @@ impl CoreGateway {
         }
         let mut seen = forwarded(edited(headers.clone(), &sent.request), arrival.request);
         seen.trailers = edited(sent_trailers, &sent.trailers);
-        let wish = Wish::read(seen.path.split_once('?').map_or("", |(_, query)| query));
-        let status = wish.status();
-        let response = wish.headers();
+        let spec = ResponseSpec::read(seen.path.split_once('?').map_or("", |(_, query)| query));
+        let status = spec.status();
+        let response = spec.headers();
         host.stream.details = "via_upstream".to_owned();
         let has_grpc_status = || response.iter().any(|(name, _)| name == "grpc-status");
         sent.add(host.with(None, |host| transaction.on_response_headers(gateway, status, &has_grpc_status, host)));
-        let body = if arrival.request.method == b"HEAD" { Vec::new() } else { wish.body(&seen).into_bytes() };
+        let body = if arrival.request.method == b"HEAD" { Vec::new() } else { spec.body(&seen).into_bytes() };
         let headers = edited(response, &sent.response);
         let audit = serde_json::from_str(&transaction.close(end(status), String::new)).ok();
         Ok(Outcome { status, headers, body, forwarded: Some(seen), audit, ..Outcome::default() })

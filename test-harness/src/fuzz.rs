@@ -4,11 +4,11 @@
 //! stored inputs and some random inputs.
 
 mod browser;
-pub mod dice;
 mod fetched;
 mod gateways;
 mod patterns;
 mod pipeline;
+pub mod rng;
 mod schemas;
 mod texts;
 
@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 use crate::{envoy, octets};
 
 /// A message that names the failed property and the input.
-pub type Broken = String;
+pub type PropertyError = String;
 
 /// A fuzz target: seeds, and properties that every input must have.
 pub trait Target {
@@ -29,7 +29,7 @@ pub trait Target {
     fn seeds(&self) -> Vec<Vec<u8>>;
 
     /// Runs one input and returns an error if the input violates a property. A panic is also a finding.
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken>;
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError>;
 }
 
 /// A function that creates a target.
@@ -76,7 +76,7 @@ pub fn corpus_folder(name: &str) -> PathBuf {
 }
 
 /// Runs one input and returns a panic as an error.
-pub fn feed(target: &mut dyn Target, input: &[u8]) -> Result<(), Broken> {
+pub fn feed(target: &mut dyn Target, input: &[u8]) -> Result<(), PropertyError> {
     let shown = |what: &str| format!("{what}\ninput: {}", octets::escape(input));
     match catch_unwind(AssertUnwindSafe(|| target.hold(input))) {
         Ok(held) => held.map_err(|broken| shown(&broken)),

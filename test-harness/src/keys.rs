@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_published_key_holds_nothing_secret() {
+    fn a_published_key_contains_nothing_secret() {
         for name in names().unwrap() {
             let public = Key::named(name).unwrap().public();
             for secret in ["d", "p", "q", "dp", "dq", "qi", "k"] {

@@ -11,7 +11,7 @@ use crate::client::{self, Request, Response};
 use crate::{clock, outcome};
 
 /// The name of a kind of request, and a request of this kind.
-pub type Sort = (&'static str, Request);
+pub type RequestKind = (&'static str, Request);
 
 /// A sent request and its response.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub struct Answer {
 pub fn during<T>(
     to: SocketAddr,
     clients: usize,
-    sorts: &[Sort],
+    sorts: &[RequestKind],
     act: impl FnOnce(&AtomicU64) -> Result<T>,
 ) -> Result<(T, Vec<Sent>)> {
     let (over, answered) = (AtomicBool::new(false), AtomicU64::new(0));

@@ -10,7 +10,7 @@ use crate::small_module::{self, Export};
 
 /// The misbehaviour of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Oddity {
+pub enum Misbehaviour {
     /// The filter traps on the headers of each request, like a panic.
     TrapsAtRequests,
     /// The filter allocates memory on the headers of each request until the host refuses more memory, like a memory leak.
@@ -25,8 +25,8 @@ pub struct File(PathBuf);
 
 impl File {
     /// Writes a misbehaving module.
-    pub fn write(oddity: Oddity) -> Result<Self> {
-        Self::of(&build(oddity)?)
+    pub fn write(misbehaviour: Misbehaviour) -> Result<Self> {
+        Self::of(&build(misbehaviour)?)
     }
 
     /// Writes the bytes of a module.
@@ -49,16 +49,16 @@ impl Drop for File {
 }
 
 /// Returns the bytes of a misbehaving module. The module exports only what a proxy-wasm host requires.
-pub fn build(oddity: Oddity) -> Result<Vec<u8>> {
+pub fn build(misbehaviour: Misbehaviour) -> Result<Vec<u8>> {
     use Instruction::{I32Const, Unreachable};
-    let at_requests = match oddity {
-        Oddity::TrapsAtRequests => vec![Unreachable],
-        Oddity::EatsMemory => until_no_more(),
-        Oddity::RefusesOnWorkers => vec![I32Const(0)],
+    let at_requests = match misbehaviour {
+        Misbehaviour::TrapsAtRequests => vec![Unreachable],
+        Misbehaviour::EatsMemory => until_no_more(),
+        Misbehaviour::RefusesOnWorkers => vec![I32Const(0)],
     };
-    let configure = match oddity {
-        Oddity::TrapsAtRequests | Oddity::EatsMemory => vec![I32Const(1)],
-        Oddity::RefusesOnWorkers => only_twice(),
+    let configure = match misbehaviour {
+        Misbehaviour::TrapsAtRequests | Misbehaviour::EatsMemory => vec![I32Const(1)],
+        Misbehaviour::RefusesOnWorkers => only_twice(),
     };
     let callbacks = vec![
         Export::number("proxy_on_configure", 2, configure),

@@ -22,7 +22,7 @@ pub struct RateLimits {
     redis_port: u16,
     redis: Option<Child>,
     service: Option<Service>,
-    heard: Heard,
+    heard: ServiceLog,
 }
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Service {
 }
 
 /// The lines that the service wrote to standard output.
-type Heard = Arc<Mutex<Vec<String>>>;
+type ServiceLog = Arc<Mutex<Vec<String>>>;
 
 /// One rate limit request that the service received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl RateLimits {
         let folder = envoy::fresh_folder()?;
         std::fs::write(folder.join("limits.json"), limits.to_string())?;
         let [port, redis_port] = ports::free()?;
-        let mut all = Self { folder, port, redis_port, redis: None, service: None, heard: Heard::default() };
+        let mut all = Self { folder, port, redis_port, redis: None, service: None, heard: ServiceLog::default() };
         all.start_redis()?;
         all.start_service()?;
         Ok(all)

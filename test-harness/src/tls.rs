@@ -42,18 +42,18 @@ impl Tls {
 
     /// Sends one HTTP/1.1 request on a new connection.
     pub fn send(&self, to: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
-        Ok(self.send_and_tell(to, request, patience)?.0)
+        Ok(self.send_with_handshake_kind(to, request, patience)?.0)
     }
 
     /// Sends one HTTP/1.1 request on a new connection. Returns the response and the kind of the TLS handshake.
-    pub fn send_and_tell(
+    pub fn send_with_handshake_kind(
         &self,
         to: SocketAddr,
         request: &Request,
         patience: Duration,
     ) -> Result<(Response, HandshakeKind)> {
         let mut socket = client::connect(to, patience)?;
-        let mut tls = ClientConnection::new(self.agreeing_to(b"http/1.1"), name()?)?;
+        let mut tls = ClientConnection::new(self.with_alpn(b"http/1.1"), name()?)?;
         while tls.is_handshaking() {
             tls.complete_io(&mut socket).context("no handshake")?;
         }
@@ -68,7 +68,7 @@ impl Tls {
         let exchange = async {
             let socket = tokio::net::TcpStream::connect(to).await?;
             let tls =
-                TlsConnector::from(self.agreeing_to(b"h2")).connect(name()?, socket).await.context("no handshake")?;
+                TlsConnector::from(self.with_alpn(b"h2")).connect(name()?, socket).await.context("no handshake")?;
             ensure!(tls.get_ref().1.alpn_protocol() == Some(b"h2"), "the server did not agree to HTTP/2");
             h2c::exchange(tls, "https", request).await
         };
@@ -76,7 +76,7 @@ impl Tls {
         server::runtime()?.block_on(answer).context("no complete response in time")?
     }
 
-    fn agreeing_to(&self, protocol: &[u8]) -> Arc<ClientConfig> {
+    fn with_alpn(&self, protocol: &[u8]) -> Arc<ClientConfig> {
         let mut config = self.0.clone();
         config.alpn_protocols = vec![protocol.to_vec()];
         Arc::new(config)

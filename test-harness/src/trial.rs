@@ -89,27 +89,31 @@ impl Servers {
 impl Gate {
     /// Starts a gateway with the document of [`Servers::policy`] and the unmodified generated configuration.
     pub fn open(servers: &Servers) -> Result<Self> {
-        Self::bent(&servers.policy(), |_| Ok(()))
+        Self::with_changes(&servers.policy(), |_| Ok(()))
     }
 
-    /// Starts a gateway for `policy`, after `bend` has modified the generated configuration.
-    pub fn bent(policy: &Value, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Self> {
-        Self::set_up(policy, None, bend)
+    /// Starts a gateway for `policy`, after `change` has modified the generated configuration.
+    pub fn with_changes(policy: &Value, change: impl FnOnce(&mut Value) -> Result<()>) -> Result<Self> {
+        Self::set_up(policy, None, change)
     }
 
-    /// Starts a gateway like [`Gate::bent`] that uses TLS.
+    /// Starts a gateway like [`Gate::with_changes`] that uses TLS.
     pub fn over_tls(
         policy: &Value,
         certificates: &Certificates,
-        bend: impl FnOnce(&mut Value) -> Result<()>,
+        change: impl FnOnce(&mut Value) -> Result<()>,
     ) -> Result<Self> {
-        Self::set_up(policy, Some(certificates), bend)
+        Self::set_up(policy, Some(certificates), change)
     }
 
-    fn set_up(policy: &Value, tls: Option<&Certificates>, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Self> {
+    fn set_up(
+        policy: &Value,
+        tls: Option<&Certificates>,
+        change: impl FnOnce(&mut Value) -> Result<()>,
+    ) -> Result<Self> {
         let [port, admin] = ports::free()?;
         let mut config = written(policy, port, admin, tls)?;
-        bend(&mut config)?;
+        change(&mut config)?;
         let launch = Launch { bootstrap: &config.to_string(), admin, workers: WORKERS, env: Vec::new() };
         Ok(Self::of(Envoy::start(&launch)?, port))
     }

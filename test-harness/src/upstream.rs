@@ -72,7 +72,7 @@ impl Upstream {
 
 async fn echo(upstream: String, received: Received, request: Request) -> io::Result<Response> {
     let (head, body) = request.into_parts();
-    let wish = Wish::read(head.uri.query().unwrap_or_default());
+    let spec = ResponseSpec::read(head.uri.query().unwrap_or_default());
     let headers =
         head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
     let path = head.uri.path_and_query().map_or("", |path| path.as_str()).to_owned();
@@ -84,12 +84,12 @@ async fn echo(upstream: String, received: Received, request: Request) -> io::Res
             trailers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
         arrival.seen.body_bytes = body.to_bytes().len();
     }
-    let reply = wish.reply(&arrival.seen);
+    let reply = spec.reply(&arrival.seen);
     drop(arrival);
-    if let Some(delay) = wish.delay {
+    if let Some(delay) = spec.delay {
         tokio::time::sleep(delay).await;
     }
-    if wish.reset {
+    if spec.reset {
         return Err(io::Error::other("reset, as asked"));
     }
     reply
@@ -109,7 +109,7 @@ impl Drop for Arrival {
 
 /// The response that the query of a request specifies.
 #[derive(Debug, Default)]
-pub struct Wish {
+pub struct ResponseSpec {
     status: Option<u16>,
     delay: Option<Duration>,
     reset: bool,
@@ -118,18 +118,18 @@ pub struct Wish {
     headers: Headers,
 }
 
-impl Wish {
+impl ResponseSpec {
     /// Parses a query.
     pub fn read(query: &str) -> Self {
-        let mut wish = Self::default();
+        let mut spec = Self::default();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             let value = percent_decoded(value);
             match name {
-                "status" => wish.status = value.parse().ok(),
-                "delay_ms" => wish.delay = value.parse().ok().map(Duration::from_millis),
-                "reset" => wish.reset = value == "1",
-                "break" => wish.breaks = Some(value),
-                "body_bytes" => wish.body_bytes = value.parse().ok(),
+                "status" => spec.status = value.parse().ok(),
+                "delay_ms" => spec.delay = value.parse().ok().map(Duration::from_millis),
+                "reset" => spec.reset = value == "1",
+                "break" => spec.breaks = Some(value),
+                "body_bytes" => spec.body_bytes = value.parse().ok(),
                 _ => {
                     let header = name.strip_prefix("h.").map(|name| (percent_decoded(name), value.into_bytes()));
                     // Fuzzing can produce a query with an invalid response header (`h.<name>`). The server cannot send it, so
@@ -138,11 +138,11 @@ impl Wish {
                         hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok()
                             && hyper::header::HeaderValue::from_bytes(value).is_ok()
                     };
-                    wish.headers.extend(header.filter(can_be_sent));
+                    spec.headers.extend(header.filter(can_be_sent));
                 }
             }
         }
-        wish
+        spec
     }
 
     /// Returns the status of the response.

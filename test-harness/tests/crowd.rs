@@ -26,7 +26,7 @@ fn a_crowd_before_the_first_key_set_passes_with_one_fetch() {
 }
 
 #[test]
-fn a_crowd_without_keys_to_come_is_told_so_and_the_workers_go_on() {
+fn requests_are_refused_while_the_key_endpoint_fails_and_served_after_it_recovers() {
     let mut crowd = Crowd::gather("slow", "1h").unwrap();
     assert_eq!(crowd.statuses(0).unwrap(), [503; CROWD]);
     crowd.stage.scene.issuer.fail(Fault::None);
@@ -61,12 +61,11 @@ fn a_crowd_of_forgers_causes_one_fetch_in_each_cool_down_and_brings_new_keys_in(
 }
 
 #[test]
-fn a_throng_that_waits_for_the_first_key_set_passes() {
+fn many_requests_that_wait_for_the_first_key_set_pass() {
     let mut crowd = Crowd::gather("late", "1h").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let statuses = runtime.block_on(crowd.throng(0)).unwrap();
-    // Envoy distributes connections unevenly over its workers, and each worker holds a limited number of requests. So some
-    // requests may be refused.
+    let statuses = runtime.block_on(crowd.load(0)).unwrap();
+    // Envoy distributes connections over its workers unevenly, and each worker holds only a limited number of requests.
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let too_many = statuses.get(&503).copied().unwrap_or(0);
     assert_eq!(passed + too_many, CONNECTIONS * STREAMS, "{statuses:?}");
@@ -76,11 +75,11 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
 
 /// All workers count requests at the same time. No request above the limit may pass.
 #[test]
-fn a_throng_gets_exactly_what_its_limit_has() {
+fn concurrent_requests_get_exactly_the_limit() {
     let mut crowd = Crowd::of(LIMITED).unwrap();
     let began = clock::unix_seconds();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let statuses = runtime.block_on(crowd.throng(0)).unwrap();
+    let statuses = runtime.block_on(crowd.load(0)).unwrap();
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let came_back = usize::try_from((clock::unix_seconds() - began) / 6 + 1).unwrap();
     assert_eq!(passed + statuses.get(&429).copied().unwrap_or(0), CONNECTIONS * STREAMS, "{statuses:?}");
@@ -124,7 +123,7 @@ impl Crowd {
 
     /// Sends the request of one case thousands of times concurrently over HTTP/2. Returns the number of responses for each
     /// status.
-    async fn throng(&self, case: usize) -> Result<BTreeMap<u16, usize>> {
+    async fn load(&self, case: usize) -> Result<BTreeMap<u16, usize>> {
         let case = self.cases.get(case).context("there is no such case")?;
         let request = self.stage.scene.request(case)?;
         let mut sent = JoinSet::new();

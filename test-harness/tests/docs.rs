@@ -63,7 +63,7 @@ fn envoy_loads_every_filter_entry() -> Result<()> {
 fn commands_print_what_the_documentation_shows() -> Result<()> {
     let mut ran = 0;
     for page in Page::all()? {
-        let folder = workplace(&page)?;
+        let folder = page_folder(&page)?;
         for block in page.blocks() {
             if let Some(name) = block.info.strip_prefix("yaml file=") {
                 fs::write(folder.join(name), &block.text)?;
@@ -103,7 +103,7 @@ fn the_quick_start_answers_as_it_says() -> Result<()> {
         env.push((name.to_owned(), upstream.url()));
         upstreams.push(upstream);
     }
-    let folder = workplace(&readme)?;
+    let folder = page_folder(&readme)?;
     fs::write(folder.join("demo.yaml"), document.replace(DEMO_ISSUER, &issuer.url()))?;
     let [port, admin] = ports::free()?;
     let (document, module) = (folder.join("demo.yaml"), envoy::module()?);
@@ -161,7 +161,7 @@ fn commands(block: &Block) -> Vec<(&str, String)> {
 }
 
 /// Creates a folder in which the commands of a page can run. It contains the files that the commands name.
-fn workplace(page: &Page) -> Result<PathBuf> {
+fn page_folder(page: &Page) -> Result<PathBuf> {
     let name = page.path.display().to_string().replace(['/', '.'], "-");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("docs-{}-{name}", std::process::id()));
     fs::create_dir_all(folder.join("envoy"))?;

@@ -74,7 +74,7 @@ fn envoy_accepts_a_listener_with_tls() {
 }
 
 #[test]
-fn requests_get_one_envelope_and_one_line_whoever_refuses_them() {
+fn every_refusal_has_one_envelope_and_one_log_line() {
     let [port, admin] = ports::free().unwrap();
     let received = Received::default();
     let echo = Upstream::start("echo", 0, received.clone()).unwrap();
@@ -114,9 +114,9 @@ fn requests_get_one_envelope_and_one_line_whoever_refuses_them() {
         let body = String::from_utf8_lossy(&response.body).into_owned();
         let target = String::from_utf8_lossy(&request.target);
         assert_eq!(response.status, *status, "{target}: {body}");
-        let told = serde_json::from_str::<Value>(&body).ok();
-        let told = told.as_ref().and_then(|body| body.pointer("/error/code")).and_then(Value::as_str);
-        assert_eq!(told, *code, "{target}: {body}");
+        let answered = serde_json::from_str::<Value>(&body).ok();
+        let answered = answered.as_ref().and_then(|body| body.pointer("/error/code")).and_then(Value::as_str);
+        assert_eq!(answered, *code, "{target}: {body}");
         for hidden in ["server", "x-powered-by", "x-envoy-upstream-service-time"] {
             assert_eq!(outcome::values(&response.headers, hidden), [""; 0], "{target}: {hidden}");
         }

@@ -1,6 +1,6 @@
 //! Runs the fuzz targets with stored findings and random input. `make fuzz` searches for new findings.
 
-use test_harness::fuzz::dice::Dice;
+use test_harness::fuzz::rng::Rng;
 use test_harness::fuzz::{self, TARGETS};
 
 #[test]
@@ -10,9 +10,9 @@ fn no_hostile_input_breaks_the_core() {
         let mut inputs = target.seeds();
         assert!(!inputs.is_empty(), "{name} has no seeds");
         inputs.extend(fuzz::corpus(name).unwrap());
-        let mut dice = Dice::new(SEED);
-        let chance: Vec<_> = (0..ROUNDS).map(|_| dice.one_of(&inputs).cloned().unwrap()).collect();
-        let chance: Vec<_> = chance.iter().map(|input| dice.mutated(input)).collect();
+        let mut rng = Rng::new(SEED);
+        let chance: Vec<_> = (0..ROUNDS).map(|_| rng.one_of(&inputs).cloned().unwrap()).collect();
+        let chance: Vec<_> = chance.iter().map(|input| rng.mutated(input)).collect();
         for input in inputs.iter().chain(&chance) {
             fuzz::feed(&mut *target, input).unwrap_or_else(|broken| panic!("{name}: {broken}"));
         }

@@ -12,21 +12,21 @@ use test_harness::stage::Stage;
 use test_harness::{envoy, ports, program};
 
 /// The folder with an admin's files, and the stage that uses the files.
-struct Desk {
+struct KeysFixture {
     stage: Stage,
     folder: PathBuf,
 }
 
-impl Desk {
-    fn set() -> Result<Desk> {
+impl KeysFixture {
+    fn set() -> Result<KeysFixture> {
         let file: CaseFile = serde_saphyr::from_str(FILE).context("the file of tests/keys.rs")?;
         let stage = Stage::set(&file, &envoy::module()?)?;
         let folder = envoy::fresh_folder()?;
         std::fs::write(folder.join("gateway.json"), stage.scene.policy.to_string())?;
         std::fs::write(folder.join("clients.json"), CLIENTS)?;
-        let desk = Desk { stage, folder };
-        desk.publish()?;
-        Ok(desk)
+        let fixture = KeysFixture { stage, folder };
+        fixture.publish()?;
+        Ok(fixture)
     }
 
     /// Changes the document of clients and publishes it. Returns the created key, if any.
@@ -66,7 +66,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for KeysFixture {
     fn drop(&mut self) {
         let _left = std::fs::remove_dir_all(&self.folder);
     }
@@ -74,29 +74,29 @@ impl Drop for Desk {
 
 #[test]
 fn a_key_that_is_made_exchanged_and_revoked_is_obeyed_by_every_worker() -> Result<()> {
-    let mut desk = Desk::set()?;
-    let first = desk.keys("create", &["--client", "nightly", "--expires", "30d"])?;
-    desk.everywhere(&first, 200)?;
-    let next = desk.keys("rotate", &["--client", "nightly", "--expires", "60d", "--overlap", "1d"])?;
+    let mut fixture = KeysFixture::set()?;
+    let first = fixture.keys("create", &["--client", "nightly", "--expires", "30d"])?;
+    fixture.everywhere(&first, 200)?;
+    let next = fixture.keys("rotate", &["--client", "nightly", "--expires", "60d", "--overlap", "1d"])?;
     ensure!(first != next, "the same key again");
-    desk.everywhere(&first, 200)?;
-    desk.everywhere(&next, 200)?;
+    fixture.everywhere(&first, 200)?;
+    fixture.everywhere(&next, 200)?;
     let of_first = first.rsplit_once('_').context("no key")?.0;
-    desk.keys("revoke", &["--key", of_first])?;
-    desk.everywhere(&first, 401)?;
-    desk.everywhere(&next, 200)?;
-    let last = desk.keys("rotate", &["--client", "nightly", "--expires", "60d", "--overlap", "0s"])?;
-    desk.everywhere(&next, 401)?;
-    desk.everywhere(&last, 200)?;
-    let trail = std::fs::read_to_string(desk.folder.join("clients.audit.jsonl"))?;
+    fixture.keys("revoke", &["--key", of_first])?;
+    fixture.everywhere(&first, 401)?;
+    fixture.everywhere(&next, 200)?;
+    let last = fixture.keys("rotate", &["--client", "nightly", "--expires", "60d", "--overlap", "0s"])?;
+    fixture.everywhere(&next, 401)?;
+    fixture.everywhere(&last, 200)?;
+    let trail = std::fs::read_to_string(fixture.folder.join("clients.audit.jsonl"))?;
     ensure!(trail.lines().count() == 4, "{trail}");
     for key in [&first, &next, &last] {
         let secret = key.rsplit('_').next().unwrap_or_default();
         ensure!(!trail.contains(secret), "the trail holds a key");
-        let written = desk.stage.envoy.lines().into_iter().find(|line| line.contains(secret));
+        let written = fixture.stage.envoy.lines().into_iter().find(|line| line.contains(secret));
         ensure!(written.is_none(), "a key was written down: {written:?}");
     }
-    desk.stage.filter_never_failed()
+    fixture.stage.filter_never_failed()
 }
 
 const PUBLISHED: &str = "/documents/clients";

@@ -15,14 +15,14 @@ use test_harness::upstream::{Received, Upstream};
 use test_harness::{certificate, ports, program};
 
 /// The output of the command line.
-struct Said {
+struct CommandOutput {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
 /// Runs `token get` for a client whose secret is in the environment.
-fn get(secret: &str, env: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
+fn get(secret: &str, env: &[(&str, &str)], arguments: &[&str]) -> Result<CommandOutput> {
     let mut command = Command::new(program::program()?);
     command.args(["token", "get", "--secret-env", "PORTCULLIS_TEST_CLIENT"]).args(arguments).stdin(Stdio::null());
     // The proxy settings and certificates of the environment must not affect the test.
@@ -41,11 +41,11 @@ fn get(secret: &str, env: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
     let output = command.env("PORTCULLIS_TEST_CLIENT", secret).envs(env.iter().copied()).output()?;
     let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     ensure!(!err.contains(secret), "the secret was written down: {err}");
-    Ok(Said { code: output.status.code(), out, err })
+    Ok(CommandOutput { code: output.status.code(), out, err })
 }
 
 /// Returns the token. Standard output must have only the token, on one line.
-fn token(said: &Said) -> Result<&str> {
+fn token(said: &CommandOutput) -> Result<&str> {
     ensure!(said.code == Some(0), "{}", said.err);
     let token = said.out.strip_suffix('\n').context("no line")?;
     ensure!(token.split('.').count() == 3 && !token.contains(['\n', ' ']), "standard output has `{}`", said.out);
@@ -60,7 +60,7 @@ fn clients() -> Value {
 }
 
 #[test]
-fn a_token_that_was_got_opens_a_route_of_a_real_envoy() -> Result<()> {
+fn a_fetched_token_opens_a_route_of_a_real_envoy() -> Result<()> {
     let provider = Provider::start(&clients(), RESOURCE, None)?;
     let upstream = Upstream::start("orders", 0, Received::default())?;
     let document = json!({
@@ -105,7 +105,7 @@ fn a_token_that_was_got_opens_a_route_of_a_real_envoy() -> Result<()> {
 }
 
 #[test]
-fn a_refusal_is_told_in_the_servers_own_words() -> Result<()> {
+fn a_refusal_of_the_token_server_is_reported_verbatim() -> Result<()> {
     let provider = Provider::start(&clients(), RESOURCE, None)?;
     let other_name = provider.issuer.replace("127.0.0.1", "localhost");
     let issuer = ["--issuer", &provider.issuer];

@@ -12,65 +12,65 @@ use test_harness::{envoy, ports};
 
 #[test]
 fn keys_are_refreshed_by_one_worker_for_all_and_retired_ones_are_let_go() {
-    let mut life = Life::begin("1d").unwrap();
-    assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);
-    life.stage.scene.issuer.publish(&["rsa-2"]);
-    let (began, before) = (clock::unix_seconds(), life.fetches());
-    life.until(0, 401).unwrap();
-    assert_eq!(life.statuses(1).unwrap(), [200; ROUND], "the new key came with the refresh");
-    life.stage.scene.issuer.publish(&["rsa-1", "rsa-2"]);
-    life.until(0, 200).unwrap();
+    let mut fixture = RefreshFixture::begin("1d").unwrap();
+    assert_eq!(fixture.statuses(0).unwrap(), [200; ROUND]);
+    fixture.stage.scene.issuer.publish(&["rsa-2"]);
+    let (began, before) = (clock::unix_seconds(), fixture.fetches());
+    fixture.until(0, 401).unwrap();
+    assert_eq!(fixture.statuses(1).unwrap(), [200; ROUND], "the new key came with the refresh");
+    fixture.stage.scene.issuer.publish(&["rsa-1", "rsa-2"]);
+    fixture.until(0, 200).unwrap();
     let seconds = usize::try_from(clock::unix_seconds() - began + 1).unwrap();
-    let fetches = life.fetches() - before;
+    let fetches = fixture.fetches() - before;
     // The gateway must wait at least 0.8 seconds between two fetches, regardless of the number of workers.
     assert!(fetches <= seconds * 5 / 4 + 2, "{fetches} fetches within {seconds} seconds");
-    life.stage.filter_never_failed().unwrap();
+    fixture.stage.filter_never_failed().unwrap();
 }
 
 #[test]
-fn what_has_not_changed_is_not_sent_again_and_stays_as_good_as_new() {
-    let mut life = Life::begin("2s").unwrap();
-    assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);
-    let documents = life.stage.scene.issuer.documents.clone();
+fn a_not_modified_response_renews_the_document() {
+    let mut fixture = RefreshFixture::begin("2s").unwrap();
+    assert_eq!(fixture.statuses(0).unwrap(), [200; ROUND]);
+    let documents = fixture.stage.scene.issuer.documents.clone();
     let sent = || documents.requests(KEY_SET_PATH) - documents.unchanged(KEY_SET_PATH);
     let began = clock::unix_seconds();
     let many = Deadline::after(PATIENCE).poll(|| (documents.unchanged(KEY_SET_PATH) >= 6).then_some(()));
     assert!(many.is_some() && clock::unix_seconds() - began >= 4, "longer than a set serves that is not confirmed");
-    assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);
+    assert_eq!(fixture.statuses(0).unwrap(), [200; ROUND]);
     assert_eq!(sent(), 1, "the set was sent once, whichever worker asked");
-    life.stage.scene.issuer.publish(&["rsa-2"]);
-    life.until(0, 401).unwrap();
-    assert_eq!(life.statuses(1).unwrap(), [200; ROUND]);
+    fixture.stage.scene.issuer.publish(&["rsa-2"]);
+    fixture.until(0, 401).unwrap();
+    assert_eq!(fixture.statuses(1).unwrap(), [200; ROUND]);
     assert_eq!(sent(), 2);
-    life.stage.filter_never_failed().unwrap();
+    fixture.stage.filter_never_failed().unwrap();
 }
 
 #[test]
 fn an_outage_is_bridged_as_long_as_configured_then_announced_and_then_over() {
-    let mut life = Life::begin("3s").unwrap();
-    assert_eq!(life.statuses(0).unwrap(), [200; ROUND]);
-    life.stage.scene.issuer.fail(Fault::Error);
+    let mut fixture = RefreshFixture::begin("3s").unwrap();
+    assert_eq!(fixture.statuses(0).unwrap(), [200; ROUND]);
+    fixture.stage.scene.issuer.fail(Fault::Error);
     let began = clock::unix_seconds();
-    life.until(0, 503).unwrap();
+    fixture.until(0, 503).unwrap();
     assert!(clock::unix_seconds() - began >= 2, "keys that may still be used were given up");
-    assert_eq!(life.statuses(2).unwrap(), [503; ROUND], "nobody can say that a token is bad");
-    life.stage.scene.issuer.fail(Fault::None);
-    life.until(0, 200).unwrap();
-    assert_eq!(life.statuses(2).unwrap(), [401; ROUND]);
-    life.stage.filter_never_failed().unwrap();
+    assert_eq!(fixture.statuses(2).unwrap(), [503; ROUND], "nobody can say that a token is bad");
+    fixture.stage.scene.issuer.fail(Fault::None);
+    fixture.until(0, 200).unwrap();
+    assert_eq!(fixture.statuses(2).unwrap(), [401; ROUND]);
+    fixture.stage.filter_never_failed().unwrap();
 }
 
-struct Life {
+struct RefreshFixture {
     stage: Stage,
     cases: Vec<Case>,
 }
 
-impl Life {
-    fn begin(stale_for: &str) -> Result<Life> {
+impl RefreshFixture {
+    fn begin(stale_for: &str) -> Result<RefreshFixture> {
         let file = FILE.replace("STALE_FOR", stale_for);
         let mut file: CaseFile = serde_saphyr::from_str(&file).context("the file of tests/refresh.rs")?;
         let cases = std::mem::take(&mut file.cases);
-        Ok(Life { stage: Stage::set(&file, &envoy::module()?)?, cases })
+        Ok(RefreshFixture { stage: Stage::set(&file, &envoy::module()?)?, cases })
     }
 
     /// Sends the request of one case several times, so that every worker is likely to answer.

@@ -35,7 +35,7 @@ fn the_required_part_holds() -> Result<()> {
 }
 
 #[test]
-fn of_the_optional_parts_holds_what_the_reference_says() -> Result<()> {
+fn the_optional_part_matches_the_reference() -> Result<()> {
     let remotes = remotes()?;
     let mut found = BTreeMap::new();
     for (folder, prefix) in [("optional", ""), ("optional/format", "format/")] {

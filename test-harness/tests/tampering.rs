@@ -39,20 +39,20 @@ fn refuses_every_flipped_bit(key: &str, algorithms: &[&str]) -> Result<()> {
     for alg in algorithms {
         let mut gateway = gateway()?;
         let token = token(key, alg)?;
-        ensure!(is_believed(&ask(&mut *gateway, token.as_bytes())?), "{alg}: the token itself is good");
+        ensure!(is_accepted(&ask(&mut *gateway, token.as_bytes())?), "{alg}: the token itself is good");
         for bit in 0..token.len() * 8 {
             let mut forged = token.clone().into_bytes();
             *forged.get_mut(bit / 8).context("a bit of the token")? ^= 1 << (bit % 8);
             let outcome = ask(&mut *gateway, &forged)?;
-            let refused = matches!(outcome.status, 400 | 401) && !is_believed(&outcome);
+            let refused = matches!(outcome.status, 400 | 401) && !is_accepted(&outcome);
             ensure!(refused, "{alg}, bit {bit}: {}\n{token}\n{outcome:?}", String::from_utf8_lossy(&forged));
         }
-        ensure!(is_believed(&ask(&mut *gateway, token.as_bytes())?), "{alg}: and good it stays");
+        ensure!(is_accepted(&ask(&mut *gateway, token.as_bytes())?), "{alg}: and good it stays");
     }
     Ok(())
 }
 
-fn is_believed(outcome: &Outcome) -> bool {
+fn is_accepted(outcome: &Outcome) -> bool {
     outcome.forwarded.is_some() || outcome.audit.as_ref().is_some_and(|audit| audit.get("subject").is_some())
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use test_harness::before::Before;
 use test_harness::case::{Case, CaseFile, Proxy};
 use test_harness::client::Request;
-use test_harness::fuzz::dice::Dice;
+use test_harness::fuzz::rng::Rng;
 use test_harness::native::NativeStage;
 use test_harness::outcome::{Outcome, values};
 use test_harness::scene::Scene;
@@ -14,11 +14,11 @@ use test_harness::{core_gateway, envoy};
 #[test]
 fn filter_and_core_say_the_same_about_any_request() -> Result<()> {
     let files = CaseFile::read_all()?;
-    let mut dice = Dice::new(SEED);
+    let mut rng = Rng::new(SEED);
     let (mut differences, mut compared) = (Vec::new(), 0);
     for name in FILES {
         let file = files.iter().find(|file| file.stem == *name).with_context(|| format!("no cases {name}"))?;
-        let (differ, same) = compare(file.clone(), &mut dice)?;
+        let (differ, same) = compare(file.clone(), &mut rng)?;
         differences.extend(differ);
         compared += same;
     }
@@ -29,8 +29,8 @@ fn filter_and_core_say_the_same_about_any_request() -> Result<()> {
 
 /// Sends variations of the requests in `file` to Envoy and to the core. Returns the differences, and how many requests were
 /// compared.
-fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> {
-    // With its default settings, Envoy does not normalize requests, so a difference can come only from the filter.
+fn compare(mut file: CaseFile, rng: &mut Rng) -> Result<(Vec<String>, usize)> {
+    // Without the generated settings, Envoy does not repair requests, so a difference comes from the filter.
     file.proxy = Proxy::Bare;
     let cases = std::mem::take(&mut file.cases);
     let cases: Vec<Case> = cases.into_iter().filter(runs_in_both).collect();
@@ -38,8 +38,8 @@ fn compare(mut file: CaseFile, dice: &mut Dice) -> Result<(Vec<String>, usize)> 
     let mut native = NativeStage::set(Scene::set(&file)?, &file, core_gateway::open)?;
     let (mut differences, mut compared) = (Vec::new(), 0);
     for round in 0..ROUNDS {
-        let case = dice.one_of(&cases).cloned().context("no case runs in both")?;
-        let case = varied(case, round, dice);
+        let case = rng.one_of(&cases).cloned().context("no case runs in both")?;
+        let case = varied(case, round, rng);
         let (request, in_envoy) = real.run(&case)?;
         // If Envoy itself refuses a request, the filter does not receive it, so the results are not compared.
         if !in_envoy.audit.as_ref().is_some_and(|audit| audit["reason"] != "ended_before_decision") {
@@ -71,23 +71,23 @@ fn runs_in_both(case: &Case) -> bool {
 }
 
 /// Returns a case whose request has random changes, and a request id to find its audit record.
-fn varied(mut case: Case, round: usize, dice: &mut Dice) -> Case {
+fn varied(mut case: Case, round: usize, rng: &mut Rng) -> Case {
     case.times = 1;
     case.before = Before::default();
     case.expect.audit = Some(serde_json::json!({}));
     let request = &mut case.request;
     request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("x-request-id"));
     request.headers.push(("x-request-id".to_owned(), format!("twin-{round}")));
-    for _ in 0..=dice.below(2) {
-        match dice.below(4) {
+    for _ in 0..=rng.below(2) {
+        match rng.below(4) {
             0 => {
-                let (name, value) = dice.one_of(HEADERS).copied().unwrap_or_default();
+                let (name, value) = rng.one_of(HEADERS).copied().unwrap_or_default();
                 request.headers.push((name.to_owned(), value.to_owned()));
             }
-            1 => request.method = dice.one_of(METHODS).copied().unwrap_or("GET").to_owned(),
+            1 => request.method = rng.one_of(METHODS).copied().unwrap_or("GET").to_owned(),
             _ => {
-                let at = dice.below(request.path.len() + 1).max(1);
-                let piece = dice.one_of(PIECES).copied().unwrap_or_default();
+                let at = rng.below(request.path.len() + 1).max(1);
+                let piece = rng.one_of(PIECES).copied().unwrap_or_default();
                 if request.path.is_char_boundary(at) && !request.path.contains("${") {
                     request.path.insert_str(at, piece);
                 }

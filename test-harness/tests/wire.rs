@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use test_harness::client::Request;
-use test_harness::fuzz::dice::Dice;
+use test_harness::fuzz::rng::Rng;
 use test_harness::outcome::values;
 use test_harness::trial::{self, Gate, Servers, bearer, get};
 use test_harness::{frames, octets, ports};
@@ -16,7 +16,7 @@ use test_harness::{frames, octets, ports};
 #[test]
 fn broken_http1_breaks_nothing_and_passes_nothing() -> Result<()> {
     walk(
-        |dice, request| dice.mutated(&request.on_the_wire()),
+        |rng, request| rng.mutated(&request.on_the_wire()),
         |answer| {
             // An incomplete request may get no response.
             answer.is_empty() || answer.starts_with(b"HTTP/1.1 ")
@@ -33,29 +33,29 @@ fn broken_http2_breaks_nothing_and_passes_nothing() -> Result<()> {
     })
 }
 
-fn broken_http2(dice: &mut Dice, request: &Request) -> Vec<u8> {
+fn broken_http2(rng: &mut Rng, request: &Request) -> Vec<u8> {
     let mut fields = frames::fields(request);
-    match dice.below(6) {
+    match rng.below(6) {
         0 | 1 => {
-            let at = dice.below(fields.len());
-            let other = dice.one_of(FIELDS).map(|(name, value)| (name.to_vec(), value.to_vec())).unwrap_or_default();
+            let at = rng.below(fields.len());
+            let other = rng.one_of(FIELDS).map(|(name, value)| (name.to_vec(), value.to_vec())).unwrap_or_default();
             fields.insert(at, other);
         }
         2 => {
-            let at = dice.below(fields.len());
+            let at = rng.below(fields.len());
             if let Some((name, value)) = fields.get_mut(at) {
-                let broken = if dice.below(4) == 0 { name } else { value };
-                *broken = dice.mutated(broken);
+                let broken = if rng.below(4) == 0 { name } else { value };
+                *broken = rng.mutated(broken);
             }
         }
         _ => {}
     }
     let mut block = frames::block(&fields);
-    if dice.below(6) == 0 {
-        block = dice.mutated(&block);
+    if rng.below(6) == 0 {
+        block = rng.mutated(&block);
     }
     let ends = if request.body.is_empty() { frames::END_STREAM } else { 0 };
-    let (first, rest) = block.split_at(if dice.below(3) == 0 { dice.below(block.len()) } else { block.len() });
+    let (first, rest) = block.split_at(if rng.below(3) == 0 { rng.below(block.len()) } else { block.len() });
     let mut sent = if rest.is_empty() {
         frames::frame(frames::HEADERS, ends | frames::END_HEADERS, 1, first)
     } else {
@@ -65,14 +65,14 @@ fn broken_http2(dice: &mut Dice, request: &Request) -> Vec<u8> {
     if !request.body.is_empty() {
         sent.extend(frames::frame(frames::DATA, frames::END_STREAM, 1, &request.body));
     }
-    if dice.below(4) == 0 {
-        sent = dice.mutated(&sent);
+    if rng.below(4) == 0 {
+        sent = rng.mutated(&sent);
     }
     [frames::PREFACE, &sent].concat()
 }
 
 /// Sends many broken requests. Checks every response, and every request that reaches an upstream.
-fn walk(broken: fn(&mut Dice, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) -> bool) -> Result<()> {
+fn walk(broken: fn(&mut Rng, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) -> bool) -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::open(&servers)?;
     let token = servers.token(&json!({}))?;
@@ -93,11 +93,11 @@ fn walk(broken: fn(&mut Dice, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) ->
             .map(|client| {
                 let requests = &requests;
                 scope.spawn(move || -> Result<Vec<Vec<u8>>> {
-                    let mut dice = Dice::new(SEED + client * 7919);
+                    let mut rng = Rng::new(SEED + client * 7919);
                     let mut sent = Vec::new();
                     for _ in 0..ROUNDS {
-                        let request = dice.one_of(requests).context("no request")?;
-                        let bytes = broken(&mut dice, request);
+                        let request = rng.one_of(requests).context("no request")?;
+                        let bytes = broken(&mut rng, request);
                         let answer = exchange(to, &bytes)?;
                         let shown = || format!("{}\nwas answered\n{}", octets::escape(&bytes), octets::escape(&answer));
                         ensure!(is_well_formed(&answer), "{}", shown());

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::{Bench, GATEWAY, Ran};
+use crate::{Bench, CommandOutput, GATEWAY};
 
 #[test]
 fn a_good_document_gets_one_line() {
@@ -76,7 +76,7 @@ fn a_cache_beside_the_filter_is_reported() {
 }
 
 #[test]
-fn faults_of_schemas_are_told_where_they_are_written() {
+fn faults_of_schemas_are_reported_with_their_location() {
     let bench = Bench::new("schemas");
     let schemas = "\
 schemas:
@@ -128,12 +128,12 @@ fn findings_can_be_read_by_programs() {
 fn a_variable_that_is_not_set_is_a_problem_with_its_place() {
     let bench = Bench::new("unset");
     for command in [&["check", "gateway.yaml"][..], &["generate", "envoy", "gateway.yaml"]] {
-        let ran = Ran::from(bench.command(command).env_remove("PORTCULLIS_TEST_ORDERS").output().unwrap());
+        let ran = CommandOutput::from(bench.command(command).env_remove("PORTCULLIS_TEST_ORDERS").output().unwrap());
         assert_eq!((ran.code, ran.out.as_str()), (1, ""));
         assert!(ran.err.starts_with("gateway.yaml:14:18: upstreams.orders.url: "), "{}", ran.err);
         assert!(ran.err.contains("`PORTCULLIS_TEST_ORDERS` is not set"), "{}", ran.err);
     }
-    let set = Ran::from(
+    let set = CommandOutput::from(
         bench
             .command(&["check", "gateway.yaml", "--set", "PORTCULLIS_TEST_ORDERS=http://a"])
             .env_remove("PORTCULLIS_TEST_ORDERS")
@@ -146,7 +146,7 @@ fn a_variable_that_is_not_set_is_a_problem_with_its_place() {
 #[test]
 fn a_weak_secret_is_found_where_it_is_set() {
     let output = Bench::new("weak").command(&["check", "gateway.yaml"]).env("PORTCULLIS_TEST_SECRET", "short").output();
-    let ran = Ran::from(output.unwrap());
+    let ran = CommandOutput::from(output.unwrap());
     assert_eq!(ran.code, 1);
     assert!(ran.err.starts_with("gateway.yaml:11:13: issuers[1].secret: "), "{}", ran.err);
     assert!(!ran.err.contains("short "), "{}", ran.err);
@@ -164,12 +164,12 @@ fn documents_come_from_standard_input_too() {
     let bench = Bench::new("stdin");
     let mut child = bench.command(&["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"version: '1.0'\nroutes: []\n").unwrap();
-    let ran = Ran::from(child.wait_with_output().unwrap());
+    let ran = CommandOutput::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.out.as_str()), (0, "-: 0 routes, 0 issuers, no problems\n"));
 }
 
 #[test]
-fn what_cannot_be_read_is_told_in_one_line() {
+fn unreadable_input_is_reported_in_one_line() {
     let bench = Bench::new("unreadable");
     bench.write("tab.yaml", "a:\n\t- b\n");
     bench.write("twice.yaml", "version: '1.0'\nversion: '1.0'\n");
@@ -221,7 +221,7 @@ fn a_file_without_routes_says_what_it_is_or_lacks() {
 }
 
 #[test]
-fn issuers_and_clients_that_deserve_a_second_look_are_noted() {
+fn risky_issuers_and_clients_are_noted() {
     let bench = Bench::new("clients_noted");
     let issuer = |name: &str, more: &str| {
         format!("  - {{ name: {name}, issuer: https://{name}.example/, audiences: [x], secret: {{ env: S }}{more} }}\n")
@@ -231,7 +231,7 @@ fn issuers_and_clients_that_deserve_a_second_look_are_noted() {
         let routes = "routes: [{ path: /x, response: {} }]\n";
         bench.write("a.yaml", &format!("version: \"1.0\"\nissuers:\n{issuers}{rest}{routes}"));
         let secret = ("S", "0123456789abcdef0123456789abcdef");
-        let ran = Ran::from(bench.command(&["check", "a.yaml"]).env(secret.0, secret.1).output().unwrap());
+        let ran = CommandOutput::from(bench.command(&["check", "a.yaml"]).env(secret.0, secret.1).output().unwrap());
         assert_eq!(ran.code, 0, "{}", ran.err);
         ran.err
     };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::Bench;
 
 #[test]
-fn explain_tells_the_verdict_by_its_code() {
+fn explain_returns_the_verdict_as_exit_code() {
     let bench = Bench::new("explain");
     let claims = r#"{"sub":"u1","org_id":"o1","scope":"read:orders"}"#;
     for (arguments, code, expected) in [
@@ -35,7 +35,7 @@ fn explain_tells_the_verdict_by_its_code() {
 }
 
 #[test]
-fn where_the_body_decides_nothing_goes_on_before_it() {
+fn nothing_is_forwarded_before_the_body_is_checked() {
     let bench = Bench::new("explain_body");
     let route = "{ path: /a, auth: none, upstream: a, checks: { json: { max_depth: 1 } } }";
     bench.write("g.yaml", &format!("version: \"1.0\"\nupstreams: {{ a: }}\nroutes: [{route}]\n"));

@@ -139,8 +139,8 @@ fn a_document_with_schemas_gets_the_fuller_module() {
     ] {
         let (taken, said) = module(&["generate", "envoy", file, "--wasm", wasm]);
         assert_eq!(taken, expected, "{file} with {wasm}");
-        let told: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(noted)).collect();
-        assert_eq!(told.concat(), note, "{file} with {wasm}");
+        let notes: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(noted)).collect();
+        assert_eq!(notes.concat(), note, "{file} with {wasm}");
     }
     let ran = bench.run(&["check", "schemas.yaml"]);
     assert_eq!(ran.out, "schemas.yaml: 3 routes, 2 issuers, no problems, needs portcullis-full.wasm\n");
@@ -175,7 +175,7 @@ fn a_cluster_stands_for_one_address_only() {
 }
 
 #[test]
-fn what_a_generated_configuration_cannot_do_is_told() {
+fn limitations_of_a_generated_configuration_are_reported() {
     let bench = Bench::new("limits");
     bench.write("gateway.yaml", &format!("{GATEWAY}public_paths: [/health, /docs, /assets/*]\n"));
     let ran = bench.run(&["generate", "envoy", "gateway.yaml"]);
@@ -199,11 +199,11 @@ fn what_a_generated_configuration_cannot_do_is_told() {
         GATEWAY.replace("strip_prefix: true,", "strip_prefix: true, checks: { max_body_bytes: 3000000, json: {} },");
     assert_ne!(held, GATEWAY);
     bench.write("gateway.yaml", &held);
-    for (version, told) in [("1.36", true), ("1.37", false)] {
+    for (version, is_warned) in [("1.36", true), ("1.37", false)] {
         let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--envoy-version", version]);
-        assert_eq!((ran.code, ran.err.contains("may buffer up to 3262144 bytes")), (0, told), "{}", ran.err);
-        assert_eq!(ran.out.contains("per_connection_buffer_limit_bytes: 3262144"), told, "{version}");
-        assert_eq!(ran.out.contains("initial_stream_window_size: 3262144"), told, "{version}");
+        assert_eq!((ran.code, ran.err.contains("may buffer up to 3262144 bytes")), (0, is_warned), "{}", ran.err);
+        assert_eq!(ran.out.contains("per_connection_buffer_limit_bytes: 3262144"), is_warned, "{version}");
+        assert_eq!(ran.out.contains("initial_stream_window_size: 3262144"), is_warned, "{version}");
     }
 
     let bound = GATEWAY.replace("    audiences:", "    require_bound: true\n    audiences:");
@@ -220,15 +220,20 @@ fn what_a_generated_configuration_cannot_do_is_told() {
         "--client-ca",
         "c.pem",
     ];
-    for (arguments, told) in [(with_tls.as_slice(), false), (&with_tls[..7], true), (&with_tls[..3], true)] {
+    for (arguments, is_warned) in [(with_tls.as_slice(), false), (&with_tls[..7], true), (&with_tls[..3], true)] {
         let ran = bench.run(arguments);
-        assert_eq!((ran.code, ran.err.contains("the listener requests none")), (0, told), "{arguments:?}: {}", ran.err);
+        assert_eq!(
+            (ran.code, ran.err.contains("the listener requests none")),
+            (0, is_warned),
+            "{arguments:?}: {}",
+            ran.err
+        );
     }
     // `generate` prints the same note for polled clients.
     bench.write("polling.yaml", &(GATEWAY.to_owned() + POLLED));
-    let told =
+    let warning =
         "polling.yaml: note: polled clients may have certificates, but without --client-ca the listener requests none";
-    assert!(bench.run(&["generate", "envoy", "polling.yaml"]).err.contains(told));
+    assert!(bench.run(&["generate", "envoy", "polling.yaml"]).err.contains(warning));
     // The arguments for TLS are required together.
     for lacking in [&with_tls[..5], &["generate", "envoy", "gateway.yaml", "--client-ca", "c.pem"]] {
         assert_eq!(bench.run(lacking).code, 64, "{lacking:?}");

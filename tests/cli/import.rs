@@ -49,7 +49,7 @@ fn a_secret_in_an_imported_file_stays_there() {
 }
 
 /// Writes the text to a file with this name, and imports that file with these arguments.
-fn import(bench: &Bench, file: &str, text: &str, arguments: &[&str]) -> crate::Ran {
+fn import(bench: &Bench, file: &str, text: &str, arguments: &[&str]) -> crate::CommandOutput {
     bench.write(file, text);
     bench.run(&[&["import", file][..], arguments].concat())
 }

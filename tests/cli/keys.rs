@@ -58,7 +58,7 @@ fn a_key_that_was_made_opens_what_its_record_allows() {
 }
 
 #[test]
-fn a_key_says_who_why_and_until_when() {
+fn a_key_records_author_reason_and_expiry() {
     let bench = Bench::new("keys-refused");
     for (arguments, code) in [
         (CREATE.to_vec(), 64),
@@ -253,7 +253,7 @@ fn a_document_of_clients_alone_is_edited_as_well() {
 }
 
 #[test]
-fn what_would_not_do_for_a_gateway_changes_nothing() {
+fn a_change_that_a_gateway_would_reject_is_not_written() {
     let bench = Bench::of_keys("keys-unchanged");
     let why = ["--by", "alice", "--reason", "because"];
     let create = ["create", "gateway.yaml", "--client", "billing", "--expires", "2097-01-01T00:00:00Z"];

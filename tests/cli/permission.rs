@@ -65,7 +65,7 @@ fn permissions_are_listed_for_people_and_for_programs() {
 }
 
 #[test]
-fn masks_and_claims_are_told_by_name() {
+fn masks_and_claims_are_decoded_to_names() {
     let bench = Bench::new("permission-decode");
     bench.write("gateway.yaml", LICENCES);
     let ran = bench.run(&["permission", "decode", "gateway.yaml", "LIC=11"]);
@@ -210,8 +210,8 @@ fn a_released_bit_keeps_its_meaning() {
         for command in [&["check", "gateway.yaml"][..], &lock, &check] {
             let ran = bench.run(command);
             assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{command:?}");
-            let told: Vec<_> = ran.err.lines().filter(|line| !line.contains(" note: ")).collect();
-            assert_eq!(told, expected, "{command:?}");
+            let lines: Vec<_> = ran.err.lines().filter(|line| !line.contains(" note: ")).collect();
+            assert_eq!(lines, expected, "{command:?}");
         }
         assert_eq!(bench.read("permissions.lock"), locked);
     }

@@ -4,12 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::{Bench, Ran};
+use crate::{Bench, CommandOutput};
 
 /// A line break that begins a forged message, terminal escapes (C0, DEL, C1), bidirectional and invisible characters.
 const EVIL: &str = "x\nportcullis: forged\r\u{1b}[31m\u{7f}\u{9b}2J\u{85}\u{202e}\u{2066}\u{200f}\u{61c}\u{200b}\u{2028}\u{feff}\u{e0041}";
 
-fn check(ran: &Ran, what: &str) {
+fn check(ran: &CommandOutput, what: &str) {
     for text in [&ran.out, &ran.err] {
         let hidden = |c: char| {
             c.is_control() && c != '\n'

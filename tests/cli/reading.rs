@@ -8,7 +8,7 @@ use portcullis::policy::Policy;
 use portcullis::protobuf::{put_bytes, put_number};
 use serde_json::{Value, json};
 
-use crate::{Bench, Ran};
+use crate::{Bench, CommandOutput};
 
 /// Returns the filter's verdict on the bytes that Envoy passes to it.
 fn filter(bytes: &[u8]) -> Result<(), String> {
@@ -72,9 +72,9 @@ fn every_reader_accepts_and_refuses_the_same_documents() {
         ("a character beyond U+FFFF", route(json!({ "body": "\u{1f600}" })), true),
     ] {
         let json = document.to_string();
-        let told = [filter(json.as_bytes()).err(), filter(&encoded_struct(&document)).err()];
-        for (reader, told) in ["JSON", "Struct"].iter().zip(&told) {
-            assert_eq!(told.is_none(), accepted, "{name} as {reader}: {told:?}");
+        let errors = [filter(json.as_bytes()).err(), filter(&encoded_struct(&document)).err()];
+        for (reader, errors) in ["JSON", "Struct"].iter().zip(&errors) {
+            assert_eq!(errors.is_none(), accepted, "{name} as {reader}: {errors:?}");
         }
         // YAML also accepts this text. Only the file name selects the reader.
         for file in ["document.json", "document.yaml"] {
@@ -211,7 +211,7 @@ fn reading_ends_at_a_bound_whatever_is_read() {
         assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
     }
     let zeros = std::fs::File::open("/dev/zero").unwrap();
-    let ran = Ran::from(bench.command(&["check", "-"]).stdin(Stdio::from(zeros)).output().unwrap());
+    let ran = CommandOutput::from(bench.command(&["check", "-"]).stdin(Stdio::from(zeros)).output().unwrap());
     assert_eq!((ran.code, ran.err.as_str()), (1, "portcullis: -: longer than 64 MiB\n"));
     // A pipe is read to its end.
     let mut child = bench

@@ -35,7 +35,7 @@ fn a_list_is_checked_before_gateways_fetch_it() {
 }
 
 #[test]
-fn a_list_that_names_what_the_gateway_has_not_is_told_so() {
+fn unknown_names_in_a_revocation_list_are_reported() {
     let bench = Bench::new("revocation_strangers");
     let clients = "clients:\n- { id: billing, owner: o, purpose: p }\n";
     bench.write("inline.yaml", &(crate::GATEWAY.to_owned() + LIST + clients));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Bench, GATEWAY, Ran};
+use crate::{Bench, CommandOutput, GATEWAY};
 
 /// Returns the keys of the test harness: the private keys, and a key set of the public keys.
 fn test_keys() -> (Vec<Value>, Value) {
@@ -61,7 +61,7 @@ fn a_shared_secret_signs_what_its_issuer_takes() {
     let bench = Bench::new("mint-secret");
     let secret = "a secret of the test that is long enough for HS256";
     let with_secret = |arguments: &[&str]| {
-        Ran::from(bench.command(arguments).env("PORTCULLIS_TEST_SECRET", secret).output().unwrap())
+        CommandOutput::from(bench.command(arguments).env("PORTCULLIS_TEST_SECRET", secret).output().unwrap())
     };
     let mint = [
         "token",
@@ -139,7 +139,7 @@ fn developers_tokens_are_short_and_for_issuers_of_their_own() {
     bench.write("gateway.yaml", DEVELOPMENT);
     let mint = |arguments: &[&str]| {
         let arguments = [&MINT[..], arguments].concat();
-        Ran::from(bench.command(&arguments).env("PORTCULLIS_TEST_SECRET", SECRET).output().unwrap())
+        CommandOutput::from(bench.command(&arguments).env("PORTCULLIS_TEST_SECRET", SECRET).output().unwrap())
     };
     let config = ["--config", "gateway.yaml", "--issuer", "developers"];
     let claims_of = |token: &str| {
@@ -189,7 +189,7 @@ fn a_token_is_inspected_by_the_names_and_the_filter_of_a_gateway() {
     let bench = Bench::new("inspect-gateway");
     bench.write("gateway.yaml", DEVELOPMENT);
     let with_secret = |arguments: &[&str]| {
-        Ran::from(bench.command(arguments).env("PORTCULLIS_TEST_SECRET", SECRET).output().unwrap())
+        CommandOutput::from(bench.command(arguments).env("PORTCULLIS_TEST_SECRET", SECRET).output().unwrap())
     };
     let claims = ["--claim", "LIC=5", "--claim", "team=red", "--config", "gateway.yaml", "--issuer", "developers"];
     let minted = with_secret(&[&MINT[..], &claims].concat());
@@ -197,9 +197,9 @@ fn a_token_is_inspected_by_the_names_and_the_filter_of_a_gateway() {
     let token = minted.out.trim();
     let inspect = ["token", "inspect", token, "--config", "gateway.yaml"];
     let ran = bench.run(&inspect);
-    let told = ran.out.split_once("\npermissions").unwrap().1;
+    let shown = ran.out.split_once("\npermissions").unwrap().1;
     assert_eq!(
-        told,
+        shown,
         ", as named in gateway.yaml\n  LIC.READ_ORDERS: Read licence orders\n\n\
          routes, as decided by the filter, assuming that its signature is valid\n\
          ROUTE             REQUEST          ALLOWED  REASON\n\

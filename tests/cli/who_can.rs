@@ -47,7 +47,7 @@ fn who_can_call_a_service_has_an_answer() {
 }
 
 #[test]
-fn what_a_caller_can_call_is_what_the_filter_would_say() {
+fn can_agrees_with_the_filter() {
     let bench = Bench::new("can");
     bench.write("gateway.yaml", LICENCES);
     let ran = bench.run(&["can", "gateway.yaml", "--claims", r#"{"LIC": 3}"#]);

@@ -28,7 +28,7 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
             if first_segments_differ(first_path, second_path) {
                 continue;
             }
-            let Some(request) = meet((first, first_path), (second, second_path)) else { continue };
+            let Some(request) = shared_example((first, first_path), (second, second_path)) else { continue };
             let Some(winner) = winner(&request, document, policy) else { continue };
             // If a third route wins, it is more specific than both. Its overlap with each of them is reported instead.
             let loser = match (std::ptr::eq(winner, *first), std::ptr::eq(winner, *second)) {
@@ -73,7 +73,10 @@ pub(super) fn spelling(path: &str) -> String {
     RoutePattern::parse(path).map_or_else(|_| path.to_string(), |pattern| pattern.spelling())
 }
 
-fn meet((first, first_path): (&Route, &str), (second, second_path): (&Route, &str)) -> Option<ExampleRequest> {
+fn shared_example(
+    (first, first_path): (&Route, &str),
+    (second, second_path): (&Route, &str),
+) -> Option<ExampleRequest> {
     Some(ExampleRequest {
         method: common(&texts(&first.methods), &texts(&second.methods), |a, b| (a == b).then(|| a.to_string()), "GET")?,
         host: common(&texts(&first.hosts), &texts(&second.hosts), common_host, "any.test")?,
@@ -105,12 +108,17 @@ fn first_segments_differ(first: &str, second: &str) -> bool {
     }
 }
 
-/// Returns an element that matches both lists. An empty list matches every element.
-fn common(first: &[&str], second: &[&str], meet: impl Fn(&str, &str) -> Option<String>, any: &str) -> Option<String> {
+/// Returns an element that both lists match; an empty list matches everything.
+fn common(
+    first: &[&str],
+    second: &[&str],
+    intersect: impl Fn(&str, &str) -> Option<String>,
+    any: &str,
+) -> Option<String> {
     match (first, second) {
         ([], []) => Some(any.to_string()),
         ([], [one, ..]) | ([one, ..], []) => Some(one.replace("*.", "any.")),
-        _ => first.iter().find_map(|a| second.iter().find_map(|b| meet(a, b))),
+        _ => first.iter().find_map(|a| second.iter().find_map(|b| intersect(a, b))),
     }
 }
 

@@ -110,7 +110,7 @@ fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool
 }
 
 /// Whether the imported file explicitly makes this route public. `route` is a route of the result.
-fn is_said_to_be_open(file: &Value, route: &Value) -> bool {
+fn is_reported_open(file: &Value, route: &Value) -> bool {
     let items = |key: &str| file[key].as_array().cloned().unwrap_or_default();
     let serverless = items("paths")
         .iter()
@@ -120,7 +120,7 @@ fn is_said_to_be_open(file: &Value, route: &Value) -> bool {
     serverless || routes || items("public_paths").contains(&route["path"])
 }
 
-fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
+fn check_properties(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
     let import = match imported(file, ignored) {
         Ok(import) => import,
         Err(findings) => {
@@ -142,7 +142,7 @@ fn laws(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError> {
     // A route without a token requirement is always explicit in the file.
     for route in document["routes"].as_array().into_iter().flatten() {
         let is_open = route.get("auth").is_some();
-        prop_assert!(!is_open || is_said_to_be_open(file, route), "{} became open: {}", route, file);
+        prop_assert!(!is_open || is_reported_open(file, route), "{} became open: {}", route, file);
     }
     for public in document["public_paths"].as_array().into_iter().flatten() {
         let is_said = file["public_paths"].as_array().is_some_and(|paths| paths.contains(public));
@@ -173,17 +173,17 @@ proptest! {
 
     #[test]
     fn a_serverless_file_loses_nothing_silently_and_opens_nothing(file in serverless_file()) {
-        laws(&file, &[])?;
+        check_properties(&file, &[])?;
     }
 
     #[test]
     fn a_routes_yaml_loses_nothing_silently_and_opens_nothing(file in routes_file()) {
-        laws(&file, &[])?;
+        check_properties(&file, &[])?;
     }
 
     #[test]
     fn ignored_keys_lose_nothing_silently_and_open_nothing(file in prop_oneof![serverless_file(), routes_file()]) {
-        laws(&file, &["Auth", "authn", "auth_requierd", "roles", "x-note", "metod"])?;
+        check_properties(&file, &["Auth", "authn", "auth_requierd", "roles", "x-note", "metod"])?;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::policy::request::route::Method;
 /// Reads the whole file.
 pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported {
     let mut imported = Imported::default();
-    for (key, why) in NOT_HERE {
+    for (key, why) in UNSUPPORTED_KEYS {
         if let Some(value) = root.get(key) {
             value.leave_out(why);
         }
@@ -147,7 +147,7 @@ fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: 
         Some(auth) => auth.flag(),
         None => Some(false),
     };
-    for (key, why) in NOT_ON_A_PATH {
+    for (key, why) in UNSUPPORTED_PATH_KEYS {
         if let Some(value) = path.get(key) {
             value.leave_out(why);
         }
@@ -210,7 +210,7 @@ const CORS: [&str; 6] =
     ["allow_origins", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "max_age"];
 const SECRET: &str = "JWT_SECRET";
 /// Keys of the file that do not affect access and have no equivalent in a gateway document.
-const NOT_HERE: [(&str, &str); 7] = [
+const UNSUPPORTED_KEYS: [(&str, &str); 7] = [
     ("$schema", "was not carried over: the schema of these documents is that of `portcullis schema`"),
     ("title", "was not carried over: a document has no title"),
     ("description", "was not carried over: a document has no description"),
@@ -220,7 +220,7 @@ const NOT_HERE: [(&str, &str); 7] = [
     ("servicesBindings", "was not carried over: a route leads to an upstream"),
 ];
 /// Keys of a path that have no equivalent on a route.
-const NOT_ON_A_PATH: [(&str, &str); 2] = [
+const UNSUPPORTED_PATH_KEYS: [(&str, &str); 2] = [
     (
         "mapping",
         "was not carried over: list headers made from claims under `identity_headers`, or clients can send such headers themselves",

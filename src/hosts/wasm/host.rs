@@ -12,7 +12,7 @@ mod grpc;
 mod shared;
 
 pub use grpc::{GrpcCall, grpc_call, grpc_message};
-pub use shared::{share, share_new, shared};
+pub use shared::{share, share_if_absent, shared};
 
 use std::ptr::{null, null_mut};
 use std::time::Duration;

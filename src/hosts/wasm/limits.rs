@@ -16,7 +16,7 @@ impl SharedCells {
         let word = || RandomState::new().build_hasher().finish().to_le_bytes();
         let mut hash_key = [0; 16];
         hash_key.iter_mut().zip(word().into_iter().chain(word())).for_each(|(place, byte)| *place = byte);
-        host::share_new(HASH_KEY, &hash_key);
+        host::share_if_absent(HASH_KEY, &hash_key);
         let shared = host::shared(HASH_KEY).0.and_then(|bytes| bytes.try_into().ok());
         SharedCells { hash_key: shared.unwrap_or(hash_key) }
     }
@@ -35,7 +35,7 @@ impl BucketStore for SharedCells {
     fn store(&mut self, id: CellId, bytes: &[u8], version: Option<u32>) -> bool {
         match version {
             Some(_) => host::share(&name(id), bytes, version),
-            None => host::share_new(&name(id), bytes),
+            None => host::share_if_absent(&name(id), bytes),
         }
     }
 }

@@ -113,8 +113,8 @@ impl PermissionRegistry {
     pub fn masks(&self, set: &PermissionSet) -> String {
         let mask = |domain: &Domain| Mask::from_words(domain.words(&set.0));
         let masks = self.domains.iter().map(|domain| (&domain.name, mask(domain)));
-        let told = masks.filter(|(_, mask)| *mask != Mask::default()).map(|(name, mask)| format!("{name}={mask}"));
-        told.collect::<Vec<_>>().join(",")
+        let parts = masks.filter(|(_, mask)| *mask != Mask::default()).map(|(name, mask)| format!("{name}={mask}"));
+        parts.collect::<Vec<_>>().join(",")
     }
 
     /// Formats a set as permission names, such as `LIC.READ_REQUIREMENTS,LIC.READ_ORDERS`.
@@ -124,19 +124,19 @@ impl PermissionRegistry {
     }
 
     /// Adds the headers and filter state for these permissions to a caller's identity. Adds nothing if the set is empty.
-    pub fn tell(&self, set: &PermissionSet, identity: &mut Identity) {
+    pub fn add_to_identity(&self, set: &PermissionSet, identity: &mut Identity) {
         if set.is_empty() {
             return;
         }
         let edit = |(name, form): &(Rc<str>, PermissionForm)| {
-            HeaderEdit::Set(name.clone().into(), self.told(set, *form).into_bytes().into())
+            HeaderEdit::Set(name.clone().into(), self.format(set, *form).into_bytes().into())
         };
         identity.edits.extend(self.headers.iter().map(edit));
-        identity.filter_state = self.filter_state.map(|form| self.told(set, form).into());
+        identity.filter_state = self.filter_state.map(|form| self.format(set, form).into());
     }
 
     /// Formats a set as masks or as names.
-    pub fn told(&self, set: &PermissionSet, form: PermissionForm) -> String {
+    pub fn format(&self, set: &PermissionSet, form: PermissionForm) -> String {
         match form {
             PermissionForm::Masks => self.masks(set),
             PermissionForm::Names => self.names_of(set),

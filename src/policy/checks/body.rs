@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::policy::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::strict_json;
-use crate::strict_json::schema::{Misfit, Schema, SchemaFinding};
+use crate::strict_json::schema::{Schema, SchemaFinding, ValidationError};
 use crate::strict_json::{Bounds, Malformed};
 
 /// The requirements for a body.
@@ -77,13 +77,13 @@ impl JsonCheck {
             return Err(Rejection::invalid("body_case_variants", vec![finding]));
         }
         let judged = self.schema.as_ref().map_or(Ok(()), |schema| schema.judge(&value, "/body"));
-        judged.map_err(|misfit| match misfit {
-            Misfit::Findings(findings) => {
+        judged.map_err(|error| match error {
+            ValidationError::Findings(findings) => {
                 let findings =
                     findings.into_iter().map(|SchemaFinding { pointer, message }| Finding { pointer, message });
                 Rejection::unprocessable("body_not_as_schema", findings.collect())
             }
-            Misfit::TooComplex => {
+            ValidationError::TooComplex => {
                 let finding = Finding::new("/body", "is too complex to be checked");
                 Rejection::unprocessable("body_too_complex", vec![finding])
             }

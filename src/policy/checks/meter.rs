@@ -53,8 +53,8 @@ impl BodyMeter {
         matches!(self.kind, MeterKind::Listens { copy: Some(_), .. })
     }
 
-    /// Counts the next part, and reserves memory from `room` if the meter copies it. Returns a refusal if the body is too large.
-    pub fn add(&mut self, size: usize, bytes: &[u8], room: &Rc<ByteBound>) -> Result<(), Rejection> {
+    /// Counts the next part, and reserves memory from `bound` if the meter copies it. Returns a refusal if the body is too large.
+    pub fn add(&mut self, size: usize, bytes: &[u8], bound: &Rc<ByteBound>) -> Result<(), Rejection> {
         self.passed = self.passed.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
         let is_too_large = self.passed > self.check.most_bytes;
         match &mut self.kind {
@@ -63,8 +63,8 @@ impl BodyMeter {
             MeterKind::Listens { copy, .. } if is_too_large => *copy = None,
             MeterKind::Listens { copy, dropped } => {
                 if let Some(kept) = copy {
-                    // If Envoy does not pass all bytes of a part to the filter, the copy would be incomplete, so it is dropped.
-                    let is_whole = bytes.len() == size && kept.append(bytes, self.check.most_bytes, room);
+                    // If Envoy does not expose a part, the copy is incomplete.
+                    let is_whole = bytes.len() == size && kept.append(bytes, self.check.most_bytes, bound);
                     if !is_whole {
                         (*copy, *dropped) = (None, true);
                     }
@@ -89,24 +89,23 @@ impl BodyMeter {
 
 impl BodyCopy {
     /// Appends a part. Returns `false` if the copies of this worker exceed their bound.
-    fn append(&mut self, part: &[u8], most: u64, room: &Rc<ByteBound>) -> bool {
+    fn append(&mut self, part: &[u8], most: u64, bound: &Rc<ByteBound>) -> bool {
         let needed = self.bytes.len().saturating_add(part.len());
-        if needed > self.bytes.capacity() && !self.grow(needed, most, room) {
+        if needed > self.bytes.capacity() && !self.grow(needed, most, bound) {
             return false;
         }
         self.bytes.extend_from_slice(part);
         true
     }
 
-    /// Doubles the capacity, so that long bodies are rarely reallocated. The capacity never exceeds the maximum body size or
-    /// the free memory.
-    fn grow(&mut self, needed: usize, most: u64, room: &Rc<ByteBound>) -> bool {
+    /// Doubles the capacity, up to the maximum body size and the free memory, so that long bodies are rarely reallocated.
+    fn grow(&mut self, needed: usize, most: u64, bound: &Rc<ByteBound>) -> bool {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let doubled = self.bytes.capacity().saturating_mul(2).min(most).max(needed);
         let mut hold = |capacity: usize| match &mut self.held {
             Some(held) => held.resize(capacity),
             none => {
-                *none = room.hold(capacity);
+                *none = bound.hold(capacity);
                 none.is_some()
             }
         };
@@ -135,61 +134,61 @@ mod tests {
     }
 
     /// Passes `body` to the meter in parts of the given size.
-    fn show(meter: &mut BodyMeter, body: &[u8], part: usize, room: &Rc<ByteBound>) {
-        body.chunks(part).for_each(|bytes| meter.add(bytes.len(), bytes, room).unwrap());
+    fn show(meter: &mut BodyMeter, body: &[u8], part: usize, bound: &Rc<ByteBound>) {
+        body.chunks(part).for_each(|bytes| meter.add(bytes.len(), bytes, bound).unwrap());
     }
 
     #[test]
     fn copies_of_many_bodies_stay_within_the_bound_and_release_it() {
-        let room = ByteBound::new(10_000);
+        let bound = ByteBound::new(10_000);
         let body = [b"[\"", vec![b'x'; 3_996].as_slice(), b"\"]"].concat();
         for part in [1, 7, 1_000, 4_000] {
             let mut meters: Vec<BodyMeter> = (0..5).map(|_| meter(1 << 20, true)).collect();
             for bytes in body.chunks(part) {
                 for meter in &mut meters {
-                    meter.add(bytes.len(), bytes, &room).unwrap();
-                    assert!(room.held() <= 10_000, "{} bytes in parts of {part}", room.held());
+                    meter.add(bytes.len(), bytes, &bound).unwrap();
+                    assert!(bound.held() <= 10_000, "{} bytes in parts of {part}", bound.held());
                 }
                 let taken: usize = meters.iter().map(capacity).sum();
-                assert_eq!(room.held(), taken as u64, "counted bytes match allocated bytes");
+                assert_eq!(bound.held(), taken as u64, "counted bytes match allocated bytes");
             }
             let remarks: Vec<_> = meters.into_iter().map(BodyMeter::finish).collect();
             let inspected = remarks.iter().filter(|remark| remark.is_none()).count();
             let dropped = Remark::NotInspected("copied_bytes_exceeded");
             assert_eq!(remarks.iter().filter(|remark| **remark == Some(dropped)).count(), 5 - inspected);
             assert!((1..=2).contains(&inspected), "{inspected} of 5 bodies were inspected");
-            assert_eq!(room.held(), 0);
+            assert_eq!(bound.held(), 0);
         }
     }
 
     #[test]
     fn a_copy_grows_to_the_maximum_body_size_and_no_further() {
-        let room = ByteBound::new(u64::MAX);
+        let bound = ByteBound::new(u64::MAX);
         let mut meter = meter(5_000, true);
-        show(&mut meter, &[b' '; 4_990], 10, &room);
-        assert_eq!((capacity(&meter), room.held()), (5_000, 5_000));
-        show(&mut meter, &[b' '; 11], 11, &room);
-        assert_eq!(room.held(), 0, "a body that is too large is not copied any further");
+        show(&mut meter, &[b' '; 4_990], 10, &bound);
+        assert_eq!((capacity(&meter), bound.held()), (5_000, 5_000));
+        show(&mut meter, &[b' '; 11], 11, &bound);
+        assert_eq!(bound.held(), 0, "a body that is too large is not copied any further");
         assert_eq!(meter.finish(), Some(Remark::WouldRefuse("body_too_large")));
     }
 
     #[test]
     fn an_incomplete_copy_gives_no_verdict() {
-        let (room, none) = (ByteBound::new(100), ByteBound::new(0));
-        let seen = |body: &[u8], is_json: bool, room: &Rc<ByteBound>| {
+        let (bound, none) = (ByteBound::new(100), ByteBound::new(0));
+        let seen = |body: &[u8], is_json: bool, bound: &Rc<ByteBound>| {
             let mut meter = meter(1_000, is_json);
-            show(&mut meter, body, 1, room);
+            show(&mut meter, body, 1, bound);
             meter.finish()
         };
         let not_inspected = Some(Remark::NotInspected("copied_bytes_exceeded"));
-        assert_eq!(seen(b"[1]", true, &room), None);
-        assert_eq!(seen(b"[1", true, &room), Some(Remark::WouldRefuse("body_not_json")));
+        assert_eq!(seen(b"[1]", true, &bound), None);
+        assert_eq!(seen(b"[1", true, &bound), Some(Remark::WouldRefuse("body_not_json")));
         assert_eq!(seen(b"[1", true, &none), not_inspected);
         assert_eq!(seen(b"[1", false, &none), None);
         assert_eq!(seen(b"", true, &none), None);
         let mut meter = meter(1_000, true);
-        meter.add(2, b"", &room).unwrap();
-        meter.add(1, b"1", &room).unwrap();
+        meter.add(2, b"", &bound).unwrap();
+        meter.add(1, b"1", &bound).unwrap();
         assert_eq!(meter.finish(), not_inspected, "a part is missing");
     }
 

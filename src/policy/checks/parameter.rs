@@ -83,7 +83,7 @@ impl ParameterCheck {
     /// request also has a parameter with another name that some upstreams treat as this name.
     fn check<'v>(
         &self,
-        room: &str,
+        prefix: &str,
         values: impl Iterator<Item = Result<&'v str, &'static str>>,
         respelled: bool,
         findings: &mut Vec<Finding>,
@@ -106,7 +106,7 @@ impl ParameterCheck {
             fault = Some("is sent more than once".into());
         }
         findings.extend(
-            fault.map(|message| Finding { pointer: format!("{room}{}", pointer::escape(&self.name)), message }),
+            fault.map(|message| Finding { pointer: format!("{prefix}{}", pointer::escape(&self.name)), message }),
         );
     }
 

@@ -72,7 +72,7 @@ impl ClientDirectory {
                 let environment = environment_of(&key.prefix);
                 let key_compiled = KeyEntry {
                     digest: key.hash,
-                    here: environment.is_some() && environment == around.environment.as_deref(),
+                    in_environment: environment.is_some() && environment == around.environment.as_deref(),
                     revoked: key.revoked.is_some(),
                     period: key.period,
                     caller: Rc::new(caller),
@@ -134,7 +134,7 @@ impl ClientContext {
             permissions: client.permissions.as_ref().map(|names| self.permissions.set_of(names, problems)),
             several_issuers: token_issuers.as_ref().map_or(self.issuers.len(), Vec::len) > 1,
             token_issuers,
-            here: client.exists_in(self.environment.as_deref()),
+            in_environment: client.exists_in(self.environment.as_deref()),
             environment: self.environment.clone(),
             period: client.period,
         }
@@ -144,7 +144,7 @@ impl ClientContext {
     fn caller(&self, client: &Rc<Client>, proof: Proof) -> Caller {
         let permissions = client.permissions.clone().unwrap_or_default();
         let mut identity = self.identity.of(&Value::Null, Some(&client.id), Some(client));
-        self.permissions.tell(&permissions, &mut identity);
+        self.permissions.add_to_identity(&permissions, &mut identity);
         Caller {
             proof,
             subject: None,

@@ -244,13 +244,13 @@ fn meter(
         let title = if written.len() == 1 { name.clone() } else { format!("{name}:{}", window.value.text) };
         let (compiled, most, seconds) = match window.value.span {
             WindowSpan::Rate { per, burst } => {
-                let Some((interval, room)) = rate(window.value.count, per, burst) else {
+                let Some((interval, capacity)) = rate(window.value.count, per, burst) else {
                     problems.add(&window.place, "a burst that takes more than a year to refill, or over 1000000/s");
                     continue;
                 };
                 // Does not use `interval`, because it is rounded up: with it, a burst of 3 at 3/10s would take 11 seconds.
                 let lasting = (per.as_nanos() * u128::from(burst)).div_ceil(u128::from(window.value.count * NANOS));
-                (Window::Rate { interval, room }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
+                (Window::Rate { interval, capacity }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
             }
             WindowSpan::Quota(period) => {
                 let most = u32::try_from(window.value.count).unwrap_or(u32::MAX);
@@ -269,8 +269,8 @@ fn meter(
 fn rate(count: u64, per: Duration, burst: u64) -> Option<(u64, u64)> {
     let per = u64::try_from(per.as_nanos()).ok()?;
     let interval = per.div_ceil(count.max(1));
-    let room = interval.checked_mul(burst).filter(|room| *room <= YEAR)?;
-    (interval >= 1_000).then_some((interval, room))
+    let capacity = interval.checked_mul(burst).filter(|capacity| *capacity <= YEAR)?;
+    (interval >= 1_000).then_some((interval, capacity))
 }
 
 /// Returns the seconds of a period for `w` (draft-ietf-httpapi-ratelimit-headers-10 §3.1.3); `None` for a month, which varies.

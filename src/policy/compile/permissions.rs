@@ -71,7 +71,7 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
                 "this header already carries something else (all but letters and digits count as one)",
             );
         }
-        let bytes = registry.told(&everything, *form).len();
+        let bytes = registry.format(&everything, *form).len();
         if bytes > MAX_HEADER_BYTES {
             let message = format!(
                 "all permissions together are {bytes} bytes in this form, and {MAX_HEADER_BYTES} are accepted: send `masks`"

@@ -315,9 +315,9 @@ mod tests {
                 r#"{{"version":"1.0","upstreams":{{"u":{{"url":"http://u.example{path}"}}}},
                     "routes":[{{"path":"/x","auth":"none","upstream":"u"}}]}}"#
             ));
-            let told = found.first().map(String::as_str);
-            assert_eq!(told.is_some(), fault.is_some(), "{path}: {found:?}");
-            assert!(told.unwrap_or_default().contains(fault.unwrap_or_default()), "{path}: {found:?}");
+            let message = found.first().map(String::as_str);
+            assert_eq!(message.is_some(), fault.is_some(), "{path}: {found:?}");
+            assert!(message.unwrap_or_default().contains(fault.unwrap_or_default()), "{path}: {found:?}");
         }
     }
 }

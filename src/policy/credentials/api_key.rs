@@ -105,7 +105,7 @@ impl KeyPlaces {
                         ));
                     }
                     SingleValue::Value(value) => {
-                        let key = behind_scheme(value, scheme).filter(|key| is_key_behind(scheme, key));
+                        let key = strip_scheme(value, scheme).filter(|key| is_key_behind(scheme, key));
                         key.map(Cow::Borrowed).map_or(Ok(()), &mut add)?;
                     }
                     SingleValue::Absent => {}
@@ -146,7 +146,7 @@ impl KeyPlaces {
                 KeyPlace::Scheme(scheme) => {
                     // Envoy joins repeated headers with commas (envoy-facts §0.9), so a key may follow another credential.
                     let holds = |part: &[u8]| {
-                        behind_scheme(part.trim_ascii(), scheme).is_some_and(|key| is_key_behind(scheme, key))
+                        strip_scheme(part.trim_ascii(), scheme).is_some_and(|key| is_key_behind(scheme, key))
                     };
                     let mut lines = request.headers.iter().filter(|(name, _)| *name == b"authorization");
                     if lines.any(|(_, value)| value.split(|b| *b == b',').any(holds)) {
@@ -180,7 +180,7 @@ fn remove_spellings(name: &str, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderE
 }
 
 /// Returns the bytes after the scheme; `None` for another scheme. The scheme is case-insensitive (RFC 9110 §11.1).
-fn behind_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
+fn strip_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
     let (start, rest) = value.split_at_checked(scheme.len())?;
     let ends = matches!(rest.first(), None | Some(b' '));
     (start.eq_ignore_ascii_case(scheme.as_bytes()) && ends).then(|| rest.trim_ascii())

@@ -28,8 +28,8 @@ pub struct Client {
     /// Whether tokens of several issuers may name the client. If so, limits count each issuer separately, so that one issuer
     /// cannot exhaust the client's limits for another issuer.
     pub several_issuers: bool,
-    /// Whether the client exists in the environment of this gateway.
-    pub here: bool,
+    /// Whether the client exists in the gateway's environment.
+    pub in_environment: bool,
     /// The name of the gateway's environment; `None` if the document sets no environment.
     pub environment: Option<Rc<str>>,
     /// The period in which the client may call.
@@ -43,9 +43,9 @@ impl Client {
     }
 
     /// Checks whether the client may call now. The error is the reason for the audit record.
-    pub fn standing(&self, now: Duration) -> Result<(), &'static str> {
+    pub fn check_active(&self, now: Duration) -> Result<(), &'static str> {
         match () {
-            () if !self.here => Err("client_of_another_environment"),
+            () if !self.in_environment => Err("client_of_another_environment"),
             () if self.period.is_early(now) => Err("client_not_yet_valid"),
             () if self.period.is_over(now) => Err("client_expired"),
             () => Ok(()),

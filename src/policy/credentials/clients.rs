@@ -51,7 +51,7 @@ impl fmt::Debug for dyn ReadClients {
 #[derive(Debug)]
 pub(in crate::policy) struct KeyEntry {
     pub(in crate::policy) digest: [u8; 32],
-    pub(in crate::policy) here: bool,
+    pub(in crate::policy) in_environment: bool,
     pub(in crate::policy) revoked: bool,
     pub(in crate::policy) period: ValidityPeriod,
     /// The caller that the key authenticates. The caller is built once, when the document is parsed.
@@ -91,19 +91,19 @@ impl ClientDirectory {
     /// neither the response nor its timing shows which part of a guess was correct.
     pub fn by_key(&self, key: &ApiKey<'_>, now: Duration) -> Result<Rc<Caller>, Rejection> {
         let known = self.keys.get(key.prefix);
-        let digest = known.map_or(&NOBODYS, |known| &known.digest);
+        let digest = known.map_or(&DUMMY_DIGEST, |known| &known.digest);
         let same = bool::from(digest.ct_eq(&key.digest));
         let Some(known) = known else { return Err(refused("api_key_unknown")) };
-        let standing = match &known.caller.client {
+        let checked = match &known.caller.client {
             _ if !same => Err("api_key_wrong"),
             _ if known.revoked => Err("api_key_revoked"),
-            _ if !known.here => Err("api_key_of_another_environment"),
+            _ if !known.in_environment => Err("api_key_of_another_environment"),
             _ if known.period.is_early(now) => Err("api_key_not_yet_valid"),
             _ if known.period.is_over(now) => Err("api_key_expired"),
-            Some(client) => client.standing(now),
+            Some(client) => client.check_active(now),
             None => Ok(()),
         };
-        standing.map(|()| known.caller.clone()).map_err(|reason| refused(reason).with(known.describe()))
+        checked.map(|()| known.caller.clone()).map_err(|reason| refused(reason).with(known.describe()))
     }
 
     /// Returns the caller for a verified certificate. A certificate whose fields match different clients, in one or several
@@ -132,8 +132,8 @@ impl ClientDirectory {
         if matches.any(|other| !Rc::ptr_eq(other, caller)) {
             return Err(refused("certificate_of_several_clients"));
         }
-        let standing = caller.client.as_ref().map_or(Ok(()), |client| client.standing(now));
-        standing.map(|()| caller.clone()).map_err(|reason| {
+        let checked = caller.client.as_ref().map_or(Ok(()), |client| client.check_active(now));
+        checked.map(|()| caller.clone()).map_err(|reason| {
             let id = caller.client_id.as_deref().unwrap_or_default();
             refused(reason).with(format!("client {id}"))
         })
@@ -151,8 +151,8 @@ pub(in crate::policy) fn refused(reason: &'static str) -> Rejection {
     Rejection::new(RejectionKind::InvalidCredential, reason)
 }
 
-/// The hash that a key with an unknown prefix is compared with. Even a key that matches this hash would be refused.
-const NOBODYS: [u8; 32] = [0; 32];
+/// The hash that is compared for an unknown prefix. No key with this hash is known, and such a key would be refused anyway.
+const DUMMY_DIGEST: [u8; 32] = [0; 32];
 
 #[cfg(test)]
 mod tests;

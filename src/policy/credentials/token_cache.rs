@@ -62,7 +62,7 @@ impl TokenCache {
 
     /// Inserts a verified caller.
     pub fn insert(&mut self, token: &[u8], caller: Rc<Caller>) {
-        let bytes = room(token, &caller);
+        let bytes = entry_bytes(token, &caller);
         self.keep(CachedToken { token: token.into(), caller, bytes });
     }
 
@@ -128,7 +128,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 /// Returns the bytes that a token and its caller use. A hash table may have up to 16 slots for 7 entries, because the table
 /// doubles when it is 7/8 full.
-fn room(token: &[u8], caller: &Caller) -> usize {
+fn entry_bytes(token: &[u8], caller: &Caller) -> usize {
     block(token.len()) + caller.allocated() + 3 * size_of::<(TokenTail, CachedToken)>()
 }
 
@@ -227,7 +227,8 @@ mod tests {
             cache.insert(&[vec![b'x'; n % 300], token(n)].concat(), named("us"));
             cache.get(&token(n.saturating_sub(7)));
             let taken = [&cache.young, &cache.old].map(|generation| {
-                let counted: usize = generation.callers.values().map(|known| room(&known.token, &known.caller)).sum();
+                let counted: usize =
+                    generation.callers.values().map(|known| entry_bytes(&known.token, &known.caller)).sum();
                 assert_eq!(generation.bytes, counted, "after {n}");
                 counted
             });
@@ -292,7 +293,7 @@ mod tests {
         };
         // Each JSON object allocates a node for eleven members.
         let least = 500 * 11 * (size_of::<String>() + size_of::<Value>());
-        assert!(room(&token(0), &dense(0)) >= least);
+        assert!(entry_bytes(&token(0), &dense(0)) >= least);
         let mut cache = TokenCache::new(20_000, BOUND);
         for n in 0..100 {
             cache.insert(&token(n), dense(n));
@@ -303,7 +304,7 @@ mod tests {
 
     /// Returns the size of a cache entry for one of the tokens of `token`.
     fn one() -> usize {
-        room(&token(0), &named("us"))
+        entry_bytes(&token(0), &named("us"))
     }
 
     fn token(n: usize) -> Vec<u8> {

@@ -112,7 +112,7 @@ impl Authenticator<'_> {
             client.permissions.iter().for_each(|most| permissions.cut_to(most));
         }
         let mut identity = self.identity.of(&read.claims, client_id.as_deref(), client.as_deref());
-        self.permissions.tell(&permissions, &mut identity);
+        self.permissions.add_to_identity(&permissions, &mut identity);
         let proof = TokenProof {
             issuer: index,
             issuer_name: issuer.name.clone(),
@@ -214,7 +214,7 @@ fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(
     if let Some(client) = &caller.client {
         let refused =
             |reason| Rejection::new(RejectionKind::InvalidToken, reason).with(format!("client {}", client.id));
-        client.standing(world.now).map_err(refused)?;
+        client.check_active(world.now).map_err(refused)?;
     }
     let Some(bound) = &proof.bound else { return Ok(()) };
     match world.peer.certificate() {

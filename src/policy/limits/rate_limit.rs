@@ -109,8 +109,8 @@ pub enum CountingMode {
 pub struct CountResult {
     /// The refusal, if a limit refused the request.
     pub refused: Option<LimitRefusal>,
-    /// The state of each charge, in order: its window with the fewest remaining requests; `None` for a charge that refused.
-    pub standings: Vec<Option<Remaining>>,
+    /// The tightest window of each charge, in the order of the charges; `None` for a charge that refused.
+    pub remaining: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
     pub would: Vec<Rc<str>>,
 }
@@ -121,7 +121,7 @@ pub struct LimitRefusal {
     /// The index of the charge that refused.
     pub charge: usize,
     /// The state of the window that is exhausted.
-    pub standing: Remaining,
+    pub remaining: Remaining,
     /// Whether the cause is contention: other workers changed the bucket in every attempt to update it.
     pub contended: bool,
 }
@@ -175,12 +175,12 @@ pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &m
             // Charges that were already counted stay counted. Undoing them would not help requests that were refused in the
             // meantime.
             Some(change) => {
-                counted.standings.push(charge.standing(&change, now));
+                counted.remaining.push(charge.remaining(&change, now));
                 counted.refuse(at, charge, &change);
             }
-            None if charge.limit.shadow => counted.standings.push(None),
+            None if charge.limit.shadow => counted.remaining.push(None),
             None => {
-                counted.refused = Some(LimitRefusal { charge: at, standing: charge.refusing(0, 0), contended: true })
+                counted.refused = Some(LimitRefusal { charge: at, remaining: charge.refusing(0, 0), contended: true })
             }
         }
         if counted.refused.is_some() {
@@ -229,12 +229,12 @@ impl Charge<'_> {
         None
     }
 
-    /// Returns the window with the fewest remaining requests after a change; `None` if the change is a refusal.
-    fn standing(&self, change: &BucketChange, now: u64) -> Option<Remaining> {
+    /// Returns the tightest window after a change; `None` if the change is a refusal.
+    fn remaining(&self, change: &BucketChange, now: u64) -> Option<Remaining> {
         let states = change.outcome.as_ref().ok()?;
         let windows = self.meter.windows.iter().zip(states).zip(&self.meter.titles);
-        let standings = windows.map(|((window, state), title)| (window.left(*state, now), title));
-        let (left, (window, most)) = standings.min_by_key(|(left, _)| left.requests)?;
+        let remaining = windows.map(|((window, state), title)| (window.left(*state, now), title));
+        let (left, (window, most)) = remaining.min_by_key(|(left, _)| left.requests)?;
         Some(Remaining { window: window.clone(), most: *most, left: left.requests, seconds: seconds(left.until_full) })
     }
 
@@ -254,9 +254,9 @@ impl CountResult {
             }
             return;
         }
-        let standing = charge.refusing(window, wait);
-        if self.refused.as_ref().is_none_or(|refused| refused.standing.seconds < standing.seconds) {
-            self.refused = Some(LimitRefusal { charge: at, standing, contended: false });
+        let remaining = charge.refusing(window, wait);
+        if self.refused.as_ref().is_none_or(|refused| refused.remaining.seconds < remaining.seconds) {
+            self.refused = Some(LimitRefusal { charge: at, remaining, contended: false });
         }
     }
 }

@@ -2,18 +2,18 @@
 //!
 //! This module performs no I/O. An adapter polls for due calls, makes the calls, and passes in the answers.
 
-mod account;
 mod health;
+mod lease;
 pub mod wire;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::policy::verdict::wait::AccountId;
-use account::Account;
-pub use account::{LeaseTerms, QuotaState};
+use crate::policy::verdict::wait::LeaseId;
 use health::Health;
+use lease::Lease;
+pub use lease::{LeaseTerms, QuotaState};
 
 /// A rate limit service of a policy.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ pub struct SharedLimit {
 /// A call to make.
 #[derive(Debug)]
 pub struct QuotaCall {
-    /// The [`Quotas`] account that receives the answer.
-    pub account: AccountId,
+    /// The [`Quotas`] lease that receives the answer.
+    pub lease: LeaseId,
     /// The Envoy cluster and the domain.
     pub service: Rc<Service>,
     /// The timeout of the call.
@@ -77,101 +77,100 @@ pub struct RemainingQuota {
     pub reset: Option<Duration>,
 }
 
-/// The accounts of all descriptors, up to a maximum number. Times are durations since the Unix epoch.
+/// The leases of all descriptors, up to a maximum number. Times are durations since the Unix epoch.
 #[derive(Debug)]
 pub struct Quotas {
-    slots: Vec<AccountSlot>,
+    slots: Vec<LeaseSlot>,
     index: HashMap<Rc<[u8]>, u32>,
     most: usize,
-    /// The position of the clock algorithm, where the next search for an account to evict starts.
+    /// The position of the clock algorithm, where the next search for a lease to evict starts.
     hand: usize,
-    wanted: VecDeque<AccountId>,
+    wanted: VecDeque<LeaseId>,
     health: Health,
 }
 
 #[derive(Debug)]
-struct AccountSlot {
-    /// The descriptor, which is the key of the account.
+struct LeaseSlot {
+    /// The descriptor, which is the key of the lease.
     descriptor: Rc<[u8]>,
     limit: Rc<SharedLimit>,
     turn: u32,
-    account: Account,
+    lease: Lease,
     used: bool,
 }
 
 impl Quotas {
-    /// Creates an empty set of at most `most` accounts.
+    /// Creates an empty set of at most `most` leases.
     pub fn new(most: usize) -> Quotas {
         let (slots, index, wanted) = (Vec::new(), HashMap::new(), VecDeque::new());
         Quotas { slots, index, most: most.max(1), hand: 0, wanted, health: Health::default() }
     }
 
-    /// Checks whether a request may spend one hit of `limit` for this descriptor. `received_at` is the time when the request
-    /// was received. This function does not spend the hit; [`Self::spend`] does. So a request that another limit refuses costs
-    /// no hit.
-    pub fn standing(
+    /// Checks whether a request may spend one hit of `limit` for this descriptor. `received_at` is the time when the request was
+    /// received. Only [`Self::spend`] spends the hit, so a request that another limit refuses costs no hit.
+    pub fn check(
         &mut self,
         limit: &Rc<SharedLimit>,
         descriptor: &[u8],
         received_at: Duration,
         now: Duration,
-    ) -> (AccountId, QuotaState) {
-        let id = self.account(limit, descriptor, now);
+    ) -> (LeaseId, QuotaState) {
+        let id = self.lease(limit, descriptor, now);
         let (is_paused, slot) = (self.health.is_paused(now), self.slots.get_mut(id.slot as usize));
         let Some(slot) = slot else { return (id, QuotaState::Failed) };
         slot.used = true;
-        let wanted = slot.account.wants();
-        let standing = slot.account.standing(received_at, now);
-        if slot.account.wants() && is_paused {
-            slot.account.failed(now);
+        let wanted = slot.lease.wants();
+        let state = slot.lease.check(received_at, now);
+        if slot.lease.wants() && is_paused {
+            slot.lease.failed(now);
             return (id, QuotaState::Failed);
         }
-        if slot.account.wants() && !wanted {
+        if slot.lease.wants() && !wanted {
             self.wanted.push_back(id);
-            self.forget_given_up();
+            self.drop_evicted_calls();
         }
-        // While the service fails, a late call means that the service does not answer, not that the worker is busy.
-        let fails = self.health.is_failing() && standing == QuotaState::Late;
-        (id, if fails { QuotaState::Failed } else { standing })
+        // While the service fails, a late call counts as a failure of the service, not as a busy worker.
+        let fails = self.health.is_failing() && state == QuotaState::Late;
+        (id, if fails { QuotaState::Failed } else { state })
     }
 
-    /// Spends one hit of an account, if it has an unspent hit.
-    pub fn spend(&mut self, id: AccountId) {
+    /// Spends one hit of a lease, if the lease has a hit.
+    pub fn spend(&mut self, id: LeaseId) {
         if let Some(slot) = self.slot(id) {
-            slot.account.spend();
+            slot.lease.spend();
         }
     }
 
-    /// Returns the state of an account's limit, as reported by the service.
-    pub fn rest(&mut self, id: AccountId, now: Duration) -> RemainingQuota {
-        self.slot(id).map(|slot| slot.account.rest(now)).unwrap_or_default()
+    /// Returns the state of a lease's limit, as reported by the service.
+    pub fn remaining(&mut self, id: LeaseId, now: Duration) -> RemainingQuota {
+        self.slot(id).map(|slot| slot.lease.remaining(now)).unwrap_or_default()
     }
 
-    /// Returns the next call to make. The call requests hits for all requests that wait for this account.
+    /// Returns the next call to make. The call requests hits for all requests that wait for this lease.
     pub fn poll_call(&mut self, now: Duration) -> Option<QuotaCall> {
         let is_patient = self.health.is_patient(now);
-        while let Some(account) = self.wanted.pop_front() {
-            let Some(slot) = self.slot(account).filter(|slot| slot.account.wants()) else { continue };
+        while let Some(lease) = self.wanted.pop_front() {
+            let Some(slot) = self.slot(lease).filter(|slot| slot.lease.wants()) else { continue };
             let limit = slot.limit.clone();
-            let (hits, timeout) = slot.account.ask(&limit.terms, is_patient, now);
+            let (hits, timeout) = slot.lease.ask(&limit.terms, is_patient, now);
             let message = wire::request(&limit.service.domain, &slot.descriptor, hits);
-            return Some(QuotaCall { account, service: limit.service.clone(), timeout, message });
+            return Some(QuotaCall { lease, service: limit.service.clone(), timeout, message });
         }
         None
     }
 
     /// Puts a call that could not start back into the queue. The adapter makes the call when other calls have ended.
-    pub fn put_off(&mut self, id: AccountId) {
+    pub fn put_off(&mut self, id: LeaseId) {
         if let Some(slot) = self.slot(id) {
-            slot.account.put_off();
+            slot.lease.put_off();
             self.wanted.push_front(id);
         }
     }
 
-    /// Handles the answer or failure of a call. Ignores an answer for an evicted account.
+    /// Handles the answer or failure of a call. Ignores an answer for an evicted lease.
     pub fn handle_answer(
         &mut self,
-        id: AccountId,
+        id: LeaseId,
         answer: Result<&[u8], CallFault>,
         now: Duration,
     ) -> Option<HealthChange> {
@@ -179,67 +178,67 @@ impl Quotas {
         let is_healthy = !self.health.is_failing();
         if let Some(slot) = self.slot(id) {
             match &read {
-                Ok(answer) => slot.account.answered(answer, now),
-                // The filter then decides the waiting requests again, which starts one more call.
-                Err(CallFault::Status(_)) if is_healthy && slot.account.try_again() => {
+                Ok(answer) => slot.lease.answered(answer, now),
+                // The filter decides the waiting requests again, and they start one more call.
+                Err(CallFault::Status(_)) if is_healthy && slot.lease.try_again() => {
                     self.health.be_patient(now);
                     return None;
                 }
-                Err(CallFault::Status(_)) if slot.account.is_late(now) => {
-                    slot.account.give_up(now);
+                Err(CallFault::Status(_)) if slot.lease.is_late(now) => {
+                    slot.lease.abandon(now);
                     return None;
                 }
-                Err(_) => slot.account.failed(now),
+                Err(_) => slot.lease.failed(now),
             }
         }
         self.health.note(read.err(), now)
     }
 
-    /// Returns the number of accounts.
+    /// Returns the number of leases.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Returns `true` if there are no accounts.
+    /// Returns `true` if there are no leases.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// Removes evicted accounts from the queue of wanted calls, so that the queue stays bounded.
-    fn forget_given_up(&mut self) {
+    /// Removes evicted leases from the queue of wanted calls, so that the queue stays bounded.
+    fn drop_evicted_calls(&mut self) {
         if self.wanted.len() > self.most {
             let slots = &self.slots;
             self.wanted.retain(|id| {
                 let slot = slots.get(id.slot as usize).filter(|slot| slot.turn == id.turn);
-                slot.is_some_and(|slot| slot.account.wants())
+                slot.is_some_and(|slot| slot.lease.wants())
             });
         }
     }
 
-    fn slot(&mut self, id: AccountId) -> Option<&mut AccountSlot> {
+    fn slot(&mut self, id: LeaseId) -> Option<&mut LeaseSlot> {
         self.slots.get_mut(id.slot as usize).filter(|slot| slot.turn == id.turn)
     }
 
-    /// Returns the account of this descriptor. Creates the account if it does not exist.
-    fn account(&mut self, limit: &Rc<SharedLimit>, descriptor: &[u8], now: Duration) -> AccountId {
+    /// Returns the lease of this descriptor. Creates the lease if it does not exist.
+    fn lease(&mut self, limit: &Rc<SharedLimit>, descriptor: &[u8], now: Duration) -> LeaseId {
         if let Some(slot) = self.index.get(descriptor).copied()
             && let Some(found) = self.slots.get(slot as usize)
         {
-            return AccountId { slot, turn: found.turn };
+            return LeaseId { slot, turn: found.turn };
         }
         let key: Rc<[u8]> = descriptor.into();
-        let new = |turn| AccountSlot {
+        let new = |turn| LeaseSlot {
             descriptor: key.clone(),
             limit: limit.clone(),
             turn,
-            account: Account::default(),
+            lease: Lease::default(),
             used: true,
         };
         let slot = if self.slots.len() < self.most {
             self.slots.push(new(0));
             self.slots.len() - 1
         } else {
-            let slot = self.give_up_one(now);
+            let slot = self.slot_to_evict(now);
             if let Some(old) = self.slots.get_mut(slot) {
                 self.index.remove(&old.descriptor);
                 *old = new(old.turn.wrapping_add(1));
@@ -248,23 +247,23 @@ impl Quotas {
         };
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         self.index.insert(key, slot);
-        AccountId { slot, turn: self.slots.get(slot as usize).map_or(0, |slot| slot.turn) }
+        LeaseId { slot, turn: self.slots.get(slot as usize).map_or(0, |slot| slot.turn) }
     }
 
-    /// Chooses a slot to evict. Chooses the first idle account after the clock hand. If there is none, chooses an account that
-    /// was not used since the last round. The search looks at only a few slots, so that it costs a request little time. Unspent
-    /// hits of an evicted account are lost until their window ends.
-    fn give_up_one(&mut self, now: Duration) -> usize {
+    /// Chooses a slot to evict. Prefers the first idle lease after the clock hand, and otherwise a lease that was not used
+    /// since the last round. The search looks at only a few slots, so that it costs a request little time. Unspent hits of an
+    /// evicted lease are lost until their window ends.
+    fn slot_to_evict(&mut self, now: Duration) -> usize {
         let count = self.slots.len().max(1);
         let mut second_best = self.hand % count;
-        for _ in 0..MAX_LOOKED_AT {
+        for _ in 0..MAX_EVICTION_STEPS {
             let at = self.hand % count;
             self.hand = at + 1;
             let Some(slot) = self.slots.get_mut(at) else { continue };
-            if slot.account.is_idle(now) {
+            if slot.lease.is_idle(now) {
                 return at;
             }
-            if !std::mem::take(&mut slot.used) && !slot.account.is_asking() && !slot.account.wants() {
+            if !std::mem::take(&mut slot.used) && !slot.lease.is_asking() && !slot.lease.wants() {
                 second_best = at;
             }
         }
@@ -272,8 +271,8 @@ impl Quotas {
     }
 }
 
-/// The maximum number of accounts that a search for an account to evict looks at.
-const MAX_LOOKED_AT: usize = 16;
+/// The maximum number of leases that a search for a lease to evict looks at.
+const MAX_EVICTION_STEPS: usize = 16;
 
 #[cfg(test)]
 mod tests;

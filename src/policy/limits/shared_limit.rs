@@ -20,18 +20,18 @@ use crate::policy::request::RequestParts;
 use crate::policy::verdict::budget::{Remaining as Budgeted, whole_seconds};
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::stop::Stop;
-use crate::policy::verdict::wait::{AccountId, Await, Awaited};
+use crate::policy::verdict::wait::{Await, Awaited, LeaseId};
 use crate::policy::world::World;
 
 /// Reserved hits. They are spent only if nothing else stops the request.
 #[must_use]
 #[derive(Debug, Default)]
-pub(in crate::policy) struct ReservedHits(Vec<AccountId>);
+pub(in crate::policy) struct ReservedHits(Vec<LeaseId>);
 
 impl ReservedHits {
     pub(in crate::policy) fn spend(self, world: &mut World<'_>) {
-        for account in self.0 {
-            world.quotas.spend(account);
+        for lease in self.0 {
+            world.quotas.spend(lease);
         }
     }
 }
@@ -49,8 +49,8 @@ pub(in crate::policy) fn reserve(
     let limits = rule.limits.shared.iter().filter(|limit| *auth != Auth::None || !limit.needs_caller());
     let subject = Subject { caller: grant.caller(), ..subject(Some(rule), parts, world.peer) };
     let asked = ask(limits, &subject, parts, world, progress)?;
-    if let Some((until, account, limit)) = asked.exhausted {
-        let rest = world.quotas.rest(account, world.now);
+    if let Some((until, lease, limit)) = asked.exhausted {
+        let rest = world.quotas.remaining(lease, world.now);
         asked.list_limits(rule, auth, &subject, world, progress);
         return Err(refuse(limit, &subject, until - world.now, rest, progress).into());
     }
@@ -63,8 +63,8 @@ pub(in crate::policy) fn reserve(
         asked.list_limits(rule, auth, &subject, world, progress);
     }
     spent?;
-    for (account, limit) in &asked.available {
-        report(*account, limit, &subject, world, progress);
+    for (lease, limit) in &asked.available {
+        report(*lease, limit, &subject, world, progress);
     }
     Ok(asked.reserved)
 }
@@ -74,11 +74,11 @@ pub(in crate::policy) fn reserve(
 struct ServiceAnswers<'l> {
     reserved: ReservedHits,
     /// Enforced limits that have a hit left.
-    available: Vec<(AccountId, &'l Limit)>,
+    available: Vec<(LeaseId, &'l Limit)>,
     /// All enforced limits that the service has answered for.
-    answered: Vec<(AccountId, &'l Limit)>,
+    answered: Vec<(LeaseId, &'l Limit)>,
     /// The exhausted limit with the longest wait, and the time when it can be used again.
-    exhausted: Option<(Duration, AccountId, &'l Limit)>,
+    exhausted: Option<(Duration, LeaseId, &'l Limit)>,
     /// Limits that this proxy counts itself while the service fails.
     local: Vec<Rc<Limit>>,
     /// The first answer that the request has to wait for.
@@ -96,38 +96,37 @@ fn ask<'l>(
     for limit in limits {
         let Some(sharing) = &limit.sharing else { continue };
         let descriptor = descriptor::of(limit, subject);
-        let (account, standing) = world.quotas.standing(&sharing.limit, &descriptor, parts.received_at, world.now);
+        let (lease, state) = world.quotas.check(&sharing.limit, &descriptor, parts.received_at, world.now);
         let now = world.now;
-        world.note("limit", || format!("{}: the rate limit service {}", limit.name, standing.describe(now)));
-        match standing {
+        world.note("limit", || format!("{}: the rate limit service {}", limit.name, state.describe(now)));
+        match state {
             QuotaState::Free => {
-                asked.reserved.0.push(account);
+                asked.reserved.0.push(lease);
                 if !limit.shadow {
-                    asked.answered.push((account, limit));
-                    asked.available.push((account, limit));
+                    asked.answered.push((lease, limit));
+                    asked.available.push((lease, limit));
                 }
             }
             QuotaState::Over(_) if limit.shadow => progress.note_shadow(&limit.name),
             QuotaState::Over(until) => {
-                asked.answered.push((account, limit));
+                asked.answered.push((lease, limit));
                 if asked.exhausted.is_none_or(|(other, ..)| until > other) {
-                    asked.exhausted = Some((until, account, limit));
+                    asked.exhausted = Some((until, lease, limit));
                 }
             }
             QuotaState::Wait(until) => {
-                asked.wait.get_or_insert(Await { on: Awaited::Quota(account), until });
+                asked.wait.get_or_insert(Await { on: Awaited::Quota(lease), until });
             }
             QuotaState::Failed | QuotaState::Late if limit.shadow => {}
-            QuotaState::Failed | QuotaState::Late => match (sharing.on_failure, standing) {
+            QuotaState::Failed | QuotaState::Late => match (sharing.on_failure, state) {
                 (OnFailure::Local, _) => asked.local.push(limit.clone()),
                 (OnFailure::Open, QuotaState::Failed) => progress.audit.uncounted.push(limit.name.clone()),
-                // `QuotaState::Late` refuses the request even with `on_failure: open`, because a client could keep a worker
-                // busy to bypass the limit.
-                (_, standing) => {
+                // A client can keep a worker busy, and must not bypass a limit that way.
+                (_, state) => {
                     progress.audit.limit = Some(limit.name.clone());
                     return Err(Rejection::new(
                         RejectionKind::LimitUnavailable,
-                        match standing {
+                        match state {
                             QuotaState::Late => "rate_limit_worker_busy",
                             _ => "rate_limit_service_unavailable",
                         },
@@ -151,7 +150,7 @@ impl ServiceAnswers<'_> {
         progress: &mut Progress,
     ) {
         let shared = self.answered.iter();
-        let shared = shared.map(|(account, limit)| policy(limit, subject, world.quotas.rest(*account, world.now)).0);
+        let shared = shared.map(|(lease, limit)| policy(limit, subject, world.quotas.remaining(*lease, world.now)).0);
         let next: &[Rc<Limit>] = if *auth == Auth::None { &[] } else { &rule.limits.caller };
         for policy in policies(&self.local, subject).chain(shared).chain(policies(next, subject)) {
             progress.plan.budget.list(&policy);
@@ -160,13 +159,13 @@ impl ServiceAnswers<'_> {
 }
 
 /// Adds a limit with a hit left to the rate limit headers, if the service reported its numbers.
-fn report(account: AccountId, limit: &Limit, subject: &Subject<'_>, world: &mut World<'_>, progress: &mut Progress) {
-    let rest = world.quotas.rest(account, world.now);
+fn report(lease: LeaseId, limit: &Limit, subject: &Subject<'_>, world: &mut World<'_>, progress: &mut Progress) {
+    let rest = world.quotas.remaining(lease, world.now);
     if let (Some(left), Some(reset)) = (rest.remaining, rest.reset) {
         let (policy, most) = policy(limit, subject, rest);
         let left = u64::from(left).saturating_sub(1);
-        let standing = Budgeted { window: limit.name.clone(), most, left, seconds: whole_seconds(reset) };
-        progress.plan.budget.add(&policy, standing);
+        let state = Budgeted { window: limit.name.clone(), most, left, seconds: whole_seconds(reset) };
+        progress.plan.budget.add(&policy, state);
     }
 }
 
@@ -196,8 +195,8 @@ fn policy(limit: &Limit, subject: &Subject<'_>, rest: RemainingQuota) -> (Rc<str
     let meter = limit.meter(subject);
     let written = meter.and_then(|meter| meter.titles.first()).map(|(_, most)| *most);
     match (rest.limit.map(u64::from), meter, written) {
-        (Some(told), Some(meter), Some(written)) if told == written => (meter.policy.clone(), told),
-        (Some(told), ..) => (format!("\"{}\";q={told}", limit.name).into(), told),
+        (Some(reported), Some(meter), Some(written)) if reported == written => (meter.policy.clone(), reported),
+        (Some(reported), ..) => (format!("\"{}\";q={reported}", limit.name).into(), reported),
         (None, Some(meter), written) => (meter.policy.clone(), written.unwrap_or_default()),
         (None, None, _) => (format!("\"{}\"", limit.name).into(), 0),
     }

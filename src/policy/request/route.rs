@@ -207,7 +207,7 @@ impl<T> RouteTableBuilder<T> {
             let Some(endpoint) = table.trie.endpoint_mut(root, pattern.segments()) else { continue };
             for method in &methods {
                 // A document may list a host or a method twice.
-                if endpoint.occupant(*method).is_none() {
+                if endpoint.route_for_exactly(*method).is_none() {
                     endpoint.put(*method, route);
                 }
             }
@@ -234,7 +234,7 @@ impl<T> RouteTableBuilder<T> {
                 continue;
             };
             for method in methods {
-                if let Some(route) = endpoint.occupant(*method) {
+                if let Some(route) = endpoint.route_for_exactly(*method) {
                     taken.push((route, host.clone(), method.cloned()));
                 }
             }

@@ -33,12 +33,11 @@ impl Budget {
         Budget { form, ..Budget::default() }
     }
 
-    /// Adds a limit. `policy` is in the format of `RateLimit-Policy`, and `standing` is the state of its window with the fewest
-    /// remaining requests.
-    pub fn add(&mut self, policy: &Rc<str>, standing: Remaining) {
+    /// Adds a limit. `policy` is in the format of `RateLimit-Policy`, and `remaining` is the state of the tightest window.
+    pub fn add(&mut self, policy: &Rc<str>, remaining: Remaining) {
         self.policies.push(policy.clone());
-        if self.tightest.as_ref().is_none_or(|tightest| standing.left < tightest.left) {
-            self.tightest = Some(standing);
+        if self.tightest.as_ref().is_none_or(|tightest| remaining.left < tightest.left) {
+            self.tightest = Some(remaining);
         }
     }
 
@@ -49,11 +48,11 @@ impl Budget {
         }
     }
 
-    /// Records the limit that refused the request. Its window replaces the window with the fewest remaining requests, so that
-    /// `t` equals `Retry-After` (draft-ietf-httpapi-ratelimit-headers-10 §4).
-    pub fn refused(&mut self, policy: &Rc<str>, standing: Remaining) {
+    /// Records the limit that refused the request. This limit takes precedence over the tightest window, so that `t` equals
+    /// `Retry-After` (draft-ietf-httpapi-ratelimit-headers-10 §4).
+    pub fn refused(&mut self, policy: &Rc<str>, remaining: Remaining) {
         self.list(policy);
-        self.tightest = Some(standing);
+        self.tightest = Some(remaining);
     }
 
     /// Returns the rate limit headers of the response.

@@ -17,18 +17,18 @@ pub enum Awaited {
     /// A polled document that is missing, or a newer version of a polled document.
     Document(PolledId),
     /// The answer of a rate limit service.
-    Quota(AccountId),
+    Quota(LeaseId),
 }
 
 /// The index of a polled document in the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PolledId(pub usize);
 
-/// Identifies the account of one descriptor at a rate limit service.
+/// Identifies the lease of one descriptor at a rate limit service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct AccountId {
-    /// The index of the slot in the worker's table of accounts.
+pub struct LeaseId {
+    /// The index of the slot in the worker's table of leases.
     pub slot: u32,
-    /// Distinguishes accounts that use the same slot one after the other.
+    /// Distinguishes the leases that use this slot one after another.
     pub turn: u32,
 }

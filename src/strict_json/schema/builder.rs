@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::dialect::Vocabularies;
-use super::here::Here;
 use super::keyword::{Dynamic, Keyword};
 use super::library::Library;
+use super::location::SchemaLocation;
 use super::places::Places;
 use super::program::{Program, SchemaNode};
 use super::{Schema, graph, keywords};
@@ -88,7 +88,7 @@ impl Builder<'_> {
                     Vocabularies::standard()
                 });
                 node.keywords = keywords::read(
-                    &mut Here { places: &mut self.places, document, pointer, resource, vocabularies },
+                    &mut SchemaLocation { places: &mut self.places, document, pointer, resource, vocabularies },
                     members,
                 );
             }

@@ -14,14 +14,14 @@ use super::pattern::Pattern;
 use super::program::{Program, SchemaNode};
 use super::search::PatternSearch;
 use super::steps::size;
-use super::{Misfit, SchemaFinding, words};
+use super::{SchemaFinding, ValidationError, words};
 use crate::strict_json::pointer::escape;
 use crate::strict_json::tree::Json;
 
 /// The state of the validation of one value.
 pub(super) struct Judge<'s> {
     program: &'s Program,
-    room: &'static str,
+    prefix: &'static str,
     /// The resources on the path to the current node, outermost first (Core §7.1).
     scope: Vec<usize>,
     /// The path to the current part of the value.
@@ -45,19 +45,19 @@ enum JudgeStep<'s> {
 
 /// Whether validation collects findings, or only returns the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Voice {
-    Aloud,
-    Silent,
+enum Mode {
+    CollectFindings,
+    ResultOnly,
 }
 
 /// The set that collects evaluated members and items; `None` if no keyword needs it.
 type SeenMembers<'e, 'v> = Option<&'e mut Evaluated<'v>>;
 
 impl<'s> Judge<'s> {
-    pub fn new(program: &'s Program, room: &'static str, value: &Json<'_>) -> Judge<'s> {
+    pub fn new(program: &'s Program, prefix: &'static str, value: &Json<'_>) -> Judge<'s> {
         Judge {
             program,
-            room,
+            prefix,
             scope: Vec::new(),
             path: Vec::new(),
             findings: Vec::new(),
@@ -69,26 +69,20 @@ impl<'s> Judge<'s> {
     }
 
     /// Validates the whole value.
-    pub fn run(mut self, root: SchemaNodeId, value: &Json<'_>) -> Result<(), Misfit> {
-        let holds = self.part(root, value, Voice::Aloud);
+    pub fn run(mut self, root: SchemaNodeId, value: &Json<'_>) -> Result<(), ValidationError> {
+        let holds = self.part(root, value, Mode::CollectFindings);
         if self.exhausted {
-            Err(Misfit::TooComplex)
+            Err(ValidationError::TooComplex)
         } else if holds {
             Ok(())
         } else {
-            Err(Misfit::Findings(self.findings))
+            Err(ValidationError::Findings(self.findings))
         }
     }
 
     /// Returns `true` if a value matches a schema. With `Aloud`, collects all findings. With `Silent`, stops at the first
     /// failure.
-    fn judge<'v>(
-        &mut self,
-        id: SchemaNodeId,
-        value: &'v Json<'v>,
-        voice: Voice,
-        mut seen: SeenMembers<'_, 'v>,
-    ) -> bool {
+    fn judge<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, mode: Mode, mut seen: SeenMembers<'_, 'v>) -> bool {
         let Some(node) = self.program.node(id) else { return false };
         if !self.spend(1) || self.frames >= MAX_FRAMES {
             self.exhausted = true;
@@ -101,13 +95,13 @@ impl<'s> Judge<'s> {
         self.frames += 1;
         let mut holds = true;
         for keyword in &node.keywords {
-            if !holds && (voice == Voice::Silent || self.is_enough()) {
+            if !holds && (mode == Mode::ResultOnly || self.is_enough()) {
                 break;
             }
             if !holds && !keyword.asks_what_is_wrong() {
                 continue;
             }
-            holds &= self.keyword(keyword, value, voice, seen.as_deref_mut());
+            holds &= self.keyword(keyword, value, mode, seen.as_deref_mut());
         }
         self.frames -= 1;
         if enters {
@@ -122,48 +116,48 @@ impl<'s> Judge<'s> {
         &mut self,
         keyword: &'s Keyword,
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         seen: SeenMembers<'_, 'v>,
     ) -> bool {
         match (keyword, value) {
-            (Keyword::Reference(id), _) => self.in_place(*id, value, voice, seen),
+            (Keyword::Reference(id), _) => self.in_place(*id, value, mode, seen),
             (Keyword::Dynamic(dynamic), _) => {
                 let id = self.dynamic(dynamic);
-                self.in_place(id, value, voice, seen)
+                self.in_place(id, value, mode, seen)
             }
-            (Keyword::AllOf(all), _) => self.all_of(all, value, voice, seen),
-            (Keyword::AnyOf(all), _) => self.any_of(keyword, all, value, voice, seen),
-            (Keyword::OneOf(all), _) => self.one_of(keyword, all, value, voice, seen),
+            (Keyword::AllOf(all), _) => self.all_of(all, value, mode, seen),
+            (Keyword::AnyOf(all), _) => self.any_of(keyword, all, value, mode, seen),
+            (Keyword::OneOf(all), _) => self.one_of(keyword, all, value, mode, seen),
             (Keyword::Not(id), _) => {
-                let holds = !self.part(*id, value, Voice::Silent);
-                self.tell(holds, keyword, voice)
+                let holds = !self.part(*id, value, Mode::ResultOnly);
+                self.check(holds, keyword, mode)
             }
-            (Keyword::If(condition), _) => self.condition(condition, value, voice, seen),
-            (Keyword::DependentSchemas(all), Json::Object(_)) => self.dependent(all, value, voice, seen),
-            (Keyword::Members(members), Json::Object(object)) => self.members(keyword, members, object, voice, seen),
-            (Keyword::PropertyNames(id), Json::Object(object)) => self.property_names(keyword, *id, object, voice),
+            (Keyword::If(condition), _) => self.condition(condition, value, mode, seen),
+            (Keyword::DependentSchemas(all), Json::Object(_)) => self.dependent(all, value, mode, seen),
+            (Keyword::Members(members), Json::Object(object)) => self.members(keyword, members, object, mode, seen),
+            (Keyword::PropertyNames(id), Json::Object(object)) => self.property_names(keyword, *id, object, mode),
             (Keyword::UnevaluatedProperties(id), Json::Object(object)) => {
-                self.other_members(keyword, *id, object, voice, seen)
+                self.other_members(keyword, *id, object, mode, seen)
             }
-            (Keyword::Items(items), Json::List(array)) => self.items(keyword, items, array, voice, seen),
-            (Keyword::Contains(contains), Json::List(array)) => self.contains(keyword, contains, array, voice, seen),
-            (Keyword::UnevaluatedItems(id), Json::List(array)) => self.other_items(keyword, *id, array, voice, seen),
-            _ => self.assertion(keyword, value, voice),
+            (Keyword::Items(items), Json::List(array)) => self.items(keyword, items, array, mode, seen),
+            (Keyword::Contains(contains), Json::List(array)) => self.contains(keyword, contains, array, mode, seen),
+            (Keyword::UnevaluatedItems(id), Json::List(array)) => self.other_items(keyword, *id, array, mode, seen),
+            _ => self.assertion(keyword, value, mode),
         }
     }
 
     #[inline(never)]
-    fn assertion(&mut self, keyword: &'s Keyword, value: &Json<'_>, voice: Voice) -> bool {
+    fn assertion(&mut self, keyword: &'s Keyword, value: &Json<'_>, mode: Mode) -> bool {
         match (keyword, value) {
-            (Keyword::Required(names), Json::Object(object)) => self.required(names, object, voice),
-            (Keyword::DependentRequired(needs), Json::Object(object)) => self.dependent_required(needs, object, voice),
+            (Keyword::Required(names), Json::Object(object)) => self.required(names, object, mode),
+            (Keyword::DependentRequired(needs), Json::Object(object)) => self.dependent_required(needs, object, mode),
             (Keyword::Pattern(pattern), Json::Text(text)) => {
                 let holds = self.is_in(pattern, text);
-                self.tell(holds, keyword, voice)
+                self.check(holds, keyword, mode)
             }
             _ => {
                 let holds = self.spend(assertions::cost(keyword, value)) && assertions::holds(keyword, value);
-                self.tell(holds, keyword, voice)
+                self.check(holds, keyword, mode)
             }
         }
     }
@@ -179,11 +173,11 @@ impl<'s> Judge<'s> {
         found == Some(true)
     }
 
-    /// Applies a schema to the same value. If the schema matches, adds the members and items that it evaluated to `seen`.
-    fn in_place<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, voice: Voice, seen: SeenMembers<'_, 'v>) -> bool {
+    /// Applies a schema to the same value. If the schema matches, `seen` gets the members and items that it evaluated.
+    fn in_place<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, mode: Mode, seen: SeenMembers<'_, 'v>) -> bool {
         match seen {
-            Some(seen) => self.in_place_seen(id, value, voice, seen),
-            None => self.judge(id, value, voice, None),
+            Some(seen) => self.in_place_seen(id, value, mode, seen),
+            None => self.judge(id, value, mode, None),
         }
     }
 
@@ -192,32 +186,32 @@ impl<'s> Judge<'s> {
         &mut self,
         id: SchemaNodeId,
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         seen: &mut Evaluated<'v>,
     ) -> bool {
         let mut own = Box::<Evaluated<'v>>::default();
-        let holds = self.judge(id, value, voice, Some(&mut own));
+        let holds = self.judge(id, value, mode, Some(&mut own));
         if holds {
             seen.add(*own);
         }
         holds
     }
 
-    /// Applies a schema to a part of the value. The part has its own set of evaluated members and items.
-    fn part(&mut self, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
-        if self.program.tracks { self.part_seen(id, part, voice) } else { self.judge(id, part, voice, None) }
+    /// Applies a schema to a part of the value. The part has a separate set of evaluated members and items.
+    fn part(&mut self, id: SchemaNodeId, part: &Json<'_>, mode: Mode) -> bool {
+        if self.program.tracks { self.part_seen(id, part, mode) } else { self.judge(id, part, mode, None) }
     }
 
     #[inline(never)]
-    fn part_seen(&mut self, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
+    fn part_seen(&mut self, id: SchemaNodeId, part: &Json<'_>, mode: Mode) -> bool {
         let mut seen = Box::<Evaluated<'_>>::default();
-        self.judge(id, part, voice, Some(&mut seen))
+        self.judge(id, part, mode, Some(&mut seen))
     }
 
-    /// Applies a schema to a part of the value, and extends the path by `step` during the call.
-    fn inside(&mut self, step: JudgeStep<'s>, id: SchemaNodeId, part: &Json<'_>, voice: Voice) -> bool {
+    /// Applies a schema to a part of the value, which is one step further along the path.
+    fn inside(&mut self, step: JudgeStep<'s>, id: SchemaNodeId, part: &Json<'_>, mode: Mode) -> bool {
         self.path.push(step);
-        let holds = self.part(id, part, voice);
+        let holds = self.part(id, part, mode);
         self.path.pop();
         holds
     }
@@ -246,8 +240,8 @@ impl<'s> Judge<'s> {
     }
 
     #[inline(never)]
-    fn tell(&mut self, holds: bool, keyword: &Keyword, voice: Voice) -> bool {
-        if !holds && voice == Voice::Aloud && !self.is_enough() {
+    fn check(&mut self, holds: bool, keyword: &Keyword, mode: Mode) -> bool {
+        if !holds && mode == Mode::CollectFindings && !self.is_enough() {
             let finding = SchemaFinding { pointer: self.pointer(None), message: words::of(keyword) };
             self.note(finding);
         }
@@ -263,7 +257,7 @@ impl<'s> Judge<'s> {
 
     /// Returns the pointer to the current path, extended by one name.
     fn pointer(&self, further: Option<&str>) -> String {
-        let mut pointer = self.room.to_string();
+        let mut pointer = self.prefix.to_string();
         for step in self.path.iter().copied().chain(further.map(JudgeStep::Member)) {
             pointer.push('/');
             match step {

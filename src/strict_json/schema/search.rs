@@ -21,7 +21,7 @@ pub(super) struct PatternSearch {
     entered: Vec<u64>,
     /// The number of the current position. It increases across all searches, so that `entered` need not be cleared.
     place: u64,
-    here: Vec<StateID>,
+    current: Vec<StateID>,
     next: Vec<StateID>,
     /// States that still have to be entered.
     open: Vec<StateID>,
@@ -33,8 +33,8 @@ impl PatternSearch {
     pub fn run(&mut self, Pattern(pattern): &Pattern, text: &str, steps_left: &mut u64) -> Option<bool> {
         let most = steps_left.saturating_mul(MOVES_OF_A_STEP);
         self.moves = 0;
-        // The previous search may have stopped early. Its states belong to another pattern, so they are removed.
-        self.here.clear();
+        // The previous search may have ended early and left states of its own pattern in the buffers.
+        self.current.clear();
         self.next.clear();
         let states = pattern.states().len();
         if self.entered.len() < states {
@@ -56,13 +56,13 @@ impl PatternSearch {
             {
                 return Some(true);
             }
-            std::mem::swap(&mut self.here, &mut self.next);
+            std::mem::swap(&mut self.current, &mut self.next);
             self.place += 1;
             let Some(byte) = bytes.get(at).copied() else { break };
-            if self.here.is_empty() && !starts_anywhere {
+            if self.current.is_empty() && !starts_anywhere {
                 break;
             }
-            while let Some(id) = self.here.pop() {
+            while let Some(id) = self.current.pop() {
                 self.moves += 1;
                 let to = match pattern.state(id) {
                     State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::{Library, Misfit, Schema};
+use super::{Library, Schema, ValidationError};
 
 fn compile(schemas: &[(&str, Value)]) -> Result<Schema, Vec<String>> {
     let mut library = Library::new(|_, _| None);
@@ -18,8 +18,10 @@ fn compile(schemas: &[(&str, Value)]) -> Result<Schema, Vec<String>> {
 fn findings(schema: &Schema, value: &Value) -> Vec<String> {
     match schema.judge(&value.into(), "/body") {
         Ok(()) => Vec::new(),
-        Err(Misfit::TooComplex) => vec!["too complex".to_string()],
-        Err(Misfit::Findings(findings)) => findings.iter().map(|f| format!("{} {}", f.pointer, f.message)).collect(),
+        Err(ValidationError::TooComplex) => vec!["too complex".to_string()],
+        Err(ValidationError::Findings(findings)) => {
+            findings.iter().map(|f| format!("{} {}", f.pointer, f.message)).collect()
+        }
     }
 }
 

@@ -48,7 +48,7 @@ fn run() -> Result<()> {
             .generate(&env)?;
     let mut gateway = Envoy::start(&Launch { bootstrap: &bootstrap, admin: ADMIN, workers: 2, env })?;
     check(port)?;
-    println!("{}", invitation(port));
+    println!("{}", usage_text(port));
     let ended = until_interrupted(&mut gateway);
     println!("stopped");
     ended
@@ -79,7 +79,7 @@ fn token() -> Result<String> {
     Ok(reply.get("access_token").and_then(Value::as_str).context("the issuer minted no token")?.to_owned())
 }
 
-fn invitation(port: u16) -> String {
+fn usage_text(port: u16) -> String {
     let gateway = format!("http://127.0.0.1:{port}");
     let token = |scope: &str| {
         format!(

@@ -5,7 +5,7 @@ use portcullis::policy::request::peer::KnownPeer;
 use serde_json::Value;
 
 use super::gateways::{Message, Subject};
-use super::{Broken, Target, gateways};
+use super::{PropertyError, Target, gateways};
 use crate::octets;
 use crate::outcome::{Outcome, values};
 
@@ -27,7 +27,7 @@ impl Target for Cors {
         seeds.filter(|seed| seed.windows(7).any(|window| window == b"origin:")).cloned().collect()
     }
 
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
         let message = Message::read(input);
         let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
         let mut request = subject.filled(&message.request, b"");
@@ -56,7 +56,7 @@ fn was_read(outcome: &Outcome) -> bool {
 
 /// Applies the CORS check (Fetch §4.10) to a response. An origin that the document does not list must not be able to read the
 /// response. An origin that the document lists literally must be able to read it.
-fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), Broken> {
+fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), PropertyError> {
     let one = |name: &str| match values(&outcome.headers, name).as_slice() {
         [] => Ok(None),
         [value] => Ok(Some(value.clone())),

@@ -10,7 +10,7 @@ use portcullis::policy::credentials::clients::ReadClients;
 use portcullis::policy::credentials::revocation_list::Revocations;
 use serde_json::{Value, json};
 
-use super::{Broken, Target};
+use super::{PropertyError, Target};
 use crate::case::CaseFile;
 
 /// The target for fetched client documents. The gateway of the target also has clients, plans and permissions in its own
@@ -47,7 +47,7 @@ impl Target for Clients {
 
     /// Checks that the result is deterministic and bounded, and that it never contains a client or key of the gateway's own
     /// document.
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
         let Some(reader) = self.policy.client_reader() else { return Err("the gateway fetches nothing".to_owned()) };
         let read = |text: &[u8]| reader.parse(text);
         let (first, again) = (read(input), read(input));
@@ -90,7 +90,7 @@ impl Target for RevocationLists {
 
     /// Checks that the result is deterministic and bounded, and that every entry with `client` and without `expires` revokes this
     /// client.
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
         let read = |text: &[u8]| Revocations::parse(text, MAX_ENTRIES, NOW);
         let (first, again) = (read(input), read(input));
         match (first, again) {
@@ -112,7 +112,7 @@ impl Target for RevocationLists {
 }
 
 /// Checks that a document with its entries in reverse order gives a result of the same size.
-fn respelled<E>(input: &[u8], size: usize, read: impl Fn(&[u8]) -> Result<usize, E>) -> Result<(), Broken> {
+fn respelled<E>(input: &[u8], size: usize, read: impl Fn(&[u8]) -> Result<usize, E>) -> Result<(), PropertyError> {
     let mut document: Value = serde_json::from_slice(input).map_err(|_| "what was read is no JSON".to_owned())?;
     let lists = document.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_array_mut());
     lists.for_each(|list| list.reverse());
@@ -122,7 +122,7 @@ fn respelled<E>(input: &[u8], size: usize, read: impl Fn(&[u8]) -> Result<usize,
     }
 }
 
-fn every_entry(input: &[u8], list: &str, holds: impl Fn(&Value) -> bool) -> Result<(), Broken> {
+fn every_entry(input: &[u8], list: &str, holds: impl Fn(&Value) -> bool) -> Result<(), PropertyError> {
     let document: Value = serde_json::from_slice(input).unwrap_or_default();
     let lost = document.get(list).and_then(Value::as_array).into_iter().flatten().find(|entry| !holds(entry));
     lost.map_or(Ok(()), |entry| Err(format!("an entry has no effect: {entry}")))

@@ -5,11 +5,11 @@ mod oracle;
 use std::borrow::Cow;
 
 use anyhow::{Context, Result};
-use portcullis::strict_json::schema::{Library, Misfit, Schema};
+use portcullis::strict_json::schema::{Library, Schema, ValidationError};
 use portcullis::strict_json::tree::Json;
 use serde_json::{Value, json};
 
-use super::{Broken, Target};
+use super::{PropertyError, Target};
 use crate::case::CaseFile;
 
 /// The target for patterns. The first line of an input is the pattern, and the other lines are strings to match.
@@ -42,7 +42,7 @@ impl Target for Patterns {
         self.seeds.clone()
     }
 
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
         let Ok(text) = std::str::from_utf8(input) else { return Ok(()) };
         let (pattern, subjects) = text.split_once('\n').unwrap_or((text, ""));
         let tree = oracle::parse(pattern);
@@ -85,15 +85,15 @@ fn compile(schema: &Value) -> Result<Schema, String> {
 
 /// Returns whether the pattern matches. All keywords that can contain a pattern must give the same result. Returns `None` if
 /// matching takes too many steps.
-fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, Broken> {
+fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, PropertyError> {
     let text = Json::Text(Cow::Borrowed(subject));
     let object = Json::from(&json!({ subject: 1 }));
     let mut found = Vec::new();
     for (number, schema) in compiled.iter().enumerate() {
         let accepts = match schema.judge(if number == 0 { &text } else { &object }, "/body") {
             Ok(()) => true,
-            Err(Misfit::Findings(_)) => false,
-            Err(Misfit::TooComplex) => return Ok(None),
+            Err(ValidationError::Findings(_)) => false,
+            Err(ValidationError::TooComplex) => return Ok(None),
         };
         // The third schema negates the pattern, so it rejects a string that matches.
         found.push(accepts != (number == 2));

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::gateways::{self, Message, Subject, folded};
-use super::{Broken, Target};
+use super::{PropertyError, Target};
 use crate::client::Request;
 use crate::octets;
 use crate::outcome::{Forwarded, Outcome, values};
@@ -29,16 +29,16 @@ impl Target for Decide {
         self.0.iter().flat_map(|subject| subject.seeds.clone()).collect()
     }
 
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
         let message = Message::read(input);
         let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
         let request = Request { body: message.rest.clone(), ..subject.filled(&message.request, b"") };
         let outcome = decided(subject, &request, &message)?;
         let known = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).is_some();
         if known && !subject.has_credential(&request) {
-            return Err(told("a caller was recognised by what nobody was given", &request, &outcome));
+            return Err(property_error("a caller was recognised by what nobody was given", &request, &outcome));
         }
-        holds(subject, &request, &outcome).map_err(|broken| told(&broken, &request, &outcome))
+        holds(subject, &request, &outcome).map_err(|broken| property_error(&broken, &request, &outcome))
     }
 }
 
@@ -64,7 +64,7 @@ impl Target for Claims {
         subjects.filter_map(seed).flatten().collect()
     }
 
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
         let message = Message::read(input);
         let Some(subject) = gateways::named(&mut self.0, &message.stem) else { return Ok(()) };
         let issuer = subject.scene.issuer.url();
@@ -75,7 +75,7 @@ impl Target for Claims {
         let Ok(token) = spec.mint(0, &serde_json::Map::new()) else { return Ok(()) };
         let request = subject.filled(&message.request, token.as_bytes());
         let outcome = decided(subject, &request, &message)?;
-        let told = |broken: String| told(&format!("{broken}\nclaims: {claims}"), &request, &outcome);
+        let error = |broken: String| property_error(&format!("{broken}\nclaims: {claims}"), &request, &outcome);
         let subject_seen = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).and_then(Value::as_str);
         // If the gateway accepts the token, `serde_json` must accept the claims too and must not find another `sub`.
         if subject_seen.is_some() && request.headers.iter().any(|(_, value)| value.ends_with(token.as_bytes())) {
@@ -83,7 +83,7 @@ impl Target for Claims {
             let good = read
                 .is_ok_and(|read| read.get("sub").and_then(Value::as_str).is_none_or(|sub| Some(sub) == subject_seen));
             if !good && !subject.has_credential(&request) {
-                return Err(told("the caller is not the one that the claims name".to_owned()));
+                return Err(error("the caller is not the one that the claims name".to_owned()));
             }
         }
         // The gateway does not search the path for tokens, and records the path unchanged. So a token in the path may appear in
@@ -91,23 +91,23 @@ impl Target for Claims {
         let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let in_path = path.windows(token.len()).any(|window| window == token.as_bytes());
         if !in_path && outcome.audit.as_ref().is_some_and(|audit| audit.to_string().contains(&token)) {
-            return Err(told("the record holds the token".to_owned()));
+            return Err(error("the record holds the token".to_owned()));
         }
-        holds(subject, &request, &outcome).map_err(told)
+        holds(subject, &request, &outcome).map_err(error)
     }
 }
 
-fn decided(subject: &mut Subject, request: &Request, message: &Message) -> Result<Outcome, Broken> {
+fn decided(subject: &mut Subject, request: &Request, message: &Message) -> Result<Outcome, PropertyError> {
     let peer = subject.peer(message);
     subject.decide(request, peer).map_err(|error| format!("{error:#}\n{}", octets::escape(&request.on_the_wire())))
 }
 
-fn told(broken: &str, request: &Request, outcome: &Outcome) -> Broken {
+fn property_error(broken: &str, request: &Request, outcome: &Outcome) -> PropertyError {
     format!("{broken}\n{}\n{outcome:?}", octets::escape(&request.on_the_wire()))
 }
 
 /// Checks the properties that every request must satisfy.
-pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<(), Broken> {
+pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<(), PropertyError> {
     if outcome.audit.as_ref().and_then(Value::as_object).is_none() {
         return Err("no record, or none that is JSON".to_owned());
     }
@@ -127,8 +127,8 @@ pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<
     Ok(())
 }
 
-/// Checks that clients can parse a reply of the gateway.
-fn answer(outcome: &Outcome) -> Result<(), Broken> {
+/// Checks that clients can parse a response that the gateway itself sends.
+fn answer(outcome: &Outcome) -> Result<(), PropertyError> {
     if !(200..=599).contains(&outcome.status) {
         return Err(format!("it answers {}", outcome.status));
     }
@@ -150,7 +150,7 @@ fn answer(outcome: &Outcome) -> Result<(), Broken> {
 }
 
 /// Checks invariant 11: the gateway never forwards an ambiguous path.
-pub fn safe_path(forwarded: &Forwarded) -> Result<(), Broken> {
+pub fn safe_path(forwarded: &Forwarded) -> Result<(), PropertyError> {
     let path = forwarded.path.split('?').next().unwrap_or_default();
     let lower = path.to_ascii_lowercase();
     let ambiguous = ["//", "/../", "/./", "%2f", "%5c", "%00", "\\", "%2e%2e"];

@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result};
 use portcullis::strict_json;
-use portcullis::strict_json::schema::{Library, Misfit, Schema};
+use portcullis::strict_json::schema::{Library, Schema, ValidationError};
 use portcullis::strict_json::tree::Json;
 use portcullis::strict_json::{Bounds, Malformed};
 use serde_json::{Value, json};
 
-use super::{Broken, Target};
+use super::{PropertyError, Target};
 use crate::case::CaseFile;
 
 /// The compiled schemas of the cases, and the metaschema.
@@ -48,7 +48,7 @@ impl Target for Schemas {
         self.seeds.clone()
     }
 
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
         let Some((body, value)) = read(input)? else { return Ok(()) };
         for schema in &self.schemas {
             judge(schema, &self.own, &body, &value)?;
@@ -72,7 +72,7 @@ impl Target for Schemas {
 
 /// Compares the gateway's JSON parser with `serde_json`. If the gateway accepts a body, both parsers must return the same value.
 /// If the gateway rejects a body that `serde_json` accepts, the body must have duplicate members or exceed the bounds.
-fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
+fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, PropertyError> {
     let body = strict_json::read(input, Bounds { depth: 127, values: 10_000 });
     match (body, serde_json::from_slice::<Value>(input)) {
         (Ok(body), Ok(value)) if body.clone().into_value().as_ref() == Some(&value) => Ok(Some((body, value))),
@@ -86,31 +86,31 @@ fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, Broken> {
 
 /// Checks that a schema gives the same verdict twice. There must be at most 20 findings. They must point into the body and must
 /// not repeat its values.
-fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(), Broken> {
+fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(), PropertyError> {
     let judged = schema.judge(body, "/body");
     if judged != schema.judge(body, "/body") {
         return Err("the same value is judged differently the second time".to_owned());
     }
-    let Err(Misfit::Findings(findings)) = judged else { return Ok(()) };
+    let Err(ValidationError::Findings(findings)) = judged else { return Ok(()) };
     if findings.is_empty() || findings.len() > 20 {
         return Err(format!("{} findings", findings.len()));
     }
     for finding in &findings {
-        let told = format!("{} {}", finding.pointer, finding.message);
-        if !told.starts_with("/body") {
-            return Err(format!("`{told}` leads nowhere"));
+        let shown = format!("{} {}", finding.pointer, finding.message);
+        if !shown.starts_with("/body") {
+            return Err(format!("`{shown}` leads nowhere"));
         }
         // Short strings are ignored, because they can appear in a finding by chance. Strings with a slash are ignored, because
         // pointers contain slashes.
         let is_strange = |text: &str| text.split(' ').any(|word| !own.contains(word));
-        let is_echo = |text: &str| text.len() > 3 && !text.contains('/') && is_strange(text) && told.contains(text);
+        let is_echo = |text: &str| text.len() > 3 && !text.contains('/') && is_strange(text) && shown.contains(text);
         let mut pending = vec![value];
         while let Some(value) = pending.pop() {
             match value {
-                Value::String(text) if is_echo(text) => return Err(format!("`{told}` repeats `{text}`")),
+                Value::String(text) if is_echo(text) => return Err(format!("`{shown}` repeats `{text}`")),
                 Value::Array(items) => pending.extend(items),
                 Value::Object(members) if members.keys().any(|name| is_echo(name)) => {
-                    return Err(format!("`{told}` repeats the name of a member"));
+                    return Err(format!("`{shown}` repeats the name of a member"));
                 }
                 Value::Object(members) => pending.extend(members.values()),
                 _ => {}

@@ -19,7 +19,7 @@ use portcullis::policy::request::{Request, RequestParts};
 use serde_json::Value;
 
 use super::gateways::Message;
-use super::{Broken, Target, gateways};
+use super::{PropertyError, Target, gateways};
 use crate::case::CaseFile;
 use crate::scene::Scene;
 use crate::token::TokenSpec;
@@ -28,7 +28,7 @@ use crate::{keys, protobuf};
 /// A fuzz target that consists of seeds and a function. The function checks the properties that every input must satisfy.
 pub struct Reader {
     seeds: Vec<Vec<u8>>,
-    hold: fn(&[u8]) -> Result<(), Broken>,
+    hold: fn(&[u8]) -> Result<(), PropertyError>,
 }
 
 impl Target for Reader {
@@ -36,12 +36,12 @@ impl Target for Reader {
         self.seeds.clone()
     }
 
-    fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
+    fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
         (self.hold)(input)
     }
 }
 
-fn reader(seeds: Vec<Vec<u8>>, hold: fn(&[u8]) -> Result<(), Broken>) -> Result<Box<dyn Target>> {
+fn reader(seeds: Vec<Vec<u8>>, hold: fn(&[u8]) -> Result<(), PropertyError>) -> Result<Box<dyn Target>> {
     Ok(Box::new(Reader { seeds, hold }))
 }
 
@@ -68,7 +68,7 @@ pub fn yaml() -> Result<Box<dyn Target>> {
 }
 
 /// Checks that compiling a document twice gives the same result, and that every problem has a message.
-fn compiles_alike(node: &Node) -> Result<(), Broken> {
+fn compiles_alike(node: &Node) -> Result<(), PropertyError> {
     let compiled = || Policy::from_node(node, &variable).map(drop);
     let first = compiled();
     if first != compiled() {

@@ -8,34 +8,34 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use test_harness::load::{Answer, Sent};
 
-/// A correct response: the status, the code in the envelope, and the expected summary of the audit record. The summary consists
-/// of the decision, the reason, Envoy's detail of a failure (without the part in braces), and the uncounted limits. For a
-/// status below 400, the summary also contains Envoy's response flags.
-pub type Right<'a> = (u16, &'a str, &'a str);
+/// A correct response: the status, the code in the envelope, and the expected summary of the audit record. The summary contains
+/// the decision and the reason, Envoy's detail of a failure without the part in braces, and the uncounted limits. For a status
+/// below 400, the summary also contains Envoy's response flags.
+pub type ExpectedResponse<'a> = (u16, &'a str, &'a str);
 
-/// The correct responses to each kind of request. If there are two entries for a kind, the first one applies.
-pub type Allowed<'a> = &'a [(&'a str, &'a [Right<'a>])];
+/// The correct responses to each kind of request. If a kind has two entries, the first entry applies.
+pub type Allowed<'a> = &'a [(&'a str, &'a [ExpectedResponse<'a>])];
 
 /// A response of a static route.
-pub const ANSWERED: Right<'static> = (200, "", "answer static_route");
+pub const ANSWERED: ExpectedResponse<'static> = (200, "", "answer static_route");
 /// The gateway forwarded the request, and the upstream answered with success.
-pub const SERVED: Right<'static> = (200, "", "allow allowed");
-pub const NO_TOKEN: Right<'static> = (401, "UNAUTHORIZED", "deny token_missing");
-pub const FORGED: Right<'static> = (401, "UNAUTHORIZED", "deny token_signature_wrong");
-pub const UNKNOWN_KEY: Right<'static> = (401, "UNAUTHORIZED", "deny token_key_unknown");
-pub const UNKNOWN_API_KEY: Right<'static> = (401, "UNAUTHORIZED", "deny api_key_unknown");
-pub const REVOKED: Right<'static> = (401, "UNAUTHORIZED", "deny token_revoked");
-pub const NO_KEYS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny keys_unavailable");
-pub const NO_CLIENTS: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny clients_unavailable");
-pub const NO_LIST: Right<'static> = (503, "AUTH_UNAVAILABLE", "deny revocation_list_unavailable");
+pub const SERVED: ExpectedResponse<'static> = (200, "", "allow allowed");
+pub const NO_TOKEN: ExpectedResponse<'static> = (401, "UNAUTHORIZED", "deny token_missing");
+pub const FORGED: ExpectedResponse<'static> = (401, "UNAUTHORIZED", "deny token_signature_wrong");
+pub const UNKNOWN_KEY: ExpectedResponse<'static> = (401, "UNAUTHORIZED", "deny token_key_unknown");
+pub const UNKNOWN_API_KEY: ExpectedResponse<'static> = (401, "UNAUTHORIZED", "deny api_key_unknown");
+pub const REVOKED: ExpectedResponse<'static> = (401, "UNAUTHORIZED", "deny token_revoked");
+pub const NO_KEYS: ExpectedResponse<'static> = (503, "AUTH_UNAVAILABLE", "deny keys_unavailable");
+pub const NO_CLIENTS: ExpectedResponse<'static> = (503, "AUTH_UNAVAILABLE", "deny clients_unavailable");
+pub const NO_LIST: ExpectedResponse<'static> = (503, "AUTH_UNAVAILABLE", "deny revocation_list_unavailable");
 /// The worker has no working filter, so Envoy refuses the request.
-pub const FAILED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny wasm_fail_stream");
+pub const FAILED: ExpectedResponse<'static> = (503, "SERVICE_UNAVAILABLE", "deny wasm_fail_stream");
 /// The worker's filter failed after it had forwarded the request.
-pub const UNDER_WAY: Right<'static> = (503, "SERVICE_UNAVAILABLE", "allow allowed");
+pub const UNDER_WAY: ExpectedResponse<'static> = (503, "SERVICE_UNAVAILABLE", "allow allowed");
 /// The head of the response arrived, but the upstream cut off the body.
-pub const CUT_OFF: Right<'static> = (200, "cut off", "allow allowed UPE");
+pub const CUT_OFF: ExpectedResponse<'static> = (200, "cut off", "allow allowed UPE");
 /// Envoy refused the request to shed load.
-pub const SHED: Right<'static> = (503, "SERVICE_UNAVAILABLE", "deny overload");
+pub const SHED: ExpectedResponse<'static> = (503, "SERVICE_UNAVAILABLE", "deny overload");
 
 /// The correct responses while everything works.
 pub const WELL: Allowed<'static> =
@@ -46,36 +46,36 @@ pub const KEYLESS: Allowed<'static> =
     &[("static", &[ANSWERED]), ("good", &[NO_KEYS]), ("no token", &[NO_TOKEN]), ("forged", &[NO_KEYS])];
 
 /// Returns the outcomes of [`WELL`] with other outcomes for the kinds in `these`.
-pub fn but<'a>(these: &[(&'a str, &'a [Right<'a>])]) -> Vec<(&'a str, &'a [Right<'a>])> {
+pub fn but<'a>(these: &[(&'a str, &'a [ExpectedResponse<'a>])]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     over(these, WELL)
 }
 
 /// Returns the outcomes in `those`, with other outcomes for the kinds in `these`.
 pub fn over<'a>(
-    these: &[(&'a str, &'a [Right<'a>])],
-    those: &[(&'a str, &'a [Right<'a>])],
-) -> Vec<(&'a str, &'a [Right<'a>])> {
+    these: &[(&'a str, &'a [ExpectedResponse<'a>])],
+    those: &[(&'a str, &'a [ExpectedResponse<'a>])],
+) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     [these, those].concat()
 }
 
 /// Returns the outcomes in `right` for every kind of request.
-pub fn all<'a>(right: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
+pub fn all<'a>(right: &'a [ExpectedResponse<'a>]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     WELL.iter().map(|(sort, _)| (*sort, right)).collect()
 }
 
 /// Returns the outcomes of both states, for a gateway that changes from one state to the other.
-pub fn either<'a>(these: Allowed<'a>, those: Allowed<'a>) -> Vec<(&'a str, Vec<Right<'a>>)> {
+pub fn either<'a>(these: Allowed<'a>, those: Allowed<'a>) -> Vec<(&'a str, Vec<ExpectedResponse<'a>>)> {
     let found = |sort: &str| those.iter().find(|(name, _)| *name == sort).map(|(_, answers)| *answers);
     these.iter().map(|(sort, answers)| (*sort, [*answers, found(sort).unwrap_or_default()].concat())).collect()
 }
 
 /// Borrows the outcomes, because [`Allowed`] contains slices.
-pub fn slices<'a>(these: &'a [(&'a str, Vec<Right<'a>>)]) -> Vec<(&'a str, &'a [Right<'a>])> {
+pub fn slices<'a>(these: &'a [(&'a str, Vec<ExpectedResponse<'a>>)]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     these.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect()
 }
 
 /// Returns the outcomes that are allowed for the kind `sort` of requests.
-pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [Right<'a>]> {
+pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [ExpectedResponse<'a>]> {
     let row = allowed.iter().find(|(name, _)| *name == sort);
     row.map(|(_, may_be)| *may_be).with_context(|| format!("nothing is said about `{sort}`"))
 }
@@ -85,7 +85,7 @@ pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [Right<'a>]> {
 pub struct Record {
     pub id: String,
     pub status: u64,
-    /// The summary of the record, in the form that [`Right`] describes.
+    /// The summary of the record, in the form that [`ExpectedResponse`] describes.
     pub says: String,
 }
 
@@ -109,15 +109,15 @@ impl Record {
 
 /// The losses that a row allows. By default, a row allows no loss.
 #[derive(Debug, Default)]
-pub struct Loss {
-    /// The number of requests that may lack a response.
+pub struct AllowedLosses {
+    /// The number of requests that can lack a response.
     pub under_way: usize,
     /// The time span in which answered requests may lack a record, because Envoy had not written it yet.
     pub unwritten: Option<Range<Instant>>,
 }
 
 /// Checks that each answered request has exactly one record with the same status and a correct reason.
-pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &Loss, records: &[Record]) -> Result<()> {
+pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &AllowedLosses, records: &[Record]) -> Result<()> {
     let mut by_id: HashMap<&str, Vec<&Record>> = HashMap::new();
     for record in records {
         by_id.entry(record.id.as_str()).or_default().push(record);
@@ -138,14 +138,14 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &Loss, records: &[Rec
         ensure!(fits, "`{}` was answered {answer:?} and recorded as `{}`: only {may_be:?}", one.sort, record.says);
         // A temporary refusal has a `retry-after` header. A filter that has failed cannot add one.
         let by_nobody = [FAILED, UNDER_WAY].iter().any(|right| record.says == right.2);
-        let told = answer.status != 503 || by_nobody || answer.retry_after.is_some();
-        ensure!(told, "`{}` got a 503 without Retry-After, recorded as `{}`", one.sort, record.says);
+        let has_retry_after = answer.status != 503 || by_nobody || answer.retry_after.is_some();
+        ensure!(has_retry_after, "`{}` got a 503 without Retry-After, recorded as `{}`", one.sort, record.says);
     }
     Ok(())
 }
 
 /// Returns the response of a request. If the row allows cut-off responses, an error counts as one.
-pub fn seen(one: &Sent, may_be: &[Right<'_>]) -> Result<Answer, String> {
+pub fn seen(one: &Sent, may_be: &[ExpectedResponse<'_>]) -> Result<Answer, String> {
     match &one.answer {
         Err(_) if may_be.contains(&CUT_OFF) => {
             Ok(Answer { status: CUT_OFF.0, code: CUT_OFF.1.to_owned(), retry_after: None })
@@ -155,6 +155,6 @@ pub fn seen(one: &Sent, may_be: &[Right<'_>]) -> Result<Answer, String> {
 }
 
 /// Returns whether a response has the correct status and code. The audit record is checked separately.
-pub fn answers(right: &Right<'_>, answer: &Answer) -> bool {
+pub fn answers(right: &ExpectedResponse<'_>, answer: &Answer) -> bool {
     right.0 == answer.status && right.1 == answer.code
 }

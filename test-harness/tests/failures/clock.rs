@@ -7,7 +7,7 @@ use test_harness::trial::{bearer, get, put};
 
 use crate::Cell;
 use crate::allowed::{
-    Allowed, FORGED, NO_CLIENTS, NO_KEYS, NO_LIST, REVOKED, Right, SERVED, UNKNOWN_API_KEY, but, over,
+    Allowed, ExpectedResponse, FORGED, NO_CLIENTS, NO_KEYS, NO_LIST, REVOKED, SERVED, UNKNOWN_API_KEY, but, over,
 };
 use crate::documents::{CLIENTS, REVOCATIONS};
 use crate::given::{CLIENTS_PATH, REVOCATIONS_PATH, clients, lasting, revoked};
@@ -23,9 +23,9 @@ pub fn cells() -> Vec<Cell> {
     ]
 }
 
-/// Sets the clock to another time and back. Fetched documents then seem too old, or seem to be fetched in the future. After a
-/// step back, the last use of a limit also lies in the future, which must not block requests.
-fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
+/// Sets the clock to another time and back. Fetched documents then seem too old or come from the future. After a step back, the
+/// last use of a limit lies in the future, and this must not block requests.
+fn jumps(by: i64, of_the_token: ExpectedResponse<'_>) -> Result<()> {
     let clock = MovedClock::new()?;
     let mut site = Site::with_env(
         clock.env(),
@@ -79,14 +79,14 @@ fn jumps(by: i64, of_the_token: Right<'_>) -> Result<()> {
 }
 
 /// Returns the outcomes while everything works, with the outcomes `good` for a token that is valid today.
-fn well<'a>(good: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
+fn well<'a>(good: &'a [ExpectedResponse<'a>]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     let ours: Allowed<'a> =
         &[("lasting", &[SERVED]), ("key", &[SERVED]), ("own key", &[SERVED]), ("revoked", &[REVOKED])];
     [&[("good", good)], ours, but(&[]).as_slice()].concat()
 }
 
 /// Returns the outcomes while the gateway fetches its documents again.
-fn fetching<'a>(good: &'a [Right<'a>]) -> Vec<(&'a str, &'a [Right<'a>])> {
+fn fetching<'a>(good: &'a [ExpectedResponse<'a>]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     let ours: Allowed<'a> = &[
         ("lasting", &[SERVED, NO_KEYS, NO_LIST]),
         ("key", &[SERVED, NO_CLIENTS]),

@@ -8,8 +8,8 @@ use test_harness::issuer::{ELSEWHERE, Fault, Issuer, KEY_SET_PATH};
 use test_harness::trial::{bearer, get, put};
 
 use crate::allowed::{
-    Allowed, FORGED, KEYLESS, NO_CLIENTS, NO_LIST, REVOKED, Right, SERVED, UNKNOWN_API_KEY, UNKNOWN_KEY, but, either,
-    over, slices,
+    Allowed, ExpectedResponse, FORGED, KEYLESS, NO_CLIENTS, NO_LIST, REVOKED, SERVED, UNKNOWN_API_KEY, UNKNOWN_KEY,
+    but, either, over, slices,
 };
 use crate::given::{
     CLIENTS_PATH, COOL_DOWN, POLL, RETRY, REVOCATIONS_PATH, add_clients, add_revocations, clients, key, lasting,
@@ -116,11 +116,11 @@ pub fn cells() -> Vec<Cell> {
 
 impl Kind {
     /// Returns all outcomes that are allowed while the gateway has the document.
-    fn well(self) -> Vec<(&'static str, &'static [Right<'static>])> {
+    fn well(self) -> Vec<(&'static str, &'static [ExpectedResponse<'static>])> {
         but(self.well)
     }
 
-    fn without(self) -> Vec<(&'static str, &'static [Right<'static>])> {
+    fn without(self) -> Vec<(&'static str, &'static [ExpectedResponse<'static>])> {
         over(self.without, &self.well())
     }
 
@@ -130,7 +130,7 @@ impl Kind {
 
     fn amended(self, amend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Site> {
         let both = |policy: &mut Value, issuer: &Issuer| (self.add)(policy, issuer).and_then(|()| amend(policy));
-        let mut site = Site::bent(both, |_| Ok(()))?;
+        let mut site = Site::with_changes(both, |_| Ok(()))?;
         (self.also)(&mut site)?;
         site.until(self.shows, 200)?;
         Ok(site)
@@ -147,7 +147,7 @@ impl Kind {
         site.under_load(&self.well())?;
         // An attacker who can redirect a fetch must not be able to choose the fetched document.
         ensure!(site.issuer.requests(ELSEWHERE) == 0, "a redirection was followed");
-        self.is_told(&site, fault)?;
+        self.check_log(&site, fault)?;
         // A new Envoy has no cached document.
         site.start()?;
         site.under_load(&self.without())?;
@@ -158,7 +158,7 @@ impl Kind {
     }
 
     /// Checks that the log names the document and its error, and mentions the cached document.
-    fn is_told(self, site: &Site, fault: Fault) -> Result<()> {
+    fn check_log(self, site: &Site, fault: Fault) -> Result<()> {
         let what_failed = match fault {
             Fault::Garbage if self.path == KEY_SET_PATH => "was refused: key set cannot be read: not JSON",
             Fault::Garbage => "was refused: not JSON",
@@ -170,8 +170,8 @@ impl Kind {
         let address = site.issuer.url().replace("http://", "");
         let expected = format!("{} {address}{} {what_failed}", self.logged, self.path);
         let lines = site.envoy()?.lines();
-        let told = lines.iter().any(|line| line.contains(&expected) && line.contains("; the one at hand is "));
-        ensure!(told, "no line of the log has `{expected}`:\n{}", site.envoy()?.log_tail(20));
+        let logged = lines.iter().any(|line| line.contains(&expected) && line.contains("; the one at hand is "));
+        ensure!(logged, "no line of the log has `{expected}`:\n{}", site.envoy()?.log_tail(20));
         Ok(())
     }
 
@@ -269,7 +269,7 @@ fn list_changed() -> Result<()> {
 
 /// The time for which the gateway uses a stale document in the rows about expiry.
 const STALE: Duration = Duration::from_secs(2);
-const COMING_OR_GOING: &[Right<'_>] = &[SERVED, UNKNOWN_KEY];
+const COMING_OR_GOING: &[ExpectedResponse<'_>] = &[SERVED, UNKNOWN_KEY];
 const FAULTS: &[(&str, Fault)] = &[
     ("down", Fault::Down),
     ("slow", Fault::Slow),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use test_harness::client::Request;
-use test_harness::odd_module::{self, Oddity};
+use test_harness::odd_module::{self, Misbehaviour};
 use test_harness::trial::{below, get, plugin};
 use test_harness::{client, envoy, flawed_module, ports};
 
@@ -16,17 +16,17 @@ use crate::gateway::Listeners;
 use crate::site::{PATIENCE, Site, until, within};
 
 pub const CELLS: &[Plain] = &[
-    ("filter traps", || faulty_filter(Oddity::TrapsAtRequests)),
-    ("filter runs out of memory", || faulty_filter(Oddity::EatsMemory)),
+    ("filter traps", || faulty_filter(Misbehaviour::TrapsAtRequests)),
+    ("filter runs out of memory", || faulty_filter(Misbehaviour::EatsMemory)),
     ("filter traps once", traps_once),
 ];
 
 /// Starts with a filter that fails on every request, and replaces it with a good filter while requests run.
-fn faulty_filter(oddity: Oddity) -> Result<()> {
-    let module = odd_module::File::write(oddity)?;
+fn faulty_filter(misbehaviour: Misbehaviour) -> Result<()> {
+    let module = odd_module::File::write(misbehaviour)?;
     let listeners = Listeners::new()?;
     let mut good = Value::Null;
-    let mut site = Site::bent(
+    let mut site = Site::with_changes(
         |_, _| Ok(()),
         |config| {
             good = config.clone();
@@ -54,7 +54,7 @@ fn faulty_filter(oddity: Oddity) -> Result<()> {
 /// Runs the product's filter with a flaw that one request triggers. Envoy must reload the failed filter once.
 fn traps_once() -> Result<()> {
     let module = odd_module::File::of(&flawed_module::build(&fs::read(envoy::module()?)?)?)?;
-    let mut site = Site::bent(
+    let mut site = Site::with_changes(
         |_, _| Ok(()),
         |config| {
             *below(plugin(config)?, "/vm_config/code/local/filename")? = json!(module.path());

@@ -13,7 +13,7 @@ use test_harness::trial::{self, below, plugin, put};
 use test_harness::{client, clock, envoy, load, ports, program};
 
 use crate::Plain;
-use crate::allowed::{KEYLESS, Loss, SHED, WELL, all, either, slices};
+use crate::allowed::{AllowedLosses, KEYLESS, SHED, WELL, all, either, slices};
 use crate::pressure::Pressure;
 use crate::site::{CLIENTS, PATIENCE, Site, more, until};
 
@@ -30,7 +30,7 @@ pub const CELLS: &[Plain] = &[
 fn reloadable() -> Result<(Listeners, Site, Value)> {
     let listeners = Listeners::new()?;
     let mut good = Value::Null;
-    let site = Site::bent(
+    let site = Site::with_changes(
         |_, _| Ok(()),
         |config| {
             good = config.clone();
@@ -77,8 +77,8 @@ fn bad_configuration() -> Result<()> {
         }
         Ok(())
     })?;
-    let told = site.envoy()?.lines().iter().filter(|line| line.contains("configuration refused")).count();
-    ensure!(told >= 3, "the log tells of {told} refusals");
+    let logged = site.envoy()?.lines().iter().filter(|line| line.contains("configuration refused")).count();
+    ensure!(logged >= 3, "the log has {logged} refusals");
     Ok(())
 }
 
@@ -105,7 +105,7 @@ fn killed() -> Result<()> {
     // A client that could not connect has lost no request. Every other client can lose one request.
     sent.retain(|one| !one.answer.as_ref().is_err_and(|error| error.contains("cannot connect")));
     let allowed = either(WELL, KEYLESS);
-    let counts = site.judge(&sent, &slices(&allowed), &Loss { under_way: CLIENTS, unwritten: killed })?;
+    let counts = site.judge(&sent, &slices(&allowed), &AllowedLosses { under_way: CLIENTS, unwritten: killed })?;
     ensure!(counts.keys().any(|(sort, status, _)| (*sort, *status) == ("good", 200)), "no token among {counts:?}");
     site.under_load(WELL)?;
     site.filter_never_failed()
@@ -136,19 +136,19 @@ fn drained() -> Result<()> {
 
 fn overloaded() -> Result<()> {
     let pressure = Pressure::new()?;
-    let mut site = Site::bent(|_, _| Ok(()), |config| pressure.take(config))?;
+    let mut site = Site::with_changes(|_, _| Ok(()), |config| pressure.take(config))?;
     site.until("good", 200)?;
     let nothing = all(&[SHED]);
     let both = either(WELL, &nothing);
     let both = slices(&both);
     site.during(&both, |_| {
-        pressure.rise_to("0.99")?;
+        pressure.set("0.99")?;
         site.within(LOOK, "static", 503)
     })?;
     site.under_load(&nothing)?;
     ensure!(site.reached() == 0, "a request that was shed reached the upstream");
     site.during(&both, |_| {
-        pressure.rise_to("0.1")?;
+        pressure.set("0.1")?;
         site.within(LOOK, "good", 200)
     })?;
     site.under_load(WELL)?;
@@ -160,7 +160,7 @@ fn overloaded() -> Result<()> {
 fn too_many_connections() -> Result<()> {
     const MOST: usize = 8;
     let document = RefCell::new(Value::Null);
-    let mut site = Site::bent(
+    let mut site = Site::with_changes(
         |policy, _| {
             document.replace(policy.clone());
             Ok(())

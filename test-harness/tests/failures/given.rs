@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 use test_harness::client::Request;
 use test_harness::clock;
 use test_harness::issuer::{Issuer, KEY_SET_PATH};
-use test_harness::load::Sort;
+use test_harness::load::RequestKind;
 use test_harness::token::{Tamper, TokenSpec};
 use test_harness::trial::{bearer, below, get, put};
 
-pub fn sorts(issuer: &Issuer) -> Result<Vec<Sort>> {
+pub fn sorts(issuer: &Issuer) -> Result<Vec<RequestKind>> {
     let good = token(issuer, "rsa-1")?;
     let spec = TokenSpec { tamper: Some(Tamper::Signature), ..spec(issuer, "rsa-1") };
     let forged = spec.mint(clock::unix_seconds(), &Map::new())?;

@@ -13,7 +13,7 @@ use test_harness::server::{self, Server, reply};
 use test_harness::trial::put;
 
 use crate::Plain;
-use crate::allowed::{Allowed, Right, SERVED, WELL, but};
+use crate::allowed::{Allowed, ExpectedResponse, SERVED, WELL, but};
 use crate::site::{Site, until, within};
 
 pub const CELLS: &[Plain] = &[
@@ -92,7 +92,7 @@ fn limited(port: u16, on_failure: &str, timeout: &str) -> impl FnOnce(&mut Value
 fn comes_back() -> Result<()> {
     for (word, meanwhile) in [("closed", REFUSED), ("local", UNCOUNTED)] {
         let mut service = RateLimits::start(&json!([limit("per-user", 1_000_000, 60, "user")]))?;
-        let mut site = Site::bent(limited(service.port, word, "500ms"), |_| Ok(()))?;
+        let mut site = Site::with_changes(limited(service.port, word, "500ms"), |_| Ok(()))?;
         site.until("good", 200)?;
         site.under_load(WELL).context("counted")?;
         site.during(&but(&[("good", &[SERVED, meanwhile])]), |_| {
@@ -108,16 +108,16 @@ fn comes_back() -> Result<()> {
 }
 
 fn one(port: u16, on_failure: &str, allowed: Allowed<'_>) -> Result<()> {
-    let mut site = Site::bent(limited(port, on_failure, "50ms"), |_| Ok(()))?;
+    let mut site = Site::with_changes(limited(port, on_failure, "50ms"), |_| Ok(()))?;
     site.until("good", if on_failure == "closed" { 503 } else { 200 })?;
     site.under_load(allowed)?;
     site.filter_never_failed()
 }
 
 /// The outcome with `on_failure: closed` if the service does not respond.
-const REFUSED: Right<'_> = (503, "LIMIT_UNAVAILABLE", "deny rate_limit_service_unavailable");
+const REFUSED: ExpectedResponse<'_> = (503, "LIMIT_UNAVAILABLE", "deny rate_limit_service_unavailable");
 /// The outcome with `on_failure: open` or `local` if the service does not respond.
-const UNCOUNTED: Right<'_> = (200, "", "allow allowed uncounted per-user");
+const UNCOUNTED: ExpectedResponse<'_> = (200, "", "allow allowed uncounted per-user");
 /// The time for which the gateway does not call a service that has failed several times.
 const PAUSE: Duration = Duration::from_secs(1);
 const GRPC: &str = "application/grpc";

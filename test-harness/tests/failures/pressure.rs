@@ -15,7 +15,7 @@ impl Pressure {
     /// Creates the file with almost no pressure.
     pub fn new() -> Result<Self> {
         let pressure = Self(envoy::fresh_folder()?);
-        pressure.rise_to("0.1")?;
+        pressure.set("0.1")?;
         Ok(pressure)
     }
 
@@ -33,7 +33,7 @@ impl Pressure {
     }
 
     /// Sets the pressure to a share of the heap. A rename replaces the file, so Envoy never reads an incomplete file.
-    pub fn rise_to(&self, share: &str) -> Result<()> {
+    pub fn set(&self, share: &str) -> Result<()> {
         fs::write(self.0.join("draft"), share)?;
         Ok(fs::rename(self.0.join("draft"), self.0.join("pressure"))?)
     }

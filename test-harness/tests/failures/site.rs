@@ -10,13 +10,13 @@ use test_harness::client::Request;
 use test_harness::clock::Deadline;
 use test_harness::envoy::{Envoy, Launch};
 use test_harness::issuer::Issuer;
-use test_harness::load::{self, Answer, Sent, Sort};
+use test_harness::load::{self, Answer, RequestKind, Sent};
 use test_harness::outcome::values;
 use test_harness::ports;
 use test_harness::trial::{self, WORKERS};
 use test_harness::upstream::{Received, Upstream};
 
-use crate::allowed::{Allowed, Loss, Record, answers, of, one_each, seen};
+use crate::allowed::{Allowed, AllowedLosses, Record, answers, of, one_each, seen};
 use crate::given::{policy, sorts, token};
 
 /// The servers, the gateway, and the kinds of requests that the load consists of.
@@ -32,7 +32,7 @@ pub struct Site {
     admin: u16,
     received: Received,
     config: Value,
-    sorts: Vec<Sort>,
+    sorts: Vec<RequestKind>,
     env: Vec<(String, String)>,
 }
 
@@ -42,22 +42,22 @@ pub type Counts = BTreeMap<(&'static str, u16, String), usize>;
 impl Site {
     /// Starts the servers and a gateway. Lifetimes are short, so that tests can wait for their end.
     pub fn open() -> Result<Self> {
-        Self::bent(|_, _| Ok(()), |_| Ok(()))
+        Self::with_changes(|_, _| Ok(()), |_| Ok(()))
     }
 
-    /// Starts a site as [`Site::open`] does, after `amend` has changed the document and `bend` the generated configuration.
-    pub fn bent(
+    /// Starts a site as [`Site::open`] does, after `amend` has changed the document and `change` the generated configuration.
+    pub fn with_changes(
         amend: impl FnOnce(&mut Value, &Issuer) -> Result<()>,
-        bend: impl FnOnce(&mut Value) -> Result<()>,
+        change: impl FnOnce(&mut Value) -> Result<()>,
     ) -> Result<Self> {
-        Self::with_env(Vec::new(), amend, bend)
+        Self::with_env(Vec::new(), amend, change)
     }
 
-    /// Starts a site as [`Site::bent`] does, with environment variables for Envoy.
+    /// Starts a site as [`Site::with_changes`] does, with environment variables for Envoy.
     pub fn with_env(
         env: Vec<(String, String)>,
         amend: impl FnOnce(&mut Value, &Issuer) -> Result<()>,
-        bend: impl FnOnce(&mut Value) -> Result<()>,
+        change: impl FnOnce(&mut Value) -> Result<()>,
     ) -> Result<Self> {
         let received = Received::default();
         let issuer = Issuer::start(0, &["rsa-1"])?;
@@ -67,7 +67,7 @@ impl Site {
         amend(&mut policy, &issuer)?;
         let [port, admin] = ports::free()?;
         let mut config = trial::generate(&policy, port, admin)?;
-        bend(&mut config)?;
+        change(&mut config)?;
         let sorts = sorts(&issuer)?;
         let upstream = Some(upstream);
         let written = Vec::new();
@@ -92,7 +92,7 @@ impl Site {
     }
 
     /// Returns the kinds of requests that the load consists of.
-    pub fn sorts(&self) -> Vec<Sort> {
+    pub fn sorts(&self) -> Vec<RequestKind> {
         self.sorts.clone()
     }
 
@@ -115,7 +115,7 @@ impl Site {
     pub fn during(&self, allowed: Allowed<'_>, act: impl FnOnce(&AtomicU64) -> Result<()>) -> Result<Counts> {
         self.received.take();
         let ((), sent) = load::during(ports::loopback(self.port), CLIENTS, &self.sorts, act)?;
-        self.judge(&sent, allowed, &Loss::default())
+        self.judge(&sent, allowed, &AllowedLosses::default())
     }
 
     /// Puts load on the gateway until [`ENOUGH`] responses have arrived, and checks every request.
@@ -156,7 +156,7 @@ impl Site {
     /// Checks every request. Each request must have an allowed response. A refused request must not reach the upstream, and no
     /// request may reach the upstream twice. Except for the allowed losses, each answered request must have exactly one record,
     /// with the status of the response and an allowed reason.
-    pub fn judge(&self, sent: &[Sent], allowed: Allowed<'_>, loss: &Loss) -> Result<Counts> {
+    pub fn judge(&self, sent: &[Sent], allowed: Allowed<'_>, loss: &AllowedLosses) -> Result<Counts> {
         let mut counts = Counts::new();
         let mut unanswered = 0;
         let forwarded = self.forwarded();
@@ -201,7 +201,7 @@ impl Site {
     }
 
     /// Waits until the access log has a correct record for every answered request.
-    fn recorded(&self, sent: &[Sent], allowed: Allowed<'_>, loss: &Loss) -> Result<()> {
+    fn recorded(&self, sent: &[Sent], allowed: Allowed<'_>, loss: &AllowedLosses) -> Result<()> {
         let mut complaint = String::new();
         let complete = Deadline::after(Duration::from_secs(5)).poll(|| {
             match self.records().and_then(|records| one_each(sent, allowed, loss, &records)) {

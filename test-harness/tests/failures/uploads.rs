@@ -19,7 +19,7 @@ pub const CELLS: &[Plain] =
 
 /// Starts uploads on all streams of [`CONNECTIONS`] connections. Each upload occupies a connection to an HTTP/1 upstream.
 fn many_small() -> Result<()> {
-    let site = Site::bent(
+    let site = Site::with_changes(
         |policy, _| add_route(policy, &json!({ "path": "/uploads", "auth": "none", "upstream": "orders" })),
         |_| Ok(()),
     )?;
@@ -42,7 +42,7 @@ fn many_small() -> Result<()> {
 fn few_large() -> Result<()> {
     let route = json!({ "path": "/held", "auth": "none", "upstream": "orders", "checks": { "max_body_bytes": LARGE } });
     let pressure = Pressure::new()?;
-    let mut site = Site::bent(|policy, _| add_route(policy, &route), |config| pressure.take(config))?;
+    let mut site = Site::with_changes(|policy, _| add_route(policy, &route), |config| pressure.take(config))?;
     site.until("good", 200)?;
     let before = latency::p99(good(&site)?)?;
     let to = ports::loopback(site.port);
@@ -54,7 +54,7 @@ fn few_large() -> Result<()> {
         let held = u64::try_from(HOLDERS * (LARGE - 1))?;
         until("the uploads to arrive", || Ok(received()? > held))?;
         site.during(WELL, |answered| {
-            pressure.rise_to("0.94")?;
+            pressure.set("0.94")?;
             let reset = || site.envoy()?.stat("envoy.overload_actions.reset_high_memory_stream.count");
             until("the uploads to be reset", || Ok(reset()? == u64::try_from(HOLDERS)?))?;
             more(answered, 100)

@@ -6,7 +6,7 @@ use test_harness::upstream::{Received, Upstream};
 use test_harness::{h2c, ports};
 
 use crate::Plain;
-use crate::allowed::{CUT_OFF, Right, WELL, but};
+use crate::allowed::{CUT_OFF, ExpectedResponse, WELL, but};
 use crate::site::{PATIENCE, Site};
 
 pub const CELLS: &[Plain] = &[
@@ -31,11 +31,11 @@ fn down() -> Result<()> {
 }
 
 fn slow() -> Result<()> {
-    wish("slow", "/orders/1?delay_ms=1500", &[(504, "GATEWAY_TIMEOUT", "allow allowed response_timeout")])
+    check_answer("slow", "/orders/1?delay_ms=1500", &[(504, "GATEWAY_TIMEOUT", "allow allowed response_timeout")])
 }
 
 fn resets() -> Result<()> {
-    wish("resets", "/orders/1?reset=1", &[(502, "BAD_GATEWAY", BROKEN), (503, "SERVICE_UNAVAILABLE", BROKEN)])
+    check_answer("resets", "/orders/1?reset=1", &[(502, "BAD_GATEWAY", BROKEN), (503, "SERVICE_UNAVAILABLE", BROKEN)])
 }
 
 /// Truncates response bodies with and without a declared length. A truncated body must not look complete to the client.
@@ -61,11 +61,11 @@ fn breaks_off() -> Result<()> {
 
 /// The gateway must forward the upstream's own error unchanged.
 fn answers_500() -> Result<()> {
-    wish("fails", "/orders/1?status=500", &[(500, "", "allow allowed")])
+    check_answer("fails", "/orders/1?status=500", &[(500, "", "allow allowed")])
 }
 
 /// Adds requests that make the upstream fail. All other requests must succeed.
-fn wish(sort: &'static str, target: &str, answers: &[Right<'_>]) -> Result<()> {
+fn check_answer(sort: &'static str, target: &str, answers: &[ExpectedResponse<'_>]) -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
     let request = bearer(get(target), &site.token("rsa-1")?);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use site::{Site, envoys_own, limits, three_in_ten_seconds};
+use site::{Site, envoy_rate_limit_filter, limits, three_in_ten_seconds};
 use test_harness::client::Request;
 use test_harness::clock::Deadline;
 use test_harness::manual::Page;
@@ -19,7 +19,7 @@ use test_harness::trial::{self, HOST, Servers, code, header};
 fn the_service_of_these_tests_speaks_the_protocol_of_envoys_own_filter() {
     let limits = three_in_ten_seconds().unwrap();
     let servers = Servers::start().unwrap();
-    let gate = envoys_own(&servers, &limits).unwrap();
+    let gate = envoy_rate_limit_filter(&servers, &limits).unwrap();
     let ask =
         |client: &str| gate.send(&Request::new("GET", "/orders/1", HOST).header("x-client", client)).unwrap().status;
     assert_eq!([(); 5].map(|()| ask("c1")), [200, 200, 200, 429, 429]);
@@ -75,7 +75,7 @@ fn the_limit_of_the_manual_is_the_one_that_the_gateway_asks_for() {
 fn two_gateways_and_envoys_own_filter_share_one_limit() {
     let mut site = Site::open(limits(30, 60).unwrap(), &json!({})).unwrap();
     let mut second = site.another_gate().unwrap();
-    let third = envoys_own(&site.servers, &site.limits).unwrap();
+    let third = envoy_rate_limit_filter(&site.servers, &site.limits).unwrap();
     let request = site.request("c1").unwrap();
     let own = Request::new("GET", "/orders/1", HOST).header("x-client", "accounts/c1");
     let mut admitted = 0;
@@ -119,7 +119,7 @@ fn blocks_save_calls_and_two_gateways_admit_the_limit_less_what_their_workers_ho
 }
 
 #[test]
-fn what_holds_while_the_service_is_gone_is_what_the_document_says() {
+fn on_failure_decides_while_the_service_is_down() {
     let mut site = Site::open(three_in_ten_seconds().unwrap(), &json!({ "on_failure": "open" })).unwrap();
     site.limits.stop_service();
     assert_eq!(site.statuses("c1", 8).unwrap(), [200; 8]);

@@ -31,7 +31,7 @@ impl Site {
     /// Starts a gateway as [`Site::open`] does, but with another timeout for calls to the rate limit service.
     pub fn patient(limits: RateLimits, settings: &Value, timeout: &'static str) -> Result<Self> {
         let servers = Servers::start()?;
-        let gate = Gate::bent(&policy(&servers, &limits, settings, timeout), |_| Ok(()))?;
+        let gate = Gate::with_changes(&policy(&servers, &limits, settings, timeout), |_| Ok(()))?;
         Ok(Self { servers, limits, gate, settings: settings.clone(), timeout })
     }
 
@@ -45,7 +45,7 @@ impl Site {
 
     /// Starts a second gateway with the document of the first.
     pub fn another_gate(&self) -> Result<Gate> {
-        Gate::bent(&policy(&self.servers, &self.limits, &self.settings, self.timeout), |_| Ok(()))
+        Gate::with_changes(&policy(&self.servers, &self.limits, &self.settings, self.timeout), |_| Ok(()))
     }
 
     /// Returns a client's request.
@@ -99,8 +99,8 @@ pub fn limits(hits: u64, seconds: u64) -> Result<RateLimits> {
 }
 
 /// Starts an Envoy with its own rate limit filter instead of Portcullis.
-pub fn envoys_own(servers: &Servers, limits: &RateLimits) -> Result<Gate> {
-    Gate::bent(&servers.policy(), |config| {
+pub fn envoy_rate_limit_filter(servers: &Servers, limits: &RateLimits) -> Result<Gate> {
+    Gate::with_changes(&servers.policy(), |config| {
         let filter = json!({
             "name": "envoy.filters.http.ratelimit",
             "typed_config": {

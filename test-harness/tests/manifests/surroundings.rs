@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use test_harness::client::Request;
 use test_harness::envoy::{self, Envoy, Launch};
 use test_harness::manual::Page;
-use test_harness::odd_module::{self, Oddity};
+use test_harness::odd_module::{self, Misbehaviour};
 use test_harness::ports;
 use test_harness::trial::{Gate, HOST, Servers, WORKERS, bearer, below, put};
 
@@ -18,12 +18,12 @@ type Surroundings = fn(servers: &Servers, port: u16, module: &Path, guarded: boo
 
 #[test]
 fn behind_istio_a_request_gets_past_the_filter_only_by_its_word() -> Result<()> {
-    only_by_its_word(istio)
+    no_request_bypasses_the_filter(istio)
 }
 
 #[test]
 fn behind_envoy_gateway_a_request_gets_past_the_filter_only_by_its_word() -> Result<()> {
-    only_by_its_word(envoy_gateway)
+    no_request_bypasses_the_filter(envoy_gateway)
 }
 
 /// The manual and the Kubernetes files must refuse undecided requests with the same configuration.
@@ -46,7 +46,7 @@ fn the_refusal_is_the_same_everywhere() -> Result<()> {
     Ok(())
 }
 
-fn only_by_its_word(around: Surroundings) -> Result<()> {
+fn no_request_bypasses_the_filter(around: Surroundings) -> Result<()> {
     let servers = Servers::start()?;
     let module = envoy::module()?;
     let mut gate = open(around, &servers, &module, true, |_| Ok(()))?;
@@ -60,9 +60,9 @@ fn only_by_its_word(around: Surroundings) -> Result<()> {
         Ok(())
     })?;
     nothing_passes(&removed, &servers, 403)?;
-    let refusing = odd_module::File::write(Oddity::RefusesOnWorkers)?;
+    let refusing = odd_module::File::write(Misbehaviour::RefusesOnWorkers)?;
     nothing_passes(&open(around, &servers, refusing.path(), true, |_| Ok(()))?, &servers, 403)?;
-    let trapping = odd_module::File::write(Oddity::TrapsAtRequests)?;
+    let trapping = odd_module::File::write(Misbehaviour::TrapsAtRequests)?;
     nothing_passes(&open(around, &servers, trapping.path(), true, |_| Ok(()))?, &servers, 503)?;
     // Counter-check: without the guard, requests pass although the filter has no configuration (envoy-facts §0.1).
     let open_door = open(around, &servers, refusing.path(), false, |_| Ok(()))?;
@@ -117,11 +117,11 @@ fn open(
     servers: &Servers,
     module: &Path,
     guarded: bool,
-    bend: impl FnOnce(&mut Value) -> Result<()>,
+    change: impl FnOnce(&mut Value) -> Result<()>,
 ) -> Result<Gate> {
     let [port, admin] = ports::free()?;
     let mut config = around(servers, port, module, guarded)?;
-    bend(&mut config)?;
+    change(&mut config)?;
     put(&mut config, "/admin", json!({ "address": address(admin) }))?;
     let env = vec![("PARTNER_SECRET".to_owned(), "a secret that is long enough for every HMAC".to_owned())];
     let launch = Launch { bootstrap: &config.to_string(), admin, workers: WORKERS, env };

@@ -18,26 +18,26 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use test_harness::case::PUBLISHED;
 use test_harness::client::Request;
-use test_harness::fuzz::dice::Dice;
+use test_harness::fuzz::rng::Rng;
 use test_harness::native::{Arrival, Gateway};
 use test_harness::token::{Tamper, TokenSpec};
 use test_harness::{clock, keys, node};
 
 use rules::{EVERY_KEYED, RULES};
 use stricter::STRICTER;
-use variety::{Made, signers};
+use variety::{RandomToken, signers};
 
 /// The verdict of jose on a token.
 #[derive(Debug, Deserialize)]
-struct Theirs {
+struct JoseVerdict {
     refused: Option<String>,
     #[serde(default)]
     sub: Value,
 }
 
 /// The gateway's verdict on a token.
-struct Ours<'m> {
-    made: &'m Made,
+struct GatewayVerdict<'m> {
+    made: &'m RandomToken,
     again: bool,
     believed: bool,
     reason: String,
@@ -49,8 +49,8 @@ fn every_algorithm_is_signed_as_the_world_expects_it() {
     let (mut tokens, mut expected) = (Vec::new(), Vec::new());
     for alg in EVERY_KEYED {
         for key in signers(alg) {
-            let spoilt = [Tamper::Signature, Tamper::Claims, Tamper::Header, Tamper::AlgNone, Tamper::TwoSegments];
-            for tamper in [None].into_iter().chain(spoilt.map(Some)) {
+            let corrupted = [Tamper::Signature, Tamper::Claims, Tamper::Header, Tamper::AlgNone, Tamper::TwoSegments];
+            for tamper in [None].into_iter().chain(corrupted.map(Some)) {
                 let token = mint(key, alg, tamper).unwrap();
                 tokens.push(json!({ "by": 0, "now": clock::unix_seconds(), "token": token }));
                 expected.push((format!("{alg} by {key}, {tamper:?}"), tamper.is_none()));
@@ -58,7 +58,7 @@ fn every_algorithm_is_signed_as_the_world_expects_it() {
         }
     }
     let rules = json!([{ "keySet": keys::key_set(&PUBLISHED).unwrap(), "options": {} }]);
-    let verdicts: Vec<Theirs> = node::run("verify.mjs", &json!({ "rules": rules, "tokens": tokens })).unwrap();
+    let verdicts: Vec<JoseVerdict> = node::run("verify.mjs", &json!({ "rules": rules, "tokens": tokens })).unwrap();
     assert_eq!(verdicts.len(), expected.len());
     for (theirs, (name, good)) in verdicts.iter().zip(expected) {
         assert_eq!(theirs.refused.is_none(), good, "{name}: {theirs:?}");
@@ -69,12 +69,12 @@ fn every_algorithm_is_signed_as_the_world_expects_it() {
 /// jose accepts a token, the gateway's reason must be in [`STRICTER`].
 #[test]
 fn two_implementations_decide_alike() {
-    let mut dice = Dice::new(SEED);
-    let made: Vec<(usize, i64, Vec<Made>)> = (0..BATCHES * RULES.len())
+    let mut rng = Rng::new(SEED);
+    let made: Vec<(usize, i64, Vec<RandomToken>)> = (0..BATCHES * RULES.len())
         .map(|batch| {
             let by = batch % RULES.len();
-            let later = dice.one_of(&LATER).copied().unwrap_or_default();
-            (by, later, variety::tokens(&mut dice, &RULES[by], NOW, BATCH))
+            let later = rng.one_of(&LATER).copied().unwrap_or_default();
+            (by, later, variety::tokens(&mut rng, &RULES[by], NOW, BATCH))
         })
         .collect();
     let (mut tokens, mut ours) = (Vec::new(), Vec::new());
@@ -88,17 +88,17 @@ fn two_implementations_decide_alike() {
         }
     }
     let rules: Vec<_> = RULES.iter().map(|rules| rules.for_jose().unwrap()).collect();
-    let theirs: Vec<Theirs> = node::run("verify.mjs", &json!({ "rules": rules, "tokens": tokens })).unwrap();
+    let theirs: Vec<JoseVerdict> = node::run("verify.mjs", &json!({ "rules": rules, "tokens": tokens })).unwrap();
     assert_eq!(theirs.len(), ours.len());
     compare(&ours, &theirs);
 }
 
-fn compare(ours: &[Ours<'_>], theirs: &[Theirs]) {
+fn compare(ours: &[GatewayVerdict<'_>], theirs: &[JoseVerdict]) {
     let (mut wrong, mut believed, mut refused) = (Vec::new(), BTreeMap::<&str, usize>::new(), 0);
     let mut stricter = vec![0; STRICTER.len()];
     for (ours, theirs) in ours.iter().zip(theirs) {
-        let told = |what: &str| {
-            let Made { odd, text, .. } = ours.made;
+        let mismatch = |what: &str| {
+            let RandomToken { odd, text, .. } = ours.made;
             let again = if ours.again { ", seen before" } else { "" };
             format!("{what}{again}: {} / {theirs:?}, {odd:?}\n{}", ours.reason, text.escape_ascii())
         };
@@ -106,14 +106,14 @@ fn compare(ours: &[Ours<'_>], theirs: &[Theirs]) {
             (true, None) => {
                 *believed.entry(ours.made.alg).or_default() += 1;
                 if ours.subject.as_deref() != theirs.sub.as_str() {
-                    wrong.push(told(&format!("another subject, {:?}", ours.subject)));
+                    wrong.push(mismatch(&format!("another subject, {:?}", ours.subject)));
                 }
             }
-            (true, Some(_)) => wrong.push(told("believed here alone")),
+            (true, Some(_)) => wrong.push(mismatch("believed here alone")),
             (false, Some(_)) => refused += 1,
             (false, None) => match STRICTER.iter().position(|rule| rule.covers(&ours.reason, &ours.made.odd)) {
                 Some(rule) => stricter[rule] += 1,
-                None => wrong.push(told("refused here alone")),
+                None => wrong.push(mismatch("refused here alone")),
             },
         }
     }
@@ -134,15 +134,15 @@ fn compare(ours: &[Ours<'_>], theirs: &[Theirs]) {
     assert!(ended > 20, "{ended} remembered tokens expired");
 }
 
-fn decide<'m>(gateway: &mut dyn Gateway, now: i64, made: &'m Made, again: bool) -> Result<Ours<'m>> {
+fn decide<'m>(gateway: &mut dyn Gateway, now: i64, made: &'m RandomToken, again: bool) -> Result<GatewayVerdict<'m>> {
     let mut request = Request::new("GET", "/orders", "api.example.com");
     request.headers.push((b"authorization".to_vec(), [b"Bearer ", made.text.as_slice()].concat()));
     let key_set = Some(keys::key_set(&PUBLISHED)?);
     let outcome =
         gateway.decide(&Arrival { now, request: &request, key_set, from: None, certificate: None, audit: true })?;
-    let told = |name: &str| Some(outcome.audit.as_ref()?.get(name)?.as_str()?.to_owned());
-    let (reason, subject) = (told("reason").unwrap_or_default(), told("subject"));
-    Ok(Ours { made, again, believed: outcome.forwarded.is_some(), reason, subject })
+    let field = |name: &str| Some(outcome.audit.as_ref()?.get(name)?.as_str()?.to_owned());
+    let (reason, subject) = (field("reason").unwrap_or_default(), field("subject"));
+    Ok(GatewayVerdict { made, again, believed: outcome.forwarded.is_some(), reason, subject })
 }
 
 fn mint(key: &str, alg: &str, tamper: Option<Tamper>) -> Result<String> {

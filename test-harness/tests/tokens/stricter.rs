@@ -5,7 +5,7 @@
 pub struct Stricter {
     /// The possible reasons in the audit record.
     reasons: &'static [&'static str],
-    /// The oddity that the token must have. This is one of the oddity names that the token generator reports.
+    /// The anomaly that the token must have. This is one of the anomaly names that the token generator reports.
     odd: &'static str,
     /// The explanation, with the clause that allows or requires the refusal.
     #[expect(dead_code, reason = "read by people, and printed with the row")]

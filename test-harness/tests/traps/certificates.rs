@@ -19,33 +19,33 @@ pub const TRAPS: &[Trap] = &[
     ("3.1 a certificate of no authority, or an expired one, gets no connection", refused_in_the_handshake),
     ("3.1 a certificate that the listener accepts unverified proves nobody", accepted_unverified),
     ("3.1 a certificate in a resumed session proves nobody, and the generated listener resumes none", resumed),
-    ("3.1 a listener may insist on a certificate", insisting),
+    ("3.1 a listener may insist on a certificate", requires_certificate),
     ("2.13 a handshake that does not end is ended", unended_handshake),
 ];
 
 /// Envoy refuses invalid certificates during the handshake, so the filter never sees these clients.
 fn refused_in_the_handshake() -> Result<()> {
-    let stand = Stand::new()?;
-    let gate = stand.gate(|_| Ok(()))?;
-    stand.is_known(&gate)?;
+    let fixture = CertificateFixture::new()?;
+    let gate = fixture.gate(|_| Ok(()))?;
+    fixture.is_known(&gate)?;
     for name in ["stranger", "expired"] {
-        let answer = stand.ask(&gate, Some(name));
+        let answer = fixture.ask(&gate, Some(name));
         ensure!(answer.is_err(), "the {name} certificate got {answer:?}");
     }
-    ensure!(stand.arrivals() == 0, "something reached the upstream");
+    ensure!(fixture.arrivals() == 0, "something reached the upstream");
     Ok(())
 }
 
 /// Checks that the filter refuses unverified certificates, although `connection.mtls` is true for them.
 fn accepted_unverified() -> Result<()> {
-    let stand = Stand::new()?;
+    let fixture = CertificateFixture::new()?;
     let lenient = |config: &mut Value| {
         put(tls(config)?, "/common_tls_context/validation_context/trust_chain_verification", json!("ACCEPT_UNTRUSTED"))
     };
-    let gate = stand.gate(lenient)?;
-    stand.is_known(&gate)?;
+    let gate = fixture.gate(lenient)?;
+    fixture.is_known(&gate)?;
     for name in ["stranger", "expired"] {
-        let response = stand.ask(&gate, Some(name))?;
+        let response = fixture.ask(&gate, Some(name))?;
         ensure!(response.status == 401, "the {name} certificate got {}", response.status);
     }
     let blind = |config: &mut Value| {
@@ -54,38 +54,40 @@ fn accepted_unverified() -> Result<()> {
         common.remove("validation_context").context("nothing is verified anyway")?;
         Ok(())
     };
-    let gate = stand.gate(blind)?;
+    let gate = fixture.gate(blind)?;
     for name in ["client", "stranger", "expired"] {
-        let response = stand.ask(&gate, Some(name))?;
+        let response = fixture.ask(&gate, Some(name))?;
         ensure!(
             response.status == 401 && code(&response) == "UNAUTHORIZED",
             "unverified, {name} got {}",
             response.status
         );
     }
-    ensure!(stand.arrivals() == 0, "something reached the upstream");
+    ensure!(fixture.arrivals() == 0, "something reached the upstream");
     Ok(())
 }
 
 fn resumed() -> Result<()> {
-    let stand = Stand::new()?;
+    let fixture = CertificateFixture::new()?;
     let resuming = |config: &mut Value| {
         put(tls(config)?, "/disable_stateful_session_resumption", json!(false))?;
         put(tls(config)?, "/disable_stateless_session_resumption", json!(false))
     };
-    let generated = stand.gate(|_| Ok(()))?;
-    let resuming = stand.gate(resuming)?;
+    let generated = fixture.gate(|_| Ok(()))?;
+    let resuming = fixture.gate(resuming)?;
     for version in [&TLS12, &TLS13] {
-        let client = Tls::speaking(&stand.certificates, Some("client"), &[version])?;
+        let client = Tls::speaking(&fixture.certificates, Some("client"), &[version])?;
         for _ in 0..3 {
-            let (response, kind) = client.send_and_tell(ports::loopback(generated.port), &certified(), PATIENCE)?;
+            let (response, kind) =
+                client.send_with_handshake_kind(ports::loopback(generated.port), &certified(), PATIENCE)?;
             ensure!(kind == HandshakeKind::Full, "{version:?}: the generated listener resumed a session");
             ensure!(response.status == 200, "{version:?}: {} over a full handshake", response.status);
         }
-        let client = Tls::speaking(&stand.certificates, Some("client"), &[version])?;
+        let client = Tls::speaking(&fixture.certificates, Some("client"), &[version])?;
         let mut statuses = BTreeMap::<_, Vec<u16>>::new();
         for _ in 0..6 {
-            let (response, kind) = client.send_and_tell(ports::loopback(resuming.port), &certified(), PATIENCE)?;
+            let (response, kind) =
+                client.send_with_handshake_kind(ports::loopback(resuming.port), &certified(), PATIENCE)?;
             statuses.entry(kind == HandshakeKind::Resumed).or_default().push(response.status);
         }
         let all =
@@ -95,24 +97,24 @@ fn resumed() -> Result<()> {
     Ok(())
 }
 
-fn insisting() -> Result<()> {
-    let mut stand = Stand::new()?;
-    let optional = stand.gate(|_| Ok(()))?;
+fn requires_certificate() -> Result<()> {
+    let mut fixture = CertificateFixture::new()?;
+    let optional = fixture.gate(|_| Ok(()))?;
     let open = Request::new("GET", "/health", HOST);
-    let response = Tls::of(&stand.certificates, None)?.send(ports::loopback(optional.port), &open, PATIENCE)?;
+    let response = Tls::of(&fixture.certificates, None)?.send(ports::loopback(optional.port), &open, PATIENCE)?;
     ensure!(response.status == 200, "{} without a certificate where none is needed", response.status);
-    ensure!(stand.ask(&optional, None)?.status == 401, "a route was open without the certificate that it needs");
-    stand.certificates.insists = true;
-    let gate = stand.gate(|_| Ok(()))?;
-    stand.is_known(&gate)?;
-    let answer = Tls::of(&stand.certificates, None)?.send(ports::loopback(gate.port), &open, PATIENCE);
+    ensure!(fixture.ask(&optional, None)?.status == 401, "a route was open without the certificate that it needs");
+    fixture.certificates.insists = true;
+    let gate = fixture.gate(|_| Ok(()))?;
+    fixture.is_known(&gate)?;
+    let answer = Tls::of(&fixture.certificates, None)?.send(ports::loopback(gate.port), &open, PATIENCE);
     ensure!(answer.is_err(), "without a certificate came {answer:?}");
     Ok(())
 }
 
 fn unended_handshake() -> Result<()> {
-    let stand = Stand::new()?;
-    let gate = stand.gate(|config| {
+    let fixture = CertificateFixture::new()?;
+    let gate = fixture.gate(|config| {
         let limit = below(config, "/static_resources/listeners/0/filter_chains/0/transport_socket_connect_timeout")?;
         ensure!(*limit == json!("10s"), "a handshake may take {limit}");
         *limit = json!("0.5s");
@@ -123,17 +125,17 @@ fn unended_handshake() -> Result<()> {
     ensure!(!matches!(ended, Ok(1..)), "a client that said nothing was answered: {ended:?}");
     let waits = ended.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
     ensure!(!waits, "the connection of a client that says nothing stays open");
-    stand.is_known(&gate)
+    fixture.is_known(&gate)
 }
 
 /// The servers, the certificates, and a document with a route for clients with the right certificate.
-struct Stand {
+struct CertificateFixture {
     servers: Servers,
     certificates: Certificates,
     policy: Value,
 }
 
-impl Stand {
+impl CertificateFixture {
     fn new() -> Result<Self> {
         let uri = vec!["spiffe://example.com/ns/payments".to_owned()];
         let client = |fault| CertificateSpec { uri: uri.clone(), fault, ..CertificateSpec::default() };
@@ -151,8 +153,8 @@ impl Stand {
         Ok(Self { servers, certificates, policy })
     }
 
-    fn gate(&self, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Gate> {
-        Gate::over_tls(&self.policy, &self.certificates, bend)
+    fn gate(&self, change: impl FnOnce(&mut Value) -> Result<()>) -> Result<Gate> {
+        Gate::over_tls(&self.policy, &self.certificates, change)
     }
 
     /// Checks that the gateway accepts the right certificate, as a control.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use test_harness::client::Request;
 use test_harness::clock::Deadline;
-use test_harness::odd_module::{self, Oddity};
+use test_harness::odd_module::{self, Misbehaviour};
 use test_harness::trial::{self, Gate, Servers, below, get, http, plugin, put};
 use test_harness::{envoy, ports};
 
@@ -33,7 +33,7 @@ fn every_vm_or_none() -> Result<()> {
     let mut policy = servers.policy();
     put(&mut policy, "/routes/0/paht\nforged\u{1b}[31m\u{202e}", json!("/x"))?;
     // The generator would refuse this document too, so the test puts the document into the finished configuration.
-    let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
+    let started = Gate::with_changes(&servers.policy(), |config| give(config, &policy));
     let Err(refused) = started else { bail!("envoy started with a configuration that has a problem") };
     let said = format!("{refused:#}");
     ensure!(said.contains("paht\\nforged\\u001b[31m\\u202e"), "the log does not have the problem on one line: {said}");
@@ -42,7 +42,7 @@ fn every_vm_or_none() -> Result<()> {
 
 fn without_the_filter() -> Result<()> {
     let servers = Servers::start()?;
-    let gate = Gate::bent(&servers.policy(), |config| {
+    let gate = Gate::with_changes(&servers.policy(), |config| {
         let filters = below(http(config)?, "/http_filters")?.as_array_mut().context("no list of filters")?;
         filters.remove(0);
         ensure!(filters.len() == 1, "only the router is left");
@@ -53,8 +53,8 @@ fn without_the_filter() -> Result<()> {
 
 fn filter_on_no_worker() -> Result<()> {
     let servers = Servers::start()?;
-    let module = odd_module::File::write(Oddity::RefusesOnWorkers)?;
-    let mut gate = Gate::bent(&servers.policy(), |config| odd(config, module.path()))?;
+    let module = odd_module::File::write(Misbehaviour::RefusesOnWorkers)?;
+    let mut gate = Gate::with_changes(&servers.policy(), |config| odd(config, module.path()))?;
     ensure!(gate.never_failed().is_err(), "the harness does not notice workers without a filter");
     let active = gate.envoy.stat("wasm.envoy.wasm.runtime.v8.active")?;
     ensure!(active == 2, "the trap was not sprung: {active} VMs, not those of base and main thread alone");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use test_harness::clock::Deadline;
-use test_harness::odd_module::{self, Oddity};
+use test_harness::odd_module::{self, Misbehaviour};
 use test_harness::trial::{self, Gate, Servers, below, get, plugin};
 
 use crate::Trap;
@@ -36,8 +36,8 @@ fn reload_is_configured() -> Result<()> {
 
 fn failed_filter_refuses() -> Result<()> {
     let servers = Servers::start()?;
-    let module = odd_module::File::write(Oddity::TrapsAtRequests)?;
-    let gate = Gate::bent(&servers.policy(), |config| odd(config, module.path()))?;
+    let module = odd_module::File::write(Misbehaviour::TrapsAtRequests)?;
+    let gate = Gate::with_changes(&servers.policy(), |config| odd(config, module.path()))?;
     let token = servers.token(&json!({}))?;
     for target in ["/health", "/open/1", "/orders/1"] {
         let request = trial::bearer(get(target), &token).header("x-portcullis-upstream", "orders").body("body");
@@ -53,8 +53,8 @@ fn failed_filter_refuses() -> Result<()> {
 
 fn reloading_ends_nothing() -> Result<()> {
     let servers = Servers::start()?;
-    let module = odd_module::File::write(Oddity::TrapsAtRequests)?;
-    let mut gate = Gate::bent(&servers.policy(), |config| odd(config, module.path()))?;
+    let module = odd_module::File::write(Misbehaviour::TrapsAtRequests)?;
+    let mut gate = Gate::with_changes(&servers.policy(), |config| odd(config, module.path()))?;
     let reloaded = Deadline::after(Duration::from_secs(20)).poll(|| {
         let answered = gate.send(&get("/open/1")).and_then(|response| {
             ensure!(response.status == 503, "{} from a filter that was just reloaded", response.status);

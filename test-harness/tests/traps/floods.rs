@@ -28,29 +28,29 @@ pub const TRAPS: &[Trap] = &[
 
 /// Sends 64 JSON strings of 10 MiB each. No client ends its body before all clients have sent theirs.
 fn copied() -> Result<()> {
-    let flood = Flood::start()?;
-    let mut gate = flood.gate(|_| Ok(()))?;
+    let fixture = FloodFixture::start()?;
+    let mut gate = fixture.gate(|_| Ok(()))?;
     let port = gate.port;
-    let mut streams = flood.attack(&gate, "copied bodies", "/seen/1", |target| {
+    let mut streams = fixture.attack(&gate, "copied bodies", "/seen/1", |target| {
         at_once((0..64).map(|_| || Upload::open(port, target, None)?.send_slowly(10 << 20, pause(64))).collect())
     })?;
     ensure!(streams.iter().all(|upload| upload.answer.is_none()), "a body is refused that should only be looked at");
-    flood.others_are_served(&gate)?;
+    fixture.others_are_served(&gate)?;
     let statuses = at_once(streams.drain(..).map(|upload| move || upload.finish()).collect())?;
     ensure!(statuses.iter().all(|answer| answer.starts_with("HTTP/1.1 200 ")), "{statuses:?}");
     let dropped = || gate.envoy.lines().iter().filter(|line| line.contains(NOT_INSPECTED)).count();
     // Each of the two workers can copy one body.
     let written = Deadline::after(PATIENCE).poll(|| (dropped() >= 62).then_some(()));
     written.with_context(|| format!("{} records say that a body was not inspected", dropped()))?;
-    flood.others_are_served(&gate)?;
+    fixture.others_are_served(&gate)?;
     gate.never_failed()
 }
 
 fn copied_over_http2() -> Result<()> {
     const CONNECTIONS: usize = 10;
     const STREAMS: usize = 100;
-    let flood = Flood::start()?;
-    let mut gate = flood.gate(|_| Ok(()))?;
+    let fixture = FloodFixture::start()?;
+    let mut gate = fixture.gate(|_| Ok(()))?;
     let to = ports::loopback(gate.port);
     let connection = |target: String| async move {
         let stream = tokio::net::TcpStream::connect(to).await?;
@@ -71,7 +71,7 @@ fn copied_over_http2() -> Result<()> {
         anyhow::Ok((client, uploads.join_all().await))
     };
     let runtime = server::runtime()?;
-    let open = flood.attack(&gate, "copied bodies over HTTP/2", "/seen/1", |target| {
+    let open = fixture.attack(&gate, "copied bodies over HTTP/2", "/seen/1", |target| {
         let open = runtime.block_on(async {
             let mut connections = tokio::task::JoinSet::new();
             (0..CONNECTIONS).for_each(|_| drop(connections.spawn(connection(target.to_owned()))));
@@ -82,18 +82,18 @@ fn copied_over_http2() -> Result<()> {
     let sent = open.iter().flat_map(|(_, uploads)| uploads).filter(|(_, _, sent)| sent.is_ok()).count();
     // The upstream accepts 200 concurrent requests from each of the two workers. The remaining requests wait.
     ensure!(sent >= 300, "{sent} bodies were sent");
-    flood.others_are_served(&gate)?;
+    fixture.others_are_served(&gate)?;
     drop(open);
-    flood.others_are_served(&gate)?;
+    fixture.others_are_served(&gate)?;
     gate.never_failed()
 }
 
 /// Sends bodies that never end to a route that holds each body until it is complete.
 fn held() -> Result<()> {
-    let flood = Flood::start()?;
-    let mut gate = flood.gate(|_| Ok(()))?;
+    let fixture = FloodFixture::start()?;
+    let mut gate = fixture.gate(|_| Ok(()))?;
     let port = gate.port;
-    let uploads = flood.attack(&gate, "held bodies", "/held/1", |target| {
+    let uploads = fixture.attack(&gate, "held bodies", "/held/1", |target| {
         at_once((0..16).map(|_| || Upload::open(port, target, None)?.send(60 << 20)?.look()).collect())
     })?;
     let refused: Vec<&str> = uploads.iter().filter_map(|upload| upload.answer.as_deref()).collect();
@@ -110,7 +110,7 @@ fn held() -> Result<()> {
             ensure!(answer.contains(part), "no `{part}` in {answer}");
         }
     }
-    flood.others_are_served(&gate)?;
+    fixture.others_are_served(&gate)?;
     recorded(&gate, "\"reason\":\"held_bytes_exceeded\"")?;
     drop(uploads);
     let free = || {
@@ -124,12 +124,12 @@ fn held() -> Result<()> {
 /// Sends bodies while the requests wait for keys, before any check runs. Without checks on the route, Envoy does not pass the
 /// bodies to the filter.
 fn waiting(shown: bool) -> Result<()> {
-    let flood = Flood::start()?;
-    flood.servers.issuer.fail(Fault::Held);
-    // If Envoy passes a body to the filter, the body counts with its length. Otherwise it counts with the size of the
+    let fixture = FloodFixture::start()?;
+    fixture.servers.issuer.fail(Fault::Held);
+    // A body that Envoy passes to the filter counts with its length. A body that it does not pass counts with the size of the
     // connection's buffers, 160 KiB.
     let held_body_bytes = if shown { 4 << 20 } else { 800 << 10 };
-    let mut gate = flood.gate(|policy| {
+    let mut gate = fixture.gate(|policy| {
         put(policy, "/bounds", json!({ "held_body_bytes": held_body_bytes }))?;
         let routes = policy.pointer_mut("/routes").and_then(Value::as_array_mut).context("no routes")?;
         routes.retain(|route| route.get("checks").is_none());
@@ -139,7 +139,7 @@ fn waiting(shown: bool) -> Result<()> {
         *policy = trial::patient(std::mem::take(policy))?;
         Ok(())
     })?;
-    let (port, token) = (gate.port, flood.servers.token(&json!({}))?);
+    let (port, token) = (gate.port, fixture.servers.token(&json!({}))?);
     let bearer_token = token.as_str();
     let uploads = at_once(
         (0..16).map(|_| move || Upload::open(port, "/orders/1", Some(bearer_token))?.send(900 << 10)).collect(),
@@ -151,10 +151,10 @@ fn waiting(shown: bool) -> Result<()> {
     ensure!(refused.iter().all(|answer| answer.is_empty() || answer.starts_with("HTTP/1.1 503 ")), "{refused:?}");
     recorded(&gate, "\"reason\":\"held_bytes_exceeded\"")?;
     drop(waiting);
-    flood.servers.issuer.fail(Fault::None);
+    fixture.servers.issuer.fail(Fault::None);
     let answer = gate.send(&bearer(get("/orders/1"), &token))?;
     ensure!(answer.status == 200, "{} {}", answer.status, code(&answer));
-    flood.others_are_served(&gate)?;
+    fixture.others_are_served(&gate)?;
     gate.never_failed()
 }
 
@@ -162,8 +162,8 @@ fn waiting(shown: bool) -> Result<()> {
 /// memory.
 fn dense() -> Result<()> {
     const VALUES: usize = 1_000_000;
-    let flood = Flood::start()?;
-    let mut gate = flood.gate(|_| Ok(()))?;
+    let fixture = FloodFixture::start()?;
+    let mut gate = fixture.gate(|_| Ok(()))?;
     let list = |item: &str, values: usize| format!("[{}]", vec![item; (VALUES - 1) / values].join(","));
     let deep = [r#"{"":"#.repeat(100), "0".to_owned(), "}".repeat(100)].concat();
     for (name, body) in [
@@ -179,17 +179,17 @@ fn dense() -> Result<()> {
             ensure!(answer.status == 200, "{name}: {} {}", answer.status, code(&answer));
         }
     }
-    flood.others_are_served(&gate)?;
+    fixture.others_are_served(&gate)?;
     gate.never_failed()
 }
 
 /// The usual servers, and an upstream that reads bodies and discards them.
-struct Flood {
+struct FloodFixture {
     servers: Servers,
     drain: Server,
 }
 
-impl Flood {
+impl FloodFixture {
     fn start() -> Result<Self> {
         let drain = Server::start(0, |mut request| async move {
             while request.body_mut().frame().await.is_some_and(|frame| frame.is_ok()) {}
@@ -198,7 +198,7 @@ impl Flood {
         Ok(Self { servers: Servers::start()?, drain })
     }
 
-    fn gate(&self, bend: impl FnOnce(&mut Value) -> Result<()>) -> Result<Gate> {
+    fn gate(&self, change: impl FnOnce(&mut Value) -> Result<()>) -> Result<Gate> {
         let mut policy = self.servers.policy();
         put(&mut policy, "/upstreams/drain", json!({ "url": self.drain.url() }))?;
         let route =
@@ -211,9 +211,9 @@ impl Flood {
             let json = json!({ "max_depth": 127, "max_values": 1_000_000 });
             routes.push(route("/dense/{.+}", json!({ "max_body_bytes": most, "json": json })));
         }
-        bend(&mut policy)?;
+        change(&mut policy)?;
         // The filter reaches this upstream over HTTP/2, so that one connection carries all requests.
-        Gate::bent(&policy, |config| {
+        Gate::with_changes(&policy, |config| {
             let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
             let options = json!({ "@type": format!("type.googleapis.com/{kind}"),
                 "explicit_http_config": { "http2_protocol_options": {} } });

@@ -28,7 +28,7 @@ pub const TRAPS: &[Trap] = &[
 
 fn too_many_pairs() -> Result<()> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&servers.policy(), raise)?;
+    let mut gate = Gate::with_changes(&servers.policy(), raise)?;
     for count in [500, 1_000, 1_015, 1_020, 1_024, 1_025, 1_030, 1_100, 5_000] {
         let filled = |request: Request| (0..count).fold(request, |request, i| request.header(&format!("x-{i}"), "1"));
         refused_or_read(&gate, &servers, &filled, &format!("{count} headers"))?;
@@ -38,7 +38,7 @@ fn too_many_pairs() -> Result<()> {
 
 fn too_many_bytes() -> Result<()> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&servers.policy(), raise)?;
+    let mut gate = Gate::with_changes(&servers.policy(), raise)?;
     for kilobytes in [100, 1_000, 1_023, 1_024, 1_100, 3_000] {
         // The bytes are split over several headers, because Envoy also limits the size of one header.
         let piece = "a".repeat(16 * 1_024);
@@ -67,7 +67,7 @@ fn refused_or_read(gate: &Gate, servers: &Servers, filled: &dyn Fn(Request) -> R
 
 fn too_many_trailers() -> Result<()> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&servers.policy(), |config| {
+    let mut gate = Gate::with_changes(&servers.policy(), |config| {
         raise(config)?;
         with_trailers(config)
     })?;
@@ -113,7 +113,7 @@ fn reply_headers() -> Result<()> {
         let problem = trial::generate(&with(count, length)?, 1, 2);
         ensure!(problem.is_err(), "{count} headers of {length} bytes are taken, and Envoy would drop them all");
     }
-    let mut gate = Gate::bent(&with(100, 600)?, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&with(100, 600)?, |_| Ok(()))?;
     for response in gate.send_both(&get("/health"))? {
         let arrived = response.headers.iter().filter(|(_, value)| value.len() == 600).count();
         ensure!(arrived == 100, "{arrived} of 100 headers arrived");
@@ -127,7 +127,7 @@ fn shared_names() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
     put(&mut policy, "/issuers/0/jwks/cool_down", json!("1s"))?;
-    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&policy, |_| Ok(()))?;
     let admin = Request::new("POST", "/logging?wasm=trace", "admin");
     test_harness::client::send(test_harness::ports::loopback(gate.envoy.admin_port()), &admin, Duration::from_secs(5))?;
     for index in 0..150 {

@@ -24,7 +24,7 @@ fn labelled() -> Result<()> {
     };
     let routes = policy.pointer_mut("/routes").and_then(Value::as_array_mut).context("no routes")?;
     routes.extend([limited("burst", "/v1.0/limited", false), limited("watched", "/watched", true)]);
-    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&policy, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
     // The first request waits for the keys of its issuer.
     for (request, status) in [
@@ -69,7 +69,7 @@ fn calls() -> Result<()> {
     let mut policy = servers.policy();
     trial::put(&mut policy, "/issuers/0/jwks/cool_down", json!("1s"))?;
     servers.issuer.fail(Fault::Down);
-    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&policy, |_| Ok(()))?;
     let call =
         |outcome: &str| format!("portcullis_calls_total{{call=\"key set\",cluster=\"issuer\",outcome=\"{outcome}\"}} ");
     until(&gate, &[&call("failed")])?;

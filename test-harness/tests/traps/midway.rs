@@ -28,15 +28,15 @@ fn counted() -> Result<()> {
     let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/routes/1/checks", json!({ "mode": "log", "json": { "max_depth": 4 } }))?;
     put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": MOST }))?;
-    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&policy, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
     let upload = |target: &str, kind: &str, body: Vec<u8>| {
         let request = trial::bearer(Request::new("POST", target, HOST), &token).header("content-type", kind);
         Request { chunked: true, ..request.body(body) }
     };
-    let mut large = Halves::send(&gate, &upload("/tap/1", "application/grpc", vec![FILL; MOST + 10_000]), MOST)?;
-    let mut fits = Halves::send(&gate, &upload("/tap/1", "application/grpc", vec![FILL; MOST]), MOST / 2)?;
-    let mut whole = Halves::send(&gate, &upload("/orders/1", "application/json", b"{".to_vec()), usize::MAX)?;
+    let mut large = SplitRequest::send(&gate, &upload("/tap/1", "application/grpc", vec![FILL; MOST + 10_000]), MOST)?;
+    let mut fits = SplitRequest::send(&gate, &upload("/tap/1", "application/grpc", vec![FILL; MOST]), MOST / 2)?;
+    let mut whole = SplitRequest::send(&gate, &upload("/orders/1", "application/json", b"{".to_vec()), usize::MAX)?;
     release(&gate, &servers, large.sent + fits.sent + whole.sent, &token)?;
     let answer = whole.finish()?;
     ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -58,7 +58,7 @@ fn once() -> Result<()> {
     servers.issuer.fail(Fault::Held);
     let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": 1 << 20 }))?;
-    let mut gate = Gate::bent(&policy, |config| {
+    let mut gate = Gate::with_changes(&policy, |config| {
         let hosts = below(http(config)?, "/route_config/virtual_hosts")?.as_array_mut();
         for host in hosts.into_iter().flatten() {
             put(host, "/retry_policy", json!({ "retry_on": "5xx,reset", "num_retries": 2 }))?;
@@ -67,7 +67,7 @@ fn once() -> Result<()> {
     })?;
     let token = servers.token(&json!({}))?;
     let request = trial::bearer(Request::new("POST", "/tap/1", HOST), &token);
-    let mut halves = Halves::send(&gate, &request.body(vec![FILL; MOST]), MOST / 2)?;
+    let mut halves = SplitRequest::send(&gate, &request.body(vec![FILL; MOST]), MOST / 2)?;
     release(&gate, &servers, halves.sent, &token)?;
     let answer = halves.finish()?;
     ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -92,7 +92,7 @@ fn given_up_in(audit: &str) -> Result<()> {
     let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/audit", json!({ "to": audit }))?;
     put(&mut policy, "/routes/5/checks", json!({ "json": {} }))?;
-    let mut gate = Gate::bent(&policy, |config| put(http(config)?, "/stream_idle_timeout", json!("1s")))?;
+    let mut gate = Gate::with_changes(&policy, |config| put(http(config)?, "/stream_idle_timeout", json!("1s")))?;
     let token = servers.token(&json!({}))?;
     let stalled = [
         ("/tap/1", "4", "deny", "stream_idle_timeout"),
@@ -104,7 +104,7 @@ fn given_up_in(audit: &str) -> Result<()> {
         let id = format!("given-up-{}", target.trim_matches('/').split('/').next().unwrap_or_default());
         let request = trial::bearer(Request::new("POST", target, HOST), &token).header("origin", ORIGIN);
         let request = request.header("content-type", "application/grpc+json").header("x-request-id", &id);
-        Halves::send(&gate, &Request { chunked: true, ..request.body(b"[1,2,3]") }, 4).map(|halves| (id, halves))
+        SplitRequest::send(&gate, &Request { chunked: true, ..request.body(b"[1,2,3]") }, 4).map(|halves| (id, halves))
     });
     for ((target, status, decision, failure), begun) in stalled.into_iter().zip(begun) {
         let (id, mut halves) = begun?;
@@ -127,8 +127,8 @@ fn given_up_in(audit: &str) -> Result<()> {
         let records = records();
         let [record] = records.as_slice() else { bail!("{target}: {} records: {records:?}", records.len()) };
         let read: Value = serde_json::from_str(record.get(record.find('{').unwrap_or(0)..).unwrap_or_default())?;
-        let told = |name| read.get("audit").unwrap_or(&read).get(name).and_then(Value::as_str).unwrap_or_default();
-        ensure!(told("decision") == decision && told("failure").starts_with(failure), "{target}: {record}");
+        let field = |name| read.get("audit").unwrap_or(&read).get(name).and_then(Value::as_str).unwrap_or_default();
+        ensure!(field("decision") == decision && field("failure").starts_with(failure), "{target}: {record}");
     }
     let unnamed = gate.envoy.lines().into_iter().find(|line| line.contains("\"audit\":-"));
     ensure!(unnamed.is_none(), "a record that is no JSON: {unnamed:?}");
@@ -136,13 +136,13 @@ fn given_up_in(audit: &str) -> Result<()> {
 }
 
 /// A request that the client sends in two parts.
-struct Halves {
+struct SplitRequest {
     stream: TcpStream,
     rest: Vec<u8>,
     sent: usize,
 }
 
-impl Halves {
+impl SplitRequest {
     /// Sends the head and `body` bytes of the framed body.
     fn send(gate: &Gate, request: &Request, body: usize) -> Result<Self> {
         let mut bytes = request.clone().header("connection", "close").on_the_wire();

@@ -26,7 +26,7 @@ fn refused_whole() -> Result<()> {
     let servers = Servers::start()?;
     let policy = with_schema(&servers)?;
     // The generator would select the fuller module, so the test puts the document into a configuration with the smaller module.
-    let started = Gate::bent(&servers.policy(), |config| give(config, &policy));
+    let started = Gate::with_changes(&servers.policy(), |config| give(config, &policy));
     let Err(refused) = started else { bail!("envoy started with a document whose schemas nobody looks at") };
     let said = format!("{refused:#}");
     let place = "configuration refused: routes[4].checks.json.schema: a JSON Schema needs the fuller module";
@@ -37,7 +37,7 @@ fn refused_whole() -> Result<()> {
 fn picked() -> Result<()> {
     let servers = Servers::start()?;
     let mut named = Value::Null;
-    let mut gate = Gate::bent(&with_schema(&servers)?, |config| {
+    let mut gate = Gate::with_changes(&with_schema(&servers)?, |config| {
         named = below(plugin(config)?, "/vm_config/code/local/filename")?.clone();
         Ok(())
     })?;
@@ -54,7 +54,7 @@ fn picked() -> Result<()> {
 
 fn takes_all() -> Result<()> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&servers.policy(), |config| {
+    let mut gate = Gate::with_changes(&servers.policy(), |config| {
         let file = below(plugin(config)?, "/vm_config/code/local/filename")?.as_str().unwrap_or_default().to_owned();
         let fuller = file.replace("portcullis.wasm", "portcullis-full.wasm");
         ensure!(file != fuller, "the generator took {file} for a document without schemas");

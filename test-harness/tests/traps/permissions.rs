@@ -22,7 +22,7 @@ fn filter_state() -> Result<()> {
     for (form, expected) in [(Some("masks"), "LIC=1"), (Some("names"), "LIC.READ"), (None, "-")] {
         let forward = form.map_or(json!({}), |form| json!({ "filter_state": form }));
         policy.as_object_mut().context("the document is no object")?.insert("forward_permissions".into(), forward);
-        let mut gate = Gate::bent(&policy, |config| {
+        let mut gate = Gate::with_changes(&policy, |config| {
             let state = "%FILTER_STATE(wasm.portcullis.permissions:PLAIN)%";
             let kind = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
             let append = json!({ "header": { "key": "x-seen", "value": format!("seen {state}") } });

@@ -23,7 +23,7 @@ pub const TRAPS: &[Trap] = &[
 /// worker would crash.
 fn late_phases() -> Result<()> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&servers.policy(), with_trailers)?;
+    let mut gate = Gate::with_changes(&servers.policy(), with_trailers)?;
     let token = servers.token(&json!({}))?;
     let post = |target: &str| Request::new("POST", target, HOST).header("origin", ORIGIN);
     for (request, status) in [
@@ -121,7 +121,7 @@ fn grpc_statuses() -> Result<()> {
 
 fn details() -> Result<()> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&servers.policy(), |config| {
+    let mut gate = Gate::with_changes(&servers.policy(), |config| {
         let logger = json!({ "name": "details", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": { "text_format_source": {
@@ -159,7 +159,7 @@ fn replies_from_the_response_phase() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
     put(&mut policy, "/routes/4/timeout", json!("300ms"))?;
-    let mut gate = Gate::bent(&policy, |config| {
+    let mut gate = Gate::with_changes(&policy, |config| {
         // The cluster of one upstream is missing, as after a mistake of an operator.
         let is_tap = |cluster: &&mut Value| cluster.get("name") == Some(&json!("tap"));
         for cluster in trial::clusters(config)?.iter_mut().filter(is_tap) {

@@ -75,7 +75,7 @@ fn forwarded_whole() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/routes/1/forward_token", json!(true))?;
-    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&policy, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
     let target = format!("/orders/1?access_token={token}&q=1");
     servers.issuer.fail(Fault::Late);
@@ -96,7 +96,7 @@ fn traced(servers: &Servers) -> Result<Gate> {
     put(&mut policy, "/api_keys", json!({ "from": [{ "insecure_query": "api_key" }] }))?;
     let checked = json!({ "path": "/checked", "auth": "none", "upstream": "orders", "checks": { "json": {} } });
     trial::below(&mut policy, "/routes")?.as_array_mut().context("no routes")?.push(checked);
-    Gate::bent(&policy, |config| {
+    Gate::with_changes(&policy, |config| {
         let collector = json!({
             "@type": "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig",
             "collector_cluster": "tap", "collector_endpoint": "/spans", "collector_endpoint_version": "HTTP_JSON",

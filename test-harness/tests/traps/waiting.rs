@@ -35,7 +35,7 @@ fn held(headers_alone: bool) -> Result<()> {
         // Envoy passes the bodies of waiting requests to the filter only if the route has checks.
         put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": 1 << 20 }))?;
     }
-    let mut gate = Gate::bent(&policy, with_trailers)?;
+    let mut gate = Gate::with_changes(&policy, with_trailers)?;
     let good = upload(&servers.token(&json!({}))?);
     let mut forged = servers.spec(&json!({}));
     forged.tamper = Some(Tamper::Signature);
@@ -73,7 +73,7 @@ fn held(headers_alone: bool) -> Result<()> {
 
 fn forged_trailers() -> Result<()> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&servers.policy(), with_trailers)?;
+    let mut gate = Gate::with_changes(&servers.policy(), with_trailers)?;
     let mut request = upload(&servers.token(&json!({}))?);
     for name in ["x-org-id", "x_org_id", "X-User-Id", "x-portcullis-upstream"] {
         request.trailers.push((name.into(), b"forged".to_vec()));
@@ -100,7 +100,7 @@ fn too_large_to_wait() -> Result<()> {
     servers.issuer.fail(Fault::Held);
     let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/routes/3/checks", json!({ "max_body_bytes": 2 << 20 }))?;
-    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&policy, |_| Ok(()))?;
     let request = Request::new("POST", "/tap/1", HOST).header("origin", trial::ORIGIN);
     let request = trial::bearer(request, &servers.token(&json!({}))?).body(vec![FILL; 3 << 20]);
     let request = Request { chunked: true, ..request };
@@ -124,7 +124,7 @@ fn unchecked_uploads_wait() -> Result<()> {
     let mut policy = trial::patient(servers.policy())?;
     put(&mut policy, "/bounds", json!({ "held_body_bytes": 8 << 20 }))?;
     put(&mut policy, "/routes/2/checks", json!({ "json": {} }))?;
-    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&policy, |_| Ok(()))?;
     let token = servers.token(&json!({ "scope": "read:reports" }))?;
     let post = |target: &str, bytes: usize| {
         let request = trial::bearer(Request::new("POST", target, HOST), &token);
@@ -166,7 +166,7 @@ fn no_failure_hangs() -> Result<()> {
     extend(below(&mut policy, "/issuers/0/jwks")?, &keys);
     // The filter may fetch keys before the first request. That fetch must not return keys.
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&policy, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&policy, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
     for fault in [Fault::Down, Fault::Slow, Fault::Error, Fault::Garbage, Fault::Huge, Fault::Truncated, Fault::Empty] {
         servers.issuer.fail(Fault::Held);
@@ -197,7 +197,7 @@ fn no_failure_hangs() -> Result<()> {
 fn leaves_while_waiting() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&trial::patient(servers.policy())?, |_| Ok(()))?;
     let request = trial::bearer(trial::get("/tap/1"), &servers.token(&json!({}))?);
     let active = || gate.envoy.stat("http.portcullis.downstream_rq_active").ok();
     let until = |count: u64| Deadline::after(Duration::from_secs(5)).poll(|| (active()? == count).then_some(()));
@@ -221,7 +221,7 @@ fn leaves_while_waiting() -> Result<()> {
 
 fn missing_cluster() -> Result<()> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&servers.policy(), |config| {
+    let mut gate = Gate::with_changes(&servers.policy(), |config| {
         trial::clusters(config)?.retain(|cluster| cluster.get("name") != Some(&json!("issuer")));
         Ok(())
     })?;
@@ -233,7 +233,7 @@ fn missing_cluster() -> Result<()> {
 fn one_fetch() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
-    let mut gate = Gate::bent(&trial::patient(servers.policy())?, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&trial::patient(servers.policy())?, |_| Ok(()))?;
     let token = servers.token(&json!({}))?;
     let wave = |header: &Value, count: usize| -> Result<Vec<u16>> {
         let mut spec = servers.spec(&json!({}));

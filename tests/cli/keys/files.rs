@@ -1,10 +1,10 @@
 //! Tests how a document is replaced: with its file permissions, at the target of a symbolic link, and by one process at a time.
 
-use crate::{Bench, Ran};
+use crate::{Bench, CommandOutput};
 
 #[test]
 #[cfg(unix)]
-fn a_file_keeps_its_rights_and_a_link_its_end() {
+fn an_edited_file_keeps_its_permissions_and_a_symlink_its_target() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     let bench = Bench::of_keys("keys-rights");
     let real = bench.0.join("gateway.yaml");
@@ -15,7 +15,7 @@ fn a_file_keeps_its_rights_and_a_link_its_end() {
     let before = owner(std::fs::metadata(&real).unwrap());
     symlink("gateway.yaml", bench.0.join("current.yaml")).unwrap();
     let revoke = ["keys", "revoke", "current.yaml", "--key", "b-1", "--reason", "lost"];
-    let ran = Ran::from(bench.command(&revoke).env("USER", "carol").output().unwrap());
+    let ran = CommandOutput::from(bench.command(&revoke).env("USER", "carol").output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(bench.0.join("current.yaml").is_symlink());
     assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
@@ -28,7 +28,7 @@ fn a_file_keeps_its_rights_and_a_link_its_end() {
 }
 
 #[test]
-fn many_hands_at_once_lose_nothing() {
+fn concurrent_edits_lose_nothing() {
     let bench = Bench::of_keys("keys-hands");
     let ids: Vec<String> = (0..8).map(|i| format!("client-{i}")).collect();
     let clients: String = ids.iter().map(|id| format!("  - {{ id: {id}, owner: o, purpose: p }}\n")).collect();
@@ -53,7 +53,7 @@ fn many_hands_at_once_lose_nothing() {
 
 #[test]
 #[cfg(unix)]
-fn permission_commands_keep_rights_and_links_too() {
+fn permission_commands_keep_file_permissions_and_symlinks() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let bench = Bench::new("permission-files");
     std::fs::remove_dir_all(bench.0.join("real")).ok();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::Bench;
 
 #[test]
-fn a_report_tells_who_answers_and_what_needs_attention() {
+fn a_report_shows_owners_and_findings() {
     let bench = Bench::of_keys("keys-report");
     bench.write("owners.txt", "payments@example.com\n");
     let at = ["--at", "2097-12-15T00:00:00Z"];

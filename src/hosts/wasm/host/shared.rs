@@ -18,9 +18,9 @@ pub fn share(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8], version: Option<u3
     set(key.as_ref(), value, version.unwrap_or(ANY))
 }
 
-/// Shares a value if none exists. The host checks the version only if a value exists. So this function passes a version that no
-/// value has, and the host then stores only new values.
-pub fn share_new(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
+/// Shares a value if none exists. The host checks the version only if a value exists. So with a version that no value has, the
+/// host stores only new values.
+pub fn share_if_absent(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
     set(key.as_ref(), value, NEVER)
 }
 

@@ -79,7 +79,7 @@ fn client_attributes_come_from_the_directory() {
         permissions: None,
         token_issuers: None,
         several_issuers: false,
-        here: true,
+        in_environment: true,
         environment: environment.map(Into::into),
         period: Default::default(),
     };

@@ -39,7 +39,7 @@ fn granted(registry: &PermissionRegistry, names: &PermissionNames) -> Permission
     registry.granted(&claims, &[everywhere]).unwrap()
 }
 
-fn told(registry: &PermissionRegistry, set: &PermissionSet) -> PermissionNames {
+fn names_in(registry: &PermissionRegistry, set: &PermissionSet) -> PermissionNames {
     registry.names_of(set).split(',').filter(|name| !name.is_empty()).map(str::to_string).collect()
 }
 
@@ -47,7 +47,7 @@ proptest! {
     #[test]
     fn granted_permissions_are_forwarded(names in some_names()) {
         let registry = registry();
-        prop_assert_eq!(told(&registry, &granted(&registry, &names)), names);
+        prop_assert_eq!(names_in(&registry, &granted(&registry, &names)), names);
     }
 
     #[test]
@@ -56,7 +56,7 @@ proptest! {
         let (left, right) = (granted(&registry, &a), granted(&registry, &b));
         let add = |one: &PermissionSet, other: &PermissionSet| { let mut sum = one.clone(); sum.extend(other); sum };
         let sum = add(&left, &right);
-        prop_assert_eq!(told(&registry, &sum), a.union(&b).cloned().collect::<PermissionNames>());
+        prop_assert_eq!(names_in(&registry, &sum), a.union(&b).cloned().collect::<PermissionNames>());
         prop_assert_eq!(&sum, &add(&right, &left));
         prop_assert_eq!(&add(&sum, &left), &sum);
         prop_assert_eq!(&add(&PermissionSet::default(), &left), &left);

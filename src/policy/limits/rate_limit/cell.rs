@@ -93,7 +93,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const WINDOWS: [Window; 2] =
-        [Window::Rate { interval: 10, room: 100 }, Window::Rate { interval: 1_000, room: 1_000_000 }];
+        [Window::Rate { interval: 10, capacity: 100 }, Window::Rate { interval: 1_000, capacity: 1_000_000 }];
 
     fn full() -> Vec<u8> {
         let mut bytes = Vec::new();

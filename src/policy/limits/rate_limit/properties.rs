@@ -30,7 +30,7 @@ proptest! {
         burst in 1_u64..50,
         gaps in vec(0_u64..2_000_000_000, 1..200),
     ) {
-        let window = Window::Rate { interval, room: interval * burst };
+        let window = Window::Rate { interval, capacity: interval * burst };
         let (mut state, mut now) = (0, START);
         let mut passed: Vec<u64> = Vec::new();
         for gap in gaps {
@@ -55,7 +55,7 @@ proptest! {
         burst in 1_u64..50,
         gaps in vec(0_u64..1_000_000, 1..200),
     ) {
-        let window = Window::Rate { interval, room: interval * burst };
+        let window = Window::Rate { interval, capacity: interval * burst };
         let (mut state, mut now) = (0, START);
         for gap in gaps {
             now += interval + gap;
@@ -80,7 +80,7 @@ proptest! {
         let window = if quota {
             Window::Quota { most: 5, period: QuotaPeriod::Hour }
         } else {
-            Window::Rate { interval, room: interval * burst }
+            Window::Rate { interval, capacity: interval * burst }
         };
         let (mut state, mut now, mut passed, mut stretches) = (0, START, 0_u64, 1_u64);
         for (forward, by) in jumps {
@@ -106,9 +106,9 @@ proptest! {
         two in any::<bool>(),
     ) {
         let second = 1_000_000_000;
-        let mut windows = vec![Window::Rate { interval: second, room: 4 * second }];
+        let mut windows = vec![Window::Rate { interval: second, capacity: 4 * second }];
         if two {
-            windows.push(Window::Rate { interval: 20 * second, room: 200 * second });
+            windows.push(Window::Rate { interval: 20 * second, capacity: 200 * second });
         }
         let mut small = limit("small", 1, &windows);
         small.meters.iter_mut().for_each(|meter| meter.cells = 1);

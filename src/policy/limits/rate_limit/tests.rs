@@ -13,7 +13,7 @@ const NOW: Duration = Duration::from_secs(1_700_000_000);
 pub(super) fn limit(name: &str, table: u32, windows: &[Window]) -> Limit {
     let titles = windows.iter().enumerate().map(|(at, window)| {
         let most = match window {
-            Window::Rate { interval, room } => room / interval,
+            Window::Rate { interval, capacity } => capacity / interval,
             Window::Quota { most, .. } => u64::from(*most),
         };
         (format!("{name}:{at}").into(), most)
@@ -37,7 +37,7 @@ pub(super) fn charge<'l>(limit: &'l Limit, address: [u8; 4]) -> Charge<'l> {
 }
 
 fn rate(burst: u64) -> Window {
-    Window::Rate { interval: SECOND, room: burst * SECOND }
+    Window::Rate { interval: SECOND, capacity: burst * SECOND }
 }
 
 #[test]
@@ -50,10 +50,10 @@ fn a_request_counts_under_all_limits_or_none() {
     }
     for _ in 0..20 {
         let refused = count(&charges, CountingMode::Take, NOW, &mut store).refused.unwrap();
-        assert_eq!((refused.charge, &*refused.standing.window, refused.standing.seconds), (1, "narrow:0", 1));
+        assert_eq!((refused.charge, &*refused.remaining.window, refused.remaining.seconds), (1, "narrow:0", 1));
     }
-    let standings = count(&charges[..1], CountingMode::Take, NOW, &mut store).standings;
-    assert_eq!(standings[0].as_ref().unwrap().left, 7, "refused requests are not counted");
+    let remaining = count(&charges[..1], CountingMode::Take, NOW, &mut store).remaining;
+    assert_eq!(remaining[0].as_ref().unwrap().left, 7, "refused requests are not counted");
     assert!(
         count(&[charge(&narrow, [2; 4])], CountingMode::Take, NOW, &mut store).refused.is_none(),
         "another address"
@@ -65,7 +65,7 @@ fn all_windows_of_a_limit_apply_and_the_longest_wait_is_reported() {
     let mut store = LocalStore::default();
     let both = limit("both", 1, &[rate(2), Window::Quota { most: 3, period: QuotaPeriod::Day }]);
     let one = [charge(&both, [1; 4])];
-    let wait = |store: &mut LocalStore, now| count(&one, CountingMode::Take, now, store).refused.map(|r| r.standing);
+    let wait = |store: &mut LocalStore, now| count(&one, CountingMode::Take, now, store).refused.map(|r| r.remaining);
     assert_eq!((wait(&mut store, NOW), wait(&mut store, NOW)), (None, None));
     assert_eq!(wait(&mut store, NOW).unwrap().seconds, 1);
     assert_eq!(wait(&mut store, NOW + Duration::from_secs(1)), None);
@@ -84,9 +84,9 @@ fn a_shadow_limit_reports_refusals_without_enforcing_them() {
     let counted = count(&charges, CountingMode::Take, NOW, &mut store);
     assert!(counted.refused.is_none());
     assert_eq!(counted.would, ["shadow".into()]);
-    assert_eq!(counted.standings[0], None);
+    assert_eq!(counted.remaining[0], None);
     assert_eq!(
-        counted.standings[1].as_ref().unwrap().left,
+        counted.remaining[1].as_ref().unwrap().left,
         8,
         "requests over the shadow limit still count under other limits"
     );
@@ -153,7 +153,7 @@ fn a_worker_that_loses_every_update_refuses_the_request() {
     let mut store = Contended { cells: LocalStore::default(), others: usize::MAX, burst: 100, counted: 0 };
     let refused = count(&[charge(&shared, [1; 4])], CountingMode::Take, NOW, &mut store).refused.unwrap();
     assert!(refused.contended);
-    assert_eq!(refused.standing.seconds, 1);
+    assert_eq!(refused.remaining.seconds, 1);
 }
 
 #[test]

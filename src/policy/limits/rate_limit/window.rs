@@ -16,7 +16,7 @@ pub enum Window {
         /// The time to refill one request, rounded up so that the rate never exceeds the configured one.
         interval: u64,
         /// The time to refill the whole bucket.
-        room: u64,
+        capacity: u64,
     },
     /// The whole quota is refilled when the next period begins.
     Quota {
@@ -44,9 +44,9 @@ impl Window {
     /// state does not change.
     pub fn take(self, state: WindowState, cost: u32, now: u64) -> Result<WindowState, u64> {
         match self {
-            Window::Rate { interval, room } => {
-                let full_at = full_at(state, room, now).saturating_add(interval.saturating_mul(u64::from(cost)));
-                let most = now.saturating_add(room);
+            Window::Rate { interval, capacity } => {
+                let full_at = full_at(state, capacity, now).saturating_add(interval.saturating_mul(u64::from(cost)));
+                let most = now.saturating_add(capacity);
                 if full_at > most { Err(full_at - most) } else { Ok(full_at) }
             }
             Window::Quota { most, period } => {
@@ -60,7 +60,7 @@ impl Window {
     /// Returns the state of a window that has nothing left.
     pub fn exhausted(self, now: u64) -> WindowState {
         match self {
-            Window::Rate { room, .. } => now.saturating_add(room),
+            Window::Rate { capacity, .. } => now.saturating_add(capacity),
             Window::Quota { most, period } => packed(numbered(period, now).0, most),
         }
     }
@@ -68,9 +68,9 @@ impl Window {
     /// Returns the remaining requests of the window.
     pub fn left(self, state: WindowState, now: u64) -> WindowLeft {
         match self {
-            Window::Rate { interval, room } => {
-                let until_full = full_at(state, room, now).saturating_sub(now);
-                WindowLeft { requests: (room - until_full) / interval.max(1), until_full }
+            Window::Rate { interval, capacity } => {
+                let until_full = full_at(state, capacity, now).saturating_sub(now);
+                WindowLeft { requests: (capacity - until_full) / interval.max(1), until_full }
             }
             Window::Quota { most, period } => {
                 let (number, ends) = numbered(period, now);
@@ -84,7 +84,7 @@ impl Window {
     /// stored.
     pub fn used(self, state: WindowState, now: u64) -> u32 {
         let (used, all) = match self {
-            Window::Rate { room, .. } => (full_at(state, room, now).saturating_sub(now), room),
+            Window::Rate { capacity, .. } => (full_at(state, capacity, now).saturating_sub(now), capacity),
             Window::Quota { most, period } => (u64::from(count(state, numbered(period, now).0)), u64::from(most)),
         };
         let share = u128::from(used) * u128::from(u32::MAX) / u128::from(all.max(1));
@@ -92,11 +92,11 @@ impl Window {
     }
 }
 
-/// Returns the time when the bucket is full again. A state beyond the time for a whole refill, plus the clock skew of workers,
-/// is stale: it was written before the clock was set back, or by a limit that refills more slowly. A stale state counts as a
-/// full bucket. Otherwise, the bucket would stay empty until the clock reached that time again.
-fn full_at(state: WindowState, room: u64, now: u64) -> u64 {
-    let most = now.saturating_add(room);
+/// Returns the time when the bucket is full again. A state beyond the time for a whole refill, plus the clock skew of workers, is
+/// stale: it was written before the clock was set back, or by a limit that refills more slowly. A stale state counts as a full
+/// bucket. If it counted as empty, the bucket would stay empty until the clock reached that time.
+fn full_at(state: WindowState, capacity: u64, now: u64) -> u64 {
+    let most = now.saturating_add(capacity);
     if state > most.saturating_add(MAX_SKEW) { now } else { state.clamp(now, most) }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
     /// 2024-02-29 23:59:58 UTC, shortly before the end of a leap day.
     const LATE: u64 = 1_709_251_198 * SECOND;
-    const RATE: Window = Window::Rate { interval: SECOND / 10, room: 2 * SECOND };
+    const RATE: Window = Window::Rate { interval: SECOND / 10, capacity: 2 * SECOND };
 
     #[test]
     fn a_burst_passes_and_then_one_request_per_interval() {
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn no_number_overflows() {
-        let wide = Window::Rate { interval: u64::MAX, room: u64::MAX };
+        let wide = Window::Rate { interval: u64::MAX, capacity: u64::MAX };
         let quota = Window::Quota { most: u32::MAX, period: QuotaPeriod::Month };
         for window in [wide, RATE, quota] {
             for state in [0, 1, u64::MAX / 2, u64::MAX] {

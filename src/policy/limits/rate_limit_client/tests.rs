@@ -1,4 +1,4 @@
-//! Tests of accounts: workers admit at most the hits that the service grants, and at least the documented share of the limit.
+//! Tests of leases: workers admit at most the hits that the service grants, and at least the documented share of the limit.
 
 use super::*;
 use crate::protobuf::{Message, Wire, put_bytes, put_number};
@@ -66,7 +66,7 @@ impl FixedWindowService {
 struct Workers {
     quotas: Vec<Quotas>,
     limit: Rc<SharedLimit>,
-    running: Vec<(Duration, usize, AccountId, Vec<u8>)>,
+    running: Vec<(Duration, usize, LeaseId, Vec<u8>)>,
     waiting: Vec<(usize, Duration)>,
     admitted: u32,
     refused: u32,
@@ -89,7 +89,7 @@ impl Workers {
 
     fn decide(&mut self, worker: usize, received_at: Duration, now: Duration) {
         let quotas = &mut self.quotas[worker];
-        match quotas.standing(&self.limit, b"key", received_at, now) {
+        match quotas.check(&self.limit, b"key", received_at, now) {
             (id, QuotaState::Free) => {
                 quotas.spend(id);
                 self.admitted += 1;
@@ -106,7 +106,7 @@ impl Workers {
     fn make_calls(&mut self, counter: &mut FixedWindowService, now: Duration) {
         for (worker, quotas) in self.quotas.iter_mut().enumerate() {
             while let Some(call) = quotas.poll_call(now) {
-                self.running.push((now + LATENCY, worker, call.account, counter.answer(&call.message, now)));
+                self.running.push((now + LATENCY, worker, call.lease, counter.answer(&call.message, now)));
             }
         }
     }
@@ -237,10 +237,10 @@ fn ten_thousand_callers_stay_within_the_memory_bound() {
     let mut counter = FixedWindowService::new(1_000_000, ServiceBehaviour::Exact);
     for caller in 0..10_000_u32 {
         let now = START + Duration::from_micros(u64::from(caller));
-        let (id, _) = quotas.standing(&limit, &caller.to_le_bytes(), now, now);
+        let (id, _) = quotas.check(&limit, &caller.to_le_bytes(), now, now);
         let call = quotas.poll_call(now).unwrap();
-        quotas.handle_answer(call.account, Ok(&counter.answer(&call.message, now)), now);
-        assert_eq!(quotas.standing(&limit, &caller.to_le_bytes(), now, now).1, QuotaState::Free);
+        quotas.handle_answer(call.lease, Ok(&counter.answer(&call.message, now)), now);
+        assert_eq!(quotas.check(&limit, &caller.to_le_bytes(), now, now).1, QuotaState::Free);
         quotas.spend(id);
         assert!(quotas.len() <= 1_000 && quotas.slots.len() <= 1_000);
     }
@@ -256,8 +256,8 @@ fn the_reported_rest_includes_unspent_hits() {
     }
     let now = START + Duration::from_millis(400);
     world.run(&mut counter, now);
-    let (id, _) = world.quotas[0].standing(&world.limit, b"key", now, now);
-    let rest = world.quotas[0].rest(id, now);
+    let (id, _) = world.quotas[0].check(&world.limit, b"key", now, now);
+    let rest = world.quotas[0].remaining(id, now);
     assert_eq!(rest.limit, Some(1_000));
     assert_eq!(rest.remaining, Some(1_000 - world.admitted));
     assert_eq!(rest.reset.map(|reset| reset.as_secs()), Some(9));

@@ -161,7 +161,7 @@ mod tests {
             permissions: None,
             token_issuers: None,
             several_issuers,
-            here: true,
+            in_environment: true,
             environment: None,
             period: Default::default(),
         };

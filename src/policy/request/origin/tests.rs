@@ -116,7 +116,7 @@ fn only_http_to_other_machines_counts_as_cleartext() {
 
 #[test]
 fn errors_suggest_the_form_that_browsers_send() {
-    for (written, told) in [
+    for (written, expected) in [
         ("https://Example.com", "browsers send lower case): write `https://example.com`"),
         ("HTTPS://Example.com", "(browsers send lower case): write `https://example.com`"),
         ("https://example.com/", "ends before the slash): write `https://example.com`"),
@@ -168,6 +168,6 @@ fn errors_suggest_the_form_that_browsers_send() {
         ("capacitor://*.example.com", "wildcard with another scheme"),
     ] {
         let message = OriginPattern::parse(written).expect_err(written);
-        assert!(message.contains(told), "{written}: {message}");
+        assert!(message.contains(expected), "{written}: {message}");
     }
 }

@@ -103,7 +103,7 @@ impl<'t> OverlapWalk<'t> {
     /// Finds overlaps among the routes below one node.
     fn same(&mut self, id: TrieNodeId) {
         let Some(node) = self.step(id) else { return };
-        for endpoint in [node.here, node.tail] {
+        for endpoint in [node.exact, node.tail] {
             self.within(endpoint);
         }
         let literals = self.literals(id);
@@ -122,7 +122,7 @@ impl<'t> OverlapWalk<'t> {
     /// Finds overlaps between routes below the left node and routes below the right node. The left node is more specific.
     fn apart(&mut self, left_id: TrieNodeId, right_id: TrieNodeId) {
         let (Some(left), Some(right)) = (self.step(left_id), self.step(right_id)) else { return };
-        self.between(left.here, right.here);
+        self.between(left.exact, right.exact);
         self.between(left.tail, right.tail);
         let (lefts, rights) = (self.literals(left_id), self.literals(right_id));
         let by_text: HashMap<&str, TrieNodeId> = rights.iter().copied().collect();
@@ -154,7 +154,7 @@ impl<'t> OverlapWalk<'t> {
         open.extend(first);
         while let Some(id) = open.pop() {
             let Some(node) = self.step(id) else { return };
-            node.here.into_iter().chain(node.tail).for_each(|endpoint| visit(self, endpoint));
+            node.exact.into_iter().chain(node.tail).for_each(|endpoint| visit(self, endpoint));
             open.extend(self.literals(id).iter().map(|(_, child)| *child).chain(node.param));
         }
     }
@@ -165,8 +165,8 @@ impl<'t> OverlapWalk<'t> {
         let Some(endpoint) = self.trie.endpoint_at(endpoint) else { return };
         for (method, winner) in endpoint.entries() {
             let Some(method) = method else { continue };
-            let get = (*method == Method::Head).then(|| endpoint.occupant(Some(&Method::Get))).flatten();
-            for loser in get.into_iter().chain(endpoint.occupant(None)) {
+            let get = (*method == Method::Head).then(|| endpoint.route_for_exactly(Some(&Method::Get))).flatten();
+            for loser in get.into_iter().chain(endpoint.route_for_exactly(None)) {
                 self.note(OverlapPair { winner, loser, method: Some(method.clone()), by_method: true });
             }
         }

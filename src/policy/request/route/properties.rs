@@ -185,7 +185,7 @@ proptest! {
         for path in paths() {
             for host in REQUEST_HOSTS {
                 for method in METHODS.into_iter().chain(["PUT"]) {
-                    expected.extend(rivals(&routes, &kept, host, &path, method));
+                    expected.extend(overlapping_pairs(&routes, &kept, host, &path, method));
                 }
             }
         }
@@ -197,9 +197,15 @@ proptest! {
     }
 }
 
-/// Returns the pairs of routes that match one request. All routes with the same host and pattern form pairs. Only the most
-/// specific of them forms pairs with routes of other hosts and patterns.
-fn rivals(routes: &[WrittenRoute], kept: &[usize], host: &str, path: &str, method: &str) -> BTreeSet<(usize, usize)> {
+/// Returns the pairs of routes that match one request. All routes with the same host and pattern form pairs. Only the best of
+/// them forms pairs with routes of other hosts and patterns.
+fn overlapping_pairs(
+    routes: &[WrittenRoute],
+    kept: &[usize],
+    host: &str,
+    path: &str,
+    method: &str,
+) -> BTreeSet<(usize, usize)> {
     let mut ranked = Vec::new();
     for at in kept {
         for one_host in &routes[*at].hosts {

@@ -150,9 +150,9 @@ fn a_conflict_names_the_earlier_routes_and_changes_nothing() {
 fn overlaps_report_which_route_wins_and_why() {
     let table = table(&["- /admin/{.+}", "GET /admin/health", "GET /admin/{.+}", "POST x.test/admin/a", "- /other"]);
     let report = table.overlaps(10);
-    let told: Vec<_> = report.found.iter().map(|overlap| overlap.explanation.as_str()).collect();
+    let explanations: Vec<_> = report.found.iter().map(|overlap| overlap.explanation.as_str()).collect();
     assert_eq!(
-        told,
+        explanations,
         [
             "POST: `/admin/a` at `x.test` before `/admin/{.+}` at `*`, the host being more specific",
             "GET: of two routes for `/admin/{.+}`, the one that names the method",

@@ -18,7 +18,7 @@ pub(super) struct Trie {
 pub(super) struct TrieNode {
     pub(super) param: Option<TrieNodeId>,
     /// The endpoint for a path that ends at this node.
-    pub(super) here: Option<u32>,
+    pub(super) exact: Option<u32>,
     /// The endpoint for `{.+}`, which matches a path that continues after this node.
     pub(super) tail: Option<u32>,
 }
@@ -49,7 +49,7 @@ impl Trie {
                 Segment::Tail => return self.endpoint_at(self.node(node)?.tail),
             };
         }
-        self.endpoint_at(self.node(node)?.here)
+        self.endpoint_at(self.node(node)?.exact)
     }
 
     pub(super) fn endpoint_mut(&mut self, root: TrieNodeId, segments: &[Segment]) -> Option<&mut Endpoint> {
@@ -82,7 +82,7 @@ impl Trie {
             }
         }
         let node = self.nodes.get_mut(node as usize)?;
-        let slot = if at_tail { &mut node.tail } else { &mut node.here };
+        let slot = if at_tail { &mut node.tail } else { &mut node.exact };
         let at = *slot.get_or_insert_with(|| {
             self.endpoints.push(Endpoint::default());
             self.endpoints.len() as u32 - 1
@@ -129,7 +129,7 @@ impl Trie {
     ) -> Option<TrieMatch<'p>> {
         match more {
             Some(more) => self.search(child, more, method, seen),
-            None => self.take(self.node(child)?.here, method, seen).map(|route| (route, None)),
+            None => self.take(self.node(child)?.exact, method, seen).map(|route| (route, None)),
         }
     }
 
@@ -163,12 +163,12 @@ impl Endpoint {
     /// Returns the route that serves a method: the route that names it, the `GET` route for `HEAD` (RFC 9110 §9.3.2), or the
     /// route for any method.
     pub(super) fn route(&self, method: &Method) -> Option<RouteId> {
-        let head_as_get = || if *method == Method::Head { self.occupant(Some(&Method::Get)) } else { None };
-        self.occupant(Some(method)).or_else(head_as_get).or(self.any)
+        let head_as_get = || if *method == Method::Head { self.route_for_exactly(Some(&Method::Get)) } else { None };
+        self.route_for_exactly(Some(method)).or_else(head_as_get).or(self.any)
     }
 
     /// Returns the route that was inserted for exactly this method. `None` means the route for any method.
-    pub(super) fn occupant(&self, method: Option<&Method>) -> Option<RouteId> {
+    pub(super) fn route_for_exactly(&self, method: Option<&Method>) -> Option<RouteId> {
         match method {
             Some(method) => self.named.iter().find(|(named, _)| named == method).map(|(_, route)| *route),
             None => self.any,

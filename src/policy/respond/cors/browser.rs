@@ -236,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cache_that_heeds_vary_never_mixes_up_origins(
+    fn a_cache_that_respects_vary_never_mixes_up_origins(
         section in sections(), one in proptest::option::of(select(&CALLERS[..])), other in select(&CALLERS[..])
     ) {
         let policy = compiled(&section);

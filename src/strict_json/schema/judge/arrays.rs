@@ -1,6 +1,6 @@
 //! Keywords for arrays: `items`, `prefixItems`, `contains`, and unevaluated items.
 
-use super::{Judge, JudgeStep, SeenMembers, Voice, size};
+use super::{Judge, JudgeStep, Mode, SeenMembers, size};
 use crate::strict_json::schema::id::SchemaNodeId;
 use crate::strict_json::schema::keyword::{Contains, Items, Keyword};
 use crate::strict_json::tree::Json;
@@ -12,17 +12,17 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         items: &Items,
         array: &[Json<'_>],
-        voice: Voice,
+        mode: Mode,
         seen: SeenMembers<'_, '_>,
     ) -> bool {
         let mut holds = true;
         for (index, item) in array.iter().enumerate() {
             let Some(id) = items.prefix.get(index).copied().or(items.rest) else { break };
             if index >= items.prefix.len() && self.takes_nothing(id) {
-                return self.tell(false, keyword, voice);
+                return self.check(false, keyword, mode);
             }
-            holds &= self.inside(JudgeStep::Item(index), id, item, voice);
-            if !holds && (voice == Voice::Silent || self.is_enough()) {
+            holds &= self.inside(JudgeStep::Item(index), id, item, mode);
+            if !holds && (mode == Mode::ResultOnly || self.is_enough()) {
                 return false;
             }
         }
@@ -39,12 +39,12 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         contains: &Contains,
         array: &[Json<'_>],
-        voice: Voice,
+        mode: Mode,
         mut seen: SeenMembers<'_, '_>,
     ) -> bool {
         let mut count = 0usize;
         for (index, item) in array.iter().enumerate() {
-            if self.inside(JudgeStep::Item(index), contains.item, item, Voice::Silent) {
+            if self.inside(JudgeStep::Item(index), contains.item, item, Mode::ResultOnly) {
                 count += 1;
                 if let Some(seen) = &mut seen {
                     seen.items.insert(index);
@@ -52,7 +52,7 @@ impl<'s> Judge<'s> {
             }
         }
         let is_enough = size(count) >= contains.min;
-        self.tell(is_enough && contains.max.is_none_or(|most| size(count) <= most), keyword, voice)
+        self.check(is_enough && contains.max.is_none_or(|most| size(count) <= most), keyword, mode)
     }
 
     #[inline(never)]
@@ -61,17 +61,17 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         id: SchemaNodeId,
         array: &[Json<'_>],
-        voice: Voice,
+        mode: Mode,
         seen: SeenMembers<'_, '_>,
     ) -> bool {
         let Some(seen) = seen else { return false };
         let mut holds = true;
         for (index, item) in array.iter().enumerate().filter(|(index, _)| !seen.has_item(*index)) {
             holds &= match self.takes_nothing(id) {
-                true => self.spend(1) && self.tell(false, keyword, voice),
-                false => self.inside(JudgeStep::Item(index), id, item, voice),
+                true => self.spend(1) && self.check(false, keyword, mode),
+                false => self.inside(JudgeStep::Item(index), id, item, mode),
             };
-            if !holds && (voice == Voice::Silent || self.is_enough()) {
+            if !holds && (mode == Mode::ResultOnly || self.is_enough()) {
                 break;
             }
         }

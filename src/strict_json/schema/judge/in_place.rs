@@ -1,6 +1,6 @@
 //! Keywords that apply further schemas to the same value.
 
-use super::{Judge, SeenMembers, Voice};
+use super::{Judge, Mode, SeenMembers};
 use crate::strict_json::schema::id::SchemaNodeId;
 use crate::strict_json::schema::keyword::{IfThenElse, Keyword};
 use crate::strict_json::tree::Json;
@@ -11,10 +11,10 @@ impl<'s> Judge<'s> {
         &mut self,
         all: &'s [SchemaNodeId],
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         seen: SeenMembers<'_, 'v>,
     ) -> bool {
-        self.each(all.iter(), value, voice, seen)
+        self.each(all.iter(), value, mode, seen)
     }
 
     #[inline(never)]
@@ -23,18 +23,18 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         all: &'s [SchemaNodeId],
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = false;
         for id in all {
-            holds |= self.in_place(*id, value, Voice::Silent, seen.as_deref_mut());
-            // If evaluated members are tracked, this applies all branches, because each branch that matches adds to the set.
+            holds |= self.in_place(*id, value, Mode::ResultOnly, seen.as_deref_mut());
+            // If evaluated members are tracked, all branches are applied, because each matching branch adds to the set.
             if holds && !self.program.tracks {
                 break;
             }
         }
-        self.tell(holds, keyword, voice)
+        self.check(holds, keyword, mode)
     }
 
     #[inline(never)]
@@ -43,17 +43,17 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         all: &'s [SchemaNodeId],
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut count = 0;
         for id in all {
-            count += usize::from(self.in_place(*id, value, Voice::Silent, seen.as_deref_mut()));
+            count += usize::from(self.in_place(*id, value, Mode::ResultOnly, seen.as_deref_mut()));
             if count > 1 {
                 break;
             }
         }
-        self.tell(count == 1, keyword, voice)
+        self.check(count == 1, keyword, mode)
     }
 
     #[inline(never)]
@@ -61,14 +61,14 @@ impl<'s> Judge<'s> {
         &mut self,
         condition: &'s IfThenElse,
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
-        let branch = match self.in_place(condition.test, value, Voice::Silent, seen.as_deref_mut()) {
+        let branch = match self.in_place(condition.test, value, Mode::ResultOnly, seen.as_deref_mut()) {
             true => condition.then,
             false => condition.otherwise,
         };
-        branch.is_none_or(|id| self.in_place(id, value, voice, seen))
+        branch.is_none_or(|id| self.in_place(id, value, mode, seen))
     }
 
     #[inline(never)]
@@ -76,12 +76,12 @@ impl<'s> Judge<'s> {
         &mut self,
         all: &'s [(String, SchemaNodeId)],
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let has = |name: &str| matches!(value, Json::Object(members) if members.has(name));
         let named = all.iter().filter(|(name, _)| has(name));
-        self.each(named.map(|(_, id)| id), value, voice, seen)
+        self.each(named.map(|(_, id)| id), value, mode, seen)
     }
 
     /// Returns `true` if all schemas match. The function is inlined, because an additional stack frame would reduce the
@@ -91,13 +91,13 @@ impl<'s> Judge<'s> {
         &mut self,
         all: impl Iterator<Item = &'s SchemaNodeId>,
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = true;
         for id in all {
-            holds &= self.in_place(*id, value, voice, seen.as_deref_mut());
-            if !holds && (voice == Voice::Silent || self.is_enough()) {
+            holds &= self.in_place(*id, value, mode, seen.as_deref_mut());
+            if !holds && (mode == Mode::ResultOnly || self.is_enough()) {
                 break;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Judge, JudgeStep, SeenMembers, Voice, size};
+use super::{Judge, JudgeStep, Mode, SeenMembers, size};
 use crate::strict_json::schema::SchemaFinding;
 use crate::strict_json::schema::id::SchemaNodeId;
 use crate::strict_json::schema::keyword::{Keyword, ObjectMembers};
@@ -15,7 +15,7 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         members: &'s ObjectMembers,
         object: &'v Object<'v>,
-        voice: Voice,
+        mode: Mode,
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = self.spend(size(members.named.len()) / 8);
@@ -26,9 +26,9 @@ impl<'s> Judge<'s> {
                     continue;
                 }
                 let Some((there, value)) = object.get(name) else { continue };
-                holds &= self.inside(JudgeStep::Member(name), *id, value, voice);
+                holds &= self.inside(JudgeStep::Member(name), *id, value, mode);
                 note(&mut seen, there);
-                if !holds && (voice == Voice::Silent || self.is_enough()) {
+                if !holds && (mode == Mode::ResultOnly || self.is_enough()) {
                     return false;
                 }
             }
@@ -37,8 +37,8 @@ impl<'s> Judge<'s> {
             return holds;
         }
         for (name, value) in object.iter() {
-            holds &= self.any_member(keyword, members, name, value, voice, &mut seen);
-            if !holds && (voice == Voice::Silent || self.is_enough()) {
+            holds &= self.any_member(keyword, members, name, value, mode, &mut seen);
+            if !holds && (mode == Mode::ResultOnly || self.is_enough()) {
                 return false;
             }
         }
@@ -53,7 +53,7 @@ impl<'s> Judge<'s> {
         members: &'s ObjectMembers,
         name: &'v str,
         value: &'v Json<'v>,
-        voice: Voice,
+        mode: Mode,
         seen: &mut SeenMembers<'_, 'v>,
     ) -> bool {
         let known = members.named.get_key_value(name);
@@ -62,12 +62,12 @@ impl<'s> Judge<'s> {
         for (pattern, id) in &members.patterns {
             if self.spend(1) && self.is_in(pattern, name) {
                 is_known = true;
-                holds &= self.inside(step, *id, value, voice);
+                holds &= self.inside(step, *id, value, mode);
             }
         }
         if let Some(rest) = members.rest.filter(|_| !is_known) {
             is_known = true;
-            holds &= self.left_over(keyword, rest, value, voice);
+            holds &= self.left_over(keyword, rest, value, mode);
         }
         if is_known {
             note(seen, name);
@@ -76,11 +76,11 @@ impl<'s> Judge<'s> {
     }
 
     /// Checks an additional member. If no additional members are allowed, the finding points to the object, not to the member.
-    fn left_over(&mut self, keyword: &'s Keyword, id: SchemaNodeId, value: &Json<'_>, voice: Voice) -> bool {
+    fn left_over(&mut self, keyword: &'s Keyword, id: SchemaNodeId, value: &Json<'_>, mode: Mode) -> bool {
         if self.takes_nothing(id) {
-            self.spend(1) && self.tell(false, keyword, voice)
+            self.spend(1) && self.check(false, keyword, mode)
         } else {
-            self.inside(JudgeStep::Other, id, value, voice)
+            self.inside(JudgeStep::Other, id, value, mode)
         }
     }
 
@@ -90,14 +90,14 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         id: SchemaNodeId,
         object: &'v Object<'v>,
-        voice: Voice,
+        mode: Mode,
         seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let Some(seen) = seen else { return false };
         let mut holds = true;
         for (_, value) in object.iter().filter(|(name, _)| !seen.has_member(name)) {
-            holds &= self.left_over(keyword, id, value, voice);
-            if !holds && (voice == Voice::Silent || self.is_enough()) {
+            holds &= self.left_over(keyword, id, value, mode);
+            if !holds && (mode == Mode::ResultOnly || self.is_enough()) {
                 break;
             }
         }
@@ -111,20 +111,20 @@ impl<'s> Judge<'s> {
         keyword: &'s Keyword,
         id: SchemaNodeId,
         object: &Object<'_>,
-        voice: Voice,
+        mode: Mode,
     ) -> bool {
         let mut holds = true;
         for (name, _) in object.iter() {
-            holds = holds && self.part(id, &Json::Text(Cow::Borrowed(name)), Voice::Silent);
+            holds = holds && self.part(id, &Json::Text(Cow::Borrowed(name)), Mode::ResultOnly);
         }
-        self.tell(holds, keyword, voice)
+        self.check(holds, keyword, mode)
     }
 
-    pub(super) fn required(&mut self, names: &'s [String], object: &Object<'_>, voice: Voice) -> bool {
+    pub(super) fn required(&mut self, names: &'s [String], object: &Object<'_>, mode: Mode) -> bool {
         let mut holds = self.spend(size(names.len()) / 8);
         for name in names.iter().filter(|name| !object.has(name)) {
             holds = false;
-            if voice == Voice::Silent || self.is_enough() {
+            if mode == Mode::ResultOnly || self.is_enough() {
                 break;
             }
             self.note(SchemaFinding { pointer: self.pointer(Some(name)), message: "is missing".into() });
@@ -136,11 +136,11 @@ impl<'s> Judge<'s> {
         &mut self,
         needs: &'s [(String, Vec<String>)],
         object: &Object<'_>,
-        voice: Voice,
+        mode: Mode,
     ) -> bool {
         let mut holds = true;
         for (name, others) in needs {
-            holds &= !object.has(name) || self.required(others, object, voice);
+            holds &= !object.has(name) || self.required(others, object, mode);
         }
         holds
     }

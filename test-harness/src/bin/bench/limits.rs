@@ -8,34 +8,34 @@ use crate::measure::Requests;
 use crate::process::Process;
 use crate::row::{BARE, Goal, Row};
 use crate::site::{self, CALLS, Site};
-use crate::tables::{CACHED, Extent, OURS, Party, Wallet, contest};
+use crate::tables::{CACHED, OURS, RunSize, RunningVariant, TokenPool, benchmark};
 use crate::tokens::Algorithm;
-use crate::variant::Workshop;
+use crate::variant::BenchContext;
 
 /// Measures the same requests with and without the limit. The rows show the total cost and the cost of the limit alone.
-pub fn table(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
-    let token = wallet.hot(Algorithm::Rs256)?;
-    let free = shop.site(1);
+pub fn table(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
+    let token = tokens.hot(Algorithm::Rs256)?;
+    let free = context.site(1);
     let limited = Site { limited: true, ..free };
     let path = limited.last_path();
-    let mut parties = shop.parties(&free, &[BARE, CACHED, OURS])?;
-    for party in &mut parties {
-        party.name = match party.name {
+    let mut variants = context.variants(&free, &[BARE, CACHED, OURS])?;
+    for variant in &mut variants {
+        variant.name = match variant.name {
             CACHED => CACHED_FREE,
             OURS => OURS_FREE,
             other => other,
         };
     }
-    parties.extend(shop.parties(&limited, &[CACHED, OURS])?);
-    for party in parties.iter().filter(|party| [CACHED, OURS].contains(&party.name)) {
-        keeps_to_the_limit(party, &path, token)?;
+    variants.extend(context.variants(&limited, &[CACHED, OURS])?);
+    for variant in variants.iter().filter(|variant| [CACHED, OURS].contains(&variant.name)) {
+        check_limit(variant, &path, token)?;
     }
-    shop.count(1);
+    context.count(1);
     let calls = (0..CALLERS).map(|caller| site::call_of(&path, token, &format!("caller-{caller}"))).collect();
     let row = Row::of_requests(LIMITS, "10,000 live callers", vec![P5]);
     let names = [BARE, CACHED_FREE, CACHED, OURS_FREE, OURS];
-    let contest = contest(row, &parties, &names, &Requests::cycle(calls), extent.requests);
-    let mut rows = measure::run(vec![contest], extent.rounds)?;
+    let benchmark = benchmark(row, &variants, &names, &Requests::cycle(calls), size.requests);
+    let mut rows = measure::run(vec![benchmark], size.rounds)?;
     rows.extend(rows.iter().map(alone).collect::<Vec<_>>());
     Ok(rows)
 }
@@ -51,20 +51,20 @@ fn alone(whole: &Row) -> Row {
     row
 }
 
-/// Checks that a variant refuses a caller that has used up the limit, and still accepts another caller. The limit refills
-/// slowly meanwhile, so a few more requests may pass.
-fn keeps_to_the_limit(party: &Party, path: &str, token: &str) -> Result<()> {
+/// Checks that a variant refuses a caller that has used up the limit, and still accepts another caller. The limit refills slowly,
+/// so a few additional requests may pass.
+fn check_limit(variant: &RunningVariant, path: &str, token: &str) -> Result<()> {
     let greedy = site::call_of(path, token, "greedy");
-    let process: &Process = &party.process;
+    let process: &Process = &variant.process;
     let mut load = Load::connect(process.address(), 32)?;
     load.drive(&mut std::iter::repeat(greedy.as_slice()), CALLS, 200)?;
     let mut refused = false;
     for _ in 0..10 {
         refused |= load.ask(&greedy)?.status == 429;
     }
-    ensure!(refused, "{} lets {CALLS} requests and ten more pass", party.name);
+    ensure!(refused, "{} lets {CALLS} requests and ten more pass", variant.name);
     let modest = site::call_of(path, token, "modest");
-    ensure!(load.ask(&modest)?.status == 200, "{} refuses another caller", party.name);
+    ensure!(load.ask(&modest)?.status == 200, "{} refuses another caller", variant.name);
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<
         "stream_idle_timeout": "300s",
         "request_timeout": "300s",
         "http_filters": filters,
-        "route_config": { "name": "bench", "response_headers_to_remove": TOLD_BY_SERVICES, "virtual_hosts": [host] },
+        "route_config": { "name": "bench", "response_headers_to_remove": REMOVED_RESPONSE_HEADERS, "virtual_hosts": [host] },
     });
     let chain =
         json!({ "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }] });
@@ -91,5 +91,5 @@ const UNBELIEVABLE: [&str; 8] = [
     "x-forwarded-prefix",
     "x-real-ip",
 ];
-const TOLD_BY_SERVICES: [&str; 5] =
+const REMOVED_RESPONSE_HEADERS: [&str; 5] =
     ["server", "x-envoy-attempt-count", "x-envoy-decorator-operation", "x-envoy-upstream-service-time", "x-powered-by"];

@@ -29,15 +29,15 @@ use anyhow::{Result, bail, ensure};
 use gateway::Gateway;
 use machine::Machine;
 use row::Row;
-use tables::{Extent, Wallet};
+use tables::{RunSize, TokenPool};
 use test_harness::envoy;
 use timer::Timer;
 use upstream::Upstream;
-use variant::Workshop;
+use variant::BenchContext;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let extent = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let size = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => FULL,
         ["--quick"] => QUICK,
         other => bail!("expected nothing or `--quick`, found `{}`", other.join(" ")),
@@ -45,15 +45,15 @@ fn main() -> Result<()> {
     let timer = Timer::start();
     let envoy = envoy::find()?;
     let machine = Machine::look(&envoy)?;
-    let wallet = Wallet::mint(&extent)?;
+    let tokens = TokenPool::mint(&size)?;
     let scratch = envoy::root().join("target/bench");
     fs::create_dir_all(&scratch)?;
     process::pin_self()?;
-    let shop = Workshop::open(envoy, scratch, Upstream::start()?, gateway()?);
-    let rows = run(&shop, &extent, &wallet)?;
-    let compared = shop.compared();
+    let context = BenchContext::open(envoy, scratch, Upstream::start()?, gateway()?);
+    let rows = run(&context, &size, &tokens)?;
+    let compared = context.compared();
     let (text, figures) = (report::markdown(&machine, &rows, compared), report::json(&machine, &rows, compared));
-    let out = out_folder(&extent);
+    let out = out_folder(&size);
     fs::create_dir_all(&out)?;
     fs::write(out.join("latest.md"), &text)?;
     fs::write(out.join("latest.json"), format!("{figures:#}\n"))?;
@@ -63,21 +63,21 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn run(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
-    let site = shop.site(1);
+fn run(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
+    let site = context.site(1);
     let mut rows = Vec::new();
     eprintln!("tokens …");
-    rows.extend(tables::of_tokens(shop, extent, wallet)?);
+    rows.extend(tables::of_tokens(context, size, tokens)?);
     eprintln!("replies …");
-    rows.extend(tables::of_replies(shop, extent, wallet)?);
+    rows.extend(tables::of_replies(context, size, tokens)?);
     eprintln!("routes …");
-    rows.extend(tables::of_routes(shop, extent, wallet)?);
+    rows.extend(tables::of_routes(context, size, tokens)?);
     eprintln!("limits …");
-    rows.extend(limits::table(shop, extent, wallet)?);
+    rows.extend(limits::table(context, size, tokens)?);
     eprintln!("start-up and memory …");
-    rows.push(proxy_life::start_up(shop, &site, extent.starts)?);
-    rows.push(proxy_life::memory(shop, &site, wallet.any()?, extent.starts)?);
-    if let Some(gateway) = &shop.gateway {
+    rows.push(proxy_life::start_up(context, &site, size.starts)?);
+    rows.push(proxy_life::memory(context, &site, tokens.any()?, size.starts)?);
+    if let Some(gateway) = &context.gateway {
         rows.push(proxy_life::size(&gateway.module)?);
     }
     Ok(rows)
@@ -100,11 +100,11 @@ fn gateway() -> Result<Option<Gateway>> {
 
 /// Returns the folder for the results. The results of a quick run are not written to `docs/bench`, because they are too imprecise
 /// to publish.
-fn out_folder(extent: &Extent) -> PathBuf {
-    envoy::root().join(if extent.rounds == FULL.rounds { "docs/bench" } else { "target/bench" })
+fn out_folder(size: &RunSize) -> PathBuf {
+    envoy::root().join(if size.rounds == FULL.rounds { "docs/bench" } else { "target/bench" })
 }
 
-const FULL: Extent = Extent {
+const FULL: RunSize = RunSize {
     rounds: 15,
     requests: 2_500,
     cold: 250,
@@ -112,4 +112,5 @@ const FULL: Extent = Extent {
     routes: &[10, 100, 1_000, 5_000, 10_000],
     starts: 7,
 };
-const QUICK: Extent = Extent { rounds: 5, requests: 1_500, cold: 200, live: &[4_000], routes: &[10, 5_000], starts: 3 };
+const QUICK: RunSize =
+    RunSize { rounds: 5, requests: 1_500, cold: 200, live: &[4_000], routes: &[10, 5_000], starts: 3 };

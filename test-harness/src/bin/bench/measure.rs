@@ -10,10 +10,10 @@ use crate::row::Row;
 
 /// A variant and the load that it gets.
 #[derive(Debug)]
-pub struct Lane {
+pub struct VariantRun {
     /// The name of the variant in the tables.
     pub name: &'static str,
-    /// The Envoy of the variant. Lanes of different rows may share an Envoy.
+    /// The Envoy of the variant. Runs of different rows may share an Envoy.
     pub process: Rc<Process>,
     /// The requests, which are sent in order.
     pub requests: Rc<Requests>,
@@ -30,7 +30,7 @@ pub struct Requests {
     pub list: Vec<Vec<u8>>,
     /// A request that is sent several times before each round. These requests are not part of the measurement.
     pub warm_up: Vec<u8>,
-    /// The expected status of the response to `warm_up`. 0 means the status that the lane expects.
+    /// The expected status of the response to `warm_up`. 0 means the status of the run.
     pub warm_up_status: u16,
     /// Whether the list is repeated. It is not repeated if each token may be sent only once.
     pub again: bool,
@@ -38,11 +38,11 @@ pub struct Requests {
 
 /// A row of a table and the variants to measure for it.
 #[derive(Debug)]
-pub struct Contest {
+pub struct Benchmark {
     /// The row, which has no figures before the run.
     pub row: Row,
     /// The variants, in the order of their turns.
-    pub lanes: Vec<Lane>,
+    pub runs: Vec<VariantRun>,
 }
 
 impl Requests {
@@ -64,25 +64,22 @@ impl Requests {
     }
 }
 
-/// Measures all contests for `rounds` rounds. In each round, every variant of every contest takes one turn, so that slow
-/// changes in the speed of the machine affect all variants equally.
-pub fn run(contests: Vec<Contest>, rounds: usize) -> Result<Vec<Row>> {
-    let mut contests = contests;
+/// Measures all benchmarks for `rounds` rounds. In each round, every variant of every benchmark takes one turn, so that slow changes
+/// of the machine affect all variants equally.
+pub fn run(benchmarks: Vec<Benchmark>, rounds: usize) -> Result<Vec<Row>> {
+    let mut benchmarks = benchmarks;
     for round in 0..rounds {
-        for Contest { row, lanes } in &mut contests {
-            for lane in lanes {
-                let microseconds = lane.measure(round);
-                row.push(
-                    lane.name,
-                    microseconds.with_context(|| format!("{}, {}: {}", row.table, row.name, lane.name))?,
-                );
+        for Benchmark { row, runs } in &mut benchmarks {
+            for run in runs {
+                let microseconds = run.measure(round);
+                row.push(run.name, microseconds.with_context(|| format!("{}, {}: {}", row.table, row.name, run.name))?);
             }
         }
     }
-    Ok(contests.into_iter().map(|contest| contest.row).collect())
+    Ok(benchmarks.into_iter().map(|benchmark| benchmark.row).collect())
 }
 
-impl Lane {
+impl VariantRun {
     /// Sends the requests of one round. Returns Envoy's CPU time per request in microseconds.
     fn measure(&self, round: usize) -> Result<f64> {
         let mut load = Load::connect(self.process.address(), CONNECTIONS)?;

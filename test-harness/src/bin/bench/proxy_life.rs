@@ -9,11 +9,11 @@ use crate::load::Load;
 use crate::row::{BARE, Goal, Row};
 use crate::site::{self, Site};
 use crate::tables::{CACHED, OURS};
-use crate::variant::Workshop;
+use crate::variant::BenchContext;
 
 /// Measures the milliseconds from the start of Envoy to its first response. Envoy may use all cores, because it compiles the
 /// module on several threads.
-pub fn start_up(shop: &Workshop, site: &Site, rounds: usize) -> Result<Row> {
+pub fn start_up(context: &BenchContext, site: &Site, rounds: usize) -> Result<Row> {
     let mut row = Row {
         table: "Start-up",
         name: "to the first answer".to_owned(),
@@ -22,15 +22,15 @@ pub fn start_up(shop: &Workshop, site: &Site, rounds: usize) -> Result<Row> {
         goals: vec![Goal { name: "P7", variant: OURS, against: &[BARE], added: false, limit: 2.5 }],
     };
     for _ in 0..rounds {
-        for (name, variant) in shop.known(&[BARE, CACHED, OURS]) {
-            row.push(name, shop.launch(variant, site, 1, false)?.1);
+        for (name, variant) in context.known(&[BARE, CACHED, OURS]) {
+            row.push(name, context.launch(variant, site, 1, false)?.1);
         }
     }
     Ok(row)
 }
 
 /// Measures the resident memory in MiB that each additional worker needs after it has served requests.
-pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Result<Row> {
+pub fn memory(context: &BenchContext, site: &Site, token: &str, rounds: usize) -> Result<Row> {
     let mut row = Row {
         table: "Memory",
         name: "each further worker".to_owned(),
@@ -40,10 +40,10 @@ pub fn memory(shop: &Workshop, site: &Site, token: &str, rounds: usize) -> Resul
     };
     let call = site::call(&site.last_path(), token);
     for _ in 0..rounds {
-        for (name, variant) in shop.known(&[BARE, CACHED, OURS]) {
+        for (name, variant) in context.known(&[BARE, CACHED, OURS]) {
             let mut resident = [0.0; 2];
             for (kib, workers) in resident.iter_mut().zip([1, 1 + FURTHER]) {
-                let (process, _) = shop.launch(variant, site, workers, false)?;
+                let (process, _) = context.launch(variant, site, workers, false)?;
                 // Envoy distributes connections over its workers. There are enough connections that every worker gets some of
                 // them.
                 let mut load = Load::connect(process.address(), CONNECTIONS)?;

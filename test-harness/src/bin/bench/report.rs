@@ -101,7 +101,7 @@ fn brackets(spread: Spread) -> String {
 fn subject(table: &str) -> &'static str {
     match table {
         "Warm token" | "Token never seen before" => "algorithm",
-        "Live tokens in turn" => "how many",
+        "Valid tokens in rotation" => "how many",
         "Last of n routes" => "n",
         _ => "what",
     }

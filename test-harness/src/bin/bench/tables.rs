@@ -6,17 +6,17 @@ use anyhow::{Context, Result};
 
 use crate::equal;
 use crate::floor::Floor;
-use crate::measure::{self, Contest, Lane, Requests};
+use crate::measure::{self, Benchmark, Requests, VariantRun};
 use crate::native::Table;
 use crate::process::Process;
 use crate::row::{BARE, Goal, Row};
 use crate::site::{self, Site};
 use crate::tokens::{self, Algorithm};
-use crate::variant::{Variant, Workshop};
+use crate::variant::{BenchContext, Variant};
 
 /// The number of rounds, requests and other repetitions in a run.
 #[derive(Debug, Clone, Copy)]
-pub struct Extent {
+pub struct RunSize {
     /// The number of measured rounds of each variant.
     pub rounds: usize,
     /// The number of requests in each round.
@@ -33,14 +33,13 @@ pub struct Extent {
 
 /// The tokens of a run, which are minted before the measurements.
 #[derive(Debug)]
-pub struct Wallet(Vec<(Algorithm, Vec<String>)>);
+pub struct TokenPool(Vec<(Algorithm, Vec<String>)>);
 
-impl Wallet {
+impl TokenPool {
     /// Mints the tokens for each algorithm: one hot token, live tokens that take turns, and fresh tokens for every round.
-    pub fn mint(extent: &Extent) -> Result<Self> {
-        let enough = |algorithm: Algorithm| {
-            tokens::mint(algorithm, 1, 2 + living(extent, algorithm) + extent.rounds * extent.cold)
-        };
+    pub fn mint(size: &RunSize) -> Result<Self> {
+        let enough =
+            |algorithm: Algorithm| tokens::mint(algorithm, 1, 2 + living(size, algorithm) + size.rounds * size.cold);
         Ok(Self(Algorithm::ALL.iter().map(|algorithm| Ok((*algorithm, enough(*algorithm)?))).collect::<Result<_>>()?))
     }
 
@@ -62,8 +61,8 @@ impl Wallet {
 
     /// Returns tokens that have not been sent yet. Live tokens are not included, because variants with a cache may have cached
     /// them.
-    fn fresh(&self, extent: &Extent, algorithm: Algorithm) -> &[String] {
-        self.beside(algorithm).get(living(extent, algorithm)..).unwrap_or_default()
+    fn fresh(&self, size: &RunSize, algorithm: Algorithm) -> &[String] {
+        self.beside(algorithm).get(living(size, algorithm)..).unwrap_or_default()
     }
 
     fn beside(&self, algorithm: Algorithm) -> &[String] {
@@ -72,98 +71,98 @@ impl Wallet {
     }
 }
 
-fn living(extent: &Extent, algorithm: Algorithm) -> usize {
-    if algorithm == Algorithm::Rs256 { extent.live.iter().copied().max().unwrap_or_default() } else { 0 }
+fn living(size: &RunSize, algorithm: Algorithm) -> usize {
+    if algorithm == Algorithm::Rs256 { size.live.iter().copied().max().unwrap_or_default() } else { 0 }
 }
 
 /// Measures a warm token and new tokens for each algorithm, and many live tokens for RS256.
-pub fn of_tokens(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
-    let mut contests = Vec::new();
-    let mut shared: Vec<Vec<Party>> = Vec::new();
-    for site in [shop.site(1), shop.site(1).verifying(Algorithm::Hs256)] {
-        let parties = shop.parties(&site, &[BARE, CACHED, CACHED_ALL, UNCACHED, OURS])?;
+pub fn of_tokens(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
+    let mut benchmarks = Vec::new();
+    let mut shared: Vec<Vec<RunningVariant>> = Vec::new();
+    for site in [context.site(1), context.site(1).verifying(Algorithm::Hs256)] {
+        let variants = context.variants(&site, &[BARE, CACHED, CACHED_ALL, UNCACHED, OURS])?;
         for algorithm in site.algorithms() {
-            let hot = site::call(&site.last_path(), wallet.hot(*algorithm)?);
+            let hot = site::call(&site.last_path(), tokens.hot(*algorithm)?);
             let row = Row::of_requests("Warm token", algorithm.name(), vec![P1]);
-            contests.push(contest(
+            benchmarks.push(benchmark(
                 row,
-                &parties,
+                &variants,
                 &[BARE, CACHED, UNCACHED, OURS],
                 &Requests::same(hot.clone()),
-                extent.requests,
+                size.requests,
             ));
             let calls = |tokens: &[String]| tokens.iter().map(|token| site::call(&site.last_path(), token)).collect();
-            let cold = Requests::once(calls(wallet.fresh(extent, *algorithm)), hot);
+            let cold = Requests::once(calls(tokens.fresh(size, *algorithm)), hot);
             let goal = if matches!(algorithm, Algorithm::EdDsa | Algorithm::Ps256) { P3 } else { P2 };
             let row = Row::of_requests("Token never seen before", algorithm.name(), vec![goal]);
-            contests.push(contest(row, &parties, &[BARE, UNCACHED, CACHED, OURS], &cold, extent.cold));
-            let live = if *algorithm == Algorithm::Rs256 { extent.live } else { &[] };
+            benchmarks.push(benchmark(row, &variants, &[BARE, UNCACHED, CACHED, OURS], &cold, size.cold));
+            let live = if *algorithm == Algorithm::Rs256 { size.live } else { &[] };
             for count in live {
                 let goals = if *count == 4_000 { vec![P2B] } else { vec![] };
-                let row = Row::of_requests("Live tokens in turn", format!("{count}, {}", algorithm.name()), goals);
-                let calls = Requests::cycle(calls(wallet.live(*count)));
+                let row = Row::of_requests("Valid tokens in rotation", format!("{count}, {}", algorithm.name()), goals);
+                let calls = Requests::cycle(calls(tokens.live(*count)));
                 let names = [BARE, CACHED, CACHED_ALL, UNCACHED, OURS];
-                contests.push(contest(row, &parties, &names, &calls, extent.requests));
+                benchmarks.push(benchmark(row, &variants, &names, &calls, size.requests));
             }
         }
-        shared.push(parties);
+        shared.push(variants);
     }
     // In this row, no variant writes an access log, so the row shows the cost of the decision alone.
-    let quiet = Site { audit: false, ..shop.site(1) };
+    let quiet = Site { audit: false, ..context.site(1) };
     let names = [BARE, CACHED, OURS, FORWARDS, IDLE];
-    let parties = shop.parties(&quiet, &names)?;
-    let hot = Requests::same(site::call(&quiet.last_path(), wallet.hot(Algorithm::Rs256)?));
+    let variants = context.variants(&quiet, &names)?;
+    let hot = Requests::same(site::call(&quiet.last_path(), tokens.hot(Algorithm::Rs256)?));
     let row = Row::of_requests("Warm token", "RS256, no access log", vec![Goal { name: "P1 (no log)", ..P1 }]);
-    contests.push(contest(row, &parties, &names, &hot, extent.requests));
-    measure::run(contests, extent.rounds)
+    benchmarks.push(benchmark(row, &variants, &names, &hot, size.requests));
+    measure::run(benchmarks, size.rounds)
 }
 
 /// Measures route tables of different sizes. All requests match the last route.
-pub fn of_routes(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
-    let bare = shop.parties(&shop.site(1), &[BARE])?;
-    let mut contests = Vec::new();
+pub fn of_routes(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
+    let bare = context.variants(&context.site(1), &[BARE])?;
+    let mut benchmarks = Vec::new();
     let mut ends = bare.clone();
-    for routes in extent.routes {
-        let site = shop.site(*routes);
-        let mut parties = shop.parties(&site, &[LIST, TREE, OURS])?;
-        parties.extend(bare.iter().cloned());
+    for routes in size.routes {
+        let site = context.site(*routes);
+        let mut variants = context.variants(&site, &[LIST, TREE, OURS])?;
+        variants.extend(bare.iter().cloned());
         for (known, alias) in [(10, OURS_SMALL), (5_000, OURS_LARGE)] {
-            let own = parties.iter().filter(|party| party.name == OURS && known == *routes);
-            ends.extend(own.map(|party| Party { name: alias, ..party.clone() }).collect::<Vec<_>>());
+            let own = variants.iter().filter(|variant| variant.name == OURS && known == *routes);
+            ends.extend(own.map(|variant| RunningVariant { name: alias, ..variant.clone() }).collect::<Vec<_>>());
         }
-        let hot = Requests::same(site::call(&site.last_path(), wallet.hot(Algorithm::Rs256)?));
+        let hot = Requests::same(site::call(&site.last_path(), tokens.hot(Algorithm::Rs256)?));
         let goals = if *routes == 5_000 { vec![P4, P4_LIST] } else { vec![] };
         let row = Row::of_requests("Last of n routes", format!("{routes}"), goals);
-        // With a list of thousands of routes, a request costs milliseconds, so this variant gets fewer requests in each round.
-        let count = (extent.requests * 100 / (*routes).max(100)).max(200).min(extent.requests);
-        let mut contest = contest(row, &parties, &[BARE, LIST, TREE, OURS], &hot, extent.requests);
-        contest.lanes.iter_mut().filter(|lane| lane.name == LIST).for_each(|lane| lane.count = count);
-        contests.push(contest);
+        // A list of thousands of routes costs milliseconds per request, so this variant gets fewer requests in each round.
+        let count = (size.requests * 100 / (*routes).max(100)).max(200).min(size.requests);
+        let mut benchmark = benchmark(row, &variants, &[BARE, LIST, TREE, OURS], &hot, size.requests);
+        benchmark.runs.iter_mut().filter(|run| run.name == LIST).for_each(|run| run.count = count);
+        benchmarks.push(benchmark);
     }
     let hit = |routes: usize| {
-        Ok::<_, anyhow::Error>(site::call(&shop.site(routes).last_path(), wallet.hot(Algorithm::Rs256)?))
+        Ok::<_, anyhow::Error>(site::call(&context.site(routes).last_path(), tokens.hot(Algorithm::Rs256)?))
     };
-    let mut growth = contest(
+    let mut growth = benchmark(
         Row::of_requests("Last of n routes", "5,000 against 10", vec![P4_GROWTH]),
         &ends,
         &[BARE, OURS_SMALL],
         &Requests::same(hit(10)?),
-        extent.requests,
+        size.requests,
     );
-    growth.lanes.extend(
-        contest(Row::of_requests("", "", vec![]), &ends, &[OURS_LARGE], &Requests::same(hit(5_000)?), extent.requests)
-            .lanes,
+    growth.runs.extend(
+        benchmark(Row::of_requests("", "", vec![]), &ends, &[OURS_LARGE], &Requests::same(hit(5_000)?), size.requests)
+            .runs,
     );
-    contests.push(growth);
-    measure::run(contests, extent.rounds)
+    benchmarks.push(growth);
+    measure::run(benchmarks, size.rounds)
 }
 
 /// Measures the responses that the proxy itself sends: refusals, preflights and static routes.
-pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<Vec<Row>> {
-    let site = shop.site(1);
-    let parties = shop.parties(&site, &[CACHED, OURS, REFUSES])?;
+pub fn of_replies(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
+    let site = context.site(1);
+    let variants = context.variants(&site, &[CACHED, OURS, REFUSES])?;
     let path = site.last_path();
-    let forged: Result<Vec<_>> = wallet.live(1_000).iter().map(|token| tokens::forged(token)).collect();
+    let forged: Result<Vec<_>> = tokens.live(1_000).iter().map(|token| tokens::forged(token)).collect();
     let forged = forged?.iter().map(|token| site::call(&path, token)).collect();
     let wrong = tokens::without_scope(Algorithm::Rs256)?;
     let kinds = [
@@ -174,39 +173,39 @@ pub fn of_replies(shop: &Workshop, extent: &Extent, wallet: &Wallet) -> Result<V
         ("Answered", "preflight", Requests::same(site::preflight(&path, site::ORIGIN)), 200),
         ("Answered", "static route", Requests::same(site::anonymous(site::HEALTH)), 200),
     ];
-    let contests = kinds.map(|(table, name, requests, status)| {
+    let benchmarks = kinds.map(|(table, name, requests, status)| {
         let goals = if table == "Refused" { vec![P6] } else { vec![] };
         let names: &[_] = if name == "no token" { &[CACHED, OURS, REFUSES] } else { &[CACHED, OURS] };
-        let mut contest = contest(Row::of_requests(table, name, goals), &parties, names, &requests, extent.requests);
-        contest.lanes.iter_mut().for_each(|lane| lane.status = status);
+        let mut benchmark = benchmark(Row::of_requests(table, name, goals), &variants, names, &requests, size.requests);
+        benchmark.runs.iter_mut().for_each(|run| run.status = status);
         // Envoy's `cors` filter answers preflights with status 200, and Portcullis answers them with status 204.
-        contest
-            .lanes
+        benchmark
+            .runs
             .iter_mut()
-            .filter(|lane| lane.name == OURS && name == "preflight")
-            .for_each(|lane| lane.status = 204);
-        contest
+            .filter(|run| run.name == OURS && name == "preflight")
+            .for_each(|run| run.status = 204);
+        benchmark
     });
-    measure::run(contests.into(), extent.rounds)
+    measure::run(benchmarks.into(), size.rounds)
 }
 
 /// A running variant.
 #[derive(Debug, Clone)]
-pub(crate) struct Party {
+pub(crate) struct RunningVariant {
     /// The name of the variant in the tables.
     pub name: &'static str,
     /// The Envoy of the variant.
     pub process: Rc<Process>,
 }
 
-impl Workshop {
+impl BenchContext {
     /// Starts these variants for `site` and checks that all variants with complete filters have the same effect.
-    pub(crate) fn parties(&self, site: &Site, names: &[&'static str]) -> Result<Vec<Party>> {
-        let start = |(name, variant)| Ok(Party { name, process: self.start(variant, site)? });
+    pub(crate) fn variants(&self, site: &Site, names: &[&'static str]) -> Result<Vec<RunningVariant>> {
+        let start = |(name, variant)| Ok(RunningVariant { name, process: self.start(variant, site)? });
         let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
         let started = started?;
-        let with_filters = started.iter().filter(|party| ![BARE, IDLE, FORWARDS, REFUSES].contains(&party.name));
-        let compared: Vec<_> = with_filters.map(|party| (party.name, party.process.as_ref())).collect();
+        let with_filters = started.iter().filter(|variant| ![BARE, IDLE, FORWARDS, REFUSES].contains(&variant.name));
+        let compared: Vec<_> = with_filters.map(|variant| (variant.name, variant.process.as_ref())).collect();
         self.count(equal::verify(&compared, site, &self.upstream)?);
         Ok(started)
     }
@@ -234,17 +233,23 @@ impl Workshop {
     }
 }
 
-/// Returns a contest in which these variants get the same load. Every response must have status 200.
-pub(crate) fn contest(row: Row, parties: &[Party], names: &[&str], requests: &Rc<Requests>, count: usize) -> Contest {
-    let taking_part = names.iter().filter_map(|name| parties.iter().find(|party| party.name == *name));
-    let lane = |party: &Party| Lane {
-        name: party.name,
-        process: party.process.clone(),
+/// Returns a benchmark in which these variants get the same load. Every response must have status 200.
+pub(crate) fn benchmark(
+    row: Row,
+    variants: &[RunningVariant],
+    names: &[&str],
+    requests: &Rc<Requests>,
+    count: usize,
+) -> Benchmark {
+    let selected = names.iter().filter_map(|name| variants.iter().find(|variant| variant.name == *name));
+    let run = |variant: &RunningVariant| VariantRun {
+        name: variant.name,
+        process: variant.process.clone(),
         requests: requests.clone(),
         count,
         status: 200,
     };
-    Contest { row, lanes: taking_part.map(lane).collect() }
+    Benchmark { row, runs: selected.map(run).collect() }
 }
 
 /// The name of the variant under test.

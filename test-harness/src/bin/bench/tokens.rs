@@ -76,8 +76,8 @@ pub fn mint(algorithm: Algorithm, from: usize, to: usize) -> Result<Vec<String>>
     // RSA signing is slow, so two threads share the work.
     let middle = from.midpoint(to);
     std::thread::scope(|scope| {
-        let first = scope.spawn(move || mint_here(algorithm, SCOPES, from, middle));
-        let mut rest = mint_here(algorithm, SCOPES, middle, to)?;
+        let first = scope.spawn(move || mint_in_process(algorithm, SCOPES, from, middle));
+        let mut rest = mint_in_process(algorithm, SCOPES, middle, to)?;
         let Ok(first) = first.join() else { bail!("the signing thread ended") };
         let mut tokens = first?;
         tokens.append(&mut rest);
@@ -87,7 +87,7 @@ pub fn mint(algorithm: Algorithm, from: usize, to: usize) -> Result<Vec<String>>
 
 /// Mints a valid token without the scope that the routes require.
 pub fn without_scope(algorithm: Algorithm) -> Result<String> {
-    Ok(mint_here(algorithm, &["orders:list"], 0, 1)?.concat())
+    Ok(mint_in_process(algorithm, &["orders:list"], 0, 1)?.concat())
 }
 
 /// Returns the token with one bit of its signature flipped.
@@ -100,8 +100,8 @@ pub fn forged(token: &str) -> Result<String> {
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-fn mint_here(algorithm: Algorithm, scopes: &[&str], from: usize, to: usize) -> Result<Vec<String>> {
-    let signer = Pen::new(algorithm)?;
+fn mint_in_process(algorithm: Algorithm, scopes: &[&str], from: usize, to: usize) -> Result<Vec<String>> {
+    let signer = PreparedKey::new(algorithm)?;
     // Tokens that are signed with a shared secret have no `kid`.
     let kid = (algorithm != Algorithm::Hs256).then(|| algorithm.kid());
     let mut header = json!({ "alg": algorithm.name(), "typ": "JWT" });
@@ -123,8 +123,8 @@ fn mint_here(algorithm: Algorithm, scopes: &[&str], from: usize, to: usize) -> R
     (from..to).map(token).collect()
 }
 
-/// A prepared signing key. A key is prepared only once, because preparing it for each token would be slow.
-enum Pen {
+/// A prepared signing key. It is prepared only once, because preparing it for each token would be slow.
+enum PreparedKey {
     Rs256(rsa::pkcs1v15::SigningKey<Sha256>),
     Es256(p256::ecdsa::SigningKey),
     EdDsa(ed25519_compact::SecretKey),
@@ -132,7 +132,7 @@ enum Pen {
     Hs256(Hmac<Sha256>),
 }
 
-impl Pen {
+impl PreparedKey {
     fn new(algorithm: Algorithm) -> Result<Self> {
         let key = || Key::named(algorithm.kid());
         Ok(match algorithm {

@@ -31,7 +31,7 @@ pub enum Variant {
 
 /// The environment in which variants run.
 #[derive(Debug)]
-pub struct Workshop {
+pub struct BenchContext {
     /// Envoy's binary.
     pub envoy: PathBuf,
     /// The directory for configurations and logs.
@@ -43,8 +43,8 @@ pub struct Workshop {
     compared: Cell<usize>,
 }
 
-impl Workshop {
-    /// Creates a workshop.
+impl BenchContext {
+    /// Creates a context.
     pub fn open(envoy: PathBuf, directory: PathBuf, upstream: Upstream, gateway: Option<Gateway>) -> Self {
         Self { envoy, directory, upstream, gateway, compared: Cell::new(0) }
     }

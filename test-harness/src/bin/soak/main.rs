@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use mix::Tokens;
 use serde_json::json;
 use test_harness::client::{Connection, Response};
-use test_harness::fuzz::dice::Dice;
+use test_harness::fuzz::rng::Rng;
 use test_harness::trial::{self, Gate, Servers};
 use test_harness::{clock, envoy, h2c, ports};
 use watch::{look, total};
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 fn soak(count: usize, folder: Option<&str>) -> Result<String> {
     let servers = Servers::start()?;
-    let mut gate = Gate::bent(&mix::document(&servers)?, |_| Ok(()))?;
+    let mut gate = Gate::with_changes(&mix::document(&servers)?, |_| Ok(()))?;
     let (next, wrong) = (AtomicUsize::new(0), AtomicU64::new(0));
     let first = look(&gate, 0)?;
     let began = clock::unix_seconds();
@@ -100,7 +100,7 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
 
 /// Runs one client. The client reuses one connection, sends some requests over HTTP/2, and checks every response.
 fn send(servers: &Servers, port: u16, count: usize, next: &AtomicUsize, wrong: &AtomicU64, seed: u64) -> Result<()> {
-    let mut dice = Dice::new(seed * 7919 + 1);
+    let mut rng = Rng::new(seed * 7919 + 1);
     let mut tokens = Tokens::mint(servers, seed)?;
     let to = ports::loopback(port);
     let mut connection = Connection::open(to, PATIENCE)?;
@@ -109,11 +109,11 @@ fn send(servers: &Servers, port: u16, count: usize, next: &AtomicUsize, wrong: &
         if number >= count {
             return Ok(());
         }
-        if dice.below(4) == 0 {
+        if rng.below(4) == 0 {
             tokens.renew(servers, seed, number)?;
         }
-        let (request, right) = mix::request(&mut dice, &tokens, number);
-        let over_http2 = dice.below(50) == 0;
+        let (request, right) = mix::request(&mut rng, &tokens, number);
+        let over_http2 = rng.below(50) == 0;
         let answer = if over_http2 { h2c::send(to, &request, PATIENCE) } else { connection.exchange(&request) };
         let got = answer.as_ref().map(|answer| answer.status);
         let is_right = got.as_ref().is_ok_and(|status| right.contains(status));

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 use test_harness::client::Request;
 use test_harness::clock;
-use test_harness::fuzz::dice::Dice;
+use test_harness::fuzz::rng::Rng;
 use test_harness::scene::document_path;
 use test_harness::token::{Tamper, TokenSpec};
 use test_harness::trial::{HOST, ORIGIN, Servers, bearer, get};
@@ -100,10 +100,10 @@ impl Tokens {
 }
 
 /// Returns a request of a random kind and the statuses that are correct.
-pub fn request(dice: &mut Dice, tokens: &Tokens, number: usize) -> (Request, &'static [u16]) {
+pub fn request(rng: &mut Rng, tokens: &Tokens, number: usize) -> (Request, &'static [u16]) {
     let own = &tokens.own;
     let post = |path: &str| Request::new("POST", path, HOST);
-    match dice.below(23) {
+    match rng.below(23) {
         0 => (get("/health"), &[200]),
         1 => (get("/orders/1"), &[401]),
         2 => (bearer(get("/orders/1"), &tokens.forged), &[401]),

@@ -1,6 +1,6 @@
-//! Lists unusual members of headers and claims: the name, the value as JSON, and the oddity.
+//! Lists unusual members of headers and claims: the name, the value as JSON, and the anomaly.
 
-/// A member: the name, the value as JSON, and the oddity. The value may contain further members after a comma.
+/// A member: the name, the value as JSON, and the anomaly. The value may contain further members after a comma.
 pub type Change = (&'static str, &'static str, &'static str);
 
 /// A placeholder for the value of a member that the token omits.

@@ -9,7 +9,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 #[test]
 fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
     let ok = || section(APP, None, "", "");
-    for (section, told) in [
+    for (section, expected) in [
         (section("", None, "", ""), &["cors: `allow_origins` is empty"][..]),
         (
             section("https://a.test https://a.test", None, "", ""),
@@ -91,9 +91,9 @@ fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
         let mut problems = Problems::default();
         CorsPolicy::compile(&section, &mut problems);
         let messages: Vec<String> = problems.sorted().iter().map(ToString::to_string).collect();
-        assert_eq!(messages.len(), told.len(), "{section:?}: {messages:?}");
-        for (message, told) in messages.iter().zip(told) {
-            assert!(message.starts_with(told), "{message}");
+        assert_eq!(messages.len(), expected.len(), "{section:?}: {messages:?}");
+        for (message, expected) in messages.iter().zip(expected) {
+            assert!(message.starts_with(expected), "{message}");
         }
     }
 }

@@ -5,8 +5,8 @@ use super::id::SchemaNodeId;
 use super::places::Places;
 use crate::strict_json::pointer;
 
-/// A location in a schema, and the builder state that the parsers of its keywords share.
-pub(super) struct Here<'b, 'l> {
+/// The location whose keywords are being parsed.
+pub(super) struct SchemaLocation<'b, 'l> {
     pub places: &'b mut Places<'l>,
     pub document: usize,
     pub pointer: String,
@@ -14,7 +14,7 @@ pub(super) struct Here<'b, 'l> {
     pub vocabularies: Vocabularies,
 }
 
-impl Here<'_, '_> {
+impl SchemaLocation<'_, '_> {
     /// Reports a fault in a keyword.
     pub fn fault(&mut self, keyword: &str, message: impl Into<String>) {
         let pointer = pointer::join(&self.pointer, keyword);

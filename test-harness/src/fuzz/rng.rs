@@ -2,9 +2,9 @@
 
 /// Marsaglia's xorshift generator.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
+impl Rng {
     /// Creates a generator from a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed | 1)

@@ -1,4 +1,4 @@
-//! The account of one descriptor: hits that the service has granted in advance, and how many hits to request next.
+//! The lease of one descriptor: hits that the service has granted in advance, and how many hits to request next.
 //!
 //! The filter requests hits in blocks, so that most requests need no call. A block expires when the service's window ends,
 //! because hits of one window must not be spent in the next. Unspent hits are lost.
@@ -50,10 +50,10 @@ impl QuotaState {
 
 /// The state of one descriptor at a rate limit service.
 #[derive(Debug, Default)]
-pub(super) struct Account {
-    /// The number of unspent hits. The service has already counted them, and they expire at `lapses_at`.
+pub(super) struct Lease {
+    /// The number of unspent hits. The service has already counted them, and they expire at `expires_at`.
     left: u32,
-    lapses_at: Duration,
+    expires_at: Duration,
     refused_until: Duration,
     failed_at: Option<Duration>,
     /// The time when the filter last abandoned a call because the worker was late.
@@ -87,10 +87,10 @@ struct ServiceReport {
     resets_at: Option<Duration>,
 }
 
-impl Account {
+impl Lease {
     /// Checks for a hit for a request received at `received_at`. Adds the request to the waiting requests if it has to wait.
-    pub(super) fn standing(&mut self, received_at: Duration, now: Duration) -> QuotaState {
-        if self.left > 0 && now < self.lapses_at {
+    pub(super) fn check(&mut self, received_at: Duration, now: Duration) -> QuotaState {
+        if self.left > 0 && now < self.expires_at {
             return QuotaState::Free;
         }
         if now < self.refused_until {
@@ -113,7 +113,7 @@ impl Account {
             (self.asking, self.waiting) = (None, 0);
         }
         self.waiting = self.waiting.saturating_add(1);
-        QuotaState::Wait(until.min(now + LOOK_AGAIN))
+        QuotaState::Wait(until.min(now + RECHECK_AFTER))
     }
 
     /// Spends one hit, if there is one.
@@ -173,10 +173,10 @@ impl Account {
         self.reported = ServiceReport { limit: answer.limit, remaining: answer.remaining, resets_at };
         (self.granted, self.granted_at) = (0, now);
         if !answer.over {
-            (self.left, self.granted, self.lapses_at) = (hits, hits, resets_at.unwrap_or_default());
-            if self.lapses_at < now + GRACE {
+            (self.left, self.granted, self.expires_at) = (hits, hits, resets_at.unwrap_or_default());
+            if self.expires_at < now + GRACE {
                 self.left = hits.min(waiting.max(1));
-                self.lapses_at = now + GRACE;
+                self.expires_at = now + GRACE;
             }
         } else if hits > 1 && answer.remaining != Some(0) {
             // Fewer hits may still be available. The waiting requests start one more call, for at most the remaining hits.
@@ -184,7 +184,7 @@ impl Account {
             self.reported.resets_at = Some(resets_at.unwrap_or_default().max(now + GRACE));
         } else {
             self.reported.remaining = Some(0);
-            self.refused_until = now + answer.reset.unwrap_or(UNTOLD_RESET).max(GRACE);
+            self.refused_until = now + answer.reset.unwrap_or(DEFAULT_RESET).max(GRACE);
         }
     }
 
@@ -203,8 +203,8 @@ impl Account {
         self.asking.is_some_and(|call| now > call.asked_at + call.timeout + LATENESS)
     }
 
-    /// Abandons the running call without an answer.
-    pub(super) fn give_up(&mut self, now: Duration) {
+    /// Abandons the running call without knowing its answer.
+    pub(super) fn abandon(&mut self, now: Duration) {
         (self.asking, self.waiting, self.again) = (None, 0, false);
         self.late_at = Some(now);
     }
@@ -215,17 +215,17 @@ impl Account {
         self.failed_at = Some(now);
     }
 
-    /// Returns the limit as the service reported it. The remaining hits include the unspent hits of this account.
-    pub(super) fn rest(&self, now: Duration) -> RemainingQuota {
-        let left = if now < self.lapses_at { self.left } else { 0 };
+    /// Returns the limit as the service reported it. The remaining hits include the unspent hits of this lease.
+    pub(super) fn remaining(&self, now: Duration) -> RemainingQuota {
+        let left = if now < self.expires_at { self.left } else { 0 };
         let remaining = self.reported.remaining.map(|rest| rest.saturating_add(left));
         let reset = self.reported.resets_at.filter(|at| now < *at).map(|at| at - now);
         RemainingQuota { limit: self.reported.limit, remaining, reset }
     }
 
-    /// Returns `true` if evicting the account loses nothing.
+    /// Returns `true` if evicting the lease loses nothing.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
-        let holds = self.left > 0 && now < self.lapses_at;
+        let holds = self.left > 0 && now < self.expires_at;
         !holds && self.asking.is_none() && self.waiting == 0 && now >= self.refused_until
     }
 }
@@ -245,11 +245,11 @@ const LATENESS: Duration = Duration::from_millis(250);
 /// The longest time that a request waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The time after which a waiting request is decided again, because its account may have been evicted.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The time after which a waiting request is decided again, because its lease may have been evicted.
+const RECHECK_AFTER: Duration = Duration::from_secs(2);
 
 /// The time for which waiting requests may spend hits that arrive shortly before their window ends.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// The duration of a refusal if the service reports no reset time.
-const UNTOLD_RESET: Duration = Duration::from_secs(1);
+const DEFAULT_RESET: Duration = Duration::from_secs(1);
