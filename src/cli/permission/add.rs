@@ -77,7 +77,7 @@ fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
     match next < MAX_BITS {
         true => Ok(next),
-        false => Err(Failure::Message(format!("`{name}` has no bit left: there are {MAX_BITS}"))),
+        false => Err(Failure::Message(format!("`{name}` has no free bit: a domain has {MAX_BITS} bits"))),
     }
 }
 
