@@ -25,13 +25,13 @@ pub struct PermissionAddOptions {
     /// The permission
     #[arg(value_name = "NAME")]
     name: String,
-    /// The description: what the permission allows
+    /// A description of what the permission allows
     #[arg(long)]
     description: String,
-    /// The version or date that introduces it
+    /// The version or date that introduces the permission
     #[arg(long)]
     since: Option<String>,
-    /// The owner responsible for it
+    /// The owner of the permission
     #[arg(long)]
     owner: Option<String>,
 }
