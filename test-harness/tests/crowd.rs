@@ -75,7 +75,7 @@ fn a_throng_that_waits_for_the_first_key_set_passes() {
 
 /// All workers count requests at the same time. No request above the limit may pass.
 #[test]
-fn a_throng_gets_exactly_what_its_limit_has() {
+fn concurrent_requests_get_exactly_the_limit() {
     let mut crowd = Crowd::of(LIMITED).unwrap();
     let began = clock::unix_seconds();
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -55,7 +55,7 @@ fn import(bench: &Bench, file: &str, text: &str, arguments: &[&str]) -> crate::R
 }
 
 #[test]
-fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
+fn a_file_with_unknown_keys_is_refused_with_each_location() {
     let bench = Bench::new("import-refused");
     let path =
         |members: &str| format!(r#"{{"paths": [{{"path": "/a", "method": "GET", "response": {{}}, {members}}}]}}"#);
