@@ -23,7 +23,7 @@ pub struct KeysCreateOptions {
     /// The environment of the key; by default the gateway's own. Gateways in other environments refuse the key
     #[arg(long, value_name = "NAME", value_parser = environment)]
     environment: Option<String>,
-    /// When the key expires: 2026-03-01T10:00:00Z, seconds since 1970, or a time from now such as 90d
+    /// When the key expires: 2026-03-01T10:00:00Z, seconds since 1970, or a duration from now such as 90d
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]

@@ -27,7 +27,7 @@ pub struct KeysRotateOptions {
     /// How long the replaced key stays valid
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = clock::parse_span)]
     overlap: Duration,
-    /// When the new key expires: 2026-03-01T10:00:00Z, seconds since 1970, or a time from now such as 90d
+    /// When the new key expires: 2026-03-01T10:00:00Z, seconds since 1970, or a duration from now such as 90d
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]

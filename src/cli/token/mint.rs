@@ -33,7 +33,7 @@ pub struct TokenMintOptions {
     /// The `iss` claim; with --config, the name of the issuer in the document
     #[arg(long, value_name = "ISS")]
     issuer: String,
-    /// The `aud` claim; with --config, by default the issuer's first audience; can be repeated
+    /// The `aud` claim; the default with --config is the first audience of the issuer; can be repeated
     #[arg(long = "audience", value_name = "AUD", required_unless_present = "config")]
     audiences: Vec<String>,
     /// The `sub` claim

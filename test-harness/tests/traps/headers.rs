@@ -16,7 +16,7 @@ pub const TRAPS: &[Trap] = &[
     ("0.9 two Authorization headers are refused", two_authorizations),
     ("0.9 all cookie headers are read", cookie_lines),
     ("0.9 every copy of a forged identity header is removed", forged_copies),
-    ("2.12 the upstream of an upgrade receives only upgrade in Connection", upgrade_tokens),
+    ("2.12 the upstream of an upgrade receives no other Connection option", upgrade_tokens),
     ("0.10 a claim cannot add a header to the upstream's request", claims_end_nothing),
     ("0.10 a client cannot add a header to a response", clients_end_nothing),
     ("0.10 a document cannot write line breaks into headers", documents_end_nothing),
