@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_bounded_exactly_and_cheaply() {
+    fn nesting_deeper_than_the_limit_is_refused() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert_eq!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(Malformed::TooDeep));

@@ -23,10 +23,10 @@ pub struct CanOptions {
     source: StandInSource,
     #[command(flatten)]
     claims: SupposedClaims,
-    /// A client that sends its key and its certificate, by its id; with --claims, it also sends a token
+    /// The id of a client; simulates requests with its key and its certificate, and with --claims also a token
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// The key that the client sends, by its id; by default the first valid one
+    /// The id of the key that the client sends; by default the first valid one
     #[arg(long, value_name = "ID", requires = "client")]
     key: Option<String>,
     /// The time of the requests: 2026-03-01T10:00:00Z or seconds since 1970

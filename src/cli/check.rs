@@ -25,7 +25,7 @@ pub struct CheckOptions {
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: CheckFormat,
-    /// Also report requests that match two routes, and which route takes them
+    /// Also report requests that match two routes, and the route that is used
     #[arg(long)]
     overlaps: bool,
     #[command(flatten)]

@@ -168,7 +168,7 @@ impl GrpcMessage for Granted {
 
 impl From<StillWaiting> for Failure {
     fn from(_: StillWaiting) -> Failure {
-        Failure::Message("the request would wait for a key that no key set has".to_string())
+        Failure::Message("the request would wait for a key that is in no key set".to_string())
     }
 }
 

@@ -14,7 +14,7 @@ pub struct FetchedDocument {
     /// The document; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// The document of the gateway that polls this one: names are checked against it, and its size limit applies
+    /// The document of the gateway that fetches this one; its names and its size limit are used for the check
     #[arg(long, value_name = "FILE")]
     pub gateway: Option<String>,
     #[command(flatten)]

@@ -59,7 +59,7 @@ pub fn open(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
 fn only(file: &str, mut gateways: Vec<GatewayFile>) -> Result<GatewayFile, Failure> {
     match (gateways.pop(), gateways.is_empty()) {
         (Some(gateway), true) => Ok(gateway),
-        _ => Err(Failure::Message(format!("{file} contains several documents; this command accepts one"))),
+        _ => Err(Failure::Message(format!("{file} contains several documents; this command accepts only one"))),
     }
 }
 
@@ -90,7 +90,7 @@ pub fn open_all_text(file: &str, text: &str, variables: &Variables) -> Result<Ve
 /// Compiles a changed copy of a document that has already been compiled.
 pub fn recompile(configuration: serde_json::Value, variables: &Variables) -> Result<GatewayFile, Failure> {
     let compiled = GatewayFile::compile(&Node::from(configuration), &variables.with_stand_in());
-    let in_file = |problem| ("the document that was asked about".to_string(), problem);
+    let in_file = |problem| ("the document with stand-in keys".to_string(), problem);
     compiled.map_err(|problems| Failure::Problems(problems.into_iter().map(in_file).collect()))
 }
 

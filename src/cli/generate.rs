@@ -90,7 +90,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     let GenerateTarget::Envoy(options) = target;
     if !options.no_admin && options.port == options.admin_port {
         let message = format!(
-            "port {} is that of the listener and of the admin interface: choose another --port or --admin-port",
+            "the listener and the admin interface both use port {}: choose another --port or --admin-port",
             options.port
         );
         return Err(Failure::Message(message));
@@ -113,7 +113,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     let needed = filter::secrets(&gateway.document).into_iter();
     let needed = needed.map(|name| format!("Envoy needs `{name}` in its environment"));
     let public_paths_without_route = public_paths_without_route(&gateway)
-        .map(|path| format!("`{path}` is public but no route forwards it, so it gets a 403"));
+        .map(|path| format!("`{path}` is public, but no route matches it, so requests to it get 403"));
     let version = options.envoy_version.notes();
     let buffers = listener::note(&gateway, options);
     let certificates = options.tls.note(&gateway.document);

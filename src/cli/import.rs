@@ -43,7 +43,7 @@ pub struct ImportOptions {
     /// The environment variable with the issuer's shared secret
     #[arg(long, value_name = "NAME", requires = "issuer")]
     secret_env: Option<String>,
-    /// Set the URL of an upstream, instead of the one in the file; can be repeated
+    /// Set the URL of an upstream; replaces the URL in the file; can be repeated
     #[arg(long = "upstream", value_name = "NAME=URL", value_parser = PrivateArgument(gateway::assignment))]
     upstreams: Vec<(String, String)>,
     /// An unknown key that import may leave out; can be repeated

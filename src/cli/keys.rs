@@ -20,13 +20,13 @@ use crate::policy::respond::refusal::timestamp;
 /// The subcommands of `keys`.
 #[derive(Subcommand)]
 pub enum KeysAction {
-    /// Create a key: standard output gets the key once, the document gets a record with only its hash
+    /// Create a key: print it once on standard output, and add a record with its hash to the document
     Create(create::KeysCreateOptions),
-    /// List the keys of a document with their clients, states and ends
+    /// List the keys of a document with their clients, states and expiry times
     List(list::KeysListOptions),
-    /// Create the next key of a client: both keys are valid until the older one ends
+    /// Create the next key of a client: the older key stays valid for the overlap time
     Rotate(rotate::KeysRotateOptions),
-    /// Mark a key as revoked: gateways refuse it as soon as they have the document
+    /// Mark a key as revoked: a gateway refuses it once it has loaded the changed document
     Revoke(revoke::KeysRevokeOptions),
     /// Report the owner and the keys of every client, and keys that need attention
     Report(report::KeysReportOptions),

@@ -17,13 +17,13 @@ use crate::config::permission::{Permission, PermissionDomain};
 /// The subcommands of `permission`.
 #[derive(Subcommand)]
 pub enum PermissionAction {
-    /// Add a permission to the document, on the next bit of its domain; the rest of the text does not change
+    /// Add a permission with the next bit of its domain; the rest of the file does not change
     Add(add::PermissionAddOptions),
     /// List every permission and the routes that require it
     List(list::PermissionListOptions),
-    /// Decode `LIC=3` or the claims of a token into permissions, and list the routes they open
+    /// Decode `LIC=3` or the claims of a token into permissions, and list the routes that they allow
     Decode(decode::PermissionDecodeOptions),
-    /// Record the released bits, so that none is ever renumbered or reused
+    /// Record the released bits, so that they are never renumbered or reused
     Lock(lock::PermissionLockOptions),
     /// Print the permissions as constants of a programming language
     Constants(constants::PermissionConstantsOptions),

@@ -16,7 +16,7 @@ pub enum TokenAction {
     Get(get::TokenGetOptions),
     /// Sign a token as a development issuer, for at most 15 minutes; gateways that trust its key accept it
     Mint(mint::TokenMintOptions),
-    /// Print the header and the claims of a token; with a document also its permissions and the routes it opens
+    /// Print the header and the claims of a token; with a document, also its permissions and the routes that it may call
     Inspect(inspect::TokenInspectOptions),
 }
 

@@ -20,7 +20,7 @@ pub fn read(text: &str) -> Result<Node, Problem> {
     let node = reader.document()?.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the document is empty"))?;
     match reader.start()? {
         None => Ok(node),
-        Some(at) => Err(fault(at, "a second document begins here; one file holds one")),
+        Some(at) => Err(fault(at, "a second document starts here; a file can contain only one")),
     }
 }
 
@@ -152,7 +152,7 @@ impl<'t> YamlReader<'t> {
                 refuse_tag(tag.as_deref(), at)?;
                 (anchor, self.mapping(depth)?)
             }
-            _ => return Err(fault(at, "a value was expected here")),
+            _ => return Err(fault(at, "expected a value here")),
         };
         let node = Node { at, value };
         if anchor > 0 {
@@ -306,7 +306,7 @@ mod tests {
         for (text, expected) in [
             ("a: 1\na: 2\n", "2:1: document: `a` is repeated, first on line 1"),
             ("{\"a\": 1,\n \"a\": 2}", "2:2: document: `a` is repeated, first on line 1"),
-            ("a: 1\n---\nb: 2\n", "2:1: document: a second document begins here; one file holds one"),
+            ("a: 1\n---\nb: 2\n", "2:1: document: a second document starts here; a file can contain only one"),
             (
                 "a: !!str 1\n",
                 "1:4: document: the tag `tag:yaml.org,2002:!str` has no meaning here; write the value without it",

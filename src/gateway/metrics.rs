@@ -35,17 +35,17 @@ static REFUSALS: Metric = Metric {
 static AUTHENTICATIONS: Metric = Metric {
     name: "portcullis_authentications_total",
     labels: &["credential", "issuer"],
-    help: "valid credentials, also of requests that are refused later, by their kind and by the issuer of the token",
+    help: "valid credentials, including those of requests refused later, by their kind and by the issuer of the token",
 };
 static LIMIT_HITS: Metric = Metric {
     name: "portcullis_limit_hits_total",
     labels: &["limit", "mode"],
-    help: "requests beyond a limit: refused (`enforced`), or only recorded (`shadow`)",
+    help: "requests that exceed a limit: refused (`enforced`), or only recorded (`shadow`)",
 };
 static CALLS: Metric = Metric {
     name: "portcullis_calls_total",
     labels: &["call", "cluster", "outcome"],
-    help: "calls of the gateway to key sets, polled documents and rate limit services, by the Envoy cluster",
+    help: "outgoing calls for key sets, polled documents and rate limits, by the Envoy cluster",
 };
 
 /// One occurrence that a metric counts.

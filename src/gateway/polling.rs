@@ -252,8 +252,8 @@ impl WatchedDocument {
         let Some(plan) = polled.plan(self.id) else { return };
         let name = plan.name();
         let age = match polled.stale_for(self.id, now) {
-            Some(age) => format!("the one at hand is {} s old", age.as_secs()),
-            None => "none is at hand".to_string(),
+            Some(age) => format!("the cached one is {} s old", age.as_secs()),
+            None => "none is cached".to_string(),
         };
         commands.push(log(Level::Warn, format!("{name} {failed}: {reason}; {age}")));
     }

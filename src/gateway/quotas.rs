@@ -72,7 +72,7 @@ impl QuotaCalls {
         commands.push(Command::Count(Count::Call("rate limit", service.cluster.as_str().into(), outcome)));
         match quotas.handle_answer(lease, message.as_deref().map_err(|fault| *fault), now) {
             Some(HealthChange::Paused(fault)) => {
-                let text = format!("the rate limit service is not asked for a second: {fault:?}");
+                let text = format!("the rate limit service is not called for one second: {fault:?}");
                 commands.push(log(Level::Warn, text));
             }
             Some(HealthChange::Resumed) => {

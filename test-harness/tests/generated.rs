@@ -74,7 +74,7 @@ fn envoy_accepts_a_listener_with_tls() {
 }
 
 #[test]
-fn every_refusal_has_one_envelope_and_one_log_line() {
+fn every_refusal_has_the_same_error_format_and_one_record() {
     let [port, admin] = ports::free().unwrap();
     let received = Received::default();
     let echo = Upstream::start("echo", 0, received.clone()).unwrap();

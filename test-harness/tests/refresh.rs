@@ -11,7 +11,7 @@ use test_harness::stage::Stage;
 use test_harness::{envoy, ports};
 
 #[test]
-fn keys_are_refreshed_by_one_worker_for_all_and_retired_ones_are_let_go() {
+fn one_worker_refreshes_keys_for_all_and_removed_keys_are_dropped() {
     let mut fixture = RefreshFixture::begin("1d").unwrap();
     assert_eq!(fixture.statuses(0).unwrap(), [200; ROUND]);
     fixture.stage.scene.issuer.publish(&["rsa-2"]);

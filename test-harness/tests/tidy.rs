@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use test_harness::envoy::root;
 
 #[test]
-fn the_core_reaches_for_nothing_outside() {
+fn the_core_uses_no_clock_files_network_or_environment() {
     let forbidden = [
         "proxy_wasm",
         "TcpStream",

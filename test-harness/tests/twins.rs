@@ -12,7 +12,7 @@ use test_harness::stage::Stage;
 use test_harness::{core_gateway, envoy};
 
 #[test]
-fn filter_and_core_say_the_same_about_any_request() -> Result<()> {
+fn filter_and_core_make_the_same_decision_about_any_request() -> Result<()> {
     let files = CaseFile::read_all()?;
     let mut rng = Rng::new(SEED);
     let (mut differences, mut compared) = (Vec::new(), 0);

@@ -14,7 +14,7 @@ use test_harness::trial::{self, Gate, Servers, bearer, get};
 use test_harness::{frames, octets, ports};
 
 #[test]
-fn broken_http1_breaks_nothing_and_passes_nothing() -> Result<()> {
+fn malformed_http1_is_refused_and_breaks_nothing() -> Result<()> {
     walk(
         |rng, request| rng.mutated(&request.on_the_wire()),
         |answer| {
@@ -26,7 +26,7 @@ fn broken_http1_breaks_nothing_and_passes_nothing() -> Result<()> {
 
 /// Some requests have broken fields. The other requests have broken bytes or broken frames.
 #[test]
-fn broken_http2_breaks_nothing_and_passes_nothing() -> Result<()> {
+fn malformed_http2_is_refused_and_breaks_nothing() -> Result<()> {
     walk(broken_http2, |answer| {
         // Envoy answers an invalid preface over HTTP/1.
         answer.starts_with(b"HTTP/1.1 ") || frames::are_frames(answer)

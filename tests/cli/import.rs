@@ -9,7 +9,7 @@ fn other_gateways_are_imported_and_nothing_becomes_open() {
     bench.write("routes.yaml", ROUTES);
     for (file, lost, routes) in [
         ("serverless.json", "serverless.json:4:32: paths[1].path: warning: also matched `/admin` itself", 2),
-        ("routes.yaml", "routes.yaml:7:16: routes[0].cache_ttl: warning: responses are not cached here", 3),
+        ("routes.yaml", "routes.yaml:7:16: routes[0].cache_ttl: warning: this gateway does not cache responses", 3),
     ] {
         let bare = bench.run(&["import", file]);
         assert_eq!(bare.code, 0);
@@ -55,7 +55,7 @@ fn import(bench: &Bench, file: &str, text: &str, arguments: &[&str]) -> crate::C
 }
 
 #[test]
-fn a_file_that_import_does_not_understand_is_refused_with_every_place() {
+fn a_file_with_unknown_keys_is_refused_with_each_location() {
     let bench = Bench::new("import-refused");
     let path =
         |members: &str| format!(r#"{{"paths": [{{"path": "/a", "method": "GET", "response": {{}}, {members}}}]}}"#);
@@ -257,7 +257,7 @@ fn an_open_api_file_is_refused_as_not_supported_yet() {
         let ran = import(&bench, file, text, &[]);
         assert!(ran.code == 1 && ran.out.is_empty(), "{text}\n{}{}", ran.out, ran.err);
         let expected =
-            format!("{file}:1:1: document: this is {what}, and importing those is not supported yet; import reads ");
+            format!("{file}:1:1: document: this is {what}, which import does not support yet; import reads ");
         assert!(ran.err.starts_with(&expected) && ran.err.lines().count() == 1, "{}", ran.err);
     }
 }

@@ -138,7 +138,7 @@ impl MatchNote<'_> {
             LooserMatch::Route(_) => "give these requests their own route, or give that route the same requirements",
             LooserMatch::Public(_) => "make the public path narrower",
         };
-        format!("{requests} {verb} {name}{line}, not to {}, and so need {missing}: {remedy}", title(strict))
+        format!("{requests} {verb} {name}{line} instead of {}, and therefore need {missing}: {remedy}", title(strict))
     }
 }
 
@@ -261,8 +261,8 @@ mod tests {
             found,
             [
                 "5: `PUT /api/users` (another method), `GET /api/users/` (a slash at the end), `GET /api/Users` (other letter \
-              case), `GET /api/users/any` (a longer path) match the looser route `ANY /api/{.+}` (line 6), not to \
-              `GET|POST /api/users`, and so need no scope `admin`: give these requests their own route, or give that route the \
+              case), `GET /api/users/any` (a longer path) match the looser route `ANY /api/{.+}` (line 6) instead of \
+              `GET|POST /api/users`, and therefore need no scope `admin`: give these requests their own route, or give that route the \
               same requirements"
             ]
         );
@@ -307,7 +307,7 @@ mod tests {
             let found = notes_on(&format!(
                 "routes:\n- {{path: /a, {strict}, upstream: u}}\n- {{path: '/{{.+}}', {loose}, upstream: u}}\n"
             ));
-            let needs = found.first().and_then(|note| note.split("and so need ").nth(1)?.split(": ").next());
+            let needs = found.first().and_then(|note| note.split("and therefore need ").nth(1)?.split(": ").next());
             assert_eq!(needs, expected, "{strict} beside {loose}");
         }
     }
@@ -336,8 +336,8 @@ mod tests {
             found,
             [
                 "6: `GET /docs/secret` (its own path), `GET /docs/secret/` (a slash at the end), `GET /docs/Secret` (other \
-              letter case), `GET /docs/secret/any` (a longer path) match the public path `/docs/*` (line 4), not to \
-              `ANY /docs/secret`, and so need no credential: make the public path narrower"
+              letter case), `GET /docs/secret/any` (a longer path) match the public path `/docs/*` (line 4) instead of \
+              `ANY /docs/secret`, and therefore need no credential: make the public path narrower"
             ]
         );
     }

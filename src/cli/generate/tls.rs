@@ -15,7 +15,7 @@ pub struct TlsOptions {
     /// The private key of that certificate (PEM)
     #[arg(long, value_name = "PATH", requires = "tls_certificate")]
     tls_key: Option<String>,
-    /// The CAs of client certificates (PEM); a certificate from another CA ends the connection
+    /// The CAs of client certificates (PEM); with a certificate from another CA, the connection is closed
     #[arg(long, value_name = "PATH", requires = "tls_certificate")]
     client_ca: Option<String>,
     /// Refuse connections without a client certificate, regardless of the document

@@ -21,10 +21,10 @@ pub struct TrafficOptions {
     /// The maximum number of open requests to each upstream; over HTTP/1, also the maximum number of connections
     #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = value_parser!(u32).range(1..))]
     pub upstream_max_requests: u32,
-    /// The time limit for a client to send a request; by default 60s if a route holds bodies back, else 300s
+    /// The time in which a client must send a whole request; by default 60s if a route holds bodies back, else 300s
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     request_timeout: Option<Duration>,
-    /// The time limit for a request or a WebSocket without a byte in either direction
+    /// The time limit without a byte in either direction, for requests and WebSockets
     #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = timeout)]
     idle_timeout: Duration,
 }

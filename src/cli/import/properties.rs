@@ -172,7 +172,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: regressions(), ..ProptestConfig::default() })]
 
     #[test]
-    fn a_serverless_file_loses_nothing_silently_and_opens_nothing(file in serverless_file()) {
+    fn every_key_of_a_serverless_file_is_converted_or_reported_and_no_route_becomes_public(file in serverless_file()) {
         check_properties(&file, &[])?;
     }
 

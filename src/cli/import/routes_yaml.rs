@@ -62,7 +62,7 @@ fn read_route(
         carried.extend(route.get(key).map(|value| (key.to_string(), value.json())));
     }
     if let Some(ttl) = route.get("cache_ttl") {
-        ttl.leave_out("responses are not cached here");
+        ttl.leave_out("this gateway does not cache responses");
     }
     match route.get("proxy_upstream") {
         Some(address) => {

@@ -211,13 +211,13 @@ const CORS: [&str; 6] =
 const SECRET: &str = "JWT_SECRET";
 /// Keys of the file that do not affect access and have no equivalent in a gateway document.
 const UNSUPPORTED_KEYS: [(&str, &str); 7] = [
-    ("$schema", "was not carried over: the schema of these documents is that of `portcullis schema`"),
+    ("$schema", "was not carried over: `portcullis schema` prints the schema of these documents"),
     ("title", "was not carried over: a document has no title"),
     ("description", "was not carried over: a document has no description"),
-    ("variables", "was not carried over: there are no variables here"),
-    ("services", "was not carried over: a route leads to an upstream"),
-    ("serviceBindings", "was not carried over: a route leads to an upstream"),
-    ("servicesBindings", "was not carried over: a route leads to an upstream"),
+    ("variables", "was not carried over: this gateway has no such variables"),
+    ("services", "was not carried over: routes refer to an upstream instead"),
+    ("serviceBindings", "was not carried over: routes refer to an upstream instead"),
+    ("servicesBindings", "was not carried over: routes refer to an upstream instead"),
 ];
 /// Keys of a path that have no equivalent on a route.
 const UNSUPPORTED_PATH_KEYS: [(&str, &str); 2] = [
@@ -225,5 +225,5 @@ const UNSUPPORTED_PATH_KEYS: [(&str, &str); 2] = [
         "mapping",
         "was not carried over: list headers made from claims under `identity_headers`, or clients can send such headers themselves",
     ),
-    ("variables", "was not carried over: there are no variables here"),
+    ("variables", "was not carried over: this gateway has no such variables"),
 ];

@@ -6,7 +6,7 @@ use crate::config::node::{Node, Value};
 pub fn refusal(root: &Node) -> Option<String> {
     let has = |key: &str| root.get(key).is_some();
     if let Some(what) = open_api(root) {
-        return Some(format!("this is an {what}, and importing those is not supported yet; {SUPPORTED}"));
+        return Some(format!("this is an {what}, which import does not support yet; {SUPPORTED}"));
     }
     if let (true, Some(kind)) = (has("apiVersion"), root.get("kind")) {
         let kind = match &kind.value {

@@ -20,10 +20,10 @@ pub struct ChangeOptions {
     /// The author of the change; by default the value of `USER`
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
-    /// The reason
+    /// The reason for the change
     #[arg(long, value_name = "TEXT", value_parser = non_blank)]
     reason: String,
-    /// The audit trail file, which gets one line without the key; by default beside FILE: clients.audit.jsonl for clients.yaml
+    /// The audit trail file; by default in the folder of FILE, such as clients.audit.jsonl for clients.yaml
     #[arg(long, value_name = "FILE")]
     pub trail: Option<PathBuf>,
     #[command(flatten)]
@@ -157,7 +157,7 @@ impl KeyChange<'_> {
         self.document.check_editable()?;
         let mut draft = Draft::new(&self.document.text, &self.document.root);
         let edited = edit(&mut draft).and_then(|()| draft.finish());
-        let refusal = || format!("{}: its `clients` are laid out in a way that is not edited here", self.document.file);
+        let refusal = || format!("{}: the layout of its `clients` cannot be edited", self.document.file);
         let (text, _) = edited.ok_or_else(refusal)?;
         self.around.read(&self.document.file, &text)?;
         self.replace(&text, entry)?;

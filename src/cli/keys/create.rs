@@ -14,16 +14,16 @@ use crate::policy::credentials::api_key::is_environment;
 /// The options of `keys create`.
 #[derive(Args)]
 pub struct KeysCreateOptions {
-    /// A gateway.yaml or a document of clients, which gets the record; without it, standard error gets the record
+    /// The file for the record: a gateway.yaml or a document of clients; without it, prints the record on standard error
     #[arg(value_name = "FILE")]
     file: Option<String>,
     /// The client of the key, by its id in the document
     #[arg(long, value_name = "ID")]
     client: String,
-    /// The environment of the key, if it is not the gateway's own; gateways in other environments refuse it
+    /// The environment of the key; by default the gateway's own. Gateways in other environments refuse the key
     #[arg(long, value_name = "NAME", value_parser = environment)]
     environment: Option<String>,
-    /// When the key ends: 2026-03-01T10:00:00Z, seconds since 1970, or a time from now such as 90d
+    /// When the key expires: 2026-03-01T10:00:00Z, seconds since 1970, or a duration from now such as 90d
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]

@@ -27,13 +27,13 @@ pub struct KeysReportOptions {
     /// Report keys that expire within this time
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = clock::parse_span)]
     expiring_within: Duration,
-    /// Report the valid keys that are older than this
+    /// Report valid keys that are older than this
     #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = clock::parse_span)]
     older_than: Duration,
-    /// Report the clients whose owner is not in this file, which has one owner per line
+    /// Report the clients whose owner is not in this file (one owner per line)
     #[arg(long, value_name = "FILE")]
     owners: Option<String>,
-    /// Also verify the trail: that it was not changed, and that the document agrees with it
+    /// Also check that the trail was not changed, and that it agrees with the document
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     trail: Option<Option<PathBuf>>,
     /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
@@ -121,7 +121,7 @@ fn findings<'b>(
 /// Verifies the audit trail and compares it with the document.
 fn check_trail(document: &ClientFile, path: &Path) -> Result<TrailReport, Failure> {
     let history = TrailHistory::open(path)?;
-    let history = history.ok_or_else(|| Failure::Message(format!("{}: no such trail", path.display())))?;
+    let history = history.ok_or_else(|| Failure::Message(format!("{}: this trail does not exist", path.display())))?;
     Ok(TrailReport::compare(path.display().to_string(), history, document))
 }
 

@@ -24,10 +24,10 @@ pub struct KeysRotateOptions {
     /// The key to replace, by its id or prefix; required if several keys are valid
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// How long the replaced key stays valid beside the new one
+    /// How long the replaced key stays valid
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = clock::parse_span)]
     overlap: Duration,
-    /// When the new key ends: 2026-03-01T10:00:00Z, seconds since 1970, or a time from now such as 90d
+    /// When the new key expires: 2026-03-01T10:00:00Z, seconds since 1970, or a duration from now such as 90d
     #[arg(long, value_name = "TIME", value_parser = clock::parse_end)]
     expires: Duration,
     #[command(flatten)]

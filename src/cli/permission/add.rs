@@ -25,13 +25,13 @@ pub struct PermissionAddOptions {
     /// The permission
     #[arg(value_name = "NAME")]
     name: String,
-    /// The description: what the permission allows
+    /// A description of what the permission allows
     #[arg(long)]
     description: String,
-    /// The version or date that introduces it
+    /// The version or date that introduces the permission
     #[arg(long)]
     since: Option<String>,
-    /// The owner responsible for it
+    /// The owner of the permission
     #[arg(long)]
     owner: Option<String>,
 }
@@ -77,7 +77,7 @@ fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
     match next < MAX_BITS {
         true => Ok(next),
-        false => Err(Failure::Message(format!("`{name}` has no bit left: there are {MAX_BITS}"))),
+        false => Err(Failure::Message(format!("`{name}` has no free bit: a domain has {MAX_BITS} bits"))),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::config::problem::{Place, Problem};
 pub struct PermissionLockOptions {
     #[command(flatten)]
     file: PermissionFile,
-    /// Write nothing; exit with 1 if the lock lacks a permission of the document
+    /// Write nothing; exit with 1 if a permission of the document is not in the lock file
     #[arg(long)]
     check: bool,
 }

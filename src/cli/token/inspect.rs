@@ -19,10 +19,10 @@ pub struct TokenInspectOptions {
     /// The token; `-` reads it from standard input
     #[arg(value_name = "TOKEN")]
     token: String,
-    /// A gateway document, which names the permissions and the routes that the token opens
+    /// A gateway document; lists its permissions in the token, and its routes that the token may call
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The key set of remote issuers; with it, the signature is checked instead of assumed valid
+    /// The key set of remote issuers; verifies the signature instead of assuming that it is valid
     #[arg(long, value_name = "JWKS", requires = "config")]
     keys: Option<String>,
     /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970

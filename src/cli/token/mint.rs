@@ -27,13 +27,13 @@ pub struct TokenMintOptions {
     /// The signature algorithm, such as RS256, ES256, EdDSA or HS256
     #[arg(long, value_name = "ALG", value_parser = algorithm)]
     alg: Algorithm,
-    /// The document of a gateway that will accept the token; the issuer must be `self_issued` in it
+    /// The document of the gateway that will accept the token; its issuer must be `self_issued`
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The `iss` claim, or with --config the issuer's name in the document
+    /// The `iss` claim; with --config, the name of the issuer in the document
     #[arg(long, value_name = "ISS")]
     issuer: String,
-    /// The `aud` claim, by default with --config the issuer's first audience; can be repeated
+    /// The `aud` claim; the default with --config is the first audience of the issuer; can be repeated
     #[arg(long = "audience", value_name = "AUD", required_unless_present = "config")]
     audiences: Vec<String>,
     /// The `sub` claim

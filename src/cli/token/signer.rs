@@ -34,7 +34,7 @@ impl Signer {
         }
         let set = KeySet::from_secret(secret).map_err(|weak| weak.to_string())?;
         if set.candidates(None, alg).next().is_none() {
-            return Err(format!("{} bytes are too few for {}", secret.len(), alg.name()));
+            return Err(format!("a secret of {} bytes is too short for {}", secret.len(), alg.name()));
         }
         Ok(Signer { key: SigningKey::Secret(secret.to_vec()), alg })
     }

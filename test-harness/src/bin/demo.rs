@@ -96,13 +96,13 @@ fn usage_text(port: u16) -> String {
   # 401: no token
   curl -i {gateway}/api/v1/agents
 
-  # 200: a token; the upstream echoes what it received, identity headers among it
+  # 200: a token; the upstream returns the request that it received, with the identity headers
   curl -i {gateway}/api/v1/agents -H {plain}
 
   # 403: a token without the scope write:agents
   curl -i -X POST {gateway}/api/v1/agents -H {plain}
 
-  # 200: with that scope
+  # 200: a token with this scope
   curl -i -X POST {gateway}/api/v1/agents -H {writer}
 
   # 204: a browser's preflight, which needs no token

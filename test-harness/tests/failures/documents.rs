@@ -170,8 +170,8 @@ impl Kind {
         let address = site.issuer.url().replace("http://", "");
         let expected = format!("{} {address}{} {what_failed}", self.logged, self.path);
         let lines = site.envoy()?.lines();
-        let logged = lines.iter().any(|line| line.contains(&expected) && line.contains("; the one at hand is "));
-        ensure!(logged, "no line of the log has `{expected}`:\n{}", site.envoy()?.log_tail(20));
+        let told = lines.iter().any(|line| line.contains(&expected) && line.contains("; the cached one is "));
+        ensure!(told, "no line of the log has `{expected}`:\n{}", site.envoy()?.log_tail(20));
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub const CELLS: &[Plain] = &[
     ("Envoy killed and started again", killed),
     ("Envoy drained", drained),
     ("Envoy overloaded", overloaded),
-    ("more connections than may be", too_many_connections),
+    ("more connections than allowed", too_many_connections),
 ];
 
 /// Starts a gateway that reloads its listeners from a file. Also returns its configuration.

@@ -27,7 +27,7 @@ pub const CELLS: &[Plain] = &[
             Ok(response)
         })
     }),
-    ("rate limit service goes and comes back", comes_back),
+    ("rate limit service stops and starts again", comes_back),
     ("rate limit service answers an error", || answering(|| with_status(reply(200, GRPC, "")?))),
     ("rate limit service answers garbage", || answering(|| reply(200, GRPC, message(b"\xffno message")))),
     ("rate limit service answers too much", || answering(|| reply(200, GRPC, message(&[0; 5_000_000])))),

@@ -17,12 +17,12 @@ use test_harness::trial::{Gate, HOST, Servers, WORKERS, bearer, below, put};
 type Surroundings = fn(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value>;
 
 #[test]
-fn behind_istio_a_request_gets_past_the_filter_only_by_its_word() -> Result<()> {
+fn behind_istio_only_requests_that_the_filter_allowed_are_forwarded() -> Result<()> {
     no_request_bypasses_the_filter(istio)
 }
 
 #[test]
-fn behind_envoy_gateway_a_request_gets_past_the_filter_only_by_its_word() -> Result<()> {
+fn behind_envoy_gateway_only_requests_that_the_filter_allowed_are_forwarded() -> Result<()> {
     no_request_bypasses_the_filter(envoy_gateway)
 }
 

@@ -16,11 +16,11 @@ use test_harness::{ports, tap};
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("0.2 0.3 nothing of a request reaches the upstream before its body was judged", judged_first),
+    ("0.2 0.3 no part of a request reaches the upstream before its body was checked", judged_first),
     ("0.2 0.3 a body that arrives while its request waits for keys is judged too", judged_after_waiting),
-    ("0.3 a body that arrives in pieces lets nothing out before its last", in_pieces),
-    ("0.3 a body that Envoy keeps to itself is refused", withheld),
-    ("0.3 a body that outgrows at once what Envoy holds is refused in the envelope", outgrown),
+    ("0.3 no part of a body is forwarded before its last part arrived", in_pieces),
+    ("0.3 a body that Envoy does not pass to the filter is refused", withheld),
+    ("0.3 a body beyond the buffer limit is refused in the error format", outgrown),
     ("a stream is cut off where it has grown too large", cut_off),
     ("a length that was announced is a length that is kept", announced),
     ("a client that leaves in its body leaves nothing behind", leaves),

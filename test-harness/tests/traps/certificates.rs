@@ -17,10 +17,10 @@ use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
     ("3.1 a certificate of no authority, or an expired one, gets no connection", refused_in_the_handshake),
-    ("3.1 a certificate that the listener accepts unverified proves nobody", accepted_unverified),
+    ("3.1 an unverified certificate identifies no client", accepted_unverified),
     ("3.1 a certificate in a resumed session proves nobody, and the generated listener resumes none", resumed),
     ("3.1 a listener may insist on a certificate", requires_certificate),
-    ("2.13 a handshake that does not end is ended", unended_handshake),
+    ("2.13 an unfinished handshake times out", unended_handshake),
 ];
 
 /// Envoy refuses invalid certificates during the handshake, so the filter never sees these clients.

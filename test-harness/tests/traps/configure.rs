@@ -16,7 +16,7 @@ use test_harness::{envoy, ports};
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("0.1 every VM takes the configuration, or none does", every_vm_or_none),
+    ("0.1 every VM accepts the configuration, or none does", every_vm_or_none),
     ("0.1 a request that no filter saw is refused", without_the_filter),
     ("0.1 a worker that has no filter refuses everything", filter_on_no_worker),
     ("0.1 a bad configuration on reload changes nothing under traffic", reload),

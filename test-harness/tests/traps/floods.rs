@@ -20,7 +20,7 @@ use crate::upload::{PART, Upload};
 pub const TRAPS: &[Trap] = &[
     ("many large bodies under checks that only write to the record leave the filter alive", copied),
     ("many bodies on few connections under such checks leave the filter alive", copied_over_http2),
-    ("many large bodies that are held back leave room for others", held),
+    ("many held bodies do not block other requests", held),
     ("bodies that wait for keys leave room for others", || waiting(true)),
     ("bodies that Envoy keeps to itself while they wait for keys leave room for others", || waiting(false)),
     ("the densest bodies that may be read leave the filter alive", dense),

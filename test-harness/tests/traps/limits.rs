@@ -15,15 +15,15 @@ use test_harness::{envoy, outcome};
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("0.14 more header pairs than a host call carries are not forwarded unread", too_many_pairs),
-    ("0.14 more header bytes than a host call carries are not forwarded unread", too_many_bytes),
+    ("0.14 a request with too many headers for a host call is refused", too_many_pairs),
+    ("0.14 a request with too many header bytes for a host call is refused", too_many_bytes),
     ("0.14 more trailers than a host call carries are not forwarded unread", too_many_trailers),
     ("0.14 the generated listener refuses such requests before the filter", generated_limits),
-    ("0.14 no reply has more headers than a host call carries", reply_headers),
-    ("0.15 shared data is named by the document alone", shared_names),
-    ("0.16 the generated listener is that of an edge", edge_settings),
-    ("0.16 the path matched is the path forwarded, behind the generated listener", edge_paths),
-    ("0.16 a client cannot steer the proxy by its headers", steering),
+    ("0.14 no reply has more headers than a host call accepts", reply_headers),
+    ("0.15 names of shared data come only from the document", shared_names),
+    ("0.16 the generated listener has the settings of an edge proxy", edge_settings),
+    ("0.16 the generated listener forwards the path that was matched", edge_paths),
+    ("0.16 a client cannot control the proxy with headers", steering),
 ];
 
 fn too_many_pairs() -> Result<()> {

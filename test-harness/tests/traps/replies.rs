@@ -12,11 +12,11 @@ use test_harness::trial::{self, Gate, HOST, ORIGIN, Servers, code, get, header, 
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("0.8 no late phase of a request asks for what is gone", late_phases),
+    ("0.8 late phases of a request do not read header maps that no longer exist", late_phases),
     ("0.9 repeated headers of a response keep their values", repeated_response_headers),
     ("0.11 gRPC clients get gRPC statuses, others HTTP statuses", grpc_statuses),
-    ("0.12 response code details tell the precise reason", details),
-    ("0.13 replies in the place of an upstream's carry what all replies carry", replies_from_the_response_phase),
+    ("0.12 response code details contain the exact reason", details),
+    ("0.13 replies that replace a response have all headers of a reply", replies_from_the_response_phase),
 ];
 
 /// Sends bodies and trailers after every kind of verdict. If the filter read a header in the wrong phase, the filter of that

@@ -13,7 +13,7 @@ use test_harness::{ports, tap};
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("no trace and no access log holds a credential of a request that was answered", answered),
+    ("no trace and no access log contains a credential of an answered request", answered),
     ("no trace and no access log holds a credential of a request whose client left", left),
     ("a route with forward_token gets the whole query after its request was held", forwarded_whole),
 ];

@@ -15,14 +15,14 @@ use test_harness::{clock, ports, tap};
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("0.2 0.3 body and trailers wait with headers that wait alone", || held(true)),
-    ("0.2 0.3 body and trailers wait with a request that waits whole", || held(false)),
-    ("0.2 trailers cannot forge what headers cannot", forged_trailers),
-    ("0.3 a body too large to wait is refused in the envelope", too_large_to_wait),
+    ("0.2 0.3 body and trailers wait with headers that are held back", || held(true)),
+    ("0.2 0.3 body and trailers wait with a request that is held back", || held(false)),
+    ("0.2 trailers cannot contain forged identity headers", forged_trailers),
+    ("0.3 a body that is too large to wait is refused in the error format", too_large_to_wait),
     ("0.3 uploads to a route without checks wait, also beside a route that holds bodies back", unchecked_uploads_wait),
     ("0.6 no failure of the key endpoint leaves a request hanging", no_failure_hangs),
-    ("0.6 a missing cluster for keys refuses at once", missing_cluster),
-    ("0.6 a client that leaves while it waits leaves nothing behind", leaves_while_waiting),
+    ("0.6 a missing cluster for keys causes an immediate refusal", missing_cluster),
+    ("0.6 a client that disconnects while it waits leaves no state", leaves_while_waiting),
     ("two workers, many requests, one fetch of the keys", one_fetch),
 ];
 

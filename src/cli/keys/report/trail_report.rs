@@ -58,7 +58,7 @@ impl TrailReport {
             let replaced = text(entry, "replaces").is_some_and(|replaced| replaced == key.prefix);
             let end = text(entry, if replaced { "replaces_until" } else { "expires" });
             if let Some(end) = end.filter(|end| outlives(key, end)) {
-                faults.push(format!("key {} has a later end than {end}, which {by} set at {when}", key.prefix));
+                faults.push(format!("key {} ends later than {end}, the end that {by} set at {when}", key.prefix));
             }
         }
         TrailReport { file, entries: history.entries.len(), head: history.head, faults, unrecorded }

@@ -28,8 +28,8 @@ pub(super) fn named(root: &str, steps: &[&str], syntax: SharedSyntax) -> Result<
 fn unknown(root: &str, steps: &[&str], syntax: SharedSyntax) -> String {
     let written = [&[root], steps].concat().join(".");
     match (syntax.near_miss)(&written, &ROOTS) {
-        Some(near) => format!("`{written}` is nothing that can be asked about (did you mean `{near}`?)"),
-        None => format!("`{written}` is nothing that can be asked about (known: {})", ROOTS.join(", ")),
+        Some(near) => format!("`{written}` cannot be used in a condition (did you mean `{near}`?)"),
+        None => format!("`{written}` cannot be used in a condition (known: {})", ROOTS.join(", ")),
     }
 }
 

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn slashes_in_names_do_not_make_clients_collide() {
+    fn clients_with_slashes_in_their_names_are_counted_separately() {
         assert_eq!(of_token("accounts", "web"), "accounts/web");
         assert_eq!(of_token("https://a.example", "b/c%"), "https:%2F%2Fa.example/b%2Fc%25");
         assert_ne!(of_token("a", "b/c"), of_token("a/b", "c"));
