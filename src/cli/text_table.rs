@@ -1,18 +1,17 @@
 //! Formats tables as aligned columns for people, or as comma-separated values (RFC 4180) for spreadsheets.
 
+use comfy_table::{Table, presets};
+
 use crate::printable;
 
-/// Formats rows as aligned columns, two spaces apart. The last column is not padded.
+/// Formats rows as aligned columns, two spaces apart. Widths are those of a terminal: an ideograph takes two columns.
 pub fn text<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let rows: Vec<_> = rows.iter().map(printable).collect();
-    let width =
-        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
-    };
-    rows.iter().map(line).collect()
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).add_rows(rows.iter().map(printable));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_string()).collect()
 }
 
 /// Formats rows as comma-separated cells, which have quotes if necessary.
@@ -27,4 +26,23 @@ pub fn csv<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
 /// Returns the cells in printable form, so that column widths match the output in a terminal.
 fn printable<const N: usize>(row: &[String; N]) -> [String; N] {
     row.each_ref().map(|cell| printable::one_line(cell).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_in_a_terminal() {
+        let rows = [["CLIENT", "OWNER", "PLAN"], ["日本", "", "a  b"], ["e\u{301}", " x", ""], ["a\nb", "y", "z"]];
+        let lines = ["CLIENT  OWNER  PLAN", "日本           a  b", "e\u{301}        x", "a\\nb    y      z"];
+        assert_eq!(text(&rows.map(|row| row.map(str::to_string))), lines);
+        assert!(text::<2>(&[]).is_empty());
+    }
+
+    #[test]
+    fn cells_have_quotes_if_necessary() {
+        let row = ["a", "b, c", "say \"d\"", "e\nf"].map(str::to_string);
+        assert_eq!(csv(&[row]), ["a,\"b, c\",\"say \"\"d\"\"\",e\\nf"]);
+    }
 }

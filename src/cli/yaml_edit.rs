@@ -1,11 +1,14 @@
 //! Edits the text of a YAML or JSON document in place; all other characters stay unchanged, including comments.
 //!
-//! An edit supports the usual layouts. The new text is accepted only if it parses to exactly the intended value.
+//! An edit is accepted only if it changes no other character and the new text parses to exactly the intended value.
+
+use std::str::FromStr;
 
 use serde_json::{Map, Value as Json};
+use yaml_edit::{Mapping, YamlFile, YamlNode};
 
 use super::{yaml, yaml_emitter};
-use crate::config::node::{Node, Position, Value};
+use crate::config::node::Node;
 
 /// The text of a document during an edit, and the value that the text must have at the end.
 pub struct Draft {
@@ -25,76 +28,82 @@ pub enum PathStep<'s> {
 /// The members of a new mapping, in order; all values are strings.
 pub type YamlMembers<'m> = [(&'m str, String)];
 
+/// The text of a new value in both styles.
+pub struct StyledText {
+    /// The text inside brackets. It is also valid JSON if the document is JSON.
+    pub flow: String,
+    /// The text on lines of its own.
+    pub block: String,
+}
+
 impl Draft {
     /// Starts an edit of a document; `root` is its parsed tree.
     pub fn new(text: &str, root: &Node) -> Draft {
         Draft { text: text.to_string(), meant: root.to_json() }
     }
 
-    /// Sets a member of the mapping at `path` to a value.
+    /// Sets a member of the mapping at `path` to a string. The quotes of an old value are kept.
     pub fn set(&mut self, path: &[PathStep<'_>], key: &str, value: &str) -> Option<()> {
-        let root = yaml::read(&self.text).ok()?;
-        let map = at(&root, path)?;
-        let Value::Map(entries) = &map.value else { return None };
-        self.text = match entries.iter().find(|(known, _)| known.text == key) {
-            Some((_, old)) => replaced(&self.text, old, value)?,
-            None => {
-                let entry = format!("{}: {}", self.word(key), self.quoted(value));
-                let last = entries.last().map(|(key, value)| (key.at, value));
-                match is_flow(&self.text, map) {
-                    true => add_flow(&self.text, map, last, &entry)?,
-                    false => {
-                        let first = entries.first()?.0.at;
-                        let indent = indent_of(first);
-                        let line = last_line(&self.text, first.line, |line| indent_in(line) >= indent);
-                        after_line(&self.text, line, &[format!("{}{entry}", " ".repeat(indent))])
-                    }
-                }
-            }
-        };
+        let file = YamlFile::from_str(&self.text).ok()?;
+        let map = mapping(&file, path)?;
         object(&mut self.meant, path)?.insert(key.to_string(), value.into());
+        let Some(old) = map.get(key) else {
+            map.set(key, parsed(&self.quoted(value))?);
+            return self.accept(file.to_string(), &Addition::of_last_member(&map)?);
+        };
+        let at = span(&old)?;
+        let quoted = match self.text.get(at.start..at.end)?.starts_with('\'') {
+            true => format!("'{}'", value.replace('\'', "''")),
+            false => Json::from(value).to_string(),
+        };
+        old.as_scalar()?;
+        map.set(key, parsed(&quoted)?);
+        let text = file.to_string();
+        let replaces_only =
+            text.get(..at.start) == self.text.get(..at.start) && text.ends_with(self.text.get(at.end..)?);
+        self.text = Some(text).filter(|_| replaces_only)?;
         Some(())
+    }
+
+    /// Adds a member to the mapping at `path`: the first one if the mapping is written in brackets, otherwise the last one.
+    pub fn insert(&mut self, path: &[PathStep<'_>], key: &str, value: &StyledText) -> Option<()> {
+        let file = YamlFile::from_str(&self.text).ok()?;
+        let map = mapping(&file, path)?;
+        object(&mut self.meant, path)?.insert(key.to_string(), yaml::read(&value.flow).ok()?.to_json());
+        if map.is_flow_style() {
+            map.insert_at_index(0, key, parsed(&value.flow)?);
+            let start = span(&map.entries().next()?.key_node()?)?.start;
+            return self.accept(file.to_string(), &Addition { start, before: None, is_flow: true });
+        }
+        map.set(key, parsed(&value.block)?);
+        self.accept(file.to_string(), &Addition::of_last_member(&map)?)
     }
 
     /// Appends an item to the list under `key` of the mapping at `path`. If the list does not exist, creates it.
     pub fn push(&mut self, path: &[PathStep<'_>], key: &str, item: &YamlMembers<'_>) -> Option<()> {
-        let root = yaml::read(&self.text).ok()?;
-        let map = at(&root, path)?;
-        let Value::Map(entries) = &map.value else { return None };
-        self.text = match entries.iter().find(|(known, _)| known.text == key) {
-            Some((name, list)) => match &list.value {
-                Value::List(items) if is_flow(&self.text, list) => {
-                    let last = items.last().map(|item| (item.at, item));
-                    add_flow(&self.text, list, last, &self.flow(item))?
-                }
-                Value::List(items) => self.add_block(items, item)?,
-                // The key has no value, as in `keys:`.
-                Value::Null if list.at == name.at => {
-                    let lines = self.block(indent_of(name.at) + 2, item);
-                    after_line(&self.text, name.at.line, &lines)
-                }
-                _ => return None,
-            },
-            None if is_flow(&self.text, map) => {
-                let entry = format!("{}: [{}]", self.word(key), self.flow(item));
-                let last = entries.last().map(|(key, value)| (key.at, value));
-                add_flow(&self.text, map, last, &entry)?
-            }
-            None => {
-                let first = entries.first()?.0.at;
-                let indent = indent_of(first);
-                let line = last_line(&self.text, first.line, |line| indent_in(line) >= indent);
-                let head = format!("{}{}:", " ".repeat(indent), self.word(key));
-                after_line(&self.text, line, &[vec![head], self.block(indent + 2, item)].concat())
-            }
-        };
+        let file = YamlFile::from_str(&self.text).ok()?;
+        let map = mapping(&file, path)?;
         let members = item.iter().map(|(name, value)| ((*name).to_string(), Json::from(value.as_str())));
-        let list = object(&mut self.meant, path)?.entry(key).or_insert_with(|| Json::Array(Vec::new()));
-        if list.is_null() {
-            *list = Json::Array(Vec::new());
+        let meant = object(&mut self.meant, path)?.entry(key).or_insert(Json::Null);
+        let is_new = meant.is_null();
+        if is_new {
+            *meant = Json::Array(Vec::new());
         }
-        list.as_array_mut()?.push(Json::Object(members.collect()));
-        Some(())
+        meant.as_array_mut()?.push(Json::Object(members.collect()));
+        if is_new {
+            let list = match map.is_flow_style() {
+                true => format!("[{}]", self.flow(item)),
+                false => self.block(item).replace('\n', "\n  ").trim_end().replacen("", "- ", 1),
+            };
+            map.set(key, parsed(&list)?);
+            return self.accept(file.to_string(), &Addition::of_last_member(&map)?);
+        }
+        let list = map.get(key)?.as_sequence()?.clone();
+        let is_flow_item = |item: YamlNode| item.as_mapping().is_some_and(Mapping::is_flow_style);
+        let is_flow = list.is_flow_style() || list.first().is_some_and(is_flow_item);
+        list.push(parsed(&if is_flow { self.flow(item) } else { self.block(item) })?);
+        let starts: Vec<usize> = list.values().filter_map(|item| Some(span(&item)?.start)).collect();
+        self.accept(file.to_string(), &Addition::of_last(&starts, list.is_flow_style())?)
     }
 
     /// Returns the new text and its tree; `None` if the text does not have the intended value.
@@ -103,12 +112,16 @@ impl Draft {
         (root.to_json() == self.meant).then_some((self.text, root))
     }
 
-    fn is_json(&self) -> bool {
-        self.text.trim_start().starts_with('{')
+    /// Takes over a text with an addition, in the better layout if there is one; `None` if characters of the old text are gone.
+    fn accept(&mut self, text: String, addition: &Addition) -> Option<()> {
+        let added = text.len().checked_sub(self.text.len())?;
+        let laid_out = addition.laid_out(&text, added, &self.meant).filter(|text| only_adds(&self.text, text));
+        self.text = laid_out.or_else(|| Some(text).filter(|text| only_adds(&self.text, text)))?;
+        Some(())
     }
 
-    fn word(&self, key: &str) -> String {
-        if self.is_json() { format!("\"{key}\"") } else { key.to_string() }
+    fn is_json(&self) -> bool {
+        self.text.trim_start().starts_with('{')
     }
 
     fn quoted(&self, value: &str) -> String {
@@ -118,43 +131,77 @@ impl Draft {
 
     /// Formats an item in flow style, such as `{ id: b-1, prefix: … }`.
     fn flow(&self, item: &YamlMembers<'_>) -> String {
+        let name = |key: &str| if self.is_json() { format!("\"{key}\"") } else { key.to_string() };
         let members: Vec<_> =
-            item.iter().map(|(key, value)| format!("{}: {}", self.word(key), self.quoted(value))).collect();
+            item.iter().map(|(key, value)| format!("{}: {}", name(key), self.quoted(value))).collect();
         format!("{{ {} }}", members.join(", "))
     }
 
-    /// Formats an item in block style: `- id: b-1` and the lines below it.
-    fn block(&self, indent: usize, item: &YamlMembers<'_>) -> Vec<String> {
-        let lead = |i: usize| format!("{}{}", " ".repeat(indent), if i == 0 { "- " } else { "  " });
-        let line = |(i, (key, value)): (usize, &(&str, String))| format!("{}{key}: {}", lead(i), self.quoted(value));
-        item.iter().enumerate().map(line).collect()
-    }
-
-    /// Appends an item to a block-style list. The new item has the layout of the first item.
-    fn add_block(&self, items: &[Node], item: &YamlMembers<'_>) -> Option<String> {
-        let first = items.first()?;
-        let (before, _) = split_at(&self.text, first.at)?;
-        let lead = before.rsplit('\n').next().unwrap_or_default().trim_end();
-        let dash = lead.chars().count().checked_sub(1).filter(|_| lead.ends_with('-'))?;
-        let inside = |line: &str| {
-            let indent = indent_in(line);
-            indent > dash || indent == dash && line.trim_start().starts_with('-')
-        };
-        let line = last_line(&self.text, first.at.line, inside);
-        Some(match is_flow(&self.text, first) {
-            true => after_line(&self.text, line, &[format!("{}- {}", " ".repeat(dash), self.flow(item))]),
-            false => after_line(&self.text, line, &self.block(dash, item)),
-        })
+    /// Formats an item in block style, with one line for each member.
+    fn block(&self, item: &YamlMembers<'_>) -> String {
+        item.iter().map(|(key, value)| format!("{key}: {}\n", self.quoted(value))).collect()
     }
 }
 
-/// Returns the value at a path.
-fn at<'n>(root: &'n Node, path: &[PathStep<'_>]) -> Option<&'n Node> {
-    path.iter().try_fold(root, |node, step| match (step, &node.value) {
-        (PathStep::Key(key), _) => node.get(key),
-        (PathStep::Item(index), Value::List(items)) => items.get(*index),
-        (PathStep::Item(_), _) => None,
-    })
+/// Where the new text has a new entry, in bytes.
+struct Addition {
+    start: usize,
+    /// The start of the entry before it, if it follows one.
+    before: Option<usize>,
+    is_flow: bool,
+}
+
+impl Addition {
+    fn of_last_member(map: &Mapping) -> Option<Addition> {
+        let starts: Vec<usize> = map.entries().filter_map(|entry| Some(span(&entry.key_node()?)?.start)).collect();
+        Addition::of_last(&starts, map.is_flow_style())
+    }
+
+    fn of_last(starts: &[usize], is_flow: bool) -> Option<Addition> {
+        let (start, before) = starts.split_last()?;
+        Some(Addition { start: *start, before: before.last().copied(), is_flow })
+    }
+
+    /// Returns the text with a better layout, if there is one. In brackets, the addition starts a line if the entry before it
+    /// does. In block style, the blank lines after a text block stay behind the addition.
+    fn laid_out(&self, text: &str, added: usize, meant: &Json) -> Option<String> {
+        let line_of = |at: usize| text.get(..at).map(|head| head.rfind('\n').map_or(0, |end| end + 1));
+        let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let (head, tail) = text.split_at_checked(self.start)?;
+        if self.is_flow {
+            let Some(before) = self.before else {
+                let (new, rest) = tail.split_at_checked(added)?;
+                let is_alone = head.ends_with(['{', '[']) && rest.starts_with(['}', ']']);
+                return is_alone.then(|| format!("{head} {new} {rest}"));
+            };
+            let lead = text.get(line_of(before)?..before).filter(|lead| lead.trim().is_empty())?;
+            return Some(format!("{},{newline}{lead}{tail}", head.strip_suffix(", ")?));
+        }
+        let (head, tail) = text.split_at_checked(line_of(self.start)?)?;
+        let (new, tail) = tail.split_at_checked(added)?;
+        let kept = head.trim_end();
+        let blank = head.strip_prefix(kept)?.strip_prefix(newline).filter(|blank| !blank.is_empty())?;
+        let moved = format!("{kept}{newline}{new}{blank}{tail}");
+        // After `|+`, blank lines are part of the text.
+        yaml::read(&moved).is_ok_and(|root| root.to_json() == *meant).then_some(moved)
+    }
+}
+
+/// Whether the new text is the old text with an addition in one place.
+fn only_adds(old: &str, new: &str) -> bool {
+    let same = old.bytes().zip(new.bytes()).take_while(|(old, new)| old == new).count();
+    let rest = old.as_bytes().get(same..).unwrap_or_default();
+    new.len() >= old.len() && new.as_bytes().ends_with(rest)
+}
+
+/// Returns the mapping at a path. Aliases are not followed.
+fn mapping(file: &YamlFile, path: &[PathStep<'_>]) -> Option<Mapping> {
+    let root = YamlNode::Mapping(file.document()?.as_mapping()?);
+    let found = path.iter().try_fold(root, |node, step| match step {
+        PathStep::Key(key) => node.as_mapping()?.get(*key),
+        PathStep::Item(index) => node.as_sequence()?.get(*index),
+    });
+    found?.as_mapping().cloned()
 }
 
 fn object<'j>(root: &'j mut Json, path: &[PathStep<'_>]) -> Option<&'j mut Map<String, Json>> {
@@ -165,132 +212,18 @@ fn object<'j>(root: &'j mut Json, path: &[PathStep<'_>]) -> Option<&'j mut Map<S
     found?.as_object_mut()
 }
 
-/// Whether a mapping or list is written in brackets. Comparing positions is not enough: a block-style list can start at the
-/// position of its first item, and that item can be in brackets.
-pub fn is_flow(text: &str, node: &Node) -> bool {
-    let bracket = if matches!(node.value, Value::List(_)) { '[' } else { '{' };
-    split_at(text, node.at).is_some_and(|(_, rest)| rest.starts_with(bracket))
+/// Parses the text of a new value. Its quotes and brackets stay as they are.
+fn parsed(text: &str) -> Option<YamlNode> {
+    let document = YamlFile::from_str(text).ok()?.document()?;
+    let list = document.as_sequence().map(YamlNode::Sequence);
+    let map = document.as_mapping().map(YamlNode::Mapping);
+    list.or(map).or_else(|| document.as_scalar().map(YamlNode::Scalar))
 }
 
-/// Returns the text with one string value replaced. The quotes of the old value are kept.
-fn replaced(text: &str, old: &Node, value: &str) -> Option<String> {
-    let Value::Text(was) = &old.value else { return None };
-    let (before, rest) = split_at(text, old.at)?;
-    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let quote = quote.map(String::from).unwrap_or_default();
-    let after = rest.strip_prefix(quote.as_str())?.strip_prefix(was.as_str())?.strip_prefix(quote.as_str())?;
-    let quote = if quote.is_empty() { "\"" } else { &quote };
-    Some(format!("{before}{quote}{value}{quote}{after}"))
-}
-
-/// Returns the text with an entry added after the last entry in brackets. If the last entry starts a line, the new entry also
-/// starts one.
-fn add_flow(text: &str, node: &Node, last: Option<(Position, &Node)>, entry: &str) -> Option<String> {
-    let Some((start, value)) = last else {
-        let (before, rest) = split_at(text, node.at)?;
-        let bracket = rest.chars().next().filter(|c| matches!(c, '{' | '['))?;
-        return Some(format!("{before}{bracket} {entry} {}", rest.get(1..)?.trim_start_matches(' ')));
-    };
-    let (line, _) = split_at(text, start)?;
-    let lead = line.rsplit('\n').next().unwrap_or_default();
-    let separator = match lead.trim().is_empty() {
-        true => format!(",{}{lead}", newline(text)),
-        false => ", ".to_string(),
-    };
-    let (before, rest) = split_at(text, value.at)?;
-    let (last, after) = rest.split_at_checked(length(rest)?)?;
-    Some(format!("{before}{last}{separator}{entry}{after}"))
-}
-
-/// Returns the length in bytes of the value at the start of a text.
-fn length(text: &str) -> Option<usize> {
-    let quoted = |text: &str, quote: char| {
-        let mut escaped = false;
-        let end = text.char_indices().skip(1).find(|(_, c)| match c {
-            _ if escaped => {
-                escaped = false;
-                false
-            }
-            '\\' if quote == '"' => {
-                escaped = true;
-                false
-            }
-            c => *c == quote,
-        });
-        end.map(|(at, _)| at + 1)
-    };
-    match text.chars().next()? {
-        quote @ ('"' | '\'') => quoted(text, quote),
-        '{' | '[' => {
-            let (mut at, mut depth) = (0, 0_usize);
-            loop {
-                let rest = text.get(at..)?;
-                match rest.chars().next()? {
-                    quote @ ('"' | '\'') => at += quoted(rest, quote)?,
-                    '#' if text.get(..at)?.ends_with([' ', '\n']) => at += rest.find('\n')?,
-                    bracket @ ('{' | '[' | '}' | ']') => {
-                        depth = if matches!(bracket, '{' | '[') { depth + 1 } else { depth.checked_sub(1)? };
-                        at += 1;
-                        if depth == 0 {
-                            return Some(at);
-                        }
-                    }
-                    other => at += other.len_utf8(),
-                }
-            }
-        }
-        _ => {
-            let end = text.find([',', '}', ']', '\n']).unwrap_or(text.len());
-            let word = text.get(..end)?;
-            Some(word.split(" #").next().unwrap_or(word).trim_end().len())
-        }
-    }
-}
-
-fn split_at(text: &str, at: Position) -> Option<(&str, &str)> {
-    let before: usize = text.split_inclusive('\n').take(at.line.checked_sub(1)? as usize).map(str::len).sum();
-    let line = text.get(before..)?;
-    let within = line.char_indices().nth(indent_of(at)).map_or(line.len(), |(within, _)| within);
-    text.split_at_checked(before + within)
-}
-
-/// Returns the number of characters before a position on its line.
-pub fn indent_of(at: Position) -> usize {
-    at.column.saturating_sub(1) as usize
-}
-
-/// Returns the number of spaces at the start of a line.
-pub fn indent_in(line: &str) -> usize {
-    line.len() - line.trim_start_matches(' ').len()
-}
-
-/// Returns the last content line of a block that starts at line `from`. Comments and blank lines are not content.
-pub fn last_line(text: &str, from: u32, belongs: impl Fn(&str) -> bool) -> u32 {
-    let says = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    let following = text.lines().zip(1_u32..).skip(from as usize);
-    let inside = following.take_while(|(line, _)| !says(line) || belongs(line));
-    inside.filter(|(line, _)| says(line)).map(|(_, number)| number).last().unwrap_or(from)
-}
-
-/// Returns the text with new lines inserted after a line.
-pub fn after_line(text: &str, line: u32, new: &[String]) -> String {
-    let end = newline(text);
-    let mut out = String::with_capacity(text.len() + new.iter().map(|line| line.len() + 2).sum::<usize>());
-    for (at, written) in (1_u32..).zip(text.split_inclusive('\n')) {
-        out.push_str(written);
-        if at == line {
-            if !written.ends_with('\n') {
-                out.push_str(end);
-            }
-            new.iter().for_each(|line| out.extend([line.as_str(), end]));
-        }
-    }
-    out
-}
-
-/// Returns the line ending that the text uses.
-fn newline(text: &str) -> &'static str {
-    if text.contains("\r\n") { "\r\n" } else { "\n" }
+/// Returns the bytes of a value in the text.
+fn span(node: &YamlNode) -> Option<std::ops::Range<usize>> {
+    let range = node.byte_range();
+    Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
 
 #[cfg(test)]

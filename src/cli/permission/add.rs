@@ -6,11 +6,11 @@ use clap::Args;
 
 use super::lock::{self, PermissionLock};
 use crate::cli::files::Staged;
-use crate::cli::yaml_edit::{after_line, indent_in, indent_of, is_flow, last_line};
+use crate::cli::yaml_edit::{Draft, PathStep, StyledText};
 use crate::cli::{Exit, Failure, Output, ToolOutcome, gateway, yaml};
 use crate::config::document::Document;
 use crate::config::mask::{MAX_BITS, Mask};
-use crate::config::node::{MapKey, Node, Value};
+use crate::config::node::Node;
 use crate::config::permission::{PermissionDomain, name_fault};
 
 /// The options of `permission add`.
@@ -25,18 +25,18 @@ pub struct PermissionAddOptions {
     /// The permission
     #[arg(value_name = "NAME")]
     name: String,
-    /// A description of what the permission allows
+    /// The description: what the permission allows
     #[arg(long)]
     description: String,
-    /// The version or date that introduces the permission
+    /// The version or date that introduces it
     #[arg(long)]
     since: Option<String>,
-    /// The owner of the permission
+    /// The owner responsible for it
     #[arg(long)]
     owner: Option<String>,
 }
 
-/// Adds the permission to the document.
+/// Adds the permission.
 pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     if let Some(fault) = name_fault(&options.domain).or_else(|| name_fault(&options.name)) {
         return Err(Failure::Message(fault));
@@ -50,7 +50,7 @@ pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     }
     let lock = PermissionLock::read(&lock::beside(&options.file))?.unwrap_or_default();
     let bit = next_bit(domain, &lock, &options.domain)?;
-    let edited = insert(&text, &root, &options.domain, &entry(options, bit, text.trim_start().starts_with('{')));
+    let edited = insert(&text, &root, options, bit);
     let refusal = || format!("{}: the layout of its `permissions` cannot be edited", options.file);
     let edited = edited.filter(|edited| adds_only(edited, &root, options, bit)).ok_or_else(refusal)?;
     read(&edited, &options.file)?;
@@ -77,11 +77,11 @@ fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
     match next < MAX_BITS {
         true => Ok(next),
-        false => Err(Failure::Message(format!("`{name}` has no free bit: a domain has {MAX_BITS} bits"))),
+        false => Err(Failure::Message(format!("`{name}` has no bit left: there are {MAX_BITS}"))),
     }
 }
 
-/// Formats an entry such as `READ: { bit: 0, description: "…" }`. Strings are in JSON syntax, which is also valid YAML.
+/// Formats the value of an entry, such as `{ bit: 0, description: "…" }`. Strings are in JSON syntax, which is also valid YAML.
 fn entry(options: &PermissionAddOptions, bit: u16, as_json: bool) -> String {
     let quoted = |text: &str| serde_json::Value::String(text.to_string()).to_string();
     let key = |name: &str| if as_json { quoted(name) } else { name.to_string() };
@@ -90,37 +90,32 @@ fn entry(options: &PermissionAddOptions, bit: u16, as_json: bool) -> String {
     for (name, value) in [("since", &options.since), ("owner", &options.owner)] {
         members.extend(value.as_ref().map(|value| format!("{}: {}", key(name), quoted(value))));
     }
-    format!("{}: {{ {} }}", key(&options.name), members.join(", "))
+    format!("{{ {} }}", members.join(", "))
 }
 
-fn insert(text: &str, root: &Node, domain: &str, entry: &str) -> Option<String> {
-    let Value::Map(sections) = &root.value else { return None };
-    let whole = |text: &str, indent: usize| format!("{}{text}", " ".repeat(indent));
-    let new_domain = |indent| vec![whole(&format!("{domain}:"), indent), whole(entry, indent + 2)];
-    let Some((key, permissions)) = sections.iter().find(|(key, _)| key.text == "permissions") else {
-        let separator = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        return Some(format!("{text}{separator}\npermissions:\n{}\n", new_domain(2).join("\n")));
-    };
-    let Value::Map(domains) = &permissions.value else { return None };
-    if is_flow(text, permissions) {
-        let place = domains.iter().find(|(key, _)| key.text == domain);
-        return match place {
-            Some((_, inner)) => after_brace(text, inner, entry),
-            None => after_brace(text, permissions, &format!("{}: {{ {entry} }}", quoted_like(text, domain))),
-        };
-    }
-    match domains.iter().find(|(key, _)| key.text == domain) {
-        Some((_, inner)) if is_flow(text, inner) => after_brace(text, inner, entry),
-        Some((key, inner)) => {
-            let Value::Map(entries) = &inner.value else { return None };
-            let indent = indent_of(entries.first()?.0.at);
-            Some(after_line(text, end_of_block(text, key), &[whole(entry, indent)]))
+/// Returns the text with the entry inserted.
+fn insert(text: &str, root: &Node, options: &PermissionAddOptions, bit: u16) -> Option<String> {
+    let as_json = text.trim_start().starts_with('{');
+    let (domain, name, value) = (&options.domain, &options.name, entry(options, bit, as_json));
+    let key = |name: &str| if as_json { format!("\"{name}\"") } else { name.to_string() };
+    let new_domain = StyledText { flow: format!("{{ {}: {value} }}", key(name)), block: format!("{name}: {value}\n") };
+    let mut draft = Draft::new(text, root);
+    match root.get("permissions").map(|permissions| permissions.get(domain)) {
+        None if !as_json => {
+            let separator = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+            return Some(format!("{text}{separator}\npermissions:\n  {domain}:\n    {name}: {value}\n"));
         }
         None => {
-            let lines = new_domain(indent_of(domains.first()?.0.at));
-            Some(after_line(text, end_of_block(text, key), &lines))
+            let section = format!("{{ {}: {} }}", key(domain), new_domain.flow);
+            draft.insert(&[], "permissions", &StyledText { block: section.clone(), flow: section })?;
+        }
+        Some(None) => draft.insert(&[PathStep::Key("permissions")], domain, &new_domain)?,
+        Some(Some(_)) => {
+            let value = StyledText { flow: value.clone(), block: value };
+            draft.insert(&[PathStep::Key("permissions"), PathStep::Key(domain)], name, &value)?;
         }
     }
+    draft.finish().map(|(text, _)| text)
 }
 
 /// Whether the edited text has the old content plus exactly the new permission.
@@ -136,25 +131,4 @@ fn adds_only(edited: &str, root: &Node, options: &PermissionAddOptions, bit: u16
         domain.as_object_mut().map(|names| names.remove(&options.name));
     }
     added == Some(bit.into()) && before == after
-}
-
-/// Adds quotes to a key if the document is JSON.
-fn quoted_like(text: &str, key: &str) -> String {
-    if text.trim_start().starts_with('{') { format!("\"{key}\"") } else { key.to_string() }
-}
-
-/// Returns the last content line of the block under a key. The lines of the block are indented deeper than the key.
-fn end_of_block(text: &str, key: &MapKey) -> u32 {
-    last_line(text, key.at.line, |line| indent_in(line) > indent_of(key.at))
-}
-
-/// Inserts the entry directly after `{`, before all existing entries.
-fn after_brace(text: &str, node: &Node, entry: &str) -> Option<String> {
-    let is_empty = matches!(&node.value, Value::Map(entries) if entries.is_empty());
-    let before: usize = text.split_inclusive('\n').take(node.at.line.saturating_sub(1) as usize).map(str::len).sum();
-    let line = text.get(before..)?;
-    let within = line.char_indices().nth(indent_of(node.at)).filter(|(_, c)| *c == '{')?.0;
-    let (head, tail) = text.split_at_checked(before + within + 1)?;
-    let separator = if is_empty { " " } else { "," };
-    Some(format!("{head} {entry}{separator}{}{tail}", if is_empty || tail.starts_with([' ', '\n']) { "" } else { " " }))
 }

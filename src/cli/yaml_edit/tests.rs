@@ -61,6 +61,42 @@ fn an_item_is_added_in_the_layout_of_the_list() {
             "{\n\t\"clients\": [{\n\t\t\"id\": \"a\"\n\t}]\n}",
             "{\n\t\"clients\": [{\n\t\t\"id\": \"a\",\n\t\t\"keys\": [{ \"id\": \"k-2\", \"at\": \"2026-01-01\" }]\n\t}]\n}",
         ),
+        (
+            "clients:\n  - id: a\n    keys:\n      -\n        id: k-1\n",
+            "clients:\n  - id: a\n    keys:\n      -\n        id: k-1\n      - id: k-2\n        at: '2026-01-01'\n",
+        ),
+        (
+            "clients:\n  - id: a\n    text: |+\n      much\n\n# the end\n",
+            "clients:\n  - id: a\n    text: |+\n      much\n\n    keys:\n      - id: k-2\n        at: '2026-01-01'\n# the end\n",
+        ),
+        (
+            "clients:\r\n  - id: a\r\n    keys:\r\n      - id: k-1 # ü\r\n\r\n  - id: b\r\n",
+            "clients:\r\n  - id: a\r\n    keys:\r\n      - id: k-1 # ü\r\n      - id: k-2\r\n        at: '2026-01-01'\r\n\r\n  - id: b\r\n",
+        ),
+        (
+            "{\r\n  \"clients\": [{\r\n    \"id\": \"a\"\r\n  }]\r\n}\r\n",
+            "{\r\n  \"clients\": [{\r\n    \"id\": \"a\",\r\n    \"keys\": [{ \"id\": \"k-2\", \"at\": \"2026-01-01\" }]\r\n  }]\r\n}\r\n",
+        ),
+        (
+            "# head\n%YAML 1.2\n---\nclients:\n  - id: 😀日本\n    keys: [{ id: k-1 }]\n... # end\n",
+            "# head\n%YAML 1.2\n---\nclients:\n  - id: 😀日本\n    keys: [{ id: k-1 }, { id: k-2, at: '2026-01-01' }]\n... # end\n",
+        ),
+        (
+            "\u{feff}clients:\n  - id: a\n    keys:\n      - id: k-1\n",
+            "\u{feff}clients:\n  - id: a\n    keys:\n      - id: k-1\n      - id: k-2\n        at: '2026-01-01'\n",
+        ),
+        (
+            "clients:\n  - id: a\n    keys: [\n      { id: k-1 }, # it's\n      { id: k-3 }\n    ]\n",
+            "clients:\n  - id: a\n    keys: [\n      { id: k-1 }, # it's\n      { id: k-3 },\n      { id: k-2, at: '2026-01-01' }\n    ]\n",
+        ),
+        (
+            "clients:\n  - id: a\n    keys: [\n      { id: k-1 }, ]\n",
+            "clients:\n  - id: a\n    keys: [\n      { id: k-1 },\n      { id: k-2, at: '2026-01-01' }, ]\n",
+        ),
+        (
+            "base: &base { plan: x }\nclients:\n  - &a\n    id: a\n    base: *base\n    keys: &keys\n      - id: k-1\n",
+            "base: &base { plan: x }\nclients:\n  - &a\n    id: a\n    base: *base\n    keys: &keys\n      - id: k-1\n      - id: k-2\n        at: '2026-01-01'\n",
+        ),
     ] {
         assert_eq!(pushed(before).as_deref(), Some(after), "{before}");
     }
@@ -90,6 +126,10 @@ fn a_member_is_added_or_its_value_is_replaced() {
             "{\"clients\": [{\"keys\": [{\n  \"id\": \"k-1\"\n}]}]}",
             "{\"clients\": [{\"keys\": [{\n  \"id\": \"k-1\",\n  \"expires\": \"2026-02-02\"\n}]}]}",
         ),
+        (
+            "clients: [{ keys: [{ id: k-1, expires: \"2030\\u002d01-01\" }] }]",
+            "clients: [{ keys: [{ id: k-1, expires: \"2026-02-02\" }] }]",
+        ),
     ] {
         assert_eq!(set(before).as_deref(), Some(after), "{before}");
     }
@@ -99,16 +139,16 @@ fn a_member_is_added_or_its_value_is_replaced() {
 fn a_layout_that_is_not_understood_is_not_changed() {
     for text in [
         "a: &k [{ id: k-1 }]\nclients:\n  - id: a\n    keys: *k\n",
-        "clients:\n  - id: a\n    keys:\n      -\n        id: k-1\n",
         "clients:\n  - id: a\n    keys: x\n",
+        "clients:\n  - id: a\n    keys: ~\n",
         "clients:\n  - id: a\n    keys: {}\n",
         "clients: []\n",
     ] {
         assert_eq!(pushed(text), None, "{text}");
     }
     for text in [
-        "clients: [{ keys: [{ id: k-1, expires: \"2030\\u002d01-01\" }] }]",
         "clients: [{ keys: [{ id: k-1, expires: [] }] }]",
+        "clients:\n  - keys:\n      - &k { id: k-1 }\nother: *k\n",
         "a: &k { id: k-1 }\nclients: [{ keys: [*k] }]\n",
     ] {
         assert_eq!(set(text), None, "{text}");
