@@ -18,7 +18,7 @@ define OLDER_ENVOYS
 cargo test --quiet --workspace --no-run
 versions=$$($(SETUP)/envoys)
 endef
-WASM_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs' 2>/dev/null)
+WASM_SOURCES := Cargo.toml Cargo.lock build.rs docs/gateway.schema.json $(shell find src -name '*.rs' 2>/dev/null)
 export ENVOY_VERSION PORT
 export RUSTUP_AUTO_INSTALL = 0
 
