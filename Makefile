@@ -18,7 +18,7 @@ define OLDER_ENVOYS
 cargo test --quiet --workspace --no-run
 versions=$$($(SETUP)/envoys)
 endef
-WASM_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs' 2>/dev/null)
+WASM_SOURCES := Cargo.toml Cargo.lock build.rs docs/gateway.schema.json $(shell find src -name '*.rs' 2>/dev/null)
 export ENVOY_VERSION PORT
 export RUSTUP_AUTO_INSTALL = 0
 
@@ -108,10 +108,13 @@ sbom: rust ## list the components of the modules, into dist/portcullis.cdx.json 
 reproducible: wasm ## build the modules twice from scratch and compare them with those in dist/
 	@$(SETUP)/reproducible
 
+reference: rust ## write the key tables of docs/configuration.md from docs/gateway.schema.json
+	@cargo run --quiet --package test-harness --bin reference
+
 clean: ## remove everything that was built or downloaded
 	@rm -rf build dist target
 
-.PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm image fuzz soak sbom reproducible clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
+.PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm image fuzz soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
 
 dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_json/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build build/portcullis.wasm

@@ -19,10 +19,12 @@ pub mod node;
 pub mod permission;
 pub mod polled;
 pub mod problem;
+pub mod read_key;
 pub mod reader;
 pub mod revocation;
 pub mod route;
 pub mod schema;
+pub mod schema_keys;
 pub mod sent_header;
 pub mod source;
 pub mod time;
@@ -96,7 +98,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         plans: fields.get("plans").map(|f| Plan::read_all(&f)).unwrap_or_default(),
         limits: fields.get("limits").map(|f| LimitSettings::read_all(&f, false)).unwrap_or_default(),
         rate_limit_service: fields.get("rate_limit_service").and_then(|f| RateLimitService::read(&f, environment)),
-        limit_headers: fields.get("limit_headers").and_then(|f| LimitHeaders::read(&f)).unwrap_or_default(),
+        limit_headers: LimitHeaders::read(&fields),
         errors: fields.get("errors").and_then(|f| ErrorSettings::read(&f)).unwrap_or_default(),
         audit: fields.get("audit").and_then(|f| Audit::read(&f)).unwrap_or_default(),
         bounds: fields.get("bounds").and_then(|f| WorkerBounds::read(&f)),
@@ -136,7 +138,8 @@ impl ErrorSettings {
         {
             field.problem("a realm may contain only visible ASCII and spaces, without quotes and backslashes");
         }
-        let denied = fields.get("permission_denied_status");
+        let usual = schema_keys::errors::PERMISSION_DENIED_STATUS;
+        let denied = fields.get(usual.name);
         let status = denied.as_ref().and_then(|f| f.number(0, u64::MAX));
         if let (Some(field), Some(status)) = (&denied, status)
             && !matches!(status, 401 | 403)
@@ -144,7 +147,7 @@ impl ErrorSettings {
             field.problem(format!("`{status}` is neither 403 nor 401"));
         }
         fields.finish();
-        Some(ErrorSettings { realm: text.filter(is_plain), denied_as_401: status == Some(401) })
+        Some(ErrorSettings { realm: text.filter(is_plain), denied_as_401: status.unwrap_or(usual.default) == 401 })
     }
 }
 

@@ -22,7 +22,7 @@ mod tests {
 
     /// Returns documents that each have an unknown key in one place, with the schema object that describes the place.
     fn places() -> Vec<(&'static str, Value)> {
-        let bogus = || json!({ "zzzzzzzzzzzzzzzzzzzzzzzz": 1 });
+        let bogus = || json!({ BOGUS: 1 });
         let issuer = |key: &str, value: Value| json!({ "issuers": [{ "name": "a", key: value }] });
         let route = |key: &str, value: Value| json!({ "routes": [{ "path": "/a", key: value }] });
         vec![
@@ -55,8 +55,8 @@ mod tests {
             ("/$defs/upstream", json!({ "upstreams": { "a": bogus() } })),
             ("/$defs/route", json!({ "routes": [bogus()] })),
             ("/$defs/response", route("response", bogus())),
-            ("/$defs/limit", json!({ "limits": [bogus()] })),
-            ("/$defs/route_limit", route("limits", json!([bogus()]))),
+            ("/$defs/limit", json!({ "limits": [{ "store": "global", BOGUS: 1 }] })),
+            ("/$defs/route_limit", route("limits", json!([{ "store": "global", BOGUS: 1 }]))),
             ("/$defs/rate_limit_service", json!({ "rate_limit_service": bogus() })),
             ("/$defs/lease", json!({ "limits": [{ "store": "global", "lease": bogus() }] })),
             ("/$defs/limit_part", json!({ "limits": [{ "by": bogus() }] })),
@@ -71,19 +71,62 @@ mod tests {
     fn the_schema_and_the_reader_accept_the_same_keys() {
         let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
         for (pointer, document) in places() {
-            let (_, problems) = Document::read(&Node::from(document.clone()), &|_| None);
-            let messages: Vec<String> = problems.sorted().into_iter().map(|p| p.message).collect();
-            let unknown =
-                messages.iter().find_map(|m| m.strip_prefix("unknown key `zzzzzzzzzzzzzzzzzzzzzzzz` (accepted: "));
-            let accepted = unknown.unwrap_or_else(|| panic!("{document}: {messages:?}")).trim_end_matches(')');
-            let mut accepted: Vec<&str> = accepted.split(", ").collect();
+            let mut accepted = accepted(&document, "unknown key `");
             accepted.sort_unstable();
             let object = schema.pointer(pointer).unwrap();
-            let described: Vec<&String> = object["properties"].as_object().unwrap().keys().collect();
+            let described: Vec<String> = object["properties"].as_object().unwrap().keys().cloned().collect();
             assert_eq!(described, accepted, "{pointer}");
             assert_eq!(object["additionalProperties"], json!(false), "{pointer}");
         }
     }
+
+    #[test]
+    fn the_schema_and_the_reader_accept_the_same_words() {
+        let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
+        let mut compared = 0;
+        for (pointer, document) in places() {
+            for (key, mut described) in schema.pointer(pointer).unwrap()["properties"].as_object().unwrap() {
+                while let Some(reference) = described.get("$ref").and_then(Value::as_str) {
+                    described = schema.pointer(reference.trim_start_matches('#')).unwrap();
+                }
+                let Some(words) = described.get("enum").and_then(Value::as_array) else { continue };
+                if words.iter().all(Value::is_string) {
+                    let mut document = document.clone();
+                    assert!(put(&mut document, key), "{document}");
+                    assert_eq!(json!(accepted(&document, "`")), json!(words), "{pointer}: {key}");
+                    assert!(described.get("default").is_none_or(|default| words.contains(default)), "{pointer}: {key}");
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 15, "only {compared}");
+    }
+
+    /// Reads a document with the unknown word [`BOGUS`], and returns the words that the message lists as accepted.
+    fn accepted(document: &Value, before: &str) -> Vec<String> {
+        let (_, problems) = Document::read(&Node::from(document.clone()), &|_| None);
+        let messages: Vec<String> = problems.sorted().into_iter().map(|p| p.message).collect();
+        let about = |message: &&String| message.starts_with(&format!("{before}{BOGUS}`"));
+        let message = messages.iter().find(about).unwrap_or_else(|| panic!("{document}: {messages:?}"));
+        let (_, accepted) = message.trim_end_matches(')').split_once("(accepted: ").unwrap();
+        accepted.split(", ").map(str::to_string).collect()
+    }
+
+    /// Replaces the unknown key [`BOGUS`] by this key with an unknown word as its value.
+    fn put(document: &mut Value, key: &str) -> bool {
+        match document {
+            Value::Object(members) if members.contains_key(BOGUS) => {
+                members.remove(BOGUS);
+                members.insert(key.to_string(), json!(BOGUS));
+                true
+            }
+            Value::Object(members) => members.values_mut().any(|inner| put(inner, key)),
+            Value::Array(items) => items.iter_mut().any(|inner| put(inner, key)),
+            _ => false,
+        }
+    }
+
+    const BOGUS: &str = "zzzzzzzzzzzzzzzzzzzzzzzz";
 
     #[test]
     fn fetched_documents_share_definitions_with_the_gateway_schema() {

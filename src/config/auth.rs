@@ -1,7 +1,8 @@
 //! Reads which credentials a route accepts, where API keys may be sent, and how sensitive a route is.
 
 use super::problem::At;
-use super::reader::Field;
+use super::reader::{Field, Fields};
+use super::schema_keys::route::SENSITIVITY;
 
 /// The credentials that a route requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,8 +143,8 @@ fn read_composed(field: &Field<'_>) -> Option<Auth> {
 }
 
 impl Sensitivity {
-    pub(super) fn read(field: &Field<'_>) -> Option<Sensitivity> {
-        field.word(&[("normal", Sensitivity::Normal), ("high", Sensitivity::High)])
+    pub(super) fn read(route: &Fields<'_>) -> Sensitivity {
+        route.word(&SENSITIVITY, &[("normal", Sensitivity::Normal), ("high", Sensitivity::High)])
     }
 }
 

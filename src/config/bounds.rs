@@ -2,36 +2,43 @@
 
 use super::problem::At;
 use super::reader::Field;
+use super::schema_keys::bounds as key;
 
-/// Bounds on the memory of one worker. `None` means the default of the bound.
-#[derive(Clone, Debug, Default)]
+/// Bounds on the memory of one worker.
+///
+/// The memory of the filter is limited to 1 GiB (envoy-facts §2.1), and reading the largest JSON body takes up to half of it.
+/// Envoy buffers held bodies, so the memory of the filter does not limit them.
+#[derive(Clone, Debug)]
 pub struct WorkerBounds {
-    /// The maximum total size of the request bodies that are held back at one time.
+    /// The maximum total size of the request bodies that are held back at one time; `None` means the default, which depends on
+    /// the routes.
     pub held_body_bytes: Option<At<u64>>,
     /// The maximum total size of the request bodies that are copied at one time for checks in `log` mode.
-    pub copied_body_bytes: Option<u64>,
+    pub copied_body_bytes: u64,
     /// The maximum memory for verified tokens and their claims.
-    pub token_cache_bytes: Option<u64>,
+    pub token_cache_bytes: usize,
 }
 
 impl WorkerBounds {
     pub(super) fn read(field: &Field<'_>) -> Option<WorkerBounds> {
         let fields = field.fields()?;
-        let number = |key, most| fields.get(key).and_then(|f| f.number(0, most));
-        let held = fields.get("held_body_bytes");
         let bounds = WorkerBounds {
-            held_body_bytes: held
-                .and_then(|f| f.number(0, MAX_HELD_BYTES).map(|value| At { value, place: f.place.clone() })),
-            copied_body_bytes: number("copied_body_bytes", MAX_BYTES_IN_FILTER),
-            token_cache_bytes: number("token_cache_bytes", MAX_BYTES_IN_FILTER),
+            held_body_bytes: fields.number_if_set(&key::HELD_BODY_BYTES),
+            copied_body_bytes: fields.number(&key::COPIED_BODY_BYTES),
+            token_cache_bytes: fields.size(&key::TOKEN_CACHE_BYTES),
         };
         fields.finish();
         Some(bounds)
     }
 }
 
-/// Envoy buffers held bodies, so the memory limit of the filter does not apply to them.
-const MAX_HELD_BYTES: u64 = 64 << 30;
-/// The memory of the filter is limited to 1 GiB (envoy-facts §2.1). Parsing the largest JSON body takes up to half of this
-/// memory.
-const MAX_BYTES_IN_FILTER: u64 = 128 << 20;
+/// The bounds without a `bounds` section.
+impl Default for WorkerBounds {
+    fn default() -> Self {
+        WorkerBounds {
+            held_body_bytes: None,
+            copied_body_bytes: key::COPIED_BODY_BYTES.default,
+            token_cache_bytes: usize::try_from(key::TOKEN_CACHE_BYTES.default).unwrap_or(usize::MAX),
+        }
+    }
+}

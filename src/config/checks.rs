@@ -4,6 +4,8 @@ use super::node::{Node, Value};
 use super::problem::{At, Place};
 use super::reader::Field;
 use super::schema::SchemaSetting;
+use super::schema_keys::checks as key;
+use super::schema_keys::{json_body, parameter};
 use crate::strict_json::number::Number;
 
 /// Rules for requests. `None` means that the check is disabled.
@@ -66,9 +68,10 @@ pub struct ParameterSettings {
 }
 
 /// The type of a parameter's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ParameterType {
     /// Any string.
+    #[default]
     Text,
     /// An integer in JSON syntax.
     Integer,
@@ -82,13 +85,13 @@ pub enum ParameterType {
 #[derive(Clone, Debug)]
 pub struct JsonBody {
     /// Whether the request must have a body.
-    pub required: Option<bool>,
+    pub required: bool,
     /// The maximum nesting depth of arrays and objects.
-    pub max_depth: Option<u64>,
+    pub max_depth: usize,
     /// The maximum number of JSON values: members, items and the body itself.
-    pub max_values: Option<u64>,
+    pub max_values: usize,
     /// Whether an object may have two members whose names differ only in case.
-    pub case_variants: Option<bool>,
+    pub case_variants: bool,
     /// The schema that the body must match.
     pub schema: Option<SchemaSetting>,
 }
@@ -97,19 +100,17 @@ impl CheckSettings {
     /// Reads the `checks` section of the document or of a route.
     pub(super) fn read(field: &Field<'_>) -> Option<CheckSettings> {
         let fields = field.fields()?;
-        let number = |key, most| {
-            let field = fields.get(key)?;
-            Some(At { value: field.number(0, most)?, place: field.place })
-        };
         let checks = CheckSettings {
-            mode: fields.get("mode").and_then(|f| f.word(&[("enforce", CheckMode::Enforce), ("log", CheckMode::Log)])),
-            max_url_bytes: number("max_url_bytes", MAX_URL_BYTES),
-            max_header_bytes: number("max_header_bytes", MAX_HEADER_BYTES),
-            max_headers: number("max_headers", MAX_HEADERS),
-            max_body_bytes: number("max_body_bytes", MAX_BODY_BYTES),
+            mode: fields
+                .get(key::MODE.name)
+                .and_then(|f| f.word(&[("enforce", CheckMode::Enforce), ("log", CheckMode::Log)])),
+            max_url_bytes: fields.number_if_set(&key::MAX_URL_BYTES),
+            max_header_bytes: fields.number_if_set(&key::MAX_HEADER_BYTES),
+            max_headers: fields.number_if_set(&key::MAX_HEADERS),
+            max_body_bytes: fields.number_if_set(&key::MAX_BODY_BYTES),
             content_types: fields.get("content_types").map(|f| f.texts()),
             query: fields.get("query").map(|f| ParameterSettings::read_all(&f)),
-            other_query: fields.get("other_query").and_then(|f| f.word(&[("allow", true), ("refuse", false)])),
+            other_query: fields.get(key::OTHER_QUERY.name).and_then(|f| f.word(&[("allow", true), ("refuse", false)])),
             headers: fields.get("headers").map(|f| ParameterSettings::read_all(&f)),
             json: fields.get("json").and_then(|f| JsonBody::read(&f)),
             place: fields.place().clone(),
@@ -138,18 +139,16 @@ impl ParameterSettings {
 
     fn read(name: At<String>, field: &Field<'_>) -> Option<ParameterSettings> {
         let fields = field.fields()?;
-        let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let bound = |key| fields.get(key).and_then(|f| bound(&f));
-        let length = |key| fields.get(key).and_then(|f| f.number(0, MAX_URL_BYTES));
         let parameter = ParameterSettings {
             name,
-            kind: fields.get("type").and_then(|f| f.word(&TYPES)).unwrap_or(ParameterType::Text),
-            required: flag("required"),
-            repeat: flag("repeat"),
+            kind: fields.word(&parameter::TYPE, &TYPES),
+            required: fields.flag(&parameter::REQUIRED),
+            repeat: fields.flag(&parameter::REPEAT),
             min: bound("min"),
             max: bound("max"),
-            min_length: length("min_length"),
-            max_length: length("max_length"),
+            min_length: fields.number_if_set(&parameter::MIN_LENGTH).map(|length| length.value),
+            max_length: fields.number_if_set(&parameter::MAX_LENGTH).map(|length| length.value),
             one_of: fields.get("enum").map(|f| f.one_or_more().iter().filter_map(scalar).collect()),
         };
         fields.finish();
@@ -160,12 +159,11 @@ impl ParameterSettings {
 impl JsonBody {
     fn read(field: &Field<'_>) -> Option<JsonBody> {
         let fields = field.fields()?;
-        let number = |key, least, most| fields.get(key).and_then(|f| f.number(least, most));
         let body = JsonBody {
-            required: fields.get("required").and_then(|f| f.flag()),
-            max_depth: number("max_depth", 0, MAX_DEPTH),
-            max_values: number("max_values", 1, MAX_VALUES),
-            case_variants: fields.get("case_variants").and_then(|f| f.word(&[("allow", true), ("refuse", false)])),
+            required: fields.flag(&json_body::REQUIRED),
+            max_depth: fields.size(&json_body::MAX_DEPTH),
+            max_values: fields.size(&json_body::MAX_VALUES),
+            case_variants: fields.word(&json_body::CASE_VARIANTS, &[("allow", true), ("refuse", false)]),
             schema: fields.get("schema").and_then(|f| SchemaSetting::read(&f)),
         };
         fields.finish();
@@ -199,16 +197,3 @@ const TYPES: [(&str, ParameterType); 4] = [
     ("number", ParameterType::Number),
     ("boolean", ParameterType::Boolean),
 ];
-
-/// The largest limits that a document can set. The guard refuses longer request targets before routing, and Envoy accepts at
-/// most 8 MiB of headers.
-const MAX_URL_BYTES: u64 = 65_536;
-const MAX_HEADER_BYTES: u64 = 8 << 20;
-const MAX_HEADERS: u64 = 1_024;
-/// Envoy keeps held bodies in memory, so a larger limit would be dangerous.
-const MAX_BODY_BYTES: u64 = 64 << 20;
-/// The nesting limit of the JSON reader (`strict_json::parse_to_depth`).
-const MAX_DEPTH: u64 = 127;
-/// While a body is parsed, each value takes up to 420 bytes of filter memory. An object with one member takes the most, because
-/// it has its own map node.
-const MAX_VALUES: u64 = 1_000_000;

@@ -22,7 +22,7 @@ pub struct ClientSettings {
     pub permissions: Option<Vec<At<String>>>,
     /// The plan that limits use for the client.
     pub plan: Option<At<String>>,
-    /// Tags that conditions and limits can use.
+    /// Tags that conditions can use and identity headers can contain.
     pub tags: Vec<String>,
     /// The environments in which the client exists; `None` means all environments, an empty list means no environment.
     pub environments: Option<Vec<At<String>>>,

@@ -7,6 +7,7 @@ use super::node::Node;
 use super::polled::PolledSource;
 use super::problem::{Place, Problems};
 use super::reader::Field;
+use super::schema_keys::clients_from as key;
 
 /// The `clients_from` section: the source of additional clients, and a bound on its size.
 #[derive(Clone, Debug)]
@@ -22,12 +23,11 @@ impl ClientsFrom {
     pub(super) fn read(field: &Field<'_>) -> Option<ClientsFrom> {
         let fields = field.fields()?;
         let document = PolledSource::read(&fields);
-        let max_entries = fields.get("max_entries").and_then(|f| f.number(1, MAX_ENTRIES));
+        let max_entries = fields.size(&key::MAX_ENTRIES);
         if fields.get("uri").is_none() && fields.get("cluster").is_none() {
             fields.problem("`uri` and `cluster` are missing");
         }
         fields.finish();
-        let max_entries = max_entries.and_then(|n| usize::try_from(n).ok()).unwrap_or(USUAL_ENTRIES);
         Some(ClientsFrom { document: document?, max_entries })
     }
 }
@@ -65,6 +65,4 @@ pub fn check_entries(clients: &[ClientSettings], most: usize, problems: &mut Pro
 }
 
 /// The default maximum number of entries in a document.
-pub const USUAL_ENTRIES: usize = 10_000;
-/// Envoy buffers at most 32 MiB of a response, and a document with this number of entries is smaller.
-const MAX_ENTRIES: u64 = 50_000;
+pub const USUAL_ENTRIES: usize = key::MAX_ENTRIES.default as usize;

@@ -3,6 +3,7 @@
 use super::document::Cors;
 use super::problem::At;
 use super::reader::Field;
+use super::schema_keys::cors as key;
 
 impl Cors {
     /// Reads one CORS policy.
@@ -13,11 +14,10 @@ impl Cors {
         let allow_methods = texts("allow_methods");
         let allow_headers = texts("allow_headers").unwrap_or_default();
         let expose_headers = texts("expose_headers").unwrap_or_default();
-        let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
-        let allow_credentials = flag("allow_credentials");
-        let allow_private_network = flag("allow_private_network");
+        let allow_credentials = fields.flag(&key::ALLOW_CREDENTIALS);
+        let allow_private_network = fields.flag(&key::ALLOW_PRIVATE_NETWORK);
         let max_age =
-            fields.get("max_age").and_then(|f| f.duration().map(|value| At { value, place: f.place.clone() }));
+            fields.get(key::MAX_AGE.name).and_then(|f| f.duration().map(|value| At { value, place: f.place.clone() }));
         let place = fields.place().clone();
         fields.finish();
         Some(Cors {

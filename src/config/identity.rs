@@ -5,6 +5,7 @@ use super::header_name::{OWN_PREFIX, is_same_cgi_variable, is_token, starts_with
 use super::node::Value;
 use super::problem::At;
 use super::reader::Field;
+use super::schema_keys::identity_header::REQUIRED;
 
 /// A header that identifies the caller to the upstream.
 #[derive(Clone, Debug)]
@@ -49,12 +50,12 @@ impl IdentityHeader {
         let header = At { value: header_name(&name, field)?, place: name.place };
         if let Value::Text(_) = field.node.value {
             let from = Attribute::Claim(ClaimPath::read(field)?);
-            return Some(IdentityHeader { header, from, required: false });
+            return Some(IdentityHeader { header, from, required: REQUIRED.default });
         }
         let fields = field.fields()?;
         let claim = fields.get("claim").and_then(|f| ClaimPath::read(&f)).map(Attribute::Claim);
         let client = fields.get("client").and_then(|f| f.word(&CLIENT)).map(Attribute::Client);
-        let required = fields.get("required").and_then(|f| f.flag()).unwrap_or(false);
+        let required = fields.flag(&REQUIRED);
         let written = ["claim", "client"].iter().filter(|key| fields.get(key).is_some()).count();
         if written != 1 {
             fields.problem("expected exactly one of `claim` and `client`");

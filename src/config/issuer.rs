@@ -1,12 +1,11 @@
 //! Reads the `issuers` section: the token issuers and the sources of their keys.
 
-use std::time::Duration;
-
 use super::document::{IssuerKeySettings, IssuerSettings, RemoteKeys, TokenSource};
 use super::problem::At;
 use super::reader::{Field, Fields};
+use super::schema_keys::{issuer as key, jwks, token_source};
 use super::sent_header;
-use super::token_rules::{TokenRules, short_duration};
+use super::token_rules::TokenRules;
 
 impl IssuerSettings {
     pub(super) fn read(field: &Field<'_>) -> Option<IssuerSettings> {
@@ -15,22 +14,22 @@ impl IssuerSettings {
         let issuer = fields.require("issuer").and_then(|f| f.text_at());
         let algorithms = fields.get("algorithms").map(|f| f.non_empty_texts()).unwrap_or_default();
         let keys = read_keys(&fields);
-        let token_types = fields.get("token_types").map(|f| f.texts());
+        let token_types = fields.get(key::TOKEN_TYPES.name).map(|f| f.texts());
         let token_from = fields.get("token_from").map(|f| f.items()).unwrap_or_default();
         let token_from: Vec<(TokenSource, bool)> = token_from.iter().filter_map(read_source).collect();
         let cross_origin = token_from.iter().filter(|(_, cross_origin)| *cross_origin);
         let insecure_cross_origin = cross_origin.map(|(source, _)| source.clone()).collect();
         let token_from: Vec<TokenSource> = token_from.into_iter().map(|(source, _)| source).collect();
-        let require_client = fields.get("require_client").and_then(|f| f.flag());
-        let unlisted = fields.get("allow_unlisted_clients");
-        let allow_unlisted_clients = unlisted.as_ref().and_then(Field::flag).unwrap_or(false);
+        let require_client = fields.get(key::REQUIRE_CLIENT.name).and_then(|f| f.flag());
+        let allow_unlisted_clients = fields.flag(&key::ALLOW_UNLISTED_CLIENTS);
+        let unlisted = fields.get(key::ALLOW_UNLISTED_CLIENTS.name);
         if let (Some(field), true, Some(true)) = (unlisted, allow_unlisted_clients, require_client) {
             field.problem("contradicts `require_client: true`: keep one of them");
         }
-        let self_issued = fields.get("self_issued");
-        let self_issued = self_issued.and_then(|f| f.flag().map(|value| At { value, place: f.place.clone() }));
-        let self_issued = self_issued.filter(|flag| flag.value);
-        let rules = TokenRules::read(&fields, self_issued.is_some());
+        let is_self_issued = fields.flag(&key::SELF_ISSUED);
+        let self_issued = fields.get(key::SELF_ISSUED.name).filter(|_| is_self_issued);
+        let self_issued = self_issued.map(|f| At { value: true, place: f.place });
+        let rules = TokenRules::read(&fields, is_self_issued);
         let environments = fields.get("environments").map(|f| f.non_empty_texts()).unwrap_or_default();
         fields.finish();
         Some(IssuerSettings {
@@ -40,7 +39,7 @@ impl IssuerSettings {
             keys: keys?,
             rules,
             token_types: token_types.map_or_else(
-                || TOKEN_TYPES.iter().map(ToString::to_string).collect(),
+                || key::TOKEN_TYPES.default.iter().map(ToString::to_string).collect(),
                 |types| types.into_iter().map(|t| t.value).collect(),
             ),
             token_from: if token_from.is_empty() { vec![TokenSource::Bearer] } else { token_from },
@@ -79,12 +78,9 @@ fn read_remote(field: &Field<'_>) -> Option<IssuerKeySettings> {
     let fields = field.fields()?;
     let uri = fields.require("uri").and_then(|f| f.url());
     let cluster = fields.require("cluster").and_then(|f| f.text());
-    let span = |key, default| fields.get(key).and_then(|f| short_duration(&f, MAX_KEY_AGE)).unwrap_or(default);
-    let fresh_for = span("fresh_for", Duration::from_secs(300)).max(Duration::from_secs(1));
-    let stale_for = span("stale_for", Duration::from_secs(3600));
-    let timeout = span("timeout", Duration::from_secs(5)).max(Duration::from_millis(10));
-    let cool_down = span("cool_down", Duration::from_secs(30));
-    let wait = span("wait", Duration::from_secs(5));
+    let (fresh_for, stale_for) = (fields.duration(&jwks::FRESH_FOR), fields.duration(&jwks::STALE_FOR));
+    let timeout = fields.duration(&jwks::TIMEOUT);
+    let (cool_down, wait) = (fields.duration(&jwks::COOL_DOWN), fields.duration(&jwks::WAIT));
     fields.finish();
     Some(IssuerKeySettings::Jwks(RemoteKeys {
         uri: uri?,
@@ -115,13 +111,13 @@ fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     if ["header", "cookie", "query"].iter().filter(|key| fields.get(key).is_some()).count() != 1 {
         fields.problem("expected exactly one of `header`, `cookie` and `query`");
     }
-    let cross_origin = fields.get("insecure_cross_origin");
+    let cross_origin = fields.get(token_source::INSECURE_CROSS_ORIGIN.name);
     if let (Some(flag), false) =
         (&cross_origin, sources.iter().flatten().any(|source| matches!(source, TokenSource::Cookie(_))))
     {
         flag.problem("is for a `cookie`: browsers attach no other token by themselves");
     }
-    let cross_origin = cross_origin.and_then(|f| f.flag()).unwrap_or(false);
+    let cross_origin = fields.flag(&token_source::INSECURE_CROSS_ORIGIN);
     fields.finish();
     Some((sources.into_iter().flatten().next()?, cross_origin))
 }
@@ -136,7 +132,3 @@ fn read_header(field: &Field<'_>) -> Option<TokenSource> {
         }
     }
 }
-
-const MAX_KEY_AGE: Duration = Duration::from_secs(7 * 86_400);
-/// The default `token_types` (RFC 7519 §5.1 and RFC 9068 §2.1).
-const TOKEN_TYPES: [&str; 2] = ["JWT", "at+jwt"];

@@ -5,6 +5,7 @@ use super::mask::{MAX_BITS, Mask};
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
+use super::schema_keys::permission::BIT;
 
 /// A business domain. The permissions of a domain share one mask.
 #[derive(Clone, Debug)]
@@ -95,10 +96,10 @@ impl ForwardPermissions {
 
 /// Reads a bit number, written as `bit: 1`, as `mask: 2` or as `mask: "1 << 1"`.
 fn read_bit(fields: &Fields<'_>) -> Option<At<u16>> {
-    let (bit, mask) = (fields.get("bit"), fields.get("mask"));
+    let (bit, mask) = (fields.get(BIT.name), fields.get("mask"));
     match (bit, mask) {
         (Some(field), None) => {
-            let bit = field.number(0, u64::from(MAX_BITS - 1)).and_then(|bit| u16::try_from(bit).ok())?;
+            let bit = field.number(BIT.least, BIT.most).and_then(|bit| u16::try_from(bit).ok())?;
             Some(At { value: bit, place: field.place })
         }
         (None, Some(field)) => read_mask(&field).map(|value| At { value, place: field.place }),
@@ -113,9 +114,9 @@ fn read_mask(field: &Field<'_>) -> Option<u16> {
     let written = field.node.to_json();
     let shown = written.as_str().map_or_else(|| written.to_string(), str::to_string);
     if let Some(shift) = written.as_str().and_then(|text| text.strip_prefix("1 << ")) {
-        let bit = Mask::parse(shift).ok().and_then(|_| shift.parse().ok()).filter(|bit| *bit < MAX_BITS);
+        let bit = Mask::parse(shift).ok().and_then(|_| shift.parse().ok()).filter(|bit| u64::from(*bit) <= BIT.most);
         if bit.is_none() {
-            field.problem(format!("the shift in `{shown}` is not a whole number from 0 to {}", MAX_BITS - 1));
+            field.problem(format!("the shift in `{shown}` is not a whole number from 0 to {}", BIT.most));
         }
         return bit;
     }
@@ -158,3 +159,5 @@ pub fn name_fault(text: &str) -> Option<String> {
 
 const FORMS: [(&str, PermissionForm); 2] = [("masks", PermissionForm::Masks), ("names", PermissionForm::Names)];
 const MAX_NAME_BYTES: usize = 64;
+/// A mask has room for every bit that the schema accepts.
+const _: () = assert!(BIT.most < MAX_BITS as u64);

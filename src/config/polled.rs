@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::problem::At;
-use super::reader::{Field, Fields};
+use super::reader::Fields;
+use super::schema_keys::clients_from as key;
 use super::url::Url;
 
 /// The address of a polled document and its polling settings.
@@ -29,14 +30,9 @@ impl PolledSource {
     pub(super) fn read(fields: &Fields<'_>) -> Option<PolledSource> {
         let uri = fields.get("uri");
         let cluster = fields.get("cluster");
-        let span = |key, default, least: Duration| {
-            let field = fields.get(key);
-            field.and_then(|f| span_within(&f, least, MOST)).unwrap_or(default)
-        };
-        let poll = span("poll", Duration::from_secs(30), Duration::from_secs(1));
-        let stale_for = span("stale_for", Duration::from_secs(600), Duration::ZERO);
-        let timeout = span("timeout", Duration::from_secs(5), Duration::from_millis(10));
-        let wait = span("wait", Duration::from_secs(5), Duration::ZERO);
+        // The schema defines these keys once for all polled documents.
+        let (poll, stale_for) = (fields.duration(&key::POLL), fields.duration(&key::STALE_FOR));
+        let (timeout, wait) = (fields.duration(&key::TIMEOUT), fields.duration(&key::WAIT));
         let uri = match (&uri, &cluster) {
             (None, None) => return None,
             (None, Some(_)) => {
@@ -60,15 +56,3 @@ impl PolledSource {
         Some(PolledSource { uri: uri?, cluster: cluster?, poll, stale_for, timeout, wait })
     }
 }
-
-fn span_within(field: &Field<'_>, least: Duration, most: Duration) -> Option<Duration> {
-    let found = field.duration()?;
-    if !(least..=most).contains(&found) {
-        let (least, most) = (least.as_millis(), most.as_secs());
-        field.problem(format!("is not between {least} ms and {most} s"));
-        return None;
-    }
-    Some(found)
-}
-
-const MOST: Duration = Duration::from_secs(7 * 86_400);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::environment::{Environment, expand};
 use super::node::{MapKey, Node, Position, Value};
 use super::problem::{At, Place, Problems, near_miss};
+use super::schema_keys::LONGEST;
 use super::url::{Url, redacted};
 
 /// A mapping that is being read. It records which keys were read, so that [`Fields::finish`] can refuse all other keys.
@@ -198,7 +199,9 @@ impl<'n> Field<'n> {
     /// Reads a duration such as `500ms`, `30s`, `5m`, `1h` or `2d`, or a number of seconds.
     pub fn duration(&self) -> Option<Duration> {
         match &self.node.value {
-            Value::Number(n) if n.as_u64().is_some_and(|s| s <= MAX_SECONDS) => n.as_u64().map(Duration::from_secs),
+            Value::Number(n) if n.as_u64().is_some_and(|s| s <= LONGEST.as_secs()) => {
+                n.as_u64().map(Duration::from_secs)
+            }
             Value::Text(text) => {
                 let found = parse_duration(text);
                 if found.is_none() {
@@ -268,9 +271,10 @@ impl Place {
     }
 }
 
-/// Parses a number and its unit. Durations over ten years are refused.
+/// Parses a number and its unit. Durations over ten years are refused: they are probably mistakes, and the sum of two accepted
+/// durations cannot overflow.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
-    parse_any_duration(text).filter(|span| *span <= Duration::from_secs(MAX_SECONDS))
+    parse_any_duration(text).filter(|span| *span <= LONGEST)
 }
 
 /// Parses a number and its unit, without a maximum.
@@ -288,9 +292,6 @@ pub fn parse_any_duration(text: &str) -> Option<Duration> {
     };
     millis.map(Duration::from_millis)
 }
-
-/// Ten years. A longer duration is probably a mistake. With this limit, the sum of two durations cannot overflow.
-const MAX_SECONDS: u64 = 10 * 366 * 86_400;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use super::node::{Node, Value};
 use super::polled::PolledSource;
 use super::problem::{At, Place, Problems};
 use super::reader::{Field, Fields};
+use super::schema_keys::{BoundedKey, revocation as key, revoked};
 
 /// The revocation settings: revoked credentials are refused before they expire.
 #[derive(Clone, Debug)]
@@ -25,9 +26,10 @@ pub struct RevocationSettings {
 }
 
 /// How requests are handled while no revocation list is available.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListUnavailable {
     /// Requests are refused.
+    #[default]
     Refuse,
     /// Requests are accepted, although their credentials may be revoked.
     AcceptUnchecked,
@@ -74,11 +76,10 @@ impl RevocationSettings {
         let fields = field.fields()?;
         let list = PolledSource::read(&fields);
         let revoked = fields.get("revoked").map(|f| entries(&f));
-        let unavailable = fields.get("on_unavailable").and_then(|f| {
-            f.word(&[("refuse", ListUnavailable::Refuse), ("accept_unchecked", ListUnavailable::AcceptUnchecked)])
-        });
-        let max_entries = fields.get("max_entries").and_then(|f| f.number(1, MAX_ENTRIES));
-        let require_jti = fields.get("require_jti").and_then(|f| f.flag()).unwrap_or(false);
+        let unavailable = [("refuse", ListUnavailable::Refuse), ("accept_unchecked", ListUnavailable::AcceptUnchecked)];
+        let on_unavailable = fields.word(&key::ON_UNAVAILABLE, &unavailable);
+        let max_entries = fields.size(&key::MAX_ENTRIES);
+        let require_jti = fields.flag(&key::REQUIRE_JTI);
         if list.is_none() && revoked.is_none() && fields.get("uri").is_none() {
             fields.problem("expected `uri` and `cluster` of a list, or `revoked` with the list itself");
         }
@@ -87,8 +88,8 @@ impl RevocationSettings {
         Some(RevocationSettings {
             list,
             revoked: revoked.unwrap_or_default(),
-            on_unavailable: unavailable.unwrap_or(ListUnavailable::Refuse),
-            max_entries: max_entries.and_then(|n| usize::try_from(n).ok()).unwrap_or(USUAL_ENTRIES),
+            on_unavailable,
+            max_entries,
             require_jti,
             place,
         })
@@ -122,8 +123,8 @@ impl Revoked {
         let (jti, sub, client_id, client, key) =
             (text("jti"), text("sub"), text("client_id"), text("client"), text("key"));
         let issuer = fields.get("issuer").and_then(|f| f.text_at());
-        let time = |key| fields.get(key).and_then(|f| seconds(&f));
-        let (issued_before, expires) = (time("issued_before"), time("expires"));
+        let time = |key: &BoundedKey<u64, ()>| fields.get(key.name).and_then(|f| seconds(&f, key));
+        let (issued_before, expires) = (time(&revoked::ISSUED_BEFORE), time(&revoked::EXPIRES));
         let what = what(&fields, issuer.as_ref(), issued_before);
         let place = fields.place().clone();
         fields.finish();
@@ -147,14 +148,14 @@ enum RevocationKey {
     Nobody,
 }
 
-/// Reads a time as a number of seconds, which is the format of tokens (RFC 7519 §2, NumericDate). All other times in a document
-/// are strings.
-fn seconds(field: &Field<'_>) -> Option<u64> {
+/// Reads a time as a number of seconds, which is the format of tokens (RFC 7519 §2, NumericDate). Other times in a document are
+/// strings.
+fn seconds(field: &Field<'_>, key: &BoundedKey<u64, ()>) -> Option<u64> {
     if let Value::Text(_) = field.node.value {
         field.problem("expected a number, seconds since 1970 as a token's own `exp`, found text");
         return None;
     }
-    field.number(0, MAX_SECONDS)
+    field.number(key.least, key.most)
 }
 
 /// Returns which credentials an entry names, if the combination of its members is valid.
@@ -188,7 +189,4 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
 }
 
 /// The default maximum number of entries in a revocation list.
-pub const USUAL_ENTRIES: usize = 10_000;
-const MAX_ENTRIES: u64 = 100_000;
-/// The end of the year 9999. A later time is probably a mistake.
-const MAX_SECONDS: u64 = 253_402_300_799;
+pub const USUAL_ENTRIES: usize = key::MAX_ENTRIES.default as usize;

@@ -11,6 +11,7 @@ use super::limit::{LimitExclusions, LimitSettings};
 use super::node::Value;
 use super::problem::At;
 use super::reader::{Field, Fields};
+use super::schema_keys::{response, route as key};
 
 impl Route {
     /// Reads one route. A route without `auth` gets the value of `usual`.
@@ -21,7 +22,6 @@ impl Route {
         let texts = |key| fields.get(key).map(|f| f.texts()).unwrap_or_default();
         let non_empty_texts = |key| fields.get(key).map(|f| f.non_empty_texts()).unwrap_or_default();
         let plain = |key| texts(key).into_iter().map(|t| t.value).collect();
-        let flag = |key| fields.get(key).and_then(|f| f.flag()).unwrap_or(false);
         let route = Route {
             name: fields.get("name").and_then(|f| f.text()),
             path: path.unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
@@ -36,15 +36,15 @@ impl Route {
             require_claims: fields.get("require_claims").map(|f| required_claims(&f)).unwrap_or_default(),
             when: texts("when"),
             upstream: fields.get("upstream").and_then(|f| f.text_at()),
-            strip_prefix: flag("strip_prefix"),
+            strip_prefix: fields.flag(&key::STRIP_PREFIX),
             timeout: fields.get("timeout").and_then(|f| f.duration()),
-            forward_token: flag("forward_token"),
+            forward_token: fields.flag(&key::FORWARD_TOKEN),
             response: fields.get("response").and_then(|f| StaticResponse::read(&f)),
             cors: fields.get("cors").and_then(|f| cors_setting(&f)),
             limits: fields.get("limits").map(|f| LimitSettings::read_all(&f, true)).unwrap_or_default(),
             without_limits: fields.get("without_limits").and_then(|f| LimitExclusions::read(&f)),
             checks: fields.get("checks").and_then(|f| CheckSettings::setting(&f)),
-            sensitivity: fields.get("sensitivity").and_then(|f| Sensitivity::read(&f)).unwrap_or_default(),
+            sensitivity: Sensitivity::read(&fields),
             description: fields.get("description").and_then(|f| f.text()),
             place: fields.place().clone(),
         };
@@ -56,11 +56,11 @@ impl Route {
 impl StaticResponse {
     fn read(field: &Field<'_>) -> Option<StaticResponse> {
         let fields = field.fields()?;
-        let status = fields.get("status").and_then(|f| f.number(200, 599));
+        let status = u16::try_from(fields.number(&response::STATUS)).unwrap_or(u16::MAX);
         let body = fields.get("body").map(|f| f.node.to_json());
         let headers = fields.get("headers").map(|f| read_headers(&f)).unwrap_or_default();
         fields.finish();
-        Some(StaticResponse { status: status.and_then(|s| u16::try_from(s).ok()).unwrap_or(200), headers, body })
+        Some(StaticResponse { status, headers, body })
     }
 }
 

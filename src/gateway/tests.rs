@@ -283,6 +283,6 @@ fn limits_that_cannot_be_shared_are_rejected() {
     found.sort();
     assert_eq!(found, expected);
     let lease = shared(json!({ "lease": { "most": 0, "lasting": "1ms" } }));
-    let expected = ["must be between 10ms and 60s", "`0` is not a whole number from 1 to 1000000"];
+    let expected = ["must be between 10ms and 1m", "`0` is not a whole number from 1 to 1000000"];
     assert_eq!(with(service(), lease), expected);
 }

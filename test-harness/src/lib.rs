@@ -39,6 +39,7 @@ pub mod program;
 pub mod protobuf;
 pub mod provider;
 pub mod rate_limits;
+pub mod reference;
 pub mod runner;
 pub mod scene;
 pub mod server;

@@ -9,6 +9,7 @@ use crate::config::claim::ClaimPath;
 use crate::config::node::Value;
 use crate::config::problem::At;
 use crate::config::reader::{Field, Fields, parse_duration};
+use crate::config::schema_keys::{document, limit as key};
 use crate::config::sent_header;
 
 impl Plan {
@@ -33,11 +34,11 @@ impl LimitSettings {
             }
             f.one_or_more().iter().filter_map(read_part).collect::<Vec<_>>()
         });
-        let counts = fields.get("counts").and_then(|f| f.word(&COUNTS)).unwrap_or_default();
+        let counts = fields.word(&key::COUNTS, &COUNTS);
         let allowance = read_allowance(&fields);
         let routes = if of_route { None } else { fields.get("routes").map(|f| f.texts()) };
-        let shadow = fields.get("shadow").and_then(|f| f.flag()).unwrap_or(false);
-        let max_entries = fields.get("max_entries").and_then(|f| f.number(LEAST_ENTRIES, MAX_ENTRIES));
+        let shadow = fields.flag(&key::SHADOW);
+        let max_entries = u32::try_from(fields.number(&key::MAX_ENTRIES)).unwrap_or(u32::MAX);
         let store = read_store(&fields);
         let place = fields.place().clone();
         fields.finish();
@@ -48,7 +49,7 @@ impl LimitSettings {
             allowance: allowance?,
             routes,
             shadow,
-            max_entries: max_entries.and_then(|n| u32::try_from(n).ok()).unwrap_or(ENTRIES),
+            max_entries,
             store,
             place,
         })
@@ -61,12 +62,11 @@ impl LimitSettings {
 }
 
 impl LimitHeaders {
-    pub(in crate::config) fn read(field: &Field<'_>) -> Option<LimitHeaders> {
-        field.word(&[
-            ("ietf", LimitHeaders::Ietf),
-            ("x-ratelimit", LimitHeaders::XRateLimit),
-            ("none", LimitHeaders::None),
-        ])
+    pub(in crate::config) fn read(document: &Fields<'_>) -> LimitHeaders {
+        document.word(
+            &document::LIMIT_HEADERS,
+            &[("ietf", LimitHeaders::Ietf), ("x-ratelimit", LimitHeaders::XRateLimit), ("none", LimitHeaders::None)],
+        )
     }
 }
 
@@ -182,12 +182,12 @@ fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
 
 fn read_own_windows(fields: &Fields<'_>) -> Vec<At<WindowSettings>> {
     let rate = fields.get("rate").and_then(|f| read_rate(&f));
-    let burst = fields.get("burst");
+    let burst = fields.get(key::BURST.name);
     let quota = fields.get("quota").and_then(|f| read_quota(&f));
     if let (Some(burst), None) = (&burst, fields.get("rate")) {
         burst.problem("`burst` needs a `rate`");
     }
-    let burst = burst.and_then(|f| f.number(1, MAX_COUNT));
+    let burst = burst.and_then(|f| f.number(key::BURST.least, key::BURST.most));
     let rate = rate.map(|mut rate| {
         if let (WindowSpan::Rate { burst: most, .. }, Some(burst)) = (&mut rate.value.span, burst) {
             *most = burst;
@@ -233,9 +233,6 @@ const PARTS: [(&str, usize); 5] = [("address", 0), ("user", 1), ("token", 2), ("
 const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::Token, KeyPart::Client, KeyPart::Route];
 const PERIODS: [(&str, QuotaPeriod); 3] =
     [("h", QuotaPeriod::Hour), ("d", QuotaPeriod::Day), ("month", QuotaPeriod::Month)];
-/// The largest accepted number of requests: one billion, which is more than a proxy forwards in a month.
-const MAX_COUNT: u64 = 1_000_000_000;
+/// The maximum count of a rate or a quota. A proxy forwards fewer requests in a month.
+const MAX_COUNT: u64 = key::BURST.most;
 const MAX_NAME_BYTES: usize = 64;
-const ENTRIES: u32 = 65_536;
-const LEAST_ENTRIES: u64 = 64;
-const MAX_ENTRIES: u64 = 16_777_216;

@@ -6,6 +6,7 @@ use super::CountStore;
 use crate::config::environment::Environment;
 use crate::config::problem::At;
 use crate::config::reader::{Field, Fields};
+use crate::config::schema_keys::{lease, limit as key, rate_limit_service};
 use crate::config::url::Url;
 
 /// A service that counts requests for several proxies (`envoy.service.ratelimit.v3`).
@@ -33,9 +34,10 @@ pub struct SharedSettings {
 }
 
 /// How requests are handled while the service does not respond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
     /// This proxy counts the requests itself, with the rate in the document.
+    #[default]
     Local,
     /// All requests are allowed.
     Open,
@@ -52,22 +54,23 @@ impl RateLimitService {
         if let Some((field, _)) = url.as_ref().filter(|(_, url)| url.value.path != "/") {
             field.problem("the address of a gRPC service must not have a path");
         }
-        let domain = fields.get("domain").and_then(|f| f.text());
-        let timeout = fields.get("timeout").and_then(|f| span(&f, LEAST_TIMEOUT, MAX_TIMEOUT));
+        let usual = rate_limit_service::DOMAIN;
+        let domain = fields.get(usual.name).and_then(|f| f.text());
+        let timeout = fields.duration(&rate_limit_service::TIMEOUT);
         fields.finish();
         Some(RateLimitService {
             cluster: cluster?,
             url: url.map(|(_, url)| url),
-            domain: domain.unwrap_or_else(|| "portcullis".to_string()),
-            timeout: timeout.unwrap_or(TIMEOUT),
+            domain: domain.unwrap_or_else(|| usual.default.to_string()),
+            timeout,
         })
     }
 }
 
 /// Reads where the counts of a limit are kept.
 pub(super) fn read_store(fields: &Fields<'_>) -> CountStore {
-    let is_global = fields.get("store").and_then(|f| f.word(&[("local", false), ("global", true)])).unwrap_or(false);
-    let failure = fields.get("on_failure");
+    let is_global = fields.word(&key::STORE, &[("local", false), ("global", true)]);
+    let failure = fields.get(key::ON_FAILURE.name);
     let lease = fields.get("lease");
     if !is_global {
         for field in [failure, lease].iter().flatten() {
@@ -76,36 +79,15 @@ pub(super) fn read_store(fields: &Fields<'_>) -> CountStore {
         return CountStore::Local;
     }
     let words = [("local", OnFailure::Local), ("open", OnFailure::Open), ("closed", OnFailure::Closed)];
-    let on_failure = failure.and_then(|f| f.word(&words)).unwrap_or(OnFailure::Local);
-    let (most, lasting) = lease.and_then(|f| read_lease(&f)).unwrap_or_default();
-    CountStore::Global(SharedSettings { on_failure, most, lasting: lasting.unwrap_or(LASTING) })
+    let on_failure = fields.word(&key::ON_FAILURE, &words);
+    let (most, lasting) = lease.and_then(|f| read_lease(&f)).unwrap_or((None, lease::LASTING.default));
+    CountStore::Global(SharedSettings { on_failure, most, lasting })
 }
 
-fn read_lease(field: &Field<'_>) -> Option<(Option<u32>, Option<Duration>)> {
+fn read_lease(field: &Field<'_>) -> Option<(Option<u32>, Duration)> {
     let fields = field.fields()?;
-    let most = fields.get("most").and_then(|f| f.number(1, MAX_HITS)).and_then(|n| u32::try_from(n).ok());
-    let lasting = fields.get("lasting").and_then(|f| span(&f, LEAST_LASTING, MAX_LASTING));
+    let most = fields.number_if_set(&lease::MOST).and_then(|n| u32::try_from(n.value).ok());
+    let lasting = fields.duration(&lease::LASTING);
     fields.finish();
     Some((most, lasting))
 }
-
-fn span(field: &Field<'_>, least: Duration, most: Duration) -> Option<Duration> {
-    let found = field.duration()?;
-    if found < least || found > most {
-        field.problem(format!("must be between {} and {}", shown(least), shown(most)));
-        return None;
-    }
-    Some(found)
-}
-
-fn shown(span: Duration) -> String {
-    if span.subsec_millis() > 0 { format!("{}ms", span.as_millis()) } else { format!("{}s", span.as_secs()) }
-}
-
-const TIMEOUT: Duration = Duration::from_millis(50);
-const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
-const MAX_TIMEOUT: Duration = Duration::from_secs(5);
-const LASTING: Duration = Duration::from_secs(1);
-const LEAST_LASTING: Duration = Duration::from_millis(10);
-const MAX_LASTING: Duration = Duration::from_secs(60);
-const MAX_HITS: u64 = 1_000_000;

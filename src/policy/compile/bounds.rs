@@ -27,14 +27,12 @@ pub(super) fn compile<'r>(
     }
     MemoryBounds {
         held_bodies: section.held_body_bytes.map_or(usual, |held| held.value),
-        copied_bodies: section.copied_body_bytes.unwrap_or(COPIED_BODIES),
-        token_cache: usize::try_from(section.token_cache_bytes.unwrap_or(TOKEN_CACHE)).unwrap_or(usize::MAX),
+        copied_bodies: section.copied_body_bytes,
+        token_cache: section.token_cache_bytes,
     }
 }
 
 const HELD_BODIES: u64 = 64 << 20;
-const COPIED_BODIES: u64 = 16 << 20;
-const TOKEN_CACHE: u64 = 48 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -9,8 +9,9 @@ use super::super::checks::parameter::{ParameterCheck, number};
 use super::schemas::Schemas;
 use crate::config::checks::{CheckMode, CheckSettings as Section, JsonBody, ParameterSettings, ParameterType};
 use crate::config::problem::{At, Problems};
+use crate::config::schema_keys::checks::{MODE, OTHER_QUERY};
 use crate::config::sent_header;
-use crate::strict_json::{Bounds, MAX_DEPTH};
+use crate::strict_json::Bounds;
 
 /// Validates the `checks` section of the document, even if no route uses the section.
 pub(super) fn check_section(section: &Section, problems: &mut Problems) {
@@ -64,14 +65,14 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
         None => Vec::new(),
     };
     let checks = Checks {
-        log_only: sections().find_map(|s| s.mode) == Some(CheckMode::Log),
+        log_only: sections().find_map(|s| s.mode).map_or(MODE.default == "log", |mode| mode == CheckMode::Log),
         url_bytes: or_none(sections().find_map(|s| bound(&s.max_url_bytes))),
         header_bytes: or_none(sections().find_map(|s| bound(&s.max_header_bytes))),
         headers: or_none(sections().find_map(|s| bound(&s.max_headers))),
         content_types: types.iter().filter_map(|text| MediaRange::parse(text)).collect(),
         accept: types.join(", ").into(),
         query: compile_parameters(sections().find_map(|s| s.query.as_deref()), false),
-        other_query: sections().find_map(|s| s.other_query).unwrap_or(true),
+        other_query: sections().find_map(|s| s.other_query).unwrap_or(OTHER_QUERY.default == "allow"),
         header_values: compile_parameters(sections().find_map(|s| s.headers.as_deref()), true),
         body: most_bytes.map(|most_bytes| Rc::new(BodyCheck { most_bytes, json })),
     };
@@ -79,13 +80,10 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
 }
 
 fn compile_json(section: &JsonBody, schemas: &Schemas) -> JsonCheck {
-    let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    let depth = section.max_depth.map_or(MAX_DEPTH, size);
-    let values = section.max_values.map_or(USUAL_VALUES, size);
     JsonCheck {
-        required: section.required.unwrap_or(false),
-        bounds: Bounds { depth, values },
-        case_variants: section.case_variants.unwrap_or(true),
+        required: section.required,
+        bounds: Bounds { depth: section.max_depth, values: section.max_values },
+        case_variants: section.case_variants,
         schema: schemas.of(section),
     }
 }
@@ -148,6 +146,5 @@ fn check_parameter(parameter: &ParameterSettings, problems: &mut Problems) {
 const JSON_TYPES: [&str; 2] = ["application/json", "application/*+json"];
 /// The default size limit of a JSON body in bytes.
 const USUAL_JSON_BYTES: u64 = 1 << 20;
-const USUAL_VALUES: usize = 10_000;
 /// The maximum size of a JSON body in bytes. Parsing takes about 20 ms per MiB and blocks the worker.
 const MAX_JSON_BYTES: u64 = 10 << 20;

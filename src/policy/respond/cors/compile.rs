@@ -1,12 +1,12 @@
 //! Compiles the `cors` section, and rejects unsafe or ineffective settings.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::{AllowedHeaders, CorsPolicy, ListedOrigin, Methods, Origins, names};
 use crate::config::document::Cors;
 use crate::config::header_name::is_token;
 use crate::config::problem::{At, Problems};
+use crate::config::schema_keys::cors::MAX_AGE;
 use crate::policy::request::origin::OriginPattern;
 use crate::policy::verdict::plan::CorsResponse;
 
@@ -199,7 +199,7 @@ fn expose(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
 
 fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
     let At { value, place } = section.max_age.as_ref()?;
-    if *value > LONGEST_MAX_AGE {
+    if *value > MAX_AGE.most {
         problems.add(
             place,
             format!(
@@ -215,8 +215,6 @@ fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
 fn star_with_credentials(instead: &str) -> String {
     format!("`*` means nothing to browsers beside `allow_credentials: true`: {instead}")
 }
-
-const LONGEST_MAX_AGE: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
 mod tests;
