@@ -127,7 +127,7 @@ impl Gateway {
             let memory = &mut *self.memory.borrow_mut();
             self.calls.borrow_mut().polling.poll(&mut memory.polled, now, shared, &mut outcome.commands)
         };
-        self.wake(now, |on| changed && matches!(on, Awaited::Document(_)), &mut outcome);
+        self.wake(now, |on| changed && matches!(on, Awaited::Document(_)), None, &mut outcome);
         outcome
     }
 
@@ -136,12 +136,13 @@ impl Gateway {
     /// `None`.
     ///
     /// One event wakes about [`MAX_WOKEN`] requests. `woken` counts these requests, and the remaining calls are started at the
-    /// next tick.
+    /// next tick. With `only`, this function returns no other request; the others are woken at the next tick.
     pub fn start_calls(
         &self,
         now: Duration,
         shared: &dyn SharedData,
         woken: &mut usize,
+        only: Option<StreamId>,
         mut start: impl FnMut(&Call) -> bool,
     ) -> Option<GatewayEffects> {
         while *woken < MAX_WOKEN {
@@ -149,7 +150,7 @@ impl Gateway {
             if start(&call) {
                 continue;
             }
-            let outcome = self.on_answer(call.id, Answer::NotStarted, now, shared);
+            let outcome = self.answer(call.id, Answer::NotStarted, now, shared, only);
             *woken += outcome.due.len();
             if !outcome.due.is_empty() || !outcome.commands.is_empty() {
                 return Some(outcome);
@@ -173,6 +174,17 @@ impl Gateway {
         now: Duration,
         shared: &dyn SharedData,
     ) -> GatewayEffects {
+        self.answer(call, answer, now, shared, None)
+    }
+
+    fn answer(
+        &self,
+        call: CallId,
+        answer: Answer<'_>,
+        now: Duration,
+        shared: &dyn SharedData,
+        only: Option<StreamId>,
+    ) -> GatewayEffects {
         let mut outcome = GatewayEffects::default();
         match call {
             CallId::Document(id) => {
@@ -181,7 +193,7 @@ impl Gateway {
                     let polling = &mut self.calls.borrow_mut().polling;
                     polling.on_answer(id, answer, &mut memory.polled, now, shared, &mut outcome.commands);
                 }
-                self.wake(now, |on| matches!(on, Awaited::Document(_)), &mut outcome);
+                self.wake(now, |on| matches!(on, Awaited::Document(_)), only, &mut outcome);
             }
             CallId::Quota(lease) => {
                 let known = {
@@ -190,7 +202,7 @@ impl Gateway {
                     quotas.on_answer(lease, answer, &mut memory.quotas, now, &mut outcome.commands)
                 };
                 if known {
-                    self.wake(now, |on| on == Awaited::Quota(lease), &mut outcome);
+                    self.wake(now, |on| on == Awaited::Quota(lease), only, &mut outcome);
                 }
             }
         }
@@ -209,8 +221,14 @@ impl Gateway {
 
     /// Finds the requests that timed out or whose awaited result has arrived. A large number of requests is spread over several
     /// ticks.
-    fn wake(&self, now: Duration, come: impl Fn(Awaited) -> bool, outcome: &mut GatewayEffects) {
-        let (due, more) = self.waiting.borrow_mut().take(now, come);
+    fn wake(
+        &self,
+        now: Duration,
+        come: impl Fn(Awaited) -> bool,
+        only: Option<StreamId>,
+        outcome: &mut GatewayEffects,
+    ) {
+        let (due, more) = self.waiting.borrow_mut().take(now, come, only);
         outcome.due = due;
         self.set_fast_tick(more);
     }

@@ -226,7 +226,7 @@ fn an_outage_of_the_service_wakes_requests_in_several_ticks() {
         let mut woken = 0;
         let before = due;
         let shared = LocalData::default();
-        while let Some(outcome) = site.gateway.start_calls(site.host.now, &shared, &mut woken, |_| false) {
+        while let Some(outcome) = site.gateway.start_calls(site.host.now, &shared, &mut woken, None, |_| false) {
             due += outcome.due.len();
         }
         assert!(due - before <= 2 * MAX_WOKEN && due > before, "{} requests in one event", due - before);

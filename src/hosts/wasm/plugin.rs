@@ -82,8 +82,14 @@ impl Plugin {
         }
     }
 
-    /// Starts the calls that are due. If Envoy cannot start a call, the requests that wait for it are decided immediately.
-    pub fn start_calls(&self, mut woken: usize, wake: &dyn Fn(StreamId)) {
+    /// Starts the calls that are due in the callback of a request. If Envoy cannot start a call, this request is decided
+    /// immediately. Other requests that wait for the call are decided at the next tick. If another request were refused in this
+    /// callback, Envoy would hold this request forever, because it stores for the whole VM that a reply was sent.
+    pub fn start_calls_of(&self, request: StreamId, wake: &dyn Fn(StreamId)) {
+        self.start_calls(0, Some(request), wake);
+    }
+
+    fn start_calls(&self, mut woken: usize, only: Option<StreamId>, wake: &dyn Fn(StreamId)) {
         let now = host::now();
         let start = |call: &Call| match start(call) {
             Some(token) => {
@@ -92,7 +98,7 @@ impl Plugin {
             }
             None => false,
         };
-        while let Some(outcome) = self.gateway.start_calls(now, &SharedMap, &mut woken, start) {
+        while let Some(outcome) = self.gateway.start_calls(now, &SharedMap, &mut woken, only, start) {
             decide_due(outcome, wake);
         }
         self.set_tick();
@@ -108,7 +114,7 @@ impl Plugin {
     fn handle(&self, outcome: GatewayEffects, wake: &dyn Fn(StreamId)) {
         let woken = outcome.due.len();
         decide_due(outcome, wake);
-        self.start_calls(woken, wake);
+        self.start_calls(woken, None, wake);
     }
 
     fn set_tick(&self) {

@@ -66,7 +66,7 @@ pub fn handle_request_headers(context: u32, ended: bool) -> CallbackResult {
     let stream = stream(context);
     stream.handle_request_headers(ended);
     if let Some(plugin) = stream.plugin().filter(|_| stream.is_waiting()) {
-        plugin.start_calls(0, &wake);
+        plugin.start_calls_of(StreamId(context.into()), &wake);
     }
     stream.action()
 }
