@@ -80,7 +80,7 @@ bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/b
 	cargo run --quiet --release --package test-harness --bin bench -- $(BENCH)
 
 bench-core: rust ## measure the decision core alone, stage by stage (BENCH=name: only benches with that name)
-	@cargo bench --bench decide --bench route --bench authorize --bench limit -- $(BENCH)
+	@cargo bench --bench decide --bench route --bench authorize --bench json_api --bench limit -- $(BENCH)
 
 size: wasm ## list the ten largest crates in each module
 	@for module in portcullis portcullis-full; do
@@ -103,7 +103,7 @@ soak: wasm ## send SOAK (1,000,000) requests and watch Envoy's memory, into docs
 sbom: rust ## list the components of the modules, into dist/portcullis.cdx.json and dist/portcullis-full.cdx.json
 	@mkdir -p dist
 	cargo run --quiet --package test-harness --bin sbom >dist/portcullis.cdx.json
-	cargo run --quiet --package test-harness --bin sbom -- schema >dist/portcullis-full.cdx.json
+	cargo run --quiet --package test-harness --bin sbom -- full >dist/portcullis-full.cdx.json
 
 reproducible: wasm ## build the modules twice from scratch and compare them with those in dist/
 	@$(SETUP)/reproducible
@@ -119,7 +119,7 @@ clean: ## remove everything that was built or downloaded
 dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_json/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build build/portcullis.wasm
 	cargo run --quiet --package pack -- build/portcullis.wasm dist/portcullis.wasm
-	$(SETUP)/wasm-cargo build build/portcullis-full.wasm schema
+	$(SETUP)/wasm-cargo build build/portcullis-full.wasm full
 	cargo run --quiet --package pack -- build/portcullis-full.wasm dist/portcullis-full.wasm
 
 # Set-up. A script does nothing if its work is already done. If it fails, it prints one line about what is missing.

@@ -13,6 +13,7 @@ pub mod environment;
 pub mod header_name;
 pub mod identity;
 pub mod issuer;
+pub mod json_api;
 pub mod limit;
 pub mod mask;
 pub mod node;

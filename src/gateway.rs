@@ -9,6 +9,7 @@ pub mod host;
 pub mod metrics;
 pub mod polling;
 pub mod quotas;
+mod response_body;
 pub mod shared;
 pub mod simulation;
 pub mod transaction;
@@ -84,7 +85,7 @@ impl Gateway {
         let bounds = policy.bounds();
         Gateway {
             held: ByteBound::new(bounds.held_bodies),
-            raised_buffer: policy.largest_held_body().map(body::buffer_limit),
+            raised_buffer: policy.largest_buffered_body().map(body::buffer_limit),
             copied: ByteBound::new(bounds.copied_bodies),
             kept: ByteBound::new(MAX_KEPT_BYTES),
             memory: RefCell::new(DecisionState {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use authority::authorize::Requirements;
 use authority::circumstances::Circumstances;
 use authority::permission::PermissionRegistry;
-use checks::body::{Body, crowded};
+use checks::body::Body;
 use compile::clients::ClientReader;
 use credentials::{AuthenticationInput, Credentials};
 use limits::memory::MemoryBounds;
@@ -37,8 +37,9 @@ use request::route::RouteTable;
 use request::routing::{MatchedRoute, Routes};
 use request::{Request, RequestParts, overrides};
 use respond::cors::CorsPolicy;
+use respond::held::HeldResponse;
 use respond::refusal::ReplyRenderer;
-use respond::{Response, ResponseHead};
+use respond::response::{Response, ResponseHead};
 use verdict::budget::Budget;
 use verdict::edit::HeaderEdit;
 use verdict::rejection::{Rejection, RejectionKind};
@@ -137,6 +138,9 @@ impl Policy {
         Ok(match &rule.action {
             RouteAction::Answer(answer) => Decision::Reply(progress.answer(answer, &grant)),
             RouteAction::Forward(to) => {
+                if to.maps_responses() {
+                    progress.self_target = self.credentials.shown_target(request.target);
+                }
                 let passage = ForwardContext {
                     request,
                     target,
@@ -213,14 +217,20 @@ impl Policy {
         self.refusals.reply(rejection, &progress.plan, None, now)
     }
 
-    /// Builds the reply for a waiting request if the worker already holds too many bytes of bodies.
-    pub fn refuse_crowded(&self, progress: &mut Progress, now: Duration) -> Reply {
-        self.refuse(crowded(), progress, now)
-    }
-
     /// Decides the response: edits its headers, or replaces a local reply that Envoy made.
     pub fn respond(&self, head: &ResponseHead<'_>, progress: &mut Progress, now: Duration) -> Response {
         respond::respond(&self.refusals, head, progress, now)
+    }
+
+    /// Maps the body of a held response. Returns the new body, or the reply that replaces the response.
+    pub fn map_response(
+        &self,
+        held: &HeldResponse,
+        body: Body<'_>,
+        progress: &mut Progress,
+        now: Duration,
+    ) -> Result<Vec<u8>, Reply> {
+        respond::mapping::finish(&self.refusals, held, body, progress, now)
     }
 
     /// Returns the edits for request trailers. The edits remove trailers that an upstream could confuse with headers: identity
@@ -233,10 +243,7 @@ impl Policy {
         edits
     }
 
-    /// Returns the target without the tokens and keys in its query; `None` if the query contains no credential, or if the policy
-    /// reads no credentials from queries.
-    ///
-    /// This function also accepts targets that the guard refuses, such as a target that is not a path or not valid UTF-8.
+    /// Returns the target without the tokens and keys in its query; `None` if the target contains none.
     pub fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
         self.credentials.without_query_secrets(target)
     }
@@ -263,7 +270,12 @@ impl Policy {
 
     /// Returns the largest body size in bytes that any route accepts for a held request; `None` if no route holds requests.
     pub fn largest_held_body(&self) -> Option<u64> {
-        self.routes.table.iter().chain(self.routes.public.iter()).filter_map(|(_, rule)| rule.held_body()).max()
+        self.routes.rules().filter_map(Rule::held_body).max()
+    }
+
+    /// Returns the largest body in bytes that Envoy must be able to hold for this policy; `None` if it need not hold any.
+    pub fn largest_buffered_body(&self) -> Option<u64> {
+        self.routes.rules().filter_map(|rule| rule.held_body().max(rule.mapped_body())).max()
     }
 
     /// Returns the memory bounds of a worker.
@@ -271,7 +283,7 @@ impl Policy {
         &self.bounds
     }
 
-    /// Returns the configured permissions. Only the command line tools use them.
+    /// Returns the configured permissions, for the command line tools.
     pub fn permissions(&self) -> &PermissionRegistry {
         &self.credentials.permissions
     }

@@ -21,6 +21,8 @@ use serde_json::Value;
 
 use tree::Json;
 
+pub use reader::outline::{JsonKind, JsonRef, Outline};
+
 /// The reason why the parser rejects a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Malformed {
@@ -93,6 +95,15 @@ pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
 pub fn read(bytes: &[u8], bounds: Bounds) -> Result<Json<'_>, Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
     reader::read(text, bounds)
+}
+
+/// Parses one JSON value into an outline, which keeps the location of each value. Only whitespace may follow the value.
+///
+/// # Errors
+/// Returns the reason why the parser rejects the text.
+pub fn outline(bytes: &[u8], bounds: Bounds) -> Result<Outline<'_>, Malformed> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+    reader::outline::outline(text, bounds)
 }
 
 /// The maximum nesting of arrays and objects. The claims of real tokens have fewer than ten levels. The bound prevents hostile

@@ -1,13 +1,13 @@
-//! The two modules of the filter: a small one, and one with JSON Schema support, which Envoy takes longer to load.
+//! The two modules of the filter: a small one, and one with JSON Schema and response bodies, which Envoy takes longer to load.
 
 use crate::config::document::Document;
 
 /// The module of the filter that a document needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
-    /// The module without JSON Schema support.
+    /// The module without JSON Schema and response bodies.
     Plain,
-    /// The module with JSON Schema support.
+    /// The module with JSON Schema and response bodies.
     Full,
 }
 
@@ -17,7 +17,9 @@ impl Module {
         let on_routes = document.routes.iter().filter_map(|route| route.checks.as_ref()?.as_ref());
         let mut checks = document.checks.iter().chain(on_routes);
         let uses_schema = checks.any(|checks| checks.json.as_ref().is_some_and(|json| json.schema.is_some()));
-        if uses_schema || !document.schemas.is_empty() { Module::Full } else { Module::Plain }
+        let maps_responses = document.routes.iter().any(|route| route.json_api.is_some());
+        let is_full = uses_schema || maps_responses || !document.schemas.is_empty();
+        if is_full { Module::Full } else { Module::Plain }
     }
 
     /// Returns the file name of the module.
@@ -42,7 +44,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_full_module_is_needed_only_for_schemas() {
+    fn the_full_module_is_needed_only_for_schemas_and_response_bodies() {
         let own = json!({ "json": { "schema": true } });
         for (document, needed) in [
             (json!({}), Module::Plain),

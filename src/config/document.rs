@@ -7,6 +7,7 @@ use super::checks::CheckSettings;
 use super::claim::RequiredClaim;
 use super::client::ClientSettings;
 use super::identity::IdentityHeader;
+use super::json_api::JsonApiSettings;
 use super::limit::service::RateLimitService;
 use super::limit::{LimitExclusions, LimitHeaders, LimitSettings, Plan};
 use super::permission::{ForwardPermissions, PermissionDomain};
@@ -216,6 +217,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Whether the token is forwarded to the upstream.
     pub forward_token: bool,
+    /// How the JSON of the upstream becomes a JSON:API document; `None` leaves responses unchanged.
+    pub json_api: Option<JsonApiSettings>,
     /// The response of a static route.
     pub response: Option<StaticResponse>,
     /// The route's own CORS policy; `Some(None)` disables CORS.

@@ -7,6 +7,7 @@ use super::cors_setting;
 use super::document::{PublicPath, Route, StaticResponse, Upstream};
 use super::environment::Environment;
 use super::identity::header_name;
+use super::json_api::JsonApiSettings;
 use super::limit::{LimitExclusions, LimitSettings};
 use super::node::Value;
 use super::problem::At;
@@ -39,6 +40,7 @@ impl Route {
             strip_prefix: fields.flag(&key::STRIP_PREFIX),
             timeout: fields.get("timeout").and_then(|f| f.duration()),
             forward_token: fields.flag(&key::FORWARD_TOKEN),
+            json_api: fields.get("jsonapi").and_then(|f| JsonApiSettings::read(&f)),
             response: fields.get("response").and_then(|f| StaticResponse::read(&f)),
             cors: fields.get("cors").and_then(|f| cors_setting(&f)),
             limits: fields.get("limits").map(|f| LimitSettings::read_all(&f, true)).unwrap_or_default(),

@@ -13,6 +13,13 @@ pub enum Command {
     EditRequestTrailers(Vec<HeaderEdit>),
     /// Change the response's headers.
     EditResponse(Vec<HeaderEdit>),
+    /// Replace the held body of the response.
+    ReplaceResponseBody {
+        /// The size of the held body in bytes.
+        held: usize,
+        /// The new body.
+        body: Vec<u8>,
+    },
     /// Set a value in the request's filter state. Later filters and access logs can read it.
     SetFilterState(&'static str, Vec<u8>),
     /// Reply to the request, or replace its response.

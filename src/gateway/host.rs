@@ -37,6 +37,9 @@ pub trait RequestFacts {
     /// Returns the first bytes of the part of the body that the current event reports.
     fn body(&self, max: usize) -> Vec<u8>;
 
+    /// Returns the first bytes of the held body of the response.
+    fn response_body(&self, max: usize) -> Vec<u8>;
+
     /// Returns Envoy's response code details (envoy-facts §2.6); empty before the response.
     fn response_details(&self) -> String;
 }

@@ -44,6 +44,8 @@ pub struct SimulatedStream {
     pub is_chunked: bool,
     /// The trailers, with lower-case names.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The body of the upstream's response.
+    pub response_body: Vec<u8>,
     /// Envoy's response code details.
     pub details: String,
 }
@@ -59,6 +61,8 @@ pub struct Sent {
     pub trailers: Vec<HeaderEdit>,
     /// Changes to the response's headers.
     pub response: Vec<HeaderEdit>,
+    /// The body that replaces the body of the upstream's response.
+    pub response_body: Option<Vec<u8>>,
     /// Whether the request was held for inspection of its body.
     pub was_inspected: bool,
 }
@@ -119,6 +123,23 @@ impl<'v> SimulatedHost<'v> {
         Ok(sent)
     }
 
+    /// Runs the response of the upstream through a forwarded request: its headers, and its body from [`SimulatedStream`].
+    pub fn respond(
+        &mut self,
+        gateway: &Gateway,
+        transaction: &mut Transaction,
+        status: u16,
+        header: &dyn Fn(&str) -> Option<Vec<u8>>,
+        sent: &mut Sent,
+    ) {
+        let size = self.stream.response_body.len();
+        let head = |host: &mut Host<'_>| transaction.on_response_headers(gateway, status, header, size == 0, host);
+        sent.add(self.with(None, head));
+        if size > 0 && sent.reply.is_none() {
+            sent.add(self.with(None, |host| transaction.on_response_body(gateway, size, true, host)));
+        }
+    }
+
     /// Passes one event to a gateway or a transaction.
     pub fn with<T>(&mut self, trace: Option<&mut Vec<TraceStep>>, event: impl FnOnce(&mut Host<'_>) -> T) -> T {
         let (ids, id) = (&self.ids, self.id);
@@ -154,6 +175,10 @@ impl RequestFacts for SimulatedStream {
         self.body.iter().take(max).copied().collect()
     }
 
+    fn response_body(&self, max: usize) -> Vec<u8> {
+        self.response_body.iter().take(max).copied().collect()
+    }
+
     fn response_details(&self) -> String {
         self.details.clone()
     }
@@ -168,6 +193,7 @@ impl Sent {
                 Command::EditRequestTrailers(edits) => self.trailers.extend(edits),
                 Command::EditResponse(edits) => self.response.extend(edits),
                 Command::Reply(reply) => self.reply = Some(reply),
+                Command::ReplaceResponseBody { body, .. } => self.response_body = Some(body),
                 Command::SetFilterState(..) | Command::Resume | Command::Log(..) | Command::Count(_) => {}
             }
         }

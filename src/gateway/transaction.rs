@@ -2,6 +2,7 @@
 //!
 //! Hosts pass events to a transaction and perform the commands that it returns.
 
+mod response;
 mod steps;
 
 use std::rc::Rc;
@@ -11,12 +12,12 @@ use super::body::BodyState;
 use super::command::{Command, Flow, Level};
 use super::host::Host;
 use super::metrics::Count;
+use super::response_body::ResponseBody;
 use super::waiting::StreamId;
 use super::{Gateway, log};
 use crate::config::document::Audit;
 use crate::policy::checks::body::Body;
 use crate::policy::pipeline::progress::Progress;
-use crate::policy::respond::{Response, ResponseHead};
 use crate::policy::verdict::audit::{AuditRecord, RequestEnd};
 use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Awaited;
@@ -64,6 +65,8 @@ pub struct Transaction {
     own_target: Option<Rc<[u8]>>,
     /// Whether the proxy holds the request.
     is_held: bool,
+    /// The response, while the proxy holds it until its body is complete.
+    response_body: Option<Box<ResponseBody>>,
 }
 
 /// The state of a request.
@@ -88,6 +91,7 @@ impl Transaction {
             replacement_reply: None,
             own_target: None,
             is_held: false,
+            response_body: None,
         }
     }
 
@@ -221,38 +225,6 @@ impl Transaction {
             if let Some(inspection) = self.body.take_inspection() {
                 self.judge(gateway, *inspection, Body::Withheld, host, &mut commands);
             }
-        }
-        commands
-    }
-
-    /// Handles the headers of a response: from the upstream, from Envoy, or from a reply of this gateway.
-    pub fn on_response_headers(
-        &mut self,
-        gateway: &Gateway,
-        status: u16,
-        has_grpc_status: &dyn Fn() -> bool,
-        host: &mut Host<'_>,
-    ) -> Vec<Command> {
-        let mut commands = Vec::new();
-        if matches!(self.stage, Stage::New | Stage::Replied) {
-            if let Some(reply) = self.replacement_reply.take() {
-                self.reply(reply, &mut commands);
-            }
-            return commands;
-        }
-        let details = || host.stream.response_details();
-        let is_forwarded = self.stage == Stage::Forwarded;
-        let head = ResponseHead { status, has_grpc_status, is_forwarded, details: &details };
-        match gateway.policy.respond(&head, &mut self.progress, host.now) {
-            Response::Pass(edits) => commands.push(Command::EditResponse(edits)),
-            Response::Replace(reply) => {
-                self.publish_record(gateway, &mut commands);
-                self.reply(reply, &mut commands);
-            }
-        }
-        // Envoy ended a held request itself, because the request was too large or too slow.
-        if !is_forwarded {
-            self.end(gateway);
         }
         commands
     }

@@ -10,6 +10,7 @@ mod credentials;
 mod issuers;
 mod limits;
 mod permissions;
+mod responses;
 mod revocation;
 mod routes;
 mod schemas;

@@ -1,8 +1,12 @@
-//! The response pipeline: replaces local replies of Envoy, and sets the gateway's headers on all other responses.
+//! The response pipeline: replaces local replies of Envoy, sets the gateway's headers on all other responses, and maps bodies.
 
 pub mod cors;
+pub mod held;
+pub mod json_api;
 pub mod local_reply;
+pub mod mapping;
 pub mod refusal;
+pub mod response;
 
 use std::time::Duration;
 
@@ -11,28 +15,7 @@ use super::verdict::edit::HeaderEdit;
 use super::verdict::plan::ResponsePlan;
 use super::verdict::reply::Reply;
 use refusal::ReplyRenderer;
-
-/// The parts of a response that determine how it is handled.
-pub struct ResponseHead<'h> {
-    /// The HTTP status of the response.
-    pub status: u16,
-    /// Whether the response has a `grpc-status` header. Envoy reports a failure to a gRPC client with status 200 and sends
-    /// `grpc-status` as a header.
-    pub has_grpc_status: &'h dyn Fn() -> bool,
-    /// Whether the request was forwarded. If it was not, only Envoy itself can have sent the response.
-    pub is_forwarded: bool,
-    /// Returns Envoy's response code details (envoy-facts §2.6). They are read only for failures.
-    pub details: &'h dyn Fn() -> String,
-}
-
-/// The decision about a response.
-#[derive(Debug)]
-pub enum Response {
-    /// Send the response to the client with these changes to its headers.
-    Pass(Vec<HeaderEdit>),
-    /// Replace the response with this reply.
-    Replace(Reply),
-}
+use response::{Response, ResponseHead};
 
 /// Decides whether a response is replaced or passed on.
 pub(super) fn respond(
@@ -43,7 +26,10 @@ pub(super) fn respond(
 ) -> Response {
     match replacement(refusals, head, progress, now) {
         Some(reply) => Response::Replace(reply),
-        None => Response::Pass(edits(head.status, &progress.plan)),
+        None => {
+            let mut edits = edits(head.status, &progress.plan);
+            mapping::begin(refusals, head, progress, now, &mut edits).unwrap_or(Response::Pass(edits))
+        }
     }
 }
 
@@ -54,7 +40,8 @@ fn replacement(
     progress: &mut Progress,
     now: Duration,
 ) -> Option<Reply> {
-    let may_be_trailers = progress.plan.grpc && head.status == 200 && (head.has_grpc_status)();
+    // Envoy reports a failure to a gRPC client with status 200 and sends `grpc-status` as a header.
+    let may_be_trailers = progress.plan.grpc && head.status == 200 && (head.header)("grpc-status").is_some();
     if head.status < 400 && !may_be_trailers {
         return None;
     }

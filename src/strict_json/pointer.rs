@@ -1,6 +1,33 @@
 //! JSON Pointers (RFC 6901): the path to one value inside a JSON document, such as `/groups/0`.
 
+use std::fmt;
+
 use serde_json::Value;
+
+/// A parsed pointer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pointer(Vec<String>);
+
+impl Pointer {
+    /// Parses a pointer. An empty text refers to the whole document.
+    ///
+    /// # Errors
+    /// Returns the reason why the text is not a pointer.
+    pub fn parse(text: &str) -> Result<Pointer, String> {
+        parse(text).map(Pointer)
+    }
+
+    /// Returns the names and indexes, with decoded escapes.
+    pub fn segments(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|segment| write!(f, "/{}", escape(segment)))
+    }
+}
 
 /// Returns the names and indexes of a pointer, with `~1` and `~0` decoded. An empty pointer refers to the whole document.
 ///

@@ -1,5 +1,7 @@
 //! Parses the grammar of RFC 8259 byte by byte, within bounds.
 
+pub mod outline;
+
 use std::borrow::Cow;
 
 use super::number::Number;
@@ -76,7 +78,7 @@ impl<'t> JsonReader<'t> {
         Ok(Json::List(items))
     }
 
-    fn word(&mut self, word: &str, value: Json<'t>) -> Result<Json<'t>, Malformed> {
+    fn word<V>(&mut self, word: &str, value: V) -> Result<V, Malformed> {
         let is_here = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word));
         self.at += word.len();
         if is_here { Ok(value) } else { Err(Malformed::Syntax) }

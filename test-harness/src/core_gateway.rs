@@ -81,7 +81,7 @@ impl CoreGateway {
             body: arrival.request.body.clone(),
             is_chunked: arrival.request.chunked,
             trailers: sent_trailers.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone())).collect(),
-            details: String::new(),
+            ..SimulatedStream::default()
         };
         let Self { gateway, host, published, fetches, .. } = self;
         let mut endpoints = Endpoints { gateway, published, fetches, arrival };
@@ -103,11 +103,23 @@ impl CoreGateway {
         seen.trailers = edited(sent_trailers, &sent.trailers);
         let spec = ResponseSpec::read(seen.path.split_once('?').map_or("", |(_, query)| query));
         let status = spec.status();
-        let response = spec.headers();
+        let mut response = spec.headers();
+        if !response.iter().any(|(name, _)| name == "content-type") {
+            response.push(("content-type".to_owned(), b"application/json".to_vec()));
+        }
         host.stream.details = "via_upstream".to_owned();
-        let has_grpc_status = || response.iter().any(|(name, _)| name == "grpc-status");
-        sent.add(host.with(None, |host| transaction.on_response_headers(gateway, status, &has_grpc_status, host)));
-        let body = if arrival.request.method == b"HEAD" { Vec::new() } else { spec.body(&seen).into_bytes() };
+        if arrival.request.method != b"HEAD" {
+            host.stream.response_body = spec.body(&seen).into_bytes();
+        }
+        let value = |name: &str| response.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone());
+        host.respond(gateway, &mut transaction, status, &value, &mut sent);
+        if let Some(reply) = sent.reply.take() {
+            let mut outcome = replied(&reply, arrival.request);
+            outcome.forwarded = Some(seen);
+            outcome.audit = serde_json::from_str(&transaction.close(end(outcome.status), String::new)).ok();
+            return Ok(outcome);
+        }
+        let body = sent.response_body.take().unwrap_or_else(|| std::mem::take(&mut host.stream.response_body));
         let headers = edited(response, &sent.response);
         let audit = serde_json::from_str(&transaction.close(end(status), String::new)).ok();
         Ok(Outcome { status, headers, body, forwarded: Some(seen), audit, ..Outcome::default() })

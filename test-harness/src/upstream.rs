@@ -3,7 +3,7 @@
 //! The query of the request controls the response. `status=503` sets the status, `delay_ms=200` delays the response, and
 //! `body_bytes=100000` sets the size of the body. `reset=1` closes the connection without a response. `break=length` and
 //! `break=chunks` cut the body off, with or without a `content-length`. `h.NAME=VALUE` adds a response header. Names and values
-//! are percent-decoded.
+//! are percent-decoded. The value of the request header `x-test-body` becomes the body of the response.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use http_body_util::BodyExt;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::json;
 
 use crate::octets;
@@ -40,6 +40,9 @@ impl Received {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     }
 }
+
+/// The request header whose value becomes the body of the response.
+const BODY_HEADER: &str = "x-test-body";
 
 impl Upstream {
     /// Starts an upstream on `port` (0: any free port) that records requests in `received`.
@@ -155,12 +158,18 @@ impl ResponseSpec {
         self.headers.clone()
     }
 
-    /// Returns the response body. It describes the received request, or has the size that the query specifies.
+    /// Returns the response body. It describes the received request, has the size that the query specifies, or is the value of the
+    /// request header [`BODY_HEADER`].
     pub fn body(&self, seen: &Forwarded) -> String {
         let lines: Vec<_> = seen.headers.iter().map(|(name, value)| json!([name, octets::escape(value)])).collect();
         let echo = json!({ "upstream": seen.upstream, "method": seen.method, "path": seen.path, "headers": lines,
             "body_bytes": seen.body_bytes });
-        self.body_bytes.map_or_else(|| echo.to_string(), |bytes| "x".repeat(bytes))
+        let body = seen.headers.iter().find(|(name, _)| name == BODY_HEADER);
+        match (self.body_bytes, body) {
+            (Some(bytes), _) => "x".repeat(bytes),
+            (None, Some((_, body))) => String::from_utf8_lossy(body).into_owned(),
+            (None, None) => echo.to_string(),
+        }
     }
 
     fn reply(&self, seen: &Forwarded) -> io::Result<Response> {
@@ -175,7 +184,12 @@ impl ResponseSpec {
         }
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
-            response.headers_mut().append(name, HeaderValue::from_bytes(value).map_err(io::Error::other)?);
+            let value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
+            if name == CONTENT_TYPE {
+                response.headers_mut().insert(name, value);
+            } else {
+                response.headers_mut().append(name, value);
+            }
         }
         Ok(response)
     }

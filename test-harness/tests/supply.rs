@@ -121,7 +121,7 @@ fn the_bill_of_materials_lists_the_module_and_no_more() -> Result<()> {
         ensure!(components.iter().all(good), "a component without its version");
         Ok(components.iter().map(|one| text(one, "/name")).collect())
     };
-    let (core, full) = (of(&[])?, of(&["schema"])?);
+    let (core, full) = (of(&[])?, of(&["full"])?);
     for name in ["proxy-wasm", "serde", "serde_json", "jwt-compact", "base64"] {
         ensure!(core.contains(name), "`{name}` is missing");
     }

@@ -32,7 +32,7 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
                 "root_id": FILTER,
                 // With this setting, the filter receives the body while Envoy holds the headers. Without it, Envoy buffers the
                 // body and does not pass it to the filter (envoy-facts §2.7).
-                "allow_on_headers_stop_iteration": gateway.policy.largest_held_body().is_some(),
+                "allow_on_headers_stop_iteration": gateway.policy.largest_buffered_body().is_some(),
                 "configuration": embedded(&gateway.configuration, options.embed),
                 "failure_policy": "FAIL_RELOAD",
                 // If the interval is less than two milliseconds, Envoy divides by zero at the first reload (envoy-facts §0.5).

@@ -32,7 +32,7 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
 /// Returns the buffer limit of every connection for Envoy versions that ignore the limit of the virtual host for held bodies;
 /// otherwise 0.
 fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
-    let held = gateway.policy.largest_held_body().filter(|_| options.envoy_version < RAISES_BUFFER_LIMIT);
+    let held = gateway.policy.largest_buffered_body().filter(|_| options.envoy_version < RAISES_BUFFER_LIMIT);
     held.map_or(0, buffer_limit)
 }
 
@@ -54,7 +54,7 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
             "suppress_envoy_headers": true,
         },
     });
-    let largest_body = gateway.policy.largest_held_body();
+    let largest_body = gateway.policy.largest_buffered_body();
     let certificate_filter = options.tls.certificate_filter(options.envoy_version);
     let filters: Vec<Value> = certificate_filter.into_iter().chain([filter::wasm(gateway, options), router]).collect();
     json!({

@@ -9,7 +9,7 @@ use crate::config::document::Audit;
 use crate::gateway::Gateway;
 use crate::gateway::command::Command;
 use crate::gateway::host::Host;
-use crate::policy::checks::body::Body;
+use crate::policy::checks::body::{Body, crowded};
 use crate::policy::pipeline::decision::Decision;
 use crate::policy::pipeline::forward::Forward;
 use crate::policy::pipeline::inspection::Inspection;
@@ -115,7 +115,7 @@ impl Transaction {
         match self.body.take_inspection() {
             Some(inspection) => self.judge(gateway, *inspection, Body::Crowded, host, commands),
             None => {
-                let reply = gateway.policy.refuse_crowded(&mut self.progress, host.now);
+                let reply = gateway.policy.refuse(crowded(), &mut self.progress, host.now);
                 self.refuse_or_answer(gateway, reply, host, commands);
             }
         }

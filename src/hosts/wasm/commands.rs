@@ -23,6 +23,7 @@ pub fn perform(commands: Vec<Command>) {
             Command::EditRequest(edits) => edit(Map::Request, &edits),
             Command::EditRequestTrailers(edits) => edit(Map::RequestTrailers, &edits),
             Command::EditResponse(edits) => edit(Map::Response, &edits),
+            Command::ReplaceResponseBody { held, body } => host::replace_response_body(held, &body),
             Command::SetFilterState(name, value) => host::set_filter_state(name, &value),
             Command::Reply(reply) => send(&reply),
             Command::Resume => host::resume_request(),

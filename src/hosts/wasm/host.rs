@@ -189,6 +189,18 @@ pub fn request_body(most: usize) -> Vec<u8> {
     take(|data, size| unsafe { ffi::proxy_get_buffer_bytes(REQUEST_BODY, 0, most, data, size) }).unwrap_or_default()
 }
 
+/// Returns at most `most` bytes from the start of the held body of the response.
+pub fn response_body(most: usize) -> Vec<u8> {
+    // SAFETY: the other arguments are plain numbers; `take` explains the rest.
+    take(|data, size| unsafe { ffi::proxy_get_buffer_bytes(RESPONSE_BODY, 0, most, data, size) }).unwrap_or_default()
+}
+
+/// Replaces the held body of the response, which has `held` bytes.
+pub fn replace_response_body(held: usize, body: &[u8]) {
+    // SAFETY: the pointer and the length belong to a live slice; the host copies the bytes.
+    unsafe { ffi::proxy_set_buffer_bytes(RESPONSE_BODY, 0, held, body.as_ptr(), body.len()) };
+}
+
 /// Returns at most `most` bytes of the response body of an HTTP call. The body is available only in the callback of the call.
 pub fn call_body(most: usize) -> Vec<u8> {
     hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten().unwrap_or_default()
@@ -278,3 +290,5 @@ fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
 }
 
 const OK: u32 = 0;
+/// The number of the response body (proxy-wasm ABI, `proxy_buffer_type_t`).
+const RESPONSE_BODY: u32 = 1;

@@ -32,6 +32,10 @@ impl RequestFacts for StreamProperties {
         host::request_body(max)
     }
 
+    fn response_body(&self, max: usize) -> Vec<u8> {
+        host::response_body(max)
+    }
+
     fn response_details(&self) -> String {
         String::from_utf8_lossy(&host::property(DETAILS).unwrap_or_default()).into_owned()
     }

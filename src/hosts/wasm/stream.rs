@@ -65,15 +65,28 @@ impl Stream {
     }
 
     /// Handles the response's headers.
-    pub fn handle_response_headers(&self) -> CallbackResult {
+    pub fn handle_response_headers(&self, ended: bool) -> CallbackResult {
         let status = host::header(Map::Response, ":status");
         let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
-        // A status of 200 with this header occurs only for a gRPC failure that Envoy reports.
-        let has_grpc_status = || host::header(Map::Response, "grpc-status").is_some();
+        let header = |name: &str| host::header(Map::Response, name);
         self.handle(|transaction, plugin, host| {
-            transaction.on_response_headers(&plugin.gateway, status, &has_grpc_status, host)
+            transaction.on_response_headers(&plugin.gateway, status, &header, ended, host)
         });
-        CallbackResult::Continue
+        self.response_action()
+    }
+
+    /// Handles a part of the response's body.
+    #[cfg(feature = "response-body")]
+    pub fn handle_response_body(&self, size: usize, ended: bool) -> CallbackResult {
+        self.handle(|transaction, plugin, host| transaction.on_response_body(&plugin.gateway, size, ended, host));
+        self.response_action()
+    }
+
+    /// Handles the response's trailers.
+    #[cfg(feature = "response-body")]
+    pub fn handle_response_trailers(&self) -> CallbackResult {
+        self.handle(|transaction, plugin, host| transaction.on_response_trailers(&plugin.gateway, host));
+        self.response_action()
     }
 
     /// Decides the request again, after its awaited result arrived or timed out.
@@ -121,6 +134,14 @@ impl Stream {
         match self.action() {
             CallbackResult::PauseWhole => CallbackResult::Pause,
             action => action,
+        }
+    }
+
+    /// Returns the result of a callback about the response.
+    fn response_action(&self) -> CallbackResult {
+        match self.transaction.borrow().response_flow() {
+            Flow::Continue => CallbackResult::Continue,
+            Flow::Pause | Flow::PauseWhole => CallbackResult::Pause,
         }
     }
 

@@ -113,7 +113,7 @@ impl JsonCheck {
 }
 
 /// Returns the refusal for a request that cannot be held because the held bytes of this worker exceed their bound.
-pub(in crate::policy) fn crowded() -> Rejection {
+pub fn crowded() -> Rejection {
     Rejection::new(RejectionKind::Overloaded, "held_bytes_exceeded")
 }
 

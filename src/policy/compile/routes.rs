@@ -6,7 +6,7 @@ use super::super::checks::Checks;
 use super::issuers::{Issuers, named, unknown};
 use super::limits::Limits;
 use super::schemas::Schemas;
-use super::{checks, conditions};
+use super::{checks, conditions, responses};
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route, StaticResponse, Upstream};
 use crate::config::problem::{At, Place, Problems};
@@ -172,8 +172,9 @@ impl RouteContext<'_, '_> {
 
     fn action(&self, route: &Route, problems: &mut Problems) -> RouteAction {
         if let Some(response) = &route.response {
-            if route.upstream.is_some() || route.strip_prefix || route.timeout.is_some() || route.forward_token {
-                problems.add(&route.place, "a route with `response` has no upstream: `upstream`, `strip_prefix`, `timeout` and `forward_token` cannot be used");
+            let forwards = route.upstream.is_some() || route.strip_prefix || route.timeout.is_some();
+            if forwards || route.forward_token || route.json_api.is_some() {
+                problems.add(&route.place, "a route with `response` has no upstream: `upstream`, `strip_prefix`, `timeout`, `forward_token` and `jsonapi` cannot be used");
             }
             if response.body.is_some() && matches!(response.status, 204 | 205 | 304) {
                 // A response with such a status has no body. A client would read a body as the start of the next response (RFC
@@ -202,6 +203,7 @@ impl RouteContext<'_, '_> {
             strip_prefix: route.strip_prefix && has_tail,
             timeout_millis: route.timeout.map(|t| t.as_millis().to_string().into()),
             forward_token: route.forward_token,
+            mapping: route.json_api.as_ref().and_then(|section| responses::compile(section, problems)),
         })
     }
 

@@ -8,6 +8,12 @@ use crate::config::document::TokenSource;
 use crate::policy::request::guard::without_query_pair;
 
 impl Credentials {
+    /// Returns the target without the tokens and keys in its query.
+    pub(in crate::policy) fn shown_target(&self, target: &[u8]) -> String {
+        let cleaned = self.without_query_secrets(target);
+        String::from_utf8_lossy(cleaned.as_deref().unwrap_or(target)).into_owned()
+    }
+
     /// Returns the target without the tokens and keys in the query. Returns `None` if the query contains no tokens and keys, or
     /// if the policy accepts none in queries.
     ///

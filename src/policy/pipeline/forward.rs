@@ -3,12 +3,14 @@
 use std::rc::Rc;
 
 use crate::config::document::TokenSource;
+use crate::config::json_api::MAPS_RESPONSES;
 use crate::policy::authority::authorize::Grant;
 use crate::policy::checks::meter::BodyMeter;
 use crate::policy::credentials::api_key::KeyPlaces;
 use crate::policy::credentials::token_places::{cookies, strip_bearer};
 use crate::policy::request::guard::{SafePath, without_query_pair};
 use crate::policy::request::{Request, SingleValue};
+use crate::policy::respond::held::{JSON_API, ResponseMapping};
 use crate::policy::verdict::edit::{HeaderEdit, HeaderName};
 
 /// The header edits for an authorized request before it is forwarded. They can be created only with a [`Grant`].
@@ -35,6 +37,8 @@ pub struct Destination {
     pub timeout_millis: Option<Rc<str>>,
     /// Whether to forward the client's token too.
     pub forward_token: bool,
+    /// How the bodies of responses are mapped; `None` leaves them unchanged.
+    pub mapping: Option<Rc<ResponseMapping>>,
 }
 
 /// The request data needed for forwarding.
@@ -81,6 +85,9 @@ impl Forward {
         }
         if passage.request.request_id != SingleValue::Value(passage.request_id.as_bytes()) {
             edits.push(HeaderEdit::Set("x-request-id".into(), passage.request_id.clone().into()));
+        }
+        if to.maps_responses() {
+            request_whole_json(passage.request, &mut edits);
         }
         leave_upgrade_only(passage.request, &mut edits);
         if let Some(millis) = &to.timeout_millis {
@@ -144,6 +151,11 @@ impl Destination {
         }
     }
 
+    /// Returns `true` if the bodies of responses are mapped.
+    pub fn maps_responses(&self) -> bool {
+        MAPS_RESPONSES && self.mapping.is_some()
+    }
+
     /// Returns the new `:path`; `None` if the client's `:path` needs no change.
     fn path(&self, passage: &ForwardContext<'_, '_>, query: Option<String>) -> Option<String> {
         let target = passage.target;
@@ -164,6 +176,19 @@ impl Destination {
             path.push_str(query);
         }
         Some(path)
+    }
+}
+
+/// Asks the upstream for a whole body without a content coding, because the response stage reads it. Only clients of the gateway
+/// use the media type of JSON:API.
+fn request_whole_json(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
+    let has = |wanted: &str| request.headers.iter().any(|(name, _)| *name == wanted.as_bytes());
+    edits.push(set("accept-encoding", "identity"));
+    edits
+        .extend(["range", "if-range"].into_iter().filter(|name| has(name)).map(|name| HeaderEdit::Remove(name.into())));
+    let mut accepted = request.headers.iter().filter(|(name, _)| *name == b"accept");
+    if accepted.any(|(_, value)| String::from_utf8_lossy(value).to_ascii_lowercase().contains(JSON_API)) {
+        edits.push(set("accept", "application/json"));
     }
 }
 

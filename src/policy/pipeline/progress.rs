@@ -15,6 +15,7 @@ use crate::policy::credentials::caller::Caller;
 use crate::policy::request::Request;
 use crate::policy::request::guard::{self, SafePath};
 use crate::policy::respond::cors::PreflightAnswer;
+use crate::policy::respond::held::ResponseMapping;
 use crate::policy::respond::refusal::{ReplyRenderer, RouteCredentials};
 use crate::policy::verdict::audit::{AcceptedCredential, AuditRecord, Outcome};
 use crate::policy::verdict::plan::ResponsePlan;
@@ -30,6 +31,8 @@ pub struct Progress {
     /// The parts of the response, as far as they are known.
     pub plan: ResponsePlan,
     pub(in crate::policy) rule: Option<Rc<Rule>>,
+    /// The client's target without credentials, for the `self` link of a mapped response; otherwise empty.
+    pub(in crate::policy) self_target: String,
     /// Whether the arrival limits have counted the request. They count it once, even if the request is decided several times.
     pub(in crate::policy) arrived: bool,
 }
@@ -74,6 +77,11 @@ impl Progress {
         self.rule = Some(rule.clone());
         self.audit.route = Some(rule.name.clone());
         self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
+    }
+
+    /// Returns how the matched route maps the bodies of responses.
+    pub(in crate::policy) fn mapping(&self) -> Option<&Rc<ResponseMapping>> {
+        self.rule.as_ref()?.mapping()
     }
 
     /// Returns `true` if the checks of the matched route may hold the body of the request.

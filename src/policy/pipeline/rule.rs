@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use super::forward::Destination;
+use crate::config::json_api::MAPS_RESPONSES;
 use crate::policy::authority::authorize::Requirements;
 use crate::policy::checks::Checks;
 use crate::policy::limits::set::LimitSet;
 use crate::policy::respond::cors::CorsPolicy;
+use crate::policy::respond::held::ResponseMapping;
 
 /// A compiled route: its requirements and its action.
 #[derive(Debug)]
@@ -31,6 +33,19 @@ impl Rule {
     pub fn held_body(&self) -> Option<u64> {
         let checks = self.checks.as_ref().filter(|_| matches!(self.action, RouteAction::Forward(_)))?;
         checks.holds()
+    }
+
+    /// Returns the maximum size of a response body that is held to map it; `None` if the route maps no responses.
+    pub fn mapped_body(&self) -> Option<u64> {
+        u64::try_from(self.mapping()?.max_bytes).ok()
+    }
+
+    /// Returns how the route maps the bodies of responses.
+    pub fn mapping(&self) -> Option<&Rc<ResponseMapping>> {
+        match &self.action {
+            RouteAction::Forward(to) => to.mapping.as_ref().filter(|_| MAPS_RESPONSES),
+            RouteAction::Answer(_) => None,
+        }
     }
 }
 

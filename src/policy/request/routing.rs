@@ -35,6 +35,11 @@ pub(in crate::policy) struct PreflightRoute<'p> {
 }
 
 impl Routes {
+    /// Returns the rules of all routes and public paths.
+    pub(in crate::policy) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.table.iter().chain(self.public.iter()).map(|(_, rule)| &**rule)
+    }
+
     /// Answers a preflight (Fetch §3.2.2), which never needs a token. Returns `None` if the request is not a preflight, or if the
     /// path has no CORS policy.
     pub(in crate::policy) fn preflight(

@@ -135,8 +135,10 @@ impl<'a> Sketch<'a> {
     /// `proxy_on_…`, instead of the callback of the proxy-wasm crate.
     fn kept(&self) -> Vec<wasmparser::Export<'a>> {
         let named = |export: &wasmparser::Export<'a>| {
-            let name =
-                CALLBACKS.iter().find(|name| name.strip_prefix("proxy") == export.name.strip_prefix("portcullis"));
+            let name = CALLBACKS
+                .iter()
+                .chain(FULL_CALLBACKS)
+                .find(|name| name.strip_prefix("proxy") == export.name.strip_prefix("portcullis"));
             name.or_else(|| KEPT.iter().find(|name| **name == export.name))
                 .map(|name| (*name, export.kind, export.index))
         };
@@ -244,6 +246,9 @@ const CALLBACKS: &[&str] = &[
     "proxy_on_grpc_close",
     "proxy_on_log",
 ];
+
+/// The callbacks that only the full module implements, because Envoy calls them for every part of every response.
+const FULL_CALLBACKS: &[&str] = &["proxy_on_response_body", "proxy_on_response_trailers"];
 
 /// The WASI functions that the proxy-wasm ABI 0.2.1 requires hosts to provide.
 const WASI: &[&str] = &[

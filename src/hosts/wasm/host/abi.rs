@@ -64,8 +64,22 @@ extern "C" fn portcullis_on_request_trailers(context: u32, _count: usize) -> u32
 
 /// Called when the response's headers have arrived.
 #[unsafe(no_mangle)]
-extern "C" fn portcullis_on_response_headers(context: u32, _count: usize, _end: bool) -> u32 {
-    worker::stream(context).handle_response_headers() as u32
+extern "C" fn portcullis_on_response_headers(context: u32, _count: usize, end: bool) -> u32 {
+    worker::stream(context).handle_response_headers(end) as u32
+}
+
+/// Called when a part of the response's body has arrived.
+#[cfg(feature = "response-body")]
+#[unsafe(no_mangle)]
+extern "C" fn portcullis_on_response_body(context: u32, size: usize, end: bool) -> u32 {
+    worker::stream(context).handle_response_body(size, end) as u32
+}
+
+/// Called when the response's trailers have arrived.
+#[cfg(feature = "response-body")]
+#[unsafe(no_mangle)]
+extern "C" fn portcullis_on_response_trailers(context: u32, _count: usize) -> u32 {
+    worker::stream(context).handle_response_trailers() as u32
 }
 
 /// Called when the request has ended. This is the last callback of a request, and the only one that Envoy calls for every

@@ -1,0 +1,118 @@
+//! Reads `jsonapi`: how a route turns the JSON of its upstream into a JSON:API document.
+
+use super::problem::At;
+use super::reader::{Field, Fields};
+use super::schema_keys::{jsonapi as key, jsonapi_links};
+
+/// Whether this build receives response bodies. The small wasm module does not, because Envoy would report the body of every
+/// response to it.
+pub const MAPS_RESPONSES: bool = cfg!(any(feature = "response-body", not(target_os = "wasi")));
+
+/// The `jsonapi` section of a route.
+#[derive(Clone, Debug)]
+pub struct JsonApiSettings {
+    /// The `type` of each resource.
+    pub resource_type: At<String>,
+    /// The JSON Pointer to the id in each item.
+    pub id: At<String>,
+    /// The JSON Pointer to the object or list in the body; `None` means the whole body.
+    pub data: Option<At<String>>,
+    /// The members of an item that do not become attributes.
+    pub omit: Vec<At<String>>,
+    /// The relationships of each resource.
+    pub relationships: Vec<RelationshipSettings>,
+    /// The members of `meta`, each with the JSON Pointer to its value in the body.
+    pub meta: Vec<(At<String>, At<String>)>,
+    /// The top-level links.
+    pub links: LinkSettings,
+    /// The maximum size of the upstream's body, in bytes.
+    pub max_bytes: usize,
+    /// Whether the body of an error response of the upstream becomes the `detail` of the error.
+    pub error_detail: bool,
+}
+
+/// A relationship from each resource to other resources.
+#[derive(Clone, Debug)]
+pub struct RelationshipSettings {
+    /// The name of the relationship.
+    pub name: At<String>,
+    /// The `type` of the related resources.
+    pub resource_type: At<String>,
+    /// The JSON Pointer to the id, or the list of ids, in each item.
+    pub id: At<String>,
+}
+
+/// The top-level links of a JSON:API document. All except `self` are JSON Pointers into the body.
+#[derive(Clone, Debug, Default)]
+pub struct LinkSettings {
+    /// Whether the document links to itself.
+    pub self_link: bool,
+    /// The first page.
+    pub first: Option<At<String>>,
+    /// The last page.
+    pub last: Option<At<String>>,
+    /// The previous page.
+    pub prev: Option<At<String>>,
+    /// The next page.
+    pub next: Option<At<String>>,
+}
+
+impl JsonApiSettings {
+    /// Reads the `jsonapi` section of a route.
+    pub(super) fn read(field: &Field<'_>) -> Option<JsonApiSettings> {
+        if !MAPS_RESPONSES {
+            field.problem("needs the fuller module: load `portcullis-full.wasm` instead of `portcullis.wasm`");
+            return None;
+        }
+        let fields = field.fields()?;
+        let resource_type = fields.require("type").and_then(|f| f.text_at());
+        let settings = JsonApiSettings {
+            resource_type: resource_type.unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
+            id: text(&fields, key::ID.name)
+                .unwrap_or_else(|| At { value: key::ID.default.to_string(), place: fields.place().clone() }),
+            data: text(&fields, "data"),
+            omit: fields.get("omit").map(|f| f.texts()).unwrap_or_default(),
+            relationships: fields.get("relationships").map(|f| read_relationships(&f)).unwrap_or_default(),
+            meta: fields.get("meta").map(|f| read_meta(&f)).unwrap_or_default(),
+            links: fields.get("links").and_then(|f| LinkSettings::read(&f)).unwrap_or_default(),
+            max_bytes: fields.size(&key::MAX_BYTES),
+            error_detail: fields.flag(&key::ERROR_DETAIL),
+        };
+        fields.finish();
+        (!settings.resource_type.value.is_empty()).then_some(settings)
+    }
+}
+
+impl LinkSettings {
+    fn read(field: &Field<'_>) -> Option<LinkSettings> {
+        let fields = field.fields()?;
+        let links = LinkSettings {
+            self_link: fields.flag(&jsonapi_links::SELF),
+            first: text(&fields, "first"),
+            last: text(&fields, "last"),
+            prev: text(&fields, "prev"),
+            next: text(&fields, "next"),
+        };
+        fields.finish();
+        Some(links)
+    }
+}
+
+fn read_relationships(field: &Field<'_>) -> Vec<RelationshipSettings> {
+    let read = |(name, field): (At<String>, Field<'_>)| {
+        let fields = field.fields()?;
+        let resource_type = fields.require("type").and_then(|f| f.text_at());
+        let id = fields.require("id").and_then(|f| f.text_at());
+        fields.finish();
+        Some(RelationshipSettings { name, resource_type: resource_type?, id: id? })
+    };
+    field.entries().into_iter().filter_map(read).collect()
+}
+
+fn read_meta(field: &Field<'_>) -> Vec<(At<String>, At<String>)> {
+    field.entries().into_iter().filter_map(|(name, value)| Some((name, value.text_at()?))).collect()
+}
+
+fn text(fields: &Fields<'_>, key: &'static str) -> Option<At<String>> {
+    fields.get(key).and_then(|f| f.text_at())
+}

@@ -1,0 +1,36 @@
+//! A response whose body the response stage maps, and the mapping of its route.
+
+use std::rc::Rc;
+
+use super::json_api::Mapping;
+
+/// How a route maps the responses of its upstream.
+#[derive(Debug)]
+pub struct ResponseMapping {
+    /// The mapping to JSON:API.
+    pub mapping: Mapping,
+    /// The maximum size of the upstream's body, in bytes.
+    pub max_bytes: usize,
+    /// Whether the body of an error response becomes the `detail` of the error.
+    pub error_detail: bool,
+}
+
+/// A response whose headers and body are held until the body is complete.
+#[derive(Debug)]
+pub struct HeldResponse {
+    pub(super) mapping: Rc<ResponseMapping>,
+    /// The status of an error response; `None` for a response whose body is mapped.
+    pub(super) error: Option<u16>,
+    /// Whether the body has a content coding, so that the stage cannot read it.
+    pub(super) is_coded: bool,
+}
+
+impl HeldResponse {
+    /// Returns `true` if a body of this size in bytes is too large to map.
+    pub fn is_too_large(&self, size: usize) -> bool {
+        size > self.mapping.max_bytes
+    }
+}
+
+/// The media type of JSON:API.
+pub const JSON_API: &str = "application/vnd.api+json";
