@@ -43,6 +43,33 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     if path.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_path_buf()) }
 }
 
+/// An exclusive lock on the folder of a file. A command keeps it while it reads, edits and replaces the file, so that it does not
+/// undo a change of another command.
+///
+/// The file itself cannot be locked, because a rename replaces it. A separate lock file would stay behind.
+pub struct FolderLock(#[expect(dead_code, reason = "the lock ends when the open folder is dropped")] Option<File>);
+
+impl FolderLock {
+    /// Waits until no other process has the lock. The result has no lock if the folder cannot be opened or its file system has no
+    /// locks on folders. [`Staged::check_unchanged`] then detects most changes of other processes.
+    pub fn wait(file: &Path) -> FolderLock {
+        let lock = |folder: File| loop {
+            match folder.lock() {
+                Ok(()) => return Some(folder),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        };
+        let file = real(file).unwrap_or_else(|_| file.to_path_buf());
+        FolderLock(folder_of(&file).and_then(|folder| File::open(folder).ok()).and_then(lock))
+    }
+}
+
+/// Returns the folder of a file; `.` for a bare file name.
+fn folder_of(file: &Path) -> Option<&Path> {
+    file.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+}
+
 /// The new text of a file, stored in a temporary file beside it until the change is committed or dropped.
 ///
 /// Other processes read either the complete old text or the complete new text. If the file is a symbolic link, its target is
@@ -99,10 +126,7 @@ impl Staged {
         // The sync makes the rename survive a crash. Errors are ignored, because some systems cannot sync a directory and the
         // rename is already done.
         #[cfg(unix)]
-        let _ = self.file.parent().map(|folder| {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            File::open(folder).and_then(|folder| folder.sync_all())
-        });
+        let _ = folder_of(&self.file).map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
         Ok(())
     }
 }

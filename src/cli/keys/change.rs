@@ -9,7 +9,7 @@ use rsa::rand_core::{OsRng, RngCore};
 use super::client_file::{ClientFile, ClientFileContext};
 use super::trail::{Trail, TrailEntry};
 use super::{format_time, trail};
-use crate::cli::files::Staged;
+use crate::cli::files::{FolderLock, Staged};
 use crate::cli::yaml_edit::{Draft, PathStep};
 use crate::cli::{Exit, Failure, Output, ToolOutcome, hash_text};
 use crate::policy::credentials::api_key::ApiKey;
@@ -30,13 +30,15 @@ pub struct ChangeOptions {
     around: ClientFileContext,
 }
 
-/// A document that is open for a change, and its audit trail, which stays locked until this value is dropped.
+/// A document that is open for a change, and its audit trail. The trail and the folder of the document stay locked until this value
+/// is dropped.
 pub struct KeyChange<'o> {
     /// The open document, which contains the clients.
     pub document: ClientFile,
     /// The author and the reason.
     pub author: Author<'o>,
     trail: Trail,
+    _lock: FolderLock,
     around: &'o ClientFileContext,
     now: Duration,
 }
@@ -76,14 +78,16 @@ impl ChangeOptions {
         Ok(Author { by: self.author_name()?, reason: &self.reason })
     }
 
-    /// Opens a document and its audit trail. The trail is locked before the document is read.
+    /// Opens a document and its audit trail. The trail and the folder of the document are locked before the document is read.
     pub fn open(&self, file: &str, now: Duration) -> Result<KeyChange<'_>, Failure> {
         let author = self.author()?;
         let trail = match &self.trail {
             Some(trail) => Trail::open(trail)?,
             None => Trail::open(&trail::beside(file)?)?,
         };
-        Ok(KeyChange { document: self.around.open(file)?, author, trail, around: &self.around, now })
+        // Every command locks the trail first, so two commands never wait for each other.
+        let lock = FolderLock::wait(Path::new(file));
+        Ok(KeyChange { document: self.around.open(file)?, author, trail, _lock: lock, around: &self.around, now })
     }
 
     fn author_name(&self) -> Result<String, Failure> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::lock::{self, PermissionLock};
-use crate::cli::files::Staged;
+use crate::cli::files::{FolderLock, Staged};
 use crate::cli::yaml_edit::{Draft, PathStep, StyledText};
 use crate::cli::{Exit, Failure, Output, ToolOutcome, gateway, yaml};
 use crate::config::document::Document;
@@ -41,6 +41,7 @@ pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     if let Some(fault) = name_fault(&options.domain).or_else(|| name_fault(&options.name)) {
         return Err(Failure::Message(fault));
     }
+    let _lock = FolderLock::wait(Path::new(&options.file));
     let text = gateway::read(&options.file)?;
     let (root, document) = read(&text, &options.file)?;
     let domain = document.permissions.iter().find(|domain| domain.name.value == options.domain);

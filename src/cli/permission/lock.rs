@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PermissionFile;
-use crate::cli::files::{self, Staged};
+use crate::cli::files::{self, FolderLock, Staged};
 use crate::cli::{Exit, Failure, Output, ToolOutcome};
 use crate::config::document::Document;
 use crate::config::problem::{Place, Problem};
@@ -38,6 +38,7 @@ pub struct PermissionLock {
 pub fn run(options: &PermissionLockOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
     let path = options.file.lock();
+    let _lock = (!options.check).then(|| FolderLock::wait(&path));
     let before = PermissionLock::read(&path)?.unwrap_or_default();
     let problems = before.problems(&gateway.document);
     if !problems.is_empty() {

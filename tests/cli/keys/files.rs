@@ -93,3 +93,36 @@ fn a_trail_beside_a_link_is_not_continued_elsewhere() {
     let named = bench.run(&[&revoke[..], &["--trail", "current.audit.jsonl"]].concat());
     assert_eq!(named.code, 0, "{}", named.err);
 }
+
+#[test]
+#[cfg(unix)]
+fn parallel_edits_of_one_file_are_all_in_the_file() {
+    let bench = Bench::new("parallel-edits");
+    std::fs::remove_dir_all(bench.0.join("a")).ok();
+    std::fs::create_dir_all(bench.0.join("a")).unwrap();
+    let spawn = |arguments: Vec<String>| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        bench.command(&arguments).stdout(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let client = |i| format!("  - {{ id: c{i}, owner: o, purpose: p }}\n");
+    let text = format!("version: '1.0'\nclients:\n{}routes: []\n", (9..12).map(client).collect::<String>());
+    for round in 0..3 {
+        bench.write("a/gateway.yaml", &text);
+        let words = |command: String| command.split(' ').map(str::to_string).collect::<Vec<_>>();
+        let add = |i| words(format!("permission add a/gateway.yaml LIC P{i} --description d"));
+        // Each command has its own trail, so the lock of a trail does not put the commands in order.
+        let create = |i| {
+            words(format!(
+                "keys create a/gateway.yaml --client c{i} --environment test --by b --reason r --expires 9d --trail {round}-{i}.jsonl"
+            ))
+        };
+        let running: Vec<_> = (0..12).map(|i| spawn(if i < 9 { add(i) } else { create(i) })).collect();
+        for mut one in running {
+            assert!(one.wait().unwrap().success());
+        }
+        let edited = bench.read("a/gateway.yaml");
+        let added = (0..9).filter(|i| edited.contains(&format!(" P{i}: "))).count();
+        assert_eq!((added, edited.matches("prefix: pck_test_").count()), (9, 3), "{edited}");
+        assert_eq!(std::fs::read_dir(bench.0.join("a")).unwrap().count(), 1, "nothing is left beside the file");
+    }
+}
