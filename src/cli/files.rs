@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 /// The maximum size of a file or of standard input, in bytes. The limit also applies to devices and pipes.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// Reads a file, or standard input for `-`. The error names the file.
 pub fn read(file: &str) -> Result<Vec<u8>, String> {
     let read = if file == "-" { bounded(io::stdin().lock()) } else { File::open(file).and_then(bounded) };
@@ -111,10 +113,20 @@ impl Staged {
         Ok(staged)
     }
 
+    /// Writes the new text like [`Staged::write`]. If the file starts with a byte order mark, the new text starts with it too.
+    pub fn write_with_mark(file: &Path, text: &str) -> io::Result<Staged> {
+        let mut start = Vec::new();
+        File::open(file)?.take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start)?;
+        match start == BYTE_ORDER_MARK.as_bytes() && !text.starts_with(BYTE_ORDER_MARK) {
+            true => Staged::write(file, &format!("{BYTE_ORDER_MARK}{text}")),
+            false => Staged::write(file, text),
+        }
+    }
+
     /// Fails if the file has changed since it was read. A byte order mark is ignored.
     pub fn check_unchanged(&self, before: &str) -> io::Result<()> {
         let now = File::open(&self.file).and_then(bounded)?;
-        match now.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now) == before.as_bytes() {
+        match now.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&now) == before.as_bytes() {
             true => Ok(()),
             false => Err(io::Error::other("was changed by another process in the meantime")),
         }

@@ -172,7 +172,7 @@ impl KeyChange<'_> {
     /// Replaces the text of the file and appends an entry to the trail.
     fn replace(&mut self, text: &str, entry: &TrailEntry) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::Message(format!("{}: {error}", self.document.file));
-        let staged = Staged::write(Path::new(&self.document.file), text).map_err(failed)?;
+        let staged = Staged::write_with_mark(Path::new(&self.document.file), text).map_err(failed)?;
         staged.check_unchanged(&self.document.text).map_err(failed)?;
         // The entry is written first, because an entry without a change is less harmful than a change without an entry.
         self.trail.append(entry, self.now)?;

@@ -55,7 +55,7 @@ pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     let refusal = || format!("{}: the layout of its `permissions` cannot be edited", options.file);
     let edited = edited.filter(|edited| adds_only(edited, &root, options, bit)).ok_or_else(refusal)?;
     read(&edited, &options.file)?;
-    let staged = Staged::write(Path::new(&options.file), &edited);
+    let staged = Staged::write_with_mark(Path::new(&options.file), &edited);
     let written = staged.and_then(|staged| staged.check_unchanged(&text).and_then(|()| staged.commit()));
     written.map_err(|error| format!("{}: {error}", options.file))?;
     let result = format!("{}: added {full}, bit {bit} (mask {})", options.file, Mask::of_bit(bit));
@@ -103,8 +103,10 @@ fn insert(text: &str, root: &Node, options: &PermissionAddOptions, bit: u16) -> 
     let mut draft = Draft::new(text, root);
     match root.get("permissions").map(|permissions| permissions.get(domain)) {
         None if !as_json => {
+            let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
             let separator = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            return Some(format!("{text}{separator}\npermissions:\n  {domain}:\n    {name}: {value}\n"));
+            let section = format!("{separator}\npermissions:\n  {domain}:\n    {name}: {value}\n");
+            return Some(format!("{text}{}", section.replace('\n', newline)));
         }
         None => {
             let section = format!("{{ {}: {} }}", key(domain), new_domain.flow);

@@ -126,3 +126,31 @@ fn parallel_edits_of_one_file_are_all_in_the_file() {
         assert_eq!(std::fs::read_dir(bench.0.join("a")).unwrap().count(), 1, "nothing is left beside the file");
     }
 }
+
+#[test]
+fn an_edited_file_keeps_its_byte_order_mark_and_its_line_breaks() {
+    let bench = Bench::of_keys("keys-mark");
+    let mark = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    bench.write("gateway.yaml", &mark(&bench.read("gateway.yaml")));
+    let by = ["--by", "carol", "--reason", "r"];
+    let expires = ["--expires", "9d"];
+    for command in [
+        [&["keys", "create", "gateway.yaml", "--client", "reports"][..], &by, &expires].concat(),
+        [&["keys", "rotate", "gateway.yaml", "--client", "billing", "--key", "b-1"][..], &by, &expires].concat(),
+        [&["keys", "revoke", "gateway.yaml", "--key", "b-1"][..], &by].concat(),
+        vec!["permission", "add", "gateway.yaml", "LIC", "READ", "--description", "d"],
+        vec!["permission", "add", "gateway.yaml", "LIC", "WRITE", "--description", "d"],
+        vec!["permission", "add", "gateway.yaml", "ORD", "READ", "--description", "d"],
+    ] {
+        let before = bench.read("gateway.yaml");
+        let ran = bench.run(&command);
+        assert_eq!(ran.code, 0, "{command:?}: {}", ran.err);
+        let after = bench.read("gateway.yaml");
+        assert_ne!(before, after, "{command:?}");
+        assert!(
+            after.starts_with("\u{feff}version") && after.matches('\u{feff}').count() == 1,
+            "{command:?}: {after:?}"
+        );
+        assert_eq!(after.matches('\n').count(), after.matches("\r\n").count(), "{command:?}: {after:?}");
+    }
+}
