@@ -53,7 +53,8 @@ pub struct EnvoyOptions {
     /// Disable the admin interface
     #[arg(long)]
     no_admin: bool,
-    /// The path of the filter's module for Envoy; documents with JSON Schemas use portcullis-full.wasm in the same directory
+    /// The path of the filter's module for Envoy; documents with JSON Schemas or `jsonapi` use portcullis-full.wasm in the same
+    /// directory
     #[arg(long, value_name = "PATH", default_value = "dist/portcullis.wasm")]
     wasm: String,
     /// How the document is embedded
@@ -128,13 +129,14 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
 
 /// Returns a note that names the required module, if the command line names another module.
 fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
-    let needed = Module::needed(&gateway.document);
-    match needed.beside(&options.wasm) {
-        Some(file) if file != options.wasm => Some(format!("the document has JSON Schemas, so the module is {file}")),
-        None if needed == Module::Full && !options.wasm.ends_with(needed.file()) => {
-            Some(format!("the document has JSON Schemas, so {} must be a copy of {}", options.wasm, needed.file()))
+    let reason = Module::reason(&gateway.document)?;
+    match Module::Full.beside(&options.wasm) {
+        Some(file) => Some(format!("the document has {reason}, so the module is {file}")),
+        None if !options.wasm.ends_with(Module::Full.file()) => {
+            let full = Module::Full.file();
+            Some(format!("the document has {reason}, so {} must be a copy of {full}", options.wasm))
         }
-        _ => None,
+        None => None,
     }
 }
 

@@ -14,12 +14,22 @@ pub enum Module {
 impl Module {
     /// Returns the smallest module with all features that the document uses.
     pub fn needed(document: &Document) -> Module {
+        if Module::reason(document).is_some() { Module::Full } else { Module::Plain }
+    }
+
+    /// Returns the features of the document that only the full module has; `None` if there are none.
+    pub fn reason(document: &Document) -> Option<&'static str> {
         let on_routes = document.routes.iter().filter_map(|route| route.checks.as_ref()?.as_ref());
         let mut checks = document.checks.iter().chain(on_routes);
-        let uses_schema = checks.any(|checks| checks.json.as_ref().is_some_and(|json| json.schema.is_some()));
+        let in_checks = checks.any(|checks| checks.json.as_ref().is_some_and(|json| json.schema.is_some()));
+        let uses_schema = in_checks || !document.schemas.is_empty();
         let maps_responses = document.routes.iter().any(|route| route.json_api.is_some());
-        let is_full = uses_schema || maps_responses || !document.schemas.is_empty();
-        if is_full { Module::Full } else { Module::Plain }
+        match (uses_schema, maps_responses) {
+            (true, true) => Some("JSON Schemas and `jsonapi`"),
+            (true, false) => Some("JSON Schemas"),
+            (false, true) => Some("`jsonapi`"),
+            (false, false) => None,
+        }
     }
 
     /// Returns the file name of the module.
@@ -53,6 +63,7 @@ mod tests {
             (json!({ "routes": [{ "path": "/a", "checks": own }] }), Module::Full),
             (json!({ "routes": [{ "path": "/a", "checks": false }] }), Module::Plain),
             (json!({ "schemas": { "a": true } }), Module::Full),
+            (json!({ "routes": [{ "path": "/a", "jsonapi": { "type": "t" } }] }), Module::Full),
         ] {
             let (read, _) = Document::read(&Node::from(document.clone()), &|_| None);
             assert_eq!(Module::needed(&read), needed, "{document}");

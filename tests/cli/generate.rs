@@ -121,7 +121,11 @@ fn bounds_on_traffic_can_be_set() {
 #[test]
 fn a_document_with_schemas_gets_the_fuller_module() {
     let bench = Bench::new("modules");
-    bench.write("schemas.yaml", &format!("{GATEWAY}schemas: {{ order: {{ type: object }} }}\n"));
+    let schemas = format!("{GATEWAY}schemas: {{ order: {{ type: object }} }}\n");
+    let mapped = |text: &str| text.replace("auth: optional }", "auth: optional, jsonapi: { type: files } }");
+    bench.write("schemas.yaml", &schemas);
+    bench.write("jsonapi.yaml", &mapped(GATEWAY));
+    bench.write("both.yaml", &mapped(&schemas));
     let module = |arguments: &[&str]| {
         let ran = bench.run(arguments);
         assert_eq!(ran.code, 0, "{}", ran.err);
@@ -129,17 +133,30 @@ fn a_document_with_schemas_gets_the_fuller_module() {
         let taken = files.find(|file| file.contains(".wasm")).unwrap_or_default();
         (taken.trim_matches('\'').to_string(), ran.err)
     };
-    let noted = "schemas.yaml: note: the document has JSON Schemas, so ";
     for (file, wasm, expected, note) in [
         ("gateway.yaml", "a/portcullis.wasm", "a/portcullis.wasm", ""),
         ("gateway.yaml", "a/portcullis-full.wasm", "a/portcullis-full.wasm", ""),
-        ("schemas.yaml", "a/portcullis.wasm", "a/portcullis-full.wasm", "the module is a/portcullis-full.wasm"),
+        (
+            "schemas.yaml",
+            "a/portcullis.wasm",
+            "a/portcullis-full.wasm",
+            "JSON Schemas, so the module is a/portcullis-full.wasm",
+        ),
         ("schemas.yaml", "a/portcullis-full.wasm", "a/portcullis-full.wasm", ""),
-        ("schemas.yaml", "own.wasm", "own.wasm", "own.wasm must be a copy of portcullis-full.wasm"),
+        ("schemas.yaml", "own.wasm", "own.wasm", "JSON Schemas, so own.wasm must be a copy of portcullis-full.wasm"),
+        ("jsonapi.yaml", "portcullis.wasm", "portcullis-full.wasm", "`jsonapi`, so the module is portcullis-full.wasm"),
+        ("jsonapi.yaml", "own.wasm", "own.wasm", "`jsonapi`, so own.wasm must be a copy of portcullis-full.wasm"),
+        (
+            "both.yaml",
+            "portcullis.wasm",
+            "portcullis-full.wasm",
+            "JSON Schemas and `jsonapi`, so the module is portcullis-full.wasm",
+        ),
     ] {
         let (taken, said) = module(&["generate", "envoy", file, "--wasm", wasm]);
         assert_eq!(taken, expected, "{file} with {wasm}");
-        let notes: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(noted)).collect();
+        let noted = format!("{file}: note: the document has ");
+        let notes: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(noted.as_str())).collect();
         assert_eq!(notes.concat(), note, "{file} with {wasm}");
     }
     let ran = bench.run(&["check", "schemas.yaml"]);
