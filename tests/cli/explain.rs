@@ -123,3 +123,23 @@ fn a_supposed_token_vouches_for_nothing_but_itself() {
     assert_eq!(ran.code, 2, "{}", ran.out);
     assert!(!ran.out.contains("AAAA"), "{}", ran.out);
 }
+
+#[test]
+fn explain_reports_that_responses_become_json_api_documents() {
+    let bench = Bench::new("explain_jsonapi");
+    let routes = "[{ path: /a, auth: none, upstream: a, jsonapi: { type: t } }, { path: /b, auth: none, upstream: a }]";
+    bench.write("g.yaml", &format!("version: \"1.0\"\nupstreams: {{ a: }}\nroutes: {routes}\n"));
+    let stated = |path: &str, more: &[&str]| {
+        let ran = bench.run(&[&["explain", "g.yaml", "GET", path], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.out
+    };
+    let line = "forward    to upstream a; responses become JSON:API documents\n";
+    assert!(stated("/a", &[]).contains(line), "{}", stated("/a", &[]));
+    assert!(!stated("/b", &[]).contains("JSON:API"));
+    // The responses to gRPC requests are never mapped.
+    assert!(!stated("/a", &["--header", "content-type: application/grpc"]).contains("JSON:API"));
+    let report: Value = serde_json::from_str(&stated("/a", &["--json"])).unwrap();
+    let last = report["stages"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["finding"], "to upstream a; responses become JSON:API documents");
+}
