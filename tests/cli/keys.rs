@@ -314,3 +314,16 @@ fn a_change_that_a_gateway_would_reject_is_not_written() {
     assert_eq!(bench.read("broken.yaml"), broken);
     assert!(!bench.files().iter().any(|name| name.ends_with(".new")), "{:?}", bench.files());
 }
+
+#[test]
+fn a_reason_can_begin_with_a_dash() {
+    let bench = Bench::of_keys("keys-dash");
+    for reason in ["- a", "--- x", "-1", "--"] {
+        std::fs::remove_file(bench.0.join("t.jsonl")).ok();
+        let create =
+            ["keys", "create", "--client", "c", "--environment", "test", "--expires", "9d", "--trail", "t.jsonl"];
+        let ran = bench.run(&[&create[..], &["--by", "b", "--reason", reason]].concat());
+        assert_eq!(ran.code, 0, "{reason}: {}", ran.err);
+        assert_eq!(bench.trail_entries("t.jsonl")[0]["reason"], reason);
+    }
+}

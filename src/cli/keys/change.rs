@@ -21,7 +21,7 @@ pub struct ChangeOptions {
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
     /// The reason for the change
-    #[arg(long, value_name = "TEXT", value_parser = non_blank)]
+    #[arg(long, value_name = "TEXT", value_parser = non_blank, allow_hyphen_values = true)]
     reason: String,
     /// The audit trail file; by default in the folder of FILE, such as clients.audit.jsonl for clients.yaml
     #[arg(long, value_name = "FILE")]
