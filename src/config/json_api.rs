@@ -1,5 +1,7 @@
 //! Reads `jsonapi`: how a route turns the JSON of its upstream into a JSON:API document.
 
+use std::collections::BTreeSet;
+
 use super::problem::At;
 use super::reader::{Field, Fields};
 use super::schema_keys::{jsonapi as key, jsonapi_links};
@@ -11,8 +13,8 @@ pub const MAPS_RESPONSES: bool = cfg!(any(feature = "response-body", not(target_
 /// The `jsonapi` section of a route.
 #[derive(Clone, Debug)]
 pub struct JsonApiSettings {
-    /// The `type` of each resource.
-    pub resource_type: At<String>,
+    /// The `type` of each resource; `None` if it has a problem.
+    pub resource_type: Option<At<String>>,
     /// The JSON Pointer to the id in each item.
     pub id: At<String>,
     /// The JSON Pointer to the object or list in the body; `None` means the whole body.
@@ -21,8 +23,8 @@ pub struct JsonApiSettings {
     pub omit: Vec<At<String>>,
     /// The relationships of each resource.
     pub relationships: Vec<RelationshipSettings>,
-    /// The members of `meta`, each with the JSON Pointer to its value in the body.
-    pub meta: Vec<(At<String>, At<String>)>,
+    /// The members of `meta`, each with the JSON Pointer to its value in the body; `None` if the pointer has a problem.
+    pub meta: Vec<(At<String>, Option<At<String>>)>,
     /// The top-level links.
     pub links: LinkSettings,
     /// The maximum size of the upstream's body, in bytes.
@@ -31,15 +33,15 @@ pub struct JsonApiSettings {
     pub error_detail: bool,
 }
 
-/// A relationship from each resource to other resources.
+/// A relationship from each resource to other resources. A setting with a problem is `None`.
 #[derive(Clone, Debug)]
 pub struct RelationshipSettings {
     /// The name of the relationship.
     pub name: At<String>,
     /// The `type` of the related resources.
-    pub resource_type: At<String>,
+    pub resource_type: Option<At<String>>,
     /// The JSON Pointer to the id, or the list of ids, in each item.
-    pub id: At<String>,
+    pub id: Option<At<String>>,
 }
 
 /// The top-level links of a JSON:API document. All except `self` are JSON Pointers into the body.
@@ -65,13 +67,12 @@ impl JsonApiSettings {
             return None;
         }
         let fields = field.fields()?;
-        let resource_type = fields.require("type").and_then(|f| f.text_at());
         let settings = JsonApiSettings {
-            resource_type: resource_type.unwrap_or_else(|| At { value: String::new(), place: fields.place().clone() }),
+            resource_type: fields.require("type").and_then(|f| f.text_at()),
             id: text(&fields, key::ID.name)
                 .unwrap_or_else(|| At { value: key::ID.default.to_string(), place: fields.place().clone() }),
             data: text(&fields, "data"),
-            omit: fields.get("omit").map(|f| f.texts()).unwrap_or_default(),
+            omit: fields.get("omit").map(|f| read_omitted(&f)).unwrap_or_default(),
             relationships: fields.get("relationships").map(|f| read_relationships(&f)).unwrap_or_default(),
             meta: fields.get("meta").map(|f| read_meta(&f)).unwrap_or_default(),
             links: fields.get("links").and_then(|f| LinkSettings::read(&f)).unwrap_or_default(),
@@ -79,7 +80,7 @@ impl JsonApiSettings {
             error_detail: fields.flag(&key::ERROR_DETAIL),
         };
         fields.finish();
-        (!settings.resource_type.value.is_empty()).then_some(settings)
+        Some(settings)
     }
 }
 
@@ -98,19 +99,31 @@ impl LinkSettings {
     }
 }
 
+fn read_omitted(field: &Field<'_>) -> Vec<At<String>> {
+    let names = field.texts();
+    let mut known = BTreeSet::new();
+    for name in &names {
+        if !known.insert(&name.value) {
+            field.problem_at(&name.place, format!("`{}` is listed twice", name.value));
+        }
+    }
+    names
+}
+
+/// Reads the relationships. A name is kept even if its settings have problems, so that the compiler checks it too.
 fn read_relationships(field: &Field<'_>) -> Vec<RelationshipSettings> {
     let read = |(name, field): (At<String>, Field<'_>)| {
-        let fields = field.fields()?;
+        let Some(fields) = field.fields() else { return RelationshipSettings { name, resource_type: None, id: None } };
         let resource_type = fields.require("type").and_then(|f| f.text_at());
         let id = fields.require("id").and_then(|f| f.text_at());
         fields.finish();
-        Some(RelationshipSettings { name, resource_type: resource_type?, id: id? })
+        RelationshipSettings { name, resource_type, id }
     };
-    field.entries().into_iter().filter_map(read).collect()
+    field.entries().into_iter().map(read).collect()
 }
 
-fn read_meta(field: &Field<'_>) -> Vec<(At<String>, At<String>)> {
-    field.entries().into_iter().filter_map(|(name, value)| Some((name, value.text_at()?))).collect()
+fn read_meta(field: &Field<'_>) -> Vec<(At<String>, Option<At<String>>)> {
+    field.entries().into_iter().map(|(name, value)| (name, value.text_at())).collect()
 }
 
 fn text(fields: &Fields<'_>, key: &'static str) -> Option<At<String>> {

@@ -286,3 +286,40 @@ limits: [{ name: l, by: client, plan_from: { clients: { c: pro }, default: free 
     assert_eq!((ran.code, ran.out.as_str()), (0, "clients.json: 1 client, 0 keys, no problems\n"), "{}", ran.err);
     assert!(ran.err.starts_with("clients.json:1:39: clients[0].id: note: every issuer may name `c`"), "{}", ran.err);
 }
+
+#[test]
+fn all_problems_of_a_json_api_section_are_reported() {
+    let bench = Bench::new("jsonapi");
+    let route = "  - path: /a
+    upstream: orders
+    jsonapi:
+      type: []
+      id: no-pointer
+      omit: [a, b, a]
+      relationships:
+        id: { type: 7, id: order }
+        \"a/b\": {}
+      meta: { \"c/d\": 7 }
+";
+    bench.write("gateway.yaml", &format!("{GATEWAY}{route}"));
+    let ran = bench.run(&["check", "gateway.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    let found: Vec<_> = ran.err.lines().filter(|line| !line.contains(": note: ")).collect();
+    let expected = [
+        "gateway.yaml:24:13: routes[3].jsonapi.type: expected ",
+        "gateway.yaml:25:11: routes[3].jsonapi.id: ",
+        "gateway.yaml:26:20: routes[3].jsonapi.omit[2]: `a` is listed twice",
+        "gateway.yaml:28:9: routes[3].jsonapi.relationships.id: ",
+        "gateway.yaml:28:21: routes[3].jsonapi.relationships.id.type: expected ",
+        "gateway.yaml:28:28: routes[3].jsonapi.relationships.id.id: ",
+        "gateway.yaml:29:9: routes[3].jsonapi.relationships.a/b: `a/b` is not",
+        "gateway.yaml:29:16: routes[3].jsonapi.relationships.a/b: `type` is missing",
+        "gateway.yaml:29:16: routes[3].jsonapi.relationships.a/b: `id` is missing",
+        "gateway.yaml:30:15: routes[3].jsonapi.meta.c/d: ",
+        "gateway.yaml:30:22: routes[3].jsonapi.meta.c/d: expected ",
+    ];
+    for expected in expected {
+        assert!(found.iter().any(|line| line.starts_with(expected)), "{expected}\nin\n{}", ran.err);
+    }
+    assert_eq!(found.len(), expected.len(), "{}", ran.err);
+}

@@ -14,15 +14,15 @@ pub(super) fn compile(section: &JsonApiSettings, problems: &mut Problems) -> Opt
     if !MAPS_RESPONSES {
         return None;
     }
-    let resource_type = read(&section.resource_type, MemberName::parse, problems);
+    let resource_type = section.resource_type.as_ref().and_then(|at| read(at, MemberName::parse, problems));
     let id = read(&section.id, Pointer::parse, problems);
     let data = section.data.as_ref().map(|at| read(at, Pointer::parse, problems));
     let links = links(&section.links, problems);
     let mut relationships = BTreeMap::new();
     for relationship in &section.relationships {
         let name = read(&relationship.name, FieldName::parse, problems);
-        let resource_type = read(&relationship.resource_type, MemberName::parse, problems);
-        let id = read(&relationship.id, Pointer::parse, problems);
+        let resource_type = relationship.resource_type.as_ref().and_then(|at| read(at, MemberName::parse, problems));
+        let id = relationship.id.as_ref().and_then(|at| read(at, Pointer::parse, problems));
         if let (Some(name), Some(resource_type), Some(id)) = (name, resource_type, id) {
             relationships.insert(name, Relationship { resource_type, id });
         }
@@ -30,7 +30,8 @@ pub(super) fn compile(section: &JsonApiSettings, problems: &mut Problems) -> Opt
     let mut meta = BTreeMap::new();
     for (name, value) in &section.meta {
         let name = read(name, MemberName::parse, problems);
-        if let (Some(name), Some(value)) = (name, read(value, Pointer::parse, problems)) {
+        let value = value.as_ref().and_then(|at| read(at, Pointer::parse, problems));
+        if let (Some(name), Some(value)) = (name, value) {
             meta.insert(name, value);
         }
     }
