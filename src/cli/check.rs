@@ -1,6 +1,7 @@
 //! `portcullis check`: reports every problem with its file and location, and a one-line summary for each file without problems.
 
 mod caches;
+mod carriers;
 pub mod clients;
 mod looser_routes;
 pub mod overlaps;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use super::gateway::{self, GatewayFile, Variables};
 use super::module::Module;
 use super::permission::lock;
-use super::{Exit, Failure, Output, ToolOutcome, line};
+use super::{Exit, Failure, Output, ToolOutcome, documents, line};
 use crate::config::problem::{Place, Problem};
 
 /// The options of `check`.
@@ -51,8 +52,9 @@ pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
         match gateway::open_all_text(file, &text, &options.variables) {
             Ok(gateways) => {
                 let cached = caches::problems(file, &text, &gateways);
-                for gateway in &gateways {
-                    let broken = lock::check(file, &gateway.document)?;
+                for (gateway, carrier) in gateways.iter().zip(documents::carriers(file, &text)) {
+                    let mut broken = lock::check(file, &gateway.document)?;
+                    broken.extend(carriers::problems(&carrier, gateway));
                     if broken.is_empty() && cached.is_empty() {
                         summaries.push(summary(file, gateway));
                     }
@@ -64,7 +66,9 @@ pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
                     let about_clients = clients::notes(&gateway.document);
                     let about_permissions = permissions::notes(&gateway.document);
                     let about_looser_routes = looser_routes::notes(&gateway.document, &gateway.policy);
+                    let about_carrier = carriers::note(&carrier, gateway);
                     let placed = about_clients.iter().chain(&about_permissions).chain(&about_looser_routes);
+                    let placed = placed.chain(&about_carrier);
                     notes.extend(placed.map(|(place, note)| noted(file, place, note)));
                     if options.overlaps {
                         let found = overlaps::find(&gateway.document, &gateway.policy);

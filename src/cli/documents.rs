@@ -1,9 +1,11 @@
 //! Finds gateway documents in a file: the file itself, or documents embedded in an Envoy configuration or an Istio manifest.
 
 mod caches;
+mod carrier;
 mod other_formats;
 
 pub use caches::{CacheFilter, CacheSide};
+pub use carrier::{Carrier, ManifestKind};
 
 use super::yaml::Ambiguous;
 use super::yaml_scalar::{self, Loader};
@@ -27,6 +29,16 @@ fn read_with_ambiguous(file: &str, text: &str) -> Result<(Vec<Node>, Ambiguous),
 
 /// Returns every gateway document in one file. A file without a gateway document is a problem.
 pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
+    find_with_carriers(file, text).map(|found| found.into_iter().map(|(document, _)| document).collect())
+}
+
+/// Returns the carrier of each document that [`find`] returns, in the same order. The list is empty for a file with a problem.
+pub fn carriers(file: &str, text: &str) -> Vec<Carrier> {
+    let found = find_with_carriers(file, text).unwrap_or_default();
+    found.into_iter().map(|(_, carrier)| carrier).collect()
+}
+
+fn find_with_carriers(file: &str, text: &str) -> Result<Vec<(Node, Carrier)>, Problem> {
     let (roots, ambiguous) = read_with_ambiguous(file, text)?;
     let is_other = |root: &Node| FOREIGN_KEYS.iter().any(|mark| root.get(mark).is_some());
     let mut search = DocumentSearch { text, ambiguous, found: Vec::new() };
@@ -38,8 +50,8 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
             }
             // Envoy and Kubernetes never read this file, so scalars that they would read differently are accepted.
             match (json_text::is_name_of_json(file), roots) {
-                (true, [root]) => search.found.push(root.clone()),
-                _ => search.found.push(yaml::read(text)?),
+                (true, [root]) => search.found.push((root.clone(), Carrier::File)),
+                _ => search.found.push((yaml::read(text)?, Carrier::File)),
             }
         }
         roots => roots.iter().try_for_each(|root| search.visit(root))?,
@@ -66,7 +78,7 @@ pub fn caches(file: &str, text: &str) -> Vec<CacheFilter> {
 struct DocumentSearch<'t> {
     text: &'t str,
     ambiguous: Ambiguous,
-    found: Vec<Node>,
+    found: Vec<(Node, Carrier)>,
 }
 
 impl DocumentSearch<'_> {
@@ -80,10 +92,12 @@ impl DocumentSearch<'_> {
                     return self.embedded(node, configuration);
                 }
                 // Istio's WasmPlugin and Envoy Gateway's EnvoyExtensionPolicy contain the document as plain YAML.
-                let plain = ["pluginConfig", "config"].into_iter().filter_map(|key| node.get(key));
-                for document in plain.filter(|document| is_gateway(document)) {
-                    let document = self.as_struct(document.clone(), Loader::Kubernetes)?;
-                    self.found.push(document);
+                for (kind, key) in ManifestKind::KEYS {
+                    if let Some(document) = node.get(key).filter(|document| is_gateway(document)) {
+                        let carrier = Carrier::of_manifest(kind, key, document.at);
+                        let document = self.as_struct(document.clone(), Loader::Kubernetes)?;
+                        self.found.push((document, carrier));
+                    }
                 }
                 entries.iter().try_for_each(|(_, value)| self.visit(value))
             }
@@ -105,7 +119,7 @@ impl DocumentSearch<'_> {
         match (kind, &value.value) {
             ("google.protobuf.Struct", _) if is_ours(plugin) || is_gateway(value) => {
                 let document = self.as_struct(value.clone(), Loader::Envoy)?;
-                self.found.push(document);
+                self.found.push((document, Carrier::of_plugin(plugin)));
             }
             ("google.protobuf.StringValue", Value::Text(json)) => {
                 let document =
@@ -116,7 +130,8 @@ impl DocumentSearch<'_> {
                     Err(_) => yaml::read(json).is_ok_and(|document| is_gateway(&document)),
                 };
                 if is_ours(plugin) || has_sections() {
-                    self.found.push(document.map_err(|fault| problem(value.at, &fault.message))?);
+                    let document = document.map_err(|fault| problem(value.at, &fault.message))?;
+                    self.found.push((document, Carrier::of_plugin(plugin)));
                 }
             }
             _ if is_ours(plugin) => {

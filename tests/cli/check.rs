@@ -323,3 +323,55 @@ fn all_problems_of_a_json_api_section_are_reported() {
     }
     assert_eq!(found.len(), expected.len(), "{}", ran.err);
 }
+
+#[test]
+fn a_plugin_that_cannot_run_its_document_is_reported() {
+    let bench = Bench::new("plugins");
+    for (file, key, value, needs_full) in [
+        ("open.json", "description", json!("open"), false),
+        ("held.json", "checks", json!({ "max_body_bytes": 1024 }), false),
+        ("mapped.json", "jsonapi", json!({ "type": "t" }), true),
+        ("schema.json", "checks", json!({ "json": { "schema": true } }), true),
+    ] {
+        let mut document = json!({
+            "version": "1.0",
+            "upstreams": { "u": { "url": "http://u" } },
+            "routes": [{ "path": "/a", "auth": "none", "upstream": "u" }],
+        });
+        document["routes"][0][key] = value;
+        bench.write(file, &document.to_string());
+        let generated = bench.run(&["generate", "envoy", file]).out;
+        let is_held = file != "open.json";
+        let set = format!("allow_on_headers_stop_iteration: {is_held}\n");
+        assert!(generated.contains(&set), "{generated}");
+        let other = generated.replace(&set, "allow_on_headers_stop_iteration: false\n");
+        let unset = generated.replace(&set, "fail_open: false\n");
+        let small = generated.replace("portcullis-full.wasm", "portcullis.wasm");
+        let bodies = "allow_on_headers_stop_iteration: must be `true`: the document ";
+        let module = "vm_config.code.local.filename: `dist/portcullis.wasm` cannot run this document: ";
+        for (text, expected) in [
+            (&generated, None),
+            (&other, Some(bodies).filter(|_| is_held)),
+            (&unset, Some(bodies).filter(|_| is_held)),
+            (&small, Some(module).filter(|_| needs_full)),
+        ] {
+            bench.write("envoy.yaml", text);
+            let ran = bench.run(&["check", "envoy.yaml"]);
+            assert_eq!(ran.code, i32::from(expected.is_some()), "{file}: {}", ran.err);
+            assert!(ran.err.contains(expected.unwrap_or_default()), "{file}: {expected:?}: {}", ran.err);
+            assert_eq!(ran.out.contains("no problems"), expected.is_none(), "{file}: {}", ran.out);
+        }
+        for (kind, spec, carrier) in [
+            ("WasmPlugin", json!({ "pluginConfig": document }), "an `EnvoyFilter`"),
+            ("EnvoyExtensionPolicy", json!({ "wasm": [{ "config": document }] }), "an `EnvoyPatchPolicy`"),
+        ] {
+            let manifest = json!({ "apiVersion": "v1", "kind": kind, "spec": spec });
+            bench.write("manifest.json", &manifest.to_string());
+            let ran = bench.run(&["check", "manifest.json"]);
+            assert_eq!(ran.code, 0, "{file}: {}", ran.err);
+            let noted = format!("note: a `{kind}` cannot set `allow_on_headers_stop_iteration: true`");
+            assert_eq!(ran.err.contains(&noted), is_held, "{file}: {}", ran.err);
+            assert_eq!(ran.err.contains(carrier), is_held, "{file}: {}", ran.err);
+        }
+    }
+}

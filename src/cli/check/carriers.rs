@@ -1,0 +1,60 @@
+//! Reports a plugin configuration or a manifest that cannot run its document: Envoy withholds bodies, or the module is too small.
+
+use std::path::Path;
+
+use crate::cli::documents::{Carrier, ManifestKind};
+use crate::cli::gateway::GatewayFile;
+use crate::cli::module::Module;
+use crate::config::problem::{Place, Problem};
+
+/// Returns the problems of a plugin configuration with this document.
+pub fn problems(carrier: &Carrier, gateway: &GatewayFile) -> Vec<Problem> {
+    let Carrier::Plugin(plugin) = carrier else { return Vec::new() };
+    let mut problems = Vec::new();
+    if !plugin.passes_held_bodies.value
+        && let Some(bodies) = held_bodies(gateway)
+    {
+        let message =
+            format!("must be `true`: the document holds {bodies}, which Envoy otherwise does not pass to the filter");
+        problems.push(Problem { place: plugin.passes_held_bodies.place.clone(), message });
+    }
+    if let (Some(module), Some(reason)) = (&plugin.module, Module::reason(&gateway.document))
+        && Path::new(&module.value).file_name().is_some_and(|name| name == Module::Plain.file())
+    {
+        let message = format!(
+            "`{}` cannot run this document: it has {reason}, which only {} contains",
+            module.value,
+            Module::Full.file()
+        );
+        problems.push(Problem { place: module.place.clone(), message });
+    }
+    problems
+}
+
+/// Returns a note for a manifest with a document whose bodies would not reach the filter.
+pub fn note(carrier: &Carrier, gateway: &GatewayFile) -> Option<(Place, String)> {
+    let Carrier::Manifest(kind, place) = carrier else { return None };
+    let bodies = held_bodies(gateway)?;
+    let (kind, remedy) = match kind {
+        ManifestKind::WasmPlugin => ("WasmPlugin", "add the filter with an `EnvoyFilter` instead"),
+        ManifestKind::EnvoyExtensionPolicy => ("EnvoyExtensionPolicy", "set it with an `EnvoyPatchPolicy`"),
+    };
+    let note = format!(
+        "a `{kind}` cannot set `allow_on_headers_stop_iteration: true`, and without it the filter does not receive {bodies}: {remedy}"
+    );
+    Some((place.clone(), note))
+}
+
+/// Names the bodies that the routes of the document hold; `None` if they hold no bodies.
+fn held_bodies(gateway: &GatewayFile) -> Option<&'static str> {
+    let rules = || gateway.policy.routes().iter().map(|(_, rule)| rule);
+    gateway.policy.largest_buffered_body()?;
+    match rules().any(|rule| rule.mapped_body().is_some()) {
+        true if rules().any(|rule| rule.held_body().is_some()) => {
+            Some("request bodies for `checks` and response bodies for `jsonapi`")
+        }
+        true => Some("response bodies for `jsonapi`"),
+        // Checks also apply to public paths, which are not among the routes.
+        false => Some("request bodies for `checks`"),
+    }
+}

@@ -1,0 +1,68 @@
+//! Reads the settings beside an embedded document: those of Envoy's plugin configuration, or the kind of the manifest.
+
+use crate::config::node::{Node, Position, Value};
+use crate::config::problem::{At, Place};
+
+/// The part of a file that passes a gateway document to the filter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Carrier {
+    /// The file itself is the document.
+    File,
+    /// A plugin configuration of Envoy.
+    Plugin(PluginSettings),
+    /// A manifest of a control plane, which writes the plugin configuration.
+    Manifest(ManifestKind, Place),
+}
+
+/// The settings of a plugin configuration that decide whether the filter can run a document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginSettings {
+    /// Whether Envoy passes bodies to the filter while it holds the headers (`allow_on_headers_stop_iteration`).
+    pub passes_held_bodies: At<bool>,
+    /// The local file of the module, if there is one.
+    pub module: Option<At<String>>,
+}
+
+/// The manifests that contain the document as plain YAML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManifestKind {
+    /// Istio's `WasmPlugin`.
+    WasmPlugin,
+    /// Envoy Gateway's `EnvoyExtensionPolicy`.
+    EnvoyExtensionPolicy,
+}
+
+impl ManifestKind {
+    /// The key of the document in each kind of manifest.
+    pub const KEYS: [(ManifestKind, &'static str); 2] =
+        [(ManifestKind::WasmPlugin, "pluginConfig"), (ManifestKind::EnvoyExtensionPolicy, "config")];
+}
+
+impl Carrier {
+    /// Reads the settings of a plugin configuration, the mapping with `vm_config` and `configuration`.
+    pub fn of_plugin(plugin: &Node) -> Carrier {
+        let setting = plugin.get(STOP_ITERATION);
+        let passes_held_bodies = At {
+            value: setting.is_some_and(|setting| setting.value == Value::Bool(true)),
+            place: place(setting.map_or(plugin.at, |setting| setting.at), STOP_ITERATION),
+        };
+        let module = MODULE.split('.').try_fold(plugin, |node, key| node.get(key));
+        let module = module.and_then(|node| match &node.value {
+            Value::Text(file) => Some(At { value: file.clone(), place: place(node.at, MODULE) }),
+            _ => None,
+        });
+        Carrier::Plugin(PluginSettings { passes_held_bodies, module })
+    }
+
+    /// Describes a manifest with a document at this position.
+    pub fn of_manifest(kind: ManifestKind, key: &str, at: Position) -> Carrier {
+        Carrier::Manifest(kind, place(at, key))
+    }
+}
+
+fn place(at: Position, path: &str) -> Place {
+    Place { line: at.line, column: at.column, path: path.to_string() }
+}
+
+const STOP_ITERATION: &str = "allow_on_headers_stop_iteration";
+const MODULE: &str = "vm_config.code.local.filename";
