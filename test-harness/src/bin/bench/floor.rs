@@ -18,6 +18,8 @@ pub enum Floor {
     Forwards,
     /// Makes the host calls for a request that is refused with 401.
     Refuses,
+    /// Routes the request to the upstream and logs [`CHUNK`] for each call for a part of the response body.
+    Counts,
 }
 
 /// Writes the module into `directory`.
@@ -30,7 +32,7 @@ pub fn write(floor: Floor, directory: &Path) -> Result<PathBuf> {
 fn build(floor: Floor) -> Result<Vec<u8>> {
     let mut calls = Calls::default();
     let (request, response) = match floor {
-        Floor::Idle => (calls.pass(), None),
+        Floor::Idle | Floor::Counts => (calls.pass(), None),
         Floor::Forwards => (calls.forward(), Some(calls.finish())),
         Floor::Refuses => (calls.refuse(), Some(vec![])),
     };
@@ -42,6 +44,9 @@ fn build(floor: Floor) -> Result<Vec<u8>> {
     ];
     if let Some(response) = response {
         callbacks.push(Export::number("proxy_on_response_headers", 3, ended(response, 0)));
+    }
+    if floor == Floor::Counts {
+        callbacks.push(Export::number("proxy_on_response_body", 3, ended(calls.warn(CHUNK), 0)));
     }
     let imports = CALLS.map(|call| (call.0, call.1));
     small_module::build(&imports, callbacks, &calls.data)
@@ -108,6 +113,11 @@ impl Calls {
         body
     }
 
+    fn warn(&mut self, text: &str) -> Vec<Instruction<'static>> {
+        let text = self.place(text.as_bytes());
+        call("proxy_log", &[[WARN].as_slice(), &text].concat())
+    }
+
     /// Reads the time and the request headers, and writes the audit record into the filter state.
     fn read(&mut self) -> Vec<Instruction<'static>> {
         let (name, record) = (self.place(b"portcullis"), self.place(RECORD.as_bytes()));
@@ -159,7 +169,9 @@ fn serialize(pairs: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-const CALLS: [(&str, u32); 8] = [
+/// The log line of [`Floor::Counts`].
+pub const CHUNK: &str = "a chunk of a response";
+const CALLS: [(&str, u32); 9] = [
     ("proxy_replace_header_map_value", 5),
     ("proxy_add_header_map_value", 5),
     ("proxy_remove_header_map_value", 3),
@@ -168,10 +180,12 @@ const CALLS: [(&str, u32); 8] = [
     ("proxy_set_property", 4),
     ("proxy_get_current_time_nanoseconds", 1),
     ("proxy_send_local_response", 8),
+    ("proxy_log", 3),
 ];
 const REQUEST: i32 = 0;
 const RESPONSE: i32 = 2;
 const SCRATCH: i32 = 8;
+const WARN: i32 = 3;
 const ROOM_FOR_RESULTS: usize = 16;
 const ID: &str = "b2a1f0de-1111-4222-8333-444455556666";
 const RECORD: &str = r#"{"request_id":"b2a1f0de-1111-4222-8333-444455556666","method":"GET","path":"/api/v1/r0/items/42","route":"ANY /api/v1/r0/items/{id}","credential":"token","issuer":"bench","subject":"user-7d9f31","decision":"allow","code":"OK"}"#;

@@ -7,7 +7,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::site::{CALLER, CALLS, EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAX_AGE, METHODS, ORIGIN, Site};
+use crate::site::{
+    CALLER, CALLS, EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAPPED, MAX_AGE, METHODS, ORIGIN, Site,
+};
 use crate::tokens::{AUDIENCE, SCOPE, SECRET};
 
 /// The files under test.
@@ -20,6 +22,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Returns the path of the module with JSON Schema and JSON:API, which `make wasm` writes beside the small one.
+    pub fn full_module(&self) -> PathBuf {
+        self.module.with_file_name("portcullis-full.wasm")
+    }
+
     /// Writes the document to `file` and returns the bootstrap for `site`.
     pub fn bootstrap(&self, site: &Site, port: u16, file: &Path) -> Result<Value> {
         fs::write(file, serde_json::to_vec_pretty(&document(site)?)?)?;
@@ -60,6 +67,7 @@ fn document(site: &Site) -> Result<Value> {
     let answer: Value = serde_json::from_str(HEALTH_BODY)?;
     let health = json!({ "path": HEALTH, "auth": "none", "response": { "body": answer } });
     let route = |number: usize| json!({ "path": format!("/api/v1/r{number}/items/{{id}}"), "upstream": "api", "scopes": [SCOPE] });
+    let mapped = site.json_api.then(mapped);
     let identity: serde_json::Map<_, _> =
         IDENTITY.iter().map(|(header, claim)| (header.to_string(), json!(claim))).collect();
     let callers = json!({ "name": "callers", "by": { "header": CALLER }, "rate": format!("{CALLS}/d") });
@@ -77,8 +85,21 @@ fn document(site: &Site) -> Result<Value> {
         // The baselines forward the host unchanged, so Portcullis must do this too.
         "upstreams": { "api": { "url": format!("http://127.0.0.1:{}", site.upstream), "preserve_host": true } },
         "audit": { "to": "access_log" },
-        "routes": std::iter::once(health).chain((0..site.routes).map(route)).collect::<Vec<_>>(),
+        "routes": std::iter::once(health).chain(mapped).chain((0..site.routes).map(route)).collect::<Vec<_>>(),
     }))
+}
+
+/// Returns the route that maps the list of [`crate::answers`] to a JSON:API document.
+fn mapped() -> Value {
+    json!({
+        "path": format!("{MAPPED}/{{id}}"), "upstream": "api", "scopes": [SCOPE],
+        "jsonapi": {
+            "type": "orders", "id": "/order_id", "data": "/items", "omit": ["_etag"],
+            "relationships": { "customer": { "type": "customers", "id": "/customer_id" } },
+            "meta": { "total": "/total" },
+            "links": { "self": true, "next": "/next" },
+        },
+    })
 }
 
 const SECRET_NAME: &str = "BENCH_SECRET";

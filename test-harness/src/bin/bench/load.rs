@@ -21,6 +21,8 @@ pub struct Answer {
     pub status: u16,
     /// The header names, in lower case, and their values.
     pub headers: Vec<(String, String)>,
+    /// The body, without the framing of chunks.
+    pub body: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -69,11 +71,15 @@ impl Load {
         let mut connection = Connection::open(self.address)?;
         connection.send(request)?;
         let status = connection.receive()?;
-        let head = String::from_utf8_lossy(&connection.received).into_owned();
+        let end =
+            connection.received.windows(4).position(|end| end == b"\r\n\r\n").context("a response without an end")?;
+        let (head, body) = connection.received.split_at(end + 4);
+        let head = String::from_utf8_lossy(head).into_owned();
         let lines = head.split("\r\n").skip(1).take_while(|line| !line.is_empty());
         let pair =
             |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-        Ok(Answer { status, headers: lines.filter_map(pair).collect() })
+        let body = if is_chunked(&head) { joined_chunks(body)? } else { body.to_vec() };
+        Ok(Answer { status, headers: lines.filter_map(pair).collect(), body })
     }
 }
 
@@ -109,8 +115,8 @@ impl Connection {
     }
 }
 
-/// Returns the status of a response, or `None` if the response is not complete yet. A response without a `content-length` is an
-/// error, because Envoy and the upstream always send one.
+/// Returns the status of a response, or `None` if the response is not complete yet. A response has a `content-length`, or it is
+/// sent in chunks because the gateway changes its body.
 fn whole(received: &[u8]) -> Result<Option<u16>> {
     let Some(head_length) = received.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(received.get(..head_length).unwrap_or_default());
@@ -118,6 +124,10 @@ fn whole(received: &[u8]) -> Result<Option<u16>> {
     let status = status.context("an answer without a status")?;
     if status == NO_CONTENT {
         return Ok(Some(status));
+    }
+    if is_chunked(&head) {
+        // A connection has only one outstanding response, so nothing follows the last chunk.
+        return Ok(received.ends_with(b"\r\n0\r\n\r\n").then_some(status));
     }
     let length = head.split("\r\n").find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -127,13 +137,28 @@ fn whole(received: &[u8]) -> Result<Option<u16>> {
     Ok((received.len() >= head_length + 4 + length).then_some(status))
 }
 
+fn is_chunked(head: &str) -> bool {
+    head.split("\r\n").any(|line| line.eq_ignore_ascii_case("transfer-encoding: chunked"))
+}
+
+/// Returns the data of all chunks (RFC 9112 §7.1).
+fn joined_chunks(mut framed: &[u8]) -> Result<Vec<u8>> {
+    let mut data = Vec::new();
+    while let Some(end) = framed.windows(2).position(|end| end == b"\r\n") {
+        let size = usize::from_str_radix(&String::from_utf8_lossy(framed.get(..end).unwrap_or_default()), 16)?;
+        data.extend_from_slice(framed.get(end + 2..end + 2 + size).context("a chunk that is too short")?);
+        framed = framed.get(end + 2 + size + 2..).unwrap_or_default();
+    }
+    Ok(data)
+}
+
 /// A response with this status has no body and no `content-length` (RFC 9110 §15.3.5).
 const NO_CONTENT: u16 = 204;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
-    use super::whole;
+    use super::{joined_chunks, whole};
 
     #[test]
     fn an_answer_is_whole_with_its_last_byte() {
@@ -144,7 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_in_chunks_is_whole_with_the_last_chunk() {
+        let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[1\r\n1\r\n]\r\n0\r\n\r\n";
+        assert_eq!(whole(answer).unwrap(), Some(200));
+        assert_eq!(whole(&answer[..answer.len() - 5]).unwrap(), None);
+        assert_eq!(joined_chunks(b"2\r\n[1\r\n1\r\n]\r\n0\r\n\r\n").unwrap(), b"[1]");
+    }
+
+    #[test]
     fn an_answer_of_unknown_length_is_refused() {
-        assert!(whole(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+        assert!(whole(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! `make bench` measures the CPU time of Portcullis in a real Envoy and compares it with Envoy's own filters for the same task.
 
+mod answers;
 mod equal;
 mod floor;
 mod gateway;
@@ -13,6 +14,7 @@ mod plot;
 mod process;
 mod proxy_life;
 mod report;
+mod responses;
 mod row;
 mod site;
 mod spread;
@@ -28,6 +30,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use gateway::Gateway;
 use machine::Machine;
+use report::Page;
 use row::Row;
 use tables::{RunSize, TokenPool};
 use test_harness::envoy;
@@ -36,12 +39,16 @@ use upstream::Upstream;
 use variant::BenchContext;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let size = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => FULL,
-        ["--quick"] => QUICK,
-        other => bail!("expected nothing or `--quick`, found `{}`", other.join(" ")),
-    };
+    let (mut size, mut all) = (FULL, true);
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--quick" => size = QUICK,
+            "--responses" => all = false,
+            other => bail!("expected nothing, `--quick` or `--responses`, found `{other}`"),
+        }
+    }
+    // The tables of response bodies need only one token.
+    let size = if all { size } else { RunSize { cold: 0, live: &[], ..size } };
     let timer = Timer::start();
     let envoy = envoy::find()?;
     let machine = Machine::look(&envoy)?;
@@ -50,15 +57,26 @@ fn main() -> Result<()> {
     fs::create_dir_all(&scratch)?;
     process::pin_self()?;
     let context = BenchContext::open(envoy, scratch, Upstream::start()?, gateway()?);
-    let rows = run(&context, &size, &tokens)?;
-    let compared = context.compared();
-    let (text, figures) = (report::markdown(&machine, &rows, compared), report::json(&machine, &rows, compared));
     let out = out_folder(&size);
     fs::create_dir_all(&out)?;
-    fs::write(out.join("latest.md"), &text)?;
-    fs::write(out.join("latest.json"), format!("{figures:#}\n"))?;
-    fs::write(out.join("latest.svg"), plot::svg(&machine, &rows))?;
-    print!("{text}");
+    let write = |page: Page, rows: &[Row], compared: usize| {
+        let text = report::markdown(page, &machine, rows, compared);
+        let figures = report::json(&machine, rows, compared);
+        print!("{text}");
+        fs::write(out.join(page.file).with_extension("md"), text)?;
+        fs::write(out.join(page.file).with_extension("json"), format!("{figures:#}\n"))
+    };
+    if all {
+        let rows = run(&context, &size, &tokens)?;
+        write(LATEST, &rows, context.compared())?;
+        fs::write(out.join("latest.svg"), plot::svg(&machine, &rows))?;
+    }
+    if context.gateway.is_some() {
+        eprintln!("response bodies …");
+        let before = context.compared();
+        let rows = responses::table(&context, &size, &tokens)?;
+        write(RESPONSES, &rows, context.compared() - before)?;
+    }
     eprintln!("{:.0} s; written to {}", timer.milliseconds() / 1e3, out.display());
     Ok(())
 }
@@ -92,7 +110,8 @@ fn gateway() -> Result<Option<Gateway>> {
     let own = std::env::current_exe()?;
     let gateway =
         Gateway { module: envoy::root().join("dist/portcullis.wasm"), program: own.with_file_name("portcullis") };
-    for (file, maker) in [(&gateway.module, "make wasm"), (&gateway.program, "make bench")] {
+    let full = gateway.full_module();
+    for (file, maker) in [(&gateway.module, "make wasm"), (&full, "make wasm"), (&gateway.program, "make bench")] {
         ensure!(file.is_file(), "{} is missing; `{maker}` builds it", file.display());
     }
     Ok(Some(gateway))
@@ -104,6 +123,14 @@ fn out_folder(size: &RunSize) -> PathBuf {
     envoy::root().join(if size.rounds == FULL.rounds { "docs/bench" } else { "target/bench" })
 }
 
+const LATEST: Page = Page { file: "latest", title: "What Portcullis costs", note: "" };
+const RESPONSES: Page = Page {
+    file: "responses",
+    title: "What response bodies cost",
+    note: "\nEnvoy calls the full module, `portcullis-full.wasm`, for every chunk of a response body, on every route. The last \
+        call of a body from an HTTP/1 upstream reports only the end of the body; it counts as a chunk here. The small module, \
+        `portcullis.wasm`, has no such calls. The compared effects include the body that the client receives.\n",
+};
 const FULL: RunSize = RunSize {
     rounds: 15,
     requests: 2_500,

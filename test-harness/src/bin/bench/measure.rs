@@ -65,11 +65,15 @@ impl Requests {
 }
 
 /// Measures all benchmarks for `rounds` rounds. In each round, every variant of every benchmark takes one turn, so that slow changes
-/// of the machine affect all variants equally.
+/// of the machine affect all variants equally. Every second round has the reverse order, so that no variant always runs after the
+/// same one.
 pub fn run(benchmarks: Vec<Benchmark>, rounds: usize) -> Result<Vec<Row>> {
     let mut benchmarks = benchmarks;
     for round in 0..rounds {
         for Benchmark { row, runs } in &mut benchmarks {
+            if round > 0 {
+                runs.reverse();
+            }
             for run in runs {
                 let microseconds = run.measure(round);
                 row.push(run.name, microseconds.with_context(|| format!("{}, {}: {}", row.table, row.name, run.name))?);
@@ -107,4 +111,5 @@ impl VariantRun {
 }
 
 const WARM_UP: usize = 400;
-const CONNECTIONS: usize = 32;
+/// The number of connections that the load client uses at the same time.
+pub const CONNECTIONS: usize = 32;

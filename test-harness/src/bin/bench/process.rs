@@ -19,6 +19,7 @@ use crate::timer::Timer;
 pub struct Process {
     child: Child,
     address: SocketAddr,
+    log: PathBuf,
 }
 
 /// The options for starting an Envoy.
@@ -58,7 +59,7 @@ impl Launch<'_> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log)?).process_group(0);
         let timer = Timer::start();
         let child = command.spawn().context("`taskset` (package util-linux) cannot be started")?;
-        let mut process = Process { child, address: ports::loopback(self.port) };
+        let mut process = Process { child, address: ports::loopback(self.port), log: log.clone() };
         loop {
             if process.answers(probe) {
                 return Ok((process, timer.milliseconds()));
@@ -77,6 +78,11 @@ impl Process {
     /// Returns the address that Envoy listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns how many lines of Envoy's log contain `text`.
+    pub fn logged(&self, text: &str) -> Result<usize> {
+        Ok(fs::read_to_string(&self.log)?.lines().filter(|line| line.contains(text)).count())
     }
 
     /// Returns the CPU time that all threads of Envoy have used so far, in nanoseconds.

@@ -8,10 +8,23 @@ use crate::machine::Machine;
 use crate::row::{BARE, Row, Verdict};
 use crate::spread::Spread;
 
+/// A page of results.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// The name of its files, without an extension.
+    pub file: &'static str,
+    /// The heading.
+    pub title: &'static str,
+    /// What a reader must know about the tables, in addition to the conditions of the run.
+    pub note: &'static str,
+}
+
 /// Returns the report as Markdown.
-pub fn markdown(machine: &Machine, rows: &[Row], compared: usize) -> String {
-    let mut text = head(machine, compared);
-    text.push_str(&goals(rows));
+pub fn markdown(page: Page, machine: &Machine, rows: &[Row], compared: usize) -> String {
+    let mut text = head(page, machine, compared);
+    if rows.iter().any(|row| !row.goals.is_empty()) {
+        text.push_str(&goals(rows));
+    }
     let mut tables: Vec<&str> = Vec::new();
     for Row { table, unit, .. } in rows {
         if !tables.contains(table) {
@@ -42,17 +55,18 @@ pub fn json(machine: &Machine, rows: &[Row], compared: usize) -> Value {
     json!({ "machine": machine, "equal_effects_compared": compared, "rows": rows.iter().map(row).collect::<Vec<_>>() })
 }
 
-fn head(machine: &Machine, compared: usize) -> String {
+fn head(page: Page, machine: &Machine, compared: usize) -> String {
+    let Page { title, note, .. } = page;
     let Machine { envoy, cpu, cores, kernel, commit, date, load } = machine;
     format!(
-        "# What Portcullis costs\n\n\
+        "# {title}\n\n\
         Made by `make bench` on {date}, commit `{commit}`, with Envoy {envoy} on {cpu} ({cores} cores, Linux {kernel}, \
         load {load} before the run).\n\n\
         One worker of Envoy has one core; client and upstream have the other. Figures are the CPU time of the Envoy process, \
         read from the kernel around a fixed number of requests; *added* is what remains without the cost of an Envoy that \
         only forwards. Variants take turns in every round; given are the median and, in brackets, minimum and maximum over \
         the rounds. Only ratios within one run mean anything. Before anything was timed, {compared} effects were compared: the same \
-        status, identity headers and CORS headers from every variant.\n"
+        status, identity headers and CORS headers from every variant.\n{note}"
     )
 }
 

@@ -13,6 +13,8 @@ pub struct Site {
     pub audit: bool,
     /// Whether each caller may send only [`CALLS`] requests per day. The header [`CALLER`] identifies the caller.
     pub limited: bool,
+    /// Whether a further route maps responses to JSON:API documents. Its paths start with [`MAPPED`].
+    pub json_api: bool,
     /// The port of the upstream on 127.0.0.1.
     pub upstream: u16,
 }
@@ -20,7 +22,7 @@ pub struct Site {
 impl Site {
     /// Creates a site with `routes` routes and public keys.
     pub fn new(upstream: u16, routes: usize) -> Self {
-        Self { routes, shared_secret: false, audit: true, limited: false, upstream }
+        Self { routes, shared_secret: false, audit: true, limited: false, json_api: false, upstream }
     }
 
     /// Selects the issuer whose tokens are signed with `algorithm`.
@@ -36,7 +38,12 @@ impl Site {
 
     /// Returns a path that matches the last route.
     pub fn last_path(&self) -> String {
-        format!("/api/v1/r{}/items/42", self.routes.saturating_sub(1))
+        self.last_path_to("42")
+    }
+
+    /// Returns a path that matches the last route and ends with `id`. The id selects the response of the upstream.
+    pub fn last_path_to(&self, id: &str) -> String {
+        format!("/api/v1/r{}/items/{id}", self.routes.saturating_sub(1))
     }
 }
 
@@ -86,6 +93,8 @@ pub const EXPOSED: &str = "x-trace-id";
 pub const MAX_AGE: u32 = 300;
 /// The path of the static route, which the proxy answers itself.
 pub const HEALTH: &str = "/health";
+/// The start of the paths that match the route with `jsonapi`.
+pub const MAPPED: &str = "/api/v1/mapped";
 /// A path that matches no route.
 pub const NOWHERE: &str = "/api/v2/nothing";
 /// The response body of [`HEALTH`].

@@ -223,12 +223,13 @@ impl BenchContext {
             UNCACHED => Variant::Native(0, Table::List),
             TREE => Variant::Native(1_000, Table::Tree),
             OURS => Variant::Gateway,
+            FULL => Variant::Full,
             IDLE => Variant::Floor(Floor::Idle),
             FORWARDS => Variant::Floor(Floor::Forwards),
             REFUSES => Variant::Floor(Floor::Refuses),
             _ => return None,
         };
-        let needs_the_gateway = matches!(variant, Variant::Gateway | Variant::Floor(_));
+        let needs_the_gateway = matches!(variant, Variant::Gateway | Variant::Full | Variant::Floor(_));
         (self.gateway.is_some() || !needs_the_gateway).then_some(variant)
     }
 }
@@ -254,6 +255,8 @@ pub(crate) fn benchmark(
 
 /// The name of the variant under test.
 pub const OURS: &str = "Portcullis";
+/// The name of the full module with a document that does not need it.
+pub const FULL: &str = "Portcullis, full module";
 /// The name of the baseline that most goals compare with.
 pub const CACHED: &str = "native, cache of 1,000 tokens";
 const CACHED_ALL: &str = "native, cache of 10,000 tokens";

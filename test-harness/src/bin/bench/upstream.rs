@@ -1,12 +1,15 @@
-//! The upstream of all variants, which sends one fixed response and can record a request.
+//! The upstream of all variants, which sends fixed responses and can record a request.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use test_harness::ports;
+
+use crate::answers::Answers;
 
 /// A running upstream. It lives as long as the process and uses one thread for each connection.
 #[derive(Debug)]
@@ -31,10 +34,11 @@ impl Upstream {
         let port = listener.local_addr()?.port();
         let seen = Seen::default();
         let seen_by_all = seen.clone();
+        let answers = Arc::new(Answers::new());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let seen = seen_by_all.clone();
-                thread::spawn(move || serve(stream, &seen));
+                let (seen, answers) = (seen_by_all.clone(), answers.clone());
+                thread::spawn(move || serve(stream, &seen, &answers));
             }
         });
         Ok(Self { port, seen })
@@ -60,7 +64,7 @@ impl Upstream {
 }
 
 /// Reads request heads from a connection and answers each of them. Requests of the benchmark have no body.
-fn serve(mut stream: TcpStream, seen: &Seen) {
+fn serve(mut stream: TcpStream, seen: &Seen, answers: &Answers) {
     let _slower_without = stream.set_nodelay(true);
     let mut pending = Vec::with_capacity(16 * 1024);
     let mut chunk = [0; 16 * 1024];
@@ -74,8 +78,13 @@ fn serve(mut stream: TcpStream, seen: &Seen) {
                     watch.head = Some(String::from_utf8_lossy(&head).into_owned());
                 }
             }
-            if stream.write_all(ANSWER).is_err() {
-                return;
+            for (number, part) in answers.to(&head).enumerate() {
+                if number > 0 {
+                    thread::sleep(PAUSE);
+                }
+                if stream.write_all(part).is_err() {
+                    return;
+                }
             }
         }
     }
@@ -85,4 +94,4 @@ fn lock(seen: &Seen) -> std::sync::MutexGuard<'_, Watch> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+const PAUSE: Duration = Duration::from_millis(2);

@@ -25,6 +25,8 @@ pub enum Variant {
     Native(u32, Table),
     /// Envoy with Portcullis.
     Gateway,
+    /// Envoy with the full module of Portcullis, also if the document does not need it.
+    Full,
     /// Envoy with a module that makes the host calls of Portcullis but decides nothing.
     Floor(Floor),
 }
@@ -77,6 +79,7 @@ impl BenchContext {
             Variant::Bare => native::bare(site, port),
             Variant::Native(cache, table) => native::filters(site, port, cache, table)?,
             Variant::Gateway => self.gateway(site, port, None)?,
+            Variant::Full => self.gateway(site, port, Some(&self.files()?.full_module()))?,
             Variant::Floor(floor) => self.gateway(site, port, Some(&floor::write(floor, &self.directory)?))?,
         };
         let name = format!("{}-{port}", variant.file_name());
@@ -94,9 +97,13 @@ impl BenchContext {
         launch.start(&site::anonymous(site::HEALTH))
     }
 
+    fn files(&self) -> Result<&Gateway> {
+        self.gateway.as_ref().context("there is no module to measure")
+    }
+
     /// Returns the bootstrap of Portcullis. If `module` is set, Envoy loads this module instead of Portcullis.
     fn gateway(&self, site: &Site, port: u16, module: Option<&Path>) -> Result<Value> {
-        let gateway = self.gateway.as_ref().context("there is no module to measure")?;
+        let gateway = self.files()?;
         let gateway = Gateway { module: module.unwrap_or(&gateway.module).to_owned(), ..gateway.clone() };
         gateway.bootstrap(site, port, &self.directory.join(format!("gateway-{port}.document.json")))
     }
@@ -108,6 +115,7 @@ impl Variant {
             Self::Bare => "bare",
             Self::Native(..) => "native",
             Self::Gateway => "gateway",
+            Self::Full => "full",
             Self::Floor(_) => "floor",
         }
     }
