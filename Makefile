@@ -12,8 +12,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 SETUP := test-harness/setup
 TIMED := $(SETUP)/timed
-# Builds every test and the programs that they start, and lists the older versions in $versions. Always with --workspace: another
-# selection of packages selects other features, and builds the dependencies again.
+# Builds every test and the programs that they start, and lists the older versions in $versions. All commands use --workspace,
+# because another selection of packages has other features and builds the dependencies again.
 define OLDER_ENVOYS
 cargo test --quiet --workspace --no-run
 versions=$$($(SETUP)/envoys)
@@ -25,11 +25,11 @@ export RUSTUP_AUTO_INSTALL = 0
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:8080 (PORT=… for another)
+run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:8080 (PORT=… sets another port)
 	@cargo build --bin portcullis
 	cargo run --package test-harness --bin demo
 
-test: wasm envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy, in a real browser; a smoke file through older Envoys
+test: wasm envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy, in a real browser, and a smoke test with older versions of Envoy
 	@$(TIMED) build-tests cargo test --workspace --no-run
 	$(TIMED) tests cargo test --workspace --no-fail-fast
 	$(TIMED) smoke $(MAKE) --no-print-directory test-smoke
@@ -58,7 +58,7 @@ test-version-%:
 	  cargo test --quiet --workspace --test manifests behind_
 	} 2>&1 | sed -u 's/^/$*: /'
 
-# One case file, the trap of a worker without a filter, and whether this version accepts each generated configuration.
+# Runs one case file and the trap of a worker without a filter, and checks that this version accepts each generated configuration.
 test-smoke-%:
 	@export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
 	{
@@ -75,11 +75,11 @@ check: rust wasm-toolchain ## check formatting, lints on both targets, documenta
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	cargo test --quiet --workspace --test tidy
 
-bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/ (BENCH=--quick: shorter; BENCH=--responses: only bodies)
+bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/ (BENCH=--quick for a shorter run)
 	@cargo build --quiet --release --bin portcullis
 	cargo run --quiet --release --package test-harness --bin bench -- $(BENCH)
 
-bench-core: rust ## measure the decision core alone, stage by stage (BENCH=name: only benches with that name)
+bench-core: rust ## measure each stage of the decision core separately (BENCH=name for only one benchmark)
 	@cargo bench --bench decide --bench route --bench authorize --bench json_api --bench limit -- $(BENCH)
 
 size: wasm ## list the ten largest crates in each module

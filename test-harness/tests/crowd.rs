@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 #[test]
-fn a_crowd_before_the_first_key_set_passes_with_one_fetch() {
+fn concurrent_requests_wait_for_the_first_key_set_with_one_fetch() {
     let mut crowd = Crowd::gather("late", "1h").unwrap();
     assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD]);
     assert_eq!(crowd.fetches(), 1);
@@ -35,7 +35,7 @@ fn requests_are_refused_while_the_key_endpoint_fails_and_served_after_it_recover
 }
 
 #[test]
-fn a_crowd_with_a_new_key_passes_with_one_fetch() {
+fn concurrent_requests_with_a_new_key_need_one_fetch() {
     let mut crowd = Crowd::gather("none", "0s").unwrap();
     assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD]);
     crowd.stage.scene.issuer.publish(&["rsa-1", "rsa-2"]);
@@ -45,7 +45,7 @@ fn a_crowd_with_a_new_key_passes_with_one_fetch() {
 }
 
 #[test]
-fn a_crowd_of_forgers_causes_one_fetch_in_each_cool_down_and_brings_new_keys_in() {
+fn forged_key_ids_cause_one_fetch_in_each_cool_down() {
     let mut crowd = Crowd::gather("none", "1s").unwrap();
     assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD]);
     crowd.stage.scene.issuer.publish(&["rsa-1", "rsa-2"]);

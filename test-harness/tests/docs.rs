@@ -60,7 +60,7 @@ fn envoy_loads_every_filter_entry() -> Result<()> {
 
 /// Runs each `$ ` line of a `console` block. The output must match the lines below, in which `…` matches any characters.
 #[test]
-fn commands_print_what_the_documentation_shows() -> Result<()> {
+fn commands_print_the_documented_output() -> Result<()> {
     let mut ran = 0;
     for page in Page::all()? {
         let folder = page_folder(&page)?;
@@ -88,7 +88,7 @@ fn commands_print_what_the_documentation_shows() -> Result<()> {
 /// Runs the `sh demo` block of the README against an Envoy with `envoy/gateway.yaml`. Each comment in the block names the
 /// expected status.
 #[test]
-fn the_quick_start_answers_as_it_says() -> Result<()> {
+fn the_quick_start_gets_the_documented_responses() -> Result<()> {
     let readme = Page::read(Path::new("README.md"))?;
     let block = readme.blocks().into_iter().find(|block| block.info == "sh demo").context("the README has no demo")?;
     let issuer = Issuer::start(0, &["rsa-1", "p256-1"])?;

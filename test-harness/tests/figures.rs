@@ -11,7 +11,7 @@ use test_harness::envoy::root;
 use test_harness::manual::Page;
 
 #[test]
-fn the_readme_quotes_what_the_bench_published() -> Result<()> {
+fn the_readme_quotes_the_published_benchmark() -> Result<()> {
     let published: Value = serde_json::from_str(&fs::read_to_string(root().join("docs/bench/latest.json"))?)?;
     let page = Page::read(Path::new("README.md"))?;
     let tables = page.tables();

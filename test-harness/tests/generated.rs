@@ -39,7 +39,7 @@ routes:
 "#;
 
 #[test]
-fn envoy_accepts_what_is_generated() {
+fn envoy_accepts_the_generated_configuration() {
     let environment = [("GENERATED_SECRET".to_owned(), SECRET.to_owned())];
     for audit in ["log", "access_log"] {
         for form in ["json", "struct"] {

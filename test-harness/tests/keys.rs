@@ -73,7 +73,7 @@ impl Drop for KeysFixture {
 }
 
 #[test]
-fn a_key_that_is_made_exchanged_and_revoked_is_obeyed_by_every_worker() -> Result<()> {
+fn every_worker_applies_a_created_rotated_and_revoked_key() -> Result<()> {
     let mut fixture = KeysFixture::set()?;
     let first = fixture.keys("create", &["--client", "nightly", "--expires", "30d"])?;
     fixture.everywhere(&first, 200)?;

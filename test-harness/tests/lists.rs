@@ -13,7 +13,7 @@ use test_harness::manual::Page;
 use test_harness::{envoy, node};
 
 #[test]
-fn lists_in_the_documentation_are_good_by_schema_and_reader() -> Result<()> {
+fn documented_lists_are_valid_for_the_schema_and_the_reader() -> Result<()> {
     for (kind, reads) in KINDS {
         let mut lists = Vec::new();
         for page in Page::all()? {
@@ -29,7 +29,7 @@ fn lists_in_the_documentation_are_good_by_schema_and_reader() -> Result<()> {
 }
 
 #[test]
-fn a_revocation_list_is_good_by_schema_and_reader() -> Result<()> {
+fn the_schema_and_the_reader_agree_on_revocation_lists() -> Result<()> {
     let good = [
         json!({ "jti": "a" }),
         json!({ "jti": "a", "issuer": "i", "expires": 5 }),
@@ -66,7 +66,7 @@ fn a_revocation_list_is_good_by_schema_and_reader() -> Result<()> {
 }
 
 #[test]
-fn a_document_of_clients_is_good_by_schema_and_reader() -> Result<()> {
+fn the_schema_and_the_reader_agree_on_client_documents() -> Result<()> {
     let client = |more: Value| {
         let mut client = json!({ "id": "a", "owner": "o", "purpose": "p" });
         client.as_object_mut().into_iter().for_each(|have| have.extend(more.as_object().cloned().unwrap_or_default()));

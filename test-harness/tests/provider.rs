@@ -60,7 +60,7 @@ fn clients() -> Value {
 }
 
 #[test]
-fn a_fetched_token_opens_a_route_of_a_real_envoy() -> Result<()> {
+fn a_real_envoy_accepts_a_fetched_token() -> Result<()> {
     let provider = Provider::start(&clients(), RESOURCE, None)?;
     let upstream = Upstream::start("orders", 0, Received::default())?;
     let document = json!({
@@ -133,7 +133,7 @@ fn a_refusal_of_the_token_server_is_reported_verbatim() -> Result<()> {
 }
 
 #[test]
-fn a_server_over_tls_is_believed_by_its_certificate() -> Result<()> {
+fn the_certificate_of_a_token_server_is_verified() -> Result<()> {
     let (own, key, authority) = certificate::of_this_machine()?;
     let provider = Provider::start(&clients(), RESOURCE, Some((&own, &key)))?;
     let folder = envoy::fresh_folder()?;
@@ -153,7 +153,7 @@ fn a_server_over_tls_is_believed_by_its_certificate() -> Result<()> {
 
 /// Endpoints with invalid responses must cause an error.
 #[test]
-fn an_answer_that_is_no_token_is_none() -> Result<()> {
+fn a_response_without_a_token_is_refused() -> Result<()> {
     let json = |status, body: &str| server::reply(status, "application/json", body.to_owned());
     let odd = Server::start(0, move |request: server::Request| {
         let path = request.uri().path().to_owned();

@@ -46,7 +46,7 @@ fn a_not_modified_response_renews_the_document() {
 }
 
 #[test]
-fn an_outage_is_bridged_as_long_as_configured_then_announced_and_then_over() {
+fn an_outage_is_tolerated_for_the_configured_time_and_ends() {
     let mut fixture = RefreshFixture::begin("3s").unwrap();
     assert_eq!(fixture.statuses(0).unwrap(), [200; ROUND]);
     fixture.stage.scene.issuer.fail(Fault::Error);

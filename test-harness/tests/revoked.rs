@@ -12,7 +12,7 @@ use test_harness::stage::Stage;
 use test_harness::{envoy, ports};
 
 #[test]
-fn a_revocation_under_load_reaches_every_worker_and_nobody_else() -> Result<()> {
+fn a_revocation_under_load_reaches_every_worker_and_affects_no_other_caller() -> Result<()> {
     let mut file: CaseFile = serde_saphyr::from_str(FILE).context("the file of tests/revoked.rs")?;
     let cases = std::mem::take(&mut file.cases);
     let mut stage = Stage::set(&file, &envoy::module()?)?;

@@ -48,7 +48,7 @@ fn imports_go_one_way() {
 }
 
 #[test]
-fn only_the_host_file_may_be_unsafe() {
+fn only_the_host_file_contains_unsafe_code() {
     let audited = root().join("src/hosts/wasm/host");
     let files =
         sources("src").into_iter().filter(|file| !file.starts_with(&audited) && *file != audited.with_extension("rs"));
@@ -57,7 +57,7 @@ fn only_the_host_file_may_be_unsafe() {
 }
 
 #[test]
-fn every_file_says_first_what_it_is_and_stays_short() {
+fn every_file_starts_with_a_sentence_and_is_short() {
     let mut found = Vec::new();
     for file in sources("src").into_iter().chain(sources("test-harness")) {
         let text = read(&file);

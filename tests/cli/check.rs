@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{Bench, CommandOutput, GATEWAY};
 
 #[test]
-fn a_good_document_gets_one_line() {
+fn a_valid_document_gets_one_line() {
     let ran = Bench::new("good").run(&["check", "gateway.yaml"]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "gateway.yaml: 3 routes, 2 issuers, no problems\n"));
     assert_eq!(
@@ -18,7 +18,7 @@ fn a_good_document_gets_one_line() {
 }
 
 #[test]
-fn five_mistakes_are_five_lines_with_their_places() {
+fn five_mistakes_are_reported_in_five_lines_with_their_places() {
     let bench = Bench::new("mistakes");
     let text = GATEWAY
         .replace("name: legacy", "nmae: legacy")
@@ -144,7 +144,7 @@ fn a_variable_that_is_not_set_is_a_problem_with_its_place() {
 }
 
 #[test]
-fn a_weak_secret_is_found_where_it_is_set() {
+fn a_weak_secret_is_found_if_it_is_set() {
     let output = Bench::new("weak").command(&["check", "gateway.yaml"]).env("PORTCULLIS_TEST_SECRET", "short").output();
     let ran = CommandOutput::from(output.unwrap());
     assert_eq!(ran.code, 1);
@@ -191,7 +191,7 @@ fn unreadable_input_is_reported_in_one_line() {
 }
 
 #[test]
-fn a_file_without_routes_says_what_it_is_or_lacks() {
+fn a_file_without_routes_is_reported_with_its_format() {
     let bench = Bench::new("without_routes");
     for (text, code, out, err) in [
         (

@@ -59,7 +59,7 @@ fn a_document_of_clients_is_checked_before_gateways_fetch_it() {
 }
 
 #[test]
-fn explain_takes_a_document_of_clients_into_account() {
+fn explain_uses_a_document_of_clients() {
     let bench = Bench::new("explain_clients");
     bench.write("polling.yaml", POLLING);
     let client = format!(r#"{{"id": "a", "owner": "o", "purpose": "p"{KEY}}}"#);

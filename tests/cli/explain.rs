@@ -52,7 +52,7 @@ fn nothing_is_forwarded_before_the_body_is_checked() {
 }
 
 #[test]
-fn a_foreign_page_is_shown_with_what_it_asks_by_a_cookie() {
+fn explain_shows_that_a_foreign_page_uses_a_cookie() {
     let bench = Bench::new("explain_cookie");
     let issuer = "{ name: a, issuer: a, audiences: [b], jwks: { uri: \"https://a.example/\", cluster: a }, token_from: [{ cookie: sid }] }";
     let route =
@@ -81,7 +81,7 @@ fn a_foreign_page_is_shown_with_what_it_asks_by_a_cookie() {
 }
 
 #[test]
-fn a_certificate_can_be_supposed() {
+fn explain_accepts_a_hypothetical_certificate() {
     let bench = Bench::new("explain_certificate");
     let client =
         |id: &str, name: &str| format!("  - {{ id: {id}, owner: o, purpose: p, certificates: [{{ {name} }}] }}\n");
@@ -105,7 +105,7 @@ fn a_certificate_can_be_supposed() {
 }
 
 #[test]
-fn a_supposed_token_vouches_for_nothing_but_itself() {
+fn explain_does_not_verify_a_hypothetical_token() {
     let bench = Bench::new("supposed");
     let real = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2F1dGguZXhhbXBsZS5jb20vIn0.AAAA";
     let ran = bench.run(&[

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{Bench, GATEWAY};
 
 #[test]
-fn the_generated_configuration_says_what_an_edge_needs() {
+fn the_generated_configuration_has_the_settings_of_an_edge_proxy() {
     let bench = Bench::new("generated");
     let ran = bench.run(&["generate", "envoy", "gateway.yaml", "--port", "8443", "--trusted-hops", "2"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -119,7 +119,7 @@ fn bounds_on_traffic_can_be_set() {
 }
 
 #[test]
-fn a_document_with_schemas_gets_the_fuller_module() {
+fn a_document_with_schemas_gets_the_full_module() {
     let bench = Bench::new("modules");
     let schemas = format!("{GATEWAY}schemas: {{ order: {{ type: object }} }}\n");
     let mapped = |text: &str| text.replace("auth: optional }", "auth: optional, jsonapi: { type: files } }");
@@ -183,7 +183,7 @@ fn an_embedded_document_is_checked_in_either_form() {
 }
 
 #[test]
-fn a_cluster_stands_for_one_address_only() {
+fn a_cluster_has_only_one_address() {
     let bench = Bench::new("clusters");
     bench.write("gateway.yaml", &GATEWAY.replace("cluster: auth", "cluster: files"));
     let ran = bench.run(&["generate", "envoy", "gateway.yaml"]);

@@ -216,7 +216,7 @@ fn keys_without_a_counterpart_are_named_and_no_route_is_dropped() {
 }
 
 #[test]
-fn what_the_command_line_replaces_is_named() {
+fn values_that_the_command_line_replaces_are_reported() {
     let bench = Bench::new("import-replaced");
     let text = r#"{"servers": [{"alias": "a", "url": "http://old"}], "authorizer": {"type": "jwt", "secret": "s", "issuer": "i"},
   "paths": [{"path": "/a", "method": "GET", "auth": true, "integration": {"type": "http", "server": "a"}}]}"#;

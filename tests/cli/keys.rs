@@ -23,7 +23,7 @@ const CREATE: [&str; 10] =
     ["keys", "create", "--client", "billing", "--environment", "test", "--by", "alice", "--reason", "first key"];
 
 #[test]
-fn a_key_that_was_made_opens_what_its_record_allows() {
+fn a_created_key_has_the_access_of_its_record() {
     let bench = Bench::new("keys-create");
     std::fs::remove_file(bench.0.join("trail.jsonl")).ok();
     let create = [&CREATE[..], &["--expires", "2099-01-01T00:00:00Z", "--trail", "trail.jsonl"]].concat();
@@ -160,7 +160,7 @@ fn added(old: &str, new: &str) -> Vec<String> {
 }
 
 #[test]
-fn keys_are_made_exchanged_and_revoked_where_they_are_written_down() {
+fn keys_are_created_rotated_and_revoked_in_their_document() {
     let bench = Bench::of_keys("keys-life");
     let why = ["--by", "alice", "--reason", "as agreed in ticket 7"];
     let change = |arguments: &[&str]| bench.run(&[&["keys"], arguments, &why[..]].concat());

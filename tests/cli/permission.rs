@@ -32,7 +32,7 @@ routes:
 "#;
 
 #[test]
-fn check_names_deprecated_permissions_in_use_and_masks_that_no_number_holds() {
+fn check_reports_deprecated_permissions_in_use_and_masks_too_large_for_a_number() {
     let bench = Bench::new("permission-notes");
     bench.write("gateway.yaml", LICENCES);
     let ran = bench.run(&["check", "gateway.yaml"]);

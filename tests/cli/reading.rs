@@ -182,7 +182,7 @@ fn aliases_are_counted_as_if_they_were_written_out() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn reading_ends_at_a_bound_whatever_is_read() {
+fn reading_stops_at_a_bound_for_every_input() {
     let bench = Bench::new("bound");
     bench.write("clients.json", r#"{"version":"1.0","clients":[]}"#);
     std::fs::create_dir_all(bench.0.join("folder")).unwrap();
@@ -226,7 +226,7 @@ fn reading_ends_at_a_bound_whatever_is_read() {
 }
 
 #[test]
-fn a_document_of_clients_is_bounded_as_gateways_bound_it() {
+fn a_document_of_clients_has_the_bounds_of_the_gateway() {
     let bench = Bench::new("clients-bound");
     let padding = " ".repeat(64 * 1024 + 512 * 10_000);
     bench.write("clients.json", &format!("{{\"version\":\"1.0\",\"clients\":[]}}{padding}"));

@@ -61,7 +61,7 @@ fn unknown_names_in_a_revocation_list_are_reported() {
 }
 
 #[test]
-fn explain_takes_a_list_into_account() {
+fn explain_uses_a_revocation_list() {
     let bench = Bench::new("explain_revoked");
     bench.write("listed.yaml", &(crate::GATEWAY.to_owned() + LIST));
     bench.write("list.json", r#"{"version": "1.0", "revoked": [{"jti": "a"}]}"#);

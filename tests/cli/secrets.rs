@@ -5,7 +5,7 @@ use crate::Bench;
 const SECRET: &str = "hunter2hunter2";
 
 #[test]
-fn messages_repeat_no_secret() {
+fn messages_contain_no_secret() {
     let bench = Bench::new("secrets");
     let gateway = |url: &str| {
         format!(
@@ -87,7 +87,7 @@ fn messages_repeat_no_secret() {
 }
 
 #[test]
-fn a_report_has_no_whole_token() {
+fn a_report_contains_no_complete_token() {
     let bench = Bench::new("secrets-report");
     let document = "version: '1.0'\nupstreams: { u: { url: 'http://u' } }\nroutes:\n- { path: /a, auth: none, upstream: u, forward_token: true }\n";
     bench.write("gateway.yaml", document);

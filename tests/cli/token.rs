@@ -17,7 +17,7 @@ fn test_keys() -> (Vec<Value>, Value) {
 }
 
 #[test]
-fn minted_tokens_are_those_the_filter_takes() {
+fn the_filter_accepts_minted_tokens() {
     let bench = Bench::new("mint");
     bench.write("gateway.yaml", &GATEWAY.replace("algorithms: [RS256]\n    ", ""));
     let (keys, published) = test_keys();
@@ -57,7 +57,7 @@ fn minted_tokens_are_those_the_filter_takes() {
 }
 
 #[test]
-fn a_shared_secret_signs_what_its_issuer_takes() {
+fn tokens_signed_with_a_shared_secret_are_accepted() {
     let bench = Bench::new("mint-secret");
     let secret = "a secret of the test that is long enough for HS256";
     let with_secret = |arguments: &[&str]| {
@@ -89,7 +89,7 @@ fn a_shared_secret_signs_what_its_issuer_takes() {
 }
 
 #[test]
-fn inspecting_a_token_shows_no_signature_and_vouches_for_nothing() {
+fn inspecting_a_token_shows_no_signature_and_does_not_verify_it() {
     let bench = Bench::new("inspect");
     let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.eyJpc3MiOiJodHRwczovL2EvIiwiZXhwIjoxfQ.c2lnbmF0dXJl";
     let ran = bench.run(&["token", "inspect", token]);
@@ -134,7 +134,7 @@ const SECRET: &str = "a secret of the test that is long enough for HS256";
 const MINT: [&str; 6] = ["token", "mint", "--secret-env", "PORTCULLIS_TEST_SECRET", "--alg", "HS256"];
 
 #[test]
-fn developers_tokens_are_short_and_for_issuers_of_their_own() {
+fn developer_tokens_are_short_lived_and_have_separate_issuers() {
     let bench = Bench::new("mint-development");
     bench.write("gateway.yaml", DEVELOPMENT);
     let mint = |arguments: &[&str]| {
@@ -185,7 +185,7 @@ fn developers_tokens_are_short_and_for_issuers_of_their_own() {
 }
 
 #[test]
-fn a_token_is_inspected_by_the_names_and_the_filter_of_a_gateway() {
+fn a_token_is_inspected_with_the_names_and_rules_of_a_gateway() {
     let bench = Bench::new("inspect-gateway");
     bench.write("gateway.yaml", DEVELOPMENT);
     let with_secret = |arguments: &[&str]| {

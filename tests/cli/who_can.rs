@@ -8,7 +8,7 @@ use crate::Bench;
 use crate::permission::LICENCES;
 
 #[test]
-fn who_can_call_a_service_has_an_answer() {
+fn who_can_lists_the_callers_of_a_service() {
     let bench = Bench::new("who-can");
     bench.write("gateway.yaml", LICENCES);
     let ran = bench.run(&["who-can", "gateway.yaml", "--upstream", "licensing"]);
@@ -69,7 +69,7 @@ fn can_agrees_with_the_filter() {
 }
 
 #[test]
-fn conditions_are_listed_judged_and_explained() {
+fn conditions_are_listed_evaluated_and_explained() {
     let bench = Bench::new("conditions");
     let condition = r#"claims.tier == "gold" and time.hour >= 8"#;
     bench.write("gateway.yaml", &LICENCES.replace("path: /any, ", &format!("path: /any, when: '{condition}', ")));

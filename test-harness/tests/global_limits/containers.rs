@@ -14,7 +14,7 @@ use test_harness::trial::{PATIENCE, WORKERS, bearer, code};
 use test_harness::upstream::{Received, Upstream};
 
 #[test]
-fn the_gateways_of_the_example_admit_together_what_one_may() {
+fn the_gateways_of_the_example_share_one_limit() {
     let example = envoy::root().join("envoy/limits");
     let limits: Value = serde_saphyr::from_str(&fs::read_to_string(example.join("limits.yaml")).unwrap()).unwrap();
     let most = limits.pointer("/0/max_value").and_then(Value::as_u64).unwrap();

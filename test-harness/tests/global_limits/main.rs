@@ -16,7 +16,7 @@ use test_harness::rate_limits::RateLimits;
 use test_harness::trial::{self, HOST, Servers, code, header};
 
 #[test]
-fn the_service_of_these_tests_speaks_the_protocol_of_envoys_own_filter() {
+fn the_test_service_implements_the_protocol_of_envoys_filter() {
     let limits = three_in_ten_seconds().unwrap();
     let servers = Servers::start().unwrap();
     let gate = envoy_rate_limit_filter(&servers, &limits).unwrap();
@@ -59,7 +59,7 @@ fn the_fourth_request_of_a_client_is_refused_and_another_client_is_not() {
 }
 
 #[test]
-fn the_limit_of_the_manual_is_the_one_that_the_gateway_asks_for() {
+fn the_documented_limit_matches_the_request_of_the_gateway() {
     let blocks = Page::read(Path::new("docs/configuration.md")).unwrap().blocks();
     let limits = blocks.iter().find(|block| block.info == "json limitador").unwrap();
     let section = blocks.iter().find(|block| block.text.contains("store: global")).unwrap();
@@ -92,7 +92,7 @@ fn two_gateways_and_envoys_own_filter_share_one_limit() {
 }
 
 #[test]
-fn blocks_save_calls_and_two_gateways_admit_the_limit_less_what_their_workers_hold() {
+fn blocks_save_calls_and_two_gateways_admit_the_limit_without_lost_reservations() {
     const LIMIT: usize = 400;
     const BLOCK: usize = 10;
     let settings = json!({ "lease": { "most": BLOCK, "lasting": "10s" }, "rate": "400/m" });
@@ -135,7 +135,7 @@ fn on_failure_decides_while_the_service_is_down() {
 }
 
 #[test]
-fn a_burst_that_keeps_the_workers_busy_gets_no_more_than_the_limit_where_failures_let_requests_pass() {
+fn a_burst_on_busy_workers_stays_within_the_limit_with_on_failure_open() {
     const LIMIT: usize = 10;
     let settings = json!({ "on_failure": "open", "rate": "10/m" });
     let mut site = Site::patient(limits(LIMIT as u64, 600).unwrap(), &settings, "20ms").unwrap();
@@ -161,7 +161,7 @@ fn a_service_that_comes_back_counts_again() {
 }
 
 #[test]
-fn a_service_that_answers_too_late_wrongly_or_with_an_error_is_no_service() {
+fn a_late_invalid_or_error_response_of_the_service_is_a_failure() {
     let mut site = Site::open(limits(1_000, 60).unwrap(), &json!({ "on_failure": "closed" })).unwrap();
     for fault in ["slow 1000", "error", "garbage"] {
         site.limits.fail(fault).unwrap();
@@ -177,7 +177,7 @@ fn a_service_that_answers_too_late_wrongly_or_with_an_error_is_no_service() {
 }
 
 #[test]
-fn a_service_that_dies_and_comes_back_under_load_costs_no_request_more_than_its_limit() {
+fn a_service_that_restarts_under_load_admits_no_more_than_its_limit() {
     let mut site =
         Site::open(limits(100_000, 60).unwrap(), &json!({ "on_failure": "open", "lease": { "most": 1 } })).unwrap();
     let request = site.request("c1").unwrap();
@@ -208,7 +208,7 @@ fn a_service_that_dies_and_comes_back_under_load_costs_no_request_more_than_its_
 }
 
 #[test]
-fn clients_that_leave_while_their_requests_wait_leave_nothing_behind() {
+fn clients_that_disconnect_while_they_wait_leave_no_state() {
     let mut site = Site::patient(limits(1_000, 60).unwrap(), &json!({ "on_failure": "closed" }), "2s").unwrap();
     site.limits.fail("slow 500").unwrap();
     let bytes = site.request("c1").unwrap().on_the_wire();

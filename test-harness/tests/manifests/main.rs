@@ -24,7 +24,7 @@ struct Verdict {
 }
 
 #[test]
-fn kubernetes_objects_fit_their_schemas() -> Result<()> {
+fn kubernetes_objects_match_their_schemas() -> Result<()> {
     let objects = objects()?;
     let verdict = validate(&objects)?;
     ensure!(verdict.faults.is_empty(), "{:#?}", verdict.faults);
@@ -34,7 +34,7 @@ fn kubernetes_objects_fit_their_schemas() -> Result<()> {
 
 /// Control: the check of the schemas must find one error of each kind.
 #[test]
-fn slips_in_kubernetes_objects_are_found() -> Result<()> {
+fn mistakes_in_kubernetes_objects_are_found() -> Result<()> {
     for (kind, path, value, found) in [
         ("WasmPlugin", "/spec/phase", json!("FIRST"), "phase"),
         ("WasmPlugin", "/spec/failStrategi", json!("FAIL_RELOAD"), "unknown field spec.failStrategi"),
@@ -78,7 +78,7 @@ fn documents_in_manifests_compile() -> Result<()> {
 
 /// Only Envoy can check the settings that are merged into the listener, and the cluster of the key set.
 #[test]
-fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
+fn envoy_accepts_the_configuration_in_the_manifests() -> Result<()> {
     let objects = objects()?;
     let patch = |name: &str, path: &str| {
         let object = objects.iter().find(|object| object.pointer("/metadata/name").is_some_and(|have| have == name));
@@ -111,7 +111,7 @@ fn envoy_takes_what_the_manifests_hand_to_it() -> Result<()> {
 
 /// Every host path in the Docker files must exist, except for build outputs.
 #[test]
-fn the_containers_files_name_what_exists() -> Result<()> {
+fn the_container_files_name_existing_files() -> Result<()> {
     let folder = envoy::root().join("envoy");
     let mut services = Vec::new();
     for file in ["compose.yaml", "compose.limits.yaml"] {
@@ -144,7 +144,7 @@ fn the_containers_files_name_what_exists() -> Result<()> {
 
 /// Runs the container's entry point without a container. Envoy must accept the configuration that it writes.
 #[test]
-fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> {
+fn the_container_start_script_writes_a_valid_configuration() -> Result<()> {
     let programs = program::program()?.parent().context("no folder")?;
     let envoy = envoy::find()?;
     let path =
@@ -164,7 +164,7 @@ fn the_containers_start_writes_a_configuration_that_envoy_takes() -> Result<()> 
 
 /// Runs the container's issuer without a container. The gateway must accept the issuer's tokens.
 #[test]
-fn the_containers_issuer_is_believed() -> Result<()> {
+fn tokens_of_the_container_issuer_are_accepted() -> Result<()> {
     let [port] = ports::free()?;
     let mut python = Command::new("python3");
     python.arg(envoy::root().join("envoy/demo/issuer.py")).arg(port.to_string());

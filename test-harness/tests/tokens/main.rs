@@ -45,7 +45,7 @@ struct GatewayVerdict<'m> {
 }
 
 #[test]
-fn every_algorithm_is_signed_as_the_world_expects_it() {
+fn every_algorithm_passes_a_second_implementation() {
     let (mut tokens, mut expected) = (Vec::new(), Vec::new());
     for alg in EVERY_KEYED {
         for key in signers(alg) {
@@ -68,7 +68,7 @@ fn every_algorithm_is_signed_as_the_world_expects_it() {
 /// Each token that the gateway accepts, cached or not, must be accepted by jose with the same subject at the same time. If only
 /// jose accepts a token, the gateway's reason must be in [`STRICTER`].
 #[test]
-fn two_implementations_decide_alike() {
+fn two_implementations_make_the_same_decision() {
     let mut rng = Rng::new(SEED);
     let made: Vec<(usize, i64, Vec<RandomToken>)> = (0..BATCHES * RULES.len())
         .map(|batch| {

@@ -17,8 +17,8 @@ use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
     ("0.2 0.3 no part of a request reaches the upstream before its body was checked", judged_first),
-    ("0.2 0.3 a body that arrives while its request waits for keys is judged too", judged_after_waiting),
-    ("0.3 no part of a body is forwarded before its last part arrived", in_pieces),
+    ("0.2 0.3 a body that arrives while its request waits for keys is checked too", judged_after_waiting),
+    ("0.3 no part of a body is forwarded before the last part arrives", in_pieces),
     ("0.3 a body that Envoy does not pass to the filter is refused", withheld),
     ("0.3 a body beyond the buffer limit is refused in the error format", outgrown),
     ("a stream is cut off where it has grown too large", cut_off),

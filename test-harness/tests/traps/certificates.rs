@@ -16,10 +16,10 @@ use test_harness::trial::{self, Gate, HOST, Servers, below, code, put};
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("3.1 a certificate of no authority, or an expired one, gets no connection", refused_in_the_handshake),
+    ("3.1 a connection with an untrusted or expired certificate is refused", refused_in_the_handshake),
     ("3.1 an unverified certificate identifies no client", accepted_unverified),
-    ("3.1 a certificate in a resumed session proves nobody, and the generated listener resumes none", resumed),
-    ("3.1 a listener may insist on a certificate", requires_certificate),
+    ("3.1 a certificate in a resumed session is ignored, and the generated listener does not resume sessions", resumed),
+    ("3.1 a listener can require a certificate", requires_certificate),
     ("2.13 an unfinished handshake times out", unended_handshake),
 ];
 

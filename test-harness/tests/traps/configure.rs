@@ -16,10 +16,10 @@ use test_harness::{envoy, ports};
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("0.1 every VM accepts the configuration, or none does", every_vm_or_none),
-    ("0.1 a request that no filter saw is refused", without_the_filter),
-    ("0.1 a worker that has no filter refuses everything", filter_on_no_worker),
-    ("0.1 a bad configuration on reload changes nothing under traffic", reload),
+    ("0.1 all VMs accept the configuration, or all refuse it", every_vm_or_none),
+    ("0.1 a request that bypassed the filter is refused", without_the_filter),
+    ("0.1 a worker without the filter refuses every request", filter_on_no_worker),
+    ("0.1 an invalid configuration on reload changes nothing under traffic", reload),
 ];
 
 fn every_vm_or_none() -> Result<()> {

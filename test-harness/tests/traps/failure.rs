@@ -14,7 +14,7 @@ use crate::configure::odd;
 pub const TRAPS: &[Trap] = &[
     ("0.4 0.5 the generated configuration reloads a failed filter after a delay", reload_is_configured),
     ("0.4 0.6 a filter that fails refuses every request", failed_filter_refuses),
-    ("0.5 reloading a failed filter does not end Envoy", reloading_ends_nothing),
+    ("0.5 reloading a failed filter does not stop Envoy", reloading_ends_nothing),
 ];
 
 fn reload_is_configured() -> Result<()> {

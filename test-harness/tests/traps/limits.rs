@@ -17,7 +17,7 @@ use crate::Trap;
 pub const TRAPS: &[Trap] = &[
     ("0.14 a request with too many headers for a host call is refused", too_many_pairs),
     ("0.14 a request with too many header bytes for a host call is refused", too_many_bytes),
-    ("0.14 more trailers than a host call carries are not forwarded unread", too_many_trailers),
+    ("0.14 more trailers than a host call can return are not forwarded unchecked", too_many_trailers),
     ("0.14 the generated listener refuses such requests before the filter", generated_limits),
     ("0.14 no reply has more headers than a host call accepts", reply_headers),
     ("0.15 names of shared data come only from the document", shared_names),

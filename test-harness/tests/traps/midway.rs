@@ -16,9 +16,9 @@ use test_harness::{ports, tap};
 use crate::Trap;
 
 pub const TRAPS: &[Trap] = &[
-    ("0.3 what came of a body while its request waited counts", counted),
-    ("0.3 what came of a body while its request waited arrives once, also where a route retries", once),
-    ("0.11 a gRPC client whose request Envoy gives up is told why, and the record too", given_up),
+    ("0.3 body bytes that arrived while a request waited are counted", counted),
+    ("0.3 body bytes that arrived while a request waited are forwarded once, also with retries", once),
+    ("0.11 gRPC clients and the record get the reason for a failure in Envoy", given_up),
 ];
 
 /// Checks that limits and inspection count the bytes that arrived while the request waited for keys.

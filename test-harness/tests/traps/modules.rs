@@ -9,7 +9,7 @@ use crate::Trap;
 use crate::configure::{give, odd};
 
 pub const TRAPS: &[Trap] = &[
-    ("0.1 a module that lacks what a document needs refuses all of it", refused_whole),
+    ("0.1 a module without a required feature refuses the whole document", refused_whole),
     ("the generator takes the module that has what a document needs", picked),
     ("the fuller module takes what the smaller one does", takes_all),
 ];

@@ -10,7 +10,7 @@ use test_harness::trial::{self, Gate, HOST, Servers, below, http};
 
 use crate::Trap;
 
-pub const TRAPS: &[Trap] = &[("3.1 a later filter and the access log see the caller's permissions", filter_state)];
+pub const TRAPS: &[Trap] = &[("3.1 a later filter and the access log can read the caller's permissions", filter_state)];
 
 /// Checks that a later filter and the access log can read the filter state. The later filter copies the state into a header,
 /// which the upstream echoes.

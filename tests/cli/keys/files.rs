@@ -78,7 +78,7 @@ fn permission_commands_keep_file_permissions_and_symlinks() {
 
 #[test]
 #[cfg(unix)]
-fn a_trail_beside_a_link_is_not_continued_elsewhere() {
+fn a_trail_next_to_a_link_is_not_continued_elsewhere() {
     let bench = Bench::of_keys("keys-old-trail");
     std::os::unix::fs::symlink("gateway.yaml", bench.0.join("current.yaml")).unwrap();
     bench.write("current.audit.jsonl", "");

@@ -43,7 +43,7 @@ fn a_report_shows_owners_and_findings() {
 }
 
 #[test]
-fn a_trail_that_was_touched_shows_it() {
+fn a_modified_trail_is_detected() {
     let bench = Bench::of_keys("keys-trail");
     let why = ["--by", "alice", "--reason", "because"];
     let run = |arguments: &[&str]| {

@@ -39,7 +39,7 @@ routes:
 const AT: [&str; 2] = ["--at", "2026-06-01T00:00:00Z"];
 
 #[test]
-fn clients_of_a_route_are_those_that_the_filter_lets_through() {
+fn the_listed_clients_of_a_route_are_those_that_the_filter_accepts() {
     let bench = Bench::new("who-can-clients");
     bench.write("gateway.yaml", GATEWAY);
     let clients = |route: &str| {
@@ -102,7 +102,7 @@ fn clients_of_a_route_are_those_that_the_filter_lets_through() {
 }
 
 #[test]
-fn a_client_can_call_what_its_real_key_opens() {
+fn the_listed_routes_of_a_client_are_those_that_its_key_opens() {
     let bench = Bench::new("can-client");
     bench.write("gateway.yaml", GATEWAY);
     let can = |arguments: &[&str]| bench.run(&[&["can", "gateway.yaml"], &AT[..], arguments].concat());
@@ -155,7 +155,7 @@ fn a_client_can_call_what_its_real_key_opens() {
 }
 
 #[test]
-fn clients_of_a_polled_document_are_known_as_well() {
+fn clients_of_a_polled_document_are_listed_too() {
     let bench = Bench::new("who-can-listed");
     let from = "clients_from: { uri: \"https://clients.example.com/clients.json\", cluster: clients }\n";
     bench.write("gateway.yaml", &GATEWAY.replace("clients:\n", &format!("{from}clients:\n")));
@@ -180,7 +180,7 @@ fn clients_of_a_polled_document_are_known_as_well() {
 /// The assumed token contains everything that the gateway requires of an issuer's tokens. Otherwise the filter would refuse
 /// every caller, and the list would be empty.
 #[test]
-fn tokens_have_what_the_issuer_and_the_upstreams_ask_of_each() {
+fn tokens_have_the_claims_that_the_issuer_and_the_upstreams_require() {
     let bench = Bench::new("who-can-bound");
     bench.write(
         "gateway.yaml",
